@@ -1,0 +1,97 @@
+import type { Priority } from './package.ts';
+
+/** What a job does to a package on a distribution point. */
+export type JobAction = 'add' | 'redistribute' | 'remove';
+
+export type JobState =
+  | 'pending'
+  | 'ready'
+  | 'started'
+  | 'in-progress'
+  | 'pending-restart'
+  | 'complete'
+  | 'failed'
+  | 'cancelled'
+  | 'suspended';
+
+/** Why a job does not run: the closed list of docs/jobs.md. */
+export const waitingReasons = [
+  'window-closed',
+  'rate',
+  'slot',
+  'capacity',
+  'no-source',
+  'content-not-here',
+  'dp-unreachable',
+  'disk-full-at-dp',
+  'retry-at',
+  'suspended',
+] as const;
+
+export type WaitingReason = (typeof waitingReasons)[number];
+
+/** One action for one package version on one DP: the row of table "distribution jobs". */
+export interface DistributionJob {
+  /** Rises with every job of the site; fences late calls of older jobs at the DP. */
+  readonly jobSerial: number;
+  readonly packageId: string;
+  readonly sourceVersion: number;
+  readonly dpId: string;
+  readonly action: JobAction;
+  readonly state: JobState;
+  readonly waitingReason?: WaitingReason;
+  /** The sentence behind `waitingReason` or the failure; empty when all is well. */
+  readonly reason: string;
+  readonly priority: Priority;
+  readonly dpPriority: number;
+  /** Set by an administrator; lower goes first. */
+  readonly order: number;
+  readonly createdAtMs: number;
+  /** 0 until the first start. */
+  readonly startedAtMs: number;
+  readonly updatedAtMs: number;
+  /** When the next try is due; 0 when none is. */
+  readonly restartAtMs: number;
+  readonly tryCount: number;
+  readonly totalBytes: number;
+  readonly remainingBytes: number;
+  /** Content bytes put on the wire so far, repeats included. */
+  readonly bytesSent: number;
+  /** 0 while the job is open. */
+  readonly endedAtMs: number;
+}
+
+/** The moves a job may make. */
+export const jobMovesFrom = {
+  pending: ['ready', 'started', 'cancelled', 'failed', 'suspended'],
+  ready: ['started', 'pending', 'cancelled', 'failed', 'suspended'],
+  started: ['in-progress', 'pending-restart', 'complete', 'failed', 'cancelled', 'suspended'],
+  'in-progress': ['pending-restart', 'complete', 'failed', 'cancelled', 'suspended'],
+  'pending-restart': ['started', 'cancelled', 'failed', 'suspended'],
+  suspended: ['pending', 'cancelled', 'failed'],
+  complete: [],
+  failed: ['pending'],
+  cancelled: [],
+} as const satisfies Record<JobState, readonly JobState[]>;
+
+/** Whether the job still has work to do. */
+export function isOpen(job: DistributionJob): boolean {
+  return job.state !== 'complete' && job.state !== 'failed' && job.state !== 'cancelled';
+}
+
+/** Whether the job holds a slot now. */
+export function isRunning(job: DistributionJob): boolean {
+  return job.state === 'started' || job.state === 'in-progress';
+}
+
+/** The job in its next state; a move that is not in the table is a bug and throws. */
+export function moved(
+  job: DistributionJob,
+  to: JobState,
+  changes: Partial<Omit<DistributionJob, 'state' | 'jobSerial'>> & { updatedAtMs: number },
+): DistributionJob {
+  const allowed: readonly JobState[] = jobMovesFrom[job.state];
+  if (!allowed.includes(to)) throw new Error(`Job ${job.jobSerial}: no move ${job.state} → ${to}`);
+  const { waitingReason: _, ...rest } = job;
+  return { ...rest, ...changes, state: to };
+}

@@ -1,0 +1,135 @@
+/**
+ * Every failure Waybill expects, with its facts. A code is stable for ever; `docs/errors.md` has
+ * a heading for each, and a test holds the two together.
+ */
+export type ErrorDetails =
+  // What an administrator asked for
+  | { code: 'REQUEST_INVALID'; field: string; expected: string; actual: string }
+  | { code: 'PACKAGE_UNKNOWN'; packageId: string }
+  | { code: 'PACKAGE_STATE_CONFLICT'; packageId: string; state: string; expected: string }
+  | { code: 'PACKAGE_ID_EXHAUSTED'; siteCode: string }
+  | { code: 'DISTRIBUTION_POINT_UNKNOWN'; dpId: string }
+  | { code: 'DISTRIBUTION_POINT_EXISTS'; dpId: string }
+  | { code: 'LOG_UNKNOWN'; component: string; known: string }
+  // The source of a package
+  | { code: 'SOURCE_MISSING'; path: string }
+  | { code: 'SOURCE_UNREADABLE'; path: string; reason: string }
+  | { code: 'SOURCE_CHANGED'; path: string; tries: number }
+  | { code: 'SOURCE_FILE_TYPE'; path: string; fileType: string }
+  | { code: 'SOURCE_SYMLINK_LEAVES_TREE'; path: string; target: string }
+  | { code: 'SOURCE_NAME_REFUSED'; path: string; reason: string }
+  | { code: 'SOURCE_EMPTY'; path: string }
+  // The content library
+  | { code: 'CONTENT_NOT_HELD'; contentId: string }
+  | { code: 'CONTENT_INCOMPLETE'; packageId: string; missingFiles: number }
+  | { code: 'CONTENT_HASH_MISMATCH'; contentId: string; expectedHash: string; actualHash: string }
+  | { code: 'FILE_NOT_HELD'; fileHash: string }
+  | { code: 'FILE_HASH_MISMATCH'; expectedHash: string; actualHash: string }
+  | { code: 'FILE_NOT_WANTED'; fileHash: string }
+  | { code: 'MANIFEST_INVALID'; contentId: string; line: number; reason: string }
+  | { code: 'DISK_FULL'; path: string; freeBytes: number; neededBytes: number }
+  | { code: 'PACKAGE_NOT_HELD'; packageId: string }
+  // Conversations between agents
+  | { code: 'ACTION_SUPERSEDED'; packageId: string; jobSerial: number; newestJobSerial: number }
+  | { code: 'ACTION_NOT_BEGUN'; packageId: string; jobSerial: number }
+  | { code: 'VERSION_DOWNGRADE'; packageId: string; offered: number; held: number }
+  | { code: 'MESSAGE_INVALID'; field: string; expected: string; actual: string }
+  | { code: 'PEER_UNREACHABLE'; peer: string; address: string; reason: string }
+  | { code: 'PEER_IDENTITY_MISMATCH'; expected: string; actual: string; address: string }
+  | { code: 'PEER_NOT_ALLOWED'; caller: string; method: string; expected: string }
+  | { code: 'PEER_FAILED'; peer: string; reason: string }
+  | { code: 'DEADLINE_EXCEEDED'; peer: string; method: string; deadlineMs: number }
+  // The process and its machine
+  | { code: 'CONFIG_INVALID'; path: string; problems: string }
+  | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
+  | { code: 'DATA_DIRECTORY_IN_USE'; path: string; holder: string }
+  | { code: 'STATE_STORE_NEWER'; path: string; layoutFound: number; layoutKnown: number }
+  | { code: 'STATE_STORE_DAMAGED'; path: string; reason: string }
+  | { code: 'ADDRESS_IN_USE'; address: string };
+
+export type ErrorCode = ErrorDetails['code'];
+
+/** The facts of one code, without the code. */
+export type ErrorFacts<C extends ErrorCode> = Omit<Extract<ErrorDetails, { code: C }>, 'code'>;
+
+const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string } = {
+  REQUEST_INVALID: (f) => `${f.field}: expected ${f.expected}, got ${f.actual}`,
+  PACKAGE_UNKNOWN: (f) =>
+    `There is no package ${f.packageId}. "waybill package list" shows those there are`,
+  PACKAGE_STATE_CONFLICT: (f) =>
+    `Package ${f.packageId} is ${f.state}; this needs a package that is ${f.expected}`,
+  PACKAGE_ID_EXHAUSTED: (f) =>
+    `Site ${f.siteCode} has used all 1,048,575 package IDs; create the package at another site`,
+  DISTRIBUTION_POINT_UNKNOWN: (f) =>
+    `There is no distribution point ${f.dpId}. "waybill dp list" shows those there are`,
+  DISTRIBUTION_POINT_EXISTS: (f) =>
+    `Distribution point ${f.dpId} exists already. "waybill dp set" changes it`,
+  LOG_UNKNOWN: (f) => `There is no log ${f.component}; expected one of ${f.known}`,
+  SOURCE_MISSING: (f) =>
+    `Source ${f.path}: expected an existing directory, given as an absolute path of the site server`,
+  SOURCE_UNREADABLE: (f) => `Source ${f.path} cannot be read: ${f.reason}`,
+  SOURCE_CHANGED: (f) =>
+    `Source ${f.path} changed while it was read, ${f.tries} times. Stop what writes to it and update the package`,
+  SOURCE_FILE_TYPE: (f) =>
+    `Source ${f.path} is a ${f.fileType}; a package holds files, directories and symbolic links only`,
+  SOURCE_SYMLINK_LEAVES_TREE: (f) =>
+    `Source ${f.path} is a symbolic link to ${f.target}, outside the source directory`,
+  SOURCE_NAME_REFUSED: (f) => `Source ${f.path} has a name no receiver may create: ${f.reason}`,
+  SOURCE_EMPTY: (f) => `Source ${f.path} holds nothing; expected at least one entry`,
+  CONTENT_NOT_HELD: (f) => `Content ${f.contentId} is not in this content library`,
+  CONTENT_INCOMPLETE: (f) =>
+    `${f.missingFiles} files of package ${f.packageId} are not in the content library yet`,
+  CONTENT_HASH_MISMATCH: (f) =>
+    `Content ${f.contentId}: expected hash ${f.expectedHash}, got ${f.actualHash}`,
+  FILE_NOT_HELD: (f) => `File ${f.fileHash} is not in this content library`,
+  FILE_HASH_MISMATCH: (f) => `File content: expected hash ${f.expectedHash}, got ${f.actualHash}`,
+  FILE_NOT_WANTED: (f) => `File ${f.fileHash} was sent but is not wanted by the package`,
+  MANIFEST_INVALID: (f) => `Manifest of ${f.contentId}, line ${f.line}: ${f.reason}`,
+  DISK_FULL: (f) =>
+    `${f.path} has ${f.freeBytes} bytes free; ${f.neededBytes} are needed. Make room; work goes on by itself`,
+  PACKAGE_NOT_HELD: (f) => `Package ${f.packageId} is not in this content library`,
+  ACTION_SUPERSEDED: (f) =>
+    `Job ${f.jobSerial} for package ${f.packageId} is older than job ${f.newestJobSerial}, which has begun`,
+  ACTION_NOT_BEGUN: (f) => `Job ${f.jobSerial} for package ${f.packageId} has not begun here`,
+  VERSION_DOWNGRADE: (f) =>
+    `Package ${f.packageId} version ${f.offered} was offered; version ${f.held} is served and never goes back`,
+  MESSAGE_INVALID: (f) => `${f.field}: expected ${f.expected}, got ${f.actual}`,
+  PEER_UNREACHABLE: (f) => `${f.peer} at ${f.address} cannot be reached: ${f.reason}`,
+  PEER_IDENTITY_MISMATCH: (f) =>
+    `${f.address} shows the certificate of ${f.actual}; expected ${f.expected}`,
+  PEER_NOT_ALLOWED: (f) => `${f.caller} may not call ${f.method}; expected ${f.expected}`,
+  PEER_FAILED: (f) => `${f.peer} failed: ${f.reason}`,
+  DEADLINE_EXCEEDED: (f) => `${f.peer} did not answer ${f.method} within ${f.deadlineMs} ms`,
+  CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
+  CERTIFICATE_INVALID: (f) => `Certificate ${f.path} cannot be used: ${f.reason}`,
+  DATA_DIRECTORY_IN_USE: (f) =>
+    `Data directory ${f.path} is in use by ${f.holder}; stop it, or choose another directory`,
+  STATE_STORE_NEWER: (f) =>
+    `State store ${f.path} has layout ${f.layoutFound}; this program knows ${f.layoutKnown}. Use the newer program`,
+  STATE_STORE_DAMAGED: (f) => `State store ${f.path} is damaged: ${f.reason}`,
+  ADDRESS_IN_USE: (f) => `Address ${f.address} is in use by another program`,
+};
+
+/** All codes, for the tests that hold tables and documents complete. */
+export const errorCodes = Object.keys(sentences) as ErrorCode[];
+
+/** A failure that was expected to be possible; told apart by `details.code`, never by its text. */
+export class WaybillError extends Error {
+  readonly details: ErrorDetails;
+
+  constructor(details: ErrorDetails, options?: ErrorOptions) {
+    const sentence = sentences[details.code] as (facts: ErrorDetails) => string;
+    super(sentence(details), options);
+    this.name = 'WaybillError';
+    this.details = details;
+  }
+
+  get code(): ErrorCode {
+    return this.details.code;
+  }
+}
+
+/** Whether this is a WaybillError with one of these codes. */
+export function isErrorWithCode(error: unknown, ...codes: ErrorCode[]): error is WaybillError {
+  return error instanceof WaybillError && codes.includes(error.code);
+}

@@ -1,0 +1,51 @@
+import type { ContentDescriptor } from './content.ts';
+import type { PackageProperties } from './package.ts';
+
+export type SitePackageState =
+  | 'pending'
+  | 'snapshot'
+  | 'published'
+  | 'failed'
+  | 'deleting'
+  | 'deleted';
+
+/** One directory of the site server that becomes one content of a package. */
+export interface PackageSource {
+  readonly directory: string;
+  /** The content its newest published snapshot became; absent before the first. */
+  readonly content?: ContentDescriptor;
+}
+
+/** A package as its source site keeps it: the row of table "packages". */
+export interface SitePackage {
+  readonly packageId: string;
+  readonly properties: PackageProperties;
+  readonly sourceSiteCode: string;
+  /** One for a plain package; several for an application. */
+  readonly sources: readonly PackageSource[];
+  /** 0 until the first snapshot is published. */
+  readonly sourceVersion: number;
+  /** Empty until the first snapshot is published. */
+  readonly packageHash: string;
+  readonly state: SitePackageState;
+  /** Why the newest snapshot was not published, or what it waits for. */
+  readonly reason: string;
+  /** Create and update requests accepted so far; a snapshot is due while it is ahead of the other. */
+  readonly acceptedRequestCount: number;
+  readonly handledRequestCount: number;
+  /** The newest handled update found the source unchanged. */
+  readonly sourceUnchanged: boolean;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+}
+
+/** What Distribution Manager has yet to do about a package on a DP; 'none' when it has. */
+export type PackageServerAction = 'none' | 'add' | 'update' | 'redistribute' | 'remove';
+
+/** A package assigned to a DP: the row of table "package servers". */
+export interface PackageServer {
+  readonly packageId: string;
+  readonly dpId: string;
+  readonly action: PackageServerAction;
+  readonly changedAtMs: number;
+}

@@ -1,0 +1,121 @@
+export type Severity = 'information' | 'warning' | 'error';
+
+/** The components that write status messages, by Configuration Manager's names. */
+export type StatusComponent =
+  | 'SMS_DISTRIBUTION_MANAGER'
+  | 'SMS_PACKAGE_TRANSFER_MANAGER'
+  | 'SMS_HIERARCHY_MANAGER'
+  | 'SMS_SITE_COMPONENT_MANAGER';
+
+/** Something that happened, worth an administrator's eye; stored as an ID with its strings. */
+export interface StatusMessage {
+  readonly serial: number;
+  readonly messageId: StatusMessageId;
+  readonly timeMs: number;
+  readonly siteCode: string;
+  readonly insertionStrings: readonly string[];
+  readonly packageId: string;
+  readonly sourceVersion: number;
+  readonly dpId: string;
+}
+
+interface StatusMessageKind {
+  readonly severity: Severity;
+  readonly component: StatusComponent;
+  /** %1 … %9 stand for the insertion strings. */
+  readonly text: string;
+}
+
+const distribution = { component: 'SMS_DISTRIBUTION_MANAGER' } as const;
+const transfer = { component: 'SMS_PACKAGE_TRANSFER_MANAGER' } as const;
+
+/**
+ * The status messages of content distribution with their numbers.
+ * @see docs/status-messages.md
+ */
+export const statusMessageKinds = {
+  2300: { ...distribution, severity: 'information', text: 'Started to process package %1.' },
+  2301: { ...distribution, severity: 'information', text: 'Processed package %1.' },
+  2302: { ...distribution, severity: 'error', text: 'Could not process package %1: %2' },
+  2306: { ...distribution, severity: 'error', text: 'Source of package %1 was refused: %2' },
+  2311: {
+    ...distribution,
+    severity: 'information',
+    text: 'Package %1 version %2 was created or updated at this site.',
+  },
+  2328: {
+    ...distribution,
+    severity: 'error',
+    text: 'Could not distribute package %1 to distribution point %2: %3',
+  },
+  2330: {
+    ...distribution,
+    severity: 'information',
+    text: 'Package %1 version %3 is on distribution point %2, verified.',
+  },
+  2331: {
+    ...distribution,
+    severity: 'information',
+    text: 'Package %1 was removed from distribution point %2.',
+  },
+  2342: {
+    ...distribution,
+    severity: 'information',
+    text: 'Started to distribute package %1 to distribution point %2.',
+  },
+  2357: {
+    ...distribution,
+    severity: 'information',
+    text: 'Handed package %1 for distribution point %2 to Package Transfer Manager.',
+  },
+  2376: {
+    ...distribution,
+    severity: 'information',
+    text: 'Took a snapshot of package %1 version %2 from its source: %3 files, %4 bytes.',
+  },
+  2391: {
+    ...distribution,
+    severity: 'warning',
+    text: 'Distribution point %1 did not pass its preliminary check: %2',
+  },
+  8200: {
+    ...transfer,
+    severity: 'information',
+    text: 'Finished sending package %1 version %2 to distribution point %3.',
+  },
+  8203: {
+    ...transfer,
+    severity: 'error',
+    text: 'Could not update package %1 version %2 on distribution point %3: %4',
+  },
+  8204: {
+    ...transfer,
+    severity: 'information',
+    text: 'Sending package %1 version %2 to distribution point %3.',
+  },
+  8210: {
+    ...transfer,
+    severity: 'information',
+    text: 'Transfer of package %1 version %2 to distribution point %3 is complete; told Distribution Manager.',
+  },
+  9001: {
+    component: 'SMS_SITE_COMPONENT_MANAGER',
+    severity: 'error',
+    text: 'The state store was damaged (%1). It was set aside as %2; %3',
+  },
+} as const satisfies Record<number, StatusMessageKind>;
+
+export type StatusMessageId = keyof typeof statusMessageKinds;
+
+/** Severity, component and text of a message id. */
+export function statusMessageKind(id: StatusMessageId): StatusMessageKind {
+  return statusMessageKinds[id];
+}
+
+/** The message's sentence with its strings in place. */
+export function toStatusText(message: StatusMessage): string {
+  return statusMessageKinds[message.messageId].text.replace(
+    /%(\d)/g,
+    (_, digit: string) => message.insertionStrings[Number(digit) - 1] ?? '',
+  );
+}
