@@ -31,7 +31,7 @@ export async function* contentItems(
     for (const { entry, index } of part) {
       if (!isWanted(index) || entry.type !== 'file' || !isMine(entry)) continue;
       if (hasPieces(entry.sizeBytes)) {
-        yield* pieceItems(entry, wanted.piecesOf(index));
+        yield* pieceItems(entry, wanted.piecesHeldOf(index));
         continue;
       }
       if (!batch.hasRoomFor(entry)) {
@@ -44,18 +44,8 @@ export async function* contentItems(
   if (!batch.isEmpty) yield batch.toItem();
 }
 
-/** Content bytes of a file that are not at the DP yet. */
-export function missingBytesOf(file: FileEntry, held: PieceSet | undefined): number {
-  if (!held) return file.sizeBytes;
-  let missing = 0;
-  for (let index = 0; index < held.pieceCount; index++) {
-    if (!held.has(index)) missing += pieceLengthOf(file.sizeBytes, index);
-  }
-  return missing;
-}
-
-function* pieceItems(file: FileEntry, held: PieceSet | undefined): Generator<ContentItem> {
-  const pieces = held ?? new PieceSet(pieceCountOf(file.sizeBytes));
+function* pieceItems(file: FileEntry, held: Uint8Array | undefined): Generator<ContentItem> {
+  const pieces = new PieceSet(pieceCountOf(file.sizeBytes), held);
   for (let pieceIndex = 0; pieceIndex < pieces.pieceCount; pieceIndex++) {
     if (pieces.has(pieceIndex)) continue;
     const sizeBytes = pieceLengthOf(file.sizeBytes, pieceIndex);

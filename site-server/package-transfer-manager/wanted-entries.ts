@@ -1,29 +1,27 @@
-import type { PieceSet } from '../../shared/domain/piece-set.ts';
-
 /** Numbers kept in blocks, so that a million of them cost what they weigh. */
 const blockLength = 65_536;
 
 /** The entries of one content a DP wants, in manifest order: 8 bytes each, and the few partial files. */
 export class WantedEntries {
   readonly #blocks: Float64Array[] = [];
-  readonly #partial = new Map<number, PieceSet>();
+  readonly #partial = new Map<number, Uint8Array>();
   #count = 0;
 
-  /** @param pieces given when some pieces of the file are at the DP already */
-  add(entryIndex: number, pieces?: PieceSet): void {
+  /** @param piecesHeld bits of the pieces that are at the DP already; see PieceSet */
+  add(entryIndex: number, piecesHeld: Uint8Array): void {
     const within = this.#count % blockLength;
     if (within === 0) this.#blocks.push(new Float64Array(blockLength));
     const block = this.#blocks.at(-1);
     if (block) block[within] = entryIndex;
     this.#count += 1;
-    if (pieces) this.#partial.set(entryIndex, pieces);
+    if (piecesHeld.length > 0) this.#partial.set(entryIndex, piecesHeld);
   }
 
   get count(): number {
     return this.#count;
   }
 
-  piecesOf(entryIndex: number): PieceSet | undefined {
+  piecesHeldOf(entryIndex: number): Uint8Array | undefined {
     return this.#partial.get(entryIndex);
   }
 
