@@ -1,6 +1,6 @@
+import type { WaitingReason } from './distribution-job.ts';
 import type { DistributionPoint } from './distribution-point.ts';
 import type { DistributionPointHealth } from './distribution-point-health.ts';
-import type { WaitingReason } from './distribution-job.ts';
 
 /** What a DP says of itself when its site asks. */
 export interface CheckResult {
