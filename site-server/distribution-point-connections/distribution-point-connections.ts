@@ -3,7 +3,7 @@
  * (preliminary check), Package Transfer Manager (transfers) and the admin service. Stores nothing.
  */
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
-import { WaybillError } from '../../shared/domain/errors.ts';
+import type { CheckResult } from '../../shared/domain/distribution-point-check.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
@@ -11,14 +11,7 @@ import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
 
 export type DistributionPointChannel = RpcChannel<'DistributionPoint'>;
 
-/** What a DP says of itself. */
-export interface CheckResult {
-  readonly agentVersion: string;
-  readonly freeBytes: number;
-}
-
 export interface DistributionPointConnectionsConfig {
-  readonly siteCode: string;
   /** How long a check may take, connecting included. @default 5_000 */
   readonly checkDeadlineMs: number;
 }
@@ -68,25 +61,17 @@ export class DistributionPointConnections implements Component {
   }
 
   /**
-   * The preliminary check (DM-4): reachable, the very DP, of this site.
+   * Asks a DP who it is and how much room it has (DM-4).
    *
-   * @throws PEER_UNREACHABLE, PEER_IDENTITY_MISMATCH, DEADLINE_EXCEEDED
+   * @throws PEER_UNREACHABLE, PEER_IDENTITY_MISMATCH, DEADLINE_EXCEEDED, AbortError
    */
-  async check(dp: DistributionPoint, signal?: AbortSignal): Promise<CheckResult> {
-    const answer = await this.channelTo(dp).unary(
+  async check(dp: DistributionPoint, signal: AbortSignal): Promise<CheckResult> {
+    const { dpId, siteCode, agentVersion, freeBytes } = await this.channelTo(dp).unary(
       'Check',
       { dpId: dp.dpId },
-      { deadlineMs: this.#config.checkDeadlineMs, ...(signal && { signal }) },
+      { deadlineMs: this.#config.checkDeadlineMs, signal },
     );
-    if (answer.dpId !== dp.dpId || answer.siteCode !== this.#config.siteCode) {
-      throw new WaybillError({
-        code: 'PEER_IDENTITY_MISMATCH',
-        expected: `distribution point ${dp.dpId} of site ${this.#config.siteCode}`,
-        actual: `distribution point ${answer.dpId} of site ${answer.siteCode}`,
-        address: dp.address,
-      });
-    }
-    return { agentVersion: answer.agentVersion, freeBytes: Number(answer.freeBytes) };
+    return { dpId, siteCode, agentVersion, freeBytes: Number(freeBytes) };
   }
 
   /** Resolves when the DP can be reached, or when the signal aborts. */

@@ -8,6 +8,7 @@ export class TransferProgress {
   #expectedBytes = 0;
   #acknowledgedBytes = 0;
   #sentBytes = 0;
+  #countedSentBytes = 0;
 
   constructor(monotonicMs: () => number, onChange: () => void) {
     this.#monotonicMs = monotonicMs;
@@ -43,6 +44,13 @@ export class TransferProgress {
 
   get sentBytes(): number {
     return this.#sentBytes;
+  }
+
+  /** Sent bytes that no row counts yet: the sum over all runs of a job is kept in its row. */
+  takeUncountedSentBytes(): number {
+    const bytes = this.#sentBytes - this.#countedSentBytes;
+    this.#countedSentBytes = this.#sentBytes;
+    return bytes;
   }
 
   get remainingBytes(): number {
