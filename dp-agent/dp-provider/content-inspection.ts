@@ -12,6 +12,8 @@ export interface WantedEntry {
   readonly entryIndex: number;
   /** Bits of the pieces that are here already; see PieceSet. */
   readonly piecesHeld: Uint8Array;
+  /** Bytes of the file that are not here yet. */
+  readonly missingBytes: number;
 }
 
 interface IndexedFile extends WantedFile {
@@ -61,10 +63,11 @@ export class ContentInspection {
   async #notIncoming(packageId: string, files: readonly IndexedFile[]): Promise<WantedEntry[]> {
     const prepared = await this.#incoming.prepare(packageId, files);
     const wanted: WantedEntry[] = [];
-    for (const [index, { entryIndex }] of files.entries()) {
+    for (const [index, { entryIndex, sizeBytes }] of files.entries()) {
       const pieces = prepared[index];
       if (pieces === undefined || pieces === 'staged') continue;
-      wanted.push({ entryIndex, piecesHeld: pieces.toBytes() });
+      const missingBytes = pieces.missingBytesOf(sizeBytes);
+      wanted.push({ entryIndex, piecesHeld: pieces.toBytes(), missingBytes });
     }
     return wanted;
   }

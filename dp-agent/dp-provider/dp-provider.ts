@@ -90,7 +90,7 @@ export class DpProvider implements Component {
   async begin(action: BegunAction): Promise<string[]> {
     return this.#queueOf(action.packageId).run(async () => {
       await this.#refuseDowngrade(action);
-      await this.#actions.admit(action);
+      await this.#actions.admit(action, action.redistribute ? 'redistribute' : 'add');
       this.#actions.begin(action);
       await this.#openRewritten(action);
       const absent: string[] = [];
@@ -169,7 +169,7 @@ export class DpProvider implements Component {
   /** Removes a package; nothing happens when it is not here. */
   async removePackage(action: PackageAction): Promise<void> {
     await this.#queueOf(action.packageId).run(async () => {
-      await this.#actions.admit(action);
+      await this.#actions.admit(action, 'remove');
       await this.#needs.library.removePackage(action.packageId);
       await this.#finish(action);
       this.#log(action, 'Package is removed');

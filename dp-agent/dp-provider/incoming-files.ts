@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { hasPieces, parseHash, pieceCountOf, pieceLengthOf } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { PieceSet } from '../../shared/domain/piece-set.ts';
+import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { ReceiveRequest, ReceiveResult } from './receive-request.ts';
 import { ReceiveWorkerClient } from './receive-worker-client.ts';
 
@@ -41,6 +42,8 @@ export class IncomingFiles {
   readonly #arriving = new Map<string, ArrivingFile>();
   readonly #staged = new Map<string, StagedFile>();
   #stagedBytes = 0;
+  /** Two inspections must not open one file twice. */
+  readonly #preparations = new SerialQueue();
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -79,12 +82,15 @@ export class IncomingFiles {
     packageId: string,
     files: readonly WantedFile[],
   ): Promise<(PieceSet | 'staged')[]> {
-    await this.#verifySmall(files.filter((file) => this.#isUnverifiedSmall(file)));
-    const answers: (PieceSet | 'staged')[] = [];
-    for (const file of files) {
-      answers.push(this.#staged.has(file.hash) ? 'staged' : await this.#piecesOf(packageId, file));
-    }
-    return answers;
+    return this.#preparations.run(async () => {
+      await this.#verifySmall(files.filter((file) => this.#isUnverifiedSmall(file)));
+      const answers: (PieceSet | 'staged')[] = [];
+      for (const file of files) {
+        const isStaged = this.#staged.has(file.hash);
+        answers.push(isStaged ? 'staged' : await this.#piecesOf(packageId, file));
+      }
+      return answers;
+    });
   }
 
   /** @throws FILE_NOT_WANTED, MESSAGE_INVALID, FILE_HASH_MISMATCH, DISK_FULL */

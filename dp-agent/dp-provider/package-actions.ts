@@ -1,3 +1,4 @@
+import type { JobAction } from '../../shared/domain/distribution-job.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
@@ -28,13 +29,13 @@ export class PackageActions {
   }
 
   /** @throws ACTION_SUPERSEDED when a newer job was seen */
-  async admit(action: PackageAction): Promise<void> {
+  async admit(action: PackageAction, kind: JobAction): Promise<void> {
     const records = this.#store.records(keySpaces.packageActions);
     const newest = (await records.get(action.packageId))?.jobSerial ?? 0;
     if (action.jobSerial < newest) throw superseded(action, newest);
     if (action.jobSerial === newest) return;
     this.#begun.delete(action.packageId);
-    const change = records.put(action.packageId, { jobSerial: action.jobSerial });
+    const change = records.put(action.packageId, { jobSerial: action.jobSerial, action: kind });
     await this.#store.write([change], { sync: true });
   }
 

@@ -1,3 +1,5 @@
+import { pieceLengthOf } from './content.ts';
+
 /** Which pieces of a file are here: one bit a piece, the lowest bit of the first byte first. */
 export class PieceSet {
   readonly pieceCount: number;
@@ -28,6 +30,16 @@ export class PieceSet {
 
   get isComplete(): boolean {
     return this.#heldCount === this.pieceCount;
+  }
+
+  /** Bytes of the pieces that are not here, of a file of this size; a file of no pieces is absent. */
+  missingBytesOf(sizeBytes: number): number {
+    if (this.pieceCount === 0) return sizeBytes;
+    let missingBytes = 0;
+    for (let index = 0; index < this.pieceCount; index++) {
+      if (!this.has(index)) missingBytes += pieceLengthOf(sizeBytes, index);
+    }
+    return missingBytes;
   }
 
   /** The bits as they travel; empty when no piece is held. */
