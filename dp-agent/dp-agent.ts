@@ -1,15 +1,15 @@
 /** The wiring of a DP agent: the only file that sees every component. */
 import { join } from 'node:path';
 import { ContentLibrary } from '../shared/content-library/content-library.ts';
+import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
-import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
-import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
 import type { DpConfig } from './dp-config.ts';
-import { DistributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
+import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
 import { DpProvider } from './dp-provider/dp-provider.ts';
 
 export interface DpAgentNeeds {
@@ -64,7 +64,7 @@ export class DpAgent implements Component {
     );
     const { dpId, siteCode } = config;
     const self = { dpId, siteCode, agentVersion: agentVersion() };
-    server.serve('DistributionPoint', new DistributionPointConversation(provider, library, self));
+    server.serve('DistributionPoint', distributionPointConversation(provider, library, self));
     return new DpAgent(store, server, [library, provider, server]);
   }
 

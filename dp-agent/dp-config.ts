@@ -15,10 +15,7 @@ export const dpConfigSchema = z.strictObject({
     .string()
     .refine((text) => parseSiteCode(text) !== undefined, 'three of A-Z and 0-9')
     .describe('The site this DP belongs to; no other site may steer it.'),
-  listen: z
-    .string()
-    .default('0.0.0.0:8531')
-    .describe('Address and port the agent listens on.'),
+  listen: z.string().default('0.0.0.0:8531').describe('Address and port the agent listens on.'),
   dataDirectory: z
     .string()
     .min(1)

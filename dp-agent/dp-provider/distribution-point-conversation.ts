@@ -20,102 +20,102 @@ export interface DpSelf {
 }
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
-export class DistributionPointConversation implements Conversation<'DistributionPoint'> {
-  readonly #provider: DpProvider;
-  readonly #library: ContentLibrary;
-  readonly #self: DpSelf;
-
-  constructor(provider: DpProvider, library: ContentLibrary, self: DpSelf) {
-    this.#provider = provider;
-    this.#library = library;
-    this.#self = self;
-  }
-
-  async check(request: CheckRequest__Output) {
-    if (request.dpId !== this.#self.dpId) {
-      throw new WaybillError({
-        code: 'MESSAGE_INVALID',
-        field: 'dp_id',
-        expected: this.#self.dpId,
-        actual: request.dpId,
-      });
-    }
-    return { ...this.#self, freeBytes: await this.#provider.freeBytes() };
-  }
-
-  async begin(request: BeginRequest__Output) {
-    const action = requireAction(request.action);
-    const version = requirePackageVersion(request.package, action.packageId);
-    const { redistribute } = request;
-    const contentIdsWithoutManifest = await this.#provider.begin({ ...action, version, redistribute });
-    return { contentIdsWithoutManifest };
-  }
-
-  async putManifest(requests: AsyncIterable<PutManifestRequest__Output>) {
-    const iterator = requests[Symbol.asyncIterator]();
-    const first = await iterator.next();
-    const opening = first.done ? undefined : first.value.open;
-    if (!opening) throw expectedOpening();
-    const action = requireAction(opening.action);
-    await this.#provider.putManifest(action, opening.contentId, chunksOf(iterator));
-    return {};
-  }
-
-  async *inspect(request: InspectRequest__Output) {
-    const action = requireAction(request.action);
-    for await (const part of this.#provider.inspect(action, request.contentId)) {
-      yield {
-        files: part.map(({ entryIndex, piecesHeld }) => ({
-          entryIndex,
-          piecesHeld: Buffer.from(piecesHeld),
-        })),
-        missingBytes: part.reduce((sum, { missingBytes }) => sum + missingBytes, 0),
-      };
-    }
-  }
-
-  async *putContent(requests: AsyncIterable<PutContentRequest__Output>) {
-    let action: PackageAction | undefined;
-    for await (const request of requests) {
-      if (!action) {
-        if (!request.open) throw expectedOpening();
-        action = requireAction(request.open);
-        continue;
+export function distributionPointConversation(
+  provider: DpProvider,
+  library: ContentLibrary,
+  self: DpSelf,
+): Conversation<'DistributionPoint'> {
+  return {
+    async check(request: CheckRequest__Output) {
+      if (request.dpId !== self.dpId) {
+        throw new WaybillError({
+          code: 'MESSAGE_INVALID',
+          field: 'dp_id',
+          expected: self.dpId,
+          actual: request.dpId,
+        });
       }
-      await this.#receive(action, request);
-      yield {};
-    }
-  }
+      return { ...self, freeBytes: await provider.freeBytes() };
+    },
 
-  async commit(request: CommitRequest__Output) {
-    const hash = await this.#provider.commit(requireAction(request.action));
-    return { packageHash: Buffer.from(hash, 'hex') };
-  }
+    async begin(request: BeginRequest__Output) {
+      const action = requireAction(request.action);
+      const version = requirePackageVersion(request.package, action.packageId);
+      const { redistribute } = request;
+      const contentIdsWithoutManifest = await provider.begin({ ...action, version, redistribute });
+      return { contentIdsWithoutManifest };
+    },
 
-  async removePackage(request: RemovePackageRequest__Output) {
-    await this.#provider.removePackage(requireAction(request.action));
-    return {};
-  }
+    async putManifest(requests: AsyncIterable<PutManifestRequest__Output>) {
+      const iterator = requests[Symbol.asyncIterator]();
+      const first = await iterator.next();
+      const opening = first.done ? undefined : first.value.open;
+      if (!opening) throw expectedOpening();
+      const action = requireAction(opening.action);
+      await provider.putManifest(action, opening.contentId, chunksOf(iterator));
+      return {};
+    },
 
-  async *listPackages() {
-    for await (const { packageId, sourceVersion, packageHash } of this.#library.listPackages()) {
-      yield { packageId, sourceVersion, packageHash: Buffer.from(packageHash, 'hex') };
-    }
-  }
+    async *inspect(request: InspectRequest__Output) {
+      const action = requireAction(request.action);
+      for await (const part of provider.inspect(action, request.contentId)) {
+        yield {
+          files: part.map(({ entryIndex, piecesHeld }) => ({
+            entryIndex,
+            piecesHeld: Buffer.from(piecesHeld),
+          })),
+          missingBytes: part.reduce((sum, { missingBytes }) => sum + missingBytes, 0),
+        };
+      }
+    },
 
-  async #receive(action: PackageAction, request: PutContentRequest__Output): Promise<void> {
-    if (request.piece) {
-      const { fileHash, pieceIndex, data } = request.piece;
-      const hash = requireHash('piece.file_hash', fileHash);
-      await this.#provider.receivePiece(action, { hash, pieceIndex, bytes: data });
-      return;
-    }
-    const files = (request.files?.files ?? []).map(({ fileHash, data }) => ({
-      hash: requireHash('files.file_hash', fileHash),
-      bytes: data,
-    }));
-    await this.#provider.receiveSmallFiles(action, files);
+    async *putContent(requests: AsyncIterable<PutContentRequest__Output>) {
+      let action: PackageAction | undefined;
+      for await (const request of requests) {
+        if (!action) {
+          if (!request.open) throw expectedOpening();
+          action = requireAction(request.open);
+          continue;
+        }
+        await receive(provider, action, request);
+        yield {};
+      }
+    },
+
+    async commit(request: CommitRequest__Output) {
+      const hash = await provider.commit(requireAction(request.action));
+      return { packageHash: Buffer.from(hash, 'hex') };
+    },
+
+    async removePackage(request: RemovePackageRequest__Output) {
+      await provider.removePackage(requireAction(request.action));
+      return {};
+    },
+
+    async *listPackages() {
+      for await (const { packageId, sourceVersion, packageHash } of library.listPackages()) {
+        yield { packageId, sourceVersion, packageHash: Buffer.from(packageHash, 'hex') };
+      }
+    },
+  };
+}
+
+async function receive(
+  provider: DpProvider,
+  action: PackageAction,
+  request: PutContentRequest__Output,
+): Promise<void> {
+  if (request.piece) {
+    const { fileHash, pieceIndex, data } = request.piece;
+    const hash = requireHash('piece.file_hash', fileHash);
+    await provider.receivePiece(action, { hash, pieceIndex, bytes: data });
+    return;
   }
+  const files = (request.files?.files ?? []).map(({ fileHash, data }) => ({
+    hash: requireHash('files.file_hash', fileHash),
+    bytes: data,
+  }));
+  await provider.receiveSmallFiles(action, files);
 }
 
 async function* chunksOf(

@@ -159,7 +159,11 @@ export class DpProvider implements Component {
       await this.#adoptStaged();
       const staged = await this.#stagedManifests(begun);
       const { version, jobSerial } = begun;
-      const { packageHash } = await this.#needs.library.commitPackage({ version, jobSerial, staged });
+      const { packageHash } = await this.#needs.library.commitPackage({
+        version,
+        jobSerial,
+        staged,
+      });
       await this.#finish(begun);
       this.#log(begun, 'Package is visible and verified');
       return packageHash;

@@ -78,10 +78,7 @@ export class IncomingFiles {
    * Makes ready to receive these files and says what is already here.
    * @returns for each file the pieces held, or 'staged' when it is whole
    */
-  async prepare(
-    packageId: string,
-    files: readonly WantedFile[],
-  ): Promise<(PieceSet | 'staged')[]> {
+  async prepare(packageId: string, files: readonly WantedFile[]): Promise<(PieceSet | 'staged')[]> {
     return this.#preparations.run(async () => {
       await this.#verifySmall(files.filter((file) => this.#isUnverifiedSmall(file)));
       const answers: (PieceSet | 'staged')[] = [];
@@ -94,7 +91,11 @@ export class IncomingFiles {
   }
 
   /** @throws FILE_NOT_WANTED, MESSAGE_INVALID, FILE_HASH_MISMATCH, DISK_FULL */
-  async receivePiece(piece: { hash: string; pieceIndex: number; bytes: Uint8Array }): Promise<void> {
+  async receivePiece(piece: {
+    hash: string;
+    pieceIndex: number;
+    bytes: Uint8Array;
+  }): Promise<void> {
     const { hash, pieceIndex, bytes } = piece;
     if (this.#staged.has(hash)) return;
     const file = this.#arriving.get(hash);
@@ -102,7 +103,9 @@ export class IncomingFiles {
     checkPiece(file.sizeBytes, pieceIndex, bytes.length);
     if (file.pieces.has(pieceIndex)) return;
     const owned = ownBytes(bytes);
-    const result = await this.#asked({ kind: 'write-piece', hash, pieceIndex, bytes: owned }, [owned]);
+    const result = await this.#asked({ kind: 'write-piece', hash, pieceIndex, bytes: owned }, [
+      owned,
+    ]);
     if (result.outcome === 'not-open') {
       // The worker was lost; the sender inspects again and the file is opened anew.
       this.#arriving.delete(hash);
@@ -117,7 +120,7 @@ export class IncomingFiles {
     const fresh = files.filter(({ hash }) => !this.#staged.has(hash));
     if (fresh.length === 0) return;
     // One buffer for all: views of one message share its memory, which can be handed over once.
-    const transfer = new Set(fresh.map(({ bytes }) => bytes).filter(ownsLargeMemory));
+    const transfer = new Set(fresh.map(({ bytes }) => bytes).filter(ownsItsMemory));
     // Lengths first: a buffer that was handed over is empty here.
     const sizes = fresh.map(({ hash, bytes }) => ({ hash, sizeBytes: bytes.length }));
     await this.#asked({ kind: 'write-small', files: fresh }, [...transfer]);
@@ -199,7 +202,10 @@ export class IncomingFiles {
     this.#stagedBytes += sizeBytes;
   }
 
-  async #asked(request: ReceiveRequest, transfer: readonly Uint8Array[] = []): Promise<ReceiveResult> {
+  async #asked(
+    request: ReceiveRequest,
+    transfer: readonly Uint8Array[] = [],
+  ): Promise<ReceiveResult> {
     const buffers = new Set(transfer.map(({ buffer }) => buffer as ArrayBuffer));
     const result = await this.#worker.ask(request, [...buffers]);
     if (result.outcome === 'hash-mismatch') {
@@ -230,11 +236,17 @@ function checkPiece(sizeBytes: number, pieceIndex: number, lengthBytes: number):
   });
 }
 
-/** Memory worth handing over: a message of its own, not a slice of Node's shared small-buffer pool. */
-function ownsLargeMemory(bytes: Uint8Array): boolean {
-  return bytes.buffer.byteLength > Buffer.poolSize;
+/**
+ * A message of at most this length may share its memory with other messages of the connection: the
+ * transport hands out views of one socket read (64 KiB). Longer ones were put together in a buffer
+ * of their own, which may be handed to another thread.
+ */
+const sharedMemoryBytesMax = 256 * 1024;
+
+function ownsItsMemory(bytes: Uint8Array): boolean {
+  return bytes.buffer.byteLength > sharedMemoryBytesMax;
 }
 
 function ownBytes(bytes: Uint8Array): Uint8Array {
-  return ownsLargeMemory(bytes) ? bytes : new Uint8Array(bytes);
+  return ownsItsMemory(bytes) ? bytes : new Uint8Array(bytes);
 }

@@ -59,6 +59,9 @@ export class PackageActions {
   }
 }
 
-function superseded({ packageId, jobSerial }: PackageAction, newestJobSerial: number): WaybillError {
+function superseded(
+  { packageId, jobSerial }: PackageAction,
+  newestJobSerial: number,
+): WaybillError {
   return new WaybillError({ code: 'ACTION_SUPERSEDED', packageId, jobSerial, newestJobSerial });
 }

@@ -1,5 +1,5 @@
-import { parseContentId, parseHash } from '../../shared/domain/content.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
+import { parseContentId, parseHash } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { type PackageVersion, type Priority, parsePackageId } from '../../shared/domain/package.ts';
 import type { ContentDescriptor__Output } from '../../shared/rpc/generated/waybill/v1/ContentDescriptor.ts';
@@ -31,7 +31,8 @@ export function requirePackageVersion(
   packageId: string,
 ): PackageVersion {
   if (!version) throw invalid('package', 'a package version', 'nothing');
-  if (version.packageId !== packageId) throw invalid('package.package_id', packageId, version.packageId);
+  if (version.packageId !== packageId)
+    throw invalid('package.package_id', packageId, version.packageId);
   const { contents } = version;
   if (contents.length < 1 || contents.length > contentCountMax) {
     throw invalid('package.contents', `1 to ${contentCountMax} contents`, String(contents.length));
@@ -56,13 +57,18 @@ export function requireHash(field: string, bytes: Uint8Array): string {
 
 function requireContent(content: ContentDescriptor__Output): ContentDescriptor {
   const contentId = parseContentId(content.contentId);
-  if (contentId === undefined) throw invalid('content_id', 'the name of a content', content.contentId);
+  if (contentId === undefined)
+    throw invalid('content_id', 'the name of a content', content.contentId);
   return {
     contentId,
     contentHash: requireHash('content_hash', content.contentHash),
     signatureHash: requireHash('signature_hash', content.signatureHash),
     manifestBytes: requireCount('manifest_bytes', content.manifestBytes, manifestBytesMax, 1),
-    signatureBytes: requireCount('signature_bytes', content.signatureBytes, contentBytesMax / 32_768),
+    signatureBytes: requireCount(
+      'signature_bytes',
+      content.signatureBytes,
+      contentBytesMax / 32_768,
+    ),
     entryCount: requireCount('entry_count', content.entryCount, entryCountMax),
     fileCount: requireCount('file_count', content.fileCount, entryCountMax),
     sizeBytes: requireCount('size_bytes', content.sizeBytes, contentBytesMax),
@@ -92,12 +98,22 @@ function requireProperties({ properties }: PackageVersion__Output): PackageVersi
   };
 }
 
-function requireCount(field: string, value: string | number | undefined, max: number, min = 0): number {
+function requireCount(
+  field: string,
+  value: string | number | undefined,
+  max: number,
+  min = 0,
+): number {
   const count = Number(value);
   if (Number.isSafeInteger(count) && count >= min && count <= max) return count;
   throw invalid(field, `${min} to ${max}`, String(value));
 }
 
 function invalid(field: string, expected: string, actual: string | undefined): WaybillError {
-  return new WaybillError({ code: 'MESSAGE_INVALID', field, expected, actual: actual ?? 'nothing' });
+  return new WaybillError({
+    code: 'MESSAGE_INVALID',
+    field,
+    expected,
+    actual: actual ?? 'nothing',
+  });
 }

@@ -28,7 +28,11 @@ export type ReceiveResult =
   /** `complete`: the whole file is here and has its hash; it is closed. */
   | { readonly outcome: 'opened'; readonly pieces: Uint8Array; readonly complete: boolean }
   | { readonly outcome: 'written'; readonly complete: boolean }
-  | { readonly outcome: 'hash-mismatch'; readonly expectedHash: string; readonly actualHash: string }
+  | {
+      readonly outcome: 'hash-mismatch';
+      readonly expectedHash: string;
+      readonly actualHash: string;
+    }
   | { readonly outcome: 'not-open' }
   | { readonly outcome: 'verified'; readonly whole: readonly boolean[] }
   | { readonly outcome: 'closed' };

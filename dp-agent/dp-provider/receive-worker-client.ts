@@ -24,7 +24,10 @@ export class ReceiveWorkerClient {
    * @param transfer buffers handed over instead of copied; the caller must not use them again
    * @throws DISK_FULL when the file system of the incoming folder is full
    */
-  async ask(request: ReceiveRequest, transfer: readonly ArrayBuffer[] = []): Promise<ReceiveResult> {
+  async ask(
+    request: ReceiveRequest,
+    transfer: readonly ArrayBuffer[] = [],
+  ): Promise<ReceiveResult> {
     const id = this.#nextId++;
     const worker = this.#running();
     try {
@@ -60,7 +63,10 @@ export class ReceiveWorkerClient {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
     if ('result' in reply) pending?.resolve(reply.result);
-    else pending?.reject(Object.assign(new Error(reply.failure.message), { code: reply.failure.code }));
+    else
+      pending?.reject(
+        Object.assign(new Error(reply.failure.message), { code: reply.failure.code }),
+      );
   }
 
   /** A worker that died takes its open files with it; the next request starts another. */

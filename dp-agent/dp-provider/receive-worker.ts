@@ -15,8 +15,8 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { promisify } from 'node:util';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ContentHash, hashOf } from '../../shared/content-library/content-hash.ts';
 import { pieceBytes, pieceCountOf, pieceLengthOf } from '../../shared/domain/content.ts';
@@ -70,7 +70,11 @@ class PartialFile {
   async write(index: number, bytes: Uint8Array): Promise<ReceiveResult> {
     if (this.pieces.has(index)) return { outcome: 'written', complete: this.pieces.isComplete };
     if (!this.#isPiece(index, bytes)) {
-      return { outcome: 'hash-mismatch', expectedHash: this.#pieceHash(index), actualHash: hashOf(bytes) };
+      return {
+        outcome: 'hash-mismatch',
+        expectedHash: this.#pieceHash(index),
+        actualHash: hashOf(bytes),
+      };
     }
     writeFully(this.fd, bytes, index * pieceBytes);
     this.#hold(index, bytes);
@@ -131,7 +135,13 @@ class PartialFile {
     const bytes = Buffer.allocUnsafe(pieceLengthOf(this.sizeBytes, index));
     let filled = 0;
     while (filled < bytes.length) {
-      const count = readSync(this.fd, bytes, filled, bytes.length - filled, index * pieceBytes + filled);
+      const count = readSync(
+        this.fd,
+        bytes,
+        filled,
+        bytes.length - filled,
+        index * pieceBytes + filled,
+      );
       if (count === 0) break;
       filled += count;
     }
@@ -182,8 +192,13 @@ function writeSmallFiles(request: Extract<ReceiveRequest, { kind: 'write-small' 
 }
 
 /** Which of these small files, staged before a restart, are whole. */
-function verifySmallFiles(request: Extract<ReceiveRequest, { kind: 'verify-small' }>): ReceiveResult {
-  return { outcome: 'verified', whole: request.files.map(({ hash, sizeBytes }) => isWhole(hash, sizeBytes)) };
+function verifySmallFiles(
+  request: Extract<ReceiveRequest, { kind: 'verify-small' }>,
+): ReceiveResult {
+  return {
+    outcome: 'verified',
+    whole: request.files.map(({ hash, sizeBytes }) => isWhole(hash, sizeBytes)),
+  };
 }
 
 function isWhole(hash: string, sizeBytes: number): boolean {

@@ -4,10 +4,10 @@
  */
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { CheckResult } from '../../shared/domain/distribution-point-check.ts';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
-import type { Component } from '../../shared/runtime/component.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Component } from '../../shared/runtime/component.ts';
 
 export type DistributionPointChannel = RpcChannel<'DistributionPoint'>;
 

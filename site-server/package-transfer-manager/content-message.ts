@@ -34,7 +34,8 @@ class FrameWriter {
 
   varint(value: number): this {
     let rest = value;
-    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.bytes[this.offset++] = (rest % 128) | 0x80;
+    for (; rest > 0x7f; rest = Math.floor(rest / 128))
+      this.bytes[this.offset++] = (rest % 128) | 0x80;
     this.bytes[this.offset++] = rest;
     return this;
   }

@@ -129,7 +129,11 @@ export class JobTable {
     progress: TransferProgress,
     verifiedHash: string | undefined,
   ): Promise<void> {
-    await this.end(job, 'complete', { reason: '', progress, ...(verifiedHash && { verifiedHash }) });
+    await this.end(job, 'complete', {
+      reason: '',
+      progress,
+      ...(verifiedHash && { verifiedHash }),
+    });
   }
 
   /**

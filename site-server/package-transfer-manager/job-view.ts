@@ -1,10 +1,10 @@
 import type { DistributionJob, JobAction, JobState } from '../../shared/domain/distribution-job.ts';
 import { compareJobs, type QueuePlace } from '../../shared/domain/job-queue.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
-import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output as JobFilter } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { JobTable } from './job-table.ts';
@@ -53,7 +53,9 @@ export class JobView {
   /** Open jobs in queue order; or ended ones, newest first. */
   async *list(filter: JobFilter): AsyncGenerator<Job> {
     if (filter.history) return yield* this.#history(filter);
-    const open = [...this.#needs.jobs.open()].filter((job) => matches(job, filter)).sort(compareJobs);
+    const open = [...this.#needs.jobs.open()]
+      .filter((job) => matches(job, filter))
+      .sort(compareJobs);
     for (const job of filter.limit > 0 ? open.slice(0, filter.limit) : open) yield this.#toJob(job);
   }
 

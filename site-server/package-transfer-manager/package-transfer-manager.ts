@@ -10,7 +10,11 @@ import {
   moved,
   type WaitingReason,
 } from '../../shared/domain/distribution-job.ts';
-import { decideQueue, type JobQueueLimits, type QueueDecision } from '../../shared/domain/job-queue.ts';
+import {
+  decideQueue,
+  type JobQueueLimits,
+  type QueueDecision,
+} from '../../shared/domain/job-queue.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -239,7 +243,11 @@ export class PackageTransferManager implements Component {
     }
   }
 
-  async #onFailure(job: DistributionJob, progress: TransferProgress, error: unknown): Promise<void> {
+  async #onFailure(
+    job: DistributionJob,
+    progress: TransferProgress,
+    error: unknown,
+  ): Promise<void> {
     if (error instanceof JobWithdrawn) {
       await this.#needs.jobs.end(job, 'cancelled', { reason: error.message, progress });
       return;
@@ -248,7 +256,10 @@ export class PackageTransferManager implements Component {
     if (this.#stopped.signal.aborted) return;
     const failure = toJobFailure(error, progress.remainingBytes);
     const { jobSerial, packageId, dpId } = job;
-    this.#needs.logger.warn({ jobSerial, packageId, dpId, err: error }, 'Sending job did not end well');
+    this.#needs.logger.warn(
+      { jobSerial, packageId, dpId, err: error },
+      'Sending job did not end well',
+    );
     if (failure.kind === 'superseded') {
       await this.#needs.jobs.end(job, 'cancelled', { reason: failure.reason, progress });
     } else if (this.#isLastTry(job, failure)) {

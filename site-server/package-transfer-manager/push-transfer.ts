@@ -15,8 +15,8 @@ import { contentItems } from './content-items.ts';
 import type { FileClaims } from './file-claims.ts';
 import { toPackageVersionMessage } from './package-version-message.ts';
 import type { PieceSource } from './piece-source.ts';
-import type { TransferProgress } from './transfer-progress.ts';
 import { type PutContentStream, sendItems } from './transfer-lanes.ts';
+import type { TransferProgress } from './transfer-progress.ts';
 import { WantedEntries } from './wanted-entries.ts';
 
 export interface PushTransferNeeds {
@@ -92,7 +92,10 @@ export class PushTransfer {
     const { packageId, sourceVersion } = this.#job;
     const version = await this.#needs.library.getPackage(packageId);
     if (version?.sourceVersion === sourceVersion) return version;
-    throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId: `${packageId}.${sourceVersion}` });
+    throw new WaybillError({
+      code: 'CONTENT_NOT_HELD',
+      contentId: `${packageId}.${sourceVersion}`,
+    });
   }
 
   get #action() {

@@ -28,7 +28,8 @@ export class WantedEntries {
   /** Answers in order: `isNext(i)` must be asked with rising indices. */
   cursor(): (entryIndex: number) => boolean {
     let position = 0;
-    const at = (index: number) => this.#blocks[Math.floor(index / blockLength)]?.[index % blockLength];
+    const at = (index: number) =>
+      this.#blocks[Math.floor(index / blockLength)]?.[index % blockLength];
     return (entryIndex) => {
       if (position >= this.#count || at(position) !== entryIndex) return false;
       position += 1;
