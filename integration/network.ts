@@ -64,7 +64,7 @@ export class Network implements AsyncDisposable {
     const admin = await network.admin();
     for (const dp of dps) {
       const settings = { dpId: dp.name, address: dp.address };
-      await admin.unary('AddDistributionPoint', settings, { deadlineMs: 10_000 });
+      await admin.unary('addDistributionPoint', settings, { deadlineMs: 10_000 });
     }
     return network;
   }
