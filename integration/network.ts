@@ -3,12 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { issueDevelopmentHierarchy } from '../certs/development-hierarchy.ts';
-import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { filesOf, issueDevelopmentHierarchy } from '../certs/development-hierarchy.ts';
+import type { PeerIdentity } from '../shared/domain/peer-identity.ts';
+import { type PeerCredentialFiles, readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import { AgentProcess } from './agent-process.ts';
 
 const dist = fileURLToPath(new URL('..', import.meta.url));
+
+const siteIdentity = { kind: 'site', siteCode: 'PS1' } as const;
+
+/** The administrator every network has. */
+export const adminIdentity = { kind: 'admin', role: 'full', name: 'admin' } as const;
+
+const dpIdentity = (dpId: string) => ({ kind: 'dp', dpId }) as const;
 
 export interface NetworkOptions {
   /** Names of the DPs; default: PS1DP1 and PS1DP2. */
@@ -45,17 +53,13 @@ export class Network implements AsyncDisposable {
   static async start(options: NetworkOptions = {}): Promise<Network> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'waybill-')));
     const dpIds = options.distributionPoints ?? ['PS1DP1', 'PS1DP2'];
-    await issueDevelopmentHierarchy({
-      directory: join(directory, 'certs'),
-      sites: ['PS1'],
-      distributionPoints: [...dpIds],
-      admins: [{ name: 'admin', role: 'full' }],
-    });
-    const site = await agentOf(directory, 'PS1', 'site-server', { siteCode: 'PS1', ...options.site });
+    const identities = [siteIdentity, adminIdentity, ...dpIds.map(dpIdentity)];
+    await issueDevelopmentHierarchy({ directory: join(directory, 'certs'), identities });
+    const site = await agentOf(directory, siteIdentity, { siteCode: 'PS1', ...options.site });
     const dps = await Promise.all(
       dpIds.map((dpId) => {
         const own = typeof options.dp === 'function' ? options.dp(dpId) : options.dp;
-        return agentOf(directory, dpId, 'dp-agent', { dpId, siteCode: 'PS1', ...own });
+        return agentOf(directory, dpIdentity(dpId), { dpId, siteCode: 'PS1', ...own });
       }),
     );
     const removesDirectory = options.directory === undefined;
@@ -76,7 +80,7 @@ export class Network implements AsyncDisposable {
       address: this.site.address,
       expected: (peer) => peer.kind === 'site',
       expectedText: 'a site server',
-      credentials: await readPeerCredentials(this.certificateFiles('admin')),
+      credentials: await readPeerCredentials(this.certificateFiles(adminIdentity)),
     });
     return this.#admin;
   }
@@ -93,13 +97,13 @@ export class Network implements AsyncDisposable {
     return join(this.directory, name);
   }
 
-  certificateFiles(name: string) {
-    return certificateFilesIn(join(this.directory, 'certs'), name);
+  certificateFiles(identity: PeerIdentity): PeerCredentialFiles {
+    return filesOf(join(this.directory, 'certs'), identity);
   }
 
   /** Command line options of `waybill` for this site. */
   get cliOptions(): string[] {
-    const { caFile, certificateFile, keyFile } = this.certificateFiles('admin');
+    const { caFile, certificateFile, keyFile } = this.certificateFiles(adminIdentity);
     const server = ['--server', this.site.address];
     return [...server, '--ca', caFile, '--cert', certificateFile, '--key', keyFile];
   }
@@ -115,26 +119,19 @@ export class Network implements AsyncDisposable {
   }
 }
 
-function certificateFilesIn(directory: string, name: string) {
-  return {
-    caFile: join(directory, 'ca.pem'),
-    certificateFile: join(directory, `${name}.pem`),
-    keyFile: join(directory, `${name}.key`),
-  };
-}
-
 async function agentOf(
   directory: string,
-  name: string,
-  role: 'site-server' | 'dp-agent',
+  identity: PeerIdentity & { kind: 'site' | 'dp' },
   settings: Record<string, unknown>,
 ): Promise<AgentProcess> {
+  const name = identity.kind === 'site' ? identity.siteCode : identity.dpId;
   const dataDirectory = join(directory, name);
   await mkdir(dataDirectory, { recursive: true });
   const configPath = join(directory, `${name}.yaml`);
-  const certificates = certificateFilesIn(join(directory, 'certs'), name);
+  const certificates = filesOf(join(directory, 'certs'), identity);
   const config = { listen: '127.0.0.1:0', dataDirectory, certificates, ...settings };
   await writeFile(configPath, stringify(config));
+  const role = identity.kind === 'site' ? 'site-server' : 'dp-agent';
   const program = join(dist, role, 'main.js');
   const logPath = join(directory, `${name}.stdout.log`);
   return new AgentProcess({ name, program, configPath, logPath });
