@@ -50,6 +50,8 @@ interface Postponement {
 
 /** A package that is processed now. */
 interface RunningTask {
+  /** The notifications it deletes at its end. */
+  readonly keys: ReadonlySet<string>;
   readonly abort: AbortController;
   readonly ended: Promise<void>;
 }
@@ -135,18 +137,20 @@ export class DistributionManager implements Component {
       ofPackage.push(notification);
     }
     for (const [packageId, notifications] of pending) {
-      if (this.#isPostponed(packageId, notifications)) continue;
-      if (!this.#queue.has(packageId) && !this.#running.has(packageId)) {
+      if (!this.#isNews(packageId, notifications)) continue;
+      if (!this.#queue.has(packageId)) {
         this.#components.logger.debug({ packageId }, 'Added package to package processing queue');
       }
       this.#queue.set(packageId, notifications);
     }
   }
 
-  #isPostponed(packageId: string, notifications: readonly Notification[]): boolean {
+  /** Whether more is pending than a task that runs, or one that waits, will see to anyway. */
+  #isNews(packageId: string, notifications: readonly Notification[]): boolean {
+    const running = this.#running.get(packageId);
     const postponement = this.#postponed.get(packageId);
-    if (!postponement || postponement.isOver) return false;
-    return notifications.every(({ key }) => postponement.knownKeys.has(key));
+    const knownKeys = running?.keys ?? (postponement?.isOver ? undefined : postponement?.knownKeys);
+    return !knownKeys || notifications.some(({ key }) => !knownKeys.has(key));
   }
 
   /** The source of a package that is being deleted is not read to its end. */
@@ -165,7 +169,8 @@ export class DistributionManager implements Component {
       this.#running.delete(packageId);
       this.#packageWake.wake();
     });
-    this.#running.set(packageId, { abort, ended });
+    const keys = new Set(notifications.map(({ key }) => key));
+    this.#running.set(packageId, { keys, abort, ended });
     const { packagesMax } = this.#config;
     const using = `using ${this.#running.size} of ${packagesMax}`;
     this.#components.logger.info({ packageId }, `Started package processing task, ${using}`);
