@@ -3,7 +3,6 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import { SerialTable } from '../../shared/state-store/serial-table.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 
@@ -60,23 +59,23 @@ export class AuditTrail implements Component {
 
   private constructor(
     components: AuditTrailComponents,
-    counter: SerialCounter,
     config: AuditTrailConfig,
+    records: SerialTable<AuditRecord>,
   ) {
     this.#components = components;
     this.#config = config;
-    this.#records = new SerialTable(
-      { store: components.store, space: keySpaces.auditRecords, counter },
-      { rowCountMax: config.auditRecordCountMax },
-    );
+    this.#records = records;
   }
 
   static async open(
     components: AuditTrailComponents,
     config = defaultAuditTrailConfig,
   ): Promise<AuditTrail> {
-    const counter = await SerialCounter.open(components.store, 'audit-records');
-    return new AuditTrail(components, counter, config);
+    const records = await SerialTable.open(
+      { store: components.store, space: keySpaces.auditRecords },
+      { rowCountMax: config.auditRecordCountMax },
+    );
+    return new AuditTrail(components, config, records);
   }
 
   async start(): Promise<void> {

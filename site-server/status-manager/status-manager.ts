@@ -8,7 +8,6 @@ import {
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import { SerialTable } from '../../shared/state-store/serial-table.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 
@@ -63,25 +62,20 @@ export class StatusManager implements Component {
   readonly #components: StatusManagerComponents;
   readonly #messages: SerialTable<StatusMessage>;
 
-  private constructor(
-    components: StatusManagerComponents,
-    counter: SerialCounter,
-    config: StatusManagerConfig,
-  ) {
+  private constructor(components: StatusManagerComponents, messages: SerialTable<StatusMessage>) {
     this.#components = components;
-    const { store } = components;
-    this.#messages = new SerialTable(
-      { store, space: keySpaces.statusMessages, counter },
-      { rowCountMax: config.statusMessageCountMax },
-    );
+    this.#messages = messages;
   }
 
   static async open(
     components: StatusManagerComponents,
     config = defaultStatusManagerConfig,
   ): Promise<StatusManager> {
-    const counter = await SerialCounter.open(components.store, 'status-messages');
-    return new StatusManager(components, counter, config);
+    const messages = await SerialTable.open(
+      { store: components.store, space: keySpaces.statusMessages },
+      { rowCountMax: config.statusMessageCountMax },
+    );
+    return new StatusManager(components, messages);
   }
 
   async start(): Promise<void> {
