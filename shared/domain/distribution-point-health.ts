@@ -1,0 +1,20 @@
+/** Whether the site could last talk to a DP. */
+export type Reachability = 'unknown' | 'reachable' | 'unreachable';
+
+/** What the site has measured of a DP: the row of table "distribution point health". */
+export interface DistributionPointHealth {
+  readonly dpId: string;
+  /** Place in the queue, tuned from the measured rate; lower goes first. */
+  readonly dpPriority: number;
+  /** Content bytes per second of recent transfers; 0 while nobody has measured. */
+  readonly measuredBytesPerSecond: number;
+  readonly reachability: Reachability;
+  /** Why it is unreachable or failed its check; empty when all is well. */
+  readonly reason: string;
+  /** 0 while never checked. */
+  readonly checkedAtMs: number;
+  /** Empty until the DP has answered. */
+  readonly agentVersion: string;
+  /** Free bytes under the DP's content library when it was last checked. */
+  readonly freeBytes: number;
+}

@@ -1,0 +1,75 @@
+import type { AuditRecord } from '../domain/audit-record.ts';
+import type { DistributionJob } from '../domain/distribution-job.ts';
+import type { DistributionPoint } from '../domain/distribution-point.ts';
+import type { DistributionPointHealth } from '../domain/distribution-point-health.ts';
+import type { LibraryIndexState, UnreferencedFile } from '../domain/library-index.ts';
+import type { PackageAction } from '../domain/package-action.ts';
+import type { PackageStatus } from '../domain/package-status.ts';
+import type { PackageServer, SitePackage } from '../domain/site-package.ts';
+import type { StatusMessage } from '../domain/status-message.ts';
+
+declare const row: unique symbol;
+
+/** One table of the state store: its name, and (for the compiler only) the type of its rows. */
+export interface KeySpace<V> {
+  /** Part of every stored key: never renamed, never used again for something else. */
+  readonly name: string;
+  readonly [row]?: V;
+}
+
+/** The register of all tables: what is not here is not stored. Keys are made by `joinKey`. */
+export const keySpaces = {
+  /** packageId → the package as its source site keeps it. */
+  packages: keySpace<SitePackage>('packages'),
+  /** packageId / dpId → the package's assignment to that DP. */
+  packageServers: keySpace<PackageServer>('package-servers'),
+  /** topic / subject / serial → nothing: the key says it all. */
+  packageNotifications: keySpace<Record<string, never>>('package-notifications'),
+  /** packageId / dpId, or '' for the site itself → status. */
+  packageStatus: keySpace<PackageStatus>('package-status'),
+  /** jobSerial → a job that is open. */
+  distributionJobs: keySpace<DistributionJob>('distribution-jobs'),
+  /** jobSerial → a job that has ended. */
+  jobHistory: keySpace<DistributionJob>('job-history'),
+  /** dpId → the DP as it is configured. */
+  distributionPoints: keySpace<DistributionPoint>('distribution-points'),
+  /** dpId → what was measured of it. */
+  distributionPointHealth: keySpace<DistributionPointHealth>('distribution-point-health'),
+  /** serial → status message. */
+  statusMessages: keySpace<StatusMessage>('status-messages'),
+  /** serial → who called what. */
+  auditRecords: keySpace<AuditRecord>('audit-records'),
+  /** name → the last serial number given out. */
+  counters: keySpace<number>('counters'),
+  /** fileHash / contentId → true: that content uses that file. */
+  libraryReferences: keySpace<true>('library-references'),
+  /** fileHash → since when no content uses it. */
+  libraryUnreferenced: keySpace<UnreferencedFile>('library-unreferenced'),
+  /** 'index' → whether the two tables above are complete. */
+  libraryState: keySpace<LibraryIndexState>('library-state'),
+  /** packageId → the newest action the DP has seen for it. */
+  packageActions: keySpace<PackageAction>('package-actions'),
+  /** 'layout' and 'damage' → what the store knows of itself. */
+  storeState: keySpace<unknown>('store-state'),
+} as const;
+
+/** A number of a key has as many digits as the largest safe integer, so that keys sort as numbers. */
+const keyDigits = 16;
+
+/** A key of several parts, joined by `/`; whole numbers from 0 up get a fixed width. */
+export function joinKey(...parts: (string | number)[]): string {
+  return parts.map(toKeyPart).join('/');
+}
+
+function toKeyPart(part: string | number): string {
+  if (typeof part === 'number') {
+    if (!Number.isSafeInteger(part) || part < 0) throw new RangeError(`${part} cannot be in a key`);
+    return String(part).padStart(keyDigits, '0');
+  }
+  if (part.includes('/')) throw new RangeError(`"${part}" cannot be a part of a key: it has a "/"`);
+  return part;
+}
+
+function keySpace<V>(name: string): KeySpace<V> {
+  return { name };
+}

@@ -1,0 +1,37 @@
+import { keySpaces } from './key-space.ts';
+import type { Change, StateStore } from './state-store.ts';
+
+/** Gives out serial numbers, 1, 2, 3 …; none twice, also after a crash. Gaps are possible. */
+export class SerialCounter {
+  readonly #store: StateStore;
+  readonly #name: string;
+  #last: number;
+
+  private constructor(store: StateStore, name: string, last: number) {
+    this.#store = store;
+    this.#name = name;
+    this.#last = last;
+  }
+
+  /**
+   * One counter for each name and process.
+   *
+   * @param options.atLeast the highest number known to be used; for tables that can outlive the
+   *   counter, such as packages read back from the content library after the store was lost
+   */
+  static async open(
+    store: StateStore,
+    name: string,
+    options: { atLeast?: number } = {},
+  ): Promise<SerialCounter> {
+    const last = (await store.records(keySpaces.counters).get(name)) ?? 0;
+    return new SerialCounter(store, name, Math.max(last, options.atLeast ?? 0));
+  }
+
+  /** The next number; `change` must be in the batch that first uses it. */
+  next(): { readonly value: number; readonly change: Change } {
+    this.#last += 1;
+    const change = this.#store.records(keySpaces.counters).put(this.#name, this.#last);
+    return { value: this.#last, change };
+  }
+}
