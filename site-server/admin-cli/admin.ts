@@ -55,11 +55,24 @@ export class Admin {
     return this.#channel.unary(method, request, { deadlineMs, signal: this.#signal });
   }
 
+  /** A list, item by item as it comes. */
+  stream<M extends AdminStream>(
+    method: M,
+    request: RequestOf<M>,
+    signal: AbortSignal = this.#signal,
+  ): AsyncIterable<AnswerOf<M>> {
+    const deadlineMs = this.#config.listMsMax;
+    return this.#channel.serverStream(method, request, { deadlineMs, signal });
+  }
+
   /** The whole of a list. */
-  async list<M extends AdminStream>(method: M, request: RequestOf<M>): Promise<AnswerOf<M>[]> {
+  async list<M extends AdminStream>(
+    method: M,
+    request: RequestOf<M>,
+    signal: AbortSignal = this.#signal,
+  ): Promise<AnswerOf<M>[]> {
     const items: AnswerOf<M>[] = [];
-    const options = { deadlineMs: this.#config.listMsMax, signal: this.#signal };
-    for await (const item of this.#channel.serverStream(method, request, options)) items.push(item);
+    for await (const item of this.stream(method, request, signal)) items.push(item);
     return items;
   }
 
@@ -91,6 +104,6 @@ export class Admin {
 }
 
 /** Whether the site server went away; one that stops cancels the calls it serves. */
-function isLoss(error: unknown): boolean {
+export function isLoss(error: unknown): boolean {
   return isErrorWithCode(error, 'PEER_UNREACHABLE') || isAbortError(error);
 }

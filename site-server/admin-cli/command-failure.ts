@@ -14,13 +14,24 @@ export class UsageError extends Error {
   }
 }
 
+/** Codes of failures that only this program has; docs/cli.md explains each. */
+export const commandFailureCodes = [
+  'PACKAGE_FAILED',
+  'PACKAGE_DELETED',
+  'TARGETS_FAILED',
+  'NOT_CONFIRMED',
+  'INTERRUPTED',
+] as const;
+
+type CommandFailureCode = (typeof commandFailureCodes)[number];
+
 /** What was asked was accepted, and did not come to a good end. */
 export class CommandFailure extends Error {
-  readonly code: 'PACKAGE_FAILED' | 'PACKAGE_DELETED' | 'TARGETS_FAILED' | 'INTERRUPTED';
+  readonly code: CommandFailureCode;
   readonly facts: Readonly<Record<string, unknown>>;
 
   constructor(
-    code: CommandFailure['code'],
+    code: CommandFailureCode,
     message: string,
     facts: Readonly<Record<string, unknown>>,
   ) {

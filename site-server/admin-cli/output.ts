@@ -59,7 +59,12 @@ export class Output {
 
   /** One JSON value on its own line, only with `--json`. */
   record(value: unknown): void {
-    if (this.json) this.stdout.write(`${toJsonText(value)}\n`);
+    if (this.json) this.jsonLine(toJsonText(value));
+  }
+
+  /** JSON that is already harmless, on its own line, only with `--json`. */
+  jsonLine(json: string): void {
+    if (this.json) this.stdout.write(`${json}\n`);
   }
 
   /** One JSON array, or a table; `empty` is said when there is no row. */
