@@ -3,8 +3,8 @@
  * Prints its address; ends when its parent does.
  */
 import { pino } from 'pino';
-import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { RpcServer } from '../shared/rpc/rpc-server.ts';
 
 const [caFile = '', certificateFile = '', keyFile = ''] = process.argv.slice(2);
 const credentials = await readPeerCredentials({ caFile, certificateFile, keyFile });

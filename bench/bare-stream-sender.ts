@@ -1,7 +1,8 @@
 /** The sending end of the bare stream, in a process of its own: one stream of encoded pieces. */
-import { pieceFrame } from '../site-server/package-transfer-manager/content-message.ts';
-import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
+
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
+import { pieceFrame } from '../site-server/package-transfer-manager/content-message.ts';
 
 const pieceBytes = 1024 * 1024;
 const [address = '', caFile = '', certificateFile = '', keyFile = ''] = process.argv.slice(2);

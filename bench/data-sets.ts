@@ -39,7 +39,10 @@ export async function makeSmallFiles(
   for (let index = 0; index < files.count; index++) {
     const folder = join(directory, String(Math.floor(index / 100)).padStart(3, '0'));
     if (index % 100 === 0) await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, `${String(index % 100).padStart(2, '0')}.bin`), noise.next(files.bytes));
+    await writeFile(
+      join(folder, `${String(index % 100).padStart(2, '0')}.bin`),
+      noise.next(files.bytes),
+    );
   }
 }
 
