@@ -45,7 +45,10 @@ class ProcessLife {
 
   run(): void {
     this.#starting = this.#start();
-    this.#starting.catch((error: unknown) => this.fail(error));
+    this.#starting.catch((error: unknown) => {
+      // A start that `stop` has cut short may fail as it likes.
+      if (!this.#isEnding) this.fail(error);
+    });
   }
 
   async #start(): Promise<void> {
@@ -63,13 +66,13 @@ class ProcessLife {
     setTimeout(() => {
       writeError(`The program did not stop within ${stopMsMax} ms and was ended`);
       process.exit(1);
-    }, stopMsMax).unref();
+    }, stopMsMax);
     this.#stopped().catch((error: unknown) => this.fail(error));
   }
 
   async #stopped(): Promise<void> {
     await this.#program?.component.stop();
-    // A start that was under way has been cut short by `stop`; how it ended no longer matters.
+    // What a start under way began after that is stopped, too.
     await this.#starting.catch(() => {});
     await this.#program?.component.stop();
     this.#program?.logging.logger.info('Process stopped');
@@ -80,7 +83,6 @@ class ProcessLife {
   /** The end after a failure nobody could handle. */
   fail(error: unknown): void {
     if (this.#hasFailed) return;
-    if (this.#isEnding && error instanceof WaybillError) return;
     this.#hasFailed = true;
     this.#isEnding = true;
     const isExpected = error instanceof WaybillError;

@@ -1,68 +1,118 @@
-import type { Level } from 'level';
+import { WaybillError } from '../domain/errors.ts';
+import type { Bound, Database, RowRange } from './database.ts';
 import type { KeySpace } from './key-space.ts';
 import type { Change } from './state-store.ts';
 
-/** Which rows of a table, by key; all of them when nothing is given. */
+/** Which rows of a table, by key; all of them when nothing is given. Bounds may be combined. */
 export interface KeyRange {
   readonly prefix?: string;
   readonly gt?: string;
   readonly gte?: string;
   readonly lt?: string;
   readonly lte?: string;
+  /** From the last row to the first. @default false */
   readonly reverse?: boolean;
+  /** Rows at most. @default all */
   readonly limit?: number;
+}
+
+/** Stands between the table and the key in LevelDB; `spaceEnd` is the character after it. */
+const separator = ':';
+const spaceEnd = ';';
+
+/** Sorts behind every other character; so no key may hold it. */
+export const lastCharacter = '\u{10ffff}';
+
+/** The key in LevelDB of a row. */
+export function toRowKey(row: { space: string; key: string }): string {
+  return `${row.space}${separator}${row.key}`;
 }
 
 /** The typed rows of one table. Reads at once; changes are values for `StateStore.write`. */
 export class RecordStore<V> {
+  readonly #database: Database;
+  readonly #path: string;
   readonly #space: KeySpace<V>;
-  readonly #level: Level<string, string>;
 
-  constructor(space: KeySpace<V>, level: Level<string, string>) {
+  constructor(needs: { database: Database; path: string }, space: KeySpace<V>) {
+    this.#database = needs.database;
+    this.#path = needs.path;
     this.#space = space;
-    this.#level = level;
   }
 
   async get(key: string): Promise<V | undefined> {
-    const text = (await this.#level.get(`${this.#space.name}:${key}`)) as string | undefined;
-    return text === undefined ? undefined : (JSON.parse(text) as V);
+    const [value] = await this.getMany([key]);
+    return value;
   }
 
   /** The rows of these keys, in their order. */
   async getMany(keys: readonly string[]): Promise<(V | undefined)[]> {
-    return Promise.all(keys.map((key) => this.get(key)));
+    const rowKeys = keys.map((key) => toRowKey({ space: this.#space.name, key }));
+    const texts = await this.#database.getMany(rowKeys);
+    return texts.map((text, index) =>
+      text === undefined ? undefined : this.#parse(keys[index] ?? '', text),
+    );
   }
 
-  /** Rows in ascending order of their keys. */
+  /**
+   * Rows in ascending order of their keys, read page by page: memory stays small, writes go on, and
+   * a row that is there all the while comes exactly once. Whether a row that is written meanwhile
+   * comes is open.
+   */
   async *list(range: KeyRange = {}): AsyncIterable<[string, V]> {
-    const start = `${this.#space.name}:`;
-    let count = 0;
-    for await (const [fullKey, text] of this.#level.iterator({
-      gte: start,
-      lt: `${this.#space.name};`,
-      reverse: range.reverse ?? false,
-    })) {
-      const key = fullKey.slice(start.length);
-      if (count >= (range.limit ?? Number.POSITIVE_INFINITY)) return;
-      if (!isInRange(key, range)) continue;
-      count++;
-      yield [key, JSON.parse(text) as V];
+    const start = toRowKey({ space: this.#space.name, key: '' });
+    for await (const rows of this.#database.pages(this.#toRowRange(range), range.limit)) {
+      for (const [rowKey, text] of rows) {
+        const key = rowKey.slice(start.length);
+        yield [key, this.#parse(key, text)];
+      }
     }
   }
 
+  /** The change that writes this row, new or not. */
   put(key: string, value: V): Change {
     return { type: 'put', space: this.#space.name, key, value };
   }
 
+  /** The change that deletes this row, if it is there. */
   delete(key: string): Change {
     return { type: 'delete', space: this.#space.name, key };
   }
+
+  #toRowRange(range: KeyRange): RowRange {
+    const bound = (key: string, isIncluded: boolean): Bound => ({
+      key: toRowKey({ space: this.#space.name, key }),
+      isIncluded,
+    });
+    const { prefix = '', gt, gte, lt, lte, reverse = false } = range;
+    // The tightest bound counts; of two at one key the later, which leaves the key out.
+    const lowers = [bound(prefix, true)];
+    if (gte !== undefined) lowers.push(bound(gte, true));
+    if (gt !== undefined) lowers.push(bound(gt, false));
+    const uppers = [{ key: `${this.#space.name}${spaceEnd}`, isIncluded: false }];
+    if (prefix !== '') uppers.push(bound(prefix + lastCharacter, false));
+    if (lte !== undefined) uppers.push(bound(lte, true));
+    if (lt !== undefined) uppers.push(bound(lt, false));
+    return {
+      lower: lowers.reduce((a, b) => (compareBounds(a, b) > 0 ? a : b)),
+      upper: uppers.reduce((a, b) => (compareBounds(a, b) < 0 ? a : b)),
+      reverse,
+    };
+  }
+
+  #parse(key: string, text: string): V {
+    try {
+      return JSON.parse(text) as V;
+    } catch (error) {
+      const reason = `row ${key} of ${this.#space.name} is not JSON`;
+      throw new WaybillError(
+        { code: 'STATE_STORE_DAMAGED', path: this.#path, reason },
+        { cause: error },
+      );
+    }
+  }
 }
 
-function isInRange(key: string, range: KeyRange): boolean {
-  if (range.prefix !== undefined && !key.startsWith(range.prefix)) return false;
-  if (range.gt !== undefined && !(key > range.gt)) return false;
-  if (range.gte !== undefined && !(key >= range.gte)) return false;
-  if (range.lt !== undefined && !(key < range.lt)) return false;
-  return range.lte === undefined || key <= range.lte;
+function compareBounds(a: Bound, b: Bound): number {
+  return Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
 }

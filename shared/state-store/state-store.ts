@@ -1,7 +1,15 @@
-import { Level } from 'level';
+import assert from 'node:assert/strict';
 import type { Logger } from '../runtime/logger.ts';
-import type { KeySpace } from './key-space.ts';
-import { RecordStore } from './record-store.ts';
+import type { Database, Operation } from './database.ts';
+import { DirectoryLock } from './directory-lock.ts';
+import { type KeySpace, keySpaces } from './key-space.ts';
+import { migrateRows } from './migrations.ts';
+import { damageKey, openDatabase } from './open-database.ts';
+import { lastCharacter, RecordStore, toRowKey } from './record-store.ts';
+import type { StateStoreDamage } from './store-repair.ts';
+import { WriteQueue } from './write-queue.ts';
+
+export type { StateStoreDamage };
 
 /** One row written or deleted; made by a record store, carried out by `StateStore.write`. */
 export type Change =
@@ -13,59 +21,117 @@ export type Change =
     }
   | { readonly type: 'delete'; readonly space: string; readonly key: string };
 
-/** What was found damaged at open, and what became of it. */
-export interface StateStoreDamage {
-  /** The directory the damaged store was moved to; nothing in it was deleted. */
-  readonly setAsideAs: string;
-  readonly reason: string;
-  /** True: what could be read is in the store. False: the store begins empty. */
-  readonly repaired: boolean;
-}
-
 export type WriteListener = (changes: readonly Change[]) => void;
 
-/** All work, history and configuration of an agent, in tables of JSON rows over LevelDB. */
+/**
+ * All work, history and configuration of an agent: tables of JSON rows over LevelDB.
+ *
+ * The components of a program share one; each table has one writer. Writes its directory, and beside
+ * it `<directory>.lock` and, after damage, `<directory>.damaged-<n>`. A crash leaves every batch done
+ * or not done; a synced one is done.
+ */
 export class StateStore {
-  readonly #level: Level<string, string>;
+  readonly #directory: string;
+  readonly #database: Database;
+  readonly #lock: DirectoryLock;
+  readonly #queue: WriteQueue;
   readonly #listeners = new Set<WriteListener>();
 
-  private constructor(level: Level<string, string>) {
-    this.#level = level;
+  private constructor(directory: string, needs: { database: Database; lock: DirectoryLock }) {
+    this.#directory = directory;
+    this.#database = needs.database;
+    this.#lock = needs.lock;
+    this.#queue = new WriteQueue((operations, options) =>
+      this.#database.write(operations, options),
+    );
   }
 
+  /**
+   * Opens the store; makes a new one when there is none. Every checksum is verified and every row
+   * read. A damaged store is set aside and repaired, or begun anew.
+   *
+   * @returns `damage` at every open until a batch with `damageHandled()` has been written
+   * @throws DATA_DIRECTORY_IN_USE, STATE_STORE_NEWER, DISK_FULL
+   */
   static async open(options: {
     directory: string;
     logger: Logger;
   }): Promise<{ store: StateStore; damage?: StateStoreDamage }> {
-    const level = new Level<string, string>(options.directory);
-    await level.open();
-    return { store: new StateStore(level) };
+    const { directory, logger } = options;
+    const lock = await DirectoryLock.take(directory);
+    let database: Database | undefined;
+    try {
+      database = await openDatabase(directory, logger);
+      const store = new StateStore(directory, { database, lock });
+      await migrateRows(store);
+      const damage = await store.records(keySpaces.storeState).get(damageKey);
+      return damage === undefined ? { store } : { store, damage: damage as StateStoreDamage };
+    } catch (error) {
+      await database?.close();
+      await lock.release();
+      throw error;
+    }
   }
 
   /** The rows of one table. */
   records<V>(space: KeySpace<V>): RecordStore<V> {
-    return new RecordStore<V>(space, this.#level);
+    return new RecordStore({ database: this.#database, path: this.#directory }, space);
   }
 
-  /** Writes all changes or none. With `sync` they survive a power cut once this resolves. */
+  /**
+   * Writes all changes or none, in the order of the calls. With `sync` they survive a power cut once
+   * this resolves; without, a crash of the process only. After a rejection none is visible and the
+   * store goes on; only a crash before its next successful write may still bring them up.
+   *
+   * @throws DISK_FULL when there is no room
+   */
   async write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {
-    const operations = changes.map((change) => {
-      const key = `${change.space}:${change.key}`;
-      return change.type === 'put'
-        ? ({ type: 'put', key, value: JSON.stringify(change.value) } as const)
-        : ({ type: 'del', key } as const);
-    });
-    await this.#level.batch(operations, { sync: options.sync });
-    for (const listener of this.#listeners) listener(changes);
+    if (changes.length === 0) return;
+    await this.#queue.write(changes.map(toOperation), options);
+    for (const listener of this.#listeners) tell(listener, changes);
   }
 
-  /** Calls `listener` after each successful write, in the order of the writes. */
+  /**
+   * Calls `listener` after each successful write, in the order of the writes.
+   *
+   * @returns ends it
+   */
   onWritten(listener: WriteListener): () => void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
   }
 
+  /** Put this in the batch that holds what was done about the damage; it is told until then. */
+  damageHandled(): Change {
+    return this.records(keySpaces.storeState).delete(damageKey);
+  }
+
+  /** Ends when what was to be written is written; safe to call twice. */
   async close(): Promise<void> {
-    await this.#level.close();
+    await this.#queue.whenIdle();
+    await this.#database.close();
+    await this.#lock.release();
+  }
+}
+
+function toOperation(change: Change): Operation {
+  const key = toRowKey(change);
+  assert(key.isWellFormed() && !key.includes(lastCharacter), 'A key cannot be stored');
+  if (change.type === 'delete') return { type: 'del', key };
+  const value: string | undefined = JSON.stringify(change.value);
+  assert(value !== undefined, 'A row must be JSON');
+  return { type: 'put', key, value };
+}
+
+/** A listener that throws is a bug, but not the writer's: its write is done. */
+function tell(listener: WriteListener, changes: readonly Change[]): void {
+  try {
+    listener(changes);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }

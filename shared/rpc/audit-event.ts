@@ -1,0 +1,16 @@
+/** Something for the audit trail: an AuditRecord before its serial and time. */
+export interface AuditEvent {
+  /** The identity in the caller's certificate, or "unauthenticated". */
+  readonly caller: string;
+  /** Where the call came from. */
+  readonly address: string;
+  /** Full method, or "tls-handshake". */
+  readonly method: string;
+  /** "ok", or the error code. */
+  readonly result: string;
+  /** What was asked, or why it was refused, in words without secrets. */
+  readonly detail: string;
+}
+
+/** The caller of a connection whose certificate names nobody. */
+export const unauthenticated = 'unauthenticated';

@@ -1,0 +1,183 @@
+import type { EventEmitter } from 'node:events';
+import {
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+  type UntypedHandleCall,
+} from '@grpc/grpc-js';
+import { WaybillError } from '../domain/errors.ts';
+import { toIdentityUri } from '../domain/peer-identity.ts';
+import { abortError, abortErrorOf, isAbortError } from './abort-error.ts';
+import type { AuditEvent } from './audit-event.ts';
+import type { CallStatus } from './call-failure.ts';
+import { callPolicy } from './call-policy.ts';
+import { callerOf } from './call-policy-interceptor.ts';
+import { summaryOf } from './call-summary.ts';
+import type { CallContext } from './conversation.ts';
+import { toErrorTrailers } from './error-detail.ts';
+import { ResponseStream } from './response-stream.ts';
+import { messageBytesMax } from './rpc-limits.ts';
+import type { RpcLogger } from './rpc-logger.ts';
+import type { UntypedMethod } from './service-definitions.ts';
+import { grpcStatusOf } from './status-codes.ts';
+
+/** A function of a Conversation, its types known to its maker only. */
+export type UntypedImplementation = (request: never, context: CallContext) => unknown;
+
+type Implementation = (request: unknown, context: CallContext) => unknown;
+type UnaryCall = ServerUnaryCall<unknown, Buffer>;
+type ResponseStreamCall = ServerWritableStream<unknown, Buffer>;
+type RequestStreamCall = ServerDuplexStream<unknown, Buffer>;
+type AnyCall = UnaryCall | ResponseStreamCall | RequestStreamCall;
+type Failure = Partial<CallStatus>;
+
+/** How one call brings its answer to the caller, by kind. */
+interface Delivery {
+  succeed(answer: unknown, signal: AbortSignal): Promise<void>;
+  fail(failure: Failure): void;
+}
+
+/**
+ * Turns the functions of a Conversation into what gRPC calls: makes the context, keeps
+ * back-pressure both ways, maps failures to statuses, writes changing calls to the audit trail.
+ */
+export class CallAnswerer {
+  readonly #logger: RpcLogger;
+  readonly #onAudit: (event: AuditEvent) => void;
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(needs: { logger: RpcLogger; onAudit: (event: AuditEvent) => void }) {
+    this.#logger = needs.logger;
+    this.#onAudit = needs.onAudit;
+  }
+
+  /** Resolves when no function of a Conversation runs any more. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.all(this.#running);
+  }
+
+  /** What gRPC calls for one method; its answers are encoded already. */
+  answer(method: UntypedMethod, implementation: UntypedImplementation): UntypedHandleCall {
+    const run = implementation as Implementation;
+    if (method.responseStream) {
+      return (call: ResponseStreamCall) =>
+        this.#track(this.#answer(method, run, call, streamedDelivery(method, call)));
+    }
+    return (call: UnaryCall, callback: sendUnaryData<Buffer>) =>
+      this.#track(this.#answer(method, run, call, singleDelivery(method, callback)));
+  }
+
+  #track(answering: Promise<void>): void {
+    const tracked = answering.finally(() => this.#running.delete(tracked));
+    this.#running.add(tracked);
+  }
+
+  async #answer(
+    method: UntypedMethod,
+    run: Implementation,
+    call: AnyCall,
+    delivery: Delivery,
+  ): Promise<void> {
+    let asked = '';
+    const context = contextOf(call);
+    const ask = (request: unknown) => {
+      asked ||= summaryOf(request);
+      return request;
+    };
+    try {
+      const request = 'request' in call ? ask(call.request) : requestsOf(call, context, ask);
+      await delivery.succeed(run(request, context), context.signal);
+      this.#audit(method, context, { result: 'ok', detail: asked });
+    } catch (error) {
+      const failure = this.#toFailure(method, context, error);
+      this.#audit(method, context, { result: failure.result, detail: asked });
+      delivery.fail(failure.status);
+    }
+  }
+
+  #toFailure(
+    method: UntypedMethod,
+    context: CallContext,
+    error: unknown,
+  ): { result: string; status: Failure } {
+    if (error instanceof WaybillError) {
+      const metadata = toErrorTrailers(error);
+      const code = grpcStatusOf[error.code];
+      return { result: error.code, status: { code, details: error.message, metadata } };
+    }
+    if (isAbortError(error)) {
+      return { result: 'CANCELLED', status: { code: status.CANCELLED, details: 'cancelled' } };
+    }
+    const caller = toIdentityUri(context.caller.identity);
+    this.#logger.error({ method: method.path, caller, err: error }, 'A call failed on a fault');
+    return { result: 'INTERNAL', status: { code: status.INTERNAL, details: 'internal error' } };
+  }
+
+  #audit(
+    method: UntypedMethod,
+    { caller }: CallContext,
+    outcome: { result: string; detail: string },
+  ): void {
+    if (!callPolicy.get(method.path)?.changes) return;
+    this.#onAudit({
+      caller: toIdentityUri(caller.identity),
+      address: caller.address,
+      method: method.path,
+      ...outcome,
+    });
+  }
+}
+
+function contextOf(call: AnyCall): CallContext {
+  const caller = callerOf(call);
+  // The interceptor let the call pass, so it has a caller.
+  if (!caller) throw new Error('A call without a caller passed the call policy');
+  const abort = new AbortController();
+  const emitter: EventEmitter = call;
+  emitter.on('cancelled', () => abort.abort(abortError()));
+  return { caller, signal: abort.signal };
+}
+
+/** The caller's messages, pulled one by one; ends with AbortError when the call is cancelled. */
+async function* requestsOf(
+  call: RequestStreamCall,
+  { signal }: CallContext,
+  ask: (request: unknown) => unknown,
+): AsyncGenerator<unknown> {
+  try {
+    // Destroying the stream, as iteration does by default, would take the answer's way too.
+    for await (const request of call.iterator({ destroyOnReturn: false })) yield ask(request);
+  } catch (error) {
+    throw signal.aborted ? abortErrorOf(signal) : error;
+  }
+  if (signal.aborted) throw abortErrorOf(signal);
+}
+
+function singleDelivery(method: UntypedMethod, callback: sendUnaryData<Buffer>): Delivery {
+  return {
+    succeed: async (answer) => callback(null, encoded(method, await answer)),
+    fail: (failure) => callback(failure),
+  };
+}
+
+function streamedDelivery(method: UntypedMethod, call: ResponseStreamCall): Delivery {
+  return {
+    succeed: async (answers, signal) => {
+      const responses = new ResponseStream(call, signal);
+      for await (const answer of answers as AsyncIterable<unknown>) {
+        await responses.write(encoded(method, answer));
+      }
+      call.end();
+    },
+    fail: (failure) => call.emit('error', failure),
+  };
+}
+
+/** Encoding here and not in gRPC: an answer that cannot be sent is our fault and must be logged. */
+function encoded(method: UntypedMethod, answer: unknown): Buffer {
+  const bytes = method.responseSerialize(answer);
+  if (bytes.length <= messageBytesMax) return bytes;
+  throw new Error(`An answer of ${bytes.length} bytes is over the limit of ${messageBytesMax}`);
+}

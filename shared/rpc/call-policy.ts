@@ -1,0 +1,101 @@
+import type { PeerIdentity } from '../domain/peer-identity.ts';
+import type { ConversationName, ProtoMethodName } from './conversation.ts';
+
+/** Who may call, in the very words of the protos' `Callers:` lines. */
+export type CallerGroup =
+  | 'administrators'
+  | 'administrators who may change things'
+  | 'the site of this DP'
+  | 'every peer of the hierarchy';
+
+/** What the policy says about one method. */
+export interface CallRule {
+  readonly callers: readonly CallerGroup[];
+  /** The call changes something: its result goes to the audit trail (ADM-5). */
+  readonly changes: boolean;
+}
+
+type WaybillMethodPath = {
+  [C in ConversationName]: `/waybill.v1.${C}/${ProtoMethodName<C>}`;
+}[ConversationName];
+
+const adminReads: CallRule = { callers: ['administrators'], changes: false };
+const adminChanges: CallRule = { callers: ['administrators who may change things'], changes: true };
+const siteReads: CallRule = { callers: ['the site of this DP'], changes: false };
+const siteChanges: CallRule = { callers: ['the site of this DP'], changes: true };
+const everyPeerReads: CallRule = { callers: ['every peer of the hierarchy'], changes: false };
+
+/** Our own methods; one that is missing here does not compile. */
+const waybillRules = {
+  '/waybill.v1.Admin/GetSite': adminReads,
+  '/waybill.v1.Admin/CreatePackage': adminChanges,
+  '/waybill.v1.Admin/SetPackage': adminChanges,
+  '/waybill.v1.Admin/UpdatePackage': adminChanges,
+  '/waybill.v1.Admin/DeletePackage': adminChanges,
+  '/waybill.v1.Admin/GetPackage': adminReads,
+  '/waybill.v1.Admin/ListPackages': adminReads,
+  '/waybill.v1.Admin/WatchPackage': adminReads,
+  '/waybill.v1.Admin/DistributePackage': adminChanges,
+  '/waybill.v1.Admin/RedistributePackage': adminChanges,
+  '/waybill.v1.Admin/RemovePackage': adminChanges,
+  '/waybill.v1.Admin/RetryFailed': adminChanges,
+  '/waybill.v1.Admin/ListPackageStatus': adminReads,
+  '/waybill.v1.Admin/WatchPackageStatus': adminReads,
+  '/waybill.v1.Admin/AddDistributionPoint': adminChanges,
+  '/waybill.v1.Admin/SetDistributionPoint': adminChanges,
+  '/waybill.v1.Admin/DeleteDistributionPoint': adminChanges,
+  '/waybill.v1.Admin/CheckDistributionPoint': adminReads,
+  '/waybill.v1.Admin/ListDistributionPoints': adminReads,
+  '/waybill.v1.Admin/ListJobs': adminReads,
+  '/waybill.v1.Admin/WatchJobs': adminReads,
+  '/waybill.v1.Admin/ListStatusMessages': adminReads,
+  '/waybill.v1.Admin/ReadLog': adminReads,
+  '/waybill.v1.Admin/ListAuditRecords': adminReads,
+  '/waybill.v1.DistributionPoint/Check': siteReads,
+  '/waybill.v1.DistributionPoint/Begin': siteChanges,
+  '/waybill.v1.DistributionPoint/PutManifest': siteChanges,
+  '/waybill.v1.DistributionPoint/Inspect': siteReads,
+  '/waybill.v1.DistributionPoint/PutContent': siteChanges,
+  '/waybill.v1.DistributionPoint/Commit': siteChanges,
+  '/waybill.v1.DistributionPoint/RemovePackage': siteChanges,
+  '/waybill.v1.DistributionPoint/ListPackages': {
+    callers: ['the site of this DP', 'administrators'],
+    changes: false,
+  },
+} as const satisfies Record<WaybillMethodPath, CallRule>;
+
+/** Methods of gRPC's own services, which every server of ours has (ADM-7). */
+const platformRules = {
+  '/grpc.health.v1.Health/Check': everyPeerReads,
+  '/grpc.health.v1.Health/List': everyPeerReads,
+  '/grpc.health.v1.Health/Watch': everyPeerReads,
+  '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo': everyPeerReads,
+  '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo': everyPeerReads,
+} as const satisfies Record<string, CallRule>;
+
+/**
+ * The one table of who may call what (SEC-1), keyed by full method. What is not in it may be called
+ * by nobody. A test holds it equal to the comments of the protos.
+ */
+export const callPolicy: ReadonlyMap<string, CallRule> = new Map(
+  Object.entries({ ...waybillRules, ...platformRules }),
+);
+
+/** Whether a peer may call a method of a server that belongs to site `siteCode`. */
+export function mayCall(identity: PeerIdentity, path: string, siteCode: string): boolean {
+  const groups = callPolicy.get(path)?.callers ?? [];
+  return groups.some((group) => isInGroup(identity, group, siteCode));
+}
+
+function isInGroup(identity: PeerIdentity, group: CallerGroup, siteCode: string): boolean {
+  switch (group) {
+    case 'administrators':
+      return identity.kind === 'admin';
+    case 'administrators who may change things':
+      return identity.kind === 'admin' && identity.role !== 'read-only';
+    case 'the site of this DP':
+      return identity.kind === 'site' && identity.siteCode === siteCode;
+    case 'every peer of the hierarchy':
+      return true;
+  }
+}

@@ -1,0 +1,75 @@
+import { Metadata } from '@grpc/grpc-js';
+import { type ErrorCode, type ErrorDetails, errorCodes, WaybillError } from '../domain/errors.ts';
+import { errorFactKinds } from './error-facts.ts';
+import { errorDetailBytesMax } from './rpc-limits.ts';
+import { errorDetailType } from './service-definitions.ts';
+
+/** The trailer that carries code and facts of a failed call; see proto/waybill/v1/common.proto. */
+const trailerName = 'waybill-error-bin';
+
+/** Longest fact as it travels, in UTF-16 units; no code has more than four facts. */
+const factLengthMax = 600;
+
+/** The trailers of a call that failed with this error. `cause` and stack stay here. */
+export function toErrorTrailers(error: WaybillError): Metadata {
+  const { code, ...facts } = error.details;
+  const texts = Object.entries(facts).map(([name, value]) => [name, cut(String(value))] as const);
+  const trailers = new Metadata();
+  trailers.set(
+    trailerName,
+    errorDetailType().serialize({ code, facts: Object.fromEntries(texts) }),
+  );
+  return trailers;
+}
+
+/**
+ * The error a peer sent, rebuilt from code and facts alone. Undefined when there is none, or when it
+ * is too long, of an unknown code, or without a fact of its code.
+ */
+export function fromErrorTrailers(trailers: Metadata): WaybillError | undefined {
+  const bytes = trailers.get(trailerName)[0];
+  if (!Buffer.isBuffer(bytes) || bytes.length > errorDetailBytesMax) return undefined;
+  const detail = decoded(bytes);
+  if (!detail || !isErrorCode(detail.code)) return undefined;
+  const facts = checkedFacts(detail.code, detail.facts);
+  // The one cast: errorFactKinds has just shown that these are the facts of this code.
+  return facts && new WaybillError({ code: detail.code, ...facts } as ErrorDetails);
+}
+
+function decoded(bytes: Buffer): { code: string; facts: Record<string, string> } | undefined {
+  try {
+    return errorDetailType().deserialize(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function isErrorCode(code: string): code is ErrorCode {
+  return (errorCodes as string[]).includes(code);
+}
+
+function checkedFacts(
+  code: ErrorCode,
+  received: Record<string, string>,
+): Record<string, string | number> | undefined {
+  const facts: Record<string, string | number> = {};
+  for (const [name, kind] of Object.entries<'number' | 'text'>(errorFactKinds[code])) {
+    const text = Object.hasOwn(received, name) ? received[name] : undefined;
+    if (text === undefined || (kind === 'number' && !isNumber(text))) return undefined;
+    facts[name] = kind === 'number' ? Number(text) : cut(printable(text));
+  }
+  return facts;
+}
+
+function isNumber(text: string): boolean {
+  return text.trim() !== '' && Number.isFinite(Number(text));
+}
+
+/** Control characters of a peer must reach no terminal and no log. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
+}
+
+function cut(text: string): string {
+  return text.length <= factLengthMax ? text : `${text.slice(0, factLengthMax - 1)}…`;
+}

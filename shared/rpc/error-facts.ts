@@ -1,0 +1,55 @@
+import type { ErrorCode, ErrorFacts } from '../domain/errors.ts';
+
+type FactKinds<C extends ErrorCode> = {
+  readonly [F in keyof ErrorFacts<C>]: ErrorFacts<C>[F] extends number ? 'number' : 'text';
+};
+
+const path = { path: 'text' } as const;
+const pathAndReason = { path: 'text', reason: 'text' } as const;
+const hashes = { expectedHash: 'text', actualHash: 'text' } as const;
+const expectation = { field: 'text', expected: 'text', actual: 'text' } as const;
+
+/**
+ * The facts of each code and their types: facts travel as text, and the receiver takes an error only
+ * when it has every fact of its code, well formed.
+ */
+export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
+  REQUEST_INVALID: expectation,
+  PACKAGE_UNKNOWN: { packageId: 'text' },
+  PACKAGE_STATE_CONFLICT: { packageId: 'text', state: 'text', expected: 'text' },
+  PACKAGE_ID_EXHAUSTED: { siteCode: 'text' },
+  DISTRIBUTION_POINT_UNKNOWN: { dpId: 'text' },
+  DISTRIBUTION_POINT_EXISTS: { dpId: 'text' },
+  LOG_UNKNOWN: { component: 'text', known: 'text' },
+  SOURCE_MISSING: path,
+  SOURCE_UNREADABLE: pathAndReason,
+  SOURCE_CHANGED: { path: 'text', tries: 'number' },
+  SOURCE_FILE_TYPE: { path: 'text', fileType: 'text' },
+  SOURCE_SYMLINK_LEAVES_TREE: { path: 'text', target: 'text' },
+  SOURCE_NAME_REFUSED: pathAndReason,
+  SOURCE_EMPTY: path,
+  CONTENT_NOT_HELD: { contentId: 'text' },
+  CONTENT_INCOMPLETE: { packageId: 'text', missingFiles: 'number' },
+  CONTENT_HASH_MISMATCH: { contentId: 'text', ...hashes },
+  FILE_NOT_HELD: { fileHash: 'text' },
+  FILE_HASH_MISMATCH: hashes,
+  FILE_NOT_WANTED: { fileHash: 'text' },
+  MANIFEST_INVALID: { contentId: 'text', line: 'number', reason: 'text' },
+  DISK_FULL: { path: 'text', freeBytes: 'number', neededBytes: 'number' },
+  PACKAGE_NOT_HELD: { packageId: 'text' },
+  ACTION_SUPERSEDED: { packageId: 'text', jobSerial: 'number', newestJobSerial: 'number' },
+  ACTION_NOT_BEGUN: { packageId: 'text', jobSerial: 'number' },
+  VERSION_DOWNGRADE: { packageId: 'text', offered: 'number', held: 'number' },
+  MESSAGE_INVALID: expectation,
+  PEER_UNREACHABLE: { peer: 'text', address: 'text', reason: 'text' },
+  PEER_IDENTITY_MISMATCH: { expected: 'text', actual: 'text', address: 'text' },
+  PEER_NOT_ALLOWED: { caller: 'text', method: 'text', expected: 'text' },
+  PEER_FAILED: { peer: 'text', reason: 'text' },
+  DEADLINE_EXCEEDED: { peer: 'text', method: 'text', deadlineMs: 'number' },
+  CONFIG_INVALID: { path: 'text', problems: 'text' },
+  CERTIFICATE_INVALID: pathAndReason,
+  DATA_DIRECTORY_IN_USE: { path: 'text', holder: 'text' },
+  STATE_STORE_NEWER: { path: 'text', layoutFound: 'number', layoutKnown: 'number' },
+  STATE_STORE_DAMAGED: pathAndReason,
+  ADDRESS_IN_USE: { address: 'text' },
+};

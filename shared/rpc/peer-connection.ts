@@ -1,0 +1,155 @@
+import { type ChannelOptions, Client, connectivityState } from '@grpc/grpc-js';
+import { WaybillError } from '../domain/errors.ts';
+import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
+import { abortError, abortErrorOf } from './abort-error.ts';
+import { isForeignCa } from './connection-failure.ts';
+import { toChannelCredentials } from './mutual-tls.ts';
+import type { PeerCredentials } from './peer-credentials.ts';
+import {
+  keepaliveTimeMs,
+  keepaliveTimeoutMs,
+  messageBytesMax,
+  receiveWindowBytes,
+} from './rpc-limits.ts';
+
+/** Whom to connect to, and as whom. */
+export interface PeerConnectionOptions {
+  /** host:port of the peer. */
+  readonly address: string;
+  /** Whether a certificate with this identity is the peer's. */
+  readonly expected: (peer: PeerIdentity) => boolean;
+  /** The peer in words, such as "DP PS1DP1"; stands in errors. */
+  readonly expectedText: string;
+  readonly credentials: PeerCredentials;
+  /** How long one attempt to connect may take. @default 5_000 */
+  readonly connectDeadlineMs?: number;
+}
+
+/** Marks our own refusal of a server's certificate among gRPC's connection errors. */
+const mismatchMark = 'waybill-peer-identity-mismatch';
+
+const channelOptions: ChannelOptions = {
+  'grpc.max_receive_message_length': messageBytesMax,
+  'grpc.max_send_message_length': messageBytesMax,
+  'grpc-node.flow_control_window': receiveWindowBytes,
+  'grpc.keepalive_time_ms': keepaliveTimeMs,
+  'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+  'grpc.keepalive_permit_without_calls': 1,
+  // A peer that is back is found within about a second.
+  'grpc.initial_reconnect_backoff_ms': 200,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+  'grpc.dns_min_time_between_resolutions_ms': 1_000,
+  // Whom we speak to is this machine's configuration alone: no TXT records, no proxy of a shell.
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_channelz': 0,
+  // Servers are known by identity, not by host name; TLS does not allow an IP address here.
+  'grpc.ssl_target_name_override': 'waybill.invalid',
+};
+
+/**
+ * The connection to one peer: makes it when it is wanted, checks whose certificate the peer shows,
+ * and makes it again when it broke or an attempt got stuck.
+ */
+export class PeerConnection {
+  readonly connectDeadlineMs: number;
+  readonly #options: PeerConnectionOptions;
+  #client: Client;
+  #renewedAtMs = performance.now();
+  #shownIdentity = '';
+  #isClosed = false;
+
+  constructor(options: PeerConnectionOptions) {
+    this.#options = options;
+    this.connectDeadlineMs = options.connectDeadlineMs ?? 5_000;
+    this.#client = this.#newClient();
+  }
+
+  /** Whether there is a connection now. */
+  get isReady(): boolean {
+    return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
+  }
+
+  /** To make a call with. */
+  client(): Client {
+    const state = this.#client.getChannel().getConnectivityState(false);
+    // Errors of past attempts would fail the call at once; after a while the peer deserves a new one.
+    if (state === connectivityState.TRANSIENT_FAILURE) this.renewIfStuck();
+    return this.#client;
+  }
+
+  /** Whether there is a connection within the connect deadline; false too when it is refused. */
+  async isReadyInTime(signal?: AbortSignal): Promise<boolean> {
+    const deadlineMs = Date.now() + this.connectDeadlineMs;
+    for (;;) {
+      if (signal?.aborted) throw abortErrorOf(signal);
+      if (this.#isClosed) throw abortError();
+      const client = this.#client;
+      const state = client.getChannel().getConnectivityState(true);
+      if (state === connectivityState.READY) return true;
+      if (Date.now() >= deadlineMs) return false;
+      await this.#changed(client, state, deadlineMs, signal);
+    }
+  }
+
+  /** Connects, again and again until there is a connection. @throws AbortError */
+  async whenReady(signal?: AbortSignal): Promise<void> {
+    while (!(await this.isReadyInTime(signal))) this.renewIfStuck();
+  }
+
+  /**
+   * Begins anew when there has been no connection for the connect deadline: an attempt may be stuck
+   * where no error will ever come from, such as a host that was switched off.
+   */
+  renewIfStuck(): void {
+    const ageMs = performance.now() - this.#renewedAtMs;
+    if (this.#isClosed || this.isReady || ageMs < 0.9 * this.connectDeadlineMs) return;
+    this.#client.close();
+    this.#client = this.#newClient();
+    this.#renewedAtMs = performance.now();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#client.close();
+  }
+
+  /** The failure of a connection that was refused for whose certificate it showed, if it was. */
+  toIdentityFailure(details: string): WaybillError | undefined {
+    const { address, expectedText: expected } = this.#options;
+    const actual = this.#refusedIdentity(details);
+    return actual === undefined
+      ? undefined
+      : new WaybillError({ code: 'PEER_IDENTITY_MISMATCH', expected, actual, address });
+  }
+
+  #refusedIdentity(details: string): string | undefined {
+    if (details.includes(mismatchMark)) return this.#shownIdentity;
+    return isForeignCa(details) ? 'a peer of another CA' : undefined;
+  }
+
+  #newClient(): Client {
+    const credentials = toChannelCredentials(this.#options.credentials, (peer) => {
+      if (peer && this.#options.expected(peer)) return undefined;
+      this.#shownIdentity = peer ? toIdentityUri(peer) : 'nobody (it has no Waybill identity)';
+      return new Error(mismatchMark);
+    });
+    return new Client(this.#options.address, credentials, channelOptions);
+  }
+
+  /** Resolves when the client's state is another, it is closed, or the time is up. */
+  #changed(
+    client: Client,
+    state: connectivityState,
+    deadlineMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    return new Promise((resolve) => {
+      signal?.addEventListener('abort', () => resolve(), { once: true });
+      client.getChannel().watchConnectivityState(state, deadlineMs, () => {
+        resolve();
+      });
+    });
+  }
+}

@@ -1,0 +1,126 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { WaybillError } from '../domain/errors.ts';
+import type { PeerIdentity } from '../domain/peer-identity.ts';
+import { identityOfSubjectAltName } from './certificate-identity.ts';
+
+/** Who we are on every connection: certificate, its key, and the CA that everybody must be from. */
+export interface PeerCredentials {
+  /** PEM; several certificates while a CA is being replaced. */
+  readonly ca: Buffer;
+  /** PEM. */
+  readonly certificate: Buffer;
+  /** PEM. Never logged. */
+  readonly key: Buffer;
+  readonly identity: PeerIdentity;
+}
+
+/** Where the credentials lie, PEM each. */
+export interface PeerCredentialFiles {
+  readonly caFile: string;
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
+/**
+ * Reads our own credentials and makes sure that peers will accept them, so that a wrong file is
+ * told at start and not by a failed handshake.
+ *
+ * @throws CERTIFICATE_INVALID naming the file: cannot be read, no PEM, expired or not yet valid, not
+ * signed by the CA, no identity of ours in it, or a key that is not the certificate's
+ */
+export async function readPeerCredentials(
+  files: PeerCredentialFiles,
+  options: { readonly nowMs: number } = { nowMs: Date.now() },
+): Promise<PeerCredentials> {
+  const [ca, certificate, key] = await Promise.all([
+    readPem(files.caFile),
+    readPem(files.certificateFile),
+    readPem(files.keyFile),
+  ]);
+  const own = parseCertificate(files.certificateFile, certificate);
+  const authorities = parseCertificates(files.caFile, ca);
+  checkAuthorities(files.caFile, authorities, options.nowMs);
+  checkSigned(files, own, authorities);
+  checkValidity(files.certificateFile, own, options.nowMs);
+  checkKey(files, own, key);
+  return { ca, certificate, key, identity: requireIdentity(files.certificateFile, own) };
+}
+
+function invalid(path: string, reason: string, cause?: unknown): WaybillError {
+  return new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason }, { cause });
+}
+
+async function readPem(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw invalid(path, `it cannot be read (${code}); expected a PEM file`, error);
+  }
+}
+
+function parseCertificate(path: string, pem: Buffer | string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (error) {
+    throw invalid(path, 'it is not a certificate; expected "-----BEGIN CERTIFICATE-----"', error);
+  }
+}
+
+function parseCertificates(path: string, pem: Buffer): X509Certificate[] {
+  const blocks = pem.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]*-----END[^\n]*/g);
+  return (blocks ?? ['']).map((block) => parseCertificate(path, block));
+}
+
+function checkAuthorities(path: string, authorities: X509Certificate[], nowMs: number): void {
+  for (const authority of authorities) {
+    if (!authority.ca) throw invalid(path, 'it is not the certificate of a CA');
+  }
+  const first = authorities[0];
+  const someValid = authorities.some((authority) => refusalOfTime(authority, nowMs) === undefined);
+  if (first && !someValid) throw invalid(path, refusalOfTime(first, nowMs) ?? '');
+}
+
+function checkSigned(
+  files: PeerCredentialFiles,
+  own: X509Certificate,
+  authorities: X509Certificate[],
+): void {
+  const isSigned = authorities.some(
+    (authority) => own.checkIssued(authority) && own.verify(authority.publicKey),
+  );
+  if (!isSigned) throw invalid(files.certificateFile, `it is not signed by the CA ${files.caFile}`);
+}
+
+function refusalOfTime(certificate: X509Certificate, nowMs: number): string | undefined {
+  if (nowMs < Date.parse(certificate.validFrom)) {
+    return `it is not valid before ${certificate.validFrom}; check this machine's clock`;
+  }
+  return nowMs > Date.parse(certificate.validTo)
+    ? `it expired at ${certificate.validTo}`
+    : undefined;
+}
+
+function checkValidity(path: string, certificate: X509Certificate, nowMs: number): void {
+  const refusal = refusalOfTime(certificate, nowMs);
+  if (refusal) throw invalid(path, refusal);
+}
+
+function checkKey(files: PeerCredentialFiles, own: X509Certificate, pem: Buffer): void {
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(pem);
+  } catch (error) {
+    throw invalid(files.keyFile, 'it is not a private key; expected PEM without a password', error);
+  }
+  if (own.checkPrivateKey(key)) return;
+  throw invalid(files.keyFile, `it is not the key of the certificate ${files.certificateFile}`);
+}
+
+function requireIdentity(path: string, own: X509Certificate): PeerIdentity {
+  const identity = identityOfSubjectAltName(own.subjectAltName);
+  if (identity) return identity;
+  const expected = 'expected exactly one, such as waybill://site/PS1 or waybill://dp/PS1DP1';
+  throw invalid(path, `it has no Waybill identity among its URI names; ${expected}`);
+}

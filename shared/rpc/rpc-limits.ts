@@ -1,0 +1,37 @@
+/** Limits of every connection, both ends. Reasons: docs/limits.md. */
+
+const kib = 1024;
+const mib = 1024 * kib;
+
+/** Longest message either end sends or takes, in bytes: one piece or icon and what stands around it. */
+export const messageBytesMax = mib + 64 * kib;
+
+/**
+ * How much a receiver lets a sender put in flight on one stream, and on one connection, in bytes.
+ * HTTP/2's own 64 KiB would allow 1.3 MB/s at 50 ms; 16 MiB fill 1 Gbit/s at 130 ms.
+ */
+export const receiveWindowBytes = 16 * mib;
+
+/** Longest HTTP/2 frame a server takes, in bytes; fewer, larger frames cost less than 16 KiB ones. */
+export const frameBytesMax = 256 * kib;
+
+/** Headers or trailers of one call, in bytes, as HTTP/2 counts them. */
+export const metadataBytesMax = 16 * kib;
+
+/** Calls open at once on one connection to a server; further ones wait at the caller. */
+export const streamsMax = 100;
+
+/** Connections open at once to one server; further ones are closed. */
+export const connectionsMax = 2_000;
+
+/** How long a caller may take for its TLS handshake. */
+export const handshakeMsMax = 10_000;
+
+/** Pause between two signs of life asked of a peer that is connected. */
+export const keepaliveTimeMs = 3_000;
+
+/** A peer that gives no sign of life for so long is dead: 10 s after its last, at most. */
+export const keepaliveTimeoutMs = 7_000;
+
+/** Code and facts of an error as they travel, in bytes; below `metadataBytesMax`, in base 64 too. */
+export const errorDetailBytesMax = 8 * kib;

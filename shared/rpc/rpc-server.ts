@@ -1,0 +1,139 @@
+import { Server, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import { WaybillError } from '../domain/errors.ts';
+import type { AuditEvent } from './audit-event.ts';
+import { CallAnswerer, type UntypedImplementation } from './call-answerer.ts';
+import { callPolicyInterceptor } from './call-policy-interceptor.ts';
+import type { Conversation, ConversationName } from './conversation.ts';
+import { HandshakeAudit } from './handshake-audit.ts';
+import { MutualTlsServerCredentials } from './mutual-tls.ts';
+import type { PeerCredentials } from './peer-credentials.ts';
+import { keepaliveTimeMs, keepaliveTimeoutMs, messageBytesMax } from './rpc-limits.ts';
+import type { RpcLogger } from './rpc-logger.ts';
+import { ServerConnections } from './server-connections.ts';
+import { methodDefinition, packageDefinition } from './service-definitions.ts';
+
+export interface RpcServerComponents {
+  readonly credentials: PeerCredentials;
+  readonly logger: RpcLogger;
+  /** Every refusal, refused handshakes included, and the result of every changing call. */
+  readonly onAudit: (event: AuditEvent) => void;
+  /** Milliseconds that only rise. @default performance.now */
+  readonly monotonicMs?: () => number;
+}
+
+export interface RpcServerConfig {
+  /** host:port to listen on; port 0 takes a free one. */
+  readonly address: string;
+  /** The site this agent belongs to; on a DP, the only site that may command it. */
+  readonly siteCode: string;
+  /** How long `stop` lets running calls go on. @default 2_000 */
+  readonly shutdownGraceMs: number;
+}
+
+const defaultRpcServerConfig = { shutdownGraceMs: 2_000 };
+
+/**
+ * The gRPC server of an agent: mutual TLS 1.3, the call policy in front of every method, our
+ * conversations, reflection and health. Used by the wiring of site server and DP agent. Writes
+ * nothing itself; what is to be written down goes to `onAudit`. A crash leaves nothing.
+ */
+export class RpcServer {
+  readonly #components: RpcServerComponents;
+  readonly #config: RpcServerConfig;
+  readonly #server: Server;
+  readonly #answerer: CallAnswerer;
+  readonly #connections: ServerConnections;
+  readonly #health = new HealthImplementation({ '': 'SERVING' });
+  #port: number | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(
+    components: RpcServerComponents,
+    config: Pick<RpcServerConfig, 'address' | 'siteCode'> & Partial<RpcServerConfig>,
+  ) {
+    this.#components = components;
+    this.#config = { ...defaultRpcServerConfig, ...config };
+    const { onAudit, logger, monotonicMs = () => performance.now() } = components;
+    this.#answerer = new CallAnswerer({ logger, onAudit });
+    const handshakes = new HandshakeAudit({ onAudit, monotonicMs });
+    this.#connections = new ServerConnections((address, reason) =>
+      handshakes.refused(address, reason),
+    );
+    this.#server = new Server({
+      'grpc.max_receive_message_length': messageBytesMax,
+      'grpc.max_send_message_length': messageBytesMax,
+      'grpc.keepalive_time_ms': keepaliveTimeMs,
+      'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+      'grpc.enable_channelz': 0,
+      interceptors: [callPolicyInterceptor({ siteCode: this.#config.siteCode, onAudit })],
+    });
+    new ReflectionService(packageDefinition()).addToServer(this.#server);
+    this.#health.addToServer(this.#server);
+  }
+
+  /** host:port it listens on, with the port that was free. Only after `start`. */
+  get address(): string {
+    if (this.#port === undefined) throw new Error('The server has not started');
+    return this.#config.address.replace(/:\d+$/, `:${this.#port}`);
+  }
+
+  /** Answers a conversation with this implementation. Before `start`. */
+  serve<C extends ConversationName>(conversation: C, implementation: Conversation<C>): void {
+    const definition: Record<string, ServiceDefinition[string]> = {};
+    const answers: UntypedServiceImplementation = {};
+    for (const [name, run] of Object.entries<UntypedImplementation>(implementation)) {
+      const method = methodDefinition(conversation, name);
+      definition[name] = { ...method, responseSerialize: (bytes: Buffer) => bytes };
+      answers[name] = this.#answerer.answer(method, run);
+    }
+    this.#server.addService(definition, answers);
+    this.#health.setStatus(`waybill.v1.${conversation}`, 'SERVING');
+  }
+
+  /** Listens. @throws ADDRESS_IN_USE when another program does already */
+  async start(): Promise<void> {
+    const credentials = new MutualTlsServerCredentials(this.#components.credentials);
+    this.#port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(this.#config.address, credentials, (error, port) =>
+        error ? reject(this.#toListenError(error)) : resolve(port),
+      );
+    });
+    this.#connections.attach(this.#server);
+    this.#components.logger.info({ address: this.address }, 'Listening');
+  }
+
+  /** Takes no new calls, lets the running ones end for the grace period, then cuts them off. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#port === undefined) return;
+    const { shutdownGraceMs } = this.#config;
+    const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    if (!(await isDoneWithin(shutdownGraceMs, closed))) {
+      this.#connections.destroyAll();
+      await closed;
+    }
+    if (!(await isDoneWithin(shutdownGraceMs, this.#answerer.idle()))) {
+      this.#components.logger.warn({}, 'Calls that were cut off have not ended');
+    }
+  }
+
+  #toListenError(error: Error): Error {
+    if (!error.message.includes('EADDRINUSE')) return error;
+    const { address } = this.#config;
+    return new WaybillError({ code: 'ADDRESS_IN_USE', address }, { cause: error });
+  }
+}
+
+async function isDoneWithin(ms: number, work: Promise<void>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  return Promise.race([work.then(() => true), late]).finally(() => clearTimeout(timer));
+}

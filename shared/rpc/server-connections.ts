@@ -1,0 +1,77 @@
+import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Server } from '@grpc/grpc-js';
+import { connectionsMax, receiveWindowBytes } from './rpc-limits.ts';
+
+/**
+ * What grpc-js keeps to itself about a server's connections and we must reach: the receive window
+ * of a connection, refused handshakes, and sockets that a stop must close. The one place that looks
+ * inside grpc-js; a test measures the window and fails should this stop working.
+ *
+ * @see https://github.com/grpc/grpc-node/pull/3058
+ */
+export class ServerConnections {
+  readonly #sockets = new Set<Socket>();
+  readonly #onRefused: (address: string, reason: string) => void;
+
+  constructor(onRefused: (address: string, reason: string) => void) {
+    this.#onRefused = onRefused;
+  }
+
+  /** Takes over a server that listens, before its first connection. */
+  attach(server: Server): void {
+    const listeners = (server as unknown as { http2Servers?: unknown }).http2Servers;
+    if (!(listeners instanceof Map) || listeners.size === 0) {
+      throw new Error('grpc-js no longer keeps its HTTP/2 servers in http2Servers');
+    }
+    for (const listener of listeners.keys()) this.#attachTo(listener as Http2SecureServer);
+  }
+
+  /** Closes every connection now. */
+  destroyAll(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #attachTo(listener: Http2SecureServer): void {
+    listener.maxConnections = connectionsMax;
+    listener.on('connection', (socket: Socket) => this.#keep(socket));
+    listener.on('session', (session: ServerHttp2Session) => {
+      session.setLocalWindowSize(receiveWindowBytes);
+    });
+    listener.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+      this.#onRefused(socket.remoteAddress ?? 'unknown address', reasonOfRefusal(error, socket));
+    });
+  }
+
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+  }
+}
+
+/** Why a handshake failed, by the error codes of Node and OpenSSL. */
+const refusalReasons: Readonly<Record<string, string>> = {
+  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'no certificate',
+  ERR_SSL_UNSUPPORTED_PROTOCOL: 'no TLS 1.3',
+  ERR_SSL_HTTP_REQUEST: 'plain HTTP',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'no TLS',
+  ERR_TLS_HANDSHAKE_TIMEOUT: 'the handshake took too long',
+  CERT_HAS_EXPIRED: 'the certificate has expired',
+  CERT_NOT_YET_VALID: 'the certificate is not valid yet',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is not from our CA',
+  SELF_SIGNED_CERT_IN_CHAIN: 'the certificate is not from our CA',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the certificate is not from our CA',
+  UNABLE_TO_GET_ISSUER_CERT: 'the certificate is not from our CA',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the certificate is not from our CA',
+  CERT_SIGNATURE_FAILURE: 'the certificate is not from our CA',
+  INVALID_PURPOSE: 'the certificate is not made for clients',
+  ECONNRESET: 'the caller closed the connection',
+};
+
+function reasonOfRefusal(error: NodeJS.ErrnoException, socket: TLSSocket): string {
+  // Node gives the code; its types say Error.
+  const refusal = socket.authorizationError as unknown as string | undefined;
+  const code = refusal ?? error.code ?? 'unknown';
+  return refusalReasons[code] ?? `the handshake failed (${code})`;
+}

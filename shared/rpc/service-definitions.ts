@@ -1,0 +1,59 @@
+import { fileURLToPath } from 'node:url';
+import {
+  loadSync,
+  type MessageTypeDefinition,
+  type MethodDefinition,
+  type PackageDefinition,
+  type ServiceDefinition,
+} from '@grpc/proto-loader';
+import type { ConversationName, MethodName, RequestOf } from './conversation.ts';
+import type { ErrorDetail, ErrorDetail__Output } from './generated/waybill/v1/ErrorDetail.ts';
+
+/** From dist/shared/rpc: the package's own proto/, in a work tree and installed alike. */
+const protoDirectory = fileURLToPath(new URL('../../../proto/', import.meta.url));
+
+let loaded: PackageDefinition | undefined;
+
+/** Everything of proto/waybill/v1; read from disk once, when it is first needed. */
+export function packageDefinition(): PackageDefinition {
+  loaded ??= loadSync(['waybill/v1/admin.proto', 'waybill/v1/distribution_point.proto'], {
+    includeDirs: [protoDirectory],
+    longs: String,
+    enums: String,
+    defaults: true,
+    oneofs: true,
+  });
+  return loaded;
+}
+
+/** A method whose message types are known to the caller only. */
+export type UntypedMethod = MethodDefinition<unknown, unknown, unknown, unknown>;
+
+function serviceDefinition(conversation: ConversationName): ServiceDefinition {
+  return packageDefinition()[`waybill.v1.${conversation}`] as ServiceDefinition;
+}
+
+/** One method, by its name in code (`createPackage`). Throws for a name the proto does not have. */
+export function methodDefinition(conversation: ConversationName, method: string): UntypedMethod {
+  const name = method.charAt(0).toUpperCase() + method.slice(1);
+  const definition = serviceDefinition(conversation)[name] as UntypedMethod | undefined;
+  if (!definition) throw new Error(`${conversation} has no method ${name}`);
+  return definition;
+}
+
+/** A request as it travels, so that one encoding can be sent to many peers. */
+export function encodeMessage<C extends ConversationName, M extends MethodName<C>>(
+  conversation: C,
+  method: M,
+  message: RequestOf<C, M>,
+): Buffer {
+  return methodDefinition(conversation, method).requestSerialize(message);
+}
+
+/** How the trailer of a failed call is encoded. */
+export function errorDetailType(): MessageTypeDefinition<ErrorDetail, ErrorDetail__Output> {
+  return packageDefinition()['waybill.v1.ErrorDetail'] as unknown as MessageTypeDefinition<
+    ErrorDetail,
+    ErrorDetail__Output
+  >;
+}

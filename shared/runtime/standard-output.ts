@@ -1,0 +1,25 @@
+import type { Writable } from 'node:stream';
+
+/** Lines that wait for a reader that does not read, in bytes; further ones are lost. */
+const waitingBytesMax = 4 * 1024 * 1024;
+
+/**
+ * Standard output as a place for logs: when its reader has gone or its disk is full, lines are lost
+ * and the process goes on.
+ */
+export class StandardOutput {
+  readonly #stream: Writable;
+
+  constructor(stream: Writable) {
+    this.#stream = stream;
+    stream.on('error', () => {
+      // Without a listener the process would end; lines in the log files tell the same.
+    });
+  }
+
+  /** Writes one line; never throws. */
+  write(line: string): void {
+    if (this.#stream.destroyed || this.#stream.writableLength > waitingBytesMax) return;
+    this.#stream.write(line);
+  }
+}

@@ -1,0 +1,59 @@
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Level } from 'level';
+import { WaybillError } from '../domain/errors.ts';
+import { levelErrorCode } from './level-error.ts';
+
+/**
+ * The right of one process to a state store: a lock of the kernel, gone with the process. It is the
+ * lock of an empty LevelDB beside the store (the only kernel lock there is in Node), because the
+ * store itself must be verified, and perhaps renamed, before it is opened.
+ */
+export class DirectoryLock {
+  readonly #level: Level;
+
+  private constructor(level: Level) {
+    this.#level = level;
+  }
+
+  /** @throws DATA_DIRECTORY_IN_USE while another process, or this one, holds it */
+  static async take(storeDirectory: string): Promise<DirectoryLock> {
+    const directory = `${storeDirectory}.lock`;
+    await mkdir(directory, { recursive: true });
+    const level = new Level(directory);
+    try {
+      await openLock(level);
+    } catch (error) {
+      if (levelErrorCode(error) !== 'LEVEL_LOCKED') throw error;
+      const holder = await readHolder(directory);
+      const details = { code: 'DATA_DIRECTORY_IN_USE', path: storeDirectory, holder } as const;
+      throw new WaybillError(details, { cause: error });
+    }
+    await writeFile(join(directory, 'pid'), `${process.pid}\n`).catch(() => {
+      // Only a comfort for whoever finds the directory in use; a full disk must not stop us here.
+    });
+    return new DirectoryLock(level);
+  }
+
+  /** Safe to call twice. */
+  async release(): Promise<void> {
+    await this.#level.close();
+  }
+}
+
+async function openLock(level: Level): Promise<void> {
+  try {
+    await level.open();
+  } catch (error) {
+    if (levelErrorCode(error) === 'LEVEL_LOCKED') throw error;
+    // It holds no rows, and LevelDB begins anew without CURRENT. Nobody has it open: it would have
+    // been locked.
+    await rm(join(level.location, 'CURRENT'), { force: true });
+    await level.open();
+  }
+}
+
+async function readHolder(directory: string): Promise<string> {
+  const text = await readFile(join(directory, 'pid'), 'utf8').catch(() => '');
+  return /^\d+\n$/.test(text) ? `process ${text.trim()}` : 'another process';
+}
