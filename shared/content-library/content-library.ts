@@ -12,12 +12,7 @@ import type { StateStore } from '../state-store/state-store.ts';
 import { ContentLeases } from './content-leases.ts';
 import { ContentReader } from './content-reader.ts';
 import { DataLibrary } from './data-library.ts';
-import {
-  type ContentToExtract,
-  type ExtractOptions,
-  extractContents,
-  makeEmptyDirectory,
-} from './extract-package.ts';
+import { type ExtractOptions, extractContents, makeEmptyDirectory } from './extract-package.ts';
 import { FileLibrary } from './file-library.ts';
 import { syncFileSystem } from './file-system-sync.ts';
 import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
@@ -230,21 +225,25 @@ export class ContentLibrary implements Component {
   ): Promise<void> {
     const version = this.#rooms.packages.get(packageId);
     if (!version) throw new WaybillError({ code: 'PACKAGE_NOT_HELD', packageId });
-    await using readers = new AsyncDisposableStack();
-    const contents: ContentToExtract[] = [];
     // All leases are taken before anything is waited for: the version cannot go meanwhile.
-    for (const { contentId } of version.contents) {
-      const { descriptor, manifestPath } = readers.use(this.#openContent(contentId));
-      const directory = version.contents.length === 1 ? '' : contentId;
-      contents.push({ descriptor, manifestPath, directory: join(outDirectory, directory) });
+    const readers = version.contents.map((content) => this.#openContent(content.contentId));
+    try {
+      await makeEmptyDirectory(outDirectory);
+      const contents = readers.map(({ descriptor, manifestPath }) => {
+        const name = readers.length === 1 ? '' : descriptor.contentId;
+        return { descriptor, manifestPath, directory: join(outDirectory, name) };
+      });
+      for (const { directory } of contents) await mkdir(directory, { recursive: true });
+      const { fileLibrary } = this.layout;
+      await extractContents({ fileLibrary, contents }, this.#stoppable(options));
+    } finally {
+      for (const reader of readers) await reader[Symbol.asyncDispose]();
     }
-    await makeEmptyDirectory(outDirectory);
-    for (const { directory } of contents) await mkdir(directory, { recursive: true });
-    const { fileLibrary } = this.layout;
-    const signal = options.signal
-      ? AbortSignal.any([options.signal, this.#stopping.signal])
-      : this.#stopping.signal;
-    await extractContents({ fileLibrary, contents }, { ...options, signal });
+  }
+
+  #stoppable(options: ExtractOptions): ExtractOptions {
+    const signals = [this.#stopping.signal, ...(options.signal ? [options.signal] : [])];
+    return { ...options, signal: AbortSignal.any(signals) };
   }
 
   /**

@@ -1,13 +1,8 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import type { ContentDescriptor } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
+import type { FileProgress } from './task-progress.ts';
 import { runInThread } from './thread-task.ts';
-
-/** How far an extraction is. */
-export interface ExtractProgress {
-  readonly fileCount: number;
-  readonly sizeBytes: number;
-}
 
 /** A content and where its tree is to be. */
 export interface ContentToExtract {
@@ -25,7 +20,7 @@ export interface ExtractInput {
 
 /** What an extraction may be told. */
 export interface ExtractOptions {
-  readonly onProgress?: (progress: ExtractProgress) => void;
+  readonly onProgress?: (progress: FileProgress) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -38,7 +33,7 @@ export interface ExtractOptions {
  * @throws DISK_FULL
  */
 export async function extractContents(input: ExtractInput, options: ExtractOptions): Promise<void> {
-  await runInThread<void, ExtractProgress>(new URL('./extract-worker.js', import.meta.url), input, {
+  await runInThread<void, FileProgress>(new URL('./extract-worker.js', import.meta.url), input, {
     onMessage: (progress) => options.onProgress?.(progress),
     signal: options.signal,
   });

@@ -1,15 +1,21 @@
 // The program of the thread that extracts a package.
-import type { ExtractInput, ExtractProgress } from './extract-package.ts';
+import type { ExtractInput } from './extract-package.ts';
 import { openManifest } from './manifest-reader.ts';
-import { serveThreadTask, type TaskContext } from './thread-task.ts';
+import { type FileProgress, TaskProgress } from './task-progress.ts';
+import { serveThreadTask } from './thread-task.ts';
 import { TreeWriter } from './tree-writer.ts';
 
-serveThreadTask<ExtractInput, void, ExtractProgress>(async (input, context) => {
-  const progress = new Progress(context);
+serveThreadTask<ExtractInput, void, FileProgress>(async (input, context) => {
+  const progress = new TaskProgress((now) => context.send(now));
+  const onBytes = (bytes: number) => {
+    context.throwIfAborted();
+    progress.onBytes(bytes);
+  };
   for (const content of input.contents) {
-    using tree = new TreeWriter(content.directory, input.fileLibrary, progress.onBytes);
+    using tree = new TreeWriter(content.directory, input.fileLibrary, onBytes);
     for await (const batch of openManifest(content.manifestPath, content.descriptor).entries()) {
       for (const { entry } of batch) {
+        context.throwIfAborted();
         tree.write(entry);
         if (entry.type === 'file') progress.onFile();
       }
@@ -18,34 +24,3 @@ serveThreadTask<ExtractInput, void, ExtractProgress>(async (input, context) => {
   }
   progress.tell();
 });
-
-/** Counts, and tells now and then. */
-class Progress {
-  readonly #context: TaskContext<ExtractProgress>;
-  #fileCount = 0;
-  #sizeBytes = 0;
-  #toldBytes = 0;
-  #toldFiles = 0;
-
-  constructor(context: TaskContext<ExtractProgress>) {
-    this.#context = context;
-  }
-
-  readonly onBytes = (bytes: number): void => {
-    this.#context.throwIfAborted();
-    this.#sizeBytes += bytes;
-    if (this.#sizeBytes - this.#toldBytes >= 16 * 1024 * 1024) this.tell();
-  };
-
-  onFile(): void {
-    this.#context.throwIfAborted();
-    this.#fileCount++;
-    if (this.#fileCount - this.#toldFiles >= 250) this.tell();
-  }
-
-  tell(): void {
-    this.#toldBytes = this.#sizeBytes;
-    this.#toldFiles = this.#fileCount;
-    this.#context.send({ fileCount: this.#fileCount, sizeBytes: this.#sizeBytes });
-  }
-}
