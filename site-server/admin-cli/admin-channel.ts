@@ -1,33 +1,14 @@
-import type { AdminDefinition } from '../../shared/rpc/generated/waybill/v1/Admin.ts';
+import type { MethodNameOfKind, RequestOf, ResponseOf } from '../../shared/rpc/conversation.ts';
+import type { CallOptions, UnaryOptions } from '../../shared/rpc/rpc-channel.ts';
 
-/** The methods of the Admin conversation, without the index signature gRPC adds. */
-type Methods = {
-  [M in keyof AdminDefinition as string extends M
-    ? never
-    : number extends M
-      ? never
-      : M & string]: AdminDefinition[M];
-};
-
-type ProtoName = keyof Methods;
-type StreamProtoName = Extract<ProtoName, `List${string}` | `Watch${string}` | 'ReadLog'>;
-
-/** Methods that answer with a stream, as they are called: `watchJobs`. */
-export type AdminStream = Uncapitalize<StreamProtoName>;
-/** Methods with one answer, as they are called: `getSite`. */
-export type AdminUnary = Uncapitalize<Exclude<ProtoName, StreamProtoName>>;
-/** Every method of the Admin conversation. */
-export type AdminMethod = AdminUnary | AdminStream;
-
-type DefinitionOf<M extends AdminMethod> = Methods[Capitalize<M> & ProtoName];
-
+/** Methods with one answer: `getSite`. */
+export type AdminUnary = MethodNameOfKind<'Admin', 'unary'>;
+/** Methods that answer with a stream: `watchJobs`. */
+export type AdminStream = MethodNameOfKind<'Admin', 'serverStream'>;
 /** What is asked with a method. */
-export type RequestOf<M extends AdminMethod> =
-  DefinitionOf<M> extends { requestSerialize: (value: infer Request) => Buffer } ? Request : never;
-
+export type AdminRequest<M extends AdminUnary | AdminStream> = RequestOf<'Admin', M>;
 /** What a method answers with, or each message of its stream. */
-export type AnswerOf<M extends AdminMethod> =
-  DefinitionOf<M> extends { responseDeserialize: (bytes: Buffer) => infer Answer } ? Answer : never;
+export type AdminAnswer<M extends AdminUnary | AdminStream> = ResponseOf<'Admin', M>;
 
 /**
  * As much of a channel to a site server as the commands need; `RpcChannel<'Admin'>` is one, and
@@ -36,14 +17,14 @@ export type AnswerOf<M extends AdminMethod> =
 export interface AdminChannel {
   unary<M extends AdminUnary>(
     method: M,
-    request: RequestOf<M>,
-    options: { deadlineMs: number; signal?: AbortSignal },
-  ): Promise<AnswerOf<M>>;
+    request: AdminRequest<M>,
+    options: UnaryOptions,
+  ): Promise<AdminAnswer<M>>;
   serverStream<M extends AdminStream>(
     method: M,
-    request: RequestOf<M>,
-    options: { deadlineMs?: number; signal?: AbortSignal },
-  ): AsyncIterable<AnswerOf<M>>;
+    request: AdminRequest<M>,
+    options: CallOptions,
+  ): AsyncIterable<AdminAnswer<M>>;
   /** Resolves when the site server answers again. */
   whenReachable(signal?: AbortSignal): Promise<void>;
   close(): void;

@@ -2,11 +2,11 @@ import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type {
+  AdminAnswer,
   AdminChannel,
+  AdminRequest,
   AdminStream,
   AdminUnary,
-  AnswerOf,
-  RequestOf,
 } from './admin-channel.ts';
 
 /** What a watch has to tell: something changed, or the site server went or came back. */
@@ -50,7 +50,7 @@ export class Admin {
   }
 
   /** One call with one answer. */
-  ask<M extends AdminUnary>(method: M, request: RequestOf<M>): Promise<AnswerOf<M>> {
+  ask<M extends AdminUnary>(method: M, request: AdminRequest<M>): Promise<AdminAnswer<M>> {
     const deadlineMs = this.#config.answerMsMax;
     return this.#channel.unary(method, request, { deadlineMs, signal: this.#signal });
   }
@@ -58,9 +58,9 @@ export class Admin {
   /** A list, item by item as it comes. */
   stream<M extends AdminStream>(
     method: M,
-    request: RequestOf<M>,
+    request: AdminRequest<M>,
     signal: AbortSignal = this.#signal,
-  ): AsyncIterable<AnswerOf<M>> {
+  ): AsyncIterable<AdminAnswer<M>> {
     const deadlineMs = this.#config.listMsMax;
     return this.#channel.serverStream(method, request, { deadlineMs, signal });
   }
@@ -68,10 +68,10 @@ export class Admin {
   /** The whole of a list. */
   async list<M extends AdminStream>(
     method: M,
-    request: RequestOf<M>,
+    request: AdminRequest<M>,
     signal: AbortSignal = this.#signal,
-  ): Promise<AnswerOf<M>[]> {
-    const items: AnswerOf<M>[] = [];
+  ): Promise<AdminAnswer<M>[]> {
+    const items: AdminAnswer<M>[] = [];
     for await (const item of this.stream(method, request, signal)) items.push(item);
     return items;
   }
@@ -84,9 +84,9 @@ export class Admin {
    */
   async *watch<M extends AdminStream>(
     method: M,
-    request: () => RequestOf<M>,
+    request: () => AdminRequest<M>,
     signal: AbortSignal = this.#signal,
-  ): AsyncGenerator<WatchEvent<AnswerOf<M>>, never, undefined> {
+  ): AsyncGenerator<WatchEvent<AdminAnswer<M>>, never, undefined> {
     for (;;) {
       try {
         for await (const item of this.#channel.serverStream(method, request(), { signal })) {

@@ -30,11 +30,7 @@ export class CommandFailure extends Error {
   readonly code: CommandFailureCode;
   readonly facts: Readonly<Record<string, unknown>>;
 
-  constructor(
-    code: CommandFailureCode,
-    message: string,
-    facts: Readonly<Record<string, unknown>>,
-  ) {
+  constructor(code: CommandFailureCode, message: string, facts: Readonly<Record<string, unknown>>) {
     super(message);
     this.name = 'CommandFailure';
     this.code = code;

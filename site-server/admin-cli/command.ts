@@ -58,8 +58,7 @@ export function command<A extends GlobalArguments>(definition: CommandDefinition
         usages,
         summary,
         (inner: Argv<GlobalArguments>) => definition.options(inner).example([[example, '']]),
-        (args) =>
-          choose({ connection: args, run: (session) => definition.run(args, session) }),
+        (args) => choose({ connection: args, run: (session) => definition.run(args, session) }),
       );
     },
   };

@@ -102,7 +102,10 @@ type Texts = Readonly<Record<string, string | undefined>>;
 function fromHere(texts: Texts): Texts {
   const isFile = (name: string) => fileKeys.some((key) => name === key || name === toVariable(key));
   return Object.fromEntries(
-    Object.entries(texts).map(([name, text]) => [name, text && isFile(name) ? resolve(text) : text]),
+    Object.entries(texts).map(([name, text]) => [
+      name,
+      text && isFile(name) ? resolve(text) : text,
+    ]),
   );
 }
 
@@ -116,10 +119,7 @@ function configFileOf(
   return existsSync(usual) ? usual : undefined;
 }
 
-function requireAll(
-  given: z.output<typeof schema>,
-  file: string | undefined,
-): ConnectionConfig {
+function requireAll(given: z.output<typeof schema>, file: string | undefined): ConnectionConfig {
   const { server, ca, cert, key } = given;
   if (server === undefined || ca === undefined || cert === undefined || key === undefined) {
     const missing = keys.filter((name) => given[name] === undefined);

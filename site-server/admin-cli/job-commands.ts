@@ -1,5 +1,12 @@
 import { type Command, command } from './command.ts';
-import { type JobRecord, toJobRecord, toneOfJob, toNextTryText, toProgress, toReasonText } from './job-record.ts';
+import {
+  type JobRecord,
+  toJobRecord,
+  toNextTryText,
+  toneOfJob,
+  toProgress,
+  toReasonText,
+} from './job-record.ts';
 import { watchJobs } from './job-watch.ts';
 import { countText, distributionPointIdText, flag, option, packageIdText } from './options.ts';
 import { percentOf } from './progress.ts';
@@ -22,7 +29,9 @@ const listJobs = command({
       .option('limit', option('limit', 'At most so many', countText)),
   run: async (args, { admin, output, clock, timeZone }) => {
     const { package: packageId = '', dp: dpId = '', history, limit = 0 } = args;
-    const jobs = (await admin.list('listJobs', { packageId, dpId, history, limit })).map(toJobRecord);
+    const jobs = (await admin.list('listJobs', { packageId, dpId, history, limit })).map(
+      toJobRecord,
+    );
     const columns = history ? historyColumns(timeZone) : openColumns(clock.nowMs());
     output.list(jobs, columns, history ? 'No job has ended yet.' : 'No job is open.');
   },
@@ -51,7 +60,11 @@ const namingColumns: readonly Column<JobRecord>[] = [
 
 function openColumns(nowMs: number): readonly Column<JobRecord>[] {
   return [
-    { title: 'place', text: (job) => (job.queuePlace ? String(job.queuePlace) : ''), align: 'right' },
+    {
+      title: 'place',
+      text: (job) => (job.queuePlace ? String(job.queuePlace) : ''),
+      align: 'right',
+    },
     ...namingColumns,
     { title: 'priority', text: (job) => job.priority },
     { title: 'done', text: (job) => `${percentOf(toProgress(job))} %`, align: 'right' },

@@ -22,7 +22,8 @@ const readLogs = command({
       .option('follow', { ...flag('Go on with new lines until Ctrl-C'), alias: 'f' }),
   run: async ({ component, lines = linesDefault, follow }, session) => {
     if (component === undefined) {
-      if (follow) throw new UsageError('--follow: expected the component to follow, such as distmgr');
+      if (follow)
+        throw new UsageError('--follow: expected the component to follow, such as distmgr');
       return listLogs(session);
     }
     return follow

@@ -29,15 +29,15 @@ export function toLogText(
   const entry = parseEntry(line);
   if (!entry) return toVisibleText(line);
   const { paint, timeZone } = options;
-  const level = levelNames[Number(entry['level'])];
+  const level = levelNames[Number(entry.level)];
   const shownLevel = (level ?? 'log').toUpperCase().padEnd(levelWidth);
   const tone = level && tones[level];
   const facts = Object.entries(entry).filter(([name]) => !unshown.has(name));
   const parts = [
-    paint('quiet', toTimeOf(entry['time'], timeZone)),
+    paint('quiet', toTimeOf(entry.time, timeZone)),
     tone ? paint(tone, shownLevel) : shownLevel,
-    toVisibleText(String(entry['component'] ?? '-')),
-    toVisibleText(String(entry['msg'] ?? '')),
+    toVisibleText(String(entry.component ?? '-')),
+    toVisibleText(String(entry.msg ?? '')),
     paint('quiet', facts.map(([name, value]) => toFactText(name, value)).join(' ')),
   ];
   return parts.join('  ').trimEnd();

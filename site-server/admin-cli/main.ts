@@ -35,6 +35,8 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
 
 async function askOnTerminal(text: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  // The terminal hands Ctrl-C to whoever reads from it.
+  terminal.on('SIGINT', () => interrupted.abort());
   try {
     return await terminal.question(text, { signal: interrupted.signal });
   } finally {

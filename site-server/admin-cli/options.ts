@@ -83,8 +83,7 @@ export const sitePathText = {
 };
 /** A count of things. */
 export const countText = {
-  parse: (text: string) =>
-    /^[1-9][0-9]{0,5}$/.test(text) ? Number(text) : undefined,
+  parse: (text: string) => (/^[1-9][0-9]{0,5}$/.test(text) ? Number(text) : undefined),
   expected: 'a whole number from 1 to 999999',
 };
 

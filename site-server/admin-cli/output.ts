@@ -44,8 +44,7 @@ export class Output {
   }
 
   /** Colours text for stdout. */
-  readonly paint: Paint = (tone, text) =>
-    this.#colored ? styleText(styles[tone], text) : text;
+  readonly paint: Paint = (tone, text) => (this.#colored ? styleText(styles[tone], text) : text);
 
   /** One line for people, already harmless; nothing with `--json`. */
   line(text: string): void {
@@ -70,8 +69,8 @@ export class Output {
   /** One JSON array, or a table; `empty` is said when there is no row. */
   list<R>(rows: readonly R[], columns: readonly Column<R>[], empty: string): void {
     this.record(rows);
-    if (rows.length === 0) return this.line(empty);
-    for (const line of toTableLines(columns, rows, this.#layout())) this.line(line);
+    const lines = rows.length > 0 ? toTableLines(columns, rows, this.#layout()) : [empty];
+    for (const line of lines) this.line(line);
   }
 
   /** One JSON object, or its facts one below the other. */

@@ -106,7 +106,13 @@ async function tellSnapshot(
   }
 }
 
-function publishedSentence({ packageId, sourceVersion, fileCount, sizeBytes, counts }: PackageRecord) {
+function publishedSentence({
+  packageId,
+  sourceVersion,
+  fileCount,
+  sizeBytes,
+  counts,
+}: PackageRecord) {
   const content = `${toCountOf(fileCount, 'file')}, ${toByteText(sizeBytes)}`;
   const next =
     counts.targeted > 0

@@ -70,7 +70,9 @@ function tellPackage(
     ['description', record.description],
     ['priority', record.priority],
     ['icon', record.iconName === '' ? '' : `${record.iconName} (${toByteText(record.iconBytes)})`],
-    ...record.programs.map(({ name, commandLine }) => ['program', `${name}=${commandLine}`] as const),
+    ...record.programs.map(
+      ({ name, commandLine }) => ['program', `${name}=${commandLine}`] as const,
+    ),
     ...record.sourceDirectories.map((directory) => ['source', directory] as const),
     ['source site', record.sourceSiteCode],
     ['source version', String(record.sourceVersion)],

@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { ArgumentsCamelCase, Argv } from 'yargs';
 import type { Program } from '../../shared/domain/package.ts';
-import type { RequestOf } from './admin-channel.ts';
+import type { AdminRequest } from './admin-channel.ts';
 import type { GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import {
@@ -33,6 +33,9 @@ const programText = {
   },
   expected: 'a name and a command line, such as "install=setup.sh --quiet"',
 };
+
+/** The positional that every command about one package has. */
+export const packageIdPositional = positional('package-id', 'Package ID', packageIdText);
 
 /** Options that both `create` and `set` take. */
 function describingOptions(parser: Argv<GlobalArguments>) {
@@ -68,7 +71,8 @@ export function createOptions(parser: Argv<GlobalArguments>) {
 
 /** What `package set` takes. */
 export function setOptions(parser: Argv<GlobalArguments>) {
-  return describingOptions(parser.positional('package-id', packageIdPositional))
+  return describingOptions(parser)
+    .positional('package-id', packageIdPositional)
     .option('name', option('name', 'New name of the package', someText))
     .option('remove-programs', flag('Take all programs away'))
     .option('remove-icon', flag('Take the icon away'))
@@ -76,16 +80,13 @@ export function setOptions(parser: Argv<GlobalArguments>) {
     .conflicts('remove-icon', 'icon');
 }
 
-/** The positional that every command about one package has. */
-export const packageIdPositional = positional('package-id', 'Package ID', packageIdText);
-
 type ArgumentsOf<F extends (parser: Argv<GlobalArguments>) => unknown> =
   ReturnType<F> extends Argv<infer A> ? ArgumentsCamelCase<A> : never;
 
 /** The request of `package create`. @throws UsageError when the icon cannot be read */
 export async function toCreateRequest(
   args: ArgumentsOf<typeof createOptions>,
-): Promise<RequestOf<'createPackage'>> {
+): Promise<AdminRequest<'createPackage'>> {
   const icon = args.icon === undefined ? undefined : await readIcon(args.icon);
   return {
     sourceDirectories: args.source,
@@ -105,7 +106,7 @@ export async function toCreateRequest(
 /** The request of `package set`. @throws UsageError when nothing would be set */
 export async function toSetRequest(
   args: ArgumentsOf<typeof setOptions>,
-): Promise<RequestOf<'setPackage'>> {
+): Promise<AdminRequest<'setPackage'>> {
   const noIcon = args.removeIcon ? { name: '', bytes: Buffer.alloc(0) } : undefined;
   const programs = args.removePrograms ? [] : args.program;
   const properties = withoutUndefined({

@@ -49,7 +49,6 @@ function newParser(
     .strict()
     .recommendCommands()
     .demandCommand(1, 'expected a command')
-    .completion('completion', 'Print a completion script for the shell in $SHELL: bash, zsh, fish')
     .example([['waybill status --failed', 'what failed, where, and why']])
     .epilogue('A command with --help says more. Every command takes --json.')
     .fail((message, error) => {
@@ -57,7 +56,7 @@ function newParser(
     });
   for (const group of commandGroups) addGroup(parser, group, choose);
   for (const command of singleCommands) command.addTo(parser, choose);
-  return parser;
+  return parser.completion('completion', 'Print a completion script for $SHELL: bash, zsh or fish');
 }
 
 function addGroup(
@@ -79,6 +78,7 @@ function addGroup(
 function withGlobalOptions(parser: Argv): Argv<GlobalArguments> {
   const file = (name: string, describe: string) => option(name, describe, someText);
   return parser
+    .group(['json', 'help'], 'Options:')
     .option('json', flag('JSON for programs instead of text'))
     .option('server', option('server', 'host:port of the site server', addressText))
     .option('ca', file('ca', "Certificate of the hierarchy's CA"))

@@ -67,7 +67,7 @@ async function run(chosen: Chosen, surroundings: Surroundings, output: Output): 
 }
 
 function newOutput({ stdout, stderr, environment }: Surroundings, json: boolean): Output {
-  const plain = Boolean(environment['NO_COLOR']) || environment['TERM'] === 'dumb';
+  const plain = Boolean(environment.NO_COLOR) || environment.TERM === 'dumb';
   return new Output({ stdout, stderr, json, plain });
 }
 

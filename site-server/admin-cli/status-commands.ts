@@ -1,5 +1,11 @@
 import { type Command, command } from './command.ts';
-import { distributionPointIdText, flag, option, optionalPositional, packageIdText } from './options.ts';
+import {
+  distributionPointIdText,
+  flag,
+  option,
+  optionalPositional,
+  packageIdText,
+} from './options.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import type { Session } from './session.ts';
 import { packageStatusColumns } from './status-columns.ts';
@@ -11,7 +17,10 @@ const showStatus = command({
   example: 'waybill status PS100001 --failed',
   options: (parser) =>
     parser
-      .positional('package-id', optionalPositional('package-id', 'Only this package', packageIdText))
+      .positional(
+        'package-id',
+        optionalPositional('package-id', 'Only this package', packageIdText),
+      )
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
       .option('failed', flag('Only what failed')),
   run: async ({ packageId = '', dp: dpId = '', failed }, session) => {

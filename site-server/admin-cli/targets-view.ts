@@ -1,6 +1,13 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { View } from './display.ts';
-import { hasEnded, isRunning, type JobRecord, toNextTryText, toProgress, toReasonText } from './job-record.ts';
+import {
+  hasEnded,
+  isRunning,
+  type JobRecord,
+  toNextTryText,
+  toProgress,
+  toReasonText,
+} from './job-record.ts';
 import { type PackageStatusRecord, toneOfStatus, toStatusText } from './package-status-record.ts';
 import { percentOf, toBar, toProgressText } from './progress.ts';
 import type { Paint } from './table.ts';
@@ -124,7 +131,8 @@ export class TargetsView implements View {
   #liveText(target: Target, width: number): string {
     const { job } = target;
     if (!job || !isRunning(job) || this.#isEnd(target.row)) {
-      const nextTry = job && !this.#isEnd(target.row) ? toNextTryText(job, this.#clock.nowMs()) : '';
+      const nextTry =
+        job && !this.#isEnd(target.row) ? toNextTryText(job, this.#clock.nowMs()) : '';
       return this.#stateText(target) + (nextTry === '' ? '' : `, next try ${nextTry}`);
     }
     const barWidth = Math.max(8, Math.min(barWidthMax, width - 50));

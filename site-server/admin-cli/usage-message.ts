@@ -1,13 +1,19 @@
 import { allCommands, commandGroups } from './commands.ts';
 
 /** What the parser says, and what we say instead. */
-const sentences: readonly (readonly [RegExp, (found: string, args: readonly string[]) => string])[] = [
+const sentences: readonly (readonly [
+  RegExp,
+  (found: string, args: readonly string[]) => string,
+])[] = [
   [/^Missing required arguments?: (.+)$/, (names) => `expected ${toOptions(names)}`],
   [/^Not enough arguments following: (.+)$/, (name) => `--${name}: expected a value`],
   [/^Not enough non-option arguments/, (_, args) => `expected ${positionalsOf(args)}`],
   [/^Unknown arguments?: (.+)$/, (words, args) => toUnknown(words, args)],
   [/^Unknown commands?: (.+)$/, (words) => `"${words}" is no command`],
-  [/^Did you mean (.+)\?$/, (name, args) => `"${firstWordOf(args)}" is no command; did you mean "${name}"?`],
+  [
+    /^Did you mean (.+)\?$/,
+    (name, args) => `"${firstWordOf(args)}" is no command; did you mean "${name}"?`,
+  ],
   [
     /^Arguments (.+) are mutually exclusive$/,
     (names) => `--${names.replace(' and ', ' and --')} exclude each other`,
@@ -33,7 +39,9 @@ function toOptions(names: string): string {
 /** The parser leaves the dashes out. */
 function toUnknown(words: string, args: readonly string[]): string {
   const unknown = words.split(', ').map((word) => {
-    const isOption = args.some((arg) => arg.replace(/^-+/, '').split('=')[0] === word && arg.startsWith('-'));
+    const isOption = args.some(
+      (arg) => arg.replace(/^-+/, '').split('=')[0] === word && arg.startsWith('-'),
+    );
     return isOption ? `unknown option --${word}` : `unexpected word "${word}"`;
   });
   return [...new Set(unknown)].join(', ');
