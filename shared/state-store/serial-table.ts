@@ -1,3 +1,4 @@
+import { isErrorWithCode } from '../domain/errors.ts';
 import type { Component } from '../runtime/component.ts';
 import type { KeySpace } from './key-space.ts';
 import { joinKey } from './key-space.ts';
@@ -95,10 +96,21 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
       for await (const [key] of this.#records.list({ lt: endKey, limit: trimBatchCount })) {
         changes.push(this.#records.delete(key));
       }
-      if (changes.length > 0) await this.#store.write(changes, { sync: false });
-      if (changes.length < trimBatchCount) break;
+      const isWritten = await this.#isWritten(changes);
+      if (!isWritten || changes.length < trimBatchCount) break;
     }
     this.#trimming = undefined;
+  }
+
+  async #isWritten(changes: readonly Change[]): Promise<boolean> {
+    try {
+      await this.#store.write(changes, { sync: false });
+      return true;
+    } catch (error) {
+      // A full disk: the next trim does what this one could not.
+      if (isErrorWithCode(error, 'DISK_FULL')) return false;
+      throw error;
+    }
   }
 
   /** Serials may have gaps, so this keeps at most as many rows as the limit says. */

@@ -6,6 +6,7 @@ import {
 } from '../../shared/domain/package.ts';
 import { isLeaving, withUpdateAccepted } from '../../shared/domain/package-processing.ts';
 import { toPendingStatus } from '../../shared/domain/package-status-moves.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { PackageSource, SitePackage } from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
@@ -62,17 +63,21 @@ export class PackageCommands {
   }
 
   /**
-   * Changes the properties. Content stays as it is, so nothing travels to the DPs.
+   * Changes the properties, and from where the next update reads. Content stays as it is, so
+   * nothing travels to the DPs.
    *
-   * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, and what `change` throws
+   * @param directories one for each source; none: they stay
+   * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, REQUEST_INVALID, and what `change` throws
    */
   set(
     packageId: string,
     change: (properties: PackageProperties) => PackageProperties,
+    directories: readonly string[],
   ): Promise<SitePackage> {
     return this.#change(packageId, async (sitePackage, nowMs) => {
       const properties = change(sitePackage.properties);
-      const changed = { ...sitePackage, properties, updatedAtMs: nowMs };
+      const sources = withDirectories(sitePackage.sources, directories);
+      const changed = { ...sitePackage, properties, sources, updatedAtMs: nowMs };
       return { sitePackage: changed, changes: this.#components.packages.put(changed) };
     });
   }
@@ -109,7 +114,8 @@ export class PackageCommands {
       };
       const changes = [...packages.put(sitePackage), this.#wake(packageId)];
       for (const server of await packages.serversOf(packageId)) {
-        changes.push(...(await this.#removal(server, nowMs)));
+        const removal = await this.#removal(server, nowMs);
+        changes.push(...removal);
       }
       await store.write(changes, { sync: true });
       return sitePackage;
@@ -179,6 +185,20 @@ export class PackageCommands {
   #wake(packageId: string): Change {
     return this.#components.notifier.notification('package', packageId);
   }
+}
+
+function withDirectories(
+  sources: readonly PackageSource[],
+  directories: readonly string[],
+): readonly PackageSource[] {
+  if (directories.length === 0) return sources;
+  if (directories.length !== sources.length) {
+    const expected = `${sources.length}, one for each source of the package`;
+    throw requestInvalid('source_directories', { expected, actual: `${directories.length}` });
+  }
+  return sources.map((source, index) => {
+    return { ...source, directory: directories[index] ?? source.directory };
+  });
 }
 
 /** @throws PACKAGE_STATE_CONFLICT when the package is being deleted */

@@ -1,3 +1,4 @@
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { isLeaving } from '../../shared/domain/package-processing.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -103,29 +104,52 @@ export class DistributionManager implements Component {
   }
 
   /** Works at every wake-up until stopped. A failure that is nobody's to handle ends the process. */
-  async #loop(wake: WakeSignal, work: () => Promise<void>): Promise<void> {
+  async #loop(wake: WakeSignal, work: () => Promise<boolean>): Promise<void> {
     const { signal } = this.#stopping;
+    let failureCount = 0;
     try {
       while (!signal.aborted) {
         await wake.wait(signal);
-        await work();
+        const isDone = await this.#hadRoom(work);
+        failureCount = isDone ? 0 : failureCount + 1;
+        if (isDone) continue;
+        await this.#components.clock.sleep(this.#retryDelayMs(failureCount), signal);
+        wake.wake();
       }
     } catch (error) {
       if (!(isAbortError(error) && signal.aborted)) throw error;
     }
   }
 
-  #takeResults(): Promise<void> {
-    return this.#components.transferResults.take(this.#stopping.signal);
+  /** What `work` says, or false when the site's own disk is full: then all stays pending. */
+  async #hadRoom(work: () => Promise<boolean>): Promise<boolean> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isErrorWithCode(error, 'DISK_FULL')) throw error;
+      this.#components.logger.warn({ err: error }, 'Disk of the site server is full');
+      return false;
+    }
   }
 
-  async #takePackages(): Promise<void> {
+  #retryDelayMs(tryCount: number): number {
+    const { retryDelayMs: firstMs, retryDelayMsMax: capMs } = this.#config;
+    return retryDelayMs({ tryCount, firstMs, capMs, random: this.#components.random });
+  }
+
+  async #takeResults(): Promise<boolean> {
+    await this.#components.transferResults.take(this.#stopping.signal);
+    return true;
+  }
+
+  async #takePackages(): Promise<boolean> {
     await this.#readNotifications();
     await this.#abortTasksOfLeaving();
     for (const packageId of this.#queue.keys()) {
       if (this.#running.size >= this.#config.packagesMax) break;
       if (!this.#running.has(packageId)) this.#startTask(packageId);
     }
+    return true;
   }
 
   /** Brings the queue up to date: first come, first served. */
@@ -183,11 +207,15 @@ export class DistributionManager implements Component {
   ): Promise<void> {
     const { packageTask, notifier, store } = this.#components;
     try {
-      const result = await packageTask.run(packageId, signal);
-      if (result === 'postponed') return this.#postpone(packageId, notifications);
-      this.#endPostponement(packageId);
-      const handled = notifications.map((notification) => notifier.handled(notification));
-      await store.write(handled, { sync: false });
+      const isDone = await this.#hadRoom(async () => {
+        const result = await packageTask.run(packageId, signal);
+        if (result === 'postponed') return false;
+        const handled = notifications.map((notification) => notifier.handled(notification));
+        await store.write(handled, { sync: false });
+        return true;
+      });
+      if (isDone) this.#endPostponement(packageId);
+      else this.#postpone(packageId, notifications);
     } catch (error) {
       // Its notifications are pending still: the next task goes on where the rows stand.
       if (!(isAbortError(error) && signal.aborted)) throw error;
@@ -195,15 +223,14 @@ export class DistributionManager implements Component {
   }
 
   #postpone(packageId: string, notifications: readonly Notification[]): void {
-    const { clock, random, logger } = this.#components;
+    const { clock, logger } = this.#components;
     const tryCount = (this.#postponed.get(packageId)?.tryCount ?? 0) + 1;
     this.#endPostponement(packageId);
     const waiting = new AbortController();
     const knownKeys = new Set(notifications.map(({ key }) => key));
     const postponement: Postponement = { tryCount, knownKeys, waiting, isOver: false };
     this.#postponed.set(packageId, postponement);
-    const { retryDelayMs: firstMs, retryDelayMsMax: capMs } = this.#config;
-    const delayMs = retryDelayMs({ tryCount, firstMs, capMs, random });
+    const delayMs = this.#retryDelayMs(tryCount);
     logger.info({ packageId, tryCount, delayMs }, 'Package waits for its next try');
     const signal = AbortSignal.any([waiting.signal, this.#stopping.signal]);
     clock.sleep(delayMs, signal).then(

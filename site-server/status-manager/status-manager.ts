@@ -1,9 +1,9 @@
 import {
+  parseStatusMessageId,
   type Severity,
   type StatusMessage,
   type StatusMessageId,
   statusMessageKind,
-  statusMessageKinds,
 } from '../../shared/domain/status-message.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -119,6 +119,6 @@ function matches(message: StatusMessage, query: StatusMessageQuery): boolean {
 
 function severityOf(message: StatusMessage): number {
   // A message of a newer program, from before a step back, is still a message.
-  const isKnown = message.messageId in statusMessageKinds;
-  return isKnown ? severityOrder[statusMessageKind(message.messageId).severity] : 0;
+  const messageId = parseStatusMessageId(message.messageId);
+  return messageId === undefined ? 0 : severityOrder[statusMessageKind(messageId).severity];
 }
