@@ -22,6 +22,10 @@ interface Target {
   readonly dpId: string;
   row?: PackageStatusRecord;
   job?: JobRecord;
+  /** Whether a reading of all rows has shown it. */
+  isListed: boolean;
+  /** Whether `row` is the end. Later rows belong to later requests. */
+  hasEnded: boolean;
   lastLine: string;
 }
 
@@ -41,7 +45,7 @@ export class TargetsView implements View {
     this.packageId = packageId;
     this.#goal = goal;
     this.#before = new Map(before.map((row) => [row.dpId, row]));
-    this.#targets = new Map(dpIds.map((dpId) => [dpId, { dpId, lastLine: '' }]));
+    this.#targets = new Map(dpIds.map((dpId) => [dpId, newTarget(dpId)]));
     this.#clock = needs.clock;
     this.#paint = needs.paint;
   }
@@ -49,7 +53,9 @@ export class TargetsView implements View {
   /** Takes a row that changed. */
   applyStatus(row: PackageStatusRecord): void {
     const target = this.#targets.get(row.dpId);
-    if (target && row.packageId === this.packageId) target.row = row;
+    if (!target || target.hasEnded || row.packageId !== this.packageId) return;
+    target.row = row;
+    target.hasEnded = this.#isEnd(row);
   }
 
   /** Takes all rows of the package: what was there and is missing now is gone. */
@@ -57,9 +63,9 @@ export class TargetsView implements View {
     for (const row of rows) this.applyStatus(row);
     const present = new Set(rows.map(({ dpId }) => dpId));
     for (const target of this.#targets.values()) {
-      if (present.has(target.dpId)) continue;
-      const isKnown = target.row !== undefined || this.#goal === 'removed';
-      if (isKnown) target.row = goneFrom(target.dpId, this.packageId);
+      const isGone = !present.has(target.dpId) && (target.isListed || this.#goal === 'removed');
+      if (isGone) this.applyStatus(goneFrom(target.dpId, this.packageId));
+      target.isListed = present.has(target.dpId);
     }
   }
 
@@ -77,7 +83,7 @@ export class TargetsView implements View {
 
   /** Whether every distribution point has come to an end, good or bad. */
   get hasEnded(): boolean {
-    return [...this.#targets.values()].every((target) => this.#isEnd(target.row));
+    return [...this.#targets.values()].every((target) => target.hasEnded);
   }
 
   /** The last row of each distribution point. */
@@ -118,8 +124,7 @@ export class TargetsView implements View {
   }
 
   /** Whether the row is an end; one that is as it was before the request is not. */
-  #isEnd(row: PackageStatusRecord | undefined): boolean {
-    if (row === undefined) return false;
+  #isEnd(row: PackageStatusRecord): boolean {
     if (row.state === 'removed') return true;
     const before = this.#before.get(row.dpId);
     if (before?.changedAtMs === row.changedAtMs && before.state === row.state) return false;
@@ -130,9 +135,9 @@ export class TargetsView implements View {
 
   #liveText(target: Target, width: number): string {
     const { job } = target;
-    if (!job || !isRunning(job) || this.#isEnd(target.row)) {
+    if (!job || !isRunning(job) || target.hasEnded) {
       const nextTry =
-        job && !this.#isEnd(target.row) ? toNextTryText(job, this.#clock.nowMs()) : '';
+        job && !target.hasEnded ? toNextTryText(job, this.#clock.nowMs()) : '';
       return this.#stateText(target) + (nextTry === '' ? '' : `, next try ${nextTry}`);
     }
     const barWidth = Math.max(8, Math.min(barWidthMax, width - 50));
@@ -144,19 +149,23 @@ export class TargetsView implements View {
   /** As in a log: a line for each tenth of the way. */
   #plainText(target: Target): string {
     const { job } = target;
-    if (!job || !isRunning(job) || this.#isEnd(target.row)) return this.#stateText(target);
+    if (!job || !isRunning(job) || target.hasEnded) return this.#stateText(target);
     const tenths = Math.floor(percentOf(toProgress(job)) / 10) * 10;
     return `${this.#goal === 'removed' ? 'removing' : 'sending'} ${tenths} %`;
   }
 
-  #stateText({ row, job }: Target): string {
-    if (row && this.#isEnd(row)) {
+  #stateText({ row, job, hasEnded: isOver }: Target): string {
+    if (row && isOver) {
       const text = row.reason === '' ? toStatusText(row) : `${toStatusText(row)}: ${row.reason}`;
       return this.#paint(toneOfStatus(row), toVisibleText(text));
     }
     const why = job && !hasEnded(job) ? toReasonText(job) : (row?.reason ?? '');
     return toVisibleText(why === '' ? 'waiting' : `waiting: ${why}`);
   }
+}
+
+function newTarget(dpId: string): Target {
+  return { dpId, isListed: false, hasEnded: false, lastLine: '' };
 }
 
 /** The row of a distribution point that has none any more. */
