@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
-import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
-import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { extractFromDirectory } from '../shared/content-library/extract-from-directory.ts';
 import { WaybillError } from '../shared/domain/errors.ts';
+import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
 import { loadConfig } from '../shared/runtime/load-config.ts';
 import { openLogging } from '../shared/runtime/logger.ts';

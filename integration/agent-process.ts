@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
-import { createInterface } from 'node:readline';
+import { open, readFile, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How often the log of a starting agent is looked at. */
+const pollMs = 10;
 
 /** A real agent in a process of its own. `kill -9` is its normal stop. */
 export class AgentProcess {

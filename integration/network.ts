@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { filesOf, issueDevelopmentHierarchy } from '../certs/development-hierarchy.ts';
-import type { PeerIdentity } from '../shared/domain/peer-identity.ts';
+import {
+  type DevelopmentCertificate,
+  issueDevelopmentHierarchy,
+} from '../certs/development-hierarchy.ts';
+import { type PeerIdentity, toIdentityUri } from '../shared/domain/peer-identity.ts';
 import { type PeerCredentialFiles, readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import { AgentProcess } from './agent-process.ts';
@@ -37,16 +40,23 @@ export class Network implements AsyncDisposable {
   readonly site: AgentProcess;
   readonly dps: readonly AgentProcess[];
   readonly #removesDirectory: boolean;
+  readonly #certificates: Certificates;
   #admin: AdminChannel | undefined;
 
   private constructor(
     directory: string,
-    agents: { site: AgentProcess; dps: readonly AgentProcess[]; removesDirectory: boolean },
+    parts: {
+      site: AgentProcess;
+      dps: readonly AgentProcess[];
+      certificates: Certificates;
+      removesDirectory: boolean;
+    },
   ) {
     this.directory = directory;
-    this.site = agents.site;
-    this.dps = agents.dps;
-    this.#removesDirectory = agents.removesDirectory;
+    this.site = parts.site;
+    this.dps = parts.dps;
+    this.#certificates = parts.certificates;
+    this.#removesDirectory = parts.removesDirectory;
   }
 
   /** Starts all processes and adds the DPs to the site. */
@@ -54,16 +64,25 @@ export class Network implements AsyncDisposable {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'waybill-')));
     const dpIds = options.distributionPoints ?? ['PS1DP1', 'PS1DP2'];
     const identities = [siteIdentity, adminIdentity, ...dpIds.map(dpIdentity)];
-    await issueDevelopmentHierarchy({ directory: join(directory, 'certs'), identities });
-    const site = await agentOf(directory, siteIdentity, { siteCode: 'PS1', ...options.site });
+    const certificates = new Certificates(
+      await issueDevelopmentHierarchy({ directory: join(directory, 'certs'), identities }),
+    );
+    const site = await agentOf(certificates, directory, siteIdentity, {
+      siteCode: 'PS1',
+      ...options.site,
+    });
     const dps = await Promise.all(
       dpIds.map((dpId) => {
         const own = typeof options.dp === 'function' ? options.dp(dpId) : options.dp;
-        return agentOf(directory, dpIdentity(dpId), { dpId, siteCode: 'PS1', ...own });
+        return agentOf(certificates, directory, dpIdentity(dpId), {
+          dpId,
+          siteCode: 'PS1',
+          ...own,
+        });
       }),
     );
     const removesDirectory = options.directory === undefined;
-    const network = new Network(directory, { site, dps, removesDirectory });
+    const network = new Network(directory, { site, dps, certificates, removesDirectory });
     await Promise.all([site, ...dps].map((agent) => agent.start()));
     const admin = await network.admin();
     for (const dp of dps) {
@@ -98,7 +117,7 @@ export class Network implements AsyncDisposable {
   }
 
   certificateFiles(identity: PeerIdentity): PeerCredentialFiles {
-    return filesOf(join(this.directory, 'certs'), identity);
+    return this.#certificates.filesOf(identity);
   }
 
   /** Command line options of `waybill` for this site. */
@@ -119,7 +138,25 @@ export class Network implements AsyncDisposable {
   }
 }
 
+/** The certificates made for a run. */
+class Certificates {
+  readonly #certificates: readonly DevelopmentCertificate[];
+
+  constructor(certificates: readonly DevelopmentCertificate[]) {
+    this.#certificates = certificates;
+  }
+
+  filesOf(identity: PeerIdentity): PeerCredentialFiles {
+    const uri = toIdentityUri(identity);
+    const found = this.#certificates.find((one) => toIdentityUri(one.identity) === uri);
+    if (!found) throw new Error(`no certificate for ${uri}`);
+    const { caFile, certificateFile, keyFile } = found;
+    return { caFile, certificateFile, keyFile };
+  }
+}
+
 async function agentOf(
+  certificatesOfRun: Certificates,
   directory: string,
   identity: PeerIdentity & { kind: 'site' | 'dp' },
   settings: Record<string, unknown>,
@@ -128,7 +165,7 @@ async function agentOf(
   const dataDirectory = join(directory, name);
   await mkdir(dataDirectory, { recursive: true });
   const configPath = join(directory, `${name}.yaml`);
-  const certificates = filesOf(join(directory, 'certs'), identity);
+  const certificates = certificatesOfRun.filesOf(identity);
   const config = { listen: '127.0.0.1:0', dataDirectory, certificates, ...settings };
   await writeFile(configPath, stringify(config));
   const role = identity.kind === 'site' ? 'site-server' : 'dp-agent';

@@ -3,12 +3,12 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { ContentLibrary } from '../shared/content-library/content-library.ts';
 import { packageHashOf } from '../shared/content-library/package-record.ts';
+import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
-import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
-import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
 import { SerialCounter } from '../shared/state-store/serial-counter.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
@@ -18,7 +18,7 @@ import { LogReader } from './admin-service/log-reader.ts';
 import { PackageCommands } from './admin-service/package-commands.ts';
 import { PackageStatusView } from './admin-service/package-status-view.ts';
 import { PackageView } from './admin-service/package-view.ts';
-import { AuditTrail } from './audit-trail/audit-trail.ts';
+import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.ts';
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
 import { PackagePublisher } from './distribution-manager/package-publisher.ts';
@@ -121,7 +121,10 @@ async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise
   const { siteCode } = config;
   const status = await StatusManager.open({ store, clock, siteCode }, config);
   if (damage) await reportDamage(store, status, damage);
-  const auditTrail = await AuditTrail.open({ store, clock, logger: logOf('audit-trail') }, config);
+  const auditTrail = await AuditTrail.open(
+    { store, clock, logger: logOf('audit-trail') },
+    { ...defaultAuditTrailConfig, ...config },
+  );
   const hierarchy = new HierarchyManager({
     store,
     notifier,
@@ -185,7 +188,13 @@ async function distributionManager(ground: Ground): Promise<DistributionManager>
   const logger = logOf('distribution-manager');
   const publisher = new PackagePublisher({
     ...ground,
-    takeSnapshot: (request) => takeSnapshot({ ...request, library }),
+    takeSnapshot: ({ onProgress, ...request }) =>
+      takeSnapshot({
+        ...request,
+        library,
+        onProgress: ({ fileCount, sizeBytes }) =>
+          onProgress({ files: fileCount, bytes: sizeBytes }),
+      }),
     packageHashOf,
     progress: snapshots,
     logger,

@@ -193,7 +193,6 @@ export class DpProvider implements Component {
     return held?.jobSerial === action.jobSerial ? held.packageHash : undefined;
   }
 
-
   async #finish(action: PackageAction): Promise<void> {
     this.#actions.end(action);
     this.#rewritten.delete(action.packageId);

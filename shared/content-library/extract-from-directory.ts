@@ -26,7 +26,8 @@ export async function extractFromDirectory(
   const contents = version.contents.map((descriptor) => ({
     descriptor,
     manifestPath: manifestPathOf(dataLibrary, descriptor.contentId),
-    directory: version.contents.length === 1 ? outDirectory : join(outDirectory, descriptor.contentId),
+    directory:
+      version.contents.length === 1 ? outDirectory : join(outDirectory, descriptor.contentId),
   }));
   for (const { directory } of contents) await mkdir(directory, { recursive: true });
   await extractContents({ fileLibrary, contents }, {});
