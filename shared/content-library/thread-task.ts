@@ -65,16 +65,21 @@ export async function runInThread<Result, Message>(
           Atomics.notify(shared, handledIndex);
         }
       };
+      let hasResult = false;
       worker.on('message', (said: FromThread) => {
         if (said.type === 'message') handling.push(handle(said.message as Message));
         if (said.type === 'failure') reject(fromThreadFailure(said.failure));
         if (said.type === 'result') {
           const result = said.result as Result;
+          hasResult = true;
           Promise.all(handling).then(() => resolve(result), reject);
         }
       });
       worker.on('error', reject);
-      worker.on('exit', () => reject(new Error('A worker thread ended early')));
+      // A thread that gave its result may end while its messages are still being handled.
+      worker.on('exit', () => {
+        if (!hasResult) reject(new Error('A worker thread ended early'));
+      });
     });
   } finally {
     signal?.removeEventListener('abort', abort);
