@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -10,14 +11,17 @@ const run = promisify(execFile);
  */
 export async function treeFingerprint(directory: string): Promise<string> {
   const options = ['--format=pax', '--pax-option=delete=atime,delete=ctime,exthdr.name=%f'];
+  // The root itself is no entry of a content: only what is in it counts.
+  const names = (await readdir(directory, { encoding: 'buffer' })).sort(Buffer.compare);
   const owner = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner'];
+  const input = ['--null', '--verbatim-files-from', '-T', '-'];
   const tar = spawn(
     'tar',
-    [...options, ...owner, '--hard-dereference', '-cf', '-', '-C', directory, '.'],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
+    [...options, ...owner, '--hard-dereference', '-cf', '-', '-C', directory, ...input],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
   );
+  for (const name of names) tar.stdin.write(Buffer.concat([name, Buffer.alloc(1)]));
+  tar.stdin.end();
   const hash = createHash('sha256');
   for await (const chunk of tar.stdout) hash.update(chunk as Buffer);
   const code = await new Promise((resolve) => tar.once('close', resolve));
