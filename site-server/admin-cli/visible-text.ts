@@ -36,13 +36,15 @@ export function widthOf(text: string): number {
 export function cutToWidth(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let cut = '';
-  let left = Math.max(0, width - 1);
+  let left = width - 1;
+  let isCut = false;
   for (const [, style, plain = ''] of text.matchAll(styleOrText)) {
     if (style !== undefined) cut += style;
-    const taken = left > 0 ? beginningOf(plain, left) : '';
-    left = taken === plain ? left - widthOf(taken) : 0;
-    cut += taken;
-    if (left === 0 && taken !== plain && !cut.endsWith('…')) cut += '…';
+    if (style !== undefined || isCut) continue;
+    const taken = beginningOf(plain, left);
+    isCut = taken !== plain;
+    cut += isCut ? `${taken}…` : taken;
+    left -= widthOf(taken);
   }
   return cut;
 }
