@@ -1,0 +1,89 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import { type IndexedEntry, openManifest } from '../../shared/content-library/data-library.ts';
+import type { ContentDescriptor } from '../../shared/domain/content.ts';
+import { signatureBytesOf } from '../../shared/domain/content.ts';
+import type { IncomingFiles, WantedFile } from './incoming-files.ts';
+import type { ManifestFiles } from './incoming-manifests.ts';
+
+/** A file of a content this DP wants. */
+export interface WantedEntry {
+  /** Position in the manifest. */
+  readonly entryIndex: number;
+  /** Bits of the pieces that are here already; see PieceSet. */
+  readonly piecesHeld: Uint8Array;
+  /** Bytes of the file that are not here yet. */
+  readonly missingBytes: number;
+}
+
+interface IndexedFile extends WantedFile {
+  readonly entryIndex: number;
+}
+
+/** Compares a content's manifest with what this DP holds, in parts of bounded size. */
+export class ContentInspection {
+  readonly #library: ContentLibrary;
+  readonly #incoming: IncomingFiles;
+
+  constructor(library: ContentLibrary, incoming: IncomingFiles) {
+    this.#library = library;
+    this.#incoming = incoming;
+  }
+
+  /**
+   * @param isRewritten given for a redistribution: every file is wanted unless this says it has
+   *   been written anew already
+   */
+  async *wantedFiles(
+    packageId: string,
+    content: ContentDescriptor,
+    files: ManifestFiles,
+    isRewritten?: (hash: string) => boolean,
+  ): AsyncGenerator<WantedEntry[]> {
+    const signature = await open(files.signaturePath, 'r');
+    try {
+      for await (const entries of openManifest(files.manifestPath, content).entries()) {
+        const candidates = await readFiles(entries, signature);
+        const absent = isRewritten
+          ? candidates.filter(({ hash }) => !isRewritten(hash))
+          : await this.#notInLibrary(candidates);
+        const wanted = await this.#notIncoming(packageId, absent);
+        if (wanted.length > 0) yield wanted;
+      }
+    } finally {
+      await signature.close();
+    }
+  }
+
+  async #notInLibrary(files: readonly IndexedFile[]): Promise<IndexedFile[]> {
+    const held = await this.#library.areHeld(files);
+    return files.filter((_, index) => !held[index]);
+  }
+
+  async #notIncoming(packageId: string, files: readonly IndexedFile[]): Promise<WantedEntry[]> {
+    const prepared = await this.#incoming.prepare(packageId, files);
+    const wanted: WantedEntry[] = [];
+    for (const [index, { entryIndex, sizeBytes }] of files.entries()) {
+      const pieces = prepared[index];
+      if (pieces === undefined || pieces === 'staged') continue;
+      const missingBytes = pieces.missingBytesOf(sizeBytes);
+      wanted.push({ entryIndex, piecesHeld: pieces.toBytes(), missingBytes });
+    }
+    return wanted;
+  }
+}
+
+async function readFiles(
+  entries: readonly IndexedEntry[],
+  signature: FileHandle,
+): Promise<IndexedFile[]> {
+  const files: IndexedFile[] = [];
+  for (const { entry, index, signatureOffset } of entries) {
+    if (entry.type !== 'file') continue;
+    const { hash, sizeBytes } = entry;
+    const pieceHashes = new Uint8Array(signatureBytesOf(sizeBytes));
+    if (pieceHashes.length > 0) await signature.read(pieceHashes, { position: signatureOffset });
+    files.push({ entryIndex: index, hash, sizeBytes, pieceHashes });
+  }
+  return files;
+}

@@ -1,0 +1,322 @@
+import type { FileHandle } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ContentDescriptor } from '../domain/content.ts';
+import { WaybillError } from '../domain/errors.ts';
+import { isAbortError } from '../runtime/abort-error.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Component } from '../runtime/component.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { SerialQueue } from '../runtime/serial-queue.ts';
+import type { StateStore } from '../state-store/state-store.ts';
+import { ContentLeases } from './content-leases.ts';
+import { ContentReader } from './content-reader.ts';
+import { DataLibrary } from './data-library.ts';
+import { FileLibrary } from './file-library.ts';
+import { syncFileSystem } from './file-system-sync.ts';
+import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
+import { LibraryReferences } from './library-references.ts';
+import type { LibraryRooms } from './library-rooms.ts';
+import { sweepContents, sweepMarks, sweepShard } from './library-sweep.ts';
+import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
+import {
+  addReferences,
+  type CommitStep,
+  commitVersion,
+  filesOf,
+  type PackageCommit,
+} from './package-commit.ts';
+import { type LibraryPackage, PackageLibrary } from './package-library.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+/** What is true between two steps of a change; a crash can come at each. */
+export type LibraryStep = CommitStep | 'hidden' | 'released';
+
+/** What the content library needs. */
+export interface ContentLibraryComponents {
+  readonly store: StateStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called between two steps of a change; tests break off there, as a crash would. */
+  readonly onStep?: (step: LibraryStep) => void;
+}
+
+/** How the content library is tuned. */
+export interface ContentLibraryConfig {
+  /** Where the library is, or will be. One program at a time. */
+  readonly directory: string;
+  /** How long a file that nothing uses stays, in case it is wanted again. @default 24 h */
+  readonly unreferencedGraceMs: number;
+  /** Time between two sweeps. @default 1 h */
+  readonly sweepIntervalMs: number;
+}
+
+/** Defaults of all settings but the directory. */
+export const defaultContentLibraryConfig: Omit<ContentLibraryConfig, 'directory'> = {
+  unreferencedGraceMs: 24 * 3_600_000,
+  sweepIntervalMs: 3_600_000,
+};
+
+/** Threads for work on many files; two keep a disk busy and leave processors to the streams. */
+const workersMax = 2;
+
+/**
+ * All content on a machine: packages, their contents, and the bytes of their files, each once.
+ *
+ * Called by Distribution Manager (snapshot, commit), Package Transfer Manager (read) and the DP
+ * provider (receive, commit). Writes its directory and the tables "library …" of the state store;
+ * those can be lost and are rebuilt from the directory. Changes to packages pass one queue. A crash
+ * leaves staged files, files nobody uses (swept), and contents of no package (let go at start).
+ */
+export class ContentLibrary implements Component {
+  readonly layout: LibraryLayout;
+  readonly #needs: ContentLibraryComponents;
+  readonly #config: ContentLibraryConfig;
+  readonly #pool: WorkerPool<LibraryTasks>;
+  readonly #rooms: LibraryRooms;
+  readonly #changes = new SerialQueue();
+  readonly #leases = new ContentLeases((contentId) => this.#leaseEnded(contentId));
+  /** Contents that lost their package while somebody read them. */
+  readonly #retired = new Map<string, ContentDescriptor>();
+  readonly #stopping = new AbortController();
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(needs: ContentLibraryComponents, config: ContentLibraryConfig) {
+    this.#needs = needs;
+    this.#config = config;
+    this.layout = toLibraryLayout(config.directory);
+    this.#pool = new WorkerPool(new URL('./library-worker.js', import.meta.url), workersMax);
+    const packages = new PackageLibrary(this.layout.packageLibrary);
+    this.#rooms = {
+      files: new FileLibrary(this.layout.fileLibrary, this.#pool),
+      data: new DataLibrary(this.layout.dataLibrary),
+      packages,
+      references: new LibraryReferences(needs.store),
+      isLive: (id) => packages.contentOf(id) !== undefined || this.#leases.isHeld(id),
+    };
+  }
+
+  /** Makes right what a crash left, rebuilds the index if it was lost, and begins to sweep. */
+  async start(): Promise<void> {
+    const { directory, dataLibrary, fileLibrary, staging } = this.layout;
+    for (const path of [dataLibrary, fileLibrary, staging]) await mkdir(path, { recursive: true });
+    for (const damaged of await this.#rooms.packages.load()) {
+      this.#needs.logger.error(damaged, 'Package record was damaged and set aside');
+    }
+    // Renames of the process before may not be durable, and what is here counts as durable.
+    await syncFileSystem(directory);
+    await this.#changes.run(() => this.#letGoOfLeftovers());
+    if (!(await this.#rooms.references.isComplete())) await this.#rebuildIndex();
+    this.#sweeping = this.#sweepForEver();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#sweeping;
+    await this.#changes.whenIdle();
+    await this.#pool.stop();
+  }
+
+  async getPackage(packageId: string): Promise<LibraryPackage | undefined> {
+    return this.#rooms.packages.get(packageId);
+  }
+
+  /** All packages, by package ID, as they were when the call was made. */
+  async *listPackages(): AsyncGenerator<LibraryPackage> {
+    yield* this.#rooms.packages.list();
+  }
+
+  /**
+   * Opens a content for reading. Nothing of it is let go until the reader is disposed of, even if
+   * its package is updated or removed meanwhile.
+   *
+   * @throws CONTENT_NOT_HELD when no package here has it
+   */
+  async openContent(contentId: string): Promise<ContentReader> {
+    const content = this.#rooms.packages.contentOf(contentId);
+    if (!content) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
+    const { data } = this.#rooms;
+    return new ContentReader({
+      manifest: data.open(content.descriptor),
+      signaturePath: data.signaturePathOf(contentId),
+      endLease: this.#leases.take(contentId),
+    });
+  }
+
+  /**
+   * Opens the bytes of a file. The caller closes it.
+   *
+   * @throws FILE_NOT_HELD when there is no regular file of that hash and size
+   */
+  openFile(file: HeldFile): Promise<FileHandle> {
+    return this.#rooms.files.open(file);
+  }
+
+  /** Which of these files are on disk, with their size. */
+  areHeld(files: readonly HeldFile[]): Promise<boolean[]> {
+    return this.#rooms.files.areHeld(files);
+  }
+
+  /** Where to put what arrives for a package; the caller makes the directory. */
+  stagingDirectoryOf(packageId: string): string {
+    return join(this.layout.staging, packageId);
+  }
+
+  /**
+   * Takes staged files in, in place of any of the same hash that are here. Their bytes must have
+   * been verified; they are made durable, then renamed. Can be done twice.
+   *
+   * @throws DISK_FULL, with what is free
+   * @throws FILE_NOT_HELD when a file is neither staged nor here
+   */
+  async adoptFiles(staged: readonly StagedFile[]): Promise<void> {
+    await this.#rooms.files.adopt(staged);
+    await this.#rooms.references.unmark(staged.map((file) => file.hash));
+  }
+
+  /**
+   * Makes a version of a package the visible one, in one step, after checking that all of it is
+   * here and durable. Then lets go of what only the version before used. Can be done twice.
+   *
+   * @returns the hash computed over what is now served
+   * @throws VERSION_DOWNGRADE, CONTENT_INCOMPLETE, CONTENT_NOT_HELD, MANIFEST_INVALID,
+   *   CONTENT_HASH_MISMATCH, MESSAGE_INVALID, DISK_FULL: the version before stays visible
+   */
+  commitPackage(commit: PackageCommit): Promise<{ packageHash: string }> {
+    return this.#changes.run(async () => {
+      const before = this.#rooms.packages.get(commit.version.packageId);
+      await commitVersion(this.#rooms, commit, (step) => this.#step(step));
+      await this.#letGo(before?.contents ?? [], commit.version.contents);
+      return { packageHash: commit.version.packageHash };
+    });
+  }
+
+  /** Removes a package and lets go of what only it used. Fine when it is not here. */
+  removePackage(packageId: string): Promise<void> {
+    return this.#changes.run(async () => {
+      const before = this.#rooms.packages.get(packageId);
+      await this.#rooms.packages.remove(packageId);
+      this.#step('hidden');
+      await this.#letGo(before?.contents ?? [], []);
+    });
+  }
+
+  /**
+   * Sweeps once: deletes files that nothing has used for the grace period, contents of no package,
+   * and what is staged for packages nobody works on. Happens by itself, too.
+   */
+  async sweep(): Promise<void> {
+    const { fileLibrary, staging } = this.layout;
+    const graceMs = this.#config.unreferencedGraceMs;
+    const nowMs = this.#needs.clock.nowMs();
+    await this.#changes.run(() => this.#letGoOfLeftovers());
+    await this.#pool.run('removeStale', { staging, untouchedSinceMs: nowMs - graceMs });
+    if (!(await this.#rooms.references.isComplete()) && !(await this.#rebuildIndex())) return;
+    const shards = await this.#pool.run('listShards', { fileLibrary });
+    let removedCount = 0;
+    for (const shard of shards) {
+      if (this.#stopping.signal.aborted) return;
+      // One step in the queue a shard, so that a commit never waits for the whole sweep.
+      const swept = await this.#changes.run(() =>
+        sweepShard(this.#rooms, shard, { nowMs: this.#needs.clock.nowMs(), graceMs }),
+      );
+      removedCount += swept.removedCount;
+    }
+    await this.#changes.run(() => sweepMarks(this.#rooms, shards));
+    if (removedCount > 0) this.#needs.logger.info({ removedCount }, 'Unused files deleted');
+  }
+
+  async #sweepForEver(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        await this.sweep();
+      } catch (err) {
+        if (!signal.aborted) this.#needs.logger.warn({ err }, 'Sweep of the library failed');
+      }
+      await this.#needs.clock.sleep(this.#config.sweepIntervalMs, signal).catch(ignoreAbort);
+    }
+  }
+
+  /** Lets go of contents that are not among the successors, or notes that a reader has them. */
+  async #letGo(
+    contents: readonly ContentDescriptor[],
+    successors: readonly ContentDescriptor[],
+  ): Promise<void> {
+    const successorIds = successors.map((content) => content.contentId);
+    for (const content of contents) {
+      if (successorIds.includes(content.contentId)) continue;
+      if (this.#leases.isHeld(content.contentId)) this.#retired.set(content.contentId, content);
+      else await this.#release(content, successorIds);
+    }
+  }
+
+  /** References first, then the manifest: as long as that is here, the rest can be done again. */
+  async #release(content: ContentDescriptor, successors: readonly string[]): Promise<void> {
+    const { contentId } = content;
+    const sinceMs = this.#needs.clock.nowMs();
+    try {
+      for await (const batch of this.#rooms.data.open(content).entries()) {
+        const hashes = filesOf(batch).map((file) => file.hash);
+        await this.#rooms.references.release(contentId, hashes, { successors, sinceMs });
+      }
+    } catch (err) {
+      if (!(err instanceof WaybillError)) throw err;
+      // Without a manifest the index itself says what the content used.
+      this.#needs.logger.warn({ contentId, err }, 'Manifest of a content to let go is damaged');
+      await this.#rooms.references.dropGone(this.#rooms.isLive, sinceMs);
+    }
+    this.#step('released');
+    await this.#rooms.data.remove(contentId);
+  }
+
+  #leaseEnded(contentId: string): void {
+    const content = this.#retired.get(contentId);
+    if (!content) return;
+    this.#changes
+      .run(async () => {
+        if (this.#rooms.isLive(contentId)) return;
+        this.#retired.delete(contentId);
+        await this.#release(content, []);
+      })
+      .catch((err: unknown) => {
+        // The next sweep finds the content without a package.
+        this.#needs.logger.warn({ contentId, err }, 'Content could not be let go yet');
+      });
+  }
+
+  async #letGoOfLeftovers(): Promise<void> {
+    const gone = await sweepContents(this.#rooms, this.#needs.clock.nowMs());
+    for (const contentId of gone) {
+      this.#needs.logger.info({ contentId }, 'Content of no package let go');
+    }
+  }
+
+  /** Builds the index anew from the manifests; false when one of them cannot be read. */
+  #rebuildIndex(): Promise<boolean> {
+    return this.#changes.run(async () => {
+      let isComplete = true;
+      await this.#rooms.references.clear();
+      for (const { packageId, contents } of this.#rooms.packages.list()) {
+        try {
+          await addReferences(this.#rooms, contents);
+        } catch (err) {
+          if (!(err instanceof WaybillError)) throw err;
+          isComplete = false;
+          this.#needs.logger.error({ packageId, err }, 'Package is damaged; no file is deleted');
+        }
+      }
+      if (isComplete) await this.#rooms.references.markComplete();
+      this.#needs.logger.info({ isComplete }, 'Index of the library rebuilt');
+      return isComplete;
+    });
+  }
+
+  #step(step: LibraryStep): void {
+    this.#needs.onStep?.(step);
+  }
+}
+
+function ignoreAbort(error: unknown): void {
+  if (!isAbortError(error)) throw error;
+}

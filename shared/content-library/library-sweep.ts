@@ -1,0 +1,79 @@
+import { parseHash } from '../domain/content.ts';
+import type { ShardReferences } from './library-references.ts';
+import type { LibraryRooms } from './library-rooms.ts';
+
+/** What is to be done about one shard. */
+export interface ShardSweep {
+  /** Files nobody uses whose grace is over. */
+  readonly remove: readonly string[];
+  /** Files nobody uses, seen for the first time. */
+  readonly mark: readonly string[];
+  /** Marks on files that are used, or not there. */
+  readonly unmark: readonly string[];
+}
+
+/** Decides about the files of one shard. */
+export function decideShard(
+  names: readonly string[],
+  known: ShardReferences,
+  time: { nowMs: number; graceMs: number },
+): ShardSweep {
+  const remove: string[] = [];
+  const mark: string[] = [];
+  const unmark = new Set(known.unreferencedSinceMs.keys());
+  for (const name of names) {
+    // What is no file of ours is left alone.
+    if (parseHash(name) === undefined || known.referenced.has(name)) continue;
+    unmark.delete(name);
+    const sinceMs = known.unreferencedSinceMs.get(name);
+    // A mark from the future: the machine's clock was set back.
+    if (sinceMs === undefined || sinceMs > time.nowMs) mark.push(name);
+    else if (time.nowMs - sinceMs >= time.graceMs) remove.push(name);
+  }
+  return { remove, mark, unmark: [...unmark] };
+}
+
+/** Sweeps one shard. Nothing may be committed meanwhile. Can be done twice, and broken off. */
+export async function sweepShard(
+  rooms: LibraryRooms,
+  shard: string,
+  time: { nowMs: number; graceMs: number },
+): Promise<{ removedCount: number }> {
+  const names = await rooms.files.listShard(shard);
+  const decision = decideShard(names, await rooms.references.ofShard(shard), time);
+  if (decision.remove.length > 0 || names.length === 0) {
+    await rooms.files.removeFromShard(shard, decision.remove);
+  }
+  await rooms.references.mark(decision.mark, time.nowMs);
+  await rooms.references.unmark([...decision.unmark, ...decision.remove]);
+  return { removedCount: decision.remove.length };
+}
+
+/** Takes off marks of files whose whole shard is gone. Nothing may be committed meanwhile. */
+export async function sweepMarks(rooms: LibraryRooms, shards: readonly string[]): Promise<void> {
+  const known = new Set(shards);
+  let gone: string[] = [];
+  for await (const hash of rooms.references.listMarked()) {
+    if (known.has(hash.slice(0, 4))) continue;
+    gone.push(hash);
+    if (gone.length < 2_000) continue;
+    await rooms.references.unmark(gone);
+    gone = [];
+  }
+  await rooms.references.unmark(gone);
+}
+
+/**
+ * Lets go of contents that no package and no reader has: what a crash between two steps of a
+ * commit or a removal leaves. Nothing may be committed meanwhile.
+ *
+ * @returns their IDs
+ */
+export async function sweepContents(rooms: LibraryRooms, nowMs: number): Promise<string[]> {
+  const gone = (await rooms.data.listContentIds()).filter((id) => !rooms.isLive(id));
+  if (gone.length === 0) return gone;
+  // References first: as long as a manifest is here, this is done again.
+  await rooms.references.dropGone(rooms.isLive, nowMs);
+  for (const contentId of gone) await rooms.data.remove(contentId);
+  return gone;
+}
