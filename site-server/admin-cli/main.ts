@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { createInterface } from 'node:readline/promises';
+import { agentVersion } from '../../shared/runtime/agent-version.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { connect } from './connection.ts';
 import { runCommandLine } from './run-command-line.ts';
@@ -18,8 +18,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const manifest = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
@@ -28,7 +26,7 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   clock: systemClock,
   signal: interrupted.signal,
   timeZone: undefined,
-  version: (JSON.parse(manifest) as { version: string }).version,
+  version: agentVersion(),
   question: process.stdin.isTTY && process.stdout.isTTY ? askOnTerminal : undefined,
   connect,
 });
