@@ -21,6 +21,9 @@ export interface RowRange {
   readonly reverse: boolean;
 }
 
+/** Sorts behind every other character; so no key may hold it. */
+export const lastCharacter = '\u{10ffff}';
+
 /** Rows of a page, and bytes after which a page ends early. */
 const pageRowsMax = 1_000;
 const pageBytesMax = 1024 * 1024;
@@ -101,6 +104,13 @@ export class Database {
       }
       throw (await diskFullError(this.#level.location, error)) ?? error;
     }
+  }
+
+  /** Writes all tables anew, with sound checksums and filters; drops what is out of date. */
+  async compact(): Promise<void> {
+    // `level` types itself for browsers too, which cannot do this.
+    const level = this.#level as unknown as { compactRange(a: string, b: string): Promise<void> };
+    await level.compactRange('', lastCharacter);
   }
 
   /** Waits for what is under way; safe to call twice. */

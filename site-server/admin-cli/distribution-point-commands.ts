@@ -1,5 +1,5 @@
 import { type Command, command } from './command.ts';
-import { UsageError } from './command-failure.ts';
+import { CommandFailure, UsageError } from './command-failure.ts';
 import {
   type DistributionPointRecord,
   toDistributionPointRecord,
@@ -148,4 +148,8 @@ function tellCheck({ output }: Session, record: DistributionPointRecord): void {
     ['rate', toMeasuredText(record)],
     ['packages', toCountText(record.packageCount)],
   ]);
+  if (record.reachability === 'reachable') return;
+  const { dpId, address, reason } = record;
+  const message = `Distribution point ${dpId} at ${address} is ${record.reachability}: ${reason}`;
+  throw new CommandFailure('DP_UNREACHABLE', message, { dpId, address, reason });
 }

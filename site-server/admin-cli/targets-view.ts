@@ -136,8 +136,7 @@ export class TargetsView implements View {
   #liveText(target: Target, width: number): string {
     const { job } = target;
     if (!job || !isRunning(job) || target.hasEnded) {
-      const nextTry =
-        job && !target.hasEnded ? toNextTryText(job, this.#clock.nowMs()) : '';
+      const nextTry = job && !target.hasEnded ? toNextTryText(job, this.#clock.nowMs()) : '';
       return this.#stateText(target) + (nextTry === '' ? '' : `, next try ${nextTry}`);
     }
     const barWidth = Math.max(8, Math.min(barWidthMax, width - 50));
