@@ -1,8 +1,9 @@
+import { isErrorWithCode } from '../domain/errors.ts';
 import type { Component } from '../runtime/component.ts';
 import type { KeySpace } from './key-space.ts';
 import { joinKey } from './key-space.ts';
 import type { RecordStore } from './record-store.ts';
-import type { SerialCounter } from './serial-counter.ts';
+import { SerialCounter } from './serial-counter.ts';
 import type { Change, StateStore } from './state-store.ts';
 
 /** Rows deleted in one batch, so that trimming a long table never holds up other writes. */
@@ -10,10 +11,8 @@ const trimBatchCount = 1_000;
 
 /** What a serial table needs. */
 export interface SerialTableComponents<Row> {
-  readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly store: StateStore;
   readonly space: KeySpace<Row>;
-  /** The only counter of the table. */
-  readonly counter: SerialCounter;
 }
 
 /** How a serial table is tuned. */
@@ -24,7 +23,7 @@ export interface SerialTableConfig {
 
 /** A table that only grows at its end, with its oldest rows cut off: what happened, in order. */
 export class SerialTable<Row extends { readonly serial: number }> implements Component {
-  readonly #store: Pick<StateStore, 'records' | 'write'>;
+  readonly #store: StateStore;
   readonly #records: RecordStore<Row>;
   readonly #counter: SerialCounter;
   readonly #config: SerialTableConfig;
@@ -32,11 +31,27 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
   #trimming: Promise<void> | undefined;
   #addedCount = 0;
 
-  constructor(components: SerialTableComponents<Row>, config: SerialTableConfig) {
+  private constructor(
+    components: SerialTableComponents<Row>,
+    counter: SerialCounter,
+    config: SerialTableConfig,
+  ) {
     this.#store = components.store;
     this.#records = components.store.records(components.space);
-    this.#counter = components.counter;
+    this.#counter = counter;
     this.#config = config;
+  }
+
+  /** Opens the table; only one object may write to it. */
+  static async open<Row extends { readonly serial: number }>(
+    components: SerialTableComponents<Row>,
+    config: SerialTableConfig,
+  ): Promise<SerialTable<Row>> {
+    const { store, space } = components;
+    // The rows themselves are asked too: a row is never overwritten, whatever the counter says.
+    const newest = await newestRow(store.records(space));
+    const counter = await SerialCounter.open(store, space.name, { atLeast: newest?.serial ?? 0 });
+    return new SerialTable(components, counter, config);
   }
 
   /** Begins to cut off what is over the limit. */
@@ -81,17 +96,31 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
       for await (const [key] of this.#records.list({ lt: endKey, limit: trimBatchCount })) {
         changes.push(this.#records.delete(key));
       }
-      if (changes.length > 0) await this.#store.write(changes, { sync: false });
-      if (changes.length < trimBatchCount) break;
+      const isWritten = await this.#isWritten(changes);
+      if (!isWritten || changes.length < trimBatchCount) break;
     }
     this.#trimming = undefined;
   }
 
+  async #isWritten(changes: readonly Change[]): Promise<boolean> {
+    try {
+      await this.#store.write(changes, { sync: false });
+      return true;
+    } catch (error) {
+      // A full disk: the next trim does what this one could not.
+      if (isErrorWithCode(error, 'DISK_FULL')) return false;
+      throw error;
+    }
+  }
+
   /** Serials may have gaps, so this keeps at most as many rows as the limit says. */
   async #firstKeptKey(): Promise<string | undefined> {
-    for await (const [, row] of this.#records.list({ reverse: true, limit: 1 })) {
-      return joinKey(Math.max(0, row.serial - this.#config.rowCountMax + 1));
-    }
-    return undefined;
+    const newest = await newestRow(this.#records);
+    return newest && joinKey(Math.max(0, newest.serial - this.#config.rowCountMax + 1));
   }
+}
+
+async function newestRow<Row>(records: RecordStore<Row>): Promise<Row | undefined> {
+  for await (const [, row] of records.list({ reverse: true, limit: 1 })) return row;
+  return undefined;
 }

@@ -1,11 +1,11 @@
 import type { AuditRecord } from '../../shared/domain/audit-record.ts';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import { SerialTable } from '../../shared/state-store/serial-table.ts';
-import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 
 /** What the audit trail needs. */
 export interface AuditTrailComponents {
@@ -60,23 +60,23 @@ export class AuditTrail implements Component {
 
   private constructor(
     components: AuditTrailComponents,
-    counter: SerialCounter,
     config: AuditTrailConfig,
+    records: SerialTable<AuditRecord>,
   ) {
     this.#components = components;
     this.#config = config;
-    this.#records = new SerialTable(
-      { store: components.store, space: keySpaces.auditRecords, counter },
-      { rowCountMax: config.auditRecordCountMax },
-    );
+    this.#records = records;
   }
 
   static async open(
     components: AuditTrailComponents,
     config = defaultAuditTrailConfig,
   ): Promise<AuditTrail> {
-    const counter = await SerialCounter.open(components.store, 'audit-records');
-    return new AuditTrail(components, counter, config);
+    const records = await SerialTable.open(
+      { store: components.store, space: keySpaces.auditRecords },
+      { rowCountMax: config.auditRecordCountMax },
+    );
+    return new AuditTrail(components, config, records);
   }
 
   async start(): Promise<void> {
@@ -119,19 +119,31 @@ export class AuditTrail implements Component {
       const changes = batch.flatMap((record) =>
         this.#records.append((serial) => ({ serial, ...record })),
       );
-      await this.#components.store.write(changes, { sync: true });
-      this.#tellLost();
+      const isWritten = await this.#isWritten(changes);
+      if (isWritten) this.#tellLost();
+      else this.#lostCount += batch.length;
     }
     // In the same turn as the look above, so that no record is left without a writer.
     this.#writing = undefined;
+  }
+
+  async #isWritten(changes: readonly Change[]): Promise<boolean> {
+    try {
+      await this.#components.store.write(changes, { sync: true });
+      return true;
+    } catch (error) {
+      // A full disk stops no call; how much it cost is told when there is room again.
+      if (isErrorWithCode(error, 'DISK_FULL')) return false;
+      throw error;
+    }
   }
 
   #tellLost(): void {
     if (this.#lostCount === 0) return;
     const lostCount = this.#lostCount;
     this.#lostCount = 0;
-    this.#components.logger.warn({ lostCount }, 'Audit records came too fast and were not kept');
-    const detail = `${lostCount} records came faster than they could be written and were not kept`;
+    this.#components.logger.warn({ lostCount }, 'Audit records could not be kept');
+    const detail = `${lostCount} records before this one could not be kept`;
     this.record({ caller: '', address: '', method: 'audit-trail', result: 'lost', detail });
   }
 }

@@ -26,7 +26,7 @@ export type CheckDistributionPoint = (
 /** What the checker needs. */
 export interface DistributionPointCheckerComponents {
   readonly checkDistributionPoint: CheckDistributionPoint;
-  readonly hierarchy: Pick<HierarchyManager, 'updateHealth'>;
+  readonly hierarchy: Pick<HierarchyManager, 'healthOf' | 'updateHealth'>;
   readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>;
 }
 
@@ -83,7 +83,7 @@ export class DistributionPointChecker {
   ): Promise<CheckedDistributionPoint> {
     const { dpId, address } = distributionPoint;
     const failure = this.#failures.get(dpId);
-    if (failure?.address === address && this.#isFresh(failure)) return failure.checked;
+    if (failure?.address === address && (await this.#holds(failure))) return failure.checked;
     const key = `${dpId}@${address}`;
     const running = this.#running.get(key) ?? this.check(distributionPoint, signal);
     this.#running.set(key, running);
@@ -163,8 +163,11 @@ export class DistributionPointChecker {
     }
   }
 
-  #isFresh(failure: KnownFailure): boolean {
-    const ageMs = this.#components.clock.monotonicMs() - failure.atMs;
-    return ageMs < this.#config.failureReuseMs;
+  /** Whether a failure is fresh, and nobody has reached the DP since. */
+  async #holds({ checked, atMs }: KnownFailure): Promise<boolean> {
+    const ageMs = this.#components.clock.monotonicMs() - atMs;
+    if (ageMs >= this.#config.failureReuseMs) return false;
+    const health = await this.#components.hierarchy.healthOf(checked.health.dpId);
+    return health.reachability === 'unreachable';
   }
 }

@@ -9,6 +9,8 @@ import {
 import { withoutAnswer } from '../../shared/domain/distribution-point-check.ts';
 import type { DistributionPointHealth } from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
+import { requestLimits } from '../../shared/domain/request-limits.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
@@ -52,7 +54,6 @@ export interface DistributionPointPatch {
   readonly description?: string;
 }
 
-const descriptionCharsMax = 4_096;
 /** Weight of the newest transfer in the smoothed rate. */
 const newestRateWeight = 0.3;
 
@@ -180,7 +181,8 @@ export class HierarchyManager {
     for await (const _ of this.#points.list()) count++;
     const countMax = this.#config.distributionPointCountMax;
     if (count < countMax) return;
-    throw invalid('dp_id', `at most ${countMax} distribution points at a site`, `${count + 1}`);
+    const expected = `at most ${countMax} distribution points at a site`;
+    throw requestInvalid('dp_id', { expected, actual: `${count + 1}` });
   }
 
   /** Distribution Manager is told of each package, so that a package being deleted can go. */
@@ -222,16 +224,18 @@ export class HierarchyManager {
 function checked(settings: NewDistributionPoint): NewDistributionPoint {
   const { dpId, address, kind, description } = settings;
   if (parseDistributionPointId(dpId) === undefined) {
-    const expected = '1 to 63 letters, digits, dots and hyphens, first and last no dot or hyphen';
-    throw invalid('dp_id', expected, quoted(dpId));
+    const expected = '1 to 63 letters, digits, dots and hyphens, first and last a letter or digit';
+    throw requestInvalid('dp_id', { expected, actual: quoted(dpId) });
   }
   if (parseAddress(address) === undefined) {
-    throw invalid('address', 'host:port of the agent, an IPv6 host in brackets', quoted(address));
+    const expected = 'host:port of the agent, an IPv6 host in brackets';
+    throw requestInvalid('address', { expected, actual: quoted(address) });
   }
-  if (kind !== 'standard') throw invalid('kind', 'standard', kind);
-  if (description.length > descriptionCharsMax) {
-    const expected = `at most ${descriptionCharsMax} characters`;
-    throw invalid('description', expected, `${description.length} characters`);
+  if (kind !== 'standard') throw requestInvalid('kind', { expected: 'standard', actual: kind });
+  const charCount = Array.from(description).length;
+  if (charCount > requestLimits.descriptionCharsMax) {
+    const expected = `at most ${requestLimits.descriptionCharsMax} characters`;
+    throw requestInvalid('description', { expected, actual: `${charCount} characters` });
   }
   return { dpId, address, kind, description };
 }
@@ -252,12 +256,4 @@ function unmeasured(dpId: string): DistributionPointHealth {
     agentVersion: '',
     freeBytes: 0,
   };
-}
-
-function invalid(field: string, expected: string, actual: string): WaybillError {
-  return new WaybillError({ code: 'REQUEST_INVALID', field, expected, actual });
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -1,14 +1,13 @@
 import {
+  parseStatusMessageId,
   type Severity,
   type StatusMessage,
   type StatusMessageId,
   statusMessageKind,
-  statusMessageKinds,
 } from '../../shared/domain/status-message.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import { SerialTable } from '../../shared/state-store/serial-table.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 
@@ -63,25 +62,20 @@ export class StatusManager implements Component {
   readonly #components: StatusManagerComponents;
   readonly #messages: SerialTable<StatusMessage>;
 
-  private constructor(
-    components: StatusManagerComponents,
-    counter: SerialCounter,
-    config: StatusManagerConfig,
-  ) {
+  private constructor(components: StatusManagerComponents, messages: SerialTable<StatusMessage>) {
     this.#components = components;
-    const { store } = components;
-    this.#messages = new SerialTable(
-      { store, space: keySpaces.statusMessages, counter },
-      { rowCountMax: config.statusMessageCountMax },
-    );
+    this.#messages = messages;
   }
 
   static async open(
     components: StatusManagerComponents,
     config = defaultStatusManagerConfig,
   ): Promise<StatusManager> {
-    const counter = await SerialCounter.open(components.store, 'status-messages');
-    return new StatusManager(components, counter, config);
+    const messages = await SerialTable.open(
+      { store: components.store, space: keySpaces.statusMessages },
+      { rowCountMax: config.statusMessageCountMax },
+    );
+    return new StatusManager(components, messages);
   }
 
   async start(): Promise<void> {
@@ -125,6 +119,6 @@ function matches(message: StatusMessage, query: StatusMessageQuery): boolean {
 
 function severityOf(message: StatusMessage): number {
   // A message of a newer program, from before a step back, is still a message.
-  const isKnown = message.messageId in statusMessageKinds;
-  return isKnown ? severityOrder[statusMessageKind(message.messageId).severity] : 0;
+  const messageId = parseStatusMessageId(message.messageId);
+  return messageId === undefined ? 0 : severityOrder[statusMessageKind(messageId).severity];
 }
