@@ -24,7 +24,7 @@ const closeLogsMsMax = 1_000;
  * Runs a program until SIGTERM or SIGINT: opens it, starts it, stops it within 5 s and exits 0. A
  * second signal, or 5 s gone, ends the process with 1. So does a failure: an expected one with its
  * sentence on stderr, a bug (also a rejection or exception nobody caught) with a fatal line in the
- * log. Start-up repairs what that leaves. Never returns to its caller's business.
+ * log. Start-up repairs what that leaves.
  *
  * @param open reads the configuration, opens the logs, makes the components; starts nothing
  */

@@ -168,8 +168,14 @@ export class Database {
     if (this.#isClosed) return;
     // Where somebody deleted the directory, an empty database is not what we had.
     await this.#level.open({ createIfMissing: false });
-    await this.#writeBatch(this.#undo ?? [], { sync: true });
-    this.#undo = undefined;
+    try {
+      await this.#writeBatch(this.#undo ?? [], { sync: true });
+      this.#undo = undefined;
+    } catch (error) {
+      // Nobody may read what is not undone.
+      await this.#level.close();
+      throw error;
+    }
   }
 }
 

@@ -41,7 +41,7 @@ export async function checkStoreFiles(directory: string): Promise<StoreCheck> {
   const files = (await readdir(directory).catch(noneIfAbsent)).filter((name) =>
     databaseFile.test(name),
   );
-  if (files.length === 0) return { faults: [], files, liveFiles: [] };
+  if (isNew(files)) return { faults: [], files, liveFiles: [] };
   const manifest = await checkManifest(directory, files);
   if ('fault' in manifest) return { faults: [manifest.fault], files, liveFiles: files };
   const live = files.filter((name) => isLive(name, manifest));
@@ -63,6 +63,12 @@ export async function readStoreFile(path: string): Promise<Buffer | undefined> {
 function noneIfAbsent(error: NodeJS.ErrnoException): string[] {
   if (error.code === 'ENOENT') return [];
   throw error;
+}
+
+/** No row was ever written; a first start may have been killed before it had a CURRENT. */
+function isNew(files: readonly string[]): boolean {
+  const holdsRows = (name: string) => isTableFile(name) || isLogFile(name);
+  return !files.includes('CURRENT') && !files.some(holdsRows);
 }
 
 interface Manifest extends LiveFiles {

@@ -91,10 +91,10 @@ async function tryRepair(
     return rowCount > 0 && (await checkStoreFiles(copy)).faults.length === 0;
   } catch (error) {
     const full = await diskFullError(dirname(directory), error);
-    if (full) throw full;
-    // Rows of a newer program, a directory we may not write: no reason to begin with no rows.
-    if (!levelErrorCode(error)?.startsWith('LEVEL_')) throw error;
-    return false;
+    if (!full && levelErrorCode(error)?.startsWith('LEVEL_')) return false;
+    // No room, rows of a newer program, a directory we may not write: no reason to begin anew.
+    await rm(copy, { recursive: true, force: true });
+    throw full ?? error;
   }
 }
 
