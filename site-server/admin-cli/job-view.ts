@@ -10,7 +10,7 @@ import {
   toProgress,
   toReasonText,
 } from './job-record.ts';
-import { percentOf, toBar, toProgressText } from './progress.ts';
+import { toProgressBar, toTenths } from './progress.ts';
 import { type Column, type Paint, toTableLines } from './table.ts';
 import type { TerminalSize } from './text-stream.ts';
 import { toCountText, toRateText, toTimeText } from './units.ts';
@@ -67,6 +67,7 @@ export class JobView implements View {
   /** A line when something is new besides the bytes; for those, one for each tenth of the way. */
   newLines(): readonly string[] {
     const job = this.#latest;
+    this.#latest = undefined;
     if (!job) return [];
     const { clock, timeZone } = this.#needs;
     const text = toChangeText(job, timeZone);
@@ -113,9 +114,7 @@ export class JobView implements View {
     return running.map((job, index) => {
       const name = names[index] ?? '';
       const padding = ' '.repeat(nameWidth - widthOf(name));
-      const progress = toProgress(job);
-      const bar = toBar(percentOf(progress), { width, paint: this.#needs.paint });
-      return `${name}${padding}  ${bar} ${toProgressText(progress)}`;
+      return `${name}${padding}  ${toProgressBar(toProgress(job), { width, paint: this.#needs.paint })}`;
     });
   }
 
@@ -154,10 +153,7 @@ function cutList(lines: readonly string[], room: number, noun: string): string[]
 
 function toChangeText(job: JobRecord, timeZone: string | undefined): string {
   const state = job.state.replaceAll('-', ' ');
-  if (isRunning(job)) {
-    const tenths = Math.floor(percentOf(toProgress(job)) / 10) * 10;
-    return `${state} ${tenths} %`;
-  }
+  if (isRunning(job)) return `${state} ${toTenths(toProgress(job))}`.trimEnd();
   const nextTry = hasEnded(job) ? '' : toTimeText(job.restartAtMs, timeZone);
   const parts = [state, toReasonText(job), nextTry === '' ? '' : `next try ${nextTry}`];
   return parts.filter((part) => part !== '').join(', ');

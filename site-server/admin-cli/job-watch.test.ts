@@ -132,6 +132,17 @@ describe('waybill jobs watch (ADM-2)', () => {
     }
   });
 
+  it('tells the end of a job once, also when the site server goes right after', async () => {
+    const { jobs, run } = start();
+    jobs.push(aJob({ state: 'JOB_STATE_COMPLETE' }));
+    jobs.end(gone);
+    const ended = run.run('jobs watch');
+    await run.whenWritten('went away', run.stderr);
+    run.interrupt();
+    assert.equal(await ended, 0);
+    assert.equal(run.stdout.text.match(/complete/g)?.length, 1);
+  });
+
   it('a site server that cannot be reached at first is a failure', async () => {
     const { run } = start();
     run.admin.answer('getSite', () => {

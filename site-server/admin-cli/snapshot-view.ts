@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { View } from './display.ts';
 import type { PackageRecord } from './package-record.ts';
-import { RateMeter, toBar, toProgressText } from './progress.ts';
+import { percentOf, RateMeter, toBar, toProgressText } from './progress.ts';
 import type { Paint } from './table.ts';
 import type { TerminalSize } from './text-stream.ts';
 import { toByteText, toCountOf, toRateText } from './units.ts';
@@ -77,7 +77,7 @@ export class SnapshotView implements View {
     }
     const etaMs = bytesPerSecond > 0 ? ((totalBytes - doneBytes) * 1000) / bytesPerSecond : 0;
     const progress = { doneBytes, totalBytes, bytesPerSecond, etaMs };
-    const bar = toBar((100 * doneBytes) / totalBytes, { width: barWidth, paint: this.#paint });
+    const bar = toBar(percentOf(progress), { width: barWidth, paint: this.#paint });
     return `${bar} about ${toProgressText(progress)}  ${files}`;
   }
 }
