@@ -48,11 +48,11 @@ describe('waybill package create (PKG-1, PKG-11)', () => {
       { ...properties },
       { ...properties, iconName: 'tools.ico', icon: Buffer.from('image') },
     );
-    for (const bytes of [0, 1024 * 1024 + 1]) {
+    for (const bytes of [0, 256 * 1024 + 1]) {
       await writeFile(icon, Buffer.alloc(bytes));
       const refused = await runWaybill(`package create --name T --source /a --icon ${icon}`);
       assert.equal(refused.exitCode, 2);
-      assert.match(refused.stderr, /^waybill: --icon: expected a file of 1 byte to 1 MiB/);
+      assert.match(refused.stderr, /^waybill: --icon: expected a file of 1 byte to 256 KiB, got/);
       assert.deepEqual(refused.admin.calls, []);
     }
     const missing = await runWaybill(`package create --name T --source /a --icon ${icon}.png`);
@@ -152,6 +152,7 @@ describe('waybill package set', () => {
     const { admin } = await runWaybill('package set PS100001 --description "" --remove-programs');
     assert.deepEqual(admin.requestOf('setPackage'), {
       packageId: 'PS100001',
+      sourceDirectories: [],
       properties: { description: '', programs: { programs: [] } },
     });
   });
@@ -160,8 +161,15 @@ describe('waybill package set', () => {
     const { admin } = await runWaybill('package set PS100001 --remove-icon');
     const expected = {
       packageId: 'PS100001',
+      sourceDirectories: [],
       properties: { icon: { name: '', bytes: Buffer.alloc(0) } },
     };
+    assert.deepEqual(admin.requestOf('setPackage'), expected);
+  });
+
+  it('moves the source', async () => {
+    const { admin } = await runWaybill('package set PS100001 --source /srv/b');
+    const expected = { packageId: 'PS100001', sourceDirectories: ['/srv/b'] };
     assert.deepEqual(admin.requestOf('setPackage'), expected);
   });
 

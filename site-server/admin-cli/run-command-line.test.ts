@@ -31,7 +31,7 @@ describe('a command line that cannot be (ADM-6)', () => {
     ['package update ps1', '<package-id>: expected a package ID such as PS100001, got "ps1"'],
     ['package set PS100001 --icon a --remove-icon', '--remove-icon and --icon exclude each other'],
     ['package list --bogus', 'unknown option --bogus; see "waybill package list --help"'],
-    ['jobs --limit 0', '--limit: expected a whole number from 1 to 999999, got "0"'],
+    ['jobs --limit 0', '--limit: expected a whole number from 1 to 10000, got "0"'],
     ['jobs wach', 'unexpected word "wach"; see "waybill jobs --help"'],
     ['status --dp ../x', '--dp: expected a distribution point'],
     ['site --server nowhere', '--server: expected host:port, got "nowhere"'],
