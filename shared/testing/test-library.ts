@@ -176,3 +176,10 @@ export function pieceHashesOf(bytes: Uint8Array): Buffer {
   );
   return Buffer.concat(pieces.map((piece) => new ContentHash().update(piece).digestBytes()));
 }
+
+/** All items, in their order. */
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const collected: T[] = [];
+  for await (const item of items) collected.push(item);
+  return collected;
+}
