@@ -5,7 +5,6 @@ import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
-  type GeneralName,
   KeyUsageFlags,
   KeyUsagesExtension,
   PemConverter,

@@ -1,14 +1,16 @@
+import { X509Certificate } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AdminRole, type PeerIdentity, toIdentityUri } from '../shared/domain/peer-identity.ts';
+import { WaybillError } from '../shared/domain/errors.ts';
+import { type PeerIdentity, toIdentityUri } from '../shared/domain/peer-identity.ts';
 import type { PeerCredentialFiles } from '../shared/rpc/peer-credentials.ts';
 import { type IssuedCertificate, issueAuthority, issueLeaf } from './certificate-issuing.ts';
 import { readPair, writePair } from './key-pair-files.ts';
 
 /** Certificates are valid from a little earlier, for machines whose clocks are behind. */
 const clockSkewMs = 5 * 60_000;
-const authorityDays = 3_650;
 const dayMs = 24 * 60 * 60_000;
+const authorityDays = 3_650;
 
 /** What is broken about a certificate that a test of trust needs. */
 export type Flaw = 'expired' | 'not-yet-valid' | 'no-identity' | 'two-identities';
@@ -20,7 +22,7 @@ export interface DevelopmentHierarchyRequest {
   readonly identities: readonly PeerIdentity[];
   /** How long certificates are valid. @default 30 */
   readonly days?: number;
-  /** Makes every certificate that is issued now a broken one, for tests of trust. */
+  /** Makes broken certificates, beside the sound ones of the same identities. For tests of trust. */
   readonly flaw?: Flaw;
 }
 
@@ -37,37 +39,46 @@ export interface DevelopmentCertificate extends PeerCredentialFiles {
  * get certificates of a foreign CA, take another directory.
  *
  * @returns the certificates, in the order of `identities`
- * @throws CERTIFICATE_INVALID when the directory holds a certificate without its key
+ * @throws CERTIFICATE_INVALID when the directory holds a certificate without its key, or one of the
+ * same name for another identity (an administrator's other role)
  */
 export async function issueDevelopmentHierarchy(
   request: DevelopmentHierarchyRequest,
 ): Promise<DevelopmentCertificate[]> {
-  const { directory, days = 30 } = request;
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const authority = await openAuthority(directory);
+  await mkdir(request.directory, { recursive: true, mode: 0o700 });
+  const authority = await openAuthority(request.directory);
   const issued: DevelopmentCertificate[] = [];
   for (const identity of request.identities) {
-    const files = filesOf(directory, identity);
-    const isNew = (await readPair(files)) === undefined;
-    if (isNew) {
-      const validity = validityOf(days, request.flaw);
-      const commonName = nameOf(identity);
-      const uris = urisOf(identity, request.flaw);
-      await writePair(files, await issueLeaf(authority, { commonName, uris, ...validity }));
-    }
-    issued.push({ identity, isNew, ...files });
+    issued.push(await openLeaf(request, authority, identity));
   }
   return issued;
 }
 
-/** Where the certificate of an identity lies in the directory of a development hierarchy. */
-export function filesOf(directory: string, identity: PeerIdentity): PeerCredentialFiles {
-  const name = nameOf(identity);
-  return {
-    caFile: join(directory, 'ca.crt'),
-    certificateFile: join(directory, `${name}.crt`),
-    keyFile: join(directory, `${name}.key`),
-  };
+async function openAuthority(directory: string): Promise<IssuedCertificate> {
+  const files = { certificateFile: join(directory, 'ca.crt'), keyFile: join(directory, 'ca.key') };
+  const existing = await readPair(files);
+  if (existing) return existing;
+  const made = await issueAuthority('Waybill development CA', toValidity(authorityDays));
+  await writePair(files, made);
+  return made;
+}
+
+async function openLeaf(
+  { directory, days = 30, flaw }: DevelopmentHierarchyRequest,
+  authority: IssuedCertificate,
+  identity: PeerIdentity,
+): Promise<DevelopmentCertificate> {
+  const commonName = nameOf(identity);
+  const path = join(directory, flaw ? `${commonName}.${flaw}` : commonName);
+  const files = { certificateFile: `${path}.crt`, keyFile: `${path}.key` };
+  const uris = urisOf(identity, flaw);
+  const existing = await readPair(files);
+  if (existing) checkNames(files.certificateFile, existing.certificate, uris);
+  else {
+    const validity = toValidity(days, flaw);
+    await writePair(files, await issueLeaf(authority, { commonName, uris, ...validity }));
+  }
+  return { identity, isNew: !existing, caFile: join(directory, 'ca.crt'), ...files };
 }
 
 /** Name of the files and of the subject: `site-PS1`, `dp-PS1DP1`, `admin-alice`. */
@@ -83,16 +94,16 @@ function nameOf(identity: PeerIdentity): string {
   }
 }
 
-async function openAuthority(directory: string): Promise<IssuedCertificate> {
-  const files = { certificateFile: join(directory, 'ca.crt'), keyFile: join(directory, 'ca.key') };
-  const existing = await readPair(files);
-  if (existing) return existing;
-  const made = await issueAuthority('Waybill development CA', validityOf(authorityDays, undefined));
-  await writePair(files, made);
-  return made;
+/** What is there already stays; so it must be what was asked for. */
+function checkNames(path: string, pem: string, uris: readonly string[]): void {
+  const names = new X509Certificate(pem).subjectAltName?.split(', ') ?? [];
+  const found = names.filter((name) => name.startsWith('URI:')).map((name) => name.slice(4));
+  if (found.join() === uris.join()) return;
+  const reason = `it is there already, for ${found.join()}; remove it to have one for ${uris.join()}`;
+  throw new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason });
 }
 
-function validityOf(days: number, flaw: Flaw | undefined): { notBefore: Date; notAfter: Date } {
+function toValidity(days: number, flaw?: Flaw): { notBefore: Date; notAfter: Date } {
   const nowMs = Date.now();
   if (flaw === 'expired') {
     return { notBefore: new Date(nowMs - 2 * dayMs), notAfter: new Date(nowMs - dayMs) };

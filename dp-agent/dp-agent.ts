@@ -8,7 +8,7 @@ import type { Clock } from '../shared/runtime/clock.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
-import type { DpConfig } from './dp-config.ts';
+import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
 import { DpProvider } from './dp-provider/dp-provider.ts';
 
@@ -43,8 +43,7 @@ export class DpAgent implements Component {
         'State store was damaged and set aside; the index is rebuilt from the content library',
       );
     }
-    const directory =
-      config.contentLibraryDirectory ?? join(config.dataDirectory, 'content-library');
+    const directory = libraryDirectoryOf(config);
     const { unreferencedGraceMs, sweepIntervalMs } = config;
     const library = new ContentLibrary(
       { store, clock, logger: child('content-library') },
@@ -65,7 +64,7 @@ export class DpAgent implements Component {
     const { dpId, siteCode } = config;
     const self = { dpId, siteCode, agentVersion: agentVersion() };
     server.serve('DistributionPoint', distributionPointConversation(provider, library, self));
-    return new DpAgent(store, server, [library, provider, server]);
+    return new DpAgent(store, server, [library, damageAcknowledged(store), provider, server]);
   }
 
   /** host:port the agent listens on, once it is started. */
@@ -81,4 +80,12 @@ export class DpAgent implements Component {
     await stopInReverse(this.#components);
     await this.#store.close();
   }
+}
+
+/** Once the library has rebuilt its index from the files, nothing of a damaged store is missed. */
+function damageAcknowledged(store: StateStore): Component {
+  return {
+    start: () => store.write([store.damageHandled()], { sync: true }),
+    stop: async () => {},
+  };
 }

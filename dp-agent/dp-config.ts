@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 import { parseDistributionPointId } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
@@ -65,3 +66,8 @@ export const dpConfigSchema = z.strictObject({
 });
 
 export type DpConfig = z.output<typeof dpConfigSchema>;
+
+/** Where the content library lies. */
+export function libraryDirectoryOf(config: DpConfig): string {
+  return config.contentLibraryDirectory ?? join(config.dataDirectory, 'content-library');
+}

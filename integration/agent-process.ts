@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
+import { open, readFile, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How often the log of a starting agent is looked at. */
+const pollMs = 10;
 
 /** A real agent in a process of its own. `kill -9` is its normal stop. */
 export class AgentProcess {
@@ -9,6 +12,7 @@ export class AgentProcess {
   readonly configPath: string;
   readonly #program: string;
   readonly #logPath: string;
+  readonly #environment: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
   #address: string | undefined;
 
@@ -16,11 +20,18 @@ export class AgentProcess {
    * @param options.program built entry file, such as dist/dp-agent/main.js
    * @param options.logPath stdout and stderr are appended here
    */
-  constructor(options: { name: string; program: string; configPath: string; logPath: string }) {
+  constructor(options: {
+    name: string;
+    program: string;
+    configPath: string;
+    logPath: string;
+    environment?: Readonly<Record<string, string>>;
+  }) {
     this.name = options.name;
     this.configPath = options.configPath;
     this.#program = options.program;
     this.#logPath = options.logPath;
+    this.#environment = options.environment ?? {};
   }
 
   /** host:port; kept over restarts. */
@@ -38,23 +49,24 @@ export class AgentProcess {
   }
 
   get isRunning(): boolean {
-    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+    return (
+      this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+    );
   }
 
   /** Starts the agent and resolves when it listens. @throws when it ends before that */
   async start(extraArguments: readonly string[] = []): Promise<void> {
     const listen = this.#address ? ['--listen', this.#address] : [];
+    const logged = (await stat(this.#logPath).catch(() => undefined))?.size ?? 0;
+    await using log = await open(this.#logPath, 'a');
     const child = spawn(
       process.execPath,
       [this.#program, '--config', this.configPath, ...listen, ...extraArguments],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', log.fd, log.fd], env: { ...process.env, ...this.#environment } },
     );
     this.#child = child;
     endWithUs(child);
-    const log = createWriteStream(this.#logPath, { flags: 'a' });
-    child.stderr.pipe(log, { end: false });
-    child.stdout.pipe(log, { end: false });
-    this.#address = await this.#listening(child);
+    this.#address = await this.#listening(child, logged);
   }
 
   /** Ends the process at once, as a crash does. */
@@ -72,27 +84,32 @@ export class AgentProcess {
     return this.#child?.exitCode ?? null;
   }
 
-  async #listening(child: ChildProcess): Promise<string> {
-    let last = '';
-    child.stderr?.on('data', (chunk: Buffer) => {
-      last = chunk.toString();
-    });
-    const found = new Promise<string>((resolve, reject) => {
-      if (!child.stdout) throw new Error('no stdout');
-      createInterface({ input: child.stdout }).on('line', (line) => {
-        const address = addressOf(line);
-        if (address) resolve(address);
-      });
-      child.once('exit', (code) =>
-        reject(new Error(`${this.name} ended with ${code} before it listened: ${last.trim()}`)),
-      );
-    });
-    return found;
+  /** The process goes on when ours ends. */
+  leaveRunning(): void {
+    const child = this.#child;
+    if (!child) return;
+    children.delete(child);
+    child.unref();
+  }
+
+  async #listening(child: ChildProcess, from: number): Promise<string> {
+    for (;;) {
+      const text = (await readFile(this.#logPath)).subarray(from).toString();
+      const address = text
+        .split('\n')
+        .map(addressOf)
+        .find((one) => one !== undefined);
+      if (address) return address;
+      if (child.exitCode !== null || child.signalCode !== null) {
+        throw new Error(`${this.name} ended with ${child.exitCode} before it listened:\n${text}`);
+      }
+      await sleep(pollMs);
+    }
   }
 }
 
 function addressOf(line: string): string | undefined {
-  if (!line.includes('"Listening"')) return undefined;
+  if (!line.includes('"Listening"') || !line.endsWith('}')) return undefined;
   const { msg, address } = JSON.parse(line) as { msg: string; address?: string };
   return msg === 'Listening' ? address : undefined;
 }

@@ -3,12 +3,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { issueDevelopmentHierarchy } from '../certs/development-hierarchy.ts';
-import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import {
+  type DevelopmentCertificate,
+  issueDevelopmentHierarchy,
+} from '../certs/development-hierarchy.ts';
+import { type PeerIdentity, toIdentityUri } from '../shared/domain/peer-identity.ts';
+import { type PeerCredentialFiles, readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import { AgentProcess } from './agent-process.ts';
 
 const dist = fileURLToPath(new URL('..', import.meta.url));
+
+const siteIdentity = { kind: 'site', siteCode: 'PS1' } as const;
+
+/** The administrator every network has. */
+export const adminIdentity = { kind: 'admin', role: 'full', name: 'admin' } as const;
+
+const dpIdentity = (dpId: string) => ({ kind: 'dp', dpId }) as const;
 
 export interface NetworkOptions {
   /** Names of the DPs; default: PS1DP1 and PS1DP2. */
@@ -29,42 +40,54 @@ export class Network implements AsyncDisposable {
   readonly site: AgentProcess;
   readonly dps: readonly AgentProcess[];
   readonly #removesDirectory: boolean;
+  readonly #certificates: Certificates;
   #admin: AdminChannel | undefined;
 
   private constructor(
     directory: string,
-    agents: { site: AgentProcess; dps: readonly AgentProcess[]; removesDirectory: boolean },
+    parts: {
+      site: AgentProcess;
+      dps: readonly AgentProcess[];
+      certificates: Certificates;
+      removesDirectory: boolean;
+    },
   ) {
     this.directory = directory;
-    this.site = agents.site;
-    this.dps = agents.dps;
-    this.#removesDirectory = agents.removesDirectory;
+    this.site = parts.site;
+    this.dps = parts.dps;
+    this.#certificates = parts.certificates;
+    this.#removesDirectory = parts.removesDirectory;
   }
 
   /** Starts all processes and adds the DPs to the site. */
   static async start(options: NetworkOptions = {}): Promise<Network> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'waybill-')));
     const dpIds = options.distributionPoints ?? ['PS1DP1', 'PS1DP2'];
-    await issueDevelopmentHierarchy({
-      directory: join(directory, 'certs'),
-      sites: ['PS1'],
-      distributionPoints: [...dpIds],
-      admins: [{ name: 'admin', role: 'full' }],
+    const identities = [siteIdentity, adminIdentity, ...dpIds.map(dpIdentity)];
+    const certificates = new Certificates(
+      await issueDevelopmentHierarchy({ directory: join(directory, 'certs'), identities }),
+    );
+    const site = await agentOf(certificates, directory, siteIdentity, {
+      siteCode: 'PS1',
+      ...options.site,
     });
-    const site = await agentOf(directory, 'PS1', 'site-server', { siteCode: 'PS1', ...options.site });
     const dps = await Promise.all(
       dpIds.map((dpId) => {
         const own = typeof options.dp === 'function' ? options.dp(dpId) : options.dp;
-        return agentOf(directory, dpId, 'dp-agent', { dpId, siteCode: 'PS1', ...own });
+        return agentOf(certificates, directory, dpIdentity(dpId), {
+          dpId,
+          siteCode: 'PS1',
+          ...own,
+        });
       }),
     );
     const removesDirectory = options.directory === undefined;
-    const network = new Network(directory, { site, dps, removesDirectory });
+    const network = new Network(directory, { site, dps, certificates, removesDirectory });
     await Promise.all([site, ...dps].map((agent) => agent.start()));
     const admin = await network.admin();
     for (const dp of dps) {
       const settings = { dpId: dp.name, address: dp.address };
-      await admin.unary('AddDistributionPoint', settings, { deadlineMs: 10_000 });
+      await admin.unary('addDistributionPoint', settings, { deadlineMs: 10_000 });
     }
     return network;
   }
@@ -76,7 +99,7 @@ export class Network implements AsyncDisposable {
       address: this.site.address,
       expected: (peer) => peer.kind === 'site',
       expectedText: 'a site server',
-      credentials: await readPeerCredentials(this.certificateFiles('admin')),
+      credentials: await readPeerCredentials(this.certificateFiles(adminIdentity)),
     });
     return this.#admin;
   }
@@ -93,13 +116,13 @@ export class Network implements AsyncDisposable {
     return join(this.directory, name);
   }
 
-  certificateFiles(name: string) {
-    return certificateFilesIn(join(this.directory, 'certs'), name);
+  certificateFiles(identity: PeerIdentity): PeerCredentialFiles {
+    return this.#certificates.filesOf(identity);
   }
 
   /** Command line options of `waybill` for this site. */
   get cliOptions(): string[] {
-    const { caFile, certificateFile, keyFile } = this.certificateFiles('admin');
+    const { caFile, certificateFile, keyFile } = this.certificateFiles(adminIdentity);
     const server = ['--server', this.site.address];
     return [...server, '--ca', caFile, '--cert', certificateFile, '--key', keyFile];
   }
@@ -115,26 +138,37 @@ export class Network implements AsyncDisposable {
   }
 }
 
-function certificateFilesIn(directory: string, name: string) {
-  return {
-    caFile: join(directory, 'ca.pem'),
-    certificateFile: join(directory, `${name}.pem`),
-    keyFile: join(directory, `${name}.key`),
-  };
+/** The certificates made for a run. */
+class Certificates {
+  readonly #certificates: readonly DevelopmentCertificate[];
+
+  constructor(certificates: readonly DevelopmentCertificate[]) {
+    this.#certificates = certificates;
+  }
+
+  filesOf(identity: PeerIdentity): PeerCredentialFiles {
+    const uri = toIdentityUri(identity);
+    const found = this.#certificates.find((one) => toIdentityUri(one.identity) === uri);
+    if (!found) throw new Error(`no certificate for ${uri}`);
+    const { caFile, certificateFile, keyFile } = found;
+    return { caFile, certificateFile, keyFile };
+  }
 }
 
 async function agentOf(
+  certificatesOfRun: Certificates,
   directory: string,
-  name: string,
-  role: 'site-server' | 'dp-agent',
+  identity: PeerIdentity & { kind: 'site' | 'dp' },
   settings: Record<string, unknown>,
 ): Promise<AgentProcess> {
+  const name = identity.kind === 'site' ? identity.siteCode : identity.dpId;
   const dataDirectory = join(directory, name);
   await mkdir(dataDirectory, { recursive: true });
   const configPath = join(directory, `${name}.yaml`);
-  const certificates = certificateFilesIn(join(directory, 'certs'), name);
+  const certificates = certificatesOfRun.filesOf(identity);
   const config = { listen: '127.0.0.1:0', dataDirectory, certificates, ...settings };
   await writeFile(configPath, stringify(config));
+  const role = identity.kind === 'site' ? 'site-server' : 'dp-agent';
   const program = join(dist, role, 'main.js');
   const logPath = join(directory, `${name}.stdout.log`);
   return new AgentProcess({ name, program, configPath, logPath });

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
-import { type IndexedEntry, openManifest } from '../../shared/content-library/data-library.ts';
+import { type IndexedEntry, openManifest } from '../../shared/content-library/manifest-reader.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { signatureBytesOf } from '../../shared/domain/content.ts';
 import type { IncomingFiles, WantedFile } from './incoming-files.ts';

@@ -157,7 +157,7 @@ export class DpProvider implements Component {
       if (done) return done;
       const begun = this.#actions.require(action);
       await this.#adoptStaged();
-      const staged = await this.#stagedManifests(begun);
+      const staged = await this.#manifests.staged(begun);
       const { version, jobSerial } = begun;
       const { packageHash } = await this.#needs.library.commitPackage({
         version,
@@ -193,17 +193,6 @@ export class DpProvider implements Component {
     return held?.jobSerial === action.jobSerial ? held.packageHash : undefined;
   }
 
-  async #stagedManifests(begun: BegunAction) {
-    const found = await Promise.all(
-      begun.version.contents.map(async (content) => {
-        const files = await this.#manifests.find(begun, content);
-        if (files) return files;
-        throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId: content.contentId });
-      }),
-    );
-    return found;
-  }
-
   async #finish(action: PackageAction): Promise<void> {
     this.#actions.end(action);
     this.#rewritten.delete(action.packageId);
@@ -222,7 +211,7 @@ export class DpProvider implements Component {
       const staged = this.#files.stagedFiles();
       if (staged.length === 0) return;
       // What was just verified may always replace what lies there: a redistribution repairs so.
-      await this.#needs.library.adoptFiles(staged, { overwrite: true });
+      await this.#needs.library.adoptFiles(staged);
       this.#files.adopted(staged);
       const hashes = staged.map(({ hash }) => hash);
       for (const rewritten of this.#rewritten.values()) await rewritten.add(hashes);

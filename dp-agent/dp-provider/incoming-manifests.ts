@@ -1,7 +1,9 @@
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ContentHash } from '../../shared/content-library/content-hash.ts';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
-import { openManifest } from '../../shared/content-library/data-library.ts';
+import { manifestPathOf, signaturePathOf } from '../../shared/content-library/library-layout.ts';
+import { openManifest } from '../../shared/content-library/manifest-reader.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { BegunAction } from './package-actions.ts';
@@ -34,7 +36,16 @@ export class IncomingManifests {
       ({ contentId, contentHash }) =>
         contentId === content.contentId && contentHash === content.contentHash,
     );
-    return same ? this.#library.contentFiles(content.contentId) : undefined;
+    return same ? this.#heldFiles(content.contentId) : undefined;
+  }
+
+  /** The manifests that arrived for this action, to be committed with it. */
+  async staged(action: BegunAction): Promise<ManifestFiles[]> {
+    const files = action.version.contents.map(({ contentId }) =>
+      this.#stagedFiles(action, contentId),
+    );
+    const found = await Promise.all(files.map(exist));
+    return files.filter((_, index) => found[index]);
   }
 
   /**
@@ -68,6 +79,12 @@ export class IncomingManifests {
   /** Forgets what arrived for a package. */
   async discard(packageId: string): Promise<void> {
     await rm(this.#library.stagingDirectoryOf(packageId), { recursive: true, force: true });
+  }
+
+  #heldFiles(contentId: string): ManifestFiles {
+    const { dataLibrary } = this.#library.layout;
+    const manifestPath = manifestPathOf(dataLibrary, contentId);
+    return { contentId, manifestPath, signaturePath: signaturePathOf(dataLibrary, contentId) };
   }
 
   /** The content may change between versions under one staging folder, so its hash is in the name. */
@@ -124,11 +141,21 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   if (bytes.length > 0) await file.writeFile(bytes);
 }
 
+/** Every line of the manifest, and the signature against its hash. */
 async function checkAll(files: ManifestFiles, content: ContentDescriptor): Promise<void> {
-  const reader = openManifest(files.manifestPath, content);
-  for await (const _ of reader.entries()) {
-    // Reading to the end is the check.
+  await openManifest(files.manifestPath, content).verify();
+  const hash = new ContentHash();
+  await using signature = await open(files.signaturePath, 'r');
+  const chunk = Buffer.allocUnsafe(256 * 1024);
+  for (;;) {
+    const { bytesRead } = await signature.read(chunk, 0, chunk.length);
+    if (bytesRead === 0) break;
+    hash.update(chunk.subarray(0, bytesRead));
   }
+  const actualHash = hash.digest();
+  const { contentId, signatureHash: expectedHash } = content;
+  if (actualHash === expectedHash) return;
+  throw new WaybillError({ code: 'CONTENT_HASH_MISMATCH', contentId, expectedHash, actualHash });
 }
 
 async function exist(files: ManifestFiles): Promise<boolean> {

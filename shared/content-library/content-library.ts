@@ -12,6 +12,7 @@ import type { StateStore } from '../state-store/state-store.ts';
 import { ContentLeases } from './content-leases.ts';
 import { ContentReader } from './content-reader.ts';
 import { DataLibrary } from './data-library.ts';
+import { type ExtractOptions, extractContents, makeEmptyDirectory } from './extract-package.ts';
 import { FileLibrary } from './file-library.ts';
 import { syncFileSystem } from './file-system-sync.ts';
 import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
@@ -133,6 +134,10 @@ export class ContentLibrary implements Component {
    * @throws CONTENT_NOT_HELD when no package here has it
    */
   async openContent(contentId: string): Promise<ContentReader> {
+    return this.#openContent(contentId);
+  }
+
+  #openContent(contentId: string): ContentReader {
     const content = this.#rooms.packages.contentOf(contentId);
     if (!content) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
     const { data } = this.#rooms;
@@ -170,8 +175,9 @@ export class ContentLibrary implements Component {
    * @throws FILE_NOT_HELD when a file is neither staged nor here
    */
   async adoptFiles(staged: readonly StagedFile[]): Promise<void> {
-    await this.#rooms.files.adopt(staged);
+    // First, so that a sweep that looks at the new file does not take it for an old one.
     await this.#rooms.references.unmark(staged.map((file) => file.hash));
+    await this.#rooms.files.adopt(staged);
   }
 
   /**
@@ -199,6 +205,45 @@ export class ContentLibrary implements Component {
       this.#step('hidden');
       await this.#letGo(before?.contents ?? [], []);
     });
+  }
+
+  /**
+   * Writes the tree of a package: bytes, modes, times and links; every hash is checked on the way.
+   * A package of several contents gets a directory for each, named as the content.
+   *
+   * @param outDirectory is made; when it exists, it must be empty
+   * @throws PACKAGE_NOT_HELD
+   * @throws REQUEST_INVALID when something is in the directory
+   * @throws FILE_NOT_HELD, FILE_HASH_MISMATCH, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when the
+   *   library is damaged
+   * @throws DISK_FULL
+   */
+  async extractPackage(
+    packageId: string,
+    outDirectory: string,
+    options: ExtractOptions = {},
+  ): Promise<void> {
+    const version = this.#rooms.packages.get(packageId);
+    if (!version) throw new WaybillError({ code: 'PACKAGE_NOT_HELD', packageId });
+    // All leases are taken before anything is waited for: the version cannot go meanwhile.
+    const readers = version.contents.map((content) => this.#openContent(content.contentId));
+    try {
+      await makeEmptyDirectory(outDirectory);
+      const contents = readers.map(({ descriptor, manifestPath }) => {
+        const name = readers.length === 1 ? '' : descriptor.contentId;
+        return { descriptor, manifestPath, directory: join(outDirectory, name) };
+      });
+      for (const { directory } of contents) await mkdir(directory, { recursive: true });
+      const { fileLibrary } = this.layout;
+      await extractContents({ fileLibrary, contents }, this.#stoppable(options));
+    } finally {
+      for (const reader of readers) await reader[Symbol.asyncDispose]();
+    }
+  }
+
+  #stoppable(options: ExtractOptions): ExtractOptions {
+    const signals = [this.#stopping.signal, ...(options.signal ? [options.signal] : [])];
+    return { ...options, signal: AbortSignal.any(signals) };
   }
 
   /**

@@ -9,7 +9,8 @@ import {
 } from '@grpc/grpc-js';
 import { WaybillError } from '../domain/errors.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
-import { abortError, abortErrorOf, isAbortError } from './abort-error.ts';
+import { AbortError, isAbortError, throwIfAborted } from '../runtime/abort-error.ts';
+import type { Logger } from '../runtime/logger.ts';
 import type { AuditEvent } from './audit-event.ts';
 import type { CallStatus } from './call-failure.ts';
 import { callPolicy } from './call-policy.ts';
@@ -19,7 +20,6 @@ import type { CallContext } from './conversation.ts';
 import { toErrorTrailers } from './error-detail.ts';
 import { ResponseStream } from './response-stream.ts';
 import { messageBytesMax } from './rpc-limits.ts';
-import type { RpcLogger } from './rpc-logger.ts';
 import type { UntypedMethod } from './service-definitions.ts';
 import { grpcStatusOf } from './status-codes.ts';
 
@@ -44,11 +44,11 @@ interface Delivery {
  * back-pressure both ways, maps failures to statuses, writes changing calls to the audit trail.
  */
 export class CallAnswerer {
-  readonly #logger: RpcLogger;
+  readonly #logger: Logger;
   readonly #onAudit: (event: AuditEvent) => void;
   readonly #running = new Set<Promise<void>>();
 
-  constructor(needs: { logger: RpcLogger; onAudit: (event: AuditEvent) => void }) {
+  constructor(needs: { logger: Logger; onAudit: (event: AuditEvent) => void }) {
     this.#logger = needs.logger;
     this.#onAudit = needs.onAudit;
   }
@@ -136,7 +136,7 @@ function contextOf(call: AnyCall): CallContext {
   if (!caller) throw new Error('A call without a caller passed the call policy');
   const abort = new AbortController();
   const emitter: EventEmitter = call;
-  emitter.on('cancelled', () => abort.abort(abortError()));
+  emitter.on('cancelled', () => abort.abort(new AbortError('The call is over')));
   return { caller, signal: abort.signal };
 }
 
@@ -150,9 +150,10 @@ async function* requestsOf(
     // Destroying the stream, as iteration does by default, would take the answer's way too.
     for await (const request of call.iterator({ destroyOnReturn: false })) yield ask(request);
   } catch (error) {
-    throw signal.aborted ? abortErrorOf(signal) : error;
+    throwIfAborted(signal);
+    throw error;
   }
-  if (signal.aborted) throw abortErrorOf(signal);
+  throwIfAborted(signal);
 }
 
 function singleDelivery(method: UntypedMethod, callback: sendUnaryData<Buffer>): Delivery {

@@ -1,5 +1,5 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
-import { abortError } from './abort-error.ts';
+import { AbortError } from '../runtime/abort-error.ts';
 
 /** What DuplexCall needs of a gRPC call; requests are encoded, responses decoded. */
 export type CallStream = ClientDuplexStream<Buffer, unknown>;
@@ -81,7 +81,7 @@ export class DuplexCall<Request, Response> {
   }
 
   /** Ends the call now; what waits for it gets `reason`. @default AbortError */
-  cancel(reason: Error = abortError()): void {
+  cancel(reason: Error = new AbortError('The call was cancelled')): void {
     if (this.#isOver) return;
     this.#end(reason);
     this.#stream.cancel();

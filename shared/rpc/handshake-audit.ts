@@ -1,3 +1,4 @@
+import type { Clock } from '../runtime/clock.ts';
 import type { AuditEvent } from './audit-event.ts';
 import { unauthenticated } from './audit-event.ts';
 
@@ -23,7 +24,7 @@ export const defaultHandshakeAuditConfig: HandshakeAuditConfig = {
  */
 export class HandshakeAudit {
   readonly #onAudit: (event: AuditEvent) => void;
-  readonly #monotonicMs: () => number;
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #config: HandshakeAuditConfig;
   /** Records by address in this window; never more entries than `recordsMax`. */
   readonly #recordCounts = new Map<string, number>();
@@ -32,11 +33,11 @@ export class HandshakeAudit {
   #leftOutCount = 0;
 
   constructor(
-    needs: { onAudit: (event: AuditEvent) => void; monotonicMs: () => number },
+    needs: { onAudit: (event: AuditEvent) => void; clock: Pick<Clock, 'monotonicMs'> },
     config = defaultHandshakeAuditConfig,
   ) {
     this.#onAudit = needs.onAudit;
-    this.#monotonicMs = needs.monotonicMs;
+    this.#clock = needs.clock;
     this.#config = config;
   }
 
@@ -55,7 +56,7 @@ export class HandshakeAudit {
   }
 
   #beginWindowIfDue(): void {
-    const nowMs = this.#monotonicMs();
+    const nowMs = this.#clock.monotonicMs();
     if (nowMs - this.#windowStartMs < this.#config.windowMs) return;
     this.#windowStartMs = nowMs;
     this.#recordCounts.clear();

@@ -1,7 +1,7 @@
 import { type ChannelOptions, Client, connectivityState } from '@grpc/grpc-js';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
-import { abortError, abortErrorOf } from './abort-error.ts';
+import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import { isForeignCa } from './connection-failure.ts';
 import { toChannelCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
@@ -83,8 +83,8 @@ export class PeerConnection {
   async isReadyInTime(signal?: AbortSignal): Promise<boolean> {
     const deadlineMs = Date.now() + this.connectDeadlineMs;
     for (;;) {
-      if (signal?.aborted) throw abortErrorOf(signal);
-      if (this.#isClosed) throw abortError();
+      throwIfAborted(signal);
+      if (this.#isClosed) throw new AbortError('The channel was closed');
       const client = this.#client;
       const state = client.getChannel().getConnectivityState(true);
       if (state === connectivityState.READY) return true;

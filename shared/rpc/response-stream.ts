@@ -1,4 +1,4 @@
-import { abortErrorOf } from './abort-error.ts';
+import { throwIfAborted } from '../runtime/abort-error.ts';
 
 /** Responses handed to the transport that it has not taken yet: keeps a stream busy, no more. */
 const responsesAheadMax = 4;
@@ -22,7 +22,7 @@ export class ResponseStream {
 
   /** Resolves when the next response may be made. @throws AbortError when the call is over */
   async write(message: unknown): Promise<void> {
-    this.#throwIfOver();
+    throwIfAborted(this.#signal);
     this.#waitingCount++;
     this.#sink.write(message, () => {
       this.#waitingCount--;
@@ -32,11 +32,7 @@ export class ResponseStream {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
-      this.#throwIfOver();
+      throwIfAborted(this.#signal);
     }
-  }
-
-  #throwIfOver(): void {
-    if (this.#signal.aborted) throw abortErrorOf(this.#signal);
   }
 }

@@ -1,6 +1,6 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { WaybillError } from '../domain/errors.ts';
-import { abortErrorOf } from './abort-error.ts';
+import { AbortError } from '../runtime/abort-error.ts';
 import { type CallFacts, isServiceError, toCallFailure } from './call-failure.ts';
 import type {
   ConversationName,
@@ -152,7 +152,8 @@ export class RpcChannel<C extends ConversationName> {
 
   #cancelOnAbort(call: AnyCall, signal: AbortSignal | undefined): void {
     if (!signal) return;
-    const cancel = () => call.cancel(abortErrorOf(signal));
+    const cancel = () =>
+      call.cancel(new AbortError('The call was cancelled', { cause: signal.reason }));
     if (signal.aborted) cancel();
     signal.addEventListener('abort', cancel, { once: true });
     void call.over.then(() => signal.removeEventListener('abort', cancel));

@@ -2,6 +2,9 @@ import { Server, type ServiceDefinition, type UntypedServiceImplementation } fro
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { WaybillError } from '../domain/errors.ts';
+import { type Clock, systemClock } from '../runtime/clock.ts';
+import type { Component } from '../runtime/component.ts';
+import type { Logger } from '../runtime/logger.ts';
 import type { AuditEvent } from './audit-event.ts';
 import { CallAnswerer, type UntypedImplementation } from './call-answerer.ts';
 import { callPolicyInterceptor } from './call-policy-interceptor.ts';
@@ -10,17 +13,16 @@ import { HandshakeAudit } from './handshake-audit.ts';
 import { MutualTlsServerCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import { keepaliveTimeMs, keepaliveTimeoutMs, messageBytesMax } from './rpc-limits.ts';
-import type { RpcLogger } from './rpc-logger.ts';
 import { ServerConnections } from './server-connections.ts';
 import { methodDefinition, packageDefinition } from './service-definitions.ts';
 
 export interface RpcServerComponents {
   readonly credentials: PeerCredentials;
-  readonly logger: RpcLogger;
+  readonly logger: Logger;
   /** Every refusal, refused handshakes included, and the result of every changing call. */
   readonly onAudit: (event: AuditEvent) => void;
-  /** Milliseconds that only rise. @default performance.now */
-  readonly monotonicMs?: () => number;
+  /** @default the machine's own */
+  readonly clock?: Clock;
 }
 
 export interface RpcServerConfig {
@@ -39,7 +41,7 @@ const defaultRpcServerConfig = { shutdownGraceMs: 2_000 };
  * conversations, reflection and health. Used by the wiring of site server and DP agent. Writes
  * nothing itself; what is to be written down goes to `onAudit`. A crash leaves nothing.
  */
-export class RpcServer {
+export class RpcServer implements Component {
   readonly #components: RpcServerComponents;
   readonly #config: RpcServerConfig;
   readonly #server: Server;
@@ -55,9 +57,9 @@ export class RpcServer {
   ) {
     this.#components = components;
     this.#config = { ...defaultRpcServerConfig, ...config };
-    const { onAudit, logger, monotonicMs = () => performance.now() } = components;
+    const { onAudit, logger, clock = systemClock } = components;
     this.#answerer = new CallAnswerer({ logger, onAudit });
-    const handshakes = new HandshakeAudit({ onAudit, monotonicMs });
+    const handshakes = new HandshakeAudit({ onAudit, clock });
     this.#connections = new ServerConnections((address, reason) =>
       handshakes.refused(address, reason),
     );

@@ -67,7 +67,7 @@ export class DistributionPointConnections implements Component {
    */
   async check(dp: DistributionPoint, signal: AbortSignal): Promise<CheckResult> {
     const { dpId, siteCode, agentVersion, freeBytes } = await this.channelTo(dp).unary(
-      'Check',
+      'check',
       { dpId: dp.dpId },
       { deadlineMs: this.#config.checkDeadlineMs, signal },
     );

@@ -1,4 +1,4 @@
-import type { IndexedEntry } from '../../shared/content-library/data-library.ts';
+import type { IndexedEntry } from '../../shared/content-library/manifest-reader.ts';
 import {
   type FileEntry,
   hasPieces,

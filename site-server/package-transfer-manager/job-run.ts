@@ -63,7 +63,7 @@ export class JobRunner {
     await this.#needs.connections
       .channelTo(dp)
       .unary(
-        'RemovePackage',
+        'removePackage',
         { action: { packageId, jobSerial } },
         { deadlineMs: this.#config.contentDeadlineMs, signal },
       );

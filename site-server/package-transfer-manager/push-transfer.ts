@@ -104,7 +104,7 @@ export class PushTransfer {
 
   async #begin(version: PackageVersion): Promise<void> {
     const answer = await this.#needs.channel.unary(
-      'Begin',
+      'begin',
       {
         action: this.#action,
         package: toPackageVersionMessage(version),
@@ -121,7 +121,7 @@ export class PushTransfer {
     await using content = await this.#needs.library.openContent(contentId);
     const open = { action: this.#action, contentId };
     const paths = [content.manifestPath, content.signaturePath];
-    await this.#needs.channel.clientStream('PutManifest', manifestMessages(open, paths), {
+    await this.#needs.channel.clientStream('putManifest', manifestMessages(open, paths), {
       deadlineMs: this.#config.contentDeadlineMs,
       signal: this.#signal,
     });
@@ -156,7 +156,7 @@ export class PushTransfer {
   async #inspect(contentId: string): Promise<WantedEntries> {
     const wanted = new WantedEntries();
     const parts = this.#needs.channel.serverStream(
-      'Inspect',
+      'inspect',
       { action: this.#action, contentId },
       { deadlineMs: this.#config.contentDeadlineMs, signal: this.#signal },
     );
@@ -177,7 +177,7 @@ export class PushTransfer {
   }
 
   async #openStream(): Promise<PutContentStream> {
-    const stream = this.#needs.channel.duplex('PutContent', { signal: this.#signal });
+    const stream = this.#needs.channel.duplex('putContent', { signal: this.#signal });
     await stream.write({ open: this.#action });
     return stream;
   }
@@ -187,7 +187,7 @@ export class PushTransfer {
     if (this.#deferred) return undefined;
     try {
       const answer = await this.#needs.channel.unary(
-        'Commit',
+        'commit',
         { action: this.#action },
         { deadlineMs: this.#config.contentDeadlineMs, signal: this.#signal },
       );

@@ -57,6 +57,12 @@ export class TransferProgress {
     return Math.max(0, this.#expectedBytes - this.#acknowledgedBytes);
   }
 
+  /** 0 to 100; 100 only when everything is acknowledged. */
+  get percent(): number {
+    if (this.#expectedBytes <= 0) return 0;
+    return Math.min(100, Math.floor((100 * this.#acknowledgedBytes) / this.#expectedBytes));
+  }
+
   get bytesPerSecond(): number {
     return this.#rate.bytesPerSecond;
   }
