@@ -58,9 +58,10 @@ class World {
   /** packageId → the DPs that are to have it. */
   readonly #wishes = new Map<string, Set<string>>();
   readonly #deleted = new Set<string>();
-  /** `packageId/dpId` → version the DP serves, and the newest job it has seen. */
+  /** `packageId/dpId` → the version the DP serves. */
   readonly #held = new Map<string, number>();
-  readonly #seenJobs = new Set<number>();
+  /** `packageId/dpId` → the newest job the DP has heard of; it refuses older ones. */
+  readonly #newestJobs = new Map<string, number>();
   #sourceCount = 0;
 
   private constructor(machine: TestMachine, life: CrashingStore, site: TestSite) {
@@ -72,7 +73,7 @@ class World {
   static async open(): Promise<World> {
     const machine = await openTestMachine();
     const life = new CrashingStore(machine.store);
-    const site = await TestSite.start(machine, { distributionStore: life.store });
+    const site = await TestSite.start(machine, { life });
     for (const dpId of dpIds) await site.addDistributionPoint(dpId);
     return new World(machine, life, site);
   }
@@ -235,16 +236,19 @@ class World {
 
   /** What Package Transfer Manager and the DP do, whichever job is first. */
   async #endJob(job: DistributionJob, isComplete: boolean): Promise<void> {
-    this.#seenJobs.add(job.jobSerial);
     const open = await this.#site.openJobs();
     const isSuperseded = open.some(
       ({ packageId, dpId, jobSerial }) =>
         packageId === job.packageId && dpId === job.dpId && jobSerial > job.jobSerial,
     );
     const server = await this.#site.packages.getServer(job.packageId, job.dpId);
-    if (isSuperseded || !server) return this.#site.endJob(job, { state: 'cancelled' });
-    if (!isComplete) return this.#site.endJob(job, { state: 'failed', reason: 'a test' });
     const key = `${job.packageId}/${job.dpId}`;
+    // The DP may have finished an older job before it heard of the newer one.
+    const isRefused = job.jobSerial < (this.#newestJobs.get(key) ?? 0);
+    const isCancelled = isRefused || (isSuperseded && !isComplete);
+    if (isCancelled || !server) return this.#site.endJob(job, { state: 'cancelled' });
+    this.#newestJobs.set(key, job.jobSerial);
+    if (!isComplete) return this.#site.endJob(job, { state: 'failed', reason: 'a test' });
     if (job.action === 'remove') this.#held.delete(key);
     else {
       const held = this.#held.get(key) ?? 0;
@@ -266,12 +270,32 @@ class World {
     await this.#settle();
   }
 
+  /** The status of a package on a DP tells of the newest job there, while that is open. */
+  async #checkOpenJobs(): Promise<void> {
+    const newest = new Map<string, DistributionJob>();
+    for (const job of await this.#site.openJobs()) newest.set(`${job.packageId}/${job.dpId}`, job);
+    for (const job of newest.values()) {
+      const { packages } = this.#site;
+      if (!(await packages.getServer(job.packageId, job.dpId))) continue;
+      const status = await packages.getStatus(job.packageId, job.dpId);
+      assert.ok(status && status.jobSerial >= job.jobSerial);
+      if (status.jobSerial > job.jobSerial) continue;
+      const open =
+        job.action === 'remove' ? /^removal-pending$/ : /^(install-pending|content-updating)$/;
+      assert.match(status.state, open);
+    }
+  }
+
   async #settle(): Promise<void> {
     const site = this.#site;
     await site.until(async () => this.#life.hasCrashed || (await site.pendingCount()) === 0);
-    if (!this.#life.hasCrashed) return;
+    if (!this.#life.hasCrashed) return this.#checkOpenJobs();
+    for (const directory of this.machine.sources.directories.keys()) {
+      // While the site was down, its sources changed.
+      this.machine.sources.directories.set(directory, `bytes ${++this.#sourceCount}`);
+    }
     this.#life = new CrashingStore(this.machine.store);
-    this.#site = await TestSite.start(this.machine, { distributionStore: this.#life.store });
+    this.#site = await TestSite.start(this.machine, { life: this.#life });
     await this.#settle();
   }
 }

@@ -26,6 +26,7 @@ import { PackageTask } from '../package-task.ts';
 import { openJobSerials, openPackageIds } from '../site-counters.ts';
 import { SnapshotProgress } from '../snapshot-progress.ts';
 import { TransferResults } from '../transfer-results.ts';
+import type { CrashingStore } from './crashing-store.ts';
 import { type FakeSource, FakeSources, fakePackageHashOf } from './fake-sources.ts';
 
 export const testSiteCode = 'PS1';
@@ -107,11 +108,11 @@ export class TestSite implements AsyncDisposable {
   /**
    * Starts the site over what its machine remembers.
    *
-   * @param distributionStore what Distribution Manager writes through; for crashes
+   * @param options.life what Distribution Manager works through, until it crashes
    */
   static async start(
     machine: TestMachine,
-    options: { packagesMax?: number; distributionStore?: StateStore } = {},
+    options: { packagesMax?: number; life?: CrashingStore } = {},
   ): Promise<TestSite> {
     const made = await make(machine, options);
     const site = new TestSite(machine, machine.store, made);
@@ -216,13 +217,10 @@ export class TestSite implements AsyncDisposable {
 
 type Made = Awaited<ReturnType<typeof make>>;
 
-async function make(
-  machine: TestMachine,
-  options: { packagesMax?: number; distributionStore?: StateStore },
-) {
+async function make(machine: TestMachine, options: { packagesMax?: number; life?: CrashingStore }) {
   const { clock, sources } = machine;
   const { logger } = machine.log;
-  const store = options.distributionStore ?? machine.store;
+  const store = options.life?.store ?? machine.store;
   const siteCode = testSiteCode;
   const random = () => 0.5;
   const notifier = new ChangeNotifier({ store });
@@ -242,7 +240,7 @@ async function make(
   const packageIds = await openPackageIds(counters);
   const progress = new SnapshotProgress();
   const shared = { store, notifier, packages, hierarchy, checker, status, clock, logger };
-  const { takeSnapshot, library } = sources;
+  const { takeSnapshot, library } = whileAlive(sources, options.life);
   const publisher = new PackagePublisher({
     ...shared,
     library,
@@ -271,6 +269,23 @@ async function make(
     packageCommands: new PackageCommands(commanded),
     distributionCommands: new DistributionCommands(commanded),
     distributionManager,
+  };
+}
+
+/** A life that has crashed writes nothing to the library either. */
+function whileAlive(
+  sources: FakeSources,
+  life: CrashingStore | undefined,
+): Pick<FakeSources, 'takeSnapshot' | 'library'> {
+  if (!life) return sources;
+  const { takeSnapshot, library } = sources;
+  return {
+    takeSnapshot: (request) => life.whileAlive(() => takeSnapshot(request)),
+    library: {
+      ...library,
+      commitPackage: (commit) => life.whileAlive(() => library.commitPackage(commit)),
+      removePackage: (packageId) => life.whileAlive(() => library.removePackage(packageId)),
+    },
   };
 }
 
