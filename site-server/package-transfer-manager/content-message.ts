@@ -6,7 +6,7 @@
 
 /** A message with room for the bytes of its files, still to be filled. */
 export interface MessageFrame {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   /** Where the content of each file goes. */
   readonly rooms: readonly { readonly offset: number; readonly sizeBytes: number }[];
 }
@@ -23,8 +23,9 @@ function varintLength(value: number): number {
   return length;
 }
 
+/** Writes fields one after another; the length is known before. */
 class FrameWriter {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   offset = 0;
 
   constructor(length: number) {
@@ -61,7 +62,11 @@ class FrameWriter {
 
 const hashFieldLength = 1 + 1 + 32;
 
-/** Frame of `PutContentRequest.piece`. */
+/**
+ * Frame of `PutContentRequest.piece`.
+ *
+ * @param sizeBytes length of the piece, not of the file
+ */
 export function pieceFrame(hash: string, pieceIndex: number, sizeBytes: number): MessageFrame {
   const indexLength = 1 + varintLength(pieceIndex);
   const length = hashFieldLength + indexLength + 1 + varintLength(sizeBytes) + sizeBytes;
@@ -71,13 +76,13 @@ export function pieceFrame(hash: string, pieceIndex: number, sizeBytes: number):
   return { bytes: writer.bytes, rooms };
 }
 
-/** Bytes one small file takes in a batch. */
+/** Bytes one small file takes in a batch, its framing included. */
 export function smallFileLength(sizeBytes: number): number {
   const inner = hashFieldLength + 1 + varintLength(sizeBytes) + sizeBytes;
   return 1 + varintLength(inner) + inner;
 }
 
-/** Frame of `PutContentRequest.files`. */
+/** Frame of `PutContentRequest.files`; a room for each file, in their order. */
 export function filesFrame(
   files: readonly { readonly hash: string; readonly sizeBytes: number }[],
 ): MessageFrame {

@@ -1,7 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { AbortError } from '../../shared/runtime/abort-error.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { type ContentItem, itemKey } from './content-item.ts';
+import type { ReadReply, ReadRequest } from './read-worker.ts';
 
 export interface PieceSourceConfig {
   readonly fileLibraryDirectory: string;
@@ -9,16 +11,15 @@ export interface PieceSourceConfig {
   readonly cacheBytesMax: number;
   /** Files the reader keeps open. */
   readonly openFilesMax: number;
+  /** What the reading thread runs. @default the read worker */
+  readonly program?: URL;
 }
 
 interface CachedMessage {
   readonly message: Promise<Buffer>;
+  /** 0 until it is read. */
   sizeBytes: number;
 }
-
-type Reply =
-  | { readonly id: number; readonly bytes: Uint8Array }
-  | { readonly id: number; readonly failure: { readonly code: string; readonly message: string } };
 
 interface PendingRead {
   readonly resolve: (bytes: Buffer) => void;
@@ -32,6 +33,7 @@ interface PendingRead {
  */
 export class PieceSource implements Component {
   readonly #config: PieceSourceConfig;
+  readonly #program: URL;
   readonly #pending = new Map<number, PendingRead>();
   /** Oldest first. */
   readonly #cache = new Map<string, CachedMessage>();
@@ -39,41 +41,52 @@ export class PieceSource implements Component {
   #cachedBytes = 0;
   #worker: Worker | undefined;
   #nextId = 1;
+  #isStopped = false;
 
   constructor(config: PieceSourceConfig) {
     this.#config = config;
+    this.#program = config.program ?? new URL('./read-worker.js', import.meta.url);
   }
 
   async start(): Promise<void> {}
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     const worker = this.#worker;
     this.#worker = undefined;
     await worker?.terminate();
-    this.#failAll(new DOMException('The piece source was stopped', 'AbortError'));
+    this.#failAll(stopped());
   }
 
-  /** Tells that a transfer of this package has begun; call the result when it has ended. */
+  /** Bytes of the messages kept now. */
+  get cachedBytes(): number {
+    return this.#cachedBytes;
+  }
+
+  /** Tells that a transfer of this package has begun; call the result, once, when it has ended. */
   join(packageId: string): () => void {
-    this.#readersOf.set(packageId, (this.#readersOf.get(packageId) ?? 0) + 1);
+    this.#readersOf.set(packageId, this.#readerCount(packageId) + 1);
     return () => {
-      const count = (this.#readersOf.get(packageId) ?? 1) - 1;
-      if (count > 0) this.#readersOf.set(packageId, count);
+      const left = this.#readerCount(packageId) - 1;
+      if (left > 0) this.#readersOf.set(packageId, left);
       else this.#readersOf.delete(packageId);
-      if (this.#readersOf.size === 0) this.#evict(0);
+      if (this.#readersOf.size === 0) this.#rest();
     };
   }
 
   /**
-   * The encoded message of an item.
+   * The encoded message of an item. Others may get the same buffer: it must not be changed.
    *
-   * @throws FILE_NOT_HELD when the library lost a file
+   * @throws FILE_NOT_HELD when the library lost a file; AbortError once stopped
    */
   async message(packageId: string, item: ContentItem): Promise<Buffer> {
-    if ((this.#readersOf.get(packageId) ?? 0) < 2) return this.#read(item);
+    if (this.#readerCount(packageId) < 2) return this.#read(item);
     const key = itemKey(item);
     const cached = this.#cache.get(key);
-    if (cached) return cached.message;
+    return cached ? cached.message : this.#readIntoCache(key, item);
+  }
+
+  async #readIntoCache(key: string, item: ContentItem): Promise<Buffer> {
     const entry: CachedMessage = { message: this.#read(item), sizeBytes: 0 };
     this.#cache.set(key, entry);
     try {
@@ -83,13 +96,18 @@ export class PieceSource implements Component {
       throw error;
     }
     this.#cachedBytes += entry.sizeBytes;
-    this.#evict(this.#config.cacheBytesMax);
+    this.#evict(this.#readersOf.size === 0 ? 0 : this.#config.cacheBytesMax);
     return entry.message;
   }
 
-  /** Closes a file that no transfer reads any more. */
-  forget(hash: string): void {
-    this.#worker?.postMessage({ kind: 'forget', hash });
+  #readerCount(packageId: string): number {
+    return this.#readersOf.get(packageId) ?? 0;
+  }
+
+  /** Nobody reads: nothing is kept in memory, and no file open. */
+  #rest(): void {
+    this.#evict(0);
+    this.#worker?.postMessage({ kind: 'close-files' } satisfies ReadRequest);
   }
 
   #evict(bytesMax: number): void {
@@ -102,45 +120,42 @@ export class PieceSource implements Component {
   }
 
   async #read(item: ContentItem): Promise<Buffer> {
+    if (this.#isStopped) throw stopped();
     const id = this.#nextId++;
     const worker = this.#running();
-    try {
-      return await new Promise<Buffer>((resolve, reject) => {
-        this.#pending.set(id, { resolve, reject });
-        worker.postMessage({ kind: 'encode', id, item });
-      });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      const fileHash = item.kind === 'piece' ? item.file.hash : (item.files[0]?.hash ?? '');
-      throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash }, { cause: error });
-    }
+    return new Promise<Buffer>((resolve, reject) => {
+      worker.postMessage({ kind: 'encode', id, item } satisfies ReadRequest);
+      this.#pending.set(id, { resolve, reject });
+    });
   }
 
   #running(): Worker {
     if (this.#worker) return this.#worker;
     const { fileLibraryDirectory, openFilesMax } = this.#config;
-    const worker = new Worker(new URL('./read-worker.js', import.meta.url), {
-      workerData: { fileLibraryDirectory, openFilesMax },
-    });
-    worker.on('message', (reply: Reply) => this.#onReply(reply));
+    const workerData = { fileLibraryDirectory, openFilesMax };
+    const worker = new Worker(this.#program, { workerData });
+    worker.on('message', (reply: ReadReply) => this.#onReply(reply));
     worker.on('error', (error) => this.#onLost(worker, error));
     worker.on('exit', () => this.#onLost(worker, new Error('The read worker ended')));
     this.#worker = worker;
     return worker;
   }
 
-  #onReply(reply: Reply): void {
+  #onReply(reply: ReadReply): void {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
-    if ('failure' in reply) {
+    if ('bytes' in reply) {
+      const { buffer, byteOffset, byteLength } = reply.bytes;
+      pending?.resolve(Buffer.from(buffer, byteOffset, byteLength));
+    } else if ('lostHash' in reply) {
+      pending?.reject(new WaybillError({ code: 'FILE_NOT_HELD', fileHash: reply.lostHash }));
+    } else {
       const { code, message } = reply.failure;
       pending?.reject(Object.assign(new Error(message), { code }));
-      return;
     }
-    const { buffer, byteOffset, byteLength } = reply.bytes;
-    pending?.resolve(Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength));
   }
 
+  /** The next read starts another thread. */
   #onLost(worker: Worker, error: Error): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
@@ -152,4 +167,8 @@ export class PieceSource implements Component {
     this.#pending.clear();
     for (const { reject } of pending) reject(error);
   }
+}
+
+function stopped(): AbortError {
+  return new AbortError('The piece source was stopped');
 }
