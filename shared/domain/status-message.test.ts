@@ -8,7 +8,10 @@ describe('Status messages', () => {
   it('stand in docs/status-messages.md as they are, and no others do', async () => {
     const text = await readFile(page, 'utf8');
     const rows = [...text.matchAll(/^\| (\d+) +\| (.+?) +\| `(.+?)` +\| (.+?) +\|$/gm)].map(
-      ([, id, severity, component, sentence]) => [Number(id), { component, severity, text: sentence }],
+      ([, id, severity, component, sentence]) => [
+        Number(id),
+        { component, severity, text: sentence },
+      ],
     );
     assert.deepEqual(Object.fromEntries(rows), statusMessageKinds);
     const explained = [...text.matchAll(/^- \*\*(\d+)\*\*/gm)].map(([, id]) => id);
