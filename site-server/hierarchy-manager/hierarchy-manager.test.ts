@@ -67,12 +67,9 @@ describe('Hierarchy Manager', () => {
   ];
   for (const [field, wrong] of bad) {
     it(`refuses ${JSON.stringify(wrong).slice(0, 60)}, naming the field`, async () => {
-      await assert.rejects(
-        async () => site.hierarchy.add({ ...good, ...wrong }),
-        (error) => {
-          return isErrorWithCode(error, 'REQUEST_INVALID') && hasField(error.details, field);
-        },
-      );
+      await assert.rejects(site.hierarchy.add({ ...good, ...wrong }), (error) => {
+        return isErrorWithCode(error, 'REQUEST_INVALID') && hasField(error.details, field);
+      });
       assert.equal(await site.hierarchy.get(wrong.dpId ?? good.dpId), undefined);
     });
   }
