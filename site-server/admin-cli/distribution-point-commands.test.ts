@@ -42,8 +42,8 @@ describe('waybill dp (ADM-3)', () => {
   it('list is a table', async () => {
     const { stdout } = await runWaybill('dp list');
     assert.deepEqual(stdout.split('\n').slice(0, 2), [
-      'DP      address               kind      state      checked    packages      free       rate  agent  reason  description',
-      'PS1DP1  dp1.example.org:8540  standard  reachable  3 min ago        12  50.0 GiB  45.2 MB/s  0.1.0          First floor',
+      'DP      address               kind      state      checked    packages      free       rate  agent  description  reason',
+      'PS1DP1  dp1.example.org:8540  standard  reachable  3 min ago        12  50.0 GiB  45.2 MB/s  0.1.0  First floor',
     ]);
   });
 
@@ -57,10 +57,7 @@ describe('waybill dp (ADM-3)', () => {
     const text = await runWaybill('dp check PS1DP1', { admin });
     assert.equal(text.exitCode, 1);
     assert.match(text.stdout, /^state {5}unreachable$/m);
-    assert.match(
-      text.stderr,
-      /PS1DP1 at dp1\.example\.org:8540 is unreachable: nothing listens there/,
-    );
+    assert.equal(text.stderr, 'waybill: nothing listens there\n');
     const json = await runWaybill('dp check PS1DP1 --json', { admin });
     assert.equal(JSON.parse(json.stdout).reachability, 'unreachable');
     assert.equal(JSON.parse(json.stderr).error.code, 'DP_UNREACHABLE');

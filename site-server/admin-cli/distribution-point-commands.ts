@@ -119,8 +119,8 @@ function toColumns(nowMs: number): readonly Column<DistributionPointRecord>[] {
     { title: 'free', text: toFreeText, align: 'right' },
     { title: 'rate', text: toMeasuredText, align: 'right' },
     { title: 'agent', text: (row) => row.agentVersion },
-    { title: 'reason', text: (row) => row.reason },
     { title: 'description', text: (row) => row.description },
+    { title: 'reason', text: (row) => row.reason },
   ];
 }
 
@@ -129,8 +129,9 @@ function toneOfDistributionPoint({ reachability }: DistributionPointRecord): Ton
   return reachability === 'unreachable' ? 'bad' : 'quiet';
 }
 
-function toFreeText({ freeBytes, checkedAtMs }: DistributionPointRecord): string {
-  return checkedAtMs === 0 ? '' : toByteText(freeBytes);
+/** A DP that never answered has not said how much room it has. */
+function toFreeText({ freeBytes, agentVersion }: DistributionPointRecord): string {
+  return agentVersion === '' ? '' : toByteText(freeBytes);
 }
 
 function toMeasuredText({ measuredBytesPerSecond: rate }: DistributionPointRecord): string {
@@ -150,6 +151,6 @@ function tellCheck({ output }: Session, record: DistributionPointRecord): void {
   ]);
   if (record.reachability === 'reachable') return;
   const { dpId, address, reason } = record;
-  const message = `Distribution point ${dpId} at ${address} is ${record.reachability}: ${reason}`;
+  const message = reason || `Distribution point ${dpId} at ${address} is ${record.reachability}`;
   throw new CommandFailure('DP_UNREACHABLE', message, { dpId, address, reason });
 }

@@ -127,8 +127,12 @@ export class JobView implements View {
       { title: 'next try', text: (job) => toNextTryText(job, nowMs) },
       { title: 'why', text: toReasonText, tone: toneOfJob },
     ];
-    // One line for each: LiveRegion cuts what is too long, rather than breaking it.
-    const lines = toTableLines(columns, waiting.slice(0, size.rows), { paint: this.#needs.paint });
+    const { paint } = this.#needs;
+    const shown = waiting.slice(0, size.rows);
+    const whole = toTableLines(columns, shown, { width: size.columns, paint });
+    if (whole.length <= size.rows && shown.length === waiting.length) return whole;
+    // Too little room to break lines: LiveRegion cuts what is too long.
+    const lines = toTableLines(columns, shown, { paint });
     const hiddenCount = waiting.length - (size.rows - 1);
     if (hiddenCount <= 0) return lines;
     return [...lines.slice(0, size.rows - 1), `… and ${toCountText(hiddenCount + 1)} more`];

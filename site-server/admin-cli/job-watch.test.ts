@@ -46,6 +46,15 @@ describe('the view of jobs (ADM-2)', () => {
     ]);
   });
 
+  it('breaks a long reason when there is room, and cuts it when there is none', () => {
+    const view = viewOf(aWaitingJob({ reason: 'a firewall between the two drops it' }));
+    assert.deepEqual(view.liveLines({ columns: 66, rows: 24 }).slice(2), [
+      '1  PS100001 v3 → PS1DP2  in 5 min  DP unreachable: a firewall',
+      '                                   between the two drops it',
+    ]);
+    assert.equal(view.liveLines({ columns: 66, rows: 4 }).length, 3);
+  });
+
   it('says how many more there are when the terminal is low, and never is higher', () => {
     const running = Array.from({ length: 30 }, (_, index) =>
       aJob({ jobSerial: String(100 + index) }),

@@ -99,6 +99,24 @@ describe('waiting for a snapshot (PKG-2, PKG-5)', () => {
     );
   });
 
+  it('on a terminal shows how far the reading is, guessed from the last version', async () => {
+    const feed = new Feed<ReturnType<typeof aPackage>>();
+    const admin = adminWith().stream('watchPackage', (_request, signal) => feed.read(signal));
+    const run = new Run({ admin, terminal: { columns: 80, rows: 24 } });
+    feed.push(
+      aPackage({ ...pending, state: 'PACKAGE_STATE_SNAPSHOT', snapshotBytes: '1234803097' }),
+    );
+    const ended = run.run('package update PS100001');
+    await run.whenWritten('\n');
+    await run.clock.advance(1_000);
+    assert.match(
+      run.stdout.text,
+      /reading the source.*\n.*█.*░.* about {2}49 % {2}1\.15 GiB of 2\.30 GiB/,
+    );
+    feed.push(aPackage({ ...handled, sourceVersion: 4 }));
+    assert.equal(await ended, 0);
+  });
+
   it('with --json writes the package as it came to be, and no progress', async () => {
     const admin = adminWith(pending, aPackage({ ...handled, sourceVersion: 4 }));
     const { stdout } = await runWaybill('package update PS100001 --json', { admin });
