@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect as http2Connect } from 'node:http2';
+import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import type { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
+import {
+  frameBytesMax,
+  metadataBytesMax,
+  receiveWindowBytes,
+  streamsMax,
+} from '../../shared/rpc/rpc-limits.ts';
+import type { RpcServer } from '../../shared/rpc/rpc-server.ts';
 import { encodeMessage } from '../../shared/rpc/service-definitions.ts';
-import { promised, TrustCircle } from './trust-circle.ts';
+import { promised, site, TrustCircle } from './trust-circle.ts';
 
 const mib = 1024 * 1024;
 const chunk = encodeMessage('DistributionPoint', 'putManifest', { chunk: Buffer.alloc(mib) });
@@ -14,16 +24,38 @@ async function standstillOf(
   count: () => number,
   channel: RpcChannel<'DistributionPoint'>,
 ): Promise<number> {
-  for (;;) {
-    const before = count();
-    for (let calls = 0; calls < 24; calls++) {
-      await channel.unary('check', {}, { deadlineMs: 30_000 });
-    }
-    if (count() === before && before > 0) return before;
+  let before = count();
+  for (let stillCount = 0; stillCount < 60; stillCount++) {
+    await channel.unary('check', {}, { deadlineMs: 30_000 });
+    if (count() === before) continue;
+    before = count();
+    stillCount = 0;
   }
+  return before;
+}
+
+/** What a client sees of a server's HTTP/2 limits, after a ping that comes back behind them. */
+async function limitsOf(server: RpcServer, { ca, certificate, key }: PeerCredentials) {
+  const session = http2Connect(`https://${server.address}`, { ca, cert: certificate, key });
+  await once(session, 'remoteSettings');
+  await new Promise((resolve) => session.ping(resolve));
+  const { remoteSettings, state } = session;
+  session.destroy();
+  return { ...remoteSettings, connectionWindowBytes: state.remoteWindowSize };
 }
 
 describe('flow control', () => {
+  it('opens the windows of a server, for streams and for connections, and limits the rest', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await circle.serve('DistributionPoint', { check: async () => ({}) });
+    const limits = await limitsOf(server, await circle.credentials(site));
+    assert.equal(limits.initialWindowSize, receiveWindowBytes);
+    assert.equal(limits.connectionWindowBytes, receiveWindowBytes);
+    assert.equal(limits.maxFrameSize, frameBytesMax);
+    assert.equal(limits.maxConcurrentStreams, streamsMax);
+    assert.equal(limits.maxHeaderListSize, metadataBytesMax);
+  });
+
   it('lets a caller put the window of 16 MiB in flight, and no more, before it is read', async () => {
     await using circle = await TrustCircle.create();
     const release = promised();
@@ -47,8 +79,7 @@ describe('flow control', () => {
       }
     };
     const answer = channel.clientStream('putManifest', chunks(), {});
-    // With the 64 KiB that grpc-js gives a server by itself this is 1: the guard of
-    // server-connections.ts.
+    // With the 64 KiB that grpc-js gives a server by itself this is 0.
     const inFlightCount = await standstillOf(() => sentCount, channel);
     assert.ok(inFlightCount >= 15 && inFlightCount <= 18, `${inFlightCount} MiB in flight`);
     assert.equal(readCount, 0);
