@@ -157,6 +157,7 @@ describe('content library, broken off', () => {
     );
     await fc.assert(
       fc.asyncProperty(actions, async (list) => {
+        crashAt = undefined;
         const model: Model = new Map();
         const newest = new Map<string, number>();
         for (const packageId of packages) await test.library.removePackage(packageId);
@@ -181,6 +182,7 @@ describe('content library, broken off', () => {
             assert.ok(error instanceof Crash, String(error));
             await restart();
           }
+          crashAt = undefined;
           // What is visible now is the old state or the new one; the model follows it.
           const held = await test.library.getPackage(packageId);
           if (!held) model.delete(packageId);
