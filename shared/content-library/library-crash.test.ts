@@ -61,7 +61,8 @@ async function assertHolds(test: TestLibrary, model: Model): Promise<void> {
   }
 }
 
-describe('content library, broken off', () => {
+describe('content library, broken off', function () {
+  this.timeout(20_000);
   let directory: TemporaryDirectory;
   let clock: FakeClock;
   let crashAt: LibraryStep | undefined;
@@ -195,4 +196,4 @@ describe('content library, broken off', () => {
       { numRuns: 8 },
     );
   }).timeout(120_000);
-}).timeout(20_000);
+});
