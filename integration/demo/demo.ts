@@ -101,13 +101,26 @@ export class Demo {
 
   async #update(packageId: string, source: string, changedBytes: number): Promise<DpResult[]> {
     this.#say(`\n— Update: one file changed, one new, one gone; ${changedBytes} bytes differ`);
-    await this.#waybill(['package', 'update', packageId, '--wait']);
+    await this.#waybill(['package', 'update', packageId]);
+    await this.#installed(packageId, 2);
+    await this.#waybill(['status', packageId]);
     const results = await this.#results(packageId, 2, source);
     for (const { id, bytesSent } of results) {
       this.#say(`${id}: ${bytesSent} content bytes travelled`);
       if (bytesSent > changedBytes) throw new Error(`${id} was sent more than what changed`);
     }
     return results;
+  }
+
+  /** Resolves when every DP has this version. */
+  async #installed(packageId: string, version: number): Promise<void> {
+    const admin = await this.#running.admin();
+    const waiting = new Set(this.#running.dps.map(({ name }) => name));
+    for await (const one of admin.serverStream('watchPackageStatus', { packageId }, {})) {
+      if (one.state === 'PACKAGE_STATUS_STATE_INSTALL_FAILED') throw new Error(one.reason);
+      if (one.installedVersion >= version) waiting.delete(one.dpId);
+      if (waiting.size === 0) return;
+    }
   }
 
   async #results(packageId: string, version: number, source: string): Promise<DpResult[]> {

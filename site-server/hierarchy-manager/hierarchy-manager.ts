@@ -79,7 +79,7 @@ export class HierarchyManager {
    *
    * @throws REQUEST_INVALID, DISTRIBUTION_POINT_EXISTS
    */
-  add(settings: NewDistributionPoint): Promise<DistributionPoint> {
+  async add(settings: NewDistributionPoint): Promise<DistributionPoint> {
     const distributionPoint = { ...checked(settings), siteCode: this.#components.siteCode };
     return this.#queue.run(async () => {
       const { dpId } = distributionPoint;
