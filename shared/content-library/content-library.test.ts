@@ -12,7 +12,8 @@ import { filePathOf } from './library-layout.ts';
 const packageId = 'PS100001';
 const graceMs = 60_000;
 
-describe('content library', () => {
+describe('content library', function () {
+  this.timeout(10_000);
   let directory: TemporaryDirectory;
   let test: TestLibrary;
   let clock: FakeClock;
@@ -343,4 +344,4 @@ describe('content library', () => {
     await test.library.stop();
     await test.library.stop();
   });
-}).timeout(10_000);
+});
