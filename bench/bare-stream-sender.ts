@@ -15,13 +15,20 @@ const channel = new RpcChannel({
 });
 await channel.whenReachable();
 
+/** Messages handed to the transport that it has not taken yet, so that it never runs dry. */
+const aheadMax = 8;
+
 /** Sends so many bytes and resolves when the other end has all of them. */
 async function send(bytes: number): Promise<void> {
   const stream = channel.duplex('putContent', {});
+  const { bytes: frame } = pieceFrame('00'.repeat(32), 0, pieceBytes);
+  const message = Buffer.from(frame.buffer);
+  const ahead: Promise<void>[] = [];
   for (let sent = 0; sent < bytes; sent += pieceBytes) {
-    const { bytes: message } = pieceFrame('00'.repeat(32), 0, Math.min(pieceBytes, bytes - sent));
-    await stream.write(Buffer.from(message.buffer));
+    ahead.push(stream.write(message));
+    if (ahead.length >= aheadMax) await ahead.shift();
   }
+  await Promise.all(ahead);
   stream.end();
   while ((await stream.read()) !== undefined);
 }

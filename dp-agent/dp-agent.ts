@@ -64,7 +64,7 @@ export class DpAgent implements Component {
     const { dpId, siteCode } = config;
     const self = { dpId, siteCode, agentVersion: agentVersion() };
     server.serve('DistributionPoint', distributionPointConversation(provider, library, self));
-    return new DpAgent(store, server, [library, provider, server]);
+    return new DpAgent(store, server, [library, damageAcknowledged(store), provider, server]);
   }
 
   /** host:port the agent listens on, once it is started. */
@@ -80,4 +80,12 @@ export class DpAgent implements Component {
     await stopInReverse(this.#components);
     await this.#store.close();
   }
+}
+
+/** Once the library has rebuilt its index from the files, nothing of a damaged store is missed. */
+function damageAcknowledged(store: StateStore): Component {
+  return {
+    start: () => store.write([store.damageHandled()], { sync: true }),
+    stop: async () => {},
+  };
 }

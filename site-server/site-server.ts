@@ -10,7 +10,6 @@ import type { Clock } from '../shared/runtime/clock.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
 import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
-import { SerialCounter } from '../shared/state-store/serial-counter.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
@@ -22,8 +21,14 @@ import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.t
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
 import { PackagePublisher } from './distribution-manager/package-publisher.ts';
+import { recoverPackages } from './distribution-manager/package-recovery.ts';
 import { PackageStore } from './distribution-manager/package-store.ts';
 import { PackageTask } from './distribution-manager/package-task.ts';
+import {
+  openJobSerials,
+  openPackageIds,
+  type SiteCountersComponents,
+} from './distribution-manager/site-counters.ts';
 import { SnapshotProgress } from './distribution-manager/snapshot-progress.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
@@ -63,6 +68,7 @@ interface Ground extends SiteServerNeeds {
   readonly connections: DistributionPointConnections;
   readonly checker: DistributionPointChecker;
   readonly snapshots: SnapshotProgress;
+  readonly counters: SiteCountersComponents;
   readonly logOf: (component: string) => Logger;
 }
 
@@ -94,6 +100,7 @@ export class SiteServer implements Component {
       status,
       auditTrail,
       library,
+      packageRecovery(ground),
       connections,
       transfers.pieceSource,
       transfers.manager,
@@ -121,6 +128,7 @@ async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise
   const { siteCode } = config;
   const status = await StatusManager.open({ store, clock, siteCode }, config);
   if (damage) await reportDamage(store, status, damage);
+  const counters = { store, clock, siteCode, isStoreDamaged: damage !== undefined };
   const auditTrail = await AuditTrail.open(
     { store, clock, logger: logOf('audit-trail') },
     { ...defaultAuditTrailConfig, ...config },
@@ -146,7 +154,7 @@ async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise
   const packages = new PackageStore({ store, clock });
   const snapshots = new SnapshotProgress();
   const parts = { status, auditTrail, hierarchy, connections, checker, library, packages };
-  return { ...needs, ...parts, config, store, notifier, snapshots, logOf };
+  return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
 }
 
 function libraryDirectoryOf(config: SiteConfig): string {
@@ -160,9 +168,21 @@ async function reportDamage(
 ): Promise<void> {
   const outcome = damage.repaired
     ? 'what could be read of it is in use.'
-    : 'a new one was begun: packages are read back from the content library; add the distribution points again.';
+    : 'a new one was begun. Packages are read back from the content library: name their sources again with "waybill package set", add the distribution points again and distribute; what they hold is not sent again.';
   const insertionStrings = [damage.reason, damage.setAsideAs, outcome];
-  await store.write(status.message({ messageId: 9001, insertionStrings }), { sync: true });
+  const message = status.message({ messageId: 9001, insertionStrings });
+  await store.write([...message, store.damageHandled()], { sync: true });
+}
+
+/** Between the library, which it reads, and everybody who reads packages. */
+function packageRecovery(ground: Ground): Component {
+  const logger = ground.logOf('distribution-manager');
+  return {
+    start: async () => {
+      await recoverPackages({ ...ground, logger });
+    },
+    stop: async () => {},
+  };
 }
 
 function packageTransferManager(ground: Ground) {
@@ -184,7 +204,7 @@ function packageTransferManager(ground: Ground) {
 }
 
 async function distributionManager(ground: Ground): Promise<DistributionManager> {
-  const { config, library, logOf, snapshots, store } = ground;
+  const { config, library, logOf, snapshots } = ground;
   const logger = logOf('distribution-manager');
   const publisher = new PackagePublisher({
     ...ground,
@@ -199,7 +219,7 @@ async function distributionManager(ground: Ground): Promise<DistributionManager>
     progress: snapshots,
     logger,
   });
-  const jobSerials = await SerialCounter.open(store, 'jobs');
+  const jobSerials = await openJobSerials(ground.counters);
   const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
   const packageTask = new PackageTask({ ...ground, publisher, distributionPointTask, logger });
   const transferResults = new TransferResults({ ...ground, logger });
@@ -215,7 +235,7 @@ async function adminService(
   transfers: ReturnType<typeof packageTransferManager>,
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
-  const packageIds = await SerialCounter.open(store, 'package-ids');
+  const packageIds = await openPackageIds(ground.counters);
   const { siteCode } = config;
   const { jobs, manager } = transfers;
   return new AdminService({

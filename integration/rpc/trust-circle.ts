@@ -21,8 +21,11 @@ export const client: PeerIdentity = { kind: 'client', name: 'pc1' };
 /** One of each kind of peer there is. */
 export const peers = [site, otherSite, dp, otherDp, fullAdmin, operator, reader, client];
 
-/** What a test server answers when the test does not say: every method fails as unexpected. */
-type Answers<C extends ConversationName> = Partial<Conversation<C>>;
+interface ServerOptions {
+  readonly credentials?: PeerCredentials;
+  readonly address?: string;
+  readonly shutdownGraceMs?: number;
+}
 
 /** A CA, whoever has a certificate of it, and the servers and channels of one test. */
 export class TrustCircle implements AsyncDisposable {
@@ -55,19 +58,28 @@ export class TrustCircle implements AsyncDisposable {
     return { ca: await readFile(files!.caFile), certificate, key, identity };
   }
 
-  /** A server of site PS1 that listens on a free port and answers with these methods. */
-  async serve<C extends ConversationName>(
-    conversation: C,
-    answers: Answers<C>,
-    options: { credentials?: PeerCredentials; address?: string; shutdownGraceMs?: number } = {},
-  ): Promise<RpcServer> {
-    const { credentials = await this.credentials(dp), ...config } = options;
+  /** A server of site PS1, not started yet; the circle stops it. */
+  async newServer({ credentials, ...config }: ServerOptions = {}): Promise<RpcServer> {
     const server = new RpcServer(
-      { credentials, logger: this.log.logger, onAudit: (event) => this.#audited(event) },
+      {
+        credentials: credentials ?? (await this.credentials(dp)),
+        logger: this.log.logger,
+        onAudit: (event) => this.#audited(event),
+      },
       { address: '127.0.0.1:0', siteCode: 'PS1', ...config },
     );
-    server.serve(conversation, answers as Conversation<C>);
     this.#closing.push(() => server.stop());
+    return server;
+  }
+
+  /** A server that listens on a free port and has these methods of one conversation. */
+  async serve<C extends ConversationName>(
+    conversation: C,
+    answers: Partial<Conversation<C>>,
+    options: ServerOptions = {},
+  ): Promise<RpcServer> {
+    const server = await this.newServer(options);
+    server.serve(conversation, answers as Conversation<C>);
     await server.start();
     return server;
   }

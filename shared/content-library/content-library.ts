@@ -18,7 +18,7 @@ import { syncFileSystem } from './file-system-sync.ts';
 import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
 import { LibraryReferences } from './library-references.ts';
 import type { LibraryRooms } from './library-rooms.ts';
-import { sweepContents, sweepMarks, sweepShard } from './library-sweep.ts';
+import { sweepContents, sweepMarks, sweepShards } from './library-sweep.ts';
 import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
 import {
   addReferences,
@@ -28,6 +28,7 @@ import {
   type PackageCommit,
 } from './package-commit.ts';
 import { type LibraryPackage, PackageLibrary } from './package-library.ts';
+import { TaskThreads } from './task-threads.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** What is true between two steps of a change; a crash can come at each. */
@@ -61,6 +62,9 @@ export const defaultContentLibraryConfig: Omit<ContentLibraryConfig, 'directory'
 /** Threads for work on many files; two keep a disk busy and leave processors to the streams. */
 const workersMax = 2;
 
+/** Shards of the file library that a sweep looks at in one step. */
+const shardsPerStep = 128;
+
 /**
  * All content on a machine: packages, their contents, and the bytes of their files, each once.
  *
@@ -71,6 +75,8 @@ const workersMax = 2;
  */
 export class ContentLibrary implements Component {
   readonly layout: LibraryLayout;
+  /** For long tasks on the library's files: snapshots, extractions. They end with the library. */
+  readonly threads = new TaskThreads();
   readonly #needs: ContentLibraryComponents;
   readonly #config: ContentLibraryConfig;
   readonly #pool: WorkerPool<LibraryTasks>;
@@ -115,6 +121,7 @@ export class ContentLibrary implements Component {
     this.#stopping.abort();
     await this.#sweeping;
     await this.#changes.whenIdle();
+    await this.threads.stop();
     await this.#pool.stop();
   }
 
@@ -235,7 +242,7 @@ export class ContentLibrary implements Component {
       });
       for (const { directory } of contents) await mkdir(directory, { recursive: true });
       const { fileLibrary } = this.layout;
-      await extractContents({ fileLibrary, contents }, this.#stoppable(options));
+      await extractContents(this.threads, { fileLibrary, contents }, this.#stoppable(options));
     } finally {
       for (const reader of readers) await reader[Symbol.asyncDispose]();
     }
@@ -259,11 +266,12 @@ export class ContentLibrary implements Component {
     if (!(await this.#rooms.references.isComplete()) && !(await this.#rebuildIndex())) return;
     const shards = await this.#pool.run('listShards', { fileLibrary });
     let removedCount = 0;
-    for (const shard of shards) {
+    for (let start = 0; start < shards.length; start += shardsPerStep) {
       if (this.#stopping.signal.aborted) return;
-      // One step in the queue a shard, so that a commit never waits for the whole sweep.
+      const step = shards.slice(start, start + shardsPerStep);
+      // A step in the queue each, so that a commit never waits for the whole sweep.
       const swept = await this.#changes.run(() =>
-        sweepShard(this.#rooms, shard, { nowMs: this.#needs.clock.nowMs(), graceMs }),
+        sweepShards(this.#rooms, step, { nowMs: this.#needs.clock.nowMs(), graceMs }),
       );
       removedCount += swept.removedCount;
     }

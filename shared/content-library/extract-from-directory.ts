@@ -4,6 +4,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { extractContents, makeEmptyDirectory } from './extract-package.ts';
 import { manifestPathOf, toLibraryLayout } from './library-layout.ts';
 import { decodePackage } from './package-record.ts';
+import { TaskThreads } from './task-threads.ts';
 
 /**
  * Writes a package out of a library that another process may be using: reads only, needs no index.
@@ -30,5 +31,10 @@ export async function extractFromDirectory(
       version.contents.length === 1 ? outDirectory : join(outDirectory, descriptor.contentId),
   }));
   for (const { directory } of contents) await mkdir(directory, { recursive: true });
-  await extractContents({ fileLibrary, contents }, {});
+  const threads = new TaskThreads();
+  try {
+    await extractContents(threads, { fileLibrary, contents }, {});
+  } finally {
+    await threads.stop();
+  }
 }

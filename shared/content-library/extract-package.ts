@@ -2,7 +2,7 @@ import { mkdir, readdir } from 'node:fs/promises';
 import type { ContentDescriptor } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
 import type { FileProgress } from './task-progress.ts';
-import { runInThread } from './thread-task.ts';
+import type { TaskThreads } from './task-threads.ts';
 
 /** A content and where its tree is to be. */
 export interface ContentToExtract {
@@ -32,8 +32,13 @@ export interface ExtractOptions {
  * @throws MANIFEST_INVALID, CONTENT_HASH_MISMATCH when a manifest is
  * @throws DISK_FULL
  */
-export async function extractContents(input: ExtractInput, options: ExtractOptions): Promise<void> {
-  await runInThread<void, FileProgress>(new URL('./extract-worker.js', import.meta.url), input, {
+export async function extractContents(
+  threads: TaskThreads,
+  input: ExtractInput,
+  options: ExtractOptions,
+): Promise<void> {
+  const program = new URL('./extract-worker.js', import.meta.url);
+  await threads.run<void, FileProgress>(program, input, {
     onMessage: (progress) => options.onProgress?.(progress),
     signal: options.signal,
   });

@@ -73,18 +73,19 @@ export class FileLibrary {
     }
   }
 
-  /** The shards there are, ascending. */
-  listShards(): Promise<string[]> {
-    return this.#pool.run('listShards', { fileLibrary: this.#directory });
+  /** The names in these shards. */
+  listInShards(shards: readonly string[]): Promise<string[]> {
+    return this.#pool.run('listInShards', { fileLibrary: this.#directory, shards });
   }
 
-  /** The names in one shard, ascending. */
-  listShard(shard: string): Promise<string[]> {
-    return this.#pool.run('listShard', { fileLibrary: this.#directory, shard });
+  /** Deletes files; those that are not here are fine. */
+  async remove(hashes: readonly string[]): Promise<void> {
+    if (hashes.length === 0) return;
+    await this.#pool.run('remove', { fileLibrary: this.#directory, hashes });
   }
 
-  /** Deletes these names of one shard, and the shard when it is empty then. */
-  async removeFromShard(shard: string, names: readonly string[]): Promise<void> {
-    await this.#pool.run('removeFromShard', { fileLibrary: this.#directory, shard, names });
+  /** Deletes those of these shards that are empty. */
+  async removeEmptyShards(shards: readonly string[]): Promise<void> {
+    await this.#pool.run('removeEmptyShards', { fileLibrary: this.#directory, shards });
   }
 }

@@ -5,7 +5,7 @@ import type { Change, StateStore } from '../state-store/state-store.ts';
 /** Most changes written in one batch. */
 const batchChangesMax = 4_000;
 
-/** What the index says of one shard of the file library. */
+/** What the index says of some shards of the file library. */
 export interface ShardReferences {
   /** Hashes of files some content uses. */
   readonly referenced: ReadonlySet<string>;
@@ -121,14 +121,16 @@ export class LibraryReferences {
     await this.#store.write(changes, { sync: false });
   }
 
-  /** What the index says of one shard. */
-  async ofShard(shard: string): Promise<ShardReferences> {
+  /** What the index says of the shards from one to another. */
+  async ofShards(first: string, last: string): Promise<ShardReferences> {
+    // "g" stands behind every hexadecimal digit.
+    const range = { gte: first, lt: `${last}g` };
     const referenced = new Set<string>();
-    for await (const [key] of this.#references.list({ prefix: shard })) {
+    for await (const [key] of this.#references.list(range)) {
       referenced.add(key.slice(0, key.indexOf('/')));
     }
     const unreferencedSinceMs = new Map<string, number>();
-    for await (const [hash, { sinceMs }] of this.#unreferenced.list({ prefix: shard })) {
+    for await (const [hash, { sinceMs }] of this.#unreferenced.list(range)) {
       unreferencedSinceMs.set(hash, sinceMs);
     }
     return { referenced, unreferencedSinceMs };

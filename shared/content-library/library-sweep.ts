@@ -2,8 +2,8 @@ import { parseHash } from '../domain/content.ts';
 import type { ShardReferences } from './library-references.ts';
 import type { LibraryRooms } from './library-rooms.ts';
 
-/** What is to be done about one shard. */
-export interface ShardSweep {
+/** What is to be done about some shards. */
+export interface ShardsSweep {
   /** Files nobody uses whose grace is over. */
   readonly remove: readonly string[];
   /** Files nobody uses, seen for the first time. */
@@ -12,12 +12,12 @@ export interface ShardSweep {
   readonly unmark: readonly string[];
 }
 
-/** Decides about the files of one shard. */
-export function decideShard(
+/** Decides about the files of some shards. */
+export function decideShards(
   names: readonly string[],
   known: ShardReferences,
   time: { nowMs: number; graceMs: number },
-): ShardSweep {
+): ShardsSweep {
   const remove: string[] = [];
   const mark: string[] = [];
   const unmark = new Set(known.unreferencedSinceMs.keys());
@@ -33,17 +33,22 @@ export function decideShard(
   return { remove, mark, unmark: [...unmark] };
 }
 
-/** Sweeps one shard. Nothing may be committed meanwhile. Can be done twice, and broken off. */
-export async function sweepShard(
+/**
+ * Sweeps some shards that follow one another. Nothing may be committed meanwhile. Can be done
+ * twice, and broken off.
+ */
+export async function sweepShards(
   rooms: LibraryRooms,
-  shard: string,
+  shards: readonly string[],
   time: { nowMs: number; graceMs: number },
 ): Promise<{ removedCount: number }> {
-  const names = await rooms.files.listShard(shard);
-  const decision = decideShard(names, await rooms.references.ofShard(shard), time);
-  if (decision.remove.length > 0 || names.length === 0) {
-    await rooms.files.removeFromShard(shard, decision.remove);
-  }
+  const [first, last] = [shards[0], shards.at(-1)];
+  if (first === undefined || last === undefined) return { removedCount: 0 };
+  const names = await rooms.files.listInShards(shards);
+  const known = await rooms.references.ofShards(first, last);
+  const decision = decideShards(names, known, time);
+  await rooms.files.remove(decision.remove);
+  await rooms.files.removeEmptyShards(shards);
   await rooms.references.mark(decision.mark, time.nowMs);
   await rooms.references.unmark([...decision.unmark, ...decision.remove]);
   return { removedCount: decision.remove.length };

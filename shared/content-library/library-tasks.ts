@@ -57,24 +57,33 @@ export const libraryTasks = {
     return readdirSync(input.fileLibrary).sort();
   },
 
-  /** The names in one shard, ascending; none when there is no such shard. */
-  listShard(input: { fileLibrary: string; shard: string }): string[] {
-    try {
-      return readdirSync(join(input.fileLibrary, input.shard)).sort();
-    } catch (error) {
-      if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return [];
-      throw error;
+  /** The names in these shards; a shard that is gone has none. */
+  listInShards(input: { fileLibrary: string; shards: readonly string[] }): string[] {
+    return input.shards.flatMap((shard) => {
+      try {
+        return readdirSync(join(input.fileLibrary, shard));
+      } catch (error) {
+        if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return [];
+        throw error;
+      }
+    });
+  },
+
+  /** Deletes files; those that are not there are fine. */
+  remove(input: { fileLibrary: string; hashes: readonly string[] }): void {
+    for (const hash of input.hashes) {
+      rmSync(filePathOf(input.fileLibrary, hash), { force: true, recursive: true });
     }
   },
 
-  /** Deletes files of one shard, and the shard when nothing is left in it. */
-  removeFromShard(input: { fileLibrary: string; shard: string; names: readonly string[] }): void {
-    const shard = join(input.fileLibrary, input.shard);
-    for (const name of input.names) rmSync(join(shard, name), { force: true, recursive: true });
-    try {
-      rmdirSync(shard);
-    } catch (error) {
-      if (!isSystemError(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR')) throw error;
+  /** Deletes shards in which nothing is. */
+  removeEmptyShards(input: { fileLibrary: string; shards: readonly string[] }): void {
+    for (const shard of input.shards) {
+      try {
+        rmdirSync(join(input.fileLibrary, shard));
+      } catch (error) {
+        if (!isSystemError(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR')) throw error;
+      }
     }
   },
 

@@ -22,6 +22,7 @@ const reasons: readonly (readonly [RegExp, string])[] = [
     'it does not speak TLS 1.3',
   ],
   [/ECONNRESET|EPIPE|socket hang up|disconnected before secure/, 'it closed the connection'],
+  [/Failed to connect/, 'it closed the connection, as it does when it refuses our certificate'],
   [/Connection dropped|closed|Call cancelled/, 'the connection was lost'],
 ];
 

@@ -40,11 +40,15 @@ export class ServerConnections {
       session.setLocalWindowSize(receiveWindowBytes);
     });
     listener.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
-      this.#onRefused(socket.remoteAddress ?? 'unknown address', reasonOfRefusal(error, socket));
+      const reason = reasonOfRefusal(error, socket);
+      if (reason) this.#onRefused(addressOf(socket), reason);
+      socket.destroy();
     });
   }
 
   #keep(socket: Socket): void {
+    // Node keeps the address of a socket that has closed only when somebody asked for it before.
+    void socket.remoteAddress;
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
   }
@@ -66,12 +70,18 @@ const refusalReasons: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the certificate is not from our CA',
   CERT_SIGNATURE_FAILURE: 'the certificate is not from our CA',
   INVALID_PURPOSE: 'the certificate is not made for clients',
-  ECONNRESET: 'the caller closed the connection',
 };
 
-function reasonOfRefusal(error: NodeJS.ErrnoException, socket: TLSSocket): string {
-  // Node gives the code; its types say Error.
-  const refusal = socket.authorizationError as unknown as string | undefined;
+/** Undefined when it was the caller who gave up: nothing was refused. */
+function reasonOfRefusal(error: NodeJS.ErrnoException, socket: TLSSocket): string | undefined {
+  // Node gives the code of a certificate that was refused; its types say Error.
+  const refusal = socket.authorizationError as unknown as string | null | undefined;
   const code = refusal ?? error.code ?? 'unknown';
+  if (code === 'ECONNRESET' || code === 'EPIPE') return undefined;
   return refusalReasons[code] ?? `the handshake failed (${code})`;
+}
+
+/** A TLS socket that was refused is closed and has no address; the TCP socket under it knows. */
+function addressOf(socket: TLSSocket & { _parent?: Socket }): string {
+  return socket.remoteAddress ?? socket._parent?.remoteAddress ?? 'unknown address';
 }

@@ -21,6 +21,9 @@ export interface RowRange {
   readonly reverse: boolean;
 }
 
+/** Sorts behind every other character; so no key may hold it. */
+export const lastCharacter = '\u{10ffff}';
+
 /** Rows of a page, and bytes after which a page ends early. */
 const pageRowsMax = 1_000;
 const pageBytesMax = 1024 * 1024;
@@ -103,6 +106,13 @@ export class Database {
     }
   }
 
+  /** Writes all tables anew, with sound checksums and filters; drops what is out of date. */
+  async compact(): Promise<void> {
+    // `level` types itself for browsers too, which cannot do this.
+    const level = this.#level as unknown as { compactRange(a: string, b: string): Promise<void> };
+    await level.compactRange('', lastCharacter);
+  }
+
   /** Waits for what is under way; safe to call twice. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -158,8 +168,14 @@ export class Database {
     if (this.#isClosed) return;
     // Where somebody deleted the directory, an empty database is not what we had.
     await this.#level.open({ createIfMissing: false });
-    await this.#writeBatch(this.#undo ?? [], { sync: true });
-    this.#undo = undefined;
+    try {
+      await this.#writeBatch(this.#undo ?? [], { sync: true });
+      this.#undo = undefined;
+    } catch (error) {
+      // Nobody may read what is not undone.
+      await this.#level.close();
+      throw error;
+    }
   }
 }
 

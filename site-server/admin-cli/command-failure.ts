@@ -20,6 +20,7 @@ export const commandFailureCodes = [
   'PACKAGE_DELETED',
   'TARGETS_FAILED',
   'NOT_CONFIRMED',
+  'DP_UNREACHABLE',
   'INTERRUPTED',
 ] as const;
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import { commandFailureCodes } from './command-failure.ts';
 import { allCommands } from './commands.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
 import { aJob, aLogLine, aStatus } from './testing/fake-answers.ts';
@@ -43,6 +44,13 @@ describe('every command (ADM-6)', () => {
       assert.ok(text.includes(example), 'no example');
     });
   }
+
+  it('docs/cli.md explains every code that only this program has', async () => {
+    const text = await readFile(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
+    const explained = [...text.matchAll(/^\| `([A-Z_]+)` +\|/gm)].map(([, code]) => code);
+    const known = ['USAGE', 'BUG', ...commandFailureCodes];
+    assert.deepEqual(explained.toSorted(), known.toSorted());
+  });
 
   it('docs/cli.md describes no command that is not there', async () => {
     const text = await readFile(new URL('../../../docs/cli.md', import.meta.url), 'utf8');

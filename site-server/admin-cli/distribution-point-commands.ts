@@ -1,5 +1,5 @@
 import { type Command, command } from './command.ts';
-import { UsageError } from './command-failure.ts';
+import { CommandFailure, UsageError } from './command-failure.ts';
 import {
   type DistributionPointRecord,
   toDistributionPointRecord,
@@ -119,8 +119,8 @@ function toColumns(nowMs: number): readonly Column<DistributionPointRecord>[] {
     { title: 'free', text: toFreeText, align: 'right' },
     { title: 'rate', text: toMeasuredText, align: 'right' },
     { title: 'agent', text: (row) => row.agentVersion },
-    { title: 'reason', text: (row) => row.reason },
     { title: 'description', text: (row) => row.description },
+    { title: 'reason', text: (row) => row.reason },
   ];
 }
 
@@ -129,8 +129,9 @@ function toneOfDistributionPoint({ reachability }: DistributionPointRecord): Ton
   return reachability === 'unreachable' ? 'bad' : 'quiet';
 }
 
-function toFreeText({ freeBytes, checkedAtMs }: DistributionPointRecord): string {
-  return checkedAtMs === 0 ? '' : toByteText(freeBytes);
+/** A DP that never answered has not said how much room it has. */
+function toFreeText({ freeBytes, agentVersion }: DistributionPointRecord): string {
+  return agentVersion === '' ? '' : toByteText(freeBytes);
 }
 
 function toMeasuredText({ measuredBytesPerSecond: rate }: DistributionPointRecord): string {
@@ -148,4 +149,8 @@ function tellCheck({ output }: Session, record: DistributionPointRecord): void {
     ['rate', toMeasuredText(record)],
     ['packages', toCountText(record.packageCount)],
   ]);
+  if (record.reachability === 'reachable') return;
+  const { dpId, address, reason } = record;
+  const message = reason || `Distribution point ${dpId} at ${address} is ${record.reachability}`;
+  throw new CommandFailure('DP_UNREACHABLE', message, { dpId, address, reason });
 }

@@ -67,7 +67,7 @@ function openColumns(nowMs: number): readonly Column<JobRecord>[] {
     },
     ...namingColumns,
     { title: 'priority', text: (job) => job.priority },
-    { title: 'done', text: (job) => `${percentOf(toProgress(job))} %`, align: 'right' },
+    { title: 'done', text: toPercentText, align: 'right' },
     { title: 'left', text: (job) => toByteText(job.remainingBytes), align: 'right' },
     { title: 'rate', text: toJobRateText, align: 'right' },
     { title: 'ETA', text: (job) => (job.etaMs ? toDurationText(job.etaMs) : ''), align: 'right' },
@@ -87,6 +87,10 @@ function historyColumns(timeZone: string | undefined): readonly Column<JobRecord
     { title: 'tries', text: (job) => String(job.tryCount), align: 'right' },
     { title: 'reason', text: (job) => job.reason },
   ];
+}
+
+function toPercentText(job: JobRecord): string {
+  return job.totalBytes === 0 ? '' : `${percentOf(toProgress(job))} %`;
 }
 
 function toJobRateText({ bytesPerSecond }: JobRecord): string {

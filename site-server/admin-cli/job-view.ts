@@ -10,7 +10,7 @@ import {
   toProgress,
   toReasonText,
 } from './job-record.ts';
-import { percentOf, toBar, toProgressText } from './progress.ts';
+import { toProgressBar, toTenths } from './progress.ts';
 import { type Column, type Paint, toTableLines } from './table.ts';
 import type { TerminalSize } from './text-stream.ts';
 import { toCountText, toRateText, toTimeText } from './units.ts';
@@ -67,6 +67,7 @@ export class JobView implements View {
   /** A line when something is new besides the bytes; for those, one for each tenth of the way. */
   newLines(): readonly string[] {
     const job = this.#latest;
+    this.#latest = undefined;
     if (!job) return [];
     const { clock, timeZone } = this.#needs;
     const text = toChangeText(job, timeZone);
@@ -113,9 +114,7 @@ export class JobView implements View {
     return running.map((job, index) => {
       const name = names[index] ?? '';
       const padding = ' '.repeat(nameWidth - widthOf(name));
-      const progress = toProgress(job);
-      const bar = toBar(percentOf(progress), { width, paint: this.#needs.paint });
-      return `${name}${padding}  ${bar} ${toProgressText(progress)}`;
+      return `${name}${padding}  ${toProgressBar(toProgress(job), { width, paint: this.#needs.paint })}`;
     });
   }
 
@@ -128,8 +127,12 @@ export class JobView implements View {
       { title: 'next try', text: (job) => toNextTryText(job, nowMs) },
       { title: 'why', text: toReasonText, tone: toneOfJob },
     ];
-    // One line for each: LiveRegion cuts what is too long, rather than breaking it.
-    const lines = toTableLines(columns, waiting.slice(0, size.rows), { paint: this.#needs.paint });
+    const { paint } = this.#needs;
+    const shown = waiting.slice(0, size.rows);
+    const whole = toTableLines(columns, shown, { width: size.columns, paint });
+    if (whole.length <= size.rows && shown.length === waiting.length) return whole;
+    // Too little room to break lines: LiveRegion cuts what is too long.
+    const lines = toTableLines(columns, shown, { paint });
     const hiddenCount = waiting.length - (size.rows - 1);
     if (hiddenCount <= 0) return lines;
     return [...lines.slice(0, size.rows - 1), `… and ${toCountText(hiddenCount + 1)} more`];
@@ -154,10 +157,7 @@ function cutList(lines: readonly string[], room: number, noun: string): string[]
 
 function toChangeText(job: JobRecord, timeZone: string | undefined): string {
   const state = job.state.replaceAll('-', ' ');
-  if (isRunning(job)) {
-    const tenths = Math.floor(percentOf(toProgress(job)) / 10) * 10;
-    return `${state} ${tenths} %`;
-  }
+  if (isRunning(job)) return `${state} ${toTenths(toProgress(job))}`.trimEnd();
   const nextTry = hasEnded(job) ? '' : toTimeText(job.restartAtMs, timeZone);
   const parts = [state, toReasonText(job), nextTry === '' ? '' : `next try ${nextTry}`];
   return parts.filter((part) => part !== '').join(', ');

@@ -10,6 +10,7 @@ import {
   countText,
   distributionPointIdText,
   flag,
+  messageIdText,
   momentText,
   option,
   packageIdText,
@@ -38,7 +39,7 @@ const listMessages = command({
       .option('dp', option('dp', 'About this distribution point', distributionPointIdText))
       .option('severity', wordOption('severity', 'The lowest severity wanted', severities))
       .option('since', sinceOption)
-      .option('id', option('id', 'Only messages of this number, such as 2330', countText))
+      .option('id', option('id', 'Only messages of this number, such as 2330', messageIdText))
       .option('limit', limitOption),
   run: async (args, { admin, output, clock, timeZone }) => {
     const messages = await admin.list('listStatusMessages', {

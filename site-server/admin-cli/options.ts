@@ -1,5 +1,6 @@
 import { parseAddress, parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
 import { parsePackageId } from '../../shared/domain/package.ts';
+import { requestLimits } from '../../shared/domain/request-limits.ts';
 import { UsageError } from './command-failure.ts';
 
 /** How a text becomes a value; undefined when it cannot. */
@@ -81,11 +82,10 @@ export const sitePathText = {
   parse: (text: string) => (/^(\/|[A-Za-z]:[\\/]|\\\\)/.test(text) ? text : undefined),
   expected: 'an absolute path on the site server',
 };
-/** A count of things. */
-export const countText = {
-  parse: (text: string) => (/^[1-9][0-9]{0,5}$/.test(text) ? Number(text) : undefined),
-  expected: 'a whole number from 1 to 999999',
-};
+/** How many rows or lines to answer with, at most. */
+export const countText = wholeNumberText(requestLimits.listCountMax);
+/** The number of a status message; Configuration Manager's have at most five digits. */
+export const messageIdText = wholeNumberText(99_999);
 
 const unitMs: Readonly<Record<string, number>> = {
   s: 1_000,
@@ -116,6 +116,14 @@ function parseDate(text: string): number | undefined {
   // A date alone would be read as midnight in Greenwich.
   const timeMs = Date.parse(text.length === 10 ? `${text}T00:00` : text);
   return Number.isNaN(timeMs) || timeMs < 0 ? undefined : timeMs;
+}
+
+function wholeNumberText(max: number) {
+  const parse = (text: string) => {
+    const isCount = /^[1-9][0-9]{0,9}$/.test(text) && Number(text) <= max;
+    return isCount ? Number(text) : undefined;
+  };
+  return { parse, expected: `a whole number from 1 to ${max}` };
 }
 
 function single(name: string, given: unknown): string {

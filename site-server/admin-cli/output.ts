@@ -44,7 +44,8 @@ export class Output {
   }
 
   /** Colours text for stdout. */
-  readonly paint: Paint = (tone, text) => (this.#colored ? styleText(styles[tone], text) : text);
+  readonly paint: Paint = (tone, text) =>
+    this.#colored ? styleText(styles[tone], text, { validateStream: false }) : text;
 
   /** One line for people, already harmless; nothing with `--json`. */
   line(text: string): void {

@@ -25,7 +25,9 @@ const showPackage = command({
   example: 'waybill package show PS100001',
   options: (parser) => parser.positional('package-id', packageIdPositional),
   run: async ({ packageId }, session) => {
-    const record = toPackageRecord(await session.admin.ask('getPackage', { packageId }));
+    const wire = await session.admin.ask('getPackage', { packageId });
+    // Only this answer has the icon's bytes.
+    const record = { ...toPackageRecord(wire), iconBytes: wire.properties?.icon.length ?? 0 };
     const rows = await session.admin.list('listPackageStatus', { packageId });
     const status = rows.map(toPackageStatusRecord).filter(({ dpId }) => dpId !== '');
     tellPackage(session, record, status);
@@ -58,7 +60,7 @@ function toInstalledText({ counts }: PackageRecord): string {
 
 function tellPackage(
   { output, clock, timeZone }: Session,
-  record: PackageRecord,
+  record: PackageRecord & { readonly iconBytes: number },
   status: readonly PackageStatusRecord[],
 ): void {
   output.facts({ ...record, status }, [

@@ -39,7 +39,6 @@ function toProperties(wire: Package__Output['properties']) {
     priority: toWord('PRIORITY_', wire?.priority ?? 'PRIORITY_UNSPECIFIED'),
     programs: (wire?.programs ?? []).map(({ name, commandLine }) => ({ name, commandLine })),
     iconName: wire?.iconName ?? '',
-    iconBytes: wire?.icon.length ?? 0,
   };
 }
 

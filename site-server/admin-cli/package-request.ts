@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { ArgumentsCamelCase, Argv } from 'yargs';
 import type { Program } from '../../shared/domain/package.ts';
+import { requestLimits as limits } from '../../shared/domain/request-limits.ts';
 import type { AdminRequest } from './admin-channel.ts';
 import type { GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
@@ -16,9 +17,8 @@ import {
   someText,
   wordOption,
 } from './options.ts';
+import { toByteText } from './units.ts';
 
-/** An icon travels inside one message. */
-const iconBytesMax = 1024 * 1024;
 const priorities = ['high', 'normal', 'low'] as const;
 const wirePriorities = {
   high: 'PRIORITY_HIGH',
@@ -74,6 +74,10 @@ export function setOptions(parser: Argv<GlobalArguments>) {
   return describingOptions(parser)
     .positional('package-id', packageIdPositional)
     .option('name', option('name', 'New name of the package', someText))
+    .option(
+      'source',
+      repeatedOption('source', 'New source directories, one for one; read by update', sitePathText),
+    )
     .option('remove-programs', flag('Take all programs away'))
     .option('remove-icon', flag('Take the icon away'))
     .conflicts('remove-programs', 'program')
@@ -119,7 +123,11 @@ export async function toSetRequest(
     programs: programs && { programs },
     icon: args.icon === undefined ? noIcon : await readIcon(args.icon),
   });
-  if (Object.keys(properties).length > 0) return { packageId: args.packageId, properties };
+  const { packageId, source = [] } = args;
+  const isDescribed = Object.keys(properties).length > 0;
+  if (isDescribed || source.length > 0) {
+    return { packageId, sourceDirectories: source, ...(isDescribed ? { properties } : {}) };
+  }
   throw new UsageError('expected something to set, such as --name or --priority');
 }
 
@@ -134,14 +142,15 @@ function withoutUndefined<T extends object>(values: T): Present<T> {
 async function readIcon(path: string): Promise<{ name: string; bytes: Buffer }> {
   try {
     await using file = await open(path);
-    const buffer = Buffer.alloc(iconBytesMax + 1);
+    const buffer = Buffer.alloc(limits.iconBytesMax + 1);
     const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
-    if (bytesRead > 0 && bytesRead <= iconBytesMax) {
+    if (bytesRead > 0 && bytesRead <= limits.iconBytesMax) {
       return { name: basename(path), bytes: buffer.subarray(0, bytesRead) };
     }
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new UsageError(`--icon: ${path} cannot be read (${reason}); expected an image file`);
   }
-  throw new UsageError(`--icon: expected a file of 1 byte to 1 MiB: ${path}`);
+  const expected = `1 byte to ${toByteText(limits.iconBytesMax)}`;
+  throw new UsageError(`--icon: expected a file of ${expected}, got ${path}`);
 }

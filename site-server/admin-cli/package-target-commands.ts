@@ -5,7 +5,8 @@ import { distributionPointIdText, flag, repeatedOption } from './options.ts';
 import { packageIdPositional } from './package-request.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import type { Session } from './session.ts';
-import { type TargetsGoal, whenOnTargets } from './target-wait.ts';
+import { whenOnTargets } from './target-wait.ts';
+import type { TargetsGoal } from './targets-view.ts';
 
 /** What the three commands do differently. */
 interface TargetAction {

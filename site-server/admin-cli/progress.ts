@@ -10,20 +10,35 @@ export interface Progress {
   readonly etaMs: number;
 }
 
-/** 0 to 100, whole; 100 only when all is done. */
-export function percentOf(progress: { doneBytes: number; totalBytes: number }): number {
-  if (progress.doneBytes >= progress.totalBytes) return 100;
-  return Math.min(99, Math.floor((100 * progress.doneBytes) / progress.totalBytes));
+/** 0 to 100, whole; 100 only when all is done. 0 when there is nothing to send. */
+export function percentOf({ doneBytes, totalBytes }: Progress): number {
+  if (totalBytes === 0) return 0;
+  if (doneBytes >= totalBytes) return 100;
+  return Math.max(0, Math.min(99, Math.floor((100 * doneBytes) / totalBytes)));
 }
 
-/** A bar such as `██████░░░░░░` of so many columns. */
+/** For a log, in which not each percent is worth a line: `40 %`. Empty when nothing is sent. */
+export function toTenths(progress: Progress): string {
+  return progress.totalBytes === 0 ? '' : `${Math.floor(percentOf(progress) / 10) * 10} %`;
+}
+
+/** A bar and what it stands for. */
+export function toProgressBar(
+  progress: Progress,
+  options: { width: number; paint: Paint },
+): string {
+  if (progress.totalBytes === 0) return 'at work, with nothing to send';
+  return `${toBar(percentOf(progress), options)} ${toProgressText(progress)}`;
+}
+
+/** A bar such as `██████░░░░░░` of so many columns, for 0 to 100 percent. */
 export function toBar(percent: number, options: { width: number; paint: Paint }): string {
-  const full = Math.round((Math.max(0, Math.min(100, percent)) / 100) * options.width);
+  const full = Math.floor((percent / 100) * options.width);
   const { paint } = options;
   return paint('good', '█'.repeat(full)) + paint('quiet', '░'.repeat(options.width - full));
 }
 
-/** `52 %  1.20 of 2.30 GiB  45.2 MB/s  ETA 24 s`; what is not known is left out. */
+/** `52 %  1.20 GiB of 2.30 GiB  45.2 MB/s  ETA 24 s`; what is not known is left out. */
 export function toProgressText(progress: Progress): string {
   const { doneBytes, totalBytes, bytesPerSecond, etaMs } = progress;
   const parts = [

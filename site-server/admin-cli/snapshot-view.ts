@@ -1,7 +1,7 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { View } from './display.ts';
 import type { PackageRecord } from './package-record.ts';
-import { RateMeter, toBar, toProgressText } from './progress.ts';
+import { percentOf, RateMeter, toBar, toProgressText } from './progress.ts';
 import type { Paint } from './table.ts';
 import type { TerminalSize } from './text-stream.ts';
 import { toByteText, toCountOf, toRateText } from './units.ts';
@@ -39,9 +39,8 @@ export class SnapshotView implements View {
 
   liveLines(_size: TerminalSize): readonly string[] {
     const stage = this.#stageText();
-    return this.#isPresent && this.#seen.state === 'snapshot'
-      ? [`${stage}  ${this.#readText()}`]
-      : [stage];
+    const isReading = this.#isPresent && this.#seen.state === 'snapshot';
+    return isReading ? [stage, this.#readText()] : [stage];
   }
 
   newLines(): readonly string[] {
@@ -70,14 +69,14 @@ export class SnapshotView implements View {
   #readText(): string {
     const { snapshotBytes: doneBytes, snapshotFiles, sizeBytes: totalBytes } = this.#seen;
     const { bytesPerSecond } = this.#meter;
-    const files = toCountOf(snapshotFiles, 'file');
     if (doneBytes >= totalBytes) {
+      const files = toCountOf(snapshotFiles, 'file');
       const rate = bytesPerSecond > 0 ? `  ${toRateText(bytesPerSecond)}` : '';
       return `${toByteText(doneBytes)}  ${files}${rate}`;
     }
     const etaMs = bytesPerSecond > 0 ? ((totalBytes - doneBytes) * 1000) / bytesPerSecond : 0;
     const progress = { doneBytes, totalBytes, bytesPerSecond, etaMs };
-    const bar = toBar((100 * doneBytes) / totalBytes, { width: barWidth, paint: this.#paint });
-    return `${bar} about ${toProgressText(progress)}  ${files}`;
+    const bar = toBar(percentOf(progress), { width: barWidth, paint: this.#paint });
+    return `${bar} about ${toProgressText(progress)}`;
   }
 }

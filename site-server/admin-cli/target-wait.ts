@@ -5,19 +5,7 @@ import { showWhile } from './display.ts';
 import { toJobRecord } from './job-record.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import type { Session } from './session.ts';
-import { TargetsView } from './targets-view.ts';
-
-/** What is awaited on each distribution point. */
-export type TargetsGoal = 'installed' | 'removed';
-
-/** A package on its way to, or off, distribution points. */
-export interface AwaitedTargets {
-  readonly packageId: string;
-  readonly dpIds: readonly string[];
-  readonly goal: TargetsGoal;
-  /** The rows before the request: a row that is still the same says nothing yet. */
-  readonly before: readonly PackageStatusRecord[];
-}
+import { type AwaitedTargets, TargetsView } from './targets-view.ts';
 
 /** Besides the watch, all rows are read so often: a row that went before the watch began. */
 const rereadMs = 5_000;

@@ -9,13 +9,24 @@ import {
   toReasonText,
 } from './job-record.ts';
 import { type PackageStatusRecord, toneOfStatus, toStatusText } from './package-status-record.ts';
-import { percentOf, toBar, toProgressText } from './progress.ts';
+import { toProgressBar, toTenths } from './progress.ts';
 import type { Paint } from './table.ts';
-import type { AwaitedTargets } from './target-wait.ts';
 import type { TerminalSize } from './text-stream.ts';
 import { toVisibleText } from './visible-text.ts';
 
 const barWidthMax = 24;
+
+/** What is awaited on each distribution point. */
+export type TargetsGoal = 'installed' | 'removed';
+
+/** A package on its way to, or off, distribution points. */
+export interface AwaitedTargets {
+  readonly packageId: string;
+  readonly dpIds: readonly string[];
+  readonly goal: TargetsGoal;
+  /** The rows before the request: a row that is still the same says nothing yet. */
+  readonly before: readonly PackageStatusRecord[];
+}
 
 /** What is known of one of the awaited distribution points. */
 interface Target {
@@ -136,22 +147,19 @@ export class TargetsView implements View {
   #liveText(target: Target, width: number): string {
     const { job } = target;
     if (!job || !isRunning(job) || target.hasEnded) {
-      const nextTry =
-        job && !target.hasEnded ? toNextTryText(job, this.#clock.nowMs()) : '';
+      const nextTry = job && !target.hasEnded ? toNextTryText(job, this.#clock.nowMs()) : '';
       return this.#stateText(target) + (nextTry === '' ? '' : `, next try ${nextTry}`);
     }
     const barWidth = Math.max(8, Math.min(barWidthMax, width - 50));
-    const progress = toProgress(job);
-    const bar = toBar(percentOf(progress), { width: barWidth, paint: this.#paint });
-    return `${bar} ${toProgressText(progress)}`;
+    return toProgressBar(toProgress(job), { width: barWidth, paint: this.#paint });
   }
 
   /** As in a log: a line for each tenth of the way. */
   #plainText(target: Target): string {
     const { job } = target;
     if (!job || !isRunning(job) || target.hasEnded) return this.#stateText(target);
-    const tenths = Math.floor(percentOf(toProgress(job)) / 10) * 10;
-    return `${this.#goal === 'removed' ? 'removing' : 'sending'} ${tenths} %`;
+    const doing = this.#goal === 'removed' ? 'removing' : 'sending';
+    return `${doing} ${toTenths(toProgress(job))}`.trimEnd();
   }
 
   #stateText({ row, job, hasEnded: isOver }: Target): string {
@@ -159,6 +167,7 @@ export class TargetsView implements View {
       const text = row.reason === '' ? toStatusText(row) : `${toStatusText(row)}: ${row.reason}`;
       return this.#paint(toneOfStatus(row), toVisibleText(text));
     }
+    if (job?.state === 'complete') return 'done; the site is taking the result';
     const why = job && !hasEnded(job) ? toReasonText(job) : (row?.reason ?? '');
     return toVisibleText(why === '' ? 'waiting' : `waiting: ${why}`);
   }

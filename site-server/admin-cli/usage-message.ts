@@ -12,7 +12,7 @@ const sentences: readonly (readonly [
   [/^Unknown commands?: (.+)$/, (words) => `"${words}" is no command`],
   [
     /^Did you mean (.+)\?$/,
-    (name, args) => `"${firstWordOf(args)}" is no command; did you mean "${name}"?`,
+    (name, args) => `"${unknownWordOf(args)}" is no command; did you mean "${name}"?`,
   ],
   [
     /^Arguments (.+) are mutually exclusive$/,
@@ -53,8 +53,9 @@ function positionalsOf(args: readonly string[]): string {
   return command ? `${command.positionals} after "waybill ${path}"` : 'more words';
 }
 
-function firstWordOf(args: readonly string[]): string {
-  return wordsOf(args)[0] ?? '';
+/** The word where a command was expected: the first, or the one after a group's. */
+function unknownWordOf(args: readonly string[]): string {
+  return wordsOf(args)[pathOf(args) === '' ? 0 : 1] ?? '';
 }
 
 function helpFor(args: readonly string[]): string {

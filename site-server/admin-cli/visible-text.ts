@@ -8,6 +8,7 @@ const unsafe =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is for
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
 const named: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+const printableAscii = /^[ -~]*$/;
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 // biome-ignore lint/suspicious/noControlCharactersInRegex: this is how a style begins
 const styleOrText = /(\u001b\[[0-9;]*m)|([^\u001b]+)/g;
@@ -29,26 +30,30 @@ export function toVisibleJson(json: string): string {
 
 /** Columns that text takes on a terminal; styles take none. */
 export function widthOf(text: string): number {
-  return stringWidth(text);
+  // Nearly all text is plain, and telling so costs a hundredth.
+  return printableAscii.test(text) ? text.length : stringWidth(text);
 }
 
 /** The text when it fits, else its beginning with an ellipsis. Styles are kept, and closed. */
 export function cutToWidth(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let cut = '';
-  let left = Math.max(0, width - 1);
+  let left = width - 1;
+  let isCut = false;
   for (const [, style, plain = ''] of text.matchAll(styleOrText)) {
     if (style !== undefined) cut += style;
-    const taken = left > 0 ? beginningOf(plain, left) : '';
-    left = taken === plain ? left - widthOf(taken) : 0;
-    cut += taken;
-    if (left === 0 && taken !== plain && !cut.endsWith('…')) cut += '…';
+    if (style !== undefined || isCut) continue;
+    const taken = beginningOf(plain, left);
+    isCut = taken !== plain;
+    cut += isCut ? `${taken}…` : taken;
+    left -= widthOf(taken);
   }
   return cut;
 }
 
 /** Lines of at most this width, broken at spaces where there are some; nothing is lost. */
 export function wrapToWidth(text: string, width: number): string[] {
+  if (widthOf(text) <= width) return [text.trimEnd()];
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(/(?<= )/)) {

@@ -72,6 +72,8 @@ export class DistributionManager implements Component {
   readonly #queue = new Map<string, Notification[]>();
   readonly #running = new Map<string, RunningTask>();
   readonly #postponed = new Map<string, Postponement>();
+  /** Notifications deleted while they are read, which the reading may still show. */
+  readonly #justHandledKeys = new Set<string>();
   #unsubscribe: (() => void)[] = [];
   #loops: Promise<void>[] = [];
 
@@ -155,12 +157,14 @@ export class DistributionManager implements Component {
   /** Brings the queue up to date: first come, first served. */
   async #readNotifications(): Promise<void> {
     const pending = new Map<string, Notification[]>();
+    this.#justHandledKeys.clear();
     for await (const notification of this.#components.notifier.pending('package')) {
       const ofPackage = pending.get(notification.subject) ?? [];
       pending.set(notification.subject, ofPackage);
       ofPackage.push(notification);
     }
-    for (const [packageId, notifications] of pending) {
+    for (const [packageId, read] of pending) {
+      const notifications = read.filter(({ key }) => !this.#justHandledKeys.has(key));
       if (!this.#isNews(packageId, notifications)) continue;
       if (!this.#queue.has(packageId)) {
         this.#components.logger.debug({ packageId }, 'Added package to package processing queue');
@@ -174,7 +178,7 @@ export class DistributionManager implements Component {
     const running = this.#running.get(packageId);
     const postponement = this.#postponed.get(packageId);
     const knownKeys = running?.keys ?? (postponement?.isOver ? undefined : postponement?.knownKeys);
-    return !knownKeys || notifications.some(({ key }) => !knownKeys.has(key));
+    return notifications.some(({ key }) => !knownKeys?.has(key));
   }
 
   /** The source of a package that is being deleted is not read to its end. */
@@ -212,6 +216,7 @@ export class DistributionManager implements Component {
         if (result === 'postponed') return false;
         const handled = notifications.map((notification) => notifier.handled(notification));
         await store.write(handled, { sync: false });
+        for (const { key } of notifications) this.#justHandledKeys.add(key);
         return true;
       });
       if (isDone) this.#endPostponement(packageId);

@@ -4,7 +4,6 @@ import type { ContentLibrary } from '../../shared/content-library/content-librar
 import type { ContentReader } from '../../shared/content-library/content-reader.ts';
 import { isSystemError } from '../../shared/content-library/library-failure.ts';
 import type { FileProgress } from '../../shared/content-library/task-progress.ts';
-import { runInThread } from '../../shared/content-library/thread-task.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { SnapshotInput, SnapshotMessage } from './source-snapshot-worker.ts';
@@ -31,7 +30,7 @@ export interface SnapshotContent {
 /** What a snapshot needs of the library. */
 export type SnapshotLibrary = Pick<
   ContentLibrary,
-  'layout' | 'openContent' | 'adoptFiles' | 'stagingDirectoryOf'
+  'layout' | 'threads' | 'openContent' | 'adoptFiles' | 'stagingDirectoryOf'
 >;
 
 /** What to take a snapshot of. */
@@ -97,7 +96,7 @@ async function readSource(
     },
   };
   const program = new URL('./source-snapshot-worker.js', import.meta.url);
-  const descriptor = await runInThread<ContentDescriptor, SnapshotMessage>(program, input, {
+  const descriptor = await library.threads.run<ContentDescriptor, SnapshotMessage>(program, input, {
     onMessage: async (message) => {
       if (message.type === 'staged') await library.adoptFiles(message.files);
       else onProgress(message.progress);

@@ -128,7 +128,7 @@ export function aWaitingJob(changes: Partial<Job__Output> = {}): Job__Output {
     waitingReason: 'dp-unreachable',
     reason: 'nothing listens there',
     queuePlace: 1,
-    restartAtMs: String(thenMs + 180_000),
+    restartAtMs: String(thenMs + 300_000),
     remainingBytes: '4294967296',
     bytesPerSecond: '0',
     etaMs: '0',

@@ -28,7 +28,7 @@ export class KeptText {
 /** A run of `waybill` inside the test. */
 export class Run {
   readonly admin: FakeAdmin;
-  readonly clock = new FakeClock(thenMs + 60_000);
+  readonly clock = new FakeClock(thenMs + 180_000);
   readonly stdout: KeptText;
   readonly stderr = new KeptText();
   readonly #interrupted = new AbortController();

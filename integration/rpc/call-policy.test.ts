@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { Client, Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-identity.ts';
+import type { Conversation, ConversationName } from '../../shared/rpc/conversation.ts';
+import { toChannelCredentials } from '../../shared/rpc/mutual-tls.ts';
+import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import { methodDefinition, type UntypedMethod } from '../../shared/rpc/service-definitions.ts';
+import { fullAdmin, operator, peers, reader, site, TrustCircle } from './trust-circle.ts';
+
+const deadlineMs = 5_000;
+
+/** Written out once more, by group of callers, so that a slip in the table cannot pass. */
+const administrators = [fullAdmin, operator, reader];
+const changers = [fullAdmin, operator];
+const expectations: Record<string, readonly PeerIdentity[]> = {
+  'Admin.GetSite': administrators,
+  'Admin.CreatePackage': changers,
+  'Admin.SetPackage': changers,
+  'Admin.UpdatePackage': changers,
+  'Admin.DeletePackage': changers,
+  'Admin.GetPackage': administrators,
+  'Admin.ListPackages': administrators,
+  'Admin.WatchPackage': administrators,
+  'Admin.DistributePackage': changers,
+  'Admin.RedistributePackage': changers,
+  'Admin.RemovePackage': changers,
+  'Admin.RetryFailed': changers,
+  'Admin.ListPackageStatus': administrators,
+  'Admin.WatchPackageStatus': administrators,
+  'Admin.AddDistributionPoint': changers,
+  'Admin.SetDistributionPoint': changers,
+  'Admin.DeleteDistributionPoint': changers,
+  'Admin.CheckDistributionPoint': administrators,
+  'Admin.ListDistributionPoints': administrators,
+  'Admin.ListJobs': administrators,
+  'Admin.WatchJobs': administrators,
+  'Admin.ListStatusMessages': administrators,
+  'Admin.ReadLog': administrators,
+  'Admin.ListAuditRecords': administrators,
+  'DistributionPoint.Check': [site],
+  'DistributionPoint.Begin': [site],
+  'DistributionPoint.PutManifest': [site],
+  'DistributionPoint.Inspect': [site],
+  'DistributionPoint.PutContent': [site],
+  'DistributionPoint.Commit': [site],
+  'DistributionPoint.RemovePackage': [site],
+  'DistributionPoint.ListPackages': [site, ...administrators],
+};
+
+/** Answers every method of a conversation with as little as it allows. */
+function emptyAnswers<C extends ConversationName>(conversation: C): Conversation<C> {
+  const answers: Record<string, unknown> = {};
+  for (const [inConversation, method] of Object.keys(expectations).map((name) => name.split('.'))) {
+    if (inConversation !== conversation || !method) continue;
+    const name = method.charAt(0).toLowerCase() + method.slice(1);
+    answers[name] = methodDefinition(conversation, name).responseStream
+      ? async function* () {}
+      : async () => ({});
+  }
+  return answers as Conversation<C>;
+}
+
+/** Calls without RpcChannel, whose types would not let a test be so general. */
+function clientOf(address: string, credentials: PeerCredentials): Client {
+  return new Client(
+    address,
+    toChannelCredentials(credentials, () => undefined),
+    {
+      'grpc.ssl_target_name_override': 'waybill.invalid',
+    },
+  );
+}
+
+/** The status a method answers with to one empty request, or to none where a stream may be empty. */
+function statusOf(caller: Client, method: UntypedMethod): Promise<status> {
+  const call = caller.makeBidiStreamRequest(
+    method.path,
+    (bytes: Buffer) => bytes,
+    (bytes) => bytes,
+    new Metadata(),
+  );
+  if (!method.requestStream) call.write(Buffer.alloc(0));
+  call.end();
+  call.resume();
+  call.on('error', () => {});
+  return new Promise((resolve) => call.on('status', ({ code }: StatusObject) => resolve(code)));
+}
+
+describe('call policy of a running server (SEC-1)', () => {
+  it('lets exactly the callers of its table call each method', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await circle.newServer();
+    server.serve('Admin', emptyAnswers('Admin'));
+    server.serve('DistributionPoint', emptyAnswers('DistributionPoint'));
+    await server.start();
+    for (const peer of peers) {
+      const caller = clientOf(server.address, await circle.credentials(peer));
+      for (const [name, allowed] of Object.entries(expectations)) {
+        const [conversation, method] = name.split('.') as [ConversationName, string];
+        const code = await statusOf(caller, methodDefinition(conversation, method));
+        const expected = allowed.includes(peer) ? status.OK : status.PERMISSION_DENIED;
+        assert.equal(status[code], status[expected], `${name}, called by ${toIdentityUri(peer)}`);
+      }
+      caller.close();
+    }
+    const refusals = circle.audit.filter((event) => event.result === 'PEER_NOT_ALLOWED');
+    const allowedCount = Object.values(expectations).flat().length;
+    assert.equal(refusals.length, peers.length * Object.keys(expectations).length - allowedCount);
+  });
+
+  it('does not start a method that it refuses', async () => {
+    await using circle = await TrustCircle.create();
+    let isStarted = false;
+    const server = await circle.serve('DistributionPoint', {
+      putManifest: async () => {
+        isStarted = true;
+        return {};
+      },
+    });
+    const caller = clientOf(server.address, await circle.credentials(fullAdmin));
+    const code = await statusOf(caller, methodDefinition('DistributionPoint', 'putManifest'));
+    caller.close();
+    assert.deepEqual({ code, isStarted }, { code: status.PERMISSION_DENIED, isStarted: false });
+  });
+
+  it('writes refusals and the results of changing calls to the audit trail (ADM-5)', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await circle.serve('Admin', {
+      getPackage: async () => ({}),
+      updatePackage: async () => ({}),
+      deletePackage: async ({ packageId }) => {
+        throw new WaybillError({ code: 'PACKAGE_UNKNOWN', packageId });
+      },
+    });
+    const channel = await circle.channel('Admin', server.address, {
+      credentials: await circle.credentials(operator),
+    });
+    await channel.unary('getPackage', { packageId: 'PS100001' }, { deadlineMs });
+    await channel.unary('updatePackage', { packageId: 'PS100001' }, { deadlineMs });
+    await assert.rejects(channel.unary('deletePackage', { packageId: 'PS1FFFFF' }, { deadlineMs }));
+    const readers = await circle.channel('Admin', server.address, {
+      credentials: await circle.credentials(reader),
+    });
+    await assert.rejects(readers.unary('updatePackage', { packageId: 'PS100001' }, { deadlineMs }));
+    const written = circle.audit.map(({ caller, method, result, detail }) =>
+      [caller, method.split('/').at(-1), result, detail].join(' | '),
+    );
+    assert.deepEqual(written, [
+      'waybill://admin/operator/olga | UpdatePackage | ok | packageId=PS100001',
+      'waybill://admin/operator/olga | DeletePackage | PACKAGE_UNKNOWN | packageId=PS1FFFFF',
+      'waybill://admin/read-only/rita | UpdatePackage | PEER_NOT_ALLOWED | expected administrators who may change things',
+    ]);
+  });
+});
