@@ -83,6 +83,17 @@ describe('waiting for distribution points', () => {
     assert.match(stdout, /Package PS100001 is on, verified: PS1DP1, PS1DP2\.\n$/);
   });
 
+  it('waits also for what an earlier request has begun', async () => {
+    const { admin, status } = adminWith([], pendingRow('PS1DP2'));
+    admin.stream('listPackageStatus', () => [aStatus(), pendingRow('PS1DP2')]);
+    const run = new Run({ admin });
+    const ended = run.run('package distribute PS100001 --all --wait');
+    await run.whenWritten('PS100001 on PS1DP2: waiting');
+    status.push(installedRow('PS1DP2'));
+    assert.equal(await ended, 0);
+    assert.match(run.stdout.text, /Package PS100001 is on, verified: PS1DP2\.\n$/);
+  });
+
   it('a row as it was before the request is no end of it', async () => {
     const { admin, status } = adminWith(['PS1DP1'], aStatus());
     const run = new Run({ admin });

@@ -20,6 +20,12 @@ interface TargetAction {
   readonly nothing: string;
 }
 
+/** States on the way to a goal: an earlier request is awaited as well. */
+const underWayTo: Readonly<Record<TargetsGoal, ReadonlySet<PackageStatusRecord['state']>>> = {
+  installed: new Set(['install-pending', 'install-retrying', 'content-updating']),
+  removed: new Set(['removal-pending', 'removal-retrying']),
+};
+
 interface TargetArguments {
   readonly packageId: string;
   readonly dp: string[] | undefined;
@@ -98,9 +104,13 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
   }
   const before = wait ? await statusOf(session, packageId) : [];
   const request = { packageId, dpIds: requested, allDps: all };
-  const { dpIds } = await session.admin.ask(action.method, request);
-  if (!wait || dpIds.length === 0) return tellAccepted(session, { packageId, dpIds }, action);
+  const accepted = await session.admin.ask(action.method, request);
   const { goal } = action;
+  const underWay = before
+    .filter(({ dpId, state }) => (all || requested.includes(dpId)) && underWayTo[goal].has(state))
+    .map(({ dpId }) => dpId);
+  const dpIds = [...new Set([...accepted.dpIds, ...underWay])];
+  if (!wait || dpIds.length === 0) return tellAccepted(session, { packageId, dpIds }, action);
   const status = await whenOnTargets(session, { packageId, dpIds, goal, before });
   session.output.record({ packageId, dpIds, status });
   session.output.sentence(`Package ${packageId} ${action.done} ${dpIds.join(', ')}.`);
