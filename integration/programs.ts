@@ -44,6 +44,7 @@ export function runWaybill(network: Network, words: readonly string[]): Promise<
 /**
  * Takes a package out of a DP's library with `waybill-dp extract`.
  *
+ * @param name of the directory to make, in the network's
  * @returns the directory it is in
  * @throws when the library is not whole
  */
@@ -51,8 +52,9 @@ export async function extractPackage(
   network: Network,
   dpId: string,
   packageId: string,
+  name = `extracted-${dpId}-${packageId}-${++extractedCount}`,
 ): Promise<string> {
-  const out = join(network.directory, `extracted-${dpId}-${packageId}-${++extractedCount}`);
+  const out = join(network.directory, name);
   const { configPath } = network.dp(dpId);
   const words = ['extract', packageId, '--config', configPath, '--out', out];
   const { exitCode, stderr } = await runProgram(programs.waybillDp, words);
