@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { Network } from '../network.ts';
+import { adminIdentity, Network } from '../network.ts';
 import { treeDifference } from '../tree-difference.ts';
 
 const execute = promisify(execFile);
@@ -101,13 +101,26 @@ export class Demo {
 
   async #update(packageId: string, source: string, changedBytes: number): Promise<DpResult[]> {
     this.#say(`\n— Update: one file changed, one new, one gone; ${changedBytes} bytes differ`);
-    await this.#waybill(['package', 'update', packageId, '--wait']);
+    await this.#waybill(['package', 'update', packageId]);
+    await this.#installed(packageId, 2);
+    await this.#waybill(['status', packageId]);
     const results = await this.#results(packageId, 2, source);
     for (const { id, bytesSent } of results) {
       this.#say(`${id}: ${bytesSent} content bytes travelled`);
       if (bytesSent > changedBytes) throw new Error(`${id} was sent more than what changed`);
     }
     return results;
+  }
+
+  /** Resolves when every DP has this version. */
+  async #installed(packageId: string, version: number): Promise<void> {
+    const admin = await this.#running.admin();
+    const waiting = new Set(this.#running.dps.map(({ name }) => name));
+    for await (const one of admin.serverStream('watchPackageStatus', { packageId }, {})) {
+      if (one.state === 'PACKAGE_STATUS_STATE_INSTALL_FAILED') throw new Error(one.reason);
+      if (one.installedVersion >= version) waiting.delete(one.dpId);
+      if (waiting.size === 0) return;
+    }
   }
 
   async #results(packageId: string, version: number, source: string): Promise<DpResult[]> {
@@ -160,14 +173,18 @@ export class Demo {
 
   #keep(): void {
     this.#isKept = true;
-    const { site, dps, cliOptions } = this.#running;
-    const options = cliOptions.join(' ');
-    const command = (words: string) => `  node ${waybill} ${words} ${options}`;
+    const { site, dps } = this.#running;
+    const { caFile, certificateFile, keyFile } = this.#running.certificateFiles(adminIdentity);
     const pids = [site, ...dps].map(({ pid }) => pid).join(' ');
-    this.#say('\nIt is left running. Go on with:');
-    for (const words of ['status', 'jobs --history', 'messages', 'package --help'])
-      this.#say(command(words));
-    this.#say(`\nStop it with:\n  kill ${pids}; rm -r ${this.#directory}`);
+    this.#say('\nIt is left running. Go on with:\n');
+    this.#say(`  export WAYBILL_SERVER=${site.address} WAYBILL_CA=${caFile}`);
+    this.#say(`  export WAYBILL_CERT=${certificateFile}`);
+    this.#say(`  export WAYBILL_KEY=${keyFile}`);
+    this.#say(`  alias waybill='node ${waybill}'`);
+    for (const words of ['status', 'jobs --history', 'messages', 'jobs watch', '--help']) {
+      this.#say(`  waybill ${words}`);
+    }
+    this.#say(`\nStop it with:\n\n  kill ${pids}; rm -r ${this.#directory}`);
     for (const agent of [site, ...dps]) agent.leaveRunning();
   }
 

@@ -12,7 +12,8 @@ import { filePathOf } from './library-layout.ts';
 const packageId = 'PS100001';
 const graceMs = 60_000;
 
-describe('content library', () => {
+describe('content library', function () {
+  this.timeout(10_000);
   let directory: TemporaryDirectory;
   let test: TestLibrary;
   let clock: FakeClock;
@@ -249,6 +250,21 @@ describe('content library', () => {
     assert.equal(await isHeld('lost'), false);
   });
 
+  it('keeps what was adopted since somebody works on a package, however long that takes', async () => {
+    await test[Symbol.asyncDispose]();
+    const config = { unfinishedGraceMs: 10 * graceMs };
+    test = await TestLibrary.open({ directory: directory.path, clock, config });
+    await mkdir(test.library.stagingDirectoryOf(packageId));
+    await test.adopt('PS100002', [bytes('arriving')]);
+    await clock.advance(graceMs);
+    for (let round = 0; round < 3; round++) await sweepAfterGrace();
+    assert.equal(await isHeld('arriving'), true);
+    await test.commit(packageId, 1, { a: bytes('other') });
+    await rm(test.library.stagingDirectoryOf('PS100002'), { recursive: true, force: true });
+    await sweepAfterGrace();
+    assert.equal(await isHeld('arriving'), false);
+  });
+
   it('sweeps by itself, again and again', async () => {
     await test.adopt(packageId, [bytes('lost')]);
     for (let round = 0; round < 2; round++) {
@@ -343,4 +359,4 @@ describe('content library', () => {
     await test.library.stop();
     await test.library.stop();
   });
-}).timeout(10_000);
+});

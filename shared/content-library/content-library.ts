@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContentDescriptor } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
@@ -49,6 +49,11 @@ export interface ContentLibraryConfig {
   readonly directory: string;
   /** How long a file that nothing uses stays, in case it is wanted again. @default 24 h */
   readonly unreferencedGraceMs: number;
+  /**
+   * How long what is staged for a package stays after somebody last worked on it. As long as it
+   * does, files that were taken in since that work began are not swept. @default 7 days
+   */
+  readonly unfinishedGraceMs: number;
   /** Time between two sweeps. @default 1 h */
   readonly sweepIntervalMs: number;
 }
@@ -56,6 +61,7 @@ export interface ContentLibraryConfig {
 /** Defaults of all settings but the directory. */
 export const defaultContentLibraryConfig: Omit<ContentLibraryConfig, 'directory'> = {
   unreferencedGraceMs: 24 * 3_600_000,
+  unfinishedGraceMs: 7 * 24 * 3_600_000,
   sweepIntervalMs: 3_600_000,
 };
 
@@ -169,7 +175,10 @@ export class ContentLibrary implements Component {
     return this.#rooms.files.areHeld(files);
   }
 
-  /** Where to put what arrives for a package; the caller makes the directory. */
+  /**
+   * Where to put what arrives for a package; the caller makes the directory. While it is there, the
+   * files that were taken in since it was made are not swept.
+   */
   stagingDirectoryOf(packageId: string): string {
     return join(this.layout.staging, packageId);
   }
@@ -189,7 +198,8 @@ export class ContentLibrary implements Component {
 
   /**
    * Makes a version of a package the visible one, in one step, after checking that all of it is
-   * here and durable. Then lets go of what only the version before used. Can be done twice.
+   * here and durable. Then lets go of what only the version before used and of what is still staged
+   * for the package. Can be done twice.
    *
    * @returns the hash computed over what is now served
    * @throws VERSION_DOWNGRADE, CONTENT_INCOMPLETE, CONTENT_NOT_HELD, MANIFEST_INVALID,
@@ -200,17 +210,19 @@ export class ContentLibrary implements Component {
       const before = this.#rooms.packages.get(commit.version.packageId);
       await commitVersion(this.#rooms, commit, (step) => this.#step(step));
       await this.#letGo(before?.contents ?? [], commit.version.contents);
+      await this.#endWork(commit.version.packageId);
       return { packageHash: commit.version.packageHash };
     });
   }
 
-  /** Removes a package and lets go of what only it used. Fine when it is not here. */
+  /** Removes a package and lets go of what only it used or staged. Fine when it is not here. */
   removePackage(packageId: string): Promise<void> {
     return this.#changes.run(async () => {
       const before = this.#rooms.packages.get(packageId);
       await this.#rooms.packages.remove(packageId);
       this.#step('hidden');
       await this.#letGo(before?.contents ?? [], []);
+      await this.#endWork(packageId);
     });
   }
 
@@ -259,10 +271,11 @@ export class ContentLibrary implements Component {
    */
   async sweep(): Promise<void> {
     const { fileLibrary, staging } = this.layout;
-    const graceMs = this.#config.unreferencedGraceMs;
-    const nowMs = this.#needs.clock.nowMs();
+    const { unreferencedGraceMs: graceMs, unfinishedGraceMs } = this.#config;
+    const untouchedSinceMs = this.#needs.clock.nowMs() - unfinishedGraceMs;
     await this.#changes.run(() => this.#letGoOfLeftovers());
-    await this.#pool.run('removeStale', { staging, untouchedSinceMs: nowMs - graceMs });
+    await this.#pool.run('removeStale', { staging, untouchedSinceMs });
+    const workSinceMs = await this.#pool.run('oldestWorkMs', { staging });
     if (!(await this.#rooms.references.isComplete()) && !(await this.#rebuildIndex())) return;
     const shards = await this.#pool.run('listShards', { fileLibrary });
     let removedCount = 0;
@@ -271,7 +284,11 @@ export class ContentLibrary implements Component {
       const step = shards.slice(start, start + shardsPerStep);
       // A step in the queue each, so that a commit never waits for the whole sweep.
       const swept = await this.#changes.run(() =>
-        sweepShards(this.#rooms, step, { nowMs: this.#needs.clock.nowMs(), graceMs }),
+        sweepShards(this.#rooms, step, {
+          nowMs: this.#needs.clock.nowMs(),
+          graceMs,
+          workSinceMs,
+        }),
       );
       removedCount += swept.removedCount;
     }
@@ -321,6 +338,11 @@ export class ContentLibrary implements Component {
     }
     this.#step('released');
     await this.#rooms.data.remove(contentId);
+  }
+
+  /** What is still staged for the package was for this. */
+  async #endWork(packageId: string): Promise<void> {
+    await rm(this.stagingDirectoryOf(packageId), { recursive: true, force: true });
   }
 
   #leaseEnded(contentId: string): void {

@@ -61,7 +61,8 @@ async function assertHolds(test: TestLibrary, model: Model): Promise<void> {
   }
 }
 
-describe('content library, broken off', () => {
+describe('content library, broken off', function () {
+  this.timeout(20_000);
   let directory: TemporaryDirectory;
   let clock: FakeClock;
   let crashAt: LibraryStep | undefined;
@@ -157,6 +158,7 @@ describe('content library, broken off', () => {
     );
     await fc.assert(
       fc.asyncProperty(actions, async (list) => {
+        crashAt = undefined;
         const model: Model = new Map();
         const newest = new Map<string, number>();
         for (const packageId of packages) await test.library.removePackage(packageId);
@@ -181,6 +183,7 @@ describe('content library, broken off', () => {
             assert.ok(error instanceof Crash, String(error));
             await restart();
           }
+          crashAt = undefined;
           // What is visible now is the old state or the new one; the model follows it.
           const held = await test.library.getPackage(packageId);
           if (!held) model.delete(packageId);
@@ -193,4 +196,4 @@ describe('content library, broken off', () => {
       { numRuns: 8 },
     );
   }).timeout(120_000);
-}).timeout(20_000);
+});

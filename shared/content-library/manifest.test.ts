@@ -18,7 +18,8 @@ import { encodeEntry, encodeHeader, headerBytes, type ManifestHeader } from './m
 import { openManifest } from './manifest-reader.ts';
 import { ManifestWriter } from './manifest-writer.ts';
 
-describe('manifest', () => {
+describe('manifest', function () {
+  this.timeout(30_000);
   let directory: TemporaryDirectory;
   before(async () => {
     directory = await TemporaryDirectory.create();
@@ -134,7 +135,7 @@ describe('manifest', () => {
         assert.deepEqual(write(entries).descriptor, descriptor);
       }),
     );
-  }).timeout(20_000);
+  });
 
   it('never takes an altered manifest (SEC-4)', async () => {
     await fc.assert(
@@ -173,7 +174,7 @@ describe('manifest', () => {
         },
       ),
     );
-  }).timeout(30_000);
+  });
 
   /** A manifest of these lines whose hash and length are right, as a hostile peer would make it. */
   async function hostile(lines: readonly string[], header: Partial<ManifestHeader> = {}) {

@@ -9,7 +9,8 @@ import { WorkerPool } from './worker-pool.ts';
 
 type Tasks = { double(input: number): number; refuse(input: string): void; die(input: null): void };
 
-describe('worker pool', () => {
+describe('worker pool', function () {
+  this.timeout(10_000);
   let directory: TemporaryDirectory;
   let pool: WorkerPool<Tasks>;
 
@@ -63,7 +64,8 @@ describe('worker pool', () => {
   });
 });
 
-describe('task threads', () => {
+describe('task threads', function () {
+  this.timeout(10_000);
   let directory: TemporaryDirectory;
   let program: URL;
   const threads = new TaskThreads();

@@ -6,8 +6,8 @@ import { isForeignCa } from './connection-failure.ts';
 import { toChannelCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import {
-  keepaliveTimeMs,
-  keepaliveTimeoutMs,
+  defaultKeepalive,
+  type Keepalive,
   messageBytesMax,
   receiveWindowBytes,
 } from './rpc-limits.ts';
@@ -23,6 +23,8 @@ export interface PeerConnectionOptions {
   readonly credentials: PeerCredentials;
   /** How long one attempt to connect may take. @default 5_000 */
   readonly connectDeadlineMs?: number;
+  /** @default defaultKeepalive */
+  readonly keepalive?: Keepalive;
 }
 
 /** Marks our own refusal of a server's certificate among gRPC's connection errors. */
@@ -32,8 +34,6 @@ const channelOptions: ChannelOptions = {
   'grpc.max_receive_message_length': messageBytesMax,
   'grpc.max_send_message_length': messageBytesMax,
   'grpc-node.flow_control_window': receiveWindowBytes,
-  'grpc.keepalive_time_ms': keepaliveTimeMs,
-  'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
   'grpc.keepalive_permit_without_calls': 1,
   // A peer that is back is found within about a second.
   'grpc.initial_reconnect_backoff_ms': 200,
@@ -71,8 +71,9 @@ export class PeerConnection {
     return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
   }
 
-  /** To make a call with. */
+  /** To make a call with. @throws AbortError when the connection was closed for good */
   client(): Client {
+    this.#throwIfClosed();
     const state = this.#client.getChannel().getConnectivityState(false);
     // Errors of past attempts would fail the call at once; after a while the peer deserves a new one.
     if (state === connectivityState.TRANSIENT_FAILURE) this.renewIfStuck();
@@ -84,7 +85,7 @@ export class PeerConnection {
     const deadlineMs = Date.now() + this.connectDeadlineMs;
     for (;;) {
       throwIfAborted(signal);
-      if (this.#isClosed) throw new AbortError('The channel was closed');
+      this.#throwIfClosed();
       const client = this.#client;
       const state = client.getChannel().getConnectivityState(true);
       if (state === connectivityState.READY) return true;
@@ -129,13 +130,22 @@ export class PeerConnection {
     return isForeignCa(details) ? 'a peer of another CA' : undefined;
   }
 
+  #throwIfClosed(): void {
+    if (this.#isClosed) throw new AbortError('The channel was closed');
+  }
+
   #newClient(): Client {
     const credentials = toChannelCredentials(this.#options.credentials, (peer) => {
       if (peer && this.#options.expected(peer)) return undefined;
       this.#shownIdentity = peer ? toIdentityUri(peer) : 'nobody (it has no Waybill identity)';
       return new Error(mismatchMark);
     });
-    return new Client(this.#options.address, credentials, channelOptions);
+    const { address, keepalive = defaultKeepalive } = this.#options;
+    return new Client(address, credentials, {
+      ...channelOptions,
+      'grpc.keepalive_time_ms': keepalive.timeMs,
+      'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
+    });
   }
 
   /** Resolves when the client's state is another, it is closed, or the time is up. */

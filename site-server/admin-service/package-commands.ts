@@ -46,20 +46,25 @@ export class PackageCommands {
     properties: PackageProperties,
     directories: readonly string[],
   ): Promise<SitePackage> {
-    const { packageIds, packages, store, siteCode } = this.#components;
-    // From here on without a pause: serials rise in the order of the writes.
-    const serial = packageIds.next();
-    if (serial.value > packageIdCountMax) {
-      throw new WaybillError({ code: 'PACKAGE_ID_EXHAUSTED', siteCode });
-    }
-    const sitePackage = this.#newPackage(toPackageId(siteCode, serial.value), {
-      properties,
-      directories,
-    });
-    const { packageId } = sitePackage;
-    const changes = [serial.change, ...packages.put(sitePackage), this.#wake(packageId)];
+    const { packages, store } = this.#components;
+    const { packageId, change } = await this.#newId();
+    const sitePackage = this.#newPackage(packageId, { properties, directories });
+    const changes = [change, ...packages.put(sitePackage), this.#wake(packageId)];
     await store.write(changes, { sync: true });
     return sitePackage;
+  }
+
+  /** An ID nobody has: one may be taken by a package that was read back from the library. */
+  async #newId(): Promise<{ packageId: string; change: Change }> {
+    const { packageIds, packages, siteCode } = this.#components;
+    for (;;) {
+      const { value, change } = packageIds.next();
+      if (value > packageIdCountMax) {
+        throw new WaybillError({ code: 'PACKAGE_ID_EXHAUSTED', siteCode });
+      }
+      const packageId = toPackageId(siteCode, value);
+      if (!(await packages.packages.get(packageId))) return { packageId, change };
+    }
   }
 
   /**

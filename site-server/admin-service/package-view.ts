@@ -83,7 +83,9 @@ export class PackageView {
   async #toMessage(row: SitePackage, hasIcon: boolean): Promise<PackageMessage> {
     const { packages, progress } = this.#components;
     const counts = await packageCounts(packages, row.packageId);
-    return toPackageMessage(row, { counts, progress: progress.get(row.packageId), hasIcon });
+    const isRunning = row.state === 'snapshot';
+    const position = isRunning ? progress.get(row.packageId) : undefined;
+    return toPackageMessage(row, { counts, progress: position, hasIcon });
   }
 }
 

@@ -117,21 +117,30 @@ export class DistributionPointChecker {
   ): Promise<CheckedDistributionPoint> {
     const { hierarchy } = this.#components;
     const { dpId } = distributionPoint;
+    const answer = await this.#answerOf(distributionPoint, signal);
+    if (answer instanceof WaybillError) {
+      const reason = answer.message;
+      const health = await hierarchy.updateHealth(dpId, (before, nowMs) =>
+        withoutAnswer(before, reason, nowMs),
+      );
+      return { health, failure: { waitingReason: 'dp-unreachable', reason } };
+    }
+    const failure = misfitOf(distributionPoint, answer);
+    const health = await hierarchy.updateHealth(dpId, (before, nowMs) =>
+      withAnswer(before, { result: answer, reason: failure?.reason ?? '' }, nowMs),
+    );
+    return { health, ...(failure && { failure }) };
+  }
+
+  async #answerOf(
+    distributionPoint: DistributionPoint,
+    signal: AbortSignal,
+  ): Promise<CheckResult | WaybillError> {
     try {
-      const result = await this.#askWithDeadline(distributionPoint, signal);
-      const failure = misfitOf(distributionPoint, result);
-      const reason = failure?.reason ?? '';
-      const health = await hierarchy.updateHealth(dpId, (before, nowMs) =>
-        withAnswer(before, { result, reason }, nowMs),
-      );
-      return { health, ...(failure && { failure }) };
+      return await this.#askWithDeadline(distributionPoint, signal);
     } catch (error) {
-      if (!(error instanceof WaybillError)) throw error;
-      const failure = { waitingReason: 'dp-unreachable', reason: error.message } as const;
-      const health = await hierarchy.updateHealth(dpId, (before, nowMs) =>
-        withoutAnswer(before, error.message, nowMs),
-      );
-      return { health, failure };
+      if (error instanceof WaybillError) return error;
+      throw error;
     }
   }
 

@@ -4,6 +4,12 @@
  * numbers are those of proto/waybill/v1/distribution_point.proto; a test holds both equal.
  */
 
+/**
+ * Memory of a frame: a batch or a piece of 1 MiB with all that stands around it. Frames are one size
+ * so that they can be used again; memory made anew for each would cost more than the encoding.
+ */
+export const frameMemoryBytes = 1024 * 1024 + 128 * 1024;
+
 /** A message with room for the bytes of its files, still to be filled. */
 export interface MessageFrame {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -28,9 +34,8 @@ class FrameWriter {
   readonly bytes: Uint8Array<ArrayBuffer>;
   offset = 0;
 
-  constructor(length: number) {
-    // Not from the shared pool: the whole buffer is handed over to the event loop.
-    this.bytes = new Uint8Array(new ArrayBuffer(length));
+  constructor(memory: ArrayBuffer, length: number) {
+    this.bytes = new Uint8Array(memory, 0, length);
   }
 
   varint(value: number): this {
@@ -63,14 +68,18 @@ class FrameWriter {
 const hashFieldLength = 1 + 1 + 32;
 
 /**
- * Frame of `PutContentRequest.piece`.
+ * Frame of `PutContentRequest.piece`; `sizeBytes` is the length of the piece, not of the file.
  *
- * @param sizeBytes length of the piece, not of the file
+ * @param memory of `frameMemoryBytes`; nobody else may use it
  */
-export function pieceFrame(hash: string, pieceIndex: number, sizeBytes: number): MessageFrame {
+export function pieceFrame(
+  memory: ArrayBuffer,
+  piece: { readonly hash: string; readonly pieceIndex: number; readonly sizeBytes: number },
+): MessageFrame {
+  const { hash, pieceIndex, sizeBytes } = piece;
   const indexLength = 1 + varintLength(pieceIndex);
   const length = hashFieldLength + indexLength + 1 + varintLength(sizeBytes) + sizeBytes;
-  const writer = new FrameWriter(1 + varintLength(length) + length);
+  const writer = new FrameWriter(memory, 1 + varintLength(length) + length);
   writer.field(pieceField, length).hash(1, hash).varint(tag(2, 0)).varint(pieceIndex);
   const rooms = [writer.field(3, sizeBytes).room(sizeBytes)];
   return { bytes: writer.bytes, rooms };
@@ -82,12 +91,17 @@ export function smallFileLength(sizeBytes: number): number {
   return 1 + varintLength(inner) + inner;
 }
 
-/** Frame of `PutContentRequest.files`; a room for each file, in their order. */
+/**
+ * Frame of `PutContentRequest.files`; a room for each file, in their order.
+ *
+ * @param memory of `frameMemoryBytes`; nobody else may use it
+ */
 export function filesFrame(
+  memory: ArrayBuffer,
   files: readonly { readonly hash: string; readonly sizeBytes: number }[],
 ): MessageFrame {
   const length = files.reduce((sum, { sizeBytes }) => sum + smallFileLength(sizeBytes), 0);
-  const writer = new FrameWriter(1 + varintLength(length) + length);
+  const writer = new FrameWriter(memory, 1 + varintLength(length) + length);
   writer.field(filesField, length);
   const rooms = files.map(({ hash, sizeBytes }) => {
     const inner = hashFieldLength + 1 + varintLength(sizeBytes) + sizeBytes;

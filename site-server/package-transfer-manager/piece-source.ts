@@ -15,9 +15,16 @@ export interface PieceSourceConfig {
   readonly program?: URL;
 }
 
+/** A message to be put on the wire. */
+export interface EncodedMessage {
+  readonly bytes: Buffer;
+  /** To be called when the DP has acknowledged it, and then only: its memory is used again. */
+  readonly done: () => void;
+}
+
 interface CachedMessage {
-  readonly message: Promise<Buffer>;
-  /** 0 until it is read. */
+  readonly bytes: Promise<Buffer>;
+  /** Memory it takes; 0 until it is read. */
   sizeBytes: number;
 }
 
@@ -75,29 +82,39 @@ export class PieceSource implements Component {
   }
 
   /**
-   * The encoded message of an item. Others may get the same buffer: it must not be changed.
+   * The encoded message of an item. Others may get the same bytes: they must not be changed.
    *
    * @throws FILE_NOT_HELD when the library lost a file; AbortError once stopped
    */
-  async message(packageId: string, item: ContentItem): Promise<Buffer> {
-    if (this.#readerCount(packageId) < 2) return this.#read(item);
-    const key = itemKey(item);
-    const cached = this.#cache.get(key);
-    return cached ? cached.message : this.#readIntoCache(key, item);
+  async message(packageId: string, item: ContentItem): Promise<EncodedMessage> {
+    if (this.#readerCount(packageId) < 2) {
+      const bytes = await this.#read(item);
+      return { bytes, done: () => this.#reuse(bytes) };
+    }
+    // Nobody knows when the last transfer is done with a shared message; it is left to the collector.
+    return { bytes: await this.#shared(item), done: () => {} };
   }
 
-  async #readIntoCache(key: string, item: ContentItem): Promise<Buffer> {
-    const entry: CachedMessage = { message: this.#read(item), sizeBytes: 0 };
+  async #shared(item: ContentItem): Promise<Buffer> {
+    const key = itemKey(item);
+    const cached = this.#cache.get(key);
+    if (cached) return cached.bytes;
+    const entry: CachedMessage = { bytes: this.#read(item), sizeBytes: 0 };
     this.#cache.set(key, entry);
     try {
-      entry.sizeBytes = (await entry.message).length;
+      entry.sizeBytes = (await entry.bytes).buffer.byteLength;
     } catch (error) {
       this.#cache.delete(key);
       throw error;
     }
     this.#cachedBytes += entry.sizeBytes;
     this.#evict(this.#readersOf.size === 0 ? 0 : this.#config.cacheBytesMax);
-    return entry.message;
+    return entry.bytes;
+  }
+
+  #reuse({ buffer }: Buffer): void {
+    const memory = buffer as ArrayBuffer;
+    this.#worker?.postMessage({ kind: 'reuse', memory } satisfies ReadRequest, [memory]);
   }
 
   #readerCount(packageId: string): number {
@@ -107,7 +124,7 @@ export class PieceSource implements Component {
   /** Nobody reads: nothing is kept in memory, and no file open. */
   #rest(): void {
     this.#evict(0);
-    this.#worker?.postMessage({ kind: 'close-files' } satisfies ReadRequest);
+    this.#worker?.postMessage({ kind: 'rest' } satisfies ReadRequest);
   }
 
   #evict(bytesMax: number): void {

@@ -7,13 +7,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { filePathOf } from '../../shared/content-library/library-layout.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
 import type { ContentItem, SendableFile } from './content-item.ts';
-import { filesFrame, type MessageFrame, pieceFrame } from './content-message.ts';
+import { filesFrame, frameMemoryBytes, type MessageFrame, pieceFrame } from './content-message.ts';
 
 /** What the piece source asks. */
 export type ReadRequest =
   | { readonly kind: 'encode'; readonly id: number; readonly item: ContentItem }
-  /** Closes all files: those of a removed package must not stay on disk because they are open. */
-  | { readonly kind: 'close-files' };
+  /** Memory of a message that is done with, to be filled again. */
+  | { readonly kind: 'reuse'; readonly memory: ArrayBuffer }
+  /** Nobody reads: no memory is kept, and no file of a removed package on disk by being open. */
+  | { readonly kind: 'rest' };
 
 /** What the piece source is answered. */
 export type ReadReply =
@@ -29,6 +31,18 @@ const { fileLibraryDirectory, openFilesMax } = workerData as {
 
 /** Least recently used first. */
 const openFiles = new Map<string, number>();
+
+/** Frames that came back, to be filled again; bounded by the frames that were on their way at once. */
+const spareFrames: ArrayBuffer[] = [];
+const spareFramesMax = 64;
+
+function frameMemory(): ArrayBuffer {
+  return spareFrames.pop() ?? new ArrayBuffer(frameMemoryBytes);
+}
+
+function reuse(memory: ArrayBuffer): void {
+  if (spareFrames.length < spareFramesMax) spareFrames.push(memory);
+}
 
 class FileLost extends Error {
   readonly hash: string;
@@ -74,7 +88,8 @@ function close(hash: string): void {
   if (fd !== undefined) closeSync(fd);
 }
 
-function closeFiles(): void {
+function rest(): void {
+  spareFrames.length = 0;
   for (const hash of openFiles.keys()) close(hash);
 }
 
@@ -94,8 +109,8 @@ function fill(
 }
 
 function encodePiece({ file, pieceIndex, sizeBytes }: Extract<ContentItem, { kind: 'piece' }>) {
-  const frame = pieceFrame(file.hash, pieceIndex, sizeBytes);
   const { hash } = file;
+  const frame = pieceFrame(frameMemory(), { hash, pieceIndex, sizeBytes });
   try {
     const source = { fd: keptOpen(file), hash, position: pieceIndex * pieceBytes };
     fill(source, frame, frame.rooms[0]);
@@ -108,7 +123,7 @@ function encodePiece({ file, pieceIndex, sizeBytes }: Extract<ContentItem, { kin
 }
 
 function encodeFiles(files: readonly SendableFile[]) {
-  const frame = filesFrame(files);
+  const frame = filesFrame(frameMemory(), files);
   for (const [index, file] of files.entries()) {
     if (file.sizeBytes === 0) continue;
     const fd = openLibraryFile(file);
@@ -132,7 +147,8 @@ function reply(id: number, item: ContentItem): ReadReply {
 }
 
 parentPort?.on('message', (request: ReadRequest) => {
-  if (request.kind === 'close-files') return closeFiles();
+  if (request.kind === 'reuse') return reuse(request.memory);
+  if (request.kind === 'rest') return rest();
   const answer = reply(request.id, request.item);
   parentPort?.postMessage(answer, 'bytes' in answer ? [answer.bytes.buffer] : []);
 });

@@ -272,7 +272,7 @@ export class RunningJobs {
   /** What a transfer tells of its DP. */
   async #measure(job: DistributionJob, { progress, startedMs }: RunningJob): Promise<void> {
     const { jobSerial, packageId, dpId } = job;
-    const durationMs = this.#needs.clock.monotonicMs() - startedMs;
+    const durationMs = Math.round(this.#needs.clock.monotonicMs() - startedMs);
     const { sentBytes: sizeBytes } = progress;
     const facts = { jobSerial, packageId, dpId, sizeBytes, durationMs };
     this.#needs.logger.info(facts, 'Sending job completed');
