@@ -32,21 +32,28 @@ describe('file claims', () => {
   it('wake all who wait when a transfer ends, not before', async () => {
     const claims = new FileClaims();
     claims.claim(hash, first);
-    const waits = [claims.someReleased(never), claims.someReleased(never)];
+    const waits = [claims.someReleased(claims.releaseCount, never), claims.someReleased(claims.releaseCount, never)];
     assert.deepEqual(await Promise.all(waits.map(isDone)), [false, false]);
     claims.releaseAll(first);
     assert.deepEqual(await Promise.all(waits.map(isDone)), [true, true]);
-    assert.equal(await isDone(claims.someReleased(never)), false, 'only what ends after the call');
+    assert.equal(await isDone(claims.someReleased(claims.releaseCount, never)), false, 'only what ends after the call');
+  });
+
+  it('wake at once who has missed the end of a transfer', async () => {
+    const claims = new FileClaims();
+    const { releaseCount } = claims;
+    claims.releaseAll(first);
+    await claims.someReleased(releaseCount, never);
   });
 
   it('let go of who is aborted', async () => {
     const claims = new FileClaims();
     const controller = new AbortController();
-    const wait = claims.someReleased(controller.signal);
+    const wait = claims.someReleased(0, controller.signal);
     const reason = new Error('not wanted any more');
     controller.abort(reason);
     await assert.rejects(wait, reason);
-    await assert.rejects(claims.someReleased(controller.signal), reason);
+    await assert.rejects(claims.someReleased(0, controller.signal), reason);
     claims.releaseAll(first);
   });
 });

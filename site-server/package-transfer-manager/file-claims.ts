@@ -5,6 +5,12 @@
 export class FileClaims {
   readonly #ownerOf = new Map<string, object>();
   readonly #waiters = new Set<() => void>();
+  #releaseCount = 0;
+
+  /** How many times files were let go of so far. */
+  get releaseCount(): number {
+    return this.#releaseCount;
+  }
 
   /** 'mine': this transfer is to send the file, which nobody had in hand before. */
   claim(hash: string, owner: object): 'mine' | 'already-mine' | 'others' {
@@ -25,12 +31,13 @@ export class FileClaims {
   }
 
   /**
-   * Resolves when a transfer has let go of its files since the call.
+   * Resolves when a transfer has let go of its files since `releaseCount` was this.
    *
    * @throws the signal's reason
    */
-  async someReleased(signal: AbortSignal): Promise<void> {
+  async someReleased(sinceCount: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
+    if (this.#releaseCount > sinceCount) return;
     await new Promise<void>((resolve, reject) => {
       const onAbort = () => {
         this.#waiters.delete(wake);
@@ -46,6 +53,7 @@ export class FileClaims {
   }
 
   #wake(): void {
+    this.#releaseCount += 1;
     const waiters = [...this.#waiters];
     this.#waiters.clear();
     for (const wake of waiters) wake();

@@ -143,9 +143,10 @@ export class PushTransfer {
   async #bringAll(version: PackageVersion): Promise<void> {
     for (let tryCount = 1; ; tryCount++) {
       this.#deferred = false;
+      const { releaseCount } = this.#needs.claims;
       await this.#bringContents(version);
       if (!this.#deferred) return;
-      await this.#otherTransfer(tryCount);
+      await this.#otherTransfer(releaseCount, tryCount);
     }
   }
 
@@ -210,7 +211,7 @@ export class PushTransfer {
   }
 
   /** Another transfer has files of ours in hand: look again when it ends, or after a while. */
-  async #otherTransfer(tryCount: number): Promise<void> {
+  async #otherTransfer(releaseCount: number, tryCount: number): Promise<void> {
     const enough = new AbortController();
     const signal = AbortSignal.any([this.#signal, enough.signal]);
     const waitMs = retryDelayMs({
@@ -219,7 +220,8 @@ export class PushTransfer {
       capMs: sharedFileWaitMsMax,
       random: () => 1,
     });
-    const waits = [this.#needs.claims.someReleased(signal), this.#needs.sleep(waitMs, signal)];
+    const { claims, sleep } = this.#needs;
+    const waits = [claims.someReleased(releaseCount, signal), sleep(waitMs, signal)];
     try {
       await Promise.race(waits);
     } finally {
