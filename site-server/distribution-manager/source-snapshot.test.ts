@@ -334,6 +334,40 @@ describe('source snapshot', function () {
     });
   });
 
+  it('says that the disk of the site is full, and goes on when there is room', async function () {
+    // Only root can mount a small file system.
+    if (process.getuid?.() !== 0) return this.skip();
+    const small = directory.join('small');
+    mkdirSync(small);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', small]);
+    const tight = await TestLibrary.open({ directory: small });
+    try {
+      const filler = join(small, 'filler');
+      writeFileSync(filler, Buffer.alloc(8 * pieceBytes));
+      writeFileSync(join(source, 'a'), Buffer.alloc(5 * pieceBytes, 'a'));
+      const take = () =>
+        takeSnapshot({
+          library: tight.library,
+          packageId,
+          sources: [{ directory: source, contentId: 'c' }],
+        });
+      await assert.rejects(take(), (error) => {
+        assert.ok(isErrorWithCode(error, 'DISK_FULL'), String(error));
+        assert.equal(
+          error.details.code === 'DISK_FULL' && error.details.neededBytes,
+          5 * pieceBytes,
+        );
+        return true;
+      });
+      assert.deepEqual(readdirSync(tight.library.layout.staging), []);
+      rmSync(filler);
+      assert.equal((await take()).contents[0]?.descriptor.fileCount, 1);
+    } finally {
+      await tight[Symbol.asyncDispose]();
+      execFileSync('umount', [small]);
+    }
+  });
+
   it('stops when it is told to, and leaves nothing staged', async () => {
     const stop = new AbortController();
     writeFileSync(join(source, 'big'), '');
