@@ -2,7 +2,10 @@
 
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
-import { pieceFrame } from '../site-server/package-transfer-manager/content-message.ts';
+import {
+  frameMemoryBytes,
+  pieceFrame,
+} from '../site-server/package-transfer-manager/content-message.ts';
 
 const pieceBytes = 1024 * 1024;
 const [address = '', caFile = '', certificateFile = '', keyFile = ''] = process.argv.slice(2);
@@ -21,8 +24,9 @@ const aheadMax = 8;
 /** Sends so many bytes and resolves when the other end has all of them. */
 async function send(bytes: number): Promise<void> {
   const stream = channel.duplex('putContent', {});
-  const { bytes: frame } = pieceFrame('00'.repeat(32), 0, pieceBytes);
-  const message = Buffer.from(frame.buffer);
+  const piece = { hash: '00'.repeat(32), pieceIndex: 0, sizeBytes: pieceBytes };
+  const { bytes: frame } = pieceFrame(new ArrayBuffer(frameMemoryBytes), piece);
+  const message = Buffer.from(frame.buffer, 0, frame.length);
   const ahead: Promise<void>[] = [];
   for (let sent = 0; sent < bytes; sent += pieceBytes) {
     ahead.push(stream.write(message));

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { PeerCredentialFiles } from '../shared/rpc/peer-credentials.ts';
+import { cpuSecondsOf } from './measure.ts';
 
 const built = (name: string) => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
 const list = (files: PeerCredentialFiles) => [files.caFile, files.certificateFile, files.keyFile];
@@ -25,6 +26,11 @@ export class BareStream {
     const sender = fork(built('bare-stream-sender'), [address, ...list(site)]);
     await once(sender, 'message');
     return new BareStream(receiver, sender);
+  }
+
+  /** CPU seconds of both ends so far. */
+  get cpuSeconds(): number {
+    return cpuSecondsOf(this.#receiver.pid ?? 0) + cpuSecondsOf(this.#sender.pid ?? 0);
   }
 
   async send(bytes: number): Promise<void> {

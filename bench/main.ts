@@ -12,7 +12,14 @@ import { parseArgs } from 'node:util';
 import { Network } from '../integration/network.ts';
 import { BareStream } from './bare-stream.ts';
 import { changeOnePercent, makeBigFile, makeSmallFiles } from './data-sets.ts';
-import { measured, peakRssBytes, percentile, type RunCost, resetPeakRss } from './measure.ts';
+import {
+  cpuSecondsOf,
+  measured,
+  peakRssBytes,
+  percentile,
+  type RunCost,
+  resetPeakRss,
+} from './measure.ts';
 import { printSeries } from './report.ts';
 import { RsyncPeer } from './rsync-peer.ts';
 import { distribute, emptyDp, installed, publishPackage } from './waybill-run.ts';
@@ -77,17 +84,27 @@ class Bench {
       quiet();
       const pids = [this.network.site.pid ?? 0, this.network.dp(dpId).pid ?? 0];
       for (const pid of pids) resetPeakRss(pid);
-      ours.push(await measured(() => distribute(admin, packageId, dpId)));
+      ours.push(
+        await measured(
+          () => this.#cpuSeconds(),
+          () => distribute(admin, packageId, dpId),
+        ),
+      );
       for (const [index, pid] of pids.entries()) {
         peak[index] = Math.max(peak[index] ?? 0, peakRssBytes(pid));
       }
       quiet();
-      bare.push(await measured(() => this.bare.send(bytes)));
+      bare.push(
+        await measured(
+          () => this.bare.cpuSeconds,
+          () => this.bare.send(bytes),
+        ),
+      );
       const target = join(this.directory, 'rsync-target');
       await rm(target, { recursive: true, force: true });
       await mkdir(target);
       quiet();
-      if (this.rsync) rsync.push(await measured(async () => this.rsync?.copy(source, target)));
+      if (this.rsync) rsync.push(await this.#measuredRsync(this.rsync, source, target));
       await admin.unary('removePackage', { packageId, dpIds: [dpId] }, { deadlineMs: 30_000 });
     }
     printSeries(title, bytes, [
@@ -95,6 +112,18 @@ class Bench {
       { name: 'bare gRPC stream', runs: bare },
       ...(this.rsync ? [{ name: 'rsync over ssh', runs: rsync }] : []),
     ]);
+  }
+
+  #cpuSeconds(): number {
+    const { site } = this.network;
+    return cpuSecondsOf(site.pid ?? 0) + cpuSecondsOf(this.network.dp(dpId).pid ?? 0);
+  }
+
+  #measuredRsync(rsync: RsyncPeer, source: string, target: string): Promise<RunCost> {
+    return measured(
+      () => rsync.cpuSeconds,
+      () => rsync.copy(source, target),
+    );
   }
 
   /** One percent of many small files changes: snapshot, push and commit, beside rsync. */
@@ -113,13 +142,16 @@ class Bench {
       await changeOnePercent(source, { ...smallFiles, seed: 100 + run });
       quiet();
       ours.push(
-        await measured(async () => {
-          await admin.unary('updatePackage', { packageId }, { deadlineMs: 30_000 });
-          await installed(admin, { packageId, dpId, sourceVersion: run + 2 });
-        }),
+        await measured(
+          () => this.#cpuSeconds(),
+          async () => {
+            await admin.unary('updatePackage', { packageId }, { deadlineMs: 30_000 });
+            await installed(admin, { packageId, dpId, sourceVersion: run + 2 });
+          },
+        ),
       );
       quiet();
-      if (this.rsync) rsync.push(await measured(async () => this.rsync?.copy(source, target)));
+      if (this.rsync) rsync.push(await this.#measuredRsync(this.rsync, source, target));
     }
     printSeries(
       'Update: 1 % of 10,000 files of 16 KiB changed',

@@ -3,21 +3,28 @@ import { readFileSync, writeFileSync } from 'node:fs';
 /** What one run cost. */
 export interface RunCost {
   readonly seconds: number;
-  /** CPU seconds of the whole machine: both ends, the kernel's part included. */
+  /** CPU seconds of both ends, the kernel's part of their work included. */
   readonly cpuSeconds: number;
   /** Bytes over the loopback interface, both directions. */
   readonly wireBytes: number;
 }
 
-/** Measures time, CPU and bytes on the wire of what `run` does; nothing else should run meanwhile. */
-export async function measured(run: () => Promise<void>): Promise<RunCost> {
-  const cpuBefore = machineCpuSeconds();
+/**
+ * Measures time, CPU and bytes on the wire of what `run` does; nothing else should run meanwhile.
+ *
+ * @param cpuSeconds what both ends have used so far
+ */
+export async function measured(
+  cpuSeconds: () => number,
+  run: () => Promise<void>,
+): Promise<RunCost> {
+  const cpuBefore = cpuSeconds();
   const bytesBefore = loopbackBytes();
   const startedMs = performance.now();
   await run();
   return {
     seconds: (performance.now() - startedMs) / 1000,
-    cpuSeconds: machineCpuSeconds() - cpuBefore,
+    cpuSeconds: cpuSeconds() - cpuBefore,
     wireBytes: loopbackBytes() - bytesBefore,
   };
 }
@@ -51,11 +58,21 @@ export function percentile(values: readonly number[], part: number): number {
   return low + (high - low) * (position - Math.floor(position));
 }
 
-/** user, nice, system, irq and softirq of /proc/stat; ticks are 10 ms. */
-function machineCpuSeconds(): number {
-  const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
-  const ticks = line.trim().split(/\s+/).slice(1).map(Number);
-  return [0, 1, 2, 5, 6].reduce((sum, index) => sum + (ticks[index] ?? 0), 0) / 100;
+/** CPU seconds of a process, its threads included; ticks of /proc are 10 ms. */
+export function cpuSecondsOf(pid: number): number {
+  return sumOfStat(pid, [11, 12]);
+}
+
+/** CPU seconds of the children of a process that have ended. */
+export function cpuSecondsOfChildren(pid: number): number {
+  return sumOfStat(pid, [13, 14]);
+}
+
+/** Fields of /proc/<pid>/stat, counted from the one behind the name in brackets. */
+function sumOfStat(pid: number, fields: readonly number[]): number {
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const values = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return fields.reduce((sum, field) => sum + Number(values[field] ?? 0), 0) / 100;
 }
 
 function loopbackBytes(): number {

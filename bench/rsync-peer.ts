@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { cpuSecondsOfChildren } from './measure.ts';
 
 const run = promisify(execFile);
 const sshdPath = '/usr/sbin/sshd';
@@ -53,6 +54,11 @@ export class RsyncPeer {
       sshd.once('exit', () => reject(new Error('sshd ended before it listened')));
     });
     return new RsyncPeer(directory, port, sshd);
+  }
+
+  /** CPU seconds of both ends of all copies that have ended. */
+  get cpuSeconds(): number {
+    return cpuSecondsOfChildren(process.pid) + cpuSecondsOfChildren(this.#sshd.pid ?? 0);
   }
 
   /** Copies a tree; `--delete` as an update of a package removes files, too. */

@@ -44,10 +44,9 @@ export class DpAgent implements Component {
       );
     }
     const directory = libraryDirectoryOf(config);
-    const { unreferencedGraceMs, sweepIntervalMs } = config;
     const library = new ContentLibrary(
       { store, clock, logger: child('content-library') },
-      { directory, unreferencedGraceMs, sweepIntervalMs },
+      { ...config, directory },
     );
     const provider = new DpProvider(
       { library, store, clock, logger: child('dp-provider') },

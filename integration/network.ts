@@ -10,6 +10,7 @@ import {
 import { type PeerIdentity, toIdentityUri } from '../shared/domain/peer-identity.ts';
 import { type PeerCredentialFiles, readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
+import { followLogs, keepLogs } from './agent-logs.ts';
 import { AgentProcess } from './agent-process.ts';
 
 const dist = fileURLToPath(new URL('..', import.meta.url));
@@ -83,6 +84,7 @@ export class Network implements AsyncDisposable {
     );
     const removesDirectory = options.directory === undefined;
     const network = new Network(directory, { site, dps, certificates, removesDirectory });
+    followLogs(network.#logPaths);
     await Promise.all([site, ...dps].map((agent) => agent.start()));
     const admin = await network.admin();
     for (const dp of dps) {
@@ -130,11 +132,16 @@ export class Network implements AsyncDisposable {
   async stop(): Promise<void> {
     this.#admin?.close();
     await Promise.all([this.site, ...this.dps].map((agent) => agent.kill()));
+    keepLogs(this.#logPaths);
     if (this.#removesDirectory) await rm(this.directory, { recursive: true, force: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  get #logPaths(): string[] {
+    return [this.site, ...this.dps].map(({ logPath }) => logPath);
   }
 }
 

@@ -98,6 +98,11 @@ export const siteConfigSchema = z.strictObject({
     .min(0)
     .default(hourMs)
     .describe('How long a file that no package uses stays in the library.'),
+  unfinishedGraceMs: z
+    .int()
+    .min(0)
+    .default(7 * 24 * hourMs)
+    .describe('How long what a snapshot left behind unfinished stays.'),
   sweepIntervalMs: z
     .int()
     .min(1_000)

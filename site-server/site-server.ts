@@ -133,9 +133,11 @@ async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise
     { store, clock, logger: logOf('audit-trail') },
     { ...defaultAuditTrailConfig, ...config },
   );
+  const packages = new PackageStore({ store, clock });
   const hierarchy = new HierarchyManager({
     store,
     notifier,
+    packages,
     clock,
     logger: logOf('hierarchy-manager'),
     siteCode,
@@ -151,7 +153,6 @@ async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise
     { store, clock, logger: logOf('content-library') },
     { ...config, directory: libraryDirectoryOf(config) },
   );
-  const packages = new PackageStore({ store, clock });
   const snapshots = new SnapshotProgress();
   const parts = { status, auditTrail, hierarchy, connections, checker, library, packages };
   return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };

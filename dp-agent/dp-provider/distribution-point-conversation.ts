@@ -1,14 +1,17 @@
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import { pieceBytes } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
 import type { CheckRequest__Output } from '../../shared/rpc/generated/waybill/v1/CheckRequest.ts';
 import type { CommitRequest__Output } from '../../shared/rpc/generated/waybill/v1/CommitRequest.ts';
+import type { FileBatch__Output } from '../../shared/rpc/generated/waybill/v1/FileBatch.ts';
 import type { InspectRequest__Output } from '../../shared/rpc/generated/waybill/v1/InspectRequest.ts';
 import type { PutContentRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
 import type { PutManifestRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
 import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
 import type { DpProvider } from './dp-provider.ts';
+import type { IncomingSmallFile } from './incoming-files.ts';
 import type { PackageAction } from './package-actions.ts';
 import { requireAction, requireHash, requirePackageVersion } from './package-version.ts';
 
@@ -28,12 +31,7 @@ export function distributionPointConversation(
   return {
     async check(request: CheckRequest__Output) {
       if (request.dpId !== self.dpId) {
-        throw new WaybillError({
-          code: 'MESSAGE_INVALID',
-          field: 'dp_id',
-          expected: self.dpId,
-          actual: request.dpId,
-        });
+        throw invalid('dp_id', self.dpId, request.dpId);
       }
       return { ...self, freeBytes: await provider.freeBytes() };
     },
@@ -50,7 +48,7 @@ export function distributionPointConversation(
       const iterator = requests[Symbol.asyncIterator]();
       const first = await iterator.next();
       const opening = first.done ? undefined : first.value.open;
-      if (!opening) throw expectedOpening();
+      if (!opening) throw invalid('body', 'open, as the first message', bodyOf(first.value));
       const action = requireAction(opening.action);
       await provider.putManifest(action, opening.contentId, chunksOf(iterator));
       return {};
@@ -62,7 +60,7 @@ export function distributionPointConversation(
         yield {
           files: part.map(({ entryIndex, piecesHeld }) => ({
             entryIndex,
-            piecesHeld: Buffer.from(piecesHeld),
+            piecesHeld: Buffer.from(piecesHeld.buffer),
           })),
           missingBytes: part.reduce((sum, { missingBytes }) => sum + missingBytes, 0),
         };
@@ -73,7 +71,7 @@ export function distributionPointConversation(
       let action: PackageAction | undefined;
       for await (const request of requests) {
         if (!action) {
-          if (!request.open) throw expectedOpening();
+          if (!request.open) throw invalid('body', 'open, as the first message', bodyOf(request));
           action = requireAction(request.open);
           continue;
         }
@@ -111,11 +109,20 @@ async function receive(
     await provider.receivePiece(action, { hash, pieceIndex, bytes: data });
     return;
   }
-  const files = (request.files?.files ?? []).map(({ fileHash, data }) => ({
+  if (!request.files) throw invalid('body', 'a piece or files', bodyOf(request));
+  await provider.receiveSmallFiles(action, requireSmallFiles(request.files));
+}
+
+function requireSmallFiles({ files }: FileBatch__Output): IncomingSmallFile[] {
+  const sizeBytes = files.reduce((sum, { data }) => sum + data.length, 0);
+  if (files.length === 0) throw invalid('files', 'one file at least', 'none');
+  if (sizeBytes > pieceBytes) {
+    throw invalid('files', `${pieceBytes} bytes together at most`, `${sizeBytes} bytes`);
+  }
+  return files.map(({ fileHash, data }) => ({
     hash: requireHash('files.file_hash', fileHash),
     bytes: data,
   }));
-  await provider.receiveSmallFiles(action, files);
 }
 
 async function* chunksOf(
@@ -124,17 +131,16 @@ async function* chunksOf(
   for (;;) {
     const { done, value } = await requests.next();
     if (done) return;
-    if (!value.chunk) throw expectedChunk();
+    if (!value.chunk) throw invalid('body', 'a chunk', bodyOf(value));
     yield value.chunk;
   }
 }
 
-function expectedOpening(): WaybillError {
-  const facts = { field: 'body', expected: 'open, as the first message', actual: 'something else' };
-  return new WaybillError({ code: 'MESSAGE_INVALID', ...facts });
+/** Which part of a message's body is set, in words. */
+function bodyOf(message: { readonly body?: string } | undefined): string {
+  return message?.body ?? 'nothing';
 }
 
-function expectedChunk(): WaybillError {
-  const facts = { field: 'body', expected: 'a chunk', actual: 'something else' };
-  return new WaybillError({ code: 'MESSAGE_INVALID', ...facts });
+function invalid(field: string, expected: string, actual: string): WaybillError {
+  return new WaybillError({ code: 'MESSAGE_INVALID', field, expected, actual });
 }

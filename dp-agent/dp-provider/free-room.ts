@@ -29,7 +29,7 @@ export class FreeRoom {
     this.#spentBytes += neededBytes;
     if (this.#spentBytes <= Math.min(trustedBytes, this.#knownBytes)) return;
     const freeBytes = await this.measure();
-    this.#spentBytes = neededBytes;
+    this.#spentBytes += neededBytes;
     if (freeBytes >= neededBytes) return;
     throw new WaybillError({ code: 'DISK_FULL', path: this.#path, freeBytes, neededBytes });
   }

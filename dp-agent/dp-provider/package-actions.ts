@@ -4,7 +4,7 @@ import type { PackageVersion } from '../../shared/domain/package.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 
-/** Names one job of the site for one package. */
+/** Names one job of the site for one package: `package_action` of the wire, checked. */
 export interface PackageAction {
   readonly packageId: string;
   readonly jobSerial: number;
@@ -39,8 +39,14 @@ export class PackageActions {
     await this.#store.write([change], { sync: true });
   }
 
+  /** Calls for an admitted action are answered from now on. */
   begin(action: BegunAction): void {
     this.#begun.set(action.packageId, action);
+  }
+
+  /** The action of a package that has begun and not ended. */
+  begunFor(packageId: string): BegunAction | undefined {
+    return this.#begun.get(packageId);
   }
 
   /** @throws ACTION_SUPERSEDED; ACTION_NOT_BEGUN when the agent was restarted since Begin */
@@ -52,6 +58,7 @@ export class PackageActions {
     throw new WaybillError({ code: 'ACTION_NOT_BEGUN', packageId, jobSerial });
   }
 
+  /** The action is done; a newer one goes on. */
   end(action: PackageAction): void {
     if (this.#begun.get(action.packageId)?.jobSerial === action.jobSerial) {
       this.#begun.delete(action.packageId);

@@ -32,7 +32,10 @@ export type ReceiveResult =
       readonly outcome: 'hash-mismatch';
       readonly expectedHash: string;
       readonly actualHash: string;
+      /** All pieces were right and the whole file was not: nothing of it is left. */
+      readonly discarded: boolean;
     }
+  /** Nobody opened this file, or it could not be kept: it has to be opened (again). */
   | { readonly outcome: 'not-open' }
   | { readonly outcome: 'verified'; readonly whole: readonly boolean[] }
   | { readonly outcome: 'closed' };

@@ -1,5 +1,6 @@
 import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { toWriteFailure } from '../../shared/content-library/library-failure.ts';
 
 /**
  * Which files a redistribution has already written anew, so that it goes on after a crash instead
@@ -14,6 +15,7 @@ export class RewrittenFiles {
     this.#path = path;
   }
 
+  /** What an earlier process noted for this job is known again. */
   static async open(stagingDirectory: string, jobSerial: number): Promise<RewrittenFiles> {
     const rewritten = new RewrittenFiles(join(stagingDirectory, `rewritten.${jobSerial}`));
     const text = await readFile(rewritten.#path, 'utf8').catch(() => '');
@@ -25,9 +27,16 @@ export class RewrittenFiles {
     return this.#hashes.has(hash);
   }
 
+  /** @throws DISK_FULL */
   async add(hashes: readonly string[]): Promise<void> {
     for (const hash of hashes) this.#hashes.add(hash);
-    await mkdir(dirname(this.#path), { recursive: true });
-    await appendFile(this.#path, hashes.map((hash) => `${hash}\n`).join(''));
+    const text = hashes.map((hash) => `${hash}\n`).join('');
+    const directory = dirname(this.#path);
+    try {
+      await mkdir(directory, { recursive: true });
+      await appendFile(this.#path, text);
+    } catch (error) {
+      throw toWriteFailure(error, directory, text.length);
+    }
   }
 }

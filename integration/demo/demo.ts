@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { Network } from '../network.ts';
+import { adminIdentity, Network } from '../network.ts';
 import { treeDifference } from '../tree-difference.ts';
 
 const execute = promisify(execFile);
@@ -173,14 +173,18 @@ export class Demo {
 
   #keep(): void {
     this.#isKept = true;
-    const { site, dps, cliOptions } = this.#running;
-    const options = cliOptions.join(' ');
-    const command = (words: string) => `  node ${waybill} ${words} ${options}`;
+    const { site, dps } = this.#running;
+    const { caFile, certificateFile, keyFile } = this.#running.certificateFiles(adminIdentity);
     const pids = [site, ...dps].map(({ pid }) => pid).join(' ');
-    this.#say('\nIt is left running. Go on with:');
-    for (const words of ['status', 'jobs --history', 'messages', 'package --help'])
-      this.#say(command(words));
-    this.#say(`\nStop it with:\n  kill ${pids}; rm -r ${this.#directory}`);
+    this.#say('\nIt is left running. Go on with:\n');
+    this.#say(`  export WAYBILL_SERVER=${site.address} WAYBILL_CA=${caFile}`);
+    this.#say(`  export WAYBILL_CERT=${certificateFile}`);
+    this.#say(`  export WAYBILL_KEY=${keyFile}`);
+    this.#say(`  alias waybill='node ${waybill}'`);
+    for (const words of ['status', 'jobs --history', 'messages', 'jobs watch', '--help']) {
+      this.#say(`  waybill ${words}`);
+    }
+    this.#say(`\nStop it with:\n\n  kill ${pids}; rm -r ${this.#directory}`);
     for (const agent of [site, ...dps]) agent.leaveRunning();
   }
 

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { Client, Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { type Client, Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { Conversation, ConversationName } from '../../shared/rpc/conversation.ts';
-import { toChannelCredentials } from '../../shared/rpc/mutual-tls.ts';
-import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { methodDefinition, type UntypedMethod } from '../../shared/rpc/service-definitions.ts';
+import { foreignClient } from './foreign-client.ts';
 import { fullAdmin, operator, peers, reader, site, TrustCircle } from './trust-circle.ts';
 
 const deadlineMs = 5_000;
@@ -55,21 +54,12 @@ function emptyAnswers<C extends ConversationName>(conversation: C): Conversation
     if (inConversation !== conversation || !method) continue;
     const name = method.charAt(0).toLowerCase() + method.slice(1);
     answers[name] = methodDefinition(conversation, name).responseStream
-      ? async function* () {}
+      ? async function* () {
+          for (const never of []) yield never;
+        }
       : async () => ({});
   }
   return answers as Conversation<C>;
-}
-
-/** Calls without RpcChannel, whose types would not let a test be so general. */
-function clientOf(address: string, credentials: PeerCredentials): Client {
-  return new Client(
-    address,
-    toChannelCredentials(credentials, () => undefined),
-    {
-      'grpc.ssl_target_name_override': 'waybill.invalid',
-    },
-  );
 }
 
 /** The status a method answers with to one empty request, or to none where a stream may be empty. */
@@ -95,7 +85,7 @@ describe('call policy of a running server (SEC-1)', () => {
     server.serve('DistributionPoint', emptyAnswers('DistributionPoint'));
     await server.start();
     for (const peer of peers) {
-      const caller = clientOf(server.address, await circle.credentials(peer));
+      const caller = foreignClient(server.address, await circle.credentials(peer));
       for (const [name, allowed] of Object.entries(expectations)) {
         const [conversation, method] = name.split('.') as [ConversationName, string];
         const code = await statusOf(caller, methodDefinition(conversation, method));
@@ -118,7 +108,7 @@ describe('call policy of a running server (SEC-1)', () => {
         return {};
       },
     });
-    const caller = clientOf(server.address, await circle.credentials(fullAdmin));
+    const caller = foreignClient(server.address, await circle.credentials(fullAdmin));
     const code = await statusOf(caller, methodDefinition('DistributionPoint', 'putManifest'));
     caller.close();
     assert.deepEqual({ code, isStarted }, { code: status.PERMISSION_DENIED, isStarted: false });

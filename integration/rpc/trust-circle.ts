@@ -27,6 +27,15 @@ interface ServerOptions {
   readonly shutdownGraceMs?: number;
 }
 
+/** A promise and what settles it. */
+export function promised<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
 /** A CA, whoever has a certificate of it, and the servers and channels of one test. */
 export class TrustCircle implements AsyncDisposable {
   readonly audit: AuditEvent[] = [];

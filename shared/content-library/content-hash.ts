@@ -1,6 +1,3 @@
-/** Bytes of a BLAKE3-256. */
-export const hashBytes = 32;
-
 /** One hash in the making. */
 interface Hasher {
   update(bytes: Uint8Array): unknown;

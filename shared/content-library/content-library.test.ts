@@ -250,6 +250,21 @@ describe('content library', function () {
     assert.equal(await isHeld('lost'), false);
   });
 
+  it('keeps what was adopted since somebody works on a package, however long that takes', async () => {
+    await test[Symbol.asyncDispose]();
+    const config = { unfinishedGraceMs: 10 * graceMs };
+    test = await TestLibrary.open({ directory: directory.path, clock, config });
+    await mkdir(test.library.stagingDirectoryOf(packageId));
+    await test.adopt('PS100002', [bytes('arriving')]);
+    await clock.advance(graceMs);
+    for (let round = 0; round < 3; round++) await sweepAfterGrace();
+    assert.equal(await isHeld('arriving'), true);
+    await test.commit(packageId, 1, { a: bytes('other') });
+    await rm(test.library.stagingDirectoryOf('PS100002'), { recursive: true, force: true });
+    await sweepAfterGrace();
+    assert.equal(await isHeld('arriving'), false);
+  });
+
   it('sweeps by itself, again and again', async () => {
     await test.adopt(packageId, [bytes('lost')]);
     for (let round = 0; round < 2; round++) {

@@ -1,5 +1,5 @@
 import type { FileHandle } from 'node:fs/promises';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WaybillError } from '../domain/errors.ts';
 import { parsePackageId } from '../domain/package.ts';
@@ -46,15 +46,14 @@ export interface ContentLibraryConfig {
   readonly directory: string;
   /** How long a file that nothing uses stays, in case it is wanted again. @default 24 h */
   readonly unreferencedGraceMs: number;
+  /**
+   * How long what is staged for a package stays after somebody last worked on it. As long as it
+   * does, files that were taken in since that work began are not swept. @default 7 days
+   */
+  readonly unfinishedGraceMs: number;
   /** Time between two sweeps. @default 1 h */
   readonly sweepIntervalMs: number;
 }
-
-/** Defaults of all settings but the directory. */
-export const defaultContentLibraryConfig: Omit<ContentLibraryConfig, 'directory'> = {
-  unreferencedGraceMs: 24 * 3_600_000,
-  sweepIntervalMs: 3_600_000,
-};
 
 /** Threads for work on many files; two keep a disk busy and leave processors to the streams. */
 const workersMax = 2;
@@ -158,7 +157,10 @@ export class ContentLibrary implements Component {
     return this.#rooms.files.areHeld(files);
   }
 
-  /** Where to put what arrives for a package; the caller makes the directory. */
+  /**
+   * Where to put what arrives for a package; the caller makes the directory. While it is there, the
+   * files that were taken in since it was made are not swept.
+   */
   stagingDirectoryOf(packageId: string): string {
     if (parsePackageId(packageId) === undefined) throw new RangeError('This is no package ID');
     return join(this.layout.staging, packageId);
@@ -179,7 +181,8 @@ export class ContentLibrary implements Component {
 
   /**
    * Makes a version of a package the visible one, in one step, after checking that all of it is
-   * here and durable. Then lets go of what only the version before used. Can be done twice.
+   * here and durable. Then lets go of what only the version before used and of what is still staged
+   * for the package. Can be done twice.
    *
    * @returns the hash computed over what is now served
    * @throws VERSION_DOWNGRADE, CONTENT_INCOMPLETE, CONTENT_NOT_HELD, MANIFEST_INVALID,
@@ -191,17 +194,19 @@ export class ContentLibrary implements Component {
       await this.#rooms.files.syncInherited(this.#stopping.signal);
       await commitVersion(this.#rooms, commit, (step) => this.#step(step));
       await this.#release.letGo(before?.contents ?? [], commit.version.contents);
+      await this.#endWork(commit.version.packageId);
       return { packageHash: commit.version.packageHash };
     });
   }
 
-  /** Removes a package and lets go of what only it used. Fine when it is not here. */
+  /** Removes a package and lets go of what only it used or staged. Fine when it is not here. */
   removePackage(packageId: string): Promise<void> {
     return this.#changes.run(async () => {
       const before = this.#rooms.packages.get(packageId);
       await this.#rooms.packages.remove(packageId);
       this.#step('hidden');
       await this.#release.letGo(before?.contents ?? [], []);
+      await this.#endWork(packageId);
     });
   }
 
@@ -245,6 +250,11 @@ export class ContentLibrary implements Component {
    */
   async sweep(): Promise<void> {
     await this.#sweep.sweep({ signal: this.#stopping.signal, keepStaged: false });
+  }
+
+  /** What is still staged for the package was for this. */
+  async #endWork(packageId: string): Promise<void> {
+    await rm(this.stagingDirectoryOf(packageId), { recursive: true, force: true });
   }
 
   #openContent(contentId: string): ContentReader {

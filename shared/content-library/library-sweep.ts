@@ -26,6 +26,7 @@ export interface LibrarySweepComponents {
 /** How a sweep is tuned. */
 export interface LibrarySweepConfig {
   readonly unreferencedGraceMs: number;
+  readonly unfinishedGraceMs: number;
   readonly sweepIntervalMs: number;
 }
 
@@ -71,14 +72,15 @@ export class LibrarySweep {
   async #sweepFiles(signal: AbortSignal): Promise<void> {
     const { rooms, changes, clock, logger, layout } = this.#needs;
     const graceMs = this.#config.unreferencedGraceMs;
-    const { fileLibrary } = layout;
+    const { fileLibrary, staging } = layout;
+    const workSinceMs = await this.#needs.pool.run('oldestWorkMs', { staging });
     const shards = await this.#needs.pool.run('listShards', { fileLibrary });
     let removedCount = 0;
     for (let start = 0; start < shards.length; start += shardsPerStep) {
       if (signal.aborted) return;
       const step = shards.slice(start, start + shardsPerStep);
       const swept = await changes.run(() =>
-        sweepShards(rooms, step, { nowMs: clock.nowMs(), graceMs }),
+        sweepShards(rooms, step, { nowMs: clock.nowMs(), graceMs, workSinceMs }),
       );
       removedCount += swept.removedCount;
     }
@@ -88,7 +90,7 @@ export class LibrarySweep {
 
   async #sweepStaging(): Promise<void> {
     const { pool, clock, layout, logger } = this.#needs;
-    const untouchedSinceMs = clock.nowMs() - this.#config.unreferencedGraceMs;
+    const untouchedSinceMs = clock.nowMs() - this.#config.unfinishedGraceMs;
     const { staging } = layout;
     const names = await pool.run('removeStale', { staging, untouchedSinceMs });
     for (const name of names) logger.info({ name }, 'Stale staging directory deleted');

@@ -95,19 +95,40 @@ export const libraryTasks = {
    */
   removeStale(input: { staging: string; untouchedSinceMs: number }): string[] {
     return readdirSync(input.staging).filter((name) => {
-      const directory = join(input.staging, name);
-      if (newestChangeMs(directory) > input.untouchedSinceMs) return false;
-      const removed = join(input.staging, `${removedPrefix}${name.replace(removedPrefix, '')}`);
-      if (removed !== directory) rmSync(removed, { recursive: true, force: true });
-      // Out of the way first: whoever begins with this package now finds an empty place.
-      renameSync(directory, removed);
-      rmSync(removed, { recursive: true, force: true });
-      return true;
+      try {
+        return removeUntouched(input, name);
+      } catch (error) {
+        // Committed or swept meanwhile.
+        if (isSystemError(error, 'ENOENT')) return false;
+        throw error;
+      }
     });
+  },
+
+  /** When the oldest work on a package began that has something staged; Infinity without any. */
+  oldestWorkMs(input: { staging: string }): number {
+    return readdirSync(input.staging).reduce((oldest, name) => {
+      const stats = lstat(join(input.staging, name));
+      return stats ? Math.min(oldest, stats.birthtimeMs, stats.mtimeMs) : oldest;
+    }, Number.POSITIVE_INFINITY);
   },
 };
 
 export type LibraryTasks = typeof libraryTasks;
+
+function removeUntouched(
+  { staging, untouchedSinceMs }: { staging: string; untouchedSinceMs: number },
+  name: string,
+): boolean {
+  const directory = join(staging, name);
+  if (newestChangeMs(directory) > untouchedSinceMs) return false;
+  const removed = join(staging, `${removedPrefix}${name.replace(removedPrefix, '')}`);
+  if (removed !== directory) rmSync(removed, { recursive: true, force: true });
+  // Out of the way first: whoever begins with this package now finds an empty place.
+  renameSync(directory, removed);
+  rmSync(removed, { recursive: true, force: true });
+  return true;
+}
 
 function adoptFile(fileLibrary: string, file: StagedFile, changed: Set<string>): void {
   const path = filePathOf(fileLibrary, file.hash);

@@ -12,11 +12,22 @@ export interface ShardsSweep {
   readonly unmark: readonly string[];
 }
 
+/** When files nobody uses may go. */
+export interface SweepTimes {
+  readonly nowMs: number;
+  readonly graceMs: number;
+  /**
+   * Since when somebody has worked on a package that is not committed yet. What came to be unused
+   * since then may be what was taken in for it, and stays however long that takes.
+   */
+  readonly workSinceMs: number;
+}
+
 /** Decides about the files of some shards. */
 export function decideShards(
   names: readonly string[],
   known: ShardReferences,
-  time: { nowMs: number; graceMs: number },
+  time: SweepTimes,
 ): ShardsSweep {
   const remove: string[] = [];
   const mark: string[] = [];
@@ -28,6 +39,7 @@ export function decideShards(
     const sinceMs = known.unreferencedSinceMs.get(name);
     // A mark from the future: the machine's clock was set back.
     if (sinceMs === undefined || sinceMs > time.nowMs) mark.push(name);
+    else if (sinceMs >= time.workSinceMs) continue;
     else if (time.nowMs - sinceMs >= time.graceMs) remove.push(name);
   }
   return { remove, mark, unmark: [...unmark] };
@@ -40,7 +52,7 @@ export function decideShards(
 export async function sweepShards(
   rooms: LibraryRooms,
   shards: readonly string[],
-  time: { nowMs: number; graceMs: number },
+  time: SweepTimes,
 ): Promise<{ removedCount: number }> {
   const [first, last] = [shards[0], shards.at(-1)];
   if (first === undefined || last === undefined) return { removedCount: 0 };

@@ -142,6 +142,12 @@ describe('Package status', () => {
     assert.equal(dueOutcome.isUnassigned, false);
   });
 
+  it('keeps nothing of a DP that was taken away', () => {
+    const rows = { status: statusOf('install-retrying'), server: undefined };
+    const expected = { status: undefined, isUnassigned: false, messageId: undefined };
+    assert.deepEqual(transferOutcome(jobOf('add'), rows, nowMs), expected);
+  });
+
   it('keeps what a newer job has told already', () => {
     for (const state of ['installed', 'install-failed', 'removal-failed'] as const) {
       const status = statusOf(state, { jobSerial: 6, installedVersion: 2 });

@@ -72,7 +72,8 @@ export interface TransferOutcome {
 
 /**
  * What the result of a job means (the .STA file of Configuration Manager). A result that newer
- * work has overtaken tells only what the DP holds, never what is due there.
+ * work has overtaken tells only what the DP holds, never what is due there. Of a DP that was taken
+ * away meanwhile nothing stays.
  */
 export function transferOutcome(
   job: DistributionJob,
@@ -80,7 +81,8 @@ export function transferOutcome(
   nowMs: number,
 ): TransferOutcome {
   const { status, server } = rows;
-  const isNewest = status.jobSerial === job.jobSerial && (server?.action ?? 'none') === 'none';
+  if (!server) return { status: undefined, isUnassigned: false, messageId: undefined };
+  const isNewest = status.jobSerial === job.jobSerial && server.action === 'none';
   if (job.state !== 'complete') {
     return isNewest ? failed(job, status, nowMs) : unheeded(status);
   }

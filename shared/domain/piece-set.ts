@@ -3,9 +3,10 @@ import { pieceLengthOf } from './content.ts';
 /** Which pieces of a file are here: one bit a piece, the lowest bit of the first byte first. */
 export class PieceSet {
   readonly pieceCount: number;
-  readonly #bits: Uint8Array;
+  readonly #bits: Uint8Array<ArrayBuffer>;
   #heldCount = 0;
 
+  /** @param bits pieces that are held; those it is too short for are not */
   constructor(pieceCount: number, bits: Uint8Array = new Uint8Array(0)) {
     this.pieceCount = pieceCount;
     this.#bits = new Uint8Array(Math.ceil(pieceCount / 8));
@@ -42,8 +43,8 @@ export class PieceSet {
     return missingBytes;
   }
 
-  /** The bits as they travel; empty when no piece is held. */
-  toBytes(): Uint8Array {
-    return this.#heldCount === 0 ? new Uint8Array(0) : this.#bits;
+  /** The bits as they travel, now; empty when no piece is held. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return this.#heldCount === 0 ? new Uint8Array(0) : this.#bits.slice();
   }
 }

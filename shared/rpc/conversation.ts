@@ -97,7 +97,13 @@ interface MethodShapes<Request, Answer> {
   duplex: (requests: AsyncIterable<Request>, context: CallContext) => AsyncIterable<Answer>;
 }
 
-/** What answers a conversation: one function for each method of the proto. */
+/**
+ * What answers a conversation: one function for each method of the proto.
+ *
+ * The end of `requests` does not say that the caller has said all: Node ends the stream of a call
+ * that is cancelled just as well, a moment before `signal` fires. What must be complete has to say
+ * so in its messages, as a length or a hash.
+ */
 export type Conversation<C extends ConversationName> = {
   readonly [M in MethodName<C>]: MethodShapes<ReceivedRequestOf<C, M>, AnswerOf<C, M>>[KindOf<
     C,

@@ -71,8 +71,9 @@ export class PeerConnection {
     return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
   }
 
-  /** To make a call with. */
+  /** To make a call with. @throws AbortError when the connection was closed for good */
   client(): Client {
+    this.#throwIfClosed();
     const state = this.#client.getChannel().getConnectivityState(false);
     // Errors of past attempts would fail the call at once; after a while the peer deserves a new one.
     if (state === connectivityState.TRANSIENT_FAILURE) this.renewIfStuck();
@@ -84,7 +85,7 @@ export class PeerConnection {
     const deadlineMs = Date.now() + this.connectDeadlineMs;
     for (;;) {
       throwIfAborted(signal);
-      if (this.#isClosed) throw new AbortError('The channel was closed');
+      this.#throwIfClosed();
       const client = this.#client;
       const state = client.getChannel().getConnectivityState(true);
       if (state === connectivityState.READY) return true;
@@ -127,6 +128,10 @@ export class PeerConnection {
   #refusedIdentity(details: string): string | undefined {
     if (details.includes(mismatchMark)) return this.#shownIdentity;
     return isForeignCa(details) ? 'a peer of another CA' : undefined;
+  }
+
+  #throwIfClosed(): void {
+    if (this.#isClosed) throw new AbortError('The channel was closed');
   }
 
   #newClient(): Client {

@@ -1,6 +1,10 @@
-import { Server, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation } from 'grpc-health-check';
+import {
+  logVerbosity,
+  Server,
+  type ServiceDefinition,
+  setLogVerbosity,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import { WaybillError } from '../domain/errors.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
@@ -12,9 +16,10 @@ import type { Conversation, ConversationName } from './conversation.ts';
 import { HandshakeAudit } from './handshake-audit.ts';
 import { MutualTlsServerCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
+import { PlatformServices } from './platform-services.ts';
 import { keepaliveTimeMs, keepaliveTimeoutMs, messageBytesMax } from './rpc-limits.ts';
 import { ServerConnections } from './server-connections.ts';
-import { methodDefinition, packageDefinition } from './service-definitions.ts';
+import { methodDefinition } from './service-definitions.ts';
 
 export interface RpcServerComponents {
   readonly credentials: PeerCredentials;
@@ -47,7 +52,8 @@ export class RpcServer implements Component {
   readonly #server: Server;
   readonly #answerer: CallAnswerer;
   readonly #connections: ServerConnections;
-  readonly #health = new HealthImplementation({ '': 'SERVING' });
+  readonly #served: string[] = [];
+  #platform: PlatformServices | undefined;
   #port: number | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -57,6 +63,8 @@ export class RpcServer implements Component {
   ) {
     this.#components = components;
     this.#config = { ...defaultRpcServerConfig, ...config };
+    // What gRPC would print to the console of this process, we throw or log ourselves.
+    setLogVerbosity(logVerbosity.NONE);
     const { onAudit, logger, clock = systemClock } = components;
     this.#answerer = new CallAnswerer({ logger, onAudit });
     const handshakes = new HandshakeAudit({ onAudit, clock });
@@ -71,8 +79,6 @@ export class RpcServer implements Component {
       'grpc.enable_channelz': 0,
       interceptors: [callPolicyInterceptor({ siteCode: this.#config.siteCode, onAudit })],
     });
-    new ReflectionService(packageDefinition()).addToServer(this.#server);
-    this.#health.addToServer(this.#server);
   }
 
   /** host:port it listens on, with the port that was free. Only after `start`. */
@@ -91,11 +97,13 @@ export class RpcServer implements Component {
       answers[name] = this.#answerer.answer(method, run);
     }
     this.#server.addService(definition, answers);
-    this.#health.setStatus(`waybill.v1.${conversation}`, 'SERVING');
+    this.#served.push(`waybill.v1.${conversation}`);
   }
 
   /** Listens. @throws ADDRESS_IN_USE when another program does already */
   async start(): Promise<void> {
+    this.#platform = new PlatformServices(this.#served);
+    this.#platform.addTo(this.#server);
     const credentials = new MutualTlsServerCredentials(this.#components.credentials);
     this.#port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(this.#config.address, credentials, (error, port) =>
@@ -115,6 +123,7 @@ export class RpcServer implements Component {
   async #stop(): Promise<void> {
     if (this.#port === undefined) return;
     const { shutdownGraceMs } = this.#config;
+    this.#platform?.stopServing();
     const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     if (!(await isDoneWithin(shutdownGraceMs, closed))) {
       this.#connections.destroyAll();

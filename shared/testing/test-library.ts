@@ -75,6 +75,7 @@ export class TestLibrary implements AsyncDisposable {
       {
         directory: join(options.directory, 'library'),
         unreferencedGraceMs: 60_000,
+        unfinishedGraceMs: 60_000,
         sweepIntervalMs: 3_600_000,
         ...options.config,
       },

@@ -6,7 +6,7 @@ import type { DistributionPointSettings__Output } from '../../shared/rpc/generat
 import type {
   DistributionPointPatch,
   NewDistributionPoint,
-} from '../hierarchy-manager/hierarchy-manager.ts';
+} from '../hierarchy-manager/distribution-point-settings.ts';
 import {
   distributionPointKindNames,
   reachabilityNames,

@@ -33,6 +33,10 @@ import { type SnapshotContent, takeSnapshot } from './source-snapshot.ts';
 
 const packageId = 'PS100001';
 
+function run(program: string, ...words: string[]): void {
+  execFileSync(program, words);
+}
+
 describe('source snapshot', function () {
   this.timeout(60_000);
   let directory: TemporaryDirectory;
@@ -49,7 +53,7 @@ describe('source snapshot', function () {
   afterEach(async () => {
     await test[Symbol.asyncDispose]();
     // Deeper than Node can delete.
-    execFileSync('rm', ['-rf', directory.path]);
+    run('rm', '-rf', directory.path);
   });
 
   async function snapshot(previous?: ContentDescriptor): Promise<SnapshotContent> {
@@ -270,7 +274,7 @@ describe('source snapshot', function () {
     });
 
     it('a named pipe, without waiting for a writer', async () => {
-      execFileSync('mkfifo', [inner()]);
+      run('mkfifo', inner());
       await assertRefused('SOURCE_FILE_TYPE', { path: inner(), fileType: 'named pipe' });
     });
 
@@ -284,7 +288,7 @@ describe('source snapshot', function () {
     it('a device', async function () {
       // Only root can make one.
       if (process.getuid?.() !== 0) return this.skip();
-      execFileSync('mknod', [inner(), 'c', '1', '3']);
+      run('mknod', inner(), 'c', '1', '3');
       return assertRefused('SOURCE_FILE_TYPE', { path: inner(), fileType: 'character device' });
     });
 
@@ -339,7 +343,7 @@ describe('source snapshot', function () {
     if (process.getuid?.() !== 0) return this.skip();
     const small = directory.join('small');
     mkdirSync(small);
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', small]);
+    run('mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', small);
     const tight = await TestLibrary.open({ directory: small });
     try {
       const filler = join(small, 'filler');
@@ -364,7 +368,7 @@ describe('source snapshot', function () {
       assert.equal((await take()).contents[0]?.descriptor.fileCount, 1);
     } finally {
       await tight[Symbol.asyncDispose]();
-      execFileSync('umount', [small]);
+      run('umount', small);
     }
   });
 

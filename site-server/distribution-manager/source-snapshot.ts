@@ -68,6 +68,7 @@ export async function takeSnapshot(
       const directory = directories[index] ?? source.directory;
       contents.push(await readSource(request, { ...source, directory }, progress.next()));
     }
+    if (contents.every(({ unchanged }) => unchanged)) await rm(staging, { recursive: true });
     return { contents };
   } catch (error) {
     await rm(staging, { recursive: true, force: true });

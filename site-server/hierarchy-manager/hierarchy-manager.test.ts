@@ -6,7 +6,7 @@ import {
   type TestMachine,
   TestSite,
 } from '../distribution-manager/testing/test-site.ts';
-import type { NewDistributionPoint } from './hierarchy-manager.ts';
+import type { NewDistributionPoint } from './distribution-point-settings.ts';
 
 const good: NewDistributionPoint = {
   dpId: 'PS1DP1',

@@ -1,27 +1,31 @@
 import {
   type DistributionPoint,
-  type DistributionPointKind,
   distributionPointPriorityDefault,
-  parseAddress,
-  parseDistributionPointId,
   tunedPriority,
 } from '../../shared/domain/distribution-point.ts';
 import { withoutAnswer } from '../../shared/domain/distribution-point-check.ts';
 import type { DistributionPointHealth } from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
-import { requestLimits } from '../../shared/domain/request-limits.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
-import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
+import {
+  checkedSettings,
+  type DistributionPointPatch,
+  type NewDistributionPoint,
+  patched,
+} from './distribution-point-settings.ts';
 
 /** What Hierarchy Manager needs. */
 export interface HierarchyManagerComponents {
   readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
+  readonly packages: Pick<PackageStore, 'turn' | 'deleteServer' | 'deleteStatus'>;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
   readonly siteCode: string;
@@ -37,32 +41,15 @@ export const defaultHierarchyManagerConfig: HierarchyManagerConfig = {
   distributionPointCountMax: 1_000,
 };
 
-/** What an administrator says of a new DP. */
-export interface NewDistributionPoint {
-  readonly dpId: string;
-  /** host:port of the agent. */
-  readonly address: string;
-  readonly kind: DistributionPointKind;
-  readonly description: string;
-}
-
-/** What an administrator changes of a DP; what is absent stays. */
-export interface DistributionPointPatch {
-  readonly dpId: string;
-  readonly address?: string;
-  readonly kind?: DistributionPointKind;
-  readonly description?: string;
-}
-
 /** Weight of the newest transfer in the smoothed rate. */
 const newestRateWeight = 0.3;
 
 /**
  * Knows the distribution points of the site (ADM-3) and what was measured of them. Called by
  * administrators, Distribution Manager and Package Transfer Manager. Writes the tables
- * "distribution points" and "distribution point health". Deleting a DP takes its assignments with
- * it in one batch and tells Distribution Manager and Package Transfer Manager, who end what they
- * had begun; a crash leaves either all of that or nothing.
+ * "distribution points" and "distribution point health". Deleting a DP tells Distribution Manager
+ * and Package Transfer Manager in the same batch: they end what they had begun, and drop what a
+ * crash has left of its assignments.
  */
 export class HierarchyManager {
   readonly #components: HierarchyManagerComponents;
@@ -80,7 +67,7 @@ export class HierarchyManager {
    * @throws REQUEST_INVALID, DISTRIBUTION_POINT_EXISTS
    */
   async add(settings: NewDistributionPoint): Promise<DistributionPoint> {
-    const distributionPoint = { ...checked(settings), siteCode: this.#components.siteCode };
+    const distributionPoint = { ...checkedSettings(settings), siteCode: this.#components.siteCode };
     return this.#queue.run(async () => {
       const { dpId } = distributionPoint;
       if (await this.get(dpId)) throw new WaybillError({ code: 'DISTRIBUTION_POINT_EXISTS', dpId });
@@ -99,7 +86,7 @@ export class HierarchyManager {
   set(patch: DistributionPointPatch): Promise<DistributionPoint> {
     return this.#queue.run(async () => {
       const existing = await this.require(patch.dpId);
-      const distributionPoint = { ...existing, ...checked({ ...existing, ...defined(patch) }) };
+      const distributionPoint = { ...existing, ...patched(existing, patch) };
       const jobs = await this.#openJobNotifications(patch.dpId);
       await this.#write([this.#points.put(patch.dpId, distributionPoint), ...jobs], { sync: true });
       this.#components.logger.info({ dpId: patch.dpId }, 'Changed distribution point');
@@ -112,16 +99,19 @@ export class HierarchyManager {
    *
    * @throws DISTRIBUTION_POINT_UNKNOWN
    */
-  delete(dpId: string): Promise<DistributionPoint> {
-    return this.#queue.run(async () => {
-      const existing = await this.require(dpId);
+  async delete(dpId: string): Promise<DistributionPoint> {
+    const packageIds = await this.#packagesOf(dpId);
+    const existing = await this.#queue.run(async () => {
+      const distributionPoint = await this.require(dpId);
       const changes = [this.#points.delete(dpId), this.#health.delete(dpId)];
-      changes.push(...(await this.#unassignments(dpId)));
+      for (const packageId of packageIds) changes.push(this.#wake(packageId));
       changes.push(...(await this.#openJobNotifications(dpId)));
       await this.#write(changes, { sync: true });
-      this.#components.logger.info({ dpId }, 'Deleted distribution point');
-      return existing;
+      return distributionPoint;
     });
+    await this.#unassign(dpId, packageIds);
+    this.#components.logger.info({ dpId }, 'Deleted distribution point');
+    return existing;
   }
 
   get(dpId: string): Promise<DistributionPoint | undefined> {
@@ -185,18 +175,32 @@ export class HierarchyManager {
     throw requestInvalid('dp_id', { expected, actual: `${count + 1}` });
   }
 
-  /** Distribution Manager is told of each package, so that a package being deleted can go. */
-  async #unassignments(dpId: string): Promise<Change[]> {
-    const { store, notifier } = this.#components;
-    const statuses = store.records(keySpaces.packageStatus);
-    const servers = store.records(keySpaces.packageServers);
-    const changes: Change[] = [];
-    for await (const [key, server] of servers.list()) {
-      if (server.dpId !== dpId) continue;
-      changes.push(servers.delete(key), statuses.delete(joinKey(server.packageId, dpId)));
-      changes.push(notifier.notification('package', server.packageId));
+  async #packagesOf(dpId: string): Promise<string[]> {
+    const packageIds: string[] = [];
+    for await (const [, server] of this.#components.store
+      .records(keySpaces.packageServers)
+      .list()) {
+      if (server.dpId === dpId) packageIds.push(server.packageId);
     }
-    return changes;
+    return packageIds;
+  }
+
+  /** Distribution Manager would see to this too, after a crash; so it is done when this ends. */
+  async #unassign(dpId: string, packageIds: readonly string[]): Promise<void> {
+    const { packages } = this.#components;
+    for (const packageId of packageIds) {
+      await packages.turn(packageId, async () => {
+        const rows = [
+          packages.deleteServer(packageId, dpId),
+          packages.deleteStatus(packageId, dpId),
+        ];
+        await this.#write([...rows, this.#wake(packageId)], { sync: false });
+      });
+    }
+  }
+
+  #wake(packageId: string): Change {
+    return this.#components.notifier.notification('package', packageId);
   }
 
   async #openJobNotifications(dpId: string): Promise<Change[]> {
@@ -219,30 +223,6 @@ export class HierarchyManager {
   get #health() {
     return this.#components.store.records(keySpaces.distributionPointHealth);
   }
-}
-
-function checked(settings: NewDistributionPoint): NewDistributionPoint {
-  const { dpId, address, kind, description } = settings;
-  if (parseDistributionPointId(dpId) === undefined) {
-    const expected = '1 to 63 letters, digits, dots and hyphens, first and last a letter or digit';
-    throw requestInvalid('dp_id', { expected, actual: quoted(dpId) });
-  }
-  if (parseAddress(address) === undefined) {
-    const expected = 'host:port of the agent, an IPv6 host in brackets';
-    throw requestInvalid('address', { expected, actual: quoted(address) });
-  }
-  if (kind !== 'standard') throw requestInvalid('kind', { expected: 'standard', actual: kind });
-  const charCount = Array.from(description).length;
-  if (charCount > requestLimits.descriptionCharsMax) {
-    const expected = `at most ${requestLimits.descriptionCharsMax} characters`;
-    throw requestInvalid('description', { expected, actual: `${charCount} characters` });
-  }
-  return { dpId, address, kind, description };
-}
-
-function defined(patch: DistributionPointPatch): DistributionPointPatch {
-  const entries = Object.entries(patch).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as unknown as DistributionPointPatch;
 }
 
 function unmeasured(dpId: string): DistributionPointHealth {

@@ -4,6 +4,12 @@
  * numbers are those of proto/waybill/v1/distribution_point.proto; a test holds both equal.
  */
 
+/**
+ * Memory of a frame: a batch or a piece of 1 MiB with all that stands around it. Frames are one size
+ * so that they can be used again; memory made anew for each would cost more than the encoding.
+ */
+export const frameMemoryBytes = 1024 * 1024 + 128 * 1024;
+
 /** A message with room for the bytes of its files, still to be filled. */
 export interface MessageFrame {
   readonly bytes: Uint8Array;
@@ -27,9 +33,8 @@ class FrameWriter {
   readonly bytes: Uint8Array;
   offset = 0;
 
-  constructor(length: number) {
-    // Not from the shared pool: the whole buffer is handed over to the event loop.
-    this.bytes = new Uint8Array(new ArrayBuffer(length));
+  constructor(memory: ArrayBuffer, length: number) {
+    this.bytes = new Uint8Array(memory, 0, length);
   }
 
   varint(value: number): this {
@@ -62,10 +67,14 @@ class FrameWriter {
 const hashFieldLength = 1 + 1 + 32;
 
 /** Frame of `PutContentRequest.piece`. */
-export function pieceFrame(hash: string, pieceIndex: number, sizeBytes: number): MessageFrame {
+export function pieceFrame(
+  memory: ArrayBuffer,
+  piece: { readonly hash: string; readonly pieceIndex: number; readonly sizeBytes: number },
+): MessageFrame {
+  const { hash, pieceIndex, sizeBytes } = piece;
   const indexLength = 1 + varintLength(pieceIndex);
   const length = hashFieldLength + indexLength + 1 + varintLength(sizeBytes) + sizeBytes;
-  const writer = new FrameWriter(1 + varintLength(length) + length);
+  const writer = new FrameWriter(memory, 1 + varintLength(length) + length);
   writer.field(pieceField, length).hash(1, hash).varint(tag(2, 0)).varint(pieceIndex);
   const rooms = [writer.field(3, sizeBytes).room(sizeBytes)];
   return { bytes: writer.bytes, rooms };
@@ -79,10 +88,11 @@ export function smallFileLength(sizeBytes: number): number {
 
 /** Frame of `PutContentRequest.files`. */
 export function filesFrame(
+  memory: ArrayBuffer,
   files: readonly { readonly hash: string; readonly sizeBytes: number }[],
 ): MessageFrame {
   const length = files.reduce((sum, { sizeBytes }) => sum + smallFileLength(sizeBytes), 0);
-  const writer = new FrameWriter(1 + varintLength(length) + length);
+  const writer = new FrameWriter(memory, 1 + varintLength(length) + length);
   writer.field(filesField, length);
   const rooms = files.map(({ hash, sizeBytes }) => {
     const inner = hashFieldLength + 1 + varintLength(sizeBytes) + sizeBytes;

@@ -231,7 +231,7 @@ export class PackageTransferManager implements Component {
   ): Promise<void> {
     const { hierarchy, jobs, clock, logger } = this.#needs;
     const startedMs = this.#running.get(job.jobSerial)?.startedMs ?? clock.monotonicMs();
-    const durationMs = clock.monotonicMs() - startedMs;
+    const durationMs = Math.round(clock.monotonicMs() - startedMs);
     await jobs.complete(job, progress, verifiedHash);
     this.#retries.forget(job.jobSerial);
     const { jobSerial, packageId, dpId } = job;

@@ -11,8 +11,15 @@ export interface PieceSourceConfig {
   readonly openFilesMax: number;
 }
 
+/** A message to be put on the wire. */
+export interface EncodedMessage {
+  readonly bytes: Buffer;
+  /** To be called when the DP has acknowledged it: its memory is used again. */
+  readonly done: () => void;
+}
+
 interface CachedMessage {
-  readonly message: Promise<Buffer>;
+  readonly bytes: Promise<Buffer>;
   sizeBytes: number;
 }
 
@@ -69,27 +76,40 @@ export class PieceSource implements Component {
    *
    * @throws FILE_NOT_HELD when the library lost a file
    */
-  async message(packageId: string, item: ContentItem): Promise<Buffer> {
-    if ((this.#readersOf.get(packageId) ?? 0) < 2) return this.#read(item);
+  async message(packageId: string, item: ContentItem): Promise<EncodedMessage> {
+    if ((this.#readersOf.get(packageId) ?? 0) < 2) {
+      const bytes = await this.#read(item);
+      return { bytes, done: () => this.#reuse(bytes) };
+    }
+    // Nobody knows when the last transfer is done with a shared message; it is left to the collector.
+    return { bytes: await this.#shared(item), done: () => {} };
+  }
+
+  /** Closes a file that no transfer reads any more. */
+  forget(hash: string): void {
+    this.#worker?.postMessage({ kind: 'forget', hash });
+  }
+
+  async #shared(item: ContentItem): Promise<Buffer> {
     const key = itemKey(item);
     const cached = this.#cache.get(key);
-    if (cached) return cached.message;
-    const entry: CachedMessage = { message: this.#read(item), sizeBytes: 0 };
+    if (cached) return cached.bytes;
+    const entry: CachedMessage = { bytes: this.#read(item), sizeBytes: 0 };
     this.#cache.set(key, entry);
     try {
-      entry.sizeBytes = (await entry.message).length;
+      entry.sizeBytes = (await entry.bytes).buffer.byteLength;
     } catch (error) {
       this.#cache.delete(key);
       throw error;
     }
     this.#cachedBytes += entry.sizeBytes;
     this.#evict(this.#config.cacheBytesMax);
-    return entry.message;
+    return entry.bytes;
   }
 
-  /** Closes a file that no transfer reads any more. */
-  forget(hash: string): void {
-    this.#worker?.postMessage({ kind: 'forget', hash });
+  #reuse({ buffer }: Buffer): void {
+    const memory = buffer as ArrayBuffer;
+    this.#worker?.postMessage({ kind: 'reuse', memory }, [memory]);
   }
 
   #evict(bytesMax: number): void {

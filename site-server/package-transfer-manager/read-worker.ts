@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { pieceBytes } from '../../shared/domain/content.ts';
 import type { ContentItem, SendableFile } from './content-item.ts';
-import { filesFrame, type MessageFrame, pieceFrame } from './content-message.ts';
+import { filesFrame, frameMemoryBytes, type MessageFrame, pieceFrame } from './content-message.ts';
 
 const { fileLibraryDirectory, openFilesMax } = workerData as {
   fileLibraryDirectory: string;
@@ -16,6 +16,14 @@ const { fileLibraryDirectory, openFilesMax } = workerData as {
 
 /** Least recently used first. */
 const openFiles = new Map<string, number>();
+
+/** Frames that came back, to be filled again; bounded by the frames that were on their way at once. */
+const spareFrames: ArrayBuffer[] = [];
+const spareFramesMax = 64;
+
+function frameMemory(): ArrayBuffer {
+  return spareFrames.pop() ?? new ArrayBuffer(frameMemoryBytes);
+}
 
 function openLibraryFile({ hash, sizeBytes }: SendableFile): number {
   const path = join(fileLibraryDirectory, hash.slice(0, 4), hash);
@@ -53,11 +61,15 @@ function readInto(fd: number, frame: MessageFrame, roomIndex: number, position: 
 
 function encode(item: ContentItem): Uint8Array {
   if (item.kind === 'piece') {
-    const frame = pieceFrame(item.file.hash, item.pieceIndex, item.sizeBytes);
+    const frame = pieceFrame(frameMemory(), {
+      hash: item.file.hash,
+      pieceIndex: item.pieceIndex,
+      sizeBytes: item.sizeBytes,
+    });
     readInto(keptOpen(item.file), frame, 0, item.pieceIndex * pieceBytes);
     return frame.bytes;
   }
-  const frame = filesFrame(item.files);
+  const frame = filesFrame(frameMemory(), item.files);
   for (const [index, file] of item.files.entries()) {
     if (file.sizeBytes === 0) continue;
     const fd = openLibraryFile(file);
@@ -80,10 +92,15 @@ function forget(hash: string): void {
 
 type Request =
   | { readonly kind: 'encode'; readonly id: number; readonly item: ContentItem }
-  | { readonly kind: 'forget'; readonly hash: string };
+  | { readonly kind: 'forget'; readonly hash: string }
+  | { readonly kind: 'reuse'; readonly memory: ArrayBuffer };
 
 parentPort?.on('message', (request: Request) => {
   if (request.kind === 'forget') return forget(request.hash);
+  if (request.kind === 'reuse') {
+    if (spareFrames.length < spareFramesMax) spareFrames.push(request.memory);
+    return;
+  }
   const { id, item } = request;
   try {
     const bytes = encode(item);

@@ -1,5 +1,6 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { ContentItem } from './content-item.ts';
+import type { EncodedMessage } from './piece-source.ts';
 
 /** One PutContent stream; the part of DuplexCall a lane needs. */
 export interface PutContentStream {
@@ -15,7 +16,7 @@ export interface TransferLanesOptions {
   /** Streams at most; each has at most one message without acknowledgement. */
   readonly lanesMax: number;
   readonly openStream: () => Promise<PutContentStream>;
-  readonly encode: (item: ContentItem) => Promise<Buffer>;
+  readonly encode: (item: ContentItem) => Promise<EncodedMessage>;
   readonly onSent: (item: ContentItem) => void;
   readonly onAcknowledged: (item: ContentItem) => void;
   readonly signal: AbortSignal;
@@ -65,8 +66,9 @@ async function runLane(
       const message = await options.encode(item);
       signal.throwIfAborted();
       options.onSent(item);
-      await stream.write(message);
+      await stream.write(message.bytes);
       if ((await stream.read()) === undefined) throw endedEarly();
+      message.done();
       options.onAcknowledged(item);
     }
     stream.end();

@@ -142,7 +142,8 @@ export class TestSite implements AsyncDisposable {
 
   async pendingCount(): Promise<number> {
     let count = 0;
-    for (const topic of ['package', 'transfer-result'] as const) {
+    // In the order in which one leads to the other, so that none is missed between two looks.
+    for (const topic of ['transfer-result', 'package'] as const) {
       for await (const _ of this.notifier.pending(topic)) count++;
     }
     return count;
@@ -228,6 +229,7 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
   const hierarchy = new HierarchyManager({
     store: machine.store,
     notifier,
+    packages,
     clock,
     logger,
     siteCode,

@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
+import { promised, TrustCircle } from './trust-circle.ts';
+
+const deadlineMs = 5_000;
+const check = { check: async () => ({}) };
+
+/** A host that takes TCP connections and never says a word: what a hung machine looks like. */
+async function silentListener(): Promise<AsyncDisposable & { address: string }> {
+  const sockets = new Set<Socket>();
+  const listener = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  return {
+    address: `127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      listener.close();
+      await once(listener, 'close');
+    },
+  };
+}
+
+/** An address where nothing listens, and where a server can be started. */
+async function freeAddress(): Promise<string> {
+  await using listener = await silentListener();
+  return listener.address;
+}
+
+describe('reaching a peer', () => {
+  it('is PEER_UNREACHABLE at once where nothing listens', async () => {
+    await using circle = await TrustCircle.create();
+    const address = await freeAddress();
+    const channel = await circle.channel('DistributionPoint', address);
+    await assert.rejects(channel.unary('check', {}, { deadlineMs }), {
+      details: {
+        code: 'PEER_UNREACHABLE',
+        peer: 'DP PS1DP1',
+        address,
+        reason: 'nothing listens there',
+      },
+    });
+  });
+
+  it('is PEER_UNREACHABLE after the connect deadline where nobody answers', async () => {
+    await using circle = await TrustCircle.create();
+    await using silent = await silentListener();
+    const options = { connectDeadlineMs: 100 };
+    const channel = await circle.channel('DistributionPoint', silent.address, options);
+    const expected = { code: 'PEER_UNREACHABLE', message: /no connection within 100 ms$/ };
+    await assert.rejects(channel.unary('check', {}, { deadlineMs }), expected);
+    await assert.rejects(channel.duplex('putContent', {}).read(), expected);
+  });
+
+  it('is PEER_UNREACHABLE too when the deadline of the call is the shorter one', async () => {
+    await using circle = await TrustCircle.create();
+    await using silent = await silentListener();
+    const channel = await circle.channel('DistributionPoint', silent.address);
+    await assert.rejects(channel.unary('check', {}, { deadlineMs: 50 }), {
+      code: 'PEER_UNREACHABLE',
+      message: /no connection within 50 ms$/,
+    });
+  });
+
+  it('waits for a peer that comes later', async () => {
+    await using circle = await TrustCircle.create();
+    const address = await freeAddress();
+    const channel = await circle.channel('DistributionPoint', address);
+    await assert.rejects(channel.unary('check', {}, { deadlineMs }), { code: 'PEER_UNREACHABLE' });
+    const reachable = channel.whenReachable();
+    await circle.serve('DistributionPoint', check, { address });
+    await reachable;
+    assert.ok(await channel.unary('check', {}, { deadlineMs }));
+  });
+
+  it('comes back by itself after the peer was away, also for calls that run', async () => {
+    await using circle = await TrustCircle.create();
+    const away = promised();
+    const first = await circle.serve(
+      'DistributionPoint',
+      {
+        ...check,
+        inspect: async function* (_request, { signal }) {
+          yield {};
+          await once(signal, 'abort');
+          away.resolve();
+        },
+      },
+      { shutdownGraceMs: 0 },
+    );
+    const channel = await circle.channel('DistributionPoint', first.address);
+    const parts = channel.serverStream('inspect', {}, {});
+    await parts.next();
+    await first.stop();
+    await assert.rejects(parts.next(), { code: 'PEER_UNREACHABLE' });
+    await away.promise;
+    await assert.rejects(channel.unary('check', {}, { deadlineMs }), { code: 'PEER_UNREACHABLE' });
+    await circle.serve('DistributionPoint', check, { address: first.address });
+    await channel.whenReachable();
+    assert.ok(await channel.unary('check', {}, { deadlineMs }));
+  });
+
+  it('gives up an attempt that is stuck, and tries anew', async () => {
+    await using circle = await TrustCircle.create();
+    let address = '';
+    let reachable: Promise<void> | undefined;
+    {
+      await using silent = await silentListener();
+      address = silent.address;
+      const options = { connectDeadlineMs: 100 };
+      const channel = await circle.channel('DistributionPoint', address, options);
+      reachable = channel.whenReachable();
+      // The attempt hangs in its handshake and is given up at least once.
+      await assert.rejects(channel.unary('check', {}, { deadlineMs }));
+    }
+    await circle.serve('DistributionPoint', check, { address });
+    await reachable;
+  });
+
+  it('ends waiting with AbortError when it is aborted or the channel is closed', async () => {
+    await using circle = await TrustCircle.create();
+    const channel = await circle.channel('DistributionPoint', await freeAddress());
+    const abort = new AbortController();
+    const waiting = channel.whenReachable(abort.signal);
+    abort.abort();
+    await assert.rejects(waiting, { name: 'AbortError' });
+    const closed = channel.whenReachable();
+    channel.close();
+    await assert.rejects(closed, { name: 'AbortError' });
+    await assert.rejects(channel.whenReachable(), { name: 'AbortError' });
+    await assert.rejects(channel.unary('check', {}, { deadlineMs }), { name: 'AbortError' });
+  });
+});
+
+describe('a server', () => {
+  it('tells ADDRESS_IN_USE with the address', async () => {
+    await using circle = await TrustCircle.create();
+    const { address } = await circle.serve('DistributionPoint', check);
+    await assert.rejects(circle.serve('DistributionPoint', check, { address }), {
+      details: { code: 'ADDRESS_IN_USE', address },
+    });
+  });
+
+  it('lets running calls end when it stops, and takes no new ones', async () => {
+    await using circle = await TrustCircle.create();
+    const started = promised();
+    const release = promised();
+    const server = await circle.serve('DistributionPoint', {
+      check: async ({ dpId }) => {
+        started.resolve();
+        await release.promise;
+        return { dpId };
+      },
+    });
+    const channel = await circle.channel('DistributionPoint', server.address);
+    const running = channel.unary('check', { dpId: 'PS1DP1' }, { deadlineMs: 30_000 });
+    await started.promise;
+    const stopped = server.stop();
+    const late = await circle.channel('DistributionPoint', server.address);
+    await assert.rejects(late.unary('check', {}, { deadlineMs }), { code: 'PEER_UNREACHABLE' });
+    release.resolve();
+    assert.equal((await running).dpId, 'PS1DP1');
+    await stopped;
+  });
+
+  it('cuts off calls that outlast the grace period, and waits until they know', async () => {
+    await using circle = await TrustCircle.create();
+    const started = promised();
+    let isOver = false;
+    const server = await circle.serve(
+      'DistributionPoint',
+      {
+        check: async (_request, { signal }) => {
+          started.resolve();
+          await once(signal, 'abort');
+          isOver = true;
+          return {};
+        },
+      },
+      { shutdownGraceMs: 20 },
+    );
+    const channel = await circle.channel('DistributionPoint', server.address);
+    const running = assert.rejects(channel.unary('check', {}, { deadlineMs }), {
+      code: 'PEER_UNREACHABLE',
+    });
+    await started.promise;
+    await server.stop();
+    assert.equal(isOver, true);
+    await running;
+  });
+
+  it('may be stopped twice, and before it was started', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await circle.newServer();
+    await server.stop();
+    const started = await circle.serve('DistributionPoint', check);
+    await Promise.all([started.stop(), started.stop()]);
+  });
+
+  it('closes connections that never finish their handshake when it stops', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await circle.serve('DistributionPoint', check, { shutdownGraceMs: 20 });
+    const [host = '', port] = server.address.split(':');
+    const socket = createConnection({ host, port: Number(port) });
+    await once(socket, 'connect');
+    await server.stop();
+    await once(socket.resume(), 'close');
+  });
+});
