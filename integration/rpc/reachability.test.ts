@@ -25,6 +25,57 @@ async function silentListener(): Promise<AsyncDisposable & { address: string }> 
   };
 }
 
+/** A wire between caller and server that can be cut: then both sides hear nothing, no reset even. */
+class Wire implements AsyncDisposable {
+  readonly #sockets = new Set<Socket>();
+  readonly #listener = createServer((near) => this.#join(near));
+  readonly #target: { host: string; port: number };
+
+  private constructor(target: string) {
+    const [host = '', port] = target.split(':');
+    this.#target = { host, port: Number(port) };
+  }
+
+  static async to(target: string): Promise<Wire> {
+    const wire = new Wire(target);
+    wire.#listener.listen(0, '127.0.0.1');
+    await once(wire.#listener, 'listening');
+    return wire;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${(this.#listener.address() as AddressInfo).port}`;
+  }
+
+  cut(): void {
+    for (const socket of this.#sockets) socket.unpipe().pause();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#listener.close();
+    await once(this.#listener, 'close');
+  }
+
+  #join(near: Socket): void {
+    const far = createConnection(this.#target);
+    for (const socket of [near, far]) this.#sockets.add(socket.on('error', () => {}));
+    near.pipe(far);
+    far.pipe(near);
+  }
+}
+
+/** Answers once, then nothing until the call is over. */
+function silentInspect(onOver: () => void = () => {}) {
+  return {
+    inspect: async function* (_request: unknown, { signal }: { signal: AbortSignal }) {
+      yield {};
+      await once(signal, 'abort');
+      onOver();
+    },
+  };
+}
+
 /** An address where nothing listens, and where a server can be started. */
 async function freeAddress(): Promise<string> {
   await using listener = await silentListener();
@@ -84,11 +135,7 @@ describe('reaching a peer', () => {
       'DistributionPoint',
       {
         ...check,
-        inspect: async function* (_request, { signal }) {
-          yield {};
-          await once(signal, 'abort');
-          away.resolve();
-        },
+        ...silentInspect(() => away.resolve()),
       },
       { shutdownGraceMs: 0 },
     );
@@ -133,6 +180,34 @@ describe('reaching a peer', () => {
     await assert.rejects(closed, { name: 'AbortError' });
     await assert.rejects(channel.whenReachable(), { name: 'AbortError' });
     await assert.rejects(channel.unary('check', {}, { deadlineMs }), { name: 'AbortError' });
+  });
+});
+
+describe('a peer that dies without a word', () => {
+  const keepalive = { timeMs: 100, timeoutMs: 100 };
+
+  it('is noticed by its caller', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await circle.serve('DistributionPoint', silentInspect());
+    await using wire = await Wire.to(server.address);
+    const channel = await circle.channel('DistributionPoint', wire.address, { keepalive });
+    const parts = channel.serverStream('inspect', {}, {});
+    await parts.next();
+    wire.cut();
+    await assert.rejects(parts.next(), { code: 'PEER_UNREACHABLE' });
+  });
+
+  it('is noticed by the server that it called', async () => {
+    await using circle = await TrustCircle.create();
+    const told = promised();
+    const answers = silentInspect(() => told.resolve());
+    const server = await circle.serve('DistributionPoint', answers, { keepalive });
+    await using wire = await Wire.to(server.address);
+    const channel = await circle.channel('DistributionPoint', wire.address);
+    const parts = channel.serverStream('inspect', {}, {});
+    await parts.next();
+    wire.cut();
+    await told.promise;
   });
 });
 

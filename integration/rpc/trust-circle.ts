@@ -5,6 +5,7 @@ import type { AuditEvent } from '../../shared/rpc/audit-event.ts';
 import type { Conversation, ConversationName } from '../../shared/rpc/conversation.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
+import type { Keepalive } from '../../shared/rpc/rpc-limits.ts';
 import { RpcServer } from '../../shared/rpc/rpc-server.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
@@ -25,6 +26,7 @@ interface ServerOptions {
   readonly credentials?: PeerCredentials;
   readonly address?: string;
   readonly shutdownGraceMs?: number;
+  readonly keepalive?: Keepalive;
 }
 
 /** A promise and what settles it. */

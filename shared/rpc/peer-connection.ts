@@ -6,8 +6,8 @@ import { isForeignCa } from './connection-failure.ts';
 import { toChannelCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import {
-  keepaliveTimeMs,
-  keepaliveTimeoutMs,
+  defaultKeepalive,
+  type Keepalive,
   messageBytesMax,
   receiveWindowBytes,
 } from './rpc-limits.ts';
@@ -23,6 +23,8 @@ export interface PeerConnectionOptions {
   readonly credentials: PeerCredentials;
   /** How long one attempt to connect may take. @default 5_000 */
   readonly connectDeadlineMs?: number;
+  /** @default defaultKeepalive */
+  readonly keepalive?: Keepalive;
 }
 
 /** Marks our own refusal of a server's certificate among gRPC's connection errors. */
@@ -32,8 +34,6 @@ const channelOptions: ChannelOptions = {
   'grpc.max_receive_message_length': messageBytesMax,
   'grpc.max_send_message_length': messageBytesMax,
   'grpc-node.flow_control_window': receiveWindowBytes,
-  'grpc.keepalive_time_ms': keepaliveTimeMs,
-  'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
   'grpc.keepalive_permit_without_calls': 1,
   // A peer that is back is found within about a second.
   'grpc.initial_reconnect_backoff_ms': 200,
@@ -140,7 +140,12 @@ export class PeerConnection {
       this.#shownIdentity = peer ? toIdentityUri(peer) : 'nobody (it has no Waybill identity)';
       return new Error(mismatchMark);
     });
-    return new Client(this.#options.address, credentials, channelOptions);
+    const { address, keepalive = defaultKeepalive } = this.#options;
+    return new Client(address, credentials, {
+      ...channelOptions,
+      'grpc.keepalive_time_ms': keepalive.timeMs,
+      'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
+    });
   }
 
   /** Resolves when the client's state is another, it is closed, or the time is up. */

@@ -27,11 +27,16 @@ export const connectionsMax = 2_000;
 /** How long a caller may take for its TLS handshake. */
 export const handshakeMsMax = 10_000;
 
-/** Pause between two signs of life asked of a peer that is connected. */
-export const keepaliveTimeMs = 3_000;
+/** How a dead peer is told from a silent one. */
+export interface Keepalive {
+  /** Pause before a sign of life is asked of the peer. */
+  readonly timeMs: number;
+  /** A peer that does not give it for so long is dead. */
+  readonly timeoutMs: number;
+}
 
-/** A peer that gives no sign of life for so long is dead: 10 s after its last, at most. */
-export const keepaliveTimeoutMs = 7_000;
+/** A dead peer is noticed within 10 s; a slow link may take 7 s to bring a sign of life. */
+export const defaultKeepalive: Keepalive = { timeMs: 3_000, timeoutMs: 7_000 };
 
 /** Code and facts of an error as they travel, in bytes; below `metadataBytesMax`, in base 64 too. */
 export const errorDetailBytesMax = 8 * kib;

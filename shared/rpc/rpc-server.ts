@@ -17,7 +17,7 @@ import { HandshakeAudit } from './handshake-audit.ts';
 import { MutualTlsServerCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import { PlatformServices } from './platform-services.ts';
-import { keepaliveTimeMs, keepaliveTimeoutMs, messageBytesMax } from './rpc-limits.ts';
+import { defaultKeepalive, type Keepalive, messageBytesMax } from './rpc-limits.ts';
 import { ServerConnections } from './server-connections.ts';
 import { methodDefinition } from './service-definitions.ts';
 
@@ -37,9 +37,11 @@ export interface RpcServerConfig {
   readonly siteCode: string;
   /** How long `stop` lets running calls go on. @default 2_000 */
   readonly shutdownGraceMs: number;
+  /** @default defaultKeepalive */
+  readonly keepalive: Keepalive;
 }
 
-const defaultRpcServerConfig = { shutdownGraceMs: 2_000 };
+const defaultRpcServerConfig = { shutdownGraceMs: 2_000, keepalive: defaultKeepalive };
 
 /**
  * The gRPC server of an agent: mutual TLS 1.3, the call policy in front of every method, our
@@ -74,8 +76,8 @@ export class RpcServer implements Component {
     this.#server = new Server({
       'grpc.max_receive_message_length': messageBytesMax,
       'grpc.max_send_message_length': messageBytesMax,
-      'grpc.keepalive_time_ms': keepaliveTimeMs,
-      'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
+      'grpc.keepalive_time_ms': this.#config.keepalive.timeMs,
+      'grpc.keepalive_timeout_ms': this.#config.keepalive.timeoutMs,
       'grpc.enable_channelz': 0,
       interceptors: [callPolicyInterceptor({ siteCode: this.#config.siteCode, onAudit })],
     });
@@ -124,7 +126,9 @@ export class RpcServer implements Component {
     if (this.#port === undefined) return;
     const { shutdownGraceMs } = this.#config;
     this.#platform?.stopServing();
-    const closed = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    // Not the callback of tryShutdown: it never comes when a session is just being destroyed.
+    const closed = this.#connections.closed();
+    this.#server.tryShutdown(() => {});
     if (!(await isDoneWithin(shutdownGraceMs, closed))) {
       this.#connections.destroyAll();
       await closed;

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -12,6 +13,7 @@ import { connectionsMax, receiveWindowBytes } from './rpc-limits.ts';
  * @see https://github.com/grpc/grpc-node/pull/3058
  */
 export class ServerConnections {
+  readonly #listeners = new Set<Http2SecureServer>();
   readonly #sockets = new Set<Socket>();
   readonly #onRefused: (address: string, reason: string) => void;
 
@@ -28,12 +30,19 @@ export class ServerConnections {
     for (const listener of listeners.keys()) this.#attachTo(listener as Http2SecureServer);
   }
 
+  /** Resolves when the server listens no more and its last connection is closed. */
+  async closed(): Promise<void> {
+    const listeners = [...this.#listeners].filter((listener) => listener.listening);
+    await Promise.all(listeners.map((listener) => once(listener, 'close')));
+  }
+
   /** Closes every connection now. */
   destroyAll(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
   #attachTo(listener: Http2SecureServer): void {
+    this.#listeners.add(listener);
     listener.maxConnections = connectionsMax;
     listener.on('connection', (socket: Socket) => this.#keep(socket));
     listener.on('session', (session: ServerHttp2Session) => {

@@ -10,6 +10,7 @@ import type { ChangeNotifier, Notification } from '../../shared/state-store/chan
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from './package-store.ts';
 import type { PackageTask } from './package-task.ts';
+import { Postponements } from './postponements.ts';
 import type { TransferResults } from './transfer-results.ts';
 
 /** What Distribution Manager needs. */
@@ -41,14 +42,6 @@ export const defaultDistributionManagerConfig: DistributionManagerConfig = {
   retryDelayMsMax: 300_000,
 };
 
-/** A package that waits for room until its moment, or until something new happens to it. */
-interface Postponement {
-  readonly tryCount: number;
-  readonly knownKeys: ReadonlySet<string>;
-  readonly waiting: AbortController;
-  isOver: boolean;
-}
-
 /** A package that is processed now. */
 interface RunningTask {
   /** The notifications it deletes at its end. */
@@ -71,7 +64,7 @@ export class DistributionManager implements Component {
   readonly #resultWake = new WakeSignal();
   readonly #queue = new Map<string, Notification[]>();
   readonly #running = new Map<string, RunningTask>();
-  readonly #postponed = new Map<string, Postponement>();
+  readonly #postponements: Postponements;
   /** Notifications deleted while they are read, which the reading may still show. */
   readonly #justHandledKeys = new Set<string>();
   #unsubscribe: (() => void)[] = [];
@@ -83,6 +76,7 @@ export class DistributionManager implements Component {
   ) {
     this.#components = components;
     this.#config = config;
+    this.#postponements = new Postponements(components.clock);
   }
 
   async start(): Promise<void> {
@@ -101,6 +95,7 @@ export class DistributionManager implements Component {
     this.#stopping.abort();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     for (const { abort } of this.#running.values()) abort.abort();
+    this.#postponements.clear();
     await Promise.all(this.#loops);
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
   }
@@ -148,7 +143,8 @@ export class DistributionManager implements Component {
     await this.#readNotifications();
     await this.#abortTasksOfLeaving();
     for (const packageId of this.#queue.keys()) {
-      if (this.#running.size >= this.#config.packagesMax) break;
+      const isFull = this.#running.size >= this.#config.packagesMax;
+      if (isFull || this.#stopping.signal.aborted) break;
       if (!this.#running.has(packageId)) this.#startTask(packageId);
     }
     return true;
@@ -175,9 +171,8 @@ export class DistributionManager implements Component {
 
   /** Whether more is pending than a task that runs, or one that waits, will see to anyway. */
   #isNews(packageId: string, notifications: readonly Notification[]): boolean {
-    const running = this.#running.get(packageId);
-    const postponement = this.#postponed.get(packageId);
-    const knownKeys = running?.keys ?? (postponement?.isOver ? undefined : postponement?.knownKeys);
+    const runningKeys = this.#running.get(packageId)?.keys;
+    const knownKeys = runningKeys ?? this.#postponements.knownKeysOf(packageId);
     return notifications.some(({ key }) => !knownKeys?.has(key));
   }
 
@@ -193,11 +188,11 @@ export class DistributionManager implements Component {
     const notifications = this.#queue.get(packageId) ?? [];
     this.#queue.delete(packageId);
     const abort = new AbortController();
+    const keys = new Set(notifications.map(({ key }) => key));
     const ended = this.#runTask(packageId, notifications, abort.signal).finally(() => {
       this.#running.delete(packageId);
       this.#packageWake.wake();
     });
-    const keys = new Set(notifications.map(({ key }) => key));
     this.#running.set(packageId, { keys, abort, ended });
     const { packagesMax } = this.#config;
     const using = `using ${this.#running.size} of ${packagesMax}`;
@@ -219,38 +214,20 @@ export class DistributionManager implements Component {
         for (const { key } of notifications) this.#justHandledKeys.add(key);
         return true;
       });
-      if (isDone) this.#endPostponement(packageId);
-      else this.#postpone(packageId, notifications);
+      if (isDone) this.#postponements.delete(packageId);
+      else this.#postpone(packageId, new Set(notifications.map(({ key }) => key)));
     } catch (error) {
       // Its notifications are pending still: the next task goes on where the rows stand.
       if (!(isAbortError(error) && signal.aborted)) throw error;
     }
   }
 
-  #postpone(packageId: string, notifications: readonly Notification[]): void {
-    const { clock, logger } = this.#components;
-    const tryCount = (this.#postponed.get(packageId)?.tryCount ?? 0) + 1;
-    this.#endPostponement(packageId);
-    const waiting = new AbortController();
-    const knownKeys = new Set(notifications.map(({ key }) => key));
-    const postponement: Postponement = { tryCount, knownKeys, waiting, isOver: false };
-    this.#postponed.set(packageId, postponement);
+  #postpone(packageId: string, keys: ReadonlySet<string>): void {
+    const tryCount = this.#postponements.tryCountOf(packageId) + 1;
     const delayMs = this.#retryDelayMs(tryCount);
-    logger.info({ packageId, tryCount, delayMs }, 'Package waits for its next try');
-    const signal = AbortSignal.any([waiting.signal, this.#stopping.signal]);
-    clock.sleep(delayMs, signal).then(
-      () => {
-        postponement.isOver = true;
-        this.#packageWake.wake();
-      },
-      () => {
-        // Nobody waits for this moment any more.
-      },
-    );
-  }
-
-  #endPostponement(packageId: string): void {
-    this.#postponed.get(packageId)?.waiting.abort();
-    this.#postponed.delete(packageId);
+    const wake = () => this.#packageWake.wake();
+    this.#postponements.add(packageId, { knownKeys: keys, delayMs }, wake);
+    const facts = { packageId, tryCount, delayMs };
+    this.#components.logger.info(facts, 'Package waits for its next try');
   }
 }

@@ -1,16 +1,8 @@
-import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
-import {
-  type DistributionPoint,
-  distributionPointPriorityDefault,
-} from '../../shared/domain/distribution-point.ts';
-import { type CheckFailure, shortageOf } from '../../shared/domain/distribution-point-check.ts';
 import {
   type PackageServerRows,
-  type PackageServerWork,
   packageServerWork,
 } from '../../shared/domain/package-server-work.ts';
 import { toPendingStatus } from '../../shared/domain/package-status-moves.ts';
-import type { SitePackage } from '../../shared/domain/site-package.ts';
 import { throwIfAborted } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -23,7 +15,8 @@ import type {
   DistributionPointChecker,
 } from '../hierarchy-manager/distribution-point-checker.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
-import type { StatusFacts, StatusReporter } from '../status-manager/status-manager.ts';
+import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { checkFailureOf, type JobOrder, jobReports, toJob } from './job-order.ts';
 import type { PackageStore } from './package-store.ts';
 
 /** What the tasks for distribution points need. */
@@ -45,8 +38,6 @@ export interface PackageOnDistributionPoint {
   readonly packageId: string;
   readonly dpId: string;
 }
-
-type JobWork = Extract<PackageServerWork, { kind: 'job' }>;
 
 /**
  * Does what is due for one package on one DP (DM-2): checks the DP (DM-4), hands a job to Package
@@ -125,16 +116,16 @@ export class DistributionPointTask {
     logger.info({ packageId, dpId }, 'Dropped package server without a job');
   }
 
-  async #handOver(handover: Handover): Promise<void> {
+  async #handOver(order: JobOrder): Promise<void> {
     const { store, packages, notifier, status, jobSerials, clock, logger } = this.#components;
-    const { rows, work } = handover;
-    const { packageId } = handover.sitePackage;
-    const { dpId } = handover.distributionPoint;
+    const { rows, work } = order;
+    const { packageId } = order.sitePackage;
+    const { dpId } = order.distributionPoint;
     const nowMs = clock.nowMs();
-    const failure = checkFailureOf(handover);
+    const failure = checkFailureOf(order);
     // From here on without a pause: serials rise in the order of the writes.
     const serial = jobSerials.next();
-    const job = toJob(handover, { jobSerial: serial.value, failure, nowMs });
+    const job = toJob(order, { jobSerial: serial.value, failure, nowMs });
     const isRemoval = work.action === 'remove';
     const targetVersion = isRemoval ? 0 : work.sourceVersion;
     const pending = { packageId, dpId, status: rows.status, isRemoval, targetVersion };
@@ -145,7 +136,7 @@ export class DistributionPointTask {
       packages.putStatus(toPendingStatus({ ...pending, jobSerial: job.jobSerial }, nowMs)),
     ];
     if (rows.server) changes.push(packages.putServer({ ...rows.server, action: 'none' }));
-    for (const facts of reportsOf(job, failure)) changes.push(...status.message(facts));
+    for (const facts of jobReports(job, failure)) changes.push(...status.message(facts));
     // Synced: the DP will remember the serial, so it must never be given out again.
     await store.write(changes, { sync: true });
     const { jobSerial, action, sourceVersion } = job;
@@ -158,69 +149,4 @@ export class DistributionPointTask {
   get #jobs() {
     return this.#components.store.records(keySpaces.distributionJobs);
   }
-}
-
-interface Handover {
-  readonly sitePackage: SitePackage;
-  readonly distributionPoint: DistributionPoint;
-  readonly rows: PackageServerRows;
-  readonly work: JobWork;
-  readonly checked: CheckedDistributionPoint | undefined;
-}
-
-function checkFailureOf({ checked, ...handover }: Handover): CheckFailure | undefined {
-  if (!checked || checked.failure) return checked?.failure;
-  if (handover.work.action === 'remove') return undefined;
-  const isFirst = (handover.rows.status?.installedVersion ?? 0) === 0;
-  const { freeBytes } = checked.health;
-  // What an update or a repair needs is known only once the DP has been asked file by file.
-  const neededBytes = isFirst ? sizeBytesOf(handover.sitePackage) : 0;
-  return shortageOf(handover.distributionPoint.dpId, { freeBytes, neededBytes });
-}
-
-function toJob(
-  { sitePackage, distributionPoint, work, checked }: Handover,
-  facts: { jobSerial: number; failure: CheckFailure | undefined; nowMs: number },
-): DistributionJob {
-  const totalBytes = work.action === 'remove' ? 0 : sizeBytesOf(sitePackage);
-  return {
-    jobSerial: facts.jobSerial,
-    packageId: sitePackage.packageId,
-    sourceVersion: work.sourceVersion,
-    dpId: distributionPoint.dpId,
-    action: work.action,
-    state: 'pending',
-    ...(facts.failure && { waitingReason: facts.failure.waitingReason }),
-    reason: facts.failure?.reason ?? '',
-    priority: sitePackage.properties.priority,
-    dpPriority: checked?.health.dpPriority ?? distributionPointPriorityDefault,
-    order: 0,
-    createdAtMs: facts.nowMs,
-    startedAtMs: 0,
-    updatedAtMs: facts.nowMs,
-    restartAtMs: 0,
-    tryCount: 0,
-    totalBytes,
-    remainingBytes: totalBytes,
-    bytesSent: 0,
-    endedAtMs: 0,
-  };
-}
-
-function reportsOf(job: DistributionJob, failure: CheckFailure | undefined): StatusFacts[] {
-  const { packageId, sourceVersion, dpId } = job;
-  const about = { packageId, sourceVersion, dpId };
-  const reports: StatusFacts[] = [];
-  if (failure) {
-    reports.push({ ...about, messageId: 2391, insertionStrings: [dpId, failure.reason] });
-  }
-  if (job.action !== 'remove') {
-    reports.push({ ...about, messageId: 2342, insertionStrings: [packageId, dpId] });
-  }
-  reports.push({ ...about, messageId: 2357, insertionStrings: [packageId, dpId] });
-  return reports;
-}
-
-function sizeBytesOf(sitePackage: SitePackage): number {
-  return sitePackage.sources.reduce((sum, { content }) => sum + (content?.sizeBytes ?? 0), 0);
 }

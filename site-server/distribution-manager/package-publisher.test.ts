@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { PackagePublisher, type TakeSnapshot } from './package-publisher.ts';
+import { PackagePublisher } from './package-publisher.ts';
+import type { TakeSnapshot } from './publishing-ports.ts';
 import { fakePackageHashOf } from './testing/fake-sources.ts';
 import { openTestMachine, type TestMachine, TestSite } from './testing/test-site.ts';
 

@@ -21,45 +21,9 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusFacts, StatusReporter } from '../status-manager/status-manager.ts';
 import type { PackageStore } from './package-store.ts';
+import type { PublishingLibrary, SnapshotContent, TakeSnapshot } from './publishing-ports.ts';
+import { failureReports, publishedReports } from './publishing-reports.ts';
 import type { SnapshotPosition, SnapshotProgress } from './snapshot-progress.ts';
-
-/** One directory to read, and what it is to become. */
-export interface SnapshotSource {
-  readonly directory: string;
-  readonly contentId: string;
-  /** The content of the version before; a snapshot equal to it is `unchanged`. */
-  readonly previous?: ContentDescriptor;
-}
-
-/** One directory that was read; its files are in the library. */
-export interface SnapshotContent {
-  readonly descriptor: ContentDescriptor;
-  readonly manifestPath: string;
-  readonly signaturePath: string;
-  readonly unchanged: boolean;
-}
-
-/** Reads the sources of a package into the site's content library, without publishing anything. */
-export type TakeSnapshot = (request: {
-  readonly packageId: string;
-  readonly sources: readonly SnapshotSource[];
-  readonly onProgress: (position: SnapshotPosition) => void;
-  readonly signal: AbortSignal;
-}) => Promise<{ readonly contents: readonly SnapshotContent[] }>;
-
-/** The site's content library, as far as publishing goes. */
-export interface PublishingLibrary {
-  getPackage(packageId: string): Promise<PackageVersion | undefined>;
-  commitPackage(commit: {
-    readonly version: PackageVersion;
-    readonly jobSerial: number;
-    readonly staged: readonly {
-      readonly contentId: string;
-      readonly manifestPath: string;
-      readonly signaturePath: string;
-    }[];
-  }): Promise<{ readonly packageHash: string }>;
-}
 
 /** What the publisher needs. */
 export interface PackagePublisherComponents {
@@ -296,26 +260,4 @@ export class PackagePublisher {
       await store.write([...changes, ...messages], { sync: false });
     });
   }
-}
-
-function publishedReports({ packageId, sourceVersion, contents }: PackageVersion): StatusFacts[] {
-  const files = contents.reduce((sum, { fileCount }) => sum + fileCount, 0);
-  const bytes = contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const about = { packageId, sourceVersion };
-  const taken = [packageId, `${sourceVersion}`, `${files}`, `${bytes}`];
-  return [
-    { ...about, messageId: 2376, insertionStrings: taken },
-    { ...about, messageId: 2311, insertionStrings: taken.slice(0, 2) },
-    { ...about, messageId: 2301, insertionStrings: [packageId] },
-  ];
-}
-
-function failureReports(
-  packageId: string,
-  messageIds: readonly (2302 | 2306)[],
-  reason: string,
-): StatusFacts[] {
-  return messageIds.map((messageId) => {
-    return { messageId, insertionStrings: [packageId, reason], packageId };
-  });
 }

@@ -3,7 +3,7 @@ import type { ContentDescriptor } from '../../../shared/domain/content.ts';
 import { WaybillError } from '../../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../../shared/domain/package.ts';
 import { AbortError } from '../../../shared/runtime/abort-error.ts';
-import type { PublishingLibrary, SnapshotContent, TakeSnapshot } from '../package-publisher.ts';
+import type { PublishingLibrary, SnapshotContent, TakeSnapshot } from '../publishing-ports.ts';
 
 /** What is in a source directory: any text stands for its bytes; an error is thrown instead. */
 export type FakeSource = string | WaybillError;
