@@ -27,6 +27,7 @@ export interface TransferLanesOptions {
  * it sends the next, so a lost DP costs at most one message a stream; several streams keep reading,
  * encryption, the link and the DP's writing busy at the same time.
  *
+ * @param items closed at the end, however that comes
  * @throws whatever the first failing lane met; the others are cancelled
  */
 export async function sendItems(
@@ -44,6 +45,8 @@ export async function sendItems(
     }
   };
   const ended = await Promise.allSettled(Array.from({ length: options.lanesMax }, lane));
+  // Broken off, the items still have their manifest open.
+  await items.return?.();
   options.signal.throwIfAborted();
   if (failure.signal.aborted) throw failure.signal.reason;
   for (const end of ended) if (end.status === 'rejected') throw end.reason;
