@@ -103,6 +103,7 @@ export class DpProvider implements Component {
       // Only the answer to Commit was lost: what was written anew is not written anew again.
       const begun = hash !== undefined ? { ...action, redistribute: false } : action;
       this.#actions.begin(begun);
+      await this.#manifests.begin(begun.packageId);
       await this.#openRewritten(begun);
       const absent: string[] = [];
       for (const content of begun.version.contents) {

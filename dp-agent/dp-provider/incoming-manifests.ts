@@ -31,6 +31,11 @@ export class IncomingManifests {
     this.#library = library;
   }
 
+  /** Work on a package begins: as long as it goes on, the library sweeps nothing it brings. */
+  async begin(packageId: string): Promise<void> {
+    await mkdir(this.#library.stagingDirectoryOf(packageId), { recursive: true });
+  }
+
   /** Where a content's manifest is: staged, or in the library already; undefined when neither. */
   async find(action: BegunAction, content: ContentDescriptor): Promise<ManifestFiles | undefined> {
     const staged = this.#stagedFiles(action, content);

@@ -1,7 +1,9 @@
 /** Half-life of the smoothing, in milliseconds: old samples count half after this long. */
 const halfLifeMs = 2_000;
+/** Shortest time a sample is taken over, in milliseconds. */
+const sampleMsMin = 200;
 
-/** Smoothed rate of a running transfer; pure, times are handed in. */
+/** Smoothed rate of a running transfer; pure, times are handed in and never go back. */
 export class TransferRate {
   #bytesPerSecond = 0;
   #pendingBytes = 0;
@@ -14,23 +16,28 @@ export class TransferRate {
   /** Counts bytes that arrived by `nowMs` (monotonic). */
   add(bytes: number, nowMs: number): void {
     this.#pendingBytes += bytes;
-    const elapsedMs = nowMs - this.#sinceMs;
-    if (elapsedMs < 200) return;
-    const sample = (this.#pendingBytes * 1000) / elapsedMs;
-    const weight = this.#bytesPerSecond === 0 ? 1 : 1 - 0.5 ** (elapsedMs / halfLifeMs);
-    this.#bytesPerSecond += weight * (sample - this.#bytesPerSecond);
+    if (nowMs - this.#sinceMs < sampleMsMin) return;
+    this.#bytesPerSecond = this.#smoothedAt(nowMs);
     this.#pendingBytes = 0;
     this.#sinceMs = nowMs;
   }
 
-  /** Bytes per second, 0 while nothing is known. */
-  get bytesPerSecond(): number {
-    return Math.round(this.#bytesPerSecond);
+  /** Bytes per second, 0 while nothing is known; falls while nothing arrives. */
+  bytesPerSecond(nowMs: number): number {
+    return Math.round(this.#smoothedAt(nowMs));
   }
 
   /** Milliseconds until `remainingBytes` have arrived; 0 when unknown. */
-  etaMs(remainingBytes: number): number {
-    if (this.#bytesPerSecond <= 0) return 0;
-    return Math.ceil((remainingBytes * 1000) / this.#bytesPerSecond);
+  etaMs(remainingBytes: number, nowMs: number): number {
+    const bytesPerSecond = this.bytesPerSecond(nowMs);
+    return bytesPerSecond > 0 ? Math.ceil((remainingBytes * 1000) / bytesPerSecond) : 0;
+  }
+
+  #smoothedAt(nowMs: number): number {
+    const elapsedMs = nowMs - this.#sinceMs;
+    if (elapsedMs < sampleMsMin) return this.#bytesPerSecond;
+    const sample = (this.#pendingBytes * 1000) / elapsedMs;
+    const weight = this.#bytesPerSecond === 0 ? 1 : 1 - 0.5 ** (elapsedMs / halfLifeMs);
+    return this.#bytesPerSecond + weight * (sample - this.#bytesPerSecond);
   }
 }

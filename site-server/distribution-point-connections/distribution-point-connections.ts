@@ -74,12 +74,15 @@ export class DistributionPointConnections implements Component {
     return { dpId, siteCode, agentVersion, freeBytes: Number(freeBytes) };
   }
 
-  /** Resolves when the DP can be reached, or when the signal aborts. */
-  async reachable(dp: DistributionPoint, signal: AbortSignal): Promise<void> {
+  /** Resolves with true when the DP can be reached; with false when that is not awaited any more. */
+  async reachable(dp: DistributionPoint, signal: AbortSignal): Promise<boolean> {
     try {
       await this.channelTo(dp).whenReachable(signal);
+      return true;
     } catch (error) {
-      if (!isAbortError(error)) throw error;
+      // Aborted; or the channel was closed, for the DP has another address or is not ours.
+      if (isAbortError(error)) return false;
+      throw error;
     }
   }
 }

@@ -1,10 +1,11 @@
 /** A file of the site's content library, as far as sending it goes. */
 export interface SendableFile {
+  /** Lower-case hexadecimal BLAKE3-256. */
   readonly hash: string;
   readonly sizeBytes: number;
 }
 
-/** What one PutContent message carries. */
+/** What one PutContent message carries; `sizeBytes` counts content bytes only. */
 export type ContentItem =
   | {
       readonly kind: 'piece';
@@ -18,5 +19,5 @@ export type ContentItem =
 export function itemKey(item: ContentItem): string {
   return item.kind === 'piece'
     ? `${item.file.hash}:${item.pieceIndex}`
-    : item.files.map(({ hash }) => hash.slice(0, 16)).join(',');
+    : item.files.map(({ hash }) => hash).join(',');
 }

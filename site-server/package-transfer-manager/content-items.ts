@@ -18,22 +18,26 @@ const batchFilesMax = 512;
  * The messages that bring the wanted files of one content, in manifest order, small files in
  * batches of up to one piece.
  *
- * @param isMine asked once for every wanted file: whether this transfer sends it
+ * @param isMine asked once for every wanted file, with the bytes of it the DP misses: whether this
+ *   transfer sends it
  */
 export async function* contentItems(
   entries: AsyncIterable<readonly IndexedEntry[]>,
   wanted: WantedEntries,
-  isMine: (file: FileEntry) => boolean,
+  isMine: (file: FileEntry, missingBytes: number) => boolean,
 ): AsyncGenerator<ContentItem> {
   const isWanted = wanted.cursor();
   let batch = new Batch();
   for await (const part of entries) {
     for (const { entry, index } of part) {
-      if (!isWanted(index) || entry.type !== 'file' || !isMine(entry)) continue;
-      if (hasPieces(entry.sizeBytes)) {
-        yield* pieceItems(entry, wanted.piecesHeldOf(index));
+      if (!isWanted(index) || entry.type !== 'file') continue;
+      const { sizeBytes } = entry;
+      if (hasPieces(sizeBytes)) {
+        const held = new PieceSet(pieceCountOf(sizeBytes), wanted.piecesHeldOf(index));
+        if (isMine(entry, held.missingBytesOf(sizeBytes))) yield* pieceItems(entry, held);
         continue;
       }
+      if (!isMine(entry, sizeBytes)) continue;
       if (!batch.hasRoomFor(entry)) {
         yield batch.toItem();
         batch = new Batch();
@@ -44,16 +48,15 @@ export async function* contentItems(
   if (!batch.isEmpty) yield batch.toItem();
 }
 
-function* pieceItems(file: FileEntry, held: Uint8Array | undefined): Generator<ContentItem> {
-  const pieces = new PieceSet(pieceCountOf(file.sizeBytes), held);
-  for (let pieceIndex = 0; pieceIndex < pieces.pieceCount; pieceIndex++) {
-    if (pieces.has(pieceIndex)) continue;
-    const sizeBytes = pieceLengthOf(file.sizeBytes, pieceIndex);
-    const { hash } = file;
-    yield { kind: 'piece', file: { hash, sizeBytes: file.sizeBytes }, pieceIndex, sizeBytes };
+function* pieceItems({ hash, sizeBytes }: FileEntry, held: PieceSet): Generator<ContentItem> {
+  const file = { hash, sizeBytes };
+  for (let pieceIndex = 0; pieceIndex < held.pieceCount; pieceIndex++) {
+    if (held.has(pieceIndex)) continue;
+    yield { kind: 'piece', file, pieceIndex, sizeBytes: pieceLengthOf(sizeBytes, pieceIndex) };
   }
 }
 
+/** Small files that travel together. */
 class Batch {
   readonly #files: SendableFile[] = [];
   #length = 0;

@@ -12,7 +12,7 @@ export const frameMemoryBytes = 1024 * 1024 + 128 * 1024;
 
 /** A message with room for the bytes of its files, still to be filled. */
 export interface MessageFrame {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   /** Where the content of each file goes. */
   readonly rooms: readonly { readonly offset: number; readonly sizeBytes: number }[];
 }
@@ -29,8 +29,9 @@ function varintLength(value: number): number {
   return length;
 }
 
+/** Writes fields one after another; the length is known before. */
 class FrameWriter {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   offset = 0;
 
   constructor(memory: ArrayBuffer, length: number) {
@@ -66,7 +67,11 @@ class FrameWriter {
 
 const hashFieldLength = 1 + 1 + 32;
 
-/** Frame of `PutContentRequest.piece`. */
+/**
+ * Frame of `PutContentRequest.piece`; `sizeBytes` is the length of the piece, not of the file.
+ *
+ * @param memory of `frameMemoryBytes`; nobody else may use it
+ */
 export function pieceFrame(
   memory: ArrayBuffer,
   piece: { readonly hash: string; readonly pieceIndex: number; readonly sizeBytes: number },
@@ -80,13 +85,17 @@ export function pieceFrame(
   return { bytes: writer.bytes, rooms };
 }
 
-/** Bytes one small file takes in a batch. */
+/** Bytes one small file takes in a batch, its framing included. */
 export function smallFileLength(sizeBytes: number): number {
   const inner = hashFieldLength + 1 + varintLength(sizeBytes) + sizeBytes;
   return 1 + varintLength(inner) + inner;
 }
 
-/** Frame of `PutContentRequest.files`. */
+/**
+ * Frame of `PutContentRequest.files`; a room for each file, in their order.
+ *
+ * @param memory of `frameMemoryBytes`; nobody else may use it
+ */
 export function filesFrame(
   memory: ArrayBuffer,
   files: readonly { readonly hash: string; readonly sizeBytes: number }[],

@@ -6,7 +6,7 @@ export class FileClaims {
   readonly #ownerOf = new Map<string, object>();
   readonly #waiters = new Set<() => void>();
 
-  /** Whether this transfer is to send the file: nobody else has it in hand, and it had not itself. */
+  /** 'mine': this transfer is to send the file, which nobody had in hand before. */
   claim(hash: string, owner: object): 'mine' | 'already-mine' | 'others' {
     const current = this.#ownerOf.get(hash);
     if (current === undefined) {
@@ -24,7 +24,11 @@ export class FileClaims {
     this.#wake();
   }
 
-  /** Resolves when a transfer has ended since the call. */
+  /**
+   * Resolves when a transfer has let go of its files since the call.
+   *
+   * @throws the signal's reason
+   */
   async someReleased(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     await new Promise<void>((resolve, reject) => {

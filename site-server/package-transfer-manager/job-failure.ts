@@ -19,8 +19,10 @@ const unreachable: readonly ErrorCode[] = [
 const contentNotHere: readonly ErrorCode[] = ['CONTENT_NOT_HELD', 'FILE_NOT_HELD'];
 
 /**
- * Classifies what ended a run. Everything may be tried again, except a job the DP has seen a newer
+ * Classifies what ended a run, whatever it was. Everything may be tried again, except a job the DP has seen a newer
  * one for: whatever was wrong can be put right by somebody, and the job says what it is.
+ *
+ * @param remainingBytes what the run had still to bring, as far as it came to know
  */
 export function toJobFailure(error: unknown, remainingBytes: number): JobFailure {
   const reason = error instanceof Error ? error.message : String(error);
@@ -32,8 +34,10 @@ export function toJobFailure(error: unknown, remainingBytes: number): JobFailure
   }
   if (unreachable.includes(code)) return { ...failure, waitingReason: 'dp-unreachable' };
   if (contentNotHere.includes(code)) return { ...failure, waitingReason: 'content-not-here' };
-  if (code === 'DISK_FULL') {
-    return { ...failure, waitingReason: 'disk-full-at-dp', neededBytes: remainingBytes };
+  if (error instanceof WaybillError && error.details.code === 'DISK_FULL') {
+    // A try that only asked for room knows no more than what it asked for.
+    const neededBytes = Math.max(remainingBytes, error.details.neededBytes, 1);
+    return { ...failure, waitingReason: 'disk-full-at-dp', neededBytes };
   }
   return { ...failure, waitingReason: 'retry-at' };
 }

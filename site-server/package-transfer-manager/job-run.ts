@@ -10,10 +10,10 @@ import { PushTransfer, type PushTransferConfig } from './push-transfer.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
 export interface JobRunnerNeeds {
-  readonly library: ContentLibrary;
-  readonly pieceSource: PieceSource;
-  readonly connections: DistributionPointConnections;
-  readonly clock: Clock;
+  readonly library: Pick<ContentLibrary, 'getPackage' | 'openContent'>;
+  readonly pieceSource: Pick<PieceSource, 'join' | 'message'>;
+  readonly connections: Pick<DistributionPointConnections, 'check' | 'channelTo'>;
+  readonly clock: Pick<Clock, 'sleep'>;
 }
 
 /** One run of a job, from its start to its end. */
@@ -38,8 +38,10 @@ export class JobRunner {
   }
 
   /**
+   * Runs a job to its end.
+   *
    * @returns for content that was brought, the hash the DP verified
-   * @throws see PushTransfer
+   * @throws DISK_FULL when the DP has not the room that is needed; whatever PushTransfer throws
    */
   async run(run: JobRun): Promise<string | undefined> {
     await this.#requireRoom(run);
@@ -74,7 +76,8 @@ export class JobRunner {
     const claims = this.#claimsOf.get(dp.dpId) ?? new FileClaims();
     this.#claimsOf.set(dp.dpId, claims);
     const channel = connections.channelTo(dp);
-    const needs = { library, pieceSource, channel, claims, sleep: clock.sleep };
+    const sleep = (ms: number, until: AbortSignal) => clock.sleep(ms, until);
+    const needs = { library, pieceSource, channel, claims, sleep };
     return new PushTransfer(needs, this.#config, { job, progress, signal }).run();
   }
 }

@@ -10,6 +10,7 @@ import type { Change, StateStore } from '../../shared/state-store/state-store.ts
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import { endMessages, retryMessages, startMessages } from './job-messages.ts';
+import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
 export interface JobTableNeeds {
@@ -32,7 +33,9 @@ export interface NotifiedJob {
  */
 export class JobTable {
   readonly #needs: JobTableNeeds;
-  readonly #open = new Map<number, DistributionJob>();
+  readonly #open = new OpenJobs();
+  /** Jobs whose end is being written: nothing else is written of them. */
+  readonly #ending = new Set<number>();
   readonly #listeners = new Set<(job: DistributionJob) => void>();
 
   constructor(needs: JobTableNeeds) {
@@ -41,15 +44,25 @@ export class JobTable {
 
   /** Reads the open jobs; once, before anything else. */
   async load(): Promise<void> {
-    for await (const [, job] of this.#jobs.list()) this.#open.set(job.jobSerial, job);
+    for await (const [, job] of this.#jobs.list()) this.#open.set(job);
   }
 
+  /** All open jobs, in no order. */
   open(): Iterable<DistributionJob> {
     return this.#open.values();
   }
 
+  /** An open job as it is now. */
   get(jobSerial: number): DistributionJob | undefined {
     return this.#open.get(jobSerial);
+  }
+
+  /** Open jobs that a newer one for the same package and DP has taken over from. */
+  superseded(): DistributionJob[] {
+    return [...this.#open.values()].filter((job) => {
+      const newest = this.#open.sameTargetAs(job).at(-1);
+      return newest !== undefined && newest.jobSerial > job.jobSerial;
+    });
   }
 
   /** Calls the listener after each change of a job, its end and its progress included. */
@@ -63,10 +76,16 @@ export class JobTable {
     return this.#needs.notifier.subscribe('distribution-job', wake);
   }
 
-  /** The jobs others have made or changed since; each joins the open jobs. */
+  /**
+   * The jobs others have made, or of which something else was changed; each joins the open jobs. A
+   * notification is handled when the next one is asked for.
+   */
   async *takeNotified(): AsyncGenerator<NotifiedJob> {
     for await (const notification of this.#needs.notifier.pending('distribution-job')) {
-      const job = await this.#jobs.get(notification.subject);
+      // Memory first: the row of a job that is just ending may still be there.
+      const job =
+        this.#open.get(Number(notification.subject)) ??
+        (await this.#jobs.get(notification.subject));
       if (job) yield this.#joined(job);
       await this.#handled(notification);
     }
@@ -74,11 +93,12 @@ export class JobTable {
 
   /** The job runs from now on. */
   async started(job: DistributionJob): Promise<void> {
-    await this.#write(job, [...startMessages(this.#needs.status, job)]);
+    if (this.#isLive(job.jobSerial)) await this.#write(job, startMessages(this.#needs.status, job));
   }
 
+  /** The job as it is now; nothing when it has ended meanwhile. */
   async put(job: DistributionJob): Promise<void> {
-    if (this.#open.has(job.jobSerial)) await this.#write(job, []);
+    if (this.#isLive(job.jobSerial)) await this.#write(job, []);
   }
 
   /** Tells listeners that the progress of a job has changed. */
@@ -106,21 +126,22 @@ export class JobTable {
     progress: TransferProgress,
     wait: { waitingReason: WaitingReason; reason: string; restartAtMs: number; isNews: boolean },
   ): Promise<DistributionJob | undefined> {
-    const current = this.#open.get(job.jobSerial);
-    if (!current) return undefined;
     const { packages, status } = this.#needs;
     const { isNews, ...rest } = wait;
-    const waiting = moved(this.#withProgress(current, progress), 'pending-restart', {
-      ...rest,
-      tryCount: wait.waitingReason === 'disk-full-at-dp' ? current.tryCount - 1 : current.tryCount,
-      updatedAtMs: this.#nowMs,
-    });
-    await packages.turn(job.packageId, async () => {
-      const statusChanges = await packages.retryingChanges(waiting, wait.reason);
+    return packages.turn(job.packageId, async () => {
+      const statusChanges = await packages.retryingChanges(job, wait.reason);
+      const current = this.#open.get(job.jobSerial);
+      if (!current || this.#ending.has(job.jobSerial)) return undefined;
+      const isTry = wait.waitingReason !== 'disk-full-at-dp';
+      const waiting = moved(this.#withProgress(current, progress), 'pending-restart', {
+        ...rest,
+        tryCount: isTry ? current.tryCount : Math.max(0, current.tryCount - 1),
+        updatedAtMs: this.#nowMs,
+      });
       const messages = isNews ? retryMessages(status, waiting) : [];
       await this.#write(waiting, [...statusChanges, ...messages]);
+      return waiting;
     });
-    return waiting;
   }
 
   /** The job has done what it was made for. */
@@ -132,40 +153,54 @@ export class JobTable {
     await this.end(job, 'complete', {
       reason: '',
       progress,
-      ...(verifiedHash && { verifiedHash }),
+      ...(verifiedHash !== undefined && { verifiedHash }),
     });
   }
 
   /**
    * Ends a job: off the open jobs, into the history, and Distribution Manager is told, in one
-   * batch that is on disk when this resolves.
+   * batch that is on disk when this resolves. When it fails the job stays open, as it was.
    */
   async end(
     job: DistributionJob,
     state: 'complete' | 'failed' | 'cancelled',
     result: { reason: string; progress?: TransferProgress; verifiedHash?: string },
   ): Promise<void> {
-    const current = this.#open.get(job.jobSerial);
-    if (!current) return;
+    const { jobSerial } = job;
+    const current = this.#open.get(jobSerial);
+    if (!current || this.#ending.has(jobSerial)) return;
+    const ended = this.#ended(current, state, result);
+    const key = joinKey(jobSerial);
     const { store, notifier, status } = this.#needs;
-    const { reason, progress, verifiedHash } = result;
-    const ended = moved(progress ? this.#withProgress(current, progress) : current, state, {
-      reason,
-      restartAtMs: 0,
-      updatedAtMs: this.#nowMs,
-      endedAtMs: this.#nowMs,
-      ...(verifiedHash && { verifiedHash }),
-    });
-    const key = joinKey(job.jobSerial);
     const changes = [
       this.#jobs.delete(key),
       store.records(keySpaces.jobHistory).put(key, ended),
       notifier.notification('transfer-result', key),
       ...endMessages(status, ended),
     ];
-    this.#open.delete(job.jobSerial);
-    await store.write(changes, { sync: true });
+    this.#ending.add(jobSerial);
+    try {
+      await store.write(changes, { sync: true });
+      this.#open.delete(current);
+    } finally {
+      this.#ending.delete(jobSerial);
+    }
     this.#tell(ended);
+  }
+
+  #ended(
+    current: DistributionJob,
+    state: 'complete' | 'failed' | 'cancelled',
+    { reason, progress, verifiedHash }: Parameters<JobTable['end']>[2],
+  ): DistributionJob {
+    return moved(progress ? this.#withProgress(current, progress) : current, state, {
+      reason,
+      restartAtMs: 0,
+      updatedAtMs: this.#nowMs,
+      endedAtMs: this.#nowMs,
+      ...(state === 'complete' && { remainingBytes: 0 }),
+      ...(verifiedHash !== undefined && { verifiedHash }),
+    });
   }
 
   get #jobs() {
@@ -178,16 +213,15 @@ export class JobTable {
 
   /** Of two jobs for one package and DP the newer one counts, whichever is heard of first. */
   #joined(job: DistributionJob): NotifiedJob {
-    const rivals = [...this.#open.values()].filter(
-      ({ packageId, dpId, jobSerial }) =>
-        packageId === job.packageId && dpId === job.dpId && jobSerial !== job.jobSerial,
-    );
-    const current = this.#open.get(job.jobSerial) ?? job;
-    this.#open.set(job.jobSerial, current);
-    this.#tell(current);
-    const newest = Math.max(job.jobSerial, ...rivals.map(({ jobSerial }) => jobSerial));
-    const superseded = [current, ...rivals].filter(({ jobSerial }) => jobSerial < newest);
-    return { job: current, superseded };
+    if (!this.#open.has(job.jobSerial)) {
+      this.#open.set(job);
+      this.#tell(job);
+    }
+    return { job, superseded: this.#open.sameTargetAs(job).slice(0, -1) };
+  }
+
+  #isLive(jobSerial: number): boolean {
+    return this.#open.has(jobSerial) && !this.#ending.has(jobSerial);
   }
 
   async #handled(notification: Notification): Promise<void> {
@@ -196,19 +230,27 @@ export class JobTable {
   }
 
   #withProgress(job: DistributionJob, progress: TransferProgress): DistributionJob {
+    const { totalBytes, remainingBytes, sentBytesOfAllRuns: bytesSent } = progress;
     return {
       ...job,
-      totalBytes: progress.expectedBytes,
-      remainingBytes: progress.remainingBytes,
-      bytesSent: job.bytesSent + progress.takeUncountedSentBytes(),
+      // A run that did not come to ask the DP knows less than the row.
+      ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
+      bytesSent,
       updatedAtMs: this.#nowMs,
     };
   }
 
+  /** In memory at once, so that nobody builds on the row before; back again when it fails. */
   async #write(job: DistributionJob, others: readonly Change[]): Promise<void> {
-    this.#open.set(job.jobSerial, job);
-    const row = this.#jobs.put(joinKey(job.jobSerial), job);
-    await this.#needs.store.write([row, ...others], { sync: false });
+    const before = this.#open.get(job.jobSerial);
+    this.#open.set(job);
+    try {
+      const row = this.#jobs.put(joinKey(job.jobSerial), job);
+      await this.#needs.store.write([row, ...others], { sync: false });
+    } catch (error) {
+      if (before && this.#open.get(job.jobSerial) === job) this.#open.set(before);
+      throw error;
+    }
     this.#tell(job);
   }
 

@@ -36,10 +36,10 @@ const stateNames = {
 const priorityNames = { 1: 'PRIORITY_HIGH', 2: 'PRIORITY_NORMAL', 3: 'PRIORITY_LOW' } as const;
 
 export interface JobViewNeeds {
-  readonly jobs: JobTable;
+  readonly jobs: Pick<JobTable, 'open' | 'onChanged'>;
   readonly transfers: Pick<PackageTransferManager, 'progressOf' | 'waiting'>;
-  readonly store: StateStore;
-  readonly clock: Clock;
+  readonly store: Pick<StateStore, 'records'>;
+  readonly clock: Pick<Clock, 'sleep'>;
 }
 
 /** Jobs as administrators see them: rows, with the place in the queue and the live progress. */
@@ -100,10 +100,12 @@ export class JobView {
     const message = toJobMessage(job, transfers.waiting.get(job.jobSerial));
     const progress = transfers.progressOf(job.jobSerial);
     if (!progress || job.endedAtMs > 0) return message;
+    const { totalBytes, remainingBytes } = progress;
     return {
       ...message,
-      totalBytes: progress.expectedBytes,
-      remainingBytes: progress.remainingBytes,
+      // Before the DP was asked the row knows more.
+      ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
+      bytesSent: progress.sentBytesOfAllRuns,
       bytesPerSecond: progress.bytesPerSecond,
       etaMs: progress.etaMs,
     };

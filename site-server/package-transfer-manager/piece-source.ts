@@ -1,7 +1,9 @@
 import { Worker } from 'node:worker_threads';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { AbortError } from '../../shared/runtime/abort-error.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { type ContentItem, itemKey } from './content-item.ts';
+import type { ReadReply, ReadRequest } from './read-worker.ts';
 
 export interface PieceSourceConfig {
   readonly fileLibraryDirectory: string;
@@ -9,23 +11,22 @@ export interface PieceSourceConfig {
   readonly cacheBytesMax: number;
   /** Files the reader keeps open. */
   readonly openFilesMax: number;
+  /** What the reading thread runs. @default the read worker */
+  readonly program?: URL;
 }
 
 /** A message to be put on the wire. */
 export interface EncodedMessage {
   readonly bytes: Buffer;
-  /** To be called when the DP has acknowledged it: its memory is used again. */
+  /** To be called when the DP has acknowledged it, and then only: its memory is used again. */
   readonly done: () => void;
 }
 
 interface CachedMessage {
   readonly bytes: Promise<Buffer>;
+  /** Memory it takes; 0 until it is read. */
   sizeBytes: number;
 }
-
-type Reply =
-  | { readonly id: number; readonly bytes: Uint8Array }
-  | { readonly id: number; readonly failure: { readonly code: string; readonly message: string } };
 
 interface PendingRead {
   readonly resolve: (bytes: Buffer) => void;
@@ -39,6 +40,7 @@ interface PendingRead {
  */
 export class PieceSource implements Component {
   readonly #config: PieceSourceConfig;
+  readonly #program: URL;
   readonly #pending = new Map<number, PendingRead>();
   /** Oldest first. */
   readonly #cache = new Map<string, CachedMessage>();
@@ -46,48 +48,51 @@ export class PieceSource implements Component {
   #cachedBytes = 0;
   #worker: Worker | undefined;
   #nextId = 1;
+  #isStopped = false;
 
   constructor(config: PieceSourceConfig) {
     this.#config = config;
+    this.#program = config.program ?? new URL('./read-worker.js', import.meta.url);
   }
 
   async start(): Promise<void> {}
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     const worker = this.#worker;
     this.#worker = undefined;
     await worker?.terminate();
-    this.#failAll(new DOMException('The piece source was stopped', 'AbortError'));
+    this.#failAll(stopped());
   }
 
-  /** Tells that a transfer of this package has begun; call the result when it has ended. */
+  /** Bytes of the messages kept now. */
+  get cachedBytes(): number {
+    return this.#cachedBytes;
+  }
+
+  /** Tells that a transfer of this package has begun; call the result, once, when it has ended. */
   join(packageId: string): () => void {
-    this.#readersOf.set(packageId, (this.#readersOf.get(packageId) ?? 0) + 1);
+    this.#readersOf.set(packageId, this.#readerCount(packageId) + 1);
     return () => {
-      const count = (this.#readersOf.get(packageId) ?? 1) - 1;
-      if (count > 0) this.#readersOf.set(packageId, count);
+      const left = this.#readerCount(packageId) - 1;
+      if (left > 0) this.#readersOf.set(packageId, left);
       else this.#readersOf.delete(packageId);
-      if (this.#readersOf.size === 0) this.#evict(0);
+      if (this.#readersOf.size === 0) this.#rest();
     };
   }
 
   /**
-   * The encoded message of an item.
+   * The encoded message of an item. Others may get the same bytes: they must not be changed.
    *
-   * @throws FILE_NOT_HELD when the library lost a file
+   * @throws FILE_NOT_HELD when the library lost a file; AbortError once stopped
    */
   async message(packageId: string, item: ContentItem): Promise<EncodedMessage> {
-    if ((this.#readersOf.get(packageId) ?? 0) < 2) {
+    if (this.#readerCount(packageId) < 2) {
       const bytes = await this.#read(item);
       return { bytes, done: () => this.#reuse(bytes) };
     }
     // Nobody knows when the last transfer is done with a shared message; it is left to the collector.
     return { bytes: await this.#shared(item), done: () => {} };
-  }
-
-  /** Closes a file that no transfer reads any more. */
-  forget(hash: string): void {
-    this.#worker?.postMessage({ kind: 'forget', hash });
   }
 
   async #shared(item: ContentItem): Promise<Buffer> {
@@ -103,13 +108,23 @@ export class PieceSource implements Component {
       throw error;
     }
     this.#cachedBytes += entry.sizeBytes;
-    this.#evict(this.#config.cacheBytesMax);
+    this.#evict(this.#readersOf.size === 0 ? 0 : this.#config.cacheBytesMax);
     return entry.bytes;
   }
 
   #reuse({ buffer }: Buffer): void {
     const memory = buffer as ArrayBuffer;
-    this.#worker?.postMessage({ kind: 'reuse', memory }, [memory]);
+    this.#worker?.postMessage({ kind: 'reuse', memory } satisfies ReadRequest, [memory]);
+  }
+
+  #readerCount(packageId: string): number {
+    return this.#readersOf.get(packageId) ?? 0;
+  }
+
+  /** Nobody reads: nothing is kept in memory, and no file open. */
+  #rest(): void {
+    this.#evict(0);
+    this.#worker?.postMessage({ kind: 'rest' } satisfies ReadRequest);
   }
 
   #evict(bytesMax: number): void {
@@ -122,45 +137,42 @@ export class PieceSource implements Component {
   }
 
   async #read(item: ContentItem): Promise<Buffer> {
+    if (this.#isStopped) throw stopped();
     const id = this.#nextId++;
     const worker = this.#running();
-    try {
-      return await new Promise<Buffer>((resolve, reject) => {
-        this.#pending.set(id, { resolve, reject });
-        worker.postMessage({ kind: 'encode', id, item });
-      });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-      const fileHash = item.kind === 'piece' ? item.file.hash : (item.files[0]?.hash ?? '');
-      throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash }, { cause: error });
-    }
+    return new Promise<Buffer>((resolve, reject) => {
+      worker.postMessage({ kind: 'encode', id, item } satisfies ReadRequest);
+      this.#pending.set(id, { resolve, reject });
+    });
   }
 
   #running(): Worker {
     if (this.#worker) return this.#worker;
     const { fileLibraryDirectory, openFilesMax } = this.#config;
-    const worker = new Worker(new URL('./read-worker.js', import.meta.url), {
-      workerData: { fileLibraryDirectory, openFilesMax },
-    });
-    worker.on('message', (reply: Reply) => this.#onReply(reply));
+    const workerData = { fileLibraryDirectory, openFilesMax };
+    const worker = new Worker(this.#program, { workerData });
+    worker.on('message', (reply: ReadReply) => this.#onReply(reply));
     worker.on('error', (error) => this.#onLost(worker, error));
     worker.on('exit', () => this.#onLost(worker, new Error('The read worker ended')));
     this.#worker = worker;
     return worker;
   }
 
-  #onReply(reply: Reply): void {
+  #onReply(reply: ReadReply): void {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
-    if ('failure' in reply) {
+    if ('bytes' in reply) {
+      const { buffer, byteOffset, byteLength } = reply.bytes;
+      pending?.resolve(Buffer.from(buffer, byteOffset, byteLength));
+    } else if ('lostHash' in reply) {
+      pending?.reject(new WaybillError({ code: 'FILE_NOT_HELD', fileHash: reply.lostHash }));
+    } else {
       const { code, message } = reply.failure;
       pending?.reject(Object.assign(new Error(message), { code }));
-      return;
     }
-    const { buffer, byteOffset, byteLength } = reply.bytes;
-    pending?.resolve(Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength));
   }
 
+  /** The next read starts another thread. */
   #onLost(worker: Worker, error: Error): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
@@ -172,4 +184,8 @@ export class PieceSource implements Component {
     this.#pending.clear();
     for (const { reject } of pending) reject(error);
   }
+}
+
+function stopped(): AbortError {
+  return new AbortError('The piece source was stopped');
 }

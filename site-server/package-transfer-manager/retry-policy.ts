@@ -53,7 +53,7 @@ export class RetryPolicy {
       fruitlessCount: movedBytes ? 1 : before.fruitlessCount + 1,
       returnCount: movedBytes ? 0 : before.returnCount,
       diskFullCount: isDiskFull ? before.diskFullCount + 1 : 0,
-      neededBytes: isDiskFull ? Math.max(failure.neededBytes, 1) : 0,
+      neededBytes: failure.neededBytes,
     };
     this.#memory.set(job.jobSerial, memory);
     return isDiskFull ? this.#diskFullDelayMs(memory) : this.#retryDelayMs(memory);
@@ -76,6 +76,7 @@ export class RetryPolicy {
     return this.#memory.get(jobSerial)?.neededBytes ?? 0;
   }
 
+  /** The job has ended. */
   forget(jobSerial: number): void {
     this.#memory.delete(jobSerial);
   }

@@ -2,38 +2,62 @@ import type { DistributionPoint } from '../../shared/domain/distribution-point.t
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 
+export interface ReturnWatchNeeds {
+  readonly connections: Pick<DistributionPointConnections, 'reachable' | 'forget'>;
+  readonly logger: Logger;
+}
+
+interface Watch {
+  readonly address: string;
+  readonly controller: AbortController;
+  /** Fires when nobody waits any more. */
+  readonly signal: AbortSignal;
+}
+
 /** Waits for DPs that could not be reached: one watch a DP, however many jobs wait for it. */
 export class ReturnWatch {
-  readonly #connections: Pick<DistributionPointConnections, 'reachable'>;
-  readonly #logger: Logger;
-  readonly #watchedAddress = new Map<string, AbortController & { address?: string }>();
+  readonly #needs: ReturnWatchNeeds;
+  readonly #watches = new Map<string, Watch>();
 
-  constructor(needs: {
-    connections: Pick<DistributionPointConnections, 'reachable'>;
-    logger: Logger;
-  }) {
-    this.#connections = needs.connections;
-    this.#logger = needs.logger;
+  constructor(needs: ReturnWatchNeeds) {
+    this.#needs = needs;
   }
 
   /** Calls `onReturn` once when the DP can be reached; a new address replaces the watch. */
   watch(dp: DistributionPoint, signal: AbortSignal, onReturn: () => Promise<void>): void {
-    const known = this.#watchedAddress.get(dp.dpId);
+    const known = this.#watches.get(dp.dpId);
     if (known?.address === dp.address) return;
-    known?.abort();
-    const watch: AbortController & { address?: string } = new AbortController();
-    watch.address = dp.address;
-    this.#watchedAddress.set(dp.dpId, watch);
-    void this.#wait(dp, AbortSignal.any([signal, watch.signal])).then(async (isBack) => {
-      if (this.#watchedAddress.get(dp.dpId) === watch) this.#watchedAddress.delete(dp.dpId);
-      if (isBack) await onReturn();
-    });
+    known?.controller.abort();
+    const controller = new AbortController();
+    const either = AbortSignal.any([signal, controller.signal]);
+    const watch = { address: dp.address, controller, signal: either };
+    this.#watches.set(dp.dpId, watch);
+    void this.#wait(dp, watch, onReturn);
   }
 
-  async #wait(dp: DistributionPoint, signal: AbortSignal): Promise<boolean> {
-    await this.#connections.reachable(dp, signal);
-    if (signal.aborted) return false;
-    this.#logger.info({ dpId: dp.dpId }, 'Distribution point can be reached again');
-    return true;
+  /** The DP is not of this site any more: nobody waits for it, nor keeps its connection. */
+  forget(dpId: string): void {
+    this.#watches.get(dpId)?.controller.abort();
+    this.#watches.delete(dpId);
+    this.#needs.connections.forget(dpId);
+  }
+
+  /** Never rejects: whoever waits tries by itself, later. */
+  async #wait(dp: DistributionPoint, watch: Watch, onReturn: () => Promise<void>): Promise<void> {
+    const { connections, logger } = this.#needs;
+    const { dpId } = dp;
+    try {
+      const reachable = connections.reachable(dp, watch.signal);
+      const isBack = await reachable.finally(() => this.#ended(dpId, watch));
+      if (!isBack) return;
+      logger.info({ dpId }, 'Distribution point can be reached again');
+      await onReturn();
+    } catch (err) {
+      logger.warn({ dpId, err }, 'Watch for the return of a distribution point failed');
+    }
+  }
+
+  #ended(dpId: string, watch: Watch): void {
+    if (this.#watches.get(dpId) === watch) this.#watches.delete(dpId);
   }
 }

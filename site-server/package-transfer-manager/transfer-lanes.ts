@@ -27,29 +27,25 @@ export interface TransferLanesOptions {
  * it sends the next, so a lost DP costs at most one message a stream; several streams keep reading,
  * encryption, the link and the DP's writing busy at the same time.
  *
- * @param items closed at the end, however that comes
- * @throws whatever the first failing lane met; the others are cancelled
+ * @param items is closed at the end, whatever happened
+ * @throws whatever the first failing lane met; the others are cancelled; the signal's reason
  */
 export async function sendItems(
-  items: AsyncIterator<ContentItem>,
+  items: AsyncGenerator<ContentItem, void>,
   options: TransferLanesOptions,
 ): Promise<void> {
   const failure = new AbortController();
+  const signal = AbortSignal.any([options.signal, failure.signal]);
   const next = oneAtATime(items);
-  const lane = async () => {
-    try {
-      await runLane(next, options, AbortSignal.any([options.signal, failure.signal]));
-    } catch (error) {
-      failure.abort(error);
-      throw error;
-    }
-  };
-  const ended = await Promise.allSettled(Array.from({ length: options.lanesMax }, lane));
-  // Broken off, the items still have their manifest open.
-  await items.return?.();
-  options.signal.throwIfAborted();
-  if (failure.signal.aborted) throw failure.signal.reason;
-  for (const end of ended) if (end.status === 'rejected') throw end.reason;
+  const lane = () =>
+    // The first reason counts: the lanes that are cancelled for it fail too.
+    runLane(next, options, signal).catch((error: unknown) => failure.abort(error));
+  try {
+    await Promise.all(Array.from({ length: options.lanesMax }, lane));
+  } finally {
+    await items.return();
+  }
+  signal.throwIfAborted();
 }
 
 async function runLane(
@@ -60,6 +56,7 @@ async function runLane(
   let item = await next();
   // A lane without work opens no stream: a package of one small file costs one.
   if (!item) return;
+  signal.throwIfAborted();
   const stream = await options.openStream();
   const onAbort = () => stream.cancel();
   signal.addEventListener('abort', onAbort, { once: true });
@@ -70,12 +67,12 @@ async function runLane(
       signal.throwIfAborted();
       options.onSent(item);
       await stream.write(message.bytes);
-      if ((await stream.read()) === undefined) throw endedEarly();
+      if ((await stream.read()) === undefined) throw brokeOff('without an acknowledgement');
       message.done();
       options.onAcknowledged(item);
     }
     stream.end();
-    await stream.read();
+    if ((await stream.read()) !== undefined) throw brokeOff('with one acknowledgement too many');
   } catch (error) {
     stream.cancel();
     throw error;
@@ -97,7 +94,7 @@ function oneAtATime(items: AsyncIterator<ContentItem>): () => Promise<ContentIte
   };
 }
 
-function endedEarly(): WaybillError {
-  const reason = 'it ended a content stream without an acknowledgement';
+function brokeOff(how: string): WaybillError {
+  const reason = `it ended a content stream ${how}`;
   return new WaybillError({ code: 'PEER_FAILED', peer: 'distribution point', reason });
 }
