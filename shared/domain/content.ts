@@ -121,14 +121,17 @@ export function refusalOfTarget(depth: number, target: string): string | undefin
 
 /** Ascending order of UTF-8 bytes, the order of siblings in a manifest. */
 export function compareNames(a: string, b: string): number {
-  const left = Array.from(a);
-  const right = Array.from(b);
-  // Code points order as their UTF-8 bytes do; UTF-16 code units do not.
-  for (let index = 0; index < Math.min(left.length, right.length); index++) {
-    const difference = (left[index]?.codePointAt(0) ?? 0) - (right[index]?.codePointAt(0) ?? 0);
+  const length = Math.min(a.length, b.length);
+  for (let index = 0; index < length; index++) {
+    const difference = rankOf(a.charCodeAt(index)) - rankOf(b.charCodeAt(index));
     if (difference !== 0) return difference;
   }
-  return left.length - right.length;
+  return a.length - b.length;
+}
+
+/** UTF-8 orders as code points do; UTF-16 does so once surrogates stand behind all other units. */
+function rankOf(unit: number): number {
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
 }
 
 function utf8LengthOf(text: string): number {

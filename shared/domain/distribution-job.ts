@@ -59,6 +59,8 @@ export interface DistributionJob {
   readonly bytesSent: number;
   /** 0 while the job is open. */
   readonly endedAtMs: number;
+  /** Of a complete job that brought content: the package hash the DP computed over what it serves. */
+  readonly verifiedHash?: string;
 }
 
 /** The moves a job may make. */

@@ -19,6 +19,8 @@ export interface PackageStatus {
   readonly targetVersion: number;
   readonly reason: string;
   readonly changedAtMs: number;
+  /** The newest job made for this row; 0 before the first, and on the site itself. */
+  readonly jobSerial: number;
   /** BLAKE3-256 of what the DP verified and serves; empty when nothing is installed. */
   readonly verifiedHash: string;
 }

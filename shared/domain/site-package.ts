@@ -12,6 +12,11 @@ export type SitePackageState =
 /** One directory of the site server that becomes one content of a package. */
 export interface PackageSource {
   readonly directory: string;
+  /**
+   * What its content IDs begin with, the same for every version: the package ID of a plain
+   * package, `Content_<uuid>` for each content of an application.
+   */
+  readonly contentName: string;
   /** The content its newest published snapshot became; absent before the first. */
   readonly content?: ContentDescriptor;
 }
@@ -42,10 +47,14 @@ export interface SitePackage {
 /** What Distribution Manager has yet to do about a package on a DP; 'none' when it has. */
 export type PackageServerAction = 'none' | 'add' | 'update' | 'redistribute' | 'remove';
 
-/** A package assigned to a DP: the row of table "package servers". */
+/** What the administrator last wanted of a package on a DP. */
+export type PackageServerIntent = 'installed' | 'removed';
+
+/** A package assigned to a DP: the row of table "package servers". Gone once it is removed. */
 export interface PackageServer {
   readonly packageId: string;
   readonly dpId: string;
+  readonly intent: PackageServerIntent;
   readonly action: PackageServerAction;
   readonly changedAtMs: number;
 }

@@ -107,6 +107,11 @@ export const statusMessageKinds = {
 
 export type StatusMessageId = keyof typeof statusMessageKinds;
 
+/** The number itself when it is one of the message ids. */
+export function parseStatusMessageId(id: number): StatusMessageId | undefined {
+  return Object.hasOwn(statusMessageKinds, id) ? (id as StatusMessageId) : undefined;
+}
+
 /** Severity, component and text of a message id. */
 export function statusMessageKind(id: StatusMessageId): StatusMessageKind {
   return statusMessageKinds[id];

@@ -46,9 +46,16 @@ export class LogFile {
       this.#lostCount += 1;
       return;
     }
-    if (this.#lostCount > 0) this.#stream.write(toLostLine(this.#lostCount));
+    const lostCount = this.#lostCount;
     this.#lostCount = 0;
-    this.#stream.write(line);
+    if (lostCount > 0) this.#put(this.#stream, toLostLine(lostCount), lostCount);
+    this.#put(this.#stream, line, 1);
+  }
+
+  #put(stream: RotatingFileStream, line: string, linesMeant: number): void {
+    stream.write(line, (error) => {
+      if (error) this.#lostCount += linesMeant;
+    });
   }
 
   /** Resolves when all lines are in the file, or lost. */

@@ -9,8 +9,13 @@ export interface Program {
   readonly logging: Logging;
 }
 
-/** From the signal to the end of the process, at most. */
-const stopMsMax = 5_000;
+/** How a process ends. */
+export interface ProcessConfig {
+  /** From the signal to the end of the process, at most. @default 5_000 */
+  readonly stopMsMax: number;
+}
+
+const defaultProcessConfig: ProcessConfig = { stopMsMax: 5_000 };
 
 /** How long the last lines of a log may take. */
 const closeLogsMsMax = 1_000;
@@ -19,12 +24,12 @@ const closeLogsMsMax = 1_000;
  * Runs a program until SIGTERM or SIGINT: opens it, starts it, stops it within 5 s and exits 0. A
  * second signal, or 5 s gone, ends the process with 1. So does a failure: an expected one with its
  * sentence on stderr, a bug (also a rejection or exception nobody caught) with a fatal line in the
- * log. Start-up repairs what that leaves. Never returns to its caller's business.
+ * log. Start-up repairs what that leaves.
  *
  * @param open reads the configuration, opens the logs, makes the components; starts nothing
  */
-export function runProcess(open: () => Promise<Program>): void {
-  const life = new ProcessLife(open);
+export function runProcess(open: () => Promise<Program>, config = defaultProcessConfig): void {
+  const life = new ProcessLife(open, config);
   process.on('SIGTERM', (signal) => life.stop(signal));
   process.on('SIGINT', (signal) => life.stop(signal));
   process.on('uncaughtException', (error) => life.fail(error));
@@ -34,13 +39,16 @@ export function runProcess(open: () => Promise<Program>): void {
 
 class ProcessLife {
   readonly #open: () => Promise<Program>;
+  readonly #config: ProcessConfig;
   #program: Program | undefined;
   #starting: Promise<void> = Promise.resolve();
+  #hasStarted = false;
   #isEnding = false;
   #hasFailed = false;
 
-  constructor(open: () => Promise<Program>) {
+  constructor(open: () => Promise<Program>, config: ProcessConfig) {
     this.#open = open;
+    this.#config = config;
   }
 
   run(): void {
@@ -55,6 +63,7 @@ class ProcessLife {
     this.#program = await this.#open();
     if (this.#isEnding) return;
     await this.#program.component.start();
+    this.#hasStarted = true;
     this.#program.logging.logger.info({ pid: process.pid }, 'Process started');
   }
 
@@ -63,6 +72,7 @@ class ProcessLife {
     if (this.#isEnding) process.exit(1);
     this.#isEnding = true;
     this.#program?.logging.logger.info({ signal }, 'Process was asked to stop');
+    const { stopMsMax } = this.#config;
     setTimeout(() => {
       writeError(`The program did not stop within ${stopMsMax} ms and was ended`);
       process.exit(1);
@@ -71,10 +81,13 @@ class ProcessLife {
   }
 
   async #stopped(): Promise<void> {
+    const wasStarting = !this.#hasStarted;
     await this.#program?.component.stop();
-    // What a start under way began after that is stopped, too.
-    await this.#starting.catch(() => {});
-    await this.#program?.component.stop();
+    if (wasStarting) {
+      await this.#starting.catch(() => {});
+      // What the start began after that.
+      await this.#program?.component.stop();
+    }
     this.#program?.logging.logger.info('Process stopped');
     await this.#program?.logging.close();
     process.exit(0);

@@ -2,7 +2,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { WaybillError } from '../domain/errors.ts';
-import { levelErrorCode } from './level-error.ts';
+import { diskFullError, levelErrorCode } from './level-error.ts';
 
 /**
  * The right of one process to a state store: a lock of the kernel, gone with the process. It is the
@@ -16,7 +16,7 @@ export class DirectoryLock {
     this.#level = level;
   }
 
-  /** @throws DATA_DIRECTORY_IN_USE while another process, or this one, holds it */
+  /** @throws DATA_DIRECTORY_IN_USE while another process, or this one, holds it; DISK_FULL */
   static async take(storeDirectory: string): Promise<DirectoryLock> {
     const directory = `${storeDirectory}.lock`;
     await mkdir(directory, { recursive: true });
@@ -24,7 +24,9 @@ export class DirectoryLock {
     try {
       await openLock(level);
     } catch (error) {
-      if (levelErrorCode(error) !== 'LEVEL_LOCKED') throw error;
+      if (levelErrorCode(error) !== 'LEVEL_LOCKED') {
+        throw (await diskFullError(directory, error)) ?? error;
+      }
       const holder = await readHolder(directory);
       const details = { code: 'DATA_DIRECTORY_IN_USE', path: storeDirectory, holder } as const;
       throw new WaybillError(details, { cause: error });

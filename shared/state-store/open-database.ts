@@ -6,7 +6,12 @@ import { requireKnownLayout } from './migrations.ts';
 import { RecordStore, toRowKey } from './record-store.ts';
 import { scanRows } from './row-scan.ts';
 import { checkStoreFiles, type FileFault } from './store-check.ts';
-import { finishSetAside, type StateStoreDamage, setAside } from './store-repair.ts';
+import {
+  type FoundDamage,
+  finishSetAside,
+  type StateStoreDamage,
+  setAside,
+} from './store-repair.ts';
 
 /** The row of "store state" that tells of damage nobody has handled yet. */
 export const damageKey = 'damage';
@@ -21,20 +26,17 @@ export async function openDatabase(directory: string, logger: Logger): Promise<D
   await finishSetAside(directory);
   const check = await checkStoreFiles(directory);
   const opened =
-    check.faults.length > 0 ? { damage: toReason(check.faults) } : await openScanned(directory);
+    check.faults.length > 0
+      ? { reason: toReason(check.faults), usableFiles: check.liveFiles }
+      : await openScanned(directory);
   if ('database' in opened) return opened.database;
-  // Opening may have changed which files are in use.
-  const recheck = check.faults.length > 0 ? check : await checkStoreFiles(directory);
-  const found = { check: recheck, reason: opened.damage };
-  logger.error({ reason: found.reason }, 'State store was found damaged');
-  const damage = await setAside(directory, found, finishRepair);
+  logger.error({ reason: opened.reason }, 'State store was found damaged');
+  const damage = await setAside(directory, opened, finishRepair);
   logger.error({ ...damage }, 'State store was set aside');
   return Database.open(directory);
 }
 
-async function openScanned(
-  directory: string,
-): Promise<{ database: Database } | { damage: string }> {
+async function openScanned(directory: string): Promise<{ database: Database } | FoundDamage> {
   let database: Database | undefined;
   try {
     database = await Database.open(directory);
@@ -42,11 +44,14 @@ async function openScanned(
     const { garbageKeys } = await scanRows(database);
     if (garbageKeys.length === 0) return { database };
     await database.close();
-    return { damage: `${garbageKeys.length} rows are not JSON, the first ${garbageKeys[0]}` };
+    const reason = `${garbageKeys.length} rows are not JSON, the first ${garbageKeys[0]}`;
+    // Opening has changed which files are in use.
+    return { reason, usableFiles: (await checkStoreFiles(directory)).liveFiles };
   } catch (error) {
     await database?.close();
     if (levelErrorCode(error) !== 'LEVEL_CORRUPTION') throw error;
-    return { damage: toSentence(error) };
+    // The MANIFEST is whole but wrong: it may be older than the files.
+    return { reason: toSentence(error), usableFiles: (await checkStoreFiles(directory)).files };
   }
 }
 
@@ -57,6 +62,7 @@ async function finishRepair(
   const database = await Database.open(directory);
   try {
     await requireKnownLayout(storeStateOf(database, directory), { path: directory });
+    await database.compact();
     const { rowCount, garbageKeys } = await scanRows(database);
     const key = toRowKey({ space: keySpaces.storeState.name, key: damageKey });
     const operations: Operation[] = garbageKeys.map((garbage) => ({ type: 'del', key: garbage }));

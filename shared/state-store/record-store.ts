@@ -1,5 +1,5 @@
 import { WaybillError } from '../domain/errors.ts';
-import type { Bound, Database, RowRange } from './database.ts';
+import { type Bound, type Database, lastCharacter, type RowRange } from './database.ts';
 import type { KeySpace } from './key-space.ts';
 import type { Change } from './state-store.ts';
 
@@ -19,9 +19,6 @@ export interface KeyRange {
 /** Stands between the table and the key in LevelDB; `spaceEnd` is the character after it. */
 const separator = ':';
 const spaceEnd = ';';
-
-/** Sorts behind every other character; so no key may hold it. */
-export const lastCharacter = '\u{10ffff}';
 
 /** The key in LevelDB of a row. */
 export function toRowKey(row: { space: string; key: string }): string {

@@ -1,5 +1,4 @@
-import type { Database, RowRange } from './database.ts';
-import { lastCharacter } from './record-store.ts';
+import { type Database, lastCharacter, type RowRange } from './database.ts';
 
 export interface RowScan {
   readonly rowCount: number;

@@ -31,7 +31,17 @@ export class SerialCounter {
   /** The next number; `change` must be in the batch that first uses it. */
   next(): { readonly value: number; readonly change: Change } {
     this.#last += 1;
-    const change = this.#store.records(keySpaces.counters).put(this.#name, this.#last);
-    return { value: this.#last, change };
+    return { value: this.#last, change: this.#change() };
+  }
+
+  /** Writes the newest number when it is written: batches may come in another order than numbers. */
+  #change(): Change {
+    const newest = () => this.#last;
+    return {
+      ...this.#store.records(keySpaces.counters).put(this.#name, this.#last),
+      get value() {
+        return newest();
+      },
+    };
   }
 }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import type { Logger } from '../runtime/logger.ts';
-import type { Database, Operation } from './database.ts';
+import { type Database, lastCharacter, type Operation } from './database.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { type KeySpace, keySpaces } from './key-space.ts';
 import { migrateRows } from './migrations.ts';
 import { damageKey, openDatabase } from './open-database.ts';
-import { lastCharacter, RecordStore, toRowKey } from './record-store.ts';
+import { RecordStore, toRowKey } from './record-store.ts';
 import type { StateStoreDamage } from './store-repair.ts';
 import { WriteQueue } from './write-queue.ts';
 

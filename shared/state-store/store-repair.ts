@@ -1,9 +1,10 @@
-import { copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Level } from 'level';
-import { WaybillError } from '../domain/errors.ts';
-import { diskFullError } from './level-error.ts';
-import { checkStoreFiles, type StoreCheck } from './store-check.ts';
+import { diskFullError, levelErrorCode } from './level-error.ts';
+import { readLog, toLog } from './level-format/log-file.ts';
+import { checkTable } from './level-format/table-file.ts';
+import { checkStoreFiles, isLogFile, isTableFile, readStoreFile } from './store-check.ts';
 
 /** What was found damaged at open, and what became of it. */
 export interface StateStoreDamage {
@@ -26,13 +27,16 @@ export type FinishRepair = (
   damage: StateStoreDamage,
 ) => Promise<{ rowCount: number }>;
 
-/** A compression type no block has: LevelDB's repair then leaves the block out. */
-const noCompressionType = 0xff;
-
 /** Under way; thrown away when found at the next start. */
 const repairingName = (directory: string) => `${directory}.repairing`;
 /** Whole; takes the store's place, also at the next start. */
 const repairedName = (directory: string) => `${directory}.repaired`;
+
+/** What was found, and which files repair may use. */
+export interface FoundDamage {
+  readonly reason: string;
+  readonly usableFiles: readonly string[];
+}
 
 /**
  * Puts a store in the place of a damaged one: what can be read of it, else an empty one. The damaged
@@ -43,11 +47,11 @@ const repairedName = (directory: string) => `${directory}.repaired`;
  */
 export async function setAside(
   directory: string,
-  found: { check: StoreCheck; reason: string },
+  found: FoundDamage,
   finish: FinishRepair,
 ): Promise<StateStoreDamage> {
   const damage = { setAsideAs: await freeName(directory), reason: found.reason };
-  const isRepaired = await tryRepair(directory, found.check, (copy) =>
+  const isRepaired = await tryRepair(directory, found, (copy) =>
     finish(copy, { ...damage, repaired: true }),
   );
   if (!isRepaired) {
@@ -76,39 +80,51 @@ export async function finishSetAside(directory: string): Promise<void> {
 
 async function tryRepair(
   directory: string,
-  check: StoreCheck,
+  found: FoundDamage,
   finish: (copy: string) => Promise<{ rowCount: number }>,
 ): Promise<boolean> {
   const copy = repairingName(directory);
   try {
-    await copyLiveFiles(directory, check);
+    await copyUsable(directory, found.usableFiles);
     await repair(copy);
-    const { faults } = await checkStoreFiles(copy);
-    return faults.length === 0 && (await finish(copy)).rowCount > 0;
+    const { rowCount } = await finish(copy);
+    return rowCount > 0 && (await checkStoreFiles(copy)).faults.length === 0;
   } catch (error) {
     const full = await diskFullError(dirname(directory), error);
-    if (full) throw full;
-    // Newer rows than this program knows, or the like: not for us to throw away.
-    if (error instanceof WaybillError) throw error;
-    return false;
+    if (!full && levelErrorCode(error)?.startsWith('LEVEL_')) return false;
+    // No room, rows of a newer program, a directory we may not write: no reason to begin anew.
+    await rm(copy, { recursive: true, force: true });
+    throw full ?? error;
   }
 }
 
-async function copyLiveFiles(directory: string, check: StoreCheck): Promise<void> {
+/**
+ * Copies tables and logs without what is damaged in them: LevelDB's repair looks at no checksum, and
+ * would take damaged rows for good ones.
+ */
+async function copyUsable(directory: string, names: readonly string[]): Promise<void> {
   const copy = repairingName(directory);
   await emptyDirectory(copy);
-  for (const name of check.liveFiles) {
-    // A repair that had to do without this file is still a repair.
-    if (!(await exists(join(directory, name)))) continue;
-    await copyFile(join(directory, name), join(copy, name));
-    const file = await open(join(copy, name), 'r+');
-    for (const fault of check.faults) {
-      if (fault.file !== name || fault.typeOffset === undefined) continue;
-      await file.write(Uint8Array.of(noCompressionType), 0, 1, fault.typeOffset);
-    }
-    await file.sync();
-    await file.close();
+  for (const name of names) {
+    const bytes = await readStoreFile(join(directory, name));
+    if (!bytes) continue;
+    if (isLogFile(name)) await writeDurably(join(copy, name), toLog(readLog(bytes).records));
+    else if (isTableFile(name)) await writeDurably(join(copy, name), withoutDamage(bytes));
   }
+}
+
+/** A compression type no block has: LevelDB's repair then leaves the block out. */
+const noCompressionType = 0xff;
+
+function withoutDamage(table: Buffer): Buffer {
+  for (const { typeOffset } of checkTable(table)) {
+    if (typeOffset !== undefined) table[typeOffset] = noCompressionType;
+  }
+  return table;
+}
+
+async function writeDurably(path: string, bytes: Buffer): Promise<void> {
+  await writeFile(path, bytes, { flush: true });
 }
 
 async function repair(copy: string): Promise<void> {

@@ -14,8 +14,15 @@ export function crc32c(bytes: Uint8Array): number {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
-/** LevelDB stores checksums "masked", so that a file that holds checksums keeps a good one itself. */
+const maskDelta = 0xa282ead8;
+
+/** How LevelDB stores a checksum, so that a file that holds checksums keeps a good one itself. */
+export function masked(crc: number): number {
+  return (((crc >>> 15) | (crc << 17)) + maskDelta) >>> 0;
+}
+
+/** The checksum LevelDB has stored so. */
 export function unmasked(maskedCrc: number): number {
-  const rotated = (maskedCrc - 0xa282ead8) >>> 0;
+  const rotated = (maskedCrc - maskDelta) >>> 0;
   return ((rotated >>> 17) | (rotated << 15)) >>> 0;
 }

@@ -29,36 +29,37 @@ export interface TableFault {
  */
 export function checkTable(file: Buffer): TableFault[] {
   try {
-    const index = indexPlace(file);
-    const indexFault = checkBlock(file, index);
-    if (indexFault) return [indexFault];
-    return dataPlaces(file, index).flatMap((place) => checkBlock(file, place) ?? []);
+    return rootPlaces(file).flatMap((root) => {
+      const fault = checkBlock(file, root);
+      if (fault) return [fault];
+      return placesIn(file, root).flatMap((place) => checkBlock(file, place) ?? []);
+    });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return [{ reason: error.message, typeOffset: undefined }];
   }
 }
 
-function indexPlace(file: Buffer): BlockPlace {
+/** The two blocks that name all others: the index of filters and the index of rows. */
+function rootPlaces(file: Buffer): BlockPlace[] {
   if (file.length < footerBytes) throw new RangeError('the footer is missing');
   const footer = file.subarray(file.length - footerBytes);
   if (footer.readBigUInt64LE(footerBytes - 8) !== magic) {
     throw new RangeError('the footer is damaged');
   }
   const reader = new ByteReader(footer);
-  readPlace(reader); // of the index of filters, which we do not use
-  return readPlace(reader);
+  return [readPlace(reader), readPlace(reader)];
 }
 
-/** The data blocks, which the index names as the values of its entries. */
-function dataPlaces(file: Buffer, index: BlockPlace): BlockPlace[] {
+/** The blocks an index names, as the values of its entries. */
+function placesIn(file: Buffer, index: BlockPlace): BlockPlace[] {
   const stored = file.subarray(index.offset, index.offset + index.sizeBytes);
   const isSnappy = file[index.offset + index.sizeBytes] === snappyType;
   const block = isSnappy ? snappyUncompressed(stored) : stored;
-  if (block.length < 4) throw new RangeError('the index is too short');
+  if (block.length < 4) throw new RangeError('an index is too short');
   const restartCount = block.readUInt32LE(block.length - 4);
   const entriesEnd = block.length - 4 * (restartCount + 1);
-  if (entriesEnd < 0) throw new RangeError('the index is too short');
+  if (entriesEnd < 0) throw new RangeError('an index is too short');
   const reader = new ByteReader(block.subarray(0, entriesEnd));
   const places: BlockPlace[] = [];
   while (!reader.isAtEnd) {

@@ -1,0 +1,218 @@
+/**
+ * The benchmarks: Waybill beside the bare gRPC stream and rsync over ssh, in the same run, on the
+ * same data, one after another and again. Figures hold for this machine; the ratios travel better.
+ *
+ * Usage: npm run bench -- [--runs N] [--size BYTES] [--only push|small|update|latency]
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Network } from '../integration/network.ts';
+import { BareStream } from './bare-stream.ts';
+import { changeOnePercent, makeBigFile, makeSmallFiles } from './data-sets.ts';
+import {
+  cpuSecondsOf,
+  measured,
+  peakRssBytes,
+  percentile,
+  type RunCost,
+  resetPeakRss,
+} from './measure.ts';
+import { printSeries } from './report.ts';
+import { RsyncPeer } from './rsync-peer.ts';
+import { distribute, emptyDp, installed, publishPackage } from './waybill-run.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '5' },
+    size: { type: 'string', default: String(1024 ** 3) },
+    only: { type: 'string' },
+  },
+});
+const runCount = Number(options.runs);
+const dpId = 'PS1DP1';
+const smallFiles = { count: 10_000, bytes: 16 * 1024, seed: 2 };
+
+class Bench {
+  readonly directory: string;
+  readonly network: Network;
+  readonly rsync: RsyncPeer | undefined;
+  readonly bare: BareStream;
+
+  constructor(
+    directory: string,
+    parts: { network: Network; rsync: RsyncPeer | undefined; bare: BareStream },
+  ) {
+    this.directory = directory;
+    this.network = parts.network;
+    this.rsync = parts.rsync;
+    this.bare = parts.bare;
+  }
+
+  static async start(): Promise<Bench> {
+    const directory = await mkdtemp(join(tmpdir(), 'waybill-bench-'));
+    const network = await Network.start({
+      directory: join(directory, 'network'),
+      distributionPoints: [dpId],
+    });
+    const site = network.certificateFiles({ kind: 'site', siteCode: 'PS1' });
+    const dp = network.certificateFiles({ kind: 'dp', dpId });
+    const bare = await BareStream.start(site, dp);
+    const rsync = await RsyncPeer.start(join(directory, 'ssh'));
+    return new Bench(directory, { network, rsync, bare });
+  }
+
+  async stop(): Promise<void> {
+    this.bare.stop();
+    this.rsync?.stop();
+    await this.network.stop();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** A push of a whole tree to an empty DP. */
+  async measurePush(title: string, source: string, bytes: number): Promise<void> {
+    const admin = await this.network.admin();
+    const packageId = await publishPackage(admin, source);
+    const ours: RunCost[] = [];
+    const bare: RunCost[] = [];
+    const rsync: RunCost[] = [];
+    const peak: [number, number] = [0, 0];
+    for (let run = 0; run < runCount; run++) {
+      await emptyDp(this.network, dpId);
+      quiet();
+      const pids = [this.network.site.pid ?? 0, this.network.dp(dpId).pid ?? 0];
+      for (const pid of pids) resetPeakRss(pid);
+      ours.push(
+        await measured(
+          () => this.#cpuSeconds(),
+          () => distribute(admin, packageId, dpId),
+        ),
+      );
+      for (const [index, pid] of pids.entries()) {
+        peak[index] = Math.max(peak[index] ?? 0, peakRssBytes(pid));
+      }
+      quiet();
+      bare.push(
+        await measured(
+          () => this.bare.cpuSeconds,
+          () => this.bare.send(bytes),
+        ),
+      );
+      const target = join(this.directory, 'rsync-target');
+      await rm(target, { recursive: true, force: true });
+      await mkdir(target);
+      quiet();
+      if (this.rsync) rsync.push(await this.#measuredRsync(this.rsync, source, target));
+      await admin.unary('removePackage', { packageId, dpIds: [dpId] }, { deadlineMs: 30_000 });
+    }
+    printSeries(title, bytes, [
+      { name: 'waybill push', runs: ours, peakRss: peak },
+      { name: 'bare gRPC stream', runs: bare },
+      ...(this.rsync ? [{ name: 'rsync over ssh', runs: rsync }] : []),
+    ]);
+  }
+
+  #cpuSeconds(): number {
+    const { site } = this.network;
+    return cpuSecondsOf(site.pid ?? 0) + cpuSecondsOf(this.network.dp(dpId).pid ?? 0);
+  }
+
+  #measuredRsync(rsync: RsyncPeer, source: string, target: string): Promise<RunCost> {
+    return measured(
+      () => rsync.cpuSeconds,
+      () => rsync.copy(source, target),
+    );
+  }
+
+  /** One percent of many small files changes: snapshot, push and commit, beside rsync. */
+  async measureUpdate(): Promise<void> {
+    const admin = await this.network.admin();
+    const source = join(this.directory, 'update');
+    const target = join(this.directory, 'rsync-update');
+    await makeSmallFiles(source, smallFiles);
+    await emptyDp(this.network, dpId);
+    const packageId = await publishPackage(admin, source);
+    await distribute(admin, packageId, dpId);
+    await this.rsync?.copy(source, target);
+    const ours: RunCost[] = [];
+    const rsync: RunCost[] = [];
+    for (let run = 0; run < runCount; run++) {
+      await changeOnePercent(source, { ...smallFiles, seed: 100 + run });
+      quiet();
+      ours.push(
+        await measured(
+          () => this.#cpuSeconds(),
+          async () => {
+            await admin.unary('updatePackage', { packageId }, { deadlineMs: 30_000 });
+            await installed(admin, { packageId, dpId, sourceVersion: run + 2 });
+          },
+        ),
+      );
+      quiet();
+      if (this.rsync) rsync.push(await this.#measuredRsync(this.rsync, source, target));
+    }
+    printSeries(
+      'Update: 1 % of 10,000 files of 16 KiB changed',
+      smallFiles.count * smallFiles.bytes,
+      [
+        { name: 'waybill update', runs: ours },
+        ...(this.rsync ? [{ name: 'rsync over ssh', runs: rsync }] : []),
+      ],
+    );
+  }
+
+  /** Accept of the distribute command → 1 KiB verified on the DP, and the same from create on. */
+  async measureLatency(): Promise<void> {
+    const admin = await this.network.admin();
+    const times: number[] = [];
+    const whole: number[] = [];
+    for (let index = 0; index < 200; index++) {
+      const source = join(this.directory, 'tiny', String(index));
+      await mkdir(source, { recursive: true });
+      await writeFile(join(source, 'payload.bin'), Buffer.alloc(1024, index));
+      const createdMs = performance.now();
+      const packageId = await publishPackage(admin, source);
+      const startedMs = performance.now();
+      await distribute(admin, packageId, dpId);
+      times.push(performance.now() - startedMs);
+      whole.push(performance.now() - createdMs);
+    }
+    const show = (values: readonly number[]) =>
+      `p50 ${percentile(values, 0.5).toFixed(1)} ms, p99 ${percentile(values, 0.99).toFixed(1)} ms`;
+    console.log('\nControl latency, 200 packages of 1 KiB, one after another');
+    console.log(`distribute accepted → verified on the DP: ${show(times)}`);
+    console.log(`create → snapshot → distribute → verified: ${show(whole)}`);
+  }
+}
+
+/** Nobody pays for what the one before has not written yet. */
+function quiet(): void {
+  execFileSync('sync');
+}
+
+const wants = (name: string) => options.only === undefined || options.only === name;
+const bench = await Bench.start();
+try {
+  const size = Number(options.size);
+  if (wants('push')) {
+    const source = join(bench.directory, 'big');
+    await makeBigFile(source, size, 1);
+    await bench.measurePush(
+      `Push: one file of ${(size / 1024 ** 3).toFixed(2)} GiB, incompressible`,
+      source,
+      size,
+    );
+  }
+  if (wants('small')) {
+    const source = join(bench.directory, 'small');
+    await makeSmallFiles(source, smallFiles);
+    const bytes = smallFiles.count * smallFiles.bytes;
+    await bench.measurePush('Push: 10,000 files of 16 KiB', source, bytes);
+  }
+  if (wants('update')) await bench.measureUpdate();
+  if (wants('latency')) await bench.measureLatency();
+} finally {
+  await bench.stop();
+}

@@ -1,0 +1,90 @@
+/** The wiring of a DP agent: the only file that sees every component. */
+import { join } from 'node:path';
+import { ContentLibrary } from '../shared/content-library/content-library.ts';
+import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { RpcServer } from '../shared/rpc/rpc-server.ts';
+import { agentVersion } from '../shared/runtime/agent-version.ts';
+import type { Clock } from '../shared/runtime/clock.ts';
+import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
+import type { Logger } from '../shared/runtime/logger.ts';
+import { StateStore } from '../shared/state-store/state-store.ts';
+import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
+import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
+import { DpProvider } from './dp-provider/dp-provider.ts';
+
+export interface DpAgentNeeds {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly credentials: PeerCredentials;
+}
+
+export class DpAgent implements Component {
+  readonly #components: readonly Component[];
+  readonly #store: StateStore;
+  readonly #server: RpcServer;
+
+  private constructor(store: StateStore, server: RpcServer, components: readonly Component[]) {
+    this.#store = store;
+    this.#server = server;
+    this.#components = components;
+  }
+
+  /** @throws DATA_DIRECTORY_IN_USE when another process has the data directory */
+  static async open(needs: DpAgentNeeds, config: DpConfig): Promise<DpAgent> {
+    const { clock, logger, credentials } = needs;
+    const child = (component: string) => logger.child({ component });
+    const { store, damage } = await StateStore.open({
+      directory: join(config.dataDirectory, 'state-store'),
+      logger: child('state-store'),
+    });
+    if (damage) {
+      child('state-store').error(
+        { ...damage },
+        'State store was damaged and set aside; the index is rebuilt from the content library',
+      );
+    }
+    const directory = libraryDirectoryOf(config);
+    const library = new ContentLibrary(
+      { store, clock, logger: child('content-library') },
+      { ...config, directory },
+    );
+    const provider = new DpProvider(
+      { library, store, clock, logger: child('dp-provider') },
+      { ...config, incomingDirectory: join(directory, 'incoming') },
+    );
+    const server = new RpcServer(
+      {
+        credentials,
+        logger: child('rpc'),
+        onAudit: (event) => child('audit').info({ ...event }, 'Call audited'),
+      },
+      { address: config.listen, siteCode: config.siteCode },
+    );
+    const { dpId, siteCode } = config;
+    const self = { dpId, siteCode, agentVersion: agentVersion() };
+    server.serve('DistributionPoint', distributionPointConversation(provider, library, self));
+    return new DpAgent(store, server, [library, damageAcknowledged(store), provider, server]);
+  }
+
+  /** host:port the agent listens on, once it is started. */
+  get address(): string {
+    return this.#server.address;
+  }
+
+  async start(): Promise<void> {
+    await startInOrder(this.#components);
+  }
+
+  async stop(): Promise<void> {
+    await stopInReverse(this.#components);
+    await this.#store.close();
+  }
+}
+
+/** Once the library has rebuilt its index from the files, nothing of a damaged store is missed. */
+function damageAcknowledged(store: StateStore): Component {
+  return {
+    start: () => store.write([store.damageHandled()], { sync: true }),
+    stop: async () => {},
+  };
+}

@@ -1,0 +1,96 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import { verifySignature } from '../../shared/content-library/data-library.ts';
+import { type IndexedEntry, openManifest } from '../../shared/content-library/manifest-reader.ts';
+import { type ContentDescriptor, signatureBytesOf } from '../../shared/domain/content.ts';
+import type { WantedFile } from './arriving-file.ts';
+import type { IncomingFiles } from './incoming-files.ts';
+import type { ManifestFiles } from './incoming-manifests.ts';
+
+/** A file of a content this DP wants. */
+export interface WantedEntry {
+  /** Position in the manifest. */
+  readonly entryIndex: number;
+  /** Bits of the pieces that are here already; see PieceSet. */
+  readonly piecesHeld: Uint8Array<ArrayBuffer>;
+  /** Bytes of the file that are not here yet. */
+  readonly missingBytes: number;
+}
+
+interface IndexedFile extends WantedFile {
+  readonly entryIndex: number;
+}
+
+/** Compares a content's manifest with what this DP holds, in parts of bounded size. */
+export class ContentInspection {
+  readonly #library: Pick<ContentLibrary, 'areHeld'>;
+  readonly #incoming: IncomingFiles;
+
+  constructor(library: Pick<ContentLibrary, 'areHeld'>, incoming: IncomingFiles) {
+    this.#library = library;
+    this.#incoming = incoming;
+  }
+
+  /**
+   * The files of a content that are wanted, in manifest order.
+   *
+   * @param isRewritten given for a redistribution: every file is wanted unless this says it has
+   *   been written anew already
+   * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when manifest or signature
+   *   are not what the content's descriptor names
+   */
+  async *wantedFiles(
+    packageId: string,
+    content: ContentDescriptor,
+    files: ManifestFiles,
+    isRewritten?: (hash: string) => boolean,
+  ): AsyncGenerator<WantedEntry[]> {
+    await verifySignature(files.signaturePath, content);
+    await using signature = await open(files.signaturePath, 'r');
+    for await (const entries of openManifest(files.manifestPath, content).entries()) {
+      const candidates = this.#notStaged(await readFiles(entries, signature));
+      const absent = isRewritten
+        ? candidates.filter(({ hash }) => !isRewritten(hash))
+        : await this.#notInLibrary(candidates);
+      const wanted = await this.#notIncoming(packageId, absent);
+      if (wanted.length > 0) yield wanted;
+    }
+  }
+
+  /** Looked at before the library, into which they go: a file on its way is never missed. */
+  #notStaged(files: readonly IndexedFile[]): IndexedFile[] {
+    return files.filter(({ hash }) => !this.#incoming.staged.has(hash));
+  }
+
+  async #notInLibrary(files: readonly IndexedFile[]): Promise<IndexedFile[]> {
+    const held = await this.#library.areHeld(files);
+    return files.filter((_, index) => !held[index]);
+  }
+
+  async #notIncoming(packageId: string, files: readonly IndexedFile[]): Promise<WantedEntry[]> {
+    const prepared = await this.#incoming.prepare(packageId, files);
+    const wanted: WantedEntry[] = [];
+    for (const [index, { entryIndex, sizeBytes }] of files.entries()) {
+      const pieces = prepared[index];
+      if (pieces === undefined || pieces === 'staged') continue;
+      const missingBytes = pieces.missingBytesOf(sizeBytes);
+      wanted.push({ entryIndex, piecesHeld: pieces.toBytes(), missingBytes });
+    }
+    return wanted;
+  }
+}
+
+async function readFiles(
+  entries: readonly IndexedEntry[],
+  signature: FileHandle,
+): Promise<IndexedFile[]> {
+  const files: IndexedFile[] = [];
+  for (const { entry, index, signatureOffset } of entries) {
+    if (entry.type !== 'file') continue;
+    const { hash, sizeBytes } = entry;
+    const pieceHashes = new Uint8Array(signatureBytesOf(sizeBytes));
+    if (pieceHashes.length > 0) await signature.read(pieceHashes, { position: signatureOffset });
+    files.push({ entryIndex: index, hash, sizeBytes, pieceHashes });
+  }
+  return files;
+}

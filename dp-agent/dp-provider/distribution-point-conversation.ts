@@ -1,0 +1,146 @@
+import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import { pieceBytes } from '../../shared/domain/content.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
+import type { CheckRequest__Output } from '../../shared/rpc/generated/waybill/v1/CheckRequest.ts';
+import type { CommitRequest__Output } from '../../shared/rpc/generated/waybill/v1/CommitRequest.ts';
+import type { FileBatch__Output } from '../../shared/rpc/generated/waybill/v1/FileBatch.ts';
+import type { InspectRequest__Output } from '../../shared/rpc/generated/waybill/v1/InspectRequest.ts';
+import type { PutContentRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
+import type { PutManifestRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
+import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
+import type { DpProvider } from './dp-provider.ts';
+import type { IncomingSmallFile } from './incoming-files.ts';
+import type { PackageAction } from './package-actions.ts';
+import { requireAction, requireHash, requirePackageVersion } from './package-version.ts';
+
+/** Who this DP is. */
+export interface DpSelf {
+  readonly dpId: string;
+  readonly siteCode: string;
+  readonly agentVersion: string;
+}
+
+/** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
+export function distributionPointConversation(
+  provider: DpProvider,
+  library: ContentLibrary,
+  self: DpSelf,
+): Conversation<'DistributionPoint'> {
+  return {
+    async check(request: CheckRequest__Output) {
+      if (request.dpId !== self.dpId) {
+        throw invalid('dp_id', self.dpId, request.dpId);
+      }
+      return { ...self, freeBytes: await provider.freeBytes() };
+    },
+
+    async begin(request: BeginRequest__Output) {
+      const action = requireAction(request.action);
+      const version = requirePackageVersion(request.package, action.packageId);
+      const { redistribute } = request;
+      const contentIdsWithoutManifest = await provider.begin({ ...action, version, redistribute });
+      return { contentIdsWithoutManifest };
+    },
+
+    async putManifest(requests: AsyncIterable<PutManifestRequest__Output>) {
+      const iterator = requests[Symbol.asyncIterator]();
+      const first = await iterator.next();
+      const opening = first.done ? undefined : first.value.open;
+      if (!opening) throw invalid('body', 'open, as the first message', bodyOf(first.value));
+      const action = requireAction(opening.action);
+      await provider.putManifest(action, opening.contentId, chunksOf(iterator));
+      return {};
+    },
+
+    async *inspect(request: InspectRequest__Output) {
+      const action = requireAction(request.action);
+      for await (const part of provider.inspect(action, request.contentId)) {
+        yield {
+          files: part.map(({ entryIndex, piecesHeld }) => ({
+            entryIndex,
+            piecesHeld: Buffer.from(piecesHeld.buffer),
+          })),
+          missingBytes: part.reduce((sum, { missingBytes }) => sum + missingBytes, 0),
+        };
+      }
+    },
+
+    async *putContent(requests: AsyncIterable<PutContentRequest__Output>) {
+      let action: PackageAction | undefined;
+      for await (const request of requests) {
+        if (!action) {
+          if (!request.open) throw invalid('body', 'open, as the first message', bodyOf(request));
+          action = requireAction(request.open);
+          continue;
+        }
+        await receive(provider, action, request);
+        yield {};
+      }
+    },
+
+    async commit(request: CommitRequest__Output) {
+      const hash = await provider.commit(requireAction(request.action));
+      return { packageHash: Buffer.from(hash, 'hex') };
+    },
+
+    async removePackage(request: RemovePackageRequest__Output) {
+      await provider.removePackage(requireAction(request.action));
+      return {};
+    },
+
+    async *listPackages() {
+      for await (const { packageId, sourceVersion, packageHash } of library.listPackages()) {
+        yield { packageId, sourceVersion, packageHash: Buffer.from(packageHash, 'hex') };
+      }
+    },
+  };
+}
+
+async function receive(
+  provider: DpProvider,
+  action: PackageAction,
+  request: PutContentRequest__Output,
+): Promise<void> {
+  if (request.piece) {
+    const { fileHash, pieceIndex, data } = request.piece;
+    const hash = requireHash('piece.file_hash', fileHash);
+    await provider.receivePiece(action, { hash, pieceIndex, bytes: data });
+    return;
+  }
+  if (!request.files) throw invalid('body', 'a piece or files', bodyOf(request));
+  await provider.receiveSmallFiles(action, requireSmallFiles(request.files));
+}
+
+function requireSmallFiles({ files }: FileBatch__Output): IncomingSmallFile[] {
+  const sizeBytes = files.reduce((sum, { data }) => sum + data.length, 0);
+  if (files.length === 0) throw invalid('files', 'one file at least', 'none');
+  if (sizeBytes > pieceBytes) {
+    throw invalid('files', `${pieceBytes} bytes together at most`, `${sizeBytes} bytes`);
+  }
+  return files.map(({ fileHash, data }) => ({
+    hash: requireHash('files.file_hash', fileHash),
+    bytes: data,
+  }));
+}
+
+async function* chunksOf(
+  requests: AsyncIterator<PutManifestRequest__Output>,
+): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    const { done, value } = await requests.next();
+    if (done) return;
+    if (!value.chunk) throw invalid('body', 'a chunk', bodyOf(value));
+    yield value.chunk;
+  }
+}
+
+/** Which part of a message's body is set, in words. */
+function bodyOf(message: { readonly body?: string } | undefined): string {
+  return message?.body ?? 'nothing';
+}
+
+function invalid(field: string, expected: string, actual: string): WaybillError {
+  return new WaybillError({ code: 'MESSAGE_INVALID', field, expected, actual });
+}

@@ -1,0 +1,181 @@
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import { verifySignature } from '../../shared/content-library/data-library.ts';
+import { toWriteFailure } from '../../shared/content-library/library-failure.ts';
+import { manifestPathOf, signaturePathOf } from '../../shared/content-library/library-layout.ts';
+import { openManifest } from '../../shared/content-library/manifest-reader.ts';
+import type { ContentDescriptor } from '../../shared/domain/content.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { BegunAction } from './package-actions.ts';
+
+/** Where the manifest and the signature of a content lie. */
+export interface ManifestFiles {
+  readonly contentId: string;
+  readonly manifestPath: string;
+  readonly signaturePath: string;
+}
+
+/**
+ * Manifests and signatures that are arriving. Writes `staging/<PackageID>/<ContentID>.<hash>.manifest`
+ * and `.signature`; files under these names were whole and had their hashes when they got them. A
+ * crash leaves them for the next Begin; who reads them finds out whether a power cut damaged them.
+ */
+export class IncomingManifests {
+  readonly #library: Pick<ContentLibrary, 'getPackage' | 'stagingDirectoryOf' | 'layout'>;
+  /** Contents whose manifest in the library was found damaged: it has to come again. */
+  readonly #distrusted = new Set<string>();
+  #receivedCount = 0;
+
+  constructor(library: Pick<ContentLibrary, 'getPackage' | 'stagingDirectoryOf' | 'layout'>) {
+    this.#library = library;
+  }
+
+  /** Work on a package begins: as long as it goes on, the library sweeps nothing it brings. */
+  async begin(packageId: string): Promise<void> {
+    await mkdir(this.#library.stagingDirectoryOf(packageId), { recursive: true });
+  }
+
+  /** Where a content's manifest is: staged, or in the library already; undefined when neither. */
+  async find(action: BegunAction, content: ContentDescriptor): Promise<ManifestFiles | undefined> {
+    const staged = this.#stagedFiles(action, content);
+    if (await exist(staged)) return staged;
+    // A redistribution repairs a library: nothing in it is believed.
+    if (action.redistribute || this.#distrusted.has(nameOf(content))) return undefined;
+    const held = await this.#library.getPackage(action.packageId);
+    const isHeld = held?.contents.some((one) => nameOf(one) === nameOf(content));
+    return isHeld ? this.#heldFiles(content.contentId) : undefined;
+  }
+
+  /** The manifests that arrived for this action, to be committed with it. */
+  async staged(action: BegunAction): Promise<ManifestFiles[]> {
+    const files = action.version.contents.map((content) => this.#stagedFiles(action, content));
+    const found = await Promise.all(files.map(exist));
+    return files.filter((_, index) => found[index]);
+  }
+
+  /**
+   * Writes one content's manifest and signature and checks every line before they get their names.
+   *
+   * @throws MANIFEST_INVALID, CONTENT_HASH_MISMATCH; MESSAGE_INVALID when the lengths differ;
+   *   DISK_FULL
+   */
+  async receive(
+    action: BegunAction,
+    content: ContentDescriptor,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const staged = this.#stagedFiles(action, content);
+    const directory = this.#library.stagingDirectoryOf(action.packageId);
+    const partial = this.#partialFiles(staged);
+    const neededBytes = content.manifestBytes + content.signatureBytes;
+    try {
+      await mkdir(directory, { recursive: true });
+      await writeBoth(partial, content, chunks);
+      await openManifest(partial.manifestPath, content).verify();
+      await verifySignature(partial.signaturePath, content);
+      await rename(partial.signaturePath, staged.signaturePath);
+      await rename(partial.manifestPath, staged.manifestPath);
+    } catch (error) {
+      throw toWriteFailure(error, directory, neededBytes);
+    } finally {
+      await remove(partial);
+    }
+  }
+
+  /** A content's manifest or signature was found damaged: the next Begin asks for both again. */
+  async distrust(action: BegunAction, content: ContentDescriptor): Promise<void> {
+    this.#distrusted.add(nameOf(content));
+    await remove(this.#stagedFiles(action, content));
+  }
+
+  /** Forgets what arrived for a package. */
+  async discard(packageId: string): Promise<void> {
+    await rm(this.#library.stagingDirectoryOf(packageId), { recursive: true, force: true });
+  }
+
+  /** What arrived for these contents is in the library now. */
+  trust(contents: readonly ContentDescriptor[]): void {
+    for (const content of contents) this.#distrusted.delete(nameOf(content));
+  }
+
+  #heldFiles(contentId: string): ManifestFiles {
+    const { dataLibrary } = this.#library.layout;
+    const manifestPath = manifestPathOf(dataLibrary, contentId);
+    return { contentId, manifestPath, signaturePath: signaturePathOf(dataLibrary, contentId) };
+  }
+
+  #stagedFiles({ packageId }: BegunAction, content: ContentDescriptor): ManifestFiles {
+    const stem = join(this.#library.stagingDirectoryOf(packageId), nameOf(content));
+    const { contentId } = content;
+    return { contentId, manifestPath: `${stem}.manifest`, signaturePath: `${stem}.signature` };
+  }
+
+  /** Names of their own for each call: two that bring the same never write into one file. */
+  #partialFiles({ contentId, manifestPath, signaturePath }: ManifestFiles): ManifestFiles {
+    this.#receivedCount += 1;
+    const suffix = `${this.#receivedCount}.part`;
+    return {
+      contentId,
+      manifestPath: `${manifestPath}.${suffix}`,
+      signaturePath: `${signaturePath}.${suffix}`,
+    };
+  }
+}
+
+/** The descriptor of one content of the action's package. @throws CONTENT_NOT_HELD */
+export function requireContent(action: BegunAction, contentId: string): ContentDescriptor {
+  const content = action.version.contents.find((one) => one.contentId === contentId);
+  if (!content) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
+  return content;
+}
+
+/** Versions of one name differ in their hashes: one never takes the other's place. */
+function nameOf({ contentId, contentHash, signatureHash }: ContentDescriptor): string {
+  return `${contentId}.${contentHash}.${signatureHash}`;
+}
+
+async function writeBoth(
+  files: ManifestFiles,
+  content: ContentDescriptor,
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  await using manifest = await open(files.manifestPath, 'w', 0o600);
+  await using signature = await open(files.signaturePath, 'w', 0o600);
+  const manifestEnd = content.manifestBytes;
+  const end = manifestEnd + content.signatureBytes;
+  let offset = 0;
+  for await (const chunk of chunks) {
+    if (offset + chunk.length > end) throw wrongLength(end, `at least ${offset + chunk.length}`);
+    const split = Math.min(chunk.length, Math.max(0, manifestEnd - offset));
+    await append(manifest, chunk.subarray(0, split));
+    await append(signature, chunk.subarray(split));
+    offset += chunk.length;
+  }
+  if (offset !== end) throw wrongLength(end, String(offset));
+}
+
+function wrongLength(expected: number, actual: string): WaybillError {
+  return new WaybillError({
+    code: 'MESSAGE_INVALID',
+    field: 'manifest and signature',
+    expected: `${expected} bytes`,
+    actual: `${actual} bytes`,
+  });
+}
+
+async function append(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  if (bytes.length > 0) await file.writeFile(bytes);
+}
+
+async function remove({ manifestPath, signaturePath }: ManifestFiles): Promise<void> {
+  await rm(manifestPath, { force: true });
+  await rm(signaturePath, { force: true });
+}
+
+async function exist({ manifestPath, signaturePath }: ManifestFiles): Promise<boolean> {
+  const found = await Promise.all(
+    [manifestPath, signaturePath].map((path) => stat(path).catch(() => undefined)),
+  );
+  return found.every((one) => one !== undefined);
+}

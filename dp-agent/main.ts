@@ -1,0 +1,85 @@
+#!/usr/bin/env node
+import { join } from 'node:path';
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { extractFromDirectory } from '../shared/content-library/extract-from-directory.ts';
+import { WaybillError } from '../shared/domain/errors.ts';
+import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { agentVersion } from '../shared/runtime/agent-version.ts';
+import { systemClock } from '../shared/runtime/clock.ts';
+import { loadConfig } from '../shared/runtime/load-config.ts';
+import { openLogging } from '../shared/runtime/logger.ts';
+import { type Program, runProcess } from '../shared/runtime/run-process.ts';
+import { DpAgent } from './dp-agent.ts';
+import { type DpConfig, dpConfigSchema, libraryDirectoryOf } from './dp-config.ts';
+
+/** Flags every command takes. */
+interface Flags {
+  readonly config: string;
+  readonly listen?: string | undefined;
+  readonly logLevel?: string | undefined;
+}
+
+await yargs(hideBin(process.argv))
+  .scriptName('waybill-dp')
+  .usage('$0 --config FILE\n\nThe agent of a distribution point.')
+  .option('config', { type: 'string', demandOption: true, describe: 'YAML configuration file' })
+  .command(
+    ['run', '$0'],
+    'runs the agent in the foreground',
+    (command) =>
+      command
+        .option('listen', { type: 'string', describe: 'host:port, instead of the one in the file' })
+        .option('log-level', { type: 'string', describe: 'fatal, error, warn, info or debug' })
+        .example('$0 --config /etc/waybill/dp.yaml', 'run with this configuration'),
+    (flags) => runAgent({ ...flags, logLevel: flags['log-level'] }),
+  )
+  .command(
+    'extract <package>',
+    'writes a package out of the content library, every file verified; the agent may be running',
+    (command) =>
+      command
+        .positional('package', { type: 'string', demandOption: true, describe: 'package ID' })
+        .option('out', { type: 'string', demandOption: true, describe: 'a new or empty directory' })
+        .example('$0 extract PS100001 --config dp.yaml --out /tmp/office', 'take a look at it'),
+    async (flags) => extract(flags.package, flags.out, flags),
+  )
+  .epilogue('Every key of the configuration: docs/configuration.md')
+  .version(agentVersion())
+  .strict()
+  .parseAsync();
+
+function configOf(flags: Flags): Promise<DpConfig> {
+  return loadConfig({
+    schema: dpConfigSchema,
+    file: flags.config,
+    environment: process.env,
+    environmentPrefix: 'WAYBILL_DP_',
+    flags: { listen: flags.listen, logLevel: flags.logLevel },
+  });
+}
+
+async function extract(packageId: string, out: string, flags: Flags): Promise<void> {
+  try {
+    const config = await configOf(flags);
+    await extractFromDirectory(libraryDirectoryOf(config), packageId, out);
+    console.log(`${packageId} is in ${out}, every file verified`);
+  } catch (error) {
+    if (!(error instanceof WaybillError)) throw error;
+    console.error(`waybill-dp: ${error.message}`);
+    process.exitCode = 1;
+  }
+}
+
+function runAgent(flags: Flags): void {
+  runProcess(() => openAgent(flags));
+}
+
+async function openAgent(flags: Flags): Promise<Program> {
+  const config = await configOf(flags);
+  const directory = join(config.dataDirectory, 'logs');
+  const logging = await openLogging({ directory, level: config.logLevel, stdout: true });
+  const credentials = await readPeerCredentials(config.certificates);
+  const needs = { clock: systemClock, logger: logging.logger, credentials };
+  return { component: await DpAgent.open(needs, config), logging };
+}

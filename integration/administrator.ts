@@ -1,0 +1,231 @@
+import assert from 'node:assert/strict';
+import { isErrorWithCode } from '../shared/domain/errors.ts';
+import type { ResponseOf } from '../shared/rpc/conversation.ts';
+import type { AdminChannel, Network } from './network.ts';
+
+export type Package = ResponseOf<'Admin', 'getPackage'>;
+export type PackageStatus = ResponseOf<'Admin', 'watchPackageStatus'>;
+export type Job = ResponseOf<'Admin', 'watchJobs'>;
+export type StatusMessage = ResponseOf<'Admin', 'listStatusMessages'>;
+export type AuditRecord = ResponseOf<'Admin', 'listAuditRecords'>;
+
+const deadlineMs = 20_000;
+
+/** Which package where. */
+export interface OnDistributionPoint {
+  readonly packageId: string;
+  readonly dpId: string;
+}
+
+/**
+ * Does over gRPC what an administrator does, and waits for what comes of it: each wait ends when the
+ * site says so, also when the site is killed and started again meanwhile.
+ */
+export class Administrator {
+  readonly #admin: AdminChannel;
+
+  private constructor(admin: AdminChannel) {
+    this.#admin = admin;
+  }
+
+  static async of(network: Network): Promise<Administrator> {
+    return new Administrator(await network.admin());
+  }
+
+  /** Defines a package. @returns its ID; its snapshot is still to come */
+  async define(source: string, properties: { name?: string } = {}): Promise<string> {
+    const { packageId } = await this.#admin.unary(
+      'createPackage',
+      {
+        properties: { name: 'Test', priority: 'PRIORITY_NORMAL', ...properties },
+        sourceDirectories: [source],
+      },
+      { deadlineMs },
+    );
+    return packageId;
+  }
+
+  /** Defines a package. @returns its ID, when its first version is published */
+  async create(source: string): Promise<string> {
+    const packageId = await this.define(source);
+    await this.published(packageId);
+    return packageId;
+  }
+
+  /** @returns the package, when its requests are handled. @throws with the reason it was refused for */
+  async published(packageId: string): Promise<Package> {
+    const handled = await this.#first(
+      () => this.#admin.serverStream('watchPackage', { packageId }, {}),
+      (one) => one.acceptedRequestCount === one.handledRequestCount,
+    );
+    assert.equal(handled.state, 'PACKAGE_STATE_PUBLISHED', handled.reason);
+    return handled;
+  }
+
+  /** Waits until the package looks so. */
+  packageIs(packageId: string, isSo: (one: Package) => boolean): Promise<Package> {
+    return this.#first(() => this.#admin.serverStream('watchPackage', { packageId }, {}), isSo);
+  }
+
+  /** Reads the source again. @returns the package, when that is done */
+  async update(packageId: string): Promise<Package> {
+    await this.#admin.unary('updatePackage', { packageId }, { deadlineMs });
+    return this.published(packageId);
+  }
+
+  /** Takes the package out of the hierarchy; resolves when it is gone. */
+  async delete(packageId: string): Promise<void> {
+    await this.#admin.unary('deletePackage', { packageId }, { deadlineMs });
+    try {
+      await this.packageIs(packageId, ({ state }) => state === 'PACKAGE_STATE_DELETED');
+    } catch (error) {
+      if (!isErrorWithCode(error, 'PACKAGE_UNKNOWN')) throw error;
+    }
+  }
+
+  async getPackage(packageId: string): Promise<Package> {
+    return this.#admin.unary('getPackage', { packageId }, { deadlineMs });
+  }
+
+  async packages(): Promise<Package[]> {
+    return collect(this.#admin.serverStream('listPackages', {}, { deadlineMs }));
+  }
+
+  async addDistributionPoint(dpId: string, address: string): Promise<void> {
+    await this.#admin.unary('addDistributionPoint', { dpId, address }, { deadlineMs });
+  }
+
+  async setAddress(dpId: string, address: string): Promise<void> {
+    await this.#admin.unary('setDistributionPoint', { dpId, address }, { deadlineMs });
+  }
+
+  /** Asks for the package on DPs; resolves when the wish is written. */
+  async distribute(packageId: string, ...dpIds: string[]): Promise<void> {
+    await this.#admin.unary('distributePackage', { packageId, dpIds }, { deadlineMs });
+  }
+
+  async redistribute(packageId: string, ...dpIds: string[]): Promise<void> {
+    await this.#admin.unary('redistributePackage', { packageId, dpIds }, { deadlineMs });
+  }
+
+  async remove(packageId: string, ...dpIds: string[]): Promise<void> {
+    await this.#admin.unary('removePackage', { packageId, dpIds }, { deadlineMs });
+  }
+
+  /** @returns the row, when the DP has the package's newest version. @throws when that failed */
+  async installed({ packageId, dpId }: OnDistributionPoint): Promise<PackageStatus> {
+    const { sourceVersion } = await this.published(packageId);
+    const row = await this.statusIs({ packageId, dpId }, ({ state, installedVersion }) => {
+      const isNewest = installedVersion === sourceVersion;
+      return (
+        state === 'PACKAGE_STATUS_STATE_INSTALL_FAILED' ||
+        (state === 'PACKAGE_STATUS_STATE_INSTALLED' && isNewest)
+      );
+    });
+    assert.equal(row.state, 'PACKAGE_STATUS_STATE_INSTALLED', row.reason);
+    return row;
+  }
+
+  /** Distributes and resolves when it is there. @returns the job that did it */
+  async install(packageId: string, dpId: string): Promise<Job> {
+    await this.distribute(packageId, dpId);
+    await this.installed({ packageId, dpId });
+    return this.lastJob({ packageId, dpId });
+  }
+
+  /** Resolves when the DP does not have the package any more. */
+  async removed({ packageId, dpId }: OnDistributionPoint): Promise<void> {
+    await this.#untilTrue(async () => {
+      const rows = this.#admin.serverStream('watchPackageStatus', { packageId, dpId }, {});
+      if ((await this.statuses({ packageId, dpId })).length === 0) return true;
+      for await (const { state } of rows) {
+        if (state === 'PACKAGE_STATUS_STATE_REMOVED') return true;
+        // A row that went before the watch began is not told of.
+        if ((await this.statuses({ packageId, dpId })).length === 0) return true;
+      }
+      return false;
+    });
+  }
+
+  /** Waits until the package on a DP looks so. */
+  statusIs(
+    { packageId, dpId }: OnDistributionPoint,
+    isSo: (row: PackageStatus) => boolean,
+  ): Promise<PackageStatus> {
+    return this.#first(
+      () => this.#admin.serverStream('watchPackageStatus', { packageId, dpId }, {}),
+      (row) => row.dpId === dpId && isSo(row),
+    );
+  }
+
+  async statuses(filter: Partial<OnDistributionPoint>): Promise<PackageStatus[]> {
+    const rows = await collect(
+      this.#admin.serverStream('listPackageStatus', filter, { deadlineMs }),
+    );
+    return rows.filter(({ dpId }) => dpId !== '');
+  }
+
+  /** Waits until a job looks so. */
+  jobIs(filter: Partial<OnDistributionPoint>, isSo: (job: Job) => boolean): Promise<Job> {
+    return this.#first(() => this.#admin.serverStream('watchJobs', filter, {}), isSo);
+  }
+
+  async openJobs(filter: Partial<OnDistributionPoint> = {}): Promise<Job[]> {
+    return collect(this.#admin.serverStream('listJobs', filter, { deadlineMs }));
+  }
+
+  /** Jobs that ended, newest first. */
+  async endedJobs(filter: Partial<OnDistributionPoint> = {}): Promise<Job[]> {
+    return collect(
+      this.#admin.serverStream('listJobs', { ...filter, history: true }, { deadlineMs }),
+    );
+  }
+
+  /** The newest job that ended. */
+  async lastJob(filter: OnDistributionPoint): Promise<Job> {
+    const [job] = await this.endedJobs(filter);
+    assert.ok(job, `no job of ${filter.packageId} for ${filter.dpId} has ended`);
+    return job;
+  }
+
+  async messages(filter: Partial<OnDistributionPoint> = {}): Promise<StatusMessage[]> {
+    const request = { ...filter, limit: 10_000 };
+    return collect(this.#admin.serverStream('listStatusMessages', request, { deadlineMs }));
+  }
+
+  async auditRecords(): Promise<AuditRecord[]> {
+    return collect(this.#admin.serverStream('listAuditRecords', { limit: 10_000 }, { deadlineMs }));
+  }
+
+  /** The first message a watch brings that is as wanted, however often the watch breaks. */
+  async #first<T>(watch: () => AsyncIterable<T>, isWanted: (message: T) => boolean): Promise<T> {
+    const found: T[] = [];
+    await this.#untilTrue(async () => {
+      for await (const message of watch()) {
+        if (isWanted(message)) return found.push(message) > 0;
+      }
+      return false;
+    });
+    const [first] = found;
+    assert.ok(first);
+    return first;
+  }
+
+  /** Again and again, connecting anew when the site was lost. */
+  async #untilTrue(attempt: () => Promise<boolean>): Promise<void> {
+    for (;;) {
+      try {
+        if (await attempt()) return;
+      } catch (error) {
+        if (!isErrorWithCode(error, 'PEER_UNREACHABLE', 'PEER_FAILED')) throw error;
+        await this.#admin.whenReachable();
+      }
+    }
+  }
+}
+
+async function collect<T>(messages: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const message of messages) all.push(message);
+  return all;
+}

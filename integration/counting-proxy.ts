@@ -1,0 +1,86 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+
+/**
+ * Stands between a site and a DP and counts what goes to the DP: what was sent is told neither by
+ * the sender nor by the receiver. Connections are carried as they are, TLS and all.
+ */
+export class CountingProxy implements AsyncDisposable {
+  readonly address: string;
+  readonly #server: Server;
+  readonly #sockets: Set<Socket>;
+  readonly #count: ForwardedCount;
+
+  private constructor(server: Server, sockets: Set<Socket>, count: ForwardedCount) {
+    this.#server = server;
+    this.#sockets = sockets;
+    this.#count = count;
+    this.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  /** @param target host:port of the DP */
+  static async start(target: string): Promise<CountingProxy> {
+    const [host, port] = target.split(':');
+    const sockets = new Set<Socket>();
+    const count = new ForwardedCount();
+    const server = createServer((near) => {
+      const far = connect(Number(port), host);
+      near.on('data', (chunk: Buffer) => count.add(chunk.length));
+      for (const [one, other] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        sockets.add(one);
+        one.pipe(other);
+        one.on('error', () => {});
+        one.once('close', () => {
+          sockets.delete(one);
+          other.destroy();
+        });
+      }
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new CountingProxy(server, sockets, count);
+  }
+
+  /** Bytes that went to the DP since the last `reset`, those of TLS and gRPC included. */
+  get forwardedBytes(): number {
+    return this.#count.bytes;
+  }
+
+  /** Counts from zero. */
+  reset(): void {
+    this.#count.bytes = 0;
+  }
+
+  /** Resolves as soon as so many bytes have gone to the DP. */
+  whenForwarded(bytes: number): Promise<void> {
+    return this.#count.reached(bytes);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+}
+
+class ForwardedCount {
+  bytes = 0;
+  #goal: { readonly bytes: number; readonly onReached: () => void } | undefined;
+
+  add(bytes: number): void {
+    this.bytes += bytes;
+    if (!this.#goal || this.bytes < this.#goal.bytes) return;
+    this.#goal.onReached();
+    this.#goal = undefined;
+  }
+
+  reached(bytes: number): Promise<void> {
+    if (this.bytes >= bytes) return Promise.resolve();
+    return new Promise((onReached) => {
+      this.#goal = { bytes, onReached };
+    });
+  }
+}

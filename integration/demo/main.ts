@@ -1,0 +1,30 @@
+/**
+ * The demo: a real site server and real DPs on this machine, a package from a real directory,
+ * distributed, updated and compared byte for byte. Everything lies in one temporary folder.
+ */
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { Demo } from './demo.ts';
+
+const options = yargs(hideBin(process.argv))
+  .scriptName('npm run demo --')
+  .usage('$0 [options]\n\nStarts a site and its distribution points and sends them a package.')
+  .option('source', { type: 'string', describe: 'directory to make the package from' })
+  .option('dps', { type: 'number', default: 2, describe: 'distribution points, 1 to 20' })
+  .option('keep', { type: 'boolean', default: false, describe: 'leave it running, to go on with' })
+  .option('json', { type: 'boolean', default: false, describe: 'one JSON object at the end' })
+  .example('$0 --source /usr/share/doc --dps 4', 'another directory, four distribution points')
+  .check(({ dps }) => (Number.isInteger(dps) && dps >= 1 && dps <= 20) || '--dps: expected 1 to 20')
+  .strict()
+  .parseSync();
+
+const demo = new Demo(options);
+process.once('SIGINT', () => void demo.stop().then(() => process.exit(130)));
+try {
+  await demo.run();
+} catch (error) {
+  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+} finally {
+  await demo.stop();
+}

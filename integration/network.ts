@@ -1,0 +1,182 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import {
+  type DevelopmentCertificate,
+  issueDevelopmentHierarchy,
+} from '../certs/development-hierarchy.ts';
+import { type PeerIdentity, toIdentityUri } from '../shared/domain/peer-identity.ts';
+import { type PeerCredentialFiles, readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
+import { followLogs, keepLogs } from './agent-logs.ts';
+import { AgentProcess } from './agent-process.ts';
+
+const dist = fileURLToPath(new URL('..', import.meta.url));
+
+const siteIdentity = { kind: 'site', siteCode: 'PS1' } as const;
+
+/** The administrator every network has. */
+export const adminIdentity = { kind: 'admin', role: 'full', name: 'admin' } as const;
+
+const dpIdentity = (dpId: string) => ({ kind: 'dp', dpId }) as const;
+
+export interface NetworkOptions {
+  /** Names of the DPs; default: PS1DP1 and PS1DP2. */
+  readonly distributionPoints?: readonly string[];
+  /** Where everything lies; default: a new folder for temporary files, removed at the end. */
+  readonly directory?: string;
+  /** Merged into the site's configuration. */
+  readonly site?: Record<string, unknown>;
+  /** Merged into each DP's configuration. */
+  readonly dp?: Record<string, unknown> | ((dpId: string) => Record<string, unknown>);
+}
+
+export type AdminChannel = RpcChannel<'Admin'>;
+
+/** A small site of real processes: one site server, its DPs, certificates made for the run. */
+export class Network implements AsyncDisposable {
+  readonly directory: string;
+  readonly site: AgentProcess;
+  readonly dps: readonly AgentProcess[];
+  readonly #removesDirectory: boolean;
+  readonly #certificates: Certificates;
+  #admin: AdminChannel | undefined;
+
+  private constructor(
+    directory: string,
+    parts: {
+      site: AgentProcess;
+      dps: readonly AgentProcess[];
+      certificates: Certificates;
+      removesDirectory: boolean;
+    },
+  ) {
+    this.directory = directory;
+    this.site = parts.site;
+    this.dps = parts.dps;
+    this.#certificates = parts.certificates;
+    this.#removesDirectory = parts.removesDirectory;
+  }
+
+  /** Starts all processes and adds the DPs to the site. */
+  static async start(options: NetworkOptions = {}): Promise<Network> {
+    const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'waybill-')));
+    const dpIds = options.distributionPoints ?? ['PS1DP1', 'PS1DP2'];
+    const identities = [siteIdentity, adminIdentity, ...dpIds.map(dpIdentity)];
+    const certificates = new Certificates(
+      await issueDevelopmentHierarchy({ directory: join(directory, 'certs'), identities }),
+    );
+    const site = await agentOf(certificates, directory, siteIdentity, {
+      siteCode: 'PS1',
+      ...options.site,
+    });
+    const dps = await Promise.all(
+      dpIds.map((dpId) => {
+        const own = typeof options.dp === 'function' ? options.dp(dpId) : options.dp;
+        return agentOf(certificates, directory, dpIdentity(dpId), {
+          dpId,
+          siteCode: 'PS1',
+          ...own,
+        });
+      }),
+    );
+    const removesDirectory = options.directory === undefined;
+    const network = new Network(directory, { site, dps, certificates, removesDirectory });
+    followLogs(network.#logPaths);
+    await Promise.all([site, ...dps].map((agent) => agent.start()));
+    const admin = await network.admin();
+    for (const dp of dps) {
+      const settings = { dpId: dp.name, address: dp.address };
+      await admin.unary('addDistributionPoint', settings, { deadlineMs: 10_000 });
+    }
+    return network;
+  }
+
+  /** The Admin conversation with the site, as a full administrator. */
+  async admin(): Promise<AdminChannel> {
+    this.#admin ??= new RpcChannel({
+      conversation: 'Admin',
+      address: this.site.address,
+      expected: (peer) => peer.kind === 'site',
+      expectedText: 'a site server',
+      credentials: await readPeerCredentials(this.certificateFiles(adminIdentity)),
+    });
+    return this.#admin;
+  }
+
+  /** A DP by its name. */
+  dp(dpId: string): AgentProcess {
+    const found = this.dps.find(({ name }) => name === dpId);
+    if (!found) throw new Error(`no DP ${dpId}`);
+    return found;
+  }
+
+  /** Data directory of an agent. */
+  dataDirectoryOf(name: string): string {
+    return join(this.directory, name);
+  }
+
+  certificateFiles(identity: PeerIdentity): PeerCredentialFiles {
+    return this.#certificates.filesOf(identity);
+  }
+
+  /** Command line options of `waybill` for this site. */
+  get cliOptions(): string[] {
+    const { caFile, certificateFile, keyFile } = this.certificateFiles(adminIdentity);
+    const server = ['--server', this.site.address];
+    return [...server, '--ca', caFile, '--cert', certificateFile, '--key', keyFile];
+  }
+
+  async stop(): Promise<void> {
+    this.#admin?.close();
+    await Promise.all([this.site, ...this.dps].map((agent) => agent.kill()));
+    keepLogs(this.#logPaths);
+    if (this.#removesDirectory) await rm(this.directory, { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  get #logPaths(): string[] {
+    return [this.site, ...this.dps].map(({ logPath }) => logPath);
+  }
+}
+
+/** The certificates made for a run. */
+class Certificates {
+  readonly #certificates: readonly DevelopmentCertificate[];
+
+  constructor(certificates: readonly DevelopmentCertificate[]) {
+    this.#certificates = certificates;
+  }
+
+  filesOf(identity: PeerIdentity): PeerCredentialFiles {
+    const uri = toIdentityUri(identity);
+    const found = this.#certificates.find((one) => toIdentityUri(one.identity) === uri);
+    if (!found) throw new Error(`no certificate for ${uri}`);
+    const { caFile, certificateFile, keyFile } = found;
+    return { caFile, certificateFile, keyFile };
+  }
+}
+
+async function agentOf(
+  certificatesOfRun: Certificates,
+  directory: string,
+  identity: PeerIdentity & { kind: 'site' | 'dp' },
+  settings: Record<string, unknown>,
+): Promise<AgentProcess> {
+  const name = identity.kind === 'site' ? identity.siteCode : identity.dpId;
+  const dataDirectory = join(directory, name);
+  await mkdir(dataDirectory, { recursive: true });
+  const configPath = join(directory, `${name}.yaml`);
+  const certificates = certificatesOfRun.filesOf(identity);
+  const config = { listen: '127.0.0.1:0', dataDirectory, certificates, ...settings };
+  await writeFile(configPath, stringify(config));
+  const role = identity.kind === 'site' ? 'site-server' : 'dp-agent';
+  const program = join(dist, role, 'main.js');
+  const logPath = join(directory, `${name}.stdout.log`);
+  return new AgentProcess({ name, program, configPath, logPath });
+}

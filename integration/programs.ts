@@ -1,0 +1,65 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Network } from './network.ts';
+
+const dist = fileURLToPath(new URL('..', import.meta.url));
+
+/** The built programs, as an installation has them. */
+export const programs = {
+  waybill: join(dist, 'site-server/admin-cli/main.js'),
+  waybillDp: join(dist, 'dp-agent/main.js'),
+  waybillSite: join(dist, 'site-server/main.js'),
+} as const;
+
+/** What came of a program that has ended. */
+export interface ProgramEnd {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program of ours to its end. Its environment is bare, so that every machine gives the same. */
+export function runProgram(
+  program: string,
+  words: readonly string[],
+  signal?: AbortSignal,
+): Promise<ProgramEnd> {
+  const env = { PATH: process.env.PATH, HOME: '/nonexistent', TZ: 'UTC', NO_COLOR: '1' };
+  const options = { env, maxBuffer: 64 * 1024 * 1024, ...(signal && { signal }) };
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [program, ...words], options, (error, stdout, stderr) => {
+      const exitCode = error ? error.code : 0;
+      if (typeof exitCode === 'number') resolve({ exitCode, stdout, stderr });
+      else reject(error);
+    });
+  });
+}
+
+/** Runs `waybill` as the network's administrator. */
+export function runWaybill(network: Network, words: readonly string[]): Promise<ProgramEnd> {
+  return runProgram(programs.waybill, [...words, ...network.cliOptions]);
+}
+
+/**
+ * Takes a package out of a DP's library with `waybill-dp extract`.
+ *
+ * @param name of the directory to make, in the network's
+ * @returns the directory it is in
+ * @throws when the library is not whole
+ */
+export async function extractPackage(
+  network: Network,
+  dpId: string,
+  packageId: string,
+  name = `extracted-${dpId}-${packageId}-${++extractedCount}`,
+): Promise<string> {
+  const out = join(network.directory, name);
+  const { configPath } = network.dp(dpId);
+  const words = ['extract', packageId, '--config', configPath, '--out', out];
+  const { exitCode, stderr } = await runProgram(programs.waybillDp, words);
+  if (exitCode !== 0) throw new Error(`waybill-dp extract ended with ${exitCode}: ${stderr}`);
+  return out;
+}
+
+let extractedCount = 0;

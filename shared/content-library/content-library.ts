@@ -1,0 +1,304 @@
+import type { FileHandle } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WaybillError } from '../domain/errors.ts';
+import { parsePackageId } from '../domain/package.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Component } from '../runtime/component.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { SerialQueue } from '../runtime/serial-queue.ts';
+import type { StateStore } from '../state-store/state-store.ts';
+import { ContentReader } from './content-reader.ts';
+import { ContentRelease } from './content-release.ts';
+import { DataLibrary } from './data-library.ts';
+import { type ExtractOptions, extractContents, makeEmptyDirectory } from './extract-package.ts';
+import { FileLibrary } from './file-library.ts';
+import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
+import { LibraryReferences } from './library-references.ts';
+import type { LibraryRooms } from './library-rooms.ts';
+import { LibrarySweep } from './library-sweep.ts';
+import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
+import {
+  addReferences,
+  type CommitStep,
+  commitVersion,
+  type PackageCommit,
+} from './package-commit.ts';
+import { type LibraryPackage, PackageLibrary } from './package-library.ts';
+import { TaskThreads } from './task-threads.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+/** What is true between two steps of a change; a crash can come at each. */
+export type LibraryStep = CommitStep | 'hidden' | 'released';
+
+/** What the content library needs. */
+export interface ContentLibraryComponents {
+  readonly store: StateStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Called between two steps of a change; tests break off there, as a crash would. */
+  readonly onStep?: (step: LibraryStep) => void;
+}
+
+/** How the content library is tuned. */
+export interface ContentLibraryConfig {
+  /** Where the library is, or will be. One program at a time. */
+  readonly directory: string;
+  /** How long a file that nothing uses stays, in case it is wanted again. @default 24 h */
+  readonly unreferencedGraceMs: number;
+  /**
+   * How long what is staged for a package stays after somebody last worked on it. As long as it
+   * does, files that were taken in since that work began are not swept. @default 7 days
+   */
+  readonly unfinishedGraceMs: number;
+  /** Time between two sweeps. @default 1 h */
+  readonly sweepIntervalMs: number;
+}
+
+/** Threads for work on many files; two keep a disk busy and leave processors to the streams. */
+const workersMax = 2;
+
+/**
+ * All content on a machine: packages, their contents, and the bytes of their files, each once.
+ *
+ * Called by Distribution Manager (snapshot, commit), Package Transfer Manager (read) and the DP
+ * provider (receive, commit). Writes its directory and the tables "library …" of the state store;
+ * those can be lost and are rebuilt from the directory. Changes to packages pass one queue. A crash
+ * leaves staged files, files nobody uses (swept), and contents of no package (let go at start).
+ */
+export class ContentLibrary implements Component {
+  readonly layout: LibraryLayout;
+  /** For long tasks on the library's files: snapshots, extractions. They end with the library. */
+  readonly threads = new TaskThreads();
+  readonly #needs: ContentLibraryComponents;
+  readonly #pool: WorkerPool<LibraryTasks>;
+  readonly #rooms: LibraryRooms;
+  readonly #changes = new SerialQueue();
+  readonly #release: ContentRelease;
+  readonly #sweep: LibrarySweep;
+  readonly #stopping = new AbortController();
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(needs: ContentLibraryComponents, config: ContentLibraryConfig) {
+    this.#needs = needs;
+    this.layout = toLibraryLayout(config.directory);
+    this.#pool = new WorkerPool(new URL('./library-worker.js', import.meta.url), workersMax);
+    this.#rooms = {
+      files: new FileLibrary(this.layout.fileLibrary, this.#pool),
+      data: new DataLibrary(this.layout.dataLibrary),
+      packages: new PackageLibrary(this.layout.packageLibrary),
+      references: new LibraryReferences(needs.store),
+    };
+    const [rooms, changes, pool] = [this.#rooms, this.#changes, this.#pool];
+    const { clock, logger } = needs;
+    const onReleased = () => this.#step('released');
+    this.#release = new ContentRelease({ rooms, changes, clock, logger, onReleased });
+    const { layout } = this;
+    const completeIndex = () => this.#completeIndex();
+    this.#sweep = new LibrarySweep(
+      { rooms, release: this.#release, pool, changes, completeIndex, layout, clock, logger },
+      config,
+    );
+  }
+
+  /** Makes right what a crash left, rebuilds the index if it was lost, and begins to sweep. */
+  async start(): Promise<void> {
+    const { dataLibrary, fileLibrary, staging } = this.layout;
+    for (const path of [dataLibrary, fileLibrary, staging]) await mkdir(path, { recursive: true });
+    for (const damaged of await this.#rooms.packages.load()) {
+      this.#needs.logger.error(damaged, 'Package record was damaged and set aside');
+    }
+    await this.#changes.run(() => this.#release.letGoOfLeftovers());
+    await this.#completeIndex();
+    this.#sweeping = this.#sweep.runUntil(this.#stopping.signal);
+    this.#rooms.files.syncInherited(this.#stopping.signal).catch(() => {
+      // The first commit does it again, and fails if it has to.
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#sweeping;
+    await this.#changes.whenIdle();
+    await this.threads.stop();
+    await this.#pool.stop();
+  }
+
+  async getPackage(packageId: string): Promise<LibraryPackage | undefined> {
+    return this.#rooms.packages.get(packageId);
+  }
+
+  /** All packages, by package ID, as they were when the call was made. */
+  async *listPackages(): AsyncGenerator<LibraryPackage> {
+    yield* this.#rooms.packages.list();
+  }
+
+  /**
+   * Opens a content for reading. Nothing of it is let go until the reader is disposed of, even if
+   * its package is updated or removed meanwhile.
+   *
+   * @throws CONTENT_NOT_HELD when no package here has it
+   */
+  async openContent(contentId: string): Promise<ContentReader> {
+    return this.#openContent(contentId);
+  }
+
+  /**
+   * Opens the bytes of a file. The caller closes it.
+   *
+   * @throws FILE_NOT_HELD when there is no regular file of that hash and size
+   */
+  openFile(file: HeldFile): Promise<FileHandle> {
+    return this.#rooms.files.open(file);
+  }
+
+  /** Which of these files are on disk, with their size. */
+  areHeld(files: readonly HeldFile[]): Promise<boolean[]> {
+    return this.#rooms.files.areHeld(files);
+  }
+
+  /**
+   * Where to put what arrives for a package; the caller makes the directory. While it is there, the
+   * files that were taken in since it was made are not swept.
+   */
+  stagingDirectoryOf(packageId: string): string {
+    if (parsePackageId(packageId) === undefined) throw new RangeError('This is no package ID');
+    return join(this.layout.staging, packageId);
+  }
+
+  /**
+   * Takes staged files in, in place of any of the same hash that are here. Their bytes must have
+   * been verified; they are made durable, then renamed. Can be done twice.
+   *
+   * @throws DISK_FULL, with what is free
+   * @throws FILE_NOT_HELD when a file is neither staged nor here
+   */
+  async adoptFiles(staged: readonly StagedFile[]): Promise<void> {
+    // First, so that a sweep that looks at the new file does not take it for an old one.
+    await this.#rooms.references.unmark(staged.map((file) => file.hash));
+    await this.#rooms.files.adopt(staged);
+  }
+
+  /**
+   * Makes a version of a package the visible one, in one step, after checking that all of it is
+   * here and durable. Then lets go of what only the version before used and of what is still staged
+   * for the package. Can be done twice.
+   *
+   * @returns the hash computed over what is now served
+   * @throws VERSION_DOWNGRADE, CONTENT_INCOMPLETE, CONTENT_NOT_HELD, MANIFEST_INVALID,
+   *   CONTENT_HASH_MISMATCH, MESSAGE_INVALID, DISK_FULL: the version before stays visible
+   */
+  commitPackage(commit: PackageCommit): Promise<{ packageHash: string }> {
+    return this.#changes.run(async () => {
+      const before = this.#rooms.packages.get(commit.version.packageId);
+      await this.#rooms.files.syncInherited(this.#stopping.signal);
+      await commitVersion(this.#rooms, commit, (step) => this.#step(step));
+      await this.#release.letGo(before?.contents ?? [], commit.version.contents);
+      await this.#endWork(commit.version.packageId);
+      return { packageHash: commit.version.packageHash };
+    });
+  }
+
+  /** Removes a package and lets go of what only it used or staged. Fine when it is not here. */
+  removePackage(packageId: string): Promise<void> {
+    return this.#changes.run(async () => {
+      const before = this.#rooms.packages.get(packageId);
+      await this.#rooms.packages.remove(packageId);
+      this.#step('hidden');
+      await this.#release.letGo(before?.contents ?? [], []);
+      await this.#endWork(packageId);
+    });
+  }
+
+  /**
+   * Writes the tree of a package: bytes, modes, times and links; every hash is checked on the way.
+   * A package of several contents gets a directory for each, named as the content.
+   *
+   * @param outDirectory is made; when it exists, it must be empty
+   * @throws PACKAGE_NOT_HELD
+   * @throws REQUEST_INVALID when something is in the directory
+   * @throws FILE_NOT_HELD, FILE_HASH_MISMATCH, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when the
+   *   library is damaged
+   * @throws DISK_FULL
+   */
+  async extractPackage(
+    packageId: string,
+    outDirectory: string,
+    options: ExtractOptions = {},
+  ): Promise<void> {
+    const version = this.#rooms.packages.get(packageId);
+    if (!version) throw new WaybillError({ code: 'PACKAGE_NOT_HELD', packageId });
+    // All leases are taken before anything is waited for: the version cannot go meanwhile.
+    const readers = version.contents.map((content) => this.#openContent(content.contentId));
+    try {
+      await makeEmptyDirectory(outDirectory);
+      const contents = readers.map(({ descriptor, manifestPath }) => {
+        const name = readers.length === 1 ? '' : descriptor.contentId;
+        return { descriptor, manifestPath, directory: join(outDirectory, name) };
+      });
+      for (const { directory } of contents) await mkdir(directory, { recursive: true });
+      const { fileLibrary } = this.layout;
+      await extractContents(this.threads, { fileLibrary, contents }, this.#stoppable(options));
+    } finally {
+      for (const reader of readers) await reader[Symbol.asyncDispose]();
+    }
+  }
+
+  /**
+   * Sweeps once: deletes files that nothing has used for the grace period, contents of no package,
+   * and what is staged for packages nobody works on. Happens by itself, too.
+   */
+  async sweep(): Promise<void> {
+    await this.#sweep.sweep({ signal: this.#stopping.signal, keepStaged: false });
+  }
+
+  /** What is still staged for the package was for this. */
+  async #endWork(packageId: string): Promise<void> {
+    await rm(this.stagingDirectoryOf(packageId), { recursive: true, force: true });
+  }
+
+  #openContent(contentId: string): ContentReader {
+    const content = this.#rooms.packages.contentOf(contentId);
+    if (!content) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
+    const { data } = this.#rooms;
+    return new ContentReader({
+      manifest: data.open(content.descriptor),
+      signaturePath: data.signaturePathOf(contentId),
+      endLease: this.#release.lease(contentId),
+    });
+  }
+
+  #stoppable(options: ExtractOptions): ExtractOptions {
+    const signals = [this.#stopping.signal, ...(options.signal ? [options.signal] : [])];
+    return { ...options, signal: AbortSignal.any(signals) };
+  }
+
+  /** Builds the index anew from the manifests if it is not complete; false when it cannot be. */
+  #completeIndex(): Promise<boolean> {
+    return this.#changes.run(async () => {
+      if (await this.#rooms.references.isComplete()) return true;
+      await this.#rooms.references.clear();
+      const results = [];
+      for (const version of this.#rooms.packages.list()) results.push(await this.#reindex(version));
+      const isComplete = results.every((isIndexed) => isIndexed);
+      if (isComplete) await this.#rooms.references.markComplete();
+      this.#needs.logger.info({ isComplete }, 'Index of the library rebuilt');
+      return isComplete;
+    });
+  }
+
+  async #reindex({ packageId, contents }: LibraryPackage): Promise<boolean> {
+    try {
+      await addReferences(this.#rooms, contents);
+      return true;
+    } catch (err) {
+      if (!(err instanceof WaybillError)) throw err;
+      this.#needs.logger.error({ packageId, err }, 'Package is damaged; no file is deleted');
+      return false;
+    }
+  }
+
+  #step(step: LibraryStep): void {
+    this.#needs.onStep?.(step);
+  }
+}

@@ -1,0 +1,127 @@
+import { createReadStream } from 'node:fs';
+import { access, readdir, rename, rm } from 'node:fs/promises';
+import { type ContentDescriptor, parseContentId } from '../domain/content.ts';
+import { WaybillError } from '../domain/errors.ts';
+import { ContentHash } from './content-hash.ts';
+import { syncDirectories, syncFiles } from './file-system-sync.ts';
+import { isSystemError, toWriteFailure } from './library-failure.ts';
+import { manifestPathOf, signaturePathOf } from './library-layout.ts';
+import { type ManifestReader, openManifest } from './manifest-reader.ts';
+
+/** A content whose manifest and signature wait to be taken into the library. */
+export interface StagedContent {
+  readonly contentId: string;
+  readonly manifestPath: string;
+  readonly signaturePath: string;
+}
+
+/** The manifests and signatures of contents. */
+export class DataLibrary {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  manifestPathOf(contentId: string): string {
+    return manifestPathOf(this.#directory, contentId);
+  }
+
+  signaturePathOf(contentId: string): string {
+    return signaturePathOf(this.#directory, contentId);
+  }
+
+  /** The reader of a content's manifest. */
+  open(descriptor: ContentDescriptor): ManifestReader {
+    return openManifest(this.manifestPathOf(descriptor.contentId), descriptor);
+  }
+
+  /**
+   * Where the manifest and signature of a content are now: staged, or here already, when an
+   * earlier try came that far.
+   */
+  async locate(descriptor: ContentDescriptor, staged?: StagedContent): Promise<StagedContent> {
+    const { contentId } = descriptor;
+    const held = {
+      contentId,
+      manifestPath: this.manifestPathOf(contentId),
+      signaturePath: this.signaturePathOf(contentId),
+    };
+    if (!staged) return held;
+    const [hasManifest, hasSignature] = await Promise.all([
+      isThere(staged.manifestPath),
+      isThere(staged.signaturePath),
+    ]);
+    return {
+      contentId,
+      manifestPath: hasManifest ? staged.manifestPath : held.manifestPath,
+      signaturePath: hasSignature ? staged.signaturePath : held.signaturePath,
+    };
+  }
+
+  /** Makes verified manifests and signatures durable and renames them to their places. */
+  async adopt(contents: readonly StagedContent[]): Promise<void> {
+    try {
+      const paths = contents.flatMap((content) => [content.manifestPath, content.signaturePath]);
+      await syncFiles(this.#directory, paths);
+      for (const { contentId, manifestPath, signaturePath } of contents) {
+        // The signature first: where there is a manifest, there is its signature.
+        await rename(signaturePath, this.signaturePathOf(contentId));
+        await rename(manifestPath, this.manifestPathOf(contentId));
+      }
+      await syncDirectories(this.#directory, [this.#directory]);
+    } catch (error) {
+      throw toWriteFailure(error, this.#directory, 0);
+    }
+  }
+
+  /** Deletes a content's manifest, then its signature; fine when there is none. */
+  async remove(contentId: string): Promise<void> {
+    await rm(this.manifestPathOf(contentId), { force: true });
+    await rm(this.signaturePathOf(contentId), { force: true });
+  }
+
+  /** The contents something is here of, whole or not. */
+  async listContentIds(): Promise<string[]> {
+    const names = await readdir(this.#directory);
+    const ids = names.map((name) => name.replace(/\.(manifest|signature)$/, ''));
+    return [...new Set(ids)].filter((id) => parseContentId(id) !== undefined).sort();
+  }
+}
+
+/**
+ * Reads a signature blob to its end.
+ *
+ * @throws CONTENT_NOT_HELD when there is no such file
+ * @throws MANIFEST_INVALID or CONTENT_HASH_MISMATCH when it is not the one the descriptor names
+ */
+export async function verifySignature(path: string, expected: ContentDescriptor): Promise<void> {
+  const { contentId, signatureBytes, signatureHash: expectedHash } = expected;
+  const hash = new ContentHash();
+  let sizeBytes = 0;
+  try {
+    for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
+      hash.update(chunk as Buffer);
+      sizeBytes += (chunk as Buffer).length;
+      if (sizeBytes > signatureBytes) break;
+    }
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw error;
+    throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId }, { cause: error });
+  }
+  if (sizeBytes !== signatureBytes) {
+    const reason = `the signature has not ${signatureBytes} bytes`;
+    throw new WaybillError({ code: 'MANIFEST_INVALID', contentId, line: 0, reason });
+  }
+  const actualHash = hash.digest();
+  if (actualHash !== expectedHash) {
+    throw new WaybillError({ code: 'CONTENT_HASH_MISMATCH', contentId, expectedHash, actualHash });
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

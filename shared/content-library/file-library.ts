@@ -1,0 +1,107 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { WaybillError } from '../domain/errors.ts';
+import { syncDirectories, syncFileSystem, syncFiles } from './file-system-sync.ts';
+import { isSystemError, toWriteFailure } from './library-failure.ts';
+import { filePathOf } from './library-layout.ts';
+import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
+import type { WorkerPool } from './worker-pool.ts';
+
+/**
+ * The bytes of files, each once, under their hash. A file that is here is whole, verified and
+ * durable: it came by rename after its bytes were synced.
+ */
+export class FileLibrary {
+  readonly #directory: string;
+  readonly #pool: WorkerPool<LibraryTasks>;
+  /** Directories with renames that a power cut could still undo. */
+  #unsynced = new Set<string>();
+  #inherited: Promise<void> | undefined;
+
+  constructor(directory: string, pool: WorkerPool<LibraryTasks>) {
+    this.#directory = directory;
+    this.#pool = pool;
+  }
+
+  /** Which of these files are here, with their size. */
+  async areHeld(files: readonly HeldFile[]): Promise<boolean[]> {
+    if (files.length === 0) return [];
+    const plain = files.map(({ hash, sizeBytes }) => ({ hash, sizeBytes }));
+    return this.#pool.run('areHeld', { fileLibrary: this.#directory, files: plain });
+  }
+
+  /**
+   * Opens the bytes of a file for reading.
+   *
+   * @throws FILE_NOT_HELD when there is no regular file of that hash and size
+   */
+  async open(file: HeldFile): Promise<FileHandle> {
+    const notHeld = new WaybillError({ code: 'FILE_NOT_HELD', fileHash: file.hash });
+    const handle = await open(
+      filePathOf(this.#directory, file.hash),
+      constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+    ).catch((error: unknown) => {
+      throw isSystemError(error, 'ENOENT', 'ELOOP', 'ENOTDIR') ? notHeld : error;
+    });
+    const stats = await handle.stat();
+    if (stats.isFile() && stats.size === file.sizeBytes) return handle;
+    await handle.close();
+    throw notHeld;
+  }
+
+  /** Takes staged files in: first their bytes are made durable, then they are renamed. */
+  async adopt(staged: readonly StagedFile[]): Promise<void> {
+    if (staged.length === 0) return;
+    const files = staged.map(({ path, hash, sizeBytes }) => ({ path, hash, sizeBytes }));
+    const neededBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
+    const paths = files.map((file) => file.path);
+    await syncFiles(this.#directory, paths).catch((error: unknown) => {
+      throw toWriteFailure(error, this.#directory, neededBytes);
+    });
+    const changed = await this.#pool.run('adopt', { fileLibrary: this.#directory, files });
+    for (const directory of changed) this.#unsynced.add(directory);
+  }
+
+  /**
+   * Makes durable what the process before left: its last renames may not be, and a file that is
+   * here counts as durable. Done once; it may take a while, as all writers of the disk share it.
+   */
+  syncInherited(signal: AbortSignal): Promise<void> {
+    this.#inherited ??= syncFileSystem(this.#directory, signal).then(
+      () => {},
+      (error: unknown) => {
+        this.#inherited = undefined;
+        throw error;
+      },
+    );
+    return this.#inherited;
+  }
+
+  /** Makes all renames so far durable; to be done before anybody is told that files are here. */
+  async syncRenames(): Promise<void> {
+    const directories = this.#unsynced;
+    this.#unsynced = new Set();
+    try {
+      await syncDirectories(this.#directory, [...directories]);
+    } catch (error) {
+      for (const directory of directories) this.#unsynced.add(directory);
+      throw toWriteFailure(error, this.#directory, 0);
+    }
+  }
+
+  /** The names in these shards. */
+  listInShards(shards: readonly string[]): Promise<string[]> {
+    return this.#pool.run('listInShards', { fileLibrary: this.#directory, shards });
+  }
+
+  /** Deletes files; those that are not here are fine. */
+  async remove(hashes: readonly string[]): Promise<void> {
+    if (hashes.length === 0) return;
+    await this.#pool.run('remove', { fileLibrary: this.#directory, hashes });
+  }
+
+  /** Deletes those of these shards that are empty. */
+  async removeEmptyShards(shards: readonly string[]): Promise<void> {
+    await this.#pool.run('removeEmptyShards', { fileLibrary: this.#directory, shards });
+  }
+}

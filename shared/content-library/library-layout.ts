@@ -1,0 +1,53 @@
+import { join } from 'node:path';
+import { parseContentId, parseHash } from '../domain/content.ts';
+
+/** Where things stand in a content library; plain data, so that worker threads can have it. */
+export interface LibraryLayout {
+  readonly directory: string;
+  /** `<PackageID>.json`: package → its contents and version. */
+  readonly packageLibrary: string;
+  /** `<ContentID>.manifest` and `.signature`: content → entries of its tree, and piece hashes. */
+  readonly dataLibrary: string;
+  /** `<4 hex>/<hash>`: the bytes of each file, immutable, once. */
+  readonly fileLibrary: string;
+  /** `<PackageID>/…`: what is arriving; the same file system. */
+  readonly staging: string;
+}
+
+/** The layout of the library in this directory. */
+export function toLibraryLayout(directory: string): LibraryLayout {
+  return {
+    directory,
+    packageLibrary: join(directory, 'pkg-lib'),
+    dataLibrary: join(directory, 'data-lib'),
+    fileLibrary: join(directory, 'file-lib'),
+    staging: join(directory, 'staging'),
+  };
+}
+
+/** The shard of `file-lib` a file stands in: the first four digits of its hash. */
+export function shardOf(hash: string): string {
+  return hash.slice(0, 4);
+}
+
+/** Where the bytes of a file stand. @throws RangeError when this is no hash */
+export function filePathOf(fileLibrary: string, hash: string): string {
+  if (parseHash(hash) === undefined) throw new RangeError('This is no hash');
+  return join(fileLibrary, shardOf(hash), hash);
+}
+
+/** Where the manifest of a content stands. @throws RangeError when this is no content ID */
+export function manifestPathOf(dataLibrary: string, contentId: string): string {
+  return join(dataLibrary, `${checked(contentId)}.manifest`);
+}
+
+/** Where the signature of a content stands. @throws RangeError when this is no content ID */
+export function signaturePathOf(dataLibrary: string, contentId: string): string {
+  return join(dataLibrary, `${checked(contentId)}.signature`);
+}
+
+/** A name that came from elsewhere never becomes a path unlooked at. */
+function checked(contentId: string): string {
+  if (parseContentId(contentId) === undefined) throw new RangeError('This is no content ID');
+  return contentId;
+}

@@ -1,0 +1,187 @@
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  type Stats,
+} from 'node:fs';
+import { join } from 'node:path';
+import { WaybillError } from '../domain/errors.ts';
+import { isSystemError, toWriteFailure } from './library-failure.ts';
+import { filePathOf, shardOf } from './library-layout.ts';
+
+/** Name of what is being deleted from staging; no package ID looks like it. */
+const removedPrefix = '.removed-';
+
+/** A file as the library knows it. */
+export interface HeldFile {
+  /** Lower-case hexadecimal BLAKE3-256. */
+  readonly hash: string;
+  readonly sizeBytes: number;
+}
+
+/** A whole, verified file that waits to be taken into the library. */
+export interface StagedFile extends HeldFile {
+  readonly path: string;
+}
+
+/**
+ * What the worker threads of the library do: work on many files, with calls that block. Inputs and
+ * results cross threads as copies.
+ */
+export const libraryTasks = {
+  /** Which of these files stand in `file-lib` as regular files of their size. */
+  areHeld(input: { fileLibrary: string; files: readonly HeldFile[] }): boolean[] {
+    return input.files.map(({ hash, sizeBytes }) =>
+      isFileOfSize(lstat(filePathOf(input.fileLibrary, hash)), sizeBytes),
+    );
+  },
+
+  /**
+   * Renames staged files into `file-lib`. One that was taken in before and is not staged any more
+   * is left as it is.
+   *
+   * @returns the directories whose entries changed
+   * @throws FILE_NOT_HELD when a file is neither staged nor held
+   */
+  adopt(input: { fileLibrary: string; files: readonly StagedFile[] }): string[] {
+    const changed = new Set<string>();
+    for (const file of input.files) adoptFile(input.fileLibrary, file, changed);
+    return [...changed];
+  },
+
+  /** The shards of `file-lib`, ascending. */
+  listShards(input: { fileLibrary: string }): string[] {
+    return readdirSync(input.fileLibrary).sort();
+  },
+
+  /** The names in these shards; a shard that is gone has none. */
+  listInShards(input: { fileLibrary: string; shards: readonly string[] }): string[] {
+    return input.shards.flatMap((shard) => {
+      try {
+        return readdirSync(join(input.fileLibrary, shard));
+      } catch (error) {
+        if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return [];
+        throw error;
+      }
+    });
+  },
+
+  /** Deletes files; those that are not there are fine. */
+  remove(input: { fileLibrary: string; hashes: readonly string[] }): void {
+    for (const hash of input.hashes) {
+      rmSync(filePathOf(input.fileLibrary, hash), { force: true, recursive: true });
+    }
+  },
+
+  /** Deletes shards in which nothing is. */
+  removeEmptyShards(input: { fileLibrary: string; shards: readonly string[] }): void {
+    for (const shard of input.shards) {
+      try {
+        rmdirSync(join(input.fileLibrary, shard));
+      } catch (error) {
+        if (!isSystemError(error, 'ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR')) throw error;
+      }
+    }
+  },
+
+  /**
+   * Deletes what is staged for packages nobody has worked on since a moment.
+   *
+   * @param input.untouchedSinceMs a package stays when anything staged for it changed after this
+   * @returns the names of the directories that were deleted
+   */
+  removeStale(input: { staging: string; untouchedSinceMs: number }): string[] {
+    return readdirSync(input.staging).filter((name) => {
+      try {
+        return removeUntouched(input, name);
+      } catch (error) {
+        // Committed or swept meanwhile.
+        if (isSystemError(error, 'ENOENT')) return false;
+        throw error;
+      }
+    });
+  },
+
+  /** When the oldest work on a package began that has something staged; Infinity without any. */
+  oldestWorkMs(input: { staging: string }): number {
+    return readdirSync(input.staging).reduce((oldest, name) => {
+      const stats = lstat(join(input.staging, name));
+      return stats ? Math.min(oldest, stats.birthtimeMs, stats.mtimeMs) : oldest;
+    }, Number.POSITIVE_INFINITY);
+  },
+};
+
+export type LibraryTasks = typeof libraryTasks;
+
+function removeUntouched(
+  { staging, untouchedSinceMs }: { staging: string; untouchedSinceMs: number },
+  name: string,
+): boolean {
+  const directory = join(staging, name);
+  if (newestChangeMs(directory) > untouchedSinceMs) return false;
+  const removed = join(staging, `${removedPrefix}${name.replace(removedPrefix, '')}`);
+  if (removed !== directory) rmSync(removed, { recursive: true, force: true });
+  // Out of the way first: whoever begins with this package now finds an empty place.
+  renameSync(directory, removed);
+  rmSync(removed, { recursive: true, force: true });
+  return true;
+}
+
+function adoptFile(fileLibrary: string, file: StagedFile, changed: Set<string>): void {
+  const path = filePathOf(fileLibrary, file.hash);
+  const staged = lstat(file.path);
+  if (!isFileOfSize(staged, file.sizeBytes)) {
+    if (staged === undefined && isFileOfSize(lstat(path), file.sizeBytes)) return;
+    throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash: file.hash });
+  }
+  const shard = join(fileLibrary, shardOf(file.hash));
+  try {
+    if (!changed.has(shard)) makeShard(fileLibrary, shard, changed);
+    renameInto(file.path, path, shard);
+  } catch (error) {
+    throw toWriteFailure(error, fileLibrary, file.sizeBytes);
+  }
+  changed.add(shard);
+}
+
+function makeShard(fileLibrary: string, shard: string, changed: Set<string>): void {
+  try {
+    mkdirSync(shard);
+    changed.add(fileLibrary);
+  } catch (error) {
+    if (!isSystemError(error, 'EEXIST')) throw error;
+  }
+}
+
+function renameInto(from: string, to: string, shard: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    // A sweep may take an empty shard away at any moment.
+    if (!isSystemError(error, 'ENOENT')) throw error;
+    mkdirSync(shard, { recursive: true });
+    renameSync(from, to);
+  }
+}
+
+function lstat(path: string): Stats | undefined {
+  return lstatSync(path, { throwIfNoEntry: false });
+}
+
+function isFileOfSize(stats: Stats | undefined, sizeBytes: number): boolean {
+  return stats?.isFile() === true && stats.size === sizeBytes;
+}
+
+function newestChangeMs(path: string): number {
+  const stats = lstat(path);
+  if (!stats) return 0;
+  const own = Math.max(stats.mtimeMs, stats.ctimeMs);
+  if (!stats.isDirectory()) return own;
+  return readdirSync(path).reduce(
+    (newest, name) => Math.max(newest, newestChangeMs(join(path, name))),
+    own,
+  );
+}

@@ -1,0 +1,135 @@
+import type { ContentDescriptor, FileEntry } from '../domain/content.ts';
+import { WaybillError } from '../domain/errors.ts';
+import type { PackageVersion } from '../domain/package.ts';
+import { type StagedContent, verifySignature } from './data-library.ts';
+import type { LibraryRooms } from './library-rooms.ts';
+import { type IndexedEntry, openManifest } from './manifest-reader.ts';
+import { packageHashOf } from './package-record.ts';
+
+/** A version that is to become the visible one. */
+export interface PackageCommit {
+  readonly version: PackageVersion;
+  readonly jobSerial: number;
+  /** Contents whose manifests are not in the library yet. Others must be there. */
+  readonly staged: readonly StagedContent[];
+}
+
+/** What is true between two steps of a commit; a crash can come at each. */
+export type CommitStep = 'checked' | 'manifests-in' | 'references-in' | 'published';
+
+/**
+ * Makes a version the visible one: checks all of it, then manifests, references, and one rename.
+ * Every step can be done twice. What only the old version used is still to be let go.
+ *
+ * @throws VERSION_DOWNGRADE when a higher version is here
+ * @throws CONTENT_INCOMPLETE when files are missing
+ * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH as reading manifests does
+ */
+export async function commitVersion(
+  rooms: LibraryRooms,
+  commit: PackageCommit,
+  onStep: (step: CommitStep) => void,
+): Promise<void> {
+  const { version, jobSerial } = commit;
+  refuseVersion(rooms, version);
+  const located = await locateContents(rooms, commit);
+  await checkContents(rooms, version, located);
+  onStep('checked');
+  await rooms.data.adopt(located);
+  onStep('manifests-in');
+  await Promise.all([addReferences(rooms, version.contents), rooms.files.syncRenames()]);
+  onStep('references-in');
+  await rooms.packages.put({ ...version, jobSerial });
+  onStep('published');
+}
+
+/** Notes all files of these contents in the index; durable when this resolves. */
+export async function addReferences(
+  rooms: LibraryRooms,
+  contents: readonly ContentDescriptor[],
+): Promise<void> {
+  for (const descriptor of contents) {
+    for await (const batch of rooms.data.open(descriptor).entries()) {
+      const hashes = filesOf(batch).map((file) => file.hash);
+      await rooms.references.add(descriptor.contentId, hashes);
+    }
+  }
+}
+
+/** The files among entries, in their order. */
+export function filesOf(batch: readonly IndexedEntry[]): FileEntry[] {
+  return batch.flatMap(({ entry }) => (entry.type === 'file' ? [entry] : []));
+}
+
+function refuseVersion(rooms: LibraryRooms, version: PackageVersion): void {
+  const { packageId, sourceVersion: offered, packageHash: expectedHash, contents } = version;
+  const held = rooms.packages.get(packageId)?.sourceVersion ?? 0;
+  if (offered < held) {
+    throw new WaybillError({ code: 'VERSION_DOWNGRADE', packageId, offered, held });
+  }
+  const actualHash = packageHashOf(contents);
+  if (actualHash !== expectedHash) {
+    const contentId = packageId;
+    throw new WaybillError({ code: 'CONTENT_HASH_MISMATCH', contentId, expectedHash, actualHash });
+  }
+  const contentIds = new Set<string>();
+  for (const descriptor of contents) {
+    if (contentIds.has(descriptor.contentId)) refuseContent(descriptor, 'twice');
+    contentIds.add(descriptor.contentId);
+    refuseForeignContent(rooms, packageId, descriptor);
+  }
+}
+
+/** A content ID is never used again for other bytes, nor by two packages. */
+function refuseForeignContent(
+  rooms: LibraryRooms,
+  packageId: string,
+  descriptor: ContentDescriptor,
+): void {
+  const known = rooms.packages.contentOf(descriptor.contentId);
+  if (known && known.packageId !== packageId) refuseContent(descriptor, `of ${known.packageId}`);
+  if (known && known.descriptor.contentHash !== descriptor.contentHash) {
+    const { contentId, contentHash: actualHash } = descriptor;
+    const expectedHash = known.descriptor.contentHash;
+    throw new WaybillError({ code: 'CONTENT_HASH_MISMATCH', contentId, expectedHash, actualHash });
+  }
+}
+
+function refuseContent({ contentId }: ContentDescriptor, actual: string): never {
+  throw new WaybillError({
+    code: 'MESSAGE_INVALID',
+    field: 'contents',
+    expected: 'content IDs that are used once',
+    actual: `${contentId}, ${actual}`,
+  });
+}
+
+function locateContents(rooms: LibraryRooms, commit: PackageCommit): Promise<StagedContent[]> {
+  return Promise.all(
+    commit.version.contents.map((descriptor) => {
+      const staged = commit.staged.find((one) => one.contentId === descriptor.contentId);
+      return rooms.data.locate(descriptor, staged);
+    }),
+  );
+}
+
+async function checkContents(
+  rooms: LibraryRooms,
+  version: PackageVersion,
+  located: readonly StagedContent[],
+): Promise<void> {
+  let missingFiles = 0;
+  for (const [index, descriptor] of version.contents.entries()) {
+    const paths = located[index];
+    if (!paths) throw new Error('Every content was located');
+    await verifySignature(paths.signaturePath, descriptor);
+    for await (const batch of openManifest(paths.manifestPath, descriptor).entries()) {
+      const areHeld = await rooms.files.areHeld(filesOf(batch));
+      missingFiles += areHeld.filter((isHeld) => !isHeld).length;
+    }
+  }
+  if (missingFiles > 0) {
+    const { packageId } = version;
+    throw new WaybillError({ code: 'CONTENT_INCOMPLETE', packageId, missingFiles });
+  }
+}

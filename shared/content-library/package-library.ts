@@ -1,0 +1,117 @@
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ContentDescriptor } from '../domain/content.ts';
+import { type PackageVersion, parsePackageId } from '../domain/package.ts';
+import { syncDirectories } from './file-system-sync.ts';
+import { toWriteFailure } from './library-failure.ts';
+import { decodePackage, encodePackage } from './package-record.ts';
+
+/** A package as this library holds it. */
+export interface LibraryPackage extends PackageVersion {
+  /** The job that brought this version. */
+  readonly jobSerial: number;
+}
+
+/** A content and the package it belongs to. */
+export interface PackageContent {
+  readonly packageId: string;
+  readonly descriptor: ContentDescriptor;
+}
+
+/** A record that cannot be read; it was set aside under another name. */
+export interface DamagedRecord {
+  readonly path: string;
+  readonly setAsideAs: string;
+  readonly reason: string;
+}
+
+const suffix = '.json';
+
+/** Which packages are here, in which version: one small file each, kept in memory too. */
+export class PackageLibrary {
+  readonly #directory: string;
+  readonly #packages = new Map<string, LibraryPackage>();
+  /** contentId → the content, and the package it belongs to. */
+  readonly #contents = new Map<string, PackageContent>();
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** Reads all records. One that is damaged is set aside and told. */
+  async load(): Promise<DamagedRecord[]> {
+    const damaged: DamagedRecord[] = [];
+    await mkdir(this.#directory, { recursive: true });
+    for (const name of await readdir(this.#directory)) {
+      const path = join(this.#directory, name);
+      if (name.endsWith('.tmp')) await rm(path, { force: true });
+      if (!name.endsWith(suffix)) continue;
+      try {
+        this.#remember(decodePackage(await readFile(path, 'utf8'), name.slice(0, -suffix.length)));
+      } catch (error) {
+        const setAsideAs = `${path}.damaged`;
+        await rename(path, setAsideAs);
+        damaged.push({ path, setAsideAs, reason: String(error) });
+      }
+    }
+    return damaged;
+  }
+
+  get(packageId: string): LibraryPackage | undefined {
+    return this.#packages.get(packageId);
+  }
+
+  /** All packages, by package ID. */
+  list(): LibraryPackage[] {
+    return [...this.#packages.values()].sort((a, b) => (a.packageId < b.packageId ? -1 : 1));
+  }
+
+  /** A content that some package has, else undefined. */
+  contentOf(contentId: string): PackageContent | undefined {
+    return this.#contents.get(contentId);
+  }
+
+  /** Makes a version the visible one, by one rename; durable when this resolves. */
+  async put(version: LibraryPackage): Promise<void> {
+    const path = this.#pathOf(version.packageId);
+    const temporary = `${path}.tmp`;
+    try {
+      await using file = await open(temporary, 'w');
+      await file.writeFile(encodePackage(version));
+      await file.sync();
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw toWriteFailure(error, this.#directory, 4096);
+    }
+    await rename(temporary, path);
+    this.#remember(version);
+    await syncDirectories(this.#directory, [this.#directory]);
+  }
+
+  /** Takes a package out of sight; durable when this resolves. */
+  async remove(packageId: string): Promise<void> {
+    await rm(this.#pathOf(packageId), { force: true });
+    this.#forget(packageId);
+    await syncDirectories(this.#directory, [this.#directory]);
+  }
+
+  #remember(version: LibraryPackage): void {
+    this.#forget(version.packageId);
+    this.#packages.set(version.packageId, version);
+    for (const descriptor of version.contents) {
+      this.#contents.set(descriptor.contentId, { packageId: version.packageId, descriptor });
+    }
+  }
+
+  #forget(packageId: string): void {
+    for (const content of this.#packages.get(packageId)?.contents ?? []) {
+      this.#contents.delete(content.contentId);
+    }
+    this.#packages.delete(packageId);
+  }
+
+  #pathOf(packageId: string): string {
+    if (parsePackageId(packageId) === undefined) throw new RangeError('This is no package ID');
+    return join(this.#directory, `${packageId}${suffix}`);
+  }
+}

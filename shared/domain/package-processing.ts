@@ -1,0 +1,134 @@
+import type { ContentDescriptor } from './content.ts';
+import type { ErrorCode } from './errors.ts';
+import type { PackageVersion } from './package.ts';
+import type { PackageSource, SitePackage, SitePackageState } from './site-package.ts';
+
+/** Whether a create or update request waits for a snapshot of the source. */
+export function isSnapshotDue(sitePackage: SitePackage): boolean {
+  return (
+    sitePackage.acceptedRequestCount > sitePackage.handledRequestCount && !isLeaving(sitePackage)
+  );
+}
+
+/** Whether the package is on its way out, so that nothing new is done for it. */
+export function isLeaving(sitePackage: SitePackage): boolean {
+  return sitePackage.state === 'deleting' || sitePackage.state === 'deleted';
+}
+
+/**
+ * Name of the content a source becomes in a version. Never used again for other bytes, because a
+ * version never is; a content that did not change keeps the name it has.
+ */
+export function contentIdOf(source: PackageSource, sourceVersion: number): string {
+  return `${source.contentName}.${sourceVersion}`;
+}
+
+/** The package once another update of it was accepted. */
+export function withUpdateAccepted(sitePackage: SitePackage, nowMs: number): SitePackage {
+  return {
+    ...sitePackage,
+    // A snapshot that runs already goes on; this request is served after it.
+    state: sitePackage.state === 'snapshot' ? 'snapshot' : 'pending',
+    reason: '',
+    acceptedRequestCount: sitePackage.acceptedRequestCount + 1,
+    updatedAtMs: nowMs,
+  };
+}
+
+/** The package while its source is read. */
+export function withSnapshotStarted(sitePackage: SitePackage, nowMs: number): SitePackage {
+  return { ...sitePackage, state: 'snapshot', reason: '', updatedAtMs: nowMs };
+}
+
+/** A version that stands in the site's library, in the order of the package's sources. */
+export interface PublishedVersion {
+  readonly version: PackageVersion;
+  /** Requests that were accepted before the snapshot began: the ones it serves. */
+  readonly coveredRequestCount: number;
+}
+
+/** The package once a version of it stands in the site's library. */
+export function withVersionPublished(
+  sitePackage: SitePackage,
+  { version, coveredRequestCount }: PublishedVersion,
+  nowMs: number,
+): SitePackage {
+  return {
+    ...sitePackage,
+    sources: sitePackage.sources.map((source, index) =>
+      withContent(source, version.contents[index]),
+    ),
+    sourceVersion: version.sourceVersion,
+    packageHash: version.packageHash,
+    handledRequestCount: coveredRequestCount,
+    sourceUnchanged: false,
+    state: stateAfter(sitePackage, coveredRequestCount, 'published'),
+    reason: '',
+    updatedAtMs: nowMs,
+  };
+}
+
+/** The package once an update found its source as it was: no new version. */
+export function withSourceUnchanged(
+  sitePackage: SitePackage,
+  coveredRequestCount: number,
+  nowMs: number,
+): SitePackage {
+  return {
+    ...sitePackage,
+    handledRequestCount: coveredRequestCount,
+    sourceUnchanged: true,
+    state: stateAfter(sitePackage, coveredRequestCount, 'published'),
+    reason: '',
+    updatedAtMs: nowMs,
+  };
+}
+
+/** The package once its snapshot was refused: the request is answered, the earlier version stays. */
+export function withSnapshotRefused(
+  sitePackage: SitePackage,
+  refusal: { readonly coveredRequestCount: number; readonly reason: string },
+  nowMs: number,
+): SitePackage {
+  return {
+    ...sitePackage,
+    handledRequestCount: refusal.coveredRequestCount,
+    sourceUnchanged: false,
+    state: stateAfter(sitePackage, refusal.coveredRequestCount, 'failed'),
+    reason: refusal.reason,
+    updatedAtMs: nowMs,
+  };
+}
+
+/** The package while its snapshot waits for something that can mend itself, such as a full disk. */
+export function withSnapshotPostponed(
+  sitePackage: SitePackage,
+  reason: string,
+  nowMs: number,
+): SitePackage {
+  return { ...sitePackage, state: 'pending', reason, updatedAtMs: nowMs };
+}
+
+/** What becomes of a request whose snapshot failed. */
+export type SnapshotFailure = 'source-refused' | 'postponed' | 'failed';
+
+/** Sorts the failures of a snapshot: refused for good, tried again by itself, or failed otherwise. */
+export function snapshotFailureOf(code: ErrorCode): SnapshotFailure {
+  if (code.startsWith('SOURCE_')) return 'source-refused';
+  // A file that was there a moment ago and is gone is found again by the next reading.
+  return code === 'DISK_FULL' || code === 'CONTENT_INCOMPLETE' ? 'postponed' : 'failed';
+}
+
+function withContent(source: PackageSource, content: ContentDescriptor | undefined): PackageSource {
+  if (!content) throw new Error(`No content for source ${source.directory}`);
+  return { ...source, content };
+}
+
+function stateAfter(
+  sitePackage: SitePackage,
+  coveredRequestCount: number,
+  otherwise: SitePackageState,
+): SitePackageState {
+  if (isLeaving(sitePackage)) return sitePackage.state;
+  return sitePackage.acceptedRequestCount > coveredRequestCount ? 'pending' : otherwise;
+}

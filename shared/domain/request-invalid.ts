@@ -1,0 +1,17 @@
+import { WaybillError } from './errors.ts';
+
+/** Characters of a refused value that are repeated in the refusal. */
+const shownCharsMax = 80;
+
+/** A request that is refused because of one field: what was expected, and what came. */
+export function requestInvalid(
+  field: string,
+  { expected, actual }: { readonly expected: string; readonly actual: string },
+): WaybillError {
+  return new WaybillError({ code: 'REQUEST_INVALID', field, expected, actual });
+}
+
+/** A value from a request as a refusal may show it: in quotes, escaped, not too long. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > shownCharsMax ? `${text.slice(0, shownCharsMax)}…` : text);
+}

@@ -1,0 +1,126 @@
+import { isErrorWithCode } from '../domain/errors.ts';
+import type { Component } from '../runtime/component.ts';
+import type { KeySpace } from './key-space.ts';
+import { joinKey } from './key-space.ts';
+import type { RecordStore } from './record-store.ts';
+import { SerialCounter } from './serial-counter.ts';
+import type { Change, StateStore } from './state-store.ts';
+
+/** Rows deleted in one batch, so that trimming a long table never holds up other writes. */
+const trimBatchCount = 1_000;
+
+/** What a serial table needs. */
+export interface SerialTableComponents<Row> {
+  readonly store: StateStore;
+  readonly space: KeySpace<Row>;
+}
+
+/** How a serial table is tuned. */
+export interface SerialTableConfig {
+  /** Rows kept; the oldest go first, in the background, so that there may be a few more. */
+  readonly rowCountMax: number;
+}
+
+/** A table that only grows at its end, with its oldest rows cut off: what happened, in order. */
+export class SerialTable<Row extends { readonly serial: number }> implements Component {
+  readonly #store: StateStore;
+  readonly #records: RecordStore<Row>;
+  readonly #counter: SerialCounter;
+  readonly #config: SerialTableConfig;
+  readonly #stopping = new AbortController();
+  #trimming: Promise<void> | undefined;
+  #addedCount = 0;
+
+  private constructor(
+    components: SerialTableComponents<Row>,
+    counter: SerialCounter,
+    config: SerialTableConfig,
+  ) {
+    this.#store = components.store;
+    this.#records = components.store.records(components.space);
+    this.#counter = counter;
+    this.#config = config;
+  }
+
+  /** Opens the table; only one object may write to it. */
+  static async open<Row extends { readonly serial: number }>(
+    components: SerialTableComponents<Row>,
+    config: SerialTableConfig,
+  ): Promise<SerialTable<Row>> {
+    const { store, space } = components;
+    // The rows themselves are asked too: a row is never overwritten, whatever the counter says.
+    const newest = await newestRow(store.records(space));
+    const counter = await SerialCounter.open(store, space.name, { atLeast: newest?.serial ?? 0 });
+    return new SerialTable(components, counter, config);
+  }
+
+  /** Begins to cut off what is over the limit. */
+  async start(): Promise<void> {
+    this.#trimInBackground();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#trimming;
+  }
+
+  /** Put these in a batch and write it in the same turn: serials rise in the order of the writes. */
+  append(toRow: (serial: number) => Row): Change[] {
+    const { value, change } = this.#counter.next();
+    this.#addedCount += 1;
+    if (this.#addedCount >= trimBatchCount) this.#trimInBackground();
+    return [change, this.#records.put(joinKey(value), toRow(value))];
+  }
+
+  /** The newest rows that match, at most so many, oldest of them first. */
+  async newest(isWanted: (row: Row) => boolean, countMax: number): Promise<Row[]> {
+    const rows: Row[] = [];
+    for await (const [, row] of this.#records.list({ reverse: true })) {
+      if (rows.length >= countMax) break;
+      if (isWanted(row)) rows.push(row);
+    }
+    return rows.reverse();
+  }
+
+  #trimInBackground(): void {
+    if (this.#trimming || this.#stopping.signal.aborted) return;
+    this.#addedCount = 0;
+    // A failure here is a failure of the store, of which every writer hears too.
+    this.#trimming = this.#trim();
+  }
+
+  async #trim(): Promise<void> {
+    const endKey = await this.#firstKeptKey();
+    while (endKey !== undefined && !this.#stopping.signal.aborted) {
+      const changes: Change[] = [];
+      for await (const [key] of this.#records.list({ lt: endKey, limit: trimBatchCount })) {
+        changes.push(this.#records.delete(key));
+      }
+      const isWritten = await this.#isWritten(changes);
+      if (!isWritten || changes.length < trimBatchCount) break;
+    }
+    this.#trimming = undefined;
+  }
+
+  async #isWritten(changes: readonly Change[]): Promise<boolean> {
+    try {
+      await this.#store.write(changes, { sync: false });
+      return true;
+    } catch (error) {
+      // A full disk: the next trim does what this one could not.
+      if (isErrorWithCode(error, 'DISK_FULL')) return false;
+      throw error;
+    }
+  }
+
+  /** Serials may have gaps, so this keeps at most as many rows as the limit says. */
+  async #firstKeptKey(): Promise<string | undefined> {
+    const newest = await newestRow(this.#records);
+    return newest && joinKey(Math.max(0, newest.serial - this.#config.rowCountMax + 1));
+  }
+}
+
+async function newestRow<Row>(records: RecordStore<Row>): Promise<Row | undefined> {
+  for await (const [, row] of records.list({ reverse: true, limit: 1 })) return row;
+  return undefined;
+}

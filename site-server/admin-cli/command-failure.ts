@@ -1,0 +1,73 @@
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { toVisibleText } from './visible-text.ts';
+
+/** Exit codes of `waybill`, the whole list. */
+export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
+
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+/** The administrator asked in a way that cannot be; nothing was sent. */
+export class UsageError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'UsageError';
+  }
+}
+
+/** Codes of failures that only this program has; docs/cli.md explains each. */
+export const commandFailureCodes = [
+  'PACKAGE_FAILED',
+  'PACKAGE_DELETED',
+  'TARGETS_FAILED',
+  'NOT_CONFIRMED',
+  'DP_UNREACHABLE',
+  'INTERRUPTED',
+] as const;
+
+type CommandFailureCode = (typeof commandFailureCodes)[number];
+
+/** What was asked was accepted, and did not come to a good end. */
+export class CommandFailure extends Error {
+  readonly code: CommandFailureCode;
+  readonly facts: Readonly<Record<string, unknown>>;
+
+  constructor(code: CommandFailureCode, message: string, facts: Readonly<Record<string, unknown>>) {
+    super(message);
+    this.name = 'CommandFailure';
+    this.code = code;
+    this.facts = facts;
+  }
+}
+
+/** A failure as the administrator gets it. */
+export interface FailureReport {
+  readonly exitCode: ExitCode;
+  readonly code: string;
+  readonly message: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+/** What to say of an expected failure; undefined when it is a bug of ours. */
+export function toFailureReport(error: unknown): FailureReport | undefined {
+  if (error instanceof UsageError) {
+    return { exitCode: exitCodes.usage, code: 'USAGE', message: error.message, facts: {} };
+  }
+  if (error instanceof CommandFailure) {
+    const { code, message, facts } = error;
+    return { exitCode: exitCodes.failed, code, message, facts };
+  }
+  if (error instanceof WaybillError) return toReportOfWaybillError(error);
+  return undefined;
+}
+
+function toReportOfWaybillError(error: WaybillError): FailureReport {
+  const { code, ...facts } = error.details;
+  const exitCode = code === 'CONFIG_INVALID' ? exitCodes.usage : exitCodes.failed;
+  return { exitCode, code, message: error.message, facts };
+}
+
+/** The report as one sentence for a person. Only our own configuration's has several lines. */
+export function toFailureText(report: FailureReport): string {
+  const lines = report.code === 'CONFIG_INVALID' ? report.message.split('\n') : [report.message];
+  return `waybill: ${lines.map(toVisibleText).join('\n')}`;
+}

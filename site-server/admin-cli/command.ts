@@ -1,0 +1,65 @@
+import type { ArgumentsCamelCase, Argv } from 'yargs';
+import type { ConnectionFlags } from './connection.ts';
+import type { Session } from './session.ts';
+
+/** What may be given with every command. */
+export interface GlobalArguments extends ConnectionFlags {
+  readonly json: boolean;
+}
+
+/** A command that was asked for, with its arguments. */
+export interface Chosen {
+  readonly connection: GlobalArguments;
+  readonly run: (session: Session) => Promise<void>;
+}
+
+/** One command of `waybill`. */
+export interface Command {
+  /** Its words, such as `package create`. */
+  readonly path: string;
+  /** Words that follow, such as `<package-id>`. */
+  readonly positionals: string;
+  readonly isDefault: boolean;
+  readonly summary: string;
+  /** A whole line that works, such as `waybill package list`. */
+  readonly example: string;
+  /** Adds the command to the parser, which calls `choose` when it is asked for. */
+  addTo(parser: Argv<GlobalArguments>, choose: (chosen: Chosen) => void): void;
+}
+
+/** A command as it is written down. */
+export interface CommandDefinition<A> {
+  /** Word of the group and of the command, such as `package create`, or one word. */
+  readonly path: string;
+  /** Words that follow, such as `<package-id>`. */
+  readonly positionals?: string;
+  /** Runs when only the group's word is given. */
+  readonly isDefault?: boolean;
+  readonly summary: string;
+  readonly example: string;
+  options(parser: Argv<GlobalArguments>): Argv<A>;
+  run(args: ArgumentsCamelCase<A>, session: Session): Promise<void>;
+}
+
+/** A command; its arguments have the types its options give them. */
+export function command<A extends GlobalArguments>(definition: CommandDefinition<A>): Command {
+  const { path, summary, example, positionals = '', isDefault = false } = definition;
+  const word = path.split(' ').at(-1) ?? path;
+  const usage = `${word} ${positionals}`.trim();
+  const usages = isDefault ? [usage, '$0'] : [usage];
+  return {
+    path,
+    positionals,
+    isDefault,
+    summary,
+    example,
+    addTo(parser, choose) {
+      parser.command(
+        usages,
+        summary,
+        (inner: Argv<GlobalArguments>) => definition.options(inner).example([[example, '']]),
+        (args) => choose({ connection: args, run: (session) => definition.run(args, session) }),
+      );
+    },
+  };
+}

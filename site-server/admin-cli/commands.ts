@@ -1,0 +1,46 @@
+import type { Command } from './command.ts';
+import { distributionPointCommands } from './distribution-point-commands.ts';
+import { jobCommands } from './job-commands.ts';
+import { logCommands } from './log-commands.ts';
+import { messageCommands } from './message-commands.ts';
+import { packageCommands } from './package-commands.ts';
+import { packageListCommands } from './package-list-commands.ts';
+import { packageTargetCommands } from './package-target-commands.ts';
+import { siteCommands } from './site-commands.ts';
+import { statusCommands } from './status-commands.ts';
+
+/** Commands that share their first word. */
+export interface CommandGroup {
+  readonly word: string;
+  readonly summary: string;
+  readonly commands: readonly Command[];
+}
+
+/** Commands of two words. */
+export const commandGroups: readonly CommandGroup[] = [
+  {
+    word: 'package',
+    summary: 'Define packages, put them on distribution points, take them off',
+    commands: [...packageCommands, ...packageListCommands, ...packageTargetCommands],
+  },
+  {
+    word: 'dp',
+    summary: 'Add, check and remove distribution points',
+    commands: distributionPointCommands,
+  },
+  { word: 'jobs', summary: 'See jobs: what is on its way to which DP', commands: jobCommands },
+];
+
+/** Commands of one word. */
+export const singleCommands: readonly Command[] = [
+  ...statusCommands,
+  ...messageCommands,
+  ...logCommands,
+  ...siteCommands,
+];
+
+/** Every command, but the shell's completion. */
+export const allCommands: readonly Command[] = [
+  ...commandGroups.flatMap((group) => group.commands),
+  ...singleCommands,
+];

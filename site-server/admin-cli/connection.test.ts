@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { UsageError } from './command-failure.ts';
+import { connect, readConnectionConfig } from './connection.ts';
+import { runWaybill } from './testing/run-waybill.ts';
+
+const noFlags = {
+  server: undefined,
+  ca: undefined,
+  cert: undefined,
+  key: undefined,
+  config: undefined,
+};
+const nowhere = { environment: {}, homeDirectory: '/nowhere' };
+
+describe('which site server to ask', () => {
+  const file = 'server: file:1\nca: ca.pem\ncert: /elsewhere/a.pem\nkey: keys/a.key\n';
+
+  async function homeWith(text: string): Promise<TemporaryDirectory> {
+    const home = await TemporaryDirectory.create();
+    const path = home.join('.config', 'waybill', 'config.yaml');
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text);
+    return home;
+  }
+
+  it('stands in the file; its paths are seen from it', async () => {
+    await using home = await homeWith(file);
+    const config = await readConnectionConfig(noFlags, {
+      environment: {},
+      homeDirectory: home.path,
+    });
+    assert.deepEqual(config, {
+      server: 'file:1',
+      ca: home.join('.config', 'waybill', 'ca.pem'),
+      cert: '/elsewhere/a.pem',
+      key: home.join('.config', 'waybill', 'keys', 'a.key'),
+    });
+  });
+
+  it('a variable wins over the file, an option over both; their paths are seen from here', async () => {
+    await using home = await homeWith(file);
+    const config = await readConnectionConfig(
+      { ...noFlags, server: 'flag:3', key: 'flag.key' },
+      {
+        environment: {
+          WAYBILL_SERVER: 'variable:2',
+          WAYBILL_CA: 'variable.pem',
+          WAYBILL_CERT: '',
+          WAYBILL_DP_DATA_DIRECTORY: '/of/another/program',
+        },
+        homeDirectory: home.path,
+      },
+    );
+    assert.deepEqual(config, {
+      server: 'flag:3',
+      ca: resolve('variable.pem'),
+      cert: '/elsewhere/a.pem',
+      key: resolve('flag.key'),
+    });
+  });
+
+  it('another file can be named, by a variable or an option', async () => {
+    await using home = await homeWith(file);
+    const config = home.join('.config', 'waybill', 'config.yaml');
+    const byVariable = { environment: { WAYBILL_CONFIG: config }, homeDirectory: '/nowhere' };
+    assert.equal((await readConnectionConfig(noFlags, byVariable)).server, 'file:1');
+    assert.equal((await readConnectionConfig({ ...noFlags, config }, nowhere)).server, 'file:1');
+  });
+
+  it('what is set nowhere is named, with where it can be set', async () => {
+    const flags = { ...noFlags, server: 'a:1', ca: 'ca.pem', cert: 'a.pem' };
+    await assert.rejects(readConnectionConfig(flags, nowhere), (error: unknown) => {
+      assert.ok(error instanceof UsageError);
+      assert.equal(
+        error.message,
+        'expected --key; or set key in ~/.config/waybill/config.yaml, or WAYBILL_KEY',
+      );
+      return true;
+    });
+  });
+
+  it('a wrong file is refused as a whole, with exit code 2', async () => {
+    await using home = await homeWith('server: nowhere\nsever: a:1\n');
+    const config = home.join('.config', 'waybill', 'config.yaml');
+    const { exitCode, stderr } = await runWaybill(`site --config ${config}`, {
+      surroundings: { connect },
+    });
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /^waybill: Configuration .*config\.yaml is not valid:\n/);
+    assert.match(stderr, /server: expected host:port of a site server, got "nowhere"/);
+    assert.match(stderr, /sever: expected one of server, ca, cert, key/);
+  });
+
+  it('a file that was named and is not there is refused', async () => {
+    const line = 'site --config /nowhere/config.yaml';
+    const { exitCode, stderr } = await runWaybill(line, { surroundings: { connect } });
+    assert.equal(exitCode, 2);
+    assert.match(
+      stderr,
+      /\/nowhere\/config\.yaml: expected a YAML file that can be read, got no file/,
+    );
+  });
+
+  it('a certificate that cannot be read is named', async () => {
+    const line =
+      'site --server a:1 --ca /nowhere/ca.pem --cert /nowhere/a.pem --key /nowhere/a.key';
+    const { exitCode, stderr } = await runWaybill(line, { surroundings: { connect } });
+    assert.equal(exitCode, 1);
+    assert.match(
+      stderr,
+      /^waybill: Certificate \/nowhere\/.* cannot be used: it cannot be read \(ENOENT\)/,
+    );
+  });
+});

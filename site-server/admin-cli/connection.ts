@@ -1,0 +1,138 @@
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { z } from 'zod';
+import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { readPeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
+import { loadConfig } from '../../shared/runtime/load-config.ts';
+import type { AdminChannel } from './admin-channel.ts';
+import { UsageError } from './command-failure.ts';
+
+/** Which site server to ask, and as whom, as far as the command line says. */
+export interface ConnectionFlags {
+  readonly server: string | undefined;
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly config: string | undefined;
+}
+
+/** What says the rest. */
+export interface ConnectionSurroundings {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly homeDirectory: string;
+}
+
+/** A site server to ask. */
+export interface Connection {
+  readonly channel: AdminChannel;
+  readonly address: string;
+}
+
+/** What must be known to ask a site server. Files are PEM, paths absolute. */
+export interface ConnectionConfig {
+  readonly server: string;
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+const environmentPrefix = 'WAYBILL_';
+const fileKeys = ['ca', 'cert', 'key'] as const;
+const keys = ['server', ...fileKeys] as const;
+
+const schema = z.strictObject({
+  server: z
+    .string()
+    .refine((text) => parseAddress(text) !== undefined, 'host:port of a site server')
+    .optional(),
+  ca: z.string().min(1).optional(),
+  cert: z.string().min(1).optional(),
+  key: z.string().min(1).optional(),
+});
+
+/**
+ * Gets ready to ask a site server; nothing is sent yet.
+ *
+ * @throws CONFIG_INVALID, or UsageError when something is not set anywhere
+ * @throws CERTIFICATE_INVALID naming the file
+ */
+export async function connect(
+  flags: ConnectionFlags,
+  surroundings: ConnectionSurroundings,
+): Promise<Connection> {
+  const config = await readConnectionConfig(flags, surroundings);
+  const credentials = await readPeerCredentials({
+    caFile: config.ca,
+    certificateFile: config.cert,
+    keyFile: config.key,
+  });
+  const channel = new RpcChannel({
+    conversation: 'Admin',
+    address: config.server,
+    expected: (peer) => peer.kind === 'site',
+    expectedText: 'a site server',
+    credentials,
+  });
+  return { channel, address: config.server };
+}
+
+/** The whole of it, from flags, environment and file, in this order. Asks no network. */
+export async function readConnectionConfig(
+  flags: ConnectionFlags,
+  surroundings: ConnectionSurroundings,
+): Promise<ConnectionConfig> {
+  const { environment } = surroundings;
+  const file = configFileOf(flags, surroundings);
+  // Other programs of ours have variables that begin so too.
+  const ours = keys.map((key) => [toVariable(key), environment[toVariable(key)] || undefined]);
+  const given = await loadConfig({
+    schema,
+    file,
+    environment: fromHere(Object.fromEntries(ours)),
+    environmentPrefix,
+    flags: fromHere({ server: flags.server, ca: flags.ca, cert: flags.cert, key: flags.key }),
+  });
+  return requireAll(given, file);
+}
+
+type Texts = Readonly<Record<string, string | undefined>>;
+
+/** Paths given here and now are seen from here; those in a file are seen from the file. */
+function fromHere(texts: Texts): Texts {
+  const isFile = (name: string) => fileKeys.some((key) => name === key || name === toVariable(key));
+  return Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => [
+      name,
+      text && isFile(name) ? resolve(text) : text,
+    ]),
+  );
+}
+
+function configFileOf(
+  flags: ConnectionFlags,
+  { environment, homeDirectory }: ConnectionSurroundings,
+): string | undefined {
+  const named = flags.config ?? (environment[`${environmentPrefix}CONFIG`] || undefined);
+  if (named !== undefined) return resolve(named);
+  const usual = join(homeDirectory, '.config', 'waybill', 'config.yaml');
+  return existsSync(usual) ? usual : undefined;
+}
+
+function requireAll(given: z.output<typeof schema>, file: string | undefined): ConnectionConfig {
+  const { server, ca, cert, key } = given;
+  if (server === undefined || ca === undefined || cert === undefined || key === undefined) {
+    const missing = keys.filter((name) => given[name] === undefined);
+    throw new UsageError(
+      `expected ${missing.map((name) => `--${name}`).join(', ')}; or set ${missing.join(', ')} in ` +
+        `${file ?? '~/.config/waybill/config.yaml'}, or ${missing.map(toVariable).join(', ')}`,
+    );
+  }
+  const directory = file === undefined ? '' : dirname(file);
+  const fromFile = (path: string) => resolve(directory, path);
+  return { server, ca: fromFile(ca), cert: fromFile(cert), key: fromFile(key) };
+}
+
+function toVariable(key: string): string {
+  return environmentPrefix + key.toUpperCase();
+}

@@ -1,0 +1,102 @@
+import { type Command, command } from './command.ts';
+import {
+  type JobRecord,
+  toJobRecord,
+  toNextTryText,
+  toneOfJob,
+  toProgress,
+  toReasonText,
+} from './job-record.ts';
+import { watchJobs } from './job-watch.ts';
+import { countText, distributionPointIdText, flag, option, packageIdText } from './options.ts';
+import { percentOf } from './progress.ts';
+import type { Column } from './table.ts';
+import { toByteText, toDurationText, toRateText, toTimeText } from './units.ts';
+
+const packageOption = option('package', 'Only this package', packageIdText);
+const dpOption = option('dp', 'Only this distribution point', distributionPointIdText);
+
+const listJobs = command({
+  path: 'jobs list',
+  isDefault: true,
+  summary: 'Open jobs in queue order, or those that ended',
+  example: 'waybill jobs --history --package PS100001',
+  options: (parser) =>
+    parser
+      .option('history', flag('Ended jobs, newest first'))
+      .option('package', packageOption)
+      .option('dp', dpOption)
+      .option('limit', option('limit', 'At most so many', countText)),
+  run: async (args, { admin, output, clock, timeZone }) => {
+    const { package: packageId = '', dp: dpId = '', history, limit = 0 } = args;
+    const jobs = (await admin.list('listJobs', { packageId, dpId, history, limit })).map(
+      toJobRecord,
+    );
+    const columns = history ? historyColumns(timeZone) : openColumns(clock.nowMs());
+    output.list(jobs, columns, history ? 'No job has ended yet.' : 'No job is open.');
+  },
+});
+
+const watchJobsCommand = command({
+  path: 'jobs watch',
+  summary: 'Jobs as they go, until Ctrl-C: bars on a terminal, a line for each change elsewhere',
+  example: 'waybill jobs watch --dp PS1DP1',
+  options: (parser) => parser.option('package', packageOption).option('dp', dpOption),
+  run: ({ package: packageId = '', dp: dpId = '' }, session) =>
+    watchJobs(session, { packageId, dpId }),
+});
+
+/** `waybill jobs …`. */
+export const jobCommands: readonly Command[] = [listJobs, watchJobsCommand];
+
+const namingColumns: readonly Column<JobRecord>[] = [
+  { title: 'job', text: (job) => String(job.jobSerial), align: 'right' },
+  { title: 'package', text: (job) => job.packageId },
+  { title: 'version', text: (job) => String(job.sourceVersion), align: 'right' },
+  { title: 'to', text: (job) => job.dpId },
+  { title: 'action', text: (job) => job.action },
+  { title: 'state', text: (job) => job.state.replaceAll('-', ' '), tone: toneOfJob },
+];
+
+function openColumns(nowMs: number): readonly Column<JobRecord>[] {
+  return [
+    {
+      title: 'place',
+      text: (job) => (job.queuePlace ? String(job.queuePlace) : ''),
+      align: 'right',
+    },
+    ...namingColumns,
+    { title: 'priority', text: (job) => job.priority },
+    { title: 'done', text: toPercentText, align: 'right' },
+    { title: 'left', text: (job) => toByteText(job.remainingBytes), align: 'right' },
+    { title: 'rate', text: toJobRateText, align: 'right' },
+    { title: 'ETA', text: (job) => (job.etaMs ? toDurationText(job.etaMs) : ''), align: 'right' },
+    { title: 'tries', text: (job) => String(job.tryCount), align: 'right' },
+    { title: 'next try', text: (job) => toNextTryText(job, nowMs) },
+    { title: 'why it waits', text: toReasonText },
+  ];
+}
+
+function historyColumns(timeZone: string | undefined): readonly Column<JobRecord>[] {
+  return [
+    ...namingColumns,
+    { title: 'ended', text: (job) => toTimeText(job.endedAtMs, timeZone) },
+    { title: 'took', text: toTookText, align: 'right' },
+    { title: 'size', text: (job) => toByteText(job.totalBytes), align: 'right' },
+    { title: 'sent', text: (job) => toByteText(job.bytesSent), align: 'right' },
+    { title: 'tries', text: (job) => String(job.tryCount), align: 'right' },
+    { title: 'reason', text: (job) => job.reason },
+  ];
+}
+
+function toPercentText(job: JobRecord): string {
+  return job.totalBytes === 0 ? '' : `${percentOf(toProgress(job))} %`;
+}
+
+function toJobRateText({ bytesPerSecond }: JobRecord): string {
+  return bytesPerSecond > 0 ? toRateText(bytesPerSecond) : '';
+}
+
+function toTookText({ startedAtMs, endedAtMs }: JobRecord): string {
+  return startedAtMs > 0 && endedAtMs > 0 ? toDurationText(endedAtMs - startedAtMs) : '';
+}

@@ -1,0 +1,93 @@
+import type { WaitingReason } from '../../shared/domain/distribution-job.ts';
+import type { Job__Output } from '../../shared/rpc/generated/waybill/v1/Job.ts';
+import type { Progress } from './progress.ts';
+import type { Tone } from './table.ts';
+import { toDurationText } from './units.ts';
+import { toCount, toWord } from './wire-values.ts';
+
+/** A distribution job, as `--json` shows it. */
+export type JobRecord = ReturnType<typeof toJobRecord>;
+
+/** A job as it came from the site server. */
+export function toJobRecord(wire: Job__Output) {
+  return {
+    jobSerial: toCount(wire.jobSerial, 'job_serial'),
+    packageId: wire.packageId,
+    sourceVersion: wire.sourceVersion,
+    dpId: wire.dpId,
+    action: toWord('JOB_ACTION_', wire.action),
+    state: toWord('JOB_STATE_', wire.state),
+    waitingReason: wire.waitingReason,
+    reason: wire.reason,
+    priority: toWord('PRIORITY_', wire.priority),
+    dpPriority: wire.dpPriority,
+    queuePlace: wire.queuePlace,
+    createdAtMs: toCount(wire.createdAtMs, 'created_at_ms'),
+    startedAtMs: toCount(wire.startedAtMs, 'started_at_ms'),
+    updatedAtMs: toCount(wire.updatedAtMs, 'updated_at_ms'),
+    restartAtMs: toCount(wire.restartAtMs, 'restart_at_ms'),
+    endedAtMs: toCount(wire.endedAtMs, 'ended_at_ms'),
+    tryCount: wire.tryCount,
+    totalBytes: toCount(wire.totalBytes, 'total_bytes'),
+    remainingBytes: toCount(wire.remainingBytes, 'remaining_bytes'),
+    bytesPerSecond: toCount(wire.bytesPerSecond, 'bytes_per_second'),
+    etaMs: toCount(wire.etaMs, 'eta_ms'),
+    bytesSent: toCount(wire.bytesSent, 'bytes_sent'),
+  };
+}
+
+/** The job's bytes, for a bar. */
+export function toProgress(job: JobRecord): Progress {
+  const { totalBytes, remainingBytes, bytesPerSecond, etaMs } = job;
+  return { totalBytes, doneBytes: totalBytes - remainingBytes, bytesPerSecond, etaMs };
+}
+
+/** Whether the job is at work now. */
+export function isRunning({ state }: JobRecord): boolean {
+  return state === 'started' || state === 'in-progress';
+}
+
+/** Whether the job will do nothing more. */
+export function hasEnded({ state }: JobRecord): boolean {
+  return state === 'complete' || state === 'failed' || state === 'cancelled';
+}
+
+/** Whether all is well, something is on its way, or somebody should look. */
+export function toneOfJob(job: JobRecord): Tone {
+  if (job.state === 'complete') return 'good';
+  if (job.state === 'failed') return 'bad';
+  return isRunning(job) ? 'good' : 'busy';
+}
+
+/** `PS100001 v3 → PS1DP1`; says so when it is not a plain distribution. */
+export function toJobText(job: JobRecord): string {
+  const action = job.action === 'add' ? '' : ` (${job.action})`;
+  const version = job.sourceVersion > 0 ? ` v${job.sourceVersion}` : '';
+  return `${job.packageId}${version} → ${job.dpId}${action}`;
+}
+
+const waitingTexts: Readonly<Record<WaitingReason, string>> = {
+  'window-closed': 'window closed',
+  rate: 'rate',
+  slot: 'slot',
+  capacity: 'capacity',
+  'no-source': 'no source',
+  'content-not-here': 'content not here',
+  'dp-unreachable': 'DP unreachable',
+  'disk-full-at-dp': 'disk full at DP',
+  'retry-at': 'waits for its next try',
+  suspended: 'suspended',
+};
+
+/** Why a job waits or failed: `DP unreachable: connection refused`. Empty when it runs. */
+export function toReasonText(job: JobRecord): string {
+  const texts: Readonly<Record<string, string>> = waitingTexts;
+  const waiting = texts[job.waitingReason] ?? job.waitingReason;
+  return [waiting, job.reason].filter((part) => part !== '').join(': ');
+}
+
+/** When the next try is due: `in 3 min`; empty when none is. */
+export function toNextTryText(job: JobRecord, nowMs: number): string {
+  if (job.restartAtMs === 0 || hasEnded(job)) return '';
+  return job.restartAtMs <= nowMs ? 'now' : `in ${toDurationText(job.restartAtMs - nowMs)}`;
+}

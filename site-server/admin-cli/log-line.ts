@@ -1,0 +1,78 @@
+import type { LogLevel } from '../../shared/runtime/logger.ts';
+import type { Paint, Tone } from './table.ts';
+import { toTimeText } from './units.ts';
+import { toJsonText, toVisibleJson, toVisibleText } from './visible-text.ts';
+
+/** pino's numbers. */
+const levelNames: Readonly<Record<number, LogLevel>> = {
+  20: 'debug',
+  30: 'info',
+  40: 'warn',
+  50: 'error',
+  60: 'fatal',
+};
+const tones: Readonly<Partial<Record<LogLevel, Tone>>> = {
+  debug: 'quiet',
+  warn: 'busy',
+  error: 'bad',
+  fatal: 'bad',
+};
+/** What every line has and a person need not read. */
+const unshown = new Set(['level', 'time', 'component', 'msg', 'pid', 'hostname', 'name']);
+const levelWidth = 5;
+
+/** A log line for people: time, level, component, message, facts. What is no JSON stays as it is. */
+export function toLogText(
+  line: string,
+  options: { timeZone: string | undefined; paint: Paint },
+): string {
+  const entry = parseEntry(line);
+  if (!entry) return toVisibleText(line);
+  const { paint, timeZone } = options;
+  const level = levelNames[Number(entry.level)];
+  const shownLevel = (level ?? 'log').toUpperCase().padEnd(levelWidth);
+  const tone = level && tones[level];
+  const facts = Object.entries(entry).filter(([name]) => !unshown.has(name));
+  const parts = [
+    paint('quiet', toTimeOf(entry.time, timeZone)),
+    tone ? paint(tone, shownLevel) : shownLevel,
+    toVisibleText(String(entry.component ?? '-')),
+    toVisibleText(String(entry.msg ?? '')),
+    paint('quiet', facts.map(([name, value]) => toFactText(name, value)).join(' ')),
+  ];
+  return parts.join('  ').trimEnd();
+}
+
+/** A log line for programs: the JSON as it is in the file, or an object around what is no JSON. */
+export function toLogJson(line: string): string {
+  return parseEntry(line) ? toVisibleJson(line) : toJsonText({ line });
+}
+
+function parseEntry(line: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject ? (value as Readonly<Record<string, unknown>>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function toTimeOf(time: unknown, timeZone: string | undefined): string {
+  const timeMs = typeof time === 'string' ? Date.parse(time) : Number(time);
+  return Number.isSafeInteger(Math.trunc(timeMs)) && Math.abs(timeMs) < 8.64e15
+    ? `${toTimeText(timeMs, timeZone)}.${String(Math.abs(timeMs) % 1000).padStart(3, '0')}`
+    : toVisibleText(String(time ?? '-'));
+}
+
+/** An error is told with its message; its stack is in the file. */
+function toFactText(name: string, value: unknown): string {
+  const isError = name === 'err' && typeof value === 'object' && value !== null;
+  const message = isError && 'message' in value ? value.message : value;
+  return toVisibleText(`${name}=${toText(message)}`);
+}
+
+function toText(value: unknown): string {
+  const isPlain = typeof value === 'string' && !/[\s"]/.test(value);
+  return isPlain ? value : (JSON.stringify(value) ?? '');
+}

@@ -1,0 +1,44 @@
+#!/usr/bin/env node
+import { homedir } from 'node:os';
+import { createInterface } from 'node:readline/promises';
+import { agentVersion } from '../../shared/runtime/agent-version.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import { runCommandLine } from './run-command-line.ts';
+
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // Once: a second signal ends the process at once, as it does with every program.
+  process.once(signal, () => interrupted.abort());
+}
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Whoever read our output, such as `head`, has seen enough.
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+process.exitCode = await runCommandLine(process.argv.slice(2), {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  environment: process.env,
+  homeDirectory: homedir(),
+  clock: systemClock,
+  signal: interrupted.signal,
+  timeZone: undefined,
+  version: agentVersion(),
+  question: process.stdin.isTTY && process.stdout.isTTY ? askOnTerminal : undefined,
+  // Loaded only now: help and completion need no gRPC, and come in a third of the time.
+  connect: async (flags, surroundings) =>
+    (await import('./connection.ts')).connect(flags, surroundings),
+});
+
+async function askOnTerminal(text: string): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  // The terminal hands Ctrl-C to whoever reads from it.
+  terminal.on('SIGINT', () => interrupted.abort());
+  try {
+    return await terminal.question(text, { signal: interrupted.signal });
+  } finally {
+    terminal.close();
+  }
+}

@@ -1,0 +1,109 @@
+import type { Severity } from '../../shared/domain/status-message.ts';
+import { type Command, command } from './command.ts';
+import {
+  type AuditTrailRecord,
+  type StatusMessageRecord,
+  toAuditTrailRecord,
+  toStatusMessageRecord,
+} from './message-records.ts';
+import {
+  countText,
+  distributionPointIdText,
+  flag,
+  messageIdText,
+  momentText,
+  option,
+  packageIdText,
+  wordOption,
+} from './options.ts';
+import type { Column, Tone } from './table.ts';
+import { toTimeText } from './units.ts';
+
+const wireSeverities = {
+  information: 'SEVERITY_INFORMATION',
+  warning: 'SEVERITY_WARNING',
+  error: 'SEVERITY_ERROR',
+} as const satisfies Record<Severity, string>;
+const severities = ['information', 'warning', 'error'] as const;
+
+const limitOption = option('limit', 'At most so many, the newest; 200 unless told', countText);
+const sinceOption = option('since', 'Such as 30m, 2h, 7d or 2026-03-14', momentText);
+
+const listMessages = command({
+  path: 'messages',
+  summary: 'Status messages, newest last',
+  example: 'waybill messages --severity warning --since 2h',
+  options: (parser) =>
+    parser
+      .option('package', option('package', 'About this package', packageIdText))
+      .option('dp', option('dp', 'About this distribution point', distributionPointIdText))
+      .option('severity', wordOption('severity', 'The lowest severity wanted', severities))
+      .option('since', sinceOption)
+      .option('id', option('id', 'Only messages of this number, such as 2330', messageIdText))
+      .option('limit', limitOption),
+  run: async (args, { admin, output, clock, timeZone }) => {
+    const messages = await admin.list('listStatusMessages', {
+      packageId: args.package ?? '',
+      dpId: args.dp ?? '',
+      severity: args.severity ? wireSeverities[args.severity] : 'SEVERITY_UNSPECIFIED',
+      sinceMs: args.since?.(clock.nowMs()) ?? 0,
+      messageId: args.id ?? 0,
+      limit: args.limit ?? 0,
+    });
+    const rows = messages.map(toStatusMessageRecord);
+    output.list(rows, messageColumns(timeZone), 'No status message is like that.');
+  },
+});
+
+const listAudit = command({
+  path: 'audit',
+  summary: 'Who called what, with which result; newest last',
+  example: 'waybill audit --refused --since 7d',
+  options: (parser) =>
+    parser
+      .option('refused', flag('Only calls that were refused'))
+      .option('since', sinceOption)
+      .option('limit', limitOption),
+  run: async ({ refused, since, limit }, { admin, output, clock, timeZone }) => {
+    const records = await admin.list('listAuditRecords', {
+      refusedOnly: refused,
+      sinceMs: since?.(clock.nowMs()) ?? 0,
+      limit: limit ?? 0,
+    });
+    const empty = refused ? 'No call was refused.' : 'The audit trail is empty.';
+    output.list(records.map(toAuditTrailRecord), auditColumns(timeZone), empty);
+  },
+});
+
+/** `waybill messages` and `waybill audit`. */
+export const messageCommands: readonly Command[] = [listMessages, listAudit];
+
+function messageColumns(timeZone: string | undefined): readonly Column<StatusMessageRecord>[] {
+  return [
+    { title: 'time', text: (row) => toTimeText(row.timeMs, timeZone) },
+    { title: 'severity', text: (row) => row.severity, tone: toneOfMessage },
+    { title: 'id', text: (row) => String(row.messageId), align: 'right' },
+    { title: 'component', text: (row) => row.component },
+    { title: 'text', text: (row) => row.text },
+  ];
+}
+
+function toneOfMessage({ severity }: StatusMessageRecord): Tone | undefined {
+  if (severity === 'error') return 'bad';
+  return severity === 'warning' ? 'busy' : undefined;
+}
+
+function auditColumns(timeZone: string | undefined): readonly Column<AuditTrailRecord>[] {
+  return [
+    { title: 'time', text: (row) => toTimeText(row.timeMs, timeZone) },
+    { title: 'caller', text: (row) => row.caller },
+    { title: 'from', text: (row) => row.address },
+    { title: 'method', text: (row) => row.method.replace(/^\/waybill\.v1\./, '') },
+    { title: 'result', text: (row) => row.result, tone: toneOfAudit },
+    { title: 'detail', text: (row) => row.detail },
+  ];
+}
+
+function toneOfAudit({ result }: AuditTrailRecord): Tone {
+  return result === 'ok' ? 'good' : 'bad';
+}

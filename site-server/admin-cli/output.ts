@@ -1,0 +1,99 @@
+import { styleText } from 'node:util';
+import { type FailureReport, toFailureText } from './command-failure.ts';
+import { type Column, type Paint, type Tone, toFactLines, toTableLines } from './table.ts';
+import { sizeOf, type TextStream } from './text-stream.ts';
+import { toJsonText, toVisibleText } from './visible-text.ts';
+
+const styles = {
+  good: 'green',
+  busy: 'yellow',
+  bad: 'red',
+  quiet: 'dim',
+  heading: 'bold',
+} as const satisfies Record<Tone, Parameters<typeof styleText>[0]>;
+
+/** How a run of the program shows what it has to say. */
+export interface OutputOptions {
+  readonly stdout: TextStream;
+  readonly stderr: TextStream;
+  readonly json: boolean;
+  /** NO_COLOR or a terminal without colours. */
+  readonly plain: boolean;
+}
+
+/**
+ * Results on stdout, as text for people or as JSON for programs, never mixed; notes and failures
+ * on stderr. Everything that came from a server is escaped before it reaches a terminal.
+ */
+export class Output {
+  readonly json: boolean;
+  readonly stdout: TextStream;
+  readonly #stderr: TextStream;
+  readonly #colored: boolean;
+
+  constructor(options: OutputOptions) {
+    this.json = options.json;
+    this.stdout = options.stdout;
+    this.#stderr = options.stderr;
+    this.#colored = options.stdout.isTTY === true && !options.plain;
+  }
+
+  /** Whether lines can be drawn again in place. */
+  get isLive(): boolean {
+    return this.stdout.isTTY === true && !this.json;
+  }
+
+  /** Colours text for stdout. */
+  readonly paint: Paint = (tone, text) =>
+    this.#colored ? styleText(styles[tone], text, { validateStream: false }) : text;
+
+  /** One line for people, already harmless; nothing with `--json`. */
+  line(text: string): void {
+    if (!this.json) this.stdout.write(`${text}\n`);
+  }
+
+  /** A sentence for people, of which parts came from a server; nothing with `--json`. */
+  sentence(text: string): void {
+    this.line(toVisibleText(text));
+  }
+
+  /** One JSON value on its own line, only with `--json`. */
+  record(value: unknown): void {
+    if (this.json) this.jsonLine(toJsonText(value));
+  }
+
+  /** JSON that is already harmless, on its own line, only with `--json`. */
+  jsonLine(json: string): void {
+    if (this.json) this.stdout.write(`${json}\n`);
+  }
+
+  /** One JSON array, or a table; `empty` is said when there is no row. */
+  list<R>(rows: readonly R[], columns: readonly Column<R>[], empty: string): void {
+    this.record(rows);
+    const lines = rows.length > 0 ? toTableLines(columns, rows, this.#layout()) : [empty];
+    for (const line of lines) this.line(line);
+  }
+
+  /** One JSON object, or its facts one below the other. */
+  facts(value: unknown, facts: readonly (readonly [name: string, value: string])[]): void {
+    this.record(value);
+    for (const line of toFactLines(facts, this.#layout())) this.line(line);
+  }
+
+  /** Something to know that is no result, on stderr. */
+  note(text: string): void {
+    this.#stderr.write(`waybill: ${toVisibleText(text)}\n`);
+  }
+
+  /** Why the command failed, on stderr. */
+  failure(report: FailureReport): void {
+    const { code, message, facts } = report;
+    const json = () => toJsonText({ error: { code, message, ...facts } });
+    this.#stderr.write(`${this.json ? json() : toFailureText(report)}\n`);
+  }
+
+  #layout(): { width: number | undefined; paint: Paint } {
+    const width = this.stdout.isTTY === true ? sizeOf(this.stdout).columns : undefined;
+    return { width, paint: this.paint };
+  }
+}

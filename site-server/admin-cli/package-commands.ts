@@ -1,0 +1,132 @@
+import { type Command, command } from './command.ts';
+import { CommandFailure, UsageError } from './command-failure.ts';
+import { flag } from './options.ts';
+import { type PackageRecord, toPackageRecord } from './package-record.ts';
+import {
+  createOptions,
+  packageIdPositional,
+  setOptions,
+  toCreateRequest,
+  toSetRequest,
+} from './package-request.ts';
+import { whenDeleted, whenHandled } from './package-wait.ts';
+import type { Session } from './session.ts';
+import { toByteText, toCountOf } from './units.ts';
+
+const waitOption = {
+  type: 'boolean',
+  default: true,
+  describe: 'Wait until the source has been read; --no-wait returns at once',
+} as const;
+
+const createPackage = command({
+  path: 'package create',
+  summary: 'Define a package and take its first snapshot',
+  example: 'waybill package create --name "Office 16" --source /srv/sources/office',
+  options: (parser) => createOptions(parser).option('wait', waitOption),
+  run: async (args, session) => {
+    const wire = await session.admin.ask('createPackage', await toCreateRequest(args));
+    await tellSnapshot(session, toPackageRecord(wire), args.wait);
+  },
+});
+
+const setPackage = command({
+  path: 'package set',
+  positionals: '<package-id>',
+  summary: 'Change what is written about a package; its content stays',
+  example: 'waybill package set PS100001 --priority high',
+  options: setOptions,
+  run: async (args, { admin, output }) => {
+    const record = toPackageRecord(await admin.ask('setPackage', await toSetRequest(args)));
+    output.record(record);
+    output.sentence(`Package ${record.packageId} (${record.name}) is changed.`);
+  },
+});
+
+const updatePackage = command({
+  path: 'package update',
+  positionals: '<package-id>',
+  summary: 'Read the source again and send what changed to every DP that has the package',
+  example: 'waybill package update PS100001',
+  options: (parser) =>
+    parser.positional('package-id', packageIdPositional).option('wait', waitOption),
+  run: async ({ packageId, wait }, session) => {
+    const wire = await session.admin.ask('updatePackage', { packageId });
+    await tellSnapshot(session, toPackageRecord(wire), wait);
+  },
+});
+
+const deletePackage = command({
+  path: 'package delete',
+  positionals: '<package-id>',
+  summary: 'Remove a package from the whole hierarchy',
+  example: 'waybill package delete PS100001 --yes',
+  options: (parser) =>
+    parser
+      .positional('package-id', packageIdPositional)
+      .option('yes', { ...flag('Do not ask'), alias: 'y' })
+      .option('wait', flag('Wait until it is off every DP')),
+  run: async ({ packageId, yes, wait }, session) => {
+    if (!yes) await confirmDeletion(packageId, session);
+    const accepted = toPackageRecord(await session.admin.ask('deletePackage', { packageId }));
+    const record = wait ? await whenDeleted(session, accepted) : accepted;
+    session.output.record(record);
+    session.output.sentence(
+      record.state === 'deleted'
+        ? `Package ${packageId} is deleted.`
+        : `Package ${packageId} is being deleted from ${toCountOf(record.counts.targeted, 'DP')}.`,
+    );
+  },
+});
+
+/** `waybill package …` for definitions and snapshots. */
+export const packageCommands: readonly Command[] = [
+  createPackage,
+  setPackage,
+  updatePackage,
+  deletePackage,
+];
+
+async function tellSnapshot(
+  session: Session,
+  accepted: PackageRecord,
+  wait: boolean,
+): Promise<void> {
+  const record = wait ? await whenHandled(session, accepted) : accepted;
+  session.output.record(record);
+  const { packageId, sourceVersion } = record;
+  if (!wait) {
+    session.output.sentence(`Package ${packageId} is accepted; its source will be read.`);
+  } else if (record.sourceUnchanged) {
+    session.output.sentence(
+      `The source of package ${packageId} is unchanged: nothing to do, version ${sourceVersion} stays.`,
+    );
+  } else {
+    session.output.sentence(publishedSentence(record));
+  }
+}
+
+function publishedSentence({
+  packageId,
+  sourceVersion,
+  fileCount,
+  sizeBytes,
+  counts,
+}: PackageRecord) {
+  const content = `${toCountOf(fileCount, 'file')}, ${toByteText(sizeBytes)}`;
+  const next =
+    counts.targeted > 0
+      ? `It goes to ${toCountOf(counts.targeted, 'DP')}.`
+      : `Next: waybill package distribute ${packageId} --all`;
+  return `Package ${packageId} version ${sourceVersion} is published: ${content}. ${next}`;
+}
+
+async function confirmDeletion(packageId: string, session: Session): Promise<void> {
+  if (!session.question || session.output.json) {
+    throw new UsageError(`expected --yes: package delete removes ${packageId} from every DP`);
+  }
+  const question = `Remove package ${packageId} from the whole hierarchy? Type its ID to confirm: `;
+  const answer = await session.question(question);
+  if (answer.trim() === packageId) return;
+  throw new CommandFailure('NOT_CONFIRMED', `Package ${packageId} was not deleted`, { packageId });
+}

@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { FakeAdmin, Feed } from './testing/fake-admin.ts';
+import { aJob, aStatus, aWaitingJob } from './testing/fake-answers.ts';
+import { Run, runWaybill } from './testing/run-waybill.ts';
+
+type Status = ReturnType<typeof aStatus>;
+
+describe('waybill package distribute, redistribute, remove (PKG-4, PKG-6, PKG-7)', () => {
+  it('sends the named DPs once each', async () => {
+    const line = 'package distribute PS100001 --dp PS1DP1 --dp PS1DP2 --dp PS1DP1';
+    const { admin, stdout } = await runWaybill(line);
+    assert.deepEqual(admin.requestOf('distributePackage'), {
+      packageId: 'PS100001',
+      dpIds: ['PS1DP1', 'PS1DP2'],
+      allDps: false,
+    });
+    assert.equal(stdout, 'Package PS100001 goes to PS1DP1, PS1DP2.\n');
+  });
+
+  it('--all names no DP', async () => {
+    const { admin } = await runWaybill('package remove PS100001 --all');
+    const expected = { packageId: 'PS100001', dpIds: [], allDps: true };
+    assert.deepEqual(admin.requestOf('removePackage'), expected);
+  });
+
+  for (const which of ['', '--all --dp PS1DP1']) {
+    it(`refuses "${which}": either DPs or all of them`, async () => {
+      const { admin, exitCode, stderr } = await runWaybill(`package distribute PS100001 ${which}`);
+      assert.equal(exitCode, 2);
+      assert.match(stderr, /^waybill: expected either --dp .* or --all/);
+      assert.deepEqual(admin.calls, []);
+    });
+  }
+
+  it('says when there is nothing to do', async () => {
+    const admin = new FakeAdmin().answer('distributePackage', () => ({ dpIds: [] }));
+    const { exitCode, stdout } = await runWaybill('package distribute PS100001 --all --wait', {
+      admin,
+    });
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /^Package PS100001: nothing to do, they all have it/);
+  });
+});
+
+describe('waiting for distribution points', () => {
+  function adminWith(
+    dpIds: string[],
+    ...rows: Status[]
+  ): { admin: FakeAdmin; status: Feed<Status> } {
+    const status = new Feed<Status>();
+    const jobs = new Feed<ReturnType<typeof aJob>>();
+    const admin = new FakeAdmin()
+      .answer('distributePackage', () => ({ dpIds }))
+      .answer('redistributePackage', () => ({ dpIds }))
+      .answer('removePackage', () => ({ dpIds }))
+      .stream('listPackageStatus', () => [aStatus()])
+      .stream('watchPackageStatus', (_request, signal) => status.read(signal))
+      .stream('watchJobs', (_request, signal) => jobs.read(signal));
+    status.push(...rows);
+    return { admin, status };
+  }
+  const pendingRow = (dpId: string) =>
+    aStatus({
+      dpId,
+      state: 'PACKAGE_STATUS_STATE_INSTALL_PENDING',
+      installedVersion: 0,
+      changedAtMs: '7',
+    });
+  const installedRow = (dpId: string) => aStatus({ dpId, changedAtMs: '8' });
+
+  it('ends when every DP has it, verified', async () => {
+    const { admin } = adminWith(
+      ['PS1DP1', 'PS1DP2'],
+      pendingRow('PS1DP1'),
+      installedRow('PS1DP2'),
+      installedRow('PS1DP1'),
+    );
+    const { exitCode, stdout } = await runWaybill('package distribute PS100001 --all --wait', {
+      admin,
+    });
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /Package PS100001 is on, verified: PS1DP1, PS1DP2\.\n$/);
+  });
+
+  it('waits also for what an earlier request has begun', async () => {
+    const { admin, status } = adminWith([], pendingRow('PS1DP2'));
+    admin.stream('listPackageStatus', () => [aStatus(), pendingRow('PS1DP2')]);
+    const run = new Run({ admin });
+    const ended = run.run('package distribute PS100001 --all --wait');
+    await run.whenWritten('PS100001 on PS1DP2: waiting');
+    status.push(installedRow('PS1DP2'));
+    assert.equal(await ended, 0);
+    assert.match(run.stdout.text, /Package PS100001 is on, verified: PS1DP2\.\n$/);
+  });
+
+  it('a row as it was before the request is no end of it', async () => {
+    const { admin, status } = adminWith(['PS1DP1'], aStatus());
+    const run = new Run({ admin });
+    const ended = run.run('package redistribute PS100001 --dp PS1DP1 --wait');
+    await run.whenWritten('PS100001 on PS1DP1: waiting');
+    status.push(installedRow('PS1DP1'));
+    assert.equal(await ended, 0);
+    assert.match(run.stdout.text, /waiting\nPS100001 on PS1DP1: installed\n/);
+  });
+
+  it('a removal is done when the row is gone, even before the watch began', async () => {
+    let isAccepted = false;
+    const { admin } = adminWith(['PS1DP2']);
+    admin
+      .answer('removePackage', () => {
+        isAccepted = true;
+        return { dpIds: ['PS1DP2'] };
+      })
+      .stream('listPackageStatus', () => (isAccepted ? [] : [aStatus({ dpId: 'PS1DP2' })]));
+    const line = 'package remove PS100001 --dp PS1DP2 --wait --json';
+    const { exitCode, stdout } = await runWaybill(line, { admin });
+    assert.equal(exitCode, 0);
+    assert.equal(JSON.parse(stdout).status[0].state, 'removed');
+  });
+
+  it('a DP that fails makes the command fail, with its reason, after all have ended', async () => {
+    const failed = aStatus({
+      state: 'PACKAGE_STATUS_STATE_INSTALL_FAILED',
+      reason: 'no room',
+      changedAtMs: '8',
+    });
+    const { admin } = adminWith(['PS1DP1', 'PS1DP2'], failed, installedRow('PS1DP2'));
+    const line = 'package distribute PS100001 --all --wait';
+    const text = await runWaybill(line, { admin });
+    assert.equal(text.exitCode, 1);
+    assert.equal(text.stderr, 'waybill: Package PS100001 failed on PS1DP1 (no room)\n');
+    const { admin: again } = adminWith(['PS1DP1', 'PS1DP2'], failed, installedRow('PS1DP2'));
+    const json = await runWaybill(`${line} --json`, { admin: again });
+    assert.deepEqual(JSON.parse(json.stderr).error.failures, [
+      { dpId: 'PS1DP1', reason: 'no room' },
+    ]);
+  });
+
+  it('a package that is taken off meanwhile makes it fail', async () => {
+    const { admin, status } = adminWith(['PS1DP1'], pendingRow('PS1DP1'));
+    admin.stream('listPackageStatus', () => []);
+    status.push(aStatus({ state: 'PACKAGE_STATUS_STATE_REMOVED', changedAtMs: '9' }));
+    const { exitCode, stderr } = await runWaybill('package distribute PS100001 --all --wait', {
+      admin,
+    });
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /failed on PS1DP1 \(it was taken off meanwhile\)/);
+  });
+
+  it('a DP that is down is waited for, with the reason in sight', async () => {
+    const { admin, status } = adminWith(['PS1DP2'], pendingRow('PS1DP2'));
+    admin.stream('watchJobs', async function* (_request, signal) {
+      yield aWaitingJob();
+      yield* new Feed<ReturnType<typeof aJob>>().read(signal);
+    });
+    const run = new Run({ admin });
+    const ended = run.run('package distribute PS100001 --dp PS1DP2 --wait');
+    await run.whenWritten('PS100001 on PS1DP2: waiting: DP unreachable: nothing listens there\n');
+    status.push(installedRow('PS1DP2'));
+    assert.equal(await ended, 0);
+  });
+
+  it('goes on when the site server restarts, and says so', async () => {
+    const { admin } = adminWith(['PS1DP1']);
+    let watchCount = 0;
+    admin.stream('watchPackageStatus', function* () {
+      watchCount++;
+      if (watchCount === 2) return yield installedRow('PS1DP1');
+      const gone = { peer: 'a site server', address: 'a:1', reason: 'it closed the connection' };
+      throw new WaybillError({ code: 'PEER_UNREACHABLE', ...gone });
+    });
+    const run = new Run({ admin });
+    const ended = run.run('package distribute PS100001 --dp PS1DP1 --wait');
+    await run.whenWritten('The site server is away; waiting for it');
+    await run.clock.advance(1_000);
+    assert.equal(await ended, 0);
+    assert.match(run.stdout.text, /The site server is back\n/);
+  });
+
+  it('on a terminal there is a bar for each DP, which is taken away at the end', async () => {
+    const { admin, status } = adminWith(['PS1DP1']);
+    admin.stream('watchJobs', async function* (_request, signal) {
+      yield aJob();
+      yield* new Feed<ReturnType<typeof aJob>>().read(signal);
+    });
+    const run = new Run({ admin, terminal: { columns: 100, rows: 24 } });
+    const ended = run.run('package distribute PS100001 --dp PS1DP1 --wait');
+    await run.whenWritten('\n');
+    await run.clock.advance(1_000);
+    assert.match(
+      run.stdout.text,
+      /PS1DP1 {2}.*█.*░.* 25 % {2}1\.00 GiB of 4\.00 GiB {2}45\.2 MB\/s {2}ETA 71 s/,
+    );
+    status.push(installedRow('PS1DP1'));
+    assert.equal(await ended, 0);
+    const ending = '\u001b[J\u001b[?25hPackage PS100001 is on, verified: PS1DP1.\n';
+    assert.ok(run.stdout.text.endsWith(ending));
+  });
+});

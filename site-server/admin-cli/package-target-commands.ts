@@ -1,0 +1,136 @@
+import type { Argv } from 'yargs';
+import { type Command, command, type GlobalArguments } from './command.ts';
+import { UsageError } from './command-failure.ts';
+import { distributionPointIdText, flag, repeatedOption } from './options.ts';
+import { packageIdPositional } from './package-request.ts';
+import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
+import type { Session } from './session.ts';
+import { whenOnTargets } from './target-wait.ts';
+import type { TargetsGoal } from './targets-view.ts';
+
+/** What the three commands do differently. */
+interface TargetAction {
+  readonly method: 'distributePackage' | 'redistributePackage' | 'removePackage';
+  readonly goal: TargetsGoal;
+  /** Such as "goes to". */
+  readonly accepted: string;
+  /** Such as "is on". */
+  readonly done: string;
+  /** Why nothing happens. */
+  readonly nothing: string;
+}
+
+/** States on the way to a goal: an earlier request is awaited as well. */
+const underWayTo: Readonly<Record<TargetsGoal, ReadonlySet<PackageStatusRecord['state']>>> = {
+  installed: new Set(['install-pending', 'install-retrying', 'content-updating']),
+  removed: new Set(['removal-pending', 'removal-retrying']),
+};
+
+interface TargetArguments {
+  readonly packageId: string;
+  readonly dp: string[] | undefined;
+  readonly all: boolean;
+  readonly wait: boolean;
+}
+
+const distributePackage = command({
+  path: 'package distribute',
+  positionals: '<package-id>',
+  summary: 'Send a package to distribution points',
+  example: 'waybill package distribute PS100001 --dp PS1DP1 --dp PS1DP2 --wait',
+  options: (parser) => targetOptions(parser, 'All DPs of the site'),
+  run: (args, session) =>
+    act(args, session, {
+      method: 'distributePackage',
+      goal: 'installed',
+      accepted: 'goes to',
+      done: 'is on, verified:',
+      nothing: 'they all have it, or are about to',
+    }),
+});
+
+const redistributePackage = command({
+  path: 'package redistribute',
+  positionals: '<package-id>',
+  summary: 'Send every file of the same version again, to repair a library',
+  example: 'waybill package redistribute PS100001 --dp PS1DP1 --wait',
+  options: (parser) => targetOptions(parser, 'All DPs that have it'),
+  run: (args, session) =>
+    act(args, session, {
+      method: 'redistributePackage',
+      goal: 'installed',
+      accepted: 'is sent again to',
+      done: 'was sent again, verified, to',
+      nothing: 'no DP has it',
+    }),
+});
+
+const removePackage = command({
+  path: 'package remove',
+  positionals: '<package-id>',
+  summary: 'Take a package off distribution points',
+  example: 'waybill package remove PS100001 --dp PS1DP2',
+  options: (parser) => targetOptions(parser, 'All DPs that have it'),
+  run: (args, session) =>
+    act(args, session, {
+      method: 'removePackage',
+      goal: 'removed',
+      accepted: 'is being removed from',
+      done: 'is removed from',
+      nothing: 'no DP has it',
+    }),
+});
+
+/** `waybill package …` for what is on which distribution point. */
+export const packageTargetCommands: readonly Command[] = [
+  distributePackage,
+  redistributePackage,
+  removePackage,
+];
+
+function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
+  return parser
+    .positional('package-id', packageIdPositional)
+    .option('dp', repeatedOption('dp', 'Distribution point; repeatable', distributionPointIdText))
+    .option('all', flag(allDescribe))
+    .option('wait', flag('Wait until it is done, with progress'));
+}
+
+async function act(args: TargetArguments, session: Session, action: TargetAction): Promise<void> {
+  const { packageId, all, wait } = args;
+  const requested = [...new Set(args.dp ?? [])];
+  if (all === requested.length > 0) {
+    throw new UsageError('expected either --dp (once or several times) or --all');
+  }
+  const before = wait ? await statusOf(session, packageId) : [];
+  const request = { packageId, dpIds: requested, allDps: all };
+  const accepted = await session.admin.ask(action.method, request);
+  const { goal } = action;
+  const underWay = before
+    .filter(({ dpId, state }) => (all || requested.includes(dpId)) && underWayTo[goal].has(state))
+    .map(({ dpId }) => dpId);
+  const dpIds = [...new Set([...accepted.dpIds, ...underWay])];
+  if (!wait || dpIds.length === 0) return tellAccepted(session, { packageId, dpIds }, action);
+  const status = await whenOnTargets(session, { packageId, dpIds, goal, before });
+  session.output.record({ packageId, dpIds, status });
+  session.output.sentence(`Package ${packageId} ${action.done} ${dpIds.join(', ')}.`);
+}
+
+function tellAccepted(
+  { output }: Session,
+  accepted: { packageId: string; dpIds: string[] },
+  action: TargetAction,
+): void {
+  const { packageId, dpIds } = accepted;
+  output.record({ packageId, dpIds, status: [] });
+  output.sentence(
+    dpIds.length === 0
+      ? `Package ${packageId}: nothing to do, ${action.nothing}.`
+      : `Package ${packageId} ${action.accepted} ${dpIds.join(', ')}.`,
+  );
+}
+
+async function statusOf(session: Session, packageId: string): Promise<PackageStatusRecord[]> {
+  const rows = await session.admin.list('listPackageStatus', { packageId });
+  return rows.map(toPackageStatusRecord);
+}

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { FakeAdmin } from './testing/fake-admin.ts';
+import { aJob, aMessage, aStatus, thenMs } from './testing/fake-answers.ts';
+import { runWaybill } from './testing/run-waybill.ts';
+
+describe('waybill status and retry (ADM-1)', () => {
+  it('sends the selection', async () => {
+    const { admin } = await runWaybill('status PS100001 --dp PS1DP2 --failed');
+    const expected = { packageId: 'PS100001', dpId: 'PS1DP2', failedOnly: true };
+    assert.deepEqual(admin.requestOf('listPackageStatus'), expected);
+    const { admin: other } = await runWaybill('retry --dp PS1DP2');
+    const retried = { packageId: '', dpId: 'PS1DP2', failedOnly: true };
+    assert.deepEqual(other.requestOf('retryFailed'), retried);
+  });
+
+  it('shows state, versions, age and reason, and how to retry', async () => {
+    const admin = new FakeAdmin().stream('listPackageStatus', () => [
+      aStatus({ state: 'PACKAGE_STATUS_STATE_CONTENT_UPDATING', installedVersion: 2, percent: 40 }),
+      aStatus({
+        dpId: 'PS1DP2',
+        state: 'PACKAGE_STATUS_STATE_INSTALL_FAILED',
+        installedVersion: 0,
+        reason: 'no room',
+      }),
+    ]);
+    const { stdout } = await runWaybill('status', { admin });
+    assert.deepEqual(stdout.split('\n'), [
+      'package   on      state              version  done  since      reason',
+      'PS100001  PS1DP1  content updating     2 → 3  40 %  3 min ago',
+      'PS100001  PS1DP2  install failed    none → 3        3 min ago  no room',
+      '',
+      '1 failed. "waybill retry" runs them again.',
+      '',
+    ]);
+  });
+
+  it('says when nothing has failed', async () => {
+    const admin = new FakeAdmin()
+      .answer('retryFailed', () => ({ dpIds: [] }))
+      .stream('listPackageStatus', () => []);
+    assert.equal((await runWaybill('retry', { admin })).stdout, 'Nothing has failed.\n');
+    assert.equal((await runWaybill('status --failed', { admin })).stdout, 'Nothing has failed.\n');
+  });
+});
+
+describe('waybill jobs (ADM-2, PTM-1)', () => {
+  it('shows place, progress, rate, ETA, and why a job waits', async () => {
+    const { stdout, admin } = await runWaybill('jobs --package PS100001 --limit 5');
+    const expected = { packageId: 'PS100001', dpId: '', history: false, limit: 5 };
+    assert.deepEqual(admin.requestOf('listJobs'), expected);
+    const [heading = '', running = '', waiting = ''] = stdout.split('\n');
+    assert.match(heading, /^place +job +package +version +to +action +state/);
+    assert.match(running, /in progress +normal +25 % +3\.00 GiB +45\.2 MB\/s +71 s +1$/);
+    assert.match(waiting, /^ +1 +18 .* in 2 min +DP unreachable: nothing listens there$/);
+  });
+
+  it('history shows when and how long', async () => {
+    const ended = aJob({
+      state: 'JOB_STATE_COMPLETE',
+      endedAtMs: String(thenMs + 95_000),
+      remainingBytes: '0',
+    });
+    const admin = new FakeAdmin().stream('listJobs', () => [ended]);
+    const { stdout } = await runWaybill('jobs list --history', { admin });
+    assert.match(stdout, /complete +2026-03-14 09:28:28 +95 s +4\.00 GiB +1\.00 GiB +1$/m);
+  });
+});
+
+describe('waybill messages and audit (ADM-4, ADM-5)', () => {
+  it('sends the selection; --since counts from now', async () => {
+    const { admin } = await runWaybill(
+      'messages --package PS100001 --dp PS1DP1 --severity warning --since 2h --id 2330 --limit 7',
+    );
+    assert.deepEqual(admin.requestOf('listStatusMessages'), {
+      packageId: 'PS100001',
+      dpId: 'PS1DP1',
+      severity: 'SEVERITY_WARNING',
+      sinceMs: thenMs + 180_000 - 7_200_000,
+      messageId: 2330,
+      limit: 7,
+    });
+  });
+
+  it('--since takes a date with its zone', async () => {
+    const { admin } = await runWaybill('audit --since 2026-03-14T09:00Z --refused');
+    const sinceMs = Date.UTC(2026, 2, 14, 9);
+    assert.deepEqual(admin.requestOf('listAuditRecords'), { refusedOnly: true, sinceMs, limit: 0 });
+  });
+
+  for (const since of ['yesterday', '2', '2w', '2026-13-01', '-2h']) {
+    it(`refuses --since=${since}`, async () => {
+      const { admin, exitCode, stderr } = await runWaybill(`messages --since=${since}`);
+      assert.equal(exitCode, 2);
+      assert.match(stderr, /^waybill: --since: expected how long ago, such as 30m, 2h or 7d/);
+      assert.deepEqual(admin.calls, []);
+    });
+  }
+
+  it('shows time, severity, number, component and sentence', async () => {
+    const admin = new FakeAdmin().stream('listStatusMessages', () => [
+      aMessage({ text: 'Package \u001b]0;x\u0007 is here.' }),
+    ]);
+    const { stdout } = await runWaybill('messages', { admin });
+    assert.equal(
+      stdout.split('\n')[1],
+      '2026-03-14 09:26:53  information  2330  SMS_DISTRIBUTION_MANAGER  Package \\u001b]0;x\\u0007 is here.',
+    );
+  });
+
+  it('audit shows who, from where, what and the result', async () => {
+    const { stdout } = await runWaybill('audit');
+    assert.match(
+      stdout,
+      /waybill:\/\/dp\/PS1DP1 +192\.0\.2\.7:40112 +Admin\/CreatePackage +PEER_NOT_ALLOWED/,
+    );
+  });
+});
+
+describe('waybill site', () => {
+  it('shows which site answers', async () => {
+    const { stdout } = await runWaybill('site');
+    assert.match(stdout, /^site {5}PS1\nkind {5}primary\naddress {2}site\.example\.org:8530\n/);
+    const { stdout: json } = await runWaybill('site --json');
+    assert.deepEqual(JSON.parse(json), {
+      siteCode: 'PS1',
+      kind: 'primary',
+      agentVersion: '0.1.0',
+      startedAtMs: thenMs,
+    });
+  });
+});

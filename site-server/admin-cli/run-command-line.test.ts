@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { FakeAdmin } from './testing/fake-admin.ts';
+import { aPackage } from './testing/fake-answers.ts';
+import { runWaybill } from './testing/run-waybill.ts';
+
+describe('a command line that cannot be (ADM-6)', () => {
+  for (const [line, complaint] of [
+    ['', 'expected a command; see "waybill --help"'],
+    ['pakage list', '"pakage" is no command; did you mean "package"?; see "waybill --help"'],
+    ['package', 'expected a word after "package"; see "waybill package --help"'],
+    ['package lst', '"lst" is no command; did you mean "list"?; see "waybill package --help"'],
+    ['package list PS100001', 'unexpected word "PS100001"; see "waybill package list --help"'],
+    ['package create --name T', 'expected --source; see "waybill package create --help"'],
+    ['package create --source /a --name', '--name: expected a value; see'],
+    [
+      'package create --source /a --name A --name B',
+      '--name was given 2 times; expected one value',
+    ],
+    [
+      'package create --source a/b --name T',
+      '--source: expected an absolute path on the site server',
+    ],
+    ['package create --source /a --name " "', '--name: expected a text that is not empty, got " "'],
+    ['package create --source /a --name T --program x', '--program: expected a name and a command'],
+    [
+      'package create --source /a --name T --priority 1',
+      '--priority: expected one of high, normal',
+    ],
+    ['package update', 'expected <package-id> after "waybill package update"; see'],
+    ['package update ps1', '<package-id>: expected a package ID such as PS100001, got "ps1"'],
+    ['package set PS100001 --icon a --remove-icon', '--remove-icon and --icon exclude each other'],
+    ['package list --bogus', 'unknown option --bogus; see "waybill package list --help"'],
+    ['jobs --limit 0', '--limit: expected a whole number from 1 to 10000, got "0"'],
+    ['jobs wach', 'unexpected word "wach"; see "waybill jobs --help"'],
+    ['status --dp ../x', '--dp: expected a distribution point'],
+    ['site --server nowhere', '--server: expected host:port, got "nowhere"'],
+  ] as const) {
+    it(`waybill ${line}: ${complaint}`, async () => {
+      const { exitCode, stdout, stderr, admin } = await runWaybill(line);
+      assert.equal(exitCode, 2);
+      assert.equal(stdout, '');
+      assert.ok(stderr.startsWith(`waybill: ${complaint}`), stderr);
+      assert.equal(stderr.indexOf('\n'), stderr.length - 1);
+      assert.deepEqual(admin.calls, []);
+    });
+  }
+
+  it('with --json is an object', async () => {
+    const { exitCode, stderr } = await runWaybill('package update --json');
+    assert.equal(exitCode, 2);
+    assert.equal(JSON.parse(stderr).error.code, 'USAGE');
+  });
+});
+
+describe('a failure of the site server (ADM-6)', () => {
+  const unknown = new FakeAdmin().answer('getPackage', () => {
+    throw new WaybillError({ code: 'PACKAGE_UNKNOWN', packageId: 'PS1\u001b[2J' });
+  });
+
+  it('is a sentence, harmless on a terminal', async () => {
+    const { exitCode, stdout, stderr } = await runWaybill('package show PS100009', {
+      admin: unknown,
+    });
+    assert.equal(exitCode, 1);
+    assert.equal(stdout, '');
+    assert.equal(
+      stderr,
+      'waybill: There is no package PS1\\u001b[2J. "waybill package list" shows those there are\n',
+    );
+  });
+
+  it('with --json has code, message and facts', async () => {
+    const { exitCode, stderr } = await runWaybill('package show PS100009 --json', {
+      admin: unknown,
+    });
+    assert.equal(exitCode, 1);
+    const { error } = JSON.parse(stderr);
+    assert.deepEqual(Object.keys(error), ['code', 'message', 'packageId']);
+    assert.equal(error.code, 'PACKAGE_UNKNOWN');
+  });
+
+  it('a number that JavaScript cannot hold is refused, not rounded', async () => {
+    const admin = new FakeAdmin().answer('getPackage', () =>
+      aPackage({ sizeBytes: '9007199254740993' }),
+    );
+    const { exitCode, stderr } = await runWaybill('package show PS100001', { admin });
+    assert.equal(exitCode, 1);
+    assert.match(
+      stderr,
+      /^waybill: size_bytes: expected a whole number up to 2\^53, got 9007199254740993/,
+    );
+  });
+
+  it('closes the connection whatever happens', async () => {
+    await runWaybill('package show PS100009', { admin: unknown });
+    assert.ok(unknown.isClosed);
+  });
+
+  it('a bug of ours shows its stack', async () => {
+    const admin = new FakeAdmin().answer('getSite', () => {
+      throw new TypeError('x is not a function');
+    });
+    const { exitCode, stderr } = await runWaybill('site', { admin });
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /TypeError: x is not a function.*run-command-line/s);
+  });
+});
+
+describe('colours', () => {
+  const terminal = { columns: 120, rows: 24 };
+  const styled = (text: string) => text.includes('\u001b[');
+
+  it('are there on a terminal, and nowhere else', async () => {
+    assert.equal(styled((await runWaybill('package list', { terminal })).stdout), true);
+    assert.equal(styled((await runWaybill('package list')).stdout), false);
+    assert.equal(styled((await runWaybill('package list --json', { terminal })).stdout), false);
+  });
+
+  for (const environment of [{ NO_COLOR: '1' }, { TERM: 'dumb' }]) {
+    it(`not with ${JSON.stringify(environment)}`, async () => {
+      const { stdout } = await runWaybill('package list', {
+        terminal,
+        surroundings: { environment },
+      });
+      assert.equal(styled(stdout), false);
+    });
+  }
+});
+
+describe('waybill --version, --help and completion', () => {
+  it('say what they should and exit 0', async () => {
+    assert.equal((await runWaybill('--version')).stdout, '0.1.0\n');
+    assert.match((await runWaybill('--help')).stdout, /waybill package +Define packages/);
+    assert.match(
+      (await runWaybill('completion')).stdout,
+      /^###-begin-waybill-completions-###|^#compdef waybill/,
+    );
+  });
+
+  it('completion knows commands and options', async () => {
+    const { stdout } = await runWaybill('--get-yargs-completions waybill package distribute --');
+    assert.match(stdout, /^--dp(:.*)?$/m);
+    const words = await runWaybill('--get-yargs-completions waybill dp ""');
+    assert.match(words.stdout, /^check(:.*)?$/m);
+  });
+});

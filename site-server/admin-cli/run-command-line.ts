@@ -1,0 +1,91 @@
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import { Admin } from './admin.ts';
+import type { Chosen } from './command.ts';
+import {
+  CommandFailure,
+  type ExitCode,
+  exitCodes,
+  toFailureReport,
+  UsageError,
+} from './command-failure.ts';
+import type { Connection, ConnectionFlags, ConnectionSurroundings } from './connection.ts';
+import { Output } from './output.ts';
+import { parseCommandLine } from './parse-command-line.ts';
+import { sizeOf, type TextStream } from './text-stream.ts';
+import { toUsageMessage } from './usage-message.ts';
+
+/** Everything a run touches besides its arguments: tests pass fakes of it. */
+export interface Surroundings extends ConnectionSurroundings {
+  readonly stdout: TextStream;
+  readonly stderr: TextStream;
+  readonly clock: Clock;
+  /** Fires at Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** IANA name; undefined: the zone of this machine. */
+  readonly timeZone: string | undefined;
+  readonly version: string;
+  /** Asks the administrator; undefined when there is nobody to ask. */
+  readonly question: ((text: string) => Promise<string>) | undefined;
+  readonly connect: (
+    flags: ConnectionFlags,
+    surroundings: ConnectionSurroundings,
+  ) => Promise<Connection>;
+}
+
+/** Does what a command line asks for, and says so. Never throws. */
+export async function runCommandLine(
+  args: readonly string[],
+  surroundings: Surroundings,
+): Promise<ExitCode> {
+  let output = newOutput(surroundings, args.includes('--json'));
+  try {
+    const { version, stdout } = surroundings;
+    const width = sizeOf(stdout).columns;
+    const parsed = await parseCommandLine(args, { version, width });
+    if ('text' in parsed) {
+      stdout.write(`${parsed.text}\n`);
+    } else {
+      output = newOutput(surroundings, parsed.chosen.connection.json);
+      await run(parsed.chosen, surroundings, output);
+    }
+    return exitCodes.done;
+  } catch (error) {
+    return tellFailure(toNamedFailure(error, { args, surroundings }), output);
+  }
+}
+
+async function run(chosen: Chosen, surroundings: Surroundings, output: Output): Promise<void> {
+  const { clock, signal, timeZone, question } = surroundings;
+  const { channel, address } = await surroundings.connect(chosen.connection, surroundings);
+  try {
+    const admin = new Admin({ channel, clock, signal });
+    await chosen.run({ admin, output, clock, signal, timeZone, question, serverAddress: address });
+  } finally {
+    channel.close();
+  }
+}
+
+function newOutput({ stdout, stderr, environment }: Surroundings, json: boolean): Output {
+  const plain = Boolean(environment.NO_COLOR) || environment.TERM === 'dumb';
+  return new Output({ stdout, stderr, json, plain });
+}
+
+function toNamedFailure(
+  error: unknown,
+  run: { args: readonly string[]; surroundings: Surroundings },
+): unknown {
+  if (error instanceof UsageError) return new UsageError(toUsageMessage(error.message, run.args));
+  if (!run.surroundings.signal.aborted || !isAbortError(error)) return error;
+  const message = 'Interrupted. What the site server has accepted goes on: see "waybill status"';
+  return new CommandFailure('INTERRUPTED', message, {});
+}
+
+/** A bug is told with its stack, so that it can be reported. */
+function tellFailure(error: unknown, output: Output): ExitCode {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const bug = { exitCode: exitCodes.failed, code: 'BUG', message: stack, facts: {} };
+  const report = toFailureReport(error) ?? bug;
+  output.failure(report);
+  return report.exitCode;
+}

@@ -1,0 +1,18 @@
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Admin } from './admin.ts';
+import type { Output } from './output.ts';
+
+/** What a command works with. */
+export interface Session {
+  readonly admin: Admin;
+  readonly output: Output;
+  readonly clock: Clock;
+  /** Fires at Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** host:port of the site server, as it was given. */
+  readonly serverAddress: string;
+  /** IANA name; undefined: the zone of this machine. */
+  readonly timeZone: string | undefined;
+  /** Asks the administrator; undefined when there is nobody to ask. */
+  readonly question: ((text: string) => Promise<string>) | undefined;
+}

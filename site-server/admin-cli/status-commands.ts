@@ -1,0 +1,65 @@
+import { type Command, command } from './command.ts';
+import {
+  distributionPointIdText,
+  flag,
+  option,
+  optionalPositional,
+  packageIdText,
+} from './options.ts';
+import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
+import type { Session } from './session.ts';
+import { packageStatusColumns } from './status-columns.ts';
+
+const showStatus = command({
+  path: 'status',
+  positionals: '[package-id]',
+  summary: 'Which package is where, in which version, and why not',
+  example: 'waybill status PS100001 --failed',
+  options: (parser) =>
+    parser
+      .positional(
+        'package-id',
+        optionalPositional('package-id', 'Only this package', packageIdText),
+      )
+      .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
+      .option('failed', flag('Only what failed')),
+  run: async ({ packageId = '', dp: dpId = '', failed }, session) => {
+    const request = { packageId, dpId, failedOnly: failed };
+    const rows = await session.admin.list('listPackageStatus', request);
+    tellStatus(session, rows.map(toPackageStatusRecord), failed);
+  },
+});
+
+const retryFailed = command({
+  path: 'retry',
+  summary: 'Run all that failed again, now',
+  example: 'waybill retry --package PS100001',
+  options: (parser) =>
+    parser
+      .option('package', option('package', 'Only this package', packageIdText))
+      .option('dp', option('dp', 'Only this distribution point', distributionPointIdText)),
+  run: async ({ package: packageId = '', dp: dpId = '' }, { admin, output }) => {
+    const { dpIds } = await admin.ask('retryFailed', { packageId, dpId, failedOnly: true });
+    output.record({ dpIds });
+    output.sentence(
+      dpIds.length === 0 ? 'Nothing has failed.' : `Trying again on ${dpIds.join(', ')}.`,
+    );
+  },
+});
+
+/** `waybill status` and `waybill retry`. */
+export const statusCommands: readonly Command[] = [showStatus, retryFailed];
+
+function tellStatus(
+  { output, clock }: Session,
+  status: readonly PackageStatusRecord[],
+  failedOnly: boolean,
+): void {
+  const empty = failedOnly ? 'Nothing has failed.' : 'No package is on its way or installed.';
+  output.list(status, packageStatusColumns(clock.nowMs()), empty);
+  const failedCount = status.filter(({ state }) => state.endsWith('-failed')).length;
+  if (failedCount > 0) {
+    output.line('');
+    output.sentence(`${failedCount} failed. "waybill retry" runs them again.`);
+  }
+}

@@ -1,0 +1,92 @@
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { isLoss } from './admin.ts';
+import { CommandFailure } from './command-failure.ts';
+import { showWhile } from './display.ts';
+import { toJobRecord } from './job-record.ts';
+import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
+import type { Session } from './session.ts';
+import { type AwaitedTargets, TargetsView } from './targets-view.ts';
+
+/** Besides the watch, all rows are read so often: a row that went before the watch began. */
+const rereadMs = 5_000;
+
+/**
+ * The final rows, once every distribution point has come to an end, with progress meanwhile.
+ *
+ * @throws CommandFailure TARGETS_FAILED naming those on which it failed, with their reasons
+ */
+export async function whenOnTargets(
+  session: Session,
+  targets: AwaitedTargets,
+): Promise<PackageStatusRecord[]> {
+  const { clock, output } = session;
+  const view = new TargetsView({ targets, clock, paint: output.paint });
+  await showWhile(session, { view, keep: false }, (changed) => follow(session, view, changed));
+  const { packageId } = targets;
+  const { failures } = view;
+  if (failures.length === 0) return view.status;
+  const reasons = failures.map(({ dpId, reason }) => `${dpId} (${reason})`).join(', ');
+  const message = `Package ${packageId} failed on ${reasons}`;
+  throw new CommandFailure('TARGETS_FAILED', message, { packageId, failures });
+}
+
+/** Feeds the view from three sides until all targets have ended. */
+async function follow(session: Session, view: TargetsView, changed: () => void): Promise<void> {
+  const ended = new AbortController();
+  const signal = AbortSignal.any([session.signal, ended.signal]);
+  const told = (): void => {
+    changed();
+    if (view.hasEnded) ended.abort();
+  };
+  const feeds = [
+    followStatus(session, { view, signal, told }),
+    followJobs(session, { view, signal, told }),
+    reread(session, { view, signal, told }),
+  ];
+  try {
+    await Promise.all(feeds);
+  } catch (error) {
+    if (!view.hasEnded || !isAbortError(error)) throw error;
+  } finally {
+    ended.abort();
+    await Promise.allSettled(feeds);
+  }
+}
+
+interface Feed {
+  readonly view: TargetsView;
+  readonly signal: AbortSignal;
+  readonly told: () => void;
+}
+
+async function followStatus({ admin }: Session, { view, signal, told }: Feed): Promise<void> {
+  const request = () => ({ packageId: view.packageId });
+  for await (const event of admin.watch('watchPackageStatus', request, signal)) {
+    if (event.kind === 'change') view.applyStatus(toPackageStatusRecord(event.item));
+    else view.setPresent(event.kind === 'back');
+    told();
+  }
+}
+
+async function followJobs({ admin }: Session, { view, signal, told }: Feed): Promise<void> {
+  const request = () => ({ packageId: view.packageId });
+  for await (const event of admin.watch('watchJobs', request, signal)) {
+    if (event.kind === 'change') view.applyJob(toJobRecord(event.item));
+    told();
+  }
+}
+
+async function reread(session: Session, { view, signal, told }: Feed): Promise<void> {
+  for (;;) {
+    try {
+      const request = { packageId: view.packageId };
+      const rows = await session.admin.list('listPackageStatus', request, signal);
+      view.applyAllStatus(rows.map(toPackageStatusRecord));
+      told();
+    } catch (error) {
+      // The watches wait for the site server and say so.
+      if (signal.aborted || !isLoss(error)) throw error;
+    }
+    await session.clock.sleep(rereadMs, signal);
+  }
+}

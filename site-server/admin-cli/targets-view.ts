@@ -1,0 +1,184 @@
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { View } from './display.ts';
+import {
+  hasEnded,
+  isRunning,
+  type JobRecord,
+  toNextTryText,
+  toProgress,
+  toReasonText,
+} from './job-record.ts';
+import { type PackageStatusRecord, toneOfStatus, toStatusText } from './package-status-record.ts';
+import { toProgressBar, toTenths } from './progress.ts';
+import type { Paint } from './table.ts';
+import type { TerminalSize } from './text-stream.ts';
+import { toVisibleText } from './visible-text.ts';
+
+const barWidthMax = 24;
+
+/** What is awaited on each distribution point. */
+export type TargetsGoal = 'installed' | 'removed';
+
+/** A package on its way to, or off, distribution points. */
+export interface AwaitedTargets {
+  readonly packageId: string;
+  readonly dpIds: readonly string[];
+  readonly goal: TargetsGoal;
+  /** The rows before the request: a row that is still the same says nothing yet. */
+  readonly before: readonly PackageStatusRecord[];
+}
+
+/** What is known of one of the awaited distribution points. */
+interface Target {
+  readonly dpId: string;
+  row?: PackageStatusRecord;
+  job?: JobRecord;
+  /** Whether a reading of all rows has shown it. */
+  isListed: boolean;
+  /** Whether `row` is the end. Later rows belong to later requests. */
+  hasEnded: boolean;
+  lastLine: string;
+}
+
+/** A package on its way to, or off, some distribution points. */
+export class TargetsView implements View {
+  readonly packageId: string;
+  readonly #goal: AwaitedTargets['goal'];
+  readonly #before: ReadonlyMap<string, PackageStatusRecord>;
+  readonly #targets: ReadonlyMap<string, Target>;
+  readonly #clock: Clock;
+  readonly #paint: Paint;
+  #isPresent = true;
+  #toldPresent = true;
+
+  constructor(needs: { targets: AwaitedTargets; clock: Clock; paint: Paint }) {
+    const { packageId, goal, before, dpIds } = needs.targets;
+    this.packageId = packageId;
+    this.#goal = goal;
+    this.#before = new Map(before.map((row) => [row.dpId, row]));
+    this.#targets = new Map(dpIds.map((dpId) => [dpId, newTarget(dpId)]));
+    this.#clock = needs.clock;
+    this.#paint = needs.paint;
+  }
+
+  /** Takes a row that changed. */
+  applyStatus(row: PackageStatusRecord): void {
+    const target = this.#targets.get(row.dpId);
+    if (!target || target.hasEnded || row.packageId !== this.packageId) return;
+    target.row = row;
+    target.hasEnded = this.#isEnd(row);
+  }
+
+  /** Takes all rows of the package: what was there and is missing now is gone. */
+  applyAllStatus(rows: readonly PackageStatusRecord[]): void {
+    for (const row of rows) this.applyStatus(row);
+    const present = new Set(rows.map(({ dpId }) => dpId));
+    for (const target of this.#targets.values()) {
+      const isGone = !present.has(target.dpId) && (target.isListed || this.#goal === 'removed');
+      if (isGone) this.applyStatus(goneFrom(target.dpId, this.packageId));
+      target.isListed = present.has(target.dpId);
+    }
+  }
+
+  /** Takes a job that changed. */
+  applyJob(job: JobRecord): void {
+    const target = this.#targets.get(job.dpId);
+    if (!target || job.packageId !== this.packageId) return;
+    if ((target.job?.jobSerial ?? 0) <= job.jobSerial) target.job = job;
+  }
+
+  /** Whether the site server is there. */
+  setPresent(isPresent: boolean): void {
+    this.#isPresent = isPresent;
+  }
+
+  /** Whether every distribution point has come to an end, good or bad. */
+  get hasEnded(): boolean {
+    return [...this.#targets.values()].every((target) => target.hasEnded);
+  }
+
+  /** The last row of each distribution point. */
+  get status(): PackageStatusRecord[] {
+    return [...this.#targets.values()].flatMap(({ row }) => (row ? [row] : []));
+  }
+
+  /** The distribution points that came to a bad end, with the reasons. */
+  get failures(): { dpId: string; reason: string }[] {
+    return this.status.flatMap(({ dpId, state, reason }) => {
+      if (state.endsWith('-failed')) return [{ dpId, reason: reason || 'no reason given' }];
+      const isTakenOff = state === 'removed' && this.#goal === 'installed';
+      return isTakenOff ? [{ dpId, reason: 'it was taken off meanwhile' }] : [];
+    });
+  }
+
+  liveLines({ columns }: TerminalSize): readonly string[] {
+    const nameWidth = Math.max(...[...this.#targets.keys()].map((dpId) => dpId.length));
+    const lines = [...this.#targets.values()].map((target) => {
+      const name = target.dpId.padEnd(nameWidth);
+      return `${name}  ${this.#liveText(target, columns - nameWidth - 2)}`;
+    });
+    return this.#isPresent ? lines : [...lines, 'The site server is away; waiting for it'];
+  }
+
+  newLines(): readonly string[] {
+    const lines: string[] = [];
+    for (const target of this.#targets.values()) {
+      const line = `${this.packageId} on ${target.dpId}: ${this.#plainText(target)}`;
+      if (line !== target.lastLine) lines.push(line);
+      target.lastLine = line;
+    }
+    if (this.#isPresent !== this.#toldPresent) {
+      this.#toldPresent = this.#isPresent;
+      lines.push(`The site server ${this.#isPresent ? 'is back' : 'is away; waiting for it'}`);
+    }
+    return lines;
+  }
+
+  /** Whether the row is an end; one that is as it was before the request is not. */
+  #isEnd(row: PackageStatusRecord): boolean {
+    if (row.state === 'removed') return true;
+    const before = this.#before.get(row.dpId);
+    if (before?.changedAtMs === row.changedAtMs && before.state === row.state) return false;
+    if (row.state.endsWith('-failed')) return true;
+    const isInstalled = row.state === 'installed' && row.installedVersion === row.targetVersion;
+    return this.#goal === 'installed' && isInstalled;
+  }
+
+  #liveText(target: Target, width: number): string {
+    const { job } = target;
+    if (!job || !isRunning(job) || target.hasEnded) {
+      const nextTry = job && !target.hasEnded ? toNextTryText(job, this.#clock.nowMs()) : '';
+      return this.#stateText(target) + (nextTry === '' ? '' : `, next try ${nextTry}`);
+    }
+    const barWidth = Math.max(8, Math.min(barWidthMax, width - 50));
+    return toProgressBar(toProgress(job), { width: barWidth, paint: this.#paint });
+  }
+
+  /** As in a log: a line for each tenth of the way. */
+  #plainText(target: Target): string {
+    const { job } = target;
+    if (!job || !isRunning(job) || target.hasEnded) return this.#stateText(target);
+    const doing = this.#goal === 'removed' ? 'removing' : 'sending';
+    return `${doing} ${toTenths(toProgress(job))}`.trimEnd();
+  }
+
+  #stateText({ row, job, hasEnded: isOver }: Target): string {
+    if (row && isOver) {
+      const text = row.reason === '' ? toStatusText(row) : `${toStatusText(row)}: ${row.reason}`;
+      return this.#paint(toneOfStatus(row), toVisibleText(text));
+    }
+    if (job?.state === 'complete') return 'done; the site is taking the result';
+    const why = job && !hasEnded(job) ? toReasonText(job) : (row?.reason ?? '');
+    return toVisibleText(why === '' ? 'waiting' : `waiting: ${why}`);
+  }
+}
+
+function newTarget(dpId: string): Target {
+  return { dpId, isListed: false, hasEnded: false, lastLine: '' };
+}
+
+/** The row of a distribution point that has none any more. */
+function goneFrom(dpId: string, packageId: string): PackageStatusRecord {
+  const nothing = { installedVersion: 0, targetVersion: 0, percent: 0, changedAtMs: 0 };
+  return { packageId, dpId, state: 'removed', ...nothing, reason: '', verifiedHash: '' };
+}

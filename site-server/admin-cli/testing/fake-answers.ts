@@ -1,0 +1,209 @@
+import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
+import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
+import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/Package.ts';
+import type { PackageStatus__Output } from '../../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
+import type { Site__Output } from '../../../shared/rpc/generated/waybill/v1/Site.ts';
+import type { StatusMessage__Output } from '../../../shared/rpc/generated/waybill/v1/StatusMessage.ts';
+
+/** When everything in the fakes happened. */
+export const thenMs = Date.UTC(2026, 2, 14, 9, 26, 53);
+
+/** A site. */
+export const aSite: Site__Output = {
+  siteCode: 'PS1',
+  kind: 'SITE_KIND_PRIMARY',
+  agentVersion: '0.1.0',
+  startedAtMs: String(thenMs),
+};
+
+/** A package that is published and on two of three DPs. */
+export function aPackage(changes: Partial<Package__Output> = {}): Package__Output {
+  return {
+    packageId: 'PS100001',
+    properties: {
+      name: 'Office 16',
+      version: '16.0.2',
+      manufacturer: 'Example',
+      language: 'en',
+      description: '',
+      priority: 'PRIORITY_NORMAL',
+      programs: [{ name: 'install', commandLine: 'setup.sh --quiet' }],
+      iconName: '',
+      icon: Buffer.alloc(0),
+    },
+    sourceSiteCode: 'PS1',
+    sourceDirectories: ['/srv/sources/office'],
+    sourceVersion: 3,
+    state: 'PACKAGE_STATE_PUBLISHED',
+    reason: '',
+    snapshotBytes: '0',
+    snapshotFiles: '0',
+    sizeBytes: '2469606195',
+    fileCount: '1234',
+    packageHash: Buffer.alloc(32, 0xab),
+    createdAtMs: String(thenMs),
+    updatedAtMs: String(thenMs),
+    contentIds: ['PS100001.3'],
+    handledRequestCount: '3',
+    acceptedRequestCount: '3',
+    sourceUnchanged: false,
+    counts: { targeted: 3, installed: 2, retrying: 1, failed: 0 },
+    ...changes,
+  };
+}
+
+/** A package that is installed on a DP. */
+export function aStatus(changes: Partial<PackageStatus__Output> = {}): PackageStatus__Output {
+  return {
+    packageId: 'PS100001',
+    dpId: 'PS1DP1',
+    state: 'PACKAGE_STATUS_STATE_INSTALLED',
+    installedVersion: 3,
+    targetVersion: 3,
+    percent: 100,
+    reason: '',
+    changedAtMs: String(thenMs),
+    verifiedHash: Buffer.alloc(32, 0xab),
+    ...changes,
+  };
+}
+
+/** A DP that is well. */
+export function aDistributionPoint(
+  changes: Partial<DistributionPointRecord__Output> = {},
+): DistributionPointRecord__Output {
+  return {
+    dpId: 'PS1DP1',
+    address: 'dp1.example.org:8540',
+    kind: 'DISTRIBUTION_POINT_KIND_STANDARD',
+    description: 'First floor',
+    siteCode: 'PS1',
+    priority: 200,
+    reachability: 'DISTRIBUTION_POINT_REACHABILITY_REACHABLE',
+    reason: '',
+    checkedAtMs: String(thenMs),
+    agentVersion: '0.1.0',
+    freeBytes: '53687091200',
+    packageCount: 12,
+    measuredBytesPerSecond: '45200000',
+    ...changes,
+  };
+}
+
+/** A job that is a quarter done. */
+export function aJob(changes: Partial<Job__Output> = {}): Job__Output {
+  return {
+    jobSerial: '17',
+    packageId: 'PS100001',
+    sourceVersion: 3,
+    dpId: 'PS1DP1',
+    action: 'JOB_ACTION_ADD',
+    state: 'JOB_STATE_IN_PROGRESS',
+    waitingReason: '',
+    reason: '',
+    priority: 'PRIORITY_NORMAL',
+    dpPriority: 200,
+    queuePlace: 0,
+    createdAtMs: String(thenMs),
+    startedAtMs: String(thenMs),
+    updatedAtMs: String(thenMs),
+    restartAtMs: '0',
+    tryCount: 1,
+    totalBytes: '4294967296',
+    remainingBytes: '3221225472',
+    bytesPerSecond: '45200000',
+    etaMs: '71000',
+    bytesSent: '1073741824',
+    endedAtMs: '0',
+    ...changes,
+  };
+}
+
+/** A job that waits for a DP that is down. */
+export function aWaitingJob(changes: Partial<Job__Output> = {}): Job__Output {
+  return aJob({
+    jobSerial: '18',
+    dpId: 'PS1DP2',
+    state: 'JOB_STATE_PENDING_RESTART',
+    waitingReason: 'dp-unreachable',
+    reason: 'nothing listens there',
+    queuePlace: 1,
+    restartAtMs: String(thenMs + 300_000),
+    remainingBytes: '4294967296',
+    bytesPerSecond: '0',
+    etaMs: '0',
+    ...changes,
+  });
+}
+
+/** A status message. */
+export function aMessage(changes: Partial<StatusMessage__Output> = {}): StatusMessage__Output {
+  return {
+    serial: '5',
+    messageId: 2330,
+    severity: 'SEVERITY_INFORMATION',
+    component: 'SMS_DISTRIBUTION_MANAGER',
+    siteCode: 'PS1',
+    timeMs: String(thenMs),
+    insertionStrings: ['PS100001', 'PS1DP1', '3'],
+    packageId: 'PS100001',
+    sourceVersion: 3,
+    dpId: 'PS1DP1',
+    text: 'Package PS100001 version 3 is on distribution point PS1DP1, verified.',
+    ...changes,
+  };
+}
+
+/** A log line as pino writes it. */
+export const aLogLine = {
+  line: JSON.stringify({
+    level: 30,
+    time: thenMs + 7,
+    component: 'package-transfer-manager',
+    dpId: 'PS1DP1',
+    sizeBytes: 4096,
+    msg: 'Content transferred',
+  }),
+};
+
+/** What a FakeAdmin answers until it is told otherwise. */
+export const defaultAnswers = {
+  getSite: () => aSite,
+  createPackage: () => aPackage({ sourceVersion: 1, counts: null }),
+  setPackage: () => aPackage(),
+  updatePackage: () => aPackage(),
+  deletePackage: () => aPackage({ state: 'PACKAGE_STATE_DELETING' as const }),
+  getPackage: () => aPackage(),
+  distributePackage: () => ({ dpIds: ['PS1DP1', 'PS1DP2'] }),
+  redistributePackage: () => ({ dpIds: ['PS1DP1'] }),
+  removePackage: () => ({ dpIds: ['PS1DP2'] }),
+  retryFailed: () => ({ dpIds: ['PS1DP2'] }),
+  addDistributionPoint: () => aDistributionPoint(),
+  setDistributionPoint: () => aDistributionPoint(),
+  deleteDistributionPoint: () => aDistributionPoint(),
+  checkDistributionPoint: () => aDistributionPoint(),
+};
+
+/** What streams a FakeAdmin gives until it is told otherwise. */
+export const defaultStreams = {
+  listPackages: () => [aPackage()],
+  watchPackage: () => [aPackage()],
+  listPackageStatus: () => [aStatus()],
+  watchPackageStatus: () => [aStatus()],
+  listDistributionPoints: () => [aDistributionPoint()],
+  listJobs: () => [aJob(), aWaitingJob()],
+  watchJobs: () => [aJob(), aWaitingJob()],
+  listStatusMessages: () => [aMessage()],
+  readLog: () => [aLogLine],
+  listAuditRecords: () => [
+    {
+      serial: '9',
+      timeMs: String(thenMs),
+      caller: 'waybill://dp/PS1DP1',
+      address: '192.0.2.7:40112',
+      method: '/waybill.v1.Admin/CreatePackage',
+      result: 'PEER_NOT_ALLOWED',
+      detail: '',
+    },
+  ],
+};

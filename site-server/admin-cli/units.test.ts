@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import {
+  toAgeText,
+  toByteText,
+  toCountOf,
+  toDurationText,
+  toRateText,
+  toTimeText,
+} from './units.ts';
+
+describe('units', () => {
+  const cases: readonly [string, string][] = [
+    [toByteText(0), '0 B'],
+    [toByteText(1023), '1023 B'],
+    [toByteText(1024), '1.00 KiB'],
+    [toByteText(1536 * 1024), '1.50 MiB'],
+    [toByteText(1024 ** 2 - 1), '1.00 MiB'],
+    [toByteText(27.34 * 1024 ** 3), '27.3 GiB'],
+    [toByteText(Number.MAX_SAFE_INTEGER), '8.00 PiB'],
+    [toRateText(512), '512 B/s'],
+    [toRateText(45_200_000), '45.2 MB/s'],
+    [toRateText(999_600), '1.00 MB/s'],
+    [toDurationText(-5), '0 ms'],
+    [toDurationText(40), '40 ms'],
+    [toDurationText(24_400), '24 s'],
+    [toDurationText(119_600), '2 min'],
+    [toDurationText(7_500_000), '2 h 5 min'],
+    [toDurationText(86_400_000), '1 d'],
+    [toDurationText(100 * 3_600_000), '4 d 4 h'],
+    [toAgeText(0, 5), 'never'],
+    [toAgeText(10_000, 10_500), 'just now'],
+    [toAgeText(10_000, 9_000), 'just now'],
+    [toAgeText(10_000, 190_000), '3 min ago'],
+    [toCountOf(1, 'file'), '1 file'],
+    [toCountOf(12_345, 'file'), '12,345 files'],
+    [toTimeText(0, 'UTC'), ''],
+    [toTimeText(Date.UTC(2026, 2, 14, 9, 26, 53), 'UTC'), '2026-03-14 09:26:53'],
+    [toTimeText(Date.UTC(2026, 2, 14, 9, 26, 53), 'Asia/Tokyo'), '2026-03-14 18:26:53'],
+  ];
+  for (const [actual, expected] of cases)
+    it(expected || '(empty)', () => assert.equal(actual, expected));
+
+  it('writes every number of bytes with at most four digits', () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), (bytes) => {
+        assert.match(toByteText(bytes), /^(\d{1,4}|\d\.\d\d|\d\d\.\d) [KMGTPE]?i?B$/);
+        assert.match(toRateText(bytes), /^(\d{1,3}|\d\.\d\d|\d\d\.\d) [kMGTPE]?B\/s$/);
+      }),
+    );
+  });
+});

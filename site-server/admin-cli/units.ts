@@ -1,0 +1,68 @@
+const binary = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'] as const;
+const decimal = ['B/s', 'kB/s', 'MB/s', 'GB/s', 'TB/s', 'PB/s', 'EB/s'] as const;
+
+/** Bytes for reading, in powers of 1024: `0 B`, `1.50 MiB`, `27.3 GiB`. */
+export function toByteText(bytes: number): string {
+  return scaled(bytes, 1024, binary);
+}
+
+/** A rate for reading, in powers of 1000: `512 B/s`, `45.2 MB/s`. */
+export function toRateText(bytesPerSecond: number): string {
+  return scaled(bytesPerSecond, 1000, decimal);
+}
+
+/** A length of time in its one or two largest units: `40 ms`, `24 s`, `3 min`, `2 h 5 min`. */
+export function toDurationText(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
+  const days = Math.floor(hours / 24);
+  return hours % 24 === 0 ? `${days} d` : `${days} d ${hours % 24} h`;
+}
+
+/** How long ago something was, `never` for 0: `just now`, `3 min ago`. */
+export function toAgeText(thenMs: number, nowMs: number): string {
+  if (thenMs === 0) return 'never';
+  return nowMs - thenMs < 1000 ? 'just now' : `${toDurationText(nowMs - thenMs)} ago`;
+}
+
+/** Counts with separated thousands: `12,345`. */
+export function toCountText(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+/** `1 file`, `12,345 files`. */
+export function toCountOf(count: number, noun: string): string {
+  return `${toCountText(count)} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/**
+ * A moment as `2026-03-14 09:26:53`, empty for 0.
+ *
+ * @param timeZone IANA name; absent: the zone of this machine
+ */
+export function toTimeText(timeMs: number, timeZone: string | undefined): string {
+  if (timeMs === 0) return '';
+  // Sweden writes dates as ISO 8601 does.
+  return new Intl.DateTimeFormat('sv-SE', {
+    dateStyle: 'short',
+    timeStyle: 'medium',
+    ...(timeZone === undefined ? {} : { timeZone }),
+  }).format(timeMs);
+}
+
+function scaled(amount: number, step: number, units: readonly string[]): string {
+  let value = amount;
+  let index = 0;
+  // 999.5 would be written as 1000 with three digits.
+  while (value >= (index === 0 ? step : 999.5) && index < units.length - 1) {
+    value /= step;
+    index++;
+  }
+  const digits = index === 0 ? 0 : value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return `${value.toFixed(digits)} ${units[index]}`;
+}

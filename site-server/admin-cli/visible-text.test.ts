@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { cutToWidth, toJsonText, toVisibleText, widthOf, wrapToWidth } from './visible-text.ts';
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+const unsafe = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/;
+const anyText = fc.string({ unit: 'binary' });
+/** Styled as Output styles it, out of text that was made visible. */
+const styledText = fc.array(fc.tuple(fc.boolean(), fc.string({ unit: 'grapheme' }))).map((parts) =>
+  parts
+    .map(([isStyled, text]) => {
+      const visible = toVisibleText(text);
+      return isStyled ? `\u001b[31m${visible}\u001b[39m` : visible;
+    })
+    .join(''),
+);
+
+describe('visible text', () => {
+  it('shows what would steer a terminal', () => {
+    assert.equal(
+      toVisibleText('a\u001b[2Jb\r\n\u009b1mc\u202ed'),
+      'a\\u001b[2Jb\\r\\n\\u009b1mc\\u202ed',
+    );
+  });
+
+  it('leaves letters of all scripts and emoji as they are', () => {
+    assert.equal(toVisibleText('Büro 事務所 مكتب 👩‍💻'), 'Büro 事務所 مكتب 👩‍💻');
+  });
+
+  it('leaves no control character, whatever the text', () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        assert.doesNotMatch(toVisibleText(text), unsafe);
+      }),
+    );
+  });
+
+  it('JSON leaves none either, and parses to the same value', () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        const json = toJsonText({ text });
+        assert.deepEqual(JSON.parse(json), { text });
+        assert.doesNotMatch(json, unsafe);
+      }),
+    );
+  });
+
+  it('cut text is never wider than asked, and begins as the text does', () => {
+    fc.assert(
+      fc.property(styledText, fc.integer({ min: 1, max: 40 }), (text, width) => {
+        assert.ok(widthOf(cutToWidth(text, width)) <= width);
+      }),
+    );
+    assert.equal(cutToWidth('Office 16', 7), 'Office…');
+    assert.equal(cutToWidth('事務所', 4), '事…');
+    assert.equal(cutToWidth('\u001b[31mOffice 16\u001b[39m', 4), '\u001b[31mOff…\u001b[39m');
+  });
+
+  it('wrapped lines fit, and nothing but spaces is lost', () => {
+    const words = fc
+      .array(fc.string({ unit: 'grapheme-ascii', maxLength: 30 }))
+      .map((all) => all.join(' '));
+    fc.assert(
+      fc.property(words, fc.integer({ min: 1, max: 40 }), (text, width) => {
+        const lines = wrapToWidth(text, width);
+        for (const line of lines) assert.ok(widthOf(line) <= width, JSON.stringify(line));
+        assert.equal(lines.join('').replaceAll(' ', ''), text.replaceAll(' ', ''));
+      }),
+    );
+    assert.deepEqual(wrapToWidth('nothing listens there', 10), ['nothing', 'listens', 'there']);
+    assert.deepEqual(wrapToWidth('/srv/sources', 5), ['/srv/', 'sourc', 'es']);
+    assert.deepEqual(wrapToWidth('', 5), ['']);
+  });
+});

@@ -1,0 +1,92 @@
+import stringWidth from 'string-width';
+
+/**
+ * Characters that would steer a terminal, hide text or turn its direction: C0, DEL, C1, zero-width
+ * and bidirectional marks, line separators, lone surrogates.
+ */
+const unsafe =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is for
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
+const named: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+const printableAscii = /^[ -~]*$/;
+const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
+// biome-ignore lint/suspicious/noControlCharactersInRegex: this is how a style begins
+const styleOrText = /(\u001b\[[0-9;]*m)|([^\u001b]+)/g;
+
+/** Text that somebody else wrote, harmless on a terminal: what cannot be seen stands escaped. */
+export function toVisibleText(text: string): string {
+  return text.replace(unsafe, (character) => named[character] ?? escaped(character));
+}
+
+/** JSON on one line in which nothing can steer a terminal; parses to the same value. */
+export function toJsonText(value: unknown): string {
+  return toVisibleJson(JSON.stringify(value));
+}
+
+/** The same JSON, its invisible characters escaped; they stand only inside its strings. */
+export function toVisibleJson(json: string): string {
+  return json.replace(unsafe, escaped);
+}
+
+/** Columns that text takes on a terminal; styles take none. */
+export function widthOf(text: string): number {
+  // Nearly all text is plain, and telling so costs a hundredth.
+  return printableAscii.test(text) ? text.length : stringWidth(text);
+}
+
+/** The text when it fits, else its beginning with an ellipsis. Styles are kept, and closed. */
+export function cutToWidth(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let cut = '';
+  let left = width - 1;
+  let isCut = false;
+  for (const [, style, plain = ''] of text.matchAll(styleOrText)) {
+    if (style !== undefined) cut += style;
+    if (style !== undefined || isCut) continue;
+    const taken = beginningOf(plain, left);
+    isCut = taken !== plain;
+    cut += isCut ? `${taken}…` : taken;
+    left -= widthOf(taken);
+  }
+  return cut;
+}
+
+/** Lines of at most this width, broken at spaces where there are some; nothing is lost. */
+export function wrapToWidth(text: string, width: number): string[] {
+  if (widthOf(text) <= width) return [text.trimEnd()];
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(/(?<= )/)) {
+    if (widthOf(line) + widthOf(word.trimEnd()) > width && line !== '') {
+      lines.push(line.trimEnd());
+      line = '';
+    }
+    line += word;
+    while (widthOf(line.trimEnd()) > width) {
+      const head = beginningOf(line, width) || firstGraphemeOf(line);
+      lines.push(head);
+      line = line.slice(head.length);
+    }
+  }
+  return line.trimEnd() === '' && lines.length > 0 ? lines : [...lines, line.trimEnd()];
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+function beginningOf(text: string, width: number): string {
+  let end = 0;
+  let used = 0;
+  for (const { segment } of graphemes.segment(text)) {
+    used += widthOf(segment);
+    if (used > width) break;
+    end += segment.length;
+  }
+  return text.slice(0, end);
+}
+
+function firstGraphemeOf(text: string): string {
+  for (const { segment } of graphemes.segment(text)) return segment;
+  return text;
+}

@@ -1,0 +1,340 @@
+import assert from 'node:assert/strict';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
+import type { Package } from '../../shared/rpc/generated/waybill/v1/Package.ts';
+import type { PackageProperties__Output } from '../../shared/rpc/generated/waybill/v1/PackageProperties.ts';
+import type { PackageStatus } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { AuditTrail } from '../audit-trail/audit-trail.ts';
+import {
+  openTestMachine,
+  type TestMachine,
+  TestSite,
+} from '../distribution-manager/testing/test-site.ts';
+import { AdminService } from './admin-service.ts';
+import { LogReader } from './log-reader.ts';
+import { PackageStatusView } from './package-status-view.ts';
+import { PackageView } from './package-view.ts';
+
+const properties: PackageProperties__Output = {
+  name: 'Dummy1',
+  version: '',
+  manufacturer: '',
+  language: '',
+  description: '',
+  priority: 'PRIORITY_NORMAL',
+  programs: [],
+  iconName: 'i.ico',
+  icon: Buffer.from('icon'),
+};
+
+describe('Admin service', () => {
+  let machine: TestMachine;
+  let site: TestSite;
+  let source: TemporaryDirectory;
+  let admin: Conversation<'Admin'>;
+  let controller: AbortController;
+  let context: CallContext;
+
+  beforeEach(async () => {
+    machine = await openTestMachine();
+    site = await TestSite.start(machine);
+    source = await TemporaryDirectory.create();
+    machine.sources.directories.set(source.path, 'v1');
+    admin = (await serviceOf(site, source.path)).conversation();
+    controller = new AbortController();
+    const identity = { kind: 'admin', role: 'full', name: 'alice' } as const;
+    context = { caller: { identity, address: '::1' }, signal: controller.signal };
+  });
+
+  afterEach(async () => {
+    controller.abort();
+    await site[Symbol.asyncDispose]();
+    await machine[Symbol.asyncDispose]();
+    await source[Symbol.asyncDispose]();
+  });
+
+  async function create(): Promise<string> {
+    const request = { properties, sourceDirectories: [source.path] };
+    const { packageId = '' } = await admin.createPackage(request, context);
+    return packageId;
+  }
+
+  async function addDistributionPoint(dpId: string): Promise<void> {
+    const settings = { dpId, address: `${dpId}:8531` };
+    const kind = 'DISTRIBUTION_POINT_KIND_UNSPECIFIED';
+    await admin.addDistributionPoint({ ...settings, kind }, context);
+  }
+
+  it('answers every method of the proto with an own function', () => {
+    for (const answer of Object.values(admin)) assert.equal(typeof answer, 'function');
+    assert.equal(Object.keys(admin).length, 24);
+  });
+
+  it('defines a package durably before it answers (PKG-1)', async () => {
+    let isSynced = false;
+    const { write } = machine.store;
+    machine.store.write = async (changes, options) => {
+      if (changes.some(({ space }) => space === 'packages')) isSynced ||= options.sync;
+      await write.call(machine.store, changes, options);
+    };
+    const request = { properties, sourceDirectories: [source.path] };
+    const created = await admin.createPackage(request, context);
+    assert.ok(isSynced);
+    assert.equal(created.packageId, 'PS100001');
+    assert.equal(created.state, 'PACKAGE_STATE_PENDING');
+    assert.equal(created.acceptedRequestCount, 1);
+    assert.equal(await create(), 'PS100002');
+  });
+
+  it('never gives out a package ID again (PKG-1)', async () => {
+    const packageId = await create();
+    await admin.deletePackage({ packageId }, context);
+    await site.settled();
+    await assert.rejects(admin.getPackage({ packageId }, context), { code: 'PACKAGE_UNKNOWN' });
+    await site[Symbol.asyncDispose]();
+    site = await TestSite.start(machine);
+    admin = (await serviceOf(site, source.path)).conversation();
+    assert.equal(await create(), 'PS100002');
+  });
+
+  it('writes nothing of a package whose source is wrong', async () => {
+    const request = { properties, sourceDirectories: [source.join('absent')] };
+    await assert.rejects(admin.createPackage(request, context), { code: 'SOURCE_MISSING' });
+    assert.deepEqual(await all(admin.listPackages({}, context)), []);
+  });
+
+  it('changes properties and source without a new version', async () => {
+    const packageId = await create();
+    await site.settled();
+    const patch = { priority: 'PRIORITY_HIGH', programs: null, icon: null, name: 'New' } as const;
+    await using other = await TemporaryDirectory.create();
+    const sourceDirectories = [other.path];
+    const request = { packageId, properties: patch, sourceDirectories };
+    const changed = await admin.setPackage(request, context);
+    assert.equal(changed.properties?.name, 'New');
+    assert.equal(changed.properties.priority, 'PRIORITY_HIGH');
+    assert.deepEqual(changed.properties.icon, properties.icon);
+    assert.deepEqual(changed.sourceDirectories, sourceDirectories);
+    assert.equal(changed.sourceVersion, 1);
+    const two = { ...request, properties: null, sourceDirectories: [other.path, source.path] };
+    await assert.rejects(admin.setPackage(two, context), { code: 'REQUEST_INVALID' });
+    const none = { packageId, properties: null, sourceDirectories: [] };
+    await assert.rejects(admin.setPackage(none, context), { code: 'REQUEST_INVALID' });
+  });
+
+  it('refuses work on a package that is being deleted', async () => {
+    await addDistributionPoint('DP1');
+    const packageId = await create();
+    const targets = { packageId, dpIds: ['DP1'], allDps: false };
+    await admin.distributePackage(targets, context);
+    await site.settled();
+    await admin.deletePackage({ packageId }, context);
+    const conflict = { code: 'PACKAGE_STATE_CONFLICT' };
+    await assert.rejects(admin.updatePackage({ packageId }, context), conflict);
+    await assert.rejects(admin.distributePackage(targets, context), conflict);
+    const again = await admin.deletePackage({ packageId }, context);
+    assert.equal(again.state, 'PACKAGE_STATE_DELETING');
+  });
+
+  it('tells for which distribution points something will happen (PKG-4, PKG-6, PKG-7)', async () => {
+    for (const dpId of ['DP1', 'DP2']) await addDistributionPoint(dpId);
+    const packageId = await create();
+    const all = { packageId, dpIds: [], allDps: true };
+    const one = { packageId, dpIds: ['DP1'], allDps: false };
+    const unknown = { ...one, dpIds: ['DP1', 'DP9'] };
+    const refused = { code: 'DISTRIBUTION_POINT_UNKNOWN' };
+    await assert.rejects(admin.distributePackage(unknown, context), refused);
+    await assert.rejects(admin.redistributePackage(one, context), { code: 'REQUEST_INVALID' });
+    assert.deepEqual(await admin.removePackage(one, context), { dpIds: [] });
+    assert.deepEqual(await admin.distributePackage(one, context), { dpIds: ['DP1'] });
+    assert.deepEqual(await admin.distributePackage(all, context), { dpIds: ['DP2'] });
+    assert.deepEqual(await admin.distributePackage(all, context), { dpIds: [] });
+    assert.deepEqual(await admin.redistributePackage(all, context), { dpIds: ['DP1', 'DP2'] });
+    assert.deepEqual(await admin.removePackage(all, context), { dpIds: ['DP1', 'DP2'] });
+    assert.deepEqual(await admin.redistributePackage(all, context), { dpIds: [] });
+    assert.deepEqual(await admin.distributePackage(one, context), { dpIds: ['DP1'] });
+  });
+
+  it('counts the distribution points of a package', async () => {
+    for (const dpId of ['DP1', 'DP2', 'DP3']) await addDistributionPoint(dpId);
+    const packageId = await create();
+    await admin.distributePackage({ packageId, dpIds: [], allDps: true }, context);
+    await site.settled();
+    await site.complete(packageId, 'DP1');
+    await site.endJob(await site.requireJob(packageId, 'DP2'), { state: 'failed', reason: 'x' });
+    await site.settled();
+    const { counts } = await admin.getPackage({ packageId }, context);
+    assert.deepEqual(counts, { targeted: 3, installed: 1, retrying: 0, failed: 1 });
+    const [dp1] = await all(admin.listDistributionPoints({}, context));
+    assert.equal(dp1?.packageCount, 1);
+  });
+
+  it('lists and watches packages without their icons', async () => {
+    const packageId = await create();
+    await site.settled();
+    const [listed] = await all(admin.listPackages({}, context));
+    assert.equal(listed?.properties?.icon?.length, 0);
+    assert.equal(listed.properties.iconName, 'i.ico');
+    assert.equal((await admin.getPackage({ packageId }, context)).properties?.icon?.length, 4);
+  });
+
+  it('watches a package from its snapshot to its end', async () => {
+    const release = machine.sources.hold();
+    const packageId = await create();
+    const watch = admin.watchPackage({ packageId }, context)[Symbol.asyncIterator]();
+    const reading = await until(watch, ({ snapshotFiles }) => snapshotFiles === 1);
+    assert.equal(reading.state, 'PACKAGE_STATE_SNAPSHOT');
+    release();
+    const published = await until(watch, ({ state }) => state === 'PACKAGE_STATE_PUBLISHED');
+    assert.equal(published.handledRequestCount, 1);
+    await admin.deletePackage({ packageId }, context);
+    await until(watch, ({ state }) => state === 'PACKAGE_STATE_DELETED');
+    assert.equal((await watch.next()).done, true);
+  });
+
+  it('tells a slow watcher the newest state, not every one', async () => {
+    const packageId = await create();
+    await site.settled();
+    const watch = admin.watchPackage({ packageId }, context)[Symbol.asyncIterator]();
+    await watch.next();
+    for (let count = 0; count < 20; count++) {
+      await admin.updatePackage({ packageId }, context);
+      await site.settled();
+    }
+    const next = (await watch.next()).value as Package;
+    assert.equal(next.handledRequestCount, 21);
+  });
+
+  it('ends a watch when its caller goes', async () => {
+    const packageId = await create();
+    await site.settled();
+    const watch = admin.watchPackage({ packageId }, context)[Symbol.asyncIterator]();
+    await watch.next();
+    const ended = watch.next();
+    controller.abort();
+    assert.equal((await ended).done, true);
+    const unknown = admin.watchPackage({ packageId: 'PS1FFFFF' }, context);
+    await assert.rejects(unknown[Symbol.asyncIterator]().next(), { code: 'PACKAGE_UNKNOWN' });
+  });
+
+  it('watches package status, removal included', async () => {
+    await addDistributionPoint('DP1');
+    const packageId = await create();
+    const filter = { packageId, dpId: 'DP1', failedOnly: false };
+    const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
+    const targets = { packageId, dpIds: ['DP1'], allDps: false };
+    const installing = until(watch, ({ state }) => state === 'PACKAGE_STATUS_STATE_INSTALLED');
+    await admin.distributePackage(targets, context);
+    await site.settled();
+    await site.complete(packageId, 'DP1');
+    const installed = await installing;
+    assert.equal(installed.installedVersion, 1);
+    assert.equal(installed.percent, 100);
+    await admin.removePackage(targets, context);
+    await site.settled();
+    await site.complete(packageId, 'DP1');
+    const removed = await until(watch, ({ state }) => state === 'PACKAGE_STATUS_STATE_REMOVED');
+    assert.equal(removed.dpId, 'DP1');
+  });
+
+  it('tells a watcher of failures when one is mended', async () => {
+    await addDistributionPoint('DP1');
+    const packageId = await create();
+    await admin.distributePackage({ packageId, dpIds: ['DP1'], allDps: false }, context);
+    await site.settled();
+    await site.endJob(await site.requireJob(packageId, 'DP1'), { state: 'failed', reason: 'x' });
+    await site.settled();
+    const filter = { packageId: '', dpId: '', failedOnly: true };
+    const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
+    const first = (await watch.next()).value as PackageStatus;
+    assert.equal(first.state, 'PACKAGE_STATUS_STATE_INSTALL_FAILED');
+    assert.deepEqual(await admin.retryFailed({ ...filter, failedOnly: false }, context), {
+      dpIds: ['DP1'],
+    });
+    const second = (await watch.next()).value as PackageStatus;
+    assert.equal(second.state, 'PACKAGE_STATUS_STATE_INSTALL_PENDING');
+  });
+
+  it('reads a refused source again when failures are retried (ADM-1)', async () => {
+    const packageId = await create();
+    await site.settled();
+    machine.sources.directories.delete(source.path);
+    await admin.updatePackage({ packageId }, context);
+    await site.settled();
+    machine.sources.directories.set(source.path, 'v2');
+    const filter = { packageId: '', dpId: '', failedOnly: false };
+    assert.deepEqual(await admin.retryFailed(filter, context), { dpIds: [] });
+    await site.settled();
+    assert.equal((await admin.getPackage({ packageId }, context)).sourceVersion, 2);
+  });
+
+  it('answers with what a distribution point says, or that it does not', async () => {
+    await addDistributionPoint('DP1');
+    const good = await admin.checkDistributionPoint({ dpId: 'DP1' }, context);
+    assert.equal(good.reachability, 'DISTRIBUTION_POINT_REACHABILITY_REACHABLE');
+    assert.equal(good.freeBytes, 1e9);
+    machine.answers.set('DP1', 'unreachable');
+    const bad = await admin.checkDistributionPoint({ dpId: 'DP1' }, context);
+    assert.equal(bad.reachability, 'DISTRIBUTION_POINT_REACHABILITY_UNREACHABLE');
+    assert.match(bad.reason ?? '', /connection refused/);
+    const pull = { dpId: 'DP2', address: 'a:1', kind: 'DISTRIBUTION_POINT_KIND_PULL' } as const;
+    await assert.rejects(admin.addDistributionPoint(pull, context), {
+      message: 'kind: expected standard, got pull',
+    });
+  });
+
+  it('lists status messages as sentences, and refuses a limit that is too high', async () => {
+    const packageId = await create();
+    await site.settled();
+    const filter = { packageId, dpId: '', sinceMs: '0', limit: 1, messageId: 0 };
+    const severity = 'SEVERITY_UNSPECIFIED';
+    const [message] = await all(admin.listStatusMessages({ ...filter, severity }, context));
+    assert.equal(message?.text, `Processed package ${packageId}.`);
+    assert.equal(message.severity, 'SEVERITY_INFORMATION');
+    const tooMany = admin.listStatusMessages({ ...filter, severity, limit: 10_001 }, context);
+    await assert.rejects(all(tooMany), { code: 'REQUEST_INVALID' });
+  });
+});
+
+async function serviceOf(site: TestSite, logDirectory: string): Promise<AdminService> {
+  const { machine, store } = site;
+  const { clock } = machine;
+  const { logger } = machine.log;
+  return new AdminService({
+    ...site,
+    packages: site.packages,
+    packageCommands: site.packageCommands,
+    distributionCommands: site.distributionCommands,
+    hierarchy: site.hierarchy,
+    checker: site.checker,
+    status: site.status,
+    site: {
+      siteCode: 'PS1',
+      kind: 'primary',
+      agentVersion: '0.1.0',
+      startedAtMs: 0,
+      ownDirectories: [],
+    },
+    packageView: new PackageView({ ...site, store, clock }),
+    packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
+    jobs: { list: nothing, watch: nothing },
+    auditTrail: await AuditTrail.open({ store, clock, logger }),
+    logs: new LogReader({ clock, directory: logDirectory }),
+  });
+}
+
+async function* nothing(): AsyncGenerator<never> {}
+
+async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of stream) items.push(item);
+  return items;
+}
+
+async function until<T>(stream: AsyncIterator<T>, isIt: (item: T) => boolean): Promise<T> {
+  for (;;) {
+    const { value, done } = await stream.next();
+    assert.ok(!done, 'the watch goes on');
+    if (isIt(value)) return value;
+  }
+}

@@ -1,0 +1,66 @@
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import type { DistributionPointHealth } from '../../shared/domain/distribution-point-health.ts';
+import { requestLimits } from '../../shared/domain/request-limits.ts';
+import type { DistributionPointRecord } from '../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
+import type { DistributionPointSettings__Output } from '../../shared/rpc/generated/waybill/v1/DistributionPointSettings.ts';
+import type {
+  DistributionPointPatch,
+  NewDistributionPoint,
+} from '../hierarchy-manager/distribution-point-settings.ts';
+import {
+  distributionPointKindNames,
+  reachabilityNames,
+  toDistributionPointKind,
+} from './enum-tables.ts';
+import { requireDistributionPointId } from './package-requests.ts';
+import { checkedText } from './request-text.ts';
+
+const descriptionRule = { charsMax: requestLimits.descriptionCharsMax, isMultiline: true };
+
+/** A DP as administrators see it. */
+export function toDistributionPointRecord(
+  distributionPoint: DistributionPoint,
+  health: DistributionPointHealth,
+  packageCount: number,
+): DistributionPointRecord {
+  return {
+    dpId: distributionPoint.dpId,
+    address: distributionPoint.address,
+    kind: distributionPointKindNames[distributionPoint.kind],
+    description: distributionPoint.description,
+    siteCode: distributionPoint.siteCode,
+    priority: health.dpPriority,
+    reachability: reachabilityNames[health.reachability],
+    reason: health.reason,
+    checkedAtMs: health.checkedAtMs,
+    agentVersion: health.agentVersion,
+    freeBytes: health.freeBytes,
+    packageCount,
+    measuredBytesPerSecond: health.measuredBytesPerSecond,
+  };
+}
+
+/** A DP to add; standard, when its kind is not said. @throws REQUEST_INVALID */
+export function toNewDistributionPoint(
+  settings: DistributionPointSettings__Output,
+): NewDistributionPoint {
+  const { dpId, address } = settings;
+  const description = checkedText('description', settings.description ?? '', descriptionRule);
+  return { dpId, address, kind: toDistributionPointKind(settings.kind) ?? 'standard', description };
+}
+
+/** What to change of a DP; what is not said stays. @throws REQUEST_INVALID */
+export function toDistributionPointPatch(
+  settings: DistributionPointSettings__Output,
+): DistributionPointPatch {
+  const { address, description } = settings;
+  const kind = toDistributionPointKind(settings.kind);
+  return {
+    dpId: requireDistributionPointId('dp_id', settings.dpId),
+    ...(address !== '' && { address }),
+    ...(kind && { kind }),
+    ...(description !== undefined && {
+      description: checkedText('description', description, descriptionRule),
+    }),
+  };
+}

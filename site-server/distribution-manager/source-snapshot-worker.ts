@@ -1,0 +1,72 @@
+// The program of the thread that reads one source.
+
+import type { StagedFile } from '../../shared/content-library/library-tasks.ts';
+import { ManifestWriter } from '../../shared/content-library/manifest-writer.ts';
+import { type FileProgress, TaskProgress } from '../../shared/content-library/task-progress.ts';
+import { serveThreadTask, type TaskContext } from '../../shared/content-library/thread-task.ts';
+import type { ContentDescriptor } from '../../shared/domain/content.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { SourceChangedError, triesMax } from './source-snapshot-path.ts';
+import { PreviousEntries } from './source-snapshot-previous.ts';
+import { SnapshotStaging } from './source-snapshot-staging.ts';
+import { SourceWalk } from './source-snapshot-walk.ts';
+
+/** What the thread is given; all paths are real and absolute. */
+export interface SnapshotInput {
+  readonly directory: string;
+  readonly contentId: string;
+  readonly manifestPath: string;
+  readonly signaturePath: string;
+  /** Where files that are not held yet are put. */
+  readonly staging: string;
+  readonly fileLibrary: string;
+  readonly previous:
+    | { readonly manifestPath: string; readonly descriptor: ContentDescriptor }
+    | undefined;
+}
+
+/** What the thread says while it works. */
+export type SnapshotMessage =
+  | { readonly type: 'staged'; readonly files: readonly StagedFile[] }
+  | { readonly type: 'progress'; readonly progress: FileProgress };
+
+serveThreadTask<SnapshotInput, ContentDescriptor, SnapshotMessage>(async (input, context) => {
+  for (let tryCount = 1; ; tryCount++) {
+    try {
+      return await readOnce(input, context);
+    } catch (error) {
+      if (!(error instanceof SourceChangedError)) throw error;
+      const { path } = error;
+      if (error.isFinal || tryCount === triesMax) {
+        throw new WaybillError({ code: 'SOURCE_CHANGED', path, tries: triesMax });
+      }
+    }
+  }
+});
+
+async function readOnce(
+  input: SnapshotInput,
+  context: TaskContext<SnapshotMessage>,
+): Promise<ContentDescriptor> {
+  using manifest = new ManifestWriter(input);
+  await using previous = new PreviousEntries(input.previous);
+  const progress = new TaskProgress((now) => context.send({ type: 'progress', progress: now }));
+  const staging = new SnapshotStaging({
+    directory: input.staging,
+    fileLibrary: input.fileLibrary,
+    onStaged: (files) => context.send({ type: 'staged', files }),
+  });
+  using walk = new SourceWalk({
+    directory: input.directory,
+    ...{ manifest, previous, staging, progress },
+    throwIfAborted: () => context.throwIfAborted(),
+  });
+  await walk.readAll();
+  staging.handOver();
+  const descriptor = manifest.finish();
+  progress.tell();
+  if (descriptor.entryCount === 0) {
+    throw new WaybillError({ code: 'SOURCE_EMPTY', path: input.directory });
+  }
+  return descriptor;
+}

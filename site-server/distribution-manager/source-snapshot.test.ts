@@ -1,0 +1,505 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  closeSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { hashOf } from '../../shared/content-library/content-hash.ts';
+import { filePathOf } from '../../shared/content-library/library-layout.ts';
+import type { IndexedEntry } from '../../shared/content-library/manifest-reader.ts';
+import { openManifest } from '../../shared/content-library/manifest-reader.ts';
+import { type ContentDescriptor, type FileEntry, pieceBytes } from '../../shared/domain/content.ts';
+import { type ErrorCode, isErrorWithCode } from '../../shared/domain/errors.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { pieceHashesOf, TestLibrary, toVersion } from '../../shared/testing/test-library.ts';
+import { type SnapshotContent, takeSnapshot } from './source-snapshot.ts';
+
+const packageId = 'PS100001';
+
+function run(program: string, ...words: string[]): void {
+  execFileSync(program, words);
+}
+
+describe('source snapshot', function () {
+  this.timeout(60_000);
+  let directory: TemporaryDirectory;
+  let test: TestLibrary;
+  let source: string;
+  let count = 0;
+
+  beforeEach(async () => {
+    directory = await TemporaryDirectory.create();
+    source = directory.join('source');
+    mkdirSync(source);
+    test = await TestLibrary.open({ directory: directory.path });
+  });
+  afterEach(async () => {
+    await test[Symbol.asyncDispose]();
+    // Deeper than Node can delete.
+    run('rm', '-rf', directory.path);
+  });
+
+  async function snapshot(previous?: ContentDescriptor): Promise<SnapshotContent> {
+    const contentId = `${packageId}.${++count}`;
+    const sources = [{ directory: source, contentId, ...(previous && { previous }) }];
+    const { contents } = await takeSnapshot({ library: test.library, packageId, sources });
+    return contents[0]!;
+  }
+
+  async function commit(content: SnapshotContent): Promise<void> {
+    const { contentId } = content.descriptor;
+    const version = toVersion(packageId, Number(contentId.split('.')[1]), [content.descriptor]);
+    await test.library.commitPackage({
+      version,
+      jobSerial: 1,
+      staged: [{ ...content, contentId }],
+    });
+  }
+
+  async function entriesOf(content: SnapshotContent): Promise<IndexedEntry[]> {
+    const entries = [];
+    for await (const batch of openManifest(content.manifestPath, content.descriptor).entries()) {
+      entries.push(...batch);
+    }
+    return entries;
+  }
+
+  async function assertRefused(code: ErrorCode, facts: Record<string, unknown>): Promise<void> {
+    await assert.rejects(snapshot(), (error) => {
+      assert.ok(isErrorWithCode(error, code), String(error));
+      for (const [name, value] of Object.entries(facts)) {
+        const actual: unknown = Object.entries(error.details).find(([fact]) => fact === name)?.[1];
+        if (value instanceof RegExp) assert.match(String(actual), value);
+        else assert.equal(actual, value);
+      }
+      return true;
+    });
+    assert.deepEqual(readdirSync(test.library.layout.staging), [], 'nothing stays staged');
+    assert.equal(await test.library.getPackage(packageId), undefined);
+  }
+
+  it('writes down size, mode, time, hash and piece hashes of a tree (PKG-2)', async () => {
+    const big = Buffer.alloc(2 * pieceBytes + 5, 'big');
+    writeFileSync(join(source, 'big'), big);
+    writeFileSync(join(source, 'edge'), big.subarray(0, pieceBytes));
+    mkdirSync(join(source, 'empty'));
+    writeFileSync(join(source, 'zero'), '');
+    chmodSync(join(source, 'big'), 0o4750);
+    const content = await snapshot();
+    const entries = await entriesOf(content);
+    assert.deepEqual(
+      entries.map(({ entry, signatureOffset }) => [entry.type, entry.name, signatureOffset]),
+      [
+        ['file', 'big', 0],
+        ['file', 'edge', 96],
+        ['directory', 'empty', 96],
+        ['file', 'zero', 96],
+      ],
+    );
+    const file = entries[0]?.entry as FileEntry;
+    const { mtimeNs } = statSync(join(source, 'big'), { bigint: true });
+    assert.deepEqual(file, {
+      type: 'file',
+      depth: 0,
+      name: 'big',
+      sizeBytes: big.length,
+      mode: 0o4750,
+      mtimeNs: String(mtimeNs),
+      hash: hashOf(big),
+    });
+    assert.deepEqual(readFileSync(content.signaturePath), pieceHashesOf(big));
+    const { entryCount, fileCount, sizeBytes } = content.descriptor;
+    assert.deepEqual([entryCount, fileCount, sizeBytes], [4, 3, 3 * pieceBytes + 5]);
+    const held = entries.flatMap(({ entry }) => (entry.type === 'file' ? [entry] : []));
+    assert.deepEqual(await test.library.areHeld(held), [true, true, true]);
+  });
+
+  it('takes a directory for each content of an application, and adds up the progress', async () => {
+    const directories = ['x86', 'x64'].map((name) => directory.join(name));
+    for (const path of directories) {
+      mkdirSync(path);
+      writeFileSync(join(path, 'setup'), path);
+    }
+    const seen: number[] = [];
+    const { contents } = await takeSnapshot({
+      library: test.library,
+      packageId,
+      sources: directories.map((path, index) => ({ directory: path, contentId: `app-${index}` })),
+      onProgress: ({ fileCount }) => seen.push(fileCount),
+    });
+    assert.deepEqual(
+      contents.map(({ descriptor }) => descriptor.contentId),
+      ['app-0', 'app-1'],
+    );
+    assert.equal(seen.at(-1), 2);
+    const version = toVersion(
+      packageId,
+      1,
+      contents.map(({ descriptor }) => descriptor),
+    );
+    const staged = contents.map((content) => ({
+      ...content,
+      contentId: content.descriptor.contentId,
+    }));
+    await test.library.commitPackage({ version, jobSerial: 1, staged });
+    await test.library.extractPackage(packageId, directory.join('out'));
+    assert.equal(readFileSync(directory.join('out', 'app-1', 'setup'), 'utf8'), directories[1]);
+  });
+
+  it('says that a source is unchanged, and keeps its content (PKG-5)', async () => {
+    writeFileSync(join(source, 'big'), Buffer.alloc(3 * pieceBytes, 1));
+    writeFileSync(join(source, 'small'), 'one');
+    const first = await snapshot();
+    assert.equal(first.unchanged, false);
+    await commit(first);
+    const second = await snapshot(first.descriptor);
+    assert.equal(second.unchanged, true);
+    assert.deepEqual(second.descriptor, first.descriptor);
+    await commit(second);
+    writeFileSync(join(source, 'small'), 'two');
+    const third = await snapshot(first.descriptor);
+    assert.equal(third.unchanged, false);
+    await commit(third);
+  });
+
+  it('finds a changed file of the same place, size and time, and stages only that', async () => {
+    const big = Buffer.alloc(3 * pieceBytes, 1);
+    for (const name of ['d1', 'd2']) {
+      mkdirSync(join(source, name));
+      writeFileSync(join(source, name, 'big'), Buffer.concat([big, Buffer.from(name)]));
+    }
+    const first = await snapshot();
+    await commit(first);
+    const path = join(source, 'd2', 'big');
+    const { atime, mtime } = statSync(path);
+    const file = openSync(path, 'r+');
+    writeSync(file, 'x', 2 * pieceBytes);
+    closeSync(file);
+    utimesSync(path, atime, mtime);
+    // A directory more, so that the two trees are not alike place by place.
+    mkdirSync(join(source, 'a'));
+    const second = await snapshot(first.descriptor);
+    const entries = await entriesOf(second);
+    const files = entries.flatMap(({ entry }) => (entry.type === 'file' ? [entry] : []));
+    assert.deepEqual(
+      files.map(({ hash }) => hash),
+      ['d1', 'd2'].map((name) => hashOf(readFileSync(join(source, name, 'big')))),
+    );
+    assert.deepEqual(await test.library.areHeld(files), [true, true]);
+    await commit(second);
+  });
+
+  it('stages what the library lost again', async () => {
+    writeFileSync(join(source, 'big'), Buffer.alloc(2 * pieceBytes, 1));
+    writeFileSync(join(source, 'small'), 'one');
+    const first = await snapshot();
+    await commit(first);
+    rmSync(test.library.layout.fileLibrary, { recursive: true });
+    mkdirSync(test.library.layout.fileLibrary);
+    const second = await snapshot(first.descriptor);
+    assert.equal(second.unchanged, true);
+    await commit(second);
+  });
+
+  it('keeps equal files once (PKG-10)', async () => {
+    for (const name of ['a', 'b', 'c'])
+      writeFileSync(join(source, name), Buffer.alloc(pieceBytes + 1));
+    for (const name of ['d', 'e', 'f']) writeFileSync(join(source, name), 'equal');
+    const content = await snapshot();
+    assert.equal(content.descriptor.fileCount, 6);
+    assert.equal(readdirSync(test.library.layout.fileLibrary).length, 2);
+  });
+
+  it('throws away what an earlier snapshot left staged', async () => {
+    const staging = test.library.stagingDirectoryOf(packageId);
+    const hash = hashOf(Buffer.from('good'));
+    mkdirSync(join(staging, 'files', hash.slice(0, 2)), { recursive: true });
+    writeFileSync(join(staging, 'files', hash.slice(0, 2), hash), 'evil');
+    writeFileSync(join(source, 'a'), 'good');
+    await commit(await snapshot());
+    await using file = await test.library.openFile({ hash, sizeBytes: 4 });
+    assert.equal(await file.readFile('utf8'), 'good');
+  });
+
+  describe('refuses, with the path named and nothing published (PKG-3):', () => {
+    const inner = () => join(source, 'in', 'thing');
+    beforeEach(() => {
+      mkdirSync(join(source, 'in'));
+      writeFileSync(join(source, 'in', 'fine'), 'fine');
+    });
+
+    it('a source that is not there, not a directory, or not absolute', async () => {
+      const root = source;
+      for (const path of [join(root, 'none'), join(root, 'in', 'fine'), 'relative']) {
+        source = path;
+        await assertRefused('SOURCE_MISSING', { path });
+      }
+    });
+
+    it('an empty source', async () => {
+      rmSync(join(source, 'in'), { recursive: true });
+      await assertRefused('SOURCE_EMPTY', { path: source });
+    });
+
+    it('a source in the content library, or around it', async () => {
+      const root = source;
+      for (const path of [
+        test.library.layout.fileLibrary,
+        test.library.layout.directory,
+        directory.path,
+      ]) {
+        source = path;
+        await assertRefused('SOURCE_UNREADABLE', { path, reason: /content library/ });
+      }
+      symlinkSync(test.library.layout.fileLibrary, join(root, 'link'));
+      source = join(root, 'link');
+      await assertRefused('SOURCE_UNREADABLE', { path: source, reason: /in the content library/ });
+    });
+
+    it('a named pipe, without waiting for a writer', async () => {
+      run('mkfifo', inner());
+      await assertRefused('SOURCE_FILE_TYPE', { path: inner(), fileType: 'named pipe' });
+    });
+
+    it('a socket', async () => {
+      const server = createServer().listen(inner());
+      await once(server, 'listening');
+      await assertRefused('SOURCE_FILE_TYPE', { path: inner(), fileType: 'socket' });
+      server.close();
+    });
+
+    it('a device', async function () {
+      // Only root can make one.
+      if (process.getuid?.() !== 0) return this.skip();
+      run('mknod', inner(), 'c', '1', '3');
+      return assertRefused('SOURCE_FILE_TYPE', { path: inner(), fileType: 'character device' });
+    });
+
+    for (const target of ['/etc/passwd', '../../outside', '../../../..', '..//../x']) {
+      it(`a link to ${target}`, async () => {
+        symlinkSync(target, inner());
+        await assertRefused('SOURCE_SYMLINK_LEAVES_TREE', { path: inner(), target });
+      });
+    }
+
+    it('a link with ".." after a name, which may lead anywhere', async () => {
+      symlinkSync('fine/../../..', inner());
+      await assertRefused('SOURCE_NAME_REFUSED', { path: inner(), reason: /after a name/ });
+    });
+
+    it('a name that is not UTF-8', async () => {
+      writeFileSync(Buffer.concat([Buffer.from(`${source}/in/a`), Buffer.from([0xff])]), '');
+      await assertRefused('SOURCE_NAME_REFUSED', { path: `${source}/in/a\ufffd`, reason: /UTF-8/ });
+    });
+
+    it('a link target that is not UTF-8', async () => {
+      symlinkSync(Buffer.from([0x61, 0xff]), inner());
+      await assertRefused('SOURCE_NAME_REFUSED', { path: inner(), reason: /UTF-8/ });
+    });
+
+    it('two names that are one after Unicode normalisation', async () => {
+      writeFileSync(join(source, 'in', 'e\u0301'), '');
+      writeFileSync(join(source, 'in', '\u00e9'), '');
+      await assertRefused('SOURCE_NAME_REFUSED', {
+        path: join(source, 'in', '\u00e9'),
+        reason: /normalised/,
+      });
+    });
+
+    it('what may not be read', async function () {
+      const path = join(source, 'in', 'fine');
+      chmodSync(path, 0);
+      // Root may read everything: there the reader runs as nobody.
+      if (process.getuid?.() === 0) return this.skip();
+      await assertRefused('SOURCE_UNREADABLE', { path, reason: 'EACCES' });
+    });
+
+    it('a file that is never what it said it was, three times', async () => {
+      // Files of the kernel say that they are empty, and are not.
+      source = '/proc/sys/kernel/random';
+      await assertRefused('SOURCE_CHANGED', { path: `${source}/boot_id`, tries: 3 });
+    });
+  });
+
+  it('says that the disk of the site is full, and goes on when there is room', async function () {
+    // Only root can mount a small file system.
+    if (process.getuid?.() !== 0) return this.skip();
+    const small = directory.join('small');
+    mkdirSync(small);
+    run('mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', small);
+    const tight = await TestLibrary.open({ directory: small });
+    try {
+      const filler = join(small, 'filler');
+      writeFileSync(filler, Buffer.alloc(8 * pieceBytes));
+      writeFileSync(join(source, 'a'), Buffer.alloc(5 * pieceBytes, 'a'));
+      const take = () =>
+        takeSnapshot({
+          library: tight.library,
+          packageId,
+          sources: [{ directory: source, contentId: 'c' }],
+        });
+      await assert.rejects(take(), (error) => {
+        assert.ok(isErrorWithCode(error, 'DISK_FULL'), String(error));
+        assert.equal(
+          error.details.code === 'DISK_FULL' && error.details.neededBytes,
+          5 * pieceBytes,
+        );
+        return true;
+      });
+      assert.deepEqual(readdirSync(tight.library.layout.staging), []);
+      rmSync(filler);
+      assert.equal((await take()).contents[0]?.descriptor.fileCount, 1);
+    } finally {
+      await tight[Symbol.asyncDispose]();
+      run('umount', small);
+    }
+  });
+
+  it('stops when it is told to, and leaves nothing staged', async () => {
+    const stop = new AbortController();
+    writeFileSync(join(source, 'big'), '');
+    truncateSync(join(source, 'big'), 200 * pieceBytes);
+    const running = takeSnapshot({
+      library: test.library,
+      packageId,
+      sources: [{ directory: source, contentId: 'c' }],
+      onProgress: () => stop.abort(),
+      signal: stop.signal,
+    });
+    await assert.rejects(running, isAbortError);
+    assert.deepEqual(readdirSync(test.library.layout.staging), []);
+  });
+
+  describe('and extraction', () => {
+    /** Type, mode, time to the nanosecond and bytes of everything in a tree, by path. */
+    function listTree(root: string): string {
+      // find goes down by open directories: paths of any length.
+      return execFileSync(
+        'sh',
+        [
+          '-c',
+          `cd "$1" && find . -mindepth 1 -printf '%y %m %T@ %s %l %p\\0' | sort -z | tr '\\0' '|' && find . -type f -execdir sha256sum {} + | sort`,
+          'sh',
+          root,
+        ],
+        { encoding: 'utf8', maxBuffer: 2 ** 30 },
+      )
+        .replace(/^(d \S+ \S+) \d+/gm, '$1')
+        .replace(/\|(d \S+ \S+) \d+/g, '|$1');
+    }
+
+    it('give back an odd tree with equal bytes, modes and times (PKG-2)', async () => {
+      const names = [
+        'with space',
+        'new\nline',
+        '📦',
+        'caf\u00e9',
+        'cafe\u0301 decomposed',
+        '-dash',
+        '$(x)',
+        '\\',
+        '\u{10ffff}',
+      ];
+      for (const [index, name] of names.entries()) {
+        writeFileSync(join(source, name), `content of ${name}`);
+        execFileSync('touch', [
+          '-h',
+          '-d',
+          `@${1_600_000_000 + index}.${String(123_456_789 + index)}`,
+          '--',
+          join(source, name),
+        ]);
+      }
+      writeFileSync(join(source, 'zero'), '');
+      writeFileSync(join(source, 'read-only'), 'x', { mode: 0o444 });
+      writeFileSync(join(source, 'run'), '#!/bin/sh\n', { mode: 0o755 });
+      writeFileSync(join(source, 'pieces'), Buffer.alloc(3 * pieceBytes + 7, 'p'));
+      mkdirSync(join(source, 'empty', 'er'), { recursive: true });
+      mkdirSync(join(source, 'locked'));
+      writeFileSync(join(source, 'locked', 'in'), 'in');
+      symlinkSync('../read-only', join(source, 'locked', 'link'));
+      symlinkSync('nowhere', join(source, 'dangling'));
+      symlinkSync('.', join(source, 'circle'));
+      lutimesSync(join(source, 'circle'), 1_500_000_000.25, 1_500_000_000.25);
+      execFileSync('touch', ['-d', '1965-03-04 05:06:07.000000008 UTC', join(source, 'zero')]);
+      execFileSync('touch', [
+        '-d',
+        '2001-02-03 04:05:06.789012345 UTC',
+        join(source, 'locked', 'in'),
+        join(source, 'empty'),
+      ]);
+      chmodSync(join(source, 'locked'), 0o555);
+      await commit(await snapshot());
+      const progress: number[] = [];
+      await test.library.extractPackage(packageId, directory.join('out'), {
+        onProgress: ({ fileCount }) => progress.push(fileCount),
+      });
+      assert.equal(listTree(directory.join('out')), listTree(source));
+      assert.equal(progress.at(-1), 14);
+    });
+
+    for (const [letters, levels] of [
+      [200, 1_500],
+      [1, 2_000],
+    ] as const) {
+      it(`give back ${levels} levels of names of ${letters} letters`, async () => {
+        // Built from the inside out: no path is ever long.
+        const name = 'd'.repeat(letters);
+        const building = directory.join('building');
+        const shell = directory.join('shell');
+        mkdirSync(building);
+        for (let level = 0; level < levels; level++) {
+          mkdirSync(shell);
+          renameSync(building, join(shell, name));
+          if (level % 100 === 0) writeFileSync(join(shell, 'file'), `at ${level}`);
+          renameSync(shell, building);
+        }
+        rmSync(source, { recursive: true });
+        renameSync(building, source);
+        await commit(await snapshot());
+        await test.library.extractPackage(packageId, directory.join('out'));
+        assert.equal(listTree(directory.join('out')), listTree(source));
+      });
+    }
+
+    it('refuse to write where something is, and what is damaged', async () => {
+      writeFileSync(join(source, 'a'), 'good');
+      await assert.rejects(test.library.extractPackage(packageId, directory.join('out')), (error) =>
+        isErrorWithCode(error, 'PACKAGE_NOT_HELD'),
+      );
+      await commit(await snapshot());
+      await assert.rejects(test.library.extractPackage(packageId, source), (error) =>
+        isErrorWithCode(error, 'REQUEST_INVALID'),
+      );
+      const path = filePathOf(test.library.layout.fileLibrary, hashOf(Buffer.from('good')));
+      chmodSync(path, 0o644);
+      writeFileSync(path, 'evil');
+      await assert.rejects(
+        test.library.extractPackage(packageId, directory.join('out1')),
+        (error) => isErrorWithCode(error, 'FILE_HASH_MISMATCH'),
+      );
+      rmSync(path);
+      await assert.rejects(
+        test.library.extractPackage(packageId, directory.join('out2')),
+        (error) => isErrorWithCode(error, 'FILE_NOT_HELD'),
+      );
+    });
+  });
+});

@@ -1,0 +1,191 @@
+import { mkdir, realpath, rm, stat } from 'node:fs/promises';
+import { isAbsolute, join, sep } from 'node:path';
+import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import type { ContentReader } from '../../shared/content-library/content-reader.ts';
+import { isSystemError, toWriteFailure } from '../../shared/content-library/library-failure.ts';
+import type { FileProgress } from '../../shared/content-library/task-progress.ts';
+import type { ContentDescriptor } from '../../shared/domain/content.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import type { SnapshotInput, SnapshotMessage } from './source-snapshot-worker.ts';
+
+/** A directory that becomes a content. */
+export interface SnapshotSource {
+  readonly directory: string;
+  /** ID of the new content; its manifest carries it. */
+  readonly contentId: string;
+  /** The content this source became the last time. */
+  readonly previous?: ContentDescriptor;
+}
+
+/** What a source became. */
+export interface SnapshotContent {
+  /** Of the new content; when unchanged, of the previous one, with its ID. */
+  readonly descriptor: ContentDescriptor;
+  readonly manifestPath: string;
+  readonly signaturePath: string;
+  /** The source is as it was the last time. */
+  readonly unchanged: boolean;
+}
+
+/** What a snapshot needs of the library. */
+export type SnapshotLibrary = Pick<
+  ContentLibrary,
+  'layout' | 'threads' | 'openContent' | 'adoptFiles' | 'stagingDirectoryOf'
+>;
+
+/** What to take a snapshot of. */
+export interface SnapshotRequest {
+  readonly library: SnapshotLibrary;
+  readonly packageId: string;
+  readonly sources: readonly SnapshotSource[];
+  /** Files and bytes read so far, of all sources. */
+  readonly onProgress?: (progress: FileProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Reads source trees once each, into the content library. Nothing is visible before the contents
+ * are committed. What is staged of the package from before is thrown away, and so is all of it
+ * when the snapshot fails; files that were taken into the library are swept in time.
+ *
+ * @throws SOURCE_MISSING, SOURCE_UNREADABLE, SOURCE_CHANGED, SOURCE_FILE_TYPE, SOURCE_EMPTY,
+ *   SOURCE_SYMLINK_LEAVES_TREE, SOURCE_NAME_REFUSED with the path
+ * @throws DISK_FULL at the site
+ */
+export async function takeSnapshot(
+  request: SnapshotRequest,
+): Promise<{ contents: SnapshotContent[] }> {
+  const { library, packageId, sources } = request;
+  const staging = library.stagingDirectoryOf(packageId);
+  const directories = [];
+  for (const { directory } of sources) directories.push(await checkSource(directory, library));
+  try {
+    await rm(staging, { recursive: true, force: true });
+    await mkdir(join(staging, 'files'), { recursive: true });
+    const contents: SnapshotContent[] = [];
+    const progress = new SummedProgress(request.onProgress);
+    for (const [index, source] of sources.entries()) {
+      const directory = directories[index] ?? source.directory;
+      contents.push(await readSource(request, { ...source, directory }, progress.next()));
+    }
+    if (contents.every(({ unchanged }) => unchanged)) await rm(staging, { recursive: true });
+    return { contents };
+  } catch (error) {
+    await rm(staging, { recursive: true, force: true });
+    throw toWriteFailure(error, staging, 0);
+  }
+}
+
+async function readSource(
+  request: SnapshotRequest,
+  source: SnapshotSource,
+  onProgress: (progress: FileProgress) => void,
+): Promise<SnapshotContent> {
+  const { library, packageId, signal } = request;
+  const { contentId, directory } = source;
+  const staging = library.stagingDirectoryOf(packageId);
+  const manifestPath = join(staging, `${contentId}.manifest`);
+  const signaturePath = join(staging, `${contentId}.signature`);
+  await using previous = await openPrevious(library, source.previous);
+  const input: SnapshotInput = {
+    ...{ directory, contentId, manifestPath, signaturePath },
+    staging: join(staging, 'files'),
+    fileLibrary: library.layout.fileLibrary,
+    previous: previous && {
+      manifestPath: previous.manifestPath,
+      descriptor: previous.descriptor,
+    },
+  };
+  const program = new URL('./source-snapshot-worker.js', import.meta.url);
+  const descriptor = await library.threads.run<ContentDescriptor, SnapshotMessage>(program, input, {
+    onMessage: async (message) => {
+      if (message.type === 'staged') await library.adoptFiles(message.files);
+      else onProgress(message.progress);
+    },
+    signal,
+  });
+  if (previous?.descriptor.contentHash !== descriptor.contentHash) {
+    return { descriptor, manifestPath, signaturePath, unchanged: false };
+  }
+  await rm(manifestPath);
+  await rm(signaturePath);
+  return {
+    descriptor: previous.descriptor,
+    manifestPath: previous.manifestPath,
+    signaturePath: previous.signaturePath,
+    unchanged: true,
+  };
+}
+
+/** The previous content, leased; undefined when the library has it no more. */
+async function openPrevious(
+  library: SnapshotLibrary,
+  previous: ContentDescriptor | undefined,
+): Promise<ContentReader | undefined> {
+  if (!previous) return undefined;
+  try {
+    return await library.openContent(previous.contentId);
+  } catch (error) {
+    if (isErrorWithCode(error, 'CONTENT_NOT_HELD')) return undefined;
+    throw error;
+  }
+}
+
+/** The real path of a source directory. @throws SOURCE_MISSING, SOURCE_UNREADABLE */
+async function checkSource(path: string, library: SnapshotLibrary): Promise<string> {
+  const missing = new WaybillError({ code: 'SOURCE_MISSING', path });
+  if (!isAbsolute(path)) throw missing;
+  try {
+    const directory = await realpath(path);
+    if (!(await stat(directory)).isDirectory()) throw missing;
+    const libraryDirectory = await realpath(library.layout.directory);
+    refuseLibrary(path, directory, libraryDirectory);
+    return directory;
+  } catch (error) {
+    if (error instanceof WaybillError) throw error;
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) throw missing;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new WaybillError({ code: 'SOURCE_UNREADABLE', path, reason }, { cause: error });
+  }
+}
+
+function refuseLibrary(path: string, directory: string, libraryDirectory: string): void {
+  const reason = isInside(directory, libraryDirectory)
+    ? 'it is in the content library'
+    : isInside(libraryDirectory, directory)
+      ? 'the content library is in it'
+      : undefined;
+  if (reason !== undefined) throw new WaybillError({ code: 'SOURCE_UNREADABLE', path, reason });
+}
+
+function isInside(inner: string, outer: string): boolean {
+  return inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep);
+}
+
+/** Adds up the progress of one source after another. */
+class SummedProgress {
+  readonly #onProgress: ((progress: FileProgress) => void) | undefined;
+  #done: FileProgress = { fileCount: 0, sizeBytes: 0 };
+  #current: FileProgress = { fileCount: 0, sizeBytes: 0 };
+
+  constructor(onProgress: ((progress: FileProgress) => void) | undefined) {
+    this.#onProgress = onProgress;
+  }
+
+  /** The progress of the next source is told to this. */
+  next(): (progress: FileProgress) => void {
+    this.#done = this.#sum();
+    this.#current = { fileCount: 0, sizeBytes: 0 };
+    return (progress) => {
+      this.#current = progress;
+      this.#onProgress?.(this.#sum());
+    };
+  }
+
+  #sum(): FileProgress {
+    return {
+      fileCount: this.#done.fileCount + this.#current.fileCount,
+      sizeBytes: this.#done.sizeBytes + this.#current.sizeBytes,
+    };
+  }
+}

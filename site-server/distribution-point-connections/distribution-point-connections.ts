@@ -1,0 +1,88 @@
+/**
+ * One channel to each DP of the site, made when it is first needed. Called by Distribution Manager
+ * (preliminary check), Package Transfer Manager (transfers) and the admin service. Stores nothing.
+ */
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import type { CheckResult } from '../../shared/domain/distribution-point-check.ts';
+import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Component } from '../../shared/runtime/component.ts';
+
+export type DistributionPointChannel = RpcChannel<'DistributionPoint'>;
+
+export interface DistributionPointConnectionsConfig {
+  /** How long a check may take, connecting included. @default 5_000 */
+  readonly checkDeadlineMs: number;
+}
+
+interface Connection {
+  readonly address: string;
+  readonly channel: DistributionPointChannel;
+}
+
+export class DistributionPointConnections implements Component {
+  readonly #credentials: PeerCredentials;
+  readonly #config: DistributionPointConnectionsConfig;
+  readonly #connections = new Map<string, Connection>();
+
+  constructor(needs: { credentials: PeerCredentials }, config: DistributionPointConnectionsConfig) {
+    this.#credentials = needs.credentials;
+    this.#config = config;
+  }
+
+  async start(): Promise<void> {}
+
+  async stop(): Promise<void> {
+    for (const { channel } of this.#connections.values()) channel.close();
+    this.#connections.clear();
+  }
+
+  /** The channel to a DP; a new one when its address has changed. */
+  channelTo(dp: DistributionPoint): DistributionPointChannel {
+    const known = this.#connections.get(dp.dpId);
+    if (known?.address === dp.address) return known.channel;
+    known?.channel.close();
+    const channel = new RpcChannel({
+      conversation: 'DistributionPoint',
+      address: dp.address,
+      expected: (peer) => peer.kind === 'dp' && peer.dpId === dp.dpId,
+      expectedText: `distribution point ${dp.dpId}`,
+      credentials: this.#credentials,
+    });
+    this.#connections.set(dp.dpId, { address: dp.address, channel });
+    return channel;
+  }
+
+  /** Drops the channel to a DP that is no longer of this site. */
+  forget(dpId: string): void {
+    this.#connections.get(dpId)?.channel.close();
+    this.#connections.delete(dpId);
+  }
+
+  /**
+   * Asks a DP who it is and how much room it has (DM-4).
+   *
+   * @throws PEER_UNREACHABLE, PEER_IDENTITY_MISMATCH, DEADLINE_EXCEEDED, AbortError
+   */
+  async check(dp: DistributionPoint, signal: AbortSignal): Promise<CheckResult> {
+    const { dpId, siteCode, agentVersion, freeBytes } = await this.channelTo(dp).unary(
+      'check',
+      { dpId: dp.dpId },
+      { deadlineMs: this.#config.checkDeadlineMs, signal },
+    );
+    return { dpId, siteCode, agentVersion, freeBytes: Number(freeBytes) };
+  }
+
+  /** Resolves with true when the DP can be reached; with false when that is not awaited any more. */
+  async reachable(dp: DistributionPoint, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.channelTo(dp).whenReachable(signal);
+      return true;
+    } catch (error) {
+      // Aborted; or the channel was closed, for the DP has another address or is not ours.
+      if (isAbortError(error)) return false;
+      throw error;
+    }
+  }
+}

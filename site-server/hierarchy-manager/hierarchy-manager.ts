@@ -1,0 +1,239 @@
+import {
+  type DistributionPoint,
+  distributionPointPriorityDefault,
+  tunedPriority,
+} from '../../shared/domain/distribution-point.ts';
+import { withoutAnswer } from '../../shared/domain/distribution-point-check.ts';
+import type { DistributionPointHealth } from '../../shared/domain/distribution-point-health.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
+import {
+  checkedSettings,
+  type DistributionPointPatch,
+  type NewDistributionPoint,
+  patched,
+} from './distribution-point-settings.ts';
+
+/** What Hierarchy Manager needs. */
+export interface HierarchyManagerComponents {
+  readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly notifier: Pick<ChangeNotifier, 'notification'>;
+  readonly packages: Pick<PackageStore, 'turn' | 'deleteServer' | 'deleteStatus'>;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly logger: Logger;
+  readonly siteCode: string;
+}
+
+/** How Hierarchy Manager is tuned. */
+export interface HierarchyManagerConfig {
+  /** Distribution points of one site. @default 1_000 */
+  readonly distributionPointCountMax: number;
+}
+
+export const defaultHierarchyManagerConfig: HierarchyManagerConfig = {
+  distributionPointCountMax: 1_000,
+};
+
+/** Weight of the newest transfer in the smoothed rate. */
+const newestRateWeight = 0.3;
+
+/**
+ * Knows the distribution points of the site (ADM-3) and what was measured of them. Called by
+ * administrators, Distribution Manager and Package Transfer Manager. Writes the tables
+ * "distribution points" and "distribution point health". Deleting a DP tells Distribution Manager
+ * and Package Transfer Manager in the same batch: they end what they had begun, and drop what a
+ * crash has left of its assignments.
+ */
+export class HierarchyManager {
+  readonly #components: HierarchyManagerComponents;
+  readonly #config: HierarchyManagerConfig;
+  readonly #queue = new SerialQueue();
+
+  constructor(components: HierarchyManagerComponents, config = defaultHierarchyManagerConfig) {
+    this.#components = components;
+    this.#config = config;
+  }
+
+  /**
+   * Adds a DP to the site.
+   *
+   * @throws REQUEST_INVALID, DISTRIBUTION_POINT_EXISTS
+   */
+  async add(settings: NewDistributionPoint): Promise<DistributionPoint> {
+    const distributionPoint = { ...checkedSettings(settings), siteCode: this.#components.siteCode };
+    return this.#queue.run(async () => {
+      const { dpId } = distributionPoint;
+      if (await this.get(dpId)) throw new WaybillError({ code: 'DISTRIBUTION_POINT_EXISTS', dpId });
+      await this.#requireRoom();
+      await this.#write([this.#points.put(dpId, distributionPoint)], { sync: true });
+      this.#components.logger.info({ dpId, address: settings.address }, 'Added distribution point');
+      return distributionPoint;
+    });
+  }
+
+  /**
+   * Changes a DP; its open jobs are looked at again.
+   *
+   * @throws REQUEST_INVALID, DISTRIBUTION_POINT_UNKNOWN
+   */
+  set(patch: DistributionPointPatch): Promise<DistributionPoint> {
+    return this.#queue.run(async () => {
+      const existing = await this.require(patch.dpId);
+      const distributionPoint = { ...existing, ...patched(existing, patch) };
+      const jobs = await this.#openJobNotifications(patch.dpId);
+      await this.#write([this.#points.put(patch.dpId, distributionPoint), ...jobs], { sync: true });
+      this.#components.logger.info({ dpId: patch.dpId }, 'Changed distribution point');
+      return distributionPoint;
+    });
+  }
+
+  /**
+   * Takes a DP out of the site, with all that was assigned to it. The DP keeps its files.
+   *
+   * @throws DISTRIBUTION_POINT_UNKNOWN
+   */
+  async delete(dpId: string): Promise<DistributionPoint> {
+    const packageIds = await this.#packagesOf(dpId);
+    const existing = await this.#queue.run(async () => {
+      const distributionPoint = await this.require(dpId);
+      const changes = [this.#points.delete(dpId), this.#health.delete(dpId)];
+      for (const packageId of packageIds) changes.push(this.#wake(packageId));
+      changes.push(...(await this.#openJobNotifications(dpId)));
+      await this.#write(changes, { sync: true });
+      return distributionPoint;
+    });
+    await this.#unassign(dpId, packageIds);
+    this.#components.logger.info({ dpId }, 'Deleted distribution point');
+    return existing;
+  }
+
+  get(dpId: string): Promise<DistributionPoint | undefined> {
+    return this.#points.get(dpId);
+  }
+
+  /** @throws DISTRIBUTION_POINT_UNKNOWN */
+  async require(dpId: string): Promise<DistributionPoint> {
+    const distributionPoint = await this.get(dpId);
+    if (!distributionPoint) throw new WaybillError({ code: 'DISTRIBUTION_POINT_UNKNOWN', dpId });
+    return distributionPoint;
+  }
+
+  /** All DPs of the site, by name. */
+  async *list(): AsyncIterable<DistributionPoint> {
+    for await (const [, distributionPoint] of this.#points.list()) yield distributionPoint;
+  }
+
+  /** What was measured of a DP; of one nobody has met, that it is unknown. */
+  async healthOf(dpId: string): Promise<DistributionPointHealth> {
+    return (await this.#health.get(dpId)) ?? unmeasured(dpId);
+  }
+
+  /** Records what was measured, one measurement after another; of a deleted DP nothing. */
+  updateHealth(
+    dpId: string,
+    change: (health: DistributionPointHealth, nowMs: number) => DistributionPointHealth,
+  ): Promise<DistributionPointHealth> {
+    return this.#queue.run(async () => {
+      const health = change(await this.healthOf(dpId), this.#components.clock.nowMs());
+      if (await this.get(dpId))
+        await this.#write([this.#health.put(dpId, health)], { sync: false });
+      return health;
+    });
+  }
+
+  /** The DP answered, or did not. Called by Package Transfer Manager when that changes. */
+  recordReachability(dpId: string, failureReason?: string): Promise<DistributionPointHealth> {
+    return this.updateHealth(dpId, (health, nowMs) =>
+      failureReason === undefined
+        ? { ...health, reachability: 'reachable', reason: '', checkedAtMs: nowMs }
+        : withoutAnswer(health, failureReason, nowMs),
+    );
+  }
+
+  /** A transfer to the DP went at this rate: tunes the DP's place in the queue. */
+  recordTransferRate(dpId: string, bytesPerSecond: number): Promise<DistributionPointHealth> {
+    return this.updateHealth(dpId, (health) => {
+      const before = health.measuredBytesPerSecond || bytesPerSecond;
+      const smoothed = Math.round(before + newestRateWeight * (bytesPerSecond - before));
+      return { ...health, measuredBytesPerSecond: smoothed, dpPriority: tunedPriority(smoothed) };
+    });
+  }
+
+  async #requireRoom(): Promise<void> {
+    let count = 0;
+    for await (const _ of this.#points.list()) count++;
+    const countMax = this.#config.distributionPointCountMax;
+    if (count < countMax) return;
+    const expected = `at most ${countMax} distribution points at a site`;
+    throw requestInvalid('dp_id', { expected, actual: `${count + 1}` });
+  }
+
+  async #packagesOf(dpId: string): Promise<string[]> {
+    const packageIds: string[] = [];
+    for await (const [, server] of this.#components.store
+      .records(keySpaces.packageServers)
+      .list()) {
+      if (server.dpId === dpId) packageIds.push(server.packageId);
+    }
+    return packageIds;
+  }
+
+  /** Distribution Manager would see to this too, after a crash; so it is done when this ends. */
+  async #unassign(dpId: string, packageIds: readonly string[]): Promise<void> {
+    const { packages } = this.#components;
+    for (const packageId of packageIds) {
+      await packages.turn(packageId, async () => {
+        const rows = [
+          packages.deleteServer(packageId, dpId),
+          packages.deleteStatus(packageId, dpId),
+        ];
+        await this.#write([...rows, this.#wake(packageId)], { sync: false });
+      });
+    }
+  }
+
+  #wake(packageId: string): Change {
+    return this.#components.notifier.notification('package', packageId);
+  }
+
+  async #openJobNotifications(dpId: string): Promise<Change[]> {
+    const { store, notifier } = this.#components;
+    const changes: Change[] = [];
+    for await (const [key, job] of store.records(keySpaces.distributionJobs).list()) {
+      if (job.dpId === dpId) changes.push(notifier.notification('distribution-job', key));
+    }
+    return changes;
+  }
+
+  #write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {
+    return this.#components.store.write(changes, options);
+  }
+
+  get #points() {
+    return this.#components.store.records(keySpaces.distributionPoints);
+  }
+
+  get #health() {
+    return this.#components.store.records(keySpaces.distributionPointHealth);
+  }
+}
+
+function unmeasured(dpId: string): DistributionPointHealth {
+  return {
+    dpId,
+    dpPriority: distributionPointPriorityDefault,
+    measuredBytesPerSecond: 0,
+    reachability: 'unknown',
+    reason: '',
+    checkedAtMs: 0,
+    agentVersion: '',
+    freeBytes: 0,
+  };
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+import { join } from 'node:path';
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { agentVersion } from '../shared/runtime/agent-version.ts';
+import { systemClock } from '../shared/runtime/clock.ts';
+import { loadConfig } from '../shared/runtime/load-config.ts';
+import { openLogging } from '../shared/runtime/logger.ts';
+import { runProcess } from '../shared/runtime/run-process.ts';
+import { siteConfigSchema } from './site-config.ts';
+import { SiteServer } from './site-server.ts';
+
+const arguments_ = yargs(hideBin(process.argv))
+  .scriptName('waybill-site')
+  .usage('$0 --config FILE\n\nRuns a site server in the foreground.')
+  .option('config', { type: 'string', demandOption: true, describe: 'YAML configuration file' })
+  .option('listen', { type: 'string', describe: 'host:port to listen on, instead of the file' })
+  .option('log-level', { type: 'string', describe: 'fatal, error, warn, info or debug' })
+  .example('$0 --config /etc/waybill/site.yaml', 'run with this configuration')
+  .epilogue('Every key of the configuration: docs/configuration.md')
+  .version(agentVersion())
+  .strict()
+  .parseSync();
+
+runProcess(async () => {
+  const config = await loadConfig({
+    schema: siteConfigSchema,
+    file: arguments_.config,
+    environment: process.env,
+    environmentPrefix: 'WAYBILL_SITE_',
+    flags: { listen: arguments_.listen, logLevel: arguments_['log-level'] },
+  });
+  const logDirectory = join(config.dataDirectory, 'logs');
+  const logging = await openLogging({
+    directory: logDirectory,
+    level: config.logLevel,
+    stdout: true,
+  });
+  const credentials = await readPeerCredentials(config.certificates);
+  const needs = { clock: systemClock, random: Math.random, logger: logging.logger, credentials };
+  return { component: await SiteServer.open(needs, { ...config, logDirectory }), logging };
+});

@@ -1,0 +1,23 @@
+/** A file of the site's content library, as far as sending it goes. */
+export interface SendableFile {
+  /** Lower-case hexadecimal BLAKE3-256. */
+  readonly hash: string;
+  readonly sizeBytes: number;
+}
+
+/** What one PutContent message carries; `sizeBytes` counts content bytes only. */
+export type ContentItem =
+  | {
+      readonly kind: 'piece';
+      readonly file: SendableFile;
+      readonly pieceIndex: number;
+      readonly sizeBytes: number;
+    }
+  | { readonly kind: 'files'; readonly files: readonly SendableFile[]; readonly sizeBytes: number };
+
+/** A name under which two transfers find the same message. */
+export function itemKey(item: ContentItem): string {
+  return item.kind === 'piece'
+    ? `${item.file.hash}:${item.pieceIndex}`
+    : item.files.map(({ hash }) => hash).join(',');
+}

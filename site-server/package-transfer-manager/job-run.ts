@@ -1,0 +1,83 @@
+import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
+import { FileClaims } from './file-claims.ts';
+import type { PieceSource } from './piece-source.ts';
+import { PushTransfer, type PushTransferConfig } from './push-transfer.ts';
+import type { TransferProgress } from './transfer-progress.ts';
+
+export interface JobRunnerNeeds {
+  readonly library: Pick<ContentLibrary, 'getPackage' | 'openContent'>;
+  readonly pieceSource: Pick<PieceSource, 'join' | 'message'>;
+  readonly connections: Pick<DistributionPointConnections, 'check' | 'channelTo'>;
+  readonly clock: Pick<Clock, 'sleep'>;
+}
+
+/** One run of a job, from its start to its end. */
+export interface JobRun {
+  readonly job: DistributionJob;
+  readonly dp: DistributionPoint;
+  readonly progress: TransferProgress;
+  readonly signal: AbortSignal;
+  /** Room the DP must have first; 0 when that is not the matter. */
+  readonly neededBytes: number;
+}
+
+/** Does what jobs say, against DPs. In memory only: claims of shared files. */
+export class JobRunner {
+  readonly #needs: JobRunnerNeeds;
+  readonly #config: PushTransferConfig;
+  readonly #claimsOf = new Map<string, FileClaims>();
+
+  constructor(needs: JobRunnerNeeds, config: PushTransferConfig) {
+    this.#needs = needs;
+    this.#config = config;
+  }
+
+  /**
+   * Runs a job to its end.
+   *
+   * @returns for content that was brought, the hash the DP verified
+   * @throws DISK_FULL when the DP has not the room that is needed; whatever PushTransfer throws
+   */
+  async run(run: JobRun): Promise<string | undefined> {
+    await this.#requireRoom(run);
+    return run.job.action === 'remove' ? await this.#remove(run) : await this.#push(run);
+  }
+
+  async #requireRoom({ dp, neededBytes, signal }: JobRun): Promise<void> {
+    if (neededBytes === 0) return;
+    const { freeBytes } = await this.#needs.connections.check(dp, signal);
+    if (freeBytes >= neededBytes) return;
+    throw new WaybillError({
+      code: 'DISK_FULL',
+      path: `the content library of ${dp.dpId}`,
+      freeBytes,
+      neededBytes,
+    });
+  }
+
+  async #remove({ job, dp, signal }: JobRun): Promise<undefined> {
+    const { packageId, jobSerial } = job;
+    await this.#needs.connections
+      .channelTo(dp)
+      .unary(
+        'removePackage',
+        { action: { packageId, jobSerial } },
+        { deadlineMs: this.#config.contentDeadlineMs, signal },
+      );
+  }
+
+  #push({ job, dp, progress, signal }: JobRun): Promise<string> {
+    const { library, pieceSource, connections, clock } = this.#needs;
+    const claims = this.#claimsOf.get(dp.dpId) ?? new FileClaims();
+    this.#claimsOf.set(dp.dpId, claims);
+    const channel = connections.channelTo(dp);
+    const sleep = (ms: number, until: AbortSignal) => clock.sleep(ms, until);
+    const needs = { library, pieceSource, channel, claims, sleep };
+    return new PushTransfer(needs, this.#config, { job, progress, signal }).run();
+  }
+}

@@ -1,0 +1,260 @@
+import {
+  type DistributionJob,
+  moved,
+  type WaitingReason,
+} from '../../shared/domain/distribution-job.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { ChangeNotifier, Notification } from '../../shared/state-store/change-notifier.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
+import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { endMessages, retryMessages, startMessages } from './job-messages.ts';
+import { OpenJobs } from './open-jobs.ts';
+import type { TransferProgress } from './transfer-progress.ts';
+
+export interface JobTableNeeds {
+  readonly store: StateStore;
+  readonly notifier: ChangeNotifier;
+  readonly packages: Pick<PackageStore, 'turn' | 'retryingChanges'>;
+  readonly status: StatusReporter;
+  readonly clock: Clock;
+}
+
+/** What a notification brought: the job, and the older open jobs it takes over from. */
+export interface NotifiedJob {
+  readonly job: DistributionJob;
+  readonly superseded: readonly DistributionJob[];
+}
+
+/**
+ * The tables "distribution jobs" and "job history", with all open jobs in memory. Every change of
+ * a job is one batch with what it means to others: status messages, package status, notification.
+ */
+export class JobTable {
+  readonly #needs: JobTableNeeds;
+  readonly #open = new OpenJobs();
+  /** Jobs whose end is being written: nothing else is written of them. */
+  readonly #ending = new Set<number>();
+  readonly #listeners = new Set<(job: DistributionJob) => void>();
+
+  constructor(needs: JobTableNeeds) {
+    this.#needs = needs;
+  }
+
+  /** Reads the open jobs; once, before anything else. */
+  async load(): Promise<void> {
+    for await (const [, job] of this.#jobs.list()) this.#open.set(job);
+  }
+
+  /** All open jobs, in no order. */
+  open(): Iterable<DistributionJob> {
+    return this.#open.values();
+  }
+
+  /** An open job as it is now. */
+  get(jobSerial: number): DistributionJob | undefined {
+    return this.#open.get(jobSerial);
+  }
+
+  /** Open jobs that a newer one for the same package and DP has taken over from. */
+  superseded(): DistributionJob[] {
+    return [...this.#open.values()].filter((job) => {
+      const newest = this.#open.sameTargetAs(job).at(-1);
+      return newest !== undefined && newest.jobSerial > job.jobSerial;
+    });
+  }
+
+  /** Calls the listener after each change of a job, its end and its progress included. */
+  onChanged(listener: (job: DistributionJob) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Wakes when jobs were made or changed by others. */
+  onNotified(wake: () => void): () => void {
+    return this.#needs.notifier.subscribe('distribution-job', wake);
+  }
+
+  /**
+   * The jobs others have made, or of which something else was changed; each joins the open jobs. A
+   * notification is handled when the next one is asked for.
+   */
+  async *takeNotified(): AsyncGenerator<NotifiedJob> {
+    for await (const notification of this.#needs.notifier.pending('distribution-job')) {
+      // Memory first: the row of a job that is just ending may still be there.
+      const job =
+        this.#open.get(Number(notification.subject)) ??
+        (await this.#jobs.get(notification.subject));
+      if (job) yield this.#joined(job);
+      await this.#handled(notification);
+    }
+  }
+
+  /** The job runs from now on. */
+  async started(job: DistributionJob): Promise<void> {
+    if (this.#isLive(job.jobSerial)) await this.#write(job, startMessages(this.#needs.status, job));
+  }
+
+  /** The job as it is now; nothing when it has ended meanwhile. */
+  async put(job: DistributionJob): Promise<void> {
+    if (this.#isLive(job.jobSerial)) await this.#write(job, []);
+  }
+
+  /** Tells listeners that the progress of a job has changed. */
+  touched(jobSerial: number): void {
+    const job = this.#open.get(jobSerial);
+    if (job) this.#tell(job);
+  }
+
+  /** Writes how far a running job is. */
+  async progressed(jobSerial: number, progress: TransferProgress): Promise<void> {
+    const job = this.#open.get(jobSerial);
+    if (!job) return;
+    const next = this.#withProgress(job, progress);
+    const inProgress = job.state === 'started' && progress.acknowledgedBytes > 0;
+    await this.put(inProgress ? moved(next, 'in-progress', { updatedAtMs: this.#nowMs }) : next);
+  }
+
+  /**
+   * The job waits for its next try; undefined when it has ended meanwhile.
+   *
+   * @param wait.isNews false for one more failure like the last: no further status message
+   */
+  async retryLater(
+    job: DistributionJob,
+    progress: TransferProgress,
+    wait: { waitingReason: WaitingReason; reason: string; restartAtMs: number; isNews: boolean },
+  ): Promise<DistributionJob | undefined> {
+    const { packages, status } = this.#needs;
+    const { isNews, ...rest } = wait;
+    return packages.turn(job.packageId, async () => {
+      const statusChanges = await packages.retryingChanges(job, wait.reason);
+      const current = this.#open.get(job.jobSerial);
+      if (!current || this.#ending.has(job.jobSerial)) return undefined;
+      const isTry = wait.waitingReason !== 'disk-full-at-dp';
+      const waiting = moved(this.#withProgress(current, progress), 'pending-restart', {
+        ...rest,
+        tryCount: isTry ? current.tryCount : Math.max(0, current.tryCount - 1),
+        updatedAtMs: this.#nowMs,
+      });
+      const messages = isNews ? retryMessages(status, waiting) : [];
+      await this.#write(waiting, [...statusChanges, ...messages]);
+      return waiting;
+    });
+  }
+
+  /** The job has done what it was made for. */
+  async complete(
+    job: DistributionJob,
+    progress: TransferProgress,
+    verifiedHash: string | undefined,
+  ): Promise<void> {
+    await this.end(job, 'complete', {
+      reason: '',
+      progress,
+      ...(verifiedHash !== undefined && { verifiedHash }),
+    });
+  }
+
+  /**
+   * Ends a job: off the open jobs, into the history, and Distribution Manager is told, in one
+   * batch that is on disk when this resolves. When it fails the job stays open, as it was.
+   */
+  async end(
+    job: DistributionJob,
+    state: 'complete' | 'failed' | 'cancelled',
+    result: { reason: string; progress?: TransferProgress; verifiedHash?: string },
+  ): Promise<void> {
+    const { jobSerial } = job;
+    const current = this.#open.get(jobSerial);
+    if (!current || this.#ending.has(jobSerial)) return;
+    const ended = this.#ended(current, state, result);
+    const key = joinKey(jobSerial);
+    const { store, notifier, status } = this.#needs;
+    const changes = [
+      this.#jobs.delete(key),
+      store.records(keySpaces.jobHistory).put(key, ended),
+      notifier.notification('transfer-result', key),
+      ...endMessages(status, ended),
+    ];
+    this.#ending.add(jobSerial);
+    try {
+      await store.write(changes, { sync: true });
+      this.#open.delete(current);
+    } finally {
+      this.#ending.delete(jobSerial);
+    }
+    this.#tell(ended);
+  }
+
+  #ended(
+    current: DistributionJob,
+    state: 'complete' | 'failed' | 'cancelled',
+    { reason, progress, verifiedHash }: Parameters<JobTable['end']>[2],
+  ): DistributionJob {
+    return moved(progress ? this.#withProgress(current, progress) : current, state, {
+      reason,
+      restartAtMs: 0,
+      updatedAtMs: this.#nowMs,
+      endedAtMs: this.#nowMs,
+      ...(state === 'complete' && { remainingBytes: 0 }),
+      ...(verifiedHash !== undefined && { verifiedHash }),
+    });
+  }
+
+  get #jobs() {
+    return this.#needs.store.records(keySpaces.distributionJobs);
+  }
+
+  get #nowMs(): number {
+    return this.#needs.clock.nowMs();
+  }
+
+  /** Of two jobs for one package and DP the newer one counts, whichever is heard of first. */
+  #joined(job: DistributionJob): NotifiedJob {
+    if (!this.#open.has(job.jobSerial)) {
+      this.#open.set(job);
+      this.#tell(job);
+    }
+    return { job, superseded: this.#open.sameTargetAs(job).slice(0, -1) };
+  }
+
+  #isLive(jobSerial: number): boolean {
+    return this.#open.has(jobSerial) && !this.#ending.has(jobSerial);
+  }
+
+  async #handled(notification: Notification): Promise<void> {
+    const { store, notifier } = this.#needs;
+    await store.write([notifier.handled(notification)], { sync: false });
+  }
+
+  #withProgress(job: DistributionJob, progress: TransferProgress): DistributionJob {
+    const { totalBytes, remainingBytes, sentBytesOfAllRuns: bytesSent } = progress;
+    return {
+      ...job,
+      // A run that did not come to ask the DP knows less than the row.
+      ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
+      bytesSent,
+      updatedAtMs: this.#nowMs,
+    };
+  }
+
+  /** In memory at once, so that nobody builds on the row before; back again when it fails. */
+  async #write(job: DistributionJob, others: readonly Change[]): Promise<void> {
+    const before = this.#open.get(job.jobSerial);
+    this.#open.set(job);
+    try {
+      const row = this.#jobs.put(joinKey(job.jobSerial), job);
+      await this.#needs.store.write([row, ...others], { sync: false });
+    } catch (error) {
+      if (before && this.#open.get(job.jobSerial) === job) this.#open.set(before);
+      throw error;
+    }
+    this.#tell(job);
+  }
+
+  #tell(job: DistributionJob): void {
+    for (const listener of this.#listeners) listener(job);
+  }
+}

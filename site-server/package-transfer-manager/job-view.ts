@@ -1,0 +1,130 @@
+import type { DistributionJob, JobAction, JobState } from '../../shared/domain/distribution-job.ts';
+import { compareJobs, type QueuePlace } from '../../shared/domain/job-queue.ts';
+import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
+import type { JobFilter__Output as JobFilter } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { JobTable } from './job-table.ts';
+import type { PackageTransferManager } from './package-transfer-manager.ts';
+
+/** Changes of one job reach a watcher at most this often. */
+const watchIntervalMs = 250;
+/** Ended jobs a list gives when no limit is asked for. */
+const historyCountDefault = 1_000;
+
+const actionNames = {
+  add: 'JOB_ACTION_ADD',
+  redistribute: 'JOB_ACTION_REDISTRIBUTE',
+  remove: 'JOB_ACTION_REMOVE',
+} as const satisfies Record<JobAction, string>;
+
+const stateNames = {
+  pending: 'JOB_STATE_PENDING',
+  ready: 'JOB_STATE_READY',
+  started: 'JOB_STATE_STARTED',
+  'in-progress': 'JOB_STATE_IN_PROGRESS',
+  'pending-restart': 'JOB_STATE_PENDING_RESTART',
+  complete: 'JOB_STATE_COMPLETE',
+  failed: 'JOB_STATE_FAILED',
+  cancelled: 'JOB_STATE_CANCELLED',
+  suspended: 'JOB_STATE_SUSPENDED',
+} as const satisfies Record<JobState, string>;
+
+const priorityNames = { 1: 'PRIORITY_HIGH', 2: 'PRIORITY_NORMAL', 3: 'PRIORITY_LOW' } as const;
+
+export interface JobViewNeeds {
+  readonly jobs: Pick<JobTable, 'open' | 'onChanged'>;
+  readonly transfers: Pick<PackageTransferManager, 'progressOf' | 'waiting'>;
+  readonly store: Pick<StateStore, 'records'>;
+  readonly clock: Pick<Clock, 'sleep'>;
+}
+
+/** Jobs as administrators see them: rows, with the place in the queue and the live progress. */
+export class JobView {
+  readonly #needs: JobViewNeeds;
+
+  constructor(needs: JobViewNeeds) {
+    this.#needs = needs;
+  }
+
+  /** Open jobs in queue order; or ended ones, newest first. */
+  async *list(filter: JobFilter): AsyncGenerator<Job> {
+    if (filter.history) return yield* this.#history(filter);
+    const open = [...this.#needs.jobs.open()]
+      .filter((job) => matches(job, filter))
+      .sort(compareJobs);
+    for (const job of filter.limit > 0 ? open.slice(0, filter.limit) : open) yield this.#toJob(job);
+  }
+
+  /** Open jobs now, then every change until the signal fires; an ended job comes once more. */
+  async *watch(filter: JobFilter, signal: AbortSignal): AsyncGenerator<Job> {
+    const changed = new Map<number, DistributionJob>();
+    const wake = new WakeSignal();
+    const unlisten = this.#needs.jobs.onChanged((job) => {
+      if (!matches(job, filter)) return;
+      changed.set(job.jobSerial, job);
+      wake.wake();
+    });
+    try {
+      yield* this.list({ ...filter, history: false, limit: 0 });
+      for (;;) {
+        await wake.wait(signal);
+        const batch = [...changed.values()];
+        changed.clear();
+        for (const job of batch) yield this.#toJob(job);
+        await this.#needs.clock.sleep(watchIntervalMs, signal);
+      }
+    } catch (error) {
+      if (!isAbortError(error)) throw error;
+    } finally {
+      unlisten();
+    }
+  }
+
+  async *#history(filter: JobFilter): AsyncGenerator<Job> {
+    let left = filter.limit || historyCountDefault;
+    const history = this.#needs.store.records(keySpaces.jobHistory);
+    for await (const [, job] of history.list({ reverse: true })) {
+      if (!matches(job, filter)) continue;
+      yield toJobMessage(job);
+      left -= 1;
+      if (left === 0) return;
+    }
+  }
+
+  #toJob(job: DistributionJob): Job {
+    const { transfers } = this.#needs;
+    const message = toJobMessage(job, transfers.waiting.get(job.jobSerial));
+    const progress = transfers.progressOf(job.jobSerial);
+    if (!progress || job.endedAtMs > 0) return message;
+    const { totalBytes, remainingBytes } = progress;
+    return {
+      ...message,
+      // Before the DP was asked the row knows more.
+      ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
+      bytesSent: progress.sentBytesOfAllRuns,
+      bytesPerSecond: progress.bytesPerSecond,
+      etaMs: progress.etaMs,
+    };
+  }
+}
+
+function matches(job: DistributionJob, filter: JobFilter): boolean {
+  if (filter.packageId !== '' && filter.packageId !== job.packageId) return false;
+  return filter.dpId === '' || filter.dpId === job.dpId;
+}
+
+function toJobMessage(job: DistributionJob, place?: QueuePlace): Job {
+  const { action, state, priority, waitingReason, verifiedHash: _, order: __, ...rest } = job;
+  return {
+    ...rest,
+    action: actionNames[action],
+    state: stateNames[state],
+    priority: priorityNames[priority],
+    waitingReason: place?.waitingReason ?? waitingReason ?? '',
+    queuePlace: place?.place ?? 0,
+  };
+}

@@ -1,0 +1,259 @@
+/**
+ * One transfer to a standard DP: begin, bring manifests, ask what is absent, send it, commit.
+ * Called by Package Transfer Manager for each running job; stores nothing. A crash of either side
+ * leaves the DP's incoming files; the next run asks what is absent and goes on from there.
+ */
+import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import type { ContentDescriptor, FileEntry } from '../../shared/domain/content.ts';
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import type { PackageVersion } from '../../shared/domain/package.ts';
+import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
+import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
+import { contentItems } from './content-items.ts';
+import type { FileClaims } from './file-claims.ts';
+import { manifestMessages } from './manifest-messages.ts';
+import { toPackageVersionMessage } from './package-version-message.ts';
+import type { PieceSource } from './piece-source.ts';
+import { unlessStalled } from './stall-watch.ts';
+import { type PutContentStream, sendItems } from './transfer-lanes.ts';
+import type { TransferProgress } from './transfer-progress.ts';
+import { WantedEntries } from './wanted-entries.ts';
+
+export interface PushTransferNeeds {
+  readonly library: Pick<ContentLibrary, 'getPackage' | 'openContent'>;
+  readonly pieceSource: Pick<PieceSource, 'join' | 'message'>;
+  readonly channel: Pick<
+    DistributionPointChannel,
+    'unary' | 'serverStream' | 'clientStream' | 'duplex'
+  >;
+  /** Claims of all transfers to this DP. */
+  readonly claims: FileClaims;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+export interface PushTransferConfig {
+  /** Streams of one transfer. @default 8 */
+  readonly lanesMax: number;
+  /** Deadline of calls that answer at once. @default 15_000 */
+  readonly callDeadlineMs: number;
+  /**
+   * Deadline of calls that work through a whole content, and how long content streams may go
+   * without an acknowledgement. @default 30 min
+   */
+  readonly contentDeadlineMs: number;
+}
+
+/** One run of a job. */
+export interface PushTransferRun {
+  readonly job: DistributionJob;
+  readonly progress: TransferProgress;
+  readonly signal: AbortSignal;
+}
+
+/** Commits that find files missing still, after which the run fails. */
+const incompleteCountMax = 3;
+/** First and longest wait for another transfer's shared files before looking again. */
+const sharedFileWaitMs = 1_000;
+const sharedFileWaitMsMax = 30_000;
+
+export class PushTransfer {
+  readonly #needs: PushTransferNeeds;
+  readonly #config: PushTransferConfig;
+  readonly #job: DistributionJob;
+  readonly #progress: TransferProgress;
+  readonly #signal: AbortSignal;
+  /** Another transfer has files of ours in hand. */
+  #deferred = false;
+
+  constructor(needs: PushTransferNeeds, config: PushTransferConfig, run: PushTransferRun) {
+    this.#needs = needs;
+    this.#config = config;
+    this.#job = run.job;
+    this.#progress = run.progress;
+    this.#signal = run.signal;
+  }
+
+  /**
+   * Brings the job's version to the DP.
+   *
+   * @returns the hash of what the DP verified and serves
+   * @throws CONTENT_NOT_HELD when this site does not hold the version; CONTENT_INCOMPLETE when the
+   *   DP keeps missing what was sent; CONTENT_HASH_MISMATCH when it serves something else; whatever
+   *   the DP refuses; DISK_FULL of the DP; PEER_…, DEADLINE_EXCEEDED when the DP is lost; AbortError
+   */
+  async run(): Promise<string> {
+    const version = await this.#version();
+    const leave = this.#needs.pieceSource.join(version.packageId);
+    try {
+      await this.#begin(version);
+      for (let incompleteCount = 0; incompleteCount < incompleteCountMax; incompleteCount++) {
+        await this.#bringAll(version);
+        const hash = await this.#commit(version);
+        if (hash !== undefined) return hash;
+      }
+      const { packageId } = version;
+      throw new WaybillError({ code: 'CONTENT_INCOMPLETE', packageId, missingFiles: 0 });
+    } finally {
+      this.#needs.claims.releaseAll(this);
+      leave();
+    }
+  }
+
+  async #version(): Promise<PackageVersion> {
+    const { packageId, sourceVersion } = this.#job;
+    const version = await this.#needs.library.getPackage(packageId);
+    if (version?.sourceVersion === sourceVersion) return version;
+    const contentId = `${packageId}.${sourceVersion}`;
+    throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
+  }
+
+  get #action() {
+    return { packageId: this.#job.packageId, jobSerial: this.#job.jobSerial };
+  }
+
+  get #contentCall() {
+    return { deadlineMs: this.#config.contentDeadlineMs, signal: this.#signal };
+  }
+
+  async #begin(version: PackageVersion): Promise<void> {
+    const { contentIdsWithoutManifest } = await this.#needs.channel.unary(
+      'begin',
+      {
+        action: this.#action,
+        package: toPackageVersionMessage(version),
+        redistribute: this.#job.action === 'redistribute',
+      },
+      { deadlineMs: this.#config.callDeadlineMs, signal: this.#signal },
+    );
+    const asked = new Set(contentIdsWithoutManifest);
+    // Only contents of this package, whatever the DP asks for.
+    for (const { contentId } of version.contents) {
+      if (asked.has(contentId)) await this.#putManifest(contentId);
+    }
+  }
+
+  async #putManifest(contentId: string): Promise<void> {
+    await using content = await this.#needs.library.openContent(contentId);
+    const messages = manifestMessages({ action: this.#action, contentId }, content);
+    await this.#needs.channel.clientStream('putManifest', messages, this.#contentCall);
+  }
+
+  /** Until every file is at the DP, as far as this side knows. */
+  async #bringAll(version: PackageVersion): Promise<void> {
+    for (let tryCount = 1; ; tryCount++) {
+      this.#deferred = false;
+      await this.#bringContents(version);
+      if (!this.#deferred) return;
+      await this.#otherTransfer(tryCount);
+    }
+  }
+
+  /** All contents are inspected first, so that what remains is known from the beginning. */
+  async #bringContents({ contents }: PackageVersion): Promise<void> {
+    const wanted: { content: ContentDescriptor; entries: WantedEntries }[] = [];
+    for (const content of contents) {
+      wanted.push({ content, entries: await this.#inspect(content) });
+    }
+    for (const { content, entries } of wanted) {
+      if (entries.count > 0) await this.#bringContent(content, entries);
+    }
+  }
+
+  async #inspect(content: ContentDescriptor): Promise<WantedEntries> {
+    const wanted = new WantedEntries(content);
+    const request = { action: this.#action, contentId: content.contentId };
+    const parts = this.#needs.channel.serverStream('inspect', request, this.#contentCall);
+    for await (const { files, missingBytes } of parts) {
+      for (const file of files) wanted.add(Number(file.entryIndex), file.piecesHeld);
+      wanted.addMissing(Number(missingBytes));
+      this.#progress.expect(Number(missingBytes));
+    }
+    return wanted;
+  }
+
+  async #bringContent({ contentId }: ContentDescriptor, wanted: WantedEntries): Promise<void> {
+    await using content = await this.#needs.library.openContent(contentId);
+    const isMine = (file: FileEntry, missingBytes: number) => this.#isMine(file, missingBytes);
+    const { contentDeadlineMs: stallMs, lanesMax } = this.#config;
+    const send = (signal: AbortSignal) =>
+      sendItems(contentItems(content.entries(), wanted, isMine), {
+        lanesMax,
+        signal,
+        openStream: () => this.#openStream(),
+        encode: (item) => this.#needs.pieceSource.message(this.#job.packageId, item),
+        onSent: (item) => this.#progress.sent(item.sizeBytes),
+        onAcknowledged: (item) => this.#progress.acknowledged(item.sizeBytes),
+      });
+    await unlessStalled(send, {
+      signal: this.#signal,
+      stallMs,
+      sleep: this.#needs.sleep,
+      progressCount: () => this.#progress.acknowledgedCount,
+      toFailure: () => stalled(this.#job.dpId, stallMs),
+    });
+  }
+
+  /** One transfer sends a file that several want; a file that stands twice in a package goes once. */
+  #isMine({ hash }: FileEntry, missingBytes: number): boolean {
+    const claim = this.#needs.claims.claim(hash, this);
+    if (claim === 'mine') return true;
+    this.#deferred ||= claim === 'others';
+    this.#progress.expect(-missingBytes);
+    return false;
+  }
+
+  async #openStream(): Promise<PutContentStream> {
+    const stream = this.#needs.channel.duplex('putContent', { signal: this.#signal });
+    await stream.write({ open: this.#action });
+    return stream;
+  }
+
+  /** Another transfer has files of ours in hand: look again when it ends, or after a while. */
+  async #otherTransfer(tryCount: number): Promise<void> {
+    const enough = new AbortController();
+    const signal = AbortSignal.any([this.#signal, enough.signal]);
+    const waitMs = retryDelayMs({
+      tryCount,
+      firstMs: sharedFileWaitMs,
+      capMs: sharedFileWaitMsMax,
+      random: () => 1,
+    });
+    const waits = [this.#needs.claims.someReleased(signal), this.#needs.sleep(waitMs, signal)];
+    try {
+      await Promise.race(waits);
+    } finally {
+      enough.abort();
+      await Promise.allSettled(waits);
+    }
+  }
+
+  /** @returns undefined when files are missing at the DP still */
+  async #commit(version: PackageVersion): Promise<string | undefined> {
+    try {
+      const { packageHash } = await this.#needs.channel.unary(
+        'commit',
+        { action: this.#action },
+        this.#contentCall,
+      );
+      return requireHash(Buffer.from(packageHash).toString('hex'), version);
+    } catch (error) {
+      if (!isErrorWithCode(error, 'CONTENT_INCOMPLETE')) throw error;
+      // What was claimed and did not arrive must be sendable again.
+      this.#needs.claims.releaseAll(this);
+      return undefined;
+    }
+  }
+}
+
+/** The DP must serve exactly what this site published. */
+function requireHash(actualHash: string, version: PackageVersion): string {
+  const { packageHash: expectedHash, packageId: contentId } = version;
+  if (actualHash === expectedHash) return actualHash;
+  throw new WaybillError({ code: 'CONTENT_HASH_MISMATCH', contentId, expectedHash, actualHash });
+}
+
+function stalled(dpId: string, deadlineMs: number): WaybillError {
+  const peer = `distribution point ${dpId}`;
+  return new WaybillError({ code: 'DEADLINE_EXCEEDED', peer, method: 'PutContent', deadlineMs });
+}

@@ -1,0 +1,93 @@
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
+import type { JobFailure } from './job-failure.ts';
+
+export interface RetryPolicyConfig {
+  /** Tries after which a job has failed. @default 100 */
+  readonly retryCountMax: number;
+  /** First wait after a failed try; doubles. @default 5_000 */
+  readonly retryDelayMs: number;
+  /** Longest wait between tries. @default 30 min, as in Configuration Manager */
+  readonly retryDelayMsMax: number;
+  /** First and longest wait before a full disk is looked at again. @default 2_000, 30_000 */
+  readonly diskFullDelayMs: number;
+  readonly diskFullDelayMsMax: number;
+}
+
+/** A DP that is back is given this long to get up. */
+const returnDelayMs = 100;
+
+interface JobMemory {
+  /** Failed tries in a row that moved nothing. */
+  readonly fruitlessCount: number;
+  /** Times in a row the DP came back and nothing was moved after it. */
+  readonly returnCount: number;
+  /** Looks at a full disk in a row. */
+  readonly diskFullCount: number;
+  readonly neededBytes: number;
+}
+
+const nothingKnown: JobMemory = {
+  fruitlessCount: 0,
+  returnCount: 0,
+  diskFullCount: 0,
+  neededBytes: 0,
+};
+
+/** How long a job waits after a failed try. In memory: a restart of the site begins gently again. */
+export class RetryPolicy {
+  readonly #config: RetryPolicyConfig;
+  readonly #random: () => number;
+  readonly #memory = new Map<number, JobMemory>();
+
+  constructor(config: RetryPolicyConfig, random: () => number) {
+    this.#config = config;
+    this.#random = random;
+  }
+
+  /** Milliseconds until the next try, and remembers this one. */
+  delayMs(job: DistributionJob, failure: JobFailure, movedBytes: boolean): number {
+    const before = this.#memory.get(job.jobSerial) ?? nothingKnown;
+    const isDiskFull = failure.waitingReason === 'disk-full-at-dp';
+    const memory = {
+      fruitlessCount: movedBytes ? 1 : before.fruitlessCount + 1,
+      returnCount: movedBytes ? 0 : before.returnCount,
+      diskFullCount: isDiskFull ? before.diskFullCount + 1 : 0,
+      neededBytes: failure.neededBytes,
+    };
+    this.#memory.set(job.jobSerial, memory);
+    return isDiskFull ? this.#diskFullDelayMs(memory) : this.#retryDelayMs(memory);
+  }
+
+  /** How long a job waits when its DP came back: longer each time it only came back to fail. */
+  returnDelayMs(jobSerial: number): number {
+    const before = this.#memory.get(jobSerial) ?? nothingKnown;
+    this.#memory.set(jobSerial, { ...before, returnCount: before.returnCount + 1 });
+    return Math.min(this.#config.retryDelayMsMax, returnDelayMs * 2 ** before.returnCount);
+  }
+
+  /** Whether the failure just remembered is the first since the job last moved anything. */
+  isFirstFailure(jobSerial: number): boolean {
+    return this.#memory.get(jobSerial)?.fruitlessCount === 1;
+  }
+
+  /** Room the DP must have before the job makes sense. */
+  neededBytesOf(jobSerial: number): number {
+    return this.#memory.get(jobSerial)?.neededBytes ?? 0;
+  }
+
+  /** The job has ended. */
+  forget(jobSerial: number): void {
+    this.#memory.delete(jobSerial);
+  }
+
+  #retryDelayMs({ fruitlessCount }: JobMemory): number {
+    const { retryDelayMs: firstMs, retryDelayMsMax: capMs } = this.#config;
+    return retryDelayMs({ tryCount: fruitlessCount, firstMs, capMs, random: this.#random });
+  }
+
+  #diskFullDelayMs({ diskFullCount }: JobMemory): number {
+    const { diskFullDelayMs: firstMs, diskFullDelayMsMax: capMs } = this.#config;
+    return retryDelayMs({ tryCount: diskFullCount, firstMs, capMs, random: this.#random });
+  }
+}

@@ -1,0 +1,305 @@
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import { moved } from '../../shared/domain/distribution-job.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
+import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import { type JobFailure, toJobFailure } from './job-failure.ts';
+import type { JobRunner } from './job-run.ts';
+import type { JobTable } from './job-table.ts';
+import type { RetryPolicy } from './retry-policy.ts';
+import { TransferProgress } from './transfer-progress.ts';
+
+export interface RunningJobsComponents {
+  readonly jobs: JobTable;
+  readonly runner: Pick<JobRunner, 'run'>;
+  readonly hierarchy: Pick<
+    HierarchyManager,
+    'require' | 'recordReachability' | 'recordTransferRate'
+  >;
+  readonly retries: RetryPolicy;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  /** Called when a job waits for a DP that could not be reached. */
+  readonly onUnreachable: (job: DistributionJob) => Promise<void>;
+  /** Called when a job does not run any more. */
+  readonly onEnded: () => void;
+}
+
+export interface RunningJobsConfig {
+  /** Tries after which a job has failed; a full disk does not count. @default 100 */
+  readonly retryCountMax: number;
+  /** How often a running job's row is written. @default 1_000 */
+  readonly progressWriteMs: number;
+}
+
+/** Why a run was aborted, other than by the stop of the program. */
+class JobWithdrawn extends Error {}
+
+interface RunningJob {
+  readonly progress: TransferProgress;
+  readonly controller: AbortController;
+  /** Fires when the job is withdrawn or the program stops. */
+  readonly signal: AbortSignal;
+  readonly startedMs: number;
+}
+
+type Outcome =
+  | { readonly kind: 'done'; readonly verifiedHash: string | undefined }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+/** First and longest wait before the result of a run is written again. */
+const recordDelayMs = 1_000;
+const recordDelayMsMax = 30_000;
+/** Less than this says nothing about the rate of a DP. */
+const measuredBytesMin = 1_000_000;
+
+/**
+ * The jobs that run now: each runs once, and how it ended is written, whatever happens. A stop of
+ * the program leaves them started, as a crash does.
+ */
+export class RunningJobs {
+  readonly #needs: RunningJobsComponents;
+  readonly #config: RunningJobsConfig;
+  readonly #stopped: AbortSignal;
+  readonly #running = new Map<number, RunningJob>();
+  readonly #runs = new Set<Promise<void>>();
+
+  /** @param stopped fires when the program stops */
+  constructor(needs: RunningJobsComponents, config: RunningJobsConfig, stopped: AbortSignal) {
+    this.#needs = needs;
+    this.#config = config;
+    this.#stopped = stopped;
+  }
+
+  /** How far a running job is. */
+  progressOf(jobSerial: number): TransferProgress | undefined {
+    return this.#running.get(jobSerial)?.progress;
+  }
+
+  /** Whether the job runs, or its result is being written. */
+  has(jobSerial: number): boolean {
+    return this.#running.has(jobSerial);
+  }
+
+  /** Resolves when nothing runs any more. */
+  async whenIdle(): Promise<void> {
+    while (this.#runs.size > 0) await Promise.all(this.#runs);
+  }
+
+  /** Starts a job; resolves when it runs. @throws DISK_FULL of this site: it does not run */
+  async start(job: DistributionJob): Promise<void> {
+    const { clock, jobs } = this.#needs;
+    const { jobSerial } = job;
+    const nowMs = clock.nowMs();
+    const started = moved(job, 'started', {
+      reason: '',
+      restartAtMs: 0,
+      startedAtMs: job.startedAtMs || nowMs,
+      tryCount: job.tryCount + 1,
+      updatedAtMs: nowMs,
+    });
+    await jobs.started(started);
+    const controller = new AbortController();
+    const run: RunningJob = {
+      progress: new TransferProgress({
+        monotonicMs: () => clock.monotonicMs(),
+        onChange: () => jobs.touched(jobSerial),
+        job: started,
+      }),
+      controller,
+      signal: AbortSignal.any([this.#stopped, controller.signal]),
+      startedMs: clock.monotonicMs(),
+    };
+    this.#running.set(jobSerial, run);
+    const ended = this.#run(started, run).finally(() => {
+      this.#runs.delete(ended);
+      this.#needs.onEnded();
+    });
+    this.#runs.add(ended);
+  }
+
+  /**
+   * Ends a job that is not to go on.
+   *
+   * @returns false when it does not run: then nothing was done
+   */
+  withdraw(jobSerial: number, reason: string): boolean {
+    const run = this.#running.get(jobSerial);
+    run?.controller.abort(new JobWithdrawn(reason));
+    return run !== undefined;
+  }
+
+  /** Never rejects: a failure of any kind is a failed try. */
+  async #run(job: DistributionJob, run: RunningJob): Promise<void> {
+    const { jobSerial, packageId, dpId, action } = job;
+    this.#needs.logger.info({ jobSerial, packageId, dpId, action }, 'Sending job started');
+    const outcome = await this.#outcomeOf(job, run);
+    await this.#written(job, () => this.#record(job, run, outcome));
+    this.#running.delete(jobSerial);
+    // Withdrawn while the result was written: it is not to go on, whatever that was.
+    await this.#written(job, () => this.#recordWithdrawal(job, run));
+    if (outcome.kind === 'done') await this.#measure(job, run);
+  }
+
+  async #outcomeOf(job: DistributionJob, run: RunningJob): Promise<Outcome> {
+    const { hierarchy, runner, retries } = this.#needs;
+    const finished = new AbortController();
+    const writing = this.#writeProgress(job, run.progress, finished.signal);
+    const { progress, signal } = run;
+    try {
+      const dp = await hierarchy.require(job.dpId);
+      const neededBytes = retries.neededBytesOf(job.jobSerial);
+      const verifiedHash = await runner.run({ job, dp, progress, signal, neededBytes });
+      return { kind: 'done', verifiedHash };
+    } catch (error) {
+      return { kind: 'failed', error };
+    } finally {
+      finished.abort();
+      await writing;
+    }
+  }
+
+  /** Never rejects: how far a job is counts less than that it goes on. */
+  async #writeProgress(
+    { jobSerial }: DistributionJob,
+    progress: TransferProgress,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, jobs, logger } = this.#needs;
+    while (!signal.aborted) {
+      try {
+        await clock.sleep(this.#config.progressWriteMs, signal);
+        await jobs.progressed(jobSerial, progress);
+      } catch (err) {
+        if (!isAbortError(err)) logger.warn({ jobSerial, err }, 'Progress could not be written');
+      }
+    }
+  }
+
+  /** Tries until the result is written, for a result that is lost would be a lost job. */
+  async #written({ jobSerial }: DistributionJob, write: () => Promise<void>): Promise<void> {
+    const { clock, logger, random } = this.#needs;
+    for (let tryCount = 1; ; tryCount++) {
+      try {
+        return await write();
+      } catch (err) {
+        // The program stops: the job stays started, as after a crash.
+        if (this.#stopped.aborted) return;
+        logger.error({ jobSerial, err }, 'Result of a job could not be written yet');
+      }
+      const delay = { tryCount, firstMs: recordDelayMs, capMs: recordDelayMsMax, random };
+      await clock.sleep(retryDelayMs(delay), this.#stopped).catch(ignoreAbort);
+      if (this.#stopped.aborted) return;
+    }
+  }
+
+  async #record(job: DistributionJob, run: RunningJob, outcome: Outcome): Promise<void> {
+    if (outcome.kind === 'done') {
+      const { jobs, retries } = this.#needs;
+      await jobs.complete(job, run.progress, outcome.verifiedHash);
+      retries.forget(job.jobSerial);
+    } else if (isWithdrawn(run)) {
+      await this.#recordWithdrawal(job, run);
+    } else if (!this.#stopped.aborted) {
+      await this.#recordFailure(job, run.progress, outcome.error);
+    }
+  }
+
+  async #recordWithdrawal(job: DistributionJob, run: RunningJob): Promise<void> {
+    if (!isWithdrawn(run)) return;
+    const { message: reason } = run.controller.signal.reason as JobWithdrawn;
+    await this.#end(job, 'cancelled', { reason, progress: run.progress });
+  }
+
+  async #recordFailure(
+    job: DistributionJob,
+    progress: TransferProgress,
+    error: unknown,
+  ): Promise<void> {
+    const { logger } = this.#needs;
+    const { jobSerial, packageId, dpId } = job;
+    const facts = { jobSerial, packageId, dpId, err: error };
+    const failure = toJobFailure(error, progress.remainingBytes);
+    const { reason } = failure;
+    if (failure.kind === 'superseded') {
+      logger.info(facts, 'Sending job was overtaken');
+      await this.#end(job, 'cancelled', { reason, progress });
+    } else if (this.#isLastTry(job, failure)) {
+      logger.warn(facts, 'Sending job failed');
+      await this.#end(job, 'failed', { reason, progress });
+    } else {
+      logger.info(facts, 'Sending job will be tried again');
+      await this.#retryLater(job, progress, failure);
+    }
+  }
+
+  async #end(
+    job: DistributionJob,
+    state: 'failed' | 'cancelled',
+    result: { reason: string; progress: TransferProgress },
+  ): Promise<void> {
+    await this.#needs.jobs.end(job, state, result);
+    this.#needs.retries.forget(job.jobSerial);
+  }
+
+  /** A full disk is waited for however long it takes: somebody has to make room. */
+  #isLastTry(job: DistributionJob, { waitingReason }: JobFailure): boolean {
+    return waitingReason !== 'disk-full-at-dp' && job.tryCount >= this.#config.retryCountMax;
+  }
+
+  async #retryLater(
+    job: DistributionJob,
+    progress: TransferProgress,
+    failure: JobFailure,
+  ): Promise<void> {
+    const { clock, jobs, retries, onUnreachable } = this.#needs;
+    const delayMs = retries.delayMs(job, failure, progress.acknowledgedBytes > 0);
+    const { waitingReason, reason } = failure;
+    const restartAtMs = clock.nowMs() + delayMs;
+    const isNews = retries.isFirstFailure(job.jobSerial);
+    const wait = { waitingReason, reason, restartAtMs, isNews };
+    const waiting = await jobs.retryLater(job, progress, wait);
+    if (!waiting || waitingReason !== 'dp-unreachable') return;
+    await this.#bestEffort(job, async (hierarchy) => {
+      await onUnreachable(waiting);
+      await hierarchy.recordReachability(job.dpId, reason);
+    });
+  }
+
+  /** What a transfer tells of its DP. */
+  async #measure(job: DistributionJob, { progress, startedMs }: RunningJob): Promise<void> {
+    const { jobSerial, packageId, dpId } = job;
+    const durationMs = Math.round(this.#needs.clock.monotonicMs() - startedMs);
+    const { sentBytes: sizeBytes } = progress;
+    const facts = { jobSerial, packageId, dpId, sizeBytes, durationMs };
+    this.#needs.logger.info(facts, 'Sending job completed');
+    await this.#bestEffort(job, async (hierarchy) => {
+      await hierarchy.recordReachability(dpId);
+      if (sizeBytes < measuredBytesMin || durationMs <= 0) return;
+      await hierarchy.recordTransferRate(dpId, (sizeBytes * 1000) / durationMs);
+    });
+  }
+
+  /** What does not belong to the result of a job is no reason to write it, or do it, again. */
+  async #bestEffort(
+    { jobSerial, dpId }: DistributionJob,
+    work: (hierarchy: RunningJobsComponents['hierarchy']) => Promise<unknown>,
+  ): Promise<void> {
+    try {
+      await work(this.#needs.hierarchy);
+    } catch (err) {
+      this.#needs.logger.warn({ jobSerial, dpId, err }, 'State of a DP could not be noted');
+    }
+  }
+}
+
+function isWithdrawn({ controller }: RunningJob): boolean {
+  return controller.signal.reason instanceof JobWithdrawn;
+}
+
+function ignoreAbort(error: unknown): void {
+  if (!isAbortError(error)) throw error;
+}

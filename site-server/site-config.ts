@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import { parseSiteCode } from '../shared/domain/site.ts';
+import { logLevels } from '../shared/runtime/logger.ts';
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const mebibyte = 1024 * 1024;
+
+/** The whole configuration of a site server; docs/configuration.md describes every key. */
+export const siteConfigSchema = z.strictObject({
+  siteCode: z
+    .string()
+    .refine((text) => parseSiteCode(text) !== undefined, 'three of A-Z and 0-9')
+    .describe('Code of this site; must be the one in its certificate.'),
+  listen: z.string().default('0.0.0.0:8530').describe('Address and port the site listens on.'),
+  dataDirectory: z
+    .string()
+    .min(1)
+    .describe(
+      'State store, logs and, unless set apart, the content library. One server at a time.',
+    ),
+  contentLibraryDirectory: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('The content library; default: content-library in the data directory.'),
+  certificates: z.strictObject({
+    caFile: z.string().min(1).describe("The hierarchy's CA certificates, PEM."),
+    certificateFile: z.string().min(1).describe("This server's certificate, PEM."),
+    keyFile: z.string().min(1).describe('Its private key, PEM; readable by this user only.'),
+  }),
+  distribution: z
+    .strictObject({
+      packagesMax: z
+        .int()
+        .min(1)
+        .max(50)
+        .default(3)
+        .describe('Packages processed and sent at once.'),
+      distributionPointsPerPackageMax: z
+        .int()
+        .min(1)
+        .max(999)
+        .default(5)
+        .describe('Distribution points one package is sent to at once.'),
+      retryCountMax: z
+        .int()
+        .min(1)
+        .max(1000)
+        .default(100)
+        .describe('Tries before a job has failed.'),
+      retryDelayMs: z
+        .int()
+        .min(100)
+        .default(5_000)
+        .describe('First wait after a failed try; doubles.'),
+      retryDelayMsMax: z
+        .int()
+        .min(1_000)
+        .default(30 * minuteMs)
+        .describe('Longest wait between tries.'),
+      diskFullDelayMs: z
+        .int()
+        .min(100)
+        .default(2_000)
+        .describe('First wait before a full disk of a DP is looked at again; doubles.'),
+      diskFullDelayMsMax: z.int().min(1_000).default(30_000).describe('Longest such wait.'),
+      lanesMax: z.int().min(1).max(64).default(8).describe('Streams of one transfer.'),
+      progressWriteMs: z
+        .int()
+        .min(100)
+        .default(1_000)
+        .describe('How often the progress of a running job is written down.'),
+      callDeadlineMs: z
+        .int()
+        .min(1_000)
+        .default(15_000)
+        .describe('Deadline of short calls to a DP.'),
+      contentDeadlineMs: z
+        .int()
+        .min(10_000)
+        .default(30 * minuteMs)
+        .describe('Deadline of calls to a DP that work through a whole content.'),
+      checkDeadlineMs: z
+        .int()
+        .min(500)
+        .default(5_000)
+        .describe('Deadline of the preliminary check, connecting included.'),
+      cacheBytesMax: z
+        .int()
+        .min(0)
+        .default(32 * mebibyte)
+        .describe('Encoded content kept for transfers of one package to several DPs.'),
+    })
+    .prefault({}),
+  unreferencedGraceMs: z
+    .int()
+    .min(0)
+    .default(hourMs)
+    .describe('How long a file that no package uses stays in the library.'),
+  unfinishedGraceMs: z
+    .int()
+    .min(0)
+    .default(7 * 24 * hourMs)
+    .describe('How long what a snapshot left behind unfinished stays.'),
+  sweepIntervalMs: z
+    .int()
+    .min(1_000)
+    .default(hourMs)
+    .describe('How often the library is swept of what nothing uses.'),
+  statusMessageCountMax: z
+    .int()
+    .min(1_000)
+    .default(100_000)
+    .describe('Status messages kept; the oldest go first.'),
+  auditRecordCountMax: z
+    .int()
+    .min(1_000)
+    .default(1_000_000)
+    .describe('Audit records kept; the oldest go first.'),
+  logLevel: z.enum(logLevels).default('info').describe('Least urgent level that is logged.'),
+});
+
+export type SiteConfig = z.output<typeof siteConfigSchema>;

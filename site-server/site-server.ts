@@ -1,0 +1,263 @@
+/** The wiring of a site server: the only file that sees every component. */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { ContentLibrary } from '../shared/content-library/content-library.ts';
+import { packageHashOf } from '../shared/content-library/package-record.ts';
+import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { RpcServer } from '../shared/rpc/rpc-server.ts';
+import { agentVersion } from '../shared/runtime/agent-version.ts';
+import type { Clock } from '../shared/runtime/clock.ts';
+import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
+import type { Logger } from '../shared/runtime/logger.ts';
+import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
+import { StateStore } from '../shared/state-store/state-store.ts';
+import { AdminService } from './admin-service/admin-service.ts';
+import { DistributionCommands } from './admin-service/distribution-commands.ts';
+import { LogReader } from './admin-service/log-reader.ts';
+import { PackageCommands } from './admin-service/package-commands.ts';
+import { PackageStatusView } from './admin-service/package-status-view.ts';
+import { PackageView } from './admin-service/package-view.ts';
+import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.ts';
+import { DistributionManager } from './distribution-manager/distribution-manager.ts';
+import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
+import { PackagePublisher } from './distribution-manager/package-publisher.ts';
+import { recoverPackages } from './distribution-manager/package-recovery.ts';
+import { PackageStore } from './distribution-manager/package-store.ts';
+import { PackageTask } from './distribution-manager/package-task.ts';
+import {
+  openJobSerials,
+  openPackageIds,
+  type SiteCountersComponents,
+} from './distribution-manager/site-counters.ts';
+import { SnapshotProgress } from './distribution-manager/snapshot-progress.ts';
+import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
+import { TransferResults } from './distribution-manager/transfer-results.ts';
+import { DistributionPointConnections } from './distribution-point-connections/distribution-point-connections.ts';
+import { DistributionPointChecker } from './hierarchy-manager/distribution-point-checker.ts';
+import { HierarchyManager } from './hierarchy-manager/hierarchy-manager.ts';
+import { JobRunner } from './package-transfer-manager/job-run.ts';
+import { JobTable } from './package-transfer-manager/job-table.ts';
+import { JobView } from './package-transfer-manager/job-view.ts';
+import { PackageTransferManager } from './package-transfer-manager/package-transfer-manager.ts';
+import { PieceSource } from './package-transfer-manager/piece-source.ts';
+import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
+import type { SiteConfig } from './site-config.ts';
+import { StatusManager } from './status-manager/status-manager.ts';
+
+export interface SiteServerNeeds {
+  readonly clock: Clock;
+  /** A number from 0 up to 1. */
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly credentials: PeerCredentials;
+}
+
+/** What the wiring adds to the configuration: where this program's logs go. */
+type SiteSettings = SiteConfig & { readonly logDirectory: string };
+
+/** Everything the rest is made of. */
+interface Ground extends SiteServerNeeds {
+  readonly config: SiteSettings;
+  readonly store: StateStore;
+  readonly notifier: ChangeNotifier;
+  readonly library: ContentLibrary;
+  readonly packages: PackageStore;
+  readonly status: StatusManager;
+  readonly auditTrail: AuditTrail;
+  readonly hierarchy: HierarchyManager;
+  readonly connections: DistributionPointConnections;
+  readonly checker: DistributionPointChecker;
+  readonly snapshots: SnapshotProgress;
+  readonly counters: SiteCountersComponents;
+  readonly logOf: (component: string) => Logger;
+}
+
+export class SiteServer implements Component {
+  readonly #store: StateStore;
+  readonly #components: readonly Component[];
+
+  private constructor(store: StateStore, components: readonly Component[]) {
+    this.#store = store;
+    this.#components = components;
+  }
+
+  /** @throws DATA_DIRECTORY_IN_USE when another process has the data directory */
+  static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
+    const ground = await openGround(needs, config);
+    const { library, status, auditTrail, connections } = ground;
+    const transfers = packageTransferManager(ground);
+    const distribution = await distributionManager(ground);
+    const server = new RpcServer(
+      {
+        credentials: needs.credentials,
+        logger: ground.logOf('rpc'),
+        onAudit: (event) => auditTrail.record(event),
+      },
+      { address: config.listen, siteCode: config.siteCode },
+    );
+    server.serve('Admin', (await adminService(ground, transfers)).conversation());
+    return new SiteServer(ground.store, [
+      status,
+      auditTrail,
+      library,
+      packageRecovery(ground),
+      connections,
+      transfers.pieceSource,
+      transfers.manager,
+      distribution,
+      server,
+    ]);
+  }
+
+  async start(): Promise<void> {
+    await startInOrder(this.#components);
+  }
+
+  async stop(): Promise<void> {
+    await stopInReverse(this.#components);
+    await this.#store.close();
+  }
+}
+
+async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise<Ground> {
+  const { clock, logger } = needs;
+  const logOf = (component: string) => logger.child({ component });
+  const directory = join(config.dataDirectory, 'state-store');
+  const { store, damage } = await StateStore.open({ directory, logger: logOf('state-store') });
+  const notifier = new ChangeNotifier({ store });
+  const { siteCode } = config;
+  const status = await StatusManager.open({ store, clock, siteCode }, config);
+  if (damage) await reportDamage(store, status, damage);
+  const counters = { store, clock, siteCode, isStoreDamaged: damage !== undefined };
+  const auditTrail = await AuditTrail.open(
+    { store, clock, logger: logOf('audit-trail') },
+    { ...defaultAuditTrailConfig, ...config },
+  );
+  const packages = new PackageStore({ store, clock });
+  const hierarchy = new HierarchyManager({
+    store,
+    notifier,
+    packages,
+    clock,
+    logger: logOf('hierarchy-manager'),
+    siteCode,
+  });
+  const { checkDeadlineMs } = config.distribution;
+  const connections = new DistributionPointConnections(needs, { checkDeadlineMs });
+  const checker = new DistributionPointChecker({
+    checkDistributionPoint: (dp, signal) => connections.check(dp, signal),
+    hierarchy,
+    clock,
+  });
+  const library = new ContentLibrary(
+    { store, clock, logger: logOf('content-library') },
+    { ...config, directory: libraryDirectoryOf(config) },
+  );
+  const snapshots = new SnapshotProgress();
+  const parts = { status, auditTrail, hierarchy, connections, checker, library, packages };
+  return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
+}
+
+function libraryDirectoryOf(config: SiteConfig): string {
+  return config.contentLibraryDirectory ?? join(config.dataDirectory, 'content-library');
+}
+
+async function reportDamage(
+  store: StateStore,
+  status: StatusManager,
+  damage: { setAsideAs: string; reason: string; repaired: boolean },
+): Promise<void> {
+  const outcome = damage.repaired
+    ? 'what could be read of it is in use.'
+    : 'a new one was begun. Packages are read back from the content library: name their sources again with "waybill package set", add the distribution points again and distribute; what they hold is not sent again.';
+  const insertionStrings = [damage.reason, damage.setAsideAs, outcome];
+  const message = status.message({ messageId: 9001, insertionStrings });
+  await store.write([...message, store.damageHandled()], { sync: true });
+}
+
+/** Between the library, which it reads, and everybody who reads packages. */
+function packageRecovery(ground: Ground): Component {
+  const logger = ground.logOf('distribution-manager');
+  return {
+    start: async () => {
+      await recoverPackages({ ...ground, logger });
+    },
+    stop: async () => {},
+  };
+}
+
+function packageTransferManager(ground: Ground) {
+  const { clock, config, connections, hierarchy, library, logOf } = ground;
+  const jobs = new JobTable(ground);
+  const pieceSource = new PieceSource({
+    fileLibraryDirectory: library.layout.fileLibrary,
+    cacheBytesMax: config.distribution.cacheBytesMax,
+    openFilesMax: 16,
+  });
+  const runner = new JobRunner({ library, pieceSource, connections, clock }, config.distribution);
+  const logger = logOf('package-transfer-manager');
+  const returns = new ReturnWatch({ connections, logger });
+  const manager = new PackageTransferManager(
+    { ...ground, jobs, runner, hierarchy, returns, logger },
+    config.distribution,
+  );
+  return { jobs, pieceSource, manager };
+}
+
+async function distributionManager(ground: Ground): Promise<DistributionManager> {
+  const { config, library, logOf, snapshots } = ground;
+  const logger = logOf('distribution-manager');
+  const publisher = new PackagePublisher({
+    ...ground,
+    takeSnapshot: ({ onProgress, ...request }) =>
+      takeSnapshot({
+        ...request,
+        library,
+        onProgress: ({ fileCount, sizeBytes }) =>
+          onProgress({ files: fileCount, bytes: sizeBytes }),
+      }),
+    packageHashOf,
+    progress: snapshots,
+    logger,
+  });
+  const jobSerials = await openJobSerials(ground.counters);
+  const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
+  const packageTask = new PackageTask({ ...ground, publisher, distributionPointTask, logger });
+  const transferResults = new TransferResults({ ...ground, logger });
+  const { packagesMax, diskFullDelayMs, diskFullDelayMsMax } = config.distribution;
+  return new DistributionManager(
+    { ...ground, packageTask, transferResults, logger },
+    { packagesMax, retryDelayMs: diskFullDelayMs, retryDelayMsMax: diskFullDelayMsMax },
+  );
+}
+
+async function adminService(
+  ground: Ground,
+  transfers: ReturnType<typeof packageTransferManager>,
+): Promise<AdminService> {
+  const { auditTrail, checker, clock, config, snapshots, store } = ground;
+  const packageIds = await openPackageIds(ground.counters);
+  const { siteCode } = config;
+  const { jobs, manager } = transfers;
+  return new AdminService({
+    ...ground,
+    site: {
+      siteCode,
+      kind: 'primary',
+      agentVersion: agentVersion(),
+      startedAtMs: clock.nowMs(),
+      ownDirectories: [config.dataDirectory, libraryDirectoryOf(config)],
+    },
+    packageCommands: new PackageCommands({ ...ground, packageIds, newUuid: randomUUID, siteCode }),
+    distributionCommands: new DistributionCommands(ground),
+    packageView: new PackageView({ ...ground, progress: snapshots }),
+    packageStatusView: new PackageStatusView({
+      ...ground,
+      percentOf: (jobSerial) => manager.progressOf(jobSerial)?.percent,
+    }),
+    jobs: new JobView({ jobs, transfers: manager, store, clock }),
+    auditTrail,
+    checker,
+    logs: new LogReader({ clock, directory: config.logDirectory }),
+  });
+}
