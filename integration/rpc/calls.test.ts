@@ -173,6 +173,19 @@ describe('calls over mutual TLS', () => {
     await assert.rejects(call.write({}), { code: 'PEER_FAILED' });
   });
 
+  it('takes the methods of a class', async () => {
+    class Answers {
+      readonly #dpId = 'PS1DP1';
+      async check(): Promise<{ dpId: string }> {
+        return { dpId: this.#dpId };
+      }
+    }
+    await using circle = await TrustCircle.create();
+    const server = await circle.serve('DistributionPoint', new Answers());
+    const channel = await circle.channel('DistributionPoint', server.address);
+    assert.equal((await channel.unary('check', {}, { deadlineMs })).dpId, 'PS1DP1');
+  });
+
   it('answers many calls at once on one connection', async () => {
     await using circle = await TrustCircle.create();
     const server = await circle.serve('DistributionPoint', {

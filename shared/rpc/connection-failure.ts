@@ -23,6 +23,7 @@ const reasons: readonly (readonly [RegExp, string])[] = [
   ],
   [/ECONNRESET|EPIPE|socket hang up|disconnected before secure/, 'it closed the connection'],
   [/Failed to connect/, 'it closed the connection, as it does when it refuses our certificate'],
+  [/Channel closed before/, 'it did not answer'],
   [/Connection dropped|closed|Call cancelled/, 'the connection was lost'],
 ];
 
