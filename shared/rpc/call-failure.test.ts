@@ -38,6 +38,12 @@ describe('failure of a call without an error of the peer', () => {
     assert.equal(failureOf(status.CANCELLED).code, 'PEER_UNREACHABLE');
   });
 
+  it('takes a stream that ended without a status for a lost connection', () => {
+    const words = 'Received RST_STREAM with code 0 (Call ended without gRPC status)';
+    const reason = 'the connection was lost';
+    assert.deepEqual(failureOf(status.INTERNAL, words), { ...unreachable, reason });
+  });
+
   it('has a sentence for every status, without the text of the peer', () => {
     for (const code of Object.values(status).filter((value) => typeof value === 'number')) {
       const details = JSON.stringify(failureOf(code, 'text of the peer'));
