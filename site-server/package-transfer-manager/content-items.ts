@@ -25,7 +25,7 @@ export async function* contentItems(
   entries: AsyncIterable<readonly IndexedEntry[]>,
   wanted: WantedEntries,
   isMine: (file: FileEntry, missingBytes: number) => boolean,
-): AsyncGenerator<ContentItem> {
+): AsyncGenerator<ContentItem, void> {
   const isWanted = wanted.cursor();
   let batch = new Batch();
   for await (const part of entries) {

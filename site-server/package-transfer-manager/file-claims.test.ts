@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { FileClaims } from './file-claims.ts';
+
+const hash = 'a'.repeat(64);
+const first = {};
+const second = {};
+const never = new AbortController().signal;
+
+/** Whether a promise has resolved by now. */
+async function isDone(promise: Promise<void>): Promise<boolean> {
+  return Promise.race([promise.then(() => true), new Promise(setImmediate).then(() => false)]);
+}
+
+describe('file claims', () => {
+  it('give a file to the first that asks', () => {
+    const claims = new FileClaims();
+    assert.equal(claims.claim(hash, first), 'mine');
+    assert.equal(claims.claim(hash, first), 'already-mine');
+    assert.equal(claims.claim(hash, second), 'others');
+    assert.equal(claims.claim('b'.repeat(64), second), 'mine');
+  });
+
+  it('free all files of a transfer that ended, and only those', () => {
+    const claims = new FileClaims();
+    claims.claim(hash, first);
+    claims.claim('b'.repeat(64), second);
+    claims.releaseAll(first);
+    assert.equal(claims.claim(hash, second), 'mine');
+    assert.equal(claims.claim('b'.repeat(64), first), 'others');
+  });
+
+  it('wake all who wait when a transfer ends, not before', async () => {
+    const claims = new FileClaims();
+    claims.claim(hash, first);
+    const waits = [claims.someReleased(never), claims.someReleased(never)];
+    assert.deepEqual(await Promise.all(waits.map(isDone)), [false, false]);
+    claims.releaseAll(first);
+    assert.deepEqual(await Promise.all(waits.map(isDone)), [true, true]);
+    assert.equal(await isDone(claims.someReleased(never)), false, 'only what ends after the call');
+  });
+
+  it('let go of who is aborted', async () => {
+    const claims = new FileClaims();
+    const controller = new AbortController();
+    const wait = claims.someReleased(controller.signal);
+    const reason = new Error('not wanted any more');
+    controller.abort(reason);
+    await assert.rejects(wait, reason);
+    await assert.rejects(claims.someReleased(controller.signal), reason);
+    claims.releaseAll(first);
+  });
+});

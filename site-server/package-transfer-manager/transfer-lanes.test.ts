@@ -1,0 +1,255 @@
+import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { AbortError } from '../../shared/runtime/abort-error.ts';
+import type { ContentItem } from './content-item.ts';
+import { type PutContentStream, sendItems, type TransferLanesOptions } from './transfer-lanes.ts';
+
+const item = (index: number): ContentItem => ({
+  kind: 'piece',
+  file: { hash: 'a'.repeat(64), sizeBytes: 1 },
+  pieceIndex: index,
+  sizeBytes: 1,
+});
+const indexOf = (one: ContentItem) => (one.kind === 'piece' ? one.pieceIndex : -1);
+const failure = new WaybillError({ code: 'PEER_FAILED', peer: 'it', reason: 'test' });
+
+/** A stream whose other side acknowledges when the test says so, or at once. */
+class FakeStream implements PutContentStream {
+  readonly written: number[] = [];
+  readonly #answers: ((answer: object | undefined) => void)[] = [];
+  readonly #failures: ((error: Error) => void)[] = [];
+  isCancelled = false;
+  isEnded = false;
+  unackedMax = 0;
+  #unacked = 0;
+  readonly #answersAtOnce: boolean;
+
+  constructor(answersAtOnce: boolean) {
+    this.#answersAtOnce = answersAtOnce;
+  }
+
+  async write(message: Buffer): Promise<void> {
+    if (this.isCancelled) throw new AbortError();
+    this.written.push(message.readUInt32LE());
+    this.#unacked += 1;
+    this.unackedMax = Math.max(this.unackedMax, this.#unacked);
+  }
+
+  read(): Promise<object | undefined> {
+    if (this.isCancelled) return Promise.reject(new AbortError());
+    if (this.isEnded) return Promise.resolve(undefined);
+    if (this.#answersAtOnce) {
+      this.#unacked -= 1;
+      return Promise.resolve({});
+    }
+    return new Promise((resolve, reject) => {
+      this.#answers.push(resolve);
+      this.#failures.push(reject);
+    });
+  }
+
+  acknowledge(): void {
+    this.#unacked -= 1;
+    this.#answers.shift()?.({});
+    this.#failures.shift();
+  }
+
+  fail(error: Error): void {
+    this.#failures.shift()?.(error);
+  }
+
+  endByPeer(): void {
+    this.#answers.shift()?.(undefined);
+  }
+
+  end(): void {
+    this.isEnded = true;
+  }
+
+  cancel(): void {
+    this.isCancelled = true;
+    for (const reject of this.#failures) reject(new AbortError());
+  }
+}
+
+describe('transfer lanes', () => {
+  let streams: FakeStream[];
+  let sent: number[];
+  let acknowledged: number[];
+  let doneCount: number;
+  let isClosed: boolean;
+  let controller: AbortController;
+  let answersAtOnce: boolean;
+
+  beforeEach(() => {
+    streams = [];
+    sent = [];
+    acknowledged = [];
+    doneCount = 0;
+    isClosed = false;
+    controller = new AbortController();
+    answersAtOnce = true;
+  });
+
+  async function* items(count: number): AsyncGenerator<ContentItem, void> {
+    try {
+      for (let index = 0; index < count; index++) yield item(index);
+    } finally {
+      isClosed = true;
+    }
+  }
+
+  const send = (
+    source: AsyncGenerator<ContentItem, void>,
+    options: Partial<TransferLanesOptions> = {},
+  ) =>
+    sendItems(source, {
+      lanesMax: 3,
+      signal: controller.signal,
+      openStream: async () => {
+        const stream = new FakeStream(answersAtOnce);
+        streams.push(stream);
+        return stream;
+      },
+      encode: async (one) => {
+        const bytes = Buffer.alloc(4);
+        bytes.writeUInt32LE(indexOf(one));
+        return {
+          bytes,
+          done: () => {
+            doneCount += 1;
+          },
+        };
+      },
+      onSent: (one) => sent.push(indexOf(one)),
+      onAcknowledged: (one) => acknowledged.push(indexOf(one)),
+      ...options,
+    });
+
+  const settled = async () => {
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+  };
+
+  it('send every item once, over all streams', async () => {
+    await send(items(20));
+    const all = Array.from({ length: 20 }, (_, index) => index);
+    assert.deepEqual(
+      streams.flatMap(({ written }) => written).sort((a, b) => a - b),
+      all,
+    );
+    assert.deepEqual(
+      acknowledged.sort((a, b) => a - b),
+      all,
+    );
+    assert.equal(doneCount, 20);
+    assert.equal(streams.length, 3);
+    assert.ok(streams.every(({ isEnded, isCancelled }) => isEnded && !isCancelled));
+    assert.ok(isClosed);
+  });
+
+  it('have one message without acknowledgement each, at most', async () => {
+    answersAtOnce = false;
+    const sending = send(items(9));
+    for (let round = 0; round < 3; round++) {
+      await settled();
+      assert.equal(sent.length, 3 * (round + 1));
+      for (const stream of streams) stream.acknowledge();
+    }
+    await sending;
+    assert.ok(streams.every(({ unackedMax }) => unackedMax === 1));
+  });
+
+  it('open no stream without work', async () => {
+    await send(items(0));
+    assert.equal(streams.length, 0);
+    assert.ok(isClosed);
+    await send(items(1));
+    assert.equal(streams.length, 1);
+  });
+
+  it('are all cancelled when one fails, and its failure is the one that counts', async () => {
+    answersAtOnce = false;
+    const sending = send(items(9));
+    const ended = assert.rejects(sending, failure);
+    await settled();
+    streams[1]?.fail(failure);
+    await ended;
+    assert.ok(streams.every(({ isCancelled }) => isCancelled));
+    assert.ok(isClosed);
+    assert.deepEqual(acknowledged, []);
+    assert.equal(doneCount, 0, 'memory that may still be on its way is not used again');
+  });
+
+  it('keep the first of several failures', async () => {
+    answersAtOnce = false;
+    const sending = send(items(9));
+    const ended = assert.rejects(sending, failure);
+    await settled();
+    streams[2]?.fail(failure);
+    streams[0]?.fail(new Error('a later one'));
+    await ended;
+  });
+
+  it('are cancelled when the signal fires, with its reason', async () => {
+    answersAtOnce = false;
+    const sending = send(items(9));
+    const reason = new Error('withdrawn');
+    const ended = assert.rejects(sending, reason);
+    await settled();
+    controller.abort(reason);
+    await ended;
+    assert.ok(streams.every(({ isCancelled }) => isCancelled));
+    assert.ok(isClosed);
+  });
+
+  it('open nothing when the signal has fired already', async () => {
+    controller.abort(new Error('withdrawn'));
+    await assert.rejects(send(items(9)), /withdrawn/);
+    assert.equal(streams.length, 0);
+    assert.ok(isClosed);
+  });
+
+  it('fail when an item cannot be encoded, a stream not opened, the items not read', async () => {
+    const encode = () => Promise.reject(failure);
+    await assert.rejects(send(items(5), { encode }), failure);
+    assert.ok(streams.every(({ isCancelled }) => isCancelled));
+    const openStream = () => Promise.reject(failure);
+    await assert.rejects(send(items(5), { openStream }), failure);
+    async function* broken(): AsyncGenerator<ContentItem, void> {
+      yield item(0);
+      throw failure;
+    }
+    await assert.rejects(send(broken()), failure);
+    assert.deepEqual(sent, [0]);
+  });
+
+  it('fail when the DP ends a stream without an acknowledgement, or gives one too many', async () => {
+    answersAtOnce = false;
+    const sending = send(items(2));
+    const ended = assert.rejects(sending, /without an acknowledgement/);
+    await settled();
+    streams[0]?.endByPeer();
+    await ended;
+    const chatty = new FakeStream(true);
+    chatty.end = () => {};
+    const tooMany = send(items(1), { openStream: async () => chatty });
+    await assert.rejects(tooMany, /one acknowledgement too many/);
+    assert.ok(chatty.isCancelled);
+  });
+
+  it('stop asking for items once one lane has failed', async () => {
+    answersAtOnce = false;
+    let pulledCount = 0;
+    async function* counted(): AsyncGenerator<ContentItem, void> {
+      for (let index = 0; ; index++) {
+        pulledCount += 1;
+        yield item(index);
+      }
+    }
+    const ended = assert.rejects(send(counted()), failure);
+    await settled();
+    streams[0]?.fail(failure);
+    await ended;
+    assert.equal(pulledCount, 3);
+  });
+});
