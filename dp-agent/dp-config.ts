@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { parseDistributionPointId } from '../shared/domain/distribution-point.ts';
+import { parseAddress, parseDistributionPointId } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
 
@@ -16,7 +16,11 @@ export const dpConfigSchema = z.strictObject({
     .string()
     .refine((text) => parseSiteCode(text) !== undefined, 'three of A-Z and 0-9')
     .describe('The site this DP belongs to; no other site may steer it.'),
-  listen: z.string().default('0.0.0.0:8531').describe('Address and port the agent listens on.'),
+  listen: z
+    .string()
+    .refine(isListenAddress, 'host:port, an IPv6 host in brackets; port 0 for any')
+    .default('0.0.0.0:8531')
+    .describe('Address and port the agent listens on.'),
   dataDirectory: z
     .string()
     .min(1)
@@ -70,4 +74,8 @@ export type DpConfig = z.output<typeof dpConfigSchema>;
 /** Where the content library lies. */
 export function libraryDirectoryOf(config: DpConfig): string {
   return config.contentLibraryDirectory ?? join(config.dataDirectory, 'content-library');
+}
+
+function isListenAddress(text: string): boolean {
+  return parseAddress(text.replace(/:0$/, ':1')) !== undefined;
 }

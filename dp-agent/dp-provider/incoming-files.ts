@@ -237,6 +237,8 @@ export class IncomingFiles {
       if (result.complete) this.#stage(file.hash, file.sizeBytes);
       return;
     }
+    // It came once more while the file was finished.
+    if (this.staged.has(file.hash)) return;
     // The worker lost it: what is left is known when it is opened again.
     this.#opened.delete(file.hash);
     file.pieces = new PieceSet(file.pieces.pieceCount);

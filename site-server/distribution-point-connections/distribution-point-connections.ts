@@ -5,7 +5,7 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { CheckResult } from '../../shared/domain/distribution-point-check.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
-import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
+import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 
@@ -16,18 +16,29 @@ export interface DistributionPointConnectionsConfig {
   readonly checkDeadlineMs: number;
 }
 
+export interface DistributionPointConnectionsNeeds {
+  readonly credentials: PeerCredentials;
+  /** How a channel is made. @default over the network */
+  readonly openChannel?: (
+    options: RpcChannelOptions<'DistributionPoint'>,
+  ) => DistributionPointChannel;
+}
+
 interface Connection {
   readonly address: string;
   readonly channel: DistributionPointChannel;
 }
 
 export class DistributionPointConnections implements Component {
-  readonly #credentials: PeerCredentials;
+  readonly #needs: DistributionPointConnectionsNeeds;
   readonly #config: DistributionPointConnectionsConfig;
   readonly #connections = new Map<string, Connection>();
 
-  constructor(needs: { credentials: PeerCredentials }, config: DistributionPointConnectionsConfig) {
-    this.#credentials = needs.credentials;
+  constructor(
+    needs: DistributionPointConnectionsNeeds,
+    config: DistributionPointConnectionsConfig,
+  ) {
+    this.#needs = needs;
     this.#config = config;
   }
 
@@ -43,12 +54,13 @@ export class DistributionPointConnections implements Component {
     const known = this.#connections.get(dp.dpId);
     if (known?.address === dp.address) return known.channel;
     known?.channel.close();
-    const channel = new RpcChannel({
+    const { credentials, openChannel = (options) => new RpcChannel(options) } = this.#needs;
+    const channel = openChannel({
       conversation: 'DistributionPoint',
       address: dp.address,
       expected: (peer) => peer.kind === 'dp' && peer.dpId === dp.dpId,
       expectedText: `distribution point ${dp.dpId}`,
-      credentials: this.#credentials,
+      credentials,
     });
     this.#connections.set(dp.dpId, { address: dp.address, channel });
     return channel;

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict';
+import { hashOf } from '../../shared/content-library/content-hash.ts';
+import { pieceBytes } from '../../shared/domain/content.ts';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
+import type {
+  PutContentRequest,
+  PutContentRequest__Output,
+} from '../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
+import type {
+  PutManifestRequest,
+  PutManifestRequest__Output,
+} from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
+import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { collect, TestLibrary } from '../../shared/testing/test-library.ts';
+import { distributionPointConversation } from './distribution-point-conversation.ts';
+import { TestDistributionPoint, TestSender } from './testing/test-distribution-point.ts';
+
+const packageId = 'PS100001';
+const action = { packageId, jobSerial: 1 };
+const self = { dpId: 'PS1DP1', siteCode: 'PS1', agentVersion: '1.2.3' };
+const context: CallContext = {
+  caller: { identity: { kind: 'site', siteCode: 'PS1' }, address: '127.0.0.1:1' },
+  signal: new AbortController().signal,
+};
+
+/** Messages as they arrive. */
+async function* arrived<Message>(
+  method: 'putContent' | 'putManifest',
+  messages: Iterable<PutContentRequest | PutManifestRequest>,
+): AsyncGenerator<Message> {
+  const { requestSerialize, requestDeserialize } = methodDefinition('DistributionPoint', method);
+  for (const message of messages) yield requestDeserialize(requestSerialize(message)) as Message;
+}
+
+async function refuses(field: string, call: Promise<unknown>): Promise<void> {
+  await assert.rejects(call, (error) => {
+    assert.ok(isErrorWithCode(error, 'MESSAGE_INVALID'), `${field}: ${error}`);
+    const { details } = error;
+    assert.equal(details.code === 'MESSAGE_INVALID' && details.field, field);
+    return true;
+  });
+}
+
+describe('DistributionPoint conversation', () => {
+  let directory: TemporaryDirectory;
+  let source: TestLibrary;
+  let dp: TestDistributionPoint;
+  let sender: TestSender;
+  let conversation: Conversation<'DistributionPoint'>;
+
+  const big = Buffer.alloc(2 * pieceBytes, 'b');
+  const small = Buffer.from('small');
+
+  beforeEach(async () => {
+    directory = await TemporaryDirectory.create();
+    source = await TestLibrary.open({ directory: directory.join('site') });
+    dp = await TestDistributionPoint.open({ directory: directory.join('dp') });
+    sender = new TestSender(source, dp.provider);
+    conversation = distributionPointConversation(dp.provider, dp.library, self);
+  });
+  afterEach(async () => {
+    await dp[Symbol.asyncDispose]();
+    await source[Symbol.asyncDispose]();
+    await directory[Symbol.asyncDispose]();
+  });
+
+  const putContent = (...messages: PutContentRequest[]) =>
+    collect(
+      conversation.putContent(arrived<PutContentRequest__Output>('putContent', messages), context),
+    );
+  const putManifest = (...messages: PutManifestRequest[]) =>
+    conversation.putManifest(arrived<PutManifestRequest__Output>('putManifest', messages), context);
+
+  async function begun() {
+    const version = await source.commit(packageId, 1, { a: small, b: big });
+    await sender.begin(version, 1);
+    await sender.wanted(version, 1);
+    return version;
+  }
+
+  it('says who it is and how much room there is, to whoever meant it (DM-4)', async () => {
+    const answer = await conversation.check({ dpId: 'PS1DP1' }, context);
+    assert.ok(Number(answer.freeBytes) > 0);
+    assert.deepEqual({ ...answer, freeBytes: 0 }, { ...self, freeBytes: 0 });
+    await refuses('dp_id', conversation.check({ dpId: 'PS1DP2' }, context));
+  });
+
+  it('acknowledges each message once, in order, and not the opening', async () => {
+    await begun();
+    const piece = (pieceIndex: number) => ({
+      piece: {
+        fileHash: Buffer.from(hashOf(big), 'hex'),
+        pieceIndex,
+        data: big.subarray(0, pieceBytes),
+      },
+    });
+    const files = {
+      files: { files: [{ fileHash: Buffer.from(hashOf(small), 'hex'), data: small }] },
+    };
+    const answers = await putContent({ open: action }, piece(0), files, piece(1));
+    assert.deepEqual(answers, [{}, {}, {}]);
+    const { packageHash } = await conversation.commit(
+      { action: { ...action, jobSerial: '1' } },
+      context,
+    );
+    const listed = await collect(conversation.listPackages({}, context));
+    assert.deepEqual(listed, [{ packageId, sourceVersion: 1, packageHash }]);
+  });
+
+  it('says what is missing, in entries and bytes', async () => {
+    await begun();
+    await putContent(
+      { open: action },
+      {
+        piece: {
+          fileHash: Buffer.from(hashOf(big), 'hex'),
+          pieceIndex: 1,
+          data: big.subarray(0, pieceBytes),
+        },
+      },
+    );
+    const request = { action: { ...action, jobSerial: '1' }, contentId: `${packageId}.1` };
+    assert.deepEqual(await collect(conversation.inspect(request, context)), [
+      {
+        files: [
+          { entryIndex: 0, piecesHeld: Buffer.alloc(0) },
+          { entryIndex: 1, piecesHeld: Buffer.of(0b10) },
+        ],
+        missingBytes: small.length + pieceBytes,
+      },
+    ]);
+  });
+
+  it('refuses messages out of turn', async () => {
+    await begun();
+    const hash = Buffer.from(hashOf(small), 'hex');
+    const files = { files: { files: [{ fileHash: hash, data: small }] } };
+    await refuses('body', putContent(files));
+    await refuses('body', putContent({}));
+    await refuses('body', putContent({ open: action }, { open: action }));
+    await refuses('body', putContent({ open: action }, {}));
+    await refuses('body', putManifest({ chunk: small }));
+    await refuses('body', putManifest());
+    const open = { action, contentId: `${packageId}.1` };
+    await refuses('body', putManifest({ open }, { open }));
+    assert.deepEqual(await putContent(), []);
+  });
+
+  it('refuses content that is not what it says (SEC-4)', async () => {
+    await begun();
+    const hash = Buffer.from(hashOf(small), 'hex');
+    const send = (...files: { fileHash: Buffer; data: Buffer }[]) =>
+      putContent({ open: action }, { files: { files } });
+    await refuses('files', send());
+    await refuses('files.file_hash', send({ fileHash: hash.subarray(1), data: small }));
+    const half = { fileHash: hash, data: Buffer.alloc(pieceBytes / 2 + 1) };
+    await refuses('files', send(half, half));
+    await assert.rejects(send({ fileHash: hash, data: Buffer.from('smalL') }), (error) =>
+      isErrorWithCode(error, 'FILE_HASH_MISMATCH'),
+    );
+    const piece = { fileHash: Buffer.from(hashOf(big), 'hex'), pieceIndex: 0, data: small };
+    await refuses('piece.data', putContent({ open: action }, { piece }));
+    await refuses(
+      'piece.file_hash',
+      putContent({ open: action }, { piece: { ...piece, fileHash: Buffer.alloc(31) } }),
+    );
+    await refuses(
+      'piece.piece_index',
+      putContent({ open: action }, { piece: { ...piece, pieceIndex: 2 } }),
+    );
+  });
+
+  it('removes a package', async () => {
+    const version = await source.commit(packageId, 1, { a: small });
+    await sender.distribute(version, 1);
+    await conversation.removePackage({ action: { packageId, jobSerial: '2' } }, context);
+    assert.deepEqual(await collect(conversation.listPackages({}, context)), []);
+    await refuses('action', conversation.removePackage({ action: null }, context));
+  });
+}).timeout(10_000);

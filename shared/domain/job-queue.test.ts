@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { testJob } from '../testing/test-job.ts';
+import { type DistributionJob, isRunning, type JobState } from './distribution-job.ts';
+import { compareJobs, decideQueue } from './job-queue.ts';
+
+const nowMs = 1_000_000;
+const limits = { packagesMax: 3, distributionPointsPerPackageMax: 5 };
+const startsOf = (jobs: DistributionJob[]) =>
+  decideQueue(jobs, limits, nowMs).start.map(({ jobSerial }) => jobSerial);
+
+const states: JobState[] = [
+  'pending',
+  'ready',
+  'started',
+  'in-progress',
+  'pending-restart',
+  'suspended',
+  'complete',
+];
+
+const jobsArbitrary = fc
+  .array(
+    fc.record({
+      packageId: fc.constantFrom('PS100001', 'PS100002', 'PS100003', 'PS100004', 'PS100005'),
+      dpId: fc.constantFrom('A', 'B', 'C', 'D', 'E', 'F', 'G'),
+      state: fc.constantFrom(...states),
+      priority: fc.constantFrom(1 as const, 2 as const, 3 as const),
+      dpPriority: fc.integer({ min: 1, max: 400 }),
+      order: fc.integer({ min: -2, max: 2 }),
+      restartAtMs: fc.constantFrom(0, nowMs, nowMs + 1, nowMs + 5_000),
+    }),
+    { maxLength: 60 },
+  )
+  .map((facts) => facts.map((fact, index) => testJob({ ...fact, jobSerial: index + 1 })));
+
+/** Running jobs of a sound site: none over the limits, and none twice. */
+function withoutImpossibleRuns(jobs: DistributionJob[]): DistributionJob[] {
+  const dpIdsOf = new Map<string, Set<string>>();
+  return jobs.map((job) => {
+    if (!isRunning(job)) return job;
+    const dpIds = dpIdsOf.get(job.packageId) ?? new Set();
+    const isNewPackage = dpIds.size === 0 && dpIdsOf.size >= limits.packagesMax;
+    if (isNewPackage || dpIds.has(job.dpId) || dpIds.size >= 5) return { ...job, state: 'pending' };
+    dpIdsOf.set(job.packageId, dpIds.add(job.dpId));
+    return job;
+  });
+}
+
+describe('job queue', () => {
+  it('orders by package priority, DP priority, order, age (PTM-3)', () => {
+    const jobs = [
+      testJob({ jobSerial: 1, priority: 3, dpPriority: 1 }),
+      testJob({ jobSerial: 2, priority: 2, dpPriority: 300 }),
+      testJob({ jobSerial: 3, priority: 2, dpPriority: 100, order: 1 }),
+      testJob({ jobSerial: 4, priority: 2, dpPriority: 100 }),
+      testJob({ jobSerial: 5, priority: 2, dpPriority: 100 }),
+      testJob({ jobSerial: 6, priority: 1, dpPriority: 400 }),
+    ];
+    const order = jobs.sort(compareJobs).map(({ jobSerial }) => jobSerial);
+    assert.deepEqual(order, [6, 4, 5, 3, 2, 1]);
+  });
+
+  it('sends three packages at once, each to five DPs (PTM-2)', () => {
+    const jobs = ['PS100001', 'PS100002', 'PS100003', 'PS100004'].flatMap((packageId, group) =>
+      ['A', 'B', 'C', 'D', 'E', 'F'].map((dpId, index) =>
+        testJob({ packageId, dpId, jobSerial: group * 10 + index + 1 }),
+      ),
+    );
+    assert.deepEqual(startsOf(jobs), [1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 21, 22, 23, 24, 25]);
+    const { waiting } = decideQueue(jobs, limits, nowMs);
+    assert.deepEqual(waiting.get(6), { place: 1, waitingReason: 'slot' });
+    assert.deepEqual(waiting.get(36), { place: 9, waitingReason: 'slot' });
+  });
+
+  it('says why a job waits and when the next is due', () => {
+    const jobs = [
+      testJob({ jobSerial: 1, dpId: 'A', state: 'pending-restart', restartAtMs: nowMs + 9 }),
+      testJob({
+        jobSerial: 2,
+        dpId: 'B',
+        state: 'pending-restart',
+        restartAtMs: nowMs + 7,
+        waitingReason: 'dp-unreachable',
+      }),
+      testJob({ jobSerial: 3, dpId: 'C', state: 'suspended', restartAtMs: nowMs + 1 }),
+    ];
+    const decision = decideQueue(jobs, limits, nowMs);
+    assert.deepEqual(decision.start, []);
+    assert.deepEqual(
+      [...decision.waiting.values()].map(({ waitingReason }) => waitingReason),
+      ['retry-at', 'dp-unreachable', 'suspended'],
+    );
+    assert.equal(decision.nextDueMs, nowMs + 7);
+  });
+
+  it('has no moment to wait for when all that waits, waits for a slot', () => {
+    const jobs = [
+      testJob({ jobSerial: 1, state: 'started' }),
+      testJob({ jobSerial: 2, state: 'pending' }),
+    ];
+    const decision = decideQueue(jobs, limits, nowMs);
+    assert.equal(decision.nextDueMs, undefined);
+    assert.deepEqual(decision.waiting.get(2), { place: 1, waitingReason: 'slot' });
+  });
+
+  it('never goes over a limit, starts no job twice, and forgets none', () => {
+    fc.assert(
+      fc.property(jobsArbitrary, (anyJobs) => {
+        const jobs = withoutImpossibleRuns(anyJobs);
+        const { start, waiting } = decideQueue(jobs, limits, nowMs);
+        const active = [...jobs.filter(isRunning), ...start];
+        const packageIds = new Set(active.map(({ packageId }) => packageId));
+        assert.ok(packageIds.size <= 3);
+        for (const packageId of packageIds) {
+          const dpIds = active.flatMap((job) => (job.packageId === packageId ? [job.dpId] : []));
+          assert.ok(dpIds.length <= 5);
+          assert.equal(new Set(dpIds).size, dpIds.length);
+        }
+        for (const job of start) assert.ok(job.restartAtMs <= nowMs && !isRunning(job));
+        const idle = jobs.filter((job) => !isRunning(job) && job.state !== 'complete');
+        assert.equal(start.length + waiting.size, idle.length);
+        assert.ok(start.every((job) => !waiting.has(job.jobSerial) && job.state !== 'suspended'));
+      }),
+    );
+  });
+
+  it('leaves no slot empty that a due job could have', () => {
+    fc.assert(
+      fc.property(jobsArbitrary, (anyJobs) => {
+        const jobs = withoutImpossibleRuns(anyJobs);
+        const { start, waiting } = decideQueue(jobs, limits, nowMs);
+        const active = [...jobs.filter(isRunning), ...start];
+        const again = jobs.map((job) =>
+          start.includes(job) ? { ...job, state: 'started' as const } : job,
+        );
+        assert.deepEqual(decideQueue(again, limits, nowMs).start, []);
+        for (const [serial, { waitingReason }] of waiting) {
+          if (waitingReason !== 'slot') continue;
+          const job = jobs.find(({ jobSerial }) => jobSerial === serial)!;
+          const ofPackage = active.filter(({ packageId }) => packageId === job.packageId);
+          const packageCount = new Set(active.map(({ packageId }) => packageId)).size;
+          assert.ok(
+            ofPackage.length >= 5 ||
+              ofPackage.some(({ dpId }) => dpId === job.dpId) ||
+              (ofPackage.length === 0 && packageCount >= 3),
+          );
+        }
+      }),
+    );
+  });
+});
