@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { isErrorWithCode } from '../shared/domain/errors.ts';
 import type { ResponseOf } from '../shared/rpc/conversation.ts';
 import type { AdminChannel, Network } from './network.ts';
+import { byScale } from './test-scale.ts';
 
 export type Package = ResponseOf<'Admin', 'getPackage'>;
 export type PackageStatus = ResponseOf<'Admin', 'watchPackageStatus'>;
@@ -10,6 +11,11 @@ export type StatusMessage = ResponseOf<'Admin', 'listStatusMessages'>;
 export type AuditRecord = ResponseOf<'Admin', 'listAuditRecords'>;
 
 const deadlineMs = 20_000;
+
+/** After this a wait fails and says what it waited for: a test that hangs tells nothing. */
+const waitMsMax = byScale({ short: 60_000, long: 900_000 });
+
+type Watch<T> = (options: { signal: AbortSignal }) => AsyncIterable<T>;
 
 /** Which package where. */
 export interface OnDistributionPoint {
@@ -54,17 +60,18 @@ export class Administrator {
 
   /** @returns the package, when its requests are handled. @throws with the reason it was refused for */
   async published(packageId: string): Promise<Package> {
-    const handled = await this.#first(
-      () => this.#admin.serverStream('watchPackage', { packageId }, {}),
-      (one) => one.acceptedRequestCount === one.handledRequestCount,
-    );
+    const handled = await this.packageIs(packageId, (one) => {
+      return one.acceptedRequestCount === one.handledRequestCount;
+    });
     assert.equal(handled.state, 'PACKAGE_STATE_PUBLISHED', handled.reason);
     return handled;
   }
 
   /** Waits until the package looks so. */
   packageIs(packageId: string, isSo: (one: Package) => boolean): Promise<Package> {
-    return this.#first(() => this.#admin.serverStream('watchPackage', { packageId }, {}), isSo);
+    const watch: Watch<Package> = (options) =>
+      this.#admin.serverStream('watchPackage', { packageId }, options);
+    return this.#first(`package ${packageId}`, watch, isSo);
   }
 
   /** Reads the source again. @returns the package, when that is done */
@@ -135,8 +142,9 @@ export class Administrator {
 
   /** Resolves when the DP does not have the package any more. */
   async removed({ packageId, dpId }: OnDistributionPoint): Promise<void> {
-    await this.#untilTrue(async () => {
-      const rows = this.#admin.serverStream('watchPackageStatus', { packageId, dpId }, {});
+    await this.#untilTrue(`the removal of ${packageId} from ${dpId}`, async (signal) => {
+      const filter = { packageId, dpId };
+      const rows = this.#admin.serverStream('watchPackageStatus', filter, { signal });
       if ((await this.statuses({ packageId, dpId })).length === 0) return true;
       for await (const { state } of rows) {
         if (state === 'PACKAGE_STATUS_STATE_REMOVED') return true;
@@ -152,10 +160,10 @@ export class Administrator {
     { packageId, dpId }: OnDistributionPoint,
     isSo: (row: PackageStatus) => boolean,
   ): Promise<PackageStatus> {
-    return this.#first(
-      () => this.#admin.serverStream('watchPackageStatus', { packageId, dpId }, {}),
-      (row) => row.dpId === dpId && isSo(row),
-    );
+    const watch: Watch<PackageStatus> = (options) =>
+      this.#admin.serverStream('watchPackageStatus', { packageId, dpId }, options);
+    const isWanted = (row: PackageStatus) => row.dpId === dpId && isSo(row);
+    return this.#first(`${packageId} on ${dpId}`, watch, isWanted);
   }
 
   async statuses(filter: Partial<OnDistributionPoint>): Promise<PackageStatus[]> {
@@ -167,7 +175,8 @@ export class Administrator {
 
   /** Waits until a job looks so. */
   jobIs(filter: Partial<OnDistributionPoint>, isSo: (job: Job) => boolean): Promise<Job> {
-    return this.#first(() => this.#admin.serverStream('watchJobs', filter, {}), isSo);
+    const watch: Watch<Job> = (options) => this.#admin.serverStream('watchJobs', filter, options);
+    return this.#first(`a job of ${filter.packageId ?? 'any package'}`, watch, isSo);
   }
 
   async openJobs(filter: Partial<OnDistributionPoint> = {}): Promise<Job[]> {
@@ -198,27 +207,39 @@ export class Administrator {
   }
 
   /** The first message a watch brings that is as wanted, however often the watch breaks. */
-  async #first<T>(watch: () => AsyncIterable<T>, isWanted: (message: T) => boolean): Promise<T> {
+  async #first<T>(name: string, watch: Watch<T>, isWanted: (message: T) => boolean): Promise<T> {
     const found: T[] = [];
-    await this.#untilTrue(async () => {
-      for await (const message of watch()) {
-        if (isWanted(message)) return found.push(message) > 0;
-      }
-      return false;
-    });
+    let last: T | undefined;
+    await this.#untilTrue(
+      name,
+      async (signal) => {
+        for await (const message of watch({ signal })) {
+          last = message;
+          if (isWanted(message)) return found.push(message) > 0;
+        }
+        return false;
+      },
+      () => JSON.stringify(last),
+    );
     const [first] = found;
     assert.ok(first);
     return first;
   }
 
   /** Again and again, connecting anew when the site was lost. */
-  async #untilTrue(attempt: () => Promise<boolean>): Promise<void> {
+  async #untilTrue(
+    name: string,
+    attempt: (signal: AbortSignal) => Promise<boolean>,
+    lastSeen = () => '',
+  ): Promise<void> {
+    const signal = AbortSignal.timeout(waitMsMax);
     for (;;) {
       try {
-        if (await attempt()) return;
+        if (await attempt(signal)) return;
       } catch (error) {
+        if (signal.aborted) throw new Error(`Waited in vain for ${name}; last: ${lastSeen()}`);
         if (!isErrorWithCode(error, 'PEER_UNREACHABLE', 'PEER_FAILED')) throw error;
-        await this.#admin.whenReachable();
+        await this.#admin.whenReachable(signal).catch(() => {});
       }
     }
   }

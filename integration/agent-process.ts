@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How often the log of a starting agent is looked at. */
 const pollMs = 10;
+/** After this it is killed: on a busy disk a start takes long, but not for ever. */
+const startMsMax = 120_000;
 
 /** A real agent in a process of its own. `kill -9` is its normal stop. */
 export class AgentProcess {
@@ -93,6 +95,7 @@ export class AgentProcess {
   }
 
   async #listening(child: ChildProcess, from: number): Promise<string> {
+    const giveUpMs = performance.now() + startMsMax;
     for (;;) {
       const text = (await readFile(this.#logPath)).subarray(from).toString();
       const address = text
@@ -102,6 +105,10 @@ export class AgentProcess {
       if (address) return address;
       if (child.exitCode !== null || child.signalCode !== null) {
         throw new Error(`${this.name} ended with ${child.exitCode} before it listened:\n${text}`);
+      }
+      if (performance.now() > giveUpMs) {
+        child.kill('SIGKILL');
+        throw new Error(`${this.name} did not listen within ${startMsMax} ms:\n${text}`);
       }
       await sleep(pollMs);
     }

@@ -1,5 +1,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** When nothing has gone for so long, nothing will. */
+const stallMsMax = 60_000;
 
 /**
  * Stands between a site and a DP and counts what goes to the DP: what was sent is told neither by
@@ -54,9 +58,24 @@ export class CountingProxy implements AsyncDisposable {
     this.#count.bytes = 0;
   }
 
-  /** Resolves as soon as so many bytes have gone to the DP. */
-  whenForwarded(bytes: number): Promise<void> {
-    return this.#count.reached(bytes);
+  /** Resolves as soon as so many bytes have gone to the DP. @throws when nothing goes any more */
+  async whenForwarded(bytes: number): Promise<void> {
+    const stalled = new AbortController();
+    const reached = this.#count.reached(bytes);
+    const isReached = await Promise.race([
+      reached.then(() => true),
+      this.#stalls(stalled.signal).catch(() => false),
+    ]);
+    stalled.abort();
+    if (!isReached) throw new Error(`${this.forwardedBytes} bytes went, not ${bytes}`);
+  }
+
+  async #stalls(signal: AbortSignal): Promise<boolean> {
+    for (let before = -1; before !== this.forwardedBytes; ) {
+      before = this.forwardedBytes;
+      await sleep(stallMsMax, undefined, { signal });
+    }
+    return false;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

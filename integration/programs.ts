@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Network } from './network.ts';
+import { byScale } from './test-scale.ts';
 
 const dist = fileURLToPath(new URL('..', import.meta.url));
 
@@ -12,6 +13,9 @@ export const programs = {
   waybillSite: join(dist, 'site-server/main.js'),
 } as const;
 
+/** After this a program of ours is killed: a test that hangs tells nothing. */
+const runMsMax = byScale({ short: 90_000, long: 900_000 });
+
 /** What came of a program that has ended. */
 export interface ProgramEnd {
   readonly exitCode: number;
@@ -20,18 +24,14 @@ export interface ProgramEnd {
 }
 
 /** Runs a program of ours to its end. Its environment is bare, so that every machine gives the same. */
-export function runProgram(
-  program: string,
-  words: readonly string[],
-  signal?: AbortSignal,
-): Promise<ProgramEnd> {
+export function runProgram(program: string, words: readonly string[]): Promise<ProgramEnd> {
   const env = { PATH: process.env.PATH, HOME: '/nonexistent', TZ: 'UTC', NO_COLOR: '1' };
-  const options = { env, maxBuffer: 64 * 1024 * 1024, ...(signal && { signal }) };
+  const options = { env, maxBuffer: 64 * 1024 * 1024, timeout: runMsMax };
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [program, ...words], options, (error, stdout, stderr) => {
       const exitCode = error ? error.code : 0;
       if (typeof exitCode === 'number') resolve({ exitCode, stdout, stderr });
-      else reject(error);
+      else reject(new Error(`${program} ${words.join(' ')} was killed: ${stdout}${stderr}`));
     });
   });
 }

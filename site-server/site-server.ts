@@ -10,7 +10,7 @@ import type { Clock } from '../shared/runtime/clock.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
 import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
-import { StateStore } from '../shared/state-store/state-store.ts';
+import { StateStore, type StateStoreDamage } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
 import { LogReader } from './admin-service/log-reader.ts';
@@ -21,7 +21,7 @@ import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.t
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
 import { PackagePublisher } from './distribution-manager/package-publisher.ts';
-import { recoverPackages } from './distribution-manager/package-recovery.ts';
+import { hasLostPackages, recoverPackages } from './distribution-manager/package-recovery.ts';
 import { PackageStore } from './distribution-manager/package-store.ts';
 import { PackageTask } from './distribution-manager/package-task.ts';
 import {
@@ -127,8 +127,6 @@ async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise
   const notifier = new ChangeNotifier({ store });
   const { siteCode } = config;
   const status = await StatusManager.open({ store, clock, siteCode }, config);
-  if (damage) await reportDamage(store, status, damage);
-  const counters = { store, clock, siteCode, isStoreDamaged: damage !== undefined };
   const auditTrail = await AuditTrail.open(
     { store, clock, logger: logOf('audit-trail') },
     { ...defaultAuditTrailConfig, ...config },
@@ -153,6 +151,10 @@ async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise
     { store, clock, logger: logOf('content-library') },
     { ...config, directory: libraryDirectoryOf(config) },
   );
+  const isStoreDamaged =
+    damage !== undefined || (await hasLostPackages({ packages, ...library.layout }));
+  if (isStoreDamaged) await reportDamage(store, status, damage);
+  const counters = { store, clock, siteCode, isStoreDamaged };
   const snapshots = new SnapshotProgress();
   const parts = { status, auditTrail, hierarchy, connections, checker, library, packages };
   return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
@@ -162,25 +164,31 @@ function libraryDirectoryOf(config: SiteConfig): string {
   return config.contentLibraryDirectory ?? join(config.dataDirectory, 'content-library');
 }
 
+/** @param damage none when the store was not there at all */
 async function reportDamage(
   store: StateStore,
   status: StatusManager,
-  damage: { setAsideAs: string; reason: string; repaired: boolean },
+  damage?: StateStoreDamage,
 ): Promise<void> {
-  const outcome = damage.repaired
-    ? 'what could be read of it is in use.'
-    : 'a new one was begun. Packages are read back from the content library: name their sources again with "waybill package set", add the distribution points again and distribute; what they hold is not sent again.';
-  const insertionStrings = [damage.reason, damage.setAsideAs, outcome];
-  const message = status.message({ messageId: 9001, insertionStrings });
-  await store.write([...message, store.damageHandled()], { sync: true });
+  const reason = damage?.reason ?? 'packages of the content library were not in it';
+  const setAside = damage ? `It was set aside as ${damage.setAsideAs}. ` : '';
+  const insertionStrings = [reason, setAside + (damage?.repaired ? repairedText : begunAnewText)];
+  await store.write(status.message({ messageId: 9001, insertionStrings }), { sync: true });
 }
+
+const repairedText =
+  'What could be read of it is in use; some of it may be missing. Look through "waybill package list", "waybill dp list" and "waybill status", and distribute again what is not there; what distribution points hold is not sent again.';
+
+const begunAnewText =
+  'A new one was begun. Packages are read back from the content library: name their sources again with "waybill package set", add the distribution points again and distribute; what they hold is not sent again.';
 
 /** Between the library, which it reads, and everybody who reads packages. */
 function packageRecovery(ground: Ground): Component {
   const logger = ground.logOf('distribution-manager');
   return {
     start: async () => {
-      await recoverPackages({ ...ground, logger });
+      const { isStoreDamaged } = ground.counters;
+      await recoverPackages({ ...ground, logger, isStoreDamaged });
     },
     stop: async () => {},
   };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { encodeMessage } from '../../shared/rpc/service-definitions.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
-import { promised, site, TrustCircle } from './trust-circle.ts';
+import { aborted, promised, site, TrustCircle } from './trust-circle.ts';
 
 const deadlineMs = 5_000;
 const mib = 1024 * 1024;
@@ -15,14 +15,6 @@ async function collected<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 async function* nothing(): AsyncGenerator<never> {
   for (const never of []) yield never;
-}
-
-/** Resolves when the signal fires. */
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 describe('calls over mutual TLS', () => {
@@ -171,6 +163,19 @@ describe('calls over mutual TLS', () => {
     const call = channel.duplex('putContent', {});
     assert.equal(await call.read(), undefined);
     await assert.rejects(call.write({}), { code: 'PEER_FAILED' });
+  });
+
+  it('takes the methods of a class', async () => {
+    class Answers {
+      readonly #dpId = 'PS1DP1';
+      async check(): Promise<{ dpId: string }> {
+        return { dpId: this.#dpId };
+      }
+    }
+    await using circle = await TrustCircle.create();
+    const server = await circle.serve('DistributionPoint', new Answers());
+    const channel = await circle.channel('DistributionPoint', server.address);
+    assert.equal((await channel.unary('check', {}, { deadlineMs })).dpId, 'PS1DP1');
   });
 
   it('answers many calls at once on one connection', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
-import { promised, TrustCircle } from './trust-circle.ts';
+import { aborted, promised, TrustCircle } from './trust-circle.ts';
 
 const deadlineMs = 5_000;
 const check = { check: async () => ({}) };
@@ -69,9 +69,12 @@ class Wire implements AsyncDisposable {
 function silentInspect(onOver: () => void = () => {}) {
   return {
     inspect: async function* (_request: unknown, { signal }: { signal: AbortSignal }) {
-      yield {};
-      await once(signal, 'abort');
-      onOver();
+      try {
+        yield {};
+        await aborted(signal);
+      } finally {
+        onOver();
+      }
     },
   };
 }
@@ -184,7 +187,7 @@ describe('reaching a peer', () => {
 });
 
 describe('a peer that dies without a word', () => {
-  const keepalive = { timeMs: 100, timeoutMs: 100 };
+  const keepalive = { timeMs: 100, timeoutMs: 1_000 };
 
   it('is noticed by its caller', async () => {
     await using circle = await TrustCircle.create();
@@ -251,7 +254,7 @@ describe('a server', () => {
       {
         check: async (_request, { signal }) => {
           started.resolve();
-          await once(signal, 'abort');
+          await aborted(signal);
           isOver = true;
           return {};
         },

@@ -38,6 +38,14 @@ export function promised<T = void>(): { promise: Promise<T>; resolve: (value: T)
   return { promise, resolve };
 }
 
+/** Resolves when the signal fires, or at once when it has. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
 /** A CA, whoever has a certificate of it, and the servers and channels of one test. */
 export class TrustCircle implements AsyncDisposable {
   readonly audit: AuditEvent[] = [];

@@ -1,6 +1,3 @@
-/** Bytes of a BLAKE3-256. */
-export const hashBytes = 32;
-
 /** One hash in the making. */
 interface Hasher {
   update(bytes: Uint8Array): unknown;
@@ -21,7 +18,9 @@ export async function loadNativeHash(): Promise<HashImplementation | undefined> 
     const create = () => {
       const hasher = new Blake3Hasher();
       return {
-        update: (bytes: Uint8Array) => hasher.update(bytes),
+        // The library takes a Buffer; this one looks at the same memory.
+        update: ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+          hasher.update(Buffer.from(buffer, byteOffset, byteLength)),
         digest: () => hasher.digestBuffer(),
       };
     };

@@ -310,6 +310,18 @@ describe('content library', function () {
     await assert.rejects(test.library.openFile(file), code('FILE_NOT_HELD'));
   });
 
+  it('makes no path of a name that is none of its own (SEC-4)', async () => {
+    const evil = { hash: '../../../../etc/passwd', sizeBytes: 1 };
+    await assert.rejects(test.library.areHeld([evil]));
+    await assert.rejects(test.library.openFile(evil), RangeError);
+    await assert.rejects(test.library.adoptFiles([{ ...evil, path: directory.join('x') }]));
+    assert.throws(() => test.library.stagingDirectoryOf('../PS1'), RangeError);
+    await assert.rejects(test.library.removePackage('../../x'), RangeError);
+    const version = { ...toVersion('../x', 1, []), packageId: '../x' };
+    const commit = { version, jobSerial: 1, staged: [] };
+    await assert.rejects(test.library.commitPackage(commit), RangeError);
+  });
+
   it('sets a damaged package record aside, says so, and holds the others', async () => {
     await test.commit(packageId, 1, { a: bytes('one') });
     await test.commit('PS100002', 1, { a: bytes('two') });

@@ -1,30 +1,27 @@
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ContentDescriptor } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
-import { isAbortError } from '../runtime/abort-error.ts';
+import { parsePackageId } from '../domain/package.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { SerialQueue } from '../runtime/serial-queue.ts';
 import type { StateStore } from '../state-store/state-store.ts';
-import { ContentLeases } from './content-leases.ts';
 import { ContentReader } from './content-reader.ts';
+import { ContentRelease } from './content-release.ts';
 import { DataLibrary } from './data-library.ts';
 import { type ExtractOptions, extractContents, makeEmptyDirectory } from './extract-package.ts';
 import { FileLibrary } from './file-library.ts';
-import { syncFileSystem } from './file-system-sync.ts';
 import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
 import { LibraryReferences } from './library-references.ts';
 import type { LibraryRooms } from './library-rooms.ts';
-import { sweepContents, sweepMarks, sweepShards } from './library-sweep.ts';
+import { LibrarySweep } from './library-sweep.ts';
 import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
 import {
   addReferences,
   type CommitStep,
   commitVersion,
-  filesOf,
   type PackageCommit,
 } from './package-commit.ts';
 import { type LibraryPackage, PackageLibrary } from './package-library.ts';
@@ -58,18 +55,8 @@ export interface ContentLibraryConfig {
   readonly sweepIntervalMs: number;
 }
 
-/** Defaults of all settings but the directory. */
-export const defaultContentLibraryConfig: Omit<ContentLibraryConfig, 'directory'> = {
-  unreferencedGraceMs: 24 * 3_600_000,
-  unfinishedGraceMs: 7 * 24 * 3_600_000,
-  sweepIntervalMs: 3_600_000,
-};
-
 /** Threads for work on many files; two keep a disk busy and leave processors to the streams. */
 const workersMax = 2;
-
-/** Shards of the file library that a sweep looks at in one step. */
-const shardsPerStep = 128;
 
 /**
  * All content on a machine: packages, their contents, and the bytes of their files, each once.
@@ -84,43 +71,49 @@ export class ContentLibrary implements Component {
   /** For long tasks on the library's files: snapshots, extractions. They end with the library. */
   readonly threads = new TaskThreads();
   readonly #needs: ContentLibraryComponents;
-  readonly #config: ContentLibraryConfig;
   readonly #pool: WorkerPool<LibraryTasks>;
   readonly #rooms: LibraryRooms;
   readonly #changes = new SerialQueue();
-  readonly #leases = new ContentLeases((contentId) => this.#leaseEnded(contentId));
-  /** Contents that lost their package while somebody read them. */
-  readonly #retired = new Map<string, ContentDescriptor>();
+  readonly #release: ContentRelease;
+  readonly #sweep: LibrarySweep;
   readonly #stopping = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
 
   constructor(needs: ContentLibraryComponents, config: ContentLibraryConfig) {
     this.#needs = needs;
-    this.#config = config;
     this.layout = toLibraryLayout(config.directory);
     this.#pool = new WorkerPool(new URL('./library-worker.js', import.meta.url), workersMax);
-    const packages = new PackageLibrary(this.layout.packageLibrary);
     this.#rooms = {
       files: new FileLibrary(this.layout.fileLibrary, this.#pool),
       data: new DataLibrary(this.layout.dataLibrary),
-      packages,
+      packages: new PackageLibrary(this.layout.packageLibrary),
       references: new LibraryReferences(needs.store),
-      isLive: (id) => packages.contentOf(id) !== undefined || this.#leases.isHeld(id),
     };
+    const [rooms, changes, pool] = [this.#rooms, this.#changes, this.#pool];
+    const { clock, logger } = needs;
+    const onReleased = () => this.#step('released');
+    this.#release = new ContentRelease({ rooms, changes, clock, logger, onReleased });
+    const { layout } = this;
+    const completeIndex = () => this.#completeIndex();
+    this.#sweep = new LibrarySweep(
+      { rooms, release: this.#release, pool, changes, completeIndex, layout, clock, logger },
+      config,
+    );
   }
 
   /** Makes right what a crash left, rebuilds the index if it was lost, and begins to sweep. */
   async start(): Promise<void> {
-    const { directory, dataLibrary, fileLibrary, staging } = this.layout;
+    const { dataLibrary, fileLibrary, staging } = this.layout;
     for (const path of [dataLibrary, fileLibrary, staging]) await mkdir(path, { recursive: true });
     for (const damaged of await this.#rooms.packages.load()) {
       this.#needs.logger.error(damaged, 'Package record was damaged and set aside');
     }
-    // Renames of the process before may not be durable, and what is here counts as durable.
-    await syncFileSystem(directory);
-    await this.#changes.run(() => this.#letGoOfLeftovers());
-    if (!(await this.#rooms.references.isComplete())) await this.#rebuildIndex();
-    this.#sweeping = this.#sweepForEver();
+    await this.#changes.run(() => this.#release.letGoOfLeftovers());
+    await this.#completeIndex();
+    this.#sweeping = this.#sweep.runUntil(this.#stopping.signal);
+    this.#rooms.files.syncInherited(this.#stopping.signal).catch(() => {
+      // The first commit does it again, and fails if it has to.
+    });
   }
 
   async stop(): Promise<void> {
@@ -150,17 +143,6 @@ export class ContentLibrary implements Component {
     return this.#openContent(contentId);
   }
 
-  #openContent(contentId: string): ContentReader {
-    const content = this.#rooms.packages.contentOf(contentId);
-    if (!content) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
-    const { data } = this.#rooms;
-    return new ContentReader({
-      manifest: data.open(content.descriptor),
-      signaturePath: data.signaturePathOf(contentId),
-      endLease: this.#leases.take(contentId),
-    });
-  }
-
   /**
    * Opens the bytes of a file. The caller closes it.
    *
@@ -180,6 +162,7 @@ export class ContentLibrary implements Component {
    * files that were taken in since it was made are not swept.
    */
   stagingDirectoryOf(packageId: string): string {
+    if (parsePackageId(packageId) === undefined) throw new RangeError('This is no package ID');
     return join(this.layout.staging, packageId);
   }
 
@@ -208,8 +191,9 @@ export class ContentLibrary implements Component {
   commitPackage(commit: PackageCommit): Promise<{ packageHash: string }> {
     return this.#changes.run(async () => {
       const before = this.#rooms.packages.get(commit.version.packageId);
+      await this.#rooms.files.syncInherited(this.#stopping.signal);
       await commitVersion(this.#rooms, commit, (step) => this.#step(step));
-      await this.#letGo(before?.contents ?? [], commit.version.contents);
+      await this.#release.letGo(before?.contents ?? [], commit.version.contents);
       await this.#endWork(commit.version.packageId);
       return { packageHash: commit.version.packageHash };
     });
@@ -221,7 +205,7 @@ export class ContentLibrary implements Component {
       const before = this.#rooms.packages.get(packageId);
       await this.#rooms.packages.remove(packageId);
       this.#step('hidden');
-      await this.#letGo(before?.contents ?? [], []);
+      await this.#release.letGo(before?.contents ?? [], []);
       await this.#endWork(packageId);
     });
   }
@@ -260,84 +244,12 @@ export class ContentLibrary implements Component {
     }
   }
 
-  #stoppable(options: ExtractOptions): ExtractOptions {
-    const signals = [this.#stopping.signal, ...(options.signal ? [options.signal] : [])];
-    return { ...options, signal: AbortSignal.any(signals) };
-  }
-
   /**
    * Sweeps once: deletes files that nothing has used for the grace period, contents of no package,
    * and what is staged for packages nobody works on. Happens by itself, too.
    */
   async sweep(): Promise<void> {
-    const { fileLibrary, staging } = this.layout;
-    const { unreferencedGraceMs: graceMs, unfinishedGraceMs } = this.#config;
-    const untouchedSinceMs = this.#needs.clock.nowMs() - unfinishedGraceMs;
-    await this.#changes.run(() => this.#letGoOfLeftovers());
-    await this.#pool.run('removeStale', { staging, untouchedSinceMs });
-    const workSinceMs = await this.#pool.run('oldestWorkMs', { staging });
-    if (!(await this.#rooms.references.isComplete()) && !(await this.#rebuildIndex())) return;
-    const shards = await this.#pool.run('listShards', { fileLibrary });
-    let removedCount = 0;
-    for (let start = 0; start < shards.length; start += shardsPerStep) {
-      if (this.#stopping.signal.aborted) return;
-      const step = shards.slice(start, start + shardsPerStep);
-      // A step in the queue each, so that a commit never waits for the whole sweep.
-      const swept = await this.#changes.run(() =>
-        sweepShards(this.#rooms, step, {
-          nowMs: this.#needs.clock.nowMs(),
-          graceMs,
-          workSinceMs,
-        }),
-      );
-      removedCount += swept.removedCount;
-    }
-    await this.#changes.run(() => sweepMarks(this.#rooms, shards));
-    if (removedCount > 0) this.#needs.logger.info({ removedCount }, 'Unused files deleted');
-  }
-
-  async #sweepForEver(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      try {
-        await this.sweep();
-      } catch (err) {
-        if (!signal.aborted) this.#needs.logger.warn({ err }, 'Sweep of the library failed');
-      }
-      await this.#needs.clock.sleep(this.#config.sweepIntervalMs, signal).catch(ignoreAbort);
-    }
-  }
-
-  /** Lets go of contents that are not among the successors, or notes that a reader has them. */
-  async #letGo(
-    contents: readonly ContentDescriptor[],
-    successors: readonly ContentDescriptor[],
-  ): Promise<void> {
-    const successorIds = successors.map((content) => content.contentId);
-    for (const content of contents) {
-      if (successorIds.includes(content.contentId)) continue;
-      if (this.#leases.isHeld(content.contentId)) this.#retired.set(content.contentId, content);
-      else await this.#release(content, successorIds);
-    }
-  }
-
-  /** References first, then the manifest: as long as that is here, the rest can be done again. */
-  async #release(content: ContentDescriptor, successors: readonly string[]): Promise<void> {
-    const { contentId } = content;
-    const sinceMs = this.#needs.clock.nowMs();
-    try {
-      for await (const batch of this.#rooms.data.open(content).entries()) {
-        const hashes = filesOf(batch).map((file) => file.hash);
-        await this.#rooms.references.release(contentId, hashes, { successors, sinceMs });
-      }
-    } catch (err) {
-      if (!(err instanceof WaybillError)) throw err;
-      // Without a manifest the index itself says what the content used.
-      this.#needs.logger.warn({ contentId, err }, 'Manifest of a content to let go is damaged');
-      await this.#rooms.references.dropGone(this.#rooms.isLive, sinceMs);
-    }
-    this.#step('released');
-    await this.#rooms.data.remove(contentId);
+    await this.#sweep.sweep({ signal: this.#stopping.signal, keepStaged: false });
   }
 
   /** What is still staged for the package was for this. */
@@ -345,53 +257,48 @@ export class ContentLibrary implements Component {
     await rm(this.stagingDirectoryOf(packageId), { recursive: true, force: true });
   }
 
-  #leaseEnded(contentId: string): void {
-    const content = this.#retired.get(contentId);
-    if (!content) return;
-    this.#changes
-      .run(async () => {
-        if (this.#rooms.isLive(contentId)) return;
-        this.#retired.delete(contentId);
-        await this.#release(content, []);
-      })
-      .catch((err: unknown) => {
-        // The next sweep finds the content without a package.
-        this.#needs.logger.warn({ contentId, err }, 'Content could not be let go yet');
-      });
+  #openContent(contentId: string): ContentReader {
+    const content = this.#rooms.packages.contentOf(contentId);
+    if (!content) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
+    const { data } = this.#rooms;
+    return new ContentReader({
+      manifest: data.open(content.descriptor),
+      signaturePath: data.signaturePathOf(contentId),
+      endLease: this.#release.lease(contentId),
+    });
   }
 
-  async #letGoOfLeftovers(): Promise<void> {
-    const gone = await sweepContents(this.#rooms, this.#needs.clock.nowMs());
-    for (const contentId of gone) {
-      this.#needs.logger.info({ contentId }, 'Content of no package let go');
-    }
+  #stoppable(options: ExtractOptions): ExtractOptions {
+    const signals = [this.#stopping.signal, ...(options.signal ? [options.signal] : [])];
+    return { ...options, signal: AbortSignal.any(signals) };
   }
 
-  /** Builds the index anew from the manifests; false when one of them cannot be read. */
-  #rebuildIndex(): Promise<boolean> {
+  /** Builds the index anew from the manifests if it is not complete; false when it cannot be. */
+  #completeIndex(): Promise<boolean> {
     return this.#changes.run(async () => {
-      let isComplete = true;
+      if (await this.#rooms.references.isComplete()) return true;
       await this.#rooms.references.clear();
-      for (const { packageId, contents } of this.#rooms.packages.list()) {
-        try {
-          await addReferences(this.#rooms, contents);
-        } catch (err) {
-          if (!(err instanceof WaybillError)) throw err;
-          isComplete = false;
-          this.#needs.logger.error({ packageId, err }, 'Package is damaged; no file is deleted');
-        }
-      }
+      const results = [];
+      for (const version of this.#rooms.packages.list()) results.push(await this.#reindex(version));
+      const isComplete = results.every((isIndexed) => isIndexed);
       if (isComplete) await this.#rooms.references.markComplete();
       this.#needs.logger.info({ isComplete }, 'Index of the library rebuilt');
       return isComplete;
     });
   }
 
+  async #reindex({ packageId, contents }: LibraryPackage): Promise<boolean> {
+    try {
+      await addReferences(this.#rooms, contents);
+      return true;
+    } catch (err) {
+      if (!(err instanceof WaybillError)) throw err;
+      this.#needs.logger.error({ packageId, err }, 'Package is damaged; no file is deleted');
+      return false;
+    }
+  }
+
   #step(step: LibraryStep): void {
     this.#needs.onStep?.(step);
   }
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!isAbortError(error)) throw error;
 }

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { WaybillError } from '../domain/errors.ts';
-import { syncDirectories, syncFiles } from './file-system-sync.ts';
+import { syncDirectories, syncFileSystem, syncFiles } from './file-system-sync.ts';
 import { isSystemError, toWriteFailure } from './library-failure.ts';
 import { filePathOf } from './library-layout.ts';
 import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
@@ -16,6 +16,7 @@ export class FileLibrary {
   readonly #pool: WorkerPool<LibraryTasks>;
   /** Directories with renames that a power cut could still undo. */
   #unsynced = new Set<string>();
+  #inherited: Promise<void> | undefined;
 
   constructor(directory: string, pool: WorkerPool<LibraryTasks>) {
     this.#directory = directory;
@@ -59,6 +60,21 @@ export class FileLibrary {
     });
     const changed = await this.#pool.run('adopt', { fileLibrary: this.#directory, files });
     for (const directory of changed) this.#unsynced.add(directory);
+  }
+
+  /**
+   * Makes durable what the process before left: its last renames may not be, and a file that is
+   * here counts as durable. Done once; it may take a while, as all writers of the disk share it.
+   */
+  syncInherited(signal: AbortSignal): Promise<void> {
+    this.#inherited ??= syncFileSystem(this.#directory, signal).then(
+      () => {},
+      (error: unknown) => {
+        this.#inherited = undefined;
+        throw error;
+      },
+    );
+    return this.#inherited;
   }
 
   /** Makes all renames so far durable; to be done before anybody is told that files are here. */

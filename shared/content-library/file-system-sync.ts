@@ -28,10 +28,11 @@ export async function syncDirectories(directory: string, paths: readonly string[
 /**
  * Resolves when all that was written to the file system of this directory is on stable storage.
  *
+ * @param signal ends the waiting, with an AbortError
  * @returns false where the platform has no way to do this
  */
-export async function syncFileSystem(directory: string): Promise<boolean> {
-  const { exitCode, errorText } = await runSync(directory);
+export async function syncFileSystem(directory: string, signal?: AbortSignal): Promise<boolean> {
+  const { exitCode, errorText } = await runSync(directory, signal);
   if (exitCode === 0) return true;
   // No such program, or one without the option: another system than Linux with GNU coreutils.
   if (exitCode === undefined || /option|usage/i.test(errorText)) return false;
@@ -63,9 +64,13 @@ async function syncOne(path: string, sync: (file: FileHandle) => Promise<void>):
 
 function runSync(
   directory: string,
+  signal: AbortSignal | undefined,
 ): Promise<{ exitCode: number | null | undefined; errorText: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn('sync', ['-f', directory], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn('sync', ['-f', directory], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      ...(signal && { signal }),
+    });
     let errorText = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       errorText += text;

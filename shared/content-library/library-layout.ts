@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { parseContentId, parseHash } from '../domain/content.ts';
 
 /** Where things stand in a content library; plain data, so that worker threads can have it. */
 export interface LibraryLayout {
@@ -29,17 +30,24 @@ export function shardOf(hash: string): string {
   return hash.slice(0, 4);
 }
 
-/** Where the bytes of a file stand. */
+/** Where the bytes of a file stand. @throws RangeError when this is no hash */
 export function filePathOf(fileLibrary: string, hash: string): string {
+  if (parseHash(hash) === undefined) throw new RangeError('This is no hash');
   return join(fileLibrary, shardOf(hash), hash);
 }
 
-/** Where the manifest of a content stands. */
+/** Where the manifest of a content stands. @throws RangeError when this is no content ID */
 export function manifestPathOf(dataLibrary: string, contentId: string): string {
-  return join(dataLibrary, `${contentId}.manifest`);
+  return join(dataLibrary, `${checked(contentId)}.manifest`);
 }
 
-/** Where the signature of a content stands. */
+/** Where the signature of a content stands. @throws RangeError when this is no content ID */
 export function signaturePathOf(dataLibrary: string, contentId: string): string {
-  return join(dataLibrary, `${contentId}.signature`);
+  return join(dataLibrary, `${checked(contentId)}.signature`);
+}
+
+/** A name that came from elsewhere never becomes a path unlooked at. */
+function checked(contentId: string): string {
+  if (parseContentId(contentId) === undefined) throw new RangeError('This is no content ID');
+  return contentId;
 }

@@ -58,19 +58,16 @@ export class LibraryReferences {
     await this.#store.write([this.#state.put('index', { complete: true })], { sync: true });
   }
 
-  /** Notes that a content uses these files. Durable after the next `sync`. */
+  /**
+   * Notes that a content uses these files; durable when this resolves. A later sync would not do:
+   * LevelDB syncs only the log it writes to, not the one it left when that was full.
+   */
   async add(contentId: string, hashes: Iterable<string>): Promise<void> {
     const changes = [...new Set(hashes)].flatMap((hash) => [
       this.#references.put(joinKey(hash, contentId), true),
       this.#unreferenced.delete(hash),
     ]);
-    await this.#store.write(changes, { sync: false });
-  }
-
-  /** Makes all that was written durable, with the mark that the index is as complete as it was. */
-  async sync(): Promise<void> {
-    const complete = await this.isComplete();
-    await this.#store.write([this.#state.put('index', { complete })], { sync: true });
+    if (changes.length > 0) await this.#store.write(changes, { sync: true });
   }
 
   /**

@@ -9,6 +9,4 @@ export interface LibraryRooms {
   readonly data: DataLibrary;
   readonly packages: PackageLibrary;
   readonly references: LibraryReferences;
-  /** Whether a content is still to keep its files: a package has it, or a reader. */
-  readonly isLive: (contentId: string) => boolean;
 }

@@ -1,96 +1,113 @@
-import { parseHash } from '../domain/content.ts';
-import type { ShardReferences } from './library-references.ts';
+import { isAbortError } from '../runtime/abort-error.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { SerialQueue } from '../runtime/serial-queue.ts';
+import type { ContentRelease } from './content-release.ts';
+import type { LibraryLayout } from './library-layout.ts';
 import type { LibraryRooms } from './library-rooms.ts';
+import type { LibraryTasks } from './library-tasks.ts';
+import { sweepMarks, sweepShards } from './sweep-steps.ts';
+import type { WorkerPool } from './worker-pool.ts';
 
-/** What is to be done about some shards. */
-export interface ShardsSweep {
-  /** Files nobody uses whose grace is over. */
-  readonly remove: readonly string[];
-  /** Files nobody uses, seen for the first time. */
-  readonly mark: readonly string[];
-  /** Marks on files that are used, or not there. */
-  readonly unmark: readonly string[];
+/** What a sweep needs. */
+export interface LibrarySweepComponents {
+  readonly rooms: LibraryRooms;
+  readonly release: ContentRelease;
+  readonly pool: WorkerPool<LibraryTasks>;
+  /** The queue all changes of the library pass. */
+  readonly changes: SerialQueue;
+  /** Makes the index complete if it is not; false when it cannot. Runs outside the queue. */
+  readonly completeIndex: () => Promise<boolean>;
+  readonly layout: LibraryLayout;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
 
-/** When files nobody uses may go. */
-export interface SweepTimes {
-  readonly nowMs: number;
-  readonly graceMs: number;
+/** How a sweep is tuned. */
+export interface LibrarySweepConfig {
+  readonly unreferencedGraceMs: number;
+  readonly unfinishedGraceMs: number;
+  readonly sweepIntervalMs: number;
+}
+
+/** Shards of the file library that are looked at in one step. */
+const shardsPerStep = 128;
+
+/**
+ * Deletes what nothing uses: files, contents of no package, staged files of packages nobody works
+ * on. Goes through the library in small steps between its changes; each can be done twice.
+ */
+export class LibrarySweep {
+  readonly #needs: LibrarySweepComponents;
+  readonly #config: LibrarySweepConfig;
+  #isIndexTidy = false;
+
+  constructor(needs: LibrarySweepComponents, config: LibrarySweepConfig) {
+    this.#needs = needs;
+    this.#config = config;
+  }
+
+  /** Sweeps now and after each interval. What is staged may first be gone on with for one. */
+  async runUntil(stopped: AbortSignal): Promise<void> {
+    for (let isFirst = true; !stopped.aborted; isFirst = false) {
+      try {
+        await this.sweep({ signal: stopped, keepStaged: isFirst });
+      } catch (err) {
+        if (!stopped.aborted) this.#needs.logger.warn({ err }, 'Sweep of the library failed');
+      }
+      await this.#needs.clock.sleep(this.#config.sweepIntervalMs, stopped).catch(ignoreAbort);
+    }
+  }
+
+  async sweep(options: { signal: AbortSignal; keepStaged: boolean }): Promise<void> {
+    const { changes, release, completeIndex } = this.#needs;
+    await changes.run(() => release.letGoOfLeftovers());
+    if (!options.keepStaged) await this.#sweepStaging();
+    // Without all references nobody knows what is unused.
+    if (!(await completeIndex())) return;
+    await changes.run(() => this.#tidyIndex());
+    await this.#sweepFiles(options.signal);
+  }
+
+  async #sweepFiles(signal: AbortSignal): Promise<void> {
+    const { rooms, changes, clock, logger, layout } = this.#needs;
+    const graceMs = this.#config.unreferencedGraceMs;
+    const { fileLibrary, staging } = layout;
+    const workSinceMs = await this.#needs.pool.run('oldestWorkMs', { staging });
+    const shards = await this.#needs.pool.run('listShards', { fileLibrary });
+    let removedCount = 0;
+    for (let start = 0; start < shards.length; start += shardsPerStep) {
+      if (signal.aborted) return;
+      const step = shards.slice(start, start + shardsPerStep);
+      const swept = await changes.run(() =>
+        sweepShards(rooms, step, { nowMs: clock.nowMs(), graceMs, workSinceMs }),
+      );
+      removedCount += swept.removedCount;
+    }
+    await changes.run(() => sweepMarks(rooms, shards));
+    if (removedCount > 0) logger.info({ removedCount }, 'Unused files deleted');
+  }
+
+  async #sweepStaging(): Promise<void> {
+    const { pool, clock, layout, logger } = this.#needs;
+    const untouchedSinceMs = clock.nowMs() - this.#config.unfinishedGraceMs;
+    const { staging } = layout;
+    const names = await pool.run('removeStale', { staging, untouchedSinceMs });
+    for (const name of names) logger.info({ name }, 'Stale staging directory deleted');
+  }
+
   /**
-   * Since when somebody has worked on a package that is not committed yet. What came to be unused
-   * since then may be what was taken in for it, and stays however long that takes.
+   * Once in a process: a power cut can bring back references that were dropped, of contents whose
+   * manifests are gone.
    */
-  readonly workSinceMs: number;
-}
-
-/** Decides about the files of some shards. */
-export function decideShards(
-  names: readonly string[],
-  known: ShardReferences,
-  time: SweepTimes,
-): ShardsSweep {
-  const remove: string[] = [];
-  const mark: string[] = [];
-  const unmark = new Set(known.unreferencedSinceMs.keys());
-  for (const name of names) {
-    // What is no file of ours is left alone.
-    if (parseHash(name) === undefined || known.referenced.has(name)) continue;
-    unmark.delete(name);
-    const sinceMs = known.unreferencedSinceMs.get(name);
-    // A mark from the future: the machine's clock was set back.
-    if (sinceMs === undefined || sinceMs > time.nowMs) mark.push(name);
-    else if (sinceMs >= time.workSinceMs) continue;
-    else if (time.nowMs - sinceMs >= time.graceMs) remove.push(name);
+  async #tidyIndex(): Promise<void> {
+    if (this.#isIndexTidy) return;
+    const { rooms, release, clock } = this.#needs;
+    await rooms.references.dropGone(release.isLive, clock.nowMs());
+    this.#isIndexTidy = true;
   }
-  return { remove, mark, unmark: [...unmark] };
 }
 
-/**
- * Sweeps some shards that follow one another. Nothing may be committed meanwhile. Can be done
- * twice, and broken off.
- */
-export async function sweepShards(
-  rooms: LibraryRooms,
-  shards: readonly string[],
-  time: SweepTimes,
-): Promise<{ removedCount: number }> {
-  const [first, last] = [shards[0], shards.at(-1)];
-  if (first === undefined || last === undefined) return { removedCount: 0 };
-  const names = await rooms.files.listInShards(shards);
-  const known = await rooms.references.ofShards(first, last);
-  const decision = decideShards(names, known, time);
-  await rooms.files.remove(decision.remove);
-  await rooms.files.removeEmptyShards(shards);
-  await rooms.references.mark(decision.mark, time.nowMs);
-  await rooms.references.unmark([...decision.unmark, ...decision.remove]);
-  return { removedCount: decision.remove.length };
-}
-
-/** Takes off marks of files whose whole shard is gone. Nothing may be committed meanwhile. */
-export async function sweepMarks(rooms: LibraryRooms, shards: readonly string[]): Promise<void> {
-  const known = new Set(shards);
-  let gone: string[] = [];
-  for await (const hash of rooms.references.listMarked()) {
-    if (known.has(hash.slice(0, 4))) continue;
-    gone.push(hash);
-    if (gone.length < 2_000) continue;
-    await rooms.references.unmark(gone);
-    gone = [];
-  }
-  await rooms.references.unmark(gone);
-}
-
-/**
- * Lets go of contents that no package and no reader has: what a crash between two steps of a
- * commit or a removal leaves. Nothing may be committed meanwhile.
- *
- * @returns their IDs
- */
-export async function sweepContents(rooms: LibraryRooms, nowMs: number): Promise<string[]> {
-  const gone = (await rooms.data.listContentIds()).filter((id) => !rooms.isLive(id));
-  if (gone.length === 0) return gone;
-  // References first: as long as a manifest is here, this is done again.
-  await rooms.references.dropGone(rooms.isLive, nowMs);
-  for (const contentId of gone) await rooms.data.remove(contentId);
-  return gone;
+function ignoreAbort(error: unknown): void {
+  if (!isAbortError(error)) throw error;
 }

@@ -2,7 +2,9 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import {
   type ContentDescriptor,
   type ContentEntry,
+  type DirectoryEntry,
   type FileEntry,
+  type SymlinkEntry,
   signatureBytesOf,
 } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
@@ -45,14 +47,13 @@ export class ManifestWriter implements Disposable {
     }
     this.#fileCount++;
     this.#sizeBytes += entry.sizeBytes;
+    if (!Number.isSafeInteger(this.#sizeBytes)) this.#refuse('the total size is too large');
     this.#signature.append(pieceHashes);
-    this.add(entry);
+    this.#append(entry);
   }
 
-  add(entry: ContentEntry): void {
-    this.#entryCount++;
-    if (!Number.isSafeInteger(this.#sizeBytes)) this.#refuse('the total size is not safe');
-    this.#manifest.append(Buffer.from(`${encodeEntry(entry)}\n`));
+  add(entry: DirectoryEntry | SymlinkEntry): void {
+    this.#append(entry);
   }
 
   finish(): ContentDescriptor {
@@ -73,6 +74,11 @@ export class ManifestWriter implements Disposable {
   [Symbol.dispose](): void {
     this.#manifest.close();
     this.#signature.close();
+  }
+
+  #append(entry: ContentEntry): void {
+    this.#entryCount++;
+    this.#manifest.append(Buffer.from(`${encodeEntry(entry)}\n`));
   }
 
   #refuse(reason: string): never {

@@ -54,7 +54,6 @@ export async function addReferences(
       await rooms.references.add(descriptor.contentId, hashes);
     }
   }
-  await rooms.references.sync();
 }
 
 /** The files among entries, in their order. */

@@ -1,7 +1,7 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContentDescriptor } from '../domain/content.ts';
-import type { PackageVersion } from '../domain/package.ts';
+import { type PackageVersion, parsePackageId } from '../domain/package.ts';
 import { syncDirectories } from './file-system-sync.ts';
 import { toWriteFailure } from './library-failure.ts';
 import { decodePackage, encodePackage } from './package-record.ts';
@@ -111,6 +111,7 @@ export class PackageLibrary {
   }
 
   #pathOf(packageId: string): string {
+    if (parsePackageId(packageId) === undefined) throw new RangeError('This is no package ID');
     return join(this.#directory, `${packageId}${suffix}`);
   }
 }

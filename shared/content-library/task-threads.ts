@@ -50,11 +50,12 @@ export class TaskThreads {
     const worker = this.#idle.get(program.href)?.pop() ?? new Worker(program);
     this.#busy.add(worker);
     worker.ref();
+    const task = new ThreadTask<Message>(worker, options);
     try {
-      return (await new ThreadTask<Message>(worker, options).run(input)) as Result;
+      return (await task.run(input)) as Result;
     } finally {
       this.#busy.delete(worker);
-      await this.#park(program.href, worker);
+      await this.#park(program.href, worker, task.hasAnswered);
     }
   }
 
@@ -66,10 +67,9 @@ export class TaskThreads {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 
-  async #park(program: string, worker: Worker): Promise<void> {
+  async #park(program: string, worker: Worker, isSound: boolean): Promise<void> {
     const idle = this.#idle.get(program) ?? [];
-    // One that has ended by itself has no thread ID any more.
-    if (this.#isStopped || worker.threadId === -1 || idle.length >= idleMax) {
+    if (this.#isStopped || !isSound || idle.length >= idleMax) {
       await worker.terminate();
       return;
     }
@@ -86,6 +86,8 @@ class ThreadTask<Message> {
   readonly #options: ThreadTaskOptions<Message>;
   readonly #shared = new Int32Array(new SharedArrayBuffer(8));
   readonly #handling: Promise<void>[] = [];
+  /** The task has ended, well or not, and its thread is fit for another. */
+  hasAnswered = false;
   #handlerFailure: { readonly error: unknown } | undefined;
 
   constructor(worker: Worker, options: ThreadTaskOptions<Message>) {
@@ -104,7 +106,7 @@ class ThreadTask<Message> {
       signal?.removeEventListener('abort', this.#abort);
       // One by one: Node hears some events of a worker by itself.
       for (const event of ['message', 'error', 'exit']) this.#worker.removeAllListeners(event);
-      // An idle thread that fails is found out when it is used again.
+      // An idle thread has nothing to fail in; were it to, the process must not end for it.
       this.#worker.on('error', () => {});
     }
   }
@@ -114,6 +116,7 @@ class ThreadTask<Message> {
       this.#worker.on('message', (said: FromThread) => {
         if (said.type === 'message') this.#handling.push(this.#handle(said.message as Message));
         else {
+          this.hasAnswered = true;
           const end = () => {
             if (this.#handlerFailure) reject(this.#handlerFailure.error as Error);
             else if (said.type === 'result') resolve(said.result);

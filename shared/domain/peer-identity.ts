@@ -11,8 +11,6 @@ export type PeerIdentity =
   | { readonly kind: 'admin'; readonly role: AdminRole; readonly name: string }
   | { readonly kind: 'client'; readonly name: string };
 
-export type PeerKind = PeerIdentity['kind'];
-
 const adminRoles: readonly string[] = ['full', 'operator', 'read-only'] satisfies AdminRole[];
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$/;
 

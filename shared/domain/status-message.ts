@@ -101,7 +101,7 @@ export const statusMessageKinds = {
   9001: {
     component: 'SMS_SITE_COMPONENT_MANAGER',
     severity: 'error',
-    text: 'The state store was damaged (%1). It was set aside as %2; %3',
+    text: 'The state store was damaged (%1). %2',
   },
 } as const satisfies Record<number, StatusMessageKind>;
 

@@ -39,6 +39,14 @@ interface Delivery {
   fail(failure: Failure): void;
 }
 
+/** One call and all that answering it takes. */
+interface CallWork {
+  readonly method: UntypedMethod;
+  readonly run: Implementation;
+  readonly call: AnyCall;
+  readonly delivery: Delivery;
+}
+
 /**
  * Turns the functions of a Conversation into what gRPC calls: makes the context, keeps
  * back-pressure both ways, maps failures to statuses, writes changing calls to the audit trail.
@@ -63,25 +71,21 @@ export class CallAnswerer {
     const run = implementation as Implementation;
     if (method.responseStream) {
       return (call: ResponseStreamCall) =>
-        this.#track(this.#answer(method, run, call, streamedDelivery(method, call)));
+        this.#track({ method, run, call, delivery: streamedDelivery(method, call) });
     }
     return (call: UnaryCall, callback: sendUnaryData<Buffer>) =>
-      this.#track(this.#answer(method, run, call, singleDelivery(method, callback)));
+      this.#track({ method, run, call, delivery: singleDelivery(method, callback) });
   }
 
-  #track(answering: Promise<void>): void {
-    const tracked = answering.finally(() => this.#running.delete(tracked));
+  #track(work: CallWork): void {
+    const tracked = this.#answer(work, contextOf(work.call)).finally(() => {
+      this.#running.delete(tracked);
+    });
     this.#running.add(tracked);
   }
 
-  async #answer(
-    method: UntypedMethod,
-    run: Implementation,
-    call: AnyCall,
-    delivery: Delivery,
-  ): Promise<void> {
+  async #answer({ method, run, call, delivery }: CallWork, context: CallContext): Promise<void> {
     let asked = '';
-    const context = contextOf(call);
     const ask = (request: unknown) => {
       asked ||= summaryOf(request);
       return request;
@@ -131,13 +135,10 @@ export class CallAnswerer {
 }
 
 function contextOf(call: AnyCall): CallContext {
-  const caller = callerOf(call);
-  // The interceptor let the call pass, so it has a caller.
-  if (!caller) throw new Error('A call without a caller passed the call policy');
   const abort = new AbortController();
   const emitter: EventEmitter = call;
   emitter.on('cancelled', () => abort.abort(new AbortError('The call is over')));
-  return { caller, signal: abort.signal };
+  return { caller: callerOf(call.metadata), signal: abort.signal };
 }
 
 /** The caller's messages, pulled one by one; ends with AbortError when the call is cancelled. */

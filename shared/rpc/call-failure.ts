@@ -1,6 +1,6 @@
 import { type Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { WaybillError } from '../domain/errors.ts';
-import { reasonOfLostConnection } from './connection-failure.ts';
+import { isCutOff, reasonOfLostConnection } from './connection-failure.ts';
 import { fromErrorTrailers } from './error-detail.ts';
 import { messageBytesMax } from './rpc-limits.ts';
 
@@ -36,19 +36,15 @@ export function toCallFailure(ended: CallStatus, call: CallFacts): WaybillError 
 }
 
 function failureOfStatus(ended: CallStatus, call: CallFacts): WaybillError {
-  const { peer, address, method, deadlineMs } = call;
+  const { peer, method, deadlineMs } = call;
+  if (isCutOff(ended.details)) return unreachable(ended, call);
   switch (ended.code) {
     case status.DEADLINE_EXCEEDED:
       return new WaybillError({ code: 'DEADLINE_EXCEEDED', peer, method, deadlineMs });
     case status.UNAVAILABLE:
     // A server that is stopped by force resets its streams: nobody else cancels a call of ours.
     case status.CANCELLED:
-      return new WaybillError({
-        code: 'PEER_UNREACHABLE',
-        peer,
-        address,
-        reason: reasonOfLostConnection(ended.details),
-      });
+      return unreachable(ended, call);
     case status.RESOURCE_EXHAUSTED:
       return new WaybillError({
         code: 'MESSAGE_INVALID',
@@ -61,6 +57,11 @@ function failureOfStatus(ended: CallStatus, call: CallFacts): WaybillError {
     default:
       return failed(peer, `it answered ${method} with ${status[ended.code] ?? 'no status'}`);
   }
+}
+
+function unreachable({ details }: CallStatus, { peer, address }: CallFacts): WaybillError {
+  const reason = reasonOfLostConnection(details);
+  return new WaybillError({ code: 'PEER_UNREACHABLE', peer, address, reason });
 }
 
 function failed(peer: string, reason: string): WaybillError {

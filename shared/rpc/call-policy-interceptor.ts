@@ -1,4 +1,5 @@
 import {
+  type Metadata,
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
@@ -18,15 +19,20 @@ export interface CallPolicyNeeds {
   readonly onAudit: (event: AuditEvent) => void;
 }
 
-type PeerOfCall = Pick<ServerInterceptingCallInterface, 'getAuthContext' | 'getPeer'>;
+/** Who makes each call that passed, kept by the metadata object that gRPC hands to its method. */
+const callers = new WeakMap<Metadata, Caller>();
 
-/** Who makes this call; undefined when its certificate speaks for nobody. */
-export function callerOf(call: PeerOfCall): Caller | undefined {
-  const identity = identityOf(call);
-  return identity && { identity, address: call.getPeer() };
+/**
+ * Who makes a call that passed the policy. Asked of the gate and not of the connection, which may
+ * be gone by now. Throws for a call that did not pass.
+ */
+export function callerOf(metadata: Metadata): Caller {
+  const caller = callers.get(metadata);
+  if (!caller) throw new Error('A call reached its method without passing the call policy');
+  return caller;
 }
 
-function identityOf(call: PeerOfCall): PeerIdentity | undefined {
+function identityOf(call: ServerInterceptingCallInterface): PeerIdentity | undefined {
   return identityOfSubjectAltName(call.getAuthContext().sslPeerCertificate?.subjectaltname);
 }
 
@@ -38,12 +44,24 @@ export function callPolicyInterceptor(needs: CallPolicyNeeds): ServerInterceptor
   return (method, call) => {
     const identity = identityOf(call);
     if (identity && mayCall(identity, method.path, needs.siteCode)) {
-      return new ServerInterceptingCall(call);
+      return passed(call, { identity, address: call.getPeer() });
     }
     const caller = identity ? toIdentityUri(identity) : unauthenticated;
     const expected = callPolicy.get(method.path)?.callers.join('; ') ?? 'nobody';
     return refused(call, { caller, method: method.path, expected }, needs);
   };
+}
+
+function passed(call: ServerInterceptingCallInterface, caller: Caller): ServerInterceptingCall {
+  return new ServerInterceptingCall(call, {
+    start: (next) =>
+      next({
+        onReceiveMetadata: (metadata, passOn) => {
+          callers.set(metadata, caller);
+          passOn(metadata);
+        },
+      }),
+  });
 }
 
 function refused(

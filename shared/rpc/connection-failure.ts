@@ -23,12 +23,24 @@ const reasons: readonly (readonly [RegExp, string])[] = [
   ],
   [/ECONNRESET|EPIPE|socket hang up|disconnected before secure/, 'it closed the connection'],
   [/Failed to connect/, 'it closed the connection, as it does when it refuses our certificate'],
-  [/Connection dropped|closed|Call cancelled/, 'the connection was lost'],
+  [/Channel closed before/, 'it did not answer'],
+  [
+    /Connection dropped|closed|Call cancelled|RST_STREAM|No status information/,
+    'the connection was lost',
+  ],
 ];
 
 /** Why there is no connection, in a sentence of our own. */
 export function reasonOfLostConnection(details: string): string {
   return reasons.find(([pattern]) => pattern.test(details))?.[1] ?? 'there is no connection';
+}
+
+/**
+ * Whether a stream ended without a gRPC status: gRPC's own words for a connection that died under
+ * it. A server that fails always says so in a status.
+ */
+export function isCutOff(details: string): boolean {
+  return /^Received RST_STREAM with code|^No status information received/.test(details);
 }
 
 const foreignCaPattern =

@@ -27,6 +27,7 @@ export class DuplexCall<Request, Response> {
   readonly #waiting = new Set<(failure: Error) => void>();
   #failure: Error | undefined;
   #isOver = false;
+  #isCancelled = false;
 
   constructor(stream: CallStream, translation: CallTranslation<Request>) {
     this.#stream = stream;
@@ -67,6 +68,7 @@ export class DuplexCall<Request, Response> {
    * @throws the failure the call ended with; AbortError after `cancel`
    */
   async read(): Promise<Response | undefined> {
+    if (this.#isCancelled && this.#failure) throw this.#failure;
     try {
       const { value } = await this.#responses.next();
       return value as Response | undefined;
@@ -83,6 +85,7 @@ export class DuplexCall<Request, Response> {
   /** Ends the call now; what waits for it gets `reason`. @default AbortError */
   cancel(reason: Error = new AbortError('The call was cancelled')): void {
     if (this.#isOver) return;
+    this.#isCancelled = true;
     this.#end(reason);
     this.#stream.cancel();
   }

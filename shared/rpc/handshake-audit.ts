@@ -6,15 +6,16 @@ import { unauthenticated } from './audit-event.ts';
 export interface HandshakeAuditConfig {
   /** For one address, within `windowMs`. @default 5 */
   readonly recordsPerAddressMax: number;
-  /** For all addresses together, within `windowMs`. @default 60 */
+  /** For all addresses together, within `windowMs`. @default 30 */
   readonly recordsMax: number;
   /** @default 60_000 */
   readonly windowMs: number;
 }
 
-export const defaultHandshakeAuditConfig: HandshakeAuditConfig = {
+/** Enough to see who knocks; a flood that lasts costs about 10 MB a day. */
+const defaultHandshakeAuditConfig: HandshakeAuditConfig = {
   recordsPerAddressMax: 5,
-  recordsMax: 60,
+  recordsMax: 30,
   windowMs: 60_000,
 };
 

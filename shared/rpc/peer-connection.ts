@@ -111,6 +111,7 @@ export class PeerConnection {
     this.#renewedAtMs = performance.now();
   }
 
+  /** Ends the connection for good; calls that run may go on to their end. */
   close(): void {
     this.#isClosed = true;
     this.#client.close();
@@ -148,7 +149,7 @@ export class PeerConnection {
     });
   }
 
-  /** Resolves when the client's state is another, it is closed, or the time is up. */
+  /** Resolves when the client's state is another, the time is up, or the signal fires. */
   #changed(
     client: Client,
     state: connectivityState,
@@ -156,10 +157,12 @@ export class PeerConnection {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     return new Promise((resolve) => {
-      signal?.addEventListener('abort', () => resolve(), { once: true });
-      client.getChannel().watchConnectivityState(state, deadlineMs, () => {
+      const settle = () => {
+        signal?.removeEventListener('abort', settle);
         resolve();
-      });
+      };
+      signal?.addEventListener('abort', settle);
+      client.getChannel().watchConnectivityState(state, deadlineMs, settle);
     });
   }
 }

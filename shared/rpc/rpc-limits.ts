@@ -1,4 +1,4 @@
-/** Limits of every connection, both ends. Reasons: docs/limits.md. */
+/** Limits of every connection, both ends. */
 
 const kib = 1024;
 const mib = 1024 * kib;

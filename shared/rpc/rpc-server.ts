@@ -19,8 +19,9 @@ import type { PeerCredentials } from './peer-credentials.ts';
 import { PlatformServices } from './platform-services.ts';
 import { defaultKeepalive, type Keepalive, messageBytesMax } from './rpc-limits.ts';
 import { ServerConnections } from './server-connections.ts';
-import { methodDefinition } from './service-definitions.ts';
+import { methodDefinitions } from './service-definitions.ts';
 
+/** What a server needs. */
 export interface RpcServerComponents {
   readonly credentials: PeerCredentials;
   readonly logger: Logger;
@@ -30,6 +31,7 @@ export interface RpcServerComponents {
   readonly clock?: Clock;
 }
 
+/** How a server is tuned. */
 export interface RpcServerConfig {
   /** host:port to listen on; port 0 takes a free one. */
   readonly address: string;
@@ -93,10 +95,11 @@ export class RpcServer implements Component {
   serve<C extends ConversationName>(conversation: C, implementation: Conversation<C>): void {
     const definition: Record<string, ServiceDefinition[string]> = {};
     const answers: UntypedServiceImplementation = {};
-    for (const [name, run] of Object.entries<UntypedImplementation>(implementation)) {
-      const method = methodDefinition(conversation, name);
+    for (const [name, method] of methodDefinitions(conversation)) {
+      const run = (implementation as Record<string, UntypedImplementation | undefined>)[name];
+      if (!run) continue;
       definition[name] = { ...method, responseSerialize: (bytes: Buffer) => bytes };
-      answers[name] = this.#answerer.answer(method, run);
+      answers[name] = this.#answerer.answer(method, run.bind(implementation));
     }
     this.#server.addService(definition, answers);
     this.#served.push(`waybill.v1.${conversation}`);
@@ -117,13 +120,13 @@ export class RpcServer implements Component {
   }
 
   /** Takes no new calls, lets the running ones end for the grace period, then cuts them off. */
-  stop(): Promise<void> {
+  async stop(): Promise<void> {
+    if (this.#port === undefined) return;
     this.#stopping ??= this.#stop();
-    return this.#stopping;
+    await this.#stopping;
   }
 
   async #stop(): Promise<void> {
-    if (this.#port === undefined) return;
     const { shutdownGraceMs } = this.#config;
     this.#platform?.stopServing();
     // Not the callback of tryShutdown: it never comes when a session is just being destroyed.

@@ -33,6 +33,14 @@ function serviceDefinition(conversation: ConversationName): ServiceDefinition {
   return packageDefinition()[`waybill.v1.${conversation}`] as ServiceDefinition;
 }
 
+/** The methods of a conversation, by their names in code (`createPackage`). */
+export function methodDefinitions(conversation: ConversationName): [string, UntypedMethod][] {
+  return Object.entries(serviceDefinition(conversation)).map(([name, definition]) => [
+    name.charAt(0).toLowerCase() + name.slice(1),
+    definition as UntypedMethod,
+  ]);
+}
+
 /** One method, by its name in code (`createPackage`). Throws for a name the proto does not have. */
 export function methodDefinition(conversation: ConversationName, method: string): UntypedMethod {
   const name = method.charAt(0).toUpperCase() + method.slice(1);

@@ -25,7 +25,10 @@ export class SerialCounter {
     options: { atLeast?: number } = {},
   ): Promise<SerialCounter> {
     const last = (await store.records(keySpaces.counters).get(name)) ?? 0;
-    return new SerialCounter(store, name, Math.max(last, options.atLeast ?? 0));
+    const counter = new SerialCounter(store, name, Math.max(last, options.atLeast ?? 0));
+    // What made the caller say so may be forgotten at the next start.
+    if (counter.#last > last) await store.write([counter.#change()], { sync: true });
+    return counter;
   }
 
   /** The next number; `change` must be in the batch that first uses it. */

@@ -90,11 +90,11 @@ export class PackagePublisher {
     }
   }
 
-  /** Makes known a version that was committed just before a crash. */
+  /** Makes known a version the row does not know: committed before a crash, or the row was lost. */
   async #adoptCommitted(packageId: string): Promise<boolean> {
     const { packages, library } = this.#components;
     const sitePackage = await packages.packages.get(packageId);
-    if (!sitePackage || !isSnapshotDue(sitePackage)) return false;
+    if (!sitePackage || isLeaving(sitePackage)) return false;
     const version = await library.getPackage(packageId);
     if (!version || version.sourceVersion <= sitePackage.sourceVersion) return false;
     // Which requests it serves is not known any more: all of them are served once more.

@@ -29,11 +29,14 @@ describe('A site that has lost its state store', () => {
     await lost[Symbol.asyncDispose]();
   });
 
-  async function recover(site: TestSite): Promise<string[]> {
-    const { store, clock, sources, log } = machine;
+  async function recover(site: TestSite, on = machine): Promise<string[]> {
+    const { store, clock, sources, log } = on;
     const { packages } = site;
     const { library } = sources;
-    return recoverPackages({ store, packages, library, clock, logger: log.logger });
+    const { notifier } = site;
+    const logger = log.logger;
+    const isStoreDamaged = true;
+    return recoverPackages({ store, notifier, packages, library, clock, logger, isStoreDamaged });
   }
 
   it('reads its packages back from the content library', async () => {
@@ -48,6 +51,22 @@ describe('A site that has lost its state store', () => {
     );
     assert.equal(row.state, 'published');
     assert.deepEqual(await recover(site), [], 'the second time nothing is lost');
+  });
+
+  it('brings rows that came back as they once were up to the library', async () => {
+    await using site = await TestSite.start(lost);
+    const published = await site.packages.require('PS100001');
+    for (const before of [
+      { state: 'snapshot', sourceVersion: 0, packageHash: '', handledRequestCount: 0 },
+      { state: 'published', sourceVersion: 0, packageHash: '', handledRequestCount: 1 },
+    ] as const) {
+      await lost.store.write(site.packages.put({ ...published, ...before }), { sync: false });
+      await recover(site, lost);
+      await site.settled();
+      const { state, sourceVersion, packageHash } = await site.packages.require('PS100001');
+      const { packageHash: hash } = published;
+      assert.deepEqual([state, sourceVersion, packageHash], ['published', 1, hash]);
+    }
   });
 
   it('can update and distribute them once their sources are named', async () => {

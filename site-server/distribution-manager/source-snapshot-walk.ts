@@ -16,9 +16,11 @@ import type { ManifestWriter } from '../../shared/content-library/manifest-write
 import type { TaskProgress } from '../../shared/content-library/task-progress.ts';
 import {
   type ContentEntry,
+  type DirectoryEntry,
   hasPieces,
   refusalOfName,
   refusalOfTarget,
+  type SymlinkEntry,
 } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { SourceFileReader } from './source-snapshot-file.ts';
@@ -160,7 +162,7 @@ export class SourceWalk implements Disposable {
     this.#add({ type: 'symlink', depth, name, target, mtimeNs: String(stats.mtimeNs) });
   }
 
-  #add(entry: ContentEntry): void {
+  #add(entry: DirectoryEntry | SymlinkEntry): void {
     this.#refuseEntry(entry);
     this.#parts.manifest.add(entry);
   }

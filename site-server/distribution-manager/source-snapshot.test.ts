@@ -33,6 +33,10 @@ import { type SnapshotContent, takeSnapshot } from './source-snapshot.ts';
 
 const packageId = 'PS100001';
 
+function run(program: string, ...words: string[]): void {
+  execFileSync(program, words);
+}
+
 describe('source snapshot', function () {
   this.timeout(60_000);
   let directory: TemporaryDirectory;
@@ -49,7 +53,7 @@ describe('source snapshot', function () {
   afterEach(async () => {
     await test[Symbol.asyncDispose]();
     // Deeper than Node can delete.
-    execFileSync('rm', ['-rf', directory.path]);
+    run('rm', '-rf', directory.path);
   });
 
   async function snapshot(previous?: ContentDescriptor): Promise<SnapshotContent> {
@@ -270,7 +274,7 @@ describe('source snapshot', function () {
     });
 
     it('a named pipe, without waiting for a writer', async () => {
-      execFileSync('mkfifo', [inner()]);
+      run('mkfifo', inner());
       await assertRefused('SOURCE_FILE_TYPE', { path: inner(), fileType: 'named pipe' });
     });
 
@@ -284,7 +288,7 @@ describe('source snapshot', function () {
     it('a device', async function () {
       // Only root can make one.
       if (process.getuid?.() !== 0) return this.skip();
-      execFileSync('mknod', [inner(), 'c', '1', '3']);
+      run('mknod', inner(), 'c', '1', '3');
       return assertRefused('SOURCE_FILE_TYPE', { path: inner(), fileType: 'character device' });
     });
 
@@ -332,6 +336,40 @@ describe('source snapshot', function () {
       source = '/proc/sys/kernel/random';
       await assertRefused('SOURCE_CHANGED', { path: `${source}/boot_id`, tries: 3 });
     });
+  });
+
+  it('says that the disk of the site is full, and goes on when there is room', async function () {
+    // Only root can mount a small file system.
+    if (process.getuid?.() !== 0) return this.skip();
+    const small = directory.join('small');
+    mkdirSync(small);
+    run('mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', small);
+    const tight = await TestLibrary.open({ directory: small });
+    try {
+      const filler = join(small, 'filler');
+      writeFileSync(filler, Buffer.alloc(8 * pieceBytes));
+      writeFileSync(join(source, 'a'), Buffer.alloc(5 * pieceBytes, 'a'));
+      const take = () =>
+        takeSnapshot({
+          library: tight.library,
+          packageId,
+          sources: [{ directory: source, contentId: 'c' }],
+        });
+      await assert.rejects(take(), (error) => {
+        assert.ok(isErrorWithCode(error, 'DISK_FULL'), String(error));
+        assert.equal(
+          error.details.code === 'DISK_FULL' && error.details.neededBytes,
+          5 * pieceBytes,
+        );
+        return true;
+      });
+      assert.deepEqual(readdirSync(tight.library.layout.staging), []);
+      rmSync(filler);
+      assert.equal((await take()).contents[0]?.descriptor.fileCount, 1);
+    } finally {
+      await tight[Symbol.asyncDispose]();
+      run('umount', small);
+    }
   });
 
   it('stops when it is told to, and leaves nothing staged', async () => {

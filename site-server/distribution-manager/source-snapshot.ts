@@ -2,7 +2,7 @@ import { mkdir, realpath, rm, stat } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import type { ContentReader } from '../../shared/content-library/content-reader.ts';
-import { isSystemError } from '../../shared/content-library/library-failure.ts';
+import { isSystemError, toWriteFailure } from '../../shared/content-library/library-failure.ts';
 import type { FileProgress } from '../../shared/content-library/task-progress.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
@@ -59,9 +59,9 @@ export async function takeSnapshot(
   const staging = library.stagingDirectoryOf(packageId);
   const directories = [];
   for (const { directory } of sources) directories.push(await checkSource(directory, library));
-  await rm(staging, { recursive: true, force: true });
-  await mkdir(join(staging, 'files'), { recursive: true });
   try {
+    await rm(staging, { recursive: true, force: true });
+    await mkdir(join(staging, 'files'), { recursive: true });
     const contents: SnapshotContent[] = [];
     const progress = new SummedProgress(request.onProgress);
     for (const [index, source] of sources.entries()) {
@@ -72,7 +72,7 @@ export async function takeSnapshot(
     return { contents };
   } catch (error) {
     await rm(staging, { recursive: true, force: true });
-    throw error;
+    throw toWriteFailure(error, staging, 0);
   }
 }
 

@@ -12,7 +12,7 @@ export const frameMemoryBytes = 1024 * 1024 + 128 * 1024;
 
 /** A message with room for the bytes of its files, still to be filled. */
 export interface MessageFrame {
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
   /** Where the content of each file goes. */
   readonly rooms: readonly { readonly offset: number; readonly sizeBytes: number }[];
 }
@@ -31,10 +31,10 @@ function varintLength(value: number): number {
 
 /** Writes fields one after another; the length is known before. */
 class FrameWriter {
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Uint8Array;
   offset = 0;
 
-  constructor(memory: ArrayBuffer, length: number) {
+  constructor(memory: ArrayBufferLike, length: number) {
     this.bytes = new Uint8Array(memory, 0, length);
   }
 
@@ -73,7 +73,7 @@ const hashFieldLength = 1 + 1 + 32;
  * @param memory of `frameMemoryBytes`; nobody else may use it
  */
 export function pieceFrame(
-  memory: ArrayBuffer,
+  memory: ArrayBufferLike,
   piece: { readonly hash: string; readonly pieceIndex: number; readonly sizeBytes: number },
 ): MessageFrame {
   const { hash, pieceIndex, sizeBytes } = piece;
@@ -97,7 +97,7 @@ export function smallFileLength(sizeBytes: number): number {
  * @param memory of `frameMemoryBytes`; nobody else may use it
  */
 export function filesFrame(
-  memory: ArrayBuffer,
+  memory: ArrayBufferLike,
   files: readonly { readonly hash: string; readonly sizeBytes: number }[],
 ): MessageFrame {
   const length = files.reduce((sum, { sizeBytes }) => sum + smallFileLength(sizeBytes), 0);

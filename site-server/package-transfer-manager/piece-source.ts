@@ -3,6 +3,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { type ContentItem, itemKey } from './content-item.ts';
+import { FramePool } from './frame-pool.ts';
 import type { ReadReply, ReadRequest } from './read-worker.ts';
 
 export interface PieceSourceConfig {
@@ -18,17 +19,22 @@ export interface PieceSourceConfig {
 /** A message to be put on the wire. */
 export interface EncodedMessage {
   readonly bytes: Buffer;
-  /** To be called when the DP has acknowledged it, and then only: its memory is used again. */
+  /** To be called once, when the transport needs it no more: its memory is used again. */
   readonly done: () => void;
 }
 
-interface CachedMessage {
+/** A message that several transfers send. */
+interface SharedMessage {
   readonly bytes: Promise<Buffer>;
   /** Memory it takes; 0 until it is read. */
   sizeBytes: number;
+  /** Transfers that have it now. */
+  userCount: number;
+  isCached: boolean;
 }
 
 interface PendingRead {
+  readonly memory: SharedArrayBuffer;
   readonly resolve: (bytes: Buffer) => void;
   readonly reject: (error: Error) => void;
 }
@@ -43,7 +49,8 @@ export class PieceSource implements Component {
   readonly #program: URL;
   readonly #pending = new Map<number, PendingRead>();
   /** Oldest first. */
-  readonly #cache = new Map<string, CachedMessage>();
+  readonly #cache = new Map<string, SharedMessage>();
+  readonly #frames = new FramePool();
   readonly #readersOf = new Map<string, number>();
   #cachedBytes = 0;
   #worker: Worker | undefined;
@@ -91,30 +98,40 @@ export class PieceSource implements Component {
       const bytes = await this.#read(item);
       return { bytes, done: () => this.#reuse(bytes) };
     }
-    // Nobody knows when the last transfer is done with a shared message; it is left to the collector.
-    return { bytes: await this.#shared(item), done: () => {} };
+    return this.#shared(item);
   }
 
-  async #shared(item: ContentItem): Promise<Buffer> {
+  async #shared(item: ContentItem): Promise<EncodedMessage> {
     const key = itemKey(item);
-    const cached = this.#cache.get(key);
-    if (cached) return cached.bytes;
-    const entry: CachedMessage = { bytes: this.#read(item), sizeBytes: 0 };
+    const entry = this.#cache.get(key) ?? this.#cached(key, item);
+    entry.userCount += 1;
+    const bytes = await entry.bytes;
+    return {
+      bytes,
+      done: () => {
+        entry.userCount -= 1;
+        if (entry.userCount === 0 && !entry.isCached) this.#reuse(bytes);
+      },
+    };
+  }
+
+  #cached(key: string, item: ContentItem): SharedMessage {
+    const bytes = this.#read(item);
+    const entry: SharedMessage = { bytes, sizeBytes: 0, userCount: 0, isCached: true };
     this.#cache.set(key, entry);
-    try {
-      entry.sizeBytes = (await entry.bytes).buffer.byteLength;
-    } catch (error) {
-      this.#cache.delete(key);
-      throw error;
-    }
-    this.#cachedBytes += entry.sizeBytes;
-    this.#evict(this.#readersOf.size === 0 ? 0 : this.#config.cacheBytesMax);
-    return entry.bytes;
+    bytes.then(
+      ({ buffer }) => {
+        entry.sizeBytes = buffer.byteLength;
+        this.#cachedBytes += entry.sizeBytes;
+        this.#evict(this.#readersOf.size === 0 ? 0 : this.#config.cacheBytesMax);
+      },
+      () => this.#cache.delete(key),
+    );
+    return entry;
   }
 
   #reuse({ buffer }: Buffer): void {
-    const memory = buffer as ArrayBuffer;
-    this.#worker?.postMessage({ kind: 'reuse', memory } satisfies ReadRequest, [memory]);
+    this.#frames.give(buffer as unknown as SharedArrayBuffer);
   }
 
   #readerCount(packageId: string): number {
@@ -124,6 +141,7 @@ export class PieceSource implements Component {
   /** Nobody reads: nothing is kept in memory, and no file open. */
   #rest(): void {
     this.#evict(0);
+    this.#frames.rest();
     this.#worker?.postMessage({ kind: 'rest' } satisfies ReadRequest);
   }
 
@@ -133,6 +151,8 @@ export class PieceSource implements Component {
       if (entry.sizeBytes === 0) continue;
       this.#cache.delete(key);
       this.#cachedBytes -= entry.sizeBytes;
+      entry.isCached = false;
+      if (entry.userCount === 0) void entry.bytes.then((bytes) => this.#reuse(bytes));
     }
   }
 
@@ -141,8 +161,9 @@ export class PieceSource implements Component {
     const id = this.#nextId++;
     const worker = this.#running();
     return new Promise<Buffer>((resolve, reject) => {
-      worker.postMessage({ kind: 'encode', id, item } satisfies ReadRequest);
-      this.#pending.set(id, { resolve, reject });
+      const memory = this.#frames.take();
+      worker.postMessage({ kind: 'encode', id, item, memory } satisfies ReadRequest);
+      this.#pending.set(id, { memory, resolve, reject });
     });
   }
 
@@ -161,14 +182,17 @@ export class PieceSource implements Component {
   #onReply(reply: ReadReply): void {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
-    if ('bytes' in reply) {
-      const { buffer, byteOffset, byteLength } = reply.bytes;
-      pending?.resolve(Buffer.from(buffer, byteOffset, byteLength));
-    } else if ('lostHash' in reply) {
-      pending?.reject(new WaybillError({ code: 'FILE_NOT_HELD', fileHash: reply.lostHash }));
+    if (!pending) return;
+    if ('length' in reply) {
+      pending.resolve(Buffer.from(pending.memory, 0, reply.length));
+      return;
+    }
+    this.#frames.give(pending.memory);
+    if ('lostHash' in reply) {
+      pending.reject(new WaybillError({ code: 'FILE_NOT_HELD', fileHash: reply.lostHash }));
     } else {
       const { code, message } = reply.failure;
-      pending?.reject(Object.assign(new Error(message), { code }));
+      pending.reject(Object.assign(new Error(message), { code }));
     }
   }
 

@@ -7,19 +7,24 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { filePathOf } from '../../shared/content-library/library-layout.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
 import type { ContentItem, SendableFile } from './content-item.ts';
-import { filesFrame, frameMemoryBytes, type MessageFrame, pieceFrame } from './content-message.ts';
+import { filesFrame, type MessageFrame, pieceFrame } from './content-message.ts';
 
 /** What the piece source asks. */
 export type ReadRequest =
-  | { readonly kind: 'encode'; readonly id: number; readonly item: ContentItem }
-  /** Memory of a message that is done with, to be filled again. */
-  | { readonly kind: 'reuse'; readonly memory: ArrayBuffer }
-  /** Nobody reads: no memory is kept, and no file of a removed package on disk by being open. */
+  /** Into this memory, which is left alone by others until the reply. */
+  | {
+      readonly kind: 'encode';
+      readonly id: number;
+      readonly item: ContentItem;
+      readonly memory: SharedArrayBuffer;
+    }
+  /** Nobody reads: no file of a removed package on disk by being open. */
   | { readonly kind: 'rest' };
 
 /** What the piece source is answered. */
 export type ReadReply =
-  | { readonly id: number; readonly bytes: Uint8Array<ArrayBuffer> }
+  /** The message is in the memory, so many bytes long. */
+  | { readonly id: number; readonly length: number }
   /** The library does not hold this file, or not in its length. */
   | { readonly id: number; readonly lostHash: string }
   | { readonly id: number; readonly failure: { readonly code: string; readonly message: string } };
@@ -31,18 +36,6 @@ const { fileLibraryDirectory, openFilesMax } = workerData as {
 
 /** Least recently used first. */
 const openFiles = new Map<string, number>();
-
-/** Frames that came back, to be filled again; bounded by the frames that were on their way at once. */
-const spareFrames: ArrayBuffer[] = [];
-const spareFramesMax = 64;
-
-function frameMemory(): ArrayBuffer {
-  return spareFrames.pop() ?? new ArrayBuffer(frameMemoryBytes);
-}
-
-function reuse(memory: ArrayBuffer): void {
-  if (spareFrames.length < spareFramesMax) spareFrames.push(memory);
-}
 
 class FileLost extends Error {
   readonly hash: string;
@@ -89,7 +82,6 @@ function close(hash: string): void {
 }
 
 function rest(): void {
-  spareFrames.length = 0;
   for (const hash of openFiles.keys()) close(hash);
 }
 
@@ -108,9 +100,12 @@ function fill(
   }
 }
 
-function encodePiece({ file, pieceIndex, sizeBytes }: Extract<ContentItem, { kind: 'piece' }>) {
+function encodePiece(
+  memory: SharedArrayBuffer,
+  { file, pieceIndex, sizeBytes }: Extract<ContentItem, { kind: 'piece' }>,
+): number {
   const { hash } = file;
-  const frame = pieceFrame(frameMemory(), { hash, pieceIndex, sizeBytes });
+  const frame = pieceFrame(memory, { hash, pieceIndex, sizeBytes });
   try {
     const source = { fd: keptOpen(file), hash, position: pieceIndex * pieceBytes };
     fill(source, frame, frame.rooms[0]);
@@ -119,11 +114,11 @@ function encodePiece({ file, pieceIndex, sizeBytes }: Extract<ContentItem, { kin
     close(hash);
     throw error;
   }
-  return frame.bytes;
+  return frame.bytes.length;
 }
 
-function encodeFiles(files: readonly SendableFile[]) {
-  const frame = filesFrame(frameMemory(), files);
+function encodeFiles(memory: SharedArrayBuffer, files: readonly SendableFile[]): number {
+  const frame = filesFrame(memory, files);
   for (const [index, file] of files.entries()) {
     if (file.sizeBytes === 0) continue;
     const fd = openLibraryFile(file);
@@ -133,12 +128,13 @@ function encodeFiles(files: readonly SendableFile[]) {
       closeSync(fd);
     }
   }
-  return frame.bytes;
+  return frame.bytes.length;
 }
 
-function reply(id: number, item: ContentItem): ReadReply {
+function reply({ id, item, memory }: Extract<ReadRequest, { kind: 'encode' }>): ReadReply {
   try {
-    return { id, bytes: item.kind === 'piece' ? encodePiece(item) : encodeFiles(item.files) };
+    const isPiece = item.kind === 'piece';
+    return { id, length: isPiece ? encodePiece(memory, item) : encodeFiles(memory, item.files) };
   } catch (error) {
     if (error instanceof FileLost) return { id, lostHash: error.hash };
     const { code = '', message } = error as NodeJS.ErrnoException;
@@ -147,8 +143,6 @@ function reply(id: number, item: ContentItem): ReadReply {
 }
 
 parentPort?.on('message', (request: ReadRequest) => {
-  if (request.kind === 'reuse') return reuse(request.memory);
   if (request.kind === 'rest') return rest();
-  const answer = reply(request.id, request.item);
-  parentPort?.postMessage(answer, 'bytes' in answer ? [answer.bytes.buffer] : []);
+  parentPort?.postMessage(reply(request));
 });

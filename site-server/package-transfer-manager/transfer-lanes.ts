@@ -63,13 +63,7 @@ async function runLane(
   try {
     for (; item; item = await next()) {
       signal.throwIfAborted();
-      const message = await options.encode(item);
-      signal.throwIfAborted();
-      options.onSent(item);
-      await stream.write(message.bytes);
-      if ((await stream.read()) === undefined) throw brokeOff('without an acknowledgement');
-      message.done();
-      options.onAcknowledged(item);
+      await sendItem(stream, item, { ...options, signal });
     }
     stream.end();
     if ((await stream.read()) !== undefined) throw brokeOff('with one acknowledgement too many');
@@ -79,6 +73,27 @@ async function runLane(
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+async function sendItem(
+  stream: PutContentStream,
+  item: ContentItem,
+  { encode, onSent, onAcknowledged, signal }: TransferLanesOptions,
+): Promise<void> {
+  const message = await encode(item);
+  try {
+    signal.throwIfAborted();
+    onSent(item);
+    await stream.write(message.bytes);
+    if ((await stream.read()) === undefined) throw brokeOff('without an acknowledgement');
+  } catch (error) {
+    // Before its memory is used again: nothing of a call that is cancelled is sent any more.
+    stream.cancel();
+    throw error;
+  } finally {
+    message.done();
+  }
+  onAcknowledged(item);
 }
 
 /** Several lanes take from one iterator: a generator allows only one pull at a time. */
