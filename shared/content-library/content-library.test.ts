@@ -265,6 +265,21 @@ describe('content library', function () {
     assert.equal(await isHeld('arriving'), false);
   });
 
+  it('makes room by what was let go while somebody works on a package', async () => {
+    await test[Symbol.asyncDispose]();
+    const config = { unfinishedGraceMs: 100 * graceMs };
+    test = await TestLibrary.open({ directory: directory.path, clock, config });
+    await mkdir(test.library.stagingDirectoryOf('PS100002'));
+    await clock.advance(graceMs);
+    await test.commit(packageId, 1, { a: bytes('old') });
+    await test.commit(packageId, 2, { a: bytes('new') });
+    await sweepAfterGrace();
+    assert.deepEqual([await isHeld('old'), await isHeld('new')], [false, true]);
+    await test.library.removePackage(packageId);
+    await sweepAfterGrace();
+    assert.equal(await isHeld('new'), false);
+  });
+
   it('sweeps by itself, again and again', async () => {
     await test.adopt(packageId, [bytes('lost')]);
     for (let round = 0; round < 2; round++) {

@@ -48,7 +48,8 @@ export interface ContentLibraryConfig {
   readonly unreferencedGraceMs: number;
   /**
    * How long what is staged for a package stays after somebody last worked on it. As long as it
-   * does, files that were taken in since that work began are not swept. @default 7 days
+   * does, files that were taken in since that work began, and that no content has used yet, are not
+   * swept. @default 7 days
    */
   readonly unfinishedGraceMs: number;
   /** Time between two sweeps. @default 1 h */
@@ -159,7 +160,7 @@ export class ContentLibrary implements Component {
 
   /**
    * Where to put what arrives for a package; the caller makes the directory. While it is there, the
-   * files that were taken in since it was made are not swept.
+   * files that were taken in since it was made, and that no content has used yet, are not swept.
    */
   stagingDirectoryOf(packageId: string): string {
     if (parsePackageId(packageId) === undefined) throw new RangeError('This is no package ID');
