@@ -151,8 +151,8 @@ export class RunningJobs {
     const { progress, signal } = run;
     try {
       const dp = await hierarchy.require(job.dpId);
-      const neededBytes = retries.neededBytesOf(job.jobSerial);
-      const verifiedHash = await runner.run({ job, dp, progress, signal, neededBytes });
+      const wasDiskFull = retries.wasDiskFull(job.jobSerial);
+      const verifiedHash = await runner.run({ job, dp, progress, signal, wasDiskFull });
       return { kind: 'done', verifiedHash };
     } catch (error) {
       return { kind: 'failed', error };
@@ -222,7 +222,7 @@ export class RunningJobs {
     const { logger } = this.#needs;
     const { jobSerial, packageId, dpId } = job;
     const facts = { jobSerial, packageId, dpId, err: error };
-    const failure = toJobFailure(error, progress.remainingBytes);
+    const failure = toJobFailure(error);
     const { reason } = failure;
     if (failure.kind === 'superseded') {
       logger.info(facts, 'Sending job was overtaken');
