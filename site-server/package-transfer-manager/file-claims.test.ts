@@ -32,11 +32,18 @@ describe('file claims', () => {
   it('wake all who wait when a transfer ends, not before', async () => {
     const claims = new FileClaims();
     claims.claim(hash, first);
-    const waits = [claims.someReleased(claims.releaseCount, never), claims.someReleased(claims.releaseCount, never)];
+    const waits = [
+      claims.someReleased(claims.releaseCount, never),
+      claims.someReleased(claims.releaseCount, never),
+    ];
     assert.deepEqual(await Promise.all(waits.map(isDone)), [false, false]);
     claims.releaseAll(first);
     assert.deepEqual(await Promise.all(waits.map(isDone)), [true, true]);
-    assert.equal(await isDone(claims.someReleased(claims.releaseCount, never)), false, 'only what ends after the call');
+    assert.equal(
+      await isDone(claims.someReleased(claims.releaseCount, never)),
+      false,
+      'only what ends after the call',
+    );
   });
 
   it('wake at once who has missed the end of a transfer', async () => {
