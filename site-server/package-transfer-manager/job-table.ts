@@ -91,9 +91,11 @@ export class JobTable {
     }
   }
 
-  /** The job runs from now on. */
-  async started(job: DistributionJob): Promise<void> {
-    if (this.#isLive(job.jobSerial)) await this.#write(job, startMessages(this.#needs.status, job));
+  /** The job runs from now on. @returns false when it has ended, or is just ending: it must not run */
+  async started(job: DistributionJob): Promise<boolean> {
+    if (!this.#isLive(job.jobSerial)) return false;
+    await this.#write(job, startMessages(this.#needs.status, job));
+    return this.#isLive(job.jobSerial);
   }
 
   /** The job as it is now; nothing when it has ended meanwhile. */
@@ -132,10 +134,9 @@ export class JobTable {
       const statusChanges = await packages.retryingChanges(job, wait.reason);
       const current = this.#open.get(job.jobSerial);
       if (!current || this.#ending.has(job.jobSerial)) return undefined;
-      const isTry = wait.waitingReason !== 'disk-full-at-dp';
       const waiting = moved(this.#withProgress(current, progress), 'pending-restart', {
         ...rest,
-        tryCount: isTry ? current.tryCount : Math.max(0, current.tryCount - 1),
+        tryCount: tryCountAfter(current, progress, wait.waitingReason),
         updatedAtMs: this.#nowMs,
       });
       const messages = isNews ? retryMessages(status, waiting) : [];
@@ -257,4 +258,14 @@ export class JobTable {
   #tell(job: DistributionJob): void {
     for (const listener of this.#listeners) listener(job);
   }
+}
+
+/** Only fruitless tries in a row count; a full disk is not one, for somebody has to make room. */
+function tryCountAfter(
+  { tryCount }: DistributionJob,
+  { acknowledgedBytes }: TransferProgress,
+  reason: WaitingReason,
+): number {
+  if (acknowledgedBytes > 0) return 0;
+  return reason === 'disk-full-at-dp' ? Math.max(0, tryCount - 1) : tryCount;
 }

@@ -103,12 +103,13 @@ export class PackageTransferManager implements Component {
     for (const job of [...jobs.open()]) await this.#lookAtDistributionPoint(job);
   }
 
-  /** The run is gone, the job is due at once. */
+  /** The run is gone, the job is due at once; that it was cut off is not the DP's failure. */
   async #interrupted(job: DistributionJob): Promise<void> {
     await this.#needs.jobs.put(
       moved(job, 'pending-restart', {
         reason: 'The site server was restarted',
         restartAtMs: 0,
+        tryCount: 0,
         updatedAtMs: this.#needs.clock.nowMs(),
       }),
     );

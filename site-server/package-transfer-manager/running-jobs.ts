@@ -29,7 +29,7 @@ export interface RunningJobsComponents {
 }
 
 export interface RunningJobsConfig {
-  /** Tries after which a job has failed; a full disk does not count. @default 100 */
+  /** Fruitless tries in a row after which a job has failed; a full disk is none. @default 100 */
   readonly retryCountMax: number;
   /** How often a running job's row is written. @default 1_000 */
   readonly progressWriteMs: number;
@@ -89,7 +89,11 @@ export class RunningJobs {
     while (this.#runs.size > 0) await Promise.all(this.#runs);
   }
 
-  /** Starts a job; resolves when it runs. @throws DISK_FULL of this site: it does not run */
+  /**
+   * Starts a job, unless it has ended meanwhile; resolves when it runs.
+   *
+   * @throws DISK_FULL of this site: it does not run
+   */
   async start(job: DistributionJob): Promise<void> {
     const { clock, jobs } = this.#needs;
     const { jobSerial } = job;
@@ -101,7 +105,7 @@ export class RunningJobs {
       tryCount: job.tryCount + 1,
       updatedAtMs: nowMs,
     });
-    await jobs.started(started);
+    if (!(await jobs.started(started))) return;
     const controller = new AbortController();
     const run: RunningJob = {
       progress: new TransferProgress({
@@ -138,9 +142,10 @@ export class RunningJobs {
     this.#needs.logger.info({ jobSerial, packageId, dpId, action }, 'Sending job started');
     const outcome = await this.#outcomeOf(job, run);
     await this.#written(job, () => this.#record(job, run, outcome));
+    // Withdrawn while the result was written: it is not to go on, whatever that was. It counts as
+    // running until that is written too, so that it cannot be started in between.
+    if (isWithdrawn(run)) await this.#written(job, () => this.#recordWithdrawal(job, run));
     this.#running.delete(jobSerial);
-    // Withdrawn while the result was written: it is not to go on, whatever that was.
-    await this.#written(job, () => this.#recordWithdrawal(job, run));
     if (outcome.kind === 'done') await this.#measure(job, run);
   }
 
@@ -227,7 +232,7 @@ export class RunningJobs {
     if (failure.kind === 'superseded') {
       logger.info(facts, 'Sending job was overtaken');
       await this.#end(job, 'cancelled', { reason, progress });
-    } else if (this.#isLastTry(job, failure)) {
+    } else if (this.#isLastTry(job, progress, failure)) {
       logger.warn(facts, 'Sending job failed');
       await this.#end(job, 'failed', { reason, progress });
     } else {
@@ -245,9 +250,14 @@ export class RunningJobs {
     this.#needs.retries.forget(job.jobSerial);
   }
 
-  /** A full disk is waited for however long it takes: somebody has to make room. */
-  #isLastTry(job: DistributionJob, { waitingReason }: JobFailure): boolean {
-    return waitingReason !== 'disk-full-at-dp' && job.tryCount >= this.#config.retryCountMax;
+  /** Whoever gets on goes on, and a full disk is waited for: somebody has to make room. */
+  #isLastTry(
+    { tryCount }: DistributionJob,
+    { acknowledgedBytes }: TransferProgress,
+    { waitingReason }: JobFailure,
+  ): boolean {
+    if (acknowledgedBytes > 0 || waitingReason === 'disk-full-at-dp') return false;
+    return tryCount >= this.#config.retryCountMax;
   }
 
   async #retryLater(
