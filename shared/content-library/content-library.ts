@@ -176,8 +176,8 @@ export class ContentLibrary implements Component {
    */
   async adoptFiles(staged: readonly StagedFile[]): Promise<void> {
     // First, so that a sweep that looks at the new file does not take it for an old one.
-    await this.#rooms.references.unmark(staged.map((file) => file.hash));
-    await this.#rooms.files.adopt(staged);
+    const unmark = () => this.#rooms.references.unmark(staged.map((file) => file.hash));
+    await this.#rooms.files.adopt(staged, unmark);
   }
 
   /**
