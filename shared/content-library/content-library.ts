@@ -281,7 +281,9 @@ export class ContentLibrary implements Component {
       await this.#rooms.references.clear();
       const results = [];
       for (const version of this.#rooms.packages.list()) results.push(await this.#reindex(version));
-      const isComplete = results.every((isIndexed) => isIndexed);
+      // What a package uses whose record is set aside is in no index that is built now.
+      const { hasSetAside } = this.#rooms.packages;
+      const isComplete = !hasSetAside && results.every((isIndexed) => isIndexed);
       if (isComplete) await this.#rooms.references.markComplete();
       this.#needs.logger.info({ isComplete }, 'Index of the library rebuilt');
       return isComplete;
