@@ -279,6 +279,19 @@ describe('DP provider', () => {
       assert.equal(await dp.provider.commit(action(2)), version.packageHash);
     });
 
+    it('wants again what was written anew and is gone since', async () => {
+      await restart({ stagedFilesMax: 1 });
+      const version = await publish(1, tree);
+      await sender.begin(version, 1, true);
+      await sender.bring(version, 1);
+      await rm(pathOf(tree.a));
+      await assert.rejects(dp.provider.commit(action(1)), code('CONTENT_INCOMPLETE'));
+      const wanted = (await sender.wanted(version, 1)).map(({ file }) => file.name);
+      assert.deepEqual(wanted, ['a']);
+      await sender.bring(version, 1);
+      assert.equal(await dp.provider.commit(action(1)), version.packageHash);
+    });
+
     it('is not done again when only the answer to its commit was lost', async () => {
       const version = await publish(1, tree);
       await sender.distribute(version, 1, true);

@@ -176,8 +176,8 @@ export class ContentLibrary implements Component {
    */
   async adoptFiles(staged: readonly StagedFile[]): Promise<void> {
     // First, so that a sweep that looks at the new file does not take it for an old one.
-    await this.#rooms.references.unmark(staged.map((file) => file.hash));
-    await this.#rooms.files.adopt(staged);
+    const unmark = () => this.#rooms.references.unmark(staged.map((file) => file.hash));
+    await this.#rooms.files.adopt(staged, unmark);
   }
 
   /**
@@ -281,7 +281,9 @@ export class ContentLibrary implements Component {
       await this.#rooms.references.clear();
       const results = [];
       for (const version of this.#rooms.packages.list()) results.push(await this.#reindex(version));
-      const isComplete = results.every((isIndexed) => isIndexed);
+      // What a package uses whose record is set aside is in no index that is built now.
+      const { hasSetAside } = this.#rooms.packages;
+      const isComplete = !hasSetAside && results.every((isIndexed) => isIndexed);
       if (isComplete) await this.#rooms.references.markComplete();
       this.#needs.logger.info({ isComplete }, 'Index of the library rebuilt');
       return isComplete;

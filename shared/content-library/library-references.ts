@@ -134,6 +134,12 @@ export class LibraryReferences {
     return { referenced, unreferenced };
   }
 
+  /** Those of these files that are marked. */
+  async marked(hashes: readonly string[]): Promise<string[]> {
+    const marks = await this.#unreferenced.getMany([...hashes]);
+    return hashes.filter((_, index) => marks[index] !== undefined);
+  }
+
   /** The hashes of all marked files, ascending. */
   async *listMarked(): AsyncGenerator<string> {
     for await (const [hash] of this.#unreferenced.list()) yield hash;

@@ -61,11 +61,12 @@ export async function sweepShards(
   const names = await rooms.files.listInShards(shards);
   const known = await rooms.references.ofShards(first, last);
   const decision = decideShards(names, known, time);
-  await rooms.files.remove(decision.remove);
+  // A file may have been written again since its mark was read.
+  const removed = await rooms.files.remove(() => rooms.references.marked(decision.remove));
   await rooms.files.removeEmptyShards(shards);
   await rooms.references.mark(decision.mark, time.nowMs);
-  await rooms.references.unmark([...decision.unmark, ...decision.remove]);
-  return { removedCount: decision.remove.length };
+  await rooms.references.unmark([...decision.unmark, ...removed]);
+  return { removedCount: removed.length };
 }
 
 /** Takes off marks of files whose whole shard is gone. Nothing may be committed meanwhile. */
