@@ -11,7 +11,7 @@ describe('job failure', () => {
   const cases: [ErrorDetails, string][] = [
     [{ code: 'PEER_UNREACHABLE', peer, address, reason }, 'dp-unreachable'],
     [{ code: 'PEER_IDENTITY_MISMATCH', expected: peer, actual: 'x', address }, 'dp-unreachable'],
-    [{ code: 'DEADLINE_EXCEEDED', peer, method: 'Begin', deadlineMs: 1 }, 'dp-unreachable'],
+    [{ code: 'DEADLINE_EXCEEDED', peer, method: 'Begin', deadlineMs: 1 }, 'retry-at'],
     [{ code: 'CONTENT_NOT_HELD', contentId: 'PS100001.2' }, 'content-not-here'],
     [{ code: 'FILE_NOT_HELD', fileHash: 'a' }, 'content-not-here'],
     [{ code: 'DISK_FULL', path: 'dp', freeBytes: 0, neededBytes: 1 }, 'disk-full-at-dp'],

@@ -8,11 +8,8 @@ export interface JobFailure {
   readonly reason: string;
 }
 
-const unreachable: readonly ErrorCode[] = [
-  'PEER_UNREACHABLE',
-  'PEER_IDENTITY_MISMATCH',
-  'DEADLINE_EXCEEDED',
-];
+/** Not DEADLINE_EXCEEDED: that DP is connected, so its return would be seen at once, for ever. */
+const unreachable: readonly ErrorCode[] = ['PEER_UNREACHABLE', 'PEER_IDENTITY_MISMATCH'];
 
 const contentNotHere: readonly ErrorCode[] = ['CONTENT_NOT_HELD', 'FILE_NOT_HELD'];
 

@@ -9,6 +9,7 @@ import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { JobHistory, type JobHistoryConfig } from './job-history.ts';
 import { endMessages, retryMessages, startMessages } from './job-messages.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
@@ -33,13 +34,15 @@ export interface NotifiedJob {
  */
 export class JobTable {
   readonly #needs: JobTableNeeds;
+  readonly #history: JobHistory;
   readonly #open = new OpenJobs();
   /** Jobs whose end is being written: nothing else is written of them. */
   readonly #ending = new Set<number>();
   readonly #listeners = new Set<(job: DistributionJob) => void>();
 
-  constructor(needs: JobTableNeeds) {
+  constructor(needs: JobTableNeeds, config: JobHistoryConfig = { jobHistoryCountMax: 100_000 }) {
     this.#needs = needs;
+    this.#history = new JobHistory(needs, config);
   }
 
   /** Reads the open jobs; once, before anything else. */
@@ -175,7 +178,7 @@ export class JobTable {
     const { store, notifier, status } = this.#needs;
     const changes = [
       this.#jobs.delete(key),
-      store.records(keySpaces.jobHistory).put(key, ended),
+      this.#history.add(ended),
       notifier.notification('transfer-result', key),
       ...endMessages(status, ended),
     ];
@@ -187,6 +190,11 @@ export class JobTable {
       this.#ending.delete(jobSerial);
     }
     this.#tell(ended);
+  }
+
+  /** Cuts off the oldest of the history, a batch at a time; to be called now and then. */
+  trimHistory(): Promise<void> {
+    return this.#history.trim();
   }
 
   #ended(

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
+import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import type { ContentItem } from './content-item.ts';
+import type { EncodedMessage } from './piece-source.ts';
 import { type PutContentStream, sendItems, type TransferLanesOptions } from './transfer-lanes.ts';
 
 const item = (index: number): ContentItem => ({
@@ -72,10 +74,13 @@ class FakeStream implements PutContentStream {
   }
 }
 
+const stalled = new Error('stalled');
+
 describe('transfer lanes', () => {
   let streams: FakeStream[];
   let sent: number[];
   let acknowledged: number[];
+  let clock: FakeClock;
   let doneCount: number;
   /** How many streams were cancelled when each message's memory came back. */
   let cancelledAtDone: number[];
@@ -87,6 +92,7 @@ describe('transfer lanes', () => {
     streams = [];
     sent = [];
     acknowledged = [];
+    clock = new FakeClock();
     doneCount = 0;
     cancelledAtDone = [];
     isClosed = false;
@@ -127,6 +133,9 @@ describe('transfer lanes', () => {
       },
       onSent: (one) => sent.push(indexOf(one)),
       onAcknowledged: (one) => acknowledged.push(indexOf(one)),
+      stallMs: 1_000,
+      sleep: (ms, signal) => clock.sleep(ms, signal),
+      toStalled: () => stalled,
       ...options,
     });
 
@@ -184,6 +193,32 @@ describe('transfer lanes', () => {
     const isAfterCancel = cancelledAtDone.every((cancelled, index) => cancelled > index);
     assert.ok(isAfterCancel, 'memory that may still be on its way is not used again');
     assert.equal(doneCount, 3);
+  });
+
+  it('fail when the DP owes one of them an answer for too long, whatever the others do', async () => {
+    answersAtOnce = false;
+    const sending = send(items(100));
+    const ended = assert.rejects(sending, stalled);
+    for (let round = 0; round < 4; round++) {
+      await clock.advance(500);
+      streams[0]?.acknowledge();
+      streams[2]?.acknowledge();
+    }
+    await ended;
+    assert.ok(streams.every(({ isCancelled }) => isCancelled));
+    assert.equal(clock.sleeperCount, 0);
+  });
+
+  it('wait for this side as long as it takes', async () => {
+    let encoded = () => {};
+    const encode = () =>
+      new Promise<EncodedMessage>((resolve) => {
+        encoded = () => resolve({ bytes: Buffer.alloc(4), done: () => {} });
+      });
+    const sending = send(items(1), { encode });
+    await clock.advance(10_000);
+    encoded();
+    await sending;
   });
 
   it('keep the first of several failures', async () => {
