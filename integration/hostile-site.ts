@@ -99,7 +99,7 @@ export class HostileSite implements Disposable {
         contentHash: Buffer.from(content.contentHash, 'hex'),
         signatureHash: Buffer.from(content.signatureHash, 'hex'),
       })),
-      properties: { name: 'Hostile' },
+      properties: { name: 'Hostile', priority: 'PRIORITY_NORMAL' as const },
       ...claims,
     };
     await this.channel.unary('begin', { action: this.action, package: version }, { deadlineMs });
