@@ -143,7 +143,8 @@ describe('a source that no package can be made of (PKG-3)', () => {
   it('a file that keeps changing: refused after three tries; the version before stays', async () => {
     const source = await makeSource();
     const path = join(source, 'growing.log');
-    await writeNoise(path, { bytes: 1_000_000, seed: 1 });
+    // Long enough to read that a write falls into every try, however busy the machine is.
+    await writeNoise(path, { bytes: 64_000_000, seed: 1 });
     const packageId = await administrator.create(source);
     const writing = new AbortController();
     const written = (async () => {
