@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { FakeClock } from '../../shared/testing/fake-clock.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { testJob } from '../../shared/testing/test-job.ts';
+import { TestLibrary } from '../../shared/testing/test-library.ts';
+import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
+import { type JobRun, JobRunner } from './job-run.ts';
+import { PieceSource } from './piece-source.ts';
+import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
+import { TransferProgress } from './transfer-progress.ts';
+
+const dp: DistributionPoint = {
+  dpId: 'PS1DP1',
+  address: 'a:1',
+  kind: 'standard',
+  description: '',
+  siteCode: 'PS1',
+};
+
+describe('job runner', () => {
+  let directory: TemporaryDirectory;
+  let test: TestLibrary;
+  let fake: FakeDistributionPoint;
+  let pieceSource: PieceSource;
+  let runner: JobRunner;
+  let freeBytes: number;
+  let checkCount: number;
+
+  beforeEach(async () => {
+    directory = await TemporaryDirectory.create();
+    const clock = new FakeClock();
+    test = await TestLibrary.open({ directory: directory.path, clock });
+    fake = new FakeDistributionPoint(test.library);
+    freeBytes = 1_000;
+    checkCount = 0;
+    const { library } = test;
+    const fileLibraryDirectory = library.layout.fileLibrary;
+    pieceSource = new PieceSource({ fileLibraryDirectory, cacheBytesMax: 0, openFilesMax: 2 });
+    const connections = {
+      check: async () => {
+        checkCount += 1;
+        return { dpId: 'PS1DP1', siteCode: 'PS1', agentVersion: '1.0.0', freeBytes };
+      },
+      channelTo: () => fake.channel as DistributionPointChannel,
+    };
+    const config = { lanesMax: 2, callDeadlineMs: 1_000, contentDeadlineMs: 60_000 };
+    runner = new JobRunner({ library, pieceSource, connections, clock }, config);
+  });
+  afterEach(async () => {
+    await pieceSource.stop();
+    await test[Symbol.asyncDispose]();
+    await directory[Symbol.asyncDispose]();
+  });
+
+  function run(facts: Parameters<typeof testJob>[0], neededBytes = 0): JobRun {
+    const job = testJob(facts);
+    const progress = new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job });
+    return { job, dp, progress, signal: new AbortController().signal, neededBytes };
+  }
+
+  it('pushes content and gives the hash the DP verified (PTM-8)', async () => {
+    const version = await test.commit('PS100001', 1, { a: Buffer.from('one') });
+    assert.equal(await runner.run(run({ action: 'add' })), version.packageHash);
+    assert.equal(checkCount, 0);
+  });
+
+  it('removes a package with one call', async () => {
+    assert.equal(await runner.run(run({ action: 'remove' })), undefined);
+    assert.deepEqual(fake.calls, ['removePackage']);
+  });
+
+  it('asks for room first when room was missing, and sends nothing before there is', async () => {
+    await test.commit('PS100001', 1, { a: Buffer.from('one') });
+    await assert.rejects(runner.run(run({ action: 'add' }, 1_001)), (error) => {
+      assert.ok(isErrorWithCode(error, 'DISK_FULL'));
+      const { details } = error;
+      assert.ok(details.code === 'DISK_FULL');
+      return details.freeBytes === 1_000 && details.neededBytes === 1_001;
+    });
+    assert.deepEqual(fake.calls, []);
+    freeBytes = 1_001;
+    await runner.run(run({ action: 'add' }, 1_001));
+    assert.equal(checkCount, 2);
+    assert.ok(fake.committedHash);
+  });
+}).timeout(10_000);
