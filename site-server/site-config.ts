@@ -81,6 +81,11 @@ export const siteConfigSchema = z.strictObject({
         .min(10_000)
         .default(30 * minuteMs)
         .describe('Deadline of calls to a DP that work through a whole content.'),
+      stallMs: z
+        .int()
+        .min(1_000)
+        .default(120_000)
+        .describe('How long a DP may owe the acknowledgement of a message of 1 MiB.'),
       checkDeadlineMs: z
         .int()
         .min(500)
@@ -113,6 +118,11 @@ export const siteConfigSchema = z.strictObject({
     .min(1_000)
     .default(100_000)
     .describe('Status messages kept; the oldest go first.'),
+  jobHistoryCountMax: z
+    .int()
+    .min(1_000)
+    .default(100_000)
+    .describe('Ended jobs kept; the oldest go first.'),
   auditRecordCountMax: z
     .int()
     .min(1_000)

@@ -196,7 +196,7 @@ function packageRecovery(ground: Ground): Component {
 
 function packageTransferManager(ground: Ground) {
   const { clock, config, connections, hierarchy, library, logOf } = ground;
-  const jobs = new JobTable(ground);
+  const jobs = new JobTable(ground, config);
   const pieceSource = new PieceSource({
     fileLibraryDirectory: library.layout.fileLibrary,
     cacheBytesMax: config.distribution.cacheBytesMax,

@@ -35,7 +35,7 @@ export class ContentInspection {
    * The files of a content that are wanted, in manifest order.
    *
    * @param isRewritten given for a redistribution: every file is wanted unless this says it has
-   *   been written anew already
+   *   been written anew already, and it is still in the library
    * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when manifest or signature
    *   are not what the content's descriptor names
    */
@@ -49,9 +49,10 @@ export class ContentInspection {
     await using signature = await open(files.signaturePath, 'r');
     for await (const entries of openManifest(files.manifestPath, content).entries()) {
       const candidates = this.#notStaged(await readFiles(entries, signature));
-      const absent = isRewritten
-        ? candidates.filter(({ hash }) => !isRewritten(hash))
-        : await this.#notInLibrary(candidates);
+      const held = await this.#library.areHeld(candidates);
+      const isThere = ({ hash }: IndexedFile, index: number) =>
+        held[index] === true && (!isRewritten || isRewritten(hash));
+      const absent = candidates.filter((file, index) => !isThere(file, index));
       const wanted = await this.#notIncoming(packageId, absent);
       if (wanted.length > 0) yield wanted;
     }
@@ -60,11 +61,6 @@ export class ContentInspection {
   /** Looked at before the library, into which they go: a file on its way is never missed. */
   #notStaged(files: readonly IndexedFile[]): IndexedFile[] {
     return files.filter(({ hash }) => !this.#incoming.staged.has(hash));
-  }
-
-  async #notInLibrary(files: readonly IndexedFile[]): Promise<IndexedFile[]> {
-    const held = await this.#library.areHeld(files);
-    return files.filter((_, index) => !held[index]);
   }
 
   async #notIncoming(packageId: string, files: readonly IndexedFile[]): Promise<WantedEntry[]> {

@@ -31,13 +31,15 @@ describe('DP provider', () => {
   let dp: TestDistributionPoint;
   let sender: TestSender;
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     directory = await TemporaryDirectory.create();
     clock = new FakeClock(Date.now());
     source = await TestLibrary.open({ directory: directory.join('site'), clock });
     await open();
   });
-  afterEach(async () => {
+  afterEach(async function () {
+    this.timeout(10_000);
     await dp[Symbol.asyncDispose]();
     await source[Symbol.asyncDispose]();
     await directory[Symbol.asyncDispose]();
@@ -277,6 +279,19 @@ describe('DP provider', () => {
       );
       await sender.bring(version, 2);
       assert.equal(await dp.provider.commit(action(2)), version.packageHash);
+    });
+
+    it('wants again what was written anew and is gone since', async () => {
+      await restart({ stagedFilesMax: 1 });
+      const version = await publish(1, tree);
+      await sender.begin(version, 1, true);
+      await sender.bring(version, 1);
+      await rm(pathOf(tree.a));
+      await assert.rejects(dp.provider.commit(action(1)), code('CONTENT_INCOMPLETE'));
+      const wanted = (await sender.wanted(version, 1)).map(({ file }) => file.name);
+      assert.deepEqual(wanted, ['a']);
+      await sender.bring(version, 1);
+      assert.equal(await dp.provider.commit(action(1)), version.packageHash);
     });
 
     it('is not done again when only the answer to its commit was lost', async () => {

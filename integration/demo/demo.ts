@@ -26,7 +26,12 @@ interface DemoResult {
   readonly files: number;
   readonly bytes: number;
   readonly dps: readonly DpResult[];
-  readonly update: { readonly changedBytes: number; readonly dps: readonly DpResult[] };
+  readonly update: {
+    readonly files: number;
+    readonly bytes: number;
+    readonly changedBytes: number;
+    readonly dps: readonly DpResult[];
+  };
 }
 
 interface DpResult {
@@ -42,6 +47,8 @@ interface DpResult {
 export class Demo {
   readonly #options: DemoOptions;
   #directory = '';
+  #copying: Promise<void> = Promise.resolve();
+  #isStopping = false;
   #network: Network | undefined;
   #isKept = false;
 
@@ -56,22 +63,27 @@ export class Demo {
     const source = join(this.#directory, 'source');
     this.#say(`Working in ${this.#directory}`);
     this.#say(`Source: a copy of ${original}, so that the demo may change it`);
-    await copyTree(original, source);
+    this.#copying = copyTree(original, source);
+    await this.#copying;
     await this.#startNetwork();
     const packageId = await this.#create(source);
+    const before = await this.#package(packageId);
     const first = await this.#distribute(packageId, source);
     const changedBytes = await changeSource(source);
     const second = await this.#update(packageId, source, changedBytes);
-    const { files, bytes } = await this.#package(packageId);
-    const result = { packageId, files, bytes, dps: first, update: { changedBytes, dps: second } };
+    const update = { ...(await this.#package(packageId)), changedBytes, dps: second };
+    const result = { packageId, ...before, dps: first, update };
     this.#finish(result);
   }
 
   async stop(): Promise<void> {
-    if (this.#isKept) return;
+    if (this.#isKept || this.#isStopping) return;
+    this.#isStopping = true;
+    // What is still being copied cannot be removed yet.
+    await this.#copying.catch(() => {});
     await this.#network?.stop();
-    if (this.#directory) await rm(this.#directory, { recursive: true, force: true });
-    this.#directory = '';
+    if (!this.#directory) return;
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 
   async #startNetwork(): Promise<void> {
@@ -100,13 +112,15 @@ export class Demo {
   }
 
   async #update(packageId: string, source: string, changedBytes: number): Promise<DpResult[]> {
-    this.#say(`\n— Update: one file changed, one new, one gone; ${changedBytes} bytes differ`);
+    this.#say(
+      `\n— Update: one file changed, one new, one gone; ${toCount(changedBytes)} bytes differ`,
+    );
     await this.#waybill(['package', 'update', packageId]);
     await this.#installed(packageId, 2);
     await this.#waybill(['status', packageId]);
     const results = await this.#results(packageId, 2, source);
     for (const { id, bytesSent } of results) {
-      this.#say(`${id}: ${bytesSent} content bytes travelled`);
+      this.#say(`${id}: ${toCount(bytesSent)} content bytes travelled`);
       if (bytesSent > changedBytes) throw new Error(`${id} was sent more than what changed`);
     }
     return results;
@@ -166,7 +180,9 @@ export class Demo {
   }
 
   #finish(result: DemoResult): void {
-    this.#say(`\nDone: ${result.files} files, ${result.bytes} bytes, on ${result.dps.length} DPs.`);
+    this.#say(
+      `\nDone: ${toCount(result.files)} files, ${toCount(result.bytes)} bytes, on ${result.dps.length} ${result.dps.length === 1 ? 'DP' : 'DPs'}.`,
+    );
     if (this.#options.keep) this.#keep();
     if (this.#options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   }
@@ -230,4 +246,8 @@ async function changeSource(source: string): Promise<number> {
   await appendFile(changed, '\nchanged by the demo\n');
   if (removed) await rm(removed);
   return added.length + (await stat(changed)).size;
+}
+
+function toCount(value: number): string {
+  return value.toLocaleString('en-US');
 }

@@ -9,17 +9,32 @@ import { Demo } from './demo.ts';
 const options = yargs(hideBin(process.argv))
   .scriptName('npm run demo --')
   .usage('$0 [options]\n\nStarts a site and its distribution points and sends them a package.')
-  .option('source', { type: 'string', describe: 'directory to make the package from' })
+  .option('source', {
+    type: 'string',
+    requiresArg: true,
+    describe: 'directory to make the package from',
+  })
   .option('dps', { type: 'number', default: 2, describe: 'distribution points, 1 to 20' })
   .option('keep', { type: 'boolean', default: false, describe: 'leave it running, to go on with' })
   .option('json', { type: 'boolean', default: false, describe: 'one JSON object at the end' })
   .example('$0 --source /usr/share/doc --dps 4', 'another directory, four distribution points')
+  .check(({ source }) => source !== '' || '--source: expected a directory')
   .check(({ dps }) => (Number.isInteger(dps) && dps >= 1 && dps <= 20) || '--dps: expected 1 to 20')
   .strict()
   .parseSync();
 
 const demo = new Demo(options);
-process.once('SIGINT', () => void demo.stop().then(() => process.exit(130)));
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.once(signal, () => {
+    demo.stop().then(
+      () => process.exit(code),
+      () => process.exit(code),
+    );
+  });
+}
 try {
   await demo.run();
 } catch (error) {

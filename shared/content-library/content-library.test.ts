@@ -265,6 +265,21 @@ describe('content library', function () {
     assert.equal(await isHeld('arriving'), false);
   });
 
+  it('makes room by what was let go while somebody works on a package', async () => {
+    await test[Symbol.asyncDispose]();
+    const config = { unfinishedGraceMs: 100 * graceMs };
+    test = await TestLibrary.open({ directory: directory.path, clock, config });
+    await mkdir(test.library.stagingDirectoryOf('PS100002'));
+    await clock.advance(graceMs);
+    await test.commit(packageId, 1, { a: bytes('old') });
+    await test.commit(packageId, 2, { a: bytes('new') });
+    await sweepAfterGrace();
+    assert.deepEqual([await isHeld('old'), await isHeld('new')], [false, true]);
+    await test.library.removePackage(packageId);
+    await sweepAfterGrace();
+    assert.equal(await isHeld('new'), false);
+  });
+
   it('sweeps by itself, again and again', async () => {
     await test.adopt(packageId, [bytes('lost')]);
     for (let round = 0; round < 2; round++) {
@@ -343,6 +358,43 @@ describe('content library', function () {
       'PS100003.json.damaged',
     ]);
     assert.equal(test.log.messages(50).length, 2);
+  });
+
+  for (const isIndexLost of [false, true]) {
+    it(`keeps all of a package whose record is damaged${isIndexLost ? ', and the index lost' : ''}`, async () => {
+      const version = await test.commit(packageId, 1, { a: bytes('one') });
+      await test[Symbol.asyncDispose]();
+      const path = join(test.library.layout.packageLibrary, `${packageId}.json`);
+      await writeFile(path, '{');
+      if (isIndexLost) await rm(directory.join('state'), { recursive: true });
+      // The second start finds only what the first one set aside.
+      for (let start = 0; start < 2; start++) {
+        test = await TestLibrary.open({ directory: directory.path, clock });
+        for (let round = 0; round < 2; round++) await sweepAfterGrace();
+        assert.equal(await isHeld('one'), true);
+        if (start === 0) await test[Symbol.asyncDispose]();
+      }
+      await test.library.commitPackage({ version, jobSerial: 2, staged: [] });
+      await sweepAfterGrace();
+      assert.equal(await readText('one'), 'one');
+      assert.deepEqual(await readdir(test.library.layout.packageLibrary), [`${packageId}.json`]);
+
+      await test.library.removePackage(packageId);
+      await sweepAfterGrace();
+      assert.equal(await isHeld('one'), false);
+    });
+  }
+
+  it('lets go of a package whose record is damaged once it is removed', async () => {
+    await test.commit(packageId, 1, { a: bytes('one') });
+    await test[Symbol.asyncDispose]();
+    await writeFile(join(test.library.layout.packageLibrary, `${packageId}.json`), '{');
+    test = await TestLibrary.open({ directory: directory.path, clock });
+    await test.library.removePackage(packageId);
+    await test.library.sweep();
+    await sweepAfterGrace();
+    assert.equal(await isHeld('one'), false);
+    assert.deepEqual(await readdir(test.library.layout.dataLibrary), []);
   });
 
   it('deletes nothing while a manifest cannot be read and the index is lost', async () => {

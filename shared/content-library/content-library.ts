@@ -48,7 +48,8 @@ export interface ContentLibraryConfig {
   readonly unreferencedGraceMs: number;
   /**
    * How long what is staged for a package stays after somebody last worked on it. As long as it
-   * does, files that were taken in since that work began are not swept. @default 7 days
+   * does, files that were taken in since that work began, and that no content has used yet, are not
+   * swept. @default 7 days
    */
   readonly unfinishedGraceMs: number;
   /** Time between two sweeps. @default 1 h */
@@ -159,7 +160,7 @@ export class ContentLibrary implements Component {
 
   /**
    * Where to put what arrives for a package; the caller makes the directory. While it is there, the
-   * files that were taken in since it was made are not swept.
+   * files that were taken in since it was made, and that no content has used yet, are not swept.
    */
   stagingDirectoryOf(packageId: string): string {
     if (parsePackageId(packageId) === undefined) throw new RangeError('This is no package ID');
@@ -175,8 +176,8 @@ export class ContentLibrary implements Component {
    */
   async adoptFiles(staged: readonly StagedFile[]): Promise<void> {
     // First, so that a sweep that looks at the new file does not take it for an old one.
-    await this.#rooms.references.unmark(staged.map((file) => file.hash));
-    await this.#rooms.files.adopt(staged);
+    const unmark = () => this.#rooms.references.unmark(staged.map((file) => file.hash));
+    await this.#rooms.files.adopt(staged, unmark);
   }
 
   /**
@@ -280,7 +281,9 @@ export class ContentLibrary implements Component {
       await this.#rooms.references.clear();
       const results = [];
       for (const version of this.#rooms.packages.list()) results.push(await this.#reindex(version));
-      const isComplete = results.every((isIndexed) => isIndexed);
+      // What a package uses whose record is set aside is in no index that is built now.
+      const { hasSetAside } = this.#rooms.packages;
+      const isComplete = !hasSetAside && results.every((isIndexed) => isIndexed);
       if (isComplete) await this.#rooms.references.markComplete();
       this.#needs.logger.info({ isComplete }, 'Index of the library rebuilt');
       return isComplete;

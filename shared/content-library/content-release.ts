@@ -37,9 +37,12 @@ export class ContentRelease {
     return this.#leases.take(contentId);
   }
 
-  /** Whether a content is still to keep its files: a package has it, or a reader. */
-  readonly isLive = (contentId: string): boolean =>
-    this.#parts.rooms.packages.contentOf(contentId) !== undefined || this.#leases.isHeld(contentId);
+  /** Whether a content is still to keep its files: a package has it, or may have it, or a reader. */
+  readonly isLive = (contentId: string): boolean => {
+    const { packages } = this.#parts.rooms;
+    if (packages.contentOf(contentId) !== undefined || packages.hasSetAside) return true;
+    return this.#leases.isHeld(contentId);
+  };
 
   /** Lets go of those contents that are not among the successors. Runs in the queue. */
   async letGo(

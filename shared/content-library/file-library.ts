@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { WaybillError } from '../domain/errors.ts';
+import { SerialQueue } from '../runtime/serial-queue.ts';
 import { syncDirectories, syncFileSystem, syncFiles } from './file-system-sync.ts';
 import { isSystemError, toWriteFailure } from './library-failure.ts';
 import { filePathOf } from './library-layout.ts';
@@ -17,6 +18,8 @@ export class FileLibrary {
   /** Directories with renames that a power cut could still undo. */
   #unsynced = new Set<string>();
   #inherited: Promise<void> | undefined;
+  /** Renames in and deletions: neither decides about a file while the other is at it. */
+  readonly #entries = new SerialQueue();
 
   constructor(directory: string, pool: WorkerPool<LibraryTasks>) {
     this.#directory = directory;
@@ -49,8 +52,12 @@ export class FileLibrary {
     throw notHeld;
   }
 
-  /** Takes staged files in: first their bytes are made durable, then they are renamed. */
-  async adopt(staged: readonly StagedFile[]): Promise<void> {
+  /**
+   * Takes staged files in: first their bytes are made durable, then they are renamed.
+   *
+   * @param beforeRename called in between; no file is deleted from then to the end of the renames
+   */
+  async adopt(staged: readonly StagedFile[], beforeRename: () => Promise<void>): Promise<void> {
     if (staged.length === 0) return;
     const files = staged.map(({ path, hash, sizeBytes }) => ({ path, hash, sizeBytes }));
     const neededBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
@@ -58,7 +65,10 @@ export class FileLibrary {
     await syncFiles(this.#directory, paths).catch((error: unknown) => {
       throw toWriteFailure(error, this.#directory, neededBytes);
     });
-    const changed = await this.#pool.run('adopt', { fileLibrary: this.#directory, files });
+    const changed = await this.#entries.run(async () => {
+      await beforeRename();
+      return this.#pool.run('adopt', { fileLibrary: this.#directory, files });
+    });
     for (const directory of changed) this.#unsynced.add(directory);
   }
 
@@ -94,10 +104,19 @@ export class FileLibrary {
     return this.#pool.run('listInShards', { fileLibrary: this.#directory, shards });
   }
 
-  /** Deletes files; those that are not here are fine. */
-  async remove(hashes: readonly string[]): Promise<void> {
-    if (hashes.length === 0) return;
-    await this.#pool.run('remove', { fileLibrary: this.#directory, hashes });
+  /**
+   * Deletes files; those that are not here are fine.
+   *
+   * @param choose says which; no file is taken in from then to the end of the deletion
+   * @returns those that were deleted
+   */
+  remove(choose: () => Promise<readonly string[]>): Promise<readonly string[]> {
+    return this.#entries.run(async () => {
+      const hashes = await choose();
+      if (hashes.length > 0)
+        await this.#pool.run('remove', { fileLibrary: this.#directory, hashes });
+      return hashes;
+    });
   }
 
   /** Deletes those of these shards that are empty. */

@@ -1,3 +1,4 @@
+import type { UnreferencedFile } from '../domain/library-index.ts';
 import { joinKey, keySpaces } from '../state-store/key-space.ts';
 import type { RecordStore } from '../state-store/record-store.ts';
 import type { Change, StateStore } from '../state-store/state-store.ts';
@@ -9,8 +10,8 @@ const batchChangesMax = 4_000;
 export interface ShardReferences {
   /** Hashes of files some content uses. */
   readonly referenced: ReadonlySet<string>;
-  /** fileHash → since when no content is known to use it. */
-  readonly unreferencedSinceMs: ReadonlyMap<string, number>;
+  /** fileHash → the mark of a file that no content is known to use. */
+  readonly unreferenced: ReadonlyMap<string, UnreferencedFile>;
 }
 
 /**
@@ -23,7 +24,7 @@ export interface ShardReferences {
 export class LibraryReferences {
   readonly #store: StateStore;
   readonly #references: RecordStore<true>;
-  readonly #unreferenced: RecordStore<{ readonly sinceMs: number }>;
+  readonly #unreferenced: RecordStore<UnreferencedFile>;
   readonly #state: RecordStore<{ readonly complete: boolean }>;
 
   constructor(store: StateStore) {
@@ -81,14 +82,15 @@ export class LibraryReferences {
   ): Promise<void> {
     const unique = [...new Set(hashes)];
     const isUsed = await this.#areUsedBy(unique, options.successors);
+    const mark: UnreferencedFile = { sinceMs: options.sinceMs, released: true };
     const changes = unique.flatMap((hash, index) => [
       this.#references.delete(joinKey(hash, contentId)),
-      ...(isUsed[index] ? [] : [this.#unreferenced.put(hash, { sinceMs: options.sinceMs })]),
+      ...(isUsed[index] ? [] : [this.#unreferenced.put(hash, mark)]),
     ]);
     await this.#store.write(changes, { sync: false });
   }
 
-  /** Marks files that nobody uses. */
+  /** Marks files that nobody has used yet, as far as is known. */
   async mark(hashes: readonly string[], sinceMs: number): Promise<void> {
     const changes = hashes.map((hash) => this.#unreferenced.put(hash, { sinceMs }));
     if (changes.length > 0) await this.#store.write(changes, { sync: false });
@@ -106,11 +108,12 @@ export class LibraryReferences {
    * @param isLive whether a content of this ID is still to keep its files
    */
   async dropGone(isLive: (contentId: string) => boolean, sinceMs: number): Promise<void> {
+    const mark: UnreferencedFile = { sinceMs, released: true };
     let changes: Change[] = [];
     for await (const [key] of this.#references.list()) {
       const [hash = '', contentId = ''] = key.split('/');
       if (isLive(contentId)) continue;
-      changes.push(this.#references.delete(key), this.#unreferenced.put(hash, { sinceMs }));
+      changes.push(this.#references.delete(key), this.#unreferenced.put(hash, mark));
       if (changes.length < batchChangesMax) continue;
       await this.#store.write(changes, { sync: false });
       changes = [];
@@ -126,11 +129,15 @@ export class LibraryReferences {
     for await (const [key] of this.#references.list(range)) {
       referenced.add(key.slice(0, key.indexOf('/')));
     }
-    const unreferencedSinceMs = new Map<string, number>();
-    for await (const [hash, { sinceMs }] of this.#unreferenced.list(range)) {
-      unreferencedSinceMs.set(hash, sinceMs);
-    }
-    return { referenced, unreferencedSinceMs };
+    const unreferenced = new Map<string, UnreferencedFile>();
+    for await (const [hash, mark] of this.#unreferenced.list(range)) unreferenced.set(hash, mark);
+    return { referenced, unreferenced };
+  }
+
+  /** Those of these files that are marked. */
+  async marked(hashes: readonly string[]): Promise<string[]> {
+    const marks = await this.#unreferenced.getMany([...hashes]);
+    return hashes.filter((_, index) => marks[index] !== undefined);
   }
 
   /** The hashes of all marked files, ascending. */

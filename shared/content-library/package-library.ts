@@ -26,6 +26,7 @@ export interface DamagedRecord {
 }
 
 const suffix = '.json';
+const damagedSuffix = `${suffix}.damaged`;
 
 /** Which packages are here, in which version: one small file each, kept in memory too. */
 export class PackageLibrary {
@@ -33,6 +34,8 @@ export class PackageLibrary {
   readonly #packages = new Map<string, LibraryPackage>();
   /** contentId → the content, and the package it belongs to. */
   readonly #contents = new Map<string, PackageContent>();
+  /** Packages whose record was set aside, in this process or before, and that did not come again. */
+  readonly #setAside = new Set<string>();
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -54,7 +57,16 @@ export class PackageLibrary {
         damaged.push({ path, setAsideAs, reason: String(error) });
       }
     }
+    await this.#findSetAside();
     return damaged;
+  }
+
+  /**
+   * Whether a record is set aside of a package that was neither committed nor removed since. Which
+   * contents it has, nobody can say: any content of no package may be one.
+   */
+  get hasSetAside(): boolean {
+    return this.#setAside.size > 0;
   }
 
   get(packageId: string): LibraryPackage | undefined {
@@ -85,6 +97,7 @@ export class PackageLibrary {
     }
     await rename(temporary, path);
     this.#remember(version);
+    await this.#dropSetAside(version.packageId);
     await syncDirectories(this.#directory, [this.#directory]);
   }
 
@@ -92,7 +105,22 @@ export class PackageLibrary {
   async remove(packageId: string): Promise<void> {
     await rm(this.#pathOf(packageId), { force: true });
     this.#forget(packageId);
+    await this.#dropSetAside(packageId);
     await syncDirectories(this.#directory, [this.#directory]);
+  }
+
+  async #findSetAside(): Promise<void> {
+    this.#setAside.clear();
+    for (const name of await readdir(this.#directory)) {
+      const packageId = name.slice(0, -damagedSuffix.length);
+      if (!name.endsWith(damagedSuffix) || parsePackageId(packageId) === undefined) continue;
+      if (!this.#packages.has(packageId)) this.#setAside.add(packageId);
+    }
+  }
+
+  async #dropSetAside(packageId: string): Promise<void> {
+    await rm(`${this.#pathOf(packageId)}.damaged`, { force: true });
+    this.#setAside.delete(packageId);
   }
 
   #remember(version: LibraryPackage): void {

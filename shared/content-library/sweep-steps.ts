@@ -17,8 +17,10 @@ export interface SweepTimes {
   readonly nowMs: number;
   readonly graceMs: number;
   /**
-   * Since when somebody has worked on a package that is not committed yet. What came to be unused
-   * since then may be what was taken in for it, and stays however long that takes.
+   * Since when somebody has worked on a package that is not committed yet. What no content has used
+   * yet may have been taken in for it since then, and stays however long that takes. What a content
+   * let go does not: the work may be waiting for the very room it takes. If it wanted such a file
+   * all the same, its commit finds it missing.
    */
   readonly workSinceMs: number;
 }
@@ -31,16 +33,16 @@ export function decideShards(
 ): ShardsSweep {
   const remove: string[] = [];
   const mark: string[] = [];
-  const unmark = new Set(known.unreferencedSinceMs.keys());
+  const unmark = new Set(known.unreferenced.keys());
   for (const name of names) {
     // What is no file of ours is left alone.
     if (parseHash(name) === undefined || known.referenced.has(name)) continue;
     unmark.delete(name);
-    const sinceMs = known.unreferencedSinceMs.get(name);
+    const knownMark = known.unreferenced.get(name);
     // A mark from the future: the machine's clock was set back.
-    if (sinceMs === undefined || sinceMs > time.nowMs) mark.push(name);
-    else if (sinceMs >= time.workSinceMs) continue;
-    else if (time.nowMs - sinceMs >= time.graceMs) remove.push(name);
+    if (knownMark === undefined || knownMark.sinceMs > time.nowMs) mark.push(name);
+    else if (knownMark.released !== true && knownMark.sinceMs >= time.workSinceMs) continue;
+    else if (time.nowMs - knownMark.sinceMs >= time.graceMs) remove.push(name);
   }
   return { remove, mark, unmark: [...unmark] };
 }
@@ -59,11 +61,12 @@ export async function sweepShards(
   const names = await rooms.files.listInShards(shards);
   const known = await rooms.references.ofShards(first, last);
   const decision = decideShards(names, known, time);
-  await rooms.files.remove(decision.remove);
+  // A file may have been written again since its mark was read.
+  const removed = await rooms.files.remove(() => rooms.references.marked(decision.remove));
   await rooms.files.removeEmptyShards(shards);
   await rooms.references.mark(decision.mark, time.nowMs);
-  await rooms.references.unmark([...decision.unmark, ...decision.remove]);
-  return { removedCount: decision.remove.length };
+  await rooms.references.unmark([...decision.unmark, ...removed]);
+  return { removedCount: removed.length };
 }
 
 /** Takes off marks of files whose whole shard is gone. Nothing may be committed meanwhile. */

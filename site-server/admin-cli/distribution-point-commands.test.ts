@@ -5,19 +5,19 @@ import { runWaybill } from './testing/run-waybill.ts';
 
 describe('waybill dp (ADM-3)', () => {
   it('add sends a standard DP', async () => {
-    const { admin, stdout } = await runWaybill('dp add PS1DP1 --address [::1]:8540');
+    const { admin, stdout } = await runWaybill('dp add PS1DP1 --address [::1]:8531');
     assert.deepEqual(admin.requestOf('addDistributionPoint'), {
       dpId: 'PS1DP1',
-      address: '[::1]:8540',
+      address: '[::1]:8531',
       kind: 'DISTRIBUTION_POINT_KIND_STANDARD',
       description: '',
     });
-    assert.match(stdout, /^Distribution point PS1DP1 at dp1\.example\.org:8540 is added\./);
+    assert.match(stdout, /^Distribution point PS1DP1 at dp1\.example\.org:8531 is added\./);
   });
 
   it('set sends only what is to change', async () => {
-    const { admin } = await runWaybill('dp set PS1DP1 --address dp2:8540');
-    const expected = { dpId: 'PS1DP1', address: 'dp2:8540' };
+    const { admin } = await runWaybill('dp set PS1DP1 --address dp2:8531');
+    const expected = { dpId: 'PS1DP1', address: 'dp2:8531' };
     assert.deepEqual(admin.requestOf('setDistributionPoint'), expected);
     const cleared = await runWaybill('dp set PS1DP1 --description ""');
     const clearing = { dpId: 'PS1DP1', address: '', description: '' };
@@ -42,8 +42,8 @@ describe('waybill dp (ADM-3)', () => {
   it('list is a table', async () => {
     const { stdout } = await runWaybill('dp list');
     assert.deepEqual(stdout.split('\n').slice(0, 2), [
-      'DP      address               kind      state      checked    packages      free       rate  agent  description  reason',
-      'PS1DP1  dp1.example.org:8540  standard  reachable  3 min ago        12  50.0 GiB  45.2 MB/s  0.1.0  First floor',
+      'DP      address               kind      state      checked    packages      free       rate  agent  description',
+      'PS1DP1  dp1.example.org:8531  standard  reachable  3 min ago        12  50.0 GiB  45.2 MB/s  0.1.0  First floor',
     ]);
   });
 

@@ -17,7 +17,7 @@ const addDistributionPoint = command({
   path: 'dp add',
   positionals: '<dp-id>',
   summary: 'Add a distribution point to the site',
-  example: 'waybill dp add PS1DP1 --address dp1.example.org:8540',
+  example: 'waybill dp add PS1DP1 --address dp1.example.org:8531',
   options: (parser) =>
     parser
       .positional('dp-id', dpIdPositional)

@@ -239,7 +239,7 @@ describe('waybill package list and show', () => {
   it('list is a table', async () => {
     const { stdout } = await runWaybill('package list');
     assert.deepEqual(stdout.split('\n').slice(0, 2), [
-      'package   name       version  source version  state      files      size  on DPs  reason',
+      'package   name       version  source version  state      files      size  on DPs',
       'PS100001  Office 16  16.0.2                3  published  1,234  2.30 GiB  2 of 3',
     ]);
   });

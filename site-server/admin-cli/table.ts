@@ -29,6 +29,11 @@ export function toTableLines<R>(
   rows: readonly R[],
   options: { width?: number | undefined; paint: Paint },
 ): string[] {
+  if (rows.length > 0 && columns.some((column) => isEmpty(column, rows))) {
+    // A column that says nothing takes the room of those that do.
+    const telling = columns.filter((column) => !isEmpty(column, rows));
+    return toTableLines(telling, rows, options);
+  }
   const titles = columns.map((column) => column.title);
   const texts = rows.map((row) => columns.map((column) => toVisibleText(column.text(row))));
   const widths = fittedWidths(naturalWidths([titles, ...texts]), options.width);
@@ -105,4 +110,8 @@ function toLines<R>(
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
+}
+
+function isEmpty<R>(column: Column<R>, rows: readonly R[]): boolean {
+  return rows.every((row) => column.text(row) === '');
 }

@@ -55,6 +55,10 @@ export class DistributionCommands {
    */
   async distribute({ packageId, dpIds }: RequestedTargets): Promise<string[]> {
     const names = dpIds === 'all' ? await this.#allDpIds() : dpIds;
+    if (names.length === 0) {
+      const expected = 'at least one distribution point at this site; "waybill dp add" adds one';
+      throw requestInvalid('all_dps', { expected, actual: 'none' });
+    }
     for (const dpId of names) await this.#components.hierarchy.require(dpId);
     return this.#want(packageId, 'add', async (sitePackage) => {
       requireStaying(sitePackage);

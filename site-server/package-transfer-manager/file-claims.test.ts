@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { FileClaims } from './file-claims.ts';
 
 const hash = 'a'.repeat(64);
@@ -18,6 +20,25 @@ describe('file claims', () => {
     assert.equal(claims.claim(hash, first), 'already-mine');
     assert.equal(claims.claim(hash, second), 'others');
     assert.equal(claims.claim('b'.repeat(64), second), 'mine');
+  });
+
+  it('cost less than 100 bytes a file, so that a content of a million is no matter', () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage: () => void = runInNewContext('gc');
+    const heapBytes = () => {
+      collectGarbage();
+      return process.memoryUsage().heapUsed;
+    };
+    const claims = new FileClaims();
+    const count = 100_000;
+    const before = heapBytes();
+    for (let index = 0; index < count; index++) {
+      const start = Buffer.alloc(4);
+      start.writeUInt32BE(index);
+      assert.equal(claims.claim(start.toString('hex').padEnd(64, '0'), first), 'mine');
+    }
+    assert.ok((heapBytes() - before) / count < 100);
+    assert.equal(claims.claim('0'.repeat(64), second), 'others');
   });
 
   it('free all files of a transfer that ended, and only those', () => {

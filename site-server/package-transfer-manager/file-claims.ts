@@ -1,8 +1,11 @@
 /**
  * Which transfer brings which file to one DP, so that two packages that share a file send it once.
- * In memory: after a restart the DP is inspected again.
+ * A file stays claimed until its transfer ends: let go of earlier, one that stands twice in a content,
+ * or in another whose DP was asked before, would be sent twice. In memory: after a restart the DP is
+ * inspected again.
  */
 export class FileClaims {
+  /** By the first half of the hash: see `keyOf`. */
   readonly #ownerOf = new Map<string, object>();
   readonly #waiters = new Set<() => void>();
   #releaseCount = 0;
@@ -14,9 +17,10 @@ export class FileClaims {
 
   /** 'mine': this transfer is to send the file, which nobody had in hand before. */
   claim(hash: string, owner: object): 'mine' | 'already-mine' | 'others' {
-    const current = this.#ownerOf.get(hash);
+    const key = keyOf(hash);
+    const current = this.#ownerOf.get(key);
     if (current === undefined) {
-      this.#ownerOf.set(hash, owner);
+      this.#ownerOf.set(key, owner);
       return 'mine';
     }
     return current === owner ? 'already-mine' : 'others';
@@ -58,4 +62,12 @@ export class FileClaims {
     this.#waiters.clear();
     for (const wake of waiters) wake();
   }
+}
+
+/**
+ * A million claims cost what they weigh: 16 bytes are enough to tell files apart, and should two be
+ * the same for all that, the DP misses one at the commit and says so.
+ */
+function keyOf(hash: string): string {
+  return Buffer.from(hash.slice(0, 32), 'hex').toString('latin1');
 }

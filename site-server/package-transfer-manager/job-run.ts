@@ -22,9 +22,15 @@ export interface JobRun {
   readonly dp: DistributionPoint;
   readonly progress: TransferProgress;
   readonly signal: AbortSignal;
-  /** Room the DP must have first; 0 when that is not the matter. */
-  readonly neededBytes: number;
+  /** The try before met a full disk at the DP. */
+  readonly wasDiskFull: boolean;
 }
+
+/**
+ * Free room at a DP under which a job that met a full disk is not begun again. Only this little: how
+ * much is missing, the DP alone knows, and says when it is asked to take the content.
+ */
+const freeBytesMin = 2 ** 20;
 
 /** Does what jobs say, against DPs. In memory only: claims of shared files. */
 export class JobRunner {
@@ -41,22 +47,22 @@ export class JobRunner {
    * Runs a job to its end.
    *
    * @returns for content that was brought, the hash the DP verified
-   * @throws DISK_FULL when the DP has not the room that is needed; whatever PushTransfer throws
+   * @throws DISK_FULL when the DP has no room at all still; whatever PushTransfer throws
    */
   async run(run: JobRun): Promise<string | undefined> {
     await this.#requireRoom(run);
     return run.job.action === 'remove' ? await this.#remove(run) : await this.#push(run);
   }
 
-  async #requireRoom({ dp, neededBytes, signal }: JobRun): Promise<void> {
-    if (neededBytes === 0) return;
+  async #requireRoom({ dp, wasDiskFull, signal }: JobRun): Promise<void> {
+    if (!wasDiskFull) return;
     const { freeBytes } = await this.#needs.connections.check(dp, signal);
-    if (freeBytes >= neededBytes) return;
+    if (freeBytes >= freeBytesMin) return;
     throw new WaybillError({
       code: 'DISK_FULL',
       path: `the content library of ${dp.dpId}`,
       freeBytes,
-      neededBytes,
+      neededBytes: freeBytesMin,
     });
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { moved } from '../../shared/domain/distribution-job.ts';
+import { type DistributionJob, moved } from '../../shared/domain/distribution-job.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
@@ -9,6 +9,9 @@ import { TransferProgress } from './transfer-progress.ts';
 
 const serials = (jobs: Iterable<{ jobSerial: number }>) =>
   [...jobs].map(({ jobSerial }) => jobSerial);
+/** The job as its first run begins. */
+const firstStart = (job: DistributionJob) =>
+  moved(job, 'started', { updatedAtMs: 1, startedAtMs: 1, tryCount: 1 });
 const wait = {
   waitingReason: 'dp-unreachable',
   reason: 'it is off',
@@ -20,17 +23,21 @@ describe('job table', () => {
   let test: TestTransfers;
   let progress: TransferProgress;
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     test = await TestTransfers.open();
     progress = new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job: testJob() });
   });
-  afterEach(() => test[Symbol.asyncDispose]());
+  afterEach(async function () {
+    this.timeout(10_000);
+    await test[Symbol.asyncDispose]();
+  });
 
   /** A job that has joined and runs. */
   async function runningJob(jobSerial = 1) {
     await test.addJob({ jobSerial });
     await collect(test.jobs.takeNotified());
-    const started = moved(test.jobs.get(jobSerial)!, 'started', { updatedAtMs: 1, tryCount: 1 });
+    const started = firstStart(test.jobs.get(jobSerial)!);
     await test.jobs.started(started);
     return started;
   }
@@ -231,7 +238,7 @@ describe('job table', () => {
       const before = (await test.messageIds()).length;
       await test.addJob({ jobSerial, action });
       await collect(test.jobs.takeNotified());
-      const started = moved(test.jobs.get(jobSerial)!, 'started', { updatedAtMs: 1, tryCount: 1 });
+      const started = firstStart(test.jobs.get(jobSerial)!);
       await test.jobs.started(started);
       await test.jobs.end(started, state, { reason: 'x' });
       assert.deepEqual((await test.messageIds()).slice(before), expected, `${action} ${state}`);

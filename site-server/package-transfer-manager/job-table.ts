@@ -9,6 +9,7 @@ import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { JobHistory, type JobHistoryConfig } from './job-history.ts';
 import { endMessages, retryMessages, startMessages } from './job-messages.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
@@ -33,13 +34,15 @@ export interface NotifiedJob {
  */
 export class JobTable {
   readonly #needs: JobTableNeeds;
+  readonly #history: JobHistory;
   readonly #open = new OpenJobs();
   /** Jobs whose end is being written: nothing else is written of them. */
   readonly #ending = new Set<number>();
   readonly #listeners = new Set<(job: DistributionJob) => void>();
 
-  constructor(needs: JobTableNeeds) {
+  constructor(needs: JobTableNeeds, config: JobHistoryConfig = { jobHistoryCountMax: 100_000 }) {
     this.#needs = needs;
+    this.#history = new JobHistory(needs, config);
   }
 
   /** Reads the open jobs; once, before anything else. */
@@ -91,9 +94,11 @@ export class JobTable {
     }
   }
 
-  /** The job runs from now on. */
-  async started(job: DistributionJob): Promise<void> {
-    if (this.#isLive(job.jobSerial)) await this.#write(job, startMessages(this.#needs.status, job));
+  /** The job runs from now on. @returns false when it has ended, or is just ending: it must not run */
+  async started(job: DistributionJob): Promise<boolean> {
+    if (!this.#isLive(job.jobSerial)) return false;
+    await this.#write(job, startMessages(this.#needs.status, job));
+    return this.#isLive(job.jobSerial);
   }
 
   /** The job as it is now; nothing when it has ended meanwhile. */
@@ -132,10 +137,9 @@ export class JobTable {
       const statusChanges = await packages.retryingChanges(job, wait.reason);
       const current = this.#open.get(job.jobSerial);
       if (!current || this.#ending.has(job.jobSerial)) return undefined;
-      const isTry = wait.waitingReason !== 'disk-full-at-dp';
       const waiting = moved(this.#withProgress(current, progress), 'pending-restart', {
         ...rest,
-        tryCount: isTry ? current.tryCount : Math.max(0, current.tryCount - 1),
+        tryCount: tryCountAfter(current, progress, wait.waitingReason),
         updatedAtMs: this.#nowMs,
       });
       const messages = isNews ? retryMessages(status, waiting) : [];
@@ -174,7 +178,7 @@ export class JobTable {
     const { store, notifier, status } = this.#needs;
     const changes = [
       this.#jobs.delete(key),
-      store.records(keySpaces.jobHistory).put(key, ended),
+      this.#history.add(ended),
       notifier.notification('transfer-result', key),
       ...endMessages(status, ended),
     ];
@@ -186,6 +190,11 @@ export class JobTable {
       this.#ending.delete(jobSerial);
     }
     this.#tell(ended);
+  }
+
+  /** Cuts off the oldest of the history, a batch at a time; to be called now and then. */
+  trimHistory(): Promise<void> {
+    return this.#history.trim();
   }
 
   #ended(
@@ -257,4 +266,14 @@ export class JobTable {
   #tell(job: DistributionJob): void {
     for (const listener of this.#listeners) listener(job);
   }
+}
+
+/** Only fruitless tries in a row count; a full disk is not one, for somebody has to make room. */
+function tryCountAfter(
+  { tryCount }: DistributionJob,
+  { acknowledgedBytes }: TransferProgress,
+  reason: WaitingReason,
+): number {
+  if (acknowledgedBytes > 0) return 0;
+  return reason === 'disk-full-at-dp' ? Math.max(0, tryCount - 1) : tryCount;
 }

@@ -17,16 +17,28 @@ describe('job view', () => {
   let progressOf: Map<number, TransferProgress>;
   let waiting: Map<number, { place: number; waitingReason: WaitingReason }>;
   let controller: AbortController;
+  let holdReason: string;
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     test = await TestTransfers.open();
     progressOf = new Map();
     waiting = new Map();
+    holdReason = '';
     controller = new AbortController();
-    const transfers = { progressOf: (serial: number) => progressOf.get(serial), waiting };
+    const transfers = {
+      progressOf: (serial: number) => progressOf.get(serial),
+      waiting,
+      get holdReason() {
+        return holdReason;
+      },
+    };
     view = new JobView({ jobs: test.jobs, transfers, store: test.store, clock: test.clock });
   });
-  afterEach(() => test[Symbol.asyncDispose]());
+  afterEach(async function () {
+    this.timeout(10_000);
+    await test[Symbol.asyncDispose]();
+  });
 
   async function addJobs(...facts: Parameters<TestTransfers['addJob']>[0][]): Promise<void> {
     for (const [index, fact] of facts.entries())
@@ -71,6 +83,22 @@ describe('job view', () => {
     const [first, second] = await collect(view.list(all));
     assert.deepEqual([first?.waitingReason, first?.queuePlace], ['dp-unreachable', 0]);
     assert.deepEqual([second?.waitingReason, second?.queuePlace], ['slot', 4]);
+  });
+
+  it('says why no job is begun at all, of jobs that do not run', async () => {
+    await addJobs({ dpId: 'A', reason: 'its own' }, { dpId: 'B' });
+    holdReason = 'the disk of the site is full';
+    const progress = new TransferProgress({
+      monotonicMs: () => 0,
+      onChange: () => {},
+      job: testJob(),
+    });
+    progressOf.set(2, progress);
+    const jobs = await collect(view.list(all));
+    assert.deepEqual(
+      jobs.map(({ reason }) => reason),
+      ['the disk of the site is full', ''],
+    );
   });
 
   it('shows how far a running job is, as soon as it is known', async () => {

@@ -37,7 +37,7 @@ const priorityNames = { 1: 'PRIORITY_HIGH', 2: 'PRIORITY_NORMAL', 3: 'PRIORITY_L
 
 export interface JobViewNeeds {
   readonly jobs: Pick<JobTable, 'open' | 'onChanged'>;
-  readonly transfers: Pick<PackageTransferManager, 'progressOf' | 'waiting'>;
+  readonly transfers: Pick<PackageTransferManager, 'progressOf' | 'waiting' | 'holdReason'>;
   readonly store: Pick<StateStore, 'records'>;
   readonly clock: Pick<Clock, 'sleep'>;
 }
@@ -97,8 +97,10 @@ export class JobView {
 
   #toJob(job: DistributionJob): Job {
     const { transfers } = this.#needs;
-    const message = toJobMessage(job, transfers.waiting.get(job.jobSerial));
     const progress = transfers.progressOf(job.jobSerial);
+    const isHeld = !progress && job.endedAtMs === 0 && transfers.holdReason !== '';
+    const told = isHeld ? { ...job, reason: transfers.holdReason } : job;
+    const message = toJobMessage(told, transfers.waiting.get(job.jobSerial));
     if (!progress || job.endedAtMs > 0) return message;
     const { totalBytes, remainingBytes } = progress;
     return {

@@ -56,6 +56,7 @@ export class PackageTransferManager implements Component {
   readonly #running: RunningJobs;
   readonly #stopped = new AbortController();
   readonly #wake = new WakeSignal();
+  #holdReason = '';
   #unsubscribe: () => void = () => {};
   #loop: Promise<void> = Promise.resolve();
   #decision: QueueDecision = { start: [], waiting: new Map(), nextDueMs: undefined };
@@ -95,6 +96,17 @@ export class PackageTransferManager implements Component {
     return this.#decision.waiting;
   }
 
+  /** Why no job is begun at all; empty when all is well. No row tells it: none can be written. */
+  get holdReason(): string {
+    return this.#holdReason;
+  }
+
+  #held(reason: string): void {
+    if (this.#holdReason === reason) return;
+    this.#holdReason = reason;
+    for (const { jobSerial } of [...this.#needs.jobs.open()]) this.#needs.jobs.touched(jobSerial);
+  }
+
   /** After a crash: runs are gone, and what was to be withdrawn may still be there. */
   async #repair(): Promise<void> {
     const { jobs } = this.#needs;
@@ -103,12 +115,13 @@ export class PackageTransferManager implements Component {
     for (const job of [...jobs.open()]) await this.#lookAtDistributionPoint(job);
   }
 
-  /** The run is gone, the job is due at once. */
+  /** The run is gone, the job is due at once; that it was cut off is not the DP's failure. */
   async #interrupted(job: DistributionJob): Promise<void> {
     await this.#needs.jobs.put(
       moved(job, 'pending-restart', {
         reason: 'The site server was restarted',
         restartAtMs: 0,
+        tryCount: 0,
         updatedAtMs: this.#needs.clock.nowMs(),
       }),
     );
@@ -137,9 +150,12 @@ export class PackageTransferManager implements Component {
         if (!job || this.#running.has(jobSerial) || this.#stopped.signal.aborted) continue;
         await this.#running.start(job);
       }
+      await jobs.trimHistory();
+      this.#held('');
       return true;
     } catch (error) {
       if (!isErrorWithCode(error, 'DISK_FULL')) throw error;
+      this.#held(`The site server cannot go on: ${error.message}`);
       logger.warn({ err: error }, 'Disk of the site server is full');
       return false;
     }

@@ -38,10 +38,12 @@ export interface PushTransferConfig {
   /** Deadline of calls that answer at once. @default 15_000 */
   readonly callDeadlineMs: number;
   /**
-   * Deadline of calls that work through a whole content, and how long content streams may go
-   * without an acknowledgement. @default 30 min
+   * Deadline of calls that work through a whole content, and how long a manifest may go without
+   * getting on. @default 30 min
    */
   readonly contentDeadlineMs: number;
+  /** How long the DP may owe the acknowledgement of a message. @default 120_000 */
+  readonly stallMs?: number;
 }
 
 /** One run of a job. */
@@ -51,6 +53,8 @@ export interface PushTransferRun {
   readonly signal: AbortSignal;
 }
 
+/** A message is at most 1 MiB: only a DP that does nothing takes longer. */
+const defaultStallMs = 120_000;
 /** Commits that find files missing still, after which the run fails. */
 const incompleteCountMax = 3;
 /** First and longest wait for another transfer's shared files before looking again. */
@@ -78,8 +82,8 @@ export class PushTransfer {
    * Brings the job's version to the DP.
    *
    * @returns the hash of what the DP verified and serves
-   * @throws CONTENT_NOT_HELD when this site does not hold the version; CONTENT_INCOMPLETE when the
-   *   DP keeps missing what was sent; CONTENT_HASH_MISMATCH when it serves something else; whatever
+   * @throws CONTENT_NOT_HELD when this site does not hold the version; the DP's CONTENT_INCOMPLETE
+   *   when it keeps missing what was sent; CONTENT_HASH_MISMATCH when it serves something else; whatever
    *   the DP refuses; DISK_FULL of the DP; PEER_…, DEADLINE_EXCEEDED when the DP is lost; AbortError
    */
   async run(): Promise<string> {
@@ -87,13 +91,11 @@ export class PushTransfer {
     const leave = this.#needs.pieceSource.join(version.packageId);
     try {
       await this.#begin(version);
-      for (let incompleteCount = 0; incompleteCount < incompleteCountMax; incompleteCount++) {
+      for (let commitsLeft = incompleteCountMax - 1; ; commitsLeft--) {
         await this.#bringAll(version);
-        const hash = await this.#commit(version);
+        const hash = await this.#commit(version, commitsLeft === 0);
         if (hash !== undefined) return hash;
       }
-      const { packageId } = version;
-      throw new WaybillError({ code: 'CONTENT_INCOMPLETE', packageId, missingFiles: 0 });
     } finally {
       this.#needs.claims.releaseAll(this);
       leave();
@@ -136,7 +138,28 @@ export class PushTransfer {
   async #putManifest(contentId: string): Promise<void> {
     await using content = await this.#needs.library.openContent(contentId);
     const messages = manifestMessages({ action: this.#action, contentId }, content);
-    await this.#needs.channel.clientStream('putManifest', messages, this.#contentCall);
+    let movedCount = 0;
+    const onMoved = () => {
+      movedCount += 1;
+    };
+    const put = async (signal: AbortSignal) => {
+      const counted = eachTold(messages, onMoved);
+      try {
+        await this.#needs.channel.clientStream('putManifest', counted, { signal });
+      } catch (error) {
+        // A call that was cancelled says only that.
+        signal.throwIfAborted();
+        throw error;
+      }
+    };
+    const { contentDeadlineMs: stallMs } = this.#config;
+    await unlessStalled(put, {
+      signal: this.#signal,
+      stallMs,
+      sleep: this.#needs.sleep,
+      progressCount: () => movedCount,
+      toFailure: () => stalled(this.#job.dpId, 'PutManifest', stallMs),
+    });
   }
 
   /** Until every file is at the DP, as far as this side knows. */
@@ -176,22 +199,17 @@ export class PushTransfer {
   async #bringContent({ contentId }: ContentDescriptor, wanted: WantedEntries): Promise<void> {
     await using content = await this.#needs.library.openContent(contentId);
     const isMine = (file: FileEntry, missingBytes: number) => this.#isMine(file, missingBytes);
-    const { contentDeadlineMs: stallMs, lanesMax } = this.#config;
-    const send = (signal: AbortSignal) =>
-      sendItems(contentItems(content.entries(), wanted, isMine), {
-        lanesMax,
-        signal,
-        openStream: () => this.#openStream(),
-        encode: (item) => this.#needs.pieceSource.message(this.#job.packageId, item),
-        onSent: (item) => this.#progress.sent(item.sizeBytes),
-        onAcknowledged: (item) => this.#progress.acknowledged(item.sizeBytes),
-      });
-    await unlessStalled(send, {
+    const { stallMs = defaultStallMs, lanesMax } = this.#config;
+    await sendItems(contentItems(content.entries(), wanted, isMine), {
+      lanesMax,
       signal: this.#signal,
+      openStream: () => this.#openStream(),
+      encode: (item) => this.#needs.pieceSource.message(this.#job.packageId, item),
+      onSent: (item) => this.#progress.sent(item.sizeBytes),
+      onAcknowledged: (item) => this.#progress.acknowledged(item.sizeBytes),
       stallMs,
       sleep: this.#needs.sleep,
-      progressCount: () => this.#progress.acknowledgedCount,
-      toFailure: () => stalled(this.#job.dpId, stallMs),
+      toStalled: () => stalled(this.#job.dpId, 'PutContent', stallMs),
     });
   }
 
@@ -230,8 +248,8 @@ export class PushTransfer {
     }
   }
 
-  /** @returns undefined when files are missing at the DP still */
-  async #commit(version: PackageVersion): Promise<string | undefined> {
+  /** @returns undefined when files are missing at the DP still; throws that when it is the last */
+  async #commit(version: PackageVersion, isLast: boolean): Promise<string | undefined> {
     try {
       const { packageHash } = await this.#needs.channel.unary(
         'commit',
@@ -240,7 +258,7 @@ export class PushTransfer {
       );
       return requireHash(Buffer.from(packageHash).toString('hex'), version);
     } catch (error) {
-      if (!isErrorWithCode(error, 'CONTENT_INCOMPLETE')) throw error;
+      if (isLast || !isErrorWithCode(error, 'CONTENT_INCOMPLETE')) throw error;
       // What was claimed and did not arrive must be sendable again.
       this.#needs.claims.releaseAll(this);
       return undefined;
@@ -255,7 +273,15 @@ function requireHash(actualHash: string, version: PackageVersion): string {
   throw new WaybillError({ code: 'CONTENT_HASH_MISMATCH', contentId, expectedHash, actualHash });
 }
 
-function stalled(dpId: string, deadlineMs: number): WaybillError {
+function stalled(dpId: string, method: string, deadlineMs: number): WaybillError {
   const peer = `distribution point ${dpId}`;
-  return new WaybillError({ code: 'DEADLINE_EXCEEDED', peer, method: 'PutContent', deadlineMs });
+  return new WaybillError({ code: 'DEADLINE_EXCEEDED', peer, method, deadlineMs });
+}
+
+/** The same, telling of each one that the transport takes. */
+async function* eachTold<T>(items: AsyncIterable<T>, onTaken: () => void): AsyncGenerator<T> {
+  for await (const item of items) {
+    onTaken();
+    yield item;
+  }
 }

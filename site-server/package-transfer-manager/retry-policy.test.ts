@@ -16,9 +16,8 @@ const failure: JobFailure = {
   kind: 'retry',
   waitingReason: 'retry-at',
   reason: 'test',
-  neededBytes: 0,
 };
-const diskFull: JobFailure = { ...failure, waitingReason: 'disk-full-at-dp', neededBytes: 500 };
+const diskFull: JobFailure = { ...failure, waitingReason: 'disk-full-at-dp' };
 
 describe('retry policy', () => {
   let policy: RetryPolicy;
@@ -54,9 +53,9 @@ describe('retry policy', () => {
   it('looks at a full disk every 2 to 30 s, whatever failed before', () => {
     delays(8);
     assert.deepEqual(delays(6, diskFull), [2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-    assert.equal(policy.neededBytesOf(7), 500);
+    assert.equal(policy.wasDiskFull(7), true);
     policy.delayMs(job, failure, false);
-    assert.equal(policy.neededBytesOf(7), 0, 'another failure: no room was missing');
+    assert.equal(policy.wasDiskFull(7), false, 'another failure: no room was missing');
     assert.deepEqual(delays(1, diskFull), [2_000]);
   });
 
@@ -75,7 +74,7 @@ describe('retry policy', () => {
     delays(5, diskFull);
     assert.equal(policy.delayMs(testJob({ jobSerial: 8 }), failure, false), 5_000);
     policy.forget(7);
-    assert.equal(policy.neededBytesOf(7), 0);
+    assert.equal(policy.wasDiskFull(7), false);
     assert.deepEqual(delays(1), [5_000]);
   });
 });

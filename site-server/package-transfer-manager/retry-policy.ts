@@ -24,14 +24,12 @@ interface JobMemory {
   readonly returnCount: number;
   /** Looks at a full disk in a row. */
   readonly diskFullCount: number;
-  readonly neededBytes: number;
 }
 
 const nothingKnown: JobMemory = {
   fruitlessCount: 0,
   returnCount: 0,
   diskFullCount: 0,
-  neededBytes: 0,
 };
 
 /** How long a job waits after a failed try. In memory: a restart of the site begins gently again. */
@@ -53,7 +51,6 @@ export class RetryPolicy {
       fruitlessCount: movedBytes ? 1 : before.fruitlessCount + 1,
       returnCount: movedBytes ? 0 : before.returnCount,
       diskFullCount: isDiskFull ? before.diskFullCount + 1 : 0,
-      neededBytes: failure.neededBytes,
     };
     this.#memory.set(job.jobSerial, memory);
     return isDiskFull ? this.#diskFullDelayMs(memory) : this.#retryDelayMs(memory);
@@ -71,9 +68,9 @@ export class RetryPolicy {
     return this.#memory.get(jobSerial)?.fruitlessCount === 1;
   }
 
-  /** Room the DP must have before the job makes sense. */
-  neededBytesOf(jobSerial: number): number {
-    return this.#memory.get(jobSerial)?.neededBytes ?? 0;
+  /** Whether the failure just remembered was a full disk at the DP. */
+  wasDiskFull(jobSerial: number): boolean {
+    return (this.#memory.get(jobSerial)?.diskFullCount ?? 0) > 0;
   }
 
   /** The job has ended. */

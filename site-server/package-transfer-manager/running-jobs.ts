@@ -29,7 +29,7 @@ export interface RunningJobsComponents {
 }
 
 export interface RunningJobsConfig {
-  /** Tries after which a job has failed; a full disk does not count. @default 100 */
+  /** Fruitless tries in a row after which a job has failed; a full disk is none. @default 100 */
   readonly retryCountMax: number;
   /** How often a running job's row is written. @default 1_000 */
   readonly progressWriteMs: number;
@@ -46,9 +46,17 @@ interface RunningJob {
   readonly startedMs: number;
 }
 
-type Outcome =
-  | { readonly kind: 'done'; readonly verifiedHash: string | undefined }
-  | { readonly kind: 'failed'; readonly error: unknown };
+/** A try that failed, and when the next one is due: decided once, however often it is written. */
+interface FailedTry {
+  readonly kind: 'failed';
+  readonly error: unknown;
+  readonly failure: JobFailure;
+  readonly delayMs: number;
+  /** The first failure since the job last moved anything. */
+  readonly isNews: boolean;
+}
+
+type Outcome = { readonly kind: 'done'; readonly verifiedHash: string | undefined } | FailedTry;
 
 /** First and longest wait before the result of a run is written again. */
 const recordDelayMs = 1_000;
@@ -89,7 +97,11 @@ export class RunningJobs {
     while (this.#runs.size > 0) await Promise.all(this.#runs);
   }
 
-  /** Starts a job; resolves when it runs. @throws DISK_FULL of this site: it does not run */
+  /**
+   * Starts a job, unless it has ended meanwhile; resolves when it runs.
+   *
+   * @throws DISK_FULL of this site: it does not run
+   */
   async start(job: DistributionJob): Promise<void> {
     const { clock, jobs } = this.#needs;
     const { jobSerial } = job;
@@ -101,7 +113,7 @@ export class RunningJobs {
       tryCount: job.tryCount + 1,
       updatedAtMs: nowMs,
     });
-    await jobs.started(started);
+    if (!(await jobs.started(started))) return;
     const controller = new AbortController();
     const run: RunningJob = {
       progress: new TransferProgress({
@@ -138,9 +150,10 @@ export class RunningJobs {
     this.#needs.logger.info({ jobSerial, packageId, dpId, action }, 'Sending job started');
     const outcome = await this.#outcomeOf(job, run);
     await this.#written(job, () => this.#record(job, run, outcome));
+    // Withdrawn while the result was written: it is not to go on, whatever that was. It counts as
+    // running until that is written too, so that it cannot be started in between.
+    if (isWithdrawn(run)) await this.#written(job, () => this.#recordWithdrawal(job, run));
     this.#running.delete(jobSerial);
-    // Withdrawn while the result was written: it is not to go on, whatever that was.
-    await this.#written(job, () => this.#recordWithdrawal(job, run));
     if (outcome.kind === 'done') await this.#measure(job, run);
   }
 
@@ -151,15 +164,23 @@ export class RunningJobs {
     const { progress, signal } = run;
     try {
       const dp = await hierarchy.require(job.dpId);
-      const neededBytes = retries.neededBytesOf(job.jobSerial);
-      const verifiedHash = await runner.run({ job, dp, progress, signal, neededBytes });
+      const wasDiskFull = retries.wasDiskFull(job.jobSerial);
+      const verifiedHash = await runner.run({ job, dp, progress, signal, wasDiskFull });
       return { kind: 'done', verifiedHash };
     } catch (error) {
-      return { kind: 'failed', error };
+      return this.#failedTry(job, progress, error);
     } finally {
       finished.abort();
       await writing;
     }
+  }
+
+  #failedTry(job: DistributionJob, progress: TransferProgress, error: unknown): FailedTry {
+    const { retries } = this.#needs;
+    const failure = toJobFailure(error);
+    const delayMs = retries.delayMs(job, failure, progress.acknowledgedBytes > 0);
+    const isNews = retries.isFirstFailure(job.jobSerial);
+    return { kind: 'failed', error, failure, delayMs, isNews };
   }
 
   /** Never rejects: how far a job is counts less than that it goes on. */
@@ -204,7 +225,7 @@ export class RunningJobs {
     } else if (isWithdrawn(run)) {
       await this.#recordWithdrawal(job, run);
     } else if (!this.#stopped.aborted) {
-      await this.#recordFailure(job, run.progress, outcome.error);
+      await this.#recordFailure(job, run.progress, outcome);
     }
   }
 
@@ -217,22 +238,22 @@ export class RunningJobs {
   async #recordFailure(
     job: DistributionJob,
     progress: TransferProgress,
-    error: unknown,
+    failed: FailedTry,
   ): Promise<void> {
     const { logger } = this.#needs;
     const { jobSerial, packageId, dpId } = job;
+    const { failure, error } = failed;
     const facts = { jobSerial, packageId, dpId, err: error };
-    const failure = toJobFailure(error, progress.remainingBytes);
     const { reason } = failure;
     if (failure.kind === 'superseded') {
       logger.info(facts, 'Sending job was overtaken');
       await this.#end(job, 'cancelled', { reason, progress });
-    } else if (this.#isLastTry(job, failure)) {
+    } else if (this.#isLastTry(job, progress, failure)) {
       logger.warn(facts, 'Sending job failed');
       await this.#end(job, 'failed', { reason, progress });
     } else {
       logger.info(facts, 'Sending job will be tried again');
-      await this.#retryLater(job, progress, failure);
+      await this.#retryLater(job, progress, failed);
     }
   }
 
@@ -245,21 +266,24 @@ export class RunningJobs {
     this.#needs.retries.forget(job.jobSerial);
   }
 
-  /** A full disk is waited for however long it takes: somebody has to make room. */
-  #isLastTry(job: DistributionJob, { waitingReason }: JobFailure): boolean {
-    return waitingReason !== 'disk-full-at-dp' && job.tryCount >= this.#config.retryCountMax;
+  /** Whoever gets on goes on, and a full disk is waited for: somebody has to make room. */
+  #isLastTry(
+    { tryCount }: DistributionJob,
+    { acknowledgedBytes }: TransferProgress,
+    { waitingReason }: JobFailure,
+  ): boolean {
+    if (acknowledgedBytes > 0 || waitingReason === 'disk-full-at-dp') return false;
+    return tryCount >= this.#config.retryCountMax;
   }
 
   async #retryLater(
     job: DistributionJob,
     progress: TransferProgress,
-    failure: JobFailure,
+    { failure, delayMs, isNews }: FailedTry,
   ): Promise<void> {
-    const { clock, jobs, retries, onUnreachable } = this.#needs;
-    const delayMs = retries.delayMs(job, failure, progress.acknowledgedBytes > 0);
+    const { clock, jobs, onUnreachable } = this.#needs;
     const { waitingReason, reason } = failure;
     const restartAtMs = clock.nowMs() + delayMs;
-    const isNews = retries.isFirstFailure(job.jobSerial);
     const wait = { waitingReason, reason, restartAtMs, isNews };
     const waiting = await jobs.retryLater(job, progress, wait);
     if (!waiting || waitingReason !== 'dp-unreachable') return;

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
+import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import type { ContentItem } from './content-item.ts';
+import type { EncodedMessage } from './piece-source.ts';
 import { type PutContentStream, sendItems, type TransferLanesOptions } from './transfer-lanes.ts';
 
 const item = (index: number): ContentItem => ({
@@ -72,12 +74,16 @@ class FakeStream implements PutContentStream {
   }
 }
 
+const stalled = new Error('stalled');
+
 describe('transfer lanes', () => {
   let streams: FakeStream[];
   let sent: number[];
   let acknowledged: number[];
+  let clock: FakeClock;
   let doneCount: number;
-  let doneAfterCancelCount: number;
+  /** How many streams were cancelled when each message's memory came back. */
+  let cancelledAtDone: number[];
   let isClosed: boolean;
   let controller: AbortController;
   let answersAtOnce: boolean;
@@ -86,8 +92,9 @@ describe('transfer lanes', () => {
     streams = [];
     sent = [];
     acknowledged = [];
+    clock = new FakeClock();
     doneCount = 0;
-    doneAfterCancelCount = 0;
+    cancelledAtDone = [];
     isClosed = false;
     controller = new AbortController();
     answersAtOnce = true;
@@ -120,13 +127,15 @@ describe('transfer lanes', () => {
           bytes,
           done: () => {
             doneCount += 1;
-            const stream = streams.find(({ written }) => written.includes(indexOf(one)));
-            if (stream?.isCancelled) doneAfterCancelCount += 1;
+            cancelledAtDone.push(streams.filter(({ isCancelled }) => isCancelled).length);
           },
         };
       },
       onSent: (one) => sent.push(indexOf(one)),
       onAcknowledged: (one) => acknowledged.push(indexOf(one)),
+      stallMs: 1_000,
+      sleep: (ms, signal) => clock.sleep(ms, signal),
+      toStalled: () => stalled,
       ...options,
     });
 
@@ -181,8 +190,35 @@ describe('transfer lanes', () => {
     assert.ok(streams.every(({ isCancelled }) => isCancelled));
     assert.ok(isClosed);
     assert.deepEqual(acknowledged, []);
+    const isAfterCancel = cancelledAtDone.every((cancelled, index) => cancelled > index);
+    assert.ok(isAfterCancel, 'memory that may still be on its way is not used again');
     assert.equal(doneCount, 3);
-    assert.equal(doneAfterCancelCount, 3, 'no memory is used again that may be on its way still');
+  });
+
+  it('fail when the DP owes one of them an answer for too long, whatever the others do', async () => {
+    answersAtOnce = false;
+    const sending = send(items(100));
+    const ended = assert.rejects(sending, stalled);
+    for (let round = 0; round < 4; round++) {
+      await clock.advance(500);
+      streams[0]?.acknowledge();
+      streams[2]?.acknowledge();
+    }
+    await ended;
+    assert.ok(streams.every(({ isCancelled }) => isCancelled));
+    assert.equal(clock.sleeperCount, 0);
+  });
+
+  it('wait for this side as long as it takes', async () => {
+    let encoded = () => {};
+    const encode = () =>
+      new Promise<EncodedMessage>((resolve) => {
+        encoded = () => resolve({ bytes: Buffer.alloc(4), done: () => {} });
+      });
+    const sending = send(items(1), { encode });
+    await clock.advance(10_000);
+    encoded();
+    await sending;
   });
 
   it('keep the first of several failures', async () => {

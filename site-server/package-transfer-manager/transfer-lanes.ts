@@ -1,6 +1,7 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { ContentItem } from './content-item.ts';
 import type { EncodedMessage } from './piece-source.ts';
+import { unlessStalled } from './stall-watch.ts';
 
 /** One PutContent stream; the part of DuplexCall a lane needs. */
 export interface PutContentStream {
@@ -20,6 +21,11 @@ export interface TransferLanesOptions {
   readonly onSent: (item: ContentItem) => void;
   readonly onAcknowledged: (item: ContentItem) => void;
   readonly signal: AbortSignal;
+  /** How long the DP may owe an answer; it is noticed after once to twice that. */
+  readonly stallMs: number;
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** What a lane fails with whose DP owed an answer for too long. */
+  readonly toStalled: () => Error;
 }
 
 /**
@@ -39,7 +45,7 @@ export async function sendItems(
   const next = oneAtATime(items);
   const lane = () =>
     // The first reason counts: the lanes that are cancelled for it fail too.
-    runLane(next, options, signal).catch((error: unknown) => failure.abort(error));
+    watchedLane(next, options, signal).catch((error: unknown) => failure.abort(error));
   try {
     await Promise.all(Array.from({ length: options.lanesMax }, lane));
   } finally {
@@ -48,25 +54,75 @@ export async function sendItems(
   signal.throwIfAborted();
 }
 
-async function runLane(
+/** A DP that is connected and does nothing must not hold a lane, whatever the others do. */
+async function watchedLane(
   next: () => Promise<ContentItem | undefined>,
   options: TransferLanesOptions,
   signal: AbortSignal,
+): Promise<void> {
+  const { stallMs, sleep, toStalled: toFailure } = options;
+  const wait = new PeerWait();
+  const work = async (either: AbortSignal) => {
+    try {
+      await runLane(next, options, { signal: either, wait });
+    } catch (error) {
+      // A stream that was cancelled says only that.
+      either.throwIfAborted();
+      throw error;
+    }
+  };
+  const progressCount = () => wait.progressCount();
+  await unlessStalled(work, { signal, stallMs, sleep, progressCount, toFailure });
+}
+
+/** Tells the time a lane waits for its DP from the time it waits for this side. */
+class PeerWait {
+  #count = 0;
+  #isWaiting = false;
+
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#count += 1;
+    this.#isWaiting = true;
+    try {
+      return await work();
+    } finally {
+      this.#isWaiting = false;
+    }
+  }
+
+  /** The same only as long as one wait for the DP goes on. */
+  progressCount(): number {
+    if (!this.#isWaiting) this.#count += 1;
+    return this.#count;
+  }
+}
+
+/** What one lane works with. */
+interface Lane {
+  readonly signal: AbortSignal;
+  readonly wait: PeerWait;
+}
+
+async function runLane(
+  next: () => Promise<ContentItem | undefined>,
+  options: TransferLanesOptions,
+  { signal, wait }: Lane,
 ): Promise<void> {
   let item = await next();
   // A lane without work opens no stream: a package of one small file costs one.
   if (!item) return;
   signal.throwIfAborted();
-  const stream = await options.openStream();
+  const stream = await wait.during(options.openStream);
   const onAbort = () => stream.cancel();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     for (; item; item = await next()) {
       signal.throwIfAborted();
-      await sendItem(stream, item, { ...options, signal });
+      await sendItem(stream, item, { ...options, signal, wait });
     }
     stream.end();
-    if ((await stream.read()) !== undefined) throw brokeOff('with one acknowledgement too many');
+    if ((await wait.during(() => stream.read())) !== undefined)
+      throw brokeOff('with one acknowledgement too many');
   } catch (error) {
     stream.cancel();
     throw error;
@@ -78,14 +134,17 @@ async function runLane(
 async function sendItem(
   stream: PutContentStream,
   item: ContentItem,
-  { encode, onSent, onAcknowledged, signal }: TransferLanesOptions,
+  { encode, onSent, onAcknowledged, signal, wait }: TransferLanesOptions & Lane,
 ): Promise<void> {
   const message = await encode(item);
   try {
     signal.throwIfAborted();
     onSent(item);
-    await stream.write(message.bytes);
-    if ((await stream.read()) === undefined) throw brokeOff('without an acknowledgement');
+    const answer = await wait.during(async () => {
+      await stream.write(message.bytes);
+      return stream.read();
+    });
+    if (answer === undefined) throw brokeOff('without an acknowledgement');
   } catch (error) {
     // Before its memory is used again: nothing of a call that is cancelled is sent any more.
     stream.cancel();

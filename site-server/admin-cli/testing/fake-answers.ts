@@ -74,7 +74,7 @@ export function aDistributionPoint(
 ): DistributionPointRecord__Output {
   return {
     dpId: 'PS1DP1',
-    address: 'dp1.example.org:8540',
+    address: 'dp1.example.org:8531',
     kind: 'DISTRIBUTION_POINT_KIND_STANDARD',
     description: 'First floor',
     siteCode: 'PS1',

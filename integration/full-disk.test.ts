@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Administrator } from './administrator.ts';
+import { CountingProxy } from './counting-proxy.ts';
+import { Network } from './network.ts';
+import { extractPackage, runWaybill } from './programs.ts';
+import { SmallDisk } from './small-disk.ts';
+import { writeNoise } from './source-files.ts';
+import { treeDifference } from './tree-difference.ts';
+
+const mebibyte = 1024 * 1024;
+const dpId = 'PS1DP1';
+const packageBytes = 24 * mebibyte;
+const diskBytes = 40 * mebibyte;
+
+/** Room is looked for often, so that nobody waits for it here. */
+const distribution = { diskFullDelayMs: 200, diskFullDelayMsMax: 1_000 };
+
+describe('a full disk (PTM-1, bad input)', () => {
+  let directory: string;
+  let source: string;
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'waybill-'));
+    source = join(directory, 'source');
+    for (let index = 0; index < 3; index++) {
+      const path = join(source, `${index}.bin`);
+      await writeNoise(path, { bytes: packageBytes / 3, seed: index });
+    }
+  });
+
+  afterEach(() => rm(directory, { recursive: true }));
+
+  /** Mounts a small disk, or skips the test and says why. */
+  async function smallDisk(test: Mocha.Context, name: string): Promise<SmallDisk> {
+    const disk = await SmallDisk.mount(join(directory, name), diskBytes);
+    if (disk instanceof SmallDisk) return disk;
+    process.stdout.write(`      ${disk}\n`);
+    return test.skip();
+  }
+
+  function startNetwork(dp: Record<string, unknown>, site = {}): Promise<Network> {
+    return Network.start({
+      directory,
+      distributionPoints: [dpId],
+      dp: { reserveBytes: mebibyte, ...dp },
+      site: { distribution, ...site },
+    });
+  }
+
+  async function isEqual(network: Network, packageId: string): Promise<void> {
+    assert.equal(await treeDifference(source, await extractPackage(network, dpId, packageId)), '');
+  }
+
+  it('at a DP from the start: the job waits, says so, and goes on by itself when there is room (DM-4)', async function () {
+    await using disk = await smallDisk(this, 'library');
+    await using network = await startNetwork({ contentLibraryDirectory: disk.directory });
+    const administrator = await Administrator.of(network);
+    await disk.fill(8 * mebibyte);
+    const packageId = await administrator.create(source);
+    await administrator.distribute(packageId, dpId);
+    const job = await administrator.jobIs({ packageId, dpId }, ({ waitingReason }) => {
+      return waitingReason === 'disk-full-at-dp';
+    });
+    assert.match(job.reason, /bytes free; \d+ are needed\. Make room; work goes on by itself/);
+    const { stdout } = await runWaybill(network, ['jobs']);
+    assert.match(stdout, /disk full at DP/i);
+    await disk.makeRoom();
+    await administrator.installed({ packageId, dpId });
+    await isEqual(network, packageId);
+    const jobs = await administrator.endedJobs({ packageId });
+    assert.deepEqual(
+      jobs.map(({ jobSerial, state }) => [jobSerial, state]),
+      [[job.jobSerial, 'JOB_STATE_COMPLETE']],
+    );
+  });
+
+  it('at a DP in the middle of a push: the same, and what came is not sent again', async function () {
+    await using disk = await smallDisk(this, 'library');
+    await using network = await startNetwork({ contentLibraryDirectory: disk.directory });
+    const administrator = await Administrator.of(network);
+    await using proxy = await CountingProxy.start(network.dp(dpId).address);
+    await administrator.setAddress(dpId, proxy.address);
+    const packageId = await administrator.create(source);
+    await administrator.distribute(packageId, dpId);
+    await proxy.whenForwarded(packageBytes / 3);
+    await disk.fill();
+    await administrator.jobIs({ packageId, dpId }, ({ waitingReason }) => {
+      return waitingReason === 'disk-full-at-dp';
+    });
+    await disk.makeRoom();
+    await administrator.installed({ packageId, dpId });
+    await isEqual(network, packageId);
+    const again = proxy.forwardedBytes - packageBytes;
+    assert.ok(again < 9 * mebibyte, `${again} bytes were sent again`);
+  });
+
+  it('at a DP, state store and all: it stays up or comes back, and nothing is lost', async function () {
+    await using disk = await smallDisk(this, dpId);
+    await using network = await startNetwork({});
+    const administrator = await Administrator.of(network);
+    await using proxy = await CountingProxy.start(network.dp(dpId).address);
+    await administrator.setAddress(dpId, proxy.address);
+    const packageId = await administrator.create(source);
+    await administrator.distribute(packageId, dpId);
+    await proxy.whenForwarded(packageBytes / 3);
+    await disk.fill();
+    const job = await administrator.jobIs({ packageId, dpId }, ({ state }) => {
+      return state === 'JOB_STATE_PENDING_RESTART';
+    });
+    assert.equal(job.waitingReason, 'disk-full-at-dp', job.reason);
+    assert.ok(network.dp(dpId).isRunning);
+    await disk.makeRoom();
+    await administrator.installed({ packageId, dpId });
+    await isEqual(network, packageId);
+  });
+
+  it('at the site: the snapshot waits, says so, and is taken by itself when there is room (PKG-2)', async function () {
+    await using disk = await smallDisk(this, 'library');
+    await using network = await startNetwork({}, { contentLibraryDirectory: disk.directory });
+    const administrator = await Administrator.of(network);
+    await disk.fill(8 * mebibyte);
+    const packageId = await administrator.define(source);
+    const waiting = await administrator.packageIs(packageId, ({ reason }) => reason !== '');
+    assert.match(waiting.reason, /bytes free; \d+ are needed\. Make room; work goes on by itself/);
+    assert.equal(waiting.sourceVersion, 0);
+    const [message] = (await administrator.messages({ packageId })).slice(-1);
+    assert.equal(message?.messageId, 2302);
+    await disk.makeRoom();
+    await administrator.published(packageId);
+    await administrator.install(packageId, dpId);
+    await isEqual(network, packageId);
+  });
+});

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { issueDevelopmentHierarchy } from '../certs/development-hierarchy.ts';
+import { isErrorWithCode } from '../shared/domain/errors.ts';
+import type { PeerIdentity } from '../shared/domain/peer-identity.ts';
+import { type PeerCredentialFiles, readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
+import { Administrator } from './administrator.ts';
+import type { AgentProcess } from './agent-process.ts';
+import { referencedHashes } from './library-files.ts';
+import { adminIdentity, Network } from './network.ts';
+import { type ProgramEnd, programs, runProgram, runWaybill } from './programs.ts';
+import { foreignClient } from './rpc/foreign-client.ts';
+import { definitionsOf, firstAnswer, health, listServices, methodOf } from './rpc/tool-client.ts';
+import { writeFiles } from './source-files.ts';
+
+const dpIdentity = (dpId: string) => ({ kind: 'dp', dpId }) as const;
+const deadlineMs = 10_000;
+
+describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
+  let network: Network;
+  let administrator: Administrator;
+
+  before(async () => {
+    network = await Network.start();
+    administrator = await Administrator.of(network);
+  });
+
+  after(() => network.stop());
+
+  /** A certificate of this hierarchy, or of one that calls itself the same. */
+  async function certificateOf(
+    identity: PeerIdentity,
+    from: 'ours' | 'foreign' = 'ours',
+  ): Promise<PeerCredentialFiles> {
+    const directory = join(network.directory, from === 'ours' ? 'certs' : 'foreign-certs');
+    const [certificate] = await issueDevelopmentHierarchy({ directory, identities: [identity] });
+    assert.ok(certificate);
+    return certificate;
+  }
+
+  /** Runs `waybill` at the site with another certificate. */
+  async function runAs(files: PeerCredentialFiles, words: readonly string[]): Promise<ProgramEnd> {
+    const { caFile } = network.certificateFiles(adminIdentity);
+    const certificate = ['--cert', files.certificateFile, '--key', files.keyFile];
+    const connection = ['--server', network.site.address, '--ca', caFile, ...certificate];
+    return runProgram(programs.waybill, [...words, ...connection]);
+  }
+
+  /** What the site's audit trail has of refused calls, newest last. */
+  async function refusals(): Promise<{ caller: string; method: string; result: string }[]> {
+    const { exitCode, stdout } = await runWaybill(network, ['audit', '--refused', '--json']);
+    assert.equal(exitCode, 0);
+    return JSON.parse(stdout);
+  }
+
+  /** The audit lines a DP has logged. */
+  async function dpAudit(dp: AgentProcess): Promise<string> {
+    return readFile(join(network.dataDirectoryOf(dp.name), 'logs', 'audit.log'), 'utf8');
+  }
+
+  /** Connects without a certificate; resolves when the agent has hung up. */
+  async function connectWithoutCertificate(agent: AgentProcess): Promise<void> {
+    const [host, port] = agent.address.split(':');
+    const ca = await readFile(network.certificateFiles(adminIdentity).caFile);
+    const checkServerIdentity = () => undefined;
+    const options = { host, port: Number(port), ca, ALPNProtocols: ['h2'], checkServerIdentity };
+    const socket = connect(options);
+    socket.on('error', () => {});
+    socket.resume();
+    await once(socket, 'close');
+  }
+
+  it('no certificate: site and DP hang up and write it down', async () => {
+    for (const agent of [network.site, ...network.dps]) await connectWithoutCertificate(agent);
+    const { caller, method, result } = (await refusals()).at(-1) ?? assert.fail();
+    assert.deepEqual([caller, method], ['unauthenticated', 'tls-handshake']);
+    assert.notEqual(result, 'ok');
+    for (const dp of network.dps) {
+      assert.match(await dpAudit(dp), /"caller":"unauthenticated".*"method":"tls-handshake"/);
+    }
+  });
+
+  it("a foreign CA's certificate: refused and written down, whatever name is in it", async () => {
+    const foreign = await certificateOf(adminIdentity, 'foreign');
+    const { exitCode, stderr } = await runAs(foreign, ['package', 'list']);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /^waybill: a site server at .* cannot be reached: .*certificate/);
+    const { caller, method } = (await refusals()).at(-1) ?? assert.fail();
+    assert.deepEqual([caller, method], ['unauthenticated', 'tls-handshake']);
+  });
+
+  it("a DP's certificate on the methods of administrators: refused and written down", async () => {
+    const files = network.certificateFiles(dpIdentity('PS1DP1'));
+    for (const [words, method] of [
+      [['package', 'list'], 'ListPackages'],
+      [['package', 'delete', 'PS100001', '--yes'], 'DeletePackage'],
+    ] as const) {
+      const { exitCode, stderr } = await runAs(files, words);
+      assert.equal(exitCode, 1, stderr);
+      assert.match(stderr, /waybill:\/\/dp\/PS1DP1 may not call .*; expected administrators/);
+      const last = (await refusals()).at(-1) ?? assert.fail();
+      assert.equal(last.caller, 'waybill://dp/PS1DP1');
+      assert.match(last.method, new RegExp(`/${method}$`));
+      assert.equal(last.result, 'PEER_NOT_ALLOWED');
+    }
+  });
+
+  it('an administrator who may only read: sees all and changes nothing', async () => {
+    const files = await certificateOf({ kind: 'admin', role: 'read-only', name: 'rita' });
+    assert.equal((await runAs(files, ['status'])).exitCode, 0);
+    const { exitCode, stderr } = await runAs(files, ['dp', 'delete', 'PS1DP2', '--yes']);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /expected administrators who may change things/);
+    assert.equal((await refusals()).at(-1)?.caller, 'waybill://admin/read-only/rita');
+  });
+
+  it('another site, and a DP, at a DP: refused and written down', async () => {
+    const dp = network.dp('PS1DP1');
+    for (const [identity, name] of [
+      [{ kind: 'site', siteCode: 'PS2' } as const, 'waybill://site/PS2'],
+      [dpIdentity('PS1DP2'), 'waybill://dp/PS1DP2'],
+      [adminIdentity, 'waybill://admin/full/admin'],
+    ] as const) {
+      const channel = new RpcChannel({
+        conversation: 'DistributionPoint',
+        address: dp.address,
+        expected: () => true,
+        expectedText: 'the DP',
+        credentials: await readPeerCredentials(await certificateOf(identity)),
+      });
+      const action = { packageId: 'PS100001', jobSerial: 1 };
+      await assert.rejects(channel.unary('removePackage', { action }, { deadlineMs }), (error) =>
+        isErrorWithCode(error, 'PEER_NOT_ALLOWED'),
+      );
+      channel.close();
+      const refused = `"caller":"${name}".*RemovePackage","result":"PEER_NOT_ALLOWED"`;
+      assert.match(await dpAudit(dp), new RegExp(refused));
+    }
+  });
+
+  it('a DP that shows the certificate of another: is told no content, and the job says whose it is', async () => {
+    const source = join(network.directory, 'secret');
+    await writeFiles(source, { 'secret.txt': 'for PS1DP1 only' });
+    const packageId = await administrator.create(source);
+    const [right, wrong] = [network.dp('PS1DP1').address, network.dp('PS1DP2').address];
+    await administrator.setAddress('PS1DP1', wrong);
+    const { exitCode, stderr } = await runWaybill(network, ['dp', 'check', 'PS1DP1']);
+    assert.equal(exitCode, 1);
+    const shown = /shows the certificate of waybill:\/\/dp\/PS1DP2; expected .*PS1DP1/;
+    assert.match(stderr, shown);
+    await administrator.distribute(packageId, 'PS1DP1');
+    const job = await administrator.jobIs({ packageId }, ({ state }) => {
+      return state === 'JOB_STATE_PENDING_RESTART';
+    });
+    assert.match(job.reason, shown);
+    assert.equal(job.bytesSent, '0');
+    assert.deepEqual(await referencedHashes(network.dataDirectoryOf('PS1DP2')), []);
+    await administrator.setAddress('PS1DP1', right);
+    await administrator.installed({ packageId, dpId: 'PS1DP1' });
+  });
+
+  it('an agent whose certificate is not its own: does not start, and says so', async () => {
+    const { configPath } = network.dp('PS1DP1');
+    const config = await readFile(configPath, 'utf8');
+    const path = join(network.directory, 'impostor.yaml');
+    const impostor = config.replace('dpId: PS1DP1', 'dpId: PS1DP9');
+    await writeFiles(network.directory, {
+      'impostor.yaml': impostor.replaceAll('/PS1DP1', '/new'),
+    });
+    const { exitCode, stdout, stderr } = await runProgram(programs.waybillDp, ['--config', path]);
+    assert.notEqual(exitCode, 0);
+    assert.match(stdout + stderr, /certificate.*waybill:\/\/dp\/PS1DP1.*PS1DP9/s);
+  });
+
+  it('tools with a certificate: list the services, ask the health, and call what they were told of (ADM-7)', async () => {
+    const credentials = await readPeerCredentials(network.certificateFiles(adminIdentity));
+    const check = methodOf(health, 'grpc.health.v1.Health', 'Check');
+    for (const [agent, service] of [
+      [network.site, 'waybill.v1.Admin'],
+      [network.dp('PS1DP1'), 'waybill.v1.DistributionPoint'],
+    ] as const) {
+      const caller = foreignClient(agent.address, credentials);
+      assert.deepEqual(await listServices(caller), ['grpc.health.v1.Health', service]);
+      assert.deepEqual(await firstAnswer(caller, check, { service }), { status: 'SERVING' });
+      caller.close();
+    }
+    const caller = foreignClient(network.site.address, credentials);
+    const definitions = await definitionsOf(caller, 'waybill.v1.Admin');
+    const getSite = methodOf(definitions, 'waybill.v1.Admin', 'GetSite');
+    const answer = (await firstAnswer(caller, getSite, {})) as { siteCode: string };
+    assert.equal(answer.siteCode, 'PS1');
+    caller.close();
+  });
+});
