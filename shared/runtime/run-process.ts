@@ -64,7 +64,7 @@ class ProcessLife {
     if (this.#isEnding) return;
     await this.#program.component.start();
     this.#hasStarted = true;
-    this.#program.logging.logger.info({ pid: process.pid }, 'Process started');
+    this.#program.logging.logger.info('Process started');
   }
 
   /** The normal stop. */
