@@ -79,7 +79,9 @@ async function openAgent(flags: Flags): Promise<Program> {
   const config = await configOf(flags);
   const directory = join(config.dataDirectory, 'logs');
   const logging = await openLogging({ directory, level: config.logLevel, stdout: true });
-  const credentials = await readPeerCredentials(config.certificates);
+  const credentials = await readPeerCredentials(config.certificates, {
+    identity: { kind: 'dp', dpId: config.dpId },
+  });
   const needs = { clock: systemClock, logger: logging.logger, credentials };
   return { component: await DpAgent.open(needs, config), logging };
 }

@@ -64,7 +64,7 @@ describe('a full disk (PTM-1, bad input)', () => {
     const job = await administrator.jobIs({ packageId, dpId }, ({ waitingReason }) => {
       return waitingReason === 'disk-full-at-dp';
     });
-    assert.match(job.reason, /bytes free; \d+ are needed\. Make room; work goes on by itself/);
+    assert.match(job.reason, /PS1DP1 has \d+ bytes free; up to \d+ are needed/);
     const { stdout } = await runWaybill(network, ['jobs']);
     assert.match(stdout, /disk full at DP/i);
     await disk.makeRoom();

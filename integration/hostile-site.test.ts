@@ -28,28 +28,52 @@ const link = (name: string, target: string, depth = 0) =>
   ['l', depth, name, target, mtime] as const;
 
 /** Manifests that no receiver may follow, although every hash in them is right. */
-const hostileManifests: Readonly<Record<string, readonly unknown[]>> = {
-  'a name with ../': [file('../../outside')],
-  'the name ..': [directory('..')],
-  'an absolute name': [file('/etc/cron.d/waybill')],
-  'a name with NUL': [file('harmless\0.txt')],
-  'an empty name': [file('')],
-  'a name of 300 bytes': [file('x'.repeat(300))],
-  'a name twice': [file('a'), file('a')],
-  'names that are one after normalisation': [file('cafe\u0301'), file('caf\u00e9')],
-  'names out of order': [file('b'), file('a')],
-  'a file below a file': [file('a'), ['f', 1, 'b', 5, 0o644, mtime, hashOf(small)]],
-  'a file below a link': [link('a', 'b'), ['f', 1, 'b', 5, 0o644, mtime, hashOf(small)]],
-  'a link that leaves the tree': [link('a', '../../etc')],
-  'an absolute link': [link('a', '/etc/passwd')],
-  'a negative size': [file('a', -1)],
-  'a size beyond all disks': [file('a', 2 ** 60)],
-  'a size that is no number': [file('a', '5')],
-  'a hash that is none': [file('a', 5, '../../../../etc/passwd')],
-  'a set-uid bit out of range': [['f', 0, 'a', 5, 0o100644, mtime, hashOf(small)]],
-  'a device': [['c', 0, 'null', 0o666, mtime]],
-  'no JSON': ['rm -rf /'],
-};
+const hostileManifests: readonly (readonly [
+  name: string,
+  reason: string,
+  entries: readonly unknown[],
+])[] = [
+  ['a name with ../', 'the name holds a slash', [file('../../outside')]],
+  ['the name ..', 'the name is ".."', [directory('..')]],
+  ['an absolute name', 'the name holds a slash', [file('/etc/cron.d/waybill')]],
+  ['a name with NUL', 'the name holds a NUL character', [file('harmless\0.txt')]],
+  ['an empty name', 'the name is empty', [file('')]],
+  ['a name of 300 bytes', 'the name is longer than 255 bytes', [file('x'.repeat(300))]],
+  ['a name twice', 'the name is there twice', [file('a'), file('a')]],
+  [
+    'names that are one after normalisation',
+    'the name is there twice once Unicode is normalised',
+    [file('cafe\u0301'), file('caf\u00e9')],
+  ],
+  ['names out of order', 'the name is out of order', [file('b'), file('a')]],
+  [
+    'a file below a file',
+    'the entry is deeper than the directory before',
+    [file('a'), ['f', 1, 'b', 5, 0o644, mtime, hashOf(small)]],
+  ],
+  [
+    'a file below a link',
+    'the entry is deeper than the directory before',
+    [link('a', 'b'), ['f', 1, 'b', 5, 0o644, mtime, hashOf(small)]],
+  ],
+  ['a link that leaves the tree', 'the target is outside the tree', [link('a', '../../etc')]],
+  ['an absolute link', 'the target is absolute', [link('a', '/etc/passwd')]],
+  ['a negative size', 'size is not a whole number', [file('a', -1)]],
+  ['a size beyond all disks', 'size is not a whole number', [file('a', 2 ** 60)]],
+  ['a size that is no number', 'size is not a whole number', [file('a', '5')]],
+  [
+    'a hash that is none',
+    'hash is not 64 lower-case hexadecimal digits',
+    [file('a', 5, '../../../../etc/passwd')],
+  ],
+  [
+    'a set-uid bit out of range',
+    'mode is over 0o7777',
+    [['f', 0, 'a', 5, 0o100644, mtime, hashOf(small)]],
+  ],
+  ['a device', 'the kind of entry is none of "d", "f", "l"', [['c', 0, 'null', 0o666, mtime]]],
+  ['no JSON', 'the line is not JSON', ['rm -rf /']],
+];
 
 describe('a site that somebody has taken over, at a DP (SEC-4, bad input)', () => {
   let network: Network;
@@ -98,12 +122,16 @@ describe('a site that somebody has taken over, at a DP (SEC-4, bad input)', () =
       return true;
     };
 
-  for (const [name, entries] of Object.entries(hostileManifests)) {
+  for (const [name, reason, entries] of hostileManifests) {
     it(`a manifest with ${name} is refused`, async () => {
       using site = await hostile();
-      const content = new AnyContent(`${site.packageId}.1`, entries, { sizeBytes: 5 });
+      const content = new AnyContent(`${site.packageId}.1`, entries);
       await site.begin([content]);
-      await assert.rejects(site.putManifest(content), failsWith('MANIFEST_INVALID'));
+      await assert.rejects(site.putManifest(content), (error: Error) => {
+        assert.ok(isErrorWithCode(error, 'MANIFEST_INVALID'), `${error}`);
+        assert.ok(error.message.endsWith(`: ${reason}`), error.message);
+        return true;
+      });
       await assert.rejects(site.commit(), failsWith('CONTENT_NOT_HELD'));
     });
   }

@@ -37,7 +37,8 @@ export class AnyContent {
     );
     const text = Buffer.from(lines.map((line) => `${line}\n`).join(''));
     const files = entries.filter((entry) => Array.isArray(entry) && entry[0] === 'f');
-    const sizeBytes = files.reduce<number>((sum, file) => sum + Number((file as unknown[])[3]), 0);
+    const sizes = files.map((file) => (file as unknown[])[3]).filter(isSize);
+    const sizeBytes = sizes.reduce((sum, size) => sum + size, 0);
     const header = { contentId, entryCount: entries.length, fileCount: files.length, sizeBytes };
     this.manifest = Buffer.concat([Buffer.from(encodeHeader({ ...header, ...claims })), text]);
     this.signature = claims.signature ?? Buffer.alloc(0);
@@ -51,6 +52,10 @@ export class AnyContent {
       ...claimed,
     };
   }
+}
+
+function isSize(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && Number.isSafeInteger(value);
 }
 
 /** A site server that somebody has taken over: its certificate is right, its words are not. */
@@ -99,7 +104,7 @@ export class HostileSite implements Disposable {
         contentHash: Buffer.from(content.contentHash, 'hex'),
         signatureHash: Buffer.from(content.signatureHash, 'hex'),
       })),
-      properties: { name: 'Hostile' },
+      properties: { name: 'Hostile', priority: 'PRIORITY_NORMAL' as const },
       ...claims,
     };
     await this.channel.unary('begin', { action: this.action, package: version }, { deadlineMs });

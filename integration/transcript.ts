@@ -64,11 +64,12 @@ export class Transcript {
 
 /** How often progress is told depends on the speed of the machine. */
 function withoutProgress(text: string): string {
-  return text.replaceAll(/^.*: (waiting|reading the source.*|sending \d+ %.*)\n/gm, '');
+  const progress = /^(Package )?PS\w{6}( on \w+)?: (?!(installed|removed)$).*\n/gm;
+  return text.replaceAll(progress, '');
 }
 
 function toStableJson(text: string): string {
-  const lines = text.trim().split('\n');
+  const lines = text.split('\n').filter((line) => line !== '');
   return lines.map((line) => JSON.stringify(JSON.parse(line, toStable), undefined, 2)).join('\n');
 }
 

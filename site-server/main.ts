@@ -37,7 +37,9 @@ runProcess(async () => {
     level: config.logLevel,
     stdout: true,
   });
-  const credentials = await readPeerCredentials(config.certificates);
+  const credentials = await readPeerCredentials(config.certificates, {
+    identity: { kind: 'site', siteCode: config.siteCode },
+  });
   const needs = { clock: systemClock, random: Math.random, logger: logging.logger, credentials };
   return { component: await SiteServer.open(needs, { ...config, logDirectory }), logging };
 });

@@ -6,7 +6,7 @@ import {
   readPeerCredentials,
 } from '../../shared/rpc/peer-credentials.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import { dp, site } from './trust-circle.ts';
+import { dp, otherDp, site } from './trust-circle.ts';
 
 async function issued(directory: string, flaw?: Flaw): Promise<PeerCredentialFiles> {
   const request = { directory, identities: [dp], ...(flaw && { flaw }) };
@@ -29,6 +29,16 @@ describe('reading our own credentials (SEC-1)', () => {
     await using directory = await TemporaryDirectory.create();
     const files = await issued(directory.path);
     assert.deepEqual((await readPeerCredentials(files)).identity, dp);
+  });
+
+  it('refuses the certificate of another than the configuration names', async () => {
+    await using directory = await TemporaryDirectory.create();
+    const files = await issued(directory.path);
+    await readPeerCredentials(files, { identity: dp });
+    await assert.rejects(readPeerCredentials(files, { identity: otherDp }), {
+      code: 'CERTIFICATE_INVALID',
+      message: /it is the one of waybill:\/\/dp\/PS1DP1; expected waybill:\/\/dp\/PS1DP2$/,
+    });
   });
 
   it('takes a CA file with several certificates, while a CA is being replaced', async () => {

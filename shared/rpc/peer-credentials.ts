@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { WaybillError } from '../domain/errors.ts';
-import type { PeerIdentity } from '../domain/peer-identity.ts';
+import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { identityOfSubjectAltName } from './certificate-identity.ts';
 
 /** Who we are on every connection: certificate, its key, and the CA that everybody must be from. */
@@ -26,13 +26,15 @@ export interface PeerCredentialFiles {
  * Reads our own credentials and makes sure that peers will accept them, so that a wrong file is
  * told at start and not by a failed handshake.
  *
+ * @param options.identity who the certificate must be of, where the configuration says so
  * @throws CERTIFICATE_INVALID naming the file: cannot be read, no PEM, expired or not yet valid, not
- * signed by the CA, no identity of ours in it, or a key that is not the certificate's
+ * signed by the CA, no identity of ours or another in it, or a key that is not the certificate's
  */
 export async function readPeerCredentials(
   files: PeerCredentialFiles,
-  options: { readonly nowMs: number } = { nowMs: Date.now() },
+  options: { readonly nowMs?: number; readonly identity?: PeerIdentity } = {},
 ): Promise<PeerCredentials> {
+  const { nowMs = Date.now() } = options;
   const [ca, certificate, key] = await Promise.all([
     readPem(files.caFile),
     readPem(files.certificateFile),
@@ -40,11 +42,18 @@ export async function readPeerCredentials(
   ]);
   const own = parseCertificate(files.certificateFile, certificate);
   const authorities = parseCertificates(files.caFile, ca);
-  checkAuthorities(files.caFile, authorities, options.nowMs);
+  checkAuthorities(files.caFile, authorities, nowMs);
   checkSigned(files, own, authorities);
-  checkValidity(files.certificateFile, own, options.nowMs);
+  checkValidity(files.certificateFile, own, nowMs);
   checkKey(files, own, key);
-  return { ca, certificate, key, identity: requireIdentity(files.certificateFile, own) };
+  const identity = requireIdentity(files.certificateFile, own);
+  if (options.identity) checkIdentity(files.certificateFile, identity, options.identity);
+  return { ca, certificate, key, identity };
+}
+
+function checkIdentity(path: string, actual: PeerIdentity, expected: PeerIdentity): void {
+  const [is, shouldBe] = [toIdentityUri(actual), toIdentityUri(expected)];
+  if (is !== shouldBe) throw invalid(path, `it is the one of ${is}; expected ${shouldBe}`);
 }
 
 function invalid(path: string, reason: string, cause?: unknown): WaybillError {

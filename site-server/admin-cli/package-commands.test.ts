@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
 import { aPackage } from './testing/fake-answers.ts';
@@ -232,6 +233,15 @@ describe('waybill package delete (PKG-7)', () => {
     ]);
     const { stdout } = await runWaybill('package delete PS100001 --yes --wait', { admin });
     assert.match(stdout, /being deleted from every DP\nPackage PS100001 is deleted\.\n$/);
+  });
+
+  it('--wait ends well when it is gone before it can be watched', async () => {
+    const admin = new FakeAdmin().stream('watchPackage', () => {
+      throw new WaybillError({ code: 'PACKAGE_UNKNOWN', packageId: 'PS100001' });
+    });
+    const end = await runWaybill('package delete PS100001 --yes --wait', { admin });
+    assert.match(end.stdout, /Package PS100001 is deleted\.\n$/);
+    assert.equal(end.exitCode, 0);
   });
 });
 

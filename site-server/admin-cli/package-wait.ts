@@ -1,3 +1,4 @@
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { CommandFailure } from './command-failure.ts';
 import { showWhile } from './display.ts';
 import { type PackageRecord, toPackageRecord } from './package-record.ts';
@@ -38,7 +39,13 @@ export async function whenDeleted(
   session: Session,
   accepted: PackageRecord,
 ): Promise<PackageRecord> {
-  return watchUntil(session, accepted, (seen) => seen.state === 'deleted');
+  try {
+    return await watchUntil(session, accepted, (seen) => seen.state === 'deleted');
+  } catch (error) {
+    // It was gone before the watch began.
+    if (isErrorWithCode(error, 'PACKAGE_UNKNOWN')) return { ...accepted, state: 'deleted' };
+    throw error;
+  }
 }
 
 async function watchUntil(
