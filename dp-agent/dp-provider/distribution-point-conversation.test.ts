@@ -53,14 +53,16 @@ describe('DistributionPoint conversation', () => {
   const big = Buffer.alloc(2 * pieceBytes, 'b');
   const small = Buffer.from('small');
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     directory = await TemporaryDirectory.create();
     source = await TestLibrary.open({ directory: directory.join('site') });
     dp = await TestDistributionPoint.open({ directory: directory.join('dp') });
     sender = new TestSender(source, dp.provider);
     conversation = distributionPointConversation(dp.provider, dp.library, self);
   });
-  afterEach(async () => {
+  afterEach(async function () {
+    this.timeout(10_000);
     await dp[Symbol.asyncDispose]();
     await source[Symbol.asyncDispose]();
     await directory[Symbol.asyncDispose]();

@@ -31,13 +31,15 @@ describe('DP provider', () => {
   let dp: TestDistributionPoint;
   let sender: TestSender;
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     directory = await TemporaryDirectory.create();
     clock = new FakeClock(Date.now());
     source = await TestLibrary.open({ directory: directory.join('site'), clock });
     await open();
   });
-  afterEach(async () => {
+  afterEach(async function () {
+    this.timeout(10_000);
     await dp[Symbol.asyncDispose]();
     await source[Symbol.asyncDispose]();
     await directory[Symbol.asyncDispose]();

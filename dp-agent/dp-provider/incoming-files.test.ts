@@ -46,13 +46,15 @@ describe('incoming files', () => {
   let clock: FakeClock;
   let files: IncomingFiles;
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     directory = await TemporaryDirectory.create();
     clock = new FakeClock(Date.now());
     files = new IncomingFiles({ directory: directory.join('incoming'), clock });
     await files.start();
   });
-  afterEach(async () => {
+  afterEach(async function () {
+    this.timeout(10_000);
     await files.stop();
     await directory[Symbol.asyncDispose]();
   });

@@ -26,7 +26,8 @@ describe('incoming manifests', () => {
   let action: BegunAction;
   let whole: Buffer;
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     directory = await TemporaryDirectory.create();
     source = await TestLibrary.open({ directory: directory.join('site') });
     test = await TestLibrary.open({ directory: directory.join('dp') });
@@ -41,7 +42,8 @@ describe('incoming manifests', () => {
       await readFile(reader.signaturePath),
     ]);
   });
-  afterEach(async () => {
+  afterEach(async function () {
+    this.timeout(10_000);
     await test[Symbol.asyncDispose]();
     await source[Symbol.asyncDispose]();
     await directory[Symbol.asyncDispose]();

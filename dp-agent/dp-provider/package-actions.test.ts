@@ -29,11 +29,13 @@ describe('package actions', () => {
     actions = new PackageActions(store);
   }
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     directory = await TemporaryDirectory.create();
     await open();
   });
-  afterEach(async () => {
+  afterEach(async function () {
+    this.timeout(10_000);
     await store.close();
     await directory[Symbol.asyncDispose]();
   });

@@ -28,11 +28,13 @@ describe('receive worker client', () => {
       ...(program && { program }),
     });
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     directory = await TemporaryDirectory.create();
     lostCount = 0;
   });
-  afterEach(async () => {
+  afterEach(async function () {
+    this.timeout(10_000);
     await client.stop();
     await directory[Symbol.asyncDispose]();
   });

@@ -14,8 +14,9 @@ const unreachable: readonly ErrorCode[] = ['PEER_UNREACHABLE', 'PEER_IDENTITY_MI
 const contentNotHere: readonly ErrorCode[] = ['CONTENT_NOT_HELD', 'FILE_NOT_HELD'];
 
 /**
- * Classifies what ended a run, whatever it was. Everything may be tried again, except a job the DP has seen a newer
- * one for: whatever was wrong can be put right by somebody, and the job says what it is.
+ * Classifies what ended a run, whatever it was. Everything may be tried again, except a job the DP
+ * has seen a newer one for: whatever was wrong can be put right by somebody, and the job says what
+ * it is.
  */
 export function toJobFailure(error: unknown): JobFailure {
   const reason = error instanceof Error ? error.message : String(error);

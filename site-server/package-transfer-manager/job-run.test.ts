@@ -1,64 +1,94 @@
 import assert from 'node:assert/strict';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
+import { TestLibrary } from '../../shared/testing/test-library.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
 import { type JobRun, JobRunner } from './job-run.ts';
-import type { PieceSource } from './piece-source.ts';
+import { PieceSource } from './piece-source.ts';
+import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
 import { TransferProgress } from './transfer-progress.ts';
 
-const job = testJob({ action: 'remove' });
-const config = { lanesMax: 1, callDeadlineMs: 1_000, contentDeadlineMs: 10_000 };
+const dp: DistributionPoint = {
+  dpId: 'PS1DP1',
+  address: 'a:1',
+  kind: 'standard',
+  description: '',
+  siteCode: 'PS1',
+};
 
 describe('job runner', () => {
-  let asked: string[];
+  let directory: TemporaryDirectory;
+  let test: TestLibrary;
+  let fake: FakeDistributionPoint;
+  let pieceSource: PieceSource;
+  let runner: JobRunner;
   let freeBytes: number;
-  beforeEach(() => {
-    asked = [];
+  let checkCount: number;
+
+  beforeEach(async function () {
+    this.timeout(10_000);
+    directory = await TemporaryDirectory.create();
+    const clock = new FakeClock();
+    test = await TestLibrary.open({ directory: directory.path, clock });
+    fake = new FakeDistributionPoint(test.library);
+    freeBytes = 1_000;
+    checkCount = 0;
+    const { library } = test;
+    const fileLibraryDirectory = library.layout.fileLibrary;
+    pieceSource = new PieceSource({ fileLibraryDirectory, cacheBytesMax: 0, openFilesMax: 2 });
+    const connections = {
+      check: async () => {
+        checkCount += 1;
+        return { dpId: 'PS1DP1', siteCode: 'PS1', agentVersion: '1.0.0', freeBytes };
+      },
+      channelTo: () => fake.channel as DistributionPointChannel,
+    };
+    const config = { lanesMax: 2, callDeadlineMs: 1_000, contentDeadlineMs: 60_000 };
+    runner = new JobRunner({ library, pieceSource, connections, clock }, config);
+  });
+  afterEach(async function () {
+    this.timeout(10_000);
+    await pieceSource.stop();
+    await test[Symbol.asyncDispose]();
+    await directory[Symbol.asyncDispose]();
   });
 
-  function run(wasDiskFull: boolean): Promise<string | undefined> {
-    const channel = {
-      unary: async (method: string) => {
-        asked.push(method);
-        return {};
-      },
-    } as unknown as DistributionPointChannel;
-    const check = async () => {
-      asked.push('check');
-      return { dpId: job.dpId, siteCode: 'PS1', agentVersion: '1', freeBytes };
-    };
-    const runner = new JobRunner(
-      {
-        library: { getPackage: () => assert.fail(), openContent: () => assert.fail() },
-        pieceSource: {} as PieceSource,
-        connections: { check, channelTo: () => channel },
-        clock: new FakeClock(),
-      },
-      config,
-    );
+  function run(facts: Parameters<typeof testJob>[0], wasDiskFull = false): JobRun {
+    const job = testJob(facts);
     const progress = new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job });
-    const dp = { dpId: job.dpId } as DistributionPoint;
-    const signal = new AbortController().signal;
-    const facts: JobRun = { job, dp, progress, signal, wasDiskFull };
-    return runner.run(facts);
+    return { job, dp, progress, signal: new AbortController().signal, wasDiskFull };
   }
 
-  it('tries for real as soon as a full disk has any room: only the DP knows what it needs', async () => {
-    freeBytes = 2 ** 20;
-    await run(true);
-    assert.deepEqual(asked, ['check', 'removePackage']);
+  it('pushes content and gives the hash the DP verified (PTM-8)', async () => {
+    const version = await test.commit('PS100001', 1, { a: Buffer.from('one') });
+    assert.equal(await runner.run(run({ action: 'add' })), version.packageHash);
+    assert.equal(checkCount, 0);
   });
 
-  it('begins nothing while the disk is full still', async () => {
+  it('removes a package with one call', async () => {
+    assert.equal(await runner.run(run({ action: 'remove' })), undefined);
+    assert.deepEqual(fake.calls, ['removePackage']);
+  });
+
+  it('begins nothing while a full disk has no room still', async () => {
+    await test.commit('PS100001', 1, { a: Buffer.from('one') });
     freeBytes = 2 ** 20 - 1;
-    await assert.rejects(run(true), { code: 'DISK_FULL' });
-    assert.deepEqual(asked, ['check']);
+    await assert.rejects(runner.run(run({ action: 'add' }, true)), (error) => {
+      assert.ok(isErrorWithCode(error, 'DISK_FULL'));
+      const { details } = error;
+      return details.code === 'DISK_FULL' && details.freeBytes === freeBytes;
+    });
+    assert.deepEqual(fake.calls, []);
   });
 
-  it('asks for no room when none was missing', async () => {
-    freeBytes = 0;
-    await run(false);
-    assert.deepEqual(asked, ['removePackage']);
+  it('tries for real as soon as a full disk has any room: only the DP knows what it needs', async () => {
+    await test.commit('PS100001', 1, { a: Buffer.from('one') });
+    freeBytes = 2 ** 20;
+    await runner.run(run({ action: 'add' }, true));
+    assert.equal(checkCount, 1);
+    assert.ok(fake.committedHash);
   });
-});
+}).timeout(10_000);

@@ -131,19 +131,18 @@ export class PackageTransferManager implements Component {
     const { signal } = this.#stopped;
     let failureCount = 0;
     while (!signal.aborted) {
-      const nowMs = this.#needs.clock.nowMs();
-      const hadRoom = await this.#turn(nowMs);
+      const hadRoom = await this.#turn();
       failureCount = hadRoom ? 0 : failureCount + 1;
-      await (hadRoom ? this.#nextEvent(nowMs) : this.#untilThereMayBeRoom(failureCount));
+      await (hadRoom ? this.#nextEvent() : this.#untilThereMayBeRoom(failureCount));
     }
   }
 
   /** @returns false when the disk of this site is full: then all stays as it is */
-  async #turn(nowMs: number): Promise<boolean> {
-    const { jobs, logger } = this.#needs;
+  async #turn(): Promise<boolean> {
+    const { jobs, clock, logger } = this.#needs;
     try {
       await this.#takeNotifications();
-      this.#decision = decideQueue(jobs.open(), this.#config, nowMs);
+      this.#decision = decideQueue(jobs.open(), this.#config, clock.nowMs());
       for (const { jobSerial } of this.#decision.start) {
         const job = jobs.get(jobSerial);
         // One whose last result is just being written starts when that is done.
@@ -169,13 +168,15 @@ export class PackageTransferManager implements Component {
   }
 
   /** Until something was notified, a run has ended, or the next job is due. */
-  async #nextEvent(nowMs: number): Promise<void> {
+  async #nextEvent(): Promise<void> {
     const over = new AbortController();
     const signal = AbortSignal.any([this.#stopped.signal, over.signal]);
     const events: Promise<void>[] = [this.#wake.wait(signal)];
     const { nextDueMs } = this.#decision;
     if (nextDueMs !== undefined) {
-      events.push(this.#needs.clock.sleep(Math.max(0, nextDueMs - nowMs), signal));
+      const { clock } = this.#needs;
+      // The turn itself took time: it is not waited for twice.
+      events.push(clock.sleep(Math.max(0, nextDueMs - clock.nowMs()), signal));
     }
     try {
       await Promise.race(events);

@@ -68,11 +68,13 @@ describe('piece source', () => {
     }
   }
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     directory = await TemporaryDirectory.create();
     source = open();
   });
-  afterEach(async () => {
+  afterEach(async function () {
+    this.timeout(10_000);
     await source.stop();
     await directory[Symbol.asyncDispose]();
   });

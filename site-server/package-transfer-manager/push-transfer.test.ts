@@ -49,7 +49,8 @@ describe('push transfer', () => {
   /** What transfers have slept for: 60 s beside their streams, else for another transfer. */
   let sleptMs: number[];
 
-  beforeEach(async () => {
+  beforeEach(async function () {
+    this.timeout(10_000);
     isOver = false;
     sleptMs = [];
     directory = await TemporaryDirectory.create();
@@ -64,7 +65,8 @@ describe('push transfer', () => {
     claims = new FileClaims();
     controller = new AbortController();
   });
-  afterEach(async () => {
+  afterEach(async function () {
+    this.timeout(10_000);
     isOver = true;
     await pieceSource.stop();
     await test[Symbol.asyncDispose]();

@@ -46,9 +46,17 @@ interface RunningJob {
   readonly startedMs: number;
 }
 
-type Outcome =
-  | { readonly kind: 'done'; readonly verifiedHash: string | undefined }
-  | { readonly kind: 'failed'; readonly error: unknown };
+/** A try that failed, and when the next one is due: decided once, however often it is written. */
+interface FailedTry {
+  readonly kind: 'failed';
+  readonly error: unknown;
+  readonly failure: JobFailure;
+  readonly delayMs: number;
+  /** The first failure since the job last moved anything. */
+  readonly isNews: boolean;
+}
+
+type Outcome = { readonly kind: 'done'; readonly verifiedHash: string | undefined } | FailedTry;
 
 /** First and longest wait before the result of a run is written again. */
 const recordDelayMs = 1_000;
@@ -160,11 +168,19 @@ export class RunningJobs {
       const verifiedHash = await runner.run({ job, dp, progress, signal, wasDiskFull });
       return { kind: 'done', verifiedHash };
     } catch (error) {
-      return { kind: 'failed', error };
+      return this.#failedTry(job, progress, error);
     } finally {
       finished.abort();
       await writing;
     }
+  }
+
+  #failedTry(job: DistributionJob, progress: TransferProgress, error: unknown): FailedTry {
+    const { retries } = this.#needs;
+    const failure = toJobFailure(error);
+    const delayMs = retries.delayMs(job, failure, progress.acknowledgedBytes > 0);
+    const isNews = retries.isFirstFailure(job.jobSerial);
+    return { kind: 'failed', error, failure, delayMs, isNews };
   }
 
   /** Never rejects: how far a job is counts less than that it goes on. */
@@ -209,7 +225,7 @@ export class RunningJobs {
     } else if (isWithdrawn(run)) {
       await this.#recordWithdrawal(job, run);
     } else if (!this.#stopped.aborted) {
-      await this.#recordFailure(job, run.progress, outcome.error);
+      await this.#recordFailure(job, run.progress, outcome);
     }
   }
 
@@ -222,12 +238,12 @@ export class RunningJobs {
   async #recordFailure(
     job: DistributionJob,
     progress: TransferProgress,
-    error: unknown,
+    failed: FailedTry,
   ): Promise<void> {
     const { logger } = this.#needs;
     const { jobSerial, packageId, dpId } = job;
+    const { failure, error } = failed;
     const facts = { jobSerial, packageId, dpId, err: error };
-    const failure = toJobFailure(error);
     const { reason } = failure;
     if (failure.kind === 'superseded') {
       logger.info(facts, 'Sending job was overtaken');
@@ -237,7 +253,7 @@ export class RunningJobs {
       await this.#end(job, 'failed', { reason, progress });
     } else {
       logger.info(facts, 'Sending job will be tried again');
-      await this.#retryLater(job, progress, failure);
+      await this.#retryLater(job, progress, failed);
     }
   }
 
@@ -263,13 +279,11 @@ export class RunningJobs {
   async #retryLater(
     job: DistributionJob,
     progress: TransferProgress,
-    failure: JobFailure,
+    { failure, delayMs, isNews }: FailedTry,
   ): Promise<void> {
-    const { clock, jobs, retries, onUnreachable } = this.#needs;
-    const delayMs = retries.delayMs(job, failure, progress.acknowledgedBytes > 0);
+    const { clock, jobs, onUnreachable } = this.#needs;
     const { waitingReason, reason } = failure;
     const restartAtMs = clock.nowMs() + delayMs;
-    const isNews = retries.isFirstFailure(job.jobSerial);
     const wait = { waitingReason, reason, restartAtMs, isNews };
     const waiting = await jobs.retryLater(job, progress, wait);
     if (!waiting || waitingReason !== 'dp-unreachable') return;

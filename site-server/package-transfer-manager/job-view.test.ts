@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import { moved, type WaitingReason } from '../../shared/domain/distribution-job.ts';
+import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
+import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
+import { testJob } from '../../shared/testing/test-job.ts';
+import { collect } from '../../shared/testing/test-library.ts';
+import { JobView } from './job-view.ts';
+import { TestTransfers } from './testing/test-transfers.ts';
+import { TransferProgress } from './transfer-progress.ts';
+
+const all = { packageId: '', dpId: '', history: false, limit: 0 };
+const serials = (jobs: readonly Job[]) => jobs.map(({ jobSerial }) => Number(jobSerial));
+
+describe('job view', () => {
+  let test: TestTransfers;
+  let view: JobView;
+  let progressOf: Map<number, TransferProgress>;
+  let waiting: Map<number, { place: number; waitingReason: WaitingReason }>;
+  let controller: AbortController;
+  let holdReason: string;
+
+  beforeEach(async function () {
+    this.timeout(10_000);
+    test = await TestTransfers.open();
+    progressOf = new Map();
+    waiting = new Map();
+    holdReason = '';
+    controller = new AbortController();
+    const transfers = {
+      progressOf: (serial: number) => progressOf.get(serial),
+      waiting,
+      get holdReason() {
+        return holdReason;
+      },
+    };
+    view = new JobView({ jobs: test.jobs, transfers, store: test.store, clock: test.clock });
+  });
+  afterEach(async function () {
+    this.timeout(10_000);
+    await test[Symbol.asyncDispose]();
+  });
+
+  async function addJobs(...facts: Parameters<TestTransfers['addJob']>[0][]): Promise<void> {
+    for (const [index, fact] of facts.entries())
+      await test.addJob({ jobSerial: index + 1, ...fact });
+    await collect(test.jobs.takeNotified());
+  }
+
+  async function start(jobSerial: number): Promise<void> {
+    await test.jobs.started(moved(test.jobs.get(jobSerial)!, 'started', { updatedAtMs: 1 }));
+  }
+
+  async function end(jobSerial: number): Promise<void> {
+    if (test.jobs.get(jobSerial)?.state === 'pending') await start(jobSerial);
+    await test.jobs.end(test.jobs.get(jobSerial)!, 'complete', { reason: '' });
+  }
+
+  it('lists open jobs in queue order, all or some (ADM-2)', async () => {
+    await addJobs(
+      { priority: 3, dpId: 'A' },
+      { priority: 1, dpId: 'B' },
+      { priority: 2, dpId: 'A', packageId: 'PS100002' },
+    );
+    assert.deepEqual(serials(await collect(view.list(all))), [2, 3, 1]);
+    assert.deepEqual(serials(await collect(view.list({ ...all, dpId: 'A' }))), [3, 1]);
+    assert.deepEqual(serials(await collect(view.list({ ...all, packageId: 'PS100001' }))), [2, 1]);
+    assert.deepEqual(serials(await collect(view.list({ ...all, limit: 2 }))), [2, 3]);
+  });
+
+  it('lists ended jobs, newest first, as many as asked for', async () => {
+    await addJobs({ dpId: 'A' }, { dpId: 'B' }, { dpId: 'C' }, { dpId: 'D' });
+    for (const jobSerial of [1, 2, 4]) await end(jobSerial);
+    const history = { ...all, history: true };
+    assert.deepEqual(serials(await collect(view.list(history))), [4, 2, 1]);
+    assert.deepEqual(serials(await collect(view.list({ ...history, limit: 2 }))), [4, 2]);
+    assert.deepEqual(serials(await collect(view.list({ ...history, dpId: 'B' }))), [2]);
+    assert.deepEqual(serials(await collect(view.list(all))), [3]);
+  });
+
+  it('says the place in the queue and why a job waits', async () => {
+    await addJobs({ dpId: 'A', waitingReason: 'dp-unreachable' }, { dpId: 'B' });
+    waiting.set(2, { place: 4, waitingReason: 'slot' });
+    const [first, second] = await collect(view.list(all));
+    assert.deepEqual([first?.waitingReason, first?.queuePlace], ['dp-unreachable', 0]);
+    assert.deepEqual([second?.waitingReason, second?.queuePlace], ['slot', 4]);
+  });
+
+  it('says why no job is begun at all, of jobs that do not run', async () => {
+    await addJobs({ dpId: 'A', reason: 'its own' }, { dpId: 'B' });
+    holdReason = 'the disk of the site is full';
+    const progress = new TransferProgress({
+      monotonicMs: () => 0,
+      onChange: () => {},
+      job: testJob(),
+    });
+    progressOf.set(2, progress);
+    const jobs = await collect(view.list(all));
+    assert.deepEqual(
+      jobs.map(({ reason }) => reason),
+      ['the disk of the site is full', ''],
+    );
+  });
+
+  it('shows how far a running job is, as soon as it is known', async () => {
+    await addJobs({ totalBytes: 900, remainingBytes: 900, bytesSent: 50 });
+    const job = testJob({ totalBytes: 900, remainingBytes: 900, bytesSent: 50 });
+    let nowMs = 0;
+    const progress = new TransferProgress({ monotonicMs: () => nowMs, onChange: () => {}, job });
+    progressOf.set(1, progress);
+    const [unknown] = await collect(view.list(all));
+    assert.deepEqual([unknown?.totalBytes, unknown?.remainingBytes], [900, 900]);
+    progress.expect(800);
+    progress.sent(300);
+    nowMs = 1_000;
+    progress.acknowledged(200);
+    const [known] = await collect(view.list(all));
+    assert.deepEqual(
+      [
+        known?.totalBytes,
+        known?.remainingBytes,
+        known?.bytesSent,
+        known?.bytesPerSecond,
+        known?.etaMs,
+      ],
+      [800, 600, 350, 200, 3_000],
+    );
+  });
+
+  it('makes messages the wire takes, for every action and state', async () => {
+    await addJobs(
+      { dpId: 'A' },
+      { dpId: 'B', action: 'redistribute' },
+      { dpId: 'C', action: 'remove' },
+    );
+    await start(3);
+    const { responseSerialize, responseDeserialize } = methodDefinition('Admin', 'listJobs');
+    const jobs = await collect(view.list(all));
+    const read = jobs.map((job) => responseDeserialize(responseSerialize(job)) as Job);
+    assert.deepEqual(
+      read.map(({ action, state, priority }) => [action, state, priority]),
+      [
+        ['JOB_ACTION_ADD', 'JOB_STATE_PENDING', 'PRIORITY_NORMAL'],
+        ['JOB_ACTION_REDISTRIBUTE', 'JOB_STATE_PENDING', 'PRIORITY_NORMAL'],
+        ['JOB_ACTION_REMOVE', 'JOB_STATE_STARTED', 'PRIORITY_NORMAL'],
+      ],
+    );
+    assert.deepEqual(serials(read), [1, 2, 3]);
+  });
+
+  it('watches: all open jobs, then every change, the end once more with its state (ADM-2)', async () => {
+    await addJobs({ dpId: 'A' }, { dpId: 'B' });
+    await start(1);
+    const seen: string[] = [];
+    const watching = (async () => {
+      for await (const job of view.watch(all, controller.signal)) {
+        seen.push(`${job.jobSerial} ${job.state}`);
+      }
+    })();
+    await test.until(() => seen.length === 2);
+    await end(1);
+    await test.until(() => seen.length === 3);
+    assert.deepEqual(seen, ['1 JOB_STATE_STARTED', '2 JOB_STATE_PENDING', '1 JOB_STATE_COMPLETE']);
+    controller.abort();
+    await watching;
+  });
+
+  it('tells of one job four times a second at most, and always of its last change', async () => {
+    await addJobs({ dpId: 'A' });
+    await start(1);
+    const seen: string[] = [];
+    const watching = (async () => {
+      for await (const job of view.watch(all, controller.signal)) seen.push(String(job.state));
+    })();
+    await test.until(() => seen.length === 1);
+    test.jobs.touched(1);
+    await test.until(() => seen.length === 2 && test.clock.sleeperCount === 1);
+    for (let time = 0; time < 50; time++) test.jobs.touched(1);
+    await end(1);
+    assert.equal(seen.length, 2);
+    await test.clock.advance(249);
+    assert.equal(seen.length, 2);
+    await test.clock.advance(1);
+    await test.until(() => seen.length === 3);
+    assert.equal(seen[2], 'JOB_STATE_COMPLETE');
+    controller.abort();
+    await watching;
+  });
+
+  it('watches only what was asked for, and leaves nothing behind', async () => {
+    await addJobs({ dpId: 'A' }, { dpId: 'B' });
+    const watch = view.watch({ ...all, dpId: 'B' }, controller.signal);
+    assert.equal(Number((await watch.next()).value?.jobSerial), 2);
+    const next = watch.next();
+    test.jobs.touched(1);
+    test.jobs.touched(2);
+    assert.equal(Number((await next).value?.jobSerial), 2);
+    controller.abort();
+    assert.equal((await watch.next()).done, true);
+    test.jobs.touched(2);
+  });
+}).timeout(10_000);

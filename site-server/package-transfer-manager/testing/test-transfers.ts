@@ -1,0 +1,251 @@
+import type { DistributionJob } from '../../../shared/domain/distribution-job.ts';
+import type { DistributionPoint } from '../../../shared/domain/distribution-point.ts';
+import { WaybillError } from '../../../shared/domain/errors.ts';
+import type { PackageStatus } from '../../../shared/domain/package-status.ts';
+import { ChangeNotifier } from '../../../shared/state-store/change-notifier.ts';
+import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
+import { StateStore } from '../../../shared/state-store/state-store.ts';
+import { CapturedLog } from '../../../shared/testing/captured-log.ts';
+import { FakeClock } from '../../../shared/testing/fake-clock.ts';
+import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
+import { testJob } from '../../../shared/testing/test-job.ts';
+import { PackageStore } from '../../distribution-manager/package-store.ts';
+import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
+import { StatusManager } from '../../status-manager/status-manager.ts';
+import type { JobRun } from '../job-run.ts';
+import { JobTable } from '../job-table.ts';
+import {
+  PackageTransferManager,
+  type PackageTransferManagerConfig,
+} from '../package-transfer-manager.ts';
+
+const config: PackageTransferManagerConfig = {
+  packagesMax: 3,
+  distributionPointsPerPackageMax: 5,
+  retryCountMax: 100,
+  retryDelayMs: 5_000,
+  retryDelayMsMax: 30 * 60_000,
+  diskFullDelayMs: 2_000,
+  diskFullDelayMsMax: 30_000,
+  progressWriteMs: 1_000,
+};
+
+/** A run that a test ends as it likes. */
+export interface FakeRun extends JobRun {
+  finish(verifiedHash?: string): void;
+  fail(error: unknown): void;
+}
+
+/** The rooms a site has besides Package Transfer Manager, over one store; DPs are played. */
+export class TestTransfers implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  readonly log = new CapturedLog();
+  readonly directory: TemporaryDirectory;
+  /** Runs that have not ended, by job serial. */
+  readonly runs = new Map<number, FakeRun>();
+  /** Serials of all runs, in the order they began. */
+  readonly started: number[] = [];
+  /** DPs whose return is awaited, and whom to tell. */
+  readonly watched = new Map<string, () => Promise<void>>();
+  readonly forgotten: string[] = [];
+  /** Thrown by writes, one after another, before the store is asked. */
+  readonly writeFailures: unknown[] = [];
+  notifier!: ChangeNotifier;
+  hierarchy!: HierarchyManager;
+  packages!: PackageStore;
+  jobs!: JobTable;
+  manager!: PackageTransferManager;
+  #store!: StateStore;
+  #isOver = false;
+
+  private constructor(directory: TemporaryDirectory) {
+    this.directory = directory;
+  }
+
+  static async open(): Promise<TestTransfers> {
+    const test = new TestTransfers(await TemporaryDirectory.create());
+    const { logger } = test.log;
+    const directory = test.directory.join('state');
+    ({ store: test.#store } = await StateStore.open({ directory, logger }));
+    await test.makeComponents();
+    return test;
+  }
+
+  /** A new life of the site: only the store is remembered. */
+  async makeComponents(changes: Partial<PackageTransferManagerConfig> = {}): Promise<void> {
+    const { clock, log } = this;
+    const store = this.#failingStore();
+    this.runs.clear();
+    this.watched.clear();
+    this.notifier = new ChangeNotifier({ store: this.#store });
+    const status = await StatusManager.open({ store: this.#store, clock, siteCode: 'PS1' });
+    const { notifier } = this;
+    const needs = { store, notifier, clock, logger: log.logger, status };
+    this.packages = new PackageStore({ store: this.#store, clock });
+    const { packages } = this;
+    this.hierarchy = new HierarchyManager({
+      ...needs,
+      store: this.#store,
+      packages,
+      siteCode: 'PS1',
+    });
+    this.jobs = new JobTable({ ...needs, packages: this.packages });
+    this.manager = new PackageTransferManager(
+      {
+        ...needs,
+        jobs: this.jobs,
+        hierarchy: this.hierarchy,
+        runner: { run: (run) => this.#run(run) },
+        returns: {
+          watch: (dp: DistributionPoint, _signal, onReturn) => {
+            this.watched.set(dp.dpId, onReturn);
+          },
+          forget: (dpId) => {
+            this.forgotten.push(dpId);
+          },
+        },
+        random: () => 1,
+      },
+      { ...config, ...changes },
+    );
+  }
+
+  get store(): StateStore {
+    return this.#store;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    this.writeFailures.length = 0;
+    await this.manager.stop();
+    await this.#store.close();
+    await this.directory[Symbol.asyncDispose]();
+  }
+
+  /** Lets everybody work until the condition is true, or the test is over; time stands still. */
+  async until(condition: () => boolean | Promise<boolean>): Promise<void> {
+    while (!(await condition()) && !this.#isOver) await new Promise(setImmediate);
+  }
+
+  async addDistributionPoints(...dpIds: string[]): Promise<void> {
+    for (const dpId of dpIds) {
+      const settings = { address: `${dpId}:8531`, kind: 'standard', description: '' } as const;
+      await this.hierarchy.add({ dpId, ...settings });
+    }
+  }
+
+  /** Hands a job over, as Distribution Manager does. */
+  async addJob(facts: Partial<DistributionJob>): Promise<DistributionJob> {
+    const job = testJob(facts);
+    const { packageId, dpId, jobSerial } = job;
+    const status: PackageStatus = {
+      packageId,
+      dpId,
+      state: job.action === 'remove' ? 'removal-pending' : 'install-pending',
+      installedVersion: 0,
+      targetVersion: 1,
+      reason: '',
+      changedAtMs: 0,
+      jobSerial,
+      verifiedHash: '',
+    };
+    const key = joinKey(jobSerial);
+    await this.#store.write(
+      [
+        this.#store.records(keySpaces.distributionJobs).put(key, job),
+        this.notifier.notification('distribution-job', key),
+        this.packages.putStatus(status),
+      ],
+      { sync: false },
+    );
+    return job;
+  }
+
+  /** The row of an open job. */
+  row(jobSerial: number): Promise<DistributionJob | undefined> {
+    return this.#store.records(keySpaces.distributionJobs).get(joinKey(jobSerial));
+  }
+
+  /** The row of a job that has ended. */
+  history(jobSerial: number): Promise<DistributionJob | undefined> {
+    return this.#store.records(keySpaces.jobHistory).get(joinKey(jobSerial));
+  }
+
+  async untilState(jobSerial: number, state: DistributionJob['state']): Promise<DistributionJob> {
+    let found: DistributionJob | undefined;
+    await this.until(async () => {
+      found = (await this.row(jobSerial)) ?? (await this.history(jobSerial));
+      // A job that ended may be counted as running for a moment: its result is just written.
+      return found?.state === state && (found.endedAtMs === 0 || !this.jobs.get(jobSerial));
+    });
+    return found as DistributionJob;
+  }
+
+  async untilRunning(...jobSerials: number[]): Promise<FakeRun[]> {
+    await this.until(() => jobSerials.every((serial) => this.runs.has(serial)));
+    return jobSerials.map((serial) => this.runs.get(serial) as FakeRun);
+  }
+
+  /** IDs of all status messages, oldest first. */
+  async messageIds(): Promise<number[]> {
+    const ids: number[] = [];
+    for await (const [, { messageId }] of this.#store.records(keySpaces.statusMessages).list()) {
+      ids.push(messageId);
+    }
+    return ids;
+  }
+
+  /** Subjects of pending notifications. */
+  async pending(topic: 'distribution-job' | 'transfer-result'): Promise<number[]> {
+    const serials: number[] = [];
+    for await (const { subject } of this.notifier.pending(topic)) serials.push(Number(subject));
+    return serials;
+  }
+
+  #run(run: JobRun): Promise<string | undefined> {
+    const { jobSerial } = run.job;
+    if (run.signal.aborted) return Promise.reject(run.signal.reason);
+    this.started.push(jobSerial);
+    return new Promise<string | undefined>((resolve, reject) => {
+      const end = () => this.runs.delete(jobSerial);
+      const finish = (verifiedHash?: string) => {
+        end();
+        resolve(verifiedHash);
+      };
+      const fail = (error: unknown) => {
+        end();
+        reject(error);
+      };
+      run.signal.addEventListener('abort', () => fail(run.signal.reason), { once: true });
+      this.runs.set(jobSerial, { ...run, finish, fail });
+    });
+  }
+
+  #failingStore(): StateStore {
+    const methods: Partial<StateStore> = {
+      records: (space) => this.#store.records(space),
+      onWritten: (listener) => this.#store.onWritten(listener),
+      write: async (changes, options) => {
+        if (this.writeFailures.length > 0) throw this.writeFailures.shift();
+        await this.#store.write(changes, options);
+      },
+    };
+    return methods as StateStore;
+  }
+}
+
+/** The disk of the site has no room. */
+export function siteDiskFull(): WaybillError {
+  return new WaybillError({ code: 'DISK_FULL', path: 'state', freeBytes: 0, neededBytes: 1 });
+}
+
+/** A DP that does not answer. */
+export function unreachable(): WaybillError {
+  const facts = { peer: 'distribution point', address: 'a:1', reason: 'nothing listens there' };
+  return new WaybillError({ code: 'PEER_UNREACHABLE', ...facts });
+}
+
+/** A failure nobody knows more of. */
+export function peerFailed(): WaybillError {
+  return new WaybillError({ code: 'PEER_FAILED', peer: 'distribution point', reason: 'test' });
+}
