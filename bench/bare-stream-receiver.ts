@@ -5,6 +5,10 @@
 import { pino } from 'pino';
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
+import { collectGarbageLessOften } from '../shared/runtime/garbage-collection.ts';
+
+// As the agents do, so that it is the ceiling.
+collectGarbageLessOften();
 
 const [caFile = '', certificateFile = '', keyFile = ''] = process.argv.slice(2);
 const credentials = await readPeerCredentials({ caFile, certificateFile, keyFile });

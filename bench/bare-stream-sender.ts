@@ -2,12 +2,16 @@
 
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
+import { collectGarbageLessOften } from '../shared/runtime/garbage-collection.ts';
 import {
   frameMemoryBytes,
   pieceFrame,
 } from '../site-server/package-transfer-manager/content-message.ts';
 
 const pieceBytes = 1024 * 1024;
+// As the agents do, so that it is the ceiling.
+collectGarbageLessOften();
+
 const [address = '', caFile = '', certificateFile = '', keyFile = ''] = process.argv.slice(2);
 const channel = new RpcChannel({
   conversation: 'DistributionPoint',

@@ -22,7 +22,7 @@ import {
 } from './measure.ts';
 import { printSeries } from './report.ts';
 import { RsyncPeer } from './rsync-peer.ts';
-import { distribute, emptyDp, installed, publishPackage } from './waybill-run.ts';
+import { distribute, installed, publishPackage } from './waybill-run.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -34,14 +34,19 @@ const { values: options } = parseArgs({
 const runCount = Number(options.runs);
 const dpId = 'PS1DP1';
 const deadlineMs = 30_000;
-const warmUpBytes = 96 * 1024 * 1024;
+const warmUpBytes = 512 * 1024 * 1024;
 const smallFiles = { count: 10_000, bytes: 16 * 1024, seed: 2 };
+const smallBytes = smallFiles.count * smallFiles.bytes;
+
+/** Makes the tree of one run. */
+type MakeSource = (directory: string, run: number) => Promise<void>;
 
 class Bench {
   readonly directory: string;
   readonly network: Network;
   readonly rsync: RsyncPeer | undefined;
   readonly bare: BareStream;
+  #isWarm = false;
 
   constructor(
     directory: string,
@@ -73,57 +78,51 @@ class Bench {
     await rm(this.directory, { recursive: true, force: true });
   }
 
-  /** A push of a whole tree to an empty DP. */
-  async measurePush(title: string, source: string, bytes: number): Promise<void> {
+  /**
+   * A push of a whole tree that nobody has seen before, to agents that have run for a while. Nothing
+   * is deleted between the runs: ext4 takes ten times as long to create a file while it steers clear
+   * of thousands of inodes deleted in the last minutes.
+   */
+  async measurePush(title: string, bytes: number, makeSource: MakeSource): Promise<void> {
+    await this.#warmUp();
     const admin = await this.network.admin();
-    const packageId = await publishPackage(admin, source);
-    const warmUpId = await this.#warmUpPackage();
     const ours: RunCost[] = [];
     const bare: RunCost[] = [];
     const rsync: RunCost[] = [];
-    const peak: [number, number] = [0, 0];
+    const durableRsync: RunCost[] = [];
+    const pids = [this.network.site.pid ?? 0, this.network.dp(dpId).pid ?? 0] as const;
+    for (const pid of pids) resetPeakRss(pid);
     for (let run = 0; run < runCount; run++) {
-      await emptyDp(this.network, dpId);
-      // Agents run for months: their first seconds are not what is measured.
-      await distribute(admin, warmUpId, dpId);
-      await admin.unary('removePackage', { packageId: warmUpId, dpIds: [dpId] }, { deadlineMs });
-      quiet();
-      const pids = [this.network.site.pid ?? 0, this.network.dp(dpId).pid ?? 0];
-      for (const pid of pids) resetPeakRss(pid);
-      ours.push(
-        await measured(
-          () => this.#cpuSeconds(),
-          () => distribute(admin, packageId, dpId),
-        ),
-      );
-      for (const [index, pid] of pids.entries()) {
-        peak[index] = Math.max(peak[index] ?? 0, peakRssBytes(pid));
-      }
-      quiet();
-      bare.push(
-        await measured(
-          () => this.bare.cpuSeconds,
-          () => this.bare.send(bytes),
-        ),
-      );
-      const target = join(this.directory, 'rsync-target');
-      await rm(target, { recursive: true, force: true });
-      await mkdir(target);
-      quiet();
-      if (this.rsync) rsync.push(await this.#measuredRsync(this.rsync, source, target));
-      await admin.unary('removePackage', { packageId, dpIds: [dpId] }, { deadlineMs });
+      const source = join(this.directory, `${title} ${run}`);
+      await makeSource(source, run);
+      const packageId = await publishPackage(admin, source);
+      ours.push(await this.#measured(() => distribute(admin, packageId, dpId)));
+      bare.push(await this.#measuredBare(bytes));
+      rsync.push(...(await this.#measuredRsync(source, `${source} rsync`)));
+      durableRsync.push(...(await this.#measuredRsync(source, `${source} fsync`, ['--fsync'])));
     }
+    const [sender, receiver] = pids;
     printSeries(title, bytes, [
-      { name: 'waybill push', runs: ours, peakRss: peak },
+      { name: 'waybill push', runs: ours, peakRss: [peakRssBytes(sender), peakRssBytes(receiver)] },
       { name: 'bare gRPC stream', runs: bare },
-      ...(this.rsync ? [{ name: 'rsync over ssh', runs: rsync }] : []),
+      { name: 'rsync over ssh', runs: rsync },
+      { name: 'rsync --fsync over ssh', runs: durableRsync },
     ]);
   }
 
-  async #warmUpPackage(): Promise<string> {
-    const source = join(this.directory, 'warm-up');
-    await makeBigFile(source, warmUpBytes, 99);
-    return publishPackage(await this.network.admin(), source);
+  /** Agents run for months: their first seconds are not what is measured. */
+  async #warmUp(): Promise<void> {
+    if (this.#isWarm) return;
+    this.#isWarm = true;
+    const admin = await this.network.admin();
+    const big = join(this.directory, 'warm-up-big');
+    const small = join(this.directory, 'warm-up-small');
+    await makeBigFile(big, warmUpBytes, 99);
+    await makeSmallFiles(small, { ...smallFiles, seed: 98 });
+    for (const source of [big, small]) {
+      await distribute(admin, await publishPackage(admin, source), dpId);
+    }
+    await this.bare.send(warmUpBytes);
   }
 
   #cpuSeconds(): number {
@@ -131,11 +130,29 @@ class Bench {
     return cpuSecondsOf(site.pid ?? 0) + cpuSecondsOf(this.network.dp(dpId).pid ?? 0);
   }
 
-  #measuredRsync(rsync: RsyncPeer, source: string, target: string): Promise<RunCost> {
+  #measured(run: () => Promise<void>): Promise<RunCost> {
+    quiet();
+    return measured(() => this.#cpuSeconds(), run);
+  }
+
+  #measuredBare(bytes: number): Promise<RunCost> {
     return measured(
-      () => rsync.cpuSeconds,
-      () => rsync.copy(source, target),
+      () => this.bare.cpuSeconds,
+      () => this.bare.send(bytes),
     );
+  }
+
+  /** None when rsync is not installed. */
+  async #measuredRsync(source: string, target: string, options?: string[]): Promise<RunCost[]> {
+    const { rsync } = this;
+    if (!rsync) return [];
+    await mkdir(target, { recursive: true });
+    quiet();
+    const cost = await measured(
+      () => rsync.cpuSeconds,
+      () => rsync.copy(source, target, options),
+    );
+    return [cost];
   }
 
   /** One percent of many small files changes: snapshot, push and commit, beside rsync. */
@@ -144,7 +161,6 @@ class Bench {
     const source = join(this.directory, 'update');
     const target = join(this.directory, 'rsync-update');
     await makeSmallFiles(source, smallFiles);
-    await emptyDp(this.network, dpId);
     const packageId = await publishPackage(admin, source);
     await distribute(admin, packageId, dpId);
     await this.rsync?.copy(source, target);
@@ -152,27 +168,17 @@ class Bench {
     const rsync: RunCost[] = [];
     for (let run = 0; run < runCount; run++) {
       await changeOnePercent(source, { ...smallFiles, seed: 100 + run });
-      quiet();
-      ours.push(
-        await measured(
-          () => this.#cpuSeconds(),
-          async () => {
-            await admin.unary('updatePackage', { packageId }, { deadlineMs });
-            await installed(admin, { packageId, dpId, sourceVersion: run + 2 });
-          },
-        ),
-      );
-      quiet();
-      if (this.rsync) rsync.push(await this.#measuredRsync(this.rsync, source, target));
+      const update = async () => {
+        await admin.unary('updatePackage', { packageId }, { deadlineMs });
+        await installed(admin, { packageId, dpId, sourceVersion: run + 2 });
+      };
+      ours.push(await this.#measured(update));
+      rsync.push(...(await this.#measuredRsync(source, target)));
     }
-    printSeries(
-      'Update: 1 % of 10,000 files of 16 KiB changed',
-      smallFiles.count * smallFiles.bytes,
-      [
-        { name: 'waybill update', runs: ours },
-        ...(this.rsync ? [{ name: 'rsync over ssh', runs: rsync }] : []),
-      ],
-    );
+    printSeries('Update: 1 % of 10,000 files of 16 KiB changed', smallBytes, [
+      { name: 'waybill update', runs: ours },
+      { name: 'rsync over ssh', runs: rsync },
+    ]);
   }
 
   /** Accept of the distribute command → 1 KiB verified on the DP, and the same from create on. */
@@ -209,19 +215,13 @@ const bench = await Bench.start();
 try {
   const size = Number(options.size);
   if (wants('push')) {
-    const source = join(bench.directory, 'big');
-    await makeBigFile(source, size, 1);
-    await bench.measurePush(
-      `Push: one file of ${(size / 1024 ** 3).toFixed(2)} GiB, incompressible`,
-      source,
-      size,
-    );
+    const title = `Push: one file of ${(size / 1024 ** 3).toFixed(2)} GiB, incompressible`;
+    await bench.measurePush(title, size, (source, run) => makeBigFile(source, size, run));
   }
   if (wants('small')) {
-    const source = join(bench.directory, 'small');
-    await makeSmallFiles(source, smallFiles);
-    const bytes = smallFiles.count * smallFiles.bytes;
-    await bench.measurePush('Push: 10,000 files of 16 KiB', source, bytes);
+    await bench.measurePush('Push: 10,000 files of 16 KiB', smallBytes, (source, run) =>
+      makeSmallFiles(source, { ...smallFiles, seed: 10 + run }),
+    );
   }
   if (wants('update')) await bench.measureUpdate();
   if (wants('latency')) await bench.measureLatency();

@@ -13,9 +13,10 @@ const megabyte = 1_000_000;
 /** Prints a series: medians, ranges, and every contender as a ratio of the first. */
 export function printSeries(title: string, bytes: number, contenders: readonly Contender[]): void {
   console.log(`\n${title}`);
-  const rows = contenders.map((contender) => toRow(contender, bytes));
+  const present = contenders.filter(({ runs }) => runs.length > 0);
+  const rows = present.map((contender) => toRow(contender, bytes));
   console.table(Object.fromEntries(rows));
-  const [ours, ...others] = contenders;
+  const [ours, ...others] = present;
   if (!ours) return;
   for (const other of others) {
     const ratio = middleSeconds(other) / middleSeconds(ours);

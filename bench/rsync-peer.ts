@@ -61,8 +61,12 @@ export class RsyncPeer {
     return cpuSecondsOfChildren(process.pid) + cpuSecondsOfChildren(this.#sshd.pid ?? 0);
   }
 
-  /** Copies a tree; `--delete` as an update of a package removes files, too. */
-  async copy(source: string, target: string): Promise<void> {
+  /**
+   * Copies a tree; `--delete` as an update of a package removes files, too.
+   *
+   * @param options more for rsync, such as `--fsync`
+   */
+  async copy(source: string, target: string, options: readonly string[] = []): Promise<void> {
     const ssh = [
       'ssh',
       `-p ${this.#port}`,
@@ -72,7 +76,8 @@ export class RsyncPeer {
       '-o UserKnownHostsFile=/dev/null',
       '-o LogLevel=ERROR',
     ].join(' ');
-    await run('rsync', ['-a', '--delete', '-e', ssh, `${source}/`, `127.0.0.1:${target}/`]);
+    const paths = [`${source}/`, `127.0.0.1:${target}/`];
+    await run('rsync', ['-a', '--delete', ...options, '-e', ssh, ...paths]);
   }
 
   stop(): void {

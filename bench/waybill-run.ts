@@ -1,5 +1,4 @@
-import { rm } from 'node:fs/promises';
-import type { AdminChannel, Network } from '../integration/network.ts';
+import type { AdminChannel } from '../integration/network.ts';
 
 const deadlineMs = 30_000;
 
@@ -45,12 +44,4 @@ export async function distribute(
 ): Promise<void> {
   await admin.unary('distributePackage', { packageId, dpIds: [dpId] }, { deadlineMs });
   await installed(admin, { packageId, dpId, sourceVersion: 1 });
-}
-
-/** Makes the DP a new machine: its library and state are gone. */
-export async function emptyDp(network: Network, dpId: string): Promise<void> {
-  const dp = network.dp(dpId);
-  await dp.kill();
-  await rm(network.dataDirectoryOf(dpId), { recursive: true, force: true });
-  await dp.start();
 }

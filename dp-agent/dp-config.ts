@@ -45,12 +45,12 @@ export const dpConfigSchema = z.strictObject({
     .min(1)
     .max(100_000)
     .default(4096)
-    .describe('Received files moved into the library together, at most.'),
+    .describe('Received files that wait to be moved into the library together, at most.'),
   stagedBytesMax: z
     .int()
     .min(1024 * 1024)
     .default(256 * 1024 * 1024)
-    .describe('Received bytes moved into the library together, at most.'),
+    .describe('Bytes of such files, at most, and one file.'),
   unfinishedGraceMs: z
     .int()
     .min(0)

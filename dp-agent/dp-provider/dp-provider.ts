@@ -19,7 +19,7 @@ import { IncomingFiles, type IncomingPiece, type IncomingSmallFile } from './inc
 import { IncomingManifests, type ManifestFiles, requireContent } from './incoming-manifests.ts';
 import { type BegunAction, type PackageAction, PackageActions } from './package-actions.ts';
 import { RewrittenFiles } from './rewritten-files.ts';
-import { StagedAdoption } from './staged-adoption.ts';
+import { StagedAdoption, type StagedAdoptionConfig } from './staged-adoption.ts';
 
 export interface DpProviderComponents {
   readonly library: ContentLibrary;
@@ -28,15 +28,11 @@ export interface DpProviderComponents {
   readonly logger: Logger;
 }
 
-export interface DpProviderConfig {
+export interface DpProviderConfig extends StagedAdoptionConfig {
   /** Where files lie while they arrive; on the file system of the library. */
   readonly incomingDirectory: string;
   /** Room that stays free for others, in bytes. @default 50 MiB, as in Configuration Manager */
   readonly reserveBytes: number;
-  /** Whole files waiting for the library at most, before they are adopted together. @default 4096 */
-  readonly stagedFilesMax: number;
-  /** The same in bytes. @default 256 MiB */
-  readonly stagedBytesMax: number;
   /** How long unfinished files that nobody asks for stay. @default 7 days */
   readonly unfinishedGraceMs: number;
   /** Time between two looks for such files. @default 1 h */
@@ -70,7 +66,7 @@ export class DpProvider implements Component {
     const { library, logger } = needs;
     const { staged } = this.#files;
     const onAdopted = (hashes: readonly string[]) => this.#noteRewritten(hashes);
-    this.#adoption = new StagedAdoption({ library, staged, logger, onAdopted });
+    this.#adoption = new StagedAdoption({ library, staged, logger, onAdopted }, config);
   }
 
   async start(): Promise<void> {
@@ -82,6 +78,7 @@ export class DpProvider implements Component {
     this.#stopping.abort();
     await this.#sweeping;
     await this.#files.stop();
+    await this.#adoption.whenIdle();
   }
 
   /** Room for content, in bytes. */
@@ -162,7 +159,7 @@ export class DpProvider implements Component {
     this.#actions.require(action);
     await this.#room.require(piece.bytes.length);
     await this.#files.receivePiece(piece);
-    if (this.#isStagedEnough()) await this.#adoption.adoptAll();
+    await this.#adoption.adoptEnough();
   }
 
   /**
@@ -178,7 +175,7 @@ export class DpProvider implements Component {
     this.#actions.require(action);
     await this.#room.require(files.reduce((sum, { bytes }) => sum + bytes.length, 0));
     await this.#files.receiveSmall(files);
-    if (this.#isStagedEnough()) await this.#adoption.adoptAll();
+    await this.#adoption.adoptEnough();
   }
 
   /**
@@ -260,12 +257,6 @@ export class DpProvider implements Component {
     const rewritten = this.#rewritten.get(packageId);
     const isRewritten = rewritten && ((hash: string) => rewritten.has(hash));
     return this.#inspection.wantedFiles(packageId, content, files, isRewritten);
-  }
-
-  #isStagedEnough(): boolean {
-    const { stagedFilesMax, stagedBytesMax } = this.#config;
-    const { count, sizeBytes } = this.#files.staged;
-    return count >= stagedFilesMax || sizeBytes >= stagedBytesMax;
   }
 
   async #sweepForEver(): Promise<void> {

@@ -39,7 +39,3 @@ export type ReceiveResult =
   | { readonly outcome: 'not-open' }
   | { readonly outcome: 'verified'; readonly whole: readonly boolean[] }
   | { readonly outcome: 'closed' };
-
-export type ReceiveReply =
-  | { readonly id: number; readonly result: ReceiveResult }
-  | { readonly id: number; readonly failure: { readonly code: string; readonly message: string } };

@@ -4,10 +4,11 @@
  * there, which are verified piece by piece when they are opened again.
  */
 import { join } from 'node:path';
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
+import { serveThread } from '../../shared/runtime/thread-service.ts';
 import { PartialFile } from './partial-file.ts';
-import type { ReceiveReply, ReceiveRequest, ReceiveResult } from './receive-request.ts';
+import type { ReceiveRequest, ReceiveResult } from './receive-request.ts';
 import { isWhole, writeSmallFile } from './small-file.ts';
 
 type RequestOfKind<K extends ReceiveRequest['kind']> = Extract<ReceiveRequest, { kind: K }>;
@@ -76,15 +77,4 @@ function answer(request: ReceiveRequest): ReceiveResult | Promise<ReceiveResult>
   }
 }
 
-async function replyTo(id: number, request: ReceiveRequest): Promise<ReceiveReply> {
-  try {
-    return { id, result: await answer(request) };
-  } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    return { id, failure: { code, message } };
-  }
-}
-
-parentPort?.on('message', ({ id, request }: { id: number; request: ReceiveRequest }) => {
-  void replyTo(id, request).then((reply) => parentPort?.postMessage(reply));
-});
+serveThread(answer);

@@ -13,13 +13,43 @@ export interface StagedAdoptionComponents {
   readonly onAdopted: (hashes: readonly string[]) => Promise<void>;
 }
 
+/** What may wait for the library. */
+export interface StagedAdoptionConfig {
+  /** Whole files that wait, at most. */
+  readonly stagedFilesMax: number;
+  /** The same in bytes; one more file may come on top. */
+  readonly stagedBytesMax: number;
+}
+
 /** Moves whole files into the library, many at a time, so that one sync serves them all. */
 export class StagedAdoption {
   readonly #components: StagedAdoptionComponents;
+  readonly #config: StagedAdoptionConfig;
   readonly #queue = new SerialQueue();
+  #isAhead = false;
 
-  constructor(components: StagedAdoptionComponents) {
+  constructor(components: StagedAdoptionComponents, config: StagedAdoptionConfig) {
     this.#components = components;
+    this.#config = config;
+  }
+
+  /**
+   * Keeps what is staged within its limits: from half of them on it is taken over while more
+   * arrives, and only at the whole of them the caller waits.
+   *
+   * @throws DISK_FULL
+   */
+  async adoptEnough(): Promise<void> {
+    const { count, sizeBytes } = this.#components.staged;
+    const { stagedFilesMax, stagedBytesMax } = this.#config;
+    const fullness = Math.max(count / stagedFilesMax, sizeBytes / stagedBytesMax);
+    if (fullness >= 1) await this.adoptAll();
+    else if (fullness >= 0.5) this.#adoptAhead();
+  }
+
+  /** Resolves when nothing is being taken over any more. */
+  whenIdle(): Promise<void> {
+    return this.#queue.whenIdle();
   }
 
   /**
@@ -36,6 +66,16 @@ export class StagedAdoption {
       staged.remove(adopted);
       await onAdopted(adopted.map(({ hash }) => hash));
     });
+  }
+
+  #adoptAhead(): void {
+    if (this.#isAhead) return;
+    this.#isAhead = true;
+    const done = () => {
+      this.#isAhead = false;
+    };
+    // What fails stays staged: whoever waits for it meets the failure.
+    this.adoptAll().then(done, done);
   }
 
   /** A file that somebody took away from the incoming folder is not staged; it has to come again. */

@@ -66,7 +66,8 @@ export function encodeEntry(entry: ContentEntry): string {
       return JSON.stringify(['l', entry.depth, entry.name, entry.target, entry.mtimeNs]);
     case 'file': {
       const { depth, name, sizeBytes, mode, mtimeNs, hash } = entry;
-      return JSON.stringify(['f', depth, name, sizeBytes, mode, mtimeNs, hash]);
+      // As JSON.stringify would: of all fields only the name can need an escape.
+      return `["f",${depth},${JSON.stringify(name)},${sizeBytes},${mode},"${mtimeNs}","${hash}"]`;
     }
   }
 }
@@ -138,7 +139,8 @@ function mode(value: unknown): number {
 function mtime(value: unknown): string {
   const digits = text(value, 'mtimeNs');
   check(/^(0|-?[1-9]\d{0,18})$/.test(digits), 'mtimeNs is not a decimal number');
-  check(BigInt.asIntN(64, BigInt(digits)) === BigInt(digits), 'mtimeNs is beyond 64 bits');
+  const fits = digits.length < 19 || BigInt.asIntN(64, BigInt(digits)) === BigInt(digits);
+  check(fits, 'mtimeNs is beyond 64 bits');
   return digits;
 }
 

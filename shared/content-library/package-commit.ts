@@ -33,11 +33,11 @@ export async function commitVersion(
   const { version, jobSerial } = commit;
   refuseVersion(rooms, version);
   const located = await locateContents(rooms, commit);
-  await checkContents(rooms, version, located);
+  await Promise.all([checkContents(rooms, version, located), rooms.files.syncRenames()]);
   onStep('checked');
   await rooms.data.adopt(located);
   onStep('manifests-in');
-  await Promise.all([addReferences(rooms, version.contents), rooms.files.syncRenames()]);
+  await addReferences(rooms, version.contents);
   onStep('references-in');
   await rooms.packages.put({ ...version, jobSerial });
   onStep('published');

@@ -1,5 +1,6 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { throwIfAborted } from '../runtime/abort-error.ts';
+import { startWorkerThread } from '../runtime/worker-thread.ts';
 import { fromThreadFailure, type ThreadFailure } from './thread-failure.ts';
 
 /** A long task on its way to its thread. */
@@ -47,7 +48,7 @@ export class TaskThreads {
   ): Promise<Result> {
     throwIfAborted(options.signal);
     if (this.#isStopped) throw new Error('The worker threads have been stopped');
-    const worker = this.#idle.get(program.href)?.pop() ?? new Worker(program);
+    const worker = this.#idle.get(program.href)?.pop() ?? startWorkerThread(program);
     this.#busy.add(worker);
     worker.ref();
     const task = new ThreadTask<Message>(worker, options);

@@ -1,4 +1,5 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startWorkerThread } from '../runtime/worker-thread.ts';
 import { fromThreadFailure, type ThreadFailure } from './thread-failure.ts';
 
 /** One task on its way to a worker thread. */
@@ -82,7 +83,7 @@ export class WorkerPool<Tasks extends TaskTable> {
 
   #startWorker(): Worker | undefined {
     if (this.#busy.size >= this.#workersMax) return undefined;
-    const worker = new Worker(this.#program);
+    const worker = startWorkerThread(this.#program);
     worker.on('message', (answer: PoolAnswer) => this.#finish(worker, answer));
     worker.on('error', (error) => this.#fail(worker, error));
     worker.on('exit', () => this.#fail(worker, new Error('A worker thread ended early')));

@@ -1,5 +1,6 @@
 import { WaybillError } from '../domain/errors.ts';
 import type { Component } from './component.ts';
+import { collectGarbageLessOften } from './garbage-collection.ts';
 import type { Logging } from './logger.ts';
 
 /** A program that is put together but not started. */
@@ -29,6 +30,7 @@ const closeLogsMsMax = 1_000;
  * @param open reads the configuration, opens the logs, makes the components; starts nothing
  */
 export function runProcess(open: () => Promise<Program>, config = defaultProcessConfig): void {
+  collectGarbageLessOften();
   const life = new ProcessLife(open, config);
   process.on('SIGTERM', (signal) => life.stop(signal));
   process.on('SIGINT', (signal) => life.stop(signal));

@@ -34,7 +34,7 @@ class FrameWriter {
   readonly bytes: Uint8Array;
   offset = 0;
 
-  constructor(memory: ArrayBufferLike, length: number) {
+  constructor(memory: ArrayBuffer, length: number) {
     this.bytes = new Uint8Array(memory, 0, length);
   }
 
@@ -73,7 +73,7 @@ const hashFieldLength = 1 + 1 + 32;
  * @param memory of `frameMemoryBytes`; nobody else may use it
  */
 export function pieceFrame(
-  memory: ArrayBufferLike,
+  memory: ArrayBuffer,
   piece: { readonly hash: string; readonly pieceIndex: number; readonly sizeBytes: number },
 ): MessageFrame {
   const { hash, pieceIndex, sizeBytes } = piece;
@@ -97,7 +97,7 @@ export function smallFileLength(sizeBytes: number): number {
  * @param memory of `frameMemoryBytes`; nobody else may use it
  */
 export function filesFrame(
-  memory: ArrayBufferLike,
+  memory: ArrayBuffer,
   files: readonly { readonly hash: string; readonly sizeBytes: number }[],
 ): MessageFrame {
   const length = files.reduce((sum, { sizeBytes }) => sum + smallFileLength(sizeBytes), 0);

@@ -201,8 +201,8 @@ describe('piece source', () => {
     for (const bytes of contents) await bytesOf(pieceItem(bytes, 1));
     assert.ok((await openCount()) <= before + 1);
     leave();
-    await bytesOf(filesItem(Buffer.alloc(0)));
-    assert.ok((await openCount()) < before);
+    // Until they are closed, or the test takes too long.
+    while ((await openCount()) >= before);
   }).timeout(5_000);
 
   it('forgets a failed read: the next one tries again', async () => {
@@ -218,23 +218,26 @@ describe('piece source', () => {
     const text = `import { parentPort } from 'node:worker_threads';
       const on = parentPort.on.bind(parentPort);
       parentPort.on = (name, listener) => on(name, (message) => {
-        if (message.item?.pieceIndex === 1) throw new Error('crash');
+        if (message.request.files[0].sizeBytes === 0) throw new Error('crash');
         listener(message);
       });
       await import('${real}');`;
-    await hold(big('a'));
+    await hold(small);
     source = open({ program: new URL(`data:text/javascript,${encodeURIComponent(text)}`) });
     const leave = [source.join(packageId), source.join(packageId)];
-    await assert.rejects(bytesOf(pieceItem(big('a'), 1)), /crash/);
-    assert.ok((await bytesOf(pieceItem(big('a'), 0))).equals(expectedPiece(big('a'), 0)));
+    await assert.rejects(bytesOf(filesItem(Buffer.alloc(0))), /crash/);
+    assert.ok((await bytesOf(filesItem(small))).equals(expectedFiles(small)));
     for (const end of leave) end();
   });
 
   it('ends what it was asked when it stops, and starts no thread any more', async () => {
-    await hold(big('a'));
-    const reading = assert.rejects(bytesOf(pieceItem(big('a'), 0)), isAbortError);
+    await hold(big('a'), small);
+    const reading = [
+      assert.rejects(bytesOf(pieceItem(big('a'), 0)), isAbortError),
+      assert.rejects(bytesOf(filesItem(small)), isAbortError),
+    ];
     await source.stop();
-    await reading;
+    await Promise.all(reading);
     await source.stop();
     await assert.rejects(bytesOf(pieceItem(big('a'), 0)), isAbortError);
   });

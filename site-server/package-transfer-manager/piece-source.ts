@@ -1,18 +1,21 @@
-import { Worker } from 'node:worker_threads';
+import { pieceBytes } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
 import type { Component } from '../../shared/runtime/component.ts';
-import { type ContentItem, itemKey } from './content-item.ts';
-import { FramePool } from './frame-pool.ts';
-import type { ReadReply, ReadRequest } from './read-worker.ts';
+import { ThreadClient } from '../../shared/runtime/thread-client.ts';
+import { type ContentItem, itemKey, type SendableFile } from './content-item.ts';
+import { frameMemoryBytes, pieceFrame } from './content-message.ts';
+import { type Frame, FramePool } from './frame-pool.ts';
+import { OpenLibraryFiles } from './open-library-files.ts';
+import type { BatchRequest, BatchResult } from './read-worker.ts';
 
 export interface PieceSourceConfig {
   readonly fileLibraryDirectory: string;
   /** Encoded messages kept for other transfers of the same package, in bytes. */
   readonly cacheBytesMax: number;
-  /** Files the reader keeps open. */
+  /** Files of several pieces kept open between two pieces. */
   readonly openFilesMax: number;
-  /** What the reading thread runs. @default the read worker */
+  /** What the thread that reads small files runs. @default the read worker */
   readonly program?: URL;
 }
 
@@ -25,18 +28,12 @@ export interface EncodedMessage {
 
 /** A message that several transfers send. */
 interface SharedMessage {
-  readonly bytes: Promise<Buffer>;
-  /** Memory it takes; 0 until it is read. */
-  sizeBytes: number;
+  readonly frame: Promise<Frame>;
+  /** Whether its memory counts: it is read. */
+  isRead: boolean;
   /** Transfers that have it now. */
   userCount: number;
   isCached: boolean;
-}
-
-interface PendingRead {
-  readonly memory: SharedArrayBuffer;
-  readonly resolve: (bytes: Buffer) => void;
-  readonly reject: (error: Error) => void;
 }
 
 /**
@@ -46,30 +43,32 @@ interface PendingRead {
  */
 export class PieceSource implements Component {
   readonly #config: PieceSourceConfig;
-  readonly #program: URL;
-  readonly #pending = new Map<number, PendingRead>();
+  readonly #openFiles: OpenLibraryFiles;
+  readonly #worker: ThreadClient<BatchRequest, BatchResult>;
+  readonly #frames = new FramePool();
   /** Oldest first. */
   readonly #cache = new Map<string, SharedMessage>();
-  readonly #frames = new FramePool();
   readonly #readersOf = new Map<string, number>();
   #cachedBytes = 0;
-  #worker: Worker | undefined;
-  #nextId = 1;
   #isStopped = false;
 
   constructor(config: PieceSourceConfig) {
+    const { fileLibraryDirectory, openFilesMax } = config;
     this.#config = config;
-    this.#program = config.program ?? new URL('./read-worker.js', import.meta.url);
+    this.#openFiles = new OpenLibraryFiles(fileLibraryDirectory, openFilesMax);
+    this.#worker = new ThreadClient({
+      program: config.program ?? new URL('./read-worker.js', import.meta.url),
+      workerData: { fileLibraryDirectory },
+      name: 'read worker',
+    });
   }
 
   async start(): Promise<void> {}
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    const worker = this.#worker;
-    this.#worker = undefined;
-    await worker?.terminate();
-    this.#failAll(stopped());
+    this.#openFiles.rest();
+    await this.#worker.stop();
   }
 
   /** Bytes of the messages kept now. */
@@ -94,44 +93,38 @@ export class PieceSource implements Component {
    * @throws FILE_NOT_HELD when the library lost a file; AbortError once stopped
    */
   async message(packageId: string, item: ContentItem): Promise<EncodedMessage> {
-    if (this.#readerCount(packageId) < 2) {
-      const bytes = await this.#read(item);
-      return { bytes, done: () => this.#reuse(bytes) };
-    }
-    return this.#shared(item);
+    if (this.#readerCount(packageId) >= 2) return this.#shared(item);
+    const { bytes, release } = await this.#read(item);
+    return { bytes, done: release };
   }
 
   async #shared(item: ContentItem): Promise<EncodedMessage> {
     const key = itemKey(item);
     const entry = this.#cache.get(key) ?? this.#cached(key, item);
     entry.userCount += 1;
-    const bytes = await entry.bytes;
+    const { bytes, release } = await entry.frame;
     return {
       bytes,
       done: () => {
         entry.userCount -= 1;
-        if (entry.userCount === 0 && !entry.isCached) this.#reuse(bytes);
+        if (entry.userCount === 0 && !entry.isCached) release();
       },
     };
   }
 
   #cached(key: string, item: ContentItem): SharedMessage {
-    const bytes = this.#read(item);
-    const entry: SharedMessage = { bytes, sizeBytes: 0, userCount: 0, isCached: true };
+    const frame = this.#read(item);
+    const entry: SharedMessage = { frame, isRead: false, userCount: 0, isCached: true };
     this.#cache.set(key, entry);
-    bytes.then(
-      ({ buffer }) => {
-        entry.sizeBytes = buffer.byteLength;
-        this.#cachedBytes += entry.sizeBytes;
+    frame.then(
+      () => {
+        entry.isRead = true;
+        this.#cachedBytes += frameMemoryBytes;
         this.#evict(this.#readersOf.size === 0 ? 0 : this.#config.cacheBytesMax);
       },
       () => this.#cache.delete(key),
     );
     return entry;
-  }
-
-  #reuse({ buffer }: Buffer): void {
-    this.#frames.give(buffer as unknown as SharedArrayBuffer);
   }
 
   #readerCount(packageId: string): number {
@@ -142,74 +135,51 @@ export class PieceSource implements Component {
   #rest(): void {
     this.#evict(0);
     this.#frames.rest();
-    this.#worker?.postMessage({ kind: 'rest' } satisfies ReadRequest);
+    this.#openFiles.rest();
   }
 
   #evict(bytesMax: number): void {
     for (const [key, entry] of this.#cache) {
       if (this.#cachedBytes <= bytesMax) return;
-      if (entry.sizeBytes === 0) continue;
+      if (!entry.isRead) continue;
       this.#cache.delete(key);
-      this.#cachedBytes -= entry.sizeBytes;
+      this.#cachedBytes -= frameMemoryBytes;
       entry.isCached = false;
-      if (entry.userCount === 0) void entry.bytes.then((bytes) => this.#reuse(bytes));
+      if (entry.userCount === 0) void entry.frame.then(({ release }) => release());
     }
   }
 
-  async #read(item: ContentItem): Promise<Buffer> {
-    if (this.#isStopped) throw stopped();
-    const id = this.#nextId++;
-    const worker = this.#running();
-    return new Promise<Buffer>((resolve, reject) => {
-      const memory = this.#frames.take();
-      worker.postMessage({ kind: 'encode', id, item, memory } satisfies ReadRequest);
-      this.#pending.set(id, { memory, resolve, reject });
-    });
+  async #read(item: ContentItem): Promise<Frame> {
+    this.#throwIfStopped();
+    return item.kind === 'piece' ? this.#readPiece(item) : this.#readBatch(item.files);
   }
 
-  #running(): Worker {
-    if (this.#worker) return this.#worker;
-    const { fileLibraryDirectory, openFilesMax } = this.#config;
-    const workerData = { fileLibraryDirectory, openFilesMax };
-    const worker = new Worker(this.#program, { workerData });
-    worker.on('message', (reply: ReadReply) => this.#onReply(reply));
-    worker.on('error', (error) => this.#onLost(worker, error));
-    worker.on('exit', () => this.#onLost(worker, new Error('The read worker ended')));
-    this.#worker = worker;
-    return worker;
-  }
-
-  #onReply(reply: ReadReply): void {
-    const pending = this.#pending.get(reply.id);
-    this.#pending.delete(reply.id);
-    if (!pending) return;
-    if ('length' in reply) {
-      pending.resolve(Buffer.from(pending.memory, 0, reply.length));
-      return;
+  async #readPiece(item: Extract<ContentItem, { kind: 'piece' }>): Promise<Frame> {
+    const { file, pieceIndex, sizeBytes } = item;
+    const memory = this.#frames.take();
+    const { bytes, rooms } = pieceFrame(memory, { hash: file.hash, pieceIndex, sizeBytes });
+    const offset = rooms[0]?.offset ?? 0;
+    const into = bytes.subarray(offset, offset + sizeBytes);
+    try {
+      await this.#openFiles.read(file, into, pieceIndex * pieceBytes);
+      this.#throwIfStopped();
+    } catch (error) {
+      this.#frames.give(memory);
+      throw error;
     }
-    this.#frames.give(pending.memory);
-    if ('lostHash' in reply) {
-      pending.reject(new WaybillError({ code: 'FILE_NOT_HELD', fileHash: reply.lostHash }));
-    } else {
-      const { code, message } = reply.failure;
-      pending.reject(Object.assign(new Error(message), { code }));
-    }
+    return this.#frames.frame(memory, bytes.length);
   }
 
-  /** The next read starts another thread. */
-  #onLost(worker: Worker, error: Error): void {
-    if (this.#worker !== worker) return;
-    this.#worker = undefined;
-    this.#failAll(error);
+  /** In a thread: opening thousands of small files would cost the event loop too much. */
+  async #readBatch(files: readonly SendableFile[]): Promise<Frame> {
+    const memory = this.#frames.take();
+    const result = await this.#worker.ask({ files, memory }, [memory]);
+    if ('length' in result) return this.#frames.frame(result.memory, result.length);
+    this.#frames.give(result.memory);
+    throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash: result.lostHash });
   }
 
-  #failAll(error: Error): void {
-    const pending = [...this.#pending.values()];
-    this.#pending.clear();
-    for (const { reject } of pending) reject(error);
+  #throwIfStopped(): void {
+    if (this.#isStopped) throw new AbortError('The piece source was stopped');
   }
-}
-
-function stopped(): AbortError {
-  return new AbortError('The piece source was stopped');
 }

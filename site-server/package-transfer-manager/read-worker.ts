@@ -1,41 +1,29 @@
 /**
- * Runs in a worker thread: reads content from the library straight into encoded messages. Called
- * by PieceSource. Keeps a few files open; stores nothing.
+ * Runs in a worker thread: reads small files from the library straight into one encoded message, so
+ * that opening thousands of files costs the event loop nothing. Called by PieceSource; stores
+ * nothing.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { filePathOf } from '../../shared/content-library/library-layout.ts';
-import { pieceBytes } from '../../shared/domain/content.ts';
-import type { ContentItem, SendableFile } from './content-item.ts';
-import { filesFrame, type MessageFrame, pieceFrame } from './content-message.ts';
+import { serveThread } from '../../shared/runtime/thread-service.ts';
+import type { SendableFile } from './content-item.ts';
+import { filesFrame, type MessageFrame } from './content-message.ts';
 
-/** What the piece source asks. */
-export type ReadRequest =
-  /** Into this memory, which is left alone by others until the reply. */
-  | {
-      readonly kind: 'encode';
-      readonly id: number;
-      readonly item: ContentItem;
-      readonly memory: SharedArrayBuffer;
-    }
-  /** Nobody reads: no file of a removed package on disk by being open. */
-  | { readonly kind: 'rest' };
+/** What the piece source asks: one message, written into memory that is handed over. */
+export interface BatchRequest {
+  readonly files: readonly SendableFile[];
+  readonly memory: ArrayBuffer;
+}
 
-/** What the piece source is answered. */
-export type ReadReply =
+/** What the piece source is answered. The memory is handed back. */
+export type BatchResult =
   /** The message is in the memory, so many bytes long. */
-  | { readonly id: number; readonly length: number }
+  | { readonly memory: ArrayBuffer; readonly length: number }
   /** The library does not hold this file, or not in its length. */
-  | { readonly id: number; readonly lostHash: string }
-  | { readonly id: number; readonly failure: { readonly code: string; readonly message: string } };
+  | { readonly memory: ArrayBuffer; readonly lostHash: string };
 
-const { fileLibraryDirectory, openFilesMax } = workerData as {
-  fileLibraryDirectory: string;
-  openFilesMax: number;
-};
-
-/** Least recently used first. */
-const openFiles = new Map<string, number>();
+const { fileLibraryDirectory } = workerData as { fileLibraryDirectory: string };
 
 class FileLost extends Error {
   readonly hash: string;
@@ -64,66 +52,26 @@ function openRegular(hash: string): number {
   }
 }
 
-function keptOpen(file: SendableFile): number {
-  const fd = openFiles.get(file.hash) ?? openLibraryFile(file);
-  openFiles.delete(file.hash);
-  openFiles.set(file.hash, fd);
-  for (const oldest of openFiles.keys()) {
-    if (openFiles.size <= openFilesMax) break;
-    close(oldest);
-  }
-  return fd;
-}
-
-function close(hash: string): void {
-  const fd = openFiles.get(hash);
-  openFiles.delete(hash);
-  if (fd !== undefined) closeSync(fd);
-}
-
-function rest(): void {
-  for (const hash of openFiles.keys()) close(hash);
-}
-
-/** Fills one room of a frame with the bytes of a file from a position on. */
+/** Fills one room of a frame with the bytes of a file. */
 function fill(
-  source: { fd: number; hash: string; position: number },
-  frame: MessageFrame,
-  room: MessageFrame['rooms'][number] | undefined,
+  fd: number,
+  { bytes }: MessageFrame,
+  { hash, offset, sizeBytes }: { hash: string; offset: number; sizeBytes: number },
 ): void {
-  const { offset, sizeBytes } = room ?? { offset: 0, sizeBytes: 0 };
   for (let filled = 0; filled < sizeBytes; ) {
-    const at = source.position + filled;
-    const count = readSync(source.fd, frame.bytes, offset + filled, sizeBytes - filled, at);
-    if (count === 0) throw new FileLost(source.hash);
+    const count = readSync(fd, bytes, offset + filled, sizeBytes - filled, filled);
+    if (count === 0) throw new FileLost(hash);
     filled += count;
   }
 }
 
-function encodePiece(
-  memory: SharedArrayBuffer,
-  { file, pieceIndex, sizeBytes }: Extract<ContentItem, { kind: 'piece' }>,
-): number {
-  const { hash } = file;
-  const frame = pieceFrame(memory, { hash, pieceIndex, sizeBytes });
-  try {
-    const source = { fd: keptOpen(file), hash, position: pieceIndex * pieceBytes };
-    fill(source, frame, frame.rooms[0]);
-  } catch (error) {
-    // Another file may take this one's place: it must be found.
-    close(hash);
-    throw error;
-  }
-  return frame.bytes.length;
-}
-
-function encodeFiles(memory: SharedArrayBuffer, files: readonly SendableFile[]): number {
+function encode({ files, memory }: BatchRequest): number {
   const frame = filesFrame(memory, files);
   for (const [index, file] of files.entries()) {
     if (file.sizeBytes === 0) continue;
     const fd = openLibraryFile(file);
     try {
-      fill({ fd, hash: file.hash, position: 0 }, frame, frame.rooms[index]);
+      fill(fd, frame, { ...file, offset: frame.rooms[index]?.offset ?? 0 });
     } finally {
       closeSync(fd);
     }
@@ -131,18 +79,14 @@ function encodeFiles(memory: SharedArrayBuffer, files: readonly SendableFile[]):
   return frame.bytes.length;
 }
 
-function reply({ id, item, memory }: Extract<ReadRequest, { kind: 'encode' }>): ReadReply {
+function batch(request: BatchRequest): BatchResult {
+  const { memory } = request;
   try {
-    const isPiece = item.kind === 'piece';
-    return { id, length: isPiece ? encodePiece(memory, item) : encodeFiles(memory, item.files) };
+    return { memory, length: encode(request) };
   } catch (error) {
-    if (error instanceof FileLost) return { id, lostHash: error.hash };
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    return { id, failure: { code, message } };
+    if (error instanceof FileLost) return { memory, lostHash: error.hash };
+    throw error;
   }
 }
 
-parentPort?.on('message', (request: ReadRequest) => {
-  if (request.kind === 'rest') return rest();
-  parentPort?.postMessage(reply(request));
-});
+serveThread(batch, ({ memory }) => [memory]);
