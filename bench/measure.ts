@@ -75,6 +75,12 @@ function sumOfStat(pid: number, fields: readonly number[]): number {
   return fields.reduce((sum, field) => sum + Number(values[field] ?? 0), 0) / 100;
 }
 
+/** CPU seconds the hypervisor has given to other machines so far, of all cores. */
+export function stolenCpuSeconds(): number {
+  const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n');
+  return Number(line.split(/\s+/)[8] ?? 0) / 100;
+}
+
 function loopbackBytes(): number {
   const line = readFileSync('/proc/net/dev', 'utf8')
     .split('\n')
