@@ -122,6 +122,22 @@ describe('Admin service', () => {
     await assert.rejects(admin.setPackage(none, context), { code: 'REQUEST_INVALID' });
   });
 
+  it('tells Package Transfer Manager of a new priority, and of nothing else', async () => {
+    await addDistributionPoint('DP1');
+    const packageId = await create();
+    await admin.distributePackage({ packageId, dpIds: ['DP1'], allDps: false }, context);
+    await site.settled();
+    const before = await site.pendingCount(['distribution-job']);
+    const set = (priority: 'PRIORITY_NORMAL' | 'PRIORITY_HIGH') => {
+      const patch = { name: 'New', priority, programs: null, icon: null };
+      return admin.setPackage({ packageId, sourceDirectories: [], properties: patch }, context);
+    };
+    await set('PRIORITY_NORMAL');
+    assert.equal(await site.pendingCount(['distribution-job']), before);
+    await set('PRIORITY_HIGH');
+    assert.equal(await site.pendingCount(['distribution-job']), before + 1);
+  });
+
   it('refuses work on a package that is being deleted', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();

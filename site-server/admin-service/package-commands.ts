@@ -10,6 +10,7 @@ import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { PackageSource, SitePackage } from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
+import { joinKey } from '../../shared/state-store/key-space.ts';
 import type { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
@@ -69,7 +70,7 @@ export class PackageCommands {
 
   /**
    * Changes the properties, and from where the next update reads. Content stays as it is, so
-   * nothing travels to the DPs.
+   * nothing travels to the DPs. A new priority counts for jobs that are open, too (PTM-3).
    *
    * @param directories one for each source; none: they stay
    * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, REQUEST_INVALID, and what `change` throws
@@ -83,7 +84,12 @@ export class PackageCommands {
       const properties = change(sitePackage.properties);
       const sources = withDirectories(sitePackage.sources, directories);
       const changed = { ...sitePackage, properties, sources, updatedAtMs: nowMs };
-      return { sitePackage: changed, changes: this.#components.packages.put(changed) };
+      const isRanked = properties.priority !== sitePackage.properties.priority;
+      const jobs = isRanked ? await this.#jobNotifications(packageId) : [];
+      return {
+        sitePackage: changed,
+        changes: [...this.#components.packages.put(changed), ...jobs],
+      };
     });
   }
 
@@ -125,6 +131,18 @@ export class PackageCommands {
       await store.write(changes, { sync: true });
       return sitePackage;
     });
+  }
+
+  /** One for the newest job of each DP, open or not. */
+  async #jobNotifications(packageId: string): Promise<Change[]> {
+    const { packages, notifier } = this.#components;
+    const changes: Change[] = [];
+    for (const { dpId } of await packages.serversOf(packageId)) {
+      const jobSerial = (await packages.getStatus(packageId, dpId))?.jobSerial ?? 0;
+      if (jobSerial > 0)
+        changes.push(notifier.notification('distribution-job', joinKey(jobSerial)));
+    }
+    return changes;
   }
 
   async #removal(

@@ -17,7 +17,7 @@ import type { TransferProgress } from './transfer-progress.ts';
 export interface JobTableNeeds {
   readonly store: StateStore;
   readonly notifier: ChangeNotifier;
-  readonly packages: Pick<PackageStore, 'turn' | 'retryingChanges'>;
+  readonly packages: Pick<PackageStore, 'packages' | 'turn' | 'retryingChanges'>;
   readonly status: StatusReporter;
   readonly clock: Clock;
 }
@@ -89,7 +89,7 @@ export class JobTable {
       const job =
         this.#open.get(Number(notification.subject)) ??
         (await this.#jobs.get(notification.subject));
-      if (job) yield this.#joined(job);
+      if (job) yield await this.#ranked(this.#joined(job));
       await this.#handled(notification);
     }
   }
@@ -227,6 +227,17 @@ export class JobTable {
       this.#tell(job);
     }
     return { job, superseded: this.#open.sameTargetAs(job).slice(0, -1) };
+  }
+
+  /** An administrator may have changed the package's priority since the job was made. */
+  async #ranked({ job, superseded }: NotifiedJob): Promise<NotifiedJob> {
+    const sitePackage = await this.#needs.packages.packages.get(job.packageId);
+    const priority = sitePackage?.properties.priority ?? job.priority;
+    const current = this.#open.get(job.jobSerial) ?? job;
+    if (priority === current.priority) return { job: current, superseded };
+    const ranked = { ...current, priority };
+    await this.put(ranked);
+    return { job: ranked, superseded };
   }
 
   #isLive(jobSerial: number): boolean {

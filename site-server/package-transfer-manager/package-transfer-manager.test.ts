@@ -110,6 +110,21 @@ describe('Package Transfer Manager', () => {
     assert.deepEqual(test.started, [5, 4, 3, 2, 1]);
   });
 
+  it('puts an open job in its new place when the priority of its package changes (PTM-3)', async () => {
+    await test.makeComponents({ packagesMax: 1, distributionPointsPerPackageMax: 1 });
+    await addJob(1, { packageId: 'PS100001', dpId: 'A' });
+    await addJob(2, { packageId: 'PS100002', dpId: 'B' });
+    await addJob(3, { packageId: 'PS100003', dpId: 'C', priority: 3 });
+    await test.manager.start();
+    await test.untilRunning(1);
+    await test.setPriority('PS100003', 1, 3);
+    await test.until(() => test.manager.waiting.get(3)?.place === 1);
+    assert.equal((await test.row(3))?.priority, 1);
+    test.runs.get(1)?.finish('hash');
+    await test.untilRunning(3);
+    assert.deepEqual(test.started, [1, 3]);
+  });
+
   it('tries a hundred times, 5 s to 30 min apart, then fails (PTM-8)', async () => {
     await test.manager.start();
     await addJob(1);

@@ -7,7 +7,10 @@ import type { PackageProperties } from '../../../shared/domain/package.ts';
 import type { PackageStatus } from '../../../shared/domain/package-status.ts';
 import type { SitePackage } from '../../../shared/domain/site-package.ts';
 import { AbortError } from '../../../shared/runtime/abort-error.ts';
-import { ChangeNotifier } from '../../../shared/state-store/change-notifier.ts';
+import {
+  ChangeNotifier,
+  type NotificationTopic,
+} from '../../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
 import { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../../shared/testing/captured-log.ts';
@@ -140,10 +143,12 @@ export class TestSite implements AsyncDisposable {
     await this.until(async () => (await this.pendingCount()) === 0);
   }
 
-  async pendingCount(): Promise<number> {
+  /** @param topics in the order in which one leads to the other, so that none is missed */
+  async pendingCount(
+    topics: readonly NotificationTopic[] = ['transfer-result', 'package'],
+  ): Promise<number> {
     let count = 0;
-    // In the order in which one leads to the other, so that none is missed between two looks.
-    for (const topic of ['transfer-result', 'package'] as const) {
+    for (const topic of topics) {
       for await (const _ of this.notifier.pending(topic)) count++;
     }
     return count;

@@ -1,7 +1,9 @@
 import type { DistributionJob } from '../../../shared/domain/distribution-job.ts';
 import type { DistributionPoint } from '../../../shared/domain/distribution-point.ts';
 import { WaybillError } from '../../../shared/domain/errors.ts';
+import type { Priority } from '../../../shared/domain/package.ts';
 import type { PackageStatus } from '../../../shared/domain/package-status.ts';
+import type { SitePackage } from '../../../shared/domain/site-package.ts';
 import { ChangeNotifier } from '../../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
 import { StateStore } from '../../../shared/state-store/state-store.ts';
@@ -159,6 +161,18 @@ export class TestTransfers implements AsyncDisposable {
       { sync: false },
     );
     return job;
+  }
+
+  /** Changes the priority of a package and tells of one of its jobs, as an administrator's word does. */
+  async setPriority(packageId: string, priority: Priority, jobSerial: number): Promise<void> {
+    const sitePackage = { packageId, properties: { priority } } as SitePackage;
+    await this.#store.write(
+      [
+        this.packages.packages.put(packageId, sitePackage),
+        this.notifier.notification('distribution-job', joinKey(jobSerial)),
+      ],
+      { sync: false },
+    );
   }
 
   /** The row of an open job. */
