@@ -3,7 +3,6 @@
  * Called by ReceiveWorkerClient; writes only into the incoming folder. A crash leaves partial files
  * there, which are verified piece by piece when they are opened again.
  */
-import { join } from 'node:path';
 import { workerData } from 'node:worker_threads';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { serveThread } from '../../shared/runtime/thread-service.ts';
@@ -15,7 +14,7 @@ type RequestOfKind<K extends ReceiveRequest['kind']> = Extract<ReceiveRequest, {
 
 const { directory } = workerData as { directory: string };
 const openFiles = new Map<string, PartialFile>();
-const pathOf = (hash: string) => join(directory, hash);
+const pathOf = (hash: string) => `${directory}/${hash}`;
 
 async function openPartial(request: RequestOfKind<'open-partial'>): Promise<ReceiveResult> {
   const { hash } = request;

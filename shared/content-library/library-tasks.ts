@@ -137,33 +137,32 @@ function adoptFile(fileLibrary: string, file: StagedFile, changed: Set<string>):
     if (staged === undefined && isFileOfSize(lstat(path), file.sizeBytes)) return;
     throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash: file.hash });
   }
-  const shard = join(fileLibrary, shardOf(file.hash));
+  const shard = `${fileLibrary}/${shardOf(file.hash)}`;
   try {
-    if (!changed.has(shard)) makeShard(fileLibrary, shard, changed);
-    renameInto(file.path, path, shard);
+    if (renameInto(file.path, path, shard)) changed.add(fileLibrary);
   } catch (error) {
     throw toWriteFailure(error, fileLibrary, file.sizeBytes);
   }
   changed.add(shard);
 }
 
-function makeShard(fileLibrary: string, shard: string, changed: Set<string>): void {
-  try {
-    mkdirSync(shard);
-    changed.add(fileLibrary);
-  } catch (error) {
-    if (!isSystemError(error, 'EEXIST')) throw error;
-  }
-}
-
-function renameInto(from: string, to: string, shard: string): void {
-  try {
-    renameSync(from, to);
-  } catch (error) {
-    // A sweep may take an empty shard away at any moment.
-    if (!isSystemError(error, 'ENOENT')) throw error;
-    mkdirSync(shard, { recursive: true });
-    renameSync(from, to);
+/**
+ * Most shards are there already: they are made when they turn out not to be.
+ *
+ * @returns whether the shard was made
+ */
+function renameInto(from: string, to: string, shard: string): boolean {
+  for (let isMade = false; ; isMade = true) {
+    try {
+      renameSync(from, to);
+      return isMade;
+    } catch (error) {
+      if (!isSystemError(error, 'ENOENT')) throw error;
+      // Who took the staged file away must not send us round for ever; a sweep may take an empty
+      // shard away at any moment.
+      lstatSync(from);
+      mkdirSync(shard, { recursive: true });
+    }
   }
 }
 
