@@ -171,6 +171,14 @@ describe('Admin service', () => {
     assert.deepEqual(await admin.distributePackage(one, context), { dpIds: ['DP1'] });
   });
 
+  it('closes the channel to a distribution point that is deleted', async () => {
+    const forgotten: string[] = [];
+    admin = (await serviceOf(site, source.path, (dpId) => forgotten.push(dpId))).conversation();
+    for (const dpId of ['DP1', 'DP2']) await addDistributionPoint(dpId);
+    await admin.deleteDistributionPoint({ dpId: 'DP1' }, context);
+    assert.deepEqual(forgotten, ['DP1']);
+  });
+
   it('counts the distribution points of a package', async () => {
     for (const dpId of ['DP1', 'DP2', 'DP3']) await addDistributionPoint(dpId);
     const packageId = await create();
@@ -312,7 +320,11 @@ describe('Admin service', () => {
   });
 });
 
-async function serviceOf(site: TestSite, logDirectory: string): Promise<AdminService> {
+async function serviceOf(
+  site: TestSite,
+  logDirectory: string,
+  forget: (dpId: string) => void = () => {},
+): Promise<AdminService> {
   const { machine, store } = site;
   const { clock } = machine;
   const { logger } = machine.log;
@@ -323,6 +335,7 @@ async function serviceOf(site: TestSite, logDirectory: string): Promise<AdminSer
     distributionCommands: site.distributionCommands,
     hierarchy: site.hierarchy,
     checker: site.checker,
+    connections: { forget },
     status: site.status,
     site: {
       siteCode: 'PS1',

@@ -6,6 +6,7 @@ import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import type { DistributionPointChecker } from '../hierarchy-manager/distribution-point-checker.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { StatusManager } from '../status-manager/status-manager.ts';
@@ -63,6 +64,7 @@ export interface AdminServiceComponents {
   readonly packages: Pick<PackageStore, 'statuses'>;
   readonly hierarchy: HierarchyManager;
   readonly checker: Pick<DistributionPointChecker, 'check'>;
+  readonly connections: Pick<DistributionPointConnections, 'forget'>;
   readonly jobs: AdminJobs;
   readonly status: Pick<StatusManager, 'query'>;
   readonly auditTrail: Pick<AuditTrail, 'query'>;
@@ -169,6 +171,7 @@ export class AdminService {
         const dpId = requireDistributionPointId('dp_id', request.dpId);
         const record = await this.#distributionPoint(dpId);
         await hierarchy.delete(dpId);
+        this.#components.connections.forget(dpId);
         return record;
       },
       checkDistributionPoint: (request, context) => this.#check(request.dpId, context),
