@@ -38,6 +38,7 @@ import { HierarchyManager } from './hierarchy-manager/hierarchy-manager.ts';
 import { JobRunner } from './package-transfer-manager/job-run.ts';
 import { JobTable } from './package-transfer-manager/job-table.ts';
 import { JobView } from './package-transfer-manager/job-view.ts';
+import { OwnCopyCheck } from './package-transfer-manager/own-copy-check.ts';
 import { PackageTransferManager } from './package-transfer-manager/package-transfer-manager.ts';
 import { PieceSource } from './package-transfer-manager/piece-source.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
@@ -202,8 +203,12 @@ function packageTransferManager(ground: Ground) {
     cacheBytesMax: config.distribution.cacheBytesMax,
     openFilesMax: 16,
   });
-  const runner = new JobRunner({ library, pieceSource, connections, clock }, config.distribution);
   const logger = logOf('package-transfer-manager');
+  const ownCopies = new OwnCopyCheck({ ...ground, pieceSource, logger });
+  const runner = new JobRunner(
+    { library, pieceSource, connections, clock, ownCopies },
+    config.distribution,
+  );
   const returns = new ReturnWatch({ connections, logger });
   const manager = new PackageTransferManager(
     { ...ground, jobs, runner, hierarchy, returns, logger },

@@ -94,6 +94,29 @@ describe('DP provider', () => {
     assert.deepEqual(await extracted('big', otherId), big('s'));
   });
 
+  it('never says verified of a shared file that has rotted: it comes again, for both packages (PTM-7)', async () => {
+    const shared = { big: big('s'), small: bytes('shared') };
+    await sender.distribute(await publish(1, { ...shared, own: bytes('first') }), 1);
+    const other = await publish(1, { ...shared, own: bytes('second') }, otherId);
+    await restart();
+    await writeFile(pathOf(big('s')), big('x'));
+    await writeFile(pathOf(bytes('shared')), 'rotted');
+    await sender.begin(other, 2);
+    await sender.bring(other, 2);
+    await assert.rejects(dp.provider.commit(action(2, otherId)), code('CONTENT_INCOMPLETE'));
+    assert.equal(await dp.library.getPackage(otherId), undefined);
+
+    sender.sent.length = 0;
+    await sender.bring(other, 2);
+    const sentHashes = new Set(sender.sent.map((name) => name.split(':')[0]));
+    assert.deepEqual(sentHashes, new Set([hashOf(big('s')), hashOf(bytes('shared'))]));
+    assert.equal(await dp.provider.commit(action(2, otherId)), other.packageHash);
+    for (const id of [packageId, otherId]) {
+      assert.deepEqual(await extracted('big', id), big('s'));
+      assert.deepEqual(await extracted('small', id), bytes('shared'));
+    }
+  });
+
   it('updates: only what changed travels, the version switches at once (PKG-5)', async () => {
     const kept = { kept: big('k'), gone: bytes('gone') };
     await sender.distribute(await publish(1, { ...kept, changed: bytes('old') }), 1);

@@ -13,6 +13,7 @@ import { ContentRelease } from './content-release.ts';
 import { DataLibrary } from './data-library.ts';
 import { type ExtractOptions, extractContents, makeEmptyDirectory } from './extract-package.ts';
 import { FileLibrary } from './file-library.ts';
+import { FileVerification } from './file-verification.ts';
 import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
 import { LibraryReferences } from './library-references.ts';
 import type { LibraryRooms } from './library-rooms.ts';
@@ -23,6 +24,7 @@ import {
   type CommitStep,
   commitVersion,
   type PackageCommit,
+  unverifiedFiles,
 } from './package-commit.ts';
 import { type LibraryPackage, PackageLibrary } from './package-library.ts';
 import { TaskThreads } from './task-threads.ts';
@@ -75,6 +77,7 @@ export class ContentLibrary implements Component {
   readonly #pool: WorkerPool<LibraryTasks>;
   readonly #rooms: LibraryRooms;
   readonly #changes = new SerialQueue();
+  readonly #verification: FileVerification;
   readonly #release: ContentRelease;
   readonly #sweep: LibrarySweep;
   readonly #stopping = new AbortController();
@@ -94,7 +97,11 @@ export class ContentLibrary implements Component {
     const { clock, logger } = needs;
     const onReleased = () => this.#step('released');
     this.#release = new ContentRelease({ rooms, changes, clock, logger, onReleased });
-    const { layout } = this;
+    const { layout, threads } = this;
+    const stopping = this.#stopping.signal;
+    const { fileLibrary } = layout;
+    const { files } = rooms;
+    this.#verification = new FileVerification({ files, fileLibrary, threads, stopping, logger });
     const completeIndex = () => this.#completeIndex();
     this.#sweep = new LibrarySweep(
       { rooms, release: this.#release, pool, changes, completeIndex, layout, clock, logger },
@@ -182,22 +189,37 @@ export class ContentLibrary implements Component {
 
   /**
    * Makes a version of a package the visible one, in one step, after checking that all of it is
-   * here and durable. Then lets go of what only the version before used and of what is still staged
-   * for the package. Can be done twice.
+   * here and durable. Files that are here for others, and that nobody has hashed since this process
+   * began, are hashed first, outside the queue; what is damaged is discarded, and missing then.
+   * Then lets go of what only the version before used and of what is still staged for the package.
+   * Can be done twice.
    *
    * @returns the hash computed over what is now served
    * @throws VERSION_DOWNGRADE, CONTENT_INCOMPLETE, CONTENT_NOT_HELD, MANIFEST_INVALID,
    *   CONTENT_HASH_MISMATCH, MESSAGE_INVALID, DISK_FULL: the version before stays visible
    */
-  commitPackage(commit: PackageCommit): Promise<{ packageHash: string }> {
-    return this.#changes.run(async () => {
-      const before = this.#rooms.packages.get(commit.version.packageId);
-      await this.#rooms.files.syncInherited(this.#stopping.signal);
-      await commitVersion(this.#rooms, commit, (step) => this.#step(step));
-      await this.#release.letGo(before?.contents ?? [], commit.version.contents);
-      await this.#endWork(commit.version.packageId);
-      return { packageHash: commit.version.packageHash };
-    });
+  async commitPackage(commit: PackageCommit): Promise<{ packageHash: string }> {
+    const { packageId, packageHash } = commit.version;
+    let verified: { readonly before: LibraryPackage | undefined } | undefined;
+    while (!(await this.#changes.run(() => this.#commit(commit, verified)))) {
+      const before = this.#rooms.packages.get(packageId);
+      for await (const files of unverifiedFiles(this.#rooms, commit)) {
+        await this.#verification.discardDamaged(files);
+      }
+      verified = { before };
+    }
+    return { packageHash };
+  }
+
+  /**
+   * Hashes files, and takes away those that are damaged; a right one that is taken in meanwhile
+   * stays. Packages that use them find them missing: they have to come again.
+   *
+   * @returns the hashes of those that were taken away
+   * @throws AbortError
+   */
+  discardDamaged(files: readonly HeldFile[], signal?: AbortSignal): Promise<string[]> {
+    return this.#verification.discardDamaged(files, signal);
   }
 
   /** Removes a package and lets go of what only it used or staged. Fine when it is not here. */
@@ -251,6 +273,24 @@ export class ContentLibrary implements Component {
    */
   async sweep(): Promise<void> {
     await this.#sweep.sweep({ signal: this.#stopping.signal, keepStaged: false });
+  }
+
+  /**
+   * @param verified the version that was visible when the files it does not share with it were hashed
+   * @returns false when files are to be hashed first
+   */
+  async #commit(
+    commit: PackageCommit,
+    verified: { readonly before: LibraryPackage | undefined } | undefined,
+  ): Promise<boolean> {
+    const before = this.#rooms.packages.get(commit.version.packageId);
+    await this.#rooms.files.syncInherited(this.#stopping.signal);
+    const areVerified = verified !== undefined && verified.before === before;
+    const onStep = (step: CommitStep) => this.#step(step);
+    if (!(await commitVersion(this.#rooms, commit, { areVerified, onStep }))) return false;
+    await this.#release.letGo(before?.contents ?? [], commit.version.contents);
+    await this.#endWork(commit.version.packageId);
+    return true;
   }
 
   /** What is still staged for the package was for this. */

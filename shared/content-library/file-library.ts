@@ -5,14 +5,18 @@ import { SerialQueue } from '../runtime/serial-queue.ts';
 import { syncDirectories, syncFileSystem, syncFiles } from './file-system-sync.ts';
 import { isSystemError, toWriteFailure } from './library-failure.ts';
 import { filePathOf } from './library-layout.ts';
-import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
+import type { DamagedFile, HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
+import { VerifiedFiles } from './verified-files.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 /**
  * The bytes of files, each once, under their hash. A file that is here is whole, verified and
- * durable: it came by rename after its bytes were synced.
+ * durable when it comes: by rename, after its bytes were synced. Whether a disk kept the bytes of
+ * one that came before this process began, nobody knows until it is hashed.
  */
 export class FileLibrary {
+  /** Files that were hashed since this process began. */
+  readonly verified = new VerifiedFiles();
   readonly #directory: string;
   readonly #pool: WorkerPool<LibraryTasks>;
   /** Directories with renames that a power cut could still undo. */
@@ -65,11 +69,13 @@ export class FileLibrary {
     await syncFiles(this.#directory, paths).catch((error: unknown) => {
       throw toWriteFailure(error, this.#directory, neededBytes);
     });
-    const changed = await this.#entries.run(async () => {
+    const { directories, left } = await this.#entries.run(async () => {
       await beforeRename();
       return this.#pool.run('adopt', { fileLibrary: this.#directory, files });
     });
-    for (const directory of changed) this.#unsynced.add(directory);
+    for (const directory of directories) this.#unsynced.add(directory);
+    const leftHashes = new Set(left);
+    for (const { hash } of files) if (!leftHashes.has(hash)) this.verified.add(hash);
   }
 
   /**
@@ -117,6 +123,20 @@ export class FileLibrary {
         await this.#pool.run('remove', { fileLibrary: this.#directory, hashes });
       return hashes;
     });
+  }
+
+  /**
+   * Deletes files that were found damaged, unless another one has taken the place meanwhile. No
+   * file is taken in while it decides.
+   *
+   * @returns the hashes of those that were deleted
+   */
+  async removeDamaged(damaged: readonly DamagedFile[]): Promise<readonly string[]> {
+    if (damaged.length === 0) return [];
+    const files = damaged.map(({ hash, sizeBytes, identity }) => ({ hash, sizeBytes, identity }));
+    return this.#entries.run(() =>
+      this.#pool.run('removeDamaged', { fileLibrary: this.#directory, files }),
+    );
   }
 
   /** Deletes those of these shards that are empty. */

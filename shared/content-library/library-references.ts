@@ -81,7 +81,7 @@ export class LibraryReferences {
     options: { successors: readonly string[]; sinceMs: number },
   ): Promise<void> {
     const unique = [...new Set(hashes)];
-    const isUsed = await this.#areUsedBy(unique, options.successors);
+    const isUsed = await this.areUsedBy(unique, options.successors);
     const mark: UnreferencedFile = { sinceMs: options.sinceMs, released: true };
     const changes = unique.flatMap((hash, index) => [
       this.#references.delete(joinKey(hash, contentId)),
@@ -145,7 +145,8 @@ export class LibraryReferences {
     for await (const [hash] of this.#unreferenced.list()) yield hash;
   }
 
-  async #areUsedBy(hashes: readonly string[], contentIds: readonly string[]): Promise<boolean[]> {
+  /** Which of these files one of the contents uses, as far as the index says. */
+  async areUsedBy(hashes: readonly string[], contentIds: readonly string[]): Promise<boolean[]> {
     const isUsed = hashes.map(() => false);
     for (const contentId of contentIds) {
       const keys = hashes.map((hash) => joinKey(hash, contentId));

@@ -1,4 +1,5 @@
 import {
+  type BigIntStats,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -22,6 +23,24 @@ export interface HeldFile {
   readonly sizeBytes: number;
 }
 
+/** A file that was found damaged, as it stood there then. */
+export interface DamagedFile extends HeldFile {
+  readonly identity: string;
+}
+
+/** What a file in the library is told by: another one in its place, or a changed one, differs. */
+export function identityOf({ dev, ino, ctimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${ctimeNs}`;
+}
+
+/** What became of files that were to be taken in. */
+export interface Adoption {
+  /** The directories whose entries changed. */
+  readonly directories: readonly string[];
+  /** Hashes of files that were here already and not staged any more: nobody looked at their bytes. */
+  readonly left: readonly string[];
+}
+
 /** A whole, verified file that waits to be taken into the library. */
 export interface StagedFile extends HeldFile {
   readonly path: string;
@@ -43,13 +62,12 @@ export const libraryTasks = {
    * Renames staged files into `file-lib`. One that was taken in before and is not staged any more
    * is left as it is.
    *
-   * @returns the directories whose entries changed
    * @throws FILE_NOT_HELD when a file is neither staged nor held
    */
-  adopt(input: { fileLibrary: string; files: readonly StagedFile[] }): string[] {
+  adopt(input: { fileLibrary: string; files: readonly StagedFile[] }): Adoption {
     const changed = new Set<string>();
-    for (const file of input.files) adoptFile(input.fileLibrary, file, changed);
-    return [...changed];
+    const left = input.files.filter((file) => !adoptFile(input.fileLibrary, file, changed));
+    return { directories: [...changed], left: left.map(({ hash }) => hash) };
   },
 
   /** The shards of `file-lib`, ascending. */
@@ -74,6 +92,18 @@ export const libraryTasks = {
     for (const hash of input.hashes) {
       rmSync(filePathOf(input.fileLibrary, hash), { force: true, recursive: true });
     }
+  },
+
+  /** Deletes damaged files that are still the ones that were looked at; says which. */
+  removeDamaged(input: { fileLibrary: string; files: readonly DamagedFile[] }): string[] {
+    const removeAsFound = ({ hash, identity }: DamagedFile) => {
+      const path = filePathOf(input.fileLibrary, hash);
+      const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+      if (!stats || identityOf(stats) !== identity) return false;
+      rmSync(path);
+      return true;
+    };
+    return input.files.filter(removeAsFound).map(({ hash }) => hash);
   },
 
   /** Deletes shards in which nothing is. */
@@ -130,11 +160,12 @@ function removeUntouched(
   return true;
 }
 
-function adoptFile(fileLibrary: string, file: StagedFile, changed: Set<string>): void {
+/** False when the file was here already, and is not staged. */
+function adoptFile(fileLibrary: string, file: StagedFile, changed: Set<string>): boolean {
   const path = filePathOf(fileLibrary, file.hash);
   const staged = lstat(file.path);
   if (!isFileOfSize(staged, file.sizeBytes)) {
-    if (staged === undefined && isFileOfSize(lstat(path), file.sizeBytes)) return;
+    if (staged === undefined && isFileOfSize(lstat(path), file.sizeBytes)) return false;
     throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash: file.hash });
   }
   const shard = `${fileLibrary}/${shardOf(file.hash)}`;
@@ -144,6 +175,7 @@ function adoptFile(fileLibrary: string, file: StagedFile, changed: Set<string>):
     throw toWriteFailure(error, fileLibrary, file.sizeBytes);
   }
   changed.add(shard);
+  return true;
 }
 
 /**

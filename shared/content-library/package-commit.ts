@@ -3,6 +3,7 @@ import { WaybillError } from '../domain/errors.ts';
 import type { PackageVersion } from '../domain/package.ts';
 import { type StagedContent, verifySignature } from './data-library.ts';
 import type { LibraryRooms } from './library-rooms.ts';
+import type { HeldFile } from './library-tasks.ts';
 import { type IndexedEntry, openManifest } from './manifest-reader.ts';
 import { packageHashOf } from './package-record.ts';
 
@@ -21,6 +22,8 @@ export type CommitStep = 'checked' | 'manifests-in' | 'references-in' | 'publish
  * Makes a version the visible one: checks all of it, then manifests, references, and one rename.
  * Every step can be done twice. What only the old version used is still to be let go.
  *
+ * @param options.areVerified the files it does not share with the version before are hashed
+ * @returns false when files are still to be hashed: nothing was changed
  * @throws VERSION_DOWNGRADE when a higher version is here
  * @throws CONTENT_INCOMPLETE when files are missing
  * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH as reading manifests does
@@ -28,12 +31,21 @@ export type CommitStep = 'checked' | 'manifests-in' | 'references-in' | 'publish
 export async function commitVersion(
   rooms: LibraryRooms,
   commit: PackageCommit,
-  onStep: (step: CommitStep) => void,
-): Promise<void> {
+  { areVerified, onStep }: { areVerified: boolean; onStep: (step: CommitStep) => void },
+): Promise<boolean> {
   const { version, jobSerial } = commit;
   refuseVersion(rooms, version);
   const located = await locateContents(rooms, commit);
-  await Promise.all([checkContents(rooms, version, located), rooms.files.syncRenames()]);
+  const [found] = await Promise.all([
+    checkContents(rooms, version, located),
+    rooms.files.syncRenames(),
+  ]);
+  if (found.hasUnverified && !areVerified) return false;
+  if (found.missingFiles > 0) {
+    const { packageId } = version;
+    const { missingFiles } = found;
+    throw new WaybillError({ code: 'CONTENT_INCOMPLETE', packageId, missingFiles });
+  }
   onStep('checked');
   await rooms.data.adopt(located);
   onStep('manifests-in');
@@ -41,6 +53,29 @@ export async function commitVersion(
   onStep('references-in');
   await rooms.packages.put({ ...version, jobSerial });
   onStep('published');
+  return true;
+}
+
+/**
+ * The files of a version that are here and that nobody has hashed since this process began, except
+ * those the visible version of the package uses: they were checked when that came, and an update
+ * must not read again all that it leaves as it is.
+ *
+ * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH as reading manifests does
+ */
+export async function* unverifiedFiles(
+  rooms: LibraryRooms,
+  commit: PackageCommit,
+): AsyncGenerator<readonly HeldFile[]> {
+  const before = rooms.packages.get(commit.version.packageId)?.contents ?? [];
+  const located = await locateContents(rooms, commit);
+  for (const [index, descriptor] of commit.version.contents.entries()) {
+    const path = located[index]?.manifestPath;
+    if (path === undefined) throw new Error('Every content was located');
+    for await (const batch of openManifest(path, descriptor).entries()) {
+      yield await unverifiedOf(rooms, filesOf(batch), before);
+    }
+  }
 }
 
 /** Notes all files of these contents in the index; durable when this resolves. */
@@ -117,19 +152,33 @@ async function checkContents(
   rooms: LibraryRooms,
   version: PackageVersion,
   located: readonly StagedContent[],
-): Promise<void> {
+): Promise<{ missingFiles: number; hasUnverified: boolean }> {
+  const before = rooms.packages.get(version.packageId)?.contents ?? [];
   let missingFiles = 0;
+  let hasUnverified = false;
   for (const [index, descriptor] of version.contents.entries()) {
     const paths = located[index];
     if (!paths) throw new Error('Every content was located');
     await verifySignature(paths.signaturePath, descriptor);
     for await (const batch of openManifest(paths.manifestPath, descriptor).entries()) {
-      const areHeld = await rooms.files.areHeld(filesOf(batch));
+      const files = filesOf(batch);
+      const areHeld = await rooms.files.areHeld(files);
       missingFiles += areHeld.filter((isHeld) => !isHeld).length;
+      const held = files.filter((_, position) => areHeld[position]);
+      hasUnverified ||= (await unverifiedOf(rooms, held, before)).length > 0;
     }
   }
-  if (missingFiles > 0) {
-    const { packageId } = version;
-    throw new WaybillError({ code: 'CONTENT_INCOMPLETE', packageId, missingFiles });
-  }
+  return { missingFiles, hasUnverified };
+}
+
+async function unverifiedOf(
+  rooms: LibraryRooms,
+  files: readonly HeldFile[],
+  before: readonly ContentDescriptor[],
+): Promise<HeldFile[]> {
+  const unknown = files.filter(({ hash }) => !rooms.files.verified.has(hash));
+  const hashes = unknown.map(({ hash }) => hash);
+  const contentIds = before.map(({ contentId }) => contentId);
+  const isOfBefore = await rooms.references.areUsedBy(hashes, contentIds);
+  return unknown.filter((_, index) => !isOfBefore[index]);
 }

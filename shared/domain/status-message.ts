@@ -103,6 +103,11 @@ export const statusMessageKinds = {
     severity: 'error',
     text: 'The state store was damaged (%1). %2',
   },
+  9002: {
+    ...transfer,
+    severity: 'error',
+    text: 'Content of package %1 version %2 was damaged on the disk of this site and was taken out of its library: %3. Run "waybill package update %1" to read the source again.',
+  },
 } as const satisfies Record<number, StatusMessageKind>;
 
 export type StatusMessageId = keyof typeof statusMessageKinds;

@@ -21,7 +21,11 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
-import { filePathOf } from '../../shared/content-library/library-layout.ts';
+import {
+  filePathOf,
+  manifestPathOf,
+  signaturePathOf,
+} from '../../shared/content-library/library-layout.ts';
 import type { IndexedEntry } from '../../shared/content-library/manifest-reader.ts';
 import { openManifest } from '../../shared/content-library/manifest-reader.ts';
 import { type ContentDescriptor, type FileEntry, pieceBytes } from '../../shared/domain/content.ts';
@@ -161,6 +165,63 @@ describe('source snapshot', function () {
     await test.library.commitPackage({ version, jobSerial: 1, staged });
     await test.library.extractPackage(packageId, directory.join('out'));
     assert.equal(readFileSync(directory.join('out', 'app-1', 'setup'), 'utf8'), directories[1]);
+  });
+
+  it('reads again what the library lost of a source that is unchanged', async () => {
+    const files = [Buffer.alloc(2 * pieceBytes, 'big'), Buffer.from('small')];
+    writeFileSync(join(source, 'big'), files[0]!);
+    writeFileSync(join(source, 'small'), files[1]!);
+    const first = await snapshot();
+    await commit(first);
+    const held = files.map((bytes) => ({ hash: hashOf(bytes), sizeBytes: bytes.length }));
+    for (const { hash, sizeBytes } of held) {
+      const path = filePathOf(test.library.layout.fileLibrary, hash);
+      chmodSync(path, 0o644);
+      writeFileSync(path, Buffer.alloc(sizeBytes, 'rot'));
+    }
+    assert.equal((await test.library.discardDamaged(held)).length, 2);
+    assert.equal((await snapshot(first.descriptor)).unchanged, true);
+    assert.deepEqual(await test.library.areHeld(held), [true, true]);
+    await test.library.extractPackage(packageId, directory.join('out'));
+  });
+
+  it('is not done with an unchanged source of which the library loses a file meanwhile', async () => {
+    writeFileSync(join(source, 'a'), 'a');
+    const first = await snapshot();
+    await commit(first);
+    const { library } = test;
+    const losing = Object.create(library, {
+      layout: { value: library.layout },
+      threads: { value: library.threads },
+      openContent: { value: library.openContent.bind(library) },
+      stagingDirectoryOf: { value: library.stagingDirectoryOf.bind(library) },
+      areHeld: { value: async (files: readonly unknown[]) => files.map(() => false) },
+    }) as typeof library;
+    const sources = [
+      { directory: source, contentId: `${packageId}.2`, previous: first.descriptor },
+    ];
+    await assert.rejects(takeSnapshot({ library: losing, packageId, sources }), (error) =>
+      isErrorWithCode(error, 'CONTENT_INCOMPLETE'),
+    );
+  });
+
+  it('writes anew what an unchanged source became when that is damaged in the library', async () => {
+    writeFileSync(join(source, 'big'), Buffer.alloc(2 * pieceBytes, 'big'));
+    for (const path of ['manifestPathOf', 'signaturePathOf'] as const) {
+      const first = await snapshot();
+      await commit(first);
+      const { contentId } = first.descriptor;
+      const damaged = { manifestPathOf, signaturePathOf }[path](
+        test.library.layout.dataLibrary,
+        contentId,
+      );
+      const bytes = readFileSync(damaged);
+      bytes[bytes.length - 4] = 1;
+      writeFileSync(damaged, bytes);
+      const second = await snapshot(first.descriptor);
+      assert.equal(second.unchanged, false);
+      await commit(second);
+    }
   });
 
   it('says that a source is unchanged, and keeps its content (PKG-5)', async () => {

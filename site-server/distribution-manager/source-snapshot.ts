@@ -2,7 +2,9 @@ import { mkdir, realpath, rm, stat } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import type { ContentReader } from '../../shared/content-library/content-reader.ts';
+import { verifySignature } from '../../shared/content-library/data-library.ts';
 import { isSystemError, toWriteFailure } from '../../shared/content-library/library-failure.ts';
+import { filesOf } from '../../shared/content-library/package-commit.ts';
 import type { FileProgress } from '../../shared/content-library/task-progress.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
@@ -23,14 +25,14 @@ export interface SnapshotContent {
   readonly descriptor: ContentDescriptor;
   readonly manifestPath: string;
   readonly signaturePath: string;
-  /** The source is as it was the last time. */
+  /** The source is as it was the last time, and the library holds all of it. */
   readonly unchanged: boolean;
 }
 
 /** What a snapshot needs of the library. */
 export type SnapshotLibrary = Pick<
   ContentLibrary,
-  'layout' | 'threads' | 'openContent' | 'adoptFiles' | 'stagingDirectoryOf'
+  'layout' | 'threads' | 'openContent' | 'adoptFiles' | 'areHeld' | 'stagingDirectoryOf'
 >;
 
 /** What to take a snapshot of. */
@@ -51,6 +53,7 @@ export interface SnapshotRequest {
  * @throws SOURCE_MISSING, SOURCE_UNREADABLE, SOURCE_CHANGED, SOURCE_FILE_TYPE, SOURCE_EMPTY,
  *   SOURCE_SYMLINK_LEAVES_TREE, SOURCE_NAME_REFUSED with the path
  * @throws DISK_FULL at the site
+ * @throws CONTENT_INCOMPLETE when the library loses files of an unchanged source meanwhile
  */
 export async function takeSnapshot(
   request: SnapshotRequest,
@@ -104,7 +107,8 @@ async function readSource(
     },
     signal,
   });
-  if (previous?.descriptor.contentHash !== descriptor.contentHash) {
+  const isSame = previous?.descriptor.contentHash === descriptor.contentHash;
+  if (!isSame || !(await isSound(request, previous))) {
     return { descriptor, manifestPath, signaturePath, unchanged: false };
   }
   await rm(manifestPath);
@@ -129,6 +133,31 @@ async function openPrevious(
     if (isErrorWithCode(error, 'CONTENT_NOT_HELD')) return undefined;
     throw error;
   }
+}
+
+/**
+ * Whether the manifest and the signature the library has are what they were: what is damaged there
+ * is not "unchanged", and is written anew as another version.
+ *
+ * @throws CONTENT_INCOMPLETE when a file is lost that was here, or came, when the source was read
+ */
+async function isSound(
+  { library, packageId }: SnapshotRequest,
+  content: ContentReader,
+): Promise<boolean> {
+  let missingFiles = 0;
+  try {
+    await verifySignature(content.signaturePath, content.descriptor);
+    for await (const batch of content.entries()) {
+      const areHeld = await library.areHeld(filesOf(batch));
+      missingFiles += areHeld.filter((isHeld) => !isHeld).length;
+    }
+  } catch (error) {
+    if (error instanceof WaybillError) return false;
+    throw error;
+  }
+  if (missingFiles === 0) return true;
+  throw new WaybillError({ code: 'CONTENT_INCOMPLETE', packageId, missingFiles });
 }
 
 /** The real path of a source directory. @throws SOURCE_MISSING, SOURCE_UNREADABLE */

@@ -15,6 +15,11 @@ export type ContentItem =
     }
   | { readonly kind: 'files'; readonly files: readonly SendableFile[]; readonly sizeBytes: number };
 
+/** The files an item carries bytes of. */
+export function filesOf(item: ContentItem): readonly SendableFile[] {
+  return item.kind === 'piece' ? [item.file] : item.files;
+}
+
 /** A name under which two transfers find the same message. */
 export function itemKey(item: ContentItem): string {
   return item.kind === 'piece'

@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { hashOf } from '../../shared/content-library/content-hash.ts';
+import { filePathOf } from '../../shared/content-library/library-layout.ts';
+import { pieceBytes } from '../../shared/domain/content.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
-import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { TestLibrary } from '../../shared/testing/test-library.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
+import { StatusManager } from '../status-manager/status-manager.ts';
 import { type JobRun, JobRunner } from './job-run.ts';
+import { OwnCopyCheck } from './own-copy-check.ts';
 import { PieceSource } from './piece-source.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
 import { TransferProgress } from './transfer-progress.ts';
@@ -27,6 +33,7 @@ describe('job runner', () => {
   let runner: JobRunner;
   let freeBytes: number;
   let checkCount: number;
+  let status: StatusManager;
 
   beforeEach(async function () {
     this.timeout(10_000);
@@ -47,7 +54,10 @@ describe('job runner', () => {
       channelTo: () => fake.channel as DistributionPointChannel,
     };
     const config = { lanesMax: 2, callDeadlineMs: 1_000, contentDeadlineMs: 60_000 };
-    runner = new JobRunner({ library, pieceSource, connections, clock }, config);
+    const { store, log } = test;
+    status = await StatusManager.open({ store, clock, siteCode: 'PS1' });
+    const ownCopies = new OwnCopyCheck({ library, pieceSource, status, store, logger: log.logger });
+    runner = new JobRunner({ library, pieceSource, connections, clock, ownCopies }, config);
   });
   afterEach(async function () {
     this.timeout(10_000);
@@ -90,5 +100,63 @@ describe('job runner', () => {
     await runner.run(run({ action: 'add' }, true));
     assert.equal(checkCount, 1);
     assert.ok(fake.committedHash);
+  });
+
+  describe('when a DP finds bytes that are not what their hash promises', () => {
+    const big = Buffer.alloc(2 * pieceBytes, 'b');
+    const small = Buffer.from('small');
+    const fileOf = (bytes: Buffer) => ({ hash: hashOf(bytes), sizeBytes: bytes.length });
+    const isHeld = (bytes: Buffer) => test.library.areHeld([fileOf(bytes)]).then(([held]) => held);
+    const fails = (code: ErrorCode) =>
+      assert.rejects(runner.run(run({ action: 'add' })), (error) => isErrorWithCode(error, code));
+
+    /** As a DP refuses a piece, it names the hash of the piece. */
+    function refuse(bytes: Buffer): void {
+      fake.onContent = ({ names }) => {
+        if (!names.some((name) => name.startsWith(hashOf(bytes)))) return;
+        const details = { expectedHash: 'e'.repeat(64), actualHash: 'a'.repeat(64) };
+        throw new WaybillError({ code: 'FILE_HASH_MISMATCH', ...details });
+      };
+    }
+
+    async function messages() {
+      const found = await status.query({ countMax: 10 });
+      return found.map(({ messageId, insertionStrings }) => [messageId, ...insertionStrings]);
+    }
+
+    beforeEach(() => test.commit('PS100001', 1, { big, small }));
+
+    for (const [what, bytes] of [
+      ['a large file', big],
+      ['a small file', small],
+    ] as const) {
+      it(`takes its own copy of ${what} away when that is damaged, and says what to do`, async () => {
+        const { hash } = fileOf(bytes);
+        const path = filePathOf(test.library.layout.fileLibrary, hash);
+        chmodSync(path, 0o644);
+        writeFileSync(path, Buffer.alloc(bytes.length, 'x'));
+        refuse(bytes);
+        await fails('FILE_NOT_HELD');
+        assert.deepEqual(
+          [await isHeld(big), await isHeld(small)],
+          [bytes !== big, bytes !== small],
+        );
+        assert.deepEqual(await messages(), [[9002, 'PS100001', '1', `file ${hash}`]]);
+
+        await fails('FILE_NOT_HELD');
+        assert.equal((await messages()).length, 1, 'it is told once');
+        await test.adopt('PS100001', [bytes]);
+        fake.onContent = () => {};
+        await runner.run(run({ action: 'add' }));
+        assert.ok(fake.committedHash);
+      });
+
+      it(`keeps its own copy of ${what} when that is right`, async () => {
+        refuse(bytes);
+        await fails('FILE_HASH_MISMATCH');
+        assert.deepEqual([await isHeld(big), await isHeld(small)], [true, true]);
+        assert.deepEqual(await messages(), []);
+      });
+    }
   });
 }).timeout(10_000);

@@ -5,6 +5,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import { FileClaims } from './file-claims.ts';
+import type { OwnCopyCheck } from './own-copy-check.ts';
 import type { PieceSource } from './piece-source.ts';
 import { PushTransfer, type PushTransferConfig } from './push-transfer.ts';
 import type { TransferProgress } from './transfer-progress.ts';
@@ -13,6 +14,7 @@ export interface JobRunnerNeeds {
   readonly library: Pick<ContentLibrary, 'getPackage' | 'openContent'>;
   readonly pieceSource: Pick<PieceSource, 'join' | 'message'>;
   readonly connections: Pick<DistributionPointConnections, 'check' | 'channelTo'>;
+  readonly ownCopies: Pick<OwnCopyCheck, 'failureOf'>;
   readonly clock: Pick<Clock, 'sleep'>;
 }
 
@@ -47,7 +49,8 @@ export class JobRunner {
    * Runs a job to its end.
    *
    * @returns for content that was brought, the hash the DP verified
-   * @throws DISK_FULL when the DP has no room at all still; whatever PushTransfer throws
+   * @throws DISK_FULL when the DP has no room at all still; whatever PushTransfer
+   *   throws; FILE_NOT_HELD when the DP refused bytes that are damaged at this site
    */
   async run(run: JobRun): Promise<string | undefined> {
     await this.#requireRoom(run);
@@ -77,13 +80,19 @@ export class JobRunner {
       );
   }
 
-  #push({ job, dp, progress, signal }: JobRun): Promise<string> {
-    const { library, pieceSource, connections, clock } = this.#needs;
+  async #push({ job, dp, progress, signal }: JobRun): Promise<string> {
+    const { library, pieceSource, connections, clock, ownCopies } = this.#needs;
     const claims = this.#claimsOf.get(dp.dpId) ?? new FileClaims();
     this.#claimsOf.set(dp.dpId, claims);
     const channel = connections.channelTo(dp);
     const sleep = (ms: number, until: AbortSignal) => clock.sleep(ms, until);
     const needs = { library, pieceSource, channel, claims, sleep };
-    return new PushTransfer(needs, this.#config, { job, progress, signal }).run();
+    const transfer = new PushTransfer(needs, this.#config, { job, progress, signal });
+    try {
+      return await transfer.run();
+    } catch (error) {
+      const { refused: files } = transfer;
+      throw files.length > 0 ? await ownCopies.failureOf({ job, files, signal }, error) : error;
+    }
   }
 }

@@ -50,6 +50,11 @@ export class OpenLibraryFiles {
     this.#closeUnused(0);
   }
 
+  /** Every file is opened anew: another one may stand in its place. */
+  forgetAll(): void {
+    for (const [hash, opened] of this.#open) this.#forget(hash, opened);
+  }
+
   #take(file: SendableFile): OpenFile {
     const opened = this.#open.get(file.hash) ?? {
       handle: openRegular(this.#directory, file),

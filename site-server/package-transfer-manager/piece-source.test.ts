@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { filePathOf } from '../../shared/content-library/library-layout.ts';
@@ -102,6 +102,26 @@ describe('piece source', () => {
     assert.equal(third.bytes.buffer, first.bytes.buffer);
     assert.ok(third.bytes.equals(expectedPiece(big('b'), 2)), 'nothing of the old message is left');
     assert.ok(second.bytes.equals(expectedPiece(big('b'), 0)));
+  });
+
+  it('reads anew, from the file that stands there now, what it is told to forget', async () => {
+    const leave = [source.join(packageId), source.join(packageId)];
+    await hold(big('a'), small);
+    const items = [pieceItem(big('a'), 0), filesItem(small)] as const;
+    const replace = async (path: string, bytes: Buffer) => {
+      await writeFile(`${path}.new`, bytes);
+      await rename(`${path}.new`, path);
+    };
+    await replace(pathOf(big('a')), big('x'));
+    await replace(pathOf(small), Buffer.alloc(small.length, 'x'));
+    for (const item of items) (await source.message(packageId, item)).done();
+    await replace(pathOf(big('a')), big('a'));
+    await replace(pathOf(small), small);
+    assert.ok(!(await bytesOf(items[0])).equals(expectedPiece(big('a'), 0)), 'it was kept');
+    source.forgetRead();
+    assert.ok((await bytesOf(items[0])).equals(expectedPiece(big('a'), 0)));
+    assert.ok((await bytesOf(items[1])).equals(expectedFiles(small)));
+    for (const end of leave) end();
   });
 
   it('reads once for two transfers in step', async () => {

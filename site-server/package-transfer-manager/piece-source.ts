@@ -87,6 +87,12 @@ export class PieceSource implements Component {
     };
   }
 
+  /** What was read is not to be sent again, and every file is to be found anew. */
+  forgetRead(): void {
+    this.#evict(0);
+    this.#openFiles.forgetAll();
+  }
+
   /**
    * The encoded message of an item. Others may get the same bytes: they must not be changed.
    *

@@ -10,6 +10,7 @@ import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
+import { type ContentItem, filesOf, type SendableFile } from './content-item.ts';
 import { contentItems } from './content-items.ts';
 import type { FileClaims } from './file-claims.ts';
 import { manifestMessages } from './manifest-messages.ts';
@@ -69,6 +70,7 @@ export class PushTransfer {
   readonly #signal: AbortSignal;
   /** Another transfer has files of ours in hand. */
   #deferred = false;
+  readonly #refused: SendableFile[] = [];
 
   constructor(needs: PushTransferNeeds, config: PushTransferConfig, run: PushTransferRun) {
     this.#needs = needs;
@@ -100,6 +102,11 @@ export class PushTransfer {
       this.#needs.claims.releaseAll(this);
       leave();
     }
+  }
+
+  /** Files of the messages in which the DP found bytes that are not what their hash promises. */
+  get refused(): readonly SendableFile[] {
+    return this.#refused;
   }
 
   async #version(): Promise<PackageVersion> {
@@ -207,10 +214,16 @@ export class PushTransfer {
       encode: (item) => this.#needs.pieceSource.message(this.#job.packageId, item),
       onSent: (item) => this.#progress.sent(item.sizeBytes),
       onAcknowledged: (item) => this.#progress.acknowledged(item.sizeBytes),
+      onRefused: (item, error) => this.#onRefused(item, error),
       stallMs,
       sleep: this.#needs.sleep,
       toStalled: () => stalled(this.#job.dpId, 'PutContent', stallMs),
     });
+  }
+
+  /** The DP may name a piece's hash: which file it is of, this side knows. */
+  #onRefused(item: ContentItem, error: unknown): void {
+    if (isErrorWithCode(error, 'FILE_HASH_MISMATCH')) this.#refused.push(...filesOf(item));
   }
 
   /** One transfer sends a file that several want; a file that stands twice in a package goes once. */

@@ -1,0 +1,94 @@
+import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { StatusReporter } from '../status-manager/status-manager.ts';
+import type { SendableFile } from './content-item.ts';
+import type { PieceSource } from './piece-source.ts';
+
+export interface OwnCopyCheckNeeds {
+  readonly library: Pick<ContentLibrary, 'discardDamaged'>;
+  readonly pieceSource: Pick<PieceSource, 'forgetRead'>;
+  readonly status: StatusReporter;
+  readonly store: Pick<StateStore, 'write'>;
+  readonly logger: Logger;
+}
+
+/** What a DP refused, and for whom. */
+export interface RefusedFiles {
+  readonly job: DistributionJob;
+  readonly files: readonly SendableFile[];
+  readonly signal: AbortSignal;
+}
+
+/**
+ * When a DP says that bytes were not what their hash promises: looks whose fault it is. This site's
+ * own files are hashed; one that is damaged is taken out of the library, so that the next update of
+ * the package reads it from its source again. Called by the job runner; a crash in between leaves
+ * the file there, and the next refusal finds it.
+ */
+export class OwnCopyCheck {
+  readonly #needs: OwnCopyCheckNeeds;
+  /** One after another: many DPs refuse the same file, and the first look settles it. */
+  readonly #looks = new SerialQueue();
+
+  constructor(needs: OwnCopyCheckNeeds) {
+    this.#needs = needs;
+  }
+
+  /**
+   * Looks at this site's copies of what was refused.
+   *
+   * @param error what the DP said
+   * @returns what to tell: FILE_NOT_HELD when a copy was damaged, else what the DP said
+   */
+  async failureOf(refused: RefusedFiles, error: unknown): Promise<unknown> {
+    const damaged = await this.#looks.run(() => this.#look(refused));
+    const fileHash = damaged[0];
+    if (fileHash === undefined) return error;
+    return new WaybillError({ code: 'FILE_NOT_HELD', fileHash }, { cause: error });
+  }
+
+  /** Never rejects: a look that fails leaves what the DP said. */
+  async #look(refused: RefusedFiles): Promise<readonly string[]> {
+    const { library, pieceSource } = this.#needs;
+    const { job, files, signal } = refused;
+    try {
+      const damaged = await library.discardDamaged(files, signal);
+      if (damaged.length > 0) await this.#report(job, damaged);
+      return damaged;
+    } catch (err) {
+      this.#warn(job, err, 'Files that were refused could not be checked');
+      return [];
+    } finally {
+      // Whatever was read before may be the bytes that were refused.
+      pieceSource.forgetRead();
+    }
+  }
+
+  async #report(job: DistributionJob, damaged: readonly string[]): Promise<void> {
+    const { packageId, sourceVersion, dpId } = job;
+    const { status, store, logger } = this.#needs;
+    logger.error(
+      { packageId, sourceVersion, dpId, fileHashes: damaged },
+      'Content of a package was damaged; run waybill package update to read its source again',
+    );
+    const insertionStrings = [packageId, String(sourceVersion), toText(damaged)];
+    const about = { messageId: 9002, insertionStrings, packageId, sourceVersion } as const;
+    await store.write(status.message(about), { sync: true }).catch((err: unknown) => {
+      // The files are gone all the same: the job says so.
+      this.#warn(job, err, 'Damage could not be reported');
+    });
+  }
+
+  #warn({ packageId, dpId }: DistributionJob, err: unknown, message: string): void {
+    if (!isAbortError(err)) this.#needs.logger.warn({ packageId, dpId, err }, message);
+  }
+}
+
+function toText([first, ...others]: readonly string[]): string {
+  return others.length === 0 ? `file ${first}` : `file ${first} and ${others.length} more`;
+}
