@@ -39,13 +39,12 @@ describe('library failure', () => {
   it('says how much is free when a disk is full', () => {
     for (const code of ['ENOSPC', 'EDQUOT']) {
       const failure = toWriteFailure(Object.assign(new Error(), { code }), '/none/there', 77);
-      assert.ok(isErrorWithCode(failure, 'DISK_FULL'));
-      assert.deepEqual(failure.details, {
-        code: 'DISK_FULL',
-        path: '/none/there',
-        freeBytes: freeBytesOf('/'),
-        neededBytes: 77,
-      });
+      assert.ok(isErrorWithCode(failure, 'DISK_FULL') && failure.details.code === 'DISK_FULL');
+      const { freeBytes, ...rest } = failure.details;
+      assert.deepEqual(rest, { code: 'DISK_FULL', path: '/none/there', neededBytes: 77 });
+      // Others write to that disk, too: about as much as is free now.
+      const ratio = freeBytes / freeBytesOf('/');
+      assert.ok(ratio > 0.5 && ratio < 2, `${freeBytes} bytes`);
     }
   });
 
