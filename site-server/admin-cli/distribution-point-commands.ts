@@ -1,3 +1,4 @@
+import type { Tone } from '../../shared/runtime/text-style.ts';
 import { type Command, command } from './command.ts';
 import { CommandFailure, UsageError } from './command-failure.ts';
 import {
@@ -6,7 +7,7 @@ import {
 } from './distribution-point-record.ts';
 import { addressText, anyText, distributionPointIdText, option, positional } from './options.ts';
 import type { Session } from './session.ts';
-import type { Column, Tone } from './table.ts';
+import type { Column } from './table.ts';
 import { toAgeText, toByteText, toCountText, toRateText } from './units.ts';
 
 const dpIdPositional = positional('dp-id', 'Distribution point', distributionPointIdText);

@@ -1,3 +1,4 @@
+import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import {
   type JobRecord,
@@ -11,7 +12,7 @@ import { watchJobs } from './job-watch.ts';
 import { countText, distributionPointIdText, flag, option, packageIdText } from './options.ts';
 import { percentOf } from './progress.ts';
 import type { Column } from './table.ts';
-import { toByteText, toDurationText, toRateText, toTimeText } from './units.ts';
+import { toByteText, toDurationText, toRateText } from './units.ts';
 
 const packageOption = option('package', 'Only this package', packageIdText);
 const dpOption = option('dp', 'Only this distribution point', distributionPointIdText);

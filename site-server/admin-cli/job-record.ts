@@ -1,7 +1,7 @@
 import type { WaitingReason } from '../../shared/domain/distribution-job.ts';
 import type { Job__Output } from '../../shared/rpc/generated/waybill/v1/Job.ts';
+import type { Tone } from '../../shared/runtime/text-style.ts';
 import type { Progress } from './progress.ts';
-import type { Tone } from './table.ts';
 import { toDurationText } from './units.ts';
 import { toCount, toWord } from './wire-values.ts';
 

@@ -1,4 +1,7 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Paint } from '../../shared/runtime/text-style.ts';
+import { toTimeText } from '../../shared/runtime/time-text.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
 import type { View } from './display.ts';
 import {
   hasEnded,
@@ -11,10 +14,10 @@ import {
   toReasonText,
 } from './job-record.ts';
 import { toProgressBar, toTenths } from './progress.ts';
-import { type Column, type Paint, toTableLines } from './table.ts';
+import { type Column, toTableLines } from './table.ts';
 import type { TerminalSize } from './text-stream.ts';
-import { toCountText, toRateText, toTimeText } from './units.ts';
-import { toVisibleText, widthOf } from './visible-text.ts';
+import { widthOf } from './text-width.ts';
+import { toCountText, toRateText } from './units.ts';
 
 const barWidthMax = 30;
 /** Percent, bytes, rate and ETA beside a bar take about so many columns. */

@@ -1,4 +1,4 @@
-import type { Paint } from './table.ts';
+import type { Paint } from '../../shared/runtime/text-style.ts';
 import { toByteText, toDurationText, toRateText } from './units.ts';
 
 /** Bytes of a transfer, done and in all. */

@@ -1,11 +1,11 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Paint } from '../../shared/runtime/text-style.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
 import type { View } from './display.ts';
 import type { PackageRecord } from './package-record.ts';
 import { percentOf, RateMeter, toBar, toProgressText } from './progress.ts';
-import type { Paint } from './table.ts';
 import type { TerminalSize } from './text-stream.ts';
 import { toByteText, toCountOf, toRateText } from './units.ts';
-import { toVisibleText } from './visible-text.ts';
 
 const barWidth = 24;
 

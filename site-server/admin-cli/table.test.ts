@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { type Column, toFactLines, toTableLines } from './table.ts';
-import { widthOf } from './visible-text.ts';
+import { widthOf } from './text-width.ts';
 
 interface Row {
   readonly name: string;

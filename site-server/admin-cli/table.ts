@@ -1,10 +1,6 @@
-import { toVisibleText, widthOf, wrapToWidth } from './visible-text.ts';
-
-/** How important a text is; which colour that is, Output decides. */
-export type Tone = 'good' | 'busy' | 'bad' | 'quiet' | 'heading';
-
-/** Puts a tone on text, or leaves it as it is where there are no colours. */
-export type Paint = (tone: Tone, text: string) => string;
+import type { Paint, Tone } from '../../shared/runtime/text-style.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
+import { widthOf, wrapToWidth } from './text-width.ts';
 
 /** A column of a table. Texts come from a server and are escaped here. */
 export interface Column<R> {

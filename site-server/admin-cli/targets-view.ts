@@ -1,4 +1,6 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Paint } from '../../shared/runtime/text-style.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
 import type { View } from './display.ts';
 import {
   hasEnded,
@@ -10,9 +12,7 @@ import {
 } from './job-record.ts';
 import { type PackageStatusRecord, toneOfStatus, toStatusText } from './package-status-record.ts';
 import { toProgressBar, toTenths } from './progress.ts';
-import type { Paint } from './table.ts';
 import type { TerminalSize } from './text-stream.ts';
-import { toVisibleText } from './visible-text.ts';
 
 const barWidthMax = 24;
 
