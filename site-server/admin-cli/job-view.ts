@@ -7,21 +7,20 @@ import {
   hasEnded,
   isRunning,
   type JobRecord,
+  toJobBar,
   toJobText,
   toNextTryText,
   toneOfJob,
   toProgress,
   toReasonText,
 } from './job-record.ts';
-import { toProgressBar, toTenths } from './progress.ts';
+import { toTenths } from './progress.ts';
 import { type Column, toTableLines } from './table.ts';
 import type { TerminalSize } from './text-stream.ts';
 import { widthOf } from './text-width.ts';
 import { toCountText, toRateText } from './units.ts';
 
 const barWidthMax = 30;
-/** Percent, bytes, rate and ETA beside a bar take about so many columns. */
-const progressWidth = 52;
 /** So many jobs that ended stay in sight. */
 const endedCountMax = 3;
 
@@ -113,11 +112,11 @@ export class JobView implements View {
   #barLines(running: readonly JobRecord[], columns: number): string[] {
     const names = running.map((job) => toVisibleText(toJobText(job)));
     const nameWidth = Math.max(0, ...names.map(widthOf));
-    const width = Math.max(8, Math.min(barWidthMax, columns - nameWidth - progressWidth));
+    const options = { room: columns - nameWidth - 2, barWidthMax, paint: this.#needs.paint };
     return running.map((job, index) => {
       const name = names[index] ?? '';
       const padding = ' '.repeat(nameWidth - widthOf(name));
-      return `${name}${padding}  ${toProgressBar(toProgress(job), { width, paint: this.#needs.paint })}`;
+      return `${name}${padding}  ${toJobBar(job, options)}`;
     });
   }
 

@@ -39,6 +39,28 @@ describe('a table', () => {
     ]);
   });
 
+  it('stands row below row where not even its words fit beside each other', () => {
+    assert.deepEqual(toTableLines(columns, rows, { width: 22, paint: plain }), [
+      'name    Office 16',
+      'count   3',
+      'reason  nothing listens',
+      '        there, or a wall is',
+      '        in between',
+      '',
+      'name   事務所',
+      'count  12,345',
+    ]);
+  });
+
+  it('never breaks a short word', () => {
+    const words = rows.flatMap(({ name, reason }) => `${name} ${reason}`.split(' '));
+    for (let width = 20; width < 60; width++) {
+      const told = toTableLines(columns, rows, { width, paint: plain }).join(' ').split(/\s+/);
+      for (const word of words)
+        assert.ok(word === '' || told.includes(word), `${word} at ${width}`);
+    }
+  });
+
   it('shows control characters of a server escaped', () => {
     const row = { name: 'a\u001b[2J', count: '1\n2', reason: '' };
     assert.deepEqual(toTableLines(columns, [row], { paint: plain }).slice(1), [

@@ -21,6 +21,8 @@ describe('the width of text', () => {
       }),
     );
     assert.equal(cutToWidth('Office 16', 7), 'Office…');
+    assert.equal(cutToWidth('nothing listens there', 17), 'nothing listens…');
+    assert.equal(cutToWidth('a /srv/sources/office', 12), 'a /srv/sour…');
     assert.equal(cutToWidth('事務所', 4), '事…');
     assert.equal(cutToWidth('\u001b[31mOffice 16\u001b[39m', 4), '\u001b[31mOff…\u001b[39m');
   });

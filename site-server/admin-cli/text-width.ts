@@ -11,7 +11,10 @@ export function widthOf(text: string): number {
   return printableAscii.test(text) ? text.length : stringWidth(text);
 }
 
-/** The text when it fits, else its beginning with an ellipsis. Styles are kept, and closed. */
+/**
+ * The text when it fits, else its beginning with an ellipsis, cut after a word unless little would be
+ * left. Styles are kept, and closed.
+ */
 export function cutToWidth(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let cut = '';
@@ -22,7 +25,7 @@ export function cutToWidth(text: string, width: number): string {
     if (style !== undefined || isCut) continue;
     const taken = beginningOf(plain, left);
     isCut = taken !== plain;
-    cut += isCut ? `${taken}…` : taken;
+    cut += isCut ? `${atWord(taken, plain)}…` : taken;
     left -= widthOf(taken);
   }
   return cut;
@@ -46,6 +49,13 @@ export function wrapToWidth(text: string, width: number): string[] {
     }
   }
   return line.trimEnd() === '' && lines.length > 0 ? lines : [...lines, line.trimEnd()];
+}
+
+/** The beginning of a text without the word that was cut, unless that is most of it. */
+function atWord(beginning: string, text: string): string {
+  const isWhole = text[beginning.length] === ' ';
+  const end = isWhole ? beginning.length : beginning.lastIndexOf(' ');
+  return (end > beginning.length / 2 ? beginning.slice(0, end) : beginning).trimEnd();
 }
 
 function beginningOf(text: string, width: number): string {

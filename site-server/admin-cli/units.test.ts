@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { toAgeText, toByteText, toCountOf, toDurationText, toRateText } from './units.ts';
+import {
+  toAgeText,
+  toByteText,
+  toCountOf,
+  toDurationText,
+  toRateText,
+  toWaitText,
+} from './units.ts';
 
 describe('units', () => {
   const cases: readonly [string, string][] = [
@@ -21,6 +28,8 @@ describe('units', () => {
     [toDurationText(7_500_000), '2 h 5 min'],
     [toDurationText(86_400_000), '1 d'],
     [toDurationText(100 * 3_600_000), '4 d 4 h'],
+    [toWaitText(936), '<1 s'],
+    [toWaitText(24_400), '24 s'],
     [toAgeText(0, 5), 'never'],
     [toAgeText(10_000, 10_500), 'just now'],
     [toAgeText(10_000, 9_000), 'just now'],

@@ -24,6 +24,11 @@ export function toDurationText(ms: number): string {
   return hours % 24 === 0 ? `${days} d` : `${days} d ${hours % 24} h`;
 }
 
+/** A time that is still to come; nobody waits for less than a second: `<1 s`, `24 s`. */
+export function toWaitText(ms: number): string {
+  return ms < 1000 ? '<1 s' : toDurationText(ms);
+}
+
 /** How long ago something was, `never` for 0: `just now`, `3 min ago`. */
 export function toAgeText(thenMs: number, nowMs: number): string {
   if (thenMs === 0) return 'never';

@@ -22,6 +22,8 @@ export interface JobRun {
   readonly dp: DistributionPoint;
   readonly progress: TransferProgress;
   readonly signal: AbortSignal;
+  /** Called when the DP has taken a job that brings content. */
+  readonly onBegun: () => Promise<void>;
   /** The try before met a full disk at the DP. */
   readonly wasDiskFull: boolean;
 }
@@ -77,13 +79,13 @@ export class JobRunner {
       );
   }
 
-  #push({ job, dp, progress, signal }: JobRun): Promise<string> {
+  #push({ dp, ...run }: JobRun): Promise<string> {
     const { library, pieceSource, connections, clock } = this.#needs;
     const claims = this.#claimsOf.get(dp.dpId) ?? new FileClaims();
     this.#claimsOf.set(dp.dpId, claims);
     const channel = connections.channelTo(dp);
     const sleep = (ms: number, until: AbortSignal) => clock.sleep(ms, until);
     const needs = { library, pieceSource, channel, claims, sleep };
-    return new PushTransfer(needs, this.#config, { job, progress, signal }).run();
+    return new PushTransfer(needs, this.#config, run).run();
   }
 }

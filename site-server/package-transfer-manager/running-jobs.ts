@@ -165,13 +165,25 @@ export class RunningJobs {
     try {
       const dp = await hierarchy.require(job.dpId);
       const wasDiskFull = retries.wasDiskFull(job.jobSerial);
-      const verifiedHash = await runner.run({ job, dp, progress, signal, wasDiskFull });
+      const verifiedHash = await runner.run({
+        ...{ job, dp, progress, signal, wasDiskFull },
+        onBegun: () => this.#begun(job),
+      });
       return { kind: 'done', verifiedHash };
     } catch (error) {
       return this.#failedTry(job, progress, error);
     } finally {
       finished.abort();
       await writing;
+    }
+  }
+
+  /** Never rejects: that sending began counts less than that it goes on. */
+  async #begun({ jobSerial }: DistributionJob): Promise<void> {
+    try {
+      await this.#needs.jobs.begun(jobSerial);
+    } catch (err) {
+      this.#needs.logger.warn({ jobSerial, err }, 'Begin of sending could not be written');
     }
   }
 
