@@ -12,6 +12,7 @@ import { logFormFor } from '../shared/runtime/log-text.ts';
 import { openLogging } from '../shared/runtime/logger.ts';
 import { type Program, runProcess } from '../shared/runtime/run-process.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
+import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { DpAgent } from './dp-agent.ts';
 import { type DpConfig, dpConfigSchema, libraryDirectoryOf } from './dp-config.ts';
 
@@ -49,6 +50,7 @@ await yargs(hideBin(process.argv))
   .epilogue('Every key of the configuration: docs/configuration.md')
   .version(agentVersion())
   .strict()
+  .fail(usageFailure('waybill-dp', 'waybill-dp [run | extract PACKAGE --out DIR] --config FILE'))
   .parseAsync();
 
 function configOf(flags: Flags): Promise<DpConfig> {

@@ -10,6 +10,7 @@ import { logFormFor } from '../shared/runtime/log-text.ts';
 import { openLogging } from '../shared/runtime/logger.ts';
 import { runProcess } from '../shared/runtime/run-process.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
+import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { siteConfigSchema } from './site-config.ts';
 import { SiteServer } from './site-server.ts';
 
@@ -23,6 +24,7 @@ const arguments_ = yargs(hideBin(process.argv))
   .epilogue('Every key of the configuration: docs/configuration.md')
   .version(agentVersion())
   .strict()
+  .fail(usageFailure('waybill-site', 'waybill-site --config FILE'))
   .parseSync();
 
 runProcess(async () => {

@@ -1,5 +1,6 @@
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { moved } from '../../shared/domain/distribution-job.ts';
+import { unreachableReasonOf } from '../../shared/domain/distribution-point-health.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -291,7 +292,7 @@ export class RunningJobs {
   async #retryLater(
     job: DistributionJob,
     progress: TransferProgress,
-    { failure, delayMs, isNews }: FailedTry,
+    { error, failure, delayMs, isNews }: FailedTry,
   ): Promise<void> {
     const { clock, jobs, onUnreachable } = this.#needs;
     const { waitingReason, reason } = failure;
@@ -301,7 +302,7 @@ export class RunningJobs {
     if (!waiting || waitingReason !== 'dp-unreachable') return;
     await this.#bestEffort(job, async (hierarchy) => {
       await onUnreachable(waiting);
-      await hierarchy.recordReachability(job.dpId, reason);
+      await hierarchy.recordReachability(job.dpId, unreachableReasonOf(error));
     });
   }
 
