@@ -85,20 +85,17 @@ const waitingTexts: Readonly<Record<WaitingReason, string>> = {
   suspended: 'suspended',
 };
 
-/** Of these the sentence behind it says all. */
-const toldByReason: readonly string[] = [
-  'dp-unreachable',
-  'content-not-here',
-  'disk-full-at-dp',
-  'retry-at',
-] satisfies WaitingReason[];
-
-/** Why a job waits or failed: `slot`, `PS1DP1 cannot be reached: …`. Empty when it runs. */
+/** Why a job waits or failed: `DP unreachable: nothing listens there`. Empty when it runs. */
 export function toReasonText(job: JobRecord): string {
-  if (job.reason !== '' && toldByReason.includes(job.waitingReason)) return job.reason;
   const texts: Readonly<Record<string, string>> = waitingTexts;
   const waiting = texts[job.waitingReason] ?? job.waitingReason;
-  return [waiting, job.reason].filter((part) => part !== '').join(': ');
+  return [waiting, toSentenceBehind(job)].filter((part) => part !== '').join(': ');
+}
+
+/** Of a DP that cannot be reached only why: that it cannot, and which one, is said already. */
+function toSentenceBehind({ waitingReason, reason }: JobRecord): string {
+  if (waitingReason !== 'dp-unreachable') return reason;
+  return / cannot be reached: (.+)$/.exec(reason)?.[1] ?? reason;
 }
 
 /** When the next try is due: `in 3 min`; empty when none is. */

@@ -40,7 +40,7 @@ describe('the view of jobs (ADM-2)', () => {
       'Site PS1  1 running  2 waiting  45.2 MB/s  2026-03-14 09:26:53',
       'PS100001 v3 → PS1DP1  ███████░░░░░░░░░░░░░░░░░░░░░  25 %  1.00 GiB of 4.00 GiB  45.2 MB/s  ETA 71 s',
       '#  waiting               next try  why',
-      '1  PS100001 v3 → PS1DP2  in 5 min  PS1DP2 cannot be reached: nothing listens there',
+      '1  PS100001 v3 → PS1DP2  in 5 min  DP unreachable: nothing listens there',
       '2  PS100001 v3 → PS1DP2            slot',
       'PS100001 v3 → PS1DP9 is complete',
     ]);
@@ -49,8 +49,8 @@ describe('the view of jobs (ADM-2)', () => {
   it('breaks a long reason when there is room, and cuts it when there is none', () => {
     const view = viewOf(aWaitingJob({ reason: 'a firewall between the two drops it' }));
     assert.deepEqual(view.liveLines({ columns: 66, rows: 24 }).slice(2), [
-      '1  PS100001 v3 → PS1DP2  in 5 min  a firewall between the two',
-      '                                   drops it',
+      '1  PS100001 v3 → PS1DP2  in 5 min  DP unreachable: a firewall',
+      '                                   between the two drops it',
     ]);
     assert.equal(view.liveLines({ columns: 66, rows: 4 }).length, 3);
   });
@@ -113,7 +113,7 @@ describe('waybill jobs watch (ADM-2)', () => {
       '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  in progress 20 %',
       '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  in progress 50 %',
       '2026-03-14 09:29:53  job 18  PS100001 v3 → PS1DP2  pending restart, ' +
-        'PS1DP2 cannot be reached: nothing listens there, next try 2026-03-14 09:31:53',
+        'DP unreachable: nothing listens there, next try 2026-03-14 09:31:53',
       '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  complete',
       '',
     ]);

@@ -51,7 +51,7 @@ describe('waybill jobs (ADM-2, PTM-1)', () => {
     const [heading = '', running = '', waiting = ''] = stdout.split('\n');
     assert.match(heading, /^place +job +package +version +to +action +state/);
     assert.match(running, /in progress +normal +25 % +3\.00 GiB +45\.2 MB\/s +71 s +1$/);
-    assert.match(waiting, /^ +1 +18 .* in 2 min +PS1DP2 cannot be reached: nothing listens there$/);
+    assert.match(waiting, /^ +1 +18 .* in 2 min +DP unreachable: nothing listens there$/);
   });
 
   it('history shows when and how long', async () => {
