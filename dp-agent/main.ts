@@ -8,8 +8,11 @@ import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
 import { loadConfig } from '../shared/runtime/load-config.ts';
+import { logFormFor } from '../shared/runtime/log-text.ts';
 import { openLogging } from '../shared/runtime/logger.ts';
 import { type Program, runProcess } from '../shared/runtime/run-process.ts';
+import { StandardOutput } from '../shared/runtime/standard-output.ts';
+import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { DpAgent } from './dp-agent.ts';
 import { type DpConfig, dpConfigSchema, libraryDirectoryOf } from './dp-config.ts';
 
@@ -47,6 +50,7 @@ await yargs(hideBin(process.argv))
   .epilogue('Every key of the configuration: docs/configuration.md')
   .version(agentVersion())
   .strict()
+  .fail(usageFailure('waybill-dp', 'waybill-dp [run | extract PACKAGE --out DIR] --config FILE'))
   .parseAsync();
 
 function configOf(flags: Flags): Promise<DpConfig> {
@@ -78,7 +82,8 @@ function runAgent(flags: Flags): void {
 async function openAgent(flags: Flags): Promise<Program> {
   const config = await configOf(flags);
   const directory = join(config.dataDirectory, 'logs');
-  const logging = await openLogging({ directory, level: config.logLevel, stdout: true });
+  const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
+  const logging = await openLogging({ directory, level: config.logLevel, stdout });
   const credentials = await readPeerCredentials(config.certificates, {
     identity: { kind: 'dp', dpId: config.dpId },
   });

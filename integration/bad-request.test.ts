@@ -28,7 +28,7 @@ describe('a request that makes no sense (ADM-3, ADM-6)', () => {
     ['package distribute PS100001', 2, /expected either --dp .*or --all/],
     ['jobs --limit many', 2, /--limit: expected/],
     ['messages --severity loud', 2, /--severity: expected/],
-    ['frobnicate', 2, /unexpected word "frobnicate"/],
+    ['frobnicate', 2, /"frobnicate" is no command/],
     ['status --colour', 2, /unknown option --colour/],
   ];
 

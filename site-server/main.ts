@@ -6,8 +6,11 @@ import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
 import { loadConfig } from '../shared/runtime/load-config.ts';
+import { logFormFor } from '../shared/runtime/log-text.ts';
 import { openLogging } from '../shared/runtime/logger.ts';
 import { runProcess } from '../shared/runtime/run-process.ts';
+import { StandardOutput } from '../shared/runtime/standard-output.ts';
+import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { siteConfigSchema } from './site-config.ts';
 import { SiteServer } from './site-server.ts';
 
@@ -21,6 +24,7 @@ const arguments_ = yargs(hideBin(process.argv))
   .epilogue('Every key of the configuration: docs/configuration.md')
   .version(agentVersion())
   .strict()
+  .fail(usageFailure('waybill-site', 'waybill-site --config FILE'))
   .parseSync();
 
 runProcess(async () => {
@@ -32,10 +36,11 @@ runProcess(async () => {
     flags: { listen: arguments_.listen, logLevel: arguments_['log-level'] },
   });
   const logDirectory = join(config.dataDirectory, 'logs');
+  const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
   const logging = await openLogging({
     directory: logDirectory,
     level: config.logLevel,
-    stdout: true,
+    stdout,
   });
   const credentials = await readPeerCredentials(config.certificates, {
     identity: { kind: 'site', siteCode: config.siteCode },

@@ -4,6 +4,7 @@
  */
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { usageFailure } from '../../shared/runtime/usage-failure.ts';
 import { Demo } from './demo.ts';
 
 const options = yargs(hideBin(process.argv))
@@ -21,6 +22,7 @@ const options = yargs(hideBin(process.argv))
   .check(({ source }) => source !== '' || '--source: expected a directory')
   .check(({ dps }) => (Number.isInteger(dps) && dps >= 1 && dps <= 20) || '--dps: expected 1 to 20')
   .strict()
+  .fail(usageFailure('demo', 'npm run demo -- [--source DIR] [--dps COUNT] [--keep] [--json]'))
   .parseSync();
 
 const demo = new Demo(options);

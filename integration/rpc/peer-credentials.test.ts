@@ -58,7 +58,7 @@ describe('reading our own credentials (SEC-1)', () => {
     const keyFile = directory.join('nowhere.key');
     assert.deepEqual(await refusalOf({ ...files, keyFile }), {
       path: keyFile,
-      reason: 'it cannot be read (ENOENT); expected a PEM file',
+      reason: 'it cannot be read: there is no such file; expected a private key, as PEM',
     });
   });
 

@@ -49,6 +49,8 @@ export interface DistributionJob {
   readonly createdAtMs: number;
   /** 0 until the first start. */
   readonly startedAtMs: number;
+  /** When the DP first took the job; absent before that, and of a job that brings nothing. */
+  readonly begunAtMs?: number;
   readonly updatedAtMs: number;
   /** When the next try is due; 0 when none is. */
   readonly restartAtMs: number;

@@ -1,3 +1,5 @@
+import { WaybillError } from './errors.ts';
+
 /** Whether the site could last talk to a DP. */
 export type Reachability = 'unknown' | 'reachable' | 'unreachable';
 
@@ -17,4 +19,12 @@ export interface DistributionPointHealth {
   readonly agentVersion: string;
   /** Free bytes under the DP's content library when it was last checked. */
   readonly freeBytes: number;
+}
+
+/** Why a DP cannot be reached, without its name and address: they stand beside it. */
+export function unreachableReasonOf(error: unknown): string {
+  if (error instanceof WaybillError && error.details.code === 'PEER_UNREACHABLE') {
+    return error.details.reason;
+  }
+  return error instanceof Error ? error.message : String(error);
 }

@@ -101,7 +101,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   PEER_FAILED: (f) => `${f.peer} failed: ${f.reason}`,
   DEADLINE_EXCEEDED: (f) => `${f.peer} did not answer ${f.method} within ${f.deadlineMs} ms`,
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
-  CERTIFICATE_INVALID: (f) => `Certificate ${f.path} cannot be used: ${f.reason}`,
+  CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   DATA_DIRECTORY_IN_USE: (f) =>
     `Data directory ${f.path} is in use by ${f.holder}; stop it, or choose another directory`,
   STATE_STORE_NEWER: (f) =>

@@ -24,6 +24,11 @@ describe('summary of a request for the audit trail (ADM-5)', () => {
       'redistribute=true packageId=PS100001 jobSerial=7',
     ],
     [
+      'a package that two of its messages name, once',
+      { action: { packageId: 'PS100001', jobSerial: '7' }, package: { packageId: 'PS100001' } },
+      'packageId=PS100001 jobSerial=7',
+    ],
+    [
       'the opening of a stream',
       { body: 'open', open: { packageId: 'PS100001' } },
       'packageId=PS100001',

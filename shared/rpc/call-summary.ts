@@ -29,7 +29,8 @@ const summaryLengthMax = 800;
  * printable, and without anything secret.
  */
 export function summaryOf(request: unknown): string {
-  const summary = partsOf(request, 0).join(' ');
+  // A message and the one inside it may name the same package.
+  const summary = [...new Set(partsOf(request, 0))].join(' ');
   return summary.length <= summaryLengthMax ? summary : `${summary.slice(0, summaryLengthMax)}…`;
 }
 

@@ -2,6 +2,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
+import { toSystemReason } from '../runtime/system-reason.ts';
 import { identityOfSubjectAltName } from './certificate-identity.ts';
 
 /** Who we are on every connection: certificate, its key, and the CA that everybody must be from. */
@@ -36,9 +37,9 @@ export async function readPeerCredentials(
 ): Promise<PeerCredentials> {
   const { nowMs = Date.now() } = options;
   const [ca, certificate, key] = await Promise.all([
-    readPem(files.caFile),
-    readPem(files.certificateFile),
-    readPem(files.keyFile),
+    readPem(files.caFile, "the CA's certificate"),
+    readPem(files.certificateFile, 'a certificate'),
+    readPem(files.keyFile, 'a private key'),
   ]);
   const own = parseCertificate(files.certificateFile, certificate);
   const authorities = parseCertificates(files.caFile, ca);
@@ -60,12 +61,12 @@ function invalid(path: string, reason: string, cause?: unknown): WaybillError {
   return new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason }, { cause });
 }
 
-async function readPem(path: string): Promise<Buffer> {
+async function readPem(path: string, expected: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw invalid(path, `it cannot be read (${code}); expected a PEM file`, error);
+    const reason = toSystemReason(error);
+    throw invalid(path, `it cannot be read: ${reason}; expected ${expected}, as PEM`, error);
   }
 }
 

@@ -1,17 +1,18 @@
 import { z } from 'zod';
+import { nearestWord } from './nearest-word.ts';
 
 /** One thing wrong with a configuration. */
 export interface ConfigProblem {
-  /** Dotted path, with the variable or flag it came from. */
+  /** Dotted path, with the variable, flag or line it came from. */
   readonly path: string;
-  readonly expected: string;
-  readonly actual: string;
+  /** Such as `expected a number, got "many"`. */
+  readonly text: string;
 }
 
 /**
  * What the schema refused, in an administrator's words.
  *
- * @param originOf the variable or flag a value came from, when it did not come from the file
+ * @param originOf the variable, flag or line a value came from, as far as is known
  */
 export function toConfigProblems(
   schema: z.ZodType,
@@ -19,21 +20,30 @@ export function toConfigProblems(
   issues: readonly z.core.$ZodIssue[],
   originOf: (path: readonly PropertyKey[]) => string | undefined,
 ): ConfigProblem[] {
-  const problem = (path: readonly PropertyKey[], expected: string): ConfigProblem => {
+  const problem = (path: readonly PropertyKey[], text: string): ConfigProblem => {
     const origin = originOf(path);
-    return {
-      path: (path.map(String).join('.') || 'the whole') + (origin ? ` (from ${origin})` : ''),
-      expected,
-      actual: toText(valueAt(config, path)),
-    };
+    const shown = path.map(String).join('.') || 'the whole';
+    return { path: origin ? `${shown} (from ${origin})` : shown, text };
   };
   return issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) =>
-          problem([...issue.path, key], `one of ${knownKeys(schema, issue.path)}`),
+          problem([...issue.path, key], unknownKeyText(key, knownKeys(schema, issue.path))),
         )
-      : problem(issue.path, expectedBy(issue)),
+      : problem(issue.path, expectedText(expectedBy(issue), valueAt(config, issue.path))),
   );
+}
+
+/** What was expected, and what is there instead. */
+export function expectedText(expected: string, actual: unknown): string {
+  return `expected ${expected}, got ${toText(actual)}`;
+}
+
+function unknownKeyText(key: string, known: readonly string[]): string {
+  const meant = nearestWord(key, known);
+  const unknown = `unknown key "${key}"`;
+  if (meant !== undefined) return `${unknown}, did you mean "${meant}"?`;
+  return known.length > 0 ? `${unknown}; expected one of ${known.join(', ')}` : unknown;
 }
 
 /** What an issue expected, without what it got: we say that with the value itself. */
@@ -76,13 +86,13 @@ function toText(value: unknown): string {
   return text.length > actualCharactersMax ? `${text.slice(0, actualCharactersMax)}…` : text;
 }
 
-function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string {
+function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   let inner: unknown = unwrapped(schema);
   for (const key of path) {
     if (inner instanceof z.ZodObject) inner = unwrapped(inner.shape[String(key)]);
     else if (inner instanceof z.ZodArray) inner = unwrapped(inner.element);
   }
-  return inner instanceof z.ZodObject ? Object.keys(inner.shape).join(', ') : 'the keys it knows';
+  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : [];
 }
 
 /** The schema inside defaults and optionals. */

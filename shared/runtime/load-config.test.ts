@@ -63,13 +63,13 @@ describe('loadConfig', () => {
       flags: { logLevel: 'loud' },
     });
     assert.deepEqual(error.split('\n').slice(1).sort(), [
-      '  contentLibary: expected one of siteCode, logLevel, contentLibrary, got {}',
-      '  contentLibrary.age: expected one of directory, graceMs, sources, isVerified, got 3',
-      '  contentLibrary.graceMs: expected at least 0, got -5',
+      '  contentLibary (from line 2): unknown key "contentLibary", did you mean "contentLibrary"?',
+      '  contentLibrary.age (from line 3): unknown key "age"; expected one of directory, graceMs, sources, isVerified',
+      '  contentLibrary.graceMs (from line 3): expected at least 0, got -5',
       '  contentLibrary.isVerified (from WAYBILL_TEST_CONTENT_LIBRARY__IS_VERIFIED): expected boolean, got "perhaps"',
       '  contentLibrary.sources.0: expected string, got 1',
       '  logLevel (from --logLevel): expected one of "info", "debug", got "loud"',
-      '  siteCode: expected three of A-Z and 0-9, got "abc"',
+      '  siteCode (from line 1): expected three of A-Z and 0-9, got "abc"',
     ]);
   });
 
@@ -85,7 +85,11 @@ describe('loadConfig', () => {
     ['what is not YAML', 'siteCode: [', /line 1: expected YAML, got /],
     ['a key given twice', 'siteCode: AAA\nsiteCode: BBB', /line 2: expected YAML, got .*unique/],
     ['a list', '- a', /expected keys with values, got \["a"\]/],
-    ['a prototype', 'siteCode: AAA\n__proto__: { logLevel: debug }', /__proto__: expected one of/],
+    [
+      'a prototype',
+      'siteCode: AAA\n__proto__: { logLevel: debug }',
+      /__proto__ .*unknown key "__proto__"; expected one of/,
+    ],
   ];
   for (const [name, file, told] of refused) {
     it(`refuses ${name}`, async () => {
@@ -98,7 +102,7 @@ describe('loadConfig', () => {
     const load = loadConfig({ schema, file: directory.join('none.yaml'), ...sources });
     await assert.rejects(load, (error) => {
       assert(isErrorWithCode(error, 'CONFIG_INVALID'));
-      assert.match(error.message, /expected a YAML file that can be read, got no file/);
+      assert.match(error.message, /expected a YAML file that can be read; there is no such file/);
       return true;
     });
   });

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { parseDocument, parse as parseYaml } from 'yaml';
+import { type Document, isMap, LineCounter, parseDocument, parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { WaybillError } from '../domain/errors.ts';
-import { type ConfigProblem, toConfigProblems } from './config-problems.ts';
+import { type ConfigProblem, expectedText, toConfigProblems } from './config-problems.ts';
+import { toSystemReason } from './system-reason.ts';
 
 export interface ConfigSources<S extends z.ZodType> {
   /** Made of `z.strictObject`s, so that unknown keys are refused; holds the defaults. */
@@ -40,7 +41,7 @@ export async function loadConfig<S extends z.ZodType>(
   sources: ConfigSources<S>,
 ): Promise<z.output<S>> {
   const settings = [...environmentSettings(sources), ...flagSettings(sources.flags)];
-  const tree = await readTree(sources.file);
+  const { tree, lineOf } = await readTree(sources.file);
   for (const setting of settings) setIn(tree, setting.path, setting.value);
   let result = sources.schema.safeParse(tree);
   if (!result.success) {
@@ -49,31 +50,49 @@ export async function loadConfig<S extends z.ZodType>(
   }
   if (result.success) return deepFreeze(result.data);
   const originOf = (path: readonly PropertyKey[]) =>
-    settings.findLast((setting) => startsWith(path, setting.path))?.origin;
+    settings.findLast((setting) => startsWith(path, setting.path))?.origin ?? lineOf(path);
   throw invalid(
     sources.file,
     toConfigProblems(sources.schema, tree, result.error.issues, originOf),
   );
 }
 
-async function readTree(file: string | undefined): Promise<Tree> {
-  if (file === undefined) return emptyTree();
+/** What a file says, and where in it. */
+interface ConfigFile {
+  readonly tree: Tree;
+  /** `line 3`; undefined when it says nothing of that. */
+  readonly lineOf: (path: readonly PropertyKey[]) => string | undefined;
+}
+
+async function readTree(file: string | undefined): Promise<ConfigFile> {
+  if (file === undefined) return { tree: emptyTree(), lineOf: () => undefined };
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    const actual = error.code === 'ENOENT' ? 'no file' : (error.code ?? error.message);
-    throw invalid(file, [{ path: file, expected: 'a YAML file that can be read', actual }]);
+    const text = `expected a YAML file that can be read; ${toSystemReason(error)}`;
+    throw invalid(file, [{ path: file, text }]);
   });
-  const document = parseDocument(text);
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
   const problems = document.errors.map((error) => ({
     path: `line ${error.linePos?.[0].line ?? 1}`,
-    expected: 'YAML',
-    actual: error.message.split('\n')[0] ?? error.code,
+    text: `expected YAML, got ${error.message.split('\n')[0] ?? error.code}`,
   }));
   if (problems.length > 0) throw invalid(file, problems);
   const value: unknown = document.toJS() ?? {};
-  if (isTree(value)) return copyOf(value);
-  throw invalid(file, [
-    { path: file, expected: 'keys with values', actual: JSON.stringify(value) },
-  ]);
+  if (isTree(value))
+    return { tree: copyOf(value), lineOf: (path) => lineOf(document, path, lines) };
+  throw invalid(file, [{ path: file, text: expectedText('keys with values', value) }]);
+}
+
+/** The line of the key, or of the list the value is in. */
+function lineOf(
+  document: Document.Parsed,
+  path: readonly PropertyKey[],
+  lines: LineCounter,
+): string | undefined {
+  const parent = path.length > 1 ? document.getIn(path.slice(0, -1), true) : document.contents;
+  if (!isMap<{ value: unknown; range: [number, number, number] }>(parent)) return undefined;
+  const pair = parent.items.find(({ key }) => key.value === path.at(-1));
+  return pair && `line ${lines.linePos(pair.key.range[0]).line}`;
 }
 
 function environmentSettings(sources: ConfigSources<z.ZodType>): Setting[] {
@@ -152,7 +171,7 @@ function deepFreeze<T>(value: T): T {
 }
 
 function invalid(file: string | undefined, problems: readonly ConfigProblem[]): WaybillError {
-  const lines = problems.map((p) => `  ${p.path}: expected ${p.expected}, got ${p.actual}`);
+  const lines = problems.map(({ path, text }) => `  ${path}: ${text}`);
   return new WaybillError({
     code: 'CONFIG_INVALID',
     path: file ?? 'from environment and flags',

@@ -10,7 +10,7 @@ describe('openLogging (PTM-9)', () => {
   it('writes the lines of each component to the file named as in Configuration Manager', async () => {
     await using directory = await TemporaryDirectory.create();
     const path = directory.join('not', 'there', 'yet');
-    const { logger, close } = await openLogging({ directory: path, level: 'info', stdout: false });
+    const { logger, close } = await openLogging({ directory: path, level: 'info' });
     logger.info('Process line');
     const transfer = logger.child({ component: 'package-transfer-manager' });
     transfer.child({ jobSerial: 7 }).warn({ dpId: 'PS1DP1' }, 'Transfer line');

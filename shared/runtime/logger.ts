@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { type Logger, pino, symbols } from 'pino';
 import { systemClock } from './clock.ts';
 import { defaultLogFileConfig, LogFile, type LogFileConfig } from './log-file.ts';
-import { StandardOutput } from './standard-output.ts';
+import type { StandardOutput } from './standard-output.ts';
 
 export type { Logger };
 
@@ -41,25 +41,25 @@ export function logFileNameOf(component: string): string {
 }
 
 /**
- * Opens the logs of a process: JSON lines to stdout, and to a file for each component.
+ * Opens the logs of a process: to stdout, and as JSON lines to a file for each component.
  *
  * @param options.directory made when it is not there
+ * @param options.stdout absent: only to the files
  */
 export async function openLogging(options: {
   directory: string;
   level: LogLevel;
-  stdout: boolean;
+  stdout?: StandardOutput;
   files?: LogFileConfig;
 }): Promise<Logging> {
   await mkdir(options.directory, { recursive: true });
   const files = new ComponentFiles(options.directory, options.files ?? defaultLogFileConfig);
-  const stdout = options.stdout ? new StandardOutput(process.stdout) : undefined;
   const destination = {
     // pino sets `lastLogger` before each write to a stream that asks for it by this symbol.
     [symbols.needsMetadataGsym]: true,
     lastLogger: undefined as Logger | undefined,
     write(line: string): void {
-      stdout?.write(line);
+      options.stdout?.write(line);
       files.write(componentOf(destination.lastLogger), line);
     },
   };

@@ -19,7 +19,7 @@ function programOf(
     const never = () => new Promise(() => setInterval(() => {}, 1_000));
     runProcess(async () => {
       ${component.open ?? ''}
-      const logging = await openLogging({ directory: process.argv[1], level: 'info', stdout: false });
+      const logging = await openLogging({ directory: process.argv[1], level: 'info' });
       let cut = () => {};
       return {
         logging,

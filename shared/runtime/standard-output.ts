@@ -9,9 +9,12 @@ const waitingBytesMax = 4 * 1024 * 1024;
  */
 export class StandardOutput {
   readonly #stream: Writable;
+  readonly #toForm: (line: string) => string;
 
-  constructor(stream: Writable) {
+  /** @param toForm what is printed of a line that ends with a newline; absent: the line itself */
+  constructor(stream: Writable, toForm: (line: string) => string = (line) => line) {
     this.#stream = stream;
+    this.#toForm = toForm;
     stream.on('error', () => {
       // Without a listener the process would end; lines in the log files tell the same.
     });
@@ -20,6 +23,6 @@ export class StandardOutput {
   /** Writes one line; never throws. */
   write(line: string): void {
     if (this.#stream.destroyed || this.#stream.writableLength > waitingBytesMax) return;
-    this.#stream.write(line);
+    this.#stream.write(this.#toForm(line));
   }
 }

@@ -1,5 +1,5 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { toVisibleText } from './visible-text.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
 
 /** Exit codes of `waybill`, the whole list. */
 export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;

@@ -90,8 +90,11 @@ describe('which site server to ask', () => {
     });
     assert.equal(exitCode, 2);
     assert.match(stderr, /^waybill: Configuration .*config\.yaml is not valid:\n/);
-    assert.match(stderr, /server: expected host:port of a site server, got "nowhere"/);
-    assert.match(stderr, /sever: expected one of server, ca, cert, key/);
+    assert.match(
+      stderr,
+      /server \(from line 1\): expected host:port of a site server, got "nowhere"/,
+    );
+    assert.match(stderr, /sever .from line 2.: unknown key "sever", did you mean "server"/);
   });
 
   it('a file that was named and is not there is refused', async () => {
@@ -100,7 +103,7 @@ describe('which site server to ask', () => {
     assert.equal(exitCode, 2);
     assert.match(
       stderr,
-      /\/nowhere\/config\.yaml: expected a YAML file that can be read, got no file/,
+      /\/nowhere\/config\.yaml: expected a YAML file that can be read; there is no such file/,
     );
   });
 
@@ -111,7 +114,7 @@ describe('which site server to ask', () => {
     assert.equal(exitCode, 1);
     assert.match(
       stderr,
-      /^waybill: Certificate \/nowhere\/.* cannot be used: it cannot be read \(ENOENT\)/,
+      /^waybill: The file \/nowhere\/.* cannot be used: it cannot be read: there is no such file/,
     );
   });
 });

@@ -1,3 +1,4 @@
+import type { Tone } from '../../shared/runtime/text-style.ts';
 import { type Command, command } from './command.ts';
 import { CommandFailure, UsageError } from './command-failure.ts';
 import {
@@ -6,7 +7,7 @@ import {
 } from './distribution-point-record.ts';
 import { addressText, anyText, distributionPointIdText, option, positional } from './options.ts';
 import type { Session } from './session.ts';
-import type { Column, Tone } from './table.ts';
+import type { Column } from './table.ts';
 import { toAgeText, toByteText, toCountText, toRateText } from './units.ts';
 
 const dpIdPositional = positional('dp-id', 'Distribution point', distributionPointIdText);
@@ -139,18 +140,21 @@ function toMeasuredText({ measuredBytesPerSecond: rate }: DistributionPointRecor
 }
 
 function tellCheck({ output }: Session, record: DistributionPointRecord): void {
+  const isReachable = record.reachability === 'reachable';
   output.facts(record, [
     ['DP', record.dpId],
     ['address', record.address],
     ['state', record.reachability],
-    ['reason', record.reason],
+    // Of an unreachable one the failure says it.
+    ['reason', isReachable ? record.reason : ''],
     ['agent', record.agentVersion],
     ['free', toFreeText(record)],
     ['rate', toMeasuredText(record)],
     ['packages', toCountText(record.packageCount)],
   ]);
-  if (record.reachability === 'reachable') return;
-  const { dpId, address, reason } = record;
-  const message = reason || `Distribution point ${dpId} at ${address} is ${record.reachability}`;
+  if (isReachable) return;
+  const { dpId, address, reason, reachability } = record;
+  const state = `Distribution point ${dpId} at ${address} is ${reachability}`;
+  const message = reason === '' ? state : `${state}: ${reason}`;
   throw new CommandFailure('DP_UNREACHABLE', message, { dpId, address, reason });
 }

@@ -1,3 +1,4 @@
+import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import {
   type JobRecord,
@@ -11,7 +12,7 @@ import { watchJobs } from './job-watch.ts';
 import { countText, distributionPointIdText, flag, option, packageIdText } from './options.ts';
 import { percentOf } from './progress.ts';
 import type { Column } from './table.ts';
-import { toByteText, toDurationText, toRateText, toTimeText } from './units.ts';
+import { toByteText, toDurationText, toRateText, toWaitText } from './units.ts';
 
 const packageOption = option('package', 'Only this package', packageIdText);
 const dpOption = option('dp', 'Only this distribution point', distributionPointIdText);
@@ -70,7 +71,7 @@ function openColumns(nowMs: number): readonly Column<JobRecord>[] {
     { title: 'done', text: toPercentText, align: 'right' },
     { title: 'left', text: (job) => toByteText(job.remainingBytes), align: 'right' },
     { title: 'rate', text: toJobRateText, align: 'right' },
-    { title: 'ETA', text: (job) => (job.etaMs ? toDurationText(job.etaMs) : ''), align: 'right' },
+    { title: 'ETA', text: (job) => (job.etaMs ? toWaitText(job.etaMs) : ''), align: 'right' },
     { title: 'tries', text: (job) => String(job.tryCount), align: 'right' },
     { title: 'next try', text: (job) => toNextTryText(job, nowMs) },
     { title: 'why it waits', text: toReasonText },

@@ -1,8 +1,8 @@
 import type { WaitingReason } from '../../shared/domain/distribution-job.ts';
 import type { Job__Output } from '../../shared/rpc/generated/waybill/v1/Job.ts';
-import type { Progress } from './progress.ts';
-import type { Tone } from './table.ts';
-import { toDurationText } from './units.ts';
+import type { Tone } from '../../shared/runtime/text-style.ts';
+import { type Progress, toProgressBar } from './progress.ts';
+import { toWaitText } from './units.ts';
 import { toCount, toWord } from './wire-values.ts';
 
 /** A distribution job, as `--json` shows it. */
@@ -42,6 +42,12 @@ export function toProgress(job: JobRecord): Progress {
   return { totalBytes, doneBytes: totalBytes - remainingBytes, bytesPerSecond, etaMs };
 }
 
+/** A running job's bar; in words before it is known how much there is to send. */
+export function toJobBar(job: JobRecord, options: Parameters<typeof toProgressBar>[1]): string {
+  if (job.totalBytes > 0) return toProgressBar(toProgress(job), options);
+  return job.action === 'remove' ? 'being removed' : 'finding out what the DP lacks';
+}
+
 /** Whether the job is at work now. */
 export function isRunning({ state }: JobRecord): boolean {
   return state === 'started' || state === 'in-progress';
@@ -79,15 +85,21 @@ const waitingTexts: Readonly<Record<WaitingReason, string>> = {
   suspended: 'suspended',
 };
 
-/** Why a job waits or failed: `DP unreachable: connection refused`. Empty when it runs. */
+/** Why a job waits or failed: `DP unreachable: nothing listens there`. Empty when it runs. */
 export function toReasonText(job: JobRecord): string {
   const texts: Readonly<Record<string, string>> = waitingTexts;
   const waiting = texts[job.waitingReason] ?? job.waitingReason;
-  return [waiting, job.reason].filter((part) => part !== '').join(': ');
+  return [waiting, toSentenceBehind(job)].filter((part) => part !== '').join(': ');
+}
+
+/** Of a DP that cannot be reached only why: that it cannot, and which one, is said already. */
+function toSentenceBehind({ waitingReason, reason }: JobRecord): string {
+  if (waitingReason !== 'dp-unreachable') return reason;
+  return / cannot be reached: (.+)$/.exec(reason)?.[1] ?? reason;
 }
 
 /** When the next try is due: `in 3 min`; empty when none is. */
 export function toNextTryText(job: JobRecord, nowMs: number): string {
   if (job.restartAtMs === 0 || hasEnded(job)) return '';
-  return job.restartAtMs <= nowMs ? 'now' : `in ${toDurationText(job.restartAtMs - nowMs)}`;
+  return job.restartAtMs <= nowMs ? 'now' : `in ${toWaitText(job.restartAtMs - nowMs)}`;
 }

@@ -1,24 +1,26 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Paint } from '../../shared/runtime/text-style.ts';
+import { toTimeText } from '../../shared/runtime/time-text.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
 import type { View } from './display.ts';
 import {
   hasEnded,
   isRunning,
   type JobRecord,
+  toJobBar,
   toJobText,
   toNextTryText,
   toneOfJob,
   toProgress,
   toReasonText,
 } from './job-record.ts';
-import { toProgressBar, toTenths } from './progress.ts';
-import { type Column, type Paint, toTableLines } from './table.ts';
+import { toTenths } from './progress.ts';
+import { type Column, toTableLines } from './table.ts';
 import type { TerminalSize } from './text-stream.ts';
-import { toCountText, toRateText, toTimeText } from './units.ts';
-import { toVisibleText, widthOf } from './visible-text.ts';
+import { widthOf } from './text-width.ts';
+import { toCountText, toRateText } from './units.ts';
 
 const barWidthMax = 30;
-/** Percent, bytes, rate and ETA beside a bar take about so many columns. */
-const progressWidth = 52;
 /** So many jobs that ended stay in sight. */
 const endedCountMax = 3;
 
@@ -110,11 +112,11 @@ export class JobView implements View {
   #barLines(running: readonly JobRecord[], columns: number): string[] {
     const names = running.map((job) => toVisibleText(toJobText(job)));
     const nameWidth = Math.max(0, ...names.map(widthOf));
-    const width = Math.max(8, Math.min(barWidthMax, columns - nameWidth - progressWidth));
+    const options = { room: columns - nameWidth - 2, barWidthMax, paint: this.#needs.paint };
     return running.map((job, index) => {
       const name = names[index] ?? '';
       const padding = ' '.repeat(nameWidth - widthOf(name));
-      return `${name}${padding}  ${toProgressBar(toProgress(job), { width, paint: this.#needs.paint })}`;
+      return `${name}${padding}  ${toJobBar(job, options)}`;
     });
   }
 

@@ -1,5 +1,5 @@
 import { sizeOf, type TextStream } from './text-stream.ts';
-import { cutToWidth, widthOf } from './visible-text.ts';
+import { cutToWidth, widthOf } from './text-width.ts';
 
 const hideCursor = '\u001b[?25l';
 const showCursor = '\u001b[?25h';

@@ -1,53 +1,8 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { toLogJson, toLogText } from './log-line.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
 import { aLogLine, thenMs } from './testing/fake-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
-
-const plain = { timeZone: 'UTC', paint: (_tone: string, text: string) => text };
-
-describe('a log line', () => {
-  const cases: readonly (readonly [object | string, string])[] = [
-    [
-      {
-        level: 50,
-        time: thenMs + 7,
-        component: 'despooler',
-        msg: 'It broke',
-        err: { message: 'a b', stack: 'x' },
-      },
-      '2026-03-14 09:26:53.007  ERROR  despooler  It broke  err="a b"',
-    ],
-    [
-      {
-        level: 30,
-        time: '2026-03-14T09:26:53.007Z',
-        msg: 'Moved',
-        from: 'ready',
-        to: 'started',
-        parts: [1],
-      },
-      '2026-03-14 09:26:53.007  INFO   -  Moved  from=ready to=started parts=[1]',
-    ],
-    [{ level: 35, msg: 'No time' }, '-  LOG    -  No time'],
-    [{ level: 30, time: 1e99, msg: 'a\u001b[2J' }, '1e+99  INFO   -  a\\u001b[2J'],
-    ['Segmentation fault \u001b[2J', 'Segmentation fault \\u001b[2J'],
-    ['[1]', '[1]'],
-    ['', ''],
-  ];
-  for (const [entry, expected] of cases) {
-    it(`reads as ${expected || 'nothing'}`, () => {
-      const line = typeof entry === 'string' ? entry : JSON.stringify(entry);
-      assert.equal(toLogText(line, plain), expected);
-    });
-  }
-
-  it('as JSON is what is in the file, or an object around what is no JSON', () => {
-    assert.equal(toLogJson(aLogLine.line), aLogLine.line);
-    assert.equal(toLogJson('Segmentation fault \u009b'), '{"line":"Segmentation fault \\u009b"}');
-  });
-});
 
 describe('waybill logs (PTM-9)', () => {
   it('asks for the last lines', async () => {

@@ -1,7 +1,7 @@
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { toLogJson, toLogText } from '../../shared/runtime/log-text.ts';
 import { type Command, command } from './command.ts';
 import { UsageError } from './command-failure.ts';
-import { toLogJson, toLogText } from './log-line.ts';
 import { countText, flag, option, optionalPositional, someText } from './options.ts';
 import type { Session } from './session.ts';
 

@@ -1,4 +1,6 @@
 import type { Severity } from '../../shared/domain/status-message.ts';
+import type { Tone } from '../../shared/runtime/text-style.ts';
+import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import {
   type AuditTrailRecord,
@@ -16,8 +18,7 @@ import {
   packageIdText,
   wordOption,
 } from './options.ts';
-import type { Column, Tone } from './table.ts';
-import { toTimeText } from './units.ts';
+import type { Column } from './table.ts';
 
 const wireSeverities = {
   information: 'SEVERITY_INFORMATION',

@@ -1,24 +1,15 @@
-import { styleText } from 'node:util';
+import type { Paint } from '../../shared/runtime/text-style.ts';
+import { toJsonText, toVisibleText } from '../../shared/runtime/visible-text.ts';
 import { type FailureReport, toFailureText } from './command-failure.ts';
-import { type Column, type Paint, type Tone, toFactLines, toTableLines } from './table.ts';
+import { type Column, toFactLines, toTableLines } from './table.ts';
 import { sizeOf, type TextStream } from './text-stream.ts';
-import { toJsonText, toVisibleText } from './visible-text.ts';
-
-const styles = {
-  good: 'green',
-  busy: 'yellow',
-  bad: 'red',
-  quiet: 'dim',
-  heading: 'bold',
-} as const satisfies Record<Tone, Parameters<typeof styleText>[0]>;
 
 /** How a run of the program shows what it has to say. */
 export interface OutputOptions {
   readonly stdout: TextStream;
   readonly stderr: TextStream;
   readonly json: boolean;
-  /** NO_COLOR or a terminal without colours. */
-  readonly plain: boolean;
+  readonly paint: Paint;
 }
 
 /**
@@ -29,23 +20,20 @@ export class Output {
   readonly json: boolean;
   readonly stdout: TextStream;
   readonly #stderr: TextStream;
-  readonly #colored: boolean;
+  /** Colours text for stdout. */
+  readonly paint: Paint;
 
   constructor(options: OutputOptions) {
     this.json = options.json;
     this.stdout = options.stdout;
     this.#stderr = options.stderr;
-    this.#colored = options.stdout.isTTY === true && !options.plain;
+    this.paint = options.paint;
   }
 
   /** Whether lines can be drawn again in place. */
   get isLive(): boolean {
     return this.stdout.isTTY === true && !this.json;
   }
-
-  /** Colours text for stdout. */
-  readonly paint: Paint = (tone, text) =>
-    this.#colored ? styleText(styles[tone], text, { validateStream: false }) : text;
 
   /** One line for people, already harmless; nothing with `--json`. */
   line(text: string): void {

@@ -1,11 +1,13 @@
+import type { Tone } from '../../shared/runtime/text-style.ts';
+import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import { type PackageRecord, toPackageRecord } from './package-record.ts';
 import { packageIdPositional } from './package-request.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import type { Session } from './session.ts';
 import { packageStatusColumns } from './status-columns.ts';
-import type { Column, Tone } from './table.ts';
-import { toByteText, toCountOf, toCountText, toTimeText } from './units.ts';
+import type { Column } from './table.ts';
+import { toByteText, toCountOf, toCountText } from './units.ts';
 
 const listPackages = command({
   path: 'package list',

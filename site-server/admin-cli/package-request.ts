@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { ArgumentsCamelCase, Argv } from 'yargs';
 import type { Program } from '../../shared/domain/package.ts';
 import { requestLimits as limits } from '../../shared/domain/request-limits.ts';
+import { toSystemReason } from '../../shared/runtime/system-reason.ts';
 import type { AdminRequest } from './admin-channel.ts';
 import type { GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
@@ -148,8 +149,9 @@ async function readIcon(path: string): Promise<{ name: string; bytes: Buffer }> 
       return { name: basename(path), bytes: buffer.subarray(0, bytesRead) };
     }
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new UsageError(`--icon: ${path} cannot be read (${reason}); expected an image file`);
+    throw new UsageError(
+      `--icon: ${path} cannot be read: ${toSystemReason(error)}; expected an image file`,
+    );
   }
   const expected = `1 byte to ${toByteText(limits.iconBytesMax)}`;
   throw new UsageError(`--icon: expected a file of ${expected}, got ${path}`);

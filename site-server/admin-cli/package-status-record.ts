@@ -1,5 +1,5 @@
 import type { PackageStatus__Output } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
-import type { Tone } from './table.ts';
+import type { Tone } from '../../shared/runtime/text-style.ts';
 import { toCount, toHex, toWord } from './wire-values.ts';
 
 /** A package on a distribution point, as `--json` shows it. */

@@ -47,7 +47,6 @@ function newParser(
       'parse-positional-numbers': false,
     })
     .strict()
-    .recommendCommands()
     .demandCommand(1, 'expected a command')
     .example([['waybill status --failed', 'what failed, where, and why']])
     .epilogue('A command with --help says more. Every command takes --json.')

@@ -1,5 +1,5 @@
-import type { Paint } from './table.ts';
-import { toByteText, toDurationText, toRateText } from './units.ts';
+import type { Paint } from '../../shared/runtime/text-style.ts';
+import { toByteText, toRateText, toWaitText } from './units.ts';
 
 /** Bytes of a transfer, done and in all. */
 export interface Progress {
@@ -22,13 +22,27 @@ export function toTenths(progress: Progress): string {
   return progress.totalBytes === 0 ? '' : `${Math.floor(percentOf(progress) / 10) * 10} %`;
 }
 
-/** A bar and what it stands for. */
+/** Beside a bar stand percent, bytes, rate and ETA. */
+const besideBarWidth = 50;
+const barWidthMin = 8;
+
+/**
+ * A bar and what it stands for. On a narrow terminal the bar is short, then the ETA is left out, then
+ * the rate, then the bytes.
+ *
+ * @param options.room columns for all of it
+ * @param options.barWidthMax columns of the bar at most
+ * @param options.label what stands between the bar and its percent
+ */
 export function toProgressBar(
   progress: Progress,
-  options: { width: number; paint: Paint },
+  options: { room: number; barWidthMax: number; label?: string; paint: Paint },
 ): string {
-  if (progress.totalBytes === 0) return 'at work, with nothing to send';
-  return `${toBar(percentOf(progress), options)} ${toProgressText(progress)}`;
+  const { barWidthMax, label = '', paint } = options;
+  const room = options.room - label.length;
+  const width = Math.max(barWidthMin, Math.min(barWidthMax, room - besideBarWidth));
+  const bar = toBar(percentOf(progress), { width, paint });
+  return `${bar} ${label}${toProgressText(progress, room - width - 1)}`;
 }
 
 /** A bar such as `██████░░░░░░` of so many columns, for 0 to 100 percent. */
@@ -38,15 +52,19 @@ export function toBar(percent: number, options: { width: number; paint: Paint })
   return paint('good', '█'.repeat(full)) + paint('quiet', '░'.repeat(options.width - full));
 }
 
-/** `52 %  1.20 GiB of 2.30 GiB  45.2 MB/s  ETA 24 s`; what is not known is left out. */
-export function toProgressText(progress: Progress): string {
+/**
+ * `52 %  1.20 GiB of 2.30 GiB  45.2 MB/s  ETA 24 s`; what is not known is left out, and from the end
+ * what has no room.
+ */
+function toProgressText(progress: Progress, room: number): string {
   const { doneBytes, totalBytes, bytesPerSecond, etaMs } = progress;
   const parts = [
     `${String(percentOf(progress)).padStart(3)} %`,
     `${toByteText(doneBytes)} of ${toByteText(totalBytes)}`,
   ];
   if (bytesPerSecond > 0) parts.push(toRateText(bytesPerSecond));
-  if (etaMs > 0) parts.push(`ETA ${toDurationText(etaMs)}`);
+  if (etaMs > 0) parts.push(`ETA ${toWaitText(etaMs)}`);
+  while (parts.length > 1 && parts.join('  ').length > room) parts.pop();
   return parts.join('  ');
 }
 

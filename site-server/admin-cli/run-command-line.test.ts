@@ -32,7 +32,9 @@ describe('a command line that cannot be (ADM-6)', () => {
     ['package set PS100001 --icon a --remove-icon', '--remove-icon and --icon exclude each other'],
     ['package list --bogus', 'unknown option --bogus; see "waybill package list --help"'],
     ['jobs --limit 0', '--limit: expected a whole number from 1 to 10000, got "0"'],
-    ['jobs wach', 'unexpected word "wach"; see "waybill jobs --help"'],
+    ['jobs wach', '"wach" is no command; did you mean "watch"?; see "waybill jobs --help"'],
+    ['xyz', '"xyz" is no command; see "waybill --help"'],
+    ['dp foo', '"foo" is no command; see "waybill dp --help"'],
     ['status --dp ../x', '--dp: expected a distribution point'],
     ['site --server nowhere', '--server: expected host:port, got "nowhere"'],
   ] as const) {

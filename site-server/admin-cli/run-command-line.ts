@@ -1,5 +1,6 @@
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import { paintFor } from '../../shared/runtime/text-style.ts';
 import { Admin } from './admin.ts';
 import type { Chosen } from './command.ts';
 import {
@@ -67,8 +68,7 @@ async function run(chosen: Chosen, surroundings: Surroundings, output: Output): 
 }
 
 function newOutput({ stdout, stderr, environment }: Surroundings, json: boolean): Output {
-  const plain = Boolean(environment.NO_COLOR) || environment.TERM === 'dumb';
-  return new Output({ stdout, stderr, json, plain });
+  return new Output({ stdout, stderr, json, paint: paintFor(stdout, environment) });
 }
 
 function toNamedFailure(

@@ -1,6 +1,7 @@
 import type { Site__Output } from '../../shared/rpc/generated/waybill/v1/Site.ts';
+import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
-import { toAgeText, toTimeText } from './units.ts';
+import { toAgeText } from './units.ts';
 import { toCount, toWord } from './wire-values.ts';
 
 const showSite = command({

@@ -1,13 +1,13 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Paint } from '../../shared/runtime/text-style.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
 import type { View } from './display.ts';
 import type { PackageRecord } from './package-record.ts';
-import { percentOf, RateMeter, toBar, toProgressText } from './progress.ts';
-import type { Paint } from './table.ts';
+import { RateMeter, toProgressBar } from './progress.ts';
 import type { TerminalSize } from './text-stream.ts';
 import { toByteText, toCountOf, toRateText } from './units.ts';
-import { toVisibleText } from './visible-text.ts';
 
-const barWidth = 24;
+const barWidthMax = 24;
 
 /** A package on its way to being published or deleted. */
 export class SnapshotView implements View {
@@ -37,10 +37,10 @@ export class SnapshotView implements View {
     this.#isPresent = isPresent;
   }
 
-  liveLines(_size: TerminalSize): readonly string[] {
+  liveLines({ columns }: TerminalSize): readonly string[] {
     const stage = this.#stageText();
     const isReading = this.#isPresent && this.#seen.state === 'snapshot';
-    return isReading ? [stage, this.#readText()] : [stage];
+    return isReading ? [stage, this.#readText(columns)] : [stage];
   }
 
   newLines(): readonly string[] {
@@ -66,7 +66,7 @@ export class SnapshotView implements View {
   }
 
   /** How large the source is, nobody knows; but it is seldom far from what it was. */
-  #readText(): string {
+  #readText(columns: number): string {
     const { snapshotBytes: doneBytes, snapshotFiles, sizeBytes: totalBytes } = this.#seen;
     const { bytesPerSecond } = this.#meter;
     if (doneBytes >= totalBytes) {
@@ -76,7 +76,7 @@ export class SnapshotView implements View {
     }
     const etaMs = bytesPerSecond > 0 ? ((totalBytes - doneBytes) * 1000) / bytesPerSecond : 0;
     const progress = { doneBytes, totalBytes, bytesPerSecond, etaMs };
-    const bar = toBar(percentOf(progress), { width: barWidth, paint: this.#paint });
-    return `${bar} about ${toProgressText(progress)}`;
+    const options = { room: columns, barWidthMax, label: 'about ', paint: this.#paint };
+    return toProgressBar(progress, options);
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { type Column, toFactLines, toTableLines } from './table.ts';
-import { widthOf } from './visible-text.ts';
+import { widthOf } from './text-width.ts';
 
 interface Row {
   readonly name: string;
@@ -37,6 +37,28 @@ describe('a table', () => {
       '                   or a wall is in between',
       '事務所     12,345',
     ]);
+  });
+
+  it('stands row below row where not even its words fit beside each other', () => {
+    assert.deepEqual(toTableLines(columns, rows, { width: 22, paint: plain }), [
+      'name    Office 16',
+      'count   3',
+      'reason  nothing listens',
+      '        there, or a wall is',
+      '        in between',
+      '',
+      'name   事務所',
+      'count  12,345',
+    ]);
+  });
+
+  it('never breaks a short word', () => {
+    const words = rows.flatMap(({ name, reason }) => `${name} ${reason}`.split(' '));
+    for (let width = 20; width < 60; width++) {
+      const told = toTableLines(columns, rows, { width, paint: plain }).join(' ').split(/\s+/);
+      for (const word of words)
+        assert.ok(word === '' || told.includes(word), `${word} at ${width}`);
+    }
   });
 
   it('shows control characters of a server escaped', () => {

@@ -1,10 +1,6 @@
-import { toVisibleText, widthOf, wrapToWidth } from './visible-text.ts';
-
-/** How important a text is; which colour that is, Output decides. */
-export type Tone = 'good' | 'busy' | 'bad' | 'quiet' | 'heading';
-
-/** Puts a tone on text, or leaves it as it is where there are no colours. */
-export type Paint = (tone: Tone, text: string) => string;
+import type { Paint, Tone } from '../../shared/runtime/text-style.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
+import { widthOf, wrapToWidth } from './text-width.ts';
 
 /** A column of a table. Texts come from a server and are escaped here. */
 export interface Column<R> {
@@ -16,11 +12,12 @@ export interface Column<R> {
 }
 
 const gap = '  ';
-/** A column narrower than this is no column. */
-const columnWidthMin = 6;
+/** Longer words, such as paths, may be broken. */
+const wordWidthMax = 20;
 
 /**
- * Lines of a table without borders.
+ * Lines of a table without borders; where not even its words fit beside each other, the facts of each
+ * row one below the other.
  *
  * @param width columns of the terminal: wider texts go on in the next line; absent: no limit
  */
@@ -36,7 +33,13 @@ export function toTableLines<R>(
   }
   const titles = columns.map((column) => column.title);
   const texts = rows.map((row) => columns.map((column) => toVisibleText(column.text(row))));
-  const widths = fittedWidths(naturalWidths([titles, ...texts]), options.width);
+  const natural = widestOf([titles, ...texts], widthOf);
+  const fitted = fittedWidths(natural, {
+    least: widestOf([titles, ...texts], wordWidthOf),
+    room: (options.width ?? Infinity) - gap.length * (columns.length - 1),
+  });
+  if (!fitted && rows.length > 0) return toRowsOfFacts(columns, rows, options);
+  const widths = fitted ?? natural;
   const heading: readonly (Tone | undefined)[] = columns.map(() => 'heading');
   const lines = toLines(columns, titles, { widths, tones: heading, paint: options.paint });
   for (const [index, row] of rows.entries()) {
@@ -48,43 +51,69 @@ export function toTableLines<R>(
 
 /** Names and values, aligned; those without a value are left out. */
 export function toFactLines(
-  facts: readonly (readonly [name: string, value: string])[],
+  facts: readonly (readonly [name: string, value: string, tone?: Tone | undefined])[],
   options: { width?: number | undefined; paint: Paint },
 ): string[] {
   const present = facts.filter(([, value]) => value !== '');
   const nameWidth = Math.max(0, ...present.map(([name]) => name.length));
   const valueWidth = Math.max(20, (options.width ?? Infinity) - nameWidth - gap.length);
-  return present.flatMap(([name, value]) =>
+  return present.flatMap(([name, value, tone]) =>
     wrapToWidth(toVisibleText(value), valueWidth).map((line, index) => {
       const shown = (index === 0 ? name : '').padEnd(nameWidth);
-      return `${options.paint('quiet', shown)}${gap}${line}`.trimEnd();
+      const text = tone ? options.paint(tone, line) : line;
+      return `${options.paint('quiet', shown)}${gap}${text}`.trimEnd();
     }),
   );
 }
 
-function naturalWidths(rows: readonly (readonly string[])[]): number[] {
+/** The largest of each column, by a measure of its texts. */
+function widestOf(
+  rows: readonly (readonly string[])[],
+  measure: (text: string) => number,
+): number[] {
   const widths: number[] = [];
   for (const row of rows) {
     for (const [index, text] of row.entries()) {
-      widths[index] = Math.max(widths[index] ?? 0, widthOf(text));
+      widths[index] = Math.max(widths[index] ?? 0, measure(text));
     }
   }
   return widths;
 }
 
-/** Takes from the widest column until all fit, or no column can give more. */
-function fittedWidths(widths: readonly number[], width: number | undefined): number[] {
+function wordWidthOf(text: string): number {
+  return Math.min(wordWidthMax, Math.max(...text.split(' ').map(widthOf)));
+}
+
+/** Takes from the widest column that can give until all fit; undefined when they cannot. */
+function fittedWidths(
+  widths: readonly number[],
+  { least, room }: { least: readonly number[]; room: number },
+): number[] | undefined {
   const fitted = [...widths];
-  if (width === undefined) return fitted;
-  const room = width - gap.length * (widths.length - 1);
+  const leastOf = (index: number) => least[index] ?? 0;
   for (let over = sum(fitted) - room; over > 0; over = sum(fitted) - room) {
-    const widest = Math.max(...fitted);
-    if (widest <= columnWidthMin) break;
-    const index = fitted.lastIndexOf(widest);
-    const next = Math.max(columnWidthMin, ...fitted.filter((other) => other < widest));
-    fitted[index] = Math.max(next, widest - over, columnWidthMin);
+    const giving = fitted.filter((width, index) => width > leastOf(index));
+    if (giving.length === 0) return undefined;
+    const widest = Math.max(...giving);
+    const index = fitted.findLastIndex((width, at) => width === widest && width > leastOf(at));
+    const next = Math.max(leastOf(index), ...giving.filter((other) => other < widest));
+    fitted[index] = Math.max(leastOf(index), widest - over, Math.min(next, widest - 1));
   }
   return fitted;
+}
+
+function toRowsOfFacts<R>(
+  columns: readonly Column<R>[],
+  rows: readonly R[],
+  options: { width?: number | undefined; paint: Paint },
+): string[] {
+  return rows.flatMap((row, index) => {
+    const facts = columns.map(
+      (column) => [column.title, column.text(row), column.tone?.(row)] as const,
+    );
+    const lines = toFactLines(facts, options);
+    return index === 0 ? lines : ['', ...lines];
+  });
 }
 
 function toLines<R>(

@@ -1,18 +1,19 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Paint } from '../../shared/runtime/text-style.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
 import type { View } from './display.ts';
 import {
   hasEnded,
   isRunning,
   type JobRecord,
+  toJobBar,
   toNextTryText,
   toProgress,
   toReasonText,
 } from './job-record.ts';
 import { type PackageStatusRecord, toneOfStatus, toStatusText } from './package-status-record.ts';
-import { toProgressBar, toTenths } from './progress.ts';
-import type { Paint } from './table.ts';
+import { toTenths } from './progress.ts';
 import type { TerminalSize } from './text-stream.ts';
-import { toVisibleText } from './visible-text.ts';
 
 const barWidthMax = 24;
 
@@ -150,8 +151,7 @@ export class TargetsView implements View {
       const nextTry = job && !target.hasEnded ? toNextTryText(job, this.#clock.nowMs()) : '';
       return this.#stateText(target) + (nextTry === '' ? '' : `, next try ${nextTry}`);
     }
-    const barWidth = Math.max(8, Math.min(barWidthMax, width - 50));
-    return toProgressBar(toProgress(job), { width: barWidth, paint: this.#paint });
+    return toJobBar(job, { room: width, barWidthMax, paint: this.#paint });
   }
 
   /** As in a log: a line for each tenth of the way. */

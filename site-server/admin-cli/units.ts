@@ -24,6 +24,11 @@ export function toDurationText(ms: number): string {
   return hours % 24 === 0 ? `${days} d` : `${days} d ${hours % 24} h`;
 }
 
+/** A time that is still to come; nobody waits for less than a second: `<1 s`, `24 s`. */
+export function toWaitText(ms: number): string {
+  return ms < 1000 ? '<1 s' : toDurationText(ms);
+}
+
 /** How long ago something was, `never` for 0: `just now`, `3 min ago`. */
 export function toAgeText(thenMs: number, nowMs: number): string {
   if (thenMs === 0) return 'never';
@@ -38,21 +43,6 @@ export function toCountText(count: number): string {
 /** `1 file`, `12,345 files`. */
 export function toCountOf(count: number, noun: string): string {
   return `${toCountText(count)} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-/**
- * A moment as `2026-03-14 09:26:53`, empty for 0.
- *
- * @param timeZone IANA name; absent: the zone of this machine
- */
-export function toTimeText(timeMs: number, timeZone: string | undefined): string {
-  if (timeMs === 0) return '';
-  // Sweden writes dates as ISO 8601 does.
-  return new Intl.DateTimeFormat('sv-SE', {
-    dateStyle: 'short',
-    timeStyle: 'medium',
-    ...(timeZone === undefined ? {} : { timeZone }),
-  }).format(timeMs);
 }
 
 function scaled(amount: number, step: number, units: readonly string[]): string {

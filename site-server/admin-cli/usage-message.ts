@@ -1,4 +1,5 @@
-import { allCommands, commandGroups } from './commands.ts';
+import { nearestWord } from '../../shared/runtime/nearest-word.ts';
+import { allCommands, commandGroups, singleCommands } from './commands.ts';
 
 /** What the parser says, and what we say instead. */
 const sentences: readonly (readonly [
@@ -9,11 +10,7 @@ const sentences: readonly (readonly [
   [/^Not enough arguments following: (.+)$/, (name) => `--${name}: expected a value`],
   [/^Not enough non-option arguments/, (_, args) => `expected ${positionalsOf(args)}`],
   [/^Unknown arguments?: (.+)$/, (words, args) => toUnknown(words, args)],
-  [/^Unknown commands?: (.+)$/, (words) => `"${words}" is no command`],
-  [
-    /^Did you mean (.+)\?$/,
-    (name, args) => `"${unknownWordOf(args)}" is no command; did you mean "${name}"?`,
-  ],
+  [/^Unknown commands?: (.+)$/, (words, args) => toUnknownWord(words, args)],
   [
     /^Arguments (.+) are mutually exclusive$/,
     (names) => `--${names.replace(' and ', ' and --')} exclude each other`,
@@ -42,9 +39,11 @@ function toUnknown(words: string, args: readonly string[]): string {
     const isOption = args.some(
       (arg) => arg.replace(/^-+/, '').split('=')[0] === word && arg.startsWith('-'),
     );
-    return isOption ? `unknown option --${word}` : `unexpected word "${word}"`;
+    return isOption ? `unknown option --${word}` : toUnknownWord(word, args);
   });
-  return [...new Set(unknown)].join(', ');
+  // What follows a word that is no command cannot be judged.
+  const isLost = commandsAt(pathOf(args)).length > 0;
+  return [...new Set(isLost ? unknown.slice(0, 1) : unknown)].join(', ');
 }
 
 function positionalsOf(args: readonly string[]): string {
@@ -53,9 +52,21 @@ function positionalsOf(args: readonly string[]): string {
   return command ? `${command.positionals} after "waybill ${path}"` : 'more words';
 }
 
-/** The word where a command was expected: the first, or the one after a group's. */
-function unknownWordOf(args: readonly string[]): string {
-  return wordsOf(args)[pathOf(args) === '' ? 0 : 1] ?? '';
+/** A word where a command was expected, or one too many. */
+function toUnknownWord(word: string, args: readonly string[]): string {
+  const known = commandsAt(pathOf(args));
+  if (known.length === 0) return `unexpected word "${word}"`;
+  const meant = nearestWord(word, known);
+  return `"${word}" is no command${meant === undefined ? '' : `; did you mean "${meant}"?`}`;
+}
+
+/** What may follow: at the beginning any command, after a group's word its commands. */
+function commandsAt(path: string): string[] {
+  if (path === '') {
+    return [...commandGroups.map(({ word }) => word), ...singleCommands.map((one) => one.path)];
+  }
+  const group = commandGroups.find(({ word }) => word === path);
+  return group?.commands.map((command) => command.path.slice(path.length + 1)) ?? [];
 }
 
 function helpFor(args: readonly string[]): string {

@@ -138,6 +138,23 @@ describe('Admin service', () => {
     assert.equal(await site.pendingCount(['distribution-job']), before + 1);
   });
 
+  it('lists and watches no jobs of what is not there; the history may tell of it', async () => {
+    const filter = { packageId: '', dpId: '', history: false, limit: 0 };
+    const refusals = [
+      [{ ...filter, dpId: 'NOPE' }, { code: 'DISTRIBUTION_POINT_UNKNOWN' }],
+      [{ ...filter, packageId: 'PS1000FF' }, { code: 'PACKAGE_UNKNOWN' }],
+      [{ ...filter, packageId: 'no ID' }, { code: 'REQUEST_INVALID' }],
+    ] as const;
+    for (const [asked, refusal] of refusals) {
+      await assert.rejects(all(admin.listJobs(asked, context)), refusal);
+      await assert.rejects(all(admin.watchJobs(asked, context)), refusal);
+      assert.deepEqual(await all(admin.listJobs({ ...asked, history: true }, context)), []);
+    }
+    await addDistributionPoint('DP1');
+    const known = { ...filter, dpId: 'DP1', packageId: await create() };
+    assert.deepEqual(await all(admin.watchJobs(known, context)), []);
+  });
+
   it('refuses work on a package that is being deleted', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();

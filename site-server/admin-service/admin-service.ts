@@ -180,10 +180,10 @@ export class AdminService {
   }
 
   #reportMethods() {
-    const { jobs, status, auditTrail } = this.#components;
+    const { status, auditTrail } = this.#components;
     return {
-      listJobs: (filter) => jobs.list(filter),
-      watchJobs: (filter, { signal }) => jobs.watch(filter, signal),
+      listJobs: (filter) => this.#listJobs(filter),
+      watchJobs: (filter, { signal }) => this.#watchJobs(filter, signal),
       listStatusMessages: async function* (filter) {
         const messages = await status.query(toStatusMessageQuery(filter));
         for (const message of messages) yield toStatusMessageMessage(message);
@@ -194,6 +194,24 @@ export class AdminService {
         for (const record of records) yield toAuditRecordMessage(record);
       },
     } satisfies Partial<Conversation<'Admin'>>;
+  }
+
+  async *#listJobs(filter: JobFilter__Output): AsyncGenerator<Job> {
+    // The history may tell of what is gone.
+    if (!filter.history) await this.#requireKnown(filter);
+    yield* this.#components.jobs.list(filter);
+  }
+
+  async *#watchJobs(filter: JobFilter__Output, signal: AbortSignal): AsyncGenerator<Job> {
+    await this.#requireKnown(filter);
+    yield* this.#components.jobs.watch(filter, signal);
+  }
+
+  /** @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID */
+  async #requireKnown({ packageId, dpId }: JobFilter__Output): Promise<void> {
+    const { hierarchy, packageView } = this.#components;
+    if (packageId !== '') await packageView.get(requirePackageId(packageId));
+    if (dpId !== '') await hierarchy.require(requireDistributionPointId('dp_id', dpId));
   }
 
   async #check(text: string, { signal }: CallContext): Promise<DistributionPointRecord> {

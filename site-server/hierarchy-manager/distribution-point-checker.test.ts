@@ -48,6 +48,13 @@ describe('Distribution point checker', () => {
     });
   }
 
+  it('keeps why a DP cannot be reached, without its name: that stands beside it', async () => {
+    machine.answers.set('DP1', 'unreachable');
+    const { failure, health } = await site.checker.check(dp, signal);
+    assert.equal(health.reason, 'connection refused');
+    assert.match(failure?.reason ?? '', /^DP1 at .* cannot be reached: connection refused$/);
+  });
+
   it('gives up on a DP that does not answer, at its deadline', async () => {
     machine.answers.set('DP1', 'silent');
     const checking = site.checker.check(dp, signal);

@@ -6,7 +6,10 @@ import {
   withAnswer,
   withoutAnswer,
 } from '../../shared/domain/distribution-point-check.ts';
-import type { DistributionPointHealth } from '../../shared/domain/distribution-point-health.ts';
+import {
+  type DistributionPointHealth,
+  unreachableReasonOf,
+} from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -121,7 +124,7 @@ export class DistributionPointChecker {
     if (answer instanceof WaybillError) {
       const reason = answer.message;
       const health = await hierarchy.updateHealth(dpId, (before, nowMs) =>
-        withoutAnswer(before, reason, nowMs),
+        withoutAnswer(before, unreachableReasonOf(answer), nowMs),
       );
       return { health, failure: { waitingReason: 'dp-unreachable', reason } };
     }

@@ -2,9 +2,8 @@ import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 
-/** 8204: sending begins, told once a job. */
-export function startMessages(status: StatusReporter, job: DistributionJob): Change[] {
-  if (job.action === 'remove' || job.startedAtMs < job.updatedAtMs) return [];
+/** 8204: the DP has taken the job, sending begins. */
+export function beginMessages(status: StatusReporter, job: DistributionJob): Change[] {
   return status.message({ messageId: 8204, insertionStrings: strings(job), ...attributes(job) });
 }
 

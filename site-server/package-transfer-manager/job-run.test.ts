@@ -69,7 +69,8 @@ describe('job runner', () => {
   function run(facts: Parameters<typeof testJob>[0], wasDiskFull = false): JobRun {
     const job = testJob(facts);
     const progress = new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job });
-    return { job, dp, progress, signal: new AbortController().signal, wasDiskFull };
+    const { signal } = new AbortController();
+    return { job, dp, progress, signal, onBegun: async () => {}, wasDiskFull };
   }
 
   it('pushes content and gives the hash the DP verified (PTM-8)', async () => {

@@ -24,6 +24,8 @@ export interface JobRun {
   readonly dp: DistributionPoint;
   readonly progress: TransferProgress;
   readonly signal: AbortSignal;
+  /** Called when the DP has taken a job that brings content. */
+  readonly onBegun: () => Promise<void>;
   /** The try before met a full disk at the DP. */
   readonly wasDiskFull: boolean;
 }
@@ -80,19 +82,20 @@ export class JobRunner {
       );
   }
 
-  async #push({ job, dp, progress, signal }: JobRun): Promise<string> {
+  async #push({ dp, ...run }: JobRun): Promise<string> {
     const { library, pieceSource, connections, clock, ownCopies } = this.#needs;
     const claims = this.#claimsOf.get(dp.dpId) ?? new FileClaims();
     this.#claimsOf.set(dp.dpId, claims);
     const channel = connections.channelTo(dp);
     const sleep = (ms: number, until: AbortSignal) => clock.sleep(ms, until);
     const needs = { library, pieceSource, channel, claims, sleep };
-    const transfer = new PushTransfer(needs, this.#config, { job, progress, signal });
+    const transfer = new PushTransfer(needs, this.#config, run);
     try {
       return await transfer.run();
     } catch (error) {
       const { refused: files } = transfer;
-      throw files.length > 0 ? await ownCopies.failureOf({ job, files, signal }, error) : error;
+      if (files.length === 0) throw error;
+      throw await ownCopies.failureOf({ job: run.job, files, signal: run.signal }, error);
     }
   }
 }

@@ -39,6 +39,7 @@ describe('job table', () => {
     await collect(test.jobs.takeNotified());
     const started = firstStart(test.jobs.get(jobSerial)!);
     await test.jobs.started(started);
+    await test.jobs.begun(jobSerial);
     return started;
   }
 
@@ -180,6 +181,7 @@ describe('job table', () => {
     assert.deepEqual(await test.messageIds(), [8204, 8203]);
     const again = moved(waiting!, 'started', { updatedAtMs: 2, tryCount: 2 });
     await test.jobs.started(again);
+    await test.jobs.begun(1);
     await test.jobs.retryLater(again, progress, { ...wait, isNews: false });
     assert.deepEqual(await test.messageIds(), [8204, 8203], 'the same failure is told once');
   });
@@ -240,6 +242,7 @@ describe('job table', () => {
       await collect(test.jobs.takeNotified());
       const started = firstStart(test.jobs.get(jobSerial)!);
       await test.jobs.started(started);
+      if (action === 'add') await test.jobs.begun(jobSerial);
       await test.jobs.end(started, state, { reason: 'x' });
       assert.deepEqual((await test.messageIds()).slice(before), expected, `${action} ${state}`);
     }
@@ -256,6 +259,6 @@ describe('job table', () => {
     await test.jobs.complete(job, progress, undefined);
     leave();
     await runningJob(2);
-    assert.deepEqual(told, ['pending', 'started', 'started', 'complete']);
+    assert.deepEqual(told, ['pending', 'started', 'started', 'started', 'complete']);
   });
 }).timeout(10_000);

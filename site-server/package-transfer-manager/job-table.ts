@@ -10,7 +10,7 @@ import type { Change, StateStore } from '../../shared/state-store/state-store.ts
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
-import { endMessages, retryMessages, startMessages } from './job-messages.ts';
+import { beginMessages, endMessages, retryMessages } from './job-messages.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -97,8 +97,16 @@ export class JobTable {
   /** The job runs from now on. @returns false when it has ended, or is just ending: it must not run */
   async started(job: DistributionJob): Promise<boolean> {
     if (!this.#isLive(job.jobSerial)) return false;
-    await this.#write(job, startMessages(this.#needs.status, job));
+    await this.#write(job, []);
     return this.#isLive(job.jobSerial);
+  }
+
+  /** The DP has taken the job: told once, however many runs the job takes. */
+  async begun(jobSerial: number): Promise<void> {
+    const job = this.#open.get(jobSerial);
+    if (!job || job.begunAtMs !== undefined || !this.#isLive(jobSerial)) return;
+    const begun = { ...job, begunAtMs: this.#nowMs };
+    await this.#write(begun, beginMessages(this.#needs.status, begun));
   }
 
   /** The job as it is now; nothing when it has ended meanwhile. */

@@ -120,7 +120,8 @@ function matches(job: DistributionJob, filter: JobFilter): boolean {
 }
 
 function toJobMessage(job: DistributionJob, place?: QueuePlace): Job {
-  const { action, state, priority, waitingReason, verifiedHash: _, order: __, ...rest } = job;
+  const { action, state, priority, waitingReason, ...others } = job;
+  const { verifiedHash: _, order: __, begunAtMs: ___, ...rest } = others;
   return {
     ...rest,
     action: actionNames[action],

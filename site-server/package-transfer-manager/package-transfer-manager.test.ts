@@ -35,6 +35,7 @@ describe('Package Transfer Manager', () => {
     const [run] = await test.untilRunning(1);
     assert.equal((await test.row(1))?.state, 'started');
     assert.equal(run?.dp.dpId, 'A');
+    await run?.onBegun();
     run?.progress.expect(2_000_000);
     run?.progress.sent(2_000_000);
     run?.progress.acknowledged(500_000);
@@ -131,6 +132,7 @@ describe('Package Transfer Manager', () => {
     const waitsMs: number[] = [];
     for (let tryCount = 1; tryCount < 100; tryCount++) {
       const [run] = await test.untilRunning(1);
+      await run?.onBegun();
       run?.fail(peerFailed());
       const waiting = await test.untilState(1, 'pending-restart');
       await test.until(() => test.manager.waiting.get(1)?.waitingReason === 'retry-at');

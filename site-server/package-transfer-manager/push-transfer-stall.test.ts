@@ -67,7 +67,7 @@ describe('push transfer', () => {
     const needs = { library, pieceSource, channel, claims: new FileClaims(), sleep };
     const progress = new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job });
     const { signal } = new AbortController();
-    return new PushTransfer(needs, config, { job, progress, signal });
+    return new PushTransfer(needs, config, { job, progress, signal, onBegun: async () => {} });
   }
 
   it('says what the DP misses when it keeps missing files', async () => {

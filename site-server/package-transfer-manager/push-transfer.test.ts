@@ -14,6 +14,7 @@ import { FileClaims } from './file-claims.ts';
 import { PieceSource } from './piece-source.ts';
 import { PushTransfer } from './push-transfer.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
+import { unreachable } from './testing/test-transfers.ts';
 import { TransferProgress } from './transfer-progress.ts';
 
 const packageId = 'PS100001';
@@ -75,11 +76,17 @@ describe('push transfer', () => {
 
   function transfer(facts: Partial<DistributionJob> = {}, to = dp) {
     const job = testJob({ packageId, ...facts });
-    const progress = new TransferProgress({
+    const totals: number[] = [];
+    const progress: TransferProgress = new TransferProgress({
       monotonicMs: () => clock.monotonicMs(),
-      onChange: () => {},
+      onChange: () => totals.push(progress.totalBytes),
       job,
     });
+    /** What the DP had been asked when it was told that sending begins. */
+    const begunAfter: string[] = [];
+    const onBegun = async () => {
+      begunAfter.push(...to.calls);
+    };
     const sleep = (ms: number, signal: AbortSignal) => {
       sleptMs.push(ms);
       return clock.sleep(ms, signal);
@@ -87,8 +94,10 @@ describe('push transfer', () => {
     const needs = { library: test.library, pieceSource, channel: to.channel, claims, sleep };
     const config = { lanesMax: 3, callDeadlineMs: 1_000, contentDeadlineMs: 60_000 };
     const run = () =>
-      new PushTransfer(needs, config, { job, progress, signal: controller.signal }).run();
-    return { run, progress };
+      new PushTransfer(needs, config, {
+        ...{ job, progress, signal: controller.signal, onBegun },
+      }).run();
+    return { run, progress, totals, begunAfter };
   }
 
   /** Lets the transfer work until the condition is true, or the test is over; time stands still. */
@@ -173,6 +182,19 @@ describe('push transfer', () => {
     assert.equal(namesSent().length + acknowledged.length, 24);
   });
 
+  it('says that sending begins when the DP has taken the job, not before (8204)', async () => {
+    await test.commit(packageId, 1, { a: small });
+    const { run, begunAfter } = transfer();
+    dp.onCall = async () => {
+      throw unreachable();
+    };
+    await assert.rejects(run(), code('PEER_UNREACHABLE'));
+    assert.deepEqual(begunAfter, []);
+    dp.onCall = async () => {};
+    await run();
+    assert.deepEqual(begunAfter, ['begin', 'begin']);
+  });
+
   it('sends a file that stands twice in a package once', async () => {
     const tree = { a: shared, b: shared, c: small, d: { e: small } };
     const version = await test.commit(packageId, 1, tree);
@@ -189,10 +211,11 @@ describe('push transfer', () => {
     const version = toVersion(packageId, 1, [first.descriptor, second.descriptor]);
     const staged = [first.staged, second.staged];
     await test.library.commitPackage({ version, jobSerial: 1, staged });
-    const { run, progress } = transfer();
+    const { run, progress, totals } = transfer();
     dp.onContent = () => assert.equal(progress.expectedBytes, small.length + big.length);
     await run();
     assert.equal(progress.percent, 100);
+    assert.deepEqual([...new Set(totals)], [small.length + big.length], 'it never jumps');
   });
 
   it('inspects again and sends what a DP has lost since it said it had it', async () => {

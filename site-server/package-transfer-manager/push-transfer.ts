@@ -52,6 +52,8 @@ export interface PushTransferRun {
   readonly job: DistributionJob;
   readonly progress: TransferProgress;
   readonly signal: AbortSignal;
+  /** The DP has taken the job; awaited before anything else is sent. */
+  readonly onBegun: () => Promise<void>;
 }
 
 /** A message is at most 1 MiB: only a DP that does nothing takes longer. */
@@ -68,6 +70,7 @@ export class PushTransfer {
   readonly #job: DistributionJob;
   readonly #progress: TransferProgress;
   readonly #signal: AbortSignal;
+  readonly #onBegun: () => Promise<void>;
   /** Another transfer has files of ours in hand. */
   #deferred = false;
   readonly #refused: SendableFile[] = [];
@@ -78,6 +81,7 @@ export class PushTransfer {
     this.#job = run.job;
     this.#progress = run.progress;
     this.#signal = run.signal;
+    this.#onBegun = run.onBegun;
   }
 
   /**
@@ -135,6 +139,7 @@ export class PushTransfer {
       },
       { deadlineMs: this.#config.callDeadlineMs, signal: this.#signal },
     );
+    await this.#onBegun();
     const asked = new Set(contentIdsWithoutManifest);
     // Only contents of this package, whatever the DP asks for.
     for (const { contentId } of version.contents) {
@@ -183,9 +188,14 @@ export class PushTransfer {
   /** All contents are inspected first, so that what remains is known from the beginning. */
   async #bringContents({ contents }: PackageVersion): Promise<void> {
     const wanted: { content: ContentDescriptor; entries: WantedEntries }[] = [];
+    let missingBytes = 0;
     for (const content of contents) {
-      wanted.push({ content, entries: await this.#inspect(content) });
+      const entries = await this.#inspect(content);
+      missingBytes += entries.missingBytes;
+      wanted.push({ content, entries });
     }
+    // In one step: a total that grows while it is found out tells nobody anything.
+    this.#progress.expect(missingBytes);
     for (const { content, entries } of wanted) {
       if (entries.count > 0) await this.#bringContent(content, entries);
     }
@@ -198,7 +208,6 @@ export class PushTransfer {
     for await (const { files, missingBytes } of parts) {
       for (const file of files) wanted.add(Number(file.entryIndex), file.piecesHeld);
       wanted.addMissing(Number(missingBytes));
-      this.#progress.expect(Number(missingBytes));
     }
     return wanted;
   }

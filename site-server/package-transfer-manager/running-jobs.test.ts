@@ -112,9 +112,23 @@ describe('running jobs', () => {
     });
   });
 
+  it('go on when it cannot be written that sending began', async () => {
+    play = async ({ onBegun }) => {
+      jobs.begun = async () => Promise.reject(new Error('disk full'));
+      await onBegun();
+      return 'hash';
+    };
+    await running.start(await added());
+    await running.whenIdle();
+    assert.deepEqual([...jobs.open()], []);
+  });
+
   it('tell once that sending began, however often a disk is full (8204)', async () => {
     const full = { code: 'DISK_FULL', path: 'dp', freeBytes: 0, neededBytes: 1 } as const;
-    play = async () => Promise.reject(new WaybillError(full));
+    play = async ({ onBegun }) => {
+      await onBegun();
+      throw new WaybillError(full);
+    };
     await added();
     for (let look = 0; look < 3; look++) {
       const job = jobs.get(1);

@@ -1,5 +1,6 @@
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { moved } from '../../shared/domain/distribution-job.ts';
+import { unreachableReasonOf } from '../../shared/domain/distribution-point-health.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -165,13 +166,25 @@ export class RunningJobs {
     try {
       const dp = await hierarchy.require(job.dpId);
       const wasDiskFull = retries.wasDiskFull(job.jobSerial);
-      const verifiedHash = await runner.run({ job, dp, progress, signal, wasDiskFull });
+      const verifiedHash = await runner.run({
+        ...{ job, dp, progress, signal, wasDiskFull },
+        onBegun: () => this.#begun(job),
+      });
       return { kind: 'done', verifiedHash };
     } catch (error) {
       return this.#failedTry(job, progress, error);
     } finally {
       finished.abort();
       await writing;
+    }
+  }
+
+  /** Never rejects: that sending began counts less than that it goes on. */
+  async #begun({ jobSerial }: DistributionJob): Promise<void> {
+    try {
+      await this.#needs.jobs.begun(jobSerial);
+    } catch (err) {
+      this.#needs.logger.warn({ jobSerial, err }, 'Begin of sending could not be written');
     }
   }
 
@@ -279,7 +292,7 @@ export class RunningJobs {
   async #retryLater(
     job: DistributionJob,
     progress: TransferProgress,
-    { failure, delayMs, isNews }: FailedTry,
+    { error, failure, delayMs, isNews }: FailedTry,
   ): Promise<void> {
     const { clock, jobs, onUnreachable } = this.#needs;
     const { waitingReason, reason } = failure;
@@ -289,7 +302,7 @@ export class RunningJobs {
     if (!waiting || waitingReason !== 'dp-unreachable') return;
     await this.#bestEffort(job, async (hierarchy) => {
       await onUnreachable(waiting);
-      await hierarchy.recordReachability(job.dpId, reason);
+      await hierarchy.recordReachability(job.dpId, unreachableReasonOf(error));
     });
   }
 

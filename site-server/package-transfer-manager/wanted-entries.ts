@@ -44,6 +44,11 @@ export class WantedEntries {
     if (piecesHeld.length > 0) this.#partial.set(entryIndex, piecesHeld);
   }
 
+  /** Content bytes the DP lacks. */
+  get missingBytes(): number {
+    return this.#missingBytes;
+  }
+
   /** @throws MESSAGE_INVALID when more would be missing than the content has */
   addMissing(bytes: number): void {
     this.#missingBytes += bytes;

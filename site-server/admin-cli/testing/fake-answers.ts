@@ -126,7 +126,7 @@ export function aWaitingJob(changes: Partial<Job__Output> = {}): Job__Output {
     dpId: 'PS1DP2',
     state: 'JOB_STATE_PENDING_RESTART',
     waitingReason: 'dp-unreachable',
-    reason: 'nothing listens there',
+    reason: 'distribution point PS1DP2 at dp2:8531 cannot be reached: nothing listens there',
     queuePlace: 1,
     restartAtMs: String(thenMs + 300_000),
     remainingBytes: '4294967296',

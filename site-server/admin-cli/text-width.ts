@@ -1,32 +1,9 @@
 import stringWidth from 'string-width';
 
-/**
- * Characters that would steer a terminal, hide text or turn its direction: C0, DEL, C1, zero-width
- * and bidirectional marks, line separators, lone surrogates.
- */
-const unsafe =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is for
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
-const named: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 const printableAscii = /^[ -~]*$/;
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 // biome-ignore lint/suspicious/noControlCharactersInRegex: this is how a style begins
 const styleOrText = /(\u001b\[[0-9;]*m)|([^\u001b]+)/g;
-
-/** Text that somebody else wrote, harmless on a terminal: what cannot be seen stands escaped. */
-export function toVisibleText(text: string): string {
-  return text.replace(unsafe, (character) => named[character] ?? escaped(character));
-}
-
-/** JSON on one line in which nothing can steer a terminal; parses to the same value. */
-export function toJsonText(value: unknown): string {
-  return toVisibleJson(JSON.stringify(value));
-}
-
-/** The same JSON, its invisible characters escaped; they stand only inside its strings. */
-export function toVisibleJson(json: string): string {
-  return json.replace(unsafe, escaped);
-}
 
 /** Columns that text takes on a terminal; styles take none. */
 export function widthOf(text: string): number {
@@ -34,7 +11,10 @@ export function widthOf(text: string): number {
   return printableAscii.test(text) ? text.length : stringWidth(text);
 }
 
-/** The text when it fits, else its beginning with an ellipsis. Styles are kept, and closed. */
+/**
+ * The text when it fits, else its beginning with an ellipsis, cut after a word unless little would be
+ * left. Styles are kept, and closed.
+ */
 export function cutToWidth(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   let cut = '';
@@ -45,7 +25,7 @@ export function cutToWidth(text: string, width: number): string {
     if (style !== undefined || isCut) continue;
     const taken = beginningOf(plain, left);
     isCut = taken !== plain;
-    cut += isCut ? `${taken}…` : taken;
+    cut += isCut ? `${atWord(taken, plain)}…` : taken;
     left -= widthOf(taken);
   }
   return cut;
@@ -71,8 +51,11 @@ export function wrapToWidth(text: string, width: number): string[] {
   return line.trimEnd() === '' && lines.length > 0 ? lines : [...lines, line.trimEnd()];
 }
 
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+/** The beginning of a text without the word that was cut, unless that is most of it. */
+function atWord(beginning: string, text: string): string {
+  const isWhole = text[beginning.length] === ' ';
+  const end = isWhole ? beginning.length : beginning.lastIndexOf(' ');
+  return (end > beginning.length / 2 ? beginning.slice(0, end) : beginning).trimEnd();
 }
 
 function beginningOf(text: string, width: number): string {

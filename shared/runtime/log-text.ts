@@ -1,6 +1,6 @@
-import type { LogLevel } from '../../shared/runtime/logger.ts';
-import type { Paint, Tone } from './table.ts';
-import { toTimeText } from './units.ts';
+import type { LogLevel } from './logger.ts';
+import { type Paint, paintFor, type Tone } from './text-style.ts';
+import { toTimeText } from './time-text.ts';
 import { toJsonText, toVisibleJson, toVisibleText } from './visible-text.ts';
 
 /** pino's numbers. */
@@ -38,9 +38,23 @@ export function toLogText(
     tone ? paint(tone, shownLevel) : shownLevel,
     toVisibleText(String(entry.component ?? '-')),
     toVisibleText(String(entry.msg ?? '')),
-    paint('quiet', facts.map(([name, value]) => toFactText(name, value)).join(' ')),
   ];
+  const factsText = facts.map(([name, value]) => toFactText(name, value)).join(' ');
+  if (factsText !== '') parts.push(paint('quiet', factsText));
   return parts.join('  ').trimEnd();
+}
+
+/**
+ * What a process prints of its log lines, which end with a newline: for people on a terminal, as
+ * they are in the file elsewhere.
+ */
+export function logFormFor(
+  stream: { readonly isTTY?: boolean },
+  environment: Readonly<Record<string, string | undefined>>,
+): (line: string) => string {
+  if (stream.isTTY !== true) return (line) => line;
+  const options = { timeZone: undefined, paint: paintFor(stream, environment) };
+  return (line) => `${toLogText(line.trimEnd(), options)}\n`;
 }
 
 /** A log line for programs: the JSON as it is in the file, or an object around what is no JSON. */

@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { cutToWidth, toJsonText, toVisibleText, widthOf, wrapToWidth } from './visible-text.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
+import { cutToWidth, widthOf, wrapToWidth } from './text-width.ts';
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-const unsafe = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/;
-const anyText = fc.string({ unit: 'binary' });
 /** Styled as Output styles it, out of text that was made visible. */
 const styledText = fc.array(fc.tuple(fc.boolean(), fc.string({ unit: 'grapheme' }))).map((parts) =>
   parts
@@ -15,36 +13,7 @@ const styledText = fc.array(fc.tuple(fc.boolean(), fc.string({ unit: 'grapheme' 
     .join(''),
 );
 
-describe('visible text', () => {
-  it('shows what would steer a terminal', () => {
-    assert.equal(
-      toVisibleText('a\u001b[2Jb\r\n\u009b1mc\u202ed'),
-      'a\\u001b[2Jb\\r\\n\\u009b1mc\\u202ed',
-    );
-  });
-
-  it('leaves letters of all scripts and emoji as they are', () => {
-    assert.equal(toVisibleText('Büro 事務所 مكتب 👩‍💻'), 'Büro 事務所 مكتب 👩‍💻');
-  });
-
-  it('leaves no control character, whatever the text', () => {
-    fc.assert(
-      fc.property(anyText, (text) => {
-        assert.doesNotMatch(toVisibleText(text), unsafe);
-      }),
-    );
-  });
-
-  it('JSON leaves none either, and parses to the same value', () => {
-    fc.assert(
-      fc.property(anyText, (text) => {
-        const json = toJsonText({ text });
-        assert.deepEqual(JSON.parse(json), { text });
-        assert.doesNotMatch(json, unsafe);
-      }),
-    );
-  });
-
+describe('the width of text', () => {
   it('cut text is never wider than asked, and begins as the text does', () => {
     fc.assert(
       fc.property(styledText, fc.integer({ min: 1, max: 40 }), (text, width) => {
@@ -52,6 +21,8 @@ describe('visible text', () => {
       }),
     );
     assert.equal(cutToWidth('Office 16', 7), 'Office…');
+    assert.equal(cutToWidth('nothing listens there', 17), 'nothing listens…');
+    assert.equal(cutToWidth('a /srv/sources/office', 12), 'a /srv/sour…');
     assert.equal(cutToWidth('事務所', 4), '事…');
     assert.equal(cutToWidth('\u001b[31mOffice 16\u001b[39m', 4), '\u001b[31mOff…\u001b[39m');
   });

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { toSentence } from './usage-failure.ts';
+
+describe('a command line that cannot be', () => {
+  for (const [complaint, sentence] of [
+    ['Unknown arguments: bad-option, badOption', 'unknown option or word: bad-option'],
+    ['Unknown argument: foo', 'unknown option or word: foo'],
+    ['Missing required argument: config', 'expected --config'],
+    ['Missing required arguments: config, out', 'expected --config and --out'],
+    ['Not enough arguments following: source', '--source: expected a value'],
+    ['Not enough non-option arguments: got 0, need at least 1', 'expected a further word'],
+    ['--dps: expected 1 to 20', '--dps: expected 1 to 20'],
+  ] as const) {
+    it(`is told as "${sentence}"`, () => assert.equal(toSentence(complaint), sentence));
+  }
+
+  for (const program of ['../../site-server/main.js', '../../dp-agent/main.js']) {
+    it(`ends ${program} with 2, a sentence and its usage (ADM-6)`, (done) => {
+      const path = new URL(program, import.meta.url).pathname;
+      execFile(process.execPath, [path, '--bad-option'], (error, stdout, stderr) => {
+        assert.equal(error?.code, 2);
+        assert.equal(stdout, '');
+        assert.match(
+          stderr,
+          /^waybill-(site|dp): expected --config\nUsage: .* --config FILE; more/,
+        );
+        done();
+      });
+    });
+  }
+});
