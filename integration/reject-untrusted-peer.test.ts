@@ -93,11 +93,13 @@ describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
       expectedText: 'a site server',
       credentials: { ...foreign, ca },
     });
-    await assert.rejects(channel.unary('getSite', {}, { deadlineMs }), {
-      code: 'PEER_UNREACHABLE',
-      message: /as it does when it refuses our certificate/,
-    });
-    channel.close();
+    try {
+      // Over TCP a refusal may be heard as a reset: the words are about the closing alone then.
+      const refused = { code: 'PEER_UNREACHABLE', message: /it closed the connection/ };
+      await assert.rejects(channel.unary('getSite', {}, { deadlineMs }), refused);
+    } finally {
+      channel.close();
+    }
     const { caller, method } = (await refusals()).at(-1) ?? assert.fail();
     assert.deepEqual([caller, method], ['unauthenticated', 'tls-handshake']);
   });
