@@ -45,12 +45,14 @@ export const dpConfigSchema = z.strictObject({
     .min(1)
     .max(100_000)
     .default(4096)
-    .describe('Received files that wait to be moved into the library together, at most.'),
+    .describe(
+      'Received files that may wait to be moved into the library together; from half of them on they are moved.',
+    ),
   stagedBytesMax: z
     .int()
     .min(1024 * 1024)
     .default(256 * 1024 * 1024)
-    .describe('Bytes of such files, at most, and one file.'),
+    .describe('The same in bytes of such files.'),
   unfinishedGraceMs: z
     .int()
     .min(0)

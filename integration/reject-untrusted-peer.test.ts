@@ -186,7 +186,7 @@ describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
     assert.notEqual(exitCode, 0);
     assert.match(
       stdout + stderr,
-      /Certificate .* it is the one of waybill:\/\/dp\/PS1DP1; expected waybill:\/\/dp\/PS1DP9/,
+      /The file .* cannot be used: it is the certificate of waybill:\/\/dp\/PS1DP1; expected waybill:\/\/dp\/PS1DP9/,
     );
   });
 

@@ -1,3 +1,4 @@
+import { access } from 'node:fs/promises';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -15,9 +16,9 @@ export interface StagedAdoptionComponents {
 
 /** What may wait for the library. */
 export interface StagedAdoptionConfig {
-  /** Whole files that wait, at most. */
+  /** Whole files that wait; when there are more, what arrives waits for them. */
   readonly stagedFilesMax: number;
-  /** The same in bytes; one more file may come on top. */
+  /** The same in bytes. */
   readonly stagedBytesMax: number;
 }
 
@@ -63,19 +64,22 @@ export class StagedAdoption {
       const { staged, onAdopted } = this.#components;
       if (staged.count === 0) return;
       const adopted = await this.#adopt(staged.list());
-      staged.remove(adopted);
       await onAdopted(adopted.map(({ hash }) => hash));
+      staged.remove(adopted);
     });
   }
 
   #adoptAhead(): void {
     if (this.#isAhead) return;
     this.#isAhead = true;
-    const done = () => {
-      this.#isAhead = false;
-    };
-    // What fails stays staged: whoever waits for it meets the failure.
-    this.adoptAll().then(done, done);
+    this.adoptAll()
+      .catch((err: unknown) => {
+        // What is staged still is met by whoever waits for it; what is not has to come again.
+        this.#components.logger.warn({ err }, 'Files could not be taken over ahead of time');
+      })
+      .finally(() => {
+        this.#isAhead = false;
+      });
   }
 
   /** A file that somebody took away from the incoming folder is not staged; it has to come again. */
@@ -85,11 +89,21 @@ export class StagedAdoption {
       return files;
     } catch (error) {
       const details = error instanceof WaybillError ? error.details : undefined;
-      if (details?.code !== 'FILE_NOT_HELD') throw error;
+      if (details?.code !== 'FILE_NOT_HELD') {
+        await this.#unstageMissing(files);
+        throw error;
+      }
       const { fileHash } = details;
       this.#components.logger.warn({ fileHash }, 'Staged file is gone from the incoming folder');
       this.#components.staged.remove([{ hash: fileHash }]);
       return this.#adopt(files.filter(({ hash }) => hash !== fileHash));
+    }
+  }
+
+  /** What the library took, or dropped since it could not be made durable, is not here any more. */
+  async #unstageMissing(files: readonly StagedFile[]): Promise<void> {
+    for (const file of files) {
+      await access(file.path).catch(() => this.#components.staged.remove([file]));
     }
   }
 }

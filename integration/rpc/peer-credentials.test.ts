@@ -37,7 +37,7 @@ describe('reading our own credentials (SEC-1)', () => {
     await readPeerCredentials(files, { identity: dp });
     await assert.rejects(readPeerCredentials(files, { identity: otherDp }), {
       code: 'CERTIFICATE_INVALID',
-      message: /it is the one of waybill:\/\/dp\/PS1DP1; expected waybill:\/\/dp\/PS1DP2$/,
+      message: /it is the certificate of waybill:\/\/dp\/PS1DP1; expected waybill:\/\/dp\/PS1DP2$/,
     });
   });
 

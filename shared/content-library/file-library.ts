@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { WaybillError } from '../domain/errors.ts';
 import { SerialQueue } from '../runtime/serial-queue.ts';
 import { syncDirectories, syncFileSystem, syncFiles } from './file-system-sync.ts';
@@ -60,20 +61,22 @@ export class FileLibrary {
    * Takes staged files in: first their bytes are made durable, then they are renamed.
    *
    * @param beforeRename called in between; no file is deleted from then to the end of the renames
+   * @throws DISK_FULL and what else a write meets; what could not be made durable is not staged any
+   *   more: the kernel tells a write-back error once, and a second sync would find nothing wrong
    */
   async adopt(staged: readonly StagedFile[], beforeRename: () => Promise<void>): Promise<void> {
     if (staged.length === 0) return;
     const files = staged.map(({ path, hash, sizeBytes }) => ({ path, hash, sizeBytes }));
     const neededBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
     const paths = files.map((file) => file.path);
-    await syncFiles(this.#directory, paths).catch((error: unknown) => {
+    await syncFiles(this.#directory, paths).catch(async (error: unknown) => {
+      for (const path of paths) await rm(path, { force: true });
       throw toWriteFailure(error, this.#directory, neededBytes);
     });
-    const { directories, left } = await this.#entries.run(async () => {
+    const left = await this.#entries.run(async () => {
       await beforeRename();
-      return this.#pool.run('adopt', { fileLibrary: this.#directory, files });
+      return this.#renameIn(files);
     });
-    for (const directory of directories) this.#unsynced.add(directory);
     const leftHashes = new Set(left);
     for (const { hash } of files) if (!leftHashes.has(hash)) this.verified.add(hash);
   }
@@ -93,8 +96,24 @@ export class FileLibrary {
     return this.#inherited;
   }
 
+  /** @returns the hashes of files that were taken in before */
+  async #renameIn(files: readonly StagedFile[]): Promise<readonly string[]> {
+    try {
+      const input = { fileLibrary: this.#directory, files };
+      const { directories, left } = await this.#pool.run('adopt', input);
+      for (const directory of directories) this.#unsynced.add(directory);
+      return left;
+    } catch (error) {
+      // Some may have been renamed, and who tries again finds them in place.
+      for (const { hash } of files) this.#unsynced.add(dirname(filePathOf(this.#directory, hash)));
+      this.#unsynced.add(this.#directory);
+      throw error;
+    }
+  }
+
   /** Makes all renames so far durable; to be done before anybody is told that files are here. */
   async syncRenames(): Promise<void> {
+    await this.#entries.whenIdle();
     const directories = this.#unsynced;
     this.#unsynced = new Set();
     try {

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  renameSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pieceCountOf } from '../domain/content.ts';
 import { type ErrorCode, isErrorWithCode } from '../domain/errors.ts';
@@ -146,24 +153,43 @@ describe('verification of library files', function () {
     assert.deepEqual(await test.library.areHeld([goodFile, rightFile]), [false, true]);
   });
 
-  it('never discards a right file that takes the place of a damaged one meanwhile', async () => {
-    await test.adopt(packageId, [good]);
-    rot();
+  /** What discarding the good file's copy comes to when this happens before its first deletion. */
+  async function discardOvertaken(overtake: () => void) {
     const { fileLibrary } = test.library.layout;
     const pool = new WorkerPool<LibraryTasks>(new URL('./library-worker.js', import.meta.url), 1);
     const files = new OvertakenFileLibrary(fileLibrary, pool);
+    files.verified.add(goodFile.hash);
     files.overtake = () => {
-      writeFileSync(directory.join('arrived'), good);
-      renameSync(directory.join('arrived'), pathOf(goodFile.hash));
+      files.overtake = () => {};
+      overtake();
     };
     const { signal: stopping } = new AbortController();
     const { threads } = test.library;
     const { logger } = test.log;
     const verification = new FileVerification({ files, fileLibrary, threads, stopping, logger });
-    assert.deepEqual(await verification.discardDamaged([goodFile]), []);
-    assert.ok(files.verified.has(goodFile.hash), 'what stands there now was hashed, too');
-    assert.deepEqual(await test.library.areHeld([goodFile]), [true]);
+    const discarded = await verification.discardDamaged([goodFile]);
     await pool.stop();
+    return { discarded, isVerified: files.verified.has(goodFile.hash) };
+  }
+
+  it('never discards a right file that takes the place of a damaged one meanwhile', async () => {
+    await test.adopt(packageId, [good]);
+    rot();
+    const { discarded, isVerified } = await discardOvertaken(() => {
+      writeFileSync(directory.join('arrived'), good);
+      renameSync(directory.join('arrived'), pathOf(goodFile.hash));
+    });
+    assert.deepEqual(discarded, []);
+    assert.ok(isVerified, 'what stands there now was hashed, too');
+    assert.deepEqual(await test.library.areHeld([goodFile]), [true]);
+  });
+
+  it('looks again at a damaged file that was only touched, although it was right once', async () => {
+    await test.adopt(packageId, [good]);
+    rot();
+    const { discarded } = await discardOvertaken(() => utimesSync(pathOf(goodFile.hash), 1, 1));
+    assert.deepEqual(discarded, [goodFile.hash]);
+    assert.ok(!existsSync(pathOf(goodFile.hash)));
   });
 
   it('lets others commit while a large file is hashed, and ends with the library', async () => {

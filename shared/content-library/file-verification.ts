@@ -42,8 +42,8 @@ export class FileVerification {
         this.#parts.logger.error({ fileHash }, 'File of the library was damaged and was discarded');
       }
       discarded.push(...removed);
-      // Another file stands there by now: one that was just taken in, or one to be looked at.
-      rest = suspects.filter(({ hash }) => !removed.includes(hash) && !this.#isVerified(hash));
+      // Another file stands there by now, or this one was touched: it is looked at again.
+      rest = suspects.filter(({ hash }) => !removed.includes(hash));
     }
     return discarded;
   }
@@ -74,9 +74,5 @@ export class FileVerification {
       throwIfAborted(either);
       throw error;
     }
-  }
-
-  #isVerified(hash: string): boolean {
-    return this.#parts.files.verified.has(hash);
   }
 }

@@ -40,6 +40,8 @@ export async function commitVersion(
     checkContents(rooms, version, located),
     rooms.files.syncRenames(),
   ]);
+  // Once more for what came while it was checked, and was counted as here: seldom anything.
+  await rooms.files.syncRenames();
   if (found.hasUnverified && !areVerified) return false;
   if (found.missingFiles > 0) {
     const { packageId } = version;

@@ -54,7 +54,7 @@ export async function readPeerCredentials(
 
 function checkIdentity(path: string, actual: PeerIdentity, expected: PeerIdentity): void {
   const [is, shouldBe] = [toIdentityUri(actual), toIdentityUri(expected)];
-  if (is !== shouldBe) throw invalid(path, `it is the one of ${is}; expected ${shouldBe}`);
+  if (is !== shouldBe) throw invalid(path, `it is the certificate of ${is}; expected ${shouldBe}`);
 }
 
 function invalid(path: string, reason: string, cause?: unknown): WaybillError {

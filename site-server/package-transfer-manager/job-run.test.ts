@@ -56,7 +56,14 @@ describe('job runner', () => {
     const config = { lanesMax: 2, callDeadlineMs: 1_000, contentDeadlineMs: 60_000 };
     const { store, log } = test;
     status = await StatusManager.open({ store, clock, siteCode: 'PS1' });
-    const ownCopies = new OwnCopyCheck({ library, pieceSource, status, store, logger: log.logger });
+    const ownCopies = new OwnCopyCheck({
+      library,
+      pieceSource,
+      status,
+      store,
+      clock,
+      logger: log.logger,
+    });
     runner = new JobRunner({ library, pieceSource, connections, clock, ownCopies }, config);
   });
   afterEach(async function () {

@@ -8,6 +8,8 @@ interface OpenFile {
   readonly handle: Promise<FileHandle>;
   /** Reads that run now. */
   userCount: number;
+  /** To be closed when its last read has ended. */
+  isForgotten: boolean;
 }
 
 /**
@@ -41,13 +43,14 @@ export class OpenLibraryFiles {
       throw isLost(error) ? notHeld(file) : error;
     } finally {
       opened.userCount -= 1;
+      if (opened.isForgotten) closeUnlessUsed(opened);
       this.#closeUnused(this.#openMax);
     }
   }
 
   /** Nobody reads: no file of a removed package stays on disk by being open. */
   rest(): void {
-    this.#closeUnused(0);
+    this.forgetAll();
   }
 
   /** Every file is opened anew: another one may stand in its place. */
@@ -59,6 +62,7 @@ export class OpenLibraryFiles {
     const opened = this.#open.get(file.hash) ?? {
       handle: openRegular(this.#directory, file),
       userCount: 0,
+      isForgotten: false,
     };
     opened.userCount += 1;
     this.#open.delete(file.hash);
@@ -73,21 +77,31 @@ export class OpenLibraryFiles {
     }
   }
 
-  /** Reads that run go on: a handle waits for them before it closes. */
+  /** Reads that run go on. */
   #forget(hash: string, opened: OpenFile): void {
     if (this.#open.get(hash) !== opened) return;
     this.#open.delete(hash);
-    void opened.handle.then((handle) => handle.close()).catch(() => {});
+    opened.isForgotten = true;
+    closeUnlessUsed(opened);
   }
+}
+
+function closeUnlessUsed({ handle, userCount }: OpenFile): void {
+  // One that could not be opened is not to be closed either.
+  if (userCount === 0) handle.then((opened) => opened.close()).catch(() => {});
 }
 
 async function openRegular(directory: string, file: SendableFile): Promise<FileHandle> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const handle = await open(filePathOf(directory, file.hash), flags);
-  const found = await handle.stat();
-  if (found.isFile() && found.size === file.sizeBytes) return handle;
-  await handle.close();
-  throw notHeld(file);
+  try {
+    const found = await handle.stat();
+    if (found.isFile() && found.size === file.sizeBytes) return handle;
+    throw notHeld(file);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 }
 
 async function fill(

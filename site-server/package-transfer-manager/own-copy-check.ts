@@ -2,6 +2,7 @@ import type { ContentLibrary } from '../../shared/content-library/content-librar
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
@@ -14,8 +15,13 @@ export interface OwnCopyCheckNeeds {
   readonly pieceSource: Pick<PieceSource, 'forgetRead'>;
   readonly status: StatusReporter;
   readonly store: Pick<StateStore, 'write'>;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly logger: Logger;
 }
+
+/** How long a copy that was found right is not looked at again, and how many are remembered. */
+const rightForMs = 3_600_000;
+const rightCountMax = 10_000;
 
 /** What a DP refused, and for whom. */
 export interface RefusedFiles {
@@ -34,6 +40,8 @@ export class OwnCopyCheck {
   readonly #needs: OwnCopyCheckNeeds;
   /** One after another: many DPs refuse the same file, and the first look settles it. */
   readonly #looks = new SerialQueue();
+  /** When a copy was found right; a DP that refuses right bytes must not keep this disk busy. */
+  readonly #rightAtMs = new Map<string, number>();
 
   constructor(needs: OwnCopyCheckNeeds) {
     this.#needs = needs;
@@ -55,10 +63,13 @@ export class OwnCopyCheck {
   /** Never rejects: a look that fails leaves what the DP said. */
   async #look(refused: RefusedFiles): Promise<readonly string[]> {
     const { library, pieceSource } = this.#needs;
-    const { job, files, signal } = refused;
+    const { job, signal } = refused;
+    const files = refused.files.filter(({ hash }) => !this.#isKnownRight(hash));
+    if (files.length === 0 || signal.aborted) return [];
     try {
       const damaged = await library.discardDamaged(files, signal);
       if (damaged.length > 0) await this.#report(job, damaged);
+      this.#noteRight(files.filter(({ hash }) => !damaged.includes(hash)));
       return damaged;
     } catch (err) {
       this.#warn(job, err, 'Files that were refused could not be checked');
@@ -66,6 +77,22 @@ export class OwnCopyCheck {
     } finally {
       // Whatever was read before may be the bytes that were refused.
       pieceSource.forgetRead();
+    }
+  }
+
+  #isKnownRight(hash: string): boolean {
+    const atMs = this.#rightAtMs.get(hash);
+    return atMs !== undefined && this.#needs.clock.monotonicMs() - atMs < rightForMs;
+  }
+
+  #noteRight(files: readonly SendableFile[]): void {
+    for (const { hash } of files) {
+      this.#rightAtMs.delete(hash);
+      this.#rightAtMs.set(hash, this.#needs.clock.monotonicMs());
+    }
+    for (const oldest of this.#rightAtMs.keys()) {
+      if (this.#rightAtMs.size <= rightCountMax) return;
+      this.#rightAtMs.delete(oldest);
     }
   }
 

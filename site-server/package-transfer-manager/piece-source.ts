@@ -28,9 +28,9 @@ export interface EncodedMessage {
 
 /** A message that several transfers send. */
 interface SharedMessage {
-  readonly frame: Promise<Frame>;
-  /** Whether its memory counts: it is read. */
-  isRead: boolean;
+  readonly reading: Promise<Frame>;
+  /** Once it is read: from then on its memory counts. */
+  frame: Frame | undefined;
   /** Transfers that have it now. */
   userCount: number;
   isCached: boolean;
@@ -89,7 +89,7 @@ export class PieceSource implements Component {
 
   /** What was read is not to be sent again, and every file is to be found anew. */
   forgetRead(): void {
-    this.#evict(0);
+    for (const [key, entry] of this.#cache) this.#drop(key, entry);
     this.#openFiles.forgetAll();
   }
 
@@ -108,7 +108,7 @@ export class PieceSource implements Component {
     const key = itemKey(item);
     const entry = this.#cache.get(key) ?? this.#cached(key, item);
     entry.userCount += 1;
-    const { bytes, release } = await entry.frame;
+    const { bytes, release } = await entry.reading;
     return {
       bytes,
       done: () => {
@@ -119,16 +119,20 @@ export class PieceSource implements Component {
   }
 
   #cached(key: string, item: ContentItem): SharedMessage {
-    const frame = this.#read(item);
-    const entry: SharedMessage = { frame, isRead: false, userCount: 0, isCached: true };
+    const reading = this.#read(item);
+    const entry: SharedMessage = { reading, frame: undefined, userCount: 0, isCached: true };
     this.#cache.set(key, entry);
-    frame.then(
-      () => {
-        entry.isRead = true;
+    reading.then(
+      (frame) => {
+        entry.frame = frame;
+        // It was forgotten while it was read: whoever waits for it has it, nobody else.
+        if (!entry.isCached) return;
         this.#cachedBytes += frameMemoryBytes;
         this.#evict(this.#readersOf.size === 0 ? 0 : this.#config.cacheBytesMax);
       },
-      () => this.#cache.delete(key),
+      () => {
+        if (this.#cache.get(key) === entry) this.#cache.delete(key);
+      },
     );
     return entry;
   }
@@ -147,12 +151,16 @@ export class PieceSource implements Component {
   #evict(bytesMax: number): void {
     for (const [key, entry] of this.#cache) {
       if (this.#cachedBytes <= bytesMax) return;
-      if (!entry.isRead) continue;
-      this.#cache.delete(key);
-      this.#cachedBytes -= frameMemoryBytes;
-      entry.isCached = false;
-      if (entry.userCount === 0) void entry.frame.then(({ release }) => release());
+      if (entry.frame) this.#drop(key, entry);
     }
+  }
+
+  #drop(key: string, entry: SharedMessage): void {
+    this.#cache.delete(key);
+    entry.isCached = false;
+    if (!entry.frame) return;
+    this.#cachedBytes -= frameMemoryBytes;
+    if (entry.userCount === 0) entry.frame.release();
   }
 
   async #read(item: ContentItem): Promise<Frame> {

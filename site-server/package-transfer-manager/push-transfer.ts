@@ -223,16 +223,22 @@ export class PushTransfer {
       encode: (item) => this.#needs.pieceSource.message(this.#job.packageId, item),
       onSent: (item) => this.#progress.sent(item.sizeBytes),
       onAcknowledged: (item) => this.#progress.acknowledged(item.sizeBytes),
-      onRefused: (item, error) => this.#onRefused(item, error),
+      onFailed: (item, error) => this.#onFailed(item, error),
       stallMs,
       sleep: this.#needs.sleep,
       toStalled: () => stalled(this.#job.dpId, 'PutContent', stallMs),
     });
   }
 
-  /** The DP may name a piece's hash: which file it is of, this side knows. */
-  #onRefused(item: ContentItem, error: unknown): void {
-    if (isErrorWithCode(error, 'FILE_HASH_MISMATCH')) this.#refused.push(...filesOf(item));
+  /**
+   * The DP may name a piece's hash: which file it is of, this side knows. A disk that cannot read a
+   * file back is as bad as one that reads other bytes.
+   */
+  #onFailed(item: ContentItem, error: unknown): void {
+    const isUnreadable = (error as NodeJS.ErrnoException).code === 'EIO';
+    if (isUnreadable || isErrorWithCode(error, 'FILE_HASH_MISMATCH')) {
+      this.#refused.push(...filesOf(item));
+    }
   }
 
   /** One transfer sends a file that several want; a file that stands twice in a package goes once. */

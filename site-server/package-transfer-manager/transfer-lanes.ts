@@ -20,8 +20,8 @@ export interface TransferLanesOptions {
   readonly encode: (item: ContentItem) => Promise<EncodedMessage>;
   readonly onSent: (item: ContentItem) => void;
   readonly onAcknowledged: (item: ContentItem) => void;
-  /** The DP, or what is between, failed this item. */
-  readonly onRefused?: (item: ContentItem, error: unknown) => void;
+  /** It could not be read here, or the DP, or what is between, failed it. */
+  readonly onFailed?: (item: ContentItem, error: unknown) => void;
   readonly signal: AbortSignal;
   /** How long the DP may owe an answer; it is noticed after once to twice that. */
   readonly stallMs: number;
@@ -136,9 +136,12 @@ async function runLane(
 async function sendItem(
   stream: PutContentStream,
   item: ContentItem,
-  { encode, onSent, onAcknowledged, onRefused, signal, wait }: TransferLanesOptions & Lane,
+  { encode, onSent, onAcknowledged, onFailed, signal, wait }: TransferLanesOptions & Lane,
 ): Promise<void> {
-  const message = await encode(item);
+  const message = await encode(item).catch((error: unknown) => {
+    onFailed?.(item, error);
+    throw error;
+  });
   try {
     signal.throwIfAborted();
     onSent(item);
@@ -148,7 +151,7 @@ async function sendItem(
     });
     if (answer === undefined) throw brokeOff('without an acknowledgement');
   } catch (error) {
-    if (!signal.aborted) onRefused?.(item, error);
+    if (!signal.aborted) onFailed?.(item, error);
     // Before its memory is used again: nothing of a call that is cancelled is sent any more.
     stream.cancel();
     throw error;
