@@ -9,6 +9,12 @@ import { cpuSecondsOfChildren } from './measure.ts';
 const run = promisify(execFile);
 const sshdPath = '/usr/sbin/sshd';
 
+/** How a copy differs from the plainest one. */
+export interface RsyncOptions {
+  readonly rsync?: readonly string[];
+  readonly ssh?: readonly string[];
+}
+
 /** rsync over ssh on loopback, with keys made for this run. */
 export class RsyncPeer {
   readonly #directory: string;
@@ -64,20 +70,21 @@ export class RsyncPeer {
   /**
    * Copies a tree; `--delete` as an update of a package removes files, too.
    *
-   * @param options more for rsync, such as `--fsync`
+   * @param options.rsync more for rsync, such as `--fsync`
+   * @param options.ssh more for ssh, such as another cipher than its own choice
    */
-  async copy(source: string, target: string, options: readonly string[] = []): Promise<void> {
+  async copy(source: string, target: string, options: RsyncOptions = {}): Promise<void> {
     const ssh = [
       'ssh',
       `-p ${this.#port}`,
       `-i ${join(this.#directory, 'user')}`,
-      '-c aes128-gcm@openssh.com',
       '-o StrictHostKeyChecking=no',
       '-o UserKnownHostsFile=/dev/null',
       '-o LogLevel=ERROR',
+      ...(options.ssh ?? []),
     ].join(' ');
     const paths = [`${source}/`, `127.0.0.1:${target}/`];
-    await run('rsync', ['-a', '--delete', ...options, '-e', ssh, ...paths]);
+    await run('rsync', ['-a', '--delete', ...(options.rsync ?? []), '-e', ssh, ...paths]);
   }
 
   stop(): void {
