@@ -33,7 +33,7 @@ describe('a full disk (PTM-1, bad input)', () => {
 
   afterEach(() => rm(directory, { recursive: true }));
 
-  /** Mounts a small disk, or skips the test and says why. */
+  /** Mounts a small disk; where mounting is not allowed, as without root, skips and says why. */
   async function smallDisk(test: Mocha.Context, name: string): Promise<SmallDisk> {
     const disk = await SmallDisk.mount(join(directory, name), diskBytes);
     if (disk instanceof SmallDisk) return disk;
@@ -77,16 +77,27 @@ describe('a full disk (PTM-1, bad input)', () => {
     );
   });
 
-  it('at a DP in the middle of a push: the same, and what came is not sent again', async function () {
-    await using disk = await smallDisk(this, 'library');
-    await using network = await startNetwork({ contentLibraryDirectory: disk.directory });
-    const administrator = await Administrator.of(network);
-    await using proxy = await CountingProxy.start(network.dp(dpId).address);
+  /** Pushes a new package through the proxy, until the disk is filled under it. @returns its ID */
+  async function fillDuringPush(parts: {
+    administrator: Administrator;
+    proxy: CountingProxy;
+    disk: Awaited<ReturnType<typeof smallDisk>>;
+  }): Promise<string> {
+    const { administrator, proxy, disk } = parts;
     await administrator.setAddress(dpId, proxy.address);
     const packageId = await administrator.create(source);
     await administrator.distribute(packageId, dpId);
     await proxy.whenForwarded(packageBytes / 3);
     await disk.fill();
+    return packageId;
+  }
+
+  it('at a DP in the middle of a push: the same, and what came is not sent again', async function () {
+    await using disk = await smallDisk(this, 'library');
+    await using network = await startNetwork({ contentLibraryDirectory: disk.directory });
+    const administrator = await Administrator.of(network);
+    await using proxy = await CountingProxy.start(network.dp(dpId).address);
+    const packageId = await fillDuringPush({ administrator, proxy, disk });
     await administrator.jobIs({ packageId, dpId }, ({ waitingReason }) => {
       return waitingReason === 'disk-full-at-dp';
     });
@@ -102,11 +113,7 @@ describe('a full disk (PTM-1, bad input)', () => {
     await using network = await startNetwork({});
     const administrator = await Administrator.of(network);
     await using proxy = await CountingProxy.start(network.dp(dpId).address);
-    await administrator.setAddress(dpId, proxy.address);
-    const packageId = await administrator.create(source);
-    await administrator.distribute(packageId, dpId);
-    await proxy.whenForwarded(packageBytes / 3);
-    await disk.fill();
+    const packageId = await fillDuringPush({ administrator, proxy, disk });
     const job = await administrator.jobIs({ packageId, dpId }, ({ state }) => {
       return state === 'JOB_STATE_PENDING_RESTART';
     });

@@ -1,21 +1,13 @@
 import assert from 'node:assert/strict';
-import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import type { RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
+import { testDistributionPoint as dp } from '../../shared/testing/test-distribution-point.ts';
 import {
   type DistributionPointChannel,
   DistributionPointConnections,
 } from './distribution-point-connections.ts';
-
-const dp = (address = 'a:1', dpId = 'PS1DP1'): DistributionPoint => ({
-  dpId,
-  address,
-  kind: 'standard',
-  description: '',
-  siteCode: 'PS1',
-});
 
 /** A channel that was opened, and what became of it. */
 interface OpenedChannel {

@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
+import { testDistributionPoint as dp } from '../../shared/testing/test-distribution-point.ts';
 import { ReturnWatch } from './return-watch.ts';
 
-const dp = (address = 'a:1', dpId = 'PS1DP1'): DistributionPoint => ({
-  dpId,
-  address,
-  kind: 'standard',
-  description: '',
-  siteCode: 'PS1',
-});
 const settled = async () => {
   for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
 };
