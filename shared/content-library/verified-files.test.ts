@@ -23,6 +23,14 @@ describe('verified files', () => {
     );
   });
 
+  it('never takes an empty place for a hash', () => {
+    const verified = new VerifiedFiles();
+    const zeros = '0'.repeat(64);
+    assert.equal(verified.has(zeros), false);
+    verified.add(zeros);
+    assert.equal(verified.has(zeros), false);
+  });
+
   it('keeps the newest and forgets the oldest when there are too many', () => {
     const verified = new VerifiedFiles(1_000);
     for (const hash of hashes) verified.add(hash);

@@ -41,11 +41,13 @@ class HashTable {
   #words = new Uint32Array(firstSlots * wordsKept);
 
   has(words: Uint32Array): boolean {
-    return this.#isAt(this.#placeOf(words), words);
+    const place = this.#placeOf(words);
+    // What looks like an empty place is never known.
+    return !this.#isEmpty(place) && this.#isAt(place, words);
   }
 
   add(words: Uint32Array): void {
-    // What looks like an empty place cannot be kept, and is hashed again.
+    // It would look like an empty place, so it cannot be kept, and is hashed again.
     if (words.every((word) => word === 0) || this.has(words)) return;
     if (this.count * wordsKept >= this.#words.length * 0.75) this.#grow();
     this.#words.set(words, this.#placeOf(words));
