@@ -44,9 +44,9 @@ export const dpConfigSchema = z.strictObject({
     .int()
     .min(1)
     .max(100_000)
-    .default(4096)
+    .default(8192)
     .describe(
-      'Received files that may wait to be moved into the library together; from half of them on they are moved.',
+      'Received files that may wait to be moved into the library together; from a quarter of them on they are moved.',
     ),
   stagedBytesMax: z
     .int()

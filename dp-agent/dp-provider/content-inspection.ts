@@ -3,6 +3,7 @@ import type { ContentLibrary } from '../../shared/content-library/content-librar
 import { verifySignature } from '../../shared/content-library/data-library.ts';
 import { type IndexedEntry, openManifest } from '../../shared/content-library/manifest-reader.ts';
 import { type ContentDescriptor, signatureBytesOf } from '../../shared/domain/content.ts';
+import { readAhead } from '../../shared/runtime/read-ahead.ts';
 import type { WantedFile } from './arriving-file.ts';
 import type { IncomingFiles } from './incoming-files.ts';
 import type { ManifestFiles } from './incoming-manifests.ts';
@@ -47,7 +48,8 @@ export class ContentInspection {
   ): AsyncGenerator<WantedEntry[]> {
     await verifySignature(files.signaturePath, content);
     await using signature = await open(files.signaturePath, 'r');
-    for await (const entries of openManifest(files.manifestPath, content).entries()) {
+    const { manifestPath } = files;
+    for await (const entries of readAhead(openManifest(manifestPath, content).entries())) {
       const candidates = this.#notStaged(await readFiles(entries, signature));
       const held = await this.#library.areHeld(candidates);
       const isThere = ({ hash }: IndexedFile, index: number) =>

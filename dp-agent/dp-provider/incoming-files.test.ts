@@ -81,11 +81,11 @@ describe('incoming files', () => {
   it('puts a file together from its pieces, in any order, and stages it whole', async () => {
     await preparePieces(fileOf(big));
     for (const index of [2, 0, 3, 1]) {
-      assert.equal(files.staged.count, 0);
+      assert.equal(files.staged.all.count, 0);
       await files.receivePiece(pieceOf(big, index));
     }
-    const [staged] = files.staged.list();
-    assert.equal(files.staged.sizeBytes, big.length);
+    const [staged] = files.staged.take();
+    assert.equal(files.staged.all.sizeBytes, big.length);
     assert.equal(staged?.hash, hashOf(big));
     assert.deepEqual(await readFile(staged?.path ?? ''), big);
     assert.deepEqual(await files.prepare(otherId, [fileOf(big)]), ['staged']);
@@ -95,7 +95,7 @@ describe('incoming files', () => {
     await preparePieces(fileOf(big));
     const all = [0, 1, 2, 3, 3, 2, 1, 0, 3].map((index) => files.receivePiece(pieceOf(big, index)));
     await Promise.all(all);
-    assert.equal(files.staged.count, 1);
+    assert.equal(files.staged.all.count, 1);
     await files.receivePiece(pieceOf(big, 1));
     assert.deepEqual(await readFile(pathOf(hashOf(big))), big);
   });
@@ -137,7 +137,7 @@ describe('incoming files', () => {
     ];
     await assert.rejects(files.receiveSmall(batch), code('FILE_HASH_MISMATCH'));
     assert.deepEqual(await readdir(directory.join('incoming')), []);
-    assert.equal(files.staged.count, 0);
+    assert.equal(files.staged.all.count, 0);
   });
 
   it('takes small files, empty ones too, each once', async () => {
@@ -145,8 +145,8 @@ describe('incoming files', () => {
     const batch = [small, empty, small].map((bytes) => ({ hash: hashOf(bytes), bytes }));
     await files.receiveSmall(batch);
     await files.receiveSmall(batch);
-    assert.equal(files.staged.count, 2);
-    assert.equal(files.staged.sizeBytes, small.length);
+    assert.equal(files.staged.all.count, 2);
+    assert.equal(files.staged.all.sizeBytes, small.length);
     assert.deepEqual(await readFile(pathOf(hashOf(small))), small);
     assert.deepEqual(await readFile(pathOf(hashOf(empty))), empty);
   });
@@ -160,7 +160,7 @@ describe('incoming files', () => {
     const after = await stat(pathOf(hashOf(small)));
     assert.equal(after.ino, before.ino);
     assert.equal(after.mtimeMs, before.mtimeMs);
-    assert.equal(files.staged.count, 1);
+    assert.equal(files.staged.all.count, 1);
   });
 
   it('goes on with the pieces a crash left, and believes none of them (PTM-7)', async () => {
@@ -173,10 +173,10 @@ describe('incoming files', () => {
     const pieces = await preparePieces(fileOf(big));
     assert.deepEqual(heldOf(pieces), [true, false, false, true]);
     await files.receivePiece(pieceOf(big, 2));
-    assert.equal(files.staged.count, 0);
+    assert.equal(files.staged.all.count, 0);
     await files.receivePiece(pieceOf(big, 1));
     assert.deepEqual(await readFile(pathOf(hashOf(big))), big);
-    assert.equal(files.staged.count, 1);
+    assert.equal(files.staged.all.count, 1);
   });
 
   it('finds a file that a crash left whole, and cuts one that is longer than it should be', async () => {
@@ -210,7 +210,7 @@ describe('incoming files', () => {
     await send(0);
     await assert.rejects(send(1), code('FILE_HASH_MISMATCH'));
     assert.deepEqual(await readdir(directory.join('incoming')), []);
-    assert.equal(files.staged.count, 0);
+    assert.equal(files.staged.all.count, 0);
     assert.deepEqual(heldOf(await preparePieces(lie)), [false, false]);
     // Whoever tells the truth about the file is believed instead.
     assert.deepEqual(heldOf(await preparePieces(fileOf(big))), [false, false, false, false]);
@@ -229,7 +229,7 @@ describe('incoming files', () => {
       ends.map(({ status }) => status),
       ['rejected', 'rejected', 'rejected'],
     );
-    assert.equal(files.staged.count, 0);
+    assert.equal(files.staged.all.count, 0);
   });
 
   it('keeps a file that two packages want as long as one of them does', async () => {
@@ -249,7 +249,7 @@ describe('incoming files', () => {
     for (const index of [0, 1, 2]) await files.receivePiece(pieceOf(big, index));
     const last = files.receivePiece(pieceOf(big, 3));
     await Promise.all([last, files.discardArriving(packageId)]);
-    assert.equal(files.staged.count, 1);
+    assert.equal(files.staged.all.count, 1);
     assert.deepEqual(await readFile(pathOf(hashOf(big))), big);
   });
 
@@ -270,7 +270,7 @@ describe('incoming files', () => {
     await assert.rejects(files.receivePiece(deadly), /crash/);
     for (const index of [1, 2, 3]) await files.receivePiece(pieceOf(big, index));
     assert.deepEqual(await readFile(pathOf(hashOf(big))), big);
-    assert.equal(files.staged.count, 1);
+    assert.equal(files.staged.all.count, 1);
   });
 
   it('sends a piece again that got lost on disk behind its back', async () => {
@@ -301,7 +301,7 @@ describe('incoming files', () => {
     for (const { bytes } of many) await files.receivePiece(pieceOf(bytes, 1));
     const openFiles = (await readdir('/proc/self/fd').catch(() => [])).length;
     for (const { bytes } of many) await files.receivePiece(pieceOf(bytes, 0));
-    assert.equal(files.staged.count, 70);
+    assert.equal(files.staged.all.count, 70);
     const left = (await readdir('/proc/self/fd').catch(() => [])).length;
     assert.ok(openFiles - left <= 64, `${openFiles - left} files were open`);
   });

@@ -20,12 +20,7 @@ describe('staged adoption', () => {
   /** What the library does with the files it is given. */
   let take: (files: readonly StagedFile[]) => Promise<void>;
 
-  beforeEach(async () => {
-    directory = await TemporaryDirectory.create();
-    staged = new StagedFiles();
-    taken = [];
-    adopted = [];
-    take = async () => {};
+  function adoptionOf(stagedFilesMax: number): StagedAdoption {
     const library = {
       adoptFiles: async (files: readonly StagedFile[]) => {
         taken.push(files.map(({ hash }) => hash));
@@ -36,8 +31,17 @@ describe('staged adoption', () => {
       adopted.push(...hashes);
     };
     const { logger } = new CapturedLog();
-    const config = { stagedFilesMax: 4, stagedBytesMax: 1_000 };
-    adoption = new StagedAdoption({ library, staged, logger, onAdopted }, config);
+    const config = { stagedFilesMax, stagedBytesMax: 1_000 };
+    return new StagedAdoption({ library, staged, logger, onAdopted }, config);
+  }
+
+  beforeEach(async () => {
+    directory = await TemporaryDirectory.create();
+    staged = new StagedFiles();
+    taken = [];
+    adopted = [];
+    take = async () => {};
+    adoption = adoptionOf(4);
   });
   afterEach(() => directory[Symbol.asyncDispose]());
 
@@ -49,22 +53,26 @@ describe('staged adoption', () => {
   }
 
   it('leaves little where it is', async () => {
-    await stage('a');
-    await adoption.adoptEnough();
-    await adoption.whenIdle();
+    staged.add({ path: directory.join('a'), hash: 'a', sizeBytes: 100 });
+    await adoptionOf(5).adoptEnough();
     assert.deepEqual(taken, []);
   });
 
-  it('begins at half while the caller goes on, and makes it wait at the whole', async () => {
+  it('begins at a quarter while the caller goes on, and makes it wait at the whole', async () => {
     const gate = new AbortController();
     const opened = once(gate.signal, 'abort');
     take = async () => {
       await opened;
     };
-    await stage('a', 'b');
+    await stage('a');
     await adoption.adoptEnough();
-    assert.equal(staged.count, 2);
-    await stage('c', 'd');
+    await stage('b');
+    await adoption.adoptEnough();
+    // Two are under way: a third waits for one of them.
+    await stage('c');
+    await adoption.adoptEnough();
+    assert.deepEqual(taken, [['a'], ['b']]);
+    await stage('d');
     let isThrough = false;
     const waiting = adoption.adoptEnough().then(() => {
       isThrough = true;
@@ -73,12 +81,51 @@ describe('staged adoption', () => {
     assert.equal(isThrough, false);
     gate.abort();
     await waiting;
-    assert.deepEqual(taken, [
-      ['a', 'b'],
-      ['c', 'd'],
-    ]);
-    assert.equal(staged.count, 0);
+    await adoption.adoptEnough();
+    await adoption.whenIdle();
+    assert.deepEqual(taken, [['a'], ['b'], ['c', 'd']]);
+    assert.equal(staged.all.count, 0);
     assert.deepEqual(adopted, ['a', 'b', 'c', 'd']);
+  });
+
+  it('takes over all there is, what is under way included', async () => {
+    const gate = new AbortController();
+    const opened = once(gate.signal, 'abort');
+    take = async () => {
+      await opened;
+    };
+    await stage('a', 'b');
+    await adoption.adoptEnough();
+    await stage('c');
+    const all = adoption.adoptAll();
+    gate.abort();
+    await all;
+    assert.deepEqual(taken, [['a', 'b'], ['c']]);
+    assert.equal(staged.all.count, 0);
+  });
+
+  it('tries again what fails ahead of time while somebody waits for all', async () => {
+    const gate = new AbortController();
+    const opened = once(gate.signal, 'abort');
+    take = async () => {
+      await opened;
+      throw diskFull();
+    };
+    await stage('a');
+    await adoption.adoptEnough();
+    take = async () => {};
+    const all = adoption.adoptAll();
+    gate.abort();
+    await all;
+    assert.deepEqual(taken, [['a'], ['a']]);
+    assert.deepEqual(adopted, ['a']);
+  });
+
+  it('fails who waits at the whole when nothing can be taken over', async () => {
+    take = () => Promise.reject(diskFull());
+    await stage('a', 'b', 'c', 'd');
+    await assert.rejects(adoption.adoptEnough(), (error) => isErrorWithCode(error, 'DISK_FULL'));
+    assert.equal(staged.waiting.count, 4);
   });
 
   it('keeps what failed ahead of time for the one who waits, and begins ahead again', async () => {
@@ -86,12 +133,12 @@ describe('staged adoption', () => {
     await stage('a', 'b');
     await adoption.adoptEnough();
     await adoption.whenIdle();
-    assert.equal(staged.count, 2);
+    assert.equal(staged.all.count, 2);
     await assert.rejects(adoption.adoptAll(), (error) => isErrorWithCode(error, 'DISK_FULL'));
     take = async () => {};
     await adoption.adoptEnough();
     await adoption.whenIdle();
-    assert.equal(staged.count, 0);
+    assert.equal(staged.all.count, 0);
     assert.deepEqual(adopted, ['a', 'b']);
   });
 
@@ -102,7 +149,7 @@ describe('staged adoption', () => {
     };
     await stage('a', 'b');
     await assert.rejects(adoption.adoptAll(), /I\/O error/);
-    assert.equal(staged.count, 0);
+    assert.equal(staged.all.count, 0);
     assert.deepEqual(adopted, []);
   });
 });

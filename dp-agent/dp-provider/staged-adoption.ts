@@ -2,8 +2,7 @@ import { access } from 'node:fs/promises';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
-import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
-import type { StagedFile, StagedFiles } from './staged-files.ts';
+import type { StagedAmount, StagedFile, StagedFiles } from './staged-files.ts';
 
 /** What adoption needs. */
 export interface StagedAdoptionComponents {
@@ -16,18 +15,20 @@ export interface StagedAdoptionComponents {
 
 /** What may wait for the library. */
 export interface StagedAdoptionConfig {
-  /** Whole files that wait; when there are more, what arrives waits for them. */
+  /** Whole files not in the library yet; when there are more, what arrives waits for them. */
   readonly stagedFilesMax: number;
   /** The same in bytes. */
   readonly stagedBytesMax: number;
 }
 
+/** Adoptions that go on at once: one waits for the disk while the other one renames. */
+const adoptionsMax = 2;
+
 /** Moves whole files into the library, many at a time, so that one sync serves them all. */
 export class StagedAdoption {
   readonly #components: StagedAdoptionComponents;
   readonly #config: StagedAdoptionConfig;
-  readonly #queue = new SerialQueue();
-  #isAhead = false;
+  readonly #running = new Set<Promise<void>>();
 
   constructor(components: StagedAdoptionComponents, config: StagedAdoptionConfig) {
     this.#components = components;
@@ -35,22 +36,25 @@ export class StagedAdoption {
   }
 
   /**
-   * Keeps what is staged within its limits: from half of them on it is taken over while more
-   * arrives, and only at the whole of them the caller waits.
+   * Keeps what is staged within its limits: from a quarter of them on it is taken over while more
+   * arrives, and only at the whole of them the caller waits for what is being taken over.
    *
    * @throws DISK_FULL
    */
   async adoptEnough(): Promise<void> {
-    const { count, sizeBytes } = this.#components.staged;
-    const { stagedFilesMax, stagedBytesMax } = this.#config;
-    const fullness = Math.max(count / stagedFilesMax, sizeBytes / stagedBytesMax);
-    if (fullness >= 1) await this.adoptAll();
-    else if (fullness >= 0.5) this.#adoptAhead();
+    const { staged, logger } = this.#components;
+    if (this.#fullness(staged.waiting) >= 0.25 && this.#running.size < adoptionsMax) {
+      this.#begin().catch((err: unknown) => {
+        // What is staged still is met by whoever waits for it; what is not has to come again.
+        logger.warn({ err }, 'Files could not be taken over ahead of time');
+      });
+    }
+    if (this.#fullness(staged.all) >= 1) await Promise.race(this.#running);
   }
 
   /** Resolves when nothing is being taken over any more. */
-  whenIdle(): Promise<void> {
-    return this.#queue.whenIdle();
+  async whenIdle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
 
   /**
@@ -59,27 +63,40 @@ export class StagedAdoption {
    *
    * @throws DISK_FULL
    */
-  adoptAll(): Promise<void> {
-    return this.#queue.run(async () => {
-      const { staged, onAdopted } = this.#components;
-      if (staged.count === 0) return;
-      const adopted = await this.#adopt(staged.list());
-      await onAdopted(adopted.map(({ hash }) => hash));
-      staged.remove(adopted);
-    });
+  async adoptAll(): Promise<void> {
+    const ahead = [...this.#running];
+    const rest = this.#begin();
+    const ends = await Promise.allSettled(ahead);
+    await rest;
+    // What failed ahead of time waits again.
+    if (ends.some(({ status }) => status === 'rejected')) await this.#begin();
   }
 
-  #adoptAhead(): void {
-    if (this.#isAhead) return;
-    this.#isAhead = true;
-    this.adoptAll()
-      .catch((err: unknown) => {
-        // What is staged still is met by whoever waits for it; what is not has to come again.
-        this.#components.logger.warn({ err }, 'Files could not be taken over ahead of time');
-      })
-      .finally(() => {
-        this.#isAhead = false;
-      });
+  #fullness({ count, sizeBytes }: StagedAmount): number {
+    const { stagedFilesMax, stagedBytesMax } = this.#config;
+    return Math.max(count / stagedFilesMax, sizeBytes / stagedBytesMax);
+  }
+
+  /** Begins to take over what waits. */
+  #begin(): Promise<void> {
+    const adoption = this.#adoptWaiting().finally(() => this.#running.delete(adoption));
+    this.#running.add(adoption);
+    // Who waits for it meets its failure; nobody has to.
+    adoption.catch(() => {});
+    return adoption;
+  }
+
+  async #adoptWaiting(): Promise<void> {
+    const { staged, onAdopted } = this.#components;
+    const files = staged.take();
+    if (files.length === 0) return;
+    try {
+      const adopted = await this.#adopt(files);
+      await onAdopted(adopted.map(({ hash }) => hash));
+      staged.remove(adopted);
+    } finally {
+      staged.putBack(files);
+    }
   }
 
   /** A file that somebody took away from the incoming folder is not staged; it has to come again. */

@@ -6,18 +6,71 @@ export interface StagedFile {
   readonly sizeBytes: number;
 }
 
-/** The whole files that wait to be taken over by the library, many at a time. */
+/** How much lies there. */
+export interface StagedAmount {
+  readonly count: number;
+  readonly sizeBytes: number;
+}
+
+/** The whole files on their way into the library, which takes them over many at a time. */
 export class StagedFiles {
+  readonly #waiting = new FileSet();
+  readonly #taken = new FileSet();
+
+  /** All that is not in the library yet. */
+  get all(): StagedAmount {
+    return {
+      count: this.#waiting.count + this.#taken.count,
+      sizeBytes: this.#waiting.sizeBytes + this.#taken.sizeBytes,
+    };
+  }
+
+  /** What nobody is taking over yet. */
+  get waiting(): StagedAmount {
+    return this.#waiting;
+  }
+
+  has(hash: string): boolean {
+    return this.#waiting.has(hash) || this.#taken.has(hash);
+  }
+
+  add(file: StagedFile): void {
+    if (!this.has(file.hash)) this.#waiting.add(file);
+  }
+
+  /** All that waits; it is being taken over from now on. */
+  take(): StagedFile[] {
+    return this.#waiting.list().map((file) => this.#move(file, this.#waiting, this.#taken));
+  }
+
+  /** Those that were not taken over wait again. */
+  putBack(files: readonly StagedFile[]): void {
+    for (const file of files) {
+      if (this.#taken.has(file.hash)) this.#move(file, this.#taken, this.#waiting);
+    }
+  }
+
+  /** They are in the library now, or nowhere: not in the incoming folder any more. */
+  remove(files: readonly Pick<StagedFile, 'hash'>[]): void {
+    for (const { hash } of files) {
+      this.#waiting.delete(hash);
+      this.#taken.delete(hash);
+    }
+  }
+
+  #move(file: StagedFile, from: FileSet, to: FileSet): StagedFile {
+    from.delete(file.hash);
+    to.add(file);
+    return file;
+  }
+}
+
+class FileSet implements StagedAmount {
   readonly #files = new Map<string, StagedFile>();
-  #sizeBytes = 0;
+  sizeBytes = 0;
 
   get count(): number {
     return this.#files.size;
-  }
-
-  /** Bytes of all of them. */
-  get sizeBytes(): number {
-    return this.#sizeBytes;
   }
 
   has(hash: string): boolean {
@@ -29,16 +82,12 @@ export class StagedFiles {
   }
 
   add(file: StagedFile): void {
-    if (this.#files.has(file.hash)) return;
     this.#files.set(file.hash, file);
-    this.#sizeBytes += file.sizeBytes;
+    this.sizeBytes += file.sizeBytes;
   }
 
-  /** They are in the library now, or nowhere: not in the incoming folder any more. */
-  remove(files: readonly Pick<StagedFile, 'hash'>[]): void {
-    for (const { hash } of files) {
-      this.#sizeBytes -= this.#files.get(hash)?.sizeBytes ?? 0;
-      this.#files.delete(hash);
-    }
+  delete(hash: string): void {
+    this.sizeBytes -= this.#files.get(hash)?.sizeBytes ?? 0;
+    this.#files.delete(hash);
   }
 }

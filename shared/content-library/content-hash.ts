@@ -9,22 +9,22 @@ interface Hasher {
 export interface HashImplementation {
   readonly name: 'native' | 'wasm';
   readonly create: () => Hasher;
+  /** The hash of bytes that are all there: quicker than a hasher, for small files twice as quick. */
+  readonly hash: (bytes: Uint8Array) => Buffer;
 }
 
 /** The prebuilt native library; undefined where there is none for this platform. */
 export async function loadNativeHash(): Promise<HashImplementation | undefined> {
   try {
-    const { Blake3Hasher } = await import('@napi-rs/blake-hash');
+    const { Blake3Hasher, blake3 } = await import('@napi-rs/blake-hash');
     const create = () => {
       const hasher = new Blake3Hasher();
       return {
-        // The library takes a Buffer; this one looks at the same memory.
-        update: ({ buffer, byteOffset, byteLength }: Uint8Array) =>
-          hasher.update(Buffer.from(buffer, byteOffset, byteLength)),
+        update: (bytes: Uint8Array) => hasher.update(toBuffer(bytes)),
         digest: () => hasher.digestBuffer(),
       };
     };
-    return { name: 'native', create };
+    return { name: 'native', create, hash: (bytes) => blake3(toBuffer(bytes)) };
   } catch {
     return undefined;
   }
@@ -33,7 +33,8 @@ export async function loadNativeHash(): Promise<HashImplementation | undefined> 
 /** The portable library, about six times slower. */
 export async function loadWasmHash(): Promise<HashImplementation> {
   const { createHash } = await import('blake3');
-  return { name: 'wasm', create: createHash };
+  const hash = (bytes: Uint8Array) => createHash().update(bytes).digest();
+  return { name: 'wasm', create: createHash, hash };
 }
 
 /** What this process hashes with. */
@@ -61,5 +62,11 @@ export class ContentHash {
 
 /** BLAKE3-256 of some bytes, in lower-case hexadecimal. */
 export function hashOf(bytes: Uint8Array): string {
-  return new ContentHash().update(bytes).digest();
+  return hashImplementation.hash(bytes).toString('hex');
+}
+
+/** The same memory: the native library takes nothing but a Buffer. */
+function toBuffer(bytes: Uint8Array): Buffer {
+  if (Buffer.isBuffer(bytes)) return bytes;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -26,6 +26,8 @@ export class LibraryReferences {
   readonly #references: RecordStore<true>;
   readonly #unreferenced: RecordStore<UnreferencedFile>;
   readonly #state: RecordStore<{ readonly complete: boolean }>;
+  /** Known to be so since the last look: on a DP that has only taken packages yet, for one. */
+  #isNothingMarked = false;
 
   constructor(store: StateStore) {
     this.#store = store;
@@ -64,11 +66,11 @@ export class LibraryReferences {
    * LevelDB syncs only the log it writes to, not the one it left when that was full.
    */
   async add(contentId: string, hashes: Iterable<string>): Promise<void> {
-    const changes = [...new Set(hashes)].flatMap((hash) => [
-      this.#references.put(joinKey(hash, contentId), true),
-      this.#unreferenced.delete(hash),
-    ]);
-    if (changes.length > 0) await this.#store.write(changes, { sync: true });
+    const unique = [...new Set(hashes)];
+    if (unique.length === 0) return;
+    const references = unique.map((hash) => this.#references.put(joinKey(hash, contentId), true));
+    const changes = [...references, ...this.#unmarkings(unique)];
+    await this.#store.write(changes, { sync: true });
   }
 
   /**
@@ -85,21 +87,30 @@ export class LibraryReferences {
     const mark: UnreferencedFile = { sinceMs: options.sinceMs, released: true };
     const changes = unique.flatMap((hash, index) => [
       this.#references.delete(joinKey(hash, contentId)),
-      ...(isUsed[index] ? [] : [this.#unreferenced.put(hash, mark)]),
+      ...(isUsed[index] ? [] : [this.#marking(hash, mark)]),
     ]);
     await this.#store.write(changes, { sync: false });
   }
 
   /** Marks files that nobody has used yet, as far as is known. */
   async mark(hashes: readonly string[], sinceMs: number): Promise<void> {
-    const changes = hashes.map((hash) => this.#unreferenced.put(hash, { sinceMs }));
+    const changes = hashes.map((hash) => this.#marking(hash, { sinceMs }));
     if (changes.length > 0) await this.#store.write(changes, { sync: false });
   }
 
   /** Takes the marks off files that are used, written again (their grace begins anew), or gone. */
   async unmark(hashes: readonly string[]): Promise<void> {
-    const changes = hashes.map((hash) => this.#unreferenced.delete(hash));
+    const changes = this.#unmarkings(hashes);
     if (changes.length > 0) await this.#store.write(changes, { sync: false });
+  }
+
+  #unmarkings(hashes: readonly string[]): Change[] {
+    return this.#isNothingMarked ? [] : hashes.map((hash) => this.#unreferenced.delete(hash));
+  }
+
+  #marking(hash: string, mark: UnreferencedFile): Change {
+    this.#isNothingMarked = false;
+    return this.#unreferenced.put(hash, mark);
   }
 
   /**
@@ -113,7 +124,7 @@ export class LibraryReferences {
     for await (const [key] of this.#references.list()) {
       const [hash = '', contentId = ''] = key.split('/');
       if (isLive(contentId)) continue;
-      changes.push(this.#references.delete(key), this.#unreferenced.put(hash, mark));
+      changes.push(this.#references.delete(key), this.#marking(hash, mark));
       if (changes.length < batchChangesMax) continue;
       await this.#store.write(changes, { sync: false });
       changes = [];
@@ -140,9 +151,14 @@ export class LibraryReferences {
     return hashes.filter((_, index) => marks[index] !== undefined);
   }
 
-  /** The hashes of all marked files, ascending. */
+  /** The hashes of all marked files, ascending. None may be marked meanwhile. */
   async *listMarked(): AsyncGenerator<string> {
-    for await (const [hash] of this.#unreferenced.list()) yield hash;
+    let isNothingMarked = true;
+    for await (const [hash] of this.#unreferenced.list()) {
+      isNothingMarked = false;
+      yield hash;
+    }
+    this.#isNothingMarked = isNothingMarked;
   }
 
   /** Which of these files one of the contents uses, as far as the index says. */

@@ -1,5 +1,6 @@
 import {
   type BigIntStats,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -160,40 +161,29 @@ function removeUntouched(
   return true;
 }
 
-/** False when the file was here already, and is not staged. */
+/**
+ * False when the file was here already, and is not staged. Its size is looked at by the commit that
+ * wants it, so it is not looked at here.
+ */
 function adoptFile(fileLibrary: string, file: StagedFile, changed: Set<string>): boolean {
   const path = filePathOf(fileLibrary, file.hash);
-  const staged = lstat(file.path);
-  if (!isFileOfSize(staged, file.sizeBytes)) {
-    if (staged === undefined && isFileOfSize(lstat(path), file.sizeBytes)) return false;
-    throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash: file.hash });
-  }
   const shard = `${fileLibrary}/${shardOf(file.hash)}`;
-  try {
-    if (renameInto(file.path, path, shard)) changed.add(fileLibrary);
-  } catch (error) {
-    throw toWriteFailure(error, fileLibrary, file.sizeBytes);
-  }
-  changed.add(shard);
-  return true;
-}
-
-/**
- * Most shards are there already: they are made when they turn out not to be.
- *
- * @returns whether the shard was made
- */
-function renameInto(from: string, to: string, shard: string): boolean {
-  for (let isMade = false; ; isMade = true) {
+  for (;;) {
     try {
-      renameSync(from, to);
-      return isMade;
+      // Asked for first: a rename that fails costs more than all the rest.
+      if (!existsSync(shard)) {
+        mkdirSync(shard, { recursive: true });
+        changed.add(fileLibrary);
+      }
+      renameSync(file.path, path);
+      changed.add(shard);
+      return true;
     } catch (error) {
-      if (!isSystemError(error, 'ENOENT')) throw error;
-      // Who took the staged file away must not send us round for ever; a sweep may take an empty
-      // shard away at any moment.
-      lstatSync(from);
-      mkdirSync(shard, { recursive: true });
+      if (!isSystemError(error, 'ENOENT')) throw toWriteFailure(error, fileLibrary, file.sizeBytes);
+      // A sweep may take an empty shard away at any moment.
+      if (lstat(file.path)) continue;
+      if (isFileOfSize(lstat(path), file.sizeBytes)) return false;
+      throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash: file.hash });
     }
   }
 }

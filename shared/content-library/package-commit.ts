@@ -1,6 +1,7 @@
 import type { ContentDescriptor, FileEntry } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
 import type { PackageVersion } from '../domain/package.ts';
+import { readAhead } from '../runtime/read-ahead.ts';
 import { type StagedContent, verifySignature } from './data-library.ts';
 import type { LibraryRooms } from './library-rooms.ts';
 import type { HeldFile } from './library-tasks.ts';
@@ -14,6 +15,12 @@ export interface PackageCommit {
   /** Contents whose manifests are not in the library yet. Others must be there. */
   readonly staged: readonly StagedContent[];
 }
+
+/** contentId → the hashes of its files, in batches. */
+type KnownHashes = ReadonlyMap<string, readonly (readonly string[])[]>;
+
+/** Up to so many files a version's hashes are kept from the check on, at 100 bytes each. */
+const knownHashesMax = 65_536;
 
 /** What is true between two steps of a commit; a crash can come at each. */
 export type CommitStep = 'checked' | 'manifests-in' | 'references-in' | 'published';
@@ -51,7 +58,7 @@ export async function commitVersion(
   onStep('checked');
   await rooms.data.adopt(located);
   onStep('manifests-in');
-  await addReferences(rooms, version.contents);
+  await addReferences(rooms, version.contents, found.hashes);
   onStep('references-in');
   await rooms.packages.put({ ...version, jobSerial });
   onStep('published');
@@ -80,16 +87,27 @@ export async function* unverifiedFiles(
   }
 }
 
-/** Notes all files of these contents in the index; durable when this resolves. */
+/**
+ * Notes all files of these contents in the index; durable when this resolves.
+ *
+ * @param known the file hashes of contents whose manifest was read just now
+ */
 export async function addReferences(
   rooms: LibraryRooms,
   contents: readonly ContentDescriptor[],
+  known: KnownHashes = new Map(),
 ): Promise<void> {
   for (const descriptor of contents) {
-    for await (const batch of rooms.data.open(descriptor).entries()) {
-      const hashes = filesOf(batch).map((file) => file.hash);
-      await rooms.references.add(descriptor.contentId, hashes);
+    const { contentId } = descriptor;
+    for await (const hashes of known.get(contentId) ?? readHashes(rooms, descriptor)) {
+      await rooms.references.add(contentId, hashes);
     }
+  }
+}
+
+async function* readHashes(rooms: LibraryRooms, descriptor: ContentDescriptor) {
+  for await (const batch of readAhead(rooms.data.open(descriptor).entries())) {
+    yield filesOf(batch).map((file) => file.hash);
   }
 }
 
@@ -150,27 +168,45 @@ function locateContents(rooms: LibraryRooms, commit: PackageCommit): Promise<Sta
   );
 }
 
+/** What was found when a version was checked. */
+interface Finding {
+  missingFiles: number;
+  hasUnverified: boolean;
+  readonly hashes: Map<string, string[][]>;
+}
+
 async function checkContents(
   rooms: LibraryRooms,
   version: PackageVersion,
   located: readonly StagedContent[],
-): Promise<{ missingFiles: number; hasUnverified: boolean }> {
+): Promise<Finding> {
   const before = rooms.packages.get(version.packageId)?.contents ?? [];
-  let missingFiles = 0;
-  let hasUnverified = false;
+  const finding: Finding = { missingFiles: 0, hasUnverified: false, hashes: new Map() };
+  const fileCount = version.contents.reduce((sum, content) => sum + content.fileCount, 0);
   for (const [index, descriptor] of version.contents.entries()) {
     const paths = located[index];
     if (!paths) throw new Error('Every content was located');
     await verifySignature(paths.signaturePath, descriptor);
-    for await (const batch of openManifest(paths.manifestPath, descriptor).entries()) {
+    const hashes: string[][] = [];
+    for await (const batch of readAhead(openManifest(paths.manifestPath, descriptor).entries())) {
       const files = filesOf(batch);
-      const areHeld = await rooms.files.areHeld(files);
-      missingFiles += areHeld.filter((isHeld) => !isHeld).length;
-      const held = files.filter((_, position) => areHeld[position]);
-      hasUnverified ||= (await unverifiedOf(rooms, held, before)).length > 0;
+      await checkFiles(rooms, files, { before, finding });
+      if (fileCount <= knownHashesMax) hashes.push(files.map(({ hash }) => hash));
     }
+    if (fileCount <= knownHashesMax) finding.hashes.set(descriptor.contentId, hashes);
   }
-  return { missingFiles, hasUnverified };
+  return finding;
+}
+
+async function checkFiles(
+  rooms: LibraryRooms,
+  files: readonly FileEntry[],
+  { before, finding }: { before: readonly ContentDescriptor[]; finding: Finding },
+): Promise<void> {
+  const areHeld = await rooms.files.areHeld(files);
+  const held = files.filter((_, position) => areHeld[position]);
+  finding.missingFiles += files.length - held.length;
+  finding.hasUnverified ||= (await unverifiedOf(rooms, held, before)).length > 0;
 }
 
 async function unverifiedOf(

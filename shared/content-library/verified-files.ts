@@ -43,12 +43,12 @@ class HashTable {
   has(words: Uint32Array): boolean {
     const place = this.#placeOf(words);
     // What looks like an empty place is never known.
-    return !this.#isEmpty(place) && this.#isAt(place, words);
+    return !isEmptyAt(this.#words, place) && this.#isAt(place, words);
   }
 
   add(words: Uint32Array): void {
     // It would look like an empty place, so it cannot be kept, and is hashed again.
-    if (words.every((word) => word === 0) || this.has(words)) return;
+    if (isEmptyAt(words, 0) || this.has(words)) return;
     if (this.count * wordsKept >= this.#words.length * 0.75) this.#grow();
     this.#words.set(words, this.#placeOf(words));
     this.count++;
@@ -58,28 +58,35 @@ class HashTable {
   #placeOf(words: Uint32Array): number {
     const slots = this.#words.length / wordsKept;
     let slot = (words[0] ?? 0) % slots;
-    while (!this.#isAt(slot * wordsKept, words) && !this.#isEmpty(slot * wordsKept)) {
+    while (!this.#isAt(slot * wordsKept, words) && !isEmptyAt(this.#words, slot * wordsKept)) {
       slot = (slot + 1) % slots;
     }
     return slot * wordsKept;
   }
 
   #isAt(place: number, words: Uint32Array): boolean {
-    return words.every((word, index) => this.#words[place + index] === word);
-  }
-
-  #isEmpty(place: number): boolean {
-    return this.#words.subarray(place, place + wordsKept).every((word) => word === 0);
+    for (let index = 0; index < wordsKept; index++) {
+      if (this.#words[place + index] !== words[index]) return false;
+    }
+    return true;
   }
 
   #grow(): void {
     const before = this.#words;
     this.#words = new Uint32Array(before.length * 2);
     for (let place = 0; place < before.length; place += wordsKept) {
+      if (isEmptyAt(before, place)) continue;
       const words = before.subarray(place, place + wordsKept);
-      if (words.some((word) => word !== 0)) this.#words.set(words, this.#placeOf(words));
+      this.#words.set(words, this.#placeOf(words));
     }
   }
+}
+
+function isEmptyAt(words: Uint32Array, place: number): boolean {
+  for (let index = 0; index < wordsKept; index++) {
+    if (words[place + index] !== 0) return false;
+  }
+  return true;
 }
 
 function toWords(hash: string): Uint32Array {
