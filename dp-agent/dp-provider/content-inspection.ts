@@ -1,9 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import type { ContentFile } from '../../shared/content-library/content-files.ts';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { verifySignature } from '../../shared/content-library/data-library.ts';
-import { type IndexedEntry, openManifest } from '../../shared/content-library/manifest-reader.ts';
 import { type ContentDescriptor, signatureBytesOf } from '../../shared/domain/content.ts';
-import { readAhead } from '../../shared/runtime/read-ahead.ts';
 import type { WantedFile } from './arriving-file.ts';
 import type { IncomingFiles } from './incoming-files.ts';
 import type { ManifestFiles } from './incoming-manifests.ts';
@@ -24,10 +23,10 @@ interface IndexedFile extends WantedFile {
 
 /** Compares a content's manifest with what this DP holds, in parts of bounded size. */
 export class ContentInspection {
-  readonly #library: Pick<ContentLibrary, 'areHeld'>;
+  readonly #library: Pick<ContentLibrary, 'areHeld' | 'readFiles'>;
   readonly #incoming: IncomingFiles;
 
-  constructor(library: Pick<ContentLibrary, 'areHeld'>, incoming: IncomingFiles) {
+  constructor(library: Pick<ContentLibrary, 'areHeld' | 'readFiles'>, incoming: IncomingFiles) {
     this.#library = library;
     this.#incoming = incoming;
   }
@@ -48,9 +47,8 @@ export class ContentInspection {
   ): AsyncGenerator<WantedEntry[]> {
     await verifySignature(files.signaturePath, content);
     await using signature = await open(files.signaturePath, 'r');
-    const { manifestPath } = files;
-    for await (const entries of readAhead(openManifest(manifestPath, content).entries())) {
-      const candidates = this.#notStaged(await readFiles(entries, signature));
+    for await (const batch of this.#library.readFiles(files.manifestPath, content)) {
+      const candidates = await withPieceHashes(this.#notStaged(batch), signature);
       const held = await this.#library.areHeld(candidates);
       const isThere = ({ hash }: IndexedFile, index: number) =>
         held[index] === true && (!isRewritten || isRewritten(hash));
@@ -61,7 +59,7 @@ export class ContentInspection {
   }
 
   /** Looked at before the library, into which they go: a file on its way is never missed. */
-  #notStaged(files: readonly IndexedFile[]): IndexedFile[] {
+  #notStaged(files: readonly ContentFile[]): ContentFile[] {
     return files.filter(({ hash }) => !this.#incoming.staged.has(hash));
   }
 
@@ -78,17 +76,15 @@ export class ContentInspection {
   }
 }
 
-async function readFiles(
-  entries: readonly IndexedEntry[],
+async function withPieceHashes(
+  files: readonly ContentFile[],
   signature: FileHandle,
 ): Promise<IndexedFile[]> {
-  const files: IndexedFile[] = [];
-  for (const { entry, index, signatureOffset } of entries) {
-    if (entry.type !== 'file') continue;
-    const { hash, sizeBytes } = entry;
+  const indexed: IndexedFile[] = [];
+  for (const { entryIndex, hash, sizeBytes, signatureOffset } of files) {
     const pieceHashes = new Uint8Array(signatureBytesOf(sizeBytes));
     if (pieceHashes.length > 0) await signature.read(pieceHashes, { position: signatureOffset });
-    files.push({ entryIndex: index, hash, sizeBytes, pieceHashes });
+    indexed.push({ entryIndex, hash, sizeBytes, pieceHashes });
   }
-  return files;
+  return indexed;
 }

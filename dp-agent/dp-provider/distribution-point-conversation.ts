@@ -11,9 +11,9 @@ import type { PutContentRequest__Output } from '../../shared/rpc/generated/waybi
 import type { PutManifestRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
 import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
 import type { DpProvider } from './dp-provider.ts';
-import type { IncomingSmallFile } from './incoming-files.ts';
 import type { PackageAction } from './package-actions.ts';
 import { requireAction, requireHash, requirePackageVersion } from './package-version.ts';
+import type { SmallFile } from './packed-files.ts';
 
 /** Who this DP is. */
 export interface DpSelf {
@@ -113,7 +113,7 @@ async function receive(
   await provider.receiveSmallFiles(action, requireSmallFiles(request.files));
 }
 
-function requireSmallFiles({ files }: FileBatch__Output): IncomingSmallFile[] {
+function requireSmallFiles({ files }: FileBatch__Output): SmallFile[] {
   const sizeBytes = files.reduce((sum, { data }) => sum + data.length, 0);
   if (files.length === 0) throw invalid('files', 'one file at least', 'none');
   if (sizeBytes > pieceBytes) {

@@ -15,9 +15,10 @@ import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import { ContentInspection, type WantedEntry } from './content-inspection.ts';
 import { FreeRoom } from './free-room.ts';
-import { IncomingFiles, type IncomingPiece, type IncomingSmallFile } from './incoming-files.ts';
+import { IncomingFiles, type IncomingPiece } from './incoming-files.ts';
 import { IncomingManifests, type ManifestFiles, requireContent } from './incoming-manifests.ts';
 import { type BegunAction, type PackageAction, PackageActions } from './package-actions.ts';
+import type { SmallFile } from './packed-files.ts';
 import { RewrittenFiles } from './rewritten-files.ts';
 import { StagedAdoption, type StagedAdoptionConfig } from './staged-adoption.ts';
 
@@ -168,10 +169,7 @@ export class DpProvider implements Component {
    *
    * @throws FILE_HASH_MISMATCH, DISK_FULL, ACTION_…
    */
-  async receiveSmallFiles(
-    action: PackageAction,
-    files: readonly IncomingSmallFile[],
-  ): Promise<void> {
+  async receiveSmallFiles(action: PackageAction, files: readonly SmallFile[]): Promise<void> {
     this.#actions.require(action);
     await this.#room.require(files.reduce((sum, { bytes }) => sum + bytes.length, 0));
     await this.#files.receiveSmall(files);

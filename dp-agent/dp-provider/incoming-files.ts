@@ -6,6 +6,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { ArrivingFile, type WantedFile } from './arriving-file.ts';
 import { ownMemoryOf } from './message-memory.ts';
+import { packFiles, type SmallFile } from './packed-files.ts';
 import type { ReceiveRequest, ReceiveResult } from './receive-request.ts';
 import { ReceiveWorkerClient } from './receive-worker-client.ts';
 import { StagedFiles } from './staged-files.ts';
@@ -26,12 +27,6 @@ export interface IncomingFilesOptions {
 export interface IncomingPiece {
   readonly hash: string;
   readonly pieceIndex: number;
-  readonly bytes: Uint8Array;
-}
-
-/** A whole file of at most one piece as it came. */
-export interface IncomingSmallFile {
-  readonly hash: string;
   readonly bytes: Uint8Array;
 }
 
@@ -118,13 +113,16 @@ export class IncomingFiles {
    *
    * @throws FILE_HASH_MISMATCH, DISK_FULL
    */
-  async receiveSmall(files: readonly IncomingSmallFile[]): Promise<void> {
+  async receiveSmall(files: readonly SmallFile[]): Promise<void> {
     const fresh = files.filter(({ hash }) => !this.staged.has(hash));
     if (fresh.length === 0) return;
-    const memory = ownMemoryOf(files.map(({ bytes }) => bytes));
     // Lengths first: memory that was handed over is empty here.
     const sizes = fresh.map(({ hash, bytes }) => ({ hash, sizeBytes: bytes.length }));
-    await this.#asked({ kind: 'write-small', files: fresh }, memory ? [memory] : []);
+    const packed = packFiles(
+      fresh,
+      files.map(({ bytes }) => bytes),
+    );
+    await this.#asked({ kind: 'write-small', files: packed }, [packed.memory]);
     for (const { hash, sizeBytes } of sizes) this.#stage(hash, sizeBytes);
   }
 

@@ -4,7 +4,6 @@ import type { ContentLibrary } from '../../shared/content-library/content-librar
 import { verifySignature } from '../../shared/content-library/data-library.ts';
 import { toWriteFailure } from '../../shared/content-library/library-failure.ts';
 import { manifestPathOf, signaturePathOf } from '../../shared/content-library/library-layout.ts';
-import { openManifest } from '../../shared/content-library/manifest-reader.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { BegunAction } from './package-actions.ts';
@@ -16,18 +15,23 @@ export interface ManifestFiles {
   readonly signaturePath: string;
 }
 
+type ManifestLibrary = Pick<
+  ContentLibrary,
+  'getPackage' | 'stagingDirectoryOf' | 'layout' | 'readFiles'
+>;
+
 /**
  * Manifests and signatures that are arriving. Writes `staging/<PackageID>/<ContentID>.<hash>.manifest`
  * and `.signature`; files under these names were whole and had their hashes when they got them. A
  * crash leaves them for the next Begin; who reads them finds out whether a power cut damaged them.
  */
 export class IncomingManifests {
-  readonly #library: Pick<ContentLibrary, 'getPackage' | 'stagingDirectoryOf' | 'layout'>;
+  readonly #library: ManifestLibrary;
   /** Contents whose manifest in the library was found damaged: it has to come again. */
   readonly #distrusted = new Set<string>();
   #receivedCount = 0;
 
-  constructor(library: Pick<ContentLibrary, 'getPackage' | 'stagingDirectoryOf' | 'layout'>) {
+  constructor(library: ManifestLibrary) {
     this.#library = library;
   }
 
@@ -72,7 +76,7 @@ export class IncomingManifests {
     try {
       await mkdir(directory, { recursive: true });
       await writeBoth(partial, content, chunks);
-      await openManifest(partial.manifestPath, content).verify();
+      for await (const _ of this.#library.readFiles(partial.manifestPath, content));
       await verifySignature(partial.signaturePath, content);
       await rename(partial.signaturePath, staged.signaturePath);
       await rename(partial.manifestPath, staged.manifestPath);

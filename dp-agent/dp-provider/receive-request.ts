@@ -1,3 +1,5 @@
+import type { PackedFiles } from './packed-files.ts';
+
 /** What the event loop asks of the receive worker. Hashes: lower-case hexadecimal. */
 export type ReceiveRequest =
   /** Opens a file of several pieces and says which pieces are already there, verified. */
@@ -14,10 +16,7 @@ export type ReceiveRequest =
       readonly pieceIndex: number;
       readonly bytes: Uint8Array;
     }
-  | {
-      readonly kind: 'write-small';
-      readonly files: readonly { readonly hash: string; readonly bytes: Uint8Array }[];
-    }
+  | { readonly kind: 'write-small'; readonly files: PackedFiles }
   | {
       readonly kind: 'verify-small';
       readonly files: readonly { readonly hash: string; readonly sizeBytes: number }[];

@@ -6,6 +6,7 @@
 import { workerData } from 'node:worker_threads';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { serveThread } from '../../shared/runtime/thread-service.ts';
+import { unpackFiles } from './packed-files.ts';
 import { PartialFile } from './partial-file.ts';
 import type { ReceiveRequest, ReceiveResult } from './receive-request.ts';
 import { isWhole, writeSmallFile } from './small-file.ts';
@@ -36,7 +37,8 @@ async function writePiece(request: RequestOfKind<'write-piece'>): Promise<Receiv
 }
 
 /** All are verified before the first is written. */
-async function writeSmallFiles({ files }: RequestOfKind<'write-small'>): Promise<ReceiveResult> {
+async function writeSmallFiles(request: RequestOfKind<'write-small'>): Promise<ReceiveResult> {
+  const files = unpackFiles(request.files);
   for (const { hash, bytes } of files) {
     const actualHash = hashOf(bytes);
     if (actualHash === hash) continue;

@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ContentDescriptor } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { parsePackageId } from '../domain/package.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -8,6 +9,7 @@ import type { Component } from '../runtime/component.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { SerialQueue } from '../runtime/serial-queue.ts';
 import type { StateStore } from '../state-store/state-store.ts';
+import type { ContentFile } from './content-files.ts';
 import { ContentReader } from './content-reader.ts';
 import { ContentRelease } from './content-release.ts';
 import { DataLibrary } from './data-library.ts';
@@ -166,6 +168,19 @@ export class ContentLibrary implements Component {
   }
 
   /**
+   * The files of a content whose manifest waits to be taken in, or is here: in batches, in its order.
+   *
+   * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when it is not the one the
+   *   descriptor names; known only when all was read
+   */
+  readFiles(
+    manifestPath: string,
+    descriptor: ContentDescriptor,
+  ): AsyncGenerator<readonly ContentFile[]> {
+    return this.#rooms.data.readFiles(descriptor, manifestPath);
+  }
+
+  /**
    * Where to put what arrives for a package; the caller makes the directory. While it is there, the
    * files that were taken in since it was made, and that no content has used yet, are not swept.
    */
@@ -289,6 +304,7 @@ export class ContentLibrary implements Component {
     const onStep = (step: CommitStep) => this.#step(step);
     if (!(await commitVersion(this.#rooms, commit, { areVerified, onStep }))) return false;
     await this.#release.letGo(before?.contents ?? [], commit.version.contents);
+    for (const content of commit.version.contents) this.#rooms.data.endWork(content);
     await this.#endWork(commit.version.packageId);
     return true;
   }

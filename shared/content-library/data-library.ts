@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { access, readdir, rename, rm } from 'node:fs/promises';
 import { type ContentDescriptor, parseContentId } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
+import { type ContentFile, ContentFiles } from './content-files.ts';
 import { ContentHash } from './content-hash.ts';
 import { syncDirectories, syncFiles } from './file-system-sync.ts';
 import { isSystemError, toWriteFailure } from './library-failure.ts';
@@ -18,6 +19,7 @@ export interface StagedContent {
 /** The manifests and signatures of contents. */
 export class DataLibrary {
   readonly #directory: string;
+  readonly #contentFiles = new ContentFiles();
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -34,6 +36,23 @@ export class DataLibrary {
   /** The reader of a content's manifest. */
   open(descriptor: ContentDescriptor): ManifestReader {
     return openManifest(this.manifestPathOf(descriptor.contentId), descriptor);
+  }
+
+  /**
+   * The files of a content, by its manifest here or the one that waits at this path.
+   *
+   * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH
+   */
+  readFiles(
+    descriptor: ContentDescriptor,
+    manifestPath = this.manifestPathOf(descriptor.contentId),
+  ): AsyncGenerator<readonly ContentFile[]> {
+    return this.#contentFiles.read(manifestPath, descriptor);
+  }
+
+  /** Work on a content has ended: it will not be read again soon. */
+  endWork(descriptor: ContentDescriptor): void {
+    this.#contentFiles.forget(descriptor);
   }
 
   /**

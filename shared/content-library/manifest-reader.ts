@@ -48,9 +48,12 @@ export class ManifestReader {
     this.descriptor = descriptor;
   }
 
-  /** Reads all and yields nothing. @throws as `entries` does */
-  async verify(): Promise<void> {
-    for await (const _ of this.entries());
+  /** Checks the header and the hash, and no line: for one whose lines were read. @throws as `entries` does */
+  async verifyHash(): Promise<void> {
+    const check = new ManifestCheck(this.descriptor);
+    await using file = await this.#open();
+    for await (const chunk of this.#chunks(file, check)) check.hash(chunk);
+    check.contentHash();
   }
 
   /**
@@ -63,14 +66,8 @@ export class ManifestReader {
   async *entries(): AsyncGenerator<readonly IndexedEntry[]> {
     const check = new ManifestCheck(this.descriptor);
     await using file = await this.#open();
-    const { size } = await file.stat();
-    if (size !== this.descriptor.manifestBytes) check.refuse(`the manifest has ${size} bytes`);
-    check.header(await readHeader(file));
     let rest: Buffer = Buffer.alloc(0);
-    for (let offset = headerBytes; offset < size; ) {
-      const chunk = await readAt(file, offset, Math.min(chunkBytes, size - offset));
-      if (chunk.length === 0) check.refuse('the manifest ends early');
-      offset += chunk.length;
+    for await (const chunk of this.#chunks(file, check)) {
       check.hash(chunk);
       rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
       const batch: IndexedEntry[] = [];
@@ -85,6 +82,19 @@ export class ManifestReader {
       if (batch.length > 0) yield batch;
     }
     check.end(rest.length);
+  }
+
+  /** What comes after the header, which is checked. */
+  async *#chunks(file: FileHandle, check: ManifestCheck): AsyncGenerator<Buffer> {
+    const { size } = await file.stat();
+    if (size !== this.descriptor.manifestBytes) check.refuse(`the manifest has ${size} bytes`);
+    check.header(await readHeader(file));
+    for (let offset = headerBytes; offset < size; ) {
+      const chunk = await readAt(file, offset, Math.min(chunkBytes, size - offset));
+      if (chunk.length === 0) check.refuse('the manifest ends early');
+      offset += chunk.length;
+      yield chunk;
+    }
   }
 
   async #open(): Promise<FileHandle> {
@@ -142,12 +152,16 @@ class ManifestCheck {
   }
 
   end(unreadBytes: number): void {
-    const expected = this.#descriptor;
     if (unreadBytes > 0) this.refuse('the last line has no end');
     this.#checkSum('entryCount', this.#entryCount);
     this.#checkSum('fileCount', this.#fileCount);
     this.#checkSum('sizeBytes', this.#sizeBytes);
     this.#checkSum('signatureBytes', this.#signatureBytes);
+    this.contentHash();
+  }
+
+  contentHash(): void {
+    const expected = this.#descriptor;
     const actualHash = this.#hash.digest();
     if (actualHash !== expected.contentHash) {
       const { contentId, contentHash: expectedHash } = expected;

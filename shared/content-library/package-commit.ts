@@ -1,11 +1,10 @@
 import type { ContentDescriptor, FileEntry } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
 import type { PackageVersion } from '../domain/package.ts';
-import { readAhead } from '../runtime/read-ahead.ts';
 import { type StagedContent, verifySignature } from './data-library.ts';
 import type { LibraryRooms } from './library-rooms.ts';
 import type { HeldFile } from './library-tasks.ts';
-import { type IndexedEntry, openManifest } from './manifest-reader.ts';
+import type { IndexedEntry } from './manifest-reader.ts';
 import { packageHashOf } from './package-record.ts';
 
 /** A version that is to become the visible one. */
@@ -16,11 +15,8 @@ export interface PackageCommit {
   readonly staged: readonly StagedContent[];
 }
 
-/** contentId → the hashes of its files, in batches. */
-type KnownHashes = ReadonlyMap<string, readonly (readonly string[])[]>;
-
-/** Up to so many files a version's hashes are kept from the check on, at 100 bytes each. */
-const knownHashesMax = 65_536;
+/** So many references share one write, which waits for the disk. */
+const referencesPerWrite = 8_000;
 
 /** What is true between two steps of a commit; a crash can come at each. */
 export type CommitStep = 'checked' | 'manifests-in' | 'references-in' | 'published';
@@ -58,7 +54,7 @@ export async function commitVersion(
   onStep('checked');
   await rooms.data.adopt(located);
   onStep('manifests-in');
-  await addReferences(rooms, version.contents, found.hashes);
+  await addReferences(rooms, version.contents);
   onStep('references-in');
   await rooms.packages.put({ ...version, jobSerial });
   onStep('published');
@@ -81,33 +77,27 @@ export async function* unverifiedFiles(
   for (const [index, descriptor] of commit.version.contents.entries()) {
     const path = located[index]?.manifestPath;
     if (path === undefined) throw new Error('Every content was located');
-    for await (const batch of openManifest(path, descriptor).entries()) {
-      yield await unverifiedOf(rooms, filesOf(batch), before);
+    for await (const files of rooms.data.readFiles(descriptor, path)) {
+      yield await unverifiedOf(rooms, files, before);
     }
   }
 }
 
-/**
- * Notes all files of these contents in the index; durable when this resolves.
- *
- * @param known the file hashes of contents whose manifest was read just now
- */
+/** Notes all files of these contents in the index; durable when this resolves. */
 export async function addReferences(
   rooms: LibraryRooms,
   contents: readonly ContentDescriptor[],
-  known: KnownHashes = new Map(),
 ): Promise<void> {
   for (const descriptor of contents) {
     const { contentId } = descriptor;
-    for await (const hashes of known.get(contentId) ?? readHashes(rooms, descriptor)) {
+    let hashes: string[] = [];
+    for await (const files of rooms.data.readFiles(descriptor)) {
+      for (const { hash } of files) hashes.push(hash);
+      if (hashes.length < referencesPerWrite) continue;
       await rooms.references.add(contentId, hashes);
+      hashes = [];
     }
-  }
-}
-
-async function* readHashes(rooms: LibraryRooms, descriptor: ContentDescriptor) {
-  for await (const batch of readAhead(rooms.data.open(descriptor).entries())) {
-    yield filesOf(batch).map((file) => file.hash);
+    await rooms.references.add(contentId, hashes);
   }
 }
 
@@ -172,7 +162,6 @@ function locateContents(rooms: LibraryRooms, commit: PackageCommit): Promise<Sta
 interface Finding {
   missingFiles: number;
   hasUnverified: boolean;
-  readonly hashes: Map<string, string[][]>;
 }
 
 async function checkContents(
@@ -181,26 +170,21 @@ async function checkContents(
   located: readonly StagedContent[],
 ): Promise<Finding> {
   const before = rooms.packages.get(version.packageId)?.contents ?? [];
-  const finding: Finding = { missingFiles: 0, hasUnverified: false, hashes: new Map() };
-  const fileCount = version.contents.reduce((sum, content) => sum + content.fileCount, 0);
+  const finding: Finding = { missingFiles: 0, hasUnverified: false };
   for (const [index, descriptor] of version.contents.entries()) {
     const paths = located[index];
     if (!paths) throw new Error('Every content was located');
     await verifySignature(paths.signaturePath, descriptor);
-    const hashes: string[][] = [];
-    for await (const batch of readAhead(openManifest(paths.manifestPath, descriptor).entries())) {
-      const files = filesOf(batch);
+    for await (const files of rooms.data.readFiles(descriptor, paths.manifestPath)) {
       await checkFiles(rooms, files, { before, finding });
-      if (fileCount <= knownHashesMax) hashes.push(files.map(({ hash }) => hash));
     }
-    if (fileCount <= knownHashesMax) finding.hashes.set(descriptor.contentId, hashes);
   }
   return finding;
 }
 
 async function checkFiles(
   rooms: LibraryRooms,
-  files: readonly FileEntry[],
+  files: readonly HeldFile[],
   { before, finding }: { before: readonly ContentDescriptor[]; finding: Finding },
 ): Promise<void> {
   const areHeld = await rooms.files.areHeld(files);

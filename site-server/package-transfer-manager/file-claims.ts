@@ -5,8 +5,8 @@
  * inspected again.
  */
 export class FileClaims {
-  /** By the first half of the hash: see `keyOf`. */
-  readonly #ownerOf = new Map<string, object>();
+  /** By the first digits of the hash: see `keyOf`. */
+  readonly #ownerOf = new Map<number, object>();
   readonly #waiters = new Set<() => void>();
   #releaseCount = 0;
 
@@ -28,8 +28,8 @@ export class FileClaims {
 
   /** The transfer ended: whatever it had in hand is free. */
   releaseAll(owner: object): void {
-    for (const [hash, current] of this.#ownerOf) {
-      if (current === owner) this.#ownerOf.delete(hash);
+    for (const [key, current] of this.#ownerOf) {
+      if (current === owner) this.#ownerOf.delete(key);
     }
     this.#wake();
   }
@@ -65,9 +65,9 @@ export class FileClaims {
 }
 
 /**
- * A million claims cost what they weigh: 16 bytes are enough to tell files apart, and should two be
- * the same for all that, the DP misses one at the commit and says so.
+ * A million claims cost what they weigh: 52 bits are enough to tell files apart, and should two be
+ * the same for all that, the DP misses one at the commit, and it is sent then.
  */
-function keyOf(hash: string): string {
-  return Buffer.from(hash.slice(0, 32), 'hex').toString('latin1');
+function keyOf(hash: string): number {
+  return Number.parseInt(hash.slice(0, 13), 16);
 }
