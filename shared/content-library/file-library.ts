@@ -6,9 +6,19 @@ import { SerialQueue } from '../runtime/serial-queue.ts';
 import { syncDirectories, syncFileSystem, syncFiles } from './file-system-sync.ts';
 import { isSystemError, toWriteFailure } from './library-failure.ts';
 import { filePathOf } from './library-layout.ts';
-import type { DamagedFile, HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
+import {
+  type DamagedFile,
+  type HeldFile,
+  type LibraryTasks,
+  type StagedFile,
+  toFileQuery,
+} from './library-tasks.ts';
 import { VerifiedFiles } from './verified-files.ts';
 import type { WorkerPool } from './worker-pool.ts';
+
+/** Many files are looked at by both threads of the pool; few are not worth it. */
+const askedAtOnce = 2;
+const leastFilesAsked = 100;
 
 /**
  * The bytes of files, each once, under their hash. A file that is here is whole, verified and
@@ -34,8 +44,13 @@ export class FileLibrary {
   /** Which of these files are here, with their size. */
   async areHeld(files: readonly HeldFile[]): Promise<boolean[]> {
     if (files.length === 0) return [];
-    const plain = files.map(({ hash, sizeBytes }) => ({ hash, sizeBytes }));
-    return this.#pool.run('areHeld', { fileLibrary: this.#directory, files: plain });
+    const partFiles = Math.max(leastFilesAsked, Math.ceil(files.length / askedAtOnce));
+    const parts: Promise<boolean[]>[] = [];
+    for (let start = 0; start < files.length; start += partFiles) {
+      const query = toFileQuery(files.slice(start, start + partFiles));
+      parts.push(this.#pool.run('areHeld', { fileLibrary: this.#directory, ...query }));
+    }
+    return (await Promise.all(parts)).flat();
   }
 
   /**

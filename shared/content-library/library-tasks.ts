@@ -24,6 +24,26 @@ export interface HeldFile {
   readonly sizeBytes: number;
 }
 
+/** Files somebody asks about: packed, since an object for each costs more than to look. */
+export interface FileQuery {
+  /** One after another. */
+  readonly hashes: string;
+  readonly sizes: Float64Array;
+}
+
+const hashLength = 64;
+
+/** @throws RangeError when one of them has no hash */
+export function toFileQuery(files: readonly HeldFile[]): FileQuery {
+  if (files.some(({ hash }) => hash.length !== hashLength)) {
+    throw new RangeError('This is no hash');
+  }
+  return {
+    hashes: files.map(({ hash }) => hash).join(''),
+    sizes: Float64Array.from(files, ({ sizeBytes }) => sizeBytes),
+  };
+}
+
 /** A file that was found damaged, as it stood there then. */
 export interface DamagedFile extends HeldFile {
   readonly identity: string;
@@ -53,10 +73,11 @@ export interface StagedFile extends HeldFile {
  */
 export const libraryTasks = {
   /** Which of these files stand in `file-lib` as regular files of their size. */
-  areHeld(input: { fileLibrary: string; files: readonly HeldFile[] }): boolean[] {
-    return input.files.map(({ hash, sizeBytes }) =>
-      isFileOfSize(lstat(filePathOf(input.fileLibrary, hash)), sizeBytes),
-    );
+  areHeld({ fileLibrary, hashes, sizes }: { fileLibrary: string } & FileQuery): boolean[] {
+    return Array.from(sizes, (sizeBytes, index) => {
+      const hash = hashes.slice(index * hashLength, (index + 1) * hashLength);
+      return isFileOfSize(lstat(filePathOf(fileLibrary, hash)), sizeBytes);
+    });
   },
 
   /**
