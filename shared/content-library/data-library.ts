@@ -78,11 +78,19 @@ export class DataLibrary {
     };
   }
 
-  /** Makes verified manifests and signatures durable and renames them to their places. */
-  async adopt(contents: readonly StagedContent[]): Promise<void> {
+  /** Makes the bytes of manifests and signatures durable where they are. */
+  async sync(contents: readonly StagedContent[]): Promise<void> {
     try {
       const paths = contents.flatMap((content) => [content.manifestPath, content.signaturePath]);
       await syncFiles(this.#directory, paths);
+    } catch (error) {
+      throw toWriteFailure(error, this.#directory, 0);
+    }
+  }
+
+  /** Renames verified manifests and signatures, which are durable, to their places. */
+  async adopt(contents: readonly StagedContent[]): Promise<void> {
+    try {
       for (const { contentId, manifestPath, signaturePath } of contents) {
         // The signature first: where there is a manifest, there is its signature.
         await rename(signaturePath, this.signaturePathOf(contentId));

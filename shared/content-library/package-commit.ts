@@ -42,6 +42,7 @@ export async function commitVersion(
   const [found] = await Promise.all([
     checkContents(rooms, version, located),
     rooms.files.syncRenames(),
+    rooms.data.sync(located),
   ]);
   // Once more for what came while it was checked, and was counted as here: seldom anything.
   await rooms.files.syncRenames();

@@ -12,9 +12,13 @@ export async function* manifestMessages(
   yield { open: opening };
   for (const path of [content.manifestPath, content.signaturePath]) {
     await using file = await open(path, 'r');
-    for (;;) {
-      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(pieceBytes), 0, pieceBytes);
+    const { size } = await file.stat();
+    for (let offset = 0; offset < size; ) {
+      const length = Math.min(pieceBytes, size - offset);
+      const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length);
+      // Somebody cut it off: the DP will say that it is too short.
       if (bytesRead === 0) break;
+      offset += bytesRead;
       yield { chunk: buffer.subarray(0, bytesRead) };
     }
   }

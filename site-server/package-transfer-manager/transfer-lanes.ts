@@ -64,9 +64,12 @@ async function watchedLane(
 ): Promise<void> {
   const { stallMs, sleep, toStalled: toFailure } = options;
   const wait = new PeerWait();
+  const first = await next();
+  // A lane without work opens no stream, and is not watched: a package of one small file costs one.
+  if (!first) return;
   const work = async (either: AbortSignal) => {
     try {
-      await runLane(next, options, { signal: either, wait });
+      await runLane({ first, next }, options, { signal: either, wait });
     } catch (error) {
       // A stream that was cancelled says only that.
       either.throwIfAborted();
@@ -106,19 +109,16 @@ interface Lane {
 }
 
 async function runLane(
-  next: () => Promise<ContentItem | undefined>,
+  { first, next }: { first: ContentItem; next: () => Promise<ContentItem | undefined> },
   options: TransferLanesOptions,
   { signal, wait }: Lane,
 ): Promise<void> {
-  let item = await next();
-  // A lane without work opens no stream: a package of one small file costs one.
-  if (!item) return;
   signal.throwIfAborted();
   const stream = await wait.during(options.openStream);
   const onAbort = () => stream.cancel();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    for (; item; item = await next()) {
+    for (let item: ContentItem | undefined = first; item; item = await next()) {
       signal.throwIfAborted();
       await sendItem(stream, item, { ...options, signal, wait });
     }
