@@ -2,6 +2,7 @@ import type { Severity } from '../../shared/domain/status-message.ts';
 import type { Tone } from '../../shared/runtime/text-style.ts';
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
+import { requireKnown } from './known-names.ts';
 import {
   type AuditTrailRecord,
   type StatusMessageRecord,
@@ -42,15 +43,18 @@ const listMessages = command({
       .option('since', sinceOption)
       .option('id', option('id', 'Only messages of this number, such as 2330', messageIdText))
       .option('limit', limitOption),
-  run: async (args, { admin, output, clock, timeZone }) => {
+  run: async (args, session) => {
+    const { admin, output, clock, timeZone } = session;
+    const names = { packageId: args.package ?? '', dpId: args.dp ?? '' };
     const messages = await admin.list('listStatusMessages', {
-      packageId: args.package ?? '',
-      dpId: args.dp ?? '',
+      ...names,
       severity: args.severity ? wireSeverities[args.severity] : 'SEVERITY_UNSPECIFIED',
       sinceMs: args.since?.(clock.nowMs()) ?? 0,
       messageId: args.id ?? 0,
       limit: args.limit ?? 0,
     });
+    // Messages may tell of what is gone: only an answer without any is doubted.
+    if (messages.length === 0) await requireKnown(session, names);
     const rows = messages.map(toStatusMessageRecord);
     output.list(rows, messageColumns(timeZone), 'No status message is like that.');
   },

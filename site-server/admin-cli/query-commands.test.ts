@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
 import { aJob, aMessage, aStatus, thenMs } from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
@@ -40,6 +41,47 @@ describe('waybill status and retry (ADM-1)', () => {
       .stream('listPackageStatus', () => []);
     assert.equal((await runWaybill('retry', { admin })).stdout, 'Nothing has failed.\n');
     assert.equal((await runWaybill('status --failed', { admin })).stdout, 'Nothing has failed.\n');
+  });
+});
+
+describe('waybill about what does not exist (bad input)', () => {
+  const nothing = () =>
+    new FakeAdmin()
+      .answer('retryFailed', () => ({ dpIds: [] }))
+      .stream('listPackageStatus', () => [])
+      .stream('listStatusMessages', () => []);
+
+  for (const words of [
+    'status PS1000FF',
+    'retry --package PS1000FF',
+    'messages --package PS1000FF',
+  ]) {
+    it(`${words} says that there is no such package`, async () => {
+      const admin = nothing().answer('getPackage', ({ packageId = '' }) => {
+        throw new WaybillError({ code: 'PACKAGE_UNKNOWN', packageId });
+      });
+      const { exitCode, stdout, stderr } = await runWaybill(words, { admin });
+      assert.equal(exitCode, 1);
+      assert.equal(stdout, '');
+      assert.match(stderr, /PS1000FF/);
+    });
+  }
+
+  for (const words of ['status --dp PS1DP9', 'retry --dp PS1DP9', 'messages --dp PS1DP9']) {
+    it(`${words} says that there is no such distribution point`, async () => {
+      const { exitCode, stdout, stderr } = await runWaybill(words, { admin: nothing() });
+      assert.equal(exitCode, 1);
+      assert.equal(stdout, '');
+      assert.match(stderr, /PS1DP9/);
+    });
+  }
+
+  it('says nothing of the kind about what exists', async () => {
+    const { exitCode, stdout } = await runWaybill('status PS100001 --dp PS1DP1', {
+      admin: nothing(),
+    });
+    assert.equal(exitCode, 0);
+    assert.equal(stdout, 'No package is on its way or installed.\n');
   });
 });
 

@@ -1,4 +1,5 @@
 import { type Command, command } from './command.ts';
+import { requireKnown } from './known-names.ts';
 import {
   distributionPointIdText,
   flag,
@@ -26,6 +27,7 @@ const showStatus = command({
   run: async ({ packageId = '', dp: dpId = '', failed }, session) => {
     const request = { packageId, dpId, failedOnly: failed };
     const rows = await session.admin.list('listPackageStatus', request);
+    if (rows.length === 0) await requireKnown(session, request);
     tellStatus(session, rows.map(toPackageStatusRecord), failed);
   },
 });
@@ -38,8 +40,10 @@ const retryFailed = command({
     parser
       .option('package', option('package', 'Only this package', packageIdText))
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText)),
-  run: async ({ package: packageId = '', dp: dpId = '' }, { admin, output }) => {
+  run: async ({ package: packageId = '', dp: dpId = '' }, session) => {
+    const { admin, output } = session;
     const { dpIds } = await admin.ask('retryFailed', { packageId, dpId, failedOnly: true });
+    if (dpIds.length === 0) await requireKnown(session, { packageId, dpId });
     output.record({ dpIds });
     output.sentence(
       dpIds.length === 0 ? 'Nothing has failed.' : `Trying again on ${dpIds.join(', ')}.`,
