@@ -59,7 +59,8 @@ export class IncomingManifests {
   }
 
   /**
-   * Writes one content's manifest and signature and checks every line before they get their names.
+   * Writes one content's manifest and signature and checks them, every line unless that very
+   * manifest was read before, before they get their names.
    *
    * @throws MANIFEST_INVALID, CONTENT_HASH_MISMATCH; MESSAGE_INVALID when the lengths differ;
    *   DISK_FULL

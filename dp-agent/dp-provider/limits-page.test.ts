@@ -10,7 +10,7 @@ const units: Readonly<Record<string, number>> = {
   TiB: 2 ** 40,
 };
 const sections = [
-  { heading: '## Content library', folder: 'shared/content-library/', rowCount: 7 },
+  { heading: '## Content library', folder: 'shared/content-library/', rowCount: 8 },
   { heading: '## DP agent', folder: 'dp-agent/dp-provider/', rowCount: 5 },
 ];
 

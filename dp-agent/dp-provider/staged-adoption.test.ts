@@ -121,6 +121,43 @@ describe('staged adoption', () => {
     assert.deepEqual(adopted, ['a']);
   });
 
+  it('ends only when what another took in hand is over, too', async () => {
+    const gates = [0, 1, 2, 3].map(() => new AbortController());
+    const opened = gates.map(({ signal }) => once(signal, 'abort'));
+    let count = 0;
+    take = async () => {
+      const turn = count++;
+      await opened[turn];
+      if (turn === 0) throw diskFull();
+    };
+    await stage('a');
+    await adoption.adoptEnough();
+    const ended = [false, false];
+    const all = [0, 1].map(async (index) => {
+      await adoption.adoptAll();
+      ended[index] = true;
+    });
+    gates[0]?.abort();
+    while (count < 2) await new Promise(setImmediate);
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    assert.deepEqual(ended, [false, false], "the file is in nobody's library yet");
+    for (const gate of gates) gate.abort();
+    await Promise.all(all);
+    assert.deepEqual(taken, [['a'], ['a']]);
+    assert.equal(staged.all.count, 0);
+  });
+
+  it('leaves alone a file that came anew while the first of its kind was lost', () => {
+    const file = (path: string) => ({ path, hash: 'x', sizeBytes: 1 });
+    staged.add(file('first'));
+    const first = staged.take();
+    staged.remove(first);
+    staged.add(file('second'));
+    staged.take();
+    staged.putBack(first);
+    assert.equal(staged.waiting.count, 0);
+  });
+
   it('fails who waits at the whole when nothing can be taken over', async () => {
     take = () => Promise.reject(diskFull());
     await stage('a', 'b', 'c', 'd');

@@ -68,8 +68,9 @@ export class StagedAdoption {
     const rest = this.#begin();
     const ends = await Promise.allSettled(ahead);
     await rest;
-    // What failed ahead of time waits again.
-    if (ends.some(({ status }) => status === 'rejected')) await this.#begin();
+    if (ends.every(({ status }) => status === 'fulfilled')) return;
+    // What failed ahead of time waits again, unless somebody else has it in hand by now.
+    await Promise.all([this.#begin(), ...this.#running]);
   }
 
   #fullness({ count, sizeBytes }: StagedAmount): number {

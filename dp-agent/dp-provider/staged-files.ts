@@ -43,10 +43,10 @@ export class StagedFiles {
     return this.#waiting.list().map((file) => this.#move(file, this.#waiting, this.#taken));
   }
 
-  /** Those that were not taken over wait again. */
+  /** Those that were not taken over wait again; not one that came anew, and was taken again. */
   putBack(files: readonly StagedFile[]): void {
     for (const file of files) {
-      if (this.#taken.has(file.hash)) this.#move(file, this.#taken, this.#waiting);
+      if (this.#taken.get(file.hash) === file) this.#move(file, this.#taken, this.#waiting);
     }
   }
 
@@ -75,6 +75,10 @@ class FileSet implements StagedAmount {
 
   has(hash: string): boolean {
     return this.#files.has(hash);
+  }
+
+  get(hash: string): StagedFile | undefined {
+    return this.#files.get(hash);
   }
 
   list(): StagedFile[] {

@@ -18,7 +18,7 @@ const rita: PeerIdentity = { kind: 'admin', role: 'read-only', name: 'rita' };
 
 const answers: Partial<Conversation<'Admin'>> = {
   getSite: async () => ({ siteCode: 'PS1', kind: 'SITE_KIND_PRIMARY', agentVersion: '0.1.0' }),
-  retryFailed: async () => ({ dpIds: [] }),
+  retryFailed: async () => ({ dpIds: [], packageIds: [] }),
   async *listPackages() {
     for (let count = 0; count < 20_000; count++) yield { packageId: 'PS100001' };
   },

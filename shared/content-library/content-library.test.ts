@@ -52,6 +52,14 @@ describe('content library', function () {
     await test.library.sweep();
   }
 
+  it('says of each of many files whether it is here, in their order', async () => {
+    const names = Array.from({ length: 450 }, (_, index) => `file ${index}`);
+    const isOdd = (_: unknown, index: number) => index % 3 === 1;
+    const tree = Object.fromEntries(names.filter(isOdd).map((name) => [name, bytes(name)]));
+    await test.commit(packageId, 1, tree);
+    assert.deepEqual(await test.library.areHeld(names.map(heldFile)), names.map(isOdd));
+  });
+
   it('holds what was committed, after a restart too', async () => {
     const version = await test.commit(packageId, 1, { a: bytes('one'), d: { b: bytes('two') } });
     const expected = { ...version, jobSerial: 1 };

@@ -349,6 +349,7 @@ export class ContentLibrary implements Component {
   async #reindex({ packageId, contents }: LibraryPackage): Promise<boolean> {
     try {
       await addReferences(this.#rooms, contents);
+      for (const content of contents) this.#rooms.data.endWork(content);
       return true;
     } catch (err) {
       if (!(err instanceof WaybillError)) throw err;

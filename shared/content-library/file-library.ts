@@ -33,6 +33,7 @@ export class FileLibrary {
   /** Directories with renames that a power cut could still undo. */
   #unsynced = new Set<string>();
   #inherited: Promise<void> | undefined;
+  readonly #syncs = new SerialQueue();
   /** Renames in and deletions: neither decides about a file while the other is at it. */
   readonly #entries = new SerialQueue();
 
@@ -126,9 +127,16 @@ export class FileLibrary {
     }
   }
 
-  /** Makes all renames so far durable; to be done before anybody is told that files are here. */
+  /**
+   * Makes all renames so far durable; to be done before anybody is told that files are here. One at
+   * a time: who comes second must not find nothing to sync while the first has not ended.
+   */
   async syncRenames(): Promise<void> {
     await this.#entries.whenIdle();
+    await this.#syncs.run(() => this.#syncUnsynced());
+  }
+
+  async #syncUnsynced(): Promise<void> {
     const directories = this.#unsynced;
     this.#unsynced = new Set();
     try {

@@ -182,31 +182,37 @@ function removeUntouched(
   return true;
 }
 
-/**
- * False when the file was here already, and is not staged. Its size is looked at by the commit that
- * wants it, so it is not looked at here.
- */
+/** A sweep may take an empty shard away at any moment, but not again and again. */
+const renameTriesMax = 3;
+
+/** False when the file was here already, and is not staged. */
 function adoptFile(fileLibrary: string, file: StagedFile, changed: Set<string>): boolean {
   const path = filePathOf(fileLibrary, file.hash);
-  const shard = `${fileLibrary}/${shardOf(file.hash)}`;
-  for (;;) {
-    try {
-      // Asked for first: a rename that fails costs more than all the rest.
-      if (!existsSync(shard)) {
-        mkdirSync(shard, { recursive: true });
-        changed.add(fileLibrary);
-      }
-      renameSync(file.path, path);
-      changed.add(shard);
-      return true;
-    } catch (error) {
-      if (!isSystemError(error, 'ENOENT')) throw toWriteFailure(error, fileLibrary, file.sizeBytes);
-      // A sweep may take an empty shard away at any moment.
-      if (lstat(file.path)) continue;
-      if (isFileOfSize(lstat(path), file.sizeBytes)) return false;
+  for (let triesLeft = renameTriesMax; ; triesLeft--) {
+    const staged = lstat(file.path);
+    if (!isFileOfSize(staged, file.sizeBytes)) {
+      if (staged === undefined && isFileOfSize(lstat(path), file.sizeBytes)) return false;
       throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash: file.hash });
     }
+    try {
+      renameInto(fileLibrary, file, changed);
+      return true;
+    } catch (error) {
+      const isAgain = isSystemError(error, 'ENOENT') && triesLeft > 1;
+      if (!isAgain) throw toWriteFailure(error, fileLibrary, file.sizeBytes);
+    }
   }
+}
+
+function renameInto(fileLibrary: string, file: StagedFile, changed: Set<string>): void {
+  const shard = `${fileLibrary}/${shardOf(file.hash)}`;
+  // Asked for first: a rename that fails costs more than all the rest.
+  if (!existsSync(shard)) {
+    mkdirSync(shard, { recursive: true });
+    changed.add(fileLibrary);
+  }
+  renameSync(file.path, filePathOf(fileLibrary, file.hash));
+  changed.add(shard);
 }
 
 function lstat(path: string): Stats | undefined {

@@ -53,6 +53,8 @@ export async function commitVersion(
     throw new WaybillError({ code: 'CONTENT_INCOMPLETE', packageId, missingFiles });
   }
   onStep('checked');
+  // Once more, too: it may have come anew from a call that nobody waits for any more.
+  await rooms.data.sync(located);
   await rooms.data.adopt(located);
   onStep('manifests-in');
   await addReferences(rooms, version.contents);

@@ -53,6 +53,33 @@ describe('RecordStore', () => {
     assert.deepEqual(await listed(keySpaces.counters, { limit: 1_500 }), up.slice(0, 1_500));
   });
 
+  it('lists rows of more bytes than a page holds, each once and in order, both ways', async () => {
+    const texts = store.records<string>({ name: 'texts' });
+    const keys = Array.from({ length: 12 }, (_, index) => joinKey(index));
+    await store.write(
+      keys.map((key) => texts.put(key, 'x'.repeat(400_000))),
+      { sync: false },
+    );
+    const listedKeys = async (reverse: boolean) => {
+      const found: string[] = [];
+      for await (const [key] of texts.list({ reverse })) found.push(key);
+      return found;
+    };
+    assert.deepEqual(await listedKeys(false), keys);
+    assert.deepEqual(await listedKeys(true), keys.toReversed());
+  });
+
+  it('tells apart keys beyond ASCII, at any length', async () => {
+    const texts = store.records<string>({ name: 'texts' });
+    for (let length = 1; length < 200; length++) {
+      const start = 'x'.repeat(length);
+      const longer = `${start}é and more`;
+      await store.write([texts.put(start, 'short'), texts.put(longer, 'long')], { sync: false });
+      assert.equal(await texts.get(start), 'short');
+      assert.equal(await texts.get(longer), 'long', `${length}`);
+    }
+  });
+
   it('goes on while the rows it has listed are deleted', async () => {
     const counters = store.records(keySpaces.counters);
     const keys = Array.from({ length: 1_200 }, (_, index) => joinKey(index));

@@ -135,7 +135,7 @@ describe('waiting for a snapshot (PKG-2, PKG-5)', () => {
     assert.equal(text.exitCode, 1);
     assert.equal(
       text.stderr,
-      'waybill: Package PS100001 was not published: Source /srv/a/pipe is a fifo\\u001b[2J\n',
+      'waybill: Package PS100001 was not published: Source /srv/a/pipe is a fifo\\u001b[2J. Correct the source, then: waybill package update PS100001\n',
     );
     const json = await runWaybill('package update PS100001 --json', { admin });
     const { code, packageId } = JSON.parse(json.stderr).error;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
-import { aJob, aStatus, aWaitingJob } from './testing/fake-answers.ts';
+import { aJob, aPackage, aStatus, aWaitingJob } from './testing/fake-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
 type Status = ReturnType<typeof aStatus>;
@@ -34,12 +34,32 @@ describe('waybill package distribute, redistribute, remove (PKG-4, PKG-6, PKG-7)
   }
 
   it('says when there is nothing to do', async () => {
-    const admin = new FakeAdmin().answer('distributePackage', () => ({ dpIds: [] }));
+    const admin = new FakeAdmin().answer('distributePackage', () => ({
+      dpIds: [],
+      packageIds: [],
+    }));
     const { exitCode, stdout } = await runWaybill('package distribute PS100001 --all --wait', {
       admin,
     });
     assert.equal(exitCode, 0);
     assert.match(stdout, /^Package PS100001: nothing to do, they all have it/);
+  });
+});
+
+describe('waybill package distribute of what was never published', () => {
+  it('says that it waits, why, and what to do', async () => {
+    const failed = {
+      state: 'PACKAGE_STATE_FAILED',
+      sourceVersion: 0,
+      reason: 'Source /srv/a is empty',
+    } as const;
+    const admin = new FakeAdmin().answer('getPackage', () => aPackage(failed));
+    const { exitCode, stdout } = await runWaybill('package distribute PS100001 --all', { admin });
+    assert.equal(exitCode, 0);
+    assert.match(
+      stdout,
+      /It waits, since nothing of it is published: Source \/srv\/a is empty\. Correct the source, then: waybill package update PS100001\.\n$/,
+    );
   });
 });
 
@@ -51,9 +71,9 @@ describe('waiting for distribution points', () => {
     const status = new Feed<Status>();
     const jobs = new Feed<ReturnType<typeof aJob>>();
     const admin = new FakeAdmin()
-      .answer('distributePackage', () => ({ dpIds }))
-      .answer('redistributePackage', () => ({ dpIds }))
-      .answer('removePackage', () => ({ dpIds }))
+      .answer('distributePackage', () => ({ dpIds, packageIds: [] }))
+      .answer('redistributePackage', () => ({ dpIds, packageIds: [] }))
+      .answer('removePackage', () => ({ dpIds, packageIds: [] }))
       .stream('listPackageStatus', () => [aStatus()])
       .stream('watchPackageStatus', (_request, signal) => status.read(signal))
       .stream('watchJobs', (_request, signal) => jobs.read(signal));
@@ -110,7 +130,7 @@ describe('waiting for distribution points', () => {
     admin
       .answer('removePackage', () => {
         isAccepted = true;
-        return { dpIds: ['PS1DP2'] };
+        return { dpIds: ['PS1DP2'], packageIds: [] };
       })
       .stream('listPackageStatus', () => (isAccepted ? [] : [aStatus({ dpId: 'PS1DP2' })]));
     const line = 'package remove PS100001 --dp PS1DP2 --wait --json';
@@ -135,6 +155,34 @@ describe('waiting for distribution points', () => {
     assert.deepEqual(JSON.parse(json.stderr).error.failures, [
       { dpId: 'PS1DP1', reason: 'no room' },
     ]);
+  });
+
+  it('a package of which nothing was ever published fails at once, with the reason', async () => {
+    const refused = aStatus({
+      dpId: '',
+      state: 'PACKAGE_STATUS_STATE_INSTALL_FAILED',
+      installedVersion: 0,
+      reason: 'Source /srv/a is empty',
+    });
+    const { admin } = adminWith(['PS1DP1'], pendingRow('PS1DP1'));
+    admin.stream('listPackageStatus', () => [refused, pendingRow('PS1DP1')]);
+    const { exitCode, stderr } = await runWaybill('package distribute PS100001 --all --wait', {
+      admin,
+    });
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /PS1DP1 \(nothing of it is published: Source \/srv\/a is empty\)/);
+  });
+
+  it('an update whose source was refused does not keep the version before from its DPs', async () => {
+    const refused = aStatus({
+      dpId: '',
+      state: 'PACKAGE_STATUS_STATE_INSTALL_FAILED',
+      installedVersion: 3,
+      reason: 'Source /srv/a is empty',
+    });
+    const { admin } = adminWith(['PS1DP1'], refused, installedRow('PS1DP1'));
+    const { exitCode } = await runWaybill('package distribute PS100001 --all --wait', { admin });
+    assert.equal(exitCode, 0);
   });
 
   it('a package that is taken off meanwhile makes it fail', async () => {

@@ -2,8 +2,10 @@ import type { Argv } from 'yargs';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import { distributionPointIdText, flag, repeatedOption } from './options.ts';
+import { toPackageRecord } from './package-record.ts';
 import { packageIdPositional } from './package-request.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
+import { updateHint } from './package-wait.ts';
 import type { Session } from './session.ts';
 import { whenOnTargets } from './target-wait.ts';
 import type { TargetsGoal } from './targets-view.ts';
@@ -110,23 +112,36 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
     .filter(({ dpId, state }) => (all || requested.includes(dpId)) && underWayTo[goal].has(state))
     .map(({ dpId }) => dpId);
   const dpIds = [...new Set([...accepted.dpIds, ...underWay])];
-  if (!wait || dpIds.length === 0) return tellAccepted(session, { packageId, dpIds }, action);
+  if (!wait || dpIds.length === 0) return await tellAccepted(session, { packageId, dpIds }, action);
   const status = await whenOnTargets(session, { packageId, dpIds, goal, before });
   session.output.record({ packageId, dpIds, status });
   session.output.sentence(`Package ${packageId} ${action.done} ${dpIds.join(', ')}.`);
 }
 
-function tellAccepted(
-  { output }: Session,
+async function tellAccepted(
+  session: Session,
   accepted: { packageId: string; dpIds: string[] },
   action: TargetAction,
-): void {
+): Promise<void> {
+  const { output } = session;
   const { packageId, dpIds } = accepted;
   output.record({ packageId, dpIds, status: [] });
+  if (dpIds.length === 0) {
+    output.sentence(`Package ${packageId}: nothing to do, ${action.nothing}.`);
+    return;
+  }
+  output.sentence(`Package ${packageId} ${action.accepted} ${dpIds.join(', ')}.`);
+  if (action.goal === 'installed') await tellUnpublished(session, packageId);
+}
+
+/** Nothing is on its way when nothing was ever published. */
+async function tellUnpublished({ admin, output }: Session, packageId: string): Promise<void> {
+  const { state, sourceVersion, reason } = toPackageRecord(
+    await admin.ask('getPackage', { packageId }),
+  );
+  if (state !== 'failed' || sourceVersion > 0) return;
   output.sentence(
-    dpIds.length === 0
-      ? `Package ${packageId}: nothing to do, ${action.nothing}.`
-      : `Package ${packageId} ${action.accepted} ${dpIds.join(', ')}.`,
+    `It waits, since nothing of it is published: ${reason}. ${updateHint(packageId)}.`,
   );
 }
 

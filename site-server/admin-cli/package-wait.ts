@@ -28,10 +28,13 @@ export async function whenHandled(
     });
   }
   if (seen.state !== 'failed') return seen;
-  throw new CommandFailure('PACKAGE_FAILED', `Package ${packageId} was not published: ${reason}`, {
-    packageId,
-    reason,
-  });
+  const message = `Package ${packageId} was not published: ${reason}. ${updateHint(packageId)}`;
+  throw new CommandFailure('PACKAGE_FAILED', message, { packageId, reason });
+}
+
+/** What to do about a source that was refused. */
+export function updateHint(packageId: string): string {
+  return `Correct the source, then: waybill package update ${packageId}`;
 }
 
 /** The package once it is gone from every DP and the site. */

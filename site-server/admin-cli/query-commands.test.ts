@@ -35,9 +35,14 @@ describe('waybill status and retry (ADM-1)', () => {
     ]);
   });
 
+  it('says what is tried again', async () => {
+    const { stdout } = await runWaybill('retry');
+    assert.equal(stdout, 'Reading again: PS100002.\nTrying again on PS1DP2.\n');
+  });
+
   it('says when nothing has failed', async () => {
     const admin = new FakeAdmin()
-      .answer('retryFailed', () => ({ dpIds: [] }))
+      .answer('retryFailed', () => ({ dpIds: [], packageIds: [] }))
       .stream('listPackageStatus', () => []);
     assert.equal((await runWaybill('retry', { admin })).stdout, 'Nothing has failed.\n');
     assert.equal((await runWaybill('status --failed', { admin })).stdout, 'Nothing has failed.\n');
@@ -47,7 +52,7 @@ describe('waybill status and retry (ADM-1)', () => {
 describe('waybill about what does not exist (bad input)', () => {
   const nothing = () =>
     new FakeAdmin()
-      .answer('retryFailed', () => ({ dpIds: [] }))
+      .answer('retryFailed', () => ({ dpIds: [], packageIds: [] }))
       .stream('listPackageStatus', () => [])
       .stream('listStatusMessages', () => []);
 

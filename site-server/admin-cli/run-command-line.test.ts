@@ -30,6 +30,10 @@ describe('a command line that cannot be (ADM-6)', () => {
     ['package update', 'expected <package-id> after "waybill package update"; see'],
     ['package update ps1', '<package-id>: expected a package ID such as PS100001, got "ps1"'],
     ['package set PS100001 --icon a --remove-icon', '--remove-icon and --icon exclude each other'],
+    [
+      'package distribut PS100001 --all',
+      '"distribut" is no command; did you mean "distribute"?; see "waybill package --help"',
+    ],
     ['package list --bogus', 'unknown option --bogus; see "waybill package list --help"'],
     ['jobs --limit 0', '--limit: expected a whole number from 1 to 10000, got "0"'],
     ['jobs wach', '"wach" is no command; did you mean "watch"?; see "waybill jobs --help"'],

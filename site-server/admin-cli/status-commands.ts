@@ -42,12 +42,14 @@ const retryFailed = command({
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText)),
   run: async ({ package: packageId = '', dp: dpId = '' }, session) => {
     const { admin, output } = session;
-    const { dpIds } = await admin.ask('retryFailed', { packageId, dpId, failedOnly: true });
-    if (dpIds.length === 0) await requireKnown(session, { packageId, dpId });
-    output.record({ dpIds });
-    output.sentence(
-      dpIds.length === 0 ? 'Nothing has failed.' : `Trying again on ${dpIds.join(', ')}.`,
-    );
+    const request = { packageId, dpId, failedOnly: true };
+    const { dpIds, packageIds = [] } = await admin.ask('retryFailed', request);
+    const isNothing = dpIds.length + packageIds.length === 0;
+    if (isNothing) await requireKnown(session, request);
+    output.record({ dpIds, packageIds });
+    if (isNothing) output.sentence('Nothing has failed.');
+    if (packageIds.length > 0) output.sentence(`Reading again: ${packageIds.join(', ')}.`);
+    if (dpIds.length > 0) output.sentence(`Trying again on ${dpIds.join(', ')}.`);
   },
 });
 

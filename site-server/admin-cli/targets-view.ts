@@ -64,6 +64,7 @@ export class TargetsView implements View {
 
   /** Takes a row that changed. */
   applyStatus(row: PackageStatusRecord): void {
+    if (this.#isUnpublishable(row)) this.#applyUnpublished(row);
     const target = this.#targets.get(row.dpId);
     if (!target || target.hasEnded || row.packageId !== this.packageId) return;
     target.row = row;
@@ -143,6 +144,22 @@ export class TargetsView implements View {
     if (row.state.endsWith('-failed')) return true;
     const isInstalled = row.state === 'installed' && row.installedVersion === row.targetVersion;
     return this.#goal === 'installed' && isInstalled;
+  }
+
+  /** Nothing of it was ever published, and its source was refused: nothing will arrive. */
+  #isUnpublishable({ packageId, dpId, state, installedVersion }: PackageStatusRecord): boolean {
+    const isOfSite = packageId === this.packageId && dpId === '';
+    const isRefused = state === 'install-failed' && installedVersion === 0;
+    return this.#goal === 'installed' && isOfSite && isRefused;
+  }
+
+  #applyUnpublished({ reason: why, ...row }: PackageStatusRecord): void {
+    const reason = `nothing of it is published: ${why}`;
+    for (const target of this.#targets.values()) {
+      if (target.hasEnded) continue;
+      target.row = { ...row, dpId: target.dpId, reason };
+      target.hasEnded = true;
+    }
   }
 
   #liveText(target: Target, width: number): string {

@@ -35,6 +35,9 @@ function toOptions(names: string): string {
 
 /** The parser leaves the dashes out. */
 function toUnknown(words: string, args: readonly string[]): string {
+  // The word before an option decides what the option means.
+  const stray = strayWord(args);
+  if (stray !== undefined) return toUnknownWord(stray, args);
   const unknown = words.split(', ').map((word) => {
     const isOption = args.some(
       (arg) => arg.replace(/^-+/, '').split('=')[0] === word && arg.startsWith('-'),
@@ -67,6 +70,14 @@ function commandsAt(path: string): string[] {
   }
   const group = commandGroups.find(({ word }) => word === path);
   return group?.commands.map((command) => command.path.slice(path.length + 1)) ?? [];
+}
+
+/** A word where a command is expected after a group, and that is none. */
+function strayWord(args: readonly string[]): string | undefined {
+  const path = pathOf(args);
+  const known = path === '' ? [] : commandsAt(path);
+  const [, word] = wordsOf(args);
+  return word !== undefined && known.length > 0 && !known.includes(word) ? word : undefined;
 }
 
 function helpFor(args: readonly string[]): string {

@@ -291,6 +291,7 @@ describe('Admin service', () => {
     assert.equal(first.state, 'PACKAGE_STATUS_STATE_INSTALL_FAILED');
     assert.deepEqual(await admin.retryFailed({ ...filter, failedOnly: false }, context), {
       dpIds: ['DP1'],
+      packageIds: [],
     });
     const second = (await watch.next()).value as PackageStatus;
     assert.equal(second.state, 'PACKAGE_STATUS_STATE_INSTALL_PENDING');
@@ -304,7 +305,10 @@ describe('Admin service', () => {
     await site.settled();
     machine.sources.directories.set(source.path, 'v2');
     const filter = { packageId: '', dpId: '', failedOnly: false };
-    assert.deepEqual(await admin.retryFailed(filter, context), { dpIds: [] });
+    assert.deepEqual(await admin.retryFailed(filter, context), {
+      dpIds: [],
+      packageIds: [packageId],
+    });
     await site.settled();
     assert.equal((await admin.getPackage({ packageId }, context)).sourceVersion, 2);
   });

@@ -147,7 +147,7 @@ export class AdminService {
         return { dpIds: await distributionCommands.remove(toTargets(request)) };
       },
       retryFailed: async (filter) => {
-        return { dpIds: await distributionCommands.retryFailed(toPackageStatusQuery(filter)) };
+        return await distributionCommands.retryFailed(toPackageStatusQuery(filter));
       },
       listPackageStatus: (filter) => packageStatusView.list(toPackageStatusQuery(filter)),
       watchPackageStatus: (filter, { signal }) => {

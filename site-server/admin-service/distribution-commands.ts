@@ -33,6 +33,12 @@ interface Target {
   readonly status: PackageStatus | undefined;
 }
 
+/** What runs again. */
+interface Retried {
+  readonly dpIds: string[];
+  readonly packageIds: string[];
+}
+
 type WantedAction = Exclude<PackageServerAction, 'none' | 'update'>;
 
 /**
@@ -109,22 +115,27 @@ export class DistributionCommands {
   /**
    * Makes everything that failed run again now, snapshots included.
    *
-   * @returns the DPs for which something will happen
+   * @returns the DPs for which something will happen, and the packages whose source is read again
    */
-  async retryFailed(query: PackageStatusQuery): Promise<string[]> {
+  async retryFailed(query: PackageStatusQuery): Promise<Retried> {
     const failed = new Map<string, string[]>();
     const prefix = query.packageId === undefined ? {} : { prefix: `${query.packageId}/` };
     for await (const [, status] of this.#components.packages.statuses.list(prefix)) {
       if (!isFailed(status.state) || (query.dpId ?? status.dpId) !== status.dpId) continue;
       failed.set(status.packageId, [...(failed.get(status.packageId) ?? []), status.dpId]);
     }
-    const retried = new Set<string>();
-    for (const [packageId, dpIds] of failed) {
-      for (const dpId of await this.#retry(packageId, dpIds)) retried.add(dpId);
+    const dpIds = new Set<string>();
+    const packageIds = new Set<string>();
+    for (const [packageId, targets] of failed) {
+      for (const target of await this.#retry(packageId, targets)) {
+        if (target === '') packageIds.add(packageId);
+        else dpIds.add(target);
+      }
     }
-    return [...retried].sort();
+    return { dpIds: [...dpIds].sort(), packageIds: [...packageIds].sort() };
   }
 
+  /** @returns the DPs that are tried again; an empty name for the source */
   #retry(packageId: string, dpIds: readonly string[]): Promise<string[]> {
     const { packages, store, notifier, clock } = this.#components;
     return packages.turn(packageId, async () => {
@@ -142,6 +153,7 @@ export class DistributionCommands {
       }
       if (dpIds.includes('') && sitePackage.state === 'failed') {
         changes.push(...packages.put(withUpdateAccepted(sitePackage, nowMs)));
+        retried.push('');
       }
       if (changes.length === 0) return [];
       await store.write([...changes, notifier.notification('package', packageId)], { sync: true });

@@ -229,9 +229,10 @@ class World {
     return sources[0]?.directory ?? assert.fail();
   }
 
-  #retryFailed(): Promise<string[]> {
+  async #retryFailed(): Promise<string[]> {
     const all = { packageId: undefined, dpId: undefined, failedOnly: false };
-    return this.#site.distributionCommands.retryFailed(all);
+    const { dpIds } = await this.#site.distributionCommands.retryFailed(all);
+    return dpIds;
   }
 
   /** What Package Transfer Manager and the DP do, whichever job is first. */

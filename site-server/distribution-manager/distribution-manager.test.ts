@@ -328,7 +328,10 @@ describe('Distribution Manager', () => {
       assert.equal(status.reason, 'tried 100 times');
       assert.equal((await site.messageIds()).at(-1), 2328);
       const all = { packageId: undefined, dpId: undefined, failedOnly: false };
-      assert.deepEqual(await site.distributionCommands.retryFailed(all), ['DP1']);
+      assert.deepEqual(await site.distributionCommands.retryFailed(all), {
+        dpIds: ['DP1'],
+        packageIds: [],
+      });
       await site.settled();
       await site.complete(packageId, 'DP1');
       assert.equal((await site.getStatus(packageId, 'DP1'))?.state, 'installed');
