@@ -47,7 +47,7 @@ export class ContentInspection {
   ): AsyncGenerator<WantedEntry[]> {
     await verifySignature(files.signaturePath, content);
     await using signature = await open(files.signaturePath, 'r');
-    for await (const batch of this.#library.readFiles(files.manifestPath, content)) {
+    for await (const batch of this.#library.readFiles(content, files.manifestPath)) {
       const candidates = await withPieceHashes(this.#notStaged(batch), signature);
       const held = await this.#library.areHeld(candidates);
       const isThere = ({ hash }: IndexedFile, index: number) =>

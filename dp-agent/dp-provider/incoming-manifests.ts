@@ -77,7 +77,7 @@ export class IncomingManifests {
     try {
       await mkdir(directory, { recursive: true });
       await writeBoth(partial, content, chunks);
-      for await (const _ of this.#library.readFiles(partial.manifestPath, content));
+      for await (const _ of this.#library.readFiles(content, partial.manifestPath));
       await verifySignature(partial.signaturePath, content);
       await rename(partial.signaturePath, staged.signaturePath);
       await rename(partial.manifestPath, staged.manifestPath);

@@ -1,3 +1,4 @@
+import { hashAt, joinHashes } from '../../shared/content-library/hash-list.ts';
 import { ownMemoryOf } from './message-memory.ts';
 
 /** A whole file of at most one piece, in memory. */
@@ -14,13 +15,11 @@ export interface SmallFile {
 export interface PackedFiles {
   /** Handed over with them. */
   readonly memory: ArrayBuffer;
-  /** One after another. */
+  /** See `joinHashes`. */
   readonly hashes: string;
   /** For each, where its bytes begin, and how many there are. */
   readonly places: Uint32Array;
 }
-
-const hashLength = 64;
 
 /**
  * Packs files without copying them where their memory is theirs alone; then it is not theirs any
@@ -42,13 +41,13 @@ export function packFiles(
     places.set([offset, bytes.length], index * 2);
     end += bytes.length;
   }
-  return { memory, hashes: files.map(({ hash }) => hash).join(''), places };
+  return { memory, hashes: joinHashes(files.map(({ hash }) => hash)), places };
 }
 
 /** The files as they were packed. */
 export function unpackFiles({ memory, hashes, places }: PackedFiles): SmallFile[] {
   return Array.from({ length: places.length / 2 }, (_, index) => ({
-    hash: hashes.slice(index * hashLength, (index + 1) * hashLength),
+    hash: hashAt(hashes, index),
     bytes: new Uint8Array(memory, places[index * 2] ?? 0, places[index * 2 + 1] ?? 0),
   }));
 }

@@ -34,7 +34,7 @@ describe('content files', () => {
 
   async function read(files: ContentFiles, descriptor: ContentDescriptor): Promise<ContentFile[]> {
     const found: ContentFile[] = [];
-    for await (const batch of files.read(path, descriptor)) found.push(...batch);
+    for await (const batch of files.read(descriptor, path)) found.push(...batch);
     return found;
   }
 
@@ -86,7 +86,7 @@ describe('content files', () => {
   it('are not remembered when the reading was broken off, too many, or let go of', async () => {
     const descriptor = write(['a', 'b']);
     const brokenOff = new ContentFiles();
-    for await (const _ of brokenOff.read(path, descriptor)) break;
+    for await (const _ of brokenOff.read(descriptor, path)) break;
     const tooSmall = new ContentFiles(1);
     await read(tooSmall, descriptor);
     const forgetful = new ContentFiles();

@@ -38,7 +38,7 @@ export class ContentFiles {
    *
    * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH as ManifestReader does
    */
-  async *read(manifestPath: string, descriptor: ContentDescriptor): AsyncGenerator<Batch> {
+  async *read(descriptor: ContentDescriptor, manifestPath: string): AsyncGenerator<Batch> {
     const manifest = openManifest(manifestPath, descriptor);
     const remembered = this.#remembered.get(keyOf(descriptor));
     if (remembered) {

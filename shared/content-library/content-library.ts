@@ -174,8 +174,8 @@ export class ContentLibrary implements Component {
    *   descriptor names; known only when all was read
    */
   readFiles(
-    manifestPath: string,
     descriptor: ContentDescriptor,
+    manifestPath: string,
   ): AsyncGenerator<readonly ContentFile[]> {
     return this.#rooms.data.readFiles(descriptor, manifestPath);
   }

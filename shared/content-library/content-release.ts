@@ -5,7 +5,7 @@ import type { Logger } from '../runtime/logger.ts';
 import type { SerialQueue } from '../runtime/serial-queue.ts';
 import { ContentLeases } from './content-leases.ts';
 import type { LibraryRooms } from './library-rooms.ts';
-import { filesOf } from './package-commit.ts';
+import { filesOf } from './manifest-reader.ts';
 
 /** What letting go of contents needs. */
 export interface ContentReleaseParts {

@@ -47,7 +47,7 @@ export class DataLibrary {
     descriptor: ContentDescriptor,
     manifestPath = this.manifestPathOf(descriptor.contentId),
   ): AsyncGenerator<readonly ContentFile[]> {
-    return this.#contentFiles.read(manifestPath, descriptor);
+    return this.#contentFiles.read(descriptor, manifestPath);
   }
 
   /** Work on a content has ended: it will not be read again soon. */

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { WaybillError } from '../domain/errors.ts';
+import { hashAt, joinHashes } from './hash-list.ts';
 import { isSystemError, toWriteFailure } from './library-failure.ts';
 import { filePathOf, shardOf } from './library-layout.ts';
 
@@ -26,20 +27,15 @@ export interface HeldFile {
 
 /** Files somebody asks about: packed, since an object for each costs more than to look. */
 export interface FileQuery {
-  /** One after another. */
+  /** See `joinHashes`. */
   readonly hashes: string;
   readonly sizes: Float64Array;
 }
 
-const hashLength = 64;
-
 /** @throws RangeError when one of them has no hash */
 export function toFileQuery(files: readonly HeldFile[]): FileQuery {
-  if (files.some(({ hash }) => hash.length !== hashLength)) {
-    throw new RangeError('This is no hash');
-  }
   return {
-    hashes: files.map(({ hash }) => hash).join(''),
+    hashes: joinHashes(files.map(({ hash }) => hash)),
     sizes: Float64Array.from(files, ({ sizeBytes }) => sizeBytes),
   };
 }
@@ -75,8 +71,7 @@ export const libraryTasks = {
   /** Which of these files stand in `file-lib` as regular files of their size. */
   areHeld({ fileLibrary, hashes, sizes }: { fileLibrary: string } & FileQuery): boolean[] {
     return Array.from(sizes, (sizeBytes, index) => {
-      const hash = hashes.slice(index * hashLength, (index + 1) * hashLength);
-      return isFileOfSize(lstat(filePathOf(fileLibrary, hash)), sizeBytes);
+      return isFileOfSize(lstat(filePathOf(fileLibrary, hashAt(hashes, index))), sizeBytes);
     });
   },
 

@@ -1,5 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { type ContentDescriptor, type ContentEntry, signatureBytesOf } from '../domain/content.ts';
+import {
+  type ContentDescriptor,
+  type ContentEntry,
+  type FileEntry,
+  signatureBytesOf,
+} from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { ContentHash } from './content-hash.ts';
 import { EntryOrder } from './entry-order.ts';
@@ -19,6 +24,11 @@ export interface IndexedEntry {
   readonly index: number;
   /** Where the piece hashes of this file begin in the signature blob, in bytes. */
   readonly signatureOffset: number;
+}
+
+/** The files among entries, in their order. */
+export function filesOf(batch: readonly IndexedEntry[]): FileEntry[] {
+  return batch.flatMap(({ entry }) => (entry.type === 'file' ? [entry] : []));
 }
 
 /** Most entries a batch holds. */

@@ -1,10 +1,9 @@
-import type { ContentDescriptor, FileEntry } from '../domain/content.ts';
+import type { ContentDescriptor } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
 import type { PackageVersion } from '../domain/package.ts';
 import { type StagedContent, verifySignature } from './data-library.ts';
 import type { LibraryRooms } from './library-rooms.ts';
 import type { HeldFile } from './library-tasks.ts';
-import type { IndexedEntry } from './manifest-reader.ts';
 import { packageHashOf } from './package-record.ts';
 
 /** A version that is to become the visible one. */
@@ -102,11 +101,6 @@ export async function addReferences(
     }
     await rooms.references.add(contentId, hashes);
   }
-}
-
-/** The files among entries, in their order. */
-export function filesOf(batch: readonly IndexedEntry[]): FileEntry[] {
-  return batch.flatMap(({ entry }) => (entry.type === 'file' ? [entry] : []));
 }
 
 function refuseVersion(rooms: LibraryRooms, version: PackageVersion): void {

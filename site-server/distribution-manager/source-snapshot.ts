@@ -4,7 +4,7 @@ import type { ContentLibrary } from '../../shared/content-library/content-librar
 import type { ContentReader } from '../../shared/content-library/content-reader.ts';
 import { verifySignature } from '../../shared/content-library/data-library.ts';
 import { isSystemError, toWriteFailure } from '../../shared/content-library/library-failure.ts';
-import { filesOf } from '../../shared/content-library/package-commit.ts';
+import { filesOf } from '../../shared/content-library/manifest-reader.ts';
 import type { FileProgress } from '../../shared/content-library/task-progress.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
