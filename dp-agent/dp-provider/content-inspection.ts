@@ -1,11 +1,14 @@
-import { type FileHandle, open } from 'node:fs/promises';
 import type { ContentFile } from '../../shared/content-library/content-files.ts';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { verifySignature } from '../../shared/content-library/data-library.ts';
+import {
+  type ManifestSource,
+  type OpenSource,
+  openSource,
+} from '../../shared/content-library/manifest-source.ts';
 import { type ContentDescriptor, signatureBytesOf } from '../../shared/domain/content.ts';
 import type { WantedFile } from './arriving-file.ts';
 import type { IncomingFiles } from './incoming-files.ts';
-import type { ManifestFiles } from './incoming-manifests.ts';
 
 /** A file of a content this DP wants. */
 export interface WantedEntry {
@@ -15,6 +18,12 @@ export interface WantedEntry {
   readonly piecesHeld: Uint8Array<ArrayBuffer>;
   /** Bytes of the file that are not here yet. */
   readonly missingBytes: number;
+}
+
+/** Where a content's manifest and signature are. */
+export interface ManifestSources {
+  readonly manifest: ManifestSource;
+  readonly signature: ManifestSource;
 }
 
 interface IndexedFile extends WantedFile {
@@ -42,12 +51,12 @@ export class ContentInspection {
   async *wantedFiles(
     packageId: string,
     content: ContentDescriptor,
-    files: ManifestFiles,
+    sources: ManifestSources,
     isRewritten?: (hash: string) => boolean,
   ): AsyncGenerator<WantedEntry[]> {
-    await verifySignature(files.signaturePath, content);
-    await using signature = await open(files.signaturePath, 'r');
-    for await (const batch of this.#library.readFiles(content, files.manifestPath)) {
+    await verifySignature(sources.signature, content);
+    await using signature = await openSource(sources.signature);
+    for await (const batch of this.#library.readFiles(content, sources.manifest)) {
       const candidates = await withPieceHashes(this.#notStaged(batch), signature);
       const held = await this.#library.areHeld(candidates);
       const isThere = ({ hash }: IndexedFile, index: number) =>
@@ -76,14 +85,16 @@ export class ContentInspection {
   }
 }
 
+const noBytes = new Uint8Array();
+
 async function withPieceHashes(
   files: readonly ContentFile[],
-  signature: FileHandle,
+  signature: OpenSource,
 ): Promise<IndexedFile[]> {
   const indexed: IndexedFile[] = [];
   for (const { entryIndex, hash, sizeBytes, signatureOffset } of files) {
-    const pieceHashes = new Uint8Array(signatureBytesOf(sizeBytes));
-    if (pieceHashes.length > 0) await signature.read(pieceHashes, { position: signatureOffset });
+    const length = signatureBytesOf(sizeBytes);
+    const pieceHashes = length > 0 ? await signature.read(signatureOffset, length) : noBytes;
     indexed.push({ entryIndex, hash, sizeBytes, pieceHashes });
   }
   return indexed;

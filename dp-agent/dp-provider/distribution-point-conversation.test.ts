@@ -3,6 +3,8 @@ import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
+import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
+import type { BeginResponse__Output } from '../../shared/rpc/generated/waybill/v1/BeginResponse.ts';
 import type {
   PutContentRequest,
   PutContentRequest__Output,
@@ -87,6 +89,36 @@ describe('DistributionPoint conversation', () => {
     assert.ok(Number(answer.freeBytes) > 0);
     assert.deepEqual({ ...answer, freeBytes: 0 }, { ...self, freeBytes: 0 });
     await refuses('dp_id', conversation.check({ dpId: 'PS1DP2' }, context));
+  });
+
+  it('takes manifests inside Begin, and answers with what it wants of them', async () => {
+    const { packageHash, ...version } = await source.commit(packageId, 1, { a: small, b: big });
+    const [manifest, signature] = await sender.manifestOf(`${packageId}.1`);
+    const toHash = (hash: string) => Buffer.from(hash, 'hex');
+    const contents = version.contents.map((content) => ({
+      ...content,
+      contentHash: toHash(content.contentHash),
+      signatureHash: toHash(content.signatureHash),
+    }));
+    const properties = { name: 'Office', priority: 'PRIORITY_NORMAL' as const };
+    const request = {
+      action,
+      package: { ...version, packageHash: toHash(packageHash), contents, properties },
+      manifests: [{ contentId: `${packageId}.1`, manifest, signature }],
+    };
+    const { requestSerialize, requestDeserialize, responseSerialize, responseDeserialize } =
+      methodDefinition('DistributionPoint', 'begin');
+    const arrivedRequest = requestDeserialize(requestSerialize(request)) as BeginRequest__Output;
+    const answer = await conversation.begin(arrivedRequest, context);
+    const { inspected, contentIdsWithoutManifest } = responseDeserialize(
+      responseSerialize(answer),
+    ) as BeginResponse__Output;
+    assert.deepEqual(contentIdsWithoutManifest, []);
+    assert.equal(inspected[0]?.wanted?.missingBytes, String(small.length + big.length));
+    assert.deepEqual(
+      inspected[0]?.wanted?.files.map(({ entryIndex }) => entryIndex),
+      ['0', '1'],
+    );
   });
 
   it('acknowledges each message once, in order, and not the opening', async () => {

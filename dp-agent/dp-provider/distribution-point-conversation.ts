@@ -1,18 +1,25 @@
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
-import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
 import type { CheckRequest__Output } from '../../shared/rpc/generated/waybill/v1/CheckRequest.ts';
 import type { CommitRequest__Output } from '../../shared/rpc/generated/waybill/v1/CommitRequest.ts';
 import type { FileBatch__Output } from '../../shared/rpc/generated/waybill/v1/FileBatch.ts';
 import type { InspectRequest__Output } from '../../shared/rpc/generated/waybill/v1/InspectRequest.ts';
+import type { InspectResponse } from '../../shared/rpc/generated/waybill/v1/InspectResponse.ts';
 import type { PutContentRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
 import type { PutManifestRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
 import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
+import type { WantedEntry } from './content-inspection.ts';
 import type { DpProvider } from './dp-provider.ts';
+import { requireManifests } from './inline-manifest.ts';
 import type { PackageAction } from './package-actions.ts';
-import { requireAction, requireHash, requirePackageVersion } from './package-version.ts';
+import {
+  invalidMessage,
+  requireAction,
+  requireHash,
+  requirePackageVersion,
+} from './package-version.ts';
 import type { SmallFile } from './packed-files.ts';
 
 /** Who this DP is. */
@@ -31,7 +38,7 @@ export function distributionPointConversation(
   return {
     async check(request: CheckRequest__Output) {
       if (request.dpId !== self.dpId) {
-        throw invalid('dp_id', self.dpId, request.dpId);
+        throw invalidMessage('dp_id', self.dpId, request.dpId);
       }
       return { ...self, freeBytes: await provider.freeBytes() };
     },
@@ -40,15 +47,23 @@ export function distributionPointConversation(
       const action = requireAction(request.action);
       const version = requirePackageVersion(request.package, action.packageId);
       const { redistribute } = request;
-      const contentIdsWithoutManifest = await provider.begin({ ...action, version, redistribute });
-      return { contentIdsWithoutManifest };
+      const manifests = requireManifests(request.manifests, version);
+      const begun = await provider.begin({ ...action, version, redistribute }, manifests);
+      const { contentIdsWithoutManifest, inspected } = begun;
+      return {
+        contentIdsWithoutManifest: [...contentIdsWithoutManifest],
+        inspected: inspected.map(({ contentId, wanted }) => ({
+          contentId,
+          wanted: inspectResponse(wanted),
+        })),
+      };
     },
 
     async putManifest(requests: AsyncIterable<PutManifestRequest__Output>) {
       const iterator = requests[Symbol.asyncIterator]();
       const first = await iterator.next();
       const opening = first.done ? undefined : first.value.open;
-      if (!opening) throw invalid('body', 'open, as the first message', bodyOf(first.value));
+      if (!opening) throw invalidMessage('body', 'open, as the first message', bodyOf(first.value));
       const action = requireAction(opening.action);
       await provider.putManifest(action, opening.contentId, chunksOf(iterator));
       return {};
@@ -57,13 +72,7 @@ export function distributionPointConversation(
     async *inspect(request: InspectRequest__Output) {
       const action = requireAction(request.action);
       for await (const part of provider.inspect(action, request.contentId)) {
-        yield {
-          files: part.map(({ entryIndex, piecesHeld }) => ({
-            entryIndex,
-            piecesHeld: Buffer.from(piecesHeld.buffer),
-          })),
-          missingBytes: part.reduce((sum, { missingBytes }) => sum + missingBytes, 0),
-        };
+        yield inspectResponse(part);
       }
     },
 
@@ -71,7 +80,8 @@ export function distributionPointConversation(
       let action: PackageAction | undefined;
       for await (const request of requests) {
         if (!action) {
-          if (!request.open) throw invalid('body', 'open, as the first message', bodyOf(request));
+          if (!request.open)
+            throw invalidMessage('body', 'open, as the first message', bodyOf(request));
           action = requireAction(request.open);
           continue;
         }
@@ -98,6 +108,16 @@ export function distributionPointConversation(
   };
 }
 
+function inspectResponse(wanted: readonly WantedEntry[]): InspectResponse {
+  return {
+    files: wanted.map(({ entryIndex, piecesHeld }) => ({
+      entryIndex,
+      piecesHeld: Buffer.from(piecesHeld.buffer),
+    })),
+    missingBytes: wanted.reduce((sum, { missingBytes }) => sum + missingBytes, 0),
+  };
+}
+
 async function receive(
   provider: DpProvider,
   action: PackageAction,
@@ -109,15 +129,15 @@ async function receive(
     await provider.receivePiece(action, { hash, pieceIndex, bytes: data });
     return;
   }
-  if (!request.files) throw invalid('body', 'a piece or files', bodyOf(request));
+  if (!request.files) throw invalidMessage('body', 'a piece or files', bodyOf(request));
   await provider.receiveSmallFiles(action, requireSmallFiles(request.files));
 }
 
 function requireSmallFiles({ files }: FileBatch__Output): SmallFile[] {
   const sizeBytes = files.reduce((sum, { data }) => sum + data.length, 0);
-  if (files.length === 0) throw invalid('files', 'one file at least', 'none');
+  if (files.length === 0) throw invalidMessage('files', 'one file at least', 'none');
   if (sizeBytes > pieceBytes) {
-    throw invalid('files', `${pieceBytes} bytes together at most`, `${sizeBytes} bytes`);
+    throw invalidMessage('files', `${pieceBytes} bytes together at most`, `${sizeBytes} bytes`);
   }
   return files.map(({ fileHash, data }) => ({
     hash: requireHash('files.file_hash', fileHash),
@@ -131,7 +151,7 @@ async function* chunksOf(
   for (;;) {
     const { done, value } = await requests.next();
     if (done) return;
-    if (!value.chunk) throw invalid('body', 'a chunk', bodyOf(value));
+    if (!value.chunk) throw invalidMessage('body', 'a chunk', bodyOf(value));
     yield value.chunk;
   }
 }
@@ -139,8 +159,4 @@ async function* chunksOf(
 /** Which part of a message's body is set, in words. */
 function bodyOf(message: { readonly body?: string } | undefined): string {
   return message?.body ?? 'nothing';
-}
-
-function invalid(field: string, expected: string, actual: string): WaybillError {
-  return new WaybillError({ code: 'MESSAGE_INVALID', field, expected, actual });
 }

@@ -5,7 +5,7 @@
  * incoming files, which the next Inspect verifies again.
  */
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
-import type { ContentDescriptor } from '../../shared/domain/content.ts';
+import type { ContentDescriptor, InlineManifest } from '../../shared/domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -13,10 +13,10 @@ import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
-import { ContentInspection, type WantedEntry } from './content-inspection.ts';
+import { ContentInspection, type ManifestSources, type WantedEntry } from './content-inspection.ts';
 import { FreeRoom } from './free-room.ts';
 import { IncomingFiles, type IncomingPiece } from './incoming-files.ts';
-import { IncomingManifests, type ManifestFiles, requireContent } from './incoming-manifests.ts';
+import { IncomingManifests, requireContent } from './incoming-manifests.ts';
 import { type BegunAction, type PackageAction, PackageActions } from './package-actions.ts';
 import type { SmallFile } from './packed-files.ts';
 import { RewrittenFiles } from './rewritten-files.ts';
@@ -38,6 +38,14 @@ export interface DpProviderConfig extends StagedAdoptionConfig {
   readonly unfinishedGraceMs: number;
   /** Time between two looks for such files. @default 1 h */
   readonly sweepIntervalMs: number;
+}
+
+/** What the site is told when it begins an action. */
+export interface BegunAnswer {
+  /** The contents whose manifest it must bring. */
+  readonly contentIdsWithoutManifest: readonly string[];
+  /** What is wanted of the contents whose manifest it has brought at once. */
+  readonly inspected: readonly { readonly contentId: string; readonly wanted: WantedEntry[] }[];
 }
 
 export class DpProvider implements Component {
@@ -90,26 +98,28 @@ export class DpProvider implements Component {
   /**
    * Opens or resumes an action.
    *
-   * @returns the contents whose manifest the site must bring
-   * @throws ACTION_SUPERSEDED, VERSION_DOWNGRADE
+   * @param inline manifests of some of the version's contents; they take the place of any here
+   * @throws ACTION_SUPERSEDED, VERSION_DOWNGRADE; MANIFEST_INVALID, CONTENT_HASH_MISMATCH, DISK_FULL
    */
-  async begin(action: BegunAction): Promise<string[]> {
-    return this.#queueOf(action.packageId).run(async () => {
-      await this.#refuseDowngrade(action);
-      await this.#actions.admit(action, action.redistribute ? 'redistribute' : 'add');
-      const hash = await this.#committedHash(action, action.version.packageHash);
-      // Only the answer to Commit was lost: what was written anew is not written anew again.
-      const begun = hash !== undefined ? { ...action, redistribute: false } : action;
-      this.#actions.begin(begun);
-      await this.#manifests.begin(begun.packageId);
-      await this.#openRewritten(begun);
+  async begin(action: BegunAction, inline: readonly InlineManifest[] = []): Promise<BegunAnswer> {
+    const { begun, absent } = await this.#queueOf(action.packageId).run(async () => {
+      const begun = await this.#beginOrResume(action);
+      for (const one of inline) await this.#receiveInline(begun, one);
       const absent: string[] = [];
       for (const content of begun.version.contents) {
         if (!(await this.#manifests.find(begun, content))) absent.push(content.contentId);
       }
       this.#log(begun, 'Began to take a package');
-      return absent;
+      return { begun, absent };
     });
+    const inspected: { contentId: string; wanted: WantedEntry[] }[] = [];
+    for (const sources of inline) {
+      const content = requireContent(begun, sources.contentId);
+      const wanted: WantedEntry[] = [];
+      for await (const part of this.#wantedFiles(begun, content, sources)) wanted.push(...part);
+      inspected.push({ contentId: content.contentId, wanted });
+    }
+    return { contentIdsWithoutManifest: absent, inspected };
   }
 
   /**
@@ -126,7 +136,13 @@ export class DpProvider implements Component {
     const begun = this.#actions.require(action);
     const content = requireContent(begun, contentId);
     await this.#room.require(content.manifestBytes + content.signatureBytes);
-    await this.#manifests.receive(begun, content, chunks);
+    // Not while a commit reads what is there, nor after it.
+    const inTurn = (step: () => Promise<void>) =>
+      this.#queueOf(action.packageId).run(async () => {
+        this.#actions.require(action);
+        await step();
+      });
+    await this.#manifests.receive(begun, content, chunks, inTurn);
   }
 
   /**
@@ -140,8 +156,9 @@ export class DpProvider implements Component {
     const content = requireContent(begun, contentId);
     const files = await this.#manifests.find(begun, content);
     if (!files) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
+    const sources = { manifest: files.manifestPath, signature: files.signaturePath };
     try {
-      yield* this.#wantedFiles(begun, content, files);
+      yield* this.#wantedFiles(begun, content, sources);
     } catch (error) {
       const isDamaged = isErrorWithCode(error, 'MANIFEST_INVALID', 'CONTENT_HASH_MISMATCH');
       if (isDamaged || isErrorWithCode(error, 'CONTENT_NOT_HELD')) {
@@ -208,6 +225,24 @@ export class DpProvider implements Component {
     });
   }
 
+  async #beginOrResume(action: BegunAction): Promise<BegunAction> {
+    await this.#refuseDowngrade(action);
+    await this.#actions.admit(action, action.redistribute ? 'redistribute' : 'add');
+    const hash = await this.#committedHash(action, action.version.packageHash);
+    // Only the answer to Commit was lost: what was written anew is not written anew again.
+    const begun = hash !== undefined ? { ...action, redistribute: false } : action;
+    this.#actions.begin(begun);
+    await this.#manifests.begin(begun.packageId);
+    await this.#openRewritten(begun);
+    return begun;
+  }
+
+  async #receiveInline(begun: BegunAction, inline: InlineManifest): Promise<void> {
+    const content = requireContent(begun, inline.contentId);
+    await this.#room.require(content.manifestBytes + content.signatureBytes);
+    await this.#manifests.receiveInline(begun, content, inline);
+  }
+
   async #refuseDowngrade({ packageId, version }: BegunAction): Promise<void> {
     const held = (await this.#needs.library.getPackage(packageId))?.sourceVersion ?? 0;
     if (version.sourceVersion >= held) return;
@@ -250,11 +285,11 @@ export class DpProvider implements Component {
   #wantedFiles(
     { packageId }: BegunAction,
     content: ContentDescriptor,
-    files: ManifestFiles,
+    sources: ManifestSources,
   ): AsyncGenerator<WantedEntry[]> {
     const rewritten = this.#rewritten.get(packageId);
     const isRewritten = rewritten && ((hash: string) => rewritten.has(hash));
-    return this.#inspection.wantedFiles(packageId, content, files, isRewritten);
+    return this.#inspection.wantedFiles(packageId, content, sources, isRewritten);
   }
 
   async #sweepForEver(): Promise<void> {

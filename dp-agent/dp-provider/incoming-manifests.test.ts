@@ -49,8 +49,9 @@ describe('incoming manifests', () => {
     await directory[Symbol.asyncDispose]();
   });
 
+  const atOnce = (step: () => Promise<void>) => step();
   const receive = (bytes: Buffer, described = content, acting = action) =>
-    manifests.receive(acting, described, chunksOf(bytes.length > 0 ? [bytes] : []));
+    manifests.receive(acting, described, chunksOf(bytes.length > 0 ? [bytes] : []), atOnce);
   const stagedNames = () =>
     readdir(test.library.stagingDirectoryOf(packageId)).catch((): string[] => []);
 
@@ -62,7 +63,7 @@ describe('incoming manifests', () => {
         assert.equal(await manifests.find(action, content), undefined);
         const edges = [0, ...places.sort((a, b) => a - b), whole.length];
         const chunks = edges.slice(1).map((end, index) => whole.subarray(edges[index], end));
-        await manifests.receive(action, content, chunksOf(chunks));
+        await manifests.receive(action, content, chunksOf(chunks), atOnce);
         const found = await manifests.find(action, content);
         assert.ok(found);
         const parts = [await readFile(found.manifestPath), await readFile(found.signaturePath)];
@@ -131,7 +132,10 @@ describe('incoming manifests', () => {
         yield whole;
       }
     }
-    await assert.rejects(manifests.receive(action, content, endless()), code('MESSAGE_INVALID'));
+    await assert.rejects(
+      manifests.receive(action, content, endless(), atOnce),
+      code('MESSAGE_INVALID'),
+    );
     assert.equal(readCount, 2);
   });
 

@@ -1,10 +1,10 @@
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { verifySignature } from '../../shared/content-library/data-library.ts';
 import { toWriteFailure } from '../../shared/content-library/library-failure.ts';
 import { manifestPathOf, signaturePathOf } from '../../shared/content-library/library-layout.ts';
-import type { ContentDescriptor } from '../../shared/domain/content.ts';
+import type { ContentDescriptor, InlineManifest } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { BegunAction } from './package-actions.ts';
 
@@ -62,6 +62,7 @@ export class IncomingManifests {
    * Writes one content's manifest and signature and checks them, every line unless that very
    * manifest was read before, before they get their names.
    *
+   * @param inTurn runs the last step, which gives them their names, when nothing else reads them
    * @throws MANIFEST_INVALID, CONTENT_HASH_MISMATCH; MESSAGE_INVALID when the lengths differ;
    *   DISK_FULL
    */
@@ -69,22 +70,58 @@ export class IncomingManifests {
     action: BegunAction,
     content: ContentDescriptor,
     chunks: AsyncIterable<Uint8Array>,
+    inTurn: (step: () => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    const write = async (partial: ManifestFiles) => {
+      await writeParts(partial, content, chunks);
+      for await (const _ of this.#library.readFiles(content, partial.manifestPath));
+      await verifySignature(partial.signaturePath, content);
+    };
+    await this.#stage(action, content, { write, inTurn });
+  }
+
+  /**
+   * The same for one that is in memory whole, which is checked before anything is written. It takes
+   * the place of one that is here: to be called when nothing else reads that.
+   */
+  async receiveInline(
+    action: BegunAction,
+    content: ContentDescriptor,
+    { manifest, signature }: InlineManifest,
+  ): Promise<void> {
+    for await (const _ of this.#library.readFiles(content, manifest));
+    await verifySignature(signature, content);
+    const write = async ({ manifestPath, signaturePath }: ManifestFiles) => {
+      await Promise.all([
+        writeFile(manifestPath, manifest, fileMode),
+        writeFile(signaturePath, signature, fileMode),
+      ]);
+    };
+    await this.#stage(action, content, { write, inTurn: (step) => step() });
+  }
+
+  /** @param steps.write brings both, whole and checked */
+  async #stage(
+    action: BegunAction,
+    content: ContentDescriptor,
+    steps: {
+      write: (partial: ManifestFiles) => Promise<void>;
+      inTurn: (step: () => Promise<void>) => Promise<void>;
+    },
   ): Promise<void> {
     const staged = this.#stagedFiles(action, content);
     const directory = this.#library.stagingDirectoryOf(action.packageId);
     const partial = this.#partialFiles(staged);
-    const neededBytes = content.manifestBytes + content.signatureBytes;
     try {
       await mkdir(directory, { recursive: true });
-      await writeBoth(partial, content, chunks);
-      for await (const _ of this.#library.readFiles(content, partial.manifestPath));
-      await verifySignature(partial.signaturePath, content);
-      await rename(partial.signaturePath, staged.signaturePath);
-      await rename(partial.manifestPath, staged.manifestPath);
+      await steps.write(partial);
+      await steps.inTurn(async () => {
+        await rename(partial.signaturePath, staged.signaturePath);
+        await rename(partial.manifestPath, staged.manifestPath);
+      });
     } catch (error) {
-      throw toWriteFailure(error, directory, neededBytes);
-    } finally {
       await remove(partial);
+      throw toWriteFailure(error, directory, content.manifestBytes + content.signatureBytes);
     }
   }
 
@@ -140,13 +177,16 @@ function nameOf({ contentId, contentHash, signatureHash }: ContentDescriptor): s
   return `${contentId}.${contentHash}.${signatureHash}`;
 }
 
-async function writeBoth(
+/** Only the agent reads what is not checked yet. */
+const fileMode = { mode: 0o600 };
+
+async function writeParts(
   files: ManifestFiles,
   content: ContentDescriptor,
   chunks: AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  await using manifest = await open(files.manifestPath, 'w', 0o600);
-  await using signature = await open(files.signaturePath, 'w', 0o600);
+  await using manifest = await open(files.manifestPath, 'w', fileMode.mode);
+  await using signature = await open(files.signaturePath, 'w', fileMode.mode);
   const manifestEnd = content.manifestBytes;
   const end = manifestEnd + content.signatureBytes;
   let offset = 0;

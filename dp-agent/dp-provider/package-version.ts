@@ -36,10 +36,10 @@ const actualCharsMax = 80;
 
 /** The action a call names, checked. @throws MESSAGE_INVALID */
 export function requireAction(action: PackageAction__Output | null | undefined): PackageAction {
-  if (!action) throw invalid('action', 'the action of the call', 'nothing');
+  if (!action) throw invalidMessage('action', 'the action of the call', 'nothing');
   const packageId = parsePackageId(action.packageId);
   if (packageId === undefined) {
-    throw invalid('action.package_id', 'a package ID such as PS100001', action.packageId);
+    throw invalidMessage('action.package_id', 'a package ID such as PS100001', action.packageId);
   }
   const jobSerial = requireCount('action.job_serial', action.jobSerial, {
     min: 1,
@@ -53,9 +53,9 @@ export function requirePackageVersion(
   version: PackageVersion__Output | null | undefined,
   packageId: string,
 ): PackageVersion {
-  if (!version) throw invalid('package', 'a package version', 'nothing');
+  if (!version) throw invalidMessage('package', 'a package version', 'nothing');
   if (version.packageId !== packageId) {
-    throw invalid('package.package_id', packageId, version.packageId);
+    throw invalidMessage('package.package_id', packageId, version.packageId);
   }
   return {
     packageId,
@@ -72,23 +72,28 @@ export function requirePackageVersion(
 /** A hash of the wire as hexadecimal text. @throws MESSAGE_INVALID */
 export function requireHash(field: string, bytes: Uint8Array): string {
   const hash = parseHash(Buffer.from(bytes).toString('hex'));
-  if (hash === undefined) throw invalid(field, '32 bytes', `${bytes.length} bytes`);
+  if (hash === undefined) throw invalidMessage(field, '32 bytes', `${bytes.length} bytes`);
   return hash;
 }
 
 function requireContents(contents: readonly ContentDescriptor__Output[]): ContentDescriptor[] {
   if (contents.length < 1 || contents.length > contentCountMax) {
-    throw invalid('package.contents', `1 to ${contentCountMax} contents`, `${contents.length}`);
+    throw invalidMessage(
+      'package.contents',
+      `1 to ${contentCountMax} contents`,
+      `${contents.length}`,
+    );
   }
   const ids = new Set(contents.map(({ contentId }) => contentId));
-  if (ids.size !== contents.length) throw invalid('package.contents', 'different IDs', 'one twice');
+  if (ids.size !== contents.length)
+    throw invalidMessage('package.contents', 'different IDs', 'one twice');
   return contents.map((content, index) => requireContent(`package.contents[${index}]`, content));
 }
 
 function requireContent(field: string, content: ContentDescriptor__Output): ContentDescriptor {
   const contentId = parseContentId(content.contentId);
   if (contentId === undefined) {
-    throw invalid(`${field}.content_id`, 'the name of a content', content.contentId);
+    throw invalidMessage(`${field}.content_id`, 'the name of a content', content.contentId);
   }
   const count = (name: string, value: string | number, max: number, min = 0) =>
     requireCount(`${field}.${name}`, value, { min, max });
@@ -112,16 +117,16 @@ const priorities = new Map<unknown, Priority>([
 
 function requireProperties(properties: PackageProperties__Output | null): PackageProperties {
   const field = 'package.properties';
-  if (!properties) throw invalid(field, 'the properties of the package', 'nothing');
+  if (!properties) throw invalidMessage(field, 'the properties of the package', 'nothing');
   const { shortTextCharsMax, iconBytesMax } = requestLimits;
   const priority = priorities.get(properties.priority);
   if (priority === undefined) {
     const expected = [...priorities.keys()].join(', ');
-    throw invalid(`${field}.priority`, `one of ${expected}`, String(properties.priority));
+    throw invalidMessage(`${field}.priority`, `one of ${expected}`, String(properties.priority));
   }
   const { icon } = properties;
   if (icon.length > iconBytesMax) {
-    throw invalid(`${field}.icon`, `at most ${iconBytesMax} bytes`, `${icon.length} bytes`);
+    throw invalidMessage(`${field}.icon`, `at most ${iconBytesMax} bytes`, `${icon.length} bytes`);
   }
   const text = (name: string, value: string, charsMax: number = shortTextCharsMax) =>
     requireText(`${field}.${name}`, value, charsMax);
@@ -140,7 +145,7 @@ function requireProperties(properties: PackageProperties__Output | null): Packag
 
 function requireIconName(field: string, name: string): string {
   const refusal = name === '' ? undefined : refusalOfName(name);
-  if (refusal !== undefined) throw invalid(field, `a file name; ${refusal}`, name);
+  if (refusal !== undefined) throw invalidMessage(field, `a file name; ${refusal}`, name);
   return name;
 }
 
@@ -150,7 +155,7 @@ function requirePrograms(
 ): readonly Program[] {
   const { programCountMax, programNameCharsMax, commandLineCharsMax } = requestLimits;
   if (programs.length > programCountMax) {
-    throw invalid(field, `at most ${programCountMax} programs`, `${programs.length}`);
+    throw invalidMessage(field, `at most ${programCountMax} programs`, `${programs.length}`);
   }
   return programs.map(({ name, commandLine }, index) => ({
     name: requireText(`${field}[${index}].name`, name, programNameCharsMax),
@@ -161,7 +166,7 @@ function requirePrograms(
 function requireText(field: string, text: string, charsMax: number): string {
   const charCount = Array.from(text).length;
   if (charCount <= charsMax) return text;
-  throw invalid(field, `at most ${charsMax} characters`, `${charCount} characters`);
+  throw invalidMessage(field, `at most ${charsMax} characters`, `${charCount} characters`);
 }
 
 function requireCount(
@@ -171,10 +176,11 @@ function requireCount(
 ): number {
   const count = Number(value);
   if (Number.isSafeInteger(count) && count >= min && count <= max) return count;
-  throw invalid(field, `${min} to ${max}`, String(value));
+  throw invalidMessage(field, `${min} to ${max}`, String(value));
 }
 
-function invalid(field: string, expected: string, actual: string): WaybillError {
+/** What a message has in a field is not what it must have. */
+export function invalidMessage(field: string, expected: string, actual: string): WaybillError {
   const told = actual.slice(0, actualCharsMax);
   return new WaybillError({ code: 'MESSAGE_INVALID', field, expected, actual: told });
 }

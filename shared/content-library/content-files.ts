@@ -1,6 +1,7 @@
 import type { ContentDescriptor, FileEntry } from '../domain/content.ts';
 import { readAhead } from '../runtime/read-ahead.ts';
 import { type IndexedEntry, openManifest } from './manifest-reader.ts';
+import type { ManifestSource } from './manifest-source.ts';
 
 /** A file of a content. */
 export interface ContentFile {
@@ -38,8 +39,8 @@ export class ContentFiles {
    *
    * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH as ManifestReader does
    */
-  async *read(descriptor: ContentDescriptor, manifestPath: string): AsyncGenerator<Batch> {
-    const manifest = openManifest(manifestPath, descriptor);
+  async *read(descriptor: ContentDescriptor, source: ManifestSource): AsyncGenerator<Batch> {
+    const manifest = openManifest(source, descriptor);
     const remembered = this.#remembered.get(keyOf(descriptor));
     if (remembered) {
       await manifest.verifyHash();
@@ -54,6 +55,11 @@ export class ContentFiles {
       yield files;
     }
     if (isSmall) this.#remember(descriptor, batches);
+  }
+
+  /** The files of a content, when they are remembered. */
+  recall(descriptor: ContentDescriptor): readonly Batch[] | undefined {
+    return this.#remembered.get(keyOf(descriptor));
   }
 
   /** The work on a content has ended: its files need not be remembered. */

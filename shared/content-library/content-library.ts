@@ -21,6 +21,7 @@ import { LibraryReferences } from './library-references.ts';
 import type { LibraryRooms } from './library-rooms.ts';
 import { LibrarySweep } from './library-sweep.ts';
 import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
+import type { ManifestSource } from './manifest-source.ts';
 import {
   addReferences,
   type CommitStep,
@@ -168,16 +169,17 @@ export class ContentLibrary implements Component {
   }
 
   /**
-   * The files of a content whose manifest waits to be taken in, or is here: in batches, in its order.
+   * The files of a content whose manifest waits to be taken in, or is here, or in memory: in batches,
+   * in its order.
    *
    * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when it is not the one the
    *   descriptor names; known only when all was read
    */
   readFiles(
     descriptor: ContentDescriptor,
-    manifestPath: string,
+    source: ManifestSource,
   ): AsyncGenerator<readonly ContentFile[]> {
-    return this.#rooms.data.readFiles(descriptor, manifestPath);
+    return this.#rooms.data.readFiles(descriptor, source);
   }
 
   /**
@@ -319,7 +321,8 @@ export class ContentLibrary implements Component {
     if (!content) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
     const { data } = this.#rooms;
     return new ContentReader({
-      manifest: data.open(content.descriptor),
+      descriptor: content.descriptor,
+      manifestPath: data.manifestPathOf(contentId),
       signaturePath: data.signaturePathOf(contentId),
       endLease: this.#release.lease(contentId),
     });

@@ -1,4 +1,3 @@
-import { createReadStream } from 'node:fs';
 import { access, readdir, rename, rm } from 'node:fs/promises';
 import { type ContentDescriptor, parseContentId } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
@@ -8,6 +7,7 @@ import { syncDirectories, syncFiles } from './file-system-sync.ts';
 import { isSystemError, toWriteFailure } from './library-failure.ts';
 import { manifestPathOf, signaturePathOf } from './library-layout.ts';
 import { type ManifestReader, openManifest } from './manifest-reader.ts';
+import { type ManifestSource, openSource } from './manifest-source.ts';
 
 /** A content whose manifest and signature wait to be taken into the library. */
 export interface StagedContent {
@@ -39,15 +39,25 @@ export class DataLibrary {
   }
 
   /**
-   * The files of a content, by its manifest here or the one that waits at this path.
+   * The files of a content, by its manifest here or this one.
    *
    * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH
    */
   readFiles(
     descriptor: ContentDescriptor,
-    manifestPath = this.manifestPathOf(descriptor.contentId),
+    source: ManifestSource = this.manifestPathOf(descriptor.contentId),
   ): AsyncGenerator<readonly ContentFile[]> {
-    return this.#contentFiles.read(descriptor, manifestPath);
+    return this.#contentFiles.read(descriptor, source);
+  }
+
+  /**
+   * The same, of a manifest that was read a moment ago and whose files may be remembered still: then
+   * it is not read again.
+   */
+  filesOf(
+    descriptor: ContentDescriptor,
+  ): Iterable<readonly ContentFile[]> | AsyncIterable<readonly ContentFile[]> {
+    return this.#contentFiles.recall(descriptor) ?? this.readFiles(descriptor);
   }
 
   /** Work on a content has ended: it will not be read again soon. */
@@ -116,34 +126,45 @@ export class DataLibrary {
   }
 }
 
+const chunkBytes = 1024 * 1024;
+
 /**
  * Reads a signature blob to its end.
  *
  * @throws CONTENT_NOT_HELD when there is no such file
  * @throws MANIFEST_INVALID or CONTENT_HASH_MISMATCH when it is not the one the descriptor names
  */
-export async function verifySignature(path: string, expected: ContentDescriptor): Promise<void> {
-  const { contentId, signatureBytes, signatureHash: expectedHash } = expected;
-  const hash = new ContentHash();
-  let sizeBytes = 0;
-  try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
-      hash.update(chunk as Buffer);
-      sizeBytes += (chunk as Buffer).length;
-      if (sizeBytes > signatureBytes) break;
-    }
-  } catch (error) {
-    if (!isSystemError(error, 'ENOENT')) throw error;
-    throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId }, { cause: error });
-  }
-  if (sizeBytes !== signatureBytes) {
-    const reason = `the signature has not ${signatureBytes} bytes`;
-    throw new WaybillError({ code: 'MANIFEST_INVALID', contentId, line: 0, reason });
-  }
-  const actualHash = hash.digest();
+export async function verifySignature(
+  source: ManifestSource,
+  expected: ContentDescriptor,
+): Promise<void> {
+  const { contentId, signatureHash: expectedHash } = expected;
+  const actualHash = await signatureHashOf(source, expected);
   if (actualHash !== expectedHash) {
     throw new WaybillError({ code: 'CONTENT_HASH_MISMATCH', contentId, expectedHash, actualHash });
   }
+}
+
+async function signatureHashOf(
+  source: ManifestSource,
+  { contentId, signatureBytes }: ContentDescriptor,
+): Promise<string> {
+  const hash = new ContentHash();
+  await using signature = await openSource(source).catch((error: unknown) => {
+    if (!isSystemError(error, 'ENOENT')) throw error;
+    throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId }, { cause: error });
+  });
+  const isWhole = (await signature.sizeBytes()) === signatureBytes;
+  let offset = 0;
+  while (isWhole && offset < signatureBytes) {
+    const chunk = await signature.read(offset, Math.min(chunkBytes, signatureBytes - offset));
+    if (chunk.length === 0) break;
+    hash.update(chunk);
+    offset += chunk.length;
+  }
+  if (isWhole && offset === signatureBytes) return hash.digest();
+  const reason = `the signature has not ${signatureBytes} bytes`;
+  throw new WaybillError({ code: 'MANIFEST_INVALID', contentId, line: 0, reason });
 }
 
 async function isThere(path: string): Promise<boolean> {

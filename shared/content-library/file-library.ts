@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { WaybillError } from '../domain/errors.ts';
 import { SerialQueue } from '../runtime/serial-queue.ts';
@@ -9,6 +9,7 @@ import { filePathOf } from './library-layout.ts';
 import {
   type DamagedFile,
   type HeldFile,
+  isFileOfSize,
   type LibraryTasks,
   type StagedFile,
   toFileQuery,
@@ -16,9 +17,10 @@ import {
 import { VerifiedFiles } from './verified-files.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
-/** Many files are looked at by both threads of the pool; few are not worth it. */
+/** Many files are looked at by both threads of the pool; few are not worth a second one, or any. */
 const askedAtOnce = 2;
 const leastFilesAsked = 100;
+const leastFilesForThread = 8;
 
 /**
  * The bytes of files, each once, under their hash. A file that is here is whole, verified and
@@ -44,7 +46,7 @@ export class FileLibrary {
 
   /** Which of these files are here, with their size. */
   async areHeld(files: readonly HeldFile[]): Promise<boolean[]> {
-    if (files.length === 0) return [];
+    if (files.length < leastFilesForThread) return this.#areFewHeld(files);
     const partFiles = Math.max(leastFilesAsked, Math.ceil(files.length / askedAtOnce));
     const parts: Promise<boolean[]>[] = [];
     for (let start = 0; start < files.length; start += partFiles) {
@@ -52,6 +54,15 @@ export class FileLibrary {
       parts.push(this.#pool.run('areHeld', { fileLibrary: this.#directory, ...query }));
     }
     return (await Promise.all(parts)).flat();
+  }
+
+  #areFewHeld(files: readonly HeldFile[]): Promise<boolean[]> {
+    return Promise.all(
+      files.map(async ({ hash, sizeBytes }) => {
+        const stats = await lstat(filePathOf(this.#directory, hash)).catch(ignoreAbsence);
+        return isFileOfSize(stats, sizeBytes);
+      }),
+    );
   }
 
   /**
@@ -185,4 +196,8 @@ export class FileLibrary {
   async removeEmptyShards(shards: readonly string[]): Promise<void> {
     await this.#pool.run('removeEmptyShards', { fileLibrary: this.#directory, shards });
   }
+}
+
+function ignoreAbsence(error: unknown): undefined {
+  if (!isSystemError(error, 'ENOENT', 'ENOTDIR')) throw error;
 }

@@ -214,7 +214,8 @@ function lstat(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false });
 }
 
-function isFileOfSize(stats: Stats | undefined, sizeBytes: number): boolean {
+/** Whether something is here, as a regular file of this size. */
+export function isFileOfSize(stats: Stats | undefined, sizeBytes: number): boolean {
   return stats?.isFile() === true && stats.size === sizeBytes;
 }
 

@@ -1,4 +1,3 @@
-import { type FileHandle, open } from 'node:fs/promises';
 import {
   type ContentDescriptor,
   type ContentEntry,
@@ -16,6 +15,7 @@ import {
   headerBytes,
   ManifestLineError,
 } from './manifest-format.ts';
+import { type ManifestSource, type OpenSource, openSource } from './manifest-source.ts';
 
 /** An entry with its places in the manifest and the signature. */
 export interface IndexedEntry {
@@ -38,8 +38,11 @@ const chunkBytes = 256 * 1024;
 const newline = 0x0a;
 
 /** The reader of a manifest that has to be the one the descriptor names. Opens nothing yet. */
-export function openManifest(path: string, descriptor: ContentDescriptor): ManifestReader {
-  return new ManifestReader(path, descriptor);
+export function openManifest(
+  source: ManifestSource,
+  descriptor: ContentDescriptor,
+): ManifestReader {
+  return new ManifestReader(source, descriptor);
 }
 
 /**
@@ -50,19 +53,19 @@ export function openManifest(path: string, descriptor: ContentDescriptor): Manif
  * descriptor names when the reading has ended without a failure.
  */
 export class ManifestReader {
-  readonly path: string;
   readonly descriptor: ContentDescriptor;
+  readonly #source: ManifestSource;
 
-  constructor(path: string, descriptor: ContentDescriptor) {
-    this.path = path;
+  constructor(source: ManifestSource, descriptor: ContentDescriptor) {
+    this.#source = source;
     this.descriptor = descriptor;
   }
 
   /** Checks the header and the hash, and no line: for one whose lines were read. @throws as `entries` does */
   async verifyHash(): Promise<void> {
     const check = new ManifestCheck(this.descriptor);
-    await using file = await this.#open();
-    for await (const chunk of this.#chunks(file, check)) check.hash(chunk);
+    await using opened = await this.#open();
+    for await (const chunk of this.#chunks(opened, check)) check.hash(chunk);
     check.contentHash();
   }
 
@@ -75,9 +78,9 @@ export class ManifestReader {
    */
   async *entries(): AsyncGenerator<readonly IndexedEntry[]> {
     const check = new ManifestCheck(this.descriptor);
-    await using file = await this.#open();
+    await using opened = await this.#open();
     let rest: Buffer = Buffer.alloc(0);
-    for await (const chunk of this.#chunks(file, check)) {
+    for await (const chunk of this.#chunks(opened, check)) {
       check.hash(chunk);
       rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
       const batch: IndexedEntry[] = [];
@@ -95,21 +98,23 @@ export class ManifestReader {
   }
 
   /** What comes after the header, which is checked. */
-  async *#chunks(file: FileHandle, check: ManifestCheck): AsyncGenerator<Buffer> {
-    const { size } = await file.stat();
-    if (size !== this.descriptor.manifestBytes) check.refuse(`the manifest has ${size} bytes`);
-    check.header(await readHeader(file));
-    for (let offset = headerBytes; offset < size; ) {
-      const chunk = await readAt(file, offset, Math.min(chunkBytes, size - offset));
+  async *#chunks(opened: OpenSource, check: ManifestCheck): AsyncGenerator<Buffer> {
+    const sizeBytes = await opened.sizeBytes();
+    if (sizeBytes !== this.descriptor.manifestBytes) {
+      check.refuse(`the manifest has ${sizeBytes} bytes`);
+    }
+    check.header(await readHeader(opened));
+    for (let offset = headerBytes; offset < sizeBytes; ) {
+      const chunk = await opened.read(offset, Math.min(chunkBytes, sizeBytes - offset));
       if (chunk.length === 0) check.refuse('the manifest ends early');
       offset += chunk.length;
       yield chunk;
     }
   }
 
-  async #open(): Promise<FileHandle> {
+  async #open(): Promise<OpenSource> {
     try {
-      return await open(this.path, 'r');
+      return await openSource(this.#source);
     } catch (error) {
       if (!isSystemError(error, 'ENOENT')) throw error;
       const { contentId } = this.descriptor;
@@ -214,12 +219,7 @@ class ManifestCheck {
   }
 }
 
-async function readHeader(file: FileHandle): Promise<string> {
-  const line = (await readAt(file, 0, headerBytes)).toString('utf8');
+async function readHeader(opened: OpenSource): Promise<string> {
+  const line = (await opened.read(0, headerBytes)).toString('utf8');
   return line.endsWith('\n') ? line.slice(0, -1) : line;
-}
-
-async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, offset);
-  return buffer.subarray(0, bytesRead);
 }

@@ -10,7 +10,10 @@ import { packageHashOf } from './package-record.ts';
 export interface PackageCommit {
   readonly version: PackageVersion;
   readonly jobSerial: number;
-  /** Contents whose manifests are not in the library yet. Others must be there. */
+  /**
+   * Contents whose manifests are not in the library yet; others must be there. Nobody else may touch
+   * these files until the commit has ended.
+   */
   readonly staged: readonly StagedContent[];
 }
 
@@ -52,15 +55,22 @@ export async function commitVersion(
     throw new WaybillError({ code: 'CONTENT_INCOMPLETE', packageId, missingFiles });
   }
   onStep('checked');
-  // Once more, too: it may have come anew from a call that nobody waits for any more.
-  await rooms.data.sync(located);
+  const record = { ...version, jobSerial };
+  await Promise.all([rooms.packages.prepare(record), takeIn(rooms, located, { version, onStep })]);
+  await rooms.packages.publish(record);
+  onStep('published');
+  return true;
+}
+
+async function takeIn(
+  rooms: LibraryRooms,
+  located: readonly StagedContent[],
+  { version, onStep }: { version: PackageVersion; onStep: (step: CommitStep) => void },
+): Promise<void> {
   await rooms.data.adopt(located);
   onStep('manifests-in');
   await addReferences(rooms, version.contents);
   onStep('references-in');
-  await rooms.packages.put({ ...version, jobSerial });
-  onStep('published');
-  return true;
 }
 
 /**
@@ -93,7 +103,7 @@ export async function addReferences(
   for (const descriptor of contents) {
     const { contentId } = descriptor;
     let hashes: string[] = [];
-    for await (const files of rooms.data.readFiles(descriptor)) {
+    for await (const files of rooms.data.filesOf(descriptor)) {
       for (const { hash } of files) hashes.push(hash);
       if (hashes.length < referencesPerWrite) continue;
       await rooms.references.add(contentId, hashes);

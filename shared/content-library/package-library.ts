@@ -83,10 +83,9 @@ export class PackageLibrary {
     return this.#contents.get(contentId);
   }
 
-  /** Makes a version the visible one, by one rename; durable when this resolves. */
-  async put(version: LibraryPackage): Promise<void> {
-    const path = this.#pathOf(version.packageId);
-    const temporary = `${path}.tmp`;
+  /** Writes what `publish` will make visible, beside what is. A crash leaves it to the next `load`. */
+  async prepare(version: LibraryPackage): Promise<void> {
+    const temporary = this.#temporaryOf(version.packageId);
     try {
       await using file = await open(temporary, 'w');
       await file.writeFile(encodePackage(version));
@@ -95,9 +94,14 @@ export class PackageLibrary {
       await rm(temporary, { force: true });
       throw toWriteFailure(error, this.#directory, 4096);
     }
-    await rename(temporary, path);
+  }
+
+  /** Makes the prepared version the visible one, by one rename; durable when this resolves. */
+  async publish(version: LibraryPackage): Promise<void> {
+    const { packageId } = version;
+    await rename(this.#temporaryOf(packageId), this.#pathOf(packageId));
     this.#remember(version);
-    await this.#dropSetAside(version.packageId);
+    await this.#dropSetAside(packageId);
     await syncDirectories(this.#directory, [this.#directory]);
   }
 
@@ -115,12 +119,14 @@ export class PackageLibrary {
       const packageId = name.slice(0, -damagedSuffix.length);
       if (!name.endsWith(damagedSuffix) || parsePackageId(packageId) === undefined) continue;
       if (!this.#packages.has(packageId)) this.#setAside.add(packageId);
+      // The package has come again, just before a crash.
+      else await rm(join(this.#directory, name), { force: true });
     }
   }
 
   async #dropSetAside(packageId: string): Promise<void> {
+    if (!this.#setAside.delete(packageId)) return;
     await rm(`${this.#pathOf(packageId)}.damaged`, { force: true });
-    this.#setAside.delete(packageId);
   }
 
   #remember(version: LibraryPackage): void {
@@ -136,6 +142,10 @@ export class PackageLibrary {
       this.#contents.delete(content.contentId);
     }
     this.#packages.delete(packageId);
+  }
+
+  #temporaryOf(packageId: string): string {
+    return `${this.#pathOf(packageId)}.tmp`;
   }
 
   #pathOf(packageId: string): string {

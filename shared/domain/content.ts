@@ -54,6 +54,13 @@ export interface ContentDescriptor {
   readonly sizeBytes: number;
 }
 
+/** The manifest and the signature of a content, in memory. */
+export interface InlineManifest {
+  readonly contentId: string;
+  readonly manifest: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
 /** How many pieces a file has: 0 when it is empty. */
 export function pieceCountOf(sizeBytes: number): number {
   return Math.ceil(sizeBytes / pieceBytes);

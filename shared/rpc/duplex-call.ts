@@ -83,10 +83,10 @@ export class DuplexCall<Request, Response> {
   }
 
   /** Ends the call now; what waits for it gets `reason`. @default AbortError */
-  cancel(reason: Error = new AbortError('The call was cancelled')): void {
+  cancel(reason?: Error): void {
     if (this.#isOver) return;
     this.#isCancelled = true;
-    this.#end(reason);
+    this.#end(reason ?? new AbortError('The call was cancelled'));
     this.#stream.cancel();
   }
 

@@ -1,6 +1,6 @@
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { WaybillError } from '../domain/errors.ts';
-import { AbortError } from '../runtime/abort-error.ts';
+import { AbortError, workIsOver } from '../runtime/abort-error.ts';
 import { type CallFacts, isServiceError, toCallFailure } from './call-failure.ts';
 import type {
   ConversationName,
@@ -163,7 +163,7 @@ export class RpcChannel<C extends ConversationName> {
   async #cancelWithoutConnection(call: AnyCall, facts: CallFacts): Promise<void> {
     if (this.#connection.isReady) return;
     const over = new AbortController();
-    void call.over.then(() => over.abort());
+    void call.over.then(() => over.abort(workIsOver));
     const isReady = await this.#connection.isReadyInTime(over.signal).catch(() => true);
     if (isReady) return;
     call.cancel(noConnection(facts, this.#connection.connectDeadlineMs));

@@ -7,6 +7,12 @@ const mib = 1024 * kib;
 export const messageBytesMax = mib + 64 * kib;
 
 /**
+ * Longest manifest and signature of a content, together, in bytes, that travel inside the call that
+ * begins: some 500 entries. Two calls less count more than such bytes sent once too often.
+ */
+export const inlineManifestBytesMax = 64 * kib;
+
+/**
  * How much a receiver lets a sender put in flight on one stream, and on one connection, in bytes.
  * HTTP/2's own 64 KiB would allow 1.3 MB/s at 50 ms; 16 MiB fill 1 Gbit/s at 130 ms.
  */

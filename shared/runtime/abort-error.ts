@@ -6,6 +6,12 @@ export class AbortError extends Error {
   }
 }
 
+/**
+ * A reason for signals that fire at the ordinary end of something, and so thousands of times: the
+ * platform's own costs a stack each time.
+ */
+export const workIsOver = new AbortError('The work is over');
+
 /** Whether this says that work was aborted, ours or the platform's. */
 export function isAbortError(error: unknown): boolean {
   return error instanceof Error && error.name === 'AbortError';

@@ -58,6 +58,31 @@ describe('ChangeNotifier (DM-1)', () => {
     assert.deepEqual(await subjects('package'), ['PS100001']);
   });
 
+  it('knows what was written and handled while it was read for the first time', async () => {
+    await write(notifier.notification('package', 'PS100001'));
+    await reopen();
+    const looking = pending('package');
+    const [handled] = await collectKeys();
+    const later = notifier.notification('package', 'PS100002');
+    await store.write([store.records(keySpaces.packageNotifications).delete(`${handled}`)], {
+      sync: false,
+    });
+    await write(later);
+    await looking;
+    assert.deepEqual(await subjects('package'), ['PS100002']);
+  });
+
+  it('knows of all that can be read, at once', async () => {
+    await pending('package');
+    const row = store.records(keySpaces.counters);
+    for (let value = 1; value <= 200; value++) {
+      const written = write(row.put('x', value), notifier.notification('package', `${value}`));
+      while ((await row.get('x')) !== value);
+      assert.equal((await pending('package')).length, value);
+      await written;
+    }
+  });
+
   it('keeps topics apart', async () => {
     await write(
       notifier.notification('package', 'PS100002'),
@@ -110,6 +135,12 @@ describe('ChangeNotifier (DM-1)', () => {
   async function open(): Promise<void> {
     ({ store } = await StateStore.open({ directory: directory.join('state'), logger }));
     notifier = new ChangeNotifier({ store });
+  }
+
+  async function collectKeys(): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const [key] of store.records(keySpaces.packageNotifications).list()) keys.push(key);
+    return keys;
   }
 
   async function reopen(): Promise<void> {

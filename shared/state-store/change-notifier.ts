@@ -17,10 +17,16 @@ export interface Notification {
  * Write-and-notify (DM-1; SMSDBMON in Configuration Manager): a change and its notification are one
  * batch, so a component is told of every change, also after a crash. It handles a notification
  * idempotently and deletes it in the batch that holds the effects; until then it stays pending and
- * is delivered again after every start. Writes the table "package notifications".
+ * is delivered again after every start. Writes the table "package notifications", of which it keeps
+ * the keys in memory: whoever is woken looks often, and seldom finds much.
  */
 export class ChangeNotifier {
   readonly #store: StateStore;
+  readonly #pendingKeys = new Set<string>();
+  /** Deleted before the table was read to its end. */
+  readonly #handledEarly = new Set<string>();
+  #loading: Promise<void> | undefined;
+  #isLoaded = false;
   readonly #wakers = new Map<NotificationTopic, Set<() => void>>();
 
   constructor(needs: { store: StateStore }) {
@@ -34,11 +40,14 @@ export class ChangeNotifier {
     return this.#records.put(joinKey(topic, subject, randomUUID()), {});
   }
 
-  /** What is not handled yet, by subject. */
+  /** What was not handled yet when this was called, by subject: all that anybody could read by then. */
   async *pending(topic: NotificationTopic): AsyncIterable<Notification> {
-    for await (const [key] of this.#records.list({ prefix: `${topic}/` })) {
-      yield { topic, subject: key.split('/')[1] ?? '', key };
-    }
+    this.#loading ??= this.#load();
+    await this.#loading;
+    // A row can be read a moment before its write is told.
+    await this.#store.settled();
+    const keys = [...this.#pendingKeys].filter((key) => key.startsWith(`${topic}/`)).sort();
+    for (const key of keys) yield { topic, subject: key.split('/')[1] ?? '', key };
   }
 
   /** Put this in the batch that holds the effects. */
@@ -61,10 +70,32 @@ export class ChangeNotifier {
     return () => wakers.delete(wake);
   }
 
+  async #load(): Promise<void> {
+    try {
+      for await (const [key] of this.#records.list()) {
+        if (!this.#handledEarly.has(key)) this.#pendingKeys.add(key);
+      }
+      this.#isLoaded = true;
+    } catch (error) {
+      // The next look reads it anew.
+      this.#loading = undefined;
+      throw error;
+    }
+    this.#handledEarly.clear();
+  }
+
   #onWritten(changes: readonly Change[]): void {
+    for (const change of changes) this.#note(change);
     for (const [topic, wakers] of this.#wakers) {
       if (changes.some((change) => notifies(change, topic))) for (const wake of wakers) wake();
     }
+  }
+
+  #note({ space, type, key }: Change): void {
+    if (space !== keySpaces.packageNotifications.name) return;
+    if (type === 'put') this.#pendingKeys.add(key);
+    else this.#pendingKeys.delete(key);
+    if (type === 'delete' && !this.#isLoaded) this.#handledEarly.add(key);
   }
 
   get #records() {

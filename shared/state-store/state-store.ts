@@ -36,6 +36,7 @@ export class StateStore {
   readonly #lock: DirectoryLock;
   readonly #queue: WriteQueue;
   readonly #listeners = new Set<WriteListener>();
+  #lastWrite: Promise<void> = Promise.resolve();
 
   private constructor(directory: string, needs: { database: Database; lock: DirectoryLock }) {
     this.#directory = directory;
@@ -85,10 +86,16 @@ export class StateStore {
    *
    * @throws DISK_FULL when there is no room
    */
-  async write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {
-    if (changes.length === 0) return;
-    await this.#queue.write(changes.map(toOperation), options);
-    for (const listener of this.#listeners) tell(listener, changes);
+  write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {
+    if (changes.length === 0) return Promise.resolve();
+    const written = this.#write(changes, options);
+    this.#lastWrite = written.catch(() => {});
+    return written;
+  }
+
+  /** Resolves when the writes asked for so far are done, well or not, and their listeners called. */
+  settled(): Promise<void> {
+    return this.#lastWrite;
   }
 
   /**
@@ -113,6 +120,11 @@ export class StateStore {
     await this.#queue.whenIdle();
     await this.#database.close();
     await this.#lock.release();
+  }
+
+  async #write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {
+    await this.#queue.write(changes.map(toOperation), options);
+    for (const listener of this.#listeners) tell(listener, changes);
   }
 }
 

@@ -11,7 +11,7 @@ import {
   unreachableReasonOf,
 } from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { HierarchyManager } from './hierarchy-manager.ts';
 
@@ -170,7 +170,7 @@ export class DistributionPointChecker {
       const peer = `distribution point ${distributionPoint.dpId}`;
       throw new WaybillError({ code: 'DEADLINE_EXCEEDED', peer, method: 'Check', deadlineMs });
     } finally {
-      answered.abort();
+      answered.abort(workIsOver);
       await timer;
     }
   }

@@ -16,7 +16,7 @@ import {
   type JobQueueLimits,
   type QueueDecision,
 } from '../../shared/domain/job-queue.ts';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -183,7 +183,7 @@ export class PackageTransferManager implements Component {
     } catch (error) {
       ignoreAbort(error);
     } finally {
-      over.abort();
+      over.abort(workIsOver);
       await Promise.allSettled(events);
     }
   }

@@ -32,7 +32,7 @@ describe('push transfer', () => {
   afterEach(() => directory[Symbol.asyncDispose]());
 
   async function unary(method: string): Promise<object> {
-    if (method === 'begin') return { contentIdsWithoutManifest: [contentId] };
+    if (method === 'begin') return { contentIdsWithoutManifest: [contentId], inspected: [] };
     const missingFiles = missing.shift();
     if (missingFiles === undefined) return { packageHash: Buffer.from(packageHash, 'hex') };
     throw new WaybillError({ code: 'CONTENT_INCOMPLETE', packageId: job.packageId, missingFiles });
@@ -54,7 +54,9 @@ describe('push transfer', () => {
     const reader = { ...content, async [Symbol.asyncDispose]() {} } as unknown as ContentReader;
     const hash = packageHash;
     const hashes = { contentHash: hash, signatureHash: hash };
-    const descriptor = { contentId, entryCount: 0, sizeBytes: 0, fileCount: 0, ...hashes };
+    const lengths = { manifestBytes: 1_000_000, signatureBytes: 0 };
+    const counts = { entryCount: 0, sizeBytes: 0, fileCount: 0 };
+    const descriptor = { contentId, ...lengths, ...counts, ...hashes };
     const facts = { packageId: job.packageId, sourceVersion: 1, packageHash };
     const version = {
       ...facts,

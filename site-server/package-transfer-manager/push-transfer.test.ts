@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
@@ -293,6 +293,52 @@ describe('push transfer', () => {
       dp.tamperInspect = lie;
       await assert.rejects(transfer().run(), code('MESSAGE_INVALID'), name);
     }
+  });
+
+  describe('to a DP that takes manifests inside Begin', () => {
+    beforeEach(() => {
+      dp.takesInline = true;
+    });
+
+    it('begins, sends and commits, and asks for nothing else (PTM-7)', async () => {
+      const version = await test.commit(packageId, 1, { a: small, b: big });
+      const { run, progress } = transfer();
+      assert.equal(await run(), version.packageHash);
+      assert.deepEqual(dp.calls, ['begin', `inline ${packageId}.1`, 'commit']);
+      assert.equal(namesSent().length, 5);
+      assert.equal(progress.sentBytes, big.length + small.length);
+    });
+
+    it('inspects again what a DP has lost since it began', async () => {
+      const version = await test.commit(packageId, 1, { a: small, b: big });
+      let isLost = false;
+      dp.onCall = (method) => {
+        if (method !== 'commit' || isLost) return;
+        isLost = true;
+        dp.files.delete(hashOf(small));
+      };
+      assert.equal(await transfer().run(), version.packageHash);
+      assert.equal(dp.calls.filter((call) => call.startsWith('inspect')).length, 1);
+      assert.equal(countOf(small), 2);
+      assert.equal(countOf(big), 4);
+    });
+
+    it('refuses an answer that is not about the content', async () => {
+      await test.commit(packageId, 1, { a: small });
+      dp.tamperInspect = ({ files, missingBytes }) => ({
+        files: [...files, ...files],
+        missingBytes,
+      });
+      await assert.rejects(transfer().run(), code('MESSAGE_INVALID'));
+    });
+
+    it('says that its own manifest is damaged', async () => {
+      await test.commit(packageId, 1, { a: small });
+      await using content = await test.library.openContent(`${packageId}.1`);
+      const bytes = await readFile(content.manifestPath, 'latin1');
+      await writeFile(content.manifestPath, bytes.replace('"a"', '"b"'), 'latin1');
+      await assert.rejects(transfer().run(), code('CONTENT_HASH_MISMATCH', 'MANIFEST_INVALID'));
+    });
   });
 
   it('ends when it is aborted, whatever it does, and frees what it had in hand', async () => {

@@ -4,15 +4,17 @@
  * leaves the DP's incoming files; the next run asks what is absent and goes on from there.
  */
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
-import type { ContentDescriptor, FileEntry } from '../../shared/domain/content.ts';
+import type { ContentDescriptor, FileEntry, InlineManifest } from '../../shared/domain/content.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
+import type { InspectResponse__Output } from '../../shared/rpc/generated/waybill/v1/InspectResponse.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
 import { type ContentItem, filesOf, type SendableFile } from './content-item.ts';
 import { contentItems } from './content-items.ts';
 import type { FileClaims } from './file-claims.ts';
+import { inlineManifests } from './inline-manifests.ts';
 import { manifestMessages } from './manifest-messages.ts';
 import { toPackageVersionMessage } from './package-version-message.ts';
 import type { PieceSource } from './piece-source.ts';
@@ -73,6 +75,9 @@ export class PushTransfer {
   readonly #onBegun: () => Promise<void>;
   /** Another transfer has files of ours in hand. */
   #deferred = false;
+  /** By content ID: what travelled inside Begin, and what the DP wants of it, until that is sent. */
+  readonly #inline = new Map<string, InlineManifest>();
+  readonly #inspected = new Map<string, WantedEntries>();
   readonly #refused: SendableFile[] = [];
 
   constructor(needs: PushTransferNeeds, config: PushTransferConfig, run: PushTransferRun) {
@@ -130,20 +135,25 @@ export class PushTransfer {
   }
 
   async #begin(version: PackageVersion): Promise<void> {
-    const { contentIdsWithoutManifest } = await this.#needs.channel.unary(
+    const manifests = await inlineManifests(this.#needs.library, version);
+    for (const one of manifests) this.#inline.set(one.contentId, one);
+    const { contentIdsWithoutManifest, inspected } = await this.#needs.channel.unary(
       'begin',
       {
         action: this.#action,
         package: toPackageVersionMessage(version),
         redistribute: this.#job.action === 'redistribute',
+        manifests,
       },
       { deadlineMs: this.#config.callDeadlineMs, signal: this.#signal },
     );
     await this.#onBegun();
     const asked = new Set(contentIdsWithoutManifest);
-    // Only contents of this package, whatever the DP asks for.
-    for (const { contentId } of version.contents) {
-      if (asked.has(contentId)) await this.#putManifest(contentId);
+    // Only contents of this package, whatever the DP names.
+    for (const content of version.contents) {
+      if (asked.has(content.contentId)) await this.#putManifest(content.contentId);
+      const found = inspected.find((one) => one.contentId === content.contentId)?.wanted;
+      if (found) this.#inspected.set(content.contentId, addPart(new WantedEntries(content), found));
     }
   }
 
@@ -202,13 +212,14 @@ export class PushTransfer {
   }
 
   async #inspect(content: ContentDescriptor): Promise<WantedEntries> {
-    const wanted = new WantedEntries(content);
-    const request = { action: this.#action, contentId: content.contentId };
+    const { contentId } = content;
+    const known = this.#inspected.get(contentId);
+    // Only once: from then on the DP has more.
+    if (this.#inspected.delete(contentId) && known) return known;
+    const request = { action: this.#action, contentId };
     const parts = this.#needs.channel.serverStream('inspect', request, this.#contentCall);
-    for await (const { files, missingBytes } of parts) {
-      for (const file of files) wanted.add(Number(file.entryIndex), file.piecesHeld);
-      wanted.addMissing(Number(missingBytes));
-    }
+    const wanted = new WantedEntries(content);
+    for await (const part of parts) addPart(wanted, part);
     return wanted;
   }
 
@@ -216,7 +227,8 @@ export class PushTransfer {
     await using content = await this.#needs.library.openContent(contentId);
     const isMine = (file: FileEntry, missingBytes: number) => this.#isMine(file, missingBytes);
     const { stallMs = defaultStallMs, lanesMax } = this.#config;
-    await sendItems(contentItems(content.entries(), wanted, isMine), {
+    const manifest = this.#inline.get(contentId)?.manifest;
+    await sendItems(contentItems(content.entries(manifest), wanted, isMine), {
       lanesMax,
       signal: this.#signal,
       openStream: () => this.#openStream(),
@@ -292,6 +304,13 @@ export class PushTransfer {
       return undefined;
     }
   }
+}
+
+/** @throws MESSAGE_INVALID when it is not of this content */
+function addPart(wanted: WantedEntries, part: InspectResponse__Output): WantedEntries {
+  for (const { entryIndex, piecesHeld } of part.files) wanted.add(Number(entryIndex), piecesHeld);
+  wanted.addMissing(Number(part.missingBytes));
+  return wanted;
 }
 
 /** The DP must serve exactly what this site published. */

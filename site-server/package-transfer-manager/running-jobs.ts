@@ -1,7 +1,7 @@
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { moved } from '../../shared/domain/distribution-job.ts';
 import { unreachableReasonOf } from '../../shared/domain/distribution-point-health.ts';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
@@ -174,7 +174,7 @@ export class RunningJobs {
     } catch (error) {
       return this.#failedTry(job, progress, error);
     } finally {
-      finished.abort();
+      finished.abort(workIsOver);
       await writing;
     }
   }

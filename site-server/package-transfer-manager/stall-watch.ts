@@ -1,4 +1,4 @@
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 
 export interface StallWatchOptions {
   readonly signal: AbortSignal;
@@ -26,7 +26,7 @@ export async function unlessStalled<T>(
   try {
     return await work(AbortSignal.any([options.signal, stalled.signal]));
   } finally {
-    over.abort();
+    over.abort(workIsOver);
     await watching;
   }
 }

@@ -77,12 +77,13 @@ export class TestSender {
   /** Begins and brings the manifests the DP asks for. @returns their content IDs */
   async begin(version: PackageVersion, jobSerial: number, redistribute = false): Promise<string[]> {
     const { packageId } = version;
-    const absent = await this.provider.begin({ packageId, jobSerial, version, redistribute });
+    const action = { packageId, jobSerial, version, redistribute };
+    const { contentIdsWithoutManifest: absent } = await this.provider.begin(action);
     for (const contentId of absent) {
       const parts = await this.manifestOf(contentId);
       await this.provider.putManifest({ packageId, jobSerial }, contentId, chunksOf(parts));
     }
-    return absent;
+    return [...absent];
   }
 
   /** Manifest and signature of a content, as they travel. */

@@ -25,6 +25,7 @@ export class CrashingStore {
       records: (space) => store.records(space),
       write,
       onWritten,
+      settled: () => store.settled(),
     };
     this.store = methods as StateStore;
   }

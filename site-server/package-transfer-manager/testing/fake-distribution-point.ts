@@ -5,6 +5,7 @@ import { WaybillError } from '../../../shared/domain/errors.ts';
 import { PieceSet } from '../../../shared/domain/piece-set.ts';
 import type { BeginRequest__Output } from '../../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
 import type { CommitRequest__Output } from '../../../shared/rpc/generated/waybill/v1/CommitRequest.ts';
+import type { InlineManifest__Output } from '../../../shared/rpc/generated/waybill/v1/InlineManifest.ts';
 import type { PackageAction__Output } from '../../../shared/rpc/generated/waybill/v1/PackageAction.ts';
 import type { PutContentRequest__Output } from '../../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
 import type { PutManifestRequest__Output } from '../../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
@@ -41,6 +42,8 @@ export class FakeDistributionPoint {
   onCall: (method: string) => void | Promise<void> = () => {};
   /** Called for each message of content before it is acknowledged. */
   onContent: (sent: SentContent) => void | Promise<void> = () => {};
+  /** Whether it takes manifests inside Begin; an agent that does not is asked as before. */
+  takesInline = false;
   /** The manifests it asks for, whatever it has. */
   askedManifests: readonly string[] | undefined;
   /** What it says it serves, whatever it serves. */
@@ -84,7 +87,8 @@ export class FakeDistributionPoint {
     return {};
   }
 
-  #begin({ action, package: version, redistribute }: BeginRequest__Output): object {
+  async #begin(request: BeginRequest__Output): Promise<object> {
+    const { action, package: version, redistribute } = request;
     if (!action || !version) throw new Error('Begin without its fields');
     const jobSerial = Number(action.jobSerial);
     const contentIds = version.contents.map(({ contentId }) => contentId);
@@ -94,8 +98,26 @@ export class FakeDistributionPoint {
     if (!redistribute) this.#rewritten = undefined;
     else if (this.#rewrittenFor !== jobSerial) this.#rewritten = new Set();
     this.#rewrittenFor = redistribute ? jobSerial : 0;
+    const inspected = this.takesInline ? await this.#inspectInline(request.manifests) : [];
     const absent = contentIds.filter((id) => !this.manifests.has(id));
-    return { contentIdsWithoutManifest: this.askedManifests ?? absent };
+    return { contentIdsWithoutManifest: this.askedManifests ?? absent, inspected };
+  }
+
+  async #inspectInline(manifests: readonly InlineManifest__Output[]): Promise<InspectedContent[]> {
+    const inspected: InspectedContent[] = [];
+    for (const { contentId, manifest, signature } of manifests) {
+      this.calls.push(`inline ${contentId}`);
+      this.manifests.set(contentId, Buffer.concat([manifest, signature]));
+      const files: InspectPart['files'][number][] = [];
+      let missingBytes = 0;
+      for await (const part of this.#wanted(contentId)) {
+        files.push(...part.files);
+        missingBytes += Number(part.missingBytes);
+      }
+      const wanted = { files, missingBytes: String(missingBytes) };
+      inspected.push({ contentId, wanted: this.tamperInspect(wanted) });
+    }
+    return inspected;
   }
 
   async #putManifest(requests: AsyncIterable<object>): Promise<void> {
@@ -113,6 +135,10 @@ export class FakeDistributionPoint {
   async *#inspect({ contentId }: { contentId: string }): AsyncGenerator<InspectPart> {
     this.calls.push(`inspect ${contentId}`);
     await this.onCall('inspect');
+    for await (const part of this.#wanted(contentId)) yield this.tamperInspect(part);
+  }
+
+  async *#wanted(contentId: string): AsyncGenerator<InspectPart> {
     await using content = await this.#source.openContent(contentId);
     for await (const entries of content.entries()) {
       for (const { entry, index } of entries) {
@@ -123,7 +149,7 @@ export class FakeDistributionPoint {
         const missingBytes = String(pieces.missingBytesOf(sizeBytes));
         const piecesHeld = Buffer.from(pieces.toBytes());
         const files = [{ entryIndex: String(index), piecesHeld }];
-        yield this.tamperInspect({ files, missingBytes });
+        yield { files, missingBytes };
       }
     }
   }
@@ -215,6 +241,12 @@ export class FakeDistributionPoint {
   #decoded(method: string, bytes: Buffer): unknown {
     return methodDefinition('DistributionPoint', method).requestDeserialize(bytes);
   }
+}
+
+/** What it wants of a content whose manifest came inside Begin. */
+interface InspectedContent {
+  readonly contentId: string;
+  readonly wanted: InspectPart;
 }
 
 /** An answer to Inspect. */
