@@ -2,11 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
-import {
-  filePathOf,
-  manifestPathOf,
-  signaturePathOf,
-} from '../../shared/content-library/library-layout.ts';
+import { filePathOf, signaturePathOf } from '../../shared/content-library/library-layout.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
 import { type ErrorCode, isErrorWithCode } from '../../shared/domain/errors.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
@@ -254,85 +250,6 @@ describe('DP provider', () => {
     await dp.provider.removePackage(action(2));
     assert.deepEqual(await readdir(directory.join('dp/library/incoming')), []);
     assert.deepEqual(await readdir(dp.library.layout.staging), []);
-  });
-
-  describe('redistribution (PKG-6)', () => {
-    const tree = { a: bytes('one'), b: big('b'), c: bytes('three') };
-
-    it('writes every file again, and repairs what was damaged', async () => {
-      const version = await publish(1, tree);
-      await sender.distribute(version, 1);
-      const evil = big('e');
-      await writeFile(pathOf(tree.b), evil);
-      await writeFile(pathOf(tree.a), 'two');
-      await rm(pathOf(tree.c));
-      sender.sent.length = 0;
-      assert.equal(await sender.distribute(version, 2, true), version.packageHash);
-      assert.equal(sender.sent.length, 5);
-      assert.deepEqual(await extracted('b'), tree.b);
-      assert.deepEqual(await extracted('a'), tree.a);
-      assert.equal((await held())?.jobSerial, 2);
-    });
-
-    it('repairs a damaged manifest and signature', async () => {
-      const version = await publish(1, tree);
-      await sender.distribute(version, 1);
-      const { dataLibrary } = dp.library.layout;
-      const manifest = manifestPathOf(dataLibrary, `${packageId}.1`);
-      await truncate(manifest, (await stat(manifest)).size - 5);
-      await writeFile(signaturePathOf(dataLibrary, `${packageId}.1`), Buffer.alloc(96));
-      assert.equal(await sender.distribute(version, 2, true), version.packageHash);
-      assert.deepEqual(await extracted('b'), tree.b);
-    });
-
-    it('goes on after a restart where it stood', async () => {
-      await restart({ stagedFilesMax: 1 });
-      const version = await publish(1, tree);
-      await sender.distribute(version, 1);
-      await sender.begin(version, 2, true);
-      assert.equal((await sender.wanted(version, 2)).length, 3);
-      await dp.provider.receiveSmallFiles(action(2), [
-        { hash: hashOf(tree.a), bytes: Buffer.from(tree.a) },
-      ]);
-      await restart({ stagedFilesMax: 1 });
-      assert.deepEqual(await sender.begin(version, 2, true), []);
-      assert.deepEqual(
-        (await sender.wanted(version, 2)).map(({ file }) => file.name),
-        ['b', 'c'],
-      );
-      await sender.bring(version, 2);
-      assert.equal(await dp.provider.commit(action(2)), version.packageHash);
-    });
-
-    it('wants again what was written anew and is gone since', async () => {
-      await restart({ stagedFilesMax: 1 });
-      const version = await publish(1, tree);
-      await sender.begin(version, 1, true);
-      await sender.bring(version, 1);
-      await rm(pathOf(tree.a));
-      await assert.rejects(dp.provider.commit(action(1)), code('CONTENT_INCOMPLETE'));
-      const wanted = (await sender.wanted(version, 1)).map(({ file }) => file.name);
-      assert.deepEqual(wanted, ['a']);
-      await sender.bring(version, 1);
-      assert.equal(await dp.provider.commit(action(1)), version.packageHash);
-    });
-
-    it('is not done again when only the answer to its commit was lost', async () => {
-      const version = await publish(1, tree);
-      await sender.distribute(version, 1, true);
-      await restart();
-      assert.deepEqual(await sender.begin(version, 1, true), []);
-      assert.deepEqual(await sender.wanted(version, 1), []);
-      assert.equal(await dp.provider.commit(action(1)), version.packageHash);
-    });
-
-    it('does not want again what a newer job brings without repair', async () => {
-      const version = await publish(1, tree);
-      await sender.distribute(version, 1);
-      await sender.begin(version, 2, true);
-      await sender.begin(version, 3);
-      assert.deepEqual(await sender.wanted(version, 3), []);
-    });
   });
 
   it('asks for a manifest again that was damaged in the library or in staging', async () => {
