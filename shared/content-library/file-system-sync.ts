@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process';
 import { type FileHandle, open } from 'node:fs/promises';
+import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import { isSystemError } from './library-failure.ts';
+import { type SyncResult, SyncShell } from './sync-shell.ts';
 
 /** Up to so many files or directories, one sync each is quicker than a sync of the file system. */
 const singleSyncsMax = 16;
@@ -32,12 +33,39 @@ export async function syncDirectories(directory: string, paths: readonly string[
  * @returns false where the platform has no way to do this
  */
 export async function syncFileSystem(directory: string, signal?: AbortSignal): Promise<boolean> {
-  const { exitCode, errorText } = await runSync(directory, signal);
+  throwIfAborted(signal);
+  const { exitCode, errorText } = await unlessAborted(sharedSync(directory), signal);
   if (exitCode === 0) return true;
   // No such program, or one without the option: another system than Linux with GNU coreutils.
-  if (exitCode === undefined || /option|usage/i.test(errorText)) return false;
+  if (exitCode === undefined || exitCode === 127 || /option|usage/i.test(errorText)) return false;
   const error = new Error(`The file system of ${directory} could not be synced: ${errorText}`);
   throw /space left|quota/i.test(errorText) ? Object.assign(error, { code: 'ENOSPC' }) : error;
+}
+
+const shell = new SyncShell();
+/** By directory: the last sync that was asked for, whether it has begun, and its end, well or not. */
+const lastSyncs = new Map<string, SharedSync>();
+
+interface SharedSync {
+  readonly result: Promise<SyncResult>;
+  readonly over: Promise<void>;
+  hasBegun: boolean;
+}
+
+/** Those who come while one runs share the next: it begins after all that they have written. */
+function sharedSync(directory: string): Promise<SyncResult> {
+  const last = lastSyncs.get(directory);
+  if (last && !last.hasBegun) return last.result;
+  const result = (last?.over ?? Promise.resolve()).then(() => {
+    sync.hasBegun = true;
+    return shell.sync(directory);
+  });
+  const over = result.then(noop, noop).then(() => {
+    if (lastSyncs.get(directory) === sync) lastSyncs.delete(directory);
+  });
+  const sync: SharedSync = { result, over, hasBegun: false };
+  lastSyncs.set(directory, sync);
+  return result;
 }
 
 async function syncAll(
@@ -62,23 +90,18 @@ async function syncOne(path: string, sync: (file: FileHandle) => Promise<void>):
   }
 }
 
-function runSync(
-  directory: string,
-  signal: AbortSignal | undefined,
-): Promise<{ exitCode: number | null | undefined; errorText: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn('sync', ['-f', directory], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      ...(signal && { signal }),
-    });
-    let errorText = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      errorText += text;
-    });
-    child.on('error', (error) => {
-      if (isSystemError(error, 'ENOENT')) resolve({ exitCode: undefined, errorText });
-      else reject(error);
-    });
-    child.on('close', (exitCode) => resolve({ exitCode, errorText }));
+function noop(): void {}
+
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  let onAbort = noop;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(new AbortError(undefined, { cause: signal.reason }));
+    signal.addEventListener('abort', onAbort, { once: true });
   });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }
