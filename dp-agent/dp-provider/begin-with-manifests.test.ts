@@ -92,6 +92,31 @@ describe('Begin with manifests inside (PTM-7)', () => {
     assert.equal(await dp.provider.commit(action(1)), version.packageHash);
   });
 
+  it('says nothing of a large content, which may take long to look through: Inspect does', async () => {
+    const version = await source.commit(packageId, 1, { a: Buffer.alloc(17 * pieceBytes) });
+    const answer = await begin(version, 1, [await inlineOf(contentId)]);
+    assert.deepEqual(answer, { contentIdsWithoutManifest: [], inspected: [] });
+    assert.equal((await sender.wanted(version, 1)).length, 1);
+  });
+
+  it('needs no room for what is here already', async () => {
+    const version = await source.commit(packageId, 1, { a: small });
+    await sender.distribute(version, 1);
+    await dp[Symbol.asyncDispose]();
+    const config = { reserveBytes: Number.MAX_SAFE_INTEGER };
+    dp = await TestDistributionPoint.open({ directory: directory.join('dp'), config });
+    sender = new TestSender(source, dp.provider);
+    const renamed = { ...version, properties: { ...version.properties, name: 'renamed' } };
+    const answer = await begin(renamed, 2, [await inlineOf(contentId)]);
+    assert.deepEqual(answer, {
+      contentIdsWithoutManifest: [],
+      inspected: [{ contentId, wanted: [] }],
+    });
+    assert.deepEqual(await staged(), []);
+    await dp.provider.commit(action(2));
+    assert.equal((await dp.library.getPackage(packageId))?.properties.name, 'renamed');
+  });
+
   it('believes none that is not the one its hash names, and writes nothing of it', async () => {
     const version = await source.commit(packageId, 1, { a: small, b: big });
     const honest = await inlineOf(contentId);

@@ -94,7 +94,9 @@ async function withPieceHashes(
   const indexed: IndexedFile[] = [];
   for (const { entryIndex, hash, sizeBytes, signatureOffset } of files) {
     const length = signatureBytesOf(sizeBytes);
-    const pieceHashes = length > 0 ? await signature.read(signatureOffset, length) : noBytes;
+    // Copied: it is kept for long, and may be a view of a whole message.
+    const pieceHashes =
+      length > 0 ? new Uint8Array(await signature.read(signatureOffset, length)) : noBytes;
     indexed.push({ entryIndex, hash, sizeBytes, pieceHashes });
   }
   return indexed;

@@ -2,7 +2,7 @@
  * The DP's side of every package action: takes manifests and content, says what is absent, makes
  * versions visible, removes packages. Called by the site over the DistributionPoint conversation;
  * writes the incoming folder, the content library and the table "package actions". A crash leaves
- * incoming files, which the next Inspect verifies again.
+ * incoming files, which are verified again when the site asks what is absent.
  */
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import type { ContentDescriptor, InlineManifest } from '../../shared/domain/content.ts';
@@ -39,6 +39,9 @@ export interface DpProviderConfig extends StagedAdoptionConfig {
   /** Time between two looks for such files. @default 1 h */
   readonly sweepIntervalMs: number;
 }
+
+/** Content that is inspected in answer to Begin, in bytes: as much is verified in a moment. */
+const beginInspectionBytesMax = 16 * 1024 * 1024;
 
 /** What the site is told when it begins an action. */
 export interface BegunAnswer {
@@ -98,7 +101,7 @@ export class DpProvider implements Component {
   /**
    * Opens or resumes an action.
    *
-   * @param inline manifests of some of the version's contents; they take the place of any here
+   * @param inline manifests of some of the version's contents; they take the place of damaged ones
    * @throws ACTION_SUPERSEDED, VERSION_DOWNGRADE; MANIFEST_INVALID, CONTENT_HASH_MISMATCH, DISK_FULL
    */
   async begin(action: BegunAction, inline: readonly InlineManifest[] = []): Promise<BegunAnswer> {
@@ -112,14 +115,10 @@ export class DpProvider implements Component {
       this.#log(begun, 'Began to take a package');
       return { begun, absent };
     });
-    const inspected: { contentId: string; wanted: WantedEntry[] }[] = [];
-    for (const sources of inline) {
-      const content = requireContent(begun, sources.contentId);
-      const wanted: WantedEntry[] = [];
-      for await (const part of this.#wantedFiles(begun, content, sources)) wanted.push(...part);
-      inspected.push({ contentId: content.contentId, wanted });
-    }
-    return { contentIdsWithoutManifest: absent, inspected };
+    return {
+      contentIdsWithoutManifest: absent,
+      inspected: await this.#inspectInline(begun, inline),
+    };
   }
 
   /**
@@ -136,12 +135,7 @@ export class DpProvider implements Component {
     const begun = this.#actions.require(action);
     const content = requireContent(begun, contentId);
     await this.#room.require(content.manifestBytes + content.signatureBytes);
-    // Not while a commit reads what is there, nor after it.
-    const inTurn = (step: () => Promise<void>) =>
-      this.#queueOf(action.packageId).run(async () => {
-        this.#actions.require(action);
-        await step();
-      });
+    const inTurn = (step: () => Promise<void>) => this.#inTurn(action, step);
     await this.#manifests.receive(begun, content, chunks, inTurn);
   }
 
@@ -162,7 +156,7 @@ export class DpProvider implements Component {
     } catch (error) {
       const isDamaged = isErrorWithCode(error, 'MANIFEST_INVALID', 'CONTENT_HASH_MISMATCH');
       if (isDamaged || isErrorWithCode(error, 'CONTENT_NOT_HELD')) {
-        await this.#manifests.distrust(begun, content);
+        await this.#inTurn(begun, () => this.#manifests.distrust(begun, content));
       }
       throw error;
     }
@@ -237,10 +231,35 @@ export class DpProvider implements Component {
     return begun;
   }
 
+  /** One that is here and sound stays: where nothing is written, no room is needed. */
   async #receiveInline(begun: BegunAction, inline: InlineManifest): Promise<void> {
     const content = requireContent(begun, inline.contentId);
+    if (await this.#manifests.isHere(begun, content)) return;
     await this.#room.require(content.manifestBytes + content.signatureBytes);
     await this.#manifests.receiveInline(begun, content, inline);
+  }
+
+  /** Of large contents nothing is said: what is left of them here may take long to verify. */
+  async #inspectInline(
+    begun: BegunAction,
+    inline: readonly InlineManifest[],
+  ): Promise<BegunAnswer['inspected']> {
+    const inspected: { contentId: string; wanted: WantedEntry[] }[] = [];
+    let bytesLeft = beginInspectionBytesMax;
+    for (const sources of inline) {
+      const content = requireContent(begun, sources.contentId);
+      if (content.sizeBytes > bytesLeft) continue;
+      bytesLeft -= content.sizeBytes;
+      const wanted: WantedEntry[] = [];
+      // Nobody ends this when the site does not wait any more, but a newer action.
+      this.#actions.require(begun);
+      for await (const part of this.#wantedFiles(begun, content, sources)) {
+        this.#actions.require(begun);
+        wanted.push(...part);
+      }
+      inspected.push({ contentId: content.contentId, wanted });
+    }
+    return inspected;
   }
 
   async #refuseDowngrade({ packageId, version }: BegunAction): Promise<void> {
@@ -317,6 +336,14 @@ export class DpProvider implements Component {
 
   async #noteRewritten(hashes: readonly string[]): Promise<void> {
     for (const rewritten of this.#rewritten.values()) await rewritten.add(hashes);
+  }
+
+  /** Not while a commit reads what is there, nor after it. @throws ACTION_… */
+  #inTurn(action: PackageAction, step: () => Promise<void>): Promise<void> {
+    return this.#queueOf(action.packageId).run(async () => {
+      this.#actions.require(action);
+      await step();
+    });
   }
 
   #queueOf(packageId: string): SerialQueue {

@@ -5,7 +5,7 @@ import { verifySignature } from '../../shared/content-library/data-library.ts';
 import { toWriteFailure } from '../../shared/content-library/library-failure.ts';
 import { manifestPathOf, signaturePathOf } from '../../shared/content-library/library-layout.ts';
 import type { ContentDescriptor, InlineManifest } from '../../shared/domain/content.ts';
-import { WaybillError } from '../../shared/domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { BegunAction } from './package-actions.ts';
 
 /** Where the manifest and the signature of a content lie. */
@@ -51,6 +51,21 @@ export class IncomingManifests {
     return isHeld ? this.#heldFiles(content.contentId) : undefined;
   }
 
+  /** Whether a content's manifest and signature are here, and as they must be. */
+  async isHere(action: BegunAction, content: ContentDescriptor): Promise<boolean> {
+    const found = await this.find(action, content);
+    if (!found) return false;
+    try {
+      for await (const _ of this.#library.readFiles(content, found.manifestPath));
+      await verifySignature(found.signaturePath, content);
+      return true;
+    } catch (error) {
+      const isUnsound = isErrorWithCode(error, 'MANIFEST_INVALID', 'CONTENT_HASH_MISMATCH');
+      if (isUnsound || isErrorWithCode(error, 'CONTENT_NOT_HELD')) return false;
+      throw error;
+    }
+  }
+
   /** The manifests that arrived for this action, to be committed with it. */
   async staged(action: BegunAction): Promise<ManifestFiles[]> {
     const files = action.version.contents.map((content) => this.#stagedFiles(action, content));
@@ -82,7 +97,7 @@ export class IncomingManifests {
 
   /**
    * The same for one that is in memory whole, which is checked before anything is written. It takes
-   * the place of one that is here: to be called when nothing else reads that.
+   * the place of one that is staged: to be called when nothing else reads that.
    */
   async receiveInline(
     action: BegunAction,

@@ -11,7 +11,7 @@ const units: Readonly<Record<string, number>> = {
 };
 const sections = [
   { heading: '## Content library', folder: 'shared/content-library/', rowCount: 8 },
-  { heading: '## DP agent', folder: 'dp-agent/dp-provider/', rowCount: 5 },
+  { heading: '## DP agent', folder: 'dp-agent/dp-provider/', rowCount: 6 },
 ];
 
 /** The number a file gives a constant, which may be a product or a power. */

@@ -65,21 +65,26 @@ export class ContentFiles {
   /** The work on a content has ended: its files need not be remembered. */
   forget(descriptor: ContentDescriptor): void {
     const key = keyOf(descriptor);
-    if (this.#remembered.delete(key)) this.#rememberedCount -= descriptor.fileCount;
+    if (this.#remembered.delete(key)) this.#rememberedCount -= weightOf(descriptor.fileCount);
   }
 
   #remember(descriptor: ContentDescriptor, batches: readonly Batch[]): void {
     const key = keyOf(descriptor);
     if (this.#remembered.has(key)) return;
     this.#remembered.set(key, batches);
-    this.#rememberedCount += descriptor.fileCount;
+    this.#rememberedCount += weightOf(descriptor.fileCount);
     // Oldest first: work on it may have been given up.
     for (const [oldest, files] of this.#remembered) {
       if (this.#rememberedCount <= this.#rememberedMax) return;
       this.#remembered.delete(oldest);
-      this.#rememberedCount -= files.reduce((sum, batch) => sum + batch.length, 0);
+      this.#rememberedCount -= weightOf(files.reduce((sum, batch) => sum + batch.length, 0));
     }
   }
+}
+
+/** A content without files takes room too. */
+function weightOf(fileCount: number): number {
+  return fileCount + 1;
 }
 
 /** All that the files and their places follow from, and the sums that a reading checks. */

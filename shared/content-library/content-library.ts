@@ -351,7 +351,7 @@ export class ContentLibrary implements Component {
 
   async #reindex({ packageId, contents }: LibraryPackage): Promise<boolean> {
     try {
-      await addReferences(this.#rooms, contents);
+      await addReferences(this.#rooms, contents, (content) => this.#rooms.data.readFiles(content));
       for (const content of contents) this.#rooms.data.endWork(content);
       return true;
     } catch (err) {

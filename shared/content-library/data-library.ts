@@ -1,4 +1,5 @@
 import { access, readdir, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { type ContentDescriptor, parseContentId } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { type ContentFile, ContentFiles } from './content-files.ts';
@@ -88,12 +89,17 @@ export class DataLibrary {
     };
   }
 
-  /** Makes the bytes of manifests and signatures durable where they are. */
+  /**
+   * Makes the bytes of manifests and signatures durable where they are. What could not be made so is
+   * not staged any more: a disk tells only once that it lost bytes, and reads them well from memory.
+   */
   async sync(contents: readonly StagedContent[]): Promise<void> {
+    const paths = contents.flatMap((content) => [content.manifestPath, content.signaturePath]);
     try {
-      const paths = contents.flatMap((content) => [content.manifestPath, content.signaturePath]);
       await syncFiles(this.#directory, paths);
     } catch (error) {
+      const staged = paths.filter((path) => dirname(path) !== this.#directory);
+      for (const path of staged) await rm(path, { force: true });
       throw toWriteFailure(error, this.#directory, 0);
     }
   }

@@ -1,7 +1,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import { isSystemError } from './library-failure.ts';
-import { type SyncResult, SyncShell } from './sync-shell.ts';
+import { SharedSyncs } from './shared-syncs.ts';
+import { SyncShell } from './sync-shell.ts';
 
 /** Up to so many files or directories, one sync each is quicker than a sync of the file system. */
 const singleSyncsMax = 16;
@@ -34,7 +35,7 @@ export async function syncDirectories(directory: string, paths: readonly string[
  */
 export async function syncFileSystem(directory: string, signal?: AbortSignal): Promise<boolean> {
   throwIfAborted(signal);
-  const { exitCode, errorText } = await unlessAborted(sharedSync(directory), signal);
+  const { exitCode, errorText } = await unlessAborted(syncs.sync(directory), signal);
   if (exitCode === 0) return true;
   // No such program, or one without the option: another system than Linux with GNU coreutils.
   if (exitCode === undefined || exitCode === 127 || /option|usage/i.test(errorText)) return false;
@@ -43,30 +44,7 @@ export async function syncFileSystem(directory: string, signal?: AbortSignal): P
 }
 
 const shell = new SyncShell();
-/** By directory: the last sync that was asked for, whether it has begun, and its end, well or not. */
-const lastSyncs = new Map<string, SharedSync>();
-
-interface SharedSync {
-  readonly result: Promise<SyncResult>;
-  readonly over: Promise<void>;
-  hasBegun: boolean;
-}
-
-/** Those who come while one runs share the next: it begins after all that they have written. */
-function sharedSync(directory: string): Promise<SyncResult> {
-  const last = lastSyncs.get(directory);
-  if (last && !last.hasBegun) return last.result;
-  const result = (last?.over ?? Promise.resolve()).then(() => {
-    sync.hasBegun = true;
-    return shell.sync(directory);
-  });
-  const over = result.then(noop, noop).then(() => {
-    if (lastSyncs.get(directory) === sync) lastSyncs.delete(directory);
-  });
-  const sync: SharedSync = { result, over, hasBegun: false };
-  lastSyncs.set(directory, sync);
-  return result;
-}
+const syncs = new SharedSyncs((directory) => shell.sync(directory));
 
 async function syncAll(
   directory: string,

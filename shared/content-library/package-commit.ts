@@ -1,6 +1,7 @@
 import type { ContentDescriptor } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
 import type { PackageVersion } from '../domain/package.ts';
+import { allEnded } from '../runtime/all-ended.ts';
 import { type StagedContent, verifySignature } from './data-library.ts';
 import type { LibraryRooms } from './library-rooms.ts';
 import type { HeldFile } from './library-tasks.ts';
@@ -41,7 +42,7 @@ export async function commitVersion(
   const { version, jobSerial } = commit;
   refuseVersion(rooms, version);
   const located = await locateContents(rooms, commit);
-  const [found] = await Promise.all([
+  const [found] = await allEnded([
     checkContents(rooms, version, located),
     rooms.files.syncRenames(),
     rooms.data.sync(located),
@@ -56,7 +57,7 @@ export async function commitVersion(
   }
   onStep('checked');
   const record = { ...version, jobSerial };
-  await Promise.all([rooms.packages.prepare(record), takeIn(rooms, located, { version, onStep })]);
+  await allEnded([rooms.packages.prepare(record), takeIn(rooms, located, { version, onStep })]);
   await rooms.packages.publish(record);
   onStep('published');
   return true;
@@ -69,7 +70,7 @@ async function takeIn(
 ): Promise<void> {
   await rooms.data.adopt(located);
   onStep('manifests-in');
-  await addReferences(rooms, version.contents);
+  await addReferences(rooms, version.contents, (content) => rooms.data.filesOf(content));
   onStep('references-in');
 }
 
@@ -95,15 +96,18 @@ export async function* unverifiedFiles(
   }
 }
 
+type Batch = readonly HeldFile[];
+
 /** Notes all files of these contents in the index; durable when this resolves. */
 export async function addReferences(
   rooms: LibraryRooms,
   contents: readonly ContentDescriptor[],
+  filesOf: (content: ContentDescriptor) => Iterable<Batch> | AsyncIterable<Batch>,
 ): Promise<void> {
   for (const descriptor of contents) {
     const { contentId } = descriptor;
     let hashes: string[] = [];
-    for await (const files of rooms.data.filesOf(descriptor)) {
+    for await (const files of filesOf(descriptor)) {
       for (const { hash } of files) hashes.push(hash);
       if (hashes.length < referencesPerWrite) continue;
       await rooms.references.add(contentId, hashes);

@@ -100,9 +100,10 @@ export class PackageLibrary {
   async publish(version: LibraryPackage): Promise<void> {
     const { packageId } = version;
     await rename(this.#temporaryOf(packageId), this.#pathOf(packageId));
+    await syncDirectories(this.#directory, [this.#directory]);
+    // Only now: whoever finds it here takes it for done.
     this.#remember(version);
     await this.#dropSetAside(packageId);
-    await syncDirectories(this.#directory, [this.#directory]);
   }
 
   /** Takes a package out of sight; durable when this resolves. */
@@ -125,8 +126,9 @@ export class PackageLibrary {
   }
 
   async #dropSetAside(packageId: string): Promise<void> {
-    if (!this.#setAside.delete(packageId)) return;
+    if (!this.#setAside.has(packageId)) return;
     await rm(`${this.#pathOf(packageId)}.damaged`, { force: true });
+    this.#setAside.delete(packageId);
   }
 
   #remember(version: LibraryPackage): void {

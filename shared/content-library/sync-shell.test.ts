@@ -27,7 +27,7 @@ describe('sync shell', () => {
     for (const name of names) {
       const { exitCode, errorText } = await shell.sync(directory.join(name));
       assert.notEqual(exitCode, 0, name);
-      assert.match(errorText, /No such file/, name);
+      assert.equal(errorText, 'no such directory', name);
       await mkdir(directory.join(name));
       assert.deepEqual(await shell.sync(directory.join(name)), done, name);
     }
@@ -40,9 +40,8 @@ describe('sync shell', () => {
       index % 3 === 0 ? directory.path : directory.join(`none-${index}`),
     );
     const results = await Promise.all(paths.map((path) => shell.sync(path)));
-    for (const [index, { exitCode, errorText }] of results.entries()) {
+    for (const [index, { exitCode }] of results.entries()) {
       assert.equal(exitCode === 0, index % 3 === 0);
-      if (exitCode !== 0) assert.ok(errorText.includes(`none-${index}/`), errorText);
     }
     assert.equal((await shells()).length, before.length + 1);
   });

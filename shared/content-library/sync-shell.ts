@@ -15,12 +15,20 @@ interface PendingSync {
   readonly reject: (error: Error) => void;
 }
 
-/** Reads a directory a line, as `printf %b` wants it; answers each with an exit code and what was said. */
-const script = `set -f
+/** The script's word for a directory it cannot enter: `sync` ends with 0 or 1. */
+const noDirectory = 3;
+
+/**
+ * Reads a directory a line, as `printf %b` wants it; answers each with an exit code and what `sync`
+ * said, which cannot name the directory. What ends the agent does not end it before the agent: a sync
+ * that is broken off makes files suspect that are well.
+ */
+const script = `trap '' INT TERM HUP
+set -f
 LC_ALL=C
 export LC_ALL
 while IFS= read -r directory; do
-  said=$(sync -f "$(printf %b "$directory")" 2>&1)
+  said=$(cd "$(printf %b "$directory")" 2>/dev/null || exit ${noDirectory}; sync -f . 2>&1)
   printf %s "$?"
   printf ' %s' $said
   echo
@@ -38,31 +46,33 @@ export class SyncShell {
   /** @throws when the shell was killed: nothing is known to be on disk */
   sync(directory: string): Promise<SyncResult> {
     return new Promise((resolve, reject) => {
-      const child = this.#running();
       this.#pending.push({ resolve, reject });
+      const child = this.#running();
+      // Without pipes it could not be started: that is told in a moment.
+      if (!child.stdin || !child.stdout) return;
       hold(child);
-      child.stdin?.write(`${inOctal(directory)}\n`);
+      child.stdin.write(`${inOctal(directory)}\n`);
     });
   }
 
   #running(): ChildProcess {
     if (this.#child) return this.#child;
-    const child = spawn('sh', ['-c', script], {
-      stdio: ['pipe', 'pipe', 'ignore'],
-    });
+    const child: ChildProcess = spawn('sh', ['-c', script], { stdio: ['pipe', 'pipe', 'ignore'] });
     this.#child = child;
-    // A shell that died is told by its end.
-    child.stdin.on('error', () => {});
-    createInterface({ input: child.stdout }).on('line', (line) => this.#answered(child, line));
     child.on('error', (error) => this.#lost(child, error));
     child.on('close', () => this.#lost(child, new Error('The shell that syncs was ended')));
+    // A shell that died is told by its end.
+    child.stdin?.on('error', () => {});
+    if (!child.stdout) return child;
+    createInterface({ input: child.stdout }).on('line', (line) => this.#answered(child, line));
     return child;
   }
 
   #answered(child: ChildProcess, line: string): void {
     const [code = '', ...words] = line.split(' ');
-    const errorText = words.join(' ').trim();
-    this.#pending.shift()?.resolve({ exitCode: Number(code), errorText });
+    const exitCode = Number(code);
+    const errorText = exitCode === noDirectory ? 'no such directory' : words.join(' ').trim();
+    this.#pending.shift()?.resolve({ exitCode, errorText });
     if (this.#pending.length === 0) letGo(child);
   }
 

@@ -89,7 +89,7 @@ export class StateStore {
   write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {
     if (changes.length === 0) return Promise.resolve();
     const written = this.#write(changes, options);
-    this.#lastWrite = written.catch(() => {});
+    this.#lastWrite = Promise.allSettled([this.#lastWrite, written]).then(() => {});
     return written;
   }
 

@@ -60,7 +60,7 @@ describe('manifests inside Begin', () => {
 
   it('are as many as the message has room for beside icon and programs', async function () {
     this.timeout(30_000);
-    const contents = Array.from({ length: 20 }, (_, index) => [`${index}.1`, treeOf(60_000)]);
+    const contents = Array.from({ length: 26 }, (_, index) => [`${index}.1`, treeOf(60_000)]);
     const committed = await commit(Object.fromEntries(contents));
     const programs = Array.from({ length: 20 }, () => ({
       name: 'p',
@@ -83,7 +83,7 @@ describe('manifests inside Begin', () => {
       assert.ok(requestSerialize(message).length <= messageBytesMax);
     }
     const [withIcon = 0, withPrograms = 0, without = 0] = counts;
-    assert.ok(withPrograms < withIcon && withIcon < without && without < 20, `${counts}`);
+    assert.ok(withPrograms < withIcon && withIcon < without && without < 26, `${counts}`);
   });
 
   it('leave out one that is lost or has not its length any more: PutManifest says what is wrong', async () => {

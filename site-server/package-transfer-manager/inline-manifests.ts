@@ -1,13 +1,12 @@
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { isSystemError } from '../../shared/content-library/library-failure.ts';
-import {
-  type ContentDescriptor,
-  type InlineManifest,
-  pieceBytes,
-} from '../../shared/domain/content.ts';
+import type { ContentDescriptor, InlineManifest } from '../../shared/domain/content.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
-import { inlineManifestBytesMax } from '../../shared/rpc/rpc-limits.ts';
+import { inlineManifestBytesMax, messageBytesMax } from '../../shared/rpc/rpc-limits.ts';
+
+/** For names and lengths of the message's fields, in bytes. */
+const spareBytes = 16 * 1024;
 
 /**
  * The manifests that travel inside Begin: of the small contents of a version, as many as fit beside
@@ -22,7 +21,7 @@ export async function inlineManifests(
 ): Promise<InlineManifest[]> {
   const manifests: InlineManifest[] = [];
   // The version takes more room as JSON than in the message.
-  let roomBytes = pieceBytes - Buffer.byteLength(JSON.stringify(version));
+  let roomBytes = messageBytesMax - spareBytes - Buffer.byteLength(JSON.stringify(version));
   for (const content of version.contents) {
     const sizeBytes = content.manifestBytes + content.signatureBytes;
     if (sizeBytes > Math.min(roomBytes, inlineManifestBytesMax)) continue;
@@ -40,18 +39,22 @@ async function inlineManifest(
 ): Promise<InlineManifest | undefined> {
   await using content = await library.openContent(contentId);
   const [manifest, signature] = await Promise.all([
-    readOrNothing(content.manifestPath),
-    signatureBytes > 0 ? readOrNothing(content.signaturePath) : noBytes,
+    readWhole(content.manifestPath, manifestBytes),
+    readWhole(content.signaturePath, signatureBytes),
   ]);
-  const isWhole = manifest.length === manifestBytes && signature.length === signatureBytes;
-  return isWhole ? { contentId, manifest, signature } : undefined;
+  return manifest && signature && { contentId, manifest, signature };
 }
 
-const noBytes = Buffer.alloc(0);
-
-async function readOrNothing(path: string): Promise<Buffer> {
-  return readFile(path).catch((error: unknown) => {
-    if (isSystemError(error, 'ENOENT')) return noBytes;
+/** Undefined when there is no such file of this length. */
+async function readWhole(path: string, sizeBytes: number): Promise<Buffer | undefined> {
+  if (sizeBytes === 0) return Buffer.alloc(0);
+  try {
+    await using file = await open(path, 'r');
+    // One byte more, so that a longer one is known.
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(sizeBytes + 1));
+    return bytesRead === sizeBytes ? buffer.subarray(0, sizeBytes) : undefined;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined;
     throw error;
-  });
+  }
 }

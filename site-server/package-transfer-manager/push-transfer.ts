@@ -149,11 +149,13 @@ export class PushTransfer {
     );
     await this.#onBegun();
     const asked = new Set(contentIdsWithoutManifest);
+    const found = new Map(inspected.map(({ contentId, wanted }) => [contentId, wanted]));
     // Only contents of this package, whatever the DP names.
     for (const content of version.contents) {
       if (asked.has(content.contentId)) await this.#putManifest(content.contentId);
-      const found = inspected.find((one) => one.contentId === content.contentId)?.wanted;
-      if (found) this.#inspected.set(content.contentId, addPart(new WantedEntries(content), found));
+      const wanted = found.get(content.contentId);
+      if (!wanted) continue;
+      this.#inspected.set(content.contentId, addPart(new WantedEntries(content), wanted));
     }
   }
 
