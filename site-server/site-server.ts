@@ -266,7 +266,7 @@ async function adminService(
     packageView: new PackageView({ ...ground, progress: snapshots }),
     packageStatusView: new PackageStatusView({
       ...ground,
-      percentOf: (jobSerial) => manager.progressOf(jobSerial)?.percent,
+      percentOf: (jobSerial) => manager.progressOf(jobSerial)?.percent ?? jobs.percentOf(jobSerial),
     }),
     jobs: new JobView({ jobs, transfers: manager, store, clock }),
     auditTrail,

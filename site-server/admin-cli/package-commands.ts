@@ -74,7 +74,7 @@ const deletePackage = command({
     session.output.sentence(
       record.state === 'deleted'
         ? `Package ${packageId} is deleted.`
-        : `Package ${packageId} is being deleted from ${toCountOf(record.counts.targeted, 'DP')}.`,
+        : `Package ${packageId} is being deleted, from every DP that has it.`,
     );
   },
 });

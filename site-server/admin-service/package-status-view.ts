@@ -11,7 +11,7 @@ import type { PackageStatusQuery } from './package-requests.ts';
 export interface PackageStatusViewComponents {
   readonly store: Pick<StateStore, 'onWritten'>;
   readonly packages: PackageStore;
-  /** How far a running job is, 0 to 100; undefined when it does not run. */
+  /** How far an open job is, 0 to 100; undefined when there is none, or nothing was sent yet. */
   readonly percentOf: (jobSerial: number) => number | undefined;
 }
 

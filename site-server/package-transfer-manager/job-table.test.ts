@@ -86,6 +86,19 @@ describe('job table', () => {
     assert.deepEqual(serials(notified?.superseded ?? []), [1]);
   });
 
+  it('says how far a job came with its last try', async () => {
+    const job = await runningJob();
+    assert.equal(test.jobs.percentOf(1), undefined);
+    progress.expect(1_000);
+    progress.sent(129);
+    progress.acknowledged(129);
+    await test.jobs.retryLater(job, progress, {
+      ...{ waitingReason: 'dp-unreachable', reason: 'gone', restartAtMs: 1, isNews: true },
+    });
+    assert.equal(test.jobs.percentOf(1), 12);
+    assert.equal(test.jobs.percentOf(2), undefined);
+  });
+
   it('ends a job in one batch: row, history, notification, messages (PTM-8, DM-5)', async () => {
     const job = await runningJob();
     let batchCount = 0;

@@ -60,6 +60,13 @@ export class JobTable {
     return this.#open.get(jobSerial);
   }
 
+  /** How far an open job came with its last try, 0 to 100; undefined when the DP was never asked. */
+  percentOf(jobSerial: number): number | undefined {
+    const { totalBytes = 0, remainingBytes = 0 } = this.#open.get(jobSerial) ?? {};
+    if (totalBytes === 0) return undefined;
+    return Math.floor((100 * (totalBytes - remainingBytes)) / totalBytes);
+  }
+
   /** Open jobs that a newer one for the same package and DP has taken over from. */
   superseded(): DistributionJob[] {
     return [...this.#open.values()].filter((job) => {
