@@ -99,6 +99,8 @@ export class PackageLibrary {
   /** Makes the prepared version the visible one, by one rename; durable when this resolves. */
   async publish(version: LibraryPackage): Promise<void> {
     const { packageId } = version;
+    // From the rename to the sync a power cut may bring up either version: both keep their contents.
+    this.#rememberContents(version);
     await rename(this.#temporaryOf(packageId), this.#pathOf(packageId));
     await syncDirectories(this.#directory, [this.#directory]);
     // Only now: whoever finds it here takes it for done.
@@ -134,6 +136,10 @@ export class PackageLibrary {
   #remember(version: LibraryPackage): void {
     this.#forget(version.packageId);
     this.#packages.set(version.packageId, version);
+    this.#rememberContents(version);
+  }
+
+  #rememberContents(version: LibraryPackage): void {
     for (const descriptor of version.contents) {
       this.#contents.set(descriptor.contentId, { packageId: version.packageId, descriptor });
     }

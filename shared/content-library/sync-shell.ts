@@ -46,8 +46,8 @@ export class SyncShell {
   /** @throws when the shell was killed: nothing is known to be on disk */
   sync(directory: string): Promise<SyncResult> {
     return new Promise((resolve, reject) => {
-      this.#pending.push({ resolve, reject });
       const child = this.#running();
+      this.#pending.push({ resolve, reject });
       // Without pipes it could not be started: that is told in a moment.
       if (!child.stdin || !child.stdout) return;
       hold(child);
