@@ -12,53 +12,17 @@ import {
 import { join } from 'node:path';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { filePathOf } from '../../shared/content-library/library-layout.ts';
-import { type ContentDescriptor, pieceBytes } from '../../shared/domain/content.ts';
+import { pieceBytes } from '../../shared/domain/content.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
-import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import { TestLibrary, toVersion } from '../../shared/testing/test-library.ts';
-import { type SnapshotContent, takeSnapshot } from './source-snapshot.ts';
-
-const packageId = 'PS100001';
-
-function run(program: string, ...words: string[]): void {
-  execFileSync(program, words);
-}
+import { packageId, SnapshotTest } from './testing/snapshot-test.ts';
 
 describe('snapshot and extraction', function () {
   this.timeout(60_000);
-  let directory: TemporaryDirectory;
-  let test: TestLibrary;
-  let source: string;
-  let count = 0;
-
+  let test: SnapshotTest;
   beforeEach(async () => {
-    directory = await TemporaryDirectory.create();
-    source = directory.join('source');
-    mkdirSync(source);
-    test = await TestLibrary.open({ directory: directory.path });
+    test = await SnapshotTest.open();
   });
-  afterEach(async () => {
-    await test[Symbol.asyncDispose]();
-    // Deeper than Node can delete.
-    run('rm', '-rf', directory.path);
-  });
-
-  async function snapshot(previous?: ContentDescriptor): Promise<SnapshotContent> {
-    const contentId = `${packageId}.${++count}`;
-    const sources = [{ directory: source, contentId, ...(previous && { previous }) }];
-    const { contents } = await takeSnapshot({ library: test.library, packageId, sources });
-    return contents[0]!;
-  }
-
-  async function commit(content: SnapshotContent): Promise<void> {
-    const { contentId } = content.descriptor;
-    const version = toVersion(packageId, Number(contentId.split('.')[1]), [content.descriptor]);
-    await test.library.commitPackage({
-      version,
-      jobSerial: 1,
-      staged: [{ ...content, contentId }],
-    });
-  }
+  afterEach(() => test[Symbol.asyncDispose]());
 
   /** Type, mode, time to the nanosecond and bytes of everything in a tree, by path. */
   function listTree(root: string): string {
@@ -90,40 +54,40 @@ describe('snapshot and extraction', function () {
       '\u{10ffff}',
     ];
     for (const [index, name] of names.entries()) {
-      writeFileSync(join(source, name), `content of ${name}`);
+      writeFileSync(join(test.source, name), `content of ${name}`);
       execFileSync('touch', [
         '-h',
         '-d',
         `@${1_600_000_000 + index}.${String(123_456_789 + index)}`,
         '--',
-        join(source, name),
+        join(test.source, name),
       ]);
     }
-    writeFileSync(join(source, 'zero'), '');
-    writeFileSync(join(source, 'read-only'), 'x', { mode: 0o444 });
-    writeFileSync(join(source, 'run'), '#!/bin/sh\n', { mode: 0o755 });
-    writeFileSync(join(source, 'pieces'), Buffer.alloc(3 * pieceBytes + 7, 'p'));
-    mkdirSync(join(source, 'empty', 'er'), { recursive: true });
-    mkdirSync(join(source, 'locked'));
-    writeFileSync(join(source, 'locked', 'in'), 'in');
-    symlinkSync('../read-only', join(source, 'locked', 'link'));
-    symlinkSync('nowhere', join(source, 'dangling'));
-    symlinkSync('.', join(source, 'circle'));
-    lutimesSync(join(source, 'circle'), 1_500_000_000.25, 1_500_000_000.25);
-    execFileSync('touch', ['-d', '1965-03-04 05:06:07.000000008 UTC', join(source, 'zero')]);
+    writeFileSync(join(test.source, 'zero'), '');
+    writeFileSync(join(test.source, 'read-only'), 'x', { mode: 0o444 });
+    writeFileSync(join(test.source, 'run'), '#!/bin/sh\n', { mode: 0o755 });
+    writeFileSync(join(test.source, 'pieces'), Buffer.alloc(3 * pieceBytes + 7, 'p'));
+    mkdirSync(join(test.source, 'empty', 'er'), { recursive: true });
+    mkdirSync(join(test.source, 'locked'));
+    writeFileSync(join(test.source, 'locked', 'in'), 'in');
+    symlinkSync('../read-only', join(test.source, 'locked', 'link'));
+    symlinkSync('nowhere', join(test.source, 'dangling'));
+    symlinkSync('.', join(test.source, 'circle'));
+    lutimesSync(join(test.source, 'circle'), 1_500_000_000.25, 1_500_000_000.25);
+    execFileSync('touch', ['-d', '1965-03-04 05:06:07.000000008 UTC', join(test.source, 'zero')]);
     execFileSync('touch', [
       '-d',
       '2001-02-03 04:05:06.789012345 UTC',
-      join(source, 'locked', 'in'),
-      join(source, 'empty'),
+      join(test.source, 'locked', 'in'),
+      join(test.source, 'empty'),
     ]);
-    chmodSync(join(source, 'locked'), 0o555);
-    await commit(await snapshot());
+    chmodSync(join(test.source, 'locked'), 0o555);
+    await test.commit(await test.snapshot());
     const progress: number[] = [];
-    await test.library.extractPackage(packageId, directory.join('out'), {
+    await test.library.extractPackage(packageId, test.directory.join('out'), {
       onProgress: ({ fileCount }) => progress.push(fileCount),
     });
-    assert.equal(listTree(directory.join('out')), listTree(source));
+    assert.equal(listTree(test.directory.join('out')), listTree(test.source));
     assert.equal(progress.at(-1), 14);
   });
 
@@ -134,8 +98,8 @@ describe('snapshot and extraction', function () {
     it(`give back ${levels} levels of names of ${letters} letters`, async () => {
       // Built from the inside out: no path is ever long.
       const name = 'd'.repeat(letters);
-      const building = directory.join('building');
-      const shell = directory.join('shell');
+      const building = test.directory.join('building');
+      const shell = test.directory.join('shell');
       mkdirSync(building);
       for (let level = 0; level < levels; level++) {
         mkdirSync(shell);
@@ -143,32 +107,35 @@ describe('snapshot and extraction', function () {
         if (level % 100 === 0) writeFileSync(join(shell, 'file'), `at ${level}`);
         renameSync(shell, building);
       }
-      rmSync(source, { recursive: true });
-      renameSync(building, source);
-      await commit(await snapshot());
-      await test.library.extractPackage(packageId, directory.join('out'));
-      assert.equal(listTree(directory.join('out')), listTree(source));
+      rmSync(test.source, { recursive: true });
+      renameSync(building, test.source);
+      await test.commit(await test.snapshot());
+      await test.library.extractPackage(packageId, test.directory.join('out'));
+      assert.equal(listTree(test.directory.join('out')), listTree(test.source));
     });
   }
 
   it('refuse to write where something is, and what is damaged', async () => {
-    writeFileSync(join(source, 'a'), 'good');
-    await assert.rejects(test.library.extractPackage(packageId, directory.join('out')), (error) =>
-      isErrorWithCode(error, 'PACKAGE_NOT_HELD'),
+    writeFileSync(join(test.source, 'a'), 'good');
+    await assert.rejects(
+      test.library.extractPackage(packageId, test.directory.join('out')),
+      (error) => isErrorWithCode(error, 'PACKAGE_NOT_HELD'),
     );
-    await commit(await snapshot());
-    await assert.rejects(test.library.extractPackage(packageId, source), (error) =>
+    await test.commit(await test.snapshot());
+    await assert.rejects(test.library.extractPackage(packageId, test.source), (error) =>
       isErrorWithCode(error, 'REQUEST_INVALID'),
     );
     const path = filePathOf(test.library.layout.fileLibrary, hashOf(Buffer.from('good')));
     chmodSync(path, 0o644);
     writeFileSync(path, 'evil');
-    await assert.rejects(test.library.extractPackage(packageId, directory.join('out1')), (error) =>
-      isErrorWithCode(error, 'FILE_HASH_MISMATCH'),
+    await assert.rejects(
+      test.library.extractPackage(packageId, test.directory.join('out1')),
+      (error) => isErrorWithCode(error, 'FILE_HASH_MISMATCH'),
     );
     rmSync(path);
-    await assert.rejects(test.library.extractPackage(packageId, directory.join('out2')), (error) =>
-      isErrorWithCode(error, 'FILE_NOT_HELD'),
+    await assert.rejects(
+      test.library.extractPackage(packageId, test.directory.join('out2')),
+      (error) => isErrorWithCode(error, 'FILE_NOT_HELD'),
     );
   });
 });

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -26,54 +25,20 @@ import {
 } from '../../shared/content-library/library-layout.ts';
 import type { IndexedEntry } from '../../shared/content-library/manifest-reader.ts';
 import { openManifest } from '../../shared/content-library/manifest-reader.ts';
-import { type ContentDescriptor, type FileEntry, pieceBytes } from '../../shared/domain/content.ts';
+import { type FileEntry, pieceBytes } from '../../shared/domain/content.ts';
 import { type ErrorCode, isErrorWithCode } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
-import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { pieceHashesOf, TestLibrary, toVersion } from '../../shared/testing/test-library.ts';
 import { type SnapshotContent, takeSnapshot } from './source-snapshot.ts';
-
-const packageId = 'PS100001';
-
-function run(program: string, ...words: string[]): void {
-  execFileSync(program, words);
-}
+import { packageId, run, SnapshotTest } from './testing/snapshot-test.ts';
 
 describe('source snapshot', function () {
   this.timeout(60_000);
-  let directory: TemporaryDirectory;
-  let test: TestLibrary;
-  let source: string;
-  let count = 0;
-
+  let test: SnapshotTest;
   beforeEach(async () => {
-    directory = await TemporaryDirectory.create();
-    source = directory.join('source');
-    mkdirSync(source);
-    test = await TestLibrary.open({ directory: directory.path });
+    test = await SnapshotTest.open();
   });
-  afterEach(async () => {
-    await test[Symbol.asyncDispose]();
-    // Deeper than Node can delete.
-    run('rm', '-rf', directory.path);
-  });
-
-  async function snapshot(previous?: ContentDescriptor): Promise<SnapshotContent> {
-    const contentId = `${packageId}.${++count}`;
-    const sources = [{ directory: source, contentId, ...(previous && { previous }) }];
-    const { contents } = await takeSnapshot({ library: test.library, packageId, sources });
-    return contents[0]!;
-  }
-
-  async function commit(content: SnapshotContent): Promise<void> {
-    const { contentId } = content.descriptor;
-    const version = toVersion(packageId, Number(contentId.split('.')[1]), [content.descriptor]);
-    await test.library.commitPackage({
-      version,
-      jobSerial: 1,
-      staged: [{ ...content, contentId }],
-    });
-  }
+  afterEach(() => test[Symbol.asyncDispose]());
 
   async function entriesOf(content: SnapshotContent): Promise<IndexedEntry[]> {
     const entries = [];
@@ -84,7 +49,7 @@ describe('source snapshot', function () {
   }
 
   async function assertRefused(code: ErrorCode, facts: Record<string, unknown>): Promise<void> {
-    await assert.rejects(snapshot(), (error) => {
+    await assert.rejects(test.snapshot(), (error) => {
       assert.ok(isErrorWithCode(error, code), String(error));
       for (const [name, value] of Object.entries(facts)) {
         const actual: unknown = Object.entries(error.details).find(([fact]) => fact === name)?.[1];
@@ -99,12 +64,12 @@ describe('source snapshot', function () {
 
   it('writes down size, mode, time, hash and piece hashes of a tree (PKG-2)', async () => {
     const big = Buffer.alloc(2 * pieceBytes + 5, 'big');
-    writeFileSync(join(source, 'big'), big);
-    writeFileSync(join(source, 'edge'), big.subarray(0, pieceBytes));
-    mkdirSync(join(source, 'empty'));
-    writeFileSync(join(source, 'zero'), '');
-    chmodSync(join(source, 'big'), 0o4750);
-    const content = await snapshot();
+    writeFileSync(join(test.source, 'big'), big);
+    writeFileSync(join(test.source, 'edge'), big.subarray(0, pieceBytes));
+    mkdirSync(join(test.source, 'empty'));
+    writeFileSync(join(test.source, 'zero'), '');
+    chmodSync(join(test.source, 'big'), 0o4750);
+    const content = await test.snapshot();
     const entries = await entriesOf(content);
     assert.deepEqual(
       entries.map(({ entry, signatureOffset }) => [entry.type, entry.name, signatureOffset]),
@@ -116,7 +81,7 @@ describe('source snapshot', function () {
       ],
     );
     const file = entries[0]?.entry as FileEntry;
-    const { mtimeNs } = statSync(join(source, 'big'), { bigint: true });
+    const { mtimeNs } = statSync(join(test.source, 'big'), { bigint: true });
     assert.deepEqual(file, {
       type: 'file',
       depth: 0,
@@ -134,7 +99,7 @@ describe('source snapshot', function () {
   });
 
   it('takes a directory for each content of an application, and adds up the progress', async () => {
-    const directories = ['x86', 'x64'].map((name) => directory.join(name));
+    const directories = ['x86', 'x64'].map((name) => test.directory.join(name));
     for (const path of directories) {
       mkdirSync(path);
       writeFileSync(join(path, 'setup'), path);
@@ -161,16 +126,19 @@ describe('source snapshot', function () {
       contentId: content.descriptor.contentId,
     }));
     await test.library.commitPackage({ version, jobSerial: 1, staged });
-    await test.library.extractPackage(packageId, directory.join('out'));
-    assert.equal(readFileSync(directory.join('out', 'app-1', 'setup'), 'utf8'), directories[1]);
+    await test.library.extractPackage(packageId, test.directory.join('out'));
+    assert.equal(
+      readFileSync(test.directory.join('out', 'app-1', 'setup'), 'utf8'),
+      directories[1],
+    );
   });
 
   it('reads again what the library lost of a source that is unchanged', async () => {
     const files = [Buffer.alloc(2 * pieceBytes, 'big'), Buffer.from('small')];
-    writeFileSync(join(source, 'big'), files[0]!);
-    writeFileSync(join(source, 'small'), files[1]!);
-    const first = await snapshot();
-    await commit(first);
+    writeFileSync(join(test.source, 'big'), files[0]!);
+    writeFileSync(join(test.source, 'small'), files[1]!);
+    const first = await test.snapshot();
+    await test.commit(first);
     const held = files.map((bytes) => ({ hash: hashOf(bytes), sizeBytes: bytes.length }));
     for (const { hash, sizeBytes } of held) {
       const path = filePathOf(test.library.layout.fileLibrary, hash);
@@ -178,15 +146,15 @@ describe('source snapshot', function () {
       writeFileSync(path, Buffer.alloc(sizeBytes, 'rot'));
     }
     assert.equal((await test.library.discardDamaged(held)).length, 2);
-    assert.equal((await snapshot(first.descriptor)).unchanged, true);
+    assert.equal((await test.snapshot(first.descriptor)).unchanged, true);
     assert.deepEqual(await test.library.areHeld(held), [true, true]);
-    await test.library.extractPackage(packageId, directory.join('out'));
+    await test.library.extractPackage(packageId, test.directory.join('out'));
   });
 
   it('is not done with an unchanged source of which the library loses a file meanwhile', async () => {
-    writeFileSync(join(source, 'a'), 'a');
-    const first = await snapshot();
-    await commit(first);
+    writeFileSync(join(test.source, 'a'), 'a');
+    const first = await test.snapshot();
+    await test.commit(first);
     const { library } = test;
     const losing = Object.create(library, {
       layout: { value: library.layout },
@@ -196,7 +164,7 @@ describe('source snapshot', function () {
       areHeld: { value: async (files: readonly unknown[]) => files.map(() => false) },
     }) as typeof library;
     const sources = [
-      { directory: source, contentId: `${packageId}.2`, previous: first.descriptor },
+      { directory: test.source, contentId: `${packageId}.2`, previous: first.descriptor },
     ];
     await assert.rejects(takeSnapshot({ library: losing, packageId, sources }), (error) =>
       isErrorWithCode(error, 'CONTENT_INCOMPLETE'),
@@ -204,10 +172,10 @@ describe('source snapshot', function () {
   });
 
   it('writes anew what an unchanged source became when that is damaged in the library', async () => {
-    writeFileSync(join(source, 'big'), Buffer.alloc(2 * pieceBytes, 'big'));
+    writeFileSync(join(test.source, 'big'), Buffer.alloc(2 * pieceBytes, 'big'));
     for (const path of ['manifestPathOf', 'signaturePathOf'] as const) {
-      const first = await snapshot();
-      await commit(first);
+      const first = await test.snapshot();
+      await test.commit(first);
       const { contentId } = first.descriptor;
       const damaged = { manifestPathOf, signaturePathOf }[path](
         test.library.layout.dataLibrary,
@@ -216,72 +184,72 @@ describe('source snapshot', function () {
       const bytes = readFileSync(damaged);
       bytes[bytes.length - 4] = 1;
       writeFileSync(damaged, bytes);
-      const second = await snapshot(first.descriptor);
+      const second = await test.snapshot(first.descriptor);
       assert.equal(second.unchanged, false);
-      await commit(second);
+      await test.commit(second);
     }
   });
 
   it('says that a source is unchanged, and keeps its content (PKG-5)', async () => {
-    writeFileSync(join(source, 'big'), Buffer.alloc(3 * pieceBytes, 1));
-    writeFileSync(join(source, 'small'), 'one');
-    const first = await snapshot();
+    writeFileSync(join(test.source, 'big'), Buffer.alloc(3 * pieceBytes, 1));
+    writeFileSync(join(test.source, 'small'), 'one');
+    const first = await test.snapshot();
     assert.equal(first.unchanged, false);
-    await commit(first);
-    const second = await snapshot(first.descriptor);
+    await test.commit(first);
+    const second = await test.snapshot(first.descriptor);
     assert.equal(second.unchanged, true);
     assert.deepEqual(second.descriptor, first.descriptor);
-    await commit(second);
-    writeFileSync(join(source, 'small'), 'two');
-    const third = await snapshot(first.descriptor);
+    await test.commit(second);
+    writeFileSync(join(test.source, 'small'), 'two');
+    const third = await test.snapshot(first.descriptor);
     assert.equal(third.unchanged, false);
-    await commit(third);
+    await test.commit(third);
   });
 
   it('finds a changed file of the same place, size and time, and stages only that', async () => {
     const big = Buffer.alloc(3 * pieceBytes, 1);
     for (const name of ['d1', 'd2']) {
-      mkdirSync(join(source, name));
-      writeFileSync(join(source, name, 'big'), Buffer.concat([big, Buffer.from(name)]));
+      mkdirSync(join(test.source, name));
+      writeFileSync(join(test.source, name, 'big'), Buffer.concat([big, Buffer.from(name)]));
     }
-    const first = await snapshot();
-    await commit(first);
-    const path = join(source, 'd2', 'big');
+    const first = await test.snapshot();
+    await test.commit(first);
+    const path = join(test.source, 'd2', 'big');
     const { atime, mtime } = statSync(path);
     const file = openSync(path, 'r+');
     writeSync(file, 'x', 2 * pieceBytes);
     closeSync(file);
     utimesSync(path, atime, mtime);
     // A directory more, so that the two trees are not alike place by place.
-    mkdirSync(join(source, 'a'));
-    const second = await snapshot(first.descriptor);
+    mkdirSync(join(test.source, 'a'));
+    const second = await test.snapshot(first.descriptor);
     const entries = await entriesOf(second);
     const files = entries.flatMap(({ entry }) => (entry.type === 'file' ? [entry] : []));
     assert.deepEqual(
       files.map(({ hash }) => hash),
-      ['d1', 'd2'].map((name) => hashOf(readFileSync(join(source, name, 'big')))),
+      ['d1', 'd2'].map((name) => hashOf(readFileSync(join(test.source, name, 'big')))),
     );
     assert.deepEqual(await test.library.areHeld(files), [true, true]);
-    await commit(second);
+    await test.commit(second);
   });
 
   it('stages what the library lost again', async () => {
-    writeFileSync(join(source, 'big'), Buffer.alloc(2 * pieceBytes, 1));
-    writeFileSync(join(source, 'small'), 'one');
-    const first = await snapshot();
-    await commit(first);
+    writeFileSync(join(test.source, 'big'), Buffer.alloc(2 * pieceBytes, 1));
+    writeFileSync(join(test.source, 'small'), 'one');
+    const first = await test.snapshot();
+    await test.commit(first);
     rmSync(test.library.layout.fileLibrary, { recursive: true });
     mkdirSync(test.library.layout.fileLibrary);
-    const second = await snapshot(first.descriptor);
+    const second = await test.snapshot(first.descriptor);
     assert.equal(second.unchanged, true);
-    await commit(second);
+    await test.commit(second);
   });
 
   it('keeps equal files once (PKG-10)', async () => {
     for (const name of ['a', 'b', 'c'])
-      writeFileSync(join(source, name), Buffer.alloc(pieceBytes + 1));
-    for (const name of ['d', 'e', 'f']) writeFileSync(join(source, name), 'equal');
-    const content = await snapshot();
+      writeFileSync(join(test.source, name), Buffer.alloc(pieceBytes + 1));
+    for (const name of ['d', 'e', 'f']) writeFileSync(join(test.source, name), 'equal');
+    const content = await test.snapshot();
     assert.equal(content.descriptor.fileCount, 6);
     assert.equal(readdirSync(test.library.layout.fileLibrary).length, 2);
   });
@@ -291,45 +259,48 @@ describe('source snapshot', function () {
     const hash = hashOf(Buffer.from('good'));
     mkdirSync(join(staging, 'files', hash.slice(0, 2)), { recursive: true });
     writeFileSync(join(staging, 'files', hash.slice(0, 2), hash), 'evil');
-    writeFileSync(join(source, 'a'), 'good');
-    await commit(await snapshot());
+    writeFileSync(join(test.source, 'a'), 'good');
+    await test.commit(await test.snapshot());
     await using file = await test.library.openFile({ hash, sizeBytes: 4 });
     assert.equal(await file.readFile('utf8'), 'good');
   });
 
   describe('refuses, with the path named and nothing published (PKG-3):', () => {
-    const inner = () => join(source, 'in', 'thing');
+    const inner = () => join(test.source, 'in', 'thing');
     beforeEach(() => {
-      mkdirSync(join(source, 'in'));
-      writeFileSync(join(source, 'in', 'fine'), 'fine');
+      mkdirSync(join(test.source, 'in'));
+      writeFileSync(join(test.source, 'in', 'fine'), 'fine');
     });
 
     it('a source that is not there, not a directory, or not absolute', async () => {
-      const root = source;
+      const root = test.source;
       for (const path of [join(root, 'none'), join(root, 'in', 'fine'), 'relative']) {
-        source = path;
+        test.source = path;
         await assertRefused('SOURCE_MISSING', { path });
       }
     });
 
     it('an empty source', async () => {
-      rmSync(join(source, 'in'), { recursive: true });
-      await assertRefused('SOURCE_EMPTY', { path: source });
+      rmSync(join(test.source, 'in'), { recursive: true });
+      await assertRefused('SOURCE_EMPTY', { path: test.source });
     });
 
     it('a source in the content library, or around it', async () => {
-      const root = source;
+      const root = test.source;
       for (const path of [
         test.library.layout.fileLibrary,
         test.library.layout.directory,
-        directory.path,
+        test.directory.path,
       ]) {
-        source = path;
+        test.source = path;
         await assertRefused('SOURCE_UNREADABLE', { path, reason: /content library/ });
       }
       symlinkSync(test.library.layout.fileLibrary, join(root, 'link'));
-      source = join(root, 'link');
-      await assertRefused('SOURCE_UNREADABLE', { path: source, reason: /in the content library/ });
+      test.source = join(root, 'link');
+      await assertRefused('SOURCE_UNREADABLE', {
+        path: test.source,
+        reason: /in the content library/,
+      });
     });
 
     it('a named pipe, without waiting for a writer', async () => {
@@ -364,8 +335,11 @@ describe('source snapshot', function () {
     });
 
     it('a name that is not UTF-8', async () => {
-      writeFileSync(Buffer.concat([Buffer.from(`${source}/in/a`), Buffer.from([0xff])]), '');
-      await assertRefused('SOURCE_NAME_REFUSED', { path: `${source}/in/a\ufffd`, reason: /UTF-8/ });
+      writeFileSync(Buffer.concat([Buffer.from(`${test.source}/in/a`), Buffer.from([0xff])]), '');
+      await assertRefused('SOURCE_NAME_REFUSED', {
+        path: `${test.source}/in/a\ufffd`,
+        reason: /UTF-8/,
+      });
     });
 
     it('a link target that is not UTF-8', async () => {
@@ -374,16 +348,16 @@ describe('source snapshot', function () {
     });
 
     it('two names that are one after Unicode normalisation', async () => {
-      writeFileSync(join(source, 'in', 'e\u0301'), '');
-      writeFileSync(join(source, 'in', '\u00e9'), '');
+      writeFileSync(join(test.source, 'in', 'e\u0301'), '');
+      writeFileSync(join(test.source, 'in', '\u00e9'), '');
       await assertRefused('SOURCE_NAME_REFUSED', {
-        path: join(source, 'in', '\u00e9'),
+        path: join(test.source, 'in', '\u00e9'),
         reason: /normalised/,
       });
     });
 
     it('what may not be read', async function () {
-      const path = join(source, 'in', 'fine');
+      const path = join(test.source, 'in', 'fine');
       chmodSync(path, 0);
       // Root may read everything: there the reader runs as nobody.
       if (process.getuid?.() === 0) return this.skip();
@@ -392,27 +366,27 @@ describe('source snapshot', function () {
 
     it('a file that is never what it said it was, three times', async () => {
       // Files of the kernel say that they are empty, and are not.
-      source = '/proc/sys/kernel/random';
-      await assertRefused('SOURCE_CHANGED', { path: `${source}/boot_id`, tries: 3 });
+      test.source = '/proc/sys/kernel/random';
+      await assertRefused('SOURCE_CHANGED', { path: `${test.source}/boot_id`, tries: 3 });
     });
   });
 
   it('says that the disk of the site is full, and goes on when there is room', async function () {
     // Only root can mount a small file system.
     if (process.getuid?.() !== 0) return this.skip();
-    const small = directory.join('small');
+    const small = test.directory.join('small');
     mkdirSync(small);
     run('mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', small);
     const tight = await TestLibrary.open({ directory: small });
     try {
       const filler = join(small, 'filler');
       writeFileSync(filler, Buffer.alloc(8 * pieceBytes));
-      writeFileSync(join(source, 'a'), Buffer.alloc(5 * pieceBytes, 'a'));
+      writeFileSync(join(test.source, 'a'), Buffer.alloc(5 * pieceBytes, 'a'));
       const take = () =>
         takeSnapshot({
           library: tight.library,
           packageId,
-          sources: [{ directory: source, contentId: 'c' }],
+          sources: [{ directory: test.source, contentId: 'c' }],
         });
       await assert.rejects(take(), (error) => {
         assert.ok(isErrorWithCode(error, 'DISK_FULL'), String(error));
@@ -433,12 +407,12 @@ describe('source snapshot', function () {
 
   it('stops when it is told to, and leaves nothing staged', async () => {
     const stop = new AbortController();
-    writeFileSync(join(source, 'big'), '');
-    truncateSync(join(source, 'big'), 200 * pieceBytes);
+    writeFileSync(join(test.source, 'big'), '');
+    truncateSync(join(test.source, 'big'), 200 * pieceBytes);
     const running = takeSnapshot({
       library: test.library,
       packageId,
-      sources: [{ directory: source, contentId: 'c' }],
+      sources: [{ directory: test.source, contentId: 'c' }],
       onProgress: () => stop.abort(),
       signal: stop.signal,
     });
