@@ -1,13 +1,24 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { type AdminChannel, Network } from '../integration/network.ts';
 import { BareStream } from './bare-stream.ts';
 import { makeBigFile, makeSmallFiles } from './data-sets.ts';
-import { cpuSecondsOf, measured, peakRssBytes, type RunCost, resetPeakRss } from './measure.ts';
+import {
+  cpuSecondsOf,
+  cpuSecondsOfChildren,
+  measured,
+  peakRssBytes,
+  type RunCost,
+  resetPeakRss,
+} from './measure.ts';
 import { type RsyncOptions, RsyncPeer } from './rsync-peer.ts';
 import { distribute, publishPackage } from './waybill-run.ts';
+
+const run = promisify(execFile);
 
 /** The distribution point of all benchmarks. */
 export const dpId = 'PS1DP1';
@@ -22,6 +33,7 @@ const warmUpBytes = 512 * 1024 * 1024;
 
 interface BenchParts {
   readonly directory: string;
+  readonly restMs: number;
   readonly network: Network;
   readonly bare: BareStream;
   /** None when rsync is not installed. */
@@ -39,7 +51,8 @@ export class BenchGround {
     this.#parts = parts;
   }
 
-  static async start(): Promise<BenchGround> {
+  /** @param options.restMs pause before each run that writes to the disk */
+  static async start({ restMs }: { restMs: number }): Promise<BenchGround> {
     const directory = await mkdtemp(join(tmpdir(), 'waybill-bench-'));
     const network = await Network.start({
       directory: join(directory, 'network'),
@@ -49,7 +62,7 @@ export class BenchGround {
     const dp = network.certificateFiles({ kind: 'dp', dpId });
     const bare = await BareStream.start(site, dp);
     const rsync = await RsyncPeer.start(join(directory, 'ssh'));
-    return new BenchGround({ directory, network, bare, rsync });
+    return new BenchGround({ directory, restMs, network, bare, rsync });
   }
 
   async stop(): Promise<void> {
@@ -91,10 +104,10 @@ export class BenchGround {
   }
 
   /** What Waybill takes for something. */
-  measured(run: () => Promise<void>): Promise<RunCost> {
-    quiet();
+  async measured(work: () => Promise<void>): Promise<RunCost> {
+    await this.#quiet();
     const cpuSeconds = () => this.#pids.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
-    return measured(cpuSeconds, run);
+    return measured(cpuSeconds, work);
   }
 
   measuredBare(bytes: number): Promise<RunCost> {
@@ -110,7 +123,7 @@ export class BenchGround {
     const { rsync } = this.#parts;
     if (!rsync) return [];
     await mkdir(target, { recursive: true });
-    quiet();
+    await this.#quiet();
     const cost = await measured(
       () => rsync.cpuSeconds,
       () => rsync.copy(source, target, options),
@@ -118,13 +131,26 @@ export class BenchGround {
     return [cost];
   }
 
+  /** What the disk takes at once: the same file, read from memory, written and synced. */
+  async measuredDisk(source: string, target: string): Promise<RunCost> {
+    await this.#quiet();
+    const arguments_ = [`if=${source}`, `of=${target}`, 'bs=1M', 'conv=fdatasync', 'status=none'];
+    return measured(
+      () => cpuSecondsOfChildren(process.pid),
+      async () => {
+        await run('dd', arguments_);
+      },
+    );
+  }
+
+  /** Nobody pays for what the one before has not written yet, nor for a disk that is out of breath. */
+  async #quiet(): Promise<void> {
+    await run('sync');
+    await sleep(this.#parts.restMs);
+  }
+
   get #pids(): readonly [site: number, dp: number] {
     const { network } = this.#parts;
     return [network.site.pid ?? 0, network.dp(dpId).pid ?? 0];
   }
-}
-
-/** Nobody pays for what the one before has not written yet. */
-function quiet(): void {
-  execFileSync('sync');
 }

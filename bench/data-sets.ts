@@ -20,11 +20,14 @@ export class NoiseStream {
   }
 }
 
+/** The name of that file. */
+export const bigFileName = 'image.wim';
+
 /** One file of incompressible bytes in a folder of its own. */
 export async function makeBigFile(directory: string, bytes: number, seed: number): Promise<void> {
   await mkdir(directory, { recursive: true });
   const noise = new NoiseStream(seed);
-  await using file = await open(join(directory, 'image.wim'), 'w');
+  await using file = await open(join(directory, bigFileName), 'w');
   for (let written = 0; written < bytes; written += chunkBytes) {
     await file.write(noise.next(Math.min(chunkBytes, bytes - written)));
   }

@@ -1,14 +1,15 @@
 /**
  * The benchmarks: Waybill beside the bare gRPC stream and rsync over ssh, in the same run, on the
  * same data, one after another and again. rsync runs as it comes with ssh's own cipher, with the
- * fastest one, and with --fsync, which promises what a push does. Figures hold for this machine; the
+ * fastest one, and with --fsync, which promises what a push does; a plain write and sync of the same
+ * bytes says what the disk gives in that run. Figures hold for this machine; the
  * ratios travel better. Takes room for six trees of each run in the temporary folder.
  */
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { BenchGround, smallBytes, smallFiles } from './bench-ground.ts';
-import { makeBigFile, makeSmallFiles } from './data-sets.ts';
+import { bigFileName, makeBigFile, makeSmallFiles } from './data-sets.ts';
 import { measureLatency } from './latency.ts';
 import { measurePush } from './push.ts';
 import { measureUpdate } from './update.ts';
@@ -16,19 +17,26 @@ import { measureUpdate } from './update.ts';
 const gibibyte = 1024 ** 3;
 const series = ['push', 'small', 'update', 'latency'] as const;
 type Series = (typeof series)[number];
+const usage = 'npm run bench -- [--runs COUNT] [--size BYTES] [--only SERIES] [--rest SECONDS]';
 const isCount = (value: number) => Number.isSafeInteger(value) && value >= 1;
 
-const { runs, size, only } = yargs(hideBin(process.argv))
+const { runs, size, only, rest } = yargs(hideBin(process.argv))
   .scriptName('npm run bench --')
   .usage('$0 [options]\n\nMeasures Waybill beside a bare gRPC stream and rsync over ssh.')
   .option('runs', { type: 'number', default: 5, describe: 'runs of each contender' })
   .option('size', { type: 'number', default: gibibyte, describe: 'bytes of the big file' })
+  .option('rest', {
+    type: 'number',
+    default: 0,
+    describe: 'seconds before each run, for a disk that is quick in bursts only',
+  })
   .option('only', { choices: series, describe: 'one series instead of all' })
   .example('$0 --only small --runs 3', 'the push of 10,000 small files, three times')
   .check(({ runs: count }) => isCount(count) || '--runs: expected a whole number from 1 on')
   .check(({ size: bytes }) => isCount(bytes) || '--size: expected a number of bytes from 1 on')
+  .check(({ rest: seconds }) => seconds >= 0 || '--rest: expected a number of seconds')
   .strict()
-  .fail(usageFailure('bench', 'npm run bench -- [--runs COUNT] [--size BYTES] [--only SERIES]'))
+  .fail(usageFailure('bench', usage))
   .parseSync();
 
 const run: Record<Series, (ground: BenchGround) => Promise<void>> = {
@@ -38,6 +46,7 @@ const run: Record<Series, (ground: BenchGround) => Promise<void>> = {
       bytes: size,
       runCount: runs,
       makeSource: (source, index) => makeBigFile(source, size, index),
+      fileName: bigFileName,
     }),
   small: (ground) =>
     measurePush(ground, {
@@ -50,7 +59,7 @@ const run: Record<Series, (ground: BenchGround) => Promise<void>> = {
   latency: measureLatency,
 };
 
-const ground = await BenchGround.start();
+const ground = await BenchGround.start({ restMs: rest * 1000 });
 try {
   for (const one of only === undefined ? series : [only]) await run[one](ground);
 } finally {

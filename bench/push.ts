@@ -15,6 +15,8 @@ export interface PushSeries {
   readonly runCount: number;
   /** Makes the tree of one run. */
   readonly makeSource: (directory: string, run: number) => Promise<void>;
+  /** The file in it that a plain write is measured with; none when it is many. */
+  readonly fileName?: string;
 }
 
 /**
@@ -23,11 +25,12 @@ export interface PushSeries {
  * of thousands of inodes deleted in the last minutes.
  */
 export async function measurePush(ground: BenchGround, series: PushSeries): Promise<void> {
-  const { title, bytes, runCount, makeSource } = series;
+  const { title, bytes, runCount, makeSource, fileName } = series;
   await ground.warmUp();
   const admin = await ground.admin();
   const ours: RunCost[] = [];
   const bare: RunCost[] = [];
+  const disk: RunCost[] = [];
   const rsync: RunCost[] = [];
   const fastRsync: RunCost[] = [];
   const durableRsync: RunCost[] = [];
@@ -38,6 +41,9 @@ export async function measurePush(ground: BenchGround, series: PushSeries): Prom
     const packageId = await publishPackage(admin, source);
     ours.push(await ground.measured(() => distribute(admin, packageId, dpId)));
     bare.push(await ground.measuredBare(bytes));
+    if (fileName !== undefined) {
+      disk.push(await ground.measuredDisk(join(source, fileName), `${source} plain`));
+    }
     rsync.push(...(await ground.measuredRsync(source, `${source} rsync`)));
     fastRsync.push(...(await ground.measuredRsync(source, `${source} fast`, fastCipher)));
     durableRsync.push(...(await ground.measuredRsync(source, `${source} fsync`, durable)));
@@ -45,6 +51,7 @@ export async function measurePush(ground: BenchGround, series: PushSeries): Prom
   printSeries(title, bytes, [
     { name: 'waybill push', runs: ours, peakRss: ground.peakRss },
     { name: 'bare gRPC stream', runs: bare },
+    { name: 'plain write, synced', runs: disk },
     { name: 'rsync over ssh', runs: rsync },
     { name: 'rsync over ssh, AES-GCM', runs: fastRsync },
     { name: 'rsync --fsync over ssh', runs: durableRsync },
