@@ -6,7 +6,7 @@ import { collectGarbageLessOften } from '../shared/runtime/garbage-collection.ts
 import {
   frameMemoryBytes,
   pieceFrame,
-} from '../site-server/package-transfer-manager/content-message.ts';
+} from '../shared/content-source/content-message.ts';
 
 const pieceBytes = 1024 * 1024;
 // As the agents do, so that it is the ceiling.

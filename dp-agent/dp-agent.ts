@@ -10,7 +10,7 @@ import type { Logger } from '../shared/runtime/logger.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
 import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
-import { DpProvider } from './dp-provider/dp-provider.ts';
+import { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
 
 export interface DpAgentNeeds {
   readonly clock: Clock;
@@ -48,7 +48,7 @@ export class DpAgent implements Component {
       { store, clock, logger: child('content-library') },
       { ...config, directory },
     );
-    const provider = new DpProvider(
+    const provider = new PackageReceiver(
       { library, store, clock, logger: child('dp-provider') },
       { ...config, incomingDirectory: join(directory, 'incoming') },
     );

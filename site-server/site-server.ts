@@ -40,7 +40,7 @@ import { JobTable } from './package-transfer-manager/job-table.ts';
 import { JobView } from './package-transfer-manager/job-view.ts';
 import { OwnCopyCheck } from './package-transfer-manager/own-copy-check.ts';
 import { PackageTransferManager } from './package-transfer-manager/package-transfer-manager.ts';
-import { PieceSource } from './package-transfer-manager/piece-source.ts';
+import { PieceSource } from '../shared/content-source/piece-source.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import type { SiteConfig } from './site-config.ts';
 import { StatusManager } from './status-manager/status-manager.ts';

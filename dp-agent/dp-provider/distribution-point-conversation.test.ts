@@ -17,7 +17,7 @@ import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { collect, TestLibrary } from '../../shared/testing/test-library.ts';
 import { distributionPointConversation } from './distribution-point-conversation.ts';
-import { TestDistributionPoint, TestSender } from './testing/test-distribution-point.ts';
+import { TestDistributionPoint, TestSender } from '../../shared/package-receiver/testing/test-distribution-point.ts';
 
 const packageId = 'PS100001';
 const action = { packageId, jobSerial: 1 };

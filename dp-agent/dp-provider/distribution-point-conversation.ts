@@ -10,17 +10,17 @@ import type { InspectResponse } from '../../shared/rpc/generated/waybill/v1/Insp
 import type { PutContentRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
 import type { PutManifestRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
 import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
-import type { WantedEntry } from './content-inspection.ts';
-import type { DpProvider } from './dp-provider.ts';
-import { requireManifests } from './inline-manifest.ts';
-import type { PackageAction } from './package-actions.ts';
+import type { WantedEntry } from '../../shared/package-receiver/content-inspection.ts';
+import type { PackageReceiver } from '../../shared/package-receiver/package-receiver.ts';
+import { requireManifests } from '../../shared/package-info/inline-manifest.ts';
+import type { PackageAction } from '../../shared/package-receiver/package-actions.ts';
 import {
   invalidMessage,
   requireAction,
   requireHash,
   requirePackageVersion,
-} from './package-version.ts';
-import type { SmallFile } from './packed-files.ts';
+} from '../../shared/package-info/package-version.ts';
+import type { SmallFile } from '../../shared/package-receiver/packed-files.ts';
 
 /** Who this DP is. */
 export interface DpSelf {
@@ -31,7 +31,7 @@ export interface DpSelf {
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(
-  provider: DpProvider,
+  provider: PackageReceiver,
   library: ContentLibrary,
   self: DpSelf,
 ): Conversation<'DistributionPoint'> {
@@ -119,7 +119,7 @@ function inspectResponse(wanted: readonly WantedEntry[]): InspectResponse {
 }
 
 async function receive(
-  provider: DpProvider,
+  provider: PackageReceiver,
   action: PackageAction,
   request: PutContentRequest__Output,
 ): Promise<void> {

@@ -5,7 +5,7 @@ import { type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-ident
 import type { Conversation, ConversationName } from '../../shared/rpc/conversation.ts';
 import { methodDefinition, type UntypedMethod } from '../../shared/rpc/service-definitions.ts';
 import { foreignClient } from './foreign-client.ts';
-import { fullAdmin, operator, peers, reader, site, TrustCircle } from './trust-circle.ts';
+import { dp, fullAdmin, operator, otherDp, peers, reader, site, TrustCircle } from './trust-circle.ts';
 
 const deadlineMs = 5_000;
 
@@ -44,7 +44,18 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'DistributionPoint.PutContent': [site],
   'DistributionPoint.Commit': [site],
   'DistributionPoint.RemovePackage': [site],
+  'DistributionPoint.OfferDeltas': [site],
+  'DistributionPoint.ApplyDeltas': [site],
+  'DistributionPoint.PutPackageInfo': [site],
+  'DistributionPoint.NotifyPull': [site],
+  'DistributionPoint.QueryPull': [site],
   'DistributionPoint.ListPackages': [site, ...administrators],
+  'Content.GetManifest': peers,
+  'Content.WatchHoldings': peers,
+  'Content.Fetch': peers,
+  'Content.ListDeltas': peers,
+  'ManagementPoint.ReportState': [dp, otherDp],
+  'ManagementPoint.LocateContent': peers,
 };
 
 /** Answers every method of a conversation with as little as it allows. */
@@ -82,7 +93,9 @@ describe('call policy of a running server (SEC-1)', () => {
     await using circle = await TrustCircle.create();
     const server = await circle.newServer();
     server.serve('Admin', emptyAnswers('Admin'));
-    server.serve('DistributionPoint', emptyAnswers('DistributionPoint'));
+    for (const name of ['Content', 'DistributionPoint', 'ManagementPoint'] as const) {
+      server.serve(name, emptyAnswers(name));
+    }
     await server.start();
     for (const peer of peers) {
       const caller = foreignClient(server.address, await circle.credentials(peer));

@@ -52,13 +52,20 @@ export interface DistributionJob {
   /** When the DP first took the job; absent before that, and of a job that brings nothing. */
   readonly begunAtMs?: number;
   readonly updatedAtMs: number;
-  /** When the next try is due; 0 when none is. */
+  /** When the next try, or the next question to a pull DP, is due; 0 when none is. */
   readonly restartAtMs: number;
   readonly tryCount: number;
   readonly totalBytes: number;
   readonly remainingBytes: number;
   /** Content bytes put on the wire so far, repeats included. */
   readonly bytesSent: number;
+  /**
+   * What the site does next about a job that a pull DP has taken: it asks how far that is, unless a
+   * state message comes before (PULL-3). Absent before, and of jobs for standard DPs.
+   */
+  readonly sendAction?: 'PullQueryResultAction';
+  /** How often the pull DP was asked since it took the job. */
+  readonly pollCount?: number;
   /** 0 while the job is open. */
   readonly endedAtMs: number;
   /** Of a complete job that brought content: the package hash the DP computed over what it serves. */
@@ -70,7 +77,7 @@ export const jobMovesFrom = {
   pending: ['ready', 'started', 'cancelled', 'failed', 'suspended'],
   ready: ['started', 'pending', 'cancelled', 'failed', 'suspended'],
   started: ['in-progress', 'pending-restart', 'complete', 'failed', 'cancelled', 'suspended'],
-  'in-progress': ['pending-restart', 'complete', 'failed', 'cancelled', 'suspended'],
+  'in-progress': ['pending-restart', 'in-progress', 'complete', 'failed', 'cancelled', 'suspended'],
   'pending-restart': ['started', 'cancelled', 'failed', 'suspended'],
   suspended: ['pending', 'cancelled', 'failed'],
   complete: [],
@@ -85,7 +92,13 @@ export function isOpen(job: DistributionJob): boolean {
 
 /** Whether the job holds a slot now. */
 export function isRunning(job: DistributionJob): boolean {
+  if (isWithPullDp(job)) return false;
   return job.state === 'started' || job.state === 'in-progress';
+}
+
+/** Whether a pull DP has the job and is to say how it ended: it counts against the DP's capacity. */
+export function isWithPullDp(job: DistributionJob): boolean {
+  return job.sendAction !== undefined && isOpen(job);
 }
 
 /** The job in its next state; a move that is not in the table is a bug and throws. */

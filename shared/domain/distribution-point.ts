@@ -1,3 +1,5 @@
+import type { PullSettings } from './pull-source.ts';
+
 /** How content reaches a distribution point: the site pushes it, or the DP fetches it. */
 export type DistributionPointKind = 'standard' | 'pull';
 
@@ -9,6 +11,8 @@ export interface DistributionPoint {
   readonly kind: DistributionPointKind;
   readonly description: string;
   readonly siteCode: string;
+  /** How it fetches as a pull DP; kept, and not used, while it is a standard one. */
+  readonly pull?: PullSettings;
 }
 
 /** The priority of a DP nobody has measured yet. Lower goes first. */

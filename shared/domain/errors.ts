@@ -39,6 +39,16 @@ export type ErrorDetails =
   | { code: 'PEER_NOT_ALLOWED'; caller: string; method: string; expected: string }
   | { code: 'PEER_FAILED'; peer: string; reason: string }
   | { code: 'DEADLINE_EXCEEDED'; peer: string; method: string; deadlineMs: number }
+  // Pull distribution points
+  | { code: 'PULL_SOURCES_MISSING'; packageId: string; dpId: string }
+  | { code: 'PULL_SOURCES_EXHAUSTED'; packageId: string; reason: string }
+  | { code: 'PULL_SOURCE_LIED'; source: string; fileHash: string; reason: string }
+  | { code: 'PULL_JOB_UNKNOWN'; packageId: string; jobSerial: number }
+  | { code: 'PULL_RESULT_MISSING'; dpId: string; polls: number }
+  | { code: 'PACKAGE_INFO_MISMATCH'; packageId: string; expectedHash: string; actualHash: string }
+  | { code: 'JOB_UNKNOWN'; dpId: string; packageId: string; jobSerial: number }
+  | { code: 'PACKAGE_NOT_LOCATED'; packageId: string }
+  | { code: 'DELTA_INVALID'; deltaHash: string; reason: string }
   // The process and its machine
   | { code: 'CONFIG_INVALID'; path: string; problems: string }
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
@@ -100,6 +110,19 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   PEER_NOT_ALLOWED: (f) => `${f.caller} may not call ${f.method}; expected ${f.expected}`,
   PEER_FAILED: (f) => `${f.peer} failed: ${f.reason}`,
   DEADLINE_EXCEEDED: (f) => `${f.peer} did not answer ${f.method} within ${f.deadlineMs} ms`,
+  PULL_SOURCES_MISSING: (f) =>
+    `No source of ${f.dpId} holds package ${f.packageId} yet. It goes on by itself when one does`,
+  PULL_SOURCES_EXHAUSTED: (f) =>
+    `No source gives what is missing of package ${f.packageId}: ${f.reason}. It goes on by itself when one does`,
+  PULL_SOURCE_LIED: (f) =>
+    `${f.source} gave wrong bytes for file ${f.fileHash}: ${f.reason}. Nothing of them was kept, and it is not asked again`,
+  PULL_JOB_UNKNOWN: (f) => `There is no pull job ${f.jobSerial} for package ${f.packageId} here`,
+  PULL_RESULT_MISSING: (f) => `${f.dpId} did not say how the job ended, asked ${f.polls} times`,
+  PACKAGE_INFO_MISMATCH: (f) =>
+    `Package info bundle of ${f.packageId}: expected hash ${f.expectedHash}, got ${f.actualHash}`,
+  JOB_UNKNOWN: (f) => `${f.dpId} was never given job ${f.jobSerial} for package ${f.packageId}`,
+  PACKAGE_NOT_LOCATED: (f) => `No distribution point has package ${f.packageId} for you`,
+  DELTA_INVALID: (f) => `Delta ${f.deltaHash} cannot be applied: ${f.reason}`,
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   DATA_DIRECTORY_IN_USE: (f) =>

@@ -98,6 +98,16 @@ export const statusMessageKinds = {
     severity: 'information',
     text: 'Transfer of package %1 version %2 to distribution point %3 is complete; told Distribution Manager.',
   },
+  8211: {
+    ...transfer,
+    severity: 'warning',
+    text: 'Pull distribution point %3 has as many jobs as it takes (%4); package %1 version %2 waits for one to end.',
+  },
+  8212: {
+    ...transfer,
+    severity: 'information',
+    text: 'No source of pull distribution point %3 holds package %1 version %2 yet; it is notified when one does.',
+  },
   9001: {
     component: 'SMS_SITE_COMPONENT_MANAGER',
     severity: 'error',
@@ -107,6 +117,16 @@ export const statusMessageKinds = {
     ...transfer,
     severity: 'error',
     text: 'Content of package %1 version %2 was damaged on the disk of this site and was taken out of its library: %3. Run "waybill package update %1" to read the source again.',
+  },
+  9003: {
+    ...transfer,
+    severity: 'error',
+    text: 'Source %4 gave wrong bytes of package %1 version %2 to distribution point %3, which kept nothing of them and does not ask it again: %5',
+  },
+  9004: {
+    ...transfer,
+    severity: 'warning',
+    text: 'Distribution point %3 cannot go on with package %1 version %2 for now: %4',
   },
 } as const satisfies Record<number, StatusMessageKind>;
 

@@ -124,7 +124,8 @@ export class CallAnswerer {
     { caller }: CallContext,
     outcome: { result: string; detail: string },
   ): void {
-    if (!callPolicy.get(method.path)?.changes) return;
+    const audited = callPolicy.get(method.path)?.audited ?? 'never';
+    if (audited === 'never' || (audited === 'refusals' && outcome.result === 'ok')) return;
     this.#onAudit({
       caller: toIdentityUri(caller.identity),
       address: caller.address,

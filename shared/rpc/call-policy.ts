@@ -6,24 +6,32 @@ export type CallerGroup =
   | 'administrators'
   | 'administrators who may change things'
   | 'the site of this DP'
+  | 'distribution points of this site'
   | 'every peer of the hierarchy';
 
 /** What the policy says about one method. */
 export interface CallRule {
   readonly callers: readonly CallerGroup[];
-  /** The call changes something: its result goes to the audit trail (ADM-5). */
-  readonly changes: boolean;
+  /**
+   * What of its calls goes to the audit trail, besides those the policy refuses (ADM-5): every result of
+   * one that changes something at somebody's word; of what agents report all day, what was refused.
+   */
+  readonly audited: 'always' | 'refusals' | 'never';
 }
 
 type WaybillMethodPath = {
   [C in ConversationName]: `/waybill.v1.${C}/${ProtoMethodName<C>}`;
 }[ConversationName];
 
-const adminReads: CallRule = { callers: ['administrators'], changes: false };
-const adminChanges: CallRule = { callers: ['administrators who may change things'], changes: true };
-const siteReads: CallRule = { callers: ['the site of this DP'], changes: false };
-const siteChanges: CallRule = { callers: ['the site of this DP'], changes: true };
-const everyPeerReads: CallRule = { callers: ['every peer of the hierarchy'], changes: false };
+const adminReads: CallRule = { callers: ['administrators'], audited: 'never' };
+const adminChanges: CallRule = { callers: ['administrators who may change things'], audited: 'always' };
+const siteReads: CallRule = { callers: ['the site of this DP'], audited: 'never' };
+const siteChanges: CallRule = { callers: ['the site of this DP'], audited: 'always' };
+const pullDpReports: CallRule = {
+  callers: ['distribution points of this site'],
+  audited: 'refusals',
+};
+const everyPeerReads: CallRule = { callers: ['every peer of the hierarchy'], audited: 'never' };
 
 /** Our own methods; one that is missing here does not compile. */
 const waybillRules = {
@@ -58,10 +66,21 @@ const waybillRules = {
   '/waybill.v1.DistributionPoint/PutContent': siteChanges,
   '/waybill.v1.DistributionPoint/Commit': siteChanges,
   '/waybill.v1.DistributionPoint/RemovePackage': siteChanges,
+  '/waybill.v1.DistributionPoint/OfferDeltas': siteChanges,
+  '/waybill.v1.DistributionPoint/ApplyDeltas': siteChanges,
+  '/waybill.v1.DistributionPoint/PutPackageInfo': siteChanges,
+  '/waybill.v1.DistributionPoint/NotifyPull': siteChanges,
+  '/waybill.v1.DistributionPoint/QueryPull': siteReads,
   '/waybill.v1.DistributionPoint/ListPackages': {
     callers: ['the site of this DP', 'administrators'],
-    changes: false,
+    audited: 'never',
   },
+  '/waybill.v1.Content/GetManifest': everyPeerReads,
+  '/waybill.v1.Content/WatchHoldings': everyPeerReads,
+  '/waybill.v1.Content/Fetch': everyPeerReads,
+  '/waybill.v1.Content/ListDeltas': everyPeerReads,
+  '/waybill.v1.ManagementPoint/ReportState': pullDpReports,
+  '/waybill.v1.ManagementPoint/LocateContent': everyPeerReads,
 } as const satisfies Record<WaybillMethodPath, CallRule>;
 
 /** Methods of gRPC's own services, which every server of ours has (ADM-7). */
@@ -95,6 +114,9 @@ function isInGroup(identity: PeerIdentity, group: CallerGroup, siteCode: string)
       return identity.kind === 'admin' && identity.role !== 'read-only';
     case 'the site of this DP':
       return identity.kind === 'site' && identity.siteCode === siteCode;
+    case 'distribution points of this site':
+      // Which of them are of this site, the management point knows.
+      return identity.kind === 'dp';
     case 'every peer of the hierarchy':
       return true;
   }

@@ -1,21 +1,30 @@
 import type { PeerIdentity } from '../domain/peer-identity.ts';
 import type { AdminDefinition, AdminHandlers } from './generated/waybill/v1/Admin.ts';
+import type { ContentDefinition, ContentHandlers } from './generated/waybill/v1/Content.ts';
 import type {
   DistributionPointDefinition,
   DistributionPointHandlers,
 } from './generated/waybill/v1/DistributionPoint.ts';
+import type {
+  ManagementPointDefinition,
+  ManagementPointHandlers,
+} from './generated/waybill/v1/ManagementPoint.ts';
 
 /** The services of proto/waybill/v1. */
-export type ConversationName = 'Admin' | 'DistributionPoint';
+export type ConversationName = 'Admin' | 'Content' | 'DistributionPoint' | 'ManagementPoint';
 
 interface Definitions {
   readonly Admin: AdminDefinition;
+  readonly Content: ContentDefinition;
   readonly DistributionPoint: DistributionPointDefinition;
+  readonly ManagementPoint: ManagementPointDefinition;
 }
 
 interface GrpcHandlers {
   readonly Admin: AdminHandlers;
+  readonly Content: ContentHandlers;
   readonly DistributionPoint: DistributionPointHandlers;
+  readonly ManagementPoint: ManagementPointHandlers;
 }
 
 /** Keys that are spelled out; the generated types also have an index signature. */

@@ -12,11 +12,16 @@ import type { ErrorDetail, ErrorDetail__Output } from './generated/waybill/v1/Er
 /** From dist/shared/rpc: the package's own proto/, in a work tree and installed alike. */
 const protoDirectory = fileURLToPath(new URL('../../../proto/', import.meta.url));
 
+/** One a conversation; they import the rest. */
+const protoFiles = ['admin', 'content', 'distribution_point', 'management_point'].map(
+  (name) => `waybill/v1/${name}.proto`,
+);
+
 let loaded: PackageDefinition | undefined;
 
 /** Everything of proto/waybill/v1; read from disk once, when it is first needed. */
 export function packageDefinition(): PackageDefinition {
-  loaded ??= loadSync(['waybill/v1/admin.proto', 'waybill/v1/distribution_point.proto'], {
+  loaded ??= loadSync(protoFiles, {
     includeDirs: [protoDirectory],
     longs: String,
     enums: String,

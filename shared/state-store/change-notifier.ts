@@ -3,7 +3,14 @@ import { joinKey, keySpaces } from './key-space.ts';
 import type { Change, StateStore } from './state-store.ts';
 
 /** The tables components react to. */
-export type NotificationTopic = 'package' | 'distribution-job' | 'transfer-result';
+export type NotificationTopic =
+  | 'package'
+  | 'distribution-job'
+  | 'transfer-result'
+  /** Where a package can be fetched from; the subject is the package ID. */
+  | 'content-location'
+  /** A state message of a pull DP; the subject is `<dpId>,<jobSerial>`. */
+  | 'pull-response';
 
 /** That something about `subject` changed and is not handled yet. */
 export interface Notification {

@@ -1,11 +1,15 @@
 import type { AuditRecord } from '../domain/audit-record.ts';
+import type { ContentLocation } from '../domain/content-location.ts';
 import type { DistributionJob } from '../domain/distribution-job.ts';
 import type { DistributionPoint } from '../domain/distribution-point.ts';
 import type { DistributionPointHealth } from '../domain/distribution-point-health.ts';
 import type { LibraryIndexState, UnreferencedFile } from '../domain/library-index.ts';
 import type { PackageAction } from '../domain/package-action.ts';
 import type { PackageStatus } from '../domain/package-status.ts';
+import type { PullJob } from '../domain/pull-job.ts';
+import type { ConfiguredSource } from '../domain/pull-source.ts';
 import type { PackageServer, SitePackage } from '../domain/site-package.ts';
+import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
 
 declare const row: unique symbol;
@@ -35,6 +39,12 @@ export const keySpaces = {
   distributionPoints: keySpace<DistributionPoint>('distribution-points'),
   /** dpId → what was measured of it. */
   distributionPointHealth: keySpace<DistributionPointHealth>('distribution-point-health'),
+  /** pull dpId / source dpId → that source's rank. */
+  pullDpMap: keySpace<ConfiguredSource>('pull-dp-map'),
+  /** contentId / dpId → that content is there, or arriving. */
+  contentDpMap: keySpace<ContentLocation>('content-dp-map'),
+  /** dpId / jobSerial → what was last heard of a job of a pull DP. */
+  pullDpResponse: keySpace<PullResponse>('pull-dp-response'),
   /** serial → status message. */
   statusMessages: keySpace<StatusMessage>('status-messages'),
   /** serial → who called what. */
@@ -49,6 +59,12 @@ export const keySpaces = {
   libraryState: keySpace<LibraryIndexState>('library-state'),
   /** packageId → the newest action the DP has seen for it. */
   packageActions: keySpace<PackageAction>('package-actions'),
+  /** packageId → the package this pull DP fetches. */
+  pullJobs: keySpace<PullJob>('pull-jobs'),
+  /** serial → a state message the management point has not taken yet. */
+  stateMessageOutbox: keySpace<StateMessage>('state-message-outbox'),
+  /** name → what the site has told this pull DP. */
+  pullDpSettings: keySpace<unknown>('pull-dp-settings'),
   /** 'layout' and 'damage' → what the store knows of itself. */
   storeState: keySpace<unknown>('store-state'),
 } as const;

@@ -4,9 +4,9 @@ import type { IndexedEntry } from '../../shared/content-library/manifest-reader.
 import { hasPieces, pieceBytes, pieceCountOf, pieceLengthOf } from '../../shared/domain/content.ts';
 import { PieceSet } from '../../shared/domain/piece-set.ts';
 import { collect } from '../../shared/testing/test-library.ts';
-import type { ContentItem } from './content-item.ts';
+import type { ContentItem } from '../../shared/content-source/content-item.ts';
 import { contentItems } from './content-items.ts';
-import { smallFileLength } from './content-message.ts';
+import { smallFileLength } from '../../shared/content-source/content-message.ts';
 import { WantedEntries } from './wanted-entries.ts';
 
 const hashOf = (index: number) => index.toString(16).padStart(64, '0');

@@ -7,8 +7,8 @@ import {
   pieceLengthOf,
 } from '../../shared/domain/content.ts';
 import { PieceSet } from '../../shared/domain/piece-set.ts';
-import type { ContentItem, SendableFile } from './content-item.ts';
-import { smallFileLength } from './content-message.ts';
+import type { ContentItem, SendableFile } from '../../shared/content-source/content-item.ts';
+import { smallFileLength } from '../../shared/content-source/content-message.ts';
 import type { WantedEntries } from './wanted-entries.ts';
 
 /** Small files in one message at most, so that tiny ones do not pile up unacknowledged. */

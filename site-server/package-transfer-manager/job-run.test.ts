@@ -13,7 +13,7 @@ import type { DistributionPointChannel } from '../distribution-point-connections
 import { StatusManager } from '../status-manager/status-manager.ts';
 import { type JobRun, JobRunner } from './job-run.ts';
 import { OwnCopyCheck } from './own-copy-check.ts';
-import { PieceSource } from './piece-source.ts';
+import { PieceSource } from '../../shared/content-source/piece-source.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
 import { TransferProgress } from './transfer-progress.ts';
 

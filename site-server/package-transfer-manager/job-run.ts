@@ -6,7 +6,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import { FileClaims } from './file-claims.ts';
 import type { OwnCopyCheck } from './own-copy-check.ts';
-import type { PieceSource } from './piece-source.ts';
+import type { PieceSource } from '../../shared/content-source/piece-source.ts';
 import { PushTransfer, type PushTransferConfig } from './push-transfer.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 

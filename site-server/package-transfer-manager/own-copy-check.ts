@@ -7,8 +7,8 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
-import type { SendableFile } from './content-item.ts';
-import type { PieceSource } from './piece-source.ts';
+import type { SendableFile } from '../../shared/content-source/content-item.ts';
+import type { PieceSource } from '../../shared/content-source/piece-source.ts';
 
 export interface OwnCopyCheckNeeds {
   readonly library: Pick<ContentLibrary, 'discardDamaged'>;

@@ -11,7 +11,7 @@ import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts'
 import { testJob } from '../../shared/testing/test-job.ts';
 import { TestLibrary, toVersion } from '../../shared/testing/test-library.ts';
 import { FileClaims } from './file-claims.ts';
-import { PieceSource } from './piece-source.ts';
+import { PieceSource } from '../../shared/content-source/piece-source.ts';
 import { PushTransfer } from './push-transfer.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
 import { unreachable } from './testing/test-transfers.ts';

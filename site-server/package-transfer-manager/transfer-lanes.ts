@@ -1,7 +1,7 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
-import type { ContentItem } from './content-item.ts';
-import type { EncodedMessage } from './piece-source.ts';
-import { unlessStalled } from './stall-watch.ts';
+import type { ContentItem } from '../../shared/content-source/content-item.ts';
+import type { EncodedMessage } from '../../shared/content-source/piece-source.ts';
+import { unlessStalled } from '../../shared/runtime/stall-watch.ts';
 
 /** One PutContent stream; the part of DuplexCall a lane needs. */
 export interface PutContentStream {

@@ -1,0 +1,363 @@
+/**
+ * The receiving side of every package action, whoever brings the bytes: takes manifests and content,
+ * says what is absent, makes versions visible, removes packages. Called by the DP provider, to which
+ * the site pushes, by a pull DP, which fetches, and by `waybill get`; writes the incoming folder, the
+ * content library and the table "package actions". A crash leaves incoming files, which are verified
+ * again when somebody asks what is absent.
+ */
+import type { ContentLibrary } from '../content-library/content-library.ts';
+import type { ContentDescriptor, InlineManifest } from '../domain/content.ts';
+import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
+import { isAbortError } from '../runtime/abort-error.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Component } from '../runtime/component.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { SerialQueue } from '../runtime/serial-queue.ts';
+import type { StateStore } from '../state-store/state-store.ts';
+import { ContentInspection, type ManifestSources, type WantedEntry } from './content-inspection.ts';
+import { FreeRoom } from './free-room.ts';
+import { IncomingFiles, type IncomingPiece } from './incoming-files.ts';
+import { IncomingManifests, requireContent } from './incoming-manifests.ts';
+import { type BegunAction, type PackageAction, PackageActions } from './package-actions.ts';
+import type { SmallFile } from './packed-files.ts';
+import { RewrittenFiles } from './rewritten-files.ts';
+import { StagedAdoption, type StagedAdoptionConfig } from './staged-adoption.ts';
+
+export interface PackageReceiverComponents {
+  readonly library: ContentLibrary;
+  readonly store: StateStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface PackageReceiverConfig extends StagedAdoptionConfig {
+  /** Where files lie while they arrive; on the file system of the library. */
+  readonly incomingDirectory: string;
+  /** Room that stays free for others, in bytes. @default 50 MiB, as in Configuration Manager */
+  readonly reserveBytes: number;
+  /** How long unfinished files that nobody asks for stay. @default 7 days */
+  readonly unfinishedGraceMs: number;
+  /** Time between two looks for such files. @default 1 h */
+  readonly sweepIntervalMs: number;
+}
+
+/** Content that is inspected in answer to Begin, in bytes: as much is verified in a moment. */
+const beginInspectionBytesMax = 16 * 1024 * 1024;
+
+/** What the site is told when it begins an action. */
+export interface BegunAnswer {
+  /** The contents whose manifest it must bring. */
+  readonly contentIdsWithoutManifest: readonly string[];
+  /** What is wanted of the contents whose manifest it has brought at once. */
+  readonly inspected: readonly { readonly contentId: string; readonly wanted: WantedEntry[] }[];
+}
+
+export class PackageReceiver implements Component {
+  readonly #needs: PackageReceiverComponents;
+  readonly #config: PackageReceiverConfig;
+  readonly #actions: PackageActions;
+  readonly #files: IncomingFiles;
+  readonly #manifests: IncomingManifests;
+  readonly #inspection: ContentInspection;
+  readonly #room: FreeRoom;
+  /** Redistributions that have begun, by package. */
+  readonly #rewritten = new Map<string, RewrittenFiles>();
+  readonly #packageQueues = new Map<string, SerialQueue>();
+  readonly #adoption: StagedAdoption;
+  readonly #stopping = new AbortController();
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(needs: PackageReceiverComponents, config: PackageReceiverConfig) {
+    this.#needs = needs;
+    this.#config = config;
+    this.#actions = new PackageActions(needs.store);
+    const { incomingDirectory: directory } = config;
+    this.#files = new IncomingFiles({ directory, clock: needs.clock });
+    this.#manifests = new IncomingManifests(needs.library);
+    this.#inspection = new ContentInspection(needs.library, this.#files);
+    this.#room = new FreeRoom(directory, config.reserveBytes);
+    const { library, logger } = needs;
+    const { staged } = this.#files;
+    const onAdopted = (hashes: readonly string[]) => this.#noteRewritten(hashes);
+    this.#adoption = new StagedAdoption({ library, staged, logger, onAdopted }, config);
+  }
+
+  async start(): Promise<void> {
+    await this.#files.start();
+    this.#sweeping = this.#sweepForEver();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#sweeping;
+    await this.#files.stop();
+    await this.#adoption.whenIdle();
+  }
+
+  /** Room for content, in bytes. */
+  async freeBytes(): Promise<number> {
+    return this.#room.measure();
+  }
+
+  /**
+   * Opens or resumes an action.
+   *
+   * @param inline manifests of some of the version's contents; they take the place of damaged ones
+   * @throws ACTION_SUPERSEDED, VERSION_DOWNGRADE; MANIFEST_INVALID, CONTENT_HASH_MISMATCH, DISK_FULL
+   */
+  async begin(action: BegunAction, inline: readonly InlineManifest[] = []): Promise<BegunAnswer> {
+    const { begun, absent } = await this.#queueOf(action.packageId).run(async () => {
+      const begun = await this.#beginOrResume(action);
+      for (const one of inline) await this.#receiveInline(begun, one);
+      const absent: string[] = [];
+      for (const content of begun.version.contents) {
+        if (!(await this.#manifests.find(begun, content))) absent.push(content.contentId);
+      }
+      this.#log(begun, 'Began to take a package');
+      return { begun, absent };
+    });
+    return {
+      contentIdsWithoutManifest: absent,
+      inspected: await this.#inspectInline(begun, inline),
+    };
+  }
+
+  /**
+   * Takes the manifest and the signature of one content, in chunks.
+   *
+   * @throws CONTENT_NOT_HELD when the package has no such content; MANIFEST_INVALID,
+   *   CONTENT_HASH_MISMATCH, MESSAGE_INVALID, DISK_FULL, ACTION_…
+   */
+  async putManifest(
+    action: PackageAction,
+    contentId: string,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const begun = this.#actions.require(action);
+    const content = requireContent(begun, contentId);
+    await this.#room.require(content.manifestBytes + content.signatureBytes);
+    const inTurn = (step: () => Promise<void>) => this.#inTurn(action, step);
+    await this.#manifests.receive(begun, content, chunks, inTurn);
+  }
+
+  /**
+   * The files of one content this DP wants, in parts, in manifest order.
+   *
+   * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when its manifest has to come
+   *   (again): begin again; ACTION_…
+   */
+  async *inspect(action: PackageAction, contentId: string): AsyncGenerator<WantedEntry[]> {
+    const begun = this.#actions.require(action);
+    const content = requireContent(begun, contentId);
+    const files = await this.#manifests.find(begun, content);
+    if (!files) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
+    const sources = { manifest: files.manifestPath, signature: files.signaturePath };
+    try {
+      yield* this.#wantedFiles(begun, content, sources);
+    } catch (error) {
+      const isDamaged = isErrorWithCode(error, 'MANIFEST_INVALID', 'CONTENT_HASH_MISMATCH');
+      if (isDamaged || isErrorWithCode(error, 'CONTENT_NOT_HELD')) {
+        await this.#inTurn(begun, () => this.#manifests.distrust(begun, content));
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Takes one piece; resolves when it is verified and written. Its memory may be handed over.
+   *
+   * @throws FILE_NOT_WANTED, FILE_HASH_MISMATCH, MESSAGE_INVALID, DISK_FULL, ACTION_…
+   */
+  async receivePiece(action: PackageAction, piece: IncomingPiece): Promise<void> {
+    this.#actions.require(action);
+    await this.#room.require(piece.bytes.length);
+    await this.#files.receivePiece(piece);
+    await this.#adoption.adoptEnough();
+  }
+
+  /**
+   * Takes the small files of one message; resolves when they are verified and written. One that no
+   * package wants does no harm: the library sweeps it. Their memory may be handed over.
+   *
+   * @throws FILE_HASH_MISMATCH, DISK_FULL, ACTION_…
+   */
+  async receiveSmallFiles(action: PackageAction, files: readonly SmallFile[]): Promise<void> {
+    this.#actions.require(action);
+    await this.#room.require(files.reduce((sum, { bytes }) => sum + bytes.length, 0));
+    await this.#files.receiveSmall(files);
+    await this.#adoption.adoptEnough();
+  }
+
+  /**
+   * Makes the action's version visible. Can be asked twice, when the first answer was lost.
+   *
+   * @returns the hash over what is served now
+   * @throws CONTENT_INCOMPLETE when files are absent: inspect again; CONTENT_NOT_HELD,
+   *   MANIFEST_INVALID, CONTENT_HASH_MISMATCH, VERSION_DOWNGRADE, DISK_FULL, ACTION_…
+   */
+  async commit(action: PackageAction): Promise<string> {
+    return this.#queueOf(action.packageId).run(async () => {
+      const begun = this.#actions.begunFor(action.packageId);
+      const hash =
+        (await this.#committedHash(action, begun?.version.packageHash)) ??
+        (await this.#commitBegun(action));
+      await this.#finish(action);
+      return hash;
+    });
+  }
+
+  /**
+   * Removes a package; nothing happens when it is not here.
+   *
+   * @throws ACTION_SUPERSEDED
+   */
+  async removePackage(action: PackageAction): Promise<void> {
+    await this.#queueOf(action.packageId).run(async () => {
+      await this.#actions.admit(action, 'remove');
+      await this.#needs.library.removePackage(action.packageId);
+      await this.#finish(action);
+      this.#log(action, 'Package is removed');
+    });
+  }
+
+  async #beginOrResume(action: BegunAction): Promise<BegunAction> {
+    await this.#refuseDowngrade(action);
+    await this.#actions.admit(action, action.redistribute ? 'redistribute' : 'add');
+    const hash = await this.#committedHash(action, action.version.packageHash);
+    // Only the answer to Commit was lost: what was written anew is not written anew again.
+    const begun = hash !== undefined ? { ...action, redistribute: false } : action;
+    this.#actions.begin(begun);
+    await this.#manifests.begin(begun.packageId);
+    await this.#openRewritten(begun);
+    return begun;
+  }
+
+  /** One that is here and sound stays: where nothing is written, no room is needed. */
+  async #receiveInline(begun: BegunAction, inline: InlineManifest): Promise<void> {
+    const content = requireContent(begun, inline.contentId);
+    if (await this.#manifests.isHere(begun, content)) return;
+    await this.#room.require(content.manifestBytes + content.signatureBytes);
+    await this.#manifests.receiveInline(begun, content, inline);
+  }
+
+  /** Of large contents nothing is said: what is left of them here may take long to verify. */
+  async #inspectInline(
+    begun: BegunAction,
+    inline: readonly InlineManifest[],
+  ): Promise<BegunAnswer['inspected']> {
+    const inspected: { contentId: string; wanted: WantedEntry[] }[] = [];
+    let bytesLeft = beginInspectionBytesMax;
+    for (const sources of inline) {
+      const content = requireContent(begun, sources.contentId);
+      if (content.sizeBytes > bytesLeft) continue;
+      bytesLeft -= content.sizeBytes;
+      const wanted: WantedEntry[] = [];
+      // Nobody ends this when the site does not wait any more, but a newer action.
+      this.#actions.require(begun);
+      for await (const part of this.#wantedFiles(begun, content, sources)) {
+        this.#actions.require(begun);
+        wanted.push(...part);
+      }
+      inspected.push({ contentId: content.contentId, wanted });
+    }
+    return inspected;
+  }
+
+  async #refuseDowngrade({ packageId, version }: BegunAction): Promise<void> {
+    const held = (await this.#needs.library.getPackage(packageId))?.sourceVersion ?? 0;
+    if (version.sourceVersion >= held) return;
+    const offered = version.sourceVersion;
+    throw new WaybillError({ code: 'VERSION_DOWNGRADE', packageId, offered, held });
+  }
+
+  /** The hash of what is served, when this very action has brought it. */
+  async #committedHash(
+    { packageId, jobSerial }: PackageAction,
+    expectedHash: string | undefined,
+  ): Promise<string | undefined> {
+    const held = await this.#needs.library.getPackage(packageId);
+    if (held?.jobSerial !== jobSerial) return undefined;
+    const isExpected = expectedHash === undefined || expectedHash === held.packageHash;
+    return isExpected ? held.packageHash : undefined;
+  }
+
+  async #commitBegun(action: PackageAction): Promise<string> {
+    const begun = this.#actions.require(action);
+    await this.#adoption.adoptAll();
+    const staged = await this.#manifests.staged(begun);
+    const { version, jobSerial } = begun;
+    const commit = { version, jobSerial, staged };
+    const { packageHash } = await this.#needs.library.commitPackage(commit);
+    this.#manifests.trust(version.contents);
+    this.#log(begun, 'Package is visible and verified');
+    return packageHash;
+  }
+
+  /** What arrived for the action is not needed any more, unless a newer one has begun. */
+  async #finish({ packageId, jobSerial }: PackageAction): Promise<void> {
+    this.#actions.end({ packageId, jobSerial });
+    if (this.#actions.begunFor(packageId)) return;
+    this.#rewritten.delete(packageId);
+    await this.#files.discardArriving(packageId);
+    await this.#manifests.discard(packageId);
+  }
+
+  #wantedFiles(
+    { packageId }: BegunAction,
+    content: ContentDescriptor,
+    sources: ManifestSources,
+  ): AsyncGenerator<WantedEntry[]> {
+    const rewritten = this.#rewritten.get(packageId);
+    const isRewritten = rewritten && ((hash: string) => rewritten.has(hash));
+    return this.#inspection.wantedFiles(packageId, content, sources, isRewritten);
+  }
+
+  async #sweepForEver(): Promise<void> {
+    const { clock, logger } = this.#needs;
+    const { unfinishedGraceMs, sweepIntervalMs } = this.#config;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        await this.#files.sweep(clock.nowMs() - unfinishedGraceMs);
+      } catch (err) {
+        if (!signal.aborted) logger.warn({ err }, 'Sweep of the incoming files failed');
+      }
+      await clock.sleep(sweepIntervalMs, signal).catch(ignoreAbort);
+    }
+  }
+
+  async #openRewritten({ packageId, jobSerial, redistribute }: BegunAction): Promise<void> {
+    const directory = this.#needs.library.stagingDirectoryOf(packageId);
+    if (redistribute) {
+      this.#rewritten.set(packageId, await RewrittenFiles.open(directory, jobSerial));
+    } else {
+      this.#rewritten.delete(packageId);
+    }
+  }
+
+  async #noteRewritten(hashes: readonly string[]): Promise<void> {
+    for (const rewritten of this.#rewritten.values()) await rewritten.add(hashes);
+  }
+
+  /** Not while a commit reads what is there, nor after it. @throws ACTION_… */
+  #inTurn(action: PackageAction, step: () => Promise<void>): Promise<void> {
+    return this.#queueOf(action.packageId).run(async () => {
+      this.#actions.require(action);
+      await step();
+    });
+  }
+
+  #queueOf(packageId: string): SerialQueue {
+    const queue = this.#packageQueues.get(packageId) ?? new SerialQueue();
+    this.#packageQueues.set(packageId, queue);
+    return queue;
+  }
+
+  #log({ packageId, jobSerial }: PackageAction, message: string): void {
+    this.#needs.logger.info({ packageId, jobSerial }, message);
+  }
+}
+
+function ignoreAbort(error: unknown): void {
+  if (!isAbortError(error)) throw error;
+}

@@ -1,0 +1,180 @@
+/**
+ * Runs in the receive worker: one file of several pieces that is arriving. What is on disk is
+ * verified when it is opened; every piece before it is written; the whole file before it counts.
+ */
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { promisify } from 'node:util';
+import { ContentHash, hashOf } from '../content-library/content-hash.ts';
+import { pieceBytes, pieceCountOf, pieceLengthOf } from '../domain/content.ts';
+import { PieceSet } from '../domain/piece-set.ts';
+import type { ReceiveResult } from './receive-request.ts';
+
+/** Written bytes after which write-back to disk is started, so that the last sync is short. */
+const writeBackBytes = 32 * pieceBytes;
+
+const synced = promisify(fdatasync);
+
+/** What a file of several pieces must become. */
+export interface PartialFileFacts {
+  readonly hash: string;
+  readonly sizeBytes: number;
+  /** 32 bytes a piece. */
+  readonly pieceHashes: Uint8Array;
+}
+
+export class PartialFile {
+  readonly pieces: PieceSet;
+  readonly #path: string;
+  readonly #facts: PartialFileFacts;
+  readonly #pieceHashes: Buffer;
+  readonly #onEnded: () => void;
+  readonly #fd: number;
+  readonly #hasher = new ContentHash();
+  #hashedPieces = 0;
+  #dirtyBytes = 0;
+  #writeBack: Promise<void> = Promise.resolve();
+  /** Set once the file is being finished or closed: nothing is written after. */
+  #ending: Promise<ReceiveResult> | undefined;
+
+  /** @param onEnded called once, when the file is closed */
+  constructor(path: string, facts: PartialFileFacts, onEnded: () => void) {
+    this.#path = path;
+    this.#facts = facts;
+    this.#pieceHashes = Buffer.from(facts.pieceHashes);
+    this.#onEnded = onEnded;
+    this.pieces = new PieceSet(pieceCountOf(facts.sizeBytes));
+    this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    try {
+      this.#verifyWhatIsThere();
+    } catch (error) {
+      closeSync(this.#fd);
+      throw error;
+    }
+  }
+
+  /** Whether the same file is meant, and it still takes pieces. */
+  takes({ sizeBytes, pieceHashes }: PartialFileFacts): boolean {
+    const isSame = sizeBytes === this.#facts.sizeBytes && this.#pieceHashes.equals(pieceHashes);
+    return isSame && this.#ending === undefined;
+  }
+
+  /** Verifies and writes one piece; the last one finishes the file. */
+  write(index: number, bytes: Uint8Array): ReceiveResult | Promise<ReceiveResult> {
+    // A piece that comes twice learns of the whole file what the first one does, not before it.
+    if (this.#ending !== undefined) return this.#ending;
+    if (this.pieces.has(index)) return { outcome: 'written', complete: false };
+    const actualHash = hashOf(bytes);
+    const expectedHash = this.#pieceHash(index);
+    if (actualHash !== expectedHash) {
+      return { outcome: 'hash-mismatch', expectedHash, actualHash, discarded: false };
+    }
+    writeFully(this.#fd, bytes, index * pieceBytes);
+    this.#hold(index, bytes);
+    this.#startWriteBack(bytes.length);
+    return this.pieces.isComplete ? this.finish() : { outcome: 'written', complete: false };
+  }
+
+  /** All pieces are here: the whole file against its own hash, which came by another field. */
+  finish(): Promise<ReceiveResult> {
+    this.#ending ??= this.#end(() => this.#conclude());
+    return this.#ending;
+  }
+
+  /** Closes the file as it is; what is written stays, unless it is not on disk after all. */
+  async close(): Promise<void> {
+    this.#ending ??= this.#end(() => ({ outcome: 'not-open' }));
+    await this.#ending.catch(() => {});
+  }
+
+  async #end(conclude: () => ReceiveResult): Promise<ReceiveResult> {
+    try {
+      await this.#writeBack;
+      return conclude();
+    } catch (error) {
+      // The kernel tells a write-back error once: whoever reads the file again would believe it.
+      rmSync(this.#path, { force: true });
+      throw error;
+    } finally {
+      closeSync(this.#fd);
+      this.#onEnded();
+    }
+  }
+
+  #conclude(): ReceiveResult {
+    const { hash: expectedHash } = this.#facts;
+    const actualHash = this.#hasher.digest();
+    if (actualHash === expectedHash) return { outcome: 'written', complete: true };
+    rmSync(this.#path, { force: true });
+    return { outcome: 'hash-mismatch', expectedHash, actualHash, discarded: true };
+  }
+
+  /** Nothing on disk is believed: a power cut may have kept the size and lost the bytes. */
+  #verifyWhatIsThere(): void {
+    const { sizeBytes } = this.#facts;
+    const { size } = fstatSync(this.#fd);
+    if (size > sizeBytes) ftruncateSync(this.#fd, sizeBytes);
+    for (let index = 0; index < pieceCountOf(Math.min(size, sizeBytes)); index++) {
+      const bytes = this.#read(index);
+      if (hashOf(bytes) === this.#pieceHash(index)) this.#hold(index, bytes);
+    }
+  }
+
+  /** The whole-file hash runs along in order; what came early is read back from the page cache. */
+  #hold(index: number, bytes: Uint8Array): void {
+    this.pieces.add(index);
+    if (index !== this.#hashedPieces) return;
+    this.#hasher.update(bytes);
+    this.#hashedPieces += 1;
+    while (this.pieces.has(this.#hashedPieces)) {
+      this.#hasher.update(this.#read(this.#hashedPieces));
+      this.#hashedPieces += 1;
+    }
+  }
+
+  #startWriteBack(bytes: number): void {
+    this.#dirtyBytes += bytes;
+    if (this.#dirtyBytes < writeBackBytes) return;
+    this.#dirtyBytes = 0;
+    this.#writeBack = this.#writeBack.then(() => synced(this.#fd));
+    // A file that could not be written back must not live on.
+    this.#writeBack.catch(() => this.close());
+  }
+
+  #pieceHash(index: number): string {
+    return this.#pieceHashes.toString('hex', index * 32, index * 32 + 32);
+  }
+
+  #read(index: number): Uint8Array {
+    return readFully(this.#fd, pieceLengthOf(this.#facts.sizeBytes, index), index * pieceBytes);
+  }
+}
+
+/** Reads so many bytes from a position; fewer where the file ends. */
+export function readFully(fd: number, lengthBytes: number, position: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(lengthBytes);
+  let filled = 0;
+  while (filled < lengthBytes) {
+    const count = readSync(fd, bytes, filled, lengthBytes - filled, position + filled);
+    if (count === 0) break;
+    filled += count;
+  }
+  return bytes.subarray(0, filled);
+}
+
+/** Writes all bytes at a position: one write of a nearly full disk may take only a part. */
+export function writeFully(fd: number, bytes: Uint8Array, position: number): void {
+  let written = 0;
+  while (written < bytes.length) {
+    written += writeSync(fd, bytes, written, bytes.length - written, position + written);
+  }
+}
