@@ -26,6 +26,11 @@ server.serve('DistributionPoint', {
   inspect: async function* () {},
   commit: refuse,
   removePackage: refuse,
+  offerDeltas: refuse,
+  applyDeltas: refuse,
+  putPackageInfo: refuse,
+  notifyPull: refuse,
+  queryPull: refuse,
   listPackages: async function* () {},
   putContent: async function* (requests) {
     let bytes = 0;

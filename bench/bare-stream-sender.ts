@@ -1,12 +1,9 @@
 /** The sending end of the bare stream, in a process of its own: one stream of encoded pieces. */
 
+import { frameMemoryBytes, pieceFrame } from '../shared/content-source/content-message.ts';
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import { collectGarbageLessOften } from '../shared/runtime/garbage-collection.ts';
-import {
-  frameMemoryBytes,
-  pieceFrame,
-} from '../shared/content-source/content-message.ts';
 
 const pieceBytes = 1024 * 1024;
 // As the agents do, so that it is the ceiling.

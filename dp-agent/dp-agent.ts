@@ -1,6 +1,8 @@
 /** The wiring of a DP agent: the only file that sees every component. */
 import { join } from 'node:path';
 import { ContentLibrary } from '../shared/content-library/content-library.ts';
+import { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
+import type { Conversation } from '../shared/rpc/conversation.ts';
 import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
@@ -10,7 +12,6 @@ import type { Logger } from '../shared/runtime/logger.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
 import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
-import { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
 
 export interface DpAgentNeeds {
   readonly clock: Clock;
@@ -62,7 +63,9 @@ export class DpAgent implements Component {
     );
     const { dpId, siteCode } = config;
     const self = { dpId, siteCode, agentVersion: agentVersion() };
-    server.serve('DistributionPoint', distributionPointConversation(provider, library, self));
+    const answers = distributionPointConversation(provider, library, self);
+    // Methods nobody answers yet are unknown to callers.
+    server.serve('DistributionPoint', answers as Conversation<'DistributionPoint'>);
     return new DpAgent(store, server, [library, damageAcknowledged(store), provider, server]);
   }
 

@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
-import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
+import {
+  TestDistributionPoint,
+  TestSender,
+} from '../../shared/package-receiver/testing/test-distribution-point.ts';
+import type { CallContext } from '../../shared/rpc/conversation.ts';
 import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
 import type { BeginResponse__Output } from '../../shared/rpc/generated/waybill/v1/BeginResponse.ts';
 import type {
@@ -17,7 +21,6 @@ import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { collect, TestLibrary } from '../../shared/testing/test-library.ts';
 import { distributionPointConversation } from './distribution-point-conversation.ts';
-import { TestDistributionPoint, TestSender } from '../../shared/package-receiver/testing/test-distribution-point.ts';
 
 const packageId = 'PS100001';
 const action = { packageId, jobSerial: 1 };
@@ -50,7 +53,7 @@ describe('DistributionPoint conversation', () => {
   let source: TestLibrary;
   let dp: TestDistributionPoint;
   let sender: TestSender;
-  let conversation: Conversation<'DistributionPoint'>;
+  let conversation: ReturnType<typeof distributionPointConversation>;
 
   const big = Buffer.alloc(2 * pieceBytes, 'b');
   const small = Buffer.from('small');

@@ -1,5 +1,16 @@
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
+import { requireManifests } from '../../shared/package-info/inline-manifest.ts';
+import {
+  invalidMessage,
+  requireAction,
+  requireHash,
+  requirePackageVersion,
+} from '../../shared/package-info/package-version.ts';
+import type { WantedEntry } from '../../shared/package-receiver/content-inspection.ts';
+import type { PackageAction } from '../../shared/package-receiver/package-actions.ts';
+import type { PackageReceiver } from '../../shared/package-receiver/package-receiver.ts';
+import type { SmallFile } from '../../shared/package-receiver/packed-files.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
 import type { CheckRequest__Output } from '../../shared/rpc/generated/waybill/v1/CheckRequest.ts';
@@ -10,17 +21,6 @@ import type { InspectResponse } from '../../shared/rpc/generated/waybill/v1/Insp
 import type { PutContentRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
 import type { PutManifestRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
 import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
-import type { WantedEntry } from '../../shared/package-receiver/content-inspection.ts';
-import type { PackageReceiver } from '../../shared/package-receiver/package-receiver.ts';
-import { requireManifests } from '../../shared/package-info/inline-manifest.ts';
-import type { PackageAction } from '../../shared/package-receiver/package-actions.ts';
-import {
-  invalidMessage,
-  requireAction,
-  requireHash,
-  requirePackageVersion,
-} from '../../shared/package-info/package-version.ts';
-import type { SmallFile } from '../../shared/package-receiver/packed-files.ts';
 
 /** Who this DP is. */
 export interface DpSelf {
@@ -29,12 +29,16 @@ export interface DpSelf {
   readonly agentVersion: string;
 }
 
+/** Answered elsewhere. */
+type DeltaMethod = 'offerDeltas' | 'applyDeltas';
+type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull';
+
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(
   provider: PackageReceiver,
   library: ContentLibrary,
   self: DpSelf,
-): Conversation<'DistributionPoint'> {
+): Omit<Conversation<'DistributionPoint'>, DeltaMethod | PullMethod> {
   return {
     async check(request: CheckRequest__Output) {
       if (request.dpId !== self.dpId) {

@@ -5,7 +5,16 @@ import { type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-ident
 import type { Conversation, ConversationName } from '../../shared/rpc/conversation.ts';
 import { methodDefinition, type UntypedMethod } from '../../shared/rpc/service-definitions.ts';
 import { foreignClient } from './foreign-client.ts';
-import { dp, fullAdmin, operator, otherDp, peers, reader, site, TrustCircle } from './trust-circle.ts';
+import {
+  dp,
+  fullAdmin,
+  operator,
+  otherDp,
+  peers,
+  reader,
+  site,
+  TrustCircle,
+} from './trust-circle.ts';
 
 const deadlineMs = 5_000;
 

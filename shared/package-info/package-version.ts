@@ -14,11 +14,11 @@ import {
   parsePackageId,
 } from '../domain/package.ts';
 import { requestLimits } from '../domain/request-limits.ts';
+import type { PackageAction } from '../package-receiver/package-actions.ts';
 import type { ContentDescriptor__Output } from '../rpc/generated/waybill/v1/ContentDescriptor.ts';
 import type { PackageAction__Output } from '../rpc/generated/waybill/v1/PackageAction.ts';
 import type { PackageProperties__Output } from '../rpc/generated/waybill/v1/PackageProperties.ts';
 import type { PackageVersion__Output } from '../rpc/generated/waybill/v1/PackageVersion.ts';
-import type { PackageAction } from '../package-receiver/package-actions.ts';
 
 /** Most entries a content may have, and most contents a package may have: docs/limits.md. */
 const entryCountMax = 5_000_000;

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { type InlineManifest, pieceBytes } from '../domain/content.ts';
 import { type ErrorCode, isErrorWithCode } from '../domain/errors.ts';
 import type { PackageVersion } from '../domain/package.ts';
+import { requireManifests } from '../package-info/inline-manifest.ts';
 import { inlineManifestBytesMax } from '../rpc/rpc-limits.ts';
 import { TemporaryDirectory } from '../testing/temporary-directory.ts';
 import { collect, TestLibrary, toVersion } from '../testing/test-library.ts';
-import { requireManifests } from '../package-info/inline-manifest.ts';
 import { chunksOf, TestDistributionPoint, TestSender } from './testing/test-distribution-point.ts';
 
 const packageId = 'PS100001';

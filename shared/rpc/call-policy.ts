@@ -24,7 +24,10 @@ type WaybillMethodPath = {
 }[ConversationName];
 
 const adminReads: CallRule = { callers: ['administrators'], audited: 'never' };
-const adminChanges: CallRule = { callers: ['administrators who may change things'], audited: 'always' };
+const adminChanges: CallRule = {
+  callers: ['administrators who may change things'],
+  audited: 'always',
+};
 const siteReads: CallRule = { callers: ['the site of this DP'], audited: 'never' };
 const siteChanges: CallRule = { callers: ['the site of this DP'], audited: 'always' };
 const pullDpReports: CallRule = {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { isAbortError } from './abort-error.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
+import { isAbortError } from './abort-error.ts';
 import { unlessStalled } from './stall-watch.ts';
 
 const stalled = new Error('stalled');

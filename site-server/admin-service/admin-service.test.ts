@@ -62,7 +62,7 @@ describe('Admin service', () => {
   async function addDistributionPoint(dpId: string): Promise<void> {
     const settings = { dpId, address: `${dpId}:8531` };
     const kind = 'DISTRIBUTION_POINT_KIND_UNSPECIFIED';
-    await admin.addDistributionPoint({ ...settings, kind }, context);
+    await admin.addDistributionPoint({ ...settings, kind, pull: null }, context);
   }
 
   it('answers every method of the proto with an own function', () => {
@@ -322,7 +322,8 @@ describe('Admin service', () => {
     const bad = await admin.checkDistributionPoint({ dpId: 'DP1' }, context);
     assert.equal(bad.reachability, 'DISTRIBUTION_POINT_REACHABILITY_UNREACHABLE');
     assert.match(bad.reason ?? '', /connection refused/);
-    const pull = { dpId: 'DP2', address: 'a:1', kind: 'DISTRIBUTION_POINT_KIND_PULL' } as const;
+    const kind = 'DISTRIBUTION_POINT_KIND_PULL';
+    const pull = { dpId: 'DP2', address: 'a:1', kind, pull: null } as const;
     await assert.rejects(admin.addDistributionPoint(pull, context), {
       message: 'kind: expected standard, got pull',
     });

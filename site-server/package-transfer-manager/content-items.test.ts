@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { IndexedEntry } from '../../shared/content-library/manifest-reader.ts';
+import type { ContentItem } from '../../shared/content-source/content-item.ts';
+import { smallFileLength } from '../../shared/content-source/content-message.ts';
 import { hasPieces, pieceBytes, pieceCountOf, pieceLengthOf } from '../../shared/domain/content.ts';
 import { PieceSet } from '../../shared/domain/piece-set.ts';
 import { collect } from '../../shared/testing/test-library.ts';
-import type { ContentItem } from '../../shared/content-source/content-item.ts';
 import { contentItems } from './content-items.ts';
-import { smallFileLength } from '../../shared/content-source/content-message.ts';
 import { WantedEntries } from './wanted-entries.ts';
 
 const hashOf = (index: number) => index.toString(16).padStart(64, '0');

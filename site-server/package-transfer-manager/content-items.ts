@@ -1,4 +1,6 @@
 import type { IndexedEntry } from '../../shared/content-library/manifest-reader.ts';
+import type { ContentItem, SendableFile } from '../../shared/content-source/content-item.ts';
+import { smallFileLength } from '../../shared/content-source/content-message.ts';
 import {
   type FileEntry,
   hasPieces,
@@ -7,8 +9,6 @@ import {
   pieceLengthOf,
 } from '../../shared/domain/content.ts';
 import { PieceSet } from '../../shared/domain/piece-set.ts';
-import type { ContentItem, SendableFile } from '../../shared/content-source/content-item.ts';
-import { smallFileLength } from '../../shared/content-source/content-message.ts';
 import type { WantedEntries } from './wanted-entries.ts';
 
 /** Small files in one message at most, so that tiny ones do not pile up unacknowledged. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { filePathOf } from '../../shared/content-library/library-layout.ts';
+import { PieceSource } from '../../shared/content-source/piece-source.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
@@ -13,7 +14,6 @@ import type { DistributionPointChannel } from '../distribution-point-connections
 import { StatusManager } from '../status-manager/status-manager.ts';
 import { type JobRun, JobRunner } from './job-run.ts';
 import { OwnCopyCheck } from './own-copy-check.ts';
-import { PieceSource } from '../../shared/content-source/piece-source.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
 import { TransferProgress } from './transfer-progress.ts';
 

@@ -1,4 +1,5 @@
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import type { PieceSource } from '../../shared/content-source/piece-source.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
@@ -6,7 +7,6 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import { FileClaims } from './file-claims.ts';
 import type { OwnCopyCheck } from './own-copy-check.ts';
-import type { PieceSource } from '../../shared/content-source/piece-source.ts';
 import { PushTransfer, type PushTransferConfig } from './push-transfer.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 

@@ -1,4 +1,6 @@
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import type { SendableFile } from '../../shared/content-source/content-item.ts';
+import type { PieceSource } from '../../shared/content-source/piece-source.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
@@ -7,8 +9,6 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
-import type { SendableFile } from '../../shared/content-source/content-item.ts';
-import type { PieceSource } from '../../shared/content-source/piece-source.ts';
 
 export interface OwnCopyCheckNeeds {
   readonly library: Pick<ContentLibrary, 'discardDamaged'>;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
+import { PieceSource } from '../../shared/content-source/piece-source.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
@@ -11,7 +12,6 @@ import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts'
 import { testJob } from '../../shared/testing/test-job.ts';
 import { TestLibrary, toVersion } from '../../shared/testing/test-library.ts';
 import { FileClaims } from './file-claims.ts';
-import { PieceSource } from '../../shared/content-source/piece-source.ts';
 import { PushTransfer } from './push-transfer.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
 import { unreachable } from './testing/test-transfers.ts';

@@ -4,21 +4,25 @@
  * leaves the DP's incoming files; the next run asks what is absent and goes on from there.
  */
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
+import {
+  type ContentItem,
+  filesOf,
+  type SendableFile,
+} from '../../shared/content-source/content-item.ts';
+import type { PieceSource } from '../../shared/content-source/piece-source.ts';
 import type { ContentDescriptor, FileEntry, InlineManifest } from '../../shared/domain/content.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
+import { inlineManifests } from '../../shared/package-info/inline-manifests.ts';
+import { toPackageVersionMessage } from '../../shared/package-info/package-version-message.ts';
 import type { InspectResponse__Output } from '../../shared/rpc/generated/waybill/v1/InspectResponse.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
+import { unlessStalled } from '../../shared/runtime/stall-watch.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
-import { type ContentItem, filesOf, type SendableFile } from '../../shared/content-source/content-item.ts';
 import { contentItems } from './content-items.ts';
 import type { FileClaims } from './file-claims.ts';
-import { inlineManifests } from '../../shared/package-info/inline-manifests.ts';
 import { manifestMessages } from './manifest-messages.ts';
-import { toPackageVersionMessage } from '../../shared/package-info/package-version-message.ts';
-import type { PieceSource } from '../../shared/content-source/piece-source.ts';
-import { unlessStalled } from '../../shared/runtime/stall-watch.ts';
 import { type PutContentStream, sendItems } from './transfer-lanes.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 import { WantedEntries } from './wanted-entries.ts';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
+import type { ContentItem } from '../../shared/content-source/content-item.ts';
+import type { EncodedMessage } from '../../shared/content-source/piece-source.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
-import type { ContentItem } from '../../shared/content-source/content-item.ts';
-import type { EncodedMessage } from '../../shared/content-source/piece-source.ts';
 import { type PutContentStream, sendItems, type TransferLanesOptions } from './transfer-lanes.ts';
 
 const item = (index: number): ContentItem => ({

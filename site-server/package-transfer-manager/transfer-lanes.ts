@@ -1,6 +1,6 @@
-import { WaybillError } from '../../shared/domain/errors.ts';
 import type { ContentItem } from '../../shared/content-source/content-item.ts';
 import type { EncodedMessage } from '../../shared/content-source/piece-source.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import { unlessStalled } from '../../shared/runtime/stall-watch.ts';
 
 /** One PutContent stream; the part of DuplexCall a lane needs. */

@@ -86,6 +86,7 @@ export function aDistributionPoint(
     freeBytes: '53687091200',
     packageCount: 12,
     measuredBytesPerSecond: '45200000',
+    pull: null,
     ...changes,
   };
 }
@@ -115,6 +116,8 @@ export function aJob(changes: Partial<Job__Output> = {}): Job__Output {
     etaMs: '71000',
     bytesSent: '1073741824',
     endedAtMs: '0',
+    sendAction: '',
+    pollCount: 0,
     ...changes,
   };
 }
