@@ -26,7 +26,7 @@ const contentCountMax = requestLimits.sourceCountMax;
 /** Longest manifest, in bytes: five million entries of 400 bytes. */
 const manifestBytesMax = 2_000_000_000;
 /** Largest content, in bytes: 8 TiB. */
-const contentBytesMax = 8 * 1024 ** 4;
+export const contentBytesMax = 8 * 1024 ** 4;
 /** Longest signature, in bytes: 32 for each piece of the largest content. */
 const signatureBytesMax = 32 * (contentBytesMax / pieceBytes);
 /** Highest source version: more than one update a second for 60 years. */
@@ -169,7 +169,8 @@ function requireText(field: string, text: string, charsMax: number): string {
   throw invalidMessage(field, `at most ${charsMax} characters`, `${charCount} characters`);
 }
 
-function requireCount(
+/** A whole number of the wire, 64 bits or less, within bounds. @throws MESSAGE_INVALID */
+export function requireCount(
   field: string,
   value: string | number,
   { min, max }: { min: number; max: number },

@@ -170,7 +170,8 @@ function streamedDelivery(method: UntypedMethod, call: ResponseStreamCall): Deli
     succeed: async (answers, signal) => {
       const responses = new ResponseStream(call, signal);
       for await (const answer of answers as AsyncIterable<unknown>) {
-        await responses.write(encoded(method, answer));
+        if (answer instanceof Uint8Array) await responses.writeLent(checked(answer));
+        else await responses.write(encoded(method, answer));
       }
       call.end();
     },
@@ -180,7 +181,10 @@ function streamedDelivery(method: UntypedMethod, call: ResponseStreamCall): Deli
 
 /** Encoding here and not in gRPC: an answer that cannot be sent is our fault and must be logged. */
 function encoded(method: UntypedMethod, answer: unknown): Buffer {
-  const bytes = method.responseSerialize(answer);
+  return checked(method.responseSerialize(answer));
+}
+
+function checked<Bytes extends Uint8Array>(bytes: Bytes): Bytes {
   if (bytes.length <= messageBytesMax) return bytes;
   throw new Error(`An answer of ${bytes.length} bytes is over the limit of ${messageBytesMax}`);
 }

@@ -103,8 +103,18 @@ interface MethodShapes<Request, Answer> {
   unary: (request: Request, context: CallContext) => Promise<Answer>;
   serverStream: (request: Request, context: CallContext) => AsyncIterable<Answer>;
   clientStream: (requests: AsyncIterable<Request>, context: CallContext) => Promise<Answer>;
-  duplex: (requests: AsyncIterable<Request>, context: CallContext) => AsyncIterable<Answer>;
+  duplex: (
+    requests: AsyncIterable<Request>,
+    context: CallContext,
+  ) => AsyncIterable<Answer | EncodedAnswer>;
 }
+
+/**
+ * An answer as it travels, so that long ones are not copied by an encoder. Its memory is lent: whoever
+ * made it may use it again when it is asked for the next answer, or for the end; then the transport
+ * needs it no more. A generator is ended at its `yield` when the call is over: then never.
+ */
+export type EncodedAnswer = Buffer;
 
 /**
  * What answers a conversation: one function for each method of the proto.

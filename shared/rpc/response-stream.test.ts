@@ -3,10 +3,10 @@ import { ResponseStream } from './response-stream.ts';
 
 /** A transport that takes a message when the test says so. */
 class SlowSink {
-  readonly taken: (() => void)[] = [];
+  readonly taken: ((failure?: Error) => void)[] = [];
 
-  write(_message: unknown, written: () => void): boolean {
-    this.taken.push(written);
+  write(_message: unknown, taken: (failure?: Error | null) => void): boolean {
+    this.taken.push(taken);
     return true;
   }
 }
@@ -18,10 +18,7 @@ describe('response stream', () => {
     for (let count = 0; count < 3; count++) await responses.write({});
     const fourth = responses.write({});
     assert.equal(sink.taken.length, 4);
-    assert.equal(
-      await Promise.race([fourth.then(() => 'asked'), Promise.resolve('waits')]),
-      'waits',
-    );
+    assert.equal(await stateOf(fourth), 'waits');
     sink.taken[0]?.();
     await fourth;
   });
@@ -35,4 +32,28 @@ describe('response stream', () => {
     await assert.rejects(fourth, { name: 'AbortError' });
     await assert.rejects(responses.write({}), { name: 'AbortError' });
   });
+
+  it('gives lent memory back only when the transport has taken it', async () => {
+    const sink = new SlowSink();
+    const responses = new ResponseStream(sink, new AbortController().signal);
+    const first = responses.writeLent(Buffer.from('lent'));
+    assert.equal(await stateOf(first), 'waits');
+    sink.taken[0]?.();
+    await first;
+  });
+
+  it('never gives lent memory back when the call is over or the transport lost it', async () => {
+    const abort = new AbortController();
+    const cancelled = new ResponseStream(new SlowSink(), abort.signal).writeLent(Buffer.alloc(1));
+    abort.abort();
+    await assert.rejects(cancelled, { name: 'AbortError' });
+    const sink = new SlowSink();
+    const lost = new ResponseStream(sink, new AbortController().signal).writeLent(Buffer.alloc(1));
+    sink.taken[0]?.(new Error('The stream was destroyed'));
+    await assert.rejects(lost, { name: 'AbortError' });
+  });
 });
+
+function stateOf(work: Promise<void>): Promise<string> {
+  return Promise.race([work.then(() => 'done'), Promise.resolve('waits')]);
+}
