@@ -1,11 +1,11 @@
-/** A file of the site's content library, as far as sending it goes. */
+/** A file of a content library, as far as sending it goes. */
 export interface SendableFile {
   /** Lower-case hexadecimal BLAKE3-256. */
   readonly hash: string;
   readonly sizeBytes: number;
 }
 
-/** What one PutContent message carries; `sizeBytes` counts content bytes only. */
+/** What one content message carries; `sizeBytes` counts content bytes only. */
 export type ContentItem =
   | {
       readonly kind: 'piece';
@@ -20,7 +20,7 @@ export function filesOf(item: ContentItem): readonly SendableFile[] {
   return item.kind === 'piece' ? [item.file] : item.files;
 }
 
-/** A name under which two transfers find the same message. */
+/** A name under which two readers find the same message. */
 export function itemKey(item: ContentItem): string {
   return item.kind === 'piece'
     ? `${item.file.hash}:${item.pieceIndex}`

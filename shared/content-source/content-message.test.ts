@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import type { RequestOf } from '../rpc/conversation.ts';
 import { encodeMessage, methodDefinition } from '../rpc/service-definitions.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
 import {
@@ -34,16 +35,22 @@ function filled(frame: MessageFrame, contents: readonly Buffer[]): Buffer {
   return Buffer.from(frame.bytes.buffer, frame.bytes.byteOffset, frame.bytes.length);
 }
 
-const decoded = (bytes: Buffer) =>
-  methodDefinition('DistributionPoint', 'putContent').requestDeserialize(bytes);
+/** Holds a frame equal to what the encoder makes of a message that pushes, and of one that answers. */
+function checkMessage(bytes: Buffer, message: RequestOf<'DistributionPoint', 'putContent'>) {
+  const push = methodDefinition('DistributionPoint', 'putContent');
+  const fetch = methodDefinition('Content', 'fetch');
+  assert.ok(bytes.equals(push.requestSerialize(message)));
+  assert.ok(bytes.equals(fetch.responseSerialize(message)));
+  const [body] = Object.keys(message);
+  assert.deepEqual(push.requestDeserialize(bytes), { ...message, body });
+  assert.deepEqual(fetch.responseDeserialize(bytes), { ...message, body });
+}
 
 function checkPiece(fileHash: Buffer, pieceIndex: number, sizeBytes: number): void {
   const data = noise.subarray(0, sizeBytes);
   const piece = { hash: fileHash.toString('hex'), pieceIndex, sizeBytes };
   const bytes = filled(pieceFrame(dirtyMemory(), piece), [data]);
-  const request = { piece: { fileHash, pieceIndex, data } };
-  assert.ok(bytes.equals(encodeMessage('DistributionPoint', 'putContent', request)));
-  assert.deepEqual(decoded(bytes), { ...request, body: 'piece' });
+  checkMessage(bytes, { piece: { fileHash, pieceIndex, data } });
 }
 
 function checkFiles(files: readonly { hash: Buffer; sizeBytes: number }[]): void {
@@ -51,13 +58,11 @@ function checkFiles(files: readonly { hash: Buffer; sizeBytes: number }[]): void
   const facts = files.map(({ hash, sizeBytes }) => ({ hash: hash.toString('hex'), sizeBytes }));
   const bytes = filled(filesFrame(dirtyMemory(), facts), contents);
   const messages = files.map(({ hash }, index) => ({ fileHash: hash, data: contents[index]! }));
-  const request = { files: { files: messages } };
-  assert.ok(bytes.equals(encodeMessage('DistributionPoint', 'putContent', request)));
-  assert.deepEqual(decoded(bytes), { ...request, body: 'files' });
+  checkMessage(bytes, { files: { files: messages } });
 }
 
 describe('content message', () => {
-  it('of a piece is byte for byte what the encoder makes, and is read as it was written', () => {
+  it('of a piece is byte for byte what the encoder makes, to push and to answer, and is read so', () => {
     fc.assert(fc.property(hashes, indices, sizes, checkPiece));
   });
 
@@ -67,7 +72,7 @@ describe('content message', () => {
     for (const pieceIndex of borderIndices) checkPiece(hash, pieceIndex, 1);
   });
 
-  it('of small files is byte for byte what the encoder makes', () => {
+  it('of small files is byte for byte what the encoder makes, to push and to answer', () => {
     const file = fc.record({ hash: hashes, sizeBytes: sizes });
     const batches = fc
       .array(file, { minLength: 1, maxLength: 24 })

@@ -1,7 +1,8 @@
 /**
- * PutContent messages in their encoded form, written straight into the buffer the bytes are read
- * into: a piece is never copied by an encoder, and one encoding serves every DP. The field
- * numbers are those of proto/waybill/v1/distribution_point.proto; a test holds both equal.
+ * Content messages in their encoded form, written straight into the buffer the bytes are read into: a
+ * piece is never copied by an encoder, and one encoding serves everybody. The same bytes are a request
+ * of DistributionPoint.PutContent, which pushes, and an answer of Content.Fetch: `piece` and `files`
+ * have the same numbers in both. A test holds all three equal.
  */
 
 /**
@@ -68,7 +69,7 @@ class FrameWriter {
 const hashFieldLength = 1 + 1 + 32;
 
 /**
- * Frame of `PutContentRequest.piece`; `sizeBytes` is the length of the piece, not of the file.
+ * Frame of `PutContentRequest.piece` and `FetchResponse.piece`; `sizeBytes` is the length of the piece, not of the file.
  *
  * @param memory of `frameMemoryBytes`; nobody else may use it
  */
@@ -92,7 +93,7 @@ export function smallFileLength(sizeBytes: number): number {
 }
 
 /**
- * Frame of `PutContentRequest.files`; a room for each file, in their order.
+ * Frame of `PutContentRequest.files` and `FetchResponse.files`; a room for each file, in their order.
  *
  * @param memory of `frameMemoryBytes`; nobody else may use it
  */

@@ -16,6 +16,11 @@ export interface Frame {
 export class FramePool {
   readonly #spare: ArrayBuffer[] = [];
 
+  /** Memory of the frames that are kept. */
+  get spareBytes(): number {
+    return this.#spare.length * frameMemoryBytes;
+  }
+
   take(): ArrayBuffer {
     return this.#spare.pop() ?? new ArrayBuffer(frameMemoryBytes);
   }

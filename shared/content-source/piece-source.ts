@@ -11,7 +11,7 @@ import type { BatchRequest, BatchResult } from './read-worker.ts';
 
 export interface PieceSourceConfig {
   readonly fileLibraryDirectory: string;
-  /** Encoded messages kept for other transfers of the same package, in bytes. */
+  /** Encoded messages kept for other readers of the same group, in bytes. */
   readonly cacheBytesMax: number;
   /** Files of several pieces kept open between two pieces. */
   readonly openFilesMax: number;
@@ -26,20 +26,24 @@ export interface EncodedMessage {
   readonly done: () => void;
 }
 
-/** A message that several transfers send. */
+/** A message that several readers send. */
 interface SharedMessage {
   readonly reading: Promise<Frame>;
   /** Once it is read: from then on its memory counts. */
   frame: Frame | undefined;
-  /** Transfers that have it now. */
+  /** Readers that have it now. */
   userCount: number;
   isCached: boolean;
 }
 
+/** Who reads the same content at about the same time: a package ID, or a symbol of one who is alone. */
+export type ReaderGroup = string | symbol;
+
 /**
- * Reads content and encodes it, once for all transfers that want it: transfers of one package run
- * in step often enough that a small cache of recent messages serves all of them. Called by push
- * transfers; stores nothing.
+ * Reads content and encodes it, as messages that push or that answer a fetch (content-message.ts),
+ * once for all readers of a group: transfers of one package run in step often enough that a small
+ * cache of recent messages serves all of them. Called by push transfers, and by the content server for
+ * each fetch stream, which is a group of its own; stores nothing.
  */
 export class PieceSource implements Component {
   readonly #config: PieceSourceConfig;
@@ -48,7 +52,7 @@ export class PieceSource implements Component {
   readonly #frames = new FramePool();
   /** Oldest first. */
   readonly #cache = new Map<string, SharedMessage>();
-  readonly #readersOf = new Map<string, number>();
+  readonly #readersOf = new Map<ReaderGroup, number>();
   #cachedBytes = 0;
   #isStopped = false;
 
@@ -76,13 +80,18 @@ export class PieceSource implements Component {
     return this.#cachedBytes;
   }
 
-  /** Tells that a transfer of this package has begun; call the result, once, when it has ended. */
-  join(packageId: string): () => void {
-    this.#readersOf.set(packageId, this.#readerCount(packageId) + 1);
+  /** Memory that waits for the next messages, in bytes; that of messages on their way is not in it. */
+  get spareBytes(): number {
+    return this.#frames.spareBytes;
+  }
+
+  /** Tells that a reader of this group has begun; call the result, once, when it has ended. */
+  join(group: ReaderGroup): () => void {
+    this.#readersOf.set(group, this.#readerCount(group) + 1);
     return () => {
-      const left = this.#readerCount(packageId) - 1;
-      if (left > 0) this.#readersOf.set(packageId, left);
-      else this.#readersOf.delete(packageId);
+      const left = this.#readerCount(group) - 1;
+      if (left > 0) this.#readersOf.set(group, left);
+      else this.#readersOf.delete(group);
       if (this.#readersOf.size === 0) this.#rest();
     };
   }
@@ -98,8 +107,8 @@ export class PieceSource implements Component {
    *
    * @throws FILE_NOT_HELD when the library lost a file; AbortError once stopped
    */
-  async message(packageId: string, item: ContentItem): Promise<EncodedMessage> {
-    if (this.#readerCount(packageId) >= 2) return this.#shared(item);
+  async message(group: ReaderGroup, item: ContentItem): Promise<EncodedMessage> {
+    if (this.#readerCount(group) >= 2) return this.#shared(item);
     const { bytes, release } = await this.#read(item);
     return { bytes, done: release };
   }
@@ -137,8 +146,8 @@ export class PieceSource implements Component {
     return entry;
   }
 
-  #readerCount(packageId: string): number {
-    return this.#readersOf.get(packageId) ?? 0;
+  #readerCount(group: ReaderGroup): number {
+    return this.#readersOf.get(group) ?? 0;
   }
 
   /** Nobody reads: nothing is kept in memory, and no file open. */

@@ -4,6 +4,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { PieceSet } from '../domain/piece-set.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { SerialQueue } from '../runtime/serial-queue.ts';
+import { type ArrivingBytes, IncomingBytes } from './arriving-bytes.ts';
 import { ArrivingFile, type WantedFile } from './arriving-file.ts';
 import { ownMemoryOf } from './message-memory.ts';
 import { packFiles, type SmallFile } from './packed-files.ts';
@@ -38,6 +39,12 @@ export interface IncomingPiece {
 export class IncomingFiles {
   /** Whole files, waiting for the library. */
   readonly staged = new StagedFiles();
+  /** What of all that is here can be given away. */
+  readonly bytes: ArrivingBytes = new IncomingBytes({
+    pathOf: (hash) => this.#pathOf(hash),
+    staged: (hash) => this.staged.get(hash),
+    arriving: (hash) => this.#arriving.get(hash),
+  });
   readonly #directory: string;
   readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #worker: ReceiveWorkerClient;

@@ -14,6 +14,7 @@ import type { Component } from '../runtime/component.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { SerialQueue } from '../runtime/serial-queue.ts';
 import type { StateStore } from '../state-store/state-store.ts';
+import type { ArrivingBytes } from './arriving-bytes.ts';
 import { ContentInspection, type ManifestSources, type WantedEntry } from './content-inspection.ts';
 import { FreeRoom } from './free-room.ts';
 import { IncomingFiles, type IncomingPiece } from './incoming-files.ts';
@@ -92,6 +93,11 @@ export class PackageReceiver implements Component {
     await this.#sweeping;
     await this.#files.stop();
     await this.#adoption.whenIdle();
+  }
+
+  /** What is here and verified of content that is not in the library yet, for those who fetch it. */
+  get arrivingBytes(): ArrivingBytes {
+    return this.#files.bytes;
   }
 
   /** Room for content, in bytes. */

@@ -34,6 +34,11 @@ export class StagedFiles {
     return this.#waiting.has(hash) || this.#taken.has(hash);
   }
 
+  /** The file while it lies in the incoming folder; the same object as long as it does. */
+  get(hash: string): StagedFile | undefined {
+    return this.#waiting.get(hash) ?? this.#taken.get(hash);
+  }
+
   add(file: StagedFile): void {
     if (!this.has(file.hash)) this.#waiting.add(file);
   }
