@@ -13,6 +13,7 @@ const sections = [
   { heading: '## Content library', folder: 'shared/content-library/', rowCount: 8 },
   { heading: '## Package info', folder: 'shared/package-info/', rowCount: 4 },
   { heading: '## Package receiver', folder: 'shared/package-receiver/', rowCount: 2 },
+  { heading: '## Content server', folder: 'shared/content-server/', rowCount: 6 },
 ];
 
 /** The number a file gives a constant, which may be a product or a power. */

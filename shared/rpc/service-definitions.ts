@@ -6,7 +6,13 @@ import {
   type PackageDefinition,
   type ServiceDefinition,
 } from '@grpc/proto-loader';
-import type { ConversationName, MethodName, RequestOf } from './conversation.ts';
+import type {
+  AnswerOf,
+  ConversationName,
+  MethodName,
+  RequestOf,
+  ResponseOf,
+} from './conversation.ts';
 import type { ErrorDetail, ErrorDetail__Output } from './generated/waybill/v1/ErrorDetail.ts';
 
 /** From dist/shared/rpc: the package's own proto/, in a work tree and installed alike. */
@@ -69,4 +75,22 @@ export function errorDetailType(): MessageTypeDefinition<ErrorDetail, ErrorDetai
     ErrorDetail,
     ErrorDetail__Output
   >;
+}
+
+/** An answer as it travels; see `EncodedAnswer`. */
+export function encodeAnswer<C extends ConversationName, M extends MethodName<C>>(
+  conversation: C,
+  method: M,
+  answer: AnswerOf<C, M>,
+): Buffer {
+  return methodDefinition(conversation, method).responseSerialize(answer);
+}
+
+/** What an encoded answer says; bytes in it are views of its memory. */
+export function decodeAnswer<C extends ConversationName, M extends MethodName<C>>(
+  conversation: C,
+  method: M,
+  bytes: Buffer,
+): ResponseOf<C, M> {
+  return methodDefinition(conversation, method).responseDeserialize(bytes) as ResponseOf<C, M>;
 }

@@ -1,0 +1,145 @@
+/**
+ * Answers the Content conversation: what of a content is here, its manifest, its bytes, its deltas; from
+ * the library, and from what is just arriving (PULL-11). Used by the wiring of every agent that has
+ * content. Nothing here is taken on trust by who fetches, and nothing is given away that was not
+ * verified when it came (SEC-4). Stores nothing; a crash leaves nothing.
+ */
+import type { ContentLibrary } from '../content-library/content-library.ts';
+import type { PieceSource } from '../content-source/piece-source.ts';
+import type { Delta } from '../domain/delta.ts';
+import { toIdentityUri } from '../domain/peer-identity.ts';
+import type { ArrivingBytes } from '../package-receiver/arriving-bytes.ts';
+import type { CallContext, Conversation, EncodedAnswer } from '../rpc/conversation.ts';
+import type { DeltaList } from '../rpc/generated/waybill/v1/DeltaList.ts';
+import type { FetchRequest__Output } from '../rpc/generated/waybill/v1/FetchRequest.ts';
+import type { GetManifestRequest__Output } from '../rpc/generated/waybill/v1/GetManifestRequest.ts';
+import type { Holdings } from '../rpc/generated/waybill/v1/Holdings.ts';
+import type { ListDeltasRequest__Output } from '../rpc/generated/waybill/v1/ListDeltasRequest.ts';
+import type { ManifestPart } from '../rpc/generated/waybill/v1/ManifestPart.ts';
+import type { WatchHoldingsRequest__Output } from '../rpc/generated/waybill/v1/WatchHoldingsRequest.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { ArrivingContents } from './arriving-contents.ts';
+import { CallerTurns } from './caller-turns.ts';
+import { notHeld, requireContentName } from './content-name.ts';
+import { deltaLists } from './delta-lists.ts';
+import { FetchAnswers } from './fetch-answers.ts';
+import { requireItem } from './fetch-requests.ts';
+import { HeldContents } from './held-contents.ts';
+import { holdingsOf } from './holdings-watch.ts';
+import { manifestParts } from './manifest-parts.ts';
+
+export interface ContentServerNeeds {
+  readonly library: Pick<ContentLibrary, 'openContent' | 'areHeld'>;
+  readonly pieceSource: Pick<PieceSource, 'join' | 'message'>;
+  /** What is just being fetched here; absent, like `arrivingBytes`, where nothing ever is. */
+  readonly arriving?: ArrivingContents;
+  readonly arrivingBytes?: ArrivingBytes;
+  /** Where the deltas of the contents that are held are listed. @default nowhere */
+  readonly deltas?: DeltaSource;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Tells the deltas of a content that is held; none when there are none. */
+export interface DeltaSource {
+  deltasOf(contentId: string): Promise<readonly Delta[]>;
+}
+
+export interface ContentServerConfig {
+  /** Least time between two messages of what is here of an arriving content. @default 250 */
+  readonly holdingsIntervalMs: number;
+  /** Time between two looks whether a content that is watched is still here. @default 5_000 */
+  readonly letGoPollMs: number;
+  /** Answers of fetches that one caller has in memory at once. @default 32 */
+  readonly callerAnswersMax: number;
+}
+
+export const defaultContentServerConfig: ContentServerConfig = {
+  holdingsIntervalMs: 250,
+  letGoPollMs: 5_000,
+  callerAnswersMax: 32,
+};
+
+export class ContentServer {
+  readonly #needs: ContentServerNeeds;
+  readonly #config: ContentServerConfig;
+  readonly #arriving: ArrivingContents;
+  readonly #held: HeldContents;
+  readonly #answers: FetchAnswers;
+  readonly #turns: CallerTurns;
+
+  constructor(needs: ContentServerNeeds, config: Partial<ContentServerConfig> = {}) {
+    this.#needs = needs;
+    this.#config = { ...defaultContentServerConfig, ...config };
+    this.#arriving = needs.arriving ?? new ArrivingContents();
+    this.#held = new HeldContents(needs.library, this.#arriving);
+    this.#answers = new FetchAnswers(needs);
+    this.#turns = new CallerTurns(this.#config.callerAnswersMax);
+  }
+
+  /** What the RPC server serves. */
+  conversation(): Conversation<'Content'> {
+    return {
+      getManifest: (request) => this.#manifest(request),
+      watchHoldings: (request, context) => this.#holdings(request, context),
+      fetch: (requests, context) => this.#fetch(requests, context),
+      listDeltas: (request) => this.#deltas(request),
+    };
+  }
+
+  async *#manifest({ content }: GetManifestRequest__Output): AsyncGenerator<ManifestPart> {
+    for await (const chunk of manifestParts(this.#held, requireContentName(content))) {
+      yield { chunk };
+    }
+  }
+
+  #holdings(
+    { content }: WatchHoldingsRequest__Output,
+    { signal }: CallContext,
+  ): AsyncGenerator<Holdings> {
+    const { clock } = this.#needs;
+    const { holdingsIntervalMs: intervalMs, letGoPollMs } = this.#config;
+    const [held, arriving] = [this.#held, this.#arriving];
+    const watch = { held, arriving, clock, signal, intervalMs, letGoPollMs };
+    return holdingsOf(requireContentName(content), watch);
+  }
+
+  /** A stream is a group of its own: whoever fetches seldom wants what another one wants just then. */
+  async *#fetch(
+    requests: AsyncIterable<FetchRequest__Output>,
+    { caller, signal }: CallContext,
+  ): AsyncGenerator<EncodedAnswer> {
+    const callerUri = toIdentityUri(caller.identity);
+    const stream = Symbol('fetch stream');
+    const leave = this.#needs.pieceSource.join(stream);
+    const counts = { answers: 0, notHere: 0 };
+    try {
+      for await (const request of requests) {
+        const endTurn = await this.#turns.take(callerUri, signal);
+        try {
+          const { bytes, done, isHere } = await this.#answers.answer(stream, requireItem(request));
+          counts.answers += 1;
+          if (!isHere) counts.notHere += 1;
+          yield bytes;
+          // Not when the call is over: then the transport may still have the memory.
+          done();
+        } finally {
+          endTurn();
+        }
+      }
+    } finally {
+      leave();
+      this.#needs.logger.debug({ caller: callerUri, ...counts }, 'Fetch stream ended');
+    }
+  }
+
+  async *#deltas({ content }: ListDeltasRequest__Output): AsyncGenerator<DeltaList> {
+    const name = requireContentName(content);
+    const arriving = this.#held.findArriving(name);
+    const isHeld = await this.#held.isHeld(name);
+    if (!arriving && !isHeld) throw notHeld(name);
+    const known = isHeld ? await this.#needs.deltas?.deltasOf(name.contentId) : undefined;
+    yield* deltaLists([...(known ?? []), ...(arriving?.deltas ?? [])]);
+  }
+}
