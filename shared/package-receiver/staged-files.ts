@@ -34,6 +34,11 @@ export class StagedFiles {
     return this.#waiting.has(hash) || this.#taken.has(hash);
   }
 
+  /** Where it lies; undefined when it is not staged. */
+  pathOf(hash: string): string | undefined {
+    return (this.#waiting.get(hash) ?? this.#taken.get(hash))?.path;
+  }
+
   add(file: StagedFile): void {
     if (!this.has(file.hash)) this.#waiting.add(file);
   }
