@@ -73,15 +73,18 @@ export class IncomingDeltas {
   async offer(action: BegunAction, deltas: readonly Delta[]): Promise<WantedDelta[]> {
     if (action.redistribute) return [];
     const offered = this.#offeredFor(action);
-    const fresh = await this.#useful(deltas);
-    const wanted: WantedDelta[] = [];
-    for (const delta of fresh) {
-      const isRoom = offered.byFile.size < offeredCountMax;
-      if (!isRoom || offered.byFile.has(delta.fileHash)) continue;
-      offered.byFile.set(delta.fileHash, delta);
-      wanted.push({ delta, piecesHeld: await this.#prepare(action, delta) });
+    const wanted = new Map<string, WantedDelta>();
+    for (const delta of await this.#useful(deltas)) {
+      const { fileHash, deltaHash } = delta;
+      const known = offered.byFile.get(fileHash);
+      // Of several for one file the first counts; offered again, it goes on where it stopped.
+      const isOther = known !== undefined && known.deltaHash !== deltaHash;
+      const isOver = known === undefined && offered.byFile.size >= offeredCountMax;
+      if (isOther || isOver || wanted.has(deltaHash)) continue;
+      offered.byFile.set(fileHash, delta);
+      wanted.set(deltaHash, { delta, piecesHeld: await this.#prepare(action, delta) });
     }
-    return wanted;
+    return [...wanted.values()];
   }
 
   /**
