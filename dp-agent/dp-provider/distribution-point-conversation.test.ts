@@ -215,7 +215,8 @@ describe('DistributionPoint conversation', () => {
     await conversation.removePackage({ action: { packageId, jobSerial: '2' } }, context);
     assert.deepEqual(await collect(conversation.listPackages({}, context)), []);
     await refuses('action', conversation.removePackage({ action: null }, context));
-  
+  });
+
   it('says which deltas it wants, and makes files of them (PULL-6, PKG-5)', async () => {
     const version = await source.commit(packageId, 1, { big, small });
     await sender.distribute(version, 1);
@@ -249,4 +250,4 @@ describe('DistributionPoint conversation', () => {
     await refuses('deltas', conversation.offerDeltas(many, context));
     await refuses('action', conversation.applyDeltas({ action: null }, context));
   });
-});
+}).timeout(10_000);
