@@ -29,9 +29,18 @@ export async function referencedHashes(dataDirectory: string): Promise<string[]>
         const fields = JSON.parse(line) as readonly string[];
         if (fields[0] === 'f') hashes.add(fields.at(-1) as string);
       }
+      for (const hash of await deltaHashes(library, contentId)) hashes.add(hash);
     }
   }
   return [...hashes].sort();
+}
+
+/** Hashes of the deltas a content lists. */
+async function deltaHashes(library: string, contentId: string): Promise<string[]> {
+  const path = join(library, 'data-lib', `${contentId}.deltas`);
+  const list = await readFile(path, 'utf8').catch(() => '');
+  const lines = list.split('\n').slice(1, -1);
+  return lines.map((line) => (JSON.parse(line) as readonly string[])[4] as string);
 }
 
 /** Where an agent's library keeps the bytes of a file. */

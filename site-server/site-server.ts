@@ -33,6 +33,7 @@ import {
 import { SnapshotProgress } from './distribution-manager/snapshot-progress.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
+import { VersionDeltas } from './distribution-manager/version-deltas.ts';
 import { DistributionPointConnections } from './distribution-point-connections/distribution-point-connections.ts';
 import { DistributionPointChecker } from './hierarchy-manager/distribution-point-checker.ts';
 import { HierarchyManager } from './hierarchy-manager/hierarchy-manager.ts';
@@ -230,6 +231,7 @@ async function distributionManager(ground: Ground): Promise<DistributionManager>
           onProgress({ files: fileCount, bytes: sizeBytes }),
       }),
     packageHashOf,
+    versionDeltas: new VersionDeltas({ library, logger }),
     progress: snapshots,
     logger,
   });

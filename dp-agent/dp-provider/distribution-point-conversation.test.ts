@@ -216,4 +216,38 @@ describe('DistributionPoint conversation', () => {
     assert.deepEqual(await collect(conversation.listPackages({}, context)), []);
     await refuses('action', conversation.removePackage({ action: null }, context));
   });
+
+  it('says which deltas it wants, and makes files of them (PULL-6, PKG-5)', async () => {
+    const version = await source.commit(packageId, 1, { big, small });
+    await sender.distribute(version, 1);
+    const next = await source.commit(packageId, 2, { big: Buffer.concat([big, small]) });
+    await sender.begin(next, 2);
+    const later = { packageId, jobSerial: '2' };
+    const file = Buffer.concat([big, small]);
+    const delta = {
+      ...{ fileHash: Buffer.from(hashOf(file), 'hex'), fileBytes: String(file.length) },
+      ...{ baseHash: Buffer.from(hashOf(big), 'hex'), baseBytes: String(big.length) },
+      ...{ deltaHash: Buffer.from(hashOf(small), 'hex'), deltaBytes: String(small.length) },
+      deltaPieceHashes: Buffer.alloc(0),
+    };
+    const withoutBase = { ...delta, baseHash: delta.fileHash };
+    const deltas = [withoutBase, delta];
+    const { wanted } = await conversation.offerDeltas({ action: later, deltas }, context);
+    assert.deepEqual(wanted, [{ deltaHash: delta.deltaHash, piecesHeld: Buffer.of(1) }]);
+    // What lies there under its hash is no delta.
+    const made = await conversation.applyDeltas({ action: later }, context);
+    assert.deepEqual(made, { madeFiles: 0 });
+  });
+
+  it('refuses deltas that cannot be (SEC-4)', async () => {
+    const delta = {
+      ...{ fileHash: Buffer.alloc(32), fileBytes: '1', baseHash: Buffer.alloc(31), baseBytes: '1' },
+      ...{ deltaHash: Buffer.alloc(32), deltaBytes: '1', deltaPieceHashes: Buffer.alloc(0) },
+    };
+    const request = { action: { packageId, jobSerial: '1' }, deltas: [delta] };
+    await refuses('delta.base_hash', conversation.offerDeltas(request, context));
+    const many = { ...request, deltas: Array.from({ length: 10_001 }, () => delta) };
+    await refuses('deltas', conversation.offerDeltas(many, context));
+    await refuses('action', conversation.applyDeltas({ action: null }, context));
+  });
 }).timeout(10_000);

@@ -1,5 +1,6 @@
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
+import { requireDeltas } from '../../shared/package-info/delta-message.ts';
 import { requireManifests } from '../../shared/package-info/inline-manifest.ts';
 import {
   invalidMessage,
@@ -8,16 +9,20 @@ import {
   requirePackageVersion,
 } from '../../shared/package-info/package-version.ts';
 import type { WantedEntry } from '../../shared/package-receiver/content-inspection.ts';
+import type { WantedDelta } from '../../shared/package-receiver/incoming-deltas.ts';
 import type { PackageAction } from '../../shared/package-receiver/package-actions.ts';
 import type { PackageReceiver } from '../../shared/package-receiver/package-receiver.ts';
 import type { SmallFile } from '../../shared/package-receiver/packed-files.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { ApplyDeltasRequest__Output } from '../../shared/rpc/generated/waybill/v1/ApplyDeltasRequest.ts';
 import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
 import type { CheckRequest__Output } from '../../shared/rpc/generated/waybill/v1/CheckRequest.ts';
 import type { CommitRequest__Output } from '../../shared/rpc/generated/waybill/v1/CommitRequest.ts';
 import type { FileBatch__Output } from '../../shared/rpc/generated/waybill/v1/FileBatch.ts';
 import type { InspectRequest__Output } from '../../shared/rpc/generated/waybill/v1/InspectRequest.ts';
 import type { InspectResponse } from '../../shared/rpc/generated/waybill/v1/InspectResponse.ts';
+import type { OfferDeltasRequest__Output } from '../../shared/rpc/generated/waybill/v1/OfferDeltasRequest.ts';
+import type { OfferDeltasResponse } from '../../shared/rpc/generated/waybill/v1/OfferDeltasResponse.ts';
 import type { PutContentRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
 import type { PutManifestRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
 import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
@@ -30,7 +35,6 @@ export interface DpSelf {
 }
 
 /** Answered elsewhere. */
-type DeltaMethod = 'offerDeltas' | 'applyDeltas';
 type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull';
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
@@ -38,7 +42,7 @@ export function distributionPointConversation(
   provider: PackageReceiver,
   library: ContentLibrary,
   self: DpSelf,
-): Omit<Conversation<'DistributionPoint'>, DeltaMethod | PullMethod> {
+): Omit<Conversation<'DistributionPoint'>, PullMethod> {
   return {
     async check(request: CheckRequest__Output) {
       if (request.dpId !== self.dpId) {
@@ -99,6 +103,16 @@ export function distributionPointConversation(
       return { packageHash: Buffer.from(hash, 'hex') };
     },
 
+    async offerDeltas(request: OfferDeltasRequest__Output) {
+      const action = requireAction(request.action);
+      return offerDeltasResponse(await provider.offerDeltas(action, requireDeltas(request.deltas)));
+    },
+
+    async applyDeltas(request: ApplyDeltasRequest__Output) {
+      const { madeFiles } = await provider.applyDeltas(requireAction(request.action));
+      return { madeFiles: madeFiles.length };
+    },
+
     async removePackage(request: RemovePackageRequest__Output) {
       await provider.removePackage(requireAction(request.action));
       return {};
@@ -119,6 +133,15 @@ function inspectResponse(wanted: readonly WantedEntry[]): InspectResponse {
       piecesHeld: Buffer.from(piecesHeld.buffer),
     })),
     missingBytes: wanted.reduce((sum, { missingBytes }) => sum + missingBytes, 0),
+  };
+}
+
+function offerDeltasResponse(wanted: readonly WantedDelta[]): OfferDeltasResponse {
+  return {
+    wanted: wanted.map(({ delta, piecesHeld }) => ({
+      deltaHash: Buffer.from(delta.deltaHash, 'hex'),
+      piecesHeld: Buffer.from(piecesHeld.toBytes()),
+    })),
   };
 }
 

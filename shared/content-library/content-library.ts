@@ -2,6 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ContentDescriptor } from '../domain/content.ts';
+import type { Delta } from '../domain/delta.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { parsePackageId } from '../domain/package.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -16,6 +17,7 @@ import { DataLibrary } from './data-library.ts';
 import { type ExtractOptions, extractContents, makeEmptyDirectory } from './extract-package.ts';
 import { FileLibrary } from './file-library.ts';
 import { FileVerification } from './file-verification.ts';
+import { addDeltaReferences, addDeltas, type DeltaStep, deltasOf } from './library-deltas.ts';
 import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
 import { LibraryReferences } from './library-references.ts';
 import type { LibraryRooms } from './library-rooms.ts';
@@ -34,7 +36,7 @@ import { TaskThreads } from './task-threads.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** What is true between two steps of a change; a crash can come at each. */
-export type LibraryStep = CommitStep | 'hidden' | 'released';
+export type LibraryStep = CommitStep | DeltaStep | 'hidden' | 'released';
 
 /** What the content library needs. */
 export interface ContentLibraryComponents {
@@ -229,6 +231,25 @@ export class ContentLibrary implements Component {
   }
 
   /**
+   * How files of a content can be made from older ones; all of them are files of the library, and
+   * stay as long as the content does. [] for a content that has none, or is not here.
+   */
+  deltasOf(contentId: string): Promise<readonly Delta[]> {
+    return deltasOf(this.#rooms, contentId);
+  }
+
+  /**
+   * Adds deltas to those of a content that a package here has. Can be done twice.
+   *
+   * @throws CONTENT_NOT_HELD when no package has it; FILE_NOT_HELD when the file of a delta was not
+   *   taken in; DISK_FULL
+   */
+  addDeltas(contentId: string, deltas: readonly Delta[]): Promise<void> {
+    const onStep = (step: DeltaStep) => this.#step(step);
+    return this.#changes.run(() => addDeltas(this.#rooms, { contentId, deltas }, onStep));
+  }
+
+  /**
    * Hashes files, and takes away those that are damaged; a right one that is taken in meanwhile
    * stays. Packages that use them find them missing: they have to come again.
    *
@@ -352,7 +373,10 @@ export class ContentLibrary implements Component {
   async #reindex({ packageId, contents }: LibraryPackage): Promise<boolean> {
     try {
       await addReferences(this.#rooms, contents, (content) => this.#rooms.data.readFiles(content));
-      for (const content of contents) this.#rooms.data.endWork(content);
+      for (const content of contents) {
+        this.#rooms.data.endWork(content);
+        await addDeltaReferences(this.#rooms, content.contentId);
+      }
       return true;
     } catch (err) {
       if (!(err instanceof WaybillError)) throw err;

@@ -82,6 +82,7 @@ export class ContentRelease {
         const hashes = filesOf(batch).map((file) => file.hash);
         await rooms.references.release(contentId, hashes, { successors, sinceMs });
       }
+      await this.#releaseDeltas(contentId, { successors, sinceMs });
     } catch (err) {
       if (!(err instanceof WaybillError)) throw err;
       // Without a manifest the index itself says what the content used.
@@ -90,6 +91,18 @@ export class ContentRelease {
     }
     onReleased();
     await rooms.data.remove(contentId);
+  }
+
+  async #releaseDeltas(
+    contentId: string,
+    options: { readonly successors: readonly string[]; readonly sinceMs: number },
+  ): Promise<void> {
+    const { rooms } = this.#parts;
+    const deltas = await rooms.data.readDeltas(contentId);
+    // Without its list the index itself says what it used.
+    if (!deltas) await rooms.references.dropGone(this.isLive, options.sinceMs);
+    const hashes = deltas?.map(({ deltaHash }) => deltaHash) ?? [];
+    await rooms.references.release(contentId, hashes, options);
   }
 
   #leaseEnded(contentId: string): void {

@@ -1,12 +1,14 @@
-import { access, readdir, rename, rm } from 'node:fs/promises';
+import { access, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { type ContentDescriptor, parseContentId } from '../domain/content.ts';
+import type { Delta } from '../domain/delta.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { type ContentFile, ContentFiles } from './content-files.ts';
 import { ContentHash } from './content-hash.ts';
+import { decodeDeltaList, encodeDeltaList, listBytesMax } from './delta-list.ts';
 import { syncDirectories, syncFiles } from './file-system-sync.ts';
 import { isSystemError, toWriteFailure } from './library-failure.ts';
-import { manifestPathOf, signaturePathOf } from './library-layout.ts';
+import { deltasPathOf, manifestPathOf, signaturePathOf } from './library-layout.ts';
 import { type ManifestReader, openManifest } from './manifest-reader.ts';
 import { type ManifestSource, openSource } from './manifest-source.ts';
 
@@ -118,16 +120,55 @@ export class DataLibrary {
     }
   }
 
-  /** Deletes a content's manifest, then its signature; fine when there is none. */
+  /** The deltas a content lists: [] without a list, undefined when that is damaged. */
+  async readDeltas(contentId: string): Promise<readonly Delta[] | undefined> {
+    const path = deltasPathOf(this.#directory, contentId);
+    try {
+      if ((await stat(path)).size > listBytesMax) return undefined;
+      return decodeDeltaList(contentId, await readFile(path, 'utf8'));
+    } catch (error) {
+      // A disk that cannot read it back is as bad as one that reads other bytes.
+      if (isSystemError(error, 'EIO')) return undefined;
+      if (isSystemError(error, 'ENOENT')) return [];
+      throw error;
+    }
+  }
+
+  /**
+   * Lists the deltas of a content, in place of what it listed; durable when this resolves.
+   *
+   * @returns those that are listed: as many as a list takes
+   * @throws DISK_FULL
+   */
+  async writeDeltas(contentId: string, deltas: readonly Delta[]): Promise<readonly Delta[]> {
+    const path = deltasPathOf(this.#directory, contentId);
+    const text = encodeDeltaList(contentId, deltas);
+    try {
+      await writeFile(`${path}.part`, text);
+      await syncFiles(this.#directory, [`${path}.part`]);
+      await rename(`${path}.part`, path);
+      await syncDirectories(this.#directory, [this.#directory]);
+    } catch (error) {
+      await rm(`${path}.part`, { force: true });
+      throw toWriteFailure(error, this.#directory, text.length);
+    }
+    return decodeDeltaList(contentId, text) ?? [];
+  }
+
+  /** Deletes a content's manifest, then what belongs to it; fine when there is none. */
   async remove(contentId: string): Promise<void> {
     await rm(this.manifestPathOf(contentId), { force: true });
     await rm(this.signaturePathOf(contentId), { force: true });
+    const deltasPath = deltasPathOf(this.#directory, contentId);
+    for (const path of [deltasPath, `${deltasPath}.part`]) await rm(path, { force: true });
   }
 
   /** The contents something is here of, whole or not. */
   async listContentIds(): Promise<string[]> {
     const names = await readdir(this.#directory);
-    const ids = names.map((name) => name.replace(/\.(manifest|signature)$/, ''));
+    const ids = names.map((name) =>
+      name.replace(/\.(manifest|signature|deltas|deltas\.part)$/, ''),
+    );
     return [...new Set(ids)].filter((id) => parseContentId(id) !== undefined).sort();
   }
 }

@@ -6,7 +6,10 @@ export interface LibraryLayout {
   readonly directory: string;
   /** `<PackageID>.json`: package → its contents and version. */
   readonly packageLibrary: string;
-  /** `<ContentID>.manifest` and `.signature`: content → entries of its tree, and piece hashes. */
+  /**
+   * `<ContentID>.manifest`, `.signature` and `.deltas`: content → entries of its tree, piece hashes,
+   * and how its files can be made from older ones.
+   */
   readonly dataLibrary: string;
   /** `<4 hex>/<hash>`: the bytes of each file, immutable, once. */
   readonly fileLibrary: string;
@@ -45,6 +48,11 @@ export function manifestPathOf(dataLibrary: string, contentId: string): string {
 /** Where the signature of a content stands. @throws RangeError when this is no content ID */
 export function signaturePathOf(dataLibrary: string, contentId: string): string {
   return join(dataLibrary, `${checked(contentId)}.signature`);
+}
+
+/** Where the list of a content's deltas stands. @throws RangeError when this is no content ID */
+export function deltasPathOf(dataLibrary: string, contentId: string): string {
+  return join(dataLibrary, `${checked(contentId)}.deltas`);
 }
 
 /** A name that came from elsewhere never becomes a path unlooked at. */

@@ -8,8 +8,12 @@ const unhandledMax = 4;
 
 /** What a long task has in its own thread. */
 export interface TaskContext<Message> {
-  /** Tells the other thread; waits, blocking, while that is too far behind. */
-  send(message: Message): void;
+  /**
+   * Tells the other thread; waits, blocking, while that is too far behind.
+   *
+   * @param transfer memory that is handed over instead of copied
+   */
+  send(message: Message, transfer?: readonly ArrayBuffer[]): void;
   /** @throws AbortError once the task is not wanted any more; to be asked often */
   throwIfAborted(): void;
 }
@@ -18,7 +22,7 @@ export interface TaskContext<Message> {
 export function serveThreadTask<Input, Result, Message>(
   task: (input: Input, context: TaskContext<Message>) => Promise<Result>,
 ): void {
-  const post = (said: FromThread) => parentPort?.postMessage(said);
+  const post: Post = (said, transfer = []) => parentPort?.postMessage(said, transfer);
   parentPort?.on('message', ({ input, shared }: ThreadTaskStart) => {
     task(input as Input, new SharedContext<Message>(shared, post)).then(
       (result) => post({ type: 'result', result }),
@@ -27,18 +31,20 @@ export function serveThreadTask<Input, Result, Message>(
   });
 }
 
+type Post = (said: FromThread, transfer?: readonly ArrayBuffer[]) => void;
+
 class SharedContext<Message> implements TaskContext<Message> {
   readonly #shared: Int32Array;
-  readonly #post: (said: FromThread) => void;
+  readonly #post: Post;
   #sentCount = 0;
 
-  constructor(shared: Int32Array, post: (said: FromThread) => void) {
+  constructor(shared: Int32Array, post: Post) {
     this.#shared = shared;
     this.#post = post;
   }
 
-  send(message: Message): void {
-    this.#post({ type: 'message', message });
+  send(message: Message, transfer?: readonly ArrayBuffer[]): void {
+    this.#post({ type: 'message', message }, transfer);
     this.#sentCount++;
     for (;;) {
       this.throwIfAborted();

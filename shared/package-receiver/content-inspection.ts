@@ -67,6 +67,31 @@ export class ContentInspection {
     }
   }
 
+  /**
+   * Makes ready to receive those files of a content that are named, if they are absent here.
+   *
+   * @param hashes of the files somebody has deltas for
+   * @throws as `wantedFiles` does
+   */
+  async *namedFiles(
+    packageId: string,
+    content: ContentDescriptor,
+    sources: ManifestSources,
+    hashes: ReadonlySet<string>,
+  ): AsyncGenerator<WantedFile> {
+    await verifySignature(sources.signature, content);
+    await using signature = await openSource(sources.signature);
+    for await (const batch of this.#library.readFiles(content, sources.manifest)) {
+      const named = this.#notStaged(batch).filter(({ hash }) => hashes.has(hash));
+      if (named.length === 0) continue;
+      const files = await withPieceHashes(named, signature);
+      const held = await this.#library.areHeld(files);
+      const absent = files.filter((_, index) => held[index] !== true);
+      const prepared = await this.#incoming.prepare(packageId, absent);
+      yield* absent.filter((_, index) => prepared[index] !== 'staged');
+    }
+  }
+
   /** Looked at before the library, into which they go: a file on its way is never missed. */
   #notStaged(files: readonly ContentFile[]): ContentFile[] {
     return files.filter(({ hash }) => !this.#incoming.staged.has(hash));

@@ -10,9 +10,10 @@ const units: Readonly<Record<string, number>> = {
   TiB: 2 ** 40,
 };
 const sections = [
-  { heading: '## Content library', folder: 'shared/content-library/', rowCount: 8 },
-  { heading: '## Package info', folder: 'shared/package-info/', rowCount: 4 },
-  { heading: '## Package receiver', folder: 'shared/package-receiver/', rowCount: 2 },
+  { heading: '## Content library', folder: 'shared/content-library/', rowCount: 10 },
+  { heading: '## Package info', folder: 'shared/package-info/', rowCount: 5 },
+  { heading: '## Package receiver', folder: 'shared/package-receiver/', rowCount: 3 },
+  { heading: '## Delta', folder: 'shared/delta/', rowCount: 5 },
   { heading: '## Content server', folder: 'shared/content-server/', rowCount: 6 },
 ];
 

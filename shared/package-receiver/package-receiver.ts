@@ -7,6 +7,7 @@
  */
 import type { ContentLibrary } from '../content-library/content-library.ts';
 import type { ContentDescriptor, InlineManifest } from '../domain/content.ts';
+import type { Delta } from '../domain/delta.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -17,6 +18,7 @@ import type { StateStore } from '../state-store/state-store.ts';
 import type { ArrivingBytes } from './arriving-bytes.ts';
 import { ContentInspection, type ManifestSources, type WantedEntry } from './content-inspection.ts';
 import { FreeRoom } from './free-room.ts';
+import { IncomingDeltas, type WantedDelta } from './incoming-deltas.ts';
 import { IncomingFiles, type IncomingPiece } from './incoming-files.ts';
 import { IncomingManifests, requireContent } from './incoming-manifests.ts';
 import { type BegunAction, type PackageAction, PackageActions } from './package-actions.ts';
@@ -60,6 +62,7 @@ export class PackageReceiver implements Component {
   readonly #files: IncomingFiles;
   readonly #manifests: IncomingManifests;
   readonly #inspection: ContentInspection;
+  readonly #deltas: IncomingDeltas;
   readonly #room: FreeRoom;
   /** Redistributions that have begun, by package. */
   readonly #rewritten = new Map<string, RewrittenFiles>();
@@ -78,6 +81,8 @@ export class PackageReceiver implements Component {
     this.#inspection = new ContentInspection(needs.library, this.#files);
     this.#room = new FreeRoom(directory, config.reserveBytes);
     const { library, logger } = needs;
+    const [files, manifests, inspection] = [this.#files, this.#manifests, this.#inspection];
+    this.#deltas = new IncomingDeltas({ library, files, manifests, inspection, logger });
     const { staged } = this.#files;
     const onAdopted = (hashes: readonly string[]) => this.#noteRewritten(hashes);
     this.#adoption = new StagedAdoption({ library, staged, logger, onAdopted }, config);
@@ -167,6 +172,36 @@ export class PackageReceiver implements Component {
       }
       throw error;
     }
+  }
+
+  /**
+   * Says which of these deltas are wanted: those whose base is here and whose file is not. They are
+   * received as any file is, from now on. A redistribution, which believes nothing here, wants none.
+   *
+   * @throws ACTION_…
+   */
+  async offerDeltas(
+    action: PackageAction,
+    deltas: readonly Delta[],
+  ): Promise<readonly WantedDelta[]> {
+    return this.#deltas.offer(this.#actions.require(action), deltas);
+  }
+
+  /**
+   * Makes files from what is here and the deltas that have come; what is made is verified as if it
+   * had arrived. A file that cannot be made stays wanted, without the pieces that came out right.
+   *
+   * @returns the hashes of the files that were made
+   * @throws DISK_FULL, ACTION_…; CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH as `inspect`
+   */
+  async applyDeltas(action: PackageAction): Promise<{ readonly madeFiles: readonly string[] }> {
+    const begun = this.#actions.require(action);
+    const madeFiles = await this.#deltas.apply(begun, {
+      signal: this.#stopping.signal,
+      receivePiece: (piece) => this.receivePiece(action, piece),
+      receiveSmall: (file) => this.receiveSmallFiles(action, [file]),
+    });
+    return { madeFiles };
   }
 
   /**
@@ -295,6 +330,7 @@ export class PackageReceiver implements Component {
     const commit = { version, jobSerial, staged };
     const { packageHash } = await this.#needs.library.commitPackage(commit);
     this.#manifests.trust(version.contents);
+    await this.#deltas.keepUsed(begun);
     this.#log(begun, 'Package is visible and verified');
     return packageHash;
   }
@@ -304,6 +340,7 @@ export class PackageReceiver implements Component {
     this.#actions.end({ packageId, jobSerial });
     if (this.#actions.begunFor(packageId)) return;
     this.#rewritten.delete(packageId);
+    this.#deltas.forget({ packageId });
     await this.#files.discardArriving(packageId);
     await this.#manifests.discard(packageId);
   }

@@ -35,6 +35,14 @@ export function toCallFailure(ended: CallStatus, call: CallFacts): WaybillError 
   return fromErrorTrailers(ended.metadata) ?? failureOfStatus(ended, call);
 }
 
+/** Whether a call failed since the agent of the peer is of a version that has no such method. */
+export function isUnknownMethod(error: unknown): boolean {
+  const details = error instanceof WaybillError ? error.details : undefined;
+  return details?.code === 'PEER_FAILED' && details.reason.startsWith(unknownMethodReason);
+}
+
+const unknownMethodReason = 'it does not know ';
+
 function failureOfStatus(ended: CallStatus, call: CallFacts): WaybillError {
   const { peer, method, deadlineMs } = call;
   if (isCutOff(ended.details)) return unreachable(ended, call);
@@ -53,7 +61,7 @@ function failureOfStatus(ended: CallStatus, call: CallFacts): WaybillError {
         actual: 'more',
       });
     case status.UNIMPLEMENTED:
-      return failed(peer, `it does not know ${method}; its version may be older or newer`);
+      return failed(peer, `${unknownMethodReason}${method}; its version may be older or newer`);
     default:
       return failed(peer, `it answered ${method} with ${status[ended.code] ?? 'no status'}`);
   }

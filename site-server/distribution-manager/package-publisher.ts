@@ -24,6 +24,7 @@ import type { PackageStore } from './package-store.ts';
 import type { PublishingLibrary, SnapshotContent, TakeSnapshot } from './publishing-ports.ts';
 import { failureReports, publishedReports } from './publishing-reports.ts';
 import type { SnapshotPosition, SnapshotProgress } from './snapshot-progress.ts';
+import type { VersionDeltas } from './version-deltas.ts';
 
 /** What the publisher needs. */
 export interface PackagePublisherComponents {
@@ -32,6 +33,8 @@ export interface PackagePublisherComponents {
   readonly library: PublishingLibrary;
   readonly takeSnapshot: TakeSnapshot;
   readonly packageHashOf: (contents: readonly ContentDescriptor[]) => string;
+  /** None: deltas are not made. */
+  readonly versionDeltas?: Pick<VersionDeltas, 'keep'>;
   readonly status: StatusReporter;
   readonly progress: SnapshotProgress;
   readonly clock: Pick<Clock, 'nowMs'>;
@@ -135,9 +138,14 @@ export class PackagePublisher {
       .map(({ descriptor: { contentId }, manifestPath, signaturePath }) => {
         return { contentId, manifestPath, signaturePath };
       });
+    await using before = await this.#components.versionDeltas?.keep(
+      await library.getPackage(packageId),
+    );
     // The version numbers the site's own commits: nothing else writes to this package here.
     await library.commitPackage({ version, jobSerial: version.sourceVersion, staged });
     logger.info({ packageId, sourceVersion: version.sourceVersion }, 'Wrote package to library');
+    // Before it is known: whoever gets it may get the deltas, too.
+    await before?.makeDeltas(version, signal);
     await this.#makeKnown(packageId, { version, coveredRequestCount });
   }
 

@@ -48,7 +48,34 @@ export async function* contentItems(
   if (!batch.isEmpty) yield batch.toItem();
 }
 
-function* pieceItems({ hash, sizeBytes }: FileEntry, held: PieceSet): Generator<ContentItem> {
+/** A file outside any manifest, and the pieces of it that need not be sent. */
+export interface SendableWhole {
+  readonly file: SendableFile;
+  /** Of at least one piece; a complete one is not sent. */
+  readonly held: PieceSet;
+}
+
+/** The messages that bring these files. */
+export async function* itemsOfFiles(
+  files: readonly SendableWhole[],
+): AsyncGenerator<ContentItem, void> {
+  let batch = new Batch();
+  for (const { file, held } of files) {
+    if (held.isComplete) continue;
+    if (hasPieces(file.sizeBytes)) {
+      yield* pieceItems(file, held);
+      continue;
+    }
+    if (!batch.hasRoomFor(file)) {
+      yield batch.toItem();
+      batch = new Batch();
+    }
+    batch.add(file);
+  }
+  if (!batch.isEmpty) yield batch.toItem();
+}
+
+function* pieceItems({ hash, sizeBytes }: SendableFile, held: PieceSet): Generator<ContentItem> {
   const file = { hash, sizeBytes };
   for (let pieceIndex = 0; pieceIndex < held.pieceCount; pieceIndex++) {
     if (held.has(pieceIndex)) continue;
@@ -66,13 +93,13 @@ class Batch {
     return this.#files.length === 0;
   }
 
-  hasRoomFor({ sizeBytes }: FileEntry): boolean {
+  hasRoomFor({ sizeBytes }: SendableFile): boolean {
     if (this.isEmpty) return true;
     const length = this.#length + smallFileLength(sizeBytes);
     return this.#files.length < batchFilesMax && length <= pieceBytes;
   }
 
-  add({ hash, sizeBytes }: FileEntry): void {
+  add({ hash, sizeBytes }: SendableFile): void {
     this.#files.push({ hash, sizeBytes });
     this.#length += smallFileLength(sizeBytes);
     this.#sizeBytes += sizeBytes;

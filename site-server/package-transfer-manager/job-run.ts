@@ -1,4 +1,3 @@
-import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import type { PieceSource } from '../../shared/content-source/piece-source.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
@@ -7,11 +6,11 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import { FileClaims } from './file-claims.ts';
 import type { OwnCopyCheck } from './own-copy-check.ts';
-import { PushTransfer, type PushTransferConfig } from './push-transfer.ts';
+import { PushTransfer, type PushTransferConfig, type PushTransferNeeds } from './push-transfer.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
 export interface JobRunnerNeeds {
-  readonly library: Pick<ContentLibrary, 'getPackage' | 'openContent'>;
+  readonly library: PushTransferNeeds['library'];
   readonly pieceSource: Pick<PieceSource, 'join' | 'message'>;
   readonly connections: Pick<DistributionPointConnections, 'check' | 'channelTo'>;
   readonly ownCopies: Pick<OwnCopyCheck, 'failureOf'>;

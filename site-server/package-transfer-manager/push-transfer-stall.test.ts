@@ -63,7 +63,12 @@ describe('push transfer', () => {
       contents: [descriptor],
       properties: { priority: 2, programs: [], iconBase64: '' },
     } as unknown as LibraryPackage;
-    const library = { getPackage: async () => version, openContent: async () => reader };
+    const library = {
+      getPackage: async () => version,
+      openContent: async () => reader,
+      deltasOf: async () => [],
+      discardDamaged: async () => [],
+    };
     const pieceSource = { join: () => () => {}, message: () => assert.fail() };
     const sleep = (ms: number, signal: AbortSignal) => clock.sleep(ms, signal);
     const needs = { library, pieceSource, channel, claims: new FileClaims(), sleep };

@@ -1,5 +1,6 @@
 /**
- * One transfer to a standard DP: begin, bring manifests, ask what is absent, send it, commit.
+ * One transfer to a standard DP: begin, bring manifests, bring the deltas it can use, ask what is
+ * absent, send it, commit.
  * Called by Package Transfer Manager for each running job; stores nothing. A crash of either side
  * leaves the DP's incoming files; the next run asks what is absent and goes on from there.
  */
@@ -21,6 +22,7 @@ import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import { unlessStalled } from '../../shared/runtime/stall-watch.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
 import { contentItems } from './content-items.ts';
+import { DeltaPush } from './delta-push.ts';
 import type { FileClaims } from './file-claims.ts';
 import { manifestMessages } from './manifest-messages.ts';
 import { type PutContentStream, sendItems } from './transfer-lanes.ts';
@@ -28,7 +30,10 @@ import type { TransferProgress } from './transfer-progress.ts';
 import { WantedEntries } from './wanted-entries.ts';
 
 export interface PushTransferNeeds {
-  readonly library: Pick<ContentLibrary, 'getPackage' | 'openContent'>;
+  readonly library: Pick<
+    ContentLibrary,
+    'getPackage' | 'openContent' | 'deltasOf' | 'discardDamaged'
+  >;
   readonly pieceSource: Pick<PieceSource, 'join' | 'message'>;
   readonly channel: Pick<
     DistributionPointChannel,
@@ -106,6 +111,7 @@ export class PushTransfer {
     const leave = this.#needs.pieceSource.join(version.packageId);
     try {
       await this.#begin(version);
+      await this.#bringDeltas(version);
       for (let commitsLeft = incompleteCountMax - 1; ; commitsLeft--) {
         await this.#bringAll(version);
         const hash = await this.#commit(version, commitsLeft === 0);
@@ -161,6 +167,23 @@ export class PushTransfer {
       if (!wanted) continue;
       this.#inspected.set(content.contentId, addPart(new WantedEntries(content), wanted));
     }
+  }
+
+  /** Of contents from which something is missing: files come out of little that has to travel. */
+  async #bringDeltas({ contents }: PackageVersion): Promise<void> {
+    if (this.#job.action !== 'add') return;
+    const contentIds = contents
+      .map(({ contentId }) => contentId)
+      .filter((contentId) => this.#inspected.get(contentId)?.count !== 0);
+    const { library, channel } = this.#needs;
+    const expect = (bytes: number) => this.#progress.expect(bytes);
+    const send = (items: AsyncGenerator<ContentItem, void>) => this.#send(items, () => {});
+    const push = new DeltaPush(
+      { library, channel, expect, send },
+      { action: this.#action, ...this.#contentCall },
+    );
+    // What was said before is not true any more.
+    if (await push.run(contentIds)) this.#inspected.clear();
   }
 
   async #putManifest(contentId: string): Promise<void> {
@@ -232,16 +255,24 @@ export class PushTransfer {
   async #bringContent({ contentId }: ContentDescriptor, wanted: WantedEntries): Promise<void> {
     await using content = await this.#needs.library.openContent(contentId);
     const isMine = (file: FileEntry, missingBytes: number) => this.#isMine(file, missingBytes);
-    const { stallMs = defaultStallMs, lanesMax } = this.#config;
     const manifest = this.#inline.get(contentId)?.manifest;
-    await sendItems(contentItems(content.entries(manifest), wanted, isMine), {
+    const items = contentItems(content.entries(manifest), wanted, isMine);
+    await this.#send(items, (item, error) => this.#onFailed(item, error));
+  }
+
+  async #send(
+    items: AsyncGenerator<ContentItem, void>,
+    onFailed: (item: ContentItem, error: unknown) => void,
+  ): Promise<void> {
+    const { stallMs = defaultStallMs, lanesMax } = this.#config;
+    await sendItems(items, {
       lanesMax,
       signal: this.#signal,
       openStream: () => this.#openStream(),
       encode: (item) => this.#needs.pieceSource.message(this.#job.packageId, item),
       onSent: (item) => this.#progress.sent(item.sizeBytes),
       onAcknowledged: (item) => this.#progress.acknowledged(item.sizeBytes),
-      onFailed: (item, error) => this.#onFailed(item, error),
+      onFailed,
       stallMs,
       sleep: this.#needs.sleep,
       toStalled: () => stalled(this.#job.dpId, 'PutContent', stallMs),

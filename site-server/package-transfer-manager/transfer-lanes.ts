@@ -1,6 +1,7 @@
 import type { ContentItem } from '../../shared/content-source/content-item.ts';
 import type { EncodedMessage } from '../../shared/content-source/piece-source.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { oneAtATime } from '../../shared/runtime/one-at-a-time.ts';
 import { unlessStalled } from '../../shared/runtime/stall-watch.ts';
 
 /** One PutContent stream; the part of DuplexCall a lane needs. */
@@ -159,19 +160,6 @@ async function sendItem(
     message.done();
   }
   onAcknowledged(item);
-}
-
-/** Several lanes take from one iterator: a generator allows only one pull at a time. */
-function oneAtATime(items: AsyncIterator<ContentItem>): () => Promise<ContentItem | undefined> {
-  let last: Promise<unknown> = Promise.resolve();
-  return () => {
-    const pulled = last.then(async () => {
-      const { done, value } = await items.next();
-      return done ? undefined : value;
-    });
-    last = pulled.catch(() => undefined);
-    return pulled;
-  };
 }
 
 function brokeOff(how: string): WaybillError {
