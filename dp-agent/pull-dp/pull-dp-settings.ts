@@ -1,6 +1,7 @@
 import { pullPackagesMaxDefault } from '../../shared/domain/pull-source.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { ManagementPointAddress } from '../state-reporter/state-reporter.ts';
 
 /** What the site has told this pull DP of itself: with each notification, whatever the package. */
 export interface ToldSettings {
@@ -27,29 +28,26 @@ export class PullDpSettings {
     this.#managementPointOverride = managementPointOverride;
   }
 
-  async start(): Promise<void> {
+  /** Reads what was told before. */
+  async load(): Promise<void> {
     const names = [managementPointName, packagesMaxName];
     const [managementPoint, packagesMax] = await this.#rows.getMany(names);
     if (typeof managementPoint === 'string') this.#managementPoint = managementPoint;
     if (typeof packagesMax === 'number') this.#packagesMax = packagesMax;
   }
 
-  async stop(): Promise<void> {}
-
   get packagesMax(): number {
     return this.#packagesMax;
   }
 
-  /** Where the management point is; undefined as long as nobody has said so. */
-  get managementPoint(): string | undefined {
-    return this.#managementPointOverride ?? this.#managementPoint;
-  }
-
-  /** Calls the listener after each change of the management point's address. */
-  onManagementPointChanged(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
+  /** Where the management point is: what the DP's own configuration says, else what the site told. */
+  readonly managementPointAddress: ManagementPointAddress = {
+    get: () => this.#managementPointOverride ?? this.#managementPoint,
+    onChanged: (listener) => {
+      this.#listeners.add(listener);
+      return () => this.#listeners.delete(listener);
+    },
+  };
 
   /** The changes that keep what was told; none when nothing is new. */
   changesFor({ managementPoint, packagesMax }: ToldSettings): Change[] {
@@ -65,10 +63,10 @@ export class PullDpSettings {
 
   /** What was told is on disk: from now on it holds. */
   told({ managementPoint, packagesMax }: ToldSettings): void {
-    const before = this.managementPoint;
+    const before = this.managementPointAddress.get();
     this.#managementPoint = managementPoint;
     this.#packagesMax = packagesMax;
-    if (this.managementPoint === before) return;
+    if (this.managementPointAddress.get() === before) return;
     for (const listener of this.#listeners) listener();
   }
 

@@ -53,7 +53,7 @@ export class PullDp implements Component {
   }
 
   async start(): Promise<void> {
-    await this.#needs.settings.start();
+    await this.#needs.settings.load();
     await this.#needs.jobs.load();
     this.#working = this.#work();
   }
