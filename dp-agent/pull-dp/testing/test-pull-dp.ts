@@ -189,10 +189,16 @@ export function untilAborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Resolves when that is so; a test that waits for ever fails by its time limit. */
+/** Resolves when that is so. Throws after many turns of the event loop, so that a test ends. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await nextTurn();
+  for (let turn = 0; !condition(); turn++) {
+    if (turn > turnsMax) throw new Error(`Never: ${String(condition)}`);
+    await nextTurn();
+  }
 }
+
+/** Seconds, on any machine. */
+const turnsMax = 1_000_000;
 
 /** A pull DP over a real state store, which outlives it. */
 export class TestPullDp {
