@@ -24,8 +24,8 @@ export interface FetchObserver {
 
 /** A package that is here, whole and verified, and not committed yet. */
 export interface FetchedPackage {
-  /** Deltas files were made with. */
-  readonly deltas: readonly { readonly contentId: string; readonly deltas: readonly Delta[] }[];
+  /** The deltas that files of a content were made with. */
+  deltasOf(contentId: string): readonly Delta[];
   /** Others do not fetch it from here as one that is arriving any more. */
   end(): void;
 }

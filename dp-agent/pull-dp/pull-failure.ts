@@ -21,6 +21,7 @@ const kinds: Partial<Record<ErrorCode, 'superseded' | 'again' | 'wait'>> = {
   CONTENT_HASH_MISMATCH: 'again',
   MANIFEST_INVALID: 'again',
   FILE_NOT_HELD: 'again',
+  FILE_NOT_WANTED: 'again',
   FILE_HASH_MISMATCH: 'again',
   DISK_FULL: 'wait',
   PULL_SOURCES_EXHAUSTED: 'wait',

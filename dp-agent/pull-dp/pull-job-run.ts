@@ -2,9 +2,11 @@ import type { Delta } from '../../shared/domain/delta.ts';
 import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import {
+  type PullContentJob,
   type PullContentState,
   type PullJob,
   pullContentMoved,
+  pullContentMovesFrom,
 } from '../../shared/domain/pull-job.ts';
 import type { PullSource } from '../../shared/domain/pull-source.ts';
 import type { BegunAction, PackageAction } from '../../shared/package-receiver/package-actions.ts';
@@ -167,19 +169,21 @@ export class PullJobRun {
     await this.#moveAll('succeeded');
     const packageHash = await receiver.commit(this.action);
     requireHashOf(action, packageHash);
-    await this.#keepDeltas(fetched);
+    await this.#keepDeltas(action, fetched);
     await this.#end('success', { packageHash });
   }
 
   /** Deltas are advice: one that cannot be kept is none of this job's failures. */
-  async #keepDeltas({ deltas }: FetchedPackage): Promise<void> {
+  async #keepDeltas({ version }: BegunAction, fetched: FetchedPackage): Promise<void> {
     const { library, logger } = this.#needs;
-    for (const one of deltas) {
+    for (const { contentId } of version.contents) {
+      const deltas = fetched.deltasOf(contentId);
+      if (deltas.length === 0) continue;
       try {
-        await library.addDeltas?.(one.contentId, one.deltas);
+        await library.addDeltas?.(contentId, deltas);
       } catch (err) {
         if (!(err instanceof WaybillError)) throw err;
-        logger.info({ ...this.action, contentId: one.contentId, err }, 'Deltas were not kept');
+        logger.info({ ...this.action, contentId, err }, 'Deltas were not kept');
       }
     }
   }
@@ -202,7 +206,7 @@ export class PullJobRun {
     await this.#needs.jobs.update(this.action, (job) => ({
       job: this.#withBytes(job, {
         contents: job.contents.map((one) =>
-          one.contentId === contentId ? this.#moved(job, one, state) : one,
+          one.contentId === contentId ? this.#movedByFetch(job, one, state) : one,
         ),
       }),
     }));
@@ -219,12 +223,19 @@ export class PullJobRun {
     });
   }
 
+  /** A fetch that lost something of a content begins with it anew. */
+  #movedByFetch(job: PullJob, content: PullContentJob, to: PullContentState): PullContentJob {
+    const onward: readonly PullContentState[] = pullContentMovesFrom[content.state];
+    const from = onward.includes(to) ? content : this.#moved(job, content, 'not-started');
+    return this.#moved(job, from, to);
+  }
+
   /** Each move is one line of the log, as in PullDP.log. */
-  #moved<Content extends PullJob['contents'][number]>(
+  #moved(
     { packageId, jobSerial }: PullJob,
-    content: Content,
+    content: PullContentJob,
     to: PullContentState,
-  ): Content {
+  ): PullContentJob {
     const { contentId, state: from } = content;
     if (from === to) return content;
     const state = pullContentMoved(from, to);

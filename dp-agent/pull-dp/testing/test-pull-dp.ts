@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Delta } from '../../../shared/domain/delta.ts';
 import { isErrorWithCode, WaybillError } from '../../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../../shared/domain/package.ts';
 import type { PullSource } from '../../../shared/domain/pull-source.ts';
@@ -129,6 +130,11 @@ export type FetchScript = (fetch: {
   readonly bringAll: () => Promise<void>;
 }) => Promise<void>;
 
+const testDelta: Delta = {
+  ...{ fileHash: '0a'.repeat(32), fileBytes: 2_000, baseHash: '0b'.repeat(32), baseBytes: 2_000 },
+  ...{ deltaHash: '0c'.repeat(32), deltaBytes: 100, deltaPieceHashes: '' },
+};
+
 /** Runs scripts, by package; without one it brings all at once. */
 export class FakeFetcher implements PackageFetcher {
   readonly scripts = new Map<string, FetchScript>();
@@ -159,12 +165,12 @@ export class FakeFetcher implements PackageFetcher {
   }
 
   #fetched({ version }: BegunAction): FetchedPackage {
-    const [first] = version.contents;
-    const deltas = first ? [{ contentId: first.contentId, deltas: [] }] : [];
     const end = () => {
       this.endCount += 1;
     };
-    return { deltas, end };
+    const [first] = version.contents;
+    const deltasOf = (contentId: string) => (contentId === first?.contentId ? [testDelta] : []);
+    return { deltasOf, end };
   }
 }
 
