@@ -38,6 +38,7 @@ describe('DP configuration', () => {
     ['siteCode', 'ps1'],
     ['listen', '8531'],
     ['listen', 'localhost:65536'],
+    ['managementPointAddress', 'ps1.example'],
     ['dataDirectory', ''],
     ['reserveBytes', -1],
     ['reserveBytes', 1.5],

@@ -21,6 +21,11 @@ export const dpConfigSchema = z.strictObject({
     .refine(isListenAddress, 'host:port, an IPv6 host in brackets; port 0 for any')
     .default('0.0.0.0:8531')
     .describe('Address and port the agent listens on.'),
+  managementPointAddress: z
+    .string()
+    .refine((text) => parseAddress(text) !== undefined, 'host:port')
+    .optional()
+    .describe("The site's management point, host:port; default: where the site says it is."),
   dataDirectory: z
     .string()
     .min(1)

@@ -75,8 +75,12 @@ export interface PullJob {
   readonly sources: readonly PullSource[];
   /** The package info bundle, checked. */
   readonly version: PackageVersion;
+  /** BLAKE3-256 of the bundle as it came, lower-case hexadecimal. */
+  readonly bundleHash: string;
   readonly contents: readonly PullContentJob[];
   readonly acceptedAtMs: number;
+  /** When it first had its turn; 0 before. */
+  readonly startedAtMs: number;
   /** When it goes on by itself after its sources were exhausted; 0 when it does not wait. */
   readonly restartAtMs: number;
   /** Content bytes that came over the wire so far, repeats included. */

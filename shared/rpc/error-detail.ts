@@ -1,6 +1,7 @@
 import { Metadata } from '@grpc/grpc-js';
 import { type ErrorCode, type ErrorDetails, errorCodes, WaybillError } from '../domain/errors.ts';
 import { errorFactKinds } from './error-facts.ts';
+import type { ErrorDetail } from './generated/waybill/v1/ErrorDetail.ts';
 import { errorDetailBytesMax } from './rpc-limits.ts';
 import { errorDetailType } from './service-definitions.ts';
 
@@ -12,14 +13,15 @@ const factLengthMax = 600;
 
 /** The trailers of a call that failed with this error. `cause` and stack stay here. */
 export function toErrorTrailers(error: WaybillError): Metadata {
-  const { code, ...facts } = error.details;
-  const texts = Object.entries(facts).map(([name, value]) => [name, cut(String(value))] as const);
   const trailers = new Metadata();
-  trailers.set(
-    trailerName,
-    errorDetailType().serialize({ code, facts: Object.fromEntries(texts) }),
-  );
+  trailers.set(trailerName, errorDetailType().serialize(toErrorDetail(error.details)));
   return trailers;
+}
+
+/** Code and facts of an error as they travel inside a message. */
+export function toErrorDetail({ code, ...facts }: ErrorDetails): ErrorDetail {
+  const texts = Object.entries(facts).map(([name, value]) => [name, cut(String(value))] as const);
+  return { code, facts: Object.fromEntries(texts) };
 }
 
 /**

@@ -50,6 +50,7 @@ describe('openLogging (PTM-9)', () => {
   it('knows the names of Configuration Manager', () => {
     assert.equal(logFileNameOf('distribution-manager'), 'distmgr.log');
     assert.equal(logFileNameOf('dp-provider'), 'smsdpprov.log');
+    assert.equal(logFileNameOf('pull-dp'), 'pulldp.log');
     assert.equal(logFileNameOf('content-validation'), 'content-validation.log');
   });
 });

@@ -30,6 +30,7 @@ const fileNames: Readonly<Record<string, string>> = {
   'status-manager': 'statmgr.log',
   'hierarchy-manager': 'hman.log',
   'dp-provider': 'smsdpprov.log',
+  'pull-dp': 'pulldp.log',
 };
 
 /** Lines that no component wrote: those of the process itself. */

@@ -63,7 +63,7 @@ export const keySpaces = {
   pullJobs: keySpace<PullJob>('pull-jobs'),
   /** serial → a state message the management point has not taken yet. */
   stateMessageOutbox: keySpace<StateMessage>('state-message-outbox'),
-  /** name → what the site has told this pull DP. */
+  /** name → what the site has told this pull DP, and since when it has its outbox. */
   pullDpSettings: keySpace<unknown>('pull-dp-settings'),
   /** 'layout' and 'damage' → what the store knows of itself. */
   storeState: keySpace<unknown>('store-state'),

@@ -1,0 +1,86 @@
+/** The wiring of what makes a DP a pull DP: the pull DP itself and the reporter of its messages. */
+import type { ContentLibrary } from '../shared/content-library/content-library.ts';
+import type { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
+import type { Conversation } from '../shared/rpc/conversation.ts';
+import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
+import type { Clock } from '../shared/runtime/clock.ts';
+import type { Component } from '../shared/runtime/component.ts';
+import type { Logger } from '../shared/runtime/logger.ts';
+import type { StateStore } from '../shared/state-store/state-store.ts';
+import type { DpConfig } from './dp-config.ts';
+import type { PackageFetcher } from './pull-dp/package-fetcher.ts';
+import { PullDp } from './pull-dp/pull-dp.ts';
+import { endingPullJobs, pullDpConversation } from './pull-dp/pull-dp-conversation.ts';
+import { PullDpSettings } from './pull-dp/pull-dp-settings.ts';
+import { PullJobStore } from './pull-dp/pull-job-store.ts';
+import { StateMessageOutbox } from './state-reporter/state-message-outbox.ts';
+import { type ManagementPointChannel, StateReporter } from './state-reporter/state-reporter.ts';
+
+export interface PullWiringNeeds {
+  readonly store: StateStore;
+  readonly library: ContentLibrary;
+  readonly receiver: PackageReceiver;
+  readonly fetcher: PackageFetcher;
+  readonly credentials: PeerCredentials;
+  readonly clock: Clock;
+  /** The logger of a component. */
+  readonly child: (component: string) => Logger;
+  /** Whether the state store was damaged and not all of it is back. */
+  readonly isStoreDamaged: boolean;
+}
+
+/** The pull methods of the DistributionPoint conversation, and those that end a pull job. */
+type PulledAnswers<Answers> = Answers & ReturnType<typeof pullDpConversation>;
+
+export interface PullParts {
+  /** Starts before the damage of a store is acknowledged. */
+  readonly outbox: StateMessageOutbox;
+  /** Start in this order, after the package receiver and before the server. */
+  readonly components: readonly Component[];
+  /** Adds what the pull DP answers, and ends pull jobs with what the site pushes or removes. */
+  answering<Answers extends Pick<Conversation<'DistributionPoint'>, 'begin' | 'removePackage'>>(
+    answers: Answers,
+  ): PulledAnswers<Answers>;
+}
+
+/** Makes the parts of a pull DP. */
+export function pullParts(needs: PullWiringNeeds, config: DpConfig): PullParts {
+  const { store, clock, child, isStoreDamaged } = needs;
+  const { dpId } = config;
+  const logger = child('pull-dp');
+  const outbox = new StateMessageOutbox({ store, clock, logger }, { dpId, isStoreDamaged });
+  const settings = new PullDpSettings(store, config.managementPointAddress);
+  const jobs = new PullJobStore(store, outbox);
+  const random = Math.random;
+  const pullDp = new PullDp({ ...needs, jobs, outbox, settings, random, logger });
+  const reporter = new StateReporter({
+    outbox,
+    address: settings.managementPointAddress,
+    openChannel: (address) => managementPointChannel(address, needs.credentials, config),
+    ...{ clock, random, logger: child('state-reporter') },
+  });
+  return {
+    outbox,
+    components: [pullDp, reporter],
+    answering: (answers) => ({
+      ...endingPullJobs(answers, pullDp),
+      ...pullDpConversation(pullDp, config),
+    }),
+  };
+}
+
+/** A channel to the site of this DP, and to nobody else. */
+function managementPointChannel(
+  address: string,
+  credentials: PeerCredentials,
+  { siteCode }: DpConfig,
+): ManagementPointChannel {
+  return new RpcChannel({
+    conversation: 'ManagementPoint',
+    address,
+    expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
+    expectedText: `management point of site ${siteCode}`,
+    credentials,
+  });
+}
