@@ -59,6 +59,7 @@ export interface ContentFetchNeeds {
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
+  readonly self?: string | undefined;
   /** Whether an older version is here, from which files may be made. */
   readonly hasOlder: boolean;
   readonly ledger: ContentLedger;

@@ -1,5 +1,5 @@
 import { WaybillError } from '../domain/errors.ts';
-import { throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
+import { AbortError, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { FetchRequest, FetchResponse } from './content-messages.ts';
 
@@ -15,7 +15,6 @@ export interface AskOptions {
   readonly clock: Clock;
   /** How long the answer may take in all; asked again and again, as more becomes known. */
   readonly patienceMs: () => number;
-  readonly signal: AbortSignal;
 }
 
 /** How long a stream believes what it was told of its patience. */
@@ -29,6 +28,9 @@ export class FetchStream {
   readonly #call: FetchCall;
   readonly #peer: string;
 
+  /** Ends the wait for the present answer. */
+  #waiting: AbortController | undefined;
+
   /** @param peer the source in words, for errors */
   constructor(call: FetchCall, peer: string) {
     this.#call = call;
@@ -38,16 +40,15 @@ export class FetchStream {
   /**
    * @returns the one answer, unchecked
    * @throws DEADLINE_EXCEEDED when it did not come in time; PEER_FAILED when the source ended the
-   *   stream; what the call failed with; AbortError
+   *   stream; what the call failed with; AbortError once closed
    */
   async ask(request: FetchRequest, options: AskOptions): Promise<FetchResponse> {
-    throwIfAborted(options.signal);
-    const over = new AbortController();
-    const signal = AbortSignal.any([options.signal, over.signal]);
+    const waiting = new AbortController();
+    this.#waiting = waiting;
     try {
       const response = await Promise.race([
         this.#exchange(request),
-        this.#stall({ ...options, signal }),
+        this.#stall(options, waiting.signal),
       ]);
       if (response === undefined) throw this.#endedEarly();
       return response;
@@ -55,11 +56,14 @@ export class FetchStream {
       this.#call.cancel();
       throw error;
     } finally {
-      over.abort(workIsOver);
+      this.#waiting = undefined;
+      waiting.abort(workIsOver);
     }
   }
 
+  /** Ends the stream; who waits for an answer gets AbortError. */
   close(): void {
+    this.#waiting?.abort(new AbortError('The stream was closed'));
     this.#call.end();
     this.#call.cancel();
   }
@@ -70,7 +74,7 @@ export class FetchStream {
   }
 
   /** Never resolves. @throws DEADLINE_EXCEEDED when it is time; AbortError */
-  async #stall({ clock, patienceMs, signal }: AskOptions): Promise<never> {
+  async #stall({ clock, patienceMs }: AskOptions, signal: AbortSignal): Promise<never> {
     const startMs = clock.monotonicMs();
     for (;;) {
       const leftMs = startMs + patienceMs() - clock.monotonicMs();

@@ -63,6 +63,11 @@ export interface PackageDownloadNeeds {
   /** From 0 up to 1, as `Math.random`. */
   readonly random: () => number;
   readonly logger: Logger;
+  /**
+   * The identity of this agent, such as waybill://dp/PS1DP1, by which DPs that are each other's sources
+   * share out what each of them asks a common source for. Without it they ask for more of the same.
+   */
+  readonly self?: string | undefined;
 }
 
 /** How a download is tuned. */

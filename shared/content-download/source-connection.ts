@@ -49,6 +49,7 @@ export class SourceConnection {
   readonly #over = new AbortController();
   readonly #woken = new WakeSignal();
   readonly #idleStreams: FetchStream[] = [];
+  readonly #busyStreams = new Set<FetchStream>();
   #channel: ContentChannel | undefined;
   #hasSpoken = false;
   #hasLacked = false;
@@ -135,16 +136,23 @@ export class SourceConnection {
   }
 
   /** Asks for something on a stream that is free, or a new one. @throws as FetchStream does */
-  async ask(
-    request: FetchRequest,
-    options: { patienceMs: () => number; signal: AbortSignal },
-  ): Promise<FetchResponse> {
+  async ask(request: FetchRequest, patienceMs: () => number): Promise<FetchResponse> {
     const stream = this.#idleStreams.pop() ?? this.#newStream();
-    const signal = AbortSignal.any([options.signal, this.#over.signal]);
     const { clock } = this.#needs;
-    const response = await stream.ask(request, { ...options, clock, signal });
-    this.#idleStreams.push(stream);
-    return response;
+    this.#busyStreams.add(stream);
+    try {
+      const response = await stream.ask(request, { patienceMs, clock });
+      if (this.#busyStreams.has(stream)) this.#idleStreams.push(stream);
+      return response;
+    } finally {
+      this.#busyStreams.delete(stream);
+    }
+  }
+
+  /** What is asked of it is not wanted any more. */
+  cancelRequests(): void {
+    for (const stream of this.#busyStreams) stream.close();
+    this.#busyStreams.clear();
   }
 
   /** A call to it failed, for what may pass. Passes it over, and notices when it is back. */
@@ -302,12 +310,12 @@ export class SourceConnection {
   }
 
   #newStream(): FetchStream {
-    const { signal } = this.#over;
-    const call: FetchCall = this.channel.duplex('fetch', { signal });
+    const call: FetchCall = this.channel.duplex('fetch', {});
     return new FetchStream(call, this.name);
   }
 
   #closeStreams(): void {
+    this.cancelRequests();
     for (const stream of this.#idleStreams.splice(0)) stream.close();
   }
 

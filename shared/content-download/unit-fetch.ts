@@ -1,4 +1,4 @@
-import { hasPieces } from '../domain/content.ts';
+import { hasPieces, pieceBytes } from '../domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -11,6 +11,7 @@ import type { SourceConnection } from './source-connection.ts';
 import type { UnitRange } from './source-holdings.ts';
 import { StreamBudget } from './stream-budget.ts';
 import { wakeWithin } from './timed-wait.ts';
+import { ownUnits } from './unit-owner.ts';
 import {
   type PlannedUnit,
   type UnitPick,
@@ -30,6 +31,8 @@ export interface UnitFetchNeeds {
   readonly waits: DownloadWaits;
   readonly clock: Clock;
   readonly random: () => number;
+  /** The identity of this agent, by which those who fetch at once share the work; if it has one. */
+  readonly self?: string | undefined;
   /**
    * Verifies and writes them: one piece, or small files. The memory may be handed over.
    *
@@ -92,6 +95,10 @@ export class UnitFetch {
   #plans: readonly Plan[] = [];
   #field: readonly FieldEntry[] = [];
   #isFieldStale = true;
+  #lowestArrivingRank = Number.POSITIVE_INFINITY;
+  #arrivingCount = 0;
+  /** When each source was last done with a request. */
+  readonly #lastAskedMs = new Map<SourceConnection, number>();
   #loading: Promise<void> | undefined;
   #isFedUp = false;
   #isPaused = false;
@@ -125,6 +132,7 @@ export class UnitFetch {
     } finally {
       endListening();
       this.#over.abort(workIsOver);
+      for (const connection of this.#needs.sources.connections) connection.cancelRequests();
       await Promise.all([...this.#running]);
       await this.#loading;
       await stretches.return(undefined);
@@ -151,7 +159,7 @@ export class UnitFetch {
     try {
       const { done, value } = await stretches.next();
       if (done) this.#isFedUp = true;
-      else this.#plans = [...this.#plans, new UnitPlan(value, this.#needs.random)];
+      else this.#plans = [...this.#plans, this.#newPlan(value)];
       this.#isFieldStale = true;
     } catch (error) {
       this.#fail(error);
@@ -161,6 +169,14 @@ export class UnitFetch {
     }
   }
 
+  #newPlan(stretch: UnitStretch): Plan {
+    const { sources, random, self } = this.#needs;
+    const { connections } = sources;
+    const lowestRank = Math.min(...connections.map(({ rank }) => rank));
+    const others = connections.filter(({ rank }) => rank === lowestRank).map(({ name }) => name);
+    return new UnitPlan(stretch, random, self === undefined ? undefined : ownUnits(self, others));
+  }
+
   #dispatch(): void {
     this.#refreshField();
     if (this.#isPaused) return;
@@ -168,7 +184,7 @@ export class UnitFetch {
     for (let hasBegun = true; hasBegun; ) {
       hasBegun = false;
       for (const connection of connections) {
-        if (!this.#budget.hasRoomFor(connection.state)) continue;
+        if (!this.#mayAsk(connection)) continue;
         const found = this.#pickFor(connection);
         if (!found) continue;
         this.#begin(found.plan, found.pick);
@@ -177,10 +193,19 @@ export class UnitFetch {
     }
   }
 
+  /**
+   * What sources of a lower rank are getting themselves soon comes from them: until then little is
+   * asked of the others, or those who fetch at once would all ask for the same.
+   */
+  #mayAsk({ rank, state }: SourceConnection): boolean {
+    if (!this.#budget.hasRoomFor(state)) return false;
+    return state.streamCount === 0 || rank <= this.#lowestArrivingRank;
+  }
+
   #pickFor(source: SourceConnection): { plan: Plan; pick: Pick } | undefined {
     const nowMs = this.#nowMs();
     for (const plan of this.#plans) {
-      const pick = plan.next(source, nowMs);
+      const pick = plan.next(source, nowMs, this.#crowdAt(source, nowMs));
       if (pick) return { plan, pick };
     }
     const isEnd = this.#plans.every(({ missingCount }) => missingCount === 0);
@@ -191,11 +216,21 @@ export class UnitFetch {
     return undefined;
   }
 
+  /** Who was asked for nothing for a while may be asked for what others do not seem to get. */
+  #crowdAt(source: SourceConnection, nowMs: number): number {
+    const lastMs = this.#lastAskedMs.get(source) ?? nowMs;
+    this.#lastAskedMs.set(source, lastMs);
+    const expectedMs = source.expectedMs(pieceBytes) ?? 0;
+    const isIdle = nowMs - lastMs > Math.max(helpMsMin, helpFactor * expectedMs);
+    return isIdle || this.#needs.self === undefined ? 0 : this.#arrivingCount;
+  }
+
   #begin(plan: Plan, pick: Pick): void {
     this.#budget.opened(pick.source.state);
     const running = this.#serve(plan, pick).finally(() => {
       this.#budget.closed(pick.source.state);
       plan.release(pick);
+      this.#lastAskedMs.set(pick.source, this.#nowMs());
       this.#running.delete(running);
       this.#wake.wake();
     });
@@ -208,7 +243,7 @@ export class UnitFetch {
     const { signal } = this.#over;
     try {
       const patienceMs = () => source.state.patienceMs(bytes, this.#othersMs(source, bytes));
-      const response = await source.ask(toFetchRequest(units), { patienceMs, signal });
+      const response = await source.ask(toFetchRequest(units), patienceMs);
       await this.#take(plan, pick, response);
     } catch (error) {
       if (!signal.aborted) this.#onFailed(pick, error);
@@ -350,6 +385,9 @@ export class UnitFetch {
     if (isSame) return;
     this.#isFieldStale = false;
     this.#field = field;
+    const arriving = field.filter(({ isComplete }) => !isComplete).map(({ rank }) => rank);
+    this.#arrivingCount = arriving.length;
+    this.#lowestArrivingRank = Math.min(...arriving, Number.POSITIVE_INFINITY);
     const connections = field.map(({ connection }) => connection);
     for (const plan of this.#plans) plan.setSources(connections);
   }
@@ -387,6 +425,10 @@ export class UnitFetch {
 
 /** Time between two looks for what is overdue. */
 const overdueLookMs = 250;
+
+/** How long a source has nothing to do before it is asked for what others should ask it for. */
+const helpMsMin = 500;
+const helpFactor = 1;
 
 /** What the plans depend on of a source, besides its units. */
 interface FieldEntry {

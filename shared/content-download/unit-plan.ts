@@ -50,6 +50,11 @@ export interface UnitPick<S extends UnitSource = UnitSource> {
   readonly startedAtMs: number;
 }
 
+/** When it is the turn of a unit that another one should ask for. */
+const foreignTurn = 1;
+/** Each of a crowd has about so many units on their way that are not seen at it yet. */
+const crowdFactor = 1;
+
 const missing = 0;
 const inFlight = 1;
 const done = 2;
@@ -79,6 +84,8 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
   readonly #flights = new Set<UnitPick<S>>();
   /** Of sources that do not hold all: a byte for each place. */
   #held = new Map<S, Uint8Array>();
+  /** 1 for each unit that is this side's to ask for first. */
+  readonly #owned: Uint8Array;
   /** How many of those hold each unit. */
   readonly #holderCounts: Uint16Array;
   /** The lowest rank of a preferred source that holds it. */
@@ -87,7 +94,12 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
   #missingCount: number;
   #doneCount = 0;
 
-  constructor(stretch: UnitStretch, random: () => number) {
+  /** @param isOwn whether a unit that only complete sources hold is for this side to ask for first */
+  constructor(
+    stretch: UnitStretch,
+    random: () => number,
+    isOwn: (unit: number) => boolean = () => true,
+  ) {
     const { length } = stretch.numbers;
     this.#stretch = stretch;
     this.#random = random;
@@ -98,6 +110,7 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
     this.#holderCounts = new Uint16Array(length);
     this.#ranks = new Uint32Array(length).fill(noRank);
     this.#missingCount = length;
+    this.#owned = Uint8Array.from(stretch.numbers, (unit) => (isOwn(unit) ? 1 : 0));
   }
 
   /** Units nobody is asked for now. */
@@ -139,11 +152,14 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
    * What this source should be asked for, if anything: only what it holds, and what no preferred
    * source of a lower rank holds. When all sources hold all, in order; else what the fewest hold
    * first, at random among equals.
+   *
+   * @param crowd how many others fetch the same now: when no more than about as many units are left
+   *   that nobody has yet, those of others are left to them
    */
-  next(source: S, nowMs: number): UnitPick<S> | undefined {
+  next(source: S, nowMs: number, crowd = 0): UnitPick<S> | undefined {
     if (this.#missingCount === 0) return undefined;
     const isOrdered = this.#held.size === 0;
-    const place = isOrdered ? this.#firstFor(source) : this.#rarestFor(source);
+    const place = isOrdered ? this.#firstFor(source) : this.#rarestFor(source, crowd);
     return place === undefined
       ? undefined
       : this.#start(source, this.#groupAt(place, source), nowMs);
@@ -230,21 +246,29 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
     return undefined;
   }
 
-  #rarestFor(source: S): number | undefined {
-    let fewest = Number.POSITIVE_INFINITY;
+  #rarestFor(source: S, crowd: number): number | undefined {
+    let first = Number.POSITIVE_INFINITY;
     let equalCount = 0;
     for (let place = 0; place < this.#states.length; place++) {
-      const count = this.#holderCounts[place] ?? 0;
-      if (count > fewest || !this.#isFor(source, place)) continue;
-      equalCount = count < fewest ? 1 : equalCount + 1;
-      fewest = count;
+      const turn = this.#turnOf(place);
+      if (turn > first || !this.#isFor(source, place)) continue;
+      equalCount = turn < first ? 1 : equalCount + 1;
+      first = turn;
     }
+    if (first === foreignTurn && equalCount <= crowd * crowdFactor) return undefined;
     let skipCount = Math.floor(this.#random() * equalCount);
     for (let place = 0; equalCount > 0 && place < this.#states.length; place++) {
-      if (this.#holderCounts[place] !== fewest || !this.#isFor(source, place)) continue;
+      if (this.#turnOf(place) !== first || !this.#isFor(source, place)) continue;
       if (skipCount-- === 0) return place;
     }
     return undefined;
+  }
+
+  /** What comes first: units nobody has who is still getting them, own ones before others'. */
+  #turnOf(place: number): number {
+    const holderCount = this.#holderCounts[place] ?? 0;
+    if (holderCount > 0) return foreignTurn + holderCount;
+    return this.#owned[place] === 1 ? 0 : foreignTurn;
   }
 
   /** The unit at this place, and those that travel with it. */
