@@ -25,6 +25,11 @@ export class PieceSet {
     this.#heldCount += 1;
   }
 
+  /** What is held now, as a set of its own. */
+  copy(): PieceSet {
+    return new PieceSet(this.pieceCount, this.#bits);
+  }
+
   get heldCount(): number {
     return this.#heldCount;
   }

@@ -7,6 +7,8 @@ import {
   openSource,
 } from '../content-library/manifest-source.ts';
 import { type ContentDescriptor, signatureBytesOf } from '../domain/content.ts';
+import { unitCountOf } from '../domain/content-units.ts';
+import type { PieceSet } from '../domain/piece-set.ts';
 import type { WantedFile } from './arriving-file.ts';
 import type { IncomingFiles } from './incoming-files.ts';
 
@@ -20,6 +22,24 @@ export interface WantedEntry {
   readonly missingBytes: number;
 }
 
+/** A file of a content that is wanted here, by its units; see content-units.ts. */
+export interface WantedUnitFile {
+  readonly hash: string;
+  readonly sizeBytes: number;
+  readonly firstUnit: number;
+  /** The pieces that are here, now; of no pieces for a file that travels whole. */
+  readonly pieces: PieceSet;
+}
+
+/** A run of a content's units: those of the files named are wanted, all others are here. */
+export interface WantedUnits {
+  readonly firstUnit: number;
+  /** First unit behind the run. */
+  readonly endUnit: number;
+  /** In manifest order. */
+  readonly files: readonly WantedUnitFile[];
+}
+
 /** Where a content's manifest and signature are. */
 export interface ManifestSources {
   readonly manifest: ManifestSource;
@@ -28,6 +48,18 @@ export interface ManifestSources {
 
 interface IndexedFile extends WantedFile {
   readonly entryIndex: number;
+  readonly firstUnit: number;
+}
+
+interface NumberedFile extends ContentFile {
+  readonly firstUnit: number;
+}
+
+/** A part of a content, compared with what is here. */
+interface InspectedPart {
+  readonly firstUnit: number;
+  readonly endUnit: number;
+  readonly absent: readonly { readonly file: IndexedFile; readonly pieces: PieceSet }[];
 }
 
 /** Compares a content's manifest with what is held here, in parts of bounded size. */
@@ -54,16 +86,50 @@ export class ContentInspection {
     sources: ManifestSources,
     isRewritten?: (hash: string) => boolean,
   ): AsyncGenerator<WantedEntry[]> {
+    for await (const { absent } of this.#parts(packageId, content, sources, isRewritten)) {
+      if (absent.length === 0) continue;
+      yield absent.map(({ file: { entryIndex, sizeBytes }, pieces }) => {
+        const missingBytes = pieces.missingBytesOf(sizeBytes);
+        return { entryIndex, piecesHeld: pieces.toBytes(), missingBytes };
+      });
+    }
+  }
+
+  /** All units of a content, in runs that say which of them are wanted. @throws as `wantedFiles` */
+  async *wantedUnits(
+    packageId: string,
+    content: ContentDescriptor,
+    sources: ManifestSources,
+    isRewritten?: (hash: string) => boolean,
+  ): AsyncGenerator<WantedUnits> {
+    for await (const part of this.#parts(packageId, content, sources, isRewritten)) {
+      const { firstUnit, endUnit, absent } = part;
+      const files = absent.map(({ file, pieces }) => {
+        const { hash, sizeBytes, firstUnit } = file;
+        return { hash, sizeBytes, firstUnit, pieces: pieces.copy() };
+      });
+      yield { firstUnit, endUnit, files };
+    }
+  }
+
+  async *#parts(
+    packageId: string,
+    content: ContentDescriptor,
+    sources: ManifestSources,
+    isRewritten?: (hash: string) => boolean,
+  ): AsyncGenerator<InspectedPart> {
     await verifySignature(sources.signature, content);
     await using signature = await openSource(sources.signature);
+    let firstUnit = 0;
     for await (const batch of this.#library.readFiles(content, sources.manifest)) {
-      const candidates = await withPieceHashes(this.#notStaged(batch), signature);
+      const { files, endUnit } = numbered(batch, firstUnit);
+      const candidates = await withPieceHashes(this.#notStaged(files), signature);
       const held = await this.#library.areHeld(candidates);
       const isThere = ({ hash }: IndexedFile, index: number) =>
         held[index] === true && (!isRewritten || isRewritten(hash));
-      const absent = candidates.filter((file, index) => !isThere(file, index));
-      const wanted = await this.#notIncoming(packageId, absent);
-      if (wanted.length > 0) yield wanted;
+      const missing = candidates.filter((file, index) => !isThere(file, index));
+      yield { firstUnit, endUnit, absent: await this.#notIncoming(packageId, missing) };
+      firstUnit = endUnit;
     }
   }
 
@@ -93,36 +159,48 @@ export class ContentInspection {
   }
 
   /** Looked at before the library, into which they go: a file on its way is never missed. */
-  #notStaged(files: readonly ContentFile[]): ContentFile[] {
+  #notStaged(files: readonly NumberedFile[]): NumberedFile[] {
     return files.filter(({ hash }) => !this.#incoming.staged.has(hash));
   }
 
-  async #notIncoming(packageId: string, files: readonly IndexedFile[]): Promise<WantedEntry[]> {
+  async #notIncoming(
+    packageId: string,
+    files: readonly IndexedFile[],
+  ): Promise<InspectedPart['absent']> {
     const prepared = await this.#incoming.prepare(packageId, files);
-    const wanted: WantedEntry[] = [];
-    for (const [index, { entryIndex, sizeBytes }] of files.entries()) {
+    return files.flatMap((file, index) => {
       const pieces = prepared[index];
-      if (pieces === undefined || pieces === 'staged') continue;
-      const missingBytes = pieces.missingBytesOf(sizeBytes);
-      wanted.push({ entryIndex, piecesHeld: pieces.toBytes(), missingBytes });
-    }
-    return wanted;
+      return pieces === undefined || pieces === 'staged' ? [] : [{ file, pieces }];
+    });
   }
+}
+
+function numbered(
+  batch: readonly ContentFile[],
+  firstUnit: number,
+): { files: NumberedFile[]; endUnit: number } {
+  let endUnit = firstUnit;
+  const files = batch.map((file) => {
+    const own = { ...file, firstUnit: endUnit };
+    endUnit += unitCountOf(file.sizeBytes);
+    return own;
+  });
+  return { files, endUnit };
 }
 
 const noBytes = new Uint8Array();
 
 async function withPieceHashes(
-  files: readonly ContentFile[],
+  files: readonly NumberedFile[],
   signature: OpenSource,
 ): Promise<IndexedFile[]> {
   const indexed: IndexedFile[] = [];
-  for (const { entryIndex, hash, sizeBytes, signatureOffset } of files) {
+  for (const { entryIndex, hash, sizeBytes, signatureOffset, firstUnit } of files) {
     const length = signatureBytesOf(sizeBytes);
     // Copied: it is kept for long, and may be a view of a whole message.
     const pieceHashes =
       length > 0 ? new Uint8Array(await signature.read(signatureOffset, length)) : noBytes;
-    indexed.push({ entryIndex, hash, sizeBytes, pieceHashes });
+    indexed.push({ entryIndex, hash, sizeBytes, pieceHashes, firstUnit });
   }
   return indexed;
 }

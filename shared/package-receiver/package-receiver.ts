@@ -16,11 +16,16 @@ import type { Logger } from '../runtime/logger.ts';
 import { SerialQueue } from '../runtime/serial-queue.ts';
 import type { StateStore } from '../state-store/state-store.ts';
 import type { ArrivingBytes } from './arriving-bytes.ts';
-import { ContentInspection, type ManifestSources, type WantedEntry } from './content-inspection.ts';
+import {
+  ContentInspection,
+  type ManifestSources,
+  type WantedEntry,
+  type WantedUnits,
+} from './content-inspection.ts';
 import { FreeRoom } from './free-room.ts';
 import { IncomingDeltas, type WantedDelta } from './incoming-deltas.ts';
 import { IncomingFiles, type IncomingPiece } from './incoming-files.ts';
-import { IncomingManifests, requireContent } from './incoming-manifests.ts';
+import { IncomingManifests, type ManifestFiles, requireContent } from './incoming-manifests.ts';
 import { type BegunAction, type PackageAction, PackageActions } from './package-actions.ts';
 import type { SmallFile } from './packed-files.ts';
 import { RewrittenFiles } from './rewritten-files.ts';
@@ -158,20 +163,36 @@ export class PackageReceiver implements Component {
    *   (again): begin again; ACTION_…
    */
   async *inspect(action: PackageAction, contentId: string): AsyncGenerator<WantedEntry[]> {
+    yield* this.#inspected(action, contentId, (begun, content, sources) =>
+      this.#wantedFiles(begun, content, sources),
+    );
+  }
+
+  /**
+   * The same by units, for one who fetches: every unit of the content is in one of the runs, which
+   * say what of them is wanted; all others are here.
+   *
+   * @throws as `inspect`
+   */
+  async *wantedFiles(action: PackageAction, contentId: string): AsyncGenerator<WantedUnits> {
+    yield* this.#inspected(action, contentId, ({ packageId }, content, sources) => {
+      const isRewritten = this.#isRewrittenIn(packageId);
+      return this.#inspection.wantedUnits(packageId, content, sources, isRewritten);
+    });
+  }
+
+  /**
+   * Where the manifest and the signature of a content of the action are, whole; undefined when they
+   * have to come first.
+   *
+   * @throws CONTENT_NOT_HELD when the package has no such content; ACTION_…
+   */
+  async manifestFilesOf(
+    action: PackageAction,
+    contentId: string,
+  ): Promise<ManifestFiles | undefined> {
     const begun = this.#actions.require(action);
-    const content = requireContent(begun, contentId);
-    const files = await this.#manifests.find(begun, content);
-    if (!files) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
-    const sources = { manifest: files.manifestPath, signature: files.signaturePath };
-    try {
-      yield* this.#wantedFiles(begun, content, sources);
-    } catch (error) {
-      const isDamaged = isErrorWithCode(error, 'MANIFEST_INVALID', 'CONTENT_HASH_MISMATCH');
-      if (isDamaged || isErrorWithCode(error, 'CONTENT_NOT_HELD')) {
-        await this.#inTurn(begun, () => this.#manifests.distrust(begun, content));
-      }
-      throw error;
-    }
+    return this.#manifests.find(begun, requireContent(begun, contentId));
   }
 
   /**
@@ -345,14 +366,44 @@ export class PackageReceiver implements Component {
     await this.#manifests.discard(packageId);
   }
 
+  /** Reads a content's manifest; one that turns out damaged has to come again. */
+  async *#inspected<T>(
+    action: PackageAction,
+    contentId: string,
+    read: (
+      begun: BegunAction,
+      content: ContentDescriptor,
+      sources: ManifestSources,
+    ) => AsyncGenerator<T>,
+  ): AsyncGenerator<T> {
+    const begun = this.#actions.require(action);
+    const content = requireContent(begun, contentId);
+    const files = await this.#manifests.find(begun, content);
+    if (!files) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
+    const sources = { manifest: files.manifestPath, signature: files.signaturePath };
+    try {
+      yield* read(begun, content, sources);
+    } catch (error) {
+      const isDamaged = isErrorWithCode(error, 'MANIFEST_INVALID', 'CONTENT_HASH_MISMATCH');
+      if (isDamaged || isErrorWithCode(error, 'CONTENT_NOT_HELD')) {
+        await this.#inTurn(begun, () => this.#manifests.distrust(begun, content));
+      }
+      throw error;
+    }
+  }
+
   #wantedFiles(
     { packageId }: BegunAction,
     content: ContentDescriptor,
     sources: ManifestSources,
   ): AsyncGenerator<WantedEntry[]> {
-    const rewritten = this.#rewritten.get(packageId);
-    const isRewritten = rewritten && ((hash: string) => rewritten.has(hash));
+    const isRewritten = this.#isRewrittenIn(packageId);
     return this.#inspection.wantedFiles(packageId, content, sources, isRewritten);
+  }
+
+  #isRewrittenIn(packageId: string): ((hash: string) => boolean) | undefined {
+    const rewritten = this.#rewritten.get(packageId);
+    return rewritten && ((hash: string) => rewritten.has(hash));
   }
 
   async #sweepForEver(): Promise<void> {

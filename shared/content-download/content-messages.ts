@@ -1,0 +1,91 @@
+import { type ContentDescriptor, hasPieces } from '../domain/content.ts';
+import { WaybillError } from '../domain/errors.ts';
+import type { RequestOf, ResponseOf } from '../rpc/conversation.ts';
+import { type PlannedUnit, unitBytesOf } from './unit-plan.ts';
+
+export type FetchRequest = RequestOf<'Content', 'fetch'>;
+export type FetchResponse = ResponseOf<'Content', 'fetch'>;
+
+/** What came of the units that were asked for; the others are not at the source. */
+export interface BroughtUnits {
+  /** Positions among the units that were asked for, ascending. */
+  readonly indices: readonly number[];
+  /** Bytes of each of them: unverified, but of the right length. */
+  readonly contents: readonly Uint8Array[];
+}
+
+/** How a content is named to its sources. */
+export function toContentName({ contentId, contentHash, signatureHash }: ContentDescriptor) {
+  return {
+    contentId,
+    contentHash: Buffer.from(contentHash, 'hex'),
+    signatureHash: Buffer.from(signatureHash, 'hex'),
+  };
+}
+
+/** The request for one piece, or for small files. */
+export function toFetchRequest(units: readonly PlannedUnit[]): FetchRequest {
+  const [first] = units;
+  if (first && hasPieces(first.file.sizeBytes)) {
+    const { file, pieceIndex } = first;
+    return { piece: { fileHash: hashBytes(file.hash), fileBytes: file.sizeBytes, pieceIndex } };
+  }
+  const files = units.map(({ file: { hash, sizeBytes } }) => ({
+    fileHash: hashBytes(hash),
+    fileBytes: sizeBytes,
+  }));
+  return { files: { files } };
+}
+
+/**
+ * Checks that a response fits the request: the units that were asked for, in their order, none twice,
+ * each of its length.
+ *
+ * @throws MESSAGE_INVALID when it does not: no honest source answers so
+ */
+export function fromFetchResponse(
+  units: readonly PlannedUnit[],
+  response: FetchResponse,
+): BroughtUnits {
+  if (response.body === 'notHere') return { indices: [], contents: [] };
+  const [first] = units;
+  if (first && hasPieces(first.file.sizeBytes)) return pieceOf(first, response);
+  return filesOf(units, response);
+}
+
+function pieceOf(unit: PlannedUnit, { piece }: FetchResponse): BroughtUnits {
+  if (!piece) throw misfit('the piece that was asked for', 'something else');
+  const isIt =
+    piece.pieceIndex === unit.pieceIndex && hashBytes(unit.file.hash).equals(piece.fileHash);
+  if (!isIt) throw misfit('the piece that was asked for', 'another piece');
+  requireLength(unit, piece.data);
+  return { indices: [0], contents: [piece.data] };
+}
+
+function filesOf(units: readonly PlannedUnit[], { files }: FetchResponse): BroughtUnits {
+  if (!files) throw misfit('the files that were asked for', 'something else');
+  const indices: number[] = [];
+  let next = 0;
+  for (const { fileHash, data } of files.files) {
+    const hash = fileHash.toString('hex');
+    while (next < units.length && units[next]?.file.hash !== hash) next++;
+    const unit = units[next];
+    if (!unit) throw misfit('the files that were asked for, in order', 'others');
+    requireLength(unit, data);
+    indices.push(next++);
+  }
+  return { indices, contents: files.files.map(({ data }) => data) };
+}
+
+function requireLength(unit: PlannedUnit, data: Uint8Array): void {
+  const expected = unitBytesOf(unit);
+  if (data.length !== expected) throw misfit(`${expected} bytes`, `${data.length} bytes`);
+}
+
+function misfit(expected: string, actual: string): WaybillError {
+  return new WaybillError({ code: 'MESSAGE_INVALID', field: 'response', expected, actual });
+}
+
+function hashBytes(hash: string): Buffer {
+  return Buffer.from(hash, 'hex');
+}

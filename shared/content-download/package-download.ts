@@ -1,0 +1,176 @@
+/**
+ * Fetches what is absent of a package from ranked sources into a package receiver (PULL-1, PULL-6,
+ * PULL-7): all sources at once, piece by piece, each byte verified by the receiver before it counts.
+ * Called by a pull DP and by `waybill get`. Stores nothing itself: a crash leaves what the receiver
+ * keeps, and at most one request a stream is made twice.
+ */
+import type { ContentLibrary } from '../content-library/content-library.ts';
+import type { Delta } from '../domain/delta.ts';
+import type { WaybillError } from '../domain/errors.ts';
+import type { PullContentState } from '../domain/pull-job.ts';
+import type { PullSource } from '../domain/pull-source.ts';
+import type { BegunAction } from '../package-receiver/package-actions.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
+import {
+  type ArrivingContentEntry,
+  type ArrivingRegister,
+  ContentFetch,
+  type ContentReceiver,
+} from './content-fetch.ts';
+import { ContentLedger } from './content-ledger.ts';
+import { DownloadSources } from './download-sources.ts';
+import { DownloadWaits, defaultWaitRules, type WaitRules } from './download-waits.ts';
+import type { ContentChannel } from './source-connection.ts';
+import type { SourceSet } from './source-set.ts';
+import { defaultSourceRules, type SourceRules } from './source-state.ts';
+import { defaultUnitFetchConfig, type UnitFetchConfig } from './unit-fetch.ts';
+
+/** What is told of a download while it runs. */
+export interface DownloadObserver {
+  /**
+   * For each content in this order: downloading-signature (unless its manifest is here),
+   * signature-downloaded, downloading (unless nothing is missing), downloaded. Awaited.
+   */
+  contentState(contentId: string, state: PullContentState): Promise<void>;
+  /**
+   * Content bytes that are to be fetched more (or, negative, less) than was known. First of all the
+   * sizes of all contents, then less for what turns out to be here.
+   */
+  expected(bytes: number): void;
+  /** Content bytes that are verified and written now, in units that were missing. */
+  done(bytes: number): void;
+  /** Content bytes that came over the wire, wrong or doubled ones included. */
+  received(bytes: number): void;
+  /** A source gave wrong bytes: set aside for good. */
+  lied(source: PullSource, error: WaybillError): void;
+  /**
+   * Nobody gives what is missing (PULL_SOURCES_EXHAUSTED), or DISK_FULL here; goes on by itself, at
+   * the latest then (Unix epoch). Told again when it is so still.
+   */
+  waiting(error: WaybillError, restartAtMs: number): void;
+  /** Something came again. */
+  resumed(): void;
+}
+
+export interface PackageDownloadNeeds {
+  readonly receiver: ContentReceiver;
+  readonly library: Pick<ContentLibrary, 'getPackage'>;
+  readonly arriving: ArrivingRegister;
+  /** Opens a channel to a source; the download closes it. */
+  readonly connect: (source: PullSource) => ContentChannel;
+  readonly clock: Clock;
+  /** From 0 up to 1, as `Math.random`. */
+  readonly random: () => number;
+  readonly logger: Logger;
+  /**
+   * The identity of this agent, such as waybill://dp/PS1DP1, by which DPs that are each other's sources
+   * share out what each of them asks a common source for. Without it they ask for more of the same.
+   */
+  readonly self?: string | undefined;
+}
+
+/** How a download is tuned. */
+export interface PackageDownloadConfig extends UnitFetchConfig, SourceRules, WaitRules {}
+
+export const defaultPackageDownloadConfig: PackageDownloadConfig = {
+  ...defaultUnitFetchConfig,
+  ...defaultSourceRules,
+  ...defaultWaitRules,
+};
+
+export interface PackageDownloadJob {
+  /** Begun at the receiver. */
+  readonly action: BegunAction;
+  /** May change while the download runs. */
+  readonly sources: SourceSet;
+  readonly signal: AbortSignal;
+  readonly observer: DownloadObserver;
+}
+
+/** A package all of which is here, and can be fetched from here as one that arrives. */
+export class DownloadedPackage {
+  readonly #contents = new Map<string, { deltas: readonly Delta[]; end: () => void }>();
+
+  add({ descriptor, deltas }: ArrivingContentEntry, end: () => void): void {
+    this.#contents.set(descriptor.contentId, { deltas, end });
+  }
+
+  /** The deltas that files of a content were made with: to be kept with it after its commit. */
+  deltasOf(contentId: string): readonly Delta[] {
+    return this.#contents.get(contentId)?.deltas ?? [];
+  }
+
+  /** Its contents arrive no more: to be called after the commit, or when there will be none. */
+  end(): void {
+    for (const { end } of this.#contents.values()) end();
+    this.#contents.clear();
+  }
+}
+
+/** See the head of this file. One can run any number of jobs, one after another or at once. */
+export class PackageDownload {
+  readonly #needs: PackageDownloadNeeds;
+  readonly #config: PackageDownloadConfig;
+
+  constructor(needs: PackageDownloadNeeds, config: Partial<PackageDownloadConfig> = {}) {
+    this.#needs = needs;
+    this.#config = { ...defaultPackageDownloadConfig, ...config };
+  }
+
+  /**
+   * Brings all that is absent of an action. Resolves when every file of every content is here and
+   * verified; the caller commits, then ends what it got. Never gives up: waits inside.
+   *
+   * @throws AbortError; ACTION_…, FILE_NOT_WANTED, CONTENT_INCOMPLETE and whatever else is nobody's
+   *   to wait for: begin the action again
+   */
+  async run(job: PackageDownloadJob): Promise<DownloadedPackage> {
+    const downloaded = new DownloadedPackage();
+    const sources = this.#openSources(job);
+    try {
+      await this.#bring(job, sources, downloaded);
+      return downloaded;
+    } catch (error) {
+      downloaded.end();
+      throw error;
+    } finally {
+      await sources.close();
+    }
+  }
+
+  async #bring(
+    { action, observer, signal }: PackageDownloadJob,
+    sources: DownloadSources,
+    downloaded: DownloadedPackage,
+  ): Promise<void> {
+    const { clock, library } = this.#needs;
+    const { packageId, version } = action;
+    const waits = new DownloadWaits({ packageId, clock, observer }, this.#config);
+    const hasOlder = (await library.getPackage(packageId)) !== undefined;
+    const parts = version.contents.map((content) => ({
+      content,
+      ledger: new ContentLedger(observer, content.sizeBytes),
+    }));
+    for (const { content, ledger } of parts) {
+      const needs = {
+        ...this.#needs,
+        sources,
+        waits,
+        hasOlder,
+        ledger,
+        onReceived: (bytes: number) => observer.received(bytes),
+        onState: (state: PullContentState) => observer.contentState(content.contentId, state),
+        onRegistered: (entry: ArrivingContentEntry, end: () => void) => downloaded.add(entry, end),
+        config: this.#config,
+      };
+      await new ContentFetch(needs, { action, content, signal }).run();
+    }
+  }
+
+  #openSources({ sources, observer }: PackageDownloadJob): DownloadSources {
+    const { connect, clock, random, logger } = this.#needs;
+    const onLied = (source: PullSource, error: WaybillError) => observer.lied(source, error);
+    return new DownloadSources(sources, { connect, clock, random, logger, onLied }, this.#config);
+  }
+}

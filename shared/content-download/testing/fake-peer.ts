@@ -1,0 +1,206 @@
+import { WaybillError } from '../../domain/errors.ts';
+import { PieceSet } from '../../domain/piece-set.ts';
+import type { PullSource } from '../../domain/pull-source.ts';
+import { AbortError, throwIfAborted } from '../../runtime/abort-error.ts';
+import type { Clock } from '../../runtime/clock.ts';
+import { WakeSignal } from '../../runtime/wake-signal.ts';
+import type { FetchRequest, FetchResponse } from '../content-messages.ts';
+import type { ContentChannel } from '../source-connection.ts';
+import { wakeWithin } from '../timed-wait.ts';
+import { type FakeContent, unitLengthOf } from './fake-content.ts';
+import { FakeLink, type FakeNetwork } from './fake-network.ts';
+
+/** Turns an honest answer into what this peer says. */
+export type Answer = (response: FetchResponse) => FetchResponse;
+
+/** What peers are made of. */
+export interface FakePeerNeeds {
+  readonly content: FakeContent;
+  readonly network: FakeNetwork;
+  readonly clock: Clock;
+}
+
+/** Time between two messages of what it holds. */
+const holdingsIntervalMs = 250;
+const zeros = Buffer.alloc(1024 * 1024);
+
+/** A source that serves a content in memory over a fake network, honestly or not. */
+export class FakePeer {
+  readonly source: PullSource;
+  readonly link: FakeLink;
+  /** What it holds; undefined: nothing of the content. */
+  units: PieceSet | undefined;
+  answer: Answer = (response) => response;
+  isReachable = true;
+  hasManifest = true;
+  /** Fetch calls fail with this. */
+  refusal: Error | undefined;
+  manifestByte = 0;
+  /** Units that were asked of it. */
+  readonly asked: number[] = [];
+  /** Requests it works on now, and the most there were. */
+  openCount = 0;
+  openCountMax = 0;
+  readonly #needs: FakePeerNeeds;
+  readonly #changed = new WakeSignal();
+  #calls = new AbortController();
+
+  constructor(
+    needs: FakePeerNeeds,
+    options: { name: string; rank?: number; bytesPerSecond?: number; units?: PieceSet },
+  ) {
+    const { name, rank = 1, bytesPerSecond = 100e6 } = options;
+    this.#needs = needs;
+    const identity = { kind: 'dp', dpId: name } as const;
+    this.source = { identity, address: `${name}:1`, rank };
+    this.link = new FakeLink(bytesPerSecond);
+    this.units = options.units;
+  }
+
+  /** It holds more, or less. */
+  changed(): void {
+    this.#changed.wake();
+  }
+
+  goAway(): void {
+    this.isReachable = false;
+    this.#calls.abort();
+    this.#calls = new AbortController();
+  }
+
+  comeBack(): void {
+    this.isReachable = true;
+    this.changed();
+  }
+
+  /** The channel somebody with this link opens to it. */
+  channelFor(link: FakeLink): ContentChannel {
+    const channel = {
+      serverStream: (method: string, _request: unknown, { signal }: { signal: AbortSignal }) =>
+        method === 'watchHoldings' ? this.#watch(signal) : this.#manifest(signal),
+      duplex: () =>
+        new FakeCall((request, over) => this.#serve(request, link, over), this.#calls.signal),
+      whenReachable: async (signal: AbortSignal) => {
+        while (!this.isReachable) {
+          await wakeWithin(this.#changed, 1_000, { clock: this.#needs.clock, signal });
+        }
+      },
+      close: () => {},
+    };
+    return channel as unknown as ContentChannel;
+  }
+
+  async *#manifest(signal: AbortSignal) {
+    throwIfAborted(signal);
+    this.#requireReachable();
+    if (!this.hasManifest || !this.units) throw this.#notHeld();
+    const { manifestBytes } = this.#needs.content.descriptor;
+    yield { chunk: Buffer.alloc(manifestBytes, this.manifestByte) };
+  }
+
+  async *#watch(ended: AbortSignal) {
+    this.#requireReachable();
+    if (!this.units) throw this.#notHeld();
+    const signal = AbortSignal.any([ended, this.#calls.signal]);
+    const { clock } = this.#needs;
+    for (let before = -1; ; ) {
+      if (ended.aborted) throw new AbortError();
+      this.#requireReachable();
+      const { heldCount, isComplete } = this.units;
+      if (heldCount !== before) {
+        before = heldCount;
+        const units = isComplete ? Buffer.alloc(0) : Buffer.from(this.units.toBytes());
+        yield { complete: isComplete, firstUnit: '0', units };
+        await clock.sleep(holdingsIntervalMs, signal).catch(() => {});
+      } else {
+        await wakeWithin(this.#changed, holdingsIntervalMs, { clock, signal }).catch(() => {});
+      }
+    }
+  }
+
+  async #serve(request: FetchRequest, link: FakeLink, signal: AbortSignal): Promise<FetchResponse> {
+    this.#requireReachable();
+    if (this.refusal) throw this.refusal;
+    this.openCount += 1;
+    this.openCountMax = Math.max(this.openCountMax, this.openCount);
+    try {
+      const response = this.answer(this.#respond(request));
+      await this.#needs.network.transfer(this.link, link, 100 + lengthOf(response), signal);
+      return response;
+    } catch (error) {
+      this.#requireReachable();
+      throw error;
+    } finally {
+      this.openCount -= 1;
+    }
+  }
+
+  #respond({ piece, files }: FetchRequest): FetchResponse {
+    if (piece) {
+      const data = this.#read(piece.fileHash, Number(piece.pieceIndex));
+      if (!data) return { body: 'notHere', notHere: {} };
+      const fileHash = Buffer.from(piece.fileHash as Buffer);
+      return { body: 'piece', piece: { fileHash, pieceIndex: Number(piece.pieceIndex), data } };
+    }
+    const found = (files?.files ?? []).flatMap(({ fileHash }) => {
+      const data = this.#read(fileHash, 0);
+      return data ? [{ fileHash: Buffer.from(fileHash as Buffer), data }] : [];
+    });
+    return { body: 'files', files: { files: found } };
+  }
+
+  #read(hash: unknown, pieceIndex: number): Buffer | undefined {
+    const file = this.#needs.content.fileOf((hash as Buffer).toString('hex'));
+    if (!file) return undefined;
+    this.asked.push(file.firstUnit + pieceIndex);
+    if (!this.units?.has(file.firstUnit + pieceIndex)) return undefined;
+    return zeros.subarray(0, unitLengthOf(file, pieceIndex));
+  }
+
+  #requireReachable(): void {
+    if (this.isReachable) return;
+    const { address } = this.source;
+    throw new WaybillError({ code: 'PEER_UNREACHABLE', peer: 'peer', address, reason: 'gone' });
+  }
+
+  #notHeld(): WaybillError {
+    const { contentId } = this.#needs.content.descriptor;
+    return new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
+  }
+}
+
+/** What an answer weighs. */
+function lengthOf({ piece, files }: FetchResponse): number {
+  const small = files?.files.reduce((sum, { data }) => sum + data.length, 0) ?? 0;
+  return (piece?.data.length ?? 0) + small;
+}
+
+class FakeCall {
+  readonly #serve: (request: FetchRequest, signal: AbortSignal) => Promise<FetchResponse>;
+  readonly #over = new AbortController();
+  readonly #signal: AbortSignal;
+  #answer: Promise<FetchResponse> | undefined;
+
+  constructor(
+    serve: (request: FetchRequest, signal: AbortSignal) => Promise<FetchResponse>,
+    signal: AbortSignal,
+  ) {
+    this.#serve = serve;
+    this.#signal = AbortSignal.any([this.#over.signal, signal]);
+  }
+
+  async write(request: FetchRequest): Promise<void> {
+    this.#answer = this.#serve(request, this.#signal);
+    this.#answer.catch(() => {});
+  }
+
+  async read(): Promise<FetchResponse | undefined> {
+    return this.#answer;
+  }
+
+  end(): void {}
+
+  cancel(): void {
+    this.#over.abort();
+  }
+}

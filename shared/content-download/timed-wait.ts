@@ -1,0 +1,31 @@
+import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { WakeSignal } from '../runtime/wake-signal.ts';
+
+/**
+ * Waits for a wake-up, but no longer than so.
+ *
+ * @param ms Infinity waits for the wake-up alone
+ * @throws AbortError as soon as the signal fires
+ */
+export async function wakeWithin(
+  wake: WakeSignal,
+  ms: number,
+  { clock, signal }: { readonly clock: Pick<Clock, 'sleep'>; readonly signal: AbortSignal },
+): Promise<void> {
+  throwIfAborted(signal);
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
+  const waits = [wake.wait(either)];
+  if (Number.isFinite(ms)) waits.push(clock.sleep(ms, either));
+  try {
+    await Promise.race(waits);
+  } finally {
+    over.abort(workIsOver);
+    await Promise.all(waits.map((wait) => wait.catch(ignoreAbort)));
+  }
+}
+
+function ignoreAbort(error: unknown): void {
+  if (!isAbortError(error)) throw error;
+}

@@ -1,0 +1,460 @@
+import { hasPieces, pieceBytes } from '../domain/content.ts';
+import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
+import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { WakeSignal } from '../runtime/wake-signal.ts';
+import { type FetchResponse, fromFetchResponse, toFetchRequest } from './content-messages.ts';
+import type { DownloadSources } from './download-sources.ts';
+import type { DownloadWaits } from './download-waits.ts';
+import { IdleRounds } from './idle-rounds.ts';
+import type { SourceConnection } from './source-connection.ts';
+import type { UnitRange } from './source-holdings.ts';
+import { StreamBudget } from './stream-budget.ts';
+import { wakeWithin } from './timed-wait.ts';
+import { ownUnits } from './unit-owner.ts';
+import {
+  type PlannedUnit,
+  type UnitPick,
+  UnitPlan,
+  type UnitStretch,
+  unitBytesOf,
+} from './unit-plan.ts';
+
+/** A unit whose bytes have come, unverified. */
+export interface BroughtUnit {
+  readonly unit: PlannedUnit;
+  readonly bytes: Uint8Array;
+}
+
+export interface UnitFetchNeeds {
+  readonly sources: DownloadSources;
+  readonly waits: DownloadWaits;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** The identity of this agent, by which those who fetch at once share the work; if it has one. */
+  readonly self?: string | undefined;
+  /**
+   * Verifies and writes them: one piece, or small files. The memory may be handed over.
+   *
+   * @throws FILE_HASH_MISMATCH, DISK_FULL, and what ends the download
+   */
+  readonly receive: (units: readonly BroughtUnit[]) => Promise<void>;
+  /** They are here now, for the first time. */
+  readonly onArrived: (units: readonly PlannedUnit[], bytes: number) => void;
+  /** So many bytes of content came over the wire. */
+  readonly onReceived: (bytes: number) => void;
+}
+
+export interface UnitFetchConfig {
+  /** Streams of a download; a source that is of use always has one. @default 8 */
+  readonly streamsMax: number;
+  /** Streams of a download, however many sources it has. @default 32 */
+  readonly streamsInAllMax: number;
+  /** How long nobody gives anything before that is told, and waited for. @default 2_000 */
+  readonly idleMs: number;
+  /** The same while a source gets more itself. @default 60_000 */
+  readonly idleArrivingMs: number;
+}
+
+export const defaultUnitFetchConfig: UnitFetchConfig = {
+  streamsMax: 8,
+  streamsInAllMax: 32,
+  idleMs: 2_000,
+  idleArrivingMs: 60_000,
+};
+
+/** All pieces of a file were right and the whole was not: it is gone, and to be fetched anew. */
+export class FileContradiction extends Error {
+  readonly fileHash: string;
+
+  constructor(fileHash: string, options: ErrorOptions) {
+    super(`The pieces of file ${fileHash} are right, the whole is not`, options);
+    this.name = 'FileContradiction';
+    this.fileHash = fileHash;
+  }
+}
+
+type Pick = UnitPick<SourceConnection>;
+type Plan = UnitPlan<SourceConnection>;
+
+/** Stretches that are worked on at once: the next one begins while the last of one are on their way. */
+const plansMax = 2;
+
+/**
+ * Fetches units from all sources at once. What is asked of whom is the plan's to say, how long it may
+ * take the source's state; this gives them time and streams, and hands on what comes.
+ */
+export class UnitFetch {
+  readonly #needs: UnitFetchNeeds;
+  readonly #config: UnitFetchConfig;
+  readonly #wake = new WakeSignal();
+  readonly #over = new AbortController();
+  readonly #budget: StreamBudget;
+  readonly #idle: IdleRounds;
+  readonly #running = new Set<Promise<void>>();
+  #plans: readonly Plan[] = [];
+  #field: readonly FieldEntry[] = [];
+  #isFieldStale = true;
+  #lowestArrivingRank = Number.POSITIVE_INFINITY;
+  #arrivingCount = 0;
+  /** When each source was last done with a request. */
+  readonly #lastAskedMs = new Map<SourceConnection, number>();
+  #loading: Promise<void> | undefined;
+  #isFedUp = false;
+  #isPaused = false;
+  #failure: { readonly error: unknown } | undefined;
+  #givesUp = false;
+
+  constructor(needs: UnitFetchNeeds, config: UnitFetchConfig) {
+    this.#needs = needs;
+    this.#config = config;
+    this.#budget = new StreamBudget(config);
+    this.#idle = new IdleRounds(needs);
+  }
+
+  /**
+   * @param options.givesUp ends when nobody gives what is missing, instead of waiting; nor is
+   *   anybody blamed for what does not fit: the caller does not know himself what it has to be
+   * @returns whether everything is here
+   * @throws AbortError; FileContradiction; what `receive` and the stretches throw
+   */
+  async run(
+    stretches: AsyncGenerator<UnitStretch>,
+    options: { readonly signal: AbortSignal; readonly givesUp: boolean },
+  ): Promise<boolean> {
+    this.#givesUp = options.givesUp;
+    const endListening = this.#needs.sources.listen({
+      onChanged: () => this.#onChanged(),
+      onGrown: (connection, range) => this.#onGrown(connection, range),
+    });
+    try {
+      return await this.#loop(stretches, options.signal);
+    } finally {
+      endListening();
+      this.#over.abort(workIsOver);
+      for (const connection of this.#needs.sources.connections) connection.cancelRequests();
+      await Promise.all([...this.#running]);
+      await this.#loading;
+      await stretches.return(undefined);
+    }
+  }
+
+  async #loop(stretches: AsyncGenerator<UnitStretch>, signal: AbortSignal): Promise<boolean> {
+    for (;;) {
+      throwIfAborted(signal);
+      this.#plans = this.#plans.filter((plan) => !plan.isDone);
+      if (!this.#isFedUp && this.#plans.length < plansMax) this.#loading ??= this.#load(stretches);
+      if (this.#failure) throw this.#failure.error;
+      if (this.#isFedUp && this.#plans.length === 0) return true;
+      this.#dispatch();
+      const isIdle = this.#running.size === 0 && this.#plans.length > 0;
+      if (isIdle && this.#givesUp) return false;
+      this.#idle.look(isIdle, this.#idleMs);
+      await wakeWithin(this.#wake, this.#dueInMs(), { clock: this.#needs.clock, signal });
+    }
+  }
+
+  /** Never rejects. */
+  async #load(stretches: AsyncGenerator<UnitStretch>): Promise<void> {
+    try {
+      const { done, value } = await stretches.next();
+      if (done) this.#isFedUp = true;
+      else this.#plans = [...this.#plans, this.#newPlan(value)];
+      this.#isFieldStale = true;
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#loading = undefined;
+      this.#wake.wake();
+    }
+  }
+
+  #newPlan(stretch: UnitStretch): Plan {
+    const { sources, random, self } = this.#needs;
+    const { connections } = sources;
+    const lowestRank = Math.min(...connections.map(({ rank }) => rank));
+    const others = connections.filter(({ rank }) => rank === lowestRank).map(({ name }) => name);
+    return new UnitPlan(stretch, random, self === undefined ? undefined : ownUnits(self, others));
+  }
+
+  #dispatch(): void {
+    this.#refreshField();
+    if (this.#isPaused) return;
+    const connections = this.#inOrder();
+    for (let hasBegun = true; hasBegun; ) {
+      hasBegun = false;
+      for (const connection of connections) {
+        if (!this.#mayAsk(connection)) continue;
+        const found = this.#pickFor(connection);
+        if (!found) continue;
+        this.#begin(found.plan, found.pick);
+        hasBegun = true;
+      }
+    }
+  }
+
+  /**
+   * What sources of a lower rank are getting themselves soon comes from them: until then little is
+   * asked of the others, or those who fetch at once would all ask for the same.
+   */
+  #mayAsk({ rank, state }: SourceConnection): boolean {
+    if (!this.#budget.hasRoomFor(state)) return false;
+    return state.streamCount === 0 || rank <= this.#lowestArrivingRank;
+  }
+
+  #pickFor(source: SourceConnection): { plan: Plan; pick: Pick } | undefined {
+    const nowMs = this.#nowMs();
+    for (const plan of this.#plans) {
+      const pick = plan.next(source, nowMs, this.#crowdAt(source, nowMs));
+      if (pick) return { plan, pick };
+    }
+    const isEnd = this.#plans.every(({ missingCount }) => missingCount === 0);
+    for (const plan of this.#plans) {
+      const pick = plan.overdue(source, nowMs, (other) => isEnd || !other.state.isProven);
+      if (pick) return { plan, pick };
+    }
+    return undefined;
+  }
+
+  /** Who was asked for nothing for a while may be asked for what others do not seem to get. */
+  #crowdAt(source: SourceConnection, nowMs: number): number {
+    const lastMs = this.#lastAskedMs.get(source) ?? nowMs;
+    this.#lastAskedMs.set(source, lastMs);
+    const expectedMs = source.expectedMs(pieceBytes) ?? 0;
+    const isIdle = nowMs - lastMs > Math.max(helpMsMin, helpFactor * expectedMs);
+    return isIdle || this.#needs.self === undefined ? 0 : this.#arrivingCount;
+  }
+
+  #begin(plan: Plan, pick: Pick): void {
+    this.#budget.opened(pick.source.state);
+    const running = this.#serve(plan, pick).finally(() => {
+      this.#budget.closed(pick.source.state);
+      plan.release(pick);
+      this.#lastAskedMs.set(pick.source, this.#nowMs());
+      this.#running.delete(running);
+      this.#wake.wake();
+    });
+    this.#running.add(running);
+  }
+
+  /** Never rejects. */
+  async #serve(plan: Plan, pick: Pick): Promise<void> {
+    const { source, units, bytes } = pick;
+    const { signal } = this.#over;
+    try {
+      const patienceMs = () => source.state.patienceMs(bytes, this.#othersMs(source, bytes));
+      const response = await source.ask(toFetchRequest(units), patienceMs);
+      await this.#take(plan, pick, response);
+    } catch (error) {
+      if (!signal.aborted) this.#onFailed(pick, error);
+    }
+  }
+
+  async #take(plan: Plan, pick: Pick, response: FetchResponse): Promise<void> {
+    const { source, units, places } = pick;
+    const ms = this.#nowMs() - pick.startedAtMs;
+    const { indices, contents } = fromFetchResponse(units, response);
+    const bytes = contents.reduce((sum, { length }) => sum + length, 0);
+    this.#needs.onReceived(bytes);
+    this.#noteLacks(pick, indices);
+    if (indices.length === 0) return;
+    const fresh = indices.flatMap((index, at) => {
+      const [unit, place, content] = [units[index], places[index], contents[at]];
+      const isNew = unit && place !== undefined && content && !plan.isFinished(place);
+      return isNew ? [{ unit, place, bytes: content }] : [];
+    });
+    if (fresh.length > 0 && !(await this.#isReceived(pick, fresh))) return;
+    source.state.answered(bytes, ms);
+    // Another stream may have brought them meanwhile.
+    const first = fresh.filter(({ place }) => !plan.isFinished(place));
+    plan.finish(first.map(({ place }) => place));
+    if (first.length === 0) return;
+    this.#idle.progressed();
+    const arrived = first.map(({ unit }) => unit);
+    this.#needs.onArrived(
+      arrived,
+      arrived.reduce((sum, unit) => sum + unitBytesOf(unit), 0),
+    );
+  }
+
+  #noteLacks({ source, units }: Pick, indices: readonly number[]): void {
+    if (indices.length === units.length) return;
+    const here = new Set(indices);
+    for (const [index, { file, pieceIndex }] of units.entries()) {
+      if (!here.has(index)) source.lacks(file.firstUnit + pieceIndex);
+    }
+    const { random } = this.#needs;
+    if (indices.length === 0) source.state.lacked({ nowMs: this.#nowMs(), random });
+    this.#isFieldStale = true;
+  }
+
+  /** Whether the bytes were what they must be, and are written. */
+  async #isReceived({ source }: Pick, units: readonly BroughtUnit[]): Promise<boolean> {
+    try {
+      await this.#needs.receive(units);
+      return true;
+    } catch (error) {
+      if (isErrorWithCode(error, 'DISK_FULL')) this.#pause(error);
+      else if (isErrorWithCode(error, 'FILE_HASH_MISMATCH')) this.#onMismatch(source, units, error);
+      else this.#fail(error);
+      return false;
+    }
+  }
+
+  #onMismatch(source: SourceConnection, units: readonly BroughtUnit[], error: WaybillError): void {
+    const { details } = error;
+    const expectedHash = details.code === 'FILE_HASH_MISMATCH' ? details.expectedHash : '';
+    const file = units[0]?.unit.file;
+    const isWhole = file && hasPieces(file.sizeBytes) && expectedHash === file.hash;
+    const isNobodys = isWhole || this.#givesUp;
+    if (isNobodys) this.#fail(new FileContradiction(expectedHash, { cause: error }));
+    else source.lied(file && hasPieces(file.sizeBytes) ? file.hash : expectedHash, 'wrong hash');
+  }
+
+  #onFailed(pick: Pick, error: unknown): void {
+    const { source, bytes, startedAtMs } = pick;
+    if (isErrorWithCode(error, 'DEADLINE_EXCEEDED')) {
+      const nowMs = this.#nowMs();
+      const ms = nowMs - startedAtMs;
+      const hasAlternative = this.#hasAlternative(pick);
+      const { random } = this.#needs;
+      source.state.stalled({ bytes, ms, hasAlternative, nowMs, random });
+    } else if (isMisfit(error)) {
+      source.lied(pick.units[0]?.file.hash ?? '', error.message);
+    } else if (error instanceof WaybillError || isAbortError(error)) {
+      source.failed(error);
+    } else {
+      this.#fail(error);
+    }
+  }
+
+  /** Whether somebody who has shown that he brings things holds the same. */
+  #hasAlternative({ source, units }: Pick): boolean {
+    return this.#field.some(
+      ({ connection }) =>
+        connection !== source &&
+        connection.isUsable &&
+        connection.state.isProven &&
+        units.every(({ file, pieceIndex }) => connection.holdings.has(file.firstUnit + pieceIndex)),
+    );
+  }
+
+  #othersMs(source: SourceConnection, bytes: number): number | undefined {
+    return this.#needs.sources.othersMs(source, bytes);
+  }
+
+  /** There is no room: nothing is asked for until there may be. */
+  #pause(error: WaybillError): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    const pause = this.#needs.waits
+      .diskFull(error, this.#over.signal)
+      .catch((failure: unknown) => {
+        if (!isAbortError(failure)) this.#fail(failure);
+      })
+      .finally(() => {
+        this.#isPaused = false;
+        this.#running.delete(pause);
+        this.#wake.wake();
+      });
+    this.#running.add(pause);
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#wake.wake();
+  }
+
+  #onChanged(): void {
+    this.#isFieldStale = true;
+    this.#wake.wake();
+  }
+
+  #onGrown(connection: SourceConnection, range: UnitRange): void {
+    for (const plan of this.#plans) plan.holdingsGrew(connection, range);
+    this.#wake.wake();
+  }
+
+  /** The plans know who may be asked. */
+  #refreshField(): void {
+    const field = this.#needs.sources.watched.map(toFieldEntry);
+    const isSame =
+      !this.#isFieldStale &&
+      field.length === this.#field.length &&
+      field.every((entry, index) => isSameEntry(entry, this.#field[index]));
+    if (isSame) return;
+    this.#isFieldStale = false;
+    this.#field = field;
+    const arriving = field.filter(({ isComplete }) => !isComplete).map(({ rank }) => rank);
+    this.#arrivingCount = arriving.length;
+    this.#lowestArrivingRank = Math.min(...arriving, Number.POSITIVE_INFINITY);
+    const connections = field.map(({ connection }) => connection);
+    for (const plan of this.#plans) plan.setSources(connections);
+  }
+
+  /** Lowest rank first; among equals those that are free. */
+  #inOrder(): SourceConnection[] {
+    const keyed = this.#field.map(({ connection }) => ({
+      connection,
+      streams: connection.state.streamCount,
+      lot: this.#needs.random(),
+    }));
+    keyed.sort(
+      (a, b) => a.connection.rank - b.connection.rank || a.streams - b.streams || a.lot - b.lot,
+    );
+    return keyed.map(({ connection }) => connection);
+  }
+
+  get #idleMs(): number {
+    const isArriving = this.#field.some(({ isComplete }) => !isComplete);
+    return isArriving ? this.#config.idleArrivingMs : this.#config.idleMs;
+  }
+
+  #dueInMs(): number {
+    const nowMs = this.#nowMs();
+    const dues = [this.#needs.sources.nextUsableMs, this.#idle.dueMs(this.#idleMs)];
+    // Whether something is overdue is looked at now and then while somebody could help out.
+    if (this.#running.size > 0) dues.push(nowMs + overdueLookMs);
+    return Math.max(0, Math.min(...dues) - nowMs);
+  }
+
+  #nowMs(): number {
+    return this.#needs.clock.monotonicMs();
+  }
+}
+
+/** Time between two looks for what is overdue. */
+const overdueLookMs = 250;
+
+/** How long a source has nothing to do before it is asked for what others should ask it for. */
+const helpMsMin = 500;
+const helpFactor = 1;
+
+/** What the plans depend on of a source, besides its units. */
+interface FieldEntry {
+  readonly connection: SourceConnection;
+  readonly rank: number;
+  readonly isPreferred: boolean;
+  readonly isComplete: boolean;
+}
+
+function toFieldEntry(connection: SourceConnection): FieldEntry {
+  const { rank, isPreferred, holdings } = connection;
+  return { connection, rank, isPreferred, isComplete: holdings.isComplete };
+}
+
+function isSameEntry(a: FieldEntry, b: FieldEntry | undefined): boolean {
+  return (
+    a.connection === b?.connection &&
+    a.rank === b.rank &&
+    a.isPreferred === b.isPreferred &&
+    a.isComplete === b.isComplete
+  );
+}
+
+/** Whether an answer did not fit the question, or no message at all. */
+function isMisfit(error: unknown): error is WaybillError {
+  if (!(error instanceof WaybillError) || error.details.code !== 'MESSAGE_INVALID') return false;
+  const { field } = error.details;
+  return field === 'response' || field.startsWith('message of ');
+}
