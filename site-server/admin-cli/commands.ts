@@ -1,6 +1,7 @@
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointListCommands } from './distribution-point-list-commands.ts';
+import { getCommands } from './get-commands.ts';
 import { jobCommands } from './job-commands.ts';
 import { logCommands } from './log-commands.ts';
 import { messageCommands } from './message-commands.ts';
@@ -34,6 +35,7 @@ export const commandGroups: readonly CommandGroup[] = [
 
 /** Commands of one word. */
 export const singleCommands: readonly Command[] = [
+  ...getCommands,
   ...statusCommands,
   ...messageCommands,
   ...logCommands,

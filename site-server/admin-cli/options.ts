@@ -39,6 +39,11 @@ export function flag(describe: string) {
   return { type: 'boolean', default: false, describe } as const;
 }
 
+/** A flag that excludes other options: absent unless it is given, since the parser takes a default for given. */
+export function exclusiveFlag(describe: string) {
+  return { type: 'boolean', describe } as const;
+}
+
 /** A word of the command line that must stand there. */
 export function positional<T>(
   name: string,
