@@ -84,7 +84,7 @@ export function hasEnded({ state }: JobRecord): boolean {
 export function toneOfJob(job: JobRecord): Tone {
   if (job.state === 'complete') return 'good';
   if (job.state === 'failed') return 'bad';
-  return isRunning(job) ? 'good' : 'busy';
+  return isRunning(job) && job.waitingReason === '' ? 'good' : 'busy';
 }
 
 /** `PS100001 v3 → PS1DP1`; says so when it is not a plain distribution. */
@@ -116,6 +116,7 @@ export function toReasonText(job: JobRecord): string {
 
 /** Sentences that say again what their waiting reason says; the part, if any, that says more. */
 const sayingAgain: Readonly<Partial<Record<string, RegExp>>> = {
+  capacity: /^\S+ has as many jobs as it takes, ([0-9]+);/,
   'dp-unreachable': / cannot be reached: (.+)$/,
   'no-source':
     /^No source (?:of \S+ holds|gives what is missing of) package [^:]+?(?:: (.+?))?\. It goes on /,

@@ -125,6 +125,11 @@ describe('waybill jobs (ADM-2, PTM-1)', () => {
       'no source has it: PS1DP1 is gone',
     ],
     ['capacity', '', 'the DP has as many jobs as it takes'],
+    [
+      'capacity',
+      'PS1DP2 has as many jobs as it takes, 50; this one goes on when one of them ends',
+      'the DP has as many jobs as it takes: 50',
+    ],
   ] as const) {
     it(`says why a job for a pull DP waits: ${shown} (PTM-1, PULL-2)`, async () => {
       const admin = new FakeAdmin().stream('listJobs', () => [
