@@ -105,7 +105,7 @@ export class GetView implements View, GetObserver {
 
   liveLines({ columns }: TerminalSize): readonly string[] {
     const lines = [toVisibleText(this.#stageText())];
-    if (this.#stage !== 'finding') {
+    if (this.#totalBytes > 0) {
       const options = { room: columns, barWidthMax, paint: this.#paint };
       lines.push(toProgressBar(this.#progress(), options));
     }
@@ -117,8 +117,8 @@ export class GetView implements View, GetObserver {
   /** As in a log: a line for each stage and each tenth of it. */
   newLines(): readonly string[] {
     const waiting = this.#waitsFor === '' ? '' : `; waiting: ${this.#waitsFor}`;
-    const tenths = this.#stage === 'finding' ? '' : toTenths(this.#progress());
-    const line = toVisibleText(`${`${this.#stageText()} ${tenths}`.trimEnd()}${waiting}`);
+    const stage = `${this.#stageText()} ${toTenths(this.#progress())}`.trimEnd();
+    const line = toVisibleText(`${stage}${waiting}`);
     if (line === this.#lastLine) return [];
     this.#lastLine = line;
     return [line];

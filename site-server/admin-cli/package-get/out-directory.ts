@@ -54,7 +54,9 @@ export class OutDirectory {
    * @throws CommandFailure OUT_REFUSED when something came into it meanwhile
    */
   async fill(tree: string): Promise<void> {
-    await syncFileSystem(tree);
+    await syncFileSystem(tree).catch((error: unknown) => {
+      throw toWriteFailure(error, tree, 0);
+    });
     if (await isThere(this.path)) await chmod(tree, (await stat(this.path)).mode & 0o7777);
     try {
       await rename(tree, this.path);
