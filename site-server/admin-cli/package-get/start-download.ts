@@ -1,9 +1,7 @@
-import {
-  type ContentChannel,
-  PackageDownload,
-} from '../../../shared/content-download/package-download.ts';
+import { PackageDownload } from '../../../shared/content-download/package-download.ts';
 import { SourceSet } from '../../../shared/content-download/source-set.ts';
 import { ArrivingContents } from '../../../shared/content-server/arriving-contents.ts';
+import type { PullSource } from '../../../shared/domain/pull-source.ts';
 import type { PeerCredentials } from '../../../shared/rpc/peer-credentials.ts';
 import type { Clock } from '../../../shared/runtime/clock.ts';
 import { openSourceChannel } from './source-channel.ts';
@@ -18,7 +16,7 @@ export function downloadStarter(needs: {
   const { credentials, clock, random } = needs;
   return ({ receiver, library, logger }, { action, sources, signal, events }) => {
     const set = new SourceSet(sources);
-    const connect = (source: (typeof sources)[number]): ContentChannel =>
+    const connect = (source: PullSource) =>
       openSourceChannel(source, credentials, (bytes) => events.received(source, bytes));
     // A client serves nobody: what arrives is told to no one.
     const arriving = new ArrivingContents();
@@ -33,7 +31,11 @@ export function downloadStarter(needs: {
       waiting: events.waiting,
       resumed: events.resumed,
     };
-    const whenDone = new PackageDownload(needs).run({ action, sources: set, signal, observer });
-    return { whenDone, setSources: (latest) => set.set(latest) };
+    const run = async () => {
+      const job = { action, sources: set, signal, observer };
+      const downloaded = await new PackageDownload(needs).run(job);
+      downloaded.end();
+    };
+    return { whenDone: run(), setSources: (latest) => set.set(latest) };
   };
 }
