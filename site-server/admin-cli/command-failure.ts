@@ -22,6 +22,9 @@ export const commandFailureCodes = [
   'NOT_CONFIRMED',
   'DP_UNREACHABLE',
   'INTERRUPTED',
+  'OUT_REFUSED',
+  'NO_ROOM',
+  'TIMED_OUT',
 ] as const;
 
 type CommandFailureCode = (typeof commandFailureCodes)[number];

@@ -1,5 +1,7 @@
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
+import { distributionPointListCommands } from './distribution-point-list-commands.ts';
+import { getCommands } from './get-commands.ts';
 import { jobCommands } from './job-commands.ts';
 import { logCommands } from './log-commands.ts';
 import { messageCommands } from './message-commands.ts';
@@ -25,14 +27,15 @@ export const commandGroups: readonly CommandGroup[] = [
   },
   {
     word: 'dp',
-    summary: 'Add, check and remove distribution points',
-    commands: distributionPointCommands,
+    summary: 'Add, change, check and remove distribution points',
+    commands: [...distributionPointCommands, ...distributionPointListCommands],
   },
   { word: 'jobs', summary: 'See jobs: what is on its way to which DP', commands: jobCommands },
 ];
 
 /** Commands of one word. */
 export const singleCommands: readonly Command[] = [
+  ...getCommands,
   ...statusCommands,
   ...messageCommands,
   ...logCommands,

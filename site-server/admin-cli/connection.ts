@@ -4,9 +4,11 @@ import { z } from 'zod';
 import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { readPeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
 import { loadConfig } from '../../shared/runtime/load-config.ts';
 import type { AdminChannel } from './admin-channel.ts';
 import { UsageError } from './command-failure.ts';
+import type { PackageAccess } from './package-get/package-access.ts';
 
 /** Which site server to ask, and as whom, as far as the command line says. */
 export interface ConnectionFlags {
@@ -27,6 +29,8 @@ export interface ConnectionSurroundings {
 export interface Connection {
   readonly channel: AdminChannel;
   readonly address: string;
+  /** The way to content; nothing is sent yet. The caller closes it. */
+  readonly openPackages: (clock: Clock) => Promise<PackageAccess>;
 }
 
 /** What must be known to ask a site server. Files are PEM, paths absolute. */
@@ -74,7 +78,12 @@ export async function connect(
     expectedText: 'a site server',
     credentials,
   });
-  return { channel, address: config.server };
+  const openPackages = async (clock: Clock) => {
+    // Loaded only now: it brings the content library with it.
+    const { openPackageAccess } = await import('./package-get/open-package-access.ts');
+    return openPackageAccess({ server: config.server, credentials, clock });
+  };
+  return { channel, address: config.server, openPackages };
 }
 
 /** The whole of it, from flags, environment and file, in this order. Asks no network. */

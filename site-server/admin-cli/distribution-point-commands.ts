@@ -1,16 +1,21 @@
-import type { Tone } from '../../shared/runtime/text-style.ts';
+import type { Admin } from './admin.ts';
 import { type Command, command } from './command.ts';
-import { CommandFailure, UsageError } from './command-failure.ts';
+import { UsageError } from './command-failure.ts';
 import {
   type DistributionPointRecord,
+  dpIdPositional,
+  requireDistributionPoint,
   toDistributionPointRecord,
 } from './distribution-point-record.ts';
-import { addressText, anyText, distributionPointIdText, option, positional } from './options.ts';
-import type { Session } from './session.ts';
-import type { Column } from './table.ts';
-import { toAgeText, toByteText, toCountText, toRateText } from './units.ts';
+import { addressText, anyText, option } from './options.ts';
+import {
+  type GivenPullSettings,
+  givenPullSettings,
+  mergedPullSettings,
+  pullOptions,
+  wireKinds,
+} from './pull-options.ts';
 
-const dpIdPositional = positional('dp-id', 'Distribution point', distributionPointIdText);
 const addressOption = option('address', "host:port of the DP's agent", addressText);
 const descriptionOption = option('description', 'Free text', anyText);
 
@@ -18,45 +23,63 @@ const addDistributionPoint = command({
   path: 'dp add',
   positionals: '<dp-id>',
   summary: 'Add a distribution point to the site',
-  example: 'waybill dp add PS1DP1 --address dp1.example.org:8531',
+  example: 'waybill dp add PS1DP3 --address dp3:8531 --kind pull --source PS1DP1',
   options: (parser) =>
-    parser
-      .positional('dp-id', dpIdPositional)
-      .option('address', { ...addressOption, demandOption: true as const })
-      .option('description', descriptionOption),
-  run: async ({ dpId, address, description }, { admin, output }) => {
-    const kind = 'DISTRIBUTION_POINT_KIND_STANDARD' as const;
-    const settings = { dpId, address, kind, description: description ?? '' };
+    pullOptions(
+      parser
+        .positional('dp-id', dpIdPositional)
+        .option('address', { ...addressOption, demandOption: true as const })
+        .option('description', descriptionOption),
+    ),
+  run: async (args, { admin, output }) => {
+    const { dpId, address, description = '', kind = 'standard' } = args;
+    const given = givenPullSettings(dpId, args);
+    if (given && kind === 'standard') {
+      throw new UsageError('--source, --allow-fallback and --packages-max need --kind pull');
+    }
+    const pull = given && mergedPullSettings(given, undefined);
+    const settings = { dpId, address, kind: wireKinds[kind], description, ...(pull && { pull }) };
     const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', settings));
     output.record(record);
     output.sentence(
       `Distribution point ${record.dpId} at ${record.address} is added. Next: waybill dp check ${dpId}`,
     );
+    if (hasNoSource(record)) output.sentence(sourceHint(record));
   },
 });
 
 const setDistributionPoint = command({
   path: 'dp set',
   positionals: '<dp-id>',
-  summary: 'Change the address or the description of a distribution point',
+  summary: 'Change a distribution point: its address, its kind, where it fetches from',
   example: 'waybill dp set PS1DP1 --description "Second floor"',
   options: (parser) =>
-    parser
-      .positional('dp-id', dpIdPositional)
-      .option('address', addressOption)
-      .option('description', descriptionOption),
-  run: async ({ dpId, address, description }, { admin, output }) => {
-    if (address === undefined && description === undefined) {
-      throw new UsageError('expected something to set: --address or --description');
+    pullOptions(
+      parser
+        .positional('dp-id', dpIdPositional)
+        .option('address', addressOption)
+        .option('description', descriptionOption),
+    ),
+  run: async (args, { admin, output }) => {
+    const { dpId, address, description, kind } = args;
+    const given = givenPullSettings(dpId, args);
+    if ([address, description, kind, given].every((value) => value === undefined)) {
+      throw new UsageError(
+        'expected something to set: --address, --description, --kind or where it fetches from',
+      );
     }
     const settings = {
       dpId,
       address: address ?? '',
       ...(description === undefined ? {} : { description }),
+      ...(kind === undefined ? {} : { kind: wireKinds[kind] }),
+      ...(given && { pull: await wholePullSettings(admin, dpId, given) }),
     };
     const record = toDistributionPointRecord(await admin.ask('setDistributionPoint', settings));
     output.record(record);
     output.sentence(`Distribution point ${record.dpId} is changed.`);
+    if (hasNoSource(record)) output.sentence(sourceHint(record));
+    if (given && record.kind === 'standard') output.sentence(keptHint(record));
   },
 });
 
@@ -73,88 +96,28 @@ const deleteDistributionPoint = command({
   },
 });
 
-const listDistributionPoints = command({
-  path: 'dp list',
-  summary: 'All distribution points and how they are',
-  example: 'waybill dp list',
-  options: (parser) => parser,
-  run: async (_args, { admin, output, clock }) => {
-    const rows = await admin.list('listDistributionPoints', {});
-    output.list(
-      rows.map(toDistributionPointRecord),
-      toColumns(clock.nowMs()),
-      'There are no distribution points. "waybill dp add" adds one.',
-    );
-  },
-});
-
-const checkDistributionPoint = command({
-  path: 'dp check',
-  positionals: '<dp-id>',
-  summary: 'Ask a distribution point now; fails when it cannot be reached',
-  example: 'waybill dp check PS1DP1',
-  options: (parser) => parser.positional('dp-id', dpIdPositional),
-  run: async ({ dpId }, session) => {
-    const wire = await session.admin.ask('checkDistributionPoint', { dpId });
-    tellCheck(session, toDistributionPointRecord(wire));
-  },
-});
-
-/** `waybill dp …`. */
+/** `waybill dp add`, `waybill dp set` and `waybill dp delete`. */
 export const distributionPointCommands: readonly Command[] = [
   addDistributionPoint,
   setDistributionPoint,
   deleteDistributionPoint,
-  listDistributionPoints,
-  checkDistributionPoint,
 ];
 
-function toColumns(nowMs: number): readonly Column<DistributionPointRecord>[] {
-  return [
-    { title: 'DP', text: (row) => row.dpId },
-    { title: 'address', text: (row) => row.address },
-    { title: 'kind', text: (row) => row.kind },
-    { title: 'state', text: (row) => row.reachability, tone: toneOfDistributionPoint },
-    { title: 'checked', text: (row) => toAgeText(row.checkedAtMs, nowMs) },
-    { title: 'packages', text: (row) => toCountText(row.packageCount), align: 'right' },
-    { title: 'free', text: toFreeText, align: 'right' },
-    { title: 'rate', text: toMeasuredText, align: 'right' },
-    { title: 'agent', text: (row) => row.agentVersion },
-    { title: 'description', text: (row) => row.description },
-    { title: 'reason', text: (row) => row.reason },
-  ];
+/** The wire replaces them as a whole; what was not said stays as it is. */
+async function wholePullSettings(admin: Admin, dpId: string, given: GivenPullSettings) {
+  const { pull } = await requireDistributionPoint(admin, dpId);
+  return mergedPullSettings(given, pull ?? undefined);
 }
 
-function toneOfDistributionPoint({ reachability }: DistributionPointRecord): Tone {
-  if (reachability === 'reachable') return 'good';
-  return reachability === 'unreachable' ? 'bad' : 'quiet';
+function hasNoSource({ kind, pull }: DistributionPointRecord): boolean {
+  if (kind !== 'pull') return false;
+  return !pull || (pull.sources.length === 0 && !pull.allowFallback);
 }
 
-/** A DP that never answered has not said how much room it has. */
-function toFreeText({ freeBytes, agentVersion }: DistributionPointRecord): string {
-  return agentVersion === '' ? '' : toByteText(freeBytes);
+function sourceHint({ dpId }: DistributionPointRecord): string {
+  return `It has no source to fetch from: waybill dp set ${dpId} --source DP, or --allow-fallback`;
 }
 
-function toMeasuredText({ measuredBytesPerSecond: rate }: DistributionPointRecord): string {
-  return rate > 0 ? toRateText(rate) : '';
-}
-
-function tellCheck({ output }: Session, record: DistributionPointRecord): void {
-  const isReachable = record.reachability === 'reachable';
-  output.facts(record, [
-    ['DP', record.dpId],
-    ['address', record.address],
-    ['state', record.reachability],
-    // Of an unreachable one the failure says it.
-    ['reason', isReachable ? record.reason : ''],
-    ['agent', record.agentVersion],
-    ['free', toFreeText(record)],
-    ['rate', toMeasuredText(record)],
-    ['packages', toCountText(record.packageCount)],
-  ]);
-  if (isReachable) return;
-  const { dpId, address, reason, reachability } = record;
-  const state = `Distribution point ${dpId} at ${address} is ${reachability}`;
-  const message = reason === '' ? state : `${state}: ${reason}`;
-  throw new CommandFailure('DP_UNREACHABLE', message, { dpId, address, reason });
+function keptHint({ dpId }: DistributionPointRecord): string {
+  return `Where it fetches from is kept until it is a pull DP: waybill dp set ${dpId} --kind pull`;
 }

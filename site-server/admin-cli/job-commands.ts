@@ -7,6 +7,7 @@ import {
   toneOfJob,
   toProgress,
   toReasonText,
+  toStateText,
 } from './job-record.ts';
 import { watchJobs } from './job-watch.ts';
 import { countText, distributionPointIdText, flag, option, packageIdText } from './options.ts';
@@ -56,7 +57,7 @@ const namingColumns: readonly Column<JobRecord>[] = [
   { title: 'version', text: (job) => String(job.sourceVersion), align: 'right' },
   { title: 'to', text: (job) => job.dpId },
   { title: 'action', text: (job) => job.action },
-  { title: 'state', text: (job) => job.state.replaceAll('-', ' '), tone: toneOfJob },
+  { title: 'state', text: toStateText, tone: toneOfJob },
 ];
 
 function openColumns(nowMs: number): readonly Column<JobRecord>[] {

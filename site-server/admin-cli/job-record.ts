@@ -1,6 +1,7 @@
 import type { WaitingReason } from '../../shared/domain/distribution-job.ts';
 import type { Job__Output } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { Tone } from '../../shared/runtime/text-style.ts';
+import { toVisibleText } from '../../shared/runtime/visible-text.ts';
 import { type Progress, toProgressBar } from './progress.ts';
 import { toWaitText } from './units.ts';
 import { toCount, toWord } from './wire-values.ts';
@@ -33,6 +34,8 @@ export function toJobRecord(wire: Job__Output) {
     bytesPerSecond: toCount(wire.bytesPerSecond, 'bytes_per_second'),
     etaMs: toCount(wire.etaMs, 'eta_ms'),
     bytesSent: toCount(wire.bytesSent, 'bytes_sent'),
+    sendAction: wire.sendAction,
+    pollCount: wire.pollCount,
   };
 }
 
@@ -42,10 +45,29 @@ export function toProgress(job: JobRecord): Progress {
   return { totalBytes, doneBytes: totalBytes - remainingBytes, bytesPerSecond, etaMs };
 }
 
-/** A running job's bar; in words before it is known how much there is to send. */
+/**
+ * A running job's bar; in words before it is known how much there is to send. What keeps a pull DP
+ * from going on, which it says itself, stands behind the bar.
+ */
 export function toJobBar(job: JobRecord, options: Parameters<typeof toProgressBar>[1]): string {
-  if (job.totalBytes > 0) return toProgressBar(toProgress(job), options);
+  const reason = isWithPullDp(job) ? toVisibleText(toReasonText(job)) : '';
+  const told = job.totalBytes > 0 ? toProgressBar(toProgress(job), options) : toBeginningText(job);
+  return reason === '' ? told : `${told}  ${reason}`;
+}
+
+function toBeginningText(job: JobRecord): string {
+  if (isWithPullDp(job)) return 'with the DP, which has yet to say how much it fetches';
   return job.action === 'remove' ? 'being removed' : 'finding out what the DP lacks';
+}
+
+/** Whether a pull DP has the job, fetches for itself and is to say how it ended (PULL-3). */
+export function isWithPullDp(job: JobRecord): boolean {
+  return job.sendAction !== '' && !hasEnded(job);
+}
+
+/** The state in words: `in progress`, or `with the DP` of a job that a pull DP has. */
+export function toStateText(job: JobRecord): string {
+  return isWithPullDp(job) && isRunning(job) ? 'with the DP' : job.state.replaceAll('-', ' ');
 }
 
 /** Whether the job is at work now. */
@@ -62,7 +84,7 @@ export function hasEnded({ state }: JobRecord): boolean {
 export function toneOfJob(job: JobRecord): Tone {
   if (job.state === 'complete') return 'good';
   if (job.state === 'failed') return 'bad';
-  return isRunning(job) ? 'good' : 'busy';
+  return isRunning(job) && job.waitingReason === '' ? 'good' : 'busy';
 }
 
 /** `PS100001 v3 → PS1DP1`; says so when it is not a plain distribution. */
@@ -76,8 +98,8 @@ const waitingTexts: Readonly<Record<WaitingReason, string>> = {
   'window-closed': 'window closed',
   rate: 'rate',
   slot: 'slot',
-  capacity: 'capacity',
-  'no-source': 'no source',
+  capacity: 'the DP has as many jobs as it takes',
+  'no-source': 'no source has it',
   'content-not-here': 'content not here',
   'dp-unreachable': 'DP unreachable',
   'disk-full-at-dp': 'disk full at DP',
@@ -92,14 +114,26 @@ export function toReasonText(job: JobRecord): string {
   return [waiting, toSentenceBehind(job)].filter((part) => part !== '').join(': ');
 }
 
-/** Of a DP that cannot be reached only why: that it cannot, and which one, is said already. */
+/** Sentences that say again what their waiting reason says; the part, if any, that says more. */
+const sayingAgain: Readonly<Partial<Record<string, RegExp>>> = {
+  capacity: /^\S+ has as many jobs as it takes, ([0-9]+);/,
+  'dp-unreachable': / cannot be reached: (.+)$/,
+  'no-source':
+    /^No source (?:of \S+ holds|gives what is missing of) package [^:]+?(?:: (.+?))?\. It goes on /,
+};
+
+/** Of a sentence only what is new: that a DP cannot be reached, and which one, is said already. */
 function toSentenceBehind({ waitingReason, reason }: JobRecord): string {
-  if (waitingReason !== 'dp-unreachable') return reason;
-  return / cannot be reached: (.+)$/.exec(reason)?.[1] ?? reason;
+  const match = sayingAgain[waitingReason]?.exec(reason);
+  return match ? (match[1] ?? '') : reason;
 }
 
-/** When the next try is due: `in 3 min`; empty when none is. */
+/**
+ * When the next try is due: `in 3 min`; of a job that a pull DP has, when the site asks how far it
+ * is: `asks in 58 min`. Empty when nothing is due.
+ */
 export function toNextTryText(job: JobRecord, nowMs: number): string {
   if (job.restartAtMs === 0 || hasEnded(job)) return '';
-  return job.restartAtMs <= nowMs ? 'now' : `in ${toWaitText(job.restartAtMs - nowMs)}`;
+  const when = job.restartAtMs <= nowMs ? 'now' : `in ${toWaitText(job.restartAtMs - nowMs)}`;
+  return isWithPullDp(job) ? `asks ${when}` : when;
 }

@@ -6,6 +6,7 @@ import type { View } from './display.ts';
 import {
   hasEnded,
   isRunning,
+  isWithPullDp,
   type JobRecord,
   toJobBar,
   toJobText,
@@ -13,6 +14,7 @@ import {
   toneOfJob,
   toProgress,
   toReasonText,
+  toStateText,
 } from './job-record.ts';
 import { toTenths } from './progress.ts';
 import { type Column, toTableLines } from './table.ts';
@@ -158,8 +160,12 @@ function cutList(lines: readonly string[], room: number, noun: string): string[]
 }
 
 function toChangeText(job: JobRecord, timeZone: string | undefined): string {
-  const state = job.state.replaceAll('-', ' ');
-  if (isRunning(job)) return `${state} ${toTenths(toProgress(job))}`.trimEnd();
+  const state = toStateText(job);
+  if (isRunning(job)) {
+    const done = `${state} ${toTenths(toProgress(job))}`.trimEnd();
+    const reason = isWithPullDp(job) ? toReasonText(job) : '';
+    return reason === '' ? done : `${done}, ${reason}`;
+  }
   const nextTry = hasEnded(job) ? '' : toTimeText(job.restartAtMs, timeZone);
   const parts = [state, toReasonText(job), nextTry === '' ? '' : `next try ${nextTry}`];
   return parts.filter((part) => part !== '').join(', ');

@@ -73,6 +73,24 @@ describe('the view of jobs (ADM-2)', () => {
     }
   });
 
+  it('a job that a pull DP has is a bar like any other; what keeps it stands behind (PULL-3, PULL-7)', () => {
+    const withDp = { sendAction: 'PullQueryResultAction', bytesPerSecond: '0', etaMs: '0' };
+    const reason =
+      'No source gives what is missing of package PS100001: PS1DP1 cannot be reached. ' +
+      'It goes on by itself when one does';
+    const view = viewOf(
+      aJob({ sendAction: 'PullQueryResultAction' }),
+      aJob({ ...withDp, jobSerial: '18', waitingReason: 'no-source', reason }),
+      aJob({ ...withDp, jobSerial: '19', totalBytes: '0', remainingBytes: '0' }),
+    );
+    assert.deepEqual(view.liveLines({ columns: 110, rows: 24 }).slice(1), [
+      'PS100001 v3 → PS1DP1  ███████░░░░░░░░░░░░░░░░░░░░░░░  25 %  1.00 GiB of 4.00 GiB  45.2 MB/s  ETA 71 s',
+      'PS100001 v3 → PS1DP1  ███████░░░░░░░░░░░░░░░░░░░░░░░  25 %  1.00 GiB of 4.00 GiB' +
+        '  no source has it: PS1DP1 cannot be reached',
+      'PS100001 v3 → PS1DP1  with the DP, which has yet to say how much it fetches',
+    ]);
+  });
+
   it('a job that was superseded, failed or ended leaves the bars', () => {
     const view = viewOf(aJob(), aJob({ state: 'JOB_STATE_FAILED', reason: 'no room' }));
     assert.deepEqual(view.liveLines({ columns: 100, rows: 24 }).slice(1), [
@@ -116,6 +134,25 @@ describe('waybill jobs watch (ADM-2)', () => {
         'DP unreachable: nothing listens there, next try 2026-03-14 09:31:53',
       '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  complete',
       '',
+    ]);
+  });
+
+  it('writes of a pull DP that the job is with it, and what keeps it (PULL-3)', async () => {
+    const { jobs, run } = start();
+    const withDp = { sendAction: 'PullQueryResultAction' };
+    jobs.push(
+      aJob(withDp),
+      aJob({ ...withDp, waitingReason: 'no-source', reason: '' }),
+      aJob({ ...withDp, state: 'JOB_STATE_COMPLETE' }),
+    );
+    const ended = run.run('jobs watch');
+    await run.whenWritten('complete');
+    run.interrupt();
+    assert.equal(await ended, 0);
+    assert.deepEqual(run.stdout.text.trimEnd().split('\n'), [
+      '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  with the DP 20 %',
+      '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  with the DP 20 %, no source has it',
+      '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  complete',
     ]);
   });
 

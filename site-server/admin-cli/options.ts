@@ -39,6 +39,11 @@ export function flag(describe: string) {
   return { type: 'boolean', default: false, describe } as const;
 }
 
+/** A flag that excludes other options: absent unless it is given, since the parser takes a default for given. */
+export function exclusiveFlag(describe: string) {
+  return { type: 'boolean', describe } as const;
+}
+
 /** A word of the command line that must stand there. */
 export function positional<T>(
   name: string,
@@ -84,6 +89,8 @@ export const sitePathText = {
 };
 /** How many rows or lines to answer with, at most. */
 export const countText = wholeNumberText(requestLimits.listCountMax);
+/** Packages a pull DP fetches at once; admin.proto says how many it may be told. */
+export const packagesMaxText = wholeNumberText(50);
 /** The number of a status message; Configuration Manager's have at most five digits. */
 export const messageIdText = wholeNumberText(99_999);
 
@@ -103,6 +110,12 @@ export const momentText = {
     return dateMs === undefined ? undefined : () => dateMs;
   },
   expected: 'how long ago, such as 30m, 2h or 7d, or a date such as 2026-03-14T09:00',
+};
+
+/** A length of time, in milliseconds. */
+export const durationText = {
+  parse: (text: string): number | undefined => parseDuration(text) || undefined,
+  expected: 'how long, such as 30s, 10m or 2h',
 };
 
 function parseDuration(text: string): number | undefined {

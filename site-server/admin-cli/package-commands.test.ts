@@ -167,6 +167,16 @@ describe('waiting for a snapshot (PKG-2, PKG-5)', () => {
 });
 
 describe('waybill package set', () => {
+  it('set replaces programs when they are given, and only then', async () => {
+    const { admin } = await runWaybill("package set PS100001 --program 'install=setup.sh'");
+    const programs = { programs: [{ name: 'install', commandLine: 'setup.sh' }] };
+    assert.deepEqual(admin.requestOf('setPackage'), {
+      packageId: 'PS100001',
+      sourceDirectories: [],
+      properties: { programs },
+    });
+  });
+
   it('sends only what is to change', async () => {
     const { admin } = await runWaybill('package set PS100001 --description "" --remove-programs');
     assert.deepEqual(admin.requestOf('setPackage'), {

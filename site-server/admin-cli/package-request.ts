@@ -9,7 +9,7 @@ import type { GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import {
   anyText,
-  flag,
+  exclusiveFlag,
   option,
   packageIdText,
   positional,
@@ -79,8 +79,8 @@ export function setOptions(parser: Argv<GlobalArguments>) {
       'source',
       repeatedOption('source', 'New source directories, one for one; read by update', sitePathText),
     )
-    .option('remove-programs', flag('Take all programs away'))
-    .option('remove-icon', flag('Take the icon away'))
+    .option('remove-programs', exclusiveFlag('Take all programs away'))
+    .option('remove-icon', exclusiveFlag('Take the icon away'))
     .conflicts('remove-programs', 'program')
     .conflicts('remove-icon', 'icon');
 }

@@ -81,7 +81,7 @@ function withGlobalOptions(parser: Argv): Argv<GlobalArguments> {
     .option('json', flag('JSON for programs instead of text'))
     .option('server', option('server', 'host:port of the site server', addressText))
     .option('ca', file('ca', "Certificate of the hierarchy's CA"))
-    .option('cert', file('cert', "The administrator's certificate"))
+    .option('cert', file('cert', "The caller's certificate"))
     .option('key', file('key', 'Private key of the certificate'))
     .option('config', file('config', 'File with server, ca, cert and key'))
     .group(['server', 'ca', 'cert', 'key', 'config'], 'Connection:');

@@ -101,6 +101,45 @@ describe('waybill jobs (ADM-2, PTM-1)', () => {
     assert.match(waiting, /^ +1 +18 .* in 2 min +DP unreachable: nothing listens there$/);
   });
 
+  it('says which jobs a pull DP has, and when the site asks for them (PULL-3)', async () => {
+    const restartAtMs = String(thenMs + 63 * 60_000);
+    const withDp = aJob({ sendAction: 'PullQueryResultAction', pollCount: 1, restartAtMs });
+    const admin = new FakeAdmin().stream('listJobs', () => [withDp]);
+    const { stdout } = await runWaybill('jobs', { admin });
+    assert.match(stdout, /with the DP +normal +25 % .* 45\.2 MB\/s +71 s +1 +asks in 1 h$/m);
+    const [json] = JSON.parse((await runWaybill('jobs --json', { admin })).stdout);
+    assert.equal(json.state, 'in-progress');
+    assert.equal(json.sendAction, 'PullQueryResultAction');
+    assert.equal(json.pollCount, 1);
+  });
+
+  for (const [waitingReason, reason, shown] of [
+    [
+      'no-source',
+      'No source of PS1DP2 holds package PS100001 yet. It goes on by itself when one does',
+      'no source has it',
+    ],
+    [
+      'no-source',
+      'No source gives what is missing of package PS100001: PS1DP1 is gone. It goes on by itself when one does',
+      'no source has it: PS1DP1 is gone',
+    ],
+    ['capacity', '', 'the DP has as many jobs as it takes'],
+    [
+      'capacity',
+      'PS1DP2 has as many jobs as it takes, 50; this one goes on when one of them ends',
+      'the DP has as many jobs as it takes: 50',
+    ],
+  ] as const) {
+    it(`says why a job for a pull DP waits: ${shown} (PTM-1, PULL-2)`, async () => {
+      const admin = new FakeAdmin().stream('listJobs', () => [
+        aJob({ state: 'JOB_STATE_PENDING', waitingReason, reason }),
+      ]);
+      const { stdout } = await runWaybill('jobs', { admin });
+      assert.ok(stdout.trimEnd().endsWith(`  ${shown}`), stdout);
+    });
+  }
+
   it('history shows when and how long', async () => {
     const ended = aJob({
       state: 'JOB_STATE_COMPLETE',

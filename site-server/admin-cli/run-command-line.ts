@@ -58,10 +58,12 @@ export async function runCommandLine(
 
 async function run(chosen: Chosen, surroundings: Surroundings, output: Output): Promise<void> {
   const { clock, signal, timeZone, question } = surroundings;
-  const { channel, address } = await surroundings.connect(chosen.connection, surroundings);
+  const connection = await surroundings.connect(chosen.connection, surroundings);
+  const { channel, address: serverAddress } = connection;
+  const openPackages = () => connection.openPackages(clock);
+  const session = { output, clock, signal, timeZone, question, serverAddress, openPackages };
   try {
-    const admin = new Admin({ channel, clock, signal });
-    await chosen.run({ admin, output, clock, signal, timeZone, question, serverAddress: address });
+    await chosen.run({ ...session, admin: new Admin({ channel, clock, signal }) });
   } finally {
     channel.close();
   }

@@ -1,12 +1,15 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Admin } from './admin.ts';
 import type { Output } from './output.ts';
+import type { PackageAccess } from './package-get/package-access.ts';
 
 /** What a command works with. */
 export interface Session {
   readonly admin: Admin;
   readonly output: Output;
   readonly clock: Clock;
+  /** The way to content, as a client has it. The caller closes it. */
+  readonly openPackages: () => Promise<PackageAccess>;
   /** Fires at Ctrl-C. */
   readonly signal: AbortSignal;
   /** host:port of the site server, as it was given. */

@@ -5,6 +5,7 @@ import type { View } from './display.ts';
 import {
   hasEnded,
   isRunning,
+  isWithPullDp,
   type JobRecord,
   toJobBar,
   toNextTryText,
@@ -175,8 +176,12 @@ export class TargetsView implements View {
   #plainText(target: Target): string {
     const { job } = target;
     if (!job || !isRunning(job) || target.hasEnded) return this.#stateText(target);
-    const doing = this.#goal === 'removed' ? 'removing' : 'sending';
-    return `${doing} ${toTenths(toProgress(job))}`.trimEnd();
+    return `${this.#doingText(job)} ${toTenths(toProgress(job))}`.trimEnd();
+  }
+
+  #doingText(job: JobRecord): string {
+    if (this.#goal === 'removed') return 'removing';
+    return isWithPullDp(job) ? 'fetching' : 'sending';
   }
 
   #stateText({ row, job, hasEnded: isOver }: Target): string {

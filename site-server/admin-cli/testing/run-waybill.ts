@@ -3,6 +3,7 @@ import type { ExitCode } from '../command-failure.ts';
 import { runCommandLine, type Surroundings } from '../run-command-line.ts';
 import { FakeAdmin } from './fake-admin.ts';
 import { thenMs } from './fake-answers.ts';
+import { FakePackages } from './fake-packages.ts';
 
 /** A stream that keeps what is written to it. */
 export class KeptText {
@@ -28,6 +29,7 @@ export class KeptText {
 /** A run of `waybill` inside the test. */
 export class Run {
   readonly admin: FakeAdmin;
+  readonly packages: FakePackages;
   readonly clock = new FakeClock(thenMs + 180_000);
   readonly stdout: KeptText;
   readonly stderr = new KeptText();
@@ -37,11 +39,13 @@ export class Run {
   constructor(
     options: {
       admin?: FakeAdmin;
+      packages?: FakePackages;
       terminal?: { columns: number; rows: number };
       surroundings?: Partial<Surroundings>;
     } = {},
   ) {
     this.admin = options.admin ?? new FakeAdmin();
+    this.packages = options.packages ?? new FakePackages();
     this.stdout = new KeptText(options.terminal);
     this.#changes = options.surroundings ?? {};
   }
@@ -63,7 +67,11 @@ export class Run {
       timeZone: 'UTC',
       version: '0.1.0',
       question: undefined,
-      connect: async () => ({ channel: this.admin, address: 'site.example.org:8530' }),
+      connect: async () => ({
+        channel: this.admin,
+        address: 'site.example.org:8530',
+        openPackages: async () => this.packages,
+      }),
       ...this.#changes,
     });
   }

@@ -1,0 +1,155 @@
+import type { Tone } from '../../shared/runtime/text-style.ts';
+import { type Command, command } from './command.ts';
+import { CommandFailure } from './command-failure.ts';
+import {
+  type DistributionPointRecord,
+  dpIdPositional,
+  requireDistributionPoint,
+  toDistributionPointRecord,
+  toSourceText,
+} from './distribution-point-record.ts';
+import type { Session } from './session.ts';
+import type { Column } from './table.ts';
+import { toAgeText, toByteText, toCountText, toRateText } from './units.ts';
+
+const listDistributionPoints = command({
+  path: 'dp list',
+  summary: 'All distribution points and how they are',
+  example: 'waybill dp list',
+  options: (parser) => parser,
+  run: async (_args, { admin, output, clock }) => {
+    const rows = await admin.list('listDistributionPoints', {});
+    output.list(
+      rows.map(toDistributionPointRecord),
+      toColumns(clock.nowMs()),
+      'There are no distribution points. "waybill dp add" adds one.',
+    );
+  },
+});
+
+const showDistributionPoint = command({
+  path: 'dp show',
+  positionals: '<dp-id>',
+  summary: 'Everything about one distribution point, also where it fetches from',
+  example: 'waybill dp show PS1DP1',
+  options: (parser) => parser.positional('dp-id', dpIdPositional),
+  run: async ({ dpId }, session) => {
+    tellDistributionPoint(session, await requireDistributionPoint(session.admin, dpId));
+  },
+});
+
+const checkDistributionPoint = command({
+  path: 'dp check',
+  positionals: '<dp-id>',
+  summary: 'Ask a distribution point now; fails when it cannot be reached',
+  example: 'waybill dp check PS1DP1',
+  options: (parser) => parser.positional('dp-id', dpIdPositional),
+  run: async ({ dpId }, session) => {
+    const wire = await session.admin.ask('checkDistributionPoint', { dpId });
+    tellCheck(session, toDistributionPointRecord(wire));
+  },
+});
+
+/** `waybill dp list`, `waybill dp show` and `waybill dp check`. */
+export const distributionPointListCommands: readonly Command[] = [
+  listDistributionPoints,
+  showDistributionPoint,
+  checkDistributionPoint,
+];
+
+function toColumns(nowMs: number): readonly Column<DistributionPointRecord>[] {
+  return [
+    { title: 'DP', text: (row) => row.dpId },
+    { title: 'address', text: (row) => row.address },
+    { title: 'kind', text: (row) => row.kind },
+    { title: 'sources', text: toSourcesText },
+    { title: 'state', text: (row) => row.reachability, tone: toneOfDistributionPoint },
+    { title: 'checked', text: (row) => toAgeText(row.checkedAtMs, nowMs) },
+    { title: 'packages', text: (row) => toCountText(row.packageCount), align: 'right' },
+    { title: 'free', text: toFreeText, align: 'right' },
+    { title: 'rate', text: toMeasuredText, align: 'right' },
+    { title: 'agent', text: (row) => row.agentVersion },
+    { title: 'description', text: (row) => row.description },
+    { title: 'reason', text: (row) => row.reason },
+  ];
+}
+
+/** So many sources stand in a row. */
+const listedSourceCountMax = 3;
+
+/** As the options are written: `PS1DP1:1, PS1DP2:2, fallback`. Of a standard DP nothing. */
+function toSourcesText({ kind, pull }: DistributionPointRecord): string {
+  if (kind !== 'pull' || !pull) return '';
+  const shown = pull.sources.slice(0, listedSourceCountMax).map(toSourceText);
+  const hiddenCount = pull.sources.length - shown.length;
+  if (hiddenCount > 0) shown.push(`${hiddenCount} more`);
+  return [...shown, ...(pull.allowFallback ? ['fallback'] : [])].join(', ');
+}
+
+function toneOfDistributionPoint({ reachability }: DistributionPointRecord): Tone {
+  if (reachability === 'reachable') return 'good';
+  return reachability === 'unreachable' ? 'bad' : 'quiet';
+}
+
+/** A DP that never answered has not said how much room it has. */
+function toFreeText({ freeBytes, agentVersion }: DistributionPointRecord): string {
+  return agentVersion === '' ? '' : toByteText(freeBytes);
+}
+
+function toMeasuredText({ measuredBytesPerSecond: rate }: DistributionPointRecord): string {
+  return rate > 0 ? toRateText(rate) : '';
+}
+
+function tellCheck({ output }: Session, record: DistributionPointRecord): void {
+  const isReachable = record.reachability === 'reachable';
+  output.facts(record, [
+    ['DP', record.dpId],
+    ['address', record.address],
+    ['state', record.reachability],
+    // Of an unreachable one the failure says it.
+    ['reason', isReachable ? record.reason : ''],
+    ['agent', record.agentVersion],
+    ['free', toFreeText(record)],
+    ['rate', toMeasuredText(record)],
+    ['packages', toCountText(record.packageCount)],
+  ]);
+  if (isReachable) return;
+  const { dpId, address, reason, reachability } = record;
+  const state = `Distribution point ${dpId} at ${address} is ${reachability}`;
+  const message = reason === '' ? state : `${state}: ${reason}`;
+  throw new CommandFailure('DP_UNREACHABLE', message, { dpId, address, reason });
+}
+
+function tellDistributionPoint({ output, clock }: Session, record: DistributionPointRecord): void {
+  output.facts(record, [
+    ['DP', record.dpId],
+    ['site', record.siteCode],
+    ['address', record.address],
+    ['kind', record.kind],
+    ['description', record.description],
+    ['state', record.reachability],
+    ['reason', record.reason],
+    ['checked', toAgeText(record.checkedAtMs, clock.nowMs())],
+    ['agent', record.agentVersion],
+    ['free', toFreeText(record)],
+    ['rate', toMeasuredText(record)],
+    ['priority', String(record.priority)],
+    ['packages', toCountText(record.packageCount)],
+    ...toPullFacts(record),
+  ]);
+}
+
+/** Also of a standard DP that was told: it is kept for when it becomes a pull DP. */
+function toPullFacts({ kind, pull }: DistributionPointRecord): (readonly [string, string])[] {
+  if (!pull) return kind === 'pull' ? [['sources', 'none']] : [];
+  const unused = kind === 'pull' ? '' : ' (kept, not used by a standard DP)';
+  const sources = pull.sources.map(
+    ({ dpId, rank }) => ['source', `${dpId}, rank ${rank}${unused}`] as const,
+  );
+  const fallback = pull.allowFallback ? 'any DP of the site, then the site server' : 'no';
+  return [
+    ...(sources.length > 0 ? sources : [['sources', `none${unused}`] as const]),
+    ['fallback', `${fallback}${unused}`],
+    ['packages at once', `${pull.packagesMax}${unused}`],
+  ];
+}
