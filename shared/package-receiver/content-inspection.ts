@@ -148,7 +148,9 @@ export class ContentInspection {
     await verifySignature(sources.signature, content);
     await using signature = await openSource(sources.signature);
     for await (const batch of this.#library.readFiles(content, sources.manifest)) {
-      const named = this.#notStaged(batch).filter(({ hash }) => hashes.has(hash));
+      // By their hashes alone: which units they are nobody asks.
+      const { files: all } = numbered(batch, 0);
+      const named = this.#notStaged(all).filter(({ hash }) => hashes.has(hash));
       if (named.length === 0) continue;
       const files = await withPieceHashes(named, signature);
       const held = await this.#library.areHeld(files);
