@@ -1,6 +1,7 @@
 import { Metadata } from '@grpc/grpc-js';
 import { type ErrorCode, type ErrorDetails, errorCodes, WaybillError } from '../domain/errors.ts';
 import { errorFactKinds } from './error-facts.ts';
+import type { ErrorDetail, ErrorDetail__Output } from './generated/waybill/v1/ErrorDetail.ts';
 import { errorDetailBytesMax } from './rpc-limits.ts';
 import { errorDetailType } from './service-definitions.ts';
 
@@ -12,14 +13,15 @@ const factLengthMax = 600;
 
 /** The trailers of a call that failed with this error. `cause` and stack stay here. */
 export function toErrorTrailers(error: WaybillError): Metadata {
-  const { code, ...facts } = error.details;
-  const texts = Object.entries(facts).map(([name, value]) => [name, cut(String(value))] as const);
   const trailers = new Metadata();
-  trailers.set(
-    trailerName,
-    errorDetailType().serialize({ code, facts: Object.fromEntries(texts) }),
-  );
+  trailers.set(trailerName, errorDetailType().serialize(toErrorDetail(error.details)));
   return trailers;
+}
+
+/** Code and facts of an error as they travel inside a message. */
+export function toErrorDetail({ code, ...facts }: ErrorDetails): ErrorDetail {
+  const texts = Object.entries(facts).map(([name, value]) => [name, cut(String(value))] as const);
+  return { code, facts: Object.fromEntries(texts) };
 }
 
 /**
@@ -30,10 +32,18 @@ export function fromErrorTrailers(trailers: Metadata): WaybillError | undefined 
   const bytes = trailers.get(trailerName)[0];
   if (!Buffer.isBuffer(bytes) || bytes.length > errorDetailBytesMax) return undefined;
   const detail = decoded(bytes);
-  if (!detail || !isErrorCode(detail.code)) return undefined;
-  const facts = checkedFacts(detail.code, detail.facts);
+  return detail && fromErrorDetail(detail);
+}
+
+/** The same of an error inside a message; its texts are cut, and freed of control characters. */
+export function fromErrorDetail({
+  code,
+  facts: received,
+}: ErrorDetail__Output): WaybillError | undefined {
+  if (!isErrorCode(code)) return undefined;
+  const facts = checkedFacts(code, received);
   // The one cast: errorFactKinds has just shown that these are the facts of this code.
-  return facts && new WaybillError({ code: detail.code, ...facts } as ErrorDetails);
+  return facts && new WaybillError({ code, ...facts } as ErrorDetails);
 }
 
 function decoded(bytes: Buffer): { code: string; facts: Record<string, string> } | undefined {

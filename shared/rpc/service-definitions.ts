@@ -8,6 +8,10 @@ import {
 } from '@grpc/proto-loader';
 import type { ConversationName, MethodName, RequestOf } from './conversation.ts';
 import type { ErrorDetail, ErrorDetail__Output } from './generated/waybill/v1/ErrorDetail.ts';
+import type {
+  PackageVersion,
+  PackageVersion__Output,
+} from './generated/waybill/v1/PackageVersion.ts';
 
 /** From dist/shared/rpc: the package's own proto/, in a work tree and installed alike. */
 const protoDirectory = fileURLToPath(new URL('../../../proto/', import.meta.url));
@@ -61,6 +65,17 @@ export function encodeMessage<C extends ConversationName, M extends MethodName<C
   message: RequestOf<C, M>,
 ): Buffer {
   return methodDefinition(conversation, method).requestSerialize(message);
+}
+
+/** How a package info bundle is encoded. */
+export function packageVersionType(): MessageTypeDefinition<
+  PackageVersion,
+  PackageVersion__Output
+> {
+  return packageDefinition()['waybill.v1.PackageVersion'] as unknown as MessageTypeDefinition<
+    PackageVersion,
+    PackageVersion__Output
+  >;
 }
 
 /** How the trailer of a failed call is encoded. */
