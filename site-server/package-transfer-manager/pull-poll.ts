@@ -5,6 +5,7 @@ import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
+import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import { eachOf } from './each-of.ts';
 import type { JobTable } from './job-table.ts';
@@ -14,7 +15,7 @@ import type { PullReports } from './pull-reports.ts';
 import { toPullWord } from './pull-word.ts';
 
 export interface PullPollNeeds {
-  readonly jobs: Pick<JobTable, 'open' | 'get' | 'changed' | 'end'>;
+  readonly jobs: Pick<JobTable, 'open' | 'get' | 'changed' | 'end' | 'onChanged'>;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
   readonly notification: Pick<PullNotification, 'query'>;
   readonly reports: Pick<PullReports, 'take'>;
@@ -37,6 +38,10 @@ export class PullPoll implements Component {
   readonly #needs: PullPollNeeds;
   readonly #config: Pick<PullConfig, 'pollDelayMs' | 'pollCountMax'>;
   readonly #stopped = new AbortController();
+  readonly #firstHandedOver = new WakeSignal();
+  /** No pull DP has a job: there is nothing to wait for. */
+  #isIdle = false;
+  #unsubscribe: () => void = () => {};
   #loop: Promise<void> = Promise.resolve();
 
   constructor(needs: PullPollNeeds, config: Pick<PullConfig, 'pollDelayMs' | 'pollCountMax'>) {
@@ -45,31 +50,42 @@ export class PullPoll implements Component {
   }
 
   async start(): Promise<void> {
+    this.#unsubscribe = this.#needs.jobs.onChanged((job) => {
+      if (this.#isIdle && isWithPullDp(job)) this.#firstHandedOver.wake();
+    });
     this.#loop = this.#run();
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort();
+    this.#unsubscribe();
     await this.#loop;
   }
 
-  /** A job that is handed over meanwhile is due after the longest pause at the earliest. */
   async #run(): Promise<void> {
-    const { clock } = this.#needs;
     const { signal } = this.#stopped;
     try {
       for (;;) {
-        const nowMs = clock.nowMs();
+        const nowMs = this.#needs.clock.nowMs();
         const withDps = [...this.#needs.jobs.open()].filter(isWithPullDp);
         const due = withDps.filter(({ restartAtMs }) => restartAtMs <= nowMs);
         await eachOf(due, askedMax, (job) => this.#askOne(job));
-        const later = withDps.map(({ restartAtMs }) => restartAtMs).filter((ms) => ms > nowMs);
-        const nextMs = later.reduce((a, b) => Math.min(a, b), nowMs + this.#config.pollDelayMs);
-        await clock.sleep(Math.max(pauseMsMin, nextMs - clock.nowMs()), signal);
+        await this.#untilNext(withDps, nowMs);
       }
     } catch (error) {
       if (!(isAbortError(error) && signal.aborted)) throw error;
     }
+  }
+
+  /** A job that is handed over meanwhile is due after the longest pause at the earliest. */
+  async #untilNext(withDps: readonly DistributionJob[], nowMs: number): Promise<void> {
+    const { clock } = this.#needs;
+    const { signal } = this.#stopped;
+    this.#isIdle = withDps.length === 0;
+    if (this.#isIdle) return this.#firstHandedOver.wait(signal);
+    const later = withDps.map(({ restartAtMs }) => restartAtMs).filter((ms) => ms > nowMs);
+    const nextMs = later.reduce((a, b) => Math.min(a, b), nowMs + this.#config.pollDelayMs);
+    await clock.sleep(Math.max(pauseMsMin, nextMs - clock.nowMs()), signal);
   }
 
   /** A failure of one question is no reason to leave out the others; it is due again later. */

@@ -69,15 +69,15 @@ export class SourceNews implements Component {
     try {
       for (;;) {
         await this.#wake.wait(signal);
-        await this.#take();
-        await this.#needs.clock.sleep(pauseMs, signal);
+        if (await this.#take()) await this.#needs.clock.sleep(pauseMs, signal);
       }
     } catch (error) {
       if (!(isAbortError(error) && signal.aborted)) throw error;
     }
   }
 
-  async #take(): Promise<void> {
+  /** @returns whether there was anything to look at */
+  async #take(): Promise<boolean> {
     const { store, notifier, jobs, notification } = this.#needs;
     const packageIds = new Set(this.#asked);
     this.#asked.clear();
@@ -86,6 +86,7 @@ export class SourceNews implements Component {
       packageIds.add(one.subject);
       taken.push(one);
     }
+    if (packageIds.size === 0) return false;
     const open = [...jobs.open()];
     notification.keepOnly(new Set(open.map(({ jobSerial }) => jobSerial)));
     const concerned = open.filter((job) => packageIds.has(job.packageId) && isForNews(job));
@@ -96,6 +97,7 @@ export class SourceNews implements Component {
         { sync: false },
       ),
     );
+    return true;
   }
 
   async #lookAt(job: DistributionJob): Promise<void> {

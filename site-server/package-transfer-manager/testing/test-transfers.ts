@@ -51,6 +51,7 @@ type FakeNotification = {
 
 /** The rooms a site has besides Package Transfer Manager, over one store; DPs are played. */
 export class TestTransfers implements AsyncDisposable {
+  readonly config = config;
   readonly clock = new FakeClock();
   readonly log = new CapturedLog();
   readonly directory: TemporaryDirectory;
