@@ -47,6 +47,7 @@ import { JobView } from './package-transfer-manager/job-view.ts';
 import { OwnCopyCheck } from './package-transfer-manager/own-copy-check.ts';
 import { PackageTransferManager } from './package-transfer-manager/package-transfer-manager.ts';
 import { PullNotification } from './package-transfer-manager/pull-notification.ts';
+import { PullRates } from './package-transfer-manager/pull-rates.ts';
 import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { siteAddressOf } from './site-address.ts';
@@ -305,6 +306,7 @@ async function adminService(
   const packageIds = await openPackageIds(ground.counters);
   const { siteCode } = config;
   const { jobs, manager } = transfers;
+  const rates = new PullRates({ jobs, clock });
   return new AdminService({
     ...ground,
     site: {
@@ -321,7 +323,7 @@ async function adminService(
       ...ground,
       percentOf: (jobSerial) => manager.progressOf(jobSerial)?.percent ?? jobs.percentOf(jobSerial),
     }),
-    jobs: new JobView({ jobs, transfers: manager, store, clock }),
+    jobs: new JobView({ jobs, transfers: manager, rates, store, clock }),
     auditTrail,
     checker,
     logs: new LogReader({ clock, directory: config.logDirectory }),

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
-import { type DistributionJob, isRunning, isStartable } from '../../shared/domain/distribution-job.ts';
+import {
+  type DistributionJob,
+  isRunning,
+  isStartable,
+} from '../../shared/domain/distribution-job.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { PullState, StateMessage } from '../../shared/domain/state-message.ts';
@@ -87,8 +91,7 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
   const hierarchy = new HierarchyManager({ ...ground, siteCode: 'PS1' });
   await hierarchy.start();
   const jobs = new JobTable(ground);
-  const unknown = (job: DistributionJob) =>
-    new WaybillError({ code: 'PULL_JOB_UNKNOWN', ...job });
+  const unknown = (job: DistributionJob) => new WaybillError({ code: 'PULL_JOB_UNKNOWN', ...job });
   const transfers = new PackageTransferManager(
     {
       ...{ ...ground, jobs, hierarchy, random: () => 1 },
