@@ -88,6 +88,7 @@ export class TestSite implements AsyncDisposable {
   readonly notifier: ChangeNotifier;
   readonly packages: PackageStore;
   readonly progress: SnapshotProgress;
+  readonly contentMap: ContentDpMap;
   readonly hierarchy: HierarchyManager;
   readonly checker: DistributionPointChecker;
   readonly status: StatusManager;
@@ -101,6 +102,7 @@ export class TestSite implements AsyncDisposable {
     this.progress = made.progress;
     this.notifier = made.notifier;
     this.packages = made.packages;
+    this.contentMap = made.contentMap;
     this.hierarchy = made.hierarchy;
     this.checker = made.checker;
     this.status = made.status;
@@ -283,6 +285,7 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
   return {
     notifier,
     packages,
+    contentMap,
     progress,
     hierarchy,
     checker,
