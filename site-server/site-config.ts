@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
 
@@ -13,6 +14,13 @@ export const siteConfigSchema = z.strictObject({
     .refine((text) => parseSiteCode(text) !== undefined, 'three of A-Z and 0-9')
     .describe('Code of this site; must be the one in its certificate.'),
   listen: z.string().default('0.0.0.0:8530').describe('Address and port the site listens on.'),
+  address: z
+    .string()
+    .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
+    .optional()
+    .describe(
+      'host:port by which others reach this site, told to pull DPs and clients; default: `listen`, with the name of this machine when that is no address of its own.',
+    ),
   dataDirectory: z
     .string()
     .min(1)
@@ -96,6 +104,48 @@ export const siteConfigSchema = z.strictObject({
         .min(0)
         .default(32 * mebibyte)
         .describe('Encoded content kept for transfers of one package to several DPs.'),
+    })
+    .prefault({}),
+  pull: z
+    .strictObject({
+      jobsMax: z
+        .int()
+        .min(1)
+        .max(1000)
+        .default(50)
+        .describe('Jobs one pull DP has at once; further ones wait.'),
+      notificationsMax: z
+        .int()
+        .min(1)
+        .max(200)
+        .default(20)
+        .describe('Notifications of pull DPs at once.'),
+      noSourceDelayMs: z
+        .int()
+        .min(1_000)
+        .default(20 * minuteMs)
+        .describe(
+          'How long a job waits for a source of its pull DP, when none gets the content before.',
+        ),
+      noSourceRetryCountMax: z
+        .int()
+        .min(1)
+        .max(1000)
+        .default(30)
+        .describe('Looks for a source in a row before a job has failed.'),
+      pollDelayMs: z
+        .int()
+        .min(1_000)
+        .default(60 * minuteMs)
+        .describe(
+          'How long nothing is heard of a job before its pull DP is asked, and asked again.',
+        ),
+      pollCountMax: z
+        .int()
+        .min(1)
+        .max(1000)
+        .default(72)
+        .describe('Questions to a pull DP before a job has failed.'),
     })
     .prefault({}),
   unreferencedGraceMs: z

@@ -1,5 +1,6 @@
 /** The wiring of a site server: the only file that sees every component. */
 import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ContentLibrary } from '../shared/content-library/content-library.ts';
 import { packageHashOf } from '../shared/content-library/package-record.ts';
@@ -25,6 +26,7 @@ import { PackagePublisher } from './distribution-manager/package-publisher.ts';
 import { hasLostPackages, recoverPackages } from './distribution-manager/package-recovery.ts';
 import { PackageStore } from './distribution-manager/package-store.ts';
 import { PackageTask } from './distribution-manager/package-task.ts';
+import { PullResponses } from './distribution-manager/pull-responses.ts';
 import {
   openJobSerials,
   openPackageIds,
@@ -35,15 +37,23 @@ import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
 import { DistributionPointConnections } from './distribution-point-connections/distribution-point-connections.ts';
+import { ContentDpMap } from './hierarchy-manager/content-dp-map.ts';
 import { DistributionPointChecker } from './hierarchy-manager/distribution-point-checker.ts';
 import { HierarchyManager } from './hierarchy-manager/hierarchy-manager.ts';
+import { ContentLocator } from './management-point/content-locator.ts';
+import { ManagementPoint } from './management-point/management-point.ts';
 import { JobRunner } from './package-transfer-manager/job-run.ts';
 import { JobTable } from './package-transfer-manager/job-table.ts';
 import { JobView } from './package-transfer-manager/job-view.ts';
 import { OwnCopyCheck } from './package-transfer-manager/own-copy-check.ts';
 import { PackageTransferManager } from './package-transfer-manager/package-transfer-manager.ts';
+import { PullNotification } from './package-transfer-manager/pull-notification.ts';
+import { PullRates } from './package-transfer-manager/pull-rates.ts';
+import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
+import { siteAddressOf } from './site-address.ts';
 import type { SiteConfig } from './site-config.ts';
+import { StateSystem } from './state-system/state-system.ts';
 import { StatusManager } from './status-manager/status-manager.ts';
 
 export interface SiteServerNeeds {
@@ -66,7 +76,13 @@ interface Ground extends SiteServerNeeds {
   readonly packages: PackageStore;
   readonly status: StatusManager;
   readonly auditTrail: AuditTrail;
+  readonly contentMap: ContentDpMap;
   readonly hierarchy: HierarchyManager;
+  readonly siteCode: string;
+  /** host:port by which others reach this site. */
+  readonly siteAddress: () => string;
+  /** Where the site listens: as it is configured, then with the port that was free. */
+  readonly listening: { address: string };
   readonly connections: DistributionPointConnections;
   readonly checker: DistributionPointChecker;
   readonly snapshots: SnapshotProgress;
@@ -86,9 +102,13 @@ export class SiteServer implements Component {
   /** @throws DATA_DIRECTORY_IN_USE when another process has the data directory */
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
     const ground = await openGround(needs, config);
-    const { library, status, auditTrail, connections } = ground;
+    const { library, status, auditTrail, hierarchy, connections } = ground;
     const transfers = packageTransferManager(ground);
-    const distribution = await distributionManager(ground);
+    const stateSystem = new StateSystem({
+      ...{ ...ground, ...transfers },
+      logger: ground.logOf('state-system'),
+    });
+    const distribution = await distributionManager(ground, transfers, stateSystem);
     const server = new RpcServer(
       {
         credentials: needs.credentials,
@@ -98,9 +118,11 @@ export class SiteServer implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     server.serve('Admin', (await adminService(ground, transfers)).conversation());
+    server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
       status,
       auditTrail,
+      hierarchy,
       library,
       packageRecovery(ground),
       connections,
@@ -108,6 +130,12 @@ export class SiteServer implements Component {
       transfers.manager,
       distribution,
       server,
+      {
+        start: async () => {
+          ground.listening.address = server.address;
+        },
+        stop: async () => {},
+      },
     ]);
   }
 
@@ -134,10 +162,12 @@ async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise
     { ...defaultAuditTrailConfig, ...config },
   );
   const packages = new PackageStore({ store, clock });
+  const contentMap = new ContentDpMap({ store, notifier, clock });
   const hierarchy = new HierarchyManager({
     store,
     notifier,
     packages,
+    contentMap,
     clock,
     logger: logOf('hierarchy-manager'),
     siteCode,
@@ -158,7 +188,13 @@ async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise
   if (isStoreDamaged) await reportDamage(store, status, damage);
   const counters = { store, clock, siteCode, isStoreDamaged };
   const snapshots = new SnapshotProgress();
-  const parts = { status, auditTrail, hierarchy, connections, checker, library, packages };
+  const listening = { address: config.listen };
+  const siteAddress = () => {
+    return siteAddressOf({ address: config.address, listen: listening.address }, hostname());
+  };
+  const site = { siteCode, siteAddress, listening };
+  const kept = { status, auditTrail, contentMap, hierarchy, packages };
+  const parts = { ...kept, connections, checker, library, ...site };
   return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
 }
 
@@ -206,19 +242,36 @@ function packageTransferManager(ground: Ground) {
   });
   const logger = logOf('package-transfer-manager');
   const ownCopies = new OwnCopyCheck({ ...ground, pieceSource, logger });
+  const notification = new PullNotification(
+    { ...ground, sources: new PullSources(ground) },
+    { ...config.distribution, siteAddress: ground.siteAddress },
+  );
   const runner = new JobRunner(
-    { library, pieceSource, connections, clock, ownCopies },
+    { library, pieceSource, connections, clock, ownCopies, pull: notification },
     config.distribution,
   );
   const returns = new ReturnWatch({ connections, logger });
   const manager = new PackageTransferManager(
-    { ...ground, jobs, runner, hierarchy, returns, logger },
-    config.distribution,
+    { ...ground, jobs, runner, notification, hierarchy, returns, logger },
+    { ...config.distribution, pull: config.pull },
   );
   return { jobs, pieceSource, manager };
 }
 
-async function distributionManager(ground: Ground): Promise<DistributionManager> {
+/** What takes the state messages of pull DPs, and tells clients where content is. */
+function managementPoint(
+  ground: Ground,
+  { jobs }: ReturnType<typeof packageTransferManager>,
+  stateSystem: StateSystem,
+): ManagementPoint {
+  return new ManagementPoint({ ...ground, jobs, stateSystem, locator: new ContentLocator(ground) });
+}
+
+async function distributionManager(
+  ground: Ground,
+  { manager: transfers }: ReturnType<typeof packageTransferManager>,
+  stateSystem: StateSystem,
+): Promise<DistributionManager> {
   const { config, library, logOf, snapshots } = ground;
   const logger = logOf('distribution-manager');
   const publisher = new PackagePublisher({
@@ -239,9 +292,10 @@ async function distributionManager(ground: Ground): Promise<DistributionManager>
   const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
   const packageTask = new PackageTask({ ...ground, publisher, distributionPointTask, logger });
   const transferResults = new TransferResults({ ...ground, logger });
+  const pullResponses = new PullResponses({ ...ground, stateSystem, transfers });
   const { packagesMax, diskFullDelayMs, diskFullDelayMsMax } = config.distribution;
   return new DistributionManager(
-    { ...ground, packageTask, transferResults, logger },
+    { ...ground, packageTask, transferResults, pullResponses, logger },
     { packagesMax, retryDelayMs: diskFullDelayMs, retryDelayMsMax: diskFullDelayMsMax },
   );
 }
@@ -254,6 +308,7 @@ async function adminService(
   const packageIds = await openPackageIds(ground.counters);
   const { siteCode } = config;
   const { jobs, manager } = transfers;
+  const rates = new PullRates({ jobs, clock });
   return new AdminService({
     ...ground,
     site: {
@@ -270,7 +325,7 @@ async function adminService(
       ...ground,
       percentOf: (jobSerial) => manager.progressOf(jobSerial)?.percent ?? jobs.percentOf(jobSerial),
     }),
-    jobs: new JobView({ jobs, transfers: manager, store, clock }),
+    jobs: new JobView({ jobs, transfers: manager, rates, store, clock }),
     auditTrail,
     checker,
     logs: new LogReader({ clock, directory: config.logDirectory }),

@@ -1,3 +1,5 @@
+import type { SitePackage } from './site-package.ts';
+
 /**
  * That a content is, or is just arriving, at a DP: the row of table "content DP map". What is just
  * arriving can be fetched there as far as it has come (PULL-11).
@@ -7,4 +9,23 @@ export interface ContentLocation {
   readonly sourceVersion: number;
   readonly state: 'arriving' | 'held';
   readonly sinceMs: number;
+}
+
+/** What the IDs of all versions of a content begin with: its ID without the version it was made for. */
+export function contentNameOf(contentId: string): string {
+  return contentId.replace(/\.\d+$/, '');
+}
+
+/** The contents of a version of a package; undefined for one that the site does not keep any more. */
+export function contentIdsOf(
+  sitePackage: SitePackage | undefined,
+  sourceVersion: number,
+): string[] | undefined {
+  if (sitePackage?.sourceVersion !== sourceVersion) return undefined;
+  return sitePackage.sources.flatMap(({ content }) => (content ? [content.contentId] : []));
+}
+
+/** What the IDs of all contents of a package begin with, in whatever version. */
+export function contentNamesOf(sitePackage: SitePackage | undefined, packageId: string): string[] {
+  return sitePackage?.sources.map(({ contentName }) => contentName) ?? [packageId];
 }

@@ -1,4 +1,5 @@
 import type { Priority } from './package.ts';
+import type { MessagePlace } from './state-message.ts';
 
 /** What a job does to a package on a distribution point. */
 export type JobAction = 'add' | 'redistribute' | 'remove';
@@ -66,11 +67,20 @@ export interface DistributionJob {
   readonly sendAction?: 'PullQueryResultAction';
   /** How often the pull DP was asked since it took the job. */
   readonly pollCount?: number;
+  /** Of a job a pull DP has taken: what its success must prove. */
+  readonly expectedHash?: string;
+  /** Place of the newest state message of the job that was taken: older ones, and it again, are no news. */
+  readonly heardPlace?: MessagePlace;
+  /** What was reported once and is not again, such as `capacity`; at most `reportedCountMax`. */
+  readonly reported?: readonly string[];
   /** 0 while the job is open. */
   readonly endedAtMs: number;
   /** Of a complete job that brought content: the package hash the DP computed over what it serves. */
   readonly verifiedHash?: string;
 }
+
+/** Most reports a job remembers; from then on none of that kind is written. */
+export const reportedCountMax = 64;
 
 /** The moves a job may make. */
 export const jobMovesFrom = {
@@ -78,7 +88,16 @@ export const jobMovesFrom = {
   ready: ['started', 'pending', 'cancelled', 'failed', 'suspended'],
   started: ['in-progress', 'pending-restart', 'complete', 'failed', 'cancelled', 'suspended'],
   'in-progress': ['pending-restart', 'in-progress', 'complete', 'failed', 'cancelled', 'suspended'],
-  'pending-restart': ['started', 'cancelled', 'failed', 'suspended'],
+  // A pull DP that was notified may speak while this side believes that it was not.
+  'pending-restart': [
+    'started',
+    'in-progress',
+    'pending-restart',
+    'complete',
+    'cancelled',
+    'failed',
+    'suspended',
+  ],
   suspended: ['pending', 'cancelled', 'failed'],
   complete: [],
   failed: ['pending'],
@@ -111,4 +130,26 @@ export function moved(
   if (!allowed.includes(to)) throw new Error(`Job ${job.jobSerial}: no move ${job.state} → ${to}`);
   const { waitingReason: _, ...rest } = job;
   return { ...rest, ...changes, state: to };
+}
+
+/** The job as one that no pull DP has; what it was asked and told before is forgotten with that. */
+export function takenBack(job: DistributionJob): DistributionJob {
+  const { sendAction: _, pollCount: __, ...rest } = job;
+  return rest;
+}
+
+/** Whether the job may be started, as soon as there is room and its time has come. */
+export function isStartable(job: DistributionJob): boolean {
+  if (isWithPullDp(job)) return false;
+  return job.state === 'pending' || job.state === 'ready' || job.state === 'pending-restart';
+}
+
+/** Whether something is still to be reported of the job, and the job that has. */
+export function reporting(
+  job: DistributionJob,
+  what: string,
+): { readonly isNews: boolean; readonly job: DistributionJob } {
+  const reported = job.reported ?? [];
+  if (reported.includes(what) || reported.length >= reportedCountMax) return { isNews: false, job };
+  return { isNews: true, job: { ...job, reported: [...reported, what] } };
 }

@@ -58,5 +58,25 @@ export function endsJob(state: PullState): boolean {
   return state === 'success' || state === 'failure' || state === 'cancelled';
 }
 
-/** What the site last heard of a package from a pull DP: the row of table "pull DP response". */
-export type PullResponse = StateMessage;
+/** A warning that came before what was last heard, and was not taken yet. */
+export type PullWarning = Pick<StateMessage, 'error' | 'source'>;
+
+/** Most warnings kept beside what was last heard; further ones are lost. */
+export const pullWarningCountMax = 16;
+
+/** What the site last heard of a job from a pull DP: the row of table "pull DP response". */
+export interface PullResponse extends StateMessage {
+  /** Oldest first, those of the message itself included. */
+  readonly warnings: readonly PullWarning[];
+}
+
+/** The row after one more message; what it says replaces what is there, but for the warnings. */
+export function toPullResponse(
+  message: StateMessage,
+  before: PullResponse | undefined,
+): PullResponse {
+  const { error, source } = message;
+  const warning = message.state === 'warning' && error ? [{ error, source }] : [];
+  const warnings = [...(before?.warnings ?? []), ...warning].slice(0, pullWarningCountMax);
+  return { ...message, warnings };
+}

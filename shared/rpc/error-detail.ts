@@ -1,7 +1,7 @@
 import { Metadata } from '@grpc/grpc-js';
 import { type ErrorCode, type ErrorDetails, errorCodes, WaybillError } from '../domain/errors.ts';
 import { errorFactKinds } from './error-facts.ts';
-import type { ErrorDetail } from './generated/waybill/v1/ErrorDetail.ts';
+import type { ErrorDetail, ErrorDetail__Output } from './generated/waybill/v1/ErrorDetail.ts';
 import { errorDetailBytesMax } from './rpc-limits.ts';
 import { errorDetailType } from './service-definitions.ts';
 
@@ -32,10 +32,18 @@ export function fromErrorTrailers(trailers: Metadata): WaybillError | undefined 
   const bytes = trailers.get(trailerName)[0];
   if (!Buffer.isBuffer(bytes) || bytes.length > errorDetailBytesMax) return undefined;
   const detail = decoded(bytes);
-  if (!detail || !isErrorCode(detail.code)) return undefined;
-  const facts = checkedFacts(detail.code, detail.facts);
+  return detail && fromErrorDetail(detail);
+}
+
+/** The same of an error inside a message; its texts are cut, and freed of control characters. */
+export function fromErrorDetail({
+  code,
+  facts: received,
+}: ErrorDetail__Output): WaybillError | undefined {
+  if (!isErrorCode(code)) return undefined;
+  const facts = checkedFacts(code, received);
   // The one cast: errorFactKinds has just shown that these are the facts of this code.
-  return facts && new WaybillError({ code: detail.code, ...facts } as ErrorDetails);
+  return facts && new WaybillError({ code, ...facts } as ErrorDetails);
 }
 
 function decoded(bytes: Buffer): { code: string; facts: Record<string, string> } | undefined {

@@ -181,7 +181,7 @@ describe('A damaged StateStore', function () {
 
   it('of a newer program is refused, and not taken for damaged', async () => {
     const { store } = await StateStore.open({ directory: path, logger });
-    const newer = store.records(keySpaces.storeState).put('layout', 2);
+    const newer = store.records(keySpaces.storeState).put('layout', 1_000);
     await store.write([newer], { sync: true });
     await store.close();
     const level = new Level(path);

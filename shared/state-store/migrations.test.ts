@@ -28,12 +28,12 @@ describe('Migrations', () => {
 
   it('run oldest first, each once', async () => {
     const ran: number[] = [];
-    const steps = [3, 2].map((layout): Migration => {
+    const steps = [4, 3].map((layout): Migration => {
       return { layout, migrate: async () => void ran.push(layout) };
     });
     await migrateRows(store, steps);
     await migrateRows(store, steps);
-    assert.deepEqual(ran, [2, 3]);
+    assert.deepEqual(ran, [3, 4]);
   });
 
   it('go on after a crash where they were', async () => {
@@ -41,18 +41,18 @@ describe('Migrations', () => {
     let isCrashing = true;
     const steps: Migration[] = [
       {
-        layout: 3,
+        layout: 4,
         migrate: async () => {
-          ran.push('3');
+          ran.push('4');
           if (isCrashing) throw new Error('killed');
         },
       },
-      { layout: 2, migrate: async () => void ran.push('2') },
+      { layout: 3, migrate: async () => void ran.push('3') },
     ];
     await assert.rejects(migrateRows(store, steps), /killed/);
     isCrashing = false;
     await migrateRows(store, steps);
-    assert.deepEqual(ran, ['2', '3', '3']);
+    assert.deepEqual(ran, ['3', '4', '4']);
   });
 
   it('refuse rows of a newer program', async () => {

@@ -1,4 +1,5 @@
 import { WaybillError } from '../domain/errors.ts';
+import { mapHeldContents } from './held-contents.ts';
 import { keySpaces } from './key-space.ts';
 import type { RecordStore } from './record-store.ts';
 import type { StateStore } from './state-store.ts';
@@ -17,8 +18,8 @@ export interface Migration {
 /** The layout a store begins with that says nothing of its own. */
 const firstLayout = 1;
 
-/** All migrations, newest on top. Layout 1 is the first, so there are none yet. */
-export const migrations: readonly Migration[] = [];
+/** All migrations, newest on top. Layout 1 is the first. */
+export const migrations: readonly Migration[] = [{ layout: 2, migrate: mapHeldContents }];
 
 /** The row of "store state" that holds the layout. */
 const layoutKey = 'layout';

@@ -325,8 +325,14 @@ describe('Admin service', () => {
     const kind = 'DISTRIBUTION_POINT_KIND_PULL';
     const pull = { dpId: 'DP2', address: 'a:1', kind, pull: null } as const;
     await assert.rejects(admin.addDistributionPoint(pull, context), {
-      message: 'kind: expected standard, got pull',
+      message:
+        'pull.sources: expected at least one source for a pull distribution point, or fallback allowed, got neither',
     });
+    const sources = [{ dpId: 'DP1', rank: 7 }];
+    const told = { sources, allowFallback: true, packagesMax: 0 };
+    const added = await admin.addDistributionPoint({ ...pull, pull: told }, context);
+    assert.equal(added.kind, kind);
+    assert.deepEqual(added.pull, { ...told, packagesMax: 5 });
   });
 
   it('lists status messages as sentences, and refuses a limit that is too high', async () => {

@@ -1,8 +1,10 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { DistributionPointHealth } from '../../shared/domain/distribution-point-health.ts';
+import { type PullSettings, pullPackagesMaxDefault } from '../../shared/domain/pull-source.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
 import type { DistributionPointRecord } from '../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
 import type { DistributionPointSettings__Output } from '../../shared/rpc/generated/waybill/v1/DistributionPointSettings.ts';
+import type { PullDistributionPointSettings as PullMessage } from '../../shared/rpc/generated/waybill/v1/PullDistributionPointSettings.ts';
 import type {
   DistributionPointPatch,
   NewDistributionPoint,
@@ -37,6 +39,7 @@ export function toDistributionPointRecord(
     freeBytes: health.freeBytes,
     packageCount,
     measuredBytesPerSecond: health.measuredBytesPerSecond,
+    ...(distributionPoint.pull && { pull: toPullMessage(distributionPoint.pull) }),
   };
 }
 
@@ -46,7 +49,8 @@ export function toNewDistributionPoint(
 ): NewDistributionPoint {
   const { dpId, address } = settings;
   const description = checkedText('description', settings.description ?? '', descriptionRule);
-  return { dpId, address, kind: toDistributionPointKind(settings.kind) ?? 'standard', description };
+  const kind = toDistributionPointKind(settings.kind) ?? 'standard';
+  return { dpId, address, kind, description, ...pullOf(settings) };
 }
 
 /** What to change of a DP; what is not said stays. @throws REQUEST_INVALID */
@@ -62,5 +66,22 @@ export function toDistributionPointPatch(
     ...(description !== undefined && {
       description: checkedText('description', description, descriptionRule),
     }),
+    ...pullOf(settings),
+  };
+}
+
+function toPullMessage({ sources, allowFallback, packagesMax }: PullSettings): PullMessage {
+  return { sources: sources.map((source) => ({ ...source })), allowFallback, packagesMax };
+}
+
+/** Who is named is checked here, what may be is where it is kept. @throws REQUEST_INVALID */
+function pullOf({ pull }: DistributionPointSettings__Output): { pull?: PullSettings } {
+  if (!pull) return {};
+  const { allowFallback, packagesMax } = pull;
+  const sources = pull.sources.map(({ dpId, rank }) => {
+    return { dpId: requireDistributionPointId('pull.sources.dp_id', dpId), rank };
+  });
+  return {
+    pull: { sources, allowFallback, packagesMax: packagesMax || pullPackagesMaxDefault },
   };
 }

@@ -11,6 +11,7 @@ import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from './package-store.ts';
 import type { PackageTask } from './package-task.ts';
 import { Postponements } from './postponements.ts';
+import type { PullResponses } from './pull-responses.ts';
 import type { TransferResults } from './transfer-results.ts';
 
 /** What Distribution Manager needs. */
@@ -20,6 +21,7 @@ export interface DistributionManagerComponents {
   readonly packages: Pick<PackageStore, 'packages'>;
   readonly packageTask: Pick<PackageTask, 'run'>;
   readonly transferResults: Pick<TransferResults, 'take'>;
+  readonly pullResponses: Pick<PullResponses, 'take'>;
   readonly clock: Pick<Clock, 'sleep'>;
   /** A number from 0 up to 1. */
   readonly random: () => number;
@@ -52,7 +54,7 @@ interface RunningTask {
 
 /**
  * Takes packages from "package notification" and processes them, at most three at once and each by
- * one task at a time (DM-2); takes the results of transfers (DM-5). What it does, it decides from
+ * one task at a time (DM-2); takes the results of transfers (DM-5), and what pull DPs say (PULL-9). What it does, it decides from
  * the rows alone. A notification is deleted when its package has been processed: a crash leaves it,
  * and the package is processed again, with the same result (DM-1).
  */
@@ -62,6 +64,7 @@ export class DistributionManager implements Component {
   readonly #stopping = new AbortController();
   readonly #packageWake = new WakeSignal();
   readonly #resultWake = new WakeSignal();
+  readonly #responseWake = new WakeSignal();
   readonly #queue = new Map<string, Notification[]>();
   readonly #running = new Map<string, RunningTask>();
   readonly #postponements: Postponements;
@@ -84,10 +87,12 @@ export class DistributionManager implements Component {
     this.#unsubscribe = [
       notifier.subscribe('package', () => this.#packageWake.wake()),
       notifier.subscribe('transfer-result', () => this.#resultWake.wake()),
+      notifier.subscribe('pull-response', () => this.#responseWake.wake()),
     ];
     this.#loops = [
       this.#loop(this.#packageWake, () => this.#takePackages()),
       this.#loop(this.#resultWake, () => this.#takeResults()),
+      this.#loop(this.#responseWake, () => this.#takeResponses()),
     ];
   }
 
@@ -136,6 +141,11 @@ export class DistributionManager implements Component {
 
   async #takeResults(): Promise<boolean> {
     await this.#components.transferResults.take(this.#stopping.signal);
+    return true;
+  }
+
+  async #takeResponses(): Promise<boolean> {
+    await this.#components.pullResponses.take(this.#stopping.signal);
     return true;
   }
 

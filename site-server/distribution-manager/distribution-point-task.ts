@@ -1,3 +1,4 @@
+import { contentNamesOf } from '../../shared/domain/content-location.ts';
 import {
   type PackageServerRows,
   packageServerWork,
@@ -10,6 +11,7 @@ import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type {
   CheckedDistributionPoint,
   DistributionPointChecker,
@@ -25,6 +27,7 @@ export interface DistributionPointTaskComponents {
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly packages: PackageStore;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
+  readonly contentMap: Pick<ContentDpMap, 'gone'>;
   readonly checker: Pick<DistributionPointChecker, 'checkForJob'>;
   /** The only counter of job serials. */
   readonly jobSerials: Pick<SerialCounter, 'next'>;
@@ -102,10 +105,11 @@ export class DistributionPointTask {
     { packageId, dpId }: PackageOnDistributionPoint,
     rows: PackageServerRows,
   ): Promise<void> {
-    const { store, packages, notifier, logger } = this.#components;
+    const { store, packages, notifier, contentMap, logger } = this.#components;
     const changes = [
       packages.deleteServer(packageId, dpId),
       packages.deleteStatus(packageId, dpId),
+      ...(await contentMap.gone(dpId, contentNamesOf(rows.sitePackage, packageId))),
     ];
     if (rows.openJob) {
       // Package Transfer Manager ends a job whose assignment is gone.

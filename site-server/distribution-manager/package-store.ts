@@ -4,7 +4,7 @@ import type { PackageStatus } from '../../shared/domain/package-status.ts';
 import { toRetryingStatus, toSiteStatus } from '../../shared/domain/package-status-moves.ts';
 import type { PackageServer, SitePackage } from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
-import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import { KeyedTurns } from '../../shared/runtime/keyed-turns.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { RecordStore } from '../../shared/state-store/record-store.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
@@ -25,7 +25,7 @@ export class PackageStore {
   readonly servers: RecordStore<PackageServer>;
   readonly statuses: RecordStore<PackageStatus>;
   readonly #clock: Pick<Clock, 'nowMs'>;
-  readonly #turns = new Map<string, { queue: SerialQueue; holderCount: number }>();
+  readonly #turns = new KeyedTurns();
 
   constructor(components: PackageStoreComponents) {
     this.packages = components.store.records(keySpaces.packages);
@@ -35,16 +35,8 @@ export class PackageStore {
   }
 
   /** Runs `work` while nobody else has a turn of this package. Short: nothing but the store. */
-  async turn<T>(packageId: string, work: () => Promise<T>): Promise<T> {
-    const turns = this.#turns.get(packageId) ?? { queue: new SerialQueue(), holderCount: 0 };
-    this.#turns.set(packageId, turns);
-    turns.holderCount += 1;
-    try {
-      return await turns.queue.run(work);
-    } finally {
-      turns.holderCount -= 1;
-      if (turns.holderCount === 0) this.#turns.delete(packageId);
-    }
+  turn<T>(packageId: string, work: () => Promise<T>): Promise<T> {
+    return this.#turns.run(packageId, work);
   }
 
   /** @throws PACKAGE_UNKNOWN */

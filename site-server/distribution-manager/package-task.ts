@@ -1,7 +1,9 @@
+import { contentNamesOf } from '../../shared/domain/content-location.ts';
 import { isLeaving } from '../../shared/domain/package-processing.ts';
 import { throwIfAborted } from '../../shared/runtime/abort-error.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type { DistributionPointTask } from './distribution-point-task.ts';
 import type { PackagePublisher, PublishingResult } from './package-publisher.ts';
 import type { PackageStore } from './package-store.ts';
@@ -12,6 +14,7 @@ export interface PackageTaskComponents {
   readonly packages: PackageStore;
   readonly publisher: Pick<PackagePublisher, 'publishDue'>;
   readonly distributionPointTask: Pick<DistributionPointTask, 'run'>;
+  readonly contentMap: Pick<ContentDpMap, 'allGone'>;
   /** The site's content library, as far as deleting goes. */
   readonly library: { removePackage(packageId: string): Promise<void> };
   readonly logger: Logger;
@@ -44,14 +47,15 @@ export class PackageTask {
 
   /** Ends the deletion of a package that no DP has any more. */
   async #letGo(packageId: string): Promise<void> {
-    const { packages, library, store, logger } = this.#components;
+    const { packages, contentMap, library, store, logger } = this.#components;
     const sitePackage = await packages.packages.get(packageId);
     if (!sitePackage || !isLeaving(sitePackage)) return;
     if ((await packages.serversOf(packageId)).length > 0) return;
     // Nobody can assign it again: a package that is being deleted takes no more work.
     await library.removePackage(packageId);
-    await packages.turn(packageId, () => {
-      return store.write(packages.delete(packageId), { sync: true });
+    await packages.turn(packageId, async () => {
+      const locations = await contentMap.allGone({ names: contentNamesOf(sitePackage, packageId) });
+      await store.write([...packages.delete(packageId), ...locations], { sync: true });
     });
     logger.info({ packageId }, 'Deleted package');
   }

@@ -1,3 +1,4 @@
+import { contentIdsOf, contentNamesOf } from '../../shared/domain/content-location.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { PackageStatus } from '../../shared/domain/package-status.ts';
 import { type TransferOutcome, transferOutcome } from '../../shared/domain/package-status-moves.ts';
@@ -8,6 +9,7 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import type { ChangeNotifier, Notification } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type { StatusFacts, StatusReporter } from '../status-manager/status-manager.ts';
 import type { PackageStore } from './package-store.ts';
 
@@ -16,6 +18,7 @@ export interface TransferResultsComponents {
   readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'notification' | 'pending' | 'handled'>;
   readonly packages: PackageStore;
+  readonly contentMap: Pick<ContentDpMap, 'held' | 'arrived' | 'notArriving' | 'gone'>;
   readonly status: StatusReporter;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
@@ -66,6 +69,7 @@ export class TransferResults {
     const rows = { status: before, server };
     const outcome = before && transferOutcome(job, { status: before, server }, clock.nowMs());
     const changes = outcome ? this.#changes(job, rows, outcome) : [];
+    changes.push(...(await this.#locations(job, before, outcome)));
     // From here on without a pause: serials rise in the order of the writes.
     const messages = outcome
       ? reportsOf(job, outcome).flatMap((facts) => status.message(facts))
@@ -89,6 +93,28 @@ export class TransferResults {
       changes.push(notifier.notification('package', packageId));
     }
     return changes;
+  }
+
+  /** Which contents are at the DP now, as far as the result says. */
+  async #locations(
+    job: DistributionJob,
+    before: PackageStatus | undefined,
+    outcome: TransferOutcome | undefined,
+  ): Promise<Change[]> {
+    const { packages, contentMap } = this.#components;
+    const { packageId, dpId, sourceVersion } = job;
+    const sitePackage = await packages.packages.get(packageId);
+    const names = contentNamesOf(sitePackage, packageId);
+    if (!outcome?.status || outcome.messageId === 2331) return contentMap.gone(dpId, names);
+    if (outcome.messageId === 2330) {
+      const contentIds = contentIdsOf(sitePackage, sourceVersion);
+      return contentIds
+        ? contentMap.held({ packageId, dpId, sourceVersion, contentIds })
+        : contentMap.arrived({ packageId, dpId, sourceVersion }, names);
+    }
+    const isNewest = before?.jobSerial === job.jobSerial;
+    const hasFailed = job.state !== 'complete' && job.action !== 'remove' && isNewest;
+    return hasFailed ? contentMap.notArriving({ dpId, sourceVersion }, names) : [];
   }
 
   #log(job: DistributionJob, outcome: TransferOutcome | undefined): void {

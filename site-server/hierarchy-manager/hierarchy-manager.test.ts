@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import type { PullSettings } from '../../shared/domain/pull-source.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import {
   openTestMachine,
@@ -14,6 +15,12 @@ const good: NewDistributionPoint = {
   kind: 'standard',
   description: '',
 };
+
+const pullFrom = (...dpIds: string[]): PullSettings => ({
+  sources: dpIds.map((dpId, index) => ({ dpId, rank: index + 1 })),
+  allowFallback: false,
+  packagesMax: 5,
+});
 
 describe('Hierarchy Manager', () => {
   let machine: TestMachine;
@@ -62,7 +69,14 @@ describe('Hierarchy Manager', () => {
     ['address', { address: 'dp1:0' }],
     ['address', { address: 'dp1:65536' }],
     ['address', { address: '::1:80' }],
-    ['kind', { kind: 'pull' }],
+    ['pull.sources', { kind: 'pull' }],
+    ['pull.sources', { kind: 'pull', pull: pullFrom() }],
+    ['pull.sources', { pull: pullFrom('PS1DP1') }],
+    ['pull.sources', { pull: pullFrom('DP2', 'DP2') }],
+    ['pull.sources', { pull: pullFrom(...Array.from({ length: 33 }, (_, i) => `S${i}`)) }],
+    ['pull.sources.rank', { pull: { ...pullFrom(), sources: [{ dpId: 'DP2', rank: 0 }] } }],
+    ['pull.sources.rank', { pull: { ...pullFrom(), sources: [{ dpId: 'DP2', rank: 1_001 }] } }],
+    ['pull.packages_max', { pull: { ...pullFrom('DP2'), packagesMax: 51 } }],
     ['description', { description: 'x'.repeat(4_097) }],
   ];
   for (const [field, wrong] of bad) {
@@ -73,6 +87,68 @@ describe('Hierarchy Manager', () => {
       assert.equal(await site.hierarchy.get(wrong.dpId ?? good.dpId), undefined);
     });
   }
+
+  const mapRows = async () => {
+    const rows: string[] = [];
+    for await (const [key, { rank }] of machine.store.records(keySpaces.pullDpMap).list()) {
+      rows.push(`${key} ${rank}`);
+    }
+    return rows;
+  };
+
+  it('keeps the pull DP map equal to the settings, and knows kinds at once (PULL-1, ADM-3)', async () => {
+    const { hierarchy } = site;
+    for (const dpId of ['S1', 'S2', 'S3']) await hierarchy.add({ ...good, dpId });
+    await hierarchy.add({ ...good, kind: 'pull', pull: pullFrom('S1', 'S2') });
+    assert.deepEqual(await mapRows(), ['PS1DP1/S1 1', 'PS1DP1/S2 2']);
+    assert.deepEqual(
+      ['PS1DP1', 'S1', 'none'].map((dpId) => hierarchy.kindOf(dpId)),
+      ['pull', 'standard', undefined],
+    );
+    await hierarchy.set({ dpId: 'PS1DP1', pull: pullFrom('S3', 'S2') });
+    assert.deepEqual(await mapRows(), ['PS1DP1/S2 2', 'PS1DP1/S3 1']);
+    assert.deepEqual(
+      (await hierarchy.sourcesOf('PS1DP1')).map(({ dpId }) => dpId),
+      ['S3', 'S2'],
+    );
+    await hierarchy.set({ dpId: 'PS1DP1', kind: 'standard' });
+    assert.deepEqual(await mapRows(), []);
+    await hierarchy.set({ dpId: 'PS1DP1', kind: 'pull' });
+    assert.deepEqual(await mapRows(), ['PS1DP1/S2 2', 'PS1DP1/S3 1']);
+  });
+
+  it('refuses a source that is not of this site, and writes nothing (PULL-1)', async () => {
+    const unknown = { details: { code: 'DISTRIBUTION_POINT_UNKNOWN', dpId: 'S9' } };
+    const pull = pullFrom('S9');
+    await assert.rejects(site.hierarchy.add({ ...good, kind: 'pull', pull }), unknown);
+    assert.equal(await site.hierarchy.get(good.dpId), undefined);
+    assert.equal(site.hierarchy.kindOf(good.dpId), undefined);
+    assert.deepEqual(await mapRows(), []);
+  });
+
+  it('takes a deleted DP out of the sources of others, with what is known of it (PULL-1)', async () => {
+    const { hierarchy } = site;
+    for (const dpId of ['S1', 'S2']) await hierarchy.add({ ...good, dpId });
+    await hierarchy.add({ ...good, kind: 'pull', pull: pullFrom('S1', 'S2') });
+    const locations = machine.store.records(keySpaces.contentDpMap);
+    const held = {
+      packageId: 'PS100001',
+      sourceVersion: 1,
+      state: 'held',
+      sinceMs: 1,
+    } as const;
+    const keys = ['S1', 'S2'].map((dpId) => joinKey('PS100001.1', dpId));
+    await machine.store.write(
+      keys.map((key) => locations.put(key, held)),
+      { sync: false },
+    );
+    await hierarchy.delete('S1');
+    assert.deepEqual(await mapRows(), ['PS1DP1/S2 2']);
+    assert.deepEqual((await hierarchy.get('PS1DP1'))?.pull?.sources, [{ dpId: 'S2', rank: 2 }]);
+    assert.deepEqual(await locations.getMany(keys), [undefined, held]);
+    await hierarchy.delete('PS1DP1');
+    assert.deepEqual(await mapRows(), []);
+  });
 
   it('takes all that was assigned to a deleted DP with it', async () => {
     await site.hierarchy.add(good);

@@ -1,31 +1,38 @@
+import { contentNamesOf } from '../../shared/domain/content-location.ts';
 import {
   type DistributionPoint,
+  type DistributionPointKind,
   distributionPointPriorityDefault,
   tunedPriority,
 } from '../../shared/domain/distribution-point.ts';
 import { withoutAnswer } from '../../shared/domain/distribution-point-check.ts';
 import type { DistributionPointHealth } from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import type { ConfiguredSource } from '../../shared/domain/pull-source.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import type { ContentDpMap } from './content-dp-map.ts';
 import {
   checkedSettings,
   type DistributionPointPatch,
   type NewDistributionPoint,
   patched,
 } from './distribution-point-settings.ts';
+import { pullMapChanges, withoutSource } from './pull-settings.ts';
 
 /** What Hierarchy Manager needs. */
 export interface HierarchyManagerComponents {
   readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
-  readonly packages: Pick<PackageStore, 'turn' | 'deleteServer' | 'deleteStatus'>;
+  readonly packages: Pick<PackageStore, 'packages' | 'turn' | 'deleteServer' | 'deleteStatus'>;
+  readonly contentMap: Pick<ContentDpMap, 'allGone' | 'gone'>;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
   readonly siteCode: string;
@@ -47,24 +54,44 @@ const newestRateWeight = 0.3;
 /**
  * Knows the distribution points of the site (ADM-3) and what was measured of them. Called by
  * administrators, Distribution Manager and Package Transfer Manager. Writes the tables
- * "distribution points" and "distribution point health". Deleting a DP tells Distribution Manager
- * and Package Transfer Manager in the same batch: they end what they had begun, and drop what a
- * crash has left of its assignments.
+ * "distribution points", "distribution point health" and "pull DP map" (the sources of pull DPs).
+ * Deleting a DP tells Distribution Manager and Package Transfer Manager in the same batch: they end
+ * what they had begun, and drop what a crash has left of its assignments.
  */
-export class HierarchyManager {
+export class HierarchyManager implements Component {
   readonly #components: HierarchyManagerComponents;
   readonly #config: HierarchyManagerConfig;
   readonly #queue = new SerialQueue();
+  readonly #kinds = new Map<string, DistributionPointKind>();
 
   constructor(components: HierarchyManagerComponents, config = defaultHierarchyManagerConfig) {
     this.#components = components;
     this.#config = config;
   }
 
+  /** Learns which DPs there are: from then on `kindOf` knows. */
+  async start(): Promise<void> {
+    for await (const { dpId, kind } of this.list()) this.#kinds.set(dpId, kind);
+  }
+
+  async stop(): Promise<void> {}
+
+  /** What kind a DP is; undefined when it is not of this site. Without a read, for decisions. */
+  kindOf(dpId: string): DistributionPointKind | undefined {
+    return this.#kinds.get(dpId);
+  }
+
+  /** The sources of a pull DP, lowest rank first; none of a standard one. */
+  async sourcesOf(dpId: string): Promise<ConfiguredSource[]> {
+    const sources: ConfiguredSource[] = [];
+    for await (const [, source] of this.#pullMap.list({ prefix: `${dpId}/` })) sources.push(source);
+    return sources.sort((a, b) => a.rank - b.rank);
+  }
+
   /**
    * Adds a DP to the site.
    *
-   * @throws REQUEST_INVALID, DISTRIBUTION_POINT_EXISTS
+   * @throws REQUEST_INVALID, DISTRIBUTION_POINT_EXISTS, DISTRIBUTION_POINT_UNKNOWN of a source
    */
   async add(settings: NewDistributionPoint): Promise<DistributionPoint> {
     const distributionPoint = { ...checkedSettings(settings), siteCode: this.#components.siteCode };
@@ -72,14 +99,15 @@ export class HierarchyManager {
       const { dpId } = distributionPoint;
       if (await this.get(dpId)) throw new WaybillError({ code: 'DISTRIBUTION_POINT_EXISTS', dpId });
       await this.#requireRoom();
-      await this.#write([this.#points.put(dpId, distributionPoint)], { sync: true });
+      await this.#requireSources(distributionPoint);
+      await this.#put(undefined, distributionPoint);
       this.#components.logger.info({ dpId, address: settings.address }, 'Added distribution point');
       return distributionPoint;
     });
   }
 
   /**
-   * Changes a DP; its open jobs are looked at again.
+   * Changes a DP; its open jobs are looked at again, and run as its kind wants it from then on.
    *
    * @throws REQUEST_INVALID, DISTRIBUTION_POINT_UNKNOWN
    */
@@ -87,8 +115,8 @@ export class HierarchyManager {
     return this.#queue.run(async () => {
       const existing = await this.require(patch.dpId);
       const distributionPoint = { ...existing, ...patched(existing, patch) };
-      const jobs = await this.#openJobNotifications(patch.dpId);
-      await this.#write([this.#points.put(patch.dpId, distributionPoint), ...jobs], { sync: true });
+      if (patch.pull) await this.#requireSources(distributionPoint);
+      await this.#put(existing, distributionPoint, await this.#openJobNotifications(patch.dpId));
       this.#components.logger.info({ dpId: patch.dpId }, 'Changed distribution point');
       return distributionPoint;
     });
@@ -105,8 +133,11 @@ export class HierarchyManager {
       const distributionPoint = await this.require(dpId);
       const changes = [this.#points.delete(dpId), this.#health.delete(dpId)];
       for (const packageId of packageIds) changes.push(this.#wake(packageId));
-      changes.push(...(await this.#openJobNotifications(dpId)));
+      changes.push(...pullMapChanges(this.#components.store, distributionPoint, undefined));
+      changes.push(...(await this.#withoutSource(dpId)));
+      changes.push(...(await this.#contentsOf(dpId)), ...(await this.#openJobNotifications(dpId)));
       await this.#write(changes, { sync: true });
+      this.#kinds.delete(dpId);
       return distributionPoint;
     });
     await this.#unassign(dpId, packageIds);
@@ -166,6 +197,45 @@ export class HierarchyManager {
     });
   }
 
+  /** What the DP is from now on; its memory follows what is on disk. */
+  async #put(
+    before: DistributionPoint | undefined,
+    point: DistributionPoint,
+    others: readonly Change[] = [],
+  ): Promise<void> {
+    const map = pullMapChanges(this.#components.store, before, point);
+    await this.#write([this.#points.put(point.dpId, point), ...map, ...others], { sync: true });
+    this.#kinds.set(point.dpId, point.kind);
+  }
+
+  /** @throws DISTRIBUTION_POINT_UNKNOWN of a source that is not of this site */
+  async #requireSources({ pull }: DistributionPoint): Promise<void> {
+    for (const { dpId } of pull?.sources ?? []) await this.require(dpId);
+  }
+
+  /** No other DP has a DP that goes among its sources any more. */
+  async #withoutSource(dpId: string): Promise<Change[]> {
+    const { store } = this.#components;
+    const changes: Change[] = [];
+    for await (const point of this.list()) {
+      const next = withoutSource(point, dpId);
+      if (next === point || point.dpId === dpId) continue;
+      changes.push(this.#points.put(next.dpId, next), ...pullMapChanges(store, point, next));
+    }
+    return changes;
+  }
+
+  /** What is known of contents at a DP that goes, and what it said of its jobs. */
+  async #contentsOf(dpId: string): Promise<Change[]> {
+    const { store, contentMap } = this.#components;
+    const changes = await contentMap.allGone({ dpId });
+    const responses = store.records(keySpaces.pullDpResponse);
+    for await (const [key] of responses.list({ prefix: `${dpId}/` })) {
+      changes.push(responses.delete(key));
+    }
+    return changes;
+  }
+
   async #requireRoom(): Promise<void> {
     let count = 0;
     for await (const _ of this.#points.list()) count++;
@@ -193,10 +263,18 @@ export class HierarchyManager {
         const rows = [
           packages.deleteServer(packageId, dpId),
           packages.deleteStatus(packageId, dpId),
+          // A result may have been taken since the DP's rows went.
+          ...(await this.#locationsAt(dpId, packageId)),
         ];
         await this.#write([...rows, this.#wake(packageId)], { sync: false });
       });
     }
+  }
+
+  async #locationsAt(dpId: string, packageId: string): Promise<Change[]> {
+    const { packages, contentMap } = this.#components;
+    const names = contentNamesOf(await packages.packages.get(packageId), packageId);
+    return contentMap.gone(dpId, names);
   }
 
   #wake(packageId: string): Change {
@@ -214,6 +292,10 @@ export class HierarchyManager {
 
   #write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {
     return this.#components.store.write(changes, options);
+  }
+
+  get #pullMap() {
+    return this.#components.store.records(keySpaces.pullDpMap);
   }
 
   get #points() {

@@ -28,6 +28,7 @@ export function toJobFailure(error: unknown): JobFailure {
   }
   if (unreachable.includes(code)) return { ...failure, waitingReason: 'dp-unreachable' };
   if (contentNotHere.includes(code)) return { ...failure, waitingReason: 'content-not-here' };
+  if (code === 'PULL_SOURCES_MISSING') return { ...failure, waitingReason: 'no-source' };
   if (code === 'DISK_FULL') return { ...failure, waitingReason: 'disk-full-at-dp' };
   return { ...failure, waitingReason: 'retry-at' };
 }

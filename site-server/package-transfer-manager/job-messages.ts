@@ -12,6 +12,29 @@ export function retryMessages(status: StatusReporter, job: DistributionJob): Cha
   return failure(status, job);
 }
 
+/** 8211, 8212: why a job for a pull DP is not handed to it yet. @param limit jobs a pull DP has at most */
+export function waitMessages(
+  status: StatusReporter,
+  job: DistributionJob,
+  wait: { readonly reason: 'capacity' | 'no-source'; readonly limit: number },
+): Change[] {
+  const messageId = wait.reason === 'capacity' ? 8211 : 8212;
+  const insertionStrings = [...strings(job), String(wait.limit)];
+  return status.message({ messageId, insertionStrings, ...attributes(job) });
+}
+
+/** 9003 of a source that lied, 9004 of anything else that a pull DP warns of. */
+export function warningMessages(
+  status: StatusReporter,
+  job: DistributionJob,
+  warning: { readonly source: string; readonly reason: string; readonly isLie: boolean },
+): Change[] {
+  const { source, reason, isLie } = warning;
+  const messageId = isLie ? 9003 : 9004;
+  const insertionStrings = [...strings(job), ...(isLie ? [source, reason] : [reason])];
+  return status.message({ messageId, insertionStrings, ...attributes(job) });
+}
+
 /** 8200 and 8210 when content was brought, 8203 when the job has failed for good. */
 export function endMessages(status: StatusReporter, job: DistributionJob): Change[] {
   if (job.state === 'failed') return failure(status, job);

@@ -64,7 +64,9 @@ describe('job runner', () => {
       clock,
       logger: log.logger,
     });
-    runner = new JobRunner({ library, pieceSource, connections, clock, ownCopies }, config);
+    const pull = { notify: () => Promise.reject(new Error('nobody pulls here')) };
+    const needs = { library, pieceSource, connections, clock, ownCopies, pull };
+    runner = new JobRunner(needs, config);
   });
   afterEach(async function () {
     this.timeout(10_000);
@@ -82,12 +84,14 @@ describe('job runner', () => {
 
   it('pushes content and gives the hash the DP verified (PTM-8)', async () => {
     const version = await test.commit('PS100001', 1, { a: Buffer.from('one') });
-    assert.equal(await runner.run(run({ action: 'add' })), version.packageHash);
+    const done = { kind: 'done', verifiedHash: version.packageHash };
+    assert.deepEqual(await runner.run(run({ action: 'add' })), done);
     assert.equal(checkCount, 0);
   });
 
   it('removes a package with one call', async () => {
-    assert.equal(await runner.run(run({ action: 'remove' })), undefined);
+    const done = { kind: 'done', verifiedHash: undefined };
+    assert.deepEqual(await runner.run(run({ action: 'remove' })), done);
     assert.deepEqual(fake.calls, ['removePackage']);
   });
 

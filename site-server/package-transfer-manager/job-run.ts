@@ -6,6 +6,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import { FileClaims } from './file-claims.ts';
 import type { OwnCopyCheck } from './own-copy-check.ts';
+import type { PullHandover, PullNotification } from './pull-notification.ts';
 import { PushTransfer, type PushTransferConfig, type PushTransferNeeds } from './push-transfer.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -14,8 +15,14 @@ export interface JobRunnerNeeds {
   readonly pieceSource: Pick<PieceSource, 'join' | 'message'>;
   readonly connections: Pick<DistributionPointConnections, 'check' | 'channelTo'>;
   readonly ownCopies: Pick<OwnCopyCheck, 'failureOf'>;
+  readonly pull: Pick<PullNotification, 'notify'>;
   readonly clock: Pick<Clock, 'sleep'>;
 }
+
+/** What a run has led to: it is done, or a pull DP has taken it and will say how it ended. */
+export type RunResult =
+  | { readonly kind: 'done'; readonly verifiedHash: string | undefined }
+  | ({ readonly kind: 'handed-over' } & PullHandover);
 
 /** One run of a job, from its start to its end. */
 export interface JobRun {
@@ -47,15 +54,21 @@ export class JobRunner {
   }
 
   /**
-   * Runs a job to its end.
+   * Runs a job to its end, or until a pull DP has taken it.
    *
    * @returns for content that was brought, the hash the DP verified
-   * @throws DISK_FULL when the DP has no room at all still; whatever PushTransfer
-   *   throws; FILE_NOT_HELD when the DP refused bytes that are damaged at this site
+   * @throws DISK_FULL when the DP has no room at all still; whatever PushTransfer and PullNotification
+   *   throw; FILE_NOT_HELD when the DP refused bytes that are damaged at this site
    */
-  async run(run: JobRun): Promise<string | undefined> {
+  async run(run: JobRun): Promise<RunResult> {
     await this.#requireRoom(run);
-    return run.job.action === 'remove' ? await this.#remove(run) : await this.#push(run);
+    if (run.job.action === 'remove') {
+      return { kind: 'done', verifiedHash: await this.#remove(run) };
+    }
+    if (run.dp.kind === 'pull') {
+      return { kind: 'handed-over', ...(await this.#needs.pull.notify(run)) };
+    }
+    return { kind: 'done', verifiedHash: await this.#push(run) };
   }
 
   async #requireRoom({ dp, wasDiskFull, signal }: JobRun): Promise<void> {

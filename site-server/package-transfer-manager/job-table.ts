@@ -1,6 +1,10 @@
 import {
   type DistributionJob,
+  isRunning,
+  isWithPullDp,
   moved,
+  reporting,
+  takenBack,
   type WaitingReason,
 } from '../../shared/domain/distribution-job.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -10,7 +14,7 @@ import type { Change, StateStore } from '../../shared/state-store/state-store.ts
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
-import { beginMessages, endMessages, retryMessages } from './job-messages.ts';
+import { beginMessages, endMessages, retryMessages, waitMessages } from './job-messages.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -26,6 +30,33 @@ export interface JobTableNeeds {
 export interface NotifiedJob {
   readonly job: DistributionJob;
   readonly superseded: readonly DistributionJob[];
+}
+
+/** A job as it is from now on, and what is reported with that. */
+export interface JobChange {
+  readonly job: DistributionJob;
+  readonly messages?: readonly Change[];
+}
+
+/** How a job ended. */
+export interface JobResult {
+  readonly reason: string;
+  readonly progress?: TransferProgress;
+  readonly verifiedHash?: string;
+  /** Content bytes that came over the wire, as a pull DP counts them. */
+  readonly receivedBytes?: number;
+  /** What else belongs into the batch. */
+  readonly others?: readonly Change[];
+}
+
+/** What handing a job to a pull DP leads to. */
+export interface JobHandover {
+  /** What the DP's success must prove. */
+  readonly expectedHash: string;
+  /** When the DP is asked, if nothing is heard until then. */
+  readonly restartAtMs: number;
+  /** The rows that say what is arriving there; asked for in the package's turn. */
+  readonly locations: () => Promise<Change[]>;
 }
 
 /**
@@ -146,21 +177,119 @@ export class JobTable {
     progress: TransferProgress,
     wait: { waitingReason: WaitingReason; reason: string; restartAtMs: number; isNews: boolean },
   ): Promise<DistributionJob | undefined> {
-    const { packages, status } = this.#needs;
+    const { packages } = this.#needs;
     const { isNews, ...rest } = wait;
     return packages.turn(job.packageId, async () => {
       const statusChanges = await packages.retryingChanges(job, wait.reason);
       const current = this.#open.get(job.jobSerial);
-      if (!current || this.#ending.has(job.jobSerial)) return undefined;
+      // What a pull DP has said meanwhile is newer than that it could not be reached.
+      if (!current || !this.#isLive(job.jobSerial) || !isRunning(current)) return undefined;
       const waiting = moved(this.#withProgress(current, progress), 'pending-restart', {
         ...rest,
         tryCount: tryCountAfter(current, progress, wait.waitingReason),
         updatedAtMs: this.#nowMs,
       });
-      const messages = isNews ? retryMessages(status, waiting) : [];
-      await this.#write(waiting, [...statusChanges, ...messages]);
-      return waiting;
+      const { told, messages } = this.#retryReport(waiting, isNews);
+      await this.#write(told, [...statusChanges, ...messages]);
+      return told;
     });
+  }
+
+  /** 8212 of a job without a source, once; 8203 of any other that failed, while that is news. */
+  #retryReport(
+    waiting: DistributionJob,
+    isNews: boolean,
+  ): { readonly told: DistributionJob; readonly messages: Change[] } {
+    const { status } = this.#needs;
+    if (waiting.waitingReason !== 'no-source') {
+      return { told: waiting, messages: isNews ? retryMessages(status, waiting) : [] };
+    }
+    const report = reporting(waiting, 'no-source');
+    const wait = { reason: 'no-source', limit: 0 } as const;
+    const messages = report.isNews ? waitMessages(status, waiting, wait) : [];
+    return { told: report.job, messages };
+  }
+
+  /** The job is due at once, as if it had not been tried this time; unless it has ended meanwhile. */
+  async dueAgain({ jobSerial }: DistributionJob): Promise<void> {
+    const current = this.#open.get(jobSerial);
+    if (!current || !isStarted(current)) return;
+    const tryCount = Math.max(0, current.tryCount - 1);
+    const due = { reason: '', restartAtMs: 0, tryCount, updatedAtMs: this.#nowMs };
+    await this.put(moved(takenBack(current), 'pending-restart', due));
+  }
+
+  /** The job waits until its pull DP has room for one more: told once. */
+  async waitsForCapacity(jobSerial: number, jobsMax: number): Promise<void> {
+    const job = this.#open.get(jobSerial);
+    if (!job || job.waitingReason === 'capacity' || !this.#isLive(jobSerial)) return;
+    const reason = `${job.dpId} has as many jobs as it takes, ${jobsMax}; this one goes on when one of them ends`;
+    const { isNews, job: told } = reporting(job, 'capacity');
+    const waiting: DistributionJob = { ...told, waitingReason: 'capacity', reason };
+    const wait = { reason: 'capacity', limit: jobsMax } as const;
+    await this.#write(waiting, isNews ? waitMessages(this.#needs.status, waiting, wait) : []);
+  }
+
+  /**
+   * A pull DP has taken the job, and will say how it ended (PULL-3). What it has said already counts
+   * more.
+   *
+   * @param job as its run began
+   */
+  async handedOver(job: DistributionJob, handover: JobHandover): Promise<void> {
+    const { packages, store } = this.#needs;
+    await packages.turn(job.packageId, async () => {
+      const locations = await handover.locations();
+      const current = this.#open.get(job.jobSerial);
+      if (!current || !this.#isLive(job.jobSerial)) return;
+      const { expectedHash } = handover;
+      if (current.state === 'started') {
+        const { job: next, messages } = this.withPullDp(
+          { ...current, expectedHash },
+          { reason: '', restartAtMs: handover.restartAtMs },
+        );
+        await this.#write({ ...next, pollCount: 0 }, [...locations, ...messages]);
+      } else if (isWithPullDp(current)) {
+        await this.#write({ ...current, expectedHash }, locations);
+      } else await store.write(locations, { sync: false });
+    });
+  }
+
+  /** The job as one that a pull DP has, with what is reported when it is the first time. */
+  withPullDp(
+    job: DistributionJob,
+    facts: Pick<DistributionJob, 'reason' | 'restartAtMs'> & {
+      readonly waitingReason?: WaitingReason;
+    },
+  ): { readonly job: DistributionJob; readonly messages: Change[] } {
+    const updatedAtMs = this.#nowMs;
+    const next = moved(job, 'in-progress', {
+      ...facts,
+      sendAction: 'PullQueryResultAction',
+      pollCount: job.pollCount ?? 0,
+      begunAtMs: job.begunAtMs ?? updatedAtMs,
+      updatedAtMs,
+    });
+    const isFirst = job.begunAtMs === undefined;
+    return { job: next, messages: isFirst ? beginMessages(this.#needs.status, next) : [] };
+  }
+
+  /**
+   * Writes a change of an open job with what goes with it, in one batch.
+   *
+   * @param change makes it of the job as it is, without a pause; with what is reported
+   * @returns false when the job has ended, or is just ending: then nothing was written
+   */
+  async changed(
+    jobSerial: number,
+    change: (job: DistributionJob) => JobChange,
+    others: readonly Change[],
+  ): Promise<boolean> {
+    const current = this.#open.get(jobSerial);
+    if (!current || !this.#isLive(jobSerial)) return false;
+    const { job, messages = [] } = change(current);
+    await this.#write(job, [...messages, ...others]);
+    return true;
   }
 
   /** The job has done what it was made for. */
@@ -179,15 +308,17 @@ export class JobTable {
   /**
    * Ends a job: off the open jobs, into the history, and Distribution Manager is told, in one
    * batch that is on disk when this resolves. When it fails the job stays open, as it was.
+   *
+   * @returns false when it has ended already, or is just ending: then nothing was written
    */
   async end(
     job: DistributionJob,
     state: 'complete' | 'failed' | 'cancelled',
-    result: { reason: string; progress?: TransferProgress; verifiedHash?: string },
-  ): Promise<void> {
+    result: JobResult,
+  ): Promise<boolean> {
     const { jobSerial } = job;
     const current = this.#open.get(jobSerial);
-    if (!current || this.#ending.has(jobSerial)) return;
+    if (!current || this.#ending.has(jobSerial)) return false;
     const ended = this.#ended(current, state, result);
     const key = joinKey(jobSerial);
     const { store, notifier, status } = this.#needs;
@@ -196,6 +327,7 @@ export class JobTable {
       this.#history.add(ended),
       notifier.notification('transfer-result', key),
       ...endMessages(status, ended),
+      ...(result.others ?? []),
     ];
     this.#ending.add(jobSerial);
     try {
@@ -205,6 +337,7 @@ export class JobTable {
       this.#ending.delete(jobSerial);
     }
     this.#tell(ended);
+    return true;
   }
 
   /** Cuts off the oldest of the history, a batch at a time; to be called now and then. */
@@ -215,13 +348,14 @@ export class JobTable {
   #ended(
     current: DistributionJob,
     state: 'complete' | 'failed' | 'cancelled',
-    { reason, progress, verifiedHash }: Parameters<JobTable['end']>[2],
+    { reason, progress, verifiedHash, receivedBytes = 0 }: JobResult,
   ): DistributionJob {
-    return moved(progress ? this.#withProgress(current, progress) : current, state, {
+    return moved(takenBack(progress ? this.#withProgress(current, progress) : current), state, {
       reason,
       restartAtMs: 0,
       updatedAtMs: this.#nowMs,
       endedAtMs: this.#nowMs,
+      bytesSent: Math.max(current.bytesSent, progress?.sentBytesOfAllRuns ?? 0, receivedBytes),
       ...(state === 'complete' && { remainingBytes: 0 }),
       ...(verifiedHash !== undefined && { verifiedHash }),
     });
@@ -270,7 +404,7 @@ export class JobTable {
       ...job,
       // A run that did not come to ask the DP knows less than the row.
       ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
-      bytesSent,
+      bytesSent: Math.max(job.bytesSent, bytesSent),
       updatedAtMs: this.#nowMs,
     };
   }
@@ -292,6 +426,11 @@ export class JobTable {
   #tell(job: DistributionJob): void {
     for (const listener of this.#listeners) listener(job);
   }
+}
+
+/** Whether the job has been tried, and has not ended. */
+function isStarted({ state }: DistributionJob): boolean {
+  return state === 'started' || state === 'in-progress' || state === 'pending-restart';
 }
 
 /** Only fruitless tries in a row count; a full disk is not one, for somebody has to make room. */

@@ -5,6 +5,7 @@ import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { collect } from '../../shared/testing/test-library.ts';
 import { JobView } from './job-view.ts';
+import { PullRates } from './pull-rates.ts';
 import { TestTransfers } from './testing/test-transfers.ts';
 import { TransferProgress } from './transfer-progress.ts';
 
@@ -33,7 +34,8 @@ describe('job view', () => {
         return holdReason;
       },
     };
-    view = new JobView({ jobs: test.jobs, transfers, store: test.store, clock: test.clock });
+    const { jobs, store, clock } = test;
+    view = new JobView({ jobs, transfers, rates: new PullRates({ jobs, clock }), store, clock });
   });
   afterEach(async function () {
     this.timeout(10_000);
@@ -65,6 +67,29 @@ describe('job view', () => {
     assert.deepEqual(serials(await collect(view.list({ ...all, dpId: 'A' }))), [3, 1]);
     assert.deepEqual(serials(await collect(view.list({ ...all, packageId: 'PS100001' }))), [2, 1]);
     assert.deepEqual(serials(await collect(view.list({ ...all, limit: 2 }))), [2, 3]);
+  });
+
+  it('shows a job that a pull DP has with its send action, rate and time left (ADM-2, PULL-3)', async () => {
+    await addJobs({ dpId: 'A', totalBytes: 4_000, remainingBytes: 4_000 });
+    await start(1);
+    const facts = { reason: '', restartAtMs: 7 };
+    const progress = (remainingBytes: number) =>
+      test.jobs.changed(
+        1,
+        (job) => test.jobs.withPullDp({ ...job, remainingBytes, pollCount: 3 }, facts),
+        [],
+      );
+    await progress(4_000);
+    await test.clock.advance(1_000);
+    await progress(3_000);
+    const [job] = await collect(view.list(all));
+    assert.equal(job?.sendAction, 'PullQueryResultAction');
+    assert.deepEqual([job?.pollCount, job?.remainingBytes], [3, 3_000]);
+    assert.deepEqual([job?.bytesPerSecond, job?.etaMs], [1_000, 3_000]);
+    assert.equal(job?.waitingReason, '');
+    await end(1);
+    const [ended] = await collect(view.list({ ...all, history: true }));
+    assert.equal(ended?.sendAction, undefined);
   });
 
   it('lists ended jobs, newest first, as many as asked for', async () => {

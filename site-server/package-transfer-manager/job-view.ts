@@ -1,4 +1,9 @@
-import type { DistributionJob, JobAction, JobState } from '../../shared/domain/distribution-job.ts';
+import {
+  type DistributionJob,
+  isWithPullDp,
+  type JobAction,
+  type JobState,
+} from '../../shared/domain/distribution-job.ts';
 import { compareJobs, type QueuePlace } from '../../shared/domain/job-queue.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output as JobFilter } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
@@ -9,6 +14,7 @@ import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { JobTable } from './job-table.ts';
 import type { PackageTransferManager } from './package-transfer-manager.ts';
+import type { PullRates } from './pull-rates.ts';
 
 /** Changes of one job reach a watcher at most this often. */
 const watchIntervalMs = 250;
@@ -38,6 +44,7 @@ const priorityNames = { 1: 'PRIORITY_HIGH', 2: 'PRIORITY_NORMAL', 3: 'PRIORITY_L
 export interface JobViewNeeds {
   readonly jobs: Pick<JobTable, 'open' | 'onChanged'>;
   readonly transfers: Pick<PackageTransferManager, 'progressOf' | 'waiting' | 'holdReason'>;
+  readonly rates: Pick<PullRates, 'rateOf'>;
   readonly store: Pick<StateStore, 'records'>;
   readonly clock: Pick<Clock, 'sleep'>;
 }
@@ -101,6 +108,7 @@ export class JobView {
     const isHeld = !progress && job.endedAtMs === 0 && transfers.holdReason !== '';
     const told = isHeld ? { ...job, reason: transfers.holdReason } : job;
     const message = toJobMessage(told, transfers.waiting.get(job.jobSerial));
+    if (isWithPullDp(job)) return { ...message, ...this.#needs.rates.rateOf(job) };
     if (!progress || job.endedAtMs > 0) return message;
     const { totalBytes, remainingBytes } = progress;
     return {
@@ -121,7 +129,8 @@ function matches(job: DistributionJob, filter: JobFilter): boolean {
 
 function toJobMessage(job: DistributionJob, place?: QueuePlace): Job {
   const { action, state, priority, waitingReason, ...others } = job;
-  const { verifiedHash: _, order: __, begunAtMs: ___, ...rest } = others;
+  const { verifiedHash: _, order: __, begunAtMs: ___, ...told } = others;
+  const { expectedHash: ____, heardPlace: _____, reported: ______, ...rest } = told;
   return {
     ...rest,
     action: actionNames[action],

@@ -1,41 +1,66 @@
 /**
  * Moves content to the DPs of this site: decides which jobs run, runs them, retries them, and tells
  * Distribution Manager how they ended. Woken by notifications "distribution-job", by DPs that come
- * back, and by the time a retry is due. Owns the tables "distribution jobs" and "job history". A
+ * back, by sources of pull DPs that get content, by what pull DPs say, and by the time a retry is due. Owns the tables "distribution jobs" and "job history". A
  * crash leaves jobs started; at the next start they run again and go on where the DP stands.
  */
+import { contentNamesOf } from '../../shared/domain/content-location.ts';
 import {
   type DistributionJob,
   isRunning,
+  isStartable,
+  isWithPullDp,
   moved,
+  takenBack,
   type WaitingReason,
 } from '../../shared/domain/distribution-job.ts';
+import type { DistributionPointKind } from '../../shared/domain/distribution-point.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import {
   decideQueue,
   type JobQueueLimits,
   type QueueDecision,
 } from '../../shared/domain/job-queue.ts';
+import type { PullWord } from '../../shared/domain/pull-effect.ts';
 import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
+import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
+import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import type { StatusReporter } from '../status-manager/status-manager.ts';
 import type { JobRunner } from './job-run.ts';
 import type { JobTable } from './job-table.ts';
+import type { PullConfig } from './pull-config.ts';
+import type { PullNotification } from './pull-notification.ts';
+import { PullPoll } from './pull-poll.ts';
+import { PullReports } from './pull-reports.ts';
 import { RetryPolicy, type RetryPolicyConfig } from './retry-policy.ts';
 import type { ReturnWatch } from './return-watch.ts';
 import { RunningJobs, type RunningJobsConfig } from './running-jobs.ts';
+import { SourceNews } from './source-news.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
 export interface PackageTransferManagerComponents {
+  readonly store: Pick<StateStore, 'write'>;
+  readonly notifier: Pick<ChangeNotifier, 'subscribe' | 'pending' | 'handled'>;
+  readonly packages: Pick<PackageStore, 'packages' | 'turn' | 'retryingChanges'>;
+  readonly contentMap: Pick<ContentDpMap, 'notArriving'>;
+  readonly status: StatusReporter;
   readonly jobs: JobTable;
   readonly runner: Pick<JobRunner, 'run'>;
+  readonly notification: Pick<
+    PullNotification,
+    'query' | 'sourcesOf' | 'sourcesChanged' | 'keepOnly'
+  >;
   readonly hierarchy: Pick<
     HierarchyManager,
-    'get' | 'require' | 'recordReachability' | 'recordTransferRate'
+    'get' | 'kindOf' | 'require' | 'recordReachability' | 'recordTransferRate'
   >;
   readonly returns: Pick<ReturnWatch, 'watch' | 'forget'>;
   readonly clock: Clock;
@@ -47,7 +72,9 @@ export interface PackageTransferManagerComponents {
 export interface PackageTransferManagerConfig
   extends JobQueueLimits,
     RetryPolicyConfig,
-    RunningJobsConfig {}
+    RunningJobsConfig {
+  readonly pull: PullConfig;
+}
 
 export class PackageTransferManager implements Component {
   readonly #needs: PackageTransferManagerComponents;
@@ -56,6 +83,11 @@ export class PackageTransferManager implements Component {
   readonly #running: RunningJobs;
   readonly #stopped = new AbortController();
   readonly #wake = new WakeSignal();
+  readonly #reports: PullReports;
+  readonly #poll: PullPoll;
+  readonly #news: SourceNews;
+  /** The kind of its DP when each open job was last looked at. */
+  readonly #kindOf = new Map<number, DistributionPointKind>();
   #holdReason = '';
   #unsubscribe: () => void = () => {};
   #loop: Promise<void> = Promise.resolve();
@@ -67,23 +99,50 @@ export class PackageTransferManager implements Component {
     this.#retries = new RetryPolicy(config, needs.random);
     const onUnreachable = (job: DistributionJob) => this.#awaitReturn(job);
     const onEnded = () => this.#wake.wake();
-    const components = { ...needs, retries: this.#retries, onUnreachable, onEnded };
+    const onNoSource = ({ packageId }: DistributionJob) => this.#news.look(packageId);
+    const retries = this.#retries;
+    const components = { ...needs, retries, onUnreachable, onNoSource, onEnded };
     this.#running = new RunningJobs(components, config, this.#stopped.signal);
+    const kindOf = (dpId: string) => needs.hierarchy.kindOf(dpId);
+    const pull = { ...needs, retries, kindOf, onRoom: onEnded, onDue: onEnded };
+    this.#reports = new PullReports(pull, config);
+    this.#poll = new PullPoll({ ...pull, reports: this.#reports }, config.pull);
+    this.#news = new SourceNews(pull);
   }
 
   async start(): Promise<void> {
     await this.#needs.jobs.load();
     await this.#repair();
-    this.#unsubscribe = this.#needs.jobs.onNotified(() => this.#wake.wake());
+    const unsubscribes = [
+      this.#needs.jobs.onNotified(() => this.#wake.wake()),
+      this.#needs.jobs.onChanged((job) => {
+        if (job.endedAtMs > 0) this.#kindOf.delete(job.jobSerial);
+      }),
+    ];
+    this.#unsubscribe = () => {
+      for (const unsubscribe of unsubscribes) unsubscribe();
+    };
     this.#loop = this.#run();
+    await this.#news.start();
+    await this.#poll.start();
   }
 
   /** Leaves rows as a crash would: what runs stays started. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     this.#unsubscribe();
+    await this.#poll.stop();
+    await this.#news.stop();
     await this.#loop;
     await this.#running.whenIdle();
+  }
+
+  /**
+   * Takes what a pull DP said of a job, with changes that belong into the same batch. What is late, or
+   * about nothing that is open, changes nothing else.
+   */
+  heard(word: PullWord, others: readonly Change[]): Promise<void> {
+    return this.#reports.take(word, others);
   }
 
   /** How far a running job is. */
@@ -142,13 +201,15 @@ export class PackageTransferManager implements Component {
     const { jobs, clock, logger } = this.#needs;
     try {
       await this.#takeNotifications();
-      this.#decision = decideQueue(jobs.open(), this.#config, clock.nowMs());
+      this.#decision = decideQueue(jobs.open(), this.#config, clock.nowMs(), this.#pullQueue);
       for (const { jobSerial } of this.#decision.start) {
         const job = jobs.get(jobSerial);
         // One whose last result is just being written starts when that is done.
         if (!job || this.#running.has(jobSerial) || this.#stopped.signal.aborted) continue;
-        await this.#running.start(job);
+        // A pull DP may have said meanwhile that it has it.
+        if (isStartable(job)) await this.#running.start(job);
       }
+      await this.#tellOfCapacity();
       await jobs.trimHistory();
       this.#held('');
       return true;
@@ -157,6 +218,20 @@ export class PackageTransferManager implements Component {
       this.#held(`The site server cannot go on: ${error.message}`);
       logger.warn({ err: error }, 'Disk of the site server is full');
       return false;
+    }
+  }
+
+  get #pullQueue() {
+    const isPullDp = (dpId: string) => this.#needs.hierarchy.kindOf(dpId) === 'pull';
+    const { notificationsMax, jobsMax } = this.#config.pull;
+    return { isPullDp, notificationsMax, jobsMax };
+  }
+
+  async #tellOfCapacity(): Promise<void> {
+    const { jobs } = this.#needs;
+    const { jobsMax } = this.#config.pull;
+    for (const [jobSerial, { waitingReason }] of this.#decision.waiting) {
+      if (waitingReason === 'capacity') await jobs.waitsForCapacity(jobSerial, jobsMax);
     }
   }
 
@@ -198,10 +273,43 @@ export class PackageTransferManager implements Component {
 
   async #lookAtDistributionPoint(job: DistributionJob): Promise<void> {
     const { hierarchy, returns } = this.#needs;
-    if (!(await hierarchy.get(job.dpId))) {
+    const dp = await hierarchy.get(job.dpId);
+    if (!dp) {
       returns.forget(job.dpId);
-      await this.#withdraw(job, 'The distribution point was deleted');
-    } else if (job.waitingReason === 'dp-unreachable') await this.#awaitReturn(job);
+      return this.#withdraw(job, 'The distribution point was deleted');
+    }
+    if (job.waitingReason === 'dp-unreachable') await this.#awaitReturn(job);
+    await this.#heedKind(job.jobSerial, dp.kind);
+  }
+
+  /** A job goes on in the way of its DP's kind, whichever it began in (ROLE-2). */
+  async #heedKind(jobSerial: number, kind: DistributionPointKind): Promise<void> {
+    const job = this.#needs.jobs.get(jobSerial);
+    if (!job) return;
+    const hasChanged = (this.#kindOf.get(jobSerial) ?? kind) !== kind;
+    this.#kindOf.set(jobSerial, kind);
+    if (isWithPullDp(job)) {
+      if (kind === 'standard') await this.#takeBack(job);
+      else this.#news.look(job.packageId);
+    } else if (hasChanged && this.#running.has(jobSerial)) {
+      this.#running.again(jobSerial);
+    } else if (hasChanged || job.waitingReason === 'no-source') {
+      await this.#needs.jobs.put({ ...job, restartAtMs: 0 });
+    }
+  }
+
+  /** What a pull DP had taken is pushed now: due at once, and not arriving there for others. */
+  async #takeBack({ jobSerial, packageId, dpId, sourceVersion }: DistributionJob): Promise<void> {
+    const { clock, contentMap, jobs, packages } = this.#needs;
+    await packages.turn(packageId, async () => {
+      const names = contentNamesOf(await packages.packages.get(packageId), packageId);
+      const gone = await contentMap.notArriving({ dpId, sourceVersion }, names);
+      const due = { reason: '', restartAtMs: 0, updatedAtMs: clock.nowMs() };
+      const change = (job: DistributionJob) => ({
+        job: moved(takenBack(job), 'pending-restart', due),
+      });
+      await jobs.changed(jobSerial, change, gone);
+    });
   }
 
   async #withdraw(job: DistributionJob, reason: string): Promise<void> {

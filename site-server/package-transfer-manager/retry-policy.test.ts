@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { testJob } from '../../shared/testing/test-job.ts';
 import type { JobFailure } from './job-failure.ts';
+import { defaultPullConfig } from './pull-config.ts';
 import { RetryPolicy } from './retry-policy.ts';
 
 const minuteMs = 60_000;
@@ -10,6 +11,7 @@ const config = {
   retryDelayMsMax: 30 * minuteMs,
   diskFullDelayMs: 2_000,
   diskFullDelayMsMax: 30_000,
+  pull: defaultPullConfig,
 };
 const job = testJob({ jobSerial: 7 });
 const failure: JobFailure = {

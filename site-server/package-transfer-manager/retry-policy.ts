@@ -1,6 +1,7 @@
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import type { JobFailure } from './job-failure.ts';
+import type { PullConfig } from './pull-config.ts';
 
 export interface RetryPolicyConfig {
   /** Tries after which a job has failed. @default 100 */
@@ -12,6 +13,7 @@ export interface RetryPolicyConfig {
   /** First and longest wait before a full disk is looked at again. @default 2_000, 30_000 */
   readonly diskFullDelayMs: number;
   readonly diskFullDelayMsMax: number;
+  readonly pull: PullConfig;
 }
 
 /** A DP that is back is given this long to get up. */
@@ -24,12 +26,15 @@ interface JobMemory {
   readonly returnCount: number;
   /** Looks at a full disk in a row. */
   readonly diskFullCount: number;
+  /** Looks for a source of a pull DP in a row. */
+  readonly noSourceCount: number;
 }
 
 const nothingKnown: JobMemory = {
   fruitlessCount: 0,
   returnCount: 0,
   diskFullCount: 0,
+  noSourceCount: 0,
 };
 
 /** How long a job waits after a failed try. In memory: a restart of the site begins gently again. */
@@ -51,8 +56,10 @@ export class RetryPolicy {
       fruitlessCount: movedBytes ? 1 : before.fruitlessCount + 1,
       returnCount: movedBytes ? 0 : before.returnCount,
       diskFullCount: isDiskFull ? before.diskFullCount + 1 : 0,
+      noSourceCount: failure.waitingReason === 'no-source' ? before.noSourceCount + 1 : 0,
     };
     this.#memory.set(job.jobSerial, memory);
+    if (memory.noSourceCount > 0) return this.#config.pull.noSourceDelayMs;
     return isDiskFull ? this.#diskFullDelayMs(memory) : this.#retryDelayMs(memory);
   }
 
@@ -71,6 +78,17 @@ export class RetryPolicy {
   /** Whether the failure just remembered was a full disk at the DP. */
   wasDiskFull(jobSerial: number): boolean {
     return (this.#memory.get(jobSerial)?.diskFullCount ?? 0) > 0;
+  }
+
+  /** How often in a row no source was found, the failure just remembered included. */
+  noSourceCount(jobSerial: number): number {
+    return this.#memory.get(jobSerial)?.noSourceCount ?? 0;
+  }
+
+  /** A pull DP has taken the job: there was a source, and the DP can be reached. */
+  handedOver(jobSerial: number): void {
+    const before = this.#memory.get(jobSerial);
+    if (before) this.#memory.set(jobSerial, { ...before, noSourceCount: 0, returnCount: 0 });
   }
 
   /** The job has ended. */

@@ -27,7 +27,7 @@ describe('running jobs', () => {
     ground = await openJobGround();
     jobs = new JobTable(ground);
     runCount = 0;
-    play = async () => 'hash';
+    play = async () => ({ kind: 'done', verifiedHash: 'hash' });
     stopped = new AbortController();
     const retries = new RetryPolicy(testJobConfig, () => 1);
     const runner = {
@@ -37,7 +37,8 @@ describe('running jobs', () => {
       },
     };
     const onEnded = () => {};
-    const components = { ...ground, jobs, runner, retries, onEnded, onUnreachable: async () => {} };
+    const awaited = { onUnreachable: async () => {}, onNoSource: () => {} };
+    const components = { ...ground, jobs, runner, retries, onEnded, ...awaited };
     running = new RunningJobs(components, testJobConfig, stopped.signal);
   });
 
@@ -116,7 +117,7 @@ describe('running jobs', () => {
     play = async ({ onBegun }) => {
       jobs.begun = async () => Promise.reject(new Error('disk full'));
       await onBegun();
-      return 'hash';
+      return { kind: 'done', verifiedHash: 'hash' };
     };
     await running.start(await added());
     await running.whenIdle();

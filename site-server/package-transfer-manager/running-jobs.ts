@@ -7,8 +7,9 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import { type JobFailure, toJobFailure } from './job-failure.ts';
-import type { JobRunner } from './job-run.ts';
+import type { JobRunner, RunResult } from './job-run.ts';
 import type { JobTable } from './job-table.ts';
+import type { PullConfig } from './pull-config.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import { TransferProgress } from './transfer-progress.ts';
 
@@ -25,6 +26,8 @@ export interface RunningJobsComponents {
   readonly logger: Logger;
   /** Called when a job waits for a DP that could not be reached. */
   readonly onUnreachable: (job: DistributionJob) => Promise<void>;
+  /** Called when a job waits for a source of its pull DP: one may have come meanwhile. */
+  readonly onNoSource: (job: DistributionJob) => void;
   /** Called when a job does not run any more. */
   readonly onEnded: () => void;
 }
@@ -34,10 +37,13 @@ export interface RunningJobsConfig {
   readonly retryCountMax: number;
   /** How often a running job's row is written. @default 1_000 */
   readonly progressWriteMs: number;
+  readonly pull: PullConfig;
 }
 
 /** Why a run was aborted, other than by the stop of the program. */
 class JobWithdrawn extends Error {}
+/** The job is to run again at once, in another way. */
+class JobInterrupted extends Error {}
 
 interface RunningJob {
   readonly progress: TransferProgress;
@@ -57,7 +63,7 @@ interface FailedTry {
   readonly isNews: boolean;
 }
 
-type Outcome = { readonly kind: 'done'; readonly verifiedHash: string | undefined } | FailedTry;
+type Outcome = RunResult | FailedTry;
 
 /** First and longest wait before the result of a run is written again. */
 const recordDelayMs = 1_000;
@@ -145,6 +151,11 @@ export class RunningJobs {
     return run !== undefined;
   }
 
+  /** Lets a job that runs begin anew; nothing is done when it does not run. */
+  again(jobSerial: number): void {
+    this.#running.get(jobSerial)?.controller.abort(new JobInterrupted('It begins anew'));
+  }
+
   /** Never rejects: a failure of any kind is a failed try. */
   async #run(job: DistributionJob, run: RunningJob): Promise<void> {
     const { jobSerial, packageId, dpId, action } = job;
@@ -155,7 +166,7 @@ export class RunningJobs {
     // running until that is written too, so that it cannot be started in between.
     if (isWithdrawn(run)) await this.#written(job, () => this.#recordWithdrawal(job, run));
     this.#running.delete(jobSerial);
-    if (outcome.kind === 'done') await this.#measure(job, run);
+    if (outcome.kind !== 'failed') await this.#measure(job, run, outcome.kind);
   }
 
   async #outcomeOf(job: DistributionJob, run: RunningJob): Promise<Outcome> {
@@ -166,11 +177,10 @@ export class RunningJobs {
     try {
       const dp = await hierarchy.require(job.dpId);
       const wasDiskFull = retries.wasDiskFull(job.jobSerial);
-      const verifiedHash = await runner.run({
+      return await runner.run({
         ...{ job, dp, progress, signal, wasDiskFull },
         onBegun: () => this.#begun(job),
       });
-      return { kind: 'done', verifiedHash };
     } catch (error) {
       return this.#failedTry(job, progress, error);
     } finally {
@@ -235,11 +245,25 @@ export class RunningJobs {
       const { jobs, retries } = this.#needs;
       await jobs.complete(job, run.progress, outcome.verifiedHash);
       retries.forget(job.jobSerial);
+    } else if (outcome.kind === 'handed-over') {
+      await this.#recordHandover(job, outcome);
     } else if (isWithdrawn(run)) {
       await this.#recordWithdrawal(job, run);
+    } else if (run.controller.signal.reason instanceof JobInterrupted) {
+      await this.#needs.jobs.dueAgain(job);
     } else if (!this.#stopped.aborted) {
       await this.#recordFailure(job, run.progress, outcome);
     }
+  }
+
+  async #recordHandover(
+    job: DistributionJob,
+    { expectedHash, locations }: Extract<Outcome, { kind: 'handed-over' }>,
+  ): Promise<void> {
+    const { clock, jobs, retries } = this.#needs;
+    const restartAtMs = clock.nowMs() + this.#config.pull.pollDelayMs;
+    await jobs.handedOver(job, { expectedHash, locations, restartAtMs });
+    retries.handedOver(job.jobSerial);
   }
 
   async #recordWithdrawal(job: DistributionJob, run: RunningJob): Promise<void> {
@@ -281,10 +305,14 @@ export class RunningJobs {
 
   /** Whoever gets on goes on, and a full disk is waited for: somebody has to make room. */
   #isLastTry(
-    { tryCount }: DistributionJob,
+    { jobSerial, tryCount }: DistributionJob,
     { acknowledgedBytes }: TransferProgress,
     { waitingReason }: JobFailure,
   ): boolean {
+    if (waitingReason === 'no-source') {
+      const { noSourceRetryCountMax } = this.#config.pull;
+      return this.#needs.retries.noSourceCount(jobSerial) >= noSourceRetryCountMax;
+    }
     if (acknowledgedBytes > 0 || waitingReason === 'disk-full-at-dp') return false;
     return tryCount >= this.#config.retryCountMax;
   }
@@ -294,11 +322,12 @@ export class RunningJobs {
     progress: TransferProgress,
     { error, failure, delayMs, isNews }: FailedTry,
   ): Promise<void> {
-    const { clock, jobs, onUnreachable } = this.#needs;
+    const { clock, jobs, onUnreachable, onNoSource } = this.#needs;
     const { waitingReason, reason } = failure;
     const restartAtMs = clock.nowMs() + delayMs;
     const wait = { waitingReason, reason, restartAtMs, isNews };
     const waiting = await jobs.retryLater(job, progress, wait);
+    if (waiting && waitingReason === 'no-source') onNoSource(waiting);
     if (!waiting || waitingReason !== 'dp-unreachable') return;
     await this.#bestEffort(job, async (hierarchy) => {
       await onUnreachable(waiting);
@@ -307,12 +336,17 @@ export class RunningJobs {
   }
 
   /** What a transfer tells of its DP. */
-  async #measure(job: DistributionJob, { progress, startedMs }: RunningJob): Promise<void> {
+  async #measure(
+    job: DistributionJob,
+    { progress, startedMs }: RunningJob,
+    kind: RunResult['kind'],
+  ): Promise<void> {
     const { jobSerial, packageId, dpId } = job;
     const durationMs = Math.round(this.#needs.clock.monotonicMs() - startedMs);
     const { sentBytes: sizeBytes } = progress;
     const facts = { jobSerial, packageId, dpId, sizeBytes, durationMs };
-    this.#needs.logger.info(facts, 'Sending job completed');
+    const isDone = kind === 'done';
+    this.#needs.logger.info(facts, isDone ? 'Sending job completed' : 'Pull DP took a job');
     await this.#bestEffort(job, async (hierarchy) => {
       await hierarchy.recordReachability(dpId);
       if (sizeBytes < measuredBytesMin || durationMs <= 0) return;

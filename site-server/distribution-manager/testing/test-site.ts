@@ -18,6 +18,7 @@ import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { DistributionCommands } from '../../admin-service/distribution-commands.ts';
 import { PackageCommands } from '../../admin-service/package-commands.ts';
+import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { DistributionPointChecker } from '../../hierarchy-manager/distribution-point-checker.ts';
 import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
@@ -87,6 +88,7 @@ export class TestSite implements AsyncDisposable {
   readonly notifier: ChangeNotifier;
   readonly packages: PackageStore;
   readonly progress: SnapshotProgress;
+  readonly contentMap: ContentDpMap;
   readonly hierarchy: HierarchyManager;
   readonly checker: DistributionPointChecker;
   readonly status: StatusManager;
@@ -100,6 +102,7 @@ export class TestSite implements AsyncDisposable {
     this.progress = made.progress;
     this.notifier = made.notifier;
     this.packages = made.packages;
+    this.contentMap = made.contentMap;
     this.hierarchy = made.hierarchy;
     this.checker = made.checker;
     this.status = made.status;
@@ -231,14 +234,17 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
   const random = () => 0.5;
   const notifier = new ChangeNotifier({ store });
   const packages = new PackageStore({ store, clock });
+  const contentMap = new ContentDpMap({ store, notifier, clock });
   const hierarchy = new HierarchyManager({
     store: machine.store,
     notifier,
     packages,
+    contentMap,
     clock,
     logger,
     siteCode,
   });
+  await hierarchy.start();
   const checkDistributionPoint = answersOf(machine);
   const checker = new DistributionPointChecker({ checkDistributionPoint, hierarchy, clock });
   const status = await StatusManager.open({ store, clock, siteCode });
@@ -246,7 +252,17 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
   const jobSerials = await openJobSerials(counters);
   const packageIds = await openPackageIds(counters);
   const progress = new SnapshotProgress();
-  const shared = { store, notifier, packages, hierarchy, checker, status, clock, logger };
+  const shared = {
+    store,
+    notifier,
+    packages,
+    contentMap,
+    hierarchy,
+    checker,
+    status,
+    clock,
+    logger,
+  };
   const { takeSnapshot, library } = whileAlive(sources, options.life);
   const publisher = new PackagePublisher({
     ...shared,
@@ -260,7 +276,7 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
   const transferResults = new TransferResults(shared);
   const defaults = { packagesMax: 3, retryDelayMs: 5_000, retryDelayMsMax: 300_000 };
   const distributionManager = new DistributionManager(
-    { ...shared, packageTask, transferResults, random },
+    { ...shared, packageTask, transferResults, pullResponses: { take: async () => {} }, random },
     { ...defaults, packagesMax: options.packagesMax ?? defaults.packagesMax },
   );
   let uuidCount = 0;
@@ -269,6 +285,7 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
   return {
     notifier,
     packages,
+    contentMap,
     progress,
     hierarchy,
     checker,

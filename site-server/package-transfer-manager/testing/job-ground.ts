@@ -5,11 +5,12 @@ import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
 import { PackageStore } from '../../distribution-manager/package-store.ts';
 import { openTestMachine, testSiteCode } from '../../distribution-manager/testing/test-site.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
-import type { JobRun } from '../job-run.ts';
+import type { JobRun, RunResult } from '../job-run.ts';
+import { defaultPullConfig } from '../pull-config.ts';
 import type { RunningJobsComponents } from '../running-jobs.ts';
 
 /** What runs of a test's jobs do. */
-export type FakeRun = (run: JobRun) => Promise<string | undefined>;
+export type FakeRun = (run: JobRun) => Promise<RunResult>;
 
 /** How the tests' jobs are tried. */
 export const testJobConfig = {
@@ -21,6 +22,7 @@ export const testJobConfig = {
   progressWriteMs: 1_000,
   packagesMax: 3,
   distributionPointsPerPackageMax: 5,
+  pull: defaultPullConfig,
 };
 
 /** A store with what jobs need around them; no network, runs are played. */

@@ -12,14 +12,18 @@ import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../../shared/testing/test-job.ts';
 import { PackageStore } from '../../distribution-manager/package-store.ts';
+import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
-import type { JobRun } from '../job-run.ts';
+import type { JobRun, RunResult } from '../job-run.ts';
 import { JobTable } from '../job-table.ts';
 import {
   PackageTransferManager,
+  type PackageTransferManagerComponents,
   type PackageTransferManagerConfig,
 } from '../package-transfer-manager.ts';
+import { defaultPullConfig } from '../pull-config.ts';
+import type { PullHandover } from '../pull-notification.ts';
 
 const config: PackageTransferManagerConfig = {
   packagesMax: 3,
@@ -30,16 +34,24 @@ const config: PackageTransferManagerConfig = {
   diskFullDelayMs: 2_000,
   diskFullDelayMsMax: 30_000,
   progressWriteMs: 1_000,
+  pull: defaultPullConfig,
 };
 
 /** A run that a test ends as it likes. */
 export interface FakeRun extends JobRun {
   finish(verifiedHash?: string): void;
+  /** Its pull DP has taken the job. */
+  handOver(handover?: Partial<PullHandover>): void;
   fail(error: unknown): void;
 }
 
+type FakeNotification = {
+  -readonly [K in keyof PackageTransferManagerComponents['notification']]: PackageTransferManagerComponents['notification'][K];
+};
+
 /** The rooms a site has besides Package Transfer Manager, over one store; DPs are played. */
 export class TestTransfers implements AsyncDisposable {
+  readonly config = config;
   readonly clock = new FakeClock();
   readonly log = new CapturedLog();
   readonly directory: TemporaryDirectory;
@@ -52,6 +64,14 @@ export class TestTransfers implements AsyncDisposable {
   readonly forgotten: string[] = [];
   /** Thrown by writes, one after another, before the store is asked. */
   readonly writeFailures: unknown[] = [];
+  /** What pull DPs are told and asked, besides runs. */
+  readonly notification: FakeNotification = {
+    query: () => Promise.reject(unreachable()),
+    sourcesOf: async () => undefined,
+    sourcesChanged: async () => {},
+    keepOnly: () => {},
+  };
+  contentMap!: ContentDpMap;
   notifier!: ChangeNotifier;
   hierarchy!: HierarchyManager;
   packages!: PackageStore;
@@ -85,16 +105,23 @@ export class TestTransfers implements AsyncDisposable {
     const needs = { store, notifier, clock, logger: log.logger, status };
     this.packages = new PackageStore({ store: this.#store, clock });
     const { packages } = this;
+    this.contentMap = new ContentDpMap({ store: this.#store, notifier, clock });
+    const { contentMap } = this;
     this.hierarchy = new HierarchyManager({
       ...needs,
       store: this.#store,
       packages,
+      contentMap,
       siteCode: 'PS1',
     });
+    await this.hierarchy.start();
     this.jobs = new JobTable({ ...needs, packages: this.packages });
     this.manager = new PackageTransferManager(
       {
         ...needs,
+        packages,
+        contentMap,
+        notification: this.notification,
         jobs: this.jobs,
         hierarchy: this.hierarchy,
         runner: { run: (run) => this.#run(run) },
@@ -132,6 +159,14 @@ export class TestTransfers implements AsyncDisposable {
   async addDistributionPoints(...dpIds: string[]): Promise<void> {
     for (const dpId of dpIds) {
       const settings = { address: `${dpId}:8531`, kind: 'standard', description: '' } as const;
+      await this.hierarchy.add({ dpId, ...settings });
+    }
+  }
+
+  async addPullDistributionPoints(...dpIds: string[]): Promise<void> {
+    const pull = { sources: [], allowFallback: true, packagesMax: 5 };
+    for (const dpId of dpIds) {
+      const settings = { address: `${dpId}:8531`, kind: 'pull', description: '', pull } as const;
       await this.hierarchy.add({ dpId, ...settings });
     }
   }
@@ -216,22 +251,27 @@ export class TestTransfers implements AsyncDisposable {
     return serials;
   }
 
-  #run(run: JobRun): Promise<string | undefined> {
+  #run(run: JobRun): Promise<RunResult> {
     const { jobSerial } = run.job;
     if (run.signal.aborted) return Promise.reject(run.signal.reason);
     this.started.push(jobSerial);
-    return new Promise<string | undefined>((resolve, reject) => {
+    return new Promise<RunResult>((resolve, reject) => {
       const end = () => this.runs.delete(jobSerial);
       const finish = (verifiedHash?: string) => {
         end();
-        resolve(verifiedHash);
+        resolve({ kind: 'done', verifiedHash });
+      };
+      const handOver = (handover: Partial<PullHandover> = {}) => {
+        end();
+        const told = { expectedHash: 'hash', locations: async () => [], ...handover };
+        resolve({ kind: 'handed-over', ...told });
       };
       const fail = (error: unknown) => {
         end();
         reject(error);
       };
       run.signal.addEventListener('abort', () => fail(run.signal.reason), { once: true });
-      this.runs.set(jobSerial, { ...run, finish, fail });
+      this.runs.set(jobSerial, { ...run, finish, handOver, fail });
     });
   }
 
