@@ -1,8 +1,10 @@
 /** The wiring of a DP agent: the only file that sees every component. */
 import { join } from 'node:path';
 import { ContentLibrary } from '../shared/content-library/content-library.ts';
+import { ArrivingContents } from '../shared/content-server/arriving-contents.ts';
+import { ContentServer } from '../shared/content-server/content-server.ts';
+import { PieceSource } from '../shared/content-source/piece-source.ts';
 import { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
-import type { Conversation } from '../shared/rpc/conversation.ts';
 import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
@@ -12,6 +14,10 @@ import type { Logger } from '../shared/runtime/logger.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
 import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
+import { pullParts } from './pull-wiring.ts';
+
+/** Files of the library kept open between two pieces that others fetch. */
+const servedFilesMax = 64;
 
 export interface DpAgentNeeds {
   readonly clock: Clock;
@@ -63,10 +69,27 @@ export class DpAgent implements Component {
     );
     const { dpId, siteCode } = config;
     const self = { dpId, siteCode, agentVersion: agentVersion() };
+    const arriving = new ArrivingContents();
+    const pieceSource = new PieceSource({
+      fileLibraryDirectory: library.layout.fileLibrary,
+      cacheBytesMax: config.cacheBytesMax,
+      openFilesMax: servedFilesMax,
+    });
+    const pull = pullParts(
+      { store, library, receiver: provider, arriving, credentials, clock, child, damage },
+      config,
+    );
     const answers = distributionPointConversation(provider, library, self);
-    // Methods nobody answers yet are unknown to callers.
-    server.serve('DistributionPoint', answers as Conversation<'DistributionPoint'>);
-    return new DpAgent(store, server, [library, damageAcknowledged(store), provider, server]);
+    server.serve('DistributionPoint', pull.answering(answers));
+    const contentServer = new ContentServer({
+      ...{ library, pieceSource, arriving, deltas: library, clock },
+      arrivingBytes: provider.arrivingBytes,
+      logger: child('content-server'),
+    });
+    server.serve('Content', contentServer.conversation());
+    const kept = [library, pull.outbox, damageAcknowledged(store)];
+    const working = [provider, pieceSource, ...pull.components, server];
+    return new DpAgent(store, server, [...kept, ...working]);
   }
 
   /** host:port the agent listens on, once it is started. */

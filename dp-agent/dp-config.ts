@@ -58,6 +58,11 @@ export const dpConfigSchema = z.strictObject({
     .min(1024 * 1024)
     .default(256 * 1024 * 1024)
     .describe('The same in bytes of such files.'),
+  cacheBytesMax: z
+    .int()
+    .min(0)
+    .default(16 * 1024 * 1024)
+    .describe('Encoded content kept for several who fetch the same at once.'),
   unfinishedGraceMs: z
     .int()
     .min(0)

@@ -1,5 +1,11 @@
 /** The wiring of what makes a DP a pull DP: the pull DP itself and the reporter of its messages. */
+
+import { PackageDownload } from '../shared/content-download/package-download.ts';
+import { SourceSet } from '../shared/content-download/source-set.ts';
 import type { ContentLibrary } from '../shared/content-library/content-library.ts';
+import type { ArrivingContents } from '../shared/content-server/arriving-contents.ts';
+import { toIdentityUri } from '../shared/domain/peer-identity.ts';
+import type { PullSource } from '../shared/domain/pull-source.ts';
 import type { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
 import type { Conversation } from '../shared/rpc/conversation.ts';
 import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
@@ -7,7 +13,7 @@ import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
-import type { StateStore } from '../shared/state-store/state-store.ts';
+import type { StateStore, StateStoreDamage } from '../shared/state-store/state-store.ts';
 import type { DpConfig } from './dp-config.ts';
 import type { PackageFetcher } from './pull-dp/package-fetcher.ts';
 import { PullDp } from './pull-dp/pull-dp.ts';
@@ -21,13 +27,14 @@ export interface PullWiringNeeds {
   readonly store: StateStore;
   readonly library: ContentLibrary;
   readonly receiver: PackageReceiver;
-  readonly fetcher: PackageFetcher;
+  /** What is being fetched, for those who fetch it here. */
+  readonly arriving: ArrivingContents;
   readonly credentials: PeerCredentials;
   readonly clock: Clock;
   /** The logger of a component. */
   readonly child: (component: string) => Logger;
-  /** Whether the state store was damaged and not all of it is back. */
-  readonly isStoreDamaged: boolean;
+  /** What was found damaged of the state store; not all of it is back. */
+  readonly damage: StateStoreDamage | undefined;
 }
 
 /** The pull methods of the DistributionPoint conversation, and those that end a pull job. */
@@ -46,14 +53,18 @@ export interface PullParts {
 
 /** Makes the parts of a pull DP. */
 export function pullParts(needs: PullWiringNeeds, config: DpConfig): PullParts {
-  const { store, clock, child, isStoreDamaged } = needs;
+  const { store, clock, child } = needs;
+  const isStoreDamaged = needs.damage !== undefined;
   const { dpId } = config;
   const logger = child('pull-dp');
   const outbox = new StateMessageOutbox({ store, clock, logger }, { dpId, isStoreDamaged });
   const settings = new PullDpSettings(store, config.managementPointAddress);
   const jobs = new PullJobStore(store, outbox);
   const random = Math.random;
-  const pullDp = new PullDp({ ...needs, jobs, outbox, settings, random, logger });
+  const pullDp = new PullDp({
+    ...{ ...needs, jobs, outbox, settings, random, logger },
+    fetcher: packageFetcher(needs, config),
+  });
   const reporter = new StateReporter({
     outbox,
     address: settings.managementPointAddress,
@@ -68,6 +79,41 @@ export function pullParts(needs: PullWiringNeeds, config: DpConfig): PullParts {
       ...pullDpConversation(pullDp, config),
     }),
   };
+}
+
+/** Fetches packages from their sources, each known by its certificate. */
+function packageFetcher(
+  { library, receiver, arriving, credentials, clock, child }: PullWiringNeeds,
+  { dpId }: DpConfig,
+): PackageFetcher {
+  const download = new PackageDownload({
+    ...{ receiver, library, arriving, clock },
+    random: Math.random,
+    logger: child('pull-dp'),
+    connect: (source) => sourceChannel(source, credentials),
+    self: toIdentityUri({ kind: 'dp', dpId }),
+  });
+  return {
+    open: (first) => {
+      const sources = new SourceSet(first);
+      return {
+        setSources: (next) => sources.set(next),
+        run: (job) => download.run({ ...job, sources }),
+      };
+    },
+  };
+}
+
+/** A channel to a source, and to nobody else who stands at its address. */
+function sourceChannel({ identity, address }: PullSource, credentials: PeerCredentials) {
+  const name = toIdentityUri(identity);
+  return new RpcChannel({
+    conversation: 'Content',
+    address,
+    expected: (peer) => toIdentityUri(peer) === name,
+    expectedText: name,
+    credentials,
+  });
 }
 
 /** A channel to the site of this DP, and to nobody else. */

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ContentLibrary } from '../shared/content-library/content-library.ts';
 import { packageHashOf } from '../shared/content-library/package-record.ts';
+import { ContentServer } from '../shared/content-server/content-server.ts';
 import { PieceSource } from '../shared/content-source/piece-source.ts';
 import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
@@ -118,6 +119,12 @@ export class SiteServer implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     server.serve('Admin', (await adminService(ground, transfers)).conversation());
+    const contentServer = new ContentServer({
+      ...{ ...ground, ...transfers },
+      deltas: library,
+      logger: ground.logOf('content-server'),
+    });
+    server.serve('Content', contentServer.conversation());
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
       status,
