@@ -26,6 +26,8 @@ const dpIdentity = (dpId: string) => ({ kind: 'dp', dpId }) as const;
 export interface NetworkOptions {
   /** Names of the DPs; default: PS1DP1 and PS1DP2. */
   readonly distributionPoints?: readonly string[];
+  /** More DPs that get a certificate, and no process. */
+  readonly others?: readonly string[];
   /** The DPs of these that fetch for themselves, and from where. */
   readonly pull?: Readonly<Record<string, PullOfDistributionPoint>>;
   /** A host for each agent, named as the agent; default: all on this one, on loopback. */
@@ -77,7 +79,8 @@ export class Network implements AsyncDisposable {
   static async start(options: NetworkOptions = {}): Promise<Network> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'waybill-')));
     const dpIds = options.distributionPoints ?? ['PS1DP1', 'PS1DP2'];
-    const identities = [siteIdentity, adminIdentity, ...dpIds.map(dpIdentity)];
+    const names = [...dpIds, ...(options.others ?? [])];
+    const identities = [siteIdentity, adminIdentity, ...names.map(dpIdentity)];
     const certificates = new Certificates(
       await issueDevelopmentHierarchy({ directory: join(directory, 'certs'), identities }),
     );
