@@ -101,7 +101,7 @@ class PatientPullDp implements AsyncDisposable {
         this.mostJobs = Math.max(this.mostJobs, jobs.length);
         return {};
       },
-    } as Conversation<'DistributionPoint'>;
+    } as unknown as Conversation<'DistributionPoint'>;
   }
 }
 
