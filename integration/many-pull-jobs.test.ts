@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Conversation } from '../shared/rpc/conversation.ts';
+import type { NotifyPullRequest__Output } from '../shared/rpc/generated/waybill/v1/NotifyPullRequest.ts';
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
@@ -95,7 +96,7 @@ class PatientPullDp implements AsyncDisposable {
     const has = (serial: string) => jobs.some(({ jobSerial }) => jobSerial === serial);
     return {
       putPackageInfo: async () => ({}),
-      notifyPull: async ({ action, sourceVersion }) => {
+      notifyPull: async ({ action, sourceVersion }: NotifyPullRequest__Output) => {
         const { packageId = '', jobSerial = '0' } = action ?? {};
         if (!has(jobSerial)) jobs.push({ packageId, jobSerial, sourceVersion });
         this.mostJobs = Math.max(this.mostJobs, jobs.length);
