@@ -19,7 +19,7 @@ describe('command line of npm run certs', () => {
 
   const refused: readonly [string, RegExp][] = [
     ['--site PS1', /out/],
-    ['--out d', /at least one --site, --dp or --admin/],
+    ['--out d', /at least one --site, --dp, --admin or --client/],
     ['--out d --site ps', /--site ps: expected three of A-Z and 0-9/],
     ['--out d --dp a/b', /--dp a\/b: expected 1 to 63 letters, digits, dots and hyphens/],
     ['--out d --site PS1 --days 0', /--days: expected a number above 0/],

@@ -26,6 +26,8 @@ const dpIdentity = (dpId: string) => ({ kind: 'dp', dpId }) as const;
 export interface NetworkOptions {
   /** Names of the DPs; default: PS1DP1 and PS1DP2. */
   readonly distributionPoints?: readonly string[];
+  /** Clients that get a certificate. */
+  readonly clients?: readonly string[];
   /** More DPs that get a certificate, and no process. */
   readonly others?: readonly string[];
   /** The DPs of these that fetch for themselves, and from where. */
@@ -80,7 +82,8 @@ export class Network implements AsyncDisposable {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'waybill-')));
     const dpIds = options.distributionPoints ?? ['PS1DP1', 'PS1DP2'];
     const names = [...dpIds, ...(options.others ?? [])];
-    const identities = [siteIdentity, adminIdentity, ...names.map(dpIdentity)];
+    const clients = (options.clients ?? []).map((name) => ({ kind: 'client', name }) as const);
+    const identities = [siteIdentity, adminIdentity, ...clients, ...names.map(dpIdentity)];
     const certificates = new Certificates(
       await issueDevelopmentHierarchy({ directory: join(directory, 'certs'), identities }),
     );
