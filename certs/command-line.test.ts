@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { parseCommandLine } from './command-line.ts';
 
 describe('command line of npm run certs', () => {
-  it('reads sites, distribution points and administrators', () => {
+  it('reads sites, distribution points, administrators and clients', () => {
     const args =
-      '--out d --site PS1 --dp PS1DP1 --dp PS1DP2 --admin alice --role operator --days 2';
+      '--out d --site PS1 --dp PS1DP1 --dp PS1DP2 --admin alice --role operator --client pc1 --days 2';
     assert.deepEqual(parseCommandLine(args.split(' ')), {
       directory: 'd',
       days: 2,
@@ -13,6 +13,7 @@ describe('command line of npm run certs', () => {
         { kind: 'dp', dpId: 'PS1DP1' },
         { kind: 'dp', dpId: 'PS1DP2' },
         { kind: 'admin', role: 'operator', name: 'alice' },
+        { kind: 'client', name: 'pc1' },
       ],
     });
   });
