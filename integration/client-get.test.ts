@@ -73,7 +73,7 @@ describe('waybill get (CLIENT-1, CLIENT-2)', () => {
   });
 
   it('goes on where a kill left it, with at most a piece a stream again', async () => {
-    const proxies = [];
+    const proxies: CountingProxy[] = [];
     for (const dpId of [one, other]) {
       const proxy = await CountingProxy.start(network.dp(dpId).address);
       await administrator.setAddress(dpId, proxy.address);
