@@ -10,12 +10,28 @@ import { hideBin } from 'yargs/helpers';
 import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { BenchGround, smallBytes, smallFiles } from './bench-ground.ts';
 import { bigFileName, makeBigFile, makeSmallFiles } from './data-sets.ts';
+import { measureDelta } from './delta.ts';
+import { measureFanOut } from './fan-out.ts';
+import { measureFarAway } from './far-away.ts';
 import { measureLatency } from './latency.ts';
+import { measurePull } from './pull.ts';
 import { measurePush } from './push.ts';
 import { measureUpdate } from './update.ts';
 
 const gibibyte = 1024 ** 3;
-const series = ['push', 'small', 'update', 'latency'] as const;
+/** A thin link and a long way take their time: so much says enough. */
+const fanOutBytesMax = gibibyte / 2;
+const farAwayBytesMax = gibibyte / 4;
+const series = [
+  'push',
+  'small',
+  'update',
+  'latency',
+  'pull',
+  'fan-out',
+  'far-away',
+  'delta',
+] as const;
 type Series = (typeof series)[number];
 const usage = 'npm run bench -- [--runs COUNT] [--size BYTES] [--only SERIES] [--rest SECONDS]';
 const isCount = (value: number) => Number.isSafeInteger(value) && value >= 1;
@@ -39,7 +55,16 @@ const { runs, size, only, rest } = yargs(hideBin(process.argv))
   .fail(usageFailure('bench', usage))
   .parseSync();
 
-const run: Record<Series, (ground: BenchGround) => Promise<void>> = {
+/** Series with agents of their own. */
+const alone: Partial<Record<Series, () => Promise<void>>> = {
+  pull: () => measurePull(size, runs),
+  'fan-out': () => measureFanOut(Math.min(size, fanOutBytesMax)),
+  'far-away': () => measureFarAway(Math.min(size, farAwayBytesMax), runs),
+  delta: () => measureDelta(size),
+};
+
+/** Series beside the same peers. */
+const beside: Partial<Record<Series, (ground: BenchGround) => Promise<void>>> = {
   push: (ground) =>
     measurePush(ground, {
       title: `Push: one file of ${(size / gibibyte).toFixed(2)} GiB, incompressible`,
@@ -59,9 +84,13 @@ const run: Record<Series, (ground: BenchGround) => Promise<void>> = {
   latency: measureLatency,
 };
 
-const ground = await BenchGround.start({ restMs: rest * 1000 });
-try {
-  for (const one of only === undefined ? series : [only]) await run[one](ground);
-} finally {
-  await ground.stop();
+const chosen: readonly Series[] = only === undefined ? series : [only];
+if (chosen.some((one) => beside[one])) {
+  const ground = await BenchGround.start({ restMs: rest * 1000 });
+  try {
+    for (const one of chosen) await beside[one]?.(ground);
+  } finally {
+    await ground.stop();
+  }
 }
+for (const one of chosen) await alone[one]?.();

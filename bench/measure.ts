@@ -16,7 +16,7 @@ export interface RunCost {
  */
 export async function measured(
   cpuSeconds: () => number,
-  run: () => Promise<void>,
+  run: () => Promise<unknown>,
 ): Promise<RunCost> {
   const cpuBefore = cpuSeconds();
   const bytesBefore = loopbackBytes();

@@ -31,8 +31,11 @@ export function parseCommandLine(args: readonly string[]): CertsRequest | undefi
     ...given.admin.map((name) =>
       toIdentity('admin', name, `waybill://admin/${given.role}/${name}`),
     ),
+    ...given.client.map((name) => toIdentity('client', name, `waybill://client/${name}`)),
   ];
-  if (identities.length === 0) throw new Error('Expected at least one --site, --dp or --admin');
+  if (identities.length === 0) {
+    throw new Error('Expected at least one --site, --dp, --admin or --client');
+  }
   if (!(given.days > 0)) throw new Error('--days: expected a number above 0');
   return { directory: given.out, identities, days: given.days };
 }
@@ -40,11 +43,14 @@ export function parseCommandLine(args: readonly string[]): CertsRequest | undefi
 function toParser(args: readonly string[]) {
   return yargs(args)
     .scriptName('npm run certs --')
-    .usage('$0 --out DIR --site CODE --dp ID --admin NAME\n\nMakes certificates for development.')
+    .usage(
+      '$0 --out DIR --site CODE --dp ID --admin NAME --client NAME\n\nMakes certificates for development.',
+    )
     .option('out', { type: 'string', demandOption: true, describe: 'Directory; made if missing' })
     .option('site', { ...list, describe: 'Site code, such as PS1' })
     .option('dp', { ...list, describe: 'Distribution point, such as PS1DP1' })
     .option('admin', { ...list, describe: 'Administrator, such as alice' })
+    .option('client', { ...list, describe: 'Client, such as pc1' })
     .option('role', { choices: roles, default: 'full' as AdminRole, describe: 'Role of --admin' })
     .option('days', { type: 'number', default: 30, describe: 'How long they are valid' })
     .example('$0 --out certs/dev --site PS1 --dp PS1DP1 --dp PS1DP2 --admin alice', '')

@@ -15,12 +15,14 @@ export class AgentProcess {
   readonly #program: string;
   readonly #logPath: string;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #command: readonly string[];
   #child: ChildProcess | undefined;
   #address: string | undefined;
 
   /**
    * @param options.program built entry file, such as dist/dp-agent/main.js
    * @param options.logPath stdout and stderr are appended here
+   * @param options.command what stands in front of the program, such as what runs it on another host
    */
   constructor(options: {
     name: string;
@@ -28,12 +30,14 @@ export class AgentProcess {
     configPath: string;
     logPath: string;
     environment?: Readonly<Record<string, string>>;
+    command?: readonly string[];
   }) {
     this.name = options.name;
     this.configPath = options.configPath;
     this.#program = options.program;
     this.#logPath = options.logPath;
     this.#environment = options.environment ?? {};
+    this.#command = options.command ?? [];
   }
 
   /** host:port; kept over restarts. */
@@ -61,11 +65,12 @@ export class AgentProcess {
     const listen = this.#address ? ['--listen', this.#address] : [];
     const logged = (await stat(this.#logPath).catch(() => undefined))?.size ?? 0;
     await using log = await open(this.#logPath, 'a');
-    const child = spawn(
-      process.execPath,
-      [this.#program, '--config', this.configPath, ...listen, ...extraArguments],
-      { stdio: ['ignore', log.fd, log.fd], env: { ...process.env, ...this.#environment } },
-    );
+    const words = ['--config', this.configPath, ...listen, ...extraArguments];
+    const [program = '', ...before] = [...this.#command, process.execPath, this.#program];
+    const child = spawn(program, [...before, ...words], {
+      stdio: ['ignore', log.fd, log.fd],
+      env: { ...process.env, ...this.#environment },
+    });
     this.#child = child;
     endWithUs(child);
     this.#address = await this.#listening(child, logged);

@@ -13,12 +13,18 @@ export class CountingProxy implements AsyncDisposable {
   readonly address: string;
   readonly #server: Server;
   readonly #sockets: Set<Socket>;
-  readonly #count: ForwardedCount;
+  /** To the agent, and back from it. */
+  readonly #forth: ByteCount;
+  readonly #back: ByteCount;
 
-  private constructor(server: Server, sockets: Set<Socket>, count: ForwardedCount) {
+  private constructor(
+    server: Server,
+    sockets: Set<Socket>,
+    counts: readonly [ByteCount, ByteCount],
+  ) {
     this.#server = server;
     this.#sockets = sockets;
-    this.#count = count;
+    [this.#forth, this.#back] = counts;
     this.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
@@ -26,10 +32,11 @@ export class CountingProxy implements AsyncDisposable {
   static async start(target: string): Promise<CountingProxy> {
     const [host, port] = target.split(':');
     const sockets = new Set<Socket>();
-    const count = new ForwardedCount();
+    const [forth, back] = [new ByteCount(), new ByteCount()];
     const server = createServer((near) => {
       const far = connect(Number(port), host);
-      near.on('data', (chunk: Buffer) => count.add(chunk.length));
+      near.on('data', (chunk: Buffer) => forth.add(chunk.length));
+      far.on('data', (chunk: Buffer) => back.add(chunk.length));
       for (const [one, other] of [
         [near, far],
         [far, near],
@@ -45,37 +52,33 @@ export class CountingProxy implements AsyncDisposable {
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return new CountingProxy(server, sockets, count);
+    return new CountingProxy(server, sockets, [forth, back]);
   }
 
   /** Bytes that went to the DP since the last `reset`, those of TLS and gRPC included. */
   get forwardedBytes(): number {
-    return this.#count.bytes;
+    return this.#forth.bytes;
+  }
+
+  /** Bytes that came back from the agent since the last `reset`. */
+  get returnedBytes(): number {
+    return this.#back.bytes;
   }
 
   /** Counts from zero. */
   reset(): void {
-    this.#count.bytes = 0;
+    this.#forth.bytes = 0;
+    this.#back.bytes = 0;
   }
 
   /** Resolves as soon as so many bytes have gone to the DP. @throws when nothing goes any more */
-  async whenForwarded(bytes: number): Promise<void> {
-    const stalled = new AbortController();
-    const reached = this.#count.reached(bytes);
-    const isReached = await Promise.race([
-      reached.then(() => true),
-      this.#stalls(stalled.signal).catch(() => false),
-    ]);
-    stalled.abort();
-    if (!isReached) throw new Error(`${this.forwardedBytes} bytes went, not ${bytes}`);
+  whenForwarded(bytes: number): Promise<void> {
+    return whenCounted(this.#forth, bytes);
   }
 
-  async #stalls(signal: AbortSignal): Promise<boolean> {
-    for (let before = -1; before !== this.forwardedBytes; ) {
-      before = this.forwardedBytes;
-      await sleep(stallMsMax, undefined, { signal });
-    }
-    return false;
+  /** The same, of bytes that came back. */
+  whenReturned(bytes: number): Promise<void> {
+    return whenCounted(this.#back, bytes);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -85,7 +88,26 @@ export class CountingProxy implements AsyncDisposable {
   }
 }
 
-class ForwardedCount {
+async function whenCounted(count: ByteCount, bytes: number): Promise<void> {
+  const stalled = new AbortController();
+  const reached = count.reached(bytes);
+  const isReached = await Promise.race([
+    reached.then(() => true),
+    stalls(count, stalled.signal).catch(() => false),
+  ]);
+  stalled.abort();
+  if (!isReached) throw new Error(`${count.bytes} bytes went, not ${bytes}`);
+}
+
+async function stalls(count: ByteCount, signal: AbortSignal): Promise<boolean> {
+  for (let before = -1; before !== count.bytes; ) {
+    before = count.bytes;
+    await sleep(stallMsMax, undefined, { signal });
+  }
+  return false;
+}
+
+class ByteCount {
   bytes = 0;
   #goal: { readonly bytes: number; readonly onReached: () => void } | undefined;
 

@@ -12,6 +12,7 @@ import { type PeerCredentialFiles, readPeerCredentials } from '../shared/rpc/pee
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import { followLogs, keepLogs } from './agent-logs.ts';
 import { AgentProcess } from './agent-process.ts';
+import type { NetworkHost } from './network-hosts.ts';
 
 const dist = fileURLToPath(new URL('..', import.meta.url));
 
@@ -25,12 +26,28 @@ const dpIdentity = (dpId: string) => ({ kind: 'dp', dpId }) as const;
 export interface NetworkOptions {
   /** Names of the DPs; default: PS1DP1 and PS1DP2. */
   readonly distributionPoints?: readonly string[];
+  /** Clients that get a certificate. */
+  readonly clients?: readonly string[];
+  /** More DPs that get a certificate, and no process. */
+  readonly others?: readonly string[];
+  /** The DPs of these that fetch for themselves, and from where. */
+  readonly pull?: Readonly<Record<string, PullOfDistributionPoint>>;
+  /** A host for each agent, named as the agent; default: all on this one, on loopback. */
+  readonly hosts?: ReadonlyMap<string, NetworkHost>;
   /** Where everything lies; default: a new folder for temporary files, removed at the end. */
   readonly directory?: string;
   /** Merged into the site's configuration. */
   readonly site?: Record<string, unknown>;
   /** Merged into each DP's configuration. */
   readonly dp?: Record<string, unknown> | ((dpId: string) => Record<string, unknown>);
+}
+
+/** How a pull DP of a test gets its content. */
+export interface PullOfDistributionPoint {
+  /** Source DPs with their ranks. */
+  readonly sources?: Readonly<Record<string, number>>;
+  readonly allowFallback?: boolean;
+  readonly packagesMax?: number;
 }
 
 export type AdminChannel = RpcChannel<'Admin'>;
@@ -64,21 +81,25 @@ export class Network implements AsyncDisposable {
   static async start(options: NetworkOptions = {}): Promise<Network> {
     const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'waybill-')));
     const dpIds = options.distributionPoints ?? ['PS1DP1', 'PS1DP2'];
-    const identities = [siteIdentity, adminIdentity, ...dpIds.map(dpIdentity)];
+    const names = [...dpIds, ...(options.others ?? [])];
+    const clients = (options.clients ?? []).map((name) => ({ kind: 'client', name }) as const);
+    const identities = [siteIdentity, adminIdentity, ...clients, ...names.map(dpIdentity)];
     const certificates = new Certificates(
       await issueDevelopmentHierarchy({ directory: join(directory, 'certs'), identities }),
     );
-    const site = await agentOf(certificates, directory, siteIdentity, {
-      siteCode: 'PS1',
-      ...options.site,
+    const hostOf = (name: string) => options.hosts?.get(name);
+    const site = await agentOf(certificates, directory, {
+      identity: siteIdentity,
+      host: hostOf('PS1'),
+      settings: { siteCode: 'PS1', ...options.site },
     });
     const dps = await Promise.all(
       dpIds.map((dpId) => {
         const own = typeof options.dp === 'function' ? options.dp(dpId) : options.dp;
-        return agentOf(certificates, directory, dpIdentity(dpId), {
-          dpId,
-          siteCode: 'PS1',
-          ...own,
+        return agentOf(certificates, directory, {
+          identity: dpIdentity(dpId),
+          host: hostOf(dpId),
+          settings: { dpId, siteCode: 'PS1', ...own },
         });
       }),
     );
@@ -86,10 +107,9 @@ export class Network implements AsyncDisposable {
     const network = new Network(directory, { site, dps, certificates, removesDirectory });
     followLogs(network.#logPaths);
     await Promise.all([site, ...dps].map((agent) => agent.start()));
-    const admin = await network.admin();
-    for (const dp of dps) {
-      const settings = { dpId: dp.name, address: dp.address };
-      await admin.unary('addDistributionPoint', settings, { deadlineMs: 10_000 });
+    for (const dp of dps) await network.#addToSite(dp);
+    for (const [dpId, pull] of Object.entries(options.pull ?? {})) {
+      await network.setPull(dpId, pull);
     }
     return network;
   }
@@ -104,6 +124,20 @@ export class Network implements AsyncDisposable {
       credentials: await readPeerCredentials(this.certificateFiles(adminIdentity)),
     });
     return this.#admin;
+  }
+
+  /** From now on the DP fetches for itself. */
+  async setPull(dpId: string, pull: PullOfDistributionPoint): Promise<void> {
+    const sources = Object.entries(pull.sources ?? {}).map(([id, rank]) => ({ dpId: id, rank }));
+    const { allowFallback = false, packagesMax = 0 } = pull;
+    const settings = { sources, allowFallback, packagesMax };
+    const kind = 'DISTRIBUTION_POINT_KIND_PULL';
+    const admin = await this.admin();
+    await admin.unary(
+      'setDistributionPoint',
+      { dpId, kind, pull: settings },
+      { deadlineMs: 10_000 },
+    );
   }
 
   /** A DP by its name. */
@@ -140,6 +174,12 @@ export class Network implements AsyncDisposable {
     await this.stop();
   }
 
+  async #addToSite(dp: AgentProcess): Promise<void> {
+    const admin = await this.admin();
+    const settings = { dpId: dp.name, address: dp.address };
+    await admin.unary('addDistributionPoint', settings, { deadlineMs: 10_000 });
+  }
+
   get #logPaths(): string[] {
     return [this.site, ...this.dps].map(({ logPath }) => logPath);
   }
@@ -165,18 +205,24 @@ class Certificates {
 async function agentOf(
   certificatesOfRun: Certificates,
   directory: string,
-  identity: PeerIdentity & { kind: 'site' | 'dp' },
-  settings: Record<string, unknown>,
+  agent: {
+    readonly identity: PeerIdentity & { kind: 'site' | 'dp' };
+    readonly host: NetworkHost | undefined;
+    readonly settings: Record<string, unknown>;
+  },
 ): Promise<AgentProcess> {
+  const { identity, host, settings } = agent;
   const name = identity.kind === 'site' ? identity.siteCode : identity.dpId;
   const dataDirectory = join(directory, name);
   await mkdir(dataDirectory, { recursive: true });
   const configPath = join(directory, `${name}.yaml`);
   const certificates = certificatesOfRun.filesOf(identity);
-  const config = { listen: '127.0.0.1:0', dataDirectory, certificates, ...settings };
+  const listen = host ? `${host.address}:8530` : '127.0.0.1:0';
+  const config = { listen, dataDirectory, certificates, ...settings };
   await writeFile(configPath, stringify(config));
   const role = identity.kind === 'site' ? 'site-server' : 'dp-agent';
   const program = join(dist, role, 'main.js');
   const logPath = join(directory, `${name}.stdout.log`);
-  return new AgentProcess({ name, program, configPath, logPath });
+  const command = host?.command ?? [];
+  return new AgentProcess({ name, program, configPath, logPath, command });
 }

@@ -15,7 +15,9 @@ const waybillDp = join(dist, 'dp-agent/main.js');
 
 export interface DemoOptions {
   readonly source: string | undefined;
+  /** Standard DPs, and pull DPs: the first fetches from a standard one, each other from the one before. */
   readonly dps: number;
+  readonly pull: number;
   readonly keep: boolean;
   readonly json: boolean;
 }
@@ -36,7 +38,7 @@ interface DemoResult {
 
 interface DpResult {
   readonly id: string;
-  readonly kind: 'standard';
+  readonly kind: 'standard' | 'pull';
   readonly state: string;
   /** Compared byte for byte, modes and times included. */
   readonly verified: boolean;
@@ -50,6 +52,7 @@ export class Demo {
   #copying: Promise<void> = Promise.resolve();
   #isStopping = false;
   #network: Network | undefined;
+  #pullIds: readonly string[] = [];
   #isKept = false;
 
   constructor(options: DemoOptions) {
@@ -87,11 +90,19 @@ export class Demo {
   }
 
   async #startNetwork(): Promise<void> {
-    const distributionPoints = Array.from({ length: this.#options.dps }, (_, i) => `PS1DP${i + 1}`);
-    this.#network = await Network.start({
-      directory: join(this.#directory, 'hosts'),
-      distributionPoints,
-    });
+    const { dps: standardCount, pull: pullCount } = this.#options;
+    const nameOf = (index: number) => `PS1DP${index + 1}`;
+    const distributionPoints = Array.from({ length: standardCount + pullCount }, (_, i) =>
+      nameOf(i),
+    );
+    this.#pullIds = distributionPoints.slice(standardCount);
+    const directory = join(this.#directory, 'hosts');
+    this.#network = await Network.start({ directory, distributionPoints });
+    for (const [index, dpId] of this.#pullIds.entries()) {
+      await this.#network.setPull(dpId, {
+        sources: { [this.#pullIds[index - 1] ?? nameOf(0)]: 1 },
+      });
+    }
     const { site, dps } = this.#network;
     this.#say(`Site PS1 runs as process ${site.pid} at ${site.address}`);
     for (const dp of dps) this.#say(`${dp.name} runs as process ${dp.pid} at ${dp.address}`);
@@ -106,7 +117,10 @@ export class Demo {
   }
 
   async #distribute(packageId: string, source: string): Promise<DpResult[]> {
-    this.#say('\n— Distribute: every file travels once to each distribution point');
+    this.#say(
+      '\n— Distribute: every file travels once to each distribution point; the site pushes to',
+    );
+    this.#say('  the standard ones, and pull DPs fetch for themselves, one from another');
     await this.#waybill(['package', 'distribute', packageId, '--all', '--wait']);
     return this.#results(packageId, 1, source);
   }
@@ -143,7 +157,8 @@ export class Demo {
       const job = await this.#jobOf(packageId, name, version);
       const verified = await this.#isEqual(packageId, name, source);
       this.#say(`${name}: version ${version} is ${verified ? 'equal byte for byte' : 'DIFFERENT'}`);
-      results.push({ id: name, kind: 'standard', verified, ...job });
+      const kind = this.#pullIds.includes(name) ? 'pull' : 'standard';
+      results.push({ id: name, kind, verified, ...job });
     }
     if (results.some(({ verified }) => !verified)) throw new Error('a distribution point differs');
     return results;

@@ -15,14 +15,27 @@ const options = yargs(hideBin(process.argv))
     requiresArg: true,
     describe: 'directory to make the package from',
   })
-  .option('dps', { type: 'number', default: 2, describe: 'distribution points, 1 to 20' })
+  .option('dps', { type: 'number', default: 2, describe: 'standard distribution points, 1 to 20' })
+  .option('pull', {
+    type: 'number',
+    default: 2,
+    describe: 'pull DPs, 0 to 20, in a chain behind the first standard one',
+  })
   .option('keep', { type: 'boolean', default: false, describe: 'leave it running, to go on with' })
   .option('json', { type: 'boolean', default: false, describe: 'one JSON object at the end' })
   .example('$0 --source docs --dps 4', 'another directory, four distribution points')
   .check(({ source }) => source !== '' || '--source: expected a directory')
   .check(({ dps }) => (Number.isInteger(dps) && dps >= 1 && dps <= 20) || '--dps: expected 1 to 20')
+  .check(
+    ({ pull }) => (Number.isInteger(pull) && pull >= 0 && pull <= 20) || '--pull: expected 0 to 20',
+  )
   .strict()
-  .fail(usageFailure('demo', 'npm run demo -- [--source DIR] [--dps COUNT] [--keep] [--json]'))
+  .fail(
+    usageFailure(
+      'demo',
+      'npm run demo -- [--source DIR] [--dps COUNT] [--pull COUNT] [--keep] [--json]',
+    ),
+  )
   .parseSync();
 
 const demo = new Demo(options);

@@ -80,7 +80,12 @@ describe('package downloads that feed each other (PULL-11)', () => {
       const idealMs = (content.sizeBytes / capBytesPerSecond) * 1_000;
       const ms = await swarm.run(seed, 4 * idealMs);
       const copies = swarm.first.link.sentBytes / content.sizeBytes;
-      if (process.env['SHOW']) console.log(ms / idealMs, copies, swarm.pullers.map((p) => p.observer.receivedBytes / content.sizeBytes));
+      if (process.env['SHOW'])
+        console.log(
+          ms / idealMs,
+          copies,
+          swarm.pullers.map((p) => p.observer.receivedBytes / content.sizeBytes),
+        );
       assert.ok(ms <= 1.5 * idealMs, `${ms} ms, ideal ${idealMs}`);
       assert.ok(copies <= 2, `${copies} copies`);
     });

@@ -1,5 +1,5 @@
 import { WaybillError } from '../../domain/errors.ts';
-import { PieceSet } from '../../domain/piece-set.ts';
+import type { PieceSet } from '../../domain/piece-set.ts';
 import type { PullSource } from '../../domain/pull-source.ts';
 import { AbortError, throwIfAborted } from '../../runtime/abort-error.ts';
 import type { Clock } from '../../runtime/clock.ts';
