@@ -290,6 +290,7 @@ describe('jobs of pull DPs', () => {
     }
     await test.until(() => test.jobs.get(3)?.waitingReason === 'capacity');
     assert.equal(test.manager.waiting.get(3)?.waitingReason, 'capacity');
+    await test.until(async () => (await test.row(3))?.waitingReason === 'capacity');
     assert.match((await test.row(3))?.reason ?? '', /as many jobs as it takes, 2/);
     const end = word({ jobSerial: 1, state: 'success', packageHash: hash });
     await test.manager.heard(end, []);
