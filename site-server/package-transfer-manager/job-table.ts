@@ -13,6 +13,15 @@ import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
+import {
+  isStarted,
+  type JobChange,
+  type JobHandover,
+  type JobResult,
+  type NotifiedJob,
+  toWithPullDp,
+  tryCountAfter,
+} from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
 import { beginMessages, endMessages, retryMessages, waitMessages } from './job-messages.ts';
 import { OpenJobs } from './open-jobs.ts';
@@ -24,39 +33,6 @@ export interface JobTableNeeds {
   readonly packages: Pick<PackageStore, 'packages' | 'turn' | 'retryingChanges'>;
   readonly status: StatusReporter;
   readonly clock: Clock;
-}
-
-/** What a notification brought: the job, and the older open jobs it takes over from. */
-export interface NotifiedJob {
-  readonly job: DistributionJob;
-  readonly superseded: readonly DistributionJob[];
-}
-
-/** A job as it is from now on, and what is reported with that. */
-export interface JobChange {
-  readonly job: DistributionJob;
-  readonly messages?: readonly Change[];
-}
-
-/** How a job ended. */
-export interface JobResult {
-  readonly reason: string;
-  readonly progress?: TransferProgress;
-  readonly verifiedHash?: string;
-  /** Content bytes that came over the wire, as a pull DP counts them. */
-  readonly receivedBytes?: number;
-  /** What else belongs into the batch. */
-  readonly others?: readonly Change[];
-}
-
-/** What handing a job to a pull DP leads to. */
-export interface JobHandover {
-  /** What the DP's success must prove. */
-  readonly expectedHash: string;
-  /** When the DP is asked, if nothing is heard until then. */
-  readonly restartAtMs: number;
-  /** The rows that say what is arriving there; asked for in the package's turn. */
-  readonly locations: () => Promise<Change[]>;
 }
 
 /**
@@ -261,15 +237,8 @@ export class JobTable {
     facts: Pick<DistributionJob, 'reason' | 'restartAtMs'> & {
       readonly waitingReason?: WaitingReason;
     },
-  ): { readonly job: DistributionJob; readonly messages: Change[] } {
-    const updatedAtMs = this.#nowMs;
-    const next = moved(job, 'in-progress', {
-      ...facts,
-      sendAction: 'PullQueryResultAction',
-      pollCount: job.pollCount ?? 0,
-      begunAtMs: job.begunAtMs ?? updatedAtMs,
-      updatedAtMs,
-    });
+  ): Required<JobChange> {
+    const next = toWithPullDp(job, { ...facts, updatedAtMs: this.#nowMs });
     const isFirst = job.begunAtMs === undefined;
     return { job: next, messages: isFirst ? beginMessages(this.#needs.status, next) : [] };
   }
@@ -426,19 +395,4 @@ export class JobTable {
   #tell(job: DistributionJob): void {
     for (const listener of this.#listeners) listener(job);
   }
-}
-
-/** Whether the job has been tried, and has not ended. */
-function isStarted({ state }: DistributionJob): boolean {
-  return state === 'started' || state === 'in-progress' || state === 'pending-restart';
-}
-
-/** Only fruitless tries in a row count; a full disk is not one, for somebody has to make room. */
-function tryCountAfter(
-  { tryCount }: DistributionJob,
-  { acknowledgedBytes }: TransferProgress,
-  reason: WaitingReason,
-): number {
-  if (acknowledgedBytes > 0) return 0;
-  return reason === 'disk-full-at-dp' ? Math.max(0, tryCount - 1) : tryCount;
 }

@@ -268,6 +268,9 @@ export class PackageTransferManager implements Component {
     for await (const { job, superseded } of this.#needs.jobs.takeNotified()) {
       for (const older of superseded) await this.#withdraw(older, supersededReason);
       await this.#lookAtDistributionPoint(job);
+      // An administrator may have named other sources.
+      const current = this.#needs.jobs.get(job.jobSerial);
+      if (current && isWithPullDp(current)) this.#news.look(job.packageId);
     }
   }
 
@@ -290,7 +293,6 @@ export class PackageTransferManager implements Component {
     this.#kindOf.set(jobSerial, kind);
     if (isWithPullDp(job)) {
       if (kind === 'standard') await this.#takeBack(job);
-      else this.#news.look(job.packageId);
     } else if (hasChanged && this.#running.has(jobSerial)) {
       this.#running.again(jobSerial);
     } else if (hasChanged || job.waitingReason === 'no-source') {

@@ -224,6 +224,23 @@ describe('jobs of pull DPs', () => {
     await test.until(() => told.length === 2);
   });
 
+  it('are told of other sources when an administrator names some, not at a restart (PULL-1)', async () => {
+    await handedOver();
+    let toldCount = 0;
+    test.notification.sourcesOf = async () => [];
+    test.notification.sourcesChanged = async () => {
+      toldCount += 1;
+    };
+    await test.manager.stop();
+    await test.makeComponents();
+    await test.manager.start();
+    await test.clock.advance(5_000);
+    assert.equal(toldCount, 0);
+    const pull = { sources: [{ dpId: 'P2', rank: 1 }], allowFallback: true, packagesMax: 5 };
+    await test.hierarchy.set({ dpId: 'P1', pull });
+    await test.until(() => toldCount === 1);
+  });
+
   it('are asked for after 60 min, then every 60 min, 72 times, and have failed then (PULL-3)', async () => {
     await handedOver();
     let askedCount = 0;
@@ -290,6 +307,7 @@ describe('jobs of pull DPs', () => {
     }
     await test.until(() => test.jobs.get(3)?.waitingReason === 'capacity');
     assert.equal(test.manager.waiting.get(3)?.waitingReason, 'capacity');
+    await test.until(async () => (await test.row(3))?.waitingReason === 'capacity');
     assert.match((await test.row(3))?.reason ?? '', /as many jobs as it takes, 2/);
     const end = word({ jobSerial: 1, state: 'success', packageHash: hash });
     await test.manager.heard(end, []);

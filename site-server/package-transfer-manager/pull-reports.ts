@@ -17,9 +17,10 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
+import type { JobChange } from './job-changes.ts';
 import type { JobFailure } from './job-failure.ts';
 import { retryMessages, warningMessages } from './job-messages.ts';
-import type { JobChange, JobTable } from './job-table.ts';
+import type { JobTable } from './job-table.ts';
 import type { PullConfig } from './pull-config.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 

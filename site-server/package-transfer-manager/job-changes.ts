@@ -1,0 +1,67 @@
+import type { DistributionJob, WaitingReason } from '../../shared/domain/distribution-job.ts';
+import { moved } from '../../shared/domain/distribution-job.ts';
+import type { Change } from '../../shared/state-store/state-store.ts';
+import type { TransferProgress } from './transfer-progress.ts';
+
+/** What a notification brought: the job, and the older open jobs it takes over from. */
+export interface NotifiedJob {
+  readonly job: DistributionJob;
+  readonly superseded: readonly DistributionJob[];
+}
+
+/** A job as it is from now on, and what is reported with that. */
+export interface JobChange {
+  readonly job: DistributionJob;
+  readonly messages?: readonly Change[];
+}
+
+/** How a job ended. */
+export interface JobResult {
+  readonly reason: string;
+  readonly progress?: TransferProgress;
+  readonly verifiedHash?: string;
+  /** Content bytes that came over the wire, as a pull DP counts them. */
+  readonly receivedBytes?: number;
+  /** What else belongs into the batch. */
+  readonly others?: readonly Change[];
+}
+
+/** What handing a job to a pull DP leads to. */
+export interface JobHandover {
+  /** What the DP's success must prove. */
+  readonly expectedHash: string;
+  /** When the DP is asked, if nothing is heard until then. */
+  readonly restartAtMs: number;
+  /** The rows that say what is arriving there; asked for in the package's turn. */
+  readonly locations: () => Promise<Change[]>;
+}
+
+/** The job as one that a pull DP has, which is to say how it ended. */
+export function toWithPullDp(
+  job: DistributionJob,
+  facts: Pick<DistributionJob, 'reason' | 'restartAtMs' | 'updatedAtMs'> & {
+    readonly waitingReason?: WaitingReason;
+  },
+): DistributionJob {
+  return moved(job, 'in-progress', {
+    ...facts,
+    sendAction: 'PullQueryResultAction',
+    pollCount: job.pollCount ?? 0,
+    begunAtMs: job.begunAtMs ?? facts.updatedAtMs,
+  });
+}
+
+/** Whether the job has been tried, and has not ended. */
+export function isStarted({ state }: DistributionJob): boolean {
+  return state === 'started' || state === 'in-progress' || state === 'pending-restart';
+}
+
+/** Only fruitless tries in a row count; a full disk is not one, for somebody has to make room. */
+export function tryCountAfter(
+  { tryCount }: DistributionJob,
+  { acknowledgedBytes }: TransferProgress,
+  reason: WaitingReason,
+): number {
+  if (acknowledgedBytes > 0) return 0;
+  return reason === 'disk-full-at-dp' ? Math.max(0, tryCount - 1) : tryCount;
+}
