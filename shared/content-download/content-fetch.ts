@@ -112,7 +112,8 @@ export class ContentFetch {
   async #isPassed(isFirst: boolean): Promise<boolean> {
     try {
       let survey = await this.#survey();
-      if (isFirst && !survey.isWhole && (await this.#bringDeltas(survey))) survey = await this.#survey();
+      if (isFirst && !survey.isWhole && (await this.#bringDeltas(survey)))
+        survey = await this.#survey();
       if (survey.isWhole) return true;
       await this.#fetch(survey);
     } catch (error) {

@@ -1,5 +1,5 @@
 import { WaybillError } from '../../domain/errors.ts';
-import { PieceSet } from '../../domain/piece-set.ts';
+import type { PieceSet } from '../../domain/piece-set.ts';
 import type { PullSource } from '../../domain/pull-source.ts';
 import { AbortError, throwIfAborted } from '../../runtime/abort-error.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -32,6 +32,8 @@ export class FakePeer {
   units: PieceSet | undefined;
   answer: Answer = (response) => response;
   isReachable = true;
+  /** Each answer is followed by the same again, which is read as the next one. */
+  isEndless = false;
   hasManifest = true;
   /** Fetch calls fail with this. */
   refusal: Error | undefined;
@@ -79,7 +81,10 @@ export class FakePeer {
       serverStream: (method: string, _request: unknown, { signal }: { signal: AbortSignal }) =>
         method === 'watchHoldings' ? this.#watch(signal) : this.#manifest(signal),
       duplex: () =>
-        new FakeCall((request, over) => this.#serve(request, link, over), this.#calls.signal),
+        new FakeCall((request, over) => this.#serve(request, link, over), {
+          signal: this.#calls.signal,
+          isEndless: this.isEndless,
+        }),
       whenReachable: async (signal: AbortSignal) => {
         while (!this.isReachable) {
           await wakeWithin(this.#changed, 1_000, { clock: this.#needs.clock, signal });
@@ -179,17 +184,20 @@ class FakeCall {
   readonly #serve: (request: FetchRequest, signal: AbortSignal) => Promise<FetchResponse>;
   readonly #over = new AbortController();
   readonly #signal: AbortSignal;
+  readonly #isEndless: boolean;
   #answer: Promise<FetchResponse> | undefined;
 
   constructor(
     serve: (request: FetchRequest, signal: AbortSignal) => Promise<FetchResponse>,
-    signal: AbortSignal,
+    { signal, isEndless }: { signal: AbortSignal; isEndless: boolean },
   ) {
     this.#serve = serve;
+    this.#isEndless = isEndless;
     this.#signal = AbortSignal.any([this.#over.signal, signal]);
   }
 
   async write(request: FetchRequest): Promise<void> {
+    if (this.#isEndless && this.#answer) return;
     this.#answer = this.#serve(request, this.#signal);
     this.#answer.catch(() => {});
   }
