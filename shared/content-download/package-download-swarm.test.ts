@@ -38,8 +38,8 @@ class Swarm {
   pull(peer: FakePeer, sources: readonly FakePeer[]): FakePuller {
     const peers = [this.first, ...this.peers];
     const named = sources.map(({ source }) => source);
-    const self = process.env['ANON'] ? undefined : toIdentityUri(peer.source.identity);
-    const options = { peers, link: peer.link, sources: named, ...(self !== undefined && { self }) };
+    const self = toIdentityUri(peer.source.identity);
+    const options = { peers, link: peer.link, sources: named, self };
     const puller = new FakePuller(this.clock, this.content, options);
     puller.onEntry = ({ units }) => {
       peer.units = units;
@@ -68,7 +68,7 @@ class Swarm {
 }
 
 describe('package downloads that feed each other (PULL-11)', () => {
-  for (const seed of [1, 2, 3]) {
+  for (const seed of [1, 2]) {
     it(`are done within 1.5 of the ideal, and the first source sends two copies at most (${seed})`, async () => {
       const content = new FakeContent([200 * pieceBytes, ...Array(300).fill(20_000)]);
       const swarm = new Swarm(content);
@@ -80,12 +80,6 @@ describe('package downloads that feed each other (PULL-11)', () => {
       const idealMs = (content.sizeBytes / capBytesPerSecond) * 1_000;
       const ms = await swarm.run(seed, 4 * idealMs);
       const copies = swarm.first.link.sentBytes / content.sizeBytes;
-      if (process.env['SHOW'])
-        console.log(
-          ms / idealMs,
-          copies,
-          swarm.pullers.map((p) => p.observer.receivedBytes / content.sizeBytes),
-        );
       assert.ok(ms <= 1.5 * idealMs, `${ms} ms, ideal ${idealMs}`);
       assert.ok(copies <= 2, `${copies} copies`);
     });

@@ -14,13 +14,16 @@ export async function wakeWithin(
   { clock, signal }: { readonly clock: Pick<Clock, 'sleep'>; readonly signal: AbortSignal },
 ): Promise<void> {
   throwIfAborted(signal);
+  // Not by AbortSignal.any: what lives long would remember each of millions of waits.
   const over = new AbortController();
-  const either = AbortSignal.any([signal, over.signal]);
-  const waits = [wake.wait(either)];
-  if (Number.isFinite(ms)) waits.push(clock.sleep(ms, either));
+  const onAbort = () => over.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  const waits = [wake.wait(over.signal)];
+  if (Number.isFinite(ms)) waits.push(clock.sleep(ms, over.signal));
   try {
     await Promise.race(waits);
   } finally {
+    signal.removeEventListener('abort', onAbort);
     over.abort(workIsOver);
     await Promise.all(waits.map((wait) => wait.catch(ignoreAbort)));
   }

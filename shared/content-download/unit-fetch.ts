@@ -1,4 +1,4 @@
-import { hasPieces, pieceBytes } from '../domain/content.ts';
+import { hasPieces } from '../domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -8,6 +8,7 @@ import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
 import { IdleRounds } from './idle-rounds.ts';
 import type { SourceConnection } from './source-connection.ts';
+import { SourceField } from './source-field.ts';
 import type { UnitRange } from './source-holdings.ts';
 import { StreamBudget } from './stream-budget.ts';
 import { wakeWithin } from './timed-wait.ts';
@@ -91,14 +92,9 @@ export class UnitFetch {
   readonly #over = new AbortController();
   readonly #budget: StreamBudget;
   readonly #idle: IdleRounds;
+  readonly #field: SourceField;
   readonly #running = new Set<Promise<void>>();
   #plans: readonly Plan[] = [];
-  #field: readonly FieldEntry[] = [];
-  #isFieldStale = true;
-  #lowestArrivingRank = Number.POSITIVE_INFINITY;
-  #arrivingCount = 0;
-  /** When each source was last done with a request. */
-  readonly #lastAskedMs = new Map<SourceConnection, number>();
   #loading: Promise<void> | undefined;
   #isFedUp = false;
   #isPaused = false;
@@ -110,6 +106,7 @@ export class UnitFetch {
     this.#config = config;
     this.#budget = new StreamBudget(config);
     this.#idle = new IdleRounds(needs);
+    this.#field = new SourceField(needs.sources, needs.random);
   }
 
   /**
@@ -160,7 +157,7 @@ export class UnitFetch {
       const { done, value } = await stretches.next();
       if (done) this.#isFedUp = true;
       else this.#plans = [...this.#plans, this.#newPlan(value)];
-      this.#isFieldStale = true;
+      this.#field.invalidate();
     } catch (error) {
       this.#fail(error);
     } finally {
@@ -180,11 +177,12 @@ export class UnitFetch {
   #dispatch(): void {
     this.#refreshField();
     if (this.#isPaused) return;
-    const connections = this.#inOrder();
+    const connections = this.#field.inOrder();
     for (let hasBegun = true; hasBegun; ) {
       hasBegun = false;
       for (const connection of connections) {
-        if (!this.#mayAsk(connection)) continue;
+        if (!this.#budget.hasRoomFor(connection.state)) continue;
+        if (!this.#field.mayHaveMore(connection)) continue;
         const found = this.#pickFor(connection);
         if (!found) continue;
         this.#begin(found.plan, found.pick);
@@ -193,19 +191,11 @@ export class UnitFetch {
     }
   }
 
-  /**
-   * What sources of a lower rank are getting themselves soon comes from them: until then little is
-   * asked of the others, or those who fetch at once would all ask for the same.
-   */
-  #mayAsk({ rank, state }: SourceConnection): boolean {
-    if (!this.#budget.hasRoomFor(state)) return false;
-    return state.streamCount === 0 || rank <= this.#lowestArrivingRank;
-  }
-
   #pickFor(source: SourceConnection): { plan: Plan; pick: Pick } | undefined {
     const nowMs = this.#nowMs();
+    const crowd = this.#needs.self === undefined ? 0 : this.#field.crowdAt(source, nowMs);
     for (const plan of this.#plans) {
-      const pick = plan.next(source, nowMs, this.#crowdAt(source, nowMs));
+      const pick = plan.next(source, nowMs, crowd);
       if (pick) return { plan, pick };
     }
     const isEnd = this.#plans.every(({ missingCount }) => missingCount === 0);
@@ -216,21 +206,12 @@ export class UnitFetch {
     return undefined;
   }
 
-  /** Who was asked for nothing for a while may be asked for what others do not seem to get. */
-  #crowdAt(source: SourceConnection, nowMs: number): number {
-    const lastMs = this.#lastAskedMs.get(source) ?? nowMs;
-    this.#lastAskedMs.set(source, lastMs);
-    const expectedMs = source.expectedMs(pieceBytes) ?? 0;
-    const isIdle = nowMs - lastMs > Math.max(helpMsMin, helpFactor * expectedMs);
-    return isIdle || this.#needs.self === undefined ? 0 : this.#arrivingCount;
-  }
-
   #begin(plan: Plan, pick: Pick): void {
     this.#budget.opened(pick.source.state);
     const running = this.#serve(plan, pick).finally(() => {
       this.#budget.closed(pick.source.state);
       plan.release(pick);
-      this.#lastAskedMs.set(pick.source, this.#nowMs());
+      this.#field.wasAsked(pick.source, this.#nowMs());
       this.#running.delete(running);
       this.#wake.wake();
     });
@@ -285,7 +266,7 @@ export class UnitFetch {
     }
     const { random } = this.#needs;
     if (indices.length === 0) source.state.lacked({ nowMs: this.#nowMs(), random });
-    this.#isFieldStale = true;
+    this.#field.invalidate();
   }
 
   /** Whether the bytes were what they must be, and are written. */
@@ -316,7 +297,7 @@ export class UnitFetch {
     if (isErrorWithCode(error, 'DEADLINE_EXCEEDED')) {
       const nowMs = this.#nowMs();
       const ms = nowMs - startedAtMs;
-      const hasAlternative = this.#hasAlternative(pick);
+      const hasAlternative = this.#field.hasAlternative(source, pick.units);
       const { random } = this.#needs;
       source.state.stalled({ bytes, ms, hasAlternative, nowMs, random });
     } else if (isMisfit(error)) {
@@ -326,17 +307,6 @@ export class UnitFetch {
     } else {
       this.#fail(error);
     }
-  }
-
-  /** Whether somebody who has shown that he brings things holds the same. */
-  #hasAlternative({ source, units }: Pick): boolean {
-    return this.#field.some(
-      ({ connection }) =>
-        connection !== source &&
-        connection.isUsable &&
-        connection.state.isProven &&
-        units.every(({ file, pieceIndex }) => connection.holdings.has(file.firstUnit + pieceIndex)),
-    );
   }
 
   #othersMs(source: SourceConnection, bytes: number): number | undefined {
@@ -366,7 +336,7 @@ export class UnitFetch {
   }
 
   #onChanged(): void {
-    this.#isFieldStale = true;
+    this.#field.invalidate();
     this.#wake.wake();
   }
 
@@ -377,37 +347,13 @@ export class UnitFetch {
 
   /** The plans know who may be asked. */
   #refreshField(): void {
-    const field = this.#needs.sources.watched.map(toFieldEntry);
-    const isSame =
-      !this.#isFieldStale &&
-      field.length === this.#field.length &&
-      field.every((entry, index) => isSameEntry(entry, this.#field[index]));
-    if (isSame) return;
-    this.#isFieldStale = false;
-    this.#field = field;
-    const arriving = field.filter(({ isComplete }) => !isComplete).map(({ rank }) => rank);
-    this.#arrivingCount = arriving.length;
-    this.#lowestArrivingRank = Math.min(...arriving, Number.POSITIVE_INFINITY);
-    const connections = field.map(({ connection }) => connection);
+    if (!this.#field.refresh()) return;
+    const { connections } = this.#field;
     for (const plan of this.#plans) plan.setSources(connections);
   }
 
-  /** Lowest rank first; among equals those that are free. */
-  #inOrder(): SourceConnection[] {
-    const keyed = this.#field.map(({ connection }) => ({
-      connection,
-      streams: connection.state.streamCount,
-      lot: this.#needs.random(),
-    }));
-    keyed.sort(
-      (a, b) => a.connection.rank - b.connection.rank || a.streams - b.streams || a.lot - b.lot,
-    );
-    return keyed.map(({ connection }) => connection);
-  }
-
   get #idleMs(): number {
-    const isArriving = this.#field.some(({ isComplete }) => !isComplete);
-    return isArriving ? this.#config.idleArrivingMs : this.#config.idleMs;
+    return this.#field.isArriving ? this.#config.idleArrivingMs : this.#config.idleMs;
   }
 
   #dueInMs(): number {
@@ -425,32 +371,6 @@ export class UnitFetch {
 
 /** Time between two looks for what is overdue. */
 const overdueLookMs = 250;
-
-/** How long a source has nothing to do before it is asked for what others should ask it for. */
-const helpMsMin = 500;
-const helpFactor = 1;
-
-/** What the plans depend on of a source, besides its units. */
-interface FieldEntry {
-  readonly connection: SourceConnection;
-  readonly rank: number;
-  readonly isPreferred: boolean;
-  readonly isComplete: boolean;
-}
-
-function toFieldEntry(connection: SourceConnection): FieldEntry {
-  const { rank, isPreferred, holdings } = connection;
-  return { connection, rank, isPreferred, isComplete: holdings.isComplete };
-}
-
-function isSameEntry(a: FieldEntry, b: FieldEntry | undefined): boolean {
-  return (
-    a.connection === b?.connection &&
-    a.rank === b.rank &&
-    a.isPreferred === b.isPreferred &&
-    a.isComplete === b.isComplete
-  );
-}
 
 /** Whether an answer did not fit the question, or no message at all. */
 function isMisfit(error: unknown): error is WaybillError {

@@ -5,7 +5,7 @@ import { wakeWithin } from '../timed-wait.ts';
 
 /** A node's link: bytes per second each way, and what has passed. */
 export class FakeLink {
-  readonly bytesPerSecond: number;
+  bytesPerSecond: number;
   sentBytes = 0;
 
   constructor(bytesPerSecond: number) {
@@ -40,7 +40,7 @@ export class FakeNetwork {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#pass();
-      const ms = Math.max(0, ...[this.#nextMs()]);
+      const ms = this.#nextMs();
       await wakeWithin(this.#changed, ms, { clock: this.#clock, signal }).catch(() => {});
     }
   }

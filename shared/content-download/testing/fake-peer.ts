@@ -32,6 +32,12 @@ export class FakePeer {
   units: PieceSet | undefined;
   answer: Answer = (response) => response;
   isReachable = true;
+  /** What it says when it is asked for deltas, as it travels. */
+  deltas: readonly object[] = [];
+  /** Files it serves besides the content's, all zero, by their hash. */
+  readonly extraFiles = new Map<string, number>();
+  /** Each answer is followed by the same again, which is read as the next one. */
+  isEndless = false;
   hasManifest = true;
   /** Fetch calls fail with this. */
   refusal: Error | undefined;
@@ -76,10 +82,15 @@ export class FakePeer {
   /** The channel somebody with this link opens to it. */
   channelFor(link: FakeLink): ContentChannel {
     const channel = {
-      serverStream: (method: string, _request: unknown, { signal }: { signal: AbortSignal }) =>
-        method === 'watchHoldings' ? this.#watch(signal) : this.#manifest(signal),
+      serverStream: (method: string, _request: unknown, { signal }: { signal: AbortSignal }) => {
+        if (method === 'listDeltas') return this.#deltas();
+        return method === 'watchHoldings' ? this.#watch(signal) : this.#manifest(signal);
+      },
       duplex: () =>
-        new FakeCall((request, over) => this.#serve(request, link, over), this.#calls.signal),
+        new FakeCall((request, over) => this.#serve(request, link, over), {
+          signal: this.#calls.signal,
+          isEndless: this.isEndless,
+        }),
       whenReachable: async (signal: AbortSignal) => {
         while (!this.isReachable) {
           await wakeWithin(this.#changed, 1_000, { clock: this.#needs.clock, signal });
@@ -96,6 +107,11 @@ export class FakePeer {
     if (!this.hasManifest || !this.units) throw this.#notHeld();
     const { manifestBytes } = this.#needs.content.descriptor;
     yield { chunk: Buffer.alloc(manifestBytes, this.manifestByte) };
+  }
+
+  async *#deltas() {
+    this.#requireReachable();
+    yield { deltas: this.deltas };
   }
 
   async *#watch(ended: AbortSignal) {
@@ -150,7 +166,10 @@ export class FakePeer {
   }
 
   #read(hash: unknown, pieceIndex: number): Buffer | undefined {
-    const file = this.#needs.content.fileOf((hash as Buffer).toString('hex'));
+    const name = (hash as Buffer).toString('hex');
+    const extraBytes = this.extraFiles.get(name);
+    if (extraBytes !== undefined) return zeros.subarray(0, extraBytes);
+    const file = this.#needs.content.fileOf(name);
     if (!file) return undefined;
     this.asked.push(file.firstUnit + pieceIndex);
     if (!this.units?.has(file.firstUnit + pieceIndex)) return undefined;
@@ -179,17 +198,20 @@ class FakeCall {
   readonly #serve: (request: FetchRequest, signal: AbortSignal) => Promise<FetchResponse>;
   readonly #over = new AbortController();
   readonly #signal: AbortSignal;
+  readonly #isEndless: boolean;
   #answer: Promise<FetchResponse> | undefined;
 
   constructor(
     serve: (request: FetchRequest, signal: AbortSignal) => Promise<FetchResponse>,
-    signal: AbortSignal,
+    { signal, isEndless }: { signal: AbortSignal; isEndless: boolean },
   ) {
     this.#serve = serve;
+    this.#isEndless = isEndless;
     this.#signal = AbortSignal.any([this.#over.signal, signal]);
   }
 
   async write(request: FetchRequest): Promise<void> {
+    if (this.#isEndless && this.#answer) return;
     this.#answer = this.#serve(request, this.#signal);
     this.#answer.catch(() => {});
   }

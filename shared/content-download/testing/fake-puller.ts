@@ -1,3 +1,4 @@
+import type { LibraryPackage } from '../../content-library/package-library.ts';
 import type { WaybillError } from '../../domain/errors.ts';
 import type { PullSource } from '../../domain/pull-source.ts';
 import { CapturedLog } from '../../testing/captured-log.ts';
@@ -5,6 +6,7 @@ import type { FakeClock } from '../../testing/fake-clock.ts';
 import { SeededRandom } from '../../testing/seeded-random.ts';
 import type { ArrivingContentEntry } from '../content-fetch.ts';
 import {
+  type DownloadedPackage,
   type DownloadObserver,
   PackageDownload,
   type PackageDownloadConfig,
@@ -59,7 +61,9 @@ export class RecordedDownload implements DownloadObserver {
 
 /** One who downloads a fake content from fake peers. */
 export class FakePuller {
-  readonly receiver: FakeReceiver;
+  receiver: FakeReceiver;
+  /** Whether an older version of the package is here. */
+  hasOlder = false;
   readonly observer: RecordedDownload;
   readonly set: SourceSet;
   readonly link: FakeLink;
@@ -72,6 +76,7 @@ export class FakePuller {
   entry: ArrivingContentEntry | undefined;
   onEntry: (entry: ArrivingContentEntry) => void = () => {};
   onGrown: () => void = () => {};
+  downloaded: DownloadedPackage | undefined;
   doneAtMs: number | undefined;
   failure: unknown;
 
@@ -97,10 +102,11 @@ export class FakePuller {
 
   /** Begins; what becomes of it is in `doneAtMs` and `failure`. */
   start(options: { seed?: number; config?: Partial<PackageDownloadConfig> } = {}): Promise<void> {
+    const older = this.hasOlder ? ({} as LibraryPackage) : undefined;
     const download = new PackageDownload(
       {
         receiver: this.receiver,
-        library: { getPackage: async () => undefined },
+        library: { getPackage: async () => older },
         arriving: {
           add: (entry) => {
             this.entry = entry;
@@ -124,7 +130,8 @@ export class FakePuller {
     const { set: sources, observer } = this;
     const { signal } = this.#ended;
     return download.run({ action, sources, observer, signal }).then(
-      () => {
+      (downloaded) => {
+        this.downloaded = downloaded;
         this.doneAtMs = this.#clock.monotonicMs();
       },
       (failure: unknown) => {
