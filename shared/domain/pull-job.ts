@@ -89,11 +89,6 @@ export interface PullJob {
   readonly error?: ErrorDetails;
 }
 
-/** Whether all contents are in the library: then the package is made visible (PULL-5). */
-export function areContentsDone({ contents }: PullJob): boolean {
-  return contents.every(({ state }) => state === 'succeeded');
-}
-
 /** The package's state: that of its content that has come least far. */
 export function pullJobStateOf({ contents }: PullJob): PullContentState {
   const states = contents.map(({ state }) => state);
