@@ -4,17 +4,20 @@ import { join } from 'node:path';
 import { Network } from '../integration/network.ts';
 import { type NetworkHost, NetworkHosts } from '../integration/network-hosts.ts';
 import { makeBigFile } from './data-sets.ts';
+import { cpuSecondsOf } from './measure.ts';
 import { distribute, installed, publishPackage } from './waybill-run.ts';
 
 const first = 'PS1DP1';
 const linkBytesPerSecond = 10_000_000;
 const freeBytesPerSecond = 1_000_000_000;
-const counts = [4, 8, 16];
+const counts = [16];
 const deadlineMs = 30_000;
 
 interface FanOut {
   readonly seconds: number;
   readonly copies: number;
+  /** Of all agents. */
+  readonly cpuSeconds: number;
 }
 
 /**
@@ -35,6 +38,7 @@ export async function measureFanOut(bytes: number): Promise<void> {
         'last done, s': result.seconds.toFixed(1),
         'of the ideal': (result.seconds / idealSeconds).toFixed(2),
         'copies sent by the first source': result.copies.toFixed(2),
+        'CPU s of all': result.cpuSeconds.toFixed(1),
       };
     }
   }
@@ -87,6 +91,9 @@ async function timed(
   const packageId = await publishPackage(admin, source);
   await distribute(admin, packageId, first);
   for (const name of [first, ...pulls]) await hosts.setRate(name, linkBytesPerSecond);
+  const cpuSeconds = () =>
+    [network.site, ...network.dps].reduce((sum, { pid }) => sum + cpuSecondsOf(pid ?? 0), 0);
+  const cpuBefore = cpuSeconds();
   const sentBefore = await hosts.sentBytes(first);
   const startedMs = performance.now();
   await admin.unary('distributePackage', { packageId, dpIds: [...pulls] }, { deadlineMs });
@@ -94,5 +101,5 @@ async function timed(
   const seconds = (performance.now() - startedMs) / 1000;
   const copies = ((await hosts.sentBytes(first)) - sentBefore) / bytes;
   for (const name of [first, ...pulls]) await hosts.setRate(name, freeBytesPerSecond);
-  return { seconds, copies };
+  return { seconds, copies, cpuSeconds: cpuSeconds() - cpuBefore };
 }

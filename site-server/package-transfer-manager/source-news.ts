@@ -25,8 +25,10 @@ export interface SourceNewsNeeds {
 
 /** Jobs looked at at once. */
 const jobsAtOnceMax = 8;
-/** A job is told of other sources at most this often. */
-const pauseMs = 1_000;
+/** Jobs that wait for a source are looked at at most this often: in a chain each waits for the one before. */
+const wakePauseMs = 50;
+/** A DP is told of other sources at most this often. */
+const tellPauseMs = 1_000;
 
 /**
  * When a source has got content (notification "content-location"): jobs that waited for one are due
@@ -39,8 +41,11 @@ export class SourceNews implements Component {
   readonly #wake = new WakeSignal();
   /** Packages of which the sources of a DP were changed by an administrator. */
   readonly #asked = new Set<string>();
+  /** Packages whose DPs are to hear of other sources. */
+  readonly #untold = new Set<string>();
+  readonly #tell = new WakeSignal();
   #unsubscribe: () => void = () => {};
-  #loop: Promise<void> = Promise.resolve();
+  #loops: readonly Promise<void>[] = [];
 
   constructor(needs: SourceNewsNeeds) {
     this.#needs = needs;
@@ -49,13 +54,16 @@ export class SourceNews implements Component {
   async start(): Promise<void> {
     const { notifier } = this.#needs;
     this.#unsubscribe = notifier.subscribe('content-location', () => this.#wake.wake());
-    this.#loop = this.#run();
+    this.#loops = [
+      this.#run(this.#wake, wakePauseMs, () => this.#take()),
+      this.#run(this.#tell, tellPauseMs, () => this.#tellAll()),
+    ];
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort();
     this.#unsubscribe();
-    await this.#loop;
+    await Promise.all(this.#loops);
   }
 
   /** The sources of a job's DP may be others now. */
@@ -64,21 +72,22 @@ export class SourceNews implements Component {
     this.#wake.wake();
   }
 
-  async #run(): Promise<void> {
+  /** @param work says whether there was anything to do */
+  async #run(wake: WakeSignal, pauseMs: number, work: () => Promise<boolean>): Promise<void> {
     const { signal } = this.#stopped;
     try {
       for (;;) {
-        await this.#wake.wait(signal);
-        if (await this.#take()) await this.#needs.clock.sleep(pauseMs, signal);
+        await wake.wait(signal);
+        if (await work()) await this.#needs.clock.sleep(pauseMs, signal);
       }
     } catch (error) {
       if (!(isAbortError(error) && signal.aborted)) throw error;
     }
   }
 
-  /** @returns whether there was anything to look at */
+  /** Wakes the jobs that wait for a source. */
   async #take(): Promise<boolean> {
-    const { store, notifier, jobs, notification } = this.#needs;
+    const { store, notifier } = this.#needs;
     const packageIds = new Set(this.#asked);
     this.#asked.clear();
     const taken: Notification[] = [];
@@ -87,10 +96,9 @@ export class SourceNews implements Component {
       taken.push(one);
     }
     if (packageIds.size === 0) return false;
-    const open = [...jobs.open()];
-    notification.keepOnly(new Set(open.map(({ jobSerial }) => jobSerial)));
-    const concerned = open.filter((job) => packageIds.has(job.packageId) && isForNews(job));
-    await eachOf(concerned, jobsAtOnceMax, (job) => this.#lookAt(job));
+    await this.#look(packageIds, ({ waitingReason }) => waitingReason === 'no-source');
+    for (const packageId of packageIds) this.#untold.add(packageId);
+    this.#tell.wake();
     await this.#bestEffort({}, () =>
       store.write(
         taken.map((one) => notifier.handled(one)),
@@ -98,6 +106,25 @@ export class SourceNews implements Component {
       ),
     );
     return true;
+  }
+
+  /** Tells the DPs that fetch already. */
+  async #tellAll(): Promise<boolean> {
+    const { jobs, notification } = this.#needs;
+    notification.keepOnly(new Set([...jobs.open()].map(({ jobSerial }) => jobSerial)));
+    const packageIds = new Set(this.#untold);
+    this.#untold.clear();
+    await this.#look(packageIds, isWithPullDp);
+    return packageIds.size > 0;
+  }
+
+  async #look(
+    packageIds: ReadonlySet<string>,
+    isMeant: (job: DistributionJob) => boolean,
+  ): Promise<void> {
+    const open = [...this.#needs.jobs.open()];
+    const meant = open.filter((job) => packageIds.has(job.packageId) && isMeant(job));
+    await eachOf(meant, jobsAtOnceMax, (job) => this.#lookAt(job));
   }
 
   async #lookAt(job: DistributionJob): Promise<void> {
@@ -131,9 +158,4 @@ export class SourceNews implements Component {
       this.#needs.logger.info({ ...facts, err }, 'News of a source could not be told');
     }
   }
-}
-
-/** Whether the job waits for a source here, or is with a DP that may use one more. */
-function isForNews(job: DistributionJob): boolean {
-  return isWithPullDp(job) || job.waitingReason === 'no-source';
 }
