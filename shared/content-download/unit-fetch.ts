@@ -156,7 +156,7 @@ export class UnitFetch {
     try {
       const { done, value } = await stretches.next();
       if (done) this.#isFedUp = true;
-      else this.#plans = [...this.#plans, this.#newPlan(value)];
+      else this.#plans = [...this.#plans, new UnitPlan(value, this.#needs.random)];
       this.#field.invalidate();
     } catch (error) {
       this.#fail(error);
@@ -164,14 +164,6 @@ export class UnitFetch {
       this.#loading = undefined;
       this.#wake.wake();
     }
-  }
-
-  #newPlan(stretch: UnitStretch): Plan {
-    const { sources, random, self } = this.#needs;
-    const { connections } = sources;
-    const lowestRank = Math.min(...connections.map(({ rank }) => rank));
-    const others = connections.filter(({ rank }) => rank === lowestRank).map(({ name }) => name);
-    return new UnitPlan(stretch, random, self === undefined ? undefined : ownUnits(self, others));
   }
 
   #dispatch(): void {
@@ -349,7 +341,22 @@ export class UnitFetch {
   #refreshField(): void {
     if (!this.#field.refresh()) return;
     const { connections } = this.#field;
-    for (const plan of this.#plans) plan.setSources(connections);
+    const isOwn = this.#ownership();
+    for (const plan of this.#plans) {
+      plan.setSources(connections);
+      if (isOwn) plan.share(isOwn);
+    }
+  }
+
+  /** With those that do not hold all, and fetch the same, the units are shared out. */
+  #ownership(): ((unit: number) => boolean) | undefined {
+    const { self, sources } = this.#needs;
+    if (self === undefined) return undefined;
+    const peers = sources.connections.filter(({ holdings }) => !holdings.isComplete);
+    return ownUnits(
+      self,
+      peers.map(({ name }) => name),
+    );
   }
 
   get #idleMs(): number {

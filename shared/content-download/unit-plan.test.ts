@@ -122,7 +122,8 @@ describe('unit plan', () => {
 
   it('leaves to others what is theirs to ask for, when little is left', () => {
     const stretch = stretchOf(content, (unit) => unit < 3);
-    const plan = new UnitPlan(stretch, random(), (unit) => unit === 1);
+    const plan = new UnitPlan(stretch, random());
+    plan.share((unit) => unit === 1);
     const source = all();
     plan.setSources([source, new TestSource('arriving', 1, some())]);
     const own = plan.next(source, 0, 5);

@@ -84,7 +84,7 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
   readonly #flights = new Set<UnitPick<S>>();
   /** Of sources that do not hold all: a byte for each place. */
   #held = new Map<S, Uint8Array>();
-  /** 1 for each unit that is this side's to ask for first. */
+  /** 1 for each unit that is this side's to ask for first; all, as long as nobody else is known. */
   readonly #owned: Uint8Array;
   /** How many of those hold each unit. */
   readonly #holderCounts: Uint16Array;
@@ -94,12 +94,7 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
   #missingCount: number;
   #doneCount = 0;
 
-  /** @param isOwn whether a unit that only complete sources hold is for this side to ask for first */
-  constructor(
-    stretch: UnitStretch,
-    random: () => number,
-    isOwn: (unit: number) => boolean = () => true,
-  ) {
+  constructor(stretch: UnitStretch, random: () => number) {
     const { length } = stretch.numbers;
     this.#stretch = stretch;
     this.#random = random;
@@ -110,7 +105,7 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
     this.#holderCounts = new Uint16Array(length);
     this.#ranks = new Uint32Array(length).fill(noRank);
     this.#missingCount = length;
-    this.#owned = Uint8Array.from(stretch.numbers, (unit) => (isOwn(unit) ? 1 : 0));
+    this.#owned = new Uint8Array(length).fill(1);
   }
 
   /** Units nobody is asked for now. */
@@ -132,6 +127,15 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
       else this.#held.set(source, new Uint8Array(this.#numbers.length));
     }
     for (const source of this.#held.keys()) this.holdingsGrew(source, allUnits);
+  }
+
+  /**
+   * Shares the units out anew, when others fetch the same than before.
+   *
+   * @param isOwn whether a unit that only complete sources hold is for this side to ask for first
+   */
+  share(isOwn: (unit: number) => boolean): void {
+    for (const [place, unit] of this.#numbers.entries()) this.#owned[place] = isOwn(unit) ? 1 : 0;
   }
 
   /** A source holds more of these units. When it holds fewer, or all: `setSources`. */

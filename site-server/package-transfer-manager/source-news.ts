@@ -27,8 +27,8 @@ export interface SourceNewsNeeds {
 const jobsAtOnceMax = 8;
 /** Jobs that wait for a source are looked at at most this often: in a chain each waits for the one before. */
 const wakePauseMs = 50;
-/** A DP is told of other sources at most this often. */
-const tellPauseMs = 1_000;
+/** A DP is told of other sources at most this often: those that fetch at once share out their work by them. */
+const tellPauseMs = 250;
 
 /**
  * When a source has got content (notification "content-location"): jobs that waited for one are due
