@@ -10,7 +10,7 @@ import { distribute, installed, publishPackage } from './waybill-run.ts';
 const first = 'PS1DP1';
 const linkBytesPerSecond = 10_000_000;
 const freeBytesPerSecond = 1_000_000_000;
-const counts = [16];
+const counts = [4, 8, 16];
 const deadlineMs = 30_000;
 
 interface FanOut {

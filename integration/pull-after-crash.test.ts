@@ -19,7 +19,7 @@ const streams = 8;
 
 const { killCount, sizeBytes, timeoutMs } = byScale({
   short: { killCount: 2, sizeBytes: 64 * mebibyte, timeoutMs: 120_000 },
-  long: { killCount: 25, sizeBytes: 1024 * mebibyte, timeoutMs: 600_000 },
+  long: { killCount: 25, sizeBytes: 256 * mebibyte, timeoutMs: 600_000 },
 });
 
 /** What TLS, gRPC, manifests and holdings add to content, at most. */
