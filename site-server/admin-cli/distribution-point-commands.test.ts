@@ -117,6 +117,21 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
     assert.match(stdout, /^It has no source to fetch from: waybill dp set PS1DP3 --source DP/m);
   });
 
+  it('delete names the pull DPs that are left without a source', async () => {
+    const only = { sources: [{ dpId: 'PS1DP1', rank: 1 }], allowFallback: false, packagesMax: 5 };
+    const admin = siteWith(
+      aPullDp({ dpId: 'PS1DP3', pull: only }),
+      aPullDp({ dpId: 'PS1DP4', pull: { ...only, allowFallback: true } }),
+      aPullDp({ dpId: 'PS1DP5' }),
+      aPullDp({ dpId: 'PS1DP6', pull: { ...only, sources: [] } }),
+      aDistributionPoint({ dpId: 'PS1DP7', pull: only }),
+    );
+    const { stdout } = await runWaybill('dp delete PS1DP1', { admin });
+    assert.deepEqual(stdout.trimEnd().split('\n').slice(1), [
+      'It was the only source of PS1DP3: waybill dp set PS1DP3 --source DP',
+    ]);
+  });
+
   for (const [options, changed] of [
     ['--source PS1DP4:9', { sources: [{ dpId: 'PS1DP4', rank: 9 }] }],
     ['--source none', { sources: [] }],

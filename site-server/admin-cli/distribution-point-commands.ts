@@ -90,9 +90,13 @@ const deleteDistributionPoint = command({
   example: 'waybill dp delete PS1DP1',
   options: (parser) => parser.positional('dp-id', dpIdPositional),
   run: async ({ dpId }, { admin, output }) => {
+    const before = await admin.list('listDistributionPoints', {});
     const record = toDistributionPointRecord(await admin.ask('deleteDistributionPoint', { dpId }));
     output.record(record);
     output.sentence(`Distribution point ${record.dpId} is no longer part of the site.`);
+    for (const left of leftWithoutSource(before.map(toDistributionPointRecord), dpId)) {
+      output.sentence(`It was the only source of ${left}: waybill dp set ${left} --source DP`);
+    }
   },
 });
 
@@ -112,6 +116,15 @@ async function wholePullSettings(admin: Admin, dpId: string, given: GivenPullSet
 function hasNoSource({ kind, pull }: DistributionPointRecord): boolean {
   if (kind !== 'pull') return false;
   return !pull || (pull.sources.length === 0 && !pull.allowFallback);
+}
+
+/** Pull DPs that fetch from this one and from nowhere else. */
+function leftWithoutSource(all: readonly DistributionPointRecord[], dpId: string): string[] {
+  const isLeft = ({ kind, pull }: DistributionPointRecord) => {
+    if (kind !== 'pull' || !pull || pull.allowFallback) return false;
+    return pull.sources.length > 0 && pull.sources.every((source) => source.dpId === dpId);
+  };
+  return all.filter(isLeft).map((one) => one.dpId);
 }
 
 function sourceHint({ dpId }: DistributionPointRecord): string {
