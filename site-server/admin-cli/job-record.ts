@@ -71,8 +71,13 @@ function toBarText(job: JobRecord, options: Parameters<typeof toProgressBar>[1])
   return job.totalBytes > 0 ? toProgressBar(toProgress(job), options) : toBeginningText(job);
 }
 
-/** What a pull DP says keeps it, or that it says nothing: its last rate is no news by then. */
-function toHindranceText(job: JobRecord, silentMs: number): string {
+/**
+ * What a pull DP says keeps it, or that it says nothing: its last rate is no news by then. Empty when
+ * it fetches.
+ *
+ * @param silentMs how long nothing was heard of the job
+ */
+export function toHindranceText(job: JobRecord, silentMs: number): string {
   return isWithPullDp(job) ? toReasonText(job) || toSilenceText(job, silentMs) : '';
 }
 

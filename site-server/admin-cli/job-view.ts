@@ -9,6 +9,7 @@ import {
   isWithPullDp,
   type JobRecord,
   mayGoOnBefore,
+  toHindranceText,
   toJobBar,
   toJobText,
   toNextTryText,
@@ -111,7 +112,8 @@ export class JobView implements View {
     if (!this.#isPresent) {
       return paint('bad', `Site ${siteCode} at ${serverAddress} went away; waiting for it`);
     }
-    const rate = running.reduce((total, job) => total + job.bytesPerSecond, 0);
+    const moving = running.filter((job) => toHindranceText(job, this.#silentMsOf(job)) === '');
+    const rate = moving.reduce((total, job) => total + job.bytesPerSecond, 0);
     const parts = [
       `Site ${toVisibleText(siteCode)}`,
       `${toCountText(running.length)} running`,
@@ -128,16 +130,20 @@ export class JobView implements View {
   #barGroups(running: readonly JobRecord[], columns: number): string[][] {
     const names = running.map((job) => toVisibleText(toJobText(job)));
     const nameWidth = Math.max(0, ...names.map(widthOf));
-    const { paint, clock } = this.#needs;
+    const { paint } = this.#needs;
     const options = { room: columns - nameWidth - 2, barWidthMax, paint };
     return running.map((job, index) => {
       const name = names[index] ?? '';
       const padding = ' '.repeat(nameWidth - widthOf(name));
-      const nowMs = clock.monotonicMs();
-      const silentMs = nowMs - (this.#heardAtMs.get(job.jobSerial) ?? nowMs);
+      const silentMs = this.#silentMsOf(job);
       const [bar, ...below] = toJobBar(job, { ...options, silentMs });
       return [`${name}${padding}  ${bar}`, ...below.map((text) => `  ${text}`)];
     });
+  }
+
+  #silentMsOf({ jobSerial }: JobRecord): number {
+    const nowMs = this.#needs.clock.monotonicMs();
+    return nowMs - (this.#heardAtMs.get(jobSerial) ?? nowMs);
   }
 
   #waitingLines(waiting: readonly JobRecord[], size: TerminalSize): string[] {

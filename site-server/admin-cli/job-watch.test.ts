@@ -122,6 +122,7 @@ describe('the view of jobs (ADM-2)', () => {
     assert.match(bar(), /45\.2 MB\/s {2}ETA 71 s$/);
     await clock.advance(1);
     assert.match(bar(), /1\.00 GiB of 4\.00 GiB {2}nothing heard for 15 s$/);
+    assert.doesNotMatch(view.liveLines({ columns: 130, rows: 24 })[0] ?? '', /MB\/s/);
     view.apply(toJobRecord(aJob({ sendAction: 'PullQueryResultAction' })));
     assert.match(bar(), /ETA 71 s$/);
     view.apply(
