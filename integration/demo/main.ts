@@ -13,11 +13,17 @@ const options = yargs(hideBin(process.argv))
   .option('source', {
     type: 'string',
     requiresArg: true,
-    describe: 'directory to make the package from',
+    describe: "directory to make the package from; default: Waybill's own node_modules",
   })
-  .option('dps', { type: 'number', default: 2, describe: 'standard distribution points, 1 to 20' })
+  .option('dps', {
+    type: 'number',
+    requiresArg: true,
+    default: 2,
+    describe: 'standard distribution points, 1 to 20',
+  })
   .option('pull', {
     type: 'number',
+    requiresArg: true,
     default: 2,
     describe: 'pull DPs, 0 to 20, in a chain behind the first standard one',
   })

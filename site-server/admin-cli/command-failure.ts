@@ -69,8 +69,30 @@ function toReportOfWaybillError(error: WaybillError): FailureReport {
   return { exitCode, code, message: error.message, facts };
 }
 
+/** What the administrator wrote for a field of the wire. */
+const optionsOfFields: Readonly<Record<string, string>> = {
+  address: '--address',
+  description: '--description',
+  dp_id: '<dp-id>',
+  dp_ids: '--dp',
+  package_id: '<package-id>',
+  'properties.icon': '--icon',
+  'properties.icon_name': '--icon',
+  'properties.programs': '--program',
+  'pull.sources': '--source',
+  source_directories: '--source',
+};
+
 /** The report as one sentence for a person. Only our own configuration's has several lines. */
 export function toFailureText(report: FailureReport): string {
-  const lines = report.code === 'CONFIG_INVALID' ? report.message.split('\n') : [report.message];
+  const message = inWordsOfOptions(report);
+  const lines = report.code === 'CONFIG_INVALID' ? message.split('\n') : [message];
   return `waybill: ${lines.map(toVisibleText).join('\n')}`;
+}
+
+/** A request that is refused is told by the option it came from; `--json` names the field. */
+function inWordsOfOptions({ code, message, facts }: FailureReport): string {
+  const field = code === 'REQUEST_INVALID' ? String(facts.field) : '';
+  const name = optionsOfFields[field];
+  return name && message.startsWith(`${field}:`) ? name + message.slice(field.length) : message;
 }

@@ -111,10 +111,45 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
     });
   });
 
-  it('says so when a pull DP has nothing to fetch from', async () => {
+  it('says so when a pull DP has nothing to fetch from any more', async () => {
     const admin = siteWith(aPullDp({ pull: null }));
-    const { stdout } = await runWaybill('dp add PS1DP3 --address dp3:8531 --kind pull', { admin });
+    const { stdout } = await runWaybill('dp set PS1DP3 --description Cellar', { admin });
     assert.match(stdout, /^It has no source to fetch from: waybill dp set PS1DP3 --source DP/m);
+  });
+
+  for (const line of [
+    'dp add PS1DP3 --address dp3:8531 --kind pull',
+    'dp add PS1DP3 --address dp3:8531 --kind pull --source none --packages-max 2',
+    'dp set PS1DP3 --source none --no-allow-fallback',
+    'dp set PS1DP1 --kind pull',
+    'dp set PS1DP1 --kind pull --source none',
+  ]) {
+    it(`refuses "${line}": it would have nothing to fetch from`, async () => {
+      const { exitCode, stderr, admin } = await runWaybill(line, {
+        admin: siteWith(aDistributionPoint(), aPullDp()),
+      });
+      assert.equal(exitCode, 2);
+      assert.match(
+        stderr,
+        /^waybill: a pull DP needs something to fetch from: expected --source DP/,
+      );
+      assert.ok(admin.calls.every(({ method }) => method === 'listDistributionPoints'));
+    });
+  }
+
+  it('delete names the pull DPs that are left without a source', async () => {
+    const only = { sources: [{ dpId: 'PS1DP1', rank: 1 }], allowFallback: false, packagesMax: 5 };
+    const admin = siteWith(
+      aPullDp({ dpId: 'PS1DP3', pull: only }),
+      aPullDp({ dpId: 'PS1DP4', pull: { ...only, allowFallback: true } }),
+      aPullDp({ dpId: 'PS1DP5' }),
+      aPullDp({ dpId: 'PS1DP6', pull: { ...only, sources: [] } }),
+      aDistributionPoint({ dpId: 'PS1DP7', pull: only }),
+    );
+    const { stdout } = await runWaybill('dp delete PS1DP1', { admin });
+    assert.deepEqual(stdout.trimEnd().split('\n').slice(1), [
+      'It was the only source of PS1DP3: waybill dp set PS1DP3 --source DP',
+    ]);
   });
 
   for (const [options, changed] of [

@@ -1,3 +1,4 @@
+import type { PullSettings } from '../../shared/domain/pull-source.ts';
 import type { Admin } from './admin.ts';
 import { type Command, command } from './command.ts';
 import { UsageError } from './command-failure.ts';
@@ -38,13 +39,13 @@ const addDistributionPoint = command({
       throw new UsageError('--source, --allow-fallback and --packages-max need --kind pull');
     }
     const pull = given && mergedPullSettings(given, undefined);
+    if (hasNoSource({ kind, pull })) throw new UsageError(sourceNeeded);
     const settings = { dpId, address, kind: wireKinds[kind], description, ...(pull && { pull }) };
     const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', settings));
     output.record(record);
     output.sentence(
       `Distribution point ${record.dpId} at ${record.address} is added. Next: waybill dp check ${dpId}`,
     );
-    if (hasNoSource(record)) output.sentence(sourceHint(record));
   },
 });
 
@@ -73,7 +74,7 @@ const setDistributionPoint = command({
       address: address ?? '',
       ...(description === undefined ? {} : { description }),
       ...(kind === undefined ? {} : { kind: wireKinds[kind] }),
-      ...(given && { pull: await wholePullSettings(admin, dpId, given) }),
+      ...(await checkedPullSettings(admin, { dpId, kind, given })),
     };
     const record = toDistributionPointRecord(await admin.ask('setDistributionPoint', settings));
     output.record(record);
@@ -90,9 +91,13 @@ const deleteDistributionPoint = command({
   example: 'waybill dp delete PS1DP1',
   options: (parser) => parser.positional('dp-id', dpIdPositional),
   run: async ({ dpId }, { admin, output }) => {
+    const before = await admin.list('listDistributionPoints', {});
     const record = toDistributionPointRecord(await admin.ask('deleteDistributionPoint', { dpId }));
     output.record(record);
     output.sentence(`Distribution point ${record.dpId} is no longer part of the site.`);
+    for (const left of leftWithoutSource(before.map(toDistributionPointRecord), dpId)) {
+      output.sentence(`It was the only source of ${left}: waybill dp set ${left} --source DP`);
+    }
   },
 });
 
@@ -103,15 +108,49 @@ export const distributionPointCommands: readonly Command[] = [
   deleteDistributionPoint,
 ];
 
-/** The wire replaces them as a whole; what was not said stays as it is. */
-async function wholePullSettings(admin: Admin, dpId: string, given: GivenPullSettings) {
-  const { pull } = await requireDistributionPoint(admin, dpId);
-  return mergedPullSettings(given, pull ?? undefined);
+const sourceNeeded =
+  'a pull DP needs something to fetch from: expected --source DP, or --allow-fallback';
+
+/**
+ * The wire replaces them as a whole; what was not said stays as it is.
+ *
+ * @throws UsageError when a pull DP would have nothing to fetch from
+ */
+async function checkedPullSettings(
+  admin: Admin,
+  wanted: {
+    dpId: string;
+    kind: 'standard' | 'pull' | undefined;
+    given: GivenPullSettings | undefined;
+  },
+): Promise<{ pull?: ReturnType<typeof mergedPullSettings> }> {
+  const { dpId, given } = wanted;
+  if (!given && wanted.kind !== 'pull') return {};
+  const present = await requireDistributionPoint(admin, dpId);
+  const pull = given && mergedPullSettings(given, present.pull ?? undefined);
+  const becoming = { kind: wanted.kind ?? present.kind, pull: pull ?? present.pull };
+  if (hasNoSource(becoming)) throw new UsageError(sourceNeeded);
+  return pull ? { pull } : {};
 }
 
-function hasNoSource({ kind, pull }: DistributionPointRecord): boolean {
+function hasNoSource({
+  kind,
+  pull,
+}: {
+  readonly kind: string;
+  readonly pull: Pick<PullSettings, 'sources' | 'allowFallback'> | null | undefined;
+}): boolean {
   if (kind !== 'pull') return false;
   return !pull || (pull.sources.length === 0 && !pull.allowFallback);
+}
+
+/** Pull DPs that fetch from this one and from nowhere else. */
+function leftWithoutSource(all: readonly DistributionPointRecord[], dpId: string): string[] {
+  const isLeft = ({ kind, pull }: DistributionPointRecord) => {
+    if (kind !== 'pull' || !pull || pull.allowFallback) return false;
+    return pull.sources.length > 0 && pull.sources.every((source) => source.dpId === dpId);
+  };
+  return all.filter(isLeft).map((one) => one.dpId);
 }
 
 function sourceHint({ dpId }: DistributionPointRecord): string {

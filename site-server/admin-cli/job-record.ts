@@ -3,6 +3,7 @@ import type { Job__Output } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { Tone } from '../../shared/runtime/text-style.ts';
 import { toVisibleText } from '../../shared/runtime/visible-text.ts';
 import { type Progress, toProgressBar } from './progress.ts';
+import { widthOf } from './text-width.ts';
 import { toWaitText } from './units.ts';
 import { toCount, toWord } from './wire-values.ts';
 
@@ -45,14 +46,45 @@ export function toProgress(job: JobRecord): Progress {
   return { totalBytes, doneBytes: totalBytes - remainingBytes, bytesPerSecond, etaMs };
 }
 
+/** A pull DP tells of each percent; three times as long as one takes, and never less, is silence. */
+const silenceMsMin = 15_000;
+const silentPercents = 3;
+
 /**
  * A running job's bar; in words before it is known how much there is to send. What keeps a pull DP
- * from going on, which it says itself, stands behind the bar.
+ * from going on stands behind the bar instead of rate and ETA, or on a second line without room.
+ *
+ * @param options.silentMs how long nothing was heard of the job
  */
-export function toJobBar(job: JobRecord, options: Parameters<typeof toProgressBar>[1]): string {
-  const reason = isWithPullDp(job) ? toVisibleText(toReasonText(job)) : '';
-  const told = job.totalBytes > 0 ? toProgressBar(toProgress(job), options) : toBeginningText(job);
-  return reason === '' ? told : `${told}  ${reason}`;
+export function toJobBar(
+  job: JobRecord,
+  options: Parameters<typeof toProgressBar>[1] & { silentMs: number },
+): readonly [bar: string] | readonly [bar: string, hindrance: string] {
+  const hindrance = toVisibleText(toHindranceText(job, options.silentMs));
+  if (hindrance === '') return [toBarText(job, options)];
+  const bar = toBarText({ ...job, bytesPerSecond: 0, etaMs: 0 }, options);
+  const line = `${bar}  ${hindrance}`;
+  return widthOf(line) <= options.room ? [line] : [bar, hindrance];
+}
+
+function toBarText(job: JobRecord, options: Parameters<typeof toProgressBar>[1]): string {
+  return job.totalBytes > 0 ? toProgressBar(toProgress(job), options) : toBeginningText(job);
+}
+
+/**
+ * What a pull DP says keeps it, or that it says nothing: its last rate is no news by then. Empty when
+ * it fetches.
+ *
+ * @param silentMs how long nothing was heard of the job
+ */
+export function toHindranceText(job: JobRecord, silentMs: number): string {
+  return isWithPullDp(job) ? toReasonText(job) || toSilenceText(job, silentMs) : '';
+}
+
+function toSilenceText({ totalBytes, bytesPerSecond }: JobRecord, silentMs: number): string {
+  const percentMs = bytesPerSecond > 0 ? (10 * totalBytes) / bytesPerSecond : 0;
+  if (silentMs < Math.max(silenceMsMin, silentPercents * percentMs)) return '';
+  return `nothing heard for ${toWaitText(silentMs)}`;
 }
 
 function toBeginningText(job: JobRecord): string {
@@ -128,12 +160,26 @@ function toSentenceBehind({ waitingReason, reason }: JobRecord): string {
   return match ? (match[1] ?? '') : reason;
 }
 
+/** What ends at once when the missing is there: the next try is only the latest. */
+const endingAtOnce: ReadonlySet<string> = new Set<WaitingReason>([
+  'capacity',
+  'dp-unreachable',
+  'no-source',
+]);
+
+/** Whether the job goes on before its next try when what it waits for comes. */
+export function mayGoOnBefore({ waitingReason }: JobRecord): boolean {
+  return endingAtOnce.has(waitingReason);
+}
+
 /**
- * When the next try is due: `in 3 min`; of a job that a pull DP has, when the site asks how far it
+ * When the next try is due: `in 3 min`, or `within 3 min` when it may come before; of a job that a pull DP has, when the site asks how far it
  * is: `asks in 58 min`. Empty when nothing is due.
  */
 export function toNextTryText(job: JobRecord, nowMs: number): string {
   if (job.restartAtMs === 0 || hasEnded(job)) return '';
-  const when = job.restartAtMs <= nowMs ? 'now' : `in ${toWaitText(job.restartAtMs - nowMs)}`;
-  return isWithPullDp(job) ? `asks ${when}` : when;
+  if (job.restartAtMs <= nowMs) return isWithPullDp(job) ? 'asks now' : 'now';
+  const when = toWaitText(job.restartAtMs - nowMs);
+  if (isWithPullDp(job)) return `asks in ${when}`;
+  return `${mayGoOnBefore(job) ? 'within' : 'in'} ${when}`;
 }

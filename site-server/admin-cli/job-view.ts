@@ -8,6 +8,8 @@ import {
   isRunning,
   isWithPullDp,
   type JobRecord,
+  mayGoOnBefore,
+  toHindranceText,
   toJobBar,
   toJobText,
   toNextTryText,
@@ -36,6 +38,8 @@ export class JobView implements View {
     readonly paint: Paint;
   };
   readonly #open = new Map<number, JobRecord>();
+  /** When the job was heard of last, in monotonic milliseconds. */
+  readonly #heardAtMs = new Map<number, number>();
   #ended: readonly JobRecord[] = [];
   #isPresent = true;
   #latest: JobRecord | undefined;
@@ -55,16 +59,21 @@ export class JobView implements View {
   apply(job: JobRecord): void {
     if (hasEnded(job)) {
       this.#open.delete(job.jobSerial);
+      this.#heardAtMs.delete(job.jobSerial);
       this.#ended = [job, ...this.#ended].slice(0, endedCountMax);
     } else {
       this.#open.set(job.jobSerial, job);
+      this.#heardAtMs.set(job.jobSerial, this.#needs.clock.monotonicMs());
     }
     this.#latest = job;
   }
 
   /** Whether the site server is there. What it told before is forgotten when it is back. */
   setPresent(isPresent: boolean): void {
-    if (isPresent && !this.#isPresent) this.#open.clear();
+    if (isPresent && !this.#isPresent) {
+      this.#open.clear();
+      this.#heardAtMs.clear();
+    }
     this.#isPresent = isPresent;
   }
 
@@ -86,21 +95,25 @@ export class JobView implements View {
     const running = [...this.#open.values()].filter(isRunning);
     const waiting = [...this.#open.values()].filter((job) => !isRunning(job));
     waiting.sort((a, b) => placeOf(a) - placeOf(b) || a.jobSerial - b.jobSerial);
-    const head = this.#headLine(running, waiting.length);
+    const head = this.#headLine(running, { waitingCount: waiting.length, columns: size.columns });
     const ended = this.#ended.map((job) => this.#endedLine(job));
     // The heading, the ended ones and the terminal's last row are always in sight.
     const room = Math.max(1, size.rows - 2 - ended.length);
-    const bars = cutList(this.#barLines(running, size.columns), room, 'running');
+    const bars = cutGroups(this.#barGroups(running, size.columns), room);
     const list = this.#waitingLines(waiting, { columns: size.columns, rows: room - bars.length });
     return [head, ...bars, ...list, ...ended];
   }
 
-  #headLine(running: readonly JobRecord[], waitingCount: number): string {
+  #headLine(
+    running: readonly JobRecord[],
+    { waitingCount, columns }: { waitingCount: number; columns: number },
+  ): string {
     const { siteCode, serverAddress, clock, timeZone, paint } = this.#needs;
     if (!this.#isPresent) {
       return paint('bad', `Site ${siteCode} at ${serverAddress} went away; waiting for it`);
     }
-    const rate = running.reduce((total, job) => total + job.bytesPerSecond, 0);
+    const moving = running.filter((job) => toHindranceText(job, this.#silentMsOf(job)) === '');
+    const rate = moving.reduce((total, job) => total + job.bytesPerSecond, 0);
     const parts = [
       `Site ${toVisibleText(siteCode)}`,
       `${toCountText(running.length)} running`,
@@ -108,18 +121,29 @@ export class JobView implements View {
       ...(rate > 0 ? [toRateText(rate)] : []),
       toTimeText(clock.nowMs(), timeZone),
     ];
+    // On a narrow terminal first the time is left out, then the rate.
+    while (parts.length > 3 && widthOf(parts.join('  ')) > columns) parts.pop();
     return paint('heading', parts.join('  '));
   }
 
-  #barLines(running: readonly JobRecord[], columns: number): string[] {
+  /** The lines of each job: its bar and, where it has no room there, what keeps the job. */
+  #barGroups(running: readonly JobRecord[], columns: number): string[][] {
     const names = running.map((job) => toVisibleText(toJobText(job)));
     const nameWidth = Math.max(0, ...names.map(widthOf));
-    const options = { room: columns - nameWidth - 2, barWidthMax, paint: this.#needs.paint };
+    const { paint } = this.#needs;
+    const options = { room: columns - nameWidth - 2, barWidthMax, paint };
     return running.map((job, index) => {
       const name = names[index] ?? '';
       const padding = ' '.repeat(nameWidth - widthOf(name));
-      return `${name}${padding}  ${toJobBar(job, options)}`;
+      const silentMs = this.#silentMsOf(job);
+      const [bar, ...below] = toJobBar(job, { ...options, silentMs });
+      return [`${name}${padding}  ${bar}`, ...below.map((text) => `  ${text}`)];
     });
+  }
+
+  #silentMsOf({ jobSerial }: JobRecord): number {
+    const nowMs = this.#needs.clock.monotonicMs();
+    return nowMs - (this.#heardAtMs.get(jobSerial) ?? nowMs);
   }
 
   #waitingLines(waiting: readonly JobRecord[], size: TerminalSize): string[] {
@@ -153,10 +177,18 @@ function placeOf(job: JobRecord): number {
   return job.queuePlace || Infinity;
 }
 
-function cutList(lines: readonly string[], room: number, noun: string): string[] {
-  if (lines.length <= room) return [...lines];
-  const shown = Math.max(0, room - 1);
-  return [...lines.slice(0, shown), `… and ${toCountText(lines.length - shown)} more ${noun}`];
+/** As many groups as there is room for, each whole, and how many more there are. */
+function cutGroups(groups: readonly string[][], room: number): string[] {
+  const lines = groups.flat();
+  if (lines.length <= room) return lines;
+  const shown: string[] = [];
+  let shownCount = 0;
+  for (const group of groups) {
+    if (shown.length + group.length > room - 1) break;
+    shown.push(...group);
+    shownCount += 1;
+  }
+  return [...shown, `… and ${toCountText(groups.length - shownCount)} more running`];
 }
 
 function toChangeText(job: JobRecord, timeZone: string | undefined): string {
@@ -167,6 +199,7 @@ function toChangeText(job: JobRecord, timeZone: string | undefined): string {
     return reason === '' ? done : `${done}, ${reason}`;
   }
   const nextTry = hasEnded(job) ? '' : toTimeText(job.restartAtMs, timeZone);
-  const parts = [state, toReasonText(job), nextTry === '' ? '' : `next try ${nextTry}`];
+  const by = mayGoOnBefore(job) ? 'by ' : '';
+  const parts = [state, toReasonText(job), nextTry === '' ? '' : `next try ${by}${nextTry}`];
   return parts.filter((part) => part !== '').join(', ');
 }

@@ -11,10 +11,14 @@ import { TerminalScreen } from './testing/terminal-screen.ts';
 type Job = ReturnType<typeof aJob>;
 
 function viewOf(...jobs: Job[]): JobView {
+  return viewAt(new FakeClock(thenMs), ...jobs);
+}
+
+function viewAt(clock: FakeClock, ...jobs: Job[]): JobView {
   const view = new JobView({
     siteCode: 'PS1',
     serverAddress: 'site.example.org:8530',
-    clock: new FakeClock(thenMs),
+    clock,
     timeZone: 'UTC',
     paint: (_tone, text) => text,
   });
@@ -39,9 +43,9 @@ describe('the view of jobs (ADM-2)', () => {
     assert.deepEqual(view.liveLines({ columns: 100, rows: 24 }), [
       'Site PS1  1 running  2 waiting  45.2 MB/s  2026-03-14 09:26:53',
       'PS100001 v3 → PS1DP1  ███████░░░░░░░░░░░░░░░░░░░░░  25 %  1.00 GiB of 4.00 GiB  45.2 MB/s  ETA 71 s',
-      '#  waiting               next try  why',
-      '1  PS100001 v3 → PS1DP2  in 5 min  DP unreachable: nothing listens there',
-      '2  PS100001 v3 → PS1DP2            slot',
+      '#  waiting               next try      why',
+      '1  PS100001 v3 → PS1DP2  within 5 min  DP unreachable: nothing listens there',
+      '2  PS100001 v3 → PS1DP2                slot',
       'PS100001 v3 → PS1DP9 is complete',
     ]);
   });
@@ -49,8 +53,8 @@ describe('the view of jobs (ADM-2)', () => {
   it('breaks a long reason when there is room, and cuts it when there is none', () => {
     const view = viewOf(aWaitingJob({ reason: 'a firewall between the two drops it' }));
     assert.deepEqual(view.liveLines({ columns: 66, rows: 24 }).slice(2), [
-      '1  PS100001 v3 → PS1DP2  in 5 min  DP unreachable: a firewall',
-      '                                   between the two drops it',
+      '1  PS100001 v3 → PS1DP2  within 5 min  DP unreachable: a firewall',
+      '                                       between the two drops it',
     ]);
     assert.equal(view.liveLines({ columns: 66, rows: 4 }).length, 3);
   });
@@ -83,12 +87,62 @@ describe('the view of jobs (ADM-2)', () => {
       aJob({ ...withDp, jobSerial: '18', waitingReason: 'no-source', reason }),
       aJob({ ...withDp, jobSerial: '19', totalBytes: '0', remainingBytes: '0' }),
     );
-    assert.deepEqual(view.liveLines({ columns: 110, rows: 24 }).slice(1), [
+    assert.deepEqual(view.liveLines({ columns: 130, rows: 24 }).slice(1), [
       'PS100001 v3 → PS1DP1  ███████░░░░░░░░░░░░░░░░░░░░░░░  25 %  1.00 GiB of 4.00 GiB  45.2 MB/s  ETA 71 s',
       'PS100001 v3 → PS1DP1  ███████░░░░░░░░░░░░░░░░░░░░░░░  25 %  1.00 GiB of 4.00 GiB' +
         '  no source has it: PS1DP1 cannot be reached',
       'PS100001 v3 → PS1DP1  with the DP, which has yet to say how much it fetches',
     ]);
+  });
+
+  it('what keeps a pull DP has a line of its own where it has no room behind the bar', () => {
+    const withDp = { sendAction: 'PullQueryResultAction', waitingReason: 'no-source' };
+    const reason = 'PS1DP1 cannot be reached';
+    const jobs = [aJob({ ...withDp, reason }), aJob({ ...withDp, reason, jobSerial: '18' })];
+    const view = viewOf(...jobs);
+    assert.deepEqual(view.liveLines({ columns: 60, rows: 24 }).slice(1, 3), [
+      'PS100001 v3 → PS1DP1  ██░░░░░░  25 %  1.00 GiB of 4.00 GiB',
+      '  no source has it: PS1DP1 cannot be reached',
+    ]);
+    const low = view.liveLines({ columns: 60, rows: 5 });
+    assert.equal(low.length, 4);
+    assert.equal(
+      low.at(-1),
+      '… and 1 more running',
+      'a job is shown with its reason, or not at all',
+    );
+  });
+
+  it('a pull DP that says nothing for long has no rate and no ETA any more', async () => {
+    const clock = new FakeClock(thenMs);
+    const view = viewAt(clock, aJob({ sendAction: 'PullQueryResultAction' }));
+    const bar = () => view.liveLines({ columns: 130, rows: 24 })[1] ?? '';
+    // One percent takes 950 ms.
+    await clock.advance(14_999);
+    assert.match(bar(), /45\.2 MB\/s {2}ETA 71 s$/);
+    await clock.advance(1);
+    assert.match(bar(), /1\.00 GiB of 4\.00 GiB {2}nothing heard for 15 s$/);
+    assert.doesNotMatch(view.liveLines({ columns: 130, rows: 24 })[0] ?? '', /MB\/s/);
+    view.apply(toJobRecord(aJob({ sendAction: 'PullQueryResultAction' })));
+    assert.match(bar(), /ETA 71 s$/);
+    view.apply(
+      toJobRecord(aJob({ sendAction: 'PullQueryResultAction', bytesPerSecond: '1000000' })),
+    );
+    await clock.advance(120_000);
+    assert.match(bar(), /1\.00 MB\/s {2}ETA 71 s$/, 'three percents would take 129 s');
+  });
+
+  it('a job that is pushed is not expected to say anything', async () => {
+    const clock = new FakeClock(thenMs);
+    const view = viewAt(clock, aJob());
+    await clock.advance(60_000);
+    assert.match(view.liveLines({ columns: 130, rows: 24 })[1] ?? '', /ETA 71 s$/);
+  });
+
+  it('on a narrow terminal the heading leaves out the time, then the rate', () => {
+    const head = (columns: number) => viewOf(aJob()).liveLines({ columns, rows: 24 })[0];
+    assert.equal(head(60), 'Site PS1  1 running  0 waiting  45.2 MB/s');
+    assert.equal(head(35), 'Site PS1  1 running  0 waiting');
   });
 
   it('a job that was superseded, failed or ended leaves the bars', () => {
@@ -131,7 +185,7 @@ describe('waybill jobs watch (ADM-2)', () => {
       '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  in progress 20 %',
       '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  in progress 50 %',
       '2026-03-14 09:29:53  job 18  PS100001 v3 → PS1DP2  pending restart, ' +
-        'DP unreachable: nothing listens there, next try 2026-03-14 09:31:53',
+        'DP unreachable: nothing listens there, next try by 2026-03-14 09:31:53',
       '2026-03-14 09:29:53  job 17  PS100001 v3 → PS1DP1  complete',
       '',
     ]);

@@ -209,6 +209,29 @@ describe('waiting for distribution points', () => {
     assert.equal(await ended, 0);
   });
 
+  it('a pull DP that is being told is not "sent" anything; what keeps it is said (PULL-3)', async () => {
+    const { admin, status } = adminWith(['PS1DP1'], pendingRow('PS1DP1'));
+    const withDp = { sendAction: 'PullQueryResultAction' };
+    admin.stream('watchJobs', async function* (_request, signal) {
+      yield aJob({ state: 'JOB_STATE_STARTED', remainingBytes: '4294967296' });
+      yield aJob(withDp);
+      yield aJob({ ...withDp, waitingReason: 'no-source', reason: '' });
+      yield* new Feed<ReturnType<typeof aJob>>().read(signal);
+    });
+    const run = new Run({ admin });
+    const ended = run.run('package distribute PS100001 --dp PS1DP1 --wait');
+    await run.whenWritten('no source has it');
+    status.push(installedRow('PS1DP1'));
+    assert.equal(await ended, 0);
+    assert.deepEqual(run.stdout.text.split('\n').slice(0, -2), [
+      'PS100001 on PS1DP1: waiting',
+      'PS100001 on PS1DP1: starting 0 %',
+      'PS100001 on PS1DP1: fetching 20 %',
+      'PS100001 on PS1DP1: fetching 20 %, no source has it',
+      'PS100001 on PS1DP1: installed',
+    ]);
+  });
+
   it('goes on when the site server restarts, and says so', async () => {
     const { admin } = adminWith(['PS1DP1']);
     let watchCount = 0;

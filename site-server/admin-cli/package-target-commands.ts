@@ -63,7 +63,7 @@ const redistributePackage = command({
       goal: 'installed',
       accepted: 'is sent again to',
       done: 'was sent again, verified, to',
-      nothing: 'no DP has it',
+      nothing: 'none of them has it',
     }),
 });
 
@@ -79,7 +79,7 @@ const removePackage = command({
       goal: 'removed',
       accepted: 'is being removed from',
       done: 'is removed from',
-      nothing: 'no DP has it',
+      nothing: 'none of them has it',
     }),
 });
 

@@ -44,25 +44,34 @@ export function pullOptions<A extends GlobalArguments>(parser: Argv<A>) {
   return parser
     .option(
       'kind',
-      wordOption('kind', 'standard: content is pushed to it; pull: it fetches for itself', kinds),
+      wordOption(
+        'kind',
+        'standard: content is pushed to it; pull: it fetches for itself. A new DP is standard unless told',
+        kinds,
+      ),
     )
     .option(
       'source',
       repeatedOption(
         'source',
         'DP[:RANK] a pull DP fetches from; repeatable. Lowest rank first, equal ranks serve ' +
-          'together; without RANK its place in the row: 1 for the first. "none": no source',
+          'together; without RANK its place in the row: 1 for the first. "none" alone takes all away',
         sourceText,
       ),
     )
     .option('allow-fallback', {
       type: 'boolean',
       describe:
-        'Any DP of the site, then the site server, where no source has it; --no-allow-fallback: not',
+        'Where no source has it, any DP of the site gives it, then the site server; ' +
+        '--no-allow-fallback ends that',
     } as const)
     .option(
       'packages-max',
-      option('packages-max', 'Packages a pull DP fetches at once', packagesMaxText),
+      option(
+        'packages-max',
+        'Packages a pull DP fetches at once: 1 to 50, at first 5',
+        packagesMaxText,
+      ),
     );
 }
 

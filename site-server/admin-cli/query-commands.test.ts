@@ -98,7 +98,7 @@ describe('waybill jobs (ADM-2, PTM-1)', () => {
     const [heading = '', running = '', waiting = ''] = stdout.split('\n');
     assert.match(heading, /^place +job +package +version +to +action +state/);
     assert.match(running, /in progress +normal +25 % +3\.00 GiB +45\.2 MB\/s +71 s +1$/);
-    assert.match(waiting, /^ +1 +18 .* in 2 min +DP unreachable: nothing listens there$/);
+    assert.match(waiting, /^ +1 +18 .* within 2 min +DP unreachable: nothing listens there$/);
   });
 
   it('says which jobs a pull DP has, and when the site asks for them (PULL-3)', async () => {

@@ -86,6 +86,19 @@ describe('a failure of the site server (ADM-6)', () => {
     assert.equal(error.code, 'PACKAGE_UNKNOWN');
   });
 
+  it('that refuses a field names its option; with --json the field', async () => {
+    const facts = { field: 'dp_ids', expected: 'another', actual: 'PS1DP1' };
+    const admin = new FakeAdmin().answer('distributePackage', () => {
+      throw new WaybillError({ code: 'REQUEST_INVALID', ...facts });
+    });
+    const line = 'package distribute PS100001 --dp PS1DP1';
+    const { stderr } = await runWaybill(line, { admin });
+    assert.equal(stderr, 'waybill: --dp: expected another, got PS1DP1\n');
+    const { error } = JSON.parse((await runWaybill(`${line} --json`, { admin })).stderr);
+    assert.equal(error.message, 'dp_ids: expected another, got PS1DP1');
+    assert.equal(error.field, 'dp_ids');
+  });
+
   it('a number that JavaScript cannot hold is refused, not rounded', async () => {
     const admin = new FakeAdmin().answer('getPackage', () =>
       aPackage({ sizeBytes: '9007199254740993' }),

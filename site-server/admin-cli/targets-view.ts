@@ -35,6 +35,8 @@ interface Target {
   readonly dpId: string;
   row?: PackageStatusRecord;
   job?: JobRecord;
+  /** When `job` was heard of, in monotonic milliseconds. */
+  heardAtMs: number;
   /** Whether a reading of all rows has shown it. */
   isListed: boolean;
   /** Whether `row` is the end. Later rows belong to later requests. */
@@ -87,7 +89,9 @@ export class TargetsView implements View {
   applyJob(job: JobRecord): void {
     const target = this.#targets.get(job.dpId);
     if (!target || job.packageId !== this.packageId) return;
-    if ((target.job?.jobSerial ?? 0) <= job.jobSerial) target.job = job;
+    if ((target.job?.jobSerial ?? 0) > job.jobSerial) return;
+    target.job = job;
+    target.heardAtMs = this.#clock.monotonicMs();
   }
 
   /** Whether the site server is there. */
@@ -116,9 +120,11 @@ export class TargetsView implements View {
 
   liveLines({ columns }: TerminalSize): readonly string[] {
     const nameWidth = Math.max(...[...this.#targets.keys()].map((dpId) => dpId.length));
-    const lines = [...this.#targets.values()].map((target) => {
+    const lines = [...this.#targets.values()].flatMap((target) => {
+      const [first, ...below] = this.#liveTexts(target, columns - nameWidth - 2);
+      const indent = ' '.repeat(nameWidth + 2);
       const name = target.dpId.padEnd(nameWidth);
-      return `${name}  ${this.#liveText(target, columns - nameWidth - 2)}`;
+      return [`${name}  ${first}`, ...below.map((text) => `${indent}${text}`)];
     });
     return this.#isPresent ? lines : [...lines, 'The site server is away; waiting for it'];
   }
@@ -163,24 +169,29 @@ export class TargetsView implements View {
     }
   }
 
-  #liveText(target: Target, width: number): string {
+  #liveTexts(target: Target, width: number): ReturnType<typeof toJobBar> {
     const { job } = target;
     if (!job || !isRunning(job) || target.hasEnded) {
       const nextTry = job && !target.hasEnded ? toNextTryText(job, this.#clock.nowMs()) : '';
-      return this.#stateText(target) + (nextTry === '' ? '' : `, next try ${nextTry}`);
+      return [this.#stateText(target) + (nextTry === '' ? '' : `, next try ${nextTry}`)];
     }
-    return toJobBar(job, { room: width, barWidthMax, paint: this.#paint });
+    const silentMs = this.#clock.monotonicMs() - target.heardAtMs;
+    return toJobBar(job, { room: width, barWidthMax, paint: this.#paint, silentMs });
   }
 
   /** As in a log: a line for each tenth of the way. */
   #plainText(target: Target): string {
     const { job } = target;
     if (!job || !isRunning(job) || target.hasEnded) return this.#stateText(target);
-    return `${this.#doingText(job)} ${toTenths(toProgress(job))}`.trimEnd();
+    const reason = isWithPullDp(job) ? toReasonText(job) : '';
+    const done = `${this.#doingText(job)} ${toTenths(toProgress(job))}`.trimEnd();
+    return toVisibleText(reason === '' ? done : `${done}, ${reason}`);
   }
 
   #doingText(job: JobRecord): string {
     if (this.#goal === 'removed') return 'removing';
+    // Of a pull DP that is only being told, nothing is sent; of others, nothing yet.
+    if (job.state === 'started') return 'starting';
     return isWithPullDp(job) ? 'fetching' : 'sending';
   }
 
@@ -196,7 +207,7 @@ export class TargetsView implements View {
 }
 
 function newTarget(dpId: string): Target {
-  return { dpId, isListed: false, hasEnded: false, lastLine: '' };
+  return { dpId, heardAtMs: 0, isListed: false, hasEnded: false, lastLine: '' };
 }
 
 /** The row of a distribution point that has none any more. */
