@@ -134,6 +134,27 @@ describe('pull DP', () => {
     assert.equal((await test.pullDp.query(action)).state, 'cancelled');
   });
 
+  it('says of no job that it has succeeded before its commit is durable (PULL-4, PULL-5)', async () => {
+    let commit = () => {};
+    test.receiver.beforeCommit = () => new Promise((resolve) => (commit = resolve));
+    await test.notify(testVersion(), 1);
+    await until(() => test.receiver.isCommitting);
+    const { state } = await test.pullDp.query({ packageId, jobSerial: 1 });
+    assert.equal(state, 'si-applied');
+    commit();
+    await test.done();
+  });
+
+  it('leaves a job to the site when it pushes that very job, and says nothing (ROLE-2)', async () => {
+    hold();
+    await test.notify(testVersion(), 1);
+    await until(() => test.fetcher.running.length === 1);
+    await test.pullDp.actionAdmitted({ packageId, jobSerial: 1 });
+    assert.equal(test.jobs.size, 0);
+    await until(() => test.fetcher.running.length === 0);
+    assert.deepEqual(await test.told(), ['PS100001:1 started']);
+  });
+
   it('answers from the library when its last word was taken already (PULL-3)', async () => {
     const version = testVersion();
     await test.notify(version, 3);
@@ -368,7 +389,6 @@ describe('pull DP', () => {
     hold();
     await test.notify(testVersion(), 1);
     await until(() => test.fetcher.running.length === 1);
-    await test.pullDp.actionAdmitted({ packageId, jobSerial: 1 });
     await test.pullDp.actionAdmitted({ packageId: 'PS100009', jobSerial: 2 });
     assert.equal(test.jobs.size, 1);
     await test.pullDp.actionAdmitted({ packageId, jobSerial: 2 });

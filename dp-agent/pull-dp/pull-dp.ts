@@ -125,15 +125,20 @@ export class PullDp implements Component {
     return { state: 'succeeded', packageHash, ...unknown };
   }
 
-  /** The site has begun something newer with a package, not by way of a notification. */
+  /**
+   * The site works at a package itself now, not by way of a notification: its pull job has ended. The
+   * site is told so unless it goes on with the very same job, as when the DP was made a standard one.
+   */
   async actionAdmitted({ packageId, jobSerial }: PackageAction): Promise<void> {
     const job = this.#needs.jobs.get(packageId);
-    if (!job || job.jobSerial >= jobSerial) return;
+    if (!job || job.jobSerial > jobSerial) return;
     const error = supersededBy(job, jobSerial);
     try {
-      await this.#needs.jobs.end(job, (row) =>
-        messageOf(row, 'cancelled', this.#runOf(row)?.bytes ?? bytesOfRow(row), { error }),
-      );
+      await this.#needs.jobs.end(job, (row) => {
+        if (row.jobSerial === jobSerial) return undefined;
+        const bytes = this.#runOf(row)?.bytes ?? bytesOfRow(row);
+        return messageOf(row, 'cancelled', bytes, { error });
+      });
       this.#needs.logger.info({ packageId, jobSerial: job.jobSerial }, 'Pull job was overtaken');
     } catch (err) {
       // Its run hears that it is superseded, and writes it when there is room.

@@ -166,7 +166,6 @@ export class PullJobRun {
     await this.#moveAll('si-applied', (job) => ({
       messages: [messageOf(job, 'downloaded', this.bytes)],
     }));
-    await this.#moveAll('succeeded');
     const packageHash = await receiver.commit(this.action);
     requireHashOf(action, packageHash);
     await this.#keepDeltas(action, fetched);
@@ -194,7 +193,7 @@ export class PullJobRun {
       expected: (bytes) => this.#progress.expected(bytes),
       received: (bytes) => this.#progress.received(bytes),
       done: (bytes) => {
-        if (this.#progress.done(bytes)) this.#note((job) => this.#progressNote(job));
+        if (this.#progress.done(bytes)) this.#noteProgress(this.bytes);
       },
       lied: (source, error) => this.#noteLiar(source, error),
       waiting: (error, restartAtMs) => this.#noteWait(error, restartAtMs),
@@ -248,9 +247,12 @@ export class PullJobRun {
     return { ...job, ...changes, receivedBytes: this.bytes.receivedBytes };
   }
 
-  #progressNote(before: PullJob): { job: PullJob } & JobEffects {
-    const job = this.#withBytes(before, {});
-    return { job, messages: [messageOf(job, 'progress', this.bytes)] };
+  /** @param bytes as they are now: when it is written, more has come, which is told in its turn */
+  #noteProgress(bytes: JobBytes): void {
+    this.#note((before) => {
+      const job = this.#withBytes(before, {});
+      return { job, messages: [messageOf(job, 'progress', bytes)] };
+    });
   }
 
   #noteLiar({ identity }: PullSource, error: WaybillError): void {
@@ -319,7 +321,11 @@ export class PullJobRun {
 
   async #end(state: 'success' | 'cancelled' | 'failure', extras: MessageExtras): Promise<void> {
     const { jobs, logger } = this.#needs;
-    const isEnd = await jobs.end(this.action, (job) => messageOf(job, state, this.bytes, extras));
+    const isEnd = await jobs.end(this.action, (job) => {
+      // Not before the commit: who asks in between must not hear of a success.
+      if (state === 'success') for (const one of job.contents) this.#moved(job, one, 'succeeded');
+      return messageOf(job, state, this.bytes, extras);
+    });
     if (!isEnd) return;
     const facts = { ...this.action, state, ...(extras.error && { error: extras.error }) };
     if (state === 'failure') logger.warn(facts, 'Pull job ended');

@@ -84,6 +84,9 @@ export class FakeReceiver {
   readonly beginFailures: Error[] = [];
   readonly commitFailures: Error[] = [];
   commitCount = 0;
+  isCommitting = false;
+  /** What a commit waits for. */
+  beforeCommit: () => Promise<void> = async () => {};
 
   async begin(action: BegunAction) {
     const failure = this.beginFailures.shift();
@@ -99,6 +102,9 @@ export class FakeReceiver {
     if (failure) throw failure;
     const begun = this.begun.findLast(({ jobSerial }) => jobSerial === action.jobSerial);
     if (!begun) throw new WaybillError({ code: 'ACTION_NOT_BEGUN', ...action });
+    this.isCommitting = true;
+    await this.beforeCommit();
+    this.isCommitting = false;
     const { packageHash } = begun.version;
     this.commitCount += 1;
     this.committed.set(action.packageId, { jobSerial: action.jobSerial, packageHash });
