@@ -165,7 +165,7 @@ export class ContentFetch {
 
   /** @returns whether any file was made */
   async #bringDeltas({ missingBytes }: ContentSurvey): Promise<boolean> {
-    const { receiver, sources, ledger, hasOlder } = this.#needs;
+    const { receiver, sources, ledger, hasOlder, clock } = this.#needs;
     const { offerDeltas, applyDeltas } = receiver;
     if (!hasOlder || this.#action.redistribute || !offerDeltas || !applyDeltas) return false;
     const deltaReceiver: DeltaReceiver = {
@@ -178,6 +178,7 @@ export class ContentFetch {
       this.#content,
       {
         sources,
+        clock,
         receiver: deltaReceiver,
         newFetch: () => this.#newFetch(onArrived),
         onWanted: (bytes) => ledger.missing(missingBytes + bytes),

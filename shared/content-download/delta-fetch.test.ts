@@ -134,4 +134,27 @@ describe('deltas in a package download (PULL-6)', () => {
     await run();
     assert.deepEqual(receiver.offered, []);
   });
+
+  it('hold up nothing when nobody brings what he listed (PULL-7)', async () => {
+    peer.silentFiles.add(deltaHash);
+    await run();
+    assert.equal(puller.observer.receivedBytes, content.sizeBytes);
+  });
+
+  it('are not kept in memory without a limit (SEC-4)', async () => {
+    const many = new FakeContent(Array.from({ length: 40 }, () => 500));
+    peer = new FakePeer({ content: many, network, clock }, { name: 'PS1DP1', units: many.all() });
+    const [bytes, hashes] = [32_000 * pieceBytes, Buffer.alloc(32 * 32_000)];
+    const hash = Buffer.alloc(32, 1);
+    const names = { fileHash: hash, baseHash: hash, deltaHash: hash };
+    const sizes = { fileBytes: `${2 * bytes}`, baseBytes: '900', deltaBytes: `${bytes}` };
+    const huge = { ...names, ...sizes, deltaPieceHashes: hashes };
+    peer.deltas = Array.from({ length: 39 }, () => huge);
+    puller = new FakePuller(clock, many, { peers: [peer] });
+    puller.hasOlder = true;
+    receiver = new PatchingReceiver(many);
+    puller.receiver = receiver;
+    await run();
+    assert.deepEqual(receiver.offered, []);
+  });
 });

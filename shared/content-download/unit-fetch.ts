@@ -297,7 +297,8 @@ export class UnitFetch {
     if (isErrorWithCode(error, 'DEADLINE_EXCEEDED')) {
       const nowMs = this.#nowMs();
       const ms = nowMs - startedAtMs;
-      const hasAlternative = this.#field.hasAlternative(source, pick.units);
+      // Who gives up waits for nobody: there is another way to come by the same.
+      const hasAlternative = this.#givesUp || this.#field.hasAlternative(source, pick.units);
       const { random } = this.#needs;
       source.state.stalled({ bytes, ms, hasAlternative, nowMs, random });
     } else if (isMisfit(error)) {

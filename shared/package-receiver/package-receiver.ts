@@ -196,10 +196,11 @@ export class PackageReceiver implements Component {
   }
 
   /**
-   * Says which of these deltas are wanted: those whose base is here and whose file is not. They are
-   * received as any file is, from now on. A redistribution, which believes nothing here, wants none.
+   * Says which of these deltas are wanted: those whose base is here and whose file the action still
+   * wants. They are received as any file is, from now on. Whoever offers them need not be trusted. A
+   * redistribution, which believes nothing here, wants none.
    *
-   * @throws ACTION_…
+   * @throws DISK_FULL, ACTION_…
    */
   async offerDeltas(
     action: PackageAction,
@@ -210,15 +211,18 @@ export class PackageReceiver implements Component {
 
   /**
    * Makes files from what is here and the deltas that have come; what is made is verified as if it
-   * had arrived. A file that cannot be made stays wanted, without the pieces that came out right.
+   * had arrived. Of a file that cannot be made the pieces that did not come out right stay wanted.
    *
    * @returns the hashes of the files that were made
-   * @throws DISK_FULL, ACTION_…; CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH as `inspect`
+   * @throws DISK_FULL, ACTION_…; AbortError as soon as the signal fires
    */
-  async applyDeltas(action: PackageAction): Promise<{ readonly madeFiles: readonly string[] }> {
+  async applyDeltas(
+    action: PackageAction,
+    signal?: AbortSignal,
+  ): Promise<{ readonly madeFiles: readonly string[] }> {
     const begun = this.#actions.require(action);
     const madeFiles = await this.#deltas.apply(begun, {
-      signal: this.#stopping.signal,
+      signal: AbortSignal.any([this.#stopping.signal, ...(signal ? [signal] : [])]),
       receivePiece: (piece) => this.receivePiece(action, piece),
       receiveSmall: (file) => this.receiveSmallFiles(action, [file]),
     });

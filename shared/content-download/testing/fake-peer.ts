@@ -36,6 +36,8 @@ export class FakePeer {
   deltas: readonly object[] = [];
   /** Files it serves besides the content's, all zero, by their hash. */
   readonly extraFiles = new Map<string, number>();
+  /** Files it never answers for. */
+  readonly silentFiles = new Set<string>();
   /** Each answer is followed by the same again, which is read as the next one. */
   isEndless = false;
   hasManifest = true;
@@ -140,6 +142,7 @@ export class FakePeer {
     this.openCount += 1;
     this.openCountMax = Math.max(this.openCountMax, this.openCount);
     try {
+      if (this.#isSilentAt(request)) await this.#needs.clock.sleep(Number.MAX_SAFE_INTEGER, signal);
       const response = this.answer(this.#respond(request));
       await this.#needs.network.transfer(this.link, link, 100 + lengthOf(response), signal);
       return response;
@@ -149,6 +152,11 @@ export class FakePeer {
     } finally {
       this.openCount -= 1;
     }
+  }
+
+  #isSilentAt({ piece, files }: FetchRequest): boolean {
+    const names = [piece, ...(files?.files ?? [])].map((file) => file?.fileHash);
+    return names.some((name) => this.silentFiles.has(Buffer.from((name ?? '') as Buffer).toString('hex')));
   }
 
   #respond({ piece, files }: FetchRequest): FetchResponse {
