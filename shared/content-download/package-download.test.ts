@@ -261,6 +261,12 @@ describe('package download', () => {
       assert.equal(liar.asked.length, askedCount);
     });
 
+    it('takes the manifest from another one when several crawl for ever (PULL-7)', async () => {
+      for (let count = 0; count < 3; count++) peer().isManifestCrawling = true;
+      peer({ rank: 2 });
+      await finish(start(), 5 * minuteMs);
+    });
+
     it('takes the manifest from the next one when it is wrong, or not there', async () => {
       const liar = peer();
       liar.manifestByte = 1;

@@ -41,6 +41,8 @@ export class FakePeer {
   /** Each answer is followed by the same again, which is read as the next one. */
   isEndless = false;
   hasManifest = true;
+  /** It gives a byte of the manifest now and then, for ever. */
+  isManifestCrawling = false;
   /** Fetch calls fail with this. */
   refusal: Error | undefined;
   manifestByte = 0;
@@ -107,6 +109,10 @@ export class FakePeer {
     throwIfAborted(signal);
     this.#requireReachable();
     if (!this.hasManifest || !this.units) throw this.#notHeld();
+    while (this.isManifestCrawling) {
+      yield { chunk: Buffer.alloc(1) };
+      await this.#needs.clock.sleep(2_000, signal);
+    }
     const { manifestBytes } = this.#needs.content.descriptor;
     yield { chunk: Buffer.alloc(manifestBytes, this.manifestByte) };
   }
