@@ -14,6 +14,7 @@ import { type DeltaReceiver, fetchDeltas } from './delta-fetch.ts';
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
 import { ManifestFetch } from './manifest-fetch.ts';
+import type { AgentStreams } from './stream-budget.ts';
 import { wakeWithin } from './timed-wait.ts';
 import {
   type BroughtUnit,
@@ -55,6 +56,7 @@ export interface ContentFetchNeeds {
   readonly receiver: ContentReceiver;
   readonly arriving: ArrivingRegister;
   readonly sources: DownloadSources;
+  readonly streams: AgentStreams;
   readonly waits: DownloadWaits;
   readonly clock: Clock;
   readonly random: () => number;

@@ -21,9 +21,11 @@ import {
 import { ContentLedger } from './content-ledger.ts';
 import { DownloadSources } from './download-sources.ts';
 import { DownloadWaits, defaultWaitRules, type WaitRules } from './download-waits.ts';
+import { SharedChannels } from './shared-channels.ts';
 import type { ContentChannel } from './source-connection.ts';
 import type { SourceSet } from './source-set.ts';
 import { defaultSourceRules, type SourceRules } from './source-state.ts';
+import { AgentStreams } from './stream-budget.ts';
 import { defaultUnitFetchConfig, type UnitFetchConfig } from './unit-fetch.ts';
 
 /** What is told of a download while it runs. */
@@ -71,12 +73,16 @@ export interface PackageDownloadNeeds {
 }
 
 /** How a download is tuned. */
-export interface PackageDownloadConfig extends UnitFetchConfig, SourceRules, WaitRules {}
+export interface PackageDownloadConfig extends UnitFetchConfig, SourceRules, WaitRules {
+  /** Streams of all downloads that run here at once; each has one at least. @default 64 */
+  readonly streamsOfAllMax: number;
+}
 
 export const defaultPackageDownloadConfig: PackageDownloadConfig = {
   ...defaultUnitFetchConfig,
   ...defaultSourceRules,
   ...defaultWaitRules,
+  streamsOfAllMax: 64,
 };
 
 export interface PackageDownloadJob {
@@ -112,10 +118,14 @@ export class DownloadedPackage {
 export class PackageDownload {
   readonly #needs: PackageDownloadNeeds;
   readonly #config: PackageDownloadConfig;
+  readonly #channels: SharedChannels;
+  readonly #streams: AgentStreams;
 
   constructor(needs: PackageDownloadNeeds, config: Partial<PackageDownloadConfig> = {}) {
     this.#needs = needs;
     this.#config = { ...defaultPackageDownloadConfig, ...config };
+    this.#channels = new SharedChannels(needs.connect);
+    this.#streams = new AgentStreams(this.#config.streamsOfAllMax);
   }
 
   /**
@@ -156,6 +166,7 @@ export class PackageDownload {
       const needs = {
         ...this.#needs,
         sources,
+        streams: this.#streams,
         waits,
         hasOlder,
         ledger,
@@ -169,7 +180,8 @@ export class PackageDownload {
   }
 
   #openSources({ sources, observer }: PackageDownloadJob): DownloadSources {
-    const { connect, clock, random, logger } = this.#needs;
+    const { clock, random, logger } = this.#needs;
+    const connect = (source: PullSource) => this.#channels.open(source);
     const onLied = (source: PullSource, error: WaybillError) => observer.lied(source, error);
     return new DownloadSources(sources, { connect, clock, random, logger, onLied }, this.#config);
   }

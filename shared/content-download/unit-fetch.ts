@@ -10,7 +10,7 @@ import { IdleRounds } from './idle-rounds.ts';
 import type { SourceConnection } from './source-connection.ts';
 import { SourceField } from './source-field.ts';
 import type { UnitRange } from './source-holdings.ts';
-import { StreamBudget } from './stream-budget.ts';
+import { type AgentStreams, StreamBudget } from './stream-budget.ts';
 import { wakeWithin } from './timed-wait.ts';
 import { ownUnits } from './unit-owner.ts';
 import {
@@ -30,6 +30,7 @@ export interface BroughtUnit {
 export interface UnitFetchNeeds {
   readonly sources: DownloadSources;
   readonly waits: DownloadWaits;
+  readonly streams: AgentStreams;
   readonly clock: Clock;
   readonly random: () => number;
   /** The identity of this agent, by which those who fetch at once share the work; if it has one. */
@@ -104,7 +105,7 @@ export class UnitFetch {
   constructor(needs: UnitFetchNeeds, config: UnitFetchConfig) {
     this.#needs = needs;
     this.#config = config;
-    this.#budget = new StreamBudget(config);
+    this.#budget = new StreamBudget(config, needs.streams);
     this.#idle = new IdleRounds(needs);
     this.#field = new SourceField(needs.sources, needs.random);
   }
