@@ -407,6 +407,40 @@ describe('pull DP', () => {
     assert.equal((await test.told()).at(-1), `${packageId}:1 cancelled`);
   });
 
+  it('tells that it waits again for the same, a minute later at the soonest (PULL-7, PULL-8)', async () => {
+    test.fetcher.scripts.set(packageId, async ({ observer, signal }) => {
+      for (let round = 0; round < 3; round++) {
+        observer.waiting(exhausted(), 0);
+        observer.waiting(exhausted(), 0);
+        observer.resumed();
+        await test.clock.sleep(40_000, signal);
+      }
+      await untilAborted(signal);
+    });
+    await test.notify(testVersion(), 1);
+    for (let round = 0; round < 3; round++) {
+      await until(() => test.clock.sleeperCount === 1);
+      await test.clock.advance(40_000);
+    }
+    await test.jobs.whenIdle();
+    const warnings = (await test.told()).filter((one) => one.endsWith('warning'));
+    assert.equal(warnings.length, 2);
+  });
+
+  it('looks again when the disk has a fault, then fails, and the agent goes on (PULL-7)', async () => {
+    const fault = () => Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
+    test.fetcher.scripts.set(packageId, async () => {
+      throw fault();
+    });
+    await test.notify(testVersion(), 1);
+    for (let wait = 0; test.jobs.size > 0; wait++) {
+      await until(() => test.clock.sleeperCount === 1 || test.jobs.size === 0);
+      await test.clock.advance(30_000);
+    }
+    const last = (await test.messages()).at(-1);
+    assert.deepEqual([last?.state, last?.error?.code], ['failure', 'PEER_FAILED']);
+  });
+
   it('tells progress on whole percents, at most every two seconds a job (PULL-8)', async () => {
     test.fetcher.scripts.set(packageId, async ({ observer, signal }) => {
       await observer.contentState(`${packageId}.1`, 'signature-downloaded');

@@ -54,6 +54,9 @@ export const defaultPullJobRunConfig: PullJobRunConfig = {
   againCountMax: 5,
 };
 
+/** A job that went on, and waits for the same again, tells so at most so often. */
+const waitNewsMs = 60_000;
+
 /**
  * One turn of a pull job: begins it at the receiver, fetches, commits, and writes how it ended. An
  * abort leaves the job as a crash does: to be gone on with.
@@ -66,8 +69,10 @@ export class PullJobRun {
   readonly #progress: PullProgress;
   readonly #stopping = new AbortController();
   readonly #sourcesChanged = new WakeSignal();
-  /** Why it waits: told once, until something else is the matter. */
+  /** Why it waits, as it was told last, and when: not again at once, as long as that is the matter. */
   #toldWait: ErrorCode | undefined;
+  #toldWaitAtMs = Number.NEGATIVE_INFINITY;
+  #hasResumed = false;
   readonly #toldLiars = new Set<string>();
   #isWaiting = false;
   /** Writes that nobody awaits, in their order; rejects with the first bug among them. */
@@ -267,8 +272,14 @@ export class PullJobRun {
   }
 
   #noteWait(error: WaybillError, restartAtMs: number): void {
-    const isNews = this.#toldWait !== error.code;
-    this.#toldWait = error.code;
+    const nowMs = this.#needs.clock.monotonicMs();
+    const isAgain = this.#hasResumed && nowMs - this.#toldWaitAtMs >= waitNewsMs;
+    const isNews = this.#toldWait !== error.code || isAgain;
+    if (isNews) {
+      this.#toldWait = error.code;
+      this.#toldWaitAtMs = nowMs;
+      this.#hasResumed = false;
+    }
     this.#needs.logger.info({ ...this.action, restartAtMs, err: error }, 'Pull job waits');
     this.#note((before) => {
       const job = this.#withBytes(before, { error: error.details, restartAtMs });
@@ -280,6 +291,7 @@ export class PullJobRun {
 
   #noteResumed(): void {
     if (!this.#isWaiting) return;
+    this.#hasResumed = true;
     this.#needs.logger.info({ ...this.action }, 'Pull job goes on');
     this.#note(({ error: _, ...job }) => ({ job: { ...job, restartAtMs: 0 } }));
     this.#setWaiting(false);

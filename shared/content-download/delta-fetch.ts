@@ -4,9 +4,13 @@ import type { Delta } from '../domain/delta.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import type { PieceSet } from '../domain/piece-set.ts';
 import { PieceSet as EmptySet } from '../domain/piece-set.ts';
+import {
+  deltaMessageLength,
+  requireDelta,
+  toldDeltaCountMax,
+} from '../package-info/delta-message.ts';
 import type { WantedUnitFile } from '../package-receiver/content-inspection.ts';
 import type { PackageAction } from '../package-receiver/package-actions.ts';
-import { deltaMessageLength, requireDelta, toldDeltaCountMax } from '../package-info/delta-message.ts';
 import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { toContentName } from './content-messages.ts';

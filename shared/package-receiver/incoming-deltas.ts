@@ -149,10 +149,7 @@ export class IncomingDeltas {
   }
 
   /** The files there are deltas for, for each content that has them; all are ready to arrive. */
-  async #targets(
-    begun: BegunAction,
-    byFile: ReadonlyMap<string, unknown>,
-  ): Promise<DeltaTarget[]> {
+  async #targets(begun: BegunAction, byFile: ReadonlyMap<string, unknown>): Promise<DeltaTarget[]> {
     const targets: DeltaTarget[] = [];
     for (const content of byFile.size > 0 ? begun.version.contents : []) {
       try {

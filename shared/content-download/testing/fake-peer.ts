@@ -162,7 +162,9 @@ export class FakePeer {
 
   #isSilentAt({ piece, files }: FetchRequest): boolean {
     const names = [piece, ...(files?.files ?? [])].map((file) => file?.fileHash);
-    return names.some((name) => this.silentFiles.has(Buffer.from((name ?? '') as Buffer).toString('hex')));
+    return names.some((name) =>
+      this.silentFiles.has(Buffer.from((name ?? '') as Buffer).toString('hex')),
+    );
   }
 
   #respond({ piece, files }: FetchRequest): FetchResponse {
