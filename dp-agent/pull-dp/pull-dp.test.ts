@@ -433,7 +433,7 @@ describe('pull DP', () => {
       throw fault();
     });
     await test.notify(testVersion(), 1);
-    for (let wait = 0; test.jobs.size > 0; wait++) {
+    while (test.jobs.size > 0) {
       await until(() => test.clock.sleeperCount === 1 || test.jobs.size === 0);
       await test.clock.advance(30_000);
     }
