@@ -17,19 +17,14 @@ import type { StateMessageOutbox } from '../state-reporter/state-message-outbox.
 import type { PullReport } from '../state-reporter/state-message-wire.ts';
 import { type PackageInfo, PackageInfos, requireMatch } from './package-infos.ts';
 import type { PullDpSettings } from './pull-dp-settings.ts';
-import {
-  type DeltaKeeper,
-  defaultPullJobRunConfig,
-  PullJobRun,
-  type PullJobRunNeeds,
-} from './pull-job-run.ts';
+import { defaultPullJobRunConfig, PullJobRun, type PullJobRunNeeds } from './pull-job-run.ts';
 import type { JobEffects } from './pull-job-store.ts';
 import { bytesOfRow, messageOf } from './pull-messages.ts';
 import type { PullNotification } from './pull-notification.ts';
 import { lastWordOf, supersededBy } from './pull-report.ts';
 
-export interface PullDpNeeds extends Omit<PullJobRunNeeds, 'onTurnChanged' | 'library'> {
-  readonly library: Pick<ContentLibrary, 'getPackage'> & DeltaKeeper;
+export interface PullDpNeeds extends Omit<PullJobRunNeeds, 'onTurnChanged'> {
+  readonly library: Pick<ContentLibrary, 'getPackage'>;
   readonly outbox: Pick<StateMessageOutbox, 'endOf'>;
   readonly settings: PullDpSettings;
 }

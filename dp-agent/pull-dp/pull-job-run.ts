@@ -1,4 +1,3 @@
-import type { Delta } from '../../shared/domain/delta.ts';
 import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import {
@@ -16,7 +15,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
-import type { FetchedPackage, PackageFetch, PackageFetcher } from './package-fetcher.ts';
+import type { PackageFetch, PackageFetcher } from './package-fetcher.ts';
 import { type PullFailure, toPullFailure } from './pull-failure.ts';
 import type { JobEffects, PullJobStore } from './pull-job-store.ts';
 import { type JobBytes, type MessageExtras, messageOf } from './pull-messages.ts';
@@ -24,7 +23,6 @@ import { PullProgress } from './pull-progress.ts';
 
 export interface PullJobRunNeeds {
   readonly receiver: Pick<PackageReceiver, 'begin' | 'commit'>;
-  readonly library: DeltaKeeper;
   readonly fetcher: PackageFetcher;
   readonly jobs: PullJobStore;
   readonly clock: Clock;
@@ -32,11 +30,6 @@ export interface PullJobRunNeeds {
   readonly logger: Logger;
   /** Called when the run begins to wait, and when it goes on. */
   readonly onTurnChanged: () => void;
-}
-
-/** What keeps the deltas of a content, for those who fetch it from here. */
-export interface DeltaKeeper {
-  addDeltas?(contentId: string, deltas: readonly Delta[]): Promise<void>;
 }
 
 export interface PullJobRunConfig {
@@ -159,37 +152,21 @@ export class PullJobRun {
     const fetched = await this.#fetch.run({ action, signal, observer: this.#observer() });
     try {
       await this.#notes;
-      await this.#commit(action, fetched);
+      await this.#commit(action);
     } finally {
       fetched.end();
     }
   }
 
   /** Once it is committed it counts as done, whoever aborts it. */
-  async #commit(action: BegunAction, fetched: FetchedPackage): Promise<void> {
+  async #commit(action: BegunAction): Promise<void> {
     const { receiver } = this.#needs;
     await this.#moveAll('si-applied', (job) => ({
       messages: [messageOf(job, 'downloaded', this.bytes)],
     }));
     const packageHash = await receiver.commit(this.action);
     requireHashOf(action, packageHash);
-    await this.#keepDeltas(action, fetched);
     await this.#end('success', { packageHash });
-  }
-
-  /** Deltas are advice: one that cannot be kept is none of this job's failures. */
-  async #keepDeltas({ version }: BegunAction, fetched: FetchedPackage): Promise<void> {
-    const { library, logger } = this.#needs;
-    for (const { contentId } of version.contents) {
-      const deltas = fetched.deltasOf(contentId);
-      if (deltas.length === 0) continue;
-      try {
-        await library.addDeltas?.(contentId, deltas);
-      } catch (err) {
-        if (!(err instanceof WaybillError)) throw err;
-        logger.info({ ...this.action, contentId, err }, 'Deltas were not kept');
-      }
-    }
   }
 
   #observer(): Parameters<PackageFetch['run']>[0]['observer'] {

@@ -68,7 +68,7 @@ export interface ContentFetchNeeds {
   readonly onReceived: (bytes: number) => void;
   readonly onState: (state: PullContentState) => Promise<void>;
   /** A registration that ends with the download, or after its commit. */
-  readonly onRegistered: (content: ArrivingContentEntry, end: () => void) => void;
+  readonly onRegistered: (end: () => void) => void;
   readonly config: UnitFetchConfig;
 }
 
@@ -162,7 +162,7 @@ export class ContentFetch {
       units,
       deltas: this.#deltas,
     };
-    onRegistered(entry, arriving.add(entry));
+    onRegistered(arriving.add(entry));
   }
 
   /** @returns whether any file was made */

@@ -7,7 +7,7 @@ import type { PackageAction } from '../package-receiver/package-actions.ts';
 import type { SmallFile } from '../package-receiver/packed-files.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import type { DeltaReceiver } from './delta-fetch.ts';
-import { contentId, FakeContent } from './testing/fake-content.ts';
+import { FakeContent } from './testing/fake-content.ts';
 import { FakeNetwork } from './testing/fake-network.ts';
 import { FakePeer } from './testing/fake-peer.ts';
 import { FakePuller } from './testing/fake-puller.ts';
@@ -101,7 +101,7 @@ describe('deltas in a package download (PULL-6)', () => {
     assert.equal(puller.observer.doneBytes, deltaBytes + 500);
     assert.equal(puller.observer.expectedBytes, deltaBytes + 500);
     assert.deepEqual(
-      puller.downloaded?.deltasOf(contentId).map((delta) => delta.deltaHash),
+      puller.entry?.deltas.map((delta) => delta.deltaHash),
       [deltaHash],
     );
   });
@@ -119,7 +119,7 @@ describe('deltas in a package download (PULL-6)', () => {
     assert.equal(puller.observer.receivedBytes, content.sizeBytes);
     assert.equal(puller.observer.expectedBytes, content.sizeBytes);
     assert.deepEqual(puller.observer.waits, []);
-    assert.deepEqual(puller.downloaded?.deltasOf(contentId), []);
+    assert.deepEqual(puller.entry?.deltas, []);
   });
 
   it('blame nobody for bytes that another one said what they must be', async () => {

@@ -5,19 +5,13 @@
  * keeps, and at most one request a stream is made twice.
  */
 import type { ContentLibrary } from '../content-library/content-library.ts';
-import type { Delta } from '../domain/delta.ts';
 import type { WaybillError } from '../domain/errors.ts';
 import type { PullContentState } from '../domain/pull-job.ts';
 import type { PullSource } from '../domain/pull-source.ts';
 import type { BegunAction } from '../package-receiver/package-actions.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import {
-  type ArrivingContentEntry,
-  type ArrivingRegister,
-  ContentFetch,
-  type ContentReceiver,
-} from './content-fetch.ts';
+import { type ArrivingRegister, ContentFetch, type ContentReceiver } from './content-fetch.ts';
 import { ContentLedger } from './content-ledger.ts';
 import { DownloadSources } from './download-sources.ts';
 import { DownloadWaits, defaultWaitRules, type WaitRules } from './download-waits.ts';
@@ -96,21 +90,16 @@ export interface PackageDownloadJob {
 
 /** A package all of which is here, and can be fetched from here as one that arrives. */
 export class DownloadedPackage {
-  readonly #contents = new Map<string, { deltas: readonly Delta[]; end: () => void }>();
+  readonly #ends: (() => void)[] = [];
 
-  add({ descriptor, deltas }: ArrivingContentEntry, end: () => void): void {
-    this.#contents.set(descriptor.contentId, { deltas, end });
-  }
-
-  /** The deltas that files of a content were made with: to be kept with it after its commit. */
-  deltasOf(contentId: string): readonly Delta[] {
-    return this.#contents.get(contentId)?.deltas ?? [];
+  /** @param end of a content, which can be fetched from here until it is called */
+  add(end: () => void): void {
+    this.#ends.push(end);
   }
 
   /** Its contents arrive no more: to be called after the commit, or when there will be none. */
   end(): void {
-    for (const { end } of this.#contents.values()) end();
-    this.#contents.clear();
+    for (const end of this.#ends.splice(0)) end();
   }
 }
 
@@ -172,7 +161,7 @@ export class PackageDownload {
         ledger,
         onReceived: (bytes: number) => observer.received(bytes),
         onState: (state: PullContentState) => observer.contentState(content.contentId, state),
-        onRegistered: (entry: ArrivingContentEntry, end: () => void) => downloaded.add(entry, end),
+        onRegistered: (end: () => void) => downloaded.add(end),
         config: this.#config,
       };
       await new ContentFetch(needs, { action, content, signal }).run();
