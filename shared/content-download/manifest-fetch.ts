@@ -33,6 +33,8 @@ const crawlBytesPerSecond = 128 * 1024;
 const lookMs = 1_000;
 /** How long nobody gives it before that is told. */
 const idleMs = 2_000;
+/** The same while sources are asked and none of them brings any of it. */
+const silentMs = 300_000;
 /** How long two that crawl have before the slower one makes way for a third; doubles each time. */
 const crawlMsFirst = 30_000;
 /** First pause before a source that has not got it is asked again, and the longest. */
@@ -69,6 +71,7 @@ export class ManifestFetch {
   readonly #standings = new Map<SourceConnection, Standing>();
   readonly #idle: IdleRounds;
   #givenUpCount = 0;
+  #progressedAtMs = 0;
   #isDone = false;
   #failure: { readonly error: unknown } | undefined;
 
@@ -84,12 +87,14 @@ export class ManifestFetch {
       onChanged: () => this.#wake.wake(),
       onForgiven: () => this.#standings.clear(),
     });
+    this.#progressedAtMs = this.#nowMs();
     try {
       while (!this.#isDone) {
         throwIfAborted(signal);
         if (this.#failure) await this.#outlast(this.#failure.error, signal);
         this.#beginAttempts();
-        this.#idle.look(this.#attempts.size === 0, idleMs);
+        const isSilent = this.#nowMs() - this.#progressedAtMs >= silentMs;
+        this.#idle.look(this.#attempts.size === 0 || isSilent, idleMs);
         await wakeWithin(this.#wake, this.#dueInMs(), { clock: this.#needs.clock, signal });
       }
       this.#idle.progressed();
@@ -212,7 +217,10 @@ export class ManifestFetch {
         throwIfAborted(signal);
         if (done) return;
         attempt.receivedBytes += value.chunk.length;
-        if (value.chunk.length > 0) attempt.lastAtMs = this.#nowMs();
+        if (value.chunk.length > 0) {
+          attempt.lastAtMs = this.#nowMs();
+          this.#progressedAtMs = attempt.lastAtMs;
+        }
         yield value.chunk;
       }
     } finally {

@@ -412,6 +412,19 @@ describe('package download', () => {
       assert.ok(puller.doneAtMs !== undefined);
     });
 
+    it('says so too when the only source is asked and never answers (PULL-7, PULL-8)', async () => {
+      const one = peer();
+      const file = content.files[0]?.hash ?? '';
+      one.silentFiles.add(file);
+      const puller = start();
+      await until(() => puller.observer.waits.length > 0, 6 * minuteMs, 1_000);
+      assert.equal(puller.observer.waits[0]?.code, 'PULL_SOURCES_EXHAUSTED');
+      one.silentFiles.clear();
+      await until(() => puller.doneAtMs !== undefined, 60 * minuteMs, 1_000);
+      assert.equal(puller.observer.resumes.length, 1);
+      assert.ok(puller.receiver.held.isComplete);
+    });
+
     it('waits for a manifest that nobody has yet', async () => {
       const one = peer();
       one.hasManifest = false;

@@ -56,6 +56,8 @@ export interface UnitFetchConfig {
   readonly idleMs: number;
   /** The same while a source gets more itself. @default 60_000 */
   readonly idleArrivingMs: number;
+  /** The same while sources are asked and none of them answers. @default 300_000 */
+  readonly silentMs: number;
 }
 
 export const defaultUnitFetchConfig: UnitFetchConfig = {
@@ -63,6 +65,7 @@ export const defaultUnitFetchConfig: UnitFetchConfig = {
   streamsInAllMax: 32,
   idleMs: 2_000,
   idleArrivingMs: 60_000,
+  silentMs: 300_000,
 };
 
 /** All pieces of a file were right and the whole was not: it is gone, and to be fetched anew. */
@@ -101,6 +104,7 @@ export class UnitFetch {
   #isPaused = false;
   #failure: { readonly error: unknown } | undefined;
   #givesUp = false;
+  #progressedAtMs = 0;
 
   constructor(needs: UnitFetchNeeds, config: UnitFetchConfig) {
     this.#needs = needs;
@@ -138,6 +142,7 @@ export class UnitFetch {
   }
 
   async #loop(stretches: AsyncGenerator<UnitStretch>, signal: AbortSignal): Promise<boolean> {
+    this.#progressedAtMs = this.#nowMs();
     for (;;) {
       throwIfAborted(signal);
       this.#plans = this.#plans.filter((plan) => !plan.isDone);
@@ -147,7 +152,7 @@ export class UnitFetch {
       this.#dispatch();
       const isIdle = this.#running.size === 0 && this.#plans.length > 0;
       if (isIdle && this.#givesUp) return false;
-      this.#idle.look(isIdle, this.#idleMs);
+      this.#idle.look(isIdle || this.#isSilent, this.#idleMs);
       await wakeWithin(this.#wake, this.#dueInMs(), { clock: this.#needs.clock, signal });
     }
   }
@@ -251,6 +256,7 @@ export class UnitFetch {
     const first = fresh.filter(({ place }) => !plan.isFinished(place));
     plan.finish(first.map(({ place }) => place));
     if (first.length === 0) return;
+    this.#progressedAtMs = this.#nowMs();
     this.#idle.progressed();
     const arrived = first.map(({ unit }) => unit);
     this.#needs.onArrived(
@@ -352,6 +358,12 @@ export class UnitFetch {
     if (!this.#field.refresh()) return;
     const { connections } = this.#field;
     for (const plan of this.#plans) plan.setSources(connections);
+  }
+
+  /** Whether sources are asked, one has patience with them, and nothing has come for long. */
+  get #isSilent(): boolean {
+    const isWanted = this.#plans.length > 0 && !this.#isPaused;
+    return isWanted && this.#nowMs() - this.#progressedAtMs >= this.#config.silentMs;
   }
 
   get #idleMs(): number {
