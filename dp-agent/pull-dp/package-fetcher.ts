@@ -1,4 +1,3 @@
-import type { Delta } from '../../shared/domain/delta.ts';
 import type { WaybillError } from '../../shared/domain/errors.ts';
 import type { PullContentState } from '../../shared/domain/pull-job.ts';
 import type { PullSource } from '../../shared/domain/pull-source.ts';
@@ -24,8 +23,6 @@ export interface FetchObserver {
 
 /** A package that is here, whole and verified, and not committed yet. */
 export interface FetchedPackage {
-  /** The deltas that files of a content were made with. */
-  deltasOf(contentId: string): readonly Delta[];
   /** Others do not fetch it from here as one that is arriving any more. */
   end(): void;
 }

@@ -37,7 +37,7 @@ async function liveUntilDone(test: TestPullDp): Promise<void> {
 }
 
 /** How many writes a job takes that nothing disturbs. */
-const writeCount = 15;
+const writeCount = 14;
 
 describe('pull DP that is killed', () => {
   for (const isLastWritten of [false, true]) {

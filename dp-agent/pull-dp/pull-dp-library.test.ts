@@ -33,7 +33,7 @@ describe('pull DP over a content library', () => {
             await observer.contentState(contentId, 'signature-downloaded');
             await observer.contentState(contentId, 'downloaded');
           }
-          return { deltasOf: () => [], end: () => {} };
+          return { end: () => {} };
         },
       }),
     };

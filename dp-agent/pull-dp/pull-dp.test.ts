@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import {
-  notificationOf,
   packageId,
   refusedWith,
-  source,
   TestPullDp,
   testVersion,
   until,
@@ -54,7 +52,6 @@ describe('pull DP', () => {
     assert.equal(last?.dpId, 'PS1DP1');
     assert.equal(test.receiver.commitCount, 1);
     assert.equal(test.fetcher.endCount, 1);
-    assert.deepEqual(test.deltasKept, [`${packageId}.1.0`]);
   });
 
   it('takes each content through all its states, each move a line of the log (PULL-4)', async () => {
@@ -134,6 +131,27 @@ describe('pull DP', () => {
     assert.equal((await test.pullDp.query(action)).state, 'cancelled');
   });
 
+  it('says of no job that it has succeeded before its commit is durable (PULL-4, PULL-5)', async () => {
+    let commit = () => {};
+    test.receiver.beforeCommit = () => new Promise((resolve) => (commit = resolve));
+    await test.notify(testVersion(), 1);
+    await until(() => test.receiver.isCommitting);
+    const { state } = await test.pullDp.query({ packageId, jobSerial: 1 });
+    assert.equal(state, 'si-applied');
+    commit();
+    await test.done();
+  });
+
+  it('leaves a job to the site when it pushes that very job, and says nothing (ROLE-2)', async () => {
+    hold();
+    await test.notify(testVersion(), 1);
+    await until(() => test.fetcher.running.length === 1);
+    await test.pullDp.actionAdmitted({ packageId, jobSerial: 1 });
+    assert.equal(test.jobs.size, 0);
+    await until(() => test.fetcher.running.length === 0);
+    assert.deepEqual(await test.told(), ['PS100001:1 started']);
+  });
+
   it('answers from the library when its last word was taken already (PULL-3)', async () => {
     const version = testVersion();
     await test.notify(version, 3);
@@ -141,101 +159,6 @@ describe('pull DP', () => {
     for (const message of await test.messages()) await test.outbox.remove(message);
     const { state, packageHash } = await test.pullDp.query({ packageId, jobSerial: 3 });
     assert.deepEqual([state, packageHash], ['succeeded', version.packageHash]);
-  });
-
-  describe('a notification (PULL-2)', () => {
-    it('needs the bundle it names, the very bytes of it', async () => {
-      const version = testVersion();
-      const notify = () => test.pullDp.notify(notificationOf(version, 1));
-      await assert.rejects(notify(), refusedWith('ACTION_NOT_BEGUN'));
-      const info = { packageId, jobSerial: 1, version, manifests: [] };
-      test.pullDp.putPackageInfo({ ...info, bundleHash: 'cd'.repeat(32) });
-      await assert.rejects(notify(), refusedWith('PACKAGE_INFO_MISMATCH'));
-      assert.equal(test.jobs.size, 0);
-      assert.deepEqual(test.receiver.begun, []);
-    });
-
-    const others: [string, Partial<ReturnType<typeof notificationOf>>][] = [
-      ['another version', { sourceVersion: 2 }],
-      ['another size', { sizeBytes: 999 }],
-      ['other contents', { contents: [{ contentId: 'PS100001.9', relatedContentId: '' }] }],
-      ['no contents', { contents: [] }],
-    ];
-    for (const [what, changes] of others) {
-      it(`is refused with ${what} than the bundle's, before anything is done`, async () => {
-        const call = test.notify(testVersion(), 1, changes);
-        await assert.rejects(call, refusedWith('MESSAGE_INVALID'));
-        assert.deepEqual(test.receiver.begun, []);
-      });
-    }
-
-    it('is refused when the receiver refuses the action', async () => {
-      const facts = { packageId, offered: 1, held: 2 };
-      test.receiver.beginFailures.push(new WaybillError({ code: 'VERSION_DOWNGRADE', ...facts }));
-      await assert.rejects(test.notify(testVersion(), 1), refusedWith('VERSION_DOWNGRADE'));
-      test.receiver.newest.set(packageId, 9);
-      await assert.rejects(test.notify(testVersion(), 8), refusedWith('ACTION_SUPERSEDED'));
-      assert.equal(test.jobs.size, 0);
-      assert.deepEqual(await test.messages(), []);
-    });
-
-    it('that comes again brings other sources and begins nothing anew', async () => {
-      hold();
-      await test.notify(testVersion(), 1);
-      await until(() => test.fetcher.running.length === 1);
-      const sources = [source('PS1DP2'), source('PS1DP3', 2)];
-      // Without a bundle: the job has it.
-      await test.pullDp.notify(notificationOf(testVersion(), 1, { sources, priority: 1 }));
-      assert.deepEqual(test.fetcher.sourcesSet, [sources]);
-      assert.deepEqual(test.jobs.get(packageId)?.sources, sources);
-      assert.deepEqual(test.fetcher.running, [packageId]);
-      assert.deepEqual(await test.told(), [`${packageId}:1 started`]);
-      const other = notificationOf(testVersion(), 1, { bundleHash: 'cd'.repeat(32) });
-      await assert.rejects(test.pullDp.notify(other), refusedWith('PACKAGE_INFO_MISMATCH'));
-    });
-
-    it('of a newer job cancels the older one, which is told once (PULL-8)', async () => {
-      hold();
-      await test.notify(testVersion(1), 1);
-      await until(() => test.fetcher.running.length === 1);
-      test.fetcher.scripts.clear();
-      await test.notify(testVersion(2), 2);
-      await test.done();
-      const told = await test.told();
-      assert.deepEqual(
-        told.filter((one) => !one.endsWith('progress')),
-        [
-          `${packageId}:1 started`,
-          `${packageId}:1 cancelled`,
-          `${packageId}:2 started`,
-          `${packageId}:2 downloaded`,
-          `${packageId}:2 success`,
-        ],
-      );
-      await assert.rejects(test.notify(testVersion(1), 1), refusedWith('ACTION_SUPERSEDED'));
-    });
-
-    it('is taken when there is no room for its manifests: the job waits', async () => {
-      test.receiver.beginFailures.push(diskFull());
-      await test.notify(testVersion(), 1);
-      await test.done();
-      assert.equal((await test.told()).at(-1), `${packageId}:1 success`);
-    });
-
-    it('tells where the management point is, and how many packages to fetch (PULL-10)', async () => {
-      let changes = 0;
-      test.settings.managementPointAddress.onChanged(() => {
-        changes += 1;
-      });
-      assert.equal(test.settings.managementPointAddress.get(), undefined);
-      await test.notify(testVersion(), 1, { managementPoint: 'ps1:1', packagesMax: 2 });
-      assert.equal(changes, 1);
-      await test.done();
-      await test.stop();
-      await test.start();
-      assert.equal(test.settings.managementPointAddress.get(), 'ps1:1');
-      assert.equal(test.settings.packagesMax, 2);
-    });
   });
 
   it('runs as many jobs at once as it was told, by priority, then age (PULL-10)', async () => {
@@ -368,7 +291,6 @@ describe('pull DP', () => {
     hold();
     await test.notify(testVersion(), 1);
     await until(() => test.fetcher.running.length === 1);
-    await test.pullDp.actionAdmitted({ packageId, jobSerial: 1 });
     await test.pullDp.actionAdmitted({ packageId: 'PS100009', jobSerial: 2 });
     assert.equal(test.jobs.size, 1);
     await test.pullDp.actionAdmitted({ packageId, jobSerial: 2 });
@@ -385,6 +307,40 @@ describe('pull DP', () => {
     await test.start();
     await test.done();
     assert.equal((await test.told()).at(-1), `${packageId}:1 cancelled`);
+  });
+
+  it('tells that it waits again for the same, a minute later at the soonest (PULL-7, PULL-8)', async () => {
+    test.fetcher.scripts.set(packageId, async ({ observer, signal }) => {
+      for (let round = 0; round < 3; round++) {
+        observer.waiting(exhausted(), 0);
+        observer.waiting(exhausted(), 0);
+        observer.resumed();
+        await test.clock.sleep(40_000, signal);
+      }
+      await untilAborted(signal);
+    });
+    await test.notify(testVersion(), 1);
+    for (let round = 0; round < 3; round++) {
+      await until(() => test.clock.sleeperCount === 1);
+      await test.clock.advance(40_000);
+    }
+    await test.jobs.whenIdle();
+    const warnings = (await test.told()).filter((one) => one.endsWith('warning'));
+    assert.equal(warnings.length, 2);
+  });
+
+  it('looks again when the disk has a fault, then fails, and the agent goes on (PULL-7)', async () => {
+    const fault = () => Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
+    test.fetcher.scripts.set(packageId, async () => {
+      throw fault();
+    });
+    await test.notify(testVersion(), 1);
+    while (test.jobs.size > 0) {
+      await until(() => test.clock.sleeperCount === 1 || test.jobs.size === 0);
+      await test.clock.advance(30_000);
+    }
+    const last = (await test.messages()).at(-1);
+    assert.deepEqual([last?.state, last?.error?.code], ['failure', 'PEER_FAILED']);
   });
 
   it('tells progress on whole percents, at most every two seconds a job (PULL-8)', async () => {

@@ -17,19 +17,14 @@ import type { StateMessageOutbox } from '../state-reporter/state-message-outbox.
 import type { PullReport } from '../state-reporter/state-message-wire.ts';
 import { type PackageInfo, PackageInfos, requireMatch } from './package-infos.ts';
 import type { PullDpSettings } from './pull-dp-settings.ts';
-import {
-  type DeltaKeeper,
-  defaultPullJobRunConfig,
-  PullJobRun,
-  type PullJobRunNeeds,
-} from './pull-job-run.ts';
+import { defaultPullJobRunConfig, PullJobRun, type PullJobRunNeeds } from './pull-job-run.ts';
 import type { JobEffects } from './pull-job-store.ts';
 import { bytesOfRow, messageOf } from './pull-messages.ts';
 import type { PullNotification } from './pull-notification.ts';
 import { lastWordOf, supersededBy } from './pull-report.ts';
 
-export interface PullDpNeeds extends Omit<PullJobRunNeeds, 'onTurnChanged' | 'library'> {
-  readonly library: Pick<ContentLibrary, 'getPackage'> & DeltaKeeper;
+export interface PullDpNeeds extends Omit<PullJobRunNeeds, 'onTurnChanged'> {
+  readonly library: Pick<ContentLibrary, 'getPackage'>;
   readonly outbox: Pick<StateMessageOutbox, 'endOf'>;
   readonly settings: PullDpSettings;
 }
@@ -125,15 +120,20 @@ export class PullDp implements Component {
     return { state: 'succeeded', packageHash, ...unknown };
   }
 
-  /** The site has begun something newer with a package, not by way of a notification. */
+  /**
+   * The site works at a package itself now, not by way of a notification: its pull job has ended. The
+   * site is told so unless it goes on with the very same job, as when the DP was made a standard one.
+   */
   async actionAdmitted({ packageId, jobSerial }: PackageAction): Promise<void> {
     const job = this.#needs.jobs.get(packageId);
-    if (!job || job.jobSerial >= jobSerial) return;
+    if (!job || job.jobSerial > jobSerial) return;
     const error = supersededBy(job, jobSerial);
     try {
-      await this.#needs.jobs.end(job, (row) =>
-        messageOf(row, 'cancelled', this.#runOf(row)?.bytes ?? bytesOfRow(row), { error }),
-      );
+      await this.#needs.jobs.end(job, (row) => {
+        if (row.jobSerial === jobSerial) return undefined;
+        const bytes = this.#runOf(row)?.bytes ?? bytesOfRow(row);
+        return messageOf(row, 'cancelled', bytes, { error });
+      });
       this.#needs.logger.info({ packageId, jobSerial: job.jobSerial }, 'Pull job was overtaken');
     } catch (err) {
       // Its run hears that it is superseded, and writes it when there is room.

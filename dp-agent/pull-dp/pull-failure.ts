@@ -1,4 +1,5 @@
 import { type ErrorCode, WaybillError } from '../../shared/domain/errors.ts';
+import { toSystemReason } from '../../shared/runtime/system-reason.ts';
 
 /** What the failure of a run means for its job. */
 export type PullFailure =
@@ -29,6 +30,14 @@ const kinds: Partial<Record<ErrorCode, 'superseded' | 'again' | 'wait'>> = {
 
 /** Classifies what ended a run that nobody aborted. @throws the error itself when it is a bug */
 export function toPullFailure(error: unknown): PullFailure {
-  if (!(error instanceof WaybillError)) throw error;
-  return { kind: kinds[error.code] ?? 'failed', error };
+  if (error instanceof WaybillError) return { kind: kinds[error.code] ?? 'failed', error };
+  if (!isOfSystem(error)) throw error;
+  // A disk with a fault: an agent that ended on it would end again and again, and serve nobody.
+  const facts = { peer: 'this distribution point', reason: toSystemReason(error) };
+  return { kind: 'again', error: new WaybillError({ code: 'PEER_FAILED', ...facts }) };
+}
+
+/** Whether the operating system refused something, such as EIO; Node's own codes are ERR_…. */
+function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^E[A-Z0-9]+$/.test(String(error.code));
 }

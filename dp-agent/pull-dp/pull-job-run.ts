@@ -1,4 +1,3 @@
-import type { Delta } from '../../shared/domain/delta.ts';
 import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import {
@@ -16,7 +15,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
-import type { FetchedPackage, PackageFetch, PackageFetcher } from './package-fetcher.ts';
+import type { PackageFetch, PackageFetcher } from './package-fetcher.ts';
 import { type PullFailure, toPullFailure } from './pull-failure.ts';
 import type { JobEffects, PullJobStore } from './pull-job-store.ts';
 import { type JobBytes, type MessageExtras, messageOf } from './pull-messages.ts';
@@ -24,7 +23,6 @@ import { PullProgress } from './pull-progress.ts';
 
 export interface PullJobRunNeeds {
   readonly receiver: Pick<PackageReceiver, 'begin' | 'commit'>;
-  readonly library: DeltaKeeper;
   readonly fetcher: PackageFetcher;
   readonly jobs: PullJobStore;
   readonly clock: Clock;
@@ -32,11 +30,6 @@ export interface PullJobRunNeeds {
   readonly logger: Logger;
   /** Called when the run begins to wait, and when it goes on. */
   readonly onTurnChanged: () => void;
-}
-
-/** What keeps the deltas of a content, for those who fetch it from here. */
-export interface DeltaKeeper {
-  addDeltas?(contentId: string, deltas: readonly Delta[]): Promise<void>;
 }
 
 export interface PullJobRunConfig {
@@ -54,6 +47,9 @@ export const defaultPullJobRunConfig: PullJobRunConfig = {
   againCountMax: 5,
 };
 
+/** A job that went on, and waits for the same again, tells so at most so often. */
+const waitNewsMs = 60_000;
+
 /**
  * One turn of a pull job: begins it at the receiver, fetches, commits, and writes how it ended. An
  * abort leaves the job as a crash does: to be gone on with.
@@ -66,8 +62,10 @@ export class PullJobRun {
   readonly #progress: PullProgress;
   readonly #stopping = new AbortController();
   readonly #sourcesChanged = new WakeSignal();
-  /** Why it waits: told once, until something else is the matter. */
+  /** Why it waits, as it was told last, and when: not again at once, as long as that is the matter. */
   #toldWait: ErrorCode | undefined;
+  #toldWaitAtMs = Number.NEGATIVE_INFINITY;
+  #hasResumed = false;
   readonly #toldLiars = new Set<string>();
   #isWaiting = false;
   /** Writes that nobody awaits, in their order; rejects with the first bug among them. */
@@ -154,38 +152,21 @@ export class PullJobRun {
     const fetched = await this.#fetch.run({ action, signal, observer: this.#observer() });
     try {
       await this.#notes;
-      await this.#commit(action, fetched);
+      await this.#commit(action);
     } finally {
       fetched.end();
     }
   }
 
   /** Once it is committed it counts as done, whoever aborts it. */
-  async #commit(action: BegunAction, fetched: FetchedPackage): Promise<void> {
+  async #commit(action: BegunAction): Promise<void> {
     const { receiver } = this.#needs;
     await this.#moveAll('si-applied', (job) => ({
       messages: [messageOf(job, 'downloaded', this.bytes)],
     }));
-    await this.#moveAll('succeeded');
     const packageHash = await receiver.commit(this.action);
     requireHashOf(action, packageHash);
-    await this.#keepDeltas(action, fetched);
     await this.#end('success', { packageHash });
-  }
-
-  /** Deltas are advice: one that cannot be kept is none of this job's failures. */
-  async #keepDeltas({ version }: BegunAction, fetched: FetchedPackage): Promise<void> {
-    const { library, logger } = this.#needs;
-    for (const { contentId } of version.contents) {
-      const deltas = fetched.deltasOf(contentId);
-      if (deltas.length === 0) continue;
-      try {
-        await library.addDeltas?.(contentId, deltas);
-      } catch (err) {
-        if (!(err instanceof WaybillError)) throw err;
-        logger.info({ ...this.action, contentId, err }, 'Deltas were not kept');
-      }
-    }
   }
 
   #observer(): Parameters<PackageFetch['run']>[0]['observer'] {
@@ -194,7 +175,7 @@ export class PullJobRun {
       expected: (bytes) => this.#progress.expected(bytes),
       received: (bytes) => this.#progress.received(bytes),
       done: (bytes) => {
-        if (this.#progress.done(bytes)) this.#note((job) => this.#progressNote(job));
+        if (this.#progress.done(bytes)) this.#noteProgress(this.bytes);
       },
       lied: (source, error) => this.#noteLiar(source, error),
       waiting: (error, restartAtMs) => this.#noteWait(error, restartAtMs),
@@ -248,9 +229,12 @@ export class PullJobRun {
     return { ...job, ...changes, receivedBytes: this.bytes.receivedBytes };
   }
 
-  #progressNote(before: PullJob): { job: PullJob } & JobEffects {
-    const job = this.#withBytes(before, {});
-    return { job, messages: [messageOf(job, 'progress', this.bytes)] };
+  /** @param bytes as they are now: when it is written, more has come, which is told in its turn */
+  #noteProgress(bytes: JobBytes): void {
+    this.#note((before) => {
+      const job = this.#withBytes(before, {});
+      return { job, messages: [messageOf(job, 'progress', bytes)] };
+    });
   }
 
   #noteLiar({ identity }: PullSource, error: WaybillError): void {
@@ -265,8 +249,14 @@ export class PullJobRun {
   }
 
   #noteWait(error: WaybillError, restartAtMs: number): void {
-    const isNews = this.#toldWait !== error.code;
-    this.#toldWait = error.code;
+    const nowMs = this.#needs.clock.monotonicMs();
+    const isAgain = this.#hasResumed && nowMs - this.#toldWaitAtMs >= waitNewsMs;
+    const isNews = this.#toldWait !== error.code || isAgain;
+    if (isNews) {
+      this.#toldWait = error.code;
+      this.#toldWaitAtMs = nowMs;
+      this.#hasResumed = false;
+    }
     this.#needs.logger.info({ ...this.action, restartAtMs, err: error }, 'Pull job waits');
     this.#note((before) => {
       const job = this.#withBytes(before, { error: error.details, restartAtMs });
@@ -278,6 +268,7 @@ export class PullJobRun {
 
   #noteResumed(): void {
     if (!this.#isWaiting) return;
+    this.#hasResumed = true;
     this.#needs.logger.info({ ...this.action }, 'Pull job goes on');
     this.#note(({ error: _, ...job }) => ({ job: { ...job, restartAtMs: 0 } }));
     this.#setWaiting(false);
@@ -319,7 +310,11 @@ export class PullJobRun {
 
   async #end(state: 'success' | 'cancelled' | 'failure', extras: MessageExtras): Promise<void> {
     const { jobs, logger } = this.#needs;
-    const isEnd = await jobs.end(this.action, (job) => messageOf(job, state, this.bytes, extras));
+    const isEnd = await jobs.end(this.action, (job) => {
+      // Not before the commit: who asks in between must not hear of a success.
+      if (state === 'success') for (const one of job.contents) this.#moved(job, one, 'succeeded');
+      return messageOf(job, state, this.bytes, extras);
+    });
     if (!isEnd) return;
     const facts = { ...this.action, state, ...(extras.error && { error: extras.error }) };
     if (state === 'failure') logger.warn(facts, 'Pull job ended');

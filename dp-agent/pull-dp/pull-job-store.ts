@@ -92,18 +92,20 @@ export class PullJobStore {
   /**
    * Deletes the row of a job with the message that says how it ended, durably.
    *
+   * @param lastWord undefined when the site need not be told
    * @returns false when it had ended before: then nothing is said
    * @throws DISK_FULL
    */
   end(
     { packageId, jobSerial }: PackageAction,
-    lastWord: (job: PullJob) => StateMessageFacts,
+    lastWord: (job: PullJob) => StateMessageFacts | undefined,
   ): Promise<boolean> {
     return this.#queue.run(async () => {
       const job = this.#jobs.get(packageId);
       if (job?.jobSerial !== jobSerial) return false;
       const deletion = this.#rows.delete(packageId);
-      await this.#write([deletion], { messages: [lastWord(job)] }, true);
+      const message = lastWord(job);
+      await this.#write([deletion], { messages: message ? [message] : [] }, true);
       this.#jobs.delete(packageId);
       return true;
     });

@@ -14,6 +14,7 @@ import { type DeltaReceiver, fetchDeltas } from './delta-fetch.ts';
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
 import { ManifestFetch } from './manifest-fetch.ts';
+import type { AgentStreams } from './stream-budget.ts';
 import { wakeWithin } from './timed-wait.ts';
 import {
   type BroughtUnit,
@@ -55,6 +56,7 @@ export interface ContentFetchNeeds {
   readonly receiver: ContentReceiver;
   readonly arriving: ArrivingRegister;
   readonly sources: DownloadSources;
+  readonly streams: AgentStreams;
   readonly waits: DownloadWaits;
   readonly clock: Clock;
   readonly random: () => number;
@@ -66,7 +68,7 @@ export interface ContentFetchNeeds {
   readonly onReceived: (bytes: number) => void;
   readonly onState: (state: PullContentState) => Promise<void>;
   /** A registration that ends with the download, or after its commit. */
-  readonly onRegistered: (content: ArrivingContentEntry, end: () => void) => void;
+  readonly onRegistered: (end: () => void) => void;
   readonly config: UnitFetchConfig;
 }
 
@@ -160,12 +162,12 @@ export class ContentFetch {
       units,
       deltas: this.#deltas,
     };
-    onRegistered(entry, arriving.add(entry));
+    onRegistered(arriving.add(entry));
   }
 
   /** @returns whether any file was made */
   async #bringDeltas({ missingBytes }: ContentSurvey): Promise<boolean> {
-    const { receiver, sources, ledger, hasOlder } = this.#needs;
+    const { receiver, sources, ledger, hasOlder, clock } = this.#needs;
     const { offerDeltas, applyDeltas } = receiver;
     if (!hasOlder || this.#action.redistribute || !offerDeltas || !applyDeltas) return false;
     const deltaReceiver: DeltaReceiver = {
@@ -178,6 +180,7 @@ export class ContentFetch {
       this.#content,
       {
         sources,
+        clock,
         receiver: deltaReceiver,
         newFetch: () => this.#newFetch(onArrived),
         onWanted: (bytes) => ledger.missing(missingBytes + bytes),

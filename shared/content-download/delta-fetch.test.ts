@@ -7,7 +7,7 @@ import type { PackageAction } from '../package-receiver/package-actions.ts';
 import type { SmallFile } from '../package-receiver/packed-files.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import type { DeltaReceiver } from './delta-fetch.ts';
-import { contentId, FakeContent } from './testing/fake-content.ts';
+import { FakeContent } from './testing/fake-content.ts';
 import { FakeNetwork } from './testing/fake-network.ts';
 import { FakePeer } from './testing/fake-peer.ts';
 import { FakePuller } from './testing/fake-puller.ts';
@@ -101,7 +101,7 @@ describe('deltas in a package download (PULL-6)', () => {
     assert.equal(puller.observer.doneBytes, deltaBytes + 500);
     assert.equal(puller.observer.expectedBytes, deltaBytes + 500);
     assert.deepEqual(
-      puller.downloaded?.deltasOf(contentId).map((delta) => delta.deltaHash),
+      puller.entry?.deltas.map((delta) => delta.deltaHash),
       [deltaHash],
     );
   });
@@ -119,7 +119,7 @@ describe('deltas in a package download (PULL-6)', () => {
     assert.equal(puller.observer.receivedBytes, content.sizeBytes);
     assert.equal(puller.observer.expectedBytes, content.sizeBytes);
     assert.deepEqual(puller.observer.waits, []);
-    assert.deepEqual(puller.downloaded?.deltasOf(contentId), []);
+    assert.deepEqual(puller.entry?.deltas, []);
   });
 
   it('blame nobody for bytes that another one said what they must be', async () => {
@@ -131,6 +131,29 @@ describe('deltas in a package download (PULL-6)', () => {
 
   it('are not taken from a list that is none', async () => {
     peer.deltas = [{ ...peer.deltas[0], fileHash: Buffer.alloc(31) }];
+    await run();
+    assert.deepEqual(receiver.offered, []);
+  });
+
+  it('hold up nothing when nobody brings what he listed (PULL-7)', async () => {
+    peer.silentFiles.add(deltaHash);
+    await run();
+    assert.equal(puller.observer.receivedBytes, content.sizeBytes);
+  });
+
+  it('are not kept in memory without a limit (SEC-4)', async () => {
+    const many = new FakeContent(Array.from({ length: 40 }, () => 500));
+    peer = new FakePeer({ content: many, network, clock }, { name: 'PS1DP1', units: many.all() });
+    const [bytes, hashes] = [32_000 * pieceBytes, Buffer.alloc(32 * 32_000)];
+    const hash = Buffer.alloc(32, 1);
+    const names = { fileHash: hash, baseHash: hash, deltaHash: hash };
+    const sizes = { fileBytes: `${2 * bytes}`, baseBytes: '900', deltaBytes: `${bytes}` };
+    const huge = { ...names, ...sizes, deltaPieceHashes: hashes };
+    peer.deltas = Array.from({ length: 39 }, () => huge);
+    puller = new FakePuller(clock, many, { peers: [peer] });
+    puller.hasOlder = true;
+    receiver = new PatchingReceiver(many);
+    puller.receiver = receiver;
     await run();
     assert.deepEqual(receiver.offered, []);
   });

@@ -1,13 +1,18 @@
-import { type ContentDescriptor, hasPieces, pieceCountOf } from '../domain/content.ts';
+import { type ContentDescriptor, hasPieces } from '../domain/content.ts';
 import { unitCountOf } from '../domain/content-units.ts';
 import type { Delta } from '../domain/delta.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import type { PieceSet } from '../domain/piece-set.ts';
 import { PieceSet as EmptySet } from '../domain/piece-set.ts';
+import {
+  deltaMessageLength,
+  requireDelta,
+  toldDeltaCountMax,
+} from '../package-info/delta-message.ts';
 import type { WantedUnitFile } from '../package-receiver/content-inspection.ts';
 import type { PackageAction } from '../package-receiver/package-actions.ts';
-import type { ResponseOf } from '../rpc/conversation.ts';
-import { throwIfAborted } from '../runtime/abort-error.ts';
+import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { toContentName } from './content-messages.ts';
 import type { DownloadSources } from './download-sources.ts';
 import type { SourceConnection } from './source-connection.ts';
@@ -22,23 +27,28 @@ export interface DeltaReceiver {
     deltas: readonly Delta[],
   ): Promise<readonly { readonly delta: Delta; readonly piecesHeld: PieceSet }[]>;
   /** Makes the files that can be made. @returns their hashes */
-  applyDeltas(action: PackageAction): Promise<{ readonly madeFiles: readonly string[] }>;
+  applyDeltas(
+    action: PackageAction,
+    signal?: AbortSignal,
+  ): Promise<{ readonly madeFiles: readonly string[] }>;
 }
 
 export interface DeltaFetchNeeds {
   readonly sources: DownloadSources;
   readonly receiver: DeltaReceiver;
   readonly newFetch: () => UnitFetch;
+  readonly clock: Pick<Clock, 'sleep'>;
   /** So many bytes of deltas are to be fetched. */
   readonly onWanted: (bytes: number) => void;
 }
 
 /** How long a source may take to list its deltas: a download does not wait for advice. */
 const listMsMax = 5_000;
-/** Deltas of one content that are looked at. */
-const deltaCountMax = 65_536;
-/** Longest file that anybody may speak of, as of a content. */
-const fileBytesMax = 8 * 2 ** 40;
+/** Bytes of a list that are kept in memory, whatever a source tells: as many as a library lists. */
+const listBytesMax = 32 * 2 ** 20;
+/** How long deltas may take to come, besides the time for their bytes at the least of rates. */
+const bringMsMin = 60_000;
+const bringBytesPerSecondMin = 16 * 1024;
 
 /**
  * Makes files of a content from older ones that are here, with deltas that its sources know of. What
@@ -58,23 +68,26 @@ export async function fetchDeltas(
   const offered = await needs.receiver.offerDeltas(action, listed);
   if (offered.length === 0) return [];
   await bring(offered, needs, signal);
-  const made = new Set((await needs.receiver.applyDeltas(action)).madeFiles);
+  const made = new Set((await needs.receiver.applyDeltas(action, signal)).madeFiles);
   return offered.map(({ delta }) => delta).filter(({ fileHash }) => made.has(fileHash));
 }
 
-/** The first list that names anything; empty when nobody has one. */
+/** The first list that names anything; empty when nobody has one. The others are not waited for. */
 async function firstList(
   content: ContentDescriptor,
   sources: DownloadSources,
   signal: AbortSignal,
 ): Promise<readonly Delta[]> {
+  const over = new AbortController();
+  const either = AbortSignal.any([signal, over.signal]);
   const usable = sources.connections.filter(({ isUsable }) => isUsable);
   const lists = usable.map(async (one) => {
-    const list = await listOf(one, content, signal);
+    const list = await listOf(one, content, either);
     if (list.length === 0) throw new Error('It knows of no delta');
     return list;
   });
   const list = await Promise.any(lists).catch(() => []);
+  over.abort(workIsOver);
   throwIfAborted(signal);
   return list;
 }
@@ -85,31 +98,49 @@ async function listOf(
   signal: AbortSignal,
 ): Promise<readonly Delta[]> {
   const deltas: Delta[] = [];
+  const countMax = Math.min(toldDeltaCountMax, content.fileCount);
+  let bytesLeft = listBytesMax;
   const request = { content: toContentName(content) };
   const { channel } = connection;
   const options = { signal, deadlineMs: listMsMax };
   for await (const part of channel.serverStream('listDeltas', request, options)) {
-    for (const message of part.deltas) deltas.push(fromMessage(message));
-    if (deltas.length > Math.min(deltaCountMax, content.fileCount)) throw invalid('deltas');
+    for (const message of part.deltas) {
+      const delta = requireDelta(message);
+      bytesLeft -= deltaMessageLength(delta);
+      if (bytesLeft < 0 || deltas.push(delta) > countMax) throw tooMany();
+    }
   }
   return deltas;
 }
 
+/** Brings what can be had in time: who lists a delta may be slow, or never bring it. */
 async function bring(
   offered: readonly { readonly delta: Delta; readonly piecesHeld: PieceSet }[],
-  { sources, newFetch, onWanted }: DeltaFetchNeeds,
+  { sources, newFetch, onWanted, clock }: DeltaFetchNeeds,
   signal: AbortSignal,
 ): Promise<void> {
   const { files, unitCount, missingBytes } = toFiles(offered);
   onWanted(missingBytes);
   using _ = sources.assumeAll(unitCount);
+  const over = new AbortController();
+  const ms = bringMsMin + (missingBytes * 1_000) / bringBytesPerSecondMin;
+  const timer = clock.sleep(ms, over.signal).then(
+    () => over.abort(workIsOver),
+    () => {},
+  );
   try {
     const stretches = new UnitStretches().cut([{ files }]);
-    await newFetch().run(stretches, { signal, givesUp: true });
+    const either = AbortSignal.any([signal, over.signal]);
+    await newFetch().run(stretches, { signal: either, givesUp: true });
   } catch (error) {
-    // A list that contradicts itself, or the bytes that came for it: advice that is not taken.
-    const isBadAdvice = error instanceof FileContradiction;
+    throwIfAborted(signal);
+    // Not in time, or a list that contradicts itself, or the bytes that came for it: advice that is
+    // not taken.
+    const isBadAdvice = error instanceof FileContradiction || isAbortError(error);
     if (!isBadAdvice && !isErrorWithCode(error, 'FILE_NOT_WANTED')) throw error;
+  } finally {
+    over.abort(workIsOver);
+    await timer;
   }
 }
 
@@ -127,35 +158,7 @@ function toFiles(offered: readonly { readonly delta: Delta; readonly piecesHeld:
   return { files, unitCount, missingBytes };
 }
 
-type DeltaMessage = ResponseOf<'Content', 'listDeltas'>['deltas'][number];
-
-function fromMessage(message: DeltaMessage): Delta {
-  const deltaBytes = toBytes(message.deltaBytes, 'delta_bytes');
-  const hashesBytes = hasPieces(deltaBytes) ? 32 * pieceCountOf(deltaBytes) : 0;
-  if (message.deltaPieceHashes.length !== hashesBytes) throw invalid('delta_piece_hashes');
-  return {
-    fileHash: toHash(message.fileHash, 'file_hash'),
-    fileBytes: toBytes(message.fileBytes, 'file_bytes'),
-    baseHash: toHash(message.baseHash, 'base_hash'),
-    baseBytes: toBytes(message.baseBytes, 'base_bytes'),
-    deltaHash: toHash(message.deltaHash, 'delta_hash'),
-    deltaBytes,
-    deltaPieceHashes: message.deltaPieceHashes.toString('hex'),
-  };
-}
-
-function toHash(bytes: Buffer, field: string): string {
-  if (bytes.length !== 32) throw invalid(field);
-  return bytes.toString('hex');
-}
-
-function toBytes(text: string, field: string): number {
-  const bytes = Number(text);
-  if (!Number.isSafeInteger(bytes) || bytes < 0 || bytes > fileBytesMax) throw invalid(field);
-  return bytes;
-}
-
-function invalid(field: string): WaybillError {
-  const expected = 'a delta of this content';
-  return new WaybillError({ code: 'MESSAGE_INVALID', field, expected, actual: 'none' });
+function tooMany(): WaybillError {
+  const [expected, actual] = ['deltas of this content, in short', 'too many of them'];
+  return new WaybillError({ code: 'MESSAGE_INVALID', field: 'deltas', expected, actual });
 }

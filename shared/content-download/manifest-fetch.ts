@@ -33,6 +33,10 @@ const crawlBytesPerSecond = 128 * 1024;
 const lookMs = 1_000;
 /** How long nobody gives it before that is told. */
 const idleMs = 2_000;
+/** The same while sources are asked and none of them brings any of it. */
+const silentMs = 300_000;
+/** How long two that crawl have before the slower one makes way for a third; doubles each time. */
+const crawlMsFirst = 30_000;
 /** First pause before a source that has not got it is asked again, and the longest. */
 const notHeldMs = { firstMs: 1_000, capMs: 60_000 };
 
@@ -42,6 +46,8 @@ interface Attempt {
   readonly startedAtMs: number;
   receivedBytes: number;
   lastAtMs: number;
+  /** Fires when it is to make way for somebody else. */
+  readonly givenUp: AbortController;
 }
 
 /** What is known of a source in this fetch. */
@@ -64,6 +70,8 @@ export class ManifestFetch {
   readonly #running = new Set<Promise<void>>();
   readonly #standings = new Map<SourceConnection, Standing>();
   readonly #idle: IdleRounds;
+  #givenUpCount = 0;
+  #progressedAtMs = 0;
   #isDone = false;
   #failure: { readonly error: unknown } | undefined;
 
@@ -79,12 +87,14 @@ export class ManifestFetch {
       onChanged: () => this.#wake.wake(),
       onForgiven: () => this.#standings.clear(),
     });
+    this.#progressedAtMs = this.#nowMs();
     try {
       while (!this.#isDone) {
         throwIfAborted(signal);
         if (this.#failure) await this.#outlast(this.#failure.error, signal);
         this.#beginAttempts();
-        this.#idle.look(this.#attempts.size === 0, idleMs);
+        const isSilent = this.#nowMs() - this.#progressedAtMs >= silentMs;
+        this.#idle.look(this.#attempts.size === 0 || isSilent, idleMs);
         await wakeWithin(this.#wake, this.#dueInMs(), { clock: this.#needs.clock, signal });
       }
       this.#idle.progressed();
@@ -105,9 +115,23 @@ export class ManifestFetch {
   #beginAttempts(): void {
     if (this.#isDone || this.#failure) return;
     const isHelpWanted = [...this.#attempts].every((attempt) => this.#crawls(attempt));
-    if (!isHelpWanted || this.#attempts.size >= attemptsMax) return;
-    const connection = this.#nextSource();
-    if (connection) this.#begin(connection);
+    const connection = isHelpWanted ? this.#nextSource() : undefined;
+    if (!connection) return;
+    if (this.#attempts.size < attemptsMax) this.#begin(connection);
+    else this.#giveUpSlowest();
+  }
+
+  /** Or a few that crawl for ever would keep all others away. */
+  #giveUpSlowest(): void {
+    const nowMs = this.#nowMs();
+    const rateOf = ({ receivedBytes, startedAtMs }: Attempt) =>
+      receivedBytes / (nowMs - startedAtMs);
+    const [slowest] = [...this.#attempts].sort((a, b) => rateOf(a) - rateOf(b));
+    const patienceMs = crawlMsFirst * 2 ** this.#givenUpCount;
+    if (!slowest || nowMs - slowest.startedAtMs < patienceMs) return;
+    if (slowest.givenUp.signal.aborted) return;
+    this.#givenUpCount += 1;
+    slowest.givenUp.abort(workIsOver);
   }
 
   #crawls({ startedAtMs, receivedBytes }: Attempt): boolean {
@@ -138,7 +162,8 @@ export class ManifestFetch {
 
   #begin(connection: SourceConnection): void {
     const nowMs = this.#nowMs();
-    const attempt = { connection, startedAtMs: nowMs, lastAtMs: nowMs, receivedBytes: 0 };
+    const givenUp = new AbortController();
+    const attempt = { connection, startedAtMs: nowMs, lastAtMs: nowMs, receivedBytes: 0, givenUp };
     this.#standingOf(connection).attemptCount += 1;
     this.#attempts.add(attempt);
     const running = this.#attempt(attempt).finally(() => {
@@ -192,7 +217,10 @@ export class ManifestFetch {
         throwIfAborted(signal);
         if (done) return;
         attempt.receivedBytes += value.chunk.length;
-        attempt.lastAtMs = this.#nowMs();
+        if (value.chunk.length > 0) {
+          attempt.lastAtMs = this.#nowMs();
+          this.#progressedAtMs = attempt.lastAtMs;
+        }
         yield value.chunk;
       }
     } finally {
@@ -202,24 +230,25 @@ export class ManifestFetch {
 
   /** Never resolves. @throws DEADLINE_EXCEEDED when nothing more comes; AbortError */
   async #stall(attempt: Attempt, signal: AbortSignal): Promise<never> {
-    const { connection } = attempt;
+    const { connection, givenUp } = attempt;
     for (;;) {
       const othersMs = this.#needs.sources.othersMs(connection, pieceBytes);
       const patienceMs = connection.state.patienceMs(pieceBytes, othersMs);
       const leftMs = attempt.lastAtMs + patienceMs - this.#nowMs();
-      if (leftMs <= 0) throw stalled(connection.name, patienceMs);
+      if (leftMs <= 0 || givenUp.signal.aborted) throw stalled(connection.name, patienceMs);
       await this.#needs.clock.sleep(Math.min(leftMs, lookMs), signal);
     }
   }
 
-  #onSourceFailed({ connection, lastAtMs }: Attempt, error: unknown): void {
+  #onSourceFailed({ connection, lastAtMs, givenUp }: Attempt, error: unknown): void {
     if (isErrorWithCode(error, 'CONTENT_NOT_HELD')) {
       this.#onNotHeld(connection);
     } else if (isErrorWithCode(error, 'DEADLINE_EXCEEDED')) {
       const nowMs = this.#nowMs();
       const { random } = this.#needs;
       const ms = nowMs - lastAtMs;
-      connection.state.stalled({ bytes: pieceBytes, ms, hasAlternative: false, nowMs, random });
+      const hasAlternative = givenUp.signal.aborted;
+      connection.state.stalled({ bytes: pieceBytes, ms, hasAlternative, nowMs, random });
     } else if (isErrorWithCode(error, 'MESSAGE_INVALID')) {
       connection.lied('', error.message);
     } else {

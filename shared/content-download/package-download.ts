@@ -5,25 +5,21 @@
  * keeps, and at most one request a stream is made twice.
  */
 import type { ContentLibrary } from '../content-library/content-library.ts';
-import type { Delta } from '../domain/delta.ts';
 import type { WaybillError } from '../domain/errors.ts';
 import type { PullContentState } from '../domain/pull-job.ts';
 import type { PullSource } from '../domain/pull-source.ts';
 import type { BegunAction } from '../package-receiver/package-actions.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import {
-  type ArrivingContentEntry,
-  type ArrivingRegister,
-  ContentFetch,
-  type ContentReceiver,
-} from './content-fetch.ts';
+import { type ArrivingRegister, ContentFetch, type ContentReceiver } from './content-fetch.ts';
 import { ContentLedger } from './content-ledger.ts';
 import { DownloadSources } from './download-sources.ts';
 import { DownloadWaits, defaultWaitRules, type WaitRules } from './download-waits.ts';
+import { SharedChannels } from './shared-channels.ts';
 import type { ContentChannel } from './source-connection.ts';
 import type { SourceSet } from './source-set.ts';
 import { defaultSourceRules, type SourceRules } from './source-state.ts';
+import { AgentStreams } from './stream-budget.ts';
 import { defaultUnitFetchConfig, type UnitFetchConfig } from './unit-fetch.ts';
 
 /** What is told of a download while it runs. */
@@ -71,12 +67,16 @@ export interface PackageDownloadNeeds {
 }
 
 /** How a download is tuned. */
-export interface PackageDownloadConfig extends UnitFetchConfig, SourceRules, WaitRules {}
+export interface PackageDownloadConfig extends UnitFetchConfig, SourceRules, WaitRules {
+  /** Streams of all downloads that run here at once; each has one at least. @default 64 */
+  readonly streamsOfAllMax: number;
+}
 
 export const defaultPackageDownloadConfig: PackageDownloadConfig = {
   ...defaultUnitFetchConfig,
   ...defaultSourceRules,
   ...defaultWaitRules,
+  streamsOfAllMax: 64,
 };
 
 export interface PackageDownloadJob {
@@ -90,21 +90,16 @@ export interface PackageDownloadJob {
 
 /** A package all of which is here, and can be fetched from here as one that arrives. */
 export class DownloadedPackage {
-  readonly #contents = new Map<string, { deltas: readonly Delta[]; end: () => void }>();
+  readonly #ends: (() => void)[] = [];
 
-  add({ descriptor, deltas }: ArrivingContentEntry, end: () => void): void {
-    this.#contents.set(descriptor.contentId, { deltas, end });
-  }
-
-  /** The deltas that files of a content were made with: to be kept with it after its commit. */
-  deltasOf(contentId: string): readonly Delta[] {
-    return this.#contents.get(contentId)?.deltas ?? [];
+  /** @param end of a content, which can be fetched from here until it is called */
+  add(end: () => void): void {
+    this.#ends.push(end);
   }
 
   /** Its contents arrive no more: to be called after the commit, or when there will be none. */
   end(): void {
-    for (const { end } of this.#contents.values()) end();
-    this.#contents.clear();
+    for (const end of this.#ends.splice(0)) end();
   }
 }
 
@@ -112,10 +107,14 @@ export class DownloadedPackage {
 export class PackageDownload {
   readonly #needs: PackageDownloadNeeds;
   readonly #config: PackageDownloadConfig;
+  readonly #channels: SharedChannels;
+  readonly #streams: AgentStreams;
 
   constructor(needs: PackageDownloadNeeds, config: Partial<PackageDownloadConfig> = {}) {
     this.#needs = needs;
     this.#config = { ...defaultPackageDownloadConfig, ...config };
+    this.#channels = new SharedChannels(needs.connect);
+    this.#streams = new AgentStreams(this.#config.streamsOfAllMax);
   }
 
   /**
@@ -156,12 +155,13 @@ export class PackageDownload {
       const needs = {
         ...this.#needs,
         sources,
+        streams: this.#streams,
         waits,
         hasOlder,
         ledger,
         onReceived: (bytes: number) => observer.received(bytes),
         onState: (state: PullContentState) => observer.contentState(content.contentId, state),
-        onRegistered: (entry: ArrivingContentEntry, end: () => void) => downloaded.add(entry, end),
+        onRegistered: (end: () => void) => downloaded.add(end),
         config: this.#config,
       };
       await new ContentFetch(needs, { action, content, signal }).run();
@@ -169,7 +169,8 @@ export class PackageDownload {
   }
 
   #openSources({ sources, observer }: PackageDownloadJob): DownloadSources {
-    const { connect, clock, random, logger } = this.#needs;
+    const { clock, random, logger } = this.#needs;
+    const connect = (source: PullSource) => this.#channels.open(source);
     const onLied = (source: PullSource, error: WaybillError) => observer.lied(source, error);
     return new DownloadSources(sources, { connect, clock, random, logger, onLied }, this.#config);
   }

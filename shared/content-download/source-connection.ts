@@ -33,6 +33,9 @@ export interface SourceConnectionNeeds {
 
 /** How long a source may take to say for the first time what it holds. */
 const holdingsMsMax = 15_000;
+/** Messages of what it holds that are taken as they come; from then on no more than 20 a second. */
+const holdingsBurstMax = 64;
+const holdingsPauseMs = 50;
 /** Pause between two attempts to reach a source that cannot be reached. */
 const unreachablePauseMs = 1_000;
 
@@ -234,9 +237,12 @@ export class SourceConnection {
 
   async #listen(content: ContentDescriptor, signal: AbortSignal): Promise<void> {
     const request = { content: toContentName(content) };
+    let count = 0;
     for await (const message of this.channel.serverStream('watchHoldings', request, { signal })) {
       if (signal.aborted) return;
       this.#onHoldings(this.holdings.apply(message));
+      // Or one that says all the time what it holds would keep this side from everything else.
+      if (++count > holdingsBurstMax) await this.#needs.clock.sleep(holdingsPauseMs, signal);
     }
   }
 

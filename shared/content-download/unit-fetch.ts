@@ -10,7 +10,7 @@ import { IdleRounds } from './idle-rounds.ts';
 import type { SourceConnection } from './source-connection.ts';
 import { SourceField } from './source-field.ts';
 import type { UnitRange } from './source-holdings.ts';
-import { StreamBudget } from './stream-budget.ts';
+import { type AgentStreams, StreamBudget } from './stream-budget.ts';
 import { wakeWithin } from './timed-wait.ts';
 import { ownUnits } from './unit-owner.ts';
 import {
@@ -30,6 +30,7 @@ export interface BroughtUnit {
 export interface UnitFetchNeeds {
   readonly sources: DownloadSources;
   readonly waits: DownloadWaits;
+  readonly streams: AgentStreams;
   readonly clock: Clock;
   readonly random: () => number;
   /** The identity of this agent, by which those who fetch at once share the work; if it has one. */
@@ -55,6 +56,8 @@ export interface UnitFetchConfig {
   readonly idleMs: number;
   /** The same while a source gets more itself. @default 60_000 */
   readonly idleArrivingMs: number;
+  /** The same while sources are asked and none of them answers. @default 300_000 */
+  readonly silentMs: number;
 }
 
 export const defaultUnitFetchConfig: UnitFetchConfig = {
@@ -62,6 +65,7 @@ export const defaultUnitFetchConfig: UnitFetchConfig = {
   streamsInAllMax: 32,
   idleMs: 2_000,
   idleArrivingMs: 60_000,
+  silentMs: 300_000,
 };
 
 /** All pieces of a file were right and the whole was not: it is gone, and to be fetched anew. */
@@ -100,11 +104,12 @@ export class UnitFetch {
   #isPaused = false;
   #failure: { readonly error: unknown } | undefined;
   #givesUp = false;
+  #progressedAtMs = 0;
 
   constructor(needs: UnitFetchNeeds, config: UnitFetchConfig) {
     this.#needs = needs;
     this.#config = config;
-    this.#budget = new StreamBudget(config);
+    this.#budget = new StreamBudget(config, needs.streams);
     this.#idle = new IdleRounds(needs);
     this.#field = new SourceField(needs.sources, needs.random);
   }
@@ -137,6 +142,7 @@ export class UnitFetch {
   }
 
   async #loop(stretches: AsyncGenerator<UnitStretch>, signal: AbortSignal): Promise<boolean> {
+    this.#progressedAtMs = this.#nowMs();
     for (;;) {
       throwIfAborted(signal);
       this.#plans = this.#plans.filter((plan) => !plan.isDone);
@@ -146,7 +152,7 @@ export class UnitFetch {
       this.#dispatch();
       const isIdle = this.#running.size === 0 && this.#plans.length > 0;
       if (isIdle && this.#givesUp) return false;
-      this.#idle.look(isIdle, this.#idleMs);
+      this.#idle.look(isIdle || this.#isSilent, this.#idleMs);
       await wakeWithin(this.#wake, this.#dueInMs(), { clock: this.#needs.clock, signal });
     }
   }
@@ -242,6 +248,7 @@ export class UnitFetch {
     const first = fresh.filter(({ place }) => !plan.isFinished(place));
     plan.finish(first.map(({ place }) => place));
     if (first.length === 0) return;
+    this.#progressedAtMs = this.#nowMs();
     this.#idle.progressed();
     const arrived = first.map(({ unit }) => unit);
     this.#needs.onArrived(
@@ -289,7 +296,8 @@ export class UnitFetch {
     if (isErrorWithCode(error, 'DEADLINE_EXCEEDED')) {
       const nowMs = this.#nowMs();
       const ms = nowMs - startedAtMs;
-      const hasAlternative = this.#field.hasAlternative(source, pick.units);
+      // Who gives up waits for nobody: there is another way to come by the same.
+      const hasAlternative = this.#givesUp || this.#field.hasAlternative(source, pick.units);
       const { random } = this.#needs;
       source.state.stalled({ bytes, ms, hasAlternative, nowMs, random });
     } else if (isMisfit(error)) {
@@ -357,6 +365,12 @@ export class UnitFetch {
       self,
       peers.map(({ name }) => name),
     );
+  }
+
+  /** Whether sources are asked, one has patience with them, and nothing has come for long. */
+  get #isSilent(): boolean {
+    const isWanted = this.#plans.length > 0 && !this.#isPaused;
+    return isWanted && this.#nowMs() - this.#progressedAtMs >= this.#config.silentMs;
   }
 
   get #idleMs(): number {

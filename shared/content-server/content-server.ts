@@ -53,12 +53,15 @@ export interface ContentServerConfig {
   readonly letGoPollMs: number;
   /** Answers of fetches that one caller has in memory at once. @default 32 */
   readonly callerAnswersMax: number;
+  /** Manifests and lists of deltas that one caller is told at once. @default 8 */
+  readonly callerListsMax: number;
 }
 
 export const defaultContentServerConfig: ContentServerConfig = {
   holdingsIntervalMs: 250,
   letGoPollMs: 5_000,
   callerAnswersMax: 32,
+  callerListsMax: 8,
 };
 
 export class ContentServer {
@@ -68,6 +71,7 @@ export class ContentServer {
   readonly #held: HeldContents;
   readonly #answers: FetchAnswers;
   readonly #turns: CallerTurns;
+  readonly #listTurns: CallerTurns;
 
   constructor(needs: ContentServerNeeds, config: Partial<ContentServerConfig> = {}) {
     this.#needs = needs;
@@ -76,16 +80,30 @@ export class ContentServer {
     this.#held = new HeldContents(needs.library, this.#arriving);
     this.#answers = new FetchAnswers(needs);
     this.#turns = new CallerTurns(this.#config.callerAnswersMax);
+    this.#listTurns = new CallerTurns(this.#config.callerListsMax);
   }
 
   /** What the RPC server serves. */
   conversation(): Conversation<'Content'> {
     return {
-      getManifest: (request) => this.#manifest(request),
+      getManifest: (request, context) => this.#inTurn(context, () => this.#manifest(request)),
       watchHoldings: (request, context) => this.#holdings(request, context),
       fetch: (requests, context) => this.#fetch(requests, context),
-      listDeltas: (request) => this.#deltas(request),
+      listDeltas: (request, context) => this.#inTurn(context, () => this.#deltas(request)),
     };
+  }
+
+  /** What a caller is told has a few MiB in memory while it is on its way, however slowly it is read. */
+  async *#inTurn<T>(
+    { caller, signal }: CallContext,
+    answers: () => AsyncGenerator<T>,
+  ): AsyncGenerator<T> {
+    const endTurn = await this.#listTurns.take(toIdentityUri(caller.identity), signal);
+    try {
+      yield* answers();
+    } finally {
+      endTurn();
+    }
   }
 
   async *#manifest({ content }: GetManifestRequest__Output): AsyncGenerator<ManifestPart> {

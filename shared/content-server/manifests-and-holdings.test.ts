@@ -56,6 +56,28 @@ describe('content server', () => {
       assert.deepEqual(await manifest({}), await expectedManifest(content));
     });
 
+    it('are told one caller so many at once, and others all the same (SEC-4)', async () => {
+      content = await commit(2, 1);
+      const { callerListsMax } = defaultContentServerConfig;
+      const ask = (dpId: string) =>
+        test.conversation
+          .getManifest({ content: nameOf(content) }, test.contextOf(dpId))
+          [Symbol.asyncIterator]() as AsyncGenerator<object>;
+      const asked = Array.from({ length: callerListsMax }, () => ask('PS1DP2'));
+      for (const one of asked) assert.equal((await one.next()).done, false);
+      let hasMore = false;
+      const more = ask('PS1DP2');
+      const next = more.next().then(() => {
+        hasMore = true;
+      });
+      const other = ask('PS1DP3');
+      assert.equal((await other.next()).done, false);
+      assert.equal(hasMore, false);
+      await asked[0]?.return(undefined);
+      await next;
+      for (const one of [...asked, more, other]) await one.return(undefined);
+    });
+
     it('come of a content that is arriving (PULL-11)', async () => {
       await assert.rejects(manifest({}), notHeld);
       const { end } = await test.arrives(content, { unitCount: 5 });

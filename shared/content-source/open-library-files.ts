@@ -35,8 +35,13 @@ export class OpenLibraryFiles {
    */
   async read(file: SendableFile, into: Uint8Array, position: number): Promise<void> {
     const opened = this.#take(file);
+    let isReplaced = false;
     try {
-      await fill(await opened.handle, { file, into, position });
+      const handle = await opened.handle;
+      // A file that was written anew, or taken away since it was opened, has no name any more.
+      isReplaced = (await handle.stat()).nlink === 0;
+      if (isReplaced) this.#forget(file.hash, opened);
+      else await fill(handle, { file, into, position });
     } catch (error) {
       // Another file may take this one's place: it must be found.
       this.#forget(file.hash, opened);
@@ -46,6 +51,7 @@ export class OpenLibraryFiles {
       if (opened.isForgotten) closeUnlessUsed(opened);
       this.#closeUnused(this.#openMax);
     }
+    if (isReplaced) await this.read(file, into, position);
   }
 
   /** Nobody reads: no file of a removed package stays on disk by being open. */

@@ -124,6 +124,21 @@ describe('piece source', () => {
     for (const end of leave) end();
   });
 
+  it('finds a file that was written anew, whoever reads meanwhile (PKG-6)', async () => {
+    const leave = source.join(packageId);
+    await hold(big('x'));
+    await rename(pathOf(big('x')), `${pathOf(big('x'))}.damaged`);
+    await hold(big('a'));
+    await rename(`${pathOf(big('x'))}.damaged`, pathOf(big('a')));
+    assert.ok(!(await bytesOf(pieceItem(big('a'), 0))).equals(expectedPiece(big('a'), 0)));
+    await writeFile(`${pathOf(big('a'))}.new`, big('a'));
+    await rename(`${pathOf(big('a'))}.new`, pathOf(big('a')));
+    assert.ok((await bytesOf(pieceItem(big('a'), 0))).equals(expectedPiece(big('a'), 0)));
+    await rm(pathOf(big('a')));
+    await assert.rejects(bytesOf(pieceItem(big('a'), 0)));
+    leave();
+  });
+
   it('reads once for two transfers in step', async () => {
     await hold(big('a'));
     const leave = [source.join(packageId), source.join(packageId)];

@@ -10,6 +10,9 @@ const magic = Buffer.from('WBDELTA1', 'latin1');
 export const opsBytesMax = 65_536;
 export const literalBytesMax = 524_288;
 
+/** No copy from the base is shorter: what follows a delta must not cost more than its bytes are worth. */
+export const copyBytesMin = 32;
+
 /** Longest header of a delta, and longest frame with its own header, in bytes. */
 export const headerBytesMax = magic.length + 2 * 32 + 2 * varintBytesMax;
 export const frameBytesMax = 4 * varintBytesMax + opsBytesMax + literalBytesMax;

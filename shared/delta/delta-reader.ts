@@ -1,6 +1,7 @@
 import type { Delta } from '../domain/delta.ts';
 import { WaybillError } from '../domain/errors.ts';
 import {
+  copyBytesMin,
   decodeFrameHeader,
   frameBytesMax,
   headerBytesMax,
@@ -82,6 +83,7 @@ function* operationsOf(
       yield { kind: 'insert', bytes: literals.subarray(literalOffset, insertEnd) };
     literalOffset = insertEnd;
     if (lengthBytes === 0) continue;
+    if (lengthBytes < copyBytesMin) refuse('an operation copies less than is worth it');
     const offset = baseOffset + fromZigzag(next());
     const isInBase = offset >= 0 && offset + lengthBytes <= baseBytes;
     if (!isInBase) refuse('an operation copies from beyond the base');

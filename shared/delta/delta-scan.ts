@@ -1,5 +1,6 @@
 import { BlockIndex, blockBytesFor, weakHashOf } from './block-index.ts';
 import { commonEnd, commonRun, commonStart } from './common-bytes.ts';
+import { copyBytesMin } from './delta-format.ts';
 import type { ByteSource } from './delta-reader.ts';
 import { SlidingBytes } from './sliding-bytes.ts';
 
@@ -27,7 +28,7 @@ const stepBytes = 256 * 1024;
 const firstStepBytes = 4 * 1024;
 /** After a match the same shift is tried for so long, and taken up again with so long a run. */
 const resumeBytesMax = 8 * 1024;
-const resumeRunBytes = 32;
+const resumeRunBytes = copyBytesMin;
 
 /**
  * Finds what of a file is in its base: blocks of the base by a rolling hash, compared byte by byte,

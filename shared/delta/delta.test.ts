@@ -7,6 +7,7 @@ import type { Delta } from '../domain/delta.ts';
 import { isErrorWithCode } from '../domain/errors.ts';
 import { noiseOf } from '../testing/noise.ts';
 import { pieceHashesOf } from '../testing/test-library.ts';
+import { encodeHeader, FrameBuilder } from './delta-format.ts';
 import { DeltaFiles } from './testing/delta-files.ts';
 
 const mib = pieceBytes;
@@ -164,6 +165,27 @@ describe('delta', function () {
       const { error } = await files.apply(base, other, bytes);
       assert.ok(isErrorWithCode(error, 'DELTA_INVALID'), String(error));
     }
+  });
+
+  it('is refused when it copies a few bytes at a time: to follow it would take for ever (SEC-4)', async () => {
+    const base = noiseOf(1_000, 1);
+    const file = base.subarray(0, 31);
+    const subject = {
+      ...{ baseHash: hashOf(base), baseBytes: base.length },
+      ...{ fileHash: hashOf(file), fileBytes: file.length },
+    };
+    const frame = new FrameBuilder();
+    frame.copy(0, 31);
+    const bytes = Buffer.concat([encodeHeader(subject), frame.take() ?? Buffer.alloc(0)]);
+    const delta = {
+      ...subject,
+      deltaHash: hashOf(bytes),
+      deltaBytes: bytes.length,
+      deltaPieceHashes: '',
+    };
+    const { error, pieces } = await files.apply(base, delta, bytes);
+    assert.ok(isErrorWithCode(error, 'DELTA_INVALID'));
+    assert.deepEqual(pieces, []);
   });
 
   it('is refused when base or delta is not there in its size', async () => {

@@ -106,6 +106,42 @@ describe('deltas that arrive', function () {
     assert.deepEqual(await offer(delta), [[delta.deltaHash, 1, 1]], 'what has come need not again');
   });
 
+  it('are not wanted of files that are not, nor when they are no shorter (SEC-4)', async () => {
+    const { delta } = await deltaFrom(old, edited);
+    await test.sender.begin(version, 2);
+    const foreign = hashOf(Buffer.from('a file of no content here'));
+    assert.deepEqual(await offer({ ...delta, fileHash: foreign }), []);
+    assert.deepEqual(await offer({ ...delta, fileBytes: edited.length + 1 }), []);
+    assert.deepEqual(await offer({ ...delta, deltaBytes: edited.length }), []);
+  });
+
+  it('never take the place of a file that is arriving under their name (SEC-4)', async () => {
+    const { delta } = await deltaFrom(oldSmall, editedSmall);
+    await test.sender.begin(version, 2);
+    await missing();
+    const piece = Buffer.from(edited.subarray(0, pieceBytes));
+    await test.sender.sendPiece(action(2), hashOf(edited), 0, piece);
+    const named = { deltaHash: hashOf(edited), deltaBytes: 200_000 };
+    assert.deepEqual(await offer({ ...delta, ...named }), []);
+    assert.equal((await missing()).get('big'), edited.length - pieceBytes);
+  });
+
+  it('whose piece hashes are not those of the manifest are refused for its file (SEC-4)', async () => {
+    const huge = Buffer.concat([noiseOf(9, 4), noiseOf(5 * pieceBytes, 5)]);
+    version = await test.publish(3, { big: edited, huge });
+    const { delta } = await deltaFrom(old, edited);
+    await test.sender.begin(version, 2);
+    await missing();
+    const piece = Buffer.from(edited.subarray(0, pieceBytes));
+    await test.sender.sendPiece(action(2), hashOf(edited), 0, piece);
+    const ofHuge = { ...delta, fileHash: hashOf(huge), fileBytes: huge.length };
+    const named = { deltaHash: hashOf(edited), deltaBytes: edited.length };
+    assert.deepEqual(await offer({ ...ofHuge, ...named, deltaPieceHashes: '0'.repeat(256) }), []);
+    assert.equal((await missing()).get('big'), edited.length - pieceBytes);
+    const next = Buffer.from(edited.subarray(pieceBytes, 2 * pieceBytes));
+    await test.sender.sendPiece(action(2), hashOf(edited), 1, next);
+  });
+
   it('of several pieces come as any file does, and go on where they stopped (PTM-7)', async () => {
     const other = Buffer.concat([noiseOf(pieceBytes + 500_000, 9), old]);
     version = await test.publish(3, { big: other });

@@ -1,7 +1,7 @@
 import type { ContentLibrary } from '../content-library/content-library.ts';
 import { filePathOf } from '../content-library/library-layout.ts';
 import { applyDelta, type MadePiece } from '../delta/delta-applier.ts';
-import { hasPieces, pieceCountOf } from '../domain/content.ts';
+import { type ContentDescriptor, hasPieces, pieceCountOf } from '../domain/content.ts';
 import type { Delta } from '../domain/delta.ts';
 import { isErrorWithCode } from '../domain/errors.ts';
 import { PieceSet } from '../domain/piece-set.ts';
@@ -45,6 +45,13 @@ interface DeltaTarget {
 /** Deltas kept for one action at most: what is offered beyond is not wanted. */
 const offeredCountMax = 10_000;
 
+/** What says that a manifest has to come again. */
+const damagedManifestCodes = [
+  'CONTENT_NOT_HELD',
+  'MANIFEST_INVALID',
+  'CONTENT_HASH_MISMATCH',
+] as const;
+
 interface Offered {
   readonly jobSerial: number;
   /** fileHash → the delta it is to be made with. */
@@ -67,22 +74,27 @@ export class IncomingDeltas {
   }
 
   /**
-   * Those of these deltas whose base is here and whose file is not; they are wanted from now on. A
+   * Those of these deltas that make a file which the action still wants from one that is here, and are
+   * shorter than the file; they are wanted from now on. Whoever offers them need not be trusted. A
    * redistribution, which believes nothing that is here, wants none.
+   *
+   * @throws DISK_FULL, AbortError
    */
   async offer(action: BegunAction, deltas: readonly Delta[]): Promise<WantedDelta[]> {
-    if (action.redistribute) return [];
+    if (action.redistribute || deltas.length === 0) return [];
     const offered = this.#offeredFor(action);
     const wanted = new Map<string, WantedDelta>();
-    for (const delta of await this.#useful(deltas)) {
+    for (const delta of await this.#useful(action, deltas)) {
       const { fileHash, deltaHash } = delta;
       const known = offered.byFile.get(fileHash);
       // Of several for one file the first counts; offered again, it goes on where it stopped.
       const isOther = known !== undefined && known.deltaHash !== deltaHash;
       const isOver = known === undefined && offered.byFile.size >= offeredCountMax;
       if (isOther || isOver || wanted.has(deltaHash)) continue;
+      const piecesHeld = await this.#prepare(action, delta);
+      if (!piecesHeld) continue;
       offered.byFile.set(fileHash, delta);
-      wanted.set(deltaHash, { delta, piecesHeld: await this.#prepare(action, delta) });
+      wanted.set(deltaHash, { delta, piecesHeld });
     }
     return [...wanted.values()];
   }
@@ -92,13 +104,12 @@ export class IncomingDeltas {
    * stays wanted; the pieces of it that came out right are kept.
    *
    * @returns the hashes of those that were made
-   * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when a manifest is damaged;
-   *   DISK_FULL, ACTION_…, AbortError: whatever the receiver throws but a wrong hash
+   * @throws DISK_FULL, ACTION_…, AbortError: whatever the receiver throws but a wrong hash
    */
   async apply(begun: BegunAction, receiver: MadeBytesReceiver): Promise<string[]> {
     const offered = this.#offeredFor(begun);
     const made = new Set<string>();
-    for (const { contentId, file } of await this.#targets(begun, offered)) {
+    for (const { contentId, file } of await this.#targets(begun, offered.byFile)) {
       const delta = offered.byFile.get(file.hash);
       if (!delta || delta.fileBytes !== file.sizeBytes) continue;
       const isMade = made.has(file.hash) || (await this.#make(file, delta, receiver));
@@ -138,43 +149,59 @@ export class IncomingDeltas {
   }
 
   /** The files there are deltas for, for each content that has them; all are ready to arrive. */
-  async #targets(begun: BegunAction, { byFile }: Offered): Promise<DeltaTarget[]> {
-    const { manifests, inspection } = this.#needs;
-    const hashes = new Set(byFile.keys());
+  async #targets(begun: BegunAction, byFile: ReadonlyMap<string, unknown>): Promise<DeltaTarget[]> {
     const targets: DeltaTarget[] = [];
-    for (const content of hashes.size > 0 ? begun.version.contents : []) {
-      const found = await manifests.find(begun, content);
-      if (!found) continue;
-      const sources = { manifest: found.manifestPath, signature: found.signaturePath };
-      const named = inspection.namedFiles(begun.packageId, content, sources, hashes);
-      for await (const file of named) targets.push({ contentId: content.contentId, file });
+    for (const content of byFile.size > 0 ? begun.version.contents : []) {
+      try {
+        for await (const file of this.#namedFiles(begun, content, new Set(byFile.keys()))) {
+          targets.push({ contentId: content.contentId, file });
+        }
+      } catch (error) {
+        // Whoever asks what is wanted hears of it, and brings the manifest again.
+        if (!isErrorWithCode(error, ...damagedManifestCodes)) throw error;
+      }
     }
     return targets;
   }
 
-  async #useful(deltas: readonly Delta[]): Promise<Delta[]> {
-    const { library, files } = this.#needs;
-    const absent = deltas.filter(({ fileHash }) => !files.staged.has(fileHash));
-    const heldOf = (toFile: (delta: Delta) => { hash: string; sizeBytes: number }) =>
-      library.areHeld(absent.map(toFile));
-    const areMade = await heldOf(({ fileHash, fileBytes }) => ({
-      hash: fileHash,
-      sizeBytes: fileBytes,
-    }));
-    const areMakeable = await heldOf(({ baseHash, baseBytes }) => ({
-      hash: baseHash,
-      sizeBytes: baseBytes,
-    }));
-    return absent.filter((_, index) => areMakeable[index] === true && areMade[index] !== true);
+  async *#namedFiles(
+    begun: BegunAction,
+    content: ContentDescriptor,
+    hashes: ReadonlySet<string>,
+  ): AsyncGenerator<WantedFile> {
+    const { manifests, inspection } = this.#needs;
+    const found = await manifests.find(begun, content);
+    if (!found) return;
+    const sources = { manifest: found.manifestPath, signature: found.signaturePath };
+    yield* inspection.namedFiles(begun.packageId, content, sources, hashes);
   }
 
-  async #prepare({ packageId }: PackageAction, delta: Delta): Promise<PieceSet> {
+  async #useful(action: BegunAction, deltas: readonly Delta[]): Promise<Delta[]> {
+    const byFile = new Map(deltas.map((delta) => [delta.fileHash, delta]));
+    const targets = await this.#targets(action, byFile);
+    const sizes = new Map(targets.map(({ file }) => [file.hash, file.sizeBytes]));
+    const fitting = deltas.filter(
+      ({ fileHash, fileBytes, deltaBytes }) =>
+        sizes.get(fileHash) === fileBytes && deltaBytes < fileBytes,
+    );
+    const bases = fitting.map(({ baseHash: hash, baseBytes: sizeBytes }) => ({ hash, sizeBytes }));
+    const areMakeable = await this.#needs.library.areHeld(bases);
+    return fitting.filter((_, index) => areMakeable[index] === true);
+  }
+
+  /** @returns undefined when its name is that of another file, which is arriving */
+  async #prepare({ packageId }: PackageAction, delta: Delta): Promise<PieceSet | undefined> {
     const { deltaHash: hash, deltaBytes: sizeBytes } = delta;
     const pieces = new PieceSet(pieceCountOf(sizeBytes));
     const [isHeld] = await this.#needs.library.areHeld([{ hash, sizeBytes }]);
     const pieceHashes = Buffer.from(delta.deltaPieceHashes, 'hex');
-    const [held] = await this.#needs.files.prepare(packageId, [{ hash, sizeBytes, pieceHashes }]);
-    if (!isHeld && held !== 'staged') return hasPieces(sizeBytes) && held ? held : pieces;
+    const held = await this.#needs.files.prepareAdvised(packageId, {
+      hash,
+      sizeBytes,
+      pieceHashes,
+    });
+    if (held === undefined) return undefined;
+    if (!isHeld && held !== 'staged') return hasPieces(sizeBytes) ? held : pieces;
     for (let index = 0; index < pieces.pieceCount; index++) pieces.add(index);
     return pieces;
   }

@@ -92,6 +92,24 @@ export class IncomingFiles {
   }
 
   /**
+   * The same for a file of which an untrusted peer told, piece hashes included: what is arriving as a
+   * manifest says is never given up for it.
+   *
+   * @returns undefined when the file is arriving by this name, and is another one
+   */
+  async prepareAdvised(
+    packageId: string,
+    file: WantedFile,
+  ): Promise<PieceSet | 'staged' | undefined> {
+    return this.#changes.run(async () => {
+      const known = this.#arriving.get(file.hash);
+      if (known && !known.isSame(file)) return undefined;
+      await this.#verifySmall([file].filter((one) => this.#isUnverifiedSmall(one)));
+      return this.#answerOf(file) ?? (await this.#prepareArriving(packageId, file));
+    });
+  }
+
+  /**
    * Verifies and writes a piece. Its memory may be handed over: the caller must not use it again.
    *
    * @throws FILE_NOT_WANTED, MESSAGE_INVALID, FILE_HASH_MISMATCH, DISK_FULL

@@ -6,30 +6,26 @@
  * again when somebody asks what is absent.
  */
 import type { ContentLibrary } from '../content-library/content-library.ts';
-import type { ContentDescriptor, InlineManifest } from '../domain/content.ts';
+import type { InlineManifest } from '../domain/content.ts';
 import type { Delta } from '../domain/delta.ts';
-import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
+import { WaybillError } from '../domain/errors.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
+import { KeyedTurns } from '../runtime/keyed-turns.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { SerialQueue } from '../runtime/serial-queue.ts';
 import type { StateStore } from '../state-store/state-store.ts';
 import type { ArrivingBytes } from './arriving-bytes.ts';
-import {
-  ContentInspection,
-  type ManifestSources,
-  type WantedEntry,
-  type WantedUnits,
-} from './content-inspection.ts';
+import { ContentInspection, type WantedEntry, type WantedUnits } from './content-inspection.ts';
 import { FreeRoom } from './free-room.ts';
 import { IncomingDeltas, type WantedDelta } from './incoming-deltas.ts';
 import { IncomingFiles, type IncomingPiece } from './incoming-files.ts';
 import { IncomingManifests, type ManifestFiles, requireContent } from './incoming-manifests.ts';
 import { type BegunAction, type PackageAction, PackageActions } from './package-actions.ts';
 import type { SmallFile } from './packed-files.ts';
-import { RewrittenFiles } from './rewritten-files.ts';
+import { Redistributions } from './redistributions.ts';
 import { StagedAdoption, type StagedAdoptionConfig } from './staged-adoption.ts';
+import { type InspectedContent, WantedContent } from './wanted-content.ts';
 
 export interface PackageReceiverComponents {
   readonly library: ContentLibrary;
@@ -49,15 +45,12 @@ export interface PackageReceiverConfig extends StagedAdoptionConfig {
   readonly sweepIntervalMs: number;
 }
 
-/** Content that is inspected in answer to Begin, in bytes: as much is verified in a moment. */
-const beginInspectionBytesMax = 16 * 1024 * 1024;
-
 /** What the site is told when it begins an action. */
 export interface BegunAnswer {
   /** The contents whose manifest it must bring. */
   readonly contentIdsWithoutManifest: readonly string[];
   /** What is wanted of the contents whose manifest it has brought at once. */
-  readonly inspected: readonly { readonly contentId: string; readonly wanted: WantedEntry[] }[];
+  readonly inspected: readonly InspectedContent[];
 }
 
 export class PackageReceiver implements Component {
@@ -66,31 +59,37 @@ export class PackageReceiver implements Component {
   readonly #actions: PackageActions;
   readonly #files: IncomingFiles;
   readonly #manifests: IncomingManifests;
-  readonly #inspection: ContentInspection;
+  readonly #redistributions: Redistributions;
+  readonly #wanted: WantedContent;
   readonly #deltas: IncomingDeltas;
   readonly #room: FreeRoom;
-  /** Redistributions that have begun, by package. */
-  readonly #rewritten = new Map<string, RewrittenFiles>();
-  readonly #packageQueues = new Map<string, SerialQueue>();
+  /** One change of a package at a time. */
+  readonly #turns = new KeyedTurns();
   readonly #adoption: StagedAdoption;
   readonly #stopping = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
 
   constructor(needs: PackageReceiverComponents, config: PackageReceiverConfig) {
+    const { library, store, clock, logger } = needs;
+    const { incomingDirectory: directory } = config;
     this.#needs = needs;
     this.#config = config;
-    this.#actions = new PackageActions(needs.store);
-    const { incomingDirectory: directory } = config;
-    this.#files = new IncomingFiles({ directory, clock: needs.clock });
-    this.#manifests = new IncomingManifests(needs.library);
-    this.#inspection = new ContentInspection(needs.library, this.#files);
-    this.#room = new FreeRoom(directory, config.reserveBytes);
-    const { library, logger } = needs;
-    const [files, manifests, inspection] = [this.#files, this.#manifests, this.#inspection];
+    const actions = new PackageActions(store);
+    const files = new IncomingFiles({ directory, clock });
+    const manifests = new IncomingManifests(library);
+    const inspection = new ContentInspection(library, files);
+    const redistributions = new Redistributions(library);
+    const inTurn = (action: PackageAction, step: () => Promise<void>) => this.#inTurn(action, step);
+    const onAdopted = (hashes: readonly string[]) => redistributions.noteWritten(hashes);
+    const { staged } = files;
+    this.#actions = actions;
+    this.#files = files;
+    this.#manifests = manifests;
+    this.#redistributions = redistributions;
+    this.#wanted = new WantedContent({ actions, manifests, inspection, redistributions, inTurn });
     this.#deltas = new IncomingDeltas({ library, files, manifests, inspection, logger });
-    const { staged } = this.#files;
-    const onAdopted = (hashes: readonly string[]) => this.#noteRewritten(hashes);
     this.#adoption = new StagedAdoption({ library, staged, logger, onAdopted }, config);
+    this.#room = new FreeRoom(directory, config.reserveBytes);
   }
 
   async start(): Promise<void> {
@@ -122,7 +121,7 @@ export class PackageReceiver implements Component {
    * @throws ACTION_SUPERSEDED, VERSION_DOWNGRADE; MANIFEST_INVALID, CONTENT_HASH_MISMATCH, DISK_FULL
    */
   async begin(action: BegunAction, inline: readonly InlineManifest[] = []): Promise<BegunAnswer> {
-    const { begun, absent } = await this.#queueOf(action.packageId).run(async () => {
+    const { begun, absent } = await this.#turns.run(action.packageId, async () => {
       const begun = await this.#beginOrResume(action);
       for (const one of inline) await this.#receiveInline(begun, one);
       const absent: string[] = [];
@@ -134,7 +133,7 @@ export class PackageReceiver implements Component {
     });
     return {
       contentIdsWithoutManifest: absent,
-      inspected: await this.#inspectInline(begun, inline),
+      inspected: await this.#wanted.ofInline(begun, inline),
     };
   }
 
@@ -162,10 +161,8 @@ export class PackageReceiver implements Component {
    * @throws CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when its manifest has to come
    *   (again): begin again; ACTION_…
    */
-  async *inspect(action: PackageAction, contentId: string): AsyncGenerator<WantedEntry[]> {
-    yield* this.#inspected(action, contentId, (begun, content, sources) =>
-      this.#wantedFiles(begun, content, sources),
-    );
+  inspect(action: PackageAction, contentId: string): AsyncGenerator<WantedEntry[]> {
+    return this.#wanted.files(action, contentId);
   }
 
   /**
@@ -174,11 +171,8 @@ export class PackageReceiver implements Component {
    *
    * @throws as `inspect`
    */
-  async *wantedFiles(action: PackageAction, contentId: string): AsyncGenerator<WantedUnits> {
-    yield* this.#inspected(action, contentId, ({ packageId }, content, sources) => {
-      const isRewritten = this.#isRewrittenIn(packageId);
-      return this.#inspection.wantedUnits(packageId, content, sources, isRewritten);
-    });
+  wantedFiles(action: PackageAction, contentId: string): AsyncGenerator<WantedUnits> {
+    return this.#wanted.units(action, contentId);
   }
 
   /**
@@ -196,10 +190,11 @@ export class PackageReceiver implements Component {
   }
 
   /**
-   * Says which of these deltas are wanted: those whose base is here and whose file is not. They are
-   * received as any file is, from now on. A redistribution, which believes nothing here, wants none.
+   * Says which of these deltas are wanted: those whose base is here and whose file the action still
+   * wants. They are received as any file is, from now on. Whoever offers them need not be trusted. A
+   * redistribution, which believes nothing here, wants none.
    *
-   * @throws ACTION_…
+   * @throws DISK_FULL, ACTION_…
    */
   async offerDeltas(
     action: PackageAction,
@@ -210,15 +205,18 @@ export class PackageReceiver implements Component {
 
   /**
    * Makes files from what is here and the deltas that have come; what is made is verified as if it
-   * had arrived. A file that cannot be made stays wanted, without the pieces that came out right.
+   * had arrived. Of a file that cannot be made the pieces that did not come out right stay wanted.
    *
    * @returns the hashes of the files that were made
-   * @throws DISK_FULL, ACTION_…; CONTENT_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH as `inspect`
+   * @throws DISK_FULL, ACTION_…; AbortError as soon as the signal fires
    */
-  async applyDeltas(action: PackageAction): Promise<{ readonly madeFiles: readonly string[] }> {
+  async applyDeltas(
+    action: PackageAction,
+    signal?: AbortSignal,
+  ): Promise<{ readonly madeFiles: readonly string[] }> {
     const begun = this.#actions.require(action);
     const madeFiles = await this.#deltas.apply(begun, {
-      signal: this.#stopping.signal,
+      signal: AbortSignal.any([this.#stopping.signal, ...(signal ? [signal] : [])]),
       receivePiece: (piece) => this.receivePiece(action, piece),
       receiveSmall: (file) => this.receiveSmallFiles(action, [file]),
     });
@@ -258,7 +256,7 @@ export class PackageReceiver implements Component {
    *   MANIFEST_INVALID, CONTENT_HASH_MISMATCH, VERSION_DOWNGRADE, DISK_FULL, ACTION_…
    */
   async commit(action: PackageAction): Promise<string> {
-    return this.#queueOf(action.packageId).run(async () => {
+    return this.#turns.run(action.packageId, async () => {
       const begun = this.#actions.begunFor(action.packageId);
       const hash =
         (await this.#committedHash(action, begun?.version.packageHash)) ??
@@ -274,7 +272,7 @@ export class PackageReceiver implements Component {
    * @throws ACTION_SUPERSEDED
    */
   async removePackage(action: PackageAction): Promise<void> {
-    await this.#queueOf(action.packageId).run(async () => {
+    await this.#turns.run(action.packageId, async () => {
       await this.#actions.admit(action, 'remove');
       await this.#needs.library.removePackage(action.packageId);
       await this.#finish(action);
@@ -290,7 +288,7 @@ export class PackageReceiver implements Component {
     const begun = hash !== undefined ? { ...action, redistribute: false } : action;
     this.#actions.begin(begun);
     await this.#manifests.begin(begun.packageId);
-    await this.#openRewritten(begun);
+    await this.#redistributions.begin(begun);
     return begun;
   }
 
@@ -300,29 +298,6 @@ export class PackageReceiver implements Component {
     if (await this.#manifests.isHere(begun, content)) return;
     await this.#room.require(content.manifestBytes + content.signatureBytes);
     await this.#manifests.receiveInline(begun, content, inline);
-  }
-
-  /** Of large contents nothing is said: what is left of them here may take long to verify. */
-  async #inspectInline(
-    begun: BegunAction,
-    inline: readonly InlineManifest[],
-  ): Promise<BegunAnswer['inspected']> {
-    const inspected: { contentId: string; wanted: WantedEntry[] }[] = [];
-    let bytesLeft = beginInspectionBytesMax;
-    for (const sources of inline) {
-      const content = requireContent(begun, sources.contentId);
-      if (content.sizeBytes > bytesLeft) continue;
-      bytesLeft -= content.sizeBytes;
-      const wanted: WantedEntry[] = [];
-      // Nobody ends this when the site does not wait any more, but a newer action.
-      this.#actions.require(begun);
-      for await (const part of this.#wantedFiles(begun, content, sources)) {
-        this.#actions.require(begun);
-        wanted.push(...part);
-      }
-      inspected.push({ contentId: content.contentId, wanted });
-    }
-    return inspected;
   }
 
   async #refuseDowngrade({ packageId, version }: BegunAction): Promise<void> {
@@ -360,50 +335,10 @@ export class PackageReceiver implements Component {
   async #finish({ packageId, jobSerial }: PackageAction): Promise<void> {
     this.#actions.end({ packageId, jobSerial });
     if (this.#actions.begunFor(packageId)) return;
-    this.#rewritten.delete(packageId);
+    this.#redistributions.end(packageId);
     this.#deltas.forget({ packageId });
     await this.#files.discardArriving(packageId);
     await this.#manifests.discard(packageId);
-  }
-
-  /** Reads a content's manifest; one that turns out damaged has to come again. */
-  async *#inspected<T>(
-    action: PackageAction,
-    contentId: string,
-    read: (
-      begun: BegunAction,
-      content: ContentDescriptor,
-      sources: ManifestSources,
-    ) => AsyncGenerator<T>,
-  ): AsyncGenerator<T> {
-    const begun = this.#actions.require(action);
-    const content = requireContent(begun, contentId);
-    const files = await this.#manifests.find(begun, content);
-    if (!files) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
-    const sources = { manifest: files.manifestPath, signature: files.signaturePath };
-    try {
-      yield* read(begun, content, sources);
-    } catch (error) {
-      const isDamaged = isErrorWithCode(error, 'MANIFEST_INVALID', 'CONTENT_HASH_MISMATCH');
-      if (isDamaged || isErrorWithCode(error, 'CONTENT_NOT_HELD')) {
-        await this.#inTurn(begun, () => this.#manifests.distrust(begun, content));
-      }
-      throw error;
-    }
-  }
-
-  #wantedFiles(
-    { packageId }: BegunAction,
-    content: ContentDescriptor,
-    sources: ManifestSources,
-  ): AsyncGenerator<WantedEntry[]> {
-    const isRewritten = this.#isRewrittenIn(packageId);
-    return this.#inspection.wantedFiles(packageId, content, sources, isRewritten);
-  }
-
-  #isRewrittenIn(packageId: string): ((hash: string) => boolean) | undefined {
-    const rewritten = this.#rewritten.get(packageId);
-    return rewritten && ((hash: string) => rewritten.has(hash));
   }
 
   async #sweepForEver(): Promise<void> {
@@ -420,31 +355,12 @@ export class PackageReceiver implements Component {
     }
   }
 
-  async #openRewritten({ packageId, jobSerial, redistribute }: BegunAction): Promise<void> {
-    const directory = this.#needs.library.stagingDirectoryOf(packageId);
-    if (redistribute) {
-      this.#rewritten.set(packageId, await RewrittenFiles.open(directory, jobSerial));
-    } else {
-      this.#rewritten.delete(packageId);
-    }
-  }
-
-  async #noteRewritten(hashes: readonly string[]): Promise<void> {
-    for (const rewritten of this.#rewritten.values()) await rewritten.add(hashes);
-  }
-
   /** Not while a commit reads what is there, nor after it. @throws ACTION_… */
   #inTurn(action: PackageAction, step: () => Promise<void>): Promise<void> {
-    return this.#queueOf(action.packageId).run(async () => {
+    return this.#turns.run(action.packageId, async () => {
       this.#actions.require(action);
       await step();
     });
-  }
-
-  #queueOf(packageId: string): SerialQueue {
-    const queue = this.#packageQueues.get(packageId) ?? new SerialQueue();
-    this.#packageQueues.set(packageId, queue);
-    return queue;
   }
 
   #log({ packageId, jobSerial }: PackageAction, message: string): void {

@@ -4,7 +4,7 @@ import { SerialQueue } from './serial-queue.ts';
 export class KeyedTurns {
   readonly #turns = new Map<string, { queue: SerialQueue; holderCount: number }>();
 
-  /** Runs `work` while nobody else has a turn of this key. Short: nothing but the store. */
+  /** Runs `work` while nobody else has a turn of this key. */
   async run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const turns = this.#turns.get(key) ?? { queue: new SerialQueue(), holderCount: 0 };
     this.#turns.set(key, turns);

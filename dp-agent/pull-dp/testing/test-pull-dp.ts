@@ -1,5 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Delta } from '../../../shared/domain/delta.ts';
 import { isErrorWithCode, WaybillError } from '../../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../../shared/domain/package.ts';
 import type { PullSource } from '../../../shared/domain/pull-source.ts';
@@ -84,6 +83,9 @@ export class FakeReceiver {
   readonly beginFailures: Error[] = [];
   readonly commitFailures: Error[] = [];
   commitCount = 0;
+  isCommitting = false;
+  /** What a commit waits for. */
+  beforeCommit: () => Promise<void> = async () => {};
 
   async begin(action: BegunAction) {
     const failure = this.beginFailures.shift();
@@ -99,6 +101,9 @@ export class FakeReceiver {
     if (failure) throw failure;
     const begun = this.begun.findLast(({ jobSerial }) => jobSerial === action.jobSerial);
     if (!begun) throw new WaybillError({ code: 'ACTION_NOT_BEGUN', ...action });
+    this.isCommitting = true;
+    await this.beforeCommit();
+    this.isCommitting = false;
     const { packageHash } = begun.version;
     this.commitCount += 1;
     this.committed.set(action.packageId, { jobSerial: action.jobSerial, packageHash });
@@ -130,11 +135,6 @@ export type FetchScript = (fetch: {
   readonly bringAll: () => Promise<void>;
 }) => Promise<void>;
 
-const testDelta: Delta = {
-  ...{ fileHash: '0a'.repeat(32), fileBytes: 2_000, baseHash: '0b'.repeat(32), baseBytes: 2_000 },
-  ...{ deltaHash: '0c'.repeat(32), deltaBytes: 100, deltaPieceHashes: '' },
-};
-
 /** Runs scripts, by package; without one it brings all at once. */
 export class FakeFetcher implements PackageFetcher {
   readonly scripts = new Map<string, FetchScript>();
@@ -156,7 +156,7 @@ export class FakeFetcher implements PackageFetcher {
         this.running.push(action.packageId);
         try {
           await script({ action, signal, observer, sources, bringAll });
-          return this.#fetched(action);
+          return this.#fetched();
         } finally {
           this.running.splice(this.running.indexOf(action.packageId), 1);
         }
@@ -164,13 +164,12 @@ export class FakeFetcher implements PackageFetcher {
     };
   }
 
-  #fetched({ version }: BegunAction): FetchedPackage {
-    const end = () => {
-      this.endCount += 1;
+  #fetched(): FetchedPackage {
+    return {
+      end: () => {
+        this.endCount += 1;
+      },
     };
-    const [first] = version.contents;
-    const deltasOf = (contentId: string) => (contentId === first?.contentId ? [testDelta] : []);
-    return { deltasOf, end };
   }
 }
 
@@ -212,7 +211,6 @@ export class TestPullDp {
   readonly log = new CapturedLog();
   readonly receiver = new FakeReceiver();
   readonly fetcher = new FakeFetcher();
-  readonly deltasKept: string[] = [];
   readonly #database: StateStore;
   life!: CrashingStore;
   outbox!: StateMessageOutbox;
@@ -241,7 +239,6 @@ export class TestPullDp {
     const { outbox, jobs, settings, life } = this;
     const library = {
       getPackage: (id: string) => receiver.getPackage(id),
-      addDeltas: async (contentId: string) => void this.deltasKept.push(contentId),
     };
     const random = () => 0.5;
     this.pullDp = new PullDp({

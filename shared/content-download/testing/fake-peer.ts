@@ -36,9 +36,13 @@ export class FakePeer {
   deltas: readonly object[] = [];
   /** Files it serves besides the content's, all zero, by their hash. */
   readonly extraFiles = new Map<string, number>();
+  /** Files it never answers for. */
+  readonly silentFiles = new Set<string>();
   /** Each answer is followed by the same again, which is read as the next one. */
   isEndless = false;
   hasManifest = true;
+  /** It gives a byte of the manifest now and then, for ever. */
+  isManifestCrawling = false;
   /** Fetch calls fail with this. */
   refusal: Error | undefined;
   manifestByte = 0;
@@ -105,6 +109,10 @@ export class FakePeer {
     throwIfAborted(signal);
     this.#requireReachable();
     if (!this.hasManifest || !this.units) throw this.#notHeld();
+    while (this.isManifestCrawling) {
+      yield { chunk: Buffer.alloc(1) };
+      await this.#needs.clock.sleep(2_000, signal);
+    }
     const { manifestBytes } = this.#needs.content.descriptor;
     yield { chunk: Buffer.alloc(manifestBytes, this.manifestByte) };
   }
@@ -140,6 +148,7 @@ export class FakePeer {
     this.openCount += 1;
     this.openCountMax = Math.max(this.openCountMax, this.openCount);
     try {
+      if (this.#isSilentAt(request)) await this.#needs.clock.sleep(Number.MAX_SAFE_INTEGER, signal);
       const response = this.answer(this.#respond(request));
       await this.#needs.network.transfer(this.link, link, 100 + lengthOf(response), signal);
       return response;
@@ -149,6 +158,13 @@ export class FakePeer {
     } finally {
       this.openCount -= 1;
     }
+  }
+
+  #isSilentAt({ piece, files }: FetchRequest): boolean {
+    const names = [piece, ...(files?.files ?? [])].map((file) => file?.fileHash);
+    return names.some((name) =>
+      this.silentFiles.has(Buffer.from((name ?? '') as Buffer).toString('hex')),
+    );
   }
 
   #respond({ piece, files }: FetchRequest): FetchResponse {
