@@ -213,7 +213,7 @@ export class JobTable {
    * @param job as its run began
    */
   async handedOver(job: DistributionJob, handover: JobHandover): Promise<void> {
-    const { packages, store } = this.#needs;
+    const { packages } = this.#needs;
     await packages.turn(job.packageId, async () => {
       const locations = await handover.locations();
       const current = this.#open.get(job.jobSerial);
@@ -227,7 +227,8 @@ export class JobTable {
         await this.#write({ ...next, pollCount: 0 }, [...locations, ...messages]);
       } else if (isWithPullDp(current)) {
         await this.#write({ ...current, expectedHash }, locations);
-      } else await store.write(locations, { sync: false });
+      }
+      // Otherwise it has given up again before this was written: nothing is arriving there.
     });
   }
 

@@ -34,7 +34,8 @@ describe('jobs of pull DPs', () => {
     await test.addJob({ jobSerial, dpId: 'P1', packageId, totalBytes: 100, remainingBytes: 100 });
     const [run] = await test.untilRunning(jobSerial);
     run?.handOver({ expectedHash: hash, locations });
-    await test.until(() => test.jobs.get(jobSerial)?.sendAction !== undefined);
+    // On disk: in memory it is so a moment before.
+    await test.until(async () => (await test.row(jobSerial))?.sendAction !== undefined);
   }
 
   const word = (facts: Partial<PullResponse>): PullWord => ({
@@ -343,6 +344,63 @@ describe('jobs of pull DPs', () => {
     const [again] = await test.untilRunning(1);
     assert.equal(again?.dp.kind, 'pull');
     assert.equal(again?.job.tryCount, 2, 'an interruption is no failure');
+  });
+
+  it('are pushed when their DP becomes a standard one while it is being notified (ROLE-2)', async () => {
+    await test.manager.start();
+    await test.addJob({ jobSerial: 1, dpId: 'P1', packageId });
+    const [run] = await test.untilRunning(1);
+    let hand = () => {};
+    const written = new Promise<Change[]>((resolve) => {
+      hand = () => resolve([]);
+    });
+    // The DP has it, and the row that says so is just about to be written.
+    run?.handOver({ locations: () => written });
+    await test.hierarchy.set({ dpId: 'P1', kind: 'standard' });
+    await test.until(() => run?.signal.aborted === true);
+    hand();
+    const [push] = await test.untilRunning(1);
+    assert.equal(push?.dp.kind, 'standard');
+    assert.equal(test.jobs.get(1)?.sendAction, undefined);
+    assert.equal(push?.job.tryCount, 1, 'an interruption is no failure');
+  });
+
+  it('hold nothing back for ever when the DP drops them again and again (PULL-9)', async () => {
+    await handedOver();
+    let tries = 1;
+    for (; test.jobs.get(1); tries++) {
+      assert.ok(tries <= 100, 'tried without end');
+      await test.manager.heard(word({ state: 'cancelled' }), []);
+      const waiting = test.jobs.get(1);
+      if (!waiting) break;
+      const waitMs = waiting.restartAtMs - test.clock.nowMs();
+      if (tries > 20) assert.equal(waitMs, 30 * minuteMs, 'waits grow');
+      await test.clock.advance(waitMs);
+      const [again] = await test.untilRunning(1);
+      again?.handOver({ expectedHash: hash });
+      await test.until(() => test.jobs.get(1)?.sendAction !== undefined);
+    }
+    assert.equal(tries, 100);
+    assert.equal((await test.untilState(1, 'failed')).reason, 'P1 does not have the job any more');
+  });
+
+  it('say nothing of what arrives when the DP has failed before its row was written (PULL-11)', async () => {
+    const contentIds = [`${packageId}.1`];
+    const version = { packageId, dpId: 'P1', sourceVersion: 1, contentIds };
+    await test.manager.start();
+    await test.addJob({ jobSerial: 1, dpId: 'P1', packageId });
+    const [run] = await test.untilRunning(1);
+    const error = { code: 'PEER_FAILED', peer: 'x', reason: 'y' } as const;
+    await test.manager.heard(word({ state: 'failure', error }), []);
+    let asked = false;
+    run?.handOver({
+      locations: () => {
+        asked = true;
+        return test.contentMap.arriving(version);
+      },
+    });
+    await test.until(() => asked && test.manager.progressOf(1) === undefined);
+    assert.equal((await test.contentMap.locationsOf(`${packageId}.1`)).size, 0);
   });
 
   it('are loaded quickly when there are many (PULL-2)', async () => {

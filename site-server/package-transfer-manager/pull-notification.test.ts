@@ -193,6 +193,31 @@ describe('pull notification', () => {
     assert.deepEqual(named(), ['waybill://dp/S1 1', 'waybill://dp/S2 2']);
   });
 
+  it('notifies again when its DP may fall back, or fetch more at once, from now on (PULL-1, PULL-10)', async () => {
+    await addPullDp('P1', ['S1', 'S2']);
+    await locate('held', 'S1');
+    await notify('P1');
+    const job = testJob({ jobSerial: 5, packageId, dpId: 'P1', sourceVersion: 2 });
+    const sources = [{ dpId: 'S1', rank: 1 }];
+    for (const pull of [
+      { sources, allowFallback: false, packagesMax: 9 },
+      { sources, allowFallback: true, packagesMax: 9 },
+    ]) {
+      const dp = await site.hierarchy.set({ dpId: 'P1', pull });
+      const found = (await notification.sourcesOf({ job, dp })) ?? assert.fail();
+      calls = [];
+      await notification.sourcesChanged({ job, dp, signal }, found);
+      await notification.sourcesChanged({ job, dp, signal }, found);
+      assert.equal(calls.length, 1);
+      const request = calls[0]?.request as NotifyPullRequest;
+      assert.deepEqual(
+        [request.allowFallback, request.settings?.packagesMax],
+        [pull.allowFallback, pull.packagesMax],
+      );
+    }
+    assert.deepEqual(named(), ['waybill://dp/S1 1', 'waybill://site/PS1 20000']);
+  });
+
   it('says that this site does not hold the version, as push does', async () => {
     const dp = await addPullDp('P1', ['S1']);
     const job = testJob({ packageId, dpId: 'P1', sourceVersion: 3 });

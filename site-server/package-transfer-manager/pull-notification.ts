@@ -56,7 +56,7 @@ export interface PullRun {
 export class PullNotification {
   readonly #needs: PullNotificationNeeds;
   readonly #config: PullNotificationConfig;
-  /** By job serial, the sources it was last told; in memory: told once more, it changes nothing. */
+  /** By job serial, what was last told of sources and settings; in memory: told once more, it changes nothing. */
   readonly #told = new Map<number, string>();
 
   constructor(needs: PullNotificationNeeds, config: PullNotificationConfig) {
@@ -97,12 +97,13 @@ export class PullNotification {
   }
 
   /**
-   * The last phase only, for a DP that has the job, when other sources serve it than it was last told.
+   * The last phase only, for a DP that has the job, when other sources serve it than it was last told,
+   * or an administrator has changed how it fetches.
    *
    * @throws as `notify`
    */
   async sourcesChanged(run: PullRun, sources: readonly PullSource[]): Promise<void> {
-    if (this.#told.get(run.job.jobSerial) === textOf(sources)) return;
+    if (this.#told.get(run.job.jobSerial) === textOf(run.dp, sources)) return;
     await this.#notify(run, await this.#version(run.job), sources);
   }
 
@@ -149,12 +150,11 @@ export class PullNotification {
       const relatedContentId = await contentMap.olderContentAt(contentId, dp.dpId);
       contents.push({ contentId, relatedContentId });
     }
-    const { allowFallback = false, packagesMax = pullPackagesMaxDefault } = dp.pull ?? {};
-    const settings = { allowFallback, packagesMax };
+    const settings = settingsOf(dp);
     const facts = { job, version, contents, sources, managementPoint, settings };
     const request = toNotification(facts, encodeBundle(version).hash);
     await connections.channelTo(dp).unary('notifyPull', request, { deadlineMs, signal });
-    this.#told.set(job.jobSerial, textOf(sources));
+    this.#told.set(job.jobSerial, textOf(dp, sources));
   }
 }
 
@@ -166,10 +166,18 @@ function contentIdsOf({ contents }: PackageVersion): string[] {
   return contents.map(({ contentId }) => contentId);
 }
 
-/** Which of its own sources a DP was told; those of the fallback come and go without being told. */
-function textOf(sources: readonly PullSource[]): string {
-  return sources
+function settingsOf({ pull }: DistributionPoint) {
+  const { allowFallback = false, packagesMax = pullPackagesMaxDefault } = pull ?? {};
+  return { allowFallback, packagesMax };
+}
+
+/**
+ * What a DP was told: its settings, and which of its own sources serve it. Those of the fallback come
+ * and go without being told.
+ */
+function textOf(dp: DistributionPoint, sources: readonly PullSource[]): string {
+  const own = sources
     .filter(({ rank }) => rank < fallbackRanks.distributionPoint)
-    .map(({ identity, address, rank }) => `${toIdentityUri(identity)} ${address} ${rank}`)
-    .join('\n');
+    .map(({ identity, address, rank }) => `${toIdentityUri(identity)} ${address} ${rank}`);
+  return [JSON.stringify(settingsOf(dp)), ...own].join('\n');
 }

@@ -92,10 +92,21 @@ export class PullReports {
       return this.#end(job, 'complete', { word, reason: '', others, verifiedHash });
     }
     if (effect.kind === 'failed-try') return this.#failedTry(job, { word, effect, others });
+    return this.#dropped(job, { word, effect, others });
+  }
+
+  /** The DP is told once more; one that never keeps what it takes is not told for ever. */
+  #dropped(
+    job: DistributionJob,
+    { word, others }: Report<Extract<PullEffect, { kind: 'notify-again' }>>,
+  ): Promise<boolean> {
     const { clock, jobs, retries } = this.#needs;
+    const reason = `${job.dpId} does not have the job any more`;
+    if (job.tryCount >= this.#config.retryCountMax) {
+      return this.#end(job, 'failed', { word, reason, others });
+    }
     const updatedAtMs = clock.nowMs();
     const restartAtMs = updatedAtMs + retries.returnDelayMs(job.jobSerial);
-    const reason = `${job.dpId} does not have the job any more`;
     const change = (current: DistributionJob): JobChange => {
       const due = { reason, restartAtMs, updatedAtMs };
       return { job: moved(takenBack(heard(current, word)), 'pending-restart', due) };
@@ -108,8 +119,9 @@ export class PullReports {
     job: DistributionJob,
     { word, effect, others }: Report<Extract<PullEffect, { kind: 'goes-on' }>>,
   ): Promise<boolean> {
-    const { clock, jobs, packages } = this.#needs;
+    const { clock, jobs, packages, retries } = this.#needs;
     const { waitingReason, reason } = effect;
+    if (word.doneBytes > 0) retries.gotOn(job.jobSerial);
     const restartAtMs = clock.nowMs() + this.#config.pull.pollDelayMs;
     const change = (current: DistributionJob): JobChange => {
       const warned = this.#warned(withBytesOf(heard(current, word), word), word);
