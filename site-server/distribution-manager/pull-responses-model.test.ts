@@ -107,6 +107,7 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
       },
       notification: {
         query: ({ job }) => Promise.reject(unknown(job)),
+        look: () => ({ of: async () => ({ sources: [], isComplete: false }) }),
         sourcesOf: async () => undefined,
         sourcesChanged: async () => {},
         keepOnly: () => {},

@@ -56,7 +56,7 @@ export interface PackageTransferManagerComponents {
   readonly runner: Pick<JobRunner, 'run'>;
   readonly notification: Pick<
     PullNotification,
-    'query' | 'sourcesOf' | 'sourcesChanged' | 'keepOnly'
+    'query' | 'look' | 'sourcesOf' | 'sourcesChanged' | 'keepOnly'
   >;
   readonly hierarchy: Pick<
     HierarchyManager,

@@ -225,6 +225,28 @@ describe('jobs of pull DPs', () => {
     await test.until(() => told.length === 2);
   });
 
+  it('go on when there is a source, though a DP that fetches does not answer when it is told (PULL-2)', async () => {
+    await handedOver();
+    let isAsked = false;
+    test.notification.sourcesOf = async () => [];
+    test.notification.sourcesChanged = ({ signal }) => {
+      isAsked = true;
+      return new Promise((_, reject) =>
+        signal.addEventListener('abort', () => reject(signal.reason)),
+      );
+    };
+    const located = { packageId, dpId: 'S1', sourceVersion: 1, contentIds: [`${packageId}.1`] };
+    await test.store.write(await test.contentMap.held(located), { sync: false });
+    await test.until(() => isAsked);
+    await test.addJob({ jobSerial: 2, dpId: 'P2', packageId });
+    const [run] = await test.untilRunning(2);
+    run?.fail(new WaybillError({ code: 'PULL_SOURCES_MISSING', packageId, dpId: 'P2' }));
+    await test.untilState(2, 'pending-restart');
+    await test.store.write(await test.contentMap.held(located), { sync: false });
+    await test.clock.advance(1_000);
+    await test.untilRunning(2);
+  });
+
   it('are told of other sources when an administrator names some, not at a restart (PULL-1)', async () => {
     await handedOver();
     let toldCount = 0;

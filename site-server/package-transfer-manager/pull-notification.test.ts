@@ -178,7 +178,8 @@ describe('pull notification', () => {
     await notify('P1');
     const job = testJob({ jobSerial: 5, packageId, dpId: 'P1', sourceVersion: 2 });
     const changed = async () => {
-      const sources = (await notification.sourcesOf({ job, dp })) ?? assert.fail();
+      const sources =
+        (await notification.sourcesOf({ job, dp }, notification.look())) ?? assert.fail();
       await notification.sourcesChanged({ job, dp, signal }, sources);
     };
     await changed();
@@ -204,7 +205,8 @@ describe('pull notification', () => {
       { sources, allowFallback: true, packagesMax: 9 },
     ]) {
       const dp = await site.hierarchy.set({ dpId: 'P1', pull });
-      const found = (await notification.sourcesOf({ job, dp })) ?? assert.fail();
+      const found =
+        (await notification.sourcesOf({ job, dp }, notification.look())) ?? assert.fail();
       calls = [];
       await notification.sourcesChanged({ job, dp, signal }, found);
       await notification.sourcesChanged({ job, dp, signal }, found);

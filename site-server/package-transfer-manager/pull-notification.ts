@@ -22,12 +22,12 @@ import type { Change } from '../../shared/state-store/state-store.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import { toNotification } from './pull-notification-message.ts';
-import type { PullSources } from './pull-sources.ts';
+import type { PullSources, SourceLook } from './pull-sources.ts';
 
 export interface PullNotificationNeeds {
   readonly library: Pick<ContentLibrary, 'getPackage' | 'openContent'>;
   readonly connections: Pick<DistributionPointConnections, 'channelTo'>;
-  readonly sources: Pick<PullSources, 'of'>;
+  readonly sources: Pick<PullSources, 'of' | 'look'>;
   readonly contentMap: Pick<ContentDpMap, 'arriving' | 'olderContentAt'>;
 }
 
@@ -86,13 +86,18 @@ export class PullNotification {
     return { expectedHash: version.packageHash, locations };
   }
 
-  /** The sources of a job as they are now. @throws CONTENT_NOT_HELD */
-  async sourcesOf({
-    job,
-    dp,
-  }: Omit<PullRun, 'signal'>): Promise<readonly PullSource[] | undefined> {
+  /** A look for the sources of many jobs. */
+  look(): SourceLook {
+    return this.#needs.sources.look();
+  }
+
+  /** The sources of a job as they are in this look; undefined while there are none. @throws CONTENT_NOT_HELD */
+  async sourcesOf(
+    { job, dp }: Omit<PullRun, 'signal'>,
+    look: SourceLook,
+  ): Promise<readonly PullSource[] | undefined> {
     const version = await this.#version(job);
-    const found = await this.#needs.sources.of(dp, contentIdsOf(version));
+    const found = await look.of(dp, contentIdsOf(version));
     return found.isComplete ? found.sources : undefined;
   }
 

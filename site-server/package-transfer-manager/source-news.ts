@@ -1,4 +1,6 @@
 import { type DistributionJob, isWithPullDp } from '../../shared/domain/distribution-job.ts';
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import type { PullSource } from '../../shared/domain/pull-source.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -16,7 +18,10 @@ export interface SourceNewsNeeds {
   readonly notifier: Pick<ChangeNotifier, 'subscribe' | 'pending' | 'handled'>;
   readonly jobs: Pick<JobTable, 'open' | 'get' | 'put'>;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
-  readonly notification: Pick<PullNotification, 'sourcesOf' | 'sourcesChanged' | 'keepOnly'>;
+  readonly notification: Pick<
+    PullNotification,
+    'look' | 'sourcesOf' | 'sourcesChanged' | 'keepOnly'
+  >;
   readonly clock: Pick<Clock, 'sleep'>;
   readonly logger: Logger;
   /** Called when jobs have become due. */
@@ -31,16 +36,20 @@ const pauseMs = 1_000;
 /**
  * When a source has got content (notification "content-location"): jobs that waited for one are due
  * at once, and pull DPs that fetch the package already hear of their new source (PULL-2, PULL-11).
- * The latter is best effort: a DP that does not hear of it goes on with what it has.
+ * The latter is best effort and goes by itself: a DP that does not answer holds up no job that waits,
+ * and one that does not hear of its source goes on with what it has.
  */
 export class SourceNews implements Component {
   readonly #needs: SourceNewsNeeds;
   readonly #stopped = new AbortController();
   readonly #wake = new WakeSignal();
+  readonly #tellWake = new WakeSignal();
   /** Packages of which the sources of a DP were changed by an administrator. */
   readonly #asked = new Set<string>();
+  /** Packages of which DPs are to be told. */
+  readonly #toTell = new Set<string>();
   #unsubscribe: () => void = () => {};
-  #loop: Promise<void> = Promise.resolve();
+  #loops: Promise<void>[] = [];
 
   constructor(needs: SourceNewsNeeds) {
     this.#needs = needs;
@@ -49,13 +58,16 @@ export class SourceNews implements Component {
   async start(): Promise<void> {
     const { notifier } = this.#needs;
     this.#unsubscribe = notifier.subscribe('content-location', () => this.#wake.wake());
-    this.#loop = this.#run();
+    this.#loops = [
+      this.#loop(this.#wake, () => this.#take()),
+      this.#loop(this.#tellWake, () => this.#tell()),
+    ];
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort();
     this.#unsubscribe();
-    await this.#loop;
+    await Promise.all(this.#loops);
   }
 
   /** The sources of a job's DP may be others now. */
@@ -64,21 +76,21 @@ export class SourceNews implements Component {
     this.#wake.wake();
   }
 
-  async #run(): Promise<void> {
+  /** @param work returns whether there was anything to do */
+  async #loop(wake: WakeSignal, work: () => Promise<boolean>): Promise<void> {
     const { signal } = this.#stopped;
     try {
       for (;;) {
-        await this.#wake.wait(signal);
-        if (await this.#take()) await this.#needs.clock.sleep(pauseMs, signal);
+        await wake.wait(signal);
+        if (await work()) await this.#needs.clock.sleep(pauseMs, signal);
       }
     } catch (error) {
       if (!(isAbortError(error) && signal.aborted)) throw error;
     }
   }
 
-  /** @returns whether there was anything to look at */
   async #take(): Promise<boolean> {
-    const { store, notifier, jobs, notification } = this.#needs;
+    const { store, notifier } = this.#needs;
     const packageIds = new Set(this.#asked);
     this.#asked.clear();
     const taken: Notification[] = [];
@@ -87,10 +99,9 @@ export class SourceNews implements Component {
       taken.push(one);
     }
     if (packageIds.size === 0) return false;
-    const open = [...jobs.open()];
-    notification.keepOnly(new Set(open.map(({ jobSerial }) => jobSerial)));
-    const concerned = open.filter((job) => packageIds.has(job.packageId) && isForNews(job));
-    await eachOf(concerned, jobsAtOnceMax, (job) => this.#lookAt(job));
+    for (const packageId of packageIds) this.#toTell.add(packageId);
+    this.#tellWake.wake();
+    await this.#lookAt(packageIds, isWaiting, ({ jobSerial }) => this.#makeDue(jobSerial));
     await this.#bestEffort({}, () =>
       store.write(
         taken.map((one) => notifier.handled(one)),
@@ -100,24 +111,46 @@ export class SourceNews implements Component {
     return true;
   }
 
-  async #lookAt(job: DistributionJob): Promise<void> {
-    const { jobSerial, packageId, dpId } = job;
-    await this.#bestEffort({ jobSerial, packageId, dpId }, async () => {
-      const { hierarchy, notification } = this.#needs;
-      const dp = await hierarchy.get(dpId);
-      if (dp?.kind !== 'pull') return;
-      const sources = await notification.sourcesOf({ job, dp });
-      if (!sources) return;
-      if (!isWithPullDp(job)) return this.#makeDue(jobSerial);
-      const { signal } = this.#stopped;
-      await notification.sourcesChanged({ job, dp, signal }, sources);
+  async #tell(): Promise<boolean> {
+    const { jobs, notification } = this.#needs;
+    const packageIds = new Set(this.#toTell);
+    this.#toTell.clear();
+    notification.keepOnly(new Set([...jobs.open()].map(({ jobSerial }) => jobSerial)));
+    const { signal } = this.#stopped;
+    await this.#lookAt(packageIds, isWithPullDp, (job, dp, sources) =>
+      notification.sourcesChanged({ job, dp, signal }, sources),
+    );
+    return packageIds.size > 0;
+  }
+
+  /** Does something with each job of these packages that is meant, and has sources. */
+  async #lookAt(
+    packageIds: ReadonlySet<string>,
+    isMeant: (job: DistributionJob) => boolean,
+    work: (
+      job: DistributionJob,
+      dp: DistributionPoint,
+      sources: readonly PullSource[],
+    ) => Promise<void>,
+  ): Promise<void> {
+    const { jobs, hierarchy, notification } = this.#needs;
+    const meant = [...jobs.open()].filter((job) => packageIds.has(job.packageId) && isMeant(job));
+    const look = notification.look();
+    await eachOf(meant, jobsAtOnceMax, async (job) => {
+      const { jobSerial, packageId, dpId } = job;
+      await this.#bestEffort({ jobSerial, packageId, dpId }, async () => {
+        const dp = await hierarchy.get(dpId);
+        if (dp?.kind !== 'pull') return;
+        const sources = await notification.sourcesOf({ job, dp }, look);
+        if (sources) await work(job, dp, sources);
+      });
     });
   }
 
   async #makeDue(jobSerial: number): Promise<void> {
     const { jobs, onDue } = this.#needs;
     const job = jobs.get(jobSerial);
-    if (job?.waitingReason !== 'no-source' || isWithPullDp(job)) return;
+    if (!job || !isWaiting(job)) return;
     await jobs.put({ ...job, restartAtMs: 0 });
     onDue();
   }
@@ -133,7 +166,7 @@ export class SourceNews implements Component {
   }
 }
 
-/** Whether the job waits for a source here, or is with a DP that may use one more. */
-function isForNews(job: DistributionJob): boolean {
-  return isWithPullDp(job) || job.waitingReason === 'no-source';
+/** Whether the job waits for a source here. */
+function isWaiting(job: DistributionJob): boolean {
+  return job.waitingReason === 'no-source' && !isWithPullDp(job);
 }

@@ -67,6 +67,7 @@ export class TestTransfers implements AsyncDisposable {
   /** What pull DPs are told and asked, besides runs. */
   readonly notification: FakeNotification = {
     query: () => Promise.reject(unreachable()),
+    look: () => ({ of: async () => ({ sources: [], isComplete: false }) }),
     sourcesOf: async () => undefined,
     sourcesChanged: async () => {},
     keepOnly: () => {},
