@@ -220,6 +220,48 @@ describe('pull notification', () => {
     assert.deepEqual(named(), ['waybill://dp/S1 1', 'waybill://site/PS1 20000']);
   });
 
+  it('reads where content is once for all that one look is about (PULL-11)', async () => {
+    const dps = [];
+    for (let n = 1; n <= 20; n++) {
+      dps.push(
+        await addPullDp(`P${n}`, ['S1', ...(n > 1 ? [`P${n - 1}`] : [])], {
+          allowFallback: n % 2 === 0,
+        }),
+      );
+      await locate('arriving', `P${n}`);
+    }
+    await locate('held', 'S1');
+    let readCount = 0;
+    const { hierarchy } = site;
+    const siteAddress = () => 'site.example.org:8530';
+    const counting = {
+      locationsOf: (id: string) => {
+        readCount += 1;
+        return contentMap.locationsOf(id);
+      },
+      locationsAt: (id: string, dpIds: readonly string[]) => {
+        readCount += 1;
+        return contentMap.locationsAt(id, dpIds);
+      },
+    };
+    const sources = new PullSources({
+      hierarchy,
+      contentMap: counting,
+      siteCode: 'PS1',
+      siteAddress,
+    });
+    const look = sources.look();
+    for (const dp of dps) {
+      assert.deepEqual(
+        await look.of(dp, [contentId]),
+        await new PullSources({ hierarchy, contentMap, siteCode: 'PS1', siteAddress }).of(dp, [
+          contentId,
+        ]),
+      );
+    }
+    assert.equal(readCount, 1);
+  });
+
   it('says that this site does not hold the version, as push does', async () => {
     const dp = await addPullDp('P1', ['S1']);
     const job = testJob({ packageId, dpId: 'P1', sourceVersion: 3 });
