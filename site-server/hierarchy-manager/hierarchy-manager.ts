@@ -149,6 +149,12 @@ export class HierarchyManager implements Component {
     return this.#points.get(dpId);
   }
 
+  /** Those of these DPs that are of this site, in their order; in one read. */
+  async known(dpIds: readonly string[]): Promise<DistributionPoint[]> {
+    const found = await this.#points.getMany(dpIds);
+    return found.filter((point) => point !== undefined);
+  }
+
   /** @throws DISTRIBUTION_POINT_UNKNOWN */
   async require(dpId: string): Promise<DistributionPoint> {
     const distributionPoint = await this.get(dpId);
