@@ -387,6 +387,25 @@ describe('jobs of pull DPs', () => {
     assert.equal(push?.job.tryCount, 1, 'an interruption is no failure');
   });
 
+  it('have failed after 100 tries in a row that brought nothing (PULL-9, PTM-8)', async () => {
+    await handedOver();
+    const error = { code: 'PEER_FAILED', peer: 'x', reason: 'y' } as const;
+    let tries = 0;
+    for (; test.jobs.get(1); tries++) {
+      // The sixth try brings something: the count begins again.
+      if (tries === 5) await test.manager.heard(word({ doneBytes: 1, totalBytes: 100 }), []);
+      await test.manager.heard(word({ state: 'failure', error }), []);
+      const waiting = test.jobs.get(1);
+      if (!waiting) break;
+      await test.clock.advance(waiting.restartAtMs - test.clock.nowMs());
+      const [again] = await test.untilRunning(1);
+      again?.handOver({ expectedHash: hash });
+      await test.until(() => test.jobs.get(1)?.sendAction !== undefined);
+    }
+    assert.equal(tries, 5 + 100);
+    assert.equal((await test.untilState(1, 'failed')).tryCount, 100);
+  });
+
   it('hold nothing back for ever when the DP drops them again and again (PULL-9)', async () => {
     await handedOver();
     let tries = 1;

@@ -121,10 +121,12 @@ export class PullReports {
   ): Promise<boolean> {
     const { clock, jobs, packages, retries } = this.#needs;
     const { waitingReason, reason } = effect;
-    if (word.doneBytes > 0) retries.gotOn(job.jobSerial);
+    if (hasGotOn(job, word)) retries.gotOn(job.jobSerial);
     const restartAtMs = clock.nowMs() + this.#config.pull.pollDelayMs;
     const change = (current: DistributionJob): JobChange => {
-      const warned = this.#warned(withBytesOf(heard(current, word), word), word);
+      const tryCount = hasGotOn(current, word) ? 0 : current.tryCount;
+      const known = withBytesOf({ ...heard(current, word), tryCount }, word);
+      const warned = this.#warned(known, word);
       const facts = { reason, restartAtMs, ...(waitingReason && { waitingReason }) };
       const next = jobs.withPullDp(warned.job, facts);
       return { job: next.job, messages: [...warned.messages, ...next.messages] };
@@ -238,6 +240,14 @@ function toPullFailure(error: WaybillError): JobFailure {
   const { code, message: reason } = error;
   const kind = code === 'ACTION_SUPERSEDED' ? 'superseded' : 'retry';
   return { kind, reason, waitingReason: code === 'DISK_FULL' ? 'disk-full-at-dp' : 'retry-at' };
+}
+
+/** Whether the DP has more of the job than it had: only fruitless tries in a row count. */
+function hasGotOn(
+  { totalBytes, remainingBytes }: DistributionJob,
+  { doneBytes }: PullWord,
+): boolean {
+  return doneBytes > totalBytes - remainingBytes;
 }
 
 /** The job, which has heard this word. */
