@@ -284,6 +284,29 @@ describe('jobs of pull DPs', () => {
     assert.equal(askedCount, 72);
   });
 
+  it('are asked for though another DP does not answer for its many jobs (PULL-3)', async () => {
+    await test.manager.start();
+    const serials = Array.from({ length: 12 }, (_, index) => index + 1);
+    for (const jobSerial of serials) {
+      const dpId = jobSerial === 12 ? 'P2' : 'P1';
+      const added = { jobSerial, dpId, packageId: toPackageId('PS1', jobSerial) };
+      await test.addJob(added);
+      const [run] = await test.untilRunning(jobSerial);
+      run?.handOver();
+      await test.until(() => test.jobs.get(jobSerial)?.sendAction !== undefined);
+    }
+    const asked: string[] = [];
+    test.notification.query = ({ job: { dpId }, signal }) => {
+      asked.push(dpId);
+      return new Promise((_, reject) =>
+        signal.addEventListener('abort', () => reject(signal.reason)),
+      );
+    };
+    await test.clock.advance(60 * minuteMs);
+    await test.until(() => asked.includes('P2'));
+    assert.deepEqual(asked, ['P1', 'P2'], 'one question to each DP at a time');
+  });
+
   it('are put off by what the DP says: only a silent one is asked (PULL-3)', async () => {
     await handedOver();
     let askedCount = 0;
