@@ -78,6 +78,23 @@ describe('jobs of pull DPs, while they wait', () => {
     await test.until(() => told.length === 2);
   });
 
+  it('are not told to the DP any more when they ended meanwhile (PULL-11)', async () => {
+    await handedOver();
+    let toldCount = 0;
+    test.notification.sourcesOf = async () => {
+      await test.manager.heard(word({ state: 'success', packageHash: hash }), []);
+      return [];
+    };
+    test.notification.sourcesChanged = async () => {
+      toldCount += 1;
+    };
+    const located = { packageId, dpId: 'S1', sourceVersion: 1, contentIds: [`${packageId}.1`] };
+    await test.store.write(await test.contentMap.held(located), { sync: false });
+    await test.untilState(1, 'complete');
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    assert.equal(toldCount, 0);
+  });
+
   it('go on when there is a source, though a DP that fetches does not answer when it is told (PULL-2)', async () => {
     await handedOver();
     let isAsked = false;

@@ -142,7 +142,9 @@ export class SourceNews implements Component {
         const dp = await hierarchy.get(dpId);
         if (dp?.kind !== 'pull') return;
         const sources = await notification.sourcesOf({ job, dp }, look);
-        if (sources) await work(job, dp, sources);
+        // Since the look began others were told: this one may have ended meanwhile.
+        const current = jobs.get(jobSerial);
+        if (sources && current && isMeant(current)) await work(current, dp, sources);
       });
     });
   }
