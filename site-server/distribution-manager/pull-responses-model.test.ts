@@ -120,15 +120,14 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
           const contentIds = [`${packageId}.1`];
           const version = { packageId, dpId, sourceVersion: 1, contentIds };
           const locations = () => contentMap.arriving(version);
-          return { kind: 'handed-over', expectedHash: hash, locations };
+          return { kind: 'handed-over', expectedHash: hash, toldHash: '', locations };
         },
       },
       notification: {
         query: ({ job }) => Promise.reject(unknown(job)),
         look: () => ({ of: async () => ({ sources: [], isComplete: false }) }),
         sourcesOf: async () => undefined,
-        sourcesChanged: async () => {},
-        keepOnly: () => {},
+        sourcesChanged: async () => undefined,
       },
       returns: { watch: () => {}, forget: () => {} },
     },

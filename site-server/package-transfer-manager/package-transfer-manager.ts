@@ -55,10 +55,7 @@ export interface PackageTransferManagerComponents {
   readonly status: StatusReporter;
   readonly jobs: JobTable;
   readonly runner: Pick<JobRunner, 'run'>;
-  readonly notification: Pick<
-    PullNotification,
-    'query' | 'look' | 'sourcesOf' | 'sourcesChanged' | 'keepOnly'
-  >;
+  readonly notification: Pick<PullNotification, 'query' | 'look' | 'sourcesOf' | 'sourcesChanged'>;
   readonly hierarchy: Pick<
     HierarchyManager,
     'get' | 'kindOf' | 'require' | 'recordReachability' | 'recordTransferRate'

@@ -78,6 +78,8 @@ describe('pull notification', () => {
     const job = testJob({ jobSerial: 5, packageId, dpId, sourceVersion: 2, action, priority: 1 });
     return notification.notify({ job, dp, signal });
   };
+  const jobTold = (toldHash: string) =>
+    testJob({ jobSerial: 5, packageId, dpId: 'P1', sourceVersion: 2, toldHash });
   const isMissing = (error: unknown) =>
     error instanceof WaybillError && error.code === 'PULL_SOURCES_MISSING';
   const told = () => (calls.at(-1)?.request as NotifyPullRequest | undefined)?.sources ?? [];
@@ -175,12 +177,13 @@ describe('pull notification', () => {
   it('notifies again only when its own sources are others than it was told (PULL-11)', async () => {
     const dp = await addPullDp('P1', ['S1', 'S2']);
     await locate('held', 'S1');
-    await notify('P1');
-    const job = testJob({ jobSerial: 5, packageId, dpId: 'P1', sourceVersion: 2 });
+    let { toldHash } = await notify('P1');
+    // The job's row knows what was told: so does a site that was restarted.
     const changed = async () => {
+      const job = jobTold(toldHash);
       const sources =
         (await notification.sourcesOf({ job, dp }, notification.look())) ?? assert.fail();
-      await notification.sourcesChanged({ job, dp, signal }, sources);
+      toldHash = (await notification.sourcesChanged({ job, dp, signal }, sources)) ?? toldHash;
     };
     await changed();
     assert.equal(calls.length, 2);
@@ -197,19 +200,20 @@ describe('pull notification', () => {
   it('notifies again when its DP may fall back, or fetch more at once, from now on (PULL-1, PULL-10)', async () => {
     await addPullDp('P1', ['S1', 'S2']);
     await locate('held', 'S1');
-    await notify('P1');
-    const job = testJob({ jobSerial: 5, packageId, dpId: 'P1', sourceVersion: 2 });
+    let { toldHash } = await notify('P1');
     const sources = [{ dpId: 'S1', rank: 1 }];
     for (const pull of [
       { sources, allowFallback: false, packagesMax: 9 },
       { sources, allowFallback: true, packagesMax: 9 },
     ]) {
       const dp = await site.hierarchy.set({ dpId: 'P1', pull });
+      const job = jobTold(toldHash);
       const found =
         (await notification.sourcesOf({ job, dp }, notification.look())) ?? assert.fail();
       calls = [];
-      await notification.sourcesChanged({ job, dp, signal }, found);
-      await notification.sourcesChanged({ job, dp, signal }, found);
+      toldHash = (await notification.sourcesChanged({ job, dp, signal }, found)) ?? assert.fail();
+      const again = { job: jobTold(toldHash), dp, signal };
+      assert.equal(await notification.sourcesChanged(again, found), undefined);
       assert.equal(calls.length, 1);
       const request = calls[0]?.request as NotifyPullRequest;
       assert.deepEqual(

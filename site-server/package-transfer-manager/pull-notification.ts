@@ -4,6 +4,7 @@
  * Transfer Manager for each run of a pull DP's job; stores nothing. A crash between the phases leaves
  * a job that is notified again, which changes nothing at a DP that has it.
  */
+import { hashOf } from '../../shared/content-library/content-hash.ts';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
@@ -42,6 +43,8 @@ export interface PullNotificationConfig {
 export interface PullHandover {
   /** What its success must prove. */
   readonly expectedHash: string;
+  /** Hash over the sources and settings it was told. */
+  readonly toldHash: string;
   /** The rows that say what is arriving there; asked for in the package's turn. */
   readonly locations: () => Promise<Change[]>;
 }
@@ -56,8 +59,6 @@ export interface PullRun {
 export class PullNotification {
   readonly #needs: PullNotificationNeeds;
   readonly #config: PullNotificationConfig;
-  /** By job serial, what was last told of sources and settings; in memory: told once more, it changes nothing. */
-  readonly #told = new Map<number, string>();
 
   constructor(needs: PullNotificationNeeds, config: PullNotificationConfig) {
     this.#needs = needs;
@@ -83,7 +84,8 @@ export class PullNotification {
     const { packageId, sourceVersion } = version;
     const arriving = { packageId, dpId: dp.dpId, sourceVersion, contentIds: contentIdsOf(version) };
     const locations = () => this.#needs.contentMap.arriving(arriving);
-    return { expectedHash: version.packageHash, locations };
+    const toldHash = toldHashOf(dp, found.sources);
+    return { expectedHash: version.packageHash, toldHash, locations };
   }
 
   /** A look for the sources of many jobs. */
@@ -105,16 +107,14 @@ export class PullNotification {
    * The last phase only, for a DP that has the job, when other sources serve it than it was last told,
    * or an administrator has changed how it fetches.
    *
+   * @returns what it was told, for the job's row; undefined when there was nothing to tell
    * @throws as `notify`
    */
-  async sourcesChanged(run: PullRun, sources: readonly PullSource[]): Promise<void> {
-    if (this.#told.get(run.job.jobSerial) === textOf(run.dp, sources)) return;
+  async sourcesChanged(run: PullRun, sources: readonly PullSource[]): Promise<string | undefined> {
+    const toldHash = toldHashOf(run.dp, sources);
+    if (run.job.toldHash === toldHash) return undefined;
     await this.#notify(run, await this.#version(run.job), sources);
-  }
-
-  /** Forgets what was told of other jobs than these. */
-  keepOnly(jobSerials: ReadonlySet<number>): void {
-    for (const serial of this.#told.keys()) if (!jobSerials.has(serial)) this.#told.delete(serial);
+    return toldHash;
   }
 
   /** Asks how far a job is. @throws PULL_JOB_UNKNOWN; PEER_…, DEADLINE_EXCEEDED; AbortError */
@@ -159,7 +159,6 @@ export class PullNotification {
     const facts = { job, version, contents, sources, managementPoint, settings };
     const request = toNotification(facts, encodeBundle(version).hash);
     await connections.channelTo(dp).unary('notifyPull', request, { deadlineMs, signal });
-    this.#told.set(job.jobSerial, textOf(dp, sources));
   }
 }
 
@@ -177,12 +176,12 @@ function settingsOf({ pull }: DistributionPoint) {
 }
 
 /**
- * What a DP was told: its settings, and which of its own sources serve it. Those of the fallback come
- * and go without being told.
+ * Over what a DP was told: its settings, and which of its own sources serve it. Those of the fallback
+ * come and go without being told.
  */
-function textOf(dp: DistributionPoint, sources: readonly PullSource[]): string {
+function toldHashOf(dp: DistributionPoint, sources: readonly PullSource[]): string {
   const own = sources
     .filter(({ rank }) => rank < fallbackRanks.distributionPoint)
-    .map(({ identity, address, rank }) => `${toIdentityUri(identity)} ${address} ${rank}`);
-  return [JSON.stringify(settingsOf(dp)), ...own].join('\n');
+    .map(({ identity, address, rank }) => [toIdentityUri(identity), address, rank]);
+  return hashOf(Buffer.from(JSON.stringify([settingsOf(dp), own])));
 }

@@ -67,7 +67,12 @@ describe('jobs of pull DPs, while they wait', () => {
     await handedOver();
     const told: number[] = [];
     test.notification.sourcesOf = async () => [];
-    test.notification.sourcesChanged = async ({ job }) => void told.push(job.jobSerial);
+    const toldBefore: (string | undefined)[] = [];
+    test.notification.sourcesChanged = async ({ job }) => {
+      told.push(job.jobSerial);
+      toldBefore.push(job.toldHash);
+      return `told ${told.length}`;
+    };
     const located = { packageId, dpId: 'S1', sourceVersion: 1, contentIds: [`${packageId}.1`] };
     await test.store.write(await test.contentMap.held(located), { sync: false });
     await test.until(() => told.length === 1);
@@ -76,6 +81,8 @@ describe('jobs of pull DPs, while they wait', () => {
     assert.deepEqual(told, [1], 'not more than once a second');
     await test.clock.advance(1_000);
     await test.until(() => told.length === 2);
+    assert.deepEqual(toldBefore, ['told', 'told 1'], 'the row knows what was told last');
+    await test.until(async () => (await test.row(1))?.toldHash === 'told 2');
   });
 
   it('are not told to the DP any more when they ended meanwhile (PULL-11)', async () => {
@@ -87,6 +94,7 @@ describe('jobs of pull DPs, while they wait', () => {
     };
     test.notification.sourcesChanged = async () => {
       toldCount += 1;
+      return undefined;
     };
     const located = { packageId, dpId: 'S1', sourceVersion: 1, contentIds: [`${packageId}.1`] };
     await test.store.write(await test.contentMap.held(located), { sync: false });
@@ -123,6 +131,7 @@ describe('jobs of pull DPs, while they wait', () => {
     test.notification.sourcesOf = async () => [];
     test.notification.sourcesChanged = async () => {
       toldCount += 1;
+      return undefined;
     };
     await test.manager.stop();
     await test.makeComponents();

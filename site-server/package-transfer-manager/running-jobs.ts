@@ -262,11 +262,11 @@ export class RunningJobs {
 
   async #recordHandover(
     job: DistributionJob,
-    { expectedHash, locations }: Extract<Outcome, { kind: 'handed-over' }>,
+    { expectedHash, toldHash, locations }: Extract<Outcome, { kind: 'handed-over' }>,
   ): Promise<void> {
     const { clock, jobs, retries } = this.#needs;
     const restartAtMs = clock.nowMs() + this.#config.pull.pollDelayMs;
-    await jobs.handedOver(job, { expectedHash, locations, restartAtMs });
+    await jobs.handedOver(job, { expectedHash, toldHash, locations, restartAtMs });
     retries.handedOver(job.jobSerial);
   }
 

@@ -16,12 +16,9 @@ import type { PullNotification } from './pull-notification.ts';
 export interface SourceNewsNeeds {
   readonly store: Pick<StateStore, 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'subscribe' | 'pending' | 'handled'>;
-  readonly jobs: Pick<JobTable, 'open' | 'get' | 'put'>;
+  readonly jobs: Pick<JobTable, 'open' | 'get' | 'put' | 'changed'>;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
-  readonly notification: Pick<
-    PullNotification,
-    'look' | 'sourcesOf' | 'sourcesChanged' | 'keepOnly'
-  >;
+  readonly notification: Pick<PullNotification, 'look' | 'sourcesOf' | 'sourcesChanged'>;
   readonly clock: Pick<Clock, 'sleep'>;
   readonly logger: Logger;
   /** Called when jobs have become due. */
@@ -115,11 +112,13 @@ export class SourceNews implements Component {
     const { jobs, notification } = this.#needs;
     const packageIds = new Set(this.#toTell);
     this.#toTell.clear();
-    notification.keepOnly(new Set([...jobs.open()].map(({ jobSerial }) => jobSerial)));
     const { signal } = this.#stopped;
-    await this.#lookAt(packageIds, isWithPullDp, (job, dp, sources) =>
-      notification.sourcesChanged({ job, dp, signal }, sources),
-    );
+    await this.#lookAt(packageIds, isWithPullDp, async (job, dp, sources) => {
+      const toldHash = await notification.sourcesChanged({ job, dp, signal }, sources);
+      if (toldHash === undefined) return;
+      const change = (current: DistributionJob) => ({ job: { ...current, toldHash } });
+      await jobs.changed(job.jobSerial, change, []);
+    });
     return packageIds.size > 0;
   }
 
