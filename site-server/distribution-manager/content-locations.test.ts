@@ -111,6 +111,18 @@ describe('where content is', () => {
     assert.deepEqual(await locations(), [`${packageId}.2/P1 held`]);
   });
 
+  it('what a removal has taken over from arrives no more, though it fails (PKG-7, PULL-11)', async () => {
+    const packageId = await distributed('P1');
+    const older = await site.requireJob(packageId, 'P1');
+    await arriving(packageId, 1);
+    await site.distributionCommands.remove({ packageId, dpIds: ['P1'] });
+    await site.settled();
+    await site.endJob(older, { state: 'cancelled' });
+    await site.endJob(await site.requireJob(packageId, 'P1'), { state: 'failed' });
+    await site.settled();
+    assert.deepEqual(await locations(), []);
+  });
+
   it('goes with the package (PKG-7)', async () => {
     const packageId = await distributed('S1', 'P1');
     for (const dpId of ['S1', 'P1']) await site.complete(packageId, dpId);

@@ -54,9 +54,9 @@ interface RunningTask {
 
 /**
  * Takes packages from "package notification" and processes them, at most three at once and each by
- * one task at a time (DM-2); takes the results of transfers (DM-5), and what pull DPs say (PULL-9). What it does, it decides from
- * the rows alone. A notification is deleted when its package has been processed: a crash leaves it,
- * and the package is processed again, with the same result (DM-1).
+ * one task at a time (DM-2); takes the results of transfers (DM-5), and what pull DPs say (PULL-9).
+ * What it does, it decides from the rows alone. A notification is deleted when its package has been
+ * processed: a crash leaves it, and the package is processed again, with the same result (DM-1).
  */
 export class DistributionManager implements Component {
   readonly #components: DistributionManagerComponents;

@@ -38,9 +38,23 @@ class PlayedDp {
   /** Everything it ever said: may come once more, whenever it likes. */
   readonly said: StateMessage[] = [];
   #serial = 0;
+  #outboxMadeAtMs = 1;
 
   constructor(dpId: string) {
     this.dpId = dpId;
+  }
+
+  /** Its state store is lost, with all it has not told yet. */
+  loseStore(): void {
+    this.#jobs.clear();
+    this.outbox.length = 0;
+    this.#outboxMadeAtMs += 1;
+    this.#serial = 0;
+  }
+
+  /** The site has pushed what it was fetching. */
+  overtaken(job: DistributionJob): void {
+    if (this.#jobs.delete(job.jobSerial)) this.#say(job, 'cancelled', 0);
   }
 
   notify(job: DistributionJob): void {
@@ -67,7 +81,7 @@ class PlayedDp {
     const error = { code: 'PULL_SOURCE_LIED', source: 'S', fileHash: 'f', reason: 'test' } as const;
     const message: StateMessage = {
       ...{ dpId: this.dpId, packageId, jobSerial, sourceVersion: 1, state, percent: doneBytes },
-      place: { outboxMadeAtMs: 1, serial: ++this.#serial },
+      place: { outboxMadeAtMs: this.#outboxMadeAtMs, serial: ++this.#serial },
       ...{ doneBytes, totalBytes: 100, receivedBytes: doneBytes, timeMs: 0 },
       packageHash: state === 'success' ? hash : '',
       source: state === 'warning' ? 'waybill://dp/S1' : '',
@@ -96,20 +110,24 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
     {
       ...{ ...ground, jobs, hierarchy, random: () => 1 },
       runner: {
-        run: async ({ job }) => {
+        run: async ({ job, dp }) => {
           const { packageId, dpId } = job;
+          if (dp.kind === 'standard') {
+            dps.get(dpId)?.overtaken(job);
+            return { kind: 'done', verifiedHash: hash };
+          }
           dps.get(dpId)?.notify(job);
           const contentIds = [`${packageId}.1`];
           const version = { packageId, dpId, sourceVersion: 1, contentIds };
           const locations = () => contentMap.arriving(version);
-          return { kind: 'handed-over', expectedHash: hash, locations };
+          return { kind: 'handed-over', expectedHash: hash, toldHash: '', locations };
         },
       },
       notification: {
         query: ({ job }) => Promise.reject(unknown(job)),
+        look: () => ({ of: async () => ({ sources: [], isComplete: false }) }),
         sourcesOf: async () => undefined,
-        sourcesChanged: async () => {},
-        keepOnly: () => {},
+        sourcesChanged: async () => undefined,
       },
       returns: { watch: () => {}, forget: () => {} },
     },
@@ -124,7 +142,7 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
   });
   await transfers.start();
   await distribution.start();
-  return { ...ground, jobs, transfers, stateSystem, distribution };
+  return { ...ground, hierarchy, jobs, transfers, stateSystem, distribution };
 }
 
 type Site = Awaited<ReturnType<typeof live>>;
@@ -165,11 +183,13 @@ class World {
   async step(): Promise<void> {
     const { random } = this;
     const dp = random.pick([...this.dps.values()]);
-    const what = random.below(10);
+    const what = random.below(12);
     if (what < 4) dp.act(random, ['progress', 'progress', 'warning', 'downloaded', 'failure']);
     else if (what === 4) dp.act(random, ['success', 'cancelled']);
     else if (what < 8) await this.#send(dp);
     else if (what === 8) await this.machine.clock.advance(random.below(6_000));
+    else if (what === 9) dp.loseStore();
+    else if (what === 10) await this.#setKind(dp, random.pick(['pull', 'pull', 'standard']));
     else this.#life.crashAt(1 + random.below(6), random.below(2) === 0);
     await this.settle();
   }
@@ -242,6 +262,15 @@ class World {
     });
     while (!isAnswered && !this.#life.hasCrashed) await new Promise(setImmediate);
     return isAnswered;
+  }
+
+  /** Done, or cut off by a crash. */
+  async #setKind({ dpId }: PlayedDp, kind: 'pull' | 'standard'): Promise<void> {
+    let isSet = false;
+    void this.#site.hierarchy.set({ dpId, kind }).then(() => {
+      isSet = true;
+    });
+    while (!isSet && !this.#life.hasCrashed) await new Promise(setImmediate);
   }
 
   async #distribute(packageId: string, dpId: string, jobSerial: number): Promise<void> {

@@ -113,7 +113,8 @@ export class TransferResults {
         : contentMap.arrived({ packageId, dpId, sourceVersion }, names);
     }
     const isNewest = before?.jobSerial === job.jobSerial;
-    const hasFailed = job.state !== 'complete' && job.action !== 'remove' && isNewest;
+    // Of a removal, too: what it has taken over from arrives no more.
+    const hasFailed = job.state !== 'complete' && isNewest;
     return hasFailed ? contentMap.notArriving({ dpId, sourceVersion }, names) : [];
   }
 

@@ -5,6 +5,7 @@ import type { ContentReader } from '../../shared/content-library/content-reader.
 import { filePathOf } from '../../shared/content-library/library-layout.ts';
 import { makeDelta, mayHaveDelta } from '../../shared/delta/delta-maker.ts';
 import type { ContentDescriptor, FileEntry } from '../../shared/domain/content.ts';
+import { contentNameOf } from '../../shared/domain/content-location.ts';
 import type { Delta } from '../../shared/domain/delta.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
@@ -222,6 +223,6 @@ function isChanged(base: FileEntry, file: FileEntry): boolean {
 
 /** Whether this is the same source in another version: a content is named after both. */
 function isOlder(descriptor: ContentDescriptor, contentId: string): boolean {
-  const nameOf = (id: string) => id.replace(/\.\d+$/, '');
-  return descriptor.contentId !== contentId && nameOf(descriptor.contentId) === nameOf(contentId);
+  const { contentId: beforeId } = descriptor;
+  return beforeId !== contentId && contentNameOf(beforeId) === contentNameOf(contentId);
 }

@@ -145,13 +145,26 @@ export class ContentDpMap {
     });
   }
 
-  /** Rows of a DP, of all versions of the contents of these names. */
+  /** Rows of a DP, of all versions of the contents of these names; however many DPs have them. */
   async *#at(dpId: string, names: readonly string[]): AsyncGenerator<[string, ContentLocation]> {
     for (const name of names) {
-      for await (const [key, row] of this.#rows.list({ prefix: `${name}.` })) {
+      for await (const contentId of this.#versionsOf(name)) {
+        const row = await this.#rows.get(joinKey(contentId, dpId));
+        if (row) yield [contentId, row];
+      }
+    }
+  }
+
+  /** The contents of this name that are anywhere: one short read for each, from one to the next. */
+  async *#versionsOf(name: string): AsyncGenerator<string> {
+    const prefix = `${name}.`;
+    for (let gte: string | undefined = prefix; gte !== undefined; ) {
+      const from: string = gte;
+      gte = undefined;
+      for await (const [key] of this.#rows.list({ prefix, gte: from, limit: 1 })) {
         const contentId = key.slice(0, key.indexOf('/'));
-        const isMeant = key === joinKey(contentId, dpId) && contentNameOf(contentId) === name;
-        if (isMeant) yield [contentId, row];
+        if (contentNameOf(contentId) === name) yield contentId;
+        gte = `${contentId}${behindSlash}`;
       }
     }
   }
@@ -168,6 +181,9 @@ export class ContentDpMap {
     return this.#components.store.records(keySpaces.contentDpMap);
   }
 }
+
+/** What follows "/": behind all keys that begin with a content ID. */
+const behindSlash = '0';
 
 function namesOf(contentIds: readonly string[]): string[] {
   return [...new Set(contentIds.map(contentNameOf))];

@@ -2,12 +2,15 @@ import assert from 'node:assert/strict';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { PullSettings } from '../../shared/domain/pull-source.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { StateStore } from '../../shared/state-store/state-store.ts';
+import { testJob } from '../../shared/testing/test-job.ts';
 import {
   openTestMachine,
   type TestMachine,
   TestSite,
 } from '../distribution-manager/testing/test-site.ts';
 import type { NewDistributionPoint } from './distribution-point-settings.ts';
+import { HierarchyManager } from './hierarchy-manager.ts';
 
 const good: NewDistributionPoint = {
   dpId: 'PS1DP1',
@@ -179,6 +182,32 @@ describe('Hierarchy Manager', () => {
     for await (const { subject } of site.notifier.pending('distribution-job'))
       subjects.push(subject);
     assert.deepEqual(subjects, [joinKey(jobSerial)]);
+  });
+
+  it('lets a job be looked at again that was made while its DP became another (ROLE-2)', async () => {
+    const { store, clock, log } = machine;
+    const { notifier, packages, contentMap } = site;
+    const jobs = store.records(keySpaces.distributionJobs);
+    const job = testJob({ jobSerial: 7, dpId: 'PS1DP1' });
+    const slow: Pick<StateStore, 'records' | 'write'> = {
+      records: (space) => store.records(space),
+      write: async (changes, options) => {
+        const isDp = changes.some(({ space }) => space === keySpaces.distributionPoints.name);
+        if (isDp) await store.write([jobs.put(joinKey(7), job)], { sync: false });
+        await store.write(changes, options);
+      },
+    };
+    const parts = { notifier, packages, contentMap, clock, logger: log.logger, siteCode: 'PS1' };
+    await site.hierarchy.add(good);
+    const hierarchy = new HierarchyManager({ store: slow, ...parts });
+    await hierarchy.set({
+      dpId: 'PS1DP1',
+      kind: 'pull',
+      pull: { ...pullFrom(), allowFallback: true },
+    });
+    const subjects: string[] = [];
+    for await (const { subject } of notifier.pending('distribution-job')) subjects.push(subject);
+    assert.deepEqual(subjects, [joinKey(7)]);
   });
 
   it('tunes the place of a DP in the queue from measured rates (PTM-3)', async () => {

@@ -116,7 +116,12 @@ export class HierarchyManager implements Component {
       const existing = await this.require(patch.dpId);
       const distributionPoint = { ...existing, ...patched(existing, patch) };
       if (patch.pull) await this.#requireSources(distributionPoint);
-      await this.#put(existing, distributionPoint, await this.#openJobNotifications(patch.dpId));
+      const known = await this.#openJobs(patch.dpId);
+      await this.#put(existing, distributionPoint, this.#lookAgainAt(known));
+      // Those made meanwhile may have been looked at as jobs of the DP that it was.
+      const all = await this.#openJobs(patch.dpId);
+      const others = this.#lookAgainAt(all.filter((key) => !known.includes(key)));
+      if (others.length > 0) await this.#write(others, { sync: false });
       this.#components.logger.info({ dpId: patch.dpId }, 'Changed distribution point');
       return distributionPoint;
     });
@@ -135,7 +140,8 @@ export class HierarchyManager implements Component {
       for (const packageId of packageIds) changes.push(this.#wake(packageId));
       changes.push(...pullMapChanges(this.#components.store, distributionPoint, undefined));
       changes.push(...(await this.#withoutSource(dpId)));
-      changes.push(...(await this.#contentsOf(dpId)), ...(await this.#openJobNotifications(dpId)));
+      const jobs = this.#lookAgainAt(await this.#openJobs(dpId));
+      changes.push(...(await this.#contentsOf(dpId)), ...jobs);
       await this.#write(changes, { sync: true });
       this.#kinds.delete(dpId);
       return distributionPoint;
@@ -147,6 +153,12 @@ export class HierarchyManager implements Component {
 
   get(dpId: string): Promise<DistributionPoint | undefined> {
     return this.#points.get(dpId);
+  }
+
+  /** Those of these DPs that are of this site, in their order; in one read. */
+  async known(dpIds: readonly string[]): Promise<DistributionPoint[]> {
+    const found = await this.#points.getMany(dpIds);
+    return found.filter((point) => point !== undefined);
   }
 
   /** @throws DISTRIBUTION_POINT_UNKNOWN */
@@ -281,13 +293,20 @@ export class HierarchyManager implements Component {
     return this.#components.notifier.notification('package', packageId);
   }
 
-  async #openJobNotifications(dpId: string): Promise<Change[]> {
-    const { store, notifier } = this.#components;
-    const changes: Change[] = [];
-    for await (const [key, job] of store.records(keySpaces.distributionJobs).list()) {
-      if (job.dpId === dpId) changes.push(notifier.notification('distribution-job', key));
+  /** Keys of the open jobs of a DP. */
+  async #openJobs(dpId: string): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const [key, job] of this.#components.store
+      .records(keySpaces.distributionJobs)
+      .list()) {
+      if (job.dpId === dpId) keys.push(key);
     }
-    return changes;
+    return keys;
+  }
+
+  #lookAgainAt(jobKeys: readonly string[]): Change[] {
+    const { notifier } = this.#components;
+    return jobKeys.map((key) => notifier.notification('distribution-job', key));
   }
 
   #write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {

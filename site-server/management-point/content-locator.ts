@@ -7,8 +7,8 @@ import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import {
-  type ClientNetwork,
-  nearnessOf,
+  type ClientPlace,
+  nearnessTo,
   type SourceNearness,
   sourceNearnesses,
 } from './source-nearness.ts';
@@ -18,7 +18,7 @@ export interface ContentLocatorComponents {
   readonly packages: Pick<PackageStore, 'require'>;
   readonly library: Pick<ContentLibrary, 'getPackage'>;
   readonly contentMap: Pick<ContentDpMap, 'locationsOf'>;
-  readonly hierarchy: Pick<HierarchyManager, 'get'>;
+  readonly hierarchy: Pick<HierarchyManager, 'known'>;
   readonly siteCode: string;
   /** host:port by which clients reach this site. */
   readonly siteAddress: () => string;
@@ -49,26 +49,19 @@ export class ContentLocator {
   }
 
   /** @throws PACKAGE_UNKNOWN; PACKAGE_NOT_LOCATED when it is not published, or is being deleted */
-  async locate(
-    packageId: string,
-    client: { readonly networks: readonly ClientNetwork[]; readonly callerAddress: string },
-  ): Promise<LocatedPackage> {
+  async locate(packageId: string, client: ClientPlace): Promise<LocatedPackage> {
     const sitePackage = await this.#components.packages.require(packageId);
     const version = await this.#components.library.getPackage(packageId);
     if (!version || isLeaving(sitePackage) || sitePackage.sourceVersion === 0) {
       throw new WaybillError({ code: 'PACKAGE_NOT_LOCATED', packageId });
     }
-    const ranked: RankedSource[] = [];
-    for (const dpId of await this.#holders(version)) {
-      const dp = await this.#components.hierarchy.get(dpId);
-      if (!dp) continue;
-      const nearness = nearnessOf(dp.address, client);
+    const holders = await this.#components.hierarchy.known(await this.#holders(version));
+    const nearnessOf = nearnessTo(client);
+    const ranked = holders.map(({ dpId, address }): RankedSource => {
+      const nearness = nearnessOf(address);
       const rank = sourceNearnesses.indexOf(nearness) + 1;
-      ranked.push({
-        source: { identity: { kind: 'dp', dpId }, address: dp.address, rank },
-        nearness,
-      });
-    }
+      return { source: { identity: { kind: 'dp', dpId }, address, rank }, nearness };
+    });
     ranked.sort((a, b) => a.source.rank - b.source.rank);
     return { version, sources: [...ranked.slice(0, sourceCountMax - 1), this.#site()] };
   }

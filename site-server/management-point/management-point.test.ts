@@ -140,6 +140,7 @@ describe('management point', () => {
     const unknown = { code: 'JOB_UNKNOWN' };
     await assert.rejects(report({ jobSerial: '2' }), unknown);
     await assert.rejects(report({ packageId: 'PS100002' }), unknown);
+    await assert.rejects(report({ sourceVersion: 2 }), unknown, 'the job brings another version');
     open = [testJob({ jobSerial: 1, dpId: 'P2', packageId, startedAtMs: 1 })];
     await assert.rejects(report({}), unknown);
     open = [testJob({ jobSerial: 1, dpId: 'P1', packageId })];

@@ -82,12 +82,14 @@ export class ManagementPoint {
   }
 
   /** The job, open or ended. @throws JOB_UNKNOWN when the DP was never given it */
-  async #requireJob({ dpId, packageId, jobSerial }: StateMessage): Promise<DistributionJob> {
+  async #requireJob(message: StateMessage): Promise<DistributionJob> {
+    const { dpId, packageId, jobSerial, sourceVersion } = message;
     const { jobs, store } = this.#components;
     const history = store.records(keySpaces.jobHistory);
     const job = jobs.get(jobSerial) ?? (await history.get(joinKey(jobSerial)));
     const isTheirs = job?.dpId === dpId && job.packageId === packageId;
-    if (isTheirs && job.action !== 'remove' && job.startedAtMs > 0) return job;
+    const isMeant = isTheirs && job.sourceVersion === sourceVersion;
+    if (isMeant && job.action !== 'remove' && job.startedAtMs > 0) return job;
     throw new WaybillError({ code: 'JOB_UNKNOWN', dpId, packageId, jobSerial });
   }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { nearnessOf, parseClientNetwork } from './source-nearness.ts';
+import { nearnessTo, parseClientNetwork } from './source-nearness.ts';
 
 const networks = ['192.0.2.7/24', '2001:db8::7/64'].map(
   (text) => parseClientNetwork(text) ?? assert.fail(text),
@@ -19,15 +19,15 @@ describe('nearness of a source', () => {
       '127.0.0.1:8531': 'same-site',
     };
     for (const [address, nearness] of Object.entries(nearnesses)) {
-      assert.equal(nearnessOf(address, client), nearness, address);
+      assert.equal(nearnessTo(client)(address), nearness, address);
     }
   });
 
   it('of a loopback address is that of a caller on the same machine (CLIENT-1)', () => {
     for (const callerAddress of ['127.0.0.1:1', '[::1]:1', 'ipv6:[::ffff:127.0.0.1]:1']) {
       const local = { networks: [], callerAddress };
-      assert.equal(nearnessOf('127.0.0.1:8531', local), 'same-machine', callerAddress);
-      assert.equal(nearnessOf('localhost:8531', local), 'same-machine', callerAddress);
+      assert.equal(nearnessTo(local)('127.0.0.1:8531'), 'same-machine', callerAddress);
+      assert.equal(nearnessTo(local)('localhost:8531'), 'same-machine', callerAddress);
     }
   });
 

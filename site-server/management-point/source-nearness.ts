@@ -23,35 +23,39 @@ export function parseClientNetwork(text: string): ClientNetwork | undefined {
   return match && prefixLength <= lengthMax ? { address, prefixLength } : undefined;
 }
 
+/** A client, as far as it tells where it is. */
+export interface ClientPlace {
+  readonly networks: readonly ClientNetwork[];
+  /** IP address and port the client calls from. */
+  readonly callerAddress: string;
+}
+
 /**
- * How near a DP is to a client with these networks. Only a host that is an IP address tells: names are
- * not resolved, since what they resolve to here may be another machine there.
- *
- * @param address host:port of the DP's agent
- * @param callerAddress IP address and port the client calls from
+ * Tells of each DP's address, host:port of its agent, how near that is to a client. Only a host that is
+ * an IP address tells: names are not resolved, since what they resolve to here may be another machine
+ * there.
  */
-export function nearnessOf(
-  address: string,
-  client: { readonly networks: readonly ClientNetwork[]; readonly callerAddress: string },
-): SourceNearness {
-  const host = hostOf(address);
-  if (isIP(host) === 0) return host === 'localhost' ? nearHere(client) : 'same-site';
-  if (isLoopback(host)) return nearHere(client);
-  if (client.networks.some((network) => network.address === host)) return 'same-machine';
-  return client.networks.some((network) => isIn(host, network)) ? 'same-network' : 'same-site';
+export function nearnessTo(client: ClientPlace): (address: string) => SourceNearness {
+  const isOwn = new Set(client.networks.map(({ address }) => address));
+  const near = toBlockList(client.networks);
+  const here = isLoopback(hostOf(client.callerAddress)) ? 'same-machine' : 'same-site';
+  return (address) => {
+    const host = hostOf(address);
+    const family = isIP(host);
+    // A DP on the site's own machine is near to who calls from there, and is nobody else's loopback.
+    if (host === 'localhost' || (family !== 0 && isLoopback(host))) return here;
+    if (family === 0) return 'same-site';
+    if (isOwn.has(host)) return 'same-machine';
+    return near.check(host, family === 4 ? 'ipv4' : 'ipv6') ? 'same-network' : 'same-site';
+  };
 }
 
-/** A DP on the site's own machine is near to who calls from there, and is nobody else's loopback. */
-function nearHere({ callerAddress }: { readonly callerAddress: string }): SourceNearness {
-  return isLoopback(hostOf(callerAddress)) ? 'same-machine' : 'same-site';
-}
-
-function isIn(host: string, { address, prefixLength }: ClientNetwork): boolean {
-  const family = isIP(address);
-  if (family !== isIP(host)) return false;
-  const network = new BlockList();
-  network.addSubnet(address, prefixLength, family === 4 ? 'ipv4' : 'ipv6');
-  return network.check(host, family === 4 ? 'ipv4' : 'ipv6');
+function toBlockList(networks: readonly ClientNetwork[]): BlockList {
+  const list = new BlockList();
+  for (const { address, prefixLength } of networks) {
+    list.addSubnet(address, prefixLength, isIP(address) === 4 ? 'ipv4' : 'ipv6');
+  }
+  return list;
 }
 
 function isLoopback(host: string): boolean {

@@ -30,6 +30,8 @@ export interface JobResult {
 export interface JobHandover {
   /** What the DP's success must prove. */
   readonly expectedHash: string;
+  /** What the DP was told, as the job's row keeps it. */
+  readonly toldHash: string;
   /** When the DP is asked, if nothing is heard until then. */
   readonly restartAtMs: number;
   /** The rows that say what is arriving there; asked for in the package's turn. */

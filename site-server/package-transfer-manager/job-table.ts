@@ -213,21 +213,22 @@ export class JobTable {
    * @param job as its run began
    */
   async handedOver(job: DistributionJob, handover: JobHandover): Promise<void> {
-    const { packages, store } = this.#needs;
+    const { packages } = this.#needs;
     await packages.turn(job.packageId, async () => {
       const locations = await handover.locations();
       const current = this.#open.get(job.jobSerial);
       if (!current || !this.#isLive(job.jobSerial)) return;
-      const { expectedHash } = handover;
+      const { expectedHash, toldHash } = handover;
       if (current.state === 'started') {
         const { job: next, messages } = this.withPullDp(
-          { ...current, expectedHash },
+          { ...current, expectedHash, toldHash },
           { reason: '', restartAtMs: handover.restartAtMs },
         );
         await this.#write({ ...next, pollCount: 0 }, [...locations, ...messages]);
       } else if (isWithPullDp(current)) {
-        await this.#write({ ...current, expectedHash }, locations);
-      } else await store.write(locations, { sync: false });
+        await this.#write({ ...current, expectedHash, toldHash }, locations);
+      }
+      // Otherwise it has given up again before this was written: nothing is arriving there.
     });
   }
 

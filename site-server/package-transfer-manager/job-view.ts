@@ -130,7 +130,13 @@ function matches(job: DistributionJob, filter: JobFilter): boolean {
 function toJobMessage(job: DistributionJob, place?: QueuePlace): Job {
   const { action, state, priority, waitingReason, ...others } = job;
   const { verifiedHash: _, order: __, begunAtMs: ___, ...told } = others;
-  const { expectedHash: ____, heardPlace: _____, reported: ______, ...rest } = told;
+  const {
+    expectedHash: ____,
+    heardPlace: _____,
+    reported: ______,
+    toldHash: _______,
+    ...rest
+  } = told;
   return {
     ...rest,
     action: actionNames[action],

@@ -1,8 +1,9 @@
 /**
  * Moves content to the DPs of this site: decides which jobs run, runs them, retries them, and tells
  * Distribution Manager how they ended. Woken by notifications "distribution-job", by DPs that come
- * back, by sources of pull DPs that get content, by what pull DPs say, and by the time a retry is due. Owns the tables "distribution jobs" and "job history". A
- * crash leaves jobs started; at the next start they run again and go on where the DP stands.
+ * back, by sources of pull DPs that get content, by what pull DPs say, and by the time a retry is due.
+ * Owns the tables "distribution jobs" and "job history". A crash leaves jobs started; at the next
+ * start they run again and go on where the DP stands.
  */
 import { contentNamesOf } from '../../shared/domain/content-location.ts';
 import {
@@ -54,10 +55,7 @@ export interface PackageTransferManagerComponents {
   readonly status: StatusReporter;
   readonly jobs: JobTable;
   readonly runner: Pick<JobRunner, 'run'>;
-  readonly notification: Pick<
-    PullNotification,
-    'query' | 'sourcesOf' | 'sourcesChanged' | 'keepOnly'
-  >;
+  readonly notification: Pick<PullNotification, 'query' | 'look' | 'sourcesOf' | 'sourcesChanged'>;
   readonly hierarchy: Pick<
     HierarchyManager,
     'get' | 'kindOf' | 'require' | 'recordReachability' | 'recordTransferRate'

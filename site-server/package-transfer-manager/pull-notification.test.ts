@@ -78,6 +78,8 @@ describe('pull notification', () => {
     const job = testJob({ jobSerial: 5, packageId, dpId, sourceVersion: 2, action, priority: 1 });
     return notification.notify({ job, dp, signal });
   };
+  const jobTold = (toldHash: string) =>
+    testJob({ jobSerial: 5, packageId, dpId: 'P1', sourceVersion: 2, toldHash });
   const isMissing = (error: unknown) =>
     error instanceof WaybillError && error.code === 'PULL_SOURCES_MISSING';
   const told = () => (calls.at(-1)?.request as NotifyPullRequest | undefined)?.sources ?? [];
@@ -175,11 +177,13 @@ describe('pull notification', () => {
   it('notifies again only when its own sources are others than it was told (PULL-11)', async () => {
     const dp = await addPullDp('P1', ['S1', 'S2']);
     await locate('held', 'S1');
-    await notify('P1');
-    const job = testJob({ jobSerial: 5, packageId, dpId: 'P1', sourceVersion: 2 });
+    let { toldHash } = await notify('P1');
+    // The job's row knows what was told: so does a site that was restarted.
     const changed = async () => {
-      const sources = (await notification.sourcesOf({ job, dp })) ?? assert.fail();
-      await notification.sourcesChanged({ job, dp, signal }, sources);
+      const job = jobTold(toldHash);
+      const sources =
+        (await notification.sourcesOf({ job, dp }, notification.look())) ?? assert.fail();
+      toldHash = (await notification.sourcesChanged({ job, dp, signal }, sources)) ?? toldHash;
     };
     await changed();
     assert.equal(calls.length, 2);
@@ -191,6 +195,75 @@ describe('pull notification', () => {
       ['putPackageInfo', 'notifyPull', 'notifyPull'],
     );
     assert.deepEqual(named(), ['waybill://dp/S1 1', 'waybill://dp/S2 2']);
+  });
+
+  it('notifies again when its DP may fall back, or fetch more at once, from now on (PULL-1, PULL-10)', async () => {
+    await addPullDp('P1', ['S1', 'S2']);
+    await locate('held', 'S1');
+    let { toldHash } = await notify('P1');
+    const sources = [{ dpId: 'S1', rank: 1 }];
+    for (const pull of [
+      { sources, allowFallback: false, packagesMax: 9 },
+      { sources, allowFallback: true, packagesMax: 9 },
+    ]) {
+      const dp = await site.hierarchy.set({ dpId: 'P1', pull });
+      const job = jobTold(toldHash);
+      const found =
+        (await notification.sourcesOf({ job, dp }, notification.look())) ?? assert.fail();
+      calls = [];
+      toldHash = (await notification.sourcesChanged({ job, dp, signal }, found)) ?? assert.fail();
+      const again = { job: jobTold(toldHash), dp, signal };
+      assert.equal(await notification.sourcesChanged(again, found), undefined);
+      assert.equal(calls.length, 1);
+      const request = calls[0]?.request as NotifyPullRequest;
+      assert.deepEqual(
+        [request.allowFallback, request.settings?.packagesMax],
+        [pull.allowFallback, pull.packagesMax],
+      );
+    }
+    assert.deepEqual(named(), ['waybill://dp/S1 1', 'waybill://site/PS1 20000']);
+  });
+
+  it('reads where content is once for all that one look is about (PULL-11)', async () => {
+    const dps = [];
+    for (let n = 1; n <= 20; n++) {
+      dps.push(
+        await addPullDp(`P${n}`, ['S1', ...(n > 1 ? [`P${n - 1}`] : [])], {
+          allowFallback: n % 2 === 0,
+        }),
+      );
+      await locate('arriving', `P${n}`);
+    }
+    await locate('held', 'S1');
+    let readCount = 0;
+    const { hierarchy } = site;
+    const siteAddress = () => 'site.example.org:8530';
+    const counting = {
+      locationsOf: (id: string) => {
+        readCount += 1;
+        return contentMap.locationsOf(id);
+      },
+      locationsAt: (id: string, dpIds: readonly string[]) => {
+        readCount += 1;
+        return contentMap.locationsAt(id, dpIds);
+      },
+    };
+    const sources = new PullSources({
+      hierarchy,
+      contentMap: counting,
+      siteCode: 'PS1',
+      siteAddress,
+    });
+    const look = sources.look();
+    for (const dp of dps) {
+      assert.deepEqual(
+        await look.of(dp, [contentId]),
+        await new PullSources({ hierarchy, contentMap, siteCode: 'PS1', siteAddress }).of(dp, [
+          contentId,
+        ]),
+      );
+    }
+    assert.equal(readCount, 1);
   });
 
   it('says that this site does not hold the version, as push does', async () => {

@@ -4,6 +4,7 @@
  * Transfer Manager for each run of a pull DP's job; stores nothing. A crash between the phases leaves
  * a job that is notified again, which changes nothing at a DP that has it.
  */
+import { hashOf } from '../../shared/content-library/content-hash.ts';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
@@ -22,12 +23,12 @@ import type { Change } from '../../shared/state-store/state-store.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import { toNotification } from './pull-notification-message.ts';
-import type { PullSources } from './pull-sources.ts';
+import type { PullSources, SourceLook } from './pull-sources.ts';
 
 export interface PullNotificationNeeds {
   readonly library: Pick<ContentLibrary, 'getPackage' | 'openContent'>;
   readonly connections: Pick<DistributionPointConnections, 'channelTo'>;
-  readonly sources: Pick<PullSources, 'of'>;
+  readonly sources: Pick<PullSources, 'of' | 'look'>;
   readonly contentMap: Pick<ContentDpMap, 'arriving' | 'olderContentAt'>;
 }
 
@@ -42,6 +43,8 @@ export interface PullNotificationConfig {
 export interface PullHandover {
   /** What its success must prove. */
   readonly expectedHash: string;
+  /** Hash over the sources and settings it was told. */
+  readonly toldHash: string;
   /** The rows that say what is arriving there; asked for in the package's turn. */
   readonly locations: () => Promise<Change[]>;
 }
@@ -56,8 +59,6 @@ export interface PullRun {
 export class PullNotification {
   readonly #needs: PullNotificationNeeds;
   readonly #config: PullNotificationConfig;
-  /** By job serial, the sources it was last told; in memory: told once more, it changes nothing. */
-  readonly #told = new Map<number, string>();
 
   constructor(needs: PullNotificationNeeds, config: PullNotificationConfig) {
     this.#needs = needs;
@@ -83,32 +84,37 @@ export class PullNotification {
     const { packageId, sourceVersion } = version;
     const arriving = { packageId, dpId: dp.dpId, sourceVersion, contentIds: contentIdsOf(version) };
     const locations = () => this.#needs.contentMap.arriving(arriving);
-    return { expectedHash: version.packageHash, locations };
+    const toldHash = toldHashOf(dp, found.sources);
+    return { expectedHash: version.packageHash, toldHash, locations };
   }
 
-  /** The sources of a job as they are now. @throws CONTENT_NOT_HELD */
-  async sourcesOf({
-    job,
-    dp,
-  }: Omit<PullRun, 'signal'>): Promise<readonly PullSource[] | undefined> {
+  /** A look for the sources of many jobs. */
+  look(): SourceLook {
+    return this.#needs.sources.look();
+  }
+
+  /** The sources of a job as they are in this look; undefined while there are none. @throws CONTENT_NOT_HELD */
+  async sourcesOf(
+    { job, dp }: Omit<PullRun, 'signal'>,
+    look: SourceLook,
+  ): Promise<readonly PullSource[] | undefined> {
     const version = await this.#version(job);
-    const found = await this.#needs.sources.of(dp, contentIdsOf(version));
+    const found = await look.of(dp, contentIdsOf(version));
     return found.isComplete ? found.sources : undefined;
   }
 
   /**
-   * The last phase only, for a DP that has the job, when other sources serve it than it was last told.
+   * The last phase only, for a DP that has the job, when other sources serve it than it was last told,
+   * or an administrator has changed how it fetches.
    *
+   * @returns what it was told, for the job's row; undefined when there was nothing to tell
    * @throws as `notify`
    */
-  async sourcesChanged(run: PullRun, sources: readonly PullSource[]): Promise<void> {
-    if (this.#told.get(run.job.jobSerial) === textOf(sources)) return;
+  async sourcesChanged(run: PullRun, sources: readonly PullSource[]): Promise<string | undefined> {
+    const toldHash = toldHashOf(run.dp, sources);
+    if (run.job.toldHash === toldHash) return undefined;
     await this.#notify(run, await this.#version(run.job), sources);
-  }
-
-  /** Forgets what was told of other jobs than these. */
-  keepOnly(jobSerials: ReadonlySet<number>): void {
-    for (const serial of this.#told.keys()) if (!jobSerials.has(serial)) this.#told.delete(serial);
+    return toldHash;
   }
 
   /** Asks how far a job is. @throws PULL_JOB_UNKNOWN; PEER_…, DEADLINE_EXCEEDED; AbortError */
@@ -149,12 +155,10 @@ export class PullNotification {
       const relatedContentId = await contentMap.olderContentAt(contentId, dp.dpId);
       contents.push({ contentId, relatedContentId });
     }
-    const { allowFallback = false, packagesMax = pullPackagesMaxDefault } = dp.pull ?? {};
-    const settings = { allowFallback, packagesMax };
+    const settings = settingsOf(dp);
     const facts = { job, version, contents, sources, managementPoint, settings };
     const request = toNotification(facts, encodeBundle(version).hash);
     await connections.channelTo(dp).unary('notifyPull', request, { deadlineMs, signal });
-    this.#told.set(job.jobSerial, textOf(sources));
   }
 }
 
@@ -166,10 +170,18 @@ function contentIdsOf({ contents }: PackageVersion): string[] {
   return contents.map(({ contentId }) => contentId);
 }
 
-/** Which of its own sources a DP was told; those of the fallback come and go without being told. */
-function textOf(sources: readonly PullSource[]): string {
-  return sources
+function settingsOf({ pull }: DistributionPoint) {
+  const { allowFallback = false, packagesMax = pullPackagesMaxDefault } = pull ?? {};
+  return { allowFallback, packagesMax };
+}
+
+/**
+ * Over what a DP was told: its settings, and which of its own sources serve it. Those of the fallback
+ * come and go without being told.
+ */
+function toldHashOf(dp: DistributionPoint, sources: readonly PullSource[]): string {
+  const own = sources
     .filter(({ rank }) => rank < fallbackRanks.distributionPoint)
-    .map(({ identity, address, rank }) => `${toIdentityUri(identity)} ${address} ${rank}`)
-    .join('\n');
+    .map(({ identity, address, rank }) => [toIdentityUri(identity), address, rank]);
+  return hashOf(Buffer.from(JSON.stringify([settingsOf(dp), own])));
 }

@@ -69,7 +69,7 @@ export class PullPoll implements Component {
         const nowMs = this.#needs.clock.nowMs();
         const withDps = [...this.#needs.jobs.open()].filter(isWithPullDp);
         const due = withDps.filter(({ restartAtMs }) => restartAtMs <= nowMs);
-        await eachOf(due, askedMax, (job) => this.#askOne(job));
+        await eachOf(byDp(due), askedMax, (jobs) => this.#askDp(jobs));
         await this.#untilNext(withDps, nowMs);
       }
     } catch (error) {
@@ -88,15 +88,22 @@ export class PullPoll implements Component {
     await clock.sleep(Math.max(pauseMsMin, nextMs - clock.nowMs()), signal);
   }
 
-  /** A failure of one question is no reason to leave out the others; it is due again later. */
-  async #askOne({ jobSerial, packageId, dpId }: DistributionJob): Promise<void> {
-    if (this.#stopped.signal.aborted) return;
+  /** One question after another. Of a DP that does not answer the others stay due, for the next round. */
+  async #askDp(jobs: readonly DistributionJob[]): Promise<void> {
+    for (const job of jobs) if (!(await this.#askOne(job))) return;
+  }
+
+  /** @returns whether the DP answered; a question that failed is due again later */
+  async #askOne({ jobSerial, packageId, dpId }: DistributionJob): Promise<boolean> {
+    if (this.#stopped.signal.aborted) return false;
     try {
       await this.#ask(jobSerial);
+      return true;
     } catch (err) {
-      if (isAbortError(err)) return;
+      if (isAbortError(err)) return false;
       const facts = { jobSerial, packageId, dpId, err };
       this.#needs.logger.info(facts, 'Pull distribution point did not say how far it is');
+      return false;
     }
   }
 
@@ -148,4 +155,10 @@ export class PullPoll implements Component {
       return toPullWord(job, undefined);
     }
   }
+}
+
+function byDp(jobs: readonly DistributionJob[]): Iterable<DistributionJob[]> {
+  const found = new Map<string, DistributionJob[]>();
+  for (const job of jobs) found.set(job.dpId, [...(found.get(job.dpId) ?? []), job]);
+  return found.values();
 }

@@ -92,10 +92,21 @@ export class PullReports {
       return this.#end(job, 'complete', { word, reason: '', others, verifiedHash });
     }
     if (effect.kind === 'failed-try') return this.#failedTry(job, { word, effect, others });
+    return this.#dropped(job, { word, effect, others });
+  }
+
+  /** The DP is told once more; one that never keeps what it takes is not told for ever. */
+  #dropped(
+    job: DistributionJob,
+    { word, others }: Report<Extract<PullEffect, { kind: 'notify-again' }>>,
+  ): Promise<boolean> {
     const { clock, jobs, retries } = this.#needs;
+    const reason = `${job.dpId} does not have the job any more`;
+    if (job.tryCount >= this.#config.retryCountMax) {
+      return this.#end(job, 'failed', { word, reason, others });
+    }
     const updatedAtMs = clock.nowMs();
     const restartAtMs = updatedAtMs + retries.returnDelayMs(job.jobSerial);
-    const reason = `${job.dpId} does not have the job any more`;
     const change = (current: DistributionJob): JobChange => {
       const due = { reason, restartAtMs, updatedAtMs };
       return { job: moved(takenBack(heard(current, word)), 'pending-restart', due) };
@@ -108,11 +119,14 @@ export class PullReports {
     job: DistributionJob,
     { word, effect, others }: Report<Extract<PullEffect, { kind: 'goes-on' }>>,
   ): Promise<boolean> {
-    const { clock, jobs, packages } = this.#needs;
+    const { clock, jobs, packages, retries } = this.#needs;
     const { waitingReason, reason } = effect;
+    if (hasGotOn(job, word)) retries.gotOn(job.jobSerial);
     const restartAtMs = clock.nowMs() + this.#config.pull.pollDelayMs;
     const change = (current: DistributionJob): JobChange => {
-      const warned = this.#warned(withBytesOf(heard(current, word), word), word);
+      const tryCount = hasGotOn(current, word) ? 0 : current.tryCount;
+      const known = withBytesOf({ ...heard(current, word), tryCount }, word);
+      const warned = this.#warned(known, word);
       const facts = { reason, restartAtMs, ...(waitingReason && { waitingReason }) };
       const next = jobs.withPullDp(warned.job, facts);
       return { job: next.job, messages: [...warned.messages, ...next.messages] };
@@ -226,6 +240,14 @@ function toPullFailure(error: WaybillError): JobFailure {
   const { code, message: reason } = error;
   const kind = code === 'ACTION_SUPERSEDED' ? 'superseded' : 'retry';
   return { kind, reason, waitingReason: code === 'DISK_FULL' ? 'disk-full-at-dp' : 'retry-at' };
+}
+
+/** Whether the DP has more of the job than it had: only fruitless tries in a row count. */
+function hasGotOn(
+  { totalBytes, remainingBytes }: DistributionJob,
+  { doneBytes }: PullWord,
+): boolean {
+  return doneBytes > totalBytes - remainingBytes;
 }
 
 /** The job, which has heard this word. */

@@ -7,6 +7,7 @@ import {
 } from '../../shared/domain/pull-source.ts';
 import type { ContentDpMap, ContentLocations } from '../hierarchy-manager/content-dp-map.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import { remembered } from './remembered.ts';
 
 /** What finding sources needs. */
 export interface PullSourcesNeeds {
@@ -28,12 +29,32 @@ export interface FoundSources {
 /** Other DPs of the site that are named where fallback is allowed. */
 const fallbackCountMax = 16;
 
+/** A look for the sources of many DPs: what they share is read once, so all are told of one moment. */
+export type SourceLook = Pick<PullSources, 'of'>;
+
 /** Finds the sources of pull DPs: joins "pull DP map" and "content DP map" (PULL-2, first phase). */
 export class PullSources {
   readonly #needs: PullSourcesNeeds;
 
   constructor(needs: PullSourcesNeeds) {
     this.#needs = needs;
+  }
+
+  /** To be used at once, and for a moment only. */
+  look(): SourceLook {
+    const { hierarchy, contentMap } = this.#needs;
+    const locationsOf = remembered((contentId) => contentMap.locationsOf(contentId));
+    return new PullSources({
+      ...this.#needs,
+      hierarchy: {
+        get: remembered((dpId) => hierarchy.get(dpId)),
+        sourcesOf: remembered((dpId) => hierarchy.sourcesOf(dpId)),
+      },
+      contentMap: {
+        locationsOf,
+        locationsAt: async (contentId, dpIds) => ofThese(await locationsOf(contentId), dpIds),
+      },
+    });
   }
 
   /** The sources of a pull DP for these contents: those that hold, or are just fetching, one at least. */
@@ -117,4 +138,12 @@ export class PullSources {
     const address = this.#needs.siteAddress();
     return { identity: { kind: 'site', siteCode }, address, rank: fallbackRanks.site };
   }
+}
+
+function ofThese(locations: ContentLocations, dpIds: readonly string[]): ContentLocations {
+  const found = dpIds.flatMap((dpId) => {
+    const location = locations.get(dpId);
+    return location ? [[dpId, location] as const] : [];
+  });
+  return new Map(found);
 }

@@ -63,7 +63,10 @@ export class RetryPolicy {
     return isDiskFull ? this.#diskFullDelayMs(memory) : this.#retryDelayMs(memory);
   }
 
-  /** How long a job waits when its DP came back: longer each time it only came back to fail. */
+  /**
+   * How long a job waits when its DP came back, or has dropped it: longer each time it got nowhere
+   * since the last.
+   */
   returnDelayMs(jobSerial: number): number {
     const before = this.#memory.get(jobSerial) ?? nothingKnown;
     this.#memory.set(jobSerial, { ...before, returnCount: before.returnCount + 1 });
@@ -85,10 +88,16 @@ export class RetryPolicy {
     return this.#memory.get(jobSerial)?.noSourceCount ?? 0;
   }
 
-  /** A pull DP has taken the job: there was a source, and the DP can be reached. */
+  /** A pull DP has taken the job: there was a source. */
   handedOver(jobSerial: number): void {
     const before = this.#memory.get(jobSerial);
-    if (before) this.#memory.set(jobSerial, { ...before, noSourceCount: 0, returnCount: 0 });
+    if (before) this.#memory.set(jobSerial, { ...before, noSourceCount: 0 });
+  }
+
+  /** A pull DP has fetched some of the job. */
+  gotOn(jobSerial: number): void {
+    const before = this.#memory.get(jobSerial);
+    if (before) this.#memory.set(jobSerial, { ...before, returnCount: 0 });
   }
 
   /** The job has ended. */

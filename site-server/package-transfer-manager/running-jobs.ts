@@ -165,6 +165,10 @@ export class RunningJobs {
     // Withdrawn while the result was written: it is not to go on, whatever that was. It counts as
     // running until that is written too, so that it cannot be started in between.
     if (isWithdrawn(run)) await this.#written(job, () => this.#recordWithdrawal(job, run));
+    else if (isInterrupted(run) && outcome.kind === 'handed-over') {
+      // What the pull DP has taken is to be done in another way.
+      await this.#written(job, () => this.#needs.jobs.dueAgain(job));
+    }
     this.#running.delete(jobSerial);
     if (outcome.kind !== 'failed') await this.#measure(job, run, outcome.kind);
   }
@@ -249,7 +253,7 @@ export class RunningJobs {
       await this.#recordHandover(job, outcome);
     } else if (isWithdrawn(run)) {
       await this.#recordWithdrawal(job, run);
-    } else if (run.controller.signal.reason instanceof JobInterrupted) {
+    } else if (isInterrupted(run)) {
       await this.#needs.jobs.dueAgain(job);
     } else if (!this.#stopped.aborted) {
       await this.#recordFailure(job, run.progress, outcome);
@@ -258,11 +262,11 @@ export class RunningJobs {
 
   async #recordHandover(
     job: DistributionJob,
-    { expectedHash, locations }: Extract<Outcome, { kind: 'handed-over' }>,
+    { expectedHash, toldHash, locations }: Extract<Outcome, { kind: 'handed-over' }>,
   ): Promise<void> {
     const { clock, jobs, retries } = this.#needs;
     const restartAtMs = clock.nowMs() + this.#config.pull.pollDelayMs;
-    await jobs.handedOver(job, { expectedHash, locations, restartAtMs });
+    await jobs.handedOver(job, { expectedHash, toldHash, locations, restartAtMs });
     retries.handedOver(job.jobSerial);
   }
 
@@ -369,6 +373,10 @@ export class RunningJobs {
 
 function isWithdrawn({ controller }: RunningJob): boolean {
   return controller.signal.reason instanceof JobWithdrawn;
+}
+
+function isInterrupted({ controller }: RunningJob): boolean {
+  return controller.signal.reason instanceof JobInterrupted;
 }
 
 function ignoreAbort(error: unknown): void {

@@ -1,4 +1,6 @@
 import { type DistributionJob, isWithPullDp } from '../../shared/domain/distribution-job.ts';
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import type { PullSource } from '../../shared/domain/pull-source.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -14,9 +16,9 @@ import type { PullNotification } from './pull-notification.ts';
 export interface SourceNewsNeeds {
   readonly store: Pick<StateStore, 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'subscribe' | 'pending' | 'handled'>;
-  readonly jobs: Pick<JobTable, 'open' | 'get' | 'put'>;
+  readonly jobs: Pick<JobTable, 'open' | 'get' | 'put' | 'changed'>;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
-  readonly notification: Pick<PullNotification, 'sourcesOf' | 'sourcesChanged' | 'keepOnly'>;
+  readonly notification: Pick<PullNotification, 'look' | 'sourcesOf' | 'sourcesChanged'>;
   readonly clock: Pick<Clock, 'sleep'>;
   readonly logger: Logger;
   /** Called when jobs have become due. */
@@ -27,25 +29,26 @@ export interface SourceNewsNeeds {
 const jobsAtOnceMax = 8;
 /** Jobs that wait for a source are looked at at most this often: in a chain each waits for the one before. */
 const wakePauseMs = 50;
-/** A DP is told of other sources at most this often: those that fetch at once share out their work by them. */
+/** DPs hear of other sources at most this often: those that fetch at once share out their work by them. */
 const tellPauseMs = 250;
 
 /**
  * When a source has got content (notification "content-location"): jobs that waited for one are due
  * at once, and pull DPs that fetch the package already hear of their new source (PULL-2, PULL-11).
- * The latter is best effort: a DP that does not hear of it goes on with what it has.
+ * The latter is best effort and goes by itself: a DP that does not answer holds up no job that waits,
+ * and one that does not hear of its source goes on with what it has.
  */
 export class SourceNews implements Component {
   readonly #needs: SourceNewsNeeds;
   readonly #stopped = new AbortController();
   readonly #wake = new WakeSignal();
+  readonly #tellWake = new WakeSignal();
   /** Packages of which the sources of a DP were changed by an administrator. */
   readonly #asked = new Set<string>();
-  /** Packages whose DPs are to hear of other sources. */
-  readonly #untold = new Set<string>();
-  readonly #tell = new WakeSignal();
+  /** Packages of which DPs are to be told. */
+  readonly #toTell = new Set<string>();
   #unsubscribe: () => void = () => {};
-  #loops: readonly Promise<void>[] = [];
+  #loops: Promise<void>[] = [];
 
   constructor(needs: SourceNewsNeeds) {
     this.#needs = needs;
@@ -55,8 +58,8 @@ export class SourceNews implements Component {
     const { notifier } = this.#needs;
     this.#unsubscribe = notifier.subscribe('content-location', () => this.#wake.wake());
     this.#loops = [
-      this.#run(this.#wake, wakePauseMs, () => this.#take()),
-      this.#run(this.#tell, tellPauseMs, () => this.#tellAll()),
+      this.#loop(this.#wake, wakePauseMs, () => this.#take()),
+      this.#loop(this.#tellWake, tellPauseMs, () => this.#tell()),
     ];
   }
 
@@ -72,8 +75,8 @@ export class SourceNews implements Component {
     this.#wake.wake();
   }
 
-  /** @param work says whether there was anything to do */
-  async #run(wake: WakeSignal, pauseMs: number, work: () => Promise<boolean>): Promise<void> {
+  /** @param work returns whether there was anything to do */
+  async #loop(wake: WakeSignal, pauseMs: number, work: () => Promise<boolean>): Promise<void> {
     const { signal } = this.#stopped;
     try {
       for (;;) {
@@ -85,7 +88,6 @@ export class SourceNews implements Component {
     }
   }
 
-  /** Wakes the jobs that wait for a source. */
   async #take(): Promise<boolean> {
     const { store, notifier } = this.#needs;
     const packageIds = new Set(this.#asked);
@@ -96,9 +98,9 @@ export class SourceNews implements Component {
       taken.push(one);
     }
     if (packageIds.size === 0) return false;
-    await this.#look(packageIds, ({ waitingReason }) => waitingReason === 'no-source');
-    for (const packageId of packageIds) this.#untold.add(packageId);
-    this.#tell.wake();
+    for (const packageId of packageIds) this.#toTell.add(packageId);
+    this.#tellWake.wake();
+    await this.#lookAt(packageIds, isWaiting, ({ jobSerial }) => this.#makeDue(jobSerial));
     await this.#bestEffort({}, () =>
       store.write(
         taken.map((one) => notifier.handled(one)),
@@ -108,43 +110,50 @@ export class SourceNews implements Component {
     return true;
   }
 
-  /** Tells the DPs that fetch already. */
-  async #tellAll(): Promise<boolean> {
+  async #tell(): Promise<boolean> {
     const { jobs, notification } = this.#needs;
-    notification.keepOnly(new Set([...jobs.open()].map(({ jobSerial }) => jobSerial)));
-    const packageIds = new Set(this.#untold);
-    this.#untold.clear();
-    await this.#look(packageIds, isWithPullDp);
+    const packageIds = new Set(this.#toTell);
+    this.#toTell.clear();
+    const { signal } = this.#stopped;
+    await this.#lookAt(packageIds, isWithPullDp, async (job, dp, sources) => {
+      const toldHash = await notification.sourcesChanged({ job, dp, signal }, sources);
+      if (toldHash === undefined) return;
+      const change = (current: DistributionJob) => ({ job: { ...current, toldHash } });
+      await jobs.changed(job.jobSerial, change, []);
+    });
     return packageIds.size > 0;
   }
 
-  async #look(
+  /** Does something with each job of these packages that is meant, and has sources. */
+  async #lookAt(
     packageIds: ReadonlySet<string>,
     isMeant: (job: DistributionJob) => boolean,
+    work: (
+      job: DistributionJob,
+      dp: DistributionPoint,
+      sources: readonly PullSource[],
+    ) => Promise<void>,
   ): Promise<void> {
-    const open = [...this.#needs.jobs.open()];
-    const meant = open.filter((job) => packageIds.has(job.packageId) && isMeant(job));
-    await eachOf(meant, jobsAtOnceMax, (job) => this.#lookAt(job));
-  }
-
-  async #lookAt(job: DistributionJob): Promise<void> {
-    const { jobSerial, packageId, dpId } = job;
-    await this.#bestEffort({ jobSerial, packageId, dpId }, async () => {
-      const { hierarchy, notification } = this.#needs;
-      const dp = await hierarchy.get(dpId);
-      if (dp?.kind !== 'pull') return;
-      const sources = await notification.sourcesOf({ job, dp });
-      if (!sources) return;
-      if (!isWithPullDp(job)) return this.#makeDue(jobSerial);
-      const { signal } = this.#stopped;
-      await notification.sourcesChanged({ job, dp, signal }, sources);
+    const { jobs, hierarchy, notification } = this.#needs;
+    const meant = [...jobs.open()].filter((job) => packageIds.has(job.packageId) && isMeant(job));
+    const look = notification.look();
+    await eachOf(meant, jobsAtOnceMax, async (job) => {
+      const { jobSerial, packageId, dpId } = job;
+      await this.#bestEffort({ jobSerial, packageId, dpId }, async () => {
+        const dp = await hierarchy.get(dpId);
+        if (dp?.kind !== 'pull') return;
+        const sources = await notification.sourcesOf({ job, dp }, look);
+        // Since the look began others were told: this one may have ended meanwhile.
+        const current = jobs.get(jobSerial);
+        if (sources && current && isMeant(current)) await work(current, dp, sources);
+      });
     });
   }
 
   async #makeDue(jobSerial: number): Promise<void> {
     const { jobs, onDue } = this.#needs;
     const job = jobs.get(jobSerial);
-    if (job?.waitingReason !== 'no-source' || isWithPullDp(job)) return;
+    if (!job || !isWaiting(job)) return;
     await jobs.put({ ...job, restartAtMs: 0 });
     onDue();
   }
@@ -158,4 +167,9 @@ export class SourceNews implements Component {
       this.#needs.logger.info({ ...facts, err }, 'News of a source could not be told');
     }
   }
+}
+
+/** Whether the job waits for a source here. */
+function isWaiting(job: DistributionJob): boolean {
+  return job.waitingReason === 'no-source' && !isWithPullDp(job);
 }

@@ -67,9 +67,9 @@ export class TestTransfers implements AsyncDisposable {
   /** What pull DPs are told and asked, besides runs. */
   readonly notification: FakeNotification = {
     query: () => Promise.reject(unreachable()),
+    look: () => ({ of: async () => ({ sources: [], isComplete: false }) }),
     sourcesOf: async () => undefined,
-    sourcesChanged: async () => {},
-    keepOnly: () => {},
+    sourcesChanged: async () => undefined,
   };
   contentMap!: ContentDpMap;
   notifier!: ChangeNotifier;
@@ -263,7 +263,12 @@ export class TestTransfers implements AsyncDisposable {
       };
       const handOver = (handover: Partial<PullHandover> = {}) => {
         end();
-        const told = { expectedHash: 'hash', locations: async () => [], ...handover };
+        const told = {
+          expectedHash: 'hash',
+          toldHash: 'told',
+          locations: async () => [],
+          ...handover,
+        };
         resolve({ kind: 'handed-over', ...told });
       };
       const fail = (error: unknown) => {
