@@ -80,15 +80,20 @@ describe('state of a source (PULL-7)', () => {
     assert.equal(state.isUsable(1e9), false);
   });
 
-  it('opens more streams while pieces do not take longer for it, up to eight', () => {
-    const state = newState();
-    assert.equal(state.streamLimit, 2);
-    for (let count = 0; count < 20; count++) {
-      state.streamCount = state.streamLimit;
-      state.answered(pieceBytes, 200);
-    }
-    assert.equal(state.streamLimit, 8);
-  });
+  for (const [where, ms, streams] of [
+    ['near', 20, 8],
+    ['far away', 200, 16],
+  ] as const) {
+    it(`opens more streams while pieces do not take longer for it, up to ${streams} to one that is ${where}`, () => {
+      const state = newState();
+      assert.equal(state.streamLimit, 2);
+      for (let count = 0; count < 40; count++) {
+        state.streamCount = state.streamLimit;
+        state.answered(pieceBytes, ms);
+      }
+      assert.equal(state.streamLimit, streams);
+    });
+  }
 
   it('opens no more where they do', () => {
     const state = newState();

@@ -10,6 +10,8 @@ export interface SourceRules {
   readonly streamsFirst: number;
   /** Streams to one source at most. @default 8 */
   readonly streamsPerSourceMax: number;
+  /** The same of one so far away that the way takes longer than the bytes. @default 16 */
+  readonly streamsPerFarSourceMax: number;
   /** First pause after a failure; doubles. @default 1_000 */
   readonly passOverMs: number;
   /** Longest pause. @default 60_000 */
@@ -24,6 +26,7 @@ export interface SourceRules {
 export const defaultSourceRules: SourceRules = {
   streamsFirst: 2,
   streamsPerSourceMax: 8,
+  streamsPerFarSourceMax: 16,
   passOverMs: 1_000,
   passOverMsMax: 60_000,
   stallMsMin: 500,
@@ -36,6 +39,8 @@ const stallFactor = 3;
 const slowdownMax = 1.5;
 /** Pieces that come within this time always leave room for one more stream. */
 const quickMs = 100;
+/** A piece that never came quicker, and no slower with many streams, comes a long way. */
+const farPieceMs = 40;
 /** So many answers in a row that something is not here after all are a failure. */
 const lackCountMax = 3;
 /** 2 ** 10 times the longest first patience is more than a day. */
@@ -120,7 +125,13 @@ export class SourceState {
     this.#bestPieceMs = Math.min(this.#bestPieceMs, pieceMs);
     const hasRoom = ms <= Math.max(quickMs, slowdownMax * this.#bestPieceMs);
     if (hasRoom && this.streamCount >= this.#streamLimit) this.#streamLimit += 1;
-    this.#streamLimit = Math.min(this.#streamLimit, this.#rules.streamsPerSourceMax);
+    this.#streamLimit = Math.min(this.#streamLimit, this.#streamLimitMax);
+  }
+
+  /** Eight streams fill any link but a long one: there they wait for the way, and do not slow each other. */
+  get #streamLimitMax(): number {
+    const { streamsPerSourceMax, streamsPerFarSourceMax } = this.#rules;
+    return this.#bestPieceMs >= farPieceMs ? streamsPerFarSourceMax : streamsPerSourceMax;
   }
 
   /**

@@ -45,7 +45,9 @@ export class StreamBudget {
     const { streamsMax, streamsInAllMax } = this.#limits;
     const share = this.#agent.shareOf({ isActive: this.#count > 0 });
     const inAllMax = Math.min(streamsInAllMax, share);
-    const max = streamCount === 0 ? inAllMax : Math.min(streamsMax, inAllMax);
+    // A source that may have more is far away: its streams wait, and leave room for others.
+    const someMax = Math.max(streamsMax, streamLimit);
+    const max = streamCount === 0 ? inAllMax : Math.min(someMax, inAllMax);
     return streamCount < streamLimit && this.#count < max;
   }
 

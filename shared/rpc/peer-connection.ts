@@ -6,10 +6,10 @@ import { isForeignCa } from './connection-failure.ts';
 import { toChannelCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import {
+  callerWindowBytes,
   defaultKeepalive,
   type Keepalive,
   messageBytesMax,
-  receiveWindowBytes,
 } from './rpc-limits.ts';
 
 /** Whom to connect to, and as whom. */
@@ -33,7 +33,7 @@ const mismatchMark = 'waybill-peer-identity-mismatch';
 const channelOptions: ChannelOptions = {
   'grpc.max_receive_message_length': messageBytesMax,
   'grpc.max_send_message_length': messageBytesMax,
-  'grpc-node.flow_control_window': receiveWindowBytes,
+  'grpc-node.flow_control_window': callerWindowBytes,
   'grpc.keepalive_permit_without_calls': 1,
   // A peer that is back is found within about a second.
   'grpc.initial_reconnect_backoff_ms': 200,

@@ -18,6 +18,12 @@ export const inlineManifestBytesMax = 64 * kib;
  */
 export const receiveWindowBytes = 16 * mib;
 
+/**
+ * The same of a caller, who asks for what comes: twice as much, so that 16 MiB that are on their way to
+ * one who is far away do not wait for a word that there is room for more.
+ */
+export const callerWindowBytes = 2 * receiveWindowBytes;
+
 /** Longest HTTP/2 frame a server takes, in bytes; fewer, larger frames cost less than 16 KiB ones. */
 export const frameBytesMax = 256 * kib;
 
