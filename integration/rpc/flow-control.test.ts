@@ -125,7 +125,7 @@ describe('flow control', () => {
     await answer;
   });
 
-  it('lets a server put the window of 16 MiB in flight, and not much more', async () => {
+  it('lets a server put the window of 32 MiB in flight, and not much more', async () => {
     await using circle = await TrustCircle.create();
     let answeredCount = 0;
     const server = await circle.serve('DistributionPoint', {
@@ -142,7 +142,7 @@ describe('flow control', () => {
     await parts.next();
     // The window, what the server keeps ready, and what the caller's stream reads ahead.
     const inFlightCount = await standstillOf(() => answeredCount, channel);
-    assert.ok(inFlightCount >= 15 && inFlightCount <= 40, `${inFlightCount} MiB in flight`);
+    assert.ok(inFlightCount >= 31 && inFlightCount <= 56, `${inFlightCount} MiB in flight`);
     await parts.return();
   });
 });
