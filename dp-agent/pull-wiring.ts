@@ -5,7 +5,7 @@ import { SourceSet } from '../shared/content-download/source-set.ts';
 import type { ContentLibrary } from '../shared/content-library/content-library.ts';
 import type { ArrivingContents } from '../shared/content-server/arriving-contents.ts';
 import { toIdentityUri } from '../shared/domain/peer-identity.ts';
-import type { PullSource } from '../shared/domain/pull-source.ts';
+import { type PullSource, sourceInWords } from '../shared/domain/pull-source.ts';
 import type { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
 import type { Conversation } from '../shared/rpc/conversation.ts';
 import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
@@ -111,7 +111,7 @@ function sourceChannel({ identity, address }: PullSource, credentials: PeerCrede
     conversation: 'Content',
     address,
     expected: (peer) => toIdentityUri(peer) === name,
-    expectedText: name,
+    expectedText: sourceInWords(identity),
     credentials,
   });
 }

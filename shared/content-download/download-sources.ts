@@ -43,8 +43,8 @@ export class DownloadSources {
   readonly #rules: SourceRules;
   /** By identity and address. */
   #connections = new Map<string, SourceConnection>();
-  /** Identities of those that lied: they stay set aside whatever the set says. */
-  readonly #liars = new Set<string>();
+  /** Those that lied, in words by identity: they stay set aside whatever the set says. */
+  readonly #liars = new Map<string, string>();
   readonly #listeners = new Set<SourcesListener>();
   readonly #closing: Promise<void>[] = [];
   readonly #endListening: () => void;
@@ -77,9 +77,9 @@ export class DownloadSources {
   /** Why nobody gives anything, in words. */
   get refusal(): string {
     const refusals = this.connections.map(
-      ({ name, refusal }) => `${name} ${refusal ?? 'holds nothing that is missing'}`,
+      ({ words, refusal }) => `${words} ${refusal ?? 'holds nothing that is missing'}`,
     );
-    const liars = [...this.#liars].map((name) => `${name} gave wrong bytes`);
+    const liars = [...this.#liars.values()].map((words) => `${words} gave wrong bytes`);
     const all = [...liars, ...refusals];
     const shown = all.slice(0, refusalsShownMax).join(', ') || 'there are none';
     return all.length > refusalsShownMax ? `${shown}, and others` : shown;
@@ -178,9 +178,9 @@ export class DownloadSources {
     running.push(connection.watch(content, unitCount, signal));
   }
 
-  #onLied({ name, state }: SourceConnection, error: WaybillError): void {
+  #onLied({ name, words, state }: SourceConnection, error: WaybillError): void {
     this.#needs.logger.warn({ peerId: name, err: error }, 'Source gave wrong bytes');
-    this.#liars.add(name);
+    this.#liars.set(name, words);
     const key = keyOf(state.source);
     const connection = this.#connections.get(key);
     this.#connections.delete(key);

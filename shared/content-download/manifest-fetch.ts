@@ -235,7 +235,7 @@ export class ManifestFetch {
       const othersMs = this.#needs.sources.othersMs(connection, pieceBytes);
       const patienceMs = connection.state.patienceMs(pieceBytes, othersMs);
       const leftMs = attempt.lastAtMs + patienceMs - this.#nowMs();
-      if (leftMs <= 0 || givenUp.signal.aborted) throw stalled(connection.name, patienceMs);
+      if (leftMs <= 0 || givenUp.signal.aborted) throw stalled(connection.words, patienceMs);
       await this.#needs.clock.sleep(Math.min(leftMs, lookMs), signal);
     }
   }

@@ -1,7 +1,7 @@
 import type { ContentDescriptor } from '../domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
-import type { PullSource } from '../domain/pull-source.ts';
+import { type PullSource, sourceInWords } from '../domain/pull-source.ts';
 import type { RpcChannel } from '../rpc/rpc-channel.ts';
 import { isAbortError, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -75,6 +75,11 @@ export class SourceConnection {
   /** The identity of the source. */
   get name(): string {
     return toIdentityUri(this.state.source.identity);
+  }
+
+  /** The same for people. */
+  get words(): string {
+    return sourceInWords(this.state.source.identity);
   }
 
   /** Whether it may be asked now. */
@@ -252,7 +257,7 @@ export class SourceConnection {
     while (this.#hasSpoken) await this.#needs.clock.sleep(24 * 3_600_000, signal);
     const method = 'WatchHoldings';
     const deadlineMs = holdingsMsMax;
-    throw new WaybillError({ code: 'DEADLINE_EXCEEDED', peer: this.name, method, deadlineMs });
+    throw new WaybillError({ code: 'DEADLINE_EXCEEDED', peer: this.words, method, deadlineMs });
   }
 
   #onHoldings(range: UnitRange): void {
@@ -317,7 +322,7 @@ export class SourceConnection {
 
   #newStream(): FetchStream {
     const call: FetchCall = this.channel.duplex('fetch', {});
-    return new FetchStream(call, this.name);
+    return new FetchStream(call, this.words);
   }
 
   #closeStreams(): void {

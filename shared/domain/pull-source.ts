@@ -12,6 +12,13 @@ export interface PullSource {
   readonly rank: number;
 }
 
+/** Whom a source is, for people: "distribution point PS1DP1". */
+export function sourceInWords(identity: SourceIdentity): string {
+  return identity.kind === 'site'
+    ? `site ${identity.siteCode}`
+    : `distribution point ${identity.dpId}`;
+}
+
 /** Most sources one notification names. */
 export const pullSourceCountMax = 64;
 /** Highest rank an administrator may give; what `allowFallback` brings in stands behind it. */

@@ -1,5 +1,5 @@
 import { toIdentityUri } from '../../../shared/domain/peer-identity.ts';
-import type { PullSource } from '../../../shared/domain/pull-source.ts';
+import { type PullSource, sourceInWords } from '../../../shared/domain/pull-source.ts';
 import type { ResponseOf } from '../../../shared/rpc/conversation.ts';
 import type { PeerCredentials } from '../../../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../../../shared/rpc/rpc-channel.ts';
@@ -22,12 +22,12 @@ export function openSourceChannel(
   credentials: PeerCredentials,
   onReceived: (bytes: number) => void,
 ): SourceChannel {
-  const expectedText = toIdentityUri(source.identity);
+  const identity = toIdentityUri(source.identity);
   const channel = new RpcChannel({
     conversation: 'Content',
     address: source.address,
-    expected: (peer) => toIdentityUri(peer) === expectedText,
-    expectedText,
+    expected: (peer) => toIdentityUri(peer) === identity,
+    expectedText: sourceInWords(source.identity),
     credentials,
   });
   return {
