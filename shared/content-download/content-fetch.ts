@@ -8,9 +8,10 @@ import type { PackageReceiver } from '../package-receiver/package-receiver.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { WakeSignal } from '../runtime/wake-signal.ts';
+import { ContentDeltas } from './content-deltas.ts';
 import type { ContentLedger } from './content-ledger.ts';
 import { type ContentSurvey, surveyContent } from './content-survey.ts';
-import { type DeltaReceiver, fetchDeltas } from './delta-fetch.ts';
+import type { DeltaReceiver } from './delta-fetch.ts';
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
 import { ManifestFetch } from './manifest-fetch.ts';
@@ -33,8 +34,8 @@ export interface ArrivingContentEntry {
   readonly signaturePath: string;
   /** Units that are here and verified; grows. */
   readonly units: PieceSet;
-  /** Deltas that were of use here; grows. */
-  readonly deltas: readonly Delta[];
+  /** Deltas that were of use here; until they are known, whoever asks for them waits. */
+  readonly deltas: { readonly used: readonly Delta[]; readonly areKnown: boolean };
 }
 
 /** Where is told what arrives; see the content server. */
@@ -83,9 +84,10 @@ export class ContentFetch {
   readonly #action: BegunAction;
   readonly #content: ContentDescriptor;
   readonly #signal: AbortSignal;
-  readonly #deltas: Delta[] = [];
+  readonly #deltas: ContentDeltas;
   readonly #contradictions = new Map<string, number>();
   #units: PieceSet | undefined;
+  #missingBytes = 0;
   #isDownloading = false;
 
   constructor(
@@ -96,6 +98,7 @@ export class ContentFetch {
     this.#action = job.action;
     this.#content = job.content;
     this.#signal = job.signal;
+    this.#deltas = this.#newDeltas();
   }
 
   /** Resolves when every file of the content is here. @throws as PackageDownload does */
@@ -103,8 +106,12 @@ export class ContentFetch {
     const { onState, ledger } = this.#needs;
     await this.#bringManifest(true);
     await onState('signature-downloaded');
-    for (let pass = 1; !(await this.#isPassed(pass === 1)); pass++) {
-      if (pass === passesMax) throw this.#incomplete();
+    try {
+      for (let pass = 1; !(await this.#isPassed(pass === 1)); pass++) {
+        if (pass === passesMax) throw this.#incomplete();
+      }
+    } finally {
+      this.#deltas.end();
     }
     ledger.missing(0);
     await onState('downloaded');
@@ -114,10 +121,11 @@ export class ContentFetch {
   async #isPassed(isFirst: boolean): Promise<boolean> {
     try {
       let survey = await this.#survey();
-      if (isFirst && !survey.isWhole && (await this.#bringDeltas(survey)))
+      if (isFirst && !survey.isWhole && (await this.#deltas.useThoseOfNow()))
         survey = await this.#survey();
       if (survey.isWhole) return true;
-      await this.#fetch(survey);
+      const missing = survey;
+      await this.#deltas.useThoseOfLater((signal) => this.#fetch(missing, signal));
     } catch (error) {
       await this.#outlast(error);
     }
@@ -138,6 +146,7 @@ export class ContentFetch {
     const { receiver, ledger, arriving } = this.#needs;
     const { contentId } = this.#content;
     const survey = await surveyContent(receiver.wantedFiles(this.#action, contentId));
+    this.#missingBytes = survey.missingBytes;
     ledger.missing(survey.missingBytes);
     if (this.#units) {
       addAll(this.#units, survey.here);
@@ -154,44 +163,39 @@ export class ContentFetch {
     const files = await receiver.manifestFilesOf(this.#action, contentId);
     if (!files) throw new WaybillError({ code: 'CONTENT_NOT_HELD', contentId });
     const { manifestPath, signaturePath } = files;
+    const deltas = this.#deltas;
     this.#units = units;
     const entry = {
       descriptor: this.#content,
       manifestPath,
       signaturePath,
       units,
-      deltas: this.#deltas,
+      deltas,
     };
     onRegistered(arriving.add(entry));
   }
 
-  /** @returns whether any file was made */
-  async #bringDeltas({ missingBytes }: ContentSurvey): Promise<boolean> {
-    const { receiver, sources, ledger, hasOlder, clock } = this.#needs;
+  #newDeltas(): ContentDeltas {
+    const { receiver, arriving, ledger, hasOlder } = this.#needs;
     const { offerDeltas, applyDeltas } = receiver;
-    if (!hasOlder || this.#action.redistribute || !offerDeltas || !applyDeltas) return false;
-    const deltaReceiver: DeltaReceiver = {
-      offerDeltas: offerDeltas.bind(receiver),
-      applyDeltas: applyDeltas.bind(receiver),
-    };
+    const isOfUse = hasOlder && !this.#action.redistribute;
     const onArrived = (_: readonly PlannedUnit[], bytes: number) => ledger.done(bytes);
-    const used = await fetchDeltas(
-      this.#action,
-      this.#content,
-      {
-        sources,
-        clock,
-        receiver: deltaReceiver,
-        newFetch: () => this.#newFetch(onArrived),
-        onWanted: (bytes) => ledger.missing(missingBytes + bytes),
-      },
-      this.#signal,
-    );
-    this.#deltas.push(...used);
-    return used.length > 0;
+    return new ContentDeltas({
+      ...this.#needs,
+      action: this.#action,
+      content: this.#content,
+      receiver:
+        isOfUse && offerDeltas && applyDeltas
+          ? { offerDeltas: offerDeltas.bind(receiver), applyDeltas: applyDeltas.bind(receiver) }
+          : undefined,
+      newFetch: () => this.#newFetch(onArrived),
+      onWanted: (bytes) => ledger.missing(this.#missingBytes + bytes),
+      onKnown: () => arriving.changed(this.#content.contentId),
+      signal: this.#signal,
+    });
   }
 
-  async #fetch(survey: ContentSurvey): Promise<void> {
+  async #fetch(survey: ContentSurvey, signal: AbortSignal): Promise<void> {
     const { receiver, sources, arriving, ledger, onState } = this.#needs;
     const { contentId } = this.#content;
     if (!this.#isDownloading) await onState('downloading');
@@ -207,7 +211,7 @@ export class ContentFetch {
     };
     await using _ = sources.watch(this.#content, survey.here.pieceCount);
     const fetch = this.#newFetch(onArrived);
-    await fetch.run(stretches.cut(wanted), { signal: this.#signal, givesUp: false });
+    await fetch.run(stretches.cut(wanted), { signal, givesUp: false });
   }
 
   #newFetch(onArrived: (units: readonly PlannedUnit[], bytes: number) => void): UnitFetch {

@@ -101,9 +101,67 @@ describe('deltas in a package download (PULL-6)', () => {
     assert.equal(puller.observer.doneBytes, deltaBytes + 500);
     assert.equal(puller.observer.expectedBytes, deltaBytes + 500);
     assert.deepEqual(
-      puller.entry?.deltas.map((delta) => delta.deltaHash),
+      puller.entry?.deltas.used.map((delta) => delta.deltaHash),
       [deltaHash],
     );
+  });
+
+  describe('that a source does not know yet', () => {
+    let areKnown = () => {};
+
+    beforeEach(() => {
+      peer.deltasKnown = new Promise((resolve) => {
+        areKnown = resolve;
+      });
+    });
+
+    /** The source has what it could make with its delta. */
+    function peerIsWhole(): void {
+      for (let unit = 0; unit < 9; unit++) peer.units?.add(unit);
+      peer.changed();
+    }
+
+    it('are used when it does, in the midst of the download', async () => {
+      peer.units = new PieceSet(9);
+      peer.units.add(8);
+      const running = puller.start();
+      await clock.advance(20_000);
+      assert.equal(puller.observer.receivedBytes, 500, 'what else there is was fetched meanwhile');
+      assert.equal(puller.entry?.deltas.areKnown, false);
+      areKnown();
+      await clock.advance(1);
+      peerIsWhole();
+      await clock.advance(40_000);
+      assert.equal(puller.observer.receivedBytes, deltaBytes + 500);
+      assert.equal(puller.entry?.deltas.areKnown, true);
+      assert.equal(puller.entry?.deltas.used.length, 1);
+      puller.stop();
+      await clock.advance(1);
+      await running;
+      assert.ok(receiver.held.isComplete);
+    });
+
+    it('hold nobody up, be there none in the end, or be they never known (PULL-7)', async () => {
+      await run();
+      assert.equal(puller.observer.receivedBytes, content.sizeBytes);
+      assert.equal(puller.entry?.deltas.areKnown, true);
+    });
+
+    it('are none when it says so later, and those who ask here are told', async () => {
+      peer.deltas = [];
+      peer.units = new PieceSet(9);
+      const running = puller.start();
+      await clock.advance(1_000);
+      areKnown();
+      await clock.advance(1);
+      assert.equal(puller.entry?.deltas.areKnown, true);
+      peerIsWhole();
+      await clock.advance(60_000);
+      puller.stop();
+      await clock.advance(1);
+      await running;
+      assert.equal(puller.observer.receivedBytes, content.sizeBytes);
+    });
   });
 
   it('are not asked for where no older version is', async () => {
@@ -119,7 +177,7 @@ describe('deltas in a package download (PULL-6)', () => {
     assert.equal(puller.observer.receivedBytes, content.sizeBytes);
     assert.equal(puller.observer.expectedBytes, content.sizeBytes);
     assert.deepEqual(puller.observer.waits, []);
-    assert.deepEqual(puller.entry?.deltas, []);
+    assert.deepEqual(puller.entry?.deltas.used, []);
   });
 
   it('blame nobody for bytes that another one said what they must be', async () => {

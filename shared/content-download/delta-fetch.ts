@@ -1,21 +1,14 @@
-import { type ContentDescriptor, hasPieces } from '../domain/content.ts';
+import { hasPieces } from '../domain/content.ts';
 import { unitCountOf } from '../domain/content-units.ts';
 import type { Delta } from '../domain/delta.ts';
-import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
+import { isErrorWithCode } from '../domain/errors.ts';
 import type { PieceSet } from '../domain/piece-set.ts';
 import { PieceSet as EmptySet } from '../domain/piece-set.ts';
-import {
-  deltaMessageLength,
-  requireDelta,
-  toldDeltaCountMax,
-} from '../package-info/delta-message.ts';
 import type { WantedUnitFile } from '../package-receiver/content-inspection.ts';
 import type { PackageAction } from '../package-receiver/package-actions.ts';
 import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { toContentName } from './content-messages.ts';
 import type { DownloadSources } from './download-sources.ts';
-import type { SourceConnection } from './source-connection.ts';
 import { FileContradiction, type UnitFetch } from './unit-fetch.ts';
 import { UnitStretches } from './unit-stretches.ts';
 
@@ -42,16 +35,12 @@ export interface DeltaFetchNeeds {
   readonly onWanted: (bytes: number) => void;
 }
 
-/** How long a source may take to list its deltas: a download does not wait for advice. */
-const listMsMax = 5_000;
-/** Bytes of a list that are kept in memory, whatever a source tells: as many as a library lists. */
-const listBytesMax = 32 * 2 ** 20;
 /** How long deltas may take to come, besides the time for their bytes at the least of rates. */
 const bringMsMin = 60_000;
 const bringBytesPerSecondMin = 16 * 1024;
 
 /**
- * Makes files of a content from older ones that are here, with deltas that its sources know of. What
+ * Makes files of a content from older ones that are here, with deltas that a source has listed. What
  * does not work out is left to be fetched whole.
  *
  * @returns the deltas that were of use
@@ -59,58 +48,16 @@ const bringBytesPerSecondMin = 16 * 1024;
  */
 export async function fetchDeltas(
   action: PackageAction,
-  content: ContentDescriptor,
+  listed: readonly Delta[],
   needs: DeltaFetchNeeds,
   signal: AbortSignal,
 ): Promise<readonly Delta[]> {
-  const listed = await firstList(content, needs.sources, signal);
   if (listed.length === 0) return [];
   const offered = await needs.receiver.offerDeltas(action, listed);
   if (offered.length === 0) return [];
   await bring(offered, needs, signal);
   const made = new Set((await needs.receiver.applyDeltas(action, signal)).madeFiles);
   return offered.map(({ delta }) => delta).filter(({ fileHash }) => made.has(fileHash));
-}
-
-/** The first list that names anything; empty when nobody has one. The others are not waited for. */
-async function firstList(
-  content: ContentDescriptor,
-  sources: DownloadSources,
-  signal: AbortSignal,
-): Promise<readonly Delta[]> {
-  const over = new AbortController();
-  const either = AbortSignal.any([signal, over.signal]);
-  const usable = sources.connections.filter(({ isUsable }) => isUsable);
-  const lists = usable.map(async (one) => {
-    const list = await listOf(one, content, either);
-    if (list.length === 0) throw new Error('It knows of no delta');
-    return list;
-  });
-  const list = await Promise.any(lists).catch(() => []);
-  over.abort(workIsOver);
-  throwIfAborted(signal);
-  return list;
-}
-
-async function listOf(
-  connection: SourceConnection,
-  content: ContentDescriptor,
-  signal: AbortSignal,
-): Promise<readonly Delta[]> {
-  const deltas: Delta[] = [];
-  const countMax = Math.min(toldDeltaCountMax, content.fileCount);
-  let bytesLeft = listBytesMax;
-  const request = { content: toContentName(content) };
-  const { channel } = connection;
-  const options = { signal, deadlineMs: listMsMax };
-  for await (const part of channel.serverStream('listDeltas', request, options)) {
-    for (const message of part.deltas) {
-      const delta = requireDelta(message);
-      bytesLeft -= deltaMessageLength(delta);
-      if (bytesLeft < 0 || deltas.push(delta) > countMax) throw tooMany();
-    }
-  }
-  return deltas;
 }
 
 /** Brings what can be had in time: who lists a delta may be slow, or never bring it. */
@@ -156,9 +103,4 @@ function toFiles(offered: readonly { readonly delta: Delta; readonly piecesHeld:
     missingBytes += pieces.missingBytesOf(sizeBytes);
   }
   return { files, unitCount, missingBytes };
-}
-
-function tooMany(): WaybillError {
-  const [expected, actual] = ['deltas of this content, in short', 'too many of them'];
-  return new WaybillError({ code: 'MESSAGE_INVALID', field: 'deltas', expected, actual });
 }

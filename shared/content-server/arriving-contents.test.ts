@@ -21,7 +21,7 @@ function content(): ArrivingContent {
     manifestPath: '/m',
     signaturePath: '/s',
     units: new PieceSet(1),
-    deltas: [],
+    deltas: { used: [], areKnown: true },
   };
 }
 

@@ -10,8 +10,8 @@ export interface ArrivingContent {
   readonly signaturePath: string;
   /** Units (see content-units.ts) that are here and verified; grows; a set of as many as there are. */
   readonly units: PieceSet;
-  /** Deltas its sources told of and this side has verified by use. */
-  readonly deltas: readonly Delta[];
+  /** Deltas its sources told of and this side has verified by use; whether no more will come. */
+  readonly deltas: { readonly used: readonly Delta[]; readonly areKnown: boolean };
 }
 
 /**
@@ -35,7 +35,7 @@ export class ArrivingContents {
     };
   }
 
-  /** More of it is here. Cheap: called for every piece. */
+  /** More of it is here, or its deltas are known. Cheap: called for every piece. */
   changed(contentId: string): void {
     for (const listener of this.#listeners.get(contentId) ?? []) listener();
   }

@@ -21,8 +21,8 @@ import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { ArrivingContents } from './arriving-contents.ts';
 import { CallerTurns } from './caller-turns.ts';
-import { notHeld, requireContentName } from './content-name.ts';
-import { deltaLists } from './delta-lists.ts';
+import { type ContentName, notHeld, requireContentName } from './content-name.ts';
+import { deltaLists, untilDeltasAreKnown } from './delta-lists.ts';
 import { FetchAnswers } from './fetch-answers.ts';
 import { requireItem } from './fetch-requests.ts';
 import { HeldContents } from './held-contents.ts';
@@ -89,7 +89,7 @@ export class ContentServer {
       getManifest: (request, context) => this.#inTurn(context, () => this.#manifest(request)),
       watchHoldings: (request, context) => this.#holdings(request, context),
       fetch: (requests, context) => this.#fetch(requests, context),
-      listDeltas: (request, context) => this.#inTurn(context, () => this.#deltas(request)),
+      listDeltas: (request, context) => this.#deltas(request, context),
     };
   }
 
@@ -152,12 +152,23 @@ export class ContentServer {
     }
   }
 
-  async *#deltas({ content }: ListDeltasRequest__Output): AsyncGenerator<DeltaList> {
+  async *#deltas(
+    { content }: ListDeltasRequest__Output,
+    context: CallContext,
+  ): AsyncGenerator<DeltaList> {
     const name = requireContentName(content);
+    const arriving = this.#held.findArriving(name);
+    if (arriving && !(await this.#held.isHeld(name))) {
+      yield* untilDeltasAreKnown(arriving, this.#arriving, context.signal);
+    }
+    yield* this.#inTurn(context, () => this.#knownDeltas(name));
+  }
+
+  async *#knownDeltas(name: ContentName): AsyncGenerator<DeltaList> {
     const arriving = this.#held.findArriving(name);
     const isHeld = await this.#held.isHeld(name);
     if (!arriving && !isHeld) throw notHeld(name);
     const known = isHeld ? await this.#needs.deltas?.deltasOf(name.contentId) : undefined;
-    yield* deltaLists([...(known ?? []), ...(arriving?.deltas ?? [])]);
+    yield* deltaLists([...(known ?? []), ...(arriving?.deltas.used ?? [])]);
   }
 }

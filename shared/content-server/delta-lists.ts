@@ -2,6 +2,8 @@ import type { Delta } from '../domain/delta.ts';
 import { deltaMessageLength, toDeltaMessage } from '../package-info/delta-message.ts';
 import type { Delta as DeltaMessage } from '../rpc/generated/waybill/v1/Delta.ts';
 import type { DeltaList } from '../rpc/generated/waybill/v1/DeltaList.ts';
+import { WakeSignal } from '../runtime/wake-signal.ts';
+import type { ArrivingContent, ArrivingContents } from './arriving-contents.ts';
 
 /** Bytes of deltas in one message; a single one may be longer. */
 const listBytesMax = 512 * 1024;
@@ -22,6 +24,29 @@ export function* deltaLists(deltas: Iterable<Delta>): Generator<DeltaList> {
     listBytes += bytes;
   }
   if (list.length > 0) yield { deltas: list };
+}
+
+/**
+ * Says with an empty list that the deltas of a content that arrives are not known yet, and waits until
+ * they are, or it arrives no more.
+ *
+ * @throws AbortError
+ */
+export async function* untilDeltasAreKnown(
+  content: ArrivingContent,
+  arriving: ArrivingContents,
+  signal: AbortSignal,
+): AsyncGenerator<DeltaList> {
+  const { contentId } = content.descriptor;
+  const isOpen = () => !content.deltas.areKnown && arriving.find(contentId) === content;
+  const wake = new WakeSignal();
+  const endWatch = arriving.watch(contentId, () => wake.wake());
+  try {
+    if (isOpen()) yield { deltas: [] };
+    while (isOpen()) await wake.wait(signal);
+  } finally {
+    endWatch();
+  }
 }
 
 function* distinct(deltas: Iterable<Delta>): Generator<Delta> {

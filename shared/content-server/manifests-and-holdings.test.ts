@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { access, rm } from 'node:fs/promises';
 import type { ContentDescriptor } from '../domain/content.ts';
+import type { Delta } from '../domain/delta.ts';
 import { isErrorWithCode } from '../domain/errors.ts';
 import { action, big, bytes } from '../package-receiver/testing/provider-test.ts';
+import type { DeltaList } from '../rpc/generated/waybill/v1/DeltaList.ts';
 import type { Holdings } from '../rpc/generated/waybill/v1/Holdings.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import { collect } from '../testing/test-library.ts';
@@ -227,6 +229,10 @@ describe('content server', () => {
       deltaBytes: 1,
       deltaPieceHashes: '',
     });
+    const ask = () => {
+      const request = { content: nameOf(content) };
+      return test.conversation.listDeltas(request, test.context) as AsyncGenerator<DeltaList>;
+    };
     const listed = async (named = nameOf(content)) =>
       (await collect(test.conversation.listDeltas({ content: named }, test.context))).flatMap(
         ({ deltas }) => (deltas ?? []).map(({ fileHash }) => (fileHash as Buffer).toString('hex')),
@@ -234,12 +240,43 @@ describe('content server', () => {
 
     it('are those of the library, and those that are known of what is arriving (PULL-6)', async () => {
       await assert.rejects(listed(), notHeld);
-      await test.arrives(content, { unitCount: 5, deltas: [delta(hash('1'))] });
+      const deltas = { used: [delta(hash('1'))], areKnown: true };
+      await test.arrives(content, { unitCount: 5, deltas });
       test.deltas.set(content.contentId, [delta(hash('2'))]);
       assert.deepEqual(await listed(), [hash('1')], 'the library does not hold it yet');
       await test.dp.sender.distribute(await test.dp.publish(1, tree), 1);
       assert.deepEqual(await listed(), [hash('2'), hash('1')]);
       await assert.rejects(listed({ ...nameOf(content), signatureHash: otherHash }), notHeld);
+    });
+
+    it('are told later where they are not known yet, and then hold nobody up (PULL-6)', async () => {
+      const deltas = { used: [] as Delta[], areKnown: false };
+      await test.arrives(content, { unitCount: 5, deltas });
+      const asked = Array.from({ length: 9 }, ask);
+      for (const lists of asked) assert.deepEqual((await lists.next()).value, { deltas: [] });
+      const rest = asked.map((lists) => collect(lists));
+      test.arriving.changed(content.contentId);
+      assert.ok(!(await isSettled(Promise.race(rest))), 'nothing is known yet');
+      deltas.used.push(delta(hash('1')));
+      deltas.areKnown = true;
+      test.arriving.changed(content.contentId);
+      for (const lists of await Promise.all(rest)) assert.equal(lists[0]?.deltas?.length, 1);
+    });
+
+    it('are none of what arrives no more, and not waited for when the call is over', async () => {
+      const deltas = { used: [], areKnown: false };
+      const { end } = await test.arrives(content, { unitCount: 5, deltas });
+      const lists = ask();
+      await lists.next();
+      const gone = collect(lists);
+      end();
+      await assert.rejects(gone, notHeld);
+      await test.arrives(content, { unitCount: 5, deltas });
+      const waiting = ask();
+      await waiting.next();
+      const over = assert.rejects(waiting.next(), isAbortError);
+      test.calls.abort();
+      await over;
     });
   });
 

@@ -34,6 +34,8 @@ export class FakePeer {
   isReachable = true;
   /** What it says when it is asked for deltas, as it travels. */
   deltas: readonly object[] = [];
+  /** When it knows them; until then it says that it does not know yet. @default at once */
+  deltasKnown: Promise<void> | undefined;
   /** Files it serves besides the content's, all zero, by their hash. */
   readonly extraFiles = new Map<string, number>();
   /** Files it never answers for. */
@@ -87,7 +89,7 @@ export class FakePeer {
   channelFor(link: FakeLink): ContentChannel {
     const channel = {
       serverStream: (method: string, _request: unknown, { signal }: { signal: AbortSignal }) => {
-        if (method === 'listDeltas') return this.#deltas();
+        if (method === 'listDeltas') return this.#deltas(signal);
         return method === 'watchHoldings' ? this.#watch(signal) : this.#manifest(signal);
       },
       duplex: () =>
@@ -117,8 +119,14 @@ export class FakePeer {
     yield { chunk: Buffer.alloc(manifestBytes, this.manifestByte) };
   }
 
-  async *#deltas() {
+  async *#deltas(signal: AbortSignal) {
     this.#requireReachable();
+    if (this.deltasKnown !== undefined) {
+      yield { deltas: [] };
+      const over = new Promise((resolve) => signal.addEventListener('abort', resolve));
+      await Promise.race([this.deltasKnown, over]);
+      throwIfAborted(signal);
+    }
     yield { deltas: this.deltas };
   }
 

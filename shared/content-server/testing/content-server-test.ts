@@ -98,7 +98,10 @@ export class ContentServerTest implements AsyncDisposable {
   /** Registers a content of the site as one that arrives here, with nothing of it here yet. */
   async arrives(
     descriptor: ContentDescriptor,
-    { unitCount, deltas = [] }: { unitCount: number; deltas?: readonly Delta[] },
+    {
+      unitCount,
+      deltas = { used: [], areKnown: true },
+    }: { unitCount: number; deltas?: ArrivingContent['deltas'] },
   ): Promise<{ content: ArrivingContent; end: () => void }> {
     const [manifest = '', signature = ''] = await this.dp.sender.manifestOf(descriptor.contentId);
     const manifestPath = this.dp.directory.join('arriving.manifest');
