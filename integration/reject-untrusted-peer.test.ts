@@ -193,13 +193,15 @@ describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
   it('tools with a certificate: list the services, ask the health, and call what they were told of (ADM-7)', async () => {
     const credentials = await readPeerCredentials(network.certificateFiles(adminIdentity));
     const check = methodOf(health, 'grpc.health.v1.Health', 'Check');
-    for (const [agent, service] of [
-      [network.site, 'waybill.v1.Admin'],
-      [network.dp('PS1DP1'), 'waybill.v1.DistributionPoint'],
+    for (const [agent, services] of [
+      [network.site, ['waybill.v1.Admin', 'waybill.v1.Content', 'waybill.v1.ManagementPoint']],
+      [network.dp('PS1DP1'), ['waybill.v1.Content', 'waybill.v1.DistributionPoint']],
     ] as const) {
       const caller = foreignClient(agent.address, credentials);
-      assert.deepEqual(await listServices(caller), ['grpc.health.v1.Health', service]);
-      assert.deepEqual(await firstAnswer(caller, check, { service }), { status: 'SERVING' });
+      assert.deepEqual(await listServices(caller), ['grpc.health.v1.Health', ...services]);
+      for (const service of services) {
+        assert.deepEqual(await firstAnswer(caller, check, { service }), { status: 'SERVING' });
+      }
       caller.close();
     }
     const caller = foreignClient(network.site.address, credentials);

@@ -235,7 +235,7 @@ class FakeCall {
   }
 
   async write(request: FetchRequest): Promise<void> {
-    if (this.#isEndless && this.#answer) return;
+    if (this.#isEndless && this.#answer !== undefined) return;
     this.#answer = this.#serve(request, this.#signal);
     this.#answer.catch(() => {});
   }
