@@ -9,7 +9,6 @@ import {
   TestPullDp,
   testVersion,
   until,
-  untilAborted,
 } from './testing/test-pull-dp.ts';
 
 const diskFull = () =>
@@ -28,11 +27,6 @@ describe('notification of a pull DP (PULL-2)', () => {
     await test.close();
     await directory[Symbol.asyncDispose]();
   });
-
-  /** A fetch that runs until it is aborted, of any package. */
-  function hold(id = packageId): void {
-    test.fetcher.scripts.set(id, ({ signal }) => untilAborted(signal));
-  }
 
   it('needs the bundle it names, the very bytes of it', async () => {
     const version = testVersion();
@@ -70,7 +64,7 @@ describe('notification of a pull DP (PULL-2)', () => {
   });
 
   it('that comes again brings other sources and begins nothing anew', async () => {
-    hold();
+    test.hold();
     await test.notify(testVersion(), 1);
     await until(() => test.fetcher.running.length === 1);
     const sources = [source('PS1DP2'), source('PS1DP3', 2)];
@@ -85,7 +79,7 @@ describe('notification of a pull DP (PULL-2)', () => {
   });
 
   it('of a newer job cancels the older one, which is told once (PULL-8)', async () => {
-    hold();
+    test.hold();
     await test.notify(testVersion(1), 1);
     await until(() => test.fetcher.running.length === 1);
     test.fetcher.scripts.clear();

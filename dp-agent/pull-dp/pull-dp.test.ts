@@ -31,11 +31,6 @@ describe('pull DP', () => {
     await directory[Symbol.asyncDispose]();
   });
 
-  /** A fetch that runs until it is aborted, of any package. */
-  function hold(id = packageId): void {
-    test.fetcher.scripts.set(id, ({ signal }) => untilAborted(signal));
-  }
-
   it('fetches, commits, then tells that it has succeeded (PULL-4, PULL-8)', async () => {
     const version = testVersion(1, 2);
     await test.notify(version, 7);
@@ -143,7 +138,7 @@ describe('pull DP', () => {
   });
 
   it('leaves a job to the site when it pushes that very job, and says nothing (ROLE-2)', async () => {
-    hold();
+    test.hold();
     await test.notify(testVersion(), 1);
     await until(() => test.fetcher.running.length === 1);
     await test.pullDp.actionAdmitted({ packageId, jobSerial: 1 });
@@ -163,7 +158,7 @@ describe('pull DP', () => {
 
   it('runs as many jobs at once as it was told, by priority, then age (PULL-10)', async () => {
     const ids = ['PS100001', 'PS100002', 'PS100003', 'PS100004'];
-    for (const id of ids) hold(id);
+    for (const id of ids) test.hold(id);
     const priorities = [3, 3, 2, 1] as const;
     for (const [index, id] of ids.entries()) {
       const priority = priorities[index]!;
@@ -179,7 +174,7 @@ describe('pull DP', () => {
 
   it('lets others go on while a job waits for its sources, and warns once (PULL-7, PULL-8)', async () => {
     const second = 'PS100002';
-    hold(second);
+    test.hold(second);
     let resume = () => {};
     const resumed = new Promise<void>((resolve) => {
       resume = resolve;
@@ -288,7 +283,7 @@ describe('pull DP', () => {
   });
 
   it('is cancelled by what the site pushes or removes (ROLE-2)', async () => {
-    hold();
+    test.hold();
     await test.notify(testVersion(), 1);
     await until(() => test.fetcher.running.length === 1);
     await test.pullDp.actionAdmitted({ packageId: 'PS100009', jobSerial: 2 });
@@ -299,7 +294,7 @@ describe('pull DP', () => {
   });
 
   it('finds out by itself that it was overtaken (ROLE-2)', async () => {
-    hold();
+    test.hold();
     await test.notify(testVersion(), 1);
     await until(() => test.fetcher.running.length === 1);
     await test.stop();

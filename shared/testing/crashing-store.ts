@@ -1,4 +1,4 @@
-import type { StateStore } from '../../../shared/state-store/state-store.ts';
+import type { StateStore } from '../state-store/state-store.ts';
 
 const never = new Promise<never>(() => {});
 
@@ -17,7 +17,9 @@ export class CrashingStore {
     const write: StateStore['write'] = (changes, options) =>
       this.#write(() => store.write(changes, { ...options, sync: false }));
     const onWritten: StateStore['onWritten'] = (listener) => {
-      const unsubscribe = store.onWritten(listener);
+      const unsubscribe = store.onWritten((changes) => {
+        if (!this.#hasCrashed) listener(changes);
+      });
       this.#unsubscribes.push(unsubscribe);
       return unsubscribe;
     };

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import { CrashingStore } from './testing/crashing-store.ts';
+import { CrashingStore } from '../../shared/testing/crashing-store.ts';
 import {
   openTestMachine,
   type TestMachine,

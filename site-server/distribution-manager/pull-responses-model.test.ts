@@ -9,6 +9,7 @@ import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { PullState, StateMessage } from '../../shared/domain/state-message.ts';
 import { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import { CrashingStore } from '../../shared/testing/crashing-store.ts';
 import { SeededRandom } from '../../shared/testing/seeded-random.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
@@ -21,7 +22,6 @@ import { StatusManager } from '../status-manager/status-manager.ts';
 import { DistributionManager } from './distribution-manager.ts';
 import { PackageStore } from './package-store.ts';
 import { PullResponses } from './pull-responses.ts';
-import { CrashingStore } from './testing/crashing-store.ts';
 import { openTestMachine, type TestMachine } from './testing/test-site.ts';
 import { TransferResults } from './transfer-results.ts';
 

@@ -11,6 +11,7 @@ import { AbortError } from '../../../shared/runtime/abort-error.ts';
 import { keySpaces } from '../../../shared/state-store/key-space.ts';
 import { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../../shared/testing/captured-log.ts';
+import { CrashingStore } from '../../../shared/testing/crashing-store.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { collect, toVersion } from '../../../shared/testing/test-library.ts';
 import { StateMessageOutbox } from '../../state-reporter/state-message-outbox.ts';
@@ -24,7 +25,6 @@ import { PullDp } from '../pull-dp.ts';
 import { PullDpSettings } from '../pull-dp-settings.ts';
 import { PullJobStore } from '../pull-job-store.ts';
 import type { PullNotification } from '../pull-notification.ts';
-import { CrashingStore } from './crashing-store.ts';
 
 export const packageId = 'PS100001';
 export const source = (dpId: string, rank = 1): PullSource => ({
@@ -227,10 +227,16 @@ export class TestPullDp {
     return new TestPullDp(store);
   }
 
+  /** A fetch of any package runs until it is aborted. */
+  hold(id = packageId): void {
+    this.fetcher.scripts.set(id, ({ signal }) => untilAborted(signal));
+  }
+
   /** Begins a life of the agent; a crash may be due in it. */
-  async start(crashAt?: number, isLastWritten?: boolean): Promise<void> {
+  async start(crashAt = Number.POSITIVE_INFINITY, isLastWritten = false): Promise<void> {
     const { clock, receiver, fetcher } = this;
-    this.life = new CrashingStore(this.#database, crashAt, isLastWritten);
+    this.life = new CrashingStore(this.#database);
+    this.life.crashAt(crashAt, isLastWritten);
     const { store } = this.life;
     const { logger } = this.log;
     this.outbox = new StateMessageOutbox({ store, clock, logger }, { dpId: 'PS1DP1' });

@@ -14,6 +14,7 @@ import {
 import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
 import { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../../shared/testing/captured-log.ts';
+import type { CrashingStore } from '../../../shared/testing/crashing-store.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { DistributionCommands } from '../../admin-service/distribution-commands.ts';
@@ -30,7 +31,6 @@ import { PackageTask } from '../package-task.ts';
 import { openJobSerials, openPackageIds } from '../site-counters.ts';
 import { SnapshotProgress } from '../snapshot-progress.ts';
 import { TransferResults } from '../transfer-results.ts';
-import type { CrashingStore } from './crashing-store.ts';
 import { type FakeSource, FakeSources, fakePackageHashOf } from './fake-sources.ts';
 
 export const testSiteCode = 'PS1';
