@@ -41,6 +41,7 @@ describe(`${pullCount} pull DPs behind thin links (PULL-11)`, function () {
 
   before(async function () {
     const made = await NetworkHosts.create();
+    // Hosts and thin links need root and the kernel's namespaces; without them the reason is shown.
     if (typeof made === 'string') {
       process.stdout.write(`      left out: ${made}\n`);
       this.skip();
