@@ -7,6 +7,7 @@ export type CallerGroup =
   | 'administrators who may change things'
   | 'the site of this DP'
   | 'distribution points of this site'
+  | 'sites of the hierarchy'
   | 'every peer of the hierarchy';
 
 /** What the policy says about one method. */
@@ -34,6 +35,8 @@ const pullDpReports: CallRule = {
   callers: ['distribution points of this site'],
   audited: 'refusals',
 };
+const siteReports: CallRule = { callers: ['sites of the hierarchy'], audited: 'refusals' };
+const siteInstructs: CallRule = { callers: ['sites of the hierarchy'], audited: 'always' };
 const everyPeerReads: CallRule = { callers: ['every peer of the hierarchy'], audited: 'never' };
 
 /** Our own methods; one that is missing here does not compile. */
@@ -84,6 +87,10 @@ const waybillRules = {
   '/waybill.v1.Content/ListDeltas': everyPeerReads,
   '/waybill.v1.ManagementPoint/ReportState': pullDpReports,
   '/waybill.v1.ManagementPoint/LocateContent': everyPeerReads,
+  '/waybill.v1.Replication/Synchronise': siteReports,
+  '/waybill.v1.SiteTransfer/OfferFile': siteReports,
+  '/waybill.v1.SiteTransfer/PutFile': siteReports,
+  '/waybill.v1.SiteTransfer/PutInstruction': siteInstructs,
 } as const satisfies Record<WaybillMethodPath, CallRule>;
 
 /** Methods of gRPC's own services, which every server of ours has (ADM-7). */
@@ -120,6 +127,9 @@ function isInGroup(identity: PeerIdentity, group: CallerGroup, siteCode: string)
     case 'distribution points of this site':
       // Which of them are of this site, the management point knows.
       return identity.kind === 'dp';
+    case 'sites of the hierarchy':
+      // Which of them are neighbours, the methods know.
+      return identity.kind === 'site';
     case 'every peer of the hierarchy':
       return true;
   }

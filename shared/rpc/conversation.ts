@@ -10,14 +10,31 @@ import type {
   ManagementPointHandlers,
 } from './generated/waybill/v1/ManagementPoint.ts';
 
+import type {
+  ReplicationDefinition,
+  ReplicationHandlers,
+} from './generated/waybill/v1/Replication.ts';
+import type {
+  SiteTransferDefinition,
+  SiteTransferHandlers,
+} from './generated/waybill/v1/SiteTransfer.ts';
+
 /** The services of proto/waybill/v1. */
-export type ConversationName = 'Admin' | 'Content' | 'DistributionPoint' | 'ManagementPoint';
+export type ConversationName =
+  | 'Admin'
+  | 'Content'
+  | 'DistributionPoint'
+  | 'ManagementPoint'
+  | 'Replication'
+  | 'SiteTransfer';
 
 interface Definitions {
   readonly Admin: AdminDefinition;
   readonly Content: ContentDefinition;
   readonly DistributionPoint: DistributionPointDefinition;
   readonly ManagementPoint: ManagementPointDefinition;
+  readonly Replication: ReplicationDefinition;
+  readonly SiteTransfer: SiteTransferDefinition;
 }
 
 interface GrpcHandlers {
@@ -25,6 +42,8 @@ interface GrpcHandlers {
   readonly Content: ContentHandlers;
   readonly DistributionPoint: DistributionPointHandlers;
   readonly ManagementPoint: ManagementPointHandlers;
+  readonly Replication: ReplicationHandlers;
+  readonly SiteTransfer: SiteTransferHandlers;
 }
 
 /** Keys that are spelled out; the generated types also have an index signature. */

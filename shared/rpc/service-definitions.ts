@@ -23,9 +23,14 @@ import type {
 const protoDirectory = fileURLToPath(new URL('../../../proto/', import.meta.url));
 
 /** One a conversation; they import the rest. */
-const protoFiles = ['admin', 'content', 'distribution_point', 'management_point'].map(
-  (name) => `waybill/v1/${name}.proto`,
-);
+const protoFiles = [
+  'admin',
+  'content',
+  'distribution_point',
+  'management_point',
+  'replication',
+  'site_transfer',
+].map((name) => `waybill/v1/${name}.proto`);
 
 let loaded: PackageDefinition | undefined;
 

@@ -10,7 +10,21 @@ export type NotificationTopic =
   /** Where a package can be fetched from; the subject is the package ID. */
   | 'content-location'
   /** A state message of a pull DP; the subject is `<dpId>,<jobSerial>`. */
-  | 'pull-response';
+  | 'pull-response'
+  /** A site, its identity or a route changed; the subject is a site code. */
+  | 'site'
+  /** A DP of whatever site changed; the subject is the DP's name. */
+  | 'hierarchy-distribution-point'
+  /** What the hierarchy knows or wants of a package changed; the subject is the package ID. */
+  | 'hierarchy-package'
+  /** What a site holds of a package changed; the subject is the package ID. */
+  | 'site-content'
+  /** The subject is the mini-job's ID. */
+  | 'mini-job'
+  /** The subject is the send request's ID. */
+  | 'send-request'
+  /** An instruction of another site has arrived; the subject is its mini-job's ID. */
+  | 'received-instruction';
 
 /** That something about `subject` changed and is not handled yet. */
 export interface Notification {

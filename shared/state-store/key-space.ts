@@ -3,11 +3,19 @@ import type { ContentLocation } from '../domain/content-location.ts';
 import type { DistributionJob } from '../domain/distribution-job.ts';
 import type { DistributionPoint } from '../domain/distribution-point.ts';
 import type { DistributionPointHealth } from '../domain/distribution-point-health.ts';
+import type {
+  PackageAssignment,
+  PackageDefinition,
+  PackageRequests,
+  SiteContent,
+} from '../domain/hierarchy-package.ts';
 import type { LibraryIndexState, UnreferencedFile } from '../domain/library-index.ts';
 import type { PackageAction } from '../domain/package-action.ts';
 import type { PackageStatus } from '../domain/package-status.ts';
 import type { PullJob } from '../domain/pull-job.ts';
 import type { ConfiguredSource } from '../domain/pull-source.ts';
+import type { MiniJob, SendRequest } from '../domain/send-request.ts';
+import type { SiteDefinition, SiteIdentity, SiteRoute } from '../domain/site.ts';
 import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
@@ -65,6 +73,34 @@ export const keySpaces = {
   stateMessageOutbox: keySpace<StateMessage>('state-message-outbox'),
   /** name → what the site has told this pull DP, and since when it has its outbox. */
   pullDpSettings: keySpace<unknown>('pull-dp-settings'),
+  /** siteCode → the site as administrators define it. */
+  sites: keySpace<SiteDefinition>('sites'),
+  /** siteCode → what the site says of itself, signed. */
+  siteIdentities: keySpace<SiteIdentity>('site-identities'),
+  /** from siteCode / to siteCode → the ways there. */
+  routes: keySpace<SiteRoute>('routes'),
+  /** dpId → a DP of whatever site, as it is configured. */
+  hierarchyDistributionPoints: keySpace<DistributionPoint>('hierarchy-distribution-points'),
+  /** packageId → what administrators say of it. */
+  packageDefinitions: keySpace<PackageDefinition>('package-definitions'),
+  /** packageId / siteCode → what was asked of it there. */
+  packageRequests: keySpace<PackageRequests>('package-requests'),
+  /** packageId / dpId → what is wanted of it there. */
+  packageAssignments: keySpace<PackageAssignment>('package-assignments'),
+  /** packageId → the package as another site, its source site, keeps it. */
+  publishedPackages: keySpace<SitePackage>('published-packages'),
+  /** packageId / siteCode → what that site holds of it. */
+  siteContents: keySpace<SiteContent>('site-contents'),
+  /** packageId / siteCode / dpId → status that other sites sent here. */
+  sitePackageStatus: keySpace<PackageStatus>('site-package-status'),
+  /** siteCode / serial → status message that other sites sent here. */
+  siteStatusMessages: keySpace<StatusMessage>('site-status-messages'),
+  /** jobId → an order to bring a package to another site. */
+  miniJobs: keySpace<MiniJob>('mini-jobs'),
+  /** requestId → a hop of a mini-job that is open. */
+  sendRequests: keySpace<SendRequest>('send-requests'),
+  /** requestId → a hop that has ended. */
+  sendRequestHistory: keySpace<SendRequest>('send-request-history'),
   /** 'layout' and 'damage' → what the store knows of itself. */
   storeState: keySpace<unknown>('store-state'),
 } as const;

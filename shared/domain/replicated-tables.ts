@@ -1,0 +1,56 @@
+/** Tables of which every site keeps the rows it is to have, by their names on the wire. */
+export type ReplicatedTable =
+  | 'sites'
+  | 'site-identities'
+  | 'routes'
+  | 'hierarchy-distribution-points'
+  | 'package-definitions'
+  | 'package-requests'
+  | 'package-assignments'
+  | 'published-packages'
+  | 'site-contents'
+  | 'site-package-status';
+
+/** Which sites a row travels to. */
+export type ReplicationScope =
+  | 'everywhere'
+  /** To the parents of the site it is about, and to the source site of its package (REP-8). */
+  | 'upward';
+
+/** Which site's changes of a row are taken. */
+export type ReplicationWriter =
+  /** An administrator may change it at any site; the last writer wins. */
+  | 'any site'
+  /** The site named in this part of the key, from 0. */
+  | { readonly siteInKeyPart: number }
+  /** The site that the package ID in this part of the key begins with. */
+  | { readonly packageInKeyPart: number };
+
+export interface ReplicatedTableRule {
+  readonly scope: ReplicationScope;
+  readonly writer: ReplicationWriter;
+}
+
+/** The one register of what is replicated; keys are made by `joinKey`. */
+export const replicatedTables = {
+  /** siteCode */
+  sites: { scope: 'everywhere', writer: 'any site' },
+  /** siteCode */
+  'site-identities': { scope: 'everywhere', writer: { siteInKeyPart: 0 } },
+  /** from siteCode / to siteCode */
+  routes: { scope: 'everywhere', writer: 'any site' },
+  /** dpId */
+  'hierarchy-distribution-points': { scope: 'everywhere', writer: 'any site' },
+  /** packageId */
+  'package-definitions': { scope: 'everywhere', writer: 'any site' },
+  /** packageId / siteCode */
+  'package-requests': { scope: 'everywhere', writer: { siteInKeyPart: 1 } },
+  /** packageId / dpId */
+  'package-assignments': { scope: 'everywhere', writer: 'any site' },
+  /** packageId: the package as its source site keeps it */
+  'published-packages': { scope: 'everywhere', writer: { packageInKeyPart: 0 } },
+  /** packageId / siteCode */
+  'site-contents': { scope: 'upward', writer: { siteInKeyPart: 1 } },
+  /** packageId / siteCode / dpId, or '' for the site itself */
+  'site-package-status': { scope: 'upward', writer: { siteInKeyPart: 1 } },
+} as const satisfies Record<ReplicatedTable, ReplicatedTableRule>;
