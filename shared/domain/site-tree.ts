@@ -1,0 +1,77 @@
+import type { SiteDefinition, SiteKind } from './site.ts';
+
+/** What the parent of a site of this kind may be; a primary may have none. */
+const parentKinds: Record<SiteKind, readonly SiteKind[]> = {
+  'central-administration': [],
+  primary: ['central-administration'],
+  secondary: ['primary'],
+};
+
+/** Longest way from a site to the top: secondary, primary, central administration. */
+const depthMax = 3;
+
+/** The hierarchy as its sites are defined: who is whose parent, and the way from one to another. */
+export class SiteTree {
+  readonly #sites: ReadonlyMap<string, SiteDefinition>;
+
+  constructor(sites: Iterable<SiteDefinition>) {
+    this.#sites = new Map([...sites].map((site) => [site.siteCode, site]));
+  }
+
+  get(siteCode: string): SiteDefinition | undefined {
+    return this.#sites.get(siteCode);
+  }
+
+  /** All sites, by code. */
+  list(): SiteDefinition[] {
+    return [...this.#sites.values()].sort((a, b) => (a.siteCode < b.siteCode ? -1 : 1));
+  }
+
+  /** The site over this one; undefined at the top and for one that is not known. */
+  parentOf(siteCode: string): string | undefined {
+    return this.#sites.get(siteCode)?.parentSiteCode || undefined;
+  }
+
+  childrenOf(siteCode: string): string[] {
+    return this.list()
+      .filter(({ parentSiteCode }) => parentSiteCode === siteCode)
+      .map((site) => site.siteCode);
+  }
+
+  /** Whether a site is `top` or somewhere below it. */
+  isUnder(siteCode: string, top: string): boolean {
+    return this.wayUp(siteCode).includes(top);
+  }
+
+  /** The site itself, its parent, and so on to the top. */
+  wayUp(siteCode: string): string[] {
+    const way: string[] = [];
+    let next: string | undefined = siteCode;
+    for (; next !== undefined && way.length < depthMax; next = this.parentOf(next)) way.push(next);
+    return way;
+  }
+
+  /**
+   * The neighbour that brings something nearer to another site: the child on whose side it is, else
+   * the parent. Undefined when it is this site itself, or not in the hierarchy.
+   */
+  neighbourTowards(from: string, to: string): string | undefined {
+    if (from === to || !this.#sites.has(to)) return undefined;
+    const way = this.wayUp(to);
+    const place = way.indexOf(from);
+    return place > 0 ? way[place - 1] : this.parentOf(from);
+  }
+
+  /** Why a site cannot be defined like this, as what was expected; undefined when it can. */
+  problemOf(site: SiteDefinition): string | undefined {
+    const { kind, parentSiteCode } = site;
+    if (parentSiteCode === '') {
+      return kind === 'secondary' ? 'a parent: a secondary site is below a primary one' : undefined;
+    }
+    if (kind === 'central-administration') return 'no parent: this kind of site is the top';
+    const parent = this.#sites.get(parentSiteCode);
+    if (!parent) return `a parent that is known; site ${parentSiteCode} is not`;
+    if (parentKinds[kind].includes(parent.kind)) return undefined;
+    return `a parent that is a ${parentKinds[kind].join(' or ')} site; ${parentSiteCode} is a ${parent.kind} site`;
+  }
+}
