@@ -9,6 +9,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { BenchGround, smallBytes, smallFiles } from './bench-ground.ts';
+import { measureBetweenSites } from './between-sites.ts';
 import { bigFileName, makeBigFile, makeSmallFiles } from './data-sets.ts';
 import { measureDelta } from './delta.ts';
 import { measureFanOut } from './fan-out.ts';
@@ -31,6 +32,7 @@ const series = [
   'fan-out',
   'far-away',
   'delta',
+  'sites',
 ] as const;
 type Series = (typeof series)[number];
 const usage = 'npm run bench -- [--runs COUNT] [--size BYTES] [--only SERIES] [--rest SECONDS]';
@@ -61,6 +63,7 @@ const alone: Partial<Record<Series, () => Promise<void>>> = {
   'fan-out': () => measureFanOut(Math.min(size, fanOutBytesMax)),
   'far-away': () => measureFarAway(Math.min(size, farAwayBytesMax), runs),
   delta: () => measureDelta(size),
+  sites: () => measureBetweenSites(size, runs),
 };
 
 /** Series beside the same peers. */

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { freePort } from './free-port.ts';
+import { freePort } from '../integration/free-port.ts';
 import { cpuSecondsOfChildren } from './measure.ts';
 
 const run = promisify(execFile);

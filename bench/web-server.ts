@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from './free-port.ts';
+import { freePort } from '../integration/free-port.ts';
 
 /** Debian's nginx with HTTP/2 over TLS on loopback, a key made for this run; and plain HTTP. */
 export class WebServer {

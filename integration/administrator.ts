@@ -1,19 +1,25 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrorWithCode } from '../shared/domain/errors.ts';
 import type { ResponseOf } from '../shared/rpc/conversation.ts';
-import type { AdminChannel, Network } from './network.ts';
+import type { AdminChannel } from './network.ts';
 import { byScale } from './test-scale.ts';
 
 export type Package = ResponseOf<'Admin', 'getPackage'>;
 export type PackageStatus = ResponseOf<'Admin', 'watchPackageStatus'>;
 export type Job = ResponseOf<'Admin', 'watchJobs'>;
 export type StatusMessage = ResponseOf<'Admin', 'listStatusMessages'>;
+export type SendRequest = ResponseOf<'Admin', 'watchSendRequests'>;
+export type SiteRecord = ResponseOf<'Admin', 'addSite'>;
 export type AuditRecord = ResponseOf<'Admin', 'listAuditRecords'>;
 
 const deadlineMs = 20_000;
 
 /** After this a wait fails and says what it waited for: a test that hangs tells nothing. */
 const waitMsMax = byScale({ short: 60_000, long: 900_000 });
+
+/** How often what cannot be watched is looked at. */
+const lookMs = 50;
 
 type Watch<T> = (options: { signal: AbortSignal }) => AsyncIterable<T>;
 
@@ -34,7 +40,7 @@ export class Administrator {
     this.#admin = admin;
   }
 
-  static async of(network: Network): Promise<Administrator> {
+  static async of(network: { admin(): Promise<AdminChannel> }): Promise<Administrator> {
     return new Administrator(await network.admin());
   }
 
@@ -78,6 +84,15 @@ export class Administrator {
   async update(packageId: string): Promise<Package> {
     await this.#admin.unary('updatePackage', { packageId }, { deadlineMs });
     return this.published(packageId);
+  }
+
+  async rename(packageId: string, name: string): Promise<void> {
+    await this.#admin.unary('setPackage', { packageId, properties: { name } }, { deadlineMs });
+  }
+
+  /** Waits until the packages the site knows are so. */
+  packagesAre(isSo: (packages: readonly Package[]) => boolean): Promise<void> {
+    return this.#lookUntil('the packages', async () => isSo(await this.packages()));
   }
 
   /** Takes the package out of the hierarchy; resolves when it is gone. */
@@ -204,6 +219,40 @@ export class Administrator {
 
   async auditRecords(): Promise<AuditRecord[]> {
     return collect(this.#admin.serverStream('listAuditRecords', { limit: 10_000 }, { deadlineMs }));
+  }
+
+  /** Waits until a send request of this site looks so. */
+  sendRequestIs(
+    filter: { readonly packageId: string },
+    isSo: (request: SendRequest) => boolean,
+  ): Promise<SendRequest> {
+    const watch: Watch<SendRequest> = (options) =>
+      this.#admin.serverStream('watchSendRequests', filter, options);
+    return this.#first(`a send request of ${filter.packageId}`, watch, isSo);
+  }
+
+  async sites(): Promise<SiteRecord[]> {
+    return collect(this.#admin.serverStream('listSites', {}, { deadlineMs }));
+  }
+
+  /** Waits until the sites it knows are so. */
+  sitesAre(isSo: (sites: readonly SiteRecord[]) => boolean): Promise<void> {
+    return this.#lookUntil('the sites', async () => isSo(await this.sites()));
+  }
+
+  /** Waits until somebody did this. */
+  auditIs(isSo: (record: AuditRecord) => boolean): Promise<void> {
+    return this.#lookUntil('an audit record', async () => (await this.auditRecords()).some(isSo));
+  }
+
+  /** Looks at what cannot be watched until it is so. */
+  #lookUntil(name: string, isSo: () => Promise<boolean>): Promise<void> {
+    return this.#untilTrue(name, async (signal) => {
+      for (;;) {
+        if (await isSo()) return true;
+        await sleep(lookMs, undefined, { signal });
+      }
+    });
   }
 
   /** The first message a watch brings that is as wanted, however often the watch breaks. */

@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const stallMsMax = 60_000;
 
 /**
- * Stands between a site and a DP and counts what goes to the DP: what was sent is told neither by
- * the sender nor by the receiver. Connections are carried as they are, TLS and all.
+ * Stands between two agents, such as a site and a DP, and counts what goes to the second: what was
+ * sent is told neither by the sender nor by the receiver. Connections are carried as they are, TLS
+ * and all, until the link is cut.
  */
 export class CountingProxy implements AsyncDisposable {
   readonly address: string;
@@ -16,14 +17,15 @@ export class CountingProxy implements AsyncDisposable {
   /** To the agent, and back from it. */
   readonly #forth: ByteCount;
   readonly #back: ByteCount;
+  readonly #link: { isCut: boolean };
 
   private constructor(
-    server: Server,
-    sockets: Set<Socket>,
+    { server, sockets, link }: { server: Server; sockets: Set<Socket>; link: { isCut: boolean } },
     counts: readonly [ByteCount, ByteCount],
   ) {
     this.#server = server;
     this.#sockets = sockets;
+    this.#link = link;
     [this.#forth, this.#back] = counts;
     this.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
@@ -33,7 +35,12 @@ export class CountingProxy implements AsyncDisposable {
     const [host, port] = target.split(':');
     const sockets = new Set<Socket>();
     const [forth, back] = [new ByteCount(), new ByteCount()];
+    const link = { isCut: false };
     const server = createServer((near) => {
+      if (link.isCut) {
+        near.resetAndDestroy();
+        return;
+      }
       const far = connect(Number(port), host);
       near.on('data', (chunk: Buffer) => forth.add(chunk.length));
       far.on('data', (chunk: Buffer) => back.add(chunk.length));
@@ -52,7 +59,7 @@ export class CountingProxy implements AsyncDisposable {
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return new CountingProxy(server, sockets, [forth, back]);
+    return new CountingProxy({ server, sockets, link }, [forth, back]);
   }
 
   /** Bytes that went to the DP since the last `reset`, those of TLS and gRPC included. */
@@ -63,6 +70,16 @@ export class CountingProxy implements AsyncDisposable {
   /** Bytes that came back from the agent since the last `reset`. */
   get returnedBytes(): number {
     return this.#back.bytes;
+  }
+
+  /** Ends all connections and takes no more, until the link is joined again. */
+  cut(): void {
+    this.#link.isCut = true;
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  join(): void {
+    this.#link.isCut = false;
   }
 
   /** Counts from zero. */

@@ -84,6 +84,13 @@ export class NetworkHosts implements AsyncDisposable {
     await ip('link', 'set', this.#host(name).link, isUp ? 'up' : 'down');
   }
 
+  /** From now on nothing gets from one host to another, while the other way stays open; or again. */
+  async setOneWay(from: string, to: string, isCut: boolean): Promise<void> {
+    const [program = '', ...before] = this.#host(from).command;
+    const route = ['route', isCut ? 'add' : 'del', 'blackhole', `${this.#host(to).address}/32`];
+    await run(program, [...before, 'ip', ...route]);
+  }
+
   /** Bytes that came from a host over its link so far, headers included. */
   sentBytes(name: string): Promise<number> {
     return this.#statistic(name, 'rx_bytes');

@@ -1,27 +1,17 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { stringify } from 'yaml';
-import {
-  type DevelopmentCertificate,
-  issueDevelopmentHierarchy,
-} from '../certs/development-hierarchy.ts';
-import { type PeerIdentity, toIdentityUri } from '../shared/domain/peer-identity.ts';
+import type { PeerIdentity } from '../shared/domain/peer-identity.ts';
 import { type PeerCredentialFiles, readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import { followLogs, keepLogs } from './agent-logs.ts';
-import { AgentProcess } from './agent-process.ts';
+import type { AgentProcess } from './agent-process.ts';
+import { adminIdentity, agentOf, Certificates, dpIdentity } from './network-agents.ts';
 import type { NetworkHost } from './network-hosts.ts';
 
-const dist = fileURLToPath(new URL('..', import.meta.url));
+export { adminIdentity };
 
 const siteIdentity = { kind: 'site', siteCode: 'PS1' } as const;
-
-/** The administrator every network has. */
-export const adminIdentity = { kind: 'admin', role: 'full', name: 'admin' } as const;
-
-const dpIdentity = (dpId: string) => ({ kind: 'dp', dpId }) as const;
 
 export interface NetworkOptions {
   /** Names of the DPs; default: PS1DP1 and PS1DP2. */
@@ -84,9 +74,7 @@ export class Network implements AsyncDisposable {
     const names = [...dpIds, ...(options.others ?? [])];
     const clients = (options.clients ?? []).map((name) => ({ kind: 'client', name }) as const);
     const identities = [siteIdentity, adminIdentity, ...clients, ...names.map(dpIdentity)];
-    const certificates = new Certificates(
-      await issueDevelopmentHierarchy({ directory: join(directory, 'certs'), identities }),
-    );
+    const certificates = await Certificates.issue(join(directory, 'certs'), identities);
     const hostOf = (name: string) => options.hosts?.get(name);
     const site = await agentOf(certificates, directory, {
       identity: siteIdentity,
@@ -183,46 +171,4 @@ export class Network implements AsyncDisposable {
   get #logPaths(): string[] {
     return [this.site, ...this.dps].map(({ logPath }) => logPath);
   }
-}
-
-/** The certificates made for a run. */
-class Certificates {
-  readonly #certificates: readonly DevelopmentCertificate[];
-
-  constructor(certificates: readonly DevelopmentCertificate[]) {
-    this.#certificates = certificates;
-  }
-
-  filesOf(identity: PeerIdentity): PeerCredentialFiles {
-    const uri = toIdentityUri(identity);
-    const found = this.#certificates.find((one) => toIdentityUri(one.identity) === uri);
-    if (!found) throw new Error(`no certificate for ${uri}`);
-    const { caFile, certificateFile, keyFile } = found;
-    return { caFile, certificateFile, keyFile };
-  }
-}
-
-async function agentOf(
-  certificatesOfRun: Certificates,
-  directory: string,
-  agent: {
-    readonly identity: PeerIdentity & { kind: 'site' | 'dp' };
-    readonly host: NetworkHost | undefined;
-    readonly settings: Record<string, unknown>;
-  },
-): Promise<AgentProcess> {
-  const { identity, host, settings } = agent;
-  const name = identity.kind === 'site' ? identity.siteCode : identity.dpId;
-  const dataDirectory = join(directory, name);
-  await mkdir(dataDirectory, { recursive: true });
-  const configPath = join(directory, `${name}.yaml`);
-  const certificates = certificatesOfRun.filesOf(identity);
-  const listen = host ? `${host.address}:8530` : '127.0.0.1:0';
-  const config = { listen, dataDirectory, certificates, ...settings };
-  await writeFile(configPath, stringify(config));
-  const role = identity.kind === 'site' ? 'site-server' : 'dp-agent';
-  const program = join(dist, role, 'main.js');
-  const logPath = join(directory, `${name}.stdout.log`);
-  const command = host?.command ?? [];
-  return new AgentProcess({ name, program, configPath, logPath, command });
 }

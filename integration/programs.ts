@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Network } from './network.ts';
 import { byScale } from './test-scale.ts';
 
 const dist = fileURLToPath(new URL('..', import.meta.url));
@@ -37,7 +36,10 @@ export function runProgram(program: string, words: readonly string[]): Promise<P
 }
 
 /** Runs `waybill` as the network's administrator. */
-export function runWaybill(network: Network, words: readonly string[]): Promise<ProgramEnd> {
+export function runWaybill(
+  network: { readonly cliOptions: readonly string[] },
+  words: readonly string[],
+): Promise<ProgramEnd> {
   return runProgram(programs.waybill, [...words, ...network.cliOptions]);
 }
 
@@ -49,7 +51,7 @@ export function runWaybill(network: Network, words: readonly string[]): Promise<
  * @throws when the library is not whole
  */
 export async function extractPackage(
-  network: Network,
+  network: { readonly directory: string; dp(dpId: string): { readonly configPath: string } },
   dpId: string,
   packageId: string,
   name = `extracted-${dpId}-${packageId}-${++extractedCount}`,
