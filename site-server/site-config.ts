@@ -8,11 +8,30 @@ const hourMs = 60 * minuteMs;
 const mebibyte = 1024 * 1024;
 
 /** The whole configuration of a site server; docs/configuration.md describes every key. */
-export const siteConfigSchema = z.strictObject({
+const fields = z.strictObject({
   siteCode: z
     .string()
     .refine((text) => parseSiteCode(text) !== undefined, 'three of A-Z and 0-9')
     .describe('Code of this site; must be the one in its certificate.'),
+  kind: z
+    .enum(['central-administration', 'primary', 'secondary'])
+    .default('primary')
+    .describe(
+      'What this site is: `central-administration` (the top, without distribution points), `primary` or `secondary`.',
+    ),
+  parent: z
+    .strictObject({
+      siteCode: z
+        .string()
+        .refine((text) => parseSiteCode(text) !== undefined, 'three of A-Z and 0-9')
+        .describe('Code of the site above this one. `parent` as a whole may be left out: then this site is the top.'),
+      address: z
+        .string()
+        .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
+        .describe('host:port of its server.'),
+    })
+    .optional()
+    .describe('The site above this one.'),
   listen: z.string().default('0.0.0.0:8530').describe('Address and port the site listens on.'),
   address: z
     .string()
@@ -179,6 +198,17 @@ export const siteConfigSchema = z.strictObject({
     .default(1_000_000)
     .describe('Audit records kept; the oldest go first.'),
   logLevel: z.enum(logLevels).default('info').describe('Least urgent level that is logged.'),
+});
+
+/** What one key alone cannot say. */
+export const siteConfigSchema = fields.superRefine(({ siteCode, kind, parent }, context) => {
+  const refuse = (key: string, message: string) =>
+    context.addIssue({ code: 'custom', path: [key], message });
+  if (parent && kind === 'central-administration') {
+    refuse('parent', 'no parent: a central administration site is the top');
+  }
+  if (!parent && kind === 'secondary') refuse('parent', 'the primary site above a secondary one');
+  if (parent?.siteCode === siteCode) refuse('parent', 'another site than this one');
 });
 
 export type SiteConfig = z.output<typeof siteConfigSchema>;

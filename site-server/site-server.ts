@@ -16,13 +16,21 @@ import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
 import { StateStore, type StateStoreDamage } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
+import { DistributionPointCommands } from './admin-service/distribution-point-commands.ts';
 import { LogReader } from './admin-service/log-reader.ts';
 import { PackageCommands } from './admin-service/package-commands.ts';
 import { PackageStatusView } from './admin-service/package-status-view.ts';
 import { PackageView } from './admin-service/package-view.ts';
+import { SiteCommands } from './admin-service/site-commands.ts';
+import { checkedSources } from './admin-service/source-check.ts';
+import { StatusMessageView } from './admin-service/status-message-view.ts';
 import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.ts';
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
+import { HierarchyPackageRows } from './distribution-manager/hierarchy-package-rows.ts';
+import { HierarchyPackages } from './distribution-manager/hierarchy-packages.ts';
+import { HierarchyWishes } from './distribution-manager/hierarchy-wishes.ts';
+import { PackageEnd } from './distribution-manager/package-end.ts';
 import { PackagePublisher } from './distribution-manager/package-publisher.ts';
 import { hasLostPackages, recoverPackages } from './distribution-manager/package-recovery.ts';
 import { PackageStore } from './distribution-manager/package-store.ts';
@@ -40,7 +48,11 @@ import { VersionDeltas } from './distribution-manager/version-deltas.ts';
 import { DistributionPointConnections } from './distribution-point-connections/distribution-point-connections.ts';
 import { ContentDpMap } from './hierarchy-manager/content-dp-map.ts';
 import { DistributionPointChecker } from './hierarchy-manager/distribution-point-checker.ts';
+import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
+import { HierarchyDistributionPoints } from './hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyManager } from './hierarchy-manager/hierarchy-manager.ts';
+import { HierarchyReactor } from './hierarchy-manager/hierarchy-reactor.ts';
+import { SiteDirectory } from './hierarchy-manager/site-directory.ts';
 import { ContentLocator } from './management-point/content-locator.ts';
 import { ManagementPoint } from './management-point/management-point.ts';
 import { JobRunner } from './package-transfer-manager/job-run.ts';
@@ -80,6 +92,8 @@ interface Ground extends SiteServerNeeds {
   readonly contentMap: ContentDpMap;
   readonly hierarchy: HierarchyManager;
   readonly siteCode: string;
+  readonly sites: SiteDirectory;
+  readonly hierarchyPackages: HierarchyPackageRows;
   /** host:port by which others reach this site. */
   readonly siteAddress: () => string;
   /** Where the site listens: as it is configured, then with the port that was free. */
@@ -130,8 +144,10 @@ export class SiteServer implements Component {
       status,
       auditTrail,
       hierarchy,
+      ground.sites,
       library,
       packageRecovery(ground),
+      hierarchyReactor(ground),
       connections,
       transfers.pieceSource,
       transfers.manager,
@@ -194,13 +210,16 @@ async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise
     damage !== undefined || (await hasLostPackages({ packages, ...library.layout }));
   if (isStoreDamaged) await reportDamage(store, status, damage);
   const counters = { store, clock, siteCode, isStoreDamaged };
+  const { kind, parent } = config;
+  const sites = new SiteDirectory({ store, own: { siteCode, kind, ...(parent && { parent }) } });
+  const hierarchyPackages = new HierarchyPackageRows({ store, siteCode });
   const snapshots = new SnapshotProgress();
   const listening = { address: config.listen };
   const siteAddress = () => {
     return siteAddressOf({ address: config.address, listen: listening.address }, hostname());
   };
   const site = { siteCode, siteAddress, listening };
-  const kept = { status, auditTrail, contentMap, hierarchy, packages };
+  const kept = { status, auditTrail, contentMap, hierarchy, packages, sites, hierarchyPackages };
   const parts = { ...kept, connections, checker, library, ...site };
   return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
 }
@@ -237,6 +256,29 @@ function packageRecovery(ground: Ground): Component {
     },
     stop: async () => {},
   };
+}
+
+/** Acts on what the hierarchy says and wants; first it makes the hierarchy's rows of this site true. */
+function hierarchyReactor(ground: Ground): HierarchyReactor {
+  const { config, logOf } = ground;
+  const logger = logOf('hierarchy-manager');
+  const { isStoreDamaged } = ground.counters;
+  const wishes = new HierarchyWishes(ground);
+  const checkSources = (directories: readonly string[]) =>
+    checkedSources(directories, ownDirectoriesOf(config));
+  const packages = new HierarchyPackages({ ...ground, wishes, checkSources, logger });
+  const { own } = ground.sites;
+  const aligned = { ...ground, own, newUuid: randomUUID, isStoreDamaged };
+  return new HierarchyReactor({
+    ...{ ...ground, packages, logger },
+    distributionPoints: new HierarchyDistributionPoints({ ...ground, logger }),
+    begin: () => alignWithHierarchy(aligned),
+  });
+}
+
+/** Where the site keeps its own files: no source may be there, or hold it. */
+function ownDirectoriesOf(config: SiteConfig): string[] {
+  return [config.dataDirectory, libraryDirectoryOf(config)];
 }
 
 function packageTransferManager(ground: Ground) {
@@ -297,7 +339,8 @@ async function distributionManager(
   });
   const jobSerials = await openJobSerials(ground.counters);
   const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
-  const packageTask = new PackageTask({ ...ground, publisher, distributionPointTask, logger });
+  const packageEnd = new PackageEnd({ ...ground, logger });
+  const packageTask = new PackageTask({ ...ground, publisher, distributionPointTask, packageEnd });
   const transferResults = new TransferResults({ ...ground, logger });
   const pullResponses = new PullResponses({ ...ground, stateSystem, transfers });
   const { packagesMax, diskFullDelayMs, diskFullDelayMsMax } = config.distribution;
@@ -319,14 +362,15 @@ async function adminService(
   return new AdminService({
     ...ground,
     site: {
-      siteCode,
-      kind: 'primary',
       agentVersion: agentVersion(),
       startedAtMs: clock.nowMs(),
-      ownDirectories: [config.dataDirectory, libraryDirectoryOf(config)],
+      ownDirectories: ownDirectoriesOf(config),
     },
     packageCommands: new PackageCommands({ ...ground, packageIds, newUuid: randomUUID, siteCode }),
-    distributionCommands: new DistributionCommands(ground),
+    distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID }),
+    distributionPointCommands: new DistributionPointCommands(ground),
+    siteCommands: new SiteCommands(ground),
+    statusMessageView: new StatusMessageView(ground),
     packageView: new PackageView({ ...ground, progress: snapshots }),
     packageStatusView: new PackageStatusView({
       ...ground,

@@ -10,6 +10,7 @@ import {
   fullAdmin,
   operator,
   otherDp,
+  otherSite,
   peers,
   reader,
   site,
@@ -21,6 +22,7 @@ const deadlineMs = 5_000;
 /** Written out once more, by group of callers, so that a slip in the table cannot pass. */
 const administrators = [fullAdmin, operator, reader];
 const changers = [fullAdmin, operator];
+const sites = [site, otherSite];
 const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.GetSite': administrators,
   'Admin.CreatePackage': changers,
@@ -46,6 +48,15 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.ListStatusMessages': administrators,
   'Admin.ReadLog': administrators,
   'Admin.ListAuditRecords': administrators,
+  'Admin.AddSite': changers,
+  'Admin.SetSite': changers,
+  'Admin.DeleteSite': changers,
+  'Admin.ListSites': administrators,
+  'Admin.RotateSigningKey': changers,
+  'Admin.SetRoute': changers,
+  'Admin.ListRoutes': administrators,
+  'Admin.ListSendRequests': administrators,
+  'Admin.WatchSendRequests': administrators,
   'DistributionPoint.Check': [site],
   'DistributionPoint.Begin': [site],
   'DistributionPoint.PutManifest': [site],
@@ -65,6 +76,10 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Content.ListDeltas': peers,
   'ManagementPoint.ReportState': [dp, otherDp],
   'ManagementPoint.LocateContent': peers,
+  'Replication.Synchronise': sites,
+  'SiteTransfer.OfferFile': sites,
+  'SiteTransfer.PutFile': sites,
+  'SiteTransfer.PutInstruction': sites,
 };
 
 /** Answers every method of a conversation with as little as it allows. */
@@ -102,7 +117,14 @@ describe('call policy of a running server (SEC-1)', () => {
     await using circle = await TrustCircle.create();
     const server = await circle.newServer();
     server.serve('Admin', emptyAnswers('Admin'));
-    for (const name of ['Content', 'DistributionPoint', 'ManagementPoint'] as const) {
+    const others = [
+      'Content',
+      'DistributionPoint',
+      'ManagementPoint',
+      'Replication',
+      'SiteTransfer',
+    ] as const;
+    for (const name of others) {
       server.serve(name, emptyAnswers(name));
     }
     await server.start();

@@ -10,6 +10,9 @@ export type ErrorDetails =
   | { code: 'PACKAGE_ID_EXHAUSTED'; siteCode: string }
   | { code: 'DISTRIBUTION_POINT_UNKNOWN'; dpId: string }
   | { code: 'DISTRIBUTION_POINT_EXISTS'; dpId: string }
+  | { code: 'SITE_UNKNOWN'; siteCode: string }
+  | { code: 'SITE_EXISTS'; siteCode: string }
+  | { code: 'SITE_IN_USE'; siteCode: string; reason: string }
   | { code: 'LOG_UNKNOWN'; component: string; known: string }
   // The source of a package
   | { code: 'SOURCE_MISSING'; path: string }
@@ -74,6 +77,9 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `There is no distribution point ${f.dpId}. "waybill dp list" shows those there are`,
   DISTRIBUTION_POINT_EXISTS: (f) =>
     `Distribution point ${f.dpId} exists already. "waybill dp set" changes it`,
+  SITE_UNKNOWN: (f) => `There is no site ${f.siteCode}. "waybill site list" shows those there are`,
+  SITE_EXISTS: (f) => `Site ${f.siteCode} exists already. "waybill site set" changes it`,
+  SITE_IN_USE: (f) => `Site ${f.siteCode} cannot be deleted: ${f.reason}`,
   LOG_UNKNOWN: (f) => `There is no log ${f.component}; expected one of ${f.known}`,
   SOURCE_MISSING: (f) =>
     `Source ${f.path}: expected an existing directory, given as an absolute path of the site server`,

@@ -1,12 +1,30 @@
 import type { ContentDescriptor } from './content.ts';
+import { contentNameOf } from './content-location.ts';
 import type { ErrorCode } from './errors.ts';
 import type { PackageVersion } from './package.ts';
 import type { PackageSource, SitePackage, SitePackageState } from './site-package.ts';
 
+/** Whether another site publishes the package, so that its content comes from there. */
+export function isForeign(sitePackage: SitePackage): boolean {
+  return sitePackage.awaitedVersion !== undefined;
+}
+
+/** The newest version there is of the package, wherever; 0 before the first. */
+export function newestVersionOf(sitePackage: SitePackage): number {
+  return Math.max(sitePackage.sourceVersion, sitePackage.awaitedVersion ?? 0);
+}
+
+/** Why nothing can be sent to DPs yet of a package that another site publishes (DM-3). */
+export function awaitedReason({ sourceSiteCode }: Pick<SitePackage, 'sourceSiteCode'>): string {
+  return `content has not arrived from site ${sourceSiteCode} yet`;
+}
+
 /** Whether a create or update request waits for a snapshot of the source. */
 export function isSnapshotDue(sitePackage: SitePackage): boolean {
   return (
-    sitePackage.acceptedRequestCount > sitePackage.handledRequestCount && !isLeaving(sitePackage)
+    sitePackage.acceptedRequestCount > sitePackage.handledRequestCount &&
+    !isLeaving(sitePackage) &&
+    !isForeign(sitePackage)
   );
 }
 
@@ -53,6 +71,7 @@ export function withVersionPublished(
   { version, coveredRequestCount }: PublishedVersion,
   nowMs: number,
 ): SitePackage {
+  if (isForeign(sitePackage)) return withVersionArrived(sitePackage, version, nowMs);
   return {
     ...sitePackage,
     sources: sitePackage.sources.map((source, index) =>
@@ -64,6 +83,29 @@ export function withVersionPublished(
     sourceUnchanged: false,
     state: stateAfter(sitePackage, coveredRequestCount, 'published'),
     reason: '',
+    updatedAtMs: nowMs,
+  };
+}
+
+/** What was not published here is as it came: the source site may have other contents by now. */
+function withVersionArrived(
+  sitePackage: SitePackage,
+  { sourceVersion, packageHash, contents }: PackageVersion,
+  nowMs: number,
+): SitePackage {
+  const isNewest = sourceVersion >= (sitePackage.awaitedVersion ?? 0);
+  const staying = isNewest ? 'published' : 'pending';
+  return {
+    ...sitePackage,
+    sources: contents.map((content) => {
+      const contentName = contentNameOf(content.contentId);
+      const source = sitePackage.sources.find((known) => known.contentName === contentName);
+      return { directory: source?.directory ?? '', contentName, content };
+    }),
+    sourceVersion,
+    packageHash,
+    state: isLeaving(sitePackage) ? sitePackage.state : staying,
+    reason: isNewest || isLeaving(sitePackage) ? '' : awaitedReason(sitePackage),
     updatedAtMs: nowMs,
   };
 }

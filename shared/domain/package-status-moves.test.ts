@@ -173,7 +173,7 @@ describe('Package status', () => {
     it(`of a package on its own site is ${expected} when it is ${state} ${reason}`, () => {
       const sitePackage = { packageId: 'PS100001', state, sourceVersion, reason, packageHash: '' };
       const status = toSiteStatus(sitePackage as SitePackage);
-      assert.equal(status.state, expected);
+      assert.equal(status?.state, expected);
       assert.equal(status.installedVersion, sourceVersion);
     });
   }

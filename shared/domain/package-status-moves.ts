@@ -2,8 +2,14 @@ import type { DistributionJob } from './distribution-job.ts';
 import type { PackageStatus, PackageStatusState } from './package-status.ts';
 import type { PackageServer, SitePackage, SitePackageState } from './site-package.ts';
 
-/** The package on its own site, as the package's row says: the status row with an empty dpId. */
-export function toSiteStatus(sitePackage: SitePackage): PackageStatus {
+/**
+ * The package on a site, as the package's row says: the status row with an empty dpId. None where a
+ * package of another site is neither stored nor wanted.
+ */
+export function toSiteStatus(sitePackage: SitePackage): PackageStatus | undefined {
+  const { awaitedVersion, sourceVersion, state } = sitePackage;
+  const isAwaited = state === 'pending' || sourceVersion > 0;
+  if (awaitedVersion !== undefined && !isAwaited) return undefined;
   return {
     packageId: sitePackage.packageId,
     dpId: '',
@@ -144,8 +150,10 @@ function hasEnded(state: PackageStatusState): boolean {
 
 function siteStateOf(sitePackage: SitePackage): PackageStatusState {
   const isUpdate = sitePackage.sourceVersion > 0;
+  // Content of another site is not tried for here; it comes.
+  const isWaiting = sitePackage.reason === '' || sitePackage.awaitedVersion !== undefined;
   const waiting = {
-    pending: sitePackage.reason === '' ? 'install-pending' : 'install-retrying',
+    pending: isWaiting ? 'install-pending' : 'install-retrying',
     snapshot: 'install-pending',
     published: 'installed',
     failed: 'install-failed',
@@ -158,7 +166,7 @@ function siteStateOf(sitePackage: SitePackage): PackageStatusState {
 
 function siteTargetVersionOf(sitePackage: SitePackage): number {
   if (sitePackage.state === 'deleting' || sitePackage.state === 'deleted') return 0;
-  return sitePackage.state === 'published'
-    ? sitePackage.sourceVersion
-    : sitePackage.sourceVersion + 1;
+  const { awaitedVersion, sourceVersion, state } = sitePackage;
+  if (awaitedVersion !== undefined) return Math.max(1, awaitedVersion, sourceVersion);
+  return state === 'published' ? sourceVersion : sourceVersion + 1;
 }

@@ -41,6 +41,11 @@ export function toPackageId(siteCode: string, count: number): string {
   return siteCode + count.toString(16).toUpperCase().padStart(5, '0');
 }
 
+/** The site that takes the snapshots of a package: its ID begins with it. */
+export function sourceSiteOf(packageId: string): string {
+  return packageId.slice(0, 3);
+}
+
 /** The text itself when it is a package ID: site code and five upper-case hex digits. */
 export function parsePackageId(text: string): string | undefined {
   return /^[A-Z0-9]{3}[0-9A-F]{5}$/.test(text) ? text : undefined;

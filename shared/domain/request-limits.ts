@@ -20,6 +20,8 @@ export const requestLimits = {
   sourcePathBytesMax: 4_095,
   /** Distribution points named in one request. */
   targetCountMax: 1_000,
+  /** Addresses of a route between two sites. */
+  routeAddressCountMax: 16,
   /** Status messages, audit records or lines of a log in one answer. */
   listCountMax: 10_000,
 } as const;

@@ -21,7 +21,20 @@ export interface PackageSource {
   readonly content?: ContentDescriptor;
 }
 
-/** A package as its source site keeps it: the row of table "packages". */
+/** Update requests of another site that are among the accepted ones. */
+export interface TakenRequests {
+  /** So many of that site's requests are. */
+  readonly takenCount: number;
+  /** Accepted requests once the newest of them was taken: it is handled when so many are. */
+  readonly acceptedAs: number;
+  /** So many were handled for sure when the newest was taken. */
+  readonly handledBefore: number;
+}
+
+/**
+ * A package as a site keeps it: the row of table "packages". Of a package that another site publishes,
+ * what is here: the version that is stored at this site, and `awaitedVersion`.
+ */
 export interface SitePackage {
   readonly packageId: string;
   readonly properties: PackageProperties;
@@ -40,6 +53,12 @@ export interface SitePackage {
   readonly handledRequestCount: number;
   /** The newest handled update found the source unchanged. */
   readonly sourceUnchanged: boolean;
+  /** By the site that asked; absent while no other site has. */
+  readonly requestsTaken?: Readonly<Record<string, TakenRequests>>;
+  /** The newest version at the source site, 0 before the first; absent when that is this site. */
+  readonly awaitedVersion?: number;
+  /** Read back after damage: that nobody tells of the package does not mean that it was deleted. */
+  readonly isUnconfirmed?: true;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
 }
@@ -57,4 +76,6 @@ export interface PackageServer {
   readonly intent: PackageServerIntent;
   readonly action: PackageServerAction;
   readonly changedAtMs: number;
+  /** The wish of "package assignments" that was acted on last. */
+  readonly wishId?: string;
 }

@@ -128,6 +128,11 @@ export const statusMessageKinds = {
     severity: 'warning',
     text: 'Distribution point %3 cannot go on with package %1 version %2 for now: %4',
   },
+  9020: {
+    component: 'SMS_HIERARCHY_MANAGER',
+    severity: 'error',
+    text: 'What another site says of distribution point %1 cannot be done at this site: %2',
+  },
 } as const satisfies Record<number, StatusMessageKind>;
 
 export type StatusMessageId = keyof typeof statusMessageKinds;

@@ -15,6 +15,7 @@ describe('service definitions', () => {
       dpId: '',
       limit: 0,
       messageId: 0,
+      siteCode: '',
     });
     const putContent = methodDefinition('DistributionPoint', 'putContent');
     const open = { packageId: 'PS100001', jobSerial: '7' };

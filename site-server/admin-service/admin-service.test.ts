@@ -11,9 +11,12 @@ import {
   TestSite,
 } from '../distribution-manager/testing/test-site.ts';
 import { AdminService } from './admin-service.ts';
+import { DistributionPointCommands } from './distribution-point-commands.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
+import { SiteCommands } from './site-commands.ts';
+import { StatusMessageView } from './status-message-view.ts';
 
 const properties: PackageProperties__Output = {
   name: 'Dummy1',
@@ -60,14 +63,14 @@ describe('Admin service', () => {
   }
 
   async function addDistributionPoint(dpId: string): Promise<void> {
-    const settings = { dpId, address: `${dpId}:8531` };
+    const settings = { dpId, address: `${dpId}:8531`, siteCode: '' };
     const kind = 'DISTRIBUTION_POINT_KIND_UNSPECIFIED';
     await admin.addDistributionPoint({ ...settings, kind, pull: null }, context);
   }
 
   it('answers every method of the proto with an own function', () => {
     for (const answer of Object.values(admin)) assert.equal(typeof answer, 'function');
-    assert.equal(Object.keys(admin).length, 24);
+    assert.equal(Object.keys(admin).length, 33);
   });
 
   it('defines a package durably before it answers (PKG-1)', async () => {
@@ -125,7 +128,10 @@ describe('Admin service', () => {
   it('tells Package Transfer Manager of a new priority, and of nothing else', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
-    await admin.distributePackage({ packageId, dpIds: ['DP1'], allDps: false }, context);
+    await admin.distributePackage(
+      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] },
+      context,
+    );
     await site.settled();
     const before = await site.pendingCount(['distribution-job']);
     const set = (priority: 'PRIORITY_NORMAL' | 'PRIORITY_HIGH') => {
@@ -158,7 +164,7 @@ describe('Admin service', () => {
   it('refuses work on a package that is being deleted', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
-    const targets = { packageId, dpIds: ['DP1'], allDps: false };
+    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] };
     await admin.distributePackage(targets, context);
     await site.settled();
     await admin.deletePackage({ packageId }, context);
@@ -172,8 +178,8 @@ describe('Admin service', () => {
   it('tells for which distribution points something will happen (PKG-4, PKG-6, PKG-7)', async () => {
     for (const dpId of ['DP1', 'DP2']) await addDistributionPoint(dpId);
     const packageId = await create();
-    const all = { packageId, dpIds: [], allDps: true };
-    const one = { packageId, dpIds: ['DP1'], allDps: false };
+    const all = { packageId, dpIds: [], allDps: true, siteCodes: [] };
+    const one = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] };
     const unknown = { ...one, dpIds: ['DP1', 'DP9'] };
     const refused = { code: 'DISTRIBUTION_POINT_UNKNOWN' };
     await assert.rejects(admin.distributePackage(unknown, context), refused);
@@ -199,14 +205,14 @@ describe('Admin service', () => {
   it('counts the distribution points of a package', async () => {
     for (const dpId of ['DP1', 'DP2', 'DP3']) await addDistributionPoint(dpId);
     const packageId = await create();
-    await admin.distributePackage({ packageId, dpIds: [], allDps: true }, context);
+    await admin.distributePackage({ packageId, dpIds: [], allDps: true, siteCodes: [] }, context);
     await site.settled();
     await site.complete(packageId, 'DP1');
     await site.endJob(await site.requireJob(packageId, 'DP2'), { state: 'failed', reason: 'x' });
     await site.settled();
     const { counts } = await admin.getPackage({ packageId }, context);
     assert.deepEqual(counts, { targeted: 3, installed: 1, retrying: 0, failed: 1 });
-    const [dp1] = await all(admin.listDistributionPoints({}, context));
+    const [dp1] = await all(admin.listDistributionPoints({ siteCode: '' }, context));
     assert.equal(dp1?.packageCount, 1);
   });
 
@@ -261,9 +267,9 @@ describe('Admin service', () => {
   it('watches package status, removal included', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
-    const filter = { packageId, dpId: 'DP1', failedOnly: false };
+    const filter = { packageId, dpId: 'DP1', failedOnly: false, siteCode: '' };
     const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
-    const targets = { packageId, dpIds: ['DP1'], allDps: false };
+    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] };
     const installing = until(watch, ({ state }) => state === 'PACKAGE_STATUS_STATE_INSTALLED');
     await admin.distributePackage(targets, context);
     await site.settled();
@@ -281,11 +287,14 @@ describe('Admin service', () => {
   it('tells a watcher of failures when one is mended', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
-    await admin.distributePackage({ packageId, dpIds: ['DP1'], allDps: false }, context);
+    await admin.distributePackage(
+      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] },
+      context,
+    );
     await site.settled();
     await site.endJob(await site.requireJob(packageId, 'DP1'), { state: 'failed', reason: 'x' });
     await site.settled();
-    const filter = { packageId: '', dpId: '', failedOnly: true };
+    const filter = { packageId: '', dpId: '', failedOnly: true, siteCode: '' };
     const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
     const first = (await watch.next()).value as PackageStatus;
     assert.equal(first.state, 'PACKAGE_STATUS_STATE_INSTALL_FAILED');
@@ -304,7 +313,7 @@ describe('Admin service', () => {
     await admin.updatePackage({ packageId }, context);
     await site.settled();
     machine.sources.directories.set(source.path, 'v2');
-    const filter = { packageId: '', dpId: '', failedOnly: false };
+    const filter = { packageId: '', dpId: '', failedOnly: false, siteCode: '' };
     assert.deepEqual(await admin.retryFailed(filter, context), {
       dpIds: [],
       packageIds: [packageId],
@@ -323,7 +332,7 @@ describe('Admin service', () => {
     assert.equal(bad.reachability, 'DISTRIBUTION_POINT_REACHABILITY_UNREACHABLE');
     assert.match(bad.reason ?? '', /connection refused/);
     const kind = 'DISTRIBUTION_POINT_KIND_PULL';
-    const pull = { dpId: 'DP2', address: 'a:1', kind, pull: null } as const;
+    const pull = { dpId: 'DP2', address: 'a:1', kind, pull: null, siteCode: '' } as const;
     await assert.rejects(admin.addDistributionPoint(pull, context), {
       message:
         'pull.sources: expected at least one source for a pull distribution point, or fallback allowed, got neither',
@@ -338,7 +347,7 @@ describe('Admin service', () => {
   it('lists status messages as sentences, and refuses a limit that is too high', async () => {
     const packageId = await create();
     await site.settled();
-    const filter = { packageId, dpId: '', sinceMs: '0', limit: 1, messageId: 0 };
+    const filter = { packageId, dpId: '', sinceMs: '0', limit: 1, messageId: 0, siteCode: '' };
     const severity = 'SEVERITY_UNSPECIFIED';
     const [message] = await all(admin.listStatusMessages({ ...filter, severity }, context));
     assert.equal(message?.text, `Processed package ${packageId}.`);
@@ -362,16 +371,12 @@ async function serviceOf(
     packageCommands: site.packageCommands,
     distributionCommands: site.distributionCommands,
     hierarchy: site.hierarchy,
+    distributionPointCommands: new DistributionPointCommands(site),
+    siteCommands: new SiteCommands(site),
     checker: site.checker,
     connections: { forget },
-    status: site.status,
-    site: {
-      siteCode: 'PS1',
-      kind: 'primary',
-      agentVersion: '0.1.0',
-      startedAtMs: 0,
-      ownDirectories: [],
-    },
+    statusMessageView: new StatusMessageView(site),
+    site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },
     packageView: new PackageView({ ...site, store, clock }),
     packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
     jobs: { list: nothing, watch: nothing },

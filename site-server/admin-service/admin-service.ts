@@ -1,21 +1,13 @@
 import type { PackageProperties } from '../../shared/domain/package.ts';
-import type { SiteKind } from '../../shared/domain/site.ts';
-import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
-import type { DistributionPointRecord } from '../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
+import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
-import type { PackageStore } from '../distribution-manager/package-store.ts';
-import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
-import type { DistributionPointChecker } from '../hierarchy-manager/distribution-point-checker.ts';
-import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
-import type { StatusManager } from '../status-manager/status-manager.ts';
 import type { DistributionCommands } from './distribution-commands.ts';
 import {
-  toDistributionPointPatch,
-  toDistributionPointRecord,
-  toNewDistributionPoint,
-} from './distribution-point-messages.ts';
+  DistributionPointAnswers,
+  type DistributionPointAnswersComponents,
+} from './distribution-point-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
 import type { LogReader } from './log-reader.ts';
 import type { PackageCommands } from './package-commands.ts';
@@ -36,7 +28,9 @@ import {
   toStatusMessageQuery,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
-import { checkedSources } from './source-check.ts';
+import { SiteAnswers, type SiteAnswersComponents } from './site-answers.ts';
+import { checkedSources, checkedSourcesElsewhere } from './source-check.ts';
+import type { StatusMessageView } from './status-message-view.ts';
 
 /** Jobs as administrators see them: Package Transfer Manager's side of the conversation. */
 export interface AdminJobs {
@@ -46,8 +40,6 @@ export interface AdminJobs {
 
 /** What the site says of itself. */
 export interface AdminSite {
-  readonly siteCode: string;
-  readonly kind: SiteKind;
   readonly agentVersion: string;
   readonly startedAtMs: number;
   /** Where the site keeps its own files: no source may be there, or hold it. */
@@ -55,18 +47,16 @@ export interface AdminSite {
 }
 
 /** What the admin service needs. */
-export interface AdminServiceComponents {
+export interface AdminServiceComponents
+  extends DistributionPointAnswersComponents,
+    Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
   readonly packageView: PackageView;
   readonly packageStatusView: PackageStatusView;
-  readonly packages: Pick<PackageStore, 'statuses'>;
-  readonly hierarchy: HierarchyManager;
-  readonly checker: Pick<DistributionPointChecker, 'check'>;
-  readonly connections: Pick<DistributionPointConnections, 'forget'>;
+  readonly statusMessageView: StatusMessageView;
   readonly jobs: AdminJobs;
-  readonly status: Pick<StatusManager, 'query'>;
   readonly auditTrail: Pick<AuditTrail, 'query'>;
   readonly logs: LogReader;
 }
@@ -81,9 +71,14 @@ const logLinesDefault = 100;
  */
 export class AdminService {
   readonly #components: AdminServiceComponents;
+  readonly #distributionPoints: DistributionPointAnswers;
+  readonly #sites: SiteAnswers;
 
   constructor(components: AdminServiceComponents) {
     this.#components = components;
+    this.#distributionPoints = new DistributionPointAnswers(components);
+    const { agentVersion } = components.site;
+    this.#sites = new SiteAnswers({ ...components, agentVersion });
   }
 
   /** The functions that answer the conversation. */
@@ -92,14 +87,22 @@ export class AdminService {
       getSite: async () => this.#site(),
       ...this.#packageMethods(),
       ...this.#distributionMethods(),
-      ...this.#distributionPointMethods(),
+      ...this.#distributionPoints.methods(),
+      ...this.#sites.methods(),
       ...this.#reportMethods(),
     };
   }
 
   #site() {
-    const { siteCode, kind, agentVersion, startedAtMs } = this.#components.site;
-    return { siteCode, kind: siteKindNames[kind], agentVersion, startedAtMs };
+    const { site, sites } = this.#components;
+    const { siteCode, kind, parent } = sites.own;
+    return {
+      siteCode,
+      kind: siteKindNames[kind],
+      agentVersion: site.agentVersion,
+      startedAtMs: site.startedAtMs,
+      parentSiteCode: parent?.siteCode ?? '',
+    };
   }
 
   #packageMethods() {
@@ -115,7 +118,11 @@ export class AdminService {
         const packageId = requirePackageId(request.packageId);
         const { properties: patch, sourceDirectories } = request;
         const isMove = sourceDirectories.length > 0;
-        const directories = isMove ? await checkedSources(sourceDirectories, own) : [];
+        const isOwn = this.#components.hierarchyPackages.isOwn(packageId);
+        const isCheckable = isMove && isOwn;
+        const directories = isCheckable
+          ? await checkedSources(sourceDirectories, own)
+          : checkedSourcesElsewhere(sourceDirectories);
         const change = (before: PackageProperties) =>
           patch || !isMove ? withPatch(before, patch) : before;
         return packageView.toMessage(await packageCommands.set(packageId, change, directories));
@@ -156,36 +163,13 @@ export class AdminService {
     } satisfies Partial<Conversation<'Admin'>>;
   }
 
-  #distributionPointMethods() {
-    const { hierarchy } = this.#components;
-    return {
-      addDistributionPoint: async (settings) => {
-        const { dpId } = await hierarchy.add(toNewDistributionPoint(settings));
-        return this.#distributionPoint(dpId);
-      },
-      setDistributionPoint: async (settings) => {
-        const { dpId } = await hierarchy.set(toDistributionPointPatch(settings));
-        return this.#distributionPoint(dpId);
-      },
-      deleteDistributionPoint: async (request) => {
-        const dpId = requireDistributionPointId('dp_id', request.dpId);
-        const record = await this.#distributionPoint(dpId);
-        await hierarchy.delete(dpId);
-        this.#components.connections.forget(dpId);
-        return record;
-      },
-      checkDistributionPoint: (request, context) => this.#check(request.dpId, context),
-      listDistributionPoints: () => this.#distributionPoints(),
-    } satisfies Partial<Conversation<'Admin'>>;
-  }
-
   #reportMethods() {
-    const { status, auditTrail } = this.#components;
+    const { statusMessageView, auditTrail } = this.#components;
     return {
       listJobs: (filter) => this.#listJobs(filter),
       watchJobs: (filter, { signal }) => this.#watchJobs(filter, signal),
       listStatusMessages: async function* (filter) {
-        const messages = await status.query(toStatusMessageQuery(filter));
+        const messages = await statusMessageView.query(toStatusMessageQuery(filter));
         for (const message of messages) yield toStatusMessageMessage(message);
       },
       readLog: (request, { signal }) => this.#readLog(request, signal),
@@ -209,43 +193,10 @@ export class AdminService {
 
   /** @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID */
   async #requireKnown({ packageId, dpId }: JobFilter__Output): Promise<void> {
-    const { hierarchy, packageView } = this.#components;
+    const { packageView } = this.#components;
     if (packageId !== '') await packageView.get(requirePackageId(packageId));
-    if (dpId !== '') await hierarchy.require(requireDistributionPointId('dp_id', dpId));
-  }
-
-  async #check(text: string, { signal }: CallContext): Promise<DistributionPointRecord> {
-    const { hierarchy, checker } = this.#components;
-    const dpId = requireDistributionPointId('dp_id', text);
-    await checker.check(await hierarchy.require(dpId), signal);
-    return this.#distributionPoint(dpId);
-  }
-
-  async #distributionPoint(dpId: string): Promise<DistributionPointRecord> {
-    const { hierarchy } = this.#components;
-    const distributionPoint = await hierarchy.require(dpId);
-    const packageCounts = await this.#packageCounts();
-    const health = await hierarchy.healthOf(dpId);
-    return toDistributionPointRecord(distributionPoint, health, packageCounts.get(dpId) ?? 0);
-  }
-
-  async *#distributionPoints(): AsyncGenerator<DistributionPointRecord> {
-    const { hierarchy } = this.#components;
-    const packageCounts = await this.#packageCounts();
-    for await (const distributionPoint of hierarchy.list()) {
-      const { dpId } = distributionPoint;
-      const health = await hierarchy.healthOf(dpId);
-      yield toDistributionPointRecord(distributionPoint, health, packageCounts.get(dpId) ?? 0);
-    }
-  }
-
-  /** How many packages each DP serves, in one walk over the table. */
-  async #packageCounts(): Promise<Map<string, number>> {
-    const counts = new Map<string, number>();
-    for await (const [, { dpId, installedVersion }] of this.#components.packages.statuses.list()) {
-      if (installedVersion > 0) counts.set(dpId, (counts.get(dpId) ?? 0) + 1);
-    }
-    return counts;
+    if (dpId === '') return;
+    await this.#distributionPoints.requireOwn(requireDistributionPointId('dp_id', dpId));
   }
 
   async *#readLog(

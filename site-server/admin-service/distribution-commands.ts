@@ -1,36 +1,29 @@
 import type { JobAction } from '../../shared/domain/distribution-job.ts';
 import { withUpdateAccepted } from '../../shared/domain/package-processing.ts';
-import { isFailed, type PackageStatus } from '../../shared/domain/package-status.ts';
-import { toPendingStatus } from '../../shared/domain/package-status-moves.ts';
+import { isFailed } from '../../shared/domain/package-status.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
-import type {
-  PackageServer,
-  PackageServerAction,
-  SitePackage,
-} from '../../shared/domain/site-package.ts';
+import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
-import type { PackageStore } from '../distribution-manager/package-store.ts';
-import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
-import { requireStaying } from './package-commands.ts';
+import { siteOfStatusKey } from '../distribution-manager/hierarchy-package-rows.ts';
+import { pendingStatus } from '../distribution-manager/hierarchy-wishes.ts';
+import {
+  DistributionTargets,
+  type DistributionTargetsComponents,
+  isOnItsWay,
+  type Target,
+} from './distribution-targets.ts';
+import { requireNotAsked, requireStaying } from './package-commands.ts';
 import type { PackageStatusQuery, RequestedTargets } from './package-requests.ts';
 
 /** What commands about packages on DPs need. */
-export interface DistributionCommandsComponents {
+export interface DistributionCommandsComponents extends DistributionTargetsComponents {
   readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
-  readonly packages: PackageStore;
-  readonly hierarchy: Pick<HierarchyManager, 'list' | 'require'>;
   readonly clock: Pick<Clock, 'nowMs'>;
-}
-
-/** A package on a DP as the rows have it. */
-interface Target {
-  readonly dpId: string;
-  readonly server: PackageServer | undefined;
-  readonly status: PackageStatus | undefined;
+  readonly newUuid: () => string;
 }
 
 /** What runs again. */
@@ -39,36 +32,42 @@ interface Retried {
   readonly packageIds: string[];
 }
 
-type WantedAction = Exclude<PackageServerAction, 'none' | 'update'>;
+type WantedAction = 'add' | 'redistribute' | 'remove';
+
+/** A failed row: of a DP, or with an empty name of its site's own. */
+interface FailedRow {
+  readonly packageId: string;
+  readonly dpId: string;
+  readonly siteCode: string;
+}
 
 /**
- * What an administrator does to packages on DPs: distribute (PKG-4), redistribute (PKG-6), remove
- * (PKG-7), retry (ADM-1). Only the wish is written, in one synced batch a package; the newest wish
- * of a package on a DP is what Distribution Manager acts on.
+ * What an administrator does to packages on DPs of whatever site: distribute (PKG-4), redistribute
+ * (PKG-6), remove (PKG-7), retry (ADM-1). Only the wish is written, in one synced batch a package; the
+ * newest wish of a package on a DP is what the DP's site acts on. For a DP of this site its rows are
+ * written, too, so that nothing here waits for the hierarchy.
  */
 export class DistributionCommands {
   readonly #components: DistributionCommandsComponents;
+  readonly #targets: DistributionTargets;
 
   constructor(components: DistributionCommandsComponents) {
     this.#components = components;
+    this.#targets = new DistributionTargets(components);
   }
 
   /**
    * Sends a package to DPs that do not have it, or do not have it for sure.
    *
    * @returns the DPs for which something will happen
-   * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, DISTRIBUTION_POINT_UNKNOWN
+   * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN
    */
-  async distribute({ packageId, dpIds }: RequestedTargets): Promise<string[]> {
-    const names = dpIds === 'all' ? await this.#allDpIds() : dpIds;
-    if (names.length === 0) {
-      const expected = 'at least one distribution point at this site; "waybill dp add" adds one';
-      throw requestInvalid('all_dps', { expected, actual: 'none' });
-    }
-    for (const dpId of names) await this.#components.hierarchy.require(dpId);
+  async distribute(requested: RequestedTargets): Promise<string[]> {
+    const { packageId } = requested;
+    const names = await this.#targets.receivers(requested);
     return this.#want(packageId, 'add', async (sitePackage) => {
-      requireStaying(sitePackage);
-      const targets = await this.#targets(packageId, names);
+      await this.#requireStaying(sitePackage);
+      const targets = await this.#targets.of(packageId, names);
       return targets.filter((target) => !isOnItsWay(target));
     });
   }
@@ -77,17 +76,18 @@ export class DistributionCommands {
    * Sends every file again to DPs that are meant to have the package.
    *
    * @returns the DPs for which something will happen
-   * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, DISTRIBUTION_POINT_UNKNOWN
+   * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN
    * @throws REQUEST_INVALID when a DP that is named does not have the package
    */
-  async redistribute({ packageId, dpIds }: RequestedTargets): Promise<string[]> {
-    if (dpIds !== 'all') await this.#requireAll(dpIds);
+  async redistribute(requested: RequestedTargets): Promise<string[]> {
+    const { packageId, dpIds } = requested;
+    const names = await this.#targets.holders(requested);
     return this.#want(packageId, 'redistribute', async (sitePackage) => {
-      requireStaying(sitePackage);
-      const targets = await this.#targets(packageId, await this.#names(packageId, dpIds));
-      const strangers = targets.filter(({ server }) => server?.intent !== 'installed');
-      const [stranger] = strangers;
-      if (stranger && dpIds !== 'all') {
+      await this.#requireStaying(sitePackage);
+      const targets = await this.#targets.of(packageId, names);
+      const strangers = targets.filter(({ intent }) => intent !== 'installed');
+      const stranger = strangers.find(({ dpId }) => dpIds !== 'all' && dpIds.includes(dpId));
+      if (stranger) {
         const expected = `a distribution point that package ${packageId} was distributed to`;
         throw requestInvalid('dp_ids', { expected, actual: stranger.dpId });
       }
@@ -99,35 +99,33 @@ export class DistributionCommands {
    * Takes a package off DPs. Those that do not have it are passed over.
    *
    * @returns the DPs for which something will happen
-   * @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN
+   * @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN
    */
-  async remove({ packageId, dpIds }: RequestedTargets): Promise<string[]> {
-    if (dpIds !== 'all') await this.#requireAll(dpIds);
+  async remove(requested: RequestedTargets): Promise<string[]> {
+    const { packageId } = requested;
+    const names = await this.#targets.holders(requested);
     return this.#want(packageId, 'remove', async () => {
-      const targets = await this.#targets(packageId, await this.#names(packageId, dpIds));
-      return targets.filter(({ server, status }) => {
-        if (!server) return false;
-        return server.intent === 'installed' || (status !== undefined && isFailed(status.state));
+      const targets = await this.#targets.of(packageId, names);
+      return targets.filter(({ intent, status }) => {
+        return intent === 'installed' || (intent && status && isFailed(status.state));
       });
     });
   }
 
   /**
-   * Makes everything that failed run again now, snapshots included.
+   * Makes everything that failed run again now, snapshots included, as far as this site knows of it.
    *
    * @returns the DPs for which something will happen, and the packages whose source is read again
    */
   async retryFailed(query: PackageStatusQuery): Promise<Retried> {
-    const failed = new Map<string, string[]>();
-    const prefix = query.packageId === undefined ? {} : { prefix: `${query.packageId}/` };
-    for await (const [, status] of this.#components.packages.statuses.list(prefix)) {
-      if (!isFailed(status.state) || (query.dpId ?? status.dpId) !== status.dpId) continue;
-      failed.set(status.packageId, [...(failed.get(status.packageId) ?? []), status.dpId]);
+    const failed = new Map<string, FailedRow[]>();
+    for await (const row of this.#failedRows(query)) {
+      failed.set(row.packageId, [...(failed.get(row.packageId) ?? []), row]);
     }
     const dpIds = new Set<string>();
     const packageIds = new Set<string>();
-    for (const [packageId, targets] of failed) {
-      for (const target of await this.#retry(packageId, targets)) {
+    for (const [packageId, rows] of failed) {
+      for (const target of await this.#retry(packageId, rows)) {
         if (target === '') packageIds.add(packageId);
         else dpIds.add(target);
       }
@@ -135,8 +133,25 @@ export class DistributionCommands {
     return { dpIds: [...dpIds].sort(), packageIds: [...packageIds].sort() };
   }
 
+  async *#failedRows(query: PackageStatusQuery): AsyncGenerator<FailedRow> {
+    const { packages, hierarchyPackages, sites } = this.#components;
+    const { siteCode: ownCode } = hierarchyPackages;
+    const prefix = query.packageId === undefined ? {} : { prefix: `${query.packageId}/` };
+    const isMeant = (dpId: string, siteCode: string) =>
+      (query.dpId ?? dpId) === dpId && (query.siteCode ?? siteCode) === siteCode;
+    for await (const [, { packageId, dpId, state }] of packages.statuses.list(prefix)) {
+      if (isFailed(state) && isMeant(dpId, ownCode)) yield { packageId, dpId, siteCode: ownCode };
+    }
+    for await (const [key, { packageId, dpId, state }] of hierarchyPackages.statuses.list(prefix)) {
+      const siteCode = siteOfStatusKey(key);
+      const isThere = siteCode !== ownCode && sites.tree.get(siteCode) !== undefined;
+      if (isThere && isFailed(state) && isMeant(dpId, siteCode))
+        yield { packageId, dpId, siteCode };
+    }
+  }
+
   /** @returns the DPs that are tried again; an empty name for the source */
-  #retry(packageId: string, dpIds: readonly string[]): Promise<string[]> {
+  #retry(packageId: string, rows: readonly FailedRow[]): Promise<string[]> {
     const { packages, store, notifier, clock } = this.#components;
     return packages.turn(packageId, async () => {
       const sitePackage = await packages.packages.get(packageId);
@@ -144,27 +159,47 @@ export class DistributionCommands {
       const nowMs = clock.nowMs();
       const changes: Change[] = [];
       const retried: string[] = [];
-      for (const target of await this.#targets(packageId, dpIds)) {
+      const names = rows.flatMap(({ dpId }) => (dpId === '' ? [] : [dpId]));
+      for (const target of await this.#targets.of(packageId, names)) {
         // Looked at again in the package's turn: meanwhile it may have been mended.
-        if (!target.server || !target.status || !isFailed(target.status.state)) continue;
-        const action = await this.#actionToRetry(target.server, target.status);
+        if (!target.intent || !target.status || !isFailed(target.status.state)) continue;
+        const action = await this.#actionToRetry(target);
         changes.push(...this.#wish(sitePackage, { target, action, nowMs }));
         retried.push(target.dpId);
       }
-      if (dpIds.includes('') && sitePackage.state === 'failed') {
-        changes.push(...packages.put(withUpdateAccepted(sitePackage, nowMs)));
-        retried.push('');
-      }
+      const source = await this.#sourceChanges(sitePackage, { rows, nowMs });
+      if (source.length > 0) retried.push('');
+      changes.push(...source);
       if (changes.length === 0) return [];
       await store.write([...changes, notifier.notification('package', packageId)], { sync: true });
       return retried;
     });
   }
 
-  async #actionToRetry(server: PackageServer, status: PackageStatus): Promise<WantedAction> {
-    if (server.intent === 'removed') return 'remove';
+  /** A source that was refused is read again, by its own site. */
+  async #sourceChanges(
+    sitePackage: SitePackage,
+    { rows, nowMs }: { rows: readonly FailedRow[]; nowMs: number },
+  ): Promise<Change[]> {
+    const { packages, hierarchyPackages } = this.#components;
+    const { packageId, sourceSiteCode } = sitePackage;
+    if (!rows.some(({ dpId, siteCode }) => dpId === '' && siteCode === sourceSiteCode)) return [];
+    if (hierarchyPackages.isOwn(packageId)) {
+      const isRefused = sitePackage.state === 'failed';
+      return isRefused ? packages.put(withUpdateAccepted(sitePackage, nowMs)) : [];
+    }
+    const { siteCode } = hierarchyPackages;
+    const none = { packageId, siteCode, updateCount: 0, isDeletion: false };
+    const asked = (await hierarchyPackages.ownRequests(packageId)) ?? none;
+    if (asked.isDeletion) return [];
+    return [hierarchyPackages.putOwnRequests({ ...asked, updateCount: asked.updateCount + 1 })];
+  }
+
+  async #actionToRetry({ intent, isOwn, status, assignment }: Target): Promise<WantedAction> {
+    if (intent === 'removed') return 'remove';
+    if (!isOwn) return assignment?.action === 'redistribute' ? 'redistribute' : 'add';
     const history = this.#components.store.records(keySpaces.jobHistory);
-    const failedJob = await history.get(joinKey(status.jobSerial));
+    const failedJob = await history.get(joinKey(status?.jobSerial ?? 0));
     const action: JobAction = failedJob?.action ?? 'add';
     return action === 'redistribute' ? 'redistribute' : 'add';
   }
@@ -190,50 +225,29 @@ export class DistributionCommands {
   }
 
   #wish(
-    { packageId, sourceVersion }: SitePackage,
+    sitePackage: SitePackage,
     { target, action, nowMs }: { target: Target; action: WantedAction; nowMs: number },
   ): Change[] {
-    const { packages } = this.#components;
-    const { dpId, status } = target;
+    const { packages, hierarchyPackages, newUuid } = this.#components;
+    const { packageId } = sitePackage;
+    const { dpId, siteCode, status } = target;
     const isRemoval = action === 'remove';
-    const targetVersion = isRemoval ? 0 : Math.max(1, sourceVersion);
-    const pending = { packageId, dpId, status, isRemoval, targetVersion };
     const intent = isRemoval ? 'removed' : 'installed';
+    const wish = { packageId, dpId, intent, action, wishId: newUuid() } as const;
+    const assignment = { ...wish, siteCode, wishedAtMs: nowMs };
+    const changes = [hierarchyPackages.putAssignment(assignment)];
+    if (!target.isOwn) return changes;
     return [
-      packages.putServer({ packageId, dpId, intent, action, changedAtMs: nowMs }),
-      packages.putStatus(toPendingStatus(pending, nowMs)),
+      ...changes,
+      packages.putServer({ ...wish, changedAtMs: nowMs }),
+      packages.putStatus(pendingStatus(sitePackage, { dpId, isRemoval, status, nowMs })),
     ];
   }
 
-  async #targets(packageId: string, dpIds: readonly string[]): Promise<Target[]> {
-    const { packages } = this.#components;
-    const targets: Target[] = [];
-    for (const dpId of dpIds) {
-      const server = await packages.getServer(packageId, dpId);
-      targets.push({ dpId, server, status: await packages.getStatus(packageId, dpId) });
-    }
-    return targets;
+  /** @throws PACKAGE_STATE_CONFLICT */
+  async #requireStaying(sitePackage: SitePackage): Promise<void> {
+    requireStaying(sitePackage);
+    const { hierarchyPackages } = this.#components;
+    requireNotAsked(await hierarchyPackages.ownRequests(sitePackage.packageId));
   }
-
-  async #names(packageId: string, dpIds: readonly string[] | 'all'): Promise<readonly string[]> {
-    if (dpIds !== 'all') return dpIds;
-    const servers = await this.#components.packages.serversOf(packageId);
-    return servers.map(({ dpId }) => dpId);
-  }
-
-  async #allDpIds(): Promise<string[]> {
-    const names: string[] = [];
-    for await (const { dpId } of this.#components.hierarchy.list()) names.push(dpId);
-    return names;
-  }
-
-  async #requireAll(dpIds: readonly string[]): Promise<void> {
-    for (const dpId of dpIds) await this.#components.hierarchy.require(dpId);
-  }
-}
-
-/** Whether distributing would change nothing: the DP has it, or is getting it. */
-function isOnItsWay({ server, status }: Target): boolean {
-  if (server?.intent !== 'installed') return false;
-  return status === undefined || !isFailed(status.state);
 }

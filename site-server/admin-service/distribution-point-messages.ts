@@ -9,6 +9,7 @@ import type {
   DistributionPointPatch,
   NewDistributionPoint,
 } from '../hierarchy-manager/distribution-point-settings.ts';
+import { unmeasured } from '../hierarchy-manager/hierarchy-manager.ts';
 import {
   distributionPointKindNames,
   reachabilityNames,
@@ -41,6 +42,16 @@ export function toDistributionPointRecord(
     measuredBytesPerSecond: health.measuredBytesPerSecond,
     ...(distributionPoint.pull && { pull: toPullMessage(distributionPoint.pull) }),
   };
+}
+
+/** A DP that another site keeps: how it is, that site knows. */
+export function toForeignPointRecord(
+  distributionPoint: DistributionPoint,
+  packageCount: number,
+): DistributionPointRecord {
+  const { dpId, siteCode } = distributionPoint;
+  const record = toDistributionPointRecord(distributionPoint, unmeasured(dpId), packageCount);
+  return { ...record, reason: `see site ${siteCode}` };
 }
 
 /** A DP to add; standard, when its kind is not said. @throws REQUEST_INVALID */

@@ -3,6 +3,7 @@ import type { Reachability } from '../../shared/domain/distribution-point-health
 import type { Priority } from '../../shared/domain/package.ts';
 import type { PackageStatusState } from '../../shared/domain/package-status.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
+import type { SendRequestState } from '../../shared/domain/send-request.ts';
 import type { SiteKind } from '../../shared/domain/site.ts';
 import type { SitePackageState } from '../../shared/domain/site-package.ts';
 import type { Severity } from '../../shared/domain/status-message.ts';
@@ -11,6 +12,7 @@ import type { DistributionPointReachability__Output as ReachabilityName } from '
 import type { PackageState__Output as PackageStateName } from '../../shared/rpc/generated/waybill/v1/PackageState.ts';
 import type { PackageStatusState__Output as PackageStatusStateName } from '../../shared/rpc/generated/waybill/v1/PackageStatusState.ts';
 import type { Priority__Output as PriorityName } from '../../shared/rpc/generated/waybill/v1/Priority.ts';
+import type { SendRequestState__Output as SendRequestStateName } from '../../shared/rpc/generated/waybill/v1/SendRequestState.ts';
 import type { Severity__Output as SeverityName } from '../../shared/rpc/generated/waybill/v1/Severity.ts';
 import type { SiteKind__Output as SiteKindName } from '../../shared/rpc/generated/waybill/v1/SiteKind.ts';
 
@@ -65,6 +67,22 @@ export const severityNames: Record<Severity, SeverityName> = {
   error: 'SEVERITY_ERROR',
 };
 
+export const sendRequestStateNames: Record<SendRequestState, SendRequestStateName> = {
+  pending: 'SEND_REQUEST_STATE_PENDING',
+  sending: 'SEND_REQUEST_STATE_SENDING',
+  retrying: 'SEND_REQUEST_STATE_RETRYING',
+  complete: 'SEND_REQUEST_STATE_COMPLETE',
+  failed: 'SEND_REQUEST_STATE_FAILED',
+  cancelled: 'SEND_REQUEST_STATE_CANCELLED',
+};
+
+const siteKinds: Record<SiteKindName, SiteKind | undefined> = {
+  SITE_KIND_UNSPECIFIED: undefined,
+  SITE_KIND_CENTRAL_ADMINISTRATION: 'central-administration',
+  SITE_KIND_PRIMARY: 'primary',
+  SITE_KIND_SECONDARY: 'secondary',
+};
+
 const priorities: Record<PriorityName, Priority | undefined> = {
   PRIORITY_UNSPECIFIED: undefined,
   PRIORITY_HIGH: 1,
@@ -93,6 +111,11 @@ export function toPriority(field: string, name: PriorityName): Priority | undefi
 /** The kind of DP of a request; undefined when it names none. @throws REQUEST_INVALID */
 export function toDistributionPointKind(name: KindName): DistributionPointKind | undefined {
   return wordOf('kind', { table: distributionPointKinds, name });
+}
+
+/** The kind of site of a request; undefined when it names none. @throws REQUEST_INVALID */
+export function toSiteKind(name: SiteKindName): SiteKind | undefined {
+  return wordOf('kind', { table: siteKinds, name });
 }
 
 /** The severity of a request; undefined when it names none. @throws REQUEST_INVALID */

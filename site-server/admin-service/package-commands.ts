@@ -1,18 +1,20 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
+import type { PackageRequests } from '../../shared/domain/hierarchy-package.ts';
+import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
 import {
   type PackageProperties,
   packageIdCountMax,
   toPackageId,
 } from '../../shared/domain/package.ts';
 import { isLeaving, withUpdateAccepted } from '../../shared/domain/package-processing.ts';
-import { toPendingStatus } from '../../shared/domain/package-status-moves.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { PackageSource, SitePackage } from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
-import { joinKey } from '../../shared/state-store/key-space.ts';
 import type { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
+import { jobNotifications, removalChanges } from '../distribution-manager/package-changes.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 
 /** What commands about packages need. */
@@ -20,6 +22,7 @@ export interface PackageCommandsComponents {
   readonly store: Pick<StateStore, 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly packages: PackageStore;
+  readonly hierarchyPackages: HierarchyPackageRows;
   /** The only counter of package IDs. */
   readonly packageIds: Pick<SerialCounter, 'next'>;
   readonly clock: Pick<Clock, 'nowMs'>;
@@ -28,8 +31,9 @@ export interface PackageCommandsComponents {
 }
 
 /**
- * What an administrator does to packages. Each command is one synced batch: the row, and the
- * notification that makes Distribution Manager act; so an accepted command is never lost.
+ * What an administrator does to packages, of this site or of another. Each command is one synced batch:
+ * the row, what other sites are to know of it, and the notification that makes Distribution Manager act;
+ * so an accepted command is never lost. Of a package of another site only what that is to know is written.
  */
 export class PackageCommands {
   readonly #components: PackageCommandsComponents;
@@ -50,21 +54,25 @@ export class PackageCommands {
     const { packages, store } = this.#components;
     const { packageId, change } = await this.#newId();
     const sitePackage = this.#newPackage(packageId, { properties, directories });
-    const changes = [change, ...packages.put(sitePackage), this.#wake(packageId)];
+    const definition = this.#definition(sitePackage);
+    const changes = [change, ...packages.put(sitePackage), definition, this.#wake(packageId)];
     await store.write(changes, { sync: true });
     return sitePackage;
   }
 
   /** An ID nobody has: one may be taken by a package that was read back from the library. */
   async #newId(): Promise<{ packageId: string; change: Change }> {
-    const { packageIds, packages, siteCode } = this.#components;
+    const { packageIds, packages, hierarchyPackages, siteCode } = this.#components;
     for (;;) {
       const { value, change } = packageIds.next();
       if (value > packageIdCountMax) {
         throw new WaybillError({ code: 'PACKAGE_ID_EXHAUSTED', siteCode });
       }
       const packageId = toPackageId(siteCode, value);
-      if (!(await packages.packages.get(packageId))) return { packageId, change };
+      const isTaken =
+        (await packages.packages.get(packageId)) ??
+        (await hierarchyPackages.definitions.get(packageId));
+      if (!isTaken) return { packageId, change };
     }
   }
 
@@ -80,16 +88,16 @@ export class PackageCommands {
     change: (properties: PackageProperties) => PackageProperties,
     directories: readonly string[],
   ): Promise<SitePackage> {
+    if (!this.#isOwn(packageId)) return this.#setElsewhere(packageId, change, directories);
     return this.#change(packageId, async (sitePackage, nowMs) => {
       const properties = change(sitePackage.properties);
       const sources = withDirectories(sitePackage.sources, directories);
       const changed = { ...sitePackage, properties, sources, updatedAtMs: nowMs };
       const isRanked = properties.priority !== sitePackage.properties.priority;
-      const jobs = isRanked ? await this.#jobNotifications(packageId) : [];
-      return {
-        sitePackage: changed,
-        changes: [...this.#components.packages.put(changed), ...jobs],
-      };
+      const jobs = isRanked ? await jobNotifications(this.#components, packageId) : [];
+      const definition = this.#definition(changed);
+      const changes = [...this.#components.packages.put(changed), definition, ...jobs];
+      return { sitePackage: changed, changes };
     });
   }
 
@@ -99,6 +107,13 @@ export class PackageCommands {
    * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT
    */
   update(packageId: string): Promise<SitePackage> {
+    if (!this.#isOwn(packageId)) {
+      return this.#ask(packageId, (asked, row) => {
+        requireStaying(row);
+        requireNotAsked(asked);
+        return { ...asked, updateCount: asked.updateCount + 1 };
+      });
+    }
     return this.#change(packageId, async (before, nowMs) => {
       const sitePackage = withUpdateAccepted(before, nowMs);
       const changes = [...this.#components.packages.put(sitePackage), this.#wake(packageId)];
@@ -113,6 +128,9 @@ export class PackageCommands {
    * @throws PACKAGE_UNKNOWN
    */
   delete(packageId: string): Promise<SitePackage> {
+    if (!this.#isOwn(packageId)) {
+      return this.#ask(packageId, (asked) => ({ ...asked, isDeletion: true }));
+    }
     const { packages, store, clock } = this.#components;
     return packages.turn(packageId, async () => {
       const before = await packages.require(packageId);
@@ -123,39 +141,62 @@ export class PackageCommands {
         reason: '',
         updatedAtMs: nowMs,
       };
-      const changes = [...packages.put(sitePackage), this.#wake(packageId)];
-      for (const server of await packages.serversOf(packageId)) {
-        const removal = await this.#removal(server, nowMs);
-        changes.push(...removal);
-      }
+      const changes = [
+        ...packages.put(sitePackage),
+        ...(await removalChanges(packages, packageId, nowMs)),
+        this.#wake(packageId),
+      ];
       await store.write(changes, { sync: true });
       return sitePackage;
     });
   }
 
-  /** One for the newest job of each DP, open or not. */
-  async #jobNotifications(packageId: string): Promise<Change[]> {
-    const { packages, notifier } = this.#components;
-    const changes: Change[] = [];
-    for (const { dpId } of await packages.serversOf(packageId)) {
-      const jobSerial = (await packages.getStatus(packageId, dpId))?.jobSerial ?? 0;
-      if (jobSerial > 0)
-        changes.push(notifier.notification('distribution-job', joinKey(jobSerial)));
-    }
-    return changes;
+  /** What another site's administrators are told of it, its source site included. */
+  async #setElsewhere(
+    packageId: string,
+    change: (properties: PackageProperties) => PackageProperties,
+    directories: readonly string[],
+  ): Promise<SitePackage> {
+    const { packages, hierarchyPackages, store } = this.#components;
+    return packages.turn(packageId, async () => {
+      const row = await packages.require(packageId);
+      requireStaying(row);
+      requireNotAsked(await hierarchyPackages.ownRequests(packageId));
+      const published = await hierarchyPackages.published.get(packageId);
+      const before =
+        (await hierarchyPackages.definitions.get(packageId)) ?? toDefinition(published ?? row);
+      const sources = before.directories.map((directory) => ({ directory, contentName: '' }));
+      const next = withDirectories(sources, directories).map(({ directory }) => directory);
+      const definition = { ...before, properties: change(before.properties), directories: next };
+      const written = hierarchyPackages.definitions.put(packageId, definition);
+      await store.write([written], { sync: true });
+      return { ...row, properties: definition.properties };
+    });
   }
 
-  async #removal(
-    { packageId, dpId }: { packageId: string; dpId: string },
-    changedAtMs: number,
-  ): Promise<Change[]> {
-    const { packages } = this.#components;
-    const status = await packages.getStatus(packageId, dpId);
-    const pending = { packageId, dpId, status, isRemoval: true, targetVersion: 0 };
-    return [
-      packages.putServer({ packageId, dpId, intent: 'removed', action: 'remove', changedAtMs }),
-      packages.putStatus(toPendingStatus(pending, changedAtMs)),
-    ];
+  /** Asks the source site for something, from here. */
+  #ask(
+    packageId: string,
+    toNext: (asked: PackageRequests, row: SitePackage) => PackageRequests,
+  ): Promise<SitePackage> {
+    const { packages, hierarchyPackages, siteCode, store } = this.#components;
+    return packages.turn(packageId, async () => {
+      const row = await packages.require(packageId);
+      const asked = await hierarchyPackages.ownRequests(packageId);
+      const none = { packageId, siteCode, updateCount: 0, isDeletion: false };
+      const next = toNext(asked ?? none, row);
+      await store.write([hierarchyPackages.putOwnRequests(next)], { sync: true });
+      return row;
+    });
+  }
+
+  #isOwn(packageId: string): boolean {
+    return this.#components.hierarchyPackages.isOwn(packageId);
+  }
+
+  #definition(row: SitePackage): Change {
+    const { hierarchyPackages } = this.#components;
+    return hierarchyPackages.definitions.put(row.packageId, toDefinition(row));
   }
 
   #change(
@@ -222,6 +263,17 @@ function withDirectories(
   return sources.map((source, index) => {
     return { ...source, directory: directories[index] ?? source.directory };
   });
+}
+
+/**
+ * For a package of another site, which may not have heard of it yet.
+ *
+ * @throws PACKAGE_STATE_CONFLICT when its deletion was asked for here
+ */
+export function requireNotAsked(asked: PackageRequests | undefined): void {
+  if (!asked?.isDeletion) return;
+  const facts = { packageId: asked.packageId, state: 'deleting', expected: 'not being deleted' };
+  throw new WaybillError({ code: 'PACKAGE_STATE_CONFLICT', ...facts });
 }
 
 /** @throws PACKAGE_STATE_CONFLICT when the package is being deleted */

@@ -1,10 +1,10 @@
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import type { PackageProperties } from '../../shared/domain/package.ts';
-import type { PackageStatus } from '../../shared/domain/package-status.ts';
 import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { Package as PackageMessage } from '../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageProperties as PackagePropertiesMessage } from '../../shared/rpc/generated/waybill/v1/PackageProperties.ts';
 import type { PackageStatus as PackageStatusMessage } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
+import type { SitePackageStatus } from '../distribution-manager/hierarchy-package-rows.ts';
 import type { SnapshotPosition } from '../distribution-manager/snapshot-progress.ts';
 import { packageStateNames, packageStatusStateNames, priorityNames } from './enum-tables.ts';
 import type { PackageCounts } from './package-counts.ts';
@@ -15,6 +15,8 @@ export interface PackageExtras {
   readonly progress: SnapshotPosition | undefined;
   /** Streams leave the icon out: it may be large, and rarely changes. */
   readonly hasIcon: boolean;
+  /** The version whose content is at this site; 0: none. */
+  readonly storedVersion: number;
 }
 
 /** A package as administrators see it. */
@@ -40,11 +42,15 @@ export function toPackageMessage(row: SitePackage, extras: PackageExtras): Packa
     acceptedRequestCount: row.acceptedRequestCount,
     sourceUnchanged: row.sourceUnchanged,
     counts: { ...extras.counts },
+    storedVersion: extras.storedVersion,
   };
 }
 
 /** A package on a DP, or on its own site, as administrators see it. */
-export function toPackageStatusMessage(row: PackageStatus, percent: number): PackageStatusMessage {
+export function toPackageStatusMessage(
+  row: SitePackageStatus,
+  percent: number,
+): PackageStatusMessage {
   return {
     packageId: row.packageId,
     dpId: row.dpId,
@@ -55,6 +61,7 @@ export function toPackageStatusMessage(row: PackageStatus, percent: number): Pac
     reason: row.reason,
     changedAtMs: row.changedAtMs,
     verifiedHash: Buffer.from(row.verifiedHash, 'hex'),
+    siteCode: row.siteCode,
   };
 }
 

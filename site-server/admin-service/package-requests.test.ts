@@ -102,7 +102,10 @@ describe('Requests about packages', () => {
   });
 
   it('name distribution points, each once, or all of them', () => {
-    const targets = { packageId: 'PS100001', dpIds: ['DP2', 'DP1', 'DP2'], allDps: false };
+    const dpIds = ['DP2', 'DP1', 'DP2'];
+    const targets = { packageId: 'PS100001', dpIds, allDps: false, siteCodes: ['PS2'] };
+    assert.deepEqual(toTargets(targets).siteCodes, ['PS2']);
+    targets.siteCodes = [];
     assert.deepEqual(toTargets(targets).dpIds, ['DP2', 'DP1']);
     assert.equal(toTargets({ ...targets, dpIds: [], allDps: true }).dpIds, 'all');
     assert.throws(() => toTargets({ ...targets, dpIds: [] }), refuses('dp_ids'));
@@ -114,9 +117,12 @@ describe('Requests about packages', () => {
   });
 
   it('ask for status by package and DP, each optional', () => {
-    const all = toPackageStatusQuery({ packageId: '', dpId: '', failedOnly: true });
-    assert.deepEqual(all, { packageId: undefined, dpId: undefined, failedOnly: true });
-    const one = { packageId: 'PS100001', dpId: 'DP1', failedOnly: false };
+    const all = toPackageStatusQuery({ packageId: '', dpId: '', failedOnly: true, siteCode: '' });
+    assert.deepEqual(all, {
+      ...{ packageId: undefined, dpId: undefined, failedOnly: true },
+      siteCode: undefined,
+    });
+    const one = { packageId: 'PS100001', dpId: 'DP1', failedOnly: false, siteCode: 'PS2' };
     assert.deepEqual(toPackageStatusQuery(one), one);
     assert.throws(() => toPackageStatusQuery({ ...one, dpId: '/' }), refuses('dp_id'));
   });

@@ -7,6 +7,7 @@ import {
 } from '../../shared/domain/package.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits as limits } from '../../shared/domain/request-limits.ts';
+import { parseSiteCode } from '../../shared/domain/site.ts';
 import type { Icon__Output } from '../../shared/rpc/generated/waybill/v1/Icon.ts';
 import type { PackageProperties__Output } from '../../shared/rpc/generated/waybill/v1/PackageProperties.ts';
 import type { PackagePropertiesPatch__Output } from '../../shared/rpc/generated/waybill/v1/PackagePropertiesPatch.ts';
@@ -27,12 +28,16 @@ export interface PackageStatusQuery {
   readonly packageId: string | undefined;
   readonly dpId: string | undefined;
   readonly failedOnly: boolean;
+  /** Only rows of this site. */
+  readonly siteCode?: string | undefined;
 }
 
-/** The DPs a request names, or all. */
+/** The DPs a request names, or all, or all of some sites. */
 export interface RequestedTargets {
   readonly packageId: string;
   readonly dpIds: readonly string[] | 'all';
+  /** All DPs of these sites, too. @default none */
+  readonly siteCodes?: readonly string[];
 }
 
 /** @throws REQUEST_INVALID */
@@ -92,10 +97,18 @@ export function requireDistributionPointId(field: string, text: string): string 
   throw requestInvalid(field, { expected, actual: quoted(text) });
 }
 
+/** The code of a site in a request. @throws REQUEST_INVALID */
+export function requireSiteCode(field: string, text: string): string {
+  const siteCode = parseSiteCode(text);
+  if (siteCode !== undefined) return siteCode;
+  throw requestInvalid(field, { expected: 'a site code such as PS1', actual: quoted(text) });
+}
+
 /** @throws REQUEST_INVALID */
 export function toPackageStatusQuery(filter: PackageStatusFilter__Output): PackageStatusQuery {
-  const { packageId, dpId, failedOnly } = filter;
+  const { packageId, dpId, failedOnly, siteCode } = filter;
   return {
+    siteCode: siteCode === '' ? undefined : requireSiteCode('site_code', siteCode),
     packageId: packageId === '' ? undefined : requirePackageId(packageId),
     dpId: dpId === '' ? undefined : requireDistributionPointId('dp_id', dpId),
     failedOnly,
@@ -106,8 +119,11 @@ export function toPackageStatusQuery(filter: PackageStatusFilter__Output): Packa
 export function toTargets(message: PackageTargets__Output): RequestedTargets {
   const packageId = requirePackageId(message.packageId);
   const { dpIds, allDps } = message;
-  if (allDps === dpIds.length > 0) {
-    const expected = 'distribution points by name, or all of them, not both';
+  const siteCodes = [...new Set(message.siteCodes)].map((code, index) =>
+    requireSiteCode(`site_codes[${index}]`, code),
+  );
+  if (allDps === dpIds.length + siteCodes.length > 0) {
+    const expected = 'distribution points by name or by site, or all of them, not both';
     throw requestInvalid('dp_ids', { expected, actual: allDps ? 'both' : 'none' });
   }
   if (dpIds.length > limits.targetCountMax) {
@@ -116,7 +132,7 @@ export function toTargets(message: PackageTargets__Output): RequestedTargets {
   }
   if (allDps) return { packageId, dpIds: 'all' };
   const named = dpIds.map((dpId, index) => requireDistributionPointId(`dp_ids[${index}]`, dpId));
-  return { packageId, dpIds: [...new Set(named)] };
+  return { packageId, dpIds: [...new Set(named)], siteCodes };
 }
 
 function toPrograms(messages: readonly Program__Output[]): Program[] {

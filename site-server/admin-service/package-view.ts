@@ -1,18 +1,22 @@
+import { isForeign } from '../../shared/domain/package-processing.ts';
 import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { Package as PackageMessage } from '../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { SnapshotProgress } from '../distribution-manager/snapshot-progress.ts';
 import { ChangedKeys } from './changed-keys.ts';
 import { packageCounts } from './package-counts.ts';
 import { toPackageMessage } from './package-messages.ts';
+import { toSeenPackage } from './seen-package.ts';
 
 /** What the view of packages needs. */
 export interface PackageViewComponents {
   readonly store: Pick<StateStore, 'onWritten'>;
   readonly packages: PackageStore;
+  readonly hierarchyPackages: HierarchyPackageRows;
   readonly progress: SnapshotProgress;
   readonly clock: Pick<Clock, 'monotonicMs'>;
 }
@@ -81,21 +85,41 @@ export class PackageView {
   }
 
   async #toMessage(row: SitePackage, hasIcon: boolean): Promise<PackageMessage> {
-    const { packages, progress } = this.#components;
-    const counts = await packageCounts(packages, row.packageId);
+    const { packages, hierarchyPackages, progress } = this.#components;
+    const { packageId } = row;
+    const counts = await packageCounts(packages, hierarchyPackages, packageId);
     const isRunning = row.state === 'snapshot';
-    const position = isRunning ? progress.get(row.packageId) : undefined;
-    return toPackageMessage(row, { counts, progress: position, hasIcon });
+    const position = isRunning ? progress.get(packageId) : undefined;
+    const storedVersion = row.sourceVersion;
+    const extras = { counts, progress: position, hasIcon, storedVersion };
+    if (!isForeign(row)) return toPackageMessage(row, extras);
+    return toPackageMessage(
+      toSeenPackage(row, {
+        definition: await hierarchyPackages.definitions.get(packageId),
+        published: await hierarchyPackages.published.get(packageId),
+        requests: await hierarchyPackages.ownRequests(packageId),
+      }),
+      extras,
+    );
   }
 }
+
+const tablesOfPackage: readonly string[] = [
+  keySpaces.packages.name,
+  keySpaces.packageDefinitions.name,
+  keySpaces.publishedPackages.name,
+];
 
 const tablesOfCounts: readonly string[] = [
   keySpaces.packageServers.name,
   keySpaces.packageStatus.name,
+  keySpaces.packageAssignments.name,
+  keySpaces.packageRequests.name,
+  keySpaces.sitePackageStatus.name,
 ];
 
 function aboutPackage(change: Change, packageId: string): string | undefined {
-  const isRow = change.space === keySpaces.packages.name && change.key === packageId;
+  const isRow = tablesOfPackage.includes(change.space) && change.key === packageId;
   const isCounted = tablesOfCounts.includes(change.space) && change.key.startsWith(`${packageId}/`);
   return isRow || isCounted ? packageId : undefined;
 }

@@ -12,7 +12,11 @@ import type { StatusMessageFilter__Output } from '../../shared/rpc/generated/way
 import type { AuditQuery } from '../audit-trail/audit-trail.ts';
 import type { StatusMessageQuery } from '../status-manager/status-manager.ts';
 import { severityNames, toSeverity } from './enum-tables.ts';
-import { requireDistributionPointId, requirePackageId } from './package-requests.ts';
+import {
+  requireDistributionPointId,
+  requirePackageId,
+  requireSiteCode,
+} from './package-requests.ts';
 import { checkedCount, checkedNumber } from './request-text.ts';
 
 /** Rows of a list when the request does not say how many. */
@@ -20,13 +24,14 @@ const countDefault = 200;
 
 /** @throws REQUEST_INVALID */
 export function toStatusMessageQuery(filter: StatusMessageFilter__Output): StatusMessageQuery {
-  const { packageId, dpId, messageId } = filter;
+  const { packageId, dpId, messageId, siteCode } = filter;
   const severity = toSeverity(filter.severity);
   return {
     ...(packageId !== '' && { packageId: requirePackageId(packageId) }),
     ...(dpId !== '' && { dpId: requireDistributionPointId('dp_id', dpId) }),
     ...(severity && { severity }),
     ...(messageId !== 0 && { messageId }),
+    ...(siteCode !== '' && { siteCode: requireSiteCode('site_code', siteCode) }),
     sinceMs: checkedNumber('since_ms', filter.sinceMs),
     countMax: checkedCount('limit', filter.limit, countDefault),
   };

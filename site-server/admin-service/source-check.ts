@@ -35,6 +35,26 @@ export async function checkedSources(
   return sources;
 }
 
+/**
+ * Checks the source directories of a package of another site, as far as can be seen from here: that
+ * they may be read, its own site finds out.
+ *
+ * @throws REQUEST_INVALID
+ */
+export function checkedSourcesElsewhere(directories: readonly string[]): string[] {
+  const { sourceCountMax } = requestLimits;
+  if (directories.length > sourceCountMax) {
+    const expected = `1 to ${sourceCountMax} directories`;
+    throw requestInvalid('source_directories', { expected, actual: `${directories.length}` });
+  }
+  const places = directories.map((directory, index) => {
+    const field = `source_directories[${index}]`;
+    return { field, path: normalizedPath(field, directory) };
+  });
+  refuseOverlaps(places, []);
+  return places.map(({ path }) => path);
+}
+
 function normalizedPath(field: string, directory: string): string {
   const isWellFormed = directory.isWellFormed() && !directory.includes('\0');
   if (!isAbsolute(directory) || !isWellFormed) {

@@ -3,6 +3,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
 import {
   contentIdOf,
+  isForeign,
   isLeaving,
   isSnapshotDue,
   type PublishedVersion,
@@ -22,7 +23,7 @@ import type { Change, StateStore } from '../../shared/state-store/state-store.ts
 import type { StatusFacts, StatusReporter } from '../status-manager/status-manager.ts';
 import type { PackageStore } from './package-store.ts';
 import type { PublishingLibrary, SnapshotContent, TakeSnapshot } from './publishing-ports.ts';
-import { failureReports, publishedReports } from './publishing-reports.ts';
+import { arrivedReports, failureReports, publishedReports } from './publishing-reports.ts';
 import type { SnapshotPosition, SnapshotProgress } from './snapshot-progress.ts';
 import type { VersionDeltas } from './version-deltas.ts';
 
@@ -193,7 +194,10 @@ export class PackagePublisher {
       logger.info({ packageId, sourceVersion, packageHash }, 'Published package version');
       return {
         changes: [...packages.put(sitePackage), ...distribution],
-        reports: publishedReports(published.version),
+        // Of what another site published, only that it is here is news.
+        reports: isForeign(current)
+          ? arrivedReports(published.version)
+          : publishedReports(published.version),
       };
     });
   }

@@ -36,7 +36,9 @@ describe('A site that has lost its state store', () => {
     const { notifier } = site;
     const logger = log.logger;
     const isStoreDamaged = true;
-    return recoverPackages({ store, notifier, packages, library, clock, logger, isStoreDamaged });
+    const siteCode = 'PS1';
+    const needs = { store, notifier, packages, library, clock, logger, siteCode, isStoreDamaged };
+    return recoverPackages(needs);
   }
 
   it('reads its packages back from the content library', async () => {

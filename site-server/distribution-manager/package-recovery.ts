@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
-import { type PackageVersion, parsePackageId } from '../../shared/domain/package.ts';
+import { type PackageVersion, parsePackageId, sourceSiteOf } from '../../shared/domain/package.ts';
+import { isForeign } from '../../shared/domain/package-processing.ts';
 import type { PackageSource, SitePackage } from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -16,6 +17,7 @@ export interface PackageRecoveryComponents {
   readonly library: { listPackages(): AsyncIterable<PackageVersion> };
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
+  readonly siteCode: string;
   /** Rows may be missing, or be as they once were. */
   readonly isStoreDamaged: boolean;
 }
@@ -50,18 +52,30 @@ export async function recoverPackages(components: PackageRecoveryComponents): Pr
   for await (const version of library.listPackages()) {
     // A package's row outlives its content when it is deleted, so a row that is absent was lost.
     if (await packages.packages.get(version.packageId)) continue;
-    changes.push(...packages.put(toSitePackage(version, clock.nowMs())));
+    const isOwn = sourceSiteOf(version.packageId) === components.siteCode;
+    const row = toSitePackage(version, clock.nowMs());
+    changes.push(...packages.put(isOwn ? row : toForeign(row)));
     recovered.push(version.packageId);
     logger.warn({ packageId: version.packageId }, 'Read package back from the content library');
   }
   if (components.isStoreDamaged) {
-    for await (const [packageId] of packages.packages.list()) {
+    for await (const [packageId, row] of packages.packages.list()) {
+      if (isForeign(row)) changes.push(...packages.put({ ...row, isUnconfirmed: true }));
       changes.push(components.notifier.notification('package', packageId));
     }
     changes.push(store.damageHandled());
   }
   if (changes.length > 0) await store.write(changes, { sync: true });
   return recovered;
+}
+
+/**
+ * What another site publishes is never published here, whatever was lost: what the hierarchy says of it
+ * comes again from the neighbours, and until then nothing is concluded from their silence.
+ */
+function toForeign(row: SitePackage): SitePackage {
+  const noRequests = { acceptedRequestCount: 0, handledRequestCount: 0 };
+  return { ...row, ...noRequests, awaitedVersion: row.sourceVersion, isUnconfirmed: true };
 }
 
 function toSitePackage(version: PackageVersion, nowMs: number): SitePackage {

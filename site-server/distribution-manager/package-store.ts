@@ -48,9 +48,11 @@ export class PackageStore {
 
   /** The package's row, and the row of its status on its own site, which follows from it. */
   put(sitePackage: SitePackage): Change[] {
+    const { packageId } = sitePackage;
+    const status = toSiteStatus(sitePackage);
     return [
-      this.packages.put(sitePackage.packageId, sitePackage),
-      this.putStatus(toSiteStatus(sitePackage)),
+      this.packages.put(packageId, sitePackage),
+      status ? this.putStatus(status) : this.deleteStatus(packageId, ''),
     ];
   }
 

@@ -18,6 +18,11 @@ export function publishedReports({
   ];
 }
 
+/** 2301: a version that another site published is here and can be distributed. */
+export function arrivedReports({ packageId, sourceVersion }: PackageVersion): StatusFacts[] {
+  return [{ messageId: 2301, insertionStrings: [packageId], packageId, sourceVersion }];
+}
+
 /** 2306, 2302: a request could not be served, for this reason. */
 export function failureReports(
   packageId: string,

@@ -19,10 +19,14 @@ const idsSkippedAfterDamage = 256;
 export async function openPackageIds(components: SiteCountersComponents): Promise<SerialCounter> {
   const { store, siteCode, isStoreDamaged } = components;
   const newest = { prefix: siteCode, reverse: true, limit: 1 } as const;
-  let atLeast = isStoreDamaged ? idsSkippedAfterDamage : 0;
-  for await (const [packageId] of store.records(keySpaces.packages).list(newest)) {
-    atLeast += Number.parseInt(packageId.slice(siteCode.length), 16);
+  let newestCount = 0;
+  // The hierarchy may remember what this site's own rows do not.
+  for (const space of [keySpaces.packages, keySpaces.packageDefinitions]) {
+    for await (const [packageId] of store.records<unknown>(space).list(newest)) {
+      newestCount = Math.max(newestCount, Number.parseInt(packageId.slice(siteCode.length), 16));
+    }
   }
+  const atLeast = newestCount + (isStoreDamaged ? idsSkippedAfterDamage : 0);
   return SerialCounter.open(store, 'package-ids', { atLeast });
 }
 

@@ -48,13 +48,16 @@ export const defaultHierarchyManagerConfig: HierarchyManagerConfig = {
   distributionPointCountMax: 1_000,
 };
 
+/** An administrator at this site, or the hierarchy: then the other sites know already. */
+type WhoSaysSo = 'administrator' | 'hierarchy';
+
 /** Weight of the newest transfer in the smoothed rate. */
 const newestRateWeight = 0.3;
 
 /**
  * Knows the distribution points of the site (ADM-3) and what was measured of them. Called by
  * administrators, Distribution Manager and Package Transfer Manager. Writes the tables
- * "distribution points", "distribution point health" and "pull DP map" (the sources of pull DPs).
+ * "distribution points" (and, for the other sites, "hierarchy distribution points"), "distribution point health" and "pull DP map" (the sources of pull DPs).
  * Deleting a DP tells Distribution Manager and Package Transfer Manager in the same batch: they end
  * what they had begun, and drop what a crash has left of its assignments.
  */
@@ -93,14 +96,20 @@ export class HierarchyManager implements Component {
    *
    * @throws REQUEST_INVALID, DISTRIBUTION_POINT_EXISTS, DISTRIBUTION_POINT_UNKNOWN of a source
    */
-  async add(settings: NewDistributionPoint): Promise<DistributionPoint> {
+  async add(
+    settings: NewDistributionPoint,
+    from: WhoSaysSo = 'administrator',
+  ): Promise<DistributionPoint> {
     const distributionPoint = { ...checkedSettings(settings), siteCode: this.#components.siteCode };
     return this.#queue.run(async () => {
       const { dpId } = distributionPoint;
-      if (await this.get(dpId)) throw new WaybillError({ code: 'DISTRIBUTION_POINT_EXISTS', dpId });
+      const isElsewhere = from === 'administrator' && (await this.#replicated.get(dpId));
+      if ((await this.get(dpId)) || isElsewhere) {
+        throw new WaybillError({ code: 'DISTRIBUTION_POINT_EXISTS', dpId });
+      }
       await this.#requireRoom();
       await this.#requireSources(distributionPoint);
-      await this.#put(undefined, distributionPoint);
+      await this.#put(undefined, distributionPoint, this.#told(distributionPoint, from));
       this.#components.logger.info({ dpId, address: settings.address }, 'Added distribution point');
       return distributionPoint;
     });
@@ -111,13 +120,17 @@ export class HierarchyManager implements Component {
    *
    * @throws REQUEST_INVALID, DISTRIBUTION_POINT_UNKNOWN
    */
-  set(patch: DistributionPointPatch): Promise<DistributionPoint> {
+  set(
+    patch: DistributionPointPatch,
+    from: WhoSaysSo = 'administrator',
+  ): Promise<DistributionPoint> {
     return this.#queue.run(async () => {
       const existing = await this.require(patch.dpId);
       const distributionPoint = { ...existing, ...patched(existing, patch) };
       if (patch.pull) await this.#requireSources(distributionPoint);
       const known = await this.#openJobs(patch.dpId);
-      await this.#put(existing, distributionPoint, this.#lookAgainAt(known));
+      const told = this.#told(distributionPoint, from);
+      await this.#put(existing, distributionPoint, [...told, ...this.#lookAgainAt(known)]);
       // Those made meanwhile may have been looked at as jobs of the DP that it was.
       const all = await this.#openJobs(patch.dpId);
       const others = this.#lookAgainAt(all.filter((key) => !known.includes(key)));
@@ -132,11 +145,12 @@ export class HierarchyManager implements Component {
    *
    * @throws DISTRIBUTION_POINT_UNKNOWN
    */
-  async delete(dpId: string): Promise<DistributionPoint> {
+  async delete(dpId: string, from: WhoSaysSo = 'administrator'): Promise<DistributionPoint> {
     const packageIds = await this.#packagesOf(dpId);
     const existing = await this.#queue.run(async () => {
       const distributionPoint = await this.require(dpId);
       const changes = [this.#points.delete(dpId), this.#health.delete(dpId)];
+      if (from === 'administrator') changes.push(...(await this.#untold(dpId)));
       for (const packageId of packageIds) changes.push(this.#wake(packageId));
       changes.push(...pullMapChanges(this.#components.store, distributionPoint, undefined));
       changes.push(...(await this.#withoutSource(dpId)));
@@ -209,6 +223,39 @@ export class HierarchyManager implements Component {
     });
   }
 
+  /** All DPs of the hierarchy, those of this site as this site has them; by name. */
+  async *listAll(): AsyncIterable<DistributionPoint> {
+    const { siteCode } = this.#components;
+    for await (const [dpId, replicated] of this.#replicated.list()) {
+      if (replicated.siteCode !== siteCode && !(await this.get(dpId))) yield replicated;
+    }
+    yield* this.list();
+  }
+
+  /**
+   * A DP of whatever site.
+   *
+   * @throws DISTRIBUTION_POINT_UNKNOWN
+   */
+  async requireAnywhere(dpId: string): Promise<DistributionPoint> {
+    const distributionPoint = (await this.get(dpId)) ?? (await this.#replicated.get(dpId));
+    if (!distributionPoint) throw new WaybillError({ code: 'DISTRIBUTION_POINT_UNKNOWN', dpId });
+    return distributionPoint;
+  }
+
+  /** The row for the other sites; from them it came already. */
+  #told(point: DistributionPoint, from: WhoSaysSo): Change[] {
+    return from === 'administrator' ? [this.#replicated.put(point.dpId, point)] : [];
+  }
+
+  /** The DP goes for all sites, with what was wanted of it. */
+  async #untold(dpId: string): Promise<Change[]> {
+    const changes = await assignmentsGone(this.#components.store, dpId);
+    // A row that is not there is not deleted: that would be news to every site.
+    if (await this.#replicated.get(dpId)) changes.push(this.#replicated.delete(dpId));
+    return changes;
+  }
+
   /** What the DP is from now on; its memory follows what is on disk. */
   async #put(
     before: DistributionPoint | undefined,
@@ -233,6 +280,7 @@ export class HierarchyManager implements Component {
       const next = withoutSource(point, dpId);
       if (next === point || point.dpId === dpId) continue;
       changes.push(this.#points.put(next.dpId, next), ...pullMapChanges(store, point, next));
+      changes.push(this.#replicated.put(next.dpId, next));
     }
     return changes;
   }
@@ -321,12 +369,31 @@ export class HierarchyManager implements Component {
     return this.#components.store.records(keySpaces.distributionPoints);
   }
 
+  /** The DPs of all sites, as administrators define them. */
+  get #replicated() {
+    return this.#components.store.records(keySpaces.hierarchyDistributionPoints);
+  }
+
   get #health() {
     return this.#components.store.records(keySpaces.distributionPointHealth);
   }
 }
 
-function unmeasured(dpId: string): DistributionPointHealth {
+/** Nothing is wanted of the DP any more, of any package. Reads the whole table. */
+export async function assignmentsGone(
+  store: Pick<StateStore, 'records'>,
+  dpId: string,
+): Promise<Change[]> {
+  const assignments = store.records(keySpaces.packageAssignments);
+  const changes: Change[] = [];
+  for await (const [key, assignment] of assignments.list()) {
+    if (assignment.dpId === dpId) changes.push(assignments.delete(key));
+  }
+  return changes;
+}
+
+/** What was measured of a DP nobody has met, or of one that another site meets. */
+export function unmeasured(dpId: string): DistributionPointHealth {
   return {
     dpId,
     dpPriority: distributionPointPriorityDefault,

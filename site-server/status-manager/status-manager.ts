@@ -43,6 +43,8 @@ export interface StatusMessageQuery {
   readonly severity?: Severity;
   readonly sinceMs?: number;
   readonly messageId?: number;
+  /** Of this site. */
+  readonly siteCode?: string;
   /** At most so many, the newest. */
   readonly countMax: number;
 }
@@ -103,15 +105,17 @@ export class StatusManager implements Component {
 
   /** The newest messages that match, oldest of them first. */
   query(query: StatusMessageQuery): Promise<StatusMessage[]> {
-    return this.#messages.newest((message) => matches(message, query), query.countMax);
+    return this.#messages.newest((message) => isWantedMessage(message, query), query.countMax);
   }
 }
 
-function matches(message: StatusMessage, query: StatusMessageQuery): boolean {
+/** Whether a message is wanted. */
+export function isWantedMessage(message: StatusMessage, query: StatusMessageQuery): boolean {
   return (
     (query.packageId === undefined || message.packageId === query.packageId) &&
     (query.dpId === undefined || message.dpId === query.dpId) &&
     (query.messageId === undefined || message.messageId === query.messageId) &&
+    (query.siteCode === undefined || message.siteCode === query.siteCode) &&
     message.timeMs >= (query.sinceMs ?? 0) &&
     severityOf(message) >= severityOrder[query.severity ?? 'information']
   );

@@ -2,7 +2,10 @@ import type { DistributionPointRecord__Output } from '../../../shared/rpc/genera
 import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageStatus__Output } from '../../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
+import type { Route, Route__Output } from '../../../shared/rpc/generated/waybill/v1/Route.ts';
+import type { SendRequest__Output } from '../../../shared/rpc/generated/waybill/v1/SendRequest.ts';
 import type { Site__Output } from '../../../shared/rpc/generated/waybill/v1/Site.ts';
+import type { SiteRecord__Output } from '../../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
 import type { StatusMessage__Output } from '../../../shared/rpc/generated/waybill/v1/StatusMessage.ts';
 
 /** When everything in the fakes happened. */
@@ -14,6 +17,7 @@ export const aSite: Site__Output = {
   kind: 'SITE_KIND_PRIMARY',
   agentVersion: '0.1.0',
   startedAtMs: String(thenMs),
+  parentSiteCode: '',
 };
 
 /** A package that is published and on two of three DPs. */
@@ -48,6 +52,7 @@ export function aPackage(changes: Partial<Package__Output> = {}): Package__Outpu
     acceptedRequestCount: '3',
     sourceUnchanged: false,
     counts: { targeted: 3, installed: 2, retrying: 1, failed: 0 },
+    storedVersion: 3,
     ...changes,
   };
 }
@@ -64,6 +69,7 @@ export function aStatus(changes: Partial<PackageStatus__Output> = {}): PackageSt
     reason: '',
     changedAtMs: String(thenMs),
     verifiedHash: Buffer.alloc(32, 0xab),
+    siteCode: 'PS1',
     ...changes,
   };
 }
@@ -169,6 +175,93 @@ export const aLogLine = {
   }),
 };
 
+/** A site below a central administration site. */
+export function aSiteRecord(changes: Partial<SiteRecord__Output> = {}): SiteRecord__Output {
+  return {
+    siteCode: 'PS1',
+    kind: 'SITE_KIND_PRIMARY',
+    parentSiteCode: '',
+    address: 'site.example.org:8530',
+    description: '',
+    agentVersion: '0.1.0',
+    signingKeyIds: [],
+    replication: null,
+    distributionPointCount: 1,
+    ...changes,
+  };
+}
+
+/** Another site, which is a little behind. */
+export function aChildSite(changes: Partial<SiteRecord__Output> = {}): SiteRecord__Output {
+  return aSiteRecord({
+    siteCode: 'PS2',
+    parentSiteCode: 'CS1',
+    address: 'ps2.example.org:8530',
+    description: 'Overseas',
+    signingKeyIds: ['0123456789abcdef'],
+    replication: {
+      connected: true,
+      reason: '',
+      changesBehind: '12',
+      behindMs: '2500',
+      heardAtMs: String(thenMs),
+    },
+    distributionPointCount: 4,
+    ...changes,
+  });
+}
+
+/** A route. */
+export function aRoute(changes: Partial<Route__Output> = {}): Route__Output {
+  const addresses = ['ps2.example.org:8530', '192.0.2.9:8530'];
+  return { fromSiteCode: 'CS1', toSiteCode: 'PS2', addresses, ...changes };
+}
+
+/** A send request that is a quarter done. */
+export function aSendRequest(changes: Partial<SendRequest__Output> = {}): SendRequest__Output {
+  return {
+    requestId: '0000002ACS1',
+    jobId: 'CS1-0000002A',
+    packageId: 'CS100001',
+    sourceVersion: 3,
+    baseVersion: 0,
+    sourceSiteCode: 'CS1',
+    destinationSiteCode: 'PS1',
+    finalSiteCode: 'SS1',
+    priority: 'PRIORITY_NORMAL',
+    state: 'SEND_REQUEST_STATE_SENDING',
+    reason: '',
+    totalBytes: '4294967296',
+    remainingBytes: '3221225472',
+    bytesPerSecond: '45200000',
+    etaMs: '71000',
+    bytesSent: '1073741824',
+    tryCount: 1,
+    createdAtMs: String(thenMs),
+    startedAtMs: String(thenMs),
+    heartbeatAtMs: String(thenMs),
+    finishedAtMs: '0',
+    retryAtMs: '0',
+    ...changes,
+  };
+}
+
+/** A send request whose destination is away. */
+export function aRetryingSendRequest(): SendRequest__Output {
+  return aSendRequest({
+    requestId: '0000002BCS1',
+    destinationSiteCode: 'PS2',
+    finalSiteCode: 'PS2',
+    state: 'SEND_REQUEST_STATE_RETRYING',
+    reason: 'site PS2 at ps2:8530 cannot be reached: nothing listens there',
+    remainingBytes: '4294967296',
+    bytesPerSecond: '0',
+    etaMs: '0',
+    bytesSent: '0',
+    retryAtMs: String(thenMs + 300_000),
+  });
+}
+
 /** What a FakeAdmin answers until it is told otherwise. */
 export const defaultAnswers = {
   getSite: () => aSite,
@@ -185,6 +278,11 @@ export const defaultAnswers = {
   setDistributionPoint: () => aDistributionPoint(),
   deleteDistributionPoint: () => aDistributionPoint(),
   checkDistributionPoint: () => aDistributionPoint(),
+  addSite: () => aChildSite(),
+  setSite: () => aChildSite(),
+  deleteSite: () => aChildSite(),
+  rotateSigningKey: () => aSiteRecord({ signingKeyIds: ['fedcba9876543210'] }),
+  setRoute: (route: Route) => aRoute({ addresses: route.addresses ?? [] }),
 };
 
 /** What streams a FakeAdmin gives until it is told otherwise. */
@@ -198,6 +296,10 @@ export const defaultStreams = {
   watchJobs: () => [aJob(), aWaitingJob()],
   listStatusMessages: () => [aMessage()],
   readLog: () => [aLogLine],
+  listSites: () => [aSiteRecord()],
+  listRoutes: () => [aRoute()],
+  listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
+  watchSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   listAuditRecords: () => [
     {
       serial: '9',

@@ -21,10 +21,18 @@ import { DistributionCommands } from '../../admin-service/distribution-commands.
 import { PackageCommands } from '../../admin-service/package-commands.ts';
 import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { DistributionPointChecker } from '../../hierarchy-manager/distribution-point-checker.ts';
+import { alignWithHierarchy } from '../../hierarchy-manager/hierarchy-alignment.ts';
+import { HierarchyDistributionPoints } from '../../hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
+import { HierarchyReactor } from '../../hierarchy-manager/hierarchy-reactor.ts';
+import { type OwnSite, SiteDirectory } from '../../hierarchy-manager/site-directory.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
 import { DistributionManager } from '../distribution-manager.ts';
 import { DistributionPointTask } from '../distribution-point-task.ts';
+import { HierarchyPackageRows } from '../hierarchy-package-rows.ts';
+import { HierarchyPackages } from '../hierarchy-packages.ts';
+import { HierarchyWishes } from '../hierarchy-wishes.ts';
+import { PackageEnd } from '../package-end.ts';
 import { PackagePublisher } from '../package-publisher.ts';
 import { PackageStore } from '../package-store.ts';
 import { PackageTask } from '../package-task.ts';
@@ -81,6 +89,15 @@ export async function openTestMachine(): Promise<TestMachine> {
   };
 }
 
+/** How a site of a test is. */
+export interface TestSiteOptions {
+  readonly packagesMax?: number;
+  readonly life?: CrashingStore;
+  /** A site of a hierarchy, whose replicated rows are acted on. */
+  readonly own?: OwnSite;
+  readonly isStoreDamaged?: boolean;
+}
+
 /** The real components of a site, without network and disk, Package Transfer Manager played. */
 export class TestSite implements AsyncDisposable {
   readonly machine: TestMachine;
@@ -95,6 +112,9 @@ export class TestSite implements AsyncDisposable {
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
   readonly distributionManager: DistributionManager;
+  readonly hierarchyPackages: HierarchyPackageRows;
+  readonly sites: SiteDirectory;
+  readonly reactor: HierarchyReactor;
 
   private constructor(machine: TestMachine, store: StateStore, made: Made) {
     this.machine = machine;
@@ -109,6 +129,9 @@ export class TestSite implements AsyncDisposable {
     this.packageCommands = made.packageCommands;
     this.distributionCommands = made.distributionCommands;
     this.distributionManager = made.distributionManager;
+    this.hierarchyPackages = made.hierarchyPackages;
+    this.sites = made.sites;
+    this.reactor = made.reactor;
   }
 
   /**
@@ -116,18 +139,19 @@ export class TestSite implements AsyncDisposable {
    *
    * @param options.life what Distribution Manager works through, until it crashes
    */
-  static async start(
-    machine: TestMachine,
-    options: { packagesMax?: number; life?: CrashingStore } = {},
-  ): Promise<TestSite> {
+  static async start(machine: TestMachine, options: TestSiteOptions = {}): Promise<TestSite> {
     const made = await make(machine, options);
     const site = new TestSite(machine, machine.store, made);
+    await made.sites.start();
     await made.distributionManager.start();
+    if (options.own) await made.reactor.start();
     return site;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.reactor.stop();
     await this.distributionManager.stop();
+    await this.sites.stop();
   }
 
   async addDistributionPoint(dpId: string): Promise<DistributionPoint> {
@@ -226,11 +250,12 @@ export class TestSite implements AsyncDisposable {
 
 type Made = Awaited<ReturnType<typeof make>>;
 
-async function make(machine: TestMachine, options: { packagesMax?: number; life?: CrashingStore }) {
+async function make(machine: TestMachine, options: TestSiteOptions) {
   const { clock, sources } = machine;
   const { logger } = machine.log;
   const store = options.life?.store ?? machine.store;
-  const siteCode = testSiteCode;
+  const own: OwnSite = options.own ?? { siteCode: testSiteCode, kind: 'primary' };
+  const { siteCode } = own;
   const random = () => 0.5;
   const notifier = new ChangeNotifier({ store });
   const packages = new PackageStore({ store, clock });
@@ -245,6 +270,8 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
     siteCode,
   });
   await hierarchy.start();
+  const hierarchyPackages = new HierarchyPackageRows({ store, siteCode });
+  const sites = new SiteDirectory({ store: machine.store, own });
   const checkDistributionPoint = answersOf(machine);
   const checker = new DistributionPointChecker({ checkDistributionPoint, hierarchy, clock });
   const status = await StatusManager.open({ store, clock, siteCode });
@@ -262,6 +289,8 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
     status,
     clock,
     logger,
+    hierarchyPackages,
+    sites,
   };
   const { takeSnapshot, library } = whileAlive(sources, options.life);
   const publisher = new PackagePublisher({
@@ -272,7 +301,8 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
     progress,
   });
   const distributionPointTask = new DistributionPointTask({ ...shared, jobSerials });
-  const packageTask = new PackageTask({ ...shared, publisher, distributionPointTask, library });
+  const packageEnd = new PackageEnd({ ...shared, library });
+  const packageTask = new PackageTask({ ...shared, publisher, distributionPointTask, packageEnd });
   const transferResults = new TransferResults(shared);
   const defaults = { packagesMax: 3, retryDelayMs: 5_000, retryDelayMsMax: 300_000 };
   const distributionManager = new DistributionManager(
@@ -280,7 +310,24 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
     { ...defaults, packagesMax: options.packagesMax ?? defaults.packagesMax },
   );
   let uuidCount = 0;
-  const newUuid = () => `0000-${++uuidCount}`;
+  const life = ++lifeCount;
+  const newUuid = () => `${siteCode}-${life}-${++uuidCount}`;
+  const reactor = new HierarchyReactor({
+    ...shared,
+    packages: new HierarchyPackages({
+      ...shared,
+      wishes: new HierarchyWishes(shared),
+      checkSources: async (directories) => refuseUnknown(sources, directories),
+    }),
+    distributionPoints: new HierarchyDistributionPoints({ ...shared, siteCode }),
+    begin: () =>
+      alignWithHierarchy({
+        ...{ ...shared, store: machine.store, library: sources.library, own, newUuid },
+        siteAddress: () => `${siteCode}:8530`,
+        isStoreDamaged: options.isStoreDamaged ?? false,
+      }),
+    random,
+  });
   const commanded = { ...shared, store: machine.store, packageIds, newUuid, siteCode };
   return {
     notifier,
@@ -293,7 +340,19 @@ async function make(machine: TestMachine, options: { packagesMax?: number; life?
     packageCommands: new PackageCommands(commanded),
     distributionCommands: new DistributionCommands(commanded),
     distributionManager,
+    hierarchyPackages,
+    sites,
+    reactor,
   };
+}
+
+/** Names each life apart, so that no two give out the same number. */
+let lifeCount = 0;
+
+function refuseUnknown(sources: FakeSources, directories: readonly string[]): void {
+  for (const path of directories) {
+    if (!sources.directories.has(path)) throw new WaybillError({ code: 'SOURCE_MISSING', path });
+  }
 }
 
 /** A life that has crashed writes nothing to the library either. */

@@ -1,0 +1,128 @@
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
+import type { DistributionPointRecord } from '../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
+import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
+import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
+import type { DistributionPointChecker } from '../hierarchy-manager/distribution-point-checker.ts';
+import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import type { DistributionPointCommands } from './distribution-point-commands.ts';
+import {
+  toDistributionPointPatch,
+  toDistributionPointRecord,
+  toForeignPointRecord,
+  toNewDistributionPoint,
+} from './distribution-point-messages.ts';
+import { requireDistributionPointId, requireSiteCode } from './package-requests.ts';
+
+/** What answering about DPs needs. */
+export interface DistributionPointAnswersComponents {
+  readonly hierarchy: HierarchyManager;
+  readonly hierarchyPackages: HierarchyPackageRows;
+  readonly distributionPointCommands: DistributionPointCommands;
+  readonly packages: Pick<PackageStore, 'statuses'>;
+  readonly checker: Pick<DistributionPointChecker, 'check'>;
+  readonly connections: Pick<DistributionPointConnections, 'forget'>;
+}
+
+/** Answers what administrators ask and say about DPs, of this site and of others. */
+export class DistributionPointAnswers {
+  readonly #components: DistributionPointAnswersComponents;
+
+  constructor(components: DistributionPointAnswersComponents) {
+    this.#components = components;
+  }
+
+  methods() {
+    const { distributionPointCommands, connections } = this.#components;
+    return {
+      addDistributionPoint: async (settings) => {
+        const siteCode = siteOf(settings.siteCode);
+        const point = toNewDistributionPoint(settings);
+        return this.#record(await distributionPointCommands.add(point, siteCode));
+      },
+      setDistributionPoint: async (settings) => {
+        const siteCode = siteOf(settings.siteCode);
+        const patch = toDistributionPointPatch(settings);
+        return this.#record(await distributionPointCommands.set(patch, siteCode));
+      },
+      deleteDistributionPoint: async (request) => {
+        const dpId = requireDistributionPointId('dp_id', request.dpId);
+        const record = await this.#record(await this.#requireAnywhere(dpId));
+        await distributionPointCommands.delete(dpId);
+        connections.forget(dpId);
+        return record;
+      },
+      checkDistributionPoint: (request, context) => this.#check(request.dpId, context),
+      listDistributionPoints: (request) => this.#list(siteOf(request.siteCode)),
+    } satisfies Partial<Conversation<'Admin'>>;
+  }
+
+  /**
+   * A DP of this site, for what only its own site can say.
+   *
+   * @throws DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID naming the site to ask
+   */
+  async requireOwn(dpId: string): Promise<DistributionPoint> {
+    const { hierarchy, hierarchyPackages } = this.#components;
+    const point = await this.#requireAnywhere(dpId);
+    if (await hierarchy.get(dpId)) return point;
+    const { siteCode } = hierarchyPackages;
+    const expected = `a distribution point of site ${siteCode}; ask the other site with --site ${point.siteCode}`;
+    throw requestInvalid('dp_id', { expected, actual: `${dpId} of site ${point.siteCode}` });
+  }
+
+  async #check(text: string, { signal }: CallContext): Promise<DistributionPointRecord> {
+    const { checker } = this.#components;
+    const point = await this.requireOwn(requireDistributionPointId('dp_id', text));
+    await checker.check(point, signal);
+    return this.#record(point);
+  }
+
+  #requireAnywhere(dpId: string): Promise<DistributionPoint> {
+    return this.#components.hierarchy.requireAnywhere(dpId);
+  }
+
+  async #record(point: DistributionPoint): Promise<DistributionPointRecord> {
+    return this.#toRecord(point, await this.#packageCounts());
+  }
+
+  async *#list(siteCode: string | undefined): AsyncGenerator<DistributionPointRecord> {
+    const packageCounts = await this.#packageCounts();
+    const points: DistributionPoint[] = [];
+    for await (const point of this.#components.hierarchy.listAll()) {
+      if ((siteCode ?? point.siteCode) === point.siteCode) points.push(point);
+    }
+    points.sort((a, b) => (a.dpId < b.dpId ? -1 : 1));
+    for (const point of points) yield await this.#toRecord(point, packageCounts);
+  }
+
+  async #toRecord(
+    point: DistributionPoint,
+    packageCounts: ReadonlyMap<string, number>,
+  ): Promise<DistributionPointRecord> {
+    const { hierarchy, hierarchyPackages } = this.#components;
+    const { dpId, siteCode } = point;
+    const count = packageCounts.get(dpId) ?? 0;
+    if (siteCode !== hierarchyPackages.siteCode) return toForeignPointRecord(point, count);
+    return toDistributionPointRecord(point, await hierarchy.healthOf(dpId), count);
+  }
+
+  /** How many packages each DP serves, in one walk over each table. */
+  async #packageCounts(): Promise<Map<string, number>> {
+    const { packages, hierarchyPackages } = this.#components;
+    const counts = new Map<string, number>();
+    for (const statuses of [packages.statuses, hierarchyPackages.statuses]) {
+      for await (const [, { dpId, installedVersion }] of statuses.list()) {
+        if (installedVersion > 0) counts.set(dpId, (counts.get(dpId) ?? 0) + 1);
+      }
+    }
+    return counts;
+  }
+}
+
+/** @throws REQUEST_INVALID */
+function siteOf(text: string): string | undefined {
+  return text === '' ? undefined : requireSiteCode('site_code', text);
+}

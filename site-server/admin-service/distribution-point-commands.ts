@@ -1,0 +1,107 @@
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
+import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { StateStore } from '../../shared/state-store/state-store.ts';
+import {
+  checkedSettings,
+  type DistributionPointPatch,
+  type NewDistributionPoint,
+  patched,
+} from '../hierarchy-manager/distribution-point-settings.ts';
+import { assignmentsGone, type HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+
+/** What commands about DPs need. */
+export interface DistributionPointCommandsComponents {
+  readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly hierarchy: HierarchyManager;
+  readonly sites: Pick<SiteDirectory, 'own' | 'tree'>;
+}
+
+/**
+ * What an administrator does to DPs of whatever site (ADM-3, ROLE-4). Of this site, Hierarchy Manager
+ * does it; of another, the row is written that its site acts on, checked as far as this site knows.
+ */
+export class DistributionPointCommands {
+  readonly #components: DistributionPointCommandsComponents;
+  readonly #queue = new SerialQueue();
+
+  constructor(components: DistributionPointCommandsComponents) {
+    this.#components = components;
+  }
+
+  /**
+   * @param siteCode undefined: this site
+   * @throws REQUEST_INVALID, SITE_UNKNOWN, DISTRIBUTION_POINT_EXISTS, DISTRIBUTION_POINT_UNKNOWN
+   */
+  async add(settings: NewDistributionPoint, siteCode?: string): Promise<DistributionPoint> {
+    const { hierarchy, sites } = this.#components;
+    const ofSite = siteCode ?? sites.own.siteCode;
+    this.#requireSiteWithDps(ofSite);
+    if (ofSite === sites.own.siteCode) return hierarchy.add(settings);
+    const point = { ...checkedSettings(settings), siteCode: ofSite };
+    const { dpId } = point;
+    return this.#queue.run(async () => {
+      if ((await hierarchy.get(dpId)) || (await this.#points.get(dpId))) {
+        throw new WaybillError({ code: 'DISTRIBUTION_POINT_EXISTS', dpId });
+      }
+      return this.#put(point);
+    });
+  }
+
+  /** @throws REQUEST_INVALID, DISTRIBUTION_POINT_UNKNOWN */
+  async set(patch: DistributionPointPatch, siteCode?: string): Promise<DistributionPoint> {
+    const { hierarchy } = this.#components;
+    const existing = await hierarchy.requireAnywhere(patch.dpId);
+    if (siteCode !== undefined && siteCode !== existing.siteCode) {
+      const expected = `${existing.siteCode}, the site it is of`;
+      throw requestInvalid('site_code', { expected, actual: siteCode });
+    }
+    if (await hierarchy.get(patch.dpId)) return hierarchy.set(patch);
+    return this.#queue.run(async () => {
+      const before = await hierarchy.requireAnywhere(patch.dpId);
+      return this.#put({ ...before, ...patched(before, patch) });
+    });
+  }
+
+  /** @throws DISTRIBUTION_POINT_UNKNOWN */
+  async delete(dpId: string): Promise<DistributionPoint> {
+    const { hierarchy, store } = this.#components;
+    if (await hierarchy.get(dpId)) return hierarchy.delete(dpId);
+    return this.#queue.run(async () => {
+      const existing = await hierarchy.requireAnywhere(dpId);
+      const changes = [this.#points.delete(dpId), ...(await assignmentsGone(store, dpId))];
+      await store.write(changes, { sync: true });
+      return existing;
+    });
+  }
+
+  async #put(point: DistributionPoint): Promise<DistributionPoint> {
+    for (const { dpId } of point.pull?.sources ?? []) {
+      const source = await this.#components.hierarchy.requireAnywhere(dpId);
+      if (source.siteCode === point.siteCode) continue;
+      const expected = `distribution points of site ${point.siteCode}`;
+      const actual = `${dpId} of site ${source.siteCode}`;
+      throw requestInvalid('pull.sources', { expected, actual });
+    }
+    await this.#components.store.write([this.#points.put(point.dpId, point)], { sync: true });
+    return point;
+  }
+
+  #requireSiteWithDps(siteCode: string): void {
+    const { tree } = this.#components.sites;
+    const site = tree.get(siteCode);
+    if (!site) throw new WaybillError({ code: 'SITE_UNKNOWN', siteCode });
+    if (site.kind !== 'central-administration') return;
+    const others = tree.list().filter(({ kind }) => kind !== 'central-administration');
+    const codes = others.map((other) => other.siteCode).join(', ') || 'there is none yet';
+    const expected = `a primary or secondary site (${codes}); a central administration site has no distribution points`;
+    throw requestInvalid('site_code', { expected, actual: siteCode });
+  }
+
+  get #points() {
+    return this.#components.store.records(keySpaces.hierarchyDistributionPoints);
+  }
+}

@@ -1,0 +1,137 @@
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { SiteDefinition } from '../../shared/domain/site.ts';
+import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { Route as RouteMessage } from '../../shared/rpc/generated/waybill/v1/Route.ts';
+import type { SendRequest as SendRequestMessage } from '../../shared/rpc/generated/waybill/v1/SendRequest.ts';
+import type { SiteRecord } from '../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
+import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import type {
+  AdminReplication,
+  AdminSendRequests,
+  AdminSiteIdentity,
+  SeenSendRequest,
+  SendRequestQuery,
+} from './hierarchy-ports.ts';
+import { requireSiteCode } from './package-requests.ts';
+import type { SiteCommands } from './site-commands.ts';
+import {
+  toNewSite,
+  toRoute,
+  toRouteMessage,
+  toSendRequestMessage,
+  toSendRequestQuery,
+  toSitePatch,
+  toSiteRecord,
+} from './site-messages.ts';
+
+/** What answering about sites needs. */
+export interface SiteAnswersComponents {
+  readonly sites: Pick<SiteDirectory, 'own' | 'tree' | 'identityOf'>;
+  readonly siteCommands: SiteCommands;
+  readonly hierarchy: Pick<HierarchyManager, 'listAll'>;
+  readonly agentVersion: string;
+  /** None: this site is alone. */
+  readonly replication?: AdminReplication;
+  /** None: this site signs nothing. */
+  readonly siteIdentity?: AdminSiteIdentity;
+  /** None: this site sends nothing. */
+  readonly sendRequests?: AdminSendRequests;
+}
+
+/** Answers what administrators ask and say about sites, the ways between them, and what is sent. */
+export class SiteAnswers {
+  readonly #components: SiteAnswersComponents;
+
+  constructor(components: SiteAnswersComponents) {
+    this.#components = components;
+  }
+
+  methods() {
+    const { siteCommands, siteIdentity, sites } = this.#components;
+    return {
+      addSite: async (settings) => this.#record(await siteCommands.add(toNewSite(settings))),
+      setSite: async (settings) => this.#record(await siteCommands.set(toSitePatch(settings))),
+      deleteSite: async (request) => {
+        const siteCode = requireSiteCode('site_code', request.siteCode);
+        const site = sites.tree.get(siteCode);
+        const record = site && (await this.#record(site));
+        const deleted = await siteCommands.delete(siteCode);
+        return record ?? (await this.#record(deleted));
+      },
+      listSites: () => this.#list(),
+      rotateSigningKey: async () => {
+        if (!siteIdentity) throw noSigningKeys(sites.own.siteCode);
+        await siteIdentity.rotate();
+        return this.#record(this.#own());
+      },
+      setRoute: async (route) => toRouteMessage(await siteCommands.setRoute(toRoute(route))),
+      listRoutes: () => this.#routes(),
+      listSendRequests: (filter) => this.#listSendRequests(toSendRequestQuery(filter)),
+      watchSendRequests: (filter, { signal }) =>
+        this.#watchSendRequests(toSendRequestQuery(filter), signal),
+    } satisfies Partial<Conversation<'Admin'>>;
+  }
+
+  async *#list(): AsyncGenerator<SiteRecord> {
+    const counts = await this.#distributionPointCounts();
+    for (const site of this.#components.sites.tree.list()) yield this.#toRecord(site, counts);
+  }
+
+  async #record(site: SiteDefinition): Promise<SiteRecord> {
+    return this.#toRecord(site, await this.#distributionPointCounts());
+  }
+
+  #toRecord(site: SiteDefinition, counts: ReadonlyMap<string, number>): SiteRecord {
+    const { sites, replication, agentVersion } = this.#components;
+    const { siteCode } = site;
+    return toSiteRecord(site, {
+      identity: sites.identityOf(siteCode),
+      neighbour: replication?.neighbours().find((one) => one.siteCode === siteCode),
+      distributionPointCount: counts.get(siteCode) ?? 0,
+      ...(siteCode === sites.own.siteCode && { agentVersion }),
+    });
+  }
+
+  #own(): SiteDefinition {
+    const { own, tree } = this.#components.sites;
+    const site = tree.get(own.siteCode);
+    if (!site) throw new WaybillError({ code: 'SITE_UNKNOWN', siteCode: own.siteCode });
+    return site;
+  }
+
+  async #distributionPointCounts(): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    for await (const { siteCode } of this.#components.hierarchy.listAll()) {
+      counts.set(siteCode, (counts.get(siteCode) ?? 0) + 1);
+    }
+    return counts;
+  }
+
+  async *#routes(): AsyncGenerator<RouteMessage> {
+    for await (const route of this.#components.siteCommands.routes()) yield toRouteMessage(route);
+  }
+
+  async *#listSendRequests(query: SendRequestQuery): AsyncGenerator<SendRequestMessage> {
+    yield* toMessages(this.#components.sendRequests?.list(query));
+  }
+
+  async *#watchSendRequests(
+    query: SendRequestQuery,
+    signal: AbortSignal,
+  ): AsyncGenerator<SendRequestMessage> {
+    yield* toMessages(this.#components.sendRequests?.watch(query, signal));
+  }
+}
+
+async function* toMessages(
+  requests: AsyncIterable<SeenSendRequest> | undefined,
+): AsyncGenerator<SendRequestMessage> {
+  if (!requests) return;
+  for await (const request of requests) yield toSendRequestMessage(request);
+}
+
+function noSigningKeys(siteCode: string): WaybillError {
+  const expected = 'a site with signing keys';
+  return new WaybillError({ code: 'REQUEST_INVALID', field: 'site', expected, actual: siteCode });
+}

@@ -1,0 +1,223 @@
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
+import type { SiteDefinition, SiteKind, SiteRoute } from '../../shared/domain/site.ts';
+import { SiteTree } from '../../shared/domain/site-tree.ts';
+import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+
+/** What commands about sites need. */
+export interface SiteCommandsComponents {
+  readonly store: Pick<StateStore, 'records' | 'write' | 'settled'>;
+  readonly sites: Pick<SiteDirectory, 'own' | 'tree'>;
+}
+
+/** How many sites there may be. */
+export interface SiteCommandsConfig {
+  /** Sites of one hierarchy. @default 500 */
+  readonly siteCountMax: number;
+}
+
+export const defaultSiteCommandsConfig: SiteCommandsConfig = { siteCountMax: 500 };
+
+/** What an administrator changes of a site; what is absent stays. */
+export interface SitePatch {
+  readonly siteCode: string;
+  readonly kind?: SiteKind;
+  readonly parentSiteCode?: string;
+  readonly address?: string;
+  readonly description?: string;
+}
+
+/**
+ * What an administrator does to the sites of the hierarchy and the ways between them (ADM-3), at
+ * whatever site. One after another, each one synced batch.
+ */
+export class SiteCommands {
+  readonly #components: SiteCommandsComponents;
+  readonly #config: SiteCommandsConfig;
+  readonly #queue = new SerialQueue();
+
+  constructor(components: SiteCommandsComponents, config = defaultSiteCommandsConfig) {
+    this.#components = components;
+    this.#config = config;
+  }
+
+  /** @throws SITE_EXISTS, REQUEST_INVALID */
+  add(site: SiteDefinition): Promise<SiteDefinition> {
+    return this.#inTurn(async (tree) => {
+      const { siteCode } = site;
+      if (tree.get(siteCode)) throw new WaybillError({ code: 'SITE_EXISTS', siteCode });
+      const { siteCountMax } = this.#config;
+      if (tree.list().length >= siteCountMax) {
+        const expected = `at most ${siteCountMax} sites`;
+        throw requestInvalid('site_code', { expected, actual: `${siteCountMax + 1}` });
+      }
+      requirePlace(tree, site);
+      await this.#write([this.#sites.put(siteCode, site)]);
+      return site;
+    });
+  }
+
+  /**
+   * Changes what is said of a site. What a site is and who its parent is must be what its own
+   * configuration says; of the site that is asked, that is known.
+   *
+   * @throws SITE_UNKNOWN, REQUEST_INVALID
+   */
+  set(patch: SitePatch): Promise<SiteDefinition> {
+    return this.#inTurn(async (tree) => {
+      const before = requireSite(tree, patch.siteCode);
+      const site = { ...before, ...patch };
+      this.#requireSameSelf(site);
+      requirePlace(tree, site);
+      const without = tree.list().filter(({ siteCode }) => siteCode !== site.siteCode);
+      const after = new SiteTree([...without, site]);
+      for (const child of after.childrenOf(site.siteCode)) requireChild(after, child, site);
+      await this.#write([this.#sites.put(site.siteCode, site)]);
+      return site;
+    });
+  }
+
+  /**
+   * Takes a site out of the hierarchy, with its DPs and all that was assigned to them.
+   *
+   * @throws SITE_UNKNOWN, SITE_IN_USE, REQUEST_INVALID
+   */
+  delete(siteCode: string): Promise<SiteDefinition> {
+    return this.#inTurn(async (tree) => {
+      const site = requireSite(tree, siteCode);
+      if (siteCode === this.#components.sites.own.siteCode) {
+        const expected = 'another site than the one that is asked';
+        throw requestInvalid('site_code', { expected, actual: siteCode });
+      }
+      await this.#requireUnused(tree, siteCode);
+      await this.#write([
+        this.#sites.delete(siteCode),
+        ...(await this.#routesOf(siteCode)),
+        ...(await this.#pointsOf(siteCode)),
+      ]);
+      return site;
+    });
+  }
+
+  /** Replaces the ways from one site to another; none: the default way again. @throws SITE_UNKNOWN, REQUEST_INVALID */
+  setRoute(route: SiteRoute): Promise<SiteRoute> {
+    return this.#inTurn(async (tree) => {
+      const { fromSiteCode, toSiteCode, addresses } = route;
+      if (fromSiteCode === toSiteCode) {
+        const expected = `another site than ${fromSiteCode}`;
+        throw requestInvalid('to_site_code', { expected, actual: toSiteCode });
+      }
+      requireSite(tree, fromSiteCode);
+      requireSite(tree, toSiteCode);
+      const key = joinKey(fromSiteCode, toSiteCode);
+      const isKnown = (await this.#routes.get(key)) !== undefined;
+      if (addresses.length > 0) await this.#write([this.#routes.put(key, route)]);
+      else if (isKnown) await this.#write([this.#routes.delete(key)]);
+      return route;
+    });
+  }
+
+  /** All routes, by the sites they are from and to. */
+  async *routes(): AsyncGenerator<SiteRoute> {
+    for await (const [, route] of this.#routes.list()) yield route;
+  }
+
+  #inTurn<T>(work: (tree: SiteTree) => Promise<T>): Promise<T> {
+    return this.#queue.run(async () => {
+      // The tree follows what is written a moment later.
+      await this.#components.store.settled();
+      return work(this.#components.sites.tree);
+    });
+  }
+
+  #requireSameSelf({ siteCode, kind, parentSiteCode }: SiteDefinition): void {
+    const { own } = this.#components.sites;
+    if (siteCode !== own.siteCode) return;
+    if (kind !== own.kind) {
+      throw requestInvalid('kind', {
+        expected: `${own.kind}, as this site is configured`,
+        actual: kind,
+      });
+    }
+    const parent = own.parent?.siteCode ?? '';
+    if (parentSiteCode === parent) return;
+    const expected = `${parent || 'none'}, as this site is configured`;
+    throw requestInvalid('parent_site_code', { expected, actual: parentSiteCode || 'none' });
+  }
+
+  async #requireUnused(tree: SiteTree, siteCode: string): Promise<void> {
+    const children = tree.childrenOf(siteCode);
+    if (children.length > 0) {
+      const reason = `expected no site below it; there is ${children.join(', ')}`;
+      throw new WaybillError({ code: 'SITE_IN_USE', siteCode, reason });
+    }
+    const { store } = this.#components;
+    for (const space of [keySpaces.packageDefinitions, keySpaces.publishedPackages]) {
+      const first = { prefix: siteCode, limit: 1 };
+      for await (const [packageId] of store.records<unknown>(space).list(first)) {
+        const reason = `expected no package whose source is there; there is ${packageId}`;
+        throw new WaybillError({ code: 'SITE_IN_USE', siteCode, reason });
+      }
+    }
+  }
+
+  async #routesOf(siteCode: string): Promise<Change[]> {
+    const changes: Change[] = [];
+    for await (const [key, route] of this.#routes.list()) {
+      if (route.fromSiteCode !== siteCode && route.toSiteCode !== siteCode) continue;
+      changes.push(this.#routes.delete(key));
+    }
+    return changes;
+  }
+
+  async #pointsOf(siteCode: string): Promise<Change[]> {
+    const { store } = this.#components;
+    const points = store.records(keySpaces.hierarchyDistributionPoints);
+    const assignments = store.records(keySpaces.packageAssignments);
+    const changes: Change[] = [];
+    for await (const [key, point] of points.list()) {
+      if (point.siteCode === siteCode) changes.push(points.delete(key));
+    }
+    for await (const [key, assignment] of assignments.list()) {
+      if (assignment.siteCode === siteCode) changes.push(assignments.delete(key));
+    }
+    return changes;
+  }
+
+  async #write(changes: readonly Change[]): Promise<void> {
+    await this.#components.store.write(changes, { sync: true });
+  }
+
+  get #sites() {
+    return this.#components.store.records(keySpaces.sites);
+  }
+
+  get #routes() {
+    return this.#components.store.records(keySpaces.routes);
+  }
+}
+
+function requireSite(tree: SiteTree, siteCode: string): SiteDefinition {
+  const site = tree.get(siteCode);
+  if (!site) throw new WaybillError({ code: 'SITE_UNKNOWN', siteCode });
+  return site;
+}
+
+/** @throws REQUEST_INVALID when a site cannot stand where it is put */
+function requirePlace(tree: SiteTree, site: SiteDefinition): void {
+  const expected =
+    site.parentSiteCode === site.siteCode ? 'another site as its parent' : tree.problemOf(site);
+  if (expected === undefined) return;
+  throw requestInvalid('parent_site_code', { expected, actual: site.parentSiteCode || 'none' });
+}
+
+/** @throws REQUEST_INVALID when a site below could not stay below it */
+function requireChild(after: SiteTree, childCode: string, site: SiteDefinition): void {
+  const child = after.get(childCode);
+  if (!child || after.problemOf(child) === undefined) return;
+  const expected = `a kind of site that may be over its child site ${childCode}, a ${child.kind} site`;
+  throw requestInvalid('kind', { expected, actual: site.kind });
+}

@@ -1,0 +1,136 @@
+import type {
+  PackageAssignment,
+  PackageDefinition,
+  PackageRequests,
+  SiteContent,
+} from '../../shared/domain/hierarchy-package.ts';
+import { sourceSiteOf } from '../../shared/domain/package.ts';
+import type { PackageStatus } from '../../shared/domain/package-status.ts';
+import type { SitePackage } from '../../shared/domain/site-package.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { RecordStore } from '../../shared/state-store/record-store.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+
+/** What the replicated rows of packages need. */
+export interface HierarchyPackageRowsComponents {
+  readonly store: Pick<StateStore, 'records'>;
+  readonly siteCode: string;
+}
+
+/** A package on a DP, or on the site itself, as another site says. */
+export interface SitePackageStatus extends PackageStatus {
+  readonly siteCode: string;
+}
+
+/**
+ * The replicated rows of packages: what administrators anywhere say and want of them, and what other
+ * sites say of theirs (docs/hierarchy.md, 1). Who reads them to write what follows from them does both
+ * inside one turn of the package, see PackageStore. Writes nothing by itself.
+ */
+export class HierarchyPackageRows {
+  readonly siteCode: string;
+  readonly definitions: RecordStore<PackageDefinition>;
+  readonly published: RecordStore<SitePackage>;
+  readonly requests: RecordStore<PackageRequests>;
+  readonly assignments: RecordStore<PackageAssignment>;
+  readonly contents: RecordStore<SiteContent>;
+  readonly statuses: RecordStore<PackageStatus>;
+
+  constructor({ store, siteCode }: HierarchyPackageRowsComponents) {
+    this.siteCode = siteCode;
+    this.definitions = store.records(keySpaces.packageDefinitions);
+    this.published = store.records(keySpaces.publishedPackages);
+    this.requests = store.records(keySpaces.packageRequests);
+    this.assignments = store.records(keySpaces.packageAssignments);
+    this.contents = store.records(keySpaces.siteContents);
+    this.statuses = store.records(keySpaces.sitePackageStatus);
+  }
+
+  /** Whether this site takes the snapshots of a package. */
+  isOwn(packageId: string): boolean {
+    return sourceSiteOf(packageId) === this.siteCode;
+  }
+
+  requestsOf(packageId: string): Promise<PackageRequests[]> {
+    return valuesOf(this.requests, packageId);
+  }
+
+  assignmentsOf(packageId: string): Promise<PackageAssignment[]> {
+    return valuesOf(this.assignments, packageId);
+  }
+
+  contentsOf(packageId: string): Promise<SiteContent[]> {
+    return valuesOf(this.contents, packageId);
+  }
+
+  /** What other sites say of the package on their DPs and on themselves. */
+  async statusesOf(packageId: string): Promise<SitePackageStatus[]> {
+    const rows: SitePackageStatus[] = [];
+    for await (const [key, status] of this.statuses.list({ prefix: `${packageId}/` })) {
+      const siteCode = siteOfStatusKey(key);
+      if (siteCode !== this.siteCode) rows.push({ ...status, siteCode });
+    }
+    return rows;
+  }
+
+  getAssignment(packageId: string, dpId: string): Promise<PackageAssignment | undefined> {
+    return this.assignments.get(joinKey(packageId, dpId));
+  }
+
+  putAssignment(assignment: PackageAssignment): Change {
+    return this.assignments.put(joinKey(assignment.packageId, assignment.dpId), assignment);
+  }
+
+  /** What this site says it holds of a package. */
+  ownContent(packageId: string): Promise<SiteContent | undefined> {
+    return this.contents.get(joinKey(packageId, this.siteCode));
+  }
+
+  putOwnContent(content: SiteContent): Change {
+    return this.contents.put(joinKey(content.packageId, this.siteCode), content);
+  }
+
+  /** What administrators at this site asked of a package of another site. */
+  ownRequests(packageId: string): Promise<PackageRequests | undefined> {
+    return this.requests.get(joinKey(packageId, this.siteCode));
+  }
+
+  putOwnRequests(requests: PackageRequests): Change {
+    return this.requests.put(joinKey(requests.packageId, this.siteCode), requests);
+  }
+
+  /** Deletes what this site said it holds. A row that is not there is not deleted: it would be news. */
+  async ownContentGone(packageId: string): Promise<Change[]> {
+    const isThere = (await this.ownContent(packageId)) !== undefined;
+    return isThere ? [this.contents.delete(joinKey(packageId, this.siteCode))] : [];
+  }
+
+  /** Deletes what was asked for at this site. */
+  async ownRequestsGone(packageId: string): Promise<Change[]> {
+    const isThere = (await this.ownRequests(packageId)) !== undefined;
+    return isThere ? [this.requests.delete(joinKey(packageId, this.siteCode))] : [];
+  }
+
+  /** Deletes what is said and wanted of a package that no site has any more. */
+  async allGone(packageId: string): Promise<Change[]> {
+    const changes = await this.ownContentGone(packageId);
+    changes.push(...(await this.ownRequestsGone(packageId)));
+    if (await this.definitions.get(packageId)) changes.push(this.definitions.delete(packageId));
+    if (await this.published.get(packageId)) changes.push(this.published.delete(packageId));
+    for (const { dpId } of await this.assignmentsOf(packageId)) {
+      changes.push(this.assignments.delete(joinKey(packageId, dpId)));
+    }
+    return changes;
+  }
+}
+
+/** The site that a key of the table "site package status" speaks of. */
+export function siteOfStatusKey(key: string): string {
+  return key.split('/')[1] ?? '';
+}
+
+async function valuesOf<V>(records: RecordStore<V>, packageId: string): Promise<V[]> {
+  const values: V[] = [];
+  for await (const [, value] of records.list({ prefix: `${packageId}/` })) values.push(value);
+  return values;
+}
