@@ -5,7 +5,8 @@ export type StatusComponent =
   | 'SMS_DISTRIBUTION_MANAGER'
   | 'SMS_PACKAGE_TRANSFER_MANAGER'
   | 'SMS_HIERARCHY_MANAGER'
-  | 'SMS_SITE_COMPONENT_MANAGER';
+  | 'SMS_SITE_COMPONENT_MANAGER'
+  | 'SMS_REPLICATION_MANAGER';
 
 /** Something that happened, worth an administrator's eye; stored as an ID with its strings. */
 export interface StatusMessage {
@@ -127,6 +128,11 @@ export const statusMessageKinds = {
     ...transfer,
     severity: 'warning',
     text: 'Distribution point %3 cannot go on with package %1 version %2 for now: %4',
+  },
+  9005: {
+    component: 'SMS_REPLICATION_MANAGER',
+    severity: 'error',
+    text: 'What site %1 sent of its changes was refused, and nothing of it was applied: %2',
   },
 } as const satisfies Record<number, StatusMessageKind>;
 
