@@ -52,6 +52,14 @@ export type ErrorDetails =
   | { code: 'JOB_UNKNOWN'; dpId: string; packageId: string; jobSerial: number }
   | { code: 'PACKAGE_NOT_LOCATED'; packageId: string }
   | { code: 'DELTA_INVALID'; deltaHash: string; reason: string }
+  // Several sites
+  | { code: 'SITE_UNKNOWN'; siteCode: string }
+  | { code: 'SITE_PARENT_MISMATCH'; siteCode: string; expected: string; actual: string }
+  | { code: 'CLOCK_AHEAD'; siteCode: string; aheadMs: number; aheadMsMax: number }
+  | { code: 'REPLICATION_GAP'; siteCode: string; expected: number; actual: number }
+  | { code: 'REPLICATION_ROW_REFUSED'; siteCode: string; row: string; reason: string }
+  | { code: 'REPLICATION_ORIGIN_REFUSED'; siteCode: string; neighbour: string }
+  | { code: 'REPLICATION_LAYOUT'; siteCode: string; layoutFound: number; layoutKnown: number }
   // The process and its machine
   | { code: 'CONFIG_INVALID'; path: string; problems: string }
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
@@ -129,6 +137,19 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   JOB_UNKNOWN: (f) => `${f.dpId} was never given job ${f.jobSerial} for package ${f.packageId}`,
   PACKAGE_NOT_LOCATED: (f) => `No distribution point has package ${f.packageId} for you`,
   DELTA_INVALID: (f) => `Delta ${f.deltaHash} cannot be applied: ${f.reason}`,
+  SITE_UNKNOWN: (f) => `Site ${f.siteCode} is not known here. "waybill site add" makes it known`,
+  SITE_PARENT_MISMATCH: (f) =>
+    `Site ${f.siteCode} says it is ${f.actual}; it was made known as ${f.expected}`,
+  CLOCK_AHEAD: (f) =>
+    `A change of site ${f.siteCode} is ${f.aheadMs} ms in the future; at most ${f.aheadMsMax} are taken. Set the clock of that site; its changes are taken once their time is near`,
+  REPLICATION_GAP: (f) =>
+    `Changes of site ${f.siteCode} were to go on after ${f.expected}, but came after ${f.actual}`,
+  REPLICATION_ROW_REFUSED: (f) =>
+    `Site ${f.siteCode} changed the row ${f.row}, which is refused: ${f.reason}`,
+  REPLICATION_ORIGIN_REFUSED: (f) =>
+    `Site ${f.neighbour} sent changes of site ${f.siteCode}, which is not on its side of the hierarchy`,
+  REPLICATION_LAYOUT: (f) =>
+    `Site ${f.siteCode} replicates rows of layout ${f.layoutFound}; this site knows ${f.layoutKnown}. Bring both to the same version`,
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   DATA_DIRECTORY_IN_USE: (f) =>

@@ -5,7 +5,8 @@ export type StatusComponent =
   | 'SMS_DISTRIBUTION_MANAGER'
   | 'SMS_PACKAGE_TRANSFER_MANAGER'
   | 'SMS_HIERARCHY_MANAGER'
-  | 'SMS_SITE_COMPONENT_MANAGER';
+  | 'SMS_SITE_COMPONENT_MANAGER'
+  | 'SMS_REPLICATION_MANAGER';
 
 /** Something that happened, worth an administrator's eye; stored as an ID with its strings. */
 export interface StatusMessage {
@@ -128,10 +129,15 @@ export const statusMessageKinds = {
     severity: 'warning',
     text: 'Distribution point %3 cannot go on with package %1 version %2 for now: %4',
   },
-  9020: {
+  9006: {
     component: 'SMS_HIERARCHY_MANAGER',
     severity: 'error',
     text: 'What another site says of distribution point %1 cannot be done at this site: %2',
+  },
+  9005: {
+    component: 'SMS_REPLICATION_MANAGER',
+    severity: 'error',
+    text: 'What site %1 sent of its changes was refused, and nothing of it was applied: %2',
   },
 } as const satisfies Record<number, StatusMessageKind>;
 

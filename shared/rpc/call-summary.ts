@@ -17,8 +17,10 @@ const namedFields = [
   'sourceDirectories',
   'address',
   'kind',
+  'siteCode',
+  'parentSiteCode',
 ];
-const nestedFields = ['properties', 'action', 'package', 'open'];
+const nestedFields = ['properties', 'action', 'package', 'open', 'hello'];
 
 /** Longest value and longest summary, in UTF-16 units. */
 const valueLengthMax = 200;

@@ -1,4 +1,11 @@
 import type { AuditRecord } from '../domain/audit-record.ts';
+import type {
+  ChangeLogEntry,
+  NeighbourState,
+  OriginState,
+  OwnLogState,
+  RowVersion,
+} from '../domain/change-log.ts';
 import type { ContentLocation } from '../domain/content-location.ts';
 import type { DistributionJob } from '../domain/distribution-job.ts';
 import type { DistributionPoint } from '../domain/distribution-point.ts';
@@ -9,6 +16,7 @@ import type {
   PackageRequests,
   SiteContent,
 } from '../domain/hierarchy-package.ts';
+import type { HybridTime } from '../domain/hybrid-time.ts';
 import type { LibraryIndexState, UnreferencedFile } from '../domain/library-index.ts';
 import type { PackageAction } from '../domain/package-action.ts';
 import type { PackageStatus } from '../domain/package-status.ts';
@@ -95,6 +103,20 @@ export const keySpaces = {
   sitePackageStatus: keySpace<PackageStatus>('site-package-status'),
   /** siteCode / serial → status message that other sites sent here. */
   siteStatusMessages: keySpace<StatusMessage>('site-status-messages'),
+  /** replicated table / key of the row → its last change; deleted rows stay for a while. */
+  rowVersions: keySpace<RowVersion>('row-versions'),
+  /** origin site / number of the change → the row it changed; void once the row changed again. */
+  changeLog: keySpace<ChangeLogEntry>('change-log'),
+  /** site → what is here of its changes and status messages. */
+  originStates: keySpace<OriginState>('origin-states'),
+  /** site → what a neighbour has of ours. */
+  neighbourStates: keySpace<NeighbourState>('neighbour-states'),
+  /** 'own' → what this site remembers of its own log. */
+  ownLogState: keySpace<OwnLogState>('own-log-state'),
+  /** 'clock' → the latest hybrid time seen. */
+  hybridClock: keySpace<HybridTime>('hybrid-clock'),
+  /** origin site / table / key → true: the full copy that is arriving has that row. */
+  fullCopyRows: keySpace<true>('full-copy-rows'),
   /** jobId → an order to bring a package to another site. */
   miniJobs: keySpace<MiniJob>('mini-jobs'),
   /** requestId → a hop of a mini-job that is open. */

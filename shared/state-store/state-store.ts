@@ -21,7 +21,14 @@ export type Change =
     }
   | { readonly type: 'delete'; readonly space: string; readonly key: string };
 
-export type WriteListener = (changes: readonly Change[]) => void;
+/** @param options.isSynced the changes survive a power cut */
+export type WriteListener = (
+  changes: readonly Change[],
+  options: { readonly isSynced: boolean },
+) => void;
+
+/** What follows from changes, without a read: more changes for the same batch. */
+export type Derivation = (changes: readonly Change[]) => readonly Change[];
 
 /**
  * All work, history and configuration of an agent: tables of JSON rows over LevelDB.
@@ -36,6 +43,7 @@ export class StateStore {
   readonly #lock: DirectoryLock;
   readonly #queue: WriteQueue;
   readonly #listeners = new Set<WriteListener>();
+  readonly #derivations = new Set<Derivation>();
   #lastWrite: Promise<void> = Promise.resolve();
 
   private constructor(directory: string, needs: { database: Database; lock: DirectoryLock }) {
@@ -88,7 +96,8 @@ export class StateStore {
    */
   write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {
     if (changes.length === 0) return Promise.resolve();
-    const written = this.#write(changes, options);
+    // In the turn of the call: what is derived has the order of the writes.
+    const written = this.#write(this.#withDerived(changes), options);
     this.#lastWrite = Promise.allSettled([this.#lastWrite, written]).then(() => {});
     return written;
   }
@@ -110,6 +119,19 @@ export class StateStore {
     };
   }
 
+  /**
+   * Calls `derive` inside each `write`, in the order of the writes; what it gives is written in the
+   * same batch, so it is there if and only if the changes are. Must not fail.
+   *
+   * @returns ends it
+   */
+  deriveWith(derive: Derivation): () => void {
+    this.#derivations.add(derive);
+    return () => {
+      this.#derivations.delete(derive);
+    };
+  }
+
   /** Put this in the batch that holds what was done about the damage; it is told until then. */
   damageHandled(): Change {
     return this.records(keySpaces.storeState).delete(damageKey);
@@ -122,9 +144,16 @@ export class StateStore {
     await this.#lock.release();
   }
 
+  #withDerived(changes: readonly Change[]): readonly Change[] {
+    if (this.#derivations.size === 0) return changes;
+    const derived = [...this.#derivations].flatMap((derive) => derive(changes));
+    return derived.length === 0 ? changes : [...changes, ...derived];
+  }
+
   async #write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {
     await this.#queue.write(changes.map(toOperation), options);
-    for (const listener of this.#listeners) tell(listener, changes);
+    const told = { isSynced: options.sync };
+    for (const listener of this.#listeners) tell(() => listener(changes, told));
   }
 }
 
@@ -138,9 +167,9 @@ function toOperation(change: Change): Operation {
 }
 
 /** A listener that throws is a bug, but not the writer's: its write is done. */
-function tell(listener: WriteListener, changes: readonly Change[]): void {
+function tell(listen: () => void): void {
   try {
-    listener(changes);
+    listen();
   } catch (error) {
     queueMicrotask(() => {
       throw error;

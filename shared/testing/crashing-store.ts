@@ -17,8 +17,8 @@ export class CrashingStore {
     const write: StateStore['write'] = (changes, options) =>
       this.#write(() => store.write(changes, { ...options, sync: false }));
     const onWritten: StateStore['onWritten'] = (listener) => {
-      const unsubscribe = store.onWritten((changes) => {
-        if (!this.#hasCrashed) listener(changes);
+      const unsubscribe = store.onWritten((changes, told) => {
+        if (!this.#hasCrashed) listener(changes, told);
       });
       this.#unsubscribes.push(unsubscribe);
       return unsubscribe;

@@ -86,7 +86,7 @@ export class HierarchyDistributionPoints {
 
   #report(dpId: string, reason: string): Change[] {
     const { status } = this.#components;
-    return status.message({ messageId: 9020, insertionStrings: [dpId, reason], dpId });
+    return status.message({ messageId: 9006, insertionStrings: [dpId, reason], dpId });
   }
 
   get #points() {

@@ -1,0 +1,372 @@
+import {
+  type ChangeLogEntry,
+  type NeighbourState,
+  type OriginState,
+  type RowVersion,
+  unknownNeighbour,
+  unknownOrigin,
+} from '../../shared/domain/change-log.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { ChangeCapture } from './change-capture.ts';
+import { fromRowId, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
+import { rowBytesMax } from './replication-config.ts';
+
+/** What the change log needs. */
+export interface ChangeLogComponents {
+  readonly store: Pick<StateStore, 'records' | 'write' | 'settled'>;
+  readonly capture: ChangeCapture;
+  readonly logger: Logger;
+}
+
+/** An entry of the log that is not void, with its row as it is now. */
+export interface LoggedRow {
+  readonly name: RowName;
+  readonly version: RowVersion;
+  /** JSON; empty when the row is deleted. */
+  readonly json: string;
+}
+
+/** Part of one origin's log. */
+export interface LogPart {
+  readonly rows: readonly LoggedRow[];
+  /** Everything up to this number was looked at. */
+  readonly through: number;
+  /** Entries that were looked at. */
+  readonly entryCount: number;
+  /** Nothing is left up to the number that was asked for. */
+  readonly isLast: boolean;
+}
+
+export interface ReadOptions {
+  readonly origin: string;
+  readonly after: number;
+  readonly until: number;
+  readonly bytesMax: number;
+  readonly isWanted: (name: RowName) => boolean;
+}
+
+/** Entries read at once: their rows may be long. */
+const groupCount = 16;
+
+/** Entries looked at in one part, so that one that is all void or unwanted comes to an end. */
+const entriesMax = 4_096;
+
+/** Rows changed in one batch when much is to be done. */
+const batchRowsMax = 500;
+
+/** What a row takes in a message besides its key and its JSON, in bytes. */
+const rowOverheadBytes = 96;
+
+/**
+ * The change log of every origin, and what is known of where the origins and neighbours stand; the
+ * states are kept in memory too. Reads rows through their versions: an entry whose row has a later
+ * version is void and left out. Writes the tables "origin states", "neighbour states", and with
+ * `changeRows` everything of replicated rows.
+ */
+export class ChangeLog {
+  readonly capture: ChangeCapture;
+  readonly #store: ChangeLogComponents['store'];
+  readonly #logger: Logger;
+  readonly #queue = new SerialQueue();
+  readonly #origins = new Map<string, OriginState>();
+  readonly #neighbours = new Map<string, NeighbourState>();
+  readonly #listeners = new Set<(origin: string) => void>();
+
+  private constructor({ store, capture, logger }: ChangeLogComponents) {
+    this.#store = store;
+    this.#logger = logger;
+    this.capture = capture;
+  }
+
+  static async open(components: ChangeLogComponents): Promise<ChangeLog> {
+    const log = new ChangeLog(components);
+    const { store, capture } = components;
+    if (capture.isNewLife) await log.#forgetCursors();
+    const origins = store.records(keySpaces.originStates).list();
+    for await (const [origin, state] of origins) log.#origins.set(origin, state);
+    const neighbours = store.records(keySpaces.neighbourStates).list();
+    for await (const [siteCode, state] of neighbours) log.#neighbours.set(siteCode, state);
+    capture.onCaptured(() => log.#tell(capture.siteCode));
+    await log.renumber();
+    return log;
+  }
+
+  /** Calls `listener` when there is more of an origin. @returns ends it */
+  onChanged(listener: (origin: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** All origins of which there is something, this site first. */
+  origins(): string[] {
+    const { siteCode } = this.capture;
+    return [siteCode, ...[...this.#origins.keys()].filter((origin) => origin !== siteCode).sort()];
+  }
+
+  originState(origin: string): OriginState {
+    return this.#origins.get(origin) ?? unknownOrigin;
+  }
+
+  neighbourState(siteCode: string): NeighbourState {
+    return this.#neighbours.get(siteCode) ?? unknownNeighbour;
+  }
+
+  /** The number up to which this site has an origin's changes. */
+  headOf(origin: string): number {
+    const { siteCode, writtenSequence } = this.capture;
+    return origin === siteCode ? writtenSequence : this.originState(origin).sequence;
+  }
+
+  /** The same, once it is synced to disk: what may be sent. */
+  async syncedHeadOf(origin: string): Promise<number> {
+    if (origin === this.capture.siteCode) return this.capture.synced();
+    return this.originState(origin).sequence;
+  }
+
+  /** The changes that make this an origin's state; in effect once `noteOrigin` is called. */
+  putOrigin(origin: string, state: OriginState): Change {
+    return this.#store.records(keySpaces.originStates).put(origin, state);
+  }
+
+  /** After the write of `putOrigin`. */
+  noteOrigin(origin: string, state: OriginState): void {
+    this.#origins.set(origin, state);
+    this.#tell(origin);
+  }
+
+  async setNeighbour(siteCode: string, state: NeighbourState, options: { sync: boolean }) {
+    this.#neighbours.set(siteCode, state);
+    const store = this.#store;
+    await store.write([store.records(keySpaces.neighbourStates).put(siteCode, state)], options);
+  }
+
+  /** The versions of these rows. */
+  versionsOf(rowIds: readonly string[]): Promise<(RowVersion | undefined)[]> {
+    return this.#store.records(keySpaces.rowVersions).getMany(rowIds);
+  }
+
+  /**
+   * Changes replicated rows by what their versions are: synced, and without being seen as changes of
+   * this site. When this site writes one of the rows meanwhile, it is decided anew.
+   *
+   * @param decide in the turn of the write
+   */
+  async changeRows(
+    rowIds: readonly string[],
+    decide: (versions: ReadonlyMap<string, RowVersion>) => Change[],
+  ): Promise<void> {
+    for (;;) {
+      const watch = this.capture.watch();
+      try {
+        await this.#store.settled();
+        const found = await this.versionsOf(rowIds);
+        if (watch.saw(rowIds)) continue;
+        const versions = new Map<string, RowVersion>();
+        for (const [index, version] of found.entries()) {
+          if (version) versions.set(rowIds[index] ?? '', version);
+        }
+        const changes = this.capture.foreign(decide(versions));
+        return await this.#store.write(changes, { sync: true });
+      } finally {
+        watch.end();
+      }
+    }
+  }
+
+  /** The changes that give a row a version and an entry, and void its last entry. */
+  putVersion(name: RowName, version: RowVersion, before: RowVersion | undefined): Change[] {
+    const rowId = rowIdOf(name);
+    const { changedAt, sequence } = version;
+    const entry = { row: rowId, wallMs: changedAt.wallMs, counter: changedAt.counter };
+    const key = joinKey(changedAt.siteCode, sequence);
+    return [
+      ...(before ? [this.deleteEntry(before)] : []),
+      this.#store.records(keySpaces.rowVersions).put(rowId, version),
+      this.#entries.put(key, entry),
+    ];
+  }
+
+  /** The changes after which nothing of a row is remembered. */
+  deleteVersion(rowId: string, version: RowVersion): Change[] {
+    const versions = this.#store.records(keySpaces.rowVersions);
+    return [versions.delete(rowId), this.deleteEntry(version)];
+  }
+
+  deleteEntry({ changedAt, sequence }: RowVersion): Change {
+    return this.#entries.delete(joinKey(changedAt.siteCode, sequence));
+  }
+
+  /** What is in the log of an origin after a number, as far as `bytesMax` allows. */
+  async read(options: ReadOptions): Promise<LogPart> {
+    const { origin, until, bytesMax, isWanted } = options;
+    const rows: LoggedRow[] = [];
+    let through = options.after;
+    let byteCount = 0;
+    let entryCount = 0;
+    for await (const group of this.groups(origin, options.after, until)) {
+      const found = await this.#rowsOf(origin, group, isWanted);
+      for (const [index, [sequence]] of group.entries()) {
+        const row = found[index];
+        const bytes = row ? bytesOf(row) : 0;
+        if (rows.length > 0 && byteCount + bytes > bytesMax) {
+          return { rows, through, entryCount, isLast: false };
+        }
+        if (row) rows.push(row);
+        byteCount += bytes;
+        through = sequence;
+        entryCount += 1;
+      }
+      if (entryCount >= entriesMax) return { rows, through, entryCount, isLast: false };
+    }
+    return { rows, through: Math.max(through, until), entryCount, isLast: true };
+  }
+
+  /** Entries of an origin's log, void ones too, by number and some at a time. */
+  async *groups(
+    origin: string,
+    after: number,
+    until: number,
+  ): AsyncIterable<[number, ChangeLogEntry][]> {
+    let group: [number, ChangeLogEntry][] = [];
+    const range = { prefix: `${origin}/`, gt: joinKey(origin, after), lte: joinKey(origin, until) };
+    for await (const [key, entry] of this.#entries.list(range)) {
+      group.push([Number(key.slice(origin.length + 1)), entry]);
+      if (group.length < groupCount) continue;
+      yield group;
+      group = [];
+    }
+    if (group.length > 0) yield group;
+  }
+
+  /** How many entries there are after a number, at most `countMax`, and the time of the first one. */
+  async countAfter(
+    origin: string,
+    after: number,
+    { countMax, isFor }: { countMax: number; isFor: (name: RowName) => boolean },
+  ): Promise<{ count: number; firstMs: number }> {
+    let count = 0;
+    let firstMs = 0;
+    const range = { prefix: `${origin}/`, gt: joinKey(origin, after), limit: countMax };
+    for await (const [, { row, wallMs }] of this.#entries.list(range)) {
+      const name = fromRowId(row);
+      if (!name || !isFor(name)) continue;
+      if (count === 0) firstMs = wallMs;
+      count += 1;
+    }
+    return { count, firstMs };
+  }
+
+  /** Runs `work` while nobody else who keeps to turns changes replicated rows or origin states. */
+  turn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#queue.run(work);
+  }
+
+  /** A neighbour remembers a number this site never gave out: its store is an older copy. */
+  beginAnew(sequence: number): Promise<void> {
+    return this.turn(async () => {
+      if (sequence <= this.capture.lastSequence) return;
+      this.#logger.warn({ sequence }, 'A neighbour has later changes of this site than this site');
+      await this.capture.beginAnew(sequence);
+      await this.renumber();
+    });
+  }
+
+  /** Gives all own changes new numbers that a neighbour knows others by; goes on after a crash. */
+  async renumber(): Promise<void> {
+    const { capture } = this;
+    const { siteCode, renumberTo } = capture;
+    if (renumberTo === 0) return;
+    for (;;) {
+      const entries: [number, ChangeLogEntry][] = [];
+      for await (const group of this.groups(siteCode, 0, renumberTo)) {
+        entries.push(...group);
+        if (entries.length >= batchRowsMax) break;
+      }
+      if (entries.length === 0) break;
+      await this.changeRows(
+        entries.map(([, { row }]) => row),
+        (versions) =>
+          entries.flatMap(([sequence, { row }]) => {
+            const old = this.#entries.delete(joinKey(siteCode, sequence));
+            const version = versions.get(row);
+            const name = fromRowId(row);
+            const isVoid = !version || !isEntryOf(version, siteCode, sequence);
+            return isVoid || !name ? [old] : [old, ...capture.renumbered(name, version)];
+          }),
+      );
+    }
+    await capture.renumberingDone();
+  }
+
+  /** The rows of some entries, in their order; undefined for what is void or not wanted. */
+  async #rowsOf(
+    origin: string,
+    group: readonly [number, ChangeLogEntry][],
+    isWanted: (name: RowName) => boolean,
+  ): Promise<(LoggedRow | undefined)[]> {
+    const names = group.map(([, { row }]) => {
+      const name = fromRowId(row);
+      return name && isWanted(name) ? name : undefined;
+    });
+    if (names.every((name) => name === undefined)) return [];
+    // The rows before the versions: a row that changes in between is void then.
+    const values = await Promise.all(names.map((name) => name && this.valueOf(name)));
+    const versions = await this.versionsOf(group.map(([, { row }]) => row));
+    return group.map(([sequence], index) => {
+      const name = names[index];
+      const version = versions[index];
+      if (!name || !version || !isEntryOf(version, origin, sequence)) return undefined;
+      if (version.isDeleted) return { name, version, json: '' };
+      const json: string | undefined = JSON.stringify(values[index]);
+      return json === undefined || this.#isTooLong(name, json)
+        ? undefined
+        : { name, version, json };
+    });
+  }
+
+  /** No row that was checked when it was made is; a neighbour would refuse it for ever. */
+  #isTooLong(name: RowName, json: string): boolean {
+    const byteCount = Buffer.byteLength(json);
+    if (byteCount <= rowBytesMax) return false;
+    this.#logger.error({ row: rowIdOf(name), byteCount }, 'A row is too long to be replicated');
+    return true;
+  }
+
+  /** A replicated row as it is here. */
+  valueOf(name: RowName): Promise<unknown> {
+    const { space, key } = placeOf(name, this.capture.siteCode);
+    return this.#store.records(space).get(key);
+  }
+
+  /** What the store lost, the neighbours give again, from the beginning. */
+  async #forgetCursors(): Promise<void> {
+    const origins = this.#store.records(keySpaces.originStates);
+    const neighbours = this.#store.records(keySpaces.neighbourStates);
+    const changes: Change[] = [];
+    for await (const [origin, { floor }] of origins.list()) {
+      changes.push(origins.put(origin, { ...unknownOrigin, floor }));
+    }
+    for await (const [siteCode] of neighbours.list()) changes.push(neighbours.delete(siteCode));
+    await this.#store.write(changes, { sync: true });
+  }
+
+  #tell(origin: string): void {
+    for (const listener of this.#listeners) listener(origin);
+  }
+
+  get #entries() {
+    return this.#store.records(keySpaces.changeLog);
+  }
+}
+
+/** Whether an entry of a log is the last change of its row. */
+export function isEntryOf(version: RowVersion, origin: string, sequence: number): boolean {
+  return version.changedAt.siteCode === origin && version.sequence === sequence;
+}
+
+function bytesOf({ name, json }: LoggedRow): number {
+  return rowOverheadBytes + name.table.length + name.key.length + Buffer.byteLength(json);
+}

@@ -1,0 +1,54 @@
+import { compareHybridTimes, type HybridTime } from '../../shared/domain/hybrid-time.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+
+/** Above it the wall time moves on instead: it travels as 32 bits. */
+const counterMax = 2 ** 31;
+
+/**
+ * The hybrid clock of a site: a wall clock that strictly rises, whatever the machine's clock does,
+ * and never stands behind a time it was shown.
+ */
+export class HybridClock {
+  readonly #clock: Pick<Clock, 'nowMs'>;
+  readonly #siteCode: string;
+  #wallMs = 0;
+  #counter = 0;
+
+  constructor(needs: { clock: Pick<Clock, 'nowMs'>; siteCode: string }) {
+    this.#clock = needs.clock;
+    this.#siteCode = needs.siteCode;
+  }
+
+  /** A time later than all before it. */
+  now(): HybridTime {
+    const wallMs = this.#clock.nowMs();
+    if (wallMs > this.#wallMs) {
+      this.#wallMs = wallMs;
+      this.#counter = 0;
+    } else if (this.#counter < counterMax) {
+      this.#counter += 1;
+    } else {
+      this.#wallMs += 1;
+      this.#counter = 0;
+    }
+    return this.latest;
+  }
+
+  /** From now on this clock stands later than `time`. */
+  receive({ wallMs, counter }: Pick<HybridTime, 'wallMs' | 'counter'>): void {
+    const siteCode = this.#siteCode;
+    if (compareHybridTimes({ wallMs, counter, siteCode }, this.latest) <= 0) return;
+    this.#wallMs = wallMs;
+    this.#counter = counter;
+  }
+
+  /** How far a time is in the future of this machine's clock, in milliseconds; negative in the past. */
+  aheadMs({ wallMs }: Pick<HybridTime, 'wallMs'>): number {
+    return wallMs - this.#clock.nowMs();
+  }
+
+  /** Where it stands: as late as everything it gave out or was shown. */
+  get latest(): HybridTime {
+    return { wallMs: this.#wallMs, counter: this.#counter, siteCode: this.#siteCode };
+  }
+}

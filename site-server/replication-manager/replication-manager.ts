@@ -1,0 +1,500 @@
+import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
+import { toErrorDetail } from '../../shared/rpc/error-detail.ts';
+import type { ReplicationHello__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationHello.ts';
+import type {
+  ReplicationMessage,
+  ReplicationMessage__Output,
+} from '../../shared/rpc/generated/waybill/v1/ReplicationMessage.ts';
+import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
+import { AbortError, isAbortError, throwIfAborted } from '../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Component } from '../../shared/runtime/component.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
+import { unlessStalled } from '../../shared/runtime/stall-watch.ts';
+import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
+import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { AuditTrail } from '../audit-trail/audit-trail.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { ChangeApplier } from './change-applier.ts';
+import type { ChangeCapture } from './change-capture.ts';
+import { invalid, type RowChecks } from './change-check.ts';
+import { ChangeLog } from './change-log.ts';
+import {
+  checkedChildHello,
+  checkedParentHello,
+  type NeighbourHello,
+  ownCursor,
+  ownHello,
+} from './hello.ts';
+import { LogSweep } from './log-sweep.ts';
+import { MessageLog } from './message-log.ts';
+import { Neighbour } from './neighbour.ts';
+import { type NeighbourLag, NeighbourStates } from './neighbour-states.ts';
+import { defaultReplicationConfig, type ReplicationConfig } from './replication-config.ts';
+import { AnswerLink, type ReplicationLink } from './replication-link.ts';
+import { Refusal, RefusedByPeer, ReplicationSession } from './replication-session.ts';
+
+type ReplicationChannel = Pick<RpcChannel<'Replication'>, 'duplex' | 'close'>;
+
+/** What Replication Manager needs. */
+export interface ReplicationManagerComponents {
+  readonly store: StateStore;
+  /** Opened before any component wrote to the store. */
+  readonly capture: ChangeCapture;
+  readonly notifier: Pick<ChangeNotifier, 'notification'>;
+  readonly directory: Pick<SiteDirectory, 'own' | 'tree' | 'addressesOf'>;
+  readonly status: StatusReporter;
+  readonly auditTrail: Pick<AuditTrail, 'record'>;
+  readonly clock: Clock;
+  /** A number from 0 up to 1. */
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly credentials: PeerCredentials;
+  /** Further checks of rows that come, by table. @default none */
+  readonly checks?: RowChecks;
+  /** How a channel to the parent is made. @default over the network */
+  readonly openChannel?: (options: RpcChannelOptions<'Replication'>) => ReplicationChannel;
+}
+
+/** A stream that runs, or is about to. */
+interface RunningStream {
+  readonly stop: AbortController;
+  readonly ended: Promise<void>;
+}
+
+/** Who is at the other end of a stream, before it has said so. */
+interface StreamEnd {
+  readonly link: ReplicationLink;
+  readonly siteCode: string;
+  readonly address: string;
+  readonly signal: AbortSignal;
+}
+
+const synchronisePath = '/waybill.v1.Replication/Synchronise';
+
+/** Changes behind that are counted, so that to ask costs little. */
+export const lagCountMax = 10_000;
+
+/** Longest time for which a refusal stands without a second look. */
+const heldMsMax = 30_000;
+
+/**
+ * Keeps the replicated rows of this site and of its neighbours the same (REP-1): dials the parent and
+ * keeps one stream with it, answers the streams of the children. Called by the wiring, by whoever shows
+ * how sites stand (`neighbours`), and by the Sender (`onConnected`). Writes what its parts write:
+ * replicated rows of other sites, and the tables of the change log. A crash leaves whole messages; the
+ * next stream goes on from there.
+ */
+export class ReplicationManager implements Component {
+  readonly #components: ReplicationManagerComponents;
+  readonly #config: ReplicationConfig;
+  readonly #log: ChangeLog;
+  readonly #applier: ChangeApplier;
+  readonly #messages: MessageLog;
+  readonly #sweep: LogSweep;
+  readonly #states: NeighbourStates;
+  readonly #streams = new Map<string, RunningStream>();
+  readonly #sessions = new Map<string, ReplicationSession>();
+  /** Sites of which a refusal was told. */
+  readonly #told = new Map<string, string>();
+  readonly #stopping = new AbortController();
+  #running: Promise<void>[] = [];
+
+  private constructor(
+    components: ReplicationManagerComponents,
+    config: ReplicationConfig,
+    log: ChangeLog,
+  ) {
+    this.#components = components;
+    this.#config = config;
+    this.#log = log;
+    this.#applier = new ChangeApplier({ ...components, log }, config);
+    this.#messages = new MessageLog({ ...components, log });
+    this.#sweep = new LogSweep({ ...components, log }, config);
+    this.#states = new NeighbourStates(components.clock);
+  }
+
+  static async open(
+    components: ReplicationManagerComponents,
+    config = defaultReplicationConfig,
+  ): Promise<ReplicationManager> {
+    const log = await ChangeLog.open(components);
+    return new ReplicationManager(components, config, log);
+  }
+
+  async start(): Promise<void> {
+    await this.#messages.start();
+    const { parent } = this.#components.directory.own;
+    this.#running = [this.#sweep.run(this.#stopping.signal)];
+    if (parent) this.#running.push(this.#keepDialling(parent.siteCode));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#running);
+    await Promise.all([...this.#streams.values()].map(({ ended }) => ended));
+    this.#messages.stop();
+  }
+
+  /** What answers the children of this site. */
+  conversation(): Conversation<'Replication'> {
+    return { synchronise: (requests, context) => this.#synchronise(requests, context) };
+  }
+
+  /** How replication with each neighbour stands. */
+  async neighbours(): Promise<NeighbourLag[]> {
+    const { own, tree } = this.#components.directory;
+    const siteCodes = tree.childrenOf(own.siteCode);
+    if (own.parent) siteCodes.unshift(own.parent.siteCode);
+    return Promise.all(siteCodes.map((siteCode) => this.#lagOf(siteCode)));
+  }
+
+  /** Calls `listener` each time the stream with a neighbour has come up. @returns ends it */
+  onConnected(siteCode: string, listener: () => void): () => void {
+    return this.#states.onConnected(siteCode, listener);
+  }
+
+  /** Takes what is out of date out of the change log, now. */
+  sweep(): Promise<void> {
+    return this.#sweep.sweep();
+  }
+
+  async #lagOf(siteCode: string): Promise<NeighbourLag> {
+    const { clock, directory } = this.#components;
+    const { connected, reason, heardAtMs } = this.#states.of(siteCode);
+    const neighbour = new Neighbour(siteCode, directory);
+    const known = {
+      ...this.#log.neighbourState(siteCode).acknowledged,
+      ...this.#sessions.get(siteCode)?.acknowledged(),
+    };
+    let changesBehind = 0;
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const origin of this.#log.origins()) {
+      const acknowledged = known[origin] ?? 0;
+      if (neighbour.isOnItsSide(origin) || acknowledged >= this.#log.headOf(origin)) continue;
+      const left = lagCountMax - changesBehind;
+      if (left <= 0) break;
+      const isFor = (name: Parameters<Neighbour['isFor']>[0]) => neighbour.isFor(name, origin);
+      const lag = await this.#log.countAfter(origin, acknowledged, { countMax: left, isFor });
+      changesBehind += lag.count;
+      if (lag.count > 0) oldestMs = Math.min(oldestMs, lag.firstMs);
+    }
+    const behindMs = changesBehind === 0 ? 0 : Math.max(0, clock.nowMs() - oldestMs);
+    return { siteCode, connected, reason, changesBehind, behindMs, heardAtMs };
+  }
+
+  async *#synchronise(
+    requests: AsyncIterable<ReplicationMessage__Output>,
+    { caller, signal }: CallContext,
+  ): AsyncGenerator<ReplicationMessage> {
+    const { identity, address } = caller;
+    if (identity.kind !== 'site') throw new Error('The call policy let somebody else in');
+    const { siteCode } = identity;
+    const link = new AnswerLink(requests);
+    const over = new AbortController();
+    const signals = AbortSignal.any([signal, over.signal, this.#stopping.signal]);
+    const running = this.#answer({ link, siteCode, address, signal: signals }).then(
+      () => link.end(),
+      (error: unknown) => link.end(toEnd(error)),
+    );
+    try {
+      yield* link.answers();
+    } finally {
+      over.abort();
+      await running;
+    }
+  }
+
+  /** One stream of a child, from its Hello on. */
+  async #answer(end: StreamEnd): Promise<void> {
+    await this.#guarded(end, async (signal, onHeard) => {
+      const { siteCode, link } = end;
+      const { directory } = this.#components;
+      const theirs = await this.#theirHello(end, signal, (hello) =>
+        checkedChildHello(hello, siteCode, directory),
+      );
+      const held = this.#states.heldRefusal(siteCode);
+      if (held !== undefined) throw held;
+      await this.#alone(siteCode, signal, async (alone) => {
+        const said = await this.#sayHello(link, siteCode);
+        await this.#converse({ ...end, signal: alone }, { theirs, said, onHeard });
+      });
+    });
+  }
+
+  /** Dials the parent for ever: at once after a stream that was well, else less and less often. */
+  async #keepDialling(siteCode: string): Promise<void> {
+    const { clock, directory, random } = this.#components;
+    const { signal } = this.#stopping;
+    const { retryDelayMs: firstMs, retryDelayMsMax: capMs } = this.#config;
+    let tryCount = 0;
+    while (!signal.aborted) {
+      const addresses = directory.addressesOf(siteCode);
+      const address = addresses[tryCount % Math.max(1, addresses.length)];
+      const wasWell = address !== undefined && (await this.#dial(siteCode, address));
+      tryCount = wasWell ? 0 : tryCount + 1;
+      if (wasWell) continue;
+      const waitMs = retryDelayMs({ tryCount, firstMs, capMs, random });
+      await clock.sleep(waitMs, signal).catch(() => {});
+    }
+  }
+
+  /** @returns whether the stream lasted, and nothing was refused */
+  async #dial(siteCode: string, address: string): Promise<boolean> {
+    const { credentials, openChannel = (options) => new RpcChannel(options) } = this.#components;
+    const channel = openChannel({
+      conversation: 'Replication',
+      address,
+      expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
+      expectedText: `site ${siteCode}`,
+      credentials,
+    });
+    const startedMs = this.#components.clock.monotonicMs();
+    const { signal } = this.#stopping;
+    try {
+      await this.#call(channel, { siteCode, address, signal });
+      return this.#components.clock.monotonicMs() - startedMs >= this.#config.aliveMs;
+    } catch (error) {
+      const isOurs = error instanceof Refusal;
+      if (isOurs) this.#auditRefusal(siteCode, address, error.error);
+      const isLost = isErrorWithCode(error, 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED');
+      const lastedMs = this.#components.clock.monotonicMs() - startedMs;
+      return isLost && lastedMs >= this.#config.aliveMs && this.#states.of(siteCode).heardAtMs > 0;
+    } finally {
+      channel.close();
+    }
+  }
+
+  async #call(channel: ReplicationChannel, end: Omit<StreamEnd, 'link'>): Promise<void> {
+    const call = channel.duplex('synchronise', {});
+    const link: ReplicationLink = {
+      send: (message) => call.write(message),
+      receive: () => call.read(),
+    };
+    try {
+      await this.#guarded({ ...end, link }, async (signal, onHeard) => {
+        const { siteCode } = end;
+        const { directory } = this.#components;
+        await this.#alone(siteCode, signal, async (alone) => {
+          const said = await this.#sayHello(link, siteCode);
+          const theirs = await this.#theirHello({ ...end, link }, alone, (hello) =>
+            checkedParentHello(hello, directory),
+          );
+          await this.#converse({ ...end, link, signal: alone }, { theirs, said, onHeard });
+        });
+      });
+      call.end();
+    } catch (error) {
+      if (error instanceof Refusal) await this.#sayRefused(link, error.error);
+      throw error;
+    } finally {
+      call.cancel();
+    }
+  }
+
+  /** The parent hears why, if it still listens. */
+  async #sayRefused(link: ReplicationLink, error: WaybillError): Promise<void> {
+    await link.send({ refused: toErrorDetail(error.details) }).catch(() => {});
+  }
+
+  /** Runs one stream, ends it when nothing is heard any more, and notes how it ended. */
+  async #guarded(
+    { siteCode, address, signal }: StreamEnd | Omit<StreamEnd, 'link'>,
+    work: (signal: AbortSignal, onHeard: () => void) => Promise<void>,
+  ): Promise<void> {
+    let heardCount = 0;
+    const onHeard = () => {
+      heardCount += 1;
+      this.#states.heard(siteCode);
+    };
+    const { stallMs } = this.#config;
+    try {
+      await unlessStalled((watched) => work(watched, onHeard), {
+        signal,
+        stallMs,
+        sleep: (ms, over) => this.#components.clock.sleep(ms, over),
+        progressCount: () => heardCount,
+        toFailure: () => silent(siteCode, address, stallMs),
+      });
+      await this.#noteEnd(siteCode, new AbortError('the other side ended the stream'));
+    } catch (error) {
+      await this.#noteEnd(siteCode, error);
+      throw error;
+    }
+  }
+
+  async #theirHello(
+    { link }: Pick<StreamEnd, 'link'>,
+    signal: AbortSignal,
+    check: (hello: ReplicationHello__Output) => NeighbourHello,
+  ): Promise<NeighbourHello> {
+    const message = await orAborted(link.receive(), signal);
+    if (!message) throw new AbortError('the other side ended the stream');
+    try {
+      if (message.message !== 'hello' || !message.hello) {
+        throw invalid('message', 'hello', `${message.message}`);
+      }
+      return check(message.hello);
+    } catch (error) {
+      throw error instanceof WaybillError ? new Refusal(error) : error;
+    }
+  }
+
+  async #sayHello(link: ReplicationLink, siteCode: string) {
+    const { clock, directory } = this.#components;
+    const neighbour = this.#log.neighbourState(siteCode);
+    const said = {
+      ownSequence: ownCursor(this.#log, neighbour),
+      theirSequence: this.#log.headOf(siteCode),
+    };
+    const needs = { directory, log: this.#log, messages: this.#messages, nowMs: clock.nowMs() };
+    await link.send({ hello: ownHello(needs, neighbour) });
+    return said;
+  }
+
+  async #converse(
+    { link, siteCode, address, signal }: StreamEnd,
+    {
+      theirs,
+      said,
+      onHeard,
+    }: {
+      theirs: NeighbourHello;
+      said: { ownSequence: number; theirSequence: number };
+      onHeard: () => void;
+    },
+  ): Promise<void> {
+    const neighbour = new Neighbour(siteCode, this.#components.directory);
+    const components = { ...this.#components, log: this.#log, applier: this.#applier };
+    const session = new ReplicationSession(
+      { ...components, messages: this.#messages },
+      this.#config,
+      { link, neighbour, theirs, said, onHeard },
+    );
+    this.#sessions.set(siteCode, session);
+    this.#components.logger.info({ siteCode, address }, 'Replication connected');
+    this.#states.connected(siteCode);
+    try {
+      await session.run(signal);
+    } finally {
+      this.#sessions.delete(siteCode);
+    }
+  }
+
+  /** One stream with a neighbour at a time: a newer one ends the older one first. */
+  async #alone(
+    siteCode: string,
+    signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    for (let older = this.#streams.get(siteCode); older; older = this.#streams.get(siteCode)) {
+      older.stop.abort();
+      await older.ended;
+    }
+    throwIfAborted(signal);
+    const stop = new AbortController();
+    const running = work(AbortSignal.any([signal, stop.signal]));
+    const stream = { stop, ended: running.catch(() => {}) };
+    this.#streams.set(siteCode, stream);
+    try {
+      await running;
+    } finally {
+      if (this.#streams.get(siteCode) === stream) this.#streams.delete(siteCode);
+    }
+  }
+
+  async #noteEnd(siteCode: string, error: unknown): Promise<void> {
+    const reason = reasonOf(siteCode, error);
+    // Of a site that is none, or has a newer stream by now, nothing is noted.
+    const isNoted = this.#isNeighbour(siteCode) && !this.#sessions.has(siteCode);
+    if (error instanceof Refusal) {
+      if (error === this.#states.heldRefusal(siteCode)) return;
+      await this.#tellRefusal(siteCode, error.error);
+      if (isNoted) this.#states.ended(siteCode, reason, { error, forMs: this.#heldMs(siteCode) });
+      return;
+    }
+    if (this.#stopping.signal.aborted || !isNoted) return;
+    const before = this.#states.of(siteCode);
+    if (before.connected) this.#told.delete(siteCode);
+    const isNews = before.connected || before.reason !== reason;
+    if (isUnexpected(error)) this.#components.logger.error({ siteCode, err: error }, 'Fault');
+    else if (isNews) this.#components.logger.info({ siteCode, reason }, 'Replication disconnected');
+    this.#states.ended(siteCode, reason);
+  }
+
+  /** How long a refusal stands: shorter than the child waits before it tries again. */
+  #heldMs(siteCode: string): number {
+    const tryCount = this.#states.of(siteCode).refusalCount + 1;
+    const { retryDelayMs: firstMs } = this.#config;
+    return retryDelayMs({ tryCount, firstMs, capMs: heldMsMax, random: () => 0 }) / 2;
+  }
+
+  #isNeighbour(siteCode: string): boolean {
+    const { own, tree } = this.#components.directory;
+    return own.parent?.siteCode === siteCode || tree.parentOf(siteCode) === own.siteCode;
+  }
+
+  /** Tells administrators, once for the same reason. */
+  async #tellRefusal(siteCode: string, error: WaybillError): Promise<void> {
+    const { logger, status, store } = this.#components;
+    if (this.#told.get(siteCode) === error.code) return;
+    this.#told.set(siteCode, error.code);
+    logger.warn({ siteCode, code: error.code, reason: error.message }, 'Replication refused');
+    const insertionStrings = [siteCode, error.message];
+    try {
+      await store.write(status.message({ messageId: 9005, insertionStrings }), { sync: false });
+    } catch (failure) {
+      // With a full disk the log has it.
+      if (!isErrorWithCode(failure, 'DISK_FULL')) throw failure;
+    }
+  }
+
+  /** What the parent sent; what children send is audited by the server, with the failed call. */
+  #auditRefusal(siteCode: string, address: string, { code, message }: WaybillError): void {
+    const caller = toIdentityUri({ kind: 'site', siteCode });
+    const event = { caller, address, method: synchronisePath, result: code, detail: message };
+    this.#components.auditTrail.record(event);
+  }
+}
+
+/** How a stream ends at the parent: a refusal is told to the child. */
+function toEnd(error: unknown): { failure?: unknown } {
+  if (error instanceof Refusal) return { failure: error.error };
+  return isAbortError(error) || error instanceof RefusedByPeer ? {} : { failure: error };
+}
+
+function isUnexpected(error: unknown): boolean {
+  const isExpected = error instanceof WaybillError || error instanceof RefusedByPeer;
+  return !isExpected && !isAbortError(error);
+}
+
+/** Codes that say how a stream was lost, and not that the other side refused something. */
+const lossCodes = [
+  ...(['PEER_UNREACHABLE', 'PEER_FAILED', 'PEER_IDENTITY_MISMATCH'] as const),
+  ...(['DEADLINE_EXCEEDED', 'DISK_FULL'] as const),
+] satisfies ErrorCode[];
+
+function reasonOf(siteCode: string, error: unknown): string {
+  const reason = error instanceof Error ? error.message : String(error);
+  const isTheirs = error instanceof WaybillError && !isErrorWithCode(error, ...lossCodes);
+  return isTheirs ? `site ${siteCode} refused: ${reason}` : reason;
+}
+
+function silent(siteCode: string, address: string, stallMs: number): WaybillError {
+  const reason = `nothing was heard for ${stallMs} ms`;
+  return new WaybillError({ code: 'PEER_UNREACHABLE', peer: `site ${siteCode}`, address, reason });
+}
+
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason instanceof Error ? signal.reason : new AbortError());
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

@@ -1,0 +1,272 @@
+import { z } from 'zod';
+import type { ContentDescriptor } from '../../shared/domain/content.ts';
+import {
+  type DistributionPoint,
+  parseAddress,
+  parseDistributionPointId,
+} from '../../shared/domain/distribution-point.ts';
+import type {
+  PackageAssignment,
+  PackageDefinition,
+  PackageRequests,
+  SiteContent,
+} from '../../shared/domain/hierarchy-package.ts';
+import {
+  type PackageProperties,
+  type Program,
+  parsePackageId,
+} from '../../shared/domain/package.ts';
+import type { PackageStatus } from '../../shared/domain/package-status.ts';
+import {
+  type ConfiguredSource,
+  configuredSourceCountMax,
+  type PullSettings,
+} from '../../shared/domain/pull-source.ts';
+import type { ReplicatedTable } from '../../shared/domain/replicated-tables.ts';
+import { requestLimits as limits } from '../../shared/domain/request-limits.ts';
+import {
+  parseSiteCode,
+  type SigningKey,
+  type SiteDefinition,
+  type SiteIdentity,
+  type SiteRoute,
+} from '../../shared/domain/site.ts';
+import type { PackageSource, SitePackage } from '../../shared/domain/site-package.ts';
+import type { StatusMessage } from '../../shared/domain/status-message.ts';
+
+/** A sentence of this program, such as a reason. */
+const sentenceCharsMax = 16_384;
+const certificateCharsMax = 32_768;
+const signingKeyCountMax = 64;
+const addressCountMax = 32;
+const insertionStringCountMax = 9;
+
+const text = (charsMax: number) => z.string().max(charsMax);
+const parsed = (parse: (text: string) => string | undefined, what: string) =>
+  z.string().refine((value) => parse(value) !== undefined, `expected ${what}`);
+const siteCode = parsed(parseSiteCode, 'a site code');
+const noSiteOr = z.union([z.literal(''), siteCode]);
+const packageId = parsed(parsePackageId, 'a package ID');
+const dpId = parsed(parseDistributionPointId, 'the name of a distribution point');
+const noDpOr = z.union([z.literal(''), dpId]);
+const address = parsed(parseAddress, 'host:port');
+const count = z.int().min(0);
+const hash = z.string().regex(/^([0-9a-f]{64})?$/);
+const sentence = text(sentenceCharsMax);
+const shortText = text(limits.shortTextCharsMax);
+
+/** Every field of T and no other, so that a new field of a row cannot be forgotten here. */
+function row<T>(shape: { readonly [K in keyof T]-?: z.ZodType<T[K]> }): z.ZodType<T> {
+  return z.strictObject(shape) as unknown as z.ZodType<T>;
+}
+
+const program = row<Program>({
+  name: text(limits.programNameCharsMax),
+  commandLine: text(limits.commandLineCharsMax),
+});
+
+const properties = row<PackageProperties>({
+  name: text(limits.packageNameCharsMax),
+  version: shortText,
+  manufacturer: shortText,
+  language: shortText,
+  description: text(limits.descriptionCharsMax),
+  priority: z.literal([1, 2, 3]),
+  programs: z.array(program).max(limits.programCountMax),
+  iconName: shortText,
+  iconBase64: text(Math.ceil(limits.iconBytesMax / 3) * 4).regex(/^[A-Za-z0-9+/]*={0,2}$/),
+});
+
+const directories = z.array(text(limits.sourcePathBytesMax)).max(limits.sourceCountMax);
+
+const descriptor = row<ContentDescriptor>({
+  contentId: shortText,
+  contentHash: hash,
+  signatureHash: hash,
+  manifestBytes: count,
+  signatureBytes: count,
+  entryCount: count,
+  fileCount: count,
+  sizeBytes: count,
+});
+
+const source = row<PackageSource>({
+  directory: text(limits.sourcePathBytesMax),
+  contentName: shortText,
+  content: descriptor.optional() as z.ZodType<ContentDescriptor>,
+});
+
+const sitePackage = row<SitePackage>({
+  packageId,
+  properties,
+  sourceSiteCode: siteCode,
+  sources: z.array(source).max(limits.sourceCountMax),
+  sourceVersion: count,
+  packageHash: hash,
+  state: z.literal(['pending', 'snapshot', 'published', 'failed', 'deleting', 'deleted']),
+  reason: sentence,
+  acceptedRequestCount: count,
+  handledRequestCount: count,
+  sourceUnchanged: z.boolean(),
+  createdAtMs: count,
+  updatedAtMs: count,
+});
+
+const packageStatus = row<PackageStatus>({
+  packageId,
+  dpId: noDpOr,
+  state: z.literal([
+    ...(['installed', 'install-pending', 'install-retrying', 'install-failed'] as const),
+    ...(['removal-pending', 'removal-retrying', 'removal-failed', 'content-updating'] as const),
+  ]),
+  installedVersion: count,
+  targetVersion: count,
+  reason: sentence,
+  changedAtMs: count,
+  jobSerial: count,
+  verifiedHash: hash,
+});
+
+const signingKey = row<SigningKey>({
+  keyId: z.string().regex(/^[0-9a-f]{16}$/),
+  publicKey: text(1_024),
+  createdAtMs: count,
+  retiredAtMs: count,
+});
+
+const pull = row<PullSettings>({
+  sources: z
+    .array(row<ConfiguredSource>({ dpId, rank: z.int().min(1) }))
+    .max(configuredSourceCountMax),
+  allowFallback: z.boolean(),
+  packagesMax: z.int().min(1),
+});
+
+/** What a row of each table must look like, whoever sends it; every text of it is bounded. */
+const rowSchemas = {
+  sites: row<SiteDefinition>({
+    siteCode,
+    kind: z.literal(['central-administration', 'primary', 'secondary']),
+    parentSiteCode: noSiteOr,
+    address: z.union([z.literal(''), address]),
+    description: text(limits.descriptionCharsMax),
+  }),
+  'site-identities': row<SiteIdentity>({
+    siteCode,
+    address: z.union([z.literal(''), address]),
+    agentVersion: shortText,
+    signingKeys: z.array(signingKey).max(signingKeyCountMax),
+    signedAtMs: count,
+    certificate: text(certificateCharsMax),
+    signature: text(4_096),
+  }),
+  routes: row<SiteRoute>({
+    fromSiteCode: siteCode,
+    toSiteCode: siteCode,
+    addresses: z.array(address).min(1).max(addressCountMax),
+  }),
+  'hierarchy-distribution-points': row<DistributionPoint>({
+    dpId,
+    address,
+    kind: z.literal(['standard', 'pull']),
+    description: text(limits.descriptionCharsMax),
+    siteCode,
+    pull: pull.optional() as z.ZodType<PullSettings>,
+  }),
+  'package-definitions': row<PackageDefinition>({
+    packageId,
+    sourceSiteCode: siteCode,
+    properties,
+    directories,
+  }),
+  'package-requests': row<PackageRequests>({
+    packageId,
+    siteCode,
+    updateCount: count,
+    isDeletion: z.boolean(),
+  }),
+  'package-assignments': row<PackageAssignment>({
+    packageId,
+    dpId,
+    siteCode,
+    intent: z.literal(['installed', 'removed']),
+    action: z.literal(['add', 'redistribute', 'remove']),
+    wishId: text(64),
+    wishedAtMs: count,
+  }),
+  'published-packages': sitePackage,
+  'site-contents': row<SiteContent>({
+    packageId,
+    siteCode,
+    state: z.literal(['none', 'arriving', 'stored', 'refused']),
+    storedVersion: count,
+    storedHash: hash,
+    reason: sentence,
+    refusedJobId: text(64),
+    needsFull: z.boolean(),
+    changedAtMs: count,
+  }),
+  'site-package-status': packageStatus,
+} as const satisfies Record<ReplicatedTable, z.ZodType>;
+
+/** Which field of a row each part of its key repeats; '' where the row does not say it. */
+const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
+  sites: ['siteCode'],
+  'site-identities': ['siteCode'],
+  routes: ['fromSiteCode', 'toSiteCode'],
+  'hierarchy-distribution-points': ['dpId'],
+  'package-definitions': ['packageId'],
+  'package-requests': ['packageId', 'siteCode'],
+  'package-assignments': ['packageId', 'dpId'],
+  'published-packages': ['packageId'],
+  'site-contents': ['packageId', 'siteCode'],
+  'site-package-status': ['packageId', '', 'dpId'],
+};
+
+const statusMessage = row<StatusMessage>({
+  serial: count,
+  // Of a newer program it may be one that is not known here: it is shown as what it is.
+  messageId: z.int().min(1) as unknown as z.ZodType<StatusMessage['messageId']>,
+  timeMs: count,
+  siteCode,
+  insertionStrings: z.array(sentence).max(insertionStringCountMax),
+  packageId: z.union([z.literal(''), packageId]),
+  sourceVersion: count,
+  dpId: noDpOr,
+});
+
+/** What a text says, or why it is refused. */
+export type Parsed<T> = { readonly value: T } | { readonly refusal: string };
+
+/** The row that stands in a message. */
+export function parseRow(table: ReplicatedTable, key: string, json: string): Parsed<unknown> {
+  const result = parseJson(rowSchemas[table] as z.ZodType<unknown>, json);
+  if ('refusal' in result) return result;
+  const value = result.value as Record<string, unknown>;
+  const parts = key.split('/');
+  const isSame = keyFields[table].every(
+    (field, index) => field === '' || value[field] === parts[index],
+  );
+  if (!isSame) return { refusal: 'it says it is another row than its key' };
+  const { sourceSiteCode } = value;
+  const isOfSource = sourceSiteCode === undefined || key.startsWith(`${sourceSiteCode}`);
+  return isOfSource ? result : { refusal: 'its package ID is not of its source site' };
+}
+
+/** The status message that stands in a message. */
+export function parseStatusMessage(json: string): Parsed<StatusMessage> {
+  return parseJson(statusMessage, json);
+}
+
+function parseJson<T>(schema: z.ZodType<T>, json: string): Parsed<T> {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(json);
+  } catch {
+    return { refusal: 'it is not JSON' };
+  }
+  const result = schema.safeParse(raw);
+  if (result.success) return { value: result.data };
+  const [issue] = result.error.issues;
+  return { refusal: `${issue?.path.join('.') || 'row'}: ${issue?.message}`.slice(0, 300) };
+}

@@ -1,0 +1,303 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { WaybillError } from '../../../shared/domain/errors.ts';
+import type { SiteDefinition, SiteKind } from '../../../shared/domain/site.ts';
+import type { Conversation } from '../../../shared/rpc/conversation.ts';
+import type {
+  ReplicationMessage,
+  ReplicationMessage__Output,
+} from '../../../shared/rpc/generated/waybill/v1/ReplicationMessage.ts';
+import type { PeerCredentials } from '../../../shared/rpc/peer-credentials.ts';
+import { methodDefinition } from '../../../shared/rpc/service-definitions.ts';
+import { AbortError } from '../../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../../shared/runtime/clock.ts';
+import { ChangeNotifier } from '../../../shared/state-store/change-notifier.ts';
+import { keySpaces } from '../../../shared/state-store/key-space.ts';
+import { StateStore } from '../../../shared/state-store/state-store.ts';
+import { CapturedLog } from '../../../shared/testing/captured-log.ts';
+import { FakeClock } from '../../../shared/testing/fake-clock.ts';
+import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
+import type { AuditEvent } from '../../audit-trail/audit-trail.ts';
+import { SiteDirectory } from '../../hierarchy-manager/site-directory.ts';
+import { StatusManager } from '../../status-manager/status-manager.ts';
+import { ChangeCapture } from '../change-capture.ts';
+import type { RowChecks } from '../change-check.ts';
+import { defaultReplicationConfig, type ReplicationConfig } from '../replication-config.ts';
+import { ReplicationManager } from '../replication-manager.ts';
+
+/** A message as it arrives: through the codec of the wire. */
+export function overTheWire(message: ReplicationMessage): ReplicationMessage__Output {
+  const { requestSerialize, requestDeserialize } = methodDefinition('Replication', 'synchronise');
+  return requestDeserialize(requestSerialize(message)) as ReplicationMessage__Output;
+}
+
+/** A stream over a simulated link: a call as the child sees it, bridged to the parent's answers. */
+class SimulatedCall {
+  readonly over: Promise<void>;
+  readonly #abort = new AbortController();
+  readonly #requests: { message: ReplicationMessage__Output; taken: () => void }[] = [];
+  readonly #answers: AsyncIterator<ReplicationMessage | Buffer>;
+  readonly #onMessage: () => void;
+  #wake = () => {};
+  #failure: Error | undefined;
+  #isEnded = false;
+
+  constructor(parent: Conversation<'Replication'>, childCode: string, onMessage: () => void) {
+    const caller = { identity: { kind: 'site', siteCode: childCode }, address: 'test' } as const;
+    const context = { caller, signal: this.#abort.signal };
+    this.#onMessage = onMessage;
+    this.#answers = parent.synchronise(this.#received(), context)[Symbol.asyncIterator]();
+    this.over = new Promise((resolve) =>
+      this.#abort.signal.addEventListener('abort', () => resolve(), { once: true }),
+    );
+  }
+
+  write(message: ReplicationMessage | Buffer): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    this.#onMessage();
+    return new Promise((taken) => {
+      this.#requests.push({ message: overTheWire(message as ReplicationMessage), taken });
+      this.#wake();
+    });
+  }
+
+  async read(): Promise<ReplicationMessage__Output | undefined> {
+    if (this.#failure) throw this.#failure;
+    const cut = new Promise<never>((_, reject) => {
+      this.#abort.signal.addEventListener('abort', () => reject(this.#failure), { once: true });
+    });
+    cut.catch(() => {});
+    const next = await Promise.race([this.#answers.next(), cut]);
+    this.#onMessage();
+    return next.done ? undefined : overTheWire(next.value as ReplicationMessage);
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    this.#wake();
+  }
+
+  cancel(reason?: Error): void {
+    this.cut(reason ?? new AbortError('The call was cancelled'));
+  }
+
+  /** The link is gone, for both ends. */
+  cut(failure: Error): void {
+    if (this.#failure) return;
+    this.#failure = failure;
+    this.#abort.abort();
+    this.#wake();
+    void this.#answers.return?.();
+  }
+
+  async *#received(): AsyncGenerator<ReplicationMessage__Output> {
+    for (;;) {
+      const next = this.#requests.shift();
+      if (this.#failure) throw new AbortError('The call is over');
+      if (next) {
+        yield next.message;
+        next.taken();
+      } else if (this.#isEnded) return;
+      else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    }
+  }
+}
+
+/** One site of a test, which can be stopped, started and lose its store. */
+export class TestSite {
+  readonly code: string;
+  readonly audit: AuditEvent[] = [];
+  readonly log = new CapturedLog();
+  skewMs = 0;
+  checks: RowChecks = {};
+  store!: StateStore;
+  capture!: ChangeCapture;
+  notifier!: ChangeNotifier;
+  directory!: SiteDirectory;
+  status!: StatusManager;
+  manager!: ReplicationManager;
+  isRunning = false;
+  readonly #hierarchy: TestHierarchy;
+  readonly #kind: SiteKind;
+  readonly #parent: string;
+
+  constructor(
+    hierarchy: TestHierarchy,
+    definition: Pick<SiteDefinition, 'siteCode' | 'kind' | 'parentSiteCode'>,
+  ) {
+    this.#hierarchy = hierarchy;
+    this.code = definition.siteCode;
+    this.#kind = definition.kind;
+    this.#parent = definition.parentSiteCode;
+  }
+
+  /** Its clock: the hierarchy's, and how far it is off. */
+  get clock(): Clock {
+    const { clock } = this.#hierarchy;
+    return {
+      nowMs: () => clock.nowMs() + this.skewMs,
+      monotonicMs: () => clock.monotonicMs(),
+      sleep: (ms, signal) => clock.sleep(ms, signal),
+    };
+  }
+
+  async start(options: { isStoreDamaged?: boolean } = {}): Promise<void> {
+    const { clock, code: siteCode } = this;
+    const { logger } = this.log;
+    const directory = this.#hierarchy.directory.join(siteCode, 'state');
+    this.store = (await StateStore.open({ directory, logger })).store;
+    const { store } = this;
+    this.notifier = new ChangeNotifier({ store });
+    const { notifier } = this;
+    const isStoreDamaged = options.isStoreDamaged ?? false;
+    this.capture = await ChangeCapture.open({ store, notifier, clock, siteCode, isStoreDamaged });
+    this.status = await StatusManager.open({ store, clock, siteCode });
+    const parent = { siteCode: this.#parent, address: `${this.#parent}:1` };
+    const own = { siteCode, kind: this.#kind, ...(this.#parent !== '' && { parent }) };
+    this.directory = new SiteDirectory({ store, own });
+    await this.directory.start();
+    this.manager = await ReplicationManager.open(
+      {
+        ...{ store, notifier, clock, logger, capture: this.capture, directory: this.directory },
+        ...{ status: this.status, checks: this.checks, random: () => 0.5 },
+        auditTrail: { record: (event) => this.audit.push(event) },
+        credentials: {} as PeerCredentials,
+        openChannel: ({ address }) =>
+          this.#hierarchy.channel(siteCode, address.split(':')[0] ?? ''),
+      },
+      this.#hierarchy.config,
+    );
+    await this.manager.start();
+    this.isRunning = true;
+  }
+
+  async stop(): Promise<void> {
+    if (!this.isRunning) return;
+    this.isRunning = false;
+    this.#hierarchy.cutAll(this.code);
+    await this.manager.stop();
+    await this.directory.stop();
+    await this.status.stop();
+    await this.store.close();
+  }
+
+  /** All rows of a table. */
+  async rows<V>(space: { readonly name: string; readonly [row: symbol]: V | undefined }) {
+    const rows = new Map<string, unknown>();
+    for await (const [key, value] of this.store.records(space as never).list())
+      rows.set(key, value);
+    return rows;
+  }
+
+  /** Defines a site here, as an administrator does. */
+  async define(definition: SiteDefinition): Promise<void> {
+    const sites = this.store.records(keySpaces.sites);
+    await this.store.write([sites.put(definition.siteCode, definition)], { sync: true });
+  }
+}
+
+/** Several sites in one process, on real stores and simulated links. */
+export class TestHierarchy implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  readonly config: ReplicationConfig;
+  readonly directory: TemporaryDirectory;
+  readonly sites = new Map<string, TestSite>();
+  /** Messages that went over all links. */
+  messageCount = 0;
+  /** Called at each message, such as to cut a link in the middle. */
+  onMessage = () => {};
+  readonly #calls = new Map<SimulatedCall, [string, string]>();
+  readonly #cut = new Set<string>();
+
+  private constructor(directory: TemporaryDirectory, config: Partial<ReplicationConfig>) {
+    this.directory = directory;
+    // Time runs much faster than disks here.
+    this.config = { ...defaultReplicationConfig, stallMs: 10_000_000, ...config };
+  }
+
+  static async create(config: Partial<ReplicationConfig> = {}): Promise<TestHierarchy> {
+    return new TestHierarchy(await TemporaryDirectory.create(), config);
+  }
+
+  /** Starts a site that is at its parent, if that runs, already known. */
+  async add(siteCode: string, kind: SiteKind, parentSiteCode = ''): Promise<TestSite> {
+    const definition = { siteCode, kind, parentSiteCode, address: '', description: '' };
+    const site = new TestSite(this, definition);
+    this.sites.set(siteCode, site);
+    await this.sites.get(parentSiteCode)?.define(definition);
+    await site.start();
+    return site;
+  }
+
+  site(siteCode: string): TestSite {
+    const site = this.sites.get(siteCode);
+    if (!site) throw new Error(`There is no site ${siteCode}`);
+    return site;
+  }
+
+  channel(child: string, parent: string) {
+    const calls: SimulatedCall[] = [];
+    return {
+      duplex: () => {
+        const site = this.sites.get(parent);
+        if (!site?.isRunning || this.#cut.has(`${child} ${parent}`)) throw unreachable(parent);
+        const call = new SimulatedCall(site.manager.conversation(), child, () => {
+          this.messageCount += 1;
+          this.onMessage();
+        });
+        this.#calls.set(call, [child, parent]);
+        calls.push(call);
+        return call as never;
+      },
+      close: () => {
+        for (const call of calls) this.#calls.delete(call);
+      },
+    };
+  }
+
+  /** Cuts the link between a child and its parent until it is mended. */
+  cut(child: string, parent: string): void {
+    this.#cut.add(`${child} ${parent}`);
+    this.#drop((ends) => ends[0] === child && ends[1] === parent);
+  }
+
+  mend(child: string, parent: string): void {
+    this.#cut.delete(`${child} ${parent}`);
+  }
+
+  mendAll(): void {
+    this.#cut.clear();
+  }
+
+  /** Breaks the streams of a site; they come back by themselves. */
+  cutAll(siteCode: string): void {
+    this.#drop((ends) => ends.includes(siteCode));
+  }
+
+  /** Lets time pass and disks work until something is so. */
+  async until(isSo: () => Promise<boolean> | boolean, what = 'it'): Promise<void> {
+    for (let round = 0; round < 4_000; round++) {
+      if (await isSo()) return;
+      for (let turn = 0; turn < 5; turn++) await nextTurn();
+      await this.clock.advance(250);
+    }
+    throw new Error(`${what} did not come true`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const site of this.sites.values()) await site.stop();
+    await this.directory[Symbol.asyncDispose]();
+  }
+
+  #drop(isMeant: (ends: [string, string]) => boolean): void {
+    for (const [call, ends] of this.#calls) if (isMeant(ends)) call.cut(unreachable(ends[1]));
+  }
+}
+
+function unreachable(siteCode: string): WaybillError {
+  const facts = { peer: `site ${siteCode}`, address: 'test', reason: 'the link is cut' };
+  return new WaybillError({ code: 'PEER_UNREACHABLE', ...facts });
+}
