@@ -49,6 +49,9 @@ export type ErrorDetails =
   | { code: 'JOB_UNKNOWN'; dpId: string; packageId: string; jobSerial: number }
   | { code: 'PACKAGE_NOT_LOCATED'; packageId: string }
   | { code: 'DELTA_INVALID'; deltaHash: string; reason: string }
+  // Package files between sites
+  | { code: 'PACKAGE_FILE_INVALID'; packageId: string; reason: string }
+  | { code: 'DELTA_BASE_MISSING'; packageId: string; baseVersion: number; missingFiles: number }
   // The process and its machine
   | { code: 'CONFIG_INVALID'; path: string; problems: string }
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
@@ -123,6 +126,9 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   JOB_UNKNOWN: (f) => `${f.dpId} was never given job ${f.jobSerial} for package ${f.packageId}`,
   PACKAGE_NOT_LOCATED: (f) => `No distribution point has package ${f.packageId} for you`,
   DELTA_INVALID: (f) => `Delta ${f.deltaHash} cannot be applied: ${f.reason}`,
+  PACKAGE_FILE_INVALID: (f) => `Package file of ${f.packageId} cannot be used: ${f.reason}`,
+  DELTA_BASE_MISSING: (f) =>
+    `${f.missingFiles} files of package ${f.packageId} version ${f.baseVersion} are missing, on which a package file builds. A full one brings all`,
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   DATA_DIRECTORY_IN_USE: (f) =>

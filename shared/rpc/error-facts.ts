@@ -55,6 +55,8 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   JOB_UNKNOWN: { dpId: 'text', packageId: 'text', jobSerial: 'number' },
   PACKAGE_NOT_LOCATED: { packageId: 'text' },
   DELTA_INVALID: { deltaHash: 'text', reason: 'text' },
+  PACKAGE_FILE_INVALID: { packageId: 'text', reason: 'text' },
+  DELTA_BASE_MISSING: { packageId: 'text', baseVersion: 'number', missingFiles: 'number' },
   CONFIG_INVALID: { path: 'text', problems: 'text' },
   CERTIFICATE_INVALID: pathAndReason,
   DATA_DIRECTORY_IN_USE: { path: 'text', holder: 'text' },
