@@ -79,7 +79,7 @@ export class BlockWriter implements AsyncDisposable {
     const packing = this.#pool.run('pack', { raw, level: this.#level });
     const before = this.#inFlight.at(-1);
     const written = Promise.all([packing, before]).then(([packed]) => {
-      this.#writeBlock(raw.length, packed);
+      this.#writeBlock(raw.length, packed ?? raw);
     });
     written.catch(() => {
       // Met by whoever waits for it.

@@ -5,7 +5,7 @@ import { VerifiedFiles } from '../content-library/verified-files.ts';
 import type { ContentDescriptor, FileEntry } from '../domain/content.ts';
 import type { Delta } from '../domain/delta.ts';
 import { WaybillError } from '../domain/errors.ts';
-import { type PackageFileRecord, type RecordDelta } from './package-file-format.ts';
+import type { PackageFileRecord, RecordDelta } from './package-file-format.ts';
 import type { SortedHashes } from './sorted-hashes.ts';
 import { compareLikeness, type NamedFile } from './travel-order.ts';
 

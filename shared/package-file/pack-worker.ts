@@ -6,8 +6,13 @@ import { type FileProgress, TaskProgress } from '../content-library/task-progres
 import { serveThreadTask } from '../content-library/thread-task.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { BlockWriter } from './block-writer.ts';
+import {
+  type PackItem,
+  type PackSource,
+  packItems,
+  withSoundManifestDeltas,
+} from './pack-items.ts';
 import { encodeHead, encodeRecord, type PackageFileHead } from './package-file-format.ts';
-import { type PackItem, type PackSource, packItems, withSoundManifestDeltas } from './pack-items.ts';
 import { SortedHashes } from './sorted-hashes.ts';
 
 /** What the thread is given. */
@@ -66,10 +71,7 @@ class Pack {
     return { ...(await writer.finish()), head };
   }
 
-  async #headOf(
-    source: PackSource,
-    base: SortedHashes | undefined,
-  ): Promise<PackageFileHead> {
+  async #headOf(source: PackSource, base: SortedHashes | undefined): Promise<PackageFileHead> {
     const sums = { rawBytes: 0, fileCount: 0, fileBytes: 0 };
     const deltaSums = { deltaCount: 0, deltaBytes: 0, madeBytes: 0 };
     for await (const { record, sizeBytes } of packItems(source, base)) {

@@ -1,11 +1,16 @@
 import { open } from 'node:fs/promises';
+import { deltaCountMax } from '../content-library/delta-list.ts';
 import { packageHashOf } from '../content-library/package-record.ts';
 import { isErrorWithCode } from '../domain/errors.ts';
-import { deltaCountMax } from '../content-library/delta-list.ts';
 import type { PackageVersion } from '../domain/package.ts';
 import { decodeBundle } from '../package-info/package-info-bundle.ts';
 import { invalidPackageFile } from './package-file-failure.ts';
-import { bundleBytesMax, decodeHead, headBytes, type PackageFileHead } from './package-file-format.ts';
+import {
+  bundleBytesMax,
+  decodeHead,
+  headBytes,
+  type PackageFileHead,
+} from './package-file-format.ts';
 
 /** What a package file has to carry: from the signed instruction. */
 export interface ExpectedPackage {

@@ -25,7 +25,8 @@ export class SortedHashes implements Disposable {
     this.#pageCount = Math.ceil(fstatSync(this.#descriptor).size / pageBytes);
     this.#firstKeys = new Float64Array(this.#pageCount);
     for (let page = 0; page < this.#pageCount; page++) {
-      this.#firstKeys[page] = this.#read(page) >= hashBytes ? this.#page.readUIntBE(0, keyBytes) : 0;
+      this.#firstKeys[page] =
+        this.#read(page) >= hashBytes ? this.#page.readUIntBE(0, keyBytes) : 0;
     }
   }
 

@@ -94,7 +94,9 @@ export class VersionHistory {
     const hashesPath = join(directory, hashesName);
     try {
       await access(hashesPath);
-      const descriptors: unknown = JSON.parse(await readFile(join(directory, contentsName), 'utf8'));
+      const descriptors: unknown = JSON.parse(
+        await readFile(join(directory, contentsName), 'utf8'),
+      );
       const contents = (descriptors as ContentDescriptor[]).map((descriptor) => {
         return { descriptor, manifestPath: join(directory, manifestName(descriptor.contentId)) };
       });
@@ -131,7 +133,10 @@ export class VersionHistory {
       for (const path of [unfinished, directory]) await rm(path, { recursive: true, force: true });
       await mkdir(unfinished, { recursive: true });
       const { manifestBytesMax } = this.#config;
-      const contents = readers.map(({ descriptor, manifestPath }) => ({ descriptor, manifestPath }));
+      const contents = readers.map(({ descriptor, manifestPath }) => ({
+        descriptor,
+        manifestPath,
+      }));
       const input: HistoryInput = { contents, directory: unfinished, manifestBytesMax };
       const program = new URL('./history-worker.js', import.meta.url);
       await library.threads.run<void, never>(program, input, { onMessage: () => {}, signal });
@@ -151,7 +156,10 @@ export class VersionHistory {
     for (const name of await readdir(directory)) {
       const isKept = /^\d+$/.test(name) && Number(name) >= newest - this.#config.versionsBeforeMax;
       if (isKept) continue;
-      const unfinished = join(directory, `${name.replace(unfinishedSuffix, '')}${unfinishedSuffix}`);
+      const unfinished = join(
+        directory,
+        `${name.replace(unfinishedSuffix, '')}${unfinishedSuffix}`,
+      );
       // Out of sight first: a part of a version must not look like one.
       await rename(join(directory, name), unfinished);
       await rm(unfinished, { recursive: true, force: true });
