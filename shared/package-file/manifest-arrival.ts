@@ -1,12 +1,12 @@
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { verifySignature } from '../content-library/data-library.ts';
 import { openManifest } from '../content-library/manifest-reader.ts';
-import { writeFully } from '../content-library/manifest-writer.ts';
 import type { ContentDescriptor } from '../domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { madeBytes } from './made-files.ts';
 import { invalidPackageFile } from './package-file-failure.ts';
 import type { RecordDelta } from './package-file-format.ts';
+import { writeParts } from './part-writing.ts';
 
 /** A content whose manifest and signature are written here. */
 export interface StagedManifest {
@@ -54,7 +54,7 @@ export class ManifestArrival {
     if (!isMeant) throw this.#invalid('a delta is of another manifest');
     const full = { ...delta, deltaPieceHashes: '' };
     try {
-      write(manifestPath, madeBytes({ delta: full, basePath: base.manifestPath, deltaPath }));
+      writeParts(manifestPath, madeBytes({ delta: full, basePath: base.manifestPath, deltaPath }));
     } catch (error) {
       if (!isErrorWithCode(error, 'DELTA_INVALID')) throw error;
       throw this.#invalid(error.message);
@@ -86,18 +86,5 @@ async function isSound({ manifestPath, descriptor }: HeldManifest): Promise<bool
   } catch (error) {
     if (error instanceof WaybillError) return false;
     throw error;
-  }
-}
-
-function write(path: string, parts: Iterable<Uint8Array>): void {
-  const descriptor = openSync(path, 'w', 0o600);
-  try {
-    let offset = 0;
-    for (const bytes of parts) {
-      writeFully(descriptor, bytes, offset);
-      offset += bytes.length;
-    }
-  } finally {
-    closeSync(descriptor);
   }
 }

@@ -258,7 +258,7 @@ describe('package file', () => {
     await sites.receive(sent);
   });
 
-  it('whose files were swept before the commit is missing them, and comes again', async () => {
+  it('stays until its commit, whatever is swept meanwhile (REP-6)', async () => {
     await using sites = await TwoSites.open();
     await sites.publish(1, variedTree);
     const sent = await sites.make();

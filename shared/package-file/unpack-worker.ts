@@ -2,7 +2,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { isSystemError, toWriteFailure } from '../content-library/library-failure.ts';
 import type { StagedFile } from '../content-library/library-tasks.ts';
-import { writeFully } from '../content-library/manifest-writer.ts';
 import { type FileProgress, TaskProgress } from '../content-library/task-progress.ts';
 import { serveThreadTask } from '../content-library/thread-task.ts';
 import { hasPieces } from '../domain/content.ts';
@@ -16,6 +15,7 @@ import {
   type PackageFileRecord,
   recordFieldBytes,
 } from './package-file-format.ts';
+import { writeParts } from './part-writing.ts';
 import { RawStream } from './raw-stream.ts';
 
 /** What the thread is given. */
@@ -112,18 +112,18 @@ class Unpacking {
     const { manifestBytes, signatureBytes } = content.descriptor;
     const record = this.#nextRecord();
     if (record.kind === 'manifest') {
-      writeWhole(content.manifestPath, this.#bytes(manifestBytes));
+      writeParts(content.manifestPath, this.#bytes(manifestBytes));
     } else if (record.kind === 'manifest-delta') {
       const { baseContentId, delta } = record;
       if (delta.deltaBytes > manifestBytes) this.#refuse('a delta is longer than its manifest');
       const { baseContents } = this.#parts.input;
       const base = baseContents.find(({ descriptor }) => descriptor.contentId === baseContentId);
       const deltaPath = `${content.manifestPath}.delta`;
-      writeWhole(deltaPath, this.#bytes(delta.deltaBytes));
+      writeParts(deltaPath, this.#bytes(delta.deltaBytes));
       await arrival.makeManifest({ base, delta, deltaPath });
     } else this.#refuse('a manifest is missing');
     if (this.#nextRecord().kind !== 'signature') this.#refuse('a signature is missing');
-    writeWhole(content.signaturePath, this.#bytes(signatureBytes));
+    writeParts(content.signaturePath, this.#bytes(signatureBytes));
     await arrival.check();
   }
 
@@ -151,7 +151,7 @@ class Unpacking {
     const withPieceHashes = hasPieces(sizeBytes);
     const { stager } = this.#parts;
     const staged = stager.stage({ hash, sizeBytes }, this.#bytes(sizeBytes), { withPieceHashes });
-    if (!staged) return this.#refuse(`delta ${hash} has other bytes`);
+    if (!staged) throw invalidPackageFile(this.#head.packageId, `delta ${hash} has other bytes`);
     const deltaPieceHashes = staged.pieceHashes.toString('hex');
     this.#deltas.push({ contentIndex, delta: { ...delta, deltaPieceHashes } });
   }
@@ -189,16 +189,3 @@ class Unpacking {
 
 /** Hashed and written at once. */
 const partBytesMax = 1024 * 1024;
-
-function writeWhole(path: string, parts: Iterable<Uint8Array>): void {
-  const descriptor = openSync(path, 'w', 0o600);
-  try {
-    let offset = 0;
-    for (const bytes of parts) {
-      writeFully(descriptor, bytes, offset);
-      offset += bytes.length;
-    }
-  } finally {
-    closeSync(descriptor);
-  }
-}
