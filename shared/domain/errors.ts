@@ -60,6 +60,9 @@ export type ErrorDetails =
   | { code: 'REPLICATION_ROW_REFUSED'; siteCode: string; row: string; reason: string }
   | { code: 'REPLICATION_ORIGIN_REFUSED'; siteCode: string; neighbour: string }
   | { code: 'REPLICATION_LAYOUT'; siteCode: string; layoutFound: number; layoutKnown: number }
+  // Package files between sites
+  | { code: 'PACKAGE_FILE_INVALID'; packageId: string; reason: string }
+  | { code: 'DELTA_BASE_MISSING'; packageId: string; baseVersion: number; missingFiles: number }
   // The process and its machine
   | { code: 'CONFIG_INVALID'; path: string; problems: string }
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
@@ -150,6 +153,9 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `Site ${f.neighbour} sent changes of site ${f.siteCode}, which is not on its side of the hierarchy`,
   REPLICATION_LAYOUT: (f) =>
     `Site ${f.siteCode} replicates rows of layout ${f.layoutFound}; this site knows ${f.layoutKnown}. Bring both to the same version`,
+  PACKAGE_FILE_INVALID: (f) => `Package file of ${f.packageId} cannot be used: ${f.reason}`,
+  DELTA_BASE_MISSING: (f) =>
+    `${f.missingFiles} files of package ${f.packageId} version ${f.baseVersion} are missing, on which a package file builds. A full one brings all`,
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   DATA_DIRECTORY_IN_USE: (f) =>

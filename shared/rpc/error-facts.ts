@@ -65,6 +65,8 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   REPLICATION_ROW_REFUSED: { siteCode: 'text', row: 'text', reason: 'text' },
   REPLICATION_ORIGIN_REFUSED: { siteCode: 'text', neighbour: 'text' },
   REPLICATION_LAYOUT: { siteCode: 'text', layoutFound: 'number', layoutKnown: 'number' },
+  PACKAGE_FILE_INVALID: { packageId: 'text', reason: 'text' },
+  DELTA_BASE_MISSING: { packageId: 'text', baseVersion: 'number', missingFiles: 'number' },
   CONFIG_INVALID: { path: 'text', problems: 'text' },
   CERTIFICATE_INVALID: pathAndReason,
   DATA_DIRECTORY_IN_USE: { path: 'text', holder: 'text' },

@@ -1,0 +1,169 @@
+// The program of the thread that makes a package file.
+import { closeSync, constants, fstatSync, openSync, readSync, rmSync } from 'node:fs';
+import { ContentHash } from '../content-library/content-hash.ts';
+import { isSystemError, toWriteFailure } from '../content-library/library-failure.ts';
+import { type FileProgress, TaskProgress } from '../content-library/task-progress.ts';
+import { serveThreadTask } from '../content-library/thread-task.ts';
+import { WaybillError } from '../domain/errors.ts';
+import { BlockWriter } from './block-writer.ts';
+import {
+  type PackItem,
+  type PackSource,
+  packItems,
+  withSoundManifestDeltas,
+} from './pack-items.ts';
+import { encodeHead, encodeRecord, type PackageFileHead } from './package-file-format.ts';
+import { SortedHashes } from './sorted-hashes.ts';
+
+/** What the thread is given. */
+export interface PackInput extends PackSource {
+  readonly packageId: string;
+  readonly sourceVersion: number;
+  readonly baseVersion: number;
+  readonly bundle: Uint8Array;
+  /** The hashes of the files that the receiver has. */
+  readonly baseHashesPath?: string;
+  readonly path: string;
+  readonly level: number;
+}
+
+/** What it made. */
+export interface PackedFile {
+  readonly fileHash: string;
+  readonly fileBytes: number;
+  readonly head: PackageFileHead;
+}
+
+serveThreadTask<PackInput, PackedFile, FileProgress>(async (input, context) => {
+  const progress = new TaskProgress((told) => context.send(told));
+  const pack = new Pack(input, progress, () => context.throwIfAborted());
+  try {
+    const made = await pack.run();
+    progress.tell();
+    return made;
+  } catch (error) {
+    rmSync(input.path, { force: true });
+    throw toWriteFailure(error, input.path, 0);
+  }
+});
+
+/** One package file: everything is gone through twice, since its head says what will come. */
+class Pack {
+  readonly #input: PackInput;
+  readonly #progress: TaskProgress;
+  readonly #throwIfAborted: () => void;
+
+  constructor(input: PackInput, progress: TaskProgress, throwIfAborted: () => void) {
+    this.#input = input;
+    this.#progress = progress;
+    this.#throwIfAborted = throwIfAborted;
+  }
+
+  async run(): Promise<PackedFile> {
+    const { path, level, bundle, fileLibrary } = this.#input;
+    using base = openBase(this.#input);
+    const source = { fileLibrary, contents: await withSoundManifestDeltas(this.#input.contents) };
+    const head = await this.#headOf(source, base);
+    await using writer = new BlockWriter(path, level);
+    writer.writePlain(encodeHead(head));
+    writer.writePlain(bundle);
+    for await (const item of packItems(source, base)) await this.#write(writer, item);
+    return { ...(await writer.finish()), head };
+  }
+
+  async #headOf(source: PackSource, base: SortedHashes | undefined): Promise<PackageFileHead> {
+    const sums = { rawBytes: 0, fileCount: 0, fileBytes: 0 };
+    const deltaSums = { deltaCount: 0, deltaBytes: 0, madeBytes: 0 };
+    for await (const { record, sizeBytes } of packItems(source, base)) {
+      this.#throwIfAborted();
+      sums.rawBytes += encodeRecord(record).length + sizeBytes;
+      if (record.kind === 'file') {
+        sums.fileCount += 1;
+        sums.fileBytes += sizeBytes;
+      } else if (record.kind === 'delta') {
+        deltaSums.deltaCount += 1;
+        deltaSums.deltaBytes += sizeBytes;
+        deltaSums.madeBytes += record.delta.fileBytes;
+      }
+    }
+    const { packageId, sourceVersion, baseVersion, bundle } = this.#input;
+    const bundleBytes = bundle.length;
+    return { packageId, sourceVersion, baseVersion, bundleBytes, ...sums, ...deltaSums };
+  }
+
+  async #write(writer: BlockWriter, item: PackItem): Promise<void> {
+    await writer.append(encodeRecord(item.record));
+    const descriptor = openHeld(item);
+    try {
+      await this.#copy(writer, descriptor, item);
+    } finally {
+      closeSync(descriptor);
+    }
+    this.#progress.onFile();
+  }
+
+  async #copy(writer: BlockWriter, descriptor: number, item: PackItem): Promise<void> {
+    const hash = item.hash === undefined ? undefined : new ContentHash();
+    for (let left = item.sizeBytes; left > 0; ) {
+      this.#throwIfAborted();
+      const into = writer.room.subarray(0, Math.min(left, readBytesMax));
+      const count = readHeld(descriptor, into, item);
+      hash?.update(into.subarray(0, count));
+      left -= count;
+      this.#progress.onBytes(count);
+      await writer.commit(count);
+    }
+    const actualHash = hash?.digest();
+    if (item.hash === undefined || actualHash === undefined || actualHash === item.hash) return;
+    throw damaged(item, actualHash);
+  }
+}
+
+/** @throws DELTA_BASE_MISSING when the version was forgotten meanwhile */
+function openBase(input: PackInput): SortedHashes | undefined {
+  const { packageId, baseVersion, baseHashesPath } = input;
+  if (baseHashesPath === undefined) return undefined;
+  try {
+    return new SortedHashes(baseHashesPath);
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT', 'ENOTDIR')) throw error;
+    throw new WaybillError({ code: 'DELTA_BASE_MISSING', packageId, baseVersion, missingFiles: 0 });
+  }
+}
+
+/** Read and hashed at once. */
+const readBytesMax = 1024 * 1024;
+
+function openHeld(item: PackItem): number {
+  const notHeld = new WaybillError({ code: 'FILE_NOT_HELD', fileHash: item.hash ?? '' });
+  const descriptor = openThere(item.path);
+  if (descriptor === undefined) throw notHeld;
+  const stats = fstatSync(descriptor);
+  if (stats.isFile() && stats.size === item.sizeBytes) return descriptor;
+  closeSync(descriptor);
+  throw notHeld;
+}
+
+function openThere(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ELOOP', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
+
+/** A disk that cannot give the bytes back is as bad as one that gives others. */
+function readHeld(descriptor: number, into: Uint8Array, item: PackItem): number {
+  try {
+    const count = readSync(descriptor, into);
+    if (count > 0) return count;
+  } catch (error) {
+    if (!isSystemError(error, 'EIO')) throw error;
+  }
+  throw damaged(item, '');
+}
+
+function damaged({ hash = '' }: PackItem, actualHash: string): WaybillError {
+  return new WaybillError({ code: 'FILE_HASH_MISMATCH', expectedHash: hash, actualHash });
+}

@@ -1,0 +1,201 @@
+import { rm, stat } from 'node:fs/promises';
+import type { ContentLibrary } from '../content-library/content-library.ts';
+import type { ContentReader } from '../content-library/content-reader.ts';
+import { filePathOf } from '../content-library/library-layout.ts';
+import type { FileProgress } from '../content-library/task-progress.ts';
+import { makeDelta, mayHaveDelta } from '../delta/delta-maker.ts';
+import { parseHash } from '../domain/content.ts';
+import { contentNameOf } from '../domain/content-location.ts';
+import { WaybillError } from '../domain/errors.ts';
+import type { PackageVersion } from '../domain/package.ts';
+import { encodeBundle } from '../package-info/package-info-bundle.ts';
+import type { PackedContent } from './pack-items.ts';
+import type { PackedFile, PackInput } from './pack-worker.ts';
+import type { RecordedVersion, VersionHistory } from './version-history.ts';
+
+/** What making a package file needs. */
+export interface PackageFileMakerNeeds {
+  readonly library: Pick<
+    ContentLibrary,
+    'getPackage' | 'openContent' | 'deltasOf' | 'discardDamaged' | 'layout' | 'threads'
+  >;
+  readonly history: Pick<VersionHistory, 'find'>;
+}
+
+/** Which package file is wanted. */
+export interface PackageFileRequest {
+  readonly packageId: string;
+  /** The version that the receiver has; 0 for a full file. */
+  readonly baseVersion: number;
+  /** Is made, or written anew; its directory exists. Nothing is left there when making it fails. */
+  readonly path: string;
+}
+
+/** How a long task is followed. */
+export interface PackageFileOptions {
+  readonly signal?: AbortSignal;
+  /** Files and bytes so far. */
+  readonly onProgress?: (progress: FileProgress) => void;
+}
+
+/** A package file that was made; durable. */
+export interface MadePackageFile {
+  /** BLAKE3-256 of the file, lower-case hexadecimal. */
+  readonly fileHash: string;
+  readonly fileBytes: number;
+  /** What it becomes, without compression. */
+  readonly rawBytes: number;
+  /** Files inside, and files that deltas inside make. */
+  readonly fileCount: number;
+  /** The version that it carries: the one the library had when making it began. */
+  readonly sourceVersion: number;
+  readonly packageHash: string;
+}
+
+/**
+ * Level of compression. Measured on /usr/share: each level from here to 7 takes some 3 % less room and
+ * a third more time.
+ */
+const compressionLevel = 3;
+
+/** When a manifest travels as a delta: a short one compresses as well. */
+const manifestDeltaConfig = {
+  fileBytesMin: 16 * 1024,
+  deltaShareMax: 0.3,
+  scannedBytesMin: 64 * 1024 * 1024,
+};
+
+/**
+ * Makes the package file that carries the version the library has now (REP-2), in threads; memory does
+ * not grow with the package. The contents are kept while they are read. Equal versions, bases and
+ * deltas give equal files.
+ *
+ * @throws PACKAGE_NOT_HELD, CONTENT_NOT_HELD
+ * @throws DELTA_BASE_MISSING when the history does not know the base
+ * @throws FILE_HASH_MISMATCH when a file of the library is damaged; it is discarded, so that the next
+ *   update of the package stages it again
+ * @throws FILE_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when the library is damaged
+ * @throws DISK_FULL; AbortError
+ */
+export async function makePackageFile(
+  needs: PackageFileMakerNeeds,
+  request: PackageFileRequest,
+  options: PackageFileOptions = {},
+): Promise<MadePackageFile> {
+  const { library } = needs;
+  const { packageId } = request;
+  const version = await library.getPackage(packageId);
+  if (!version) throw new WaybillError({ code: 'PACKAGE_NOT_HELD', packageId });
+  const readers: ContentReader[] = [];
+  try {
+    for (const { contentId } of version.contents) {
+      readers.push(await library.openContent(contentId));
+    }
+    const base = await findBase(needs, request);
+    const made = await pack(needs, { version, readers, base, request }, options);
+    const { rawBytes, fileCount, deltaCount } = made.head;
+    const { fileHash, fileBytes } = made;
+    const { sourceVersion, packageHash } = version;
+    return {
+      ...{ fileHash, fileBytes, rawBytes, fileCount: fileCount + deltaCount },
+      ...{ sourceVersion, packageHash },
+    };
+  } catch (error) {
+    await rm(request.path, { force: true });
+    await discardDamaged(needs, error);
+    throw error;
+  } finally {
+    for (const reader of readers) await reader[Symbol.asyncDispose]();
+  }
+}
+
+interface PackWork {
+  readonly version: PackageVersion;
+  readonly readers: readonly ContentReader[];
+  readonly base: RecordedVersion | undefined;
+  readonly request: PackageFileRequest;
+}
+
+async function findBase(
+  { history }: PackageFileMakerNeeds,
+  { packageId, baseVersion }: PackageFileRequest,
+): Promise<RecordedVersion | undefined> {
+  if (baseVersion === 0) return undefined;
+  const base = await history.find(packageId, baseVersion);
+  if (base) return base;
+  throw new WaybillError({ code: 'DELTA_BASE_MISSING', packageId, baseVersion, missingFiles: 0 });
+}
+
+async function pack(
+  { library }: PackageFileMakerNeeds,
+  { version, readers, base, request }: PackWork,
+  { signal, onProgress }: PackageFileOptions,
+): Promise<PackedFile> {
+  const manifestDeltaPaths = readers.map((_, index) => `${request.path}.manifest-${index}`);
+  try {
+    const contents: PackedContent[] = [];
+    for (const [index, reader] of readers.entries()) {
+      const { descriptor, manifestPath, signaturePath } = reader;
+      const deltaPath = manifestDeltaPaths[index] ?? '';
+      const manifestDelta = await makeManifestDelta(library, { reader, base, deltaPath }, signal);
+      const deltas = base ? await library.deltasOf(descriptor.contentId) : [];
+      const parts = { descriptor, manifestPath, signaturePath, deltas };
+      contents.push(manifestDelta ? { ...parts, manifestDelta } : parts);
+    }
+    const input: PackInput = {
+      packageId: request.packageId,
+      sourceVersion: version.sourceVersion,
+      baseVersion: request.baseVersion,
+      bundle: encodeBundle(version).bytes,
+      ...(base && { baseHashesPath: base.hashesPath }),
+      fileLibrary: library.layout.fileLibrary,
+      contents,
+      path: request.path,
+      level: compressionLevel,
+    };
+    const program = new URL('./pack-worker.js', import.meta.url);
+    return await library.threads.run<PackedFile, FileProgress>(program, input, {
+      onMessage: (progress) => onProgress?.(progress),
+      signal,
+    });
+  } finally {
+    for (const path of manifestDeltaPaths) await rm(path, { force: true });
+  }
+}
+
+/**
+ * How the manifest of a content is made from that of the same source in the base. What stands for the
+ * hashes of the two files are their contents' hashes: they settle every byte of a manifest.
+ */
+async function makeManifestDelta(
+  library: PackageFileMakerNeeds['library'],
+  of: { reader: ContentReader; base: RecordedVersion | undefined; deltaPath: string },
+  signal: AbortSignal | undefined,
+): Promise<PackedContent['manifestDelta']> {
+  const { descriptor, manifestPath } = of.reader;
+  const name = contentNameOf(descriptor.contentId);
+  const older = of.base?.contents.find((one) => contentNameOf(one.descriptor.contentId) === name);
+  if (!older) return undefined;
+  const sizes = { baseBytes: older.descriptor.manifestBytes, fileBytes: descriptor.manifestBytes };
+  if (!mayHaveDelta(sizes, manifestDeltaConfig)) return undefined;
+  const request = {
+    ...{ baseHash: older.descriptor.contentHash, fileHash: descriptor.contentHash, ...sizes },
+    ...{ basePath: older.manifestPath, filePath: manifestPath, deltaPath: of.deltaPath },
+  };
+  const options = { config: manifestDeltaConfig, ...(signal && { signal }) };
+  const delta = await makeDelta(library.threads, request, options).catch((error: unknown) => {
+    // Too long to be kept, or forgotten since.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return delta && { base: older, delta, path: of.deltaPath };
+}
+
+/** What is known to be damaged is not given to anybody else. */
+async function discardDamaged({ library }: PackageFileMakerNeeds, error: unknown): Promise<void> {
+  if (!(error instanceof WaybillError) || error.details.code !== 'FILE_HASH_MISMATCH') return;
+  const { expectedHash: hash } = error.details;
+  if (parseHash(hash) === undefined) return;
+  const stats = await stat(filePathOf(library.layout.fileLibrary, hash)).catch(() => undefined);
+  if (stats) await library.discardDamaged([{ hash, sizeBytes: stats.size }]);
+}
