@@ -5,6 +5,7 @@ export type StatusComponent =
   | 'SMS_DISTRIBUTION_MANAGER'
   | 'SMS_PACKAGE_TRANSFER_MANAGER'
   | 'SMS_HIERARCHY_MANAGER'
+  | 'SMS_SCHEDULER'
   | 'SMS_SITE_COMPONENT_MANAGER';
 
 /** Something that happened, worth an administrator's eye; stored as an ID with its strings. */
@@ -57,6 +58,16 @@ export const statusMessageKinds = {
     ...distribution,
     severity: 'information',
     text: 'Package %1 was removed from distribution point %2.',
+  },
+  2333: {
+    ...distribution,
+    severity: 'information',
+    text: 'Preparing to send package %1 version %2 to site %3.',
+  },
+  2339: {
+    ...distribution,
+    severity: 'information',
+    text: 'Handed package %1 version %2 for site %3 to Scheduler, as mini-job %4.',
   },
   2342: {
     ...distribution,
@@ -127,6 +138,11 @@ export const statusMessageKinds = {
     ...transfer,
     severity: 'warning',
     text: 'Distribution point %3 cannot go on with package %1 version %2 for now: %4',
+  },
+  9020: {
+    component: 'SMS_SCHEDULER',
+    severity: 'error',
+    text: 'Could not send package %1 version %2 to site %3: %4',
   },
 } as const satisfies Record<number, StatusMessageKind>;
 
