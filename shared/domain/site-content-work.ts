@@ -30,7 +30,8 @@ export interface SiteContentRows {
 /** What Distribution Manager does about a package and another site. */
 export type SiteContentWork =
   | { readonly kind: 'nothing' }
-  | { readonly kind: 'cancel' }
+  /** Nothing is to be sent: an open mini-job ends, and what was sent before does not matter. */
+  | { readonly kind: 'forget' }
   /** A mini-job for the newest version; it takes the place of the open one, if there is one. */
   | { readonly kind: 'create'; readonly baseVersion: number; readonly repeatCount: number };
 
@@ -45,9 +46,9 @@ const nothing: SiteContentWork = { kind: 'nothing' };
 /** The work that is due, from the rows alone: asked twice, it answers the same. */
 export function siteContentWork(rows: SiteContentRows): SiteContentWork {
   const { openJob, sourceVersion, wish, content } = rows;
-  if (!wish || sourceVersion === 0 || holds(rows)) return openJob ? { kind: 'cancel' } : nothing;
-  if (openJob) return isOutdated(openJob, rows) ? create(rows) : nothing;
   const { delivery, result } = rows;
+  if (!wish || sourceVersion === 0 || holds(rows)) return delivery ? { kind: 'forget' } : nothing;
+  if (openJob) return isOutdated(openJob, rows) ? create(rows) : nothing;
   if (!delivery || !result || delivery.sourceVersion !== sourceVersion) return create(rows);
   const wasDelta = delivery.baseVersion > 0;
   if (wasDelta && (content?.needsFull || result.outcome === 'not-made')) return create(rows, 0);

@@ -7,6 +7,7 @@ import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type { DistributionPointTask } from './distribution-point-task.ts';
 import type { PackagePublisher, PublishingResult } from './package-publisher.ts';
 import type { PackageStore } from './package-store.ts';
+import type { SiteContentTask } from './site-content-task.ts';
 
 /** What the processing of a package needs. */
 export interface PackageTaskComponents {
@@ -14,6 +15,8 @@ export interface PackageTaskComponents {
   readonly packages: PackageStore;
   readonly publisher: Pick<PackagePublisher, 'publishDue'>;
   readonly distributionPointTask: Pick<DistributionPointTask, 'run'>;
+  /** Sends the package to other sites; absent where there are none. */
+  readonly siteContentTask?: Pick<SiteContentTask, 'run'>;
   readonly contentMap: Pick<ContentDpMap, 'allGone'>;
   /** The site's content library, as far as deleting goes. */
   readonly library: { removePackage(packageId: string): Promise<void> };
@@ -22,7 +25,8 @@ export interface PackageTaskComponents {
 
 /**
  * Processes one package (DM-2): publishes what is due, starts one task for each DP with something
- * to do, waits for all of them, and lets go of a package that is deleted once the last DP has.
+ * to do, waits for all of them, sends the package to other sites, and lets go of a package that is
+ * deleted once the last DP has.
  * Everything comes from the rows: processed again after a crash, it ends the same.
  */
 export class PackageTask {
@@ -41,6 +45,7 @@ export class PackageTask {
     const ended = await Promise.allSettled(tasks);
     for (const task of ended) if (task.status === 'rejected') throw task.reason;
     throwIfAborted(signal);
+    await this.#components.siteContentTask?.run(packageId, signal);
     await this.#letGo(packageId);
     return result;
   }
