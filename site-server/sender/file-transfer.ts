@@ -45,7 +45,7 @@ export class FileTransfer {
    *
    * @throws whatever ended it; what the receiver has by then it keeps
    */
-  async run(parts: FileParts, signal: AbortSignal): Promise<void> {
+  async run(parts: Pick<FileParts, 'read'>, signal: AbortSignal): Promise<void> {
     const { fileBytes } = this.#request.file;
     const fromBytes = await this.#offer(signal);
     this.#needs.progress.offered(fromBytes);
@@ -60,7 +60,11 @@ export class FileTransfer {
     return this.#checked(Number(heldBytes), 0, this.#request.file.fileBytes);
   }
 
-  async #put(parts: FileParts, fromBytes: number, signal: AbortSignal): Promise<void> {
+  async #put(
+    parts: Pick<FileParts, 'read'>,
+    fromBytes: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { clock, allowance, progress } = this.#needs;
     const window = new SendWindow(allowance, fromBytes);
     try {
@@ -79,7 +83,7 @@ export class FileTransfer {
 
   /** Writes parts and reads what is held, until all is; what fails first ends both. */
   async #bothWays(
-    of: { parts: FileParts; window: SendWindow; fromBytes: number },
+    of: { parts: Pick<FileParts, 'read'>; window: SendWindow; fromBytes: number },
     signal: AbortSignal,
   ): Promise<void> {
     const call = this.#needs.channel.duplex('putFile', { signal });
@@ -99,7 +103,11 @@ export class FileTransfer {
 
   async #writeParts(
     call: PutFile,
-    { parts, window, fromBytes }: { parts: FileParts; window: SendWindow; fromBytes: number },
+    {
+      parts,
+      window,
+      fromBytes,
+    }: { parts: Pick<FileParts, 'read'>; window: SendWindow; fromBytes: number },
     signal: AbortSignal,
   ): Promise<void> {
     const { fileBytes } = this.#request.file;
