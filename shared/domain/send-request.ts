@@ -23,7 +23,7 @@ export interface MiniJob {
   readonly finalSiteCode: string;
   readonly priority: Priority;
   readonly createdAtMs: number;
-  /** Absent until the package file is made. */
+  /** Of a job that is forwarded: its file came with it. */
   readonly file?: PackageFileFacts;
   /** The signed package instruction of a job that is forwarded, base64 of a SignedInstruction. */
   readonly forwarded?: string;
@@ -46,10 +46,11 @@ export interface SendRequest {
   readonly sourceVersion: number;
   readonly baseVersion: number;
   readonly sourceSiteCode: string;
-  /** The site this hop goes to. */
+  /** The site this hop goes to; empty while no way to the final site is known. */
   readonly destinationSiteCode: string;
   readonly finalSiteCode: string;
   readonly priority: Priority;
+  /** Its hash is empty until the package file is made. */
   readonly file: PackageFileFacts;
   readonly state: SendRequestState;
   /** Why it waits, or how it failed. */

@@ -5,8 +5,9 @@ export type StatusComponent =
   | 'SMS_DISTRIBUTION_MANAGER'
   | 'SMS_PACKAGE_TRANSFER_MANAGER'
   | 'SMS_HIERARCHY_MANAGER'
-  | 'SMS_SITE_COMPONENT_MANAGER'
-  | 'SMS_REPLICATION_MANAGER';
+  | 'SMS_REPLICATION_MANAGER'
+  | 'SMS_SCHEDULER'
+  | 'SMS_SITE_COMPONENT_MANAGER';
 
 /** Something that happened, worth an administrator's eye; stored as an ID with its strings. */
 export interface StatusMessage {
@@ -58,6 +59,16 @@ export const statusMessageKinds = {
     ...distribution,
     severity: 'information',
     text: 'Package %1 was removed from distribution point %2.',
+  },
+  2333: {
+    ...distribution,
+    severity: 'information',
+    text: 'Preparing to send package %1 version %2 to site %3.',
+  },
+  2339: {
+    ...distribution,
+    severity: 'information',
+    text: 'Handed package %1 version %2 for site %3 to Scheduler, as mini-job %4.',
   },
   2342: {
     ...distribution,
@@ -138,6 +149,11 @@ export const statusMessageKinds = {
     component: 'SMS_REPLICATION_MANAGER',
     severity: 'error',
     text: 'What site %1 sent of its changes was refused, and nothing of it was applied: %2',
+  },
+  9020: {
+    component: 'SMS_SCHEDULER',
+    severity: 'error',
+    text: 'Could not send package %1 version %2 to site %3: %4',
   },
 } as const satisfies Record<number, StatusMessageKind>;
 

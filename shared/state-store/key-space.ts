@@ -22,8 +22,9 @@ import type { PackageAction } from '../domain/package-action.ts';
 import type { PackageStatus } from '../domain/package-status.ts';
 import type { PullJob } from '../domain/pull-job.ts';
 import type { ConfiguredSource } from '../domain/pull-source.ts';
-import type { MiniJob, SendRequest } from '../domain/send-request.ts';
+import type { MiniJob, PackageFileFacts, SendRequest } from '../domain/send-request.ts';
 import type { SiteDefinition, SiteIdentity, SiteRoute } from '../domain/site.ts';
+import type { SiteDelivery, SiteDeliveryResult } from '../domain/site-delivery.ts';
 import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
@@ -123,6 +124,12 @@ export const keySpaces = {
   sendRequests: keySpace<SendRequest>('send-requests'),
   /** requestId → a hop that has ended. */
   sendRequestHistory: keySpace<SendRequest>('send-request-history'),
+  /** packageId / source version / base version → the package file that was made of it here. */
+  packageFiles: keySpace<PackageFileFacts>('package-files'),
+  /** packageId / siteCode → the newest mini-job that was made to bring the package there. */
+  siteDeliveries: keySpace<SiteDelivery>('site-deliveries'),
+  /** packageId / siteCode → how the mini-job that ended last ended. */
+  siteDeliveryResults: keySpace<SiteDeliveryResult>('site-delivery-results'),
   /** 'layout' and 'damage' → what the store knows of itself. */
   storeState: keySpace<unknown>('store-state'),
 } as const;

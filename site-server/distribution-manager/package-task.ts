@@ -3,18 +3,22 @@ import type { DistributionPointTask } from './distribution-point-task.ts';
 import type { PackageEnd } from './package-end.ts';
 import type { PackagePublisher, PublishingResult } from './package-publisher.ts';
 import type { PackageStore } from './package-store.ts';
+import type { SiteContentTask } from './site-content-task.ts';
 
 /** What the processing of a package needs. */
 export interface PackageTaskComponents {
   readonly packages: Pick<PackageStore, 'serversOf'>;
   readonly publisher: Pick<PackagePublisher, 'publishDue'>;
   readonly distributionPointTask: Pick<DistributionPointTask, 'run'>;
+  /** Sends the package to other sites; absent where there are none. */
+  readonly siteContentTask?: Pick<SiteContentTask, 'run'>;
   readonly packageEnd: Pick<PackageEnd, 'run'>;
 }
 
 /**
  * Processes one package (DM-2): publishes what is due, starts one task for each DP with something
- * to do, waits for all of them, and lets go of what no DP is to have any more.
+ * to do, waits for all of them, sends the package to other sites, and lets go of what no DP is to have
+ * any more.
  * Everything comes from the rows: processed again after a crash, it ends the same.
  */
 export class PackageTask {
@@ -33,6 +37,7 @@ export class PackageTask {
     const ended = await Promise.allSettled(tasks);
     for (const task of ended) if (task.status === 'rejected') throw task.reason;
     throwIfAborted(signal);
+    await this.#components.siteContentTask?.run(packageId, signal);
     await this.#components.packageEnd.run(packageId);
     return result;
   }

@@ -1,0 +1,92 @@
+import type { SendRequest } from './send-request.ts';
+
+/** How many sends run at once (REP-5). */
+export interface SendQueueLimits {
+  /** In all. @default 5 */
+  readonly sendsMax: number;
+  /** To one destination. @default 3 */
+  readonly sendsPerSiteMax: number;
+}
+
+export interface SendDecision {
+  /** Requests to start now, first one first. */
+  readonly start: readonly SendRequest[];
+  /** Why each other one that does not run waits, by request ID. */
+  readonly waiting: ReadonlyMap<string, string>;
+  /** When the next request becomes due by itself; undefined when none will. */
+  readonly nextDueMs: number | undefined;
+}
+
+/** Order of the queue: priority, then age (REP-5). */
+export function compareSendRequests(a: SendRequest, b: SendRequest): number {
+  const byAge = a.createdAtMs - b.createdAtMs || (a.requestId < b.requestId ? -1 : 1);
+  return a.priority - b.priority || byAge;
+}
+
+/**
+ * Decides which requests start now and why the others wait. A file that is just being sent to a
+ * site is not sent there a second time: its other requests wait, and find it there.
+ */
+export function decideSends(
+  requests: Iterable<SendRequest>,
+  isRunning: (requestId: string) => boolean,
+  limits: SendQueueLimits,
+  nowMs: number,
+): SendDecision {
+  const all = [...requests].sort(compareSendRequests);
+  const slots = new Slots(limits);
+  for (const request of all) if (isRunning(request.requestId)) slots.take(request);
+  const start: SendRequest[] = [];
+  const waiting = new Map<string, string>();
+  let nextDueMs: number | undefined;
+  for (const request of all) {
+    if (isRunning(request.requestId)) continue;
+    if (request.retryAtMs > nowMs) nextDueMs = Math.min(nextDueMs ?? Infinity, request.retryAtMs);
+    const reason = whyNotDue(request, nowMs) ?? slots.whyNone(request);
+    if (reason !== undefined) {
+      waiting.set(request.requestId, reason);
+      continue;
+    }
+    start.push(request);
+    slots.take(request);
+  }
+  return { start, waiting, nextDueMs };
+}
+
+/** Why a request could not run however many slots are free. */
+function whyNotDue(request: SendRequest, nowMs: number): string | undefined {
+  const { destinationSiteCode, finalSiteCode, file, reason, retryAtMs } = request;
+  if (destinationSiteCode === '') return `No way to site ${finalSiteCode} is known`;
+  if (file.fileHash === '') return reason === '' ? 'Its package file is not made yet' : reason;
+  if (retryAtMs > nowMs) return reason;
+  return undefined;
+}
+
+/** What runs, against the limits. */
+class Slots {
+  readonly #limits: SendQueueLimits;
+  readonly #countOf = new Map<string, number>();
+  readonly #files = new Set<string>();
+  #count = 0;
+
+  constructor(limits: SendQueueLimits) {
+    this.#limits = limits;
+  }
+
+  take({ destinationSiteCode: site, file }: SendRequest): void {
+    this.#count += 1;
+    this.#countOf.set(site, (this.#countOf.get(site) ?? 0) + 1);
+    this.#files.add(`${site}/${file.fileHash}`);
+  }
+
+  whyNone({ destinationSiteCode: site, file }: SendRequest): string | undefined {
+    const { sendsMax, sendsPerSiteMax } = this.#limits;
+    if (this.#files.has(`${site}/${file.fileHash}`)) {
+      return `The same package file is being sent to site ${site}`;
+    }
+    if ((this.#countOf.get(site) ?? 0) >= sendsPerSiteMax) {
+      return `Waits for one of the ${sendsPerSiteMax} sends to site ${site}`;
+    }
+    return this.#count >= sendsMax ? `Waits for one of the ${sendsMax} sends` : undefined;
+  }
+}

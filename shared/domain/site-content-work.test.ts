@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import type { PackageAssignment, SiteContent } from './hierarchy-package.ts';
+import { type SiteContentRows, siteContentWork, siteWishes } from './site-content-work.ts';
+import type { SiteDelivery, SiteDeliveryResult } from './site-delivery.ts';
+
+function content(facts: Partial<SiteContent> = {}): SiteContent {
+  return {
+    ...{ packageId: 'CS100001', siteCode: 'PS1', state: 'stored', reason: '', refusedJobId: '' },
+    ...{ storedVersion: 0, storedHash: '', needsFull: false, changedAtMs: 10 },
+    ...facts,
+  };
+}
+
+function delivery(facts: Partial<SiteDelivery> = {}): SiteDelivery {
+  return {
+    ...{ packageId: 'CS100001', siteCode: 'PS1', jobId: 'CS1-00000001', sourceVersion: 7 },
+    ...{ baseVersion: 0, wishedAtMs: 100, repeatCount: 0, ...facts },
+  };
+}
+
+const delivered: SiteDeliveryResult = {
+  ...{ jobId: 'CS1-00000001', outcome: 'delivered', contentChangedAtMs: 10 },
+};
+const refusedBySender: SiteDeliveryResult = { ...delivered, outcome: 'refused' };
+const open = { jobId: 'CS1-00000001', sourceVersion: 7, baseVersion: 0 };
+const wish = { wishedAtMs: 100, redistributedAtMs: 0 };
+const held = content({ storedVersion: 7, storedHash: 'h7' });
+const behind = content({ storedVersion: 6, storedHash: 'h6' });
+const refusedThere = content({ state: 'refused', refusedJobId: 'CS1-00000001' });
+
+function workOf(rows: Partial<SiteContentRows>): string {
+  const work = siteContentWork({
+    ...{ sourceVersion: 7, packageHash: 'h7', wish, content: undefined, delivery: undefined },
+    ...{ openJob: undefined, result: undefined, hasVersion: () => true },
+    ...rows,
+  });
+  if (work.kind !== 'create') return work.kind;
+  const repeat = work.repeatCount > 0 ? `, repeat ${work.repeatCount}` : '';
+  return work.baseVersion === 0 ? `full${repeat}` : `delta from ${work.baseVersion}${repeat}`;
+}
+
+describe('what a site is sent of a package (REP-2)', () => {
+  const cases: [string, Partial<SiteContentRows>, string][] = [
+    ['a site that never had it gets all of it', {}, 'full'],
+    ['a site without a DP that is to have it gets nothing', { wish: undefined }, 'nothing'],
+    ['before the first version there is nothing to send', { sourceVersion: 0 }, 'nothing'],
+    ['a site that holds the newest version gets nothing', { content: held }, 'nothing'],
+    [
+      'other content of the same version is replaced',
+      { content: { ...held, storedHash: 'x' } },
+      'full',
+    ],
+    ['one version behind: a delta', { content: behind }, 'delta from 6'],
+    ['five versions behind: a delta', { content: content({ storedVersion: 2 }) }, 'delta from 2'],
+    ['six versions behind: all of it', { content: content({ storedVersion: 1 }) }, 'full'],
+    ['no history of that version: all', { content: behind, hasVersion: () => false }, 'full'],
+    ['the site needs all of it', { content: { ...behind, needsFull: true } }, 'full'],
+    ['what is on its way is not sent again', { delivery: delivery(), openJob: open }, 'nothing'],
+    [
+      'a newer version takes the place of what is on its way',
+      { delivery: delivery({ sourceVersion: 6 }), openJob: { ...open, sourceVersion: 6 } },
+      'full',
+    ],
+    [
+      'a delta whose base the site no longer has is replaced',
+      { delivery: delivery(), openJob: { ...open, baseVersion: 5 }, content: behind },
+      'delta from 6',
+    ],
+    [
+      'a delta on its way goes on while the site has its base',
+      { delivery: delivery(), openJob: { ...open, baseVersion: 6 }, content: behind },
+      'nothing',
+    ],
+    [
+      'a full file on its way goes on although a delta would do',
+      { delivery: delivery(), openJob: open, content: behind },
+      'nothing',
+    ],
+    [
+      'a delta on its way to a site that needs all is replaced',
+      {
+        delivery: delivery(),
+        openJob: { ...open, baseVersion: 6 },
+        content: { ...behind, needsFull: true },
+      },
+      'full',
+    ],
+    [
+      'what nobody wants any more ends',
+      { delivery: delivery(), openJob: open, wish: undefined },
+      'forget',
+    ],
+    [
+      'so does what has come another way',
+      { delivery: delivery(), openJob: open, content: held },
+      'forget',
+    ],
+    ['what was delivered is waited for', { delivery: delivery(), result: delivered }, 'nothing'],
+    [
+      'also while the site says what it said before',
+      { delivery: delivery(), result: delivered, content: behind },
+      'nothing',
+    ],
+    [
+      'also while it is at work',
+      {
+        delivery: delivery(),
+        result: delivered,
+        content: content({ state: 'arriving', changedAtMs: 11 }),
+      },
+      'nothing',
+    ],
+    [
+      'a site that says anew that it has an older version gets it again',
+      { delivery: delivery(), result: delivered, content: { ...behind, changedAtMs: 11 } },
+      'delta from 6, repeat 1',
+    ],
+    [
+      'but not for ever',
+      {
+        ...{ delivery: delivery({ repeatCount: 2 }), result: delivered },
+        content: { ...behind, changedAtMs: 11 },
+      },
+      'nothing',
+    ],
+    [
+      'an administrator may ask for it again',
+      {
+        delivery: delivery(),
+        result: delivered,
+        wish: { wishedAtMs: 101, redistributedAtMs: 101 },
+      },
+      'full',
+    ],
+    [
+      'another DP of the site does not ask for it again',
+      { delivery: delivery(), result: delivered, wish: { wishedAtMs: 101, redistributedAtMs: 0 } },
+      'nothing',
+    ],
+    [
+      'what was delivered of an older version is no reason to wait',
+      { delivery: delivery({ sourceVersion: 6 }), result: delivered, content: behind },
+      'delta from 6',
+    ],
+    [
+      'what the site refused is not sent again',
+      { delivery: delivery(), result: delivered, content: refusedThere },
+      'nothing',
+    ],
+    [
+      'what a neighbour refused is not either',
+      { delivery: delivery(), result: refusedBySender },
+      'nothing',
+    ],
+    [
+      'unless an administrator wants it since',
+      {
+        ...{ delivery: delivery(), result: delivered, content: refusedThere },
+        wish: { wishedAtMs: 101, redistributedAtMs: 0 },
+      },
+      'full',
+    ],
+    [
+      'or there is a newer version',
+      { delivery: delivery({ sourceVersion: 6 }), result: delivered, content: refusedThere },
+      'full',
+    ],
+    [
+      'a refusal of another job says nothing of this one',
+      {
+        ...{ delivery: delivery(), result: delivered },
+        content: { ...refusedThere, refusedJobId: 'CS1-00000000' },
+      },
+      'nothing',
+    ],
+    [
+      'a refused delta of which all is needed is sent whole, by itself',
+      {
+        ...{ delivery: delivery({ baseVersion: 6 }), result: delivered },
+        content: { ...refusedThere, storedVersion: 6, needsFull: true },
+      },
+      'full',
+    ],
+    [
+      'once: the whole is not sent again when it is refused too',
+      {
+        ...{ delivery: delivery(), result: delivered },
+        content: { ...refusedThere, storedVersion: 6, needsFull: true },
+      },
+      'nothing',
+    ],
+    [
+      'after a refused delta an administrator gets all of it',
+      {
+        ...{ delivery: delivery({ baseVersion: 6 }), result: refusedBySender, content: behind },
+        wish: { wishedAtMs: 101, redistributedAtMs: 0 },
+      },
+      'full',
+    ],
+    [
+      'a delta that could not be made is sent whole',
+      {
+        ...{ delivery: delivery({ baseVersion: 6 }), content: behind },
+        result: { ...delivered, outcome: 'not-made' },
+      },
+      'full',
+    ],
+    [
+      'a whole file that could not be made waits for somebody',
+      { delivery: delivery(), result: { ...delivered, outcome: 'not-made' } },
+      'nothing',
+    ],
+    ['a job that is gone without a word is made again', { delivery: delivery() }, 'full'],
+  ];
+  for (const [promise, rows, expected] of cases) {
+    it(promise, () => assert.equal(workOf(rows), expected));
+  }
+
+  it('takes the newest wish of all DPs of a site, and only wishes to have it', () => {
+    const of = { packageId: 'CS100001', siteCode: '', wishId: '' } as const;
+    const installed = { ...of, intent: 'installed', action: 'add' } as const;
+    const assignments: PackageAssignment[] = [
+      { ...installed, dpId: 'A', wishedAtMs: 5 },
+      { ...installed, dpId: 'B', wishedAtMs: 4, action: 'redistribute' },
+      { ...of, dpId: 'C', intent: 'removed', action: 'remove', wishedAtMs: 9 },
+      { ...installed, dpId: 'gone', wishedAtMs: 9 },
+    ];
+    const siteOf = new Map([
+      ...(['A', 'B'] as const).map((dpId) => [dpId, 'PS1'] as const),
+      ['C', 'PS2'],
+    ]);
+    assert.deepEqual(
+      [...siteWishes(assignments, (dpId) => siteOf.get(dpId))],
+      [['PS1', { wishedAtMs: 5, redistributedAtMs: 4 }]],
+    );
+  });
+});

@@ -1,0 +1,147 @@
+import type { PackageAssignment, SiteContent } from './hierarchy-package.ts';
+import type { MiniJob } from './send-request.ts';
+import type { SiteDelivery, SiteDeliveryResult } from './site-delivery.ts';
+
+/** What the administrators want of a package at a site, all its DPs together. */
+export interface SiteWish {
+  /** When the newest of the wishes was uttered. */
+  readonly wishedAtMs: number;
+  /** The same of those that ask for the whole package again; 0: none does. */
+  readonly redistributedAtMs: number;
+}
+
+/** All that the decision about one site rests on; read in one turn of the package. */
+export interface SiteContentRows {
+  /** The newest published version; 0: none, or the package is being deleted. */
+  readonly sourceVersion: number;
+  readonly packageHash: string;
+  /** Absent when no DP of the site is to have the package. */
+  readonly wish: SiteWish | undefined;
+  /** What the site says it holds. */
+  readonly content: SiteContent | undefined;
+  readonly delivery: SiteDelivery | undefined;
+  /** The mini-job of `delivery`, while it is open. */
+  readonly openJob: Pick<MiniJob, 'jobId' | 'sourceVersion' | 'baseVersion'> | undefined;
+  readonly result: SiteDeliveryResult | undefined;
+  /** Whether a delta against this version can be made here. */
+  readonly hasVersion: (sourceVersion: number) => boolean;
+}
+
+/** What Distribution Manager does about a package and another site. */
+export type SiteContentWork =
+  | { readonly kind: 'nothing' }
+  /** Nothing is to be sent: an open mini-job ends, and what was sent before does not matter. */
+  | { readonly kind: 'forget' }
+  /** A mini-job for the newest version; it takes the place of the open one, if there is one. */
+  | { readonly kind: 'create'; readonly baseVersion: number; readonly repeatCount: number };
+
+/** How many versions back a delta may build on (REP-2). */
+export const deltaStepsMax = 5;
+
+/** How often a version is sent again by itself to a site that took it and then has it not. */
+export const deliveryRepeatsMax = 2;
+
+const nothing: SiteContentWork = { kind: 'nothing' };
+
+/** The work that is due, from the rows alone: asked twice, it answers the same. */
+export function siteContentWork(rows: SiteContentRows): SiteContentWork {
+  const { openJob, sourceVersion, wish, content } = rows;
+  const { delivery, result } = rows;
+  if (!wish || sourceVersion === 0 || holds(rows)) return delivery ? { kind: 'forget' } : nothing;
+  if (openJob) return isOutdated(openJob, rows) ? create(rows) : nothing;
+  if (!delivery || !result || delivery.sourceVersion !== sourceVersion) return create(rows);
+  const wasDelta = delivery.baseVersion > 0;
+  if (wasDelta && (content?.needsFull || result.outcome === 'not-made')) return create(rows, 0);
+  return isRefused(delivery, result, content)
+    ? afterRefusal(rows, delivery, wish)
+    : afterDelivery(rows, delivery, result, wish);
+}
+
+/** The version a package file for the site builds on; 0: a full one. */
+export function baseVersionFor(rows: SiteContentRows): number {
+  const { content, sourceVersion, hasVersion } = rows;
+  if (!content || content.needsFull || content.storedVersion === 0) return 0;
+  const steps = sourceVersion - content.storedVersion;
+  const isNear = steps >= 1 && steps <= deltaStepsMax;
+  return isNear && hasVersion(content.storedVersion) ? content.storedVersion : 0;
+}
+
+/** What the assignments of a package want at each site; removals and DPs that are gone left out. */
+export function siteWishes(
+  assignments: Iterable<PackageAssignment>,
+  siteOfDp: (dpId: string) => string | undefined,
+): Map<string, SiteWish> {
+  const wishes = new Map<string, SiteWish>();
+  for (const { dpId, intent, action, wishedAtMs } of assignments) {
+    const siteCode = siteOfDp(dpId);
+    if (siteCode === undefined || intent !== 'installed') continue;
+    const known = wishes.get(siteCode) ?? { wishedAtMs: 0, redistributedAtMs: 0 };
+    const redistributedAtMs = action === 'redistribute' ? wishedAtMs : 0;
+    wishes.set(siteCode, {
+      wishedAtMs: Math.max(known.wishedAtMs, wishedAtMs),
+      redistributedAtMs: Math.max(known.redistributedAtMs, redistributedAtMs),
+    });
+  }
+  return wishes;
+}
+
+function holds({ content, sourceVersion, packageHash }: SiteContentRows): boolean {
+  if (!content || content.needsFull) return false;
+  if (content.storedVersion !== sourceVersion) return content.storedVersion > sourceVersion;
+  return content.storedHash === packageHash;
+}
+
+/** Whether what is on its way is not what the site can use any more. */
+function isOutdated(
+  openJob: NonNullable<SiteContentRows['openJob']>,
+  { sourceVersion, content }: SiteContentRows,
+): boolean {
+  if (openJob.sourceVersion !== sourceVersion) return true;
+  if (openJob.baseVersion === 0) return false;
+  return content?.needsFull === true || content?.storedVersion !== openJob.baseVersion;
+}
+
+function isRefused(
+  { jobId }: SiteDelivery,
+  { outcome }: SiteDeliveryResult,
+  content: SiteContent | undefined,
+): boolean {
+  if (outcome === 'refused' || outcome === 'not-made') return true;
+  return content?.state === 'refused' && content.refusedJobId === jobId;
+}
+
+/** What was refused would be refused again: only somebody who has changed something may ask. */
+function afterRefusal(
+  rows: SiteContentRows,
+  delivery: SiteDelivery,
+  wish: SiteWish,
+): SiteContentWork {
+  if (wish.wishedAtMs <= delivery.wishedAtMs) return nothing;
+  return delivery.baseVersion > 0 ? create(rows, 0) : create(rows);
+}
+
+/**
+ * The receiver answers for what it has taken: it is waited for, unless it says anew that it has
+ * something older (it lost its state), or an administrator asks for all of it again.
+ */
+function afterDelivery(
+  rows: SiteContentRows,
+  delivery: SiteDelivery,
+  result: SiteDeliveryResult,
+  wish: SiteWish,
+): SiteContentWork {
+  if (wish.redistributedAtMs > delivery.wishedAtMs) return create(rows);
+  const { content } = rows;
+  const isAtRest = content?.state === 'none' || content?.state === 'stored';
+  const isNews = isAtRest && content.changedAtMs !== result.contentChangedAtMs;
+  if (!isNews || delivery.repeatCount >= deliveryRepeatsMax) return nothing;
+  return create(rows, baseVersionFor(rows), delivery.repeatCount + 1);
+}
+
+function create(
+  rows: SiteContentRows,
+  baseVersion = baseVersionFor(rows),
+  repeatCount = 0,
+): SiteContentWork {
+  return { kind: 'create', baseVersion, repeatCount };
+}

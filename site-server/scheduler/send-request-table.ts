@@ -1,0 +1,268 @@
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
+import { toSendRequest, toSendRequestId, withEnd } from '../../shared/domain/send-request-moves.ts';
+import type { SiteDeliveryOutcome } from '../../shared/domain/site-delivery.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { SerialCounter } from '../../shared/state-store/serial-counter.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { SendRequestHistory } from './send-request-history.ts';
+
+/** What the table of send requests needs. */
+export interface SendRequestTableComponents {
+  readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly notifier: Pick<ChangeNotifier, 'notification'>;
+  /** The only counter of send requests. */
+  readonly serials: Pick<SerialCounter, 'next'>;
+  readonly status: StatusReporter;
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
+  readonly logger: Logger;
+  readonly siteCode: string;
+}
+
+/** How the table of send requests is tuned. */
+export interface SendRequestTableConfig {
+  /** Ended requests kept; the oldest go first. @default 10_000 */
+  readonly historyCountMax: number;
+  /** How often the progress of a send is written down, unless much has changed. @default 1_000 */
+  readonly progressWriteMs: number;
+}
+
+export const defaultSendRequestTableConfig: SendRequestTableConfig = {
+  historyCountMax: 10_000,
+  progressWriteMs: 1_000,
+};
+
+/** How a request ends, and what that means for its mini-job. */
+export interface SendRequestEnd {
+  readonly state: 'complete' | 'failed' | 'cancelled';
+  /** Empty when it is complete. */
+  readonly reason: string;
+  /** Absent when the mini-job is gone already. */
+  readonly outcome?: SiteDeliveryOutcome;
+}
+
+/** How far a send is. */
+export type SendRequestProgress = Pick<SendRequest, 'remainingBytes' | 'bytesSent'>;
+
+/** Progress is written at once when this part of the file is done since it was written last. */
+const progressPart = 1 / 20;
+
+/**
+ * The tables "send requests" and "send request history", with all open requests in memory; part of
+ * the Scheduler, which alone makes requests, and of the Sender, which reports how they get on. All
+ * changes of a row go through one queue. What a crash loses is the newest progress; the end of a
+ * request is one synced batch with the end of its mini-job and what it means to others.
+ */
+export class SendRequestTable {
+  readonly #needs: SendRequestTableComponents;
+  readonly #config: SendRequestTableConfig;
+  readonly #history: SendRequestHistory;
+  readonly #open = new Map<string, SendRequest>();
+  readonly #byJob = new Map<string, string>();
+  readonly #written = new Map<string, { readonly atMs: number; readonly remainingBytes: number }>();
+  readonly #queue = new SerialQueue();
+  readonly #listeners = new Set<(request: SendRequest) => void>();
+
+  constructor(needs: SendRequestTableComponents, config = defaultSendRequestTableConfig) {
+    this.#needs = needs;
+    this.#config = config;
+    this.#history = new SendRequestHistory(needs, config.historyCountMax);
+  }
+
+  /** Reads the open requests; once, before anything else. What was being sent is due at once. */
+  async load(): Promise<void> {
+    for await (const [, request] of this.#rows.list()) {
+      const state = request.state === 'sending' ? 'pending' : request.state;
+      this.#set({ ...request, state });
+    }
+  }
+
+  /** All open requests, in no order. */
+  open(): Iterable<SendRequest> {
+    return this.#open.values();
+  }
+
+  /** An open request as it is now. */
+  get(requestId: string): SendRequest | undefined {
+    return this.#open.get(requestId);
+  }
+
+  /** The open request of a mini-job. */
+  ofJob(jobId: string): SendRequest | undefined {
+    return this.#open.get(this.#byJob.get(jobId) ?? '');
+  }
+
+  /** Calls the listener after each change of a request, its end and its progress included. */
+  onChanged(listener: (request: SendRequest) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Resolves when all changes asked for so far are written. */
+  whenIdle(): Promise<void> {
+    return this.#queue.whenIdle();
+  }
+
+  /**
+   * Makes the request of a mini-job; nothing when the job has ended or has one already.
+   *
+   * @throws DISK_FULL
+   */
+  create(jobId: string, destinationSiteCode: string): Promise<SendRequest | undefined> {
+    return this.#queue.run(async () => {
+      const job = await this.#jobs.get(jobId);
+      if (!job || this.#byJob.has(jobId)) return this.ofJob(jobId);
+      const { serials, siteCode, clock, store, logger } = this.#needs;
+      const { value, change } = serials.next();
+      const requestId = toSendRequestId(siteCode, value);
+      const request = toSendRequest(job, { requestId, destinationSiteCode }, clock.nowMs());
+      // Synced: other sites will remember the ID, so it must never be given out again.
+      await store.write([change, this.#rows.put(requestId, request)], { sync: true });
+      this.#set(request);
+      const { packageId } = request;
+      logger.info({ requestId, jobId, packageId, destinationSiteCode }, 'Created send request');
+      this.#tell(request);
+      return request;
+    });
+  }
+
+  /**
+   * Changes an open request. On a full disk only memory changes: the row follows with a later
+   * change, and until then a crash costs no more than a try.
+   *
+   * @returns false when it has ended
+   */
+  change(requestId: string, move: (request: SendRequest) => SendRequest): Promise<boolean> {
+    return this.#queue.run(async () => {
+      const before = this.#open.get(requestId);
+      if (!before) return false;
+      const request = move(before);
+      if (request === before) return true;
+      this.#set(request);
+      this.#tell(request);
+      await this.#put(request);
+      if (before.state !== request.state) this.#logMove(before, request);
+      return true;
+    });
+  }
+
+  /** How far a send is: known at once, written at most once a second, or each twentieth part. */
+  progressed(requestId: string, progress: SendRequestProgress): void {
+    const before = this.#open.get(requestId);
+    if (!before) return;
+    const request = { ...before, ...progress, heartbeatAtMs: this.#needs.clock.nowMs() };
+    this.#set(request);
+    this.#tell(request);
+    if (!this.#isWriteDue(request)) return;
+    this.#noteWritten(request);
+    void this.#queue.run(async () => {
+      const newest = this.#open.get(requestId);
+      if (newest) await this.#put(newest);
+    });
+  }
+
+  /**
+   * Ends a request and, unless it is gone, its mini-job, durably.
+   *
+   * @returns false when it has ended already
+   * @throws DISK_FULL: nothing has changed
+   */
+  end(requestId: string, end: SendRequestEnd): Promise<boolean> {
+    return this.#queue.run(async () => {
+      const before = this.#open.get(requestId);
+      if (!before) return false;
+      const { state, reason } = end;
+      const ended = withEnd(before, { state, reason }, this.#needs.clock.nowMs());
+      const result = await this.#resultOf(before, end);
+      // From here on without a pause: serials of status messages rise in the order of the writes.
+      const changes = [...result, ...this.#endChanges(ended, end)];
+      await this.#needs.store.write(changes, { sync: true });
+      this.#open.delete(requestId);
+      this.#byJob.delete(ended.jobId);
+      this.#written.delete(requestId);
+      this.#logMove(before, ended);
+      this.#tell(ended);
+      await this.#history.trim();
+      return true;
+    });
+  }
+
+  #endChanges(ended: SendRequest, { outcome }: SendRequestEnd): Change[] {
+    const { requestId, jobId, packageId, sourceVersion, finalSiteCode, reason } = ended;
+    const { notifier, status, siteCode } = this.#needs;
+    const changes = [this.#rows.delete(requestId), this.#history.add(ended)];
+    if (outcome !== undefined) changes.push(this.#jobs.delete(jobId));
+    if (ended.state !== 'failed') return changes;
+    const insertionStrings = [packageId, `${sourceVersion}`, finalSiteCode, reason];
+    changes.push(
+      ...status.message({ messageId: 9020, insertionStrings, packageId, sourceVersion }),
+    );
+    // Distribution Manager may know another way, such as a full package file.
+    if (ended.sourceSiteCode === siteCode)
+      changes.push(notifier.notification('package', packageId));
+    return changes;
+  }
+
+  /** What Distribution Manager is told of a job it has made. */
+  async #resultOf(request: SendRequest, { outcome }: SendRequestEnd): Promise<Change[]> {
+    const { packageId, finalSiteCode, jobId } = request;
+    if (outcome === undefined || request.sourceSiteCode !== this.#needs.siteCode) return [];
+    const key = joinKey(packageId, finalSiteCode);
+    const content = await this.#needs.store.records(keySpaces.siteContents).get(key);
+    const contentChangedAtMs = content?.changedAtMs ?? 0;
+    const results = this.#needs.store.records(keySpaces.siteDeliveryResults);
+    return [results.put(key, { jobId, outcome, contentChangedAtMs })];
+  }
+
+  #isWriteDue({ requestId, remainingBytes, file }: SendRequest): boolean {
+    const written = this.#written.get(requestId);
+    if (!written || remainingBytes === 0) return true;
+    const elapsedMs = this.#needs.clock.monotonicMs() - written.atMs;
+    const movedBytes = Math.abs(written.remainingBytes - remainingBytes);
+    return elapsedMs >= this.#config.progressWriteMs || movedBytes >= file.fileBytes * progressPart;
+  }
+
+  async #put(request: SendRequest): Promise<void> {
+    this.#noteWritten(request);
+    try {
+      const put = this.#rows.put(request.requestId, request);
+      await this.#needs.store.write([put], { sync: false });
+    } catch (error) {
+      if (!isErrorWithCode(error, 'DISK_FULL')) throw error;
+      this.#needs.logger.warn({ err: error }, 'Send request could not be written down');
+    }
+  }
+
+  #noteWritten({ requestId, remainingBytes }: SendRequest): void {
+    this.#written.set(requestId, { atMs: this.#needs.clock.monotonicMs(), remainingBytes });
+  }
+
+  #set(request: SendRequest): void {
+    this.#open.set(request.requestId, request);
+    this.#byJob.set(request.jobId, request.requestId);
+  }
+
+  #tell(request: SendRequest): void {
+    for (const listener of this.#listeners) listener(request);
+  }
+
+  #logMove(before: SendRequest, after: SendRequest): void {
+    const { requestId, packageId, destinationSiteCode, reason } = after;
+    const facts = { requestId, packageId, destinationSiteCode, from: before.state };
+    const because = reason === '' ? {} : { reason };
+    this.#needs.logger.info({ ...facts, to: after.state, ...because }, 'Send request moved');
+  }
+
+  get #rows() {
+    return this.#needs.store.records(keySpaces.sendRequests);
+  }
+
+  get #jobs() {
+    return this.#needs.store.records<MiniJob>(keySpaces.miniJobs);
+  }
+}

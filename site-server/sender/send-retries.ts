@@ -1,0 +1,59 @@
+import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
+
+/** When a send that failed is tried again. */
+export interface SendRetryConfig {
+  /** Wait after the first failed try. @default 60_000 @see behaviour row REP-5 */
+  readonly retryDelayMs: number;
+  /** Longest wait between tries. @default 1_800_000 */
+  readonly retryDelayMsMax: number;
+}
+
+/** How often bytes that were found damaged are sent again from the first one. */
+const restartsMax = 2;
+
+interface Memory {
+  /** Failed tries in a row that moved nothing. */
+  readonly fruitlessCount: number;
+  readonly restartCount: number;
+}
+
+const nothingKnown: Memory = { fruitlessCount: 0, restartCount: 0 };
+
+/**
+ * How long send requests wait after failed tries: two tries a minute apart, then longer and longer.
+ * In memory: a restart of the site begins gently again.
+ */
+export class SendRetries {
+  readonly #config: SendRetryConfig;
+  readonly #random: () => number;
+  readonly #memory = new Map<string, Memory>();
+
+  constructor(config: SendRetryConfig, random: () => number) {
+    this.#config = config;
+    this.#random = random;
+  }
+
+  /** Milliseconds until the next try, and remembers this one. */
+  delayMs(requestId: string, movedBytes: boolean): number {
+    const before = this.#memory.get(requestId) ?? nothingKnown;
+    const fruitlessCount = movedBytes ? 1 : before.fruitlessCount + 1;
+    this.#memory.set(requestId, { ...before, fruitlessCount });
+    const { retryDelayMs: firstMs, retryDelayMsMax: capMs } = this.#config;
+    if (fruitlessCount === 1) return firstMs;
+    // From the second on with chance, so that many requests do not come back as one.
+    return retryDelayMs({ tryCount: fruitlessCount, firstMs, capMs, random: this.#random });
+  }
+
+  /** How often the file was begun anew, this time included; undefined when that is enough. */
+  restart(requestId: string): number | undefined {
+    const before = this.#memory.get(requestId) ?? nothingKnown;
+    if (before.restartCount >= restartsMax) return undefined;
+    this.#memory.set(requestId, { ...before, restartCount: before.restartCount + 1 });
+    return before.restartCount + 1;
+  }
+
+  /** The request has ended. */
+  forget(requestId: string): void {
+    this.#memory.delete(requestId);
+  }
+}

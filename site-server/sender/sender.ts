@@ -1,0 +1,287 @@
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { decideSends, type SendQueueLimits } from '../../shared/domain/send-queue.ts';
+import type { SendRequest } from '../../shared/domain/send-request.ts';
+import {
+  waiting,
+  withoutPackageFile,
+  withRetry,
+  withTryStarted,
+} from '../../shared/domain/send-request-moves.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Component } from '../../shared/runtime/component.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import type { PackageFileStore } from '../package-file-store/package-file-store.ts';
+import type { SendRequestEnd, SendRequestTable } from '../scheduler/send-request-table.ts';
+import { LinkAllowance } from './link-allowance.ts';
+import { type SendFailure, toSendFailure } from './send-failure.ts';
+import { SendProgress } from './send-progress.ts';
+import { SendRetries, type SendRetryConfig } from './send-retries.ts';
+import { SendTry, type SendTryConfig, type SendTryNeeds } from './send-try.ts';
+
+/** What the Sender needs. */
+export interface SenderComponents extends Omit<SendTryNeeds, 'files' | 'whenWritten'> {
+  readonly store: Pick<StateStore, 'records'>;
+  readonly requests: SendRequestTable;
+  readonly directory: Pick<SiteDirectory, 'own' | 'addressesOf'>;
+  readonly files: Pick<PackageFileStore, 'pathOf' | 'discard'>;
+  /**
+   * Calls the listener each time another site can be reached again: its replication stream is there.
+   *
+   * @returns ends it
+   */
+  readonly onConnected: (siteCode: string, listener: () => void) => () => void;
+  /** Whether an instruction refused for this reason may be taken a little later. */
+  readonly doesRefusalMend: (reason: string) => boolean;
+  readonly clock: Clock;
+  /** A number from 0 up to 1. */
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+/** How the Sender is tuned. */
+export interface SenderConfig extends SendQueueLimits, SendRetryConfig, SendTryConfig {
+  /** Wait while the receiver is busy with the same file, or with as much as it takes. @default 5_000 */
+  readonly busyDelayMs: number;
+  /** Bytes one send may have on its way at most. @default 16 MiB */
+  readonly windowBytesMax: number;
+}
+
+export const defaultSenderConfig: SenderConfig = {
+  sendsMax: 5,
+  sendsPerSiteMax: 3,
+  retryDelayMs: 60_000,
+  retryDelayMsMax: 1_800_000,
+  offerDeadlineMs: 1_800_000,
+  instructionDeadlineMs: 60_000,
+  stallMs: 120_000,
+  busyDelayMs: 5_000,
+  windowBytesMax: 16 * 1024 * 1024,
+};
+
+interface RunningSend {
+  readonly abort: AbortController;
+  readonly progress: SendProgress;
+  readonly ended: Promise<void>;
+}
+
+/**
+ * Sends package files to the next site, and the signed instruction after each (REP-5): at most five
+ * at once, three to one site, by priority and age. What came through stays: a send goes on at the
+ * byte the receiver names. Works from the open send requests, and reports to their table; stores
+ * nothing itself. A crash leaves requests "sending", which are tried again at once.
+ */
+export class Sender implements Component {
+  readonly #components: SenderComponents;
+  readonly #config: SenderConfig;
+  readonly #stopping = new AbortController();
+  readonly #wake = new WakeSignal();
+  readonly #running = new Map<string, RunningSend>();
+  readonly #retries: SendRetries;
+  readonly #try: SendTry;
+  readonly #allowances = new Map<string, LinkAllowance>();
+  readonly #unwatch = new Map<string, () => void>();
+  #unlisten = () => {};
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(components: SenderComponents, config = defaultSenderConfig) {
+    this.#components = components;
+    this.#config = config;
+    this.#retries = new SendRetries(config, components.random);
+    const whenWritten = () => components.requests.whenIdle();
+    this.#try = new SendTry({ ...components, whenWritten }, config);
+  }
+
+  async start(): Promise<void> {
+    this.#unlisten = this.#components.requests.onChanged((request) => this.#onChanged(request));
+    this.#wake.wake();
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#unlisten();
+    for (const unwatch of this.#unwatch.values()) unwatch();
+    for (const { abort } of this.#running.values()) abort.abort();
+    await this.#loop;
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+  }
+
+  /** How far a request is that is being sent now. */
+  progressOf(requestId: string): SendProgress | undefined {
+    return this.#running.get(requestId)?.progress;
+  }
+
+  /** Why each open request that does not run waits, by request ID. */
+  waiting(): ReadonlyMap<string, string> {
+    return this.#decide().waiting;
+  }
+
+  #decide() {
+    const { requests, clock } = this.#components;
+    const isRunning = (requestId: string) => this.#running.has(requestId);
+    return decideSends(requests.open(), isRunning, this.#config, clock.nowMs());
+  }
+
+  #onChanged(request: SendRequest): void {
+    const { requestId, state, finishedAtMs } = request;
+    if (finishedAtMs > 0) {
+      this.#retries.forget(requestId);
+      this.#running.get(requestId)?.abort.abort();
+    }
+    if (state !== 'sending') this.#wake.wake();
+  }
+
+  /** Starts what is due at every wake-up, and whenever a retry becomes due. */
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    try {
+      for (let nextDueMs: number | undefined; ; ) {
+        await this.#wokenOrDue(nextDueMs, signal);
+        this.#watchDestinations();
+        const decision = this.#decide();
+        for (const request of decision.start) this.#start(request);
+        nextDueMs = decision.nextDueMs;
+      }
+    } catch (error) {
+      if (!(isAbortError(error) && signal.aborted)) throw error;
+    }
+  }
+
+  async #wokenOrDue(dueMs: number | undefined, signal: AbortSignal): Promise<void> {
+    if (dueMs === undefined) return this.#wake.wait(signal);
+    const { clock } = this.#components;
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal]);
+    const sleeping = clock.sleep(Math.max(0, dueMs - clock.nowMs()), either);
+    sleeping.then(
+      () => this.#wake.wake(),
+      () => {},
+    );
+    await this.#wake.wait(signal).finally(() => over.abort());
+  }
+
+  #start(request: SendRequest): void {
+    const { requests, clock } = this.#components;
+    const { requestId } = request;
+    const abort = new AbortController();
+    const progress = new SendProgress({
+      request,
+      monotonicMs: () => clock.monotonicMs(),
+      onChange: (changed) => requests.progressed(requestId, changed),
+    });
+    const ended = this.#send(request, progress, abort.signal).finally(() => {
+      this.#running.delete(requestId);
+      this.#wake.wake();
+    });
+    this.#running.set(requestId, { abort, progress, ended });
+  }
+
+  async #send(request: SendRequest, progress: SendProgress, signal: AbortSignal): Promise<void> {
+    const { requests, store, clock } = this.#components;
+    const { requestId } = request;
+    try {
+      const nowMs = clock.nowMs();
+      if (!(await requests.change(requestId, (one) => withTryStarted(one, nowMs)))) return;
+      const job = await store.records(keySpaces.miniJobs).get(request.jobId);
+      if (!job) {
+        // The Scheduler is about to cancel the request.
+        return await this.#retryIn(requestId, this.#config.retryDelayMs, 'Its mini-job is gone');
+      }
+      const allowance = this.#allowanceOf(request.destinationSiteCode);
+      await this.#try.run({ request, job, progress, allowance }, signal);
+      await requests.end(requestId, { state: 'complete', reason: '', outcome: 'delivered' });
+    } catch (error) {
+      // Stopped, or its request has ended: the row says what is true.
+      if (signal.aborted) return;
+      await this.#afterFailure(requestId, error, progress);
+    }
+  }
+
+  async #afterFailure(requestId: string, error: unknown, progress: SendProgress): Promise<void> {
+    const { doesRefusalMend, logger } = this.#components;
+    const failure = toSendFailure(error, doesRefusalMend);
+    logger.info({ requestId, err: error, kind: failure.kind }, 'A try to send failed');
+    if (failure.kind === 'refused') {
+      return this.#end(requestId, { state: 'failed', reason: failure.reason, outcome: 'refused' });
+    }
+    if (failure.kind === 'overtaken') {
+      const { reason } = failure;
+      return this.#end(requestId, { state: 'cancelled', reason, outcome: 'overtaken' });
+    }
+    if (failure.kind === 'busy') {
+      return this.#retryIn(requestId, this.#config.busyDelayMs, failure.reason);
+    }
+    if (failure.kind !== 'retry' && (await this.#restarted(requestId, failure))) return;
+    const delayMs = this.#retries.delayMs(requestId, progress.gainedBytes > 0);
+    await this.#retryIn(requestId, delayMs, failure.reason);
+  }
+
+  /** Begins anew at once, with the file made again when it may be what is wrong; not for ever. */
+  async #restarted(requestId: string, { kind, reason }: SendFailure): Promise<boolean> {
+    const { requests, files } = this.#components;
+    const request = requests.get(requestId);
+    const restartCount = this.#retries.restart(requestId);
+    if (!request || restartCount === undefined) {
+      if (kind !== 'file-damaged') return false;
+      await this.#end(requestId, { state: 'failed', reason, outcome: 'refused' });
+      return true;
+    }
+    const isOwn = request.sourceSiteCode === this.#components.directory.own.siteCode;
+    const isRemade = kind === 'file-damaged' && isOwn && restartCount > 1;
+    if (isRemade) await files.discard(request.file.fileHash);
+    const isWanted = isRemade || kind === 'file-missing';
+    await requests.change(requestId, (one) =>
+      isWanted
+        ? withoutPackageFile(one, reason)
+        : { ...waiting(one), remainingBytes: one.file.fileBytes },
+    );
+    return true;
+  }
+
+  async #retryIn(requestId: string, delayMs: number, reason: string): Promise<void> {
+    const { requests, clock } = this.#components;
+    const retryAtMs = clock.nowMs() + delayMs;
+    await requests.change(requestId, (one) => withRetry(one, { reason, retryAtMs }));
+  }
+
+  async #end(requestId: string, end: SendRequestEnd): Promise<void> {
+    try {
+      await this.#components.requests.end(requestId, end);
+    } catch (error) {
+      if (!isErrorWithCode(error, 'DISK_FULL')) throw error;
+      // What has ended cannot be written down: the next try meets the same end.
+      await this.#retryIn(requestId, this.#config.retryDelayMs, error.message);
+    }
+  }
+
+  /** Everything that waits for a site is tried as soon as the site is back. */
+  #watchDestinations(): void {
+    for (const { destinationSiteCode } of this.#components.requests.open()) {
+      if (destinationSiteCode !== '') this.#watch(destinationSiteCode);
+    }
+  }
+
+  #watch(siteCode: string): void {
+    if (this.#unwatch.has(siteCode)) return;
+    const { requests, onConnected } = this.#components;
+    const unwatch = onConnected(siteCode, () => {
+      for (const { requestId, destinationSiteCode, state } of [...requests.open()]) {
+        if (destinationSiteCode !== siteCode || state !== 'retrying') continue;
+        void requests.change(requestId, (one) => (one.state === 'retrying' ? waiting(one) : one));
+      }
+    });
+    this.#unwatch.set(siteCode, unwatch);
+  }
+
+  #allowanceOf(siteCode: string): LinkAllowance {
+    const allowance =
+      this.#allowances.get(siteCode) ?? new LinkAllowance(this.#config.windowBytesMax);
+    this.#allowances.set(siteCode, allowance);
+    return allowance;
+  }
+}
