@@ -1,3 +1,5 @@
+import { instructionRefusals, parseInstructionRefusal } from './site-instruction.ts';
+
 /**
  * Every failure Waybill expects, with its facts. A code is stable for ever; `docs/errors.md` has
  * a heading for each, and a test holds the two together.
@@ -49,6 +51,12 @@ export type ErrorDetails =
   | { code: 'JOB_UNKNOWN'; dpId: string; packageId: string; jobSerial: number }
   | { code: 'PACKAGE_NOT_LOCATED'; packageId: string }
   | { code: 'DELTA_INVALID'; deltaHash: string; reason: string }
+  // Between sites
+  | { code: 'INSTRUCTION_REFUSED'; requestId: string; packageId: string; reason: string }
+  | { code: 'FILE_ALREADY_ARRIVING'; fileHash: string; siteCode: string }
+  | { code: 'FILE_OFFSET_MISMATCH'; fileHash: string; heldBytes: number; offsetBytes: number }
+  | { code: 'FILE_TOO_LARGE'; fileHash: string; fileBytes: number; fileBytesMax: number }
+  | { code: 'RECEIVER_BUSY'; what: string; limit: number }
   // The process and its machine
   | { code: 'CONFIG_INVALID'; path: string; problems: string }
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
@@ -123,6 +131,15 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   JOB_UNKNOWN: (f) => `${f.dpId} was never given job ${f.jobSerial} for package ${f.packageId}`,
   PACKAGE_NOT_LOCATED: (f) => `No distribution point has package ${f.packageId} for you`,
   DELTA_INVALID: (f) => `Delta ${f.deltaHash} cannot be applied: ${f.reason}`,
+  INSTRUCTION_REFUSED: (f) =>
+    `Instruction ${f.requestId} for package ${f.packageId} was refused: ${refusalWords(f.reason)}`,
+  FILE_ALREADY_ARRIVING: (f) =>
+    `File ${f.fileHash} is arriving from site ${f.siteCode} already, in another stream`,
+  FILE_OFFSET_MISMATCH: (f) =>
+    `File ${f.fileHash} was sent from byte ${f.offsetBytes}; ${f.heldBytes} bytes are here`,
+  FILE_TOO_LARGE: (f) =>
+    `File ${f.fileHash} has ${f.fileBytes} bytes; at most ${f.fileBytesMax} are taken`,
+  RECEIVER_BUSY: (f) => `The receiver has ${f.limit} ${f.what}, as many as it takes; try again later`,
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   DATA_DIRECTORY_IN_USE: (f) =>
@@ -132,6 +149,11 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   STATE_STORE_DAMAGED: (f) => `State store ${f.path} is damaged: ${f.reason}`,
   ADDRESS_IN_USE: (f) => `Address ${f.address} is in use by another program`,
 };
+
+function refusalWords(reason: string): string {
+  const refusal = parseInstructionRefusal(reason);
+  return refusal ? instructionRefusals[refusal].words : reason;
+}
 
 /** All codes, for the tests that hold tables and documents complete. */
 export const errorCodes = Object.keys(sentences) as ErrorCode[];

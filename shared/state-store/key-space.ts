@@ -16,6 +16,7 @@ import type { PullJob } from '../domain/pull-job.ts';
 import type { ConfiguredSource } from '../domain/pull-source.ts';
 import type { MiniJob, SendRequest } from '../domain/send-request.ts';
 import type { SiteDefinition, SiteIdentity, SiteRoute } from '../domain/site.ts';
+import type { ReceivedInstruction, SeenInstruction } from '../domain/site-instruction.ts';
 import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
@@ -101,6 +102,10 @@ export const keySpaces = {
   sendRequests: keySpace<SendRequest>('send-requests'),
   /** requestId → a hop that has ended. */
   sendRequestHistory: keySpace<SendRequest>('send-request-history'),
+  /** jobId → an instruction of another site that is not carried out yet. */
+  receivedInstructions: keySpace<ReceivedInstruction>('received-instructions'),
+  /** sending siteCode / nonce → an instruction that was taken lately. */
+  seenInstructions: keySpace<SeenInstruction>('seen-instructions'),
   /** 'layout' and 'damage' → what the store knows of itself. */
   storeState: keySpace<unknown>('store-state'),
 } as const;
