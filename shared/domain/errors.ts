@@ -139,7 +139,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `File ${f.fileHash} was sent from byte ${f.offsetBytes}; ${f.heldBytes} bytes are here`,
   FILE_TOO_LARGE: (f) =>
     `File ${f.fileHash} has ${f.fileBytes} bytes; at most ${f.fileBytesMax} are taken`,
-  RECEIVER_BUSY: (f) => `The receiver has ${f.limit} ${f.what}, as many as it takes; try again later`,
+  RECEIVER_BUSY: (f) =>
+    `The receiver has ${f.limit} ${f.what}, as many as it takes; try again later`,
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   DATA_DIRECTORY_IN_USE: (f) =>

@@ -2,7 +2,10 @@ import { parseHash } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { type Priority, parsePackageId } from '../../shared/domain/package.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
-import type { PackageInstruction, TransferInstruction } from '../../shared/domain/site-instruction.ts';
+import type {
+  PackageInstruction,
+  TransferInstruction,
+} from '../../shared/domain/site-instruction.ts';
 import {
   packageInstructionType,
   signedInstructionType,
@@ -165,7 +168,9 @@ export function requireCount(
 
 function requireJobId(text: string, sourceSiteCode: string): string {
   const isTheirs = idPattern.test(text) && text.startsWith(`${sourceSiteCode}-`);
-  return isTheirs ? text : refuse('package.job_id', `an ID that begins with ${sourceSiteCode}-`, text);
+  return isTheirs
+    ? text
+    : refuse('package.job_id', `an ID that begins with ${sourceSiteCode}-`, text);
 }
 
 function requireNonce(bytes: Uint8Array): string {
