@@ -355,7 +355,7 @@ export interface ArrivingStream extends Disposable {
   /** Fires when the same site has begun another stream of the file. */
   readonly signal: AbortSignal;
   /**
-   * Adds bytes.
+   * Adds bytes, whose memory is given away.
    *
    * @returns bytes of the file that are written by now
    * @throws MESSAGE_INVALID for more bytes than the file has, FILE_ALREADY_ARRIVING, DISK_FULL
