@@ -1,3 +1,5 @@
+import { instructionRefusals, parseInstructionRefusal } from './site-instruction.ts';
+
 /**
  * Every failure Waybill expects, with its facts. A code is stable for ever; `docs/errors.md` has
  * a heading for each, and a test holds the two together.
@@ -63,6 +65,12 @@ export type ErrorDetails =
   // Package files between sites
   | { code: 'PACKAGE_FILE_INVALID'; packageId: string; reason: string }
   | { code: 'DELTA_BASE_MISSING'; packageId: string; baseVersion: number; missingFiles: number }
+  // Between sites
+  | { code: 'INSTRUCTION_REFUSED'; requestId: string; packageId: string; reason: string }
+  | { code: 'FILE_ALREADY_ARRIVING'; fileHash: string; siteCode: string }
+  | { code: 'FILE_OFFSET_MISMATCH'; fileHash: string; heldBytes: number; offsetBytes: number }
+  | { code: 'FILE_TOO_LARGE'; fileHash: string; fileBytes: number; fileBytesMax: number }
+  | { code: 'RECEIVER_BUSY'; what: string; limit: number }
   // The process and its machine
   | { code: 'CONFIG_INVALID'; path: string; problems: string }
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
@@ -156,6 +164,16 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   PACKAGE_FILE_INVALID: (f) => `Package file of ${f.packageId} cannot be used: ${f.reason}`,
   DELTA_BASE_MISSING: (f) =>
     `${f.missingFiles} files of package ${f.packageId} version ${f.baseVersion} are missing, on which a package file builds. A full one brings all`,
+  INSTRUCTION_REFUSED: (f) =>
+    `Instruction ${f.requestId} for package ${f.packageId} was refused: ${refusalWords(f.reason)}`,
+  FILE_ALREADY_ARRIVING: (f) =>
+    `File ${f.fileHash} is arriving from site ${f.siteCode} already, in another stream`,
+  FILE_OFFSET_MISMATCH: (f) =>
+    `File ${f.fileHash} was sent from byte ${f.offsetBytes}; ${f.heldBytes} bytes are here`,
+  FILE_TOO_LARGE: (f) =>
+    `File ${f.fileHash} has ${f.fileBytes} bytes; at most ${f.fileBytesMax} are taken`,
+  RECEIVER_BUSY: (f) =>
+    `The receiver has ${f.limit} ${f.what}, as many as it takes; try again later`,
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   DATA_DIRECTORY_IN_USE: (f) =>
@@ -165,6 +183,11 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   STATE_STORE_DAMAGED: (f) => `State store ${f.path} is damaged: ${f.reason}`,
   ADDRESS_IN_USE: (f) => `Address ${f.address} is in use by another program`,
 };
+
+function refusalWords(reason: string): string {
+  const refusal = parseInstructionRefusal(reason);
+  return refusal ? instructionRefusals[refusal].words : reason;
+}
 
 /** All codes, for the tests that hold tables and documents complete. */
 export const errorCodes = Object.keys(sentences) as ErrorCode[];

@@ -4,6 +4,7 @@ export type Severity = 'information' | 'warning' | 'error';
 export type StatusComponent =
   | 'SMS_DISTRIBUTION_MANAGER'
   | 'SMS_PACKAGE_TRANSFER_MANAGER'
+  | 'SMS_DESPOOLER'
   | 'SMS_HIERARCHY_MANAGER'
   | 'SMS_REPLICATION_MANAGER'
   | 'SMS_SCHEDULER'
@@ -29,6 +30,7 @@ interface StatusMessageKind {
 }
 
 const distribution = { component: 'SMS_DISTRIBUTION_MANAGER' } as const;
+const despooler = { component: 'SMS_DESPOOLER' } as const;
 const transfer = { component: 'SMS_PACKAGE_TRANSFER_MANAGER' } as const;
 
 /**
@@ -89,6 +91,31 @@ export const statusMessageKinds = {
     ...distribution,
     severity: 'warning',
     text: 'Distribution point %1 did not pass its preliminary check: %2',
+  },
+  4400: {
+    ...despooler,
+    severity: 'information',
+    text: 'Stored package %1 version %2 from site %3 in the content library of this site.',
+  },
+  4401: {
+    ...despooler,
+    severity: 'information',
+    text: 'Content of package %1 version %2 is here before what the hierarchy knows of it; it is stored when that comes.',
+  },
+  4404: {
+    ...despooler,
+    severity: 'warning',
+    text: 'Refused package %1 version %2 from site %3: %4',
+  },
+  4405: {
+    ...despooler,
+    severity: 'error',
+    text: 'What site %3 sent as package %1 version %2 could not be stored: %4',
+  },
+  4406: {
+    ...despooler,
+    severity: 'warning',
+    text: 'Package %1 version %2 from site %3 waits for room on this site: %4',
   },
   8200: {
     ...transfer,

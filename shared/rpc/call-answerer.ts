@@ -15,7 +15,7 @@ import type { AuditEvent } from './audit-event.ts';
 import type { CallStatus } from './call-failure.ts';
 import { callPolicy } from './call-policy.ts';
 import { callerOf } from './call-policy-interceptor.ts';
-import { summaryOf } from './call-summary.ts';
+import { printable, summaryOf } from './call-summary.ts';
 import type { CallContext } from './conversation.ts';
 import { toErrorTrailers } from './error-detail.ts';
 import { ResponseStream } from './response-stream.ts';
@@ -84,8 +84,12 @@ export class CallAnswerer {
     this.#running.add(tracked);
   }
 
-  async #answer({ method, run, call, delivery }: CallWork, context: CallContext): Promise<void> {
+  async #answer({ method, run, call, delivery }: CallWork, bare: CallContext): Promise<void> {
     let asked = '';
+    const describe = (text: string) => {
+      asked = printable(text);
+    };
+    const context = { ...bare, describe };
     const ask = (request: unknown) => {
       asked ||= summaryOf(request);
       return request;

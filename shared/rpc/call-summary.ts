@@ -19,12 +19,20 @@ const namedFields = [
   'kind',
   'siteCode',
   'parentSiteCode',
+  'requestId',
+  'finalSiteCode',
 ];
-const nestedFields = ['properties', 'action', 'package', 'open', 'hello'];
+const nestedFields = ['properties', 'action', 'package', 'open', 'hello', 'file'];
 
 /** Longest value and longest summary, in UTF-16 units. */
 const valueLengthMax = 200;
 const summaryLengthMax = 800;
+
+/** A description of what was asked, bounded and printable. */
+export function printable(text: string): string {
+  const cut = text.length <= summaryLengthMax ? text : `${text.slice(0, summaryLengthMax)}…`;
+  return cut.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd');
+}
 
 /**
  * What a request asks, for the audit trail: `packageId=PS100001 dpIds=["PS1DP1"]`. Bounded,

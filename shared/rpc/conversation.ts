@@ -116,6 +116,11 @@ export interface CallContext {
   readonly caller: Caller;
   /** Aborted when the call is cancelled, its deadline passes, its connection dies, or it ended. */
   readonly signal: AbortSignal;
+  /**
+   * Says in words what was asked, for the audit trail, where the request's fields do not: bytes that
+   * were signed, for one. Never secrets.
+   */
+  readonly describe?: (asked: string) => void;
 }
 
 interface MethodShapes<Request, Answer> {

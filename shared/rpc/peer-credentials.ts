@@ -4,6 +4,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { toSystemReason } from '../runtime/system-reason.ts';
 import { identityOfSubjectAltName } from './certificate-identity.ts';
+import { certificateBlocks, isIssuedBy, refusalOfTime } from './certificate-trust.ts';
 
 /** Who we are on every connection: certificate, its key, and the CA that everybody must be from. */
 export interface PeerCredentials {
@@ -79,8 +80,7 @@ function parseCertificate(path: string, pem: Buffer | string): X509Certificate {
 }
 
 function parseCertificates(path: string, pem: Buffer): X509Certificate[] {
-  const blocks = pem.toString('latin1').match(/-----BEGIN CERTIFICATE-----[^-]*-----END[^\n]*/g);
-  return (blocks ?? ['']).map((block) => parseCertificate(path, block));
+  return certificateBlocks(pem).map((block) => parseCertificate(path, block));
 }
 
 function checkAuthorities(path: string, authorities: X509Certificate[], nowMs: number): void {
@@ -97,19 +97,8 @@ function checkSigned(
   own: X509Certificate,
   authorities: X509Certificate[],
 ): void {
-  const isSigned = authorities.some(
-    (authority) => own.checkIssued(authority) && own.verify(authority.publicKey),
-  );
-  if (!isSigned) throw invalid(files.certificateFile, `it is not signed by the CA ${files.caFile}`);
-}
-
-function refusalOfTime(certificate: X509Certificate, nowMs: number): string | undefined {
-  if (nowMs < Date.parse(certificate.validFrom)) {
-    return `it is not valid before ${certificate.validFrom}; check this machine's clock`;
-  }
-  return nowMs > Date.parse(certificate.validTo)
-    ? `it expired at ${certificate.validTo}`
-    : undefined;
+  if (isIssuedBy(own, authorities)) return;
+  throw invalid(files.certificateFile, `it is not signed by the CA ${files.caFile}`);
 }
 
 function checkValidity(path: string, certificate: X509Certificate, nowMs: number): void {

@@ -15,9 +15,21 @@ import type {
 } from './conversation.ts';
 import type { ErrorDetail, ErrorDetail__Output } from './generated/waybill/v1/ErrorDetail.ts';
 import type {
+  PackageInstruction,
+  PackageInstruction__Output,
+} from './generated/waybill/v1/PackageInstruction.ts';
+import type {
   PackageVersion,
   PackageVersion__Output,
 } from './generated/waybill/v1/PackageVersion.ts';
+import type {
+  SignedInstruction,
+  SignedInstruction__Output,
+} from './generated/waybill/v1/SignedInstruction.ts';
+import type {
+  TransferInstruction,
+  TransferInstruction__Output,
+} from './generated/waybill/v1/TransferInstruction.ts';
 
 /** From dist/shared/rpc: the package's own proto/, in a work tree and installed alike. */
 const protoDirectory = fileURLToPath(new URL('../../../proto/', import.meta.url));
@@ -86,6 +98,39 @@ export function packageVersionType(): MessageTypeDefinition<
   return packageDefinition()['waybill.v1.PackageVersion'] as unknown as MessageTypeDefinition<
     PackageVersion,
     PackageVersion__Output
+  >;
+}
+
+/** How the instruction of one hop between sites is encoded. */
+export function transferInstructionType(): MessageTypeDefinition<
+  TransferInstruction,
+  TransferInstruction__Output
+> {
+  return packageDefinition()['waybill.v1.TransferInstruction'] as unknown as MessageTypeDefinition<
+    TransferInstruction,
+    TransferInstruction__Output
+  >;
+}
+
+/** How a source site's instruction is encoded. */
+export function packageInstructionType(): MessageTypeDefinition<
+  PackageInstruction,
+  PackageInstruction__Output
+> {
+  return packageDefinition()['waybill.v1.PackageInstruction'] as unknown as MessageTypeDefinition<
+    PackageInstruction,
+    PackageInstruction__Output
+  >;
+}
+
+/** How both instructions with their signatures are encoded, to be kept. */
+export function signedInstructionType(): MessageTypeDefinition<
+  SignedInstruction,
+  SignedInstruction__Output
+> {
+  return packageDefinition()['waybill.v1.SignedInstruction'] as unknown as MessageTypeDefinition<
+    SignedInstruction,
+    SignedInstruction__Output
   >;
 }
 

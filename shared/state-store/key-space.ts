@@ -25,6 +25,7 @@ import type { ConfiguredSource } from '../domain/pull-source.ts';
 import type { MiniJob, PackageFileFacts, SendRequest } from '../domain/send-request.ts';
 import type { SiteDefinition, SiteIdentity, SiteRoute } from '../domain/site.ts';
 import type { SiteDelivery, SiteDeliveryResult } from '../domain/site-delivery.ts';
+import type { ReceivedInstruction, SeenInstruction } from '../domain/site-instruction.ts';
 import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
@@ -130,6 +131,10 @@ export const keySpaces = {
   siteDeliveries: keySpace<SiteDelivery>('site-deliveries'),
   /** packageId / siteCode → how the mini-job that ended last ended. */
   siteDeliveryResults: keySpace<SiteDeliveryResult>('site-delivery-results'),
+  /** jobId → an instruction of another site that is not carried out yet. */
+  receivedInstructions: keySpace<ReceivedInstruction>('received-instructions'),
+  /** sending siteCode / nonce → an instruction that was taken lately. */
+  seenInstructions: keySpace<SeenInstruction>('seen-instructions'),
   /** 'layout' and 'damage' → what the store knows of itself. */
   storeState: keySpace<unknown>('store-state'),
 } as const;

@@ -1,0 +1,50 @@
+import type { WaybillError } from '../../shared/domain/errors.ts';
+import type { PackageFileFacts } from '../../shared/domain/send-request.ts';
+import { AbortError } from '../../shared/runtime/abort-error.ts';
+
+/** A part that is open, and the stream that brings it, if one does. */
+export class Arrival implements PackageFileFacts {
+  readonly fileHash: string;
+  readonly fileBytes: number;
+  /** As far as the event loop knows; the worker knows for certain. */
+  heldBytes = 0;
+  isOpen = false;
+  #stream: { readonly siteCode: string; readonly owner: AbortController } | undefined;
+
+  constructor({ fileHash, fileBytes }: PackageFileFacts) {
+    this.fileHash = fileHash;
+    this.fileBytes = fileBytes;
+  }
+
+  get missingBytes(): number {
+    return this.fileBytes - this.heldBytes;
+  }
+
+  /** The site whose stream brings it; undefined when it rests. */
+  get bringer(): string | undefined {
+    return this.#stream?.siteCode;
+  }
+
+  /** A stream begins; none may be there. Its owner stands for it from now on. */
+  begin(siteCode: string): AbortController {
+    const owner = new AbortController();
+    this.#stream = { siteCode, owner };
+    return owner;
+  }
+
+  /** The stream is over, and is told why. */
+  end(reason: WaybillError | AbortError = new AbortError()): void {
+    this.#stream?.owner.abort(reason);
+    this.#stream = undefined;
+  }
+
+  /** The stream that ended by itself brings nothing any more. */
+  endIf(owner: AbortController): void {
+    if (this.#stream?.owner === owner) this.#stream = undefined;
+  }
+
+  /** @throws why the stream is over, when another one took its place */
+  require(owner: AbortController): void {
+    owner.signal.throwIfAborted();
+  }
+}

@@ -1,0 +1,279 @@
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { SiteContent } from '../../shared/domain/hierarchy-package.ts';
+import { isLeaving } from '../../shared/domain/package-processing.ts';
+import type { MiniJob } from '../../shared/domain/send-request.ts';
+import type { ReceivedInstruction } from '../../shared/domain/site-instruction.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { StatusReporter } from '../status-manager/status-manager.ts';
+import {
+  type DespoolDeltas,
+  type DespoolLibrary,
+  lengthOfPackageFile,
+  type PackageFiles,
+  type UnpackPackageFile,
+} from './despool-ports.ts';
+
+/** What carrying out an instruction needs. */
+export interface DespoolTaskComponents {
+  readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly notifier: Pick<ChangeNotifier, 'notification'>;
+  readonly packageFiles: Pick<PackageFiles, 'pathOf' | 'has'>;
+  readonly unpack: UnpackPackageFile;
+  readonly library: DespoolLibrary;
+  /** None: DPs of this site get whole files of an update. */
+  readonly versionDeltas?: DespoolDeltas;
+  readonly status: StatusReporter;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly logger: Logger;
+  readonly siteCode: string;
+}
+
+/** How a task is watched and ended. */
+export interface DespoolControl {
+  readonly signal: AbortSignal;
+  /** Called with the bytes of the package file that are unpacked. */
+  readonly onProgress: (doneBytes: number) => void;
+}
+
+/** Done with, or what it waits for. */
+export type DespoolResult =
+  | { readonly outcome: 'done' }
+  | { readonly outcome: 'waits'; readonly for: 'metadata' | 'room'; readonly reason: string };
+
+const done: DespoolResult = { outcome: 'done' };
+
+/** What means that a full package file helps where this delta did not. */
+const needsFullCode = 'DELTA_BASE_MISSING';
+
+/**
+ * Carries out one instruction (REP-6): passes it on unopened, or brings the version into the content
+ * library. What it does, it decides from the rows and the library alone, so that it can be done
+ * again after a crash at any point: the library's commit is done or not done, and never goes back;
+ * the instruction goes in the batch that says what became of it.
+ */
+export class DespoolTask {
+  readonly #components: DespoolTaskComponents;
+
+  constructor(components: DespoolTaskComponents) {
+    this.#components = components;
+  }
+
+  /** @throws AbortError when the signal fires; the instruction stays */
+  async run(row: ReceivedInstruction, control: DespoolControl): Promise<DespoolResult> {
+    if (row.finalSiteCode !== this.#components.siteCode) return this.#forward(row);
+    const held = await this.#components.library.getPackage(row.packageId);
+    const published = await this.#published(row);
+    if (published && isLeaving(published)) return this.#drop(row, 'its package is deleted');
+    if (held && held.sourceVersion > row.sourceVersion) {
+      return this.#drop(row, 'a later version is stored');
+    }
+    if (held?.sourceVersion === row.sourceVersion) {
+      if (held.packageHash === row.packageHash) return this.#stored(row);
+      return this.#refuse(row, otherContent(row));
+    }
+    if (!published || published.sourceVersion < row.sourceVersion) return this.#await(row);
+    const isOther = published.packageHash !== row.packageHash;
+    if (isOther && published.sourceVersion === row.sourceVersion) {
+      return this.#refuse(row, otherContent(row));
+    }
+    return this.#despool(row, control);
+  }
+
+  #published({ packageId }: ReceivedInstruction) {
+    return this.#components.store.records(keySpaces.publishedPackages).get(packageId);
+  }
+
+  /** The metadata has not arrived yet. Its sending site may never hear of it again: so not for ever. */
+  async #await(row: ReceivedInstruction): Promise<DespoolResult> {
+    const { requestId, packageId, sourceVersion, expiresAtMs } = row;
+    if (expiresAtMs <= this.#components.clock.nowMs()) {
+      const reason = 'expired';
+      return this.#refuse(
+        row,
+        new WaybillError({ code: 'INSTRUCTION_REFUSED', requestId, packageId, reason }),
+      );
+    }
+    const reason = `metadata of package ${packageId} version ${sourceVersion} has not arrived from site ${row.sourceSiteCode} yet`;
+    return { outcome: 'waits', for: 'metadata', reason };
+  }
+
+  async #forward(row: ReceivedInstruction): Promise<DespoolResult> {
+    const { store, notifier, logger } = this.#components;
+    const jobs = store.records(keySpaces.miniJobs);
+    const { jobId, packageId, sourceVersion, finalSiteCode } = row;
+    const isThere = (await jobs.get(jobId)) !== undefined;
+    const changes = isThere ? [] : [jobs.put(jobId, toForwardedJob(row))];
+    await store.write(
+      [...changes, notifier.notification('mini-job', jobId), ...(await this.#removal(row))],
+      { sync: true },
+    );
+    logger.info({ jobId, packageId, sourceVersion, finalSiteCode }, 'Passes a package on');
+    return done;
+  }
+
+  async #despool(row: ReceivedInstruction, control: DespoolControl): Promise<DespoolResult> {
+    try {
+      await this.#requireFile(row);
+      await this.#say(row, { state: 'arriving' });
+      await this.#unpackAndCommit(row, control);
+    } catch (error) {
+      if (!(error instanceof WaybillError)) throw error;
+      if (error.code === 'DISK_FULL') {
+        return { outcome: 'waits', for: 'room', reason: error.message };
+      }
+      if (error.code === 'VERSION_DOWNGRADE') return this.#drop(row, 'a later version is stored');
+      return this.#refuse(row, error);
+    }
+    return this.#stored(row);
+  }
+
+  async #requireFile({ file: { fileHash } }: ReceivedInstruction): Promise<void> {
+    const lengthBytes = await lengthOfPackageFile(this.#components.packageFiles, fileHash);
+    if (lengthBytes === undefined) throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash });
+  }
+
+  async #unpackAndCommit(row: ReceivedInstruction, control: DespoolControl): Promise<void> {
+    const { unpack, library, packageFiles, versionDeltas, logger } = this.#components;
+    const { packageId, sourceVersion, baseVersion, packageHash, file } = row;
+    const expected = { packageId, sourceVersion, baseVersion, packageHash };
+    const path = packageFiles.pathOf(file.fileHash);
+    const { version, staged } = await unpack({ path, expected }, control);
+    if (version.packageHash !== packageHash || version.sourceVersion !== sourceVersion) {
+      throw otherContent(row);
+    }
+    control.signal.throwIfAborted();
+    await using before = await versionDeltas?.keep(await library.getPackage(packageId));
+    await library.commitPackage({ version, jobSerial: sourceVersion, staged });
+    logger.info({ packageId, sourceVersion }, 'Wrote package to library');
+    // Before it is known: whoever gets it may get the deltas, too.
+    await before?.makeDeltas(version, control.signal);
+  }
+
+  /** It is in the library: one batch says so to the source site and to Distribution Manager. */
+  async #stored(row: ReceivedInstruction): Promise<DespoolResult> {
+    const { store, notifier, status } = this.#components;
+    const { packageId, sourceVersion, packageHash } = row;
+    const before = await this.#content(row);
+    const isKnown = before?.state === 'stored' && before.storedVersion === sourceVersion;
+    const said = {
+      state: 'stored',
+      storedVersion: sourceVersion,
+      storedHash: packageHash,
+    } as const;
+    const report = {
+      messageId: 4400,
+      insertionStrings: [packageId, `${sourceVersion}`, row.sourceSiteCode],
+      packageId,
+      sourceVersion,
+    } as const;
+    const content = await this.#contentChange(row, said);
+    const removal = await this.#removal(row);
+    const changes = [
+      content,
+      ...removal,
+      notifier.notification('package', packageId),
+      ...(isKnown ? [] : status.message(report)),
+    ];
+    await store.write(changes, { sync: true });
+    return done;
+  }
+
+  /** What came cannot be stored: the source site hears of it, and sends anew if that helps. */
+  async #refuse(row: ReceivedInstruction, error: WaybillError): Promise<DespoolResult> {
+    const { store, status, logger } = this.#components;
+    const { jobId, packageId, sourceVersion } = row;
+    const needsFull = (error.code as string) === needsFullCode;
+    const reason = error.message;
+    const content = await this.#contentChange(row, {
+      state: 'refused',
+      reason,
+      refusedJobId: jobId,
+      needsFull,
+    });
+    const removal = await this.#removal(row);
+    const report = status.message({
+      messageId: 4405,
+      insertionStrings: [packageId, `${sourceVersion}`, row.sourceSiteCode, reason],
+      packageId,
+      sourceVersion,
+    });
+    await store.write([content, ...removal, ...report], { sync: true });
+    logger.warn({ jobId, packageId, sourceVersion, err: error }, 'Could not store a package');
+    return done;
+  }
+
+  /** Nobody wants it any more. */
+  async #drop(row: ReceivedInstruction, reason: string): Promise<DespoolResult> {
+    const { store, library, logger } = this.#components;
+    const { jobId, packageId, sourceVersion } = row;
+    const changes: Change[] = [...(await this.#removal(row))];
+    if ((await this.#content(row))?.state === 'arriving') {
+      const held = await library.getPackage(packageId);
+      const said = held
+        ? ({
+            state: 'stored',
+            storedVersion: held.sourceVersion,
+            storedHash: held.packageHash,
+          } as const)
+        : ({ state: 'none', storedVersion: 0, storedHash: '' } as const);
+      changes.push(await this.#contentChange(row, said));
+    }
+    await store.write(changes, { sync: false });
+    logger.info({ jobId, packageId, sourceVersion, reason }, 'Dropped an instruction');
+    return done;
+  }
+
+  async #say(row: ReceivedInstruction, said: Partial<SiteContent>): Promise<void> {
+    if ((await this.#content(row))?.state === said.state) return;
+    await this.#components.store.write([await this.#contentChange(row, said)], { sync: false });
+  }
+
+  #content({ packageId }: ReceivedInstruction): Promise<SiteContent | undefined> {
+    const { store, siteCode } = this.#components;
+    return store.records(keySpaces.siteContents).get(joinKey(packageId, siteCode));
+  }
+
+  /** The site's word about the package: what is stored stays, unless it is said anew. */
+  async #contentChange(row: ReceivedInstruction, said: Partial<SiteContent>): Promise<Change> {
+    const { store, siteCode, clock } = this.#components;
+    const { packageId } = row;
+    const before = await this.#content(row);
+    return store.records(keySpaces.siteContents).put(joinKey(packageId, siteCode), {
+      packageId,
+      siteCode,
+      state: 'none',
+      storedVersion: before?.storedVersion ?? 0,
+      storedHash: before?.storedHash ?? '',
+      reason: '',
+      refusedJobId: '',
+      needsFull: false,
+      changedAtMs: clock.nowMs(),
+      ...said,
+    });
+  }
+
+  /** The row goes, unless the same job has come once more meanwhile with another instruction. */
+  async #removal({ jobId, signed }: ReceivedInstruction): Promise<Change[]> {
+    const rows = this.#components.store.records(keySpaces.receivedInstructions);
+    const current = await rows.get(jobId);
+    return current?.signed === signed ? [rows.delete(jobId)] : [];
+  }
+}
+
+function toForwardedJob(row: ReceivedInstruction): MiniJob {
+  const { jobId, packageId, sourceVersion, baseVersion, packageHash, priority, file } = row;
+  const { sourceSiteCode, finalSiteCode, createdAtMs, signed: forwarded } = row;
+  return {
+    ...{ jobId, packageId, sourceVersion, baseVersion, packageHash, priority, file },
+    ...{ sourceSiteCode, finalSiteCode, createdAtMs, forwarded },
+  };
+}
+
+function otherContent({ requestId, packageId }: ReceivedInstruction): WaybillError {
+  const reason = 'other-content';
+  return new WaybillError({ code: 'INSTRUCTION_REFUSED', requestId, packageId, reason });
+}

@@ -1,0 +1,34 @@
+/**
+ * Runs in a worker thread: writes and hashes package files that arrive, so that the event loop does
+ * neither. Asked by ReceivedFileStore, one request a file at a time; writes only into the despool
+ * folder. A crash leaves parts there, which are hashed when they are opened again.
+ */
+import { workerData } from 'node:worker_threads';
+import { serveThread } from '../../shared/runtime/thread-service.ts';
+import { PartFile } from './part-file.ts';
+import { partPathOf } from './part-path.ts';
+import type { PartRequest, PartResult } from './part-request.ts';
+
+const { directory } = workerData as { directory: string };
+const openParts = new Map<string, PartFile>();
+
+async function open(fileHash: string, fileBytes: number): Promise<PartResult> {
+  await openParts.get(fileHash)?.close();
+  const part = await PartFile.open(partPathOf(directory, fileHash), { fileHash, fileBytes });
+  openParts.set(fileHash, part);
+  return { outcome: 'held', heldBytes: part.heldBytes };
+}
+
+async function answer(request: PartRequest): Promise<PartResult> {
+  const { kind, fileHash } = request;
+  if (kind === 'open') return open(fileHash, request.fileBytes);
+  const part = openParts.get(fileHash);
+  if (!part) return { outcome: 'not-open' };
+  if (kind === 'write') return part.write(request.offsetBytes, request.bytes);
+  openParts.delete(fileHash);
+  if (kind === 'finish') return part.finish();
+  await part.close();
+  return { outcome: 'not-open' };
+}
+
+serveThread(answer);

@@ -1,0 +1,391 @@
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { isSystemError, toWriteFailure } from '../../shared/content-library/library-failure.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { PackageFileFacts } from '../../shared/domain/send-request.ts';
+import { FreeRoom } from '../../shared/package-receiver/free-room.ts';
+import { ownMemoryOf } from '../../shared/package-receiver/message-memory.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Component } from '../../shared/runtime/component.ts';
+import { KeyedTurns } from '../../shared/runtime/keyed-turns.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { ThreadClient } from '../../shared/runtime/thread-client.ts';
+import { Arrival } from './arrival.ts';
+import { lengthOfPackageFile, type PackageFiles } from './despool-ports.ts';
+import { fileHashOfPart, partPathOf } from './part-path.ts';
+import type { PartRequest, PartResult } from './part-request.ts';
+
+/** What the store of received files needs. */
+export interface ReceivedFileComponents {
+  readonly packageFiles: PackageFiles;
+  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+  readonly logger: Logger;
+  /** Room in the file system of the folder. @default what the file system says, less the reserve */
+  readonly room?: Pick<FreeRoom, 'measure' | 'require'>;
+}
+
+/** How it is tuned. */
+export interface ReceivedFileConfig {
+  /** Where files lie while they arrive, such as `<data>/despool`; on one file system with the store. */
+  readonly directory: string;
+  /** Largest package file that is taken, in bytes. @default 8 TiB */
+  readonly fileBytesMax: number;
+  /** Files that arrive at once. @default 16 */
+  readonly arrivalsMax: number;
+  /** Unfinished files kept. @default 1_000 */
+  readonly partsMax: number;
+  /** How long an unfinished file that nobody goes on with stays. @default 7 days */
+  readonly partKeptMs: number;
+  /** How often such files are looked for. @default 1 hour */
+  readonly sweepIntervalMs: number;
+  /** Room that stays free in the file system, in bytes. @default 1 GiB */
+  readonly reserveBytes: number;
+}
+
+const hourMs = 60 * 60_000;
+
+/** As documented at each. */
+export const defaultReceivedFileConfig: Omit<ReceivedFileConfig, 'directory'> = {
+  fileBytesMax: 8 * 1024 ** 4,
+  arrivalsMax: 16,
+  partsMax: 1_000,
+  partKeptMs: 7 * 24 * hourMs,
+  sweepIntervalMs: hourMs,
+  reserveBytes: 1024 ** 3,
+};
+
+/**
+ * Package files on their way in from other sites (REP-5): each one is a part that only grows, until
+ * it is whole, synced, and its hash right; then it moves into the package file store. One stream at
+ * a time writes a part. A worker thread writes and hashes. A crash leaves parts, which are hashed
+ * again before anything is added to them.
+ */
+export class ReceivedFileStore implements Component {
+  readonly #components: ReceivedFileComponents;
+  readonly #config: ReceivedFileConfig;
+  readonly #room: Pick<FreeRoom, 'measure' | 'require'>;
+  readonly #thread: ThreadClient<PartRequest, PartResult>;
+  readonly #turns = new KeyedTurns();
+  /** The parts on disk. */
+  readonly #parts = new Set<string>();
+  /** Those that are open in the worker, or were until it was lost; the oldest first. */
+  readonly #arrivals = new Map<string, Arrival>();
+  readonly #stopping = new AbortController();
+  #sweeping: Promise<void> = Promise.resolve();
+
+  constructor(components: ReceivedFileComponents, config: ReceivedFileConfig) {
+    this.#components = components;
+    this.#config = config;
+    const { directory, reserveBytes } = config;
+    this.#room = components.room ?? new FreeRoom(directory, reserveBytes);
+    this.#thread = new ThreadClient({
+      program: new URL('./part-worker.js', import.meta.url),
+      workerData: { directory },
+      name: 'part worker',
+      onLost: () => this.#allClosed(),
+    });
+  }
+
+  async start(): Promise<void> {
+    const { directory } = this.#config;
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    for (const name of await readdir(directory)) {
+      const fileHash = fileHashOfPart(name);
+      if (fileHash !== undefined) this.#parts.add(fileHash);
+    }
+    this.#sweeping = this.#sweepForEver();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    for (const arrival of this.#arrivals.values()) arrival.end();
+    await this.#sweeping;
+    await this.#thread.stop();
+  }
+
+  /**
+   * How much of a file is here, in bytes from its start: its whole length once it is whole and
+   * verified. A stream of the same site that still brings it is over: whoever asks begins anew.
+   *
+   * @throws FILE_TOO_LARGE, FILE_ALREADY_ARRIVING from another site, DISK_FULL for what is missing
+   */
+  async offer(file: PackageFileFacts, siteCode: string): Promise<number> {
+    this.#requireSize(file);
+    return this.#turns.run(file.fileHash, async () => {
+      if (await this.#isWhole(file)) return file.fileBytes;
+      this.#takeOver(file.fileHash, siteCode);
+      const heldBytes = await this.#heldBytes(file);
+      await this.#requireRoom(file, heldBytes);
+      return heldBytes;
+    });
+  }
+
+  /**
+   * Begins to take bytes of a file, from the byte that `offer` named on.
+   *
+   * @throws as `offer`; FILE_OFFSET_MISMATCH; RECEIVER_BUSY
+   */
+  async receive(
+    file: PackageFileFacts,
+    stream: { readonly siteCode: string; readonly offsetBytes: number },
+  ): Promise<ArrivingStream> {
+    const { fileHash } = file;
+    this.#requireSize(file);
+    return this.#turns.run(fileHash, async () => {
+      if (await this.#isWhole(file)) throw offsetMismatch(file, file.fileBytes, stream.offsetBytes);
+      this.#takeOver(fileHash, stream.siteCode);
+      const heldBytes = await this.#heldBytes(file);
+      if (stream.offsetBytes !== heldBytes || heldBytes === file.fileBytes) {
+        throw offsetMismatch(file, heldBytes, stream.offsetBytes);
+      }
+      await this.#requireRoom(file, heldBytes);
+      const arrival = await this.#opened(file);
+      const owner = arrival.begin(stream.siteCode);
+      // It may have had to make way just now, while it rested.
+      this.#arrivals.set(fileHash, arrival);
+      return {
+        signal: owner.signal,
+        write: (bytes) => this.#turns.run(fileHash, () => this.#write(arrival, owner, bytes)),
+        finish: () => this.#turns.run(fileHash, () => this.#finishOwned(arrival, owner)),
+        [Symbol.dispose]: () => arrival.endIf(owner),
+      };
+    });
+  }
+
+  #requireSize({ fileHash, fileBytes }: PackageFileFacts): void {
+    const { fileBytesMax } = this.#config;
+    if (fileBytes <= fileBytesMax) return;
+    throw new WaybillError({ code: 'FILE_TOO_LARGE', fileHash, fileBytes, fileBytesMax });
+  }
+
+  /** @throws MESSAGE_INVALID when it is here with another length: then that one was verified */
+  async #isWhole({ fileHash, fileBytes }: PackageFileFacts): Promise<boolean> {
+    const lengthBytes = await lengthOfPackageFile(this.#components.packageFiles, fileHash);
+    if (lengthBytes === undefined) return false;
+    if (lengthBytes === fileBytes) return true;
+    throw invalid('file_bytes', `${lengthBytes}, as the file of this hash has`, `${fileBytes}`);
+  }
+
+  /** Ends the stream that brings a file, if it is the same site's. */
+  #takeOver(fileHash: string, siteCode: string): void {
+    const arrival = this.#arrivals.get(fileHash);
+    const bringer = arrival?.bringer;
+    if (!arrival || bringer === undefined) return;
+    if (bringer !== siteCode) throw alreadyArriving(fileHash, bringer);
+    arrival.end(alreadyArriving(fileHash, siteCode));
+  }
+
+  /** In a turn of the file. A part that has all its bytes becomes whole now, or goes. */
+  async #heldBytes(file: PackageFileFacts): Promise<number> {
+    if (!this.#parts.has(file.fileHash)) return 0;
+    const arrival = await this.#opened(file);
+    if (arrival.heldBytes < file.fileBytes) return arrival.heldBytes;
+    const actualHash = await this.#finish(arrival);
+    return actualHash === undefined ? file.fileBytes : 0;
+  }
+
+  /** The part, open; it is made when there is none. */
+  async #opened(file: PackageFileFacts): Promise<Arrival> {
+    const { fileHash } = file;
+    const known = this.#arrivals.get(fileHash);
+    const isSame = known?.fileBytes === file.fileBytes;
+    if (known && isSame && known.isOpen) return known;
+    if (!known) this.#requirePlace(fileHash);
+    const arrival = known && isSame ? known : new Arrival(file);
+    await this.#openAgain(arrival);
+    this.#parts.add(fileHash);
+    this.#arrivals.set(fileHash, arrival);
+    return arrival;
+  }
+
+  async #openAgain(arrival: Arrival): Promise<void> {
+    const { fileHash, fileBytes } = arrival;
+    const result = await this.#ask({ kind: 'open', fileHash, fileBytes });
+    if (result.outcome !== 'held') throw new Error('A part was not opened');
+    arrival.heldBytes = result.heldBytes;
+    arrival.isOpen = true;
+  }
+
+  #allClosed(): void {
+    for (const arrival of this.#arrivals.values()) arrival.isOpen = false;
+  }
+
+  /** Makes a place among the open parts, and one among all. @throws RECEIVER_BUSY */
+  #requirePlace(fileHash: string): void {
+    const { partsMax, arrivalsMax } = this.#config;
+    if (this.#parts.size >= partsMax && !this.#parts.has(fileHash)) {
+      throw new WaybillError({ code: 'RECEIVER_BUSY', what: 'unfinished files', limit: partsMax });
+    }
+    if (this.#arrivals.size < arrivalsMax) return;
+    const resting = [...this.#arrivals.values()].find(({ bringer }) => bringer === undefined);
+    if (!resting) {
+      const what = 'files arriving';
+      throw new WaybillError({ code: 'RECEIVER_BUSY', what, limit: arrivalsMax });
+    }
+    this.#arrivals.delete(resting.fileHash);
+    // Nobody waits for it: it is hashed again when somebody goes on with it, in its turn.
+    const close = () => this.#closeUnlessOpened(resting.fileHash);
+    void this.#turns.run(resting.fileHash, close).catch(() => {});
+  }
+
+  async #closeUnlessOpened(fileHash: string): Promise<void> {
+    if (!this.#arrivals.has(fileHash)) await this.#ask({ kind: 'close', fileHash });
+  }
+
+  /** @throws DISK_FULL when what is missing of it and of all others would eat into the reserve */
+  async #requireRoom({ fileHash, fileBytes }: PackageFileFacts, heldBytes: number): Promise<void> {
+    const others = [...this.#arrivals.values()].filter(
+      (one) => one.bringer !== undefined && one.fileHash !== fileHash,
+    );
+    const promisedBytes = others.reduce((sum, one) => sum + one.missingBytes, 0);
+    const freeBytes = Math.max(0, (await this.#room.measure()) - promisedBytes);
+    const neededBytes = fileBytes - heldBytes;
+    if (freeBytes >= neededBytes) return;
+    const { directory: path } = this.#config;
+    throw new WaybillError({ code: 'DISK_FULL', path, freeBytes, neededBytes });
+  }
+
+  /** In a turn of the file. @returns bytes that are written by now */
+  async #write(arrival: Arrival, owner: AbortController, bytes: Uint8Array): Promise<number> {
+    arrival.require(owner);
+    const { fileHash, missingBytes, heldBytes: offsetBytes } = arrival;
+    if (bytes.length > missingBytes) {
+      throw invalid('data', `${missingBytes} bytes at most`, `${bytes.length} bytes`);
+    }
+    if (!arrival.isOpen) await this.#openAgain(arrival);
+    await this.#room.require(bytes.length);
+    // What other messages may share must not go to the other thread.
+    const memory = ownMemoryOf([bytes]);
+    const own = memory ? bytes : new Uint8Array(bytes);
+    const request = { kind: 'write', fileHash, offsetBytes, bytes: own } as const;
+    const lengthBytes = bytes.length;
+    const result = await this.#askOrClose(arrival, request, memory ?? (own.buffer as ArrayBuffer));
+    if (result.outcome !== 'held') throw new Error('A part was closed while it was written');
+    arrival.heldBytes = result.heldBytes;
+    if (result.heldBytes === offsetBytes + lengthBytes) return result.heldBytes;
+    throw offsetMismatch(arrival, result.heldBytes, offsetBytes);
+  }
+
+  async #finishOwned(arrival: Arrival, owner: AbortController): Promise<void> {
+    arrival.require(owner);
+    const { fileHash: expectedHash } = arrival;
+    const actualHash = await this.#finish(arrival);
+    if (actualHash === undefined) return;
+    throw new WaybillError({ code: 'FILE_HASH_MISMATCH', expectedHash, actualHash });
+  }
+
+  /**
+   * A part with all its bytes becomes a package file. After a crash in between it is done again.
+   *
+   * @returns the hash it has, when that is not the promised one: then nothing is left of it
+   */
+  async #finish(arrival: Arrival): Promise<string | undefined> {
+    const { fileHash, fileBytes } = arrival;
+    const { packageFiles, logger } = this.#components;
+    if (!arrival.isOpen) await this.#openAgain(arrival);
+    const result = await this.#askOrClose(arrival, { kind: 'finish', fileHash });
+    this.#arrivals.delete(fileHash);
+    if (result.outcome === 'hash-mismatch') {
+      const { actualHash } = result;
+      this.#parts.delete(fileHash);
+      logger.warn({ fileHash, actualHash }, 'A package file that came had another hash');
+      return actualHash;
+    }
+    if (result.outcome !== 'whole') throw new Error('A part was closed before its end');
+    await packageFiles.adopt(partPathOf(this.#config.directory, fileHash), { fileHash, fileBytes });
+    this.#parts.delete(fileHash);
+    logger.info({ fileHash, sizeBytes: fileBytes }, 'Received a package file');
+    return undefined;
+  }
+
+  /** Like `#ask`; after a failure the part is opened anew, and hashed, before it is believed. */
+  async #askOrClose(
+    arrival: Arrival,
+    request: PartRequest,
+    memory?: ArrayBuffer,
+  ): Promise<PartResult> {
+    try {
+      return await this.#ask(request, memory);
+    } catch (error) {
+      arrival.isOpen = false;
+      throw error;
+    }
+  }
+
+  async #ask(request: PartRequest, memory?: ArrayBuffer): Promise<PartResult> {
+    try {
+      return await this.#thread.ask(request, memory ? [memory] : []);
+    } catch (error) {
+      throw toWriteFailure(error, this.#config.directory, 1);
+    }
+  }
+
+  async #sweepForEver(): Promise<void> {
+    const { clock } = this.#components;
+    const { signal } = this.#stopping;
+    try {
+      for (;;) {
+        for (const fileHash of [...this.#parts]) {
+          await this.#turns.run(fileHash, () => this.#sweep(fileHash));
+        }
+        await clock.sleep(this.#config.sweepIntervalMs, signal);
+      }
+    } catch (error) {
+      if (!isAbortError(error)) throw error;
+    }
+  }
+
+  /** Removes a part that nobody has gone on with for long, or that came whole on another way. */
+  async #sweep(fileHash: string): Promise<void> {
+    if (this.#arrivals.get(fileHash)?.bringer !== undefined) return;
+    const { packageFiles, clock, logger } = this.#components;
+    const path = partPathOf(this.#config.directory, fileHash);
+    const idleMs = clock.nowMs() - (await writtenAtMs(path));
+    if (idleMs < this.#config.partKeptMs && !(await packageFiles.has(fileHash))) return;
+    this.#arrivals.delete(fileHash);
+    await this.#ask({ kind: 'close', fileHash });
+    await rm(path, { force: true });
+    this.#parts.delete(fileHash);
+    logger.info({ fileHash }, 'Removed an unfinished package file');
+  }
+}
+
+/** One stream that brings a file. Disposed of when it is over, however it ended. */
+export interface ArrivingStream extends Disposable {
+  /** Fires when the same site has begun another stream of the file. */
+  readonly signal: AbortSignal;
+  /**
+   * Adds bytes, whose memory is given away.
+   *
+   * @returns bytes of the file that are written by now
+   * @throws MESSAGE_INVALID for more bytes than the file has, FILE_ALREADY_ARRIVING, DISK_FULL
+   */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Verifies the whole file. @throws FILE_HASH_MISMATCH: nothing of it is left */
+  finish(): Promise<void>;
+}
+
+async function writtenAtMs(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return 0;
+    throw error;
+  }
+}
+
+function alreadyArriving(fileHash: string, siteCode: string): WaybillError {
+  return new WaybillError({ code: 'FILE_ALREADY_ARRIVING', fileHash, siteCode });
+}
+
+function offsetMismatch(
+  { fileHash }: PackageFileFacts,
+  heldBytes: number,
+  offsetBytes: number,
+): WaybillError {
+  return new WaybillError({ code: 'FILE_OFFSET_MISMATCH', fileHash, heldBytes, offsetBytes });
+}
+
+function invalid(field: string, expected: string, actual: string): WaybillError {
+  return new WaybillError({ code: 'MESSAGE_INVALID', field, expected, actual });
+}

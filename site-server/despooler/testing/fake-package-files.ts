@@ -1,0 +1,32 @@
+import { existsSync } from 'node:fs';
+import { mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { PackageFileFacts } from '../../../shared/domain/send-request.ts';
+import type { PackageFiles } from '../despool-ports.ts';
+
+/** Whole package files in a folder. */
+export class FakePackageFiles implements PackageFiles {
+  readonly adopted: PackageFileFacts[] = [];
+  /** Called before a file moves in. */
+  onAdopt: () => Promise<void> = async () => {};
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  pathOf(fileHash: string): string {
+    return join(this.#directory, fileHash);
+  }
+
+  has(fileHash: string): boolean {
+    return existsSync(this.pathOf(fileHash));
+  }
+
+  async adopt(path: string, facts: PackageFileFacts): Promise<void> {
+    await this.onAdopt();
+    await mkdir(this.#directory, { recursive: true });
+    await rename(path, this.pathOf(facts.fileHash));
+    this.adopted.push(facts);
+  }
+}

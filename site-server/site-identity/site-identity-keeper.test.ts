@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { createPrivateKey, sign } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import type { SiteIdentity } from '../../shared/domain/site.ts';
+import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { FakeClock } from '../../shared/testing/fake-clock.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { identityText } from './identity-text.ts';
+import { TestAuthority } from './testing/test-authority.ts';
+import { TestIdentity } from './testing/test-identity.ts';
+
+const dayMs = 86_400_000;
+const text = Buffer.from('what is signed');
+
+describe('Site identity', () => {
+  let clock: FakeClock;
+  let authority: TestAuthority;
+  let ps1: TestIdentity;
+  let ps2: TestIdentity;
+
+  beforeEach(async () => {
+    clock = new FakeClock();
+    authority = await TestAuthority.create(clock.nowMs());
+    ps1 = await TestIdentity.open({ siteCode: 'PS1', clock, authority });
+    ps2 = await TestIdentity.open({ siteCode: 'PS2', clock, authority });
+    await ps1.learn('PS2', await ps2.row());
+  });
+  afterEach(async () => {
+    await ps1[Symbol.asyncDispose]();
+    await ps2[Symbol.asyncDispose]();
+  });
+
+  /** What PS1 says of a text of PS2. */
+  const refusal = (
+    signed: { keyId: string; signature: Buffer },
+    { signedAtMs = clock.nowMs(), siteCode = 'PS2', bytes = text } = {},
+  ) => ps1.keeper.refusalOf({ ...signed, siteCode, bytes, signedAtMs });
+
+  /** A row of PS2 as somebody with these credentials would sign it. */
+  const resigned = (row: SiteIdentity, { certificate, key }: PeerCredentials): SiteIdentity => {
+    const unsigned = { ...row, certificate: certificate.toString() };
+    const bytes = identityText(unsigned);
+    const signature = sign('sha256', bytes, createPrivateKey(key)).toString('base64');
+    return { ...unsigned, signature };
+  };
+
+  it('says where the site is and what its signatures are checked with, signed', async () => {
+    const row = await ps2.row();
+    assert.equal(row.address, 'ps2.test:8530');
+    assert.equal(row.signingKeys.length, 1);
+    assert.equal(ps1.keeper.checkIdentityRow('PS2', row), undefined);
+    assert.equal(refusal(ps2.keeper.sign(text)), undefined);
+  });
+
+  it('is written once, and again only when something in it changed', async () => {
+    const before = await ps2.row();
+    await clock.advance(5_000);
+    await ps2.keeper.start();
+    assert.deepEqual(await ps2.row(), before);
+    await ps2.keeper.rotate();
+    assert.ok((await ps2.row()).signedAtMs > before.signedAtMs);
+  });
+
+  it('keeps its keys when the state store is lost', async () => {
+    const place = await TemporaryDirectory.create();
+    const credentials = await authority.credentials('PS3');
+    const options = { siteCode: 'PS3', clock, credentials, directory: place };
+    const before = await TestIdentity.open(options);
+    await before.keeper.rotate();
+    const keys = (await before.row()).signingKeys;
+    await before[Symbol.asyncDispose]();
+    await rm(place.join('db'), { recursive: true });
+    const after = await TestIdentity.open(options);
+    assert.deepEqual((await after.row()).signingKeys, keys);
+    await after[Symbol.asyncDispose]();
+    await place[Symbol.asyncDispose]();
+  });
+
+  it('is not believed with any of its fields changed', async () => {
+    const row = await ps2.row();
+    const [key] = row.signingKeys;
+    const [foreign] = (await ps1.row()).signingKeys;
+    const forgeries: Record<string, unknown> = {
+      siteCode: { ...row, siteCode: 'PS3' },
+      address: { ...row, address: 'evil.test:1' },
+      'no address': { ...row, address: 'not an address' },
+      agentVersion: { ...row, agentVersion: '2.0.0' },
+      'another key': { ...row, signingKeys: [foreign] },
+      'one more key': { ...row, signingKeys: [...row.signingKeys, foreign] },
+      'no key': { ...row, signingKeys: [] },
+      'key ID': { ...row, signingKeys: [{ ...key, keyId: foreign?.keyId }] },
+      'public key': { ...row, signingKeys: [{ ...key, publicKey: foreign?.publicKey }] },
+      createdAtMs: { ...row, signingKeys: [{ ...key, createdAtMs: 1 }] },
+      retiredAtMs: { ...row, signingKeys: [{ ...key, retiredAtMs: 1 }] },
+      signedAtMs: { ...row, signedAtMs: row.signedAtMs + 1 },
+      certificate: { ...row, certificate: (await ps1.row()).certificate },
+      'no certificate': { ...row, certificate: 'none' },
+      signature: { ...row, signature: (await ps1.row()).signature },
+      'no signature': { ...row, signature: '' },
+      'one field more': { ...row, note: 'unsigned' },
+      'one field less': { siteCode: 'PS2' },
+      nothing: null,
+    };
+    for (const [what, forgery] of Object.entries(forgeries)) {
+      assert.notEqual(ps1.keeper.checkIdentityRow('PS2', forgery), undefined, what);
+    }
+    assert.equal(ps1.keeper.checkIdentityRow('PS2', row), undefined, 'and the row itself is');
+    assert.notEqual(ps1.keeper.checkIdentityRow('PS3', row), undefined, 'under another key');
+  });
+
+  it('is believed only with a certificate of that site, by the CA, valid now', async () => {
+    const row = await ps2.row();
+    const foreign = await TestAuthority.create(clock.nowMs(), 'Test CA');
+    const cases: [string, PeerCredentials, RegExp | undefined][] = [
+      ['its own', await authority.credentials('PS2'), undefined],
+      ['of a foreign CA', await foreign.credentials('PS2'), /CA/],
+      ['of another site', await authority.credentials('PS3'), /waybill:\/\/site\/PS2/],
+      ['of a DP', await authority.credentials('PS2', { uri: 'waybill://dp/PS2DP1' }), /PS2/],
+      ['of a CA', await authority.credentials('PS2', { isAuthority: true }), /CA/],
+      ['expired', await authority.credentials('PS2', { validMs: -1_000 }), /expired/],
+    ];
+    for (const [what, credentials, expected] of cases) {
+      const actual = ps1.keeper.checkIdentityRow('PS2', resigned(row, credentials));
+      if (expected) assert.match(actual ?? '', expected, what);
+      else assert.equal(actual, undefined, what);
+    }
+  });
+
+  it('is not believed with a signing key that does not match its ID, though it is signed', async () => {
+    const row = await ps2.row();
+    const credentials = await authority.credentials('PS2');
+    const [key] = row.signingKeys;
+    const other = (await ps1.row()).signingKeys[0]?.publicKey ?? '';
+    const mixed = { ...row, signingKeys: [{ ...key!, publicKey: other }] };
+    assert.match(
+      ps1.keeper.checkIdentityRow('PS2', resigned(mixed, credentials)) ?? '',
+      /not an Ed25519 key/,
+    );
+    const twice = { ...row, signingKeys: [key!, key!] };
+    assert.match(ps1.keeper.checkIdentityRow('PS2', resigned(twice, credentials)) ?? '', /twice/);
+  });
+
+  it('is believed while either of two CAs is in use', async () => {
+    const next = await TestAuthority.create(clock.nowMs(), 'Next CA');
+    const both = `${authority.pem}\n${next.pem}`;
+    const credentials = await authority.credentials('PS4', {}, both);
+    await using ps4 = await TestIdentity.open({ siteCode: 'PS4', clock, credentials });
+    const row = resigned(await ps2.row(), await next.credentials('PS2'));
+    assert.equal(ps4.keeper.checkIdentityRow('PS2', row), undefined);
+    assert.notEqual(ps1.keeper.checkIdentityRow('PS2', row), undefined);
+  });
+
+  it('lets nobody sign for another site, with an unknown key, or other bytes (REP-7)', async () => {
+    const signed = ps2.keeper.sign(text);
+    assert.equal(refusal(signed, { bytes: Buffer.from('something else') }), 'signature');
+    assert.equal(refusal({ ...signed, signature: Buffer.alloc(63) }), 'signature');
+    assert.equal(refusal(ps1.keeper.sign(text)), 'key-unknown');
+    assert.equal(refusal(signed, { siteCode: 'PS9' }), 'key-unknown');
+    assert.equal(refusal(signed), undefined);
+  });
+
+  it('is not believed from the table either, when somebody else put it there (REP-7)', async () => {
+    const forged = { ...(await ps2.row()), signingKeys: (await ps1.row()).signingKeys };
+    await ps1.learn('PS2', forged);
+    assert.equal(refusal(ps1.keeper.sign(text)), 'key-unknown');
+    await ps1.learn('PS2', await ps2.row());
+    assert.equal(refusal(ps2.keeper.sign(text)), undefined);
+  });
+
+  it('is not believed of a site that nobody defined', async () => {
+    const { store } = ps1;
+    await store.write([store.records(keySpaces.sites).delete('PS2')], { sync: false });
+    assert.equal(refusal(ps2.keeper.sign(text)), 'key-unknown');
+  });
+
+  it('believes for 30 days what a key signed before it retired, and nothing it signed later', async () => {
+    const old = ps2.keeper.sign(text);
+    const signedAtMs = clock.nowMs();
+    await clock.advance(1_000);
+    await ps2.keeper.rotate();
+    const fresh = ps2.keeper.sign(text);
+    assert.equal(refusal(fresh), 'key-unknown', 'the new row has not come yet');
+    await ps1.learn('PS2', await ps2.row());
+    assert.equal(refusal(fresh), undefined);
+    assert.equal(refusal(old, { signedAtMs }), undefined, 'what is on its way');
+    assert.equal(refusal(old, { signedAtMs: signedAtMs + 2_000 }), 'key-retired');
+    await clock.advance(30 * dayMs - 1);
+    assert.equal(refusal(old, { signedAtMs }), undefined);
+    await clock.advance(1);
+    assert.equal(refusal(old, { signedAtMs }), 'key-retired');
+    assert.equal(refusal(fresh), undefined);
+  });
+
+  it('lists no more keys than others take', async () => {
+    for (let rotation = 1; rotation < 32; rotation++) await ps2.keeper.rotate();
+    await assert.rejects(ps2.keeper.rotate(), (error) => isErrorWithCode(error, 'REQUEST_INVALID'));
+    assert.equal(ps1.keeper.checkIdentityRow('PS2', await ps2.row()), undefined);
+    await clock.advance(31 * dayMs);
+    await ps2.keeper.rotate();
+    assert.equal((await ps2.row()).signingKeys.length, 2);
+  });
+
+  it('is not believed any more once its certificate has run out', async () => {
+    assert.equal(refusal(ps2.keeper.sign(text)), undefined);
+    await clock.advance(366 * dayMs);
+    assert.equal(refusal(ps2.keeper.sign(text)), 'key-unknown');
+  });
+});

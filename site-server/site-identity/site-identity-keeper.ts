@@ -1,0 +1,212 @@
+import { createPrivateKey, sign, verify, X509Certificate } from 'node:crypto';
+import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
+import type { SigningKey, SiteIdentity } from '../../shared/domain/site.ts';
+import { authoritiesOf } from '../../shared/rpc/certificate-trust.ts';
+import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Component } from '../../shared/runtime/component.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { digestOf, publicKeyOf, refusalOfIdentity, signingKeyCountMax } from './identity-check.ts';
+import { identityText } from './identity-text.ts';
+import { SigningKeyFiles } from './signing-key-files.ts';
+
+/** What the keeper of the site's identity needs. */
+export interface SiteIdentityComponents {
+  readonly store: Pick<StateStore, 'records' | 'write'>;
+  /** What the other sites say of themselves, as it came. */
+  readonly directory: Pick<SiteDirectory, 'identityOf' | 'tree'>;
+  readonly credentials: PeerCredentials;
+  /** host:port by which others reach this site, as it is once the site listens. */
+  readonly siteAddress: () => string;
+  readonly agentVersion: string;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly logger: Logger;
+}
+
+/** How it is tuned. */
+export interface SiteIdentityConfig {
+  readonly siteCode: string;
+  /** The folder of the signing keys, such as `<data>/signing-keys`. */
+  readonly keyDirectory: string;
+  /** How long what a key signed before it retired is believed. @default 30 days */
+  readonly retiredKeyMs: number;
+}
+
+/** How long what a key signed before it retired is believed: as long as a transfer may take. */
+export const retiredKeyMsDefault = 30 * 24 * 60 * 60_000;
+
+/** Why a signature is not believed. */
+export type SignatureRefusal = 'key-unknown' | 'key-retired' | 'signature';
+
+/** A text and who is said to have signed it, when. */
+export interface SignedText {
+  readonly siteCode: string;
+  readonly keyId: string;
+  readonly bytes: Uint8Array;
+  readonly signature: Uint8Array;
+  /** As the text itself says; believed only once the signature is right. */
+  readonly signedAtMs: number;
+}
+
+/**
+ * Who this site is to the others: keeps the signing keys, and the site's row of "site identities",
+ * signed with the key of its certificate. Signs instructions, and checks those of other sites by
+ * their rows. Writes the key folder and that one row; a crash leaves keys whole, and a row that is
+ * behind is written at the next start.
+ */
+export class SiteIdentityKeeper implements Component {
+  readonly #components: SiteIdentityComponents;
+  readonly #config: SiteIdentityConfig;
+  readonly #keys: SigningKeyFiles;
+  readonly #authorities: readonly X509Certificate[];
+  readonly #changes = new SerialQueue();
+  /** The rows that were believed, by site; a row that changes is another object. */
+  readonly #believed = new Map<string, { readonly row: SiteIdentity; readonly untilMs: number }>();
+
+  private constructor(
+    components: SiteIdentityComponents,
+    config: SiteIdentityConfig,
+    keys: SigningKeyFiles,
+  ) {
+    this.#components = components;
+    this.#config = config;
+    this.#keys = keys;
+    this.#authorities = authoritiesOf(components.credentials.ca);
+  }
+
+  /** Opens the signing keys; the first one is made when there is none. */
+  static async open(
+    components: SiteIdentityComponents,
+    config: SiteIdentityConfig,
+  ): Promise<SiteIdentityKeeper> {
+    const keys = await SigningKeyFiles.open(config.keyDirectory, components.clock.nowMs());
+    return new SiteIdentityKeeper(components, config, keys);
+  }
+
+  /** Brings the site's row up to date. After the site listens: the row has its address. */
+  async start(): Promise<void> {
+    await this.#changes.run(() => this.#publish());
+  }
+
+  async stop(): Promise<void> {
+    await this.#changes.whenIdle();
+  }
+
+  /**
+   * Signs with a new key from now on. What the one before has signed is believed for 30 days more.
+   *
+   * @throws REQUEST_INVALID after too many rotations within that time
+   */
+  async rotate(): Promise<void> {
+    await this.#changes.run(async () => {
+      const nowMs = this.#components.clock.nowMs();
+      const kept = this.#keys.keys.filter((key) => this.#isListed(key, nowMs));
+      if (kept.length >= signingKeyCountMax) {
+        const expected = `at most ${signingKeyCountMax - 1} changes of the key in 30 days`;
+        throw requestInvalid('signing key', { expected, actual: `${kept.length}` });
+      }
+      await this.#keys.rotate(nowMs, nowMs - this.#config.retiredKeyMs);
+      this.#components.logger.info({ keyId: this.#keys.keys[0]?.keyId }, 'Changed the signing key');
+      await this.#publish();
+    });
+  }
+
+  /** Signs bytes with the newest key: Ed25519, 64 bytes. */
+  sign(bytes: Uint8Array): { readonly keyId: string; readonly signature: Buffer } {
+    return this.#keys.sign(bytes);
+  }
+
+  /**
+   * Why a signed text is not believed; undefined when that site signed these very bytes, with a key
+   * it has, or had and retired no longer than 30 days ago and after it says it signed.
+   */
+  refusalOf(text: SignedText): SignatureRefusal | undefined {
+    const key = this.#identityOf(text.siteCode)?.signingKeys.find(
+      ({ keyId }) => keyId === text.keyId,
+    );
+    const publicKey = key && publicKeyOf(key);
+    if (!key || !publicKey) return 'key-unknown';
+    if (text.signature.length !== 64) return 'signature';
+    if (!verify(null, text.bytes, publicKey, text.signature)) return 'signature';
+    const nowMs = this.#components.clock.nowMs();
+    const isTooLate = key.retiredAtMs > 0 && text.signedAtMs > key.retiredAtMs;
+    return isTooLate || !this.#isListed(key, nowMs) ? 'key-retired' : undefined;
+  }
+
+  /**
+   * For whoever takes rows of "site identities" from other sites: why this row is not believed, as
+   * the end of a sentence; undefined when it is sound.
+   *
+   * @param key the row's key, a site code
+   */
+  checkIdentityRow(key: string, row: unknown): string | undefined {
+    const nowMs = this.#components.clock.nowMs();
+    return refusalOfIdentity(row, { siteCode: key, authorities: this.#authorities, nowMs });
+  }
+
+  /** What a known site says of itself, if that is believed, whoever wrote the row here. */
+  #identityOf(siteCode: string): SiteIdentity | undefined {
+    const { directory, clock, logger } = this.#components;
+    const row = directory.identityOf(siteCode);
+    if (!row || !directory.tree.get(siteCode)) return undefined;
+    const believed = this.#believed.get(siteCode);
+    if (believed?.row === row && clock.nowMs() <= believed.untilMs) return row;
+    this.#believed.delete(siteCode);
+    const refusal = this.checkIdentityRow(siteCode, row);
+    if (refusal !== undefined) {
+      logger.warn({ siteCode, refusal }, 'The identity of a site is not believed');
+      return undefined;
+    }
+    const untilMs = Date.parse(new X509Certificate(row.certificate).validTo);
+    this.#believed.set(siteCode, { row, untilMs });
+    return row;
+  }
+
+  #isListed({ retiredAtMs }: SigningKey, nowMs: number): boolean {
+    return retiredAtMs === 0 || nowMs - retiredAtMs < this.#config.retiredKeyMs;
+  }
+
+  async #publish(): Promise<void> {
+    const { store, clock } = this.#components;
+    const rows = store.records(keySpaces.siteIdentities);
+    const { siteCode } = this.#config;
+    const nowMs = clock.nowMs();
+    const facts = this.#facts(nowMs);
+    const before = await rows.get(siteCode);
+    const isSound = before && this.checkIdentityRow(siteCode, before) === undefined;
+    if (isSound && isSame(facts, before)) return;
+    // Later than the one before, even when the clock was set back: others keep the later one.
+    const signedAtMs = Math.max(nowMs, (before?.signedAtMs ?? 0) + 1);
+    const unsigned = { ...facts, signedAtMs };
+    const row = { ...unsigned, signature: this.#signatureOf(unsigned) };
+    await store.write([rows.put(siteCode, row)], { sync: true });
+  }
+
+  #facts(nowMs: number): Omit<SiteIdentity, 'signature' | 'signedAtMs'> {
+    const { credentials, siteAddress, agentVersion } = this.#components;
+    return {
+      siteCode: this.#config.siteCode,
+      address: parseAddress(siteAddress()) ?? '',
+      agentVersion,
+      signingKeys: this.#keys.keys.filter((key) => this.#isListed(key, nowMs)),
+      certificate: credentials.certificate.toString('latin1'),
+    };
+  }
+
+  #signatureOf(unsigned: Omit<SiteIdentity, 'signature'>): string {
+    const key = createPrivateKey(this.#components.credentials.key);
+    return sign(digestOf(key), identityText(unsigned), key).toString('base64');
+  }
+}
+
+function isSame(facts: Omit<SiteIdentity, 'signature' | 'signedAtMs'>, row: SiteIdentity): boolean {
+  const { signature: _, signedAtMs: __, ...rest } = row;
+  return Buffer.from(identityText({ ...facts, signedAtMs: 0 })).equals(
+    identityText({ ...rest, signedAtMs: 0 }),
+  );
+}
