@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
+import { replicationSettings } from './replication-manager/replication-config.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -24,7 +25,9 @@ const fields = z.strictObject({
       siteCode: z
         .string()
         .refine((text) => parseSiteCode(text) !== undefined, 'three of A-Z and 0-9')
-        .describe('Code of the site above this one. `parent` as a whole may be left out: then this site is the top.'),
+        .describe(
+          'Code of the site above this one. `parent` as a whole may be left out: then this site is the top.',
+        ),
       address: z
         .string()
         .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
@@ -227,6 +230,7 @@ const fields = z.strictObject({
         .describe('How long what this site signed with its last key is believed.'),
     })
     .prefault({}),
+  replication: replicationSettings,
   unreferencedGraceMs: z
     .int()
     .min(0)

@@ -1,19 +1,12 @@
 /** The wiring of a site server: the only file that sees every component. */
 import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
-import { join } from 'node:path';
-import { ContentLibrary } from '../shared/content-library/content-library.ts';
 import { packageHashOf } from '../shared/content-library/package-record.ts';
 import { ContentServer } from '../shared/content-server/content-server.ts';
 import { PieceSource } from '../shared/content-source/piece-source.ts';
-import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
-import type { Clock } from '../shared/runtime/clock.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
-import type { Logger } from '../shared/runtime/logger.ts';
-import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
-import { StateStore, type StateStoreDamage } from '../shared/state-store/state-store.ts';
+import type { StateStore } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
 import { DistributionPointCommands } from './admin-service/distribution-point-commands.ts';
@@ -24,35 +17,22 @@ import { PackageView } from './admin-service/package-view.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
-import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.ts';
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
-import { HierarchyPackageRows } from './distribution-manager/hierarchy-package-rows.ts';
 import { HierarchyPackages } from './distribution-manager/hierarchy-packages.ts';
 import { HierarchyWishes } from './distribution-manager/hierarchy-wishes.ts';
 import { PackageEnd } from './distribution-manager/package-end.ts';
 import { PackagePublisher } from './distribution-manager/package-publisher.ts';
-import { hasLostPackages, recoverPackages } from './distribution-manager/package-recovery.ts';
-import { PackageStore } from './distribution-manager/package-store.ts';
+import { recoverPackages } from './distribution-manager/package-recovery.ts';
 import { PackageTask } from './distribution-manager/package-task.ts';
 import { PullResponses } from './distribution-manager/pull-responses.ts';
-import {
-  openJobSerials,
-  openPackageIds,
-  type SiteCountersComponents,
-} from './distribution-manager/site-counters.ts';
-import { SnapshotProgress } from './distribution-manager/snapshot-progress.ts';
+import { openJobSerials, openPackageIds } from './distribution-manager/site-counters.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
-import { DistributionPointConnections } from './distribution-point-connections/distribution-point-connections.ts';
-import { ContentDpMap } from './hierarchy-manager/content-dp-map.ts';
-import { DistributionPointChecker } from './hierarchy-manager/distribution-point-checker.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
 import { HierarchyDistributionPoints } from './hierarchy-manager/hierarchy-distribution-points.ts';
-import { HierarchyManager } from './hierarchy-manager/hierarchy-manager.ts';
 import { HierarchyReactor } from './hierarchy-manager/hierarchy-reactor.ts';
-import { SiteDirectory } from './hierarchy-manager/site-directory.ts';
 import { ContentLocator } from './management-point/content-locator.ts';
 import { ManagementPoint } from './management-point/management-point.ts';
 import { JobRunner } from './package-transfer-manager/job-run.ts';
@@ -64,46 +44,16 @@ import { PullNotification } from './package-transfer-manager/pull-notification.t
 import { PullRates } from './package-transfer-manager/pull-rates.ts';
 import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
-import { siteAddressOf } from './site-address.ts';
-import type { SiteConfig } from './site-config.ts';
+import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import {
+  type Ground,
+  libraryDirectoryOf,
+  openGround,
+  type SiteServerNeeds,
+  type SiteSettings,
+} from './site-ground.ts';
+import { type SiteTransfers, siteTransfers } from './site-transfers.ts';
 import { StateSystem } from './state-system/state-system.ts';
-import { StatusManager } from './status-manager/status-manager.ts';
-
-export interface SiteServerNeeds {
-  readonly clock: Clock;
-  /** A number from 0 up to 1. */
-  readonly random: () => number;
-  readonly logger: Logger;
-  readonly credentials: PeerCredentials;
-}
-
-/** What the wiring adds to the configuration: where this program's logs go. */
-type SiteSettings = SiteConfig & { readonly logDirectory: string };
-
-/** Everything the rest is made of. */
-interface Ground extends SiteServerNeeds {
-  readonly config: SiteSettings;
-  readonly store: StateStore;
-  readonly notifier: ChangeNotifier;
-  readonly library: ContentLibrary;
-  readonly packages: PackageStore;
-  readonly status: StatusManager;
-  readonly auditTrail: AuditTrail;
-  readonly contentMap: ContentDpMap;
-  readonly hierarchy: HierarchyManager;
-  readonly siteCode: string;
-  readonly sites: SiteDirectory;
-  readonly hierarchyPackages: HierarchyPackageRows;
-  /** host:port by which others reach this site. */
-  readonly siteAddress: () => string;
-  /** Where the site listens: as it is configured, then with the port that was free. */
-  readonly listening: { address: string };
-  readonly connections: DistributionPointConnections;
-  readonly checker: DistributionPointChecker;
-  readonly snapshots: SnapshotProgress;
-  readonly counters: SiteCountersComponents;
-  readonly logOf: (component: string) => Logger;
-}
 
 export class SiteServer implements Component {
   readonly #store: StateStore;
@@ -118,12 +68,22 @@ export class SiteServer implements Component {
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
+    const replication = await ReplicationManager.open(
+      {
+        ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
+        checks: {
+          'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+        },
+      },
+      config.replication,
+    );
+    const siteLinks = await siteTransfers(ground, replication);
     const transfers = packageTransferManager(ground);
     const stateSystem = new StateSystem({
       ...{ ...ground, ...transfers },
       logger: ground.logOf('state-system'),
     });
-    const distribution = await distributionManager(ground, transfers, stateSystem);
+    const distribution = await distributionManager(ground, { transfers, stateSystem, siteLinks });
     const server = new RpcServer(
       {
         credentials: needs.credentials,
@@ -132,13 +92,18 @@ export class SiteServer implements Component {
       },
       { address: config.listen, siteCode: config.siteCode },
     );
-    server.serve('Admin', (await adminService(ground, transfers)).conversation());
+    server.serve(
+      'Admin',
+      (await adminService(ground, { transfers, replication, siteLinks })).conversation(),
+    );
     const contentServer = new ContentServer({
       ...{ ...ground, ...transfers },
       deltas: library,
       logger: ground.logOf('content-server'),
     });
     server.serve('Content', contentServer.conversation());
+    server.serve('Replication', replication.conversation());
+    server.serve('SiteTransfer', siteLinks.service.conversation());
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
       status,
@@ -159,6 +124,10 @@ export class SiteServer implements Component {
         },
         stop: async () => {},
       },
+      // From here on the site is known by the address that it listens on.
+      ground.identity,
+      ...siteLinks.components,
+      replication,
     ]);
   }
 
@@ -171,80 +140,6 @@ export class SiteServer implements Component {
     await this.#store.close();
   }
 }
-
-async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise<Ground> {
-  const { clock, logger } = needs;
-  const logOf = (component: string) => logger.child({ component });
-  const directory = join(config.dataDirectory, 'state-store');
-  const { store, damage } = await StateStore.open({ directory, logger: logOf('state-store') });
-  const notifier = new ChangeNotifier({ store });
-  const { siteCode } = config;
-  const status = await StatusManager.open({ store, clock, siteCode }, config);
-  const auditTrail = await AuditTrail.open(
-    { store, clock, logger: logOf('audit-trail') },
-    { ...defaultAuditTrailConfig, ...config },
-  );
-  const packages = new PackageStore({ store, clock });
-  const contentMap = new ContentDpMap({ store, notifier, clock });
-  const hierarchy = new HierarchyManager({
-    store,
-    notifier,
-    packages,
-    contentMap,
-    clock,
-    logger: logOf('hierarchy-manager'),
-    siteCode,
-  });
-  const { checkDeadlineMs } = config.distribution;
-  const connections = new DistributionPointConnections(needs, { checkDeadlineMs });
-  const checker = new DistributionPointChecker({
-    checkDistributionPoint: (dp, signal) => connections.check(dp, signal),
-    hierarchy,
-    clock,
-  });
-  const library = new ContentLibrary(
-    { store, clock, logger: logOf('content-library') },
-    { ...config, directory: libraryDirectoryOf(config) },
-  );
-  const isStoreDamaged =
-    damage !== undefined || (await hasLostPackages({ packages, ...library.layout }));
-  if (isStoreDamaged) await reportDamage(store, status, damage);
-  const counters = { store, clock, siteCode, isStoreDamaged };
-  const { kind, parent } = config;
-  const sites = new SiteDirectory({ store, own: { siteCode, kind, ...(parent && { parent }) } });
-  const hierarchyPackages = new HierarchyPackageRows({ store, siteCode });
-  const snapshots = new SnapshotProgress();
-  const listening = { address: config.listen };
-  const siteAddress = () => {
-    return siteAddressOf({ address: config.address, listen: listening.address }, hostname());
-  };
-  const site = { siteCode, siteAddress, listening };
-  const kept = { status, auditTrail, contentMap, hierarchy, packages, sites, hierarchyPackages };
-  const parts = { ...kept, connections, checker, library, ...site };
-  return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
-}
-
-function libraryDirectoryOf(config: SiteConfig): string {
-  return config.contentLibraryDirectory ?? join(config.dataDirectory, 'content-library');
-}
-
-/** @param damage none when the store was not there at all */
-async function reportDamage(
-  store: StateStore,
-  status: StatusManager,
-  damage?: StateStoreDamage,
-): Promise<void> {
-  const reason = damage?.reason ?? 'packages of the content library were not in it';
-  const setAside = damage ? `It was set aside as ${damage.setAsideAs}. ` : '';
-  const insertionStrings = [reason, setAside + (damage?.repaired ? repairedText : begunAnewText)];
-  await store.write(status.message({ messageId: 9001, insertionStrings }), { sync: true });
-}
-
-const repairedText =
-  'What could be read of it is in use; some of it may be missing. Look through "waybill package list", "waybill dp list" and "waybill status", and distribute again what is not there; what distribution points hold is not sent again.';
-
-const begunAnewText =
-  'A new one was begun. Packages are read back from the content library: name their sources again with "waybill package set", add the distribution points again and distribute; what they hold is not sent again.';
 
 /** Between the library, which it reads, and everybody who reads packages. */
 function packageRecovery(ground: Ground): Component {
@@ -277,7 +172,7 @@ function hierarchyReactor(ground: Ground): HierarchyReactor {
 }
 
 /** Where the site keeps its own files: no source may be there, or hold it. */
-function ownDirectoriesOf(config: SiteConfig): string[] {
+function ownDirectoriesOf(config: SiteSettings): string[] {
   return [config.dataDirectory, libraryDirectoryOf(config)];
 }
 
@@ -318,8 +213,11 @@ function managementPoint(
 
 async function distributionManager(
   ground: Ground,
-  { manager: transfers }: ReturnType<typeof packageTransferManager>,
-  stateSystem: StateSystem,
+  others: {
+    readonly transfers: ReturnType<typeof packageTransferManager>;
+    readonly stateSystem: StateSystem;
+    readonly siteLinks: SiteTransfers;
+  },
 ): Promise<DistributionManager> {
   const { config, library, logOf, snapshots } = ground;
   const logger = logOf('distribution-manager');
@@ -340,9 +238,14 @@ async function distributionManager(
   const jobSerials = await openJobSerials(ground.counters);
   const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
   const packageEnd = new PackageEnd({ ...ground, logger });
-  const packageTask = new PackageTask({ ...ground, publisher, distributionPointTask, packageEnd });
+  const { stateSystem, siteLinks } = others;
+  const packageTask = new PackageTask({
+    ...{ ...ground, ...siteLinks, publisher, distributionPointTask, packageEnd },
+  });
   const transferResults = new TransferResults({ ...ground, logger });
-  const pullResponses = new PullResponses({ ...ground, stateSystem, transfers });
+  const pullResponses = new PullResponses({
+    ...{ ...ground, stateSystem, transfers: others.transfers.manager },
+  });
   const { packagesMax, diskFullDelayMs, diskFullDelayMsMax } = config.distribution;
   return new DistributionManager(
     { ...ground, packageTask, transferResults, pullResponses, logger },
@@ -352,15 +255,22 @@ async function distributionManager(
 
 async function adminService(
   ground: Ground,
-  transfers: ReturnType<typeof packageTransferManager>,
+  others: {
+    readonly transfers: ReturnType<typeof packageTransferManager>;
+    readonly replication: ReplicationManager;
+    readonly siteLinks: SiteTransfers;
+  },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
   const packageIds = await openPackageIds(ground.counters);
   const { siteCode } = config;
-  const { jobs, manager } = transfers;
+  const { jobs, manager } = others.transfers;
   const rates = new PullRates({ jobs, clock });
   return new AdminService({
     ...ground,
+    replication: others.replication,
+    siteIdentity: ground.identity,
+    sendRequests: others.siteLinks.sendRequests,
     site: {
       agentVersion: agentVersion(),
       startedAtMs: clock.nowMs(),

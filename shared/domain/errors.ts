@@ -55,7 +55,6 @@ export type ErrorDetails =
   | { code: 'PACKAGE_NOT_LOCATED'; packageId: string }
   | { code: 'DELTA_INVALID'; deltaHash: string; reason: string }
   // Several sites
-  | { code: 'SITE_UNKNOWN'; siteCode: string }
   | { code: 'SITE_PARENT_MISMATCH'; siteCode: string; expected: string; actual: string }
   | { code: 'CLOCK_AHEAD'; siteCode: string; aheadMs: number; aheadMsMax: number }
   | { code: 'REPLICATION_GAP'; siteCode: string; expected: number; actual: number }
@@ -96,7 +95,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `There is no distribution point ${f.dpId}. "waybill dp list" shows those there are`,
   DISTRIBUTION_POINT_EXISTS: (f) =>
     `Distribution point ${f.dpId} exists already. "waybill dp set" changes it`,
-  SITE_UNKNOWN: (f) => `There is no site ${f.siteCode}. "waybill site list" shows those there are`,
+  SITE_UNKNOWN: (f) => `There is no site ${f.siteCode}. "waybill site list" shows those there are, "waybill site add" makes one known`,
   SITE_EXISTS: (f) => `Site ${f.siteCode} exists already. "waybill site set" changes it`,
   SITE_IN_USE: (f) => `Site ${f.siteCode} cannot be deleted: ${f.reason}`,
   LOG_UNKNOWN: (f) => `There is no log ${f.component}; expected one of ${f.known}`,
@@ -148,7 +147,6 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   JOB_UNKNOWN: (f) => `${f.dpId} was never given job ${f.jobSerial} for package ${f.packageId}`,
   PACKAGE_NOT_LOCATED: (f) => `No distribution point has package ${f.packageId} for you`,
   DELTA_INVALID: (f) => `Delta ${f.deltaHash} cannot be applied: ${f.reason}`,
-  SITE_UNKNOWN: (f) => `Site ${f.siteCode} is not known here. "waybill site add" makes it known`,
   SITE_PARENT_MISMATCH: (f) =>
     `Site ${f.siteCode} says it is ${f.actual}; it was made known as ${f.expected}`,
   CLOCK_AHEAD: (f) =>

@@ -58,7 +58,6 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   JOB_UNKNOWN: { dpId: 'text', packageId: 'text', jobSerial: 'number' },
   PACKAGE_NOT_LOCATED: { packageId: 'text' },
   DELTA_INVALID: { deltaHash: 'text', reason: 'text' },
-  SITE_UNKNOWN: { siteCode: 'text' },
   SITE_PARENT_MISMATCH: { siteCode: 'text', expected: 'text', actual: 'text' },
   CLOCK_AHEAD: { siteCode: 'text', aheadMs: 'number', aheadMsMax: 'number' },
   REPLICATION_GAP: { siteCode: 'text', expected: 'number', actual: 'number' },

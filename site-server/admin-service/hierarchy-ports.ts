@@ -16,7 +16,7 @@ export interface NeighbourState {
 
 /** Replication, as far as administrators see it. */
 export interface AdminReplication {
-  neighbours(): readonly NeighbourState[];
+  neighbours(): Promise<readonly NeighbourState[]>;
 }
 
 /** This site's signing keys, as far as administrators change them. */

@@ -10,6 +10,7 @@ import type {
   AdminReplication,
   AdminSendRequests,
   AdminSiteIdentity,
+  NeighbourState,
   SeenSendRequest,
   SendRequestQuery,
 } from './hierarchy-ports.ts';
@@ -74,20 +75,25 @@ export class SiteAnswers {
   }
 
   async *#list(): AsyncGenerator<SiteRecord> {
-    const counts = await this.#distributionPointCounts();
-    for (const site of this.#components.sites.tree.list()) yield this.#toRecord(site, counts);
+    const facts = await this.#facts();
+    for (const site of this.#components.sites.tree.list()) yield this.#toRecord(site, facts);
   }
 
   async #record(site: SiteDefinition): Promise<SiteRecord> {
-    return this.#toRecord(site, await this.#distributionPointCounts());
+    return this.#toRecord(site, await this.#facts());
   }
 
-  #toRecord(site: SiteDefinition, counts: ReadonlyMap<string, number>): SiteRecord {
-    const { sites, replication, agentVersion } = this.#components;
+  async #facts(): Promise<SiteFacts> {
+    const counts = await this.#distributionPointCounts();
+    return { counts, neighbours: (await this.#components.replication?.neighbours()) ?? [] };
+  }
+
+  #toRecord(site: SiteDefinition, { counts, neighbours }: SiteFacts): SiteRecord {
+    const { sites, agentVersion } = this.#components;
     const { siteCode } = site;
     return toSiteRecord(site, {
       identity: sites.identityOf(siteCode),
-      neighbour: replication?.neighbours().find((one) => one.siteCode === siteCode),
+      neighbour: neighbours.find((one) => one.siteCode === siteCode),
       distributionPointCount: counts.get(siteCode) ?? 0,
       ...(siteCode === sites.own.siteCode && { agentVersion }),
     });
@@ -122,6 +128,13 @@ export class SiteAnswers {
   ): AsyncGenerator<SendRequestMessage> {
     yield* toMessages(this.#components.sendRequests?.watch(query, signal));
   }
+}
+
+/** What the records of all sites are made from, besides their rows. */
+interface SiteFacts {
+  /** DPs by site. */
+  readonly counts: ReadonlyMap<string, number>;
+  readonly neighbours: readonly NeighbourState[];
 }
 
 async function* toMessages(

@@ -4,12 +4,15 @@ import type { PackageEnd } from './package-end.ts';
 import type { PackagePublisher, PublishingResult } from './package-publisher.ts';
 import type { PackageStore } from './package-store.ts';
 import type { SiteContentTask } from './site-content-task.ts';
+import type { VersionRecorder } from './version-recorder.ts';
 
 /** What the processing of a package needs. */
 export interface PackageTaskComponents {
   readonly packages: Pick<PackageStore, 'serversOf'>;
   readonly publisher: Pick<PackagePublisher, 'publishDue'>;
   readonly distributionPointTask: Pick<DistributionPointTask, 'run'>;
+  /** Remembers what this version consists of, for those who come from it to the next. */
+  readonly versionRecorder?: Pick<VersionRecorder, 'record'>;
   /** Sends the package to other sites; absent where there are none. */
   readonly siteContentTask?: Pick<SiteContentTask, 'run'>;
   readonly packageEnd: Pick<PackageEnd, 'run'>;
@@ -37,6 +40,7 @@ export class PackageTask {
     const ended = await Promise.allSettled(tasks);
     for (const task of ended) if (task.status === 'rejected') throw task.reason;
     throwIfAborted(signal);
+    await this.#components.versionRecorder?.record(packageId, signal);
     await this.#components.siteContentTask?.run(packageId, signal);
     await this.#components.packageEnd.run(packageId);
     return result;

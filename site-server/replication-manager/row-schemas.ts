@@ -31,7 +31,7 @@ import {
   type SiteIdentity,
   type SiteRoute,
 } from '../../shared/domain/site.ts';
-import type { PackageSource, SitePackage } from '../../shared/domain/site-package.ts';
+import type { PackageSource, SitePackage, TakenRequests } from '../../shared/domain/site-package.ts';
 import type { StatusMessage } from '../../shared/domain/status-message.ts';
 
 /** A sentence of this program, such as a reason. */
@@ -96,6 +96,12 @@ const source = row<PackageSource>({
   content: descriptor.optional() as z.ZodType<ContentDescriptor>,
 });
 
+const takenRequests = row<TakenRequests>({
+  takenCount: count,
+  acceptedAs: count,
+  handledBefore: count,
+});
+
 const sitePackage = row<SitePackage>({
   packageId,
   properties,
@@ -108,6 +114,11 @@ const sitePackage = row<SitePackage>({
   acceptedRequestCount: count,
   handledRequestCount: count,
   sourceUnchanged: z.boolean(),
+  requestsTaken: z.record(siteCode, takenRequests).optional() as z.ZodType<
+    Readonly<Record<string, TakenRequests>>
+  >,
+  awaitedVersion: count.optional() as z.ZodType<number>,
+  isUnconfirmed: z.literal(true).optional() as z.ZodType<true>,
   createdAtMs: count,
   updatedAtMs: count,
 });

@@ -11,7 +11,7 @@ import { methodDefinition } from '../../../shared/rpc/service-definitions.ts';
 import { AbortError } from '../../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../../shared/runtime/clock.ts';
 import { ChangeNotifier } from '../../../shared/state-store/change-notifier.ts';
-import { keySpaces } from '../../../shared/state-store/key-space.ts';
+import { type KeySpace, keySpaces } from '../../../shared/state-store/key-space.ts';
 import { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../../shared/testing/captured-log.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
@@ -185,7 +185,7 @@ export class TestSite {
   }
 
   /** All rows of a table. */
-  async rows<V>(space: { readonly name: string; readonly [row: symbol]: V | undefined }) {
+  async rows<V>(space: KeySpace<V>) {
     const rows = new Map<string, unknown>();
     for await (const [key, value] of this.store.records(space as never).list())
       rows.set(key, value);

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { PackageVersion } from '../../shared/domain/package.ts';
+import type { SitePackage } from '../../shared/domain/site-package.ts';
+import { SiteTree } from '../../shared/domain/site-tree.ts';
+import { CapturedLog } from '../../shared/testing/captured-log.ts';
+import { VersionRecorder } from './version-recorder.ts';
+
+const packageId = 'PS100001';
+const version = { packageId, sourceVersion: 3 } as PackageVersion;
+const own = { packageId, sourceSiteCode: 'PS1', state: 'published' } as SitePackage;
+const signal = new AbortController().signal;
+
+function site(siteCode: string, parentSiteCode = '') {
+  const kind = parentSiteCode ? ('secondary' as const) : ('primary' as const);
+  return { siteCode, kind, parentSiteCode, address: '', description: '' };
+}
+
+describe('version recorder (REP-2)', () => {
+  let done: string[];
+  beforeEach(() => {
+    done = [];
+  });
+
+  function recorder(facts: { row?: SitePackage; sites?: number; failure?: Error }) {
+    const { row, sites = 2, failure } = facts;
+    const tree = new SiteTree([site('PS1'), site('SS1', 'PS1')].slice(0, sites));
+    return new VersionRecorder({
+      packages: { packages: { get: async () => row } } as never,
+      library: { getPackage: async () => version },
+      history: {
+        record: async ({ sourceVersion }) => {
+          if (failure) throw failure;
+          done.push(`recorded ${sourceVersion}`);
+        },
+        forget: async () => {
+          done.push('forgotten');
+        },
+      },
+      sites: { tree },
+      logger: new CapturedLog().logger,
+      siteCode: 'PS1',
+    });
+  }
+
+  for (const [what, facts, expected] of [
+    ['records the version of a package of this site', { row: own }, ['recorded 3']],
+    ['records nothing where there is one site', { row: own, sites: 1 }, []],
+    [
+      'records nothing of a package of another site',
+      { row: { ...own, sourceSiteCode: 'CS1' } },
+      [],
+    ],
+    [
+      'forgets a package that is being deleted',
+      { row: { ...own, state: 'deleting' as const } },
+      ['forgotten'],
+    ],
+    ['forgets a package that is gone', {}, ['forgotten']],
+    [
+      'goes on when a version cannot be recorded: it costs a full package file',
+      { row: own, failure: new WaybillError({ code: 'CONTENT_NOT_HELD', contentId: 'x' }) },
+      [],
+    ],
+  ] as const) {
+    it(what, async () => {
+      await recorder(facts).record(packageId, signal);
+      assert.deepEqual(done, expected);
+    });
+  }
+
+  it('hides no fault of ours', async () => {
+    const faulty = recorder({ row: own, failure: new TypeError('a fault') });
+    await assert.rejects(faulty.record(packageId, signal), TypeError);
+  });
+});

@@ -1,0 +1,181 @@
+/** The wiring of what moves content from site to site, both ends of it (docs/hierarchy.md, 2). */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { freeBytesOf } from '../shared/content-library/library-failure.ts';
+import { WaybillError } from '../shared/domain/errors.ts';
+import { doesRefusalMend } from '../shared/domain/site-instruction.ts';
+import { makePackageFile } from '../shared/package-file/package-file-maker.ts';
+import { unpackPackageFile } from '../shared/package-file/package-file-unpacker.ts';
+import {
+  defaultVersionHistoryConfig,
+  VersionHistory,
+} from '../shared/package-file/version-history.ts';
+import type { Component } from '../shared/runtime/component.ts';
+import { keySpaces } from '../shared/state-store/key-space.ts';
+import type { StateStore } from '../shared/state-store/state-store.ts';
+import type { AdminSendRequests, SendRequestQuery } from './admin-service/hierarchy-ports.ts';
+import { DespoolTask } from './despooler/despool-task.ts';
+import { Despooler } from './despooler/despooler.ts';
+import { InstructionIntake } from './despooler/instruction-intake.ts';
+import { defaultReceivedFileConfig, ReceivedFileStore } from './despooler/received-file-store.ts';
+import { RefusalReports } from './despooler/refusal-reports.ts';
+import { TransferService } from './despooler/transfer-service.ts';
+import { SiteContentTask } from './distribution-manager/site-content-task.ts';
+import {
+  openMiniJobSerials,
+  openSendRequestSerials,
+} from './distribution-manager/site-counters.ts';
+import { VersionRecorder } from './distribution-manager/version-recorder.ts';
+import { PackageFileStore } from './package-file-store/package-file-store.ts';
+import type { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { packageFileReferences } from './scheduler/package-file-references.ts';
+import { Scheduler } from './scheduler/scheduler.ts';
+import { SendRequestTable } from './scheduler/send-request-table.ts';
+import { SendRequestView } from './sender/send-request-view.ts';
+import { Sender } from './sender/sender.ts';
+import { SignedInstructions } from './sender/signed-instructions.ts';
+import { SiteConnections } from './sender/site-connections.ts';
+import type { Ground } from './site-ground.ts';
+import {
+  decodeSignedInstruction,
+  encodePackageInstruction,
+  encodeTransferInstruction,
+} from './site-identity/instructions.ts';
+
+/** What the rest of the site server needs of it. */
+export interface SiteTransfers {
+  /** In the order of their start. */
+  readonly components: readonly Component[];
+  readonly service: TransferService;
+  readonly sendRequests: AdminSendRequests;
+  readonly versionRecorder: VersionRecorder;
+  readonly siteContentTask: SiteContentTask;
+}
+
+/** Makes all of it. */
+export async function siteTransfers(
+  ground: Ground,
+  replication: Pick<ReplicationManager, 'onConnected'>,
+): Promise<SiteTransfers> {
+  const { config, library, logOf } = ground;
+  const directory = join(config.dataDirectory, 'package-history');
+  const history = new VersionHistory({ library }, { ...defaultVersionHistoryConfig, directory });
+  const files = packageFileStore(ground, history);
+  const sending = await sendingSide(ground, files, replication);
+  const receiving = receivingSide(ground, files);
+  const logger = logOf('distribution-manager');
+  const miniJobSerials = await openMiniJobSerials(ground.counters);
+  return {
+    components: [files, ...receiving.components, ...sending.components],
+    service: receiving.service,
+    sendRequests: {
+      list: (query) => sending.view.list(toViewFilter(query)),
+      watch: (query, signal) => sending.view.watch(toViewFilter(query), signal),
+    },
+    versionRecorder: new VersionRecorder({ ...ground, history, logger }),
+    siteContentTask: new SiteContentTask({
+      ...{ ...ground, versions: history, miniJobSerials, logger },
+    }),
+  };
+}
+
+function toViewFilter({ destinationSiteCode, ...query }: SendRequestQuery) {
+  return { ...query, siteCode: destinationSiteCode };
+}
+
+function packageFileStore(ground: Ground, history: VersionHistory): PackageFileStore {
+  const { config, library, store, logOf } = ground;
+  const directory = join(config.dataDirectory, 'package-files');
+  return new PackageFileStore({
+    ...{ ...ground, directory, logger: logOf('package-file-store') },
+    makeFile: async ({ packageId, sourceVersion, baseVersion }, path, signal) => {
+      const made = await makePackageFile(
+        { library, history },
+        { packageId, baseVersion, path },
+        { signal },
+      );
+      // A newer version has taken its place: its own mini-jobs are on their way.
+      if (made.sourceVersion !== sourceVersion) throw gone(packageId, sourceVersion);
+      return { fileHash: made.fileHash, fileBytes: made.fileBytes };
+    },
+    bytesMaxOf: async ({ packageId }) => {
+      const contents = (await library.getPackage(packageId))?.contents ?? [];
+      return contents.reduce((sum, one) => sum + one.sizeBytes + one.manifestBytes, 0);
+    },
+    references: () => referencesOf(store),
+    freeBytes: async () => freeBytesOf(directory),
+  });
+}
+
+function gone(packageId: string, sourceVersion: number): WaybillError {
+  return new WaybillError({ code: 'CONTENT_NOT_HELD', contentId: `${packageId}.${sourceVersion}` });
+}
+
+/** What is sent, and what has arrived and is not unpacked yet. */
+async function* referencesOf(store: StateStore): AsyncGenerator<string> {
+  yield* packageFileReferences(store);
+  for await (const [, { file }] of store.records(keySpaces.receivedInstructions).list()) {
+    yield file.fileHash;
+  }
+}
+
+async function sendingSide(
+  ground: Ground,
+  files: PackageFileStore,
+  replication: Pick<ReplicationManager, 'onConnected'>,
+) {
+  const { identity, sites, logOf, siteCode } = ground;
+  const logger = logOf('scheduler');
+  const serials = await openSendRequestSerials(ground.counters);
+  const requests = new SendRequestTable({ ...ground, serials, logger });
+  const scheduler = new Scheduler({ ...ground, directory: sites, requests, files, logger });
+  const connections = new SiteConnections(ground);
+  const signing = {
+    encodePackage: encodePackageInstruction,
+    encodeTransfer: encodeTransferInstruction,
+    decodeSigned: decodeSignedInstruction,
+    sign: (bytes: Uint8Array) => identity.sign(bytes),
+  };
+  const instructions = new SignedInstructions(
+    { ...ground, signing, siteCode, randomBytes },
+    ground.config.despooling.retiredKeyMs,
+  );
+  const sender = new Sender({
+    ...{ ...ground, directory: sites, requests, files, connections, instructions },
+    onConnected: (destination, listener) => replication.onConnected(destination, listener),
+    doesRefusalMend,
+    logger: logOf('sender'),
+  });
+  const view = new SendRequestView({ ...ground, requests, sender });
+  return { components: [scheduler, connections, sender], view };
+}
+
+function receivingSide(ground: Ground, packageFiles: PackageFileStore) {
+  const { config, library, sites, identity, logOf } = ground;
+  const { despooling } = config;
+  const logger = logOf('despooler');
+  const files = new ReceivedFileStore(
+    { ...ground, packageFiles, logger },
+    {
+      ...{ ...defaultReceivedFileConfig, directory: join(config.dataDirectory, 'despool') },
+      ...{ fileBytesMax: despooling.fileBytesMax, arrivalsMax: despooling.filesMax },
+      ...{ partKeptMs: despooling.unfinishedKeptMs, reserveBytes: despooling.reserveBytes },
+    },
+  );
+  const reports = new RefusalReports(ground);
+  const parts = { ...ground, directory: sites, identities: identity, packageFiles, reports };
+  const intake = new InstructionIntake({ ...parts, logger });
+  const service = new TransferService({ directory: sites, files, intake, reports });
+  const { reserveBytes } = despooling;
+  const task = new DespoolTask({
+    ...{ ...ground, packageFiles, logger },
+    unpack: ({ path, expected }, { signal, onProgress }) =>
+      unpackPackageFile(
+        { library, reserveBytes },
+        { path, expected },
+        { signal, onProgress: ({ sizeBytes }) => onProgress(sizeBytes) },
+      ),
+  });
+  const despooler = new Despooler({ ...ground, task, logger }, despooling);
+  return { components: [files, intake, despooler], service };
+}
