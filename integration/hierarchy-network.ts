@@ -204,6 +204,9 @@ export class HierarchyNetwork implements AsyncDisposable {
       const settings = { siteCode, kind: kinds[kind], parentSiteCode: parent, address };
       const admin = await this.admin(parent);
       await admin.unary('addSite', settings, { deadlineMs });
+      // Else the site would find its parent without the link, by what the parent says of itself.
+      const route = { fromSiteCode: siteCode, toSiteCode: parent, addresses: [parentAddress] };
+      await admin.unary('setRoute', route, { deadlineMs });
     }
     const above = parent ? { siteCode: parent, address: parentAddress } : undefined;
     const settings = { siteCode, kind, listen, address, ...this.#options.site };
