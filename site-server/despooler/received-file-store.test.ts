@@ -239,7 +239,8 @@ describe('Received files', () => {
     await assert.rejects(store.offer(file, 'CS1'), isCode('FILE_TOO_LARGE'));
     await assert.rejects(begin(0), isCode('FILE_TOO_LARGE'));
     const small = (name: string) => ({ fileHash: hashOf(Buffer.from(name)), fileBytes: 4 });
-    const stream = (name: string) => store.receive(small(name), { siteCode: 'CS1', offsetBytes: 0 });
+    const stream = (name: string) =>
+      store.receive(small(name), { siteCode: 'CS1', offsetBytes: 0 });
     {
       using first = await stream('a');
       await first.write(Buffer.from('ab'));
