@@ -10,6 +10,7 @@ import {
   fullAdmin,
   operator,
   otherDp,
+  otherSite,
   peers,
   reader,
   site,
@@ -21,6 +22,7 @@ const deadlineMs = 5_000;
 /** Written out once more, by group of callers, so that a slip in the table cannot pass. */
 const administrators = [fullAdmin, operator, reader];
 const changers = [fullAdmin, operator];
+const sites = [site, otherSite];
 const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.GetSite': administrators,
   'Admin.CreatePackage': changers,
@@ -65,6 +67,9 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Content.ListDeltas': peers,
   'ManagementPoint.ReportState': [dp, otherDp],
   'ManagementPoint.LocateContent': peers,
+  'SiteTransfer.OfferFile': sites,
+  'SiteTransfer.PutFile': sites,
+  'SiteTransfer.PutInstruction': sites,
 };
 
 /** Answers every method of a conversation with as little as it allows. */
@@ -102,7 +107,7 @@ describe('call policy of a running server (SEC-1)', () => {
     await using circle = await TrustCircle.create();
     const server = await circle.newServer();
     server.serve('Admin', emptyAnswers('Admin'));
-    for (const name of ['Content', 'DistributionPoint', 'ManagementPoint'] as const) {
+    for (const name of ['Content', 'DistributionPoint', 'ManagementPoint', 'SiteTransfer'] as const) {
       server.serve(name, emptyAnswers(name));
     }
     await server.start();
