@@ -107,7 +107,12 @@ describe('call policy of a running server (SEC-1)', () => {
     await using circle = await TrustCircle.create();
     const server = await circle.newServer();
     server.serve('Admin', emptyAnswers('Admin'));
-    for (const name of ['Content', 'DistributionPoint', 'ManagementPoint', 'SiteTransfer'] as const) {
+    for (const name of [
+      'Content',
+      'DistributionPoint',
+      'ManagementPoint',
+      'SiteTransfer',
+    ] as const) {
       server.serve(name, emptyAnswers(name));
     }
     await server.start();

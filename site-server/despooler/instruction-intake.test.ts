@@ -300,6 +300,45 @@ describe('Instructions of other sites', () => {
     await assertRefused(stolen, 'sender-key-retired');
   });
 
+  it('are put off when more come of one site than can be remembered', async () => {
+    const seenMax = 2;
+    await life.stop();
+    life = await receiver.start({}, { seenMax });
+    const of = async (packageId: string) => receiver.sign(await order({ packageId }));
+    await put(await of('CS100001'));
+    await put(await of('CS100002'));
+    const third = await of('CS100003');
+    await assert.rejects(put(third), (error) => isErrorWithCode(error, 'RECEIVER_BUSY'));
+    assert.equal((await receiver.waitingJobs()).length, 2);
+    await receiver.clock.advance(20 * minuteMs);
+    await put(await of('CS100003'));
+    assert.equal((await receiver.waitingJobs()).length, 3);
+  });
+
+  it('are refused when their file is offered already, before it is sent (REP-7)', async () => {
+    store('CS100002', 5);
+    const offer = (facts: object) =>
+      life.service.conversation().offerFile(
+        {
+          ...{ requestId: '1', fileHash: Buffer.alloc(32, 1), fileBytes: '10' },
+          ...{ packageId: 'CS100002', sourceVersion: 6, finalSiteCode: 'PS1', ...facts },
+        },
+        context(),
+      );
+    await assert.rejects(offer({ sourceVersion: 4 }), /version 5 is served/);
+    await assert.rejects(offer({ finalSiteCode: 'XX9' }), /no way from here/);
+    const told = await receiver.statusMessages(4404);
+    assert.deepEqual(
+      told.map(({ packageId, sourceVersion }) => [packageId, sourceVersion]),
+      [
+        ['CS100002', 4],
+        ['CS100002', 6],
+      ],
+    );
+    assert.match(described[0] ?? '', /sourceVersion=4 final=PS1; .*version 5 is served/);
+    assert.deepEqual(await offer({}), { heldBytes: 0 });
+  });
+
   it('that are refused over and over do not fill the status messages', async () => {
     const signed = receiver.sign(await order({ finalSiteCode: 'XX9' }));
     for (let time = 0; time < 30; time++) await assert.rejects(put(signed));

@@ -27,7 +27,7 @@ import { TestIdentity } from '../../site-identity/testing/test-identity.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
 import { DespoolTask } from '../despool-task.ts';
 import { Despooler, defaultDespoolerConfig } from '../despooler.ts';
-import { InstructionIntake } from '../instruction-intake.ts';
+import { defaultInstructionIntakeConfig, InstructionIntake } from '../instruction-intake.ts';
 import { defaultReceivedFileConfig, ReceivedFileStore } from '../received-file-store.ts';
 import { RefusalReports } from '../refusal-reports.ts';
 import { TransferService } from '../transfer-service.ts';
@@ -144,7 +144,10 @@ export class TestReceiver implements AsyncDisposable {
   }
 
   /** The program of PS1 starts, on what is there. */
-  async start(config: Partial<typeof defaultDespoolerConfig> = {}): Promise<ReceiverLife> {
+  async start(
+    config: Partial<typeof defaultDespoolerConfig> = {},
+    intakeConfig: Partial<typeof defaultInstructionIntakeConfig> = {},
+  ): Promise<ReceiverLife> {
     const crashing = new CrashingStore(this.own.store);
     const { store } = crashing;
     const notifier = new ChangeNotifier({ store });
@@ -158,7 +161,10 @@ export class TestReceiver implements AsyncDisposable {
       { packageFiles, clock, logger },
       { ...defaultReceivedFileConfig, directory: place.join('despool'), reserveBytes: 0 },
     );
-    const intake = new InstructionIntake({ ...ground, clock, logger });
+    const intake = new InstructionIntake(
+      { ...ground, clock, logger },
+      { ...defaultInstructionIntakeConfig, ...intakeConfig },
+    );
     const unpack = (request: { path: string }, { signal }: { signal: AbortSignal }) =>
       crashing.whileAlive(() => this.#unpack(request.path, signal));
     const task = new DespoolTask({
