@@ -265,7 +265,7 @@ describe('package files between sites, over mutual TLS', () => {
     assert.equal(await held(channel), 15);
   });
 
-  it('of two streams of one site only the later goes on', async () => {
+  it('of two streams of one request only the later goes on', async () => {
     const channel = await sites.channel();
     const first = channel.duplex('putFile', { deadlineMs });
     await first.write({ file: offer, offset: 0, data: bytes.subarray(0, 10) });

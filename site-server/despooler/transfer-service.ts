@@ -66,7 +66,8 @@ export class TransferService {
     const siteCode = this.#requireCaller(context, 'OfferFile');
     const offer = requireOffer(request);
     await this.#checkOffer(offer, siteCode, context);
-    return { heldBytes: await this.#components.files.offer(offer.file, siteCode) };
+    const { file, requestId } = offer;
+    return { heldBytes: await this.#components.files.offer(file, { siteCode, requestId }) };
   }
 
   async *#putFile(
@@ -84,7 +85,8 @@ export class TransferService {
     const offer = requireOffer(first.file);
     await this.#checkOffer(offer, siteCode, context);
     const offsetBytes = requireCount('offset', first.offset);
-    using stream = await this.#components.files.receive(offer.file, { siteCode, offsetBytes });
+    const bringer = { siteCode, requestId: offer.requestId };
+    using stream = await this.#components.files.receive(offer.file, { bringer, offsetBytes });
     try {
       yield* receiveParts({ first, next, stream, file: offer.file });
     } catch (error) {
