@@ -2,6 +2,12 @@ import type { WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageFileFacts } from '../../shared/domain/send-request.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
 
+/** Who brings a file: a request keeps its ID through all its tries. */
+export interface Bringer {
+  readonly siteCode: string;
+  readonly requestId: string;
+}
+
 /** A part that is open, and the stream that brings it, if one does. */
 export class Arrival implements PackageFileFacts {
   readonly fileHash: string;
@@ -9,7 +15,7 @@ export class Arrival implements PackageFileFacts {
   /** As far as the event loop knows; the worker knows for certain. */
   heldBytes = 0;
   isOpen = false;
-  #stream: { readonly siteCode: string; readonly owner: AbortController } | undefined;
+  #stream: { readonly bringer: Bringer; readonly owner: AbortController } | undefined;
 
   constructor({ fileHash, fileBytes }: PackageFileFacts) {
     this.fileHash = fileHash;
@@ -20,15 +26,15 @@ export class Arrival implements PackageFileFacts {
     return this.fileBytes - this.heldBytes;
   }
 
-  /** The site whose stream brings it; undefined when it rests. */
-  get bringer(): string | undefined {
-    return this.#stream?.siteCode;
+  /** Whose stream brings it; undefined when it rests. */
+  get bringer(): Bringer | undefined {
+    return this.#stream?.bringer;
   }
 
   /** A stream begins; none may be there. Its owner stands for it from now on. */
-  begin(siteCode: string): AbortController {
+  begin(bringer: Bringer): AbortController {
     const owner = new AbortController();
-    this.#stream = { siteCode, owner };
+    this.#stream = { bringer, owner };
     return owner;
   }
 

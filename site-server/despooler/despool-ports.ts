@@ -28,6 +28,18 @@ export interface ExpectedPackageFile {
   readonly packageHash: string;
 }
 
+/** What a package file became: `commitPackage` takes it as it is. */
+export interface UnpackedVersion {
+  readonly version: PackageVersion;
+  readonly staged: readonly StagedManifest[];
+  /**
+   * Gives the deltas that came along to the contents, once they are committed: advice for DPs.
+   *
+   * @throws WaybillError: it costs only the deltas
+   */
+  readonly keepDeltas?: () => Promise<unknown>;
+}
+
 /**
  * Brings what a package file holds into staging and the file library, every hash checked; nothing of
  * it is visible before the commit.
@@ -36,8 +48,12 @@ export interface ExpectedPackageFile {
  */
 export type UnpackPackageFile = (
   request: { readonly path: string; readonly expected: ExpectedPackageFile },
-  options: { readonly signal: AbortSignal; readonly onProgress: (doneBytes: number) => void },
-) => Promise<{ readonly version: PackageVersion; readonly staged: readonly StagedManifest[] }>;
+  options: {
+    readonly signal: AbortSignal;
+    /** Bytes of the contents that are unpacked. */
+    readonly onProgress: (progress: { readonly sizeBytes: number }) => void;
+  },
+) => Promise<UnpackedVersion>;
 
 /** The site's content library, as far as despooling goes. */
 export interface DespoolLibrary {

@@ -14,6 +14,7 @@ import {
   type DespoolLibrary,
   lengthOfPackageFile,
   type PackageFiles,
+  type UnpackedVersion,
   type UnpackPackageFile,
 } from './despool-ports.ts';
 
@@ -35,8 +36,7 @@ export interface DespoolTaskComponents {
 /** How a task is watched and ended. */
 export interface DespoolControl {
   readonly signal: AbortSignal;
-  /** Called with the bytes of the package file that are unpacked. */
-  readonly onProgress: (doneBytes: number) => void;
+  readonly onProgress: (progress: { readonly sizeBytes: number }) => void;
 }
 
 /** Done with, or what it waits for. */
@@ -141,7 +141,8 @@ export class DespoolTask {
     const { packageId, sourceVersion, baseVersion, packageHash, file } = row;
     const expected = { packageId, sourceVersion, baseVersion, packageHash };
     const path = packageFiles.pathOf(file.fileHash);
-    const { version, staged } = await unpack({ path, expected }, control);
+    const unpacked = await unpack({ path, expected }, control);
+    const { version, staged } = unpacked;
     if (version.packageHash !== packageHash || version.sourceVersion !== sourceVersion) {
       throw otherContent(row);
     }
@@ -150,27 +151,33 @@ export class DespoolTask {
     await library.commitPackage({ version, jobSerial: sourceVersion, staged });
     logger.info({ packageId, sourceVersion }, 'Wrote package to library');
     // Before it is known: whoever gets it may get the deltas, too.
+    await this.#keepDeltas(unpacked);
     await before?.makeDeltas(version, control.signal);
+  }
+
+  async #keepDeltas({ version, keepDeltas }: UnpackedVersion): Promise<void> {
+    try {
+      await keepDeltas?.();
+    } catch (err) {
+      if (!(err instanceof WaybillError)) throw err;
+      const { packageId } = version;
+      this.#components.logger.warn({ packageId, err }, 'Deltas that came could not be kept');
+    }
   }
 
   /** It is in the library: one batch says so to the source site and to Distribution Manager. */
   async #stored(row: ReceivedInstruction): Promise<DespoolResult> {
     const { store, notifier, status } = this.#components;
-    const { packageId, sourceVersion, packageHash } = row;
+    const { packageId, sourceVersion } = row;
     const before = await this.#content(row);
     const isKnown = before?.state === 'stored' && before.storedVersion === sourceVersion;
-    const said = {
-      state: 'stored',
-      storedVersion: sourceVersion,
-      storedHash: packageHash,
-    } as const;
     const report = {
       messageId: 4400,
       insertionStrings: [packageId, `${sourceVersion}`, row.sourceSiteCode],
       packageId,
       sourceVersion,
     } as const;
-    const content = await this.#contentChange(row, said);
+    const content = await this.#contentChange(row, { state: 'stored' });
     const removal = await this.#removal(row);
     const changes = [
       content,
@@ -213,14 +220,7 @@ export class DespoolTask {
     const changes: Change[] = [...(await this.#removal(row))];
     if ((await this.#content(row))?.state === 'arriving') {
       const held = await library.getPackage(packageId);
-      const said = held
-        ? ({
-            state: 'stored',
-            storedVersion: held.sourceVersion,
-            storedHash: held.packageHash,
-          } as const)
-        : ({ state: 'none', storedVersion: 0, storedHash: '' } as const);
-      changes.push(await this.#contentChange(row, said));
+      changes.push(await this.#contentChange(row, { state: held ? 'stored' : 'none' }));
     }
     await store.write(changes, { sync: false });
     logger.info({ jobId, packageId, sourceVersion, reason }, 'Dropped an instruction');
@@ -237,17 +237,17 @@ export class DespoolTask {
     return store.records(keySpaces.siteContents).get(joinKey(packageId, siteCode));
   }
 
-  /** The site's word about the package: what is stored stays, unless it is said anew. */
+  /** The site's word about the package; what is stored, the library knows. */
   async #contentChange(row: ReceivedInstruction, said: Partial<SiteContent>): Promise<Change> {
-    const { store, siteCode, clock } = this.#components;
+    const { store, siteCode, clock, library } = this.#components;
     const { packageId } = row;
-    const before = await this.#content(row);
+    const held = await library.getPackage(packageId);
     return store.records(keySpaces.siteContents).put(joinKey(packageId, siteCode), {
       packageId,
       siteCode,
       state: 'none',
-      storedVersion: before?.storedVersion ?? 0,
-      storedHash: before?.storedHash ?? '',
+      storedVersion: held?.sourceVersion ?? 0,
+      storedHash: held?.packageHash ?? '',
       reason: '',
       refusedJobId: '',
       needsFull: false,

@@ -57,6 +57,7 @@ export interface DespoolView {
   /** What it waits for; empty otherwise. */
   readonly reason: string;
   readonly fileBytes: number;
+  /** Bytes of its contents that are unpacked; compressed, they may be fewer. */
   readonly doneBytes: number;
   readonly receivedAtMs: number;
 }
@@ -192,8 +193,8 @@ export class Despooler implements Component {
 
   async #run(entry: DespoolEntry): Promise<void> {
     const { signal } = this.#stopping;
-    const onProgress = (doneBytes: number) => {
-      entry.doneBytes = doneBytes;
+    const onProgress = ({ sizeBytes }: { readonly sizeBytes: number }) => {
+      entry.doneBytes = sizeBytes;
     };
     const metadataCount = this.#metadataCount;
     try {

@@ -49,14 +49,14 @@ export interface InstructionIntakeConfig {
    * @default 10 minutes
    */
   readonly freshMs: number;
-  /** Instructions remembered for twice that time; further ones are put off. @default 100_000 */
+  /** Instructions of one site remembered for twice that time; further ones wait. @default 10_000 */
   readonly seenMax: number;
 }
 
 /** As documented at each. */
 export const defaultInstructionIntakeConfig: InstructionIntakeConfig = {
   freshMs: 600_000,
-  seenMax: 100_000,
+  seenMax: 10_000,
 };
 
 /** The package an offer or an instruction is about, and where it is to go. */

@@ -46,8 +46,9 @@ describe('Received files', () => {
     await opened.start();
     return opened;
   };
-  const begin = (offsetBytes: number, siteCode = 'CS1'): Promise<ArrivingStream> =>
-    store.receive(file, { siteCode, offsetBytes });
+  const by = (siteCode: string, requestId = '1') => ({ siteCode, requestId });
+  const begin = (offsetBytes: number, bringer = by('CS1')): Promise<ArrivingStream> =>
+    store.receive(file, { bringer, offsetBytes });
   /** Sends what lies between, in messages of a size. */
   const put = async (from: number, to = bytes.length, stepBytes = 50_000) => {
     using stream = await begin(from);
@@ -72,7 +73,7 @@ describe('Received files', () => {
   });
 
   it('become package files when they are whole and their hash is right (REP-6)', async () => {
-    assert.equal(await store.offer(file, 'CS1'), 0);
+    assert.equal(await store.offer(file, by('CS1')), 0);
     await put(0);
     assert.deepEqual(await arrived(), bytes);
     assert.deepEqual(files.adopted, [file]);
@@ -81,7 +82,7 @@ describe('Received files', () => {
 
   it('are not sent again when they are here whole, for whomever (REP-5)', async () => {
     await put(0);
-    assert.equal(await store.offer(file, 'CS2'), bytes.length);
+    assert.equal(await store.offer(file, by('CS2')), bytes.length);
     await assert.rejects(begin(bytes.length), isCode('FILE_OFFSET_MISMATCH'));
     await assert.rejects(begin(0), isCode('FILE_OFFSET_MISMATCH'));
   });
@@ -92,7 +93,7 @@ describe('Received files', () => {
       const next = Math.min(bytes.length, held + 1 + random.below(40_000));
       // A new instance on the same folder, every other time: the process was killed.
       if (random.below(2) === 0) store = await open();
-      assert.equal(await store.offer(file, 'CS1'), held);
+      assert.equal(await store.offer(file, by('CS1')), held);
       await put(held, next, 7_000);
       held = next;
     }
@@ -103,7 +104,7 @@ describe('Received files', () => {
     await put(0, bytes.length - 1);
     await writeFile(part(), bytes);
     store = await open();
-    assert.equal(await store.offer(file, 'CS1'), bytes.length);
+    assert.equal(await store.offer(file, by('CS1')), bytes.length);
     assert.deepEqual(await arrived(), bytes);
   });
 
@@ -113,7 +114,7 @@ describe('Received files', () => {
     };
     await assert.rejects(put(0));
     files.onAdopt = async () => {};
-    assert.equal(await store.offer(file, 'CS1'), bytes.length);
+    assert.equal(await store.offer(file, by('CS1')), bytes.length);
     assert.deepEqual(await arrived(), bytes);
   });
 
@@ -127,7 +128,7 @@ describe('Received files', () => {
     }
     assert.deepEqual(await readdir(place.join('despool')), []);
     assert.deepEqual(files.adopted, []);
-    assert.equal(await store.offer(file, 'CS1'), 0);
+    assert.equal(await store.offer(file, by('CS1')), 0);
     await put(0);
     assert.deepEqual(await arrived(), bytes);
   });
@@ -147,7 +148,7 @@ describe('Received files', () => {
     await put(0, 200_000);
     await truncate(part(), 1_001);
     store = await open();
-    assert.equal(await store.offer(file, 'CS1'), 1_001);
+    assert.equal(await store.offer(file, by('CS1')), 1_001);
     await put(1_001);
     assert.deepEqual(await arrived(), bytes);
   });
@@ -168,7 +169,7 @@ describe('Received files', () => {
     assert.deepEqual(await arrived(), bytes);
   });
 
-  it('are brought by one stream at a time: a second one of that site takes over', async () => {
+  it('are brought by one stream at a time: another try of that request takes over', async () => {
     using first = await begin(0);
     await first.write(cut(0, 10));
     using second = await begin(10);
@@ -179,17 +180,19 @@ describe('Received files', () => {
     assert.deepEqual(await arrived(), bytes);
   });
 
-  it('are not taken from a second site while the first one brings them', async () => {
+  it('are not taken from a second site or request while the first one brings them', async () => {
     {
       using first = await begin(0);
       await first.write(cut(0, 10));
-      await assert.rejects(begin(10, 'CS2'), isCode('FILE_ALREADY_ARRIVING'));
-      await assert.rejects(store.offer(file, 'CS2'), isCode('FILE_ALREADY_ARRIVING'));
+      await assert.rejects(begin(10, by('CS1', '2')), isCode('FILE_ALREADY_ARRIVING'));
+      await assert.rejects(store.offer(file, by('CS1', '2')), isCode('FILE_ALREADY_ARRIVING'));
+      await assert.rejects(begin(10, by('CS2')), isCode('FILE_ALREADY_ARRIVING'));
+      await assert.rejects(store.offer(file, by('CS2')), isCode('FILE_ALREADY_ARRIVING'));
       await first.write(cut(10, 20));
     }
-    assert.equal(await store.offer(file, 'CS2'), 20);
+    assert.equal(await store.offer(file, by('CS2')), 20);
     {
-      using second = await begin(20, 'CS2');
+      using second = await begin(20, by('CS2'));
       await second.write(cut(20));
       await second.finish();
     }
@@ -201,7 +204,7 @@ describe('Received files', () => {
     const races = Array.from({ length: 8 }, async () => {
       for (let round = 0; round < 20 && !files.has(file.fileHash); round++) {
         try {
-          const held = await store.offer(file, 'CS1');
+          const held = await store.offer(file, by('CS1'));
           await put(held, bytes.length, 1 + random.below(30_000));
         } catch (error) {
           const known = ['FILE_ALREADY_ARRIVING', 'FILE_OFFSET_MISMATCH'] as const;
@@ -210,20 +213,20 @@ describe('Received files', () => {
       }
     });
     await Promise.all(races);
-    if (!files.has(file.fileHash)) await put(await store.offer(file, 'CS1'));
+    if (!files.has(file.fileHash)) await put(await store.offer(file, by('CS1')));
     assert.deepEqual(await arrived(), bytes);
     assert.equal(files.adopted.length, 1);
   });
 
   it('are refused when there is no room for them, and taken when there is', async () => {
     freeBytes = bytes.length - 1;
-    await assert.rejects(store.offer(file, 'CS1'), isCode('DISK_FULL'));
+    await assert.rejects(store.offer(file, by('CS1')), isCode('DISK_FULL'));
     await assert.rejects(begin(0), isCode('DISK_FULL'));
     freeBytes = bytes.length;
-    assert.equal(await store.offer(file, 'CS1'), 0);
+    assert.equal(await store.offer(file, by('CS1')), 0);
     await put(0, 100_000);
     freeBytes = 200_000;
-    assert.equal(await store.offer(file, 'CS1'), 100_000, 'what is here needs no room');
+    assert.equal(await store.offer(file, by('CS1')), 100_000, 'what is here needs no room');
   });
 
   it('have no claim to the room that others were promised', async () => {
@@ -231,15 +234,16 @@ describe('Received files', () => {
     using stream = await begin(0);
     await stream.write(cut(0, 10));
     const other = { fileHash: hashOf(Buffer.from('other')), fileBytes: 100 };
-    await assert.rejects(store.offer(other, 'CS1'), isCode('DISK_FULL'));
+    await assert.rejects(store.offer(other, by('CS1')), isCode('DISK_FULL'));
   });
 
   it('are refused when they are too large, or too many at once', async () => {
     store = await open({ fileBytesMax: 1_000, arrivalsMax: 1, partsMax: 2 });
-    await assert.rejects(store.offer(file, 'CS1'), isCode('FILE_TOO_LARGE'));
+    await assert.rejects(store.offer(file, by('CS1')), isCode('FILE_TOO_LARGE'));
     await assert.rejects(begin(0), isCode('FILE_TOO_LARGE'));
     const small = (name: string) => ({ fileHash: hashOf(Buffer.from(name)), fileBytes: 4 });
-    const stream = (name: string) => store.receive(small(name), { siteCode: 'CS1', offsetBytes: 0 });
+    const stream = (name: string) =>
+      store.receive(small(name), { bringer: by('CS1'), offsetBytes: 0 });
     {
       using first = await stream('a');
       await first.write(Buffer.from('ab'));
@@ -248,19 +252,19 @@ describe('Received files', () => {
     // The first one rests now, and makes way.
     (await stream('b'))[Symbol.dispose]();
     await assert.rejects(stream('c'), isCode('RECEIVER_BUSY'), 'two parts are on disk');
-    assert.equal(await store.offer(small('a'), 'CS1'), 2);
+    assert.equal(await store.offer(small('a'), by('CS1')), 2);
   });
 
   it('that nobody goes on with are removed after seven days', async () => {
     await put(0, 1_000);
     const old = { fileHash: hashOf(Buffer.from('old')), fileBytes: 10 };
-    using _ = await store.receive(old, { siteCode: 'CS1', offsetBytes: 0 });
+    using _ = await store.receive(old, { bringer: by('CS1'), offsetBytes: 0 });
     await store.stop();
     const nowSeconds = clock.nowMs() / 1_000;
     await utimes(part(old.fileHash), nowSeconds, nowSeconds - (7 * dayMs) / 1_000 - 1);
     store = await open();
     while (existsSync(part(old.fileHash))) await new Promise((next) => setImmediate(next));
     assert.equal(existsSync(part()), true);
-    assert.equal(await store.offer(file, 'CS1'), 1_000);
+    assert.equal(await store.offer(file, by('CS1')), 1_000);
   });
 });

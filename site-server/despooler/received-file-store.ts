@@ -10,7 +10,7 @@ import type { Component } from '../../shared/runtime/component.ts';
 import { KeyedTurns } from '../../shared/runtime/keyed-turns.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { ThreadClient } from '../../shared/runtime/thread-client.ts';
-import { Arrival } from './arrival.ts';
+import { Arrival, type Bringer } from './arrival.ts';
 import { lengthOfPackageFile, type PackageFiles } from './despool-ports.ts';
 import { fileHashOfPart, partPathOf } from './part-path.ts';
 import type { PartRequest, PartResult } from './part-request.ts';
@@ -105,15 +105,15 @@ export class ReceivedFileStore implements Component {
 
   /**
    * How much of a file is here, in bytes from its start: its whole length once it is whole and
-   * verified. A stream of the same site that still brings it is over: whoever asks begins anew.
+   * verified. A stream of the same request that still brings it is over: whoever asks begins anew.
    *
-   * @throws FILE_TOO_LARGE, FILE_ALREADY_ARRIVING from another site, DISK_FULL for what is missing
+   * @throws FILE_TOO_LARGE, FILE_ALREADY_ARRIVING by another request, DISK_FULL for what is missing
    */
-  async offer(file: PackageFileFacts, siteCode: string): Promise<number> {
+  async offer(file: PackageFileFacts, bringer: Bringer): Promise<number> {
     this.#requireSize(file);
     return this.#turns.run(file.fileHash, async () => {
       if (await this.#isWhole(file)) return file.fileBytes;
-      this.#takeOver(file.fileHash, siteCode);
+      this.#takeOver(file.fileHash, bringer);
       const heldBytes = await this.#heldBytes(file);
       await this.#requireRoom(file, heldBytes);
       return heldBytes;
@@ -127,20 +127,20 @@ export class ReceivedFileStore implements Component {
    */
   async receive(
     file: PackageFileFacts,
-    stream: { readonly siteCode: string; readonly offsetBytes: number },
+    stream: { readonly bringer: Bringer; readonly offsetBytes: number },
   ): Promise<ArrivingStream> {
     const { fileHash } = file;
     this.#requireSize(file);
     return this.#turns.run(fileHash, async () => {
       if (await this.#isWhole(file)) throw offsetMismatch(file, file.fileBytes, stream.offsetBytes);
-      this.#takeOver(fileHash, stream.siteCode);
+      this.#takeOver(fileHash, stream.bringer);
       const heldBytes = await this.#heldBytes(file);
       if (stream.offsetBytes !== heldBytes || heldBytes === file.fileBytes) {
         throw offsetMismatch(file, heldBytes, stream.offsetBytes);
       }
       await this.#requireRoom(file, heldBytes);
       const arrival = await this.#opened(file);
-      const owner = arrival.begin(stream.siteCode);
+      const owner = arrival.begin(stream.bringer);
       // It may have had to make way just now, while it rested.
       this.#arrivals.set(fileHash, arrival);
       return {
@@ -166,12 +166,17 @@ export class ReceivedFileStore implements Component {
     throw invalid('file_bytes', `${lengthBytes}, as the file of this hash has`, `${fileBytes}`);
   }
 
-  /** Ends the stream that brings a file, if it is the same site's. */
-  #takeOver(fileHash: string, siteCode: string): void {
+  /**
+   * Ends the stream that brings a file, if it is an earlier try of the same request. Other requests
+   * wait for it, those of the same site, too: else two would take it from each other for ever.
+   */
+  #takeOver(fileHash: string, { siteCode, requestId }: Bringer): void {
     const arrival = this.#arrivals.get(fileHash);
-    const bringer = arrival?.bringer;
-    if (!arrival || bringer === undefined) return;
-    if (bringer !== siteCode) throw alreadyArriving(fileHash, bringer);
+    const current = arrival?.bringer;
+    if (!arrival || !current) return;
+    if (current.siteCode !== siteCode || current.requestId !== requestId) {
+      throw alreadyArriving(fileHash, current.siteCode);
+    }
     arrival.end(alreadyArriving(fileHash, siteCode));
   }
 
@@ -352,7 +357,7 @@ export class ReceivedFileStore implements Component {
 
 /** One stream that brings a file. Disposed of when it is over, however it ended. */
 export interface ArrivingStream extends Disposable {
-  /** Fires when the same site has begun another stream of the file. */
+  /** Fires when another try of the same request has begun. */
   readonly signal: AbortSignal;
   /**
    * Adds bytes, whose memory is given away.

@@ -12,8 +12,10 @@ export class SeenInstructions {
   readonly #countMax: number;
   /** The oldest first. */
   readonly #seen = new Map<string, SeenInstruction>();
+  /** How many are of each site. */
+  readonly #counts = new Map<string, number>();
 
-  /** @param config.countMax rows of all sites together */
+  /** @param config.countMax rows of one site */
   constructor(needs: { store: Pick<StateStore, 'records'> }, config: { countMax: number }) {
     this.#store = needs.store;
     this.#countMax = config.countMax;
@@ -23,7 +25,7 @@ export class SeenInstructions {
     const rows: [string, SeenInstruction][] = [];
     for await (const row of this.#rows.list()) rows.push(row);
     rows.sort(([, a], [, b]) => a.forgottenAtMs - b.forgottenAtMs);
-    for (const [key, row] of rows) this.#seen.set(key, row);
+    for (const [key, row] of rows) this.#add(key, row);
   }
 
   /** Whether this very instruction was taken, or another one with its nonce. */
@@ -49,24 +51,42 @@ export class SeenInstructions {
     const forgotten: Change[] = [];
     for (const [key, { forgottenAtMs }] of this.#seen) {
       if (forgottenAtMs > nowMs) break;
-      this.#seen.delete(key);
+      this.#delete(key);
       forgotten.push(this.#rows.delete(key));
     }
-    if (this.#seen.size >= this.#countMax) {
+    if ((this.#counts.get(siteCode) ?? 0) >= this.#countMax) {
       const what = 'instructions of the last minutes';
       throw new WaybillError({ code: 'RECEIVER_BUSY', what, limit: this.#countMax });
     }
     const key = joinKey(siteCode, nonce);
-    this.#seen.set(key, row);
+    this.#add(key, row);
     return [...forgotten, this.#rows.put(key, row)];
   }
 
   /** It was not taken after all: its batch could not be written. */
   forget(siteCode: string, nonce: string): void {
-    this.#seen.delete(joinKey(siteCode, nonce));
+    this.#delete(joinKey(siteCode, nonce));
+  }
+
+  #add(key: string, row: SeenInstruction): void {
+    this.#seen.set(key, row);
+    const siteCode = siteOf(key);
+    this.#counts.set(siteCode, (this.#counts.get(siteCode) ?? 0) + 1);
+  }
+
+  #delete(key: string): void {
+    if (!this.#seen.delete(key)) return;
+    const siteCode = siteOf(key);
+    const count = (this.#counts.get(siteCode) ?? 1) - 1;
+    if (count > 0) this.#counts.set(siteCode, count);
+    else this.#counts.delete(siteCode);
   }
 
   get #rows() {
     return this.#store.records(keySpaces.seenInstructions);
   }
+}
+
+function siteOf(key: string): string {
+  return key.slice(0, key.indexOf('/'));
 }

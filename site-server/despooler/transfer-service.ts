@@ -65,8 +65,9 @@ export class TransferService {
   async #offerFile(request: OfferFileRequest__Output, context: CallContext) {
     const siteCode = this.#requireCaller(context, 'OfferFile');
     const offer = requireOffer(request);
-    await this.#components.intake.checkOffer(offer, siteCode);
-    return { heldBytes: await this.#components.files.offer(offer.file, siteCode) };
+    await this.#checkOffer(offer, siteCode, context);
+    const { file, requestId } = offer;
+    return { heldBytes: await this.#components.files.offer(file, { siteCode, requestId }) };
   }
 
   async *#putFile(
@@ -82,9 +83,10 @@ export class TransferService {
     const first = await next();
     if (!first) return;
     const offer = requireOffer(first.file);
-    await this.#components.intake.checkOffer(offer, siteCode);
+    await this.#checkOffer(offer, siteCode, context);
     const offsetBytes = requireCount('offset', first.offset);
-    using stream = await this.#components.files.receive(offer.file, { siteCode, offsetBytes });
+    const bringer = { siteCode, requestId: offer.requestId };
+    using stream = await this.#components.files.receive(offer.file, { bringer, offsetBytes });
     try {
       yield* receiveParts({ first, next, stream, file: offer.file });
     } catch (error) {
@@ -97,6 +99,20 @@ export class TransferService {
     const siteCode = this.#requireCaller(context, 'PutInstruction');
     await this.#components.intake.take(request, siteCode, context.describe);
     return {};
+  }
+
+  /** What will be refused in the end is refused, and told, before its file costs anything. */
+  async #checkOffer(offer: Offer, siteCode: string, context: CallContext): Promise<void> {
+    try {
+      await this.#components.intake.checkOffer(offer, siteCode);
+    } catch (error) {
+      if (!isErrorWithCode(error, 'INSTRUCTION_REFUSED', 'VERSION_DOWNGRADE')) throw error;
+      const { requestId, packageId, sourceVersion, finalSiteCode } = offer;
+      const words = `requestId=${requestId} packageId=${packageId} sourceVersion=${sourceVersion}`;
+      context.describe?.(`${words} final=${finalSiteCode}; ${error.message}`);
+      await this.#tell(error, offer, siteCode);
+      throw error;
+    }
   }
 
   async #tell(error: WaybillError, offer: Offer, siteCode: string): Promise<void> {

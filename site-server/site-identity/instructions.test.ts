@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
-import type { PackageInstruction, TransferInstruction } from '../../shared/domain/site-instruction.ts';
+import type {
+  PackageInstruction,
+  TransferInstruction,
+} from '../../shared/domain/site-instruction.ts';
 import {
   decodeSignedInstruction,
   encodePackageInstruction,

@@ -71,10 +71,10 @@ describe('Signing keys', () => {
     await writeFile(`${pem}.new`, half);
     const other = await open(3_000);
     assert.notEqual(other.sign(text).keyId, keyId);
-    assert.deepEqual((await readdir(folder())).toSorted(), [
-      `${other.sign(text).keyId}.pem`,
-      'public-keys.json',
-    ].toSorted());
+    assert.deepEqual(
+      (await readdir(folder())).toSorted(),
+      [`${other.sign(text).keyId}.pem`, 'public-keys.json'].toSorted(),
+    );
   });
 
   it('are whole after a crash at each step of a rotation', async () => {

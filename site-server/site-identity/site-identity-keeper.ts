@@ -37,9 +37,6 @@ export interface SiteIdentityConfig {
   readonly retiredKeyMs: number;
 }
 
-/** How long what a key signed before it retired is believed: as long as a transfer may take. */
-export const retiredKeyMsDefault = 30 * 24 * 60 * 60_000;
-
 /** Why a signature is not believed. */
 export type SignatureRefusal = 'key-unknown' | 'key-retired' | 'signature';
 

@@ -84,7 +84,13 @@ export class TestIdentity implements AsyncDisposable {
   /** Another site becomes known here, as if its rows had come. */
   async learn(siteCode: string, row: SiteIdentity, parentSiteCode = this.siteCode): Promise<void> {
     const { store } = this;
-    const site = { siteCode, kind: 'secondary', parentSiteCode, address: '', description: '' } as const;
+    const site = {
+      siteCode,
+      kind: 'secondary',
+      parentSiteCode,
+      address: '',
+      description: '',
+    } as const;
     await store.write(
       [
         store.records(keySpaces.sites).put(siteCode, site),
