@@ -5,18 +5,21 @@ import { freeBytesOf } from '../shared/content-library/library-failure.ts';
 import { WaybillError } from '../shared/domain/errors.ts';
 import { doesRefusalMend } from '../shared/domain/site-instruction.ts';
 import { makePackageFile } from '../shared/package-file/package-file-maker.ts';
-import { unpackPackageFile } from '../shared/package-file/package-file-unpacker.ts';
+import { keepDeltas, unpackPackageFile } from '../shared/package-file/package-file-unpacker.ts';
 import {
   defaultVersionHistoryConfig,
   VersionHistory,
 } from '../shared/package-file/version-history.ts';
 import type { Component } from '../shared/runtime/component.ts';
-import { keySpaces } from '../shared/state-store/key-space.ts';
 import type { StateStore } from '../shared/state-store/state-store.ts';
 import type { AdminSendRequests, SendRequestQuery } from './admin-service/hierarchy-ports.ts';
 import { DespoolTask } from './despooler/despool-task.ts';
 import { Despooler } from './despooler/despooler.ts';
-import { InstructionIntake } from './despooler/instruction-intake.ts';
+import {
+  defaultInstructionIntakeConfig,
+  InstructionIntake,
+} from './despooler/instruction-intake.ts';
+import { receivedFileReferences } from './despooler/received-file-references.ts';
 import { defaultReceivedFileConfig, ReceivedFileStore } from './despooler/received-file-store.ts';
 import { RefusalReports } from './despooler/refusal-reports.ts';
 import { TransferService } from './despooler/transfer-service.ts';
@@ -114,9 +117,7 @@ function gone(packageId: string, sourceVersion: number): WaybillError {
 /** What is sent, and what has arrived and is not unpacked yet. */
 async function* referencesOf(store: StateStore): AsyncGenerator<string> {
   yield* packageFileReferences(store);
-  for await (const [, { file }] of store.records(keySpaces.receivedInstructions).list()) {
-    yield file.fileHash;
-  }
+  yield* receivedFileReferences(store);
 }
 
 async function sendingSide(
@@ -164,17 +165,18 @@ function receivingSide(ground: Ground, packageFiles: PackageFileStore) {
   );
   const reports = new RefusalReports(ground);
   const parts = { ...ground, directory: sites, identities: identity, packageFiles, reports };
-  const intake = new InstructionIntake({ ...parts, logger });
+  const intake = new InstructionIntake(
+    { ...parts, logger },
+    { ...defaultInstructionIntakeConfig, freshMs: despooling.freshMs },
+  );
   const service = new TransferService({ directory: sites, files, intake, reports });
   const { reserveBytes } = despooling;
   const task = new DespoolTask({
     ...{ ...ground, packageFiles, logger },
-    unpack: ({ path, expected }, { signal, onProgress }) =>
-      unpackPackageFile(
-        { library, reserveBytes },
-        { path, expected },
-        { signal, onProgress: ({ sizeBytes }) => onProgress(sizeBytes) },
-      ),
+    unpack: async (request, options) => {
+      const unpacked = await unpackPackageFile({ library, reserveBytes }, request, options);
+      return { ...unpacked, keepDeltas: () => keepDeltas(library, unpacked) };
+    },
   });
   const despooler = new Despooler({ ...ground, task, logger }, despooling);
   return { components: [files, intake, despooler], service };
