@@ -3,12 +3,13 @@ import { appendFile, readdir, readFile, rm, truncate, writeFile } from 'node:fs/
 import { join } from 'node:path';
 import { hashOf } from '../content-library/content-hash.ts';
 import { filePathOf } from '../content-library/library-layout.ts';
+import type { FileProgress } from '../content-library/task-progress.ts';
 import { isErrorWithCode } from '../domain/errors.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import { noiseOf } from '../testing/noise.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
 import type { TestTree } from '../testing/test-library.ts';
-import { makePackageFile } from './package-file-maker.ts';
+import { makePackageFile, type PackageFileOptions } from './package-file-maker.ts';
 import { unpackPackageFile } from './package-file-unpacker.ts';
 import { packageId, type SentFile, TwoSites } from './testing/two-sites.ts';
 
@@ -283,6 +284,36 @@ describe('package file', () => {
     const error = await refusalOf(unpackPackageFile(needs, { path: sent.path, expected }));
     assert.ok(isErrorWithCode(error, 'DISK_FULL'), String(error));
     assert.deepEqual(await readdir(library.layout.staging), []);
+  });
+
+  it('tells how far it is, on either side', async () => {
+    await using sites = await TwoSites.open();
+    await sites.publish(1, variedTree);
+    const told: FileProgress[] = [];
+    const onProgress = (progress: FileProgress) => void told.push(progress);
+    const sent = await sites.make(0, { onProgress });
+    assert.equal(told.at(-1)?.fileCount, sent.made.fileCount);
+    const madeBytes = told.at(-1)?.sizeBytes ?? 0;
+    assert.ok(madeBytes > 0.99 * sent.made.rawBytes && madeBytes <= sent.made.rawBytes);
+    await sites.unpack(sent, { onProgress });
+    assert.deepEqual(told.at(-1), { fileCount: sent.made.fileCount, sizeBytes: madeBytes });
+  });
+
+  it('is given up in the middle, and nothing is left', async () => {
+    await using sites = await TwoSites.open();
+    await sites.publish(1, { big: noiseOf(40 * mebibyte, 3) });
+    const sent = await sites.make();
+    for (const work of [
+      (options: PackageFileOptions) => sites.make(0, options),
+      (options: PackageFileOptions) => sites.unpack(sent, options),
+    ]) {
+      const abort = new AbortController();
+      const options = { signal: abort.signal, onProgress: () => abort.abort() };
+      assert.ok(isAbortError(await refusalOf(work(options))));
+    }
+    const names = await readdir(sites.directory.path);
+    assert.deepEqual(names.sort(), ['file-1', 'history', 'source', 'target']);
+    assert.deepEqual(await readdir(sites.target.library.layout.staging), []);
   });
 
   it('is given up when nobody wants it any more, and nothing is left', async () => {
