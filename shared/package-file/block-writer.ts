@@ -20,7 +20,9 @@ export class BlockWriter implements AsyncDisposable {
     packersMax,
   );
   readonly #hash = new ContentHash();
-  #block: Buffer = Buffer.allocUnsafeSlow(blockBytes);
+  #block: Buffer = newBlock();
+  /** Memory of blocks that are written: it is used again. */
+  readonly #free: Buffer[] = [];
   #filled = 0;
   #writtenBytes = 0;
   readonly #inFlight: Promise<void>[] = [];
@@ -72,14 +74,15 @@ export class BlockWriter implements AsyncDisposable {
   }
 
   async #send(): Promise<void> {
-    const raw = this.#block.subarray(0, this.#filled);
-    // Its memory is read until it has a thread.
-    this.#block = Buffer.allocUnsafeSlow(blockBytes);
+    const block = this.#block;
+    const raw = block.subarray(0, this.#filled);
+    this.#block = this.#free.pop() ?? newBlock();
     this.#filled = 0;
     const packing = this.#pool.run('pack', { raw, level: this.#level });
     const before = this.#inFlight.at(-1);
     const written = Promise.all([packing, before]).then(([packed]) => {
       this.#writeBlock(raw.length, packed ?? raw);
+      this.#free.push(block);
     });
     written.catch(() => {
       // Met by whoever waits for it.
@@ -104,4 +107,9 @@ export class BlockWriter implements AsyncDisposable {
     }
     this.#writtenBytes += bytes.length;
   }
+}
+
+/** Shared with the threads that pack: nothing of it is copied on the way. */
+function newBlock(): Buffer {
+  return Buffer.from(new SharedArrayBuffer(blockBytes));
 }

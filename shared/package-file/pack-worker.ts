@@ -99,7 +99,8 @@ class Pack {
     } finally {
       closeSync(descriptor);
     }
-    this.#progress.onFile();
+    const { kind } = item.record;
+    if (kind === 'file' || kind === 'delta') this.#progress.onFile();
   }
 
   async #copy(writer: BlockWriter, descriptor: number, item: PackItem): Promise<void> {
@@ -135,13 +136,13 @@ function openBase(input: PackInput): SortedHashes | undefined {
 const readBytesMax = 1024 * 1024;
 
 function openHeld(item: PackItem): number {
-  const notHeld = new WaybillError({ code: 'FILE_NOT_HELD', fileHash: item.hash ?? '' });
   const descriptor = openThere(item.path);
-  if (descriptor === undefined) throw notHeld;
-  const stats = fstatSync(descriptor);
-  if (stats.isFile() && stats.size === item.sizeBytes) return descriptor;
-  closeSync(descriptor);
-  throw notHeld;
+  if (descriptor !== undefined) {
+    const stats = fstatSync(descriptor);
+    if (stats.isFile() && stats.size === item.sizeBytes) return descriptor;
+    closeSync(descriptor);
+  }
+  throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash: item.hash ?? '' });
 }
 
 function openThere(path: string): number | undefined {

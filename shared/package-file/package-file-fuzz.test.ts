@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashOf } from '../content-library/content-hash.ts';
+import { filePathOf } from '../content-library/library-layout.ts';
 import { headerBytes } from '../content-library/manifest-format.ts';
 import type { ContentDescriptor } from '../domain/content.ts';
 import { isErrorWithCode } from '../domain/errors.ts';
@@ -250,6 +251,28 @@ describe('package file that is damaged or made to do harm', () => {
     ];
     const of = { version, baseVersion: 0 };
     assert.equal(await offer(sites, forgedFile({ version, items }), of), 'taken');
+  });
+
+  it('cannot make a file of other bytes by a delta (REP-7)', async () => {
+    const { sites, version } = await openSites();
+    await using _ = sites;
+    const { library } = sites.source;
+    const [right] = await library.deltasOf(version.contents[0]?.contentId ?? '');
+    if (!right) return assert.fail('There is no delta');
+    const path = filePathOf(library.layout.fileLibrary, right.deltaHash);
+    const items = (await rightItems(sites, version)).filter(({ record }) => {
+      return record.kind !== 'file' || record.hash !== right.fileHash;
+    });
+    const outcomes = new Set<string>();
+    for (let position = 0; position < right.deltaBytes; position++) {
+      const bytes = flipped(await readFile(path), position, 1);
+      const delta = { ...right, deltaHash: hashOf(bytes) };
+      const record = { kind: 'delta', contentIndex: 0, delta } as const;
+      const file = forgedFile({ version, baseVersion: 1, items: [...items, { record, bytes }] });
+      outcomes.add(await offer(sites, file, { version, baseVersion: 1 }));
+    }
+    assert.deepEqual([...outcomes], ['refused']);
+    await assertSound(sites);
   });
 
   it('cannot bring more files or bytes than its version has (REP-7)', async () => {

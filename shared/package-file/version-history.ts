@@ -155,15 +155,19 @@ export class VersionHistory {
     const directory = this.#packageDirectoryOf(packageId);
     for (const name of await readdir(directory)) {
       const isKept = /^\d+$/.test(name) && Number(name) >= newest - this.#config.versionsBeforeMax;
-      if (isKept) continue;
-      const unfinished = join(
-        directory,
-        `${name.replace(unfinishedSuffix, '')}${unfinishedSuffix}`,
-      );
-      // Out of sight first: a part of a version must not look like one.
-      await rename(join(directory, name), unfinished);
-      await rm(unfinished, { recursive: true, force: true });
+      if (!isKept) await this.#drop(join(directory, name));
     }
+  }
+
+  async #drop(path: string): Promise<void> {
+    const isUnfinished = path.endsWith(unfinishedSuffix);
+    const unfinished = isUnfinished ? path : `${path}${unfinishedSuffix}`;
+    if (!isUnfinished) {
+      await rm(unfinished, { recursive: true, force: true });
+      // Out of sight first: a part of a version must not look like one.
+      await rename(path, unfinished);
+    }
+    await rm(unfinished, { recursive: true, force: true });
   }
 
   #directoryOf(packageId: string, sourceVersion: number): string {

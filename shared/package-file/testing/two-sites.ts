@@ -6,7 +6,11 @@ import { makeDelta } from '../../delta/delta-maker.ts';
 import type { PackageVersion } from '../../domain/package.ts';
 import { TemporaryDirectory } from '../../testing/temporary-directory.ts';
 import { TestLibrary, type TestTree } from '../../testing/test-library.ts';
-import { type MadePackageFile, makePackageFile } from '../package-file-maker.ts';
+import {
+  type MadePackageFile,
+  makePackageFile,
+  type PackageFileOptions,
+} from '../package-file-maker.ts';
 import { keepDeltas, type UnpackedPackage, unpackPackageFile } from '../package-file-unpacker.ts';
 import { defaultVersionHistoryConfig, VersionHistory } from '../version-history.ts';
 
@@ -73,23 +77,26 @@ export class TwoSites implements AsyncDisposable {
   }
 
   /** Makes the package file of what the source site has now. */
-  async make(baseVersion = 0): Promise<SentFile> {
+  async make(baseVersion = 0, options: PackageFileOptions = {}): Promise<SentFile> {
     const { library } = this.source;
     const version = await library.getPackage(packageId);
     if (!version) throw new Error('Nothing was published');
     this.#fileCount += 1;
     const path = this.directory.join(`file-${this.#fileCount}`);
     const needs = { library, history: this.history };
-    const made = await makePackageFile(needs, { packageId, baseVersion, path });
+    const made = await makePackageFile(needs, { packageId, baseVersion, path }, options);
     return { path, made, version, baseVersion };
   }
 
   /** Takes it apart at the other site. */
-  unpack({ path, version, baseVersion }: SentFile): Promise<UnpackedPackage> {
+  unpack(
+    { path, version, baseVersion }: SentFile,
+    options: PackageFileOptions = {},
+  ): Promise<UnpackedPackage> {
     const { sourceVersion, packageHash } = version;
     const needs = { library: this.target.library, reserveBytes: 0 };
     const expected = { packageId, sourceVersion, baseVersion, packageHash };
-    return unpackPackageFile(needs, { path, expected });
+    return unpackPackageFile(needs, { path, expected }, options);
   }
 
   /** Takes it apart and commits it. */
