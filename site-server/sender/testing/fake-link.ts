@@ -69,13 +69,13 @@ export class FakeSite {
   channel(address = 'a:1', life: { readonly hasCrashed: boolean } = { hasCrashed: false }) {
     this.dialled.push(address);
     const isDown = () => !this.isUp || this.deadAddresses.has(address);
-    const unary = async (method: string, request: never) => {
+    const unary = async (method: string, request: never, { signal }: { signal: AbortSignal }) => {
       if (life.hasCrashed) return never;
       if (isDown()) throw unreachable(address);
-      await this.#options.clock.sleep(this.#options.roundTripMs);
+      await this.#options.clock.sleep(this.#options.roundTripMs / 2, signal);
       if (life.hasCrashed) return never;
       const answer = method === 'offerFile' ? this.#offer(request) : this.#instruct(request);
-      await this.#options.clock.sleep(this.#options.roundTripMs);
+      await this.#options.clock.sleep(this.#options.roundTripMs / 2, signal);
       return life.hasCrashed ? never : answer;
     };
     const duplex = (_method: string, { signal }: { signal: AbortSignal }) => {
