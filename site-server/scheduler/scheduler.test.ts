@@ -137,17 +137,4 @@ describe('Scheduler', () => {
     assert.match(request?.reason ?? '', /is not in this content library/);
     for await (const _ of site.notifier.pending('package')) assert.fail('nobody asked for it here');
   });
-
-  it('keeps the newest requests that ended, and cuts the oldest off', async () => {
-    const history = machine.store.records(keySpaces.sendRequestHistory);
-    for (const other of machine.sites.values()) other.isUp = true;
-    const old = Array.from({ length: 300 }, (_, serial) => {
-      const requestId = `${serial.toString(16).toUpperCase().padStart(8, '0')}CS1`;
-      return history.put(requestId, { requestId } as SendRequest);
-    });
-    await machine.store.write(old, { sync: false });
-    await machine.order({});
-    await site.allEnded();
-    assert.equal((await machine.history()).length, 300, 'far fewer than are kept');
-  });
 });
