@@ -34,7 +34,7 @@ describe('package file store (REP-2)', () => {
   }
 
   const order = (sourceVersion = 2, baseVersion = 0, packageId = 'CS100001') => {
-    return { packageId, sourceVersion, baseVersion, priority: 2 } as const;
+    return { packageId, sourceVersion, baseVersion, packageHash: 'h', priority: 2 } as const;
   };
   const names = () => readdir(machine.directory.join('files'));
 
@@ -104,6 +104,15 @@ describe('package file store (REP-2)', () => {
     await assert.rejects(failed, (error) => isErrorWithCode(error, 'DISK_FULL'));
     assert.deepEqual(await names(), [kept.fileHash]);
     assert.equal(await files.has(left.fileHash), false);
+  });
+
+  it('never takes a file of another version for the one that was ordered', async () => {
+    machine.libraryVersions.set('CS100001', 3);
+    await assert.rejects(files.make(order(2), never), (error) =>
+      isErrorWithCode(error, 'PACKAGE_STATE_CONFLICT'),
+    );
+    assert.deepEqual(await names(), []);
+    await files.make(order(3), never);
   });
 
   it('says DISK_FULL when a write meets it, and leaves nothing', async () => {

@@ -103,6 +103,14 @@ describe('Scheduler', () => {
     );
   });
 
+  it('tries once only what will not be back by itself', async () => {
+    machine.libraryVersions.set('CS100001', 5);
+    await machine.order({ sourceVersion: 4 });
+    await site.allEnded(0);
+    assert.match((await machine.history())[0]?.reason ?? '', /at version 5/);
+    assert.equal(machine.made.length, 1);
+  });
+
   it('makes one file for all sites that need the same (REP-2)', async () => {
     await machine.order(
       { finalSiteCode: 'PS1' },

@@ -55,7 +55,11 @@ describe('Sender', () => {
 
   it('passes on what another source site signed as it came (REP-6)', async () => {
     const made = await site.files.make(
-      { packageId: 'CS100009', sourceVersion: 1, baseVersion: 0, priority: 2 },
+      {
+        ...{ packageId: 'CS100009', sourceVersion: 1, baseVersion: 0 },
+        packageHash: '',
+        priority: 2,
+      },
       new AbortController().signal,
     );
     const forwarded = Buffer.from(JSON.stringify({ package: 'as it came' })).toString('base64');

@@ -62,6 +62,8 @@ export class SendingMachine implements AsyncDisposable {
   readonly makeFailures = new Map<string, Error>();
   /** Bytes of the package file of a package; 1 MiB unless it is said here. */
   readonly fileBytes = new Map<string, number>();
+  /** Version of a package in the library, when it is not the one that is ordered. */
+  readonly libraryVersions = new Map<string, number>();
   readonly made: string[] = [];
   freeBytes = 1e12;
 
@@ -261,7 +263,7 @@ export function fileStoreOf(
   const { logger } = log;
   return new PackageFileStore({
     ...{ store, references, clock, logger, directory: machine.directory.join('files') },
-    makeFile: async ({ packageId, sourceVersion, baseVersion }, path, signal) => {
+    makeFile: async ({ packageId, sourceVersion, baseVersion, packageHash }, path, signal) => {
       const failure = machine.makeFailures.get(packageId);
       if (failure) throw failure;
       machine.made.push(`${packageId} ${baseVersion}..${sourceVersion}`);
@@ -269,7 +271,8 @@ export function fileStoreOf(
       const bytes = Buffer.alloc(fileBytes, `${packageId} ${baseVersion}..${sourceVersion}`);
       await writeFile(path, bytes);
       throwIfAborted(signal);
-      return { fileHash: hashOf(bytes), fileBytes };
+      const madeVersion = machine.libraryVersions.get(packageId) ?? sourceVersion;
+      return { fileHash: hashOf(bytes), fileBytes, sourceVersion: madeVersion, packageHash };
     },
     bytesMaxOf: async ({ packageId }) => machine.fileBytes.get(packageId) ?? 1024 * 1024,
     freeBytes: async () => machine.freeBytes,
