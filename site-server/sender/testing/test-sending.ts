@@ -8,7 +8,7 @@ import type { PeerCredentials } from '../../../shared/rpc/peer-credentials.ts';
 import { throwIfAborted } from '../../../shared/runtime/abort-error.ts';
 import { startInOrder, stopInReverse } from '../../../shared/runtime/component.ts';
 import { ChangeNotifier } from '../../../shared/state-store/change-notifier.ts';
-import { keySpaces } from '../../../shared/state-store/key-space.ts';
+import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
 import { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../../shared/testing/captured-log.ts';
 import type { CrashingStore } from '../../../shared/testing/crashing-store.ts';
@@ -105,6 +105,11 @@ export class SendingMachine implements AsyncDisposable {
     const made = jobs.map((job) => testMiniJob(job));
     const changes = made.flatMap((job) => [
       this.store.records(keySpaces.miniJobs).put(job.jobId, job),
+      this.store.records(keySpaces.siteDeliveries).put(joinKey(job.packageId, job.finalSiteCode), {
+        ...{ packageId: job.packageId, siteCode: job.finalSiteCode, jobId: job.jobId },
+        ...{ sourceVersion: job.sourceVersion, baseVersion: job.baseVersion },
+        ...{ wishedAtMs: 0, repeatCount: 0 },
+      }),
       notifier.notification('mini-job', job.jobId),
     ]);
     await this.store.write(changes, { sync: false });
