@@ -21,7 +21,15 @@ export interface PackageFileOrder {
   readonly sourceVersion: number;
   /** 0: a full package file. */
   readonly baseVersion: number;
+  /** Hash of the version, as the package's row has it. */
+  readonly packageHash: string;
   readonly priority: Priority;
+}
+
+/** A package file that was just made, and the version it carries: the library's newest by then. */
+export interface MadePackageFile extends PackageFileFacts {
+  readonly sourceVersion: number;
+  readonly packageHash: string;
 }
 
 /** What the package file store needs. */
@@ -30,7 +38,8 @@ export interface PackageFileStoreComponents {
   /** Where the files are, on one file system with whatever is adopted. */
   readonly directory: string;
   /**
-   * Writes a package file.
+   * Writes a package file of the version the library has now; nothing else begins with its path but
+   * what it leaves behind when it is killed.
    *
    * @throws AbortError when the signal fires; DISK_FULL; whatever else keeps it from being made
    */
@@ -38,7 +47,7 @@ export interface PackageFileStoreComponents {
     order: PackageFileOrder,
     path: string,
     signal: AbortSignal,
-  ) => Promise<PackageFileFacts>;
+  ) => Promise<MadePackageFile>;
   /** The largest number of bytes the file of this order may have. */
   readonly bytesMaxOf: (order: PackageFileOrder) => Promise<number>;
   /** Hashes of all files that a mini-job, send request or received instruction needs. */
@@ -136,7 +145,8 @@ export class PackageFileStore implements Component {
    * The package file of this order, made when it is not here. Orders of the same share one making,
    * which ends early only when all who wait for it have gone.
    *
-   * @throws DISK_FULL when there is no room; AbortError; what keeps the file from being made
+   * @throws DISK_FULL when there is no room; PACKAGE_STATE_CONFLICT when the library has another
+   *   version by now; AbortError; what keeps the file from being made
    */
   async make(order: PackageFileOrder, signal: AbortSignal): Promise<PackageFileFacts> {
     throwIfAborted(signal);
@@ -183,8 +193,9 @@ export class PackageFileStore implements Component {
     signal: AbortSignal,
   ): Promise<PackageFileFacts> {
     const { makeFile, store, logger, directory } = this.#needs;
-    const { fileHash, fileBytes } = await makeFile(order, path, signal);
-    const facts = { fileHash, fileBytes };
+    const made = await makeFile(order, path, signal);
+    requireVersion(order, made);
+    const facts = { fileHash: made.fileHash, fileBytes: made.fileBytes };
     await syncFiles(directory, [path]);
     await this.adopt(path, facts);
     await store.write([this.#made.put(key, facts)], { sync: true });
@@ -271,4 +282,17 @@ export class PackageFileStore implements Component {
   get #made() {
     return this.#needs.store.records(keySpaces.packageFiles);
   }
+}
+
+/** A file of another version than its instruction names would be refused where it arrives. */
+function requireVersion(order: PackageFileOrder, made: MadePackageFile): void {
+  if (made.sourceVersion === order.sourceVersion && made.packageHash === order.packageHash) return;
+  const [state, expected] = [made, order].map(
+    ({ sourceVersion, packageHash }) => `at version ${sourceVersion} (${packageHash.slice(0, 16)})`,
+  );
+  const { packageId } = order;
+  throw new WaybillError({
+    code: 'PACKAGE_STATE_CONFLICT',
+    ...{ packageId, state: state ?? '', expected: expected ?? '' },
+  });
 }

@@ -22,6 +22,13 @@ interface RequestFilesConfig {
   readonly makingTriesMax: number;
 }
 
+/** Codes by name: those of package files need not be known to older programs. */
+const goneCodes: readonly string[] = [
+  'DELTA_BASE_MISSING',
+  'PACKAGE_NOT_HELD',
+  'PACKAGE_STATE_CONFLICT',
+];
+
 interface Provision {
   readonly abort: AbortController;
   readonly ended: Promise<void>;
@@ -70,8 +77,7 @@ export class RequestFiles {
           return;
         }
         if (!isErrorWithCode(file, 'DISK_FULL')) failureCount += 1;
-        const isHopeless = job.forwarded !== undefined || failureCount >= this.#tries;
-        if (isHopeless && failureCount > 0) return await this.#fail(requestId, file);
+        if (failureCount >= this.#triesOf(job, file)) return await this.#fail(requestId, file);
         await this.#waitAfter(file, { requestId, tryCount }, signal);
       }
     } catch (error) {
@@ -99,9 +105,10 @@ export class RequestFiles {
 
   async #fileOf(job: MiniJob, signal: AbortSignal): Promise<PackageFileFacts> {
     const { files } = this.#needs;
-    const { packageId, sourceVersion, baseVersion, priority, file } = job;
+    const { packageId, sourceVersion, baseVersion, packageHash, priority, file } = job;
     if (job.forwarded === undefined) {
-      return files.make({ packageId, sourceVersion, baseVersion, priority }, signal);
+      const order = { packageId, sourceVersion, baseVersion, packageHash, priority };
+      return files.make(order, signal);
     }
     if (file && (await files.has(file.fileHash))) return file;
     throw new WaybillError({ code: 'FILE_NOT_HELD', fileHash: file?.fileHash ?? '' });
@@ -134,7 +141,9 @@ export class RequestFiles {
     }
   }
 
-  get #tries(): number {
-    return this.#config.makingTriesMax;
+  /** What is not here any more will not be back by itself. */
+  #triesOf(job: MiniJob, failure: Error): number {
+    const isGone = failure instanceof WaybillError && goneCodes.includes(failure.code);
+    return isGone || job.forwarded !== undefined ? 1 : this.#config.makingTriesMax;
   }
 }

@@ -74,11 +74,10 @@ export class SendRequestTable {
     this.#history = new SendRequestHistory(needs, config.historyCountMax);
   }
 
-  /** Reads the open requests; once, before anything else. What was being sent is due at once. */
+  /** Reads the open requests; once, before anything else. Each is due at once: a restart is a reason. */
   async load(): Promise<void> {
     for await (const [, request] of this.#rows.list()) {
-      const state = request.state === 'sending' ? 'pending' : request.state;
-      this.#set({ ...request, state });
+      this.#set({ ...request, state: 'pending', retryAtMs: 0 });
     }
   }
 
@@ -213,6 +212,9 @@ export class SendRequestTable {
     const { packageId, finalSiteCode, jobId } = request;
     if (outcome === undefined || request.sourceSiteCode !== this.#needs.siteCode) return [];
     const key = joinKey(packageId, finalSiteCode);
+    const delivery = await this.#needs.store.records(keySpaces.siteDeliveries).get(key);
+    // The end of a job that was superseded must not hide how its successor ended.
+    if (delivery?.jobId !== jobId) return [];
     const content = await this.#needs.store.records(keySpaces.siteContents).get(key);
     const contentChangedAtMs = content?.changedAtMs ?? 0;
     const results = this.#needs.store.records(keySpaces.siteDeliveryResults);

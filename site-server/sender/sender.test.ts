@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { SendRequest } from '../../shared/domain/send-request.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { refusal, SendingMachine, SendingSite } from './testing/test-sending.ts';
+
+const mib = 1024 * 1024;
+const minuteMs = 60_000;
+
+describe('Sender', () => {
+  let machine: SendingMachine;
+  let site: SendingSite;
+  beforeEach(async () => {
+    machine = await SendingMachine.open();
+    site = await SendingSite.start(machine);
+  });
+  afterEach(async () => {
+    await site.stop();
+    await machine[Symbol.asyncDispose]();
+  });
+
+  const job = 'CS1-00000001';
+
+  /** Resolves when the request of a job is as wished; no time passes meanwhile. */
+  async function becomes(
+    isSo: (request: SendRequest) => boolean,
+    stepMs = 1,
+  ): Promise<SendRequest> {
+    let found: SendRequest | undefined;
+    await machine.until(() => {
+      const request = site.requests.ofJob(job);
+      if (request && isSo(request)) found = request;
+      return found !== undefined;
+    }, stepMs);
+    return found as SendRequest;
+  }
+
+  const untilRetrying = () => becomes(({ state }) => state === 'retrying');
+
+  it('sends the file first and the signed instruction last, and is complete with it (REP-5)', async () => {
+    await machine.order({});
+    await site.allEnded();
+    assert.deepEqual(machine.site().asked, ['offer', 'put', 'instruction']);
+    const [request] = await machine.history();
+    assert.equal(request?.state, 'complete');
+    assert.deepEqual([request?.bytesSent, request?.remainingBytes], [mib, 0]);
+    const [sent] = machine.site().instructions as { transfer: Buffer; package: Buffer }[];
+    const transfer = JSON.parse(String(sent?.transfer));
+    const hop = [transfer.sendingSiteCode, transfer.destinationSiteCode, transfer.requestId];
+    assert.deepEqual(hop, ['CS1', 'PS1', request?.requestId]);
+    const { jobId, finalSiteCode, file } = JSON.parse(String(sent?.package));
+    assert.deepEqual([jobId, finalSiteCode, file], [job, 'PS1', request?.file]);
+  });
+
+  it('passes on what another source site signed as it came (REP-6)', async () => {
+    const made = await site.files.make(
+      {
+        ...{ packageId: 'CS100009', sourceVersion: 1, baseVersion: 0 },
+        packageHash: '',
+        priority: 2,
+      },
+      new AbortController().signal,
+    );
+    const forwarded = Buffer.from(JSON.stringify({ package: 'as it came' })).toString('base64');
+    await machine.order({ sourceSiteCode: 'PS9', finalSiteCode: 'SS1', file: made, forwarded });
+    await site.allEnded();
+    const [sent] = machine.site().instructions as { package: Buffer; packageKeyId: string }[];
+    assert.deepEqual([String(sent?.package), sent?.packageKeyId], ['as it came', 'their key']);
+  });
+
+  it('sends no file twice over a link: the second request finds it there', async () => {
+    await machine.order({}, { jobId: 'CS1-00000002', finalSiteCode: 'SS1' });
+    await site.allEnded();
+    assert.equal(machine.site().wireBytes, mib);
+    assert.equal(machine.site().instructions.length, 2);
+    assert.deepEqual(machine.made, ['CS100001 0..1']);
+  });
+
+  it('sends five at once, three of them to one site (REP-5)', async () => {
+    const jobs = ['PS1', 'PS1', 'PS1', 'PS1', 'PS2', 'PS3', 'PS3'].map((finalSiteCode, index) => {
+      const packageId = `CS10000${index}`;
+      return { jobId: `CS1-0000000${index}`, packageId, finalSiteCode };
+    });
+    for (const other of machine.sites.values()) other.isSilent = true;
+    await machine.order(...jobs);
+    const openCalls = () =>
+      ['PS1', 'PS2', 'PS3'].map((siteCode) => machine.site(siteCode).openCalls);
+    await machine.until(() => openCalls().reduce((sum, count) => sum + count) === 5);
+    // Whatever else is due would have begun by now.
+    await machine.clock.advance(minuteMs);
+    const [toPs1 = 0, toPs2 = 0, toPs3 = 0] = openCalls();
+    assert.equal(toPs1 + toPs2 + toPs3, 5);
+    assert.ok(toPs1 <= 3, `${toPs1} to one site`);
+    assert.equal(machine.site('PS1').openCallsMax, toPs1);
+  });
+
+  it('tries again after a minute, then backs off to half an hour (REP-5)', async () => {
+    machine.site().isUp = false;
+    await machine.order({});
+    const waits: number[] = [];
+    for (let count = 0; count < 8; count++) {
+      const { retryAtMs, tryCount } = await untilRetrying();
+      assert.equal(tryCount, count + 1);
+      waits.push(Math.ceil((retryAtMs - machine.clock.nowMs()) / (minuteMs / 2)) / 2);
+      await machine.clock.advance(retryAtMs - machine.clock.nowMs());
+      await becomes(({ tryCount: now }) => now > tryCount, 0);
+    }
+    // With half of the chance: from 0.75 of the doubled wait.
+    assert.deepEqual(waits, [1, 1.5, 3, 6, 12, 22.5, 22.5, 22.5]);
+  });
+
+  it('says why it waits, and until when', async () => {
+    machine.site().isUp = false;
+    await machine.order({});
+    const { reason, retryAtMs } = await untilRetrying();
+    assert.match(reason, /cannot be reached/);
+    assert.ok(retryAtMs > machine.clock.nowMs());
+  });
+
+  it('tries at once when the replication stream of the site comes back', async () => {
+    machine.site().isUp = false;
+    await machine.order({});
+    await untilRetrying();
+    machine.site().isUp = true;
+    const beforeMs = machine.clock.nowMs();
+    site.connected('PS1');
+    await site.allEnded();
+    assert.ok(machine.clock.nowMs() - beforeMs < minuteMs / 2);
+  });
+
+  it('tries the addresses of a route in order (REP-4)', async () => {
+    machine.addresses.set('PS1', ['dead:1', 'a:1', 'b:1']);
+    machine.site().deadAddresses.add('dead:1');
+    await machine.order({});
+    await site.allEnded();
+    assert.deepEqual(machine.site().dialled, ['dead:1', 'a:1']);
+  });
+
+  it('goes on after a cut from the byte that was held', async () => {
+    machine.fileBytes.set('CS100001', 8 * mib);
+    machine.site().cutsAtBytes.push(4 * mib);
+    await machine.order({});
+    const { remainingBytes } = await untilRetrying();
+    assert.ok(remainingBytes < 8 * mib);
+    site.connected('PS1');
+    await site.allEnded();
+    assert.ok(machine.site().wireBytes < 8 * mib + 4 * mib);
+    assert.deepEqual(machine.site().asked, ['offer', 'put', 'offer', 'put', 'instruction']);
+  });
+
+  it('ends with the reason of a receiver that refuses, at once, and says so (REP-7)', async () => {
+    machine.site().refusal = refusal('it is meant for another site');
+    await machine.order({});
+    await site.allEnded();
+    const [request] = await machine.history();
+    assert.equal(request?.state, 'failed');
+    assert.match(request?.reason ?? '', /it is meant for another site/);
+    assert.equal(request?.tryCount, 1);
+    const result = await machine.store.records(keySpaces.siteDeliveryResults).get('CS100001/PS1');
+    assert.deepEqual([result?.jobId, result?.outcome], [job, 'refused']);
+    const messages = await site.status.query({ countMax: 9 });
+    assert.deepEqual(
+      messages.map(({ messageId, insertionStrings }) => [messageId, insertionStrings.at(-1)]),
+      [[9020, request?.reason]],
+    );
+  });
+
+  it('tries a refusal again that may mend by itself', async () => {
+    machine.site().refusal = refusal('for now');
+    await machine.order({});
+    await untilRetrying();
+    machine.site().refusal = undefined;
+    await machine.clock.advance(minuteMs);
+    await site.allEnded();
+    assert.equal((await machine.history())[0]?.state, 'complete');
+    assert.equal(machine.site().wireBytes, mib);
+  });
+
+  it('says nothing of a superseded job, lest it hide how its successor ended', async () => {
+    await machine.order({}, { jobId: 'CS1-00000002', sourceVersion: 2 });
+    await site.allEnded();
+    const result = await machine.store.records(keySpaces.siteDeliveryResults).get('CS100001/PS1');
+    assert.equal(result?.jobId, 'CS1-00000002');
+  });
+
+  it('gives way to a newer version at the receiver', async () => {
+    const held = { packageId: 'CS100001', offered: 1, held: 2 };
+    machine.site().refusal = new WaybillError({ code: 'VERSION_DOWNGRADE', ...held });
+    await machine.order({});
+    await site.allEnded();
+    const [request] = await machine.history();
+    assert.equal(request?.state, 'cancelled');
+    assert.deepEqual(await site.status.query({ countMax: 9 }), []);
+  });
+
+  it('sends a file again that did not match its hash there, twice, and then fails', async () => {
+    const hashes = { expectedHash: 'a', actualHash: 'b' };
+    machine.site().fileRefusal = new WaybillError({ code: 'FILE_HASH_MISMATCH', ...hashes });
+    await machine.order({});
+    await site.allEnded();
+    const [request] = await machine.history();
+    assert.equal(request?.state, 'failed');
+    assert.equal(machine.site().wireBytes, 3 * mib);
+    // The second time it was made anew: the copy here may be what is damaged.
+    assert.equal(machine.made.length, 2);
+  });
+
+  it('makes a file again that is gone when it is to be sent', async () => {
+    machine.site().isUp = false;
+    await machine.order({});
+    const { file } = await untilRetrying();
+    await rm(site.files.pathOf(file.fileHash));
+    machine.site().isUp = true;
+    site.connected('PS1');
+    await site.allEnded();
+    assert.equal((await machine.history())[0]?.state, 'complete');
+    assert.equal(machine.made.length, 2);
+  });
+
+  it('stops sending what has been superseded', async () => {
+    machine.fileBytes.set('CS100001', 64 * mib);
+    machine.site().isSilent = true;
+    await machine.order({});
+    await becomes(({ state }) => state === 'sending');
+    await machine.until(() => machine.site().openCalls === 1);
+    await machine.withdraw(job);
+    await site.allEnded(0);
+    assert.equal((await machine.history())[0]?.state, 'cancelled');
+    assert.equal(machine.site().openCalls, 0);
+  });
+
+  it('writes progress once a second or each twentieth part, and no more', async () => {
+    machine.fileBytes.set('CS100001', 64 * mib);
+    let rowCount = 0;
+    machine.store.onWritten((changes) => {
+      rowCount += changes.filter(({ space }) => space === keySpaces.sendRequests.name).length;
+    });
+    await machine.order({});
+    await site.allEnded();
+    // 256 parts at least were confirmed.
+    assert.ok(rowCount <= 20 + 6, `${rowCount} rows`);
+  });
+});
