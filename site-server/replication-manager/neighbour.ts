@@ -31,7 +31,8 @@ export class Neighbour {
     if (origin === this.siteCode) return true;
     if (this.isParent || replicatedTables[table].scope === 'everywhere') return true;
     const sourceSiteCode = key.slice(0, 3);
-    const { tree } = this.#directory;
+    const { own, tree } = this.#directory;
+    if (sourceSiteCode === own.parent?.siteCode) return false;
     // Of a site that nobody knows yet, nobody knows where it is.
     return !tree.get(sourceSiteCode) || isUnder(tree, sourceSiteCode, this.siteCode);
   }

@@ -54,8 +54,14 @@ export class AnswerLink implements ReplicationLink {
     for (;;) {
       const next = this.#waiting.shift();
       if (next) {
-        yield next.message;
-        next.taken();
+        let isTaken = false;
+        try {
+          yield next.message;
+          isTaken = true;
+          next.taken();
+        } finally {
+          if (!isTaken) next.lost(new AbortError('The stream is over'));
+        }
       } else if (this.#end) {
         if (this.#end.failure !== undefined) throw this.#end.failure;
         return;

@@ -131,7 +131,7 @@ export class ReplicationManager implements Component {
     await this.#messages.start();
     const { parent } = this.#components.directory.own;
     this.#running = [this.#sweep.run(this.#stopping.signal)];
-    if (parent) this.#running.push(this.#keepDialling(parent.siteCode));
+    if (parent) this.#running.push(this.#keepDialling(parent.siteCode, parent.address));
   }
 
   async stop(): Promise<void> {
@@ -206,6 +206,7 @@ export class ReplicationManager implements Component {
       yield* link.answers();
     } finally {
       over.abort();
+      link.end();
       await running;
     }
   }
@@ -228,15 +229,16 @@ export class ReplicationManager implements Component {
   }
 
   /** Dials the parent for ever: at once after a stream that was well, else less and less often. */
-  async #keepDialling(siteCode: string): Promise<void> {
+  async #keepDialling(siteCode: string, configured: string): Promise<void> {
     const { clock, directory, random } = this.#components;
     const { signal } = this.#stopping;
     const { retryDelayMs: firstMs, retryDelayMsMax: capMs } = this.#config;
     let tryCount = 0;
     while (!signal.aborted) {
-      const addresses = directory.addressesOf(siteCode);
-      const address = addresses[tryCount % Math.max(1, addresses.length)];
-      const wasWell = address !== undefined && (await this.#dial(siteCode, address));
+      // A route that leads nowhere must not part a site from whoever could correct it.
+      const addresses = new Set([...directory.addressesOf(siteCode), configured]);
+      const address = [...addresses][tryCount % addresses.size] ?? configured;
+      const wasWell = await this.#dial(siteCode, address);
       tryCount = wasWell ? 0 : tryCount + 1;
       if (wasWell) continue;
       const waitMs = retryDelayMs({ tryCount, firstMs, capMs, random });

@@ -1,6 +1,9 @@
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { fromErrorDetail } from '../../shared/rpc/error-detail.ts';
-import type { ReplicationMessage__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationMessage.ts';
+import type {
+  ReplicationMessage,
+  ReplicationMessage__Output,
+} from '../../shared/rpc/generated/waybill/v1/ReplicationMessage.ts';
 import { AbortError, throwIfAborted, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -17,6 +20,9 @@ import type { Neighbour } from './neighbour.ts';
 import { OutgoingChanges } from './outgoing-changes.ts';
 import type { ReplicationConfig } from './replication-config.ts';
 import type { ReplicationLink } from './replication-link.ts';
+
+/** Acknowledgements a neighbour may leave unread; of our own kind none sends so much without them. */
+const answersWaitingMax = 64;
 
 /** What a session needs of its site. */
 export interface SessionComponents {
@@ -63,6 +69,7 @@ export class ReplicationSession {
   readonly #wake = new WakeSignal();
   readonly #sender: Sender;
   readonly #outgoing: OutgoingChanges;
+  readonly #answers: ReplicationMessage[] = [];
   #isRefilled = false;
   #sentCount = 0;
   /** What is being applied; waited for, so that the next stream begins where this one ended. */
@@ -151,8 +158,12 @@ export class ReplicationSession {
       this.#applying = applying;
       const answer = await applying;
       throwIfAborted(over);
-      if (answer) await this.#send({ applied: { cursor: answer } });
       this.#peer.onHeard();
+      if (!answer) continue;
+      // Not sent here: two sides that both wait for their answers to be read would read nothing.
+      this.#answers.push({ applied: { cursor: answer } });
+      if (this.#answers.length > answersWaitingMax) throw new Refusal(tooManyUnread());
+      this.#wake.wake();
     }
   }
 
@@ -200,7 +211,7 @@ export class ReplicationSession {
   async #sendAll(over: AbortSignal): Promise<void> {
     for (;;) {
       throwIfAborted(over);
-      const message = await this.#outgoing.next();
+      const message = this.#answers.shift() ?? (await this.#outgoing.next());
       throwIfAborted(over);
       if (message) await this.#send(message);
       else await this.#wake.wait(over);
@@ -240,6 +251,10 @@ export class ReplicationSession {
   acknowledged(): Readonly<Record<string, number>> {
     return this.#outgoing.acknowledged();
   }
+}
+
+function tooManyUnread(): WaybillError {
+  return invalid('message', `at most ${answersWaitingMax} before their answers are read`, 'more');
 }
 
 function toRefusedByPeer(error: WaybillError | undefined, { neighbour }: SessionPeer): Error {

@@ -30,45 +30,59 @@ export function overTheWire(message: ReplicationMessage): ReplicationMessage__Ou
   return requestDeserialize(requestSerialize(message)) as ReplicationMessage__Output;
 }
 
+const answersAheadMax = 4;
+
 /** A stream over a simulated link: a call as the child sees it, bridged to the parent's answers. */
 class SimulatedCall {
   readonly over: Promise<void>;
   readonly #abort = new AbortController();
-  readonly #requests: { message: ReplicationMessage__Output; taken: () => void }[] = [];
-  readonly #answers: AsyncIterator<ReplicationMessage | Buffer>;
+  readonly #requests: {
+    message: ReplicationMessage__Output;
+    taken: () => void;
+    lost: (e: Error) => void;
+  }[] = [];
+  readonly #answered: (ReplicationMessage__Output | undefined | Error)[] = [];
   readonly #onMessage: () => void;
   #wake = () => {};
+  #wakeReader = () => {};
+  #wakePump = () => {};
   #failure: Error | undefined;
+  #over: Error | undefined;
   #isEnded = false;
 
   constructor(parent: Conversation<'Replication'>, childCode: string, onMessage: () => void) {
     const caller = { identity: { kind: 'site', siteCode: childCode }, address: 'test' } as const;
     const context = { caller, signal: this.#abort.signal };
     this.#onMessage = onMessage;
-    this.#answers = parent.synchronise(this.#received(), context)[Symbol.asyncIterator]();
+    void this.#pump(parent.synchronise(this.#received(), context));
     this.over = new Promise((resolve) =>
       this.#abort.signal.addEventListener('abort', () => resolve(), { once: true }),
     );
   }
 
   write(message: ReplicationMessage | Buffer): Promise<void> {
-    if (this.#failure) return Promise.reject(this.#failure);
+    const over = this.#failure ?? this.#over;
+    if (over) return Promise.reject(over);
     this.#onMessage();
-    return new Promise((taken) => {
-      this.#requests.push({ message: overTheWire(message as ReplicationMessage), taken });
+    return new Promise((taken, lost) => {
+      this.#requests.push({ message: overTheWire(message as ReplicationMessage), taken, lost });
       this.#wake();
     });
   }
 
   async read(): Promise<ReplicationMessage__Output | undefined> {
-    if (this.#failure) throw this.#failure;
-    const cut = new Promise<never>((_, reject) => {
-      this.#abort.signal.addEventListener('abort', () => reject(this.#failure), { once: true });
-    });
-    cut.catch(() => {});
-    const next = await Promise.race([this.#answers.next(), cut]);
+    for (;;) {
+      if (this.#failure) throw this.#failure;
+      if (this.#answered.length > 0) break;
+      await new Promise<void>((resolve) => {
+        this.#wakeReader = resolve;
+      });
+    }
+    const next = this.#answered.shift();
+    this.#wakePump();
     this.#onMessage();
-    return next.done ? undefined : overTheWire(next.value as ReplicationMessage);
+    if (next instanceof Error) throw next;
+    return next;
   }
 
   end(): void {
@@ -84,9 +98,34 @@ class SimulatedCall {
   cut(failure: Error): void {
     if (this.#failure) return;
     this.#failure = failure;
+    for (const { lost } of this.#requests.splice(0)) lost(failure);
     this.#abort.abort();
     this.#wake();
-    void this.#answers.return?.();
+    this.#wakeReader();
+    this.#wakePump();
+  }
+
+  /** As the server sends: a few answers ahead of the reader. */
+  async #pump(answers: AsyncIterable<ReplicationMessage | Buffer>): Promise<void> {
+    try {
+      for await (const answer of answers) {
+        this.#answered.push(overTheWire(answer as ReplicationMessage));
+        this.#wakeReader();
+        while (this.#answered.length >= answersAheadMax && !this.#failure) {
+          await new Promise<void>((resolve) => {
+            this.#wakePump = resolve;
+          });
+        }
+        if (this.#failure) break;
+      }
+      this.#over = new AbortError('The parent ended the call');
+      this.#answered.push(undefined);
+    } catch (error) {
+      this.#over = error as Error;
+      this.#answered.push(this.#over);
+    }
+    for (const { lost } of this.#requests.splice(0)) lost(this.#over);
+    this.#wakeReader();
   }
 
   async *#received(): AsyncGenerator<ReplicationMessage__Output> {
@@ -94,8 +133,8 @@ class SimulatedCall {
       const next = this.#requests.shift();
       if (this.#failure) throw new AbortError('The call is over');
       if (next) {
-        yield next.message;
         next.taken();
+        yield next.message;
       } else if (this.#isEnded) return;
       else {
         await new Promise<void>((resolve) => {
@@ -185,10 +224,9 @@ export class TestSite {
   }
 
   /** All rows of a table. */
-  async rows<V>(space: KeySpace<V>) {
-    const rows = new Map<string, unknown>();
-    for await (const [key, value] of this.store.records(space as never).list())
-      rows.set(key, value);
+  async rows<V>(space: KeySpace<V>): Promise<Map<string, V>> {
+    const rows = new Map<string, V>();
+    for await (const [key, value] of this.store.records(space).list()) rows.set(key, value);
     return rows;
   }
 
@@ -215,7 +253,12 @@ export class TestHierarchy implements AsyncDisposable {
   private constructor(directory: TemporaryDirectory, config: Partial<ReplicationConfig>) {
     this.directory = directory;
     // Time runs much faster than disks here.
-    this.config = { ...defaultReplicationConfig, stallMs: 10_000_000, ...config };
+    this.config = {
+      ...defaultReplicationConfig,
+      stallMs: 10_000_000,
+      retryDelayMsMax: 2_000,
+      ...config,
+    };
   }
 
   static async create(config: Partial<ReplicationConfig> = {}): Promise<TestHierarchy> {
@@ -229,6 +272,7 @@ export class TestHierarchy implements AsyncDisposable {
     this.sites.set(siteCode, site);
     await this.sites.get(parentSiteCode)?.define(definition);
     await site.start();
+    if (parentSiteCode === '') await site.define(definition);
     return site;
   }
 
@@ -279,7 +323,7 @@ export class TestHierarchy implements AsyncDisposable {
 
   /** Lets time pass and disks work until something is so. */
   async until(isSo: () => Promise<boolean> | boolean, what = 'it'): Promise<void> {
-    for (let round = 0; round < 4_000; round++) {
+    for (let round = 0; round < 600; round++) {
       if (await isSo()) return;
       for (let turn = 0; turn < 5; turn++) await nextTurn();
       await this.clock.advance(250);
