@@ -24,7 +24,9 @@ const fields = z.strictObject({
       siteCode: z
         .string()
         .refine((text) => parseSiteCode(text) !== undefined, 'three of A-Z and 0-9')
-        .describe('Code of the site above this one. `parent` as a whole may be left out: then this site is the top.'),
+        .describe(
+          'Code of the site above this one. `parent` as a whole may be left out: then this site is the top.',
+        ),
       address: z
         .string()
         .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')

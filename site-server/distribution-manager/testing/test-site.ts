@@ -317,6 +317,7 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
     packages: new HierarchyPackages({
       ...shared,
       wishes: new HierarchyWishes(shared),
+      isStoreDamaged: options.isStoreDamaged ?? false,
       checkSources: async (directories) => refuseUnknown(sources, directories),
     }),
     distributionPoints: new HierarchyDistributionPoints({ ...shared, siteCode }),
