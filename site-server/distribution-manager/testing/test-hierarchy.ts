@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { toAwaitedContent } from '../../../shared/domain/hierarchy-package-work.ts';
 import { sourceSiteOf } from '../../../shared/domain/package.ts';
 import type { NotificationTopic } from '../../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
@@ -191,9 +192,11 @@ export class TestHierarchy implements AsyncDisposable {
     const { site, machine } = this.of(to);
     const held = machine.sources.packages.get(packageId);
     if (!version || (held?.sourceVersion ?? 0) >= version.sourceVersion) return 0;
+    // It waits for what the package is.
+    if (!(await site.packages.packages.get(packageId))) return 0;
     machine.sources.packages.set(packageId, version);
-    const said = await site.hierarchyPackages.ownContent(packageId);
-    if (!said) return 0;
+    const nothing = toAwaitedContent({ packageId, siteCode: to }, 0);
+    const said = (await site.hierarchyPackages.ownContent(packageId)) ?? nothing;
     const { sourceVersion, packageHash } = version;
     const stored = {
       state: 'stored',
