@@ -20,7 +20,7 @@ const setRoute = command({
   path: 'route set',
   positionals: '<from> <to>',
   summary: 'Say at which addresses one site reaches another; the first is tried first',
-  example: 'waybill route set CS1 PS2 --address 10.0.0.7:8530 --address ps2.example.org:8530',
+  example: 'waybill route set CS1 PS2 --address 10.0.0.7:8530',
   options: (parser) =>
     betweenSites(parser).option('address', {
       ...repeatedOption('address', 'host:port; repeatable, tried in order', addressText),

@@ -69,7 +69,7 @@ const addSite = command({
   path: 'site add',
   positionals: '<site-code>',
   summary: 'Make a site known to the hierarchy, so that its server may join',
-  example: 'waybill site add PS2 --kind primary --parent CS1 --address ps2.example.org:8530',
+  example: 'waybill site add PS2 --kind primary --parent CS1 --address ps2:8530',
   options: (parser) =>
     parser
       .positional('site-code', sitePositional)
