@@ -161,7 +161,8 @@ function hierarchyReactor(ground: Ground): HierarchyReactor {
   const wishes = new HierarchyWishes(ground);
   const checkSources = (directories: readonly string[]) =>
     checkedSources(directories, ownDirectoriesOf(config));
-  const packages = new HierarchyPackages({ ...ground, wishes, checkSources, logger });
+  const parts = { wishes, checkSources, isStoreDamaged };
+  const packages = new HierarchyPackages({ ...ground, ...parts, logger });
   const { own } = ground.sites;
   const aligned = { ...ground, own, newUuid: randomUUID, isStoreDamaged };
   return new HierarchyReactor({

@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { commandFailureCodes } from './command-failure.ts';
 import { allCommands } from './commands.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
-import { aJob, aLogLine, aStatus } from './testing/fake-answers.ts';
+import { aJob, aLogLine, aSendRequest, aStatus } from './testing/fake-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
 /** Commands that go on until Ctrl-C; their examples are run with an interruption. */
-const endless = ['jobs watch', 'logs'];
+const endless = ['jobs watch', 'send watch', 'logs'];
 
 /** A site server that has changed everything by the time it is watched. */
 function quickAdmin(): FakeAdmin {
@@ -64,9 +64,12 @@ async function runExample(run: Run, path: string, line: string): Promise<number>
   if (!endless.includes(path)) return run.run(line.replace('waybill ', ''));
   const jobs = new Feed<ReturnType<typeof aJob>>();
   const lines = new Feed<typeof aLogLine>();
+  const sends = new Feed<ReturnType<typeof aSendRequest>>();
   jobs.push(aJob());
+  sends.push(aSendRequest());
   lines.push(aLogLine);
   run.admin.stream('watchJobs', (_request, signal) => jobs.read(signal));
+  run.admin.stream('watchSendRequests', (_request, signal) => sends.read(signal));
   run.admin.stream('readLog', (_request, signal) => lines.read(signal));
   const ended = run.run(line.replace('waybill ', ''));
   await run.whenWritten('\n');

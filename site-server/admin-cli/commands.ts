@@ -8,6 +8,8 @@ import { messageCommands } from './message-commands.ts';
 import { packageCommands } from './package-commands.ts';
 import { packageListCommands } from './package-list-commands.ts';
 import { packageTargetCommands } from './package-target-commands.ts';
+import { routeCommands } from './route-commands.ts';
+import { sendCommands } from './send-commands.ts';
 import { siteCommands } from './site-commands.ts';
 import { statusCommands } from './status-commands.ts';
 
@@ -31,6 +33,13 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: [...distributionPointCommands, ...distributionPointListCommands],
   },
   { word: 'jobs', summary: 'See jobs: what is on its way to which DP', commands: jobCommands },
+  {
+    word: 'site',
+    summary: 'See, add, change and remove sites of the hierarchy',
+    commands: siteCommands,
+  },
+  { word: 'route', summary: 'Say how one site reaches another', commands: routeCommands },
+  { word: 'send', summary: 'See what is sent to other sites', commands: sendCommands },
 ];
 
 /** Commands of one word. */
@@ -39,7 +48,6 @@ export const singleCommands: readonly Command[] = [
   ...statusCommands,
   ...messageCommands,
   ...logCommands,
-  ...siteCommands,
 ];
 
 /** Every command, but the shell's completion. */

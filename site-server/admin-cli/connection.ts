@@ -31,6 +31,8 @@ export interface Connection {
   readonly address: string;
   /** The way to content; nothing is sent yet. The caller closes it. */
   readonly openPackages: (clock: Clock) => Promise<PackageAccess>;
+  /** A channel to another site, with the same certificate; it must be that very site. */
+  readonly openSite: (site: { siteCode: string; address: string }) => AdminChannel;
 }
 
 /** What must be known to ask a site server. Files are PEM, paths absolute. */
@@ -83,7 +85,15 @@ export async function connect(
     const { openPackageAccess } = await import('./package-get/open-package-access.ts');
     return openPackageAccess({ server: config.server, credentials, clock });
   };
-  return { channel, address: config.server, openPackages };
+  const openSite = ({ siteCode, address }: { siteCode: string; address: string }) =>
+    new RpcChannel({
+      conversation: 'Admin',
+      address,
+      expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
+      expectedText: `site ${siteCode}`,
+      credentials,
+    });
+  return { channel, address: config.server, openPackages, openSite };
 }
 
 /** The whole of it, from flags, environment and file, in this order. Asks no network. */

@@ -8,7 +8,7 @@ import {
   requireDistributionPoint,
   toDistributionPointRecord,
 } from './distribution-point-record.ts';
-import { addressText, anyText, option } from './options.ts';
+import { addressText, anyText, option, siteCodeText } from './options.ts';
 import {
   type GivenPullSettings,
   givenPullSettings,
@@ -23,14 +23,15 @@ const descriptionOption = option('description', 'Free text', anyText);
 const addDistributionPoint = command({
   path: 'dp add',
   positionals: '<dp-id>',
-  summary: 'Add a distribution point to the site',
+  summary: 'Add a distribution point to the site, or to another one',
   example: 'waybill dp add PS1DP3 --address dp3:8531 --kind pull --source PS1DP1',
   options: (parser) =>
     pullOptions(
       parser
         .positional('dp-id', dpIdPositional)
         .option('address', { ...addressOption, demandOption: true as const })
-        .option('description', descriptionOption),
+        .option('description', descriptionOption)
+        .option('site', option('site', 'The site it is of; the one that is asked', siteCodeText)),
     ),
   run: async (args, { admin, output }) => {
     const { dpId, address, description = '', kind = 'standard' } = args;
@@ -40,11 +41,14 @@ const addDistributionPoint = command({
     }
     const pull = given && mergedPullSettings(given, undefined);
     if (hasNoSource({ kind, pull })) throw new UsageError(sourceNeeded);
-    const settings = { dpId, address, kind: wireKinds[kind], description, ...(pull && { pull }) };
-    const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', settings));
+    const site = args.site === undefined ? {} : { siteCode: args.site };
+    const settings = { dpId, address, kind: wireKinds[kind], description, ...site };
+    const wire = await admin.ask('addDistributionPoint', { ...settings, ...(pull && { pull }) });
+    const record = toDistributionPointRecord(wire);
     output.record(record);
+    const at = args.site === undefined ? '' : ` --site ${args.site}`;
     output.sentence(
-      `Distribution point ${record.dpId} at ${record.address} is added. Next: waybill dp check ${dpId}`,
+      `Distribution point ${record.dpId} at ${record.address} is added. Next: waybill dp check ${dpId}${at}`,
     );
   },
 });

@@ -8,7 +8,10 @@ import {
   toDistributionPointRecord,
   toSourceText,
 } from './distribution-point-record.ts';
+import { siteOption, siteToAskOption } from './options.ts';
 import type { Session } from './session.ts';
+import { requireSite } from './site-record.ts';
+import { siteTextOf } from './status-columns.ts';
 import type { Column } from './table.ts';
 import { toAgeText, toByteText, toCountText, toRateText } from './units.ts';
 
@@ -16,12 +19,16 @@ const listDistributionPoints = command({
   path: 'dp list',
   summary: 'All distribution points and how they are',
   example: 'waybill dp list',
-  options: (parser) => parser,
-  run: async (_args, { admin, output, clock }) => {
-    const rows = await admin.list('listDistributionPoints', {});
+  options: (parser) => parser.option('site', siteOption),
+  run: async ({ site }, session) => {
+    const { admin, output, clock } = session;
+    const filter = site === undefined ? {} : { siteCode: site };
+    const rows = await admin.list('listDistributionPoints', filter);
+    if (rows.length === 0 && site !== undefined) await requireSite(admin, site);
+    const records = rows.map(toDistributionPointRecord);
     output.list(
-      rows.map(toDistributionPointRecord),
-      toColumns(clock.nowMs()),
+      records,
+      toColumns(records, clock.nowMs()),
       'There are no distribution points. "waybill dp add" adds one.',
     );
   },
@@ -43,8 +50,9 @@ const checkDistributionPoint = command({
   positionals: '<dp-id>',
   summary: 'Ask a distribution point now; fails when it cannot be reached',
   example: 'waybill dp check PS1DP1',
-  options: (parser) => parser.positional('dp-id', dpIdPositional),
-  run: async ({ dpId }, session) => {
+  options: (parser) => parser.positional('dp-id', dpIdPositional).option('site', siteToAskOption),
+  run: async ({ dpId, site }, connected) => {
+    const session = await connected.atSite(site);
     const wire = await session.admin.ask('checkDistributionPoint', { dpId });
     tellCheck(session, toDistributionPointRecord(wire));
   },
@@ -57,9 +65,13 @@ export const distributionPointListCommands: readonly Command[] = [
   checkDistributionPoint,
 ];
 
-function toColumns(nowMs: number): readonly Column<DistributionPointRecord>[] {
+function toColumns(
+  rows: readonly DistributionPointRecord[],
+  nowMs: number,
+): readonly Column<DistributionPointRecord>[] {
   return [
     { title: 'DP', text: (row) => row.dpId },
+    { title: 'site', text: siteTextOf(rows) },
     { title: 'address', text: (row) => row.address },
     { title: 'kind', text: (row) => row.kind },
     { title: 'sources', text: toSourcesText },

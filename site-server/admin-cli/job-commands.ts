@@ -10,7 +10,14 @@ import {
   toStateText,
 } from './job-record.ts';
 import { watchJobs } from './job-watch.ts';
-import { countText, distributionPointIdText, flag, option, packageIdText } from './options.ts';
+import {
+  countText,
+  distributionPointIdText,
+  flag,
+  option,
+  packageIdText,
+  siteToAskOption,
+} from './options.ts';
 import { percentOf } from './progress.ts';
 import type { Column } from './table.ts';
 import { toByteText, toDurationText, toRateText, toWaitText } from './units.ts';
@@ -28,8 +35,10 @@ const listJobs = command({
       .option('history', flag('Ended jobs, newest first'))
       .option('package', packageOption)
       .option('dp', dpOption)
-      .option('limit', option('limit', 'At most so many', countText)),
-  run: async (args, { admin, output, clock, timeZone }) => {
+      .option('limit', option('limit', 'At most so many', countText))
+      .option('site', siteToAskOption),
+  run: async (args, session) => {
+    const { admin, output, clock, timeZone } = await session.atSite(args.site);
     const { package: packageId = '', dp: dpId = '', history, limit = 0 } = args;
     const jobs = (await admin.list('listJobs', { packageId, dpId, history, limit })).map(
       toJobRecord,
@@ -43,9 +52,10 @@ const watchJobsCommand = command({
   path: 'jobs watch',
   summary: 'Jobs as they go, until Ctrl-C: bars on a terminal, a line for each change elsewhere',
   example: 'waybill jobs watch --dp PS1DP1',
-  options: (parser) => parser.option('package', packageOption).option('dp', dpOption),
-  run: ({ package: packageId = '', dp: dpId = '' }, session) =>
-    watchJobs(session, { packageId, dpId }),
+  options: (parser) =>
+    parser.option('package', packageOption).option('dp', dpOption).option('site', siteToAskOption),
+  run: async ({ package: packageId = '', dp: dpId = '', site }, session) =>
+    watchJobs(await session.atSite(site), { packageId, dpId }),
 });
 
 /** `waybill jobs …`. */

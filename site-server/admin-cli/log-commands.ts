@@ -2,7 +2,14 @@ import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import { toLogJson, toLogText } from '../../shared/runtime/log-text.ts';
 import { type Command, command } from './command.ts';
 import { UsageError } from './command-failure.ts';
-import { countText, flag, option, optionalPositional, someText } from './options.ts';
+import {
+  countText,
+  flag,
+  option,
+  optionalPositional,
+  siteToAskOption,
+  someText,
+} from './options.ts';
 import type { Session } from './session.ts';
 
 const linesDefault = 100;
@@ -19,8 +26,10 @@ const readLogs = command({
         optionalPositional('component', 'Such as distmgr or pkgxfermgr', someText),
       )
       .option('lines', option('lines', `The last so many; ${linesDefault} unless told`, countText))
-      .option('follow', { ...flag('Go on with new lines until Ctrl-C'), alias: 'f' }),
-  run: async ({ component, lines = linesDefault, follow }, session) => {
+      .option('follow', { ...flag('Go on with new lines until Ctrl-C'), alias: 'f' })
+      .option('site', siteToAskOption),
+  run: async ({ component, lines = linesDefault, follow, site }, connected) => {
+    const session = await connected.atSite(site);
     if (component === undefined) {
       if (follow)
         throw new UsageError('--follow: expected the component to follow, such as distmgr');

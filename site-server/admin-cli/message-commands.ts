@@ -17,8 +17,11 @@ import {
   momentText,
   option,
   packageIdText,
+  siteOption,
+  siteToAskOption,
   wordOption,
 } from './options.ts';
+import { siteTextOf } from './status-columns.ts';
 import type { Column } from './table.ts';
 
 const wireSeverities = {
@@ -42,10 +45,12 @@ const listMessages = command({
       .option('severity', wordOption('severity', 'The lowest severity wanted', severities))
       .option('since', sinceOption)
       .option('id', option('id', 'Only messages of this number, such as 2330', messageIdText))
+      .option('site', siteOption)
       .option('limit', limitOption),
   run: async (args, session) => {
     const { admin, output, clock, timeZone } = session;
-    const names = { packageId: args.package ?? '', dpId: args.dp ?? '' };
+    const site = args.site === undefined ? {} : { siteCode: args.site };
+    const names = { packageId: args.package ?? '', dpId: args.dp ?? '', ...site };
     const messages = await admin.list('listStatusMessages', {
       ...names,
       severity: args.severity ? wireSeverities[args.severity] : 'SEVERITY_UNSPECIFIED',
@@ -56,7 +61,7 @@ const listMessages = command({
     // Messages may tell of what is gone: only an answer without any is doubted.
     if (messages.length === 0) await requireKnown(session, names);
     const rows = messages.map(toStatusMessageRecord);
-    output.list(rows, messageColumns(timeZone), 'No status message is like that.');
+    output.list(rows, messageColumns(rows, timeZone), 'No status message is like that.');
   },
 });
 
@@ -68,8 +73,10 @@ const listAudit = command({
     parser
       .option('refused', flag('Only calls that were refused'))
       .option('since', sinceOption)
-      .option('limit', limitOption),
-  run: async ({ refused, since, limit }, { admin, output, clock, timeZone }) => {
+      .option('limit', limitOption)
+      .option('site', siteToAskOption),
+  run: async ({ refused, since, limit, site }, session) => {
+    const { admin, output, clock, timeZone } = await session.atSite(site);
     const records = await admin.list('listAuditRecords', {
       refusedOnly: refused,
       sinceMs: since?.(clock.nowMs()) ?? 0,
@@ -83,9 +90,13 @@ const listAudit = command({
 /** `waybill messages` and `waybill audit`. */
 export const messageCommands: readonly Command[] = [listMessages, listAudit];
 
-function messageColumns(timeZone: string | undefined): readonly Column<StatusMessageRecord>[] {
+function messageColumns(
+  rows: readonly StatusMessageRecord[],
+  timeZone: string | undefined,
+): readonly Column<StatusMessageRecord>[] {
   return [
     { title: 'time', text: (row) => toTimeText(row.timeMs, timeZone) },
+    { title: 'site', text: siteTextOf(rows) },
     { title: 'severity', text: (row) => row.severity, tone: toneOfMessage },
     { title: 'id', text: (row) => String(row.messageId), align: 'right' },
     { title: 'component', text: (row) => row.component },

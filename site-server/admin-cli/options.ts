@@ -1,6 +1,7 @@
 import { parseAddress, parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
 import { parsePackageId } from '../../shared/domain/package.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
+import { parseSiteCode } from '../../shared/domain/site.ts';
 import { UsageError } from './command-failure.ts';
 
 /** How a text becomes a value; undefined when it cannot. */
@@ -80,6 +81,8 @@ export const distributionPointIdText = {
   parse: parseDistributionPointId,
   expected: 'a distribution point: 1 to 63 letters, digits, dots and hyphens',
 };
+/** A site code. */
+export const siteCodeText = { parse: parseSiteCode, expected: 'a site code such as PS1' };
 /** Where an agent listens. */
 export const addressText = { parse: parseAddress, expected: 'host:port' };
 /** An absolute path on the site server, which may run another system than this machine. */
@@ -93,6 +96,15 @@ export const countText = wholeNumberText(requestLimits.listCountMax);
 export const packagesMaxText = wholeNumberText(50);
 /** The number of a status message; Configuration Manager's have at most five digits. */
 export const messageIdText = wholeNumberText(99_999);
+
+/** For what only the site itself can say or do. */
+export const siteToAskOption = option(
+  'site',
+  'Ask this site of the hierarchy instead',
+  siteCodeText,
+);
+/** For rows of several sites. */
+export const siteOption = option('site', 'Only of this site', siteCodeText);
 
 const unitMs: Readonly<Record<string, number>> = {
   s: 1_000,

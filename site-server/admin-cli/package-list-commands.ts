@@ -16,7 +16,11 @@ const listPackages = command({
   options: (parser) => parser,
   run: async (_args, { admin, output }) => {
     const packages = (await admin.list('listPackages', {})).map(toPackageRecord);
-    output.list(packages, columns, 'There are no packages. "waybill package create" makes one.');
+    output.list(
+      packages,
+      columnsOf(packages),
+      'There are no packages. "waybill package create" makes one.',
+    );
   },
 });
 
@@ -39,17 +43,28 @@ const showPackage = command({
 /** `waybill package list` and `waybill package show`. */
 export const packageListCommands: readonly Command[] = [listPackages, showPackage];
 
-const columns: readonly Column<PackageRecord>[] = [
-  { title: 'package', text: (row) => row.packageId },
-  { title: 'name', text: (row) => row.name },
-  { title: 'version', text: (row) => row.version },
-  { title: 'source version', text: (row) => String(row.sourceVersion), align: 'right' },
-  { title: 'state', text: (row) => row.state, tone: toneOfPackage },
-  { title: 'files', text: (row) => toCountText(row.fileCount), align: 'right' },
-  { title: 'size', text: (row) => toByteText(row.sizeBytes), align: 'right' },
-  { title: 'on DPs', text: toInstalledText, align: 'right' },
-  { title: 'reason', text: (row) => row.reason },
-];
+function columnsOf(packages: readonly PackageRecord[]): readonly Column<PackageRecord>[] {
+  const isOneSite = new Set(packages.map(({ sourceSiteCode }) => sourceSiteCode)).size <= 1;
+  const isStored = packages.every((row) => row.storedVersion === row.sourceVersion);
+  return [
+    { title: 'package', text: (row) => row.packageId },
+    { title: 'name', text: (row) => row.name },
+    { title: 'version', text: (row) => row.version },
+    { title: 'source version', text: (row) => String(row.sourceVersion), align: 'right' },
+    { title: 'here', text: (row) => (isStored ? '' : toStoredText(row)), align: 'right' },
+    { title: 'from', text: (row) => (isOneSite ? '' : row.sourceSiteCode) },
+    { title: 'state', text: (row) => row.state, tone: toneOfPackage },
+    { title: 'files', text: (row) => toCountText(row.fileCount), align: 'right' },
+    { title: 'size', text: (row) => toByteText(row.sizeBytes), align: 'right' },
+    { title: 'on DPs', text: toInstalledText, align: 'right' },
+    { title: 'reason', text: (row) => row.reason },
+  ];
+}
+
+/** The version that is stored at the site that answers. */
+function toStoredText({ storedVersion }: PackageRecord): string {
+  return storedVersion > 0 ? String(storedVersion) : 'none';
+}
 
 function toneOfPackage({ state }: PackageRecord): Tone {
   if (state === 'published') return 'good';
@@ -80,6 +95,7 @@ function tellPackage(
     ...record.sourceDirectories.map((directory) => ['source', directory] as const),
     ['source site', record.sourceSiteCode],
     ['source version', String(record.sourceVersion)],
+    ['stored here', record.storedVersion === record.sourceVersion ? '' : toStoredText(record)],
     ['state', record.state],
     ['reason', record.reason],
     ['content', `${toCountOf(record.fileCount, 'file')}, ${toByteText(record.sizeBytes)}`],
@@ -90,6 +106,8 @@ function tellPackage(
   ]);
   if (output.json || status.length === 0) return;
   output.line('');
-  const rowColumns = packageStatusColumns(clock.nowMs()).filter(({ title }) => title !== 'package');
+  const rowColumns = packageStatusColumns(status, clock.nowMs()).filter(
+    ({ title }) => title !== 'package',
+  );
   output.list(status, rowColumns, '');
 }

@@ -12,6 +12,7 @@ export function toPackageRecord(wire: Package__Output) {
     sourceSiteCode: wire.sourceSiteCode,
     sourceDirectories: wire.sourceDirectories,
     sourceVersion: wire.sourceVersion,
+    storedVersion: wire.storedVersion,
     state: toWord('PACKAGE_STATE_', wire.state),
     reason: wire.reason,
     snapshotBytes: toCount(wire.snapshotBytes, 'snapshot_bytes'),

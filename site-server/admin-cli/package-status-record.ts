@@ -17,6 +17,7 @@ export function toPackageStatusRecord(wire: PackageStatus__Output) {
     reason: wire.reason,
     changedAtMs: toCount(wire.changedAtMs, 'changed_at_ms'),
     verifiedHash: toHex(wire.verifiedHash),
+    siteCode: wire.siteCode,
   };
 }
 

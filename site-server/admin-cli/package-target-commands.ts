@@ -1,7 +1,7 @@
 import type { Argv } from 'yargs';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
-import { distributionPointIdText, flag, repeatedOption } from './options.ts';
+import { distributionPointIdText, flag, repeatedOption, siteCodeText } from './options.ts';
 import { toPackageRecord } from './package-record.ts';
 import { packageIdPositional } from './package-request.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
@@ -31,6 +31,7 @@ const underWayTo: Readonly<Record<TargetsGoal, ReadonlySet<PackageStatusRecord['
 interface TargetArguments {
   readonly packageId: string;
   readonly dp: string[] | undefined;
+  readonly site: string[] | undefined;
   readonly all: boolean;
   readonly wait: boolean;
 }
@@ -40,7 +41,8 @@ const distributePackage = command({
   positionals: '<package-id>',
   summary: 'Send a package to distribution points',
   example: 'waybill package distribute PS100001 --dp PS1DP1 --dp PS1DP2 --wait',
-  options: (parser) => targetOptions(parser, 'All DPs of the site'),
+  options: (parser) =>
+    targetOptions(parser, 'All DPs of the site; of the whole hierarchy when it has none'),
   run: (args, session) =>
     act(args, session, {
       method: 'distributePackage',
@@ -94,6 +96,7 @@ function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
   return parser
     .positional('package-id', packageIdPositional)
     .option('dp', repeatedOption('dp', 'Distribution point; repeatable', distributionPointIdText))
+    .option('site', repeatedOption('site', 'All DPs of this site; repeatable', siteCodeText))
     .option('all', flag(allDescribe))
     .option('wait', flag('Wait until it is done, with progress'));
 }
@@ -101,21 +104,38 @@ function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
 async function act(args: TargetArguments, session: Session, action: TargetAction): Promise<void> {
   const { packageId, all, wait } = args;
   const requested = [...new Set(args.dp ?? [])];
-  if (all === requested.length > 0) {
-    throw new UsageError('expected either --dp (once or several times) or --all');
+  const sites = [...new Set(args.site ?? [])];
+  if (all === requested.length + sites.length > 0) {
+    throw new UsageError('expected either --dp or --site (once or several times) or --all');
   }
   const before = wait ? await statusOf(session, packageId) : [];
-  const request = { packageId, dpIds: requested, allDps: all };
+  const ofSites = sites.length > 0 ? { siteCodes: sites } : {};
+  const request = { packageId, dpIds: requested, allDps: all, ...ofSites };
   const accepted = await session.admin.ask(action.method, request);
   const { goal } = action;
+  const isMeant = await meantRows(session, { all, requested, sites });
   const underWay = before
-    .filter(({ dpId, state }) => (all || requested.includes(dpId)) && underWayTo[goal].has(state))
+    .filter((row) => isMeant(row) && underWayTo[goal].has(row.state))
     .map(({ dpId }) => dpId);
   const dpIds = [...new Set([...accepted.dpIds, ...underWay])];
   if (!wait || dpIds.length === 0) return await tellAccepted(session, { packageId, dpIds }, action);
   const status = await whenOnTargets(session, { packageId, dpIds, goal, before });
   session.output.record({ packageId, dpIds, status });
   session.output.sentence(`Package ${packageId} ${action.done} ${dpIds.join(', ')}.`);
+}
+
+/** Which rows are of what was asked for; with `--all`, of the site that answers, unless it has no DPs. */
+async function meantRows(
+  { admin }: Session,
+  { all, requested, sites }: { all: boolean; requested: string[]; sites: string[] },
+): Promise<(row: PackageStatusRecord) => boolean> {
+  const site = all ? await admin.ask('getSite', {}) : undefined;
+  const isWhole = site?.kind === 'SITE_KIND_CENTRAL_ADMINISTRATION';
+  return ({ dpId, siteCode }) => {
+    if (dpId === '') return false;
+    if (site) return isWhole || siteCode === site.siteCode;
+    return requested.includes(dpId) || sites.includes(siteCode);
+  };
 }
 
 async function tellAccepted(

@@ -210,6 +210,7 @@ describe('waybill site', () => {
     assert.deepEqual(JSON.parse(json), {
       siteCode: 'PS1',
       kind: 'primary',
+      parentSiteCode: '',
       agentVersion: '0.1.0',
       startedAtMs: thenMs,
     });

@@ -11,8 +11,10 @@ import {
   UsageError,
 } from './command-failure.ts';
 import type { Connection, ConnectionFlags, ConnectionSurroundings } from './connection.ts';
+import { OtherSites } from './other-sites.ts';
 import { Output } from './output.ts';
 import { parseCommandLine } from './parse-command-line.ts';
+import type { Session } from './session.ts';
 import { sizeOf, type TextStream } from './text-stream.ts';
 import { toUsageMessage } from './usage-message.ts';
 
@@ -61,10 +63,14 @@ async function run(chosen: Chosen, surroundings: Surroundings, output: Output): 
   const connection = await surroundings.connect(chosen.connection, surroundings);
   const { channel, address: serverAddress } = connection;
   const openPackages = () => connection.openPackages(clock);
-  const session = { output, clock, signal, timeZone, question, serverAddress, openPackages };
+  const facts = { output, clock, signal, timeZone, question, serverAddress, openPackages };
+  const admin = new Admin({ channel, clock, signal });
+  const sites = new OtherSites(connection);
+  const session: Session = { ...facts, admin, atSite: (code) => sites.at(session, code) };
   try {
-    await chosen.run({ ...session, admin: new Admin({ channel, clock, signal }) });
+    await chosen.run(session);
   } finally {
+    sites.close();
     channel.close();
   }
 }

@@ -16,6 +16,13 @@ export interface Session {
   readonly serverAddress: string;
   /** IANA name; undefined: the zone of this machine. */
   readonly timeZone: string | undefined;
+  /**
+   * A session with another site of the hierarchy; with none named, or with the site that is connected
+   * anyway, this one.
+   *
+   * @throws SITE_UNKNOWN, CommandFailure SITE_ADDRESS_UNKNOWN
+   */
+  readonly atSite: (siteCode: string | undefined) => Promise<Session>;
   /** Asks the administrator; undefined when there is nobody to ask. */
   readonly question: ((text: string) => Promise<string>) | undefined;
 }

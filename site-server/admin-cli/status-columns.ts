@@ -3,16 +3,34 @@ import type { Column } from './table.ts';
 import { toAgeText } from './units.ts';
 
 /** Columns of a table of package status. */
-export function packageStatusColumns(nowMs: number): readonly Column<PackageStatusRecord>[] {
+export function packageStatusColumns(
+  rows: readonly PackageStatusRecord[],
+  nowMs: number,
+): readonly Column<PackageStatusRecord>[] {
+  const siteText = siteTextOf(rows);
   return [
     { title: 'package', text: (row) => row.packageId },
-    { title: 'on', text: (row) => row.dpId || 'its site' },
+    { title: 'site', text: siteText },
+    { title: 'on', text: (row) => row.dpId || toSiteText(row) },
     { title: 'state', text: toStatusText, tone: toneOfStatus },
     { title: 'version', text: toVersionText, align: 'right' },
     { title: 'done', text: toPercentText, align: 'right' },
     { title: 'since', text: (row) => toAgeText(row.changedAtMs, nowMs) },
     { title: 'reason', text: (row) => row.reason },
   ];
+}
+
+/** The site of a row, where rows are of several: a column without texts is left out. */
+export function siteTextOf<R extends { readonly siteCode: string }>(
+  rows: readonly R[],
+): (row: R) => string {
+  const isOne = new Set(rows.map(({ siteCode }) => siteCode)).size <= 1;
+  return isOne ? () => '' : ({ siteCode }) => siteCode;
+}
+
+/** The package on a site, not on one of its DPs. */
+function toSiteText({ packageId, siteCode }: PackageStatusRecord): string {
+  return siteCode === '' || packageId.startsWith(siteCode) ? 'its site' : 'the site';
 }
 
 /** `3`, or `2 → 3` on its way, `3 → none` when it is being removed. */

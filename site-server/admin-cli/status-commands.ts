@@ -6,6 +6,7 @@ import {
   option,
   optionalPositional,
   packageIdText,
+  siteOption,
 } from './options.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import type { Session } from './session.ts';
@@ -23,9 +24,10 @@ const showStatus = command({
         optionalPositional('package-id', 'Only this package', packageIdText),
       )
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
-      .option('failed', flag('Only what failed')),
-  run: async ({ packageId = '', dp: dpId = '', failed }, session) => {
-    const request = { packageId, dpId, failedOnly: failed };
+      .option('failed', flag('Only what failed'))
+      .option('site', siteOption),
+  run: async ({ packageId = '', dp: dpId = '', failed, site }, session) => {
+    const request = { packageId, dpId, failedOnly: failed, ...(site && { siteCode: site }) };
     const rows = await session.admin.list('listPackageStatus', request);
     if (rows.length === 0) await requireKnown(session, request);
     tellStatus(session, rows.map(toPackageStatusRecord), failed);
@@ -39,10 +41,11 @@ const retryFailed = command({
   options: (parser) =>
     parser
       .option('package', option('package', 'Only this package', packageIdText))
-      .option('dp', option('dp', 'Only this distribution point', distributionPointIdText)),
-  run: async ({ package: packageId = '', dp: dpId = '' }, session) => {
+      .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
+      .option('site', siteOption),
+  run: async ({ package: packageId = '', dp: dpId = '', site }, session) => {
     const { admin, output } = session;
-    const request = { packageId, dpId, failedOnly: true };
+    const request = { packageId, dpId, failedOnly: true, ...(site && { siteCode: site }) };
     const { dpIds, packageIds = [] } = await admin.ask('retryFailed', request);
     const isNothing = dpIds.length + packageIds.length === 0;
     if (isNothing) await requireKnown(session, request);
@@ -62,7 +65,7 @@ function tellStatus(
   failedOnly: boolean,
 ): void {
   const empty = failedOnly ? 'Nothing has failed.' : 'No package is on its way or installed.';
-  output.list(status, packageStatusColumns(clock.nowMs()), empty);
+  output.list(status, packageStatusColumns(status, clock.nowMs()), empty);
   const failedCount = status.filter(({ state }) => state.endsWith('-failed')).length;
   if (failedCount > 0) {
     output.line('');

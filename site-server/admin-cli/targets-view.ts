@@ -213,5 +213,6 @@ function newTarget(dpId: string): Target {
 /** The row of a distribution point that has none any more. */
 function goneFrom(dpId: string, packageId: string): PackageStatusRecord {
   const nothing = { installedVersion: 0, targetVersion: 0, percent: 0, changedAtMs: 0 };
-  return { packageId, dpId, state: 'removed', ...nothing, reason: '', verifiedHash: '' };
+  const empty = { reason: '', verifiedHash: '', siteCode: '' };
+  return { packageId, dpId, state: 'removed', ...nothing, ...empty };
 }

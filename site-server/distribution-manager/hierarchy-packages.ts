@@ -31,6 +31,8 @@ export interface HierarchyPackagesComponents {
   readonly wishes: Pick<HierarchyWishes, 'changesOf'>;
   /** Refuses directories from which this site takes no snapshot. @throws REQUEST_INVALID, SOURCE_… */
   readonly checkSources: (directories: readonly string[]) => Promise<unknown>;
+  /** Rows of this site may be missing. */
+  readonly isStoreDamaged: boolean;
   readonly status: StatusReporter;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
@@ -101,9 +103,16 @@ export class HierarchyPackages {
   async #restored(packageId: string): Promise<Change[]> {
     const { packages, hierarchyPackages, logger } = this.#components;
     const published = await hierarchyPackages.published.get(packageId);
-    if (!published) return [];
+    if (!published) return this.#leftovers(packageId);
     logger.warn({ packageId }, 'Read package back from the hierarchy');
     return [...packages.put(published), this.#wake(packageId)];
+  }
+
+  /** What was said of a deleted package elsewhere, before the deletion was known there. */
+  async #leftovers(packageId: string): Promise<Change[]> {
+    const { hierarchyPackages, isStoreDamaged } = this.#components;
+    // After damage it may be what is left of a package whose row is still to come.
+    return isStoreDamaged ? [] : hierarchyPackages.allGone(packageId);
   }
 
   async #ownRowChanges(

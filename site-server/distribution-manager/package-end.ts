@@ -101,7 +101,8 @@ export class PackageEnd {
     const row = await packages.packages.get(packageId);
     // Meanwhile it may have come again, for a wish that is newer.
     if (!row || (await library.getPackage(packageId))) return;
-    const isOver = isLeaving(row) && !(await this.#isSpokenOf(packageId));
+    const isLeft = (await packages.serversOf(packageId)).length === 0;
+    const isOver = isLeaving(row) && isLeft && !(await this.#isSpokenOf(packageId));
     const kept = isOver ? packages.delete(packageId) : await this.#withoutContent(row);
     const said = isLeaving(row) ? await this.#noMoreSaid(row, isOver) : await this.#saidNone(row);
     const changes = [...kept, ...said, ...(await this.#locationsGone(row))];

@@ -115,7 +115,9 @@ async function ownWords(components: HierarchyAlignmentComponents): Promise<Chang
   }
   for await (const [, server] of packages.servers.list()) {
     const key = joinKey(server.packageId, server.dpId);
-    if (await hierarchyPackages.assignments.get(key)) continue;
+    const row = await packages.packages.get(server.packageId);
+    // Of what is being deleted nothing is wished any more.
+    if (!row || isLeaving(row) || (await hierarchyPackages.assignments.get(key))) continue;
     changes.push(...assignmentOf(components, server));
   }
   return changes;

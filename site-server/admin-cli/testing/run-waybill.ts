@@ -29,6 +29,9 @@ export class KeptText {
 /** A run of `waybill` inside the test. */
 export class Run {
   readonly admin: FakeAdmin;
+  /** What answers at another site. */
+  readonly otherSite: FakeAdmin;
+  readonly openedSites: { siteCode: string; address: string }[] = [];
   readonly packages: FakePackages;
   readonly clock = new FakeClock(thenMs + 180_000);
   readonly stdout: KeptText;
@@ -39,12 +42,14 @@ export class Run {
   constructor(
     options: {
       admin?: FakeAdmin;
+      otherSite?: FakeAdmin;
       packages?: FakePackages;
       terminal?: { columns: number; rows: number };
       surroundings?: Partial<Surroundings>;
     } = {},
   ) {
     this.admin = options.admin ?? new FakeAdmin();
+    this.otherSite = options.otherSite ?? new FakeAdmin();
     this.packages = options.packages ?? new FakePackages();
     this.stdout = new KeptText(options.terminal);
     this.#changes = options.surroundings ?? {};
@@ -71,6 +76,10 @@ export class Run {
         channel: this.admin,
         address: 'site.example.org:8530',
         openPackages: async () => this.packages,
+        openSite: (site) => {
+          this.openedSites.push(site);
+          return this.otherSite;
+        },
       }),
       ...this.#changes,
     });

@@ -143,8 +143,8 @@ export class TestSite implements AsyncDisposable {
     const made = await make(machine, options);
     const site = new TestSite(machine, machine.store, made);
     await made.sites.start();
-    await made.distributionManager.start();
     if (options.own) await made.reactor.start();
+    await made.distributionManager.start();
     return site;
   }
 
@@ -317,6 +317,7 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
     packages: new HierarchyPackages({
       ...shared,
       wishes: new HierarchyWishes(shared),
+      isStoreDamaged: options.isStoreDamaged ?? false,
       checkSources: async (directories) => refuseUnknown(sources, directories),
     }),
     distributionPoints: new HierarchyDistributionPoints({ ...shared, siteCode }),

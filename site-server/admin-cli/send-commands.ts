@@ -1,0 +1,136 @@
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { toTimeText } from '../../shared/runtime/time-text.ts';
+import { type Command, command } from './command.ts';
+import { showWhile } from './display.ts';
+import {
+  countText,
+  flag,
+  option,
+  packageIdText,
+  siteCodeText,
+  siteToAskOption,
+} from './options.ts';
+import { percentOf } from './progress.ts';
+import {
+  type SendRecord,
+  toFormText,
+  toneOfSend,
+  toRetryText,
+  toSendProgress,
+  toSendRecord,
+} from './send-record.ts';
+import { SendView } from './send-view.ts';
+import type { Session } from './session.ts';
+import type { Column } from './table.ts';
+import { toByteText, toRateText, toWaitText } from './units.ts';
+
+const packageOption = option('package', 'Only this package', packageIdText);
+const toOption = option('to', 'Only what is sent to this site', siteCodeText);
+
+const listSends = command({
+  path: 'send list',
+  isDefault: true,
+  summary: 'What this site sends to other sites, in the order it is sent; or what ended',
+  example: 'waybill send list --to PS2',
+  options: (parser) =>
+    parser
+      .option('history', flag('Ended ones, newest first'))
+      .option('package', packageOption)
+      .option('to', toOption)
+      .option('limit', option('limit', 'At most so many', countText))
+      .option('site', siteToAskOption),
+  run: async (args, session) => {
+    const { package: packageId = '', to: destinationSiteCode = '', history, limit = 0 } = args;
+    const { admin, output, clock, timeZone } = await session.atSite(args.site);
+    const filter = { packageId, destinationSiteCode, history, limit };
+    const requests = (await admin.list('listSendRequests', filter)).map(toSendRecord);
+    const columns = history ? historyColumns(timeZone) : openColumns(clock.nowMs());
+    output.list(requests, columns, history ? 'Nothing was sent yet.' : 'Nothing is being sent.');
+  },
+});
+
+const watchSends = command({
+  path: 'send watch',
+  summary:
+    'What is sent as it goes, until Ctrl-C: bars on a terminal, a line for each change elsewhere',
+  example: 'waybill send watch --package CS100001',
+  options: (parser) =>
+    parser.option('package', packageOption).option('to', toOption).option('site', siteToAskOption),
+  run: async ({ package: packageId = '', to: destinationSiteCode = '', site }, session) =>
+    watch(await session.atSite(site), { packageId, destinationSiteCode }),
+});
+
+/** `waybill send …`. */
+export const sendCommands: readonly Command[] = [listSends, watchSends];
+
+const namingColumns: readonly Column<SendRecord>[] = [
+  { title: 'request', text: (row) => row.requestId },
+  { title: 'package', text: (row) => row.packageId },
+  { title: 'version', text: (row) => String(row.sourceVersion), align: 'right' },
+  { title: 'as', text: toFormText },
+  { title: 'to', text: (row) => row.destinationSiteCode },
+  { title: 'for', text: (row) => row.finalSiteCode },
+  { title: 'state', text: (row) => row.state, tone: toneOfSend },
+];
+
+function openColumns(nowMs: number): readonly Column<SendRecord>[] {
+  return [
+    ...namingColumns,
+    { title: 'priority', text: (row) => row.priority },
+    { title: 'done', text: toPercentText, align: 'right' },
+    { title: 'left', text: (row) => toByteText(row.remainingBytes), align: 'right' },
+    {
+      title: 'rate',
+      text: (row) => (row.bytesPerSecond > 0 ? toRateText(row.bytesPerSecond) : ''),
+      align: 'right',
+    },
+    { title: 'ETA', text: (row) => (row.etaMs ? toWaitText(row.etaMs) : ''), align: 'right' },
+    { title: 'tries', text: (row) => String(row.tryCount), align: 'right' },
+    { title: 'next try', text: (row) => toRetryText(row, nowMs) },
+    { title: 'why it waits', text: (row) => row.reason },
+  ];
+}
+
+function historyColumns(timeZone: string | undefined): readonly Column<SendRecord>[] {
+  return [
+    ...namingColumns,
+    { title: 'ended', text: (row) => toTimeText(row.finishedAtMs, timeZone) },
+    { title: 'size', text: (row) => toByteText(row.totalBytes), align: 'right' },
+    { title: 'sent', text: (row) => toByteText(row.bytesSent), align: 'right' },
+    { title: 'tries', text: (row) => String(row.tryCount), align: 'right' },
+    { title: 'reason', text: (row) => row.reason },
+  ];
+}
+
+function toPercentText(request: SendRecord): string {
+  return request.totalBytes === 0 ? '' : `${percentOf(toSendProgress(request))} %`;
+}
+
+/** Shows them until the administrator interrupts, also over restarts of the site. */
+async function watch(
+  session: Session,
+  filter: { packageId: string; destinationSiteCode: string },
+): Promise<void> {
+  const { admin, clock, output, serverAddress, timeZone } = session;
+  const { siteCode } = await admin.ask('getSite', {});
+  const view = new SendView({ siteCode, serverAddress, clock, timeZone, paint: output.paint });
+  try {
+    await showWhile(session, { view, keep: true }, async (changed) => {
+      for await (const event of admin.watch('watchSendRequests', () => filter)) {
+        if (event.kind === 'change') {
+          const request = toSendRecord(event.item);
+          output.record(request);
+          view.apply(request);
+        } else {
+          view.setPresent(event.kind === 'back');
+          const word = event.kind === 'back' ? 'is back' : 'went away; waiting for it';
+          if (!output.isLive) output.note(`the site server at ${serverAddress} ${word}`);
+        }
+        changed();
+      }
+    });
+  } catch (error) {
+    // Ctrl-C is how a watch is meant to end.
+    if (!session.signal.aborted || !isAbortError(error)) throw error;
+  }
+}

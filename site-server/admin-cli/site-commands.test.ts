@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import { FakeAdmin, Feed } from './testing/fake-admin.ts';
+import {
+  aChildSite,
+  aDistributionPoint,
+  aMessage,
+  aPackage,
+  aRoute,
+  aSendRequest,
+  aSiteRecord,
+  aStatus,
+} from './testing/fake-answers.ts';
+import { Run, runWaybill } from './testing/run-waybill.ts';
+
+type Sent = ReturnType<typeof aSendRequest>;
+
+describe('waybill site (ADM-3)', () => {
+  it('lists sites, and how it stands with neighbours', async () => {
+    const admin = new FakeAdmin().stream('listSites', () => [
+      aSiteRecord({ siteCode: 'CS1', kind: 'SITE_KIND_CENTRAL_ADMINISTRATION' }),
+      aChildSite(),
+      aChildSite({
+        siteCode: 'PS3',
+        replication: {
+          ...{ connected: false, reason: 'nothing listens there' },
+          ...{ changesBehind: '0', behindMs: '0', heardAtMs: '0' },
+        },
+      }),
+    ]);
+    const { stdout } = await runWaybill('site list', { admin });
+    assert.deepEqual(stdout.split('\n'), [
+      'site  kind                    parent  address                DPs  replication                           heard      version  description',
+      'CS1   central administration          site.example.org:8530    1                                                   0.1.0',
+      'PS2   primary                 CS1     ps2.example.org:8530     4  12 changes, 3 s behind                3 min ago  0.1.0    Overseas',
+      'PS3   primary                 CS1     ps2.example.org:8530     4  not connected: nothing listens there             0.1.0    Overseas',
+      '',
+    ]);
+  });
+
+  it('shows one of them, with its signing keys', async () => {
+    const { stdout } = await runWaybill('site show PS2');
+    assert.match(stdout, /^site {9}PS2\nkind {9}primary\nparent {7}CS1\n/);
+    assert.match(stdout, /^signing key {2}0123456789abcdef$/m);
+    const { exitCode, stderr } = await runWaybill('site show XXX');
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /There is no site XXX/);
+  });
+
+  it('sends what was said of a site, and nothing else', async () => {
+    const line = 'site add PS2 --kind primary --parent CS1 --address ps2:8530 --description Far';
+    const { admin, stdout } = await runWaybill(line);
+    assert.deepEqual(admin.requestOf('addSite'), {
+      siteCode: 'PS2',
+      kind: 'SITE_KIND_PRIMARY',
+      parentSiteCode: 'CS1',
+      address: 'ps2:8530',
+      description: 'Far',
+    });
+    assert.match(stdout, /configuration names parent CS1/);
+    const { admin: other } = await runWaybill('site set PS2 --address ps2:8531');
+    const changed = { siteCode: 'PS2', parentSiteCode: '', address: 'ps2:8531' };
+    assert.deepEqual(other.requestOf('setSite'), changed);
+  });
+
+  for (const [line, expected] of [
+    ['site add ps2 --kind primary --address a:1', /expected a site code such as PS1/],
+    ['site add PS2 --kind third --address a:1', /--kind: expected one of/],
+    ['site add PS2 --kind primary', /address/],
+    ['site set PS2', /expected something to set/],
+    ['route set CS1 PS2', /address/],
+    ['route set CS1 --address a:1', /./],
+    ['send list --to ps2', /expected a site code such as PS1/],
+  ] as const) {
+    it(`refuses ${line}`, async () => {
+      const { admin, exitCode, stderr } = await runWaybill(line);
+      assert.equal(exitCode, 2);
+      assert.match(stderr, expected);
+      assert.deepEqual(admin.calls, []);
+    });
+  }
+});
+
+describe('waybill route (ADM-3)', () => {
+  it('sets addresses in their order, and deletes a route by setting none', async () => {
+    const { admin, stdout } = await runWaybill('route set CS1 PS2 --address b:1 --address a:2');
+    const route = { fromSiteCode: 'CS1', toSiteCode: 'PS2', addresses: ['b:1', 'a:2'] };
+    assert.deepEqual(admin.requestOf('setRoute'), route);
+    assert.equal(stdout, 'Site CS1 reaches site PS2 at b:1, then a:2.\n');
+    const { admin: other } = await runWaybill('route delete CS1 PS2');
+    assert.deepEqual(other.requestOf('setRoute'), { ...route, addresses: [] });
+    const { stdout: list } = await runWaybill('route', {
+      admin: new FakeAdmin().stream('listRoutes', () => [aRoute()]),
+    });
+    assert.match(list, /^CS1 {3}PS2 {2}ps2\.example\.org:8530, 192\.0\.2\.9:8530$/m);
+  });
+});
+
+describe('waybill send (ADM-2)', () => {
+  it('shows what is sent where, how far it is, and why one waits', async () => {
+    const { admin, stdout } = await runWaybill('send --package CS100001 --to PS1 --limit 5');
+    assert.deepEqual(admin.requestOf('listSendRequests'), {
+      ...{ packageId: 'CS100001', destinationSiteCode: 'PS1' },
+      ...{ history: false, limit: 5 },
+    });
+    const [heading = '', sending = '', waiting = ''] = stdout.split('\n');
+    assert.match(heading, /^request +package +version +as +to +for +state/);
+    assert.match(
+      sending,
+      /full +PS1 +SS1 +sending +normal +25 % +3\.00 GiB +45\.2 MB\/s +71 s +1$/,
+    );
+    assert.match(waiting, /retrying .* within 2 min +site PS2 at ps2:8530 cannot be reached/);
+  });
+
+  it('history shows when and how much', async () => {
+    const ended = aSendRequest({
+      ...{ state: 'SEND_REQUEST_STATE_COMPLETE', remainingBytes: '0', baseVersion: 2 },
+      finishedAtMs: aSendRequest().createdAtMs,
+    });
+    const admin = new FakeAdmin().stream('listSendRequests', () => [ended]);
+    const { stdout } = await runWaybill('send list --history', { admin });
+    assert.match(stdout, /delta to 2 .* complete +2026-03-14 09:26:53 +4\.00 GiB +1\.00 GiB +1$/m);
+  });
+
+  it('watches: a line for each change, a bar on a terminal, until Ctrl-C', async () => {
+    const feed = new Feed<Sent>();
+    const admin = new FakeAdmin().stream('watchSendRequests', (_request, signal) =>
+      feed.read(signal),
+    );
+    const run = new Run({ admin });
+    const ended = run.run('send watch');
+    feed.push(aSendRequest());
+    await run.whenWritten('sending 20 %');
+    feed.push(aSendRequest({ state: 'SEND_REQUEST_STATE_FAILED', reason: 'refused' }));
+    await run.whenWritten('failed, refused');
+    run.interrupt();
+    assert.equal(await ended, 0);
+    const live = new Run({ admin, terminal: { columns: 100, rows: 10 } });
+    const shown = live.run('send watch');
+    feed.push(aSendRequest());
+    await live.whenWritten('25 %');
+    live.interrupt();
+    assert.equal(await shown, 0);
+    assert.match(live.stdout.text, /CS100001 v3 → PS1 \(for SS1\)/);
+    assert.match(live.stdout.text, /1 sending/);
+  });
+});
+
+describe('waybill about several sites (ROLE-4)', () => {
+  const both = [
+    aStatus(),
+    aStatus({ dpId: 'PS2DP1', siteCode: 'PS2', state: 'PACKAGE_STATUS_STATE_INSTALL_FAILED' }),
+    aStatus({ dpId: '', siteCode: 'PS2' }),
+  ];
+
+  it('shows the site of a row where rows are of several, and only there', async () => {
+    const admin = new FakeAdmin().stream('listPackageStatus', () => both);
+    const { stdout } = await runWaybill('status', { admin });
+    assert.match(stdout, /^package +site +on +state/);
+    assert.match(stdout, /^PS100001 +PS2 +PS2DP1 +install failed/m);
+    assert.match(stdout, /^PS100001 +PS2 +the site +installed/m);
+    assert.doesNotMatch((await runWaybill('status')).stdout, /site/);
+    const points = [aDistributionPoint(), aDistributionPoint({ dpId: 'X', siteCode: 'PS2' })];
+    const dps = new FakeAdmin().stream('listDistributionPoints', () => points);
+    assert.match((await runWaybill('dp list', { admin: dps })).stdout, /^DP +site +address/);
+    const messages = [aMessage(), aMessage({ siteCode: 'PS2' })];
+    const told = new FakeAdmin().stream('listStatusMessages', () => messages);
+    assert.match((await runWaybill('messages', { admin: told })).stdout, /^time +site +severity/);
+  });
+
+  it('shows which version is stored where that is another one', async () => {
+    const packages = [aPackage({ sourceSiteCode: 'CS1', storedVersion: 0 }), aPackage()];
+    const admin = new FakeAdmin().stream('listPackages', () => packages);
+    const { stdout } = await runWaybill('package list', { admin });
+    assert.match(stdout, /source version +here +from +state/);
+    assert.match(stdout, / 3 +none +CS1 +published/);
+    assert.doesNotMatch((await runWaybill('package list')).stdout, /here|from/);
+  });
+
+  it('names sites as targets, and selects rows by site', async () => {
+    const line = 'package distribute PS100001 --site PS2 --site PS3 --dp PS1DP1';
+    const { admin } = await runWaybill(line);
+    assert.deepEqual(admin.requestOf('distributePackage'), {
+      packageId: 'PS100001',
+      dpIds: ['PS1DP1'],
+      allDps: false,
+      siteCodes: ['PS2', 'PS3'],
+    });
+    const { admin: failed } = await runWaybill('status --failed --site PS2');
+    assert.deepEqual(failed.requestOf('listPackageStatus'), {
+      ...{ packageId: '', dpId: '', failedOnly: true },
+      siteCode: 'PS2',
+    });
+    const { admin: added } = await runWaybill('dp add PS2DP1 --address a:1 --site PS2');
+    const request = added.requestOf('addDistributionPoint') as { siteCode: string };
+    assert.equal(request.siteCode, 'PS2');
+    const { exitCode } = await runWaybill('package distribute PS100001 --all --site PS2');
+    assert.equal(exitCode, 2);
+  });
+
+  it('waits for a distribution point of another site by its status', async () => {
+    const feed = new Feed<ReturnType<typeof aStatus>>();
+    const admin = new FakeAdmin()
+      .answer('distributePackage', () => ({ dpIds: ['PS2DP1'], packageIds: [] }))
+      .stream('listPackageStatus', () => [])
+      .stream('watchJobs', (_request, signal) => new Feed<never>().read(signal))
+      .stream('watchPackageStatus', (_request, signal) => feed.read(signal));
+    const run = new Run({ admin });
+    const ended = run.run('package distribute PS100001 --dp PS2DP1 --wait');
+    await run.whenWritten('PS100001 on PS2DP1: waiting');
+    feed.push(aStatus({ dpId: 'PS2DP1', siteCode: 'PS2', changedAtMs: '9' }));
+    assert.equal(await ended, 0, run.stderr.text);
+    assert.match(run.stdout.text, /is on, verified: PS2DP1/);
+  });
+
+  for (const [line, method] of [
+    ['jobs --site PS2', 'listJobs'],
+    ['send --site PS2', 'listSendRequests'],
+    ['audit --site PS2', 'listAuditRecords'],
+    ['logs distmgr --site PS2', 'readLog'],
+    ['dp check PS2DP1 --site PS2', 'checkDistributionPoint'],
+    ['site rotate-key --site PS2', 'rotateSigningKey'],
+  ] as const) {
+    it(`${line} asks that site, and makes sure that it is that site (SEC-1)`, async () => {
+      const run = new Run();
+      assert.equal(await run.run(line), 0, run.stderr.text);
+      const asked = { siteCode: 'PS2', address: 'ps2.example.org:8530' };
+      assert.deepEqual(run.openedSites, [asked]);
+      assert.ok(run.otherSite.calls.some((call) => call.method === method));
+      assert.ok(!run.admin.calls.some((call) => call.method === method));
+      assert.ok(run.otherSite.isClosed);
+    });
+  }
+
+  it('asks the connected site itself when it is named', async () => {
+    const run = new Run();
+    assert.equal(await run.run('jobs --site PS1'), 0);
+    assert.deepEqual(run.openedSites, []);
+    assert.ok(run.admin.calls.some(({ method }) => method === 'listJobs'));
+  });
+
+  it('says when nobody knows where a site is, or that there is none', async () => {
+    const admin = new FakeAdmin().stream('listSites', () => [aChildSite({ address: '' })]);
+    const nowhere = await runWaybill('jobs --site PS2', { admin });
+    assert.equal(nowhere.exitCode, 1);
+    assert.match(nowhere.stderr, /waybill site set PS2 --address/);
+    const unknown = await runWaybill('jobs --site XXX');
+    assert.match(unknown.stderr, /There is no site XXX/);
+  });
+});

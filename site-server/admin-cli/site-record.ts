@@ -1,0 +1,69 @@
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { Route__Output } from '../../shared/rpc/generated/waybill/v1/Route.ts';
+import type { SiteRecord__Output } from '../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
+import type { Tone } from '../../shared/runtime/text-style.ts';
+import type { Admin } from './admin.ts';
+import { toCountOf, toWaitText } from './units.ts';
+import { toCount, toWord } from './wire-values.ts';
+
+/** A site of the hierarchy, as `--json` shows it. */
+export type SiteRecord = ReturnType<typeof toSiteRecord>;
+
+/** A site as it came from the site server. */
+export function toSiteRecord(wire: SiteRecord__Output) {
+  return {
+    siteCode: wire.siteCode,
+    kind: toWord('SITE_KIND_', wire.kind),
+    parentSiteCode: wire.parentSiteCode,
+    address: wire.address,
+    description: wire.description,
+    agentVersion: wire.agentVersion,
+    signingKeyIds: wire.signingKeyIds,
+    distributionPointCount: wire.distributionPointCount,
+    replication: toReplication(wire.replication),
+  };
+}
+
+/** How it stands with a neighbour of the site that answers; null for others. */
+function toReplication(wire: SiteRecord__Output['replication']) {
+  if (!wire) return null;
+  return {
+    connected: wire.connected,
+    reason: wire.reason,
+    changesBehind: toCount(wire.changesBehind, 'changes_behind'),
+    behindMs: toCount(wire.behindMs, 'behind_ms'),
+    heardAtMs: toCount(wire.heardAtMs, 'heard_at_ms'),
+  };
+}
+
+/** A route, as `--json` shows it. */
+export function toRouteRecord({ fromSiteCode, toSiteCode, addresses }: Route__Output) {
+  return { fromSiteCode, toSiteCode, addresses };
+}
+
+/** One site of the hierarchy. @throws SITE_UNKNOWN */
+export async function requireSite(admin: Admin, siteCode: string): Promise<SiteRecord> {
+  const all = await admin.list('listSites', {});
+  const wire = all.find((one) => one.siteCode === siteCode);
+  if (!wire) throw new WaybillError({ code: 'SITE_UNKNOWN', siteCode });
+  return toSiteRecord(wire);
+}
+
+/** `in step`, `12 changes, 3 s behind`, `not connected: …`; empty for one that is no neighbour. */
+export function toReplicationText({ replication }: SiteRecord): string {
+  if (!replication) return '';
+  const { connected, reason, changesBehind, behindMs } = replication;
+  const behind =
+    changesBehind > 0
+      ? `${toCountOf(changesBehind, 'change')}, ${toWaitText(behindMs)} behind`
+      : 'in step';
+  if (connected) return reason === '' ? behind : `${behind}: ${reason}`;
+  const why = reason === '' ? 'not connected' : `not connected: ${reason}`;
+  return changesBehind > 0 ? `${why}; ${behind}` : why;
+}
+
+export function toneOfReplication({ replication }: SiteRecord): Tone | undefined {
+  if (!replication) return undefined;
+  if (!replication.connected) return 'bad';
+  return replication.changesBehind > 0 ? 'busy' : 'good';
+}

@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
+import { assertNothingOf, TestHierarchy } from './testing/test-hierarchy.ts';
+import type { TestSite, testProperties } from './testing/test-site.ts';
+
+const sites: readonly OwnSite[] = [
+  { siteCode: 'CS1', kind: 'central-administration' },
+  { siteCode: 'PS1', kind: 'primary', parent: { siteCode: 'CS1', address: 'CS1:8530' } },
+  { siteCode: 'PS2', kind: 'primary', parent: { siteCode: 'CS1', address: 'CS1:8530' } },
+];
+
+describe('Packages of a hierarchy', () => {
+  let hierarchy: TestHierarchy;
+  let cs1: TestSite;
+  let ps1: TestSite;
+  let ps2: TestSite;
+
+  beforeEach(async () => {
+    hierarchy = await TestHierarchy.open(sites);
+    cs1 = hierarchy.of('CS1').site;
+    ps1 = hierarchy.of('PS1').site;
+    ps2 = hierarchy.of('PS2').site;
+    for (const dpId of ['PS1DP1', 'PS1DP2']) await ps1.addDistributionPoint(dpId);
+    await ps2.addDistributionPoint('PS2DP1');
+  });
+
+  afterEach(() => hierarchy[Symbol.asyncDispose]());
+
+  async function createAtTop(): Promise<string> {
+    const packageId = await cs1.createPackage('v1');
+    await hierarchy.rest();
+    return packageId;
+  }
+
+  it('says that content has not arrived, and goes on when it does (DM-3)', async () => {
+    const packageId = await createAtTop();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
+    await hierarchy.settled();
+    await hierarchy.replicateAll();
+    await hierarchy.settled();
+    const waiting = await ps1.packages.require(packageId);
+    assert.equal(waiting.state, 'pending');
+    assert.equal(waiting.reason, 'content has not arrived from site CS1 yet');
+    assert.equal(waiting.sourceVersion, 0);
+    const status = await ps1.getStatus(packageId, 'PS1DP1');
+    assert.equal(status?.state, 'install-pending');
+    assert.equal(status.reason, 'content has not arrived from site CS1 yet');
+    assert.deepEqual(await ps1.openJobs(), [], 'no job before there is something to send');
+    await hierarchy.rest();
+    assert.equal((await ps1.packages.require(packageId)).state, 'published');
+    assert.equal((await ps1.getStatus(packageId, 'PS1DP1'))?.state, 'installed');
+    const atTop = joinKey(packageId, 'PS1', 'PS1DP1');
+    assert.equal((await cs1.hierarchyPackages.statuses.get(atTop))?.state, 'installed', 'REP-8');
+  });
+
+  it('is nothing to a site that does not want it, and no status of that site (ROLE-4)', async () => {
+    const packageId = await createAtTop();
+    const row = await ps2.packages.require(packageId);
+    assert.equal(row.state, 'published');
+    assert.equal(row.sourceVersion, 0);
+    assert.equal(await ps2.getStatus(packageId, ''), undefined);
+    assert.equal(await ps2.hierarchyPackages.ownContent(packageId), undefined);
+    assert.equal(ps2.machine.sources.snapshotCount, 0);
+  });
+
+  it('takes an update that another site asks for, once (PKG-5)', async () => {
+    const packageId = await createAtTop();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
+    await hierarchy.rest();
+    cs1.machine.sources.directories.set('/source', 'v2');
+    await ps2.packageCommands.update(packageId);
+    await hierarchy.rest();
+    const row = await cs1.packages.require(packageId);
+    assert.equal(row.sourceVersion, 2);
+    assert.equal(row.acceptedRequestCount, 2);
+    assert.equal((await ps1.getStatus(packageId, 'PS1DP1'))?.installedVersion, 2);
+    await hierarchy.tellAgain(packageId);
+    await hierarchy.rest();
+    assert.equal((await cs1.packages.require(packageId)).acceptedRequestCount, 2);
+  });
+
+  it('has the properties and directories that were named last, wherever', async () => {
+    const packageId = await createAtTop();
+    cs1.machine.sources.directories.set('/other', 'v2');
+    const rename = (properties: typeof testProperties) => ({ ...properties, name: 'Renamed' });
+    await ps1.packageCommands.set(packageId, rename, ['/other']);
+    await hierarchy.rest();
+    for (const site of [cs1, ps1, ps2]) {
+      assert.equal((await site.packages.require(packageId)).properties.name, 'Renamed');
+    }
+    assert.equal((await cs1.packages.require(packageId)).sources[0]?.directory, '/other');
+  });
+
+  it('puts a directory back that its source site cannot read, and reports it', async () => {
+    const packageId = await createAtTop();
+    await ps1.packageCommands.set(packageId, (properties) => properties, ['/nowhere']);
+    await hierarchy.rest();
+    assert.equal((await cs1.packages.require(packageId)).sources[0]?.directory, '/source');
+    const definition = await ps1.hierarchyPackages.definitions.get(packageId);
+    assert.deepEqual(definition?.directories, ['/source']);
+    assert.ok((await cs1.messageIds()).includes(2306));
+  });
+
+  it('leaves the library of a site whose DPs are not to have it any more (PKG-7)', async () => {
+    const packageId = await createAtTop();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
+    await hierarchy.rest();
+    assert.ok(ps1.machine.sources.packages.has(packageId));
+    await ps2.distributionCommands.remove({ packageId, dpIds: ['PS1DP1'] });
+    await hierarchy.rest();
+    assert.equal(ps1.machine.sources.packages.has(packageId), false);
+    assert.ok(cs1.machine.sources.packages.has(packageId), 'the source site keeps it');
+    const said = await cs1.hierarchyPackages.contents.get(joinKey(packageId, 'PS1'));
+    assert.equal(said?.state, 'none');
+    assert.equal(said.storedVersion, 0);
+    await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
+    await hierarchy.rest();
+    assert.equal((await ps1.getStatus(packageId, 'PS1DP1'))?.state, 'installed', 'it comes again');
+  });
+
+  it('is deleted everywhere before its source site forgets it (PKG-7)', async () => {
+    const packageId = await createAtTop();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: 'all' });
+    await hierarchy.rest();
+    await ps2.packageCommands.delete(packageId);
+    const conflict = { code: 'PACKAGE_STATE_CONFLICT' };
+    await assert.rejects(ps2.packageCommands.update(packageId), conflict);
+    await assert.rejects(
+      ps2.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] }),
+      conflict,
+    );
+    await hierarchy.settled();
+    await hierarchy.replicateAll();
+    await hierarchy.settled();
+    const leaving = await cs1.packages.require(packageId);
+    assert.equal(leaving.state, 'deleting');
+    assert.equal(leaving.reason, 'waits for sites PS1, PS2 to let go of it');
+    await hierarchy.rest();
+    await assertNothingOf(hierarchy, packageId);
+  });
+
+  it('is deleted without a site that was taken out of the hierarchy', async () => {
+    const packageId = await createAtTop();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] });
+    await hierarchy.rest();
+    await cs1.packageCommands.delete(packageId);
+    await hierarchy.settled();
+    assert.match((await cs1.packages.require(packageId)).reason, /PS2/);
+    const { store } = cs1.machine;
+    await store.write([store.records(keySpaces.sites).delete('PS2')], { sync: false });
+    await cs1.until(async () => (await cs1.getPackage(packageId)) === undefined);
+  });
+
+  it('acts on a wish for a DP that becomes known after it', async () => {
+    const packageId = await createAtTop();
+    const wish = { packageId, dpId: 'PS1DP9', siteCode: 'PS1' };
+    const added = { intent: 'installed', action: 'add', wishId: 'w', wishedAtMs: 1 } as const;
+    const { store } = cs1.machine;
+    await store.write([cs1.hierarchyPackages.putAssignment({ ...wish, ...added })], {
+      sync: false,
+    });
+    await hierarchy.rest();
+    const points = store.records(keySpaces.hierarchyDistributionPoints);
+    const facts = { kind: 'standard', description: '', siteCode: 'PS1' } as const;
+    const point = { dpId: 'PS1DP9', address: 'dp9:8531', ...facts };
+    await store.write([points.put('PS1DP9', point)], { sync: false });
+    await hierarchy.rest();
+    assert.equal((await ps1.getStatus(packageId, 'PS1DP9'))?.state, 'installed');
+  });
+
+  it('runs what failed again when another site says so (ADM-1)', async () => {
+    const packageId = await createAtTop();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
+    await hierarchy.settled();
+    await hierarchy.replicateAll();
+    await hierarchy.settled();
+    await hierarchy.sendContent();
+    await hierarchy.settled();
+    await ps1.endJob(await ps1.requireJob(packageId, 'PS1DP1'), { state: 'failed', reason: 'x' });
+    await hierarchy.settled();
+    await hierarchy.replicateAll();
+    const all = { packageId: undefined, dpId: undefined, failedOnly: true };
+    assert.deepEqual(await cs1.distributionCommands.retryFailed(all), {
+      dpIds: ['PS1DP1'],
+      packageIds: [],
+    });
+    await hierarchy.rest();
+    assert.equal((await ps1.getStatus(packageId, 'PS1DP1'))?.state, 'installed');
+  });
+
+  it('goes to all DPs of a site, and from a site without DPs to all there are (PKG-4)', async () => {
+    const packageId = await createAtTop();
+    const commands = cs1.distributionCommands;
+    const ofSite = { packageId, dpIds: [], siteCodes: ['PS1'] };
+    assert.deepEqual(await commands.distribute(ofSite), ['PS1DP1', 'PS1DP2']);
+    assert.deepEqual(await commands.distribute({ packageId, dpIds: 'all' }), ['PS2DP1']);
+    const unknown = { packageId, dpIds: [], siteCodes: ['XXX'] };
+    await assert.rejects(commands.distribute(unknown), { code: 'SITE_UNKNOWN' });
+    const empty = { packageId, dpIds: [], siteCodes: ['CS1'] };
+    await assert.rejects(commands.distribute(empty), { code: 'REQUEST_INVALID' });
+    await hierarchy.rest();
+    assert.deepEqual(await commands.redistribute(ofSite), ['PS1DP1', 'PS1DP2']);
+    assert.deepEqual(await commands.remove({ packageId, dpIds: 'all' }), [
+      'PS1DP1',
+      'PS1DP2',
+      'PS2DP1',
+    ]);
+  });
+});

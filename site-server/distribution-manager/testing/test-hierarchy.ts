@@ -1,0 +1,298 @@
+import assert from 'node:assert/strict';
+import { toAwaitedContent } from '../../../shared/domain/hierarchy-package-work.ts';
+import { sourceSiteOf } from '../../../shared/domain/package.ts';
+import type { NotificationTopic } from '../../../shared/state-store/change-notifier.ts';
+import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
+import type { Change } from '../../../shared/state-store/state-store.ts';
+import { CrashingStore } from '../../../shared/testing/crashing-store.ts';
+import type { OwnSite } from '../../hierarchy-manager/site-directory.ts';
+import { openTestMachine, type TestMachine, TestSite } from './test-site.ts';
+
+/** One of the sites of a test. */
+export interface HierarchySite {
+  readonly own: OwnSite;
+  readonly machine: TestMachine;
+  /** What the site of now works through, until it crashes. */
+  life: CrashingStore;
+  site: TestSite;
+  /** Writes what another site has sent. */
+  readonly apply: (changes: readonly Change[]) => Promise<void>;
+}
+
+/** A row of a replicated table as it was written last, anywhere. */
+interface Written {
+  readonly from: string;
+  /** A later one wins. */
+  readonly at: number;
+  readonly change: Change;
+}
+
+/** How a replicated table is called where its rows come to, and whom they wake there. */
+interface Replicated {
+  readonly space: string;
+  readonly key: string;
+  readonly topic: NotificationTopic;
+  readonly subject: string;
+}
+
+/** All that wakes what is tested here, in the order in which one leads to the other. */
+const topics: readonly NotificationTopic[] = [
+  'hierarchy-distribution-point',
+  'hierarchy-package',
+  'site-content',
+  'transfer-result',
+  'package',
+  'hierarchy-distribution-point',
+  'hierarchy-package',
+  'site-content',
+];
+
+/** Sites without network: rows and content travel when a test says so. */
+export class TestHierarchy implements AsyncDisposable {
+  readonly sites = new Map<string, HierarchySite>();
+  /** `space/key` → the newest change of that row. */
+  readonly #written = new Map<string, Written>();
+  /** `site/space/key` → the change that stands there. */
+  readonly #applied = new Map<string, number>();
+  #at = 0;
+
+  static async open(all: readonly OwnSite[]): Promise<TestHierarchy> {
+    const hierarchy = new TestHierarchy();
+    for (const own of all) await hierarchy.#add(own);
+    const top = all[0]?.siteCode ?? '';
+    for (const { siteCode, kind, parent } of all) {
+      const parentSiteCode = parent?.siteCode ?? '';
+      const address = `${siteCode}:8530`;
+      const site = { siteCode, kind, parentSiteCode, address, description: '' };
+      const { store } = hierarchy.of(top).machine;
+      await store.write([store.records(keySpaces.sites).put(siteCode, site)], { sync: false });
+    }
+    await hierarchy.replicateAll();
+    return hierarchy;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { life, machine } of this.sites.values()) {
+      life.crash();
+      await machine[Symbol.asyncDispose]();
+    }
+  }
+
+  of(siteCode: string): HierarchySite {
+    const site = this.sites.get(siteCode);
+    if (!site) throw new Error(`No site ${siteCode}`);
+    return site;
+  }
+
+  /** What one site knows goes to another. */
+  async replicate(from: string, to: string): Promise<void> {
+    const { apply, site } = this.of(to);
+    const changes: Change[] = [];
+    for (const [name, written] of this.#written) {
+      if (from !== to && (this.#applied.get(`${from}/${name}`) ?? 0) < written.at) continue;
+      if ((this.#applied.get(`${to}/${name}`) ?? 0) >= written.at) continue;
+      const target = replicatedAs(written.change, written.from);
+      if (!target) continue;
+      this.#applied.set(`${to}/${name}`, written.at);
+      const { space, key, topic, subject } = target;
+      const { change } = written;
+      changes.push(
+        change.type === 'put'
+          ? { type: 'put', space, key, value: change.value }
+          : { type: 'delete', space, key },
+        site.notifier.notification(topic, subject),
+      );
+    }
+    if (changes.length === 0) return;
+    await apply(changes);
+  }
+
+  async replicateAll(): Promise<void> {
+    const codes = [...this.sites.keys()];
+    for (const from of codes) for (const to of codes) await this.replicate(from, to);
+  }
+
+  /** Each site has seen to everything it knows. */
+  async settled(): Promise<void> {
+    for (const one of this.sites.values()) await this.#settled(one);
+  }
+
+  /** One that crashes meanwhile starts again over what its disk holds. */
+  async #settled(one: HierarchySite): Promise<void> {
+    const { site, life } = one;
+    const isIdle = async () => (await site.pendingCount(topics)) === 0;
+    await site.until(async () => life.hasCrashed || (await isIdle()));
+    if (!life.hasCrashed) return;
+    one.life = new CrashingStore(one.machine.store);
+    one.site = await TestSite.start(one.machine, { own: one.own, life: one.life });
+    await this.#settled(one);
+  }
+
+  /** Brings to each site what its DPs are to have, as Sender and Despooler would. @returns how many */
+  async sendContent(): Promise<number> {
+    let count = 0;
+    for (const source of this.sites.values()) {
+      const { packages, hierarchyPackages } = source.site;
+      for await (const [packageId, row] of packages.packages.list()) {
+        if (!hierarchyPackages.isOwn(packageId) || row.sourceVersion === 0) continue;
+        const wishes = await hierarchyPackages.assignmentsOf(packageId);
+        const wanting = wishes.filter(({ intent }) => intent === 'installed');
+        for (const to of new Set(wanting.map(({ siteCode }) => siteCode))) {
+          const said = await hierarchyPackages.contents.get(joinKey(packageId, to));
+          if (to === source.own.siteCode || said?.storedHash === row.packageHash) continue;
+          count += await this.#arrive(source, { packageId, to });
+        }
+      }
+    }
+    return count;
+  }
+
+  /** Rows travel, content travels, jobs succeed, until nothing changes any more. */
+  async rest(): Promise<void> {
+    for (let round = 0; round < 40; round++) {
+      await this.settled();
+      const before = this.#at;
+      await this.replicateAll();
+      await this.settled();
+      const sent = await this.sendContent();
+      await this.settled();
+      const ended = await this.#endJobs();
+      await this.settled();
+      if (sent + ended === 0 && this.#at === before) return;
+    }
+    throw new Error('It never comes to rest');
+  }
+
+  /** Every change of this subject is told at each site once more. */
+  async tellAgain(packageId: string): Promise<void> {
+    for (const { site, machine } of this.sites.values()) {
+      const again = site.notifier.notification('hierarchy-package', packageId);
+      await machine.store.write([again], { sync: false });
+    }
+  }
+
+  async #endJobs(): Promise<number> {
+    let count = 0;
+    for (const { site } of this.sites.values()) {
+      for (const job of await site.openJobs()) {
+        const server = await site.packages.getServer(job.packageId, job.dpId);
+        await site.endJob(job, { state: server ? 'complete' : 'cancelled' });
+        await this.settled();
+        count++;
+      }
+    }
+    return count;
+  }
+
+  async #arrive(
+    source: HierarchySite,
+    { packageId, to }: { packageId: string; to: string },
+  ): Promise<number> {
+    const version = source.machine.sources.packages.get(packageId);
+    const { site, machine } = this.of(to);
+    const held = machine.sources.packages.get(packageId);
+    if (!version || (held?.sourceVersion ?? 0) >= version.sourceVersion) return 0;
+    // It waits for what the package is.
+    if (!(await site.packages.packages.get(packageId))) return 0;
+    machine.sources.packages.set(packageId, version);
+    const nothing = toAwaitedContent({ packageId, siteCode: to }, 0);
+    const said = (await site.hierarchyPackages.ownContent(packageId)) ?? nothing;
+    const { sourceVersion, packageHash } = version;
+    const stored = {
+      state: 'stored',
+      storedVersion: sourceVersion,
+      storedHash: packageHash,
+    } as const;
+    const row = site.hierarchyPackages.putOwnContent({ ...said, ...stored, needsFull: false });
+    const wake = site.notifier.notification('package', packageId);
+    await machine.store.write([row, wake], { sync: false });
+    return 1;
+  }
+
+  async #add(own: OwnSite): Promise<void> {
+    const machine = await openTestMachine();
+    const { write } = machine.store;
+    let isStarted = false;
+    machine.store.write = async (changes, options) => {
+      if (!isStarted) return write.call(machine.store, changes, options);
+      const { notifier } = this.of(own.siteCode).site;
+      const woken = this.#capture(own.siteCode, changes).map(({ topic, subject }) => {
+        return notifier.notification(topic, subject);
+      });
+      await write.call(machine.store, [...changes, ...woken], options);
+    };
+    const life = new CrashingStore(machine.store);
+    const site = await TestSite.start(machine, { own, life });
+    const apply = (changes: readonly Change[]) =>
+      write.call(machine.store, changes, { sync: false });
+    this.sites.set(own.siteCode, { own, machine, life, site, apply });
+    isStarted = true;
+  }
+
+  #capture(siteCode: string, changes: readonly Change[]): Replicated[] {
+    const woken: Replicated[] = [];
+    for (const change of changes) {
+      const target = replicatedAs(change, siteCode);
+      if (!target) continue;
+      const at = ++this.#at;
+      const name = `${target.space}/${target.key}`;
+      this.#written.set(name, { from: siteCode, at, change });
+      this.#applied.set(`${siteCode}/${name}`, at);
+      // What a site keeps of its own is read by nobody there.
+      if (target.space === change.space) woken.push(target);
+    }
+    return woken;
+  }
+}
+
+function replicatedAs(change: Change, siteCode: string): Replicated | undefined {
+  const { space, key } = change;
+  const [first = '', second = ''] = key.split('/');
+  const ofPackage = (as: string, topic: NotificationTopic, asKey = key) => {
+    return { space: as, key: asKey, topic, subject: first };
+  };
+  switch (space) {
+    case keySpaces.sites.name:
+      return { space, key, topic: 'site', subject: first };
+    case keySpaces.hierarchyDistributionPoints.name:
+      return { space, key, topic: 'hierarchy-distribution-point', subject: first };
+    case keySpaces.packageDefinitions.name:
+    case keySpaces.packageRequests.name:
+    case keySpaces.packageAssignments.name:
+      return ofPackage(space, 'hierarchy-package');
+    case keySpaces.siteContents.name:
+      return ofPackage(space, 'site-content');
+    case keySpaces.packages.name:
+      if (sourceSiteOf(first) !== siteCode) return undefined;
+      return ofPackage(keySpaces.publishedPackages.name, 'hierarchy-package');
+    case keySpaces.packageStatus.name: {
+      const statusKey = joinKey(first, siteCode, second);
+      return ofPackage(keySpaces.sitePackageStatus.name, 'site-content', statusKey);
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** Nothing of the package is left at any site. */
+export async function assertNothingOf(hierarchy: TestHierarchy, packageId: string): Promise<void> {
+  const spaces = [
+    keySpaces.packages,
+    keySpaces.packageServers,
+    keySpaces.packageStatus,
+    keySpaces.packageDefinitions,
+    keySpaces.packageRequests,
+    keySpaces.packageAssignments,
+    keySpaces.publishedPackages,
+    keySpaces.siteContents,
+    keySpaces.sitePackageStatus,
+  ];
+  for (const [siteCode, { machine }] of hierarchy.sites) {
+    assert.equal(machine.sources.packages.has(packageId), false, `library of ${siteCode}`);
+    for (const space of spaces) {
+      for await (const [key] of machine.store.records<unknown>(space).list({ prefix: packageId })) {
+        assert.fail(`${space.name} ${key} is left at ${siteCode}`);
+      }
+    }
+  }
+}
