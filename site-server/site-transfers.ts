@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { freeBytesOf } from '../shared/content-library/library-failure.ts';
-import { WaybillError } from '../shared/domain/errors.ts';
 import { doesRefusalMend } from '../shared/domain/site-instruction.ts';
 import { makePackageFile } from '../shared/package-file/package-file-maker.ts';
 import { keepDeltas, unpackPackageFile } from '../shared/package-file/package-file-unpacker.ts';
@@ -29,13 +28,16 @@ import {
   openSendRequestSerials,
 } from './distribution-manager/site-counters.ts';
 import { VersionRecorder } from './distribution-manager/version-recorder.ts';
-import { PackageFileStore } from './package-file-store/package-file-store.ts';
+import {
+  defaultPackageFileStoreConfig,
+  PackageFileStore,
+} from './package-file-store/package-file-store.ts';
 import type { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { packageFileReferences } from './scheduler/package-file-references.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
-import { SendRequestTable } from './scheduler/send-request-table.ts';
+import { defaultSendRequestTableConfig, SendRequestTable } from './scheduler/send-request-table.ts';
 import { SendRequestView } from './sender/send-request-view.ts';
-import { Sender } from './sender/sender.ts';
+import { defaultSenderConfig, Sender } from './sender/sender.ts';
 import { SignedInstructions } from './sender/signed-instructions.ts';
 import { SiteConnections } from './sender/site-connections.ts';
 import type { Ground } from './site-ground.ts';
@@ -88,30 +90,27 @@ function toViewFilter({ destinationSiteCode, ...query }: SendRequestQuery) {
 
 function packageFileStore(ground: Ground, history: VersionHistory): PackageFileStore {
   const { config, library, store, logOf } = ground;
+  const { sending } = config;
   const directory = join(config.dataDirectory, 'package-files');
-  return new PackageFileStore({
-    ...{ ...ground, directory, logger: logOf('package-file-store') },
-    makeFile: async ({ packageId, sourceVersion, baseVersion }, path, signal) => {
-      const made = await makePackageFile(
-        { library, history },
-        { packageId, baseVersion, path },
-        { signal },
-      );
-      // A newer version has taken its place: its own mini-jobs are on their way.
-      if (made.sourceVersion !== sourceVersion) throw gone(packageId, sourceVersion);
-      return { fileHash: made.fileHash, fileBytes: made.fileBytes };
+  return new PackageFileStore(
+    {
+      ...{ ...ground, directory, logger: logOf('package-file-store') },
+      makeFile: ({ packageId, baseVersion }, path, signal) =>
+        makePackageFile({ library, history }, { packageId, baseVersion, path }, { signal }),
+      bytesMaxOf: async ({ packageId }) => {
+        const contents = (await library.getPackage(packageId))?.contents ?? [];
+        return contents.reduce((sum, one) => sum + one.sizeBytes + one.manifestBytes, 0);
+      },
+      references: () => referencesOf(store),
+      freeBytes: async () => freeBytesOf(directory),
     },
-    bytesMaxOf: async ({ packageId }) => {
-      const contents = (await library.getPackage(packageId))?.contents ?? [];
-      return contents.reduce((sum, one) => sum + one.sizeBytes + one.manifestBytes, 0);
+    {
+      ...defaultPackageFileStoreConfig,
+      makingsMax: sending.makingsMax,
+      graceMs: sending.packageFileGraceMs,
+      reserveBytes: sending.packageFileReserveBytes,
     },
-    references: () => referencesOf(store),
-    freeBytes: async () => freeBytesOf(directory),
-  });
-}
-
-function gone(packageId: string, sourceVersion: number): WaybillError {
-  return new WaybillError({ code: 'CONTENT_NOT_HELD', contentId: `${packageId}.${sourceVersion}` });
+  );
 }
 
 /** What is sent, and what has arrived and is not unpacked yet. */
@@ -125,10 +124,14 @@ async function sendingSide(
   files: PackageFileStore,
   replication: Pick<ReplicationManager, 'onConnected'>,
 ) {
-  const { identity, sites, logOf, siteCode } = ground;
+  const { config, identity, sites, logOf, siteCode } = ground;
+  const { sending } = config;
   const logger = logOf('scheduler');
   const serials = await openSendRequestSerials(ground.counters);
-  const requests = new SendRequestTable({ ...ground, serials, logger });
+  const requests = new SendRequestTable(
+    { ...ground, serials, logger },
+    { ...defaultSendRequestTableConfig, historyCountMax: sending.requestHistoryCountMax },
+  );
   const scheduler = new Scheduler({ ...ground, directory: sites, requests, files, logger });
   const connections = new SiteConnections(ground);
   const signing = {
@@ -139,14 +142,17 @@ async function sendingSide(
   };
   const instructions = new SignedInstructions(
     { ...ground, signing, siteCode, randomBytes },
-    ground.config.despooling.retiredKeyMs,
+    sending.instructionValidMs,
   );
-  const sender = new Sender({
-    ...{ ...ground, directory: sites, requests, files, connections, instructions },
-    onConnected: (destination, listener) => replication.onConnected(destination, listener),
-    doesRefusalMend,
-    logger: logOf('sender'),
-  });
+  const sender = new Sender(
+    {
+      ...{ ...ground, directory: sites, requests, files, connections, instructions },
+      onConnected: (destination, listener) => replication.onConnected(destination, listener),
+      doesRefusalMend,
+      logger: logOf('sender'),
+    },
+    { ...defaultSenderConfig, ...sending },
+  );
   const view = new SendRequestView({ ...ground, requests, sender });
   return { components: [scheduler, connections, sender], view };
 }
