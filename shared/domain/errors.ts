@@ -95,7 +95,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `There is no distribution point ${f.dpId}. "waybill dp list" shows those there are`,
   DISTRIBUTION_POINT_EXISTS: (f) =>
     `Distribution point ${f.dpId} exists already. "waybill dp set" changes it`,
-  SITE_UNKNOWN: (f) => `There is no site ${f.siteCode}. "waybill site list" shows those there are, "waybill site add" makes one known`,
+  SITE_UNKNOWN: (f) =>
+    `There is no site ${f.siteCode}. "waybill site list" shows those there are, "waybill site add" makes one known`,
   SITE_EXISTS: (f) => `Site ${f.siteCode} exists already. "waybill site set" changes it`,
   SITE_IN_USE: (f) => `Site ${f.siteCode} cannot be deleted: ${f.reason}`,
   LOG_UNKNOWN: (f) => `There is no log ${f.component}; expected one of ${f.known}`,

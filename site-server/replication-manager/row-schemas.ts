@@ -31,7 +31,11 @@ import {
   type SiteIdentity,
   type SiteRoute,
 } from '../../shared/domain/site.ts';
-import type { PackageSource, SitePackage, TakenRequests } from '../../shared/domain/site-package.ts';
+import type {
+  PackageSource,
+  SitePackage,
+  TakenRequests,
+} from '../../shared/domain/site-package.ts';
 import type { StatusMessage } from '../../shared/domain/status-message.ts';
 
 /** A sentence of this program, such as a reason. */
