@@ -52,10 +52,7 @@ export interface MadePackageFile {
   readonly packageHash: string;
 }
 
-/**
- * Level of compression. Measured on /usr/share: each level from here to 7 takes some 3 % less room and
- * a third more time.
- */
+/** Measured on /usr/share: level 2 takes 4 % more room, level 5 takes 3 % less and twice the time. */
 const compressionLevel = 3;
 
 /** When a manifest travels as a delta: a short one compresses as well. */
