@@ -64,6 +64,10 @@ describe('Scheduler', () => {
     machine.directRoutes.delete('SS1');
     await machine.store.write([site.notifier.notification('site', 'SS1')], { sync: false });
     await becomes(job, ({ destinationSiteCode }) => destinationSiteCode === 'PS1');
+    await machine.until(async () => {
+      for await (const _ of site.notifier.pending('site')) return false;
+      return true;
+    });
   });
 
   it('waits for a way, and says so', async () => {
