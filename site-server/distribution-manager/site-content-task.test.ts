@@ -11,7 +11,6 @@ import { CrashingStore } from '../../shared/testing/crashing-store.ts';
 import { SendingMachine } from '../sender/testing/test-sending.ts';
 import { StatusManager } from '../status-manager/status-manager.ts';
 import { PackageStore } from './package-store.ts';
-import { SiteContentNews } from './site-content-news.ts';
 import { SiteContentTask } from './site-content-task.ts';
 import { openMiniJobSerials } from './site-counters.ts';
 import { testProperties } from './testing/test-site.ts';
@@ -213,25 +212,5 @@ describe('site content task (REP-2)', () => {
     task = await newTask(failing);
     await assert.rejects(run(), (error) => isErrorWithCode(error, 'DISK_FULL'));
     assert.deepEqual(await targets(), []);
-  });
-
-  it('is woken by what other sites say, for packages of this site only', async () => {
-    const { store, clock, log } = machine;
-    const notifier = new ChangeNotifier({ store });
-    const needs = { store, notifier, clock, logger: log.logger, siteCode: 'CS1' };
-    const news = new SiteContentNews(needs);
-    await news.start();
-    await put(
-      notifier.notification('site-content', packageId),
-      notifier.notification('site-content', 'PS100001'),
-    );
-    const pending = async (topic: 'package' | 'site-content') => {
-      const subjects = [];
-      for await (const { subject } of notifier.pending(topic)) subjects.push(subject);
-      return subjects;
-    };
-    await machine.until(async () => (await pending('site-content')).length === 0);
-    assert.deepEqual(await pending('package'), [packageId]);
-    await news.stop();
   });
 });

@@ -75,6 +75,7 @@ describe('package file store (REP-2)', () => {
     const left = await files.make(order(2), never);
     needed.add(kept.fileHash).add(left.fileHash);
     await machine.clock.advance(5 * hourMs);
+    await files.sweep();
     needed.delete(left.fileHash);
     await files.sweep();
     await machine.clock.advance(hourMs - 1);

@@ -43,6 +43,7 @@ describe('Scheduler', () => {
   it('makes a send request of a mini-job, with its file (REP-3)', async () => {
     await machine.order({ priority: 1, createdAtMs: 7 });
     await becomes(job, isMade);
+    await site.requests.whenIdle();
     const request = site.requests.ofJob(job);
     assert.match(request?.requestId ?? '', /^[0-9A-F]{8}CS1$/);
     assert.deepEqual(
@@ -63,6 +64,10 @@ describe('Scheduler', () => {
     machine.directRoutes.delete('SS1');
     await machine.store.write([site.notifier.notification('site', 'SS1')], { sync: false });
     await becomes(job, ({ destinationSiteCode }) => destinationSiteCode === 'PS1');
+    await machine.until(async () => {
+      for await (const _ of site.notifier.pending('site')) return false;
+      return true;
+    });
   });
 
   it('waits for a way, and says so', async () => {

@@ -76,7 +76,6 @@ export class Scheduler implements Component {
     this.#unsubscribe = [
       requests.onChanged((request) => this.#onChanged(request)),
       notifier.subscribe('mini-job', () => this.#wake.wake()),
-      // Not taken from there: whoever else reacts to sites does that.
       notifier.subscribe('site', () => this.#wake.wake()),
     ];
     this.#wake.wake();
@@ -145,6 +144,8 @@ export class Scheduler implements Component {
       else this.#jobs.delete(notification.subject);
       notifications.push(notification);
     }
+    // Every way is looked at again in each round. Others that react to sites are woken by them only.
+    for await (const notification of notifier.pending('site')) notifications.push(notification);
     return notifications;
   }
 
