@@ -11,10 +11,10 @@ import {
   openSync,
   readSync,
   rmSync,
-  writeSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
 import { ContentHash, hashOf } from '../content-library/content-hash.ts';
+import { writeFully } from '../content-library/write-fully.ts';
 import { pieceBytes, pieceCountOf, pieceLengthOf } from '../domain/content.ts';
 import { PieceSet } from '../domain/piece-set.ts';
 import type { ReceiveResult } from './receive-request.ts';
@@ -169,12 +169,4 @@ export function readFully(fd: number, lengthBytes: number, position: number): Ui
     filled += count;
   }
   return bytes.subarray(0, filled);
-}
-
-/** Writes all bytes at a position: one write of a nearly full disk may take only a part. */
-export function writeFully(fd: number, bytes: Uint8Array, position: number): void {
-  let written = 0;
-  while (written < bytes.length) {
-    written += writeSync(fd, bytes, written, bytes.length - written, position + written);
-  }
 }
