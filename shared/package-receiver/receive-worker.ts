@@ -6,6 +6,7 @@
 import { workerData } from 'node:worker_threads';
 import { hashOf } from '../content-library/content-hash.ts';
 import { serveThread } from '../runtime/thread-service.ts';
+import { EarlyPieces } from './early-pieces.ts';
 import { unpackFiles } from './packed-files.ts';
 import { PartialFile } from './partial-file.ts';
 import type { ReceiveRequest, ReceiveResult } from './receive-request.ts';
@@ -15,13 +16,17 @@ type RequestOfKind<K extends ReceiveRequest['kind']> = Extract<ReceiveRequest, {
 
 const { directory } = workerData as { directory: string };
 const openFiles = new Map<string, PartialFile>();
+const earlyPieces = new EarlyPieces();
 const pathOf = (hash: string) => `${directory}/${hash}`;
 
 async function openPartial(request: RequestOfKind<'open-partial'>): Promise<ReceiveResult> {
   const { hash } = request;
   let file = openFiles.get(hash);
   for (; file && !file.takes(request); file = openFiles.get(hash)) await file.close();
-  file ??= new PartialFile(pathOf(hash), request, () => openFiles.delete(hash));
+  file ??= new PartialFile(pathOf(hash), request, {
+    earlyPieces,
+    onEnded: () => openFiles.delete(hash),
+  });
   openFiles.set(hash, file);
   const pieces = file.pieces.toBytes();
   if (!file.pieces.isComplete) return { outcome: 'opened', pieces, complete: false };
@@ -32,8 +37,8 @@ async function openPartial(request: RequestOfKind<'open-partial'>): Promise<Rece
 }
 
 async function writePiece(request: RequestOfKind<'write-piece'>): Promise<ReceiveResult> {
-  const file = openFiles.get(request.hash);
-  return file?.write(request.pieceIndex, request.bytes) ?? { outcome: 'not-open' };
+  const { hash, pieceIndex: index, bytes, isReadSoon } = request;
+  return openFiles.get(hash)?.write({ index, bytes, isReadSoon }) ?? { outcome: 'not-open' };
 }
 
 /** All are verified before the first is written. */
