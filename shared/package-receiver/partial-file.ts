@@ -17,8 +17,10 @@ import { ContentHash, hashOf } from '../content-library/content-hash.ts';
 import { writeFully } from '../content-library/write-fully.ts';
 import { pieceBytes, pieceCountOf, pieceLengthOf } from '../domain/content.ts';
 import { PieceSet } from '../domain/piece-set.ts';
+import { releaseMemory } from '../runtime/release-memory.ts';
 import { DirectFile } from './direct-file.ts';
 import type { EarlyPieces } from './early-pieces.ts';
+import { ownMemoryOf } from './message-memory.ts';
 import type { ReceiveResult } from './receive-request.ts';
 
 /** Written bytes after which write-back to disk is started, so that the last sync is short. */
@@ -93,7 +95,7 @@ export class PartialFile {
   /**
    * Verifies and writes one piece; the last one finishes the file.
    *
-   * @param piece.bytes belong to this object alone from now on
+   * @param piece.bytes belong to this object alone from now on: their memory may be released
    * @param piece.isReadSoon whether the page cache is to have it
    */
   write(piece: ArrivedPiece): ReceiveResult | Promise<ReceiveResult> {
@@ -172,9 +174,12 @@ export class PartialFile {
     }
   }
 
+  /** The last that is done with the bytes of a piece. */
   #hashNext(bytes: Uint8Array): void {
     this.#hasher.update(bytes);
     this.#hashedPieces += 1;
+    const memory = ownMemoryOf([bytes]);
+    if (memory) releaseMemory(memory);
   }
 
   #write({ index, bytes, isReadSoon }: ArrivedPiece): void {

@@ -5,6 +5,7 @@
  */
 import { workerData } from 'node:worker_threads';
 import { hashOf } from '../content-library/content-hash.ts';
+import { releaseMemory } from '../runtime/release-memory.ts';
 import { serveThread } from '../runtime/thread-service.ts';
 import { EarlyPieces } from './early-pieces.ts';
 import { unpackFiles } from './packed-files.ts';
@@ -55,6 +56,7 @@ async function writeSmallFiles(request: RequestOfKind<'write-small'>): Promise<R
     if (partial) await partial.close();
     writeSmallFile(pathOf(hash), hash, bytes);
   }
+  releaseMemory(request.files.memory);
   return { outcome: 'written', complete: true };
 }
 
