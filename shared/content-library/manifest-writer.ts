@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import {
   type ContentDescriptor,
   type ContentEntry,
@@ -12,6 +12,7 @@ import { ContentHash } from './content-hash.ts';
 import { EntryOrder } from './entry-order.ts';
 import { toWriteFailure } from './library-failure.ts';
 import { encodeEntry, encodeHeader, headerBytes } from './manifest-format.ts';
+import { writeFully } from './write-fully.ts';
 
 /** How much is gathered before it is written. */
 const bufferBytesMax = 256 * 1024;
@@ -137,12 +138,5 @@ class HashedFile {
     } catch (error) {
       throw toWriteFailure(error, this.#path, bytes.length);
     }
-  }
-}
-
-/** Writes all bytes at an offset: one write of a nearly full disk may take only a part. */
-export function writeFully(descriptor: number, bytes: Uint8Array, offset: number): void {
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(descriptor, bytes, done, bytes.length - done, offset + done);
   }
 }

@@ -74,7 +74,11 @@ describe('incoming bytes', () => {
   });
   afterEach(() => directory[Symbol.asyncDispose]());
 
-  const held = { sizeBytes: content.length, pieces: new PieceSet(3, new Uint8Array([0b111])) };
+  const held = {
+    sizeBytes: content.length,
+    pieces: new PieceSet(3, new Uint8Array([0b111])),
+    isRead: false,
+  };
   const staged = { sizeBytes: content.length };
   const reader = (places: Partial<IncomingPlaces>) =>
     new IncomingBytes({

@@ -22,13 +22,21 @@ export interface ArrivingBytes {
   readSmall(file: FileName): Promise<Uint8Array | undefined>;
 }
 
+/** What is here of a file that is not whole. */
+interface ArrivingPieces {
+  readonly sizeBytes: number;
+  readonly pieces: PieceSet;
+  /** Set when a piece is read. */
+  isRead: boolean;
+}
+
 /** Where the incoming folder stands, as the event loop knows it. */
 export interface IncomingPlaces {
   pathOf(hash: string): string;
   /** The size of a whole file that waits for the library, in an object of its own. */
   staged(hash: string): { readonly sizeBytes: number } | undefined;
   /** The pieces that were verified of a file that is not whole, in a set of its own. */
-  arriving(hash: string): { readonly sizeBytes: number; readonly pieces: PieceSet } | undefined;
+  arriving(hash: string): ArrivingPieces | undefined;
 }
 
 /**
@@ -87,6 +95,7 @@ export class IncomingBytes implements ArrivingBytes {
   #piecesWith({ hash, sizeBytes }: FileName, pieceIndex: number): PieceSet | undefined {
     const arriving = this.#places.arriving(hash);
     if (arriving?.sizeBytes !== sizeBytes || !arriving.pieces.has(pieceIndex)) return undefined;
+    arriving.isRead = true;
     return arriving.pieces;
   }
 }

@@ -20,6 +20,8 @@ export class ArrivingFile implements WantedFile {
   /** The packages that want it. */
   packageIds: readonly string[] = [];
   askedAtMs = 0;
+  /** Whether somebody has read of it, and will want what is still to come. */
+  isRead = false;
   /** While the worker opens it. */
   opening: Promise<void> | undefined;
 

@@ -273,6 +273,27 @@ describe('incoming files', () => {
     assert.equal(files.staged.all.count, 1);
   });
 
+  it('has what is still to come of a file written for who reads it while it arrives', async () => {
+    const real = new URL('./receive-worker.js', import.meta.url).href;
+    const text = `import { parentPort } from 'node:worker_threads';
+      const on = parentPort.on.bind(parentPort);
+      parentPort.on = (name, listener) => on(name, (message) => {
+        const { id, request: { pieceIndex, isReadSoon } } = message;
+        if (!isReadSoon) return listener(message);
+        parentPort.postMessage({ id, failure: { code: '', message: 'read soon: ' + pieceIndex } });
+      });
+      await import('${real}');`;
+    await restart(new URL(`data:text/javascript,${encodeURIComponent(text)}`));
+    const other = bytesOf(2 * pieceBytes, 1);
+    for (const file of [fileOf(big), fileOf(other)]) await preparePieces(file);
+    await files.receivePiece(pieceOf(big, 0));
+    assert.equal(await files.bytes.readPiece(fileOf(big), 1), undefined);
+    await files.receivePiece(pieceOf(big, 1));
+    assert.ok(await files.bytes.readPiece(fileOf(big), 0));
+    await assert.rejects(files.receivePiece(pieceOf(big, 2)), { message: 'read soon: 2' });
+    await files.receivePiece(pieceOf(other, 0));
+  });
+
   it('sends a piece again that got lost on disk behind its back', async () => {
     await preparePieces(fileOf(big));
     for (const index of [0, 1]) await files.receivePiece(pieceOf(big, index));

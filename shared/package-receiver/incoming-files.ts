@@ -129,7 +129,8 @@ export class IncomingFiles {
     this.#touch(file);
     const memory = ownMemoryOf([bytes]);
     const owned = memory ? bytes : new Uint8Array(bytes);
-    const request = { kind: 'write-piece', hash, pieceIndex, bytes: owned } as const;
+    const isReadSoon = file.isRead;
+    const request = { kind: 'write-piece', hash, pieceIndex, bytes: owned, isReadSoon } as const;
     this.#onWritten(file, pieceIndex, await this.#asked(request, [owned.buffer as ArrayBuffer]));
   }
 

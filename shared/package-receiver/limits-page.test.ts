@@ -12,7 +12,7 @@ const units: Readonly<Record<string, number>> = {
 const sections = [
   { heading: '## Content library', folder: 'shared/content-library/', rowCount: 10 },
   { heading: '## Package info', folder: 'shared/package-info/', rowCount: 5 },
-  { heading: '## Package receiver', folder: 'shared/package-receiver/', rowCount: 3 },
+  { heading: '## Package receiver', folder: 'shared/package-receiver/', rowCount: 4 },
   { heading: '## Delta', folder: 'shared/delta/', rowCount: 5 },
   { heading: '## Package file', folder: 'shared/package-file/', rowCount: 9 },
   { heading: '## Content server', folder: 'shared/content-server/', rowCount: 6 },

@@ -11,12 +11,16 @@ import {
   openSync,
   readSync,
   rmSync,
-  writeSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
 import { ContentHash, hashOf } from '../content-library/content-hash.ts';
+import { writeFully } from '../content-library/write-fully.ts';
 import { pieceBytes, pieceCountOf, pieceLengthOf } from '../domain/content.ts';
 import { PieceSet } from '../domain/piece-set.ts';
+import { releaseMemory } from '../runtime/release-memory.ts';
+import { DirectFile } from './direct-file.ts';
+import type { EarlyPieces } from './early-pieces.ts';
+import { ownMemoryOf } from './message-memory.ts';
 import type { ReceiveResult } from './receive-request.ts';
 
 /** Written bytes after which write-back to disk is started, so that the last sync is short. */
@@ -32,12 +36,31 @@ export interface PartialFileFacts {
   readonly pieceHashes: Uint8Array;
 }
 
+/** A piece as it came. */
+export interface ArrivedPiece {
+  readonly index: number;
+  readonly bytes: Uint8Array;
+  readonly isReadSoon: boolean;
+}
+
+/** What a file of several pieces needs. */
+export interface PartialFileOptions {
+  /** Shared by all files of the worker. */
+  readonly earlyPieces: EarlyPieces;
+  /** Called once, when the file is closed. */
+  readonly onEnded: () => void;
+  /** Writes past the page cache. @default to the same path */
+  readonly direct?: DirectFile;
+}
+
 export class PartialFile {
   readonly pieces: PieceSet;
   readonly #path: string;
   readonly #facts: PartialFileFacts;
   readonly #pieceHashes: Buffer;
+  readonly #earlyPieces: EarlyPieces;
   readonly #onEnded: () => void;
+  readonly #direct: DirectFile;
   readonly #fd: number;
   readonly #hasher = new ContentHash();
   #hashedPieces = 0;
@@ -46,12 +69,13 @@ export class PartialFile {
   /** Set once the file is being finished or closed: nothing is written after. */
   #ending: Promise<ReceiveResult> | undefined;
 
-  /** @param onEnded called once, when the file is closed */
-  constructor(path: string, facts: PartialFileFacts, onEnded: () => void) {
+  constructor(path: string, facts: PartialFileFacts, options: PartialFileOptions) {
     this.#path = path;
     this.#facts = facts;
     this.#pieceHashes = Buffer.from(facts.pieceHashes);
-    this.#onEnded = onEnded;
+    this.#earlyPieces = options.earlyPieces;
+    this.#onEnded = options.onEnded;
+    this.#direct = options.direct ?? new DirectFile(path);
     this.pieces = new PieceSet(pieceCountOf(facts.sizeBytes));
     this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     try {
@@ -68,8 +92,14 @@ export class PartialFile {
     return isSame && this.#ending === undefined;
   }
 
-  /** Verifies and writes one piece; the last one finishes the file. */
-  write(index: number, bytes: Uint8Array): ReceiveResult | Promise<ReceiveResult> {
+  /**
+   * Verifies and writes one piece; the last one finishes the file.
+   *
+   * @param piece.bytes belong to this object alone from now on: their memory may be released
+   * @param piece.isReadSoon whether the page cache is to have it
+   */
+  write(piece: ArrivedPiece): ReceiveResult | Promise<ReceiveResult> {
+    const { index, bytes } = piece;
     // A piece that comes twice learns of the whole file what the first one does, not before it.
     if (this.#ending !== undefined) return this.#ending;
     if (this.pieces.has(index)) return { outcome: 'written', complete: false };
@@ -78,9 +108,8 @@ export class PartialFile {
     if (actualHash !== expectedHash) {
       return { outcome: 'hash-mismatch', expectedHash, actualHash, discarded: false };
     }
-    writeFully(this.#fd, bytes, index * pieceBytes);
+    this.#write(piece);
     this.#hold(index, bytes);
-    this.#startWriteBack(bytes.length);
     return this.pieces.isComplete ? this.finish() : { outcome: 'written', complete: false };
   }
 
@@ -105,6 +134,8 @@ export class PartialFile {
       rmSync(this.#path, { force: true });
       throw error;
     } finally {
+      this.#earlyPieces.forget(this);
+      this.#direct.close();
       closeSync(this.#fd);
       this.#onEnded();
     }
@@ -129,16 +160,33 @@ export class PartialFile {
     }
   }
 
-  /** The whole-file hash runs along in order; what came early is read back from the page cache. */
+  /** The whole-file hash runs along in order; what came early waits, or is read back. */
   #hold(index: number, bytes: Uint8Array): void {
     this.pieces.add(index);
-    if (index !== this.#hashedPieces) return;
+    if (index !== this.#hashedPieces) {
+      this.#earlyPieces.keep(this, index, bytes);
+      return;
+    }
+    this.#hashNext(bytes);
+    while (this.pieces.has(this.#hashedPieces)) {
+      const next = this.#hashedPieces;
+      this.#hashNext(this.#earlyPieces.take(this, next) ?? this.#read(next));
+    }
+  }
+
+  /** The last that is done with the bytes of a piece. */
+  #hashNext(bytes: Uint8Array): void {
     this.#hasher.update(bytes);
     this.#hashedPieces += 1;
-    while (this.pieces.has(this.#hashedPieces)) {
-      this.#hasher.update(this.#read(this.#hashedPieces));
-      this.#hashedPieces += 1;
-    }
+    const memory = ownMemoryOf([bytes]);
+    if (memory) releaseMemory(memory);
+  }
+
+  #write({ index, bytes, isReadSoon }: ArrivedPiece): void {
+    const position = index * pieceBytes;
+    if (!isReadSoon && this.#direct.write(bytes, position)) return;
+    writeFully(this.#fd, bytes, position);
+    this.#startWriteBack(bytes.length);
   }
 
   #startWriteBack(bytes: number): void {
@@ -169,12 +217,4 @@ export function readFully(fd: number, lengthBytes: number, position: number): Ui
     filled += count;
   }
   return bytes.subarray(0, filled);
-}
-
-/** Writes all bytes at a position: one write of a nearly full disk may take only a part. */
-export function writeFully(fd: number, bytes: Uint8Array, position: number): void {
-  let written = 0;
-  while (written < bytes.length) {
-    written += writeSync(fd, bytes, written, bytes.length - written, position + written);
-  }
 }

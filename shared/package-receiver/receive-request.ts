@@ -15,6 +15,8 @@ export type ReceiveRequest =
       readonly hash: string;
       readonly pieceIndex: number;
       readonly bytes: Uint8Array;
+      /** Somebody here reads the file while it arrives: what is read soon stays in the page cache. */
+      readonly isReadSoon: boolean;
     }
   | { readonly kind: 'write-small'; readonly files: PackedFiles }
   | {

@@ -5,7 +5,9 @@
  */
 import { workerData } from 'node:worker_threads';
 import { hashOf } from '../content-library/content-hash.ts';
+import { releaseMemory } from '../runtime/release-memory.ts';
 import { serveThread } from '../runtime/thread-service.ts';
+import { EarlyPieces } from './early-pieces.ts';
 import { unpackFiles } from './packed-files.ts';
 import { PartialFile } from './partial-file.ts';
 import type { ReceiveRequest, ReceiveResult } from './receive-request.ts';
@@ -15,13 +17,17 @@ type RequestOfKind<K extends ReceiveRequest['kind']> = Extract<ReceiveRequest, {
 
 const { directory } = workerData as { directory: string };
 const openFiles = new Map<string, PartialFile>();
+const earlyPieces = new EarlyPieces();
 const pathOf = (hash: string) => `${directory}/${hash}`;
 
 async function openPartial(request: RequestOfKind<'open-partial'>): Promise<ReceiveResult> {
   const { hash } = request;
   let file = openFiles.get(hash);
   for (; file && !file.takes(request); file = openFiles.get(hash)) await file.close();
-  file ??= new PartialFile(pathOf(hash), request, () => openFiles.delete(hash));
+  file ??= new PartialFile(pathOf(hash), request, {
+    earlyPieces,
+    onEnded: () => openFiles.delete(hash),
+  });
   openFiles.set(hash, file);
   const pieces = file.pieces.toBytes();
   if (!file.pieces.isComplete) return { outcome: 'opened', pieces, complete: false };
@@ -32,8 +38,8 @@ async function openPartial(request: RequestOfKind<'open-partial'>): Promise<Rece
 }
 
 async function writePiece(request: RequestOfKind<'write-piece'>): Promise<ReceiveResult> {
-  const file = openFiles.get(request.hash);
-  return file?.write(request.pieceIndex, request.bytes) ?? { outcome: 'not-open' };
+  const { hash, pieceIndex: index, bytes, isReadSoon } = request;
+  return openFiles.get(hash)?.write({ index, bytes, isReadSoon }) ?? { outcome: 'not-open' };
 }
 
 /** All are verified before the first is written. */
@@ -50,6 +56,7 @@ async function writeSmallFiles(request: RequestOfKind<'write-small'>): Promise<R
     if (partial) await partial.close();
     writeSmallFile(pathOf(hash), hash, bytes);
   }
+  releaseMemory(request.files.memory);
   return { outcome: 'written', complete: true };
 }
 

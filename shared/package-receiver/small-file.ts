@@ -1,7 +1,8 @@
 /** Runs in the receive worker: whole files of at most one piece. */
 import { closeSync, constants, fstatSync, openSync, rmSync } from 'node:fs';
 import { hashOf } from '../content-library/content-hash.ts';
-import { readFully, writeFully } from './partial-file.ts';
+import { writeFully } from '../content-library/write-fully.ts';
+import { readFully } from './partial-file.ts';
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { isSystemError, toWriteFailure } from '../../shared/content-library/library-failure.ts';
 import { filePathOf } from '../../shared/content-library/library-layout.ts';
 import type { HeldFile, StagedFile } from '../../shared/content-library/library-tasks.ts';
-import { writeFully } from '../../shared/content-library/manifest-writer.ts';
+import { writeFully } from '../../shared/content-library/write-fully.ts';
 
 /** Staged files are handed over when they are so many, or so many bytes. */
 const handOverFiles = 4_096;
