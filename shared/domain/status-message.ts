@@ -167,15 +167,15 @@ export const statusMessageKinds = {
     severity: 'warning',
     text: 'Distribution point %3 cannot go on with package %1 version %2 for now: %4',
   },
-  9006: {
-    component: 'SMS_HIERARCHY_MANAGER',
-    severity: 'error',
-    text: 'What another site says of distribution point %1 cannot be done at this site: %2',
-  },
   9005: {
     component: 'SMS_REPLICATION_MANAGER',
     severity: 'error',
     text: 'What site %1 sent of its changes was refused, and nothing of it was applied: %2',
+  },
+  9006: {
+    component: 'SMS_HIERARCHY_MANAGER',
+    severity: 'error',
+    text: 'What another site says of distribution point %1 cannot be done at this site: %2',
   },
   9020: {
     component: 'SMS_SCHEDULER',

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ContentHash } from '../content-library/content-hash.ts';
 import { isSystemError, toWriteFailure } from '../content-library/library-failure.ts';
 import type { StagedFile } from '../content-library/library-tasks.ts';
-import { writeFully } from '../content-library/manifest-writer.ts';
+import { writeFully } from '../content-library/write-fully.ts';
 import { pieceBytes } from '../domain/content.ts';
 
 /** Staged files are handed over when they are so many, or so many bytes. */

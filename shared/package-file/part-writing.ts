@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
-import { writeFully } from '../content-library/manifest-writer.ts';
+import { writeFully } from '../content-library/write-fully.ts';
 
 /**
  * Writes a file of bytes that come in parts; each is used before the next is asked for. Blocks. What
