@@ -214,7 +214,7 @@ export class ReplicationManager implements Component {
   /** One stream of a child, from its Hello on. */
   async #answer(end: StreamEnd): Promise<void> {
     await this.#guarded(end, async (signal, onHeard) => {
-      const { siteCode, link } = end;
+      const { siteCode } = end;
       const { directory } = this.#components;
       const theirs = await this.#theirHello(end, signal, (hello) =>
         checkedChildHello(hello, siteCode, directory),
@@ -222,7 +222,7 @@ export class ReplicationManager implements Component {
       const held = this.#states.heldRefusal(siteCode);
       if (held !== undefined) throw held;
       await this.#alone(siteCode, signal, async (alone) => {
-        const said = await this.#sayHello(link, siteCode);
+        const said = await this.#sayHello(end, alone);
         await this.#converse({ ...end, signal: alone }, { theirs, said, onHeard });
       });
     });
@@ -283,7 +283,7 @@ export class ReplicationManager implements Component {
         const { siteCode } = end;
         const { directory } = this.#components;
         await this.#alone(siteCode, signal, async (alone) => {
-          const said = await this.#sayHello(link, siteCode);
+          const said = await this.#sayHello({ link, siteCode }, alone);
           const theirs = await this.#theirHello({ ...end, link }, alone, (hello) =>
             checkedParentHello(hello, directory),
           );
@@ -347,7 +347,7 @@ export class ReplicationManager implements Component {
     }
   }
 
-  async #sayHello(link: ReplicationLink, siteCode: string) {
+  async #sayHello({ link, siteCode }: Pick<StreamEnd, 'link' | 'siteCode'>, signal: AbortSignal) {
     const { clock, directory } = this.#components;
     const neighbour = this.#log.neighbourState(siteCode);
     const said = {
@@ -355,7 +355,7 @@ export class ReplicationManager implements Component {
       theirSequence: this.#log.headOf(siteCode),
     };
     const needs = { directory, log: this.#log, messages: this.#messages, nowMs: clock.nowMs() };
-    await link.send({ hello: ownHello(needs, neighbour) });
+    await orAborted(link.send({ hello: ownHello(needs, neighbour) }), signal);
     return said;
   }
 

@@ -61,9 +61,9 @@ class SimulatedCall {
   }
 
   write(message: ReplicationMessage | Buffer): Promise<void> {
+    this.#onMessage();
     const over = this.#failure ?? this.#over;
     if (over) return Promise.reject(over);
-    this.#onMessage();
     return new Promise((taken, lost) => {
       this.#requests.push({ message: overTheWire(message as ReplicationMessage), taken, lost });
       this.#wake();
