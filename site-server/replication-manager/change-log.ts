@@ -267,7 +267,7 @@ export class ChangeLog {
   /** A neighbour remembers a number this site never gave out: its store is an older copy. */
   beginAnew(sequence: number): Promise<void> {
     return this.turn(async () => {
-      if (sequence <= this.capture.lastSequence) return;
+      if (!this.capture.hasForgotten(sequence)) return;
       this.#logger.warn({ sequence }, 'A neighbour has later changes of this site than this site');
       await this.capture.beginAnew(sequence);
       await this.renumber();

@@ -9,7 +9,12 @@ import type {
 } from '../../shared/rpc/generated/waybill/v1/ReplicationMessage.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
-import { AbortError, isAbortError, throwIfAborted } from '../../shared/runtime/abort-error.ts';
+import {
+  AbortError,
+  isAbortError,
+  throwIfAborted,
+  workIsOver,
+} from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -79,6 +84,9 @@ const synchronisePath = '/waybill.v1.Replication/Synchronise';
 
 /** Changes behind that are counted, so that to ask costs little. */
 export const lagCountMax = 10_000;
+
+/** How long a parent may take to hear why it is refused. */
+const lastWordMs = 1_000;
 
 /** Longest time for which a refusal stands without a second look. */
 const heldMsMax = 30_000;
@@ -299,9 +307,16 @@ export class ReplicationManager implements Component {
     }
   }
 
-  /** The parent hears why, if it still listens. */
+  /** The parent hears why, if it still listens: it ends the stream then. */
   async #sayRefused(link: ReplicationLink, error: WaybillError): Promise<void> {
-    await link.send({ refused: toErrorDetail(error.details) }).catch(() => {});
+    const over = new AbortController();
+    const untilEnd = async () => {
+      await link.send({ refused: toErrorDetail(error.details) });
+      while (await link.receive());
+    };
+    const tooLong = this.#components.clock.sleep(lastWordMs, over.signal).catch(() => {});
+    await Promise.race([untilEnd().catch(() => {}), tooLong]);
+    over.abort(workIsOver);
   }
 
   /** Runs one stream, ends it when nothing is heard any more, and notes how it ended. */
