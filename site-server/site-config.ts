@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
+import { replicationSettings } from './replication-manager/replication-config.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -148,6 +149,7 @@ export const siteConfigSchema = z.strictObject({
         .describe('Questions to a pull DP before a job has failed.'),
     })
     .prefault({}),
+  replication: replicationSettings,
   unreferencedGraceMs: z
     .int()
     .min(0)
