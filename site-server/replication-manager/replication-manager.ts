@@ -1,5 +1,4 @@
-import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
-import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import { toErrorDetail } from '../../shared/rpc/error-detail.ts';
 import type { ReplicationHello__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationHello.ts';
@@ -41,8 +40,10 @@ import { MessageLog } from './message-log.ts';
 import { Neighbour } from './neighbour.ts';
 import { type NeighbourLag, NeighbourStates } from './neighbour-states.ts';
 import { defaultReplicationConfig, type ReplicationConfig } from './replication-config.ts';
+import { lagOf } from './replication-lag.ts';
 import { AnswerLink, type ReplicationLink } from './replication-link.ts';
 import { Refusal, RefusedByPeer, ReplicationSession } from './replication-session.ts';
+import { StreamEnds } from './stream-ends.ts';
 
 type ReplicationChannel = Pick<RpcChannel<'Replication'>, 'duplex' | 'close'>;
 
@@ -80,16 +81,8 @@ interface StreamEnd {
   readonly signal: AbortSignal;
 }
 
-const synchronisePath = '/waybill.v1.Replication/Synchronise';
-
-/** Changes behind that are counted, so that to ask costs little. */
-export const lagCountMax = 10_000;
-
 /** How long a parent may take to hear why it is refused. */
 const lastWordMs = 1_000;
-
-/** Longest time for which a refusal stands without a second look. */
-const heldMsMax = 30_000;
 
 /**
  * Keeps the replicated rows of this site and of its neighbours the same (REP-1): dials the parent and
@@ -108,8 +101,7 @@ export class ReplicationManager implements Component {
   readonly #states: NeighbourStates;
   readonly #streams = new Map<string, RunningStream>();
   readonly #sessions = new Map<string, ReplicationSession>();
-  /** Sites of which a refusal was told. */
-  readonly #told = new Map<string, string>();
+  readonly #ends: StreamEnds;
   readonly #stopping = new AbortController();
   #running: Promise<void>[] = [];
 
@@ -125,6 +117,11 @@ export class ReplicationManager implements Component {
     this.#messages = new MessageLog({ ...components, log });
     this.#sweep = new LogSweep({ ...components, log }, config);
     this.#states = new NeighbourStates(components.clock);
+    const isConnected = (siteCode: string) => this.#sessions.has(siteCode);
+    this.#ends = new StreamEnds(
+      { ...components, states: this.#states, isConnected },
+      { retryDelayMs: config.retryDelayMs },
+    );
   }
 
   static async open(
@@ -174,26 +171,14 @@ export class ReplicationManager implements Component {
 
   async #lagOf(siteCode: string): Promise<NeighbourLag> {
     const { clock, directory } = this.#components;
-    const { connected, reason, heardAtMs } = this.#states.of(siteCode);
     const neighbour = new Neighbour(siteCode, directory);
-    const known = {
+    const acknowledged = {
       ...this.#log.neighbourState(siteCode).acknowledged,
       ...this.#sessions.get(siteCode)?.acknowledged(),
     };
-    let changesBehind = 0;
-    let oldestMs = Number.POSITIVE_INFINITY;
-    for (const origin of this.#log.origins()) {
-      const acknowledged = known[origin] ?? 0;
-      if (neighbour.isOnItsSide(origin) || acknowledged >= this.#log.headOf(origin)) continue;
-      const left = lagCountMax - changesBehind;
-      if (left <= 0) break;
-      const isFor = (name: Parameters<Neighbour['isFor']>[0]) => neighbour.isFor(name, origin);
-      const lag = await this.#log.countAfter(origin, acknowledged, { countMax: left, isFor });
-      changesBehind += lag.count;
-      if (lag.count > 0) oldestMs = Math.min(oldestMs, lag.firstMs);
-    }
-    const behindMs = changesBehind === 0 ? 0 : Math.max(0, clock.nowMs() - oldestMs);
-    return { siteCode, connected, reason, changesBehind, behindMs, heardAtMs };
+    const { connected, reason, heardAtMs } = this.#states.of(siteCode);
+    const lag = await lagOf(this.#log, { neighbour, acknowledged, nowMs: clock.nowMs() });
+    return { siteCode, connected, reason, ...lag, heardAtMs };
   }
 
   async *#synchronise(
@@ -271,7 +256,7 @@ export class ReplicationManager implements Component {
       return this.#components.clock.monotonicMs() - startedMs >= this.#config.aliveMs;
     } catch (error) {
       const isOurs = error instanceof Refusal;
-      if (isOurs) this.#auditRefusal(siteCode, address, error.error);
+      if (isOurs) this.#ends.audit(siteCode, address, error.error);
       const isLost = isErrorWithCode(error, 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED');
       const lastedMs = this.#components.clock.monotonicMs() - startedMs;
       return isLost && lastedMs >= this.#config.aliveMs && this.#states.of(siteCode).heardAtMs > 0;
@@ -338,9 +323,9 @@ export class ReplicationManager implements Component {
         progressCount: () => heardCount,
         toFailure: () => silent(siteCode, address, stallMs),
       });
-      await this.#noteEnd(siteCode, new AbortError('the other side ended the stream'));
+      await this.#ends.note(siteCode, new AbortError('the other side ended the stream'));
     } catch (error) {
-      await this.#noteEnd(siteCode, error);
+      await this.#ends.note(siteCode, error);
       throw error;
     }
   }
@@ -424,82 +409,12 @@ export class ReplicationManager implements Component {
       if (this.#streams.get(siteCode) === stream) this.#streams.delete(siteCode);
     }
   }
-
-  async #noteEnd(siteCode: string, error: unknown): Promise<void> {
-    const reason = reasonOf(siteCode, error);
-    // Of a site that is none, or has a newer stream by now, nothing is noted.
-    const isNoted = this.#isNeighbour(siteCode) && !this.#sessions.has(siteCode);
-    if (error instanceof Refusal) {
-      if (error === this.#states.heldRefusal(siteCode)) return;
-      await this.#tellRefusal(siteCode, error.error);
-      if (isNoted) this.#states.ended(siteCode, reason, { error, forMs: this.#heldMs(siteCode) });
-      return;
-    }
-    if (this.#stopping.signal.aborted || !isNoted) return;
-    const before = this.#states.of(siteCode);
-    if (before.connected) this.#told.delete(siteCode);
-    const isNews = before.connected || before.reason !== reason;
-    if (isUnexpected(error)) this.#components.logger.error({ siteCode, err: error }, 'Fault');
-    else if (isNews) this.#components.logger.info({ siteCode, reason }, 'Replication disconnected');
-    this.#states.ended(siteCode, reason);
-  }
-
-  /** How long a refusal stands: shorter than the child waits before it tries again. */
-  #heldMs(siteCode: string): number {
-    const tryCount = this.#states.of(siteCode).refusalCount + 1;
-    const { retryDelayMs: firstMs } = this.#config;
-    return retryDelayMs({ tryCount, firstMs, capMs: heldMsMax, random: () => 0 }) / 2;
-  }
-
-  #isNeighbour(siteCode: string): boolean {
-    const { own, tree } = this.#components.directory;
-    return own.parent?.siteCode === siteCode || tree.parentOf(siteCode) === own.siteCode;
-  }
-
-  /** Tells administrators, once for the same reason. */
-  async #tellRefusal(siteCode: string, error: WaybillError): Promise<void> {
-    const { logger, status, store } = this.#components;
-    if (this.#told.get(siteCode) === error.code) return;
-    this.#told.set(siteCode, error.code);
-    logger.warn({ siteCode, code: error.code, reason: error.message }, 'Replication refused');
-    const insertionStrings = [siteCode, error.message];
-    try {
-      await store.write(status.message({ messageId: 9005, insertionStrings }), { sync: false });
-    } catch (failure) {
-      // With a full disk the log has it.
-      if (!isErrorWithCode(failure, 'DISK_FULL')) throw failure;
-    }
-  }
-
-  /** What the parent sent; what children send is audited by the server, with the failed call. */
-  #auditRefusal(siteCode: string, address: string, { code, message }: WaybillError): void {
-    const caller = toIdentityUri({ kind: 'site', siteCode });
-    const event = { caller, address, method: synchronisePath, result: code, detail: message };
-    this.#components.auditTrail.record(event);
-  }
 }
 
 /** How a stream ends at the parent: a refusal is told to the child. */
 function toEnd(error: unknown): { failure?: unknown } {
   if (error instanceof Refusal) return { failure: error.error };
   return isAbortError(error) || error instanceof RefusedByPeer ? {} : { failure: error };
-}
-
-function isUnexpected(error: unknown): boolean {
-  const isExpected = error instanceof WaybillError || error instanceof RefusedByPeer;
-  return !isExpected && !isAbortError(error);
-}
-
-/** Codes that say how a stream was lost, and not that the other side refused something. */
-const lossCodes = [
-  ...(['PEER_UNREACHABLE', 'PEER_FAILED', 'PEER_IDENTITY_MISMATCH'] as const),
-  ...(['DEADLINE_EXCEEDED', 'DISK_FULL'] as const),
-] satisfies ErrorCode[];
-
-function reasonOf(siteCode: string, error: unknown): string {
-  const reason = error instanceof Error ? error.message : String(error);
-  const isTheirs = error instanceof WaybillError && !isErrorWithCode(error, ...lossCodes);
-  return isTheirs ? `site ${siteCode} refused: ${reason}` : reason;
 }
 
 function silent(siteCode: string, address: string, stallMs: number): WaybillError {
