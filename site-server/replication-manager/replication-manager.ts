@@ -8,12 +8,7 @@ import type {
 } from '../../shared/rpc/generated/waybill/v1/ReplicationMessage.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
-import {
-  AbortError,
-  isAbortError,
-  throwIfAborted,
-  workIsOver,
-} from '../../shared/runtime/abort-error.ts';
+import { AbortError, throwIfAborted, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -41,9 +36,9 @@ import { Neighbour } from './neighbour.ts';
 import { type NeighbourLag, NeighbourStates } from './neighbour-states.ts';
 import { defaultReplicationConfig, type ReplicationConfig } from './replication-config.ts';
 import { lagOf } from './replication-lag.ts';
-import { AnswerLink, type ReplicationLink } from './replication-link.ts';
-import { Refusal, RefusedByPeer, ReplicationSession } from './replication-session.ts';
-import { StreamEnds } from './stream-ends.ts';
+import { AnswerLink, orAborted, type ReplicationLink } from './replication-link.ts';
+import { Refusal, ReplicationSession } from './replication-session.ts';
+import { StreamEnds, silent, toEnd } from './stream-ends.ts';
 
 type ReplicationChannel = Pick<RpcChannel<'Replication'>, 'duplex' | 'close'>;
 
@@ -409,24 +404,4 @@ export class ReplicationManager implements Component {
       if (this.#streams.get(siteCode) === stream) this.#streams.delete(siteCode);
     }
   }
-}
-
-/** How a stream ends at the parent: a refusal is told to the child. */
-function toEnd(error: unknown): { failure?: unknown } {
-  if (error instanceof Refusal) return { failure: error.error };
-  return isAbortError(error) || error instanceof RefusedByPeer ? {} : { failure: error };
-}
-
-function silent(siteCode: string, address: string, stallMs: number): WaybillError {
-  const reason = `nothing was heard for ${stallMs} ms`;
-  return new WaybillError({ code: 'PEER_UNREACHABLE', peer: `site ${siteCode}`, address, reason });
-}
-
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason instanceof Error ? signal.reason : new AbortError());
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

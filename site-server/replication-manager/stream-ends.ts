@@ -114,3 +114,15 @@ function reasonOf(siteCode: string, error: unknown): string {
   const isTheirs = error instanceof WaybillError && !isErrorWithCode(error, ...lossCodes);
   return isTheirs ? `site ${siteCode} refused: ${reason}` : reason;
 }
+
+/** How a stream ends at the parent: a refusal is told to the child. */
+export function toEnd(error: unknown): { failure?: unknown } {
+  if (error instanceof Refusal) return { failure: error.error };
+  return isAbortError(error) || error instanceof RefusedByPeer ? {} : { failure: error };
+}
+
+/** That a neighbour is silent for too long. */
+export function silent(siteCode: string, address: string, stallMs: number): WaybillError {
+  const reason = `nothing was heard for ${stallMs} ms`;
+  return new WaybillError({ code: 'PEER_UNREACHABLE', peer: `site ${siteCode}`, address, reason });
+}
