@@ -147,7 +147,7 @@ describe('change applier (REP-1, SEC-1)', () => {
     [
       'an oversized text',
       'REPLICATION_ROW_REFUSED',
-      () => ({ rows: [row({ value: JSON.stringify(point('x'.repeat(5_000))) })] }),
+      () => ({ rows: [row({ value: JSON.stringify(point('x'.repeat(9_000))) })] }),
     ],
     [
       'oversized JSON',

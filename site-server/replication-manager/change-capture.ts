@@ -152,6 +152,16 @@ export class ChangeCapture {
     return this.#syncedSequence;
   }
 
+  /**
+   * For a synced batch that may take this site's newest entry out of the log: the number of what may
+   * have been sent is remembered all the same.
+   */
+  keepSequence(): Change {
+    const syncedSequence = Math.max(this.#state.syncedSequence, this.#writtenSequence);
+    this.#state = { ...this.#state, syncedSequence };
+    return this.#components.store.records(keySpaces.ownLogState).put('own', this.#state);
+  }
+
   /** Everything written to the store so far survives a power cut when this resolves. */
   async syncAll(): Promise<void> {
     await this.#keep({ ...this.#state, syncedSequence: this.#writtenSequence });

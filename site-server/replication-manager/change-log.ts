@@ -168,7 +168,8 @@ export class ChangeLog {
         for (const [index, version] of found.entries()) {
           if (version) versions.set(rowIds[index] ?? '', version);
         }
-        const changes = this.capture.foreign(decide(versions));
+        const decided = decide(versions);
+        const changes = this.capture.foreign([...decided, this.capture.keepSequence()]);
         return await this.#store.write(changes, { sync: true });
       } finally {
         watch.end();

@@ -204,6 +204,33 @@ describe('Replication Manager (REP-1)', () => {
     assert.deepEqual(await points(cas), ['DP1', 'DP2', 'DP3']);
   });
 
+  it('remembers what it has sent, though the newest of it was overwritten by another site', async () => {
+    await put(ps1, point('DP1', 'first'));
+    await converged(hierarchy);
+    await hierarchy.clock.advance(10);
+    await put(cas, point('DP1', 'second'));
+    await converged(hierarchy);
+    await ps1.stop();
+    await hierarchy.clock.advance(60_000);
+    await ps1.start();
+    await put(ps1, point('DP2'));
+    await converged(hierarchy);
+    assert.deepEqual(ps1.log.messages(40), []);
+  });
+
+  it('notices that a neighbour is silent, and says so', async () => {
+    await hierarchy[Symbol.asyncDispose]();
+    hierarchy = await TestHierarchy.create({ stallMs: 15_000, aliveMs: 1_000_000 });
+    cas = await hierarchy.add('CAS', 'central-administration');
+    ps1 = await hierarchy.add('PS1', 'primary', 'CAS');
+    const stateOf = async () => (await cas.manager.neighbours())[0];
+    await hierarchy.until(async () => (await stateOf())?.connected === true, 'connection');
+    const atMs = hierarchy.clock.nowMs();
+    const isSo = async () => (await stateOf())?.reason.includes('nothing was heard') === true;
+    await hierarchy.until(isSo, 'silence');
+    assert.ok(hierarchy.clock.nowMs() - atMs <= 31_000);
+  });
+
   it('refuses a site nobody made known, and one that names another parent or kind', async () => {
     await hierarchy.add('PS2', 'primary', 'CAS');
     await cas.store.write([cas.store.records(keySpaces.sites).delete('PS2')], { sync: true });
