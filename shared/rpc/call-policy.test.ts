@@ -24,7 +24,14 @@ function callersIn(file: string): Map<string, string[]> {
 
 describe('call policy (SEC-1)', () => {
   it('says what the comments of the protos say, method by method', () => {
-    const files = ['admin', 'content', 'distribution_point', 'management_point', 'replication', 'site_transfer'];
+    const files = [
+      'admin',
+      'content',
+      'distribution_point',
+      'management_point',
+      'replication',
+      'site_transfer',
+    ];
     const inProtos = new Map(files.flatMap((name) => [...callersIn(`${name}.proto`)]));
     const inTable = [...callPolicy].filter(([path]) => path.startsWith('/waybill.v1.'));
     const byPath = (a: readonly [string, unknown], b: readonly [string, unknown]) =>
