@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import type { ErrorCode } from '../../shared/domain/errors.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { compareHybridTimes } from '../../shared/domain/hybrid-time.ts';
 import type { ReplicatedRow } from '../../shared/rpc/generated/waybill/v1/ReplicatedRow.ts';
 import type { ReplicationChanges } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { ChangeApplier, type Sender } from './change-applier.ts';
 import { ChangeLog } from './change-log.ts';
 import { FullCopyReceiver } from './full-copy-receiver.ts';
+import { LogSweep } from './log-sweep.ts';
 import { rowBytesMax } from './replication-config.ts';
 import { testPackage, testStatus } from './testing/random-edits.ts';
 import { overTheWire, TestHierarchy, type TestSite } from './testing/test-hierarchy.ts';
@@ -100,7 +102,7 @@ describe('change applier (REP-1, SEC-1)', () => {
 
   it('does not overwrite what this site writes at that moment', async () => {
     const points = site.store.records(keySpaces.hierarchyDistributionPoints);
-    for (let round = 0; round < 30; round++) {
+    for (let round = 0; round < 90; round++) {
       const theirs = row({ sequence: 1, value: JSON.stringify(point(`theirs ${round}`)) });
       const message = {
         after: round,
@@ -108,15 +110,36 @@ describe('change applier (REP-1, SEC-1)', () => {
         rows: [{ ...theirs, sequence: round + 1 }],
       };
       const applying = apply(message);
-      for (let turn = 0; turn < round % 7; turn++) await Promise.resolve();
+      for (let turn = 0; turn < round % 30; turn++) await Promise.resolve();
       const own = { ...point(`own ${round}`), kind: 'standard' as const };
-      await site.store.write([points.put('DP1', own)], { sync: false });
-      await applying;
-      const [version] = await log.versionsOf(['hierarchy-distribution-points/DP1']);
-      const is = (await points.get('DP1'))?.description;
-      assert.equal(is, `${version?.changedAt.siteCode === 'PS1' ? 'own' : 'theirs'} ${round}`);
+      const writing = site.store.write([points.put('DP1', own)], { sync: false });
+      const ownAt = site.capture.clock.latest;
+      await Promise.all([writing, applying]);
+      const theirsAt = { wallMs: hierarchy.clock.nowMs(), counter: 0, siteCode: 'SEC' };
+      const isOwn = compareHybridTimes(ownAt, theirsAt) > 0;
+      assert.equal((await points.get('DP1'))?.description, `${isOwn ? 'own' : 'theirs'} ${round}`);
       await hierarchy.clock.advance(10);
     }
+  });
+
+  it('does not take back from a full copy what was deleted here and is forgotten', async () => {
+    await apply({ through: 5 });
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    await site.store.write([points.delete('DP1')], { sync: true });
+    for (const one of await points.getMany(['DP1'])) assert.equal(one, undefined);
+    site.skewMs += 91 * 24 * hourMs;
+    await new LogSweep({ store: site.store, log, clock: site.clock }, hierarchy.config).sweep();
+    const [version] = await log.versionsOf(['hierarchy-distribution-points/DP1']);
+    assert.equal(version, undefined, 'the tombstone is forgotten');
+    const other = {
+      ...row({ key: 'DP2', sequence: 6 }),
+      value: JSON.stringify({ ...point(), dpId: 'DP2' }),
+    };
+    const copy = { after: 0, through: 7, rows: [row(), other], fullCopy: true, fullCopyEnds: true };
+    assert.equal(await apply(copy), 1);
+    assert.equal(await points.get('DP1'), undefined);
+    assert.ok(await points.get('DP2'));
+    assert.equal(log.originState('SEC').sequence, 7);
   });
 
   const status = JSON.stringify(testStatus('PS100001', 'DP1', 1));

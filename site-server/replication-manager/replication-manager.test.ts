@@ -129,8 +129,11 @@ describe('Replication Manager (REP-1)', () => {
     await put(cas, point('OFCAS'), point('KEPT'));
     await put(ps1, point('OFPS1'));
     await put(sec, point('OFSEC'));
+    const packages = cas.store.records(keySpaces.packages);
+    await cas.store.write([packages.put('CAS00001', testPackage('CAS00001', 'x'))], { sync: true });
     await converged(hierarchy);
     hierarchy.cut('PS1', 'CAS');
+    await cas.store.write([packages.delete('CAS00001')], { sync: true });
     // What is deleted at one side may be of the other.
     for (const dpId of ['OFCAS', 'OFPS1']) await remove(cas, dpId);
     await remove(sec, 'OFSEC');
@@ -142,6 +145,9 @@ describe('Replication Manager (REP-1)', () => {
     await converged(hierarchy);
     for (const site of [cas, ps1, sec])
       assert.deepEqual(await points(site), ['KEPT', 'NEW'], site.code);
+    for (const site of [ps1, sec]) {
+      assert.equal((await site.rows(keySpaces.publishedPackages)).size, 0, site.code);
+    }
     const topics = [...(await sec.rows(keySpaces.packageNotifications)).keys()];
     assert.ok(topics.some((key) => key.startsWith('hierarchy-distribution-point/OFCAS/')));
   });
@@ -205,7 +211,8 @@ describe('Replication Manager (REP-1)', () => {
   });
 
   it('remembers what it has sent, though the newest of it was overwritten by another site', async () => {
-    await put(ps1, point('DP1', 'first'));
+    const records = ps1.store.records(keySpaces.hierarchyDistributionPoints);
+    await ps1.store.write([records.put('DP1', point('DP1', 'first'))], { sync: true });
     await converged(hierarchy);
     await hierarchy.clock.advance(10);
     await put(cas, point('DP1', 'second'));
