@@ -18,6 +18,8 @@ export const requestLimits = {
   sourceCountMax: 100,
   /** Path of a source directory, in bytes of UTF-8. */
   sourcePathBytesMax: 4_095,
+  /** Properties and source directories of a package together, as JSON, in bytes. */
+  packageBytesMax: 983_040,
   /** Distribution points named in one request. */
   targetCountMax: 1_000,
   /** Addresses of a route between two sites. */

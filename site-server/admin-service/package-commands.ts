@@ -16,6 +16,7 @@ import type { Change, StateStore } from '../../shared/state-store/state-store.ts
 import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
 import { jobNotifications, removalChanges } from '../distribution-manager/package-changes.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import { requirePackageFits } from './package-size.ts';
 
 /** What commands about packages need. */
 export interface PackageCommandsComponents {
@@ -45,13 +46,14 @@ export class PackageCommands {
   /**
    * Defines a package (PKG-1).
    *
-   * @throws PACKAGE_ID_EXHAUSTED
+   * @throws PACKAGE_ID_EXHAUSTED, REQUEST_INVALID
    */
   async create(
     properties: PackageProperties,
     directories: readonly string[],
   ): Promise<SitePackage> {
     const { packages, store } = this.#components;
+    requirePackageFits(properties, directories);
     const { packageId, change } = await this.#newId();
     const sitePackage = this.#newPackage(packageId, { properties, directories });
     const definition = this.#definition(sitePackage);
@@ -92,6 +94,10 @@ export class PackageCommands {
     return this.#change(packageId, async (sitePackage, nowMs) => {
       const properties = change(sitePackage.properties);
       const sources = withDirectories(sitePackage.sources, directories);
+      requirePackageFits(
+        properties,
+        sources.map(({ directory }) => directory),
+      );
       const changed = { ...sitePackage, properties, sources, updatedAtMs: nowMs };
       const isRanked = properties.priority !== sitePackage.properties.priority;
       const jobs = isRanked ? await jobNotifications(this.#components, packageId) : [];

@@ -13,6 +13,7 @@ import {
   checkedChanges,
   checkedMessages,
   type RowChecks,
+  requireOrigin,
 } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { FullCopyReceiver } from './full-copy-receiver.ts';
@@ -68,8 +69,8 @@ export class ChangeApplier {
       const { log, checks = {} } = this.#components;
       const { clockAheadMsMax } = this.#config;
       const { clock } = log.capture;
+      this.#requireSide(requireOrigin(message.originSiteCode), sender, message.fullCopy);
       const changes = checkedChanges(message, { clock, clockAheadMsMax, checks });
-      this.#requireSide(changes.origin, sender, changes.isFullCopy);
       requireNext(changes, this.#expectedAfter(changes, sender));
       return this.#apply(changes, sender);
     });

@@ -50,11 +50,14 @@ export class ChangeCapture {
   #lastSequence: number;
   #writtenSequence: number;
   #syncedSequence: number;
+  /** Numbers up to this one, and from `#firstOfRun` on, are remembered. */
+  #remembered: number;
+  readonly #firstOfRun: number;
 
   private constructor(
     components: ChangeCaptureComponents,
     state: OwnLogState,
-    { last, isNewLife }: { last: number; isNewLife: boolean },
+    { last, lastKnown, isNewLife }: { last: number; lastKnown: number; isNewLife: boolean },
   ) {
     this.#components = components;
     this.isNewLife = isNewLife;
@@ -63,7 +66,9 @@ export class ChangeCapture {
     this.#state = state;
     this.#lastSequence = last;
     this.#writtenSequence = last;
-    this.#syncedSequence = last;
+    this.#syncedSequence = lastKnown;
+    this.#remembered = lastKnown;
+    this.#firstOfRun = last + 1;
   }
 
   /** Begins to see writes: before any component writes. One for each store. */
@@ -72,12 +77,13 @@ export class ChangeCapture {
     const kept = await store.records(keySpaces.ownLogState).get('own');
     const newest = await newestEntry(store, siteCode);
     const lastKnown = Math.max(newest?.sequence ?? 0, kept?.syncedSequence ?? 0);
-    // Numbers go on from the time of day in milliseconds, above any that a lost store gave out.
+    // Numbers go on from the time of day in milliseconds: above any that a store gave out which was lost,
+    // or of which this one is an older copy.
+    const last = Math.max(clock.nowMs(), lastKnown);
     const isNewLife = kept === undefined || isStoreDamaged;
-    const last = isNewLife ? Math.max(clock.nowMs(), lastKnown) : lastKnown;
     const life = isNewLife ? last + 1 : kept.life;
-    const state = { messageOffset: 0, renumberTo: 0, ...kept, life, syncedSequence: last };
-    const capture = new ChangeCapture(components, state, { last, isNewLife });
+    const state = { messageOffset: 0, renumberTo: 0, ...kept, life, syncedSequence: lastKnown };
+    const capture = new ChangeCapture(components, state, { last, lastKnown, isNewLife });
     await capture.#restoreClock(newest?.entry);
     store.deriveWith((changes) => capture.#derive(changes));
     store.onWritten((changes, { isSynced }) => capture.#onWritten(changes, isSynced));
@@ -103,6 +109,12 @@ export class ChangeCapture {
   /** The highest number given out. */
   get lastSequence(): number {
     return this.#lastSequence;
+  }
+
+  /** Whether a number of this site's changes, which a neighbour knows, is none this store gave out. */
+  hasForgotten(sequence: number): boolean {
+    const isOfGap = sequence > this.#remembered && sequence < this.#firstOfRun - 1;
+    return isOfGap || sequence > this.#lastSequence;
   }
 
   get messageOffset(): number {
@@ -140,6 +152,16 @@ export class ChangeCapture {
     return this.#syncedSequence;
   }
 
+  /**
+   * For a synced batch that may take this site's newest entry out of the log: the number of what may
+   * have been sent is remembered all the same.
+   */
+  keepSequence(): Change {
+    const syncedSequence = Math.max(this.#state.syncedSequence, this.#writtenSequence);
+    this.#state = { ...this.#state, syncedSequence };
+    return this.#components.store.records(keySpaces.ownLogState).put('own', this.#state);
+  }
+
   /** Everything written to the store so far survives a power cut when this resolves. */
   async syncAll(): Promise<void> {
     await this.#keep({ ...this.#state, syncedSequence: this.#writtenSequence });
@@ -152,12 +174,14 @@ export class ChangeCapture {
 
   /**
    * Begins a new life of the log above `sequence`, which a neighbour remembers and this site does not:
-   * its store is an older copy. What is in the log is to be `renumbered`.
+   * its store is an older copy. What is in the log is to be `renumbered` when it is not above.
    */
   async beginAnew(sequence: number): Promise<void> {
-    const renumberTo = Math.max(sequence, this.#lastSequence);
-    this.#lastSequence = Math.max(this.#components.clock.nowMs(), renumberTo);
+    const isAbove = sequence > this.#lastSequence;
+    const renumberTo = isAbove ? sequence : 0;
+    this.#lastSequence = Math.max(this.#components.clock.nowMs(), sequence, this.#lastSequence);
     this.#recent.clear();
+    this.#remembered = Math.max(this.#remembered, sequence);
     const syncedSequence = this.#writtenSequence;
     await this.#keep({ ...this.#state, life: this.#lastSequence + 1, renumberTo, syncedSequence });
   }

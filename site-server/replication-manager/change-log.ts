@@ -168,7 +168,8 @@ export class ChangeLog {
         for (const [index, version] of found.entries()) {
           if (version) versions.set(rowIds[index] ?? '', version);
         }
-        const changes = this.capture.foreign(decide(versions));
+        const decided = decide(versions);
+        const changes = this.capture.foreign([...decided, this.capture.keepSequence()]);
         return await this.#store.write(changes, { sync: true });
       } finally {
         watch.end();
@@ -267,7 +268,7 @@ export class ChangeLog {
   /** A neighbour remembers a number this site never gave out: its store is an older copy. */
   beginAnew(sequence: number): Promise<void> {
     return this.turn(async () => {
-      if (sequence <= this.capture.lastSequence) return;
+      if (!this.capture.hasForgotten(sequence)) return;
       this.#logger.warn({ sequence }, 'A neighbour has later changes of this site than this site');
       await this.capture.beginAnew(sequence);
       await this.renumber();

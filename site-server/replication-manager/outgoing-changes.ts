@@ -47,6 +47,7 @@ export class OutgoingChanges {
   readonly #positions = new Map<string, Position>();
   readonly #serials = new Map<string, { acknowledged: number; sent: number | undefined }>();
   #copy: FullCopySender | undefined;
+  #isDeciding = false;
 
   constructor(needs: OutgoingChangesNeeds) {
     this.#needs = needs;
@@ -61,26 +62,21 @@ export class OutgoingChanges {
     return Object.fromEntries(entries);
   }
 
-  /** Whether something is on its way. */
-  get isWaiting(): boolean {
-    return this.#onTheWay > 0;
-  }
-
   /** The next message; undefined when there is none, or enough are on their way. */
   async next(): Promise<ReplicationMessage | undefined> {
-    if (this.#copy) return this.#nextOfCopy(this.#copy);
-    for (const origin of this.#needs.log.origins()) {
-      if (this.#onTheWay >= unacknowledgedMax) return undefined;
-      const message = (await this.#nextOf(origin)) ?? (await this.#nextMessages(origin));
-      if (message) return message;
-      if (this.#copy) return this.#nextOfCopy(this.#copy);
+    this.#isDeciding = true;
+    try {
+      return await this.#next();
+    } finally {
+      this.#isDeciding = false;
     }
-    return undefined;
   }
 
   /** A message that says only that there was nothing for the neighbour; at leisure. */
   nextAdvance(): ReplicationMessage | undefined {
-    if (this.#copy || this.#onTheWay >= unacknowledgedMax) return undefined;
+    // Of an origin that is just being read, a message may be about to go.
+    const isBusy = this.#copy !== undefined || this.#isDeciding;
+    if (isBusy || this.#onTheWay >= unacknowledgedMax) return undefined;
     for (const [origin, position] of this.#positions) {
       const { acknowledged, scanned, sent } = position;
       if (sent !== undefined || scanned <= acknowledged || !this.#isSent(origin)) continue;
@@ -107,6 +103,17 @@ export class OutgoingChanges {
     }
     position.acknowledged = acknowledged;
     position.sent = undefined;
+  }
+
+  async #next(): Promise<ReplicationMessage | undefined> {
+    if (this.#copy) return this.#nextOfCopy(this.#copy);
+    for (const origin of this.#needs.log.origins()) {
+      if (this.#onTheWay >= unacknowledgedMax) return undefined;
+      const message = (await this.#nextOf(origin)) ?? (await this.#nextMessages(origin));
+      if (message) return message;
+      if (this.#copy) return this.#nextOfCopy(this.#copy);
+    }
+    return undefined;
   }
 
   get #onTheWay(): number {

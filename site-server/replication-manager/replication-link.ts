@@ -73,3 +73,13 @@ export class AnswerLink implements ReplicationLink {
     }
   }
 }
+
+/** What a promise brings, unless the signal fires before. @throws the signal's reason */
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason instanceof Error ? signal.reason : new AbortError());
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

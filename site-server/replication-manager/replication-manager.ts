@@ -1,5 +1,4 @@
-import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
-import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import { toErrorDetail } from '../../shared/rpc/error-detail.ts';
 import type { ReplicationHello__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationHello.ts';
@@ -9,7 +8,7 @@ import type {
 } from '../../shared/rpc/generated/waybill/v1/ReplicationMessage.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
-import { AbortError, isAbortError, throwIfAborted } from '../../shared/runtime/abort-error.ts';
+import { AbortError, throwIfAborted, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -36,8 +35,10 @@ import { MessageLog } from './message-log.ts';
 import { Neighbour } from './neighbour.ts';
 import { type NeighbourLag, NeighbourStates } from './neighbour-states.ts';
 import { defaultReplicationConfig, type ReplicationConfig } from './replication-config.ts';
-import { AnswerLink, type ReplicationLink } from './replication-link.ts';
-import { Refusal, RefusedByPeer, ReplicationSession } from './replication-session.ts';
+import { lagOf } from './replication-lag.ts';
+import { AnswerLink, orAborted, type ReplicationLink } from './replication-link.ts';
+import { Refusal, ReplicationSession } from './replication-session.ts';
+import { StreamEnds, silent, toEnd } from './stream-ends.ts';
 
 type ReplicationChannel = Pick<RpcChannel<'Replication'>, 'duplex' | 'close'>;
 
@@ -75,13 +76,8 @@ interface StreamEnd {
   readonly signal: AbortSignal;
 }
 
-const synchronisePath = '/waybill.v1.Replication/Synchronise';
-
-/** Changes behind that are counted, so that to ask costs little. */
-export const lagCountMax = 10_000;
-
-/** Longest time for which a refusal stands without a second look. */
-const heldMsMax = 30_000;
+/** How long a parent may take to hear why it is refused. */
+const lastWordMs = 1_000;
 
 /**
  * Keeps the replicated rows of this site and of its neighbours the same (REP-1): dials the parent and
@@ -100,8 +96,7 @@ export class ReplicationManager implements Component {
   readonly #states: NeighbourStates;
   readonly #streams = new Map<string, RunningStream>();
   readonly #sessions = new Map<string, ReplicationSession>();
-  /** Sites of which a refusal was told. */
-  readonly #told = new Map<string, string>();
+  readonly #ends: StreamEnds;
   readonly #stopping = new AbortController();
   #running: Promise<void>[] = [];
 
@@ -117,6 +112,11 @@ export class ReplicationManager implements Component {
     this.#messages = new MessageLog({ ...components, log });
     this.#sweep = new LogSweep({ ...components, log }, config);
     this.#states = new NeighbourStates(components.clock);
+    const isConnected = (siteCode: string) => this.#sessions.has(siteCode);
+    this.#ends = new StreamEnds(
+      { ...components, states: this.#states, isConnected },
+      { retryDelayMs: config.retryDelayMs },
+    );
   }
 
   static async open(
@@ -166,26 +166,14 @@ export class ReplicationManager implements Component {
 
   async #lagOf(siteCode: string): Promise<NeighbourLag> {
     const { clock, directory } = this.#components;
-    const { connected, reason, heardAtMs } = this.#states.of(siteCode);
     const neighbour = new Neighbour(siteCode, directory);
-    const known = {
+    const acknowledged = {
       ...this.#log.neighbourState(siteCode).acknowledged,
       ...this.#sessions.get(siteCode)?.acknowledged(),
     };
-    let changesBehind = 0;
-    let oldestMs = Number.POSITIVE_INFINITY;
-    for (const origin of this.#log.origins()) {
-      const acknowledged = known[origin] ?? 0;
-      if (neighbour.isOnItsSide(origin) || acknowledged >= this.#log.headOf(origin)) continue;
-      const left = lagCountMax - changesBehind;
-      if (left <= 0) break;
-      const isFor = (name: Parameters<Neighbour['isFor']>[0]) => neighbour.isFor(name, origin);
-      const lag = await this.#log.countAfter(origin, acknowledged, { countMax: left, isFor });
-      changesBehind += lag.count;
-      if (lag.count > 0) oldestMs = Math.min(oldestMs, lag.firstMs);
-    }
-    const behindMs = changesBehind === 0 ? 0 : Math.max(0, clock.nowMs() - oldestMs);
-    return { siteCode, connected, reason, changesBehind, behindMs, heardAtMs };
+    const { connected, reason, heardAtMs } = this.#states.of(siteCode);
+    const lag = await lagOf(this.#log, { neighbour, acknowledged, nowMs: clock.nowMs() });
+    return { siteCode, connected, reason, ...lag, heardAtMs };
   }
 
   async *#synchronise(
@@ -214,7 +202,7 @@ export class ReplicationManager implements Component {
   /** One stream of a child, from its Hello on. */
   async #answer(end: StreamEnd): Promise<void> {
     await this.#guarded(end, async (signal, onHeard) => {
-      const { siteCode, link } = end;
+      const { siteCode } = end;
       const { directory } = this.#components;
       const theirs = await this.#theirHello(end, signal, (hello) =>
         checkedChildHello(hello, siteCode, directory),
@@ -222,7 +210,7 @@ export class ReplicationManager implements Component {
       const held = this.#states.heldRefusal(siteCode);
       if (held !== undefined) throw held;
       await this.#alone(siteCode, signal, async (alone) => {
-        const said = await this.#sayHello(link, siteCode);
+        const said = await this.#sayHello(end, alone);
         await this.#converse({ ...end, signal: alone }, { theirs, said, onHeard });
       });
     });
@@ -263,7 +251,7 @@ export class ReplicationManager implements Component {
       return this.#components.clock.monotonicMs() - startedMs >= this.#config.aliveMs;
     } catch (error) {
       const isOurs = error instanceof Refusal;
-      if (isOurs) this.#auditRefusal(siteCode, address, error.error);
+      if (isOurs) this.#ends.audit(siteCode, address, error.error);
       const isLost = isErrorWithCode(error, 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED');
       const lastedMs = this.#components.clock.monotonicMs() - startedMs;
       return isLost && lastedMs >= this.#config.aliveMs && this.#states.of(siteCode).heardAtMs > 0;
@@ -283,7 +271,7 @@ export class ReplicationManager implements Component {
         const { siteCode } = end;
         const { directory } = this.#components;
         await this.#alone(siteCode, signal, async (alone) => {
-          const said = await this.#sayHello(link, siteCode);
+          const said = await this.#sayHello({ link, siteCode }, alone);
           const theirs = await this.#theirHello({ ...end, link }, alone, (hello) =>
             checkedParentHello(hello, directory),
           );
@@ -299,9 +287,16 @@ export class ReplicationManager implements Component {
     }
   }
 
-  /** The parent hears why, if it still listens. */
+  /** The parent hears why, if it still listens: it ends the stream then. */
   async #sayRefused(link: ReplicationLink, error: WaybillError): Promise<void> {
-    await link.send({ refused: toErrorDetail(error.details) }).catch(() => {});
+    const over = new AbortController();
+    const untilEnd = async () => {
+      await link.send({ refused: toErrorDetail(error.details) });
+      while (await link.receive());
+    };
+    const tooLong = this.#components.clock.sleep(lastWordMs, over.signal).catch(() => {});
+    await Promise.race([untilEnd().catch(() => {}), tooLong]);
+    over.abort(workIsOver);
   }
 
   /** Runs one stream, ends it when nothing is heard any more, and notes how it ended. */
@@ -323,9 +318,9 @@ export class ReplicationManager implements Component {
         progressCount: () => heardCount,
         toFailure: () => silent(siteCode, address, stallMs),
       });
-      await this.#noteEnd(siteCode, new AbortError('the other side ended the stream'));
+      await this.#ends.note(siteCode, new AbortError('the other side ended the stream'));
     } catch (error) {
-      await this.#noteEnd(siteCode, error);
+      await this.#ends.note(siteCode, error);
       throw error;
     }
   }
@@ -347,7 +342,7 @@ export class ReplicationManager implements Component {
     }
   }
 
-  async #sayHello(link: ReplicationLink, siteCode: string) {
+  async #sayHello({ link, siteCode }: Pick<StreamEnd, 'link' | 'siteCode'>, signal: AbortSignal) {
     const { clock, directory } = this.#components;
     const neighbour = this.#log.neighbourState(siteCode);
     const said = {
@@ -355,7 +350,7 @@ export class ReplicationManager implements Component {
       theirSequence: this.#log.headOf(siteCode),
     };
     const needs = { directory, log: this.#log, messages: this.#messages, nowMs: clock.nowMs() };
-    await link.send({ hello: ownHello(needs, neighbour) });
+    await orAborted(link.send({ hello: ownHello(needs, neighbour) }), signal);
     return said;
   }
 
@@ -409,94 +404,4 @@ export class ReplicationManager implements Component {
       if (this.#streams.get(siteCode) === stream) this.#streams.delete(siteCode);
     }
   }
-
-  async #noteEnd(siteCode: string, error: unknown): Promise<void> {
-    const reason = reasonOf(siteCode, error);
-    // Of a site that is none, or has a newer stream by now, nothing is noted.
-    const isNoted = this.#isNeighbour(siteCode) && !this.#sessions.has(siteCode);
-    if (error instanceof Refusal) {
-      if (error === this.#states.heldRefusal(siteCode)) return;
-      await this.#tellRefusal(siteCode, error.error);
-      if (isNoted) this.#states.ended(siteCode, reason, { error, forMs: this.#heldMs(siteCode) });
-      return;
-    }
-    if (this.#stopping.signal.aborted || !isNoted) return;
-    const before = this.#states.of(siteCode);
-    if (before.connected) this.#told.delete(siteCode);
-    const isNews = before.connected || before.reason !== reason;
-    if (isUnexpected(error)) this.#components.logger.error({ siteCode, err: error }, 'Fault');
-    else if (isNews) this.#components.logger.info({ siteCode, reason }, 'Replication disconnected');
-    this.#states.ended(siteCode, reason);
-  }
-
-  /** How long a refusal stands: shorter than the child waits before it tries again. */
-  #heldMs(siteCode: string): number {
-    const tryCount = this.#states.of(siteCode).refusalCount + 1;
-    const { retryDelayMs: firstMs } = this.#config;
-    return retryDelayMs({ tryCount, firstMs, capMs: heldMsMax, random: () => 0 }) / 2;
-  }
-
-  #isNeighbour(siteCode: string): boolean {
-    const { own, tree } = this.#components.directory;
-    return own.parent?.siteCode === siteCode || tree.parentOf(siteCode) === own.siteCode;
-  }
-
-  /** Tells administrators, once for the same reason. */
-  async #tellRefusal(siteCode: string, error: WaybillError): Promise<void> {
-    const { logger, status, store } = this.#components;
-    if (this.#told.get(siteCode) === error.code) return;
-    this.#told.set(siteCode, error.code);
-    logger.warn({ siteCode, code: error.code, reason: error.message }, 'Replication refused');
-    const insertionStrings = [siteCode, error.message];
-    try {
-      await store.write(status.message({ messageId: 9005, insertionStrings }), { sync: false });
-    } catch (failure) {
-      // With a full disk the log has it.
-      if (!isErrorWithCode(failure, 'DISK_FULL')) throw failure;
-    }
-  }
-
-  /** What the parent sent; what children send is audited by the server, with the failed call. */
-  #auditRefusal(siteCode: string, address: string, { code, message }: WaybillError): void {
-    const caller = toIdentityUri({ kind: 'site', siteCode });
-    const event = { caller, address, method: synchronisePath, result: code, detail: message };
-    this.#components.auditTrail.record(event);
-  }
-}
-
-/** How a stream ends at the parent: a refusal is told to the child. */
-function toEnd(error: unknown): { failure?: unknown } {
-  if (error instanceof Refusal) return { failure: error.error };
-  return isAbortError(error) || error instanceof RefusedByPeer ? {} : { failure: error };
-}
-
-function isUnexpected(error: unknown): boolean {
-  const isExpected = error instanceof WaybillError || error instanceof RefusedByPeer;
-  return !isExpected && !isAbortError(error);
-}
-
-/** Codes that say how a stream was lost, and not that the other side refused something. */
-const lossCodes = [
-  ...(['PEER_UNREACHABLE', 'PEER_FAILED', 'PEER_IDENTITY_MISMATCH'] as const),
-  ...(['DEADLINE_EXCEEDED', 'DISK_FULL'] as const),
-] satisfies ErrorCode[];
-
-function reasonOf(siteCode: string, error: unknown): string {
-  const reason = error instanceof Error ? error.message : String(error);
-  const isTheirs = error instanceof WaybillError && !isErrorWithCode(error, ...lossCodes);
-  return isTheirs ? `site ${siteCode} refused: ${reason}` : reason;
-}
-
-function silent(siteCode: string, address: string, stallMs: number): WaybillError {
-  const reason = `nothing was heard for ${stallMs} ms`;
-  return new WaybillError({ code: 'PEER_UNREACHABLE', peer: `site ${siteCode}`, address, reason });
-}
-
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason instanceof Error ? signal.reason : new AbortError());
-    if (signal.aborted) abort();
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

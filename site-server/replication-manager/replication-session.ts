@@ -122,7 +122,13 @@ export class ReplicationSession {
     const { log, messages } = this.#components;
     await this.#sender.copy.begin();
     const known = this.#ownCursorOfTheirs;
-    if (known.sequence > log.capture.lastSequence) await log.beginAnew(known.sequence);
+    const isNew = known.sequence > log.capture.lastSequence;
+    const { ownSequence } = this.#peer.said;
+    if (log.capture.hasForgotten(known.sequence) && (isNew || ownSequence > 0)) {
+      await log.beginAnew(known.sequence);
+      // What this site said of its own changes is not so: the next Hello asks for them.
+      if (ownSequence > 0) throw new AbortError('this site has forgotten changes of its own');
+    }
     if (this.#peer.neighbour.isParent) await messages.raiseAbove(known.messageSerial);
     await this.#noteRefill();
   }

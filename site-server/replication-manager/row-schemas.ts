@@ -45,7 +45,8 @@ const signingKeyCountMax = 64;
 const addressCountMax = 32;
 const insertionStringCountMax = 9;
 
-const text = (charsMax: number) => z.string().max(charsMax);
+/** Limits of requests count code points, of which one may be two units here. */
+const text = (charsMax: number) => z.string().max(2 * charsMax);
 const parsed = (parse: (text: string) => string | undefined, what: string) =>
   z.string().refine((value) => parse(value) !== undefined, `expected ${what}`);
 const siteCode = parsed(parseSiteCode, 'a site code');

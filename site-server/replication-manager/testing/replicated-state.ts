@@ -80,19 +80,9 @@ export async function converged(hierarchy: TestHierarchy): Promise<void> {
   try {
     await hierarchy.until(isSo, 'equal rows');
   } catch (error) {
-    const states = [...hierarchy.sites.values()].map((site) => site.manager.neighbours());
-    const shown =
-      (await Promise.all(states))
-        .flat()
-        .map((s) => JSON.stringify(s))
-        .join('\n') +
-      [...hierarchy.sites.values()]
-        .map(
-          (s) =>
-            s.code +
-            JSON.stringify(s.log.lines.slice(-4).map((l) => [l.msg, l.siteCode, l.reason, l.err])),
-        )
-        .join('\n');
-    throw new Error(`Not equal: ${difference}\n${shown}`, { cause: error });
+    const sites = [...hierarchy.sites.values()];
+    const states = await Promise.all(sites.map((site) => site.manager.neighbours()));
+    const shown = states.flat().map((state) => JSON.stringify(state));
+    throw new Error(['Not equal:', difference, ...shown].join('\n'), { cause: error });
   }
 }

@@ -61,9 +61,9 @@ class SimulatedCall {
   }
 
   write(message: ReplicationMessage | Buffer): Promise<void> {
+    this.#onMessage();
     const over = this.#failure ?? this.#over;
     if (over) return Promise.reject(over);
-    this.#onMessage();
     return new Promise((taken, lost) => {
       this.#requests.push({ message: overTheWire(message as ReplicationMessage), taken, lost });
       this.#wake();
@@ -323,9 +323,13 @@ export class TestHierarchy implements AsyncDisposable {
 
   /** Lets time pass and disks work until something is so. */
   async until(isSo: () => Promise<boolean> | boolean, what = 'it'): Promise<void> {
-    for (let round = 0; round < 600; round++) {
+    for (let round = 0; round < 1_500; round++) {
       if (await isSo()) return;
-      for (let turn = 0; turn < 5; turn++) await nextTurn();
+      for (let turn = 0; turn < 5; turn++) {
+        // Disks are real here: time stands still while they work.
+        for (const site of this.sites.values()) if (site.isRunning) await site.store.settled();
+        await nextTurn();
+      }
       await this.clock.advance(250);
     }
     throw new Error(`${what} did not come true`);

@@ -1,0 +1,231 @@
+import assert from 'node:assert/strict';
+import type { ErrorCode } from '../../shared/domain/errors.ts';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { compareHybridTimes } from '../../shared/domain/hybrid-time.ts';
+import type { ReplicatedRow } from '../../shared/rpc/generated/waybill/v1/ReplicatedRow.ts';
+import type { ReplicationChanges } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { ChangeApplier, type Sender } from './change-applier.ts';
+import { ChangeLog } from './change-log.ts';
+import { FullCopyReceiver } from './full-copy-receiver.ts';
+import { LogSweep } from './log-sweep.ts';
+import { rowBytesMax } from './replication-config.ts';
+import { testPackage, testStatus } from './testing/random-edits.ts';
+import { overTheWire, TestHierarchy, type TestSite } from './testing/test-hierarchy.ts';
+
+const hourMs = 3_600_000;
+
+describe('change applier (REP-1, SEC-1)', () => {
+  let hierarchy: TestHierarchy;
+  let site: TestSite;
+  let log: ChangeLog;
+  let applier: ChangeApplier;
+  let sender: Sender;
+  beforeEach(async () => {
+    hierarchy = await TestHierarchy.create();
+    site = await hierarchy.add('PS1', 'primary');
+    const { store, capture, notifier } = site;
+    log = await ChangeLog.open({ store, capture, logger: site.log.logger });
+    const checks = {
+      'site-identities': () => 'its signature is not of its key',
+    };
+    applier = new ChangeApplier({ store, log, notifier, checks }, hierarchy.config);
+    sender = {
+      siteCode: 'SEC',
+      isOnItsSide: (origin) => origin === 'SEC',
+      ...{ isBelow: true, refilledThrough: 0 },
+      copy: new FullCopyReceiver({ store, log, notifier, neighbour: 'SEC' }),
+    };
+  });
+  afterEach(() => hierarchy[Symbol.asyncDispose]());
+
+  const point = (description = '') => ({
+    ...{ dpId: 'DP1', address: 'dp1:1', kind: 'standard', description, siteCode: 'SEC' },
+  });
+  const row = (changes: Partial<ReplicatedRow> = {}, aheadMs = 0): ReplicatedRow => ({
+    ...{ table: 'hierarchy-distribution-points', key: 'DP1', value: JSON.stringify(point()) },
+    changedAt: { wallMs: hierarchy.clock.nowMs() + aheadMs, counter: 0, siteCode: 'SEC' },
+    ...{ sequence: 1, deleted: false },
+    ...changes,
+  });
+  const apply = (changes: Partial<ReplicationChanges>) => {
+    const message = { originSiteCode: 'SEC', after: 0, through: 2, rows: [row()], ...changes };
+    const received = overTheWire({ changes: message }).changes;
+    assert.ok(received);
+    return applier.apply(received, sender);
+  };
+  const everything = async () => {
+    const rows = new Map<string, unknown>();
+    for (const space of Object.values(keySpaces)) {
+      for (const [key, value] of await site.rows<unknown>(space))
+        rows.set(`${space.name}:${key}`, value);
+    }
+    return rows;
+  };
+
+  it('takes a message whole: row, version, entry, cursor and notification', async () => {
+    assert.equal(await apply({}), 1);
+    const rows = await everything();
+    assert.deepEqual(rows.get('hierarchy-distribution-points:DP1'), point());
+    const entry = rows.get('change-log:SEC/0000000000000001');
+    assert.equal((entry as { row: string }).row, 'hierarchy-distribution-points/DP1');
+    const state = rows.get('origin-states:SEC') as { sequence: number };
+    assert.equal(state.sequence, 2);
+    const notified = [...rows.keys()].some((key) =>
+      key.includes('hierarchy-distribution-point/DP1'),
+    );
+    assert.ok(notified);
+  });
+
+  it('lets the later change win, whichever comes last', async () => {
+    await apply({});
+    const key = 'DP1';
+    const older = row({ key, sequence: 3, value: JSON.stringify(point('older')) }, -1);
+    assert.equal(await apply({ after: 2, through: 3, rows: [older] }), 0);
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    assert.equal((await points.get('DP1'))?.description, '');
+    const newer = row({ key, sequence: 4, value: JSON.stringify(point('newer')) }, 1);
+    assert.equal(await apply({ after: 3, through: 4, rows: [newer] }), 1);
+    assert.equal((await points.get('DP1'))?.description, 'newer');
+    assert.equal(log.originState('SEC').sequence, 4);
+  });
+
+  it('puts a change of this site after what it was shown, though its clock is behind', async () => {
+    await apply({ rows: [row({}, 5 * 60_000)] });
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    const own = { ...point('later'), kind: 'standard' as const };
+    await site.store.write([points.put('DP1', own)], { sync: false });
+    const again = row({ sequence: 3 }, 5 * 60_000);
+    assert.equal(await apply({ after: 2, through: 3, rows: [again] }), 0);
+    assert.equal((await points.get('DP1'))?.description, 'later');
+  });
+
+  it('does not overwrite what this site writes at that moment', async () => {
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    for (let round = 0; round < 90; round++) {
+      const theirs = row({ sequence: 1, value: JSON.stringify(point(`theirs ${round}`)) });
+      const message = {
+        after: round,
+        through: round + 1,
+        rows: [{ ...theirs, sequence: round + 1 }],
+      };
+      const applying = apply(message);
+      for (let turn = 0; turn < round % 30; turn++) await Promise.resolve();
+      const own = { ...point(`own ${round}`), kind: 'standard' as const };
+      const writing = site.store.write([points.put('DP1', own)], { sync: false });
+      const ownAt = site.capture.clock.latest;
+      await Promise.all([writing, applying]);
+      const theirsAt = { wallMs: hierarchy.clock.nowMs(), counter: 0, siteCode: 'SEC' };
+      const isOwn = compareHybridTimes(ownAt, theirsAt) > 0;
+      assert.equal((await points.get('DP1'))?.description, `${isOwn ? 'own' : 'theirs'} ${round}`);
+      await hierarchy.clock.advance(10);
+    }
+  });
+
+  it('does not take back from a full copy what was deleted here and is forgotten', async () => {
+    await apply({ through: 5 });
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    await site.store.write([points.delete('DP1')], { sync: true });
+    for (const one of await points.getMany(['DP1'])) assert.equal(one, undefined);
+    site.skewMs += 91 * 24 * hourMs;
+    await new LogSweep({ store: site.store, log, clock: site.clock }, hierarchy.config).sweep();
+    const [version] = await log.versionsOf(['hierarchy-distribution-points/DP1']);
+    assert.equal(version, undefined, 'the tombstone is forgotten');
+    const other = {
+      ...row({ key: 'DP2', sequence: 6 }),
+      value: JSON.stringify({ ...point(), dpId: 'DP2' }),
+    };
+    const copy = { after: 0, through: 7, rows: [row(), other], fullCopy: true, fullCopyEnds: true };
+    assert.equal(await apply(copy), 1);
+    assert.equal(await points.get('DP1'), undefined);
+    assert.ok(await points.get('DP2'));
+    assert.equal(log.originState('SEC').sequence, 7);
+  });
+
+  const status = JSON.stringify(testStatus('PS100001', 'DP1', 1));
+  const published = JSON.stringify(testPackage('PS100001', 'x'));
+  const identity = JSON.stringify({
+    ...{ siteCode: 'SEC', address: '', agentVersion: '1', signingKeys: [], signedAtMs: 1 },
+    ...{ certificate: '', signature: '' },
+  });
+  const refusals: [string, ErrorCode, () => Partial<ReplicationChanges>][] = [
+    ['a gap', 'REPLICATION_GAP', () => ({ after: 1 })],
+    [
+      'a foreign origin',
+      'REPLICATION_ORIGIN_REFUSED',
+      () => ({
+        originSiteCode: 'PS2',
+        rows: [row({ changedAt: { wallMs: 1, counter: 0, siteCode: 'PS2' } })],
+      }),
+    ],
+    ['a clock an hour ahead', 'CLOCK_AHEAD', () => ({ rows: [row({}, hourMs)] })],
+    ['an unknown table', 'REPLICATION_ROW_REFUSED', () => ({ rows: [row({ table: 'counters' })] })],
+    ['a key of no table', 'REPLICATION_ROW_REFUSED', () => ({ rows: [row({ key: 'a/b' })] })],
+    ['no JSON', 'REPLICATION_ROW_REFUSED', () => ({ rows: [row({ value: '{' })] })],
+    [
+      'another field',
+      'REPLICATION_ROW_REFUSED',
+      () => ({ rows: [row({ value: JSON.stringify({ ...point(), more: 1 }) })] }),
+    ],
+    [
+      'an oversized text',
+      'REPLICATION_ROW_REFUSED',
+      () => ({ rows: [row({ value: JSON.stringify(point('x'.repeat(9_000))) })] }),
+    ],
+    [
+      'oversized JSON',
+      'REPLICATION_ROW_REFUSED',
+      () => ({ rows: [row({ value: `"${'x'.repeat(rowBytesMax)}"` })] }),
+    ],
+    [
+      'another row than its key',
+      'REPLICATION_ROW_REFUSED',
+      () => ({ rows: [row({ key: 'DP2' })] }),
+    ],
+    [
+      "another site's status",
+      'REPLICATION_ROW_REFUSED',
+      () => ({
+        rows: [row({ table: 'site-package-status', key: 'PS100001/PS1/DP1', value: status })],
+      }),
+    ],
+    [
+      "another site's package",
+      'REPLICATION_ROW_REFUSED',
+      () => ({ rows: [row({ table: 'published-packages', key: 'PS100001', value: published })] }),
+    ],
+    [
+      'a row that its check refuses',
+      'REPLICATION_ROW_REFUSED',
+      () => ({ rows: [row({ table: 'site-identities', key: 'SEC', value: identity })] }),
+    ],
+    ['a number beyond the message', 'MESSAGE_INVALID', () => ({ rows: [row({ sequence: 3 })] })],
+    ['numbers that fall', 'MESSAGE_INVALID', () => ({ rows: [row({ sequence: 2 }), row()] })],
+    ['a row twice', 'MESSAGE_INVALID', () => ({ rows: [row(), row({ sequence: 2 })] })],
+    [
+      'a time of another site',
+      'MESSAGE_INVALID',
+      () => ({ rows: [row({ changedAt: { wallMs: 1, counter: 0, siteCode: 'PS9' } })] }),
+    ],
+    [
+      'a deleted row with a value',
+      'REPLICATION_ROW_REFUSED',
+      () => ({ rows: [row({ deleted: true })] }),
+    ],
+    ['a number that is none', 'MESSAGE_INVALID', () => ({ through: '18446744073709551615' })],
+  ];
+  for (const [what, code, changes] of refusals) {
+    it(`refuses ${what}, and nothing of the message is applied`, async () => {
+      const before = await everything();
+      const { rows = [], ...others } = changes();
+      // A sound row stands before the bad one, where there is room for it.
+      const sound = row({ key: 'DP0', value: JSON.stringify({ ...point(), dpId: 'DP0' }) });
+      const isSoundFirst = rows.length === 1 && Number(rows[0]?.sequence) === 1;
+      const sent = isSoundFirst ? [sound, { ...rows[0], sequence: 2 }] : rows;
+      await assert.rejects(apply({ ...others, rows: sent }), (error) =>
+        isErrorWithCode(error, code),
+      );
+      assert.deepEqual(await everything(), before);
+    });
+  }
+});

@@ -1,0 +1,32 @@
+import type { ChangeLog } from './change-log.ts';
+import type { Neighbour } from './neighbour.ts';
+import type { RowName } from './replicated-rows.ts';
+
+/** Changes behind that are counted, so that to ask costs little. */
+export const lagCountMax = 10_000;
+
+/** What a neighbour lacks of the changes of this site's side. */
+export async function lagOf(
+  log: ChangeLog,
+  about: {
+    readonly neighbour: Neighbour;
+    /** What it has of each origin, by its own word. */
+    readonly acknowledged: Readonly<Record<string, number>>;
+    readonly nowMs: number;
+  },
+): Promise<{ changesBehind: number; behindMs: number }> {
+  const { neighbour, acknowledged, nowMs } = about;
+  let changesBehind = 0;
+  let oldestMs = nowMs;
+  for (const origin of log.origins()) {
+    const after = acknowledged[origin] ?? 0;
+    if (neighbour.isOnItsSide(origin) || after >= log.headOf(origin)) continue;
+    const countMax = lagCountMax - changesBehind;
+    if (countMax <= 0) break;
+    const isFor = (name: RowName) => neighbour.isFor(name, origin);
+    const lag = await log.countAfter(origin, after, { countMax, isFor });
+    changesBehind += lag.count;
+    if (lag.count > 0) oldestMs = Math.min(oldestMs, lag.firstMs);
+  }
+  return { changesBehind, behindMs: nowMs - oldestMs };
+}
