@@ -1,8 +1,8 @@
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { ContentHash } from '../content-library/content-hash.ts';
 import { toWriteFailure } from '../content-library/library-failure.ts';
-import { writeFully } from '../content-library/write-fully.ts';
 import { WorkerPool } from '../content-library/worker-pool.ts';
+import { writeFully } from '../content-library/write-fully.ts';
 import type { BlockTasks } from './block-tasks.ts';
 import { blockBytes, blockHeadBytes } from './package-file-format.ts';
 

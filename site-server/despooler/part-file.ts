@@ -14,7 +14,8 @@ import {
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ContentHash } from '../../shared/content-library/content-hash.ts';
-import { readFully, writeFully } from '../../shared/package-receiver/partial-file.ts';
+import { writeFully } from '../../shared/content-library/write-fully.ts';
+import { readFully } from '../../shared/package-receiver/partial-file.ts';
 import type { PartResult } from './part-request.ts';
 
 /** Hashed in one go; other files get their turn between. */
