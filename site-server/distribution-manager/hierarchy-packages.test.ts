@@ -161,6 +161,7 @@ describe('Packages of a hierarchy', () => {
       sync: false,
     });
     await hierarchy.rest();
+    assert.ok(ps1.machine.sources.packages.has(packageId), 'what came is kept, not sent for ever');
     const points = store.records(keySpaces.hierarchyDistributionPoints);
     const facts = { kind: 'standard', description: '', siteCode: 'PS1' } as const;
     const point = { dpId: 'PS1DP9', address: 'dp9:8531', ...facts };

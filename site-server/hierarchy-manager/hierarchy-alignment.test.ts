@@ -90,6 +90,7 @@ describe('A site of a hierarchy, after damage or a crash', () => {
 
   it('tells its source site what its library has lost', async () => {
     const one = hierarchy.of('PS1');
+    await one.site[Symbol.asyncDispose]();
     one.life.crash();
     one.machine.sources.packages.delete(packageId);
     await using site = await TestSite.start(one.machine, { own: below });
@@ -102,6 +103,7 @@ describe('A site of a hierarchy, after damage or a crash', () => {
 
   it('tells what its library has, when that was committed and not said', async () => {
     const one = hierarchy.of('PS1');
+    await one.site[Symbol.asyncDispose]();
     one.life.crash();
     const { store } = one.machine;
     const key = joinKey(packageId, 'PS1');
