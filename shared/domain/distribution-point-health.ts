@@ -1,3 +1,4 @@
+import { distributionPointPriorityDefault } from './distribution-point.ts';
 import { WaybillError } from './errors.ts';
 
 /** Whether the site could last talk to a DP. */
@@ -27,4 +28,18 @@ export function unreachableReasonOf(error: unknown): string {
     return error.details.reason;
   }
   return error instanceof Error ? error.message : String(error);
+}
+
+/** What was measured of a DP nobody has met, or of one that another site meets. */
+export function unmeasured(dpId: string): DistributionPointHealth {
+  return {
+    dpId,
+    dpPriority: distributionPointPriorityDefault,
+    measuredBytesPerSecond: 0,
+    reachability: 'unknown',
+    reason: '',
+    checkedAtMs: 0,
+    agentVersion: '',
+    freeBytes: 0,
+  };
 }

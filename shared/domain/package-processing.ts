@@ -33,6 +33,11 @@ export function isLeaving(sitePackage: SitePackage): boolean {
   return sitePackage.state === 'deleting' || sitePackage.state === 'deleted';
 }
 
+/** Whether a snapshot is due that waits for something that can mend itself. */
+export function isPostponed(sitePackage: SitePackage): boolean {
+  return isSnapshotDue(sitePackage) && sitePackage.state === 'pending' && sitePackage.reason !== '';
+}
+
 /**
  * Name of the content a source becomes in a version. Never used again for other bytes, because a
  * version never is; a content that did not change keeps the name it has.

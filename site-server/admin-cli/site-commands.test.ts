@@ -134,9 +134,18 @@ describe('waybill send (ADM-2)', () => {
     await run.whenWritten('failed, refused');
     run.interrupt();
     assert.equal(await ended, 0);
+  });
+
+  it('watches with a bar on a terminal', async () => {
+    const feed = new Feed<Sent>();
+    const admin = new FakeAdmin().stream('watchSendRequests', (_request, signal) =>
+      feed.read(signal),
+    );
     const live = new Run({ admin, terminal: { columns: 100, rows: 10 } });
     const shown = live.run('send watch');
     feed.push(aSendRequest());
+    await live.whenWritten('Site PS1');
+    await live.clock.advance(1_100);
     await live.whenWritten('25 %');
     live.interrupt();
     assert.equal(await shown, 0);

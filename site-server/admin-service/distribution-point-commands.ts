@@ -4,13 +4,14 @@ import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
+import { assignmentsGone } from '../hierarchy-manager/assignments-gone.ts';
 import {
   checkedSettings,
   type DistributionPointPatch,
   type NewDistributionPoint,
   patched,
 } from '../hierarchy-manager/distribution-point-settings.ts';
-import { assignmentsGone, type HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 
 /** What commands about DPs need. */

@@ -1,5 +1,8 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
-import type { DistributionPointHealth } from '../../shared/domain/distribution-point-health.ts';
+import {
+  type DistributionPointHealth,
+  unmeasured,
+} from '../../shared/domain/distribution-point-health.ts';
 import { type PullSettings, pullPackagesMaxDefault } from '../../shared/domain/pull-source.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
 import type { DistributionPointRecord } from '../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
@@ -9,7 +12,6 @@ import type {
   DistributionPointPatch,
   NewDistributionPoint,
 } from '../hierarchy-manager/distribution-point-settings.ts';
-import { unmeasured } from '../hierarchy-manager/hierarchy-manager.ts';
 import {
   distributionPointKindNames,
   reachabilityNames,

@@ -42,6 +42,7 @@ function stateOf(
   row: SitePackage,
   { published, requests }: HierarchyWords,
 ): Pick<SitePackage, 'state' | 'reason'> {
+  if (row.state === 'deleted') return { state: 'deleted', reason: '' };
   if (requests?.isDeletion || isLeaving(row)) {
     return { state: 'deleting', reason: published?.reason || row.reason };
   }

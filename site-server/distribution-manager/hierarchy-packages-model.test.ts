@@ -237,7 +237,7 @@ describe('Packages of a hierarchy, whatever happens', () => {
           await hierarchy[Symbol.asyncDispose]();
         }
       }),
-      { numRuns: Number(process.env.MODEL_RUNS ?? 15) },
+      { numRuns: 25 },
     );
   });
 });

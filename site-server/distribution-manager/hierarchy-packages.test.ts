@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { assertNothingOf, TestHierarchy } from './testing/test-hierarchy.ts';
@@ -102,6 +103,28 @@ describe('Packages of a hierarchy', () => {
     assert.ok((await cs1.messageIds()).includes(2306));
   });
 
+  it('does not hurry a snapshot that waits for room, however often its row is told of', async () => {
+    const packageId = await createAtTop();
+    const full = { path: '/', freeBytes: 0, neededBytes: 1 };
+    const noRoom = new WaybillError({ code: 'DISK_FULL', ...full });
+    cs1.machine.sources.directories.set('/source', noRoom);
+    await ps1.packageCommands.update(packageId);
+    await hierarchy.replicateAll();
+    await cs1.until(async () => (await cs1.packages.require(packageId)).reason !== '');
+    const before = cs1.machine.sources.snapshotCount;
+    const { store } = cs1.machine;
+    for (let count = 0; count < 3; count++) {
+      const told = cs1.notifier.notification('hierarchy-package', packageId);
+      await store.write([told], { sync: false });
+      await cs1.until(async () => (await cs1.pendingCount(['hierarchy-package'])) === 0);
+    }
+    assert.equal(cs1.machine.sources.snapshotCount, before);
+    cs1.machine.sources.directories.set('/source', 'v2');
+    await cs1.machine.clock.advance(60_000);
+    await hierarchy.rest();
+    assert.equal((await cs1.packages.require(packageId)).sourceVersion, 2);
+  });
+
   it('leaves the library of a site whose DPs are not to have it any more (PKG-7)', async () => {
     const packageId = await createAtTop();
     await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
@@ -161,6 +184,7 @@ describe('Packages of a hierarchy', () => {
       sync: false,
     });
     await hierarchy.rest();
+    assert.ok(ps1.machine.sources.packages.has(packageId), 'what came is kept, not sent for ever');
     const points = store.records(keySpaces.hierarchyDistributionPoints);
     const facts = { kind: 'standard', description: '', siteCode: 'PS1' } as const;
     const point = { dpId: 'PS1DP9', address: 'dp9:8531', ...facts };

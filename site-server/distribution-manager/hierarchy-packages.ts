@@ -9,7 +9,7 @@ import {
   withRequestsTaken,
 } from '../../shared/domain/hierarchy-package-work.ts';
 import { sourceSiteOf } from '../../shared/domain/package.ts';
-import { isLeaving } from '../../shared/domain/package-processing.ts';
+import { isLeaving, isPostponed } from '../../shared/domain/package-processing.ts';
 import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -89,8 +89,10 @@ export class HierarchyPackages {
     if (isLeaving(row)) return [...(await this.#wishChanges(row)), wake];
     const requests = await this.#requestsOfOthers(packageId);
     if (requests.some(({ isDeletion }) => isDeletion)) return this.#deletion(row);
-    const rowChanges = await this.#ownRowChanges(row, { requests, checked });
-    return [...rowChanges, ...(await this.#wishChanges(row)), wake];
+    const changes = await this.#ownRowChanges(row, { requests, checked });
+    changes.push(...(await this.#wishChanges(row)));
+    // A snapshot that waits for room is tried again in its own time, not whenever its row is written.
+    return changes.length > 0 || !isPostponed(row) ? [...changes, wake] : [];
   }
 
   async #requestsOfOthers(packageId: string): Promise<PackageRequests[]> {

@@ -90,10 +90,23 @@ export class PackageEnd {
   async #letGoOfForeign(sitePackage: SitePackage): Promise<void> {
     const { library } = this.#components;
     const { packageId, sourceVersion } = sitePackage;
+    if (!isLeaving(sitePackage) && (await this.#isWishedHere(packageId))) return;
     const isHeld = sourceVersion > 0 || (await library.getPackage(packageId)) !== undefined;
     if (!isHeld && !isLeaving(sitePackage)) return;
     if (isHeld) await library.removePackage(packageId);
     await this.#components.packages.turn(packageId, () => this.#tellGone(packageId));
+  }
+
+  /**
+   * Whether it is wished for a DP of this site, be it one that is not known here (yet): the source site
+   * sends by the wishes, so what was let go of would only come again.
+   */
+  async #isWishedHere(packageId: string): Promise<boolean> {
+    const { hierarchyPackages } = this.#components;
+    const wishes = await hierarchyPackages.assignmentsOf(packageId);
+    return wishes.some(
+      ({ siteCode, intent }) => siteCode === hierarchyPackages.siteCode && intent === 'installed',
+    );
   }
 
   async #tellGone(packageId: string): Promise<void> {

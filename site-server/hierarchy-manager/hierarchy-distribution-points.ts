@@ -61,7 +61,7 @@ export class HierarchyDistributionPoints {
     const { hierarchy } = this.#components;
     await hierarchy.add(wanted, 'hierarchy');
     // What was wanted of it before it was known here, and DPs that could not be without it.
-    return [...(await this.#wishes(wanted.dpId)), ...(await this.#absentOnes())];
+    return [...(await this.#wishes(wanted.dpId)), ...(await this.#pullingFrom(wanted.dpId))];
   }
 
   async #wishes(dpId: string): Promise<Change[]> {
@@ -74,11 +74,12 @@ export class HierarchyDistributionPoints {
     return changes;
   }
 
-  async #absentOnes(): Promise<Change[]> {
+  async #pullingFrom(sourceId: string): Promise<Change[]> {
     const { notifier, hierarchy, siteCode } = this.#components;
     const changes: Change[] = [];
     for await (const [dpId, point] of this.#points.list()) {
-      if (point.siteCode !== siteCode || (await hierarchy.get(dpId))) continue;
+      const isMeant = point.siteCode === siteCode && hasSource(point, sourceId);
+      if (!isMeant || (await hierarchy.get(dpId))) continue;
       changes.push(notifier.notification('hierarchy-distribution-point', dpId));
     }
     return changes;
@@ -92,6 +93,10 @@ export class HierarchyDistributionPoints {
   get #points() {
     return this.#components.store.records(keySpaces.hierarchyDistributionPoints);
   }
+}
+
+function hasSource({ pull }: DistributionPoint, sourceId: string): boolean {
+  return pull?.sources.some(({ dpId }) => dpId === sourceId) ?? false;
 }
 
 const refusals: ReadonlySet<string> = new Set([

@@ -2,11 +2,13 @@ import { contentNamesOf } from '../../shared/domain/content-location.ts';
 import {
   type DistributionPoint,
   type DistributionPointKind,
-  distributionPointPriorityDefault,
   tunedPriority,
 } from '../../shared/domain/distribution-point.ts';
 import { withoutAnswer } from '../../shared/domain/distribution-point-check.ts';
-import type { DistributionPointHealth } from '../../shared/domain/distribution-point-health.ts';
+import {
+  type DistributionPointHealth,
+  unmeasured,
+} from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { ConfiguredSource } from '../../shared/domain/pull-source.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
@@ -18,6 +20,7 @@ import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import { assignmentsGone } from './assignments-gone.ts';
 import type { ContentDpMap } from './content-dp-map.ts';
 import {
   checkedSettings,
@@ -377,31 +380,4 @@ export class HierarchyManager implements Component {
   get #health() {
     return this.#components.store.records(keySpaces.distributionPointHealth);
   }
-}
-
-/** Nothing is wanted of the DP any more, of any package. Reads the whole table. */
-export async function assignmentsGone(
-  store: Pick<StateStore, 'records'>,
-  dpId: string,
-): Promise<Change[]> {
-  const assignments = store.records(keySpaces.packageAssignments);
-  const changes: Change[] = [];
-  for await (const [key, assignment] of assignments.list()) {
-    if (assignment.dpId === dpId) changes.push(assignments.delete(key));
-  }
-  return changes;
-}
-
-/** What was measured of a DP nobody has met, or of one that another site meets. */
-export function unmeasured(dpId: string): DistributionPointHealth {
-  return {
-    dpId,
-    dpPriority: distributionPointPriorityDefault,
-    measuredBytesPerSecond: 0,
-    reachability: 'unknown',
-    reason: '',
-    checkedAtMs: 0,
-    agentVersion: '',
-    freeBytes: 0,
-  };
 }

@@ -72,7 +72,9 @@ export class TestHierarchy implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { life, machine } of this.sites.values()) {
+    for (const { life, machine, site } of this.sites.values()) {
+      // One that has crashed does nothing any more; one that lives must not outlive its disk.
+      if (!life.hasCrashed) await site[Symbol.asyncDispose]();
       life.crash();
       await machine[Symbol.asyncDispose]();
     }

@@ -1,0 +1,297 @@
+import assert from 'node:assert/strict';
+import type { PackageStatus } from '../../shared/domain/package-status.ts';
+import type { SendRequest } from '../../shared/domain/send-request.ts';
+import type { StatusMessage } from '../../shared/domain/status-message.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
+import type { Package } from '../../shared/rpc/generated/waybill/v1/Package.ts';
+import type { PackageStatus as PackageStatusMessage } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { AuditTrail } from '../audit-trail/audit-trail.ts';
+import { TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts';
+import type { TestSite } from '../distribution-manager/testing/test-site.ts';
+import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
+import { AdminService, type AdminServiceComponents } from './admin-service.ts';
+import { DistributionPointCommands } from './distribution-point-commands.ts';
+import { LogReader } from './log-reader.ts';
+import { PackageStatusView } from './package-status-view.ts';
+import { PackageView } from './package-view.ts';
+import { SiteCommands } from './site-commands.ts';
+import { StatusMessageView } from './status-message-view.ts';
+
+const parent = { siteCode: 'CS1', address: 'CS1:8530' };
+const sites: readonly OwnSite[] = [
+  { siteCode: 'CS1', kind: 'central-administration' },
+  { siteCode: 'PS1', kind: 'primary', parent },
+  { siteCode: 'PS2', kind: 'primary', parent },
+];
+const everything = { packageId: '', dpId: '', failedOnly: false, siteCode: '' };
+
+describe('Admin service of a hierarchy (ROLE-4)', () => {
+  let hierarchy: TestHierarchy;
+  let directory: TemporaryDirectory;
+  let cs1: TestSite;
+  let ps1: TestSite;
+  let atTop: Conversation<'Admin'>;
+  let atPs1: Conversation<'Admin'>;
+  let controller: AbortController;
+  let context: CallContext;
+  let packageId: string;
+
+  beforeEach(async () => {
+    hierarchy = await TestHierarchy.open(sites);
+    directory = await TemporaryDirectory.create();
+    cs1 = hierarchy.of('CS1').site;
+    ps1 = hierarchy.of('PS1').site;
+    atTop = await conversationOf(cs1, directory);
+    atPs1 = await conversationOf(ps1, directory);
+    controller = new AbortController();
+    const identity = { kind: 'admin', role: 'full', name: 'alice' } as const;
+    context = { caller: { identity, address: '::1' }, signal: controller.signal };
+    await ps1.addDistributionPoint('PS1DP1');
+    await hierarchy.of('PS2').site.addDistributionPoint('PS2DP1');
+    packageId = await cs1.createPackage('v1');
+    await hierarchy.rest();
+  });
+
+  afterEach(async () => {
+    controller.abort();
+    await hierarchy[Symbol.asyncDispose]();
+    await directory[Symbol.asyncDispose]();
+  });
+
+  it('shows a package of another site as its source site has it, and what is here', async () => {
+    const seen = await atPs1.getPackage({ packageId }, context);
+    assert.equal(seen.sourceSiteCode, 'CS1');
+    assert.deepEqual([seen.sourceVersion, seen.storedVersion], [1, 0]);
+    assert.equal(seen.state, 'PACKAGE_STATE_PUBLISHED');
+    assert.equal(seen.fileCount, 1);
+    const targets = { packageId, dpIds: [], allDps: true, siteCodes: [] };
+    assert.deepEqual((await atTop.distributePackage(targets, context)).dpIds, ['PS1DP1', 'PS2DP1']);
+    await hierarchy.settled();
+    await hierarchy.replicateAll();
+    await hierarchy.settled();
+    const waiting = await atPs1.getPackage({ packageId }, context);
+    assert.equal(waiting.state, 'PACKAGE_STATE_PENDING');
+    assert.equal(waiting.reason, 'content has not arrived from site CS1 yet');
+    await hierarchy.rest();
+    const stored = await atPs1.getPackage({ packageId }, context);
+    assert.equal(stored.storedVersion, 1);
+    const { counts } = await atTop.getPackage({ packageId }, context);
+    assert.deepEqual(counts, { targeted: 2, installed: 2, retrying: 0, failed: 0 });
+  });
+
+  it('waits for an update of another site until that has handled it (PKG-5)', async () => {
+    const watch = atPs1.watchPackage({ packageId }, context)[Symbol.asyncIterator]();
+    const accepted = await atPs1.updatePackage({ packageId }, context);
+    assert.deepEqual([accepted.acceptedRequestCount, accepted.handledRequestCount], [1, 0]);
+    const handled = until<Package>(watch, ({ handledRequestCount }) => handledRequestCount === 1);
+    await hierarchy.rest();
+    assert.equal((await handled).sourceUnchanged, true);
+  });
+
+  it('says at once that a package of another site is being deleted, and when it is gone', async () => {
+    const watch = atPs1.watchPackage({ packageId }, context)[Symbol.asyncIterator]();
+    const accepted = await atPs1.deletePackage({ packageId }, context);
+    assert.equal(accepted.state, 'PACKAGE_STATE_DELETING');
+    const gone = until<Package>(watch, ({ state }) => state === 'PACKAGE_STATE_DELETED');
+    await hierarchy.rest();
+    await gone;
+  });
+
+  it('watches status of DPs of other sites, and filters by site (REP-8)', async () => {
+    const filter = { ...everything, packageId };
+    const watch = atTop.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
+    const isThere = ({ dpId, state }: PackageStatusMessage) =>
+      dpId === 'PS2DP1' && state === 'PACKAGE_STATUS_STATE_INSTALLED';
+    const installed = until<PackageStatusMessage>(watch, isThere);
+    await atTop.distributePackage({ packageId, dpIds: [], allDps: true, siteCodes: [] }, context);
+    await hierarchy.rest();
+    assert.equal((await installed).siteCode, 'PS2');
+    const rows = await all(atTop.listPackageStatus(everything, context));
+    assert.deepEqual(
+      rows.map(({ siteCode, dpId }) => `${siteCode}/${dpId}`),
+      ['CS1/', 'PS1/', 'PS1/PS1DP1', 'PS2/', 'PS2/PS2DP1'],
+    );
+    const ofPs2 = await all(atTop.listPackageStatus({ ...everything, siteCode: 'PS2' }, context));
+    assert.deepEqual(
+      ofPs2.map(({ dpId }) => dpId),
+      ['', 'PS2DP1'],
+    );
+    await atTop.removePackage(
+      { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [] },
+      context,
+    );
+    const removed = until<PackageStatusMessage>(
+      watch,
+      ({ dpId, state }) => dpId === 'PS2DP1' && state === 'PACKAGE_STATUS_STATE_REMOVED',
+    );
+    await hierarchy.rest();
+    assert.equal((await removed).siteCode, 'PS2');
+  });
+
+  it('lists failures of the whole hierarchy in the order of packages', async () => {
+    const failed = { state: 'install-failed', reason: 'x', changedAtMs: 1 } as const;
+    const facts = { installedVersion: 0, targetVersion: 1, jobSerial: 1, verifiedHash: '' };
+    const { store } = cs1.machine;
+    const statuses = store.records(keySpaces.sitePackageStatus);
+    for (const [id, siteCode] of [
+      ['AAA00001', 'PS2'],
+      [packageId, 'PS1'],
+      ['ZZZ00001', 'PS2'],
+      [packageId, 'XXX'],
+    ] as const) {
+      const row: PackageStatus = { packageId: id, dpId: 'X', ...failed, ...facts };
+      await store.write([statuses.put(joinKey(id, siteCode, 'X'), row)], { sync: false });
+    }
+    const rows = await all(atTop.listPackageStatus({ ...everything, failedOnly: true }, context));
+    assert.deepEqual(
+      rows.map((row) => `${row.packageId}/${row.siteCode}`),
+      ['AAA00001/PS2', `${packageId}/PS1`, 'ZZZ00001/PS2'],
+      'none of a site that is not there',
+    );
+  });
+
+  it('merges status messages of other sites by time', async () => {
+    const { store } = cs1.machine;
+    const messages = store.records(keySpaces.siteStatusMessages);
+    for (const serial of [1, 2]) {
+      const about = { packageId: '', sourceVersion: 0, dpId: '', insertionStrings: ['x'] };
+      const timeMs = cs1.machine.clock.nowMs() + serial * 1_000;
+      const row: StatusMessage = { serial, messageId: 2301, siteCode: 'PS2', timeMs, ...about };
+      await store.write([messages.put(joinKey('PS2', serial), row)], { sync: false });
+    }
+    const filter = { packageId: '', dpId: '', sinceMs: '0', limit: 3, messageId: 2301 };
+    const severity = 'SEVERITY_UNSPECIFIED';
+    const asked = { ...filter, severity, siteCode: '' } as const;
+    const listed = await all(atTop.listStatusMessages(asked, context));
+    assert.deepEqual(
+      listed.map(({ siteCode, serial }) => [siteCode, siteCode === 'PS2' ? serial : 0]),
+      [
+        ['CS1', 0],
+        ['PS2', 1],
+        ['PS2', 2],
+      ],
+    );
+    const newest = await all(atTop.listStatusMessages({ ...asked, limit: 1 }, context));
+    assert.deepEqual(
+      newest.map(({ serial }) => serial),
+      [2],
+    );
+    const own = await all(atTop.listStatusMessages({ ...asked, siteCode: 'CS1' }, context));
+    assert.ok(own.every(({ siteCode }) => siteCode === 'CS1') && own.length > 0);
+  });
+
+  it('lists DPs of every site, and says whom to ask of one of another (ADM-3)', async () => {
+    const points = await all(atTop.listDistributionPoints({ siteCode: '' }, context));
+    assert.deepEqual(
+      points.map(({ dpId, siteCode, reason }) => [dpId, siteCode, reason]),
+      [
+        ['PS1DP1', 'PS1', 'see site PS1'],
+        ['PS2DP1', 'PS2', 'see site PS2'],
+      ],
+    );
+    assert.equal((await all(atTop.listDistributionPoints({ siteCode: 'PS2' }, context))).length, 1);
+    const refusal = /ask the other site with --site PS2/;
+    await assert.rejects(atPs1.checkDistributionPoint({ dpId: 'PS2DP1' }, context), refusal);
+    const jobs = { packageId: '', dpId: 'PS2DP1', history: false, limit: 0 };
+    await assert.rejects(all(atPs1.listJobs(jobs, context)), refusal);
+  });
+
+  it('says of sites where they stand, and how it stands with neighbours', async () => {
+    const neighbour = { siteCode: 'PS2', connected: true, reason: '', changesBehind: 3 };
+    const replication = {
+      neighbours: () => [{ ...neighbour, behindMs: 40, heardAtMs: 7 }],
+    };
+    let rotations = 0;
+    const siteIdentity = {
+      rotate: async () => {
+        rotations += 1;
+      },
+    };
+    const admin = await conversationOf(cs1, directory, { replication, siteIdentity });
+    const listed = await all(admin.listSites({}, context));
+    assert.deepEqual(
+      listed.map(({ siteCode, parentSiteCode, distributionPointCount }) => [
+        ...[siteCode, parentSiteCode, distributionPointCount],
+      ]),
+      [
+        ['CS1', '', 0],
+        ['PS1', 'CS1', 1],
+        ['PS2', 'CS1', 1],
+      ],
+    );
+    assert.equal(listed[2]?.replication?.changesBehind, 3);
+    assert.equal(listed[1]?.replication, undefined);
+    assert.equal((await admin.rotateSigningKey({}, context)).siteCode, 'CS1');
+    assert.equal(rotations, 1);
+    await assert.rejects(atTop.rotateSigningKey({}, context), { code: 'REQUEST_INVALID' });
+    const { kind, parentSiteCode } = await atPs1.getSite({}, context);
+    assert.deepEqual([kind, parentSiteCode], ['SITE_KIND_PRIMARY', 'CS1']);
+  });
+
+  it('shows send requests, where something is sent (ADM-2)', async () => {
+    const request: SendRequest = {
+      ...{ requestId: '1CS1', jobId: 'CS1-1', packageId, sourceVersion: 1, baseVersion: 0 },
+      ...{ sourceSiteCode: 'CS1', destinationSiteCode: 'PS1', finalSiteCode: 'PS1', priority: 1 },
+      file: { fileHash: 'f', fileBytes: 100 },
+      ...{ state: 'retrying', reason: 'x', remainingBytes: 40, bytesSent: 60, tryCount: 1 },
+      ...{ createdAtMs: 1, startedAtMs: 2, heartbeatAtMs: 3, finishedAtMs: 0, retryAtMs: 9 },
+    };
+    const list = async function* () {
+      yield request;
+    };
+    const admin = await conversationOf(cs1, directory, { sendRequests: { list, watch: list } });
+    const filter = { packageId: '', destinationSiteCode: '', history: false, limit: 0 };
+    const [listed] = await all(admin.listSendRequests(filter, context));
+    assert.equal(listed?.state, 'SEND_REQUEST_STATE_RETRYING');
+    assert.equal(listed.priority, 'PRIORITY_HIGH');
+    assert.deepEqual([listed.totalBytes, listed.remainingBytes], [100, 40]);
+    assert.equal((await all(admin.watchSendRequests(filter, context))).length, 1);
+    assert.deepEqual(await all(atTop.listSendRequests(filter, context)), []);
+    const wrong = { ...filter, destinationSiteCode: 'ps1' };
+    await assert.rejects(async () => all(admin.listSendRequests(wrong, context)), {
+      code: 'REQUEST_INVALID',
+    });
+  });
+});
+
+async function conversationOf(
+  site: TestSite,
+  directory: TemporaryDirectory,
+  ports: Partial<AdminServiceComponents> = {},
+): Promise<Conversation<'Admin'>> {
+  const { store } = site;
+  const { clock } = site.machine;
+  const { logger } = site.machine.log;
+  return new AdminService({
+    ...site,
+    distributionPointCommands: new DistributionPointCommands(site),
+    siteCommands: new SiteCommands(site),
+    connections: { forget: () => {} },
+    statusMessageView: new StatusMessageView(site),
+    site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },
+    packageView: new PackageView({ ...site, clock }),
+    packageStatusView: new PackageStatusView({ ...site, percentOf: () => undefined }),
+    jobs: { list: nothing, watch: nothing },
+    auditTrail: await AuditTrail.open({ store, clock, logger }),
+    logs: new LogReader({ clock, directory: directory.path }),
+    ...ports,
+  }).conversation();
+}
+
+async function* nothing(): AsyncGenerator<never> {}
+
+async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of stream) items.push(item);
+  return items;
+}
+
+async function until<T>(stream: AsyncIterator<T>, isIt: (item: T) => boolean): Promise<T> {
+  for (;;) {
+    const { value, done } = await stream.next();
+    assert.ok(!done, 'the watch goes on');
+    if (isIt(value)) return value;
+  }
+}

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import type { SiteDefinition, SiteKind } from '../../shared/domain/site.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import {
+  openTestMachine,
+  type TestMachine,
+  testProperties,
+} from '../distribution-manager/testing/test-site.ts';
+import { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { SiteCommands } from './site-commands.ts';
+
+describe('Commands about sites (ADM-3)', () => {
+  let machine: TestMachine;
+  let sites: SiteDirectory;
+  let commands: SiteCommands;
+
+  beforeEach(async () => {
+    machine = await openTestMachine();
+    sites = new SiteDirectory({
+      store: machine.store,
+      own: { siteCode: 'CS1', kind: 'central-administration' },
+    });
+    await sites.start();
+    commands = new SiteCommands({ store: machine.store, sites }, { siteCountMax: 4 });
+    await commands.add(siteOf('PS1', 'primary', 'CS1'));
+    await commands.add(siteOf('SS1', 'secondary', 'PS1'));
+  });
+
+  afterEach(async () => {
+    await sites.stop();
+    await machine[Symbol.asyncDispose]();
+  });
+
+  for (const [what, site, expected] of [
+    ['this site', siteOf('CS1', 'primary', ''), { code: 'SITE_EXISTS' }],
+    ['one that is known', siteOf('PS1', 'primary', 'CS1'), { code: 'SITE_EXISTS' }],
+    ['an unknown parent', siteOf('PS2', 'primary', 'XXX'), /parent_site_code: .*XXX is not/],
+    ['a secondary without parent', siteOf('SS2', 'secondary', ''), /parent_site_code/],
+    ['a secondary below the top', siteOf('SS2', 'secondary', 'CS1'), /a parent that is a primary/],
+    ['a primary below a secondary', siteOf('PS2', 'primary', 'SS1'), /parent_site_code/],
+    ['a top below another', siteOf('CS2', 'central-administration', 'CS1'), /no parent/],
+    ['itself as its parent', siteOf('PS2', 'primary', 'PS2'), /another site as its parent/],
+  ] as const) {
+    it(`refuses to add ${what}`, async () => {
+      await assert.rejects(commands.add(site), expected);
+    });
+  }
+
+  it('refuses more sites than a hierarchy may have', async () => {
+    await commands.add(siteOf('PS2', 'primary', 'CS1'));
+    await assert.rejects(commands.add(siteOf('PS3', 'primary', 'CS1')), /at most 4 sites/);
+  });
+
+  it('changes what is said of a site, within what its place allows', async () => {
+    const changed = await commands.set({ siteCode: 'PS1', address: 'new:1', description: 'x' });
+    assert.deepEqual(changed, {
+      ...siteOf('PS1', 'primary', 'CS1'),
+      address: 'new:1',
+      description: 'x',
+    });
+    await assert.rejects(commands.set({ siteCode: 'XXX' }), { code: 'SITE_UNKNOWN' });
+    const asSecondary = { siteCode: 'PS1', kind: 'secondary', parentSiteCode: 'CS1' } as const;
+    await assert.rejects(commands.set(asSecondary), { code: 'REQUEST_INVALID' });
+    const asTop = { siteCode: 'PS1', kind: 'central-administration' } as const;
+    await assert.rejects(commands.set(asTop), /no parent/);
+    const own = { siteCode: 'CS1', kind: 'primary' } as const;
+    await assert.rejects(commands.set(own), /central-administration, as this site is configured/);
+    await commands.set({ siteCode: 'CS1', address: 'cs1:8530' });
+    assert.equal(sites.tree.get('CS1')?.address, 'cs1:8530');
+  });
+
+  it('refuses to delete a site that is needed, and itself', async () => {
+    await assert.rejects(commands.delete('XXX'), { code: 'SITE_UNKNOWN' });
+    await assert.rejects(commands.delete('CS1'), { code: 'REQUEST_INVALID' });
+    await assert.rejects(commands.delete('PS1'), { code: 'SITE_IN_USE' });
+    const { store } = machine;
+    const definition = {
+      ...{ packageId: 'SS100001', sourceSiteCode: 'SS1', properties: testProperties },
+      directories: ['/a'],
+    };
+    const definitions = store.records(keySpaces.packageDefinitions);
+    await store.write([definitions.put('SS100001', definition)], { sync: false });
+    await assert.rejects(commands.delete('SS1'), /there is SS100001/);
+    await store.write([definitions.delete('SS100001')], { sync: false });
+    await commands.delete('SS1');
+    await commands.delete('PS1');
+    assert.deepEqual(
+      sites.tree.list().map(({ siteCode }) => siteCode),
+      ['CS1'],
+    );
+  });
+
+  it('deletes a site with its DPs, what was wanted of them, and its routes', async () => {
+    const { store } = machine;
+    const points = store.records(keySpaces.hierarchyDistributionPoints);
+    const assignments = store.records(keySpaces.packageAssignments);
+    const facts = { address: 'a:1', kind: 'standard', description: '' } as const;
+    const wish = { packageId: 'CS100001', intent: 'installed', action: 'add' } as const;
+    for (const [dpId, siteCode] of [
+      ['SS1DP1', 'SS1'],
+      ['PS1DP1', 'PS1'],
+    ] as const) {
+      const point = points.put(dpId, { dpId, siteCode, ...facts });
+      const assigned = { ...wish, dpId, siteCode, wishId: dpId, wishedAtMs: 1 };
+      const assignment = assignments.put(joinKey('CS100001', dpId), assigned);
+      await store.write([point, assignment], { sync: false });
+    }
+    await commands.setRoute({ fromSiteCode: 'PS1', toSiteCode: 'SS1', addresses: ['b:2'] });
+    await commands.delete('SS1');
+    assert.equal(await points.get('SS1DP1'), undefined);
+    assert.equal(await assignments.get(joinKey('CS100001', 'SS1DP1')), undefined);
+    assert.ok(await points.get('PS1DP1'));
+    assert.ok(await assignments.get(joinKey('CS100001', 'PS1DP1')));
+    assert.deepEqual(await routes(), []);
+  });
+
+  it('replaces routes between known sites, and takes them away', async () => {
+    const route = { fromSiteCode: 'CS1', toSiteCode: 'PS1', addresses: ['a:1', 'b:2'] };
+    await commands.setRoute(route);
+    assert.deepEqual(await routes(), [route]);
+    assert.deepEqual(sites.addressesOf('PS1'), ['a:1', 'b:2']);
+    await commands.setRoute({ ...route, addresses: [] });
+    assert.deepEqual(await routes(), []);
+    const unknown = { ...route, toSiteCode: 'XXX' };
+    await assert.rejects(commands.setRoute(unknown), { code: 'SITE_UNKNOWN' });
+    const circle = { ...route, toSiteCode: 'CS1' };
+    await assert.rejects(commands.setRoute(circle), { code: 'REQUEST_INVALID' });
+  });
+
+  async function routes() {
+    const all = [];
+    for await (const route of commands.routes()) all.push(route);
+    return all;
+  }
+});
+
+function siteOf(siteCode: string, kind: SiteKind, parentSiteCode: string): SiteDefinition {
+  return { siteCode, kind, parentSiteCode, address: `${siteCode}:8530`, description: '' };
+}

@@ -1,0 +1,15 @@
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+
+/** Nothing is wanted of the DP any more, of any package. Reads the whole table. */
+export async function assignmentsGone(
+  store: Pick<StateStore, 'records'>,
+  dpId: string,
+): Promise<Change[]> {
+  const assignments = store.records(keySpaces.packageAssignments);
+  const changes: Change[] = [];
+  for await (const [key, assignment] of assignments.list()) {
+    if (assignment.dpId === dpId) changes.push(assignments.delete(key));
+  }
+  return changes;
+}

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { DistributionPointCommands } from '../admin-service/distribution-point-commands.ts';
+import { TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts';
+import type { TestSite } from '../distribution-manager/testing/test-site.ts';
+import type { OwnSite } from './site-directory.ts';
+
+const parent = { siteCode: 'CS1', address: 'CS1:8530' };
+const sites: readonly OwnSite[] = [
+  { siteCode: 'CS1', kind: 'central-administration' },
+  { siteCode: 'PS1', kind: 'primary', parent },
+  { siteCode: 'PS2', kind: 'primary', parent },
+];
+const settings = { address: 'dp:8531', kind: 'standard', description: '' } as const;
+
+describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
+  let hierarchy: TestHierarchy;
+  let cs1: TestSite;
+  let ps1: TestSite;
+  let atTop: DistributionPointCommands;
+
+  beforeEach(async () => {
+    hierarchy = await TestHierarchy.open(sites);
+    cs1 = hierarchy.of('CS1').site;
+    ps1 = hierarchy.of('PS1').site;
+    atTop = new DistributionPointCommands(cs1);
+  });
+
+  afterEach(() => hierarchy[Symbol.asyncDispose]());
+
+  it('are added, changed and deleted at any site', async () => {
+    await atTop.add({ dpId: 'PS1DP1', ...settings }, 'PS1');
+    await hierarchy.rest();
+    assert.deepEqual(await ps1.hierarchy.get('PS1DP1'), {
+      ...{ dpId: 'PS1DP1', siteCode: 'PS1' },
+      ...settings,
+    });
+    await atTop.set({ dpId: 'PS1DP1', address: 'other:8531' });
+    await hierarchy.rest();
+    assert.equal((await ps1.hierarchy.require('PS1DP1')).address, 'other:8531');
+    const packageId = await cs1.createPackage('v1');
+    await hierarchy.rest();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
+    await hierarchy.rest();
+    await atTop.delete('PS1DP1');
+    await hierarchy.rest();
+    assert.equal(await ps1.hierarchy.get('PS1DP1'), undefined);
+    assert.deepEqual(await ps1.packages.serversOf(packageId), []);
+    assert.deepEqual(await cs1.hierarchyPackages.assignmentsOf(packageId), []);
+    assert.equal(ps1.machine.sources.packages.has(packageId), false);
+  });
+
+  it('that a site adds itself are known everywhere', async () => {
+    await ps1.addDistributionPoint('PS1DP1');
+    await hierarchy.rest();
+    const ps2 = hierarchy.of('PS2').site;
+    assert.equal((await ps2.hierarchy.requireAnywhere('PS1DP1')).siteCode, 'PS1');
+    const taken = { code: 'DISTRIBUTION_POINT_EXISTS' };
+    await assert.rejects(ps2.addDistributionPoint('PS1DP1'), taken);
+    await assert.rejects(atTop.add({ dpId: 'PS1DP1', ...settings }, 'PS2'), taken);
+  });
+
+  for (const [what, siteCode, expected] of [
+    ['the top', undefined, /central administration site has no distribution points/],
+    ['the top by its code', 'CS1', /a primary or secondary site \(PS1, PS2\)/],
+    ['nowhere', 'XXX', /There is no site XXX/],
+  ] as const) {
+    it(`are not added to ${what}`, async () => {
+      await assert.rejects(atTop.add({ dpId: 'X', ...settings }, siteCode), expected);
+    });
+  }
+
+  it('fetch from DPs of their own site only', async () => {
+    await atTop.add({ dpId: 'PS2DP1', ...settings }, 'PS2');
+    const pull = { sources: [{ dpId: 'PS2DP1', rank: 1 }], allowFallback: false, packagesMax: 5 };
+    const pulling = { dpId: 'PS1DP1', ...settings, kind: 'pull', pull } as const;
+    await assert.rejects(atTop.add(pulling, 'PS1'), /PS2DP1 of site PS2/);
+    await assert.rejects(atTop.set({ dpId: 'NOPE' }), { code: 'DISTRIBUTION_POINT_UNKNOWN' });
+    await assert.rejects(atTop.set({ dpId: 'PS2DP1' }, 'PS1'), /PS2, the site it is of/);
+    await assert.rejects(atTop.add({ dpId: 'X', ...settings, address: 'no' }, 'PS1'), /address/);
+  });
+
+  it('that cannot be are reported, and the rest goes on', async () => {
+    const pull = { sources: [{ dpId: 'PS1DP1', rank: 1 }], allowFallback: false, packagesMax: 5 };
+    const { store } = cs1.machine;
+    const points = store.records(keySpaces.hierarchyDistributionPoints);
+    const facts = { ...settings, siteCode: 'PS1' };
+    const put = (point: DistributionPoint) =>
+      store.write([points.put(point.dpId, point)], { sync: false });
+    await put({ ...facts, dpId: 'PS1DP2', kind: 'pull', pull });
+    await put({ ...facts, dpId: 'PS1DP3', address: 'nonsense' });
+    await put({ ...facts, dpId: 'PS1DP4' });
+    await hierarchy.rest();
+    assert.equal(await ps1.hierarchy.get('PS1DP2'), undefined);
+    assert.equal(await ps1.hierarchy.get('PS1DP3'), undefined);
+    assert.ok(await ps1.hierarchy.get('PS1DP4'));
+    assert.deepEqual(
+      (await ps1.messageIds()).filter((id) => id === 9020),
+      [9020, 9020],
+    );
+    await put({ ...facts, dpId: 'PS1DP1' });
+    await hierarchy.rest();
+    assert.equal((await ps1.hierarchy.get('PS1DP2'))?.kind, 'pull', 'once its source is there');
+  });
+
+  it('go where another site has the name, as the later word has it', async () => {
+    await ps1.addDistributionPoint('X');
+    const ps2 = hierarchy.of('PS2').site;
+    await ps2.addDistributionPoint('X');
+    await hierarchy.rest();
+    assert.equal(await ps1.hierarchy.get('X'), undefined);
+    assert.equal((await ps2.hierarchy.get('X'))?.siteCode, 'PS2');
+  });
+
+  it('tell other sites when a source of theirs has gone', async () => {
+    await ps1.addDistributionPoint('PS1DP1');
+    const pull = { sources: [{ dpId: 'PS1DP1', rank: 1 }], allowFallback: true, packagesMax: 5 };
+    await ps1.hierarchy.add({ dpId: 'PS1DP2', ...settings, kind: 'pull', pull });
+    await hierarchy.rest();
+    await atTop.delete('PS1DP1');
+    await hierarchy.rest();
+    assert.deepEqual((await ps1.hierarchy.require('PS1DP2')).pull?.sources, []);
+    const seen = await cs1.hierarchy.requireAnywhere('PS1DP2');
+    assert.deepEqual(seen.pull?.sources, []);
+  });
+});
