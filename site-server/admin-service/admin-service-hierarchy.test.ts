@@ -201,7 +201,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
   it('says of sites where they stand, and how it stands with neighbours', async () => {
     const neighbour = { siteCode: 'PS2', connected: true, reason: '', changesBehind: 3 };
     const replication = {
-      neighbours: () => [{ ...neighbour, behindMs: 40, heardAtMs: 7 }],
+      neighbours: async () => [{ ...neighbour, behindMs: 40, heardAtMs: 7 }],
     };
     let rotations = 0;
     const siteIdentity = {
