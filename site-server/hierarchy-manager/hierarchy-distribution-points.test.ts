@@ -96,8 +96,8 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     assert.equal(await ps1.hierarchy.get('PS1DP3'), undefined);
     assert.ok(await ps1.hierarchy.get('PS1DP4'));
     assert.deepEqual(
-      (await ps1.messageIds()).filter((id) => id === 9020),
-      [9020, 9020],
+      (await ps1.messageIds()).filter((id) => id === 9006),
+      [9006, 9006],
     );
     await put({ ...facts, dpId: 'PS1DP1' });
     await hierarchy.rest();
