@@ -74,6 +74,7 @@ export class ChangeLog {
   readonly #origins = new Map<string, OriginState>();
   readonly #neighbours = new Map<string, NeighbourState>();
   readonly #listeners = new Set<(origin: string) => void>();
+  readonly #watched = new Set<Set<string>>();
 
   private constructor({ store, capture, logger }: ChangeLogComponents) {
     this.#store = store;
@@ -143,6 +144,19 @@ export class ChangeLog {
     await store.write([store.records(keySpaces.neighbourStates).put(siteCode, state)], options);
   }
 
+  /** Tells which rows change from now on, whoever changes them. */
+  watch(): { readonly end: () => string[] } {
+    const own = this.capture.watch();
+    const others = new Set<string>();
+    this.#watched.add(others);
+    return {
+      end: () => {
+        this.#watched.delete(others);
+        return [...new Set([...own.end(), ...others])];
+      },
+    };
+  }
+
   /** The versions of these rows. */
   versionsOf(rowIds: readonly string[]): Promise<(RowVersion | undefined)[]> {
     return this.#store.records(keySpaces.rowVersions).getMany(rowIds);
@@ -169,6 +183,7 @@ export class ChangeLog {
           if (version) versions.set(rowIds[index] ?? '', version);
         }
         const decided = decide(versions);
+        for (const rows of this.#watched) for (const rowId of rowIds) rows.add(rowId);
         const changes = this.capture.foreign([...decided, this.capture.keepSequence()]);
         return await this.#store.write(changes, { sync: true });
       } finally {
