@@ -19,7 +19,7 @@ import {
   rowOfChange,
   writerOf,
 } from './replicated-rows.ts';
-import { unassignedRunsMax } from './replication-config.ts';
+import { startGapCount, unassignedRunsMax } from './replication-config.ts';
 
 /** What change capture needs. */
 export interface ChangeCaptureComponents {
@@ -90,9 +90,10 @@ export class ChangeCapture {
     const newest = await newestEntry(store, siteCode);
     const lastKnown = Math.max(newest?.sequence ?? 0, kept?.syncedSequence ?? 0);
     // Numbers go on from the time of day in milliseconds: above any that a store gave out which was lost,
-    // or of which this one is an older copy.
+    // or of which this one is an older copy; and, should the clock have gone back, a good way on.
     const { life: begun = 0, renumberTo = 0 } = kept ?? {};
-    const last = Math.max(clock.nowMs(), lastKnown, begun - 1, renumberTo);
+    const lastUsed = Math.max(lastKnown, begun - 1, renumberTo);
+    const last = Math.max(clock.nowMs(), lastUsed + startGapCount);
     const isNewLife = kept === undefined || isStoreDamaged;
     const begin = { life: last + 1, lostAtMs: clock.nowMs() };
     const unassigned = withRun(kept?.unassigned ?? [], { after: lastKnown, before: last });
@@ -131,9 +132,10 @@ export class ChangeCapture {
 
   /** Whether a number of this site's changes, which a neighbour knows, is none this store gave out. */
   hasForgotten(sequence: number): boolean {
-    const { unassigned } = this.#state;
+    const { unassigned, life } = this.#state;
     const isOfGap = unassigned.some(({ after, before }) => sequence > after && sequence < before);
-    return isOfGap || sequence > this.#lastSequence;
+    // Of numbers before this life, all is asked back anyway.
+    return (isOfGap && sequence >= life) || sequence > this.#lastSequence;
   }
 
   /** Whether the store was begun, or found damaged, in the last `withinMs`. */

@@ -78,6 +78,9 @@ export const claimedNumberMax = 2 ** 51;
 /** How long after its store was lost the top of the hierarchy takes all its own rows back from below. */
 export const refillMs = 7 * dayMs;
 
+/** Numbers left out at least at each start: more than a store gives out between a copy and its loss. */
+export const startGapCount = 2 ** 20;
+
 /** Runs of unassigned numbers that are remembered; one begins with each start of the program. */
 export const unassignedRunsMax = 32;
 

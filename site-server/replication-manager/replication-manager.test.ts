@@ -152,6 +152,38 @@ describe('Replication Manager (REP-1)', () => {
     assert.ok(topics.some((key) => key.startsWith('hierarchy-distribution-point/OFCAS/')));
   });
 
+  it('loses nothing by a full copy that changes while it is made', async () => {
+    const names = Array.from({ length: 300 }, (_, index) => `DP${index}`);
+    const long = 'x'.repeat(8_000);
+    await put(ps1, ...names.filter((_, index) => index % 2 === 0).map((dpId) => point(dpId, long)));
+    await put(cas, ...names.filter((_, index) => index % 2 === 1).map((dpId) => point(dpId, long)));
+    await put(cas, point('GONE'));
+    await converged(hierarchy);
+    hierarchy.cut('PS1', 'CAS');
+    await remove(cas, 'GONE');
+    for (const site of [cas, ps1]) site.skewMs += 91 * dayMs;
+    for (const site of [cas, ps1]) await site.manager.sweep();
+    const dropped: string[] = [];
+    ps1.store.onWritten((changes) => {
+      for (const { type, space, key } of changes) {
+        const isDrop = type === 'delete' && space === keySpaces.hierarchyDistributionPoints.name;
+        if (isDrop) dropped.push(key);
+      }
+    });
+    let count = 0;
+    hierarchy.onMessage = () => {
+      count += 1;
+      // From the last one on, so that what is edited has not been read yet.
+      const dpId = names.at(-count);
+      if (dpId) void put(cas, point(dpId, `edited ${count}`));
+    };
+    hierarchy.mendAll();
+    await converged(hierarchy);
+    assert.deepEqual(dropped, ['GONE']);
+    assert.deepEqual(await points(cas), names.sort());
+    assert.equal((await ps1.rows(keySpaces.fullCopyRows)).size, 0);
+  });
+
   it('begins a full copy anew when it is interrupted, and ends it all the same', async () => {
     await put(cas, ...Array.from({ length: 50 }, (_, index) => point(`DP${index}`)));
     await converged(hierarchy);
