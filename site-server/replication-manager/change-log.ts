@@ -138,6 +138,22 @@ export class ChangeLog {
     this.#tell(origin);
   }
 
+  /** Sites that were connected with this one. */
+  neighbours(): string[] {
+    return [...this.#neighbours.keys()];
+  }
+
+  /** Forgets where a site stands. */
+  async forgetSite(siteCode: string): Promise<void> {
+    this.#origins.delete(siteCode);
+    this.#neighbours.delete(siteCode);
+    const { originStates, neighbourStates } = keySpaces;
+    const changes = [originStates, neighbourStates].map((space) =>
+      this.#store.records<unknown>(space).delete(siteCode),
+    );
+    await this.#store.write(changes, { sync: true });
+  }
+
   async setNeighbour(siteCode: string, state: NeighbourState, options: { sync: boolean }) {
     this.#neighbours.set(siteCode, state);
     const store = this.#store;

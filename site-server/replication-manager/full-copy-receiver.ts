@@ -117,14 +117,7 @@ export class FullCopyReceiver {
   }
 
   #gone(name: RowName): Change[] {
-    const { store, notifier, log } = this.#needs;
-    const { siteCode } = log.capture;
-    const { space, key } = placeOf(name, siteCode);
-    const notices = noticesOf(name, siteCode);
-    return [
-      store.records(space).delete(key),
-      ...notices.map(({ topic, subject }) => notifier.notification(topic, subject)),
-    ];
+    return goneRow(name, this.#needs);
   }
 
   /** From here on the origin's log goes on; who is behind this site needs a full copy as well. */
@@ -144,4 +137,18 @@ export class FullCopyReceiver {
   get #marks() {
     return this.#needs.store.records(keySpaces.fullCopyRows);
   }
+}
+
+/** The changes that take a row away, and tell who reacts to it. */
+export function goneRow(
+  name: RowName,
+  { store, notifier, log }: Pick<FullCopyReceiverNeeds, 'store' | 'notifier' | 'log'>,
+): Change[] {
+  const { siteCode } = log.capture;
+  const { space, key } = placeOf(name, siteCode);
+  const notices = noticesOf(name, siteCode);
+  return [
+    store.records(space).delete(key),
+    ...notices.map(({ topic, subject }) => notifier.notification(topic, subject)),
+  ];
 }

@@ -24,6 +24,7 @@ import { ChangeApplier } from './change-applier.ts';
 import type { ChangeCapture } from './change-capture.ts';
 import { invalid, type RowChecks } from './change-check.ts';
 import { ChangeLog } from './change-log.ts';
+import { GoneSites } from './gone-sites.ts';
 import {
   checkedChildHello,
   checkedParentHello,
@@ -89,6 +90,7 @@ export class ReplicationManager implements Component {
   readonly #applier: ChangeApplier;
   readonly #messages: MessageLog;
   readonly #sweep: LogSweep;
+  readonly #gone: GoneSites;
   readonly #states: NeighbourStates;
   readonly #streams = new RunningStreams();
   readonly #sessions = new Map<string, ReplicationSession>();
@@ -108,6 +110,7 @@ export class ReplicationManager implements Component {
     this.#applier = new ChangeApplier({ ...components, log }, config);
     this.#messages = new MessageLog({ ...components, log });
     this.#sweep = new LogSweep({ ...components, log }, config);
+    this.#gone = new GoneSites({ ...components, log });
     this.#states = new NeighbourStates(components.clock);
     const isConnected = (siteCode: string) => this.#sessions.has(siteCode);
     this.#ends = new StreamEnds(
@@ -126,6 +129,7 @@ export class ReplicationManager implements Component {
 
   async start(): Promise<void> {
     await this.#messages.start();
+    await this.#gone.start();
     this.#unsubscribe = this.#components.store.onWritten((changes) => {
       // The directory may be told after this.
       if (changes.some(({ space }) => space === keySpaces.sites.name)) {
@@ -142,6 +146,7 @@ export class ReplicationManager implements Component {
     this.#stopping.abort();
     await Promise.all(this.#running);
     await this.#streams.ended();
+    await this.#gone.stop();
     this.#messages.stop();
   }
 
