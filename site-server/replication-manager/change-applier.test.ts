@@ -82,6 +82,13 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.ok(notified);
   });
 
+  it('keeps what a newer program says in a row', async () => {
+    const value = JSON.stringify({ ...point(), more: { of: 'it' } });
+    await apply({ rows: [row({ value })] });
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    assert.equal(JSON.stringify(await points.get('DP1')), value);
+  });
+
   it('lets the later change win, whichever comes last', async () => {
     await apply({});
     const key = 'DP1';
@@ -250,9 +257,9 @@ describe('change applier (REP-1, SEC-1)', () => {
     ['a key of no table', 'REPLICATION_ROW_REFUSED', () => ({ rows: [row({ key: 'a/b' })] })],
     ['no JSON', 'REPLICATION_ROW_REFUSED', () => ({ rows: [row({ value: '{' })] })],
     [
-      'another field',
+      'much in a field that is not known',
       'REPLICATION_ROW_REFUSED',
-      () => ({ rows: [row({ value: JSON.stringify({ ...point(), more: 1 }) })] }),
+      () => ({ rows: [row({ value: JSON.stringify({ ...point(), more: 'x'.repeat(5_000) }) })] }),
     ],
     [
       'an oversized text',

@@ -143,6 +143,23 @@ export class ChangeLog {
     return [...this.#neighbours.keys()];
   }
 
+  /** What a site that was not connected here before has of these origins, it is to send anew. */
+  askAnew(origins: readonly string[]): Promise<void> {
+    return this.turn(async () => {
+      for (const origin of origins) {
+        const state = { ...this.originState(origin), sequence: 0 };
+        await this.#store.write([this.putOrigin(origin, state)], { sync: true });
+        this.#origins.set(origin, state);
+      }
+    });
+  }
+
+  async forgetNeighbour(siteCode: string): Promise<void> {
+    this.#neighbours.delete(siteCode);
+    const neighbours = this.#store.records(keySpaces.neighbourStates);
+    await this.#store.write([neighbours.delete(siteCode)], { sync: true });
+  }
+
   /** Forgets where a site stands. */
   async forgetSite(siteCode: string): Promise<void> {
     this.#origins.delete(siteCode);

@@ -6,8 +6,10 @@ import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import { type ChangeLog, isEntryOf } from './change-log.ts';
 import { goneRow } from './full-copy-receiver.ts';
+import { isNeighbour } from './neighbour.ts';
 import { fromRowId, rowIdOf, writerOf } from './replicated-rows.ts';
 
 /** What forgetting sites needs. */
@@ -15,6 +17,7 @@ export interface GoneSitesComponents {
   readonly store: Pick<StateStore, 'records' | 'write' | 'onWritten'>;
   readonly log: ChangeLog;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
+  readonly directory: Pick<SiteDirectory, 'own' | 'tree'>;
   readonly logger: Logger;
 }
 
@@ -44,13 +47,14 @@ export class GoneSites {
     const { store, log } = this.#components;
     this.#unsubscribe = store.onWritten((changes) => {
       for (const { type, space, key } of changes) {
-        if (type === 'delete' && space === keySpaces.sites.name) void this.#forgetInTurn(key);
+        if (space !== keySpaces.sites.name) continue;
+        void this.#forgetInTurn(key, type === 'delete');
       }
     });
     const known = [...new Set([...log.origins(), ...log.neighbours()])];
     const versions = await log.versionsOf(known.map((key) => rowIdOf({ table: 'sites', key })));
     for (const [index, siteCode] of known.entries()) {
-      if (versions[index]?.isDeleted) void this.#forgetInTurn(siteCode);
+      void this.#forgetInTurn(siteCode, versions[index]?.isDeleted ?? false);
     }
   }
 
@@ -60,10 +64,11 @@ export class GoneSites {
     await this.#queue.run(async () => {});
   }
 
-  #forgetInTurn(siteCode: string): Promise<void> {
+  #forgetInTurn(siteCode: string, isDeleted: boolean): Promise<void> {
     return this.#queue.run(async () => {
       try {
-        await this.#forget(siteCode);
+        if (isDeleted) await this.#forget(siteCode);
+        else await this.#forgetStranger(siteCode);
       } catch (error) {
         const isFull = isErrorWithCode(error, 'DISK_FULL');
         this.#components.logger[isFull ? 'warn' : 'error'](
@@ -85,6 +90,16 @@ export class GoneSites {
     await this.#forgetMessages(siteCode);
     if (this.#isStopped || (await store.records(keySpaces.sites).get(siteCode))) return;
     await log.turn(() => log.forgetSite(siteCode));
+  }
+
+  /**
+   * A site that is connected elsewhere now. Should it come back, it is asked for all it has: what came
+   * the other way meanwhile was not all (REP-8).
+   */
+  async #forgetStranger(siteCode: string): Promise<void> {
+    const { log, directory } = this.#components;
+    if (!log.neighbours().includes(siteCode) || isNeighbour(siteCode, directory)) return;
+    await log.forgetNeighbour(siteCode);
   }
 
   async #forgetRows(siteCode: string, group: readonly [number, { row: string }][]): Promise<void> {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
@@ -100,6 +101,23 @@ describe('a site whose store was repaired or put back (REP-1)', () => {
     await converged(hierarchy);
     assert.equal(await descriptionAt(cas), 'goes on');
     assert.deepEqual(cas.log.messages(40), []);
+  });
+
+  it('at the top, takes all back once its sites are made known again', async () => {
+    const packages = cas.store.records(keySpaces.packages);
+    await cas.store.write([packages.put('CAS00001', testPackage('CAS00001', 'x'))], { sync: true });
+    await converged(hierarchy);
+    await cas.stop();
+    await rm(hierarchy.directory.join('CAS'), { recursive: true });
+    await hierarchy.clock.advance(60_000);
+    await cas.start();
+    const top = { kind: 'central-administration', parentSiteCode: '' } as const;
+    const told = { address: '', description: '' };
+    await cas.define({ siteCode: 'CAS', ...top, ...told });
+    await cas.define({ siteCode: 'PS1', kind: 'primary', parentSiteCode: 'CAS', ...told });
+    await converged(hierarchy);
+    assert.equal(await descriptionAt(cas), 'first');
+    assert.ok(await cas.store.records(keySpaces.packages).get('CAS00001'));
   });
 
   it('sends a row whose entry in its log was lost', async () => {

@@ -1,4 +1,5 @@
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import { toErrorDetail } from '../../shared/rpc/error-detail.ts';
 import type { ReplicationHello__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationHello.ts';
@@ -98,6 +99,8 @@ export class ReplicationManager implements Component {
   readonly #stopping = new AbortController();
   #running: Promise<void>[] = [];
   #unsubscribe = () => {};
+  /** The hierarchy as it was when streams were last ended for it. */
+  #tree: SiteTree;
 
   private constructor(
     components: ReplicationManagerComponents,
@@ -110,6 +113,7 @@ export class ReplicationManager implements Component {
     this.#applier = new ChangeApplier({ ...components, log }, config);
     this.#messages = new MessageLog({ ...components, log });
     this.#sweep = new LogSweep({ ...components, log }, config);
+    this.#tree = components.directory.tree;
     this.#gone = new GoneSites({ ...components, log });
     this.#states = new NeighbourStates(components.clock);
     const isConnected = (siteCode: string) => this.#sessions.has(siteCode);
@@ -129,11 +133,12 @@ export class ReplicationManager implements Component {
 
   async start(): Promise<void> {
     await this.#messages.start();
+    this.#tree = this.#components.directory.tree;
     await this.#gone.start();
     this.#unsubscribe = this.#components.store.onWritten((changes) => {
       // The directory may be told after this.
       if (changes.some(({ space }) => space === keySpaces.sites.name)) {
-        queueMicrotask(() => this.#streams.endUnless((siteCode) => this.#isNeighbour(siteCode)));
+        queueMicrotask(() => this.#endStreams());
       }
     });
     const { parent } = this.#components.directory.own;
@@ -173,8 +178,19 @@ export class ReplicationManager implements Component {
     return this.#sweep.sweep();
   }
 
-  #isNeighbour(siteCode: string): boolean {
-    return isNeighbour(siteCode, this.#components.directory);
+  /**
+   * Ends streams with sites that are no neighbours any more. When a site was moved, all: what was said
+   * in their Hellos was of the sides as they were.
+   */
+  #endStreams(): void {
+    const { directory } = this.#components;
+    const before = this.#tree;
+    this.#tree = directory.tree;
+    const isMoved = before.list().some(({ siteCode, parentSiteCode }) => {
+      const now = this.#tree.get(siteCode);
+      return now !== undefined && now.parentSiteCode !== parentSiteCode;
+    });
+    this.#streams.endUnless((siteCode) => !isMoved && isNeighbour(siteCode, directory));
   }
 
   async #lagOf(siteCode: string): Promise<NeighbourLag> {
@@ -223,10 +239,19 @@ export class ReplicationManager implements Component {
       const held = this.#states.heldRefusal(siteCode);
       if (held !== undefined) throw held;
       await this.#streams.alone(siteCode, signal, async (alone) => {
+        await this.#askNewcomer(siteCode);
         const said = await this.#sayHello(end, alone);
         await this.#converse({ ...end, signal: alone }, { theirs, said, onHeard });
       });
     });
+  }
+
+  /** Of a site that was elsewhere, not all came here that is to be here now (REP-8). */
+  async #askNewcomer(siteCode: string): Promise<void> {
+    if (this.#log.neighbours().includes(siteCode)) return;
+    const { tree } = this.#components.directory;
+    const origins = this.#log.origins().filter((origin) => tree.isUnder(origin, siteCode));
+    await this.#log.askAnew(origins);
   }
 
   /** Dials the parent for ever: at once after a stream that was well, else less and less often. */
@@ -328,7 +353,11 @@ export class ReplicationManager implements Component {
         signal,
         stallMs,
         sleep: (ms, over) => this.#components.clock.sleep(ms, over),
-        progressCount: () => heardCount,
+        progressCount: () => {
+          // What takes long here is no silence of the other side.
+          if (this.#sessions.get(siteCode)?.isApplying) heardCount += 1;
+          return heardCount;
+        },
         toFailure: () => silent(siteCode, address, stallMs),
       });
       await this.#ends.note(siteCode, new AbortError('the other side ended the stream'));

@@ -83,6 +83,8 @@ export class ReplicationSession {
   readonly #answers: ReplicationMessage[] = [];
   #isRefilled = false;
   #sentCount = 0;
+  /** What the neighbour sent is being worked on. */
+  isApplying = false;
   /** What is being applied; waited for, so that the next stream begins where this one ended. */
   #applying: Promise<unknown> = Promise.resolve();
 
@@ -195,7 +197,10 @@ export class ReplicationSession {
       throwIfAborted(over);
       if (!message) return;
       this.#peer.onHeard();
-      const applying = this.#take(message);
+      this.isApplying = true;
+      const applying = this.#take(message).finally(() => {
+        this.isApplying = false;
+      });
       this.#applying = applying;
       const answer = await applying;
       throwIfAborted(over);
