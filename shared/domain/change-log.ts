@@ -49,6 +49,16 @@ export interface OwnLogState {
   readonly messageOffset: number;
   /** Own changes up to this number are to get new ones, for neighbours know others by these; 0: none. */
   readonly renumberTo: number;
+  /** When the store was begun, or found damaged; 0: nobody knows. */
+  readonly lostAtMs: number;
+  /** Numbers that were never given out, since starts of the program leave some out; the newest last. */
+  readonly unassigned: readonly UnassignedNumbers[];
+}
+
+/** All numbers between these two. */
+export interface UnassignedNumbers {
+  readonly after: number;
+  readonly before: number;
 }
 
 export const unknownOrigin: OriginState = { sequence: 0, messageSerial: 0, floor: 0 };

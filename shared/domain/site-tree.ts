@@ -10,6 +10,9 @@ const parentKinds: Record<SiteKind, readonly SiteKind[]> = {
 /** Longest way from a site to the top: secondary, primary, central administration. */
 const depthMax = 3;
 
+/** Sites of one hierarchy. */
+export const siteCountMax = 500;
+
 /** The hierarchy as its sites are defined: who is whose parent, and the way from one to another. */
 export class SiteTree {
   readonly #sites: ReadonlyMap<string, SiteDefinition>;

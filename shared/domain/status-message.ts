@@ -177,6 +177,11 @@ export const statusMessageKinds = {
     severity: 'error',
     text: 'What another site says of distribution point %1 cannot be done at this site: %2',
   },
+  9007: {
+    component: 'SMS_REPLICATION_MANAGER',
+    severity: 'warning',
+    text: 'Site %1 knows later changes of this site than this site itself: %2.',
+  },
   9020: {
     component: 'SMS_SCHEDULER',
     severity: 'error',

@@ -46,6 +46,28 @@ describe('Commands about sites (ADM-3)', () => {
     });
   }
 
+  it('says what a site is only at a site above it', async () => {
+    await commands.set({ siteCode: 'CS1', address: 'cs1:1' });
+    await commands.add(siteOf('PS2', 'primary', 'CS1'));
+    const parent = { siteCode: 'CS1', address: 'cs1:1' };
+    const below = new SiteDirectory({
+      store: machine.store,
+      own: { siteCode: 'PS1', kind: 'primary', parent },
+    });
+    await below.start();
+    const atPrimary = new SiteCommands({ store: machine.store, sites: below });
+    await atPrimary.set({ siteCode: 'SS1', description: 'below' });
+    await assert.rejects(atPrimary.set({ siteCode: 'PS1', description: 'x' }), /ask site CS1/);
+    await assert.rejects(atPrimary.set({ siteCode: 'PS2', description: 'x' }), /ask site CS1/);
+    const away = { siteCode: 'SS1', parentSiteCode: 'PS2' };
+    await assert.rejects(atPrimary.set(away), /ask site PS2 or CS1/);
+    await assert.rejects(atPrimary.add(siteOf('PS3', 'primary', 'CS1')), /ask site CS1/);
+    await assert.rejects(atPrimary.delete('PS2'), /ask site CS1/);
+    await atPrimary.add(siteOf('SS2', 'secondary', 'PS1'));
+    await atPrimary.delete('SS1');
+    await below.stop();
+  });
+
   it('refuses more sites than a hierarchy may have', async () => {
     await commands.add(siteOf('PS2', 'primary', 'CS1'));
     await assert.rejects(commands.add(siteOf('PS3', 'primary', 'CS1')), /at most 4 sites/);

@@ -1,7 +1,7 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { SiteDefinition, SiteKind, SiteRoute } from '../../shared/domain/site.ts';
-import { SiteTree } from '../../shared/domain/site-tree.ts';
+import { SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
@@ -19,7 +19,7 @@ export interface SiteCommandsConfig {
   readonly siteCountMax: number;
 }
 
-export const defaultSiteCommandsConfig: SiteCommandsConfig = { siteCountMax: 500 };
+export const defaultSiteCommandsConfig: SiteCommandsConfig = { siteCountMax };
 
 /** What an administrator changes of a site; what is absent stays. */
 export interface SitePatch {
@@ -31,8 +31,9 @@ export interface SitePatch {
 }
 
 /**
- * What an administrator does to the sites of the hierarchy and the ways between them (ADM-3), at
- * whatever site. One after another, each one synced batch.
+ * What an administrator does to the sites of the hierarchy and the ways between them (ADM-3). What a
+ * site is, is said at a site above it, for only from there is it taken. One command after another, each
+ * one synced batch.
  */
 export class SiteCommands {
   readonly #components: SiteCommandsComponents;
@@ -55,6 +56,7 @@ export class SiteCommands {
         throw requestInvalid('site_code', { expected, actual: `${siteCountMax + 1}` });
       }
       requirePlace(tree, site);
+      this.#requireAbove(tree, site);
       await this.#write([this.#sites.put(siteCode, site)]);
       return site;
     });
@@ -72,6 +74,8 @@ export class SiteCommands {
       const site = { ...before, ...patch };
       this.#requireSameSelf(site);
       requirePlace(tree, site);
+      this.#requireAbove(tree, before);
+      this.#requireAbove(tree, site);
       const without = tree.list().filter(({ siteCode }) => siteCode !== site.siteCode);
       const after = new SiteTree([...without, site]);
       for (const child of after.childrenOf(site.siteCode)) requireChild(after, child, site);
@@ -92,6 +96,7 @@ export class SiteCommands {
         const expected = 'another site than the one that is asked';
         throw requestInvalid('site_code', { expected, actual: siteCode });
       }
+      this.#requireAbove(tree, site);
       await this.#requireUnused(tree, siteCode);
       await this.#write([
         this.#sites.delete(siteCode),
@@ -146,6 +151,18 @@ export class SiteCommands {
     if (parentSiteCode === parent) return;
     const expected = `${parent || 'none'}, as this site is configured`;
     throw requestInvalid('parent_site_code', { expected, actual: parentSiteCode || 'none' });
+  }
+
+  /** @throws REQUEST_INVALID when another site would have to be asked */
+  #requireAbove(tree: SiteTree, { siteCode, parentSiteCode }: SiteDefinition): void {
+    const { own } = this.#components.sites;
+    if (!own.parent || (siteCode !== own.siteCode && tree.isUnder(parentSiteCode, own.siteCode))) {
+      return;
+    }
+    const above = siteCode === own.siteCode ? own.parent.siteCode : parentSiteCode;
+    const top = tree.wayUp(own.siteCode).at(-1);
+    const expected = `a site below ${own.siteCode}, which is asked; ask site ${above} or ${top}`;
+    throw requestInvalid('site_code', { expected, actual: siteCode });
   }
 
   async #requireUnused(tree: SiteTree, siteCode: string): Promise<void> {

@@ -8,7 +8,7 @@ import {
   type TestMachine,
   TestSite,
 } from '../distribution-manager/testing/test-site.ts';
-import type { OwnSite } from './site-directory.ts';
+import { type OwnSite, SiteDirectory } from './site-directory.ts';
 
 const alone: OwnSite = { siteCode: 'PS1', kind: 'primary' };
 const parent = { siteCode: 'CS1', address: 'CS1:8530' };
@@ -57,6 +57,27 @@ describe('A site that joins the hierarchy', () => {
     await using site = await TestSite.start(machine, { own: below });
     await site.settled();
     assert.equal(await machine.store.records(keySpaces.sites).get('PS1'), undefined);
+  });
+
+  it('puts right what it said of its place while it was alone', async () => {
+    const sites = machine.store.records(keySpaces.sites);
+    {
+      await using site = await TestSite.start(machine, { own: alone });
+      await site.settled();
+    }
+    await using site = await TestSite.start(machine, { own: below });
+    await site.settled();
+    assert.equal((await sites.get('PS1'))?.parentSiteCode, 'CS1');
+    const taken = { kind: 'secondary', parentSiteCode: 'XXX', address: 'a:1', description: 'x' };
+    await machine.store.write(
+      [sites.put('PS1', { siteCode: 'PS1', ...taken, kind: 'secondary' })],
+      { sync: true },
+    );
+    const directory = new SiteDirectory({ store: machine.store, own: below });
+    await directory.start();
+    const { kind, parentSiteCode, description } = directory.tree.get('PS1') ?? {};
+    assert.deepEqual([kind, parentSiteCode, description], ['primary', 'CS1', 'x']);
+    await directory.stop();
   });
 
   it('says nothing after damage that other sites may know better', async () => {

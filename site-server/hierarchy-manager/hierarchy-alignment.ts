@@ -49,14 +49,20 @@ export async function alignWithHierarchy(components: HierarchyAlignmentComponent
   if (changes.length > 0) await components.store.write(changes, { sync: true });
 }
 
-/** A site below another one is made known there; only the top makes itself known. */
+/**
+ * A site below another one is made known there; only the top makes itself known. What a site said of
+ * its place before it was configured otherwise is put right.
+ */
 async function ownSite(components: HierarchyAlignmentComponents): Promise<Change[]> {
   const { store, own, siteAddress } = components;
   const sites = store.records(keySpaces.sites);
   const { siteCode, kind, parent } = own;
-  if (parent || (await sites.get(siteCode))) return [];
-  const address = siteAddress();
-  return [sites.put(siteCode, { siteCode, kind, parentSiteCode: '', address, description: '' })];
+  const parentSiteCode = parent?.siteCode ?? '';
+  const said = await sites.get(siteCode);
+  const isTrue = said?.kind === kind && said.parentSiteCode === parentSiteCode;
+  if (isTrue || (parent && !said)) return [];
+  const { address, description } = said ?? { address: siteAddress(), description: '' };
+  return [sites.put(siteCode, { siteCode, kind, parentSiteCode, address, description })];
 }
 
 /** What this site says it holds of packages of other sites is what its library holds. */

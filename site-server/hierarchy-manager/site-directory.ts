@@ -57,7 +57,7 @@ export class SiteDirectory implements Component {
 
   /** The hierarchy as it is now; this site is in it even before anybody defined it. */
   get tree(): SiteTree {
-    this.#tree ??= new SiteTree([this.#ownDefinition(), ...this.#sites.values()]);
+    this.#tree ??= new SiteTree([...this.#sites.values(), this.#ownDefinition()]);
     return this.#tree;
   }
 
@@ -89,7 +89,9 @@ export class SiteDirectory implements Component {
   #ownDefinition(): SiteDefinition {
     const { siteCode, kind, parent } = this.own;
     const parentSiteCode = parent?.siteCode ?? '';
-    return { siteCode, kind, parentSiteCode, address: '', description: '' };
+    // Its place is what its configuration says, whatever is said elsewhere.
+    const said = this.#sites.get(siteCode) ?? { address: '', description: '' };
+    return { ...said, siteCode, kind, parentSiteCode };
   }
 
   async #load<V>(space: KeySpace<V>, rows: Map<string, V>): Promise<void> {

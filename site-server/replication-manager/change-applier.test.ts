@@ -21,6 +21,7 @@ describe('change applier (REP-1, SEC-1)', () => {
   let log: ChangeLog;
   let applier: ChangeApplier;
   let sender: Sender;
+  let overruled: string[];
   beforeEach(async () => {
     hierarchy = await TestHierarchy.create();
     site = await hierarchy.add('PS1', 'primary');
@@ -33,9 +34,13 @@ describe('change applier (REP-1, SEC-1)', () => {
     sender = {
       siteCode: 'SEC',
       isOnItsSide: (origin) => origin === 'SEC',
-      ...{ isBelow: true, refilledThrough: 0 },
-      copy: new FullCopyReceiver({ store, log, notifier, neighbour: 'SEC' }),
+      ...{ isBelow: true, refilledThrough: 0, refillUntil: 0 },
+      mayRefill: () => true,
+      siteRowProblem: () => undefined,
+      onOverruled: ({ message }) => overruled.push(message),
+      copy: new FullCopyReceiver({ store, log, notifier, neighbour: 'SEC', isParent: false }),
     };
+    overruled = [];
   });
   afterEach(() => hierarchy[Symbol.asyncDispose]());
 
@@ -75,6 +80,13 @@ describe('change applier (REP-1, SEC-1)', () => {
       key.includes('hierarchy-distribution-point/DP1'),
     );
     assert.ok(notified);
+  });
+
+  it('keeps what a newer program says in a row', async () => {
+    const value = JSON.stringify({ ...point(), more: { of: 'it' } });
+    await apply({ rows: [row({ value })] });
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    assert.equal(JSON.stringify(await points.get('DP1')), value);
   });
 
   it('lets the later change win, whichever comes last', async () => {
@@ -135,11 +147,93 @@ describe('change applier (REP-1, SEC-1)', () => {
       ...row({ key: 'DP2', sequence: 6 }),
       value: JSON.stringify({ ...point(), dpId: 'DP2' }),
     };
-    const copy = { after: 0, through: 7, rows: [row(), other], fullCopy: true, fullCopyEnds: true };
+    const copy = { after: 0, through: 7, rows: [row(), other], fullCopy: true };
     assert.equal(await apply(copy), 1);
+    await apply({ ...copy, after: 7, rows: [], fullCopyEnds: true });
     assert.equal(await points.get('DP1'), undefined);
     assert.ok(await points.get('DP2'));
     assert.equal(log.originState('SEC').sequence, 7);
+  });
+
+  const own = (changes: Partial<ReplicatedRow> = {}): ReplicatedRow => {
+    const published = JSON.stringify(testPackage('PS100001', 'given back'));
+    const changedAt = { wallMs: hierarchy.clock.nowMs(), counter: 9, siteCode: 'PS1' };
+    const which = { table: 'published-packages', key: 'PS100001', value: published };
+    return row({ ...which, changedAt, ...changes });
+  };
+  const packageName = async () =>
+    (await site.store.records(keySpaces.packages).get('PS100001'))?.properties.name;
+
+  it("takes this site's own rows back as far as the neighbour knows of them, and no further", async () => {
+    sender = { ...sender, refilledThrough: 0, refillUntil: 3 };
+    await apply({ originSiteCode: 'PS1', rows: [own()] });
+    assert.equal(await packageName(), 'given back');
+    const isRefused = (error: unknown) => isErrorWithCode(error, 'REPLICATION_ORIGIN_REFUSED');
+    const beyond = own({ sequence: 4, value: JSON.stringify(testPackage('PS100001', 'forged')) });
+    const message = { originSiteCode: 'PS1', after: 2, through: 4, rows: [beyond] };
+    await assert.rejects(apply(message), isRefused);
+    await apply({ ...message, through: 3, rows: [] });
+    await assert.rejects(apply({ ...message, after: 3 }), isRefused, 'all is given back');
+    assert.equal(await packageName(), 'given back');
+  });
+
+  it("takes this site's own rows back only where it lacks them, or from whom it may", async () => {
+    const packages = site.store.records(keySpaces.packages);
+    const mine = testPackage('PS100001', 'mine');
+    await site.store.write([packages.put('PS100001', mine)], { sync: true });
+    const { lastSequence } = site.capture;
+    const forged = own({ changedAt: { ...site.capture.clock.latest, counter: 99 }, sequence: 1 });
+    // It says in its Hello that it knows nothing this site lacks.
+    sender = { ...sender, refilledThrough: lastSequence, refillUntil: lastSequence };
+    const forgery = { originSiteCode: 'PS1', after: lastSequence, through: lastSequence + 1 };
+    const rows = [{ ...forged, sequence: lastSequence + 1 }];
+    await assert.rejects(apply({ ...forgery, rows }), (error) =>
+      isErrorWithCode(error, 'REPLICATION_ORIGIN_REFUSED'),
+    );
+    sender = { ...sender, refilledThrough: 0, refillUntil: 2, mayRefill: () => false };
+    assert.equal(await apply({ originSiteCode: 'PS1', rows: [forged] }), 0);
+    assert.equal(await packageName(), 'mine');
+  });
+
+  it('mends a row that is not what its version says', async () => {
+    await apply({});
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    const stale = [points.put('DP1', { ...point('stale'), kind: 'standard' as const })];
+    await site.store.write(site.capture.foreign(stale), { sync: true });
+    const again = { after: 2, through: 3, rows: [row({ sequence: 3 })] };
+    assert.equal(await apply(again), 1);
+    assert.equal((await points.get('DP1'))?.description, '');
+    const same = { after: 3, through: 4, rows: [row({ sequence: 4 })] };
+    assert.equal(await apply(same), 0, 'what is the same is let be');
+  });
+
+  it('says anew what a site is, when a site that may not says otherwise', async () => {
+    const sites = site.store.records(keySpaces.sites);
+    const ps2 = { siteCode: 'PS2', kind: 'primary', parentSiteCode: '' } as const;
+    await site.define({ ...ps2, address: 'ps2:1', description: '' });
+    sender = { ...sender, siteRowProblem: ({ origin }) => `${origin} may not` };
+    const value = JSON.stringify({
+      ...ps2,
+      parentSiteCode: 'SEC',
+      ...{ address: '', description: '' },
+    });
+    const moved = row({ table: 'sites', key: 'PS2', value }, 1_000);
+    const invented = row({ table: 'sites', key: 'PS8', deleted: true, value: '', sequence: 2 });
+    assert.equal(await apply({ rows: [moved, invented] }), 0);
+    assert.equal((await sites.get('PS2'))?.parentSiteCode, '');
+    const [version, none] = await log.versionsOf(['sites/PS2', 'sites/PS8']);
+    assert.ok(version && none);
+    assert.equal(version.changedAt.siteCode, 'PS1');
+    assert.ok(version.changedAt.wallMs > hierarchy.clock.nowMs(), 'later than what was sent');
+    assert.deepEqual([none.isDeleted, none.changedAt.siteCode], [true, 'PS1']);
+    assert.equal(overruled.length, 2);
+    assert.equal(log.originState('SEC').sequence, 2, 'it goes on');
+  });
+
+  it('takes nothing of a site that is deleted, and lets its neighbour go on', async () => {
+    await site.store.write([site.store.records(keySpaces.sites).delete('SEC')], { sync: true });
+    assert.equal(await apply({ after: 5, through: 6 }), 0);
+    assert.equal(log.originState('SEC').sequence, 0);
   });
 
   const status = JSON.stringify(testStatus('PS100001', 'DP1', 1));
@@ -163,9 +257,9 @@ describe('change applier (REP-1, SEC-1)', () => {
     ['a key of no table', 'REPLICATION_ROW_REFUSED', () => ({ rows: [row({ key: 'a/b' })] })],
     ['no JSON', 'REPLICATION_ROW_REFUSED', () => ({ rows: [row({ value: '{' })] })],
     [
-      'another field',
+      'much in a field that is not known',
       'REPLICATION_ROW_REFUSED',
-      () => ({ rows: [row({ value: JSON.stringify({ ...point(), more: 1 }) })] }),
+      () => ({ rows: [row({ value: JSON.stringify({ ...point(), more: 'x'.repeat(5_000) }) })] }),
     ],
     [
       'an oversized text',
@@ -212,6 +306,17 @@ describe('change applier (REP-1, SEC-1)', () => {
       'REPLICATION_ROW_REFUSED',
       () => ({ rows: [row({ deleted: true })] }),
     ],
+    [
+      'the end of a full copy that had no part',
+      'MESSAGE_INVALID',
+      () => ({ fullCopy: true, fullCopyEnds: true, rows: [] }),
+    ],
+    [
+      "this site's own rows that it does not want",
+      'REPLICATION_ORIGIN_REFUSED',
+      () => ({ originSiteCode: 'PS1', rows: [own({ sequence: 1 })] }),
+    ],
+    ['a number that leaves none', 'MESSAGE_INVALID', () => ({ through: `${2 ** 53 - 1}` })],
     ['a number that is none', 'MESSAGE_INVALID', () => ({ through: '18446744073709551615' })],
   ];
   for (const [what, code, changes] of refusals) {

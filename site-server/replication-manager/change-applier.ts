@@ -1,6 +1,12 @@
-import type { OriginState, RowVersion } from '../../shared/domain/change-log.ts';
+import { isDeepStrictEqual } from 'node:util';
+import {
+  type OriginState,
+  type RowVersion,
+  unknownOrigin,
+} from '../../shared/domain/change-log.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { compareHybridTimes } from '../../shared/domain/hybrid-time.ts';
+import type { SiteDefinition } from '../../shared/domain/site.ts';
 import type { ReplicationChanges__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
 import type { ReplicationMessages__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationMessages.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
@@ -13,12 +19,14 @@ import {
   checkedChanges,
   checkedMessages,
   type RowChecks,
+  requireCount,
   requireOrigin,
 } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { FullCopyReceiver } from './full-copy-receiver.ts';
 import { noticesOf, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
-import type { ReplicationConfig } from './replication-config.ts';
+import { originCountMax, type ReplicationConfig } from './replication-config.ts';
+import type { SiteRow } from './site-row-authority.ts';
 
 /** What applying needs. */
 export interface ChangeApplierComponents {
@@ -38,6 +46,14 @@ export interface Sender {
   readonly isBelow: boolean;
   /** Up to where it has given back this site's own changes, on this stream. */
   refilledThrough: number;
+  /** Up to where it may: what it said that it knows of them. */
+  readonly refillUntil: number;
+  /** Whether a row of this site's own is taken back from it. */
+  readonly mayRefill: (name: RowName) => boolean;
+  /** Why a row of "sites" may not be of its origin; undefined when it may. */
+  readonly siteRowProblem: (row: SiteRow) => string | undefined;
+  /** A row of "sites" was not taken, and this site's was said anew. */
+  readonly onOverruled: (error: WaybillError) => void;
   readonly copy: FullCopyReceiver;
 }
 
@@ -65,11 +81,13 @@ export class ChangeApplier {
    *   REPLICATION_ORIGIN_REFUSED; DISK_FULL
    */
   apply(message: ReplicationChanges__Output, sender: Sender): Promise<number> {
-    return this.#components.log.turn(() => {
+    return this.#components.log.turn(async () => {
       const { log, checks = {} } = this.#components;
       const { clockAheadMsMax } = this.#config;
       const { clock } = log.capture;
-      this.#requireSide(requireOrigin(message.originSiteCode), sender, message.fullCopy);
+      const origin = requireOrigin(message.originSiteCode);
+      if (await this.#isGone(origin)) return 0;
+      this.#requireSide(message, sender);
       const changes = checkedChanges(message, { clock, clockAheadMsMax, checks });
       requireNext(changes, this.#expectedAfter(changes, sender));
       return this.#apply(changes, sender);
@@ -81,6 +99,7 @@ export class ChangeApplier {
     return this.#components.log.turn(async () => {
       const checked = checkedMessages(message);
       const { origin } = checked;
+      if (await this.#isGone(origin)) return;
       const isTaken = sender.isBelow && sender.isOnItsSide(origin);
       if (!isTaken) throw originRefused(origin, sender);
       const state = this.#components.log.originState(origin);
@@ -89,15 +108,33 @@ export class ChangeApplier {
     });
   }
 
-  #requireSide(origin: string, sender: Sender, isFullCopy: boolean): void {
-    const isOwn = origin === this.#components.log.capture.siteCode;
+  #requireSide(message: ReplicationChanges__Output, sender: Sender): void {
+    const { originSiteCode: origin, fullCopy: isOfCopy, through } = message;
+    const { log } = this.#components;
+    const isOwn = origin === log.capture.siteCode;
+    const isRefill = isOwn && isWantedOf(sender, requireCount('through', through));
+    const isNew = log.originState(origin) === unknownOrigin;
+    const isKnowable = isOwn || !isNew || log.origins().length < originCountMax;
+    const isTheirs = !isOwn && sender.isOnItsSide(origin);
     // A full copy also tells which of this side's rows the sender knows.
-    if (isOwn || isFullCopy || sender.isOnItsSide(origin)) return;
-    throw originRefused(origin, sender);
+    const isTaken = isRefill || isOfCopy || isTheirs;
+    if (!isTaken || !isKnowable) throw originRefused(origin, sender);
   }
 
-  #expectedAfter({ origin, after, isFullCopy }: CheckedChanges, sender: Sender): number {
-    if (isFullCopy) return sender.copy.expectedAfter(origin, after);
+  /**
+   * Whether a site was deleted, and what it wrote is forgotten here: of what a neighbour sends that has
+   * not heard of it, nothing is taken.
+   */
+  async #isGone(origin: string): Promise<boolean> {
+    const { log } = this.#components;
+    if (log.originState(origin) !== unknownOrigin || origin === log.capture.siteCode) return false;
+    const [version] = await log.versionsOf([rowIdOf({ table: 'sites', key: origin })]);
+    return version?.isDeleted ?? false;
+  }
+
+  #expectedAfter(changes: CheckedChanges, sender: Sender): number {
+    const { origin, isFullCopy } = changes;
+    if (isFullCopy) return sender.copy.expectedAfter(changes);
     const { log } = this.#components;
     return origin === log.capture.siteCode
       ? sender.refilledThrough
@@ -110,12 +147,14 @@ export class ChangeApplier {
     for (const { version } of rows) log.capture.clock.receive(version.changedAt);
     if (changes.isFullCopy) return this.#applyCopy(changes, sender);
     if (origin === log.capture.siteCode) {
-      const count = await this.#changeRows(rows, [], refillRule);
+      const given = rows.filter(({ name }) => sender.mayRefill(name));
+      const count = await this.#changeRows(given, [], refillRule);
       sender.refilledThrough = through;
       return count;
     }
     const state = { ...log.originState(origin), sequence: through };
-    const count = await this.#changeRows(rows, [log.putOrigin(origin, state)], plainRule);
+    const rule = { ...plainRule, ...this.#problemWith(sender) };
+    const count = await this.#changeRows(rows, [log.putOrigin(origin, state)], rule);
     log.noteOrigin(origin, state);
     return count;
   }
@@ -124,10 +163,11 @@ export class ChangeApplier {
   async #applyCopy(changes: CheckedChanges, sender: Sender): Promise<number> {
     const { origin, rows } = changes;
     const marks = sender.copy.marksOf(changes);
-    const isTaken = sender.isOnItsSide(origin);
+    const isTaken = origin !== this.#components.log.capture.siteCode && sender.isOnItsSide(origin);
     const had = this.#components.log.originState(origin).sequence;
     // What was here once and is not any more was deleted since.
-    const rule = { ...plainRule, isGone: (version: RowVersion) => version.sequence <= had };
+    const isGone = (version: RowVersion) => version.sequence <= had;
+    const rule = { ...plainRule, isGone, ...this.#problemWith(sender) };
     const count = await this.#changeRows(isTaken ? rows : [], marks, rule);
     await sender.copy.took(changes, isTaken);
     return count;
@@ -140,25 +180,76 @@ export class ChangeApplier {
   ): Promise<number> {
     const { log, store } = this.#components;
     let count = 0;
+    const problems = new Map(rows.map((row) => [row, rule.problemOf(row)]));
+    let overruled: CheckedRow[] = [];
+    const isOther = await this.#othersThan(rows);
     await log.changeRows(
       rows.map(({ name }) => rowIdOf(name)),
       (versions) => {
-        const winners = rows.filter(({ name, version }) => {
-          const before = versions.get(rowIdOf(name));
-          if (!before) return !rule.isGone(version);
-          return compareHybridTimes(version.changedAt, before.changedAt) > 0;
+        const later = rows.filter((row) => {
+          const before = versions.get(rowIdOf(row.name));
+          if (!before) return !rule.isGone(row.version);
+          const order = compareHybridTimes(row.version.changedAt, before.changedAt);
+          return order > 0 || (order === 0 && isOther(row));
         });
+        const winners = later.filter((row) => problems.get(row) === undefined);
+        overruled = later.filter((row) => problems.get(row) !== undefined);
         count = winners.length;
-        const written = winners.flatMap((row) =>
-          this.#written(row, versions.get(rowIdOf(row.name)), rule),
-        );
+        const written = later.flatMap((row) => {
+          const before = versions.get(rowIdOf(row.name));
+          return problems.get(row) === undefined
+            ? this.#written(row, before, rule)
+            : this.#saidAnew(row.name, before);
+        });
         const clock = store.records(keySpaces.hybridClock).put('clock', log.capture.clock.latest);
         const clockChanges = rows.length > 0 ? [clock] : [];
         const notices = this.#notifications(winners, rule);
         return [...written, ...notices, ...clockChanges, ...others];
       },
     );
+    for (const row of overruled) rule.onOverruled(row, problems.get(row) ?? '');
     return count;
+  }
+
+  /**
+   * Which of the rows a repair left here as they once were, though with the same version.
+   * A row this site writes meanwhile has a later one.
+   */
+  async #othersThan(rows: readonly CheckedRow[]): Promise<(row: CheckedRow) => boolean> {
+    const { log } = this.#components;
+    const versions = await log.versionsOf(rows.map(({ name }) => rowIdOf(name)));
+    const others = new Set<CheckedRow>();
+    for (const [index, row] of rows.entries()) {
+      const before = versions[index];
+      if (!before || compareHybridTimes(row.version.changedAt, before.changedAt) !== 0) continue;
+      if (!isDeepStrictEqual(await log.valueOf(row.name), row.value)) others.add(row);
+    }
+    return (row) => others.has(row);
+  }
+
+  /** What is here of a row stands, later than what another site made of it; nothing is a deletion. */
+  #saidAnew(name: RowName, before: RowVersion | undefined): Change[] {
+    const { log } = this.#components;
+    const changedAt = log.capture.clock.now();
+    const version = { changedAt, sequence: 0, isDeleted: before?.isDeleted ?? true };
+    const voided = before ? [log.deleteEntry(before)] : [];
+    return [...voided, ...log.capture.renumbered(name, version)];
+  }
+
+  /** What is wrong with rows of "sites" that this sender brings. */
+  #problemWith(sender: Sender): Pick<ApplyRule, 'problemOf' | 'onOverruled'> {
+    const problemOf = ({ name, value, version }: CheckedRow) => {
+      if (name.table !== 'sites') return undefined;
+      const { siteCode: origin } = version.changedAt;
+      const definition = value as SiteDefinition | undefined;
+      return sender.siteRowProblem({ origin, siteCode: name.key, definition });
+    };
+    const onOverruled = ({ name, version }: CheckedRow, reason: string) => {
+      const { siteCode } = version.changedAt;
+      const facts = { siteCode, row: rowIdOf(name), reason };
+      sender.onOverruled(new WaybillError({ code: 'REPLICATION_ROW_REFUSED', ...facts }));
+    };
+    return { problemOf, onOverruled };
   }
 
   #written({ name, value, version }: CheckedRow, before: RowVersion | undefined, rule: ApplyRule) {
@@ -207,10 +298,21 @@ interface ApplyRule {
   readonly isGone: (version: RowVersion) => boolean;
   /** The row is this site's own, which lost it. */
   readonly isRefill: boolean;
+  /** Why a row is not taken, and this site's said anew; undefined when it may be. */
+  readonly problemOf: (row: CheckedRow) => string | undefined;
+  readonly onOverruled: (row: CheckedRow, reason: string) => void;
 }
 
-const plainRule: ApplyRule = { isGone: () => false, isRefill: false };
-const refillRule: ApplyRule = { isGone: () => false, isRefill: true };
+const plainRule: ApplyRule = {
+  ...{ isGone: () => false, isRefill: false },
+  ...{ problemOf: () => undefined, onOverruled: () => {} },
+};
+const refillRule: ApplyRule = { ...plainRule, isRefill: true };
+
+/** Whether this site's own changes are taken back from it, up to this number. */
+function isWantedOf({ refilledThrough, refillUntil }: Sender, through: number): boolean {
+  return refilledThrough < refillUntil && through <= refillUntil;
+}
 
 function noticesOfApplied(name: RowName, siteCode: string, isRefill: boolean) {
   const notices = noticesOf(name, siteCode);

@@ -1,10 +1,25 @@
-import type { ChangeLogEntry, OwnLogState, RowVersion } from '../../shared/domain/change-log.ts';
+import type {
+  ChangeLogEntry,
+  OwnLogState,
+  RowVersion,
+  UnassignedNumbers,
+} from '../../shared/domain/change-log.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import { HybridClock } from './hybrid-clock.ts';
-import { noticesOf, ownSpaces, type RowName, rowIdOf, rowOfChange } from './replicated-rows.ts';
+import {
+  fromRowId,
+  noticesOf,
+  ownSpaces,
+  placeOf,
+  type RowName,
+  rowIdOf,
+  rowOfChange,
+  writerOf,
+} from './replicated-rows.ts';
+import { startGapCount, unassignedRunsMax } from './replication-config.ts';
 
 /** What change capture needs. */
 export interface ChangeCaptureComponents {
@@ -19,14 +34,14 @@ export interface ChangeCaptureComponents {
 /** Rows written by this site since the watch began. */
 export interface RowWatch {
   saw(rowIds: Iterable<string>): boolean;
-  end(): void;
+  end(): string[];
 }
 
 /** Rows whose last number is kept in memory, so that a row that changes often leaves no void entries. */
 const recentRowsMax = 10_000;
 
-/** Rows that get their first version in one batch. */
-const backfillBatchCount = 500;
+/** Changes in one batch when all rows are looked through. */
+const batchChangesMax = 500;
 
 /**
  * Sees every write of the site's store, and puts into the same batch what replication must know of it:
@@ -50,9 +65,8 @@ export class ChangeCapture {
   #lastSequence: number;
   #writtenSequence: number;
   #syncedSequence: number;
-  /** Numbers up to this one, and from `#firstOfRun` on, are remembered. */
-  #remembered: number;
-  readonly #firstOfRun: number;
+  /** The state is on disk, as it became when this was opened. */
+  #isStateKept = false;
 
   private constructor(
     components: ChangeCaptureComponents,
@@ -67,8 +81,6 @@ export class ChangeCapture {
     this.#lastSequence = last;
     this.#writtenSequence = last;
     this.#syncedSequence = lastKnown;
-    this.#remembered = lastKnown;
-    this.#firstOfRun = last + 1;
   }
 
   /** Begins to see writes: before any component writes. One for each store. */
@@ -78,11 +90,18 @@ export class ChangeCapture {
     const newest = await newestEntry(store, siteCode);
     const lastKnown = Math.max(newest?.sequence ?? 0, kept?.syncedSequence ?? 0);
     // Numbers go on from the time of day in milliseconds: above any that a store gave out which was lost,
-    // or of which this one is an older copy.
-    const last = Math.max(clock.nowMs(), lastKnown);
+    // or of which this one is an older copy; and, should the clock have gone back, a good way on.
+    const { life: begun = 0, renumberTo = 0 } = kept ?? {};
+    const lastUsed = Math.max(lastKnown, begun - 1, renumberTo);
+    const last = Math.max(clock.nowMs(), lastUsed + startGapCount);
     const isNewLife = kept === undefined || isStoreDamaged;
-    const life = isNewLife ? last + 1 : kept.life;
-    const state = { messageOffset: 0, renumberTo: 0, ...kept, life, syncedSequence: lastKnown };
+    const begin = { life: last + 1, lostAtMs: clock.nowMs() };
+    const unassigned = withRun(kept?.unassigned ?? [], { after: lastKnown, before: last });
+    const state = {
+      ...{ messageOffset: 0, renumberTo, lostAtMs: 0, life: begun, ...kept },
+      ...(isNewLife && begin),
+      ...{ syncedSequence: lastKnown, unassigned },
+    };
     const capture = new ChangeCapture(components, state, { last, lastKnown, isNewLife });
     await capture.#restoreClock(newest?.entry);
     store.deriveWith((changes) => capture.#derive(changes));
@@ -113,8 +132,16 @@ export class ChangeCapture {
 
   /** Whether a number of this site's changes, which a neighbour knows, is none this store gave out. */
   hasForgotten(sequence: number): boolean {
-    const isOfGap = sequence > this.#remembered && sequence < this.#firstOfRun - 1;
-    return isOfGap || sequence > this.#lastSequence;
+    const { unassigned, life } = this.#state;
+    const isOfGap = unassigned.some(({ after, before }) => sequence > after && sequence < before);
+    // Of numbers before this life, all is asked back anyway.
+    return (isOfGap && sequence >= life) || sequence > this.#lastSequence;
+  }
+
+  /** Whether the store was begun, or found damaged, in the last `withinMs`. */
+  wasLost(withinMs: number): boolean {
+    const { lostAtMs } = this.#state;
+    return lostAtMs > 0 && Math.abs(this.#components.clock.nowMs() - lostAtMs) < withinMs;
   }
 
   get messageOffset(): number {
@@ -142,7 +169,10 @@ export class ChangeCapture {
         for (const rowId of rowIds) if (rows.has(rowId)) return true;
         return false;
       },
-      end: () => this.#watched.delete(rows),
+      end: () => {
+        this.#watched.delete(rows);
+        return [...rows];
+      },
     };
   }
 
@@ -159,7 +189,7 @@ export class ChangeCapture {
   keepSequence(): Change {
     const syncedSequence = Math.max(this.#state.syncedSequence, this.#writtenSequence);
     this.#state = { ...this.#state, syncedSequence };
-    return this.#components.store.records(keySpaces.ownLogState).put('own', this.#state);
+    return this.#putState();
   }
 
   /** Everything written to the store so far survives a power cut when this resolves. */
@@ -181,9 +211,10 @@ export class ChangeCapture {
     const renumberTo = isAbove ? sequence : 0;
     this.#lastSequence = Math.max(this.#components.clock.nowMs(), sequence, this.#lastSequence);
     this.#recent.clear();
-    this.#remembered = Math.max(this.#remembered, sequence);
+    // Every neighbour is asked for all it has: no number is compared any more.
+    const begin = { life: this.#lastSequence + 1, unassigned: [] };
     const syncedSequence = this.#writtenSequence;
-    await this.#keep({ ...this.#state, life: this.#lastSequence + 1, renumberTo, syncedSequence });
+    await this.#keep({ ...this.#state, ...begin, renumberTo, syncedSequence });
   }
 
   /** All up to `renumberTo` has new numbers. */
@@ -210,17 +241,24 @@ export class ChangeCapture {
     for (const time of [kept, newest]) if (time) this.clock.receive(time);
   }
 
-  /** Rows that were there before, of an older program or kept by a repair, get their first number. */
+  /**
+   * Rows that were there before, of an older program or kept by a repair, get their first number. What
+   * others write they give again. What a repair kept may be outdated: any real change of it is later.
+   */
   async #beginLife(): Promise<void> {
-    const { store, siteCode } = this.#components;
+    const { store, siteCode, isStoreDamaged } = this.#components;
+    if (isStoreDamaged) await this.#mendVersions();
+    const earliest = { wallMs: 0, counter: 0, siteCode };
+    const kept = { changedAt: earliest, sequence: 0, isDeleted: false };
     const versions = store.records(keySpaces.rowVersions);
     for (const space of ownSpaces) {
       let changes: Change[] = [];
       for await (const [key, value] of store.records(space).list()) {
         const name = rowOfChange({ type: 'put', space: space.name, key, value }, siteCode);
-        if (!name || (await versions.get(rowIdOf(name)))) continue;
-        changes.push(...this.renumbered(name));
-        if (changes.length < backfillBatchCount) continue;
+        if (!name || (writerOf(name) ?? siteCode) !== siteCode) continue;
+        if (await versions.get(rowIdOf(name))) continue;
+        changes.push(...this.renumbered(name, isStoreDamaged ? kept : undefined));
+        if (changes.length < batchChangesMax) continue;
         await store.write(this.foreign(changes), { sync: false });
         changes = [];
       }
@@ -229,11 +267,52 @@ export class ChangeCapture {
     await this.#keep(this.#state);
   }
 
+  /** What a repair kept of a row, its version and its entry becomes whole again, or goes. */
+  async #mendVersions(): Promise<void> {
+    const { store } = this.#components;
+    let changes: Change[] = [];
+    for await (const [rowId, version] of store.records(keySpaces.rowVersions).list()) {
+      changes.push(...(await this.#mended(rowId, version)));
+      if (changes.length < batchChangesMax) continue;
+      await store.write(this.foreign(changes), { sync: false });
+      changes = [];
+    }
+    await store.write(this.foreign(changes), { sync: false });
+  }
+
+  async #mended(rowId: string, version: RowVersion): Promise<Change[]> {
+    const { store } = this.#components;
+    const name = fromRowId(rowId);
+    if (!name) return [];
+    const { changedAt, sequence, isDeleted } = version;
+    const { space, key } = placeOf(name, this.siteCode);
+    const log = store.records(keySpaces.changeLog);
+    const logKey = joinKey(changedAt.siteCode, sequence);
+    const isThere = (await store.records(space).get(key)) !== undefined;
+    if (!isThere && !isDeleted) {
+      return [store.records(keySpaces.rowVersions).delete(rowId), log.delete(logKey)];
+    }
+    const row = isThere && isDeleted ? [store.records(space).delete(key)] : [];
+    if ((await log.get(logKey))?.row === rowId) return row;
+    const { wallMs, counter } = changedAt;
+    return [...row, log.put(logKey, { row: rowId, wallMs, counter })];
+  }
+
   async #keep(state: OwnLogState): Promise<void> {
     const { store } = this.#components;
+    const before = this.#state;
     this.#state = state;
-    await store.write([store.records(keySpaces.ownLogState).put('own', state)], { sync: true });
+    try {
+      await store.write([store.records(keySpaces.ownLogState).put('own', state)], { sync: true });
+    } catch (error) {
+      if (this.#state === state) this.#state = before;
+      throw error;
+    }
     this.#syncedSequence = Math.max(this.#syncedSequence, state.syncedSequence);
+  }
+
+  #putState(): Change {
+    return this.#components.store.records(keySpaces.ownLogState).put('own', this.#state);
   }
 
   #nextSequence(): number {
@@ -251,6 +330,7 @@ export class ChangeCapture {
     }
     if (rows.size === 0) return [];
     const derived = [...rows].flatMap(([rowId, row]) => this.#captured(rowId, row.isDeleted));
+    if (!this.#isStateKept) derived.push(this.#putState());
     return [...derived, ...this.#notifications([...rows.values()].map(({ name }) => name))];
   }
 
@@ -298,6 +378,7 @@ export class ChangeCapture {
     let newest = 0;
     const prefix = `${this.siteCode}/`;
     for (const { type, space, key } of changes) {
+      if (space === keySpaces.ownLogState.name) this.#isStateKept = true;
       if (type !== 'put' || space !== keySpaces.changeLog.name || !key.startsWith(prefix)) continue;
       newest = Math.max(newest, Number(key.slice(prefix.length)));
     }
@@ -306,6 +387,17 @@ export class ChangeCapture {
     if (isSynced) this.#syncedSequence = Math.max(this.#syncedSequence, newest);
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** The numbers that the start of a program leaves out, besides those of the starts before. */
+function withRun(
+  runs: readonly UnassignedNumbers[],
+  { after, before }: UnassignedNumbers,
+): UnassignedNumbers[] {
+  // A program that gave out nothing has left out the same numbers, and fewer.
+  const others = runs.filter((run) => run.after !== after);
+  const all = before > after + 1 ? [...others, { after, before }] : [...others];
+  return all.slice(-unassignedRunsMax);
 }
 
 async function newestEntry(

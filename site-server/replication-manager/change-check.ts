@@ -15,7 +15,7 @@ import {
   tableNames,
   writerOf,
 } from './replicated-rows.ts';
-import { rowBytesMax, rowKeyCharsMax } from './replication-config.ts';
+import { numberMax, rowBytesMax, rowKeyCharsMax } from './replication-config.ts';
 import { parseRow, parseStatusMessage } from './row-schemas.ts';
 
 /** Further checks of rows by table: why a row is refused, or undefined. */
@@ -103,8 +103,8 @@ export function checkedMessages(message: ReplicationMessages__Output): CheckedMe
 /** A number of the wire. @throws MESSAGE_INVALID */
 export function requireCount(field: string, text: string | number): number {
   const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw invalid(field, 'a whole number below 2^53', String(text));
+  if (Number.isInteger(value) && value >= 0 && value <= numberMax) return value;
+  throw invalid(field, 'a whole number up to 2^52', String(text));
 }
 
 /** @throws MESSAGE_INVALID */

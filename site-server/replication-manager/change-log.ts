@@ -74,6 +74,7 @@ export class ChangeLog {
   readonly #origins = new Map<string, OriginState>();
   readonly #neighbours = new Map<string, NeighbourState>();
   readonly #listeners = new Set<(origin: string) => void>();
+  readonly #watched = new Set<Set<string>>();
 
   private constructor({ store, capture, logger }: ChangeLogComponents) {
     this.#store = store;
@@ -137,10 +138,56 @@ export class ChangeLog {
     this.#tell(origin);
   }
 
+  /** Sites that were connected with this one. */
+  neighbours(): string[] {
+    return [...this.#neighbours.keys()];
+  }
+
+  /** What a site that was not connected here before has of these origins, it is to send anew. */
+  askAnew(origins: readonly string[]): Promise<void> {
+    return this.turn(async () => {
+      for (const origin of origins) {
+        const state = { ...this.originState(origin), sequence: 0 };
+        await this.#store.write([this.putOrigin(origin, state)], { sync: true });
+        this.#origins.set(origin, state);
+      }
+    });
+  }
+
+  async forgetNeighbour(siteCode: string): Promise<void> {
+    this.#neighbours.delete(siteCode);
+    const neighbours = this.#store.records(keySpaces.neighbourStates);
+    await this.#store.write([neighbours.delete(siteCode)], { sync: true });
+  }
+
+  /** Forgets where a site stands. */
+  async forgetSite(siteCode: string): Promise<void> {
+    this.#origins.delete(siteCode);
+    this.#neighbours.delete(siteCode);
+    const { originStates, neighbourStates } = keySpaces;
+    const changes = [originStates, neighbourStates].map((space) =>
+      this.#store.records<unknown>(space).delete(siteCode),
+    );
+    await this.#store.write(changes, { sync: true });
+  }
+
   async setNeighbour(siteCode: string, state: NeighbourState, options: { sync: boolean }) {
     this.#neighbours.set(siteCode, state);
     const store = this.#store;
     await store.write([store.records(keySpaces.neighbourStates).put(siteCode, state)], options);
+  }
+
+  /** Tells which rows change from now on, whoever changes them. */
+  watch(): { readonly end: () => string[] } {
+    const own = this.capture.watch();
+    const others = new Set<string>();
+    this.#watched.add(others);
+    return {
+      end: () => {
+        this.#watched.delete(others);
+        return [...new Set([...own.end(), ...others])];
+      },
+    };
   }
 
   /** The versions of these rows. */
@@ -169,6 +216,7 @@ export class ChangeLog {
           if (version) versions.set(rowIds[index] ?? '', version);
         }
         const decided = decide(versions);
+        for (const rows of this.#watched) for (const rowId of rowIds) rows.add(rowId);
         const changes = this.capture.foreign([...decided, this.capture.keepSequence()]);
         return await this.#store.write(changes, { sync: true });
       } finally {

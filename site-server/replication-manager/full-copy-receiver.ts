@@ -13,6 +13,8 @@ export interface FullCopyReceiverNeeds {
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   /** The neighbour that sends it. */
   readonly neighbour: string;
+  /** Whether it may say which sites there are, besides those below it. */
+  readonly isParent: boolean;
 }
 
 /** Marks deleted, or rows dropped, in one batch. */
@@ -37,10 +39,13 @@ export class FullCopyReceiver {
   async begin(): Promise<void> {
     const marks = this.#marks;
     const prefix = `${this.#needs.neighbour}/`;
+    let last = prefix;
     for (;;) {
       const changes: Change[] = [];
-      for await (const [key] of marks.list({ prefix, limit: batchRowsMax })) {
+      // Behind the last one: what was just deleted would be passed over each time.
+      for await (const [key] of marks.list({ prefix, gt: last, limit: batchRowsMax })) {
         changes.push(marks.delete(key));
+        last = key;
       }
       if (changes.length === 0) return;
       await this.#needs.store.write(changes, { sync: false });
@@ -48,10 +53,13 @@ export class FullCopyReceiver {
   }
 
   /** After which number the next part must go on. @throws MESSAGE_INVALID for a part after the end */
-  expectedAfter(origin: string, after: number): number {
+  expectedAfter({ origin, after, isFullCopyEnd }: CheckedChanges): number {
     const through = this.#through.get(origin);
     if (through === undefined && after !== 0) {
       throw invalid('after', '0 in the first part of a full copy', `${after}`);
+    }
+    if (through === undefined && isFullCopyEnd) {
+      throw invalid('full_copy_ends', 'a part before the end', 'an end alone');
     }
     return through ?? 0;
   }
@@ -73,6 +81,8 @@ export class FullCopyReceiver {
     this.#through.delete(origin);
     await this.#dropUnmarked(origin, through, isTheirs);
     if (isTheirs) await this.#advance(origin, through);
+    // All parts come before the first end: this was the last one.
+    if (this.#through.size === 0) await this.begin();
   }
 
   async #dropUnmarked(origin: string, through: number, isTheirs: boolean): Promise<void> {
@@ -90,7 +100,7 @@ export class FullCopyReceiver {
             const version = versions.get(row);
             if (!name || !version || !isEntryOf(version, origin, sequence)) return [];
             if (isTheirs) return [...this.#gone(name), ...log.deleteVersion(row, version)];
-            if (version.isDeleted || replicatedTables[name.table].writer !== 'any site') return [];
+            if (version.isDeleted || !this.#mayBeDeleted(name)) return [];
             const changedAt = log.capture.clock.now();
             const deleted = { changedAt, sequence: 0, isDeleted: true };
             const gone = [...this.#gone(name), log.deleteEntry(version)];
@@ -100,15 +110,14 @@ export class FullCopyReceiver {
     }
   }
 
+  /** Whether the sender may have deleted a row of this side. */
+  #mayBeDeleted({ table }: RowName): boolean {
+    if (table === 'sites') return this.#needs.isParent;
+    return replicatedTables[table].writer === 'any site';
+  }
+
   #gone(name: RowName): Change[] {
-    const { store, notifier, log } = this.#needs;
-    const { siteCode } = log.capture;
-    const { space, key } = placeOf(name, siteCode);
-    const notices = noticesOf(name, siteCode);
-    return [
-      store.records(space).delete(key),
-      ...notices.map(({ topic, subject }) => notifier.notification(topic, subject)),
-    ];
+    return goneRow(name, this.#needs);
   }
 
   /** From here on the origin's log goes on; who is behind this site needs a full copy as well. */
@@ -128,4 +137,18 @@ export class FullCopyReceiver {
   get #marks() {
     return this.#needs.store.records(keySpaces.fullCopyRows);
   }
+}
+
+/** The changes that take a row away, and tell who reacts to it. */
+export function goneRow(
+  name: RowName,
+  { store, notifier, log }: Pick<FullCopyReceiverNeeds, 'store' | 'notifier' | 'log'>,
+): Change[] {
+  const { siteCode } = log.capture;
+  const { space, key } = placeOf(name, siteCode);
+  const notices = noticesOf(name, siteCode);
+  return [
+    store.records(space).delete(key),
+    ...notices.map(({ topic, subject }) => notifier.notification(topic, subject)),
+  ];
 }

@@ -60,7 +60,8 @@ export function checkedParentHello(
   const checked = checkedHello(hello);
   requireSite(checked.siteCode, parent);
   const defined = directory.tree.get(parent);
-  if (defined) requireKind(hello, defined.kind, defined.parentSiteCode);
+  // Where the parent itself stands it may know better: this site hears of it only from there.
+  if (defined) requireKind(hello, defined.kind, hello.parentSiteCode);
   return checked;
 }
 

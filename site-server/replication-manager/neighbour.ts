@@ -38,6 +38,14 @@ export class Neighbour {
   }
 }
 
+/** Whether a site is next to this one, as the hierarchy is now. */
+export function isNeighbour(
+  siteCode: string,
+  { own, tree }: Pick<SiteDirectory, 'own' | 'tree'>,
+): boolean {
+  return own.parent?.siteCode === siteCode || tree.parentOf(siteCode) === own.siteCode;
+}
+
 function isUnder(tree: SiteTree, siteCode: string, top: string): boolean {
   return tree.get(siteCode) !== undefined && tree.isUnder(siteCode, top);
 }

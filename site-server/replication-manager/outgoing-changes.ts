@@ -196,7 +196,8 @@ export class OutgoingChanges {
   #beginCopy(): void {
     const { log, neighbour } = this.#needs;
     const origins = log.origins();
-    const theirs = origins.filter((origin) => neighbour.isOnItsSide(origin));
+    const isTheirs = (origin: string) => neighbour.isOnItsSide(origin);
+    const theirs = origins.filter(isTheirs);
     const ours = origins.filter((origin) => !theirs.includes(origin));
     const isReady = ours.every(
       (origin) => this.#isSent(origin) && log.headOf(origin) >= this.#position(origin).acknowledged,
@@ -205,7 +206,7 @@ export class OutgoingChanges {
     if (!isReady || this.#onTheWay > 0) return;
     const isBehind = (origin: string) =>
       log.originState(origin).floor > this.#position(origin).acknowledged;
-    this.#copy = new FullCopySender({ log, neighbour }, { theirs, ours, isBehind });
+    this.#copy = new FullCopySender({ log, neighbour }, { theirs, ours, isTheirs, isBehind });
   }
 
   async #nextOfCopy(copy: FullCopySender): Promise<ReplicationMessage | undefined> {
@@ -219,7 +220,13 @@ export class OutgoingChanges {
       const acknowledged = Math.max(sequence, this.#position(origin).acknowledged);
       this.#positions.set(origin, { acknowledged, scanned: acknowledged, sent: undefined });
     }
-    if (copy.isOver) this.#copy = undefined;
+    if (copy.isOver) this.stop();
+  }
+
+  /** The stream, or the full copy on it, is over. */
+  stop(): void {
+    this.#copy?.stop();
+    this.#copy = undefined;
   }
 
   #position(origin: string): Position {

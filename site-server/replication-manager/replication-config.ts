@@ -69,5 +69,20 @@ export const rowKeyCharsMax = 256;
 /** Messages to one neighbour that it has not acknowledged, over all origins. */
 export const unacknowledgedMax = 4;
 
-/** Origins a neighbour may name in its Hello. */
+/** Highest number of a change or a message on the wire: all that is below can be counted and stored. */
+export const numberMax = 2 ** 52;
+
+/** Highest number a neighbour may make this site go on from: as many are left for what follows. */
+export const claimedNumberMax = 2 ** 51;
+
+/** How long after its store was lost the top of the hierarchy takes all its own rows back from below. */
+export const refillMs = 7 * dayMs;
+
+/** Numbers left out at least at each start: more than a store gives out between a copy and its loss. */
+export const startGapCount = 2 ** 20;
+
+/** Runs of unassigned numbers that are remembered; one begins with each start of the program. */
+export const unassignedRunsMax = 32;
+
+/** Origins a site knows at most, and names in its Hello. */
 export const originCountMax = 2_000;

@@ -152,6 +152,38 @@ describe('Replication Manager (REP-1)', () => {
     assert.ok(topics.some((key) => key.startsWith('hierarchy-distribution-point/OFCAS/')));
   });
 
+  it('loses nothing by a full copy that changes while it is made', async () => {
+    const names = Array.from({ length: 300 }, (_, index) => `DP${index}`);
+    const long = 'x'.repeat(8_000);
+    await put(ps1, ...names.filter((_, index) => index % 2 === 0).map((dpId) => point(dpId, long)));
+    await put(cas, ...names.filter((_, index) => index % 2 === 1).map((dpId) => point(dpId, long)));
+    await put(cas, point('GONE'));
+    await converged(hierarchy);
+    hierarchy.cut('PS1', 'CAS');
+    await remove(cas, 'GONE');
+    for (const site of [cas, ps1]) site.skewMs += 91 * dayMs;
+    for (const site of [cas, ps1]) await site.manager.sweep();
+    const dropped: string[] = [];
+    ps1.store.onWritten((changes) => {
+      for (const { type, space, key } of changes) {
+        const isDrop = type === 'delete' && space === keySpaces.hierarchyDistributionPoints.name;
+        if (isDrop) dropped.push(key);
+      }
+    });
+    let count = 0;
+    hierarchy.onMessage = () => {
+      count += 1;
+      // From the last one on, so that what is edited has not been read yet.
+      const dpId = names.at(-count);
+      if (dpId) void put(cas, point(dpId, `edited ${count}`));
+    };
+    hierarchy.mendAll();
+    await converged(hierarchy);
+    assert.deepEqual(dropped, ['GONE']);
+    assert.deepEqual(await points(cas), names.sort());
+    assert.equal((await ps1.rows(keySpaces.fullCopyRows)).size, 0);
+  });
+
   it('begins a full copy anew when it is interrupted, and ends it all the same', async () => {
     await put(cas, ...Array.from({ length: 50 }, (_, index) => point(`DP${index}`)));
     await converged(hierarchy);
@@ -191,7 +223,7 @@ describe('Replication Manager (REP-1)', () => {
     for (const site of [cas, ps1, sec])
       assert.deepEqual(await points(site), ['DP1', 'DP2'], site.code);
     assert.ok(await ps1.store.records(keySpaces.packages).get('PS100001'));
-    await hierarchy.until(async () => (await messagesAt()) === 4, 'the message since');
+    await hierarchy.until(async () => (await messagesAt()) > 3, 'the message since');
   });
 
   it('is not deaf to a site whose store is an older copy of itself', async () => {
@@ -223,6 +255,33 @@ describe('Replication Manager (REP-1)', () => {
     await put(ps1, point('DP2'));
     await converged(hierarchy);
     assert.deepEqual(ps1.log.messages(40), []);
+  });
+
+  it('gets what goes up from a site that was moved below it (REP-8)', async () => {
+    const ps2 = await hierarchy.add('PS2', 'primary', 'CAS');
+    let sec = await hierarchy.add('SEC', 'secondary', 'PS1');
+    for (const parentSiteCode of ['PS2', 'PS1', 'PS2']) {
+      const statuses = sec.store.records(keySpaces.packageStatus);
+      const key = `CAS0000${parentSiteCode.slice(2)}/DP1`;
+      const status = testStatus(key.slice(0, 8), 'DP1', hierarchy.clock.nowMs());
+      await sec.store.write([statuses.put(key, status)], { sync: true });
+      await put(sec, point(`DP${hierarchy.clock.nowMs()}`));
+      const row = `${key.slice(0, 8)}/SEC/DP1`;
+      const isAt = async (site: TestSite) => {
+        const found = (await site.rows(keySpaces.sitePackageStatus)).get(row);
+        return found?.installedVersion === status.installedVersion;
+      };
+      await hierarchy.until(() => isAt(cas), 'status at the top');
+      await sec.stop();
+      const definition = { siteCode: 'SEC', kind: 'secondary', parentSiteCode } as const;
+      await cas.define({ ...definition, address: '', description: '' });
+      const isKnown = async () =>
+        [ps1, ps2].every(({ directory }) => directory.tree.parentOf('SEC') === parentSiteCode);
+      await hierarchy.until(isKnown, 'new parent');
+      sec = await hierarchy.move('SEC', parentSiteCode);
+      const next = parentSiteCode === 'PS2' ? ps2 : ps1;
+      await hierarchy.until(() => isAt(next), `status at ${parentSiteCode}`);
+    }
   });
 
   it('notices that a neighbour is silent, and says so', async () => {

@@ -1,4 +1,5 @@
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import { toErrorDetail } from '../../shared/rpc/error-detail.ts';
 import type { ReplicationHello__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationHello.ts';
@@ -8,13 +9,14 @@ import type {
 } from '../../shared/rpc/generated/waybill/v1/ReplicationMessage.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
-import { AbortError, throwIfAborted, workIsOver } from '../../shared/runtime/abort-error.ts';
+import { AbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import { unlessStalled } from '../../shared/runtime/stall-watch.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
@@ -23,6 +25,7 @@ import { ChangeApplier } from './change-applier.ts';
 import type { ChangeCapture } from './change-capture.ts';
 import { invalid, type RowChecks } from './change-check.ts';
 import { ChangeLog } from './change-log.ts';
+import { GoneSites } from './gone-sites.ts';
 import {
   checkedChildHello,
   checkedParentHello,
@@ -32,12 +35,13 @@ import {
 } from './hello.ts';
 import { LogSweep } from './log-sweep.ts';
 import { MessageLog } from './message-log.ts';
-import { Neighbour } from './neighbour.ts';
+import { isNeighbour, Neighbour } from './neighbour.ts';
 import { type NeighbourLag, NeighbourStates } from './neighbour-states.ts';
 import { defaultReplicationConfig, type ReplicationConfig } from './replication-config.ts';
 import { lagOf } from './replication-lag.ts';
 import { AnswerLink, orAborted, type ReplicationLink } from './replication-link.ts';
 import { Refusal, ReplicationSession } from './replication-session.ts';
+import { RunningStreams } from './running-streams.ts';
 import { StreamEnds, silent, toEnd } from './stream-ends.ts';
 
 type ReplicationChannel = Pick<RpcChannel<'Replication'>, 'duplex' | 'close'>;
@@ -60,12 +64,6 @@ export interface ReplicationManagerComponents {
   readonly checks?: RowChecks;
   /** How a channel to the parent is made. @default over the network */
   readonly openChannel?: (options: RpcChannelOptions<'Replication'>) => ReplicationChannel;
-}
-
-/** A stream that runs, or is about to. */
-interface RunningStream {
-  readonly stop: AbortController;
-  readonly ended: Promise<void>;
 }
 
 /** Who is at the other end of a stream, before it has said so. */
@@ -93,12 +91,16 @@ export class ReplicationManager implements Component {
   readonly #applier: ChangeApplier;
   readonly #messages: MessageLog;
   readonly #sweep: LogSweep;
+  readonly #gone: GoneSites;
   readonly #states: NeighbourStates;
-  readonly #streams = new Map<string, RunningStream>();
+  readonly #streams = new RunningStreams();
   readonly #sessions = new Map<string, ReplicationSession>();
   readonly #ends: StreamEnds;
   readonly #stopping = new AbortController();
   #running: Promise<void>[] = [];
+  #unsubscribe = () => {};
+  /** The hierarchy as it was when streams were last ended for it. */
+  #tree: SiteTree;
 
   private constructor(
     components: ReplicationManagerComponents,
@@ -111,6 +113,8 @@ export class ReplicationManager implements Component {
     this.#applier = new ChangeApplier({ ...components, log }, config);
     this.#messages = new MessageLog({ ...components, log });
     this.#sweep = new LogSweep({ ...components, log }, config);
+    this.#tree = components.directory.tree;
+    this.#gone = new GoneSites({ ...components, log });
     this.#states = new NeighbourStates(components.clock);
     const isConnected = (siteCode: string) => this.#sessions.has(siteCode);
     this.#ends = new StreamEnds(
@@ -129,15 +133,25 @@ export class ReplicationManager implements Component {
 
   async start(): Promise<void> {
     await this.#messages.start();
+    this.#tree = this.#components.directory.tree;
+    await this.#gone.start();
+    this.#unsubscribe = this.#components.store.onWritten((changes) => {
+      // The directory may be told after this.
+      if (changes.some(({ space }) => space === keySpaces.sites.name)) {
+        queueMicrotask(() => this.#endStreams());
+      }
+    });
     const { parent } = this.#components.directory.own;
     this.#running = [this.#sweep.run(this.#stopping.signal)];
     if (parent) this.#running.push(this.#keepDialling(parent.siteCode, parent.address));
   }
 
   async stop(): Promise<void> {
+    this.#unsubscribe();
     this.#stopping.abort();
     await Promise.all(this.#running);
-    await Promise.all([...this.#streams.values()].map(({ ended }) => ended));
+    await this.#streams.ended();
+    await this.#gone.stop();
     this.#messages.stop();
   }
 
@@ -162,6 +176,21 @@ export class ReplicationManager implements Component {
   /** Takes what is out of date out of the change log, now. */
   sweep(): Promise<void> {
     return this.#sweep.sweep();
+  }
+
+  /**
+   * Ends streams with sites that are no neighbours any more. When a site was moved, all: what was said
+   * in their Hellos was of the sides as they were.
+   */
+  #endStreams(): void {
+    const { directory } = this.#components;
+    const before = this.#tree;
+    this.#tree = directory.tree;
+    const isMoved = before.list().some(({ siteCode, parentSiteCode }) => {
+      const now = this.#tree.get(siteCode);
+      return now !== undefined && now.parentSiteCode !== parentSiteCode;
+    });
+    this.#streams.endUnless((siteCode) => !isMoved && isNeighbour(siteCode, directory));
   }
 
   async #lagOf(siteCode: string): Promise<NeighbourLag> {
@@ -209,11 +238,20 @@ export class ReplicationManager implements Component {
       );
       const held = this.#states.heldRefusal(siteCode);
       if (held !== undefined) throw held;
-      await this.#alone(siteCode, signal, async (alone) => {
+      await this.#streams.alone(siteCode, signal, async (alone) => {
+        await this.#askNewcomer(siteCode);
         const said = await this.#sayHello(end, alone);
         await this.#converse({ ...end, signal: alone }, { theirs, said, onHeard });
       });
     });
+  }
+
+  /** Of a site that was elsewhere, not all came here that is to be here now (REP-8). */
+  async #askNewcomer(siteCode: string): Promise<void> {
+    if (this.#log.neighbours().includes(siteCode)) return;
+    const { tree } = this.#components.directory;
+    const origins = this.#log.origins().filter((origin) => tree.isUnder(origin, siteCode));
+    await this.#log.askAnew(origins);
   }
 
   /** Dials the parent for ever: at once after a stream that was well, else less and less often. */
@@ -270,7 +308,7 @@ export class ReplicationManager implements Component {
       await this.#guarded({ ...end, link }, async (signal, onHeard) => {
         const { siteCode } = end;
         const { directory } = this.#components;
-        await this.#alone(siteCode, signal, async (alone) => {
+        await this.#streams.alone(siteCode, signal, async (alone) => {
           const said = await this.#sayHello({ link, siteCode }, alone);
           const theirs = await this.#theirHello({ ...end, link }, alone, (hello) =>
             checkedParentHello(hello, directory),
@@ -315,7 +353,11 @@ export class ReplicationManager implements Component {
         signal,
         stallMs,
         sleep: (ms, over) => this.#components.clock.sleep(ms, over),
-        progressCount: () => heardCount,
+        progressCount: () => {
+          // What takes long here is no silence of the other side.
+          if (this.#sessions.get(siteCode)?.isApplying) heardCount += 1;
+          return heardCount;
+        },
         toFailure: () => silent(siteCode, address, stallMs),
       });
       await this.#ends.note(siteCode, new AbortError('the other side ended the stream'));
@@ -371,7 +413,11 @@ export class ReplicationManager implements Component {
     const session = new ReplicationSession(
       { ...components, messages: this.#messages },
       this.#config,
-      { link, neighbour, theirs, said, onHeard },
+      {
+        ...{ link, neighbour, theirs, said, onHeard },
+        onOverruled: (error) => void this.#ends.noteOverruled(siteCode, address, error),
+        onForgotten: (isTrusted) => this.#ends.noteForgotten(siteCode, address, isTrusted),
+      },
     );
     this.#sessions.set(siteCode, session);
     this.#components.logger.info({ siteCode, address }, 'Replication connected');
@@ -380,28 +426,6 @@ export class ReplicationManager implements Component {
       await session.run(signal);
     } finally {
       this.#sessions.delete(siteCode);
-    }
-  }
-
-  /** One stream with a neighbour at a time: a newer one ends the older one first. */
-  async #alone(
-    siteCode: string,
-    signal: AbortSignal,
-    work: (signal: AbortSignal) => Promise<void>,
-  ): Promise<void> {
-    for (let older = this.#streams.get(siteCode); older; older = this.#streams.get(siteCode)) {
-      older.stop.abort();
-      await older.ended;
-    }
-    throwIfAborted(signal);
-    const stop = new AbortController();
-    const running = work(AbortSignal.any([signal, stop.signal]));
-    const stream = { stop, ended: running.catch(() => {}) };
-    this.#streams.set(siteCode, stream);
-    try {
-      await running;
-    } finally {
-      if (this.#streams.get(siteCode) === stream) this.#streams.delete(siteCode);
     }
   }
 }

@@ -1,4 +1,5 @@
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import { replicatedTables } from '../../shared/domain/replicated-tables.ts';
 import { fromErrorDetail } from '../../shared/rpc/error-detail.ts';
 import type {
   ReplicationMessage,
@@ -10,6 +11,7 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { ChangeApplier, Sender } from './change-applier.ts';
 import { invalid } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
@@ -18,8 +20,9 @@ import type { NeighbourHello } from './hello.ts';
 import type { MessageLog } from './message-log.ts';
 import type { Neighbour } from './neighbour.ts';
 import { OutgoingChanges } from './outgoing-changes.ts';
-import type { ReplicationConfig } from './replication-config.ts';
+import { claimedNumberMax, type ReplicationConfig, refillMs } from './replication-config.ts';
 import type { ReplicationLink } from './replication-link.ts';
+import { siteRowProblem } from './site-row-authority.ts';
 
 /** Acknowledgements a neighbour may leave unread; of our own kind none sends so much without them. */
 const answersWaitingMax = 64;
@@ -31,6 +34,7 @@ export interface SessionComponents {
   readonly applier: ChangeApplier;
   readonly messages: MessageLog;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
+  readonly directory: Pick<SiteDirectory, 'own' | 'tree'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -44,6 +48,13 @@ export interface SessionPeer {
   readonly said: { readonly ownSequence: number; readonly theirSequence: number };
   /** Something was heard. */
   readonly onHeard: () => void;
+  /** A row of "sites" was not taken, and this site's was said anew. */
+  readonly onOverruled: (error: WaybillError) => void;
+  /**
+   * It knows later changes of this site than this site. @param isTrusted all of it is taken back.
+   * @returns whether it is believed
+   */
+  readonly onForgotten: (isTrusted: boolean) => Promise<boolean>;
 }
 
 /** A failure of what a neighbour sent, found here. */
@@ -72,6 +83,8 @@ export class ReplicationSession {
   readonly #answers: ReplicationMessage[] = [];
   #isRefilled = false;
   #sentCount = 0;
+  /** What the neighbour sent is being worked on. */
+  isApplying = false;
   /** What is being applied; waited for, so that the next stream begins where this one ended. */
   #applying: Promise<unknown> = Promise.resolve();
 
@@ -81,12 +94,19 @@ export class ReplicationSession {
     this.#peer = peer;
     const { neighbour, theirs, said } = peer;
     const { siteCode } = neighbour;
+    const { isParent } = neighbour;
     this.#sender = {
       siteCode,
       isOnItsSide: (origin) => neighbour.isOnItsSide(origin),
-      isBelow: !neighbour.isParent,
+      isBelow: !isParent,
       refilledThrough: said.ownSequence,
-      copy: new FullCopyReceiver({ ...components, neighbour: siteCode }),
+      refillUntil: this.#ownCursorOfTheirs.sequence,
+      mayRefill: ({ table }) =>
+        this.#isTrusted || (table !== 'sites' && replicatedTables[table].writer === 'any site'),
+      siteRowProblem: (row) =>
+        isParent ? undefined : siteRowProblem(components.directory.tree, row),
+      onOverruled: peer.onOverruled,
+      copy: new FullCopyReceiver({ ...components, neighbour: siteCode, isParent }),
     };
     this.#outgoing = new OutgoingChanges({
       ...components,
@@ -112,6 +132,7 @@ export class ReplicationSession {
       ]);
     } finally {
       for (const end of ends) end();
+      this.#outgoing.stop();
       await this.#applying.catch(() => {});
       // Only for the lag to be known: a full disk must not hide how the stream ended.
       await this.#keepAcknowledged().catch(() => {});
@@ -122,15 +143,31 @@ export class ReplicationSession {
     const { log, messages } = this.#components;
     await this.#sender.copy.begin();
     const known = this.#ownCursorOfTheirs;
+    requireClaimable('message_serial', known.messageSerial, messages.headOf(log.capture.siteCode));
     const isNew = known.sequence > log.capture.lastSequence;
     const { ownSequence } = this.#peer.said;
     if (log.capture.hasForgotten(known.sequence) && (isNew || ownSequence > 0)) {
+      requireClaimable('sequence', known.sequence, log.capture.lastSequence);
+      const isBelieved = await this.#peer.onForgotten(this.#isTrusted);
+      if (!isBelieved)
+        throw new Refusal(tooHigh('sequence', log.capture.lastSequence, known.sequence));
       await log.beginAnew(known.sequence);
       // What this site said of its own changes is not so: the next Hello asks for them.
       if (ownSequence > 0) throw new AbortError('this site has forgotten changes of its own');
     }
     if (this.#peer.neighbour.isParent) await messages.raiseAbove(known.messageSerial);
     await this.#noteRefill();
+  }
+
+  /**
+   * Whether this site's own rows are taken back from the neighbour, whoever may write them. From a site
+   * below only at the top, and only for a while after the store was lost: for a site below could say at
+   * any time that it knows later ones. Of others, what it could write itself is taken.
+   */
+  get #isTrusted(): boolean {
+    const { log, directory } = this.#components;
+    if (this.#peer.neighbour.isParent) return true;
+    return !directory.own.parent && log.capture.wasLost(refillMs);
   }
 
   /** What the neighbour has of this site's own changes and messages. */
@@ -160,7 +197,10 @@ export class ReplicationSession {
       throwIfAborted(over);
       if (!message) return;
       this.#peer.onHeard();
-      const applying = this.#take(message);
+      this.isApplying = true;
+      const applying = this.#take(message).finally(() => {
+        this.isApplying = false;
+      });
       this.#applying = applying;
       const answer = await applying;
       throwIfAborted(over);
@@ -257,6 +297,16 @@ export class ReplicationSession {
   acknowledged(): Readonly<Record<string, number>> {
     return this.#outgoing.acknowledged();
   }
+}
+
+/** @throws Refusal of a number that is new here, and leaves too few above it */
+function requireClaimable(field: string, claimed: number, known: number): void {
+  if (claimed <= known || claimed <= claimedNumberMax) return;
+  throw new Refusal(tooHigh(field, known, claimed));
+}
+
+function tooHigh(field: string, known: number, claimed: number): WaybillError {
+  return invalid(field, `at most ${known}, which this site has reached`, `${claimed}`);
 }
 
 function tooManyUnread(): WaybillError {

@@ -44,6 +44,8 @@ const certificateCharsMax = 32_768;
 const signingKeyCountMax = 64;
 const addressCountMax = 32;
 const insertionStringCountMax = 9;
+/** Fields of a newer program in one object of a row, as JSON. */
+const unknownCharsMax = 4_096;
 
 /** Limits of requests count code points, of which one may be two units here. */
 const text = (charsMax: number) => z.string().max(2 * charsMax);
@@ -60,9 +62,18 @@ const hash = z.string().regex(/^([0-9a-f]{64})?$/);
 const sentence = text(sentenceCharsMax);
 const shortText = text(limits.shortTextCharsMax);
 
-/** Every field of T and no other, so that a new field of a row cannot be forgotten here. */
+/**
+ * Every field of T, so that a new field of a row cannot be forgotten here. Others are of a newer
+ * program: they are kept and passed on, as long as they are few, so that sites can be brought up to
+ * date one after another.
+ */
 function row<T>(shape: { readonly [K in keyof T]-?: z.ZodType<T[K]> }): z.ZodType<T> {
-  return z.strictObject(shape) as unknown as z.ZodType<T>;
+  const isSmall = (value: object) => {
+    const others = Object.entries(value).filter(([field]) => !Object.hasOwn(shape, field));
+    return others.length === 0 || JSON.stringify(others).length <= unknownCharsMax;
+  };
+  const expected = `at most ${unknownCharsMax} characters in fields that are not known here`;
+  return z.looseObject(shape).refine(isSmall, expected) as unknown as z.ZodType<T>;
 }
 
 const program = row<Program>({

@@ -7,6 +7,7 @@ import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { isNeighbour } from './neighbour.ts';
 import type { NeighbourStates } from './neighbour-states.ts';
 import { Refusal, RefusedByPeer } from './replication-session.ts';
 
@@ -34,8 +35,10 @@ const heldMsMax = 30_000;
 export class StreamEnds {
   readonly #needs: StreamEndsNeeds;
   readonly #config: { readonly retryDelayMs: number };
-  /** Sites of which a refusal was told, and its code. */
-  readonly #told = new Map<string, string>();
+  /** Sites of which refusals were told, and their codes. */
+  readonly #told = new Map<string, Set<string>>();
+  /** Sites that knew more of this site than itself, since the program began. */
+  readonly #claimants = new Set<string>();
 
   constructor(needs: StreamEndsNeeds, config: { readonly retryDelayMs: number }) {
     this.#needs = needs;
@@ -71,23 +74,51 @@ export class StreamEnds {
   }
 
   #isNeighbour(siteCode: string): boolean {
-    const { own, tree } = this.#needs.directory;
-    return own.parent?.siteCode === siteCode || tree.parentOf(siteCode) === own.siteCode;
+    return isNeighbour(siteCode, this.#needs.directory);
   }
 
   /** Tells administrators, once for the same reason. */
   async #tellRefusal(siteCode: string, error: WaybillError): Promise<void> {
-    const { logger, status, store } = this.#needs;
-    if (this.#told.get(siteCode) === error.code) return;
-    this.#told.set(siteCode, error.code);
+    const { logger } = this.#needs;
+    const told = this.#told.get(siteCode) ?? new Set();
+    if (told.has(error.code)) return;
+    this.#told.set(siteCode, told.add(error.code));
     logger.warn({ siteCode, code: error.code, reason: error.message }, 'Replication refused');
-    const insertionStrings = [siteCode, error.message];
+    await this.#report({ messageId: 9005, insertionStrings: [siteCode, error.message] });
+  }
+
+  async #report(message: Parameters<StatusReporter['message']>[0]): Promise<void> {
+    const { status, store } = this.#needs;
     try {
-      await store.write(status.message({ messageId: 9005, insertionStrings }), { sync: false });
+      await store.write(status.message(message), { sync: false });
     } catch (failure) {
       // With a full disk the log has it.
       if (!isErrorWithCode(failure, 'DISK_FULL')) throw failure;
     }
+  }
+
+  /** A row was not taken, though the stream goes on. */
+  async noteOverruled(siteCode: string, address: string, error: WaybillError): Promise<void> {
+    this.audit(siteCode, address, error);
+    await this.#tellRefusal(siteCode, error);
+  }
+
+  /**
+   * A neighbour knows later changes of this site than this site does.
+   *
+   * @returns whether it is believed; a site that is not trusted, once until the next start: for to go
+   *   on from what it says costs all neighbours much
+   */
+  async noteForgotten(siteCode: string, address: string, isTrusted: boolean): Promise<boolean> {
+    const isNew = !this.#claimants.has(siteCode);
+    this.#claimants.add(siteCode);
+    if (!isNew) return isTrusted;
+    const detail = isTrusted ? allTaken : fewTaken;
+    const caller = toIdentityUri({ kind: 'site', siteCode });
+    const event = { caller, address, method: synchronisePath, result: 'OK', detail } as const;
+    this.#needs.auditTrail.record(event);
+    await this.#report({ messageId: 9007, insertionStrings: [siteCode, detail] });
+    return true;
   }
 
   /** What the parent sent; what children send is audited by the server, with the failed call. */
@@ -97,6 +128,11 @@ export class StreamEnds {
     this.#needs.auditTrail.record(event);
   }
 }
+
+const allTaken =
+  'its state store is an older copy of itself, or its numbers went back. What that site has of this site is taken back';
+const fewTaken =
+  'its state store may be an older copy of itself. Only what any site may write is taken back; if the store is such a copy, stop this site, delete the store and start again: then all is';
 
 function isUnexpected(error: unknown): boolean {
   const isExpected = error instanceof WaybillError || error instanceof RefusedByPeer;

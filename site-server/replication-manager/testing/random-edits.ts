@@ -76,5 +76,14 @@ export function randomEdit(
       });
     },
   ];
+  const edited = site.directory.tree.get(random.pick(codes));
+  const { own, tree } = site.directory;
+  // What a site is, is said above it.
+  const isAbove =
+    edited && (edited.siteCode === code ? !own.parent : tree.isUnder(edited.siteCode, code));
+  if (isAbove) {
+    const sites = store.records(keySpaces.sites);
+    edits.push(() => sites.put(edited.siteCode, { ...edited, description }));
+  }
   return [random.pick(edits)(), ...(random.below(3) === 0 ? [random.pick(edits)()] : [])];
 }

@@ -276,6 +276,14 @@ export class TestHierarchy implements AsyncDisposable {
     return site;
   }
 
+  /** Starts a site that was stopped below another parent. */
+  async move(siteCode: string, parentSiteCode: string): Promise<TestSite> {
+    const site = new TestSite(this, { siteCode, kind: 'secondary', parentSiteCode });
+    this.sites.set(siteCode, site);
+    await site.start();
+    return site;
+  }
+
   site(siteCode: string): TestSite {
     const site = this.sites.get(siteCode);
     if (!site) throw new Error(`There is no site ${siteCode}`);

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import type { SiteDefinition } from '../../shared/domain/site.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { testPackage } from './testing/random-edits.ts';
+import { converged } from './testing/replicated-state.ts';
+import { TestHierarchy, type TestSite } from './testing/test-hierarchy.ts';
+
+const dayMs = 24 * 3_600_000;
+
+describe('a neighbour that says what is not so (SEC-1)', () => {
+  let hierarchy: TestHierarchy;
+  let cas: TestSite;
+  let ps1: TestSite;
+  let sec: TestSite;
+  beforeEach(async () => {
+    hierarchy = await TestHierarchy.create();
+    cas = await hierarchy.add('CAS', 'central-administration');
+    ps1 = await hierarchy.add('PS1', 'primary', 'CAS');
+    sec = await hierarchy.add('SEC', 'secondary', 'PS1');
+    await converged(hierarchy);
+  });
+  afterEach(() => hierarchy[Symbol.asyncDispose]());
+
+  /** Makes a site say that it knows this much of another one, when it connects again. */
+  async function claim(site: TestSite, origin: string, sequence: number): Promise<void> {
+    const states = site.store.records(keySpaces.originStates);
+    const state = await states.get(origin);
+    assert.ok(state);
+    await site.store.write([states.put(origin, { ...state, sequence })], { sync: true });
+    await site.stop();
+    await site.start();
+  }
+
+  async function forge(site: TestSite, packageId: string, sequence: number): Promise<void> {
+    const origin = packageId.slice(0, 3);
+    const changedAt = { wallMs: hierarchy.clock.nowMs() + 1_000, counter: 0, siteCode: origin };
+    const row = `published-packages/${packageId}`;
+    const { store } = site;
+    const log = store.records(keySpaces.changeLog);
+    const key = `${origin}/${String(sequence).padStart(16, '0')}`;
+    const forged = [
+      store.records(keySpaces.publishedPackages).put(packageId, testPackage(packageId, 'forged')),
+      store.records(keySpaces.rowVersions).put(row, { changedAt, sequence, isDeleted: false }),
+      log.put(key, { row, wallMs: changedAt.wallMs, counter: 0 }),
+    ];
+    await store.write(site.capture.foreign(forged), { sync: true });
+  }
+
+  async function nameAt(site: TestSite, packageId: string) {
+    return (await site.store.records(keySpaces.packages).get(packageId))?.properties.name;
+  }
+
+  async function put(site: TestSite, packageId: string) {
+    const packages = site.store.records(keySpaces.packages);
+    await site.store.write([packages.put(packageId, testPackage(packageId, 'true'))], {
+      sync: true,
+    });
+  }
+
+  const messagesOf = async (site: TestSite) =>
+    [...(await site.rows(keySpaces.statusMessages)).values()].map(({ messageId }) => messageId);
+
+  it('does not rewrite its parent, whatever it says that it remembers', async () => {
+    await put(ps1, 'PS100001');
+    await converged(hierarchy);
+    const sequence = ps1.capture.lastSequence + 5;
+    await forge(sec, 'PS100001', sequence);
+    await claim(sec, 'PS1', sequence);
+    await hierarchy.until(async () => (await messagesOf(ps1)).includes(9007), 'report');
+    await put(ps1, 'PS100002');
+    const published = cas.store.records(keySpaces.publishedPackages);
+    await hierarchy.until(async () => (await published.get('PS100002')) !== undefined, 'at CAS');
+    await hierarchy.clock.advance(10_000);
+    assert.equal(await nameAt(ps1, 'PS100001'), 'true');
+    const atCas = await published.get('PS100001');
+    assert.equal(atCas?.properties.name, 'true');
+    assert.ok(ps1.audit.some(({ detail }) => detail.includes('older copy')));
+  });
+
+  it('does not rewrite the top, once its store has been there for a while', async () => {
+    for (const site of [cas, ps1, sec]) site.skewMs += 8 * dayMs;
+    await put(cas, 'CAS00001');
+    await converged(hierarchy);
+    const sequence = cas.capture.lastSequence + 5;
+    await forge(ps1, 'CAS00001', sequence);
+    await claim(ps1, 'CAS', sequence);
+    await hierarchy.until(async () => (await messagesOf(cas)).includes(9007), 'report');
+    await put(cas, 'CAS00002');
+    const published = ps1.store.records(keySpaces.publishedPackages);
+    await hierarchy.until(async () => (await published.get('CAS00002')) !== undefined, 'at PS1');
+    await hierarchy.clock.advance(10_000);
+    assert.equal(await nameAt(cas, 'CAS00001'), 'true');
+  });
+
+  it('cannot use up the numbers of a site', async () => {
+    const claimed = 2 ** 52 - 1;
+    await claim(sec, 'PS1', claimed);
+    const reason = async () => (await sec.manager.neighbours())[0]?.reason ?? '';
+    await hierarchy.until(async () => (await reason()).includes('which this site has reached'));
+    assert.ok(ps1.capture.lastSequence < 2 ** 42);
+    await ps1.stop();
+    await ps1.start();
+    await ps1.define({ ...siteOf('S12', 'PS1'), description: 'goes on' });
+    await hierarchy.until(async () => cas.directory.tree.get('S12') !== undefined, 'a change');
+  });
+
+  it('does not make a site go on from its numbers again and again', async () => {
+    await claim(sec, 'PS1', ps1.capture.lastSequence + 5);
+    await hierarchy.until(async () => (await messagesOf(ps1)).includes(9007), 'report');
+    const { life } = ps1.capture;
+    await claim(sec, 'PS1', ps1.capture.lastSequence + 5);
+    await hierarchy.until(async () => (await messagesOf(ps1)).includes(9005), 'refusal');
+    assert.equal(ps1.capture.life, life);
+  });
+
+  it('does not take over a site that is elsewhere', async () => {
+    await hierarchy.add('PS2', 'primary', 'CAS');
+    await converged(hierarchy);
+    await ps1.define(siteOf('PS2', 'PS1'));
+    await sec.define({ ...siteOf('PS1', ''), kind: 'primary' });
+    await converged(hierarchy);
+    for (const site of hierarchy.sites.values()) {
+      assert.equal(site.directory.tree.parentOf('PS2'), 'CAS', site.code);
+      assert.equal(site.directory.tree.parentOf('PS1'), 'CAS', site.code);
+    }
+    const refused = cas.audit.map(({ result, detail }) => `${result} ${detail}`);
+    assert.ok(
+      refused.some((text) => text.includes('sites/PS2')),
+      refused.join('\n'),
+    );
+  });
+
+  it('is not listened to any more once it is deleted', async () => {
+    const { messageCount } = hierarchy;
+    await cas.store.write([cas.store.records(keySpaces.sites).delete('SEC')], { sync: true });
+    const isDeleted = async () => ps1.directory.tree.get('SEC') === undefined;
+    await hierarchy.until(isDeleted, 'deletion at PS1');
+    const points = sec.store.records(keySpaces.hierarchyDistributionPoints);
+    const point = { dpId: 'DP1', address: 'a:1', kind: 'standard', siteCode: 'SEC' } as const;
+    await sec.store.write([points.put('DP1', { ...point, description: '' })], { sync: true });
+    const reason = async () => (await sec.manager.neighbours())[0]?.reason ?? '';
+    await hierarchy.until(async () => (await reason()).includes('There is no site'), 'refusal');
+    assert.equal((await ps1.rows(keySpaces.hierarchyDistributionPoints)).size, 0);
+    assert.ok(hierarchy.messageCount - messageCount < 500);
+  });
+});
+
+function siteOf(siteCode: string, parentSiteCode: string): SiteDefinition {
+  return { siteCode, kind: 'secondary', parentSiteCode, address: '', description: '' };
+}

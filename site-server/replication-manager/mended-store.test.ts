@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change } from '../../shared/state-store/state-store.ts';
+import { testPackage, testStatus } from './testing/random-edits.ts';
+import { converged } from './testing/replicated-state.ts';
+import { TestHierarchy, type TestSite } from './testing/test-hierarchy.ts';
+
+const rowId = 'hierarchy-distribution-points/DP1';
+
+describe('a site whose store was repaired or put back (REP-1)', () => {
+  let hierarchy: TestHierarchy;
+  let cas: TestSite;
+  let ps1: TestSite;
+  beforeEach(async () => {
+    hierarchy = await TestHierarchy.create();
+    cas = await hierarchy.add('CAS', 'central-administration');
+    ps1 = await hierarchy.add('PS1', 'primary', 'CAS');
+    await put(cas, 'first');
+    await converged(hierarchy);
+  });
+  afterEach(() => hierarchy[Symbol.asyncDispose]());
+
+  const pointsOf = ({ store }: TestSite) => store.records(keySpaces.hierarchyDistributionPoints);
+
+  async function put(site: TestSite, description: string): Promise<void> {
+    const point: DistributionPoint = {
+      ...{ dpId: 'DP1', address: 'a:1', kind: 'standard', siteCode: 'PS1', description },
+    };
+    await site.store.write([pointsOf(site).put('DP1', point)], { sync: true });
+  }
+
+  async function descriptionAt(site: TestSite): Promise<string | undefined> {
+    return (await pointsOf(site).get('DP1'))?.description;
+  }
+
+  /** Does to the store of PS1 what a repair may have done. */
+  async function damage(...changes: Change[]): Promise<void> {
+    await ps1.store.write(ps1.capture.foreign(changes), { sync: true });
+    await ps1.stop();
+    await hierarchy.clock.advance(60_000);
+    await ps1.start({ isStoreDamaged: true });
+  }
+
+  it('gets back a row of which only the version was kept', async () => {
+    await damage(pointsOf(ps1).delete('DP1'));
+    await converged(hierarchy);
+    assert.equal(await descriptionAt(ps1), 'first');
+  });
+
+  it('gets back a row that was kept as it once was', async () => {
+    const old = await pointsOf(ps1).get('DP1');
+    assert.ok(old);
+    await damage(pointsOf(ps1).put('DP1', { ...old, description: 'old' }));
+    await converged(hierarchy);
+    assert.equal(await descriptionAt(ps1), 'first');
+  });
+
+  it('does not bring back a row whose deletion was kept', async () => {
+    const old = await pointsOf(ps1).get('DP1');
+    assert.ok(old);
+    await cas.store.write([pointsOf(cas).delete('DP1')], { sync: true });
+    await converged(hierarchy);
+    await damage(pointsOf(ps1).put('DP1', old));
+    assert.equal(await descriptionAt(ps1), undefined);
+    await converged(hierarchy);
+  });
+
+  it('says of a row without a version nothing that others know better', async () => {
+    const old = await pointsOf(ps1).get('DP1');
+    assert.ok(old);
+    const versions = ps1.store.records(keySpaces.rowVersions);
+    const entries = ps1.store.records(keySpaces.changeLog);
+    const version = await versions.get(rowId);
+    assert.ok(version);
+    await damage(
+      pointsOf(ps1).put('DP1', { ...old, description: 'old' }),
+      versions.delete(rowId),
+      entries.delete(joinKey('CAS', version.sequence)),
+    );
+    await converged(hierarchy);
+    for (const site of [cas, ps1]) assert.equal(await descriptionAt(site), 'first', site.code);
+  });
+
+  it("does not say other sites' rows as its own", async () => {
+    const packages = cas.store.records(keySpaces.packages);
+    await cas.store.write([packages.put('CAS00001', testPackage('CAS00001', 'x'))], { sync: true });
+    const sec = await hierarchy.add('SEC', 'secondary', 'PS1');
+    const statuses = sec.store.records(keySpaces.packageStatus);
+    await sec.store.write([statuses.put('CAS00001/', testStatus('CAS00001', '', 1))], {
+      sync: true,
+    });
+    await converged(hierarchy);
+    const versions = ps1.store.records(keySpaces.rowVersions);
+    await damage(
+      versions.delete('published-packages/CAS00001'),
+      versions.delete('site-package-status/CAS00001/SEC/'),
+    );
+    await put(ps1, 'goes on');
+    await converged(hierarchy);
+    assert.equal(await descriptionAt(cas), 'goes on');
+    assert.deepEqual(cas.log.messages(40), []);
+  });
+
+  it('at the top, takes all back once its sites are made known again', async () => {
+    const packages = cas.store.records(keySpaces.packages);
+    await cas.store.write([packages.put('CAS00001', testPackage('CAS00001', 'x'))], { sync: true });
+    await converged(hierarchy);
+    await cas.stop();
+    await rm(hierarchy.directory.join('CAS'), { recursive: true });
+    await hierarchy.clock.advance(60_000);
+    await cas.start();
+    const top = { kind: 'central-administration', parentSiteCode: '' } as const;
+    const told = { address: '', description: '' };
+    await cas.define({ siteCode: 'CAS', ...top, ...told });
+    await cas.define({ siteCode: 'PS1', kind: 'primary', parentSiteCode: 'CAS', ...told });
+    await converged(hierarchy);
+    assert.equal(await descriptionAt(cas), 'first');
+    assert.ok(await cas.store.records(keySpaces.packages).get('CAS00001'));
+  });
+
+  it('sends a row whose entry in its log was lost', async () => {
+    hierarchy.cut('PS1', 'CAS');
+    await put(ps1, 'second');
+    const version = await ps1.store.records(keySpaces.rowVersions).get(rowId);
+    assert.ok(version);
+    await damage(ps1.store.records(keySpaces.changeLog).delete(joinKey('PS1', version.sequence)));
+    hierarchy.mendAll();
+    await converged(hierarchy);
+    assert.equal(await descriptionAt(cas), 'second');
+  });
+
+  /** Puts back the store of PS1 as it was before its last change, `restarts` starts ago. */
+  async function putBack(restartCount: number): Promise<void> {
+    await put(ps1, 'kept');
+    await converged(hierarchy);
+    const { lastSequence } = ps1.capture;
+    const version = await ps1.store.records(keySpaces.rowVersions).get(rowId);
+    const row = await pointsOf(ps1).get('DP1');
+    const own = ps1.store.records(keySpaces.ownLogState);
+    const state = await own.get('own');
+    assert.ok(version && row && state);
+    await put(ps1, 'forgotten');
+    await converged(hierarchy);
+    hierarchy.cut('PS1', 'CAS');
+    const entries = ps1.store.records(keySpaces.changeLog);
+    const entry = { row: rowId, wallMs: version.changedAt.wallMs, counter: 0 };
+    const copied = [
+      own.put('own', { ...state, syncedSequence: lastSequence }),
+      entries.delete(joinKey('PS1', ps1.capture.lastSequence)),
+      entries.put(joinKey('PS1', lastSequence), entry),
+      ps1.store.records(keySpaces.rowVersions).put(rowId, version),
+      pointsOf(ps1).put('DP1', row),
+    ];
+    await ps1.store.write(ps1.capture.foreign(copied), { sync: true });
+    for (let count = 0; count < restartCount; count++) {
+      await ps1.stop();
+      await hierarchy.clock.advance(60_000);
+      await ps1.start();
+      const sites = ps1.store.records(keySpaces.routes);
+      const route = { fromSiteCode: 'PS1', toSiteCode: 'CAS', addresses: [`h${count}:1`] };
+      await ps1.store.write([sites.put('PS1/CAS', route)], { sync: true });
+    }
+    hierarchy.mendAll();
+  }
+
+  for (const restartCount of [1, 3]) {
+    it(`gets back what it forgot, after ${restartCount} starts`, async () => {
+      await putBack(restartCount);
+      await converged(hierarchy);
+      assert.equal(await descriptionAt(ps1), 'forgotten');
+    });
+  }
+
+  it('goes on above what a neighbour knows, though its clock went back', async () => {
+    ps1.skewMs = -4 * minuteMs;
+    await putBack(1);
+    await converged(hierarchy);
+    for (const skewMs of [-6 * minuteMs, -8 * minuteMs]) {
+      ps1.skewMs = skewMs;
+      await ps1.stop();
+      await ps1.start();
+      await converged(hierarchy);
+    }
+    await put(ps1, 'since');
+    await converged(hierarchy);
+    assert.equal(await descriptionAt(cas), 'since');
+  });
+});
+
+const minuteMs = 60_000;

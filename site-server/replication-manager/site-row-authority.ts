@@ -1,0 +1,29 @@
+import type { SiteDefinition } from '../../shared/domain/site.ts';
+import type { SiteTree } from '../../shared/domain/site-tree.ts';
+
+/** A row of "sites" as a site below has written it. */
+export interface SiteRow {
+  /** Who wrote it. */
+  readonly origin: string;
+  readonly siteCode: string;
+  /** Undefined: deleted. */
+  readonly definition: SiteDefinition | undefined;
+}
+
+/**
+ * Why a site below this one may not have written a row of "sites": it may say only of sites below
+ * itself what they are, and leaves them there. Undefined when it may.
+ */
+export function siteRowProblem(tree: SiteTree, row: SiteRow): string | undefined {
+  const { origin, siteCode, definition } = row;
+  const isKnown = tree.get(siteCode) !== undefined;
+  if (siteCode === origin || (isKnown && !tree.isUnder(siteCode, origin))) {
+    return `only a site above ${siteCode} may write it; ${origin} is none`;
+  }
+  if (!definition) return undefined;
+  if (!tree.isUnder(definition.parentSiteCode, origin)) {
+    return `site ${origin} may put a site only below itself`;
+  }
+  const expected = tree.problemOf(definition);
+  return expected && `expected ${expected}`;
+}
