@@ -245,6 +245,11 @@ export class Administrator {
     return this.#lookUntil('an audit record', async () => (await this.auditRecords()).some(isSo));
   }
 
+  /** Waits until the status messages of the site are so. */
+  messagesAre(isSo: (messages: readonly StatusMessage[]) => boolean): Promise<void> {
+    return this.#lookUntil('status messages', async () => isSo(await this.messages()));
+  }
+
   /** Looks at what cannot be watched until it is so. */
   #lookUntil(name: string, isSo: () => Promise<boolean>): Promise<void> {
     return this.#untilTrue(name, async (signal) => {
