@@ -33,7 +33,7 @@ describe('change applier (REP-1, SEC-1)', () => {
     sender = {
       siteCode: 'SEC',
       isOnItsSide: (origin) => origin === 'SEC',
-      ...{ isBelow: true, refilledThrough: 0 },
+      ...{ isBelow: true, refilledThrough: 0, refillUntil: 2 },
       copy: new FullCopyReceiver({ store, log, notifier, neighbour: 'SEC' }),
     };
   });

@@ -38,6 +38,8 @@ export interface Sender {
   readonly isBelow: boolean;
   /** Up to where it has given back this site's own changes, on this stream. */
   refilledThrough: number;
+  /** Up to where it may: what it said that it has of them. */
+  readonly refillUntil: number;
   readonly copy: FullCopyReceiver;
 }
 
@@ -71,6 +73,7 @@ export class ChangeApplier {
       const { clock } = log.capture;
       this.#requireSide(requireOrigin(message.originSiteCode), sender, message.fullCopy);
       const changes = checkedChanges(message, { clock, clockAheadMsMax, checks });
+      this.#requireRefill(changes, sender);
       requireNext(changes, this.#expectedAfter(changes, sender));
       return this.#apply(changes, sender);
     });
@@ -79,7 +82,8 @@ export class ChangeApplier {
   /** @throws as `apply` */
   applyMessages(message: ReplicationMessages__Output, sender: Sender): Promise<void> {
     return this.#components.log.turn(async () => {
-      const checked = checkedMessages(message);
+      const { clock } = this.#components.log.capture;
+      const checked = checkedMessages(message, { clock });
       const { origin } = checked;
       const isTaken = sender.isBelow && sender.isOnItsSide(origin);
       if (!isTaken) throw originRefused(origin, sender);
@@ -93,6 +97,13 @@ export class ChangeApplier {
     const isOwn = origin === this.#components.log.capture.siteCode;
     // A full copy also tells which of this side's rows the sender knows.
     if (isOwn || isFullCopy || sender.isOnItsSide(origin)) return;
+    throw originRefused(origin, sender);
+  }
+
+  /** Only this site changes what is its own; a neighbour gives back what it had before, and no more. */
+  #requireRefill({ origin, through, isFullCopy }: CheckedChanges, sender: Sender): void {
+    const isOwn = origin === this.#components.log.capture.siteCode;
+    if (!isOwn || isFullCopy || through <= sender.refillUntil) return;
     throw originRefused(origin, sender);
   }
 

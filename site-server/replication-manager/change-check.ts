@@ -15,7 +15,7 @@ import {
   tableNames,
   writerOf,
 } from './replicated-rows.ts';
-import { rowBytesMax, rowKeyCharsMax } from './replication-config.ts';
+import { numbersAheadMax, rowBytesMax, rowKeyCharsMax } from './replication-config.ts';
 import { parseRow, parseStatusMessage } from './row-schemas.ts';
 
 /** Further checks of rows by table: why a row is refused, or undefined. */
@@ -65,7 +65,7 @@ export function checkedChanges(
   needs: CheckNeeds,
 ): CheckedChanges {
   const origin = requireOrigin(message.originSiteCode);
-  const { after, through } = requireRange(message);
+  const { after, through } = requireRange(message, needs);
   const rows = message.rows.map((row) => checkedRow(row, origin, needs));
   requireRising(
     rows.map(({ version }) => version.sequence),
@@ -82,9 +82,12 @@ export function checkedChanges(
 }
 
 /** @throws MESSAGE_INVALID, REPLICATION_ROW_REFUSED */
-export function checkedMessages(message: ReplicationMessages__Output): CheckedMessages {
+export function checkedMessages(
+  message: ReplicationMessages__Output,
+  needs: Pick<CheckNeeds, 'clock'>,
+): CheckedMessages {
   const origin = requireOrigin(message.originSiteCode);
-  const { after, through } = requireRange(message);
+  const { after, through } = requireRange(message, needs);
   const messages = message.messages.map((json) => {
     const parsed = parseStatusMessage(json);
     if ('refusal' in parsed) throw refused(origin, 'status message', parsed.refusal);
@@ -119,9 +122,20 @@ export function invalid(field: string, expected: string, actual: string): Waybil
   return new WaybillError({ code: 'MESSAGE_INVALID', field, expected, actual: shown });
 }
 
-function requireRange(message: { after: string; through: string }) {
+/** Whether numbers of changes, or of messages, can have come to this one by now. */
+export function isNumberOfNow(number: number, clock: CheckNeeds['clock']): boolean {
+  return clock.aheadMs({ wallMs: number }) <= numbersAheadMax;
+}
+
+function requireRange(
+  message: { after: string; through: string },
+  { clock }: Pick<CheckNeeds, 'clock'>,
+) {
   const after = requireCount('after', message.after);
   const through = requireCount('through', message.through);
+  if (!isNumberOfNow(through, clock)) {
+    throw invalid('through', 'the time of day in milliseconds, or a little more', `${through}`);
+  }
   if (through >= after) return { after, through };
   throw invalid('through', `at least ${after}`, `${through}`);
 }

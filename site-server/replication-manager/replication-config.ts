@@ -71,3 +71,9 @@ export const unacknowledgedMax = 4;
 
 /** Origins a neighbour may name in its Hello. */
 export const originCountMax = 2_000;
+
+/**
+ * How far numbers of changes may stand above the time of day in milliseconds, from which the numbers
+ * of a site begin: what it can have written since. Higher ones would leave none for those to come.
+ */
+export const numbersAheadMax = 24 * hourMs;

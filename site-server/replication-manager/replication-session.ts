@@ -11,7 +11,7 @@ import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { ChangeApplier, Sender } from './change-applier.ts';
-import { invalid } from './change-check.ts';
+import { invalid, isNumberOfNow } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
 import { FullCopyReceiver } from './full-copy-receiver.ts';
 import type { NeighbourHello } from './hello.ts';
@@ -86,6 +86,7 @@ export class ReplicationSession {
       isOnItsSide: (origin) => neighbour.isOnItsSide(origin),
       isBelow: !neighbour.isParent,
       refilledThrough: said.ownSequence,
+      refillUntil: this.#ownCursorOfTheirs.sequence,
       copy: new FullCopyReceiver({ ...components, neighbour: siteCode }),
     };
     this.#outgoing = new OutgoingChanges({
@@ -122,6 +123,8 @@ export class ReplicationSession {
     const { log, messages } = this.#components;
     await this.#sender.copy.begin();
     const known = this.#ownCursorOfTheirs;
+    this.#requireOfNow(known.sequence, log.capture.lastSequence);
+    this.#requireOfNow(known.messageSerial, messages.headOf(log.capture.siteCode));
     const isNew = known.sequence > log.capture.lastSequence;
     const { ownSequence } = this.#peer.said;
     if (log.capture.hasForgotten(known.sequence) && (isNew || ownSequence > 0)) {
@@ -131,6 +134,13 @@ export class ReplicationSession {
     }
     if (this.#peer.neighbour.isParent) await messages.raiseAbove(known.messageSerial);
     await this.#noteRefill();
+  }
+
+  /** This site's own numbers will go on above what a neighbour knows, so that must be possible. */
+  #requireOfNow(known: number, newest: number): void {
+    const { clock, siteCode } = this.#components.log.capture;
+    if (known <= newest || isNumberOfNow(known, clock)) return;
+    throw new Refusal(invalid('cursors', `at most ${newest} of ${siteCode}`, `${known}`));
   }
 
   /** What the neighbour has of this site's own changes and messages. */
