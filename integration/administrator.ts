@@ -231,6 +231,19 @@ export class Administrator {
     return this.#first(`a send request of ${filter.packageId}`, watch, isSo);
   }
 
+  /** Waits until a send request of this site has ended so. */
+  sendRequestEnded(
+    { packageId }: { readonly packageId: string },
+    isSo: (request: SendRequest) => boolean,
+  ): Promise<void> {
+    const filter = { packageId, history: true };
+    return this.#lookUntil(`the end of a send request of ${packageId}`, async () =>
+      (await collect(this.#admin.serverStream('listSendRequests', filter, { deadlineMs }))).some(
+        isSo,
+      ),
+    );
+  }
+
   async sites(): Promise<SiteRecord[]> {
     return collect(this.#admin.serverStream('listSites', {}, { deadlineMs }));
   }

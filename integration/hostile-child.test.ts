@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
 import { pino } from 'pino';
 import type { ErrorCode } from '../shared/domain/errors.ts';
 import type { SiteIdentity } from '../shared/domain/site.ts';
@@ -9,7 +10,7 @@ import { StateStore } from '../shared/state-store/state-store.ts';
 import type { Administrator } from './administrator.ts';
 import { peakMemoryBytes, staysResponsive } from './bounds.ts';
 import { HierarchyNetwork, type SiteOfTest } from './hierarchy-network.ts';
-import { type ForgedRow, HostileChild, type Message } from './hostile-child.ts';
+import { type ForgedRow, floodOf, HostileChild, type Message } from './hostile-child.ts';
 import { StolenSite } from './hostile-neighbour.ts';
 import type { AdminChannel } from './network.ts';
 import { writeFiles } from './source-files.ts';
@@ -22,7 +23,6 @@ const hourMs = 3_600_000;
 const stallMs = 2_000;
 /** Messages of rows that a site sends before it waits for an answer. */
 const unacknowledgedMax = 4;
-const burstCount = 1_000;
 /** For how long what was sent is read. */
 const readMs = 300;
 const { messageCount, streamCount, endlessMs } = byScale({
@@ -215,18 +215,14 @@ describe('a parent takes of a child that somebody has taken over (REP-1, SEC-1, 
   });
 
   it('a flood of tiny messages, without being slowed by it', async () => {
+    const target = { address: network.agent('CS1').address, credentials: thief.credentials };
+    const [hello, message] = [HostileChild.helloOf(stolen), { alive: { nowMs: 1 } }];
     const child = await joined();
-    const flood = async () => {
-      for (let count = 0; count < messageCount; count += burstCount) {
-        const burst = Array.from({ length: burstCount }, (_, index) =>
-          child.call.write({ alive: { nowMs: count + index } }),
-        );
-        await Promise.all(burst);
-      }
-      await child.applied(child.changes([]));
-    };
-    await staysResponsive(admin, flood());
     await child.leave();
+    const last = child.changes([], { after: 0, through: 1 });
+    const flood = floodOf(target, { hello, message, count: messageCount, last });
+    assert.equal(await staysResponsive(admin, flood), `${status.FAILED_PRECONDITION}`);
+    assert.ok((await audited('REPLICATION_GAP')) > 0);
     await isBounded();
   });
 

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ErrorCode, WaybillError } from '../shared/domain/errors.ts';
 import type { ReplicatedTable } from '../shared/domain/replicated-tables.ts';
 import type { RequestOf, ResponseOf } from '../shared/rpc/conversation.ts';
+import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import type { RpcChannel } from '../shared/rpc/rpc-channel.ts';
+import { methodDefinition } from '../shared/rpc/service-definitions.ts';
 
 /** A message of a child to its parent. */
 export type Message = RequestOf<'Replication', 'synchronise'>;
@@ -52,6 +56,11 @@ export class HostileChild implements Disposable {
     return this.#known.get(origin) ?? { sequence: 0, messageSerial: 0 };
   }
 
+  static helloOf(siteCode: string, claims: Partial<Hello> = {}): Message {
+    const place = { siteCode, kind: 'SITE_KIND_PRIMARY' as const, parentSiteCode: 'CS1' };
+    return { hello: { ...place, layout: 1, cursors: [], nowMs: Date.now(), ...claims } };
+  }
+
   /** Opens a stream and says Hello; what it claims need not be so. */
   static async greet(
     channel: RpcChannel<'Replication'>,
@@ -59,11 +68,7 @@ export class HostileChild implements Disposable {
     claims: Partial<Hello> = {},
   ): Promise<HostileChild> {
     const child = new HostileChild(siteCode, channel.duplex('synchronise', {}));
-    const hello = {
-      ...{ siteCode, kind: 'SITE_KIND_PRIMARY' as const, parentSiteCode: 'CS1', layout: 1 },
-      ...{ cursors: [], nowMs: Date.now(), ...claims },
-    };
-    await child.call.write({ hello });
+    await child.call.write(HostileChild.helloOf(siteCode, claims));
     return child;
   }
 
@@ -151,6 +156,47 @@ export class HostileChild implements Disposable {
       });
     }
   }
+}
+
+/**
+ * Says Hello, the same message so many times, and a last one, in as few writes as there can be; no
+ * program of ours sends so.
+ *
+ * @returns how the parent ends the stream: the number of its gRPC status
+ */
+export async function floodOf(
+  target: { readonly address: string; readonly credentials: PeerCredentials },
+  {
+    hello,
+    message,
+    count,
+    last,
+  }: { hello: Message; message: Message; count: number; last: Message },
+): Promise<string> {
+  const { path, requestSerialize } = methodDefinition('Replication', 'synchronise');
+  const { ca, certificate: cert, key } = target.credentials;
+  const session = connect(`https://${target.address}`, {
+    ...{ ca, cert, key, checkServerIdentity: () => undefined },
+  });
+  try {
+    const headers = { ':method': 'POST', ':path': path, te: 'trailers' };
+    const stream = session.request({ ...headers, 'content-type': 'application/grpc' });
+    const frames = Array<Buffer>(count).fill(framed(requestSerialize(message)));
+    const [first, end] = [hello, last].map((one) => framed(requestSerialize(one)));
+    stream.end(Buffer.concat([first ?? assert.fail(), ...frames, end ?? assert.fail()]));
+    stream.resume();
+    const [trailers] = await once(stream, 'trailers');
+    return String(trailers['grpc-status']);
+  } finally {
+    session.destroy();
+  }
+}
+
+/** A message as gRPC has it on the wire. */
+function framed(message: Buffer): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
 }
 
 function wireRow(

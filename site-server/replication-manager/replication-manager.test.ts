@@ -246,7 +246,7 @@ describe('Replication Manager (REP-1)', () => {
     };
     hierarchy.cutAll('PS2');
     await hierarchy.until(
-      async () => (await reasonOf('PS2')).includes('not known here'),
+      async () => (await reasonOf('PS2')).includes('There is no site'),
       'unknown',
     );
     const ps1AsSecondary = { siteCode: 'PS1', kind: 'secondary', parentSiteCode: 'PS9' } as const;
