@@ -306,7 +306,8 @@ export class Administrator {
       } catch (error) {
         if (signal.aborted) throw new Error(`Waited in vain for ${name}; last: ${lastSeen()}`);
         if (!isErrorWithCode(error, 'PEER_UNREACHABLE', 'PEER_FAILED')) throw error;
-        await this.#admin.whenReachable(signal).catch(() => {});
+        // A channel that was closed is never reachable, and says so at once.
+        await this.#admin.whenReachable(signal).catch(() => sleep(lookMs));
       }
     }
   }

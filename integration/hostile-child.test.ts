@@ -219,10 +219,11 @@ describe('a parent takes of a child that somebody has taken over (REP-1, SEC-1, 
     const [hello, message] = [HostileChild.helloOf(stolen), { alive: { nowMs: 1 } }];
     const child = await joined();
     await child.leave();
+    const before = await audited('REPLICATION_GAP');
     const last = child.changes([], { after: 0, through: 1 });
     const flood = floodOf(target, { hello, message, count: messageCount, last });
     assert.equal(await staysResponsive(admin, flood), `${status.FAILED_PRECONDITION}`);
-    assert.ok((await audited('REPLICATION_GAP')) > 0);
+    assert.equal(await audited('REPLICATION_GAP'), before + 1, 'all of it was read');
     await isBounded();
   });
 

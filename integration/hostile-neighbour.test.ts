@@ -73,6 +73,9 @@ describe('a site takes of one that somebody has taken over (REP-7, SEC-1, SEC-4)
     await rotateKey();
     await primary.packageIs(first.packageId, ({ sourceVersion }) => sourceVersion === 2);
     await primary.packageIs(second.packageId, ({ sourceVersion }) => sourceVersion === 1);
+    await central.sitesAre((all) =>
+      all.some((one) => one.siteCode === 'PS2' && one.distributionPointCount === 1),
+    );
     await network.agent('PS2').kill();
     thief = await StolenSite.of(network, 'PS2');
     file = await thief.packageFileOf(first.packageId);

@@ -41,6 +41,9 @@ describe('the signing key of a site that changes (REP-6, REP-7, SEC-1)', functio
     central = await network.administrator('CS1');
     primary = await network.administrator('PS1');
     secondary = await network.administrator('SS1');
+    await central.sitesAre((all) =>
+      all.some((one) => one.siteCode === 'SS1' && one.distributionPointCount === 1),
+    );
   });
 
   after(() => network?.stop());

@@ -158,6 +158,16 @@ describe('change applier (REP-1, SEC-1)', () => {
         rows: [row({ changedAt: { wallMs: 1, counter: 0, siteCode: 'PS2' } })],
       }),
     ],
+    [
+      'a change of this site, beyond what is given back',
+      'REPLICATION_ORIGIN_REFUSED',
+      () => ({ originSiteCode: 'PS1', through: 3, rows: [] }),
+    ],
+    [
+      'numbers of a far future',
+      'MESSAGE_INVALID',
+      () => ({ through: hierarchy.clock.nowMs() + 25 * hourMs }),
+    ],
     ['a clock an hour ahead', 'CLOCK_AHEAD', () => ({ rows: [row({}, hourMs)] })],
     ['an unknown table', 'REPLICATION_ROW_REFUSED', () => ({ rows: [row({ table: 'counters' })] })],
     ['a key of no table', 'REPLICATION_ROW_REFUSED', () => ({ rows: [row({ key: 'a/b' })] })],
