@@ -95,6 +95,13 @@ export class Administrator {
     return this.#lookUntil('the packages', async () => isSo(await this.packages()));
   }
 
+  /** Waits until the site has heard of this version of a package of whatever site. */
+  hears(packageId: string, sourceVersion: number): Promise<void> {
+    return this.packagesAre((packages) =>
+      packages.some((one) => one.packageId === packageId && one.sourceVersion === sourceVersion),
+    );
+  }
+
   /** Takes the package out of the hierarchy; resolves when it is gone. */
   async delete(packageId: string): Promise<void> {
     await this.#admin.unary('deletePackage', { packageId }, { deadlineMs });

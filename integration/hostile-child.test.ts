@@ -58,9 +58,9 @@ describe('a parent takes of a child that somebody has taken over (REP-1, SEC-1, 
     central = await network.administrator('CS1');
     primary = await network.administrator('PS1');
     ofCentral = await create(central, 'central');
-    await primary.packageIs(ofCentral, ({ sourceVersion }) => sourceVersion === 1);
+    await primary.hears(ofCentral, 1);
     ofStolen = await create(await network.administrator(stolen), 'stolen');
-    await primary.packageIs(ofStolen, ({ sourceVersion }) => sourceVersion === 1);
+    await primary.hears(ofStolen, 1);
     await network.agent(stolen).kill();
     thief = await StolenSite.of(network, stolen);
     identity = await identityOfStolen();
@@ -211,7 +211,7 @@ describe('a parent takes of a child that somebody has taken over (REP-1, SEC-1, 
       return [{ messages: { originSiteCode: stolen, after, through: sequence, messages: [] } }];
     });
     const packageId = await create(central, 'after-numbers');
-    await primary.packageIs(packageId, ({ sourceVersion }) => sourceVersion === 1);
+    await primary.hears(packageId, 1);
   });
 
   it('a flood of tiny messages, without being slowed by it', async () => {
@@ -295,7 +295,7 @@ describe('a parent takes of a child that somebody has taken over (REP-1, SEC-1, 
     await central.rename(ofCentral, 'Named at CS1');
     await own.packageIs(ofCentral, ({ properties }) => properties?.name === 'Named at CS1');
     const packageId = await create(own, 'after-all');
-    await primary.packageIs(packageId, ({ sourceVersion }) => sourceVersion === 1);
+    await primary.hears(packageId, 1);
     await central.sitesAre((known) => {
       const site = known.find(({ siteCode }) => siteCode === stolen);
       return site?.replication?.connected === true && site.replication.reason === '';

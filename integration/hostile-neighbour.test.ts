@@ -71,8 +71,8 @@ describe('a site takes of one that somebody has taken over (REP-7, SEC-1, SEC-4)
     await stolen.update(first.packageId);
     earlier = await StolenSite.of(network, 'PS2');
     await rotateKey();
-    await primary.packageIs(first.packageId, ({ sourceVersion }) => sourceVersion === 2);
-    await primary.packageIs(second.packageId, ({ sourceVersion }) => sourceVersion === 1);
+    await primary.hears(first.packageId, 2);
+    await primary.hears(second.packageId, 1);
     await central.sitesAre((all) =>
       all.some((one) => one.siteCode === 'PS2' && one.distributionPointCount === 1),
     );

@@ -8,6 +8,7 @@ import { writeFiles, writeNoise } from './source-files.ts';
 import { treeDifference } from './tree-difference.ts';
 
 const mebibyte = 1024 * 1024;
+const largeBytes = 12 * mebibyte;
 
 const sites: readonly SiteOfTest[] = [
   { siteCode: 'CS1', kind: 'central-administration' },
@@ -42,17 +43,17 @@ describe('what a site refuses of an honest one, shown at both ends (REP-7)', fun
 
   after(() => network?.stop());
 
-  async function publish(): Promise<Published> {
+  async function publish(bytes = mebibyte): Promise<Published> {
     const seed = ++sourceCount;
     const source = join(network.directory, `source-${seed}`);
-    await writeNoise(join(source, 'image.wim'), { bytes: 3 * mebibyte, seed });
+    await writeNoise(join(source, 'image.wim'), { bytes, seed });
     return { packageId: await central.create(source), source };
   }
 
   /** Its package file is made, and waits for the link. */
-  async function sendBehindCutLink(): Promise<Published> {
+  async function sendBehindCutLink(bytes?: number): Promise<Published> {
     network.link('PS1').cut();
-    const published = await publish();
+    const published = await publish(bytes);
     await central.distribute(published.packageId, dpId);
     await central.sendRequestIs(published, ({ state }) => state === 'SEND_REQUEST_STATE_RETRYING');
     return published;
@@ -86,23 +87,28 @@ describe('what a site refuses of an honest one, shown at both ends (REP-7)', fun
     }
   }
 
-  async function flipBitOfNewestFile(before: readonly string[]): Promise<void> {
+  async function flipBitOfOnlyFile(): Promise<void> {
     const directory = join(network.dataDirectoryOf('CS1'), 'package-files');
-    const names = await readdir(directory);
-    const [name, ...others] = names.filter((one) => !before.includes(one));
+    const [name, ...others] = await readdir(directory);
     assert.ok(name && others.length === 0);
     await using file = await open(join(directory, name), 'r+');
-    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, mebibyte);
-    await file.write(Buffer.of((buffer[0] ?? 0) ^ 1), 0, 1, mebibyte);
+    const { buffer } = await file.read(Buffer.alloc(1), 0, 1, largeBytes / 2);
+    await file.write(Buffer.of((buffer[0] ?? 0) ^ 1), 0, 1, largeBytes / 2);
   }
 
   it('a package file that was damaged on the disk of its sender: it is made anew and goes through', async () => {
-    const published = await sendBehindCutLink();
-    await flipBitOfNewestFile([]);
+    const published = await sendBehindCutLink(largeBytes);
+    await flipBitOfOnlyFile();
     const words = 'expected hash';
     const shown = central.sendRequestIs(published, ({ reason }) => reason.includes(words));
-    network.link('PS1').join();
+    const link = network.link('PS1');
+    link.to.reset();
+    link.join();
+    // In the midst of the second time, for an administrator to see it.
+    await link.to.whenForwarded(1.5 * largeBytes);
+    link.to.hold();
     await shown;
+    link.to.release();
     await arrives(published);
     await isToldAtBothEnds(published, { method: 'PutFile', result: 'FILE_HASH_MISMATCH', words });
   });
