@@ -67,7 +67,9 @@ export class Administrator {
   /** @returns the package, when its requests are handled. @throws with the reason it was refused for */
   async published(packageId: string): Promise<Package> {
     const handled = await this.packageIs(packageId, (one) => {
-      return one.acceptedRequestCount === one.handledRequestCount;
+      // Of another site it is pending until its content has arrived, though nothing was asked here.
+      const isPending = one.state === 'PACKAGE_STATE_PENDING';
+      return one.acceptedRequestCount === one.handledRequestCount && !isPending;
     });
     assert.equal(handled.state, 'PACKAGE_STATE_PUBLISHED', handled.reason);
     return handled;
