@@ -67,7 +67,9 @@ export class Administrator {
   /** @returns the package, when its requests are handled. @throws with the reason it was refused for */
   async published(packageId: string): Promise<Package> {
     const handled = await this.packageIs(packageId, (one) => {
-      return one.acceptedRequestCount === one.handledRequestCount;
+      // Of another site it is pending until its content has arrived, though nothing was asked here.
+      const isPending = one.state === 'PACKAGE_STATE_PENDING';
+      return one.acceptedRequestCount === one.handledRequestCount && !isPending;
     });
     assert.equal(handled.state, 'PACKAGE_STATE_PUBLISHED', handled.reason);
     return handled;
@@ -93,6 +95,13 @@ export class Administrator {
   /** Waits until the packages the site knows are so. */
   packagesAre(isSo: (packages: readonly Package[]) => boolean): Promise<void> {
     return this.#lookUntil('the packages', async () => isSo(await this.packages()));
+  }
+
+  /** Waits until the site has heard of this version of a package of whatever site. */
+  hears(packageId: string, sourceVersion: number): Promise<void> {
+    return this.packagesAre((packages) =>
+      packages.some((one) => one.packageId === packageId && one.sourceVersion === sourceVersion),
+    );
   }
 
   /** Takes the package out of the hierarchy; resolves when it is gone. */
@@ -231,6 +240,19 @@ export class Administrator {
     return this.#first(`a send request of ${filter.packageId}`, watch, isSo);
   }
 
+  /** Waits until a send request of this site has ended so. */
+  sendRequestEnded(
+    { packageId }: { readonly packageId: string },
+    isSo: (request: SendRequest) => boolean,
+  ): Promise<void> {
+    const filter = { packageId, history: true };
+    return this.#lookUntil(`the end of a send request of ${packageId}`, async () =>
+      (await collect(this.#admin.serverStream('listSendRequests', filter, { deadlineMs }))).some(
+        isSo,
+      ),
+    );
+  }
+
   async sites(): Promise<SiteRecord[]> {
     return collect(this.#admin.serverStream('listSites', {}, { deadlineMs }));
   }
@@ -243,6 +265,11 @@ export class Administrator {
   /** Waits until somebody did this. */
   auditIs(isSo: (record: AuditRecord) => boolean): Promise<void> {
     return this.#lookUntil('an audit record', async () => (await this.auditRecords()).some(isSo));
+  }
+
+  /** Waits until the status messages of the site are so. */
+  messagesAre(isSo: (messages: readonly StatusMessage[]) => boolean): Promise<void> {
+    return this.#lookUntil('status messages', async () => isSo(await this.messages()));
   }
 
   /** Looks at what cannot be watched until it is so. */
@@ -288,7 +315,8 @@ export class Administrator {
       } catch (error) {
         if (signal.aborted) throw new Error(`Waited in vain for ${name}; last: ${lastSeen()}`);
         if (!isErrorWithCode(error, 'PEER_UNREACHABLE', 'PEER_FAILED')) throw error;
-        await this.#admin.whenReachable(signal).catch(() => {});
+        // A channel that was closed is never reachable, and says so at once.
+        await this.#admin.whenReachable(signal).catch(() => sleep(lookMs));
       }
     }
   }

@@ -14,18 +14,27 @@ export class CountingProxy implements AsyncDisposable {
   readonly address: string;
   readonly #server: Server;
   readonly #sockets: Set<Socket>;
+  /** The ends of each connection, towards the agent. */
+  readonly #pairs: Map<Socket, Socket>;
   /** To the agent, and back from it. */
   readonly #forth: ByteCount;
   readonly #back: ByteCount;
   readonly #link: { isCut: boolean };
 
   private constructor(
-    { server, sockets, link }: { server: Server; sockets: Set<Socket>; link: { isCut: boolean } },
+    parts: {
+      server: Server;
+      sockets: Set<Socket>;
+      pairs: Map<Socket, Socket>;
+      link: { isCut: boolean };
+    },
     counts: readonly [ByteCount, ByteCount],
   ) {
+    const { server } = parts;
     this.#server = server;
-    this.#sockets = sockets;
-    this.#link = link;
+    this.#sockets = parts.sockets;
+    this.#pairs = parts.pairs;
+    this.#link = parts.link;
     [this.#forth, this.#back] = counts;
     this.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
@@ -34,6 +43,7 @@ export class CountingProxy implements AsyncDisposable {
   static async start(target: string): Promise<CountingProxy> {
     const [host, port] = target.split(':');
     const sockets = new Set<Socket>();
+    const pairs = new Map<Socket, Socket>();
     const [forth, back] = [new ByteCount(), new ByteCount()];
     const link = { isCut: false };
     const server = createServer((near) => {
@@ -42,6 +52,8 @@ export class CountingProxy implements AsyncDisposable {
         return;
       }
       const far = connect(Number(port), host);
+      pairs.set(near, far);
+      near.once('close', () => pairs.delete(near));
       near.on('data', (chunk: Buffer) => forth.add(chunk.length));
       far.on('data', (chunk: Buffer) => back.add(chunk.length));
       for (const [one, other] of [
@@ -59,7 +71,7 @@ export class CountingProxy implements AsyncDisposable {
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return new CountingProxy({ server, sockets, link }, [forth, back]);
+    return new CountingProxy({ server, sockets, pairs, link }, [forth, back]);
   }
 
   /** Bytes that went to the DP since the last `reset`, those of TLS and gRPC included. */
@@ -80,6 +92,18 @@ export class CountingProxy implements AsyncDisposable {
 
   join(): void {
     this.#link.isCut = false;
+  }
+
+  /** Carries nothing any more, and ends no connection, until `release`. Not for long: peers notice. */
+  hold(): void {
+    for (const [near, far] of this.#pairs) {
+      near.unpipe(far);
+      near.pause();
+    }
+  }
+
+  release(): void {
+    for (const [near, far] of this.#pairs) near.pipe(far);
   }
 
   /** Counts from zero. */

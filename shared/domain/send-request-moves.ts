@@ -59,8 +59,11 @@ export function waiting(request: SendRequest): SendRequest {
 
 /** The request while a try runs. */
 export function withTryStarted(request: SendRequest, nowMs: number): SendRequest {
+  // What is begun anew at once says why, for as long as it takes.
+  const reason = request.state === 'pending' ? request.reason : '';
   return {
     ...waiting(request),
+    reason,
     state: 'sending',
     tryCount: request.tryCount + 1,
     startedAtMs: request.startedAtMs || nowMs,

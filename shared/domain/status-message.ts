@@ -187,6 +187,11 @@ export const statusMessageKinds = {
     severity: 'error',
     text: 'Could not send package %1 version %2 to site %3: %4',
   },
+  9021: {
+    component: 'SMS_SCHEDULER',
+    severity: 'warning',
+    text: 'Site %3 refused what it was sent as package %1 version %2: %4',
+  },
 } as const satisfies Record<number, StatusMessageKind>;
 
 export type StatusMessageId = keyof typeof statusMessageKinds;

@@ -1,6 +1,11 @@
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
-import { toSendRequest, toSendRequestId, withEnd } from '../../shared/domain/send-request-moves.ts';
+import {
+  toSendRequest,
+  toSendRequestId,
+  waiting,
+  withEnd,
+} from '../../shared/domain/send-request-moves.ts';
 import type { SiteDeliveryOutcome } from '../../shared/domain/site-delivery.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -65,6 +70,8 @@ export class SendRequestTable {
   readonly #open = new Map<string, SendRequest>();
   readonly #byJob = new Map<string, string>();
   readonly #written = new Map<string, { readonly atMs: number; readonly remainingBytes: number }>();
+  /** Why the receiver refused what was sent last. */
+  readonly #refusals = new Map<string, string>();
   readonly #queue = new SerialQueue();
   readonly #listeners = new Set<(request: SendRequest) => void>();
 
@@ -77,7 +84,7 @@ export class SendRequestTable {
   /** Reads the open requests; once, before anything else. Each is due at once: a restart is a reason. */
   async load(): Promise<void> {
     for await (const [, request] of this.#rows.list()) {
-      this.#set({ ...request, state: 'pending', retryAtMs: 0 });
+      this.#set(waiting(request));
     }
   }
 
@@ -165,6 +172,25 @@ export class SendRequestTable {
     });
   }
 
+  /** Another site refused what it was sent: administrators are told, once in a row for one reason. */
+  tellRefused(requestId: string, reason: string): Promise<void> {
+    return this.#queue.run(async () => {
+      const request = this.#open.get(requestId);
+      if (!request || this.#refusals.get(requestId) === reason) return;
+      this.#refusals.set(requestId, reason);
+      const { status, store, logger } = this.#needs;
+      const { packageId, sourceVersion, destinationSiteCode } = request;
+      const insertionStrings = [packageId, `${sourceVersion}`, destinationSiteCode, reason];
+      const report = { messageId: 9021, insertionStrings, packageId, sourceVersion } as const;
+      try {
+        await store.write(status.message(report), { sync: false });
+      } catch (error) {
+        if (!isErrorWithCode(error, 'DISK_FULL')) throw error;
+        logger.warn({ requestId, reason, err: error }, 'A refusal could not be written down');
+      }
+    });
+  }
+
   /**
    * Ends a request and, unless it is gone, its mini-job, durably.
    *
@@ -184,6 +210,7 @@ export class SendRequestTable {
       this.#open.delete(requestId);
       this.#byJob.delete(ended.jobId);
       this.#written.delete(requestId);
+      this.#refusals.delete(requestId);
       this.#logMove(before, ended);
       this.#tell(ended);
       await this.#history.trim();

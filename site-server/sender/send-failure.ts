@@ -6,6 +6,8 @@ export interface SendFailure {
   readonly reason: string;
   /** Another address of the site may do better. */
   readonly isOfAddress: boolean;
+  /** The receiver did not believe what it was sent, or has something better (REP-7). */
+  readonly isRefusal: boolean;
 }
 
 export type SendFailureKind =
@@ -40,6 +42,13 @@ const kinds: Readonly<Record<string, SendFailureKind>> = {
   FILE_TOO_LARGE: 'refused',
 };
 
+const refusalCodes: readonly string[] = [
+  'INSTRUCTION_REFUSED',
+  'FILE_HASH_MISMATCH',
+  'CONTENT_HASH_MISMATCH',
+  'VERSION_DOWNGRADE',
+];
+
 const addressCodes: readonly string[] = [
   'PEER_UNREACHABLE',
   'PEER_IDENTITY_MISMATCH',
@@ -57,10 +66,16 @@ export function toSendFailure(
   doesRefusalMend: (reason: string) => boolean,
 ): SendFailure {
   const reason = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof WaybillError)) return { kind: 'retry', reason, isOfAddress: false };
+  if (!(error instanceof WaybillError)) {
+    return { kind: 'retry', reason, isOfAddress: false, isRefusal: false };
+  }
   const code: string = error.code;
-  const isOfAddress = addressCodes.includes(code);
-  return { kind: kindOf(code, error, doesRefusalMend), reason, isOfAddress };
+  return {
+    kind: kindOf(code, error, doesRefusalMend),
+    reason,
+    isOfAddress: addressCodes.includes(code),
+    isRefusal: refusalCodes.includes(code),
+  };
 }
 
 function kindOf(

@@ -166,10 +166,13 @@ describe('Sender', () => {
     );
   });
 
-  it('tries a refusal again that may mend by itself', async () => {
+  it('tries a refusal again that may mend by itself, and says so (REP-7)', async () => {
     machine.site().refusal = refusal('for now');
     await machine.order({});
-    await untilRetrying();
+    const { reason } = await untilRetrying();
+    assert.match(reason, /for now/);
+    const [message] = await site.status.query({ countMax: 9 });
+    assert.deepEqual([message?.messageId, message?.insertionStrings.at(-1)], [9021, reason]);
     machine.site().refusal = undefined;
     await machine.clock.advance(minuteMs);
     await site.allEnded();
@@ -184,14 +187,19 @@ describe('Sender', () => {
     assert.equal(result?.jobId, 'CS1-00000002');
   });
 
-  it('gives way to a newer version at the receiver', async () => {
+  it('gives way to a newer version at the receiver, and says so (REP-7)', async () => {
     const held = { packageId: 'CS100001', offered: 1, held: 2 };
     machine.site().refusal = new WaybillError({ code: 'VERSION_DOWNGRADE', ...held });
     await machine.order({});
     await site.allEnded();
     const [request] = await machine.history();
     assert.equal(request?.state, 'cancelled');
-    assert.deepEqual(await site.status.query({ countMax: 9 }), []);
+    const messages = await site.status.query({ countMax: 9 });
+    const told = messages.map(({ messageId, insertionStrings }) => [
+      messageId,
+      insertionStrings[3],
+    ]);
+    assert.deepEqual(told, [[9021, request?.reason]]);
   });
 
   it('sends a file again that did not match its hash there, twice, and then fails', async () => {

@@ -209,6 +209,7 @@ export class Sender implements Component {
     if (failure.kind === 'refused') {
       return this.#end(requestId, { state: 'failed', reason: failure.reason, outcome: 'refused' });
     }
+    if (failure.isRefusal) await this.#components.requests.tellRefused(requestId, failure.reason);
     if (failure.kind === 'overtaken') {
       const { reason } = failure;
       return this.#end(requestId, { state: 'cancelled', reason, outcome: 'overtaken' });
@@ -238,7 +239,7 @@ export class Sender implements Component {
     await requests.change(requestId, (one) =>
       isWanted
         ? withoutPackageFile(one, reason)
-        : { ...waiting(one), remainingBytes: one.file.fileBytes },
+        : { ...waiting(one), reason, remainingBytes: one.file.fileBytes },
     );
     return true;
   }
