@@ -83,20 +83,23 @@ export class SiteCommands {
   /**
    * Takes a site out of the hierarchy, with its DPs and all that was assigned to them.
    *
+   * @param options.withPackages with its packages, too: for a site that will never come back
    * @throws SITE_UNKNOWN, SITE_IN_USE, REQUEST_INVALID
    */
-  delete(siteCode: string): Promise<SiteDefinition> {
+  delete(siteCode: string, { withPackages = false } = {}): Promise<SiteDefinition> {
     return this.#inTurn(async (tree) => {
       const site = requireSite(tree, siteCode);
       if (siteCode === this.#components.sites.own.siteCode) {
         const expected = 'another site than the one that is asked';
         throw requestInvalid('site_code', { expected, actual: siteCode });
       }
-      await this.#requireUnused(tree, siteCode);
+      requireNothingBelow(tree, siteCode);
+      if (!withPackages) await this.#requireNoPackages(siteCode);
       await this.#write([
         this.#sites.delete(siteCode),
         ...(await this.#routesOf(siteCode)),
         ...(await this.#pointsOf(siteCode)),
+        ...(await this.#packagesOf(siteCode)),
       ]);
       return site;
     });
@@ -148,17 +151,12 @@ export class SiteCommands {
     throw requestInvalid('parent_site_code', { expected, actual: parentSiteCode || 'none' });
   }
 
-  async #requireUnused(tree: SiteTree, siteCode: string): Promise<void> {
-    const children = tree.childrenOf(siteCode);
-    if (children.length > 0) {
-      const reason = `expected no site below it; there is ${children.join(', ')}`;
-      throw new WaybillError({ code: 'SITE_IN_USE', siteCode, reason });
-    }
+  async #requireNoPackages(siteCode: string): Promise<void> {
     const { store } = this.#components;
     for (const space of [keySpaces.packageDefinitions, keySpaces.publishedPackages]) {
       const first = { prefix: siteCode, limit: 1 };
       for await (const [packageId] of store.records<unknown>(space).list(first)) {
-        const reason = `expected no package whose source is there; there is ${packageId}`;
+        const reason = `expected no package whose source is there; there is ${packageId}. If the site will never come back: waybill site delete ${siteCode} --force`;
         throw new WaybillError({ code: 'SITE_IN_USE', siteCode, reason });
       }
     }
@@ -187,6 +185,22 @@ export class SiteCommands {
     return changes;
   }
 
+  /**
+   * What administrators said and wanted of its packages. What the site itself said stays, for nobody else
+   * may write it; of a site that is gone it counts for nothing.
+   */
+  async #packagesOf(siteCode: string): Promise<Change[]> {
+    const { store } = this.#components;
+    const changes: Change[] = [];
+    for (const space of [keySpaces.packageDefinitions, keySpaces.packageAssignments]) {
+      const records = store.records<unknown>(space);
+      for await (const [key] of records.list({ prefix: siteCode })) {
+        changes.push(records.delete(key));
+      }
+    }
+    return changes;
+  }
+
   async #write(changes: readonly Change[]): Promise<void> {
     await this.#components.store.write(changes, { sync: true });
   }
@@ -198,6 +212,14 @@ export class SiteCommands {
   get #routes() {
     return this.#components.store.records(keySpaces.routes);
   }
+}
+
+/** @throws SITE_IN_USE */
+function requireNothingBelow(tree: SiteTree, siteCode: string): void {
+  const children = tree.childrenOf(siteCode);
+  if (children.length === 0) return;
+  const reason = `expected no site below it; there is ${children.join(', ')}`;
+  throw new WaybillError({ code: 'SITE_IN_USE', siteCode, reason });
 }
 
 function requireSite(tree: SiteTree, siteCode: string): SiteDefinition {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { recoverPackages } from '../distribution-manager/package-recovery.ts';
-import { openPackageIds } from '../distribution-manager/site-counters.ts';
+import { PackageIds } from '../distribution-manager/package-ids.ts';
 import { TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts';
 import {
   openTestMachine,
@@ -147,7 +147,7 @@ describe('A site of a hierarchy, after damage or a crash', () => {
     const put = store.records(keySpaces.packageDefinitions).put('PS10000A', row);
     await store.write([put], { sync: false });
     const counters = { store, clock, siteCode: 'PS1', isStoreDamaged: false };
-    assert.equal((await openPackageIds(counters)).next().value, 11);
+    assert.equal((await (await PackageIds.open(counters)).next()).packageId, 'PS10000B');
     await machine[Symbol.asyncDispose]();
   });
 });
