@@ -67,6 +67,8 @@ class World {
   readonly hierarchy: TestHierarchy;
   readonly #packageIds: string[] = [];
   readonly #deleted = new Set<string>();
+  /** As was said last. */
+  readonly #points = new Set<string>(dpIds);
   #sourceCount = 0;
 
   constructor(hierarchy: TestHierarchy) {
@@ -164,10 +166,12 @@ class World {
     const dpId = dpIds[which] ?? 'PS1DP1';
     if (kind === 'delete-dp') {
       await commands.delete(dpId);
+      this.#points.delete(dpId);
       return;
     }
     const settings = { dpId, address: `${dpId}:8531`, kind: 'standard', description: '' } as const;
     await commands.add(settings, dpId.slice(0, 3));
+    this.#points.add(dpId);
   }
 
   #changeSource(packageId: string): void {
@@ -209,6 +213,7 @@ class World {
       const name = `${packageId} on ${dpId}`;
       const point = await source.hierarchy.requireAnywhere(dpId).catch(() => undefined);
       assert.deepEqual(await site.hierarchy.get(dpId), point, `${dpId} at its site`);
+      assert.equal(point !== undefined, this.#points.has(dpId), dpId);
       const isMeant = point !== undefined && wish?.intent === 'installed';
       assert.equal(status?.state, isMeant ? 'installed' : undefined, name);
       if (status) assert.equal(status.installedVersion, row.sourceVersion, name);

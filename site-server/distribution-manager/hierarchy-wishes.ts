@@ -108,7 +108,8 @@ export class HierarchyWishes {
   async #gone(sitePackage: SitePackage, { packageId, dpId }: PackageServer): Promise<Change[]> {
     const { packages, contentMap, notifier } = this.#components;
     const jobSerial = (await packages.getStatus(packageId, dpId))?.jobSerial ?? 0;
-    const job = jobSerial > 0 ? [notifier.notification('distribution-job', joinKey(jobSerial))] : [];
+    const job =
+      jobSerial > 0 ? [notifier.notification('distribution-job', joinKey(jobSerial))] : [];
     return [
       packages.deleteServer(packageId, dpId),
       packages.deleteStatus(packageId, dpId),

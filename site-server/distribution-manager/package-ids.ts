@@ -20,7 +20,11 @@ export class PackageIds {
   /** What the newest known ID is to be passed by, once. */
   #margin: number;
 
-  private constructor({ store, siteCode }: SiteCountersComponents, counter: SerialCounter, margin: number) {
+  private constructor(
+    { store, siteCode }: SiteCountersComponents,
+    counter: SerialCounter,
+    margin: number,
+  ) {
     this.#store = store;
     this.#siteCode = siteCode;
     this.#counter = counter;

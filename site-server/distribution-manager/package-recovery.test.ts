@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import { recoverPackages } from './package-recovery.ts';
 import { PackageIds } from './package-ids.ts';
+import { recoverPackages } from './package-recovery.ts';
 import { openJobSerials } from './site-counters.ts';
 import {
   openTestMachine,

@@ -72,7 +72,9 @@ export class HierarchyDistributionPoints {
     const { store, notifier, hierarchy, siteCode } = this.#components;
     let lastId = '';
     // By package: each is woken once.
-    for await (const [, { dpId, packageId }] of store.records(keySpaces.packageAssignments).list()) {
+    for await (const [, { dpId, packageId }] of store
+      .records(keySpaces.packageAssignments)
+      .list()) {
       if (packageId === lastId || !dpIds.has(dpId)) continue;
       lastId = packageId;
       yield notifier.notification('hierarchy-package', packageId);

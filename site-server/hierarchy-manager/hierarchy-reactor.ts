@@ -20,7 +20,10 @@ import type { OwnContents } from './own-contents.ts';
 export interface HierarchyReactorComponents {
   readonly store: Pick<StateStore, 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'pending' | 'handled' | 'subscribe' | 'notification'>;
-  readonly packages: Pick<HierarchyPackages, 'bringUpToDate' | 'lookAgainAtSites' | 'statusChanged'>;
+  readonly packages: Pick<
+    HierarchyPackages,
+    'bringUpToDate' | 'lookAgainAtSites' | 'statusChanged'
+  >;
   readonly distributionPoints: Pick<HierarchyDistributionPoints, 'bringUpToDate' | 'welcome'>;
   readonly contents: Pick<OwnContents, 'bringUpToDate'>;
   readonly hierarchyPackages: Pick<HierarchyPackageRows, 'isOwn'>;

@@ -1,4 +1,8 @@
-import { toAwaitedContent, toStoredContent, withoutContent } from '../../shared/domain/hierarchy-package-work.ts';
+import {
+  toAwaitedContent,
+  toStoredContent,
+  withoutContent,
+} from '../../shared/domain/hierarchy-package-work.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
 import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
