@@ -16,6 +16,8 @@ export interface TargetRequest {
 export interface TargetSite {
   readonly session: Session;
   readonly dpIds: readonly string[];
+  /** Whose the DPs are. */
+  readonly siteOf: (dpId: string) => string;
   /** Rows of before the request, that are no end of it. */
   readonly before: readonly PackageStatusRecord[];
 }
@@ -29,6 +31,7 @@ export interface TargetSite {
 export class TargetSites {
   readonly #session: Session;
   readonly #request: TargetRequest;
+  readonly #own: string;
   /** DP → its site, where that is another one than this. */
   readonly #siteOf: ReadonlyMap<string, string>;
   /** Rows before the request; by site, of this one with an empty code. */
@@ -38,12 +41,14 @@ export class TargetSites {
     session: Session,
     request: TargetRequest,
     known: {
+      own: string;
       siteOf: ReadonlyMap<string, string>;
       before: ReadonlyMap<string, readonly PackageStatusRecord[]>;
     },
   ) {
     this.#session = session;
     this.#request = request;
+    this.#own = known.own;
     this.#siteOf = known.siteOf;
     this.#before = known.before;
   }
@@ -63,7 +68,7 @@ export class TargetSites {
       if (isUnder(sites, siteCode, own)) continue;
       before.set(siteCode, await rowsAt(await session.atSite(siteCode), request.packageId));
     }
-    return new TargetSites(session, request, { siteOf, before });
+    return new TargetSites(session, request, { own, siteOf, before });
   }
 
   /** What an earlier request has begun, of what is meant. */
@@ -81,9 +86,10 @@ export class TargetSites {
       bySite.set(place, [...(bySite.get(place) ?? []), dpId]);
     }
     const sites: TargetSite[] = [];
+    const siteOf = (dpId: string) => this.#siteOf.get(dpId) ?? this.#own;
     for (const [place, ofSite] of [...bySite].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const session = await this.#session.atSite(place === '' ? undefined : place);
-      sites.push({ session, dpIds: ofSite, before: this.#beforeAt(place) });
+      sites.push({ session, dpIds: ofSite, siteOf, before: this.#beforeAt(place) });
     }
     return sites;
   }
