@@ -11,6 +11,7 @@ export type Job = ResponseOf<'Admin', 'watchJobs'>;
 export type StatusMessage = ResponseOf<'Admin', 'listStatusMessages'>;
 export type SendRequest = ResponseOf<'Admin', 'watchSendRequests'>;
 export type SiteRecord = ResponseOf<'Admin', 'addSite'>;
+export type DistributionPointRecord = ResponseOf<'Admin', 'listDistributionPoints'>;
 export type AuditRecord = ResponseOf<'Admin', 'listAuditRecords'>;
 
 const deadlineMs = 20_000;
@@ -67,9 +68,10 @@ export class Administrator {
   /** @returns the package, when its requests are handled. @throws with the reason it was refused for */
   async published(packageId: string): Promise<Package> {
     const handled = await this.packageIs(packageId, (one) => {
-      // Of another site it is pending until its content has arrived, though nothing was asked here.
-      const isPending = one.state === 'PACKAGE_STATE_PENDING';
-      return one.acceptedRequestCount === one.handledRequestCount && !isPending;
+      // At another site than its own there may be no requests: its source may not have been read yet.
+      const isUnderWay =
+        one.state === 'PACKAGE_STATE_SNAPSHOT' || one.state === 'PACKAGE_STATE_PENDING';
+      return one.acceptedRequestCount === one.handledRequestCount && !isUnderWay;
     });
     assert.equal(handled.state, 'PACKAGE_STATE_PUBLISHED', handled.reason);
     return handled;
@@ -86,6 +88,13 @@ export class Administrator {
   async update(packageId: string): Promise<Package> {
     await this.#admin.unary('updatePackage', { packageId }, { deadlineMs });
     return this.published(packageId);
+  }
+
+  /** Resolves when the site knows of a package of another one, in its first version. */
+  async knows(packageId: string): Promise<void> {
+    await this.packagesAre((all) => {
+      return all.some((one) => one.packageId === packageId && one.sourceVersion > 0);
+    });
   }
 
   async rename(packageId: string, name: string): Promise<void> {
@@ -124,6 +133,21 @@ export class Administrator {
 
   async addDistributionPoint(dpId: string, address: string): Promise<void> {
     await this.#admin.unary('addDistributionPoint', { dpId, address }, { deadlineMs });
+  }
+
+  async deleteDistributionPoint(dpId: string): Promise<void> {
+    await this.#admin.unary('deleteDistributionPoint', { dpId }, { deadlineMs });
+  }
+
+  /** Waits until the DPs it knows, of all sites, are so. */
+  distributionPointsAre(
+    isSo: (points: readonly DistributionPointRecord[]) => boolean,
+  ): Promise<void> {
+    return this.#lookUntil('the distribution points', async () => {
+      return isSo(
+        await collect(this.#admin.serverStream('listDistributionPoints', {}, { deadlineMs })),
+      );
+    });
   }
 
   async setAddress(dpId: string, address: string): Promise<void> {

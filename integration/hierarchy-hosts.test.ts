@@ -107,6 +107,11 @@ describe('a hierarchy on many hosts', function () {
     await hosts.setOneWay('PS2', 'CS1', true);
     await connected('PS2', false);
     await central.distribute(packageId, 'PS2DP1');
+    // Not before something was tried in vain over that link.
+    await central.sendRequestIs(
+      { packageId },
+      ({ state }) => state === 'SEND_REQUEST_STATE_RETRYING',
+    );
     await hosts.setOneWay('PS2', 'CS1', false);
     await central.installed({ packageId, dpId: 'PS2DP1' });
     await isEqual(packageId, 'PS2DP1', source);

@@ -170,10 +170,12 @@ export class HierarchyNetwork implements AsyncDisposable {
   }
 
   /** The site crashes, loses its state store and comes back. */
-  async loseStateStore(siteCode: string): Promise<void> {
+  async loseStateStore(siteCode: string, { withLibrary = false } = {}): Promise<void> {
     await this.agent(siteCode).kill();
-    const directory = join(this.dataDirectoryOf(siteCode), 'state-store');
-    await rm(directory, { recursive: true });
+    const lost = ['state-store', ...(withLibrary ? ['content-library'] : [])];
+    for (const name of lost) {
+      await rm(join(this.dataDirectoryOf(siteCode), name), { recursive: true });
+    }
     await this.agent(siteCode).start();
   }
 

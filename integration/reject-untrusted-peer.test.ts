@@ -194,7 +194,12 @@ describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
     const credentials = await readPeerCredentials(network.certificateFiles(adminIdentity));
     const check = methodOf(health, 'grpc.health.v1.Health', 'Check');
     for (const [agent, services] of [
-      [network.site, ['waybill.v1.Admin', 'waybill.v1.Content', 'waybill.v1.ManagementPoint']],
+      [
+        network.site,
+        ['Admin', 'Content', 'ManagementPoint', 'Replication', 'SiteTransfer'].map(
+          (name) => `waybill.v1.${name}`,
+        ),
+      ],
       [network.dp('PS1DP1'), ['waybill.v1.Content', 'waybill.v1.DistributionPoint']],
     ] as const) {
       const caller = foreignClient(agent.address, credentials);

@@ -94,10 +94,12 @@ describe('a hierarchy of sites', function () {
   it('acts on what is said at one site of a package of another for a DP of a third (ROLE-4)', async () => {
     const source = await makeSource();
     const packageId = await primary.create(source);
-    await other.packageIs(packageId, ({ sourceVersion }) => sourceVersion === 1);
+    await other.knows(packageId);
     await other.distribute(packageId, 'SS1DP1', 'PS2DP1');
+    // Status of a DP comes to its own site and to those above.
+    await central.knows(packageId);
+    await other.installed({ packageId, dpId: 'PS2DP1' });
     for (const dpId of ['SS1DP1', 'PS2DP1']) {
-      await other.installed({ packageId, dpId: 'PS2DP1' });
       await central.installed({ packageId, dpId });
       await isEqual(packageId, dpId, source);
     }
@@ -119,7 +121,7 @@ describe('a hierarchy of sites', function () {
   it('goes on after a partition: two edits of one package end as one, and what was asked for arrives (REP-1)', async () => {
     const source = await makeSource();
     const packageId = await central.create(source);
-    await other.packageIs(packageId, ({ sourceVersion }) => sourceVersion === 1);
+    await other.knows(packageId);
     network.link('PS2').cut();
     await central.rename(packageId, 'Named at CS1');
     await central.distribute(packageId, 'PS2DP1');
@@ -136,7 +138,7 @@ describe('a hierarchy of sites', function () {
   it('says of a DP whose site has no content yet that it has not arrived (DM-3)', async () => {
     const source = await makeSource();
     const packageId = await central.create(source);
-    await other.packageIs(packageId, ({ sourceVersion }) => sourceVersion === 1);
+    await other.knows(packageId);
     network.link('PS2').cut();
     await other.distribute(packageId, 'PS2DP1');
     await other.packageIs(packageId, ({ reason }) =>
@@ -163,6 +165,7 @@ describe('a hierarchy of sites', function () {
     const source = await makeSource();
     const packageId = await primary.create(source);
     await primary.distribute(packageId, 'PS1DP1', 'PS2DP1');
+    await central.knows(packageId);
     await central.installed({ packageId, dpId: 'PS1DP1' });
     await central.installed({ packageId, dpId: 'PS2DP1' });
     await other.delete(packageId);
@@ -182,10 +185,42 @@ describe('a hierarchy of sites', function () {
     await central.distribute(packageId, 'PS2DP1');
     await central.installed({ packageId, dpId: 'PS2DP1' });
     await network.loseStateStore('PS2');
-    await other.packageIs(packageId, ({ sourceVersion }) => sourceVersion === 1);
+    await other.knows(packageId);
     await appendFile(join(source, 'setup.exe'), ' changed');
     await central.update(packageId);
     await central.installed({ packageId, dpId: 'PS2DP1' });
     await isEqual(packageId, 'PS2DP1', source);
+  });
+
+  it('gets again what was lost with store and library together (REP-1, DM-3)', async () => {
+    const source = await makeSource();
+    const packageId = await central.create(source);
+    await central.distribute(packageId, 'PS2DP1');
+    await central.installed({ packageId, dpId: 'PS2DP1' });
+    await network.loseStateStore('PS2', { withLibrary: true });
+    await other.knows(packageId);
+    await other.packageIs(packageId, ({ storedVersion }) => storedVersion === 1);
+    await storesOnlyWhatIsUsed(network.dataDirectoryOf('PS2'));
+  });
+
+  it('does not bring back a DP that was deleted while its site was away (ROLE-4, ADM-3)', async () => {
+    const source = await makeSource();
+    const packageId = await central.create(source);
+    await central.distribute(packageId, 'PS1DP1', 'SS1DP1');
+    await central.installed({ packageId, dpId: 'SS1DP1' });
+    network.link('SS1').cut();
+    await central.deleteDistributionPoint('SS1DP1');
+    const isGone = central.delete(packageId);
+    await network.agent('SS1').kill();
+    network.link('SS1').join();
+    await network.agent('SS1').start();
+    await isGone;
+    const secondary = await network.administrator('SS1');
+    for (const administrator of [central, primary, secondary]) {
+      await administrator.packagesAre((all) => all.every((one) => one.packageId !== packageId));
+      await administrator.distributionPointsAre((all) => {
+        return all.every(({ dpId }) => dpId !== 'SS1DP1');
+      });
+    }
   });
 });

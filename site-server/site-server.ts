@@ -22,17 +22,19 @@ import { DistributionPointTask } from './distribution-manager/distribution-point
 import { HierarchyPackages } from './distribution-manager/hierarchy-packages.ts';
 import { HierarchyWishes } from './distribution-manager/hierarchy-wishes.ts';
 import { PackageEnd } from './distribution-manager/package-end.ts';
+import { PackageIds } from './distribution-manager/package-ids.ts';
 import { PackagePublisher } from './distribution-manager/package-publisher.ts';
 import { recoverPackages } from './distribution-manager/package-recovery.ts';
 import { PackageTask } from './distribution-manager/package-task.ts';
 import { PullResponses } from './distribution-manager/pull-responses.ts';
-import { openJobSerials, openPackageIds } from './distribution-manager/site-counters.ts';
+import { openJobSerials } from './distribution-manager/site-counters.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
 import { HierarchyDistributionPoints } from './hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyReactor } from './hierarchy-manager/hierarchy-reactor.ts';
+import { OwnContents } from './hierarchy-manager/own-contents.ts';
 import { ContentLocator } from './management-point/content-locator.ts';
 import { ManagementPoint } from './management-point/management-point.ts';
 import { JobRunner } from './package-transfer-manager/job-run.ts';
@@ -112,7 +114,7 @@ export class SiteServer implements Component {
       ground.sites,
       library,
       packageRecovery(ground),
-      hierarchyReactor(ground),
+      hierarchyReactor(ground, replication),
       connections,
       transfers.pieceSource,
       transfers.manager,
@@ -154,19 +156,21 @@ function packageRecovery(ground: Ground): Component {
 }
 
 /** Acts on what the hierarchy says and wants; first it makes the hierarchy's rows of this site true. */
-function hierarchyReactor(ground: Ground): HierarchyReactor {
+function hierarchyReactor(ground: Ground, replication: ReplicationManager): HierarchyReactor {
   const { config, logOf } = ground;
   const logger = logOf('hierarchy-manager');
   const { isStoreDamaged } = ground.counters;
-  const wishes = new HierarchyWishes(ground);
+  const wishes = new HierarchyWishes({ ...ground, isStoreDamaged });
   const checkSources = (directories: readonly string[]) =>
     checkedSources(directories, ownDirectoriesOf(config));
-  const parts = { wishes, checkSources, isStoreDamaged };
+  const hasCaughtUp = () => replication.hasCaughtUp();
+  const parts = { wishes, checkSources, isStoreDamaged, hasCaughtUp };
   const packages = new HierarchyPackages({ ...ground, ...parts, logger });
   const { own } = ground.sites;
-  const aligned = { ...ground, own, newUuid: randomUUID, isStoreDamaged };
+  const contents = new OwnContents(ground);
+  const aligned = { ...ground, own, newUuid: randomUUID, isStoreDamaged, contents };
   return new HierarchyReactor({
-    ...{ ...ground, packages, logger },
+    ...{ ...ground, packages, contents, logger },
     distributionPoints: new HierarchyDistributionPoints({ ...ground, logger }),
     begin: () => alignWithHierarchy(aligned),
   });
@@ -263,8 +267,8 @@ async function adminService(
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
-  const packageIds = await openPackageIds(ground.counters);
-  const { siteCode } = config;
+  const packageIds = await PackageIds.open(ground.counters);
+  const { siteCode, parent } = config;
   const { jobs, manager } = others.transfers;
   const rates = new PullRates({ jobs, clock });
   return new AdminService({
@@ -277,7 +281,11 @@ async function adminService(
       startedAtMs: clock.nowMs(),
       ownDirectories: ownDirectoriesOf(config),
     },
-    packageCommands: new PackageCommands({ ...ground, packageIds, newUuid: randomUUID, siteCode }),
+    packageCommands: new PackageCommands({
+      ...{ ...ground, packageIds, newUuid: randomUUID, siteCode },
+      parentSiteCode: parent?.siteCode,
+      hasCaughtUp: () => others.replication.hasCaughtUp(),
+    }),
     distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID }),
     distributionPointCommands: new DistributionPointCommands(ground),
     siteCommands: new SiteCommands(ground),

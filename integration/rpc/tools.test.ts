@@ -20,6 +20,7 @@ describe('tools that know nothing of us (ADM-7)', () => {
       kind: 'SITE_KIND_PRIMARY',
       agentVersion: '',
       startedAtMs: '0',
+      parentSiteCode: '',
     });
     caller.close();
   });

@@ -15,6 +15,7 @@ export type ErrorDetails =
   | { code: 'SITE_UNKNOWN'; siteCode: string }
   | { code: 'SITE_EXISTS'; siteCode: string }
   | { code: 'SITE_IN_USE'; siteCode: string; reason: string }
+  | { code: 'SITE_NOT_CAUGHT_UP'; siteCode: string; parentSiteCode: string }
   | { code: 'LOG_UNKNOWN'; component: string; known: string }
   // The source of a package
   | { code: 'SOURCE_MISSING'; path: string }
@@ -99,6 +100,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `There is no site ${f.siteCode}. "waybill site list" shows those there are, "waybill site add" makes one known`,
   SITE_EXISTS: (f) => `Site ${f.siteCode} exists already. "waybill site set" changes it`,
   SITE_IN_USE: (f) => `Site ${f.siteCode} cannot be deleted: ${f.reason}`,
+  SITE_NOT_CAUGHT_UP: (f) =>
+    `Site ${f.siteCode} makes no package before its parent ${f.parentSiteCode} has told it which there were; "waybill site list" says how it stands with the parent`,
   LOG_UNKNOWN: (f) => `There is no log ${f.component}; expected one of ${f.known}`,
   SOURCE_MISSING: (f) =>
     `Source ${f.path}: expected an existing directory, given as an absolute path of the site server`,

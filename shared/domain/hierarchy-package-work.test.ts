@@ -30,7 +30,7 @@ const published: SitePackage = {
 const definition: PackageDefinition = toDefinition(published);
 const facts = { packageId, sourceSiteCode: 'CS1', nowMs: 9 };
 const nothing = { definition: undefined, published: undefined, row: undefined };
-const silent = { ...nothing, isWanted: false, isDeletionAsked: false };
+const silent = { ...nothing, isWanted: false, isDeletionAsked: false, isSourceGone: false };
 
 function foreign(changes: Partial<SitePackage> = {}): SitePackage {
   const row = toForeignPackage({ ...silent, definition, published }, facts);
@@ -45,6 +45,7 @@ describe('What the hierarchy says of a package of another site', () => {
     ['defined and not heard of yet', { definition }, 'keep'],
     ['being deleted', { definition, published: leaving }, 'leave'],
     ['told of by nobody', { row: foreign() }, 'forget'],
+    ['published by a site that is gone', { definition, published, isSourceGone: true }, 'forget'],
     ['read back after damage', { row: foreign({ isUnconfirmed: true }) }, 'keep'],
     [
       'read back after damage, and asked to go',

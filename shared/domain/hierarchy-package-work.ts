@@ -25,6 +25,8 @@ export interface ForeignPackageRows {
   readonly isWanted: boolean;
   /** Whether an administrator at this site asked for its deletion. */
   readonly isDeletionAsked: boolean;
+  /** Whether its source site was taken out of the hierarchy. */
+  readonly isSourceGone: boolean;
 }
 
 /** What becomes of this site's row of a package that another site publishes. */
@@ -39,6 +41,8 @@ export type ForeignPackageFate =
 /** Asked twice, it answers the same. */
 export function foreignPackageFate(rows: ForeignPackageRows): ForeignPackageFate {
   const { definition, published, row } = rows;
+  // Nobody will ever publish or delete it any more.
+  if (rows.isSourceGone) return 'forget';
   if (published) return isLeaving(published) ? 'leave' : 'keep';
   if (definition) return 'keep';
   // Nobody tells of it. After damage that may be because nobody has told yet.

@@ -175,7 +175,7 @@ export const statusMessageKinds = {
   9006: {
     component: 'SMS_HIERARCHY_MANAGER',
     severity: 'error',
-    text: 'What another site says of distribution point %1 cannot be done at this site: %2',
+    text: 'What another site says of distribution point %1 cannot be done at this site, or has taken it from this site: %2',
   },
   9007: {
     component: 'SMS_REPLICATION_MANAGER',

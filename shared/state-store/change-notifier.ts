@@ -15,10 +15,14 @@ export type NotificationTopic =
   | 'site'
   /** A DP of whatever site changed; the subject is the DP's name. */
   | 'hierarchy-distribution-point'
+  /** A DP that another site added is known here now; the subject is the DP's name. */
+  | 'distribution-point-added'
   /** What the hierarchy knows or wants of a package changed; the subject is the package ID. */
   | 'hierarchy-package'
   /** What a site holds of a package changed; the subject is the package ID. */
   | 'site-content'
+  /** How a package of this site stands at another site; the subject is the package ID. */
+  | 'site-package-status'
   /** The subject is the mini-job's ID. */
   | 'mini-job'
   /** The subject is the send request's ID. */

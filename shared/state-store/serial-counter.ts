@@ -31,9 +31,13 @@ export class SerialCounter {
     return counter;
   }
 
-  /** The next number; `change` must be in the batch that first uses it. */
-  next(): { readonly value: number; readonly change: Change } {
-    this.#last += 1;
+  /**
+   * The next number; `change` must be in the batch that first uses it.
+   *
+   * @param options.above the highest number known to be used by now
+   */
+  next(options: { above?: number } = {}): { readonly value: number; readonly change: Change } {
+    this.#last = Math.max(this.#last, options.above ?? 0) + 1;
     return { value: this.#last, change: this.#change() };
   }
 

@@ -13,7 +13,8 @@ export function toPackageStatusRecord(wire: PackageStatus__Output) {
     state: toWord('PACKAGE_STATUS_STATE_', wire.state),
     installedVersion: wire.installedVersion,
     targetVersion: wire.targetVersion,
-    percent: wire.percent,
+    /** Null: only the DP's site knows. */
+    percent: wire.percent ?? null,
     reason: wire.reason,
     changedAtMs: toCount(wire.changedAtMs, 'changed_at_ms'),
     verifiedHash: toHex(wire.verifiedHash),

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
-import { aJob, aPackage, aStatus, aWaitingJob } from './testing/fake-answers.ts';
+import {
+  aChildSite,
+  aDistributionPoint,
+  aJob,
+  aMessage,
+  aPackage,
+  aSite,
+  aSiteRecord,
+  aStatus,
+  aWaitingJob,
+} from './testing/fake-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
 type Status = ReturnType<typeof aStatus>;
@@ -267,5 +277,76 @@ describe('waiting for distribution points', () => {
     assert.equal(await ended, 0);
     const ending = '\u001b[J\u001b[?25hPackage PS100001 is on, verified: PS1DP1.\n';
     assert.ok(run.stdout.text.endsWith(ending));
+  });
+});
+
+describe('waiting for distribution points of other sites (ROLE-4)', () => {
+  const sibling = () => aDistributionPoint({ dpId: 'PS2DP1', siteCode: 'PS2' });
+  const tree = () => [
+    aSiteRecord({ siteCode: 'CS1', parentSiteCode: '' }),
+    aSiteRecord({ siteCode: 'PS1', parentSiteCode: 'CS1' }),
+    aChildSite(),
+  ];
+  const row = (changes: Partial<Status> = {}) =>
+    aStatus({ packageId: 'CS100001', dpId: 'PS2DP1', siteCode: 'PS2', ...changes });
+  const none = (_request: unknown, signal?: AbortSignal) => new Feed<never>().read(signal);
+
+  /** PS1, to which no status of its sibling comes. */
+  function here(): FakeAdmin {
+    return new FakeAdmin()
+      .answer('removePackage', () => ({ dpIds: ['PS2DP1'], packageIds: [] }))
+      .answer('distributePackage', () => ({ dpIds: ['PS2DP1'], packageIds: [] }))
+      .stream('listPackageStatus', () => [])
+      .stream('watchPackageStatus', none)
+      .stream('watchJobs', none)
+      .stream('listStatusMessages', () => [])
+      .stream('listDistributionPoints', () => [sibling()])
+      .stream('listSites', tree);
+  }
+
+  it('asks the site of a DP whose status does not come to the one that is connected', async () => {
+    const status = new Feed<Status>();
+    const there = here()
+      .stream('listPackageStatus', () => [row()])
+      .stream('watchPackageStatus', (_request, signal) => status.read(signal));
+    const run = new Run({ admin: here(), otherSite: there });
+    const ended = run.run('package remove CS100001 --dp PS2DP1 --wait');
+    await run.whenWritten('CS100001 on PS2DP1: waiting');
+    assert.deepEqual(run.openedSites[0], { siteCode: 'PS2', address: 'ps2.example.org:8530' });
+    status.push(row({ state: 'PACKAGE_STATUS_STATE_REMOVED', changedAtMs: '9' }));
+    assert.equal(await ended, 0);
+    assert.match(run.stdout.text, /CS100001 is removed from PS2DP1\.\n$/);
+  });
+
+  it('is done at once where the package is installed already', async () => {
+    const there = here().stream('listPackageStatus', () => [row()]);
+    const run = new Run({ admin: here(), otherSite: there });
+    assert.equal(await run.run('package distribute CS100001 --dp PS2DP1 --wait'), 0);
+  });
+
+  it('does not take what was never heard of for removed', async () => {
+    const rows = [[row()], [row()], []];
+    const there = here().stream('listPackageStatus', () => rows.shift() ?? []);
+    const above = here()
+      .answer('getSite', () => ({ ...aSite, siteCode: 'CS1' }))
+      .stream('listPackageStatus', () => []);
+    const run = new Run({ admin: above, otherSite: there });
+    const ended = run.run('package remove CS100001 --dp PS2DP1 --wait');
+    await run.whenWritten('CS100001 on PS2DP1: waiting');
+    await run.clock.advance(5_000);
+    await run.clock.advance(5_000);
+    assert.equal(await ended, 0);
+    assert.equal(run.openedSites.length, 1);
+  });
+
+  it('ends with the reason when the site could not take the DP', async () => {
+    const refused = aMessage({ messageId: 9006, text: 'DP PS2DP1 cannot be done: no such source' });
+    const there = here().stream('listStatusMessages', () => [refused]);
+    const run = new Run({ admin: here(), otherSite: there });
+    const ended = run.run('package distribute CS100001 --dp PS2DP1 --wait');
+    await run.whenWritten('CS100001 on PS2DP1: waiting');
+    await run.clock.advance(5_000);
+    assert.equal(await ended, 1);
+    assert.match(run.stderr.text, /PS2DP1 \(DP PS2DP1 cannot be done: no such source\)/);
   });
 });

@@ -4,16 +4,19 @@ import { UsageError } from './command-failure.ts';
 import { distributionPointIdText, flag, repeatedOption, siteCodeText } from './options.ts';
 import { toPackageRecord } from './package-record.ts';
 import { packageIdPositional } from './package-request.ts';
-import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
+import type { PackageStatusRecord } from './package-status-record.ts';
 import { updateHint } from './package-wait.ts';
 import type { Session } from './session.ts';
-import { whenOnTargets } from './target-wait.ts';
+import { type TargetRequest, TargetSites } from './target-sites.ts';
+import { whenOnAllTargets } from './target-wait.ts';
 import type { TargetsGoal } from './targets-view.ts';
 
 /** What the three commands do differently. */
 interface TargetAction {
   readonly method: 'distributePackage' | 'redistributePackage' | 'removePackage';
   readonly goal: TargetsGoal;
+  /** It happens also to what is there already. */
+  readonly isRepair?: boolean;
   /** Such as "goes to". */
   readonly accepted: string;
   /** Such as "is on". */
@@ -62,6 +65,7 @@ const redistributePackage = command({
   run: (args, session) =>
     act(args, session, {
       method: 'redistributePackage',
+      isRepair: true,
       goal: 'installed',
       accepted: 'is sent again to',
       done: 'was sent again, verified, to',
@@ -108,31 +112,32 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
   if (all === requested.length + sites.length > 0) {
     throw new UsageError('expected either --dp or --site (once or several times) or --all');
   }
-  const before = wait ? await statusOf(session, packageId) : [];
+  const { goal, isRepair = false } = action;
+  const isMeant = await meantTargets(session, { all, requested, sites });
+  const asked = { packageId, goal, isRepair, isMeant };
+  const places = wait ? await TargetSites.look(session, asked) : undefined;
   const ofSites = sites.length > 0 ? { siteCodes: sites } : {};
   const request = { packageId, dpIds: requested, allDps: all, ...ofSites };
   const accepted = await session.admin.ask(action.method, request);
-  const { goal } = action;
-  const isMeant = await meantRows(session, { all, requested, sites });
-  const underWay = before
-    .filter((row) => isMeant(row) && underWayTo[goal].has(row.state))
-    .map(({ dpId }) => dpId);
+  const underWay = places?.underWay(underWayTo[goal]) ?? [];
   const dpIds = [...new Set([...accepted.dpIds, ...underWay])];
-  if (!wait || dpIds.length === 0) return await tellAccepted(session, { packageId, dpIds }, action);
-  const status = await whenOnTargets(session, { packageId, dpIds, goal, before });
+  if (!places || dpIds.length === 0) {
+    return await tellAccepted(session, { packageId, dpIds }, action);
+  }
+  const targets = (await places.of(dpIds)).map((place) => ({ packageId, goal, ...place }));
+  const status = await whenOnAllTargets(targets);
   session.output.record({ packageId, dpIds, status });
   session.output.sentence(`Package ${packageId} ${action.done} ${dpIds.join(', ')}.`);
 }
 
-/** Which rows are of what was asked for; with `--all`, of the site that answers, unless it has no DPs. */
-async function meantRows(
+/** Which DPs are of what was asked for; with `--all`, of the site that answers, unless it has no DPs. */
+async function meantTargets(
   { admin }: Session,
   { all, requested, sites }: { all: boolean; requested: string[]; sites: string[] },
-): Promise<(row: PackageStatusRecord) => boolean> {
+): Promise<TargetRequest['isMeant']> {
   const site = all ? await admin.ask('getSite', {}) : undefined;
   const isWhole = site?.kind === 'SITE_KIND_CENTRAL_ADMINISTRATION';
   return ({ dpId, siteCode }) => {
-    if (dpId === '') return false;
     if (site) return isWhole || siteCode === site.siteCode;
     return requested.includes(dpId) || sites.includes(siteCode);
   };
@@ -163,9 +168,4 @@ async function tellUnpublished({ admin, output }: Session, packageId: string): P
   output.sentence(
     `It waits, since nothing of it is published: ${reason}. ${updateHint(packageId)}.`,
   );
-}
-
-async function statusOf(session: Session, packageId: string): Promise<PackageStatusRecord[]> {
-  const rows = await session.admin.list('listPackageStatus', { packageId });
-  return rows.map(toPackageStatusRecord);
 }

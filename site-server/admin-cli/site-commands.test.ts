@@ -9,6 +9,7 @@ import {
   aSendRequest,
   aSiteRecord,
   aStatus,
+  thenMs,
 } from './testing/fake-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
@@ -174,6 +175,43 @@ describe('waybill about several sites (ROLE-4)', () => {
     const messages = [aMessage(), aMessage({ siteCode: 'PS2' })];
     const told = new FakeAdmin().stream('listStatusMessages', () => messages);
     assert.match((await runWaybill('messages', { admin: told })).stdout, /^time +site +severity/);
+  });
+
+  it('says since when nothing is heard of a site, and no percentage that nobody knows', async () => {
+    const silent = { connected: false, reason: 'x', changesBehind: '0', behindMs: '0' };
+    const heardAtMs = String(thenMs - 21 * 86_400_000);
+    const rows = [
+      aStatus(),
+      aStatus({
+        ...{ dpId: 'PS2DP1', siteCode: 'PS2', state: 'PACKAGE_STATUS_STATE_INSTALL_PENDING' },
+        percent: undefined as never,
+      }),
+    ];
+    const admin = new FakeAdmin()
+      .stream('listPackageStatus', () => rows)
+      .stream('listSites', () => [
+        aSiteRecord(),
+        aChildSite({ parentSiteCode: 'PS1', replication: { ...silent, heardAtMs } }),
+      ]);
+    const { stdout } = await runWaybill('status', { admin });
+    assert.match(
+      stdout,
+      /PS2 is not connected and was last heard of 21 d ago; what is said of PS2/,
+    );
+    assert.doesNotMatch(stdout, /%/);
+    const json = JSON.parse((await runWaybill('status --json', { admin })).stdout);
+    assert.deepEqual(
+      json.map(({ percent, silentSinceMs }: Record<string, unknown>) => [percent, silentSinceMs]),
+      [
+        [100, null],
+        [null, Number(heardAtMs)],
+      ],
+    );
+  });
+
+  it('takes a site out with its packages when it is told to', async () => {
+    const { admin } = await runWaybill('site delete PS2 --force');
+    assert.deepEqual(admin.requestOf('deleteSite'), { siteCode: 'PS2', withPackages: true });
   });
 
   it('shows which version is stored where that is another one', async () => {

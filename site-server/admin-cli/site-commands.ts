@@ -6,6 +6,7 @@ import { UsageError } from './command-failure.ts';
 import {
   addressText,
   anyText,
+  flag,
   option,
   optionalPositional,
   positional,
@@ -126,9 +127,13 @@ const deleteSite = command({
   positionals: '<site-code>',
   summary: 'Take a site out of the hierarchy, with its DPs and all that was assigned to them',
   example: 'waybill site delete PS2',
-  options: (parser) => parser.positional('site-code', sitePositional),
-  run: async ({ siteCode }, { admin, output }) => {
-    const record = toSiteRecord(await admin.ask('deleteSite', { siteCode }));
+  options: (parser) =>
+    parser
+      .positional('site-code', sitePositional)
+      .option('force', flag('Delete its packages everywhere, too: it will never come back')),
+  run: async ({ siteCode, force }, { admin, output }) => {
+    const request = { siteCode, ...(force && { withPackages: true }) };
+    const record = toSiteRecord(await admin.ask('deleteSite', request));
     output.record(record);
     output.sentence(`Site ${record.siteCode} is no longer part of the hierarchy.`);
   },

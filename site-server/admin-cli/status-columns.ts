@@ -40,5 +40,6 @@ function toVersionText({ installedVersion, targetVersion }: PackageStatusRecord)
 }
 
 function toPercentText({ state, percent }: PackageStatusRecord): string {
-  return state === 'installed' || state.endsWith('failed') ? '' : `${percent} %`;
+  const isOver = state === 'installed' || state.endsWith('failed');
+  return isOver || percent === null ? '' : `${percent} %`;
 }

@@ -10,6 +10,7 @@ import {
 } from './options.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import type { Session } from './session.ts';
+import { type Silence, silencesOf, toSilenceText } from './site-silence.ts';
 import { packageStatusColumns } from './status-columns.ts';
 
 const showStatus = command({
@@ -30,7 +31,12 @@ const showStatus = command({
     const request = { packageId, dpId, failedOnly: failed, ...(site && { siteCode: site }) };
     const rows = await session.admin.list('listPackageStatus', request);
     if (rows.length === 0) await requireKnown(session, request);
-    tellStatus(session, rows.map(toPackageStatusRecord), failed);
+    const silences = await silencesOf(session, rows);
+    const records = rows.map((row) => {
+      const silence = silences.find(({ sides }) => sides.has(row.siteCode));
+      return { ...toPackageStatusRecord(row), silentSinceMs: silence?.heardAtMs ?? null };
+    });
+    tellStatus(session, records, { failedOnly: failed, silences });
   },
 });
 
@@ -62,7 +68,7 @@ export const statusCommands: readonly Command[] = [showStatus, retryFailed];
 function tellStatus(
   { output, clock }: Session,
   status: readonly PackageStatusRecord[],
-  failedOnly: boolean,
+  { failedOnly, silences }: { failedOnly: boolean; silences: readonly Silence[] },
 ): void {
   const empty = failedOnly ? 'Nothing has failed.' : 'No package is on its way or installed.';
   output.list(status, packageStatusColumns(status, clock.nowMs()), empty);
@@ -71,4 +77,5 @@ function tellStatus(
     output.line('');
     output.sentence(`${failedCount} failed. "waybill retry" runs them again.`);
   }
+  for (const silence of silences) output.sentence(toSilenceText(silence, clock.nowMs()));
 }

@@ -94,6 +94,21 @@ export class TargetsView implements View {
     target.heardAtMs = this.#clock.monotonicMs();
   }
 
+  /** DPs that are to get something, and of which no row has come. */
+  get unheardIds(): string[] {
+    if (this.#goal === 'removed') return [];
+    const unheard = [...this.#targets.values()].filter(({ row, hasEnded }) => !row && !hasEnded);
+    return unheard.map(({ dpId }) => dpId);
+  }
+
+  /** Its own site does not have the DP, and says why: nothing will arrive. */
+  applyRefusal(dpId: string, reason: string): void {
+    const target = this.#targets.get(dpId);
+    if (!target || target.row || target.hasEnded) return;
+    target.row = { ...goneFrom(dpId, this.packageId), state: 'install-failed', reason };
+    target.hasEnded = true;
+  }
+
   /** Whether the site server is there. */
   setPresent(isPresent: boolean): void {
     this.#isPresent = isPresent;

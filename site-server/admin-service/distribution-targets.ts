@@ -29,6 +29,8 @@ export interface Target {
   readonly assignment: PackageAssignment | undefined;
   /** Of a DP of another site only where that site's status comes. */
   readonly status: PackageStatus | undefined;
+  /** Whether the status of that DP comes to this site. */
+  readonly isSeen: boolean;
   /** What is wanted there; undefined: nothing was ever, or it is done. */
   readonly intent: PackageServerIntent | undefined;
 }
@@ -83,12 +85,21 @@ export class DistributionTargets {
     const point = await hierarchy.requireAnywhere(dpId).catch(() => undefined);
     const siteCode = point?.siteCode ?? assignment?.siteCode ?? hierarchyPackages.siteCode;
     const isOwn = siteCode === hierarchyPackages.siteCode;
+    const isSeen = isOwn || this.#isSeenHere(packageId, siteCode);
     const server = isOwn ? await packages.getServer(packageId, dpId) : undefined;
     const status = isOwn
       ? await packages.getStatus(packageId, dpId)
       : await hierarchyPackages.statuses.get(joinKey(packageId, siteCode, dpId));
     const intent = isOwn ? server?.intent : assignment?.intent;
-    return { dpId, siteCode, isOwn, server, assignment, status, intent };
+    return { dpId, siteCode, isOwn, server, assignment, status, isSeen, intent };
+  }
+
+  /** Status comes to the sites above a DP's, and to the source site of the package (REP-8). */
+  #isSeenHere(packageId: string, siteCode: string): boolean {
+    const { hierarchyPackages, sites } = this.#components;
+    return (
+      hierarchyPackages.isOwn(packageId) || sites.tree.isUnder(siteCode, hierarchyPackages.siteCode)
+    );
   }
 
   /** Those of this site; at a site without any, those of the hierarchy. */
@@ -129,7 +140,10 @@ export class DistributionTargets {
   }
 }
 
-/** Whether distributing would change nothing: the DP has it, or is getting it. */
-export function isOnItsWay({ intent, status }: Target): boolean {
-  return intent === 'installed' && !(status && isFailed(status.state));
+/**
+ * Whether distributing would change nothing: the DP has it, or is getting it. Where this site does not see
+ * how it went, it may have failed: the DP's site knows whether there is something to do.
+ */
+export function isOnItsWay({ intent, status, isSeen }: Target): boolean {
+  return intent === 'installed' && isSeen && !(status && isFailed(status.state));
 }

@@ -1,20 +1,16 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageRequests } from '../../shared/domain/hierarchy-package.ts';
 import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
-import {
-  type PackageProperties,
-  packageIdCountMax,
-  toPackageId,
-} from '../../shared/domain/package.ts';
+import type { PackageProperties } from '../../shared/domain/package.ts';
 import { isLeaving, withUpdateAccepted } from '../../shared/domain/package-processing.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { PackageSource, SitePackage } from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
-import type { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
 import { jobNotifications, removalChanges } from '../distribution-manager/package-changes.ts';
+import type { PackageIds } from '../distribution-manager/package-ids.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import { requirePackageFits } from './package-size.ts';
 
@@ -24,8 +20,11 @@ export interface PackageCommandsComponents {
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly packages: PackageStore;
   readonly hierarchyPackages: HierarchyPackageRows;
-  /** The only counter of package IDs. */
-  readonly packageIds: Pick<SerialCounter, 'next'>;
+  readonly packageIds: Pick<PackageIds, 'next'>;
+  /** Whether the parent has given back all it had of this site. */
+  readonly hasCaughtUp: () => boolean;
+  /** The site above this one. */
+  readonly parentSiteCode: string | undefined;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly newUuid: () => string;
   readonly siteCode: string;
@@ -47,35 +46,21 @@ export class PackageCommands {
    * Defines a package (PKG-1).
    *
    * @throws PACKAGE_ID_EXHAUSTED, REQUEST_INVALID
+   * @throws SITE_NOT_CAUGHT_UP until the parent has told which packages this site once made
    */
   async create(
     properties: PackageProperties,
     directories: readonly string[],
   ): Promise<SitePackage> {
-    const { packages, store } = this.#components;
+    const { packages, packageIds, store } = this.#components;
     requirePackageFits(properties, directories);
-    const { packageId, change } = await this.#newId();
+    this.#requireCaughtUp();
+    const { packageId, change } = await packageIds.next();
     const sitePackage = this.#newPackage(packageId, { properties, directories });
     const definition = this.#definition(sitePackage);
     const changes = [change, ...packages.put(sitePackage), definition, this.#wake(packageId)];
     await store.write(changes, { sync: true });
     return sitePackage;
-  }
-
-  /** An ID nobody has: one may be taken by a package that was read back from the library. */
-  async #newId(): Promise<{ packageId: string; change: Change }> {
-    const { packageIds, packages, hierarchyPackages, siteCode } = this.#components;
-    for (;;) {
-      const { value, change } = packageIds.next();
-      if (value > packageIdCountMax) {
-        throw new WaybillError({ code: 'PACKAGE_ID_EXHAUSTED', siteCode });
-      }
-      const packageId = toPackageId(siteCode, value);
-      const isTaken =
-        (await packages.packages.get(packageId)) ??
-        (await hierarchyPackages.definitions.get(packageId));
-      if (!isTaken) return { packageId, change };
-    }
   }
 
   /**
@@ -194,6 +179,13 @@ export class PackageCommands {
       await store.write([hierarchyPackages.putOwnRequests(next)], { sync: true });
       return row;
     });
+  }
+
+  /** A site whose store was lost must not give an ID to two packages: others still have the older one. */
+  #requireCaughtUp(): void {
+    const { siteCode, parentSiteCode, hasCaughtUp } = this.#components;
+    if (parentSiteCode === undefined || hasCaughtUp()) return;
+    throw new WaybillError({ code: 'SITE_NOT_CAUGHT_UP', siteCode, parentSiteCode });
   }
 
   #isOwn(packageId: string): boolean {

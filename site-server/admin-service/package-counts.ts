@@ -1,4 +1,5 @@
 import { isFailed } from '../../shared/domain/package-status.ts';
+import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 
@@ -11,23 +12,29 @@ export interface PackageCounts {
   readonly failed: number;
 }
 
+/** Whose rows are counted. */
+export interface PackageCountsComponents {
+  readonly packages: PackageStore;
+  readonly hierarchyPackages: HierarchyPackageRows;
+  readonly sites: { readonly tree: SiteTree };
+}
+
 /** Counts the DPs of a package in the whole hierarchy, as far as this site knows, from its rows. */
 export async function packageCounts(
-  packages: PackageStore,
-  hierarchyPackages: HierarchyPackageRows,
+  { packages, hierarchyPackages, sites }: PackageCountsComponents,
   packageId: string,
 ): Promise<PackageCounts> {
-  const { siteCode } = hierarchyPackages;
+  // What a site said that was taken out of the hierarchy counts no more.
+  const isElsewhere = (row: { readonly siteCode: string }) =>
+    row.siteCode !== hierarchyPackages.siteCode && sites.tree.get(row.siteCode) !== undefined;
   const assigned = [
     ...(await packages.serversOf(packageId)),
-    ...(await hierarchyPackages.assignmentsOf(packageId)).filter(
-      (one) => one.siteCode !== siteCode,
-    ),
+    ...(await hierarchyPackages.assignmentsOf(packageId)).filter(isElsewhere),
   ];
   const elsewhere = await hierarchyPackages.statusesOf(packageId);
   const statuses = [
     ...(await packages.statusesOf(packageId)),
-    ...elsewhere.filter(({ dpId }) => dpId !== ''),
+    ...elsewhere.filter((row) => row.dpId !== '' && isElsewhere(row)),
   ];
   return {
     targeted: assigned.filter(({ intent }) => intent === 'installed').length,

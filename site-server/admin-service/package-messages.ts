@@ -49,7 +49,7 @@ export function toPackageMessage(row: SitePackage, extras: PackageExtras): Packa
 /** A package on a DP, or on its own site, as administrators see it. */
 export function toPackageStatusMessage(
   row: SitePackageStatus,
-  percent: number,
+  percent: number | undefined,
 ): PackageStatusMessage {
   return {
     packageId: row.packageId,
@@ -57,7 +57,7 @@ export function toPackageStatusMessage(
     state: packageStatusStateNames[row.state],
     installedVersion: row.installedVersion,
     targetVersion: row.targetVersion,
-    percent,
+    ...(percent !== undefined && { percent }),
     reason: row.reason,
     changedAtMs: row.changedAtMs,
     verifiedHash: Buffer.from(row.verifiedHash, 'hex'),

@@ -140,7 +140,8 @@ export class PackageStatusView {
 
   #toMessage(row: SitePackageStatus): PackageStatusMessage {
     const isOwn = row.siteCode === this.#components.hierarchyPackages.siteCode;
-    const percent = isOwn ? (this.#components.percentOf(row.jobSerial) ?? 0) : 0;
+    // How far a job of another site is, only that site knows.
+    const percent = isOwn ? (this.#components.percentOf(row.jobSerial) ?? 0) : undefined;
     return toPackageStatusMessage(row, row.state === 'installed' ? 100 : percent);
   }
 }

@@ -4,19 +4,15 @@ import type { Package as PackageMessage } from '../../shared/rpc/generated/waybi
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
-import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
-import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { SnapshotProgress } from '../distribution-manager/snapshot-progress.ts';
 import { ChangedKeys } from './changed-keys.ts';
-import { packageCounts } from './package-counts.ts';
+import { type PackageCountsComponents, packageCounts } from './package-counts.ts';
 import { toPackageMessage } from './package-messages.ts';
 import { toSeenPackage } from './seen-package.ts';
 
 /** What the view of packages needs. */
-export interface PackageViewComponents {
+export interface PackageViewComponents extends PackageCountsComponents {
   readonly store: Pick<StateStore, 'onWritten'>;
-  readonly packages: PackageStore;
-  readonly hierarchyPackages: HierarchyPackageRows;
   readonly progress: SnapshotProgress;
   readonly clock: Pick<Clock, 'monotonicMs'>;
 }
@@ -85,9 +81,9 @@ export class PackageView {
   }
 
   async #toMessage(row: SitePackage, hasIcon: boolean): Promise<PackageMessage> {
-    const { packages, hierarchyPackages, progress } = this.#components;
+    const { hierarchyPackages, progress } = this.#components;
     const { packageId } = row;
-    const counts = await packageCounts(packages, hierarchyPackages, packageId);
+    const counts = await packageCounts(this.#components, packageId);
     const isRunning = row.state === 'snapshot';
     const position = isRunning ? progress.get(packageId) : undefined;
     const storedVersion = row.sourceVersion;

@@ -37,7 +37,7 @@ export function toSeenPackage(row: SitePackage, words: HierarchyWords): SitePack
   };
 }
 
-/** What keeps it at its source site comes before what keeps it here. */
+/** Its state is what its source site says; what keeps it there comes before what keeps it here. */
 function stateOf(
   row: SitePackage,
   { published, requests }: HierarchyWords,
@@ -46,7 +46,7 @@ function stateOf(
   if (requests?.isDeletion || isLeaving(row)) {
     return { state: 'deleting', reason: published?.reason || row.reason };
   }
-  const isAtSource = published !== undefined && published.state !== 'published';
-  const { state, reason } = isAtSource ? published : row;
-  return { state, reason };
+  const { state, reason } = published ?? row;
+  // That its content has not arrived here is no state of the package (DM-3).
+  return { state, reason: reason || row.reason };
 }

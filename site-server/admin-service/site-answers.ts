@@ -57,7 +57,7 @@ export class SiteAnswers {
         const siteCode = requireSiteCode('site_code', request.siteCode);
         const site = sites.tree.get(siteCode);
         const record = site && (await this.#record(site));
-        const deleted = await siteCommands.delete(siteCode);
+        const deleted = await siteCommands.delete(siteCode, request);
         return record ?? (await this.#record(deleted));
       },
       listSites: () => this.#list(),

@@ -87,9 +87,10 @@ export class SiteCommands {
   /**
    * Takes a site out of the hierarchy, with its DPs and all that was assigned to them.
    *
+   * @param options.withPackages with its packages, too: for a site that will never come back
    * @throws SITE_UNKNOWN, SITE_IN_USE, REQUEST_INVALID
    */
-  delete(siteCode: string): Promise<SiteDefinition> {
+  delete(siteCode: string, { withPackages = false } = {}): Promise<SiteDefinition> {
     return this.#inTurn(async (tree) => {
       const site = requireSite(tree, siteCode);
       if (siteCode === this.#components.sites.own.siteCode) {
@@ -97,11 +98,13 @@ export class SiteCommands {
         throw requestInvalid('site_code', { expected, actual: siteCode });
       }
       this.#requireAbove(tree, site);
-      await this.#requireUnused(tree, siteCode);
+      requireNothingBelow(tree, siteCode);
+      if (!withPackages) await this.#requireNoPackages(siteCode);
       await this.#write([
         this.#sites.delete(siteCode),
         ...(await this.#routesOf(siteCode)),
         ...(await this.#pointsOf(siteCode)),
+        ...(await this.#packagesOf(siteCode)),
       ]);
       return site;
     });
@@ -165,17 +168,12 @@ export class SiteCommands {
     throw requestInvalid('site_code', { expected, actual: siteCode });
   }
 
-  async #requireUnused(tree: SiteTree, siteCode: string): Promise<void> {
-    const children = tree.childrenOf(siteCode);
-    if (children.length > 0) {
-      const reason = `expected no site below it; there is ${children.join(', ')}`;
-      throw new WaybillError({ code: 'SITE_IN_USE', siteCode, reason });
-    }
+  async #requireNoPackages(siteCode: string): Promise<void> {
     const { store } = this.#components;
     for (const space of [keySpaces.packageDefinitions, keySpaces.publishedPackages]) {
       const first = { prefix: siteCode, limit: 1 };
       for await (const [packageId] of store.records<unknown>(space).list(first)) {
-        const reason = `expected no package whose source is there; there is ${packageId}`;
+        const reason = `expected no package whose source is there; there is ${packageId}. If the site will never come back: waybill site delete ${siteCode} --force`;
         throw new WaybillError({ code: 'SITE_IN_USE', siteCode, reason });
       }
     }
@@ -204,6 +202,22 @@ export class SiteCommands {
     return changes;
   }
 
+  /**
+   * What administrators said and wanted of its packages. What the site itself said stays, for nobody else
+   * may write it; of a site that is gone it counts for nothing.
+   */
+  async #packagesOf(siteCode: string): Promise<Change[]> {
+    const { store } = this.#components;
+    const changes: Change[] = [];
+    for (const space of [keySpaces.packageDefinitions, keySpaces.packageAssignments]) {
+      const records = store.records<unknown>(space);
+      for await (const [key] of records.list({ prefix: siteCode })) {
+        changes.push(records.delete(key));
+      }
+    }
+    return changes;
+  }
+
   async #write(changes: readonly Change[]): Promise<void> {
     await this.#components.store.write(changes, { sync: true });
   }
@@ -215,6 +229,14 @@ export class SiteCommands {
   get #routes() {
     return this.#components.store.records(keySpaces.routes);
   }
+}
+
+/** @throws SITE_IN_USE */
+function requireNothingBelow(tree: SiteTree, siteCode: string): void {
+  const children = tree.childrenOf(siteCode);
+  if (children.length === 0) return;
+  const reason = `expected no site below it; there is ${children.join(', ')}`;
+  throw new WaybillError({ code: 'SITE_IN_USE', siteCode, reason });
 }
 
 function requireSite(tree: SiteTree, siteCode: string): SiteDefinition {

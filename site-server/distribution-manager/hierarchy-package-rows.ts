@@ -1,3 +1,5 @@
+import type { RowVersion } from '../../shared/domain/change-log.ts';
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type {
   PackageAssignment,
   PackageDefinition,
@@ -6,10 +8,12 @@ import type {
 } from '../../shared/domain/hierarchy-package.ts';
 import { sourceSiteOf } from '../../shared/domain/package.ts';
 import type { PackageStatus } from '../../shared/domain/package-status.ts';
+import type { SiteDefinition } from '../../shared/domain/site.ts';
 import type { SitePackage } from '../../shared/domain/site-package.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { RecordStore } from '../../shared/state-store/record-store.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { rowIdOf } from '../replication-manager/replicated-rows.ts';
 
 /** What the replicated rows of packages need. */
 export interface HierarchyPackageRowsComponents {
@@ -35,6 +39,9 @@ export class HierarchyPackageRows {
   readonly assignments: RecordStore<PackageAssignment>;
   readonly contents: RecordStore<SiteContent>;
   readonly statuses: RecordStore<PackageStatus>;
+  readonly #points: RecordStore<DistributionPoint>;
+  readonly #sites: RecordStore<SiteDefinition>;
+  readonly #versions: RecordStore<RowVersion>;
 
   constructor({ store, siteCode }: HierarchyPackageRowsComponents) {
     this.siteCode = siteCode;
@@ -44,6 +51,9 @@ export class HierarchyPackageRows {
     this.assignments = store.records(keySpaces.packageAssignments);
     this.contents = store.records(keySpaces.siteContents);
     this.statuses = store.records(keySpaces.sitePackageStatus);
+    this.#points = store.records(keySpaces.hierarchyDistributionPoints);
+    this.#sites = store.records(keySpaces.sites);
+    this.#versions = store.records(keySpaces.rowVersions);
   }
 
   /** Whether this site takes the snapshots of a package. */
@@ -51,12 +61,44 @@ export class HierarchyPackageRows {
     return sourceSiteOf(packageId) === this.siteCode;
   }
 
+  /**
+   * Whether the source site of a package was taken out of the hierarchy: what it last said counts no more.
+   * One of which nothing was heard yet is not gone.
+   */
+  async isSourceGone(packageId: string): Promise<boolean> {
+    if (this.isOwn(packageId)) return false;
+    const rowId = rowIdOf({ table: 'sites', key: sourceSiteOf(packageId) });
+    return (await this.#versions.get(rowId))?.isDeleted ?? false;
+  }
+
+  /** Whether the source site of a package is part of the hierarchy, as far as this site has heard. */
+  async isSourceKnown(packageId: string): Promise<boolean> {
+    return (await this.#sites.get(sourceSiteOf(packageId))) !== undefined;
+  }
+
   requestsOf(packageId: string): Promise<PackageRequests[]> {
     return valuesOf(this.requests, packageId);
   }
 
-  assignmentsOf(packageId: string): Promise<PackageAssignment[]> {
-    return valuesOf(this.assignments, packageId);
+  /**
+   * Each with the site that its DP is of now, be it another than when it was wished; none of a DP that was
+   * deleted, which may not have been known where it was wished.
+   */
+  async assignmentsOf(packageId: string): Promise<PackageAssignment[]> {
+    const wishes = await valuesOf(this.assignments, packageId);
+    const points = await this.#points.getMany(wishes.map(({ dpId }) => dpId));
+    const standing: PackageAssignment[] = [];
+    for (const [index, wish] of wishes.entries()) {
+      const siteCode = points[index]?.siteCode;
+      if (siteCode !== undefined) standing.push({ ...wish, siteCode });
+      else if (!(await this.#isPointDeleted(wish.dpId))) standing.push(wish);
+    }
+    return standing;
+  }
+
+  async #isPointDeleted(dpId: string): Promise<boolean> {
+    const rowId = rowIdOf({ table: 'hierarchy-distribution-points', key: dpId });
+    return (await this.#versions.get(rowId))?.isDeleted ?? false;
   }
 
   contentsOf(packageId: string): Promise<SiteContent[]> {
@@ -117,7 +159,7 @@ export class HierarchyPackageRows {
     changes.push(...(await this.ownRequestsGone(packageId)));
     if (await this.definitions.get(packageId)) changes.push(this.definitions.delete(packageId));
     if (await this.published.get(packageId)) changes.push(this.published.delete(packageId));
-    for (const { dpId } of await this.assignmentsOf(packageId)) {
+    for (const { dpId } of await valuesOf(this.assignments, packageId)) {
       changes.push(this.assignments.delete(joinKey(packageId, dpId)));
     }
     return changes;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { DistributionPointCommands } from '../admin-service/distribution-point-commands.ts';
 import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { assertNothingOf, type HierarchySite, TestHierarchy } from './testing/test-hierarchy.ts';
 import { testProperties } from './testing/test-site.ts';
@@ -15,6 +16,7 @@ const codes = sites.map(({ siteCode }) => siteCode);
 const dpIds = ['PS1DP1', 'PS1DP2', 'PS2DP1'] as const;
 const packageCountMax = 3;
 
+type DpStep = { kind: 'add-dp' | 'delete-dp'; at: number; dp: number };
 type Step =
   | { kind: 'create'; at: number }
   | { kind: 'settle' }
@@ -23,6 +25,8 @@ type Step =
   | { kind: 'replicate'; from: number; to: number }
   | { kind: 'send-content' }
   | { kind: 'fail-jobs' }
+  | DpStep
+  | { kind: 'restart'; at: number }
   | { kind: 'crash'; at: number; writes: number; isLastWritten: boolean };
 
 const at = fc.nat({ max: codes.length - 1 });
@@ -40,6 +44,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constant('replicate' as const), from: at, to: at }),
   fc.record({ kind: fc.constant('send-content' as const) }),
   fc.record({ kind: fc.constant('fail-jobs' as const) }),
+  fc.record({ kind: fc.constantFrom('add-dp' as const, 'delete-dp'), at, dp }),
+  fc.record({ kind: fc.constant('restart' as const), at }),
   fc.record({
     kind: fc.constant('crash' as const),
     at,
@@ -49,12 +55,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /** What a site may refuse of what a random administrator asks. */
-const refusals = ['PACKAGE_UNKNOWN', 'PACKAGE_STATE_CONFLICT', 'REQUEST_INVALID'] as const;
+const refusals = [
+  'PACKAGE_UNKNOWN',
+  'PACKAGE_STATE_CONFLICT',
+  'REQUEST_INVALID',
+  'DISTRIBUTION_POINT_EXISTS',
+  'DISTRIBUTION_POINT_UNKNOWN',
+] as const;
 
 class World {
   readonly hierarchy: TestHierarchy;
   readonly #packageIds: string[] = [];
   readonly #deleted = new Set<string>();
+  /** As was said last. */
+  readonly #points = new Set<string>(dpIds);
   #sourceCount = 0;
 
   constructor(hierarchy: TestHierarchy) {
@@ -91,6 +105,8 @@ class World {
     if (one.kind === 'replicate') return this.hierarchy.replicate(codeOf(one.from), codeOf(one.to));
     if (one.kind === 'settle') return this.hierarchy.settled();
     if (one.kind === 'crash') return this.#crash(one);
+    if (one.kind === 'restart') return this.#restart(codeOf(one.at));
+    if (isDpStep(one)) return this.#changeDp(one);
     const { site } = this.hierarchy.of(codeOf(one.at));
     if (one.kind === 'create') return this.#create(one.at);
     const packageId = this.#packageIds[one.of % Math.max(1, this.#packageIds.length)];
@@ -138,6 +154,26 @@ class World {
     life.spare();
   }
 
+  /** Others tell it of what happened while it was away. */
+  async #restart(siteCode: string): Promise<void> {
+    await this.hierarchy.restart(siteCode, async () => {
+      for (const from of codes) await this.hierarchy.replicate(from, siteCode);
+    });
+  }
+
+  async #changeDp({ kind, at: index, dp: which }: DpStep): Promise<void> {
+    const commands = new DistributionPointCommands(this.hierarchy.of(codeOf(index)).site);
+    const dpId = dpIds[which] ?? 'PS1DP1';
+    if (kind === 'delete-dp') {
+      await commands.delete(dpId);
+      this.#points.delete(dpId);
+      return;
+    }
+    const settings = { dpId, address: `${dpId}:8531`, kind: 'standard', description: '' } as const;
+    await commands.add(settings, dpId.slice(0, 3));
+    this.#points.add(dpId);
+  }
+
   #changeSource(packageId: string): void {
     const { machine } = this.hierarchy.of(packageId.slice(0, 3));
     const directory = `/source${this.#packageIds.indexOf(packageId)}`;
@@ -175,7 +211,11 @@ class World {
       const wish = await source.hierarchyPackages.getAssignment(packageId, dpId);
       const status = await site.getStatus(packageId, dpId);
       const name = `${packageId} on ${dpId}`;
-      assert.equal(status?.state, wish?.intent === 'installed' ? 'installed' : undefined, name);
+      const point = await source.hierarchy.requireAnywhere(dpId).catch(() => undefined);
+      assert.deepEqual(await site.hierarchy.get(dpId), point, `${dpId} at its site`);
+      assert.equal(point !== undefined, this.#points.has(dpId), dpId);
+      const isMeant = point !== undefined && wish?.intent === 'installed';
+      assert.equal(status?.state, isMeant ? 'installed' : undefined, name);
       if (status) assert.equal(status.installedVersion, row.sourceVersion, name);
     }
     for (const one of this.hierarchy.sites.values()) await this.#checkAt(one, { packageId, row });
@@ -211,6 +251,10 @@ class World {
     }
     return rows;
   }
+}
+
+function isDpStep(one: Step): one is DpStep {
+  return one.kind === 'add-dp' || one.kind === 'delete-dp';
 }
 
 function codeOf(index: number): string {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import { SiteCommands } from '../admin-service/site-commands.ts';
 import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { assertNothingOf, TestHierarchy } from './testing/test-hierarchy.ts';
 import type { TestSite, testProperties } from './testing/test-site.ts';
@@ -173,6 +174,72 @@ describe('Packages of a hierarchy', () => {
     const { store } = cs1.machine;
     await store.write([store.records(keySpaces.sites).delete('PS2')], { sync: false });
     await cs1.until(async () => (await cs1.getPackage(packageId)) === undefined);
+  });
+
+  it('goes with its source site when that is taken out with its packages (PKG-7, ROLE-1)', async () => {
+    const packageId = await ps2.createPackage('v1');
+    const other = await cs1.createPackage('v1');
+    await hierarchy.rest();
+    const commands = ps1.distributionCommands;
+    await commands.distribute({ packageId, dpIds: ['PS1DP1'] });
+    await commands.distribute({ packageId: other, dpIds: ['PS1DP1', 'PS2DP1'] });
+    await hierarchy.rest();
+    await cs1.packageCommands.delete(other);
+    await hierarchy.settled();
+    const siteCommands = new SiteCommands(cs1);
+    await assert.rejects(siteCommands.delete('PS2'), /--force/);
+    await siteCommands.delete('PS2', { withPackages: true });
+    const rest = async () => {
+      for (let round = 0; round < 4; round++) {
+        await hierarchy.replicate('CS1', 'PS1');
+        await hierarchy.replicate('PS1', 'CS1');
+        await hierarchy.settled();
+        for (const job of await ps1.openJobs()) await ps1.endJob(job, { state: 'complete' });
+        await hierarchy.settled();
+      }
+    };
+    await rest();
+    for (const site of [cs1, ps1]) {
+      assert.equal(await site.getPackage(packageId), undefined);
+      assert.equal(await site.getPackage(other), undefined, 'its deletion waited for PS2');
+      assert.equal(await site.hierarchyPackages.definitions.get(packageId), undefined);
+      assert.deepEqual(await site.packages.serversOf(packageId), []);
+    }
+    assert.equal(ps1.machine.sources.packages.size, 0);
+    await hierarchy.restart('PS1');
+    await hierarchy.settled();
+    assert.equal(await hierarchy.of('PS1').site.getPackage(packageId), undefined);
+  });
+
+  it('is not looked at again for each status of another site, until it leaves', async () => {
+    const packageId = await createAtTop();
+    const { store } = cs1.machine;
+    const woken: string[] = [];
+    const unsubscribe = store.onWritten((changes) => {
+      for (const { key } of changes) if (key.startsWith('package/')) woken.push(key);
+    });
+    const told = cs1.notifier.notification('site-package-status', packageId);
+    await store.write([told], { sync: false });
+    await hierarchy.settled();
+    unsubscribe();
+    assert.deepEqual(woken, []);
+  });
+
+  it('is refused a directory that does not answer, and holds up nothing (DM-1)', async () => {
+    const packageId = await createAtTop();
+    cs1.machine.sources.silent.add('/mount');
+    await ps1.packageCommands.set(packageId, (properties) => properties, ['/mount']);
+    await hierarchy.replicate('PS1', 'CS1');
+    const { clock } = cs1.machine;
+    await cs1.until(() => clock.sleeperCount > 0);
+    await clock.advance(30_000);
+    await hierarchy.rest();
+    const row = await cs1.packages.require(packageId);
+    assert.deepEqual(
+      row.sources.map(({ directory }) => directory),
+      ['/source'],
+    );
+    assert.ok((await cs1.messageIds()).includes(2306));
   });
 
   it('acts on a wish for a DP that becomes known after it', async () => {

@@ -10,14 +10,15 @@ import {
 } from '../../shared/domain/hierarchy-package-work.ts';
 import { sourceSiteOf } from '../../shared/domain/package.ts';
 import { isLeaving, isPostponed } from '../../shared/domain/package-processing.ts';
-import type { SitePackage } from '../../shared/domain/site-package.ts';
+import type { PackageServerIntent, SitePackage } from '../../shared/domain/site-package.ts';
+import { workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import type { HierarchyPackageRows } from './hierarchy-package-rows.ts';
-import type { HierarchyWishes } from './hierarchy-wishes.ts';
+import type { HierarchyWishes, ServerEffect } from './hierarchy-wishes.ts';
 import { jobNotifications, removalChanges } from './package-changes.ts';
 import type { PackageStore } from './package-store.ts';
 import { failureReports } from './publishing-reports.ts';
@@ -28,15 +29,25 @@ export interface HierarchyPackagesComponents {
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly packages: PackageStore;
   readonly hierarchyPackages: HierarchyPackageRows;
-  readonly wishes: Pick<HierarchyWishes, 'changesOf'>;
+  readonly wishes: Pick<HierarchyWishes, 'effectsOf'>;
   /** Refuses directories from which this site takes no snapshot. @throws REQUEST_INVALID, SOURCE_… */
   readonly checkSources: (directories: readonly string[]) => Promise<unknown>;
   /** Rows of this site may be missing. */
   readonly isStoreDamaged: boolean;
+  /** Whether the parent has given back what it had of this site. */
+  readonly hasCaughtUp: () => boolean;
   readonly status: StatusReporter;
-  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
   readonly logger: Logger;
 }
+
+/** How bringing packages up to date is tuned. */
+export interface HierarchyPackagesConfig {
+  /** Longest look at directories that were named at another site. @default 30_000 */
+  readonly sourceCheckMs: number;
+}
+
+export const defaultHierarchyPackagesConfig: HierarchyPackagesConfig = { sourceCheckMs: 30_000 };
 
 /** Whether the directories that a definition names may be read here. */
 interface CheckedDirectories {
@@ -52,9 +63,11 @@ interface CheckedDirectories {
  */
 export class HierarchyPackages {
   readonly #components: HierarchyPackagesComponents;
+  readonly #config: HierarchyPackagesConfig;
 
-  constructor(components: HierarchyPackagesComponents) {
+  constructor(components: HierarchyPackagesComponents, config = defaultHierarchyPackagesConfig) {
     this.#components = components;
+    this.#config = config;
   }
 
   /** @param handled goes into the batch of the effects */
@@ -70,20 +83,43 @@ export class HierarchyPackages {
     });
   }
 
-  /** A site that a deletion waits for may be gone from the hierarchy. */
-  async lookAgainAtDeletions(): Promise<void> {
-    const { packages, store } = this.#components;
+  /**
+   * A site that a deletion waits for may be gone from the hierarchy, or the source site of a package; or
+   * one that was gone is part of it again.
+   */
+  async lookAgainAtSites(): Promise<void> {
+    const { packages, hierarchyPackages, notifier, store } = this.#components;
     const changes: Change[] = [];
     for await (const [packageId, row] of packages.packages.list()) {
       if (isLeaving(row)) changes.push(this.#wake(packageId));
+      else if (await hierarchyPackages.isSourceGone(packageId))
+        changes.push(notifier.notification('hierarchy-package', packageId));
+    }
+    for await (const [packageId] of hierarchyPackages.published.list()) {
+      if (await packages.packages.get(packageId)) continue;
+      // What a site said that is gone stays, and counts for nothing, also when its end is forgotten.
+      if (!(await hierarchyPackages.isSourceKnown(packageId))) continue;
+      changes.push(notifier.notification('hierarchy-package', packageId));
     }
     if (changes.length > 0) await store.write(changes, { sync: false });
+  }
+
+  /**
+   * A package of this site stands otherwise at another site: only its deletion waits for that.
+   *
+   * @param handled goes into the batch of the effects
+   */
+  async statusChanged(packageId: string, handled: readonly Change[]): Promise<void> {
+    const { packages, store } = this.#components;
+    const row = await packages.packages.get(packageId);
+    const wake = row && isLeaving(row) ? [this.#wake(packageId)] : [];
+    await store.write([...wake, ...handled], { sync: false });
   }
 
   async #ownChanges(packageId: string, checked: CheckedDirectories | undefined): Promise<Change[]> {
     const { packages } = this.#components;
     const row = await packages.packages.get(packageId);
-    if (!row) return this.#restored(packageId);
+    if (!row) return this.#leftovers(packageId);
     // Other sites may hold it, or wait for it: what is sent to them is decided with the package.
     const wake = this.#wake(packageId);
     if (isLeaving(row)) return [...(await this.#wishChanges(row)), wake];
@@ -101,20 +137,11 @@ export class HierarchyPackages {
     return requests.filter(({ siteCode }) => siteCode !== hierarchyPackages.siteCode);
   }
 
-  /** The row that was lost with the store, as the neighbours have given it back. */
-  async #restored(packageId: string): Promise<Change[]> {
-    const { packages, hierarchyPackages, logger } = this.#components;
-    const published = await hierarchyPackages.published.get(packageId);
-    if (!published) return this.#leftovers(packageId);
-    logger.warn({ packageId }, 'Read package back from the hierarchy');
-    return [...packages.put(published), this.#wake(packageId)];
-  }
-
   /** What was said of a deleted package elsewhere, before the deletion was known there. */
   async #leftovers(packageId: string): Promise<Change[]> {
-    const { hierarchyPackages, isStoreDamaged } = this.#components;
-    // After damage it may be what is left of a package whose row is still to come.
-    return isStoreDamaged ? [] : hierarchyPackages.allGone(packageId);
+    const { hierarchyPackages, isStoreDamaged, hasCaughtUp } = this.#components;
+    // It may be what is left of a package whose row is still to come from the neighbours.
+    return isStoreDamaged || !hasCaughtUp() ? [] : hierarchyPackages.allGone(packageId);
   }
 
   async #ownRowChanges(
@@ -183,10 +210,26 @@ export class HierarchyPackages {
       };
     }
     try {
-      await checkSources(directories);
+      await this.#inTime(checkSources(directories));
       return { directories, refusal: undefined };
     } catch (error) {
       return { directories, refusal: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** A mount that does not answer must not hold up what has nothing to do with it. */
+  async #inTime(checked: Promise<unknown>): Promise<void> {
+    const over = new AbortController();
+    const { sourceCheckMs } = this.#config;
+    const tooLong = this.#components.clock.sleep(sourceCheckMs, over.signal).then(() => {
+      throw new Error(`expected the directories to be readable within ${sourceCheckMs} ms`);
+    });
+    try {
+      await Promise.race([checked, tooLong]);
+    } finally {
+      over.abort(workIsOver);
+      tooLong.catch(() => {});
+      checked.catch(() => {});
     }
   }
 
@@ -208,15 +251,17 @@ export class HierarchyPackages {
     const published = await hierarchyPackages.published.get(packageId);
     const requests = await hierarchyPackages.ownRequests(packageId);
     const isDeletionAsked = requests?.isDeletion ?? false;
-    const known = { definition, published, row, isDeletionAsked };
+    const isSourceGone = await hierarchyPackages.isSourceGone(packageId);
+    const known = { definition, published, row, isDeletionAsked, isSourceGone };
     const fate = foreignPackageFate({ ...known, isWanted: false });
     if (fate !== 'keep') return this.#leavingChanges(packageId, { row, isOver: fate === 'forget' });
     const sourceSiteCode = sourceSiteOf(packageId);
     const facts = { packageId, sourceSiteCode, nowMs: this.#components.clock.nowMs() };
     const before = row ?? toForeignPackage({ ...known, isWanted: false }, facts);
     if (!before) return [];
-    const wishes = await this.#wishChanges(before);
-    const isWanted = await this.#isWanted(packageId, wishes);
+    const effects = await this.#components.wishes.effectsOf(before);
+    const wishes = effects.flatMap(({ changes }) => changes);
+    const isWanted = await this.#isWanted(packageId, effects);
     const next = toForeignPackage({ ...known, isWanted }, facts);
     if (!next) return [];
     const changes = [...wishes];
@@ -239,26 +284,18 @@ export class HierarchyPackages {
     return isOver ? [...content, ...(await hierarchyPackages.ownRequestsGone(packageId))] : content;
   }
 
-  #wishChanges(row: SitePackage): Promise<Change[]> {
-    return this.#components.wishes.changesOf(row);
+  async #wishChanges(row: SitePackage): Promise<Change[]> {
+    const effects = await this.#components.wishes.effectsOf(row);
+    return effects.flatMap(({ changes }) => changes);
   }
 
-  /** Whether a DP of this site is to have it, once the wishes are written. */
-  async #isWanted(packageId: string, wishes: readonly Change[]): Promise<boolean> {
+  /** Whether a DP of this site is to have it, once the wishes are acted on. */
+  async #isWanted(packageId: string, effects: readonly ServerEffect[]): Promise<boolean> {
     const { packages } = this.#components;
-    const servers = new Map(
-      (await packages.serversOf(packageId)).map((server) => [
-        `${packageId}/${server.dpId}`,
-        server,
-      ]),
-    );
-    const { space } = packages.servers.delete('');
-    for (const change of wishes) {
-      if (change.space !== space) continue;
-      if (change.type === 'put') servers.set(change.key, change.value as never);
-      else servers.delete(change.key);
-    }
-    return [...servers.values()].some(({ intent }) => intent === 'installed');
+    const intents = new Map<string, PackageServerIntent | undefined>();
+    for (const { dpId, intent } of await packages.serversOf(packageId)) intents.set(dpId, intent);
+    for (const { dpId, intent } of effects) intents.set(dpId, intent);
+    return [...intents.values()].includes('installed');
   }
 
   /** A new priority counts for jobs that are open, too (PTM-3). */

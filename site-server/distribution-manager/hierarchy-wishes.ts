@@ -1,3 +1,4 @@
+import { contentNamesOf } from '../../shared/domain/content-location.ts';
 import type { PackageAssignment } from '../../shared/domain/hierarchy-package.ts';
 import { wishEffect } from '../../shared/domain/hierarchy-package-work.ts';
 import {
@@ -8,9 +9,16 @@ import {
 } from '../../shared/domain/package-processing.ts';
 import type { PackageStatus } from '../../shared/domain/package-status.ts';
 import { toPendingStatus } from '../../shared/domain/package-status-moves.ts';
-import type { SitePackage } from '../../shared/domain/site-package.ts';
+import type {
+  PackageServer,
+  PackageServerIntent,
+  SitePackage,
+} from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
+import { joinKey } from '../../shared/state-store/key-space.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
+import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { HierarchyPackageRows } from './hierarchy-package-rows.ts';
 import type { PackageStore } from './package-store.ts';
@@ -18,9 +26,21 @@ import type { PackageStore } from './package-store.ts';
 /** What acting on wishes needs. */
 export interface HierarchyWishesComponents {
   readonly packages: PackageStore;
-  readonly hierarchyPackages: Pick<HierarchyPackageRows, 'assignmentsOf' | 'siteCode'>;
+  readonly hierarchyPackages: Pick<HierarchyPackageRows, 'assignmentsOf'>;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
+  readonly contentMap: Pick<ContentDpMap, 'gone'>;
+  readonly notifier: Pick<ChangeNotifier, 'notification'>;
+  /** Rows of this site may be missing. */
+  readonly isStoreDamaged: boolean;
   readonly clock: Pick<Clock, 'nowMs'>;
+}
+
+/** What follows from the wishes for one DP. */
+export interface ServerEffect {
+  readonly dpId: string;
+  /** What is to be there then; undefined: nothing is wanted of it. */
+  readonly intent: PackageServerIntent | undefined;
+  readonly changes: readonly Change[];
 }
 
 /**
@@ -34,28 +54,68 @@ export class HierarchyWishes {
     this.#components = components;
   }
 
-  /** What the wishes change. Inside a turn of the package, with the write. */
-  async changesOf(sitePackage: SitePackage): Promise<Change[]> {
+  /** What follows from the wishes. Inside a turn of the package, with the write. */
+  async effectsOf(sitePackage: SitePackage): Promise<ServerEffect[]> {
     const { hierarchy, hierarchyPackages } = this.#components;
-    const changes: Change[] = [];
-    for (const wish of await hierarchyPackages.assignmentsOf(sitePackage.packageId)) {
-      if (wish.siteCode !== hierarchyPackages.siteCode || !(await hierarchy.get(wish.dpId)))
-        continue;
-      changes.push(...(await this.#actOn(wish, sitePackage)));
+    const wishes = await hierarchyPackages.assignmentsOf(sitePackage.packageId);
+    const effects: ServerEffect[] = [];
+    for (const wish of wishes) {
+      // Whose the DP is, its own site knows best.
+      if (!(await hierarchy.get(wish.dpId))) continue;
+      const effect = await this.#actOn(wish, sitePackage);
+      if (effect) effects.push(effect);
     }
-    return changes;
+    const dpIds = new Set(wishes.map(({ dpId }) => dpId));
+    return [...effects, ...(await this.#unwished(sitePackage, dpIds))];
   }
 
-  async #actOn(wish: PackageAssignment, sitePackage: SitePackage): Promise<Change[]> {
+  async #actOn(
+    wish: PackageAssignment,
+    sitePackage: SitePackage,
+  ): Promise<ServerEffect | undefined> {
     const { packages } = this.#components;
     const { packageId, dpId } = wish;
     const server = await packages.getServer(packageId, dpId);
     const status = await packages.getStatus(packageId, dpId);
     const effect = wishEffect(wish, { server, status, isLeaving: isLeaving(sitePackage) });
-    if (!effect) return [];
+    if (!effect) return undefined;
     const changes = [packages.putServer(effect.server)];
     if (effect.isWork) changes.push(packages.putStatus(this.#pending(wish, sitePackage, status)));
-    return changes;
+    return { dpId, intent: effect.server.intent, changes };
+  }
+
+  /**
+   * Rows of wishes that were taken back with their DP, elsewhere: the DP was added anew since, and nothing
+   * is wanted of it. It keeps its files, as one does that is deleted.
+   */
+  async #unwished(
+    sitePackage: SitePackage,
+    wishedIds: ReadonlySet<string>,
+  ): Promise<ServerEffect[]> {
+    const { packages, isStoreDamaged } = this.#components;
+    // After damage it may be that the wishes are still to come; of what is deleted, all leave.
+    if (isStoreDamaged || isLeaving(sitePackage)) return [];
+    const effects: ServerEffect[] = [];
+    for (const server of await packages.serversOf(sitePackage.packageId)) {
+      const isUnwished = server.wishId !== undefined && !wishedIds.has(server.dpId);
+      if (!isUnwished || server.intent !== 'installed') continue;
+      const changes = await this.#gone(sitePackage, server);
+      effects.push({ dpId: server.dpId, intent: undefined, changes });
+    }
+    return effects;
+  }
+
+  async #gone(sitePackage: SitePackage, { packageId, dpId }: PackageServer): Promise<Change[]> {
+    const { packages, contentMap, notifier } = this.#components;
+    const jobSerial = (await packages.getStatus(packageId, dpId))?.jobSerial ?? 0;
+    const job =
+      jobSerial > 0 ? [notifier.notification('distribution-job', joinKey(jobSerial))] : [];
+    return [
+      packages.deleteServer(packageId, dpId),
+      packages.deleteStatus(packageId, dpId),
+      ...(await contentMap.gone(dpId, contentNamesOf(sitePackage, packageId))),
+      ...job,
+    ];
   }
 
   #pending(

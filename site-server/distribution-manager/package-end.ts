@@ -125,7 +125,10 @@ export class PackageEnd {
 
   /** Whether its source site has not ended its deletion yet, or nobody asked for it. */
   async #isSpokenOf(packageId: string): Promise<boolean> {
-    const { definitions, published } = this.#components.hierarchyPackages;
+    const { hierarchyPackages } = this.#components;
+    // A source site that was taken out says nothing any more.
+    if (await hierarchyPackages.isSourceGone(packageId)) return false;
+    const { definitions, published } = hierarchyPackages;
     const rows = [await published.get(packageId), await definitions.get(packageId)];
     return rows.some((row) => row !== undefined);
   }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { PackageIds } from './package-ids.ts';
 import { recoverPackages } from './package-recovery.ts';
-import { openJobSerials, openPackageIds } from './site-counters.ts';
+import { openJobSerials } from './site-counters.ts';
 import {
   openTestMachine,
   type TestMachine,
@@ -108,8 +109,8 @@ describe('A site that has lost its state store', () => {
     assert.equal(fresh.next().value, 1);
     const damaged = await openJobSerials({ ...counters, isStoreDamaged: true });
     assert.ok(damaged.next().value > clock.nowMs());
-    const ids = await openPackageIds({ ...counters, isStoreDamaged: true });
-    assert.ok(ids.next().value > 256);
+    const ids = await PackageIds.open({ ...counters, isStoreDamaged: true });
+    assert.equal((await ids.next()).packageId, 'PS100101');
   });
 
   it('gives out no serial of a job it remembers, whatever became of the counter', async () => {
@@ -123,6 +124,6 @@ describe('A site that has lost its state store', () => {
     const { store, clock } = lost;
     const options = { store, clock, siteCode: 'PS1', isStoreDamaged: false };
     assert.equal((await openJobSerials(options)).next().value, 2);
-    assert.equal((await openPackageIds(options)).next().value, 3);
+    assert.equal((await (await PackageIds.open(options)).next()).packageId, 'PS100003');
   });
 });

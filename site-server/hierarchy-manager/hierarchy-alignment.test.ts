@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import { DistributionPointCommands } from '../admin-service/distribution-point-commands.ts';
+import { PackageIds } from '../distribution-manager/package-ids.ts';
 import { recoverPackages } from '../distribution-manager/package-recovery.ts';
-import { openPackageIds } from '../distribution-manager/site-counters.ts';
 import { TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts';
 import {
   openTestMachine,
@@ -51,6 +52,33 @@ describe('A site that joins the hierarchy', () => {
     await again.settled();
     unsubscribe();
     assert.deepEqual(written, [], 'the second time all is said');
+  });
+
+  it('says what it was alone with in portions, however much it is', async () => {
+    const { store } = machine;
+    {
+      await using site = await TestSite.start(machine);
+      for (let at = 0; at < 3; at++) await site.createPackage('v1', `/source${at}`);
+      await site.settled();
+    }
+    await forgetReplicated(machine);
+    const servers = store.records(keySpaces.packageServers);
+    const wanted = { intent: 'installed', action: 'none', changedAtMs: 1 } as const;
+    const packageId = 'PS100001';
+    for (let at = 0; at < 700; at++) {
+      const dpId = `DP${at}`;
+      const row = servers.put(joinKey(packageId, dpId), { packageId, dpId, ...wanted });
+      await store.write([row], { sync: false });
+    }
+    const written: number[] = [];
+    const unsubscribe = store.onWritten((changes) => {
+      const isOfWishes = changes.some(({ space }) => space === keySpaces.packageAssignments.name);
+      if (isOfWishes) written.push(changes.length);
+    });
+    await using site = await TestSite.start(machine, { own: alone });
+    unsubscribe();
+    assert.equal((await site.hierarchyPackages.assignmentsOf(packageId)).length, 700);
+    assert.ok(written.length > 1 && Math.max(...written) <= 502, `${written}`);
   });
 
   it('says nothing of itself where a site above makes it known', async () => {
@@ -108,6 +136,59 @@ describe('A site of a hierarchy, after damage or a crash', () => {
   });
 
   afterEach(() => hierarchy[Symbol.asyncDispose]());
+
+  it('does not undo what another site has deleted while it was away (ROLE-4)', async () => {
+    const { site: top } = hierarchy.of('CS1');
+    await new DistributionPointCommands(top).delete('PS1DP1');
+    await hierarchy.restart('PS1', () => hierarchy.replicate('CS1', 'PS1'));
+    await hierarchy.rest();
+    for (const siteCode of ['CS1', 'PS1']) {
+      const { site } = hierarchy.of(siteCode);
+      const unknown = { code: 'DISTRIBUTION_POINT_UNKNOWN' };
+      await assert.rejects(site.hierarchy.requireAnywhere('PS1DP1'), unknown);
+      assert.deepEqual(await site.hierarchyPackages.assignmentsOf(packageId), []);
+      assert.deepEqual(await site.packages.serversOf(packageId), []);
+    }
+  });
+
+  it('gets again what was lost with the library, when rows of before are given back (REP-1)', async () => {
+    const { machine } = hierarchy.of('PS1');
+    const { store } = machine;
+    machine.sources.packages.delete(packageId);
+    const given = store.records(keySpaces.packages);
+    const row = await given.get(packageId);
+    assert.ok(row);
+    const lost = { ...row, sourceVersion: 0, packageHash: '' };
+    const { notifier } = hierarchy.of('PS1').site;
+    const told = notifier.notification('site-content', packageId);
+    await store.write([given.put(packageId, lost), told], { sync: false });
+    await hierarchy.settled();
+    const said = await hierarchy.of('PS1').site.hierarchyPackages.ownContent(packageId);
+    assert.deepEqual([said?.state, said?.needsFull], ['none', true]);
+    await hierarchy.rest();
+    assert.ok(machine.sources.packages.has(packageId));
+  });
+
+  it('makes no package before its parent has said which it made (PKG-1)', async () => {
+    await using machine = await openTestMachine();
+    await using site = await TestSite.start(machine, { own: below, hasCaughtUp: false });
+    await assert.rejects(site.createPackage('v1'), { code: 'SITE_NOT_CAUGHT_UP' });
+  });
+
+  it('keeps what is said of a package whose row is still to come', async () => {
+    await using machine = await openTestMachine();
+    await using site = await TestSite.start(machine, { own: below, hasCaughtUp: false });
+    const definition = await hierarchy.of('CS1').site.hierarchyPackages.definitions.get(packageId);
+    assert.ok(definition);
+    const { definitions } = site.hierarchyPackages;
+    const changes = [
+      definitions.put('PS100007', { ...definition, packageId: 'PS100007', sourceSiteCode: 'PS1' }),
+      site.notifier.notification('hierarchy-package', 'PS100007'),
+    ];
+    await machine.store.write(changes, { sync: false });
+    await site.until(async () => (await site.pendingCount(['hierarchy-package'])) === 0);
+    assert.ok(await definitions.get('PS100007'));
+  });
 
   it('tells its source site what its library has lost', async () => {
     const one = hierarchy.of('PS1');
@@ -168,7 +249,14 @@ describe('A site of a hierarchy, after damage or a crash', () => {
     const put = store.records(keySpaces.packageDefinitions).put('PS10000A', row);
     await store.write([put], { sync: false });
     const counters = { store, clock, siteCode: 'PS1', isStoreDamaged: false };
-    assert.equal((await openPackageIds(counters)).next().value, 11);
+    const ids = await PackageIds.open(counters);
+    assert.equal((await ids.next()).packageId, 'PS10000B');
+    const version = { changedAt: { wallMs: 1, counter: 0, siteCode: 'CS1' }, sequence: 1 };
+    const deleted = store
+      .records(keySpaces.rowVersions)
+      .put('published-packages/PS10000E', { ...version, isDeleted: true });
+    await store.write([deleted], { sync: false });
+    assert.equal((await ids.next()).packageId, 'PS10000F', 'told of since, and deleted');
     await machine[Symbol.asyncDispose]();
   });
 });

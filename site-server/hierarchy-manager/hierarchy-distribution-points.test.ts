@@ -111,7 +111,57 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     await hierarchy.rest();
     assert.equal(await ps1.hierarchy.get('X'), undefined);
     assert.equal((await ps2.hierarchy.get('X'))?.siteCode, 'PS2');
+    const [told] = await ps1.status.query({ countMax: 1 });
+    assert.equal(told?.messageId, 9006);
+    assert.match(told.insertionStrings[1] ?? '', /of site PS2 now/);
   });
+
+  it('have nothing any more that was wanted before they were deleted and added again', async () => {
+    await atTop.add({ dpId: 'PS1DP1', ...settings }, 'PS1');
+    const packageId = await cs1.createPackage('v1');
+    await hierarchy.rest();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
+    await hierarchy.rest();
+    await atTop.delete('PS1DP1');
+    await atTop.add({ dpId: 'PS1DP1', ...settings }, 'PS1');
+    await hierarchy.rest();
+    assert.ok(await ps1.hierarchy.get('PS1DP1'));
+    assert.deepEqual(await ps1.packages.serversOf(packageId), []);
+    assert.equal(await ps1.getStatus(packageId, 'PS1DP1'), undefined);
+    assert.equal(ps1.machine.sources.packages.has(packageId), false);
+  });
+
+  it('get what was wanted for them at the site they were of before', async () => {
+    await atTop.add({ dpId: 'DP1', ...settings }, 'PS2');
+    const packageId = await cs1.createPackage('v1');
+    await hierarchy.rest();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: ['DP1'] });
+    const points = cs1.machine.store.records(keySpaces.hierarchyDistributionPoints);
+    const moved = points.put('DP1', { dpId: 'DP1', siteCode: 'PS1', ...settings });
+    await cs1.machine.store.write([moved], { sync: false });
+    await hierarchy.rest();
+    const ps2 = hierarchy.of('PS2').site;
+    assert.equal((await ps1.getStatus(packageId, 'DP1'))?.state, 'installed');
+    assert.equal(ps2.machine.sources.packages.has(packageId), false);
+    assert.equal(await ps2.hierarchyPackages.ownContent(packageId), undefined);
+  });
+
+  for (const writes of [1, 2, 3, 4]) {
+    it(`get what was wanted before they were known, though the site crashes at write ${writes}`, async () => {
+      const packageId = await cs1.createPackage('v1');
+      await hierarchy.rest();
+      const wish = { packageId, dpId: 'PS1DP1', siteCode: 'PS1', wishId: 'w', wishedAtMs: 1 };
+      const wanted = { ...wish, intent: 'installed', action: 'add' } as const;
+      const { store } = cs1.machine;
+      await store.write([cs1.hierarchyPackages.putAssignment(wanted)], { sync: false });
+      await hierarchy.rest();
+      await atTop.add({ dpId: 'PS1DP1', ...settings }, 'PS1');
+      hierarchy.of('PS1').life.crashAt(writes, true);
+      await hierarchy.rest();
+      const { site } = hierarchy.of('PS1');
+      assert.equal((await site.getStatus(packageId, 'PS1DP1'))?.state, 'installed');
+    });
+  }
 
   it('tell other sites when a source of theirs has gone', async () => {
     await ps1.addDistributionPoint('PS1DP1');

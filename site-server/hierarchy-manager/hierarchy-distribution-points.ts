@@ -8,6 +8,9 @@ import type { Change, StateStore } from '../../shared/state-store/state-store.ts
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import type { HierarchyManager } from './hierarchy-manager.ts';
 
+/** Changes of one batch: there may be a wish for every package. */
+const batchChangeCount = 500;
+
 /** What bringing the DPs of this site up to date needs. */
 export interface HierarchyDistributionPointsComponents {
   readonly store: Pick<StateStore, 'records' | 'write'>;
@@ -29,7 +32,11 @@ export class HierarchyDistributionPoints {
     this.#components = components;
   }
 
-  /** @param handled goes into a batch after the effects: done again, they change nothing */
+  /**
+   * One that is added here is to be welcomed: Hierarchy Manager notifies of it with its row.
+   *
+   * @param handled goes into a batch after the effects: done again, they change nothing
+   */
   async bringUpToDate(dpId: string, handled: readonly Change[]): Promise<void> {
     const { store, logger } = this.#components;
     const changes: Change[] = [];
@@ -44,45 +51,53 @@ export class HierarchyDistributionPoints {
     await store.write([...changes, ...handled], { sync: true });
   }
 
+  /**
+   * Wakes what could not be acted on before these DPs were known here: what is wanted of them, and DPs
+   * that fetch from them. One look through all wishes serves all DPs that came together.
+   *
+   * @param handled goes into a batch after the effects: done again, they only wake once more
+   */
+  async welcome(dpIds: ReadonlySet<string>, handled: readonly Change[]): Promise<void> {
+    const { store } = this.#components;
+    let batch: Change[] = [];
+    for await (const change of this.#woken(dpIds)) {
+      if (batch.push(change) < batchChangeCount) continue;
+      await store.write(batch, { sync: false });
+      batch = [];
+    }
+    await store.write([...batch, ...handled], { sync: false });
+  }
+
+  async *#woken(dpIds: ReadonlySet<string>): AsyncGenerator<Change> {
+    const { store, notifier, hierarchy, siteCode } = this.#components;
+    let lastId = '';
+    // By package: each is woken once.
+    for await (const [, { dpId, packageId }] of store
+      .records(keySpaces.packageAssignments)
+      .list()) {
+      if (packageId === lastId || !dpIds.has(dpId)) continue;
+      lastId = packageId;
+      yield notifier.notification('hierarchy-package', packageId);
+    }
+    for await (const [dpId, point] of this.#points.list()) {
+      if (point.siteCode !== siteCode || !hasSource(point, dpIds)) continue;
+      if (await hierarchy.get(dpId)) continue;
+      yield notifier.notification('hierarchy-distribution-point', dpId);
+    }
+  }
+
   async #apply(dpId: string): Promise<Change[]> {
     const { hierarchy, siteCode } = this.#components;
     const wanted = await this.#points.get(dpId);
     const present = await hierarchy.get(dpId);
     if (wanted?.siteCode !== siteCode) {
-      if (present) await hierarchy.delete(dpId, 'hierarchy');
-      return [];
+      if (!present) return [];
+      await hierarchy.delete(dpId, 'hierarchy');
+      return wanted ? this.#report(dpId, lostTo(wanted)) : [];
     }
-    if (!present) return this.#add(wanted);
-    if (!isSame(present, wanted)) await hierarchy.set(wanted, 'hierarchy');
+    if (!present) await hierarchy.add(wanted, 'hierarchy');
+    else if (!isSame(present, wanted)) await hierarchy.set(wanted, 'hierarchy');
     return [];
-  }
-
-  async #add(wanted: DistributionPoint): Promise<Change[]> {
-    const { hierarchy } = this.#components;
-    await hierarchy.add(wanted, 'hierarchy');
-    // What was wanted of it before it was known here, and DPs that could not be without it.
-    return [...(await this.#wishes(wanted.dpId)), ...(await this.#pullingFrom(wanted.dpId))];
-  }
-
-  async #wishes(dpId: string): Promise<Change[]> {
-    const { store, notifier } = this.#components;
-    const changes: Change[] = [];
-    for await (const [, wish] of store.records(keySpaces.packageAssignments).list()) {
-      if (wish.dpId !== dpId) continue;
-      changes.push(notifier.notification('hierarchy-package', wish.packageId));
-    }
-    return changes;
-  }
-
-  async #pullingFrom(sourceId: string): Promise<Change[]> {
-    const { notifier, hierarchy, siteCode } = this.#components;
-    const changes: Change[] = [];
-    for await (const [dpId, point] of this.#points.list()) {
-      const isMeant = point.siteCode === siteCode && hasSource(point, sourceId);
-      if (!isMeant || (await hierarchy.get(dpId))) continue;
-      changes.push(notifier.notification('hierarchy-distribution-point', dpId));
-    }
-    return changes;
   }
 
   #report(dpId: string, reason: string): Change[] {
@@ -95,8 +110,13 @@ export class HierarchyDistributionPoints {
   }
 }
 
-function hasSource({ pull }: DistributionPoint, sourceId: string): boolean {
-  return pull?.sources.some(({ dpId }) => dpId === sourceId) ?? false;
+function hasSource({ pull }: DistributionPoint, sourceIds: ReadonlySet<string>): boolean {
+  return pull?.sources.some(({ dpId }) => sourceIds.has(dpId)) ?? false;
+}
+
+/** A name is given once in a hierarchy, to whoever gave it last. */
+function lostTo({ siteCode }: DistributionPoint): string {
+  return `it is a distribution point of site ${siteCode} now, so it is none of this site any more. If these are two, add this one again under another name`;
 }
 
 const refusals: ReadonlySet<string> = new Set([

@@ -112,7 +112,8 @@ export class HierarchyManager implements Component {
       }
       await this.#requireRoom();
       await this.#requireSources(distributionPoint);
-      await this.#put(undefined, distributionPoint, this.#told(distributionPoint, from));
+      const told = this.#told(distributionPoint, from);
+      await this.#put(undefined, distributionPoint, [...told, ...this.#toWelcome(dpId, from)]);
       this.#components.logger.info({ dpId, address: settings.address }, 'Added distribution point');
       return distributionPoint;
     });
@@ -249,6 +250,12 @@ export class HierarchyManager implements Component {
   /** The row for the other sites; from them it came already. */
   #told(point: DistributionPoint, from: WhoSaysSo): Change[] {
     return from === 'administrator' ? [this.#replicated.put(point.dpId, point)] : [];
+  }
+
+  /** Of one that another site has added, things may be wanted already. */
+  #toWelcome(dpId: string, from: WhoSaysSo): Change[] {
+    const { notifier } = this.#components;
+    return from === 'hierarchy' ? [notifier.notification('distribution-point-added', dpId)] : [];
   }
 
   /** The DP goes for all sites, with what was wanted of it. */

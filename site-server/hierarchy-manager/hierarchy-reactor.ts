@@ -14,13 +14,18 @@ import type { Change, StateStore } from '../../shared/state-store/state-store.ts
 import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
 import type { HierarchyPackages } from '../distribution-manager/hierarchy-packages.ts';
 import type { HierarchyDistributionPoints } from './hierarchy-distribution-points.ts';
+import type { OwnContents } from './own-contents.ts';
 
 /** What the reactor needs. */
 export interface HierarchyReactorComponents {
   readonly store: Pick<StateStore, 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'pending' | 'handled' | 'subscribe' | 'notification'>;
-  readonly packages: Pick<HierarchyPackages, 'bringUpToDate' | 'lookAgainAtDeletions'>;
-  readonly distributionPoints: Pick<HierarchyDistributionPoints, 'bringUpToDate'>;
+  readonly packages: Pick<
+    HierarchyPackages,
+    'bringUpToDate' | 'lookAgainAtSites' | 'statusChanged'
+  >;
+  readonly distributionPoints: Pick<HierarchyDistributionPoints, 'bringUpToDate' | 'welcome'>;
+  readonly contents: Pick<OwnContents, 'bringUpToDate'>;
   readonly hierarchyPackages: Pick<HierarchyPackageRows, 'isOwn'>;
   /** What must be done once, before anything else. */
   readonly begin: () => Promise<void>;
@@ -44,7 +49,13 @@ export const defaultHierarchyReactorConfig: HierarchyReactorConfig = {
 };
 
 /** DPs before packages: a package's wishes may be for a DP that has just come. */
-const topics = ['hierarchy-distribution-point', 'hierarchy-package', 'site-content'] as const;
+const topics = [
+  'hierarchy-distribution-point',
+  'distribution-point-added',
+  'hierarchy-package',
+  'site-content',
+  'site-package-status',
+] as const;
 
 /**
  * Brings this site's own tables up to date with the replicated ones (docs/hierarchy.md, 1), one subject
@@ -108,14 +119,23 @@ export class HierarchyReactor implements Component {
   async #hadRoom(): Promise<boolean> {
     try {
       for (const topic of topics) await this.#takeAll(topic);
-      if (!this.#hasSiteChanged) return true;
-      await this.#components.packages.lookAgainAtDeletions();
-      this.#hasSiteChanged = false;
+      if (this.#hasSiteChanged) await this.#lookAgain();
       return true;
     } catch (error) {
       if (!isErrorWithCode(error, 'DISK_FULL')) throw error;
       this.#components.logger.warn({ err: error }, 'Disk of the site server is full');
       return false;
+    }
+  }
+
+  /** A site that changes meanwhile is looked at again. */
+  async #lookAgain(): Promise<void> {
+    this.#hasSiteChanged = false;
+    try {
+      await this.#components.packages.lookAgainAtSites();
+    } catch (error) {
+      this.#hasSiteChanged = true;
+      throw error;
     }
   }
 
@@ -127,6 +147,7 @@ export class HierarchyReactor implements Component {
       pending.set(notification.subject, ofSubject);
       ofSubject.push(notification);
     }
+    if (topic === 'distribution-point-added') return this.#welcome(pending);
     for (const [subject, notifications] of pending) {
       if (this.#stopping.signal.aborted) return;
       await this.#take(topic, {
@@ -136,19 +157,27 @@ export class HierarchyReactor implements Component {
     }
   }
 
+  async #welcome(pending: ReadonlyMap<string, readonly Notification[]>): Promise<void> {
+    if (pending.size === 0) return;
+    const { notifier, distributionPoints } = this.#components;
+    const handled = [...pending.values()].flat().map((one) => notifier.handled(one));
+    await distributionPoints.welcome(new Set(pending.keys()), handled);
+  }
+
   async #take(
     topic: NotificationTopic,
     { subject, handled }: { subject: string; handled: readonly Change[] },
   ): Promise<void> {
-    const { packages, distributionPoints, hierarchyPackages, notifier, store } = this.#components;
+    const { packages, distributionPoints, contents, hierarchyPackages } = this.#components;
+    const { notifier, store } = this.#components;
     if (topic === 'hierarchy-distribution-point') {
       return distributionPoints.bringUpToDate(subject, handled);
     }
     if (topic === 'hierarchy-package') return packages.bringUpToDate(subject, handled);
+    if (topic === 'site-package-status') return packages.statusChanged(subject, handled);
     // What a site holds of a package, its source site decides by: what to send, and when it may go.
-    const isOwn = hierarchyPackages.isOwn(subject);
-    const wake = isOwn ? [notifier.notification('package', subject)] : [];
-    await store.write([...wake, ...handled], { sync: false });
+    if (!hierarchyPackages.isOwn(subject)) return contents.bringUpToDate(subject, handled);
+    await store.write([notifier.notification('package', subject), ...handled], { sync: false });
   }
 
   #delayMs(tryCount: number): number {

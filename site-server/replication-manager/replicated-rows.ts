@@ -161,7 +161,7 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
     case 'site-package-status':
       // The source site waits for removals at the others.
       return second !== ownSiteCode && first.startsWith(ownSiteCode)
-        ? [{ topic: 'hierarchy-package', subject: first }]
+        ? [{ topic: 'site-package-status', subject: first }]
         : [];
     default:
       return [{ topic: 'hierarchy-package', subject: first }];

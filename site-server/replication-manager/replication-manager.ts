@@ -168,6 +168,13 @@ export class ReplicationManager implements Component {
     return Promise.all(siteCodes.map((siteCode) => this.#lagOf(siteCode)));
   }
 
+  /** Whether the parent has given back all it had of this site's own rows, if there is one. */
+  hasCaughtUp(): boolean {
+    const { parent } = this.#components.directory.own;
+    const { capture } = this.#log;
+    return !parent || this.#log.neighbourState(parent.siteCode).refilledLife === capture.life;
+  }
+
   /** Calls `listener` each time the stream with a neighbour has come up. @returns ends it */
   onConnected(siteCode: string, listener: () => void): () => void {
     return this.#states.onConnected(siteCode, listener);

@@ -11,6 +11,8 @@ export type FakeSource = string | WaybillError;
 /** Source directories, and a library that remembers what it was given across crashes. */
 export class FakeSources {
   readonly directories = new Map<string, FakeSource>();
+  /** Directories of a disk that does not answer. */
+  readonly silent = new Set<string>();
   readonly packages = new Map<string, PackageVersion>();
   /** Content ID → hash: what every content ID has ever stood for in a committed version. */
   readonly #everCommitted = new Map<string, string>();

@@ -3,9 +3,10 @@ import { toAwaitedContent } from '../../../shared/domain/hierarchy-package-work.
 import { sourceSiteOf } from '../../../shared/domain/package.ts';
 import type { NotificationTopic } from '../../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
-import type { Change } from '../../../shared/state-store/state-store.ts';
+import type { Change, StateStore } from '../../../shared/state-store/state-store.ts';
 import { CrashingStore } from '../../../shared/testing/crashing-store.ts';
 import type { OwnSite } from '../../hierarchy-manager/site-directory.ts';
+import { rowIdOf, rowOfChange } from '../../replication-manager/replicated-rows.ts';
 import { openTestMachine, type TestMachine, TestSite } from './test-site.ts';
 
 /** One of the sites of a test. */
@@ -38,13 +39,17 @@ interface Replicated {
 /** All that wakes what is tested here, in the order in which one leads to the other. */
 const topics: readonly NotificationTopic[] = [
   'hierarchy-distribution-point',
+  'distribution-point-added',
   'hierarchy-package',
   'site-content',
+  'site-package-status',
   'transfer-result',
   'package',
   'hierarchy-distribution-point',
+  'distribution-point-added',
   'hierarchy-package',
   'site-content',
+  'site-package-status',
 ];
 
 /** Sites without network: rows and content travel when a test says so. */
@@ -125,9 +130,17 @@ export class TestHierarchy implements AsyncDisposable {
     const isIdle = async () => (await site.pendingCount(topics)) === 0;
     await site.until(async () => life.hasCrashed || (await isIdle()));
     if (!life.hasCrashed) return;
-    one.life = new CrashingStore(one.machine.store);
-    one.site = await TestSite.start(one.machine, { own: one.own, life: one.life });
+    await begin(one);
     await this.#settled(one);
+  }
+
+  /** Ends the program of a site and starts it again; what others have sent meanwhile is taken after that. */
+  async restart(siteCode: string, meanwhile: () => Promise<void> = async () => {}): Promise<void> {
+    const one = this.of(siteCode);
+    await one.site[Symbol.asyncDispose]();
+    one.life.crash();
+    await meanwhile();
+    await begin(one);
   }
 
   /** Brings to each site what its DPs are to have, as Sender and Despooler would. @returns how many */
@@ -221,12 +234,15 @@ export class TestHierarchy implements AsyncDisposable {
       const woken = this.#capture(own.siteCode, changes).map(({ topic, subject }) => {
         return notifier.notification(topic, subject);
       });
-      await write.call(machine.store, [...changes, ...woken], options);
+      const versions = versionsOf(machine.store, own.siteCode, changes);
+      await write.call(machine.store, [...changes, ...versions, ...woken], options);
     };
     const life = new CrashingStore(machine.store);
     const site = await TestSite.start(machine, { own, life });
-    const apply = (changes: readonly Change[]) =>
-      write.call(machine.store, changes, { sync: false });
+    const apply = (changes: readonly Change[]) => {
+      const versions = versionsOf(machine.store, own.siteCode, changes);
+      return write.call(machine.store, [...changes, ...versions], { sync: false });
+    };
     this.sites.set(own.siteCode, { own, machine, life, site, apply });
     isStarted = true;
   }
@@ -245,6 +261,22 @@ export class TestHierarchy implements AsyncDisposable {
     }
     return woken;
   }
+}
+
+async function begin(one: HierarchySite): Promise<void> {
+  one.life = new CrashingStore(one.machine.store);
+  one.site = await TestSite.start(one.machine, { own: one.own, life: one.life });
+}
+
+/** That a row was written here, or deleted, as change capture remembers it. */
+function versionsOf(store: StateStore, siteCode: string, changes: readonly Change[]): Change[] {
+  return changes.flatMap((change) => {
+    const name = rowOfChange(change, siteCode);
+    if (!name) return [];
+    const version = { changedAt: { wallMs: 0, counter: 0, siteCode }, sequence: 0 };
+    const isDeleted = change.type === 'delete';
+    return [store.records(keySpaces.rowVersions).put(rowIdOf(name), { ...version, isDeleted })];
+  });
 }
 
 function replicatedAs(change: Change, siteCode: string): Replicated | undefined {
@@ -269,7 +301,7 @@ function replicatedAs(change: Change, siteCode: string): Replicated | undefined 
       return ofPackage(keySpaces.publishedPackages.name, 'hierarchy-package');
     case keySpaces.packageStatus.name: {
       const statusKey = joinKey(first, siteCode, second);
-      return ofPackage(keySpaces.sitePackageStatus.name, 'site-content', statusKey);
+      return ofPackage(keySpaces.sitePackageStatus.name, 'site-package-status', statusKey);
     }
     default:
       return undefined;

@@ -25,6 +25,7 @@ import { alignWithHierarchy } from '../../hierarchy-manager/hierarchy-alignment.
 import { HierarchyDistributionPoints } from '../../hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
 import { HierarchyReactor } from '../../hierarchy-manager/hierarchy-reactor.ts';
+import { OwnContents } from '../../hierarchy-manager/own-contents.ts';
 import { type OwnSite, SiteDirectory } from '../../hierarchy-manager/site-directory.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
 import { DistributionManager } from '../distribution-manager.ts';
@@ -33,10 +34,11 @@ import { HierarchyPackageRows } from '../hierarchy-package-rows.ts';
 import { HierarchyPackages } from '../hierarchy-packages.ts';
 import { HierarchyWishes } from '../hierarchy-wishes.ts';
 import { PackageEnd } from '../package-end.ts';
+import { PackageIds } from '../package-ids.ts';
 import { PackagePublisher } from '../package-publisher.ts';
 import { PackageStore } from '../package-store.ts';
 import { PackageTask } from '../package-task.ts';
-import { openJobSerials, openPackageIds } from '../site-counters.ts';
+import { openJobSerials } from '../site-counters.ts';
 import { SnapshotProgress } from '../snapshot-progress.ts';
 import { TransferResults } from '../transfer-results.ts';
 import { type FakeSource, FakeSources, fakePackageHashOf } from './fake-sources.ts';
@@ -96,6 +98,8 @@ export interface TestSiteOptions {
   /** A site of a hierarchy, whose replicated rows are acted on. */
   readonly own?: OwnSite;
   readonly isStoreDamaged?: boolean;
+  /** @default true */
+  readonly hasCaughtUp?: boolean;
 }
 
 /** The real components of a site, without network and disk, Package Transfer Manager played. */
@@ -277,7 +281,7 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
   const status = await StatusManager.open({ store, clock, siteCode });
   const counters = { store: machine.store, clock, siteCode, isStoreDamaged: false };
   const jobSerials = await openJobSerials(counters);
-  const packageIds = await openPackageIds(counters);
+  const packageIds = await PackageIds.open(counters);
   const progress = new SnapshotProgress();
   const shared = {
     store,
@@ -312,24 +316,32 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
   let uuidCount = 0;
   const life = ++lifeCount;
   const newUuid = () => `${siteCode}-${life}-${++uuidCount}`;
+  const isStoreDamaged = options.isStoreDamaged ?? false;
+  const contents = new OwnContents({ ...shared, library: sources.library });
   const reactor = new HierarchyReactor({
     ...shared,
     packages: new HierarchyPackages({
       ...shared,
-      wishes: new HierarchyWishes(shared),
-      isStoreDamaged: options.isStoreDamaged ?? false,
-      checkSources: async (directories) => refuseUnknown(sources, directories),
+      wishes: new HierarchyWishes({ ...shared, isStoreDamaged }),
+      isStoreDamaged,
+      hasCaughtUp: () => options.hasCaughtUp ?? true,
+      checkSources: (directories) => checked(sources, directories),
     }),
     distributionPoints: new HierarchyDistributionPoints({ ...shared, siteCode }),
     begin: () =>
       alignWithHierarchy({
-        ...{ ...shared, store: machine.store, library: sources.library, own, newUuid },
+        ...{ ...shared, store: machine.store, own, newUuid },
         siteAddress: () => `${siteCode}:8530`,
-        isStoreDamaged: options.isStoreDamaged ?? false,
+        ...{ isStoreDamaged, contents },
       }),
+    contents,
     random,
   });
-  const commanded = { ...shared, store: machine.store, packageIds, newUuid, siteCode };
+  const hasCaughtUp = () => options.hasCaughtUp ?? true;
+  const commanded = {
+    ...{ ...shared, store: machine.store, packageIds, newUuid, siteCode, hasCaughtUp },
+    parentSiteCode: own.parent?.siteCode,
+  };
   return {
     notifier,
     packages,
@@ -350,8 +362,9 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
 /** Names each life apart, so that no two give out the same number. */
 let lifeCount = 0;
 
-function refuseUnknown(sources: FakeSources, directories: readonly string[]): void {
+async function checked(sources: FakeSources, directories: readonly string[]): Promise<void> {
   for (const path of directories) {
+    if (sources.silent.has(path)) await new Promise(() => {});
     if (!sources.directories.has(path)) throw new WaybillError({ code: 'SOURCE_MISSING', path });
   }
 }
