@@ -35,6 +35,8 @@ interface Position {
   scanned: number;
   /** The last number on its way. */
   sent: number | undefined;
+  /** What was sent was not taken: nothing more is sent for a while. */
+  isHeld?: boolean;
 }
 
 /**
@@ -98,11 +100,28 @@ export class OutgoingChanges {
     }
     const position = isMessage ? this.#serials.get(origin) : this.#positions.get(origin);
     const acknowledged = isMessage ? serial : sequence;
+    if (!isMessage && this.#isNotTaken(origin, sequence)) return;
     if (position?.sent !== acknowledged) {
       throw invalid('cursor', `${origin} ${position?.sent}`, `${origin} ${acknowledged}`);
     }
     position.acknowledged = acknowledged;
     position.sent = undefined;
+  }
+
+  /** Sends again what was not taken. */
+  retryHeld(): void {
+    for (const position of this.#positions.values()) position.isHeld = false;
+  }
+
+  /** Whether the answer says that the neighbour stands where it stood; then the origin is held. */
+  #isNotTaken(origin: string, sequence: number): boolean {
+    const position = this.#positions.get(origin);
+    if (position?.sent === undefined || position.sent === sequence) return false;
+    if (position.acknowledged !== sequence) return false;
+    position.scanned = sequence;
+    position.sent = undefined;
+    position.isHeld = true;
+    return true;
   }
 
   async #next(): Promise<ReplicationMessage | undefined> {
@@ -127,7 +146,8 @@ export class OutgoingChanges {
     const { log, neighbour } = this.#needs;
     if (!this.#isSent(origin)) return undefined;
     const position = this.#position(origin);
-    if (position.sent !== undefined || position.scanned >= this.#headOf(origin)) return undefined;
+    const isWaiting = position.sent !== undefined || position.isHeld === true;
+    if (isWaiting || position.scanned >= this.#headOf(origin)) return undefined;
     if (!(await this.#isAnnounced(origin))) return undefined;
     const isRefill = origin === neighbour.siteCode;
     const isBehind = () => !isRefill && log.originState(origin).floor > position.acknowledged;

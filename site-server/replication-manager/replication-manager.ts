@@ -415,7 +415,9 @@ export class ReplicationManager implements Component {
       this.#config,
       {
         ...{ link, neighbour, theirs, said, onHeard },
-        onOverruled: (error) => void this.#ends.noteOverruled(siteCode, address, error),
+        onHeld: (error) => this.#ends.noteNotTaken(siteCode, address, error),
+        onReason: (reason) => this.#states.refused(siteCode, reason),
+        onOverruled: (error) => void this.#ends.noteNotTaken(siteCode, address, error),
         onForgotten: (isTrusted) => this.#ends.noteForgotten(siteCode, address, isTrusted),
       },
     );
