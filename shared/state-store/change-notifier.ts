@@ -21,8 +21,6 @@ export type NotificationTopic =
   | 'site-content'
   /** The subject is the mini-job's ID. */
   | 'mini-job'
-  /** The subject is the send request's ID. */
-  | 'send-request'
   /** An instruction of another site has arrived; the subject is its mini-job's ID. */
   | 'received-instruction';
 

@@ -114,7 +114,8 @@ export class ReplicationManager implements Component {
     this.#messages = new MessageLog({ ...components, log });
     this.#sweep = new LogSweep({ ...components, log }, config);
     this.#tree = components.directory.tree;
-    this.#gone = new GoneSites({ ...components, log });
+    const onForgotten = () => this.#streams.endUnless(() => false);
+    this.#gone = new GoneSites({ ...components, log, onForgotten });
     this.#states = new NeighbourStates(components.clock);
     const isConnected = (siteCode: string) => this.#sessions.has(siteCode);
     this.#ends = new StreamEnds(

@@ -140,8 +140,12 @@ export class ReplicationSession {
   async run(signal: AbortSignal): Promise<void> {
     await this.#begin();
     const { log, messages } = this.#components;
-    const wake = () => this.#wake.wake();
-    const ends = [log.onChanged(wake), messages.onWritten(wake)];
+    const wake = (origin: string) => {
+      this.#outgoing.noteChanged(origin);
+      this.#wake.wake();
+    };
+    const { siteCode: own } = log.capture;
+    const ends = [log.onChanged(wake), messages.onWritten(() => wake(own))];
     try {
       await firstToEnd(signal, [
         (over) => this.#receiveAll(over),
@@ -210,6 +214,7 @@ export class ReplicationSession {
       await log.setNeighbour(siteCode, { ...before, refilledLife }, { sync: true });
     }
     this.#isRefilled = true;
+    this.#outgoing.noteAll();
     this.#wake.wake();
   }
 
@@ -282,7 +287,7 @@ export class ReplicationSession {
   }
 
   /**
-   * @returns how many rows became so; undefined when this origin's changes cannot be taken now, which
+   * @returns how many rows became so; undefined when this origin's changes are not taken now, which
    *   those of the others do not wait for
    */
   async #apply(changes: ReplicationChanges__Output): Promise<number | undefined> {
@@ -329,6 +334,8 @@ export class ReplicationSession {
     for (;;) {
       const before = this.#sentCount;
       await clock.sleep(this.#config.aliveMs, over);
+      this.#outgoing.noteAll();
+      this.#wake.wake();
       const advance = this.#outgoing.nextAdvance();
       if (advance) await this.#send(advance);
       else if (this.#sentCount === before) await this.#send({ alive: { nowMs: clock.nowMs() } });
