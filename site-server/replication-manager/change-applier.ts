@@ -237,11 +237,13 @@ export class ChangeApplier {
 
   /** What is wrong with rows of "sites" that this sender brings. */
   #problemWith(sender: Sender): Pick<ApplyRule, 'problemOf' | 'onOverruled'> {
+    let rowCount = 0;
     const problemOf = ({ name, value, version }: CheckedRow) => {
       if (name.table !== 'sites') return undefined;
+      const rowsBefore = rowCount++;
       const { siteCode: origin } = version.changedAt;
       const definition = value as SiteDefinition | undefined;
-      return sender.siteRowProblem({ origin, siteCode: name.key, definition });
+      return sender.siteRowProblem({ origin, siteCode: name.key, definition, rowsBefore });
     };
     const onOverruled = ({ name, version }: CheckedRow, reason: string) => {
       const { siteCode } = version.changedAt;
