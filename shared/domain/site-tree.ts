@@ -25,6 +25,10 @@ export class SiteTree {
     return this.#sites.get(siteCode);
   }
 
+  get size(): number {
+    return this.#sites.size;
+  }
+
   /** All sites, by code. */
   list(): SiteDefinition[] {
     return [...this.#sites.values()].sort((a, b) => (a.siteCode < b.siteCode ? -1 : 1));

@@ -25,8 +25,6 @@ export type NotificationTopic =
   | 'site-package-status'
   /** The subject is the mini-job's ID. */
   | 'mini-job'
-  /** The subject is the send request's ID. */
-  | 'send-request'
   /** An instruction of another site has arrived; the subject is its mini-job's ID. */
   | 'received-instruction';
 

@@ -117,7 +117,7 @@ export const keySpaces = {
   ownLogState: keySpace<OwnLogState>('own-log-state'),
   /** 'clock' → the latest hybrid time seen. */
   hybridClock: keySpace<HybridTime>('hybrid-clock'),
-  /** origin site / table / key → true: the full copy that is arriving has that row. */
+  /** neighbour / table / key → true: the full copy that arrives from it has that row. */
   fullCopyRows: keySpace<true>('full-copy-rows'),
   /** jobId → an order to bring a package to another site. */
   miniJobs: keySpace<MiniJob>('mini-jobs'),

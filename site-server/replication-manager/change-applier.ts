@@ -76,17 +76,19 @@ export class ChangeApplier {
   }
 
   /**
-   * @returns how many rows became what the message says
+   * @returns how many rows became what the message says; undefined when its origin is a site that was
+   *   deleted: nothing was applied, and is not to be sent soon again
    * @throws MESSAGE_INVALID, REPLICATION_ROW_REFUSED, CLOCK_AHEAD, REPLICATION_GAP,
    *   REPLICATION_ORIGIN_REFUSED; DISK_FULL
    */
-  apply(message: ReplicationChanges__Output, sender: Sender): Promise<number> {
+  apply(message: ReplicationChanges__Output, sender: Sender): Promise<number | undefined> {
     return this.#components.log.turn(async () => {
       const { log, checks = {} } = this.#components;
       const { clockAheadMsMax } = this.#config;
       const { clock } = log.capture;
       const origin = requireOrigin(message.originSiteCode);
-      if (await this.#isGone(origin)) return 0;
+      // A full copy goes on without it, and its rows stay for the site that says them anew.
+      if (await this.#isGone(origin)) return message.fullCopy ? 0 : undefined;
       this.#requireSide(message, sender);
       const changes = checkedChanges(message, { clock, clockAheadMsMax, checks });
       requireNext(changes, this.#expectedAfter(changes, sender));
@@ -121,13 +123,10 @@ export class ChangeApplier {
     if (!isTaken || !isKnowable) throw originRefused(origin, sender);
   }
 
-  /**
-   * Whether a site was deleted, and what it wrote is forgotten here: of what a neighbour sends that has
-   * not heard of it, nothing is taken.
-   */
+  /** Whether a site was deleted: of what a neighbour sends that has not heard of it, nothing is taken. */
   async #isGone(origin: string): Promise<boolean> {
     const { log } = this.#components;
-    if (log.originState(origin) !== unknownOrigin || origin === log.capture.siteCode) return false;
+    if (origin === log.capture.siteCode) return false;
     const [version] = await log.versionsOf([rowIdOf({ table: 'sites', key: origin })]);
     return version?.isDeleted ?? false;
   }
@@ -238,11 +237,13 @@ export class ChangeApplier {
 
   /** What is wrong with rows of "sites" that this sender brings. */
   #problemWith(sender: Sender): Pick<ApplyRule, 'problemOf' | 'onOverruled'> {
+    let rowCount = 0;
     const problemOf = ({ name, value, version }: CheckedRow) => {
       if (name.table !== 'sites') return undefined;
+      const rowsBefore = rowCount++;
       const { siteCode: origin } = version.changedAt;
       const definition = value as SiteDefinition | undefined;
-      return sender.siteRowProblem({ origin, siteCode: name.key, definition });
+      return sender.siteRowProblem({ origin, siteCode: name.key, definition, rowsBefore });
     };
     const onOverruled = ({ name, version }: CheckedRow, reason: string) => {
       const { siteCode } = version.changedAt;

@@ -19,6 +19,8 @@ export interface GoneSitesComponents {
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly directory: Pick<SiteDirectory, 'own' | 'tree'>;
   readonly logger: Logger;
+  /** Nothing of a site is known here any more: what neighbours were told of that is not so. */
+  readonly onForgotten: () => void;
 }
 
 /** Status messages deleted in one batch. */
@@ -90,6 +92,7 @@ export class GoneSites {
     await this.#forgetMessages(siteCode);
     if (this.#isStopped || (await store.records(keySpaces.sites).get(siteCode))) return;
     await log.turn(() => log.forgetSite(siteCode));
+    this.#components.onForgotten();
   }
 
   /**

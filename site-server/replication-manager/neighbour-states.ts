@@ -69,6 +69,11 @@ export class NeighbourStates {
     state.heldUntilMs = this.#clock.monotonicMs() + held.forMs;
   }
 
+  /** What is not taken while the stream goes on; empty: all is. */
+  refused(siteCode: string, reason: string): void {
+    this.#state(siteCode).reason = reason;
+  }
+
   /** What was refused a moment ago, for whoever tries again too soon. */
   heldRefusal(siteCode: string): unknown {
     const { held, heldUntilMs } = this.#state(siteCode);

@@ -35,6 +35,8 @@ interface Position {
   scanned: number;
   /** The last number on its way. */
   sent: number | undefined;
+  /** What was sent was not taken: nothing more is sent for a while. */
+  isHeld?: boolean;
 }
 
 /**
@@ -46,11 +48,28 @@ export class OutgoingChanges {
   readonly #needs: OutgoingChangesNeeds;
   readonly #positions = new Map<string, Position>();
   readonly #serials = new Map<string, { acknowledged: number; sent: number | undefined }>();
+  /** Origins of which there may be something to send: not all are looked at for each change. */
+  readonly #dirty = new Set<string>();
+  /** Origins that wait for something of another one. */
+  readonly #blocked = new Set<string>();
   #copy: FullCopySender | undefined;
   #isDeciding = false;
 
   constructor(needs: OutgoingChangesNeeds) {
     this.#needs = needs;
+    this.noteAll();
+  }
+
+  /** There may be more of an origin. */
+  noteChanged(origin: string): void {
+    this.#dirty.add(origin);
+    for (const blocked of this.#blocked) this.#dirty.add(blocked);
+    this.#blocked.clear();
+  }
+
+  /** There may be more of any origin, such as when the hierarchy has changed. */
+  noteAll(): void {
+    for (const origin of this.#needs.log.origins()) this.noteChanged(origin);
   }
 
   /** What it has of each origin, by its own word. */
@@ -92,12 +111,14 @@ export class OutgoingChanges {
     const serial = requireCount('message_serial', cursor.messageSerial);
     const sequence = requireCount('sequence', cursor.sequence);
     const isMessage = serial > 0;
+    this.noteChanged(origin);
     if (!isMessage && this.#copy) {
       this.#tookOfCopy(this.#copy, origin, sequence);
       return;
     }
     const position = isMessage ? this.#serials.get(origin) : this.#positions.get(origin);
     const acknowledged = isMessage ? serial : sequence;
+    if (!isMessage && this.#isNotTaken(origin, sequence)) return;
     if (position?.sent !== acknowledged) {
       throw invalid('cursor', `${origin} ${position?.sent}`, `${origin} ${acknowledged}`);
     }
@@ -105,12 +126,34 @@ export class OutgoingChanges {
     position.sent = undefined;
   }
 
+  /** Sends again what was not taken. */
+  retryHeld(): void {
+    for (const position of this.#positions.values()) position.isHeld = false;
+    this.noteAll();
+  }
+
+  /** Whether the answer says that the neighbour stands where it stood; then the origin is held. */
+  #isNotTaken(origin: string, sequence: number): boolean {
+    const position = this.#positions.get(origin);
+    if (position?.sent === undefined || position.sent === sequence) return false;
+    if (position.acknowledged !== sequence) return false;
+    position.scanned = sequence;
+    position.sent = undefined;
+    position.isHeld = true;
+    return true;
+  }
+
   async #next(): Promise<ReplicationMessage | undefined> {
     if (this.#copy) return this.#nextOfCopy(this.#copy);
-    for (const origin of this.#needs.log.origins()) {
+    for (const origin of this.#dirty) {
       if (this.#onTheWay >= unacknowledgedMax) return undefined;
+      // Before it is looked at: what is written meanwhile is not missed.
+      this.#dirty.delete(origin);
       const message = (await this.#nextOf(origin)) ?? (await this.#nextMessages(origin));
-      if (message) return message;
+      if (message) {
+        this.#dirty.add(origin);
+        return message;
+      }
       if (this.#copy) return this.#nextOfCopy(this.#copy);
     }
     return undefined;
@@ -127,15 +170,16 @@ export class OutgoingChanges {
     const { log, neighbour } = this.#needs;
     if (!this.#isSent(origin)) return undefined;
     const position = this.#position(origin);
-    if (position.sent !== undefined || position.scanned >= this.#headOf(origin)) return undefined;
-    if (!(await this.#isAnnounced(origin))) return undefined;
+    const isWaiting = position.sent !== undefined || position.isHeld === true;
+    if (isWaiting || position.scanned >= this.#headOf(origin)) return undefined;
+    if (!(await this.#isAnnounced(origin))) return this.#block(origin);
     const isRefill = origin === neighbour.siteCode;
     const isBehind = () => !isRefill && log.originState(origin).floor > position.acknowledged;
     const part = isBehind() ? undefined : await this.#read(origin, position.scanned);
     // A sweep may have passed while this read.
     if (!part || isBehind()) {
       this.#beginCopy();
-      return undefined;
+      return this.#block(origin);
     }
     position.scanned = part.through;
     if (part.rows.length === 0 && !isRefill) return part.isLast ? undefined : this.#nextOf(origin);
@@ -159,7 +203,7 @@ export class OutgoingChanges {
     if (position.sent !== undefined || messages.headOf(origin) <= position.acknowledged) {
       return undefined;
     }
-    if (!(await this.#isAnnounced(origin))) return undefined;
+    if (!(await this.#isAnnounced(origin))) return this.#block(origin);
     const limits = { countMax: messageCountMax, bytesMax: changesBytesMax };
     const part = await messages.read(origin, position.acknowledged, limits);
     position.sent = part.through;
@@ -167,6 +211,10 @@ export class OutgoingChanges {
     return {
       messages: { originSiteCode: origin, after, through, messages: [...part.messages] },
     };
+  }
+
+  #block(origin: string): undefined {
+    this.#blocked.add(origin);
   }
 
   /** Whether an origin's changes go to this neighbour. */
@@ -227,6 +275,7 @@ export class OutgoingChanges {
   stop(): void {
     this.#copy?.stop();
     this.#copy = undefined;
+    this.noteAll();
   }
 
   #position(origin: string): Position {

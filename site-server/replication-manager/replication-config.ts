@@ -84,5 +84,8 @@ export const startGapCount = 2 ** 20;
 /** Runs of unassigned numbers that are remembered; one begins with each start of the program. */
 export const unassignedRunsMax = 32;
 
+/** How long changes of an origin that were not taken are not sent again on the same stream. */
+export const heldMs = minuteMs;
+
 /** Origins a site knows at most, and names in its Hello. */
 export const originCountMax = 2_000;

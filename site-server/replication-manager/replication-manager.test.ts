@@ -337,6 +337,24 @@ describe('Replication Manager (REP-1)', () => {
     assert.deepEqual(await points(cas), ['DP1']);
   });
 
+  it('goes on with other origins while one has a wrong clock', async () => {
+    const sec = await hierarchy.add('SEC', 'secondary', 'PS1');
+    await converged(hierarchy);
+    sec.skewMs = 3_600_000;
+    await put(sec, point('LATER'));
+    const reasonOf = async () => (await ps1.manager.neighbours())[1]?.reason ?? '';
+    await hierarchy.until(async () => (await reasonOf()).includes('in the future'), 'refusal');
+    await put(cas, point('DOWN'));
+    await put(ps1, point('UP'));
+    await hierarchy.until(async () => (await points(sec)).length === 3, 'rows at SEC');
+    await hierarchy.until(async () => (await points(cas)).length === 2, 'rows at CAS');
+    const [, standing] = await ps1.manager.neighbours();
+    assert.deepEqual([standing?.connected, standing?.reason.includes('future')], [true, true]);
+    for (const site of [cas, ps1]) site.skewMs = 3_600_000;
+    await converged(hierarchy);
+    await hierarchy.until(async () => (await reasonOf()) === '', 'all is well');
+  });
+
   it('audits and tells what its parent sends and may not', async () => {
     ps1.checks = { 'hierarchy-distribution-points': () => 'this test wants none' };
     await ps1.stop();

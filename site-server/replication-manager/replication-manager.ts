@@ -114,7 +114,8 @@ export class ReplicationManager implements Component {
     this.#messages = new MessageLog({ ...components, log });
     this.#sweep = new LogSweep({ ...components, log }, config);
     this.#tree = components.directory.tree;
-    this.#gone = new GoneSites({ ...components, log });
+    const onForgotten = () => this.#streams.endUnless(() => false);
+    this.#gone = new GoneSites({ ...components, log, onForgotten });
     this.#states = new NeighbourStates(components.clock);
     const isConnected = (siteCode: string) => this.#sessions.has(siteCode);
     this.#ends = new StreamEnds(
@@ -422,7 +423,9 @@ export class ReplicationManager implements Component {
       this.#config,
       {
         ...{ link, neighbour, theirs, said, onHeard },
-        onOverruled: (error) => void this.#ends.noteOverruled(siteCode, address, error),
+        onHeld: (error) => this.#ends.noteNotTaken(siteCode, address, error),
+        onReason: (reason) => this.#states.refused(siteCode, reason),
+        onOverruled: (error) => void this.#ends.noteNotTaken(siteCode, address, error),
         onForgotten: (isTrusted) => this.#ends.noteForgotten(siteCode, address, isTrusted),
       },
     );

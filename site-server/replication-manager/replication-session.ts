@@ -1,6 +1,7 @@
-import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { replicatedTables } from '../../shared/domain/replicated-tables.ts';
-import { fromErrorDetail } from '../../shared/rpc/error-detail.ts';
+import { fromErrorDetail, toErrorDetail } from '../../shared/rpc/error-detail.ts';
+import type { ReplicationChanges__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
 import type {
   ReplicationMessage,
   ReplicationMessage__Output,
@@ -20,12 +21,22 @@ import type { NeighbourHello } from './hello.ts';
 import type { MessageLog } from './message-log.ts';
 import type { Neighbour } from './neighbour.ts';
 import { OutgoingChanges } from './outgoing-changes.ts';
-import { claimedNumberMax, type ReplicationConfig, refillMs } from './replication-config.ts';
+import {
+  claimedNumberMax,
+  heldMs,
+  type ReplicationConfig,
+  refillMs,
+} from './replication-config.ts';
 import type { ReplicationLink } from './replication-link.ts';
 import { siteRowProblem } from './site-row-authority.ts';
 
 /** Acknowledgements a neighbour may leave unread; of our own kind none sends so much without them. */
 const answersWaitingMax = 64;
+
+/** What may stand against the changes of one origin, and not of others. */
+const heldCodes = [
+  ...(['CLOCK_AHEAD', 'REPLICATION_ROW_REFUSED', 'REPLICATION_ORIGIN_REFUSED'] as const),
+] satisfies ErrorCode[];
 
 /** What a session needs of its site. */
 export interface SessionComponents {
@@ -48,6 +59,10 @@ export interface SessionPeer {
   readonly said: { readonly ownSequence: number; readonly theirSequence: number };
   /** Something was heard. */
   readonly onHeard: () => void;
+  /** Changes of one origin were not taken, here or there; the stream goes on. */
+  readonly onHeld: (error: WaybillError) => Promise<void>;
+  /** What stands about it: why something is not taken, or nothing any more. */
+  readonly onReason: (reason: string) => void;
   /** A row of "sites" was not taken, and this site's was said anew. */
   readonly onOverruled: (error: WaybillError) => void;
   /**
@@ -85,6 +100,9 @@ export class ReplicationSession {
   #sentCount = 0;
   /** What the neighbour sent is being worked on. */
   isApplying = false;
+  /** Origins whose changes were not taken. */
+  readonly #held = new Set<string>();
+  #refusedByPeer: RefusedByPeer | undefined;
   /** What is being applied; waited for, so that the next stream begins where this one ended. */
   #applying: Promise<unknown> = Promise.resolve();
 
@@ -122,14 +140,22 @@ export class ReplicationSession {
   async run(signal: AbortSignal): Promise<void> {
     await this.#begin();
     const { log, messages } = this.#components;
-    const wake = () => this.#wake.wake();
-    const ends = [log.onChanged(wake), messages.onWritten(wake)];
+    const wake = (origin: string) => {
+      this.#outgoing.noteChanged(origin);
+      this.#wake.wake();
+    };
+    const { siteCode: own } = log.capture;
+    const ends = [log.onChanged(wake), messages.onWritten(() => wake(own))];
     try {
       await firstToEnd(signal, [
         (over) => this.#receiveAll(over),
         (over) => this.#sendAll(over),
         (over) => this.#stayAlive(over),
+        (over) => this.#retryHeld(over),
       ]);
+    } catch (error) {
+      // The last word of a child that ends the stream; how it ended tells less.
+      throw error instanceof Refusal ? error : (this.#refusedByPeer ?? error);
     } finally {
       for (const end of ends) end();
       this.#outgoing.stop();
@@ -188,6 +214,7 @@ export class ReplicationSession {
       await log.setNeighbour(siteCode, { ...before, refilledLife }, { sync: true });
     }
     this.#isRefilled = true;
+    this.#outgoing.noteAll();
     this.#wake.wake();
   }
 
@@ -225,12 +252,15 @@ export class ReplicationSession {
 
   async #handle({ message, changes, messages, applied, refused }: ReplicationMessage__Output) {
     const { applier, logger } = this.#components;
+    const { siteCode } = this.#peer.neighbour;
     switch (message) {
       case 'changes': {
         if (!changes) return undefined;
         const { originSiteCode, through } = changes;
-        const rowCount = await applier.apply(changes, this.#sender);
-        const { siteCode } = this.#peer.neighbour;
+        const rowCount = await this.#apply(changes);
+        if (rowCount === undefined) {
+          return { originSiteCode, sequence: changes.after, messageSerial: 0 };
+        }
         logger.debug({ siteCode, origin: originSiteCode, through, rowCount }, 'Applied changes');
         await this.#noteRefill();
         return { originSiteCode, sequence: through, messageSerial: 0 };
@@ -248,9 +278,44 @@ export class ReplicationSession {
       case 'alive':
         return undefined;
       case 'refused':
-        throw toRefusedByPeer(refused ? fromErrorDetail(refused) : undefined, this.#peer);
+        this.#refusedByPeer = toRefusedByPeer(refused && fromErrorDetail(refused), this.#peer);
+        this.#peer.onReason(this.#refusedByPeer.message);
+        return undefined;
       default:
         throw invalid('message', 'changes, messages, applied or alive', `${message}`);
+    }
+  }
+
+  /**
+   * @returns how many rows became so; undefined when this origin's changes are not taken now, which
+   *   those of the others do not wait for
+   */
+  async #apply(changes: ReplicationChanges__Output): Promise<number | undefined> {
+    const { originSiteCode, fullCopy } = changes;
+    const { applier, log } = this.#components;
+    try {
+      const rowCount = await applier.apply(changes, this.#sender);
+      if (this.#held.delete(originSiteCode) && this.#held.size === 0) this.#peer.onReason('');
+      return rowCount;
+    } catch (error) {
+      const isOfOrigin = !fullCopy && originSiteCode !== log.capture.siteCode;
+      if (!isOfOrigin || !isErrorWithCode(error, ...heldCodes)) throw error;
+      const isNew = !this.#held.has(originSiteCode);
+      this.#held.add(originSiteCode);
+      this.#peer.onReason(error.message);
+      if (isNew) await this.#peer.onHeld(error);
+      this.#answers.push({ refused: toErrorDetail(error.details) });
+      return undefined;
+    }
+  }
+
+  async #retryHeld(over: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#components.clock.sleep(heldMs, over);
+      if (this.#refusedByPeer) this.#peer.onReason('');
+      this.#refusedByPeer = undefined;
+      this.#outgoing.retryHeld();
+      this.#wake.wake();
     }
   }
 
@@ -269,6 +334,8 @@ export class ReplicationSession {
     for (;;) {
       const before = this.#sentCount;
       await clock.sleep(this.#config.aliveMs, over);
+      this.#outgoing.noteAll();
+      this.#wake.wake();
       const advance = this.#outgoing.nextAdvance();
       if (advance) await this.#send(advance);
       else if (this.#sentCount === before) await this.#send({ alive: { nowMs: clock.nowMs() } });
@@ -313,7 +380,10 @@ function tooManyUnread(): WaybillError {
   return invalid('message', `at most ${answersWaitingMax} before their answers are read`, 'more');
 }
 
-function toRefusedByPeer(error: WaybillError | undefined, { neighbour }: SessionPeer): Error {
+function toRefusedByPeer(
+  error: WaybillError | undefined | null,
+  { neighbour }: SessionPeer,
+): RefusedByPeer {
   const reason = error?.message ?? 'for a reason this program does not know';
   return new RefusedByPeer(`site ${neighbour.siteCode} refused what it was sent: ${reason}`);
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { SiteDefinition, SiteKind } from '../../shared/domain/site.ts';
-import { SiteTree } from '../../shared/domain/site-tree.ts';
+import { SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
 import { siteRowProblem } from './site-row-authority.ts';
 
 function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
@@ -30,14 +30,22 @@ describe('who may say what a site is (SEC-1)', () => {
   ] as const) {
     it(`${mayWrite ? 'takes' : 'refuses'} ${what}`, () => {
       const { siteCode } = definition;
-      const problem = siteRowProblem(tree, { origin, siteCode, definition });
+      const problem = siteRowProblem(tree, { origin, siteCode, definition, rowsBefore: 0 });
       assert.equal(problem === undefined, mayWrite, problem);
     });
   }
 
+  it('takes no more sites than there may be', () => {
+    const definition = site('S12', 'secondary', 'PS1');
+    const ask = (rowsBefore: number) =>
+      siteRowProblem(tree, { origin: 'PS1', siteCode: 'S12', definition, rowsBefore });
+    assert.equal(ask(siteCountMax - tree.size - 1), undefined);
+    assert.match(ask(siteCountMax - tree.size) ?? '', /may be 500 sites/);
+  });
+
   it('takes the deletion of a site below the writer only', () => {
     const deletion = (origin: string, siteCode: string) =>
-      siteRowProblem(tree, { origin, siteCode, definition: undefined });
+      siteRowProblem(tree, { origin, siteCode, definition: undefined, rowsBefore: 0 });
     assert.equal(deletion('PS1', 'S11'), undefined);
     assert.ok(deletion('PS1', 'S21') && deletion('PS1', 'PS1') && deletion('S11', 'PS1'));
   });

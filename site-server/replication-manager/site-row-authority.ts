@@ -1,5 +1,5 @@
 import type { SiteDefinition } from '../../shared/domain/site.ts';
-import type { SiteTree } from '../../shared/domain/site-tree.ts';
+import { type SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
 
 /** A row of "sites" as a site below has written it. */
 export interface SiteRow {
@@ -8,6 +8,8 @@ export interface SiteRow {
   readonly siteCode: string;
   /** Undefined: deleted. */
   readonly definition: SiteDefinition | undefined;
+  /** Rows of the same message that stand before it. */
+  readonly rowsBefore: number;
 }
 
 /**
@@ -24,6 +26,9 @@ export function siteRowProblem(tree: SiteTree, row: SiteRow): string | undefined
   if (!tree.isUnder(definition.parentSiteCode, origin)) {
     return `site ${origin} may put a site only below itself`;
   }
+  // Each site keeps all of them in memory, and where it stands with each.
+  const isTooMany = !isKnown && tree.size + row.rowsBefore >= siteCountMax;
+  if (isTooMany) return `there may be ${siteCountMax} sites`;
   const expected = tree.problemOf(definition);
   return expected && `expected ${expected}`;
 }

@@ -97,8 +97,8 @@ export class StreamEnds {
     }
   }
 
-  /** A row was not taken, though the stream goes on. */
-  async noteOverruled(siteCode: string, address: string, error: WaybillError): Promise<void> {
+  /** Something was not taken, though the stream goes on. */
+  async noteNotTaken(siteCode: string, address: string, error: WaybillError): Promise<void> {
     this.audit(siteCode, address, error);
     await this.#tellRefusal(siteCode, error);
   }
