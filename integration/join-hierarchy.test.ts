@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { SiteKind } from '../shared/domain/site.ts';
-import type { Administrator } from './administrator.ts';
+import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
+import { Administrator } from './administrator.ts';
 import { followLogs, keepLogs } from './agent-logs.ts';
 import type { AgentProcess } from './agent-process.ts';
 import { HierarchyNetwork, type SiteOfTest } from './hierarchy-network.ts';
-import { agentOf } from './network-agents.ts';
+import { adminIdentity, agentOf } from './network-agents.ts';
+import { writeFiles } from './source-files.ts';
 
 const sites: readonly SiteOfTest[] = [
   { siteCode: 'CS1', kind: 'central-administration' },
@@ -18,13 +21,15 @@ describe('sites that want to join (ROLE-1, REP-1, SEC-1)', function () {
   let network: HierarchyNetwork;
   let central: Administrator;
   let stranger: AgentProcess | undefined;
+  const channels: RpcChannel<'Admin'>[] = [];
 
   before(async () => {
-    network = await HierarchyNetwork.start({ sites, others: ['PS9'] });
+    network = await HierarchyNetwork.start({ sites, others: ['PS9', 'PS8'] });
     central = await network.administrator('CS1');
   });
 
   afterEach(async () => {
+    for (const channel of channels.splice(0)) channel.close();
     await stranger?.kill();
     if (stranger) keepLogs([stranger.logPath]);
     stranger = undefined;
@@ -32,13 +37,22 @@ describe('sites that want to join (ROLE-1, REP-1, SEC-1)', function () {
 
   after(() => network?.stop());
 
-  /** Starts site PS9 as its own configuration has it. */
-  async function startStranger(place: { kind: SiteKind; parent: string }): Promise<void> {
-    const parent = { siteCode: place.parent, address: network.agent(place.parent).address };
-    const agent = await agentOf(network.certificates, join(network.directory, place.parent, 'x'), {
-      identity: { kind: 'site', siteCode: 'PS9' },
+  /** Starts a site as its own configuration has it. */
+  async function startStranger(place: {
+    siteCode?: string;
+    kind: SiteKind;
+    parent?: string;
+  }): Promise<void> {
+    const { siteCode = 'PS9', kind, parent: above } = place;
+    const parent = above && {
+      parent: { siteCode: above, address: network.agent(above).address },
+    };
+    const folder =
+      siteCode === 'PS9' ? join(network.directory, above ?? '', 'x') : network.directory;
+    const agent = await agentOf(network.certificates, folder, {
+      identity: { kind: 'site', siteCode },
       host: undefined,
-      settings: { siteCode: 'PS9', kind: place.kind, parent },
+      settings: { siteCode, kind, ...parent },
     });
     stranger = agent;
     followLogs([agent.logPath]);
@@ -49,6 +63,18 @@ describe('sites that want to join (ROLE-1, REP-1, SEC-1)', function () {
     const settings = { siteCode, kind: `SITE_KIND_${kind}` as const, parentSiteCode };
     const admin = await network.admin('CS1');
     await admin.unary('addSite', { ...settings, address: '127.0.0.1:9' }, { deadlineMs });
+  }
+
+  async function strangerAdmin(siteCode: string) {
+    const channel = new RpcChannel({
+      conversation: 'Admin',
+      address: stranger?.address ?? '',
+      expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
+      expectedText: `site ${siteCode}`,
+      credentials: await readPeerCredentials(network.certificates.filesOf(adminIdentity)),
+    });
+    channels.push(channel);
+    return channel;
   }
 
   async function refused(administrator: Administrator, code: string): Promise<void> {
@@ -78,5 +104,23 @@ describe('sites that want to join (ROLE-1, REP-1, SEC-1)', function () {
     await central.sitesAre((known) => {
       return known.some((one) => one.siteCode === 'PS9' && one.replication?.connected === true);
     });
+  });
+
+  it('brings along what it was alone with: its packages, its DPs and what is wanted of them', async () => {
+    await startStranger({ siteCode: 'PS8', kind: 'primary' });
+    const alone = await Administrator.of({ admin: () => strangerAdmin('PS8') });
+    const source = join(network.directory, 'alone');
+    await writeFiles(source, { 'setup.exe': 'setup' });
+    const packageId = await alone.create(source);
+    await alone.addDistributionPoint('PS8DP1', '127.0.0.1:9');
+    await alone.distribute(packageId, 'PS8DP1');
+    await stranger?.kill();
+    await define('PS8', 'PRIMARY', 'CS1');
+    await startStranger({ siteCode: 'PS8', kind: 'primary', parent: 'CS1' });
+    await central.knows(packageId);
+    await central.distributionPointsAre((all) => {
+      return all.some(({ dpId, siteCode }) => dpId === 'PS8DP1' && siteCode === 'PS8');
+    });
+    await central.statusIs({ packageId, dpId: 'PS8DP1' }, ({ targetVersion }) => targetVersion > 0);
   });
 });

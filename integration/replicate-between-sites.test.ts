@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Administrator } from './administrator.ts';
 import { dpIdsOf, HierarchyNetwork, type SiteOfTest } from './hierarchy-network.ts';
 import { storedHashes, storesOnlyWhatIsUsed } from './library-files.ts';
-import { extractPackage } from './programs.ts';
+import { extractPackage, runWaybill } from './programs.ts';
 import { writeFiles, writeNoise } from './source-files.ts';
 import { treeDifference } from './tree-difference.ts';
 
@@ -105,6 +105,20 @@ describe('a hierarchy of sites', function () {
     }
     const { sourceSiteCode } = await central.getPackage(packageId);
     assert.equal(sourceSiteCode, 'PS1');
+  });
+
+  it('waits on the command line for a DP of a sibling, whose status comes only there (ROLE-4)', async () => {
+    const packageId = await central.create(await makeSource());
+    await other.knows(packageId);
+    const cli = { cliOptions: network.cliOptionsOf('PS2') };
+    const words = [packageId, '--dp', 'PS1DP1', '--wait'];
+    const installed = await runWaybill(cli, ['package', 'distribute', ...words]);
+    assert.equal(installed.exitCode, 0, installed.stderr);
+    const [row] = await primary.statuses({ packageId, dpId: 'PS1DP1' });
+    assert.equal(row?.state, 'PACKAGE_STATUS_STATE_INSTALLED');
+    const removed = await runWaybill(cli, ['package', 'remove', ...words]);
+    assert.equal(removed.exitCode, 0, removed.stderr);
+    assert.deepEqual(await primary.statuses({ packageId, dpId: 'PS1DP1' }), []);
   });
 
   it('keeps content away from sites without a DP that is to have it (REP-2)', async () => {

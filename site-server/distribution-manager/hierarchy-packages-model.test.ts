@@ -261,6 +261,13 @@ function codeOf(index: number): string {
   return codes[index] ?? 'CS1';
 }
 
+/** A DP is deleted where nobody knows yet that something is wanted of it. */
+const wishUnheardOf: Step[] = [
+  { kind: 'distribute', at: 1, of: 0, dp: 0 },
+  { kind: 'settle' },
+  { kind: 'delete-dp', at: 0, dp: 0 },
+];
+
 describe('Packages of a hierarchy, whatever happens', () => {
   it('end as was wished last, at every site the same, in whatever order it is told (ROLE-4, DM-1)', async function () {
     this.timeout(120_000);
@@ -281,7 +288,7 @@ describe('Packages of a hierarchy, whatever happens', () => {
           await hierarchy[Symbol.asyncDispose]();
         }
       }),
-      { numRuns: 25 },
+      { numRuns: 25, examples: [[wishUnheardOf]] },
     );
   });
 });

@@ -176,6 +176,29 @@ describe('Packages of a hierarchy', () => {
     await cs1.until(async () => (await cs1.getPackage(packageId)) === undefined);
   });
 
+  it('is wished again where it cannot be seen how it went (PKG-4, PKG-7)', async () => {
+    const packageId = await createAtTop();
+    const commands = ps2.distributionCommands;
+    const dpIds = ['PS1DP1'];
+    assert.deepEqual(await commands.distribute({ packageId, dpIds }), dpIds);
+    await hierarchy.settled();
+    await hierarchy.replicateAll();
+    await hierarchy.settled();
+    await hierarchy.sendContent();
+    await hierarchy.settled();
+    await ps1.endJob(await ps1.requireJob(packageId, 'PS1DP1'), { state: 'failed', reason: 'x' });
+    await hierarchy.settled();
+    await hierarchy.replicateAll();
+    assert.deepEqual(await commands.distribute({ packageId, dpIds }), dpIds);
+    await hierarchy.rest();
+    assert.equal((await ps1.getStatus(packageId, 'PS1DP1'))?.state, 'installed');
+    const atTop = cs1.distributionCommands;
+    assert.deepEqual(await atTop.distribute({ packageId, dpIds }), [], 'where it is seen, it is');
+    assert.deepEqual(await commands.remove({ packageId, dpIds }), dpIds);
+    await hierarchy.rest();
+    assert.deepEqual(await ps1.packages.serversOf(packageId), []);
+  });
+
   it('goes with its source site when that is taken out with its packages (PKG-7, ROLE-1)', async () => {
     const packageId = await ps2.createPackage('v1');
     const other = await cs1.createPackage('v1');

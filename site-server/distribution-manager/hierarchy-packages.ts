@@ -70,10 +70,15 @@ export class HierarchyPackages {
     this.#config = config;
   }
 
-  /** @param handled goes into the batch of the effects */
+  /**
+   * What cannot be concluded yet is not handled either: it is looked at again.
+   *
+   * @param handled goes into the batch of the effects
+   */
   async bringUpToDate(packageId: string, handled: readonly Change[]): Promise<void> {
     const { packages, hierarchyPackages, store } = this.#components;
     const isOwn = hierarchyPackages.isOwn(packageId);
+    if (isOwn && (await this.#isToCome(packageId))) return;
     const checked = isOwn ? await this.#checkedDirectories(packageId) : undefined;
     await packages.turn(packageId, async () => {
       const changes = isOwn
@@ -117,9 +122,10 @@ export class HierarchyPackages {
   }
 
   async #ownChanges(packageId: string, checked: CheckedDirectories | undefined): Promise<Change[]> {
-    const { packages } = this.#components;
+    const { packages, hierarchyPackages } = this.#components;
     const row = await packages.packages.get(packageId);
-    if (!row) return this.#leftovers(packageId);
+    // What was said of a deleted package elsewhere, before the deletion was known there.
+    if (!row) return hierarchyPackages.allGone(packageId);
     // Other sites may hold it, or wait for it: what is sent to them is decided with the package.
     const wake = this.#wake(packageId);
     if (isLeaving(row)) return [...(await this.#wishChanges(row)), wake];
@@ -137,11 +143,11 @@ export class HierarchyPackages {
     return requests.filter(({ siteCode }) => siteCode !== hierarchyPackages.siteCode);
   }
 
-  /** What was said of a deleted package elsewhere, before the deletion was known there. */
-  async #leftovers(packageId: string): Promise<Change[]> {
-    const { hierarchyPackages, isStoreDamaged, hasCaughtUp } = this.#components;
-    // It may be what is left of a package whose row is still to come from the neighbours.
-    return isStoreDamaged || !hasCaughtUp() ? [] : hierarchyPackages.allGone(packageId);
+  /** Whether the row of a package of this site may still come back from the neighbours. */
+  async #isToCome(packageId: string): Promise<boolean> {
+    const { packages, isStoreDamaged, hasCaughtUp } = this.#components;
+    if (!isStoreDamaged && hasCaughtUp()) return false;
+    return (await packages.packages.get(packageId)) === undefined;
   }
 
   async #ownRowChanges(

@@ -186,8 +186,11 @@ describe('A site of a hierarchy, after damage or a crash', () => {
       site.notifier.notification('hierarchy-package', 'PS100007'),
     ];
     await machine.store.write(changes, { sync: false });
-    await site.until(async () => (await site.pendingCount(['hierarchy-package'])) === 0);
+    const later = site.notifier.notification('site-content', 'CS1FFFFF');
+    await machine.store.write([later], { sync: false });
+    await site.until(async () => (await site.pendingCount(['site-content'])) === 0);
     assert.ok(await definitions.get('PS100007'));
+    assert.equal(await site.pendingCount(['hierarchy-package']), 1, 'it is looked at again');
   });
 
   it('tells its source site what its library has lost', async () => {

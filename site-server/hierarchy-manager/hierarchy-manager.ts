@@ -155,7 +155,7 @@ export class HierarchyManager implements Component {
       const distributionPoint = await this.require(dpId);
       const changes = [this.#points.delete(dpId), this.#health.delete(dpId)];
       if (from === 'administrator') changes.push(...(await this.#untold(dpId)));
-      for (const packageId of packageIds) changes.push(this.#wake(packageId));
+      for (const packageId of packageIds) changes.push(...this.#wake(packageId));
       changes.push(...pullMapChanges(this.#components.store, distributionPoint, undefined));
       changes.push(...(await this.#withoutSource(dpId)));
       const jobs = this.#lookAgainAt(await this.#openJobs(dpId));
@@ -336,7 +336,7 @@ export class HierarchyManager implements Component {
           // A result may have been taken since the DP's rows went.
           ...(await this.#locationsAt(dpId, packageId)),
         ];
-        await this.#write([...rows, this.#wake(packageId)], { sync: false });
+        await this.#write([...rows, ...this.#wake(packageId)], { sync: false });
       });
     }
   }
@@ -347,8 +347,13 @@ export class HierarchyManager implements Component {
     return contentMap.gone(dpId, names);
   }
 
-  #wake(packageId: string): Change {
-    return this.#components.notifier.notification('package', packageId);
+  /** Whoever acts on the package's DPs here, and whoever says whether one is to have it. */
+  #wake(packageId: string): Change[] {
+    const { notifier } = this.#components;
+    return [
+      notifier.notification('package', packageId),
+      notifier.notification('hierarchy-package', packageId),
+    ];
   }
 
   /** Keys of the open jobs of a DP. */
