@@ -34,7 +34,8 @@ const kinds: Readonly<Record<string, SendFailureKind>> = {
   FILE_NOT_HELD: 'file-missing',
   VERSION_DOWNGRADE: 'overtaken',
   INSTRUCTION_REFUSED: 'refused',
-  PEER_NOT_ALLOWED: 'refused',
+  // It does not know this site yet, or not any more: its administrator, or replication, mends it.
+  PEER_NOT_ALLOWED: 'retry',
   MESSAGE_INVALID: 'refused',
   REQUEST_INVALID: 'refused',
   FILE_TOO_LARGE: 'refused',

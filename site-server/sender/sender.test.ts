@@ -177,6 +177,18 @@ describe('Sender', () => {
     assert.equal(machine.site().wireBytes, mib);
   });
 
+  it('tries again when the receiver does not know this site yet, and says so', async () => {
+    const refused = { caller: 'waybill://site/CS1', method: 'x', expected: 'sites that are known' };
+    machine.site().refusal = new WaybillError({ code: 'PEER_NOT_ALLOWED', ...refused });
+    await machine.order({});
+    const { reason } = await untilRetrying();
+    assert.match(reason, /sites that are known/);
+    machine.site().refusal = undefined;
+    await machine.clock.advance(minuteMs);
+    await site.allEnded();
+    assert.equal((await machine.history())[0]?.state, 'complete');
+  });
+
   it('says nothing of a superseded job, lest it hide how its successor ended', async () => {
     await machine.order({}, { jobId: 'CS1-00000002', sourceVersion: 2 });
     await site.allEnded();
