@@ -74,6 +74,9 @@ export class SiteServer implements Component {
         checks: {
           'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
         },
+        rollbacks: {
+          'site-identities': (key, row) => ground.identity.isRollback(key, row),
+        },
       },
       config.replication,
     );

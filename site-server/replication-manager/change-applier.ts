@@ -1,6 +1,7 @@
 import type { OriginState, RowVersion } from '../../shared/domain/change-log.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { compareHybridTimes } from '../../shared/domain/hybrid-time.ts';
+import type { ReplicatedTable } from '../../shared/domain/replicated-tables.ts';
 import type { ReplicationChanges__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
 import type { ReplicationMessages__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationMessages.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
@@ -27,7 +28,17 @@ export interface ChangeApplierComponents {
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   /** @default none */
   readonly checks?: RowChecks;
+  /** @default none */
+  readonly rollbacks?: RowRollbacks;
 }
+
+/**
+ * By table: whether a row, undefined when it is deleted, would take back what its writer said after
+ * it. Such a row is passed over: somebody in between remembers, or pretends, something old.
+ */
+export type RowRollbacks = Partial<
+  Record<ReplicatedTable, (key: string, value: unknown) => boolean>
+>;
 
 /** Who sends, as far as it matters what is taken of it. */
 export interface Sender {
@@ -138,12 +149,13 @@ export class ChangeApplier {
     others: readonly Change[],
     rule: ApplyRule,
   ): Promise<number> {
-    const { log, store } = this.#components;
+    const { log, store, rollbacks = {} } = this.#components;
     let count = 0;
     await log.changeRows(
       rows.map(({ name }) => rowIdOf(name)),
       (versions) => {
-        const winners = rows.filter(({ name, version }) => {
+        const winners = rows.filter(({ name, value, version }) => {
+          if (rollbacks[name.table]?.(name.key, value)) return false;
           const before = versions.get(rowIdOf(name));
           if (!before) return !rule.isGone(version);
           return compareHybridTimes(version.changedAt, before.changedAt) > 0;

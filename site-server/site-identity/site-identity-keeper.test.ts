@@ -202,6 +202,36 @@ describe('Site identity', () => {
     assert.equal((await ps2.row()).signingKeys.length, 2);
   });
 
+  it('is not taken back by a site in between that kept an old one (REP-7)', async () => {
+    const old = await ps2.row();
+    await ps2.keeper.rotate();
+    const row = await ps2.row();
+    await ps1.learn('PS2', row);
+    assert.equal(ps1.keeper.checkIdentityRow('PS2', old), undefined, 'it is sound');
+    assert.equal(ps1.keeper.isRollback('PS2', old), true);
+    assert.equal(ps1.keeper.isRollback('PS2', undefined), true, 'nor deleted');
+    assert.equal(ps1.keeper.isRollback('PS2', row), false);
+    await ps2.keeper.rotate();
+    assert.equal(ps1.keeper.isRollback('PS2', await ps2.row()), false);
+  });
+
+  it('is said anew when others hold another one of this site', async () => {
+    const old = await ps2.row();
+    await ps2.keeper.rotate();
+    const row = await ps2.row();
+    assert.equal(ps2.keeper.isRollback('PS2', old), true);
+    await ps2.keeper.stop();
+    const anew = await ps2.row();
+    assert.ok(anew.signedAtMs > row.signedAtMs);
+    assert.deepEqual(anew.signingKeys, row.signingKeys);
+    // The same, signed when the clock stood later, before the store was lost.
+    const credentials = await authority.credentials('PS2');
+    const later = resigned({ ...old, signedAtMs: row.signedAtMs + dayMs }, credentials);
+    assert.equal(ps2.keeper.isRollback('PS2', later), false);
+    await ps2.keeper.stop();
+    assert.ok((await ps2.row()).signedAtMs > later.signedAtMs);
+  });
+
   it('is not believed any more once its certificate has run out', async () => {
     assert.equal(refusal(ps2.keeper.sign(text)), undefined);
     await clock.advance(366 * dayMs);
