@@ -175,7 +175,7 @@ function receivingSide(ground: Ground, packageFiles: PackageFileStore) {
     { ...parts, logger },
     { ...defaultInstructionIntakeConfig, freshMs: despooling.freshMs },
   );
-  const service = new TransferService({ directory: sites, files, intake, reports });
+  const service = new TransferService({ ...ground, directory: sites, files, intake, reports });
   const { reserveBytes } = despooling;
   const task = new DespoolTask({
     ...{ ...ground, packageFiles, logger },

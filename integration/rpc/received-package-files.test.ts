@@ -78,7 +78,7 @@ class TwoSites implements AsyncDisposable {
     });
     await files.start();
     await intake.start();
-    const service = new TransferService({ directory, files, intake, reports });
+    const service = new TransferService({ directory, files, intake, reports, clock });
     const server = await this.circle.serve('SiteTransfer', service.conversation(), {
       credentials: await this.circle.credentials(site),
     });

@@ -180,7 +180,7 @@ export class TestReceiver implements AsyncDisposable {
     );
     const components: Component[] = [status, files, intake, despooler];
     await startInOrder(components);
-    const service = new TransferService({ directory, files, intake, reports });
+    const service = new TransferService({ directory, files, intake, reports, clock });
     const stop = () => stopInReverse(components);
     const life = { crashing, files, intake, despooler, service, stop };
     this.#lives.push(life);
