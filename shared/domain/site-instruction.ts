@@ -109,6 +109,11 @@ export function parseInstructionRefusal(text: string): InstructionRefusal | unde
   return Object.hasOwn(instructionRefusals, text) ? (text as InstructionRefusal) : undefined;
 }
 
+/** Whether the package may be taken once its source site has signed a new order of the same. */
+export function doesNewOrderMend(text: string): boolean {
+  return text === 'expired' || text === 'source-key-retired';
+}
+
 /** Whether the same package is worth another try by itself after this refusal. */
 export function doesRefusalMend(text: string): boolean {
   const refusal = parseInstructionRefusal(text);

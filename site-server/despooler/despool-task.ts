@@ -266,10 +266,10 @@ export class DespoolTask {
 
 function toForwardedJob(row: ReceivedInstruction): MiniJob {
   const { jobId, packageId, sourceVersion, baseVersion, packageHash, priority, file } = row;
-  const { sourceSiteCode, finalSiteCode, createdAtMs, signed: forwarded } = row;
+  const { sourceSiteCode, finalSiteCode, createdAtMs, expiresAtMs, signed: forwarded } = row;
   return {
     ...{ jobId, packageId, sourceVersion, baseVersion, packageHash, priority, file },
-    ...{ sourceSiteCode, finalSiteCode, createdAtMs, forwarded },
+    ...{ sourceSiteCode, finalSiteCode, createdAtMs, expiresAtMs, forwarded },
   };
 }
 

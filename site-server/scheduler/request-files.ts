@@ -55,6 +55,10 @@ export class RequestFiles {
     this.#provisions.set(requestId, { abort, ended });
   }
 
+  isProviding(requestId: string): boolean {
+    return this.#provisions.has(requestId);
+  }
+
   /** Nobody needs the file of this request any more. */
   abandon(requestId: string): void {
     this.#provisions.get(requestId)?.abort.abort();

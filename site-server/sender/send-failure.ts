@@ -1,4 +1,5 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { doesNewOrderMend } from '../../shared/domain/site-instruction.ts';
 
 /** What a failed try means for its send request. */
 export interface SendFailure {
@@ -21,6 +22,8 @@ export type SendFailureKind =
   | 'file-missing'
   /** The receiver does not want it, and will not want it tomorrow. */
   | 'refused'
+  /** The order is too old; the receiver may take a new one of the same. */
+  | 'stale'
   /** The receiver has a newer version. */
   | 'overtaken';
 
@@ -72,5 +75,6 @@ function kindOf(
   const kind = kinds[code] ?? 'retry';
   if (code !== 'INSTRUCTION_REFUSED') return kind;
   const refusal = 'reason' in details ? details.reason : '';
+  if (doesNewOrderMend(refusal)) return 'stale';
   return doesRefusalMend(refusal) ? 'retry' : kind;
 }

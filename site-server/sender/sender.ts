@@ -206,8 +206,9 @@ export class Sender implements Component {
     const { doesRefusalMend, logger } = this.#components;
     const failure = toSendFailure(error, doesRefusalMend);
     logger.info({ requestId, err: error, kind: failure.kind }, 'A try to send failed');
-    if (failure.kind === 'refused') {
-      return this.#end(requestId, { state: 'failed', reason: failure.reason, outcome: 'refused' });
+    if (failure.kind === 'refused' || failure.kind === 'stale') {
+      const { reason, kind: outcome } = failure;
+      return this.#end(requestId, { state: 'failed', reason, outcome });
     }
     if (failure.kind === 'overtaken') {
       const { reason } = failure;

@@ -108,7 +108,7 @@ export class SendingMachine implements AsyncDisposable {
       this.store.records(keySpaces.siteDeliveries).put(joinKey(job.packageId, job.finalSiteCode), {
         ...{ packageId: job.packageId, siteCode: job.finalSiteCode, jobId: job.jobId },
         ...{ sourceVersion: job.sourceVersion, baseVersion: job.baseVersion },
-        ...{ wishedAtMs: 0, repeatCount: 0 },
+        ...{ wishes: {}, repeatCount: 0 },
       }),
       notifier.notification('mini-job', job.jobId),
     ]);
