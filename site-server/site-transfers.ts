@@ -95,9 +95,14 @@ function packageFileStore(ground: Ground, history: VersionHistory): PackageFileS
   return new PackageFileStore(
     {
       ...{ ...ground, directory, logger: logOf('package-file-store') },
-      makeFile: ({ packageId, baseVersion }, path, signal) =>
-        makePackageFile({ library, history }, { packageId, baseVersion, path }, { signal }),
-      bytesMaxOf: async ({ packageId }) => {
+      makeFile: ({ packageId, baseVersion }, path, signal) => {
+        const reserveBytes = sending.packageFileReserveBytes;
+        const request = { packageId, baseVersion, path, reserveBytes };
+        return makePackageFile({ library, history }, request, { signal });
+      },
+      bytesMaxOf: async ({ packageId, baseVersion }) => {
+        // How much of it a delta carries is known once it is being made.
+        if (baseVersion > 0) return 0;
         const contents = (await library.getPackage(packageId))?.contents ?? [];
         return contents.reduce((sum, one) => sum + one.sizeBytes + one.manifestBytes, 0);
       },

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { appendFile, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashOf } from '../content-library/content-hash.ts';
+import { freeBytesOf } from '../content-library/library-failure.ts';
 import { filePathOf } from '../content-library/library-layout.ts';
 import type { FileProgress } from '../content-library/task-progress.ts';
 import { isErrorWithCode } from '../domain/errors.ts';
@@ -284,6 +286,25 @@ describe('package file', () => {
     const error = await refusalOf(unpackPackageFile(needs, { path: sent.path, expected }));
     assert.ok(isErrorWithCode(error, 'DISK_FULL'), String(error));
     assert.deepEqual(await readdir(library.layout.staging), []);
+  });
+
+  it('needs room for what stands in it only, before it is written', async () => {
+    await using sites = await TwoSites.open();
+    await sites.publish(1, variedTree);
+    await sites.publish(2, { ...variedTree, 'more.txt': text('little') });
+    const { library } = sites.source;
+    const path = sites.directory.join('made');
+    const make = (baseVersion: number, reserveBytes: number) =>
+      makePackageFile(
+        { library, history: sites.history },
+        { packageId, baseVersion, path, reserveBytes },
+      );
+    // Room for a delta, and not for the half of all; others write to this disk, too.
+    const reserveBytes = freeBytesOf(sites.directory.path) - 3 * mebibyte;
+    const error = await refusalOf(make(0, reserveBytes));
+    assert.ok(isErrorWithCode(error, 'DISK_FULL'), String(error));
+    assert.equal(existsSync(path), false);
+    await make(1, reserveBytes);
   });
 
   it('tells how far it is, on either side', async () => {

@@ -48,7 +48,7 @@ export interface PackageFileStoreComponents {
     path: string,
     signal: AbortSignal,
   ) => Promise<MadePackageFile>;
-  /** The largest number of bytes the file of this order may have. */
+  /** The largest number of bytes the file of this order may have; 0 when only making it tells. */
   readonly bytesMaxOf: (order: PackageFileOrder) => Promise<number>;
   /** Hashes of all files that a mini-job, send request or received instruction needs. */
   readonly references: () => AsyncIterable<string>;
@@ -130,6 +130,22 @@ export class PackageFileStore implements Component {
   }
 
   /**
+   * Whether a file is here, whole: if so it stays for the grace period, so that whoever asks has time
+   * to say that it is needed.
+   *
+   * @returns its length in bytes; undefined when it is not here
+   */
+  async keep(fileHash: string): Promise<number | undefined> {
+    return this.#turns.run(async () => {
+      const bytes = await this.#bytesOf(fileHash);
+      if (bytes !== undefined) {
+        this.#unusedSinceMs.set(fileHash, this.#needs.clock.monotonicMs());
+      }
+      return bytes;
+    });
+  }
+
+  /**
    * Takes a file that is whole, verified and synced, by rename. Once this resolves it is durable, and
    * stays for the grace period however soon it is needed.
    */
@@ -182,7 +198,9 @@ export class PackageFileStore implements Component {
       return await this.#makeAt(path, key, order, signal);
     } catch (error) {
       await rm(path, { force: true });
-      throw toWriteFailure(error, this.#needs.directory, 0);
+      const failure = toWriteFailure(error, this.#needs.directory, 0);
+      if (isErrorWithCode(failure, 'DISK_FULL')) await this.#sweepUnused(freshMs);
+      throw failure;
     }
   }
 
