@@ -8,6 +8,8 @@ export interface PackageFiles {
   /** Where the file is, or would be. */
   pathOf(fileHash: string): string;
   has(fileHash: string): boolean | Promise<boolean>;
+  /** Its length when it is here: then it stays long enough for an instruction to be written down. */
+  keep(fileHash: string): Promise<number | undefined>;
   /** Moves a whole, verified and synced file in; durable when this resolves. */
   adopt(path: string, facts: PackageFileFacts): Promise<unknown>;
 }

@@ -17,7 +17,7 @@ import {
   type SignedInstructionParts,
 } from '../site-identity/instructions.ts';
 import type { SiteIdentityKeeper } from '../site-identity/site-identity-keeper.ts';
-import { type DespoolLibrary, lengthOfPackageFile, type PackageFiles } from './despool-ports.ts';
+import type { DespoolLibrary, PackageFiles } from './despool-ports.ts';
 import {
   type InstructionTrust,
   type ReadInstruction,
@@ -182,7 +182,7 @@ export class InstructionIntake implements Component {
       // No file is needed; the Despooler sees to it that the source site knows.
       return true;
     }
-    const lengthBytes = await lengthOfPackageFile(packageFiles, order.file.fileHash);
+    const lengthBytes = await packageFiles.keep(order.file.fileHash);
     if (lengthBytes === undefined) throw refused(read, 'file-not-here');
     if (lengthBytes !== order.file.fileBytes) throw refused(read, 'file-size');
     return true;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PackageFileFacts } from '../../../shared/domain/send-request.ts';
-import type { PackageFiles } from '../despool-ports.ts';
+import { lengthOfPackageFile, type PackageFiles } from '../despool-ports.ts';
 
 /** Whole package files in a folder. */
 export class FakePackageFiles implements PackageFiles {
@@ -21,6 +21,10 @@ export class FakePackageFiles implements PackageFiles {
 
   has(fileHash: string): boolean {
     return existsSync(this.pathOf(fileHash));
+  }
+
+  async keep(fileHash: string): Promise<number | undefined> {
+    return lengthOfPackageFile(this, fileHash);
   }
 
   async adopt(path: string, facts: PackageFileFacts): Promise<void> {
