@@ -120,6 +120,7 @@ export class SiteServer implements Component {
       transfers.pieceSource,
       transfers.manager,
       distribution,
+      ...siteLinks.receivers,
       server,
       {
         start: async () => {

@@ -49,6 +49,8 @@ import {
 
 /** What the rest of the site server needs of it. */
 export interface SiteTransfers {
+  /** What others call: there before this site can be called. In the order of their start. */
+  readonly receivers: readonly Component[];
   /** In the order of their start. */
   readonly components: readonly Component[];
   readonly service: TransferService;
@@ -71,7 +73,8 @@ export async function siteTransfers(
   const logger = logOf('distribution-manager');
   const miniJobSerials = await openMiniJobSerials(ground.counters);
   return {
-    components: [files, ...receiving.components, ...sending.components],
+    receivers: [files, ...receiving.receivers],
+    components: [receiving.despooler, ...sending.components],
     service: receiving.service,
     sendRequests: {
       list: (query) => sending.view.list(toViewFilter(query)),
@@ -190,5 +193,5 @@ function receivingSide(ground: Ground, packageFiles: PackageFileStore) {
     },
   });
   const despooler = new Despooler({ ...ground, task, logger }, despooling);
-  return { components: [files, intake, despooler], service };
+  return { receivers: [files, intake], despooler, service };
 }
