@@ -67,15 +67,6 @@ export interface DespoolLibrary {
   }): Promise<unknown>;
 }
 
-/** Keeps the version before, while the next one takes its place, for the deltas to the DPs. */
-export interface DespoolDeltas {
-  keep(before: PackageVersion | undefined): Promise<
-    AsyncDisposable & {
-      makeDeltas(version: PackageVersion, signal: AbortSignal): Promise<unknown>;
-    }
-  >;
-}
-
 /** Length of a whole package file, in bytes; undefined when it is not here. */
 export async function lengthOfPackageFile(
   files: Pick<PackageFiles, 'has' | 'pathOf'>,

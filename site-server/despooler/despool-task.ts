@@ -10,7 +10,6 @@ import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import {
-  type DespoolDeltas,
   type DespoolLibrary,
   lengthOfPackageFile,
   type PackageFiles,
@@ -25,8 +24,6 @@ export interface DespoolTaskComponents {
   readonly packageFiles: Pick<PackageFiles, 'pathOf' | 'has'>;
   readonly unpack: UnpackPackageFile;
   readonly library: DespoolLibrary;
-  /** None: DPs of this site get whole files of an update. */
-  readonly versionDeltas?: DespoolDeltas;
   readonly status: StatusReporter;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
@@ -137,7 +134,7 @@ export class DespoolTask {
   }
 
   async #unpackAndCommit(row: ReceivedInstruction, control: DespoolControl): Promise<void> {
-    const { unpack, library, packageFiles, versionDeltas, logger } = this.#components;
+    const { unpack, library, packageFiles, logger } = this.#components;
     const { packageId, sourceVersion, baseVersion, packageHash, file } = row;
     const expected = { packageId, sourceVersion, baseVersion, packageHash };
     const path = packageFiles.pathOf(file.fileHash);
@@ -147,12 +144,10 @@ export class DespoolTask {
       throw otherContent(row);
     }
     control.signal.throwIfAborted();
-    await using before = await versionDeltas?.keep(await library.getPackage(packageId));
     await library.commitPackage({ version, jobSerial: sourceVersion, staged });
     logger.info({ packageId, sourceVersion }, 'Wrote package to library');
     // Before it is known: whoever gets it may get the deltas, too.
     await this.#keepDeltas(unpacked);
-    await before?.makeDeltas(version, control.signal);
   }
 
   async #keepDeltas({ version, keepDeltas }: UnpackedVersion): Promise<void> {

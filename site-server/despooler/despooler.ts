@@ -178,7 +178,7 @@ export class Despooler implements Component {
 
   #startTasks(): void {
     while (this.#running.size < this.#config.packagesMax && !this.#stopping.signal.aborted) {
-      const entry = nextToDespool([...this.#entries.values()]);
+      const entry = nextToDespool(this.#entries.values());
       if (!entry) return;
       entry.state = 'running';
       entry.reason = '';
