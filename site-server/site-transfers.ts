@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { freeBytesOf } from '../shared/content-library/library-failure.ts';
 import { doesRefusalMend } from '../shared/domain/site-instruction.ts';
+import { hashPackageFile } from '../shared/package-file/package-file-hash.ts';
 import { makePackageFile } from '../shared/package-file/package-file-maker.ts';
 import { keepDeltas, unpackPackageFile } from '../shared/package-file/package-file-unpacker.ts';
 import {
@@ -109,6 +110,7 @@ function packageFileStore(ground: Ground, history: VersionHistory): PackageFileS
         const contents = (await library.getPackage(packageId))?.contents ?? [];
         return contents.reduce((sum, one) => sum + one.sizeBytes + one.manifestBytes, 0);
       },
+      hashFile: (path, signal) => hashPackageFile(library.threads, path, signal),
       references: () => referencesOf(store),
       freeBytes: async () => freeBytesOf(directory),
     },

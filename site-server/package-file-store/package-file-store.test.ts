@@ -150,6 +150,15 @@ describe('package file store (REP-2)', () => {
     assert.equal(await files.keep(fileHash), undefined);
   });
 
+  it('drops a file that its disk has damaged, when somebody could not use it', async () => {
+    const { fileHash } = await files.make(order(), never);
+    assert.equal(await files.isSound(fileHash), true);
+    await writeFile(files.pathOf(fileHash), 'damaged');
+    assert.equal(await files.isSound(fileHash), false);
+    assert.equal(await files.has(fileHash), false);
+    assert.equal(await files.isSound(fileHash), false);
+  });
+
   it('adopts a file that came from another site', async () => {
     const path = machine.directory.join('arrived');
     await writeFile(path, 'bytes');

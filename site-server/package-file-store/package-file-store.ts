@@ -50,6 +50,8 @@ export interface PackageFileStoreComponents {
   ) => Promise<MadePackageFile>;
   /** The largest number of bytes the file of this order may have; 0 when only making it tells. */
   readonly bytesMaxOf: (order: PackageFileOrder) => Promise<number>;
+  /** BLAKE3-256 of a file, another text when it cannot be read. @throws ENOENT, AbortError */
+  readonly hashFile: (path: string, signal: AbortSignal) => Promise<string>;
   /** Hashes of all files that a mini-job, send request or received instruction needs. */
   readonly references: () => AsyncIterable<string>;
   /** Bytes free in the file system of the directory. */
@@ -172,6 +174,31 @@ export class PackageFileStore implements Component {
     return this.#makings.run(making, work, signal);
   }
 
+  /**
+   * Whether a file that somebody could not use is what its hash promises: its disk may have damaged
+   * it. One that is not is discarded.
+   *
+   * @throws AbortError when the store stops
+   */
+  async isSound(fileHash: string): Promise<boolean> {
+    const path = this.pathOf(fileHash);
+    const actualHash = await this.#needs
+      .hashFile(path, this.#stopping.signal)
+      .catch((error: unknown) => {
+        if (isSystemError(error, 'ENOENT')) return '';
+        throw error;
+      });
+    if (actualHash === fileHash) return true;
+    this.#needs.logger.warn({ fileHash, actualHash }, 'A package file was damaged on disk');
+    await this.discard(fileHash);
+    return false;
+  }
+
+  /** Makes room: deletes the files that nobody needs, those that have just come excepted. */
+  makeRoom(): Promise<void> {
+    return this.#sweepUnused(freshMs);
+  }
+
   /** Forgets a file that is not what its hash promises: the next order makes it again. */
   async discard(fileHash: string): Promise<void> {
     await this.#turns.run(() => this.#delete(new Set([fileHash])));
@@ -199,7 +226,7 @@ export class PackageFileStore implements Component {
     } catch (error) {
       await rm(path, { force: true });
       const failure = toWriteFailure(error, this.#needs.directory, 0);
-      if (isErrorWithCode(failure, 'DISK_FULL')) await this.#sweepUnused(freshMs);
+      if (isErrorWithCode(failure, 'DISK_FULL')) await this.makeRoom();
       throw failure;
     }
   }
@@ -227,7 +254,7 @@ export class PackageFileStore implements Component {
     const { freeBytes: measure, directory } = this.#needs;
     const room = async () => Math.max(0, (await measure()) - this.#config.reserveBytes);
     if ((await room()) >= neededBytes) return;
-    await this.#sweepUnused(freshMs);
+    await this.makeRoom();
     const freeBytes = await room();
     if (freeBytes >= neededBytes) return;
     throw new WaybillError({ code: 'DISK_FULL', path: directory, freeBytes, neededBytes });

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { hashOf } from '../../../shared/content-library/content-hash.ts';
 import { WaybillError } from '../../../shared/domain/errors.ts';
@@ -279,6 +279,7 @@ export function fileStoreOf(
       const madeVersion = machine.libraryVersions.get(packageId) ?? sourceVersion;
       return { fileHash: hashOf(bytes), fileBytes, sourceVersion: madeVersion, packageHash };
     },
+    hashFile: async (path) => hashOf(await readFile(path)),
     bytesMaxOf: async ({ packageId }) => machine.fileBytes.get(packageId) ?? 1024 * 1024,
     freeBytes: async () => machine.freeBytes,
   });
