@@ -240,6 +240,14 @@ describe('what a site is sent of a package (REP-2)', () => {
       'nothing',
     ],
     [
+      'what the site itself lost before it could store it is sent again',
+      {
+        ...{ delivery: delivery(), result: delivered },
+        content: content({ state: 'none', refusedJobId: 'CS1-00000001' }),
+      },
+      'full, repeat 1',
+    ],
+    [
       'an order that was too old is made anew',
       { delivery: delivery(), result: { ...delivered, outcome: 'stale' } },
       'full, repeat 1',

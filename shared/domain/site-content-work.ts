@@ -57,7 +57,8 @@ export function siteContentWork(rows: SiteContentRows): SiteContentWork {
   if (!delivery || !result || delivery.sourceVersion !== sourceVersion) return create(rows);
   const wasDelta = delivery.baseVersion > 0;
   if (wasDelta && (content?.needsFull || result.outcome === 'not-made')) return create(rows, 0);
-  const mayRepeat = result.outcome === 'stale' || rows.failure?.mayRepeat === true;
+  const mayRepeat =
+    result.outcome === 'stale' || rows.failure?.mayRepeat === true || isLost(delivery, content);
   if (mayRepeat && delivery.repeatCount < deliveryRepeatsMax) {
     return create(rows, baseVersionFor(rows), delivery.repeatCount + 1);
   }
@@ -106,6 +107,12 @@ function isOutdated(
   if (openJob.sourceVersion !== sourceVersion) return true;
   if (openJob.baseVersion === 0) return false;
   return content?.needsFull === true || content?.storedVersion !== openJob.baseVersion;
+}
+
+/** The receiver could not store it, and what was wrong was not what came. */
+function isLost({ jobId }: SiteDelivery, content: SiteContent | undefined): boolean {
+  const isAtRest = content?.state === 'none' || content?.state === 'stored';
+  return isAtRest && content.refusedJobId === jobId;
 }
 
 function isRefused(

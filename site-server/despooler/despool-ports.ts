@@ -10,6 +10,10 @@ export interface PackageFiles {
   has(fileHash: string): boolean | Promise<boolean>;
   /** Its length when it is here: then it stays long enough for an instruction to be written down. */
   keep(fileHash: string): Promise<number | undefined>;
+  /** Whether it is still what its hash promises; it is discarded when it is not. */
+  isSound(fileHash: string): Promise<boolean>;
+  /** Makes room in its file system: deletes files that nobody needs. */
+  makeRoom(): Promise<void>;
   /** Moves a whole, verified and synced file in; durable when this resolves. */
   adopt(path: string, facts: PackageFileFacts): Promise<unknown>;
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rename } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hashOf } from '../../../shared/content-library/content-hash.ts';
 import type { PackageFileFacts } from '../../../shared/domain/send-request.ts';
 import { lengthOfPackageFile, type PackageFiles } from '../despool-ports.ts';
 
@@ -25,6 +26,19 @@ export class FakePackageFiles implements PackageFiles {
 
   async keep(fileHash: string): Promise<number | undefined> {
     return lengthOfPackageFile(this, fileHash);
+  }
+
+  async isSound(fileHash: string): Promise<boolean> {
+    if (hashOf(await readFile(this.pathOf(fileHash))) === fileHash) return true;
+    await rm(this.pathOf(fileHash));
+    return false;
+  }
+
+  /** Called when room is asked for. */
+  onMakeRoom: () => void = () => {};
+
+  async makeRoom(): Promise<void> {
+    this.onMakeRoom();
   }
 
   async adopt(path: string, facts: PackageFileFacts): Promise<void> {
