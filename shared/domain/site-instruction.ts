@@ -97,6 +97,7 @@ export const instructionRefusals = {
     words: 'the source site signed it in the future; compare the clocks of the sites',
     mends: true,
   },
+  'valid-too-long': { words: 'it would be valid for longer than 90 days', mends: false },
   expired: { words: 'it has expired', mends: false },
   'file-not-here': { words: 'its package file is not here', mends: true },
   'file-size': { words: 'its package file has another size', mends: false },

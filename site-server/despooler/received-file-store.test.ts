@@ -307,6 +307,33 @@ describe('Received files', () => {
     await stream('b', 'CS1');
   });
 
+  it('are not in the way of an answer while they are hashed: whoever asks comes again', async () => {
+    await put(0, 1_000);
+    let goOn = () => {};
+    const has = files.has.bind(files);
+    Object.assign(files, {
+      has: () => new Promise<boolean>((done) => (goOn = () => done(false))),
+    });
+    const asked = assert.rejects(store.offer(file, by('CS1')), isCode('RECEIVER_BUSY'));
+    await new Promise((next) => setImmediate(next));
+    await clock.advance(20_000);
+    await asked;
+    await assert.rejects(store.offer(file, by('CS1')), isCode('RECEIVER_BUSY'), 'at once');
+    Object.assign(files, { has });
+    goOn();
+    for (let held: number | undefined; held !== 1_000; ) {
+      held = await store.offer(file, by('CS1')).catch(() => undefined);
+    }
+  });
+
+  it('are taken when what nobody needs of whole files makes room for them', async () => {
+    freeBytes = 10;
+    files.onMakeRoom = () => {
+      freeBytes = 1_000_000;
+    };
+    assert.equal(await store.offer(file, by('CS1')), 0);
+  });
+
   it('that have rested for an hour make way when the disk is full', async () => {
     await put(0, 100_000);
     const other = { fileHash: hashOf(Buffer.from('other')), fileBytes: 150_000 };

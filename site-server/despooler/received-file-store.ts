@@ -4,7 +4,7 @@ import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageFileFacts } from '../../shared/domain/send-request.ts';
 import { FreeRoom } from '../../shared/package-receiver/free-room.ts';
 import { ownMemoryOf } from '../../shared/package-receiver/message-memory.ts';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { KeyedTurns } from '../../shared/runtime/keyed-turns.ts';
@@ -39,6 +39,8 @@ export interface ReceivedFileConfig {
   readonly partKeptMs: number;
   /** After so long such a file makes way when the disk is full. @default 1 hour */
   readonly partRestMs: number;
+  /** An offer is answered so soon, though what is there is still being hashed. @default 20_000 */
+  readonly answerMs: number;
   /** How often such files are looked for. @default 1 hour */
   readonly sweepIntervalMs: number;
   /** Room that stays free in the file system, in bytes. @default 1 GiB */
@@ -54,6 +56,7 @@ export const defaultReceivedFileConfig: Omit<ReceivedFileConfig, 'directory'> = 
   partsMax: 1_000,
   partKeptMs: 7 * 24 * hourMs,
   partRestMs: hourMs,
+  answerMs: 20_000,
   sweepIntervalMs: hourMs,
   reserveBytes: 1024 ** 3,
 };
@@ -74,6 +77,8 @@ export class ReceivedFileStore implements Component {
   readonly #parts = new KnownParts();
   /** Those that are open in the worker, or were until it was lost; the oldest first. */
   readonly #arrivals = new Map<string, Arrival>();
+  /** Parts whose offer was answered before it was looked at. */
+  readonly #late = new Set<string>();
   readonly #stopping = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
 
@@ -111,12 +116,12 @@ export class ReceivedFileStore implements Component {
    * How much of a file is here, in bytes from its start: its whole length once it is whole and
    * verified. A stream of the same request that still brings it is over: whoever asks begins anew.
    *
-   * @throws FILE_TOO_LARGE, FILE_ALREADY_ARRIVING by another request, DISK_FULL for what is missing
+   * @throws RECEIVER_BUSY while what is here is hashed; FILE_TOO_LARGE, FILE_ALREADY_ARRIVING by another request, DISK_FULL for what is missing
    */
   async offer(file: PackageFileFacts, bringer: Bringer): Promise<number> {
     this.#requireSize(file);
     const key = partKeyOf(bringer.siteCode, file.fileHash);
-    return this.#withRoom(key, async () => {
+    return this.#answerSoon(key, async () => {
       if (await this.#isWhole(file)) return file.fileBytes;
       this.#takeOver(key, file, bringer);
       const heldBytes = await this.#heldBytes(key, file, bringer);
@@ -159,24 +164,48 @@ export class ReceivedFileStore implements Component {
     });
   }
 
-  /** Runs in a turn of the part; once more, when parts that rest could make room for it. */
+  /**
+   * Hashing what is there may take long, and whoever waits for it holds a place: it is asked to come
+   * again, and the hashing goes on.
+   *
+   * @throws RECEIVER_BUSY
+   */
+  async #answerSoon(key: string, work: () => Promise<number>): Promise<number> {
+    if (this.#late.has(key)) throw stillHashing();
+    const over = new AbortController();
+    const answer = this.#withRoom(key, work);
+    const late = this.#components.clock.sleep(this.#config.answerMs, over.signal).then(() => {
+      this.#late.add(key);
+      void answer.catch(() => {}).finally(() => this.#late.delete(key));
+      throw stillHashing();
+    });
+    late.catch(() => {});
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      over.abort(workIsOver);
+    }
+  }
+
+  /** Runs in a turn of the part; on a full disk once more, what can go having gone. */
   async #withRoom<T>(key: string, work: () => Promise<T>): Promise<T> {
     try {
       return await this.#turns.run(key, work);
     } catch (error) {
-      if (!isErrorWithCode(error, 'DISK_FULL') || !(await this.#madeRoom(key, error))) throw error;
+      if (!isErrorWithCode(error, 'DISK_FULL')) throw error;
+      await this.#components.packageFiles.makeRoom();
+      await this.#dropResting(key, error);
       return this.#turns.run(key, work);
     }
   }
 
-  async #madeRoom(key: string, { details }: WaybillError): Promise<boolean> {
-    if (details.code !== 'DISK_FULL') return false;
+  async #dropResting(key: string, { details }: WaybillError): Promise<void> {
+    if (details.code !== 'DISK_FULL') return;
     const missingBytes = details.neededBytes - details.freeBytes;
     const sinceMs = this.#components.clock.nowMs() - this.#config.partRestMs;
     const isOther = (other: string) => other !== key && this.#isResting(other);
     const parts = this.#parts.thatFree(missingBytes, sinceMs, isOther);
     for (const part of parts) await this.#turns.run(part, () => this.#removeResting(part));
-    return parts.length > 0;
   }
 
   #requireSize({ fileHash, fileBytes }: PackageFileFacts): void {
@@ -448,6 +477,11 @@ async function lookAt(path: string): Promise<{ heldBytes: number; usedAtMs: numb
     if (isSystemError(error, 'ENOENT')) return { heldBytes: 0, usedAtMs: 0 };
     throw error;
   }
+}
+
+function stillHashing(): WaybillError {
+  const what = 'unfinished file to hash before it can go on';
+  return new WaybillError({ code: 'RECEIVER_BUSY', what, limit: 1 });
 }
 
 function alreadyArriving(fileHash: string, siteCode: string): WaybillError {

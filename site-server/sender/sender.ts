@@ -56,7 +56,7 @@ export const defaultSenderConfig: SenderConfig = {
   sendsPerSiteMax: 3,
   retryDelayMs: 60_000,
   retryDelayMsMax: 1_800_000,
-  offerDeadlineMs: 1_800_000,
+  offerDeadlineMs: 60_000,
   instructionDeadlineMs: 60_000,
   stallMs: 120_000,
   busyDelayMs: 5_000,
