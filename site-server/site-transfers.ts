@@ -19,8 +19,9 @@ import {
   defaultInstructionIntakeConfig,
   InstructionIntake,
 } from './despooler/instruction-intake.ts';
+import { defaultReceivedFileConfig } from './despooler/received-file-config.ts';
 import { receivedFileReferences } from './despooler/received-file-references.ts';
-import { defaultReceivedFileConfig, ReceivedFileStore } from './despooler/received-file-store.ts';
+import { ReceivedFileStore } from './despooler/received-file-store.ts';
 import { RefusalReports } from './despooler/refusal-reports.ts';
 import { TransferService } from './despooler/transfer-service.ts';
 import { SiteContentTask } from './distribution-manager/site-content-task.ts';

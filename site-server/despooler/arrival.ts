@@ -58,3 +58,18 @@ export class Arrival implements PackageFileFacts {
     owner.signal.throwIfAborted();
   }
 }
+
+/** One stream that brings a file. Disposed of when it is over, however it ended. */
+export interface ArrivingStream extends Disposable {
+  /** Fires when another try of the same request has begun. */
+  readonly signal: AbortSignal;
+  /**
+   * Adds bytes, whose memory is given away.
+   *
+   * @returns bytes of the file that are written by now
+   * @throws MESSAGE_INVALID for more bytes than the file has, FILE_ALREADY_ARRIVING, DISK_FULL
+   */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Verifies the whole file. @throws FILE_HASH_MISMATCH: nothing of it is left */
+  finish(): Promise<void>;
+}

@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+import { isSystemError } from '../../shared/content-library/library-failure.ts';
 import { siteOfPart } from './part-path.ts';
 
 interface KnownPart {
@@ -62,5 +64,16 @@ export class KnownParts {
     return this.keys()
       .filter(isResting)
       .sort((a, b) => usedAtMs(a) - usedAtMs(b));
+  }
+}
+
+/** A part as it lies on disk; of one that is not there nothing is held. */
+export async function lookAtPart(path: string): Promise<KnownPart> {
+  try {
+    const { size, mtimeMs } = await stat(path);
+    return { heldBytes: size, usedAtMs: mtimeMs };
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return { heldBytes: 0, usedAtMs: 0 };
+    throw error;
   }
 }

@@ -7,12 +7,9 @@ import { CapturedLog } from '../../shared/testing/captured-log.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { SeededRandom } from '../../shared/testing/seeded-random.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import {
-  type ArrivingStream,
-  defaultReceivedFileConfig,
-  type ReceivedFileConfig,
-  ReceivedFileStore,
-} from './received-file-store.ts';
+import type { ArrivingStream } from './arrival.ts';
+import { defaultReceivedFileConfig, type ReceivedFileConfig } from './received-file-config.ts';
+import { ReceivedFileStore } from './received-file-store.ts';
 import { FakePackageFiles } from './testing/fake-package-files.ts';
 
 const dayMs = 86_400_000;

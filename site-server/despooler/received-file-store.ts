@@ -1,5 +1,4 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { isSystemError, toWriteFailure } from '../../shared/content-library/library-failure.ts';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageFileFacts } from '../../shared/domain/send-request.ts';
 import { FreeRoom } from '../../shared/package-receiver/free-room.ts';
@@ -9,12 +8,22 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { KeyedTurns } from '../../shared/runtime/keyed-turns.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
-import { ThreadClient } from '../../shared/runtime/thread-client.ts';
-import { Arrival, type Bringer } from './arrival.ts';
+import { Arrival, type ArrivingStream, type Bringer } from './arrival.ts';
+import {
+  alreadyArriving,
+  busy,
+  invalid,
+  noRoom,
+  offsetMismatch,
+  requireSize,
+  stillHashing,
+} from './arrival-failures.ts';
 import { lengthOfPackageFile, type PackageFiles } from './despool-ports.ts';
-import { KnownParts } from './known-parts.ts';
+import { KnownParts, lookAtPart } from './known-parts.ts';
 import { fileHashOfPart, partKeyOf, partKeyOfName, partPathOf } from './part-path.ts';
 import type { PartRequest, PartResult } from './part-request.ts';
+import { PartThread } from './part-thread.ts';
+import type { ReceivedFileConfig } from './received-file-config.ts';
 
 /** What the store of received files needs. */
 export interface ReceivedFileComponents {
@@ -24,42 +33,6 @@ export interface ReceivedFileComponents {
   /** Room in the file system of the folder. @default what the file system says, less the reserve */
   readonly room?: Pick<FreeRoom, 'measure' | 'require'>;
 }
-
-/** How it is tuned. */
-export interface ReceivedFileConfig {
-  /** Where files lie while they arrive, such as `<data>/despool`; on one file system with the store. */
-  readonly directory: string;
-  /** Largest package file that is taken, in bytes. @default 8 TiB */
-  readonly fileBytesMax: number;
-  /** Files that arrive at once; one site brings half of them at most. @default 16 */
-  readonly arrivalsMax: number;
-  /** Unfinished files kept; one of the site that has the most makes way. @default 1_000 */
-  readonly partsMax: number;
-  /** How long an unfinished file that nobody goes on with stays. @default 7 days */
-  readonly partKeptMs: number;
-  /** After so long such a file makes way when the disk is full. @default 1 hour */
-  readonly partRestMs: number;
-  /** An offer is answered so soon, though what is there is still being hashed. @default 20_000 */
-  readonly answerMs: number;
-  /** How often such files are looked for. @default 1 hour */
-  readonly sweepIntervalMs: number;
-  /** Room that stays free in the file system, in bytes. @default 1 GiB */
-  readonly reserveBytes: number;
-}
-
-const hourMs = 60 * 60_000;
-
-/** As documented at each. */
-export const defaultReceivedFileConfig: Omit<ReceivedFileConfig, 'directory'> = {
-  fileBytesMax: 8 * 1024 ** 4,
-  arrivalsMax: 16,
-  partsMax: 1_000,
-  partKeptMs: 7 * 24 * hourMs,
-  partRestMs: hourMs,
-  answerMs: 20_000,
-  sweepIntervalMs: hourMs,
-  reserveBytes: 1024 ** 3,
-};
 
 /**
  * Package files on their way in from other sites (REP-5): each one is a part that only grows, until
@@ -71,7 +44,7 @@ export class ReceivedFileStore implements Component {
   readonly #components: ReceivedFileComponents;
   readonly #config: ReceivedFileConfig;
   readonly #room: Pick<FreeRoom, 'measure' | 'require'>;
-  readonly #thread: ThreadClient<PartRequest, PartResult>;
+  readonly #thread: PartThread;
   readonly #turns = new KeyedTurns();
   /** The parts on disk. */
   readonly #parts = new KnownParts();
@@ -87,12 +60,7 @@ export class ReceivedFileStore implements Component {
     this.#config = config;
     const { directory, reserveBytes } = config;
     this.#room = components.room ?? new FreeRoom(directory, reserveBytes);
-    this.#thread = new ThreadClient({
-      program: new URL('./part-worker.js', import.meta.url),
-      workerData: { directory },
-      name: 'part worker',
-      onLost: () => this.#allClosed(),
-    });
+    this.#thread = new PartThread(directory, () => this.#allClosed());
   }
 
   async start(): Promise<void> {
@@ -100,7 +68,7 @@ export class ReceivedFileStore implements Component {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     for (const name of await readdir(directory)) {
       const key = partKeyOfName(name);
-      if (key !== undefined) this.#parts.note(key, await lookAt(partPathOf(directory, key)));
+      if (key !== undefined) this.#parts.note(key, await lookAtPart(partPathOf(directory, key)));
     }
     this.#sweeping = this.#sweepForEver();
   }
@@ -119,7 +87,7 @@ export class ReceivedFileStore implements Component {
    * @throws RECEIVER_BUSY while what is here is hashed; FILE_TOO_LARGE, FILE_ALREADY_ARRIVING by another request, DISK_FULL for what is missing
    */
   async offer(file: PackageFileFacts, bringer: Bringer): Promise<number> {
-    this.#requireSize(file);
+    requireSize(file, this.#config.fileBytesMax);
     const key = partKeyOf(bringer.siteCode, file.fileHash);
     return this.#answerSoon(key, async () => {
       if (await this.#isWhole(file)) return file.fileBytes;
@@ -139,7 +107,7 @@ export class ReceivedFileStore implements Component {
     file: PackageFileFacts,
     stream: { readonly bringer: Bringer; readonly offsetBytes: number },
   ): Promise<ArrivingStream> {
-    this.#requireSize(file);
+    requireSize(file, this.#config.fileBytesMax);
     const { bringer } = stream;
     const key = partKeyOf(bringer.siteCode, file.fileHash);
     return this.#withRoom(key, async () => {
@@ -166,9 +134,7 @@ export class ReceivedFileStore implements Component {
 
   /**
    * Hashing what is there may take long, and whoever waits for it holds a place: it is asked to come
-   * again, and the hashing goes on.
-   *
-   * @throws RECEIVER_BUSY
+   * again (RECEIVER_BUSY), and the hashing goes on.
    */
   async #answerSoon(key: string, work: () => Promise<number>): Promise<number> {
     if (this.#late.has(key)) throw stillHashing();
@@ -206,12 +172,6 @@ export class ReceivedFileStore implements Component {
     const isOther = (other: string) => other !== key && this.#isResting(other);
     const parts = this.#parts.thatFree(missingBytes, sinceMs, isOther);
     for (const part of parts) await this.#turns.run(part, () => this.#removeResting(part));
-  }
-
-  #requireSize({ fileHash, fileBytes }: PackageFileFacts): void {
-    const { fileBytesMax } = this.#config;
-    if (fileBytes <= fileBytesMax) return;
-    throw new WaybillError({ code: 'FILE_TOO_LARGE', fileHash, fileBytes, fileBytesMax });
   }
 
   /** @throws MESSAGE_INVALID when it is here with another length: then that one was verified */
@@ -263,7 +223,7 @@ export class ReceivedFileStore implements Component {
 
   async #openAgain(arrival: Arrival): Promise<void> {
     const { key, fileHash, fileBytes } = arrival;
-    const result = await this.#ask({ kind: 'open', key, fileHash, fileBytes });
+    const result = await this.#thread.ask({ kind: 'open', key, fileHash, fileBytes });
     if (result.outcome !== 'held') throw new Error('A part was not opened');
     arrival.heldBytes = result.heldBytes;
     arrival.isOpen = true;
@@ -271,7 +231,8 @@ export class ReceivedFileStore implements Component {
   }
 
   #noteUse({ key, heldBytes }: Arrival): void {
-    this.#parts.note(key, { heldBytes, usedAtMs: this.#components.clock.nowMs() });
+    const usedAtMs = this.#components.clock.nowMs();
+    this.#parts.note(key, { heldBytes, usedAtMs });
   }
 
   #allClosed(): void {
@@ -282,9 +243,7 @@ export class ReceivedFileStore implements Component {
   #requireShare(siteCode: string): void {
     const limit = Math.ceil(this.#config.arrivalsMax / 2);
     const own = [...this.#arrivals.values()].filter((one) => one.bringer?.siteCode === siteCode);
-    if (own.length < limit) return;
-    const what = `files arriving from site ${siteCode}`;
-    throw new WaybillError({ code: 'RECEIVER_BUSY', what, limit });
+    if (own.length >= limit) throw busy(`files arriving from site ${siteCode}`, limit);
   }
 
   /** Makes a place among the open parts, and one among all. @throws RECEIVER_BUSY */
@@ -293,22 +252,20 @@ export class ReceivedFileStore implements Component {
     if (this.#parts.size >= partsMax && !this.#parts.has(key)) this.#dropOne();
     if (this.#arrivals.size < arrivalsMax) return;
     const resting = [...this.#arrivals.values()].find(({ bringer }) => bringer === undefined);
-    if (!resting) {
-      const what = 'files arriving';
-      throw new WaybillError({ code: 'RECEIVER_BUSY', what, limit: arrivalsMax });
-    }
-    this.#arrivals.delete(resting.key);
+    if (!resting) throw busy('files arriving', arrivalsMax);
+    const { key: closed } = resting;
+    this.#arrivals.delete(closed);
     // Nobody waits for it: it is hashed again when somebody goes on with it, in its turn.
-    const close = () => this.#closeUnlessOpened(resting.key);
-    void this.#turns.run(resting.key, close).catch(() => {});
+    const close = async () => {
+      if (!this.#arrivals.has(closed)) await this.#thread.ask({ kind: 'close', key: closed });
+    };
+    void this.#turns.run(closed, close).catch(() => {});
   }
 
   #dropOne(): void {
     const { partsMax: limit } = this.#config;
     const key = this.#parts.first((part) => this.#isResting(part));
-    if (key === undefined) {
-      throw new WaybillError({ code: 'RECEIVER_BUSY', what: 'unfinished files', limit });
-    }
+    if (key === undefined) throw busy('unfinished files', limit);
     this.#arrivals.delete(key);
     this.#parts.delete(key);
     // Nobody waits for it; what somebody begins anew meanwhile stays, with what was in it.
@@ -322,10 +279,6 @@ export class ReceivedFileStore implements Component {
     return this.#arrivals.get(key)?.bringer === undefined;
   }
 
-  async #closeUnlessOpened(key: string): Promise<void> {
-    if (!this.#arrivals.has(key)) await this.#ask({ kind: 'close', key });
-  }
-
   /** @throws DISK_FULL when what is missing of it and of all others would eat into the reserve */
   async #requireRoom(key: string, neededBytes: number): Promise<void> {
     const others = [...this.#arrivals.values()].filter(
@@ -334,8 +287,7 @@ export class ReceivedFileStore implements Component {
     const promisedBytes = others.reduce((sum, one) => sum + one.missingBytes, 0);
     const freeBytes = Math.max(0, (await this.#room.measure()) - promisedBytes);
     if (freeBytes >= neededBytes) return;
-    const { directory: path } = this.#config;
-    throw new WaybillError({ code: 'DISK_FULL', path, freeBytes, neededBytes });
+    throw noRoom(this.#config.directory, { freeBytes, neededBytes });
   }
 
   /** In a turn of the part. @returns bytes that are written by now */
@@ -392,25 +344,17 @@ export class ReceivedFileStore implements Component {
     return undefined;
   }
 
-  /** Like `#ask`; after a failure the part is opened anew, and hashed, before it is believed. */
+  /** Asks the thread; after a failure the part is opened anew, and hashed, before it is believed. */
   async #askOrClose(
     arrival: Arrival,
     request: PartRequest,
     memory?: ArrayBuffer,
   ): Promise<PartResult> {
     try {
-      return await this.#ask(request, memory);
+      return await this.#thread.ask(request, memory);
     } catch (error) {
       arrival.isOpen = false;
       throw error;
-    }
-  }
-
-  async #ask(request: PartRequest, memory?: ArrayBuffer): Promise<PartResult> {
-    try {
-      return await this.#thread.ask(request, memory ? [memory] : []);
-    } catch (error) {
-      throw toWriteFailure(error, this.#config.directory, 1);
     }
   }
 
@@ -433,7 +377,7 @@ export class ReceivedFileStore implements Component {
   async #sweep(key: string): Promise<void> {
     if (!this.#isResting(key)) return;
     const { packageFiles, clock } = this.#components;
-    const { usedAtMs } = await lookAt(partPathOf(this.#config.directory, key));
+    const { usedAtMs } = await lookAtPart(partPathOf(this.#config.directory, key));
     const idleMs = clock.nowMs() - usedAtMs;
     if (idleMs < this.#config.partKeptMs && !(await packageFiles.has(fileHashOfPart(key)))) return;
     await this.#removeResting(key);
@@ -448,54 +392,8 @@ export class ReceivedFileStore implements Component {
   }
 
   async #remove(key: string): Promise<void> {
-    await this.#ask({ kind: 'close', key });
+    await this.#thread.ask({ kind: 'close', key });
     await rm(partPathOf(this.#config.directory, key), { force: true });
     this.#components.logger.info({ part: key }, 'Removed an unfinished package file');
   }
-}
-
-/** One stream that brings a file. Disposed of when it is over, however it ended. */
-export interface ArrivingStream extends Disposable {
-  /** Fires when another try of the same request has begun. */
-  readonly signal: AbortSignal;
-  /**
-   * Adds bytes, whose memory is given away.
-   *
-   * @returns bytes of the file that are written by now
-   * @throws MESSAGE_INVALID for more bytes than the file has, FILE_ALREADY_ARRIVING, DISK_FULL
-   */
-  write(bytes: Uint8Array): Promise<number>;
-  /** Verifies the whole file. @throws FILE_HASH_MISMATCH: nothing of it is left */
-  finish(): Promise<void>;
-}
-
-async function lookAt(path: string): Promise<{ heldBytes: number; usedAtMs: number }> {
-  try {
-    const { size, mtimeMs } = await stat(path);
-    return { heldBytes: size, usedAtMs: mtimeMs };
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return { heldBytes: 0, usedAtMs: 0 };
-    throw error;
-  }
-}
-
-function stillHashing(): WaybillError {
-  const what = 'unfinished file to hash before it can go on';
-  return new WaybillError({ code: 'RECEIVER_BUSY', what, limit: 1 });
-}
-
-function alreadyArriving(fileHash: string, siteCode: string): WaybillError {
-  return new WaybillError({ code: 'FILE_ALREADY_ARRIVING', fileHash, siteCode });
-}
-
-function offsetMismatch(
-  { fileHash }: PackageFileFacts,
-  heldBytes: number,
-  offsetBytes: number,
-): WaybillError {
-  return new WaybillError({ code: 'FILE_OFFSET_MISMATCH', fileHash, heldBytes, offsetBytes });
-}
-
-function invalid(field: string, expected: string, actual: string): WaybillError {
-  return new WaybillError({ code: 'MESSAGE_INVALID', field, expected, actual });
 }

@@ -17,8 +17,9 @@ import {
   requirePackageId,
   requireSite,
 } from '../site-identity/instructions.ts';
+import type { ArrivingStream } from './arrival.ts';
 import type { InstructionIntake, PackageTarget } from './instruction-intake.ts';
-import type { ArrivingStream, ReceivedFileStore } from './received-file-store.ts';
+import type { ReceivedFileStore } from './received-file-store.ts';
 import type { RefusalReports } from './refusal-reports.ts';
 
 /** What answering other sites needs. */
