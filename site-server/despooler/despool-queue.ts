@@ -8,6 +8,8 @@ export interface DespoolEntry {
   /** What it waits for, in words. */
   reason: string;
   doneBytes: number;
+  /** How often the hierarchy's word of its package has changed here. */
+  newsCount: number;
   /** Waits so far. */
   tryCount: number;
   /** Of which waits administrators have been told. */

@@ -86,6 +86,21 @@ describe('Despooler', () => {
     assert.equal(await stateOf(), 'stored');
   });
 
+  it('is not woken by what is told of other packages', async () => {
+    await take();
+    await until(() => view()?.state === 'waiting');
+    const waits = () =>
+      receiver.own.log.lines.filter(
+        ({ msg, packageId }) => msg === 'Instruction waits' && packageId === 'CS100001',
+      ).length;
+    const before = waits();
+    await receiver.metadata({ packageId: 'CS100002' });
+    await take({ packageId: 'CS100002' });
+    await until(async () => (await stateOf('CS100002')) === 'stored');
+    assert.equal(waits(), before);
+    assert.equal(view()?.state, 'waiting');
+  });
+
   it('waits for the metadata of the very version, or a later one', async () => {
     await receiver.metadata({ sourceVersion: 1 });
     await take({ sourceVersion: 2 });
