@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, sign } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { SiteIdentity } from '../../shared/domain/site.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
@@ -200,6 +200,23 @@ describe('Site identity', () => {
     await clock.advance(31 * dayMs);
     await ps2.keeper.rotate();
     assert.equal((await ps2.row()).signingKeys.length, 2);
+  });
+
+  it('keeps its key when the disk has no room to tell of another one', async () => {
+    const { keyId } = ps2.keeper.sign(text);
+    const full = new WaybillError({ code: 'DISK_FULL', path: '/', freeBytes: 0, neededBytes: 1 });
+    const { store } = ps2;
+    const write = store.write.bind(store);
+    Object.assign(store, {
+      write: async () => {
+        throw full;
+      },
+    });
+    await assert.rejects(ps2.keeper.rotate(), full);
+    Object.assign(store, { write });
+    assert.equal(ps2.keeper.sign(text).keyId, keyId);
+    await ps2.keeper.rotate();
+    assert.notEqual(ps2.keeper.sign(text).keyId, keyId);
   });
 
   it('is not taken back by a site in between that kept an old one (REP-7)', async () => {

@@ -98,7 +98,7 @@ export class SiteIdentityKeeper implements Component {
   /**
    * Signs with a new key from now on. What the one before has signed is believed for 30 days more.
    *
-   * @throws REQUEST_INVALID after too many rotations within that time
+   * @throws REQUEST_INVALID after too many rotations within that time; DISK_FULL
    */
   async rotate(): Promise<void> {
     await this.#changes.run(async () => {
@@ -108,6 +108,7 @@ export class SiteIdentityKeeper implements Component {
         const expected = `at most ${signingKeyCountMax - 1} changes of the key in 30 days`;
         throw requestInvalid('signing key', { expected, actual: `${kept.length}` });
       }
+      await this.#requireRoomToPublish();
       await this.#keys.rotate(nowMs, nowMs - this.#config.retiredKeyMs);
       this.#components.logger.info({ keyId: this.#keys.keys[0]?.keyId }, 'Changed the signing key');
       await this.#publish();
@@ -191,6 +192,15 @@ export class SiteIdentityKeeper implements Component {
 
   #isListed({ retiredAtMs }: SigningKey, nowMs: number): boolean {
     return retiredAtMs === 0 || nowMs - retiredAtMs < this.#config.retiredKeyMs;
+  }
+
+  /** A key that nobody is told of would sign what nobody believes. @throws DISK_FULL */
+  async #requireRoomToPublish(): Promise<void> {
+    const { store } = this.#components;
+    const rows = store.records(keySpaces.siteIdentities);
+    const { siteCode } = this.#config;
+    const row = await rows.get(siteCode);
+    if (row) await store.write([rows.put(siteCode, row)], { sync: true });
   }
 
   /** @param otherSignedAtMs of a row that others hold in place of this site's */
