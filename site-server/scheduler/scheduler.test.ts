@@ -174,6 +174,9 @@ describe('Scheduler', () => {
       ...{ jobId: 'PS9-00000001', mayRepeat: true },
     });
     assert.match(reason, /is not in this content library/);
+    await forward({ jobId: 'PS9-00000000', packageId: 'PS900001', sourceVersion: 0 });
+    await becomes('PS9-00000000', isMade);
+    assert.ok(await failure(), 'an earlier one that comes late says nothing of it');
     await forward({ jobId: 'PS9-00000002' });
     await becomes('PS9-00000002', isMade);
     assert.equal(await failure(), undefined);

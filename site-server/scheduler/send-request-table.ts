@@ -239,15 +239,16 @@ export class SendRequestTable {
     return [this.#failures.put(joinKey(packageId, siteCode, finalSiteCode), failure)];
   }
 
-  /** What was said of an earlier job is over. */
+  /** What was said of an earlier job is over; IDs of one source site rise. */
   async #failureGone(
-    job: Pick<MiniJob, 'packageId' | 'finalSiteCode' | 'sourceSiteCode'>,
+    job: Pick<MiniJob, 'jobId' | 'packageId' | 'finalSiteCode' | 'sourceSiteCode'>,
   ): Promise<Change[]> {
-    const { packageId, finalSiteCode, sourceSiteCode } = job;
+    const { jobId, packageId, finalSiteCode, sourceSiteCode } = job;
     const { siteCode } = this.#needs;
     if (sourceSiteCode === siteCode) return [];
     const key = joinKey(packageId, siteCode, finalSiteCode);
-    return (await this.#failures.get(key)) ? [this.#failures.delete(key)] : [];
+    const failure = await this.#failures.get(key);
+    return failure && failure.jobId <= jobId ? [this.#failures.delete(key)] : [];
   }
 
   #isWriteDue({ requestId, remainingBytes, file }: SendRequest): boolean {
