@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change } from '../../shared/state-store/state-store.ts';
 import { testPackage } from '../replication-manager/testing/random-edits.ts';
 import { SendingMachine, SendingSite, testSites } from '../sender/testing/test-sending.ts';
 
@@ -108,6 +109,25 @@ describe('Scheduler', () => {
       messages.map(({ messageId }) => messageId),
       [9020],
     );
+  });
+
+  it('ends such a request as soon as there is room to write its end down', async () => {
+    const { store } = machine;
+    const write = store.write.bind(store);
+    let refusedCount = 0;
+    Object.assign(store, {
+      write: async (changes: readonly Change[], options: { sync: boolean }) => {
+        const isEnd = changes.some(({ space }) => space === keySpaces.sendRequestHistory.name);
+        if (!isEnd || refusedCount > 1) return write(changes, options);
+        refusedCount += 1;
+        throw full;
+      },
+    });
+    machine.libraryVersions.set('CS100001', 5);
+    await machine.order({ sourceVersion: 4 });
+    await site.allEnded(1_000);
+    assert.equal(refusedCount, 2);
+    assert.match((await machine.history())[0]?.reason ?? '', /at version 5/);
   });
 
   it('tries once only what will not be back by itself', async () => {
