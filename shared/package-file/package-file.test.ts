@@ -3,10 +3,9 @@ import { existsSync } from 'node:fs';
 import { appendFile, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashOf } from '../content-library/content-hash.ts';
-import { freeBytesOf } from '../content-library/library-failure.ts';
 import { filePathOf } from '../content-library/library-layout.ts';
 import type { FileProgress } from '../content-library/task-progress.ts';
-import { isErrorWithCode } from '../domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import { noiseOf } from '../testing/noise.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
@@ -294,17 +293,15 @@ describe('package file', () => {
     await sites.publish(2, { ...variedTree, 'more.txt': text('little') });
     const { library } = sites.source;
     const path = sites.directory.join('made');
-    const make = (baseVersion: number, reserveBytes: number) =>
-      makePackageFile(
-        { library, history: sites.history },
-        { packageId, baseVersion, path, reserveBytes },
-      );
-    // Room for a delta, and not for the half of all; others write to this disk, too.
-    const reserveBytes = freeBytesOf(sites.directory.path) - 3 * mebibyte;
-    const error = await refusalOf(make(0, reserveBytes));
-    assert.ok(isErrorWithCode(error, 'DISK_FULL'), String(error));
-    assert.equal(existsSync(path), false);
-    await make(1, reserveBytes);
+    const neededFor = async (baseVersion: number) => {
+      const request = { packageId, baseVersion, path, reserveBytes: Number.MAX_SAFE_INTEGER };
+      const error = await refusalOf(makePackageFile({ library, history: sites.history }, request));
+      assert.equal(existsSync(path), false);
+      assert.ok(error instanceof WaybillError && error.details.code === 'DISK_FULL', `${error}`);
+      return error.details.neededBytes;
+    };
+    assert.ok((await neededFor(0)) > 6 * mebibyte);
+    assert.ok((await neededFor(1)) < 10_000);
   });
 
   it('tells how far it is, on either side', async () => {
