@@ -208,6 +208,7 @@ const fields = z.strictObject({
       instructionValidMs: z
         .int()
         .min(hourMs)
+        .max(90 * 24 * hourMs)
         .default(30 * 24 * hourMs)
         .describe(
           'How long an instruction of this site is valid: the longest way a package takes.',

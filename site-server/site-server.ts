@@ -76,6 +76,9 @@ export class SiteServer implements Component {
         checks: {
           'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
         },
+        rollbacks: {
+          'site-identities': (key, row) => ground.identity.isRollback(key, row),
+        },
       },
       config.replication,
     );
@@ -119,6 +122,7 @@ export class SiteServer implements Component {
       transfers.pieceSource,
       transfers.manager,
       distribution,
+      ...siteLinks.receivers,
       server,
       {
         start: async () => {

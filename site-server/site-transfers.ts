@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { freeBytesOf } from '../shared/content-library/library-failure.ts';
 import { doesRefusalMend } from '../shared/domain/site-instruction.ts';
+import { hashPackageFile } from '../shared/package-file/package-file-hash.ts';
 import { makePackageFile } from '../shared/package-file/package-file-maker.ts';
 import { keepDeltas, unpackPackageFile } from '../shared/package-file/package-file-unpacker.ts';
 import {
@@ -18,8 +19,9 @@ import {
   defaultInstructionIntakeConfig,
   InstructionIntake,
 } from './despooler/instruction-intake.ts';
+import { defaultReceivedFileConfig } from './despooler/received-file-config.ts';
 import { receivedFileReferences } from './despooler/received-file-references.ts';
-import { defaultReceivedFileConfig, ReceivedFileStore } from './despooler/received-file-store.ts';
+import { ReceivedFileStore } from './despooler/received-file-store.ts';
 import { RefusalReports } from './despooler/refusal-reports.ts';
 import { TransferService } from './despooler/transfer-service.ts';
 import { SiteContentTask } from './distribution-manager/site-content-task.ts';
@@ -49,6 +51,8 @@ import {
 
 /** What the rest of the site server needs of it. */
 export interface SiteTransfers {
+  /** What others call: there before this site can be called. In the order of their start. */
+  readonly receivers: readonly Component[];
   /** In the order of their start. */
   readonly components: readonly Component[];
   readonly service: TransferService;
@@ -71,7 +75,8 @@ export async function siteTransfers(
   const logger = logOf('distribution-manager');
   const miniJobSerials = await openMiniJobSerials(ground.counters);
   return {
-    components: [files, ...receiving.components, ...sending.components],
+    receivers: [files, ...receiving.receivers],
+    components: [receiving.despooler, ...sending.components],
     service: receiving.service,
     sendRequests: {
       list: (query) => sending.view.list(toViewFilter(query)),
@@ -95,12 +100,18 @@ function packageFileStore(ground: Ground, history: VersionHistory): PackageFileS
   return new PackageFileStore(
     {
       ...{ ...ground, directory, logger: logOf('package-file-store') },
-      makeFile: ({ packageId, baseVersion }, path, signal) =>
-        makePackageFile({ library, history }, { packageId, baseVersion, path }, { signal }),
-      bytesMaxOf: async ({ packageId }) => {
+      makeFile: ({ packageId, baseVersion }, path, signal) => {
+        const reserveBytes = sending.packageFileReserveBytes;
+        const request = { packageId, baseVersion, path, reserveBytes };
+        return makePackageFile({ library, history }, request, { signal });
+      },
+      bytesMaxOf: async ({ packageId, baseVersion }) => {
+        // How much of it a delta carries is known once it is being made.
+        if (baseVersion > 0) return 0;
         const contents = (await library.getPackage(packageId))?.contents ?? [];
         return contents.reduce((sum, one) => sum + one.sizeBytes + one.manifestBytes, 0);
       },
+      hashFile: (path, signal) => hashPackageFile(library.threads, path, signal),
       references: () => referencesOf(store),
       freeBytes: async () => freeBytesOf(directory),
     },
@@ -175,7 +186,7 @@ function receivingSide(ground: Ground, packageFiles: PackageFileStore) {
     { ...parts, logger },
     { ...defaultInstructionIntakeConfig, freshMs: despooling.freshMs },
   );
-  const service = new TransferService({ directory: sites, files, intake, reports });
+  const service = new TransferService({ ...ground, directory: sites, files, intake, reports });
   const { reserveBytes } = despooling;
   const task = new DespoolTask({
     ...{ ...ground, packageFiles, logger },
@@ -185,5 +196,5 @@ function receivingSide(ground: Ground, packageFiles: PackageFileStore) {
     },
   });
   const despooler = new Despooler({ ...ground, task, logger }, despooling);
-  return { components: [files, intake, despooler], service };
+  return { receivers: [files, intake], despooler, service };
 }

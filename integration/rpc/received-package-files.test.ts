@@ -10,10 +10,8 @@ import { systemClock } from '../../shared/runtime/clock.ts';
 import { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { InstructionIntake } from '../../site-server/despooler/instruction-intake.ts';
-import {
-  defaultReceivedFileConfig,
-  ReceivedFileStore,
-} from '../../site-server/despooler/received-file-store.ts';
+import { defaultReceivedFileConfig } from '../../site-server/despooler/received-file-config.ts';
+import { ReceivedFileStore } from '../../site-server/despooler/received-file-store.ts';
 import { RefusalReports } from '../../site-server/despooler/refusal-reports.ts';
 import { FakePackageFiles } from '../../site-server/despooler/testing/fake-package-files.ts';
 import { TransferService } from '../../site-server/despooler/transfer-service.ts';
@@ -78,7 +76,7 @@ class TwoSites implements AsyncDisposable {
     });
     await files.start();
     await intake.start();
-    const service = new TransferService({ directory, files, intake, reports });
+    const service = new TransferService({ directory, files, intake, reports, clock });
     const server = await this.circle.serve('SiteTransfer', service.conversation(), {
       credentials: await this.circle.credentials(site),
     });

@@ -135,7 +135,7 @@ class Sending implements AsyncDisposable {
           own: { siteCode, kind: 'central-administration' },
           addressesOf: () => [address],
         },
-        files: { pathOf: () => this.#directory.join('file'), discard: async () => {} },
+        files: { pathOf: () => this.#directory.join('file'), isSound: async () => true },
         instructions: new SignedInstructions(
           { signing: testSigning, siteCode, clock, randomBytes },
           1e9,

@@ -56,7 +56,10 @@ export interface SiteContent {
   readonly storedHash: string;
   /** Why what arrived last was refused; empty otherwise. */
   readonly reason: string;
-  /** The mini-job whose package file was refused; empty otherwise. */
+  /**
+   * The mini-job whose package file could not be stored; empty otherwise. In another state than
+   * 'refused' it may be sent anew: this site has lost what it needed.
+   */
   readonly refusedJobId: string;
   /** What a delta builds on is not whole here: only a full package file helps. */
   readonly needsFull: boolean;

@@ -9,6 +9,7 @@ export type ReplicatedTable =
   | 'package-assignments'
   | 'published-packages'
   | 'site-contents'
+  | 'forwarding-failures'
   | 'site-package-status';
 
 /** Which sites a row travels to. */
@@ -51,6 +52,8 @@ export const replicatedTables = {
   'published-packages': { scope: 'everywhere', writer: { packageInKeyPart: 0 } },
   /** packageId / siteCode */
   'site-contents': { scope: 'upward', writer: { siteInKeyPart: 1 } },
+  /** packageId / forwarding siteCode / final siteCode */
+  'forwarding-failures': { scope: 'upward', writer: { siteInKeyPart: 1 } },
   /** packageId / siteCode / dpId, or '' for the site itself */
   'site-package-status': { scope: 'upward', writer: { siteInKeyPart: 1 } },
 } as const satisfies Record<ReplicatedTable, ReplicatedTableRule>;

@@ -53,6 +53,41 @@ export function decideSends(
   return { start, waiting, nextDueMs };
 }
 
+/**
+ * The requests whose package file is to be made now, in the order of the queue: for each destination
+ * the first few, so that a site that is away for long does not fill the disk, and nobody waits for
+ * files that cannot be sent yet. A request that is tried again later keeps its file and stands in
+ * nobody's way, until there are twice as many.
+ *
+ * @param aheadMax files for one destination that are ready to be sent, or being made
+ */
+export function filesToMake(
+  requests: Iterable<SendRequest>,
+  isBeingMade: (requestId: string) => boolean,
+  aheadMax: number,
+): SendRequest[] {
+  const ahead = new Map<string, { ready: number; all: number }>();
+  const wanting: SendRequest[] = [];
+  for (const request of requests) {
+    const { requestId, destinationSiteCode: site, file, state } = request;
+    if (site === '') continue;
+    const count = ahead.get(site) ?? { ready: 0, all: 0 };
+    ahead.set(site, count);
+    if (file.fileHash === '' && !isBeingMade(requestId)) wanting.push(request);
+    else {
+      count.all += 1;
+      if (state !== 'retrying') count.ready += 1;
+    }
+  }
+  return wanting.sort(compareSendRequests).filter(({ destinationSiteCode: site }) => {
+    const count = ahead.get(site) ?? { ready: 0, all: 0 };
+    if (count.ready >= aheadMax || count.all >= 2 * aheadMax) return false;
+    count.ready += 1;
+    count.all += 1;
+    return true;
+  });
+}
+
 /** Why a request could not run however many slots are free. */
 function whyNotDue(request: SendRequest, nowMs: number): string | undefined {
   const { destinationSiteCode, finalSiteCode, file, reason, retryAtMs } = request;

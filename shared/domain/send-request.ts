@@ -27,6 +27,8 @@ export interface MiniJob {
   readonly file?: PackageFileFacts;
   /** The signed package instruction of a job that is forwarded, base64 of a SignedInstruction. */
   readonly forwarded?: string;
+  /** When the instruction of a job that is forwarded expires. */
+  readonly expiresAtMs?: number;
 }
 
 export type SendRequestState =

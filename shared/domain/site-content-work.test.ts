@@ -14,7 +14,7 @@ function content(facts: Partial<SiteContent> = {}): SiteContent {
 function delivery(facts: Partial<SiteDelivery> = {}): SiteDelivery {
   return {
     ...{ packageId: 'CS100001', siteCode: 'PS1', jobId: 'CS1-00000001', sourceVersion: 7 },
-    ...{ baseVersion: 0, wishedAtMs: 100, repeatCount: 0, ...facts },
+    ...{ baseVersion: 0, wishes: { DP1: 'a' }, repeatCount: 0, ...facts },
   };
 }
 
@@ -23,7 +23,10 @@ const delivered: SiteDeliveryResult = {
 };
 const refusedBySender: SiteDeliveryResult = { ...delivered, outcome: 'refused' };
 const open = { jobId: 'CS1-00000001', sourceVersion: 7, baseVersion: 0 };
-const wish = { wishedAtMs: 100, redistributedAtMs: 0 };
+const wish = { wishes: { DP1: 'a' }, redistributed: new Set<string>() };
+const wishedAgain = { ...wish, wishes: { DP1: 'b' } };
+const redistributed = { ...wishedAgain, redistributed: new Set(['DP1']) };
+const otherDp = { ...wish, wishes: { DP1: 'a', DP2: 'b' } };
 const held = content({ storedVersion: 7, storedHash: 'h7' });
 const behind = content({ storedVersion: 6, storedHash: 'h6' });
 const refusedThere = content({ state: 'refused', refusedJobId: 'CS1-00000001' });
@@ -31,7 +34,7 @@ const refusedThere = content({ state: 'refused', refusedJobId: 'CS1-00000001' })
 function workOf(rows: Partial<SiteContentRows>): string {
   const work = siteContentWork({
     ...{ sourceVersion: 7, packageHash: 'h7', wish, content: undefined, delivery: undefined },
-    ...{ openJob: undefined, result: undefined, hasVersion: () => true },
+    ...{ openJob: undefined, result: undefined, failure: undefined, hasVersion: () => true },
     ...rows,
   });
   if (work.kind !== 'create') return work.kind;
@@ -128,13 +131,13 @@ describe('what a site is sent of a package (REP-2)', () => {
       {
         delivery: delivery(),
         result: delivered,
-        wish: { wishedAtMs: 101, redistributedAtMs: 101 },
+        wish: redistributed,
       },
       'full',
     ],
     [
       'another DP of the site does not ask for it again',
-      { delivery: delivery(), result: delivered, wish: { wishedAtMs: 101, redistributedAtMs: 0 } },
+      { delivery: delivery(), result: delivered, wish: otherDp },
       'nothing',
     ],
     [
@@ -156,7 +159,7 @@ describe('what a site is sent of a package (REP-2)', () => {
       'unless an administrator wants it since',
       {
         ...{ delivery: delivery(), result: delivered, content: refusedThere },
-        wish: { wishedAtMs: 101, redistributedAtMs: 0 },
+        wish: wishedAgain,
       },
       'full',
     ],
@@ -193,7 +196,7 @@ describe('what a site is sent of a package (REP-2)', () => {
       'after a refused delta an administrator gets all of it',
       {
         ...{ delivery: delivery({ baseVersion: 6 }), result: refusedBySender, content: behind },
-        wish: { wishedAtMs: 101, redistributedAtMs: 0 },
+        wish: wishedAgain,
       },
       'full',
     ],
@@ -210,6 +213,58 @@ describe('what a site is sent of a package (REP-2)', () => {
       { delivery: delivery(), result: { ...delivered, outcome: 'not-made' } },
       'nothing',
     ],
+    [
+      'a wish uttered again for the same DP is a reason, too: it has not come',
+      { delivery: delivery(), result: delivered, wish: wishedAgain },
+      'full',
+    ],
+    [
+      'but not while the site is at work on it',
+      {
+        ...{ delivery: delivery(), result: delivered, wish: wishedAgain },
+        content: content({ state: 'arriving' }),
+      },
+      'nothing',
+    ],
+    [
+      'what a site in between could not pass on, and a new order may, is sent again',
+      { delivery: delivery(), result: delivered, failure: { mayRepeat: true } },
+      'full, repeat 1',
+    ],
+    [
+      'not for ever',
+      {
+        ...{ delivery: delivery({ repeatCount: 2 }), result: delivered },
+        failure: { mayRepeat: true },
+      },
+      'nothing',
+    ],
+    [
+      'what the site itself lost before it could store it is sent again',
+      {
+        ...{ delivery: delivery(), result: delivered },
+        content: content({ state: 'none', refusedJobId: 'CS1-00000001' }),
+      },
+      'full, repeat 1',
+    ],
+    [
+      'an order that was too old is made anew',
+      { delivery: delivery(), result: { ...delivered, outcome: 'stale' } },
+      'full, repeat 1',
+    ],
+    [
+      'what a site behind the next one refused is not sent again',
+      { delivery: delivery(), result: delivered, failure: { mayRepeat: false } },
+      'nothing',
+    ],
+    [
+      'unless it is wished anew, for whatever DP',
+      {
+        ...{ delivery: delivery(), result: delivered, wish: otherDp },
+        failure: { mayRepeat: false },
+      },
+      'full',
+    ],
     ['a job that is gone without a word is made again', { delivery: delivery() }, 'full'],
   ];
   for (const [promise, rows, expected] of cases) {
@@ -217,13 +272,13 @@ describe('what a site is sent of a package (REP-2)', () => {
   }
 
   it('takes the newest wish of all DPs of a site, and only wishes to have it', () => {
-    const of = { packageId: 'CS100001', siteCode: '', wishId: '' } as const;
+    const of = { packageId: 'CS100001', siteCode: '', wishedAtMs: 1 } as const;
     const installed = { ...of, intent: 'installed', action: 'add' } as const;
     const assignments: PackageAssignment[] = [
-      { ...installed, dpId: 'A', wishedAtMs: 5 },
-      { ...installed, dpId: 'B', wishedAtMs: 4, action: 'redistribute' },
-      { ...of, dpId: 'C', intent: 'removed', action: 'remove', wishedAtMs: 9 },
-      { ...installed, dpId: 'gone', wishedAtMs: 9 },
+      { ...installed, dpId: 'A', wishId: 'a' },
+      { ...installed, dpId: 'B', wishId: 'b', action: 'redistribute' },
+      { ...of, dpId: 'C', intent: 'removed', action: 'remove', wishId: 'c' },
+      { ...installed, dpId: 'gone', wishId: 'd' },
     ];
     const siteOf = new Map([
       ...(['A', 'B'] as const).map((dpId) => [dpId, 'PS1'] as const),
@@ -231,7 +286,7 @@ describe('what a site is sent of a package (REP-2)', () => {
     ]);
     assert.deepEqual(
       [...siteWishes(assignments, (dpId) => siteOf.get(dpId))],
-      [['PS1', { wishedAtMs: 5, redistributedAtMs: 4 }]],
+      [['PS1', { wishes: { A: 'a', B: 'b' }, redistributed: new Set(['B']) }]],
     );
   });
 });

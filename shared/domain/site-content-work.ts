@@ -1,13 +1,13 @@
 import type { PackageAssignment, SiteContent } from './hierarchy-package.ts';
 import type { MiniJob } from './send-request.ts';
-import type { SiteDelivery, SiteDeliveryResult } from './site-delivery.ts';
+import type { ForwardingFailure, SiteDelivery, SiteDeliveryResult } from './site-delivery.ts';
 
 /** What the administrators want of a package at a site, all its DPs together. */
 export interface SiteWish {
-  /** When the newest of the wishes was uttered. */
-  readonly wishedAtMs: number;
-  /** The same of those that ask for the whole package again; 0: none does. */
-  readonly redistributedAtMs: number;
+  /** The newest wish of each DP: the beginning of its ID. Times of several sites compare badly. */
+  readonly wishes: Readonly<Record<string, string>>;
+  /** The DPs of those that ask for the whole package again. */
+  readonly redistributed: ReadonlySet<string>;
 }
 
 /** All that the decision about one site rests on; read in one turn of the package. */
@@ -23,6 +23,8 @@ export interface SiteContentRows {
   /** The mini-job of `delivery`, while it is open. */
   readonly openJob: Pick<MiniJob, 'jobId' | 'sourceVersion' | 'baseVersion'> | undefined;
   readonly result: SiteDeliveryResult | undefined;
+  /** What a site in between says of the mini-job of `delivery`. */
+  readonly failure: Pick<ForwardingFailure, 'mayRepeat'> | undefined;
   /** Whether a delta against this version can be made here. */
   readonly hasVersion: (sourceVersion: number) => boolean;
 }
@@ -41,6 +43,9 @@ export const deltaStepsMax = 5;
 /** How often a version is sent again by itself to a site that took it and then has it not. */
 export const deliveryRepeatsMax = 2;
 
+/** Of the ID of a wish, which is a UUID: enough to tell a wish from the one before of the same DP. */
+const wishIdCharsKept = 12;
+
 const nothing: SiteContentWork = { kind: 'nothing' };
 
 /** The work that is due, from the rows alone: asked twice, it answers the same. */
@@ -52,7 +57,12 @@ export function siteContentWork(rows: SiteContentRows): SiteContentWork {
   if (!delivery || !result || delivery.sourceVersion !== sourceVersion) return create(rows);
   const wasDelta = delivery.baseVersion > 0;
   if (wasDelta && (content?.needsFull || result.outcome === 'not-made')) return create(rows, 0);
-  return isRefused(delivery, result, content)
+  const mayRepeat =
+    result.outcome === 'stale' || rows.failure?.mayRepeat === true || isLost(delivery, content);
+  if (mayRepeat && delivery.repeatCount < deliveryRepeatsMax) {
+    return create(rows, baseVersionFor(rows), delivery.repeatCount + 1);
+  }
+  return isRefused(delivery, result, rows)
     ? afterRefusal(rows, delivery, wish)
     : afterDelivery(rows, delivery, result, wish);
 }
@@ -71,18 +81,16 @@ export function siteWishes(
   assignments: Iterable<PackageAssignment>,
   siteOfDp: (dpId: string) => string | undefined,
 ): Map<string, SiteWish> {
-  const wishes = new Map<string, SiteWish>();
-  for (const { dpId, intent, action, wishedAtMs } of assignments) {
+  const sites = new Map<string, { wishes: Record<string, string>; redistributed: Set<string> }>();
+  for (const { dpId, intent, action, wishId } of assignments) {
     const siteCode = siteOfDp(dpId);
     if (siteCode === undefined || intent !== 'installed') continue;
-    const known = wishes.get(siteCode) ?? { wishedAtMs: 0, redistributedAtMs: 0 };
-    const redistributedAtMs = action === 'redistribute' ? wishedAtMs : 0;
-    wishes.set(siteCode, {
-      wishedAtMs: Math.max(known.wishedAtMs, wishedAtMs),
-      redistributedAtMs: Math.max(known.redistributedAtMs, redistributedAtMs),
-    });
+    const site = sites.get(siteCode) ?? { wishes: {}, redistributed: new Set() };
+    sites.set(siteCode, site);
+    site.wishes[dpId] = wishId.slice(0, wishIdCharsKept);
+    if (action === 'redistribute') site.redistributed.add(dpId);
   }
-  return wishes;
+  return sites;
 }
 
 function holds({ content, sourceVersion, packageHash }: SiteContentRows): boolean {
@@ -101,12 +109,19 @@ function isOutdated(
   return content?.needsFull === true || content?.storedVersion !== openJob.baseVersion;
 }
 
+/** The receiver could not store it, and what was wrong was not what came. */
+function isLost({ jobId }: SiteDelivery, content: SiteContent | undefined): boolean {
+  const isAtRest = content?.state === 'none' || content?.state === 'stored';
+  return isAtRest && content.refusedJobId === jobId;
+}
+
 function isRefused(
   { jobId }: SiteDelivery,
   { outcome }: SiteDeliveryResult,
-  content: SiteContent | undefined,
+  { content, failure }: SiteContentRows,
 ): boolean {
-  if (outcome === 'refused' || outcome === 'not-made') return true;
+  if (outcome !== 'delivered' && outcome !== 'overtaken') return true;
+  if (failure) return true;
   return content?.state === 'refused' && content.refusedJobId === jobId;
 }
 
@@ -116,13 +131,14 @@ function afterRefusal(
   delivery: SiteDelivery,
   wish: SiteWish,
 ): SiteContentWork {
-  if (wish.wishedAtMs <= delivery.wishedAtMs) return nothing;
+  if (newWishes(wish, delivery).length === 0) return nothing;
   return delivery.baseVersion > 0 ? create(rows, 0) : create(rows);
 }
 
 /**
  * The receiver answers for what it has taken: it is waited for, unless it says anew that it has
- * something older (it lost its state), or an administrator asks for all of it again.
+ * something older (it lost its state), or an administrator asks for all of it again, or once more
+ * for what a DP was to get already and the site has not begun to unpack.
  */
 function afterDelivery(
   rows: SiteContentRows,
@@ -130,12 +146,21 @@ function afterDelivery(
   result: SiteDeliveryResult,
   wish: SiteWish,
 ): SiteContentWork {
-  if (wish.redistributedAtMs > delivery.wishedAtMs) return create(rows);
   const { content } = rows;
+  const isAskedFor = newWishes(wish, delivery).some(
+    (dpId) =>
+      wish.redistributed.has(dpId) || (dpId in delivery.wishes && content?.state !== 'arriving'),
+  );
+  if (isAskedFor) return create(rows);
   const isAtRest = content?.state === 'none' || content?.state === 'stored';
   const isNews = isAtRest && content.changedAtMs !== result.contentChangedAtMs;
   if (!isNews || delivery.repeatCount >= deliveryRepeatsMax) return nothing;
   return create(rows, baseVersionFor(rows), delivery.repeatCount + 1);
+}
+
+/** The DPs whose wish is another than the one the job knew of. */
+function newWishes({ wishes }: SiteWish, delivery: SiteDelivery): string[] {
+  return Object.keys(wishes).filter((dpId) => wishes[dpId] !== delivery.wishes[dpId]);
 }
 
 function create(

@@ -9,17 +9,18 @@ export interface SiteDelivery {
   readonly sourceVersion: number;
   /** 0: a full package file. */
   readonly baseVersion: number;
-  /** The newest wish of an administrator the job knew of. */
-  readonly wishedAtMs: number;
+  /** The wishes of administrators that the job knew of, as `SiteWish` has them. */
+  readonly wishes: Readonly<Record<string, string>>;
   /** How often this version was sent before, because the site has it not after all. */
   readonly repeatCount: number;
 }
 
 /**
- * How a mini-job ended: delivered; overtaken by a newer version there; refused by a receiver; or its
- * package file could not be made.
+ * How a mini-job ended: delivered; overtaken by a newer version there; refused by a receiver; its
+ * package file could not be made, or is gone; or the order itself was too old, so that a new one of
+ * the same may be taken.
  */
-export type SiteDeliveryOutcome = 'delivered' | 'overtaken' | 'refused' | 'not-made';
+export type SiteDeliveryOutcome = 'delivered' | 'overtaken' | 'refused' | 'not-made' | 'stale';
 
 /** How the mini-job of a package and a site that ended last ended: row of "site delivery results". */
 export interface SiteDeliveryResult {
@@ -27,4 +28,20 @@ export interface SiteDeliveryResult {
   readonly outcome: SiteDeliveryOutcome;
   /** `changedAtMs` of the site's word about the package as it stood here then; 0: none. */
   readonly contentChangedAtMs: number;
+}
+
+/**
+ * What a site in between says of a mini-job that it took and could not pass on: the row of the
+ * replicated table "forwarding failures". Gone once it passes a later one on, or the package is.
+ */
+export interface ForwardingFailure {
+  readonly packageId: string;
+  /** The site that says so. */
+  readonly siteCode: string;
+  readonly finalSiteCode: string;
+  readonly jobId: string;
+  /** A new order of the same may get through; else it would be refused again. */
+  readonly mayRepeat: boolean;
+  readonly reason: string;
+  readonly failedAtMs: number;
 }

@@ -97,6 +97,7 @@ export const instructionRefusals = {
     words: 'the source site signed it in the future; compare the clocks of the sites',
     mends: true,
   },
+  'valid-too-long': { words: 'it would be valid for longer than 90 days', mends: false },
   expired: { words: 'it has expired', mends: false },
   'file-not-here': { words: 'its package file is not here', mends: true },
   'file-size': { words: 'its package file has another size', mends: false },
@@ -107,6 +108,11 @@ export const instructionRefusals = {
 /** The text itself when it is one of the refusals; another program may know more of them. */
 export function parseInstructionRefusal(text: string): InstructionRefusal | undefined {
   return Object.hasOwn(instructionRefusals, text) ? (text as InstructionRefusal) : undefined;
+}
+
+/** Whether the package may be taken once its source site has signed a new order of the same. */
+export function doesNewOrderMend(text: string): boolean {
+  return text === 'expired' || text === 'source-key-retired';
 }
 
 /** Whether the same package is worth another try by itself after this refusal. */

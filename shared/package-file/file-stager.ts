@@ -24,6 +24,7 @@ export class FileStager {
   readonly #made = new Set<string>();
   #files: StagedFile[] = [];
   #bytes = 0;
+  #serial = 0;
 
   /** @param directory is there; nobody else writes in it */
   constructor(directory: string, onStaged: (files: readonly StagedFile[]) => void) {
@@ -43,9 +44,8 @@ export class FileStager {
     parts: Iterable<Uint8Array>,
     { withPieceHashes = false }: { readonly withPieceHashes?: boolean } = {},
   ): WrittenHashes | undefined {
-    const path = this.#pathOf(file.hash);
     let isStaged = false;
-    const descriptor = this.#open(path, file.sizeBytes);
+    const { path, descriptor } = this.#open(file);
     try {
       const written = this.#write(descriptor, file.sizeBytes, parts, withPieceHashes);
       isStaged = written?.hash === file.hash;
@@ -85,25 +85,30 @@ export class FileStager {
     return { hash: hash.digest(), pieceHashes: pieces?.finish() ?? Buffer.alloc(0) };
   }
 
-  /** Read-only for everybody: what stands under its hash never changes. */
-  #open(path: string, sizeBytes: number): number {
+  /**
+   * Read-only for everybody: what stands under its hash never changes. Each under a path of its own:
+   * the library may be taking over an earlier one of the same hash just now.
+   */
+  #open({ hash, sizeBytes }: { readonly hash: string; readonly sizeBytes: number }) {
     return this.#guard(sizeBytes, () => {
-      try {
-        return openSync(path, 'wx', 0o444);
-      } catch (error) {
-        if (!isSystemError(error, 'EEXIST')) throw error;
-        rmSync(path);
-        return openSync(path, 'wx', 0o444);
+      for (;;) {
+        const path = this.#nextPath(hash);
+        try {
+          return { path, descriptor: openSync(path, 'wx', 0o444) };
+        } catch (error) {
+          if (!isSystemError(error, 'EEXIST')) throw error;
+        }
       }
     });
   }
 
   /** In one of 256 directories: a file system makes files many times faster in several. */
-  #pathOf(hash: string): string {
+  #nextPath(hash: string): string {
     const directory = join(this.#directory, hash.slice(0, 2));
     if (!this.#made.has(directory)) mkdirSync(directory, { recursive: true });
     this.#made.add(directory);
-    return `${directory}/${hash}`;
+    this.#serial += 1;
+    return `${directory}/${this.#serial.toString(36)}`;
   }
 
   #add(file: StagedFile): void {

@@ -1,7 +1,7 @@
 // The program of the thread that makes a package file.
 import { closeSync, constants, fstatSync, openSync, readSync, rmSync } from 'node:fs';
 import { ContentHash } from '../content-library/content-hash.ts';
-import { isSystemError, toWriteFailure } from '../content-library/library-failure.ts';
+import { freeBytesOf, isSystemError, toWriteFailure } from '../content-library/library-failure.ts';
 import { type FileProgress, TaskProgress } from '../content-library/task-progress.ts';
 import { serveThreadTask } from '../content-library/thread-task.ts';
 import { WaybillError } from '../domain/errors.ts';
@@ -24,6 +24,8 @@ export interface PackInput extends PackSource {
   /** The hashes of the files that the receiver has. */
   readonly baseHashesPath?: string;
   readonly path: string;
+  /** Room that stays free. */
+  readonly reserveBytes: number;
   readonly level: number;
 }
 
@@ -64,11 +66,21 @@ class Pack {
     using base = openBase(this.#input);
     const source = { fileLibrary, contents: await withSoundManifestDeltas(this.#input.contents) };
     const head = await this.#headOf(source, base);
+    this.#requireRoom(head);
     await using writer = new BlockWriter(path, level);
     writer.writePlain(encodeHead(head));
     writer.writePlain(bundle);
     for await (const item of packItems(source, base)) await this.#write(writer, item);
     return { ...(await writer.finish()), head };
+  }
+
+  /** What does not compress at all takes as much room as it has bytes. */
+  #requireRoom({ rawBytes, bundleBytes }: PackageFileHead): void {
+    const { path, reserveBytes } = this.#input;
+    const neededBytes = rawBytes + bundleBytes;
+    const freeBytes = Math.max(0, freeBytesOf(path) - reserveBytes);
+    if (freeBytes >= neededBytes) return;
+    throw new WaybillError({ code: 'DISK_FULL', path, freeBytes, neededBytes });
   }
 
   async #headOf(source: PackSource, base: SortedHashes | undefined): Promise<PackageFileHead> {

@@ -29,6 +29,8 @@ export interface PackageFileRequest {
   readonly baseVersion: number;
   /** Is made, or written anew; its directory exists. Nothing is left there when making it fails. */
   readonly path: string;
+  /** Room that stays free in the file system of the path, in bytes. @default 0 */
+  readonly reserveBytes?: number;
 }
 
 /** How a long task is followed. */
@@ -72,7 +74,7 @@ const manifestDeltaConfig = {
  * @throws FILE_HASH_MISMATCH when a file of the library is damaged; it is discarded, so that the next
  *   update of the package stages it again
  * @throws FILE_NOT_HELD, MANIFEST_INVALID, CONTENT_HASH_MISMATCH when the library is damaged
- * @throws DISK_FULL; AbortError
+ * @throws DISK_FULL, before anything is written when what will stand in it may not fit; AbortError
  */
 export async function makePackageFile(
   needs: PackageFileMakerNeeds,
@@ -148,6 +150,7 @@ async function pack(
       fileLibrary: library.layout.fileLibrary,
       contents,
       path: request.path,
+      reserveBytes: request.reserveBytes ?? 0,
       level: compressionLevel,
     };
     const program = new URL('./pack-worker.js', import.meta.url);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { appendFile, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashOf } from '../content-library/content-hash.ts';
 import { filePathOf } from '../content-library/library-layout.ts';
 import type { FileProgress } from '../content-library/task-progress.ts';
-import { isErrorWithCode } from '../domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import { noiseOf } from '../testing/noise.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
@@ -284,6 +285,23 @@ describe('package file', () => {
     const error = await refusalOf(unpackPackageFile(needs, { path: sent.path, expected }));
     assert.ok(isErrorWithCode(error, 'DISK_FULL'), String(error));
     assert.deepEqual(await readdir(library.layout.staging), []);
+  });
+
+  it('needs room for what stands in it only, before it is written', async () => {
+    await using sites = await TwoSites.open();
+    await sites.publish(1, variedTree);
+    await sites.publish(2, { ...variedTree, 'more.txt': text('little') });
+    const { library } = sites.source;
+    const path = sites.directory.join('made');
+    const neededFor = async (baseVersion: number) => {
+      const request = { packageId, baseVersion, path, reserveBytes: Number.MAX_SAFE_INTEGER };
+      const error = await refusalOf(makePackageFile({ library, history: sites.history }, request));
+      assert.equal(existsSync(path), false);
+      assert.ok(error instanceof WaybillError && error.details.code === 'DISK_FULL', `${error}`);
+      return error.details.neededBytes;
+    };
+    assert.ok((await neededFor(0)) > 6 * mebibyte);
+    assert.ok((await neededFor(1)) < 10_000);
   });
 
   it('tells how far it is, on either side', async () => {

@@ -93,6 +93,20 @@ export class ChangeNotifier {
     return () => wakers.delete(wake);
   }
 
+  /**
+   * Tells of each notification of a topic as it is written, to whoever only wants to know what others
+   * handle.
+   *
+   * @returns ends it
+   */
+  onNotified(topic: NotificationTopic, listener: (subject: string) => void): () => void {
+    return this.#store.onWritten((changes) => {
+      for (const change of changes) {
+        if (notifies(change, topic)) listener(change.key.split('/')[1] ?? '');
+      }
+    });
+  }
+
   async #load(): Promise<void> {
     try {
       for await (const [key] of this.#records.list()) {

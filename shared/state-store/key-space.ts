@@ -24,7 +24,11 @@ import type { PullJob } from '../domain/pull-job.ts';
 import type { ConfiguredSource } from '../domain/pull-source.ts';
 import type { MiniJob, PackageFileFacts, SendRequest } from '../domain/send-request.ts';
 import type { SiteDefinition, SiteIdentity, SiteRoute } from '../domain/site.ts';
-import type { SiteDelivery, SiteDeliveryResult } from '../domain/site-delivery.ts';
+import type {
+  ForwardingFailure,
+  SiteDelivery,
+  SiteDeliveryResult,
+} from '../domain/site-delivery.ts';
 import type { ReceivedInstruction, SeenInstruction } from '../domain/site-instruction.ts';
 import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
@@ -101,6 +105,8 @@ export const keySpaces = {
   publishedPackages: keySpace<SitePackage>('published-packages'),
   /** packageId / siteCode → what that site holds of it. */
   siteContents: keySpace<SiteContent>('site-contents'),
+  /** packageId / forwarding siteCode / final siteCode → what that site could not pass on. */
+  forwardingFailures: keySpace<ForwardingFailure>('forwarding-failures'),
   /** packageId / siteCode / dpId → status that other sites sent here. */
   sitePackageStatus: keySpace<PackageStatus>('site-package-status'),
   /** siteCode / serial → status message that other sites sent here. */

@@ -1,6 +1,7 @@
 import type { WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageFileFacts } from '../../shared/domain/send-request.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
+import { partKeyOf } from './part-path.ts';
 
 /** Who brings a file: a request keeps its ID through all its tries. */
 export interface Bringer {
@@ -10,6 +11,8 @@ export interface Bringer {
 
 /** A part that is open, and the stream that brings it, if one does. */
 export class Arrival implements PackageFileFacts {
+  /** Which part it is. */
+  readonly key: string;
   readonly fileHash: string;
   readonly fileBytes: number;
   /** As far as the event loop knows; the worker knows for certain. */
@@ -17,7 +20,8 @@ export class Arrival implements PackageFileFacts {
   isOpen = false;
   #stream: { readonly bringer: Bringer; readonly owner: AbortController } | undefined;
 
-  constructor({ fileHash, fileBytes }: PackageFileFacts) {
+  constructor({ fileHash, fileBytes }: PackageFileFacts, siteCode: string) {
+    this.key = partKeyOf(siteCode, fileHash);
     this.fileHash = fileHash;
     this.fileBytes = fileBytes;
   }
@@ -53,4 +57,19 @@ export class Arrival implements PackageFileFacts {
   require(owner: AbortController): void {
     owner.signal.throwIfAborted();
   }
+}
+
+/** One stream that brings a file. Disposed of when it is over, however it ended. */
+export interface ArrivingStream extends Disposable {
+  /** Fires when another try of the same request has begun. */
+  readonly signal: AbortSignal;
+  /**
+   * Adds bytes, whose memory is given away.
+   *
+   * @returns bytes of the file that are written by now
+   * @throws MESSAGE_INVALID for more bytes than the file has, FILE_ALREADY_ARRIVING, DISK_FULL
+   */
+  write(bytes: Uint8Array): Promise<number>;
+  /** Verifies the whole file. @throws FILE_HASH_MISMATCH: nothing of it is left */
+  finish(): Promise<void>;
 }

@@ -8,6 +8,12 @@ export interface PackageFiles {
   /** Where the file is, or would be. */
   pathOf(fileHash: string): string;
   has(fileHash: string): boolean | Promise<boolean>;
+  /** Its length when it is here: then it stays long enough for an instruction to be written down. */
+  keep(fileHash: string): Promise<number | undefined>;
+  /** Whether it is still what its hash promises; it is discarded when it is not. */
+  isSound(fileHash: string): Promise<boolean>;
+  /** Makes room in its file system: deletes files that nobody needs. */
+  makeRoom(): Promise<void>;
   /** Moves a whole, verified and synced file in; durable when this resolves. */
   adopt(path: string, facts: PackageFileFacts): Promise<unknown>;
 }
@@ -63,15 +69,6 @@ export interface DespoolLibrary {
     readonly jobSerial: number;
     readonly staged: readonly StagedManifest[];
   }): Promise<unknown>;
-}
-
-/** Keeps the version before, while the next one takes its place, for the deltas to the DPs. */
-export interface DespoolDeltas {
-  keep(before: PackageVersion | undefined): Promise<
-    AsyncDisposable & {
-      makeDeltas(version: PackageVersion, signal: AbortSignal): Promise<unknown>;
-    }
-  >;
 }
 
 /** Length of a whole package file, in bytes; undefined when it is not here. */

@@ -8,6 +8,8 @@ export interface DespoolEntry {
   /** What it waits for, in words. */
   reason: string;
   doneBytes: number;
+  /** How often the hierarchy's word of its package has changed here. */
+  newsCount: number;
   /** Waits so far. */
   tryCount: number;
   /** Of which waits administrators have been told. */
@@ -17,21 +19,37 @@ export interface DespoolEntry {
 }
 
 /**
- * The instruction to begin with: by priority, then by age. Of one package only one runs, and a delta
- * only after all lower versions, because it may build on them; a full file need not wait for those.
+ * The instruction to begin with: by priority, then by age. Of one package only one runs, the highest
+ * version that may: what it makes needless is dropped then. A delta waits for those that may bring the
+ * version it builds on, and for no other, since a later one would take that away.
  */
-export function nextToDespool(entries: readonly DespoolEntry[]): DespoolEntry | undefined {
-  const open = entries.filter((entry) => entry.state === 'ready' && mayBegin(entry, entries));
-  return open.sort(byPriorityAndAge)[0];
+export function nextToDespool(entries: Iterable<DespoolEntry>): DespoolEntry | undefined {
+  let best: DespoolEntry | undefined;
+  for (const ofPackage of grouped(entries)) {
+    const first = firstOf(ofPackage);
+    if (first && (!best || byPriorityAndAge(first, best) < 0)) best = first;
+  }
+  return best;
 }
 
-function mayBegin({ row }: DespoolEntry, entries: readonly DespoolEntry[]): boolean {
-  return entries.every((other) => {
-    const isOther = other.row.jobId !== row.jobId && other.row.packageId === row.packageId;
-    if (!isOther || other.row.finalSiteCode !== row.finalSiteCode) return true;
-    if (other.state === 'running') return false;
-    return row.baseVersion === 0 || other.row.sourceVersion >= row.sourceVersion;
-  });
+/** By package and final site. */
+function grouped(entries: Iterable<DespoolEntry>): Iterable<readonly DespoolEntry[]> {
+  const groups = new Map<string, DespoolEntry[]>();
+  for (const entry of entries) {
+    const key = `${entry.row.packageId}/${entry.row.finalSiteCode}`;
+    const group = groups.get(key);
+    if (group) group.push(entry);
+    else groups.set(key, [entry]);
+  }
+  return groups.values();
+}
+
+/** Of one package. A version is higher than the one it builds on: none waits for itself. */
+function firstOf(entries: readonly DespoolEntry[]): DespoolEntry | undefined {
+  if (entries.some(({ state }) => state === 'running')) return undefined;
+  const lowest = Math.min(...entries.map(({ row }) => row.sourceVersion));
+  const open = entries.filter(({ state, row }) => state === 'ready' && lowest > row.baseVersion);
+  return open.sort((a, b) => b.row.sourceVersion - a.row.sourceVersion)[0];
 }
 
 function byPriorityAndAge({ row: a }: DespoolEntry, { row: b }: DespoolEntry): number {

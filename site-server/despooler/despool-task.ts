@@ -2,7 +2,10 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import type { SiteContent } from '../../shared/domain/hierarchy-package.ts';
 import { isLeaving } from '../../shared/domain/package-processing.ts';
 import type { MiniJob } from '../../shared/domain/send-request.ts';
-import type { ReceivedInstruction } from '../../shared/domain/site-instruction.ts';
+import {
+  doesNewOrderMend,
+  type ReceivedInstruction,
+} from '../../shared/domain/site-instruction.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
@@ -10,7 +13,6 @@ import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import {
-  type DespoolDeltas,
   type DespoolLibrary,
   lengthOfPackageFile,
   type PackageFiles,
@@ -22,11 +24,9 @@ import {
 export interface DespoolTaskComponents {
   readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
-  readonly packageFiles: Pick<PackageFiles, 'pathOf' | 'has'>;
+  readonly packageFiles: Pick<PackageFiles, 'pathOf' | 'has' | 'isSound' | 'makeRoom'>;
   readonly unpack: UnpackPackageFile;
   readonly library: DespoolLibrary;
-  /** None: DPs of this site get whole files of an update. */
-  readonly versionDeltas?: DespoolDeltas;
   readonly status: StatusReporter;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
@@ -47,7 +47,10 @@ export type DespoolResult =
 const done: DespoolResult = { outcome: 'done' };
 
 /** What means that a full package file helps where this delta did not. */
-const needsFullCode = 'DELTA_BASE_MISSING';
+const needsFullCodes: readonly string[] = ['DELTA_BASE_MISSING', 'CONTENT_INCOMPLETE'];
+
+/** What means that this site has lost something: sent anew, the same may be stored. */
+const lostCodes: readonly string[] = ['CONTENT_INCOMPLETE', 'CONTENT_NOT_HELD', 'FILE_NOT_HELD'];
 
 /**
  * Carries out one instruction (REP-6): passes it on unopened, or brings the version into the content
@@ -123,6 +126,7 @@ export class DespoolTask {
     } catch (error) {
       if (!(error instanceof WaybillError)) throw error;
       if (error.code === 'DISK_FULL') {
+        await this.#components.packageFiles.makeRoom();
         return { outcome: 'waits', for: 'room', reason: error.message };
       }
       if (error.code === 'VERSION_DOWNGRADE') return this.#drop(row, 'a later version is stored');
@@ -137,7 +141,7 @@ export class DespoolTask {
   }
 
   async #unpackAndCommit(row: ReceivedInstruction, control: DespoolControl): Promise<void> {
-    const { unpack, library, packageFiles, versionDeltas, logger } = this.#components;
+    const { unpack, library, packageFiles, logger } = this.#components;
     const { packageId, sourceVersion, baseVersion, packageHash, file } = row;
     const expected = { packageId, sourceVersion, baseVersion, packageHash };
     const path = packageFiles.pathOf(file.fileHash);
@@ -147,12 +151,10 @@ export class DespoolTask {
       throw otherContent(row);
     }
     control.signal.throwIfAborted();
-    await using before = await versionDeltas?.keep(await library.getPackage(packageId));
     await library.commitPackage({ version, jobSerial: sourceVersion, staged });
     logger.info({ packageId, sourceVersion }, 'Wrote package to library');
     // Before it is known: whoever gets it may get the deltas, too.
     await this.#keepDeltas(unpacked);
-    await before?.makeDeltas(version, control.signal);
   }
 
   async #keepDeltas({ version, keepDeltas }: UnpackedVersion): Promise<void> {
@@ -193,10 +195,11 @@ export class DespoolTask {
   async #refuse(row: ReceivedInstruction, error: WaybillError): Promise<DespoolResult> {
     const { store, status, logger } = this.#components;
     const { jobId, packageId, sourceVersion } = row;
-    const needsFull = (error.code as string) === needsFullCode;
+    const needsFull = row.baseVersion > 0 && needsFullCodes.includes(error.code);
     const reason = error.message;
+    const state = (await this.#mayRepeat(row, error)) ? await this.#stateAtRest(row) : 'refused';
     const content = await this.#contentChange(row, {
-      state: 'refused',
+      state,
       reason,
       refusedJobId: jobId,
       needsFull,
@@ -213,14 +216,25 @@ export class DespoolTask {
     return done;
   }
 
+  /** Whether the source site may send the same anew: what came was not what is wrong. */
+  async #mayRepeat(row: ReceivedInstruction, { code, details }: WaybillError): Promise<boolean> {
+    if (lostCodes.includes(code)) return true;
+    if (details.code === 'INSTRUCTION_REFUSED') return doesNewOrderMend(details.reason);
+    if (code !== 'PACKAGE_FILE_INVALID') return false;
+    return !(await this.#components.packageFiles.isSound(row.file.fileHash));
+  }
+
+  async #stateAtRest({ packageId }: ReceivedInstruction): Promise<'stored' | 'none'> {
+    return (await this.#components.library.getPackage(packageId)) ? 'stored' : 'none';
+  }
+
   /** Nobody wants it any more. */
   async #drop(row: ReceivedInstruction, reason: string): Promise<DespoolResult> {
-    const { store, library, logger } = this.#components;
+    const { store, logger } = this.#components;
     const { jobId, packageId, sourceVersion } = row;
     const changes: Change[] = [...(await this.#removal(row))];
     if ((await this.#content(row))?.state === 'arriving') {
-      const held = await library.getPackage(packageId);
-      changes.push(await this.#contentChange(row, { state: held ? 'stored' : 'none' }));
+      changes.push(await this.#contentChange(row, { state: await this.#stateAtRest(row) }));
     }
     await store.write(changes, { sync: false });
     logger.info({ jobId, packageId, sourceVersion, reason }, 'Dropped an instruction');
@@ -266,10 +280,10 @@ export class DespoolTask {
 
 function toForwardedJob(row: ReceivedInstruction): MiniJob {
   const { jobId, packageId, sourceVersion, baseVersion, packageHash, priority, file } = row;
-  const { sourceSiteCode, finalSiteCode, createdAtMs, signed: forwarded } = row;
+  const { sourceSiteCode, finalSiteCode, createdAtMs, expiresAtMs, signed: forwarded } = row;
   return {
     ...{ jobId, packageId, sourceVersion, baseVersion, packageHash, priority, file },
-    ...{ sourceSiteCode, finalSiteCode, createdAtMs, forwarded },
+    ...{ sourceSiteCode, finalSiteCode, createdAtMs, expiresAtMs, forwarded },
   };
 }
 

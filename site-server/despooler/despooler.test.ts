@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import type { PackageInstruction } from '../../shared/domain/site-instruction.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { receivedFileReferences } from './received-file-references.ts';
@@ -85,6 +86,21 @@ describe('Despooler', () => {
     assert.equal(await stateOf(), 'stored');
   });
 
+  it('is not woken by what is told of other packages', async () => {
+    await take();
+    await until(() => view()?.state === 'waiting');
+    const waits = () =>
+      receiver.own.log.lines.filter(
+        ({ msg, packageId }) => msg === 'Instruction waits' && packageId === 'CS100001',
+      ).length;
+    const before = waits();
+    await receiver.metadata({ packageId: 'CS100002' });
+    await take({ packageId: 'CS100002' });
+    await until(async () => (await stateOf('CS100002')) === 'stored');
+    assert.equal(waits(), before);
+    assert.equal(view()?.state, 'waiting');
+  });
+
   it('waits for the metadata of the very version, or a later one', async () => {
     await receiver.metadata({ sourceVersion: 1 });
     await take({ sourceVersion: 2 });
@@ -114,7 +130,8 @@ describe('Despooler', () => {
     await until(() => view()?.state === 'waiting');
     await receiver.clock.advance(5 * minuteMs);
     await until(isDone);
-    assert.equal(await stateOf(), 'refused');
+    const { state, refusedJobId } = (await receiver.content()) ?? {};
+    assert.deepEqual([state, refusedJobId], ['none', 'CS1-CS100001.1'], 'a new order may come');
   });
 
   it('passes on what is for another site, unopened, once (REP-4, REP-6)', async () => {
@@ -122,8 +139,7 @@ describe('Despooler', () => {
     await until(isDone);
     const job = await receiver.store.records(keySpaces.miniJobs).get(order.jobId);
     const { forwarded = '', ...rest } = job ?? {};
-    const { expiresAtMs: _, ...expected } = order;
-    assert.deepEqual(rest, expected);
+    assert.deepEqual(rest, order);
     assert.ok(Buffer.from(forwarded, 'base64').includes(Buffer.from('CS100001')));
     assert.deepEqual(await receiver.news('mini-job'), [order.jobId]);
     assert.equal(receiver.library.commitCount, 0);
@@ -215,6 +231,32 @@ describe('Despooler', () => {
     assert.deepEqual([content?.state, content?.needsFull], ['refused', true]);
   });
 
+  for (const fails of ['CONTENT_INCOMPLETE', 'CONTENT_NOT_HELD', 'FILE_NOT_HELD'] as const) {
+    it(`asks for the same again when this site has lost what it needs: ${fails}`, async () => {
+      await receiver.metadata();
+      const { jobId } = await take({ fails });
+      await until(isDone);
+      const { state, refusedJobId, needsFull } = (await receiver.content()) ?? {};
+      assert.deepEqual([state, refusedJobId, needsFull], ['none', jobId, false]);
+    });
+  }
+
+  it('asks for the same again when the disk has damaged the file, and drops it', async () => {
+    await receiver.metadata();
+    let path = '';
+    receiver.onUnpack = () => writeFile(path, 'damaged');
+    const order = await receiver.order({ fails: 'PACKAGE_FILE_INVALID' });
+    path = receiver.packageFiles.pathOf(order.file.fileHash);
+    await life.intake.take(receiver.sign(order), 'CS1');
+    await until(isDone);
+    assert.equal(await stateOf(), 'none');
+    assert.equal(receiver.packageFiles.has(order.file.fileHash), false);
+    receiver.onUnpack = async () => {};
+    await take({ jobId: 'CS1-again', fails: 'PACKAGE_FILE_INVALID' });
+    await until(isDone);
+    assert.equal(await stateOf(), 'refused', 'and not when it came so');
+  });
+
   it('refuses content that is not what the source site published under that version (REP-7)', async () => {
     await receiver.metadata({ packageHash: packageHashOf('CS100001', 9) });
     await take();
@@ -299,14 +341,15 @@ describe('Despooler', () => {
     assert.equal(await stateOf(), 'none');
   });
 
-  it('refuses an instruction whose package file is gone, so that it is sent again', async () => {
+  it('says that a package file is gone, so that it is sent again', async () => {
     const order = await receiver.order();
     await life.intake.take(receiver.sign(order), 'CS1');
     await until(() => view()?.state === 'waiting');
     await receiver.loseFile(order.file.fileHash);
     await receiver.metadata();
     await until(isDone);
-    assert.equal(await stateOf(), 'refused');
+    const { state, refusedJobId } = (await receiver.content()) ?? {};
+    assert.deepEqual([state, refusedJobId], ['none', order.jobId]);
   });
 
   it('needs the package file as long as its instruction waits', async () => {

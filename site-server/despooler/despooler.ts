@@ -16,7 +16,7 @@ import type { DespoolResult, DespoolTask } from './despool-task.ts';
 /** What the Despooler needs. */
 export interface DespoolerComponents {
   readonly store: Pick<StateStore, 'records' | 'write'>;
-  readonly notifier: Pick<ChangeNotifier, 'pending' | 'handled' | 'subscribe'>;
+  readonly notifier: Pick<ChangeNotifier, 'pending' | 'handled' | 'subscribe' | 'onNotified'>;
   readonly task: Pick<DespoolTask, 'run'>;
   readonly status: StatusReporter;
   readonly clock: Pick<Clock, 'sleep' | 'nowMs'>;
@@ -75,8 +75,6 @@ export class Despooler implements Component {
   readonly #wake = new WakeSignal();
   readonly #entries = new Map<string, DespoolEntry>();
   readonly #running = new Set<Promise<void>>();
-  /** How often the hierarchy's word of some package changed here. */
-  #metadataCount = 0;
   #unsubscribe: (() => void)[] = [];
   #loop: Promise<void> = Promise.resolve();
 
@@ -93,7 +91,7 @@ export class Despooler implements Component {
     this.#unsubscribe = [
       notifier.subscribe('received-instruction', () => this.#wake.wake()),
       // Others handle what comes of it; here it only ends a wait.
-      notifier.subscribe('hierarchy-package', () => this.#onMetadata()),
+      notifier.onNotified('hierarchy-package', (packageId) => this.#onMetadata(packageId)),
     ];
     this.#loop = this.#work();
   }
@@ -168,17 +166,17 @@ export class Despooler implements Component {
     this.#entries.set(row.jobId, toEntry(row));
   }
 
-  #onMetadata(): void {
-    this.#metadataCount += 1;
+  #onMetadata(packageId: string): void {
     for (const entry of this.#entries.values()) {
+      if (entry.row.packageId !== packageId) continue;
+      entry.newsCount += 1;
       if (entry.waitsFor === 'metadata') this.#endWait(entry);
     }
-    this.#wake.wake();
   }
 
   #startTasks(): void {
     while (this.#running.size < this.#config.packagesMax && !this.#stopping.signal.aborted) {
-      const entry = nextToDespool([...this.#entries.values()]);
+      const entry = nextToDespool(this.#entries.values());
       if (!entry) return;
       entry.state = 'running';
       entry.reason = '';
@@ -196,10 +194,10 @@ export class Despooler implements Component {
     const onProgress = ({ sizeBytes }: { readonly sizeBytes: number }) => {
       entry.doneBytes = sizeBytes;
     };
-    const metadataCount = this.#metadataCount;
+    const { newsCount } = entry;
     try {
       const result = await this.#resultOf(entry, { signal, onProgress });
-      if (result.outcome === 'waits') await this.#wait(entry, { ...result, metadataCount });
+      if (result.outcome === 'waits') await this.#wait(entry, { ...result, newsCount });
       else await this.#conclude(entry);
     } catch (error) {
       if (!(isAbortError(error) && signal.aborted)) throw error;
@@ -230,7 +228,7 @@ export class Despooler implements Component {
 
   async #wait(
     entry: DespoolEntry,
-    wait: Extract<DespoolResult, { outcome: 'waits' }> & { readonly metadataCount: number },
+    wait: Extract<DespoolResult, { outcome: 'waits' }> & { readonly newsCount: number },
   ): Promise<void> {
     const { for: waitsFor, reason } = wait;
     const { jobId, packageId, sourceVersion } = entry.row;
@@ -244,7 +242,7 @@ export class Despooler implements Component {
       .sleep(delayMs, AbortSignal.any([entry.waiting.signal, this.#stopping.signal]))
       .then(() => this.#endWait(entry), ignoreAbort);
     // What came while it looked may be what it waits for.
-    if (isMetadata && wait.metadataCount !== this.#metadataCount) this.#endWait(entry);
+    if (isMetadata && wait.newsCount !== entry.newsCount) this.#endWait(entry);
     else await this.#tellOnce(entry, waitsFor);
   }
 
@@ -289,6 +287,7 @@ function toEntry(row: ReceivedInstruction): DespoolEntry {
     waitsFor: undefined,
     reason: '',
     doneBytes: 0,
+    newsCount: 0,
     tryCount: 0,
     told: new Set(),
     waiting: new AbortController(),

@@ -38,6 +38,9 @@ export function readInstruction(message: SignedInstructionParts): ReadInstructio
   return { parts, transfer, package: parsePackageInstruction(parts.package) };
 }
 
+/** As long as a site can be configured to sign for: what waits for its metadata does not stay for ever. */
+const validMsMax = 90 * 24 * 60 * 60_000;
+
 /** The refusal of an instruction, to be thrown. */
 export function refused(read: ReadInstruction, reason: InstructionRefusal): WaybillError {
   const { requestId } = read.transfer;
@@ -88,5 +91,6 @@ export function refusalOfPackage(
   // A package ID begins with the code of the site that made it.
   if (!order.packageId.startsWith(order.sourceSiteCode)) return 'source-not-owner';
   if (order.createdAtMs > trust.nowMs + trust.freshMs) return 'created-in-future';
+  if (order.expiresAtMs > trust.nowMs + validMsMax + trust.freshMs) return 'valid-too-long';
   return order.expiresAtMs <= trust.nowMs ? 'expired' : undefined;
 }

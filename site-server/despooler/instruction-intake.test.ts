@@ -315,6 +315,23 @@ describe('Instructions of other sites', () => {
     assert.equal((await receiver.waitingJobs()).length, 3);
   });
 
+  it('of one site are put off when too many of them are not carried out yet', async () => {
+    await put(receiver.sign(await order()));
+    await life.stop();
+    life = await receiver.start({}, { waitingMax: 2 });
+    await put(receiver.sign(await order({ packageId: 'CS100002' })));
+    const third = receiver.sign(await order({ packageId: 'CS100003' }));
+    await assert.rejects(put(third), (error) => isErrorWithCode(error, 'RECEIVER_BUSY'));
+    await receiver.metadata();
+    await until(async () => (await receiver.waitingJobs()).length === 1);
+    await put(third);
+  });
+
+  it('are refused when they would be valid for longer than 90 days (REP-7)', async () => {
+    const expiresAtMs = receiver.clock.nowMs() + 91 * 86_400_000;
+    await assertRefused(receiver.sign(await order({ expiresAtMs })), 'valid-too-long');
+  });
+
   it('are refused when their file is offered already, before it is sent (REP-7)', async () => {
     store('CS100002', 5);
     const offer = (facts: object) =>

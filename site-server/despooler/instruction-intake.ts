@@ -17,7 +17,7 @@ import {
   type SignedInstructionParts,
 } from '../site-identity/instructions.ts';
 import type { SiteIdentityKeeper } from '../site-identity/site-identity-keeper.ts';
-import { type DespoolLibrary, lengthOfPackageFile, type PackageFiles } from './despool-ports.ts';
+import type { DespoolLibrary, PackageFiles } from './despool-ports.ts';
 import {
   type InstructionTrust,
   type ReadInstruction,
@@ -28,10 +28,11 @@ import {
 } from './instruction-check.ts';
 import type { RefusalReports } from './refusal-reports.ts';
 import { SeenInstructions } from './seen-instructions.ts';
+import { WaitingInstructions } from './waiting-instructions.ts';
 
 /** What taking instructions needs. */
 export interface InstructionIntakeComponents {
-  readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly store: Pick<StateStore, 'records' | 'write' | 'onWritten'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly directory: Pick<SiteDirectory, 'own' | 'tree' | 'hasRouteTo'>;
   readonly identities: Pick<SiteIdentityKeeper, 'refusalOf'>;
@@ -51,12 +52,15 @@ export interface InstructionIntakeConfig {
   readonly freshMs: number;
   /** Instructions of one site remembered for twice that time; further ones wait. @default 10_000 */
   readonly seenMax: number;
+  /** Instructions of one site that are not carried out yet; further ones wait. @default 10_000 */
+  readonly waitingMax: number;
 }
 
 /** As documented at each. */
 export const defaultInstructionIntakeConfig: InstructionIntakeConfig = {
   freshMs: 600_000,
   seenMax: 10_000,
+  waitingMax: 10_000,
 };
 
 /** The package an offer or an instruction is about, and where it is to go. */
@@ -75,21 +79,25 @@ export class InstructionIntake implements Component {
   readonly #components: InstructionIntakeComponents;
   readonly #config: InstructionIntakeConfig;
   readonly #seen: SeenInstructions;
+  readonly #waiting: WaitingInstructions;
   /** One instruction after another: what one has written, the next one sees. */
   readonly #turns = new SerialQueue();
 
   constructor(components: InstructionIntakeComponents, config = defaultInstructionIntakeConfig) {
     this.#components = components;
     this.#config = config;
+    this.#waiting = new WaitingInstructions(components);
     this.#seen = new SeenInstructions(components, { countMax: config.seenMax });
   }
 
   async start(): Promise<void> {
     await this.#seen.load();
+    await this.#waiting.load();
   }
 
   async stop(): Promise<void> {
     await this.#turns.whenIdle();
+    this.#waiting.stop();
   }
 
   /**
@@ -182,7 +190,7 @@ export class InstructionIntake implements Component {
       // No file is needed; the Despooler sees to it that the source site knows.
       return true;
     }
-    const lengthBytes = await lengthOfPackageFile(packageFiles, order.file.fileHash);
+    const lengthBytes = await packageFiles.keep(order.file.fileHash);
     if (lengthBytes === undefined) throw refused(read, 'file-not-here');
     if (lengthBytes !== order.file.fileBytes) throw refused(read, 'file-size');
     return true;
@@ -230,6 +238,11 @@ export class InstructionIntake implements Component {
   ): Promise<void> {
     const { store, notifier, logger } = this.#components;
     const { signed, signedHash, peerSiteCode, nowMs } = came;
+    const { waitingMax: limit } = this.#config;
+    if (this.#waiting.countOf(peerSiteCode) >= limit) {
+      const what = `instructions of site ${peerSiteCode} to carry out`;
+      throw new WaybillError({ code: 'RECEIVER_BUSY', what, limit });
+    }
     const { requestId, nonce } = transfer;
     const row: ReceivedInstruction = {
       ...order,

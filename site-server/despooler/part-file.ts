@@ -14,6 +14,7 @@ import {
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ContentHash } from '../../shared/content-library/content-hash.ts';
+import { isSystemError } from '../../shared/content-library/library-failure.ts';
 import { writeFully } from '../../shared/content-library/write-fully.ts';
 import { readFully } from '../../shared/package-receiver/partial-file.ts';
 import type { PartResult } from './part-request.ts';
@@ -43,8 +44,21 @@ export class PartFile {
     this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   }
 
-  /** A part that is longer than its file cannot be of it: it is begun anew. */
+  /** A part that is longer than its file cannot be of it, or that cannot be read, is begun anew. */
   static async open(
+    path: string,
+    facts: { readonly fileHash: string; readonly fileBytes: number },
+  ): Promise<PartFile> {
+    try {
+      return await PartFile.#open(path, facts);
+    } catch (error) {
+      if (!isSystemError(error, 'EIO')) throw error;
+      rmSync(path, { force: true });
+      return PartFile.#open(path, facts);
+    }
+  }
+
+  static async #open(
     path: string,
     facts: { readonly fileHash: string; readonly fileBytes: number },
   ): Promise<PartFile> {

@@ -1,17 +1,25 @@
-/** What the event loop asks of the part worker. Hashes: lower-case hexadecimal. */
+/**
+ * What the event loop asks of the part worker. A part goes by its key (part-path.ts); hashes are
+ * lower-case hexadecimal.
+ */
 export type PartRequest =
   /** Opens a part, hashes what is there, and says how much that is. */
-  | { readonly kind: 'open'; readonly fileHash: string; readonly fileBytes: number }
+  | {
+      readonly kind: 'open';
+      readonly key: string;
+      readonly fileHash: string;
+      readonly fileBytes: number;
+    }
   /** Writes the bytes that follow those that are here. */
   | {
       readonly kind: 'write';
-      readonly fileHash: string;
+      readonly key: string;
       readonly offsetBytes: number;
       readonly bytes: Uint8Array;
     }
   /** Syncs a part that has all its bytes, and compares its hash; closes it. */
-  | { readonly kind: 'finish'; readonly fileHash: string }
-  | { readonly kind: 'close'; readonly fileHash: string };
+  | { readonly kind: 'finish'; readonly key: string }
+  | { readonly kind: 'close'; readonly key: string };
 
 export type PartResult =
   | { readonly outcome: 'held'; readonly heldBytes: number }

@@ -12,20 +12,21 @@ import type { PartRequest, PartResult } from './part-request.ts';
 const { directory } = workerData as { directory: string };
 const openParts = new Map<string, PartFile>();
 
-async function open(fileHash: string, fileBytes: number): Promise<PartResult> {
-  await openParts.get(fileHash)?.close();
-  const part = await PartFile.open(partPathOf(directory, fileHash), { fileHash, fileBytes });
-  openParts.set(fileHash, part);
+async function open(request: PartRequest & { readonly kind: 'open' }): Promise<PartResult> {
+  const { key } = request;
+  await openParts.get(key)?.close();
+  const part = await PartFile.open(partPathOf(directory, key), request);
+  openParts.set(key, part);
   return { outcome: 'held', heldBytes: part.heldBytes };
 }
 
 async function answer(request: PartRequest): Promise<PartResult> {
-  const { kind, fileHash } = request;
-  if (kind === 'open') return open(fileHash, request.fileBytes);
-  const part = openParts.get(fileHash);
+  const { kind, key } = request;
+  if (kind === 'open') return open(request);
+  const part = openParts.get(key);
   if (!part) return { outcome: 'not-open' };
   if (kind === 'write') return part.write(request.offsetBytes, request.bytes);
-  openParts.delete(fileHash);
+  openParts.delete(key);
   if (kind === 'finish') return part.finish();
   await part.close();
   return { outcome: 'not-open' };

@@ -7,12 +7,9 @@ import { CapturedLog } from '../../shared/testing/captured-log.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { SeededRandom } from '../../shared/testing/seeded-random.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import {
-  type ArrivingStream,
-  defaultReceivedFileConfig,
-  type ReceivedFileConfig,
-  ReceivedFileStore,
-} from './received-file-store.ts';
+import type { ArrivingStream } from './arrival.ts';
+import { defaultReceivedFileConfig, type ReceivedFileConfig } from './received-file-config.ts';
+import { ReceivedFileStore } from './received-file-store.ts';
 import { FakePackageFiles } from './testing/fake-package-files.ts';
 
 const dayMs = 86_400_000;
@@ -22,6 +19,7 @@ describe('Received files', () => {
   let clock: FakeClock;
   let files: FakePackageFiles;
   let freeBytes: number;
+  let measured: () => number;
   let stores: ReceivedFileStore[];
   let store: ReceivedFileStore;
 
@@ -30,7 +28,8 @@ describe('Received files', () => {
   /** A message's own memory: it is given away. */
   const cut = (from: number, to = bytes.length) => Buffer.from(bytes.subarray(from, to));
   const isCode = (code: ErrorCode) => (error: unknown) => isErrorWithCode(error, code);
-  const part = (fileHash = file.fileHash) => place.join('despool', `${fileHash}.part`);
+  const part = (fileHash = file.fileHash, siteCode = 'CS1') =>
+    place.join('despool', `${siteCode}-${fileHash}.part`);
 
   const open = async (config: Partial<ReceivedFileConfig> = {}): Promise<ReceivedFileStore> => {
     const opened = new ReceivedFileStore(
@@ -38,7 +37,7 @@ describe('Received files', () => {
         packageFiles: files,
         clock,
         logger: new CapturedLog().logger,
-        room: { measure: async () => freeBytes, require: async () => {} },
+        room: { measure: async () => measured(), require: async () => {} },
       },
       { ...defaultReceivedFileConfig, directory: place.join('despool'), ...config },
     );
@@ -64,6 +63,7 @@ describe('Received files', () => {
     clock = new FakeClock(Date.now());
     files = new FakePackageFiles(place.join('package-files'));
     freeBytes = 1_000_000;
+    measured = () => freeBytes;
     stores = [];
     store = await open();
   });
@@ -180,23 +180,45 @@ describe('Received files', () => {
     assert.deepEqual(await arrived(), bytes);
   });
 
-  it('are not taken from a second site or request while the first one brings them', async () => {
+  it('are not taken from a second request while the first one brings them', async () => {
     {
       using first = await begin(0);
       await first.write(cut(0, 10));
       await assert.rejects(begin(10, by('CS1', '2')), isCode('FILE_ALREADY_ARRIVING'));
       await assert.rejects(store.offer(file, by('CS1', '2')), isCode('FILE_ALREADY_ARRIVING'));
-      await assert.rejects(begin(10, by('CS2')), isCode('FILE_ALREADY_ARRIVING'));
-      await assert.rejects(store.offer(file, by('CS2')), isCode('FILE_ALREADY_ARRIVING'));
       await first.write(cut(10, 20));
     }
-    assert.equal(await store.offer(file, by('CS2')), 20);
+    assert.equal(await store.offer(file, by('CS1', '2')), 20);
     {
-      using second = await begin(20, by('CS2'));
+      using second = await begin(20, by('CS1', '2'));
       await second.write(cut(20));
       await second.finish();
     }
     assert.deepEqual(await arrived(), bytes);
+  });
+
+  it('of one site are out of the reach of another one that names the same hash (REP-7)', async () => {
+    {
+      using first = await begin(0);
+      await first.write(cut(0, 200_000));
+      assert.equal(await store.offer({ ...file, fileBytes: 1 }, by('CS2')), 0);
+      assert.equal(await store.offer(file, by('CS2')), 0);
+      using poison = await begin(0, by('CS2'));
+      await poison.write(Buffer.alloc(100_000));
+      await first.write(cut(200_000, 200_001));
+    }
+    assert.equal(await store.offer({ ...file, fileBytes: 1 }, by('CS2')), 0);
+    assert.equal(await store.offer(file, by('CS1')), 200_001);
+    await put(200_001);
+    assert.deepEqual(await arrived(), bytes);
+  });
+
+  it('do not change their length while they arrive', async () => {
+    using first = await begin(0);
+    await first.write(cut(0, 10));
+    const shorter = { ...file, fileBytes: 5 };
+    await assert.rejects(store.offer(shorter, by('CS1')), isCode('MESSAGE_INVALID'));
+    assert.equal(await first.write(cut(10, 20)), 20);
   });
 
   it('that many streams write to at once are never mixed up', async () => {
@@ -251,8 +273,80 @@ describe('Received files', () => {
     }
     // The first one rests now, and makes way.
     (await stream('b'))[Symbol.dispose]();
-    await assert.rejects(stream('c'), isCode('RECEIVER_BUSY'), 'two parts are on disk');
     assert.equal(await store.offer(small('a'), by('CS1')), 2);
+  });
+
+  it('make way when there are too many: the longest at rest, of the site that has the most', async () => {
+    store = await open({ partsMax: 3 });
+    const small = (name: string) => ({ fileHash: hashOf(Buffer.from(name)), fileBytes: 4 });
+    const bring = async (name: string, siteCode: string) => {
+      using stream = await store.receive(small(name), { bringer: by(siteCode), offsetBytes: 0 });
+      await stream.write(Buffer.from('ab'));
+      await clock.advance(1);
+    };
+    await bring('theirs', 'CS1');
+    for (const name of ['a', 'b', 'c', 'd']) await bring(name, 'CS2');
+    assert.equal(await store.offer(small('theirs'), by('CS1')), 2);
+    assert.equal(await store.offer(small('d'), by('CS2')), 2);
+    assert.equal(await store.offer(small('a'), by('CS2')), 0);
+    const parts = async () => (await readdir(place.join('despool'))).length;
+    // What makes way is removed while nobody waits for it.
+    while ((await parts()) > 3) await new Promise((next) => setImmediate(next));
+  });
+
+  it('of one site take half of the places at most (REP-7)', async () => {
+    store = await open({ arrivalsMax: 4 });
+    const small = (name: string) => ({ fileHash: hashOf(Buffer.from(name)), fileBytes: 4 });
+    const stream = (name: string, siteCode: string) =>
+      store.receive(small(name), { bringer: by(siteCode), offsetBytes: 0 });
+    await stream('a', 'CS2');
+    await stream('b', 'CS2');
+    await assert.rejects(stream('c', 'CS2'), isCode('RECEIVER_BUSY'));
+    await stream('a', 'CS1');
+    await stream('b', 'CS1');
+  });
+
+  it('are not in the way of an answer while they are hashed: whoever asks comes again', async () => {
+    await put(0, 1_000);
+    let goOn = () => {};
+    const has = files.has.bind(files);
+    Object.assign(files, {
+      has: () => new Promise<boolean>((done) => (goOn = () => done(false))),
+    });
+    const asked = assert.rejects(store.offer(file, by('CS1')), isCode('RECEIVER_BUSY'));
+    await new Promise((next) => setImmediate(next));
+    await clock.advance(20_000);
+    await asked;
+    await assert.rejects(store.offer(file, by('CS1')), isCode('RECEIVER_BUSY'), 'at once');
+    Object.assign(files, { has });
+    goOn();
+    for (let held: number | undefined; held !== 1_000; ) {
+      held = await store.offer(file, by('CS1')).catch(() => undefined);
+    }
+  });
+
+  it('are taken when what nobody needs of whole files makes room for them', async () => {
+    freeBytes = 10;
+    files.onMakeRoom = () => {
+      freeBytes = 1_000_000;
+    };
+    assert.equal(await store.offer(file, by('CS1')), 0);
+  });
+
+  it('that have rested for an hour make way when the disk is full', async () => {
+    await put(0, 100_000);
+    const other = { fileHash: hashOf(Buffer.from('other')), fileBytes: 150_000 };
+    store = await open({});
+    freeBytes = 60_000;
+    await assert.rejects(store.offer(other, by('CS1')), isCode('DISK_FULL'));
+    assert.equal(existsSync(part()), true, 'it may be gone on with in a moment');
+    await clock.advance(3_700_000);
+    const tooLarge = { ...other, fileBytes: 170_000 };
+    await assert.rejects(store.offer(tooLarge, by('CS1')), isCode('DISK_FULL'));
+    assert.equal(existsSync(part()), true, 'it would not help');
+    measured = () => (existsSync(part()) ? 60_000 : 160_000);
+    assert.equal(await store.offer(other, by('CS1')), 0);
+    assert.equal(existsSync(part()), false);
   });
 
   it('that nobody goes on with are removed after seven days', async () => {

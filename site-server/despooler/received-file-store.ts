@@ -1,19 +1,29 @@
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
-import { isSystemError, toWriteFailure } from '../../shared/content-library/library-failure.ts';
-import { WaybillError } from '../../shared/domain/errors.ts';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageFileFacts } from '../../shared/domain/send-request.ts';
 import { FreeRoom } from '../../shared/package-receiver/free-room.ts';
 import { ownMemoryOf } from '../../shared/package-receiver/message-memory.ts';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { KeyedTurns } from '../../shared/runtime/keyed-turns.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
-import { ThreadClient } from '../../shared/runtime/thread-client.ts';
-import { Arrival, type Bringer } from './arrival.ts';
+import { Arrival, type ArrivingStream, type Bringer } from './arrival.ts';
+import {
+  alreadyArriving,
+  busy,
+  invalid,
+  noRoom,
+  offsetMismatch,
+  requireSize,
+  stillHashing,
+} from './arrival-failures.ts';
 import { lengthOfPackageFile, type PackageFiles } from './despool-ports.ts';
-import { fileHashOfPart, partPathOf } from './part-path.ts';
+import { KnownParts, lookAtPart } from './known-parts.ts';
+import { fileHashOfPart, partKeyOf, partKeyOfName, partPathOf } from './part-path.ts';
 import type { PartRequest, PartResult } from './part-request.ts';
+import { PartThread } from './part-thread.ts';
+import type { ReceivedFileConfig } from './received-file-config.ts';
 
 /** What the store of received files needs. */
 export interface ReceivedFileComponents {
@@ -24,52 +34,24 @@ export interface ReceivedFileComponents {
   readonly room?: Pick<FreeRoom, 'measure' | 'require'>;
 }
 
-/** How it is tuned. */
-export interface ReceivedFileConfig {
-  /** Where files lie while they arrive, such as `<data>/despool`; on one file system with the store. */
-  readonly directory: string;
-  /** Largest package file that is taken, in bytes. @default 8 TiB */
-  readonly fileBytesMax: number;
-  /** Files that arrive at once. @default 16 */
-  readonly arrivalsMax: number;
-  /** Unfinished files kept. @default 1_000 */
-  readonly partsMax: number;
-  /** How long an unfinished file that nobody goes on with stays. @default 7 days */
-  readonly partKeptMs: number;
-  /** How often such files are looked for. @default 1 hour */
-  readonly sweepIntervalMs: number;
-  /** Room that stays free in the file system, in bytes. @default 1 GiB */
-  readonly reserveBytes: number;
-}
-
-const hourMs = 60 * 60_000;
-
-/** As documented at each. */
-export const defaultReceivedFileConfig: Omit<ReceivedFileConfig, 'directory'> = {
-  fileBytesMax: 8 * 1024 ** 4,
-  arrivalsMax: 16,
-  partsMax: 1_000,
-  partKeptMs: 7 * 24 * hourMs,
-  sweepIntervalMs: hourMs,
-  reserveBytes: 1024 ** 3,
-};
-
 /**
  * Package files on their way in from other sites (REP-5): each one is a part that only grows, until
- * it is whole, synced, and its hash right; then it moves into the package file store. One stream at
- * a time writes a part. A worker thread writes and hashes. A crash leaves parts, which are hashed
+ * it is whole, synced, and its hash right; then it moves into the package file store. Each site has
+ * parts of its own, and one stream at a time writes a part. A worker thread writes and hashes. A crash leaves parts, which are hashed
  * again before anything is added to them.
  */
 export class ReceivedFileStore implements Component {
   readonly #components: ReceivedFileComponents;
   readonly #config: ReceivedFileConfig;
   readonly #room: Pick<FreeRoom, 'measure' | 'require'>;
-  readonly #thread: ThreadClient<PartRequest, PartResult>;
+  readonly #thread: PartThread;
   readonly #turns = new KeyedTurns();
   /** The parts on disk. */
-  readonly #parts = new Set<string>();
+  readonly #parts = new KnownParts();
   /** Those that are open in the worker, or were until it was lost; the oldest first. */
   readonly #arrivals = new Map<string, Arrival>();
+  /** Parts whose offer was answered before it was looked at. */
+  readonly #late = new Set<string>();
   readonly #stopping = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
 
@@ -78,20 +60,15 @@ export class ReceivedFileStore implements Component {
     this.#config = config;
     const { directory, reserveBytes } = config;
     this.#room = components.room ?? new FreeRoom(directory, reserveBytes);
-    this.#thread = new ThreadClient({
-      program: new URL('./part-worker.js', import.meta.url),
-      workerData: { directory },
-      name: 'part worker',
-      onLost: () => this.#allClosed(),
-    });
+    this.#thread = new PartThread(directory, () => this.#allClosed());
   }
 
   async start(): Promise<void> {
     const { directory } = this.#config;
     await mkdir(directory, { recursive: true, mode: 0o700 });
     for (const name of await readdir(directory)) {
-      const fileHash = fileHashOfPart(name);
-      if (fileHash !== undefined) this.#parts.add(fileHash);
+      const key = partKeyOfName(name);
+      if (key !== undefined) this.#parts.note(key, await lookAtPart(partPathOf(directory, key)));
     }
     this.#sweeping = this.#sweepForEver();
   }
@@ -107,15 +84,16 @@ export class ReceivedFileStore implements Component {
    * How much of a file is here, in bytes from its start: its whole length once it is whole and
    * verified. A stream of the same request that still brings it is over: whoever asks begins anew.
    *
-   * @throws FILE_TOO_LARGE, FILE_ALREADY_ARRIVING by another request, DISK_FULL for what is missing
+   * @throws RECEIVER_BUSY while what is here is hashed; FILE_TOO_LARGE, FILE_ALREADY_ARRIVING by another request, DISK_FULL for what is missing
    */
   async offer(file: PackageFileFacts, bringer: Bringer): Promise<number> {
-    this.#requireSize(file);
-    return this.#turns.run(file.fileHash, async () => {
+    requireSize(file, this.#config.fileBytesMax);
+    const key = partKeyOf(bringer.siteCode, file.fileHash);
+    return this.#answerSoon(key, async () => {
       if (await this.#isWhole(file)) return file.fileBytes;
-      this.#takeOver(file.fileHash, bringer);
-      const heldBytes = await this.#heldBytes(file);
-      await this.#requireRoom(file, heldBytes);
+      this.#takeOver(key, file, bringer);
+      const heldBytes = await this.#heldBytes(key, file, bringer);
+      await this.#requireRoom(key, file.fileBytes - heldBytes);
       return heldBytes;
     });
   }
@@ -129,33 +107,71 @@ export class ReceivedFileStore implements Component {
     file: PackageFileFacts,
     stream: { readonly bringer: Bringer; readonly offsetBytes: number },
   ): Promise<ArrivingStream> {
-    const { fileHash } = file;
-    this.#requireSize(file);
-    return this.#turns.run(fileHash, async () => {
+    requireSize(file, this.#config.fileBytesMax);
+    const { bringer } = stream;
+    const key = partKeyOf(bringer.siteCode, file.fileHash);
+    return this.#withRoom(key, async () => {
       if (await this.#isWhole(file)) throw offsetMismatch(file, file.fileBytes, stream.offsetBytes);
-      this.#takeOver(fileHash, stream.bringer);
-      const heldBytes = await this.#heldBytes(file);
+      this.#takeOver(key, file, bringer);
+      const heldBytes = await this.#heldBytes(key, file, bringer);
       if (stream.offsetBytes !== heldBytes || heldBytes === file.fileBytes) {
         throw offsetMismatch(file, heldBytes, stream.offsetBytes);
       }
-      await this.#requireRoom(file, heldBytes);
-      const arrival = await this.#opened(file);
-      const owner = arrival.begin(stream.bringer);
+      await this.#requireRoom(key, file.fileBytes - heldBytes);
+      this.#requireShare(bringer.siteCode);
+      const arrival = await this.#opened(key, file, bringer);
+      const owner = arrival.begin(bringer);
       // It may have had to make way just now, while it rested.
-      this.#arrivals.set(fileHash, arrival);
+      this.#arrivals.set(key, arrival);
       return {
         signal: owner.signal,
-        write: (bytes) => this.#turns.run(fileHash, () => this.#write(arrival, owner, bytes)),
-        finish: () => this.#turns.run(fileHash, () => this.#finishOwned(arrival, owner)),
+        write: (bytes) => this.#turns.run(key, () => this.#write(arrival, owner, bytes)),
+        finish: () => this.#turns.run(key, () => this.#finishOwned(arrival, owner)),
         [Symbol.dispose]: () => arrival.endIf(owner),
       };
     });
   }
 
-  #requireSize({ fileHash, fileBytes }: PackageFileFacts): void {
-    const { fileBytesMax } = this.#config;
-    if (fileBytes <= fileBytesMax) return;
-    throw new WaybillError({ code: 'FILE_TOO_LARGE', fileHash, fileBytes, fileBytesMax });
+  /**
+   * Hashing what is there may take long, and whoever waits for it holds a place: it is asked to come
+   * again (RECEIVER_BUSY), and the hashing goes on.
+   */
+  async #answerSoon(key: string, work: () => Promise<number>): Promise<number> {
+    if (this.#late.has(key)) throw stillHashing();
+    const over = new AbortController();
+    const answer = this.#withRoom(key, work);
+    const late = this.#components.clock.sleep(this.#config.answerMs, over.signal).then(() => {
+      this.#late.add(key);
+      void answer.catch(() => {}).finally(() => this.#late.delete(key));
+      throw stillHashing();
+    });
+    late.catch(() => {});
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      over.abort(workIsOver);
+    }
+  }
+
+  /** Runs in a turn of the part; on a full disk once more, what can go having gone. */
+  async #withRoom<T>(key: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#turns.run(key, work);
+    } catch (error) {
+      if (!isErrorWithCode(error, 'DISK_FULL')) throw error;
+      await this.#components.packageFiles.makeRoom();
+      await this.#dropResting(key, error);
+      return this.#turns.run(key, work);
+    }
+  }
+
+  async #dropResting(key: string, { details }: WaybillError): Promise<void> {
+    if (details.code !== 'DISK_FULL') return;
+    const missingBytes = details.neededBytes - details.freeBytes;
+    const sinceMs = this.#components.clock.nowMs() - this.#config.partRestMs;
+    const isOther = (other: string) => other !== key && this.#isResting(other);
+    const parts = this.#parts.thatFree(missingBytes, sinceMs, isOther);
+    for (const part of parts) await this.#turns.run(part, () => this.#removeResting(part));
   }
 
   /** @throws MESSAGE_INVALID when it is here with another length: then that one was verified */
@@ -167,93 +183,117 @@ export class ReceivedFileStore implements Component {
   }
 
   /**
-   * Ends the stream that brings a file, if it is an earlier try of the same request. Other requests
-   * wait for it, those of the same site, too: else two would take it from each other for ever.
+   * Ends the stream that brings a part, if it is an earlier try of the same request. Other requests
+   * wait for it: else two would take it from each other for ever.
+   *
+   * @throws FILE_ALREADY_ARRIVING; MESSAGE_INVALID when it arrives with another length
    */
-  #takeOver(fileHash: string, { siteCode, requestId }: Bringer): void {
-    const arrival = this.#arrivals.get(fileHash);
+  #takeOver(key: string, { fileHash, fileBytes }: PackageFileFacts, bringer: Bringer): void {
+    const arrival = this.#arrivals.get(key);
     const current = arrival?.bringer;
     if (!arrival || !current) return;
-    if (current.siteCode !== siteCode || current.requestId !== requestId) {
-      throw alreadyArriving(fileHash, current.siteCode);
+    const { siteCode, requestId } = bringer;
+    if (current.requestId !== requestId) throw alreadyArriving(fileHash, siteCode);
+    if (arrival.fileBytes !== fileBytes) {
+      throw invalid('file_bytes', `${arrival.fileBytes}, as it arrives`, `${fileBytes}`);
     }
     arrival.end(alreadyArriving(fileHash, siteCode));
   }
 
-  /** In a turn of the file. A part that has all its bytes becomes whole now, or goes. */
-  async #heldBytes(file: PackageFileFacts): Promise<number> {
-    if (!this.#parts.has(file.fileHash)) return 0;
-    const arrival = await this.#opened(file);
+  /** In a turn of the part. One that has all its bytes becomes whole now, or goes. */
+  async #heldBytes(key: string, file: PackageFileFacts, bringer: Bringer): Promise<number> {
+    if (!this.#parts.has(key)) return 0;
+    const arrival = await this.#opened(key, file, bringer);
     if (arrival.heldBytes < file.fileBytes) return arrival.heldBytes;
     const actualHash = await this.#finish(arrival);
     return actualHash === undefined ? file.fileBytes : 0;
   }
 
   /** The part, open; it is made when there is none. */
-  async #opened(file: PackageFileFacts): Promise<Arrival> {
-    const { fileHash } = file;
-    const known = this.#arrivals.get(fileHash);
+  async #opened(key: string, file: PackageFileFacts, { siteCode }: Bringer): Promise<Arrival> {
+    const known = this.#arrivals.get(key);
     const isSame = known?.fileBytes === file.fileBytes;
     if (known && isSame && known.isOpen) return known;
-    if (!known) this.#requirePlace(fileHash);
-    const arrival = known && isSame ? known : new Arrival(file);
+    if (!known) this.#requirePlace(key);
+    const arrival = known && isSame ? known : new Arrival(file, siteCode);
     await this.#openAgain(arrival);
-    this.#parts.add(fileHash);
-    this.#arrivals.set(fileHash, arrival);
+    this.#arrivals.set(key, arrival);
     return arrival;
   }
 
   async #openAgain(arrival: Arrival): Promise<void> {
-    const { fileHash, fileBytes } = arrival;
-    const result = await this.#ask({ kind: 'open', fileHash, fileBytes });
+    const { key, fileHash, fileBytes } = arrival;
+    const result = await this.#thread.ask({ kind: 'open', key, fileHash, fileBytes });
     if (result.outcome !== 'held') throw new Error('A part was not opened');
     arrival.heldBytes = result.heldBytes;
     arrival.isOpen = true;
+    this.#noteUse(arrival);
+  }
+
+  #noteUse({ key, heldBytes }: Arrival): void {
+    const usedAtMs = this.#components.clock.nowMs();
+    this.#parts.note(key, { heldBytes, usedAtMs });
   }
 
   #allClosed(): void {
     for (const arrival of this.#arrivals.values()) arrival.isOpen = false;
   }
 
-  /** Makes a place among the open parts, and one among all. @throws RECEIVER_BUSY */
-  #requirePlace(fileHash: string): void {
-    const { partsMax, arrivalsMax } = this.#config;
-    if (this.#parts.size >= partsMax && !this.#parts.has(fileHash)) {
-      throw new WaybillError({ code: 'RECEIVER_BUSY', what: 'unfinished files', limit: partsMax });
-    }
-    if (this.#arrivals.size < arrivalsMax) return;
-    const resting = [...this.#arrivals.values()].find(({ bringer }) => bringer === undefined);
-    if (!resting) {
-      const what = 'files arriving';
-      throw new WaybillError({ code: 'RECEIVER_BUSY', what, limit: arrivalsMax });
-    }
-    this.#arrivals.delete(resting.fileHash);
-    // Nobody waits for it: it is hashed again when somebody goes on with it, in its turn.
-    const close = () => this.#closeUnlessOpened(resting.fileHash);
-    void this.#turns.run(resting.fileHash, close).catch(() => {});
+  /** No site takes the places of all others. @throws RECEIVER_BUSY */
+  #requireShare(siteCode: string): void {
+    const limit = Math.ceil(this.#config.arrivalsMax / 2);
+    const own = [...this.#arrivals.values()].filter((one) => one.bringer?.siteCode === siteCode);
+    if (own.length >= limit) throw busy(`files arriving from site ${siteCode}`, limit);
   }
 
-  async #closeUnlessOpened(fileHash: string): Promise<void> {
-    if (!this.#arrivals.has(fileHash)) await this.#ask({ kind: 'close', fileHash });
+  /** Makes a place among the open parts, and one among all. @throws RECEIVER_BUSY */
+  #requirePlace(key: string): void {
+    const { partsMax, arrivalsMax } = this.#config;
+    if (this.#parts.size >= partsMax && !this.#parts.has(key)) this.#dropOne();
+    if (this.#arrivals.size < arrivalsMax) return;
+    const resting = [...this.#arrivals.values()].find(({ bringer }) => bringer === undefined);
+    if (!resting) throw busy('files arriving', arrivalsMax);
+    const { key: closed } = resting;
+    this.#arrivals.delete(closed);
+    // Nobody waits for it: it is hashed again when somebody goes on with it, in its turn.
+    const close = async () => {
+      if (!this.#arrivals.has(closed)) await this.#thread.ask({ kind: 'close', key: closed });
+    };
+    void this.#turns.run(closed, close).catch(() => {});
+  }
+
+  #dropOne(): void {
+    const { partsMax: limit } = this.#config;
+    const key = this.#parts.first((part) => this.#isResting(part));
+    if (key === undefined) throw busy('unfinished files', limit);
+    this.#arrivals.delete(key);
+    this.#parts.delete(key);
+    // Nobody waits for it; what somebody begins anew meanwhile stays, with what was in it.
+    const remove = async () => {
+      if (!this.#parts.has(key)) await this.#remove(key);
+    };
+    void this.#turns.run(key, remove).catch(() => {});
+  }
+
+  #isResting(key: string): boolean {
+    return this.#arrivals.get(key)?.bringer === undefined;
   }
 
   /** @throws DISK_FULL when what is missing of it and of all others would eat into the reserve */
-  async #requireRoom({ fileHash, fileBytes }: PackageFileFacts, heldBytes: number): Promise<void> {
+  async #requireRoom(key: string, neededBytes: number): Promise<void> {
     const others = [...this.#arrivals.values()].filter(
-      (one) => one.bringer !== undefined && one.fileHash !== fileHash,
+      (one) => one.bringer !== undefined && one.key !== key,
     );
     const promisedBytes = others.reduce((sum, one) => sum + one.missingBytes, 0);
     const freeBytes = Math.max(0, (await this.#room.measure()) - promisedBytes);
-    const neededBytes = fileBytes - heldBytes;
     if (freeBytes >= neededBytes) return;
-    const { directory: path } = this.#config;
-    throw new WaybillError({ code: 'DISK_FULL', path, freeBytes, neededBytes });
+    throw noRoom(this.#config.directory, { freeBytes, neededBytes });
   }
 
-  /** In a turn of the file. @returns bytes that are written by now */
+  /** In a turn of the part. @returns bytes that are written by now */
   async #write(arrival: Arrival, owner: AbortController, bytes: Uint8Array): Promise<number> {
     arrival.require(owner);
-    const { fileHash, missingBytes, heldBytes: offsetBytes } = arrival;
+    const { key, missingBytes, heldBytes: offsetBytes } = arrival;
     if (bytes.length > missingBytes) {
       throw invalid('data', `${missingBytes} bytes at most`, `${bytes.length} bytes`);
     }
@@ -262,11 +302,12 @@ export class ReceivedFileStore implements Component {
     // What other messages may share must not go to the other thread.
     const memory = ownMemoryOf([bytes]);
     const own = memory ? bytes : new Uint8Array(bytes);
-    const request = { kind: 'write', fileHash, offsetBytes, bytes: own } as const;
+    const request = { kind: 'write', key, offsetBytes, bytes: own } as const;
     const lengthBytes = bytes.length;
     const result = await this.#askOrClose(arrival, request, memory ?? (own.buffer as ArrayBuffer));
     if (result.outcome !== 'held') throw new Error('A part was closed while it was written');
     arrival.heldBytes = result.heldBytes;
+    this.#noteUse(arrival);
     if (result.heldBytes === offsetBytes + lengthBytes) return result.heldBytes;
     throw offsetMismatch(arrival, result.heldBytes, offsetBytes);
   }
@@ -285,43 +326,35 @@ export class ReceivedFileStore implements Component {
    * @returns the hash it has, when that is not the promised one: then nothing is left of it
    */
   async #finish(arrival: Arrival): Promise<string | undefined> {
-    const { fileHash, fileBytes } = arrival;
+    const { key, fileHash, fileBytes } = arrival;
     const { packageFiles, logger } = this.#components;
     if (!arrival.isOpen) await this.#openAgain(arrival);
-    const result = await this.#askOrClose(arrival, { kind: 'finish', fileHash });
-    this.#arrivals.delete(fileHash);
+    const result = await this.#askOrClose(arrival, { kind: 'finish', key });
+    this.#arrivals.delete(key);
     if (result.outcome === 'hash-mismatch') {
       const { actualHash } = result;
-      this.#parts.delete(fileHash);
+      this.#parts.delete(key);
       logger.warn({ fileHash, actualHash }, 'A package file that came had another hash');
       return actualHash;
     }
     if (result.outcome !== 'whole') throw new Error('A part was closed before its end');
-    await packageFiles.adopt(partPathOf(this.#config.directory, fileHash), { fileHash, fileBytes });
-    this.#parts.delete(fileHash);
+    await packageFiles.adopt(partPathOf(this.#config.directory, key), { fileHash, fileBytes });
+    this.#parts.delete(key);
     logger.info({ fileHash, sizeBytes: fileBytes }, 'Received a package file');
     return undefined;
   }
 
-  /** Like `#ask`; after a failure the part is opened anew, and hashed, before it is believed. */
+  /** Asks the thread; after a failure the part is opened anew, and hashed, before it is believed. */
   async #askOrClose(
     arrival: Arrival,
     request: PartRequest,
     memory?: ArrayBuffer,
   ): Promise<PartResult> {
     try {
-      return await this.#ask(request, memory);
+      return await this.#thread.ask(request, memory);
     } catch (error) {
       arrival.isOpen = false;
       throw error;
-    }
-  }
-
-  async #ask(request: PartRequest, memory?: ArrayBuffer): Promise<PartResult> {
-    try {
-      return await this.#thread.ask(request, memory ? [memory] : []);
-    } catch (error) {
-      throw toWriteFailure(error, this.#config.directory, 1);
     }
   }
 
@@ -330,8 +363,8 @@ export class ReceivedFileStore implements Component {
     const { signal } = this.#stopping;
     try {
       for (;;) {
-        for (const fileHash of [...this.#parts]) {
-          await this.#turns.run(fileHash, () => this.#sweep(fileHash));
+        for (const key of this.#parts.keys()) {
+          await this.#turns.run(key, () => this.#sweep(key));
         }
         await clock.sleep(this.#config.sweepIntervalMs, signal);
       }
@@ -341,56 +374,26 @@ export class ReceivedFileStore implements Component {
   }
 
   /** Removes a part that nobody has gone on with for long, or that came whole on another way. */
-  async #sweep(fileHash: string): Promise<void> {
-    if (this.#arrivals.get(fileHash)?.bringer !== undefined) return;
-    const { packageFiles, clock, logger } = this.#components;
-    const path = partPathOf(this.#config.directory, fileHash);
-    const idleMs = clock.nowMs() - (await writtenAtMs(path));
-    if (idleMs < this.#config.partKeptMs && !(await packageFiles.has(fileHash))) return;
-    this.#arrivals.delete(fileHash);
-    await this.#ask({ kind: 'close', fileHash });
-    await rm(path, { force: true });
-    this.#parts.delete(fileHash);
-    logger.info({ fileHash }, 'Removed an unfinished package file');
+  async #sweep(key: string): Promise<void> {
+    if (!this.#isResting(key)) return;
+    const { packageFiles, clock } = this.#components;
+    const { usedAtMs } = await lookAtPart(partPathOf(this.#config.directory, key));
+    const idleMs = clock.nowMs() - usedAtMs;
+    if (idleMs < this.#config.partKeptMs && !(await packageFiles.has(fileHashOfPart(key)))) return;
+    await this.#removeResting(key);
   }
-}
 
-/** One stream that brings a file. Disposed of when it is over, however it ended. */
-export interface ArrivingStream extends Disposable {
-  /** Fires when another try of the same request has begun. */
-  readonly signal: AbortSignal;
-  /**
-   * Adds bytes, whose memory is given away.
-   *
-   * @returns bytes of the file that are written by now
-   * @throws MESSAGE_INVALID for more bytes than the file has, FILE_ALREADY_ARRIVING, DISK_FULL
-   */
-  write(bytes: Uint8Array): Promise<number>;
-  /** Verifies the whole file. @throws FILE_HASH_MISMATCH: nothing of it is left */
-  finish(): Promise<void>;
-}
-
-async function writtenAtMs(path: string): Promise<number> {
-  try {
-    return (await stat(path)).mtimeMs;
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return 0;
-    throw error;
+  /** In a turn of the part. */
+  async #removeResting(key: string): Promise<void> {
+    if (!this.#isResting(key)) return;
+    this.#arrivals.delete(key);
+    await this.#remove(key);
+    this.#parts.delete(key);
   }
-}
 
-function alreadyArriving(fileHash: string, siteCode: string): WaybillError {
-  return new WaybillError({ code: 'FILE_ALREADY_ARRIVING', fileHash, siteCode });
-}
-
-function offsetMismatch(
-  { fileHash }: PackageFileFacts,
-  heldBytes: number,
-  offsetBytes: number,
-): WaybillError {
-  return new WaybillError({ code: 'FILE_OFFSET_MISMATCH', fileHash, heldBytes, offsetBytes });
-}
-
-function invalid(field: string, expected: string, actual: string): WaybillError {
-  return new WaybillError({ code: 'MESSAGE_INVALID', field, expected, actual });
+  async #remove(key: string): Promise<void> {
+    await this.#thread.ask({ kind: 'close', key });
+    await rm(partPathOf(this.#config.directory, key), { force: true });
+    this.#components.logger.info({ part: key }, 'Removed an unfinished package file');
+  }
 }

@@ -7,6 +7,8 @@ import type { OfferFileRequest__Output } from '../../shared/rpc/generated/waybil
 import type { PackageFileHeld } from '../../shared/rpc/generated/waybill/v1/PackageFileHeld.ts';
 import type { PackageFilePart__Output } from '../../shared/rpc/generated/waybill/v1/PackageFilePart.ts';
 import type { SignedInstruction__Output } from '../../shared/rpc/generated/waybill/v1/SignedInstruction.ts';
+import { workIsOver } from '../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import {
   requireCount,
@@ -15,8 +17,9 @@ import {
   requirePackageId,
   requireSite,
 } from '../site-identity/instructions.ts';
+import type { ArrivingStream } from './arrival.ts';
 import type { InstructionIntake, PackageTarget } from './instruction-intake.ts';
-import type { ArrivingStream, ReceivedFileStore } from './received-file-store.ts';
+import type { ReceivedFileStore } from './received-file-store.ts';
 import type { RefusalReports } from './refusal-reports.ts';
 
 /** What answering other sites needs. */
@@ -25,7 +28,17 @@ export interface TransferServiceComponents {
   readonly files: Pick<ReceivedFileStore, 'offer' | 'receive'>;
   readonly intake: Pick<InstructionIntake, 'take' | 'checkOffer'>;
   readonly reports: Pick<RefusalReports, 'tell'>;
+  readonly clock: Pick<Clock, 'sleep'>;
 }
+
+/** How it is tuned. */
+export interface TransferServiceConfig {
+  /** How long the next part of a file may take; then its place is free for others. @default 120_000 */
+  readonly stallMs: number;
+}
+
+/** As documented at each. */
+export const defaultTransferServiceConfig: TransferServiceConfig = { stallMs: 120_000 };
 
 /** Data of one message, in bytes at most. */
 const dataBytesMax = 1024 * 1024;
@@ -49,8 +62,11 @@ type NextPart = () => Promise<PackageFilePart__Output | undefined>;
 export class TransferService {
   readonly #components: TransferServiceComponents;
 
-  constructor(components: TransferServiceComponents) {
+  readonly #config: TransferServiceConfig;
+
+  constructor(components: TransferServiceComponents, config = defaultTransferServiceConfig) {
     this.#components = components;
+    this.#config = config;
   }
 
   /** The functions that answer the conversation. */
@@ -76,10 +92,7 @@ export class TransferService {
   ): AsyncGenerator<PackageFileHeld> {
     const siteCode = this.#requireCaller(context, 'PutFile');
     const messages = requests[Symbol.asyncIterator]();
-    const next: NextPart = async () => {
-      const { done, value } = await messages.next();
-      return done ? undefined : value;
-    };
+    const next: NextPart = () => this.#unlessSilent(messages, siteCode);
     const first = await next();
     if (!first) return;
     const offer = requireOffer(first.file);
@@ -92,6 +105,23 @@ export class TransferService {
     } catch (error) {
       if (isErrorWithCode(error, 'FILE_HASH_MISMATCH')) await this.#tell(error, offer, siteCode);
       throw error;
+    }
+  }
+
+  /** @throws DEADLINE_EXCEEDED when nothing comes: whoever brings it is gone, or holds its place */
+  async #unlessSilent(messages: AsyncIterator<PackageFilePart__Output>, siteCode: string) {
+    const { stallMs: deadlineMs } = this.#config;
+    const over = new AbortController();
+    const silence = this.#components.clock.sleep(deadlineMs, over.signal).then(() => {
+      const peer = `Site ${siteCode}`;
+      throw new WaybillError({ code: 'DEADLINE_EXCEEDED', peer, method: 'PutFile', deadlineMs });
+    });
+    silence.catch(() => {});
+    try {
+      const { done, value } = await Promise.race([messages.next(), silence]);
+      return done ? undefined : value;
+    } finally {
+      over.abort(workIsOver);
     }
   }
 

@@ -175,6 +175,28 @@ describe('site content task (REP-2)', () => {
     assert.deepEqual(await targets(), ['PS1 0..2']);
   });
 
+  it('sends anew what a site in between lost on its way, and not for ever', async () => {
+    await assign('PS1DP1');
+    for (let time = 0; time <= 2; time++) {
+      await run();
+      const [{ jobId } = { jobId: '' }] = await jobs();
+      assert.deepEqual(await targets(), ['PS1 0..1'], `time ${time}`);
+      const result = { jobId, outcome: 'delivered', contentChangedAtMs: 0 } as const;
+      const failure = {
+        ...{ packageId, siteCode: 'PS2', finalSiteCode: 'PS1', jobId, mayRepeat: true },
+        ...{ reason: 'it has expired', failedAtMs: time },
+      };
+      const { store } = machine;
+      await put(
+        store.records(keySpaces.miniJobs).delete(jobId),
+        store.records(keySpaces.siteDeliveryResults).put(joinKey(packageId, 'PS1'), result),
+        store.records(keySpaces.forwardingFailures).put(joinKey(packageId, 'PS2', 'PS1'), failure),
+      );
+    }
+    await run();
+    assert.deepEqual(await targets(), []);
+  });
+
   for (const [write, isLastWritten] of [
     [1, true],
     [1, false],

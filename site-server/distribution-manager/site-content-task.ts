@@ -93,6 +93,7 @@ export class SiteContentTask {
     const deliveries = await this.#rowsOf(keySpaces.siteDeliveries, packageId);
     const contents = await this.#rowsOf(keySpaces.siteContents, packageId);
     const results = await this.#rowsOf(keySpaces.siteDeliveryResults, packageId);
+    const failures = await this.#rowsOf(keySpaces.forwardingFailures, packageId);
     const orders: SiteOrder[] = [];
     for (const siteCode of new Set([...wishes.keys(), ...deliveries.keys()])) {
       const delivery = deliveries.get(siteCode);
@@ -105,6 +106,7 @@ export class SiteContentTask {
         delivery,
         openJob: delivery && (await this.#jobs.get(delivery.jobId)),
         result: result?.jobId === delivery?.jobId ? result : undefined,
+        failure: [...failures.values()].find(({ jobId }) => jobId === delivery?.jobId),
         hasVersion: (version) => versions.has(version),
       };
       orders.push({ sitePackage, siteCode, rows, work: siteContentWork(rows) });
@@ -143,10 +145,10 @@ export class SiteContentTask {
       ...{ sourceSiteCode: this.#components.siteCode, finalSiteCode: siteCode },
       ...{ priority: sitePackage.properties.priority, createdAtMs: clock.nowMs() },
     };
-    const wishedAtMs = rows.wish?.wishedAtMs ?? 0;
+    const wishes = rows.wish?.wishes ?? {};
     const delivery: SiteDelivery = {
       ...{ packageId, siteCode, jobId, sourceVersion, baseVersion },
-      ...{ wishedAtMs, repeatCount },
+      ...{ wishes, repeatCount },
     };
     const changes = [
       serial.change,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
-import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
 import { fileStoreOf, SendingMachine } from '../sender/testing/test-sending.ts';
 import type { PackageFileStore } from './package-file-store.ts';
@@ -123,6 +123,40 @@ describe('package file store (REP-2)', () => {
       isErrorWithCode(error, 'DISK_FULL'),
     );
     assert.deepEqual(await names(), []);
+  });
+
+  it('makes room also when only the making of a file tells that there is none', async () => {
+    const left = await files.make(order(1), never);
+    await machine.clock.advance(60_000);
+    const full = { path: 'x', freeBytes: 1, neededBytes: 2 };
+    machine.makeFailures.set('CS100001', new WaybillError({ code: 'DISK_FULL', ...full }));
+    await assert.rejects(files.make(order(2), never));
+    assert.equal(await files.has(left.fileHash), false);
+  });
+
+  it('keeps what somebody is about to say that it is needed (REP-6)', async () => {
+    const { fileHash, fileBytes } = await files.make(order(1), never);
+    needed.add(fileHash);
+    await files.sweep();
+    needed.clear();
+    await files.sweep();
+    await machine.clock.advance(hourMs - 1);
+    assert.equal(await files.keep(fileHash), fileBytes);
+    await machine.clock.advance(1);
+    await files.sweep();
+    assert.equal(await files.has(fileHash), true);
+    await machine.clock.advance(hourMs);
+    await files.sweep();
+    assert.equal(await files.keep(fileHash), undefined);
+  });
+
+  it('drops a file that its disk has damaged, when somebody could not use it', async () => {
+    const { fileHash } = await files.make(order(), never);
+    assert.equal(await files.isSound(fileHash), true);
+    await writeFile(files.pathOf(fileHash), 'damaged');
+    assert.equal(await files.isSound(fileHash), false);
+    assert.equal(await files.has(fileHash), false);
+    assert.equal(await files.isSound(fileHash), false);
   });
 
   it('adopts a file that came from another site', async () => {

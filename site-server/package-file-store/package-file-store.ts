@@ -48,8 +48,10 @@ export interface PackageFileStoreComponents {
     path: string,
     signal: AbortSignal,
   ) => Promise<MadePackageFile>;
-  /** The largest number of bytes the file of this order may have. */
+  /** The largest number of bytes the file of this order may have; 0 when only making it tells. */
   readonly bytesMaxOf: (order: PackageFileOrder) => Promise<number>;
+  /** BLAKE3-256 of a file, another text when it cannot be read. @throws ENOENT, AbortError */
+  readonly hashFile: (path: string, signal: AbortSignal) => Promise<string>;
   /** Hashes of all files that a mini-job, send request or received instruction needs. */
   readonly references: () => AsyncIterable<string>;
   /** Bytes free in the file system of the directory. */
@@ -130,6 +132,22 @@ export class PackageFileStore implements Component {
   }
 
   /**
+   * Whether a file is here, whole: if so it stays for the grace period, so that whoever asks has time
+   * to say that it is needed.
+   *
+   * @returns its length in bytes; undefined when it is not here
+   */
+  async keep(fileHash: string): Promise<number | undefined> {
+    return this.#turns.run(async () => {
+      const bytes = await this.#bytesOf(fileHash);
+      if (bytes !== undefined) {
+        this.#unusedSinceMs.set(fileHash, this.#needs.clock.monotonicMs());
+      }
+      return bytes;
+    });
+  }
+
+  /**
    * Takes a file that is whole, verified and synced, by rename. Once this resolves it is durable, and
    * stays for the grace period however soon it is needed.
    */
@@ -154,6 +172,31 @@ export class PackageFileStore implements Component {
     const making = { key, priority: order.priority };
     const work = (making: AbortSignal) => this.#madeOrMake(key, order, making);
     return this.#makings.run(making, work, signal);
+  }
+
+  /**
+   * Whether a file that somebody could not use is what its hash promises: its disk may have damaged
+   * it. One that is not is discarded.
+   *
+   * @throws AbortError when the store stops
+   */
+  async isSound(fileHash: string): Promise<boolean> {
+    const path = this.pathOf(fileHash);
+    const actualHash = await this.#needs
+      .hashFile(path, this.#stopping.signal)
+      .catch((error: unknown) => {
+        if (isSystemError(error, 'ENOENT')) return '';
+        throw error;
+      });
+    if (actualHash === fileHash) return true;
+    this.#needs.logger.warn({ fileHash, actualHash }, 'A package file was damaged on disk');
+    await this.discard(fileHash);
+    return false;
+  }
+
+  /** Makes room: deletes the files that nobody needs, those that have just come excepted. */
+  makeRoom(): Promise<void> {
+    return this.#sweepUnused(freshMs);
   }
 
   /** Forgets a file that is not what its hash promises: the next order makes it again. */
@@ -182,7 +225,9 @@ export class PackageFileStore implements Component {
       return await this.#makeAt(path, key, order, signal);
     } catch (error) {
       await rm(path, { force: true });
-      throw toWriteFailure(error, this.#needs.directory, 0);
+      const failure = toWriteFailure(error, this.#needs.directory, 0);
+      if (isErrorWithCode(failure, 'DISK_FULL')) await this.makeRoom();
+      throw failure;
     }
   }
 
@@ -209,7 +254,7 @@ export class PackageFileStore implements Component {
     const { freeBytes: measure, directory } = this.#needs;
     const room = async () => Math.max(0, (await measure()) - this.#config.reserveBytes);
     if ((await room()) >= neededBytes) return;
-    await this.#sweepUnused(freshMs);
+    await this.makeRoom();
     const freeBytes = await room();
     if (freeBytes >= neededBytes) return;
     throw new WaybillError({ code: 'DISK_FULL', path: directory, freeBytes, neededBytes });

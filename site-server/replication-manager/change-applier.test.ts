@@ -242,6 +242,23 @@ describe('change applier (REP-1, SEC-1)', () => {
     ...{ siteCode: 'SEC', address: '', agentVersion: '1', signingKeys: [], signedAtMs: 1 },
     ...{ certificate: '', signature: '' },
   });
+  it('passes over a row that would take back what its writer said later, and goes on', async () => {
+    const { store, notifier } = site;
+    const seen: [string, unknown][] = [];
+    const rollbacks = {
+      'hierarchy-distribution-points': (key: string, value: unknown) => {
+        seen.push([key, value]);
+        return key === 'DP1';
+      },
+    };
+    applier = new ChangeApplier({ store, log, notifier, rollbacks }, hierarchy.config);
+    const other = row({ key: 'DP2', value: JSON.stringify({ ...point(), dpId: 'DP2' }) });
+    const rows = [row({ value: '', deleted: true }), { ...other, sequence: 2 }];
+    assert.equal(await apply({ rows }), 1);
+    assert.deepEqual(seen[0], ['DP1', undefined]);
+    assert.equal(log.originState('SEC').sequence, 2);
+  });
+
   const refusals: [string, ErrorCode, () => Partial<ReplicationChanges>][] = [
     ['a gap', 'REPLICATION_GAP', () => ({ after: 1 })],
     [

@@ -6,6 +6,7 @@ import {
 } from '../../shared/domain/change-log.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { compareHybridTimes } from '../../shared/domain/hybrid-time.ts';
+import type { ReplicatedTable } from '../../shared/domain/replicated-tables.ts';
 import type { SiteDefinition } from '../../shared/domain/site.ts';
 import type { ReplicationChanges__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
 import type { ReplicationMessages__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationMessages.ts';
@@ -35,7 +36,17 @@ export interface ChangeApplierComponents {
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   /** @default none */
   readonly checks?: RowChecks;
+  /** @default none */
+  readonly rollbacks?: RowRollbacks;
 }
+
+/**
+ * By table: whether a row, undefined when it is deleted, would take back what its writer said after
+ * it. Such a row is passed over: somebody in between remembers, or pretends, something old.
+ */
+export type RowRollbacks = Partial<
+  Record<ReplicatedTable, (key: string, value: unknown) => boolean>
+>;
 
 /** Who sends, as far as it matters what is taken of it. */
 export interface Sender {
@@ -177,7 +188,7 @@ export class ChangeApplier {
     others: readonly Change[],
     rule: ApplyRule,
   ): Promise<number> {
-    const { log, store } = this.#components;
+    const { log, store, rollbacks = {} } = this.#components;
     let count = 0;
     const problems = new Map(rows.map((row) => [row, rule.problemOf(row)]));
     let overruled: CheckedRow[] = [];
@@ -186,6 +197,7 @@ export class ChangeApplier {
       rows.map(({ name }) => rowIdOf(name)),
       (versions) => {
         const later = rows.filter((row) => {
+          if (rollbacks[row.name.table]?.(row.name.key, row.value)) return false;
           const before = versions.get(rowIdOf(row.name));
           if (!before) return !rule.isGone(row.version);
           const order = compareHybridTimes(row.version.changedAt, before.changedAt);

@@ -49,6 +49,10 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
   'package-assignments': { space: keySpaces.packageAssignments, keyParts: ['package', 'dp'] },
   'published-packages': { space: keySpaces.publishedPackages, keyParts: ['package'] },
   'site-contents': { space: keySpaces.siteContents, keyParts: ['package', 'site'] },
+  'forwarding-failures': {
+    space: keySpaces.forwardingFailures,
+    keyParts: ['package', 'site', 'site'],
+  },
   'site-package-status': {
     space: keySpaces.sitePackageStatus,
     keyParts: ['package', 'site', 'dp or none'],
@@ -157,6 +161,7 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
     case 'hierarchy-distribution-points':
       return [{ topic: 'hierarchy-distribution-point', subject: first }];
     case 'site-contents':
+    case 'forwarding-failures':
       return [{ topic: 'site-content', subject: first }];
     case 'site-package-status':
       // The source site waits for removals at the others.

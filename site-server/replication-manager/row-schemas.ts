@@ -31,6 +31,7 @@ import {
   type SiteIdentity,
   type SiteRoute,
 } from '../../shared/domain/site.ts';
+import type { ForwardingFailure } from '../../shared/domain/site-delivery.ts';
 import type {
   PackageSource,
   SitePackage,
@@ -233,6 +234,15 @@ const rowSchemas = {
     needsFull: z.boolean(),
     changedAtMs: count,
   }),
+  'forwarding-failures': row<ForwardingFailure>({
+    packageId,
+    siteCode,
+    finalSiteCode: siteCode,
+    jobId: text(64),
+    mayRepeat: z.boolean(),
+    reason: sentence,
+    failedAtMs: count,
+  }),
   'site-package-status': packageStatus,
 } as const satisfies Record<ReplicatedTable, z.ZodType>;
 
@@ -247,6 +257,7 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'package-assignments': ['packageId', 'dpId'],
   'published-packages': ['packageId'],
   'site-contents': ['packageId', 'siteCode'],
+  'forwarding-failures': ['packageId', 'siteCode', 'finalSiteCode'],
   'site-package-status': ['packageId', '', 'dpId'],
 };
 

@@ -55,6 +55,10 @@ export class RequestFiles {
     this.#provisions.set(requestId, { abort, ended });
   }
 
+  isProviding(requestId: string): boolean {
+    return this.#provisions.has(requestId);
+  }
+
   /** Nobody needs the file of this request any more. */
   abandon(requestId: string): void {
     this.#provisions.get(requestId)?.abort.abort();
@@ -77,7 +81,8 @@ export class RequestFiles {
           return;
         }
         if (!isErrorWithCode(file, 'DISK_FULL')) failureCount += 1;
-        if (failureCount >= this.#triesOf(job, file)) return await this.#fail(requestId, file);
+        if (failureCount >= this.#triesOf(job, file))
+          return await this.#fail(requestId, file, signal);
         await this.#waitAfter(file, { requestId, tryCount }, signal);
       }
     } catch (error) {
@@ -130,14 +135,18 @@ export class RequestFiles {
     await clock.sleep(delayMs, signal);
   }
 
-  async #fail(requestId: string, { message: reason }: Error): Promise<void> {
-    const { requests, logger } = this.#needs;
-    try {
-      await requests.end(requestId, { state: 'failed', reason, outcome: 'not-made' });
-    } catch (err) {
-      // The request is open still, and is looked at again when there is room.
-      if (!isErrorWithCode(err, 'DISK_FULL')) throw err;
-      logger.warn({ requestId, err }, 'End of a send request could not be written down');
+  /** Nobody else looks at the request: it is tried until there is room to write its end down. */
+  async #fail(requestId: string, { message: reason }: Error, signal: AbortSignal): Promise<void> {
+    const { requests, logger, clock } = this.#needs;
+    for (;;) {
+      try {
+        await requests.end(requestId, { state: 'failed', reason, outcome: 'not-made' });
+        return;
+      } catch (err) {
+        if (!isErrorWithCode(err, 'DISK_FULL')) throw err;
+        logger.warn({ requestId, err }, 'End of a send request could not be written down');
+      }
+      await clock.sleep(this.#config.retryDelayMsMax, signal);
     }
   }
 

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import type { SendRequest } from '../../shared/domain/send-request.ts';
+import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change } from '../../shared/state-store/state-store.ts';
+import { testPackage } from '../replication-manager/testing/random-edits.ts';
 import { SendingMachine, SendingSite, testSites } from '../sender/testing/test-sending.ts';
 
 const full = new WaybillError({ code: 'DISK_FULL', path: '/files', freeBytes: 1, neededBytes: 9 });
@@ -108,6 +111,25 @@ describe('Scheduler', () => {
     );
   });
 
+  it('ends such a request as soon as there is room to write its end down', async () => {
+    const { store } = machine;
+    const write = store.write.bind(store);
+    let refusedCount = 0;
+    Object.assign(store, {
+      write: async (changes: readonly Change[], options: { sync: boolean }) => {
+        const isEnd = changes.some(({ space }) => space === keySpaces.sendRequestHistory.name);
+        if (!isEnd || refusedCount > 1) return write(changes, options);
+        refusedCount += 1;
+        throw full;
+      },
+    });
+    machine.libraryVersions.set('CS100001', 5);
+    await machine.order({ sourceVersion: 4 });
+    await site.allEnded(1_000);
+    assert.equal(refusedCount, 2);
+    assert.match((await machine.history())[0]?.reason ?? '', /at version 5/);
+  });
+
   it('tries once only what will not be back by itself', async () => {
     machine.libraryVersions.set('CS100001', 5);
     await machine.order({ sourceVersion: 4 });
@@ -150,4 +172,108 @@ describe('Scheduler', () => {
     assert.match(request?.reason ?? '', /is not in this content library/);
     for await (const _ of site.notifier.pending('package')) assert.fail('nobody asked for it here');
   });
+
+  const file = { fileHash: 'ab'.repeat(32), fileBytes: 9 };
+  const passedOn = { sourceSiteCode: 'PS9', packageId: 'PS900001', finalSiteCode: 'SS1', file };
+  /** A job of site PS9 that waits here with its file. */
+  async function forward(facts: Partial<MiniJob> = {}): Promise<MiniJob> {
+    await writeFile(site.files.pathOf(file.fileHash), 'as it came');
+    const [made] = await machine.order({ ...passedOn, forwarded: 'x', ...facts });
+    return made as MiniJob;
+  }
+  const failure = () => machine.store.records(keySpaces.forwardingFailures).get('PS900001/CS1/SS1');
+  const ends = async () =>
+    (await machine.history()).map(({ jobId, state, reason }) => `${jobId} ${state}: ${reason}`);
+
+  it('tells the source site of a job that is lost on its way, until a later one is passed on', async () => {
+    await machine.order({ ...passedOn, jobId: 'PS9-00000001', forwarded: 'x' });
+    await site.allEnded();
+    const { reason, failedAtMs: _, ...told } = (await failure()) ?? { reason: '', failedAtMs: 0 };
+    assert.deepEqual(told, {
+      ...{ packageId: 'PS900001', siteCode: 'CS1', finalSiteCode: 'SS1' },
+      ...{ jobId: 'PS9-00000001', mayRepeat: true },
+    });
+    assert.match(reason, /is not in this content library/);
+    await forward({ jobId: 'PS9-00000000', packageId: 'PS900001', sourceVersion: 0 });
+    await becomes('PS9-00000000', isMade);
+    assert.ok(await failure(), 'an earlier one that comes late says nothing of it');
+    await forward({ jobId: 'PS9-00000002' });
+    await becomes('PS9-00000002', isMade);
+    assert.equal(await failure(), undefined);
+  });
+
+  it('passes on the newest order for a site only, whichever came last', async () => {
+    await forward({ jobId: 'PS9-00000001', sourceVersion: 1 });
+    await becomes('PS9-00000001', isMade);
+    await forward({ jobId: 'PS9-00000003', sourceVersion: 3 });
+    await forward({ jobId: 'PS9-00000002', sourceVersion: 2 });
+    await forward({ jobId: 'PS9-00000004', finalSiteCode: 'PS2' });
+    await becomes('PS9-00000003', isMade);
+    await becomes('PS9-00000004', isMade);
+    await machine.until(async () => (await machine.history()).length === 2);
+    assert.deepEqual(await ends(), [
+      'PS9-00000001 cancelled: A newer order took its place',
+      'PS9-00000002 cancelled: A newer order took its place',
+    ]);
+    assert.equal(await failure(), undefined, 'the source site knows');
+  });
+
+  it('ends what is on its way when it expires, and asks its source site for a new order', async () => {
+    await forward({ jobId: 'PS9-00000001', expiresAtMs: machine.clock.nowMs() + 3_600_000 });
+    await becomes('PS9-00000001', isMade);
+    await machine.clock.advance(3_600_000);
+    await site.allEnded(1_000);
+    assert.deepEqual(await ends(), ['PS9-00000001 cancelled: Its instruction has expired']);
+    const { jobId, mayRepeat } = (await failure()) ?? {};
+    assert.deepEqual([jobId, mayRepeat], ['PS9-00000001', true]);
+  });
+
+  it('ends what is on its way to a site that is no more', async () => {
+    await forward({ jobId: 'PS9-00000001' });
+    await becomes('PS9-00000001', isMade);
+    machine.tree.sites = testSites.filter(({ siteCode }) => siteCode !== 'SS1');
+    await machine.store.write([site.notifier.notification('site', 'SS1')], { sync: false });
+    await site.allEnded();
+    assert.match((await ends())[0] ?? '', /Site SS1 is not in the hierarchy any more/);
+  });
+
+  it('ends what is on its way of a package that is deleted, with all that was said of it', async () => {
+    await machine.order({ ...passedOn, jobId: 'PS9-00000001', forwarded: 'x' });
+    await site.allEnded();
+    await forward({ jobId: 'PS9-00000002', finalSiteCode: 'PS2' });
+    await becomes('PS9-00000002', isMade);
+    assert.ok(await failure());
+    const row = { ...testPackage('PS900001', ''), state: 'deleting' } as const;
+    await machine.store.write(
+      [
+        machine.store.records(keySpaces.publishedPackages).put('PS900001', row),
+        site.notifier.notification('hierarchy-package', 'PS900001'),
+      ],
+      { sync: false },
+    );
+    await site.allEnded(1_000);
+    assert.equal((await ends()).at(-1), 'PS9-00000002 cancelled: Its package is deleted');
+    await machine.until(async () => (await failure()) === undefined);
+  });
+
+  it('makes files for the first few of a site only, so that one that is away fills no disk', async () => {
+    const ids = Array.from({ length: 40 }, (_, index) => `CS1-${toHex(index)}`);
+    await machine.order(
+      ...ids.map((jobId, index) => ({ jobId, packageId: `CS1${toHex(index).slice(3)}` })),
+    );
+    await machine.order({ jobId: 'CS1-FFFFFFFF', packageId: 'CS1FFFFF', finalSiteCode: 'PS2' });
+    await becomes('CS1-FFFFFFFF', isMade);
+    // However often the ones that have their file are tried in vain.
+    await machine.clock.advance(60_000);
+    for (let time = 0; time < 20; time++) await machine.clock.advance(60_000);
+    const made = [...site.requests.open()].filter(isMade);
+    const toPs1 = made.filter(({ finalSiteCode }) => finalSiteCode === 'PS1').length;
+    assert.ok(toPs1 >= 5 && toPs1 <= 10, `${toPs1} files`);
+    assert.equal(made.filter(({ finalSiteCode }) => finalSiteCode === 'PS2').length, 1);
+    machine.site('PS1').isUp = true;
+    site.connected('PS1');
+    await machine.until(async () => (await machine.history()).length >= 40, 1_000);
+  });
 });
+
+const toHex = (serial: number) => serial.toString(16).toUpperCase().padStart(8, '0');

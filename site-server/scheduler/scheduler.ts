@@ -1,5 +1,5 @@
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
-import { compareSendRequests } from '../../shared/domain/send-queue.ts';
+import { filesToMake } from '../../shared/domain/send-queue.ts';
 import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
 import { withDestination } from '../../shared/domain/send-request-moves.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
@@ -13,6 +13,7 @@ import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { PackageFileStore } from '../package-file-store/package-file-store.ts';
+import { type ForwardedEnd, ForwardedJobs } from './forwarded-jobs.ts';
 import { RequestFiles } from './request-files.ts';
 import type { SendRequestTable } from './send-request-table.ts';
 
@@ -37,18 +38,25 @@ export interface SchedulerConfig {
   readonly retryDelayMsMax: number;
   /** Tries to make a package file, a full disk not counted. @default 5 */
   readonly makingTriesMax: number;
+  /** How often jobs that are forwarded are looked through for what nobody waits for. @default 60_000 */
+  readonly lookIntervalMs: number;
+  /** Package files made ahead for one destination; see `filesToMake`. @default 5 */
+  readonly filesAheadMax: number;
 }
 
 export const defaultSchedulerConfig: SchedulerConfig = {
   retryDelayMs: 2_000,
   retryDelayMsMax: 30_000,
   makingTriesMax: 5,
+  lookIntervalMs: 60_000,
+  filesAheadMax: 5,
 };
 
 /**
  * Turns mini-jobs into send requests (REP-3): one for each, to the next site on the way, with its
- * package file made; keeps them current when the way changes, and ends those whose mini-job is gone.
- * Works from the rows of "mini-jobs" alone; a notification only wakes it. Writes, by its table, "send
+ * package file made; keeps them current when the way changes, and ends those whose mini-job is gone,
+ * and jobs of other sites that nobody waits for any more. Works from the rows of "mini-jobs" alone; a
+ * notification says which to look at. Writes, by its table, "send
  * requests" and their history. A crash leaves requests without a file, which is then made.
  */
 export class Scheduler implements Component {
@@ -57,29 +65,42 @@ export class Scheduler implements Component {
   readonly #stopping = new AbortController();
   readonly #wake = new WakeSignal();
   readonly #jobs = new Map<string, MiniJob>();
+  readonly #forwarded: ForwardedJobs;
+  /** The jobs to look at in the next round; a job that is gone may be among them. */
+  readonly #due = new Set<string>();
+  /** The hierarchy's word of some package has changed, or may have before the start. */
+  #havePackagesChanged = true;
+  #isLookDue = false;
   readonly #files: RequestFiles;
   #unsubscribe: (() => void)[] = [];
-  #loop: Promise<void> = Promise.resolve();
+  #loop: Promise<unknown> = Promise.resolve();
 
   constructor(components: SchedulerComponents, config = defaultSchedulerConfig) {
     this.#components = components;
     this.#config = config;
     this.#files = new RequestFiles(components, config);
+    this.#forwarded = new ForwardedJobs(components);
   }
 
   async start(): Promise<void> {
     const { notifier, requests, store } = this.#components;
     await requests.load();
     for await (const [jobId, job] of store.records(keySpaces.miniJobs).list()) {
-      this.#jobs.set(jobId, job);
+      this.#keep(job);
+      this.#due.add(jobId);
     }
+    for (const { jobId } of requests.open()) this.#due.add(jobId);
     this.#unsubscribe = [
       requests.onChanged((request) => this.#onChanged(request)),
       notifier.subscribe('mini-job', () => this.#wake.wake()),
       notifier.subscribe('site', () => this.#wake.wake()),
+      // Others handle these, and they are many; what is on its way of a deleted package can wait.
+      notifier.subscribe('hierarchy-package', () => {
+        this.#havePackagesChanged = true;
+      }),
     ];
     this.#wake.wake();
-    this.#loop = this.#run();
+    this.#loop = Promise.all([this.#run(), this.#lookNowAndThen()]);
   }
 
   async stop(): Promise<void> {
@@ -91,10 +112,37 @@ export class Scheduler implements Component {
   }
 
   #onChanged(request: SendRequest): void {
-    if (request.finishedAtMs > 0) this.#jobs.delete(request.jobId);
+    if (request.finishedAtMs > 0) this.#forget(request.jobId);
     // The Sender did not find the file; or the end of a send frees the way for another destination.
     const isOfInterest = request.file.fileHash === '' || request.state !== 'sending';
-    if (isOfInterest) this.#wake.wake();
+    if (!isOfInterest) return;
+    if (request.finishedAtMs === 0) this.#due.add(request.jobId);
+    this.#wake.wake();
+  }
+
+  #keep(job: MiniJob): void {
+    this.#jobs.set(job.jobId, job);
+    this.#forwarded.add(job);
+  }
+
+  #forget(jobId: string): void {
+    const job = this.#jobs.get(jobId);
+    this.#jobs.delete(jobId);
+    if (job) this.#forwarded.delete(job);
+  }
+
+  async #lookNowAndThen(): Promise<void> {
+    const { clock } = this.#components;
+    const { signal } = this.#stopping;
+    try {
+      for (;;) {
+        await clock.sleep(this.#config.lookIntervalMs, signal);
+        this.#isLookDue = true;
+        this.#wake.wake();
+      }
+    } catch (error) {
+      if (!(isAbortError(error) && signal.aborted)) throw error;
+    }
   }
 
   /** Works at every wake-up until stopped. A failure that is nobody's to handle ends the process. */
@@ -118,8 +166,8 @@ export class Scheduler implements Component {
   async #hadRoom(): Promise<boolean> {
     try {
       const notifications = await this.#takeNotified();
-      await this.#cancelOrphans();
-      for (const job of [...this.#jobs.values()]) await this.#schedule(job);
+      if (this.#isLookDue) await this.#lookAtForwarded();
+      for (const jobId of [...this.#due]) await this.#look(jobId);
       this.#makeFiles();
       await this.#handled(notifications);
       return true;
@@ -140,12 +188,20 @@ export class Scheduler implements Component {
     const notifications: Notification[] = [];
     for await (const notification of notifier.pending('mini-job')) {
       const job = await store.records(keySpaces.miniJobs).get(notification.subject);
-      if (job) this.#jobs.set(job.jobId, job);
-      else this.#jobs.delete(notification.subject);
+      if (job) this.#keep(job);
+      else this.#forget(notification.subject);
+      this.#due.add(notification.subject);
+      // What came before it to the same site may have lost its place.
+      for (const other of job ? this.#forwarded.of(job.packageId) : []) this.#due.add(other.jobId);
       notifications.push(notification);
     }
-    // Every way is looked at again in each round. Others that react to sites are woken by them only.
-    for await (const notification of notifier.pending('site')) notifications.push(notification);
+    // Then every way is looked at again. Others that react to sites are woken by them only.
+    let hasSiteChanged = false;
+    for await (const notification of notifier.pending('site')) {
+      notifications.push(notification);
+      hasSiteChanged = true;
+    }
+    if (hasSiteChanged) for (const jobId of this.#jobs.keys()) this.#due.add(jobId);
     return notifications;
   }
 
@@ -155,15 +211,54 @@ export class Scheduler implements Component {
     await store.write(changes, { sync: false });
   }
 
-  /** A request whose job was superseded, or is wanted no more, ends even while it is sent. */
-  async #cancelOrphans(): Promise<void> {
-    const { requests } = this.#components;
-    for (const { requestId, jobId } of [...requests.open()]) {
-      if (this.#jobs.has(jobId)) continue;
-      this.#files.abandon(requestId);
-      const reason = 'A newer version took its place, or the site is not to have the package';
-      await requests.end(requestId, { state: 'cancelled', reason });
+  async #lookAtForwarded(): Promise<void> {
+    const nowMs = this.#components.clock.nowMs();
+    const haveChanged = this.#havePackagesChanged;
+    this.#isLookDue = false;
+    this.#havePackagesChanged = false;
+    for (const { jobId, expiresAtMs = Infinity } of this.#forwarded.all()) {
+      if (haveChanged || expiresAtMs <= nowMs) this.#due.add(jobId);
     }
+    if (!haveChanged) return;
+    try {
+      await this.#components.store.write(await this.#forwarded.failuresGone(), { sync: false });
+    } catch (error) {
+      this.#havePackagesChanged = true;
+      throw error;
+    }
+  }
+
+  async #look(jobId: string): Promise<void> {
+    this.#due.delete(jobId);
+    try {
+      const job = this.#jobs.get(jobId);
+      const end = job?.forwarded === undefined ? undefined : await this.#forwarded.endOf(job);
+      if (!job) await this.#cancelOrphan(jobId);
+      else if (end) await this.#endForwarded(job, end);
+      else await this.#schedule(job);
+    } catch (error) {
+      this.#due.add(jobId);
+      throw error;
+    }
+  }
+
+  /** A request whose job was superseded, or is wanted no more, ends even while it is sent. */
+  async #cancelOrphan(jobId: string): Promise<void> {
+    const { requests } = this.#components;
+    const request = requests.ofJob(jobId);
+    if (!request) return;
+    this.#files.abandon(request.requestId);
+    const reason = 'A newer version took its place, or the site is not to have the package';
+    await requests.end(request.requestId, { state: 'cancelled', reason });
+  }
+
+  /** A job without a request gets one, so that its end stands in the history. */
+  async #endForwarded(job: MiniJob, end: ForwardedEnd): Promise<void> {
+    const { requests } = this.#components;
+    const request = requests.ofJob(job.jobId) ?? (await requests.create(job.jobId, ''));
+    if (!request) return this.#forget(job.jobId);
+    this.#files.abandon(request.requestId);
+    await requests.end(request.requestId, { state: 'cancelled', ...end });
   }
 
   async #schedule({ jobId, finalSiteCode }: MiniJob): Promise<void> {
@@ -172,7 +267,7 @@ export class Scheduler implements Component {
     const request = requests.ofJob(jobId) ?? (await requests.create(jobId, destination));
     if (!request) {
       // It has ended since it was read.
-      this.#jobs.delete(jobId);
+      this.#forget(jobId);
       return;
     }
     if (request.destinationSiteCode === destination) return;
@@ -192,10 +287,10 @@ export class Scheduler implements Component {
   }
 
   #makeFiles(): void {
-    const wanting = [...this.#components.requests.open()].filter(
-      ({ file, destinationSiteCode }) => file.fileHash === '' && destinationSiteCode !== '',
-    );
-    for (const request of wanting.sort(compareSendRequests)) {
+    const { requests } = this.#components;
+    const isBeingMade = (requestId: string) => this.#files.isProviding(requestId);
+    const wanting = filesToMake(requests.open(), isBeingMade, this.#config.filesAheadMax);
+    for (const request of wanting) {
       const job = this.#jobs.get(request.jobId);
       if (job) this.#files.provide(request.requestId, job);
     }

@@ -61,7 +61,8 @@ const progressPart = 1 / 20;
  * The tables "send requests" and "send request history", with all open requests in memory; part of
  * the Scheduler, which alone makes requests, and of the Sender, which reports how they get on. All
  * changes of a row go through one queue. What a crash loses is the newest progress; the end of a
- * request is one synced batch with the end of its mini-job and what it means to others.
+ * request is one synced batch with the end of its mini-job and what it means to others: for a job of
+ * another site that failed, a row of "forwarding failures".
  */
 export class SendRequestTable {
   readonly #needs: SendRequestTableComponents;
@@ -124,11 +125,12 @@ export class SendRequestTable {
       const job = await this.#jobs.get(jobId);
       if (!job || this.#byJob.has(jobId)) return this.ofJob(jobId);
       const { serials, siteCode, clock, store, logger } = this.#needs;
+      const failure = await this.#failureGone(job);
       const { value, change } = serials.next();
       const requestId = toSendRequestId(siteCode, value);
       const request = toSendRequest(job, { requestId, destinationSiteCode }, clock.nowMs());
       // Synced: other sites will remember the ID, so it must never be given out again.
-      await store.write([change, this.#rows.put(requestId, request)], { sync: true });
+      await store.write([change, this.#rows.put(requestId, request), ...failure], { sync: true });
       this.#set(request);
       const { packageId } = request;
       logger.info({ requestId, jobId, packageId, destinationSiteCode }, 'Created send request');
@@ -204,6 +206,7 @@ export class SendRequestTable {
       const { state, reason } = end;
       const ended = withEnd(before, { state, reason }, this.#needs.clock.nowMs());
       const result = await this.#resultOf(before, end);
+      result.push(...(await this.#wordOf(before, end)));
       // From here on without a pause: serials of status messages rise in the order of the writes.
       const changes = [...result, ...this.#endChanges(ended, end)];
       await this.#needs.store.write(changes, { sync: true });
@@ -248,6 +251,33 @@ export class SendRequestTable {
     return [results.put(key, { jobId, outcome, contentChangedAtMs })];
   }
 
+  /** What the source site is told of a job that ends here, on its way. */
+  async #wordOf(request: SendRequest, { outcome, reason }: SendRequestEnd): Promise<Change[]> {
+    const { siteCode, clock } = this.#needs;
+    if (request.sourceSiteCode === siteCode) return [];
+    const isFailure = outcome === 'refused' || outcome === 'not-made' || outcome === 'stale';
+    if (!isFailure) return this.#failureGone(request);
+    const { packageId, finalSiteCode, jobId } = request;
+    const failure = {
+      ...{ packageId, siteCode, finalSiteCode, jobId, reason },
+      mayRepeat: outcome !== 'refused',
+      failedAtMs: clock.nowMs(),
+    };
+    return [this.#failures.put(joinKey(packageId, siteCode, finalSiteCode), failure)];
+  }
+
+  /** What was said of an earlier job is over; IDs of one source site rise. */
+  async #failureGone(
+    job: Pick<MiniJob, 'jobId' | 'packageId' | 'finalSiteCode' | 'sourceSiteCode'>,
+  ): Promise<Change[]> {
+    const { jobId, packageId, finalSiteCode, sourceSiteCode } = job;
+    const { siteCode } = this.#needs;
+    if (sourceSiteCode === siteCode) return [];
+    const key = joinKey(packageId, siteCode, finalSiteCode);
+    const failure = await this.#failures.get(key);
+    return failure && failure.jobId <= jobId ? [this.#failures.delete(key)] : [];
+  }
+
   #isWriteDue({ requestId, remainingBytes, file }: SendRequest): boolean {
     const written = this.#written.get(requestId);
     if (!written || remainingBytes === 0) return true;
@@ -285,6 +315,10 @@ export class SendRequestTable {
     const facts = { requestId, packageId, destinationSiteCode, from: before.state };
     const because = reason === '' ? {} : { reason };
     this.#needs.logger.info({ ...facts, to: after.state, ...because }, 'Send request moved');
+  }
+
+  get #failures() {
+    return this.#needs.store.records(keySpaces.forwardingFailures);
   }
 
   get #rows() {

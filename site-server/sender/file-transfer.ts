@@ -19,7 +19,7 @@ export interface FileTransferNeeds {
 }
 
 export interface FileTransferConfig {
-  /** Deadline of the question what the receiver has: it may hash what it has. @default 1_800_000 */
+  /** Deadline of the question what the receiver has; one that hashes says it is busy. @default 60_000 */
   readonly offerDeadlineMs: number;
   /** How long a receiver may owe its word about a part. @default 120_000 */
   readonly stallMs: number;

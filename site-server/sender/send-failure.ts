@@ -1,4 +1,5 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { doesNewOrderMend } from '../../shared/domain/site-instruction.ts';
 
 /** What a failed try means for its send request. */
 export interface SendFailure {
@@ -23,6 +24,8 @@ export type SendFailureKind =
   | 'file-missing'
   /** The receiver does not want it, and will not want it tomorrow. */
   | 'refused'
+  /** The order is too old; the receiver may take a new one of the same. */
+  | 'stale'
   /** The receiver has a newer version. */
   | 'overtaken';
 
@@ -36,7 +39,8 @@ const kinds: Readonly<Record<string, SendFailureKind>> = {
   FILE_NOT_HELD: 'file-missing',
   VERSION_DOWNGRADE: 'overtaken',
   INSTRUCTION_REFUSED: 'refused',
-  PEER_NOT_ALLOWED: 'refused',
+  // It does not know this site yet, or not any more: its administrator, or replication, mends it.
+  PEER_NOT_ALLOWED: 'retry',
   MESSAGE_INVALID: 'refused',
   REQUEST_INVALID: 'refused',
   FILE_TOO_LARGE: 'refused',
@@ -86,5 +90,6 @@ function kindOf(
   const kind = kinds[code] ?? 'retry';
   if (code !== 'INSTRUCTION_REFUSED') return kind;
   const refusal = 'reason' in details ? details.reason : '';
+  if (doesNewOrderMend(refusal)) return 'stale';
   return doesRefusalMend(refusal) ? 'retry' : kind;
 }

@@ -8,16 +8,23 @@ export interface SendRetryConfig {
   readonly retryDelayMsMax: number;
 }
 
-/** How often bytes that were found damaged are sent again from the first one. */
+/** How often a file is begun anew at once, for the same reason. */
 const restartsMax = 2;
 
 interface Memory {
   /** Failed tries in a row that moved nothing. */
   readonly fruitlessCount: number;
-  readonly restartCount: number;
+  /** Times the file was begun anew: damaged on its way; not where it was thought to be. */
+  readonly restartCounts: Readonly<Record<Restart, number>>;
 }
 
-const nothingKnown: Memory = { fruitlessCount: 0, restartCount: 0 };
+/** Why a file is begun anew. */
+export type Restart = 'file-damaged' | 'ask-again';
+
+const nothingKnown: Memory = {
+  fruitlessCount: 0,
+  restartCounts: { 'file-damaged': 0, 'ask-again': 0 },
+};
 
 /**
  * How long send requests wait after failed tries: two tries a minute apart, then longer and longer.
@@ -44,12 +51,15 @@ export class SendRetries {
     return retryDelayMs({ tryCount: fruitlessCount, firstMs, capMs, random: this.#random });
   }
 
-  /** How often the file was begun anew, this time included; undefined when that is enough. */
-  restart(requestId: string): number | undefined {
+  /** Whether the file is to be begun anew at once, and remembers that it is. */
+  mayRestart(requestId: string, why: Restart, movedBytes: boolean): boolean {
     const before = this.#memory.get(requestId) ?? nothingKnown;
-    if (before.restartCount >= restartsMax) return undefined;
-    this.#memory.set(requestId, { ...before, restartCount: before.restartCount + 1 });
-    return before.restartCount + 1;
+    const isInRow = why === 'file-damaged' || !movedBytes;
+    const count = isInRow ? before.restartCounts[why] : 0;
+    if (count >= restartsMax) return false;
+    const restartCounts = { ...before.restartCounts, [why]: count + 1 };
+    this.#memory.set(requestId, { ...before, restartCounts });
+    return true;
   }
 
   /** The request has ended. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
@@ -180,6 +180,18 @@ describe('Sender', () => {
     assert.equal(machine.site().wireBytes, mib);
   });
 
+  it('tries again when the receiver does not know this site yet, and says so', async () => {
+    const refused = { caller: 'waybill://site/CS1', method: 'x', expected: 'sites that are known' };
+    machine.site().refusal = new WaybillError({ code: 'PEER_NOT_ALLOWED', ...refused });
+    await machine.order({});
+    const { reason } = await untilRetrying();
+    assert.match(reason, /sites that are known/);
+    machine.site().refusal = undefined;
+    await machine.clock.advance(minuteMs);
+    await site.allEnded();
+    assert.equal((await machine.history())[0]?.state, 'complete');
+  });
+
   it('says nothing of a superseded job, lest it hide how its successor ended', async () => {
     await machine.order({}, { jobId: 'CS1-00000002', sourceVersion: 2 });
     await site.allEnded();
@@ -210,8 +222,22 @@ describe('Sender', () => {
     const [request] = await machine.history();
     assert.equal(request?.state, 'failed');
     assert.equal(machine.site().wireBytes, 3 * mib);
-    // The second time it was made anew: the copy here may be what is damaged.
-    assert.equal(machine.made.length, 2);
+    assert.equal(machine.made.length, 1, 'the file here is sound');
+  });
+
+  it('makes a file anew that was damaged on disk, before it blames the link', async () => {
+    machine.site().isUp = false;
+    await machine.order({});
+    const { file } = await untilRetrying();
+    await writeFile(site.files.pathOf(file.fileHash), Buffer.alloc(mib, 9));
+    const hashes = { expectedHash: 'a', actualHash: 'b' };
+    machine.site().fileRefusal = new WaybillError({ code: 'FILE_HASH_MISMATCH', ...hashes });
+    machine.site().isUp = true;
+    site.connected('PS1');
+    await machine.until(() => machine.made.length === 2);
+    machine.site().fileRefusal = undefined;
+    await site.allEnded();
+    assert.equal((await machine.history())[0]?.state, 'complete');
   });
 
   it('makes a file again that is gone when it is to be sent', async () => {

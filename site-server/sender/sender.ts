@@ -28,7 +28,7 @@ export interface SenderComponents extends Omit<SendTryNeeds, 'files' | 'whenWrit
   readonly store: Pick<StateStore, 'records'>;
   readonly requests: SendRequestTable;
   readonly directory: Pick<SiteDirectory, 'own' | 'addressesOf'>;
-  readonly files: Pick<PackageFileStore, 'pathOf' | 'discard'>;
+  readonly files: Pick<PackageFileStore, 'pathOf' | 'isSound'>;
   /**
    * Calls the listener each time another site can be reached again: its replication stream is there.
    *
@@ -56,7 +56,7 @@ export const defaultSenderConfig: SenderConfig = {
   sendsPerSiteMax: 3,
   retryDelayMs: 60_000,
   retryDelayMsMax: 1_800_000,
-  offerDeadlineMs: 1_800_000,
+  offerDeadlineMs: 60_000,
   instructionDeadlineMs: 60_000,
   stallMs: 120_000,
   busyDelayMs: 5_000,
@@ -206,8 +206,9 @@ export class Sender implements Component {
     const { doesRefusalMend, logger } = this.#components;
     const failure = toSendFailure(error, doesRefusalMend);
     logger.info({ requestId, err: error, kind: failure.kind }, 'A try to send failed');
-    if (failure.kind === 'refused') {
-      return this.#end(requestId, { state: 'failed', reason: failure.reason, outcome: 'refused' });
+    if (failure.kind === 'refused' || failure.kind === 'stale') {
+      const { reason, kind: outcome } = failure;
+      return this.#end(requestId, { state: 'failed', reason, outcome });
     }
     if (failure.isRefusal) await this.#components.requests.tellRefused(requestId, failure.reason);
     if (failure.kind === 'overtaken') {
@@ -217,30 +218,39 @@ export class Sender implements Component {
     if (failure.kind === 'busy') {
       return this.#retryIn(requestId, this.#config.busyDelayMs, failure.reason);
     }
-    if (failure.kind !== 'retry' && (await this.#restarted(requestId, failure))) return;
-    const delayMs = this.#retries.delayMs(requestId, progress.gainedBytes > 0);
+    const movedBytes = progress.gainedBytes > 0;
+    const { kind, reason } = failure;
+    if (await this.#restarted(requestId, kind, { reason, movedBytes })) return;
+    const delayMs = this.#retries.delayMs(requestId, movedBytes);
     await this.#retryIn(requestId, delayMs, failure.reason);
   }
 
-  /** Begins anew at once, with the file made again when it may be what is wrong; not for ever. */
-  async #restarted(requestId: string, { kind, reason }: SendFailure): Promise<boolean> {
+  /** Begins anew at once, with the file made again when it is what is wrong; not for ever. */
+  async #restarted(
+    requestId: string,
+    kind: SendFailure['kind'],
+    { reason, movedBytes }: { readonly reason: string; readonly movedBytes: boolean },
+  ): Promise<boolean> {
     const { requests, files } = this.#components;
     const request = requests.get(requestId);
-    const restartCount = this.#retries.restart(requestId);
-    if (!request || restartCount === undefined) {
-      if (kind !== 'file-damaged') return false;
-      await this.#end(requestId, { state: 'failed', reason, outcome: 'refused' });
-      return true;
+    if (!request || kind === 'retry') return false;
+    const isGone =
+      kind === 'file-missing' ||
+      (kind === 'file-damaged' && !(await files.isSound(request.file.fileHash)));
+    if (isGone) {
+      return requests.change(requestId, (one) => withoutPackageFile(one, reason));
     }
-    const isOwn = request.sourceSiteCode === this.#components.directory.own.siteCode;
-    const isRemade = kind === 'file-damaged' && isOwn && restartCount > 1;
-    if (isRemade) await files.discard(request.file.fileHash);
-    const isWanted = isRemade || kind === 'file-missing';
-    await requests.change(requestId, (one) =>
-      isWanted
-        ? withoutPackageFile(one, reason)
-        : { ...waiting(one), reason, remainingBytes: one.file.fileBytes },
-    );
+    const why = kind === 'file-damaged' ? kind : 'ask-again';
+    if (this.#retries.mayRestart(requestId, why, movedBytes)) {
+      return requests.change(requestId, (one) => ({
+        ...waiting(one),
+        reason,
+        remainingBytes: one.file.fileBytes,
+      }));
+    }
+    // Sound here, and damaged each time it gets there.
+    if (kind !== 'file-damaged') return false;
+    await this.#end(requestId, { state: 'failed', reason, outcome: 'refused' });
     return true;
   }
 

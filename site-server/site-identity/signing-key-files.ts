@@ -45,7 +45,8 @@ export class SigningKeyFiles {
     await chmod(directory, 0o700);
     const files = new SigningKeyFiles(directory);
     await files.#load(nowMs);
-    if (!files.#private) await files.#use(await newPrivateKey(), nowMs, nowMs);
+    // Those that retired before may still be needed, when it is only the one in use that is lost.
+    if (!files.#private) await files.#use(await newPrivateKey(), nowMs, 0);
     return files;
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, sign } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { SiteIdentity } from '../../shared/domain/site.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
@@ -200,6 +200,53 @@ describe('Site identity', () => {
     await clock.advance(31 * dayMs);
     await ps2.keeper.rotate();
     assert.equal((await ps2.row()).signingKeys.length, 2);
+  });
+
+  it('keeps its key when the disk has no room to tell of another one', async () => {
+    const { keyId } = ps2.keeper.sign(text);
+    const full = new WaybillError({ code: 'DISK_FULL', path: '/', freeBytes: 0, neededBytes: 1 });
+    const { store } = ps2;
+    const write = store.write.bind(store);
+    Object.assign(store, {
+      write: async () => {
+        throw full;
+      },
+    });
+    await assert.rejects(ps2.keeper.rotate(), full);
+    Object.assign(store, { write });
+    assert.equal(ps2.keeper.sign(text).keyId, keyId);
+    await ps2.keeper.rotate();
+    assert.notEqual(ps2.keeper.sign(text).keyId, keyId);
+  });
+
+  it('is not taken back by a site in between that kept an old one (REP-7)', async () => {
+    const old = await ps2.row();
+    await ps2.keeper.rotate();
+    const row = await ps2.row();
+    await ps1.learn('PS2', row);
+    assert.equal(ps1.keeper.checkIdentityRow('PS2', old), undefined, 'it is sound');
+    assert.equal(ps1.keeper.isRollback('PS2', old), true);
+    assert.equal(ps1.keeper.isRollback('PS2', undefined), true, 'nor deleted');
+    assert.equal(ps1.keeper.isRollback('PS2', row), false);
+    await ps2.keeper.rotate();
+    assert.equal(ps1.keeper.isRollback('PS2', await ps2.row()), false);
+  });
+
+  it('is said anew when others hold another one of this site', async () => {
+    const old = await ps2.row();
+    await ps2.keeper.rotate();
+    const row = await ps2.row();
+    assert.equal(ps2.keeper.isRollback('PS2', old), true);
+    await ps2.keeper.stop();
+    const anew = await ps2.row();
+    assert.ok(anew.signedAtMs > row.signedAtMs);
+    assert.deepEqual(anew.signingKeys, row.signingKeys);
+    // The same, signed when the clock stood later, before the store was lost.
+    const credentials = await authority.credentials('PS2');
+    const later = resigned({ ...old, signedAtMs: row.signedAtMs + dayMs }, credentials);
+    assert.equal(ps2.keeper.isRollback('PS2', later), false);
+    await ps2.keeper.stop();
+    assert.ok((await ps2.row()).signedAtMs > later.signedAtMs);
   });
 
   it('is not believed any more once its certificate has run out', async () => {

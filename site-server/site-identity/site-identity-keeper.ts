@@ -1,5 +1,6 @@
 import { createPrivateKey, sign, verify, X509Certificate } from 'node:crypto';
 import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { SigningKey, SiteIdentity } from '../../shared/domain/site.ts';
 import { authoritiesOf } from '../../shared/rpc/certificate-trust.ts';
@@ -97,7 +98,7 @@ export class SiteIdentityKeeper implements Component {
   /**
    * Signs with a new key from now on. What the one before has signed is believed for 30 days more.
    *
-   * @throws REQUEST_INVALID after too many rotations within that time
+   * @throws REQUEST_INVALID after too many rotations within that time; DISK_FULL
    */
   async rotate(): Promise<void> {
     await this.#changes.run(async () => {
@@ -107,6 +108,7 @@ export class SiteIdentityKeeper implements Component {
         const expected = `at most ${signingKeyCountMax - 1} changes of the key in 30 days`;
         throw requestInvalid('signing key', { expected, actual: `${kept.length}` });
       }
+      await this.#requireRoomToPublish();
       await this.#keys.rotate(nowMs, nowMs - this.#config.retiredKeyMs);
       this.#components.logger.info({ keyId: this.#keys.keys[0]?.keyId }, 'Changed the signing key');
       await this.#publish();
@@ -146,6 +148,30 @@ export class SiteIdentityKeeper implements Component {
     return refusalOfIdentity(row, { siteCode: key, authorities: this.#authorities, nowMs });
   }
 
+  /**
+   * Whether a row of "site identities" that comes from another site, and is sound, takes back what is
+   * held here: a site in between can keep an old one, but cannot sign a new one. Nobody deletes them.
+   * What others hold of this very site and is not what it says is said anew.
+   *
+   * @param row undefined: deleted
+   */
+  isRollback(key: string, row: unknown): boolean {
+    const held = this.#components.directory.identityOf(key);
+    if (!held) return false;
+    const { signedAtMs, signature } = (row ?? noIdentity) as SiteIdentity;
+    if (key === this.#config.siteCode && signature !== held.signature) this.#sayAnew(signedAtMs);
+    return signedAtMs < held.signedAtMs;
+  }
+
+  #sayAnew(otherSignedAtMs: number): void {
+    this.#changes
+      .run(() => this.#publish(otherSignedAtMs))
+      .catch((err: unknown) => {
+        if (!isErrorWithCode(err, 'DISK_FULL')) throw err;
+        this.#components.logger.warn({ err }, 'The identity of this site could not be said anew');
+      });
+  }
+
   /** What a known site says of itself, if that is believed, whoever wrote the row here. */
   #identityOf(siteCode: string): SiteIdentity | undefined {
     const { directory, clock, logger } = this.#components;
@@ -168,7 +194,17 @@ export class SiteIdentityKeeper implements Component {
     return retiredAtMs === 0 || nowMs - retiredAtMs < this.#config.retiredKeyMs;
   }
 
-  async #publish(): Promise<void> {
+  /** A key that nobody is told of would sign what nobody believes. @throws DISK_FULL */
+  async #requireRoomToPublish(): Promise<void> {
+    const { store } = this.#components;
+    const rows = store.records(keySpaces.siteIdentities);
+    const { siteCode } = this.#config;
+    const row = await rows.get(siteCode);
+    if (row) await store.write([rows.put(siteCode, row)], { sync: true });
+  }
+
+  /** @param otherSignedAtMs of a row that others hold in place of this site's */
+  async #publish(otherSignedAtMs = -1): Promise<void> {
     const { store, clock } = this.#components;
     const rows = store.records(keySpaces.siteIdentities);
     const { siteCode } = this.#config;
@@ -176,9 +212,9 @@ export class SiteIdentityKeeper implements Component {
     const facts = this.#facts(nowMs);
     const before = await rows.get(siteCode);
     const isSound = before && this.checkIdentityRow(siteCode, before) === undefined;
-    if (isSound && isSame(facts, before)) return;
+    if (isSound && isSame(facts, before) && otherSignedAtMs < 0) return;
     // Later than the one before, even when the clock was set back: others keep the later one.
-    const signedAtMs = Math.max(nowMs, (before?.signedAtMs ?? 0) + 1);
+    const signedAtMs = Math.max(nowMs, (before?.signedAtMs ?? 0) + 1, otherSignedAtMs + 1);
     const unsigned = { ...facts, signedAtMs };
     const row = { ...unsigned, signature: this.#signatureOf(unsigned) };
     await store.write([rows.put(siteCode, row)], { sync: true });
@@ -200,6 +236,9 @@ export class SiteIdentityKeeper implements Component {
     return sign(digestOf(key), identityText(unsigned), key).toString('base64');
   }
 }
+
+/** What a deleted row says. */
+const noIdentity: Pick<SiteIdentity, 'signedAtMs' | 'signature'> = { signedAtMs: 0, signature: '' };
 
 function isSame(facts: Omit<SiteIdentity, 'signature' | 'signedAtMs'>, row: SiteIdentity): boolean {
   const { signature: _, signedAtMs: __, ...rest } = row;

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rename } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hashOf } from '../../../shared/content-library/content-hash.ts';
 import type { PackageFileFacts } from '../../../shared/domain/send-request.ts';
-import type { PackageFiles } from '../despool-ports.ts';
+import { lengthOfPackageFile, type PackageFiles } from '../despool-ports.ts';
 
 /** Whole package files in a folder. */
 export class FakePackageFiles implements PackageFiles {
@@ -21,6 +22,23 @@ export class FakePackageFiles implements PackageFiles {
 
   has(fileHash: string): boolean {
     return existsSync(this.pathOf(fileHash));
+  }
+
+  async keep(fileHash: string): Promise<number | undefined> {
+    return lengthOfPackageFile(this, fileHash);
+  }
+
+  async isSound(fileHash: string): Promise<boolean> {
+    if (hashOf(await readFile(this.pathOf(fileHash))) === fileHash) return true;
+    await rm(this.pathOf(fileHash));
+    return false;
+  }
+
+  /** Called when room is asked for. */
+  onMakeRoom: () => void = () => {};
+
+  async makeRoom(): Promise<void> {
+    this.onMakeRoom();
   }
 
   async adopt(path: string, facts: PackageFileFacts): Promise<void> {

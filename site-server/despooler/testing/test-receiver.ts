@@ -28,7 +28,8 @@ import { StatusManager } from '../../status-manager/status-manager.ts';
 import { DespoolTask } from '../despool-task.ts';
 import { Despooler, defaultDespoolerConfig } from '../despooler.ts';
 import { defaultInstructionIntakeConfig, InstructionIntake } from '../instruction-intake.ts';
-import { defaultReceivedFileConfig, ReceivedFileStore } from '../received-file-store.ts';
+import { defaultReceivedFileConfig } from '../received-file-config.ts';
+import { ReceivedFileStore } from '../received-file-store.ts';
 import { RefusalReports } from '../refusal-reports.ts';
 import { TransferService } from '../transfer-service.ts';
 import { FakePackageFiles } from './fake-package-files.ts';
@@ -180,7 +181,7 @@ export class TestReceiver implements AsyncDisposable {
     );
     const components: Component[] = [status, files, intake, despooler];
     await startInOrder(components);
-    const service = new TransferService({ directory, files, intake, reports });
+    const service = new TransferService({ directory, files, intake, reports, clock });
     const stop = () => stopInReverse(components);
     const life = { crashing, files, intake, despooler, service, stop };
     this.#lives.push(life);

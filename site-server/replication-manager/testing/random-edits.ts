@@ -69,6 +69,13 @@ export function randomEdit(
         changedAtMs: 1,
       }),
     () => {
+      const finalSiteCode = random.pick(codes);
+      return change(keySpaces.forwardingFailures, joinKey(packageId, code, finalSiteCode), {
+        ...{ packageId, siteCode: code, finalSiteCode, jobId: description, mayRepeat: true },
+        ...{ reason: '', failedAtMs: serial },
+      });
+    },
+    () => {
       const other = random.pick(codes);
       const addresses = [`h${serial}:1`, `${other}:1`];
       return change(keySpaces.routes, joinKey(code, other), {

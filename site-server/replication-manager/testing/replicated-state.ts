@@ -16,7 +16,11 @@ const everywhere = [
 /** Every replicated row of a site by its name on the wire, its own included. */
 async function replicatedRows(site: TestSite): Promise<Map<string, unknown>> {
   const rows = new Map<string, unknown>();
-  for (const space of [...everywhere, keySpaces.siteContents] as const) {
+  for (const space of [
+    ...everywhere,
+    keySpaces.siteContents,
+    keySpaces.forwardingFailures,
+  ] as const) {
     for (const [key, value] of await site.rows<unknown>(space))
       rows.set(`${space.name}/${key}`, value);
   }
@@ -38,7 +42,8 @@ async function replicatedRows(site: TestSite): Promise<Map<string, unknown>> {
 /** Whether a site is to have a row of which these sites are the origin (REP-8). */
 function isFor(site: TestSite, row: string): boolean {
   const [table, packageId = '', origin = ''] = row.split('/');
-  if (table !== 'site-contents' && table !== 'site-package-status') return true;
+  const upward = ['site-contents', 'forwarding-failures', 'site-package-status'];
+  if (!upward.includes(table ?? '')) return true;
   const { tree } = site.directory;
   const source = packageId.slice(0, 3);
   // It passes every site on its way up, and on its way to the source site.

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { hashOf } from '../../../shared/content-library/content-hash.ts';
 import { WaybillError } from '../../../shared/domain/errors.ts';
@@ -108,7 +108,7 @@ export class SendingMachine implements AsyncDisposable {
       this.store.records(keySpaces.siteDeliveries).put(joinKey(job.packageId, job.finalSiteCode), {
         ...{ packageId: job.packageId, siteCode: job.finalSiteCode, jobId: job.jobId },
         ...{ sourceVersion: job.sourceVersion, baseVersion: job.baseVersion },
-        ...{ wishedAtMs: 0, repeatCount: 0 },
+        ...{ wishes: {}, repeatCount: 0 },
       }),
       notifier.notification('mini-job', job.jobId),
     ]);
@@ -279,6 +279,7 @@ export function fileStoreOf(
       const madeVersion = machine.libraryVersions.get(packageId) ?? sourceVersion;
       return { fileHash: hashOf(bytes), fileBytes, sourceVersion: madeVersion, packageHash };
     },
+    hashFile: async (path) => hashOf(await readFile(path)),
     bytesMaxOf: async ({ packageId }) => machine.fileBytes.get(packageId) ?? 1024 * 1024,
     freeBytes: async () => machine.freeBytes,
   });
