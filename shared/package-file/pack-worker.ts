@@ -1,6 +1,5 @@
 // The program of the thread that makes a package file.
 import { closeSync, constants, fstatSync, openSync, readSync, rmSync } from 'node:fs';
-import { ContentHash } from '../content-library/content-hash.ts';
 import { isSystemError, toWriteFailure } from '../content-library/library-failure.ts';
 import { type FileProgress, TaskProgress } from '../content-library/task-progress.ts';
 import { serveThreadTask } from '../content-library/thread-task.ts';
@@ -14,6 +13,7 @@ import {
   withSoundManifestDeltas,
 } from './pack-items.ts';
 import { encodeHead, encodeRecord, type PackageFileHead } from './package-file-format.ts';
+import { PartsHash } from './parts-hash.ts';
 import { RecordSummer } from './record-sums.ts';
 import { SortedHashes } from './sorted-hashes.ts';
 
@@ -108,7 +108,7 @@ class Pack {
   }
 
   async #copy(writer: BlockWriter, descriptor: number, item: PackItem): Promise<void> {
-    const hash = item.hash === undefined ? undefined : new ContentHash();
+    const hash = item.hash === undefined ? undefined : new PartsHash(item.sizeBytes);
     for (let left = item.sizeBytes; left > 0; ) {
       this.#throwIfAborted();
       const into = writer.room.subarray(0, Math.min(left, readBytesMax));
