@@ -121,7 +121,7 @@ async function waybillRun(room: string, { first, next }: Trees): Promise<NamedRu
       packageId = await sendFirst();
     });
     if (next === undefined) return { name: 'waybill', first: sent };
-    await rm(source, { recursive: true });
+    // Edited in place, as a source is: what is the same stays untouched.
     await copyTree(next, source);
     const updated = await measured(cpuSeconds, async () => {
       await central.unary('updatePackage', { packageId }, { deadlineMs });

@@ -2,18 +2,24 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashOf } from '../content-library/content-hash.ts';
+import type { ContentReader } from '../content-library/content-reader.ts';
 import { filePathOf } from '../content-library/library-layout.ts';
 import { isErrorWithCode } from '../domain/errors.ts';
 import { noiseOf } from '../testing/noise.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
 import { readPatchList } from './patch-list.ts';
+import {
+  defaultStepPatchesConfig,
+  makeStepPatches,
+  type StepPatchesConfig,
+} from './step-patches.ts';
 import { forgedFile } from './testing/forged-file.ts';
 import { packageId, type SentFile, TwoSites } from './testing/two-sites.ts';
 
 const fileCount = 200;
 const fileBytes = 20_000;
 
-/** Files that do not compress; those of a number that the version divides have other bytes inside. */
+/** Files that do not compress; each has other bytes inside since the version it changed in. */
 function treeOf(version: number, changedIn: (index: number) => number = () => version) {
   const files: Record<string, Uint8Array> = {};
   for (let index = 0; index < fileCount; index++) {
@@ -42,6 +48,12 @@ async function openSites(): Promise<{ sites: TwoSites; tree: ReturnType<typeof t
   const tree = treeOf(2);
   await sites.publish(2, tree);
   return { sites, tree };
+}
+
+/** The contents that the source site has now, kept. */
+async function contentsOf({ source: { library } }: TwoSites): Promise<ContentReader[]> {
+  const { contents = [] } = (await library.getPackage(packageId)) ?? {};
+  return Promise.all(contents.map(({ contentId }) => library.openContent(contentId)));
 }
 
 function patchesPath(sites: TwoSites, version: number): string {
@@ -133,6 +145,28 @@ describe('patches of small files', () => {
     });
     const hashes = [...readPatchList(patchesPath(sites, 2))].map((patch) => patch.fileHash);
     assert.deepEqual(hashes, [hashOf(noise)]);
+  });
+
+  it('are bounded in number, and in what is read for them', async () => {
+    const { sites } = await openSites();
+    await using _ = sites;
+    const before = await contentsOf(sites);
+    await sites.publish(3, treeOf(3));
+    const after = await contentsOf(sites);
+    const { fileLibrary } = sites.source.library.layout;
+    const step = { before, contents: after, fileLibrary };
+    const path = sites.directory.join('list');
+    const countWith = async (limits: Partial<StepPatchesConfig>) => {
+      const config = { ...defaultStepPatchesConfig, ...limits };
+      await writeFile(path, await makeStepPatches(step, () => {}, config));
+      return [...readPatchList(path)].length;
+    };
+    assert.equal(await countWith({}), fileCount);
+    assert.equal(await countWith({ patchCountMax: 7 }), 7);
+    assert.equal(await countWith({ readBytesMax: 11 * 2 * fileBytes }), 11);
+    assert.equal(await countWith({ fileBytesMin: fileBytes + 1 }), 0);
+    for (const content of before) await content[Symbol.asyncDispose]();
+    for (const content of after) await content[Symbol.asyncDispose]();
   });
 
   it('make the same package file each time', async () => {

@@ -24,11 +24,15 @@ export interface StepPatchesConfig {
   readonly fileBytesMin: number;
 }
 
+const patchCountMax = 5_000;
+const readBytesMax = 512 * 1024 * 1024;
+const fileBytesMin = 256;
+
 /** As documented at each. */
 export const defaultStepPatchesConfig: StepPatchesConfig = {
-  patchCountMax: 5_000,
-  readBytesMax: 512 * 1024 * 1024,
-  fileBytesMin: 256,
+  patchCountMax,
+  readBytesMax,
+  fileBytesMin,
 };
 
 /** A step from one version to the next. The content of both is in the library, and kept. */
