@@ -36,7 +36,8 @@ interface Trees {
  * package being in the library of its source site; it ends when the receiving site has every file
  * verified and synced in its library. Both sites are in use: they have sent and stored another package
  * before. Theirs ends when the program ends. The CPU seconds are those of both ends; of casync, of the
- * receiving one, since its chunks are made before.
+ * receiving one, since its chunks are made before. Bytes are counted on the loopback interface: where
+ * others use it, run this in a network of its own (`unshare --net`).
  */
 export async function measureBetweenSites(bytes: number, runCount: number): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'waybill-bench-'));
