@@ -102,7 +102,10 @@ describe('patches of small files', () => {
     ] as const) {
       const delta = await sites.make(base);
       assert.equal(delta.made.fileCount, changedCount);
-      assert.ok(delta.made.fileBytes < changedCount * 450, `${delta.made.fileBytes} bytes`);
+      assert.ok(
+        delta.made.fileBytes < (changedCount * fileBytes) / 20,
+        `${delta.made.fileBytes} bytes`,
+      );
       await using other = await TwoSites.open();
       await other.receive(sent[base - 1] ?? assert.fail());
       await other.receive(delta);
