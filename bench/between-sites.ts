@@ -5,15 +5,14 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { HierarchyNetwork } from '../integration/hierarchy-network.ts';
 import type { AdminChannel } from '../integration/network.ts';
-import { makeBigFile, NoiseStream } from './data-sets.ts';
-import { measured, type RunCost } from './measure.ts';
+import { makeBigFile, makeSmallFiles, NoiseStream } from './data-sets.ts';
+import { cpuSecondsOf, cpuSecondsOfChildren, measured, type RunCost } from './measure.ts';
 import { type Contender, printSeries } from './report.ts';
 import { RsyncPeer } from './rsync-peer.ts';
 import { packageHandled, publishPackage } from './waybill-run.ts';
 import { isInstalled, WebServer } from './web-server.ts';
 
 const execute = promisify(execFile);
-const noCpuTime = () => 0;
 const deadlineMs = 30_000;
 const dpId = 'PS1DP1';
 /** A real source tree that every machine has. */
@@ -21,6 +20,8 @@ const realTree = '/usr/share';
 /** In the next version of a tree one file of so many is another. */
 const changedOneOf = 30;
 const editBytesMax = 4096;
+/** What both sites have stored before: nearly all directories of their libraries are there then. */
+const earlierFiles = { count: 20_000, bytes: 64, seed: 53 };
 
 /** A tree, and what it becomes; each in a folder. */
 interface Trees {
@@ -31,8 +32,12 @@ interface Trees {
 
 /**
  * From one site to another: a file that does not compress, a real source tree, and its next version,
- * beside `rsync -z` over ssh and casync over HTTP. Ours ends when the receiving site has every file
- * verified and synced in its library; theirs when the program ends.
+ * beside `rsync -z` over ssh and casync over HTTP. Ours begins with the administrator's command, the
+ * package being in the library of its source site; it ends when the receiving site has every file
+ * verified and synced in its library. Both sites are in use: they have sent and stored another package
+ * before. Theirs ends when the program ends. The CPU seconds are those of both ends; of casync, of the
+ * receiving one, since its chunks are made before. Bytes are counted on the loopback interface: where
+ * others use it, run this in a network of its own (`unshare --net`).
  */
 export async function measureBetweenSites(bytes: number, runCount: number): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'waybill-bench-'));
@@ -95,19 +100,31 @@ async function waybillRun(room: string, { first, next }: Trees): Promise<NamedRu
   });
   try {
     const [central, primary] = [await network.admin('CS1'), await network.admin('PS1')];
-    const source = join(room, 'source');
-    await copyTree(first, source);
-    const packageId = await publishPackage(central, source);
     // Only the way between the sites is measured: the DP stands still.
     await network.dp(dpId).kill();
-    const sent = await measured(noCpuTime, async () => {
-      await central.unary('distributePackage', { packageId, dpIds: [dpId] }, { deadlineMs });
-      await stored(primary, packageId, 1);
+    const send = async (directory: string) => {
+      const packageId = await publishPackage(central, directory);
+      return async () => {
+        await central.unary('distributePackage', { packageId, dpIds: [dpId] }, { deadlineMs });
+        await stored(primary, packageId, 1);
+        return packageId;
+      };
+    };
+    const earlier = join(room, 'earlier');
+    await makeSmallFiles(earlier, earlierFiles);
+    await (await send(earlier))();
+    const source = join(room, 'source');
+    await copyTree(first, source);
+    const sendFirst = await send(source);
+    const cpuSeconds = () => cpuSecondsOfSites(network);
+    let packageId = '';
+    const sent = await measured(cpuSeconds, async () => {
+      packageId = await sendFirst();
     });
     if (next === undefined) return { name: 'waybill', first: sent };
-    await rm(source, { recursive: true });
+    // Edited in place, as a source is: what is the same stays untouched.
     await copyTree(next, source);
-    const updated = await measured(noCpuTime, async () => {
+    const updated = await measured(cpuSeconds, async () => {
       await central.unary('updatePackage', { packageId }, { deadlineMs });
       await packageHandled(central, packageId);
       await stored(primary, packageId, 2);
@@ -116,6 +133,10 @@ async function waybillRun(room: string, { first, next }: Trees): Promise<NamedRu
   } finally {
     await network.stop();
   }
+}
+
+function cpuSecondsOfSites({ sites }: HierarchyNetwork): number {
+  return sites.reduce((sum, { server }) => sum + cpuSecondsOf(server.pid ?? 0), 0);
 }
 
 /** Resolves when the site has the version in its library. */
@@ -133,7 +154,10 @@ async function rsyncRun(room: string, { first, next }: Trees): Promise<NamedRuns
     const target = join(room, 'target');
     await mkdir(target);
     const copy = (source: string) =>
-      measured(noCpuTime, () => rsync.copy(source, target, { rsync: ['-z'] }));
+      measured(
+        () => rsync.cpuSeconds,
+        () => rsync.copy(source, target, { rsync: ['-z'] }),
+      );
     const sent = await copy(first);
     return { name, first: sent, ...(next && { next: await copy(next) }) };
   } finally {
@@ -156,7 +180,8 @@ async function casyncRun(room: string, { first, next }: Trees): Promise<NamedRun
       await execute('casync', ['make', store, join(root, index), source]);
       const from = [`--store=${address}/store.castr`, `--seed=${target}`, `${address}/${index}`];
       await mkdir(target, { recursive: true });
-      return measured(noCpuTime, () => execute('casync', ['extract', ...from, target]));
+      const cpuSeconds = () => cpuSecondsOfChildren(process.pid);
+      return measured(cpuSeconds, () => execute('casync', ['extract', ...from, target]));
     };
     const sent = await copy(first, 'first.caidx');
     return { name, first: sent, ...(next && { next: await copy(next, 'next.caidx') }) };

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { WaybillError } from '../domain/errors.ts';
+import { allEnded } from '../runtime/all-ended.ts';
 import { SerialQueue } from '../runtime/serial-queue.ts';
 import { syncDirectories, syncFileSystem, syncFiles } from './file-system-sync.ts';
 import { isSystemError, toWriteFailure } from './library-failure.ts';
@@ -17,9 +18,9 @@ import {
 import { VerifiedFiles } from './verified-files.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
-/** Many files are looked at by both threads of the pool; few are not worth a second one, or any. */
-const askedAtOnce = 2;
-const leastFilesAsked = 100;
+/** Many files are for both threads of the pool; few are not worth a second one, or any. */
+const partsMax = 2;
+const partFilesMin = 100;
 const leastFilesForThread = 8;
 
 /**
@@ -47,12 +48,9 @@ export class FileLibrary {
   /** Which of these files are here, with their size. */
   async areHeld(files: readonly HeldFile[]): Promise<boolean[]> {
     if (files.length < leastFilesForThread) return this.#areFewHeld(files);
-    const partFiles = Math.max(leastFilesAsked, Math.ceil(files.length / askedAtOnce));
-    const parts: Promise<boolean[]>[] = [];
-    for (let start = 0; start < files.length; start += partFiles) {
-      const query = toFileQuery(files.slice(start, start + partFiles));
-      parts.push(this.#pool.run('areHeld', { fileLibrary: this.#directory, ...query }));
-    }
+    const parts = inParts(files).map((part) => {
+      return this.#pool.run('areHeld', { fileLibrary: this.#directory, ...toFileQuery(part) });
+    });
     return (await Promise.all(parts)).flat();
   }
 
@@ -125,11 +123,17 @@ export class FileLibrary {
 
   /** @returns the hashes of files that were taken in before */
   async #renameIn(files: readonly StagedFile[]): Promise<readonly string[]> {
+    const fileLibrary = this.#directory;
+    const parts = inParts(files).map((part) =>
+      this.#pool.run('adopt', { fileLibrary, files: part }),
+    );
     try {
-      const input = { fileLibrary: this.#directory, files };
-      const { directories, left } = await this.#pool.run('adopt', input);
-      for (const directory of directories) this.#unsynced.add(directory);
-      return left;
+      // All of them have ended, whatever becomes of one.
+      const adoptions = await allEnded(parts);
+      for (const { directories } of adoptions) {
+        for (const directory of directories) this.#unsynced.add(directory);
+      }
+      return adoptions.flatMap(({ left }) => left);
     } catch (error) {
       // Some may have been renamed, and who tries again finds them in place.
       for (const { hash } of files) this.#unsynced.add(dirname(filePathOf(this.#directory, hash)));
@@ -200,4 +204,13 @@ export class FileLibrary {
 
 function ignoreAbsence(error: unknown): undefined {
   if (!isSystemError(error, 'ENOENT', 'ENOTDIR')) throw error;
+}
+
+function inParts<T>(files: readonly T[]): (readonly T[])[] {
+  const partFiles = Math.max(partFilesMin, Math.ceil(files.length / partsMax));
+  const parts: (readonly T[])[] = [];
+  for (let start = 0; start < files.length; start += partFiles) {
+    parts.push(files.slice(start, start + partFiles));
+  }
+  return parts;
 }

@@ -36,6 +36,7 @@ export function encodeHeader(subject: DeltaSubject): Buffer {
  * literal bytes, then a copy from the base; either may be empty.
  */
 export class FrameBuilder {
+  readonly #isPacked: boolean;
   readonly #ops = Buffer.allocUnsafe(opsBytesMax);
   readonly #literals = Buffer.allocUnsafe(literalBytesMax);
   #opsBytes = 0;
@@ -44,6 +45,11 @@ export class FrameBuilder {
   #pendingBytes = 0;
   /** Where the last copy of this frame ended in the base. */
   #baseOffset = 0;
+
+  /** @param options.isPacked false: frames stay as they are, for whoever packs many together */
+  constructor({ isPacked = true }: { readonly isPacked?: boolean } = {}) {
+    this.#isPacked = isPacked;
+  }
 
   /** Takes as many of these literal bytes as there is room for. @returns how many */
   insert(bytes: Uint8Array): number {
@@ -78,6 +84,7 @@ export class FrameBuilder {
     const frame = encodeFrame(
       this.#ops.subarray(0, this.#opsBytes),
       this.#literals.subarray(0, this.#literalBytes),
+      this.#isPacked,
     );
     this.#opsBytes = 0;
     this.#literalBytes = 0;
@@ -130,9 +137,8 @@ export function headerEndOf(bytes: Uint8Array, subject: DeltaSubject): number | 
   return Buffer.compare(actual, expected) === 0 ? expected.length : undefined;
 }
 
-function encodeFrame(ops: Buffer, literals: Buffer): Buffer {
-  const packedOps = pack(ops);
-  const packedLiterals = pack(literals);
+function encodeFrame(ops: Buffer, literals: Buffer, isPacked: boolean): Buffer {
+  const [packedOps, packedLiterals] = isPacked ? [pack(ops), pack(literals)] : [ops, literals];
   const header = Buffer.alloc(4 * varintBytesMax);
   let end = 0;
   for (const { length } of [ops, packedOps, literals, packedLiterals]) {

@@ -70,7 +70,7 @@ class DeltaScan {
     this.#parts = parts;
     this.#index = index;
     const capacityBytes = waitingBytesMax + 2 * stepBytes + 2 * index.blockBytes;
-    this.#file = new SlidingBytes(parts.file, capacityBytes);
+    this.#file = new SlidingBytes(parts.file, Math.min(capacityBytes, parts.file.sizeBytes));
   }
 
   run(): boolean {

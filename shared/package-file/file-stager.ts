@@ -5,6 +5,7 @@ import { isSystemError, toWriteFailure } from '../content-library/library-failur
 import type { StagedFile } from '../content-library/library-tasks.ts';
 import { writeFully } from '../content-library/write-fully.ts';
 import { pieceBytes } from '../domain/content.ts';
+import { PartsHash } from './parts-hash.ts';
 
 /** Staged files are handed over when they are so many, or so many bytes. */
 const handOverFiles = 4_096;
@@ -71,7 +72,7 @@ export class FileStager {
     parts: Iterable<Uint8Array>,
     withPieceHashes: boolean,
   ): WrittenHashes | undefined {
-    const hash = new ContentHash();
+    const hash = new PartsHash(sizeBytes);
     const pieces = withPieceHashes ? new PieceHashes() : undefined;
     let offset = 0;
     for (const bytes of parts) {

@@ -1,18 +1,19 @@
 // The program of the thread that notes what a version consists of.
 import { closeSync, copyFileSync, fsyncSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ManifestPlace } from '../content-library/changed-files.ts';
 import { toWriteFailure } from '../content-library/library-failure.ts';
 import { openManifest } from '../content-library/manifest-reader.ts';
 import { serveThreadTask } from '../content-library/thread-task.ts';
-import type { ContentDescriptor } from '../domain/content.ts';
-import { contentsName, hashesName, manifestName } from './version-history-layout.ts';
+import { makeStepPatches } from './step-patches.ts';
+import { contentsName, hashesName, manifestName, patchesName } from './version-history-layout.ts';
 
 /** What the thread is given. */
 export interface HistoryInput {
-  readonly contents: readonly {
-    readonly descriptor: ContentDescriptor;
-    readonly manifestPath: string;
-  }[];
+  readonly contents: readonly ManifestPlace[];
+  /** Of the version before, when it is still in the library: patches are made against it. */
+  readonly before: readonly ManifestPlace[];
+  readonly fileLibrary: string;
   /** Is there and empty. */
   readonly directory: string;
   /** Longer manifests are not kept. */
@@ -31,6 +32,10 @@ serveThreadTask<HistoryInput, void, never>(async (input, context) => {
       copyFileSync(manifestPath, copyPath);
       sync(copyPath);
     }
+    const patches = await makeStepPatches(input, () => context.throwIfAborted());
+    const patchesPath = join(input.directory, patchesName);
+    writeFileSync(patchesPath, patches);
+    sync(patchesPath);
     // Last: where it is, all is.
     const contentsPath = join(input.directory, contentsName);
     writeFileSync(contentsPath, JSON.stringify(input.contents.map(({ descriptor }) => descriptor)));

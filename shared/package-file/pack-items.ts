@@ -6,6 +6,7 @@ import type { ContentDescriptor, FileEntry } from '../domain/content.ts';
 import type { Delta } from '../domain/delta.ts';
 import { WaybillError } from '../domain/errors.ts';
 import type { PackageFileRecord, RecordDelta } from './package-file-format.ts';
+import { type PatchWithBytes, readPatchList } from './patch-list.ts';
 import type { SortedHashes } from './sorted-hashes.ts';
 import { compareLikeness, type NamedFile } from './travel-order.ts';
 
@@ -28,6 +29,8 @@ export interface PackedContent {
 export interface PackSource {
   readonly fileLibrary: string;
   readonly contents: readonly PackedContent[];
+  /** How small files are made from those of the base, by the hash of the file. */
+  readonly patches: ReadonlyMap<string, PatchWithBytes>;
 }
 
 /** A record and the file that its bytes are read from. */
@@ -37,6 +40,8 @@ export interface PackItem {
   readonly sizeBytes: number;
   /** Of the bytes; without, they were checked already. */
   readonly hash?: string;
+  /** The bytes, when they are in memory: the file is not read then. */
+  readonly bytes?: Uint8Array;
 }
 
 /** Files that are put in order together: a version of millions of files costs some 20 MiB. */
@@ -44,7 +49,7 @@ const stretchFilesMax = 65_536;
 
 /**
  * All that goes into a package file, in its order: the manifests, then the files the receiver lacks,
- * each once, or the delta that makes it. The same each time for the same source.
+ * each once, or the delta or patch that makes it. The same each time for the same source.
  *
  * @param base what the receiver has; undefined: nothing
  * @throws MANIFEST_INVALID, CONTENT_HASH_MISMATCH, CONTENT_NOT_HELD when the library is damaged
@@ -121,7 +126,7 @@ function* inOrder(stretch: TravellingFile[]): Generator<PackItem> {
 }
 
 async function* travellingFiles(
-  { fileLibrary, contents }: PackSource,
+  { fileLibrary, contents, patches }: PackSource,
   base: SortedHashes | undefined,
 ): AsyncGenerator<TravellingFile> {
   // It forgets, when there are very many: then a file travels twice, which costs only its bytes.
@@ -133,10 +138,9 @@ async function* travellingFiles(
         if (entry.type !== 'file' || seen.has(entry.hash)) continue;
         seen.add(entry.hash);
         if (base?.has(entry.hash)) continue;
-        const delta = deltas.get(entry.hash);
-        const item = delta
-          ? deltaItem(fileLibrary, contentIndex, delta)
-          : fileItem(fileLibrary, entry);
+        const [delta, patch] = [deltas.get(entry.hash), patches.get(entry.hash)];
+        const whole = () => (patch ? patchItem(patch) : fileItem(fileLibrary, entry));
+        const item = delta ? deltaItem(fileLibrary, contentIndex, delta) : whole();
         yield { name: entry.name, hash: entry.hash, item };
       }
     }
@@ -152,6 +156,28 @@ function deltaItem(fileLibrary: string, contentIndex: number, delta: Delta): Pac
   const { deltaHash: hash, deltaBytes: sizeBytes } = delta;
   const path = filePathOf(fileLibrary, hash);
   return { record: { kind: 'delta', contentIndex, delta }, path, sizeBytes, hash };
+}
+
+function patchItem({ bytes, ...patch }: PatchWithBytes): PackItem {
+  return { record: { kind: 'patch', patch }, path: '', sizeBytes: bytes.length, bytes };
+}
+
+/**
+ * By file, the shortest patch of these lists whose base the receiver has. A file that changed in one
+ * step only has its old bytes in every version before that: its patch serves all of them.
+ */
+export function usablePatches(
+  listPaths: readonly string[],
+  base: SortedHashes | undefined,
+): ReadonlyMap<string, PatchWithBytes> {
+  const usable = new Map<string, PatchWithBytes>();
+  for (const path of base ? listPaths : []) {
+    for (const patch of readPatchList(path)) {
+      const best = usable.get(patch.fileHash)?.patchBytes ?? patch.fileBytes;
+      if (patch.patchBytes < best && base?.has(patch.baseHash)) usable.set(patch.fileHash, patch);
+    }
+  }
+  return usable;
 }
 
 /** By file, the shortest of those whose base the receiver has, if it is shorter than the file. */

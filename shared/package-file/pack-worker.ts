@@ -1,6 +1,5 @@
 // The program of the thread that makes a package file.
 import { closeSync, constants, fstatSync, openSync, readSync, rmSync } from 'node:fs';
-import { ContentHash } from '../content-library/content-hash.ts';
 import { freeBytesOf, isSystemError, toWriteFailure } from '../content-library/library-failure.ts';
 import { type FileProgress, TaskProgress } from '../content-library/task-progress.ts';
 import { serveThreadTask } from '../content-library/thread-task.ts';
@@ -10,19 +9,24 @@ import {
   type PackItem,
   type PackSource,
   packItems,
+  usablePatches,
   withSoundManifestDeltas,
 } from './pack-items.ts';
 import { encodeHead, encodeRecord, type PackageFileHead } from './package-file-format.ts';
+import { PartsHash } from './parts-hash.ts';
+import { RecordSummer } from './record-sums.ts';
 import { SortedHashes } from './sorted-hashes.ts';
 
 /** What the thread is given. */
-export interface PackInput extends PackSource {
+export interface PackInput extends Omit<PackSource, 'patches'> {
   readonly packageId: string;
   readonly sourceVersion: number;
   readonly baseVersion: number;
   readonly bundle: Uint8Array;
   /** The hashes of the files that the receiver has. */
   readonly baseHashesPath?: string;
+  /** The patches of each step from the base to this version. */
+  readonly patchPaths: readonly string[];
   readonly path: string;
   /** Room that stays free. */
   readonly reserveBytes: number;
@@ -64,7 +68,9 @@ class Pack {
   async run(): Promise<PackedFile> {
     const { path, level, bundle, fileLibrary } = this.#input;
     using base = openBase(this.#input);
-    const source = { fileLibrary, contents: await withSoundManifestDeltas(this.#input.contents) };
+    const contents = await withSoundManifestDeltas(this.#input.contents);
+    const patches = usablePatches(this.#input.patchPaths, base);
+    const source = { fileLibrary, contents, patches };
     const head = await this.#headOf(source, base);
     this.#requireRoom(head);
     await using writer = new BlockWriter(path, level);
@@ -84,39 +90,37 @@ class Pack {
   }
 
   async #headOf(source: PackSource, base: SortedHashes | undefined): Promise<PackageFileHead> {
-    const sums = { rawBytes: 0, fileCount: 0, fileBytes: 0 };
-    const deltaSums = { deltaCount: 0, deltaBytes: 0, madeBytes: 0 };
+    let rawBytes = 0;
+    const summer = new RecordSummer();
     for await (const { record, sizeBytes } of packItems(source, base)) {
       this.#throwIfAborted();
-      sums.rawBytes += encodeRecord(record).length + sizeBytes;
-      if (record.kind === 'file') {
-        sums.fileCount += 1;
-        sums.fileBytes += sizeBytes;
-      } else if (record.kind === 'delta') {
-        deltaSums.deltaCount += 1;
-        deltaSums.deltaBytes += sizeBytes;
-        deltaSums.madeBytes += record.delta.fileBytes;
-      }
+      rawBytes += encodeRecord(record).length + sizeBytes;
+      summer.add(record);
     }
     const { packageId, sourceVersion, baseVersion, bundle } = this.#input;
     const bundleBytes = bundle.length;
-    return { packageId, sourceVersion, baseVersion, bundleBytes, ...sums, ...deltaSums };
+    return { packageId, sourceVersion, baseVersion, bundleBytes, rawBytes, ...summer.sums };
   }
 
   async #write(writer: BlockWriter, item: PackItem): Promise<void> {
     await writer.append(encodeRecord(item.record));
+    if (item.bytes) await writer.append(item.bytes);
+    else await this.#copyFile(writer, item);
+    const { kind } = item.record;
+    if (kind === 'file' || kind === 'delta' || kind === 'patch') this.#progress.onFile();
+  }
+
+  async #copyFile(writer: BlockWriter, item: PackItem): Promise<void> {
     const descriptor = openHeld(item);
     try {
       await this.#copy(writer, descriptor, item);
     } finally {
       closeSync(descriptor);
     }
-    const { kind } = item.record;
-    if (kind === 'file' || kind === 'delta') this.#progress.onFile();
   }
 
   async #copy(writer: BlockWriter, descriptor: number, item: PackItem): Promise<void> {
-    const hash = item.hash === undefined ? undefined : new ContentHash();
+    const hash = item.hash === undefined ? undefined : new PartsHash(item.sizeBytes);
     for (let left = item.sizeBytes; left > 0; ) {
       this.#throwIfAborted();
       const into = writer.room.subarray(0, Math.min(left, readBytesMax));

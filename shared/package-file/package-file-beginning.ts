@@ -93,10 +93,12 @@ function refusalOfSums(head: PackageFileHead, { contents }: PackageVersion): str
   const sum = (of: (content: PackageVersion['contents'][number]) => number) =>
     contents.reduce((total, content) => total + of(content), 0);
   const sizeBytes = sum((content) => content.sizeBytes);
-  const { fileCount, fileBytes, deltaCount, deltaBytes, madeBytes } = head;
-  if (fileCount + deltaCount > sum((content) => content.fileCount)) return 'it has too many files';
+  const { fileCount, fileBytes, deltaCount, deltaBytes, patchCount, patchBytes, madeBytes } = head;
+  const inAll = fileCount + deltaCount + patchCount;
+  if (inAll > sum((content) => content.fileCount)) return 'it has too many files';
   if (deltaCount > deltaCountMax * contents.length) return 'it has too many deltas';
   // A delta is shorter than its file.
-  if (fileBytes + madeBytes > sizeBytes || deltaBytes > madeBytes) return 'it has too many bytes';
+  const isTooLong = fileBytes + madeBytes > sizeBytes || deltaBytes + patchBytes > madeBytes;
+  if (isTooLong) return 'it has too many bytes';
   return undefined;
 }

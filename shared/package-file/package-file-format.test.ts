@@ -14,7 +14,8 @@ const max = Number.MAX_SAFE_INTEGER;
 const head: PackageFileHead = {
   packageId: 'PS100001',
   ...{ sourceVersion: max, baseVersion: max, bundleBytes: max, rawBytes: max },
-  ...{ fileCount: max, fileBytes: max, deltaCount: max, deltaBytes: max, madeBytes: max },
+  ...{ fileCount: max, fileBytes: max, deltaCount: max, deltaBytes: max },
+  ...{ patchCount: max, patchBytes: max, madeBytes: max },
 };
 const [a, b, c] = ['ab'.repeat(32), 'cd'.repeat(32), '00'.repeat(32)];
 const delta = {
@@ -27,6 +28,10 @@ const records: readonly PackageFileRecord[] = [
   { kind: 'signature' },
   { kind: 'file', hash: a, sizeBytes: 2 ** 48 - 1 },
   { kind: 'delta', contentIndex: 65_535, delta },
+  {
+    kind: 'patch',
+    patch: { fileHash: a, fileBytes: 2 ** 48 - 1, baseHash: b, baseBytes: 0, patchBytes: 7 },
+  },
 ];
 
 describe('form of a package file', () => {

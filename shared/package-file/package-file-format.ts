@@ -15,9 +15,13 @@ export interface PackageFileHead {
   /** Files that are inside, and their sizes added up. */
   readonly fileCount: number;
   readonly fileBytes: number;
-  /** Deltas that are inside, their sizes, and those of the files that they make. */
+  /** Deltas that are inside, and their sizes; they become files of the library. */
   readonly deltaCount: number;
   readonly deltaBytes: number;
+  /** Patches that are inside, and their sizes; they are used and forgotten. */
+  readonly patchCount: number;
+  readonly patchBytes: number;
+  /** Sizes of the files that deltas and patches make. */
   readonly madeBytes: number;
 }
 
@@ -45,6 +49,8 @@ const numberFields = [
   'fileBytes',
   'deltaCount',
   'deltaBytes',
+  'patchCount',
+  'patchBytes',
   'madeBytes',
 ] as const satisfies readonly (keyof PackageFileHead)[];
 
@@ -87,12 +93,22 @@ export type PackageFileRecord =
   | { readonly kind: 'signature' }
   | { readonly kind: 'file'; readonly hash: string; readonly sizeBytes: number }
   /** A delta that makes a file of a content: which one, by its position in the version. */
-  | { readonly kind: 'delta'; readonly contentIndex: number; readonly delta: RecordDelta };
+  | { readonly kind: 'delta'; readonly contentIndex: number; readonly delta: RecordDelta }
+  /** A delta that makes a small file at once, and is then forgotten. */
+  | { readonly kind: 'patch'; readonly patch: Patch };
 
 /** A delta without the hashes of its pieces: whoever takes it computes them. */
 export type RecordDelta = Omit<Delta, 'deltaPieceHashes'>;
 
-const kinds = ['manifest', 'manifest-delta', 'signature', 'file', 'delta'] as const;
+/** A delta that no library keeps: what comes out settles whether it was right. */
+export interface Patch extends Omit<RecordDelta, 'deltaHash' | 'deltaBytes'> {
+  readonly patchBytes: number;
+}
+
+/** Largest file that a patch makes, and largest base of one, in bytes: both are in memory. */
+export const patchedFileBytesMax = 1024 * 1024;
+
+const kinds = ['manifest', 'manifest-delta', 'signature', 'file', 'delta', 'patch'] as const;
 
 const sizeFieldBytes = 6;
 const hashBytes = 32;
@@ -106,6 +122,7 @@ const fieldBytesOf = {
   signature: 0,
   file: hashBytes + sizeFieldBytes,
   delta: 2 + deltaFieldsBytes,
+  patch: 2 * (hashBytes + sizeFieldBytes) + sizeFieldBytes,
 } as const satisfies Record<PackageFileRecord['kind'], number>;
 
 /** A record: a byte for its kind, then its fields. */
@@ -117,6 +134,7 @@ export function encodeRecord(record: PackageFileRecord): Buffer {
     bytes.writeUInt16LE(record.contentIndex, 1);
     writeDelta(bytes, 3, record.delta);
   }
+  if (record.kind === 'patch') writePatch(bytes, 1, record.patch);
   if (record.kind === 'manifest-delta') {
     bytes.write(record.baseContentId, 1, 'latin1');
     writeDelta(bytes, 1 + contentIdBytes, record.delta);
@@ -143,6 +161,8 @@ export function decodeRecord(kindByte: number, fields: Buffer): PackageFileRecor
     }
     case 'delta':
       return { kind, contentIndex: fields.readUInt16LE(0), delta: readDelta(fields, 2) };
+    case 'patch':
+      return { kind, patch: readPatch(fields, 0) };
     case 'manifest-delta': {
       const baseContentId = fields.toString('latin1', 0, contentIdBytes).replace(/\0+$/, '');
       return { kind, baseContentId, delta: readDelta(fields, contentIdBytes) };
@@ -178,4 +198,19 @@ function readDelta(bytes: Buffer, start: number): RecordDelta {
   const [baseHash, baseBytes] = readFile(bytes, start + step);
   const [deltaHash, deltaBytes] = readFile(bytes, start + 2 * step);
   return { fileHash, fileBytes, baseHash, baseBytes, deltaHash, deltaBytes };
+}
+
+function writePatch(bytes: Buffer, start: number, patch: Patch): void {
+  const step = hashBytes + sizeFieldBytes;
+  writeFile(bytes, start, [patch.fileHash, patch.fileBytes]);
+  writeFile(bytes, start + step, [patch.baseHash, patch.baseBytes]);
+  bytes.writeUIntLE(patch.patchBytes, start + 2 * step, sizeFieldBytes);
+}
+
+function readPatch(bytes: Buffer, start: number): Patch {
+  const step = hashBytes + sizeFieldBytes;
+  const [fileHash, fileBytes] = readFile(bytes, start);
+  const [baseHash, baseBytes] = readFile(bytes, start + step);
+  const patchBytes = bytes.readUIntLE(start + 2 * step, sizeFieldBytes);
+  return { fileHash, fileBytes, baseHash, baseBytes, patchBytes };
 }

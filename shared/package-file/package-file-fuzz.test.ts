@@ -131,6 +131,8 @@ function lied(
     'fileBytes',
     'deltaCount',
     'deltaBytes',
+    'patchCount',
+    'patchBytes',
     'madeBytes',
     'bundleBytes',
   ] as const;

@@ -47,7 +47,7 @@ export interface MadePackageFile {
   readonly fileBytes: number;
   /** What it becomes, without compression. */
   readonly rawBytes: number;
-  /** Files inside, and files that deltas inside make. */
+  /** Files inside, and files that deltas and patches inside make. */
   readonly fileCount: number;
   /** The version that it carries: the one the library had when making it began. */
   readonly sourceVersion: number;
@@ -92,11 +92,11 @@ export async function makePackageFile(
     }
     const base = await findBase(needs, request);
     const made = await pack(needs, { version, readers, base, request }, options);
-    const { rawBytes, fileCount, deltaCount } = made.head;
+    const { rawBytes, fileCount, deltaCount, patchCount } = made.head;
     const { fileHash, fileBytes } = made;
     const { sourceVersion, packageHash } = version;
     return {
-      ...{ fileHash, fileBytes, rawBytes, fileCount: fileCount + deltaCount },
+      ...{ fileHash, fileBytes, rawBytes, fileCount: fileCount + deltaCount + patchCount },
       ...{ sourceVersion, packageHash },
     };
   } catch (error) {
@@ -126,7 +126,7 @@ async function findBase(
 }
 
 async function pack(
-  { library }: PackageFileMakerNeeds,
+  { library, history }: PackageFileMakerNeeds,
   { version, readers, base, request }: PackWork,
   { signal, onProgress }: PackageFileOptions,
 ): Promise<PackedFile> {
@@ -147,6 +147,7 @@ async function pack(
       baseVersion: request.baseVersion,
       bundle: encodeBundle(version).bytes,
       ...(base && { baseHashesPath: base.hashesPath }),
+      patchPaths: base ? await patchPathsOf(history, version, request.baseVersion) : [],
       fileLibrary: library.layout.fileLibrary,
       contents,
       path: request.path,
@@ -161,6 +162,20 @@ async function pack(
   } finally {
     for (const path of manifestDeltaPaths) await rm(path, { force: true });
   }
+}
+
+/** Where the patches of each step from the base to this version are. */
+async function patchPathsOf(
+  history: PackageFileMakerNeeds['history'],
+  { packageId, sourceVersion }: PackageVersion,
+  baseVersion: number,
+): Promise<string[]> {
+  const paths: string[] = [];
+  for (let step = baseVersion + 1; step <= sourceVersion; step++) {
+    const recorded = await history.find(packageId, step);
+    if (recorded) paths.push(recorded.patchesPath);
+  }
+  return paths;
 }
 
 /**

@@ -19,7 +19,7 @@ import { invalidPackageFile } from './package-file-failure.ts';
 import { headBytes } from './package-file-format.ts';
 import type { PackageFileOptions } from './package-file-maker.ts';
 import type { RebuildInput } from './rebuild-worker.ts';
-import type { ArrivedDelta, UnpackInput, UnpackMessage } from './unpack-worker.ts';
+import type { ArrivedDelta, UnpackInput, UnpackMessage, UnpackResult } from './unpack-worker.ts';
 
 /** What unpacking needs. */
 export interface PackageFileUnpackerNeeds {
@@ -169,7 +169,7 @@ class Unpacker {
     return { version, staged, deltas: deltas.filter((one) => one.deltas.length > 0) };
   }
 
-  async #takeApart(contents: readonly StagedManifest[]): Promise<ArrivedDelta[]> {
+  async #takeApart(contents: readonly StagedManifest[]): Promise<readonly ArrivedDelta[]> {
     const { request, beginning, staging, readers, options } = this.#work;
     const { signal, onProgress } = options;
     const input: UnpackInput = {
@@ -179,16 +179,21 @@ class Unpacker {
       endBytes: beginning.fileBytes,
       contents,
       baseContents: readers.map(({ descriptor, manifestPath }) => ({ descriptor, manifestPath })),
+      fileLibrary: this.#library.layout.fileLibrary,
       filesDirectory: filesDirectoryIn(staging),
     };
     const program = new URL('./unpack-worker.js', import.meta.url);
-    return this.#library.threads.run<ArrivedDelta[], UnpackMessage>(program, input, {
+    const { threads } = this.#library;
+    const { deltas, missingBase } = await threads.run<UnpackResult, UnpackMessage>(program, input, {
       onMessage: async (message) => {
         if (message.type === 'staged') await this.#library.adoptFiles(message.files);
         else onProgress?.(message.progress);
       },
       signal,
     });
+    if (!missingBase) return deltas;
+    await this.#library.discardDamaged([missingBase], signal);
+    throw this.#missing(1);
   }
 
   /** Makes files from deltas, after their bases were hashed: one that is damaged is as good as gone. */

@@ -1,11 +1,16 @@
 // The program of the thread that takes a package file apart.
 import { closeSync, openSync } from 'node:fs';
+import { hashOf } from '../content-library/content-hash.ts';
 import { isSystemError, toWriteFailure } from '../content-library/library-failure.ts';
-import type { StagedFile } from '../content-library/library-tasks.ts';
+import { filePathOf } from '../content-library/library-layout.ts';
+import type { HeldFile, StagedFile } from '../content-library/library-tasks.ts';
 import { type FileProgress, TaskProgress } from '../content-library/task-progress.ts';
 import { serveThreadTask } from '../content-library/thread-task.ts';
+import { deltaOperations } from '../delta/delta-reader.ts';
+import { MemoryBytes } from '../delta/small-delta.ts';
 import { hasPieces } from '../domain/content.ts';
 import type { Delta } from '../domain/delta.ts';
+import { isErrorWithCode } from '../domain/errors.ts';
 import { FileStager } from './file-stager.ts';
 import { type HeldManifest, ManifestArrival, type StagedManifest } from './manifest-arrival.ts';
 import { invalidPackageFile } from './package-file-failure.ts';
@@ -13,10 +18,14 @@ import {
   decodeRecord,
   type PackageFileHead,
   type PackageFileRecord,
+  type Patch,
+  patchedFileBytesMax,
   recordFieldBytes,
 } from './package-file-format.ts';
 import { writeParts } from './part-writing.ts';
 import { RawStream } from './raw-stream.ts';
+import { RecordSummer } from './record-sums.ts';
+import { readSmallFile } from './small-file.ts';
 
 /** What the thread is given. */
 export interface UnpackInput {
@@ -29,6 +38,8 @@ export interface UnpackInput {
   readonly contents: readonly StagedManifest[];
   /** Contents of the version that is here, for manifests that come as deltas. */
   readonly baseContents: readonly HeldManifest[];
+  /** Where the bases of patches are. */
+  readonly fileLibrary: string;
   /** Where files are staged; it is there. */
   readonly filesDirectory: string;
 }
@@ -44,7 +55,14 @@ export interface ArrivedDelta {
   readonly delta: Delta;
 }
 
-serveThreadTask<UnpackInput, ArrivedDelta[], UnpackMessage>(async (input, context) => {
+/** What came out beside files. */
+export interface UnpackResult {
+  readonly deltas: readonly ArrivedDelta[];
+  /** A base that is not in the library, or damaged there: what comes after its patch was not read. */
+  readonly missingBase: HeldFile | undefined;
+}
+
+serveThreadTask<UnpackInput, UnpackResult, UnpackMessage>(async (input, context) => {
   const descriptor = openSync(input.path, 'r');
   try {
     const progress = new TaskProgress((told) => context.send({ type: 'progress', progress: told }));
@@ -64,9 +82,6 @@ serveThreadTask<UnpackInput, ArrivedDelta[], UnpackMessage>(async (input, contex
   }
 });
 
-const countedFields = ['fileCount', 'fileBytes', 'deltaCount', 'deltaBytes', 'madeBytes'] as const;
-type CountedField = (typeof countedFields)[number];
-
 interface UnpackingParts {
   readonly input: UnpackInput;
   readonly descriptor: number;
@@ -80,8 +95,9 @@ class Unpacking {
   readonly #parts: UnpackingParts;
   readonly #head: PackageFileHead;
   readonly #stream: RawStream;
-  readonly #sums = { fileCount: 0, fileBytes: 0, deltaCount: 0, deltaBytes: 0, madeBytes: 0 };
+  readonly #summer = new RecordSummer();
   readonly #deltas: ArrivedDelta[] = [];
+  #missingBase: HeldFile | undefined;
 
   constructor(parts: UnpackingParts) {
     this.#parts = parts;
@@ -93,17 +109,19 @@ class Unpacking {
     this.#stream = new RawStream({ descriptor, startBytes, endBytes, rawBytes, refuse });
   }
 
-  async run(): Promise<ArrivedDelta[]> {
+  async run(): Promise<UnpackResult> {
     const { input, stager, progress } = this.#parts;
     for (const content of input.contents) await this.#takeManifest(content);
-    while (this.#stream.leftBytes > 0) this.#takeFile(this.#nextRecord());
-    this.#stream.end();
-    for (const field of countedFields) {
-      if (this.#sums[field] !== this.#head[field]) this.#refuse(`${field} adds up wrong`);
+    while (this.#stream.leftBytes > 0) {
+      this.#takeFile(this.#nextRecord());
+      if (this.#missingBase) return { deltas: [], missingBase: this.#missingBase };
     }
+    this.#stream.end();
+    const wrongField = this.#summer.differenceFrom(this.#head);
+    if (wrongField) this.#refuse(`${wrongField} adds up wrong`);
     stager.handOver();
     progress.tell();
-    return this.#deltas;
+    return { deltas: this.#deltas, missingBase: undefined };
   }
 
   async #takeManifest(content: StagedManifest): Promise<void> {
@@ -128,24 +146,23 @@ class Unpacking {
   }
 
   #takeFile(record: PackageFileRecord): void {
+    this.#summer.add(record);
+    const excess = this.#summer.excessOver(this.#head);
+    if (excess) this.#refuse(`there is more than ${excess} says`);
     if (record.kind === 'file') this.#takeWhole(record);
     else if (record.kind === 'delta') this.#takeDelta(record);
+    else if (record.kind === 'patch') this.#takePatch(record.patch);
     else this.#refuse('a manifest is there twice');
     this.#parts.progress.onFile();
   }
 
   #takeWhole({ hash, sizeBytes }: PackageFileRecord & { kind: 'file' }): void {
-    this.#count('fileCount', 1);
-    this.#count('fileBytes', sizeBytes);
     const staged = this.#parts.stager.stage({ hash, sizeBytes }, this.#bytes(sizeBytes));
     if (!staged) this.#refuse(`file ${hash} has other bytes`);
   }
 
   #takeDelta({ contentIndex, delta }: PackageFileRecord & { kind: 'delta' }): void {
     const { deltaHash: hash, deltaBytes: sizeBytes } = delta;
-    this.#count('deltaCount', 1);
-    this.#count('deltaBytes', sizeBytes);
-    this.#count('madeBytes', delta.fileBytes);
     if (contentIndex >= this.#parts.input.contents.length) this.#refuse('a delta is of no content');
     if (sizeBytes === 0 || sizeBytes > delta.fileBytes) this.#refuse('a delta has a wrong length');
     const withPieceHashes = hasPieces(sizeBytes);
@@ -154,6 +171,40 @@ class Unpacking {
     if (!staged) throw invalidPackageFile(this.#head.packageId, `delta ${hash} has other bytes`);
     const deltaPieceHashes = staged.pieceHashes.toString('hex');
     this.#deltas.push({ contentIndex, delta: { ...delta, deltaPieceHashes } });
+  }
+
+  #takePatch(patch: Patch): void {
+    const longest = Math.max(patch.fileBytes, patch.baseBytes);
+    if (longest > patchedFileBytesMax) this.#refuse('a patch is of a large file');
+    if (this.#head.baseVersion === 0) this.#refuse('a patch is there without a base');
+    const { patchBytes } = patch;
+    if (patchBytes === 0 || patchBytes > patch.fileBytes)
+      this.#refuse('a patch has a wrong length');
+    const bytes = Buffer.concat([...this.#bytes(patchBytes)].map((part) => Buffer.from(part)));
+    const base = readSmallFile(
+      filePathOf(this.#parts.input.fileLibrary, patch.baseHash),
+      patch.baseBytes,
+    );
+    if (!base || hashOf(base) !== patch.baseHash) {
+      this.#missingBase = { hash: patch.baseHash, sizeBytes: patch.baseBytes };
+      return;
+    }
+    const file = { hash: patch.fileHash, sizeBytes: patch.fileBytes };
+    if (this.#parts.stager.stage(file, this.#patched(patch, bytes, base))) return;
+    this.#refuse(`a patch makes other bytes than those of ${patch.fileHash}`);
+  }
+
+  *#patched(patch: Patch, bytes: Buffer, base: Buffer): Generator<Uint8Array> {
+    const delta = { ...patch, deltaHash: '', deltaBytes: bytes.length, deltaPieceHashes: '' };
+    try {
+      for (const operation of deltaOperations(new MemoryBytes(bytes), delta)) {
+        if (operation.kind === 'insert') yield operation.bytes;
+        else yield base.subarray(operation.offset, operation.offset + operation.lengthBytes);
+      }
+    } catch (error) {
+      if (!isErrorWithCode(error, 'DELTA_INVALID')) throw error;
+      this.#refuse(error.message);
+    }
   }
 
   #nextRecord(): PackageFileRecord {
@@ -175,11 +226,6 @@ class Unpacking {
       this.#parts.progress.onBytes(bytes.length);
       yield bytes;
     }
-  }
-
-  #count(field: CountedField, by: number): void {
-    this.#sums[field] += by;
-    if (this.#sums[field] > this.#head[field]) this.#refuse(`there is more than ${field} says`);
   }
 
   #refuse(reason: string): never {

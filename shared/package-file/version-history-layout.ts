@@ -6,6 +6,9 @@ export const hashesName = 'hashes';
 /** The descriptors of its contents, as JSON. Written last. */
 export const contentsName = 'contents.json';
 
+/** The patches that lead from the version before to this one, as `readPatchList` reads them. */
+export const patchesName = 'patches';
+
 /** A copy of the manifest of a content. */
 export function manifestName(contentId: string): string {
   return `${contentId}.manifest`;

@@ -1,5 +1,6 @@
 import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ManifestPlace } from '../content-library/changed-files.ts';
 import type { ContentLibrary } from '../content-library/content-library.ts';
 import type { ContentReader } from '../content-library/content-reader.ts';
 import { syncDirectories } from '../content-library/file-system-sync.ts';
@@ -13,12 +14,13 @@ import {
   contentsName,
   hashesName,
   manifestName,
+  patchesName,
   unfinishedSuffix,
 } from './version-history-layout.ts';
 
 /** What the history of versions needs. */
 export interface VersionHistoryComponents {
-  readonly library: Pick<ContentLibrary, 'openContent' | 'threads'>;
+  readonly library: Pick<ContentLibrary, 'openContent' | 'layout' | 'threads'>;
 }
 
 /** How the history of versions is tuned. */
@@ -41,11 +43,16 @@ export const defaultVersionHistoryConfig: Omit<VersionHistoryConfig, 'directory'
 export interface RecordedVersion {
   /** For `SortedHashes`. */
   readonly hashesPath: string;
-  readonly contents: readonly {
-    readonly descriptor: ContentDescriptor;
-    /** A copy, when it is not too long; nobody has checked it since it was written. */
-    readonly manifestPath: string;
-  }[];
+  /** For `readPatchList`: how its small files are made from those of the version before. */
+  readonly patchesPath: string;
+  /** The manifest is a copy, when it is not too long; nobody has checked it since it was written. */
+  readonly contents: readonly ManifestPlace[];
+}
+
+/** How a version is recorded. */
+export interface RecordOptions {
+  readonly before?: readonly ManifestPlace[];
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -72,13 +79,15 @@ export class VersionHistory {
    * Records a version that is in the library, and forgets those that are too old beside it. Can be
    * done twice.
    *
+   * @param options.before the contents of the version before, kept by the caller: small files that
+   *   changed get patches; without, and after a crash, they travel whole
    * @throws CONTENT_NOT_HELD when the library has it no more; MANIFEST_INVALID, CONTENT_HASH_MISMATCH
    *   when it is damaged; DISK_FULL; AbortError
    */
-  async record(version: PackageVersion, signal?: AbortSignal): Promise<void> {
+  async record(version: PackageVersion, options: RecordOptions = {}): Promise<void> {
     await this.#changes.run(async () => {
       const { packageId, sourceVersion } = version;
-      if (!(await this.hasVersion(packageId, sourceVersion))) await this.#write(version, signal);
+      if (!(await this.hasVersion(packageId, sourceVersion))) await this.#write(version, options);
       await this.#prune(packageId, sourceVersion);
     });
   }
@@ -100,7 +109,7 @@ export class VersionHistory {
       const contents = (descriptors as ContentDescriptor[]).map((descriptor) => {
         return { descriptor, manifestPath: join(directory, manifestName(descriptor.contentId)) };
       });
-      return { hashesPath, contents };
+      return { hashesPath, patchesPath: join(directory, patchesName), contents };
     } catch (error) {
       // One that the disk has damaged is as good as none.
       const isDamaged = error instanceof SyntaxError || error instanceof TypeError;
@@ -121,7 +130,7 @@ export class VersionHistory {
     await this.#changes.run(() => rm(directory, { recursive: true, force: true }));
   }
 
-  async #write(version: PackageVersion, signal: AbortSignal | undefined): Promise<void> {
+  async #write(version: PackageVersion, { before = [], signal }: RecordOptions): Promise<void> {
     const { library } = this.#needs;
     const readers: ContentReader[] = [];
     const directory = this.#directoryOf(version.packageId, version.sourceVersion);
@@ -133,11 +142,11 @@ export class VersionHistory {
       for (const path of [unfinished, directory]) await rm(path, { recursive: true, force: true });
       await mkdir(unfinished, { recursive: true });
       const { manifestBytesMax } = this.#config;
-      const contents = readers.map(({ descriptor, manifestPath }) => ({
-        descriptor,
-        manifestPath,
-      }));
-      const input: HistoryInput = { contents, directory: unfinished, manifestBytesMax };
+      const { fileLibrary } = library.layout;
+      const input: HistoryInput = {
+        ...{ contents: readers.map(toPlace), before: before.map(toPlace), fileLibrary },
+        ...{ directory: unfinished, manifestBytesMax },
+      };
       const program = new URL('./history-worker.js', import.meta.url);
       await library.threads.run<void, never>(program, input, { onMessage: () => {}, signal });
       await rename(unfinished, directory);
@@ -179,4 +188,9 @@ export class VersionHistory {
     if (parsePackageId(packageId) === undefined) throw new RangeError('This is no package ID');
     return join(this.#config.directory, packageId);
   }
+}
+
+/** Only what a thread can be given. */
+function toPlace({ descriptor, manifestPath }: ManifestPlace): ManifestPlace {
+  return { descriptor, manifestPath };
 }

@@ -14,7 +14,7 @@ const sections = [
   { heading: '## Package info', folder: 'shared/package-info/', rowCount: 5 },
   { heading: '## Package receiver', folder: 'shared/package-receiver/', rowCount: 4 },
   { heading: '## Delta', folder: 'shared/delta/', rowCount: 5 },
-  { heading: '## Package file', folder: 'shared/package-file/', rowCount: 9 },
+  { heading: '## Package file', folder: 'shared/package-file/', rowCount: 14 },
   { heading: '## Content server', folder: 'shared/content-server/', rowCount: 6 },
 ];
 

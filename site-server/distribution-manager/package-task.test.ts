@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { PackageServer } from '../../shared/domain/site-package.ts';
 import { PackageTask } from './package-task.ts';
+import { KeptContents } from './version-recorder.ts';
 
 describe('package task (DM-2)', () => {
   const never = new AbortController().signal;
@@ -9,7 +10,12 @@ describe('package task (DM-2)', () => {
   function newTask(did: string[], siteContentTask?: { run(): Promise<void> }): PackageTask {
     return new PackageTask({
       packages: { serversOf: async () => servers },
-      publisher: { publishDue: async () => 'done' as never },
+      publisher: {
+        publishDue: async () => {
+          did.push('published');
+          return 'done' as never;
+        },
+      },
       distributionPointTask: {
         run: async ({ dpId }) => {
           await Promise.resolve();
@@ -19,6 +25,10 @@ describe('package task (DM-2)', () => {
       ...(siteContentTask && {
         siteContentTask,
         versionRecorder: {
+          keep: async () => {
+            did.push('kept');
+            return new KeptContents([]);
+          },
           record: async () => {
             did.push('recorded');
           },
@@ -38,12 +48,13 @@ describe('package task (DM-2)', () => {
       did.push('sites');
     };
     await newTask(did, { run }).run('PS100001', never);
-    assert.deepEqual(did, [...servers.map(({ dpId }) => dpId), 'recorded', 'sites', 'ended']);
+    const dpIds = servers.map(({ dpId }) => dpId);
+    assert.deepEqual(did, ['kept', 'published', ...dpIds, 'recorded', 'sites', 'ended']);
   });
 
   it('needs no other sites', async () => {
     const did: string[] = [];
     await newTask(did).run('PS100001', never);
-    assert.deepEqual(did, [...servers.map(({ dpId }) => dpId), 'ended']);
+    assert.deepEqual(did, ['published', ...servers.map(({ dpId }) => dpId), 'ended']);
   });
 });

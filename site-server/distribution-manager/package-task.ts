@@ -12,7 +12,7 @@ export interface PackageTaskComponents {
   readonly publisher: Pick<PackagePublisher, 'publishDue'>;
   readonly distributionPointTask: Pick<DistributionPointTask, 'run'>;
   /** Remembers what this version consists of, for those who come from it to the next. */
-  readonly versionRecorder?: Pick<VersionRecorder, 'record'>;
+  readonly versionRecorder?: Pick<VersionRecorder, 'keep' | 'record'>;
   /** Sends the package to other sites; absent where there are none. */
   readonly siteContentTask?: Pick<SiteContentTask, 'run'>;
   readonly packageEnd: Pick<PackageEnd, 'run'>;
@@ -33,14 +33,15 @@ export class PackageTask {
 
   /** @throws AbortError when the signal fires; what is left stays due */
   async run(packageId: string, signal: AbortSignal): Promise<PublishingResult> {
-    const { packages, publisher, distributionPointTask } = this.#components;
+    const { packages, publisher, distributionPointTask, versionRecorder } = this.#components;
+    await using before = await versionRecorder?.keep(packageId);
     const result = await publisher.publishDue(packageId, signal);
     const servers = await packages.serversOf(packageId);
     const tasks = servers.map(({ dpId }) => distributionPointTask.run({ packageId, dpId }, signal));
     const ended = await Promise.allSettled(tasks);
     for (const task of ended) if (task.status === 'rejected') throw task.reason;
     throwIfAborted(signal);
-    await this.#components.versionRecorder?.record(packageId, signal);
+    if (before) await versionRecorder?.record(packageId, before, signal);
     await this.#components.siteContentTask?.run(packageId, signal);
     await this.#components.packageEnd.run(packageId);
     return result;

@@ -13,6 +13,7 @@ import {
 } from '../../shared/content-library/directory-cursor.ts';
 import { depthMax } from '../../shared/content-library/manifest-format.ts';
 import type { ManifestWriter } from '../../shared/content-library/manifest-writer.ts';
+import type { PreviousEntries } from '../../shared/content-library/previous-entries.ts';
 import type { TaskProgress } from '../../shared/content-library/task-progress.ts';
 import {
   type ContentEntry,
@@ -25,7 +26,6 @@ import {
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { SourceFileReader } from './source-snapshot-file.ts';
 import { SourceChangedError, toShownPath, toSourceFailure } from './source-snapshot-path.ts';
-import type { PreviousEntries } from './source-snapshot-previous.ts';
 import type { SnapshotStaging } from './source-snapshot-staging.ts';
 
 /** What a walk works with. */

@@ -2,12 +2,12 @@
 
 import type { StagedFile } from '../../shared/content-library/library-tasks.ts';
 import { ManifestWriter } from '../../shared/content-library/manifest-writer.ts';
+import { PreviousEntries } from '../../shared/content-library/previous-entries.ts';
 import { type FileProgress, TaskProgress } from '../../shared/content-library/task-progress.ts';
 import { serveThreadTask, type TaskContext } from '../../shared/content-library/thread-task.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { SourceChangedError, triesMax } from './source-snapshot-path.ts';
-import { PreviousEntries } from './source-snapshot-previous.ts';
 import { SnapshotStaging } from './source-snapshot-staging.ts';
 import { SourceWalk } from './source-snapshot-walk.ts';
 

@@ -1,5 +1,6 @@
 import { mkdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type ChangedFile, changedFiles } from '../../shared/content-library/changed-files.ts';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import type { ContentReader } from '../../shared/content-library/content-reader.ts';
 import { filePathOf } from '../../shared/content-library/library-layout.ts';
@@ -13,7 +14,6 @@ import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import { allEnded } from '../../shared/runtime/all-ended.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { oneAtATime } from '../../shared/runtime/one-at-a-time.ts';
-import { PreviousEntries } from './source-snapshot-previous.ts';
 
 /** What making the deltas of a version needs. */
 export interface VersionDeltasComponents {
@@ -46,12 +46,6 @@ export const defaultVersionDeltasConfig: VersionDeltasConfig = {
   makersMax: 2,
   reserveBytes: 1024 ** 3,
 };
-
-/** A file that took the place of another one of the same path. */
-interface ChangedFile {
-  readonly base: FileEntry;
-  readonly file: FileEntry;
-}
 
 /**
  * Makes the deltas of a new version: for each file that took the place of another one, how to make
@@ -147,29 +141,18 @@ export class KeptVersion implements AsyncDisposable {
       logger.info({ packageId, contentId, deltaCount: deltas.length }, 'Made deltas');
   }
 
-  /** Both manifests are gone through in step: neither has to be kept in memory. */
   async *#changedFiles(
     before: ContentReader,
     after: ContentReader,
     known: ReadonlySet<string>,
   ): AsyncGenerator<ChangedFile, void> {
-    await using previous = new PreviousEntries(before);
     const seen = new Set(known);
-    let depth = 0;
-    for await (const batch of after.entries()) {
-      for (const { entry } of batch) {
-        for (; depth > entry.depth; depth--) previous.leave();
-        if (entry.type === 'directory') {
-          await previous.enter(entry.name);
-          depth++;
-        }
-        if (entry.type !== 'file' || seen.has(entry.hash)) continue;
-        const base = await previous.fileOf(entry.name);
-        if (!base || !isChanged(base, entry)) continue;
-        if (this.#filesLeft-- <= 0) return;
-        seen.add(entry.hash);
-        yield { base, file: entry };
-      }
+    for await (const changed of changedFiles(before, after)) {
+      const { hash } = changed.file;
+      if (seen.has(hash) || !mayHaveDelta(sizesOf(changed))) continue;
+      if (this.#filesLeft-- <= 0) return;
+      seen.add(hash);
+      yield changed;
     }
   }
 
@@ -216,9 +199,8 @@ function unlessNotHeld(error: unknown): undefined {
   if (!isErrorWithCode(error, 'CONTENT_NOT_HELD')) throw error;
 }
 
-function isChanged(base: FileEntry, file: FileEntry): boolean {
-  const sizes = { baseBytes: base.sizeBytes, fileBytes: file.sizeBytes };
-  return base.hash !== file.hash && mayHaveDelta(sizes);
+function sizesOf({ base, file }: ChangedFile) {
+  return { baseBytes: base.sizeBytes, fileBytes: file.sizeBytes };
 }
 
 /** Whether this is the same source in another version: a content is named after both. */

@@ -8,6 +8,7 @@ import {
   type PackageFileHead,
   type PackageFileRecord,
 } from '../package-file-format.ts';
+import { RecordSummer } from '../record-sums.ts';
 
 /** A record with the bytes that follow it. */
 export interface ForgedItem {
@@ -53,16 +54,7 @@ export function forgedBlock(raw: Uint8Array, said: { raw?: number; packed?: numb
 }
 
 function sumsOf(items: readonly ForgedItem[]) {
-  const sums = { fileCount: 0, fileBytes: 0, deltaCount: 0, deltaBytes: 0, madeBytes: 0 };
-  for (const { record, bytes } of items) {
-    if (record.kind === 'file') {
-      sums.fileCount += 1;
-      sums.fileBytes += bytes.length;
-    } else if (record.kind === 'delta') {
-      sums.deltaCount += 1;
-      sums.deltaBytes += bytes.length;
-      sums.madeBytes += record.delta.fileBytes;
-    }
-  }
-  return sums;
+  const summer = new RecordSummer();
+  for (const { record } of items) summer.add(record);
+  return summer.sums;
 }

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashOf } from '../../content-library/content-hash.ts';
+import type { ContentReader } from '../../content-library/content-reader.ts';
 import { filePathOf } from '../../content-library/library-layout.ts';
 import { makeDelta } from '../../delta/delta-maker.ts';
 import type { PackageVersion } from '../../domain/package.ts';
@@ -51,8 +52,14 @@ export class TwoSites implements AsyncDisposable {
 
   /** Makes a tree the next version at the source site, and records it. */
   async publish(sourceVersion: number, tree: TestTree): Promise<PackageVersion> {
+    const { library } = this.source;
+    const before: ContentReader[] = [];
+    for (const { contentId } of (await library.getPackage(packageId))?.contents ?? []) {
+      before.push(await library.openContent(contentId));
+    }
     const version = await this.source.commit(packageId, sourceVersion, tree);
-    await this.history.record(version);
+    await this.history.record(version, { before });
+    for (const reader of before) await reader[Symbol.asyncDispose]();
     return version;
   }
 

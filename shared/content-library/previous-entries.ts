@@ -1,12 +1,12 @@
-import type { IndexedEntry } from '../../shared/content-library/manifest-reader.ts';
-import { openManifest } from '../../shared/content-library/manifest-reader.ts';
 import {
   type ContentDescriptor,
   type ContentEntry,
   compareNames,
   type FileEntry,
-} from '../../shared/domain/content.ts';
-import { WaybillError } from '../../shared/domain/errors.ts';
+} from '../domain/content.ts';
+import { WaybillError } from '../domain/errors.ts';
+import type { IndexedEntry } from './manifest-reader.ts';
+import { openManifest } from './manifest-reader.ts';
 
 /**
  * Goes through the entries of the previous content beside a walk of the source: both come in the
