@@ -202,7 +202,9 @@ describe('a parent takes of a child that somebody has taken over (REP-1, SEC-1, 
   it('no numbers that leave none for those to come', async () => {
     const sequence = Number.MAX_SAFE_INTEGER - 1;
     const claims = { cursors: [{ originSiteCode: 'CS1', sequence }] };
-    await isRefused('MESSAGE_INVALID', async () => (await joined(claims)).refusal());
+    await isRefused('MESSAGE_INVALID', async () => {
+      return (await HostileChild.greet(channel, stolen, claims)).refusal();
+    });
     await isRefusedAfterHello('MESSAGE_INVALID', (child) => [
       child.changes([], { through: sequence }),
     ]);

@@ -109,11 +109,13 @@ export class HostileChild implements Disposable {
     return this.refusal();
   }
 
-  /** The code with which the parent ends the stream; what it says before is not answered. */
+  /** The code with which the parent refuses what came, or ends the stream; nothing is answered before. */
   async refusal(): Promise<ErrorCode> {
     const timer = setTimeout(() => this.call.cancel(), refusalMsMax);
     try {
-      while (await this.call.read());
+      for (let said = await this.call.read(); said; said = await this.call.read()) {
+        if (said.refused) return said.refused.code as ErrorCode;
+      }
       return assert.fail('the parent ended the stream well');
     } catch (error) {
       if (error instanceof WaybillError) return error.code;
