@@ -37,7 +37,9 @@ export function toSendRequest(
 
 /** The request once its package file is there. */
 export function withPackageFile(request: SendRequest, file: PackageFileFacts): SendRequest {
-  return { ...waiting(request), file, remainingBytes: file.fileBytes };
+  // One that was sent before says why it was made anew; nothing else is worth saying any more.
+  const reason = request.tryCount > 0 ? request.reason : '';
+  return { ...waiting(request), reason, file, remainingBytes: file.fileBytes };
 }
 
 /** The request while its package file cannot be made, or until the next try of it. */

@@ -1,3 +1,4 @@
+import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import { type FirstWordsComponents, firstWords } from './first-words.ts';
@@ -77,6 +78,8 @@ async function ownSite(components: HierarchyAlignmentComponents): Promise<Change
   const said = await sites.get(siteCode);
   const isTrue = said?.kind === kind && said.parentSiteCode === parentSiteCode;
   if (isTrue || (parent && !said)) return [];
-  const { address, description } = said ?? { address: siteAddress(), description: '' };
+  // Until the site listens, its port may not be known; its identity says it then.
+  const address = said?.address || (parseAddress(siteAddress()) ?? '');
+  const description = said?.description ?? '';
   return [sites.put(siteCode, { siteCode, kind, parentSiteCode, address, description })];
 }
