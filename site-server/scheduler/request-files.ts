@@ -22,6 +22,9 @@ interface RequestFilesConfig {
   readonly makingTriesMax: number;
 }
 
+/** What a request says while its package file is made for the first time. */
+const preparing = 'Its package file is being made';
+
 /** Codes by name: those of package files need not be known to older programs. */
 const goneCodes: readonly string[] = [
   'DELTA_BASE_MISSING',
@@ -96,8 +99,10 @@ export class RequestFiles {
     signal: AbortSignal,
   ): Promise<PackageFileFacts | Error> {
     const { requests, logger } = this.#needs;
-    const preparing = 'Its package file is being made';
-    await requests.change(requestId, (request) => withoutPackageFile(request, preparing));
+    await requests.change(requestId, (request) =>
+      // One that was sent before says why it is made anew.
+      withoutPackageFile(request, (request.tryCount > 0 && request.reason) || preparing),
+    );
     try {
       return await this.#fileOf(job, signal);
     } catch (error) {

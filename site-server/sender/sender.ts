@@ -65,6 +65,8 @@ export const defaultSenderConfig: SenderConfig = {
 
 interface RunningSend {
   readonly abort: AbortController;
+  /** How often its destination had come back when the try began. */
+  readonly returnCount: number;
   readonly progress: SendProgress;
   readonly ended: Promise<void>;
 }
@@ -85,6 +87,8 @@ export class Sender implements Component {
   readonly #try: SendTry;
   readonly #allowances = new Map<string, LinkAllowance>();
   readonly #unwatch = new Map<string, () => void>();
+  /** How often each destination came back since it is watched. */
+  readonly #returnCounts = new Map<string, number>();
   #unlisten = () => {};
   #loop: Promise<void> = Promise.resolve();
 
@@ -178,7 +182,8 @@ export class Sender implements Component {
       this.#running.delete(requestId);
       this.#wake.wake();
     });
-    this.#running.set(requestId, { abort, progress, ended });
+    const returnCount = this.#returnCountOf(request.destinationSiteCode);
+    this.#running.set(requestId, { abort, progress, ended, returnCount });
   }
 
   async #send(request: SendRequest, progress: SendProgress, signal: AbortSignal): Promise<void> {
@@ -221,7 +226,7 @@ export class Sender implements Component {
     const movedBytes = progress.gainedBytes > 0;
     const { kind, reason } = failure;
     if (await this.#restarted(requestId, kind, { reason, movedBytes })) return;
-    const delayMs = this.#retries.delayMs(requestId, movedBytes);
+    const delayMs = this.#hasReturned(requestId) ? 0 : this.#retries.delayMs(requestId, movedBytes);
     await this.#retryIn(requestId, delayMs, failure.reason);
   }
 
@@ -281,12 +286,25 @@ export class Sender implements Component {
     if (this.#unwatch.has(siteCode)) return;
     const { requests, onConnected } = this.#components;
     const unwatch = onConnected(siteCode, () => {
+      this.#returnCounts.set(siteCode, this.#returnCountOf(siteCode) + 1);
       for (const { requestId, destinationSiteCode, state } of [...requests.open()]) {
         if (destinationSiteCode !== siteCode || state !== 'retrying') continue;
         void requests.change(requestId, (one) => (one.state === 'retrying' ? waiting(one) : one));
       }
     });
     this.#unwatch.set(siteCode, unwatch);
+  }
+
+  /** Whether the destination came back while the try ran: what failed then is no reason to wait. */
+  #hasReturned(requestId: string): boolean {
+    const request = this.#components.requests.get(requestId);
+    const running = this.#running.get(requestId);
+    if (!request || !running) return false;
+    return this.#returnCountOf(request.destinationSiteCode) > running.returnCount;
+  }
+
+  #returnCountOf(siteCode: string): number {
+    return this.#returnCounts.get(siteCode) ?? 0;
   }
 
   #allowanceOf(siteCode: string): LinkAllowance {
