@@ -133,7 +133,12 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
   it('shows what was asked of a site that has not answered, and counts only targets (REP-8)', async () => {
     let connected = false;
     const link = { reason: '', changesBehind: 1, behindMs: 1, heardAtMs: 0 };
-    const replication = { neighbours: async () => [{ siteCode: 'PS2', connected, ...link }] };
+    let askedCount = 0;
+    const neighbours = async () => {
+      askedCount += 1;
+      return [{ siteCode: 'PS2', connected, ...link }];
+    };
+    const replication = { neighbours };
     const admin = await conversationOf(cs1, directory, { replication });
     const filter = { ...everything, packageId, dpId: 'PS2DP1' };
     const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
@@ -150,6 +155,11 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     connected = true;
     const silent = 'site PS2 has not said anything of it yet';
     assert.deepEqual(await shown(), [['PS2', pending, 0, 1, silent]]);
+    const second = await cs1.createPackage('v2');
+    await admin.distributePackage({ ...targets, packageId: second }, context);
+    askedCount = 0;
+    const open = await all(admin.listPackageStatus({ ...filter, packageId: '' }, context));
+    assert.deepEqual([open.length, askedCount], [2, 1], 'neighbours are asked once a reading');
     await hierarchy.rest();
     assert.deepEqual(await shown(), [['PS2', 'PACKAGE_STATUS_STATE_INSTALLED', 1, 1, '']]);
     await admin.removePackage(targets, context);

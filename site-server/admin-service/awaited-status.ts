@@ -29,10 +29,12 @@ export interface SeenPackageStatus extends SitePackageStatus {
 /**
  * A package on DPs of other sites: what their sites say, and where a site has not yet answered what was
  * asked for, that it is awaited. Only of sites whose status comes to this one (REP-8): of the others
- * nothing would ever follow.
+ * nothing would ever follow. One is made for each reading: how it stands with the neighbours costs much
+ * to ask, and is asked at most once.
  */
 export class AwaitedStatus {
   readonly #components: AwaitedStatusComponents;
+  #neighbours: Promise<readonly NeighbourState[]> | undefined;
 
   constructor(components: AwaitedStatusComponents) {
     this.#components = components;
@@ -70,7 +72,8 @@ export class AwaitedStatus {
     const sitePackage =
       awaited.length > 0 ? await this.#components.packages.packages.get(packageId) : undefined;
     if (!sitePackage || isLeaving(sitePackage)) return [...said];
-    const neighbours = (await this.#components.replication?.neighbours()) ?? [];
+    this.#neighbours ??= this.#components.replication?.neighbours();
+    const neighbours = (await this.#neighbours) ?? [];
     for (const wish of awaited) {
       const reason = this.#reasonOf(wish, neighbours);
       rows.set(

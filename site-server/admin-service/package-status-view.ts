@@ -33,11 +33,9 @@ interface RowName {
 /** Package status as administrators see it: of this site, and of the sites whose status comes here. */
 export class PackageStatusView {
   readonly #components: PackageStatusViewComponents;
-  readonly #others: AwaitedStatus;
 
   constructor(components: PackageStatusViewComponents) {
     this.#components = components;
-    this.#others = new AwaitedStatus(components);
   }
 
   /** The rows that match, by package, those of this site first, and DP. */
@@ -62,8 +60,9 @@ export class PackageStatusView {
     for (;;) {
       const keys = await changed.next(signal);
       if (keys.length === 0) return;
+      const others = new AwaitedStatus(this.#components);
       for (const key of await this.#namedKeys(keys, sent)) {
-        const row = await this.#get(toName(key));
+        const row = await this.#get(toName(key), others);
         const isWanted = row !== undefined && matches(row, query);
         if (isWanted || sent.has(key)) yield row ? this.#toMessage(row) : toRemovedMessage(key);
         if (isWanted) sent.add(key);
@@ -100,8 +99,9 @@ export class PackageStatusView {
   }
 
   async *#rowsOfOthers(query: PackageStatusQuery): AsyncGenerator<SeenPackageStatus> {
+    const others = new AwaitedStatus(this.#components);
     for await (const packageId of this.#packageIds(query)) {
-      for (const row of await this.#others.of(packageId)) if (matches(row, query)) yield row;
+      for (const row of await others.of(packageId)) if (matches(row, query)) yield row;
     }
   }
 
@@ -138,10 +138,13 @@ export class PackageStatusView {
     return named;
   }
 
-  async #get({ packageId, siteCode, dpId }: RowName): Promise<SeenPackageStatus | undefined> {
+  async #get(
+    { packageId, siteCode, dpId }: RowName,
+    others: AwaitedStatus,
+  ): Promise<SeenPackageStatus | undefined> {
     const { packages, hierarchyPackages } = this.#components;
     if (siteCode !== hierarchyPackages.siteCode) {
-      return this.#others.get(packageId, siteCode, dpId);
+      return others.get(packageId, siteCode, dpId);
     }
     const status = await packages.getStatus(packageId, dpId);
     return status && { ...status, siteCode };
