@@ -297,6 +297,7 @@ async function adminService(
     packageView: new PackageView({ ...ground, progress: snapshots }),
     packageStatusView: new PackageStatusView({
       ...ground,
+      replication: others.replication,
       percentOf: (jobSerial) => manager.progressOf(jobSerial)?.percent ?? jobs.percentOf(jobSerial),
     }),
     jobs: new JobView({ jobs, transfers: manager, rates, store, clock }),

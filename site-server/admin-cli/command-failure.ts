@@ -76,9 +76,9 @@ const optionsOfFields: Readonly<Record<string, string>> = {
   description: '--description',
   dp_id: '<dp-id>',
   dp_ids: '--dp',
-  site_code: '--site',
   site_codes: '--site',
-  parent_site_code: '--parent',
+  from_site_code: '<from>',
+  to_site_code: '<to>',
   kind: '--kind',
   package_id: '<package-id>',
   'properties.icon': '--icon',
@@ -88,16 +88,35 @@ const optionsOfFields: Readonly<Record<string, string>> = {
   source_directories: '--source',
 };
 
-/** The report as one sentence for a person. Only our own configuration's has several lines. */
-export function toFailureText(report: FailureReport): string {
-  const message = inWordsOfOptions(report);
+/** Fields that come from an option in some commands, and from elsewhere in others. */
+const optionsIfTyped: Readonly<Record<string, { option: string; otherwise: string }>> = {
+  site_code: { option: '--site', otherwise: '<site-code>' },
+  parent_site_code: { option: '--parent', otherwise: 'parent' },
+};
+
+/**
+ * The report as one sentence for a person. Only our own configuration's has several lines.
+ *
+ * @param args what the administrator typed
+ */
+export function toFailureText(report: FailureReport, args: readonly string[]): string {
+  const message = inWordsOfOptions(report, args);
   const lines = report.code === 'CONFIG_INVALID' ? message.split('\n') : [message];
   return `waybill: ${lines.map(toVisibleText).join('\n')}`;
 }
 
 /** A request that is refused is told by the option it came from; `--json` names the field. */
-function inWordsOfOptions({ code, message, facts }: FailureReport): string {
+function inWordsOfOptions(
+  { code, message, facts }: FailureReport,
+  args: readonly string[],
+): string {
   const field = code === 'REQUEST_INVALID' ? String(facts.field) : '';
-  const name = optionsOfFields[field];
+  const name = optionsOfFields[field] ?? optionIfTyped(field, args);
   return name && message.startsWith(`${field}:`) ? name + message.slice(field.length) : message;
+}
+
+function optionIfTyped(field: string, args: readonly string[]): string | undefined {
+  const one = optionsIfTyped[field];
+  const isTyped = args.some((arg) => arg.split('=')[0] === one?.option);
+  return isTyped ? one?.option : one?.otherwise;
 }

@@ -73,11 +73,11 @@ export class Output {
     this.#stderr.write(`waybill: ${toVisibleText(text)}\n`);
   }
 
-  /** Why the command failed, on stderr. */
-  failure(report: FailureReport): void {
+  /** Why the command failed, on stderr, in the words of what was typed. */
+  failure(report: FailureReport, args: readonly string[]): void {
     const { code, message, facts } = report;
     const json = () => toJsonText({ error: { code, message, ...facts } });
-    this.#stderr.write(`${this.json ? json() : toFailureText(report)}\n`);
+    this.#stderr.write(`${this.json ? json() : toFailureText(report, args)}\n`);
   }
 
   #layout(): { width: number | undefined; paint: Paint } {

@@ -1,5 +1,5 @@
 import { type Command, command } from './command.ts';
-import { CommandFailure, UsageError } from './command-failure.ts';
+import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
 import { flag } from './options.ts';
 import { type PackageRecord, toPackageRecord } from './package-record.ts';
 import {
@@ -67,7 +67,7 @@ const deletePackage = command({
       .option('yes', { ...flag('Do not ask'), alias: 'y' })
       .option('wait', flag('Wait until it is off every DP')),
   run: async ({ packageId, yes, wait }, session) => {
-    if (!yes) await confirmDeletion(packageId, session);
+    if (!yes) await confirmDeletion(session, deletionOf(packageId));
     const accepted = toPackageRecord(await session.admin.ask('deletePackage', { packageId }));
     const record = wait ? await whenDeleted(session, accepted) : accepted;
     session.output.record(record);
@@ -121,12 +121,12 @@ function publishedSentence({
   return `Package ${packageId} version ${sourceVersion} is published: ${content}. ${next}`;
 }
 
-async function confirmDeletion(packageId: string, session: Session): Promise<void> {
-  if (!session.question || session.output.json) {
-    throw new UsageError(`expected --yes: package delete removes ${packageId} from every DP`);
-  }
-  const question = `Remove package ${packageId} from the whole hierarchy? Type its ID to confirm: `;
-  const answer = await session.question(question);
-  if (answer.trim() === packageId) return;
-  throw new CommandFailure('NOT_CONFIRMED', `Package ${packageId} was not deleted`, { packageId });
+function deletionOf(packageId: string): Deletion {
+  return {
+    name: packageId,
+    effect: `package delete removes ${packageId} from every DP`,
+    question: `Remove package ${packageId} from the whole hierarchy? Type its ID to confirm: `,
+    refusal: `Package ${packageId} was not deleted`,
+    facts: { packageId },
+  };
 }

@@ -19,6 +19,8 @@ export function toPackageStatusRecord(wire: PackageStatus__Output) {
     changedAtMs: toCount(wire.changedAtMs, 'changed_at_ms'),
     verifiedHash: toHex(wire.verifiedHash),
     siteCode: wire.siteCode,
+    /** The DP's site has not said it yet: it follows from what was asked for. */
+    isAwaited: wire.isAwaited ?? false,
   };
 }
 

@@ -324,6 +324,46 @@ describe('waiting for distribution points of other sites (ROLE-4)', () => {
     assert.equal(await run.run('package distribute CS100001 --dp PS2DP1 --wait'), 0);
   });
 
+  for (const [command, before, end, sentence] of [
+    ['distribute', 'INSTALL_PENDING', 'INSTALLED', 'is on, verified: PS2DP1'],
+    ['remove', 'REMOVAL_PENDING', 'REMOVED', 'is removed from PS2DP1'],
+  ] as const) {
+    it(`${command} waits for what a site has not answered, asked for again`, async () => {
+      const status = new Feed<Status>();
+      const state = `PACKAGE_STATUS_STATE_${before}` as const;
+      const reason = 'site PS2 is not connected';
+      const above = here()
+        .answer('getSite', () => ({ ...aSite, siteCode: 'CS1' }))
+        .answer(`${command}Package`, () => ({ dpIds: [], packageIds: [] }))
+        .stream('listPackageStatus', () => [row({ state, reason, isAwaited: true })])
+        .stream('watchPackageStatus', (_request, signal) => status.read(signal));
+      const run = new Run({ admin: above });
+      const line = `package ${command} CS100001 --dp PS2DP1`;
+      const ended = run.run(`${line} --wait`);
+      await run.whenWritten('CS100001 on PS2DP1: waiting: site PS2 is not connected');
+      status.push(row({ state: `PACKAGE_STATUS_STATE_${end}`, changedAtMs: '9' }));
+      assert.equal(await ended, 0);
+      assert.ok(run.stdout.text.endsWith(`CS100001 ${sentence}.\n`), run.stdout.text);
+      if (command !== 'remove') return;
+      const { stdout } = await runWaybill(line, { admin: above });
+      assert.equal(stdout, 'Package CS100001: removal is on its way from PS2DP1.\n');
+    });
+  }
+
+  it('a refusal ends the wait for a DP of which only the wish is known', async () => {
+    const state = 'PACKAGE_STATUS_STATE_INSTALL_PENDING';
+    const refused = aMessage({ messageId: 9006, text: 'DP PS2DP1 cannot be done: no such source' });
+    const above = here()
+      .answer('getSite', () => ({ ...aSite, siteCode: 'CS1' }))
+      .stream('listPackageStatus', () => [row({ state, isAwaited: true })])
+      .stream('listStatusMessages', () => [refused]);
+    const run = new Run({ admin: above });
+    const ended = run.run('package distribute CS100001 --dp PS2DP1 --wait');
+    await run.whenWritten('CS100001 on PS2DP1: waiting');
+    await run.clock.advance(5_000);
+    assert.equal(await ended, 1);
+  });
+
   it('does not take what was never heard of for removed', async () => {
     const rows = [[row()], [row()], []];
     const there = here().stream('listPackageStatus', () => rows.shift() ?? []);

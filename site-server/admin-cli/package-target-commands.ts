@@ -4,7 +4,7 @@ import { UsageError } from './command-failure.ts';
 import { distributionPointIdText, flag, repeatedOption, siteCodeText } from './options.ts';
 import { toPackageRecord } from './package-record.ts';
 import { packageIdPositional } from './package-request.ts';
-import type { PackageStatusRecord } from './package-status-record.ts';
+import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import { updateHint } from './package-wait.ts';
 import type { Session } from './session.ts';
 import { type TargetRequest, TargetSites } from './target-sites.ts';
@@ -122,7 +122,7 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
   const underWay = places?.underWay(underWayTo[goal]) ?? [];
   const dpIds = [...new Set([...accepted.dpIds, ...underWay])];
   if (!places || dpIds.length === 0) {
-    return await tellAccepted(session, { packageId, dpIds }, action);
+    return await tellAccepted(session, { packageId, dpIds }, { ...action, isMeant });
   }
   const targets = (await places.of(dpIds)).map((place) => ({ packageId, goal, ...place }));
   const status = await whenOnAllTargets(targets);
@@ -146,17 +146,33 @@ async function meantTargets(
 async function tellAccepted(
   session: Session,
   accepted: { packageId: string; dpIds: string[] },
-  action: TargetAction,
+  action: TargetAction & Pick<TargetRequest, 'isMeant'>,
 ): Promise<void> {
   const { output } = session;
   const { packageId, dpIds } = accepted;
   output.record({ packageId, dpIds, status: [] });
   if (dpIds.length === 0) {
-    output.sentence(`Package ${packageId}: nothing to do, ${action.nothing}.`);
+    const leaving = action.goal === 'removed' ? await leavingFrom(session, packageId, action) : [];
+    const what =
+      leaving.length > 0
+        ? `removal is on its way from ${leaving.join(', ')}`
+        : `nothing to do, ${action.nothing}`;
+    output.sentence(`Package ${packageId}: ${what}.`);
     return;
   }
   output.sentence(`Package ${packageId} ${action.accepted} ${dpIds.join(', ')}.`);
   if (action.goal === 'installed') await tellUnpublished(session, packageId);
+}
+
+/** The DPs that an earlier request takes it off, of what is meant. */
+async function leavingFrom(
+  { admin }: Session,
+  packageId: string,
+  { isMeant }: Pick<TargetRequest, 'isMeant'>,
+): Promise<string[]> {
+  const rows = (await admin.list('listPackageStatus', { packageId })).map(toPackageStatusRecord);
+  const leaving = rows.filter((row) => underWayTo.removed.has(row.state) && row.dpId !== '');
+  return leaving.filter(isMeant).map(({ dpId }) => dpId);
 }
 
 /** Nothing is on its way when nothing was ever published. */

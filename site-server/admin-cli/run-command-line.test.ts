@@ -99,6 +99,22 @@ describe('a failure of the site server (ADM-6)', () => {
     assert.equal(error.field, 'dp_ids');
   });
 
+  for (const [method, line, field, name] of [
+    ['deleteSite', 'site delete PS2 --yes', 'site_code', '<site-code>'],
+    ['setSite', 'site set PS2 --kind primary', 'parent_site_code', 'parent'],
+    ['setSite', 'site set PS2 --parent=CS1', 'parent_site_code', '--parent'],
+    ['addDistributionPoint', 'dp add D --address a:1 --site PS2', 'site_code', '--site'],
+    ['setRoute', 'route set CS1 PS2 --address a:1', 'to_site_code', '<to>'],
+  ] as const) {
+    it(`that refuses ${field} of "${line}" names ${name}`, async () => {
+      const admin = new FakeAdmin().answer(method, () => {
+        throw new WaybillError({ code: 'REQUEST_INVALID', field, expected: 'x', actual: 'y' });
+      });
+      const { stderr } = await runWaybill(line, { admin });
+      assert.equal(stderr, `waybill: ${name}: expected x, got y\n`);
+    });
+  }
+
   it('a number that JavaScript cannot hold is refused, not rounded', async () => {
     const admin = new FakeAdmin().answer('getPackage', () =>
       aPackage({ sizeBytes: '9007199254740993' }),

@@ -54,7 +54,7 @@ export async function runCommandLine(
     }
     return exitCodes.done;
   } catch (error) {
-    return tellFailure(toNamedFailure(error, { args, surroundings }), output);
+    return tellFailure(toNamedFailure(error, { args, surroundings }), output, args);
   }
 }
 
@@ -90,10 +90,10 @@ function toNamedFailure(
 }
 
 /** A bug is told with its stack, so that it can be reported. */
-function tellFailure(error: unknown, output: Output): ExitCode {
+function tellFailure(error: unknown, output: Output, args: readonly string[]): ExitCode {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const bug = { exitCode: exitCodes.failed, code: 'BUG', message: stack, facts: {} };
   const report = toFailureReport(error) ?? bug;
-  output.failure(report);
+  output.failure(report, args);
   return report.exitCode;
 }

@@ -210,8 +210,23 @@ describe('waybill about several sites (ROLE-4)', () => {
   });
 
   it('takes a site out with its packages when it is told to', async () => {
-    const { admin } = await runWaybill('site delete PS2 --force');
+    const { admin } = await runWaybill('site delete PS2 --force --yes');
     assert.deepEqual(admin.requestOf('deleteSite'), { siteCode: 'PS2', withPackages: true });
+  });
+
+  it('takes a site out only when that is confirmed', async () => {
+    const { admin, exitCode, stderr } = await runWaybill('site delete PS2');
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /^waybill: expected --yes: site delete takes PS2 out/);
+    assert.deepEqual(admin.calls, []);
+    const asked = (answer: string) => ({
+      terminal: { columns: 80, rows: 24 },
+      surroundings: { question: async () => answer },
+    });
+    const other = await runWaybill('site delete PS2 --force', asked('y'));
+    assert.deepEqual([other.exitCode, other.admin.calls], [1, []]);
+    const { admin: meant } = await runWaybill('site delete PS2', asked('PS2'));
+    assert.deepEqual(meant.requestOf('deleteSite'), { siteCode: 'PS2' });
   });
 
   it('shows which version is stored where that is another one', async () => {

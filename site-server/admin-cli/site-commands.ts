@@ -3,6 +3,7 @@ import type { Site__Output } from '../../shared/rpc/generated/waybill/v1/Site.ts
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import { UsageError } from './command-failure.ts';
+import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
 import {
   addressText,
   anyText,
@@ -126,18 +127,32 @@ const deleteSite = command({
   path: 'site delete',
   positionals: '<site-code>',
   summary: 'Take a site out of the hierarchy, with its DPs and all that was assigned to them',
-  example: 'waybill site delete PS2',
+  example: 'waybill site delete PS2 --yes',
   options: (parser) =>
     parser
       .positional('site-code', sitePositional)
-      .option('force', flag('Delete its packages everywhere, too: it will never come back')),
-  run: async ({ siteCode, force }, { admin, output }) => {
+      .option('force', flag('Delete its packages everywhere, too: it will never come back'))
+      .option('yes', { ...flag('Do not ask'), alias: 'y' }),
+  run: async ({ siteCode, force, yes }, session) => {
+    if (!yes) await confirmDeletion(session, deletionOf(siteCode, force));
+    const { admin, output } = session;
     const request = { siteCode, ...(force && { withPackages: true }) };
     const record = toSiteRecord(await admin.ask('deleteSite', request));
     output.record(record);
     output.sentence(`Site ${record.siteCode} is no longer part of the hierarchy.`);
   },
 });
+
+function deletionOf(siteCode: string, force: boolean): Deletion {
+  const what = force ? 'its DPs and its packages' : 'its DPs';
+  return {
+    name: siteCode,
+    effect: `site delete takes ${siteCode} out of the hierarchy with ${what}`,
+    question: `Take site ${siteCode} out of the hierarchy with ${what}? Type its code to confirm: `,
+    refusal: `Site ${siteCode} was not deleted`,
+    facts: { siteCode },
+  };
+}
 
 const rotateKey = command({
   path: 'site rotate-key',

@@ -100,7 +100,8 @@ export class TargetSites {
     if (siteCode === undefined) return '';
     if (this.#before.has(siteCode)) return siteCode;
     // What never was heard of here may go without a word: only its own site knows that it is gone.
-    const isHeardOf = this.#before.get('')?.some((row) => row.dpId === dpId) ?? false;
+    const isHeardOf =
+      this.#before.get('')?.some((row) => row.dpId === dpId && !isUnheard(row)) ?? false;
     return this.#request.goal === 'removed' && !isHeardOf ? siteCode : '';
   }
 
@@ -113,6 +114,11 @@ export class TargetSites {
     if (place === '' || this.#request.isRepair) return rows;
     return rows.filter(({ state }) => state !== 'installed');
   }
+}
+
+/** Nothing is there as far as is known, and its site has said nothing. */
+function isUnheard({ isAwaited, state }: PackageStatusRecord): boolean {
+  return isAwaited && state === 'install-pending';
 }
 
 async function rowsAt({ admin }: Session, packageId: string): Promise<PackageStatusRecord[]> {

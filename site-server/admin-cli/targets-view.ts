@@ -94,17 +94,19 @@ export class TargetsView implements View {
     target.heardAtMs = this.#clock.monotonicMs();
   }
 
-  /** DPs that are to get something, and of which no row has come. */
+  /** DPs that are to get something, and of which their site has said nothing. */
   get unheardIds(): string[] {
     if (this.#goal === 'removed') return [];
-    const unheard = [...this.#targets.values()].filter(({ row, hasEnded }) => !row && !hasEnded);
+    const unheard = [...this.#targets.values()].filter(
+      (target) => !isHeardOf(target) && !target.hasEnded,
+    );
     return unheard.map(({ dpId }) => dpId);
   }
 
   /** Its own site does not have the DP, and says why: nothing will arrive. */
   applyRefusal(dpId: string, reason: string): void {
     const target = this.#targets.get(dpId);
-    if (!target || target.row || target.hasEnded) return;
+    if (!target || isHeardOf(target) || target.hasEnded) return;
     target.row = { ...goneFrom(dpId, this.packageId), state: 'install-failed', reason };
     target.hasEnded = true;
   }
@@ -221,6 +223,10 @@ export class TargetsView implements View {
   }
 }
 
+function isHeardOf({ row }: Target): boolean {
+  return row !== undefined && !row.isAwaited;
+}
+
 function newTarget(dpId: string): Target {
   return { dpId, heardAtMs: 0, isListed: false, hasEnded: false, lastLine: '' };
 }
@@ -228,6 +234,6 @@ function newTarget(dpId: string): Target {
 /** The row of a distribution point that has none any more. */
 function goneFrom(dpId: string, packageId: string): PackageStatusRecord {
   const nothing = { installedVersion: 0, targetVersion: 0, percent: 0, changedAtMs: 0 };
-  const empty = { reason: '', verifiedHash: '', siteCode: '' };
+  const empty = { reason: '', verifiedHash: '', siteCode: '', isAwaited: false };
   return { packageId, dpId, state: 'removed', ...nothing, ...empty };
 }

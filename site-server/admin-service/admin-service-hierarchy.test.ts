@@ -130,6 +130,48 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     assert.equal((await removed).siteCode, 'PS2');
   });
 
+  it('shows what was asked of a site that has not answered, and counts only targets (REP-8)', async () => {
+    let connected = false;
+    const link = { reason: '', changesBehind: 1, behindMs: 1, heardAtMs: 0 };
+    let askedCount = 0;
+    const neighbours = async () => {
+      askedCount += 1;
+      return [{ siteCode: 'PS2', connected, ...link }];
+    };
+    const replication = { neighbours };
+    const admin = await conversationOf(cs1, directory, { replication });
+    const filter = { ...everything, packageId, dpId: 'PS2DP1' };
+    const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
+    const targets = { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [] };
+    const shown = async () =>
+      (await all(admin.listPackageStatus(filter, context))).map((row) => [
+        ...[row.siteCode, row.state, row.installedVersion, row.targetVersion, row.reason],
+      ]);
+    const first = watch.next();
+    await admin.distributePackage(targets, context);
+    const pending = 'PACKAGE_STATUS_STATE_INSTALL_PENDING';
+    assert.equal((await first).value?.isAwaited, true);
+    assert.deepEqual(await shown(), [['PS2', pending, 0, 1, 'site PS2 is not connected']]);
+    connected = true;
+    const silent = 'site PS2 has not said anything of it yet';
+    assert.deepEqual(await shown(), [['PS2', pending, 0, 1, silent]]);
+    const second = await cs1.createPackage('v2');
+    await admin.distributePackage({ ...targets, packageId: second }, context);
+    askedCount = 0;
+    const open = await all(admin.listPackageStatus({ ...filter, packageId: '' }, context));
+    assert.deepEqual([open.length, askedCount], [2, 1], 'neighbours are asked once a reading');
+    await hierarchy.rest();
+    assert.deepEqual(await shown(), [['PS2', 'PACKAGE_STATUS_STATE_INSTALLED', 1, 1, '']]);
+    await admin.removePackage(targets, context);
+    const removal = 'PACKAGE_STATUS_STATE_REMOVAL_PENDING';
+    assert.deepEqual(await shown(), [['PS2', removal, 1, 0, silent]]);
+    const { counts } = await admin.getPackage({ packageId }, context);
+    assert.deepEqual([counts?.targeted, counts?.installed], [0, 0]);
+    await until<PackageStatusMessage>(watch, ({ state }) => state === removal);
+    await hierarchy.rest();
+    assert.deepEqual(await shown(), []);
+  });
+
   it('lists failures of the whole hierarchy in the order of packages', async () => {
     const failed = { state: 'install-failed', reason: 'x', changedAtMs: 1 } as const;
     const facts = { installedVersion: 0, targetVersion: 1, jobSerial: 1, verifiedHash: '' };
@@ -272,12 +314,20 @@ async function conversationOf(
     statusMessageView: new StatusMessageView(site),
     site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },
     packageView: new PackageView({ ...site, clock }),
-    packageStatusView: new PackageStatusView({ ...site, percentOf: () => undefined }),
+    packageStatusView: new PackageStatusView({
+      ...site,
+      ...replicationOf(ports),
+      percentOf: () => undefined,
+    }),
     jobs: { list: nothing, watch: nothing },
     auditTrail: await AuditTrail.open({ store, clock, logger }),
     logs: new LogReader({ clock, directory: directory.path }),
     ...ports,
   }).conversation();
+}
+
+function replicationOf({ replication }: Partial<AdminServiceComponents>) {
+  return replication ? { replication } : {};
 }
 
 async function* nothing(): AsyncGenerator<never> {}

@@ -1,4 +1,4 @@
-import { isFailed } from '../../shared/domain/package-status.ts';
+import { isFailed, type PackageStatus } from '../../shared/domain/package-status.ts';
 import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
@@ -36,9 +36,13 @@ export async function packageCounts(
     ...(await packages.statusesOf(packageId)),
     ...elsewhere.filter((row) => row.dpId !== '' && isElsewhere(row)),
   ];
+  const targets = assigned.filter(({ intent }) => intent === 'installed');
+  const targeted = new Set(targets.map(({ dpId }) => dpId));
+  const isInstalled = ({ dpId, state }: PackageStatus) =>
+    state === 'installed' && targeted.has(dpId);
   return {
-    targeted: assigned.filter(({ intent }) => intent === 'installed').length,
-    installed: statuses.filter(({ state }) => state === 'installed').length,
+    targeted: targeted.size,
+    installed: new Set(statuses.filter(isInstalled).map(({ dpId }) => dpId)).size,
     retrying: statuses.filter(({ state }) => state.endsWith('-retrying')).length,
     failed: statuses.filter(({ state }) => isFailed(state)).length,
   };

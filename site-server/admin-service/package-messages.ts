@@ -4,8 +4,8 @@ import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { Package as PackageMessage } from '../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageProperties as PackagePropertiesMessage } from '../../shared/rpc/generated/waybill/v1/PackageProperties.ts';
 import type { PackageStatus as PackageStatusMessage } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
-import type { SitePackageStatus } from '../distribution-manager/hierarchy-package-rows.ts';
 import type { SnapshotPosition } from '../distribution-manager/snapshot-progress.ts';
+import type { SeenPackageStatus } from './awaited-status.ts';
 import { packageStateNames, packageStatusStateNames, priorityNames } from './enum-tables.ts';
 import type { PackageCounts } from './package-counts.ts';
 
@@ -48,7 +48,7 @@ export function toPackageMessage(row: SitePackage, extras: PackageExtras): Packa
 
 /** A package on a DP, or on its own site, as administrators see it. */
 export function toPackageStatusMessage(
-  row: SitePackageStatus,
+  row: SeenPackageStatus,
   percent: number | undefined,
 ): PackageStatusMessage {
   return {
@@ -62,6 +62,7 @@ export function toPackageStatusMessage(
     changedAtMs: row.changedAtMs,
     verifiedHash: Buffer.from(row.verifiedHash, 'hex'),
     siteCode: row.siteCode,
+    ...(row.isAwaited && { isAwaited: true }),
   };
 }
 

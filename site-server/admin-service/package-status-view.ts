@@ -1,24 +1,23 @@
 import { isFailed } from '../../shared/domain/package-status.ts';
-import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { PackageStatus as PackageStatusMessage } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
+import { lastCharacter } from '../../shared/state-store/database.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { RecordStore } from '../../shared/state-store/record-store.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
-import {
-  type HierarchyPackageRows,
-  type SitePackageStatus,
-  siteOfStatusKey,
-} from '../distribution-manager/hierarchy-package-rows.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import {
+  AwaitedStatus,
+  type AwaitedStatusComponents,
+  type SeenPackageStatus,
+} from './awaited-status.ts';
 import { ChangedKeys } from './changed-keys.ts';
 import { toPackageStatusMessage } from './package-messages.ts';
 import type { PackageStatusQuery } from './package-requests.ts';
 
 /** What the view of package status needs. */
-export interface PackageStatusViewComponents {
+export interface PackageStatusViewComponents extends AwaitedStatusComponents {
   readonly store: Pick<StateStore, 'onWritten'>;
   readonly packages: PackageStore;
-  readonly hierarchyPackages: HierarchyPackageRows;
-  readonly sites: { readonly tree: SiteTree };
   /** How far an open job is, 0 to 100; undefined when there is none, or nothing was sent yet. */
   readonly percentOf: (jobSerial: number) => number | undefined;
 }
@@ -26,6 +25,7 @@ export interface PackageStatusViewComponents {
 /** A row of this view: the package, the site, and the DP or nothing. */
 interface RowName {
   readonly packageId: string;
+  /** Empty: of a DP of whatever other site. */
   readonly siteCode: string;
   readonly dpId: string;
 }
@@ -60,8 +60,9 @@ export class PackageStatusView {
     for (;;) {
       const keys = await changed.next(signal);
       if (keys.length === 0) return;
-      for (const key of keys) {
-        const row = await this.#get(toName(key));
+      const others = new AwaitedStatus(this.#components);
+      for (const key of await this.#namedKeys(keys, sent)) {
+        const row = await this.#get(toName(key), others);
         const isWanted = row !== undefined && matches(row, query);
         if (isWanted || sent.has(key)) yield row ? this.#toMessage(row) : toRemovedMessage(key);
         if (isWanted) sent.add(key);
@@ -71,7 +72,7 @@ export class PackageStatusView {
   }
 
   /** Two tables, both by package: of each package first the rows of this site. */
-  async *#rows(query: PackageStatusQuery): AsyncGenerator<SitePackageStatus> {
+  async *#rows(query: PackageStatusQuery): AsyncGenerator<SeenPackageStatus> {
     const others = this.#rowsOfOthers(query)[Symbol.asyncIterator]();
     try {
       let other = await others.next();
@@ -88,7 +89,7 @@ export class PackageStatusView {
     }
   }
 
-  async *#ownRows(query: PackageStatusQuery): AsyncGenerator<SitePackageStatus> {
+  async *#ownRows(query: PackageStatusQuery): AsyncGenerator<SeenPackageStatus> {
     const { packages, hierarchyPackages } = this.#components;
     const { siteCode } = hierarchyPackages;
     for await (const [, status] of packages.statuses.list(rangeOf(query))) {
@@ -97,20 +98,55 @@ export class PackageStatusView {
     }
   }
 
-  async *#rowsOfOthers(query: PackageStatusQuery): AsyncGenerator<SitePackageStatus> {
-    const { statuses } = this.#components.hierarchyPackages;
-    for await (const [key, status] of statuses.list(rangeOf(query))) {
-      const row = { ...status, siteCode: siteOfStatusKey(key) };
-      if (this.#isThere(row.siteCode) && matches(row, query)) yield row;
+  async *#rowsOfOthers(query: PackageStatusQuery): AsyncGenerator<SeenPackageStatus> {
+    const others = new AwaitedStatus(this.#components);
+    for await (const packageId of this.#packageIds(query)) {
+      for (const row of await others.of(packageId)) if (matches(row, query)) yield row;
     }
   }
 
-  async #get({ packageId, siteCode, dpId }: RowName): Promise<SitePackageStatus | undefined> {
+  /** The packages of which other sites say something, or something is wanted of them. */
+  async *#packageIds(query: PackageStatusQuery): AsyncGenerator<string> {
+    if (query.packageId !== undefined) return yield query.packageId;
+    const { statuses, assignments } = this.#components.hierarchyPackages;
+    for (let last = ''; ; ) {
+      const next = [await firstAfter(statuses, last), await firstAfter(assignments, last)];
+      const [packageId] = next.flatMap((id) => id ?? []).sort();
+      if (packageId === undefined) return;
+      yield packageId;
+      last = packageId;
+    }
+  }
+
+  /** A wish names no site: its rows are that of the DP's site now, and those that were sent before. */
+  async #namedKeys(keys: readonly string[], sent: ReadonlySet<string>): Promise<Set<string>> {
+    const { hierarchyPackages } = this.#components;
+    const named = new Set<string>();
+    for (const key of keys) {
+      const { packageId, siteCode, dpId } = toName(key);
+      if (siteCode !== '') {
+        named.add(key);
+        continue;
+      }
+      const wish = await hierarchyPackages.standingAssignment(packageId, dpId);
+      if (wish) named.add(toKey({ packageId, siteCode: wish.siteCode, dpId }));
+      for (const one of sent) {
+        const name = toName(one);
+        if (name.packageId === packageId && name.dpId === dpId) named.add(one);
+      }
+    }
+    return named;
+  }
+
+  async #get(
+    { packageId, siteCode, dpId }: RowName,
+    others: AwaitedStatus,
+  ): Promise<SeenPackageStatus | undefined> {
     const { packages, hierarchyPackages } = this.#components;
-    const isOwn = siteCode === hierarchyPackages.siteCode;
-    const status = isOwn
-      ? await packages.getStatus(packageId, dpId)
-      : await hierarchyPackages.statuses.get(joinKey(packageId, siteCode, dpId));
+    if (siteCode !== hierarchyPackages.siteCode) {
+      return others.get(packageId, siteCode, dpId);
+    }
+    const status = await packages.getStatus(packageId, dpId);
     return status && { ...status, siteCode };
   }
 
@@ -125,7 +161,8 @@ export class PackageStatusView {
     const name = this.#nameIn(change);
     if (!name) return undefined;
     const isMeant = (Object.keys(name) as (keyof RowName)[]).every(
-      (part) => (query[part] ?? name[part]) === name[part],
+      (part) =>
+        (part === 'siteCode' && name[part] === '') || (query[part] ?? name[part]) === name[part],
     );
     return isMeant ? toKey(name) : undefined;
   }
@@ -134,11 +171,14 @@ export class PackageStatusView {
     const { siteCode } = this.#components.hierarchyPackages;
     const [packageId = '', second = '', third = ''] = key.split('/');
     if (space === keySpaces.packageStatus.name) return { packageId, siteCode, dpId: second };
+    if (space === keySpaces.packageAssignments.name) {
+      return { packageId, siteCode: '', dpId: second };
+    }
     const isOfOther = space === keySpaces.sitePackageStatus.name && this.#isThere(second);
     return isOfOther ? { packageId, siteCode: second, dpId: third } : undefined;
   }
 
-  #toMessage(row: SitePackageStatus): PackageStatusMessage {
+  #toMessage(row: SeenPackageStatus): PackageStatusMessage {
     const isOwn = row.siteCode === this.#components.hierarchyPackages.siteCode;
     // How far a job of another site is, only that site knows.
     const percent = isOwn ? (this.#components.percentOf(row.jobSerial) ?? 0) : undefined;
@@ -146,7 +186,7 @@ export class PackageStatusView {
   }
 }
 
-function matches(row: SitePackageStatus, query: PackageStatusQuery): boolean {
+function matches(row: SeenPackageStatus, query: PackageStatusQuery): boolean {
   return (
     (query.packageId ?? row.packageId) === row.packageId &&
     (query.dpId ?? row.dpId) === row.dpId &&
@@ -157,6 +197,16 @@ function matches(row: SitePackageStatus, query: PackageStatusQuery): boolean {
 
 function rangeOf({ packageId }: PackageStatusQuery): { prefix?: string } {
   return packageId === undefined ? {} : { prefix: `${packageId}/` };
+}
+
+/** The package of the first row after all those of another one. */
+async function firstAfter(
+  records: RecordStore<unknown>,
+  packageId: string,
+): Promise<string | undefined> {
+  const range = packageId === '' ? {} : { gt: `${packageId}/${lastCharacter}` };
+  for await (const [key] of records.list({ ...range, limit: 1 })) return key.split('/')[0];
+  return undefined;
 }
 
 function toKey({ packageId, siteCode, dpId }: RowName): string {

@@ -36,6 +36,12 @@ describe('Commands about sites (ADM-3)', () => {
     ['one that is known', siteOf('PS1', 'primary', 'CS1'), { code: 'SITE_EXISTS' }],
     ['an unknown parent', siteOf('PS2', 'primary', 'XXX'), /parent_site_code: .*XXX is not/],
     ['a secondary without parent', siteOf('SS2', 'secondary', ''), /parent_site_code/],
+    [
+      'a primary without parent',
+      siteOf('PS2', 'primary', ''),
+      /parent_site_code.*a parent, as --parent/,
+    ],
+    ['a second top', siteOf('CS2', 'central-administration', ''), /kind.*has its top/],
     ['a secondary below the top', siteOf('SS2', 'secondary', 'CS1'), /a parent that is a primary/],
     ['a primary below a secondary', siteOf('PS2', 'primary', 'SS1'), /parent_site_code/],
     ['a top below another', siteOf('CS2', 'central-administration', 'CS1'), /no parent/],
@@ -62,7 +68,8 @@ describe('Commands about sites (ADM-3)', () => {
     const away = { siteCode: 'SS1', parentSiteCode: 'PS2' };
     await assert.rejects(atPrimary.set(away), /ask site PS2 or CS1/);
     await assert.rejects(atPrimary.add(siteOf('PS3', 'primary', 'CS1')), /ask site CS1/);
-    await assert.rejects(atPrimary.delete('PS2'), /ask site CS1/);
+    await assert.rejects(atPrimary.delete('PS2'), /ask site CS1(?! or)/, 'each once');
+    await assert.rejects(atPrimary.delete('CS1'), /ask site CS1(?! or)/, 'none over the top');
     await atPrimary.add(siteOf('SS2', 'secondary', 'PS1'));
     await atPrimary.delete('SS1');
     await below.stop();

@@ -56,6 +56,7 @@ export class SiteCommands {
         throw requestInvalid('site_code', { expected, actual: `${siteCountMax + 1}` });
       }
       requirePlace(tree, site);
+      requireParent(site);
       this.#requireAbove(tree, site);
       await this.#write([this.#sites.put(siteCode, site)]);
       return site;
@@ -163,8 +164,10 @@ export class SiteCommands {
       return;
     }
     const above = siteCode === own.siteCode ? own.parent.siteCode : parentSiteCode;
-    const top = tree.wayUp(own.siteCode).at(-1);
-    const expected = `a site below ${own.siteCode}, which is asked; ask site ${above} or ${top}`;
+    // Its parent may not have said yet where this site stands.
+    const top = tree.wayUp(own.siteCode).slice(1).at(-1) ?? own.parent.siteCode;
+    const whom = [...new Set([above, top].filter((code) => code !== ''))];
+    const expected = `a site below ${own.siteCode}, which is asked; ask site ${whom.join(' or ')}`;
     throw requestInvalid('site_code', { expected, actual: siteCode });
   }
 
@@ -251,6 +254,17 @@ function requirePlace(tree: SiteTree, site: SiteDefinition): void {
     site.parentSiteCode === site.siteCode ? 'another site as its parent' : tree.problemOf(site);
   if (expected === undefined) return;
   throw requestInvalid('parent_site_code', { expected, actual: site.parentSiteCode || 'none' });
+}
+
+/** The top is there before any other is made known. @throws REQUEST_INVALID for a second one */
+function requireParent({ kind, parentSiteCode }: SiteDefinition): void {
+  if (parentSiteCode !== '') return;
+  const expected =
+    kind === 'primary'
+      ? 'a parent, as --parent says it: a primary site stands below a central administration site'
+      : 'a primary or a secondary site, with a parent: this hierarchy has its top';
+  const field = kind === 'primary' ? 'parent_site_code' : 'kind';
+  throw requestInvalid(field, { expected, actual: kind === 'primary' ? 'none' : kind });
 }
 
 /** @throws REQUEST_INVALID when a site below could not stay below it */

@@ -85,7 +85,19 @@ export class HierarchyPackageRows {
    * deleted, which may not have been known where it was wished.
    */
   async assignmentsOf(packageId: string): Promise<PackageAssignment[]> {
-    const wishes = await valuesOf(this.assignments, packageId);
+    return this.#standing(await valuesOf(this.assignments, packageId));
+  }
+
+  /** The one of a DP, as `assignmentsOf` has it. */
+  async standingAssignment(
+    packageId: string,
+    dpId: string,
+  ): Promise<PackageAssignment | undefined> {
+    const wish = await this.getAssignment(packageId, dpId);
+    return wish && (await this.#standing([wish]))[0];
+  }
+
+  async #standing(wishes: readonly PackageAssignment[]): Promise<PackageAssignment[]> {
     const points = await this.#points.getMany(wishes.map(({ dpId }) => dpId));
     const standing: PackageAssignment[] = [];
     for (const [index, wish] of wishes.entries()) {

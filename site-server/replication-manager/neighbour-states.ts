@@ -19,6 +19,10 @@ interface LinkState {
   reason: string;
   heardAtMs: number;
   refusalCount: number;
+  /** Whether `reason` is that of a stream that was refused. */
+  isOfRefusal: boolean;
+  /** When the stream came up, on a monotonic clock. */
+  connectedAtMs: number;
   /** Until then what was refused is not looked at again, on a monotonic clock. */
   heldUntilMs: number;
   held: unknown;
@@ -27,11 +31,14 @@ interface LinkState {
 /** What is known of the streams with the neighbours, in memory; and who waits for them. */
 export class NeighbourStates {
   readonly #clock: Clock;
+  readonly #wellMs: number;
   readonly #states = new Map<string, LinkState>();
   readonly #listeners = new Map<string, Set<() => void>>();
 
-  constructor(clock: Clock) {
+  /** @param wellMs a stream that lasts so long, and is heard, is well: what was refused before is over */
+  constructor(clock: Clock, wellMs: number) {
     this.#clock = clock;
+    this.#wellMs = wellMs;
   }
 
   /** Calls `listener` each time the stream with a neighbour has come up. @returns ends it */
@@ -48,13 +55,18 @@ export class NeighbourStates {
   connected(siteCode: string): void {
     const state = this.#state(siteCode);
     state.connected = true;
+    state.connectedAtMs = this.#clock.monotonicMs();
     state.heardAtMs = this.#clock.nowMs();
     if (state.refusalCount === 0) state.reason = '';
     for (const listener of this.#listeners.get(siteCode) ?? []) listener();
   }
 
   heard(siteCode: string): void {
-    this.#state(siteCode).heardAtMs = this.#clock.nowMs();
+    const state = this.#state(siteCode);
+    state.heardAtMs = this.#clock.nowMs();
+    const lastedMs = this.#clock.monotonicMs() - state.connectedAtMs;
+    if (!state.connected || !state.isOfRefusal || lastedMs < this.#wellMs) return;
+    Object.assign(state, { isOfRefusal: false, refusalCount: 0, reason: '' });
   }
 
   /** @param held how long a refusal stands without a second look */
@@ -63,6 +75,7 @@ export class NeighbourStates {
     if (state.connected && !held) state.refusalCount = 0;
     state.connected = false;
     state.reason = reason;
+    state.isOfRefusal = held !== undefined;
     if (!held) return;
     state.refusalCount += 1;
     state.held = held.error;
@@ -71,7 +84,19 @@ export class NeighbourStates {
 
   /** What is not taken while the stream goes on; empty: all is. */
   refused(siteCode: string, reason: string): void {
-    this.#state(siteCode).reason = reason;
+    const state = this.#state(siteCode);
+    state.reason = reason;
+    state.isOfRefusal = false;
+  }
+
+  /** It was taken out of the hierarchy: should it come back, nothing of before is held against it. */
+  forget(siteCode: string): void {
+    this.#states.delete(siteCode);
+  }
+
+  /** Of whom anything is known. */
+  siteCodes(): string[] {
+    return [...this.#states.keys()];
   }
 
   /** What was refused a moment ago, for whoever tries again too soon. */
@@ -86,6 +111,7 @@ export class NeighbourStates {
     const state: LinkState = {
       ...{ connected: false, reason: 'it has not connected yet', heardAtMs: 0 },
       ...{ refusalCount: 0, heldUntilMs: 0, held: undefined },
+      ...{ isOfRefusal: false, connectedAtMs: 0 },
     };
     this.#states.set(siteCode, state);
     return state;

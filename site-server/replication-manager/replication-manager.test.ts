@@ -322,6 +322,20 @@ describe('Replication Manager (REP-1)', () => {
     assert.deepEqual(ids, ['9005 PS2', '9005 PS1'], 'each told once, however often it is tried');
   });
 
+  it('a site that was taken out and is made known again begins without its old refusal', async () => {
+    const seen = async () => (await cas.manager.neighbours()).find((one) => one.siteCode === 'PS1');
+    const facts = { siteCode: 'PS1', parentSiteCode: 'CAS', address: '', description: '' };
+    await cas.define({ ...facts, kind: 'secondary' });
+    hierarchy.cutAll('PS1');
+    const isRefused = async () => (await seen())?.reason.includes('made known as') === true;
+    await hierarchy.until(isRefused, 'refusal');
+    await cas.store.write([cas.store.records(keySpaces.sites).delete('PS1')], { sync: true });
+    await hierarchy.until(async () => (await seen()) === undefined, 'it is taken out');
+    await cas.define({ ...facts, kind: 'primary' });
+    await hierarchy.until(async () => (await seen()) !== undefined, 'it is back');
+    assert.doesNotMatch((await seen())?.reason ?? '', /made known as/);
+  });
+
   it('refuses changes of a clock an hour ahead, says so, and takes them when it is time', async () => {
     ps1.skewMs = 3_600_000;
     await put(ps1, point('DP1', 'from the future'));

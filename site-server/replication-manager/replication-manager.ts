@@ -118,7 +118,7 @@ export class ReplicationManager implements Component {
     this.#tree = components.directory.tree;
     const onForgotten = () => this.#streams.endUnless(() => false);
     this.#gone = new GoneSites({ ...components, log, onForgotten });
-    this.#states = new NeighbourStates(components.clock);
+    this.#states = new NeighbourStates(components.clock, config.aliveMs);
     const isConnected = (siteCode: string) => this.#sessions.has(siteCode);
     this.#ends = new StreamEnds(
       { ...components, states: this.#states, isConnected },
@@ -189,13 +189,16 @@ export class ReplicationManager implements Component {
   }
 
   /**
-   * Ends streams with sites that are no neighbours any more. When a site was moved, all: what was said
+   * Ends streams with sites that are no neighbours any more, and forgets how they stood. When a site was moved, all: what was said
    * in their Hellos was of the sides as they were.
    */
   #endStreams(): void {
     const { directory } = this.#components;
     const before = this.#tree;
     this.#tree = directory.tree;
+    for (const siteCode of this.#states.siteCodes()) {
+      if (!isNeighbour(siteCode, directory)) this.#states.forget(siteCode);
+    }
     const isMoved = before.list().some(({ siteCode, parentSiteCode }) => {
       const now = this.#tree.get(siteCode);
       return now !== undefined && now.parentSiteCode !== parentSiteCode;
