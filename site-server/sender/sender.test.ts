@@ -129,6 +129,19 @@ describe('Sender', () => {
     assert.ok(machine.clock.nowMs() - beforeMs < minuteMs / 2);
   });
 
+  it('tries at once when the site came back while a try was failing', async () => {
+    const fake = machine.site();
+    fake.isUp = false;
+    fake.onUnreachable = () => {
+      fake.isUp = true;
+      site.connected('PS1');
+    };
+    const beforeMs = machine.clock.nowMs();
+    await machine.order({});
+    await site.allEnded();
+    assert.ok(machine.clock.nowMs() - beforeMs < minuteMs / 2);
+  });
+
   it('tries the addresses of a route in order (REP-4)', async () => {
     machine.addresses.set('PS1', ['dead:1', 'a:1', 'b:1']);
     machine.site().deadAddresses.add('dead:1');

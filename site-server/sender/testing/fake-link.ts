@@ -41,6 +41,8 @@ export class FakeSite {
   /** Ends PutFile with this failure once the file is whole, and keeps nothing of it. */
   fileRefusal: Error | undefined;
   isUp = true;
+  /** Called when somebody has found that nothing answers, before it hears of that. */
+  onUnreachable = () => {};
   /** Addresses at which nothing answers. */
   readonly deadAddresses = new Set<string>();
   /** A file is used up as soon as its instruction is taken. */
@@ -71,7 +73,10 @@ export class FakeSite {
     const isDown = () => !this.isUp || this.deadAddresses.has(address);
     const unary = async (method: string, request: never, { signal }: { signal: AbortSignal }) => {
       if (life.hasCrashed) return never;
-      if (isDown()) throw unreachable(address);
+      if (isDown()) {
+        this.onUnreachable();
+        throw unreachable(address);
+      }
       await this.#options.clock.sleep(this.#options.roundTripMs / 2, signal);
       if (life.hasCrashed) return never;
       const answer = method === 'offerFile' ? this.#offer(request) : this.#instruct(request);
