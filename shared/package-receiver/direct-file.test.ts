@@ -34,7 +34,10 @@ describe('direct file', () => {
     await directory[Symbol.asyncDispose]();
   });
 
-  /** Whether this platform, and the file system of the test, has such writes; asked in another way. */
+  /**
+   * Whether this platform, and the file system of the test, has such writes; asked in another way. Where
+   * there are none, nothing of this can be seen, and the tests of refusals below hold what is done then.
+   */
   function isTakenHere(): boolean {
     if (constants.O_DIRECT === undefined) return false;
     try {

@@ -90,15 +90,19 @@ export function encodeMessage<C extends ConversationName, M extends MethodName<C
   return methodDefinition(conversation, method).requestSerialize(message);
 }
 
+/** A message that is encoded by itself; its types are known to the caller only. */
+function messageType<I extends object, O extends object>(
+  name: string,
+): MessageTypeDefinition<I, O> {
+  return packageDefinition()[`waybill.v1.${name}`] as unknown as MessageTypeDefinition<I, O>;
+}
+
 /** How a package info bundle is encoded. */
 export function packageVersionType(): MessageTypeDefinition<
   PackageVersion,
   PackageVersion__Output
 > {
-  return packageDefinition()['waybill.v1.PackageVersion'] as unknown as MessageTypeDefinition<
-    PackageVersion,
-    PackageVersion__Output
-  >;
+  return messageType('PackageVersion');
 }
 
 /** How the instruction of one hop between sites is encoded. */
@@ -106,10 +110,7 @@ export function transferInstructionType(): MessageTypeDefinition<
   TransferInstruction,
   TransferInstruction__Output
 > {
-  return packageDefinition()['waybill.v1.TransferInstruction'] as unknown as MessageTypeDefinition<
-    TransferInstruction,
-    TransferInstruction__Output
-  >;
+  return messageType('TransferInstruction');
 }
 
 /** How a source site's instruction is encoded. */
@@ -117,10 +118,7 @@ export function packageInstructionType(): MessageTypeDefinition<
   PackageInstruction,
   PackageInstruction__Output
 > {
-  return packageDefinition()['waybill.v1.PackageInstruction'] as unknown as MessageTypeDefinition<
-    PackageInstruction,
-    PackageInstruction__Output
-  >;
+  return messageType('PackageInstruction');
 }
 
 /** How both instructions with their signatures are encoded, to be kept. */
@@ -128,18 +126,12 @@ export function signedInstructionType(): MessageTypeDefinition<
   SignedInstruction,
   SignedInstruction__Output
 > {
-  return packageDefinition()['waybill.v1.SignedInstruction'] as unknown as MessageTypeDefinition<
-    SignedInstruction,
-    SignedInstruction__Output
-  >;
+  return messageType('SignedInstruction');
 }
 
 /** How the trailer of a failed call is encoded. */
 export function errorDetailType(): MessageTypeDefinition<ErrorDetail, ErrorDetail__Output> {
-  return packageDefinition()['waybill.v1.ErrorDetail'] as unknown as MessageTypeDefinition<
-    ErrorDetail,
-    ErrorDetail__Output
-  >;
+  return messageType('ErrorDetail');
 }
 
 /** An answer as it travels; see `EncodedAnswer`. */

@@ -189,8 +189,8 @@ export class ReplicationManager implements Component {
   }
 
   /**
-   * Ends streams with sites that are no neighbours any more, and forgets how they stood. When a site was moved, all: what was said
-   * in their Hellos was of the sides as they were.
+   * Ends streams with sites that are no neighbours any more, and forgets how they stood. When a site was
+   * moved, all of them: what was said in their Hellos was of the sides as they were.
    */
   #endStreams(): void {
     const { directory } = this.#components;
