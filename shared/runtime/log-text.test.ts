@@ -5,8 +5,9 @@ const thenMs = Date.UTC(2026, 2, 14, 9, 26, 53);
 const plain = { timeZone: 'UTC', paint: (_tone: string, text: string) => text };
 
 describe('a log line', () => {
-  const cases: readonly (readonly [object | string, string])[] = [
+  const cases: readonly (readonly [string, object | string, string])[] = [
     [
+      'of a failure',
       {
         level: 50,
         time: thenMs + 7,
@@ -17,6 +18,7 @@ describe('a log line', () => {
       '2026-03-14 09:26:53.007  ERROR  despooler  It broke  err="a b"',
     ],
     [
+      'of values',
       {
         level: 30,
         time: '2026-03-14T09:26:53.007Z',
@@ -27,14 +29,18 @@ describe('a log line', () => {
       },
       '2026-03-14 09:26:53.007  INFO   -  Moved  from=ready to=started parts=[1]',
     ],
-    [{ level: 35, msg: 'No time' }, '-  LOG    -  No time'],
-    [{ level: 30, time: 1e99, msg: 'a\u001b[2J' }, '1e+99  INFO   -  a\\u001b[2J'],
-    ['Segmentation fault \u001b[2J', 'Segmentation fault \\u001b[2J'],
-    ['[1]', '[1]'],
-    ['', ''],
+    ['without a time', { level: 35, msg: 'No time' }, '-  LOG    -  No time'],
+    [
+      'of a time beyond all calendars',
+      { level: 30, time: 1e99, msg: 'a\u001b[2J' },
+      '1e+99  INFO   -  a\\u001b[2J',
+    ],
+    ['that is no JSON', 'Segmentation fault \u001b[2J', 'Segmentation fault \\u001b[2J'],
+    ['that is no object', '[1]', '[1]'],
+    ['that is empty', '', ''],
   ];
-  for (const [entry, expected] of cases) {
-    it(`reads as ${expected || 'nothing'}`, () => {
+  for (const [name, entry, expected] of cases) {
+    it(`${name} is text for people`, () => {
       const line = typeof entry === 'string' ? entry : JSON.stringify(entry);
       assert.equal(toLogText(line, plain), expected);
     });
