@@ -1,4 +1,4 @@
-import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
+import { ignoreAbort, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { WakeSignal } from '../runtime/wake-signal.ts';
 
@@ -27,8 +27,4 @@ export async function wakeWithin(
     over.abort(workIsOver);
     await Promise.all(waits.map((wait) => wait.catch(ignoreAbort)));
   }
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!isAbortError(error)) throw error;
 }

@@ -1,4 +1,4 @@
-import { isAbortError } from '../runtime/abort-error.ts';
+import { ignoreAbort } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { SerialQueue } from '../runtime/serial-queue.ts';
@@ -106,8 +106,4 @@ export class LibrarySweep {
     await rooms.references.dropGone(release.isLive, clock.nowMs());
     this.#isIndexTidy = true;
   }
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!isAbortError(error)) throw error;
 }

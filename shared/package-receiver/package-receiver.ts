@@ -9,7 +9,7 @@ import type { ContentLibrary } from '../content-library/content-library.ts';
 import type { InlineManifest } from '../domain/content.ts';
 import type { Delta } from '../domain/delta.ts';
 import { WaybillError } from '../domain/errors.ts';
-import { isAbortError } from '../runtime/abort-error.ts';
+import { ignoreAbort } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
 import { KeyedTurns } from '../runtime/keyed-turns.ts';
@@ -366,8 +366,4 @@ export class PackageReceiver implements Component {
   #log({ packageId, jobSerial }: PackageAction, message: string): void {
     this.#needs.logger.info({ packageId, jobSerial }, message);
   }
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!isAbortError(error)) throw error;
 }

@@ -21,3 +21,8 @@ export function isAbortError(error: unknown): boolean {
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new AbortError(undefined, { cause: signal.reason });
 }
+
+/** For `.catch`: that work was aborted is no failure here; anything else is thrown on. */
+export function ignoreAbort(error: unknown): void {
+  if (!isAbortError(error)) throw error;
+}

@@ -1,6 +1,6 @@
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { ReceivedInstruction } from '../../shared/domain/site-instruction.ts';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { ignoreAbort, isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -292,8 +292,4 @@ function toEntry(row: ReceivedInstruction): DespoolEntry {
     told: new Set(),
     waiting: new AbortController(),
   };
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!isAbortError(error)) throw error;
 }

@@ -1,4 +1,4 @@
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { ignoreAbort } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 
 /** A package that waits until its moment, or until something new happens to it. */
@@ -56,8 +56,4 @@ export class Postponements {
   clear(): void {
     for (const packageId of this.#postponed.keys()) this.delete(packageId);
   }
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!isAbortError(error)) throw error;
 }

@@ -23,7 +23,7 @@ import {
   type QueueDecision,
 } from '../../shared/domain/job-queue.ts';
 import type { PullWord } from '../../shared/domain/pull-effect.ts';
-import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
+import { ignoreAbort, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -341,7 +341,3 @@ export class PackageTransferManager implements Component {
 }
 
 const supersededReason = 'A newer job took over';
-
-function ignoreAbort(error: unknown): void {
-  if (!isAbortError(error)) throw error;
-}

@@ -1,7 +1,7 @@
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { moved } from '../../shared/domain/distribution-job.ts';
 import { unreachableReasonOf } from '../../shared/domain/distribution-point-health.ts';
-import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
+import { ignoreAbort, isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
@@ -377,8 +377,4 @@ function isWithdrawn({ controller }: RunningJob): boolean {
 
 function isInterrupted({ controller }: RunningJob): boolean {
   return controller.signal.reason instanceof JobInterrupted;
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!isAbortError(error)) throw error;
 }

@@ -1,7 +1,7 @@
 import { isErrorWithCode, type WaybillError } from '../../../shared/domain/errors.ts';
 import type { PullSource } from '../../../shared/domain/pull-source.ts';
 import type { BegunAction } from '../../../shared/package-receiver/package-actions.ts';
-import { isAbortError } from '../../../shared/runtime/abort-error.ts';
+import { ignoreAbort, isAbortError } from '../../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../../shared/runtime/clock.ts';
 import type { ClientLibrary } from './client-library.ts';
 import type { GetObserver } from './package-access.ts';
@@ -157,8 +157,4 @@ class DownloadWatch {
     this.#newer = found;
     this.#ended.abort();
   }
-}
-
-function ignoreAbort(error: unknown): void {
-  if (!isAbortError(error)) throw error;
 }

@@ -1,0 +1,186 @@
+/**
+ * The one place that says when bytes of content may leave this node (PTM-3, PTM-5, PTM-6, REP-4): every
+ * stream asks it before each part it sends. Called by whatever sends content; told by whoever keeps the
+ * settings. In memory only: a restart begins with what is told then.
+ */
+import type { Priority } from '../domain/package.ts';
+import { freeControls, type TransferControls } from '../domain/transfer-controls.ts';
+import { ignoreAbort } from '../runtime/abort-error.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { Passage } from './passage.ts';
+import { type Standstill, TransferPermit, type Waiter } from './transfer-permit.ts';
+
+/** Longest sleep while something waits: so long may the machine's clock be wrong before it is seen. */
+const lookAgainMs = 1_000;
+/** How long a transfer of higher priority that asks for nothing keeps others waiting. */
+const holdMs = 1_000;
+
+/** Decides which part leaves next, over all transfers of this node. */
+export class TransferArbiter {
+  readonly #clock: Clock;
+  readonly #passages = new Map<string, Passage>();
+  readonly #permits = new Set<TransferPermit>();
+  #isServing = false;
+  #news = new AbortController();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** What is allowed on a passage from now on; running transfers obey with their next part. */
+  setControls(passageName: string, controls: TransferControls): void {
+    this.#passage(passageName).controls = controls;
+    this.#lookAgain();
+  }
+
+  /** Takes all away that was set on a passage. */
+  clearControls(passageName: string): void {
+    this.setControls(passageName, freeControls);
+  }
+
+  /**
+   * A transfer begins, which sends over all of these passages.
+   *
+   * @returns what its streams ask before each part; it is to be closed when the transfer is over
+   */
+  open(passageNames: readonly string[], priority: Priority): TransferPermit {
+    const passages = passageNames.map((name) => this.#passage(name));
+    const permit = new TransferPermit(passages, priority, {
+      clock: this.#clock,
+      takeAtOnce: (bytes) => this.#takeAtOnce(permit, bytes),
+      onWaiting: () => this.#serve(),
+      onChanged: () => this.#lookAgain(),
+      onClosed: () => {
+        this.#permits.delete(permit);
+        this.#lookAgain();
+      },
+    });
+    this.#permits.add(permit);
+    return permit;
+  }
+
+  /**
+   * When the passages are all open to this priority: now or earlier when they are, undefined when they
+   * never will be. What is closed at different times may be open together only later; then the latest
+   * of their next openings is said, and is to be asked again then.
+   */
+  opensAtMs(passageNames: readonly string[], priority: Priority): number | undefined {
+    const nowMs = this.#clock.nowMs();
+    const times = passageNames.map((name) => this.#passage(name).opensAtMs(priority, nowMs));
+    return times.reduce<number | undefined>(
+      (latest, one) =>
+        latest === undefined || one === undefined ? undefined : Math.max(latest, one),
+      nowMs,
+    );
+  }
+
+  #passage(name: string): Passage {
+    const known = this.#passages.get(name) ?? new Passage();
+    this.#passages.set(name, known);
+    return known;
+  }
+
+  #takeAtOnce(permit: TransferPermit, bytes: number): boolean {
+    if (permit.isAsking || this.#standstillOf(permit)) return false;
+    this.#grant(permit, bytes);
+    return true;
+  }
+
+  #lookAgain(): void {
+    this.#news.abort();
+    this.#news = new AbortController();
+  }
+
+  /** Runs while anybody waits. */
+  async #serve(): Promise<void> {
+    this.#lookAgain();
+    if (this.#isServing) return;
+    this.#isServing = true;
+    try {
+      for (;;) {
+        const { signal } = this.#news;
+        const wakeAtMs = this.#grantAll();
+        if (wakeAtMs === undefined) return;
+        const sleepMs = Math.min(lookAgainMs, wakeAtMs - this.#clock.monotonicMs());
+        await this.#clock.sleep(Math.max(0, sleepMs), signal).catch(ignoreAbort);
+      }
+    } finally {
+      this.#isServing = false;
+    }
+  }
+
+  /** @returns when to look again, monotonic; undefined when nobody waits any more */
+  #grantAll(): number | undefined {
+    let wakeAtMs: number | undefined;
+    for (let permit = this.#next(); permit; permit = this.#next()) this.#grantNext(permit);
+    for (const permit of this.#permits) {
+      if (!permit.isAsking) continue;
+      wakeAtMs = Math.min(wakeAtMs ?? Number.POSITIVE_INFINITY, permit.standstill?.untilMs ?? 0);
+    }
+    return wakeAtMs;
+  }
+
+  /** The transfer whose turn it is, of those that may send: by priority, then who was longest without. */
+  #next(): TransferPermit | undefined {
+    let best: TransferPermit | undefined;
+    for (const permit of [...this.#permits].sort(comparePermits)) {
+      if (!permit.isAsking) continue;
+      permit.standstill = this.#standstillOf(permit);
+      if (!permit.standstill) best ??= permit;
+    }
+    return best;
+  }
+
+  #grantNext(permit: TransferPermit): void {
+    const waiter = permit.shift() as Waiter;
+    this.#grant(permit, waiter.bytes);
+    waiter.resolve();
+  }
+
+  #grant(permit: TransferPermit, bytes: number): void {
+    const [nowMs, monotonicMs] = [this.#clock.nowMs(), this.#clock.monotonicMs()];
+    for (const passage of permit.passages) passage.charge(bytes, nowMs, monotonicMs);
+    permit.granted(monotonicMs);
+  }
+
+  /** Why the transfer may send nothing now. */
+  #standstillOf(permit: TransferPermit): Standstill | undefined {
+    const [nowMs, monotonicMs] = [this.#clock.nowMs(), this.#clock.monotonicMs()];
+    for (const passage of permit.passages) {
+      if (passage.isOpenTo(permit.priority, nowMs)) continue;
+      return { reason: 'window-closed', untilMs: Number.POSITIVE_INFINITY };
+    }
+    for (const other of this.#permits) {
+      const untilMs = holdUntilMs(other, permit);
+      if (untilMs > monotonicMs) return { reason: 'priority', untilMs };
+    }
+    const slowest = latestFree(permit.passages);
+    if (!slowest || slowest.freeAtMs <= monotonicMs) return undefined;
+    return { reason: 'rate', untilMs: slowest.freeAtMs, passage: slowest };
+  }
+}
+
+/**
+ * Until when a transfer of higher priority keeps another one waiting on a way they share. One that
+ * waits itself, for something that is not in the other's way, keeps nobody.
+ */
+function holdUntilMs(other: TransferPermit, permit: TransferPermit): number {
+  if (other.priority >= permit.priority) return Number.NEGATIVE_INFINITY;
+  if (!other.passages.some((passage) => permit.passages.includes(passage))) {
+    return Number.NEGATIVE_INFINITY;
+  }
+  const { standstill } = other;
+  const isElsewhere =
+    standstill && !(standstill.passage && permit.passages.includes(standstill.passage));
+  return other.isAsking && isElsewhere ? Number.NEGATIVE_INFINITY : other.grantedAtMs + holdMs;
+}
+
+function latestFree(passages: readonly Passage[]): Passage | undefined {
+  let latest: Passage | undefined;
+  for (const one of passages) if (!latest || one.freeAtMs > latest.freeAtMs) latest = one;
+  return latest;
+}
+
+function comparePermits(a: TransferPermit, b: TransferPermit): number {
+  return a.priority - b.priority || a.grantedAtMs - b.grantedAtMs;
+}
