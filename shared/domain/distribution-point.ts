@@ -1,4 +1,5 @@
 import type { PullSettings } from './pull-source.ts';
+import type { TransferControls } from './transfer-controls.ts';
 
 /** How content reaches a distribution point: the site pushes it, or the DP fetches it. */
 export type DistributionPointKind = 'standard' | 'pull';
@@ -13,6 +14,10 @@ export interface DistributionPoint {
   readonly siteCode: string;
   /** How it fetches as a pull DP; kept, and not used, while it is a standard one. */
   readonly pull?: PullSettings;
+  /** What it may be sent, or as a pull DP fetch, when and how fast; absent: always, with no limit. */
+  readonly controls?: TransferControls;
+  /** The same for what it serves to others. */
+  readonly serveControls?: TransferControls;
 }
 
 /** The priority of a DP nobody has measured yet. Lower goes first. */

@@ -10,7 +10,12 @@ export type ReplicatedTable =
   | 'published-packages'
   | 'site-contents'
   | 'forwarding-failures'
-  | 'site-package-status';
+  | 'site-package-status'
+  | 'links'
+  | 'distribution-point-groups'
+  | 'group-assignments'
+  | 'validation-results'
+  | 'component-settings';
 
 /** Which sites a row travels to. */
 export type ReplicationScope =
@@ -56,4 +61,14 @@ export const replicatedTables = {
   'forwarding-failures': { scope: 'upward', writer: { siteInKeyPart: 1 } },
   /** packageId / siteCode / dpId, or '' for the site itself */
   'site-package-status': { scope: 'upward', writer: { siteInKeyPart: 1 } },
+  /** linkName */
+  links: { scope: 'everywhere', writer: 'any site' },
+  /** groupName */
+  'distribution-point-groups': { scope: 'everywhere', writer: 'any site' },
+  /** groupName / packageId */
+  'group-assignments': { scope: 'everywhere', writer: 'any site' },
+  /** packageId / siteCode / dpId */
+  'validation-results': { scope: 'upward', writer: { siteInKeyPart: 1 } },
+  /** siteCode */
+  'component-settings': { scope: 'everywhere', writer: 'any site' },
 } as const satisfies Record<ReplicatedTable, ReplicatedTableRule>;

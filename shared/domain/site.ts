@@ -1,3 +1,5 @@
+import type { TransferControls } from './transfer-controls.ts';
+
 /** Place of a site in the hierarchy. */
 export type SiteKind = 'central-administration' | 'primary' | 'secondary';
 
@@ -50,6 +52,8 @@ export interface SiteIdentity {
 export interface SiteRoute {
   readonly fromSiteCode: string;
   readonly toSiteCode: string;
-  /** host:port each, tried in order; at least one. */
+  /** host:port each, tried in order; none: the address the site says it has. */
   readonly addresses: readonly string[];
+  /** When and how fast content may go this way (REP-4); absent: always, with no limit. */
+  readonly controls?: TransferControls;
 }

@@ -17,6 +17,8 @@ export type NotificationTopic =
   | 'hierarchy-distribution-point'
   /** A DP that another site added is known here now; the subject is the DP's name. */
   | 'distribution-point-added'
+  /** A group, or what it is to have, changed; the subject is its name. */
+  | 'distribution-point-group'
   /** What the hierarchy knows or wants of a package changed; the subject is the package ID. */
   | 'hierarchy-package'
   /** What a site holds of a package changed; the subject is the package ID. */

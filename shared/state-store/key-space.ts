@@ -6,9 +6,14 @@ import type {
   OwnLogState,
   RowVersion,
 } from '../domain/change-log.ts';
+import type { ComponentSettings } from '../domain/component-settings.ts';
 import type { ContentLocation } from '../domain/content-location.ts';
 import type { DistributionJob } from '../domain/distribution-job.ts';
 import type { DistributionPoint } from '../domain/distribution-point.ts';
+import type {
+  DistributionPointGroup,
+  GroupAssignment,
+} from '../domain/distribution-point-group.ts';
 import type { DistributionPointHealth } from '../domain/distribution-point-health.ts';
 import type {
   PackageAssignment,
@@ -33,6 +38,8 @@ import type { ReceivedInstruction, SeenInstruction } from '../domain/site-instru
 import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
+import type { TransferLink } from '../domain/transfer-link.ts';
+import type { ValidationResult } from '../domain/validation-result.ts';
 
 declare const row: unique symbol;
 
@@ -109,6 +116,16 @@ export const keySpaces = {
   forwardingFailures: keySpace<ForwardingFailure>('forwarding-failures'),
   /** packageId / siteCode / dpId → status that other sites sent here. */
   sitePackageStatus: keySpace<PackageStatus>('site-package-status'),
+  /** linkName → a line that several ways share. */
+  links: keySpace<TransferLink>('links'),
+  /** groupName → the DPs of a group. */
+  distributionPointGroups: keySpace<DistributionPointGroup>('distribution-point-groups'),
+  /** groupName / packageId → a package the group is to have. */
+  groupAssignments: keySpace<GroupAssignment>('group-assignments'),
+  /** packageId / siteCode / dpId → what the last validation there has found. */
+  validationResults: keySpace<ValidationResult>('validation-results'),
+  /** siteCode → what is set for the components of a site. */
+  componentSettings: keySpace<ComponentSettings>('component-settings'),
   /** siteCode / serial → status message that other sites sent here. */
   siteStatusMessages: keySpace<StatusMessage>('site-status-messages'),
   /** replicated table / key of the row → its last change; deleted rows stay for a while. */

@@ -1,4 +1,5 @@
 import { parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
+import { parseObjectName } from '../../shared/domain/object-name.ts';
 import { parsePackageId } from '../../shared/domain/package.ts';
 import {
   type ReplicatedTable,
@@ -28,7 +29,7 @@ export interface RowNotice {
   readonly subject: string;
 }
 
-type KeyPart = 'site' | 'dp' | 'package' | 'dp or none';
+type KeyPart = 'site' | 'dp' | 'package' | 'dp or none' | 'name';
 
 interface TablePlace {
   readonly space: KeySpace<unknown>;
@@ -57,6 +58,14 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
     space: keySpaces.sitePackageStatus,
     keyParts: ['package', 'site', 'dp or none'],
   },
+  links: { space: keySpaces.links, keyParts: ['name'] },
+  'distribution-point-groups': { space: keySpaces.distributionPointGroups, keyParts: ['name'] },
+  'group-assignments': { space: keySpaces.groupAssignments, keyParts: ['name', 'package'] },
+  'validation-results': {
+    space: keySpaces.validationResults,
+    keyParts: ['package', 'site', 'dp'],
+  },
+  'component-settings': { space: keySpaces.componentSettings, keyParts: ['site'] },
 };
 
 /** Tables whose own rows a site keeps in a local table, where its components work with them. */
@@ -73,6 +82,7 @@ const tableOfSpace = new Map<string, ReplicatedTable>(
 const partPatterns: Record<KeyPart, (text: string) => boolean> = {
   site: (text) => parseSiteCode(text) !== undefined,
   dp: (text) => parseDistributionPointId(text) !== undefined,
+  name: (text) => parseObjectName(text) !== undefined,
   package: (text) => parsePackageId(text) !== undefined,
   'dp or none': (text) => text === '' || parseDistributionPointId(text) !== undefined,
 };
@@ -168,6 +178,14 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
       return second !== ownSiteCode && first.startsWith(ownSiteCode)
         ? [{ topic: 'site-package-status', subject: first }]
         : [];
+    case 'distribution-point-groups':
+    case 'group-assignments':
+      return [{ topic: 'distribution-point-group', subject: first }];
+    case 'links':
+    case 'component-settings':
+    case 'validation-results':
+      // Whoever goes by them keeps them in memory, and sees each write.
+      return [];
     default:
       return [{ topic: 'hierarchy-package', subject: first }];
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ComponentSettings } from '../../shared/domain/component-settings.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
   type DistributionPoint,
@@ -6,11 +7,17 @@ import {
   parseDistributionPointId,
 } from '../../shared/domain/distribution-point.ts';
 import type {
+  DistributionPointGroup,
+  GroupAssignment,
+} from '../../shared/domain/distribution-point-group.ts';
+import type {
   PackageAssignment,
   PackageDefinition,
   PackageRequests,
   SiteContent,
 } from '../../shared/domain/hierarchy-package.ts';
+import { isTimeZone } from '../../shared/domain/hour-of-week.ts';
+import { parseObjectName } from '../../shared/domain/object-name.ts';
 import {
   type PackageProperties,
   type Program,
@@ -38,6 +45,24 @@ import type {
   TakenRequests,
 } from '../../shared/domain/site-package.ts';
 import type { StatusMessage } from '../../shared/domain/status-message.ts';
+import {
+  bytesPerSecondMax,
+  bytesPerSecondMin,
+  hoursOfWeek,
+  pulseBlockBytesMax,
+  pulseBlockBytesMin,
+  pulseDelayMsMax,
+  type RateLimit,
+  type TransferControls,
+  type TransferSchedule,
+  windowLevels,
+} from '../../shared/domain/transfer-controls.ts';
+import type { TransferLink } from '../../shared/domain/transfer-link.ts';
+import {
+  namedFilesMax,
+  type UnsoundFile,
+  type ValidationResult,
+} from '../../shared/domain/validation-result.ts';
 
 /** A sentence of this program, such as a reason. */
 const sentenceCharsMax = 16_384;
@@ -170,6 +195,40 @@ const pull = row<PullSettings>({
   packagesMax: z.int().min(1),
 });
 
+const unsoundFile = row<UnsoundFile>({
+  path: text(limits.sourcePathBytesMax),
+  fileHash: hash,
+  finding: z.literal(['damaged', 'missing']),
+});
+const objectName = parsed(parseObjectName, 'a name');
+const timeZone = z.string().refine(isTimeZone, 'expected a time zone');
+const rate = z.int().min(bytesPerSecondMin).max(bytesPerSecondMax);
+
+const schedule = row<TransferSchedule>({
+  timeZone,
+  hours: z.array(z.literal(windowLevels)).length(hoursOfWeek),
+});
+
+const limit: z.ZodType<RateLimit> = z.discriminatedUnion('kind', [
+  z.looseObject({ kind: z.literal('rate'), bytesPerSecond: rate }),
+  z.looseObject({
+    kind: z.literal('pulse'),
+    blockBytes: z.int().min(pulseBlockBytesMin).max(pulseBlockBytesMax),
+    delayMs: z.int().min(1).max(pulseDelayMsMax),
+  }),
+  z.looseObject({
+    kind: z.literal('hourly'),
+    timeZone,
+    bytesPerSecond: z.array(z.union([z.literal(0), rate])).length(hoursOfWeek),
+  }),
+]);
+
+const controls = row<TransferControls>({
+  schedule: schedule.optional() as z.ZodType<TransferSchedule>,
+  limit: limit.optional() as z.ZodType<RateLimit>,
+});
+const noControlsOr = controls.optional() as z.ZodType<TransferControls>;
+
 /** What a row of each table must look like, whoever sends it; every text of it is bounded. */
 const rowSchemas = {
   sites: row<SiteDefinition>({
@@ -191,7 +250,8 @@ const rowSchemas = {
   routes: row<SiteRoute>({
     fromSiteCode: siteCode,
     toSiteCode: siteCode,
-    addresses: z.array(address).min(1).max(addressCountMax),
+    addresses: z.array(address).max(addressCountMax),
+    controls: noControlsOr,
   }),
   'hierarchy-distribution-points': row<DistributionPoint>({
     dpId,
@@ -200,6 +260,8 @@ const rowSchemas = {
     description: text(limits.descriptionCharsMax),
     siteCode,
     pull: pull.optional() as z.ZodType<PullSettings>,
+    controls: noControlsOr,
+    serveControls: noControlsOr,
   }),
   'package-definitions': row<PackageDefinition>({
     packageId,
@@ -244,6 +306,40 @@ const rowSchemas = {
     failedAtMs: count,
   }),
   'site-package-status': packageStatus,
+  links: row<TransferLink>({
+    linkName: objectName,
+    description: text(limits.descriptionCharsMax),
+    siteCode,
+    dpIds: z.array(dpId).max(limits.linkMemberCountMax),
+    toSiteCodes: z.array(siteCode).max(limits.linkMemberCountMax),
+    controls,
+  }),
+  'distribution-point-groups': row<DistributionPointGroup>({
+    groupName: objectName,
+    description: text(limits.descriptionCharsMax),
+    dpIds: z.array(dpId).max(limits.groupMemberCountMax),
+  }),
+  'group-assignments': row<GroupAssignment>({
+    groupName: objectName,
+    packageId,
+    assignedAtMs: count,
+  }),
+  'validation-results': row<ValidationResult>({
+    packageId,
+    siteCode,
+    dpId,
+    sourceVersion: count,
+    checkedAtMs: count,
+    fileCount: count,
+    damagedCount: count,
+    missingCount: count,
+    repairedCount: count,
+    files: z.array(unsoundFile).max(namedFilesMax),
+  }),
+  'component-settings': row<ComponentSettings>({
+    siteCode,
+    values: z.record(z.string().max(limits.settingNameCharsMax), z.number()),
+  }),
 } as const satisfies Record<ReplicatedTable, z.ZodType>;
 
 /** Which field of a row each part of its key repeats; '' where the row does not say it. */
@@ -259,6 +355,11 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'site-contents': ['packageId', 'siteCode'],
   'forwarding-failures': ['packageId', 'siteCode', 'finalSiteCode'],
   'site-package-status': ['packageId', '', 'dpId'],
+  links: ['linkName'],
+  'distribution-point-groups': ['groupName'],
+  'group-assignments': ['groupName', 'packageId'],
+  'validation-results': ['packageId', 'siteCode', 'dpId'],
+  'component-settings': ['siteCode'],
 };
 
 const statusMessage = row<StatusMessage>({

@@ -42,7 +42,12 @@ async function replicatedRows(site: TestSite): Promise<Map<string, unknown>> {
 /** Whether a site is to have a row of which these sites are the origin (REP-8). */
 function isFor(site: TestSite, row: string): boolean {
   const [table, packageId = '', origin = ''] = row.split('/');
-  const upward = ['site-contents', 'forwarding-failures', 'site-package-status'];
+  const upward = [
+    'site-contents',
+    'forwarding-failures',
+    'site-package-status',
+    'validation-results',
+  ];
   if (!upward.includes(table ?? '')) return true;
   const { tree } = site.directory;
   const source = packageId.slice(0, 3);
