@@ -10,11 +10,13 @@ import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { TestLibrary } from '../../shared/testing/test-library.ts';
+import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
 import { StatusManager } from '../status-manager/status-manager.ts';
 import { type JobRun, JobRunner } from './job-run.ts';
 import { OwnCopyCheck } from './own-copy-check.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
+import { TransferPermits } from './transfer-permits.ts';
 import { TransferProgress } from './transfer-progress.ts';
 
 const dp: DistributionPoint = {
@@ -65,7 +67,13 @@ describe('job runner', () => {
       logger: log.logger,
     });
     const pull = { notify: () => Promise.reject(new Error('nobody pulls here')) };
-    const needs = { library, pieceSource, connections, clock, ownCopies, pull };
+    const arbiter = new TransferArbiter(clock);
+    const transferControls = {
+      passagesToDp: (id: string) => [`dp/${id}`],
+      onChanged: () => () => {},
+    };
+    const permits = new TransferPermits({ arbiter, transferControls });
+    const needs = { library, pieceSource, connections, clock, ownCopies, permits, pull };
     runner = new JobRunner(needs, config);
   });
   afterEach(async function () {
@@ -79,7 +87,15 @@ describe('job runner', () => {
     const job = testJob(facts);
     const progress = new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job });
     const { signal } = new AbortController();
-    return { job, dp, progress, signal, onBegun: async () => {}, wasDiskFull };
+    return {
+      job,
+      dp,
+      progress,
+      signal,
+      onBegun: async () => {},
+      onWindowClosed: () => {},
+      wasDiskFull,
+    };
   }
 
   it('pushes content and gives the hash the DP verified (PTM-8)', async () => {

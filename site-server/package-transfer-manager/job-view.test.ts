@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { moved, type WaitingReason } from '../../shared/domain/distribution-job.ts';
+import { moved } from '../../shared/domain/distribution-job.ts';
+import type { QueuePlace } from '../../shared/domain/job-queue.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
@@ -16,7 +17,8 @@ describe('job view', () => {
   let test: TestTransfers;
   let view: JobView;
   let progressOf: Map<number, TransferProgress>;
-  let waiting: Map<number, { place: number; waitingReason: WaitingReason }>;
+  let hindranceOf: Map<number, string>;
+  let waiting: Map<number, QueuePlace>;
   let controller: AbortController;
   let holdReason: string;
 
@@ -24,11 +26,13 @@ describe('job view', () => {
     this.timeout(10_000);
     test = await TestTransfers.open();
     progressOf = new Map();
+    hindranceOf = new Map();
     waiting = new Map();
     holdReason = '';
     controller = new AbortController();
     const transfers = {
       progressOf: (serial: number) => progressOf.get(serial),
+      hindranceOf: (serial: number) => hindranceOf.get(serial),
       waiting,
       get holdReason() {
         return holdReason;

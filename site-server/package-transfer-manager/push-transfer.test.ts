@@ -11,6 +11,7 @@ import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { TestLibrary, toVersion } from '../../shared/testing/test-library.ts';
+import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import { FileClaims } from './file-claims.ts';
 import { PushTransfer } from './push-transfer.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
@@ -45,6 +46,7 @@ describe('push transfer', () => {
   let pieceSource: PieceSource;
   let dp: FakeDistributionPoint;
   let claims: FileClaims;
+  let arbiter: TransferArbiter;
   let controller: AbortController;
   let isOver: boolean;
   /** What transfers have slept for: 60 s beside their streams, else for another transfer. */
@@ -64,6 +66,7 @@ describe('push transfer', () => {
     });
     dp = new FakeDistributionPoint(test.library);
     claims = new FileClaims();
+    arbiter = new TransferArbiter(clock);
     controller = new AbortController();
   });
   afterEach(async function () {
@@ -91,7 +94,9 @@ describe('push transfer', () => {
       sleptMs.push(ms);
       return clock.sleep(ms, signal);
     };
-    const needs = { library: test.library, pieceSource, channel: to.channel, claims, sleep };
+    const { library } = test;
+    const permit = arbiter.open(['dp/PS1DP1'], 2);
+    const needs = { library, pieceSource, channel: to.channel, claims, permit, sleep };
     const config = { lanesMax: 3, callDeadlineMs: 1_000, contentDeadlineMs: 60_000 };
     const run = () =>
       new PushTransfer(needs, config, {
