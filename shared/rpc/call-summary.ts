@@ -21,8 +21,15 @@ const namedFields = [
   'parentSiteCode',
   'requestId',
   'finalSiteCode',
+  'timeZone',
+  'alwaysOpen',
+  'bytesPerSecond',
+  'noLimit',
 ];
-const nestedFields = ['properties', 'action', 'package', 'open', 'hello', 'file'];
+const nestedFields = [
+  ...['properties', 'action', 'package', 'open', 'hello', 'file'],
+  ...['controls', 'serveControls', 'schedule', 'limit'],
+];
 
 /** Longest value and longest summary, in UTF-16 units. */
 const valueLengthMax = 200;

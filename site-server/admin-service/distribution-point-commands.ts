@@ -63,7 +63,7 @@ export class DistributionPointCommands {
     if (await hierarchy.get(patch.dpId)) return hierarchy.set(patch);
     return this.#queue.run(async () => {
       const before = await hierarchy.requireAnywhere(patch.dpId);
-      return this.#put({ ...before, ...patched(before, patch) });
+      return this.#put(patched(before, patch));
     });
   }
 

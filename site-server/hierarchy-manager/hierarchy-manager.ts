@@ -130,7 +130,7 @@ export class HierarchyManager implements Component {
   ): Promise<DistributionPoint> {
     return this.#queue.run(async () => {
       const existing = await this.require(patch.dpId);
-      const distributionPoint = { ...existing, ...patched(existing, patch) };
+      const distributionPoint = patched(existing, patch);
       if (patch.pull) await this.#requireSources(distributionPoint);
       const known = await this.#openJobs(patch.dpId);
       const told = this.#told(distributionPoint, from);

@@ -93,6 +93,8 @@ export function aDistributionPoint(
     packageCount: 12,
     measuredBytesPerSecond: '45200000',
     pull: null,
+    controls: null,
+    serveControls: null,
     ...changes,
   };
 }
