@@ -21,6 +21,11 @@ const namedFields = [
   'parentSiteCode',
   'requestId',
   'finalSiteCode',
+  'fromSiteCode',
+  'toSiteCode',
+  'addresses',
+  'linkName',
+  'names',
   'timeZone',
   'alwaysOpen',
   'bytesPerSecond',
@@ -28,7 +33,7 @@ const namedFields = [
 ];
 const nestedFields = [
   ...['properties', 'action', 'package', 'open', 'hello', 'file'],
-  ...['controls', 'serveControls', 'schedule', 'limit'],
+  ...['controls', 'serveControls', 'schedule', 'limit', 'dpIds', 'toSiteCodes'],
 ];
 
 /** Longest value and longest summary, in UTF-16 units. */

@@ -107,7 +107,10 @@ describe('a change of controls (ADM-3)', () => {
   for (const [what, patch, expected] of cases) {
     it(`travels, and leaves what it does not say: ${what}`, () => {
       const message = toTransferControlsPatchMessage(patch);
-      const sentLimit = message.limit && { ...asTexts(message.limit), kind: kindOf({ limit: pulse }) };
+      const sentLimit = message.limit && {
+        ...asTexts(message.limit),
+        kind: kindOf({ limit: pulse }),
+      };
       const wire = { ...message, limit: sentLimit } as TransferControlsPatch__Output;
       assert.deepEqual(toTransferControlsPatch(wire, 'controls'), patch);
       assert.deepEqual(patchedControls(both, patch), expected);

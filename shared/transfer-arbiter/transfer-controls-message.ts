@@ -91,7 +91,9 @@ export function toTransferControlsPatchMessage({
   limit,
 }: TransferControlsPatch): PatchMessage {
   return {
-    ...(schedule === 'none' ? { alwaysOpen: true } : schedule && toTransferControlsMessage({ schedule })),
+    ...(schedule === 'none'
+      ? { alwaysOpen: true }
+      : schedule && toTransferControlsMessage({ schedule })),
     ...(limit === 'none' ? { noLimit: true } : limit && toTransferControlsMessage({ limit })),
   };
 }

@@ -60,9 +60,12 @@ describe('a schedule on the command line (PTM-5, ADM-3)', () => {
   });
 
   for (const [text, expected] of [
-    ['', /^--schedule: expected a rule between two commas/],
+    ['', /--schedule: expected a rule between two commas/],
     ['mon-fri 08-18 closed,, else open', /a rule between two commas/],
-    ['mon-fri 08-18 shut, else open', /open, medium-and-high, high-only or closed, such as "mon-fri/],
+    [
+      'mon-fri 08-18 shut, else open',
+      /open, medium-and-high, high-only or closed, such as "mon-fri/,
+    ],
     ['mno-fri 08-18 closed, else open', /\[DAYS\] \[HOURS\].*got "mno-fri 08-18 closed"/],
     ['mon-fri, else open', /high-only or closed.*got "mon-fri else open"/],
     ['mon 08-25 closed, else open', /full hours from 00 to 24.*got "08-25"/],
@@ -70,7 +73,10 @@ describe('a schedule on the command line (PTM-5, ADM-3)', () => {
     ['mon 08-08 closed, else open', /full hours.*got "08-08"/],
     ['mon 24-08 closed, else open', /full hours.*got "24-08"/],
     ['mon closed', /what holds in the other 144 hours of the week: ", else open, medium/],
-    ['mon 08-18 closed, mon 17-20 open, else open', /overlap; mon 17 is in "mon 08-18 closed"; got "mon 17-20 open"/],
+    [
+      'mon 08-18 closed, mon 17-20 open, else open',
+      /overlap; mon 17 is in "mon 08-18 closed"; got "mon 17-20 open"/,
+    ],
     ['sun 22-06 open, mon open, else closed', /overlap; mon 00/],
     ['mon 08-12 10-14 closed, else open', /overlap/],
     ['mon-sun open, else closed', /no "else": the rules before it say all/],
@@ -146,7 +152,7 @@ describe('a limit on the command line (PTM-6, ADM-3)', () => {
   });
 
   for (const [text, expected] of [
-    ['fast', /^--limit: expected a rate such as 10MB\/s.*got "fast"/],
+    ['fast', /--limit: expected a rate such as 10MB\/s.*got "fast"/],
     ['10MB', /a rate such as 10MB\/s/],
     ['10Mb/s', /a rate such as/],
     ['-1MB/s', /a rate such as/],
@@ -161,7 +167,8 @@ describe('a limit on the command line (PTM-6, ADM-3)', () => {
     ['pulse:1MiB/0ms', /a pause of 1ms to 60s/],
     ['pulse:1MiB/61s', /a pause of 1ms to 60s; got "61s"/],
   ] as const) {
-    it(`refuses "${text}" with what was expected`, () => assert.throws(() => limitOf(text), expected));
+    it(`refuses "${text}" with what was expected`, () =>
+      assert.throws(() => limitOf(text), expected));
   }
 
   it('is written so that it reads the same (property)', () => {
@@ -190,7 +197,8 @@ describe('a limit on the command line (PTM-6, ADM-3)', () => {
       delayMs: fc.integer({ min: 1, max: 60_000 }),
     });
     fc.assert(
-      fc.property(pulse, (limit) => {
+      fc.property(pulse, (pulses) => {
+        const limit = { ...pulses };
         assert.deepEqual(limitOf(toLimitText({ schedule: null, limit })), limit);
       }),
     );

@@ -158,7 +158,11 @@ export function serveControlOptions<A extends GlobalArguments>(parser: Argv<A>) 
     )
     .option(
       'serve-schedule',
-      ruledOption('serve-schedule', 'When it serves content to others, like --schedule', parseSchedule),
+      ruledOption(
+        'serve-schedule',
+        'When it serves content to others, like --schedule',
+        parseSchedule,
+      ),
     );
 }
 

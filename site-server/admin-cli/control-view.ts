@@ -1,4 +1,8 @@
-import type { RateLimit, TransferControls, WindowLevel } from '../../shared/domain/transfer-controls.ts';
+import type {
+  RateLimit,
+  TransferControls,
+  WindowLevel,
+} from '../../shared/domain/transfer-controls.ts';
 import type { TransferControls__Output } from '../../shared/rpc/generated/waybill/v1/TransferControls.ts';
 import { toTransferControls } from '../../shared/transfer-arbiter/transfer-controls-message.ts';
 import { levelValue, rateValue } from './control-options.ts';
@@ -94,7 +98,9 @@ export function toControlPictures(controls: ControlsRecord | null, prefix = ''):
   const { schedule = null, limit = null } = controls ?? {};
   const title = (what: string, timeZone: string) => `${prefix}${what}, ${timeZone}`;
   return [
-    ...(schedule ? ['', title('schedule', schedule.timeZone), ...schedulePicture(schedule.hours)] : []),
+    ...(schedule
+      ? ['', title('schedule', schedule.timeZone), ...schedulePicture(schedule.hours)]
+      : []),
     ...(limit?.kind === 'hourly'
       ? ['', title('limit', limit.timeZone), ...ratePicture(limit.bytesPerSecond)]
       : []),
@@ -104,14 +110,19 @@ export function toControlPictures(controls: ControlsRecord | null, prefix = ''):
 function schedulePicture(hours: readonly WindowLevel[]): string[] {
   const present = (Object.keys(levelSigns) as WindowLevel[]).filter((one) => hours.includes(one));
   const legend = present.map((level) => `${levelSigns[level]} ${levelWords[level]}`);
-  return picture(hours.map((level) => levelSigns[level]), legend);
+  return picture(
+    hours.map((level) => levelSigns[level]),
+    legend,
+  );
 }
 
 function ratePicture(rates: readonly number[]): string[] {
   const distinct = [...new Set(rates.filter((rate) => rate > 0))].sort((a, b) => a - b);
   // More than there are letters are told apart by the rules above only.
   const signOf = (rate: number) => (rate === 0 ? '#' : (rateSigns[distinct.indexOf(rate)] ?? '?'));
-  const legend = distinct.slice(0, rateSigns.length).map((rate) => `${signOf(rate)} ${toExactRateText(rate)}`);
+  const legend = distinct
+    .slice(0, rateSigns.length)
+    .map((rate) => `${signOf(rate)} ${toExactRateText(rate)}`);
   return picture(rates.map(signOf), rates.includes(0) ? [...legend, '# no limit'] : legend);
 }
 

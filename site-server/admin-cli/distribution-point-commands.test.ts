@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { DistributionPointSettings } from '../../shared/rpc/generated/waybill/v1/DistributionPointSettings.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
 import { aDistributionPoint } from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
@@ -296,6 +297,11 @@ describe('waybill dp with limits and schedules (ADM-3, PTM-5, PTM-6)', () => {
     return isWork ? 'WINDOW_LEVEL_CLOSED' : level;
   });
 
+  const settingsOf = (
+    admin: FakeAdmin,
+    method: 'setDistributionPoint' | 'addDistributionPoint' = 'setDistributionPoint',
+  ) => admin.requestOf(method) as DistributionPointSettings;
+
   it('set sends what is to change, and nothing else', async () => {
     const { admin } = await runWaybill('dp set PS1DP1 --limit 10MB/s');
     assert.deepEqual(admin.requestOf('setDistributionPoint'), {
@@ -318,20 +324,27 @@ describe('waybill dp with limits and schedules (ADM-3, PTM-5, PTM-6)', () => {
     const line = 'dp set PS1DP1 --schedule "mon-fri 08-18 closed, else open"';
     const here = await runWaybill(line);
     const schedule = { timeZone: 'UTC', hours: closedAtWork };
-    assert.deepEqual(here.admin.requestOf('setDistributionPoint')?.controls, { schedule });
+    assert.deepEqual(settingsOf(here.admin).controls, { schedule });
     const there = await runWaybill(`${line} --time-zone Europe/Madrid`);
-    assert.deepEqual(there.admin.requestOf('setDistributionPoint')?.controls, {
+    assert.deepEqual(settingsOf(there.admin).controls, {
       schedule: { ...schedule, timeZone: 'Europe/Madrid' },
     });
-    const hourly = 'dp add PS1DP1 --address a:1 --limit "sat 2MB/s, else none" --time-zone Asia/Tokyo';
-    const sent = (await runWaybill(hourly)).admin.requestOf('addDistributionPoint')?.controls;
-    assert.equal(sent?.limit?.hourly?.timeZone, 'Asia/Tokyo');
+    const hourly =
+      'dp add PS1DP1 --address a:1 --limit "sat 2MB/s, else none" --time-zone Asia/Tokyo';
+    const { controls } = settingsOf((await runWaybill(hourly)).admin, 'addDistributionPoint');
+    assert.equal(controls?.limit?.hourly?.timeZone, 'Asia/Tokyo');
   });
 
   for (const [line, complaint] of [
-    ['dp set PS1DP1 --time-zone Europe/Madrid', '--time-zone: expected a limit or a schedule by hours'],
+    [
+      'dp set PS1DP1 --time-zone Europe/Madrid',
+      '--time-zone: expected a limit or a schedule by hours',
+    ],
     ['dp set PS1DP1 --limit 1MB/s --time-zone Europe/Madrid', '--time-zone: expected a limit or'],
-    ['dp set PS1DP1 --schedule closed --time-zone Mars/Phobos', '--time-zone: expected the IANA name'],
+    [
+      'dp set PS1DP1 --schedule closed --time-zone Mars/Phobos',
+      '--time-zone: expected the IANA name',
+    ],
     ['dp set PS1DP1 --limit fast', '--limit: expected a rate such as 10MB/s'],
     ['dp set PS1DP1 --serve-limit 1B/s', '--serve-limit: expected a rate of 1 KiB/s to 1 TB/s'],
     ['dp set PS1DP1 --limit 1MB/s --limit 2MB/s', '--limit was given 2 times; expected one value'],

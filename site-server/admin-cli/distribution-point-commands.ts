@@ -70,7 +70,7 @@ const setDistributionPoint = command({
   path: 'dp set',
   positionals: '<dp-id>',
   summary: 'Change a distribution point: its address, its kind, when and how fast it is sent to',
-  example: 'waybill dp set PS1DP1 --limit 10MB/s --schedule "mon-fri 08-18 closed, else open"',
+  example: 'waybill dp set PS1DP1 --limit 10MB/s --schedule "sat-sun open, else closed"',
   options: (parser) =>
     settingOptions(
       parser

@@ -28,14 +28,16 @@ export function toExactRateText(bytesPerSecond: number): string {
 
 /** The same number of bytes as a text that `parseBytes` reads: `1 MiB`, `1.5 MB`, `1234567 B`. */
 export function toExactBytesText(bytes: number): string {
-  for (const unit of ['TB', 'GB', 'MB', 'kB']) {
+  // Up to three digits after the point are still read at a glance.
+  if (bytes % 1000 === 0) return inUnit(bytes, ['TB', 'GB', 'MB', 'kB'], 1 / 1000);
+  if (bytes % 1024 === 0) return inUnit(bytes, ['TiB', 'GiB', 'MiB', 'KiB'], 1);
+  return `${bytes} B`;
+}
+
+function inUnit(bytes: number, units: readonly string[], step: number): string {
+  for (const unit of units) {
     const factor = factors[unit.slice(0, -1)] ?? 1;
-    // Three digits after the point are still read at a glance.
-    if (bytes >= factor && bytes % (factor / 1000) === 0) return `${bytes / factor} ${unit}`;
-  }
-  for (const unit of ['TiB', 'GiB', 'MiB', 'KiB']) {
-    const factor = factors[unit.slice(0, -1)] ?? 1;
-    if (bytes >= factor && bytes % factor === 0) return `${bytes / factor} ${unit}`;
+    if (bytes >= factor && bytes % (factor * step) === 0) return `${bytes / factor} ${unit}`;
   }
   return `${bytes} B`;
 }

@@ -40,7 +40,8 @@ export function parseWeekRules<V>(text: string, option: string, value: RuleValue
   const rules = toRuleTexts(text, option).map((one) => toRule(one, option, value));
   const hours = new Array<Rule<V> | undefined>(hoursOfWeek).fill(undefined);
   const elses = rules.filter((rule) => rule.hours === undefined);
-  for (const rule of rules) for (const hour of rule.hours ?? []) place(hours, { rule, hour }, option);
+  for (const rule of rules)
+    for (const hour of rule.hours ?? []) place(hours, { rule, hour }, option);
   const [rest, secondRest] = elses;
   if (secondRest) throw refused(option, 'one "else", at the end', text);
   if (rest && rules.at(-1) !== rest) throw refused(option, '"else" at the end', text);
@@ -84,7 +85,8 @@ function toRuleTexts(text: string, option: string): string[] {
 function toRule<V>(text: string, option: string, value: RuleValue<V>): Rule<V> {
   const words = text.split(/\s+/);
   const isElse = words[0]?.toLowerCase() === 'else';
-  if (isElse) return { text, hours: undefined, value: toValue(text, words.slice(1), option, value) };
+  if (isElse)
+    return { text, hours: undefined, value: toValue(text, words.slice(1), option, value) };
   const ruleDays: number[] = [];
   for (let found = toDays(words[0]); found; found = toDays(words[0])) {
     ruleDays.push(...found);
