@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrorWithCode } from '../shared/domain/errors.ts';
+import type { TransferSchedule } from '../shared/domain/transfer-controls.ts';
 import type { ResponseOf } from '../shared/rpc/conversation.ts';
+import { toTransferControlsMessage } from '../shared/transfer-arbiter/transfer-controls-message.ts';
 import type { AdminChannel } from './network.ts';
 import { byScale } from './test-scale.ts';
 
@@ -21,6 +23,12 @@ const waitMsMax = byScale({ short: 60_000, long: 900_000 });
 
 /** How often what cannot be watched is looked at. */
 const lookMs = 50;
+
+/** What a test says of a package it defines. */
+interface DefinedProperties {
+  readonly name?: string;
+  readonly priority?: 'PRIORITY_HIGH' | 'PRIORITY_NORMAL' | 'PRIORITY_LOW';
+}
 
 type Watch<T> = (options: { signal: AbortSignal }) => AsyncIterable<T>;
 
@@ -46,7 +54,7 @@ export class Administrator {
   }
 
   /** Defines a package. @returns its ID; its snapshot is still to come */
-  async define(source: string, properties: { name?: string } = {}): Promise<string> {
+  async define(source: string, properties: DefinedProperties = {}): Promise<string> {
     const { packageId } = await this.#admin.unary(
       'createPackage',
       {
@@ -59,8 +67,8 @@ export class Administrator {
   }
 
   /** Defines a package. @returns its ID, when its first version is published */
-  async create(source: string): Promise<string> {
-    const packageId = await this.define(source);
+  async create(source: string, properties: DefinedProperties = {}): Promise<string> {
+    const packageId = await this.define(source, properties);
     await this.published(packageId);
     return packageId;
   }
@@ -152,6 +160,20 @@ export class Administrator {
 
   async setAddress(dpId: string, address: string): Promise<void> {
     await this.#admin.unary('setDistributionPoint', { dpId, address }, { deadlineMs });
+  }
+
+  /** What the DP may be sent, in bytes per second; none: as much as goes. */
+  async setLimit(dpId: string, bytesPerSecond: number | undefined): Promise<void> {
+    const controls =
+      bytesPerSecond === undefined ? { noLimit: true } : { limit: { bytesPerSecond } };
+    await this.#admin.unary('setDistributionPoint', { dpId, controls }, { deadlineMs });
+  }
+
+  /** When the DP may be sent something; none: always. */
+  async setSchedule(dpId: string, schedule: TransferSchedule | undefined): Promise<void> {
+    const controls =
+      schedule === undefined ? { alwaysOpen: true } : toTransferControlsMessage({ schedule });
+    await this.#admin.unary('setDistributionPoint', { dpId, controls }, { deadlineMs });
   }
 
   /** Asks for the package on DPs; resolves when the wish is written. */

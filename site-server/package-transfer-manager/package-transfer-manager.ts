@@ -207,10 +207,12 @@ export class PackageTransferManager implements Component {
     const { jobs, clock, logger } = this.#needs;
     try {
       await this.#takeNotifications();
-      this.#decision = decideQueue(jobs.open(), this.#config, clock.nowMs(), {
-        pull: this.#pullQueue,
-        opensAtMs: (job) => this.#needs.permits.opensAtMs(job),
-      });
+      this.#decide(
+        decideQueue(jobs.open(), this.#config, clock.nowMs(), {
+          pull: this.#pullQueue,
+          opensAtMs: (job) => this.#needs.permits.opensAtMs(job),
+        }),
+      );
       for (const { jobSerial } of this.#decision.start) {
         const job = jobs.get(jobSerial);
         // One whose last result is just being written starts when that is done.
@@ -230,6 +232,17 @@ export class PackageTransferManager implements Component {
       this.#held(`The site server cannot go on: ${error.message}`);
       logger.warn({ err: error }, 'Disk of the site server is full');
       return false;
+    }
+  }
+
+  /** Whoever watches jobs hears why one waits: no row tells it. */
+  #decide(decision: QueueDecision): void {
+    const before = this.#decision.waiting;
+    this.#decision = decision;
+    for (const [jobSerial, { waitingReason, opensAtMs }] of decision.waiting) {
+      const was = before.get(jobSerial);
+      if (was?.waitingReason === waitingReason && was.opensAtMs === opensAtMs) continue;
+      this.#needs.jobs.touched(jobSerial);
     }
   }
 
