@@ -27,6 +27,27 @@ const dp: DistributionPoint = {
   siteCode: 'PS1',
 };
 
+/** Remembers who held a permit. */
+class WatchedPermits extends TransferPermits {
+  readonly openedFor: (readonly [number, string, number])[] = [];
+  readonly #held = new Set<number>();
+
+  override open(...[job, onWindowClosed]: Parameters<TransferPermits['open']>) {
+    this.openedFor.push([job.jobSerial, job.dpId, job.priority]);
+    this.#held.add(job.jobSerial);
+    return super.open(job, onWindowClosed);
+  }
+
+  override close(jobSerial: number): void {
+    this.#held.delete(jobSerial);
+    super.close(jobSerial);
+  }
+
+  isHeld(jobSerial: number): boolean {
+    return this.#held.has(jobSerial);
+  }
+}
+
 describe('job runner', () => {
   let directory: TemporaryDirectory;
   let test: TestLibrary;
@@ -36,6 +57,7 @@ describe('job runner', () => {
   let freeBytes: number;
   let checkCount: number;
   let status: StatusManager;
+  let permits: WatchedPermits;
 
   beforeEach(async function () {
     this.timeout(10_000);
@@ -72,7 +94,7 @@ describe('job runner', () => {
       passagesToDp: (id: string) => [`dp/${id}`],
       onChanged: () => () => {},
     };
-    const permits = new TransferPermits({ arbiter, transferControls });
+    permits = new WatchedPermits({ arbiter, transferControls });
     const needs = { library, pieceSource, connections, clock, ownCopies, permits, pull };
     runner = new JobRunner(needs, config);
   });
@@ -103,6 +125,22 @@ describe('job runner', () => {
     const done = { kind: 'done', verifiedHash: version.packageHash };
     assert.deepEqual(await runner.run(run({ action: 'add' })), done);
     assert.equal(checkCount, 0);
+  });
+
+  it('holds a permit for the way to the DP as long as it pushes, whatever comes of it', async () => {
+    await test.commit('PS100001', 1, { a: Buffer.from('one') });
+    const held: string[] = [];
+    fake.onCall = async (method) => {
+      held.push(`${method}: ${permits.isHeld(1)}`);
+      if (method === 'commit')
+        throw new WaybillError({ code: 'PEER_FAILED', peer: 'it', reason: 'x' });
+    };
+    await assert.rejects(runner.run(run({ action: 'add', priority: 3 })), /x/);
+    assert.deepEqual([held[0], held.at(-1)], ['begin: true', 'commit: true']);
+    assert.equal(permits.isHeld(1), false);
+    fake.onCall = () => {};
+    await runner.run(run({ action: 'remove' }));
+    assert.deepEqual(permits.openedFor, [[1, 'PS1DP1', 3]]);
   });
 
   it('removes a package with one call', async () => {

@@ -155,6 +155,29 @@ describe('job view', () => {
     );
   });
 
+  it('says what holds a running job back, and when the window of a waiting one opens (PTM-5, PTM-6)', async () => {
+    await addJobs({ dpId: 'A' }, { dpId: 'B' }, { dpId: 'C' });
+    await start(1);
+    const job = test.jobs.get(1)!;
+    progressOf.set(1, new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job }));
+    hindranceOf.set(1, 'The limit of A holds it back');
+    const closed = { waitingReason: 'window-closed' } as const;
+    waiting.set(2, { place: 1, ...closed, opensAtMs: Date.UTC(2026, 2, 29, 1) });
+    waiting.set(3, { place: 2, ...closed });
+    const listed = await collect(view.list(all));
+    assert.deepEqual(
+      listed.map(({ waitingReason, reason }) => [waitingReason, reason]),
+      [
+        ['rate', 'The limit of A holds it back'],
+        ['window-closed', 'Its window opens at 2026-03-29 01:00 UTC'],
+        ['window-closed', 'Its window never opens'],
+      ],
+    );
+    hindranceOf.clear();
+    const [free] = await collect(view.list(all));
+    assert.deepEqual([free?.waitingReason, free?.reason], ['', '']);
+  });
+
   it('makes messages the wire takes, for every action and state', async () => {
     await addJobs(
       { dpId: 'A' },

@@ -118,6 +118,28 @@ describe('push transfer', () => {
       assert.equal(count, 7);
     });
 
+    it('waits for a limit as long as that takes: nobody is responsible for it (PTM-6)', async () => {
+      arbiter.setControls('dp/PS1DP1', { limit: { kind: 'rate', bytesPerSecond: 1024 } });
+      let bytes = 0;
+      takeManifest = async (messages) => {
+        for await (const message of messages) {
+          bytes += (message as { chunk?: Buffer }).chunk?.length ?? 0;
+        }
+      };
+      await writeFile(directory.join('m'), Buffer.alloc(100 * 1024));
+      let isOver = false;
+      const run = transfer()
+        .run()
+        .finally(() => {
+          isOver = true;
+        });
+      while (!isOver) await clock.advance(1_000);
+      assert.equal(await run, packageHash);
+      assert.equal(bytes, 100 * 1024 + 'signature'.length);
+      const expectedMs = bytes / 1.024 - 4_200;
+      assert.ok(clock.monotonicMs() >= expectedMs, `${clock.monotonicMs()} ms`);
+    });
+
     it('ends when the DP takes nothing more', async () => {
       takeManifest = async (messages, signal) => {
         const iterator = messages[Symbol.asyncIterator]();
