@@ -283,6 +283,7 @@ export class PushTransfer {
       encode: (item) => this.#needs.pieceSource.message(this.#job.packageId, item),
       permit: this.#needs.permit,
       onSent: (item) => this.#progress.sent(item.sizeBytes),
+      onPart: (bytes) => this.#progress.partSent(bytes),
       onAcknowledged: (item) => this.#progress.acknowledged(item.sizeBytes),
       onFailed,
       stallMs,

@@ -26,6 +26,8 @@ export interface TransferLanesOptions {
   /** Asked before each part that leaves. */
   readonly permit: Pick<TransferPermit, 'takePart'>;
   readonly onSent: (item: ContentItem) => void;
+  /** So many bytes of a message that leaves in parts have left. */
+  readonly onPart?: (bytes: number) => void;
   readonly onAcknowledged: (item: ContentItem) => void;
   /** It could not be read here, or the DP, or what is between, failed it. */
   readonly onFailed?: (item: ContentItem, error: unknown) => void;
@@ -160,7 +162,14 @@ async function sendItem(
 async function sendMessage(
   stream: PutContentStream,
   bytes: Buffer,
-  { permit, taking, signal, wait, onBegun }: LanesOptions & Lane & { readonly onBegun: () => void },
+  {
+    permit,
+    taking,
+    signal,
+    wait,
+    onBegun,
+    onPart,
+  }: LanesOptions & Lane & { readonly onBegun: () => void },
 ): Promise<void> {
   let isBegun = false;
   const begin = () => {
@@ -172,6 +181,7 @@ async function sendMessage(
       begin();
       if (message) return message;
       await wait.during(() => stream.write({ fragment }));
+      onPart?.(fragment.data.length);
     }
     return undefined;
   });
