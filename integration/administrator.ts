@@ -176,6 +176,13 @@ export class Administrator {
     await this.#admin.unary('setDistributionPoint', { dpId, controls }, { deadlineMs });
   }
 
+  /** The DPs of a line they share, and what it carries, in bytes per second. */
+  async setLink(linkName: string, dpIds: readonly string[], bytesPerSecond: number): Promise<void> {
+    const controls = { limit: { bytesPerSecond } };
+    const link = { linkName, dpIds: { names: [...dpIds] }, controls };
+    await this.#admin.unary('setLink', link, { deadlineMs });
+  }
+
   /** Asks for the package on DPs; resolves when the wish is written. */
   async distribute(packageId: string, ...dpIds: string[]): Promise<void> {
     await this.#admin.unary('distributePackage', { packageId, dpIds }, { deadlineMs });
