@@ -270,7 +270,7 @@ export class RunningJobs {
     } else if (outcome.kind === 'handed-over') {
       await this.#recordHandover(job, outcome);
     } else if (run.interruption) {
-      await this.#recordInterruption(job, run, run.interruption);
+      await this.#recordInterruption(job, run);
     } else if (outcome.kind === 'failed' && !this.#stopped.aborted) {
       await this.#recordFailure(job, run.progress, outcome);
     }
@@ -286,18 +286,15 @@ export class RunningJobs {
     retries.handedOver(job.jobSerial);
   }
 
-  async #recordInterruption(
-    job: DistributionJob,
-    run: RunningJob,
-    interruption: RunInterruption,
-  ): Promise<void> {
+  async #recordInterruption(job: DistributionJob, run: RunningJob): Promise<void> {
     const { clock, jobs } = this.#needs;
-    if (interruption.kind === 'gave-way') {
+    const { interruption } = run;
+    if (interruption?.kind === 'gave-way') {
       const { waitingReason, reason } = interruption;
       const wait = { waitingReason, reason, updatedAtMs: clock.nowMs() };
       const change = (one: DistributionJob) => ({ job: toGivenWay(one, run.progress, wait) });
       await jobs.changed(job.jobSerial, change, []);
-    } else if (interruption.kind === 'again') await jobs.dueAgain(job);
+    } else if (interruption?.kind === 'again') await jobs.dueAgain(job);
     else await this.#recordWithdrawal(job, run);
   }
 

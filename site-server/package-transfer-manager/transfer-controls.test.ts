@@ -72,6 +72,20 @@ describe('Package Transfer Manager, where controls are set', () => {
     await test.untilRunning(2);
   });
 
+  it('notices within half a minute that the clock was set (PTM-5)', async () => {
+    let offsetMs = 0;
+    const { clock } = test;
+    const nowMs = clock.nowMs.bind(clock);
+    clock.nowMs = () => nowMs() + offsetMs;
+    await test.manager.start();
+    await test.setControls('A', closedFor(20));
+    await addJob(1);
+    await test.until(() => waitingReasonOf(1) === 'window-closed');
+    offsetMs = 20 * hourMs;
+    await pass(31_000);
+    await test.untilRunning(1);
+  });
+
   it('takes a job whose window closes back into the queue, and goes on when it opens (PTM-5)', async () => {
     await test.manager.start();
     await addJob(1, { tryCount: 7 });
