@@ -198,6 +198,31 @@ describe('a push whose controls change (PTM-5, PTM-6)', function () {
     assert.equal(await treeFingerprint(out), await treeFingerprint(source));
   });
 
+  for (const name of ['PS1', dpId]) {
+    it(`keeps its limit from the first byte on when ${name} is killed in the middle`, async () => {
+      const { administrator, network, proxy } = ground;
+      const bytesPerSecond = 3 * megabyte;
+      const bytes = 4 * bytesPerSecond;
+      const { source, packageId } = await ground.bigFile(bytes);
+      await administrator.setLimit(dpId, bytesPerSecond);
+      proxy.reset();
+      await using meter = new WireMeter(() => proxy.forwardedBytes);
+      const startMs = meter.nowMs;
+      await administrator.distribute(packageId, dpId);
+      await proxy.whenForwarded(bytes / 2);
+      const victim = name === dpId ? network.dp(dpId) : network.site;
+      await victim.kill();
+      await victim.start();
+      await administrator.installed({ packageId, dpId });
+      // A site that begins anew may catch up anew.
+      assertKept(meter, [startMs, meter.nowMs], 1.1 * bytesPerSecond);
+      const most = bytes + mebibyte + 2 * overheadBytes;
+      assert.ok(proxy.forwardedBytes <= most, `${proxy.forwardedBytes} bytes, over ${most}`);
+      const out = await extractPackage(network, dpId, packageId);
+      assert.equal(await treeFingerprint(out), await treeFingerprint(source));
+    });
+  }
+
   it('waits with its job for the window, and begins at once when that is opened', async () => {
     const { administrator, proxy } = ground;
     const { packageId } = await ground.bigFile(mebibyte);
