@@ -4,6 +4,7 @@
  * Called by Package Transfer Manager for each running job; stores nothing. A crash of either side
  * leaves the DP's incoming files; the next run asks what is absent and goes on from there.
  */
+import { setMaxListeners } from 'node:events';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import {
   type ContentItem,
@@ -100,6 +101,8 @@ export class PushTransfer {
     this.#progress = run.progress;
     this.#signal = run.signal;
     this.#onBegun = run.onBegun;
+    // All its streams end together.
+    setMaxListeners(0, run.signal);
   }
 
   /**
