@@ -23,7 +23,7 @@ const catchUpMs = 200;
 
 const { seconds, timeoutMs, windowMs } = byScale({
   short: { seconds: 4, timeoutMs: 120_000, windowMs: 2_000 },
-  long: { seconds: 65, timeoutMs: 900_000, windowMs: 10_000 },
+  long: { seconds: 65, timeoutMs: 1_800_000, windowMs: 10_000 },
 });
 
 /** A grid that is the same at every hour. */
