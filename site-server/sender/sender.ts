@@ -244,6 +244,7 @@ export class Sender implements Component {
       permit.close();
       this.#running.delete(requestId);
       this.#wake.wake();
+      if (pause.signal.aborted) requests.tellAgain(requestId);
     });
     const returnCount = this.#returnCountOf(request.destinationSiteCode);
     this.#running.set(requestId, { abort, pause, permit, progress, ended, returnCount });
