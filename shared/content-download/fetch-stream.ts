@@ -1,6 +1,7 @@
 import { WaybillError } from '../domain/errors.ts';
 import { AbortError, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { AnswerAssembly } from './answer-assembly.ts';
 import type { FetchRequest, FetchResponse } from './content-messages.ts';
 
 /** The part of a Fetch call a stream needs. */
@@ -11,10 +12,20 @@ export interface FetchCall {
   cancel(reason?: Error): void;
 }
 
+/** How something is asked for. */
 export interface AskOptions {
-  readonly clock: Clock;
-  /** How long the answer may take in all; asked again and again, as more becomes known. */
+  /**
+   * Resolves when so many bytes of the answer, or some of them, may be asked for: how many.
+   *
+   * @throws AbortError as soon as the signal fires
+   */
+  readonly allowance: (leftBytes: number, signal: AbortSignal) => Promise<number>;
+  /** Most bytes the encoded answer has. */
+  readonly answerBytesMax: number;
+  /** How long nothing may come; asked again and again, as more becomes known. */
   readonly patienceMs: () => number;
+  /** Some of the answer has come. */
+  readonly onProgress: () => void;
 }
 
 /** How long a stream believes what it was told of its patience. */
@@ -27,31 +38,30 @@ const recheckMs = 500;
 export class FetchStream {
   readonly #call: FetchCall;
   readonly #peer: string;
+  readonly #clock: Clock;
 
   /** Ends the wait for the present answer. */
   #waiting: AbortController | undefined;
 
   /** @param peer the source in words, for errors */
-  constructor(call: FetchCall, peer: string) {
+  constructor(call: FetchCall, peer: string, clock: Clock) {
     this.#call = call;
     this.#peer = peer;
+    this.#clock = clock;
   }
 
   /**
+   * Asks for something, and for more of the answer whenever more of it may come.
+   *
    * @returns the one answer, unchecked
-   * @throws DEADLINE_EXCEEDED when it did not come in time; PEER_FAILED when the source ended the
-   *   stream; what the call failed with; AbortError once closed
+   * @throws DEADLINE_EXCEEDED when nothing came in time; PEER_FAILED when the source ended the
+   *   stream; MESSAGE_INVALID; what the call failed with; AbortError once closed
    */
   async ask(request: FetchRequest, options: AskOptions): Promise<FetchResponse> {
     const waiting = new AbortController();
     this.#waiting = waiting;
     try {
-      const response = await Promise.race([
-        this.#exchange(request),
-        this.#stall(options, waiting.signal),
-      ]);
-      if (response === undefined) throw this.#endedEarly();
-      return response;
+      return await this.#answer(request, options, waiting.signal);
     } catch (error) {
       this.#call.cancel();
       throw error;
@@ -68,18 +78,62 @@ export class FetchStream {
     this.#call.cancel();
   }
 
-  async #exchange(request: FetchRequest): Promise<FetchResponse | undefined> {
-    await this.#call.write(request);
+  async #answer(
+    request: FetchRequest,
+    options: AskOptions,
+    signal: AbortSignal,
+  ): Promise<FetchResponse> {
+    const { allowance, answerBytesMax, onProgress } = options;
+    const assembly = new AnswerAssembly();
+    let allowedBytes = await allowance(answerBytesMax, signal);
+    const isWhole = allowedBytes >= answerBytesMax;
+    const firstBytes = isWhole ? 0 : allowedBytes;
+    let next: FetchRequest | undefined = { ...request, inFragments: true, firstBytes };
+    for (;;) {
+      const response = await this.#inTime(next, options, signal);
+      next = undefined;
+      const answer = assembly.add(response);
+      onProgress();
+      if (answer) return answer;
+      if (isWhole || assembly.receivedBytes < allowedBytes) continue;
+      const leftBytes = Math.max(1, answerBytesMax - assembly.receivedBytes);
+      const moreBytes = await allowance(leftBytes, signal);
+      allowedBytes = assembly.receivedBytes + moreBytes;
+      next = { moreBytes };
+    }
+  }
+
+  async #inTime(
+    request: FetchRequest | undefined,
+    options: AskOptions,
+    signal: AbortSignal,
+  ): Promise<FetchResponse> {
+    const over = new AbortController();
+    const abort = () => over.abort(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      const stall = this.#stall(options, over.signal);
+      const response = await Promise.race([this.#exchange(request), stall]);
+      if (response === undefined) throw this.#endedEarly();
+      return response;
+    } finally {
+      signal.removeEventListener('abort', abort);
+      over.abort(workIsOver);
+    }
+  }
+
+  async #exchange(request: FetchRequest | undefined): Promise<FetchResponse | undefined> {
+    if (request) await this.#call.write(request);
     return this.#call.read();
   }
 
   /** Never resolves. @throws DEADLINE_EXCEEDED when it is time; AbortError */
-  async #stall({ clock, patienceMs }: AskOptions, signal: AbortSignal): Promise<never> {
-    const startMs = clock.monotonicMs();
+  async #stall({ patienceMs }: AskOptions, signal: AbortSignal): Promise<never> {
+    const startMs = this.#clock.monotonicMs();
     for (;;) {
-      const leftMs = startMs + patienceMs() - clock.monotonicMs();
-      if (leftMs <= 0) throw this.#stalled(Math.round(clock.monotonicMs() - startMs));
-      await clock.sleep(Math.min(leftMs, recheckMs), signal);
+      const leftMs = startMs + patienceMs() - this.#clock.monotonicMs();
+      if (leftMs <= 0) throw this.#stalled(Math.round(this.#clock.monotonicMs() - startMs));
+      await this.#clock.sleep(Math.min(leftMs, recheckMs), signal);
     }
   }
 

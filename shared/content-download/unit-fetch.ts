@@ -3,10 +3,16 @@ import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { WakeSignal } from '../runtime/wake-signal.ts';
-import { type FetchResponse, fromFetchResponse, toFetchRequest } from './content-messages.ts';
+import {
+  answerBytesMaxOf,
+  type FetchResponse,
+  fromFetchResponse,
+  toFetchRequest,
+} from './content-messages.ts';
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
 import { IdleRounds } from './idle-rounds.ts';
+import type { Intake } from './intake.ts';
 import type { SourceConnection } from './source-connection.ts';
 import { SourceField } from './source-field.ts';
 import type { UnitRange } from './source-holdings.ts';
@@ -31,6 +37,8 @@ export interface UnitFetchNeeds {
   readonly sources: DownloadSources;
   readonly waits: DownloadWaits;
   readonly streams: AgentStreams;
+  /** What this side keeps to while it fetches. */
+  readonly intake: Intake;
   readonly clock: Clock;
   readonly random: () => number;
   /** The identity of this agent, by which those who fetch at once share the work; if it has one. */
@@ -220,12 +228,32 @@ export class UnitFetch {
   async #serve(plan: Plan, pick: Pick): Promise<void> {
     const { source, units, bytes } = pick;
     const { signal } = this.#over;
+    const { intake } = this.#needs;
     try {
-      const patienceMs = () => source.state.patienceMs(bytes, this.#othersMs(source, bytes));
-      const response = await source.ask(toFetchRequest(units), patienceMs);
+      const response = await source.ask(toFetchRequest(units, intake.priority), {
+        allowance: (leftBytes, ended) => this.#allowance(pick, leftBytes, ended),
+        answerBytesMax: answerBytesMaxOf(units),
+        patienceMs: () => source.state.patienceMs(bytes, this.#othersMs(source, bytes)),
+        onProgress: () => {
+          this.#progressedAtMs = this.#nowMs();
+        },
+      });
       await this.#take(plan, pick, response);
     } catch (error) {
       if (!signal.aborted) this.#onFailed(pick, error);
+    }
+  }
+
+  /** Waits for this side's own limit; that is not the source's fault. */
+  async #allowance(pick: Pick, leftBytes: number, signal: AbortSignal): Promise<number> {
+    const startMs = this.#nowMs();
+    pick.isHeldUp = true;
+    try {
+      return await this.#needs.intake.takePart(leftBytes, signal);
+    } finally {
+      pick.isHeldUp = false;
+      pick.startedAtMs += this.#nowMs() - startMs;
+      this.#progressedAtMs = this.#nowMs();
     }
   }
 
@@ -369,7 +397,7 @@ export class UnitFetch {
 
   /** Whether sources are asked, one has patience with them, and nothing has come for long. */
   get #isSilent(): boolean {
-    const isWanted = this.#plans.length > 0 && !this.#isPaused;
+    const isWanted = this.#plans.length > 0 && !this.#isPaused && !this.#needs.intake.isWaiting;
     return isWanted && this.#nowMs() - this.#progressedAtMs >= this.#config.silentMs;
   }
 
