@@ -1,4 +1,5 @@
 import type { Priority } from '../domain/package.ts';
+import { fetchingPassage } from '../domain/transfer-passage.ts';
 import { ignoreAbort } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { TransferArbiter } from '../transfer-arbiter/transfer-arbiter.ts';
@@ -9,9 +10,6 @@ export interface IntakeNeeds {
   readonly arbiter?: Pick<TransferArbiter, 'open' | 'controlsOf'>;
   readonly clock: Pick<Clock, 'monotonicMs'>;
 }
-
-/** The passage by which an agent fetches. */
-export const intakePassage = 'in';
 
 /**
  * What a download asks before it asks a source for bytes, so that the agent keeps to its own limit
@@ -44,7 +42,7 @@ export class Intake implements Disposable {
 
   /** Whether there is no limit now. */
   get isFree(): boolean {
-    return this.#needs.arbiter?.controlsOf(intakePassage).limit === undefined;
+    return this.#needs.arbiter?.controlsOf(fetchingPassage).limit === undefined;
   }
 
   /** Whether anything waits to be asked for. */
@@ -60,7 +58,7 @@ export class Intake implements Disposable {
 
   /** Takes part from now on, until it is disposed of. */
   open(): void {
-    this.#permit ??= this.#needs.arbiter?.open([intakePassage], this.#priority);
+    this.#permit ??= this.#needs.arbiter?.open([fetchingPassage], this.#priority);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { WaybillError } from '../domain/errors.ts';
 import type { Priority } from '../domain/package.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
+import { servingPassage } from '../domain/transfer-passage.ts';
 import { toPriority } from '../package-info/priority-message.ts';
 import type { CallContext } from '../rpc/conversation.ts';
 import { throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
@@ -12,8 +13,6 @@ import type { TransferPermit } from '../transfer-arbiter/transfer-permit.ts';
 export interface ServingControls {
   readonly arbiter: Pick<TransferArbiter, 'open' | 'controlsOf'>;
   readonly hours: Pick<PassageHours, 'isOpen' | 'opensAtMs' | 'onChanged'>;
-  /** The passage by which content leaves. */
-  readonly passageName: string;
 }
 
 /** The permit of a caller, for all its calls of one priority. */
@@ -49,13 +48,13 @@ export class ServingGate {
   }
 
   #take(
-    { arbiter, passageName }: ServingControls,
+    { arbiter }: ServingControls,
     { caller }: CallContext,
     priority: Priority,
   ): { readonly permit: TransferPermit; readonly release: () => void } {
     const key = `${toIdentityUri(caller.identity)} ${priority}`;
     const known = this.#permits.get(key);
-    const shared = known ?? { permit: arbiter.open([passageName], priority), useCount: 0 };
+    const shared = known ?? { permit: arbiter.open([servingPassage], priority), useCount: 0 };
     this.#permits.set(key, shared);
     shared.useCount += 1;
     const release = () => {
@@ -165,7 +164,7 @@ export class ServedCall implements Disposable {
   }
 }
 
-function isFree({ arbiter, passageName }: ServingControls): boolean {
-  const { schedule, limit } = arbiter.controlsOf(passageName);
+function isFree({ arbiter }: ServingControls): boolean {
+  const { schedule, limit } = arbiter.controlsOf(servingPassage);
   return !schedule && !limit;
 }
