@@ -1,7 +1,7 @@
 /** The wiring of what makes a DP a pull DP: the pull DP itself and the reporter of its messages. */
 
-import { PackageDownload } from '../shared/content-download/package-download.ts';
 import { Intake } from '../shared/content-download/intake.ts';
+import { PackageDownload } from '../shared/content-download/package-download.ts';
 import { SourceSet } from '../shared/content-download/source-set.ts';
 import type { ContentLibrary } from '../shared/content-library/content-library.ts';
 import type { ArrivingContents } from '../shared/content-server/arriving-contents.ts';

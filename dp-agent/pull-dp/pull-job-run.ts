@@ -1,4 +1,5 @@
 import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import type { Priority } from '../../shared/domain/package.ts';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import {
   type PullContentJob,
@@ -7,7 +8,6 @@ import {
   pullContentMoved,
   pullContentMovesFrom,
 } from '../../shared/domain/pull-job.ts';
-import type { Priority } from '../../shared/domain/package.ts';
 import type { PullSource } from '../../shared/domain/pull-source.ts';
 import type { BegunAction, PackageAction } from '../../shared/package-receiver/package-actions.ts';
 import type { PackageReceiver } from '../../shared/package-receiver/package-receiver.ts';

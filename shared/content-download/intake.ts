@@ -11,6 +11,30 @@ export interface IntakeNeeds {
   readonly clock: Pick<Clock, 'monotonicMs'>;
 }
 
+/** How long nothing has come, besides the time in which this side kept itself waiting. */
+export class Silence {
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #intake: Pick<Intake, 'waitedMs'>;
+  #sinceMs = 0;
+  #waitedMs = 0;
+
+  constructor(clock: Pick<Clock, 'monotonicMs'>, intake: Pick<Intake, 'waitedMs'>) {
+    this.#clock = clock;
+    this.#intake = intake;
+    this.end();
+  }
+
+  get ms(): number {
+    return this.#clock.monotonicMs() - this.#sinceMs - (this.#intake.waitedMs - this.#waitedMs);
+  }
+
+  /** Something has come. */
+  end(): void {
+    this.#sinceMs = this.#clock.monotonicMs();
+    this.#waitedMs = this.#intake.waitedMs;
+  }
+}
+
 /**
  * What a download asks before it asks a source for bytes, so that the agent keeps to its own limit
  * (PULL-10): sources send as fast as they may. Knows how long it was kept waiting, for that is not the

@@ -9,7 +9,7 @@ import { toContentName } from './content-messages.ts';
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
 import { IdleRounds } from './idle-rounds.ts';
-import type { Intake } from './intake.ts';
+import { type Intake, Silence } from './intake.ts';
 import type { SourceConnection } from './source-connection.ts';
 import { wakeWithin } from './timed-wait.ts';
 
@@ -82,8 +82,8 @@ export class ManifestFetch {
   readonly #running = new Set<Promise<void>>();
   readonly #standings = new Map<SourceConnection, Standing>();
   readonly #idle: IdleRounds;
+  readonly #silence: Silence;
   #givenUpCount = 0;
-  #progressedAtMs = 0;
   #isDone = false;
   #failure: { readonly error: unknown } | undefined;
 
@@ -91,6 +91,7 @@ export class ManifestFetch {
     this.#needs = needs;
     this.#content = content;
     this.#idle = new IdleRounds(needs);
+    this.#silence = new Silence(needs.clock, needs.intake);
   }
 
   /** Resolves when it is here. @throws AbortError; what `put` throws that is nobody's fault */
@@ -99,14 +100,13 @@ export class ManifestFetch {
       onChanged: () => this.#wake.wake(),
       onForgiven: () => this.#standings.clear(),
     });
-    this.#progressedAtMs = this.#nowMs();
+    this.#silence.end();
     try {
       while (!this.#isDone) {
         throwIfAborted(signal);
         if (this.#failure) await this.#outlast(this.#failure.error, signal);
         this.#beginAttempts();
-        const quietMs = this.#nowMs() - this.#progressedAtMs;
-        const isSilent = quietMs >= silentMs && !this.#needs.intake.isWaiting;
+        const isSilent = this.#silence.ms >= silentMs;
         this.#idle.look(this.#attempts.size === 0 || isSilent, idleMs);
         await wakeWithin(this.#wake, this.#dueInMs(), { clock: this.#needs.clock, signal });
       }
@@ -254,7 +254,6 @@ export class ManifestFetch {
       attempt.isHeldUp = false;
       attempt.heldUpMs += nowMs - startMs;
       attempt.lastAtMs = nowMs;
-      this.#progressedAtMs = nowMs;
     }
   }
 
@@ -278,7 +277,7 @@ export class ManifestFetch {
         attempt.receivedBytes += value.chunk.length;
         if (value.chunk.length > 0) {
           attempt.lastAtMs = this.#nowMs();
-          this.#progressedAtMs = attempt.lastAtMs;
+          this.#silence.end();
         }
         yield value.chunk;
       }

@@ -12,7 +12,7 @@ import {
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
 import { IdleRounds } from './idle-rounds.ts';
-import type { Intake } from './intake.ts';
+import { type Intake, Silence } from './intake.ts';
 import type { SourceConnection } from './source-connection.ts';
 import { SourceField } from './source-field.ts';
 import type { UnitRange } from './source-holdings.ts';
@@ -105,6 +105,7 @@ export class UnitFetch {
   readonly #budget: StreamBudget;
   readonly #idle: IdleRounds;
   readonly #field: SourceField;
+  readonly #silence: Silence;
   readonly #running = new Set<Promise<void>>();
   #plans: readonly Plan[] = [];
   #loading: Promise<void> | undefined;
@@ -112,7 +113,6 @@ export class UnitFetch {
   #isPaused = false;
   #failure: { readonly error: unknown } | undefined;
   #givesUp = false;
-  #progressedAtMs = 0;
 
   constructor(needs: UnitFetchNeeds, config: UnitFetchConfig) {
     this.#needs = needs;
@@ -120,6 +120,7 @@ export class UnitFetch {
     this.#budget = new StreamBudget(config, needs.streams);
     this.#idle = new IdleRounds(needs);
     this.#field = new SourceField(needs.sources, needs.random);
+    this.#silence = new Silence(needs.clock, needs.intake);
   }
 
   /**
@@ -150,7 +151,7 @@ export class UnitFetch {
   }
 
   async #loop(stretches: AsyncGenerator<UnitStretch>, signal: AbortSignal): Promise<boolean> {
-    this.#progressedAtMs = this.#nowMs();
+    this.#silence.end();
     for (;;) {
       throwIfAborted(signal);
       this.#plans = this.#plans.filter((plan) => !plan.isDone);
@@ -234,9 +235,7 @@ export class UnitFetch {
         allowance: (leftBytes, ended) => this.#allowance(pick, leftBytes, ended),
         answerBytesMax: answerBytesMaxOf(units),
         patienceMs: () => source.state.patienceMs(bytes, this.#othersMs(source, bytes)),
-        onProgress: () => {
-          this.#progressedAtMs = this.#nowMs();
-        },
+        onProgress: () => this.#silence.end(),
       });
       await this.#take(plan, pick, response);
     } catch (error) {
@@ -253,7 +252,6 @@ export class UnitFetch {
     } finally {
       pick.isHeldUp = false;
       pick.startedAtMs += this.#nowMs() - startMs;
-      this.#progressedAtMs = this.#nowMs();
     }
   }
 
@@ -276,7 +274,7 @@ export class UnitFetch {
     const first = fresh.filter(({ place }) => !plan.isFinished(place));
     plan.finish(first.map(({ place }) => place));
     if (first.length === 0) return;
-    this.#progressedAtMs = this.#nowMs();
+    this.#silence.end();
     this.#idle.progressed();
     const arrived = first.map(({ unit }) => unit);
     this.#needs.onArrived(
@@ -397,8 +395,8 @@ export class UnitFetch {
 
   /** Whether sources are asked, one has patience with them, and nothing has come for long. */
   get #isSilent(): boolean {
-    const isWanted = this.#plans.length > 0 && !this.#isPaused && !this.#needs.intake.isWaiting;
-    return isWanted && this.#nowMs() - this.#progressedAtMs >= this.#config.silentMs;
+    const isWanted = this.#plans.length > 0 && !this.#isPaused;
+    return isWanted && this.#silence.ms >= this.#config.silentMs;
   }
 
   get #idleMs(): number {

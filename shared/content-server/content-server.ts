@@ -21,8 +21,8 @@ import type { ManifestPart } from '../rpc/generated/waybill/v1/ManifestPart.ts';
 import type { WatchHoldingsRequest__Output } from '../rpc/generated/waybill/v1/WatchHoldingsRequest.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { ArrivingContents } from './arriving-contents.ts';
 import { answerParts } from './answer-parts.ts';
+import { ArrivingContents } from './arriving-contents.ts';
 import { CallerTurns } from './caller-turns.ts';
 import { type ContentName, notHeld, requireContentName } from './content-name.ts';
 import { deltaListLength, deltaLists, untilDeltasAreKnown } from './delta-lists.ts';
@@ -187,11 +187,7 @@ export class ContentServer {
     yield* this.#inTurn(context, (call) => this.#lists(name, priority, call));
   }
 
-  async *#lists(
-    name: ContentName,
-    priority: unknown,
-    call: ServedCall,
-  ): AsyncGenerator<DeltaList> {
+  async *#lists(name: ContentName, priority: unknown, call: ServedCall): AsyncGenerator<DeltaList> {
     call.begin(priority);
     for await (const list of this.#knownDeltas(name)) {
       await call.takeAll(deltaListLength(list));

@@ -1,5 +1,9 @@
 import type { Delta } from '../domain/delta.ts';
-import { deltaMessageLength, framingBytesMax, toDeltaMessage } from '../package-info/delta-message.ts';
+import {
+  deltaMessageLength,
+  framingBytesMax,
+  toDeltaMessage,
+} from '../package-info/delta-message.ts';
 import type { Delta as DeltaMessage } from '../rpc/generated/waybill/v1/Delta.ts';
 import type { DeltaList } from '../rpc/generated/waybill/v1/DeltaList.ts';
 import { WakeSignal } from '../runtime/wake-signal.ts';

@@ -9,7 +9,12 @@ import type { Holdings } from '../rpc/generated/waybill/v1/Holdings.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import { collect } from '../testing/test-library.ts';
 import { defaultContentServerConfig } from './content-server.ts';
-import { aboutContent, ContentServerTest, nameOf, onlyContent } from './testing/content-server-test.ts';
+import {
+  aboutContent,
+  ContentServerTest,
+  nameOf,
+  onlyContent,
+} from './testing/content-server-test.ts';
 
 const { holdingsIntervalMs, letGoPollMs } = defaultContentServerConfig;
 const tree = { a: bytes('one'), empty: bytes(''), b: big('b') };

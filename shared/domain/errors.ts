@@ -195,7 +195,9 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
 /** When a schedule opens; 0: never. */
 function opening(opensAtMs: number): string {
   const isTime = opensAtMs > 0 && opensAtMs <= latestDateMs;
-  return isTime ? `from ${new Date(opensAtMs).toISOString()} on it does` : 'the schedule says never';
+  return isTime
+    ? `from ${new Date(opensAtMs).toISOString()} on it does`
+    : 'the schedule says never';
 }
 
 function refusalWords(reason: string): string {

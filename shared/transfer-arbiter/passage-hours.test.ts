@@ -43,6 +43,8 @@ describe('PassageHours (PTM-5)', () => {
 
   it('tells of each edge of the schedule within a second, by priority', async () => {
     arbiter.setControls('in', schedule({ 1: 'medium-and-high', 2: 'high-only', 3: 'closed' }));
+    assert.deepEqual(seen, ['ooo'], 'other hours');
+    seen.length = 0;
     for (let hour = 1; hour <= 4; hour++) {
       await clock.advance(hour * hourMs - clock.monotonicMs() - 1);
       const before = seen.length;

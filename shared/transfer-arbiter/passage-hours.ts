@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Priority } from '../domain/package.ts';
+import type { TransferSchedule } from '../domain/transfer-controls.ts';
 import { workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
@@ -27,6 +29,7 @@ export class PassageHours implements Component {
   readonly #changed = new WakeSignal();
   #unsubscribe = () => {};
   #loop: Promise<void> = Promise.resolve();
+  #schedule: TransferSchedule | undefined;
   /** To whom it was open when that was looked at last. */
   #open = '';
 
@@ -36,10 +39,8 @@ export class PassageHours implements Component {
   }
 
   async start(): Promise<void> {
-    this.#unsubscribe = this.#needs.arbiter.onControlsChanged(() => {
-      this.#look();
-      this.#changed.wake();
-    });
+    this.#unsubscribe = this.#needs.arbiter.onControlsChanged(() => this.#onControlsChanged());
+    this.#schedule = this.#scheduleNow;
     this.#open = this.#state;
     this.#loop = this.#run();
   }
@@ -59,12 +60,13 @@ export class PassageHours implements Component {
   /** When it may: Unix epoch, now or earlier when it does; undefined when it never will. */
   opensAtMs(priority: Priority): number | undefined {
     const { arbiter, clock } = this.#needs;
-    if (!this.#hasSchedule) return clock.nowMs();
+    if (!this.#scheduleNow) return clock.nowMs();
     return arbiter.opensAtMs([this.#passageName], priority);
   }
 
   /**
-   * Calls the listener whenever the passage opens or closes to a priority, within a second.
+   * Calls the listener whenever the passage opens or closes to a priority, within a second, and when
+   * other hours are set.
    *
    * @returns ends it
    */
@@ -75,8 +77,17 @@ export class PassageHours implements Component {
     return () => this.#listeners.delete(entry);
   }
 
-  get #hasSchedule(): boolean {
-    return this.#needs.arbiter.controlsOf(this.#passageName).schedule !== undefined;
+  get #scheduleNow(): TransferSchedule | undefined {
+    return this.#needs.arbiter.controlsOf(this.#passageName).schedule;
+  }
+
+  #onControlsChanged(): void {
+    const schedule = this.#scheduleNow;
+    if (isDeepStrictEqual(schedule, this.#schedule)) return;
+    this.#schedule = schedule;
+    this.#open = this.#state;
+    this.#changed.wake();
+    this.#tell();
   }
 
   get #state(): string {
@@ -88,7 +99,7 @@ export class PassageHours implements Component {
     try {
       for (;;) {
         // Another schedule is looked at when it comes, and this loop only sleeps.
-        if (this.#hasSchedule) await this.#needs.clock.sleep(lookMs, signal);
+        if (this.#scheduleNow) await this.#needs.clock.sleep(lookMs, signal);
         else await this.#changed.wait(signal);
         this.#look();
       }
@@ -101,6 +112,10 @@ export class PassageHours implements Component {
     const open = this.#state;
     if (open === this.#open) return;
     this.#open = open;
+    this.#tell();
+  }
+
+  #tell(): void {
     for (const listener of [...this.#listeners]) listener();
   }
 }
