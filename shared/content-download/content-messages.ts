@@ -50,6 +50,12 @@ export function answerBytesMaxOf(units: readonly PlannedUnit[]): number {
   return lengths.reduce((sum, length) => sum + length, framingBytesMax);
 }
 
+/** Bytes of content in an answer. */
+export function contentLengthOf({ piece, files }: FetchResponse): number {
+  const small = files?.files.reduce((sum, { data }) => sum + data.length, 0) ?? 0;
+  return (piece?.data.length ?? 0) + small;
+}
+
 /**
  * Checks that a response fits the request: the units that were asked for, in their order, none twice,
  * each of its length.

@@ -2,7 +2,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { AbortError, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { AnswerAssembly } from './answer-assembly.ts';
-import type { FetchRequest, FetchResponse } from './content-messages.ts';
+import { contentLengthOf, type FetchRequest, type FetchResponse } from './content-messages.ts';
 
 /** The part of a Fetch call a stream needs. */
 export interface FetchCall {
@@ -94,6 +94,9 @@ export class FetchStream {
       next = undefined;
       const answer = assembly.add(response);
       onProgress();
+      if (answer && assembly.receivedBytes === 0) {
+        await this.#settle(contentLengthOf(answer) - allowedBytes, allowance, signal);
+      }
       if (answer) return answer;
       if (isWhole || assembly.receivedBytes < allowedBytes) continue;
       const leftBytes = Math.max(1, answerBytesMax - assembly.receivedBytes);
@@ -101,6 +104,15 @@ export class FetchStream {
       allowedBytes = assembly.receivedBytes + moreBytes;
       next = { moreBytes };
     }
+  }
+
+  /** What came of an answer besides what may come: its sender knows of no fragments. */
+  async #settle(
+    bytes: number,
+    allowance: AskOptions['allowance'],
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (let left = bytes; left > 0; ) left -= await allowance(left, signal);
   }
 
   async #inTime(

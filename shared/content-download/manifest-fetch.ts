@@ -301,6 +301,7 @@ export class ManifestFetch {
 
   #onSourceFailed({ connection, lastAtMs, givenUp }: Attempt, error: unknown): void {
     if (isErrorWithCode(error, 'CONTENT_NOT_HELD', 'CONTENT_WINDOW_CLOSED')) {
+      connection.refused(error);
       this.#onNotHeld(connection, error.code === 'CONTENT_NOT_HELD' ? notHeldMs : closedMs);
     } else if (isErrorWithCode(error, 'DEADLINE_EXCEEDED')) {
       const nowMs = this.#nowMs();

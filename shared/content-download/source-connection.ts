@@ -192,6 +192,11 @@ export class SourceConnection {
     this.#needs.onChanged();
   }
 
+  /** It refused for now, and is asked again soon. */
+  refused(error: WaybillError): void {
+    this.#watchRefusal = reasonOf(error);
+  }
+
   /** It has not got this unit, though it said so. */
   lacks(unit: number): void {
     this.holdings.lacks(unit);
