@@ -163,6 +163,24 @@ describe('jobs of pull DPs, while they wait', () => {
     assert.equal(askedCount, 72);
   });
 
+  it('are asked for without end while the DP waits for its hours, and say so (PULL-10)', async () => {
+    await handedOver();
+    let askedCount = 0;
+    const facts = { opensAtMs: String(test.clock.nowMs() + 10_000 * minuteMs) };
+    test.notification.query = async () => {
+      askedCount += 1;
+      return report({ error: { code: 'CONTENT_WINDOW_CLOSED', facts } });
+    };
+    for (let hour = 0; hour < 100; hour++) {
+      await test.clock.advance(61 * minuteMs);
+      for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+    }
+    assert.ok(askedCount > 72, `${askedCount}`);
+    const job = test.jobs.get(1);
+    assert.deepEqual([job?.state, job?.waitingReason], ['in-progress', 'window-closed']);
+    assert.match(job?.reason ?? '', /does not travel at this hour; from 2024-/);
+  });
+
   it('are asked for though another DP does not answer for its many jobs (PULL-3)', async () => {
     await test.manager.start();
     const serials = Array.from({ length: 12 }, (_, index) => index + 1);
