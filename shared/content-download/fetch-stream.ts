@@ -22,10 +22,21 @@ export interface AskOptions {
   readonly allowance: (leftBytes: number, signal: AbortSignal) => Promise<number>;
   /** Most bytes the encoded answer has. */
   readonly answerBytesMax: number;
-  /** How long nothing may come; asked again and again, as more becomes known. */
+  /**
+   * How long all of the answer may take, or, where nobody else brings the same, the next part of it;
+   * besides the time in which this side kept itself waiting. Asked again and again, as more becomes known.
+   */
   readonly patienceMs: () => number;
+  /** Whether somebody else may bring the same. */
+  readonly isReplaceable: () => boolean;
   /** Some of the answer has come. */
   readonly onProgress: () => void;
+}
+
+/** The same, of an answer that is on its way. */
+interface PacedOptions extends AskOptions {
+  /** When it was asked for, moved on by what this side kept it waiting; when the last of it came. */
+  readonly pace: { readonly askedAtMs: number; readonly lastAtMs: number };
 }
 
 /** How long a stream believes what it was told of its patience. */
@@ -85,12 +96,15 @@ export class FetchStream {
   ): Promise<FetchResponse> {
     const { allowance, answerBytesMax, onProgress } = options;
     const assembly = new AnswerAssembly();
+    const pace = { askedAtMs: 0, lastAtMs: 0 };
     let allowedBytes = await allowance(answerBytesMax, signal);
+    pace.askedAtMs = this.#clock.monotonicMs();
     const isWhole = allowedBytes >= answerBytesMax;
     const firstBytes = isWhole ? 0 : allowedBytes;
     let next: FetchRequest | undefined = { ...request, inFragments: true, firstBytes };
     for (;;) {
-      const response = await this.#inTime(next, options, signal);
+      pace.lastAtMs = this.#clock.monotonicMs();
+      const response = await this.#inTime(next, { ...options, pace }, signal);
       next = undefined;
       const answer = assembly.add(response);
       onProgress();
@@ -100,7 +114,9 @@ export class FetchStream {
       if (answer) return answer;
       if (isWhole || assembly.receivedBytes < allowedBytes) continue;
       const leftBytes = Math.max(1, answerBytesMax - assembly.receivedBytes);
+      const heldUpAtMs = this.#clock.monotonicMs();
       const moreBytes = await allowance(leftBytes, signal);
+      pace.askedAtMs += this.#clock.monotonicMs() - heldUpAtMs;
       allowedBytes = assembly.receivedBytes + moreBytes;
       next = { moreBytes };
     }
@@ -117,7 +133,7 @@ export class FetchStream {
 
   async #inTime(
     request: FetchRequest | undefined,
-    options: AskOptions,
+    options: PacedOptions,
     signal: AbortSignal,
   ): Promise<FetchResponse> {
     const over = new AbortController();
@@ -140,9 +156,12 @@ export class FetchStream {
   }
 
   /** Never resolves. @throws DEADLINE_EXCEEDED when it is time; AbortError */
-  async #stall({ patienceMs }: AskOptions, signal: AbortSignal): Promise<never> {
-    const startMs = this.#clock.monotonicMs();
+  async #stall(
+    { patienceMs, isReplaceable, pace }: PacedOptions,
+    signal: AbortSignal,
+  ): Promise<never> {
     for (;;) {
+      const startMs = isReplaceable() ? pace.askedAtMs : pace.lastAtMs;
       const leftMs = startMs + patienceMs() - this.#clock.monotonicMs();
       if (leftMs <= 0) throw this.#stalled(Math.round(this.#clock.monotonicMs() - startMs));
       await this.#clock.sleep(Math.min(leftMs, recheckMs), signal);

@@ -69,6 +69,11 @@ export class Intake implements Disposable {
     return this.#needs.arbiter?.controlsOf(fetchingPassage).limit === undefined;
   }
 
+  /** Bytes that may be asked for in one go: fewer than a piece where a limit is low. */
+  get partBytes(): number {
+    return this.#permit?.partBytes ?? Number.POSITIVE_INFINITY;
+  }
+
   /** Whether anything waits to be asked for. */
   get isWaiting(): boolean {
     return this.#waiterCount > 0;

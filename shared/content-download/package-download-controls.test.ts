@@ -130,6 +130,16 @@ describe('limits and schedules of a download (PULL-10, PTM-5, PTM-6)', () => {
     assert.deepEqual([puller.observer.liars, puller.observer.waits], [[], []]);
   });
 
+  it('leaves a source whose own limit is low for the next rank (PULL-7)', async () => {
+    const slow = ground.peer();
+    slow.fragmentRate = 20_000;
+    ground.peer({ rank: 2 });
+    const puller = begin();
+    const ms = await ground.finish(puller, 3 * minuteMs);
+    assert.ok(ms < minuteMs, `${ms} ms`);
+    assert.deepEqual([puller.observer.liars, puller.observer.waits], [[], []]);
+  });
+
   it('fetches from a source that is slow by its own limit when there is no other', async () => {
     ground.content = new FakeContent([3 * pieceBytes]);
     const slow = ground.peer();

@@ -1,4 +1,4 @@
-import { hasPieces } from '../domain/content.ts';
+import { hasPieces, pieceBytes } from '../domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -188,7 +188,7 @@ export class UnitFetch {
     for (let hasBegun = true; hasBegun; ) {
       hasBegun = false;
       for (const connection of connections) {
-        if (!this.#budget.hasRoomFor(connection.state)) continue;
+        if (!this.#budget.hasRoomFor(connection.state) || this.#isOneTooMany(connection)) continue;
         if (!this.#field.mayHaveMore(connection)) continue;
         const found = this.#pickFor(connection);
         if (!found) continue;
@@ -196,6 +196,12 @@ export class UnitFetch {
         hasBegun = true;
       }
     }
+  }
+
+  /** A few streams fetch what a low limit allows; more would only each hold a piece for longer. */
+  #isOneTooMany({ state }: SourceConnection): boolean {
+    const isLow = this.#needs.intake.partBytes < pieceBytes;
+    return isLow && state.streamCount > 0 && this.#running.size >= limitedStreamsMax;
   }
 
   #pickFor(source: SourceConnection): { plan: Plan; pick: Pick } | undefined {
@@ -235,6 +241,7 @@ export class UnitFetch {
         allowance: (leftBytes, ended) => this.#allowance(pick, leftBytes, ended),
         answerBytesMax: answerBytesMaxOf(units),
         patienceMs: () => source.state.patienceMs(bytes, this.#othersMs(source, bytes)),
+        isReplaceable: () => this.#field.hasOther(source, units),
         onProgress: () => this.#silence.end(),
       });
       await this.#take(plan, pick, response);
@@ -415,6 +422,9 @@ export class UnitFetch {
     return this.#needs.clock.monotonicMs();
   }
 }
+
+/** Streams under a limit that cuts pieces: enough for a way of several hundred milliseconds. */
+const limitedStreamsMax = 4;
 
 /** Time between two looks for what is overdue. */
 const overdueLookMs = 250;
