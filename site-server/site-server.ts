@@ -31,6 +31,7 @@ import { openJobSerials } from './distribution-manager/site-counters.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
+import { ControlsTeller } from './hierarchy-manager/controls-teller.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
 import { HierarchyDistributionPoints } from './hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyReactor } from './hierarchy-manager/hierarchy-reactor.ts';
@@ -122,6 +123,7 @@ export class SiteServer implements Component {
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
+      new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
       transfers.pieceSource,
       transfers.manager,
       distribution,

@@ -72,6 +72,7 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'DistributionPoint.PutPackageInfo': [site],
   'DistributionPoint.NotifyPull': [site],
   'DistributionPoint.QueryPull': [site],
+  'DistributionPoint.SetControls': [site],
   'DistributionPoint.ListPackages': [site, ...administrators],
   'Content.GetManifest': peers,
   'Content.WatchHoldings': peers,

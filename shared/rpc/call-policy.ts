@@ -89,6 +89,7 @@ const waybillRules = {
   '/waybill.v1.DistributionPoint/PutPackageInfo': siteChanges,
   '/waybill.v1.DistributionPoint/NotifyPull': siteChanges,
   '/waybill.v1.DistributionPoint/QueryPull': siteReads,
+  '/waybill.v1.DistributionPoint/SetControls': siteChanges,
   '/waybill.v1.DistributionPoint/ListPackages': {
     callers: ['the site of this DP', 'administrators'],
     audited: 'never',
