@@ -12,6 +12,7 @@ export type StatusMessage = ResponseOf<'Admin', 'listStatusMessages'>;
 export type SendRequest = ResponseOf<'Admin', 'watchSendRequests'>;
 export type SiteRecord = ResponseOf<'Admin', 'addSite'>;
 export type DistributionPointRecord = ResponseOf<'Admin', 'listDistributionPoints'>;
+export type GroupRecord = ResponseOf<'Admin', 'listGroups'>;
 export type AuditRecord = ResponseOf<'Admin', 'listAuditRecords'>;
 
 const deadlineMs = 20_000;
@@ -147,6 +148,13 @@ export class Administrator {
       return isSo(
         await collect(this.#admin.serverStream('listDistributionPoints', {}, { deadlineMs })),
       );
+    });
+  }
+
+  /** Waits until the groups it knows are so. */
+  groupsAre(isSo: (groups: readonly GroupRecord[]) => boolean): Promise<void> {
+    return this.#lookUntil('the groups', async () => {
+      return isSo(await collect(this.#admin.serverStream('listGroups', {}, { deadlineMs })));
     });
   }
 

@@ -10,6 +10,7 @@ import type { StateStore } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
 import { DistributionPointCommands } from './admin-service/distribution-point-commands.ts';
+import { GroupCommands } from './admin-service/group-commands.ts';
 import { LogReader } from './admin-service/log-reader.ts';
 import { PackageCommands } from './admin-service/package-commands.ts';
 import { PackageStatusView } from './admin-service/package-status-view.ts';
@@ -31,6 +32,7 @@ import { openJobSerials } from './distribution-manager/site-counters.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
+import { GroupReactions } from './hierarchy-manager/group-reactions.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
 import { HierarchyDistributionPoints } from './hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyReactor } from './hierarchy-manager/hierarchy-reactor.ts';
@@ -177,6 +179,7 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
   return new HierarchyReactor({
     ...{ ...ground, packages, contents, logger },
     distributionPoints: new HierarchyDistributionPoints({ ...ground, logger }),
+    groups: new GroupReactions(ground),
     begin: () => alignWithHierarchy(aligned),
   });
 }
@@ -276,6 +279,7 @@ async function adminService(
   const { siteCode, parent } = config;
   const { jobs, manager } = others.transfers;
   const rates = new PullRates({ jobs, clock });
+  const nextMs = () => ground.capture.clock.nextMs();
   return new AdminService({
     ...ground,
     replication: others.replication,
@@ -291,8 +295,9 @@ async function adminService(
       parentSiteCode: parent?.siteCode,
       hasCaughtUp: () => others.replication.hasCaughtUp(),
     }),
-    distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID }),
+    distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID, nextMs }),
     distributionPointCommands: new DistributionPointCommands(ground),
+    groupCommands: new GroupCommands({ ...ground, nextMs }),
     siteCommands: new SiteCommands(ground),
     statusMessageView: new StatusMessageView(ground),
     packageView: new PackageView({ ...ground, progress: snapshots }),

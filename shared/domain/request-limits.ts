@@ -24,6 +24,8 @@ export const requestLimits = {
   targetCountMax: 1_000,
   /** Addresses of a route between two sites. */
   routeAddressCountMax: 16,
+  /** Groups of DPs. */
+  groupCountMax: 1_000,
   /** DPs of a group. */
   groupMemberCountMax: 10_000,
   /** DPs, and sites, of a link. */

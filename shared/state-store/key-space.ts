@@ -13,6 +13,7 @@ import type { DistributionPoint } from '../domain/distribution-point.ts';
 import type {
   DistributionPointGroup,
   GroupAssignment,
+  GroupMember,
 } from '../domain/distribution-point-group.ts';
 import type { DistributionPointHealth } from '../domain/distribution-point-health.ts';
 import type {
@@ -118,10 +119,14 @@ export const keySpaces = {
   sitePackageStatus: keySpace<PackageStatus>('site-package-status'),
   /** linkName → a line that several ways share. */
   links: keySpace<TransferLink>('links'),
-  /** groupName → the DPs of a group. */
+  /** groupName → a group of DPs. */
   distributionPointGroups: keySpace<DistributionPointGroup>('distribution-point-groups'),
-  /** groupName / packageId → a package the group is to have. */
+  /** groupName / dpId → since when a DP is in the group, or that it has left. */
+  groupMembers: keySpace<GroupMember>('group-members'),
+  /** packageId / groupName → what the group is to do with the package. */
   groupAssignments: keySpace<GroupAssignment>('group-assignments'),
+  /** packageId / dpId → what the DP's site has concluded from its groups. */
+  groupWishes: keySpace<PackageAssignment>('group-wishes'),
   /** packageId / siteCode / dpId → what the last validation there has found. */
   validationResults: keySpace<ValidationResult>('validation-results'),
   /** siteCode → what is set for the components of a site. */

@@ -76,6 +76,8 @@ const optionsOfFields: Readonly<Record<string, string>> = {
   description: '--description',
   dp_id: '<dp-id>',
   dp_ids: '--dp',
+  group_name: '--group',
+  group_names: '--group',
   site_codes: '--site',
   from_site_code: '<from>',
   to_site_code: '<to>',

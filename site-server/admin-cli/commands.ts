@@ -2,6 +2,7 @@ import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointListCommands } from './distribution-point-list-commands.ts';
 import { getCommands } from './get-commands.ts';
+import { groupCommands } from './group-commands.ts';
 import { jobCommands } from './job-commands.ts';
 import { logCommands } from './log-commands.ts';
 import { messageCommands } from './message-commands.ts';
@@ -31,6 +32,11 @@ export const commandGroups: readonly CommandGroup[] = [
     word: 'dp',
     summary: 'Add, change, check and remove distribution points',
     commands: [...distributionPointCommands, ...distributionPointListCommands],
+  },
+  {
+    word: 'group',
+    summary: 'Speak of several distribution points together',
+    commands: groupCommands,
   },
   { word: 'jobs', summary: 'See jobs: what is on its way to which DP', commands: jobCommands },
   {

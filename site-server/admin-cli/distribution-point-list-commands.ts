@@ -147,6 +147,7 @@ function tellDistributionPoint({ output, clock }: Session, record: DistributionP
     ['rate', toMeasuredText(record)],
     ['priority', String(record.priority)],
     ['packages', toCountText(record.packageCount)],
+    ['groups', record.groupNames.join(', ')],
     ...toPullFacts(record),
   ]);
 }

@@ -13,6 +13,7 @@ import type { TestSite } from '../distribution-manager/testing/test-site.ts';
 import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { AdminService, type AdminServiceComponents } from './admin-service.ts';
 import { DistributionPointCommands } from './distribution-point-commands.ts';
+import { GroupCommands } from './group-commands.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
@@ -25,7 +26,7 @@ const sites: readonly OwnSite[] = [
   { siteCode: 'PS1', kind: 'primary', parent },
   { siteCode: 'PS2', kind: 'primary', parent },
 ];
-const everything = { packageId: '', dpId: '', failedOnly: false, siteCode: '' };
+const everything = { packageId: '', dpId: '', failedOnly: false, siteCode: '', groupName: '' };
 
 describe('Admin service of a hierarchy (ROLE-4)', () => {
   let hierarchy: TestHierarchy;
@@ -66,7 +67,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     assert.deepEqual([seen.sourceVersion, seen.storedVersion], [1, 0]);
     assert.equal(seen.state, 'PACKAGE_STATE_PUBLISHED');
     assert.equal(seen.fileCount, 1);
-    const targets = { packageId, dpIds: [], allDps: true, siteCodes: [] };
+    const targets = { packageId, dpIds: [], allDps: true, siteCodes: [], groupNames: [] };
     assert.deepEqual((await atTop.distributePackage(targets, context)).dpIds, ['PS1DP1', 'PS2DP1']);
     await hierarchy.settled();
     await hierarchy.replicateAll();
@@ -105,7 +106,10 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     const isThere = ({ dpId, state }: PackageStatusMessage) =>
       dpId === 'PS2DP1' && state === 'PACKAGE_STATUS_STATE_INSTALLED';
     const installed = until<PackageStatusMessage>(watch, isThere);
-    await atTop.distributePackage({ packageId, dpIds: [], allDps: true, siteCodes: [] }, context);
+    await atTop.distributePackage(
+      { packageId, dpIds: [], allDps: true, siteCodes: [], groupNames: [] },
+      context,
+    );
     await hierarchy.rest();
     assert.equal((await installed).siteCode, 'PS2');
     const rows = await all(atTop.listPackageStatus(everything, context));
@@ -119,7 +123,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
       ['', 'PS2DP1'],
     );
     await atTop.removePackage(
-      { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [] },
+      { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [], groupNames: [] },
       context,
     );
     const removed = until<PackageStatusMessage>(
@@ -142,7 +146,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     const admin = await conversationOf(cs1, directory, { replication });
     const filter = { ...everything, packageId, dpId: 'PS2DP1' };
     const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
-    const targets = { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [] };
+    const targets = { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [], groupNames: [] };
     const shown = async () =>
       (await all(admin.listPackageStatus(filter, context))).map((row) => [
         ...[row.siteCode, row.state, row.installedVersion, row.targetVersion, row.reason],
@@ -170,6 +174,81 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     await until<PackageStatusMessage>(watch, ({ state }) => state === removal);
     await hierarchy.rest();
     assert.deepEqual(await shown(), []);
+  });
+
+  it('makes groups, says who is in which, and lists and watches status by group (ADM-1, ADM-3)', async () => {
+    const added = { groupName: 'Offices', description: 'North', dpIds: ['PS1DP1'] };
+    await atTop.addGroup(added, context);
+    const about = { ...everything, groupName: 'Offices' };
+    const watch = atTop.watchPackageStatus(about, context)[Symbol.asyncIterator]();
+    const pending = until<PackageStatusMessage>(watch, ({ isAwaited }) => isAwaited === true);
+    const targets = { packageId, dpIds: [], allDps: false, siteCodes: [], groupNames: ['Offices'] };
+    await atTop.distributePackage(targets, context);
+    assert.equal((await pending).dpId, 'PS1DP1', 'at once, though its site has not heard of it');
+    const isThere = ({ state }: PackageStatusMessage) => state === 'PACKAGE_STATUS_STATE_INSTALLED';
+    const installed = until<PackageStatusMessage>(watch, isThere);
+    await hierarchy.rest();
+    assert.equal((await installed).dpId, 'PS1DP1');
+    await atPs1.joinGroup({ groupName: 'Offices', dpIds: ['PS2DP1'] }, context);
+    await hierarchy.rest();
+    const rows = await all(atTop.listPackageStatus(about, context));
+    assert.deepEqual(
+      rows.map(({ dpId }) => dpId),
+      ['PS1DP1', 'PS2DP1'],
+    );
+    const [group] = await all(atPs1.listGroups({ groupName: '' }, context));
+    const dpIds = ['PS1DP1', 'PS2DP1'];
+    assert.deepEqual(group, { ...added, dpIds, packageIds: [packageId] });
+    const points = await all(atTop.listDistributionPoints({ siteCode: '' }, context));
+    assert.ok(points.every(({ groupNames }) => groupNames?.[0] === 'Offices'));
+    const seen = await atPs1.getPackage({ packageId }, context);
+    assert.deepEqual(seen.groupNames, ['Offices']);
+    const unknown = { ...everything, groupName: 'Nowhere' };
+    await assert.rejects(all(atTop.listPackageStatus(unknown, context)), { code: 'GROUP_UNKNOWN' });
+  });
+
+  for (const [what, request, refusal] of [
+    ['a name with a blank', { groupName: 'a b', dpIds: [] }, /group_name: .* letters/],
+    ['a DP twice', { groupName: 'A', dpIds: ['PS1DP1', 'PS1DP1'] }, /each of them once/],
+    ['an unknown DP', { groupName: 'A', dpIds: ['NOPE'] }, /no distribution point NOPE/],
+    [
+      'too many DPs at once',
+      { groupName: 'A', dpIds: Array.from({ length: 1_001 }, (_, index) => `DP${index}`) },
+      /at most 1000/,
+    ],
+  ] as const) {
+    it(`refuses a group with ${what}`, async () => {
+      const dpIds = [...request.dpIds];
+      await assert.rejects(async () => atTop.addGroup({ ...request, dpIds }, context), refusal);
+    });
+  }
+
+  it('refuses what a group cannot be told', async () => {
+    await atTop.addGroup({ groupName: 'A', dpIds: [] }, context);
+    const exists = { code: 'GROUP_EXISTS' };
+    await assert.rejects(
+      async () => atTop.addGroup({ groupName: 'A', dpIds: [] }, context),
+      exists,
+    );
+    const none = { groupName: 'A', dpIds: [], drop: false };
+    await assert.rejects(async () => atTop.joinGroup(none, context), /at least one/);
+    await assert.rejects(async () => atTop.leaveGroup(none, context), /at least one/);
+    const withDps = { groupName: 'A', dpIds: ['PS1DP1'] };
+    await assert.rejects(async () => atTop.setGroup(withDps, context), /commands of their own/);
+    const unknown = { code: 'GROUP_UNKNOWN' };
+    await assert.rejects(
+      async () => atTop.joinGroup({ ...withDps, groupName: 'B' }, context),
+      unknown,
+    );
+    await assert.rejects(async () => atTop.deleteGroup({ groupName: 'B' }, context), unknown);
+    const targets = { packageId, dpIds: [], allDps: false, siteCodes: [], groupNames: ['B'] };
+    await assert.rejects(async () => atTop.distributePackage(targets, context), unknown);
+    const small = new GroupCommands(
+      { ...cs1, nextMs: () => 1 },
+      { groupCountMax: 1, groupMemberCountMax: 1 },
+    );
+    await assert.rejects(small.add({ groupName: 'C', description: '' }, []), /at most 1 groups/);
+    await assert.rejects(small.join('A', ['PS1DP1', 'PS2DP1']), /at most 1 distribution points/);
   });
 
   it('lists failures of the whole hierarchy in the order of packages', async () => {

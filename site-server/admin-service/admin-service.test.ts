@@ -70,7 +70,7 @@ describe('Admin service', () => {
 
   it('answers every method of the proto with an own function', () => {
     for (const answer of Object.values(admin)) assert.equal(typeof answer, 'function');
-    assert.equal(Object.keys(admin).length, 33);
+    assert.equal(Object.keys(admin).length, 39);
   });
 
   it('defines a package durably before it answers (PKG-1)', async () => {
@@ -129,7 +129,7 @@ describe('Admin service', () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
     await admin.distributePackage(
-      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] },
+      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] },
       context,
     );
     await site.settled();
@@ -164,7 +164,7 @@ describe('Admin service', () => {
   it('refuses work on a package that is being deleted', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
-    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] };
+    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] };
     await admin.distributePackage(targets, context);
     await site.settled();
     await admin.deletePackage({ packageId }, context);
@@ -178,8 +178,8 @@ describe('Admin service', () => {
   it('tells for which distribution points something will happen (PKG-4, PKG-6, PKG-7)', async () => {
     for (const dpId of ['DP1', 'DP2']) await addDistributionPoint(dpId);
     const packageId = await create();
-    const all = { packageId, dpIds: [], allDps: true, siteCodes: [] };
-    const one = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] };
+    const all = { packageId, dpIds: [], allDps: true, siteCodes: [], groupNames: [] };
+    const one = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] };
     const unknown = { ...one, dpIds: ['DP1', 'DP9'] };
     const refused = { code: 'DISTRIBUTION_POINT_UNKNOWN' };
     await assert.rejects(admin.distributePackage(unknown, context), refused);
@@ -205,7 +205,10 @@ describe('Admin service', () => {
   it('counts the distribution points of a package', async () => {
     for (const dpId of ['DP1', 'DP2', 'DP3']) await addDistributionPoint(dpId);
     const packageId = await create();
-    await admin.distributePackage({ packageId, dpIds: [], allDps: true, siteCodes: [] }, context);
+    await admin.distributePackage(
+      { packageId, dpIds: [], allDps: true, siteCodes: [], groupNames: [] },
+      context,
+    );
     await site.settled();
     await site.complete(packageId, 'DP1');
     await site.endJob(await site.requireJob(packageId, 'DP2'), { state: 'failed', reason: 'x' });
@@ -267,9 +270,9 @@ describe('Admin service', () => {
   it('watches package status, removal included', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
-    const filter = { packageId, dpId: 'DP1', failedOnly: false, siteCode: '' };
+    const filter = { packageId, dpId: 'DP1', failedOnly: false, siteCode: '', groupName: '' };
     const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
-    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] };
+    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] };
     const installing = until(watch, ({ state }) => state === 'PACKAGE_STATUS_STATE_INSTALLED');
     await admin.distributePackage(targets, context);
     await site.settled();
@@ -288,13 +291,13 @@ describe('Admin service', () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
     await admin.distributePackage(
-      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] },
+      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] },
       context,
     );
     await site.settled();
     await site.endJob(await site.requireJob(packageId, 'DP1'), { state: 'failed', reason: 'x' });
     await site.settled();
-    const filter = { packageId: '', dpId: '', failedOnly: true, siteCode: '' };
+    const filter = { packageId: '', dpId: '', failedOnly: true, siteCode: '', groupName: '' };
     const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
     const first = (await watch.next()).value as PackageStatus;
     assert.equal(first.state, 'PACKAGE_STATUS_STATE_INSTALL_FAILED');
@@ -313,7 +316,7 @@ describe('Admin service', () => {
     await admin.updatePackage({ packageId }, context);
     await site.settled();
     machine.sources.directories.set(source.path, 'v2');
-    const filter = { packageId: '', dpId: '', failedOnly: false, siteCode: '' };
+    const filter = { packageId: '', dpId: '', failedOnly: false, siteCode: '', groupName: '' };
     assert.deepEqual(await admin.retryFailed(filter, context), {
       dpIds: [],
       packageIds: [packageId],

@@ -9,6 +9,7 @@ import {
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
+import { GroupAnswers, type GroupAnswersComponents } from './group-answers.ts';
 import type { LogReader } from './log-reader.ts';
 import type { PackageCommands } from './package-commands.ts';
 import {
@@ -49,6 +50,7 @@ export interface AdminSite {
 /** What the admin service needs. */
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
+    GroupAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
@@ -89,6 +91,7 @@ export class AdminService {
       ...this.#distributionMethods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
+      ...new GroupAnswers(this.#components).methods(),
       ...this.#reportMethods(),
     };
   }

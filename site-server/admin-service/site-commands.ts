@@ -5,6 +5,7 @@ import { SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { GroupRows } from '../hierarchy-manager/group-rows.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 
 /** What commands about sites need. */
@@ -196,12 +197,16 @@ export class SiteCommands {
     const points = store.records(keySpaces.hierarchyDistributionPoints);
     const assignments = store.records(keySpaces.packageAssignments);
     const changes: Change[] = [];
+    const gone = new Set<string>();
     for await (const [key, point] of points.list()) {
-      if (point.siteCode === siteCode) changes.push(points.delete(key));
+      if (point.siteCode !== siteCode) continue;
+      changes.push(points.delete(key));
+      gone.add(key);
     }
     for await (const [key, assignment] of assignments.list()) {
       if (assignment.siteCode === siteCode) changes.push(assignments.delete(key));
     }
+    changes.push(...(await new GroupRows(store).distributionPointsGone((id) => gone.has(id))));
     return changes;
   }
 
@@ -212,7 +217,12 @@ export class SiteCommands {
   async #packagesOf(siteCode: string): Promise<Change[]> {
     const { store } = this.#components;
     const changes: Change[] = [];
-    for (const space of [keySpaces.packageDefinitions, keySpaces.packageAssignments]) {
+    for (const space of [
+      keySpaces.packageDefinitions,
+      keySpaces.packageAssignments,
+      keySpaces.groupAssignments,
+      keySpaces.groupWishes,
+    ]) {
       const records = store.records<unknown>(space);
       for await (const [key] of records.list({ prefix: siteCode })) {
         changes.push(records.delete(key));

@@ -1,4 +1,5 @@
 import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
+import type { GroupRecord__Output } from '../../../shared/rpc/generated/waybill/v1/GroupRecord.ts';
 import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageStatus__Output } from '../../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
@@ -53,6 +54,7 @@ export function aPackage(changes: Partial<Package__Output> = {}): Package__Outpu
     sourceUnchanged: false,
     counts: { targeted: 3, installed: 2, retrying: 1, failed: 0 },
     storedVersion: 3,
+    groupNames: [],
     ...changes,
   };
 }
@@ -93,6 +95,18 @@ export function aDistributionPoint(
     packageCount: 12,
     measuredBytesPerSecond: '45200000',
     pull: null,
+    groupNames: [],
+    ...changes,
+  };
+}
+
+/** A group of two DPs that has a package. */
+export function aGroup(changes: Partial<GroupRecord__Output> = {}): GroupRecord__Output {
+  return {
+    groupName: 'Offices',
+    description: 'Offices in the north',
+    dpIds: ['PS1DP1', 'PS2DP1'],
+    packageIds: ['PS100001'],
     ...changes,
   };
 }
@@ -282,6 +296,11 @@ export const defaultAnswers = {
   setSite: () => aChildSite(),
   deleteSite: () => aChildSite(),
   rotateSigningKey: () => aSiteRecord({ signingKeyIds: ['fedcba9876543210'] }),
+  addGroup: () => aGroup(),
+  setGroup: () => aGroup(),
+  deleteGroup: () => aGroup(),
+  joinGroup: () => aGroup(),
+  leaveGroup: () => aGroup(),
   setRoute: (route: Route) => aRoute({ addresses: route.addresses ?? [] }),
 };
 
@@ -298,6 +317,7 @@ export const defaultStreams = {
   readLog: () => [aLogLine],
   listSites: () => [aSiteRecord(), aChildSite()],
   listRoutes: () => [aRoute()],
+  listGroups: () => [aGroup()],
   listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   watchSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   listAuditRecords: () => [

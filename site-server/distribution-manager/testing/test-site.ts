@@ -18,15 +18,18 @@ import type { CrashingStore } from '../../../shared/testing/crashing-store.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { DistributionCommands } from '../../admin-service/distribution-commands.ts';
+import { GroupCommands } from '../../admin-service/group-commands.ts';
 import { PackageCommands } from '../../admin-service/package-commands.ts';
 import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { DistributionPointChecker } from '../../hierarchy-manager/distribution-point-checker.ts';
+import { GroupReactions } from '../../hierarchy-manager/group-reactions.ts';
 import { alignWithHierarchy } from '../../hierarchy-manager/hierarchy-alignment.ts';
 import { HierarchyDistributionPoints } from '../../hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
 import { HierarchyReactor } from '../../hierarchy-manager/hierarchy-reactor.ts';
 import { OwnContents } from '../../hierarchy-manager/own-contents.ts';
 import { type OwnSite, SiteDirectory } from '../../hierarchy-manager/site-directory.ts';
+import { HybridClock } from '../../replication-manager/hybrid-clock.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
 import { DistributionManager } from '../distribution-manager.ts';
 import { DistributionPointTask } from '../distribution-point-task.ts';
@@ -100,6 +103,8 @@ export interface TestSiteOptions {
   readonly isStoreDamaged?: boolean;
   /** @default true */
   readonly hasCaughtUp?: boolean;
+  /** What it has said, and heard, of time. */
+  readonly said?: HybridClock;
 }
 
 /** The real components of a site, without network and disk, Package Transfer Manager played. */
@@ -115,6 +120,7 @@ export class TestSite implements AsyncDisposable {
   readonly status: StatusManager;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
+  readonly groupCommands: GroupCommands;
   readonly distributionManager: DistributionManager;
   readonly hierarchyPackages: HierarchyPackageRows;
   readonly sites: SiteDirectory;
@@ -132,6 +138,7 @@ export class TestSite implements AsyncDisposable {
     this.status = made.status;
     this.packageCommands = made.packageCommands;
     this.distributionCommands = made.distributionCommands;
+    this.groupCommands = made.groupCommands;
     this.distributionManager = made.distributionManager;
     this.hierarchyPackages = made.hierarchyPackages;
     this.sites = made.sites;
@@ -313,6 +320,8 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
     { ...shared, packageTask, transferResults, pullResponses: { take: async () => {} }, random },
     { ...defaults, packagesMax: options.packagesMax ?? defaults.packagesMax },
   );
+  const said = options.said ?? new HybridClock({ clock, siteCode });
+  const nextMs = () => said.nextMs();
   let uuidCount = 0;
   const life = ++lifeCount;
   const newUuid = () => `${siteCode}-${life}-${++uuidCount}`;
@@ -328,6 +337,7 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
       checkSources: (directories) => checked(sources, directories),
     }),
     distributionPoints: new HierarchyDistributionPoints({ ...shared, siteCode }),
+    groups: new GroupReactions(shared),
     begin: () =>
       alignWithHierarchy({
         ...{ ...shared, store: machine.store, own, newUuid },
@@ -339,7 +349,7 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
   });
   const hasCaughtUp = () => options.hasCaughtUp ?? true;
   const commanded = {
-    ...{ ...shared, store: machine.store, packageIds, newUuid, siteCode, hasCaughtUp },
+    ...{ ...shared, store: machine.store, packageIds, newUuid, siteCode, hasCaughtUp, nextMs },
     parentSiteCode: own.parent?.siteCode,
   };
   return {
@@ -352,6 +362,7 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
     status,
     packageCommands: new PackageCommands(commanded),
     distributionCommands: new DistributionCommands(commanded),
+    groupCommands: new GroupCommands(commanded),
     distributionManager,
     hierarchyPackages,
     sites,

@@ -11,6 +11,10 @@ const everywhere = [
   keySpaces.packageDefinitions,
   keySpaces.packageRequests,
   keySpaces.packageAssignments,
+  keySpaces.distributionPointGroups,
+  keySpaces.groupMembers,
+  keySpaces.groupAssignments,
+  keySpaces.groupWishes,
 ] as const;
 
 /** Every replicated row of a site by its name on the wire, its own included. */
