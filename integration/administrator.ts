@@ -239,6 +239,14 @@ export class Administrator {
     return collect(this.#admin.serverStream('listJobs', filter, { deadlineMs }));
   }
 
+  /** Waits until the open jobs are so. */
+  openJobsAre(
+    filter: Partial<OnDistributionPoint>,
+    isSo: (jobs: readonly Job[]) => boolean,
+  ): Promise<void> {
+    return this.#lookUntil('open jobs', async () => isSo(await this.openJobs(filter)));
+  }
+
   /** Jobs that ended, newest first. */
   async endedJobs(filter: Partial<OnDistributionPoint> = {}): Promise<Job[]> {
     return collect(

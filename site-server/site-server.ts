@@ -15,6 +15,7 @@ import { LogReader } from './admin-service/log-reader.ts';
 import { PackageCommands } from './admin-service/package-commands.ts';
 import { PackageStatusView } from './admin-service/package-status-view.ts';
 import { PackageView } from './admin-service/package-view.ts';
+import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
@@ -113,6 +114,7 @@ export class SiteServer implements Component {
     server.serve('SiteTransfer', siteLinks.service.conversation());
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
+      ground.settings,
       status,
       auditTrail,
       hierarchy,
@@ -190,7 +192,7 @@ function ownDirectoriesOf(config: SiteSettings): string[] {
 }
 
 function packageTransferManager(ground: Ground) {
-  const { clock, config, connections, hierarchy, library, logOf } = ground;
+  const { clock, config, connections, hierarchy, library, logOf, settings } = ground;
   const jobs = new JobTable(ground, config);
   const pieceSource = new PieceSource({
     fileLibraryDirectory: library.layout.fileLibrary,
@@ -210,7 +212,7 @@ function packageTransferManager(ground: Ground) {
   const returns = new ReturnWatch({ connections, logger });
   const manager = new PackageTransferManager(
     { ...ground, jobs, runner, notification, hierarchy, returns, logger },
-    { ...config.distribution, pull: config.pull },
+    settings.live('distribution', { pull: settings.live('pull') }),
   );
   return { jobs, pieceSource, manager };
 }
@@ -259,10 +261,17 @@ async function distributionManager(
   const pullResponses = new PullResponses({
     ...{ ...ground, stateSystem, transfers: others.transfers.manager },
   });
-  const { packagesMax, diskFullDelayMs, diskFullDelayMsMax } = config.distribution;
+  const { diskFullDelayMs, diskFullDelayMsMax } = config.distribution;
+  const live = ground.settings.live('distribution');
+  const limits = { retryDelayMs: diskFullDelayMs, retryDelayMsMax: diskFullDelayMsMax };
   return new DistributionManager(
     { ...ground, packageTask, transferResults, pullResponses, logger },
-    { packagesMax, retryDelayMs: diskFullDelayMs, retryDelayMsMax: diskFullDelayMsMax },
+    {
+      get packagesMax() {
+        return live.packagesMax;
+      },
+      ...limits,
+    },
   );
 }
 
@@ -298,6 +307,7 @@ async function adminService(
     distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID, nextMs }),
     distributionPointCommands: new DistributionPointCommands(ground),
     groupCommands: new GroupCommands({ ...ground, nextMs }),
+    settingCommands: new SettingCommands(ground),
     siteCommands: new SiteCommands(ground),
     statusMessageView: new StatusMessageView(ground),
     packageView: new PackageView({ ...ground, progress: snapshots }),

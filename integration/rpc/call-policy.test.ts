@@ -59,6 +59,8 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.DeleteSite': changers,
   'Admin.ListSites': administrators,
   'Admin.RotateSigningKey': changers,
+  'Admin.ListSettings': administrators,
+  'Admin.SetSettings': changers,
   'Admin.SetRoute': changers,
   'Admin.ListRoutes': administrators,
   'Admin.ListSendRequests': administrators,

@@ -7,8 +7,10 @@ import {
   type GroupWord,
   groupWordOf,
   isWishOfGroup,
+  standingWish,
   wishIdOfWord,
 } from './distribution-point-group.ts';
+import type { PackageAssignment } from './hierarchy-package.ts';
 
 const memberOf = (groupName: string, facts: Partial<GroupMember> = {}): GroupMember => {
   return { groupName, dpId: 'DP1', joinedAtMs: 10, leftAtMs: 0, isDropping: false, ...facts };
@@ -21,6 +23,10 @@ const hasNoMore = (groupName: string, saidAtMs: number): GroupAssignment => {
 };
 const view = (member: GroupMember, assignment: GroupAssignment): GroupView => {
   return { member, assignment };
+};
+const wish = (intent: 'installed' | 'removed', wishedAtMs: number): PackageAssignment => {
+  const what = { packageId: 'PS100001', dpId: 'DP1', siteCode: 'PS1', action: 'add' } as const;
+  return { ...what, intent, wishId: `${intent} ${wishedAtMs}`, wishedAtMs };
 };
 const left = { leftAtMs: 30 };
 const dropping = { leftAtMs: 30, isDropping: true };
@@ -87,6 +93,23 @@ describe('What the groups of a DP say of a package there (PKG-4, ADM-3)', () => 
       }),
     );
   });
+
+  for (const [what, wishes, expected] of [
+    ['what was said by name', { byName: wish('removed', 3), byGroups: wish('installed', 2) }, 3],
+    ['the word of the groups', { byName: wish('removed', 3), byGroups: wish('installed', 4) }, 4],
+    ['by name, at one time', { byName: wish('removed', 3), kept: wish('installed', 3) }, 3],
+    ['what was concluded once', { kept: wish('installed', 5), byGroups: wish('removed', 4) }, 5],
+    ['a group that has it now', { kept: wish('removed', 5), byGroups: wish('installed', 4) }, 4],
+    [
+      'by name, later than a group that has it now',
+      { byName: wish('removed', 4), kept: wish('removed', 9), byGroups: wish('installed', 3) },
+      4,
+    ],
+  ] as const) {
+    it(`stands against other wishes: ${what}`, () => {
+      assert.equal(standingWish(wishes)?.wishedAtMs, expected);
+    });
+  }
 
   it('is a wish with an ID of its own for each word', () => {
     const words: GroupWord[] = [

@@ -1,3 +1,4 @@
+import type { PackageAssignment } from './hierarchy-package.ts';
 import type { PackageServerIntent } from './site-package.ts';
 
 /** DPs of any sites that are spoken of together: the row of "distribution point groups" (ADM-3). */
@@ -96,6 +97,33 @@ const wishPrefix = 'group/';
 /** The ID of the wish that a word of a group is: the same at each site, and another one for each word. */
 export function wishIdOfWord({ groupName, intent, saidAtMs }: GroupWord): string {
   return `${wishPrefix}${groupName}/${intent}/${saidAtMs}`;
+}
+
+/** What is wished of a package on one DP, by whom. */
+export interface WishesOfDp {
+  readonly byName?: PackageAssignment | undefined;
+  /** What its site has concluded from its groups, maybe from rows that others have taken the place of. */
+  readonly kept?: PackageAssignment | undefined;
+  /** What its groups say now. */
+  readonly byGroups?: PackageAssignment | undefined;
+}
+
+/**
+ * Of all that is wished the one that stands: the latest; of the same time what was said by name. That its
+ * groups once took the package counts no more when one of them has it.
+ */
+export function standingWish(wishes: WishesOfDp): PackageAssignment | undefined {
+  const { byName, kept, byGroups } = wishes;
+  const isOutdated = kept?.intent === 'removed' && byGroups?.intent === 'installed';
+  return later(byName, isOutdated ? byGroups : later(kept, byGroups));
+}
+
+function later(
+  first: PackageAssignment | undefined,
+  second: PackageAssignment | undefined,
+): PackageAssignment | undefined {
+  if (!first || !second) return first ?? second;
+  return first.wishedAtMs < second.wishedAtMs ? second : first;
 }
 
 /** Whether a wish follows from a group. */

@@ -75,6 +75,6 @@ export const replicatedTables = {
   'group-wishes': { scope: 'everywhere', writer: 'any site' },
   /** packageId / siteCode / dpId */
   'validation-results': { scope: 'upward', writer: { siteInKeyPart: 1 } },
-  /** siteCode */
+  /** siteCode / settingName */
   'component-settings': { scope: 'everywhere', writer: 'any site' },
 } as const satisfies Record<ReplicatedTable, ReplicatedTableRule>;

@@ -30,8 +30,6 @@ export const requestLimits = {
   groupMemberCountMax: 10_000,
   /** DPs, and sites, of a link. */
   linkMemberCountMax: 1_000,
-  /** Name of a setting, in characters. */
-  settingNameCharsMax: 64,
   /** Status messages, audit records or lines of a log in one answer. */
   listCountMax: 10_000,
 } as const;

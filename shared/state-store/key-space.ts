@@ -6,7 +6,7 @@ import type {
   OwnLogState,
   RowVersion,
 } from '../domain/change-log.ts';
-import type { ComponentSettings } from '../domain/component-settings.ts';
+import type { ComponentSetting } from '../domain/component-settings.ts';
 import type { ContentLocation } from '../domain/content-location.ts';
 import type { DistributionJob } from '../domain/distribution-job.ts';
 import type { DistributionPoint } from '../domain/distribution-point.ts';
@@ -129,8 +129,8 @@ export const keySpaces = {
   groupWishes: keySpace<PackageAssignment>('group-wishes'),
   /** packageId / siteCode / dpId → what the last validation there has found. */
   validationResults: keySpace<ValidationResult>('validation-results'),
-  /** siteCode → what is set for the components of a site. */
-  componentSettings: keySpace<ComponentSettings>('component-settings'),
+  /** siteCode / settingName → what is set for a component of a site. */
+  componentSettings: keySpace<ComponentSetting>('component-settings'),
   /** siteCode / serial → status message that other sites sent here. */
   siteStatusMessages: keySpace<StatusMessage>('site-status-messages'),
   /** replicated table / key of the row → its last change; deleted rows stay for a while. */

@@ -79,6 +79,7 @@ const optionsOfFields: Readonly<Record<string, string>> = {
   group_name: '--group',
   group_names: '--group',
   site_codes: '--site',
+  changes: '<name=value>',
   from_site_code: '<from>',
   to_site_code: '<to>',
   kind: '--kind',

@@ -11,6 +11,7 @@ import { packageListCommands } from './package-list-commands.ts';
 import { packageTargetCommands } from './package-target-commands.ts';
 import { routeCommands } from './route-commands.ts';
 import { sendCommands } from './send-commands.ts';
+import { settingCommands } from './setting-commands.ts';
 import { siteCommands } from './site-commands.ts';
 import { statusCommands } from './status-commands.ts';
 
@@ -43,6 +44,11 @@ export const commandGroups: readonly CommandGroup[] = [
     word: 'site',
     summary: 'See, add, change and remove sites of the hierarchy',
     commands: siteCommands,
+  },
+  {
+    word: 'settings',
+    summary: 'See and set the limits and delays of a site',
+    commands: settingCommands,
   },
   { word: 'route', summary: 'Say how one site reaches another', commands: routeCommands },
   { word: 'send', summary: 'See what is sent to other sites', commands: sendCommands },

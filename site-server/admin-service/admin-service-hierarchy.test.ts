@@ -17,6 +17,7 @@ import { GroupCommands } from './group-commands.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
+import { SettingCommands } from './setting-commands.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
 
@@ -251,6 +252,79 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     await assert.rejects(small.join('A', ['PS1DP1', 'PS2DP1']), /at most 1 distribution points/);
   });
 
+  it('sets and resets component settings, here and for another site (ADM-3)', async () => {
+    const changes = [
+      { name: 'packages-at-once', value: '5' },
+      { name: 'job-retry-longest-delay', value: '10m' },
+    ];
+    const { settings } = await atTop.setSettings({ siteCode: 'PS1', changes }, context);
+    assert.deepEqual(
+      settings?.map(({ siteCode, setValue, configuredValue }) => [
+        ...[siteCode, setValue, configuredValue],
+      ]),
+      [
+        ['PS1', '5', ''],
+        ['PS1', '10m', ''],
+      ],
+      'what PS1 is configured to, only PS1 knows',
+    );
+    await hierarchy.rest();
+    const at = await all(atPs1.listSettings({}, context));
+    const [first] = at;
+    assert.deepEqual([first?.name, first?.setValue], ['packages-at-once', '5']);
+    assert.equal(first?.configuredValue, '3');
+    const reset = [{ name: 'packages-at-once', value: '' }];
+    await atPs1.setSettings({ siteCode: '', changes: reset }, context);
+    const [again] = await all(atPs1.listSettings({}, context));
+    assert.equal(again?.setValue, '');
+    await new SiteCommands(cs1).delete('PS1');
+    const rows = cs1.machine.store.records(keySpaces.componentSettings);
+    for await (const [key] of rows.list()) assert.fail(`${key} outlives its site`);
+  });
+
+  for (const [what, changes, expected] of [
+    ['a slip in a name', [['package-at-once', '5']], /did you mean packages-at-once\?/],
+    ['a name there is not', [['xyz', '5']], /the name of a setting; "waybill settings" shows/],
+    [
+      'a number out of range',
+      [['packages-at-once', '51']],
+      /a whole number from 1 to 50, got "51"/,
+    ],
+    ['a time without unit', [['pull-poll-delay', '5']], /how long, from 1s to 7d, such as 30s/],
+    ['nothing', [], /something to set/],
+    [
+      'a setting twice',
+      [
+        ['sends-at-once', '1'],
+        ['sends-at-once', '2'],
+      ],
+      /each setting once/,
+    ],
+    [
+      'a first delay above the longest',
+      [
+        ['send-retry-first-delay', '1h'],
+        ['send-retry-longest-delay', '1m'],
+      ],
+      /send-retry-first-delay \(1h\) not to be above send-retry-longest-delay, got 1m/,
+    ],
+    ['too many', Array.from({ length: 100 }, () => ['sends-at-once', '1']), /at most/],
+  ] as const) {
+    it(`refuses settings with ${what}, and changes none`, async () => {
+      const wanted = changes.map(([name = '', value = '']) => ({ name, value }));
+      const some = [{ name: 'despools-at-once', value: '2' }, ...wanted];
+      const request = { siteCode: 'PS1', changes: wanted.length > 0 ? some : [] };
+      await assert.rejects(async () => atTop.setSettings(request, context), expected);
+      const rows = cs1.machine.store.records(keySpaces.componentSettings);
+      for await (const [key] of rows.list()) assert.fail(`${key} was written`);
+    });
+  }
+
+  it('refuses settings of a site that is not there', async () => {
+    const request = { siteCode: 'XXX', changes: [{ name: 'sends-at-once', value: '1' }] };
+    await assert.rejects(async () => atTop.setSettings(request, context), { code: 'SITE_UNKNOWN' });
+  });
+
   it('lists failures of the whole hierarchy in the order of packages', async () => {
     const failed = { state: 'install-failed', reason: 'x', changedAtMs: 1 } as const;
     const facts = { installedVersion: 0, targetVersion: 1, jobSerial: 1, verifiedHash: '' };
@@ -389,6 +463,7 @@ async function conversationOf(
     ...site,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
+    settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),
     site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },

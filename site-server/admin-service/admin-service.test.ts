@@ -15,6 +15,7 @@ import { DistributionPointCommands } from './distribution-point-commands.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
+import { SettingCommands } from './setting-commands.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
 
@@ -70,7 +71,7 @@ describe('Admin service', () => {
 
   it('answers every method of the proto with an own function', () => {
     for (const answer of Object.values(admin)) assert.equal(typeof answer, 'function');
-    assert.equal(Object.keys(admin).length, 39);
+    assert.equal(Object.keys(admin).length, 41);
   });
 
   it('defines a package durably before it answers (PKG-1)', async () => {
@@ -376,6 +377,7 @@ async function serviceOf(
     hierarchy: site.hierarchy,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
+    settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
     checker: site.checker,
     connections: { forget },
     statusMessageView: new StatusMessageView(site),

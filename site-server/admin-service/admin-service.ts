@@ -29,6 +29,7 @@ import {
   toStatusMessageQuery,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
+import type { SettingCommands } from './setting-commands.ts';
 import { SiteAnswers, type SiteAnswersComponents } from './site-answers.ts';
 import { checkedSources, checkedSourcesElsewhere } from './source-check.ts';
 import type { StatusMessageView } from './status-message-view.ts';
@@ -59,6 +60,7 @@ export interface AdminServiceComponents
   readonly packageStatusView: PackageStatusView;
   readonly statusMessageView: StatusMessageView;
   readonly jobs: AdminJobs;
+  readonly settingCommands: SettingCommands;
   readonly auditTrail: Pick<AuditTrail, 'query'>;
   readonly logs: LogReader;
 }
@@ -92,6 +94,7 @@ export class AdminService {
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
       ...new GroupAnswers(this.#components).methods(),
+      ...this.#components.settingCommands.methods(),
       ...this.#reportMethods(),
     };
   }

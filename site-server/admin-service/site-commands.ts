@@ -107,6 +107,7 @@ export class SiteCommands {
         ...(await this.#routesOf(siteCode)),
         ...(await this.#pointsOf(siteCode)),
         ...(await this.#packagesOf(siteCode)),
+        ...(await this.#settingsOf(siteCode)),
       ]);
       return site;
     });
@@ -227,6 +228,15 @@ export class SiteCommands {
       for await (const [key] of records.list({ prefix: siteCode })) {
         changes.push(records.delete(key));
       }
+    }
+    return changes;
+  }
+
+  async #settingsOf(siteCode: string): Promise<Change[]> {
+    const settings = this.#components.store.records(keySpaces.componentSettings);
+    const changes: Change[] = [];
+    for await (const [key] of settings.list({ prefix: `${siteCode}/` })) {
+      changes.push(settings.delete(key));
     }
     return changes;
   }

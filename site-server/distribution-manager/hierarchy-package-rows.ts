@@ -3,6 +3,8 @@ import type { DistributionPoint } from '../../shared/domain/distribution-point.t
 import {
   type GroupWord,
   groupWordOf,
+  standingWish,
+  type WishesOfDp,
   wishIdOfWord,
 } from '../../shared/domain/distribution-point-group.ts';
 import type {
@@ -95,14 +97,18 @@ export class HierarchyPackageRows {
    * wished; none of a DP that was deleted, which may not have been known where it was wished.
    */
   async assignmentsOf(packageId: string): Promise<PackageAssignment[]> {
-    const wishes = new Map<string, PackageAssignment>();
-    for (const wish of await valuesOf(this.assignments, packageId)) wishes.set(wish.dpId, wish);
-    for (const wish of await valuesOf(this.groups.wishes, packageId)) keepLater(wishes, wish);
+    const wishes = new Map<string, WishesOfDp>();
+    const add = (dpId: string, one: WishesOfDp) => {
+      wishes.set(dpId, { ...wishes.get(dpId), ...one });
+    };
+    for (const byName of await valuesOf(this.assignments, packageId)) add(byName.dpId, { byName });
+    for (const kept of await valuesOf(this.groups.wishes, packageId)) add(kept.dpId, { kept });
     for (const [dpId, views] of await this.groups.viewsOf(packageId)) {
       const word = groupWordOf(views);
-      if (word) keepLater(wishes, toWish(word, packageId, dpId));
+      if (word) add(dpId, { byGroups: toWish(word, packageId, dpId) });
     }
-    return this.#standing([...wishes.values()].sort((a, b) => (a.dpId < b.dpId ? -1 : 1)));
+    const standing = [...wishes.values()].flatMap((ofDp) => standingWish(ofDp) ?? []);
+    return this.#standing(standing.sort((a, b) => (a.dpId < b.dpId ? -1 : 1)));
   }
 
   /** The one of a DP, as `assignmentsOf` has it. */
@@ -150,15 +156,12 @@ export class HierarchyPackageRows {
   /** What was said last of a package on a DP, by name or by its groups. */
   async getAssignment(packageId: string, dpId: string): Promise<PackageAssignment | undefined> {
     const key = joinKey(packageId, dpId);
-    const wishes = new Map<string, PackageAssignment>();
-    for (const rows of [this.assignments, this.groups.wishes]) {
-      const wish = await rows.get(key);
-      if (wish) keepLater(wishes, wish);
-    }
+    const byName = await this.assignments.get(key);
+    const kept = await this.groups.wishes.get(key);
     const word = groupWordOf(await this.groups.viewsOn(packageId, dpId));
     const point = word && (await this.#points.get(dpId));
-    if (point) keepLater(wishes, { ...toWish(word, packageId, dpId), siteCode: point.siteCode });
-    return wishes.get(dpId);
+    const byGroups = point && { ...toWish(word, packageId, dpId), siteCode: point.siteCode };
+    return standingWish({ byName, kept, byGroups });
   }
 
   putAssignment(assignment: PackageAssignment): Change {
@@ -207,12 +210,6 @@ export class HierarchyPackageRows {
     changes.push(...(await this.groups.packageGone(packageId)));
     return changes;
   }
-}
-
-/** Of two wishes of the same time the one stays that is there. */
-function keepLater(wishes: Map<string, PackageAssignment>, wish: PackageAssignment): void {
-  const before = wishes.get(wish.dpId);
-  if (!before || before.wishedAtMs < wish.wishedAtMs) wishes.set(wish.dpId, wish);
 }
 
 /** A word of a group as a wish for a DP; of no site yet. */

@@ -61,6 +61,8 @@ export interface PackageTransferManagerComponents {
     'get' | 'kindOf' | 'require' | 'recordReachability' | 'recordTransferRate'
   >;
   readonly returns: Pick<ReturnWatch, 'watch' | 'forget'>;
+  /** Told after each change of what limits it. @default never */
+  readonly settings?: { onChanged(listener: () => void): () => void };
   readonly clock: Clock;
   /** A number from 0 up to 1. */
   readonly random: () => number;
@@ -112,6 +114,7 @@ export class PackageTransferManager implements Component {
     await this.#needs.jobs.load();
     await this.#repair();
     const unsubscribes = [
+      this.#needs.settings?.onChanged(() => this.#wake.wake()) ?? (() => {}),
       this.#needs.jobs.onNotified(() => this.#wake.wake()),
       this.#needs.jobs.onChanged((job) => {
         if (job.endedAtMs > 0) this.#kindOf.delete(job.jobSerial);

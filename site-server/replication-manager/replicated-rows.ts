@@ -67,7 +67,7 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
     space: keySpaces.validationResults,
     keyParts: ['package', 'site', 'dp'],
   },
-  'component-settings': { space: keySpaces.componentSettings, keyParts: ['site'] },
+  'component-settings': { space: keySpaces.componentSettings, keyParts: ['site', 'name'] },
 };
 
 /** Tables whose own rows a site keeps in a local table, where its components work with them. */

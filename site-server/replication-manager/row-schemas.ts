@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ComponentSettings } from '../../shared/domain/component-settings.ts';
+import type { ComponentSetting } from '../../shared/domain/component-settings.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
   type DistributionPoint,
@@ -347,9 +347,10 @@ const rowSchemas = {
     repairedCount: count,
     files: z.array(unsoundFile).max(namedFilesMax),
   }),
-  'component-settings': row<ComponentSettings>({
+  'component-settings': row<ComponentSetting>({
     siteCode,
-    values: z.record(z.string().max(limits.settingNameCharsMax), z.number()),
+    settingName: objectName,
+    value: z.int(),
   }),
 } as const satisfies Record<ReplicatedTable, z.ZodType>;
 
@@ -372,7 +373,7 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'group-assignments': ['packageId', 'groupName'],
   'group-wishes': ['packageId', 'dpId'],
   'validation-results': ['packageId', 'siteCode', 'dpId'],
-  'component-settings': ['siteCode'],
+  'component-settings': ['siteCode', 'settingName'],
 };
 
 const statusMessage = row<StatusMessage>({

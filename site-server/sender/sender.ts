@@ -38,6 +38,8 @@ export interface SenderComponents extends Omit<SendTryNeeds, 'files' | 'whenWrit
   /** Whether an instruction refused for this reason may be taken a little later. */
   readonly doesRefusalMend: (reason: string) => boolean;
   readonly clock: Clock;
+  /** Told after each change of what limits it. @default never */
+  readonly settings?: { onChanged(listener: () => void): () => void };
   /** A number from 0 up to 1. */
   readonly random: () => number;
   readonly logger: Logger;
@@ -101,7 +103,14 @@ export class Sender implements Component {
   }
 
   async start(): Promise<void> {
-    this.#unlisten = this.#components.requests.onChanged((request) => this.#onChanged(request));
+    const { requests, settings } = this.#components;
+    const unlisten = [
+      requests.onChanged((request) => this.#onChanged(request)),
+      settings?.onChanged(() => this.#wake.wake()),
+    ];
+    this.#unlisten = () => {
+      for (const end of unlisten) end?.();
+    };
     this.#wake.wake();
     this.#loop = this.#run();
   }

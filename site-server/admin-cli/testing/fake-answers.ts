@@ -5,6 +5,7 @@ import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/P
 import type { PackageStatus__Output } from '../../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
 import type { Route, Route__Output } from '../../../shared/rpc/generated/waybill/v1/Route.ts';
 import type { SendRequest__Output } from '../../../shared/rpc/generated/waybill/v1/SendRequest.ts';
+import type { Setting__Output } from '../../../shared/rpc/generated/waybill/v1/Setting.ts';
 import type { Site__Output } from '../../../shared/rpc/generated/waybill/v1/Site.ts';
 import type { SiteRecord__Output } from '../../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
 import type { StatusMessage__Output } from '../../../shared/rpc/generated/waybill/v1/StatusMessage.ts';
@@ -107,6 +108,16 @@ export function aGroup(changes: Partial<GroupRecord__Output> = {}): GroupRecord_
     description: 'Offices in the north',
     dpIds: ['PS1DP1', 'PS2DP1'],
     packageIds: ['PS100001'],
+    ...changes,
+  };
+}
+
+/** A setting that is as configured. */
+export function aSetting(changes: Partial<Setting__Output> = {}): Setting__Output {
+  return {
+    ...{ name: 'packages-at-once', siteCode: 'PS1', setValue: '', configuredValue: '3' },
+    ...{ minValue: '1', maxValue: '50', isTime: false },
+    description: 'Packages processed and sent to DPs at once.',
     ...changes,
   };
 }
@@ -301,6 +312,7 @@ export const defaultAnswers = {
   deleteGroup: () => aGroup(),
   joinGroup: () => aGroup(),
   leaveGroup: () => aGroup(),
+  setSettings: () => ({ settings: [aSetting({ setValue: '5' })] }),
   setRoute: (route: Route) => aRoute({ addresses: route.addresses ?? [] }),
 };
 
@@ -318,6 +330,7 @@ export const defaultStreams = {
   listSites: () => [aSiteRecord(), aChildSite()],
   listRoutes: () => [aRoute()],
   listGroups: () => [aGroup()],
+  listSettings: () => [aSetting()],
   listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   watchSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   listAuditRecords: () => [

@@ -293,6 +293,7 @@ function replicatedAs(change: Change, siteCode: string): Replicated | undefined 
   };
   switch (space) {
     case keySpaces.sites.name:
+    case keySpaces.componentSettings.name:
       return { space, key, topic: 'site', subject: first };
     case keySpaces.hierarchyDistributionPoints.name:
       return { space, key, topic: 'hierarchy-distribution-point', subject: first };

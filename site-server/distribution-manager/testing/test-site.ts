@@ -20,6 +20,7 @@ import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.
 import { DistributionCommands } from '../../admin-service/distribution-commands.ts';
 import { GroupCommands } from '../../admin-service/group-commands.ts';
 import { PackageCommands } from '../../admin-service/package-commands.ts';
+import { TestSettings } from '../../component-settings/testing/test-settings.ts';
 import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { DistributionPointChecker } from '../../hierarchy-manager/distribution-point-checker.ts';
 import { GroupReactions } from '../../hierarchy-manager/group-reactions.ts';
@@ -122,6 +123,9 @@ export class TestSite implements AsyncDisposable {
   readonly distributionCommands: DistributionCommands;
   readonly groupCommands: GroupCommands;
   readonly distributionManager: DistributionManager;
+  /** Distribution Manager's; changed by a test, and told, they are obeyed at once. */
+  readonly limits: Made['limits'];
+  readonly told: TestSettings;
   readonly hierarchyPackages: HierarchyPackageRows;
   readonly sites: SiteDirectory;
   readonly reactor: HierarchyReactor;
@@ -140,6 +144,8 @@ export class TestSite implements AsyncDisposable {
     this.distributionCommands = made.distributionCommands;
     this.groupCommands = made.groupCommands;
     this.distributionManager = made.distributionManager;
+    this.limits = made.limits;
+    this.told = made.settings;
     this.hierarchyPackages = made.hierarchyPackages;
     this.sites = made.sites;
     this.reactor = made.reactor;
@@ -315,10 +321,15 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
   const packageEnd = new PackageEnd({ ...shared, library });
   const packageTask = new PackageTask({ ...shared, publisher, distributionPointTask, packageEnd });
   const transferResults = new TransferResults(shared);
-  const defaults = { packagesMax: 3, retryDelayMs: 5_000, retryDelayMsMax: 300_000 };
+  const packagesMax = options.packagesMax ?? 3;
+  const limits = { packagesMax, retryDelayMs: 5_000, retryDelayMsMax: 300_000 };
+  const settings = new TestSettings();
   const distributionManager = new DistributionManager(
-    { ...shared, packageTask, transferResults, pullResponses: { take: async () => {} }, random },
-    { ...defaults, packagesMax: options.packagesMax ?? defaults.packagesMax },
+    {
+      ...{ ...shared, packageTask, transferResults, random, settings },
+      pullResponses: { take: async () => {} },
+    },
+    limits,
   );
   const said = options.said ?? new HybridClock({ clock, siteCode });
   const nextMs = () => said.nextMs();
@@ -364,6 +375,8 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
     distributionCommands: new DistributionCommands(commanded),
     groupCommands: new GroupCommands(commanded),
     distributionManager,
+    limits,
+    settings,
     hierarchyPackages,
     sites,
     reactor,

@@ -11,6 +11,7 @@ import { CapturedLog } from '../../../shared/testing/captured-log.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../../shared/testing/test-job.ts';
+import { TestSettings } from '../../component-settings/testing/test-settings.ts';
 import { PackageStore } from '../../distribution-manager/package-store.ts';
 import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
@@ -52,6 +53,9 @@ type FakeNotification = {
 /** The rooms a site has besides Package Transfer Manager, over one store; DPs are played. */
 export class TestTransfers implements AsyncDisposable {
   readonly config = config;
+  /** Changed by a test, they are obeyed from the next look on. */
+  limits = { ...config };
+  readonly settings = new TestSettings();
   readonly clock = new FakeClock();
   readonly log = new CapturedLog();
   readonly directory: TemporaryDirectory;
@@ -96,6 +100,7 @@ export class TestTransfers implements AsyncDisposable {
   /** A new life of the site: only the store is remembered. */
   async makeComponents(changes: Partial<PackageTransferManagerConfig> = {}): Promise<void> {
     const { clock, log } = this;
+    this.limits = { ...config, ...changes };
     const store = this.#failingStore();
     this.runs.clear();
     this.watched.clear();
@@ -134,8 +139,9 @@ export class TestTransfers implements AsyncDisposable {
           },
         },
         random: () => 1,
+        settings: this.settings,
       },
-      { ...config, ...changes },
+      this.limits,
     );
   }
 

@@ -57,6 +57,10 @@ export function randomEdit(
         ...{ groupName: 'Offices', dpId, joinedAtMs: serial, leftAtMs: 0, isDropping: false },
       }),
     () =>
+      change(keySpaces.componentSettings, joinKey(code, 'packages-at-once'), {
+        ...{ siteCode: code, settingName: 'packages-at-once', value: serial },
+      }),
+    () =>
       change(keySpaces.groupAssignments, joinKey(packageId, 'Offices'), {
         ...{ groupName: 'Offices', packageId, intent: 'removed', saidAtMs: serial },
       }),

@@ -15,6 +15,7 @@ const everywhere = [
   keySpaces.groupMembers,
   keySpaces.groupAssignments,
   keySpaces.groupWishes,
+  keySpaces.componentSettings,
 ] as const;
 
 /** Every replicated row of a site by its name on the wire, its own included. */
