@@ -52,6 +52,8 @@ describe('component settings', function () {
     await primary.installed(slot);
     const [open] = await primary.openJobs({ packageId: held });
     assert.equal(open?.state, 'JOB_STATE_IN_PROGRESS', 'the first job still has its place');
+    const audited = await waybill('CS1', 'audit');
+    assert.match(audited.stdout, /SetSettings[\s\S]*siteCode=PS1 packages-at-once=2/);
     const shown = await waybill('CS1', 'settings show --site PS1');
     assert.match(shown.stdout, /packages-at-once +2 +1 +1 to 50/);
   });

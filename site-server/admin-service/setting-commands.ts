@@ -53,9 +53,11 @@ export class SettingCommands {
   methods() {
     return {
       listSettings: () => this.#list(),
-      setSettings: async ({ siteCode, changes }) => {
+      setSettings: async ({ siteCode, changes }, { describe }) => {
         const ofSite = siteCode === '' ? this.#own : requireSiteCode('site_code', siteCode);
-        return { settings: await this.set(ofSite, toWanted(changes)) };
+        const wanted = toWanted(changes);
+        describe?.(`siteCode=${ofSite} ${wanted.map(toText).join(' ')}`);
+        return { settings: await this.set(ofSite, wanted) };
       },
     } satisfies Partial<Conversation<'Admin'>>;
   }
@@ -176,6 +178,11 @@ function requireName(text: string): SettingName {
     expected: `the name of a setting; ${hint}`,
     actual: quoted(text),
   });
+}
+
+/** For the audit trail: `packages-at-once=5`, or `packages-at-once=configured`. */
+function toText({ settingName, value }: Wanted): string {
+  return `${settingName}=${value === undefined ? 'configured' : toSettingText(settingName, value)}`;
 }
 
 /** Empty: as configured. */
