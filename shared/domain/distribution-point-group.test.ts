@@ -7,6 +7,7 @@ import {
   type GroupWord,
   groupWordOf,
   isWishOfGroup,
+  nextAssignment,
   standingWish,
   wishIdOfWord,
 } from './distribution-point-group.ts';
@@ -16,10 +17,10 @@ const memberOf = (groupName: string, facts: Partial<GroupMember> = {}): GroupMem
   return { groupName, dpId: 'DP1', joinedAtMs: 10, leftAtMs: 0, isDropping: false, ...facts };
 };
 const has = (groupName: string, saidAtMs: number): GroupAssignment => {
-  return { groupName, packageId: 'PS100001', intent: 'installed', saidAtMs };
+  return { groupName, packageId: 'PS100001', intent: 'installed', saidAtMs, sinceMs: saidAtMs };
 };
 const hasNoMore = (groupName: string, saidAtMs: number): GroupAssignment => {
-  return { ...has(groupName, saidAtMs), intent: 'removed' };
+  return { ...has(groupName, saidAtMs), intent: 'removed', sinceMs: 15 };
 };
 const view = (member: GroupMember, assignment: GroupAssignment): GroupView => {
   return { member, assignment };
@@ -39,6 +40,16 @@ describe('What the groups of a DP say of a package there (PKG-4, ADM-3)', () => 
     ['joined after it was taken off', [view(memberOf('A'), hasNoMore('A', 5))], undefined],
     ['left, and keeps', [view(memberOf('A', left), has('A', 20))], undefined],
     ['left, and drops', [view(memberOf('A', dropping), has('A', 20))], 'A removed 30'],
+    [
+      'left, drops what was taken off since',
+      [view(memberOf('A', dropping), hasNoMore('A', 40))],
+      'A removed 30',
+    ],
+    [
+      'left, drops what was given anew since',
+      [view(memberOf('A', dropping), { ...has('A', 40), sinceMs: 15 })],
+      'A removed 30',
+    ],
     ['left before it was given', [view(memberOf('A', dropping), has('A', 40))], undefined],
     [
       'left after it was taken off',
@@ -68,6 +79,24 @@ describe('What the groups of a DP say of a package there (PKG-4, ADM-3)', () => 
       assert.equal(textOf(groupWordOf(views)), expected);
     });
   }
+
+  it('has been given since the first of several times, and again once it was taken off', () => {
+    const word = (intent: 'installed' | 'removed', saidAtMs: number) => {
+      return { groupName: 'A', packageId: 'PS100001', intent, saidAtMs };
+    };
+    let assignment = nextAssignment(undefined, word('removed', 5));
+    assert.equal(assignment.sinceMs, 0);
+    for (const [intent, saidAtMs, sinceMs] of [
+      ['installed', 10, 10],
+      ['installed', 20, 10],
+      ['removed', 30, 10],
+      ['removed', 35, 10],
+      ['installed', 40, 40],
+    ] as const) {
+      assignment = nextAssignment(assignment, word(intent, saidAtMs));
+      assert.deepEqual(assignment, { ...word(intent, saidAtMs), sinceMs });
+    }
+  });
 
   it('does not hang on the order of the rows', () => {
     const times = fc.nat({ max: 4 });

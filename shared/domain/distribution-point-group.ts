@@ -32,6 +32,17 @@ export interface GroupAssignment {
   readonly packageId: string;
   readonly intent: PackageServerIntent;
   readonly saidAtMs: number;
+  /** Since when the group has it; once taken off, since when it had it. 0: it never had it. */
+  readonly sinceMs: number;
+}
+
+/** What a group is to do with a package from now on, whatever it was told before. */
+export function nextAssignment(
+  before: GroupAssignment | undefined,
+  next: Pick<GroupAssignment, 'groupName' | 'packageId' | 'intent' | 'saidAtMs'>,
+): GroupAssignment {
+  const isGivenAnew = next.intent === 'installed' && before?.intent !== 'installed';
+  return { ...next, sinceMs: isGivenAnew ? next.saidAtMs : (before?.sinceMs ?? 0) };
 }
 
 /** What a group says of a package on one of its DPs. */
@@ -70,14 +81,13 @@ function installedBy({ member, assignment }: GroupView): GroupWord | undefined {
 /** Whoever was in the group when the package was taken off it, or left it and was to drop what it had. */
 function removedBy({ member, assignment }: GroupView): GroupWord | undefined {
   const { groupName, joinedAtMs, leftAtMs, isDropping } = member;
-  const { saidAtMs } = assignment;
+  const { saidAtMs, sinceMs } = assignment;
   const removed = { groupName, intent: 'removed' } as const;
-  if (assignment.intent === 'removed') {
-    const wasIn = joinedAtMs < saidAtMs && (isMember(member) || saidAtMs < leftAtMs);
-    return wasIn ? { ...removed, saidAtMs } : undefined;
-  }
-  const isDropped = !isMember(member) && isDropping && saidAtMs < leftAtMs;
-  return isDropped ? { ...removed, saidAtMs: leftAtMs } : undefined;
+  const isTakenOff = assignment.intent === 'removed';
+  const wasIn = joinedAtMs < saidAtMs && (isMember(member) || saidAtMs < leftAtMs);
+  if (isTakenOff && wasIn) return { ...removed, saidAtMs };
+  const hadIt = sinceMs > 0 && sinceMs < leftAtMs;
+  return isDropping && hadIt ? { ...removed, saidAtMs: leftAtMs } : undefined;
 }
 
 /** Of two of the same time the one of the group whose name comes first, so that all sites agree. */
@@ -126,7 +136,10 @@ function later(
   return first.wishedAtMs < second.wishedAtMs ? second : first;
 }
 
-/** Whether a wish follows from a group. */
-export function isWishOfGroup({ wishId }: { readonly wishId: string }): boolean {
-  return wishId.startsWith(wishPrefix);
+/** Whether a wish follows from a group, or from this one. */
+export function isWishOfGroup(
+  { wishId }: { readonly wishId: string },
+  groupName?: string,
+): boolean {
+  return wishId.startsWith(groupName === undefined ? wishPrefix : `${wishPrefix}${groupName}/`);
 }

@@ -1,4 +1,5 @@
 import type { JobAction } from '../../shared/domain/distribution-job.ts';
+import { nextAssignment } from '../../shared/domain/distribution-point-group.ts';
 import { withUpdateAccepted } from '../../shared/domain/package-processing.ts';
 import { isFailed } from '../../shared/domain/package-status.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
@@ -247,22 +248,26 @@ export class DistributionCommands {
         this.#wish(sitePackage, { target, action, ...times }),
       );
       for (const groupName of groupNames) {
-        changes.push(this.#groupWord({ packageId, groupName, action, saidAtMs: times.wishedAtMs }));
+        changes.push(
+          await this.#groupWord({ packageId, groupName, action, saidAtMs: times.wishedAtMs }),
+        );
       }
       await store.write([...changes, notifier.notification('package', packageId)], { sync: true });
       return [...new Set([...byName, ...byGroup].map(({ dpId }) => dpId))];
     });
   }
 
-  #groupWord(word: {
+  async #groupWord(word: {
     packageId: string;
     groupName: string;
     action: WantedAction;
     saidAtMs: number;
-  }): Change {
+  }): Promise<Change> {
+    const { groups } = this.#components.hierarchyPackages;
     const { action, ...facts } = word;
+    const before = await groups.assignments.get(joinKey(facts.packageId, facts.groupName));
     const intent = action === 'remove' ? 'removed' : 'installed';
-    return this.#components.hierarchyPackages.groups.putAssignment({ ...facts, intent });
+    return groups.putAssignment(nextAssignment(before, { ...facts, intent }));
   }
 
   #wish(

@@ -2,6 +2,7 @@ import {
   type DistributionPointGroup,
   type GroupMember,
   isMember,
+  isWishOfGroup,
 } from '../../shared/domain/distribution-point-group.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
@@ -15,7 +16,7 @@ import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts
 /** What commands about groups need. */
 export interface GroupCommandsComponents {
   readonly store: Pick<StateStore, 'write'>;
-  readonly hierarchyPackages: Pick<HierarchyPackageRows, 'groups'>;
+  readonly hierarchyPackages: Pick<HierarchyPackageRows, 'groups' | 'assignmentsOf' | 'kept'>;
   readonly hierarchy: Pick<HierarchyManager, 'requireAnywhere' | 'listAll'>;
   /** Later than all that was said before, here or, as far as it is known here, anywhere. */
   readonly nextMs: () => number;
@@ -67,7 +68,7 @@ export class GroupCommands {
       await this.#requireRoom();
       // What was said elsewhere of one of this name, before its deletion was known there, is not meant.
       const leftOver = await this.#rows.said(groupName);
-      const joined = await this.#joined(groupName, dpIds);
+      const joined = await this.#joined(groupName, dpIds, { isNew: true });
       await this.#write([this.#rows.groups.put(groupName, group), ...leftOver, ...joined]);
       return this.get(groupName);
     });
@@ -82,12 +83,17 @@ export class GroupCommands {
     });
   }
 
-  /** The DPs keep what they have. @throws GROUP_UNKNOWN */
+  /**
+   * The DPs keep what they have. What the group has said still holds for DPs whose site has not heard of it.
+   *
+   * @throws GROUP_UNKNOWN
+   */
   delete(groupName: string): Promise<SeenGroup> {
     return this.#queue.run(async () => {
       const group = await this.get(groupName);
+      const kept = await this.#kept(groupName);
       const said = await this.#rows.said(groupName);
-      await this.#write([this.#rows.groups.delete(groupName), ...said]);
+      await this.#write([this.#rows.groups.delete(groupName), ...kept, ...said]);
       return group;
     });
   }
@@ -156,15 +162,32 @@ export class GroupCommands {
     }
   }
 
-  async #joined(groupName: string, dpIds: readonly string[]): Promise<Change[]> {
+  /** Of its packages what stands by its word on DPs, and their sites have not concluded yet. */
+  async #kept(groupName: string): Promise<Change[]> {
+    const { hierarchyPackages } = this.#components;
+    const changes: Change[] = [];
+    for await (const { packageId } of this.#rows.packagesOf(groupName)) {
+      for (const wish of await hierarchyPackages.assignmentsOf(packageId)) {
+        if (isWishOfGroup(wish, groupName)) changes.push(...(await hierarchyPackages.kept(wish)));
+      }
+    }
+    return changes;
+  }
+
+  /** @param options.isNew nobody is in it yet, whatever rows there are */
+  async #joined(
+    groupName: string,
+    dpIds: readonly string[],
+    { isNew = false } = {},
+  ): Promise<Change[]> {
     const { hierarchy, nextMs } = this.#components;
     const { groupMemberCountMax } = this.#config;
-    const present = new Set(await this.#presentMembers(groupName));
+    const present = new Set(isNew ? [] : await this.#presentMembers(groupName));
     const joinedAtMs = nextMs();
     const changes: Change[] = [];
     for (const dpId of dpIds) {
       await hierarchy.requireAnywhere(dpId);
-      const member = await this.#member(groupName, dpId);
+      const member = isNew ? undefined : await this.#member(groupName, dpId);
       if (member && isMember(member)) continue;
       present.add(dpId);
       const joined = { groupName, dpId, joinedAtMs, leftAtMs: 0, isDropping: false };

@@ -164,6 +164,18 @@ export class HierarchyPackageRows {
     return standingWish({ byName, kept, byGroups });
   }
 
+  /**
+   * Keeps a standing wish that follows from a group, whatever becomes of the group. A removal only where
+   * something else was wished before: else there is nothing to hold it against.
+   */
+  async kept(wish: PackageAssignment): Promise<Change[]> {
+    const key = joinKey(wish.packageId, wish.dpId);
+    const before = await this.groups.wishes.get(key);
+    if (before?.wishId === wish.wishId) return [];
+    const isFirst = !before && !(await this.assignments.get(key));
+    return isFirst && wish.intent === 'removed' ? [] : [this.groups.putWish(wish)];
+  }
+
   putAssignment(assignment: PackageAssignment): Change {
     return this.assignments.put(joinKey(assignment.packageId, assignment.dpId), assignment);
   }

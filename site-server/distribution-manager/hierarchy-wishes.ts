@@ -27,10 +27,7 @@ import type { PackageStore } from './package-store.ts';
 /** What acting on wishes needs. */
 export interface HierarchyWishesComponents {
   readonly packages: PackageStore;
-  readonly hierarchyPackages: Pick<
-    HierarchyPackageRows,
-    'assignmentsOf' | 'assignments' | 'groups'
-  >;
+  readonly hierarchyPackages: Pick<HierarchyPackageRows, 'assignmentsOf' | 'kept'>;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
   readonly contentMap: Pick<ContentDpMap, 'gone'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
@@ -92,15 +89,9 @@ export class HierarchyWishes {
     return { dpId, intent: effect.server.intent, changes };
   }
 
-  /** A removal is kept where something else was wished before: else there is nothing to hold it against. */
   async #kept(wish: PackageAssignment, sitePackage: SitePackage): Promise<Change[]> {
     if (isLeaving(sitePackage) || !isWishOfGroup(wish)) return [];
-    const { assignments, groups } = this.#components.hierarchyPackages;
-    const key = joinKey(wish.packageId, wish.dpId);
-    const before = await groups.wishes.get(key);
-    if (before?.wishId === wish.wishId) return [];
-    const isFirst = !before && !(await assignments.get(key));
-    return isFirst && wish.intent === 'removed' ? [] : [groups.putWish(wish)];
+    return this.#components.hierarchyPackages.kept(wish);
   }
 
   /**

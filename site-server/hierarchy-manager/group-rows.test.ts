@@ -188,6 +188,38 @@ describe('Groups of distribution points, over several sites (PKG-4, PKG-7, ADM-3
     assert.deepEqual((await ps1.groupCommands.get('Offices')).packageIds, []);
   });
 
+  it('are gone, and what they said last still holds where it was not heard yet', async () => {
+    await cs1.distributionCommands.distribute(toGroup());
+    await cs1.groupCommands.delete('Offices');
+    await hierarchy.rest();
+    assert.deepEqual(await holders(), ['PS1DP1', 'PS2DP1'], 'given before it was deleted');
+    await cs1.groupCommands.add(group, ['PS1DP1', 'PS2DP1']);
+    await cs1.distributionCommands.distribute(toGroup());
+    await cs1.groupCommands.leave('Offices', ['PS1DP1'], { isDropping: true });
+    await cs1.distributionCommands.remove(toGroup());
+    await cs1.groupCommands.delete('Offices');
+    await hierarchy.rest();
+    assert.deepEqual(await holders(), [], 'taken before it was deleted');
+  });
+
+  it('are made again with those that are named, and with nobody else', async () => {
+    await cs1.groupCommands.delete('Offices');
+    await ps1.groupCommands.join('Offices', ['PS1DP2']);
+    await hierarchy.rest();
+    const rows = cs1.hierarchyPackages.groups;
+    assert.deepEqual(await rows.membersOf('Offices'), ['PS1DP2'], 'said before it was known');
+    await assert.rejects(cs1.groupCommands.get('Offices'), { code: 'GROUP_UNKNOWN' });
+    await cs1.groupCommands.add(group, ['PS1DP1']);
+    await hierarchy.rest();
+    assert.deepEqual((await ps1.groupCommands.get('Offices')).dpIds, ['PS1DP1']);
+    await cs1.groupCommands.delete('Offices');
+    await ps1.groupCommands.join('Offices', ['PS1DP1', 'PS1DP2']);
+    await hierarchy.rest();
+    await cs1.groupCommands.add(group, ['PS1DP1']);
+    await hierarchy.rest();
+    assert.deepEqual((await ps1.groupCommands.get('Offices')).dpIds, ['PS1DP1']);
+  });
+
   it('give what they have to a DP that joined before its site knew of it', async () => {
     await cs1.distributionCommands.distribute(toGroup());
     await hierarchy.rest();

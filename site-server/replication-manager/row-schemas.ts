@@ -333,6 +333,7 @@ const rowSchemas = {
     packageId,
     intent: z.literal(['installed', 'removed']),
     saidAtMs: count,
+    sinceMs: count,
   }),
   'group-wishes': packageAssignment,
   'validation-results': row<ValidationResult>({

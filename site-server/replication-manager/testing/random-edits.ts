@@ -62,7 +62,7 @@ export function randomEdit(
       }),
     () =>
       change(keySpaces.groupAssignments, joinKey(packageId, 'Offices'), {
-        ...{ groupName: 'Offices', packageId, intent: 'removed', saidAtMs: serial },
+        ...{ groupName: 'Offices', packageId, intent: 'removed', saidAtMs: serial, sinceMs: 0 },
       }),
     () => {
       const requests = { packageId, siteCode: code, updateCount: serial, isDeletion: false };
