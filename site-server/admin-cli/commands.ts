@@ -4,6 +4,7 @@ import { distributionPointListCommands } from './distribution-point-list-command
 import { getCommands } from './get-commands.ts';
 import { groupCommands } from './group-commands.ts';
 import { jobCommands } from './job-commands.ts';
+import { linkCommands } from './link-commands.ts';
 import { logCommands } from './log-commands.ts';
 import { messageCommands } from './message-commands.ts';
 import { packageCommands } from './package-commands.ts';
@@ -50,7 +51,12 @@ export const commandGroups: readonly CommandGroup[] = [
     summary: 'See and set the limits and delays of a site',
     commands: settingCommands,
   },
-  { word: 'route', summary: 'Say how one site reaches another', commands: routeCommands },
+  {
+    word: 'route',
+    summary: 'Say where, when and how fast one site sends to another',
+    commands: routeCommands,
+  },
+  { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
   { word: 'send', summary: 'See what is sent to other sites', commands: sendCommands },
 ];
 

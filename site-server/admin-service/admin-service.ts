@@ -10,6 +10,7 @@ import {
 } from './distribution-point-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
 import { GroupAnswers, type GroupAnswersComponents } from './group-answers.ts';
+import { LinkAnswers, type LinkAnswersComponents } from './link-answers.ts';
 import type { LogReader } from './log-reader.ts';
 import type { PackageCommands } from './package-commands.ts';
 import {
@@ -52,6 +53,7 @@ export interface AdminSite {
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
     GroupAnswersComponents,
+    LinkAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
@@ -77,10 +79,12 @@ export class AdminService {
   readonly #components: AdminServiceComponents;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
+  readonly #links: LinkAnswers;
 
   constructor(components: AdminServiceComponents) {
     this.#components = components;
     this.#distributionPoints = new DistributionPointAnswers(components);
+    this.#links = new LinkAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
   }
@@ -95,6 +99,7 @@ export class AdminService {
       ...this.#sites.methods(),
       ...new GroupAnswers(this.#components).methods(),
       ...this.#components.settingCommands.methods(),
+      ...this.#links.methods(),
       ...this.#reportMethods(),
     };
   }

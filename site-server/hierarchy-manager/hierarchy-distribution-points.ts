@@ -6,6 +6,7 @@ import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { wholePatchOf } from './distribution-point-settings.ts';
 import { GroupRows } from './group-rows.ts';
 import type { HierarchyManager } from './hierarchy-manager.ts';
 
@@ -104,7 +105,7 @@ export class HierarchyDistributionPoints {
       return wanted ? this.#report(dpId, lostTo(wanted)) : [];
     }
     if (!present) await hierarchy.add(wanted, 'hierarchy');
-    else if (!isSame(present, wanted)) await hierarchy.set(wanted, 'hierarchy');
+    else if (!isSame(present, wanted)) await hierarchy.set(wholePatchOf(wanted), 'hierarchy');
     return [];
   }
 
