@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import type { RecordStore } from '../../shared/state-store/record-store.ts';
 import { DistributionPointCommands } from '../admin-service/distribution-point-commands.ts';
 import type { RequestedTargets } from '../admin-service/package-requests.ts';
+import { SiteCommands } from '../admin-service/site-commands.ts';
 import { assertNothingOf, TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts';
 import type { TestSite } from '../distribution-manager/testing/test-site.ts';
 import type { OwnSite } from './site-directory.ts';
@@ -200,6 +202,22 @@ describe('Groups of distribution points, over several sites (PKG-4, PKG-7, ADM-3
     await cs1.groupCommands.delete('Offices');
     await hierarchy.rest();
     assert.deepEqual(await holders(), [], 'taken before it was deleted');
+  });
+
+  it('are left by the DPs of a site that is taken out, with all it said of packages', async () => {
+    const own = await ps2.createPackage('other');
+    await hierarchy.rest();
+    const groupNames = ['Offices'];
+    await cs1.distributionCommands.distribute({ packageId: own, dpIds: [], groupNames });
+    await hierarchy.rest();
+    await new SiteCommands(cs1).delete('PS2', { withPackages: true });
+    assert.deepEqual((await cs1.groupCommands.get('Offices')).dpIds, ['PS1DP1']);
+    const { groups } = cs1.hierarchyPackages;
+    for (const rows of [groups.members, groups.assignments, groups.wishes] as const) {
+      const keys: string[] = [];
+      for await (const [key] of (rows as RecordStore<unknown>).list()) keys.push(key);
+      assert.ok(!keys.some((key) => key.includes('PS2')), keys.join(' '));
+    }
   });
 
   it('are made again with those that are named, and with nobody else', async () => {
