@@ -14,6 +14,7 @@ import type { Logger } from '../shared/runtime/logger.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
 import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
+import { prestagedParts } from './prestaged-wiring.ts';
 import { pullParts } from './pull-wiring.ts';
 
 /** Files of the library kept open between two pieces that others fetch. */
@@ -80,14 +81,15 @@ export class DpAgent implements Component {
       config,
     );
     const answers = distributionPointConversation(provider, library, self);
-    server.serve('DistributionPoint', pull.answering(answers));
+    const prestaged = prestagedParts({ library, credentials, clock, child }, config);
+    server.serve('DistributionPoint', { ...pull.answering(answers), ...prestaged.answers });
     const contentServer = new ContentServer({
       ...{ library, pieceSource, arriving, deltas: library, clock },
       arrivingBytes: provider.arrivingBytes,
       logger: child('content-server'),
     });
     server.serve('Content', contentServer.conversation());
-    const kept = [library, pull.outbox, damageAcknowledged(store)];
+    const kept = [library, prestaged.held, pull.outbox, damageAcknowledged(store)];
     const working = [provider, pieceSource, ...pull.components, server];
     return new DpAgent(store, server, [...kept, ...working]);
   }
