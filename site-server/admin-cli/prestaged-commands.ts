@@ -1,5 +1,5 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
-import type { AdminAnswer, AdminStream } from './admin-channel.ts';
+import type { AdminAnswer } from './admin-channel.ts';
 import { type Command, command } from './command.ts';
 import { CommandFailure } from './command-failure.ts';
 import { showWhile } from './display.ts';
@@ -104,19 +104,19 @@ function tellImport({ output }: Session, path: string, last: AdminAnswer<'import
 }
 
 /** Shows the steps of work at the site server. @returns the last of them */
-async function followed<M extends AdminStream>(
+async function followed<Step extends { readonly doneBytes: string; readonly totalBytes: string }>(
   session: Session,
   work: {
-    readonly steps: AsyncIterable<AdminAnswer<M> & { doneBytes: string; totalBytes: string }>;
+    readonly steps: AsyncIterable<Step>;
     readonly first: string;
-    readonly toText: (step: AdminAnswer<M>) => string;
+    readonly toText: (step: Step) => string;
   },
-): Promise<AdminAnswer<M> | undefined> {
+): Promise<Step | undefined> {
   const { output, clock } = session;
   const view = new PrestagedView({ clock, paint: output.paint, first: work.first });
   try {
     return await showWhile(session, { view, keep: false }, async (changed) => {
-      let last: AdminAnswer<M> | undefined;
+      let last: Step | undefined;
       for await (const step of work.steps) {
         last = step;
         const [doneBytes, totalBytes] = [Number(step.doneBytes), Number(step.totalBytes)];
