@@ -1,6 +1,7 @@
 /** What tests of prestaged files have in common: the commands, and files that were altered. */
 import assert from 'node:assert/strict';
 import { copyFile, open, stat, truncate } from 'node:fs/promises';
+import type { AdminChannel } from './network.ts';
 import { type ProgramEnd, programs, runProgram, runWaybill } from './programs.ts';
 
 interface CommandLine {
@@ -26,11 +27,23 @@ export async function importPackage(at: CommandLine, path: string): Promise<{ st
   return JSON.parse(end.stdout) as { state: string };
 }
 
-/** The import fails, with this code and these words. */
-export async function isRefused(at: CommandLine, path: string, words: RegExp): Promise<void> {
-  const end = await runWaybill(at, ['package', 'import', path]);
-  assert.equal(end.exitCode, 1, end.stdout);
-  assert.match(end.stderr, words);
+/** Exports over gRPC. @throws what the site refuses */
+export async function exportOver(
+  admin: AdminChannel,
+  packageId: string,
+  path: string,
+): Promise<void> {
+  for await (const _ of admin.serverStream('exportPackage', { packageId, path }, {}));
+}
+
+/** Imports over gRPC. @throws what the site refuses */
+export async function importOver(admin: AdminChannel, path: string): Promise<void> {
+  for await (const _ of admin.serverStream('importPackage', { path }, {}));
+}
+
+/** The import fails, with these words. */
+export function isRefused(admin: AdminChannel, path: string, message: RegExp): Promise<void> {
+  return assert.rejects(importOver(admin, path), { name: 'WaybillError', message });
 }
 
 /** Runs `waybill-dp import` on the machine of a DP, whose agent runs. */

@@ -2,19 +2,22 @@ import assert from 'node:assert/strict';
 import { appendFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SeededRandom } from '../shared/testing/seeded-random.ts';
 import type { Administrator } from './administrator.ts';
 import { HierarchyNetwork, type SiteOfTest } from './hierarchy-network.ts';
 import { storesOnlyWhatIsUsed } from './library-files.ts';
 import {
   cutTo,
+  exportOver,
   exportPackage,
+  importOver,
   importPackage,
   isRefused,
   withBitFlipped,
 } from './prestaged-files.ts';
 import { extractPackage, runWaybill } from './programs.ts';
 import { writeFiles, writeNoise } from './source-files.ts';
-import { byScale } from './test-scale.ts';
+import { byScale, testSeed } from './test-scale.ts';
 import { treeDifference } from './tree-difference.ts';
 
 const mebibyte = 1024 * 1024;
@@ -28,6 +31,11 @@ const sites: readonly SiteOfTest[] = [
   { siteCode: 'CS1', kind: 'central-administration' },
   { siteCode: 'PS1', kind: 'primary', parent: 'CS1', standard: ['PS1DP1'] },
 ];
+
+/** Resolves when so many names are in a directory. */
+async function whenThere(directory: string, count = 1): Promise<void> {
+  while ((await readdir(directory)).length < count) await sleep(5);
+}
 
 describe('prestaged content between sites (PKG-12)', function () {
   this.timeout(300_000);
@@ -108,7 +116,7 @@ describe('prestaged content between sites (PKG-12)', function () {
     await isInstalled(packageId, source);
     assert.ok(sent() < talkBytesMax, `${sent()} bytes were sent`);
     // An older file, and one that builds on another version, are refused; nothing changes.
-    await isRefused(atPrimary(), full, /version 1 was offered; version 2 is served/);
+    await isRefused(await network.admin('PS1'), full, /version 1 was offered; version 2 is served/);
     assert.equal((await primary.getPackage(packageId)).storedVersion, 2);
   });
 
@@ -121,15 +129,10 @@ describe('prestaged content between sites (PKG-12)', function () {
     await central.sendRequestIs({ packageId }, ({ state }) => state.endsWith('RETRYING'));
     await importPackage(atPrimary(), path);
     network.link('PS1').to.reset();
-    // As if the line were too thin for it: only what was said is let through at first.
     network.link('PS1').join();
     await isInstalled(packageId, source);
-    const isOpen = async () => {
-      const { stdout } = await runWaybill(atCentral(), ['send', 'list', '--json']);
-      return stdout.includes(packageId);
-    };
-    while (await isOpen()) await sleep(50);
-    assert.equal((await primary.getPackage(packageId)).storedVersion, 1);
+    await central.sendRequestEnded({ packageId }, () => true);
+    assert.ok(sent() < talkBytesMax, `${sent()} bytes were sent`);
   });
 
   it('waits for what the hierarchy knows of it, and says so', async () => {
@@ -141,7 +144,6 @@ describe('prestaged content between sites (PKG-12)', function () {
     assert.equal(end.exitCode, 0, end.stderr);
     assert.match(end.stdout, /waits: metadata of package .* has not arrived from site CS1 yet/);
     network.link('PS1').join();
-    await primary.packageIs(packageId, ({ storedVersion }) => storedVersion === 1).catch(() => {});
     await primary.knows(packageId);
     await primary.packageIs(packageId, ({ storedVersion }) => storedVersion === 1);
     await primary.distribute(packageId, 'PS1DP1');
@@ -168,12 +170,12 @@ describe('prestaged content between sites (PKG-12)', function () {
       [network.directory, /expected a regular file/],
       ['/dev/zero', /expected a regular file/],
     ];
-    for (const [file, words] of refused) await isRefused(atPrimary(), file, words);
+    for (const [file, words] of refused) await isRefused(await network.admin('PS1'), file, words);
     assert.equal((await primary.getPackage(packageId)).storedVersion, 0);
     const [own] = await readdir(join(network.dataDirectoryOf('PS1'), 'despool'));
     assert.equal(own, undefined);
     await storesOnlyWhatIsUsed(network.dataDirectoryOf('PS1'));
-    await isRefused(atCentral(), path, /made at this site itself/);
+    await isRefused(await network.admin('CS1'), path, /made at this site itself/);
     const readOnly = await runWaybill(atPrimary(), ['package', 'import', 'relative.wbp']);
     assert.equal(readOnly.exitCode, 2);
   });
@@ -187,7 +189,11 @@ describe('prestaged content between sites (PKG-12)', function () {
     const packageId = await administrator.create(source);
     const at = { cliOptions: foreign.cliOptionsOf('CS1') };
     const path = await exportPackage(at, packageId, pathOf('foreign.wbp'));
-    await isRefused(atPrimary(), path, /key .* is none of a site that is known in this hierarchy/);
+    await isRefused(
+      await network.admin('PS1'),
+      path,
+      /key .* is none of a site that is known in this hierarchy/,
+    );
   });
 
   it('refuses what builds on another version, and says on which it may build', async () => {
@@ -200,9 +206,13 @@ describe('prestaged content between sites (PKG-12)', function () {
       await primary.hears(packageId, version);
     }
     const delta = await exportPackage(atCentral(), packageId, pathOf('v3.wbp'), ['--since', '2']);
-    await isRefused(atPrimary(), delta, /since version 2 .* none of it is here/);
+    await isRefused(await network.admin('PS1'), delta, /since version 2 .* none of it is here/);
     await importPackage(atPrimary(), full);
-    await isRefused(atPrimary(), delta, /version 1 is here; expected .* with "--since 1"/);
+    await isRefused(
+      await network.admin('PS1'),
+      delta,
+      /version 1 is here; expected .* with "--since 1"/,
+    );
     const words = ['package', 'export', packageId, '--to', pathOf('v9.wbp')];
     const none = await runWaybill(atCentral(), [...words, '--since', '3']);
     assert.match(none.stderr, /expected one of the versions 1, 2/);
@@ -222,9 +232,11 @@ describe('prestaged content between sites (PKG-12)', function () {
     const packageId = await createKnown(source);
     const path = await exportPackage(atCentral(), packageId, pathOf('killed.wbp'));
     const kills = byScale({ short: 3, long: 20 });
+    const random = new SeededRandom(testSeed);
     for (let round = 0; round < kills; round++) {
-      const running = runWaybill(atPrimary(), ['package', 'import', path]);
-      await sleep(250 + round * 150);
+      const running = importOver(await network.admin('PS1'), path).catch(() => {});
+      await Promise.race([running, whenThere(join(network.dataDirectoryOf('PS1'), 'despool'))]);
+      await sleep(random.below(byScale({ short: 300, long: 3_000 })));
       await network.agent('PS1').kill();
       await running;
       await network.agent('PS1').start();
@@ -241,10 +253,8 @@ describe('prestaged content between sites (PKG-12)', function () {
     const directory = pathOf('exports');
     await writeFiles(directory, { other: '' });
     const path = join(directory, 'killed.wbp');
-    const words = ['package', 'export', packageId, '--to', path];
-    const running = runWaybill(atCentral(), words);
-    const isBegun = async () => (await readdir(directory)).length > 1;
-    while (!(await isBegun())) await sleep(5);
+    const running = exportOver(await network.admin('CS1'), packageId, path).catch(() => {});
+    await whenThere(directory, 2);
     await network.agent('CS1').kill();
     await running;
     await network.agent('CS1').start();
