@@ -94,7 +94,10 @@ async function extract(packageId: string, out: string, flags: Flags): Promise<vo
   });
 }
 
-async function importFile(file: string, flags: Flags & { readonly agent?: string | undefined }): Promise<void> {
+async function importFile(
+  file: string,
+  flags: Flags & { readonly agent?: string | undefined },
+): Promise<void> {
   await telling(async () => {
     const config = await configOf(flags);
     const credentials = await readPeerCredentials(config.certificates, {

@@ -41,7 +41,7 @@ describe('prestaged content at distribution points (PKG-12)', function () {
       distributionPoints: ['PS1DP1', 'PS1DP2', 'PS1DP3'],
       pull: { PS1DP3: { sources: { PS1DP1: 1 } } },
       // What nothing holds is swept at once: what stays was held.
-      dp: { unreferencedGraceMs: 0, unfinishedGraceMs: 0, sweepIntervalMs: 1_000 },
+      dp: { unreferencedGraceMs: 0, sweepIntervalMs: 1_000 },
     });
     administrator = await Administrator.of(network);
     proxy = await CountingProxy.start(network.dp('PS1DP2').address);

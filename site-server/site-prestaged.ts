@@ -1,7 +1,9 @@
 /** The wiring of what a site exports to, and imports from, prestaged files (docs/prestaged-file.md). */
 import { deltaStepsMax } from '../shared/domain/site-content-work.ts';
+import { readBeginning } from '../shared/package-file/package-file-beginning.ts';
 import { makePackageFile } from '../shared/package-file/package-file-maker.ts';
 import type { VersionHistory } from '../shared/package-file/version-history.ts';
+import { beginningBytes } from '../shared/prestaged-file/prestaged-file-format.ts';
 import type { Despooler } from './despooler/despooler.ts';
 import type { ReceivedFileStore } from './despooler/received-file-store.ts';
 import type { PackageFileStore } from './package-file-store/package-file-store.ts';
@@ -47,6 +49,10 @@ export function sitePrestaged(
   );
   const imports = new PackageImport({
     ...{ ...ground, ...others, identities: identity, holds, logger },
+    lookInto: async (path, head) => {
+      const { version } = await readBeginning(path, head, beginningBytes);
+      return version.contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    },
   });
   return { holds, exports, imports };
 }

@@ -73,9 +73,10 @@ export function encodeBeginning(
 export function decodeBeginning(bytes: Buffer): PrestagedBeginning | undefined {
   if (bytes.length !== beginningBytes || !isPrestagedFile(bytes)) return undefined;
   const signedBytes = bytes.subarray(0, headBytes);
-  const head = parsed(signedBytes.subarray(magic.length));
+  const said = parsed(signedBytes.subarray(magic.length));
   const keyId = bytes.toString('latin1', headBytes, headBytes + keyIdBytes);
-  if (!isHead(head) || !keyIdPattern.test(keyId)) return undefined;
+  if (!isHead(said) || !keyIdPattern.test(keyId)) return undefined;
+  const head = headOf(said);
   // There is one way to write it: what else stands there would be nobody's word.
   if (!encodedOrNone(head)?.equals(signedBytes)) return undefined;
   return { head, signedBytes, keyId, signature: bytes.subarray(headBytes + keyIdBytes) };
@@ -87,19 +88,24 @@ export function isPrestagedFile(bytes: Buffer): boolean {
 }
 
 function jsonOf(head: PrestagedHead): string {
+  const { identity, ...said } = headOf(head);
+  // The source site is said once more, for whoever looks at it with their own eyes.
+  return JSON.stringify({ ...said, sourceSiteCode: sourceSiteOf(head.packageId), identity });
+}
+
+/** All that a head says, and nothing else, in the order in which it is written. */
+function headOf(head: PrestagedHead): PrestagedHead {
   const { packageId, sourceVersion, baseVersion, packageHash, fileHash, fileBytes } = head;
-  const { madeAtMs, identity } = head;
-  const { siteCode, address, agentVersion, signingKeys, signedAtMs } = identity;
-  const { certificate, signature } = identity;
-  return JSON.stringify({
-    ...{ packageId, sourceVersion, baseVersion, packageHash, fileHash, fileBytes, madeAtMs },
-    // Said once more for whoever looks at it with their own eyes.
-    sourceSiteCode: sourceSiteOf(packageId),
+  const { siteCode, address, agentVersion, signingKeys, signedAtMs } = head.identity;
+  const { certificate, signature } = head.identity;
+  return {
+    ...{ packageId, sourceVersion, baseVersion, packageHash, fileHash, fileBytes },
+    madeAtMs: head.madeAtMs,
     identity: {
       ...{ siteCode, address, agentVersion, signingKeys: signingKeys.map(keyOf), signedAtMs },
       ...{ certificate, signature },
     },
-  });
+  };
 }
 
 function keyOf({ keyId, publicKey, createdAtMs, retiredAtMs }: SigningKey): SigningKey {

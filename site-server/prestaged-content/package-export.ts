@@ -208,13 +208,19 @@ export class PackageExport {
   }
 }
 
+/** What the operating system says of a place where no file can be written. */
+const placeCodes = [
+  ...['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'EIO', 'EFBIG'],
+  ...['EISDIR', 'ERR_FS_EISDIR'],
+];
+
 /** What the operating system refuses, an administrator can put right. */
 function toExportFailure(error: unknown, { path, baseVersion }: ExportRequest): unknown {
   if (isErrorWithCode(error, 'DELTA_BASE_MISSING')) {
     const expected = 'a version this site still knows; without one, all is exported';
     return requestInvalid('base_version', { expected, actual: `${baseVersion}` });
   }
-  if (isSystemError(error, 'EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENAMETOOLONG', 'EIO', 'EFBIG')) {
+  if (isSystemError(error, ...placeCodes)) {
     const expected = 'a path where the site server may write a file';
     return requestInvalid('path', { expected, actual: `${path} (${error.code})` });
   }

@@ -4,7 +4,6 @@ import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { sourceSiteOf } from '../../shared/domain/package.ts';
 import type { PackageFileFacts } from '../../shared/domain/send-request.ts';
 import type { ReceivedInstruction } from '../../shared/domain/site-instruction.ts';
-import { readBeginning } from '../../shared/package-file/package-file-beginning.ts';
 import {
   beginningBytes,
   type PrestagedBeginning,
@@ -37,6 +36,13 @@ export interface PackageImportComponents {
   readonly identities: Pick<SiteIdentityKeeper, 'refusalOf'>;
   /** Where package files arrive, from wherever. */
   readonly files: Pick<ReceivedFileStore, 'offer' | 'receive'>;
+  /**
+   * Looks whether the beginning of the package file in a prestaged file is what its head says.
+   *
+   * @returns bytes of all contents of its version
+   * @throws PACKAGE_FILE_INVALID
+   */
+  readonly lookInto: (path: string, head: PrestagedHead) => Promise<number>;
   readonly packageFiles: Pick<PackageFiles, 'keep'>;
   readonly despooler: Pick<Despooler, 'list'>;
   readonly holds: Pick<PrestagedHolds, 'newHold'>;
@@ -147,9 +153,19 @@ export class PackageImport {
     return {
       ...{ path, head, file: { fileHash, fileBytes }, tell },
       bringer: { siteCode: this.#components.siteCode, requestId },
-      contentBytes: await contentBytesOf(path, head),
+      contentBytes: await this.#contentBytes(path, head),
       signedHash: hashOf(beginning.signedBytes),
     };
+  }
+
+  /** What is refused anyway is refused before anything of it is copied. */
+  async #contentBytes(path: string, head: PrestagedHead): Promise<number> {
+    try {
+      return await this.#components.lookInto(path, head);
+    } catch (error) {
+      if (!isErrorWithCode(error, 'PACKAGE_FILE_INVALID')) throw error;
+      throw invalidPrestagedFile(path, `what is in it was altered: ${error.message}`, error);
+    }
   }
 
   /** @throws PRESTAGED_FILE_INVALID, VERSION_DOWNGRADE, PACKAGE_STATE_CONFLICT */
@@ -284,20 +300,6 @@ export class PackageImport {
     }
     const conflict = { packageId, state: 'being deleted', expected: 'not being deleted' };
     throw new WaybillError({ code: 'PACKAGE_STATE_CONFLICT', ...conflict });
-  }
-}
-
-/**
- * What the contents of the package file have, all together; and it is the one the head names, which is
- * found out before anything of it is copied.
- */
-async function contentBytesOf(path: string, head: PrestagedHead): Promise<number> {
-  try {
-    const { version } = await readBeginning(path, head, beginningBytes);
-    return version.contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  } catch (error) {
-    if (!isErrorWithCode(error, 'PACKAGE_FILE_INVALID')) throw error;
-    throw invalidPrestagedFile(path, `what is in it was altered: ${error.message}`, error);
   }
 }
 

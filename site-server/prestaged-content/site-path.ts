@@ -3,6 +3,8 @@ import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:pat
 import { isSystemError } from '../../shared/content-library/library-failure.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
+import { isPrestagedFile } from '../../shared/prestaged-file/prestaged-file-format.ts';
+import { openPrestaged } from '../../shared/prestaged-file/prestaged-file-reader.ts';
 
 /**
  * A path of the site server as an administrator gives it, without `.`, `..` and doubled slashes.
@@ -24,7 +26,7 @@ export function requireSitePath(path: string): string {
 
 /**
  * Where a file may be written: in a directory that is there, outside the site's own files; its place
- * is free, or a regular file stands there that may be replaced.
+ * is free, or an exported file stands there that may be replaced.
  *
  * @param ownDirectories where the site keeps its own files
  * @returns the path, links to its directory followed
@@ -49,9 +51,19 @@ export async function requireFilePlace(
     const actual = `${quoted(path)}, which is there and is none`;
     throw requestInvalid('path', { expected: 'a place for a file', actual });
   }
-  if (options.mayReplace) return place;
-  const expected = 'a path where nothing is yet (--force replaces the file)';
+  const isExported = await isPrestagedFileAt(place);
+  if (options.mayReplace && isExported) return place;
+  const hint = isExported ? ' (--force replaces the file)' : '';
+  const expected = `a path where nothing is yet${hint}`;
   throw requestInvalid('path', { expected, actual: quoted(path) });
+}
+
+/** Nothing else is ever replaced, whoever asks for it. */
+async function isPrestagedFileAt(path: string): Promise<boolean> {
+  await using file = await openPrestaged(path);
+  const bytes = Buffer.alloc(16);
+  await file.read(bytes, 0, bytes.length, 0);
+  return isPrestagedFile(bytes);
 }
 
 async function placeOf(directory: string): Promise<string> {

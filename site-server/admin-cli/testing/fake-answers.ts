@@ -293,7 +293,12 @@ export const defaultStreams = {
     {
       doneBytes: '0',
       totalBytes: '0',
-      result: { sourceVersion: 4, baseVersion: 0, fileBytes: '2097152', fileHash: Buffer.alloc(32) },
+      result: {
+        sourceVersion: 4,
+        baseVersion: 0,
+        fileBytes: '2097152',
+        fileHash: Buffer.alloc(32),
+      },
     },
   ],
   importPackage: () => [anImport('IMPORT_STAGE_COPYING'), anImport('IMPORT_STAGE_STORED')],
