@@ -132,7 +132,8 @@ export class HeldImports implements Component {
       const held = JSON.parse(text) as HeldImport | null;
       return typeof held?.packageId === 'string' ? held : undefined;
     } catch (error) {
-      if (error instanceof SyntaxError || isSystemError(error, 'ENOENT', 'EIO')) return undefined;
+      const isDamaged = isSystemError(error, 'ENOENT', 'ENOTDIR', 'EISDIR', 'EIO');
+      if (error instanceof SyntaxError || isDamaged) return undefined;
       throw error;
     }
   }
