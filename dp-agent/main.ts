@@ -105,7 +105,8 @@ async function importFile(
     });
     const address = flags.agent ?? config.listen;
     const told = (line: string) => console.log(line);
-    await importAtAgent({ credentials, dpId: config.dpId, address, told }, resolve(file));
+    const agent = { credentials, dpId: config.dpId, address, told };
+    await importAtAgent(agent, resolve(file));
   });
 }
 

@@ -27,6 +27,13 @@ const talkBytesMax = mebibyte;
 /** The package file begins there. */
 const beginningBytes = 32_768;
 
+/** Nothing is left free for others: a test must not depend on how full the disk is. */
+const site = {
+  ...{ unreferencedGraceMs: 0, sweepIntervalMs: 1_000 },
+  despooling: { reserveBytes: 0 },
+  sending: { packageFileReserveBytes: 0 },
+};
+
 const sites: readonly SiteOfTest[] = [
   { siteCode: 'CS1', kind: 'central-administration' },
   { siteCode: 'PS1', kind: 'primary', parent: 'CS1', standard: ['PS1DP1'] },
@@ -48,11 +55,6 @@ describe('prestaged content between sites (PKG-12)', function () {
   const pathOf = (name: string) => join(network.directory, name);
 
   before(async () => {
-    const site = {
-      ...{ unreferencedGraceMs: 0, sweepIntervalMs: 1_000 },
-      despooling: { reserveBytes: 0 },
-      sending: { packageFileReserveBytes: 0 },
-    };
     network = await HierarchyNetwork.start({ sites, links: ['PS1'], site });
     central = await network.administrator('CS1');
     primary = await network.administrator('PS1');
@@ -183,7 +185,7 @@ describe('prestaged content between sites (PKG-12)', function () {
   it('refuses a file of another hierarchy, though its site has the same name', async () => {
     const [top] = sites;
     assert.ok(top);
-    await using foreign = await HierarchyNetwork.start({ sites: [top] });
+    await using foreign = await HierarchyNetwork.start({ sites: [top], site });
     const source = await makeSource(10_000);
     const administrator = await foreign.administrator('CS1');
     const packageId = await administrator.create(source);

@@ -1,3 +1,5 @@
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
 
@@ -18,10 +20,15 @@ const toldPercent = 25;
 /**
  * Asks the running agent of this machine to import a prestaged file.
  *
+ * @throws REQUEST_INVALID when nobody can know where the agent listens, or for want of room
  * @throws PEER_UNREACHABLE when no agent runs; what the import refuses
  */
 export async function importAtAgent(agent: RunningAgent, path: string): Promise<void> {
   const { dpId, credentials, told } = agent;
+  if (agent.address.endsWith(':0')) {
+    const expected = 'host:port of the running agent, whose configuration leaves the port open';
+    throw requestInvalid('--agent', { expected, actual: 'none' });
+  }
   const channel = new RpcChannel({
     conversation: 'DistributionPoint',
     address: toReachable(agent.address),
@@ -39,9 +46,19 @@ export async function importAtAgent(agent: RunningAgent, path: string): Promise<
       else if (percent !== lastTold) told(`${name}: ${percent} %`);
       lastTold = percent;
     }
+  } catch (error) {
+    throw toRoomFailure(error);
   } finally {
     channel.close();
   }
+}
+
+/** Nothing of this goes on by itself once there is room. */
+function toRoomFailure(error: unknown): unknown {
+  if (!(error instanceof WaybillError) || error.details.code !== 'DISK_FULL') return error;
+  const { path, freeBytes, neededBytes } = error.details;
+  const actual = `${freeBytes} bytes; nothing was imported: make room and import again`;
+  return requestInvalid(path, { expected: `${neededBytes} bytes free`, actual });
 }
 
 function percentOf(progress: { readonly doneBytes: string; readonly totalBytes: string }): number {

@@ -238,6 +238,40 @@ describe('import of a prestaged file at a site (PKG-12)', () => {
     });
   }
 
+  it('writes nothing when there is no room for a copy', async () => {
+    await receiver.metadata();
+    const life = await receiver.start();
+    const files = {
+      ...{ receive: life.files.receive, stop: async () => {} },
+      offer: async () => {
+        throw receiver.diskFull();
+      },
+    };
+    const full = { ...life, files } as unknown as Life;
+    await assert.rejects(run(full, await prestaged()), { code: 'DISK_FULL' });
+    assert.deepEqual(await receiver.waitingJobs(), []);
+    assert.equal(
+      await receiver.store.records(keySpaces.prestagedPackages).get(packageId),
+      undefined,
+    );
+  });
+
+  it('waits for room to unpack, and goes on by itself', async () => {
+    await receiver.metadata();
+    const life = await receiver.start();
+    receiver.onUnpack = async () => {
+      throw receiver.diskFull();
+    };
+    const done = await run(life, await prestaged());
+    assert.equal(done.stage, 'waiting');
+    assert.match(done.reason, /1 bytes free; 2 are needed/);
+    receiver.onUnpack = async () => {};
+    await until(async () => {
+      await receiver.clock.advance(1_000);
+      return (await receiver.content())?.state === 'stored';
+    });
+  });
+
   it('refuses paths that are none', async () => {
     const life = await receiver.start();
     for (const path of ['relative.wbp', '', '/a\0b', `/${'x'.repeat(5_000)}`, '/folder/']) {
