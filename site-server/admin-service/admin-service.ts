@@ -9,6 +9,7 @@ import {
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
+import { LinkAnswers, type LinkAnswersComponents } from './link-answers.ts';
 import type { LogReader } from './log-reader.ts';
 import type { PackageCommands } from './package-commands.ts';
 import {
@@ -50,8 +51,9 @@ export interface AdminSite {
 /** What the admin service needs. */
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
-    Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'>,
-    PrestagedAnswersComponents {
+    LinkAnswersComponents,
+    PrestagedAnswersComponents,
+    Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
@@ -76,10 +78,12 @@ export class AdminService {
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
   readonly #prestaged: PrestagedAnswers;
+  readonly #links: LinkAnswers;
 
   constructor(components: AdminServiceComponents) {
     this.#components = components;
     this.#distributionPoints = new DistributionPointAnswers(components);
+    this.#links = new LinkAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
     this.#prestaged = new PrestagedAnswers(components);
@@ -94,6 +98,7 @@ export class AdminService {
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
       ...this.#prestaged.methods(),
+      ...this.#links.methods(),
       ...this.#reportMethods(),
     };
   }
