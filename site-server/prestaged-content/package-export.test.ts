@@ -37,13 +37,17 @@ describe('export of a package (PKG-12)', () => {
     await sites[Symbol.asyncDispose]();
   });
 
-  function exporter(): PackageExport {
+  /** @param onMake called before a package file is made */
+  function exporter(onMake: () => Promise<void> = async () => {}): PackageExport {
     const { library, clock, log } = sites.source;
     const { history } = sites;
     return new PackageExport(
       {
         ...{ library, clock, logger: log.logger, identity: identity.keeper },
-        makeFile: (request, options) => makePackageFile({ library, history }, request, options),
+        makeFile: async (request, options) => {
+          await onMake();
+          return makePackageFile({ library, history }, request, options);
+        },
         knownVersions: async () => [1],
         ownDirectories: [sites.directory.join('source')],
       },
@@ -128,18 +132,33 @@ describe('export of a package (PKG-12)', () => {
     assert.deepEqual(await readdir(directory), ['x.wbp']);
   });
 
-  it('is done once at a time, each to a place of its own', async () => {
-    const one = exporter();
+  it('is done so many at a time, each to a place of its own', async () => {
+    let begun = () => {};
+    let goOn = () => {};
+    const isBegun = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const mayGoOn = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const one = exporter(async () => {
+      begun();
+      await mayGoOn;
+    });
     const first = one.run(request(), () => {}, unaborted);
-    const again = one.run(request(), () => {}, unaborted);
-    const other = one.run(request({ path: `${directory}/y.wbp` }), () => {}, unaborted);
-    const results = await Promise.allSettled([first, again, other]);
-    const codes = results.map((one) =>
-      one.status === 'rejected' ? (one.reason as { code: string }).code : 'done',
-    );
-    assert.deepEqual(codes, ['done', 'REQUEST_INVALID', 'RECEIVER_BUSY']);
+    await isBegun;
+    const refused = (path: string, code: string) =>
+      assert.rejects(
+        one.run(request({ path }), () => {}, unaborted),
+        { code },
+      );
+    await refused(request().path, 'REQUEST_INVALID');
+    await refused(`${directory}/y.wbp`, 'RECEIVER_BUSY');
+    goOn();
+    assert.equal((await first).sourceVersion, 2);
+    const unknown = { ...request(), packageId: 'PS1000FF' };
     await assert.rejects(
-      one.run({ ...request(), packageId: 'PS1000FF' }, () => {}, unaborted),
+      one.run(unknown, () => {}, unaborted),
       { code: 'PACKAGE_NOT_HELD' },
     );
   });

@@ -5,6 +5,7 @@ import { StateStore } from '../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { until } from '../despooler/testing/test-receiver.ts';
 import { PackageEnd } from '../distribution-manager/package-end.ts';
 import { PrestagedHolds } from './prestaged-holds.ts';
 
@@ -57,7 +58,10 @@ describe('imported content that nobody is to have (PKG-12)', () => {
   it('is looked for at the start and now and then', async () => {
     await store.write([holds.newHold(version).change], { sync: false });
     await holds.start();
-    for (let step = 0; step < 12; step++) await clock.advance(1_000);
+    await until(async () => {
+      await clock.advance(1_000);
+      return (await woken()).length > 0;
+    });
     assert.deepEqual(await woken(), [packageId]);
   });
 
