@@ -5,6 +5,7 @@ import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
 import { refusalOfBase } from '../../shared/domain/prestaged-content.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
+import { readBeginning } from '../../shared/package-file/package-file-beginning.ts';
 import { hashPackageFile } from '../../shared/package-file/package-file-hash.ts';
 import { unpackPackageFile } from '../../shared/package-file/package-file-unpacker.ts';
 import {
@@ -156,13 +157,12 @@ export class PrestagedImport {
     const stagingDirectory = await held.newPlace();
     const request = { path, startBytes: beginningBytes, expected: head, stagingDirectory };
     try {
-      const unpacked = await unpackPackageFile({ library, reserveBytes }, request, {
+      const { version } = await readBeginning(path, head, beginningBytes);
+      const totalBytes = version.contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+      tell({ doneBytes: 0, totalBytes });
+      await unpackPackageFile({ library, reserveBytes }, request, {
         signal,
         onProgress: ({ sizeBytes: doneBytes }) => void tell({ doneBytes }),
-      });
-      tell({
-        doneBytes: contentBytesOf(unpacked.version),
-        totalBytes: contentBytesOf(unpacked.version),
       });
     } catch (error) {
       throw toImportFailure(error, path);
@@ -197,10 +197,6 @@ function isServed(path: string, head: PrestagedHead, held: PackageVersion | unde
   const refusal = refusalOfBase({ packageId, baseVersion, heldVersion });
   if (refusal !== undefined) throw invalidPrestagedFile(path, refusal);
   return false;
-}
-
-function contentBytesOf({ contents }: PackageVersion): number {
-  return contents.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
 function toImportFailure(error: unknown, path: string): unknown {
