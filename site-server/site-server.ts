@@ -31,6 +31,7 @@ import { openJobSerials } from './distribution-manager/site-counters.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
+import { ControlsTeller } from './hierarchy-manager/controls-teller.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
 import { HierarchyDistributionPoints } from './hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyReactor } from './hierarchy-manager/hierarchy-reactor.ts';
@@ -47,6 +48,7 @@ import { PullNotification } from './package-transfer-manager/pull-notification.t
 import { PullRates } from './package-transfer-manager/pull-rates.ts';
 import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
+import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import {
   type Ground,
@@ -121,6 +123,7 @@ export class SiteServer implements Component {
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
+      new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -201,13 +204,14 @@ function packageTransferManager(ground: Ground) {
     { ...ground, sources: new PullSources(ground) },
     { ...config.distribution, siteAddress: ground.siteAddress },
   );
+  const permits = new TransferPermits(ground);
   const runner = new JobRunner(
-    { library, pieceSource, connections, clock, ownCopies, pull: notification },
+    { library, pieceSource, connections, clock, ownCopies, permits, pull: notification },
     config.distribution,
   );
   const returns = new ReturnWatch({ connections, logger });
   const manager = new PackageTransferManager(
-    { ...ground, jobs, runner, notification, hierarchy, returns, logger },
+    { ...ground, jobs, runner, notification, hierarchy, permits, returns, logger },
     { ...config.distribution, pull: config.pull },
   );
   return { jobs, pieceSource, manager };

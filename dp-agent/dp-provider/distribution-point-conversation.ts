@@ -37,7 +37,12 @@ export interface DpSelf {
 }
 
 /** Answered elsewhere. */
-type OtherMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull' | 'importPrestaged';
+type OtherMethod =
+  | 'putPackageInfo'
+  | 'notifyPull'
+  | 'queryPull'
+  | 'setControls'
+  | 'importPrestaged';
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(

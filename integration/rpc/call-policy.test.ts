@@ -75,6 +75,7 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'DistributionPoint.NotifyPull': [site],
   'DistributionPoint.QueryPull': [site],
   'DistributionPoint.ImportPrestaged': [dp, otherDp, ...changers],
+  'DistributionPoint.SetControls': [site],
   'DistributionPoint.ListPackages': [site, ...administrators],
   'Content.GetManifest': peers,
   'Content.WatchHoldings': peers,

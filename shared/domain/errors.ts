@@ -1,5 +1,8 @@
 import { instructionRefusals, parseInstructionRefusal } from './site-instruction.ts';
 
+/** The latest time a date can have; what comes from elsewhere may say more. */
+const latestDateMs = 8.64e15;
+
 /**
  * Every failure Waybill expects, with its facts. A code is stable for ever; `docs/errors.md` has
  * a heading for each, and a test holds the two together.
@@ -50,6 +53,7 @@ export type ErrorDetails =
   | { code: 'PULL_SOURCES_MISSING'; packageId: string; dpId: string }
   | { code: 'PULL_SOURCES_EXHAUSTED'; packageId: string; reason: string }
   | { code: 'PULL_SOURCE_LIED'; source: string; fileHash: string; reason: string }
+  | { code: 'CONTENT_WINDOW_CLOSED'; opensAtMs: number }
   | { code: 'PULL_JOB_UNKNOWN'; packageId: string; jobSerial: number }
   | { code: 'PULL_RESULT_MISSING'; dpId: string; polls: number }
   | { code: 'PACKAGE_INFO_MISMATCH'; packageId: string; expectedHash: string; actualHash: string }
@@ -147,6 +151,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `No source gives what is missing of package ${f.packageId}: ${f.reason}. It goes on by itself when one does`,
   PULL_SOURCE_LIED: (f) =>
     `${f.source} gave wrong bytes for file ${f.fileHash}: ${f.reason}. Nothing of them was kept, and it is not asked again`,
+  CONTENT_WINDOW_CLOSED: (f) =>
+    `Content of this priority does not travel at this hour; ${opening(f.opensAtMs)}`,
   PULL_JOB_UNKNOWN: (f) => `There is no pull job ${f.jobSerial} for package ${f.packageId} here`,
   PULL_RESULT_MISSING: (f) => `${f.dpId} did not say how the job ended, asked ${f.polls} times`,
   PACKAGE_INFO_MISMATCH: (f) =>
@@ -190,6 +196,14 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   STATE_STORE_DAMAGED: (f) => `State store ${f.path} is damaged: ${f.reason}`,
   ADDRESS_IN_USE: (f) => `Address ${f.address} is in use by another program`,
 };
+
+/** When a schedule opens; 0: never. */
+function opening(opensAtMs: number): string {
+  const isTime = opensAtMs > 0 && opensAtMs <= latestDateMs;
+  return isTime
+    ? `from ${new Date(opensAtMs).toISOString()} on it does`
+    : 'the schedule says never';
+}
 
 function refusalWords(reason: string): string {
   const refusal = parseInstructionRefusal(reason);

@@ -95,6 +95,7 @@ const waybillRules = {
     callers: ['distribution points of this site', 'administrators who may change things'],
     audited: 'always',
   },
+  '/waybill.v1.DistributionPoint/SetControls': siteChanges,
   '/waybill.v1.DistributionPoint/ListPackages': {
     callers: ['the site of this DP', 'administrators'],
     audited: 'never',

@@ -54,6 +54,7 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   PULL_SOURCES_MISSING: { packageId: 'text', dpId: 'text' },
   PULL_SOURCES_EXHAUSTED: { packageId: 'text', reason: 'text' },
   PULL_SOURCE_LIED: { source: 'text', fileHash: 'text', reason: 'text' },
+  CONTENT_WINDOW_CLOSED: { opensAtMs: 'number' },
   PULL_JOB_UNKNOWN: { packageId: 'text', jobSerial: 'number' },
   PULL_RESULT_MISSING: { dpId: 'text', polls: 'number' },
   PACKAGE_INFO_MISMATCH: { packageId: 'text', ...hashes },

@@ -39,6 +39,7 @@ import type { ReceivedInstruction, SeenInstruction } from '../domain/site-instru
 import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
+import type { ToldControlsRow } from '../domain/told-controls.ts';
 import type { TransferLink } from '../domain/transfer-link.ts';
 import type { ValidationResult } from '../domain/validation-result.ts';
 
@@ -95,6 +96,10 @@ export const keySpaces = {
   stateMessageOutbox: keySpace<StateMessage>('state-message-outbox'),
   /** name → what the site has told this pull DP, and since when it has its outbox. */
   pullDpSettings: keySpace<unknown>('pull-dp-settings'),
+  /** 'own' → what the site has told this DP of its schedule and limits. */
+  transferControls: keySpace<ToldControlsRow>('transfer-controls'),
+  /** dpId → hash over the controls this site has told that DP last; none while that is not known. */
+  toldControls: keySpace<string>('told-controls'),
   /** siteCode → the site as administrators define it. */
   sites: keySpace<SiteDefinition>('sites'),
   /** siteCode → what the site says of itself, signed. */
