@@ -4,6 +4,7 @@ import { ContentLibrary } from '../shared/content-library/content-library.ts';
 import { ArrivingContents } from '../shared/content-server/arriving-contents.ts';
 import { ContentServer } from '../shared/content-server/content-server.ts';
 import { PieceSource } from '../shared/content-source/piece-source.ts';
+import { ContentValidation } from '../shared/content-validation/content-validation.ts';
 import { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
 import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
@@ -14,6 +15,7 @@ import type { Logger } from '../shared/runtime/logger.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
 import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
+import { validationConversation } from './dp-provider/validation-conversation.ts';
 import { pullParts } from './pull-wiring.ts';
 
 /** Files of the library kept open between two pieces that others fetch. */
@@ -80,7 +82,14 @@ export class DpAgent implements Component {
       config,
     );
     const answers = distributionPointConversation(provider, library, self);
-    server.serve('DistributionPoint', pull.answering(answers));
+    const validation = new ContentValidation(
+      { library, store, clock, logger: child('content-validation') },
+      config,
+    );
+    // What is damaged is not sent from a file that happens to be open.
+    library.upkeep.quarantine.onTaken(() => pieceSource.forgetRead());
+    const validated = validationConversation(validation);
+    server.serve('DistributionPoint', { ...pull.answering(answers), ...validated });
     const contentServer = new ContentServer({
       ...{ library, pieceSource, arriving, deltas: library, clock },
       arrivingBytes: provider.arrivingBytes,
@@ -88,7 +97,7 @@ export class DpAgent implements Component {
     });
     server.serve('Content', contentServer.conversation());
     const kept = [library, pull.outbox, damageAcknowledged(store)];
-    const working = [provider, pieceSource, ...pull.components, server];
+    const working = [provider, pieceSource, validation, ...pull.components, server];
     return new DpAgent(store, server, [...kept, ...working]);
   }
 

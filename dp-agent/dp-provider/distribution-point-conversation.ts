@@ -35,14 +35,14 @@ export interface DpSelf {
 }
 
 /** Answered elsewhere. */
-type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull';
+type OtherMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull' | 'validate';
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(
   provider: PackageReceiver,
   library: ContentLibrary,
   self: DpSelf,
-): Omit<Conversation<'DistributionPoint'>, PullMethod> {
+): Omit<Conversation<'DistributionPoint'>, OtherMethod> {
   return {
     async check(request: CheckRequest__Output) {
       if (request.dpId !== self.dpId) {
@@ -119,8 +119,11 @@ export function distributionPointConversation(
     },
 
     async *listPackages() {
+      const lacking = await library.upkeep.lackingFiles();
       for await (const { packageId, sourceVersion, packageHash } of library.listPackages()) {
-        yield { packageId, sourceVersion, packageHash: Buffer.from(packageHash, 'hex') };
+        const lackingFiles = lacking.get(packageId) ?? 0;
+        const hash = Buffer.from(packageHash, 'hex');
+        yield { packageId, sourceVersion, packageHash: hash, lackingFiles };
       }
     },
   };

@@ -45,6 +45,11 @@ export interface DamagedFile extends HeldFile {
   readonly identity: string;
 }
 
+/** And where it goes. */
+export interface DamagedFileMove extends DamagedFile {
+  readonly to: string;
+}
+
 /** What a file in the library is told by: another one in its place, or a changed one, differs. */
 export function identityOf({ dev, ino, ctimeNs }: BigIntStats): string {
   return `${dev}:${ino}:${ctimeNs}`;
@@ -111,16 +116,21 @@ export const libraryTasks = {
     }
   },
 
-  /** Deletes damaged files that are still the ones that were looked at; says which. */
-  removeDamaged(input: { fileLibrary: string; files: readonly DamagedFile[] }): string[] {
-    const removeAsFound = ({ hash, identity }: DamagedFile) => {
+  /** Moves damaged files that are still the ones that were looked at to other places; says which. */
+  setAside(input: { fileLibrary: string; files: readonly DamagedFileMove[] }): string[] {
+    const moveAsFound = ({ hash, identity, to }: DamagedFileMove) => {
       const path = filePathOf(input.fileLibrary, hash);
       const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
       if (!stats || identityOf(stats) !== identity) return false;
-      rmSync(path);
+      try {
+        renameSync(path, to);
+      } catch {
+        // Whatever kept it from being moved: it must not be served again.
+        rmSync(path, { recursive: true });
+      }
       return true;
     };
-    return input.files.filter(removeAsFound).map(({ hash }) => hash);
+    return input.files.filter(moveAsFound).map(({ hash }) => hash);
   },
 
   /** Deletes shards in which nothing is. */

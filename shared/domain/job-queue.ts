@@ -1,5 +1,6 @@
 import type { DistributionJob, WaitingReason } from './distribution-job.ts';
 import { isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
+import { isValidation, ValidationPlaces } from './validation-places.ts';
 
 /** How many transfers a site runs at once (PTM-2). */
 export interface JobQueueLimits {
@@ -62,7 +63,9 @@ export function decideQueue(
 ): QueueDecision {
   const open = [...jobs].filter(isOpen).sort(compareJobs);
   const isPullJob = ({ dpId }: DistributionJob) => pull.isPullDp(dpId);
-  const running = open.filter(isRunning);
+  const allRunning = open.filter(isRunning);
+  const validations = new ValidationPlaces(allRunning.filter(isValidation));
+  const running = allRunning.filter((job) => !isValidation(job));
   const slots = new Slots(
     running.filter((job) => !isPullJob(job)),
     limits,
@@ -75,7 +78,10 @@ export function decideQueue(
   let nextDueMs: number | undefined;
   for (const job of open) {
     if (isRunning(job) || isWithPullDp(job)) continue;
-    const refused = () => (isPullJob(job) ? places.take(job) : slots.take(job));
+    const refused = () => {
+      if (isValidation(job)) return validations.take(job);
+      return isPullJob(job) ? places.take(job) : slots.take(job);
+    };
     const reason = waitingReasonOf(job, nowMs) ?? refused();
     if (reason === undefined) {
       start.push(job);

@@ -14,6 +14,7 @@ export type ReplicatedTable =
   | 'links'
   | 'distribution-point-groups'
   | 'group-assignments'
+  | 'validation-requests'
   | 'validation-results'
   | 'component-settings';
 
@@ -67,7 +68,9 @@ export const replicatedTables = {
   'distribution-point-groups': { scope: 'everywhere', writer: 'any site' },
   /** groupName / packageId */
   'group-assignments': { scope: 'everywhere', writer: 'any site' },
-  /** packageId / siteCode / dpId */
+  /** packageId / dpId */
+  'validation-requests': { scope: 'everywhere', writer: 'any site' },
+  /** packageId / siteCode / dpId, or '' for the site itself */
   'validation-results': { scope: 'upward', writer: { siteInKeyPart: 1 } },
   /** siteCode */
   'component-settings': { scope: 'everywhere', writer: 'any site' },

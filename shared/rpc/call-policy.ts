@@ -53,6 +53,8 @@ const waybillRules = {
   '/waybill.v1.Admin/RedistributePackage': adminChanges,
   '/waybill.v1.Admin/RemovePackage': adminChanges,
   '/waybill.v1.Admin/RetryFailed': adminChanges,
+  '/waybill.v1.Admin/ValidatePackage': adminChanges,
+  '/waybill.v1.Admin/ListValidationResults': adminReads,
   '/waybill.v1.Admin/ListPackageStatus': adminReads,
   '/waybill.v1.Admin/WatchPackageStatus': adminReads,
   '/waybill.v1.Admin/AddDistributionPoint': adminChanges,
@@ -86,6 +88,7 @@ const waybillRules = {
   '/waybill.v1.DistributionPoint/PutPackageInfo': siteChanges,
   '/waybill.v1.DistributionPoint/NotifyPull': siteChanges,
   '/waybill.v1.DistributionPoint/QueryPull': siteReads,
+  '/waybill.v1.DistributionPoint/Validate': siteChanges,
   '/waybill.v1.DistributionPoint/ListPackages': {
     callers: ['the site of this DP', 'administrators'],
     audited: 'never',

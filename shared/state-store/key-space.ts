@@ -8,6 +8,7 @@ import type {
 } from '../domain/change-log.ts';
 import type { ComponentSettings } from '../domain/component-settings.ts';
 import type { ContentLocation } from '../domain/content-location.ts';
+import type { ContentValidationState } from '../domain/content-validation.ts';
 import type { DistributionJob } from '../domain/distribution-job.ts';
 import type { DistributionPoint } from '../domain/distribution-point.ts';
 import type {
@@ -39,6 +40,7 @@ import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
 import type { TransferLink } from '../domain/transfer-link.ts';
+import type { ActedValidation, ValidationRequest } from '../domain/validation-request.ts';
 import type { ValidationResult } from '../domain/validation-result.ts';
 
 declare const row: unique symbol;
@@ -88,6 +90,8 @@ export const keySpaces = {
   libraryState: keySpace<LibraryIndexState>('library-state'),
   /** packageId → the newest action the DP has seen for it. */
   packageActions: keySpace<PackageAction>('package-actions'),
+  /** packageId → how far its validation is in the library of this machine. */
+  contentValidations: keySpace<ContentValidationState>('content-validations'),
   /** packageId → the package this pull DP fetches. */
   pullJobs: keySpace<PullJob>('pull-jobs'),
   /** serial → a state message the management point has not taken yet. */
@@ -124,6 +128,10 @@ export const keySpaces = {
   groupAssignments: keySpace<GroupAssignment>('group-assignments'),
   /** packageId / siteCode / dpId → what the last validation there has found. */
   validationResults: keySpace<ValidationResult>('validation-results'),
+  /** packageId / dpId → that the content of the package there is to be validated. */
+  validationRequests: keySpace<ValidationRequest>('validation-requests'),
+  /** packageId / dpId → the request of these that this site has acted on last. */
+  actedValidations: keySpace<ActedValidation>('acted-validations'),
   /** siteCode → what is set for the components of a site. */
   componentSettings: keySpace<ComponentSettings>('component-settings'),
   /** siteCode / serial → status message that other sites sent here. */

@@ -31,6 +31,7 @@ import { checkedCount } from './request-text.ts';
 import { SiteAnswers, type SiteAnswersComponents } from './site-answers.ts';
 import { checkedSources, checkedSourcesElsewhere } from './source-check.ts';
 import type { StatusMessageView } from './status-message-view.ts';
+import type { ValidationAnswers } from './validation-answers.ts';
 
 /** Jobs as administrators see them: Package Transfer Manager's side of the conversation. */
 export interface AdminJobs {
@@ -53,6 +54,7 @@ export interface AdminServiceComponents
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
+  readonly validationAnswers: ValidationAnswers;
   readonly packageView: PackageView;
   readonly packageStatusView: PackageStatusView;
   readonly statusMessageView: StatusMessageView;
@@ -87,6 +89,7 @@ export class AdminService {
       getSite: async () => this.#site(),
       ...this.#packageMethods(),
       ...this.#distributionMethods(),
+      ...this.#components.validationAnswers.methods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
       ...this.#reportMethods(),

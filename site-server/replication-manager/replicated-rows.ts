@@ -61,9 +61,10 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
   links: { space: keySpaces.links, keyParts: ['name'] },
   'distribution-point-groups': { space: keySpaces.distributionPointGroups, keyParts: ['name'] },
   'group-assignments': { space: keySpaces.groupAssignments, keyParts: ['name', 'package'] },
+  'validation-requests': { space: keySpaces.validationRequests, keyParts: ['package', 'dp'] },
   'validation-results': {
     space: keySpaces.validationResults,
-    keyParts: ['package', 'site', 'dp'],
+    keyParts: ['package', 'site', 'dp or none'],
   },
   'component-settings': { space: keySpaces.componentSettings, keyParts: ['site'] },
 };
@@ -181,6 +182,8 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
     case 'distribution-point-groups':
     case 'group-assignments':
       return [{ topic: 'distribution-point-group', subject: first }];
+    case 'validation-requests':
+      return [{ topic: 'validation-request', subject: first }];
     case 'links':
     case 'component-settings':
     case 'validation-results':

@@ -58,7 +58,9 @@ import {
   windowLevels,
 } from '../../shared/domain/transfer-controls.ts';
 import type { TransferLink } from '../../shared/domain/transfer-link.ts';
+import type { ValidationRequest } from '../../shared/domain/validation-request.ts';
 import {
+  findingDetailCharsMax,
   namedFilesMax,
   type UnsoundFile,
   type ValidationResult,
@@ -199,6 +201,7 @@ const unsoundFile = row<UnsoundFile>({
   path: text(limits.sourcePathBytesMax),
   fileHash: hash,
   finding: z.literal(['damaged', 'missing']),
+  detail: text(findingDetailCharsMax).optional() as z.ZodType<string>,
 });
 const objectName = parsed(parseObjectName, 'a name');
 const timeZone = z.string().refine(isTimeZone, 'expected a time zone');
@@ -324,10 +327,19 @@ const rowSchemas = {
     packageId,
     assignedAtMs: count,
   }),
+  'validation-requests': row<ValidationRequest>({
+    packageId,
+    dpId,
+    wishId: text(64),
+    wishedAtMs: count,
+    repair: z.boolean(),
+    bytesPerSecond: z.union([z.literal(0), rate]),
+    round: count.optional() as z.ZodType<number>,
+  }),
   'validation-results': row<ValidationResult>({
     packageId,
     siteCode,
-    dpId,
+    dpId: noDpOr,
     sourceVersion: count,
     checkedAtMs: count,
     fileCount: count,
@@ -335,6 +347,8 @@ const rowSchemas = {
     missingCount: count,
     repairedCount: count,
     files: z.array(unsoundFile).max(namedFilesMax),
+    wishId: text(80).optional() as z.ZodType<string>,
+    failure: sentence.optional() as z.ZodType<string>,
   }),
   'component-settings': row<ComponentSettings>({
     siteCode,
@@ -358,6 +372,7 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   links: ['linkName'],
   'distribution-point-groups': ['groupName'],
   'group-assignments': ['groupName', 'packageId'],
+  'validation-requests': ['packageId', 'dpId'],
   'validation-results': ['packageId', 'siteCode', 'dpId'],
   'component-settings': ['siteCode'],
 };

@@ -1,0 +1,29 @@
+/** The wiring of what validates content: requests, results, what administrators ask of them. */
+import { randomUUID } from 'node:crypto';
+import type { Component } from '../shared/runtime/component.ts';
+import type { SerialCounter } from '../shared/state-store/serial-counter.ts';
+import { ValidationAnswers } from './admin-service/validation-answers.ts';
+import { ValidationRequests } from './content-validation/validation-requests.ts';
+import { ValidationResults } from './content-validation/validation-results.ts';
+import type { JobTable } from './package-transfer-manager/job-table.ts';
+import type { Ground } from './site-ground.ts';
+
+export interface SiteValidations {
+  readonly results: ValidationResults;
+  readonly answers: ValidationAnswers;
+  /** Start after Package Transfer Manager. */
+  readonly components: readonly Component[];
+}
+
+/** Makes the parts of a site that validate content. */
+export function siteValidations(
+  ground: Ground,
+  others: { readonly jobs: JobTable; readonly jobSerials: SerialCounter },
+): SiteValidations {
+  const logger = ground.logOf('content-validation');
+  return {
+    results: new ValidationResults(ground),
+    answers: new ValidationAnswers({ ...ground, newUuid: randomUUID }),
+    components: [new ValidationRequests({ ...ground, ...others, logger })],
+  };
+}
