@@ -122,6 +122,7 @@ export class SiteServer implements Component {
       auditTrail,
       hierarchy,
       ground.sites,
+      ground.transferControls,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
