@@ -31,6 +31,7 @@ server.serve('DistributionPoint', {
   putPackageInfo: refuse,
   notifyPull: refuse,
   queryPull: refuse,
+  validate: async function* () {},
   listPackages: async function* () {},
   putContent: async function* (requests) {
     let bytes = 0;

@@ -106,7 +106,9 @@ export class SiteServer implements Component {
     );
     server.serve(
       'Admin',
-      (await adminService(ground, { transfers, replication, siteLinks, validations })).conversation(),
+      (
+        await adminService(ground, { transfers, replication, siteLinks, validations })
+      ).conversation(),
     );
     const contentServer = new ContentServer({
       ...{ ...ground, ...transfers },

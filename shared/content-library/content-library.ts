@@ -115,7 +115,17 @@ export class ContentLibrary implements Component {
     this.#verification = new FileVerification({ files, fileLibrary, threads, stopping, logger });
     const completeIndex = () => this.#completeIndex();
     this.#sweep = new LibrarySweep(
-      { rooms, release: this.#release, pool, changes, completeIndex, layout, quarantine, clock, logger },
+      {
+        rooms,
+        release: this.#release,
+        pool,
+        changes,
+        completeIndex,
+        layout,
+        quarantine,
+        clock,
+        logger,
+      },
       config,
     );
   }

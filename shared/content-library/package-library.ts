@@ -1,5 +1,6 @@
 import { lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { ContentDescriptor } from '../domain/content.ts';
 import { type PackageVersion, parsePackageId } from '../domain/package.ts';
 import { syncDirectories } from './file-system-sync.ts';
@@ -129,8 +130,9 @@ export class PackageLibrary {
     const path = this.#pathOf(version.packageId);
     try {
       if (!(await lstat(path)).isFile()) return false;
+      // Both decoded, so that the order of fields tells nothing.
       const found = decodePackage(await readFile(path, 'utf8'), version.packageId);
-      return encodePackage(found) === encodePackage(version);
+      return isDeepStrictEqual(found, decodePackage(encodePackage(version), version.packageId));
     } catch {
       return false;
     }

@@ -102,10 +102,12 @@ export class ContentValidation implements Component {
     const abort = new AbortController();
     const either = AbortSignal.any([signal, abort.signal, this.#stopping.signal]);
     const told = { progress: { doneBytes: 0, totalBytes: 0, unsoundCount: 0 }, isOver: false };
-    const work = this.#turns.run(() => this.#work(demand, either, told)).finally(() => {
-      told.isOver = true;
-      abort.abort(workIsOver);
-    });
+    const work = this.#turns
+      .run(() => this.#work(demand, either, told))
+      .finally(() => {
+        told.isOver = true;
+        abort.abort(workIsOver);
+      });
     const running = { jobSerial: demand.jobSerial, abort, ended: Promise.allSettled([work]) };
     this.#running.set(demand.packageId, running);
     try {
@@ -213,11 +215,7 @@ function reportOf(
 function countsOf(
   counts: Pick<
     ValidationReport,
-    | 'damagedCount'
-    | 'missingCount'
-    | 'mendedCount'
-    | 'damagedDeltaCount'
-    | 'damagedManifestCount'
+    'damagedCount' | 'missingCount' | 'mendedCount' | 'damagedDeltaCount' | 'damagedManifestCount'
   >,
 ) {
   const { damagedCount, missingCount, mendedCount } = counts;

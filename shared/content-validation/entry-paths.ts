@@ -1,5 +1,5 @@
-import type { IndexedEntry } from '../content-library/manifest-reader.ts';
 import type { HeldFile } from '../content-library/library-tasks.ts';
+import type { IndexedEntry } from '../content-library/manifest-reader.ts';
 
 /** A file of a content, by what it is called there. */
 export interface NamedFile extends HeldFile {

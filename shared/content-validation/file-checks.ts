@@ -1,8 +1,8 @@
 import type { HeldFile } from '../content-library/library-tasks.ts';
-import { TransferArbiter } from '../transfer-arbiter/transfer-arbiter.ts';
 import { bytesPerSecondMax, bytesPerSecondMin } from '../domain/transfer-controls.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { ThreadClient } from '../runtime/thread-client.ts';
+import { TransferArbiter } from '../transfer-arbiter/transfer-arbiter.ts';
 import type { CheckedFile, CheckRequest, CheckResult } from './check-worker.ts';
 
 /** What checking files needs. */

@@ -5,10 +5,14 @@ import {
   namedFilesMax,
   type UnsoundFile,
 } from '../domain/validation-result.ts';
-import type { UnsoundFile as UnsoundFileMessage } from '../rpc/generated/waybill/v1/UnsoundFile.ts';
-import type { UnsoundFile__Output } from '../rpc/generated/waybill/v1/UnsoundFile.ts';
-import type { ValidationReport as ReportMessage } from '../rpc/generated/waybill/v1/ValidationReport.ts';
-import type { ValidationReport__Output } from '../rpc/generated/waybill/v1/ValidationReport.ts';
+import type {
+  UnsoundFile__Output,
+  UnsoundFile as UnsoundFileMessage,
+} from '../rpc/generated/waybill/v1/UnsoundFile.ts';
+import type {
+  ValidationReport as ReportMessage,
+  ValidationReport__Output,
+} from '../rpc/generated/waybill/v1/ValidationReport.ts';
 import { invalidMessage, requireCount } from './package-version.ts';
 
 const findingNames = {

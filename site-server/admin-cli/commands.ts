@@ -12,6 +12,7 @@ import { routeCommands } from './route-commands.ts';
 import { sendCommands } from './send-commands.ts';
 import { siteCommands } from './site-commands.ts';
 import { statusCommands } from './status-commands.ts';
+import { validationCommands } from './validation-commands.ts';
 
 /** Commands that share their first word. */
 export interface CommandGroup {
@@ -25,7 +26,12 @@ export const commandGroups: readonly CommandGroup[] = [
   {
     word: 'package',
     summary: 'Define packages, put them on distribution points, take them off',
-    commands: [...packageCommands, ...packageListCommands, ...packageTargetCommands],
+    commands: [
+      ...packageCommands,
+      ...packageListCommands,
+      ...packageTargetCommands,
+      ...validationCommands,
+    ],
   },
   {
     word: 'dp',

@@ -18,6 +18,7 @@ import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
+import { ValidationAnswers } from './validation-answers.ts';
 
 const parent = { siteCode: 'CS1', address: 'CS1:8530' };
 const sites: readonly OwnSite[] = [
@@ -310,6 +311,7 @@ async function conversationOf(
     ...site,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
+    validationAnswers: new ValidationAnswers({ ...site, clock, newUuid: () => 'wish' }),
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),
     site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },

@@ -17,6 +17,7 @@ import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
+import { ValidationAnswers } from './validation-answers.ts';
 
 const properties: PackageProperties__Output = {
   name: 'Dummy1',
@@ -370,6 +371,7 @@ async function serviceOf(
     packages: site.packages,
     packageCommands: site.packageCommands,
     distributionCommands: site.distributionCommands,
+    validationAnswers: new ValidationAnswers({ ...site, clock, newUuid: () => 'wish' }),
     hierarchy: site.hierarchy,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),

@@ -1,5 +1,5 @@
-import { bytesPerSecondMax, bytesPerSecondMin } from '../../shared/domain/transfer-controls.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
+import { bytesPerSecondMax, bytesPerSecondMin } from '../../shared/domain/transfer-controls.ts';
 import { isUnsound, type ValidationResult } from '../../shared/domain/validation-result.ts';
 import { toUnsoundFileMessage } from '../../shared/package-info/validation-report-message.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
@@ -78,8 +78,7 @@ export class ValidationAnswers {
 
   async *#list(filter: ValidationResultFilter__Output): AsyncGenerator<ResultMessage> {
     const packageId = filter.packageId === '' ? undefined : requirePackageId(filter.packageId);
-    const dpId =
-      filter.dpId === '' ? undefined : requireDistributionPointId('dp_id', filter.dpId);
+    const dpId = filter.dpId === '' ? undefined : requireDistributionPointId('dp_id', filter.dpId);
     const siteCode =
       filter.siteCode === '' ? undefined : requireSiteCode('site_code', filter.siteCode);
     const rows = this.#components.store.records(keySpaces.validationResults);

@@ -23,10 +23,7 @@ import type { StatusReporter } from '../status-manager/status-manager.ts';
 
 export interface ValidationRequestsNeeds {
   readonly store: Pick<StateStore, 'records' | 'write'>;
-  readonly notifier: Pick<
-    ChangeNotifier,
-    'subscribe' | 'pending' | 'handled' | 'notification'
-  >;
+  readonly notifier: Pick<ChangeNotifier, 'subscribe' | 'pending' | 'handled' | 'notification'>;
   readonly packages: PackageStore;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
   readonly jobs: Pick<JobTable, 'open' | 'onChanged'>;

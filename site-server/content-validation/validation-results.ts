@@ -139,7 +139,13 @@ export class ValidationResults {
 
   #unsoundChanges(
     job: DistributionJob,
-    { sitePackage, server, status, result, nowMs }: Rows & { result: ValidationResult; nowMs: number },
+    {
+      sitePackage,
+      server,
+      status,
+      result,
+      nowMs,
+    }: Rows & { result: ValidationResult; nowMs: number },
   ): Change[] {
     const { packages, notifier } = this.#needs;
     const { packageId, dpId, validation } = job;
@@ -181,7 +187,8 @@ export class ValidationResults {
     // What is brought again for this package is whole for the others, too.
     if (validation.repair || (validation.round ?? 0) > 0) return changes;
     for (const packageId of report.alsoUsedBy) {
-      if ((await packages.getServer(packageId, dpId))?.intent === 'installed') request(packageId, 1);
+      if ((await packages.getServer(packageId, dpId))?.intent === 'installed')
+        request(packageId, 1);
     }
     return changes;
   }

@@ -268,9 +268,9 @@ export class JobTable {
   async complete(
     job: DistributionJob,
     progress: TransferProgress,
-    found: { verifiedHash: string | undefined; validationReport?: ValidationReport },
+    verifiedHash: string | undefined,
+    validationReport?: ValidationReport,
   ): Promise<void> {
-    const { verifiedHash, validationReport } = found;
     await this.end(job, 'complete', {
       reason: '',
       progress,

@@ -7,6 +7,7 @@ import type { SendRequest__Output } from '../../../shared/rpc/generated/waybill/
 import type { Site__Output } from '../../../shared/rpc/generated/waybill/v1/Site.ts';
 import type { SiteRecord__Output } from '../../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
 import type { StatusMessage__Output } from '../../../shared/rpc/generated/waybill/v1/StatusMessage.ts';
+import type { ValidationResult__Output } from '../../../shared/rpc/generated/waybill/v1/ValidationResult.ts';
 
 /** When everything in the fakes happened. */
 export const thenMs = Date.UTC(2026, 2, 14, 9, 26, 53);
@@ -263,6 +264,28 @@ export function aRetryingSendRequest(): SendRequest__Output {
 }
 
 /** What a FakeAdmin answers until it is told otherwise. */
+/** One damaged file on PS1DP1, which is whole again. */
+export function aValidationResult(
+  facts: Partial<ValidationResult__Output> = {},
+): ValidationResult__Output {
+  return {
+    ...{ packageId: 'PS100001', siteCode: 'PS1', dpId: 'PS1DP1', sourceVersion: 3 },
+    ...{ checkedAtMs: '1700000000000', fileCount: '12', damagedFiles: '1', missingFiles: '0' },
+    repairedFiles: '1',
+    files: [
+      {
+        path: 'bin/setup.exe',
+        fileHash: Buffer.alloc(32, 1),
+        finding: 'UNSOUND_FINDING_DAMAGED',
+        detail: 'its bytes are not those of its hash',
+      },
+    ],
+    wishId: 'wish',
+    failure: '',
+    ...facts,
+  };
+}
+
 export const defaultAnswers = {
   getSite: () => aSite,
   createPackage: () => aPackage({ sourceVersion: 1, counts: null }),
@@ -273,6 +296,7 @@ export const defaultAnswers = {
   distributePackage: () => ({ dpIds: ['PS1DP1', 'PS1DP2'], packageIds: [] }),
   redistributePackage: () => ({ dpIds: ['PS1DP1'], packageIds: [] }),
   removePackage: () => ({ dpIds: ['PS1DP2'], packageIds: [] }),
+  validatePackage: () => ({ dpIds: ['PS1DP1'], wishId: 'wish' }),
   retryFailed: () => ({ dpIds: ['PS1DP2'], packageIds: ['PS100002'] }),
   addDistributionPoint: () => aDistributionPoint(),
   setDistributionPoint: () => aDistributionPoint(),
@@ -290,6 +314,7 @@ export const defaultStreams = {
   listPackages: () => [aPackage()],
   watchPackage: () => [aPackage()],
   listPackageStatus: () => [aStatus()],
+  listValidationResults: () => [aValidationResult()],
   watchPackageStatus: () => [aStatus()],
   listDistributionPoints: () => [aDistributionPoint()],
   listJobs: () => [aJob(), aWaitingJob()],

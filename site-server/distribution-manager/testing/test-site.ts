@@ -19,6 +19,7 @@ import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { DistributionCommands } from '../../admin-service/distribution-commands.ts';
 import { PackageCommands } from '../../admin-service/package-commands.ts';
+import { ValidationResults } from '../../content-validation/validation-results.ts';
 import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { DistributionPointChecker } from '../../hierarchy-manager/distribution-point-checker.ts';
 import { alignWithHierarchy } from '../../hierarchy-manager/hierarchy-alignment.ts';
@@ -307,7 +308,8 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
   const distributionPointTask = new DistributionPointTask({ ...shared, jobSerials });
   const packageEnd = new PackageEnd({ ...shared, library });
   const packageTask = new PackageTask({ ...shared, publisher, distributionPointTask, packageEnd });
-  const transferResults = new TransferResults(shared);
+  const validationResults = new ValidationResults({ ...shared, siteCode });
+  const transferResults = new TransferResults({ ...shared, validationResults });
   const defaults = { packagesMax: 3, retryDelayMs: 5_000, retryDelayMsMax: 300_000 };
   const distributionManager = new DistributionManager(
     { ...shared, packageTask, transferResults, pullResponses: { take: async () => {} }, random },
