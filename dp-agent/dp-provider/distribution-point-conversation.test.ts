@@ -143,7 +143,7 @@ describe('DistributionPoint conversation', () => {
       context,
     );
     const listed = await collect(conversation.listPackages({}, context));
-    assert.deepEqual(listed, [{ packageId, sourceVersion: 1, packageHash }]);
+    assert.deepEqual(listed, [{ packageId, sourceVersion: 1, packageHash, lackingFiles: 0 }]);
   });
 
   it('says what is missing, in entries and bytes', async () => {
