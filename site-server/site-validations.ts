@@ -5,6 +5,7 @@ import type { SerialCounter } from '../shared/state-store/serial-counter.ts';
 import { ValidationAnswers } from './admin-service/validation-answers.ts';
 import { ValidationRequests } from './content-validation/validation-requests.ts';
 import { ValidationResults } from './content-validation/validation-results.ts';
+import { ValidationTimer } from './content-validation/validation-timer.ts';
 import type { JobTable } from './package-transfer-manager/job-table.ts';
 import type { Ground } from './site-ground.ts';
 
@@ -24,6 +25,9 @@ export function siteValidations(
   return {
     results: new ValidationResults(ground),
     answers: new ValidationAnswers({ ...ground, newUuid: randomUUID }),
-    components: [new ValidationRequests({ ...ground, ...others, logger })],
+    components: [
+      new ValidationRequests({ ...ground, ...others, logger }),
+      new ValidationTimer({ ...ground, logger }),
+    ],
   };
 }

@@ -42,6 +42,7 @@ import type { StatusMessage } from '../domain/status-message.ts';
 import type { TransferLink } from '../domain/transfer-link.ts';
 import type { ActedValidation, ValidationRequest } from '../domain/validation-request.ts';
 import type { ValidationResult } from '../domain/validation-result.ts';
+import type { KnownSchedule } from '../domain/validation-schedule.ts';
 
 declare const row: unique symbol;
 
@@ -130,6 +131,8 @@ export const keySpaces = {
   validationResults: keySpace<ValidationResult>('validation-results'),
   /** packageId / dpId → that the content of the package there is to be validated. */
   validationRequests: keySpace<ValidationRequest>('validation-requests'),
+  /** dpId → the schedule of its validations, and since when. */
+  validationSchedules: keySpace<KnownSchedule>('validation-schedules'),
   /** packageId / dpId → the request of these that this site has acted on last. */
   actedValidations: keySpace<ActedValidation>('acted-validations'),
   /** siteCode → what is set for the components of a site. */

@@ -1,4 +1,3 @@
-import { bytesPerSecondMax, bytesPerSecondMin } from '../../shared/domain/transfer-controls.ts';
 import { type Command, command } from './command.ts';
 import { CommandFailure, UsageError } from './command-failure.ts';
 import { requireKnown } from './known-names.ts';
@@ -8,6 +7,7 @@ import { meantTargets, targetOptions } from './package-target-commands.ts';
 import type { Session } from './session.ts';
 import type { Column } from './table.ts';
 import { TargetSites } from './target-sites.ts';
+import { readRateText } from './validation-options.ts';
 import {
   toValidationRecord,
   unsoundCountOf,
@@ -15,18 +15,6 @@ import {
   validationColumns,
 } from './validation-record.ts';
 import { whenValidated } from './validation-wait.ts';
-
-const unitBytes: Readonly<Record<string, number>> = { B: 1, kB: 1e3, MB: 1e6, GB: 1e9 };
-
-/** How fast a library is read: `20MB/s`. */
-const readRateText = {
-  parse: (text: string): number | undefined => {
-    const match = /^([0-9]{1,6}(?:\.[0-9]{1,3})?)(B|kB|MB|GB)\/s$/.exec(text);
-    const rate = Math.round(Number(match?.[1]) * (unitBytes[match?.[2] ?? ''] ?? Number.NaN));
-    return rate >= bytesPerSecondMin && rate <= bytesPerSecondMax ? rate : undefined;
-  },
-  expected: 'how many bytes a second, such as 500kB/s or 20MB/s',
-};
 
 const validatePackage = command({
   path: 'package validate',

@@ -33,7 +33,7 @@ const properties: PackageProperties__Output = {
   icon: Buffer.from('icon'),
 };
 
-const noControls = { controls: null, serveControls: null };
+const noControls = { controls: null, serveControls: null, validation: null };
 
 describe('Admin service', () => {
   let machine: TestMachine;

@@ -65,6 +65,7 @@ import {
   type UnsoundFile,
   type ValidationResult,
 } from '../../shared/domain/validation-result.ts';
+import { everyHoursMax, type ValidationSchedule } from '../../shared/domain/validation-schedule.ts';
 
 /** A sentence of this program, such as a reason. */
 const sentenceCharsMax = 16_384;
@@ -232,6 +233,11 @@ const controls = row<TransferControls>({
 });
 const noControlsOr = controls.optional() as z.ZodType<TransferControls>;
 
+const validationSchedule = row<ValidationSchedule>({
+  everyHours: z.int().min(1).max(everyHoursMax),
+  bytesPerSecond: z.union([z.literal(0), rate]),
+});
+
 /** What a row of each table must look like, whoever sends it; every text of it is bounded. */
 const rowSchemas = {
   sites: row<SiteDefinition>({
@@ -265,6 +271,7 @@ const rowSchemas = {
     pull: pull.optional() as z.ZodType<PullSettings>,
     controls: noControlsOr,
     serveControls: noControlsOr,
+    validation: validationSchedule.optional() as z.ZodType<ValidationSchedule>,
   }),
   'package-definitions': row<PackageDefinition>({
     packageId,

@@ -98,6 +98,7 @@ export function aDistributionPoint(
     pull: null,
     controls: null,
     serveControls: null,
+    validation: null,
     ...changes,
   };
 }
