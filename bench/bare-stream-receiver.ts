@@ -32,6 +32,7 @@ server.serve('DistributionPoint', {
   notifyPull: refuse,
   queryPull: refuse,
   validate: async function* () {},
+  sweepLibrary: refuse,
   listPackages: async function* () {},
   putContent: async function* (requests) {
     let bytes = 0;

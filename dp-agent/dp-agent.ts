@@ -88,7 +88,7 @@ export class DpAgent implements Component {
     );
     // What is damaged is not sent from a file that happens to be open.
     library.upkeep.quarantine.onTaken(() => pieceSource.forgetRead());
-    const validated = validationConversation(validation);
+    const validated = validationConversation(validation, library);
     server.serve('DistributionPoint', { ...pull.answering(answers), ...validated });
     const contentServer = new ContentServer({
       ...{ library, pieceSource, arriving, deltas: library, clock },

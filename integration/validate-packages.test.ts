@@ -290,4 +290,26 @@ describe('validation of packages (PKG-8)', () => {
     const out = await extractPackage(network, standard, packageId);
     assert.equal(await treeDifference(source, out), '');
   });
+
+  it('finds and sweeps what nobody uses in the library of a DP, after its grace (PKG-10)', async () => {
+    const extra = join(network.directory, 'extra');
+    await writeNoise(join(extra, 'only.bin'), { bytes: 50_000, seed: 9 });
+    const extraId = await administrator.create(extra);
+    await administrator.install(extraId, standard);
+    await administrator.remove(extraId, standard);
+    await administrator.removed({ packageId: extraId, dpId: standard });
+    const sweep = async (...words: string[]) => {
+      const all = ['dp', 'sweep', standard, ...words, '--json'];
+      const { exitCode, stdout, stderr } = await runWaybill(network, all);
+      assert.equal(exitCode, 0, stderr);
+      return JSON.parse(stdout) as Record<'before' | 'after', Record<'unused' | 'due', unknown>>;
+    };
+    const dry = await sweep('--dry-run');
+    assert.deepEqual(dry.before.unused, { files: 1, bytes: 50_000 });
+    // Its grace is an hour.
+    assert.deepEqual(dry.before.due, { files: 0, bytes: 0 });
+    assert.deepEqual((await sweep()).after.unused, { files: 1, bytes: 50_000 });
+    const compared = await runWaybill(network, ['dp', 'compare', standard, pull]);
+    assert.match(compared.stdout, /hold the same: 2 packages/);
+  });
 });

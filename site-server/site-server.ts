@@ -308,6 +308,7 @@ async function adminService(
     }),
     distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID }),
     validationAnswers: others.validations.answers,
+    distributionPointLibraries: others.validations.libraries,
     distributionPointCommands: new DistributionPointCommands(ground),
     siteCommands: new SiteCommands(ground),
     links: new TransferLinks(ground),

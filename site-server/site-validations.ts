@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Component } from '../shared/runtime/component.ts';
 import type { SerialCounter } from '../shared/state-store/serial-counter.ts';
+import { DistributionPointLibraries } from './admin-service/distribution-point-libraries.ts';
 import { ValidationAnswers } from './admin-service/validation-answers.ts';
 import { ValidationRequests } from './content-validation/validation-requests.ts';
 import { ValidationResults } from './content-validation/validation-results.ts';
@@ -12,6 +13,7 @@ import type { Ground } from './site-ground.ts';
 export interface SiteValidations {
   readonly results: ValidationResults;
   readonly answers: ValidationAnswers;
+  readonly libraries: DistributionPointLibraries;
   /** Start after Package Transfer Manager. */
   readonly components: readonly Component[];
 }
@@ -24,6 +26,7 @@ export function siteValidations(
   const logger = ground.logOf('content-validation');
   return {
     results: new ValidationResults(ground),
+    libraries: new DistributionPointLibraries({ ...ground, ...others }),
     answers: new ValidationAnswers({ ...ground, newUuid: randomUUID }),
     components: [
       new ValidationRequests({ ...ground, ...others, logger }),

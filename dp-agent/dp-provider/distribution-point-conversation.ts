@@ -37,7 +37,7 @@ export interface DpSelf {
 }
 
 /** Answered elsewhere. */
-type OtherMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull' | 'validate';
+type OtherMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull' | 'validate' | 'sweepLibrary';
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(

@@ -21,6 +21,7 @@ import { addDeltaReferences, addDeltas, type DeltaStep, deltasOf } from './libra
 import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
 import { LibraryReferences } from './library-references.ts';
 import type { LibraryRooms } from './library-rooms.ts';
+import { surveyLibrary } from './library-survey.ts';
 import { LibrarySweep } from './library-sweep.ts';
 import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
 import { LibraryUpkeep } from './library-upkeep.ts';
@@ -108,7 +109,9 @@ export class ContentLibrary implements Component {
     const onReleased = () => this.#step('released');
     this.#release = new ContentRelease({ rooms, changes, clock, logger, onReleased });
     const { layout, threads } = this;
-    this.upkeep = new LibraryUpkeep({ rooms, layout, quarantine, changes });
+    const surveyed = { rooms, pool, layout, quarantine, clock, release: this.#release, ...config };
+    const survey = () => surveyLibrary(surveyed);
+    this.upkeep = new LibraryUpkeep({ rooms, layout, quarantine, changes, survey });
     const stopping = this.#stopping.signal;
     const { fileLibrary } = layout;
     const { files } = rooms;

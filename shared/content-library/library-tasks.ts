@@ -133,6 +133,20 @@ export const libraryTasks = {
     return input.files.filter(moveAsFound).map(({ hash }) => hash);
   },
 
+  /** The bytes of those of these files that are there. */
+  sizesOf(input: { fileLibrary: string; hashes: readonly string[] }): Float64Array {
+    const stats = input.hashes.flatMap((hash) => lstat(filePathOf(input.fileLibrary, hash)) ?? []);
+    return Float64Array.from(stats, ({ size }) => size);
+  },
+
+  /** How many packages have something staged, and of how many it has not changed since a moment. */
+  listStaged(input: { staging: string; untouchedSinceMs: number }) {
+    const names = readdirSync(input.staging);
+    const isStale = (name: string) =>
+      newestChangeMs(join(input.staging, name)) <= input.untouchedSinceMs;
+    return { count: names.length, staleCount: names.filter(isStale).length };
+  },
+
   /** Deletes shards in which nothing is. */
   removeEmptyShards(input: { fileLibrary: string; shards: readonly string[] }): void {
     for (const shard of input.shards) {

@@ -10,6 +10,7 @@ import {
   signaturePathOf,
 } from './library-layout.ts';
 import type { LibraryRooms } from './library-rooms.ts';
+import type { LibrarySurvey } from './library-survey.ts';
 import type { DamagedFile } from './library-tasks.ts';
 import type { Quarantine } from './quarantine.ts';
 
@@ -20,6 +21,8 @@ export interface LibraryUpkeepParts {
   readonly quarantine: Quarantine;
   /** The queue all changes of the library pass. */
   readonly changes: SerialQueue;
+  /** Looks for what nobody uses. */
+  readonly survey: () => Promise<LibrarySurvey>;
 }
 
 /**
@@ -50,6 +53,11 @@ export class LibraryUpkeep {
   /** These files were hashed just now, and are right. */
   noteRight(hashes: Iterable<string>): void {
     for (const hash of hashes) this.#parts.rooms.files.verified.add(hash);
+  }
+
+  /** What of the library no package uses; changes nothing. */
+  survey(): Promise<LibrarySurvey> {
+    return this.#parts.survey();
   }
 
   /** Sets the manifest or the signature of a content aside: whoever brings the package brings it again. */

@@ -61,6 +61,8 @@ const waybillRules = {
   '/waybill.v1.Admin/SetDistributionPoint': adminChanges,
   '/waybill.v1.Admin/DeleteDistributionPoint': adminChanges,
   '/waybill.v1.Admin/CheckDistributionPoint': adminReads,
+  '/waybill.v1.Admin/ListDistributionPointPackages': adminReads,
+  '/waybill.v1.Admin/SweepDistributionPoint': adminChanges,
   '/waybill.v1.Admin/ListDistributionPoints': adminReads,
   '/waybill.v1.Admin/ListJobs': adminReads,
   '/waybill.v1.Admin/WatchJobs': adminReads,
@@ -92,6 +94,7 @@ const waybillRules = {
   '/waybill.v1.DistributionPoint/NotifyPull': siteChanges,
   '/waybill.v1.DistributionPoint/QueryPull': siteReads,
   '/waybill.v1.DistributionPoint/Validate': siteChanges,
+  '/waybill.v1.DistributionPoint/SweepLibrary': siteChanges,
   '/waybill.v1.DistributionPoint/ListPackages': {
     callers: ['the site of this DP', 'administrators'],
     audited: 'never',

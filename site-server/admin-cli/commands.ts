@@ -1,5 +1,6 @@
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
+import { distributionPointLibraryCommands } from './distribution-point-library-commands.ts';
 import { distributionPointListCommands } from './distribution-point-list-commands.ts';
 import { getCommands } from './get-commands.ts';
 import { jobCommands } from './job-commands.ts';
@@ -37,7 +38,11 @@ export const commandGroups: readonly CommandGroup[] = [
   {
     word: 'dp',
     summary: 'Add, change, check and remove distribution points',
-    commands: [...distributionPointCommands, ...distributionPointListCommands],
+    commands: [
+      ...distributionPointCommands,
+      ...distributionPointListCommands,
+      ...distributionPointLibraryCommands,
+    ],
   },
   { word: 'jobs', summary: 'See jobs: what is on its way to which DP', commands: jobCommands },
   {

@@ -14,6 +14,7 @@ import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
 import { AdminService, type AdminServiceComponents } from './admin-service.ts';
 import { DistributionPointCommands } from './distribution-point-commands.ts';
+import { DistributionPointLibraries } from './distribution-point-libraries.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
@@ -313,6 +314,11 @@ async function conversationOf(
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
     validationAnswers: new ValidationAnswers({ ...site, clock, newUuid: () => 'wish' }),
+    distributionPointLibraries: new DistributionPointLibraries({
+      ...site,
+      connections: { channelTo: () => assert.fail('no DP is asked here') },
+      jobSerials: { next: () => assert.fail('no job is made here') },
+    }),
     links: new TransferLinks(site),
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),

@@ -14,6 +14,7 @@ import {
 import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
 import { AdminService } from './admin-service.ts';
 import { DistributionPointCommands } from './distribution-point-commands.ts';
+import { DistributionPointLibraries } from './distribution-point-libraries.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
@@ -401,6 +402,11 @@ async function serviceOf(
     packageCommands: site.packageCommands,
     distributionCommands: site.distributionCommands,
     validationAnswers: new ValidationAnswers({ ...site, clock, newUuid: () => 'wish' }),
+    distributionPointLibraries: new DistributionPointLibraries({
+      ...site,
+      connections: { channelTo: () => assert.fail('no DP is asked here') },
+      jobSerials: { next: () => assert.fail('no job is made here') },
+    }),
     hierarchy: site.hierarchy,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),

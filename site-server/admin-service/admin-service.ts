@@ -8,6 +8,7 @@ import {
   DistributionPointAnswers,
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
+import type { DistributionPointLibraries } from './distribution-point-libraries.ts';
 import { siteKindNames } from './enum-tables.ts';
 import { LinkAnswers, type LinkAnswersComponents } from './link-answers.ts';
 import type { LogReader } from './log-reader.ts';
@@ -57,6 +58,7 @@ export interface AdminServiceComponents
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
   readonly validationAnswers: ValidationAnswers;
+  readonly distributionPointLibraries: DistributionPointLibraries;
   readonly packageView: PackageView;
   readonly packageStatusView: PackageStatusView;
   readonly statusMessageView: StatusMessageView;
@@ -94,6 +96,7 @@ export class AdminService {
       ...this.#packageMethods(),
       ...this.#distributionMethods(),
       ...this.#components.validationAnswers.methods(),
+      ...this.#components.distributionPointLibraries.methods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
       ...this.#links.methods(),

@@ -1,4 +1,6 @@
+import type { DistributionPointPackage__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointPackage.ts';
 import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
+import type { DistributionPointSweep__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointSweep.ts';
 import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { Link__Output } from '../../../shared/rpc/generated/waybill/v1/Link.ts';
 import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/Package.ts';
@@ -282,6 +284,34 @@ export function aRetryingSendRequest(): SendRequest__Output {
 }
 
 /** What a FakeAdmin answers until it is told otherwise. */
+/** A package that is on a DP, whole. */
+export function anInstalledPackage(
+  facts: Partial<DistributionPointPackage__Output> = {},
+): DistributionPointPackage__Output {
+  const packageHash = Buffer.alloc(32, 2);
+  const rest = { packageHash, lackingFiles: 0, isAssigned: true };
+  return { packageId: 'PS100001', sourceVersion: 3, ...rest, ...facts };
+}
+
+const aSurvey = {
+  ...{ isIndexComplete: true, unused: { count: '3', bytes: '4096' } },
+  ...{ due: { count: '2', bytes: '2048' }, setAside: { count: '1', bytes: '10' } },
+  ...{ foreignFiles: 0, stagedPackages: 0, stalePackages: 0, leftoverContents: 0 },
+};
+
+/** Two files that nobody uses are swept; a package that nobody means to be there stays. */
+export function aSweep(
+  facts: Partial<DistributionPointSweep__Output> = {},
+): DistributionPointSweep__Output {
+  return {
+    before: aSurvey,
+    after: { ...aSurvey, unused: { count: '1', bytes: '2048' }, due: { count: '0', bytes: '0' } },
+    unassignedPackages: ['PS100009'],
+    removedPackages: [],
+    ...facts,
+  };
+}
+
 /** One damaged file on PS1DP1, which is whole again. */
 export function aValidationResult(
   facts: Partial<ValidationResult__Output> = {},
@@ -314,6 +344,7 @@ export const defaultAnswers = {
   distributePackage: () => ({ dpIds: ['PS1DP1', 'PS1DP2'], packageIds: [] }),
   redistributePackage: () => ({ dpIds: ['PS1DP1'], packageIds: [] }),
   removePackage: () => ({ dpIds: ['PS1DP2'], packageIds: [] }),
+  sweepDistributionPoint: () => aSweep(),
   validatePackage: () => ({ dpIds: ['PS1DP1'], wishId: 'wish' }),
   retryFailed: () => ({ dpIds: ['PS1DP2'], packageIds: ['PS100002'] }),
   addDistributionPoint: () => aDistributionPoint(),
@@ -335,6 +366,7 @@ export const defaultStreams = {
   watchPackage: () => [aPackage()],
   listPackageStatus: () => [aStatus()],
   listValidationResults: () => [aValidationResult()],
+  listDistributionPointPackages: () => [anInstalledPackage()],
   watchPackageStatus: () => [aStatus()],
   listDistributionPoints: () => [aDistributionPoint()],
   listJobs: () => [aJob(), aWaitingJob()],
