@@ -80,7 +80,10 @@ describe('validation across sites (PKG-8, ADM-1)', function () {
     const retried = await atTop('retry');
     assert.equal(retried.exitCode, 0);
     for (const dpId of dpIds) {
-      await central.installed({ packageId, dpId });
+      // The wish is on its way: until it is there the row still says what it was.
+      await central.statusIs({ packageId, dpId }, ({ state }) => {
+        return state === 'PACKAGE_STATUS_STATE_INSTALLED';
+      });
       const out = await extractPackage(network, dpId, packageId);
       assert.equal(await treeDifference(source, out), '');
     }

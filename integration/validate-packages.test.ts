@@ -291,6 +291,22 @@ describe('validation of packages (PKG-8)', () => {
     assert.equal(await treeDifference(source, out), '');
   });
 
+  it('mends the copy of the site server from its source, in the same version', async () => {
+    const damaged = files.slice(10, 20);
+    await damage('PS1', damaged);
+    const { exitCode, results } = await validate(packageId, '--site-copy', 'PS1');
+    assert.equal(exitCode, 0);
+    assert.deepEqual([results[0]?.dpId, results[0]?.damagedFiles], ['', 0]);
+    const told = (await administrator.messages({ packageId })).filter((one) => one.dpId === '');
+    const ids = told.map(({ messageId }) => messageId);
+    for (const id of [2382, 2385, 2383, 2384]) assert.ok(ids.includes(id), `${id} of ${ids}`);
+    assert.equal((await administrator.getPackage(packageId)).sourceVersion, 1);
+    for (const { hash } of damaged) {
+      const bytes = readFileSync(storedFilePath(network.dataDirectoryOf('PS1'), hash));
+      assert.equal(hashOf(bytes), hash);
+    }
+  });
+
   it('finds and sweeps what nobody uses in the library of a DP, after its grace (PKG-10)', async () => {
     const extra = join(network.directory, 'extra');
     await writeNoise(join(extra, 'only.bin'), { bytes: 50_000, seed: 9 });

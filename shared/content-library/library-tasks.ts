@@ -120,13 +120,12 @@ export const libraryTasks = {
   setAside(input: { fileLibrary: string; files: readonly DamagedFileMove[] }): string[] {
     const moveAsFound = ({ hash, identity, to }: DamagedFileMove) => {
       const path = filePathOf(input.fileLibrary, hash);
-      const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
-      if (!stats || identityOf(stats) !== identity) return false;
+      if (!isAsFound(path, identity)) return false;
       try {
         renameSync(path, to);
       } catch {
         // Whatever kept it from being moved: it must not be served again.
-        rmSync(path, { recursive: true });
+        rmSync(path, { recursive: true, force: true });
       }
       return true;
     };
@@ -236,6 +235,17 @@ function renameInto(fileLibrary: string, file: StagedFile, changed: Set<string>)
 
 function lstat(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false });
+}
+
+/** One that could not even be looked at has no identity: what stands there now is as good as that. */
+function isAsFound(path: string, identity: string): boolean {
+  try {
+    const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    return stats !== undefined && (identity === '' || identityOf(stats) === identity);
+  } catch (error) {
+    if (isSystemError(error, 'ENOTDIR')) return false;
+    return identity === '';
+  }
 }
 
 /** Whether something is here, as a regular file of this size. */

@@ -93,12 +93,21 @@ export class LibraryUpkeep {
     return (await this.#parts.rooms.data.readDeltas(contentId)) === undefined;
   }
 
-  /** The other packages here that use a file. */
-  async otherUsersOf(hash: string, packageId: string): Promise<readonly string[]> {
+  /**
+   * The other packages here that use a file; also one that was just being committed, and counted it as
+   * here, when the file was taken away.
+   */
+  otherUsersOf(hash: string, packageId: string): Promise<readonly string[]> {
+    return this.#parts.changes.run(async () => {
+      const users = await this.#usersOf(hash);
+      return users.filter((user) => user !== packageId);
+    });
+  }
+
+  async #usersOf(hash: string): Promise<readonly string[]> {
     const { references, packages } = this.#parts.rooms;
     const contentIds = await references.contentsUsing(hash);
-    const users = contentIds.flatMap((id) => packages.contentOf(id)?.packageId ?? []);
-    return [...new Set(users)].filter((user) => user !== packageId);
+    return [...new Set(contentIds.flatMap((id) => packages.contentOf(id)?.packageId ?? []))];
   }
 
   /** How many files each package lacks that were set aside and have not come again. */
@@ -109,7 +118,7 @@ export class LibraryUpkeep {
       if (parseHash(hash) === undefined) continue;
       const stats = await lstat(filePathOf(layout.fileLibrary, hash)).catch(ignoreAbsence);
       if (stats?.isFile()) continue;
-      for (const user of await this.otherUsersOf(hash, '')) {
+      for (const user of await this.#usersOf(hash)) {
         counts.set(user, (counts.get(user) ?? 0) + 1);
       }
     }

@@ -66,6 +66,10 @@ export class FileChecks {
         checked.push(...result.checked);
         onRead(result.readBytes);
       }
+    } catch (error) {
+      // What is half read is closed.
+      this.#thread.ask({ isNew: true, files: [], bytesMax: alignmentBytes }).catch(() => {});
+      throw error;
     } finally {
       permit.close();
     }

@@ -100,27 +100,27 @@ export const statusMessageKinds = {
   2382: {
     ...distribution,
     severity: 'error',
-    text: 'Files of package %1 version %2 on distribution point %3 were damaged and are set aside: %4',
+    text: 'Files of package %1 version %2 on %3 were damaged and are set aside: %4',
   },
   2383: {
     ...distribution,
     severity: 'error',
-    text: 'Package %1 version %2 on distribution point %3 is not whole, or could not be validated: %4',
+    text: 'Package %1 version %2 on %3 is not whole, or could not be validated: %4',
   },
   2384: {
     ...distribution,
     severity: 'information',
-    text: 'Package %1 version %2 on distribution point %3 was validated: all %4 files are as they should be.',
+    text: 'Package %1 version %2 on %3 was validated: all %4 files are as they should be.',
   },
   2385: {
     ...distribution,
     severity: 'error',
-    text: 'Files of package %1 version %2 are missing on distribution point %3: %4',
+    text: 'Files of package %1 version %2 are missing on %3: %4',
   },
   2388: {
     ...distribution,
     severity: 'warning',
-    text: 'The list of packages on distribution point %3 does not agree with package %1 version %2: %4',
+    text: 'The lists of %3 do not agree with package %1 version %2: %4',
   },
   2391: {
     ...distribution,

@@ -25,5 +25,14 @@ export interface ActedValidation {
   readonly wishId: string;
 }
 
+/** A package of the site's own library that is to be validated: the row of "own library validations". */
+export interface OwnLibraryValidation extends ValidationOrder {
+  readonly packageId: string;
+  /** Names the validation: the same one goes on. */
+  readonly serial: number;
+  /** Not before so many requests of the package are handled: its source is read again first. */
+  readonly afterRequestCount: number;
+}
+
 /** Rounds after which a manifest that is damaged again and again is left to an administrator. */
 export const validationRoundsMax = 3;

@@ -12,6 +12,8 @@ export interface ValidationResult {
   readonly repairedCount: number;
   /** The first of those that were not as they should be; at most `namedFilesMax`. */
   readonly files: readonly UnsoundFile[];
+  /** A manifest was damaged: what stands in it was not looked at yet. */
+  readonly isPartial?: true;
   /** The wish it came from; absent in rows of an older program. */
   readonly wishId?: string;
   /** Why the last validation told nothing; absent when it did. */

@@ -40,7 +40,11 @@ import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
 import type { TransferLink } from '../domain/transfer-link.ts';
-import type { ActedValidation, ValidationRequest } from '../domain/validation-request.ts';
+import type {
+  ActedValidation,
+  OwnLibraryValidation,
+  ValidationRequest,
+} from '../domain/validation-request.ts';
 import type { ValidationResult } from '../domain/validation-result.ts';
 import type { KnownSchedule } from '../domain/validation-schedule.ts';
 
@@ -133,7 +137,11 @@ export const keySpaces = {
   validationRequests: keySpace<ValidationRequest>('validation-requests'),
   /** dpId → the schedule of its validations, and since when. */
   validationSchedules: keySpace<KnownSchedule>('validation-schedules'),
-  /** packageId / dpId → the request of these that this site has acted on last. */
+  /** packageId / dpId → what this site itself wants validated: by schedule, or after another one. */
+  ownValidationRequests: keySpace<ValidationRequest>('own-validation-requests'),
+  /** packageId → that it is to be validated in the site's own library. */
+  ownLibraryValidations: keySpace<OwnLibraryValidation>('own-library-validations'),
+  /** packageId / dpId / 'asked' or 'own' → the request of these that was acted on last. */
   actedValidations: keySpace<ActedValidation>('acted-validations'),
   /** siteCode → what is set for the components of a site. */
   componentSettings: keySpace<ComponentSettings>('component-settings'),

@@ -1,7 +1,15 @@
 import { type Command, command } from './command.ts';
 import { CommandFailure, UsageError } from './command-failure.ts';
 import { requireKnown } from './known-names.ts';
-import { distributionPointIdText, flag, option, packageIdText, siteOption } from './options.ts';
+import {
+  distributionPointIdText,
+  flag,
+  option,
+  packageIdText,
+  repeatedOption,
+  siteCodeText,
+  siteOption,
+} from './options.ts';
 import { packageIdPositional } from './package-request.ts';
 import { meantTargets, targetOptions } from './package-target-commands.ts';
 import type { Session } from './session.ts';
@@ -28,9 +36,18 @@ const validatePackage = command({
         default: true,
         describe: 'Bring again what is damaged or missing; --no-repair only tells',
       } as const)
+      .option(
+        'site-copy',
+        repeatedOption(
+          'site-copy',
+          'The copy in the library of this site; repeatable',
+          siteCodeText,
+        ),
+      )
       .option('rate', option('rate', 'How fast each DP reads, such as 20MB/s', readRateText)),
   run: async (args, session) => {
     const { packageId, all, wait, repair, rate } = args;
+    if (args.siteCopy) return validateSiteCopies(session, { ...args, siteCopies: args.siteCopy });
     const requested = [...new Set(args.dp ?? [])];
     const sites = [...new Set(args.site ?? [])];
     if (all === requested.length + sites.length > 0) {
@@ -53,6 +70,43 @@ const validatePackage = command({
     tellResults(session, { packageId, results });
   },
 });
+
+/** Each site is asked itself: nobody else knows its library. */
+async function validateSiteCopies(
+  connected: Session,
+  asked: {
+    readonly packageId: string;
+    readonly siteCopies: readonly string[];
+    readonly dp: readonly string[] | undefined;
+    readonly site: readonly string[] | undefined;
+    readonly all: boolean;
+    readonly repair: boolean;
+    readonly rate: number | undefined;
+    readonly wait: boolean;
+  },
+): Promise<void> {
+  const { packageId, siteCopies, dp, site, all, repair, rate, wait } = asked;
+  if (all || dp || site) throw new UsageError('expected either --site-copy or DPs, not both');
+  const results: ValidationRecord[] = [];
+  for (const siteCode of new Set(siteCopies)) {
+    const session = await connected.atSite(siteCode);
+    const request = { targets: { packageId }, ownCopy: true, noRepair: !repair };
+    const { wishId } = await session.admin.ask('validatePackage', {
+      ...request,
+      bytesPerSecond: rate ?? 0,
+    });
+    if (!wait) continue;
+    results.push(...(await whenValidated(session, { packageId, wishId, repair, dpIds: [''] })));
+  }
+  if (wait) tellResults(connected, { packageId, results });
+  else {
+    const { output } = connected;
+    output.record({ packageId, siteCopies, results: [] });
+    output.sentence(
+      `The copy of ${packageId} is validated at ${siteCopies.join(', ')}: waybill package report ${packageId}`,
+    );
+  }
+}
 
 const reportPackages = command({
   path: 'package report',
@@ -101,7 +155,7 @@ function tellResults(
   output.record({ packageId, dpIds: results.map(({ dpId }) => dpId), results });
   const isBad = (one: ValidationRecord) => unsoundCountOf(one) > 0 || one.failure !== '';
   const failures = results.filter(isBad).map((one) => ({
-    dpId: one.dpId,
+    dpId: one.dpId || `site ${one.siteCode}`,
     reason: one.failure || `${unsoundCountOf(one)} files are damaged or missing`,
   }));
   if (!output.json) output.list(results, validationColumns(results, clock.nowMs()), '');

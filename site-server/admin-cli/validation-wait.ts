@@ -57,7 +57,9 @@ async function look({ admin, signal }: Session, wish: AwaitedValidation, view: V
   }
   for (const record of rows.map(toValidationRecord)) {
     if (!record.wishId.startsWith(wish.wishId)) continue;
-    const isOver = !repair || unsoundCountOf(record) === 0 || failed.has(record.dpId);
+    // Of a site's own copy its result says why it is not brought again.
+    const isOver =
+      !repair || unsoundCountOf(record) === 0 || (record.dpId !== '' && failed.has(record.dpId));
     view.found(record, isOver || record.failure !== '');
   }
 }
@@ -93,12 +95,12 @@ class ValidationView implements View {
   }
 
   liveLines(): readonly string[] {
-    return [...this.#texts].map(([dpId, text]) => `${dpId}  ${text}`);
+    return [...this.#texts].map(([dpId, text]) => `${dpId || 'the site'}  ${text}`);
   }
 
   newLines(): readonly string[] {
     const news = [...this.#texts].filter(([dpId, text]) => this.#told.get(dpId) !== text);
     for (const [dpId, text] of news) this.#told.set(dpId, text);
-    return news.map(([dpId, text]) => `${this.#wish.packageId} on ${dpId}: ${text}`);
+    return news.map(([dpId, text]) => `${this.#wish.packageId} on ${dpId || 'the site'}: ${text}`);
   }
 }

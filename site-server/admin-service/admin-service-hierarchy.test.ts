@@ -313,7 +313,10 @@ async function conversationOf(
     ...site,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
-    validationAnswers: new ValidationAnswers({ ...site, clock, newUuid: () => 'wish' }),
+    validationAnswers: new ValidationAnswers({
+      ...{ ...site, clock, newUuid: () => 'wish' },
+      ownValidations: { request: async () => {} },
+    }),
     distributionPointLibraries: new DistributionPointLibraries({
       ...site,
       connections: { channelTo: () => assert.fail('no DP is asked here') },

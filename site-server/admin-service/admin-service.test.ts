@@ -401,7 +401,10 @@ async function serviceOf(
     packages: site.packages,
     packageCommands: site.packageCommands,
     distributionCommands: site.distributionCommands,
-    validationAnswers: new ValidationAnswers({ ...site, clock, newUuid: () => 'wish' }),
+    validationAnswers: new ValidationAnswers({
+      ...{ ...site, clock, newUuid: () => 'wish' },
+      ownValidations: { request: async () => {} },
+    }),
     distributionPointLibraries: new DistributionPointLibraries({
       ...site,
       connections: { channelTo: () => assert.fail('no DP is asked here') },

@@ -1,5 +1,6 @@
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { bytesPerSecondMax, bytesPerSecondMin } from '../../shared/domain/transfer-controls.ts';
+import type { ValidationOrder } from '../../shared/domain/validation-request.ts';
 import { isUnsound, type ValidationResult } from '../../shared/domain/validation-result.ts';
 import { toUnsoundFileMessage } from '../../shared/package-info/validation-report-message.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
@@ -9,6 +10,7 @@ import type { ValidationResultFilter__Output } from '../../shared/rpc/generated/
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { OwnValidations } from '../content-validation/own-validations.ts';
 import { DistributionTargets, type DistributionTargetsComponents } from './distribution-targets.ts';
 import {
   requireDistributionPointId,
@@ -21,6 +23,7 @@ export interface ValidationAnswersComponents extends DistributionTargetsComponen
   readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly newUuid: () => string;
+  readonly ownValidations: Pick<OwnValidations, 'request'>;
 }
 
 /**
@@ -47,8 +50,10 @@ export class ValidationAnswers {
     if (!request.targets) {
       throw requestInvalid('targets', { expected: 'package and targets', actual: 'none' });
     }
-    const targets = toTargets(request.targets);
     const bytesPerSecond = requireRate(request.bytesPerSecond);
+    const order = { repair: !request.noRepair, bytesPerSecond };
+    if (request.ownCopy) return this.#validateOwn(request.targets.packageId, order);
+    const targets = toTargets(request.targets);
     const { packages, store, clock, newUuid } = this.#components;
     const { packageId } = targets;
     await packages.require(packageId);
@@ -65,15 +70,23 @@ export class ValidationAnswers {
         throw requestInvalid('dp_ids', { expected, actual: stranger.dpId });
       }
       const rows = store.records(keySpaces.validationRequests);
-      const order = { wishId, repair: !request.noRepair, bytesPerSecond };
       const changes = holding.map(({ dpId }) =>
         rows.put(joinKey(packageId, dpId), {
-          ...{ packageId, dpId, ...order, wishedAtMs: clock.nowMs() },
+          ...{ packageId, dpId, wishId, ...order, wishedAtMs: clock.nowMs() },
         }),
       );
       if (changes.length > 0) await store.write(changes, { sync: true });
       return { dpIds: holding.map(({ dpId }) => dpId), wishId };
     });
+  }
+
+  async #validateOwn(text: string, order: Omit<ValidationOrder, 'wishId'>) {
+    const { packages, ownValidations, newUuid } = this.#components;
+    const packageId = requirePackageId(text);
+    await packages.require(packageId);
+    const wishId = newUuid();
+    await ownValidations.request(packageId, { ...order, wishId });
+    return { dpIds: [''], wishId };
   }
 
   async *#list(filter: ValidationResultFilter__Output): AsyncGenerator<ResultMessage> {
@@ -86,7 +99,7 @@ export class ValidationAnswers {
     for await (const [, result] of rows.list(range)) {
       if ((dpId ?? result.dpId) !== result.dpId) continue;
       if ((siteCode ?? result.siteCode) !== result.siteCode) continue;
-      if (filter.unsoundOnly && !isUnsound(result) && !result.failure) continue;
+      if (filter.unsoundOnly && !isUnsound(result)) continue;
       if (await this.#isThere(result)) yield toMessage(result);
     }
   }

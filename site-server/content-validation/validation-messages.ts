@@ -37,13 +37,37 @@ export function resultMessages(
   return [...messages, message(2383, `${counts}; ${next}.`)];
 }
 
+/** The same of the site's own library. */
+export function ownResultMessages(
+  report: ValidationReport,
+  result: ValidationResult,
+): StatusFacts[] {
+  const { packageId, sourceVersion, siteCode, damagedCount, missingCount, fileCount } = result;
+  const message = (messageId: StatusFacts['messageId'], text: string): StatusFacts => {
+    const insertionStrings = [packageId, `${sourceVersion}`, `site ${siteCode}`, text];
+    return { messageId, packageId, sourceVersion, insertionStrings };
+  };
+  const { files } = result;
+  const messages: StatusFacts[] = [];
+  if (report.damagedManifestCount > 0) messages.push(message(2388, damagedManifestText));
+  if (damagedCount > 0) messages.push(message(2382, filesText(files, 'damaged', damagedCount)));
+  if (missingCount > 0) messages.push(message(2385, filesText(files, 'missing', missingCount)));
+  if (!isUnsound(result)) {
+    return messages.length > 0 ? messages : [message(2384, `${fileCount}`)];
+  }
+  const next = result.failure ?? 'its source is read again';
+  const counts = `${damagedCount} damaged, ${missingCount} missing of ${fileCount} files`;
+  return [...messages, message(2383, `${counts}; ${next}.`)];
+}
+
+const damagedManifestText =
+  'a manifest or a signature is damaged; its files are looked at when it has come again';
+
 /** What is wrong with the lists a DP goes by; empty: nothing. */
 function listsText(report: ValidationReport, job: DistributionJob): string {
   if (report.heldVersion === 0) return 'it does not hold the package';
   if (report.heldVersion !== job.sourceVersion) return `it holds version ${report.heldVersion}`;
-  return report.damagedManifestCount > 0
-    ? 'a manifest or a signature is damaged; its files are looked at when it has come again'
-    : '';
+  return report.damagedManifestCount > 0 ? damagedManifestText : '';
 }
 
 function filesText(

@@ -36,8 +36,16 @@ export interface ValidationRequestsNeeds {
 /** What is to be done about a request: `drop` when the package is not meant to be on that DP. */
 interface Step {
   readonly request: ValidationRequest;
+  /** Where it stands that it was acted on. */
+  readonly actedKey: string;
   readonly kind: 'nothing' | 'wait' | 'drop' | 'job';
 }
+
+/** Who wants something validated: administrators, wherever; and this site itself. */
+const sources = [
+  { name: 'asked', space: keySpaces.validationRequests },
+  { name: 'own', space: keySpaces.ownValidationRequests },
+] as const;
 
 const diskFullMs = 10_000;
 
@@ -57,8 +65,10 @@ export class ValidationRequests implements Component {
   async start(): Promise<void> {
     const { notifier, jobs, store } = this.#needs;
     // What waited before a restart: which, nobody remembers.
-    for await (const [, { packageId }] of store.records(keySpaces.validationRequests).list()) {
-      this.#waiting.add(packageId);
+    for (const { space } of sources) {
+      for await (const [, { packageId }] of store.records(space).list()) {
+        this.#waiting.add(packageId);
+      }
     }
     this.#unsubscribe = [
       notifier.subscribe('validation-request', () => this.#wake.wake()),
@@ -115,8 +125,13 @@ export class ValidationRequests implements Component {
     return packages.turn(packageId, async () => {
       const sitePackage = await packages.packages.get(packageId);
       const steps: Step[] = [];
-      for (const request of await this.#requestsOf(packageId)) {
-        steps.push({ request, kind: await this.#stepOf(request, sitePackage) });
+      for (const { request, actedKey } of await this.#requestsOf(packageId)) {
+        // One job at a time for a package on a DP: a second wish waits for the first.
+        const isTaken = steps.some(
+          (step) => step.kind === 'job' && isSameTarget(step.request, request),
+        );
+        const kind = await this.#stepOf(request, actedKey, sitePackage);
+        steps.push({ request, actedKey, kind: isTaken && kind === 'job' ? 'wait' : kind });
       }
       if (steps.some(({ kind }) => kind === 'wait')) this.#waiting.add(packageId);
       else this.#waiting.delete(packageId);
@@ -130,22 +145,27 @@ export class ValidationRequests implements Component {
     });
   }
 
-  async #requestsOf(packageId: string): Promise<ValidationRequest[]> {
-    const requests: ValidationRequest[] = [];
-    const rows = this.#needs.store.records(keySpaces.validationRequests);
-    for await (const [, row] of rows.list({ prefix: `${packageId}/` })) requests.push(row);
+  async #requestsOf(packageId: string): Promise<Pick<Step, 'request' | 'actedKey'>[]> {
+    const requests: Pick<Step, 'request' | 'actedKey'>[] = [];
+    for (const { space, name } of sources) {
+      const rows = this.#needs.store.records(space);
+      for await (const [, request] of rows.list({ prefix: `${packageId}/` })) {
+        requests.push({ request, actedKey: joinKey(packageId, request.dpId, name) });
+      }
+    }
     return requests;
   }
 
   async #stepOf(
     request: ValidationRequest,
+    actedKey: string,
     sitePackage: SitePackage | undefined,
   ): Promise<Step['kind']> {
     const { packages, hierarchy } = this.#needs;
     const { packageId, dpId, wishId } = request;
     // Whose the DP is, its own site knows best.
     if (!(await hierarchy.get(dpId))) return 'nothing';
-    if ((await this.#acted.get(joinKey(packageId, dpId)))?.wishId === wishId) return 'nothing';
+    if ((await this.#acted.get(actedKey))?.wishId === wishId) return 'nothing';
     const server = await packages.getServer(packageId, dpId);
     if (server?.intent !== 'installed' || !sitePackage) return 'drop';
     const isBusy = server.action !== 'none' || sitePackage.sourceVersion === 0;
@@ -163,10 +183,9 @@ export class ValidationRequests implements Component {
     return status !== undefined && (await rows.get(joinKey(status.jobSerial))) !== undefined;
   }
 
-  #changesOf({ request, kind }: Step, sitePackage: SitePackage | undefined): Change[] {
+  #changesOf({ request, actedKey, kind }: Step, sitePackage: SitePackage | undefined): Change[] {
     if (kind === 'nothing' || kind === 'wait') return [];
-    const { packageId, dpId, wishId } = request;
-    const acted = this.#acted.put(joinKey(packageId, dpId), { wishId });
+    const acted = this.#acted.put(actedKey, { wishId: request.wishId });
     if (kind === 'drop' || !sitePackage) return [acted];
     return [acted, ...this.#jobChanges(request, sitePackage)];
   }
@@ -193,6 +212,10 @@ export class ValidationRequests implements Component {
       ...status.message({ messageId: 2381, packageId, sourceVersion, dpId, insertionStrings }),
     ];
   }
+}
+
+function isSameTarget(a: ValidationRequest, b: ValidationRequest): boolean {
+  return a.packageId === b.packageId && a.dpId === b.dpId;
 }
 
 /** The job as Package Transfer Manager takes it over: of low priority, whatever its package is. */

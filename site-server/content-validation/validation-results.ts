@@ -13,6 +13,7 @@ import { pendingStatus } from '../distribution-manager/hierarchy-wishes.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import { resultMessages } from './validation-messages.ts';
+import { ownValidationGone } from './validations-gone.ts';
 
 export interface ValidationResultsNeeds {
   readonly store: Pick<StateStore, 'records'>;
@@ -63,15 +64,19 @@ export class ValidationResults {
 
   /** What the end of a job that brought or removed content means for what was found before. */
   async changesAfter(
-    { packageId, dpId }: DistributionJob,
+    { packageId, dpId, sourceVersion }: DistributionJob,
     outcome: TransferOutcome | undefined,
   ): Promise<Change[]> {
     const before = await this.#results.get(this.#keyOf(packageId, dpId));
     if (!before || !outcome) return [];
-    if (!outcome.status || outcome.messageId === 2331) {
-      return [this.#results.delete(this.#keyOf(packageId, dpId))];
+    // Of what is not there any more, or is another version now, nothing is known.
+    const isOther = outcome.messageId === 2330 && sourceVersion !== before.sourceVersion;
+    if (!outcome.status || outcome.messageId === 2331 || isOther) {
+      const { store, siteCode } = this.#needs;
+      return ownValidationGone(store, { packageId, siteCode, dpId });
     }
-    if (outcome.messageId !== 2330 || !isUnsound(before)) return [];
+    // Files that were not looked at are no better known now.
+    if (outcome.messageId !== 2330 || !isUnsound(before) || before.isPartial) return [];
     const repairedCount = before.damagedCount + before.missingCount;
     return [this.#put({ ...before, repairedCount })];
   }
@@ -126,7 +131,13 @@ export class ValidationResults {
       return { ...rest, fileCount, damagedCount: 0, missingCount, repairedCount: 0, files: [] };
     }
     const { fileCount, damagedCount, missingCount, mendedCount, files } = report;
-    return { ...rest, fileCount, damagedCount, missingCount, repairedCount: mendedCount, files };
+    const counts = { fileCount, damagedCount, missingCount, repairedCount: mendedCount };
+    return {
+      ...rest,
+      ...counts,
+      files,
+      ...(report.damagedManifestCount > 0 && { isPartial: true }),
+    };
   }
 
   /** A package that was said not to be whole, and is. */
@@ -174,12 +185,15 @@ export class ValidationResults {
     const { packages, store } = this.#needs;
     const { dpId, validation } = job;
     if (!validation) return [];
-    const requests = store.records(keySpaces.validationRequests);
+    const requests = store.records(keySpaces.ownValidationRequests);
     const changes: Change[] = [];
     const request = (packageId: string, round: number): void => {
       const wishId = `${validation.wishId}.${round}`.slice(0, 80);
       const wish = { ...validation, packageId, dpId, wishId, round, wishedAtMs: nowMs };
-      changes.push(requests.put(joinKey(packageId, dpId), wish));
+      changes.push(
+        requests.put(joinKey(packageId, dpId), wish),
+        this.#needs.notifier.notification('validation-request', packageId),
+      );
     };
     const round = (validation.round ?? 0) + 1;
     const isAgain = report.damagedManifestCount > 0 && validation.repair;

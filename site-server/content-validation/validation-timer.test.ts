@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { PackageServer } from '../../shared/domain/site-package.ts';
+import { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { StateStore } from '../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
@@ -53,7 +54,7 @@ describe('The timer of validations (PKG-8)', () => {
   async function begin(): Promise<void> {
     await timer?.stop();
     timer = new ValidationTimer({
-      ...{ store, clock, logger: log.logger },
+      ...{ store, clock, logger: log.logger, notifier: new ChangeNotifier({ store }) },
       packages: { servers: store.records(keySpaces.packageServers) },
       hierarchy: {
         list: async function* () {
@@ -79,7 +80,9 @@ describe('The timer of validations (PKG-8)', () => {
 
   async function wished(): Promise<Map<string, number>> {
     const found = new Map<string, number>();
-    for await (const [key, { wishedAtMs }] of store.records(keySpaces.validationRequests).list()) {
+    for await (const [key, { wishedAtMs }] of store
+      .records(keySpaces.ownValidationRequests)
+      .list()) {
       found.set(key, wishedAtMs);
     }
     return found;
@@ -96,7 +99,7 @@ describe('The timer of validations (PKG-8)', () => {
       [...first.keys()],
       packageIds.map((id) => `${id}/DP1`),
     );
-    const rows = store.records(keySpaces.validationRequests);
+    const rows = store.records(keySpaces.ownValidationRequests);
     const row = await rows.get(`${packageIds[0]}/DP1`);
     assert.deepEqual([row?.repair, row?.bytesPerSecond], [true, 2_048]);
     await pass(24);

@@ -1,8 +1,8 @@
 /**
  * Asks for the validations that are due by the schedules of this site's DPs (PKG-8). Looks every ten
  * minutes; when a package is due follows from rows and its name, so nothing is lost by a restart, and what
- * was missed meanwhile is asked for once. Stores "validation schedules" and, as anybody who asks,
- * "validation requests".
+ * was missed meanwhile is asked for once. Stores "validation schedules" and
+ * "own validation requests".
  */
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
@@ -12,6 +12,7 @@ import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
+import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
@@ -19,6 +20,7 @@ import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts
 
 export interface ValidationTimerNeeds {
   readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly packages: Pick<PackageStore, 'servers'>;
   readonly hierarchy: Pick<HierarchyManager, 'list'>;
   readonly clock: Clock;
@@ -109,14 +111,16 @@ export class ValidationTimer implements Component {
   }
 
   async *#due(scheduled: ReadonlyMap<string, Scheduled>): AsyncGenerator<Change> {
-    const { packages, store, clock, logger } = this.#needs;
-    const requests = store.records(keySpaces.validationRequests);
+    const { packages, store, clock, logger, notifier } = this.#needs;
+    const requests = store.records(keySpaces.ownValidationRequests);
+    const asked = store.records(keySpaces.validationRequests);
     for await (const [, { packageId, dpId, intent }] of packages.servers.list()) {
       if (this.#stopping.signal.aborted) return;
       const one = scheduled.get(dpId);
       if (!one || intent !== 'installed') continue;
       const key = joinKey(packageId, dpId);
-      const wishedAtMs = (await requests.get(key))?.wishedAtMs ?? 0;
+      const wishes = [await requests.get(key), await asked.get(key)];
+      const wishedAtMs = Math.max(...wishes.map((wish) => wish?.wishedAtMs ?? 0));
       const nowMs = clock.nowMs();
       const slotMs = dueSlotMs(key, one.known, { wishedAtMs, nowMs });
       if (slotMs === undefined) continue;
@@ -128,6 +132,7 @@ export class ValidationTimer implements Component {
       };
       logger.info({ packageId, dpId }, 'Validation is due');
       yield requests.put(key, request);
+      yield notifier.notification('validation-request', packageId);
     }
   }
 }

@@ -11,5 +11,9 @@ export async function assignmentsGone(
   for await (const [key, assignment] of assignments.list()) {
     if (assignment.dpId === dpId) changes.push(assignments.delete(key));
   }
+  const validations = store.records(keySpaces.validationRequests);
+  for await (const [key, request] of validations.list()) {
+    if (request.dpId === dpId) changes.push(validations.delete(key));
+  }
   return changes;
 }

@@ -356,6 +356,7 @@ const rowSchemas = {
     files: z.array(unsoundFile).max(namedFilesMax),
     wishId: text(80).optional() as z.ZodType<string>,
     failure: sentence.optional() as z.ZodType<string>,
+    isPartial: z.literal(true).optional() as z.ZodType<true>,
   }),
   'component-settings': row<ComponentSettings>({
     siteCode,
