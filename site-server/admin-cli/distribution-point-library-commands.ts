@@ -2,11 +2,7 @@ import type { DistributionPointPackage__Output } from '../../shared/rpc/generate
 import type { LibrarySurvey__Output } from '../../shared/rpc/generated/waybill/v1/LibrarySurvey.ts';
 import { type Command, command } from './command.ts';
 import { UsageError } from './command-failure.ts';
-import {
-  type DistributionPointRecord,
-  dpIdPositional,
-  requireDistributionPoint,
-} from './distribution-point-record.ts';
+import { dpIdPositional } from './distribution-point-record.ts';
 import { distributionPointIdText, flag, positional } from './options.ts';
 import type { Session } from './session.ts';
 import type { Column } from './table.ts';
@@ -59,8 +55,7 @@ const sweepDistributionPoint = command({
       ),
   run: async (args, connected) => {
     const { dpId, dryRun, unassignedPackages } = args;
-    const point = await requireDistributionPoint(connected.admin, dpId);
-    const session = await connected.atSite(point.siteCode);
+    const session = await atSiteOf(connected, dpId);
     const request = { dpId, dryRun, unassignedPackages };
     const swept = await session.admin.ask('sweepDistributionPoint', request);
     const [before, after] = [toSurveyRecord(swept.before), toSurveyRecord(swept.after)];
@@ -92,19 +87,22 @@ export const distributionPointLibraryCommands: readonly Command[] = [
 
 /** What is on a DP, as it says itself, and what its last validations found. */
 interface Library {
-  readonly point: DistributionPointRecord;
   readonly packages: ReadonlyMap<string, ReturnType<typeof toInstalled>>;
   readonly results: ReadonlyMap<string, ValidationRecord>;
 }
 
+/** A session with the DP's own site; one that nobody knows, the connected site refuses. */
+async function atSiteOf(connected: Session, dpId: string): Promise<Session> {
+  const all = await connected.admin.list('listDistributionPoints', {});
+  return connected.atSite(all.find((point) => point.dpId === dpId)?.siteCode);
+}
+
 /** Asked of the DP's own site. */
 async function libraryOf(connected: Session, dpId: string): Promise<Library> {
-  const point = await requireDistributionPoint(connected.admin, dpId);
-  const { admin } = await connected.atSite(point.siteCode);
+  const { admin } = await atSiteOf(connected, dpId);
   const listed = (await admin.list('listDistributionPointPackages', { dpId })).map(toInstalled);
   const found = (await admin.list('listValidationResults', { dpId })).map(toValidationRecord);
   return {
-    point,
     packages: new Map(listed.map((one) => [one.packageId, one])),
     results: new Map(found.map((one) => [one.packageId, one])),
   };
