@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { hashOf } from '../content-library/content-hash.ts';
 import { filePathOf } from '../content-library/library-layout.ts';
 import { PieceSource } from '../content-source/piece-source.ts';
@@ -24,6 +25,7 @@ import { TestLibrary, type TestTree } from '../testing/test-library.ts';
 import { ContentValidation, type ValidationDemand } from './content-validation.ts';
 import { FileChecks } from './file-checks.ts';
 
+const run = promisify(execFile);
 const packageId = 'PS100001';
 const demand: ValidationDemand = { packageId, jobSerial: 7, bytesPerSecond: 0 };
 const never = new AbortController().signal;
@@ -31,7 +33,7 @@ const never = new AbortController().signal;
 /** One damage: what is done, what is found, in words. */
 interface Damage {
   readonly name: string;
-  readonly act: (path: string) => void;
+  readonly act: (path: string) => unknown;
   readonly finding: 'damaged' | 'missing';
   readonly detail: RegExp;
 }
@@ -78,7 +80,7 @@ const damages: readonly Damage[] = [
     name: 'pipe',
     act: (path) => {
       rmSync(path);
-      execFileSync('mkfifo', [path]);
+      return run('mkfifo', [path]);
     },
     finding: 'damaged',
     detail: /no regular file/,
@@ -155,7 +157,7 @@ describe('Content validation (PKG-8)', function () {
   });
 
   it('finds and sets aside whatever stands in place of a file, and keeps what is right', async () => {
-    for (const { name, act } of damages) act(pathOf(bytesOf(name)));
+    for (const { name, act } of damages) await act(pathOf(bytesOf(name)));
     const report = await reported();
     assert.equal(report.damagedCount, damages.length - 1);
     assert.equal(report.missingCount, 1);
@@ -227,7 +229,7 @@ describe('Content validation (PKG-8)', function () {
   });
 
   it('goes on where it was, and knows what it set aside before a crash', async () => {
-    for (const { name, act } of damages) act(pathOf(bytesOf(name)));
+    for (const { name, act } of damages) await act(pathOf(bytesOf(name)));
     // It found all of it, and the end of that step was not written.
     const first = await reported();
     const states = test.store.records({ name: 'content-validations' });
