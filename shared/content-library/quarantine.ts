@@ -36,6 +36,8 @@ export class Quarantine {
   readonly #config: QuarantineConfig;
   /** Name of an entry → what is known of it, oldest first. */
   readonly #entries = new Map<string, SetAside>();
+  /** Name without the time → when it was set aside last. */
+  readonly #newest = new Map<string, number>();
   readonly #listeners = new Set<() => void>();
 
   constructor(
@@ -57,7 +59,7 @@ export class Quarantine {
       found.push([name, { atMs, sizeBytes: await sizeOf(join(this.directory, name)) }]);
     }
     found.sort(([, a], [, b]) => a.atMs - b.atMs);
-    for (const [name, entry] of found) this.#entries.set(name, entry);
+    for (const [name, entry] of found) this.#remember(name, entry);
   }
 
   /** Bytes that are set aside. */
@@ -72,15 +74,18 @@ export class Quarantine {
   }
 
   /** What is set aside, by its names without the time. */
-  names(): ReadonlySet<string> {
-    return new Set([...this.#entries.keys()].map((key) => key.slice(0, key.lastIndexOf('.'))));
+  names(): Iterable<string> {
+    return this.#newest.keys();
   }
 
   /** When something of this name was set aside last, by what is there still; undefined: not. */
   setAsideAtMs(name: string): number | undefined {
-    let atMs: number | undefined;
-    for (const [key, entry] of this.#entries) if (key.startsWith(`${name}.`)) atMs = entry.atMs;
-    return atMs;
+    return this.#newest.get(name);
+  }
+
+  #remember(name: string, entry: SetAside): void {
+    this.#entries.set(name, entry);
+    this.#newest.set(bareName(name), entry.atMs);
   }
 
   /** Makes the folder; where what is set aside now goes, under its name. */
@@ -96,7 +101,7 @@ export class Quarantine {
     for (const path of paths) {
       const name = path.slice(this.directory.length + 1);
       const atMs = Number(name.slice(name.lastIndexOf('.') + 1));
-      this.#entries.set(name, { atMs, sizeBytes: await sizeOf(path) });
+      this.#remember(name, { atMs, sizeBytes: await sizeOf(path) });
     }
     await this.trim();
   }
@@ -116,9 +121,14 @@ export class Quarantine {
       if (!isTooMuch && nowMs - entry.atMs < keptMs) continue;
       await rm(join(this.directory, name), { recursive: true, force: true });
       this.#entries.delete(name);
+      if (this.#newest.get(bareName(name)) === entry.atMs) this.#newest.delete(bareName(name));
       sizeBytes -= entry.sizeBytes;
     }
   }
+}
+
+function bareName(name: string): string {
+  return name.slice(0, name.lastIndexOf('.'));
 }
 
 async function sizeOf(path: string): Promise<number> {

@@ -17,7 +17,7 @@ import { setPriority } from 'node:os';
 import { workerData } from 'node:worker_threads';
 import { alignedMemory, alignmentBytes } from '../content-library/aligned-memory.ts';
 import { ContentHash } from '../content-library/content-hash.ts';
-import { isSystemError } from '../content-library/library-failure.ts';
+import { isDiskDamage, isSystemError } from '../content-library/library-failure.ts';
 import { filePathOf } from '../content-library/library-layout.ts';
 import { type HeldFile, identityOf } from '../content-library/library-tasks.ts';
 import { pieceBytes } from '../domain/content.ts';
@@ -91,6 +91,7 @@ class FileCheck {
       stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
     } catch (error) {
       if (isSystemError(error, 'ENOTDIR')) return { kind: 'missing' };
+      if (!isDiskDamage(error)) throw error;
       return { kind: 'damaged', detail: unreadable(error), identity: '' };
     }
     if (!stats) return { kind: 'missing' };
@@ -115,6 +116,8 @@ class FileCheck {
     try {
       count = this.#readOnce(wanted);
     } catch (error) {
+      if (isSystemError(error, 'ENOENT')) return { readBytes: 0, verdict: { kind: 'missing' } };
+      if (!isDiskDamage(error)) throw error;
       return { readBytes: 0, verdict: this.#damaged(unreadable(error)) };
     }
     this.#hash.update(buffer.subarray(0, count));
@@ -174,8 +177,8 @@ function isPlain({ mode }: BigIntStats): boolean {
   return (mode & modeBitsNeeded) !== 0n && (mode & modeBitsRefused) === 0n;
 }
 
-function unreadable(error: unknown): string {
-  return `it cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}`;
+function unreadable({ code }: NodeJS.ErrnoException): string {
+  return `it cannot be read: ${code}`;
 }
 
 function roundedUp(bytes: number): number {

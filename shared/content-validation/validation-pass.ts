@@ -1,6 +1,7 @@
 import type { ContentLibrary } from '../content-library/content-library.ts';
 import type { ContentReader } from '../content-library/content-reader.ts';
 import { verifySignature } from '../content-library/data-library.ts';
+import { isDiskDamage } from '../content-library/library-failure.ts';
 import type { LibraryPackage } from '../content-library/package-library.ts';
 import { VerifiedFiles } from '../content-library/verified-files.ts';
 import type { ContentDescriptor } from '../domain/content.ts';
@@ -331,9 +332,7 @@ async function failureOf(
     return undefined;
   } catch (error) {
     if (error instanceof WaybillError) return { message: error.message, code: error.code };
-    const { code = '' } = error as NodeJS.ErrnoException;
-    const isDamage = ['EIO', 'EISDIR', 'ELOOP', 'ENOTDIR', 'EACCES'].includes(code);
-    if (!isDamage) throw error;
-    return { message: `it cannot be read: ${code}` };
+    if (!isDiskDamage(error)) throw error;
+    return { message: `it cannot be read: ${error.code}` };
   }
 }
