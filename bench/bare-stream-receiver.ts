@@ -33,6 +33,8 @@ server.serve('DistributionPoint', {
   queryPull: refuse,
   importPrestaged: async function* () {},
   setControls: refuse,
+  validate: async function* () {},
+  sweepLibrary: refuse,
   listPackages: async function* () {},
   putContent: async function* (requests) {
     let bytes = 0;

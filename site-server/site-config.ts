@@ -319,6 +319,11 @@ const fields = z.strictObject({
     .min(1_000)
     .default(hourMs)
     .describe('How often the library is swept of what nothing uses.'),
+  validationBytesPerSecond: z
+    .int()
+    .min(1024)
+    .default(20_000_000)
+    .describe('How fast a validation reads the library of this site, unless it is told.'),
   statusMessageCountMax: z
     .int()
     .min(1_000)

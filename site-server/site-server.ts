@@ -6,6 +6,7 @@ import { PieceSource } from '../shared/content-source/piece-source.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
+import type { SerialCounter } from '../shared/state-store/serial-counter.ts';
 import type { StateStore } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
@@ -61,6 +62,7 @@ import {
   type SiteSettings,
 } from './site-ground.ts';
 import { type SiteTransfers, siteTransfers } from './site-transfers.ts';
+import { type SiteValidations, siteValidations } from './site-validations.ts';
 import { StateSystem } from './state-system/state-system.ts';
 
 export class SiteServer implements Component {
@@ -94,7 +96,12 @@ export class SiteServer implements Component {
       ...{ ...ground, ...transfers },
       logger: ground.logOf('state-system'),
     });
-    const distribution = await distributionManager(ground, { transfers, stateSystem, siteLinks });
+    const jobSerials = await openJobSerials(ground.counters);
+    const validations = siteValidations(ground, { jobs: transfers.jobs, jobSerials });
+    library.upkeep.quarantine.onTaken(() => transfers.pieceSource.forgetRead());
+    const distribution = await distributionManager(ground, {
+      ...{ transfers, stateSystem, siteLinks, jobSerials, validations },
+    });
     const server = new RpcServer(
       {
         credentials: needs.credentials,
@@ -105,7 +112,9 @@ export class SiteServer implements Component {
     );
     server.serve(
       'Admin',
-      (await adminService(ground, { transfers, replication, siteLinks })).conversation(),
+      (
+        await adminService(ground, { transfers, replication, siteLinks, validations })
+      ).conversation(),
     );
     const contentServer = new ContentServer({
       ...{ ...ground, ...transfers },
@@ -131,6 +140,7 @@ export class SiteServer implements Component {
       transfers.pieceSource,
       transfers.manager,
       distribution,
+      ...validations.components,
       ...siteLinks.receivers,
       server,
       {
@@ -237,6 +247,8 @@ async function distributionManager(
     readonly transfers: ReturnType<typeof packageTransferManager>;
     readonly stateSystem: StateSystem;
     readonly siteLinks: SiteTransfers;
+    readonly jobSerials: SerialCounter;
+    readonly validations: SiteValidations;
   },
 ): Promise<DistributionManager> {
   const { config, library, logOf, snapshots } = ground;
@@ -255,7 +267,7 @@ async function distributionManager(
     progress: snapshots,
     logger,
   });
-  const jobSerials = await openJobSerials(ground.counters);
+  const { jobSerials } = others;
   const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
   const { stateSystem, siteLinks } = others;
   const prestaged = siteLinks.prestaged.holds;
@@ -263,7 +275,8 @@ async function distributionManager(
   const packageTask = new PackageTask({
     ...{ ...ground, ...siteLinks, publisher, distributionPointTask, packageEnd },
   });
-  const transferResults = new TransferResults({ ...ground, logger });
+  const validationResults = others.validations.results;
+  const transferResults = new TransferResults({ ...ground, validationResults, logger });
   const pullResponses = new PullResponses({
     ...{ ...ground, stateSystem, transfers: others.transfers.manager },
   });
@@ -287,6 +300,7 @@ async function adminService(
     readonly transfers: ReturnType<typeof packageTransferManager>;
     readonly replication: ReplicationManager;
     readonly siteLinks: SiteTransfers;
+    readonly validations: SiteValidations;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
@@ -312,6 +326,8 @@ async function adminService(
       hasCaughtUp: () => others.replication.hasCaughtUp(),
     }),
     distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID, nextMs }),
+    validationAnswers: others.validations.answers,
+    distributionPointLibraries: others.validations.libraries,
     distributionPointCommands: new DistributionPointCommands(ground),
     groupCommands: new GroupCommands({ ...ground, nextMs }),
     settingCommands: new SettingCommands(ground),

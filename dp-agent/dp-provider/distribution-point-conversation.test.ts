@@ -143,7 +143,7 @@ describe('DistributionPoint conversation', () => {
       context,
     );
     const listed = await collect(conversation.listPackages({}, context));
-    assert.deepEqual(listed, [{ packageId, sourceVersion: 1, packageHash }]);
+    assert.deepEqual(listed, [{ packageId, sourceVersion: 1, packageHash, lackingFiles: 0 }]);
   });
 
   /** Messages in parts of so many bytes, as a low limit cuts them. */

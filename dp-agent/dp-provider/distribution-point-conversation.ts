@@ -42,7 +42,9 @@ type OtherMethod =
   | 'notifyPull'
   | 'queryPull'
   | 'setControls'
-  | 'importPrestaged';
+  | 'importPrestaged'
+  | 'validate'
+  | 'sweepLibrary';
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(
@@ -129,8 +131,11 @@ export function distributionPointConversation(
     },
 
     async *listPackages() {
+      const lacking = await library.upkeep.lackingFiles();
       for await (const { packageId, sourceVersion, packageHash } of library.listPackages()) {
-        yield { packageId, sourceVersion, packageHash: Buffer.from(packageHash, 'hex') };
+        const lackingFiles = lacking.get(packageId) ?? 0;
+        const hash = Buffer.from(packageHash, 'hex');
+        yield { packageId, sourceVersion, packageHash: hash, lackingFiles };
       }
     },
   };

@@ -1,8 +1,10 @@
+import type { ValidationReport } from './content-validation.ts';
 import type { Priority } from './package.ts';
 import type { MessagePlace } from './state-message.ts';
+import type { ValidationOrder } from './validation-request.ts';
 
 /** What a job does to a package on a distribution point. */
-export type JobAction = 'add' | 'redistribute' | 'remove';
+export type JobAction = 'add' | 'redistribute' | 'remove' | 'validate';
 
 export type JobState =
   | 'pending'
@@ -75,6 +77,10 @@ export interface DistributionJob {
   readonly heardPlace?: MessagePlace;
   /** What was reported once and is not again, such as `capacity`; at most `reportedCountMax`. */
   readonly reported?: readonly string[];
+  /** Of a validation: how fast, and whether what it finds is brought again. */
+  readonly validation?: ValidationOrder;
+  /** Of a validation that is complete: what was found. */
+  readonly validationReport?: ValidationReport;
   /** 0 while the job is open. */
   readonly endedAtMs: number;
   /** Of a complete job that brought content: the package hash the DP computed over what it serves. */

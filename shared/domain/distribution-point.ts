@@ -1,5 +1,6 @@
 import type { PullSettings } from './pull-source.ts';
 import type { TransferControls } from './transfer-controls.ts';
+import type { ValidationSchedule } from './validation-schedule.ts';
 
 /** How content reaches a distribution point: the site pushes it, or the DP fetches it. */
 export type DistributionPointKind = 'standard' | 'pull';
@@ -18,6 +19,8 @@ export interface DistributionPoint {
   readonly controls?: TransferControls;
   /** The same for what it serves to others. */
   readonly serveControls?: TransferControls;
+  /** How often its packages are validated; absent: never by itself. */
+  readonly validation?: ValidationSchedule;
 }
 
 /** The priority of a DP nobody has measured yet. Lower goes first. */

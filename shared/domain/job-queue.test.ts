@@ -361,4 +361,26 @@ describe('job queue', () => {
       assert.ok(eachMs < 100, `${eachMs} ms`);
     });
   });
+
+  it('gives validations places of their own: one on each DP, and none of those that bring content', () => {
+    const adding = ['A', 'B', 'C'].map((dpId, index) =>
+      testJob({ jobSerial: index + 1, packageId: toPackageId('PS1', index + 1), dpId }),
+    );
+    const validating = ['A', 'A', 'B'].map((dpId, index) =>
+      testJob({
+        ...{ jobSerial: index + 10, packageId: toPackageId('PS1', index + 10), dpId },
+        ...{ action: 'validate', priority: 3 },
+      }),
+    );
+    assert.deepEqual(startsOf([...adding, ...validating]), [1, 2, 3, 10, 12]);
+    const many = Array.from({ length: 30 }, (_, index) =>
+      testJob({
+        jobSerial: index + 1,
+        packageId: 'PS100001',
+        dpId: `DP${index}`,
+        action: 'validate',
+      }),
+    );
+    assert.equal(startsOf(many).length, 20);
+  });
 });

@@ -1,6 +1,7 @@
 import type { DistributionJob, WaitingReason } from './distribution-job.ts';
 import { bringsContent, isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
 import { type JobQueueLimits, JobSlots } from './job-slots.ts';
+import { isValidation, ValidationPlaces } from './validation-places.ts';
 
 /** Why an open job does not run, and where it stands. */
 export interface QueuePlace {
@@ -70,7 +71,9 @@ export function decideQueue(
 ): QueueDecision {
   const open = [...jobs].filter(isOpen).sort(compareJobs);
   const isPullJob = ({ dpId }: DistributionJob) => pull.isPullDp(dpId);
-  const running = open.filter(isRunning);
+  const allRunning = open.filter(isRunning);
+  const validations = new ValidationPlaces(allRunning.filter(isValidation));
+  const running = allRunning.filter((job) => !isValidation(job));
   const slots = new JobSlots(
     running.filter((job) => !isPullJob(job)),
     limits,
@@ -84,7 +87,10 @@ export function decideQueue(
   for (const job of open) {
     if (isRunning(job) || isWithPullDp(job)) continue;
     const opening = isPullJob(job) || !bringsContent(job) ? nowMs : opensAtMs(job, nowMs);
-    const refused = () => (isPullJob(job) ? places.take(job) : slots.take(job));
+    const refused = () => {
+      if (isValidation(job)) return validations.take(job);
+      return isPullJob(job) ? places.take(job) : slots.take(job);
+    };
     const reason = waitingReasonOf(job, nowMs, opening) ?? refused();
     if (reason === undefined) {
       start.push(job);

@@ -87,6 +87,41 @@ export const statusMessageKinds = {
     severity: 'information',
     text: 'Took a snapshot of package %1 version %2 from its source: %3 files, %4 bytes.',
   },
+  2380: {
+    ...distribution,
+    severity: 'information',
+    text: 'Validation of package %1 version %2 on distribution point %3 began.',
+  },
+  2381: {
+    ...distribution,
+    severity: 'information',
+    text: 'Package %1 version %2 on distribution point %3 is to be validated.',
+  },
+  2382: {
+    ...distribution,
+    severity: 'error',
+    text: 'Files of package %1 version %2 on %3 were damaged and are set aside: %4',
+  },
+  2383: {
+    ...distribution,
+    severity: 'error',
+    text: 'Package %1 version %2 on %3 is not whole, or could not be validated: %4',
+  },
+  2384: {
+    ...distribution,
+    severity: 'information',
+    text: 'Package %1 version %2 on %3 was validated: all %4 files are as they should be.',
+  },
+  2385: {
+    ...distribution,
+    severity: 'error',
+    text: 'Files of package %1 version %2 are missing on %3: %4',
+  },
+  2388: {
+    ...distribution,
+    severity: 'warning',
+    text: 'The lists of %3 do not agree with package %1 version %2: %4',
+  },
   2391: {
     ...distribution,
     severity: 'warning',

@@ -1,5 +1,6 @@
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
+import { distributionPointLibraryCommands } from './distribution-point-library-commands.ts';
 import { distributionPointListCommands } from './distribution-point-list-commands.ts';
 import { getCommands } from './get-commands.ts';
 import { groupCommands } from './group-commands.ts';
@@ -16,6 +17,7 @@ import { sendCommands } from './send-commands.ts';
 import { settingCommands } from './setting-commands.ts';
 import { siteCommands } from './site-commands.ts';
 import { statusCommands } from './status-commands.ts';
+import { validationCommands } from './validation-commands.ts';
 
 /** Commands that share their first word. */
 export interface CommandGroup {
@@ -34,12 +36,17 @@ export const commandGroups: readonly CommandGroup[] = [
       ...packageListCommands,
       ...packageTargetCommands,
       ...prestagedCommands,
+      ...validationCommands,
     ],
   },
   {
     word: 'dp',
     summary: 'Add, change, check and remove distribution points',
-    commands: [...distributionPointCommands, ...distributionPointListCommands],
+    commands: [
+      ...distributionPointCommands,
+      ...distributionPointListCommands,
+      ...distributionPointLibraryCommands,
+    ],
   },
   {
     word: 'group',

@@ -27,6 +27,7 @@ import {
   wireKinds,
 } from './pull-options.ts';
 import type { Session } from './session.ts';
+import { givenValidation, validationOptions } from './validation-options.ts';
 
 const addressOption = option('address', "host:port of the DP's agent", addressText);
 const descriptionOption = option('description', 'Free text', anyText);
@@ -56,7 +57,8 @@ const addDistributionPoint = command({
     if (hasNoSource({ kind, pull })) throw new UsageError(sourceNeeded);
     const site = args.site === undefined ? {} : { siteCode: args.site };
     const settings = { dpId, address, kind: wireKinds[kind], description, ...site };
-    const all = { ...settings, ...(pull && { pull }), ...controls };
+    const validation = givenValidation(args, null);
+    const all = { ...settings, ...(pull && { pull }), ...controls, ...validation };
     const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', all));
     output.record(record);
     const at = args.site === undefined ? '' : ` --site ${args.site}`;
@@ -83,12 +85,15 @@ const setDistributionPoint = command({
     const { dpId, address, description, kind } = args;
     const given = givenPullSettings(dpId, args);
     const controls = givenControlPatches(args, session);
-    const patches = Object.values(controls);
+    const { validateEvery, validateRate } = args;
+    const patches = [...Object.values(controls), validateEvery, validateRate];
     if ([address, description, kind, given, ...patches].every((value) => value === undefined)) {
       throw new UsageError(
-        'expected something to set: --address, --description, --kind, where it fetches from, or when and how fast',
+        'expected something to set: --address, --description, --kind, where it fetches from, when and how fast, or --validate-every',
       );
     }
+    const isRateOnly = validateRate !== undefined && validateEvery === undefined;
+    const present = isRateOnly ? (await requireDistributionPoint(admin, dpId)).validation : null;
     const settings = {
       dpId,
       address: address ?? '',
@@ -96,6 +101,7 @@ const setDistributionPoint = command({
       ...(kind === undefined ? {} : { kind: wireKinds[kind] }),
       ...(await checkedPullSettings(admin, { dpId, kind, given })),
       ...controls,
+      ...givenValidation(args, present),
     };
     const record = toDistributionPointRecord(await admin.ask('setDistributionPoint', settings));
     output.record(record);
@@ -131,7 +137,7 @@ export const distributionPointCommands: readonly Command[] = [
 ];
 
 function settingOptions<A extends GlobalArguments>(parser: Argv<A>) {
-  return serveControlOptions(controlOptions(pullOptions(parser)));
+  return validationOptions(serveControlOptions(controlOptions(pullOptions(parser))));
 }
 
 /** What of both controls is to change; what is not given is absent. @throws UsageError */

@@ -15,6 +15,7 @@ import { requireSite } from './site-record.ts';
 import { siteTextOf } from './status-columns.ts';
 import type { Column } from './table.ts';
 import { toAgeText, toByteText, toCountText, toRateText } from './units.ts';
+import { toValidationText } from './validation-options.ts';
 
 const listDistributionPoints = command({
   path: 'dp list',
@@ -152,6 +153,7 @@ function tellDistributionPoint({ output, clock }: Session, record: DistributionP
     ['packages', toCountText(record.packageCount)],
     ['groups', record.groupNames.join(', ')],
     ...toPullFacts(record),
+    ['validated', toValidationText(record.validation)],
     ...toControlFacts(record.controls),
     ...toControlFacts(record.serveControls, 'serve '),
   ]);

@@ -107,7 +107,8 @@ export const packageTargetCommands: readonly Command[] = [
   removePackage,
 ];
 
-function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
+/** The options that say which DPs are meant. */
+export function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
   return parser
     .positional('package-id', packageIdPositional)
     .option('dp', repeatedOption('dp', 'Distribution point; repeatable', distributionPointIdText))
@@ -151,7 +152,7 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
 }
 
 /** Which DPs are of what was asked for; with `--all`, of the site that answers, unless it has no DPs. */
-async function meantTargets(
+export async function meantTargets(
   { admin }: Session,
   asked: { all: boolean; requested: string[]; sites: string[]; groups: string[] },
 ): Promise<TargetRequest['isMeant']> {

@@ -14,6 +14,7 @@ import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
 import { AdminService, type AdminServiceComponents } from './admin-service.ts';
 import { DistributionPointCommands } from './distribution-point-commands.ts';
+import { DistributionPointLibraries } from './distribution-point-libraries.ts';
 import { GroupCommands } from './group-commands.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
@@ -21,6 +22,7 @@ import { PackageView } from './package-view.ts';
 import { SettingCommands } from './setting-commands.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
+import { ValidationAnswers } from './validation-answers.ts';
 
 const parent = { siteCode: 'CS1', address: 'CS1:8530' };
 const sites: readonly OwnSite[] = [
@@ -465,6 +467,15 @@ async function conversationOf(
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
     settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
+    validationAnswers: new ValidationAnswers({
+      ...{ ...site, clock, newUuid: () => 'wish' },
+      ownValidations: { request: async () => {} },
+    }),
+    distributionPointLibraries: new DistributionPointLibraries({
+      ...site,
+      connections: { channelTo: () => assert.fail('no DP is asked here') },
+      jobSerials: { next: () => assert.fail('no job is made here') },
+    }),
     links: new TransferLinks(site),
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),

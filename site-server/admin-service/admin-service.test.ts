@@ -14,12 +14,14 @@ import {
 import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
 import { AdminService } from './admin-service.ts';
 import { DistributionPointCommands } from './distribution-point-commands.ts';
+import { DistributionPointLibraries } from './distribution-point-libraries.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
 import { SettingCommands } from './setting-commands.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
+import { ValidationAnswers } from './validation-answers.ts';
 
 const properties: PackageProperties__Output = {
   name: 'Dummy1',
@@ -33,7 +35,7 @@ const properties: PackageProperties__Output = {
   icon: Buffer.from('icon'),
 };
 
-const noControls = { controls: null, serveControls: null };
+const noControls = { controls: null, serveControls: null, validation: null };
 
 describe('Admin service', () => {
   let machine: TestMachine;
@@ -403,6 +405,15 @@ async function serviceOf(
     packages: site.packages,
     packageCommands: site.packageCommands,
     distributionCommands: site.distributionCommands,
+    validationAnswers: new ValidationAnswers({
+      ...{ ...site, clock, newUuid: () => 'wish' },
+      ownValidations: { request: async () => {} },
+    }),
+    distributionPointLibraries: new DistributionPointLibraries({
+      ...site,
+      connections: { channelTo: () => assert.fail('no DP is asked here') },
+      jobSerials: { next: () => assert.fail('no job is made here') },
+    }),
     hierarchy: site.hierarchy,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),

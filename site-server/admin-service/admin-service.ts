@@ -8,6 +8,7 @@ import {
   DistributionPointAnswers,
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
+import type { DistributionPointLibraries } from './distribution-point-libraries.ts';
 import { siteKindNames } from './enum-tables.ts';
 import { GroupAnswers, type GroupAnswersComponents } from './group-answers.ts';
 import { LinkAnswers, type LinkAnswersComponents } from './link-answers.ts';
@@ -35,6 +36,7 @@ import type { SettingCommands } from './setting-commands.ts';
 import { SiteAnswers, type SiteAnswersComponents } from './site-answers.ts';
 import { checkedSources, checkedSourcesElsewhere } from './source-check.ts';
 import type { StatusMessageView } from './status-message-view.ts';
+import type { ValidationAnswers } from './validation-answers.ts';
 
 /** Jobs as administrators see them: Package Transfer Manager's side of the conversation. */
 export interface AdminJobs {
@@ -60,6 +62,8 @@ export interface AdminServiceComponents
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
+  readonly validationAnswers: ValidationAnswers;
+  readonly distributionPointLibraries: DistributionPointLibraries;
   readonly packageView: PackageView;
   readonly packageStatusView: PackageStatusView;
   readonly statusMessageView: StatusMessageView;
@@ -99,6 +103,8 @@ export class AdminService {
       getSite: async () => this.#site(),
       ...this.#packageMethods(),
       ...this.#distributionMethods(),
+      ...this.#components.validationAnswers.methods(),
+      ...this.#components.distributionPointLibraries.methods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
       ...new GroupAnswers(this.#components).methods(),

@@ -65,12 +65,7 @@ export class DistributionPointAnswers {
    * @throws DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID naming the site to ask
    */
   async requireOwn(dpId: string): Promise<DistributionPoint> {
-    const { hierarchy, hierarchyPackages } = this.#components;
-    const point = await this.#requireAnywhere(dpId);
-    if (await hierarchy.get(dpId)) return point;
-    const { siteCode } = hierarchyPackages;
-    const expected = `a distribution point of site ${siteCode}; ask the other site with --site ${point.siteCode}`;
-    throw requestInvalid('dp_id', { expected, actual: `${dpId} of site ${point.siteCode}` });
+    return requireOwnPoint(this.#components, dpId);
   }
 
   async #check(text: string, { signal }: CallContext): Promise<DistributionPointRecord> {
@@ -137,6 +132,24 @@ interface PointFacts {
   readonly packageCounts: ReadonlyMap<string, number>;
   /** By DP, the groups it is in. */
   readonly groups: ReadonlyMap<string, readonly string[]>;
+}
+
+/** A DP of this site. @throws DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID naming the site to ask */
+export async function requireOwnPoint(
+  {
+    hierarchy,
+    hierarchyPackages,
+  }: {
+    readonly hierarchy: Pick<HierarchyManager, 'get' | 'requireAnywhere'>;
+    readonly hierarchyPackages: Pick<HierarchyPackageRows, 'siteCode'>;
+  },
+  dpId: string,
+): Promise<DistributionPoint> {
+  const point = await hierarchy.requireAnywhere(dpId);
+  if (await hierarchy.get(dpId)) return point;
+  const { siteCode } = hierarchyPackages;
+  const expected = `a distribution point of site ${siteCode}; ask the other site with --site ${point.siteCode}`;
+  throw requestInvalid('dp_id', { expected, actual: `${dpId} of site ${point.siteCode}` });
 }
 
 /** @throws REQUEST_INVALID */

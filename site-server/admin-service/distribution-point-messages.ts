@@ -49,6 +49,7 @@ export function toDistributionPointRecord(
     measuredBytesPerSecond: health.measuredBytesPerSecond,
     ...(distributionPoint.pull && { pull: toPullMessage(distributionPoint.pull) }),
     ...toControlsMessages(distributionPoint),
+    ...(distributionPoint.validation && { validation: { ...distributionPoint.validation } }),
   };
 }
 
@@ -72,10 +73,12 @@ export function toNewDistributionPoint(
   const { controls: patch, serveControls: servePatch } = controlsOf(settings);
   const controls = patchedControls(undefined, patch);
   const serveControls = patchedControls(undefined, servePatch);
+  const { validation } = validationOf(settings);
   return {
     ...{ dpId, address, kind, description, ...pullOf(settings) },
     ...(controls && { controls }),
     ...(serveControls && { serveControls }),
+    ...(validation !== undefined && validation !== 'none' && { validation }),
   };
 }
 
@@ -94,7 +97,18 @@ export function toDistributionPointPatch(
     }),
     ...pullOf(settings),
     ...controlsOf(settings),
+    ...validationOf(settings),
   };
+}
+
+/** What may be is checked where it is kept. */
+function validationOf({
+  validation,
+}: DistributionPointSettings__Output): Pick<DistributionPointPatch, 'validation'> {
+  if (!validation) return {};
+  const { everyHours, bytesPerSecond } = validation;
+  if (everyHours === 0) return { validation: 'none' };
+  return { validation: { everyHours, bytesPerSecond: Number(bytesPerSecond) } };
 }
 
 function toPullMessage({ sources, allowFallback, packagesMax }: PullSettings): PullMessage {

@@ -7,12 +7,17 @@ import {
 import { type PullSettings, pullPackagesMaxDefault } from '../../shared/domain/pull-source.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
-import type { TransferControls } from '../../shared/domain/transfer-controls.ts';
+import {
+  bytesPerSecondMax,
+  bytesPerSecondMin,
+  type TransferControls,
+} from '../../shared/domain/transfer-controls.ts';
 import {
   patchedControls,
   type TransferControlsPatch,
   wholePatch,
 } from '../../shared/domain/transfer-controls-patch.ts';
+import { everyHoursMax, type ValidationSchedule } from '../../shared/domain/validation-schedule.ts';
 import { checkedPullSettings, requireWaysToContent } from './pull-settings.ts';
 
 /** What an administrator says of a new DP. */
@@ -28,6 +33,8 @@ export interface NewDistributionPoint {
   readonly controls?: TransferControls;
   /** The same for what it serves to others. */
   readonly serveControls?: TransferControls;
+  /** How often its packages are validated. */
+  readonly validation?: ValidationSchedule;
 }
 
 /** What an administrator changes of a DP; what is absent stays. */
@@ -40,6 +47,7 @@ export interface DistributionPointPatch {
   readonly pull?: PullSettings;
   readonly controls?: TransferControlsPatch;
   readonly serveControls?: TransferControlsPatch;
+  readonly validation?: ValidationSchedule | 'none';
 }
 
 const noPullSettings: PullSettings = {
@@ -65,7 +73,7 @@ export function checkedSettings(settings: NewDistributionPoint): NewDistribution
     throw requestInvalid('description', { expected, actual: `${charCount} characters` });
   }
   const controls = controlsOf(settings, settings);
-  const checked = { dpId, address, kind, description, ...controls };
+  const checked = { dpId, address, kind, description, ...controls, ...validationOf(settings) };
   if (pull === undefined && kind === 'standard') return checked;
   const checkedPull = checkedPullSettings(dpId, pull ?? noPullSettings);
   if (kind === 'pull') requireWaysToContent(checkedPull);
@@ -78,7 +86,7 @@ export function patched(
   patch: DistributionPointPatch,
 ): DistributionPoint {
   // Controls that are taken away are in no setting.
-  const { controls: _, serveControls: __, ...rest } = before;
+  const { controls: _, serveControls: __, validation: ___, ...rest } = before;
   const settings = checkedSettings({
     dpId: before.dpId,
     address: patch.address ?? before.address,
@@ -86,6 +94,7 @@ export function patched(
     description: patch.description ?? before.description,
     ...pullOf(patch, before),
     ...controlsOf(before, patch),
+    ...validationOf({ validation: patch.validation ?? before.validation }),
   });
   return { ...rest, ...settings };
 }
@@ -96,6 +105,7 @@ export function wholePatchOf(wanted: DistributionPoint): DistributionPointPatch 
     ...wanted,
     controls: wholePatch(wanted.controls),
     serveControls: wholePatch(wanted.serveControls),
+    validation: wanted.validation ?? 'none',
   };
 }
 
@@ -106,6 +116,26 @@ function controlsOf(
   const controls = patchedControls(before.controls, patch.controls);
   const serveControls = patchedControls(before.serveControls, patch.serveControls);
   return { ...(controls && { controls }), ...(serveControls && { serveControls }) };
+}
+
+/** @throws REQUEST_INVALID */
+function validationOf({
+  validation,
+}: {
+  readonly validation?: ValidationSchedule | 'none' | undefined;
+}): Pick<NewDistributionPoint, 'validation'> {
+  if (validation === undefined || validation === 'none') return {};
+  const { everyHours, bytesPerSecond } = validation;
+  if (!Number.isInteger(everyHours) || everyHours < 1 || everyHours > everyHoursMax) {
+    const expected = `1 to ${everyHoursMax} hours`;
+    throw requestInvalid('validation.every_hours', { expected, actual: `${everyHours}` });
+  }
+  const isRate = bytesPerSecond >= bytesPerSecondMin && bytesPerSecond <= bytesPerSecondMax;
+  if (bytesPerSecond !== 0 && !isRate) {
+    const expected = `0, or ${bytesPerSecondMin} to ${bytesPerSecondMax} bytes a second`;
+    throw requestInvalid('validation.bytes_per_second', { expected, actual: `${bytesPerSecond}` });
+  }
+  return { validation: { everyHours, bytesPerSecond } };
 }
 
 function pullOf(

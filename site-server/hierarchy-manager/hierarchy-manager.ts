@@ -19,6 +19,7 @@ import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { ownValidationsGone } from '../content-validation/validations-gone.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import { assignmentsGone } from './assignments-gone.ts';
 import type { ContentDpMap } from './content-dp-map.ts';
@@ -161,6 +162,8 @@ export class HierarchyManager implements Component {
       changes.push(...(await this.#withoutSource(dpId)));
       const jobs = this.#lookAgainAt(await this.#openJobs(dpId));
       changes.push(...(await this.#contentsOf(dpId)), ...jobs);
+      const { store, siteCode } = this.#components;
+      changes.push(...(await ownValidationsGone(store, { siteCode, dpId })));
       await this.#write(changes, { sync: true });
       this.#kinds.delete(dpId);
       return distributionPoint;

@@ -1,3 +1,4 @@
+import type { ValidationReport } from '../../shared/domain/content-validation.ts';
 import type { DistributionJob, WaitingReason } from '../../shared/domain/distribution-job.ts';
 import { isRunning, moved } from '../../shared/domain/distribution-job.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
@@ -20,6 +21,7 @@ export interface JobResult {
   readonly reason: string;
   readonly progress?: TransferProgress;
   readonly verifiedHash?: string;
+  readonly validationReport?: ValidationReport;
   /** Content bytes that came over the wire, as a pull DP counts them. */
   readonly receivedBytes?: number;
   /** What else belongs into the batch. */

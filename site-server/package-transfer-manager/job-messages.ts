@@ -1,14 +1,17 @@
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import { isValidation } from '../../shared/domain/validation-places.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 
-/** 8204: the DP has taken the job, sending begins. */
+/** 8204: the DP has taken the job, sending begins; 2380 of a validation. */
 export function beginMessages(status: StatusReporter, job: DistributionJob): Change[] {
-  return status.message({ messageId: 8204, insertionStrings: strings(job), ...attributes(job) });
+  const messageId = isValidation(job) ? 2380 : 8204;
+  return status.message({ messageId, insertionStrings: strings(job), ...attributes(job) });
 }
 
-/** 8203: a try failed. */
+/** 8203: a try failed. How a validation goes, its result tells. */
 export function retryMessages(status: StatusReporter, job: DistributionJob): Change[] {
+  if (isValidation(job)) return [];
   return failure(status, job);
 }
 
@@ -37,6 +40,7 @@ export function warningMessages(
 
 /** 8200 and 8210 when content was brought, 8203 when the job has failed for good. */
 export function endMessages(status: StatusReporter, job: DistributionJob): Change[] {
+  if (isValidation(job)) return [];
   if (job.state === 'failed') return failure(status, job);
   if (job.state !== 'complete' || job.action === 'remove') return [];
   return ([8200, 8210] as const).flatMap((messageId) =>

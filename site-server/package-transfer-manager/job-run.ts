@@ -1,4 +1,5 @@
 import type { PieceSource } from '../../shared/content-source/piece-source.ts';
+import type { ValidationReport } from '../../shared/domain/content-validation.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
@@ -11,6 +12,7 @@ import type { PullHandover, PullNotification } from './pull-notification.ts';
 import { PushTransfer, type PushTransferConfig, type PushTransferNeeds } from './push-transfer.ts';
 import type { TransferPermits } from './transfer-permits.ts';
 import type { TransferProgress } from './transfer-progress.ts';
+import { validateAtDp } from './validation-run.ts';
 
 export interface JobRunnerNeeds {
   readonly library: PushTransferNeeds['library'];
@@ -24,7 +26,12 @@ export interface JobRunnerNeeds {
 
 /** What a run has led to: it is done, or a pull DP has taken it and will say how it ended. */
 export type RunResult =
-  | { readonly kind: 'done'; readonly verifiedHash: string | undefined }
+  | {
+      readonly kind: 'done';
+      readonly verifiedHash: string | undefined;
+      /** Of a validation. */
+      readonly validationReport?: ValidationReport;
+    }
   | ({ readonly kind: 'handed-over' } & PullHandover);
 
 /** One run of a job, from its start to its end. */
@@ -66,6 +73,10 @@ export class JobRunner {
    *   throw; FILE_NOT_HELD when the DP refused bytes that are damaged at this site
    */
   async run(run: JobRun): Promise<RunResult> {
+    if (run.job.action === 'validate') {
+      const validationReport = await validateAtDp(this.#needs, run);
+      return { kind: 'done', verifiedHash: undefined, validationReport };
+    }
     await this.#requireRoom(run);
     if (run.job.action === 'remove') {
       return { kind: 'done', verifiedHash: await this.#remove(run) };

@@ -1,3 +1,4 @@
+import type { ValidationReport } from '../../shared/domain/content-validation.ts';
 import {
   type DistributionJob,
   isRunning,
@@ -7,6 +8,7 @@ import {
   takenBack,
   type WaitingReason,
 } from '../../shared/domain/distribution-job.ts';
+import { isValidation } from '../../shared/domain/validation-places.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier, Notification } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
@@ -268,11 +270,13 @@ export class JobTable {
     job: DistributionJob,
     progress: TransferProgress,
     verifiedHash: string | undefined,
+    validationReport?: ValidationReport,
   ): Promise<void> {
     await this.end(job, 'complete', {
       reason: '',
       progress,
       ...(verifiedHash !== undefined && { verifiedHash }),
+      ...(validationReport && { validationReport }),
     });
   }
 
@@ -319,7 +323,7 @@ export class JobTable {
   #ended(
     current: DistributionJob,
     state: 'complete' | 'failed' | 'cancelled',
-    { reason, progress, verifiedHash, receivedBytes = 0 }: JobResult,
+    { reason, progress, verifiedHash, validationReport, receivedBytes = 0 }: JobResult,
   ): DistributionJob {
     return moved(
       takenBack(progress ? withProgress(current, progress, this.#nowMs) : current),
@@ -332,6 +336,7 @@ export class JobTable {
         bytesSent: Math.max(current.bytesSent, progress?.sentBytesOfAllRuns ?? 0, receivedBytes),
         ...(state === 'complete' && { remainingBytes: 0 }),
         ...(verifiedHash !== undefined && { verifiedHash }),
+        ...(validationReport && { validationReport }),
       },
     );
   }
@@ -358,7 +363,8 @@ export class JobTable {
     const sitePackage = await this.#needs.packages.packages.get(job.packageId);
     const priority = sitePackage?.properties.priority ?? job.priority;
     const current = this.#open.get(job.jobSerial) ?? job;
-    if (priority === current.priority) return { job: current, superseded };
+    // A validation is of low priority, whatever its package is.
+    if (priority === current.priority || isValidation(job)) return { job: current, superseded };
     const ranked = { ...current, priority };
     await this.put(ranked);
     return { job: ranked, superseded };

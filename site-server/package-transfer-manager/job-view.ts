@@ -25,6 +25,7 @@ const actionNames = {
   add: 'JOB_ACTION_ADD',
   redistribute: 'JOB_ACTION_REDISTRIBUTE',
   remove: 'JOB_ACTION_REMOVE',
+  validate: 'JOB_ACTION_VALIDATE',
 } as const satisfies Record<JobAction, string>;
 
 const stateNames = {
@@ -154,6 +155,8 @@ function toJobMessage(job: DistributionJob, place?: QueuePlace): Job {
     heardPlace: _____,
     reported: ______,
     toldHash: _______,
+    validation: ________,
+    validationReport: _________,
     ...rest
   } = told;
   return {

@@ -267,7 +267,8 @@ export class RunningJobs {
   async #record(job: DistributionJob, run: RunningJob, outcome: Outcome): Promise<void> {
     if (outcome.kind === 'done') {
       const { jobs, retries } = this.#needs;
-      await jobs.complete(job, run.progress, outcome.verifiedHash);
+      const { verifiedHash, validationReport } = outcome;
+      await jobs.complete(job, run.progress, verifiedHash, validationReport);
       retries.forget(job.jobSerial);
     } else if (outcome.kind === 'handed-over') {
       await this.#recordHandover(job, outcome);

@@ -1,4 +1,6 @@
+import type { DistributionPointPackage__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointPackage.ts';
 import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
+import type { DistributionPointSweep__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointSweep.ts';
 import type { GroupRecord__Output } from '../../../shared/rpc/generated/waybill/v1/GroupRecord.ts';
 import type { ImportPackageProgress__Output } from '../../../shared/rpc/generated/waybill/v1/ImportPackageProgress.ts';
 import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
@@ -12,6 +14,7 @@ import type { Setting__Output } from '../../../shared/rpc/generated/waybill/v1/S
 import type { Site__Output } from '../../../shared/rpc/generated/waybill/v1/Site.ts';
 import type { SiteRecord__Output } from '../../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
 import type { StatusMessage__Output } from '../../../shared/rpc/generated/waybill/v1/StatusMessage.ts';
+import type { ValidationResult__Output } from '../../../shared/rpc/generated/waybill/v1/ValidationResult.ts';
 
 /** When everything in the fakes happened. */
 export const thenMs = Date.UTC(2026, 2, 14, 9, 26, 53);
@@ -102,6 +105,7 @@ export function aDistributionPoint(
     groupNames: [],
     controls: null,
     serveControls: null,
+    validation: null,
     ...changes,
   };
 }
@@ -306,6 +310,56 @@ export function aRetryingSendRequest(): SendRequest__Output {
 }
 
 /** What a FakeAdmin answers until it is told otherwise. */
+/** A package that is on a DP, whole. */
+export function anInstalledPackage(
+  facts: Partial<DistributionPointPackage__Output> = {},
+): DistributionPointPackage__Output {
+  const packageHash = Buffer.alloc(32, 2);
+  const rest = { packageHash, lackingFiles: 0, isAssigned: true };
+  return { packageId: 'PS100001', sourceVersion: 3, ...rest, ...facts };
+}
+
+const aSurvey = {
+  ...{ isIndexComplete: true, unused: { count: '3', bytes: '4096' } },
+  ...{ due: { count: '2', bytes: '2048' }, setAside: { count: '1', bytes: '10' } },
+  ...{ foreignFiles: 0, stagedPackages: 0, stalePackages: 0, leftoverContents: 0 },
+};
+
+/** Two files that nobody uses are swept; a package that nobody means to be there stays. */
+export function aSweep(
+  facts: Partial<DistributionPointSweep__Output> = {},
+): DistributionPointSweep__Output {
+  return {
+    before: aSurvey,
+    after: { ...aSurvey, unused: { count: '1', bytes: '2048' }, due: { count: '0', bytes: '0' } },
+    unassignedPackages: ['PS100009'],
+    removedPackages: [],
+    ...facts,
+  };
+}
+
+/** One damaged file on PS1DP1, which is whole again. */
+export function aValidationResult(
+  facts: Partial<ValidationResult__Output> = {},
+): ValidationResult__Output {
+  return {
+    ...{ packageId: 'PS100001', siteCode: 'PS1', dpId: 'PS1DP1', sourceVersion: 3 },
+    ...{ checkedAtMs: '1700000000000', fileCount: '12', damagedFiles: '1', missingFiles: '0' },
+    repairedFiles: '1',
+    files: [
+      {
+        path: 'bin/setup.exe',
+        fileHash: Buffer.alloc(32, 1),
+        finding: 'UNSOUND_FINDING_DAMAGED',
+        detail: 'its bytes are not those of its hash',
+      },
+    ],
+    wishId: 'wish',
+    failure: '',
+    ...facts,
+  };
+}
+
 export const defaultAnswers = {
   getSite: () => aSite,
   createPackage: () => aPackage({ sourceVersion: 1, counts: null }),
@@ -316,6 +370,8 @@ export const defaultAnswers = {
   distributePackage: () => ({ dpIds: ['PS1DP1', 'PS1DP2'], packageIds: [] }),
   redistributePackage: () => ({ dpIds: ['PS1DP1'], packageIds: [] }),
   removePackage: () => ({ dpIds: ['PS1DP2'], packageIds: [] }),
+  sweepDistributionPoint: () => aSweep(),
+  validatePackage: () => ({ dpIds: ['PS1DP1'], wishId: 'wish' }),
   retryFailed: () => ({ dpIds: ['PS1DP2'], packageIds: ['PS100002'] }),
   addDistributionPoint: () => aDistributionPoint(),
   setDistributionPoint: () => aDistributionPoint(),
@@ -355,6 +411,8 @@ export const defaultStreams = {
   listPackages: () => [aPackage()],
   watchPackage: () => [aPackage()],
   listPackageStatus: () => [aStatus()],
+  listValidationResults: () => [aValidationResult()],
+  listDistributionPointPackages: () => [anInstalledPackage()],
   watchPackageStatus: () => [aStatus()],
   listDistributionPoints: () => [aDistributionPoint()],
   listJobs: () => [aJob(), aWaitingJob()],
