@@ -36,7 +36,7 @@ import {
 } from './package-file-store/package-file-store.ts';
 import type { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { packageFileReferences } from './scheduler/package-file-references.ts';
-import { Scheduler } from './scheduler/scheduler.ts';
+import { defaultSchedulerConfig, Scheduler } from './scheduler/scheduler.ts';
 import { defaultSendRequestTableConfig, SendRequestTable } from './scheduler/send-request-table.ts';
 import { SendRequestView } from './sender/send-request-view.ts';
 import { defaultSenderConfig, Sender } from './sender/sender.ts';
@@ -149,7 +149,12 @@ async function sendingSide(
     { ...ground, serials, logger },
     { ...defaultSendRequestTableConfig, historyCountMax: sending.requestHistoryCountMax },
   );
-  const scheduler = new Scheduler({ ...ground, directory: sites, requests, files, logger });
+  // What may be sent at once must be there.
+  const filesAheadMax = Math.max(defaultSchedulerConfig.filesAheadMax, sending.sendsPerSiteMax);
+  const scheduler = new Scheduler(
+    { ...ground, directory: sites, requests, files, logger },
+    { ...defaultSchedulerConfig, filesAheadMax },
+  );
   const connections = new SiteConnections(ground);
   const signing = {
     encodePackage: encodePackageInstruction,

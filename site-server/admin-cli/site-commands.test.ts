@@ -110,6 +110,31 @@ describe('waybill route (ADM-3)', () => {
     assert.equal(own.stdout, 'Site CS1 reaches site PS2 at its own address.\n');
   });
 
+  it('says when a limit holds for nothing, since content goes another way (REP-4)', async () => {
+    const controls = {
+      schedule: null,
+      limit: { kind: 'bytesPerSecond', bytesPerSecond: '5000000' } as const,
+    };
+    const between = (changes: Parameters<typeof aRoute>[0]) =>
+      new FakeAdmin()
+        .answer('setRoute', () => aRoute({ fromSiteCode: 'PS1', controls, ...changes }))
+        .stream('listSites', () => [
+          aSiteRecord({ siteCode: 'CS1', kind: 'SITE_KIND_CENTRAL_ADMINISTRATION' }),
+          aSiteRecord({ siteCode: 'PS1', parentSiteCode: 'CS1' }),
+          aChildSite(),
+        ]);
+    const told = async (changes: Parameters<typeof aRoute>[0]) => {
+      const admin = between(changes);
+      return (await runWaybill('route set PS1 PS2 --limit 5MB/s', { admin })).stdout;
+    };
+    assert.match(
+      await told({ addresses: [] }),
+      /^But what it sends to PS2 goes by site CS1: limit the way from PS1 to CS1, or name an address of PS2\.$/m,
+    );
+    assert.doesNotMatch(await told({}), /But/, 'with an address it goes straight there');
+    assert.doesNotMatch(await told({ fromSiteCode: 'CS1', addresses: [] }), /But/);
+  });
+
   it('shows limits and schedules', async () => {
     const limit = { kind: 'bytesPerSecond', bytesPerSecond: '5000000' } as const;
     const hours = Array<'WINDOW_LEVEL_CLOSED'>(168).fill('WINDOW_LEVEL_CLOSED');
