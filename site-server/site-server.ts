@@ -48,6 +48,7 @@ import { PullNotification } from './package-transfer-manager/pull-notification.t
 import { PullRates } from './package-transfer-manager/pull-rates.ts';
 import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
+import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import {
   type Ground,
@@ -203,13 +204,14 @@ function packageTransferManager(ground: Ground) {
     { ...ground, sources: new PullSources(ground) },
     { ...config.distribution, siteAddress: ground.siteAddress },
   );
+  const permits = new TransferPermits(ground);
   const runner = new JobRunner(
-    { library, pieceSource, connections, clock, ownCopies, pull: notification },
+    { library, pieceSource, connections, clock, ownCopies, permits, pull: notification },
     config.distribution,
   );
   const returns = new ReturnWatch({ connections, logger });
   const manager = new PackageTransferManager(
-    { ...ground, jobs, runner, notification, hierarchy, returns, logger },
+    { ...ground, jobs, runner, notification, hierarchy, permits, returns, logger },
     { ...config.distribution, pull: config.pull },
   );
   return { jobs, pieceSource, manager };

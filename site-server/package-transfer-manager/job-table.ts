@@ -21,6 +21,7 @@ import {
   type NotifiedJob,
   toWithPullDp,
   tryCountAfter,
+  withProgress,
 } from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
 import { beginMessages, endMessages, retryMessages, waitMessages } from './job-messages.ts';
@@ -138,7 +139,7 @@ export class JobTable {
   async progressed(jobSerial: number, progress: TransferProgress): Promise<void> {
     const job = this.#open.get(jobSerial);
     if (!job) return;
-    const next = this.#withProgress(job, progress);
+    const next = withProgress(job, progress, this.#nowMs);
     const inProgress = job.state === 'started' && progress.acknowledgedBytes > 0;
     await this.put(inProgress ? moved(next, 'in-progress', { updatedAtMs: this.#nowMs }) : next);
   }
@@ -160,7 +161,7 @@ export class JobTable {
       const current = this.#open.get(job.jobSerial);
       // What a pull DP has said meanwhile is newer than that it could not be reached.
       if (!current || !this.#isLive(job.jobSerial) || !isRunning(current)) return undefined;
-      const waiting = moved(this.#withProgress(current, progress), 'pending-restart', {
+      const waiting = moved(withProgress(current, progress, this.#nowMs), 'pending-restart', {
         ...rest,
         tryCount: tryCountAfter(current, progress, wait.waitingReason),
         updatedAtMs: this.#nowMs,
@@ -320,15 +321,19 @@ export class JobTable {
     state: 'complete' | 'failed' | 'cancelled',
     { reason, progress, verifiedHash, receivedBytes = 0 }: JobResult,
   ): DistributionJob {
-    return moved(takenBack(progress ? this.#withProgress(current, progress) : current), state, {
-      reason,
-      restartAtMs: 0,
-      updatedAtMs: this.#nowMs,
-      endedAtMs: this.#nowMs,
-      bytesSent: Math.max(current.bytesSent, progress?.sentBytesOfAllRuns ?? 0, receivedBytes),
-      ...(state === 'complete' && { remainingBytes: 0 }),
-      ...(verifiedHash !== undefined && { verifiedHash }),
-    });
+    return moved(
+      takenBack(progress ? withProgress(current, progress, this.#nowMs) : current),
+      state,
+      {
+        reason,
+        restartAtMs: 0,
+        updatedAtMs: this.#nowMs,
+        endedAtMs: this.#nowMs,
+        bytesSent: Math.max(current.bytesSent, progress?.sentBytesOfAllRuns ?? 0, receivedBytes),
+        ...(state === 'complete' && { remainingBytes: 0 }),
+        ...(verifiedHash !== undefined && { verifiedHash }),
+      },
+    );
   }
 
   get #jobs() {
@@ -366,17 +371,6 @@ export class JobTable {
   async #handled(notification: Notification): Promise<void> {
     const { store, notifier } = this.#needs;
     await store.write([notifier.handled(notification)], { sync: false });
-  }
-
-  #withProgress(job: DistributionJob, progress: TransferProgress): DistributionJob {
-    const { totalBytes, remainingBytes, sentBytesOfAllRuns: bytesSent } = progress;
-    return {
-      ...job,
-      // A run that did not come to ask the DP knows less than the row.
-      ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
-      bytesSent: Math.max(job.bytesSent, bytesSent),
-      updatedAtMs: this.#nowMs,
-    };
   }
 
   /** In memory at once, so that nobody builds on the row before; back again when it fails. */
