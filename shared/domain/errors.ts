@@ -15,6 +15,8 @@ export type ErrorDetails =
   | { code: 'PACKAGE_ID_EXHAUSTED'; siteCode: string }
   | { code: 'DISTRIBUTION_POINT_UNKNOWN'; dpId: string }
   | { code: 'DISTRIBUTION_POINT_EXISTS'; dpId: string }
+  | { code: 'GROUP_UNKNOWN'; groupName: string }
+  | { code: 'GROUP_EXISTS'; groupName: string }
   | { code: 'SITE_UNKNOWN'; siteCode: string }
   | { code: 'SITE_EXISTS'; siteCode: string }
   | { code: 'SITE_IN_USE'; siteCode: string; reason: string }
@@ -101,6 +103,9 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `There is no distribution point ${f.dpId}. "waybill dp list" shows those there are`,
   DISTRIBUTION_POINT_EXISTS: (f) =>
     `Distribution point ${f.dpId} exists already. "waybill dp set" changes it`,
+  GROUP_UNKNOWN: (f) =>
+    `There is no group ${f.groupName}. "waybill group list" shows those there are, "waybill group add" makes one`,
+  GROUP_EXISTS: (f) => `Group ${f.groupName} exists already. "waybill group set" changes it`,
   SITE_UNKNOWN: (f) =>
     `There is no site ${f.siteCode}. "waybill site list" shows those there are, "waybill site add" makes one known`,
   SITE_EXISTS: (f) => `Site ${f.siteCode} exists already. "waybill site set" changes it`,
