@@ -476,6 +476,8 @@ async function conversationOf(
       percentOf: () => undefined,
     }),
     jobs: { list: nothing, watch: nothing },
+    prestaged: { exports: { run: noWork }, imports: { run: noWork } },
+    clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
     logs: new LogReader({ clock, directory: directory.path }),
     ...ports,
@@ -487,6 +489,10 @@ function replicationOf({ replication }: Partial<AdminServiceComponents>) {
 }
 
 async function* nothing(): AsyncGenerator<never> {}
+
+async function noWork(): Promise<never> {
+  throw new Error('Nothing is exported or imported here');
+}
 
 async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];

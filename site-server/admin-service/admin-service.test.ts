@@ -415,12 +415,18 @@ async function serviceOf(
     packageView: new PackageView({ ...site, store, clock }),
     packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
     jobs: { list: nothing, watch: nothing },
+    prestaged: { exports: { run: noWork }, imports: { run: noWork } },
+    clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
     logs: new LogReader({ clock, directory: logDirectory }),
   });
 }
 
 async function* nothing(): AsyncGenerator<never> {}
+
+async function noWork(): Promise<never> {
+  throw new Error('Nothing is exported or imported here');
+}
 
 async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];

@@ -23,6 +23,7 @@ import {
 } from './package-requests.ts';
 import type { PackageStatusView } from './package-status-view.ts';
 import type { PackageView } from './package-view.ts';
+import { PrestagedAnswers, type PrestagedAnswersComponents } from './prestaged-answers.ts';
 import {
   toAuditQuery,
   toAuditRecordMessage,
@@ -54,6 +55,7 @@ export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
     GroupAnswersComponents,
     LinkAnswersComponents,
+    PrestagedAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
@@ -79,6 +81,7 @@ export class AdminService {
   readonly #components: AdminServiceComponents;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
+  readonly #prestaged: PrestagedAnswers;
   readonly #links: LinkAnswers;
 
   constructor(components: AdminServiceComponents) {
@@ -87,6 +90,7 @@ export class AdminService {
     this.#links = new LinkAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
+    this.#prestaged = new PrestagedAnswers(components);
   }
 
   /** The functions that answer the conversation. */
@@ -99,6 +103,7 @@ export class AdminService {
       ...this.#sites.methods(),
       ...new GroupAnswers(this.#components).methods(),
       ...this.#components.settingCommands.methods(),
+      ...this.#prestaged.methods(),
       ...this.#links.methods(),
       ...this.#reportMethods(),
     };
