@@ -38,6 +38,7 @@ const ways: readonly {
 }[] = [
   { name: 'push', start: startPush },
   { name: 'send to another site', start: startSend },
+  { name: 'pull', start: startPull },
 ];
 
 /** How well limits are kept on the wire: the worst 10 seconds of a minute, and the minute. */
@@ -165,6 +166,51 @@ async function startSend(streamCount: number): Promise<LimitedGround> {
     },
     stop: async () => {
       await network.stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A pull DP that fetches so many packages at once from one source: each has a few streams. */
+async function startPull(packageCount: number): Promise<LimitedGround> {
+  const directory = await mkdtemp(join(tmpdir(), 'waybill-bench-'));
+  const [source, pull] = ['PS1DP1', 'PS1DP2'] as const;
+  const network = await Network.start({
+    directory: join(directory, 'network'),
+    distributionPoints: [source, pull],
+    pull: { [pull]: { sources: { [source]: 1 }, packagesMax: packageCount } },
+  });
+  const proxy = await CountingProxy.start(network.dp(source).address);
+  const admin = await network.admin();
+  const set = (dpId: string, change: object) =>
+    admin.unary('setDistributionPoint', { dpId, ...change }, { deadlineMs: 10_000 });
+  let count = 0;
+  const published = async (bytes: number): Promise<string> => {
+    count += 1;
+    const tree = join(directory, `source ${count}`);
+    await makeBigFile(tree, bytes, count);
+    const packageId = await publishPackage(admin, tree);
+    await distribute(admin, packageId, source);
+    return packageId;
+  };
+  return {
+    wireBytes: () => proxy.returnedBytes,
+    limit: async (bytesPerSecond) => {
+      await set(pull, { controls: { limit: { bytesPerSecond } } });
+    },
+    send: async (bytes) => {
+      // The source gets them past the proxy.
+      await set(source, { address: network.dp(source).address });
+      const packageIds: string[] = [];
+      for (let index = 0; index < packageCount; index++) {
+        packageIds.push(await published(Math.ceil(bytes / packageCount)));
+      }
+      await set(source, { address: proxy.address });
+      await Promise.all(packageIds.map((packageId) => distribute(admin, packageId, pull)));
+    },
+    stop: async () => {
+      await network.stop();
+      await proxy[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true });
     },
   };
