@@ -6,6 +6,7 @@ import { PieceSource } from '../shared/content-source/piece-source.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
+import type { SerialCounter } from '../shared/state-store/serial-counter.ts';
 import type { StateStore } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
@@ -37,7 +38,9 @@ import { HierarchyReactor } from './hierarchy-manager/hierarchy-reactor.ts';
 import { OwnContents } from './hierarchy-manager/own-contents.ts';
 import { ContentLocator } from './management-point/content-locator.ts';
 import { ManagementPoint } from './management-point/management-point.ts';
+import { JobCancellation } from './package-transfer-manager/job-cancellation.ts';
 import { JobRunner } from './package-transfer-manager/job-run.ts';
+import { JobSteering } from './package-transfer-manager/job-steering.ts';
 import { JobTable } from './package-transfer-manager/job-table.ts';
 import { JobView } from './package-transfer-manager/job-view.ts';
 import { OwnCopyCheck } from './package-transfer-manager/own-copy-check.ts';
@@ -83,12 +86,15 @@ export class SiteServer implements Component {
       config.replication,
     );
     const siteLinks = await siteTransfers(ground, replication);
-    const transfers = packageTransferManager(ground);
+    const jobSerials = await openJobSerials(ground.counters);
+    const transfers = packageTransferManager(ground, jobSerials);
     const stateSystem = new StateSystem({
       ...{ ...ground, ...transfers },
       logger: ground.logOf('state-system'),
     });
-    const distribution = await distributionManager(ground, { transfers, stateSystem, siteLinks });
+    const distribution = await distributionManager(ground, {
+      ...{ transfers, stateSystem, siteLinks, jobSerials },
+    });
     const server = new RpcServer(
       {
         credentials: needs.credentials,
@@ -186,7 +192,7 @@ function ownDirectoriesOf(config: SiteSettings): string[] {
   return [config.dataDirectory, libraryDirectoryOf(config)];
 }
 
-function packageTransferManager(ground: Ground) {
+function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   const { clock, config, connections, hierarchy, library, logOf } = ground;
   const jobs = new JobTable(ground, config);
   const pieceSource = new PieceSource({
@@ -205,11 +211,13 @@ function packageTransferManager(ground: Ground) {
     config.distribution,
   );
   const returns = new ReturnWatch({ connections, logger });
+  const cancellation = new JobCancellation({ ...ground, jobs, jobSerials, logger });
   const manager = new PackageTransferManager(
-    { ...ground, jobs, runner, notification, hierarchy, returns, logger },
+    { ...ground, jobs, runner, notification, hierarchy, returns, cancellation, logger },
     { ...config.distribution, pull: config.pull },
   );
-  return { jobs, pieceSource, manager };
+  const steering = new JobSteering({ ...ground, jobs, transfers: manager, cancellation });
+  return { jobs, pieceSource, manager, steering };
 }
 
 /** What takes the state messages of pull DPs, and tells clients where content is. */
@@ -227,6 +235,7 @@ async function distributionManager(
     readonly transfers: ReturnType<typeof packageTransferManager>;
     readonly stateSystem: StateSystem;
     readonly siteLinks: SiteTransfers;
+    readonly jobSerials: SerialCounter;
   },
 ): Promise<DistributionManager> {
   const { config, library, logOf, snapshots } = ground;
@@ -245,7 +254,7 @@ async function distributionManager(
     progress: snapshots,
     logger,
   });
-  const jobSerials = await openJobSerials(ground.counters);
+  const { jobSerials } = others;
   const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
   const packageEnd = new PackageEnd({ ...ground, logger });
   const { stateSystem, siteLinks } = others;
@@ -274,7 +283,7 @@ async function adminService(
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
   const packageIds = await PackageIds.open(ground.counters);
   const { siteCode, parent } = config;
-  const { jobs, manager } = others.transfers;
+  const { jobs, manager, steering } = others.transfers;
   const rates = new PullRates({ jobs, clock });
   return new AdminService({
     ...ground,
@@ -302,6 +311,7 @@ async function adminService(
       percentOf: (jobSerial) => manager.progressOf(jobSerial)?.percent ?? jobs.percentOf(jobSerial),
     }),
     jobs: new JobView({ jobs, transfers: manager, rates, store, clock }),
+    steering,
     auditTrail,
     checker,
     logs: new LogReader({ clock, directory: config.logDirectory }),

@@ -10,6 +10,14 @@ const namedFields = [
   'failedOnly',
   'contentId',
   'jobSerial',
+  'jobSerials',
+  'groupName',
+  'olderThanMs',
+  'lookOnly',
+  'first',
+  'last',
+  'beforeJobSerial',
+  'all',
   'sourceVersion',
   'redistribute',
   'name',
@@ -22,7 +30,7 @@ const namedFields = [
   'requestId',
   'finalSiteCode',
 ];
-const nestedFields = ['properties', 'action', 'package', 'open', 'hello', 'file'];
+const nestedFields = ['properties', 'action', 'package', 'open', 'hello', 'file', 'jobs'];
 
 /** Longest value and longest summary, in UTF-16 units. */
 const valueLengthMax = 200;

@@ -3,6 +3,7 @@ import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointListCommands } from './distribution-point-list-commands.ts';
 import { getCommands } from './get-commands.ts';
 import { jobCommands } from './job-commands.ts';
+import { jobSteeringCommands } from './job-steering-commands.ts';
 import { logCommands } from './log-commands.ts';
 import { messageCommands } from './message-commands.ts';
 import { packageCommands } from './package-commands.ts';
@@ -32,7 +33,11 @@ export const commandGroups: readonly CommandGroup[] = [
     summary: 'Add, change, check and remove distribution points',
     commands: [...distributionPointCommands, ...distributionPointListCommands],
   },
-  { word: 'jobs', summary: 'See jobs: what is on its way to which DP', commands: jobCommands },
+  {
+    word: 'jobs',
+    summary: 'See and steer jobs: what is on its way to which DP',
+    commands: [...jobCommands, ...jobSteeringCommands],
+  },
   {
     word: 'site',
     summary: 'See, add, change and remove sites of the hierarchy',

@@ -70,7 +70,7 @@ describe('Admin service', () => {
 
   it('answers every method of the proto with an own function', () => {
     for (const answer of Object.values(admin)) assert.equal(typeof answer, 'function');
-    assert.equal(Object.keys(admin).length, 33);
+    assert.equal(Object.keys(admin).length, 38);
   });
 
   it('defines a package durably before it answers (PKG-1)', async () => {
@@ -379,13 +379,23 @@ async function serviceOf(
     site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },
     packageView: new PackageView({ ...site, store, clock }),
     packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
-    jobs: { list: nothing, watch: nothing },
+    jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
+    steering: noSteering,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
     logs: new LogReader({ clock, directory: logDirectory }),
   });
 }
 
 async function* nothing(): AsyncGenerator<never> {}
+
+const noSteering = {
+  select: async () => [],
+  move: async () => [],
+  suspend: async () => [],
+  resume: async () => [],
+  runNow: async () => [],
+  cancel: nothing,
+};
 
 async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];

@@ -1,3 +1,4 @@
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { PackageProperties } from '../../shared/domain/package.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
@@ -9,6 +10,7 @@ import {
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
+import { JobSteeringAnswers, type JobSteeringAnswersComponents } from './job-steering-answers.ts';
 import type { LogReader } from './log-reader.ts';
 import type { PackageCommands } from './package-commands.ts';
 import {
@@ -36,7 +38,11 @@ import type { StatusMessageView } from './status-message-view.ts';
 export interface AdminJobs {
   list(filter: JobFilter__Output): AsyncIterable<Job>;
   watch(filter: JobFilter__Output, signal: AbortSignal): AsyncIterable<Job>;
+  toMessage(job: DistributionJob): Job;
 }
+
+/** What jobs are asked for by. */
+type JobNames = Pick<JobFilter__Output, 'packageId' | 'dpId'>;
 
 /** What the site says of itself. */
 export interface AdminSite {
@@ -49,6 +55,7 @@ export interface AdminSite {
 /** What the admin service needs. */
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
+    Omit<JobSteeringAnswersComponents, 'requireKnown'>,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
@@ -73,12 +80,15 @@ export class AdminService {
   readonly #components: AdminServiceComponents;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
+  readonly #steering: JobSteeringAnswers;
 
   constructor(components: AdminServiceComponents) {
     this.#components = components;
     this.#distributionPoints = new DistributionPointAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
+    const requireKnown = (names: JobNames) => this.#requireKnown(names);
+    this.#steering = new JobSteeringAnswers({ ...components, requireKnown });
   }
 
   /** The functions that answer the conversation. */
@@ -89,6 +99,7 @@ export class AdminService {
       ...this.#distributionMethods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
+      ...this.#steering.methods(),
       ...this.#reportMethods(),
     };
   }
@@ -192,7 +203,7 @@ export class AdminService {
   }
 
   /** @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID */
-  async #requireKnown({ packageId, dpId }: JobFilter__Output): Promise<void> {
+  async #requireKnown({ packageId, dpId }: JobNames): Promise<void> {
     const { packageView } = this.#components;
     if (packageId !== '') await packageView.get(requirePackageId(packageId));
     if (dpId === '') return;
