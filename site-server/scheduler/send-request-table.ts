@@ -251,10 +251,9 @@ export class SendRequestTable {
     return [results.put(key, { jobId, outcome, contentChangedAtMs })];
   }
 
-  /** What the source site is told of a job that ends here, on its way. */
+  /** What the sites above, and the source site, are told of a job that ends here. */
   async #wordOf(request: SendRequest, { outcome, reason }: SendRequestEnd): Promise<Change[]> {
     const { siteCode, clock } = this.#needs;
-    if (request.sourceSiteCode === siteCode) return [];
     const isFailure = outcome === 'refused' || outcome === 'not-made' || outcome === 'stale';
     if (!isFailure) return this.#failureGone(request);
     const { packageId, finalSiteCode, jobId } = request;
@@ -268,11 +267,10 @@ export class SendRequestTable {
 
   /** What was said of an earlier job is over; IDs of one source site rise. */
   async #failureGone(
-    job: Pick<MiniJob, 'jobId' | 'packageId' | 'finalSiteCode' | 'sourceSiteCode'>,
+    job: Pick<MiniJob, 'jobId' | 'packageId' | 'finalSiteCode'>,
   ): Promise<Change[]> {
-    const { jobId, packageId, finalSiteCode, sourceSiteCode } = job;
+    const { jobId, packageId, finalSiteCode } = job;
     const { siteCode } = this.#needs;
-    if (sourceSiteCode === siteCode) return [];
     const key = joinKey(packageId, siteCode, finalSiteCode);
     const failure = await this.#failures.get(key);
     return failure && failure.jobId <= jobId ? [this.#failures.delete(key)] : [];
