@@ -290,6 +290,7 @@ async function adminService(
     replication: others.replication,
     siteIdentity: ground.identity,
     sendRequests: others.siteLinks.sendRequests,
+    sendSteering: others.siteLinks.sendSteering,
     site: {
       agentVersion: agentVersion(),
       startedAtMs: clock.nowMs(),

@@ -62,6 +62,7 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.ListRoutes': administrators,
   'Admin.ListSendRequests': administrators,
   'Admin.WatchSendRequests': administrators,
+  'Admin.SteerSendRequests': changers,
   'DistributionPoint.Check': [site],
   'DistributionPoint.Begin': [site],
   'DistributionPoint.PutManifest': [site],

@@ -227,6 +227,11 @@ export const statusMessageKinds = {
     severity: 'information',
     text: 'Distribution point %3 has heard that job %4 was cancelled (package %1 version %2): nothing of it is done there any more.',
   },
+  9047: {
+    component: 'SMS_SCHEDULER',
+    severity: 'information',
+    text: 'Send request %4 was %5 by an administrator: package %1 version %2 for site %3.',
+  },
 } as const satisfies Record<number, StatusMessageKind>;
 
 export type StatusMessageId = keyof typeof statusMessageKinds;

@@ -79,6 +79,7 @@ const waybillRules = {
   '/waybill.v1.Admin/ListRoutes': adminReads,
   '/waybill.v1.Admin/ListSendRequests': adminReads,
   '/waybill.v1.Admin/WatchSendRequests': adminReads,
+  '/waybill.v1.Admin/SteerSendRequests': adminChanges,
   '/waybill.v1.DistributionPoint/Check': siteReads,
   '/waybill.v1.DistributionPoint/Begin': siteChanges,
   '/waybill.v1.DistributionPoint/PutManifest': siteChanges,

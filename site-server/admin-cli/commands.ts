@@ -11,6 +11,7 @@ import { packageListCommands } from './package-list-commands.ts';
 import { packageTargetCommands } from './package-target-commands.ts';
 import { routeCommands } from './route-commands.ts';
 import { sendCommands } from './send-commands.ts';
+import { sendSteeringCommands } from './send-steering-commands.ts';
 import { siteCommands } from './site-commands.ts';
 import { statusCommands } from './status-commands.ts';
 
@@ -44,7 +45,11 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: siteCommands,
   },
   { word: 'route', summary: 'Say how one site reaches another', commands: routeCommands },
-  { word: 'send', summary: 'See what is sent to other sites', commands: sendCommands },
+  {
+    word: 'send',
+    summary: 'See and steer what is sent to other sites',
+    commands: [...sendCommands, ...sendSteeringCommands],
+  },
 ];
 
 /** Commands of one word. */

@@ -95,6 +95,11 @@ export const groupNameText = {
   parse: (text: string) => (text.trim() === '' || text.includes('/') ? undefined : text),
   expected: 'the name of a group of distribution points',
 };
+/** The name of a send request: a serial and the site's code. */
+export const sendRequestText = {
+  parse: (text: string) => (/^[0-9A-F]{8,16}[A-Z0-9]{3}$/.test(text) ? text : undefined),
+  expected: 'a send request such as 0000002ACS1',
+};
 /** A site code. */
 export const siteCodeText = { parse: parseSiteCode, expected: 'a site code such as PS1' };
 /** Where an agent listens. */

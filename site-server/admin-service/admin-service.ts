@@ -30,6 +30,10 @@ import {
   toStatusMessageQuery,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
+import {
+  SendSteeringAnswers,
+  type SendSteeringAnswersComponents,
+} from './send-steering-answers.ts';
 import { SiteAnswers, type SiteAnswersComponents } from './site-answers.ts';
 import { checkedSources, checkedSourcesElsewhere } from './source-check.ts';
 import type { StatusMessageView } from './status-message-view.ts';
@@ -56,6 +60,7 @@ export interface AdminSite {
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
     Omit<JobSteeringAnswersComponents, 'requireKnown'>,
+    SendSteeringAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
@@ -100,6 +105,7 @@ export class AdminService {
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
       ...this.#steering.methods(),
+      ...new SendSteeringAnswers(this.#components).methods(),
       ...this.#reportMethods(),
     };
   }

@@ -313,6 +313,7 @@ export const defaultStreams = {
   listRoutes: () => [aRoute()],
   listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   watchSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
+  steerSendRequests: () => [aSendRequest()],
   moveJobs: () => [aWaitingJob()],
   suspendJobs: () => [aSuspendedJob()],
   resumeJobs: () => [aWaitingJob()],
