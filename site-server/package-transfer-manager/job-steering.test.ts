@@ -87,6 +87,20 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
       assert.deepEqual(test.started, [1, 2]);
     });
 
+    it('does not run what is suspended while its start is written', async () => {
+      const unlisten = test.jobs.onChanged((job) => {
+        if (job.state !== 'started') return;
+        unlisten();
+        void test.steering.suspend([job]);
+      });
+      await test.manager.start();
+      await addJob(1);
+      await test.untilState(1, 'suspended');
+      await addJob(2, { dpId: 'B' });
+      await test.untilRunning(2);
+      assert.deepEqual(test.started, [2]);
+    });
+
     it('takes neither place nor slot from others', async () => {
       await test.makeComponents({ packagesMax: 1, distributionPointsPerPackageMax: 1 });
       await runningJob();

@@ -111,11 +111,11 @@ export class JobTable {
     }
   }
 
-  /** The job runs from now on. @returns false when it has ended, or is just ending: it must not run */
+  /** The job runs from now on. @returns false when it must not: it has ended, is just ending, or suspended */
   async started(job: DistributionJob): Promise<boolean> {
     if (!this.#isLive(job.jobSerial)) return false;
     await this.#write(job, []);
-    return this.#isLive(job.jobSerial);
+    return this.#isLive(job.jobSerial) && this.#open.get(job.jobSerial)?.state === 'started';
   }
 
   /** The DP has taken the job: told once, however many runs the job takes. */

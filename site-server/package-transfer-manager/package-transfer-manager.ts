@@ -198,7 +198,7 @@ export class PackageTransferManager implements Component {
     const { jobs } = this.#needs;
     for (const job of [...jobs.open()]) if (isRunning(job)) await this.#interrupted(job);
     for (const job of jobs.superseded()) {
-      await this.#supersede(job, heirOf(jobs.open(), job));
+      await this.#supersede(job, job.confirms && heirOf(jobs.open(), job));
     }
     for (const job of [...jobs.open()]) await this.#lookAtDistributionPoint(job);
   }

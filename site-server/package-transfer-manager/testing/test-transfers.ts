@@ -84,6 +84,7 @@ export class TestTransfers implements AsyncDisposable {
   jobs!: JobTable;
   manager!: PackageTransferManager;
   steering!: JobSteering;
+  #jobSerials!: SerialCounter;
   #store!: StateStore;
   #isOver = false;
 
@@ -125,8 +126,8 @@ export class TestTransfers implements AsyncDisposable {
     this.jobs = new JobTable({ ...needs, packages: this.packages });
     const { jobs } = this;
     // Far above the serials that tests give.
-    const jobSerials = await SerialCounter.open(this.#store, 'job-serials', { atLeast: 1_000 });
-    const cancellation = new JobCancellation({ ...needs, jobs, jobSerials });
+    this.#jobSerials = await SerialCounter.open(this.#store, 'job-serials', { atLeast: 1_000 });
+    const cancellation = new JobCancellation({ ...needs, jobs, jobSerials: this.#jobSerials });
     this.manager = new PackageTransferManager(
       {
         ...needs,
@@ -182,6 +183,13 @@ export class TestTransfers implements AsyncDisposable {
       const settings = { address: `${dpId}:8531`, kind: 'pull', description: '', pull } as const;
       await this.hierarchy.add({ dpId, ...settings });
     }
+  }
+
+  /** A serial that no job has. */
+  async nextSerial(): Promise<number> {
+    const { value, change } = this.#jobSerials.next();
+    await this.#store.write([change], { sync: false });
+    return value;
   }
 
   /** Hands a job over, as Distribution Manager does. */
