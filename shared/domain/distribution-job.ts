@@ -1,8 +1,11 @@
 import type { Priority } from './package.ts';
 import type { MessagePlace } from './state-message.ts';
 
-/** What a job does to a package on a distribution point. */
-export type JobAction = 'add' | 'redistribute' | 'remove';
+/**
+ * What a job does to a package on a distribution point. `cancel` tells the DP that an older job was
+ * cancelled, for as long as it takes until the DP has heard it.
+ */
+export type JobAction = 'add' | 'redistribute' | 'remove' | 'cancel';
 
 export type JobState =
   | 'pending'
@@ -75,6 +78,14 @@ export interface DistributionJob {
   readonly heardPlace?: MessagePlace;
   /** What was reported once and is not again, such as `capacity`; at most `reportedCountMax`. */
   readonly reported?: readonly string[];
+  /** An administrator lets it run now: its next try heeds no schedule. Gone once a try has failed. */
+  readonly ignoresWindow?: true;
+  /** Of a job that an administrator has cancelled: whether its DP can do nothing of it any more. */
+  readonly cancellation?: { readonly isConfirmed: boolean };
+  /** Cancelled jobs that are confirmed once the DP has heard this one; at most `confirmsCountMax`. */
+  readonly confirms?: readonly number[];
+  /** Of a complete `cancel`: the version the DP serves; 0: none. */
+  readonly heldVersion?: number;
   /** 0 while the job is open. */
   readonly endedAtMs: number;
   /** Of a complete job that brought content: the package hash the DP computed over what it serves. */
@@ -83,6 +94,9 @@ export interface DistributionJob {
 
 /** Most reports a job remembers; from then on none of that kind is written. */
 export const reportedCountMax = 64;
+
+/** Most cancelled jobs that one job confirms; the oldest stay unconfirmed. */
+export const confirmsCountMax = 64;
 
 /** The moves a job may make. */
 export const jobMovesFrom = {
@@ -100,7 +114,8 @@ export const jobMovesFrom = {
     'failed',
     'suspended',
   ],
-  suspended: ['pending', 'cancelled', 'failed'],
+  // Suspended just when it was done, or refused for good: that counts.
+  suspended: ['pending', 'pending-restart', 'complete', 'cancelled', 'failed'],
   complete: [],
   failed: ['pending'],
   cancelled: [],
@@ -142,6 +157,12 @@ export function moved(
 /** The job as one that no pull DP has; what it was asked and told before is forgotten with that. */
 export function takenBack(job: DistributionJob): DistributionJob {
   const { sendAction: _, pollCount: __, toldHash: ___, ...rest } = job;
+  return rest;
+}
+
+/** The job after a try that an administrator had let run: its next one heeds the schedule again. */
+export function heedingWindow(job: DistributionJob): DistributionJob {
+  const { ignoresWindow: _, ...rest } = job;
   return rest;
 }
 

@@ -1,5 +1,6 @@
 import {
   type DistributionJob,
+  heedingWindow,
   isRunning,
   isWithPullDp,
   moved,
@@ -19,6 +20,7 @@ import {
   type JobHandover,
   type JobResult,
   type NotifiedJob,
+  toEnded,
   toWithPullDp,
   tryCountAfter,
   withProgress,
@@ -109,11 +111,11 @@ export class JobTable {
     }
   }
 
-  /** The job runs from now on. @returns false when it has ended, or is just ending: it must not run */
+  /** The job runs from now on. @returns false when it must not: it has ended, is just ending, or suspended */
   async started(job: DistributionJob): Promise<boolean> {
     if (!this.#isLive(job.jobSerial)) return false;
     await this.#write(job, []);
-    return this.#isLive(job.jobSerial);
+    return this.#isLive(job.jobSerial) && this.#open.get(job.jobSerial)?.state === 'started';
   }
 
   /** The DP has taken the job: told once, however many runs the job takes. */
@@ -161,11 +163,15 @@ export class JobTable {
       const current = this.#open.get(job.jobSerial);
       // What a pull DP has said meanwhile is newer than that it could not be reached.
       if (!current || !this.#isLive(job.jobSerial) || !isRunning(current)) return undefined;
-      const waiting = moved(withProgress(current, progress, this.#nowMs), 'pending-restart', {
-        ...rest,
-        tryCount: tryCountAfter(current, progress, wait.waitingReason),
-        updatedAtMs: this.#nowMs,
-      });
+      const waiting = moved(
+        heedingWindow(withProgress(current, progress, this.#nowMs)),
+        'pending-restart',
+        {
+          ...rest,
+          tryCount: tryCountAfter(current, progress, wait.waitingReason),
+          updatedAtMs: this.#nowMs,
+        },
+      );
       const { told, messages } = this.#retryReport(waiting, isNews);
       await this.#write(told, [...statusChanges, ...messages]);
       return told;
@@ -249,17 +255,19 @@ export class JobTable {
    * Writes a change of an open job with what goes with it, in one batch.
    *
    * @param change makes it of the job as it is, without a pause; with what is reported
+   * @param options.sync somebody is promised it
    * @returns false when the job has ended, or is just ending: then nothing was written
    */
   async changed(
     jobSerial: number,
     change: (job: DistributionJob) => JobChange,
     others: readonly Change[],
+    options = { sync: false },
   ): Promise<boolean> {
     const current = this.#open.get(jobSerial);
     if (!current || !this.#isLive(jobSerial)) return false;
     const { job, messages = [] } = change(current);
-    await this.#write(job, [...messages, ...others]);
+    await this.#write(job, [...messages, ...others], options);
     return true;
   }
 
@@ -290,7 +298,7 @@ export class JobTable {
     const { jobSerial } = job;
     const current = this.#open.get(jobSerial);
     if (!current || this.#ending.has(jobSerial)) return false;
-    const ended = this.#ended(current, state, result);
+    const ended = toEnded(current, state, { ...result, nowMs: this.#nowMs });
     const key = joinKey(jobSerial);
     const { store, notifier, status } = this.#needs;
     const changes = [
@@ -314,26 +322,6 @@ export class JobTable {
   /** Cuts off the oldest of the history, a batch at a time; to be called now and then. */
   trimHistory(): Promise<void> {
     return this.#history.trim();
-  }
-
-  #ended(
-    current: DistributionJob,
-    state: 'complete' | 'failed' | 'cancelled',
-    { reason, progress, verifiedHash, receivedBytes = 0 }: JobResult,
-  ): DistributionJob {
-    return moved(
-      takenBack(progress ? withProgress(current, progress, this.#nowMs) : current),
-      state,
-      {
-        reason,
-        restartAtMs: 0,
-        updatedAtMs: this.#nowMs,
-        endedAtMs: this.#nowMs,
-        bytesSent: Math.max(current.bytesSent, progress?.sentBytesOfAllRuns ?? 0, receivedBytes),
-        ...(state === 'complete' && { remainingBytes: 0 }),
-        ...(verifiedHash !== undefined && { verifiedHash }),
-      },
-    );
   }
 
   get #jobs() {
@@ -374,12 +362,16 @@ export class JobTable {
   }
 
   /** In memory at once, so that nobody builds on the row before; back again when it fails. */
-  async #write(job: DistributionJob, others: readonly Change[]): Promise<void> {
+  async #write(
+    job: DistributionJob,
+    others: readonly Change[],
+    options = { sync: false },
+  ): Promise<void> {
     const before = this.#open.get(job.jobSerial);
     this.#open.set(job);
     try {
       const row = this.#jobs.put(joinKey(job.jobSerial), job);
-      await this.#needs.store.write([row, ...others], { sync: false });
+      await this.#needs.store.write([row, ...others], options);
     } catch (error) {
       if (before && this.#open.get(job.jobSerial) === job) this.#open.set(before);
       throw error;

@@ -133,10 +133,8 @@ export class Sender implements Component {
 
   #onChanged(request: SendRequest): void {
     const { requestId, state, finishedAtMs } = request;
-    if (finishedAtMs > 0) {
-      this.#retries.forget(requestId);
-      this.#running.get(requestId)?.abort.abort();
-    }
+    if (finishedAtMs > 0) this.#retries.forget(requestId);
+    if (finishedAtMs > 0 || state === 'suspended') this.#running.get(requestId)?.abort.abort();
     if (state !== 'sending') this.#wake.wake();
   }
 
