@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CountingProxy } from '../integration/counting-proxy.ts';
 import { Network } from '../integration/network.ts';
-import { WireMeter } from '../integration/wire-meter.ts';
+import { type WireExtremes, WireMeter } from '../integration/wire-meter.ts';
 import { makeBigFile } from './data-sets.ts';
 import { distribute, publishPackage } from './waybill-run.ts';
 
@@ -60,17 +60,23 @@ async function measured(ground: LimitedGround, rate: number): Promise<Record<str
   const bytes = rate * seconds;
   await ground.send(bytes);
   // From the first part on until the last ones, which may be all that is left.
-  const span = [meter.whenGone(rate / 100), meter.whenGone(0.99 * bytes)] as const;
-  const window = meter.worst({ bytesPerSecond: rate, windowMs }, span).off;
-  const minute = meter.worst({ bytesPerSecond: rate, windowMs: minuteMs }, span).off;
+  const span = { fromMs: meter.whenGone(rate / 100), toMs: meter.whenGone(0.99 * bytes) };
+  const offIn = (ms: number) => worstOff(meter.extremes(ms, span), (rate * ms) / 1000);
+  const [window, minute] = [offIn(windowMs), offIn(minuteMs)];
   const isKept = Math.abs(window) <= windowOffMax && Math.abs(minute) <= minuteOffMax;
   return {
     'worst 10 s': percent(window),
     'worst minute': percent(minute),
-    'most in 1 s, MB': (meter.most(1_000, span).bytes / megabyte).toFixed(2),
-    'looked at late, ms': meter.gapMs(...span).toFixed(0),
+    'most in 1 s, MB': (meter.extremes(1_000, span).most / megabyte).toFixed(2),
+    'looked at late, ms': meter.gapMs(span.fromMs, span.toMs).toFixed(0),
     kept: isKept ? 'yes' : 'NO',
   };
+}
+
+/** How far the worst window is off, as a part of what is allowed: above 0 when it has more. */
+function worstOff({ most, least }: WireExtremes, allowed: number): number {
+  const [over, under] = [(most - allowed) / allowed, (least - allowed) / allowed];
+  return Math.abs(over) >= Math.abs(under) ? over : under;
 }
 
 function percent(part: number): string {

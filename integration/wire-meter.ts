@@ -9,12 +9,13 @@ interface Sample {
   readonly bytes: number;
 }
 
-/** The window that is furthest from a limit. */
-export interface WorstWindow {
-  readonly fromMs: number;
-  readonly bytes: number;
-  /** How far it is off, as a part of the limit: above 0 when it is more. */
-  readonly off: number;
+/** The windows of a length in which most went, and least. */
+export interface WireExtremes {
+  /** Bytes. */
+  readonly most: number;
+  readonly least: number;
+  /** When that with the most began. */
+  readonly mostFromMs: number;
 }
 
 /**
@@ -43,7 +44,7 @@ export class WireMeter implements AsyncDisposable {
     await this.stop();
   }
 
-  /** The time on the meter's clock. */
+  /** Now, in milliseconds, as `bytesBetween` takes it. */
   get nowMs(): number {
     return performance.now();
   }
@@ -53,8 +54,8 @@ export class WireMeter implements AsyncDisposable {
     return this.#samples.find((sample) => sample.bytes >= bytes)?.atMs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Bytes that went between two times. */
-  between(fromMs: number, toMs: number): number {
+  /** Bytes that went between two moments. */
+  bytesBetween(fromMs: number, toMs: number): number {
     return this.#at(toMs) - this.#at(fromMs);
   }
 
@@ -70,30 +71,19 @@ export class WireMeter implements AsyncDisposable {
     return Math.max(gapMs, toMs - before);
   }
 
-  /** Of all windows of a length within a span the one furthest from a limit. */
-  worst(
-    limit: { readonly bytesPerSecond: number; readonly windowMs: number },
-    [fromMs, toMs]: readonly [number, number],
-  ): WorstWindow {
-    const { bytesPerSecond, windowMs } = limit;
-    const allowed = (bytesPerSecond * windowMs) / 1000;
-    let worst: WorstWindow = { fromMs, bytes: 0, off: 0 };
+  /** The most and the least that went in any window of so many milliseconds within a time. */
+  extremes(
+    windowMs: number,
+    { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
+  ): WireExtremes {
+    let extremes = { most: 0, least: Number.POSITIVE_INFINITY, mostFromMs: fromMs };
     for (let startMs = fromMs; startMs + windowMs <= toMs; startMs += 5 * sampleMs) {
-      const bytes = this.between(startMs, startMs + windowMs);
-      const off = (bytes - allowed) / allowed;
-      if (Math.abs(off) >= Math.abs(worst.off)) worst = { fromMs: startMs, bytes, off };
+      const bytes = this.bytesBetween(startMs, startMs + windowMs);
+      const least = Math.min(extremes.least, bytes);
+      const isMore = bytes > extremes.most;
+      extremes = { ...extremes, least, ...(isMore && { most: bytes, mostFromMs: startMs }) };
     }
-    return worst;
-  }
-
-  /** The most that went in any window of a length, and where it began. */
-  most(windowMs: number, [fromMs, toMs]: readonly [number, number]): Omit<WorstWindow, 'off'> {
-    let most = { fromMs, bytes: 0 };
-    for (let startMs = fromMs; startMs + windowMs <= toMs; startMs += 5 * sampleMs) {
-      const bytes = this.between(startMs, startMs + windowMs);
-      if (bytes > most.bytes) most = { fromMs: startMs, bytes };
-    }
-    return most;
+    return extremes;
   }
 
   /** What had gone by then, as far as was seen; between two looks evenly. */
