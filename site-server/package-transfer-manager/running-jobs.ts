@@ -248,9 +248,6 @@ export class RunningJobs {
 
   async #record(job: DistributionJob, run: RunningJob, outcome: Outcome): Promise<void> {
     const { jobs, retries, cancellation } = this.#needs;
-    if (outcome.kind !== 'failed' && outcome.kind !== 'cancel-heard') {
-      await cancellation.confirmedBy(job);
-    }
     if (outcome.kind === 'done') {
       await jobs.complete(job, run.progress, outcome.verifiedHash);
       retries.forget(job.jobSerial);
