@@ -33,8 +33,20 @@ const namedFields = [
   'parentSiteCode',
   'requestId',
   'finalSiteCode',
+  'fromSiteCode',
+  'toSiteCode',
+  'addresses',
+  'linkName',
+  'names',
+  'timeZone',
+  'alwaysOpen',
+  'bytesPerSecond',
+  'noLimit',
 ];
-const nestedFields = ['properties', 'action', 'package', 'open', 'hello', 'file', 'jobs'];
+const nestedFields = [
+  ...['properties', 'action', 'package', 'open', 'hello', 'file', 'jobs'],
+  ...['controls', 'serveControls', 'schedule', 'limit', 'dpIds', 'toSiteCodes'],
+];
 
 /** Longest value and longest summary, in UTF-16 units. */
 const valueLengthMax = 200;

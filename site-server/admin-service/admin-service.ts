@@ -11,6 +11,7 @@ import {
 } from './distribution-point-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
 import { JobSteeringAnswers, type JobSteeringAnswersComponents } from './job-steering-answers.ts';
+import { LinkAnswers, type LinkAnswersComponents } from './link-answers.ts';
 import type { LogReader } from './log-reader.ts';
 import type { PackageCommands } from './package-commands.ts';
 import {
@@ -61,6 +62,7 @@ export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
     Omit<JobSteeringAnswersComponents, 'requireKnown'>,
     SendSteeringAnswersComponents,
+    LinkAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
@@ -86,10 +88,12 @@ export class AdminService {
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
   readonly #steering: JobSteeringAnswers;
+  readonly #links: LinkAnswers;
 
   constructor(components: AdminServiceComponents) {
     this.#components = components;
     this.#distributionPoints = new DistributionPointAnswers(components);
+    this.#links = new LinkAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
     const requireKnown = (names: JobNames) => this.#requireKnown(names);
@@ -106,6 +110,7 @@ export class AdminService {
       ...this.#sites.methods(),
       ...this.#steering.methods(),
       ...new SendSteeringAnswers(this.#components).methods(),
+      ...this.#links.methods(),
       ...this.#reportMethods(),
     };
   }
