@@ -82,8 +82,8 @@ export interface DistributionJob {
   readonly ignoresWindow?: true;
   /** Of a job that an administrator has cancelled: whether its DP can do nothing of it any more. */
   readonly cancellation?: { readonly isConfirmed: boolean };
-  /** Cancelled jobs that are confirmed once the DP has heard this one; at most `confirmsCountMax`. */
-  readonly confirms?: readonly number[];
+  /** Of a `cancel`: the job that was cancelled, confirmed once the DP has heard this one. */
+  readonly cancels?: number;
   /** Of a complete `cancel`: the version the DP serves; 0: none. */
   readonly heldVersion?: number;
   /** 0 while the job is open. */
@@ -94,9 +94,6 @@ export interface DistributionJob {
 
 /** Most reports a job remembers; from then on none of that kind is written. */
 export const reportedCountMax = 64;
-
-/** Most cancelled jobs that one job confirms; the oldest stay unconfirmed. */
-export const confirmsCountMax = 64;
 
 /** The moves a job may make. */
 export const jobMovesFrom = {

@@ -82,7 +82,7 @@ export function toRunNow(job: DistributionJob, nowMs: number): DistributionJob {
 
 /** The order for the DP that nothing of a job is to be committed any more. */
 export function toCancelJob(
-  { jobSerial: cancelled, packageId, dpId, sourceVersion, ...job }: DistributionJob,
+  { jobSerial: cancels, packageId, dpId, sourceVersion, ...job }: DistributionJob,
   facts: { readonly jobSerial: number; readonly nowMs: number },
 ): DistributionJob {
   const { jobSerial, nowMs } = facts;
@@ -99,7 +99,7 @@ export function toCancelJob(
     ...{ priority: job.priority, dpPriority: job.dpPriority, order: 0 },
     ...{ createdAtMs: nowMs, startedAtMs: 0, updatedAtMs: nowMs, restartAtMs: 0, tryCount: 0 },
     ...{ totalBytes: 0, remainingBytes: 0, bytesSent: 0, endedAtMs: 0 },
-    confirms: [...(job.confirms ?? []), cancelled],
+    cancels,
   };
 }
 

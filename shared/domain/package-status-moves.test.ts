@@ -180,7 +180,7 @@ describe('Package status', () => {
 
   describe('of a job that was cancelled (PKG-9)', () => {
     const heard = (heldVersion: number, facts: Partial<DistributionJob> = {}) =>
-      jobOf('cancel', { jobSerial: 6, heldVersion, confirms: [5], ...facts });
+      jobOf('cancel', { jobSerial: 6, heldVersion, cancels: 5, ...facts });
     const outcomeOf = (job: DistributionJob, status: PackageStatus) =>
       transferOutcome(job, { status, server: serverOf('none') }, nowMs);
 

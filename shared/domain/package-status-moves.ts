@@ -125,7 +125,7 @@ function heardOfCancel(
   { status, server }: { readonly status: PackageStatus; readonly server: PackageServer },
   nowMs: number,
 ): TransferOutcome {
-  const isOfNewest = job.confirms?.includes(status.jobSerial) && server.action === 'none';
+  const isOfNewest = job.cancels === status.jobSerial && server.action === 'none';
   if (!isOfNewest || job.state !== 'complete') return unheeded(status);
   const { heldVersion: installedVersion = 0, verifiedHash = '' } = job;
   const wasRemoval = isRemoving(status.state);

@@ -60,9 +60,9 @@ export interface AdminSite {
 /** What the admin service needs. */
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
-    LinkAnswersComponents,
     Omit<JobSteeringAnswersComponents, 'requireKnown'>,
     SendSteeringAnswersComponents,
+    LinkAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
@@ -87,8 +87,8 @@ export class AdminService {
   readonly #components: AdminServiceComponents;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
-  readonly #links: LinkAnswers;
   readonly #steering: JobSteeringAnswers;
+  readonly #links: LinkAnswers;
 
   constructor(components: AdminServiceComponents) {
     this.#components = components;
@@ -108,9 +108,9 @@ export class AdminService {
       ...this.#distributionMethods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
-      ...this.#links.methods(),
       ...this.#steering.methods(),
       ...new SendSteeringAnswers(this.#components).methods(),
+      ...this.#links.methods(),
       ...this.#reportMethods(),
     };
   }

@@ -138,7 +138,6 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
       }),
       returns: { watch: () => {}, forget: () => {} },
       cancellation: {
-        inherited: async () => {},
         complete: async () => {},
         confirmedBy: async () => {},
       },

@@ -1,8 +1,4 @@
-import {
-  confirmsCountMax,
-  type DistributionJob,
-  isOpen,
-} from '../../shared/domain/distribution-job.ts';
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { toCancelJob, wasTold } from '../../shared/domain/job-steering.ts';
 import { cancelledReason } from '../../shared/domain/package-status-moves.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -11,6 +7,7 @@ import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import { confirmationMessages, steeringMessages } from './job-messages.ts';
 import type { JobTable } from './job-table.ts';
@@ -19,6 +16,7 @@ export interface JobCancellationNeeds {
   readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly jobs: JobTable;
+  readonly packages: Pick<PackageStore, 'turn' | 'getStatus'>;
   /** The only counter of job serials. */
   readonly jobSerials: Pick<SerialCounter, 'next'>;
   readonly status: StatusReporter;
@@ -51,36 +49,38 @@ export class JobCancellation {
   /**
    * Cancels an open job.
    *
-   * @returns false when it has ended before: that counts
+   * @returns false when it has ended before, or a newer one is about to take over: that counts
    * @throws DISK_FULL: it goes on
    */
   async cancel(jobSerial: number): Promise<boolean> {
+    const { jobs, packages } = this.#needs;
+    const asked = jobs.get(jobSerial);
+    if (!asked) return false;
+    const { packageId, dpId } = asked;
+    // In the turn in which jobs are made: none that is newer is outrun by a higher serial. It takes over.
+    return packages.turn(packageId, async () => {
+      const newest = (await packages.getStatus(packageId, dpId))?.jobSerial ?? 0;
+      if (newest > jobSerial && (await this.#isOpen(newest))) return false;
+      return this.#end(jobSerial);
+    });
+  }
+
+  async #end(jobSerial: number): Promise<boolean> {
     const { jobs, status, logger } = this.#needs;
     const job = jobs.get(jobSerial);
     if (!job) return false;
     const { packageId, dpId } = job;
+    const isToTell = wasTold(job);
     // From here on without a pause: serials rise in the order of the writes.
     const messages = steeringMessages(status, job, 'cancel');
-    const isToTell = wasTold(job);
-    const changes = isToTell ? this.#order(job) : [];
+    const order = isToTell ? this.#order(job) : [];
     const isDone = await jobs.end(job, 'cancelled', {
       reason: isToTell ? unconfirmedReason(job) : cancelledReason,
       cancellation: { isConfirmed: !isToTell },
-      others: [...messages, ...changes],
+      others: [...messages, ...order],
     });
     if (isDone) logger.info({ jobSerial, packageId, dpId, isToTell }, 'Job was cancelled');
     return isDone;
-  }
-
-  /** A newer job takes over from one that the DP was to hear: what it was to confirm, the newer one does. */
-  async inherited(newer: DistributionJob, older: DistributionJob): Promise<void> {
-    const { confirms = [] } = older;
-    if (confirms.length === 0) return;
-    const change = (job: DistributionJob) => {
-      const all = [...new Set([...confirms, ...(job.confirms ?? [])])];
-      return { job: { ...job, confirms: all.slice(-confirmsCountMax) } };
-    };
-    await this.#needs.jobs.changed(newer.jobSerial, change, []);
   }
 
   /** The DP has heard a job of action `cancel`, and said what it serves: the job is complete. */
@@ -90,7 +90,7 @@ export class JobCancellation {
     await this.#needs.jobs.end(job, 'complete', { reason: '', heldVersion, verifiedHash, others });
   }
 
-  /** The DP has seen the serial of this job, or a higher one: what was cancelled before is over there. */
+  /** The DP has seen a higher serial than that of this `cancel`: what it tells of is over there. */
   async confirmedBy(job: DistributionJob): Promise<void> {
     const changes = await this.#confirmations(job);
     if (changes.length > 0) await this.#needs.store.write(changes, { sync: true });
@@ -114,34 +114,23 @@ export class JobCancellation {
     ];
   }
 
-  async #confirmations({ confirms = [] }: DistributionJob): Promise<Change[]> {
+  async #isOpen(jobSerial: number): Promise<boolean> {
+    const rows = this.#needs.store.records(keySpaces.distributionJobs);
+    return (await rows.get(joinKey(jobSerial))) !== undefined;
+  }
+
+  async #confirmations({ cancels }: DistributionJob): Promise<Change[]> {
+    if (cancels === undefined) return [];
     const { store, status } = this.#needs;
     const history = store.records(keySpaces.jobHistory);
-    const changes: Change[] = [];
-    for (const jobSerial of confirms) {
-      const key = joinKey(jobSerial);
-      const row = await history.get(key);
-      // Cut off from the history since, or confirmed by another one.
-      if (!row?.cancellation || row.cancellation.isConfirmed) continue;
-      const reason = `${cancelledReason}; ${row.dpId} has confirmed it`;
-      const confirmed = { ...row, reason, cancellation: { isConfirmed: true } };
-      changes.push(history.put(key, confirmed), ...confirmationMessages(status, confirmed));
-    }
-    return changes;
+    const key = joinKey(cancels);
+    const row = await history.get(key);
+    // Cut off from the history since.
+    if (!row?.cancellation || row.cancellation.isConfirmed) return [];
+    const reason = `${cancelledReason}; ${row.dpId} has confirmed it`;
+    const confirmed = { ...row, reason, cancellation: { isConfirmed: true } };
+    return [history.put(key, confirmed), ...confirmationMessages(status, confirmed)];
   }
-}
-
-/** The newest open job for the package and DP of this one. */
-export function heirOf(
-  jobs: Iterable<DistributionJob>,
-  { packageId, dpId, jobSerial }: DistributionJob,
-): DistributionJob | undefined {
-  let heir: DistributionJob | undefined;
-  for (const job of jobs) {
-    const isSame = job.packageId === packageId && job.dpId === dpId && isOpen(job);
-    if (isSame && job.jobSerial > (heir?.jobSerial ?? jobSerial)) heir = job;
-  }
-  return heir;
 }
 
 function unconfirmedReason({ dpId }: DistributionJob): string {

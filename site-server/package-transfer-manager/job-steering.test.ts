@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
-import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { JobSelection, SteeringVerb } from '../../shared/domain/job-steering.ts';
 import { pullWord } from './testing/pull-words.ts';
 import { type FakeRun, peerFailed, TestTransfers, unreachable } from './testing/test-transfers.ts';
@@ -223,7 +223,7 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
       const cancelling = cancel({ jobSerials: [1] });
       const [order] = await test.untilRunning(1_001);
       assert.equal(run.signal.aborted, true);
-      assert.deepEqual([order?.job.action, order?.job.confirms], ['cancel', [1]]);
+      assert.deepEqual([order?.job.action, order?.job.cancels], ['cancel', 1]);
       assert.deepEqual((await test.history(1))?.cancellation, { isConfirmed: false });
       order?.hear({ sourceVersion: 2, packageHash: 'held' });
       const [ended] = await cancelling;
@@ -271,17 +271,27 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
 
     it('is not overwritten by a success that comes late: of a push', async () => {
       const run = await runningJob();
-      const cancelled = test.steering.cancel(await select('cancel', { jobSerials: [1] }), never);
-      const first = cancelled.next();
-      // Its run ends well before it hears that it is not to go on.
-      run.finish('hash');
+      const cancelling = cancel({ jobSerials: [1] });
       const [order] = await test.untilRunning(1_001);
+      await test.jobs.complete(run.job, run.progress, 'hash');
       order?.hear({ sourceVersion: 1, packageHash: 'hash' });
-      await first;
-      await test.untilState(1_001, 'complete');
+      await cancelling;
+      await test.jobs.complete(run.job, run.progress, 'hash');
       const row = await test.history(1);
-      if (row?.state === 'complete') return assert.equal(row.cancellation, undefined);
       assert.deepEqual([row?.state, row?.verifiedHash], ['cancelled', undefined]);
+    });
+
+    it('comes too late for what is done', async () => {
+      const run = await runningJob();
+      const [job] = await select('cancel', { jobSerials: [1] });
+      assert.ok(job);
+      run.finish('hash');
+      await test.untilState(1, 'complete');
+      assert.deepEqual(await test.steering.cancel([job], never).next(), {
+        done: true,
+        value: undefined,
+      });
+      assert.deepEqual([...test.jobs.open()], []);
     });
 
     it('is not overwritten by a success that comes late: of a pull', async () => {
@@ -306,18 +316,32 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
       assert.equal((await cancelling).length, 1);
     });
 
-    it('passes on what is to be confirmed to a newer job that takes over', async () => {
+    it('tells the DP beside a newer job, and counts it as heard when that came first', async () => {
       await runningJob();
       const cancelling = cancel({ jobSerials: [1] });
-      await test.untilRunning(1_001);
+      const [order] = await test.untilRunning(1_001);
       await addJob(2_000);
       const [newer] = await test.untilRunning(2_000);
-      assert.deepEqual(test.jobs.get(2_000)?.confirms, [1]);
       newer?.finish('hash');
       await test.untilState(2_000, 'complete');
+      const facts = { packageId: 'PS100001', jobSerial: 1_001, newestJobSerial: 2_000 };
+      order?.fail(new WaybillError({ code: 'ACTION_SUPERSEDED', ...facts }));
       await cancelling;
       assert.deepEqual((await test.history(1))?.cancellation, { isConfirmed: true });
-      assert.equal((await test.history(1_001))?.state, 'cancelled');
+      await test.untilState(1_001, 'cancelled');
+    });
+
+    it('leaves to a newer job what that is about to take over from (PKG-9)', async () => {
+      await runningJob();
+      const [job] = await select('cancel', { jobSerials: [1] });
+      assert.ok(job);
+      await addJob(2);
+      const [first] = [await test.steering.cancel([job], never).next()];
+      assert.equal(first?.done, true);
+      const [newer] = await test.untilRunning(2);
+      newer?.finish('hash');
+      await test.untilState(2, 'complete');
+      assert.match((await test.history(1))?.reason ?? '', /A newer job took over/);
     });
 
     it('leaves a job that is cancelled whole or not at all when the disk is full', async () => {

@@ -107,7 +107,7 @@ export class JobSteering {
       for (const [serial, order] of movedOrders(queue, moved, target)) orders.set(serial, order);
     }
     const updatedAtMs = clock.nowMs();
-    await Promise.all(
+    await this.#eachDone(
       [...orders].map(([jobSerial, order]) => {
         const change = (job: DistributionJob): JobChange => {
           const messages = moved.has(jobSerial) ? steeringMessages(status, job, 'move') : [];
@@ -116,7 +116,6 @@ export class JobSteering {
         return jobs.changed(jobSerial, change, [], { sync: true });
       }),
     );
-    this.#needs.transfers.steered();
     return this.#current(selected);
   }
 
@@ -131,7 +130,7 @@ export class JobSteering {
     signal: AbortSignal,
   ): AsyncGenerator<DistributionJob> {
     const { cancellation, transfers } = this.#needs;
-    const ends = await Promise.all(
+    const ends = await this.#eachDone(
       selected.map(async ({ jobSerial }) => {
         const isDone = await cancellation.cancel(jobSerial);
         // Whether it was this word that ended it or not: nothing is sent for it any more.
@@ -139,7 +138,6 @@ export class JobSteering {
         return isDone ? [jobSerial] : [];
       }),
     );
-    transfers.steered();
     yield* this.#confirmed(ends.flat(), signal);
   }
 
@@ -152,6 +150,15 @@ export class JobSteering {
     }
   }
 
+  /** What was done of it counts, also when something of it could not be written: that is thrown then. */
+  async #eachDone<T>(work: readonly Promise<T>[]): Promise<T[]> {
+    const results = await Promise.allSettled(work);
+    this.#needs.transfers.steered();
+    const failed = results.find((one) => one.status === 'rejected');
+    if (failed) throw failed.reason;
+    return results.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  }
+
   async #change(
     verb: 'suspend' | 'resume' | 'run',
     selected: readonly DistributionJob[],
@@ -159,7 +166,7 @@ export class JobSteering {
   ): Promise<DistributionJob[]> {
     const { jobs, status, clock, transfers } = this.#needs;
     const nowMs = clock.nowMs();
-    await Promise.all(
+    await this.#eachDone(
       selected.map(async ({ jobSerial }) => {
         const change = (job: DistributionJob): JobChange => {
           // Meanwhile somebody else may have said the same.
@@ -170,7 +177,6 @@ export class JobSteering {
         if (isOpen && verb === 'suspend') transfers.stopped(jobSerial, 'suspended');
       }),
     );
-    transfers.steered();
     return this.#current(selected);
   }
 

@@ -80,6 +80,7 @@ export class JobTable {
   /** Open jobs that a newer one for the same package and DP has taken over from. */
   superseded(): DistributionJob[] {
     return [...this.#open.values()].filter((job) => {
+      if (job.action === 'cancel') return false;
       const newest = this.#open.sameTargetAs(job).at(-1);
       return newest !== undefined && newest.jobSerial > job.jobSerial;
     });
@@ -338,7 +339,9 @@ export class JobTable {
       this.#open.set(job);
       this.#tell(job);
     }
-    return { job, superseded: this.#open.sameTargetAs(job).slice(0, -1) };
+    const older = this.#open.sameTargetAs(job).slice(0, -1);
+    // What tells a DP of a cancelled job stays beside newer ones until the DP has heard it.
+    return { job, superseded: older.filter(({ action }) => action !== 'cancel') };
   }
 
   /** An administrator may have changed the package's priority since the job was made. */

@@ -160,7 +160,7 @@ function toJobMessage(job: DistributionJob, place?: QueuePlace): Job {
     heardPlace: _____,
     reported: ______,
     toldHash: _______,
-    confirms: ________,
+    cancels: ________,
     heldVersion: _________,
     cancellation,
     ignoresWindow,

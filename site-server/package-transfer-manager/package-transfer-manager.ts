@@ -33,7 +33,7 @@ import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
-import { heirOf, type JobCancellation } from './job-cancellation.ts';
+import type { JobCancellation } from './job-cancellation.ts';
 import type { JobRunner } from './job-run.ts';
 import type { JobTable } from './job-table.ts';
 import type { PullConfig } from './pull-config.ts';
@@ -60,7 +60,7 @@ export interface PackageTransferManagerComponents {
     PullNotification,
     'query' | 'look' | 'sourcesOf' | 'sourcesChanged' | 'suspend'
   >;
-  readonly cancellation: Pick<JobCancellation, 'inherited' | 'complete' | 'confirmedBy'>;
+  readonly cancellation: Pick<JobCancellation, 'complete' | 'confirmedBy'>;
   readonly hierarchy: Pick<
     HierarchyManager,
     'get' | 'kindOf' | 'require' | 'recordReachability' | 'recordTransferRate'
@@ -205,9 +205,7 @@ export class PackageTransferManager implements Component {
   async #repair(): Promise<void> {
     const { jobs } = this.#needs;
     for (const job of [...jobs.open()]) if (isRunning(job)) await this.#interrupted(job);
-    for (const job of jobs.superseded()) {
-      await this.#supersede(job, job.confirms && heirOf(jobs.open(), job));
-    }
+    for (const job of jobs.superseded()) await this.#withdraw(job, supersededReason);
     for (const job of [...jobs.open()]) await this.#lookAtDistributionPoint(job);
   }
 
@@ -323,7 +321,7 @@ export class PackageTransferManager implements Component {
   /** New jobs join the queue, and withdraw older ones for the same package and DP. */
   async #takeNotifications(): Promise<void> {
     for await (const { job, superseded } of this.#needs.jobs.takeNotified()) {
-      for (const older of superseded) await this.#supersede(older, job);
+      for (const older of superseded) await this.#withdraw(older, supersededReason);
       await this.#lookAtDistributionPoint(job);
       // An administrator may have named other sources.
       const current = this.#needs.jobs.get(job.jobSerial);
@@ -369,11 +367,6 @@ export class PackageTransferManager implements Component {
       });
       await jobs.changed(jobSerial, change, gone);
     });
-  }
-
-  async #supersede(older: DistributionJob, newer: DistributionJob | undefined): Promise<void> {
-    if (newer) await this.#needs.cancellation.inherited(newer, older);
-    await this.#withdraw(older, supersededReason);
   }
 
   async #withdraw(job: DistributionJob, reason: string): Promise<void> {

@@ -50,7 +50,7 @@ interface RunningJob {
   /** Fires when the job is withdrawn or the program stops. */
   readonly signal: AbortSignal;
   readonly startedMs: number;
-  /** Why it was aborted, other than by the stop of the program: a withdrawal before all else. */
+  /** Why it was aborted, other than by the stop of the program. */
   interruption?: RunInterruption;
 }
 
@@ -166,7 +166,9 @@ export class RunningJobs {
   #interrupt(jobSerial: number, why: RunInterruption): boolean {
     const run = this.#running.get(jobSerial);
     if (!run) return false;
-    if (!run.interruption || why.kind === 'withdrawn') run.interruption = why;
+    // The first counts, and a withdrawal before all else.
+    const wasWithdrawn = run.interruption?.kind === 'withdrawn';
+    if (!run.interruption || (why.kind === 'withdrawn' && !wasWithdrawn)) run.interruption = why;
     run.controller.abort(new RunInterrupted(why.reason));
     return true;
   }
@@ -266,9 +268,6 @@ export class RunningJobs {
 
   async #record(job: DistributionJob, run: RunningJob, outcome: Outcome): Promise<void> {
     const { jobs, retries, cancellation } = this.#needs;
-    if (outcome.kind === 'done' || outcome.kind === 'handed-over') {
-      await cancellation.confirmedBy(job);
-    }
     if (outcome.kind === 'done') {
       await jobs.complete(job, run.progress, outcome.verifiedHash);
       retries.forget(job.jobSerial);

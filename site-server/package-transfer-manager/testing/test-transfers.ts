@@ -140,7 +140,9 @@ export class TestTransfers implements AsyncDisposable {
     const { jobs } = this;
     // Far above the serials that tests give.
     this.#jobSerials = await SerialCounter.open(this.#store, 'job-serials', { atLeast: 1_000 });
-    const cancellation = new JobCancellation({ ...needs, jobs, jobSerials: this.#jobSerials });
+    const cancellation = new JobCancellation({
+      ...{ ...needs, jobs, packages, jobSerials: this.#jobSerials },
+    });
     this.manager = new PackageTransferManager(
       {
         ...needs,
