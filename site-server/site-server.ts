@@ -6,6 +6,7 @@ import { PieceSource } from '../shared/content-source/piece-source.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
+import type { SerialCounter } from '../shared/state-store/serial-counter.ts';
 import type { StateStore } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
@@ -38,7 +39,9 @@ import { OwnContents } from './hierarchy-manager/own-contents.ts';
 import { TransferLinks } from './hierarchy-manager/transfer-links.ts';
 import { ContentLocator } from './management-point/content-locator.ts';
 import { ManagementPoint } from './management-point/management-point.ts';
+import { JobCancellation } from './package-transfer-manager/job-cancellation.ts';
 import { JobRunner } from './package-transfer-manager/job-run.ts';
+import { JobSteering } from './package-transfer-manager/job-steering.ts';
 import { JobTable } from './package-transfer-manager/job-table.ts';
 import { JobView } from './package-transfer-manager/job-view.ts';
 import { OwnCopyCheck } from './package-transfer-manager/own-copy-check.ts';
@@ -84,12 +87,15 @@ export class SiteServer implements Component {
       config.replication,
     );
     const siteLinks = await siteTransfers(ground, replication);
-    const transfers = packageTransferManager(ground);
+    const jobSerials = await openJobSerials(ground.counters);
+    const transfers = packageTransferManager(ground, jobSerials);
     const stateSystem = new StateSystem({
       ...{ ...ground, ...transfers },
       logger: ground.logOf('state-system'),
     });
-    const distribution = await distributionManager(ground, { transfers, stateSystem, siteLinks });
+    const distribution = await distributionManager(ground, {
+      ...{ transfers, stateSystem, siteLinks, jobSerials },
+    });
     const server = new RpcServer(
       {
         credentials: needs.credentials,
@@ -187,7 +193,7 @@ function ownDirectoriesOf(config: SiteSettings): string[] {
   return [config.dataDirectory, libraryDirectoryOf(config)];
 }
 
-function packageTransferManager(ground: Ground) {
+function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   const { clock, config, connections, hierarchy, library, logOf } = ground;
   const jobs = new JobTable(ground, config);
   const pieceSource = new PieceSource({
@@ -206,11 +212,13 @@ function packageTransferManager(ground: Ground) {
     config.distribution,
   );
   const returns = new ReturnWatch({ connections, logger });
+  const cancellation = new JobCancellation({ ...ground, jobs, jobSerials, logger });
   const manager = new PackageTransferManager(
-    { ...ground, jobs, runner, notification, hierarchy, returns, logger },
+    { ...ground, jobs, runner, notification, hierarchy, returns, cancellation, logger },
     { ...config.distribution, pull: config.pull },
   );
-  return { jobs, pieceSource, manager };
+  const steering = new JobSteering({ ...ground, jobs, transfers: manager, cancellation });
+  return { jobs, pieceSource, manager, steering };
 }
 
 /** What takes the state messages of pull DPs, and tells clients where content is. */
@@ -228,6 +236,7 @@ async function distributionManager(
     readonly transfers: ReturnType<typeof packageTransferManager>;
     readonly stateSystem: StateSystem;
     readonly siteLinks: SiteTransfers;
+    readonly jobSerials: SerialCounter;
   },
 ): Promise<DistributionManager> {
   const { config, library, logOf, snapshots } = ground;
@@ -246,7 +255,7 @@ async function distributionManager(
     progress: snapshots,
     logger,
   });
-  const jobSerials = await openJobSerials(ground.counters);
+  const { jobSerials } = others;
   const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
   const packageEnd = new PackageEnd({ ...ground, logger });
   const { stateSystem, siteLinks } = others;
@@ -275,13 +284,14 @@ async function adminService(
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
   const packageIds = await PackageIds.open(ground.counters);
   const { siteCode, parent } = config;
-  const { jobs, manager } = others.transfers;
+  const { jobs, manager, steering } = others.transfers;
   const rates = new PullRates({ jobs, clock });
   return new AdminService({
     ...ground,
     replication: others.replication,
     siteIdentity: ground.identity,
     sendRequests: others.siteLinks.sendRequests,
+    sendSteering: others.siteLinks.sendSteering,
     site: {
       agentVersion: agentVersion(),
       startedAtMs: clock.nowMs(),
@@ -304,6 +314,7 @@ async function adminService(
       percentOf: (jobSerial) => manager.progressOf(jobSerial)?.percent ?? jobs.percentOf(jobSerial),
     }),
     jobs: new JobView({ jobs, transfers: manager, rates, store, clock }),
+    steering,
     auditTrail,
     checker,
     logs: new LogReader({ clock, directory: config.logDirectory }),

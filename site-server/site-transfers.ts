@@ -39,6 +39,7 @@ import { packageFileReferences } from './scheduler/package-file-references.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { defaultSendRequestTableConfig, SendRequestTable } from './scheduler/send-request-table.ts';
 import { SendRequestView } from './sender/send-request-view.ts';
+import { SendSteering } from './sender/send-steering.ts';
 import { defaultSenderConfig, Sender } from './sender/sender.ts';
 import { SignedInstructions } from './sender/signed-instructions.ts';
 import { SiteConnections } from './sender/site-connections.ts';
@@ -57,6 +58,7 @@ export interface SiteTransfers {
   readonly components: readonly Component[];
   readonly service: TransferService;
   readonly sendRequests: AdminSendRequests;
+  readonly sendSteering: SendSteering;
   readonly versionRecorder: VersionRecorder;
   readonly siteContentTask: SiteContentTask;
 }
@@ -82,6 +84,7 @@ export async function siteTransfers(
       list: (query) => sending.view.list(toViewFilter(query)),
       watch: (query, signal) => sending.view.watch(toViewFilter(query), signal),
     },
+    sendSteering: sending.steering,
     versionRecorder: new VersionRecorder({ ...ground, history, logger }),
     siteContentTask: new SiteContentTask({
       ...{ ...ground, versions: history, miniJobSerials, logger },
@@ -165,7 +168,8 @@ async function sendingSide(
     { ...defaultSenderConfig, ...sending },
   );
   const view = new SendRequestView({ ...ground, requests, sender });
-  return { components: [scheduler, connections, sender], view };
+  const steering = new SendSteering({ ...ground, requests });
+  return { components: [scheduler, connections, sender], view, steering };
 }
 
 function receivingSide(ground: Ground, packageFiles: PackageFileStore) {

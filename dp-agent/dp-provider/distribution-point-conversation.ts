@@ -16,6 +16,7 @@ import type { SmallFile } from '../../shared/package-receiver/packed-files.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { ApplyDeltasRequest__Output } from '../../shared/rpc/generated/waybill/v1/ApplyDeltasRequest.ts';
 import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
+import type { CancelActionRequest__Output } from '../../shared/rpc/generated/waybill/v1/CancelActionRequest.ts';
 import type { CheckRequest__Output } from '../../shared/rpc/generated/waybill/v1/CheckRequest.ts';
 import type { CommitRequest__Output } from '../../shared/rpc/generated/waybill/v1/CommitRequest.ts';
 import type { FileBatch__Output } from '../../shared/rpc/generated/waybill/v1/FileBatch.ts';
@@ -37,7 +38,7 @@ export interface DpSelf {
 }
 
 /** Answered elsewhere. */
-type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull';
+type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull' | 'suspendAction';
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(
@@ -121,6 +122,13 @@ export function distributionPointConversation(
     async removePackage(request: RemovePackageRequest__Output) {
       await provider.removePackage(requireAction(request.action));
       return {};
+    },
+
+    async cancelAction(request: CancelActionRequest__Output) {
+      const held = await provider.cancel(requireAction(request.action));
+      if (!held) return {};
+      const { sourceVersion: installedVersion, packageHash } = held;
+      return { installedVersion, packageHash: Buffer.from(packageHash, 'hex') };
     },
 
     async *listPackages() {

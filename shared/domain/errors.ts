@@ -12,6 +12,8 @@ export type ErrorDetails =
   | { code: 'PACKAGE_ID_EXHAUSTED'; siteCode: string }
   | { code: 'DISTRIBUTION_POINT_UNKNOWN'; dpId: string }
   | { code: 'DISTRIBUTION_POINT_EXISTS'; dpId: string }
+  | { code: 'JOB_STATE_CONFLICT'; jobSerial: number; state: string; expected: string }
+  | { code: 'SEND_STATE_CONFLICT'; requestId: string; state: string; expected: string }
   | { code: 'SITE_UNKNOWN'; siteCode: string }
   | { code: 'SITE_EXISTS'; siteCode: string }
   | { code: 'SITE_IN_USE'; siteCode: string; reason: string }
@@ -97,6 +99,10 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `There is no distribution point ${f.dpId}. "waybill dp list" shows those there are`,
   DISTRIBUTION_POINT_EXISTS: (f) =>
     `Distribution point ${f.dpId} exists already. "waybill dp set" changes it`,
+  JOB_STATE_CONFLICT: (f) =>
+    `Job ${f.jobSerial} is ${f.state}; this needs one that is ${f.expected}`,
+  SEND_STATE_CONFLICT: (f) =>
+    `Send request ${f.requestId} is ${f.state}; this needs one that is ${f.expected}`,
   SITE_UNKNOWN: (f) =>
     `There is no site ${f.siteCode}. "waybill site list" shows those there are, "waybill site add" makes one known`,
   SITE_EXISTS: (f) => `Site ${f.siteCode} exists already. "waybill site set" changes it`,

@@ -63,19 +63,24 @@ export function decideQueue(
   const open = [...jobs].filter(isOpen).sort(compareJobs);
   const isPullJob = ({ dpId }: DistributionJob) => pull.isPullDp(dpId);
   const running = open.filter(isRunning);
+  const moving = running.filter((job) => !isCancel(job));
+  const cancels = new CancelPlaces(running.length - moving.length);
   const slots = new Slots(
-    running.filter((job) => !isPullJob(job)),
+    moving.filter((job) => !isPullJob(job)),
     limits,
   );
   const places = new PullPlaces(pull);
   for (const job of open) if (isWithPullDp(job)) places.addWithDp(job);
-  for (const job of running) if (isPullJob(job)) places.addRunning(job);
+  for (const job of moving) if (isPullJob(job)) places.addRunning(job);
   const start: DistributionJob[] = [];
   const waiting = new Map<number, QueuePlace>();
   let nextDueMs: number | undefined;
   for (const job of open) {
     if (isRunning(job) || isWithPullDp(job)) continue;
-    const refused = () => (isPullJob(job) ? places.take(job) : slots.take(job));
+    const refused = () => {
+      if (isCancel(job)) return cancels.take();
+      return isPullJob(job) ? places.take(job) : slots.take(job);
+    };
     const reason = waitingReasonOf(job, nowMs) ?? refused();
     if (reason === undefined) {
       start.push(job);
@@ -93,6 +98,28 @@ export function decideQueue(
 function waitingReasonOf(job: DistributionJob, nowMs: number): WaitingReason | undefined {
   if (job.state === 'suspended') return 'suspended';
   return job.restartAtMs > nowMs ? (job.waitingReason ?? 'retry-at') : undefined;
+}
+
+function isCancel({ action }: DistributionJob): boolean {
+  return action === 'cancel';
+}
+
+/** DPs that are told at once that a job was cancelled: a short word, for which no slot is waited. */
+const cancelsMax = 20;
+
+class CancelPlaces {
+  #count: number;
+
+  constructor(runningCount: number) {
+    this.#count = runningCount;
+  }
+
+  /** @returns why the word has to wait; undefined when it goes now */
+  take(): WaitingReason | undefined {
+    if (this.#count >= cancelsMax) return 'slot';
+    this.#count += 1;
+    return undefined;
+  }
 }
 
 /** The places of jobs for pull DPs: how many notifications at once, how many jobs with each DP. */

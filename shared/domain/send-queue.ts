@@ -38,10 +38,10 @@ export interface SendDecision {
   readonly nextDueMs: number | undefined;
 }
 
-/** Order of the queue: priority, then age (REP-5). */
+/** Order of the queue: priority, administrator's order, age (REP-5, ADM-2). */
 export function compareSendRequests(a: SendRequest, b: SendRequest): number {
   const byAge = a.createdAtMs - b.createdAtMs || (a.requestId < b.requestId ? -1 : 1);
-  return a.priority - b.priority || byAge;
+  return a.priority - b.priority || (a.order ?? 0) - (b.order ?? 0) || byAge;
 }
 
 /**
@@ -60,7 +60,7 @@ export function decideSends(
   const start: SendRequest[] = [];
   const waiting = new Map<string, SendWaiting>();
   let nextDueMs: number | undefined;
-  for (const request of all) {
+  for (const request of all.filter(isActive)) {
     if (surroundings.isRunning(request.requestId)) continue;
     const notDue = whyNotDue(request, surroundings, nowMs);
     const reason = notDue?.reason ?? places.whyNone(request);
@@ -89,7 +89,7 @@ export function filesToMake(
   const wanting: SendRequest[] = [];
   for (const request of requests) {
     const { requestId, destinationSiteCode: site, file, state } = request;
-    if (site === '') continue;
+    if (site === '' || state === 'suspended') continue;
     const count = ahead.get(site) ?? { ready: 0, all: 0 };
     ahead.set(site, count);
     if (file.fileHash === '' && !isBeingMade(requestId)) wanting.push(request);
@@ -105,6 +105,11 @@ export function filesToMake(
     count.all += 1;
     return true;
   });
+}
+
+/** One that is suspended waits for nobody but an administrator; its row says so. */
+function isActive({ state }: SendRequest): boolean {
+  return state !== 'suspended';
 }
 
 /** Why a request could not run however many places are free. */

@@ -10,6 +10,18 @@ const namedFields = [
   'failedOnly',
   'contentId',
   'jobSerial',
+  'jobSerials',
+  'steering',
+  'requestIds',
+  'destinationSiteCode',
+  'beforeRequestId',
+  'groupName',
+  'olderThanMs',
+  'lookOnly',
+  'first',
+  'last',
+  'beforeJobSerial',
+  'all',
   'sourceVersion',
   'redistribute',
   'name',
@@ -32,7 +44,7 @@ const namedFields = [
   'noLimit',
 ];
 const nestedFields = [
-  ...['properties', 'action', 'package', 'open', 'hello', 'file'],
+  ...['properties', 'action', 'package', 'open', 'hello', 'file', 'jobs'],
   ...['controls', 'serveControls', 'schedule', 'limit', 'dpIds', 'toSiteCodes'],
 ];
 

@@ -3,6 +3,7 @@ import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointListCommands } from './distribution-point-list-commands.ts';
 import { getCommands } from './get-commands.ts';
 import { jobCommands } from './job-commands.ts';
+import { jobSteeringCommands } from './job-steering-commands.ts';
 import { linkCommands } from './link-commands.ts';
 import { logCommands } from './log-commands.ts';
 import { messageCommands } from './message-commands.ts';
@@ -11,6 +12,7 @@ import { packageListCommands } from './package-list-commands.ts';
 import { packageTargetCommands } from './package-target-commands.ts';
 import { routeCommands } from './route-commands.ts';
 import { sendCommands } from './send-commands.ts';
+import { sendSteeringCommands } from './send-steering-commands.ts';
 import { siteCommands } from './site-commands.ts';
 import { statusCommands } from './status-commands.ts';
 
@@ -33,7 +35,11 @@ export const commandGroups: readonly CommandGroup[] = [
     summary: 'Add, change, check and remove distribution points',
     commands: [...distributionPointCommands, ...distributionPointListCommands],
   },
-  { word: 'jobs', summary: 'See jobs: what is on its way to which DP', commands: jobCommands },
+  {
+    word: 'jobs',
+    summary: 'See and steer jobs: what is on its way to which DP',
+    commands: [...jobCommands, ...jobSteeringCommands],
+  },
   {
     word: 'site',
     summary: 'See, add, change and remove sites of the hierarchy',
@@ -45,7 +51,11 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: routeCommands,
   },
   { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
-  { word: 'send', summary: 'See what is sent to other sites', commands: sendCommands },
+  {
+    word: 'send',
+    summary: 'See and steer what is sent to other sites',
+    commands: [...sendCommands, ...sendSteeringCommands],
+  },
 ];
 
 /** Commands of one word. */

@@ -10,6 +10,7 @@ import {
 } from './options.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import type { Session } from './session.ts';
+import { toSiteRecord } from './site-record.ts';
 import { type Silence, silencesOf, toSilenceText } from './site-silence.ts';
 import { packageStatusColumns } from './status-columns.ts';
 
@@ -26,8 +27,10 @@ const showStatus = command({
       )
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
       .option('failed', flag('Only what failed'))
-      .option('site', siteOption),
-  run: async ({ packageId = '', dp: dpId = '', failed, site }, session) => {
+      .option('site', siteOption)
+      .option('all-sites', allSitesOption),
+  run: async ({ packageId = '', dp: dpId = '', failed, site, allSites }, asked) => {
+    const session = allSites ? await atTop(asked) : asked;
     const request = { packageId, dpId, failedOnly: failed, ...(site && { siteCode: site }) };
     const rows = await session.admin.list('listPackageStatus', request);
     if (rows.length === 0) await requireKnown(session, request);
@@ -48,8 +51,10 @@ const retryFailed = command({
     parser
       .option('package', option('package', 'Only this package', packageIdText))
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
-      .option('site', siteOption),
-  run: async ({ package: packageId = '', dp: dpId = '', site }, session) => {
+      .option('site', siteOption)
+      .option('all-sites', allSitesOption),
+  run: async ({ package: packageId = '', dp: dpId = '', site, allSites }, asked) => {
+    const session = allSites ? await atTop(asked) : asked;
     const { admin, output } = session;
     const request = { packageId, dpId, failedOnly: true, ...(site && { siteCode: site }) };
     const { dpIds, packageIds = [] } = await admin.ask('retryFailed', request);
@@ -61,6 +66,15 @@ const retryFailed = command({
     if (dpIds.length > 0) output.sentence(`Trying again on ${dpIds.join(', ')}.`);
   },
 });
+
+const allSitesOption = flag('Of the whole hierarchy: asked at its top');
+
+/** Status of all sites comes to the top of the hierarchy. */
+async function atTop(session: Session): Promise<Session> {
+  const sites = (await session.admin.list('listSites', {})).map(toSiteRecord);
+  const top = sites.find(({ parentSiteCode }) => parentSiteCode === '');
+  return session.atSite(top?.siteCode);
+}
 
 /** `waybill status` and `waybill retry`. */
 export const statusCommands: readonly Command[] = [showStatus, retryFailed];

@@ -1,3 +1,4 @@
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { PackageProperties } from '../../shared/domain/package.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
@@ -9,6 +10,7 @@ import {
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
+import { JobSteeringAnswers, type JobSteeringAnswersComponents } from './job-steering-answers.ts';
 import { LinkAnswers, type LinkAnswersComponents } from './link-answers.ts';
 import type { LogReader } from './log-reader.ts';
 import type { PackageCommands } from './package-commands.ts';
@@ -29,6 +31,10 @@ import {
   toStatusMessageQuery,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
+import {
+  SendSteeringAnswers,
+  type SendSteeringAnswersComponents,
+} from './send-steering-answers.ts';
 import { SiteAnswers, type SiteAnswersComponents } from './site-answers.ts';
 import { checkedSources, checkedSourcesElsewhere } from './source-check.ts';
 import type { StatusMessageView } from './status-message-view.ts';
@@ -37,7 +43,11 @@ import type { StatusMessageView } from './status-message-view.ts';
 export interface AdminJobs {
   list(filter: JobFilter__Output): AsyncIterable<Job>;
   watch(filter: JobFilter__Output, signal: AbortSignal): AsyncIterable<Job>;
+  toMessage(job: DistributionJob): Job;
 }
+
+/** What jobs are asked for by. */
+type JobNames = Pick<JobFilter__Output, 'packageId' | 'dpId'>;
 
 /** What the site says of itself. */
 export interface AdminSite {
@@ -50,6 +60,8 @@ export interface AdminSite {
 /** What the admin service needs. */
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
+    Omit<JobSteeringAnswersComponents, 'requireKnown'>,
+    SendSteeringAnswersComponents,
     LinkAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
@@ -75,6 +87,7 @@ export class AdminService {
   readonly #components: AdminServiceComponents;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
+  readonly #steering: JobSteeringAnswers;
   readonly #links: LinkAnswers;
 
   constructor(components: AdminServiceComponents) {
@@ -83,6 +96,8 @@ export class AdminService {
     this.#links = new LinkAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
+    const requireKnown = (names: JobNames) => this.#requireKnown(names);
+    this.#steering = new JobSteeringAnswers({ ...components, requireKnown });
   }
 
   /** The functions that answer the conversation. */
@@ -93,6 +108,8 @@ export class AdminService {
       ...this.#distributionMethods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
+      ...this.#steering.methods(),
+      ...new SendSteeringAnswers(this.#components).methods(),
       ...this.#links.methods(),
       ...this.#reportMethods(),
     };
@@ -197,7 +214,7 @@ export class AdminService {
   }
 
   /** @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID */
-  async #requireKnown({ packageId, dpId }: JobFilter__Output): Promise<void> {
+  async #requireKnown({ packageId, dpId }: JobNames): Promise<void> {
     const { packageView } = this.#components;
     if (packageId !== '') await packageView.get(requirePackageId(packageId));
     if (dpId === '') return;

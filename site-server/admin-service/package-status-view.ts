@@ -16,7 +16,7 @@ import type { PackageStatusQuery } from './package-requests.ts';
 
 /** What the view of package status needs. */
 export interface PackageStatusViewComponents extends AwaitedStatusComponents {
-  readonly store: Pick<StateStore, 'onWritten'>;
+  readonly store: Pick<StateStore, 'onWritten' | 'records'>;
   readonly packages: PackageStore;
   /** How far an open job is, 0 to 100; undefined when there is none, or nothing was sent yet. */
   readonly percentOf: (jobSerial: number) => number | undefined;
@@ -173,6 +173,10 @@ export class PackageStatusView {
     if (space === keySpaces.packageStatus.name) return { packageId, siteCode, dpId: second };
     if (space === keySpaces.packageAssignments.name) {
       return { packageId, siteCode: '', dpId: second };
+    }
+    if (space === keySpaces.forwardingFailures.name || space === keySpaces.siteContents.name) {
+      const awaiting = space === keySpaces.siteContents.name ? second : third;
+      return this.#isThere(awaiting) ? { packageId, siteCode: awaiting, dpId: '' } : undefined;
     }
     const isOfOther = space === keySpaces.sitePackageStatus.name && this.#isThere(second);
     return isOfOther ? { packageId, siteCode: second, dpId: third } : undefined;

@@ -128,8 +128,13 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
         look: () => ({ of: async () => ({ sources: [], isComplete: false }) }),
         sourcesOf: async () => undefined,
         sourcesChanged: async () => undefined,
+        suspend: async () => {},
       },
       returns: { watch: () => {}, forget: () => {} },
+      cancellation: {
+        complete: async () => {},
+        confirmedBy: async () => {},
+      },
     },
     testJobConfig,
   );

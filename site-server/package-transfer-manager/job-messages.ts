@@ -1,4 +1,5 @@
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import type { SteeringVerb } from '../../shared/domain/job-steering.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 
@@ -35,10 +36,36 @@ export function warningMessages(
   return status.message({ messageId, insertionStrings, ...attributes(job) });
 }
 
+/** 9040 to 9044: what an administrator did to a job. */
+export function steeringMessages(
+  status: StatusReporter,
+  job: DistributionJob,
+  verb: SteeringVerb,
+): Change[] {
+  const messageId = steeringIds[verb];
+  const insertionStrings = [...strings(job), String(job.jobSerial)];
+  return status.message({ messageId, insertionStrings, ...attributes(job) });
+}
+
+/** 9045, 9046: whether the DP has heard that a job was cancelled. */
+export function confirmationMessages(status: StatusReporter, job: DistributionJob): Change[] {
+  const messageId = job.cancellation?.isConfirmed ? 9046 : 9045;
+  const insertionStrings = [...strings(job), String(job.jobSerial)];
+  return status.message({ messageId, insertionStrings, ...attributes(job) });
+}
+
+const steeringIds = {
+  move: 9040,
+  suspend: 9041,
+  resume: 9042,
+  run: 9043,
+  cancel: 9044,
+} as const satisfies Record<SteeringVerb, number>;
+
 /** 8200 and 8210 when content was brought, 8203 when the job has failed for good. */
 export function endMessages(status: StatusReporter, job: DistributionJob): Change[] {
   if (job.state === 'failed') return failure(status, job);
-  if (job.state !== 'complete' || job.action === 'remove') return [];
+  if (job.state !== 'complete' || job.action === 'remove' || job.action === 'cancel') return [];
   return ([8200, 8210] as const).flatMap((messageId) =>
     status.message({ messageId, insertionStrings: strings(job), ...attributes(job) }),
   );

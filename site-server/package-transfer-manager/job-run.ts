@@ -5,6 +5,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import { FileClaims } from './file-claims.ts';
+import type { HeldPackage } from './job-cancellation.ts';
 import type { OwnCopyCheck } from './own-copy-check.ts';
 import type { PullHandover, PullNotification } from './pull-notification.ts';
 import { PushTransfer, type PushTransferConfig, type PushTransferNeeds } from './push-transfer.ts';
@@ -22,6 +23,8 @@ export interface JobRunnerNeeds {
 /** What a run has led to: it is done, or a pull DP has taken it and will say how it ended. */
 export type RunResult =
   | { readonly kind: 'done'; readonly verifiedHash: string | undefined }
+  /** The DP does nothing any more of the jobs that were cancelled before. */
+  | { readonly kind: 'cancel-heard'; readonly held: HeldPackage }
   | ({ readonly kind: 'handed-over' } & PullHandover);
 
 /** One run of a job, from its start to its end. */
@@ -61,6 +64,9 @@ export class JobRunner {
    *   throw; FILE_NOT_HELD when the DP refused bytes that are damaged at this site
    */
   async run(run: JobRun): Promise<RunResult> {
+    if (run.job.action === 'cancel') {
+      return { kind: 'cancel-heard', held: await this.#cancel(run) };
+    }
     await this.#requireRoom(run);
     if (run.job.action === 'remove') {
       return { kind: 'done', verifiedHash: await this.#remove(run) };
@@ -92,6 +98,22 @@ export class JobRunner {
         { action: { packageId, jobSerial } },
         { deadlineMs: this.#config.contentDeadlineMs, signal },
       );
+  }
+
+  async #cancel({ job, dp, signal }: JobRun): Promise<HeldPackage> {
+    const { packageId, jobSerial } = job;
+    const { installedVersion: sourceVersion, packageHash: bytes } = await this.#needs.connections
+      .channelTo(dp)
+      .unary(
+        'cancelAction',
+        { action: { packageId, jobSerial } },
+        { deadlineMs: this.#config.contentDeadlineMs, signal },
+      );
+    const packageHash = Buffer.from(bytes).toString('hex');
+    const own = await this.#needs.library.getPackage(packageId);
+    // What is not this site's version of that number is not that version.
+    const isOther = own?.sourceVersion === sourceVersion && own.packageHash !== packageHash;
+    return isOther ? { sourceVersion: 0, packageHash: '' } : { sourceVersion, packageHash };
   }
 
   async #push({ dp, ...run }: JobRun): Promise<string> {

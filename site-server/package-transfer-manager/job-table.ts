@@ -1,5 +1,6 @@
 import {
   type DistributionJob,
+  heedingWindow,
   isRunning,
   isWithPullDp,
   moved,
@@ -19,8 +20,10 @@ import {
   type JobHandover,
   type JobResult,
   type NotifiedJob,
+  toEnded,
   toWithPullDp,
   tryCountAfter,
+  withProgress,
 } from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
 import { beginMessages, endMessages, retryMessages, waitMessages } from './job-messages.ts';
@@ -77,6 +80,7 @@ export class JobTable {
   /** Open jobs that a newer one for the same package and DP has taken over from. */
   superseded(): DistributionJob[] {
     return [...this.#open.values()].filter((job) => {
+      if (job.action === 'cancel') return false;
       const newest = this.#open.sameTargetAs(job).at(-1);
       return newest !== undefined && newest.jobSerial > job.jobSerial;
     });
@@ -108,11 +112,11 @@ export class JobTable {
     }
   }
 
-  /** The job runs from now on. @returns false when it has ended, or is just ending: it must not run */
+  /** The job runs from now on. @returns false when it must not: it has ended, is just ending, or suspended */
   async started(job: DistributionJob): Promise<boolean> {
     if (!this.#isLive(job.jobSerial)) return false;
     await this.#write(job, []);
-    return this.#isLive(job.jobSerial);
+    return this.#isLive(job.jobSerial) && this.#open.get(job.jobSerial)?.state === 'started';
   }
 
   /** The DP has taken the job: told once, however many runs the job takes. */
@@ -138,7 +142,7 @@ export class JobTable {
   async progressed(jobSerial: number, progress: TransferProgress): Promise<void> {
     const job = this.#open.get(jobSerial);
     if (!job) return;
-    const next = this.#withProgress(job, progress);
+    const next = withProgress(job, progress, this.#nowMs);
     const inProgress = job.state === 'started' && progress.acknowledgedBytes > 0;
     await this.put(inProgress ? moved(next, 'in-progress', { updatedAtMs: this.#nowMs }) : next);
   }
@@ -160,11 +164,15 @@ export class JobTable {
       const current = this.#open.get(job.jobSerial);
       // What a pull DP has said meanwhile is newer than that it could not be reached.
       if (!current || !this.#isLive(job.jobSerial) || !isRunning(current)) return undefined;
-      const waiting = moved(this.#withProgress(current, progress), 'pending-restart', {
-        ...rest,
-        tryCount: tryCountAfter(current, progress, wait.waitingReason),
-        updatedAtMs: this.#nowMs,
-      });
+      const waiting = moved(
+        heedingWindow(withProgress(current, progress, this.#nowMs)),
+        'pending-restart',
+        {
+          ...rest,
+          tryCount: tryCountAfter(current, progress, wait.waitingReason),
+          updatedAtMs: this.#nowMs,
+        },
+      );
       const { told, messages } = this.#retryReport(waiting, isNews);
       await this.#write(told, [...statusChanges, ...messages]);
       return told;
@@ -248,17 +256,19 @@ export class JobTable {
    * Writes a change of an open job with what goes with it, in one batch.
    *
    * @param change makes it of the job as it is, without a pause; with what is reported
+   * @param options.sync somebody is promised it
    * @returns false when the job has ended, or is just ending: then nothing was written
    */
   async changed(
     jobSerial: number,
     change: (job: DistributionJob) => JobChange,
     others: readonly Change[],
+    options = { sync: false },
   ): Promise<boolean> {
     const current = this.#open.get(jobSerial);
     if (!current || !this.#isLive(jobSerial)) return false;
     const { job, messages = [] } = change(current);
-    await this.#write(job, [...messages, ...others]);
+    await this.#write(job, [...messages, ...others], options);
     return true;
   }
 
@@ -289,7 +299,7 @@ export class JobTable {
     const { jobSerial } = job;
     const current = this.#open.get(jobSerial);
     if (!current || this.#ending.has(jobSerial)) return false;
-    const ended = this.#ended(current, state, result);
+    const ended = toEnded(current, state, { ...result, nowMs: this.#nowMs });
     const key = joinKey(jobSerial);
     const { store, notifier, status } = this.#needs;
     const changes = [
@@ -315,22 +325,6 @@ export class JobTable {
     return this.#history.trim();
   }
 
-  #ended(
-    current: DistributionJob,
-    state: 'complete' | 'failed' | 'cancelled',
-    { reason, progress, verifiedHash, receivedBytes = 0 }: JobResult,
-  ): DistributionJob {
-    return moved(takenBack(progress ? this.#withProgress(current, progress) : current), state, {
-      reason,
-      restartAtMs: 0,
-      updatedAtMs: this.#nowMs,
-      endedAtMs: this.#nowMs,
-      bytesSent: Math.max(current.bytesSent, progress?.sentBytesOfAllRuns ?? 0, receivedBytes),
-      ...(state === 'complete' && { remainingBytes: 0 }),
-      ...(verifiedHash !== undefined && { verifiedHash }),
-    });
-  }
-
   get #jobs() {
     return this.#needs.store.records(keySpaces.distributionJobs);
   }
@@ -345,7 +339,9 @@ export class JobTable {
       this.#open.set(job);
       this.#tell(job);
     }
-    return { job, superseded: this.#open.sameTargetAs(job).slice(0, -1) };
+    const older = this.#open.sameTargetAs(job).slice(0, -1);
+    // What tells a DP of a cancelled job stays beside newer ones until the DP has heard it.
+    return { job, superseded: older.filter(({ action }) => action !== 'cancel') };
   }
 
   /** An administrator may have changed the package's priority since the job was made. */
@@ -368,24 +364,17 @@ export class JobTable {
     await store.write([notifier.handled(notification)], { sync: false });
   }
 
-  #withProgress(job: DistributionJob, progress: TransferProgress): DistributionJob {
-    const { totalBytes, remainingBytes, sentBytesOfAllRuns: bytesSent } = progress;
-    return {
-      ...job,
-      // A run that did not come to ask the DP knows less than the row.
-      ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
-      bytesSent: Math.max(job.bytesSent, bytesSent),
-      updatedAtMs: this.#nowMs,
-    };
-  }
-
   /** In memory at once, so that nobody builds on the row before; back again when it fails. */
-  async #write(job: DistributionJob, others: readonly Change[]): Promise<void> {
+  async #write(
+    job: DistributionJob,
+    others: readonly Change[],
+    options = { sync: false },
+  ): Promise<void> {
     const before = this.#open.get(job.jobSerial);
     this.#open.set(job);
     try {
       const row = this.#jobs.put(joinKey(job.jobSerial), job);
-      await this.#needs.store.write([row, ...others], { sync: false });
+      await this.#needs.store.write([row, ...others], options);
     } catch (error) {
       if (before && this.#open.get(job.jobSerial) === job) this.#open.set(before);
       throw error;

@@ -6,6 +6,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import type { JobCancellation } from './job-cancellation.ts';
 import { type JobFailure, toJobFailure } from './job-failure.ts';
 import type { JobRunner, RunResult } from './job-run.ts';
 import type { JobTable } from './job-table.ts';
@@ -21,6 +22,7 @@ export interface RunningJobsComponents {
     'require' | 'recordReachability' | 'recordTransferRate'
   >;
   readonly retries: RetryPolicy;
+  readonly cancellation: Pick<JobCancellation, 'complete' | 'confirmedBy'>;
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
@@ -245,16 +247,20 @@ export class RunningJobs {
   }
 
   async #record(job: DistributionJob, run: RunningJob, outcome: Outcome): Promise<void> {
+    const { jobs, retries, cancellation } = this.#needs;
     if (outcome.kind === 'done') {
-      const { jobs, retries } = this.#needs;
       await jobs.complete(job, run.progress, outcome.verifiedHash);
+      retries.forget(job.jobSerial);
+    } else if (outcome.kind === 'cancel-heard') {
+      await cancellation.complete(job, outcome.held);
       retries.forget(job.jobSerial);
     } else if (outcome.kind === 'handed-over') {
       await this.#recordHandover(job, outcome);
     } else if (isWithdrawn(run)) {
       await this.#recordWithdrawal(job, run);
     } else if (isInterrupted(run)) {
-      await this.#needs.jobs.dueAgain(job);
+      await jobs.progressed(job.jobSerial, run.progress);
+      await jobs.dueAgain(job);
     } else if (!this.#stopped.aborted) {
       await this.#recordFailure(job, run.progress, outcome);
     }
@@ -288,6 +294,7 @@ export class RunningJobs {
     const { reason } = failure;
     if (failure.kind === 'superseded') {
       logger.info(facts, 'Sending job was overtaken');
+      await this.#needs.cancellation.confirmedBy(job);
       await this.#end(job, 'cancelled', { reason, progress });
     } else if (this.#isLastTry(job, progress, failure)) {
       logger.warn(facts, 'Sending job failed');
@@ -309,10 +316,12 @@ export class RunningJobs {
 
   /** Whoever gets on goes on, and a full disk is waited for: somebody has to make room. */
   #isLastTry(
-    { jobSerial, tryCount }: DistributionJob,
+    { jobSerial, tryCount, action }: DistributionJob,
     { acknowledgedBytes }: TransferProgress,
     { waitingReason }: JobFailure,
   ): boolean {
+    // Until the DP has heard it, or is none any more.
+    if (action === 'cancel') return false;
     if (waitingReason === 'no-source') {
       const { noSourceRetryCountMax } = this.#config.pull;
       return this.#needs.retries.noSourceCount(jobSerial) >= noSourceRetryCountMax;
@@ -349,7 +358,7 @@ export class RunningJobs {
     const durationMs = Math.round(this.#needs.clock.monotonicMs() - startedMs);
     const { sentBytes: sizeBytes } = progress;
     const facts = { jobSerial, packageId, dpId, sizeBytes, durationMs };
-    const isDone = kind === 'done';
+    const isDone = kind !== 'handed-over';
     this.#needs.logger.info(facts, isDone ? 'Sending job completed' : 'Pull DP took a job');
     await this.#bestEffort(job, async (hierarchy) => {
       await hierarchy.recordReachability(dpId);
