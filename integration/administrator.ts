@@ -24,13 +24,13 @@ const waitMsMax = byScale({ short: 60_000, long: 900_000 });
 /** How often what cannot be watched is looked at. */
 const lookMs = 50;
 
+type Watch<T> = (options: { signal: AbortSignal }) => AsyncIterable<T>;
+
 /** What a test says of a package it defines. */
-interface DefinedProperties {
+export interface PackageFacts {
   readonly name?: string;
   readonly priority?: 'PRIORITY_HIGH' | 'PRIORITY_NORMAL' | 'PRIORITY_LOW';
 }
-
-type Watch<T> = (options: { signal: AbortSignal }) => AsyncIterable<T>;
 
 /** Which package where. */
 export interface OnDistributionPoint {
@@ -54,7 +54,7 @@ export class Administrator {
   }
 
   /** Defines a package. @returns its ID; its snapshot is still to come */
-  async define(source: string, properties: DefinedProperties = {}): Promise<string> {
+  async define(source: string, properties: PackageFacts = {}): Promise<string> {
     const { packageId } = await this.#admin.unary(
       'createPackage',
       {
@@ -67,7 +67,7 @@ export class Administrator {
   }
 
   /** Defines a package. @returns its ID, when its first version is published */
-  async create(source: string, properties: DefinedProperties = {}): Promise<string> {
+  async create(source: string, properties: PackageFacts = {}): Promise<string> {
     const packageId = await this.define(source, properties);
     await this.published(packageId);
     return packageId;

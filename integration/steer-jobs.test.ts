@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SeededRandom } from '../shared/testing/seeded-random.ts';
-import { Administrator, type Job, type PackageStatus } from './administrator.ts';
+import { Administrator, type AuditRecord, type Job, type PackageStatus } from './administrator.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { Network } from './network.ts';
 import { extractPackage } from './programs.ts';
@@ -137,6 +137,9 @@ describe(`jobs that an administrator cancels and suspends (PKG-9, ADM-2; seed ${
           await assertTrue(cancelled);
         }
         assert.ok(cancelledCount > 0);
+        const isTold = ({ method, result, detail }: AuditRecord) =>
+          method.endsWith('/CancelJobs') && result === 'ok' && detail.includes(`dpId=${dpId}`);
+        assert.ok((await administrator.auditRecords()).some(isTold), 'who said it is known');
       });
 
       it(`is unconfirmed while the DP is down, and confirmed when it is back, at ${downCount} random points`, async function () {

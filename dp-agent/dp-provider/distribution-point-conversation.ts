@@ -1,5 +1,6 @@
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
+import type { PackageVersion } from '../../shared/domain/package.ts';
 import { requireDeltas } from '../../shared/package-info/delta-message.ts';
 import { requireManifests } from '../../shared/package-info/inline-manifest.ts';
 import {
@@ -17,6 +18,7 @@ import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { ApplyDeltasRequest__Output } from '../../shared/rpc/generated/waybill/v1/ApplyDeltasRequest.ts';
 import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
 import type { CancelActionRequest__Output } from '../../shared/rpc/generated/waybill/v1/CancelActionRequest.ts';
+import type { CancelActionResponse } from '../../shared/rpc/generated/waybill/v1/CancelActionResponse.ts';
 import type { CheckRequest__Output } from '../../shared/rpc/generated/waybill/v1/CheckRequest.ts';
 import type { CommitRequest__Output } from '../../shared/rpc/generated/waybill/v1/CommitRequest.ts';
 import type { FileBatch__Output } from '../../shared/rpc/generated/waybill/v1/FileBatch.ts';
@@ -112,10 +114,7 @@ export function distributionPointConversation(
     },
 
     async cancelAction(request: CancelActionRequest__Output) {
-      const held = await provider.cancel(requireAction(request.action));
-      if (!held) return {};
-      const { sourceVersion: installedVersion, packageHash } = held;
-      return { installedVersion, packageHash: Buffer.from(packageHash, 'hex') };
+      return cancelResponse(await provider.cancel(requireAction(request.action)));
     },
 
     async *listPackages() {
@@ -144,6 +143,12 @@ async function* putContent(
     await receive(provider, action, whole);
     yield {};
   }
+}
+
+function cancelResponse(held: PackageVersion | undefined): CancelActionResponse {
+  if (!held) return {};
+  const { sourceVersion: installedVersion, packageHash } = held;
+  return { installedVersion, packageHash: Buffer.from(packageHash, 'hex') };
 }
 
 function inspectResponse(wanted: readonly WantedEntry[]): InspectResponse {

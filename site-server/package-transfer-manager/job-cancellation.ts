@@ -1,4 +1,4 @@
-import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import { type DistributionJob, reporting } from '../../shared/domain/distribution-job.ts';
 import { toCancelJob, wasTold } from '../../shared/domain/job-steering.ts';
 import { cancelledReason } from '../../shared/domain/package-status-moves.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -9,7 +9,7 @@ import type { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
-import { confirmationMessages, steeringMessages } from './job-messages.ts';
+import { confirmedMessages, steeringMessages, unheardMessages } from './job-messages.ts';
 import type { JobTable } from './job-table.ts';
 
 export interface JobCancellationNeeds {
@@ -96,10 +96,16 @@ export class JobCancellation {
     if (changes.length > 0) await this.#needs.store.write(changes, { sync: true });
   }
 
-  /** That the DP has not heard is told once; called when the wait for it is over. */
-  async stillUnconfirmed(job: DistributionJob): Promise<void> {
-    const { status, store } = this.#needs;
-    await store.write(confirmationMessages(status, job), { sync: false });
+  /** That the DP of a cancelled job has not heard it is told once; called when the wait for it is over. */
+  async stillUnconfirmed({ jobSerial }: DistributionJob): Promise<void> {
+    const { jobs, status } = this.#needs;
+    const order = [...jobs.open()].find(({ cancels }) => cancels === jobSerial);
+    if (!order) return;
+    const change = (current: DistributionJob) => {
+      const { isNews, job } = reporting(current, 'unheard');
+      return { job, messages: isNews ? unheardMessages(status, job) : [] };
+    };
+    await jobs.changed(order.jobSerial, change, []);
   }
 
   #order(job: DistributionJob): Change[] {
@@ -129,7 +135,7 @@ export class JobCancellation {
     if (!row?.cancellation || row.cancellation.isConfirmed) return [];
     const reason = `${cancelledReason}; ${row.dpId} has confirmed it`;
     const confirmed = { ...row, reason, cancellation: { isConfirmed: true } };
-    return [history.put(key, confirmed), ...confirmationMessages(status, confirmed)];
+    return [history.put(key, confirmed), ...confirmedMessages(status, confirmed)];
   }
 }
 

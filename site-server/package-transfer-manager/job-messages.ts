@@ -1,4 +1,4 @@
-import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import { type DistributionJob, reporting } from '../../shared/domain/distribution-job.ts';
 import type { SteeringVerb } from '../../shared/domain/job-steering.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
@@ -36,6 +36,27 @@ export function warningMessages(
   return status.message({ messageId, insertionStrings, ...attributes(job) });
 }
 
+/**
+ * What is told of a job whose try failed, and the job that remembers it: 9045 of a `cancel` that its DP has
+ * not heard, and 8212 of a job without a source, once; 8203 of any other, while that is news.
+ */
+export function retryReport(
+  status: StatusReporter,
+  waiting: DistributionJob,
+  isNews: boolean,
+): { readonly told: DistributionJob; readonly messages: Change[] } {
+  if (waiting.action === 'cancel') {
+    const report = reporting(waiting, 'unheard');
+    return { told: report.job, messages: report.isNews ? unheardMessages(status, waiting) : [] };
+  }
+  if (waiting.waitingReason !== 'no-source') {
+    return { told: waiting, messages: isNews ? retryMessages(status, waiting) : [] };
+  }
+  const report = reporting(waiting, 'no-source');
+  const wait = { reason: 'no-source', limit: 0 } as const;
+  return { told: report.job, messages: report.isNews ? waitMessages(status, waiting, wait) : [] };
+}
+
 /** 9040 to 9044: what an administrator did to a job. */
 export function steeringMessages(
   status: StatusReporter,
@@ -47,11 +68,16 @@ export function steeringMessages(
   return status.message({ messageId, insertionStrings, ...attributes(job) });
 }
 
-/** 9045, 9046: whether the DP has heard that a job was cancelled. */
-export function confirmationMessages(status: StatusReporter, job: DistributionJob): Change[] {
-  const messageId = job.cancellation?.isConfirmed ? 9046 : 9045;
+/** 9045: the DP of a `cancel` has not heard it yet; it is told when it answers. */
+export function unheardMessages(status: StatusReporter, order: DistributionJob): Change[] {
+  const insertionStrings = [...strings(order), String(order.cancels ?? 0)];
+  return status.message({ messageId: 9045, insertionStrings, ...attributes(order) });
+}
+
+/** 9046: the DP has heard that this job was cancelled. */
+export function confirmedMessages(status: StatusReporter, job: DistributionJob): Change[] {
   const insertionStrings = [...strings(job), String(job.jobSerial)];
-  return status.message({ messageId, insertionStrings, ...attributes(job) });
+  return status.message({ messageId: 9046, insertionStrings, ...attributes(job) });
 }
 
 const steeringIds = {

@@ -253,6 +253,8 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
       await test.untilState(1_001, 'complete');
       assert.deepEqual((await test.history(1))?.cancellation, { isConfirmed: true });
       assert.match((await test.history(1))?.reason ?? '', /A has confirmed it/);
+      const told = (await test.messageIds()).filter((id) => id >= 9044);
+      assert.deepEqual(told, [9044, 9045, 9046], 'each once');
     });
 
     it('is never given up: the word to the DP fails as often as it must', async () => {

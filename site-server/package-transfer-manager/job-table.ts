@@ -26,7 +26,7 @@ import {
   withProgress,
 } from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
-import { beginMessages, endMessages, retryMessages, waitMessages } from './job-messages.ts';
+import { beginMessages, endMessages, retryReport, waitMessages } from './job-messages.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -173,25 +173,10 @@ export class JobTable {
           updatedAtMs: this.#nowMs,
         },
       );
-      const { told, messages } = this.#retryReport(waiting, isNews);
+      const { told, messages } = retryReport(this.#needs.status, waiting, isNews);
       await this.#write(told, [...statusChanges, ...messages]);
       return told;
     });
-  }
-
-  /** 8212 of a job without a source, once; 8203 of any other that failed, while that is news. */
-  #retryReport(
-    waiting: DistributionJob,
-    isNews: boolean,
-  ): { readonly told: DistributionJob; readonly messages: Change[] } {
-    const { status } = this.#needs;
-    if (waiting.waitingReason !== 'no-source') {
-      return { told: waiting, messages: isNews ? retryMessages(status, waiting) : [] };
-    }
-    const report = reporting(waiting, 'no-source');
-    const wait = { reason: 'no-source', limit: 0 } as const;
-    const messages = report.isNews ? waitMessages(status, waiting, wait) : [];
-    return { told: report.job, messages };
   }
 
   /** The job is due at once, as if it had not been tried this time; unless it has ended meanwhile. */

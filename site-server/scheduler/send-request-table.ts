@@ -161,6 +161,12 @@ export class SendRequestTable {
     });
   }
 
+  /** Tells of a request again: why it waits has changed, which is in no row. */
+  tellAgain(requestId: string): void {
+    const request = this.#open.get(requestId);
+    if (request) this.#tell(request);
+  }
+
   /**
    * Changes an open request at an administrator's word: on disk when it resolves.
    *
