@@ -14,6 +14,7 @@ export type StatusMessage = ResponseOf<'Admin', 'listStatusMessages'>;
 export type SendRequest = ResponseOf<'Admin', 'watchSendRequests'>;
 export type SiteRecord = ResponseOf<'Admin', 'addSite'>;
 export type DistributionPointRecord = ResponseOf<'Admin', 'listDistributionPoints'>;
+export type GroupRecord = ResponseOf<'Admin', 'listGroups'>;
 export type AuditRecord = ResponseOf<'Admin', 'listAuditRecords'>;
 
 const deadlineMs = 20_000;
@@ -158,6 +159,13 @@ export class Administrator {
     });
   }
 
+  /** Waits until the groups it knows are so. */
+  groupsAre(isSo: (groups: readonly GroupRecord[]) => boolean): Promise<void> {
+    return this.#lookUntil('the groups', async () => {
+      return isSo(await collect(this.#admin.serverStream('listGroups', {}, { deadlineMs })));
+    });
+  }
+
   async setAddress(dpId: string, address: string): Promise<void> {
     await this.#admin.unary('setDistributionPoint', { dpId, address }, { deadlineMs });
   }
@@ -250,6 +258,14 @@ export class Administrator {
 
   async openJobs(filter: Partial<OnDistributionPoint> = {}): Promise<Job[]> {
     return collect(this.#admin.serverStream('listJobs', filter, { deadlineMs }));
+  }
+
+  /** Waits until the open jobs are so. */
+  openJobsAre(
+    filter: Partial<OnDistributionPoint>,
+    isSo: (jobs: readonly Job[]) => boolean,
+  ): Promise<void> {
+    return this.#lookUntil('open jobs', async () => isSo(await this.openJobs(filter)));
   }
 
   /** Jobs that ended, newest first. */

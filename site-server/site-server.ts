@@ -11,10 +11,12 @@ import type { StateStore } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
 import { DistributionPointCommands } from './admin-service/distribution-point-commands.ts';
+import { GroupCommands } from './admin-service/group-commands.ts';
 import { LogReader } from './admin-service/log-reader.ts';
 import { PackageCommands } from './admin-service/package-commands.ts';
 import { PackageStatusView } from './admin-service/package-status-view.ts';
 import { PackageView } from './admin-service/package-view.ts';
+import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
@@ -32,6 +34,8 @@ import { openJobSerials } from './distribution-manager/site-counters.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
+import { ControlsTeller } from './hierarchy-manager/controls-teller.ts';
+import { GroupReactions } from './hierarchy-manager/group-reactions.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
 import { HierarchyDistributionPoints } from './hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyReactor } from './hierarchy-manager/hierarchy-reactor.ts';
@@ -119,6 +123,7 @@ export class SiteServer implements Component {
     server.serve('SiteTransfer', siteLinks.service.conversation());
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
+      ground.settings,
       status,
       auditTrail,
       hierarchy,
@@ -128,6 +133,7 @@ export class SiteServer implements Component {
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
+      new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -185,6 +191,7 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
   return new HierarchyReactor({
     ...{ ...ground, packages, contents, logger },
     distributionPoints: new HierarchyDistributionPoints({ ...ground, logger }),
+    groups: new GroupReactions(ground),
     begin: () => alignWithHierarchy(aligned),
   });
 }
@@ -195,7 +202,7 @@ function ownDirectoriesOf(config: SiteSettings): string[] {
 }
 
 function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
-  const { clock, config, connections, hierarchy, library, logOf } = ground;
+  const { clock, config, connections, hierarchy, library, logOf, settings } = ground;
   const jobs = new JobTable(ground, config);
   const pieceSource = new PieceSource({
     fileLibraryDirectory: library.layout.fileLibrary,
@@ -220,7 +227,7 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
       ...{ ...ground, jobs, runner, notification, hierarchy, permits, returns },
       ...{ cancellation, logger },
     },
-    { ...config.distribution, pull: config.pull },
+    settings.live('distribution', { pull: settings.live('pull') }),
   );
   const steering = new JobSteering({ ...ground, jobs, transfers: manager, cancellation });
   return { jobs, pieceSource, manager, steering };
@@ -271,10 +278,17 @@ async function distributionManager(
   const pullResponses = new PullResponses({
     ...{ ...ground, stateSystem, transfers: others.transfers.manager },
   });
-  const { packagesMax, diskFullDelayMs, diskFullDelayMsMax } = config.distribution;
+  const { diskFullDelayMs, diskFullDelayMsMax } = config.distribution;
+  const live = ground.settings.live('distribution');
+  const limits = { retryDelayMs: diskFullDelayMs, retryDelayMsMax: diskFullDelayMsMax };
   return new DistributionManager(
     { ...ground, packageTask, transferResults, pullResponses, logger },
-    { packagesMax, retryDelayMs: diskFullDelayMs, retryDelayMsMax: diskFullDelayMsMax },
+    {
+      get packagesMax() {
+        return live.packagesMax;
+      },
+      ...limits,
+    },
   );
 }
 
@@ -291,6 +305,7 @@ async function adminService(
   const { siteCode, parent } = config;
   const { jobs, manager, steering } = others.transfers;
   const rates = new PullRates({ jobs, clock });
+  const nextMs = () => ground.capture.clock.nextMs();
   return new AdminService({
     ...ground,
     replication: others.replication,
@@ -307,8 +322,10 @@ async function adminService(
       parentSiteCode: parent?.siteCode,
       hasCaughtUp: () => others.replication.hasCaughtUp(),
     }),
-    distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID }),
+    distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID, nextMs }),
     distributionPointCommands: new DistributionPointCommands(ground),
+    groupCommands: new GroupCommands({ ...ground, nextMs }),
+    settingCommands: new SettingCommands(ground),
     siteCommands: new SiteCommands(ground),
     links: new TransferLinks(ground),
     statusMessageView: new StatusMessageView(ground),

@@ -165,7 +165,7 @@ async function sendingSide(
       doesRefusalMend,
       logger: logOf('sender'),
     },
-    { ...defaultSenderConfig, ...sending },
+    ground.settings.live('sending', defaultSenderConfig),
   );
   const view = new SendRequestView({ ...ground, requests, sender });
   const steering = new SendSteering({ ...ground, requests });
@@ -199,6 +199,6 @@ function receivingSide(ground: Ground, packageFiles: PackageFileStore) {
       return { ...unpacked, keepDeltas: () => keepDeltas(library, unpacked) };
     },
   });
-  const despooler = new Despooler({ ...ground, task, logger }, despooling);
+  const despooler = new Despooler({ ...ground, task, logger }, ground.settings.live('despooling'));
   return { receivers: [files, intake], despooler, service };
 }

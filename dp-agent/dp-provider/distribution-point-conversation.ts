@@ -41,7 +41,7 @@ export interface DpSelf {
 }
 
 /** Answered elsewhere. */
-type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull' | 'suspendAction';
+type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull' | 'suspendAction' | 'setControls';
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(

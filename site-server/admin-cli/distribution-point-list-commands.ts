@@ -150,6 +150,7 @@ function tellDistributionPoint({ output, clock }: Session, record: DistributionP
     ['rate', toMeasuredText(record)],
     ['priority', String(record.priority)],
     ['packages', toCountText(record.packageCount)],
+    ['groups', record.groupNames.join(', ')],
     ...toPullFacts(record),
     ...toControlFacts(record.controls),
     ...toControlFacts(record.serveControls, 'serve '),

@@ -3,6 +3,7 @@ import { requireKnown } from './known-names.ts';
 import {
   distributionPointIdText,
   flag,
+  groupOption,
   option,
   optionalPositional,
   packageIdText,
@@ -26,12 +27,13 @@ const showStatus = command({
         optionalPositional('package-id', 'Only this package', packageIdText),
       )
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
+      .option('group', groupOption)
       .option('failed', flag('Only what failed'))
       .option('site', siteOption)
       .option('all-sites', allSitesOption),
-  run: async ({ packageId = '', dp: dpId = '', failed, site, allSites }, asked) => {
+  run: async ({ packageId = '', dp: dpId = '', failed, site, group, allSites }, asked) => {
     const session = allSites ? await atTop(asked) : asked;
-    const request = { packageId, dpId, failedOnly: failed, ...(site && { siteCode: site }) };
+    const request = { packageId, dpId, failedOnly: failed, ...onlyOf(site, group) };
     const rows = await session.admin.list('listPackageStatus', request);
     if (rows.length === 0) await requireKnown(session, request);
     const silences = await silencesOf(session, rows);
@@ -51,12 +53,13 @@ const retryFailed = command({
     parser
       .option('package', option('package', 'Only this package', packageIdText))
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
+      .option('group', groupOption)
       .option('site', siteOption)
       .option('all-sites', allSitesOption),
-  run: async ({ package: packageId = '', dp: dpId = '', site, allSites }, asked) => {
+  run: async ({ package: packageId = '', dp: dpId = '', site, group, allSites }, asked) => {
     const session = allSites ? await atTop(asked) : asked;
     const { admin, output } = session;
-    const request = { packageId, dpId, failedOnly: true, ...(site && { siteCode: site }) };
+    const request = { packageId, dpId, failedOnly: true, ...onlyOf(site, group) };
     const { dpIds, packageIds = [] } = await admin.ask('retryFailed', request);
     const isNothing = dpIds.length + packageIds.length === 0;
     if (isNothing) await requireKnown(session, request);
@@ -78,6 +81,10 @@ async function atTop(session: Session): Promise<Session> {
 
 /** `waybill status` and `waybill retry`. */
 export const statusCommands: readonly Command[] = [showStatus, retryFailed];
+
+function onlyOf(site: string | undefined, group: string | undefined) {
+  return { ...(site && { siteCode: site }), ...(group && { groupName: group }) };
+}
 
 function tellStatus(
   { output, clock }: Session,

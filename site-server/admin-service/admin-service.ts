@@ -10,6 +10,7 @@ import {
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
+import { GroupAnswers, type GroupAnswersComponents } from './group-answers.ts';
 import { JobSteeringAnswers, type JobSteeringAnswersComponents } from './job-steering-answers.ts';
 import { LinkAnswers, type LinkAnswersComponents } from './link-answers.ts';
 import type { LogReader } from './log-reader.ts';
@@ -35,6 +36,7 @@ import {
   SendSteeringAnswers,
   type SendSteeringAnswersComponents,
 } from './send-steering-answers.ts';
+import type { SettingCommands } from './setting-commands.ts';
 import { SiteAnswers, type SiteAnswersComponents } from './site-answers.ts';
 import { checkedSources, checkedSourcesElsewhere } from './source-check.ts';
 import type { StatusMessageView } from './status-message-view.ts';
@@ -62,6 +64,7 @@ export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
     Omit<JobSteeringAnswersComponents, 'requireKnown'>,
     SendSteeringAnswersComponents,
+    GroupAnswersComponents,
     LinkAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
@@ -71,6 +74,7 @@ export interface AdminServiceComponents
   readonly packageStatusView: PackageStatusView;
   readonly statusMessageView: StatusMessageView;
   readonly jobs: AdminJobs;
+  readonly settingCommands: SettingCommands;
   readonly auditTrail: Pick<AuditTrail, 'query'>;
   readonly logs: LogReader;
 }
@@ -110,6 +114,8 @@ export class AdminService {
       ...this.#sites.methods(),
       ...this.#steering.methods(),
       ...new SendSteeringAnswers(this.#components).methods(),
+      ...new GroupAnswers(this.#components).methods(),
+      ...this.#components.settingCommands.methods(),
       ...this.#links.methods(),
       ...this.#reportMethods(),
     };

@@ -85,28 +85,37 @@ export class DistributionPointAnswers {
   }
 
   async #record(point: DistributionPoint): Promise<DistributionPointRecord> {
-    return this.#toRecord(point, await this.#packageCounts());
+    return this.#toRecord(point, await this.#facts());
   }
 
   async *#list(siteCode: string | undefined): AsyncGenerator<DistributionPointRecord> {
-    const packageCounts = await this.#packageCounts();
+    const facts = await this.#facts();
     const points: DistributionPoint[] = [];
     for await (const point of this.#components.hierarchy.listAll()) {
       if ((siteCode ?? point.siteCode) === point.siteCode) points.push(point);
     }
     points.sort((a, b) => (a.dpId < b.dpId ? -1 : 1));
-    for (const point of points) yield await this.#toRecord(point, packageCounts);
+    for (const point of points) yield await this.#toRecord(point, facts);
   }
 
   async #toRecord(
     point: DistributionPoint,
-    packageCounts: ReadonlyMap<string, number>,
+    { packageCounts, groups }: PointFacts,
   ): Promise<DistributionPointRecord> {
     const { hierarchy, hierarchyPackages } = this.#components;
     const { dpId, siteCode } = point;
     const count = packageCounts.get(dpId) ?? 0;
-    if (siteCode !== hierarchyPackages.siteCode) return toForeignPointRecord(point, count);
-    return toDistributionPointRecord(point, await hierarchy.healthOf(dpId), count);
+    const groupNames = [...(groups.get(dpId) ?? [])];
+    if (siteCode !== hierarchyPackages.siteCode) {
+      return { ...toForeignPointRecord(point, count), groupNames };
+    }
+    const health = await hierarchy.healthOf(dpId);
+    return { ...toDistributionPointRecord(point, health, count), groupNames };
+  }
+
+  async #facts(): Promise<PointFacts> {
+    const groups = await this.#components.hierarchyPackages.groups.groupsByDp();
+    return { packageCounts: await this.#packageCounts(), groups };
   }
 
   /** How many packages each DP serves, in one walk over each table. */
@@ -120,6 +129,14 @@ export class DistributionPointAnswers {
     }
     return counts;
   }
+}
+
+/** What the records of all DPs are made from, besides their rows. */
+interface PointFacts {
+  /** By DP. */
+  readonly packageCounts: ReadonlyMap<string, number>;
+  /** By DP, the groups it is in. */
+  readonly groups: ReadonlyMap<string, readonly string[]>;
 }
 
 /** @throws REQUEST_INVALID */

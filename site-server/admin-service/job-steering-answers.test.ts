@@ -3,9 +3,10 @@ import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { JobSelection, SteeringVerb } from '../../shared/domain/job-steering.ts';
 import type { CallContext } from '../../shared/rpc/conversation.ts';
 import type { JobSelection__Output } from '../../shared/rpc/generated/waybill/v1/JobSelection.ts';
-import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { joinKey } from '../../shared/state-store/key-space.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { openTestMachine } from '../distribution-manager/testing/test-site.ts';
+import { GroupRows } from '../hierarchy-manager/group-rows.ts';
 import { JobSteeringAnswers } from './job-steering-answers.ts';
 
 const none: JobSelection__Output = {
@@ -58,9 +59,15 @@ describe('what administrators say about jobs (ADM-2)', () => {
         if (dpId === 'NOWHERE') throw new Error('unknown');
       },
     }).methods();
-    const group = { groupName: 'East', description: '', dpIds: ['A', 'B'] };
-    const groups = store.records(keySpaces.distributionPointGroups);
-    await store.write([groups.put('East', group)], { sync: false });
+    const group = { groupName: 'East', description: '' };
+    const { groups, members } = new GroupRows(store);
+    const changes = ['A', 'B', 'C'].map((dpId) => {
+      // One has left.
+      const leftAtMs = dpId === 'C' ? 2 : 0;
+      const member = { groupName: 'East', dpId, joinedAtMs: 1, leftAtMs, isDropping: false };
+      return members.put(joinKey('East', dpId), member);
+    });
+    await store.write([groups.put('East', group), ...changes], { sync: false });
   });
   afterEach(() => machine[Symbol.asyncDispose]());
 
@@ -111,14 +118,19 @@ describe('what administrators say about jobs (ADM-2)', () => {
     ['a number that is none', { jobSerials: ['-1'] }],
     ['too many numbers', { jobSerials: Array.from({ length: 1_001 }, (_, index) => `${index}`) }],
     ['an age that is none', { olderThanMs: '99999999999999999999' }],
-    ['a group that there is not', { groupName: 'West' }],
-    ['a group that cannot be', { groupName: 'a/b' }],
   ];
   for (const [what, selection] of refusals) {
     it(`refuses ${what} (bad input)`, async () => {
       const call = all(answers.cancelJobs({ ...none, ...selection }, context));
       await assert.rejects(call, { code: 'REQUEST_INVALID' });
       assert.deepEqual([selected, done], [undefined, []]);
+    });
+  }
+
+  for (const groupName of ['West', 'a/b']) {
+    it(`refuses group ${groupName}, which there is not (bad input)`, async () => {
+      const call = all(answers.cancelJobs({ ...none, groupName }, context));
+      await assert.rejects(call, { code: 'GROUP_UNKNOWN' });
     });
   }
 

@@ -1,14 +1,16 @@
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import type { JobSelection, SteeringVerb } from '../../shared/domain/job-steering.ts';
+import { parseObjectName } from '../../shared/domain/object-name.ts';
 import type { QueueTarget } from '../../shared/domain/queue-order.ts';
-import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobSelection__Output } from '../../shared/rpc/generated/waybill/v1/JobSelection.ts';
 import type { MoveJobsRequest__Output } from '../../shared/rpc/generated/waybill/v1/MoveJobsRequest.ts';
-import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
+import { GroupRows } from '../hierarchy-manager/group-rows.ts';
 import type { JobSteering } from '../package-transfer-manager/job-steering.ts';
 import { checkedNumber } from './request-text.ts';
 
@@ -106,24 +108,18 @@ export class JobSteeringAnswers {
 
   async #dpIdsOf(dpId: string, groupName: string): Promise<ReadonlySet<string> | undefined> {
     if (groupName === '') return dpId === '' ? undefined : new Set([dpId]);
-    const groups = this.#components.store.records(keySpaces.distributionPointGroups);
-    const group = isGroupName(groupName) ? await groups.get(groupName) : undefined;
-    if (!group) {
-      const expected = 'a group of distribution points that there is';
-      throw requestInvalid('group_name', { expected, actual: quoted(groupName) });
+    const groups = new GroupRows(this.#components.store);
+    if (!parseObjectName(groupName) || !(await groups.groups.get(groupName))) {
+      throw new WaybillError({ code: 'GROUP_UNKNOWN', groupName });
     }
-    return new Set(group.dpIds.filter((one) => dpId === '' || one === dpId));
+    const members = await groups.membersOf(groupName);
+    return new Set(members.filter((one) => dpId === '' || one === dpId));
   }
 }
 
 function noSelection() {
   const expected = 'jobs by number, package, distribution point, group, age or failure, or all';
   return requestInvalid('jobs', { expected, actual: 'none' });
-}
-
-/** What can be a key, whatever else a group's name must be. */
-function isGroupName(text: string): boolean {
-  return !text.includes('/') && text.isWellFormed() && text.length <= 256;
 }
 
 function toSerials(texts: readonly string[]): readonly number[] | undefined {

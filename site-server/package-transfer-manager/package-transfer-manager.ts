@@ -67,6 +67,8 @@ export interface PackageTransferManagerComponents {
   >;
   readonly permits: Pick<TransferPermits, 'heed' | 'hindranceOf' | 'opensAtMs' | 'onChanged'>;
   readonly returns: Pick<ReturnWatch, 'watch' | 'forget'>;
+  /** Told after each change of what limits it. @default never */
+  readonly settings?: { onChanged(listener: () => void): () => void };
   readonly clock: Clock;
   /** A number from 0 up to 1. */
   readonly random: () => number;
@@ -123,6 +125,7 @@ export class PackageTransferManager implements Component {
     await this.#needs.jobs.load();
     await this.#repair();
     const unsubscribes = [
+      this.#needs.settings?.onChanged(() => this.#wake.wake()) ?? (() => {}),
       this.#needs.jobs.onNotified(() => this.#wake.wake()),
       this.#needs.permits.onChanged(() => this.#wake.wake()),
       this.#needs.jobs.onChanged((job) => {

@@ -14,6 +14,7 @@ import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../../shared/testing/test-job.ts';
 import { TransferArbiter } from '../../../shared/transfer-arbiter/transfer-arbiter.ts';
+import { TestSettings } from '../../component-settings/testing/test-settings.ts';
 import { PackageStore } from '../../distribution-manager/package-store.ts';
 import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
@@ -61,6 +62,9 @@ type FakeNotification = {
 /** The rooms a site has besides Package Transfer Manager, over one store; DPs are played. */
 export class TestTransfers implements AsyncDisposable {
   readonly config = config;
+  /** Changed by a test, they are obeyed from the next look on. */
+  limits = { ...config };
+  readonly settings = new TestSettings();
   readonly clock = new FakeClock();
   readonly log = new CapturedLog();
   readonly directory: TemporaryDirectory;
@@ -110,6 +114,7 @@ export class TestTransfers implements AsyncDisposable {
   /** A new life of the site: only the store is remembered. */
   async makeComponents(changes: Partial<PackageTransferManagerConfig> = {}): Promise<void> {
     const { clock, log } = this;
+    this.limits = { ...config, ...changes };
     const store = this.#failingStore();
     this.runs.clear();
     this.watched.clear();
@@ -163,8 +168,9 @@ export class TestTransfers implements AsyncDisposable {
           },
         },
         random: () => 1,
+        settings: this.settings,
       },
-      { ...config, ...changes },
+      this.limits,
     );
     this.steering = new JobSteering({ ...needs, jobs, transfers: this.manager, cancellation });
   }
