@@ -269,8 +269,9 @@ async function distributionManager(
   });
   const { jobSerials } = others;
   const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
-  const packageEnd = new PackageEnd({ ...ground, logger });
   const { stateSystem, siteLinks } = others;
+  const prestaged = siteLinks.prestaged.holds;
+  const packageEnd = new PackageEnd({ ...ground, prestaged, logger });
   const packageTask = new PackageTask({
     ...{ ...ground, ...siteLinks, publisher, distributionPointTask, packageEnd },
   });
@@ -312,6 +313,7 @@ async function adminService(
     siteIdentity: ground.identity,
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,
+    prestaged: others.siteLinks.prestaged,
     site: {
       agentVersion: agentVersion(),
       startedAtMs: clock.nowMs(),

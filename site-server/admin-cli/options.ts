@@ -129,6 +129,8 @@ export const sitePathText = {
 export const countText = wholeNumberText(requestLimits.listCountMax);
 /** Packages a pull DP fetches at once; admin.proto says how many it may be told. */
 export const packagesMaxText = wholeNumberText(50);
+/** A version of a package. */
+export const versionText = wholeNumberText(2 ** 31);
 /** The number of a status message; Configuration Manager's have at most five digits. */
 export const messageIdText = wholeNumberText(99_999);
 

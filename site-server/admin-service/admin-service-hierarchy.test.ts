@@ -477,6 +477,8 @@ async function conversationOf(
     }),
     jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
     steering: noSteering,
+    prestaged: { exports: { run: noWork }, imports: { run: noWork } },
+    clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
     logs: new LogReader({ clock, directory: directory.path }),
     ...ports,
@@ -497,6 +499,10 @@ const noSteering = {
   runNow: async () => [],
   cancel: nothing,
 };
+
+async function noWork(): Promise<never> {
+  throw new Error('Nothing is exported or imported here');
+}
 
 async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];

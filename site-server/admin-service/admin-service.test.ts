@@ -416,6 +416,8 @@ async function serviceOf(
     packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
     jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
     steering: noSteering,
+    prestaged: { exports: { run: noWork }, imports: { run: noWork } },
+    clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
     logs: new LogReader({ clock, directory: logDirectory }),
   });
@@ -431,6 +433,10 @@ const noSteering = {
   runNow: async () => [],
   cancel: nothing,
 };
+
+async function noWork(): Promise<never> {
+  throw new Error('Nothing is exported or imported here');
+}
 
 async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];

@@ -25,6 +25,7 @@ import {
 } from './package-requests.ts';
 import type { PackageStatusView } from './package-status-view.ts';
 import type { PackageView } from './package-view.ts';
+import { PrestagedAnswers, type PrestagedAnswersComponents } from './prestaged-answers.ts';
 import {
   toAuditQuery,
   toAuditRecordMessage,
@@ -66,6 +67,7 @@ export interface AdminServiceComponents
     SendSteeringAnswersComponents,
     GroupAnswersComponents,
     LinkAnswersComponents,
+    PrestagedAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
@@ -92,6 +94,7 @@ export class AdminService {
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
   readonly #steering: JobSteeringAnswers;
+  readonly #prestaged: PrestagedAnswers;
   readonly #links: LinkAnswers;
 
   constructor(components: AdminServiceComponents) {
@@ -102,6 +105,7 @@ export class AdminService {
     this.#sites = new SiteAnswers({ ...components, agentVersion });
     const requireKnown = (names: JobNames) => this.#requireKnown(names);
     this.#steering = new JobSteeringAnswers({ ...components, requireKnown });
+    this.#prestaged = new PrestagedAnswers(components);
   }
 
   /** The functions that answer the conversation. */
@@ -116,6 +120,7 @@ export class AdminService {
       ...new SendSteeringAnswers(this.#components).methods(),
       ...new GroupAnswers(this.#components).methods(),
       ...this.#components.settingCommands.methods(),
+      ...this.#prestaged.methods(),
       ...this.#links.methods(),
       ...this.#reportMethods(),
     };
