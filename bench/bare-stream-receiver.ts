@@ -26,6 +26,8 @@ server.serve('DistributionPoint', {
   inspect: async function* () {},
   commit: refuse,
   removePackage: refuse,
+  cancelAction: refuse,
+  suspendAction: refuse,
   offerDeltas: refuse,
   applyDeltas: refuse,
   putPackageInfo: refuse,

@@ -43,7 +43,9 @@ import { OwnContents } from './hierarchy-manager/own-contents.ts';
 import { TransferLinks } from './hierarchy-manager/transfer-links.ts';
 import { ContentLocator } from './management-point/content-locator.ts';
 import { ManagementPoint } from './management-point/management-point.ts';
+import { JobCancellation } from './package-transfer-manager/job-cancellation.ts';
 import { JobRunner } from './package-transfer-manager/job-run.ts';
+import { JobSteering } from './package-transfer-manager/job-steering.ts';
 import { JobTable } from './package-transfer-manager/job-table.ts';
 import { JobView } from './package-transfer-manager/job-view.ts';
 import { OwnCopyCheck } from './package-transfer-manager/own-copy-check.ts';
@@ -91,12 +93,12 @@ export class SiteServer implements Component {
       config.replication,
     );
     const siteLinks = await siteTransfers(ground, replication);
-    const transfers = packageTransferManager(ground);
+    const jobSerials = await openJobSerials(ground.counters);
+    const transfers = packageTransferManager(ground, jobSerials);
     const stateSystem = new StateSystem({
       ...{ ...ground, ...transfers },
       logger: ground.logOf('state-system'),
     });
-    const jobSerials = await openJobSerials(ground.counters);
     const validations = siteValidations(ground, { jobs: transfers.jobs, jobSerials });
     library.upkeep.quarantine.onTaken(() => transfers.pieceSource.forgetRead());
     const distribution = await distributionManager(ground, {
@@ -205,7 +207,7 @@ function ownDirectoriesOf(config: SiteSettings): string[] {
   return [config.dataDirectory, libraryDirectoryOf(config)];
 }
 
-function packageTransferManager(ground: Ground) {
+function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   const { clock, config, connections, hierarchy, library, logOf, settings } = ground;
   const jobs = new JobTable(ground, config);
   const pieceSource = new PieceSource({
@@ -225,11 +227,16 @@ function packageTransferManager(ground: Ground) {
     config.distribution,
   );
   const returns = new ReturnWatch({ connections, logger });
+  const cancellation = new JobCancellation({ ...ground, jobs, jobSerials, logger });
   const manager = new PackageTransferManager(
-    { ...ground, jobs, runner, notification, hierarchy, permits, returns, logger },
+    {
+      ...{ ...ground, jobs, runner, notification, hierarchy, permits, returns },
+      ...{ cancellation, logger },
+    },
     settings.live('distribution', { pull: settings.live('pull') }),
   );
-  return { jobs, pieceSource, manager };
+  const steering = new JobSteering({ ...ground, jobs, transfers: manager, cancellation });
+  return { jobs, pieceSource, manager, steering };
 }
 
 /** What takes the state messages of pull DPs, and tells clients where content is. */
@@ -306,7 +313,7 @@ async function adminService(
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
   const packageIds = await PackageIds.open(ground.counters);
   const { siteCode, parent } = config;
-  const { jobs, manager } = others.transfers;
+  const { jobs, manager, steering } = others.transfers;
   const rates = new PullRates({ jobs, clock });
   const nextMs = () => ground.capture.clock.nextMs();
   return new AdminService({
@@ -314,6 +321,7 @@ async function adminService(
     replication: others.replication,
     siteIdentity: ground.identity,
     sendRequests: others.siteLinks.sendRequests,
+    sendSteering: others.siteLinks.sendSteering,
     prestaged: others.siteLinks.prestaged,
     site: {
       agentVersion: agentVersion(),
@@ -341,6 +349,7 @@ async function adminService(
       percentOf: (jobSerial) => manager.progressOf(jobSerial)?.percent ?? jobs.percentOf(jobSerial),
     }),
     jobs: new JobView({ jobs, transfers: manager, rates, store, clock }),
+    steering,
     auditTrail,
     checker,
     logs: new LogReader({ clock, directory: config.logDirectory }),

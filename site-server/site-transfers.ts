@@ -39,6 +39,7 @@ import { packageFileReferences } from './scheduler/package-file-references.ts';
 import { defaultSchedulerConfig, Scheduler } from './scheduler/scheduler.ts';
 import { defaultSendRequestTableConfig, SendRequestTable } from './scheduler/send-request-table.ts';
 import { SendRequestView } from './sender/send-request-view.ts';
+import { SendSteering } from './sender/send-steering.ts';
 import { defaultSenderConfig, Sender } from './sender/sender.ts';
 import { SignedInstructions } from './sender/signed-instructions.ts';
 import { SiteConnections } from './sender/site-connections.ts';
@@ -59,6 +60,7 @@ export interface SiteTransfers {
   readonly service: TransferService;
   readonly prestaged: SitePrestaged;
   readonly sendRequests: AdminSendRequests;
+  readonly sendSteering: SendSteering;
   readonly versionRecorder: VersionRecorder;
   readonly siteContentTask: SiteContentTask;
 }
@@ -88,6 +90,7 @@ export async function siteTransfers(
       list: (query) => sending.view.list(toViewFilter(query)),
       watch: (query, signal) => sending.view.watch(toViewFilter(query), signal),
     },
+    sendSteering: sending.steering,
     versionRecorder: new VersionRecorder({ ...ground, history, logger }),
     siteContentTask: new SiteContentTask({
       ...{ ...ground, versions: history, miniJobSerials, logger },
@@ -176,7 +179,8 @@ async function sendingSide(
     ground.settings.live('sending', defaultSenderConfig),
   );
   const view = new SendRequestView({ ...ground, requests, sender });
-  return { components: [scheduler, connections, sender], view };
+  const steering = new SendSteering({ ...ground, requests });
+  return { components: [scheduler, connections, sender], view, steering };
 }
 
 function receivingSide(ground: Ground, packageFiles: PackageFileStore) {

@@ -273,6 +273,17 @@ describe('DistributionPoint conversation', () => {
     await refuses('action', conversation.removePackage({ action: null }, context));
   });
 
+  it('says what it serves when older work was cancelled, and refuses what names none (PKG-9)', async () => {
+    const cancelled = (jobSerial: string) =>
+      conversation.cancelAction({ action: { packageId, jobSerial } }, context);
+    assert.deepEqual(await cancelled('2'), {});
+    const version = await source.commit(packageId, 1, { a: small });
+    await sender.distribute(version, 3);
+    const packageHash = Buffer.from(version.packageHash, 'hex');
+    assert.deepEqual(await cancelled('4'), { installedVersion: 1, packageHash });
+    await refuses('action', conversation.cancelAction({ action: null }, context));
+  });
+
   it('says which deltas it wants, and makes files of them (PULL-6, PKG-5)', async () => {
     const version = await source.commit(packageId, 1, { big, small });
     await sender.distribute(version, 1);

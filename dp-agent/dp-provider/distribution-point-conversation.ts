@@ -1,5 +1,6 @@
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
+import type { PackageVersion } from '../../shared/domain/package.ts';
 import { requireDeltas } from '../../shared/package-info/delta-message.ts';
 import { requireManifests } from '../../shared/package-info/inline-manifest.ts';
 import {
@@ -16,6 +17,8 @@ import type { SmallFile } from '../../shared/package-receiver/packed-files.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { ApplyDeltasRequest__Output } from '../../shared/rpc/generated/waybill/v1/ApplyDeltasRequest.ts';
 import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
+import type { CancelActionRequest__Output } from '../../shared/rpc/generated/waybill/v1/CancelActionRequest.ts';
+import type { CancelActionResponse } from '../../shared/rpc/generated/waybill/v1/CancelActionResponse.ts';
 import type { CheckRequest__Output } from '../../shared/rpc/generated/waybill/v1/CheckRequest.ts';
 import type { CommitRequest__Output } from '../../shared/rpc/generated/waybill/v1/CommitRequest.ts';
 import type { FileBatch__Output } from '../../shared/rpc/generated/waybill/v1/FileBatch.ts';
@@ -24,6 +27,7 @@ import type { InspectResponse } from '../../shared/rpc/generated/waybill/v1/Insp
 import type { OfferDeltasRequest__Output } from '../../shared/rpc/generated/waybill/v1/OfferDeltasRequest.ts';
 import type { OfferDeltasResponse } from '../../shared/rpc/generated/waybill/v1/OfferDeltasResponse.ts';
 import type { PutContentRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
+import type { PutContentResponse } from '../../shared/rpc/generated/waybill/v1/PutContentResponse.ts';
 import type { PutManifestRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
 import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
 import { decodeRequest } from '../../shared/rpc/service-definitions.ts';
@@ -41,6 +45,7 @@ type OtherMethod =
   | 'putPackageInfo'
   | 'notifyPull'
   | 'queryPull'
+  | 'suspendAction'
   | 'setControls'
   | 'importPrestaged'
   | 'validate'
@@ -93,22 +98,8 @@ export function distributionPointConversation(
       }
     },
 
-    async *putContent(requests: AsyncIterable<PutContentRequest__Output>) {
-      let action: PackageAction | undefined;
-      const assembly = new MessageAssembly();
-      for await (const request of requests) {
-        if (!action) {
-          if (!request.open)
-            throw invalidMessage('body', 'open, as the first message', bodyOf(request));
-          action = requireAction(request.open);
-          continue;
-        }
-        const whole = wholeOf(request, assembly);
-        if (!whole) continue;
-        await receive(provider, action, whole);
-        yield {};
-      }
-    },
+    putContent: (requests: AsyncIterable<PutContentRequest__Output>) =>
+      putContent(provider, requests),
 
     async commit(request: CommitRequest__Output) {
       const hash = await provider.commit(requireAction(request.action));
@@ -130,6 +121,10 @@ export function distributionPointConversation(
       return {};
     },
 
+    async cancelAction(request: CancelActionRequest__Output) {
+      return cancelResponse(await provider.cancel(requireAction(request.action)));
+    },
+
     async *listPackages() {
       const lacking = await library.upkeep.lackingFiles();
       for await (const { packageId, sourceVersion, packageHash } of library.listPackages()) {
@@ -139,6 +134,32 @@ export function distributionPointConversation(
       }
     },
   };
+}
+
+async function* putContent(
+  provider: PackageReceiver,
+  requests: AsyncIterable<PutContentRequest__Output>,
+): AsyncGenerator<PutContentResponse> {
+  let action: PackageAction | undefined;
+  const assembly = new MessageAssembly();
+  for await (const request of requests) {
+    if (!action) {
+      if (!request.open)
+        throw invalidMessage('body', 'open, as the first message', bodyOf(request));
+      action = requireAction(request.open);
+      continue;
+    }
+    const whole = wholeOf(request, assembly);
+    if (!whole) continue;
+    await receive(provider, action, whole);
+    yield {};
+  }
+}
+
+function cancelResponse(held: PackageVersion | undefined): CancelActionResponse {
+  if (!held) return {};
+  const { sourceVersion: installedVersion, packageHash } = held;
+  return { installedVersion, packageHash: Buffer.from(packageHash, 'hex') };
 }
 
 function inspectResponse(wanted: readonly WantedEntry[]): InspectResponse {

@@ -259,6 +259,11 @@ describe('job queue', () => {
       assert.equal(nextDueMs, opensAt.A);
     });
 
+    it('begins a job that an administrator lets run, whatever the hour is (ADM-2)', () => {
+      const job = testJob({ jobSerial: 1, dpId: 'A', ignoresWindow: true });
+      assert.deepEqual(decide([job], { A: nowMs + 9_000 }).start, [job]);
+    });
+
     it('names the time of the next try first, and lets a removal through', () => {
       const opensAt = { A: nowMs + 9_000 };
       const late = { state: 'pending-restart', restartAtMs: nowMs + 5_000 } as const;

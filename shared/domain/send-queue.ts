@@ -39,10 +39,10 @@ export interface SendDecision {
   readonly nextDueMs: number | undefined;
 }
 
-/** Order of the queue: priority, then age (REP-5). */
+/** Order of the queue: priority, administrator's order, age (REP-5, ADM-2). */
 export function compareSendRequests(a: SendRequest, b: SendRequest): number {
   const byAge = a.createdAtMs - b.createdAtMs || (a.requestId < b.requestId ? -1 : 1);
-  return a.priority - b.priority || byAge;
+  return a.priority - b.priority || (a.order ?? 0) - (b.order ?? 0) || byAge;
 }
 
 /**
@@ -61,7 +61,7 @@ export function decideSends(
   const start: SendRequest[] = [];
   const waiting = new Map<string, SendWaiting>();
   let nextDueMs: number | undefined;
-  for (const request of all) {
+  for (const request of all.filter(isActive)) {
     if (surroundings.isRunning(request.requestId)) continue;
     const notDue = whyNotDue(request, surroundings, nowMs);
     const reason = notDue?.reason ?? places.whyNone(request);
@@ -91,7 +91,7 @@ export function filesToMake(
   const wanting: SendRequest[] = [];
   for (const request of requests) {
     const { requestId, destinationSiteCode: site, file, state } = request;
-    if (site === '') continue;
+    if (site === '' || state === 'suspended') continue;
     if (file.fileHash === '' && !isBeingMade(requestId)) wanting.push(request);
     else {
       count(all, request);
@@ -122,6 +122,11 @@ function aheadOf(
 ): number {
   const counted = priorities.filter((one) => one <= priority);
   return counted.reduce((sum, one) => sum + (counts.get(`${destinationSiteCode}/${one}`) ?? 0), 0);
+}
+
+/** One that is suspended waits for nobody but an administrator; its row says so. */
+function isActive({ state }: SendRequest): boolean {
+  return state !== 'suspended';
 }
 
 /** Why a request could not run however many places are free. */

@@ -227,6 +227,46 @@ export const statusMessageKinds = {
     severity: 'warning',
     text: 'Site %3 refused what it was sent as package %1 version %2: %4',
   },
+  9040: {
+    ...transfer,
+    severity: 'information',
+    text: 'Administrator moved job %4 in the queue: package %1 version %2 for distribution point %3.',
+  },
+  9041: {
+    ...transfer,
+    severity: 'information',
+    text: 'Administrator suspended job %4: package %1 version %2 for distribution point %3.',
+  },
+  9042: {
+    ...transfer,
+    severity: 'information',
+    text: 'Administrator resumed job %4: package %1 version %2 for distribution point %3.',
+  },
+  9043: {
+    ...transfer,
+    severity: 'information',
+    text: 'Administrator lets job %4 run now: package %1 version %2 for distribution point %3.',
+  },
+  9044: {
+    ...transfer,
+    severity: 'information',
+    text: 'Administrator cancelled job %4: package %1 version %2 for distribution point %3.',
+  },
+  9045: {
+    ...transfer,
+    severity: 'warning',
+    text: 'Distribution point %3 has not heard yet that job %4 was cancelled (package %1 version %2); it is told when it answers.',
+  },
+  9046: {
+    ...transfer,
+    severity: 'information',
+    text: 'Distribution point %3 has heard that job %4 was cancelled (package %1 version %2): nothing of it is done there any more.',
+  },
+  9047: {
+    component: 'SMS_SCHEDULER',
+    severity: 'information',
+    text: 'Send request %4 was %5 by an administrator: package %1 version %2 for site %3.',
+  },
 } as const satisfies Record<number, StatusMessageKind>;
 
 export type StatusMessageId = keyof typeof statusMessageKinds;

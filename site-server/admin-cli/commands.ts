@@ -5,6 +5,7 @@ import { distributionPointListCommands } from './distribution-point-list-command
 import { getCommands } from './get-commands.ts';
 import { groupCommands } from './group-commands.ts';
 import { jobCommands } from './job-commands.ts';
+import { jobSteeringCommands } from './job-steering-commands.ts';
 import { linkCommands } from './link-commands.ts';
 import { logCommands } from './log-commands.ts';
 import { messageCommands } from './message-commands.ts';
@@ -14,6 +15,7 @@ import { packageTargetCommands } from './package-target-commands.ts';
 import { prestagedCommands } from './prestaged-commands.ts';
 import { routeCommands } from './route-commands.ts';
 import { sendCommands } from './send-commands.ts';
+import { sendSteeringCommands } from './send-steering-commands.ts';
 import { settingCommands } from './setting-commands.ts';
 import { siteCommands } from './site-commands.ts';
 import { statusCommands } from './status-commands.ts';
@@ -53,7 +55,11 @@ export const commandGroups: readonly CommandGroup[] = [
     summary: 'Speak of several distribution points together',
     commands: groupCommands,
   },
-  { word: 'jobs', summary: 'See jobs: what is on its way to which DP', commands: jobCommands },
+  {
+    word: 'jobs',
+    summary: 'See and steer jobs: what is on its way to which DP',
+    commands: [...jobCommands, ...jobSteeringCommands],
+  },
   {
     word: 'site',
     summary: 'See, add, change and remove sites of the hierarchy',
@@ -70,7 +76,11 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: routeCommands,
   },
   { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
-  { word: 'send', summary: 'See what is sent to other sites', commands: sendCommands },
+  {
+    word: 'send',
+    summary: 'See and steer what is sent to other sites',
+    commands: [...sendCommands, ...sendSteeringCommands],
+  },
 ];
 
 /** Commands of one word. */

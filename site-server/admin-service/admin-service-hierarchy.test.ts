@@ -486,7 +486,8 @@ async function conversationOf(
       ...replicationOf(ports),
       percentOf: () => undefined,
     }),
-    jobs: { list: nothing, watch: nothing },
+    jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
+    steering: noSteering,
     prestaged: { exports: { run: noWork }, imports: { run: noWork } },
     clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
@@ -500,6 +501,15 @@ function replicationOf({ replication }: Partial<AdminServiceComponents>) {
 }
 
 async function* nothing(): AsyncGenerator<never> {}
+
+const noSteering = {
+  select: async () => [],
+  move: async () => [],
+  suspend: async () => [],
+  resume: async () => [],
+  runNow: async () => [],
+  cancel: nothing,
+};
 
 async function noWork(): Promise<never> {
   throw new Error('Nothing is exported or imported here');

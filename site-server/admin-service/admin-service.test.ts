@@ -425,7 +425,8 @@ async function serviceOf(
     site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },
     packageView: new PackageView({ ...site, store, clock }),
     packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
-    jobs: { list: nothing, watch: nothing },
+    jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
+    steering: noSteering,
     prestaged: { exports: { run: noWork }, imports: { run: noWork } },
     clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
@@ -434,6 +435,15 @@ async function serviceOf(
 }
 
 async function* nothing(): AsyncGenerator<never> {}
+
+const noSteering = {
+  select: async () => [],
+  move: async () => [],
+  suspend: async () => [],
+  resume: async () => [],
+  runNow: async () => [],
+  cancel: nothing,
+};
 
 async function noWork(): Promise<never> {
   throw new Error('Nothing is exported or imported here');

@@ -131,12 +131,17 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
         look: () => ({ of: async () => ({ sources: [], isComplete: false }) }),
         sourcesOf: async () => undefined,
         sourcesChanged: async () => undefined,
+        suspend: async () => {},
       },
       permits: new TransferPermits({
         arbiter: new TransferArbiter(clock),
         transferControls: { passagesToDp: (dpId) => [`dp/${dpId}`], onChanged: () => () => {} },
       }),
       returns: { watch: () => {}, forget: () => {} },
+      cancellation: {
+        complete: async () => {},
+        confirmedBy: async () => {},
+      },
     },
     testJobConfig,
   );

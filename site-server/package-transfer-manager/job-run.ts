@@ -7,6 +7,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-permit.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import { FileClaims } from './file-claims.ts';
+import type { HeldPackage } from './job-cancellation.ts';
 import type { OwnCopyCheck } from './own-copy-check.ts';
 import type { PullHandover, PullNotification } from './pull-notification.ts';
 import { PushTransfer, type PushTransferConfig, type PushTransferNeeds } from './push-transfer.ts';
@@ -32,6 +33,8 @@ export type RunResult =
       /** Of a validation. */
       readonly validationReport?: ValidationReport;
     }
+  /** The DP does nothing any more of the jobs that were cancelled before. */
+  | { readonly kind: 'cancel-heard'; readonly held: HeldPackage }
   | ({ readonly kind: 'handed-over' } & PullHandover);
 
 /** One run of a job, from its start to its end. */
@@ -77,6 +80,9 @@ export class JobRunner {
       const validationReport = await validateAtDp(this.#needs, run);
       return { kind: 'done', verifiedHash: undefined, validationReport };
     }
+    if (run.job.action === 'cancel') {
+      return { kind: 'cancel-heard', held: await this.#cancel(run) };
+    }
     await this.#requireRoom(run);
     if (run.job.action === 'remove') {
       return { kind: 'done', verifiedHash: await this.#remove(run) };
@@ -108,6 +114,22 @@ export class JobRunner {
         { action: { packageId, jobSerial } },
         { deadlineMs: this.#config.contentDeadlineMs, signal },
       );
+  }
+
+  async #cancel({ job, dp, signal }: JobRun): Promise<HeldPackage> {
+    const { packageId, jobSerial } = job;
+    const { installedVersion: sourceVersion, packageHash: bytes } = await this.#needs.connections
+      .channelTo(dp)
+      .unary(
+        'cancelAction',
+        { action: { packageId, jobSerial } },
+        { deadlineMs: this.#config.contentDeadlineMs, signal },
+      );
+    const packageHash = Buffer.from(bytes).toString('hex');
+    const own = await this.#needs.library.getPackage(packageId);
+    // What is not this site's version of that number is not that version.
+    const isOther = own?.sourceVersion === sourceVersion && own.packageHash !== packageHash;
+    return isOther ? { sourceVersion: 0, packageHash: '' } : { sourceVersion, packageHash };
   }
 
   async #push(run: JobRun): Promise<string> {

@@ -158,8 +158,21 @@ export function aJob(changes: Partial<Job__Output> = {}): Job__Output {
     endedAtMs: '0',
     sendAction: '',
     pollCount: 0,
+    unconfirmed: false,
+    ignoresWindow: false,
     ...changes,
   };
+}
+
+/** A job that waits for an administrator. */
+export function aSuspendedJob(changes: Partial<Job__Output> = {}): Job__Output {
+  return aJob({
+    state: 'JOB_STATE_SUSPENDED',
+    waitingReason: 'suspended',
+    reason: 'Suspended by an administrator',
+    queuePlace: 2,
+    ...changes,
+  });
 }
 
 /** A job that waits for a DP that is down. */
@@ -426,6 +439,12 @@ export const defaultStreams = {
   listLinks: () => [aLink()],
   listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   watchSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
+  steerSendRequests: () => [aSendRequest()],
+  moveJobs: () => [aWaitingJob()],
+  suspendJobs: () => [aSuspendedJob()],
+  resumeJobs: () => [aWaitingJob()],
+  runJobs: () => [aWaitingJob()],
+  cancelJobs: () => [aJob({ state: 'JOB_STATE_CANCELLED' })],
   listAuditRecords: () => [
     {
       serial: '9',
