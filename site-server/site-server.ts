@@ -54,8 +54,10 @@ import {
   type SiteServerNeeds,
   type SiteSettings,
 } from './site-ground.ts';
+import { transferPreview } from './site-preview.ts';
 import { type SiteTransfers, siteTransfers } from './site-transfers.ts';
 import { StateSystem } from './state-system/state-system.ts';
+import type { TransferPreview } from './transfer-preview/transfer-preview.ts';
 
 export class SiteServer implements Component {
   readonly #store: StateStore;
@@ -97,10 +99,9 @@ export class SiteServer implements Component {
       },
       { address: config.listen, siteCode: config.siteCode },
     );
-    server.serve(
-      'Admin',
-      (await adminService(ground, { transfers, replication, siteLinks })).conversation(),
-    );
+    const preview = transferPreview(ground, siteLinks.versions);
+    const admin = await adminService(ground, { transfers, replication, siteLinks, preview });
+    server.serve('Admin', admin.conversation());
     const contentServer = new ContentServer({
       ...{ ...ground, ...transfers },
       deltas: library,
@@ -122,6 +123,7 @@ export class SiteServer implements Component {
       transfers.pieceSource,
       transfers.manager,
       distribution,
+      preview,
       ...siteLinks.receivers,
       server,
       {
@@ -268,6 +270,7 @@ async function adminService(
     readonly transfers: ReturnType<typeof packageTransferManager>;
     readonly replication: ReplicationManager;
     readonly siteLinks: SiteTransfers;
+    readonly preview: TransferPreview;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
@@ -278,6 +281,7 @@ async function adminService(
   return new AdminService({
     ...ground,
     replication: others.replication,
+    transferPreview: others.preview,
     siteIdentity: ground.identity,
     sendRequests: others.siteLinks.sendRequests,
     site: {

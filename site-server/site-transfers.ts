@@ -59,6 +59,8 @@ export interface SiteTransfers {
   readonly sendRequests: AdminSendRequests;
   readonly versionRecorder: VersionRecorder;
   readonly siteContentTask: SiteContentTask;
+  /** What older versions of this site's packages consisted of. */
+  readonly versions: VersionHistory;
 }
 
 /** Makes all of it. */
@@ -78,6 +80,7 @@ export async function siteTransfers(
     receivers: [files, ...receiving.receivers],
     components: [receiving.despooler, ...sending.components],
     service: receiving.service,
+    versions: history,
     sendRequests: {
       list: (query) => sending.view.list(toViewFilter(query)),
       watch: (query, signal) => sending.view.watch(toViewFilter(query), signal),

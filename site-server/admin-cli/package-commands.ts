@@ -1,6 +1,7 @@
 import { type Command, command } from './command.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
 import { flag } from './options.ts';
+import { previewUpdate } from './package-preview.ts';
 import { type PackageRecord, toPackageRecord } from './package-record.ts';
 import {
   createOptions,
@@ -49,8 +50,12 @@ const updatePackage = command({
   summary: 'Read the source again and send what changed to every DP that has the package',
   example: 'waybill package update PS100001',
   options: (parser) =>
-    parser.positional('package-id', packageIdPositional).option('wait', waitOption),
-  run: async ({ packageId, wait }, session) => {
+    parser
+      .positional('package-id', packageIdPositional)
+      .option('preview', flag('Say what would travel and how long that takes; publish nothing'))
+      .option('wait', waitOption),
+  run: async ({ packageId, preview, wait }, session) => {
+    if (preview) return previewUpdate(session, packageId);
     const wire = await session.admin.ask('updatePackage', { packageId });
     await tellSnapshot(session, toPackageRecord(wire), wait);
   },

@@ -3,6 +3,7 @@ import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import { distributionPointIdText, flag, repeatedOption, siteCodeText } from './options.ts';
 import { toPackageRecord } from './package-record.ts';
+import { previewDistribution } from './package-preview.ts';
 import { packageIdPositional } from './package-request.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import { updateHint } from './package-wait.ts';
@@ -45,9 +46,14 @@ const distributePackage = command({
   summary: 'Send a package to distribution points',
   example: 'waybill package distribute PS100001 --dp PS1DP1 --dp PS1DP2 --wait',
   options: (parser) =>
-    targetOptions(parser, 'All DPs of the site; of the whole hierarchy when it has none'),
+    targetOptions(parser, 'All DPs of the site; of the whole hierarchy when it has none').option(
+      'preview',
+      flag('Say what would travel and how long that takes; do nothing'),
+    ),
   run: (args, session) =>
-    act(args, session, {
+    args.preview
+      ? preview(args, session)
+      : act(args, session, {
       method: 'distributePackage',
       goal: 'installed',
       accepted: 'goes to',
@@ -105,13 +111,23 @@ function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
     .option('wait', flag('Wait until it is done, with progress'));
 }
 
+async function preview(args: TargetArguments, session: Session): Promise<void> {
+  const { packageId, all } = args;
+  const { requested, sites } = requireTargets(args);
+  return previewDistribution(session, { packageId, all, dpIds: requested, siteCodes: sites });
+}
+
+/** @throws UsageError */
+function requireTargets({ all, dp = [], site = [] }: TargetArguments) {
+  const requested = [...new Set(dp)];
+  const sites = [...new Set(site)];
+  if (all !== requested.length + sites.length > 0) return { requested, sites };
+  throw new UsageError('expected either --dp or --site (once or several times) or --all');
+}
+
 async function act(args: TargetArguments, session: Session, action: TargetAction): Promise<void> {
   const { packageId, all, wait } = args;
-  const requested = [...new Set(args.dp ?? [])];
-  const sites = [...new Set(args.site ?? [])];
-  if (all === requested.length + sites.length > 0) {
-    throw new UsageError('expected either --dp or --site (once or several times) or --all');
-  }
+  const { requested, sites } = requireTargets(args);
   const { goal, isRepair = false } = action;
   const isMeant = await meantTargets(session, { all, requested, sites });
   const asked = { packageId, goal, isRepair, isMeant };

@@ -21,6 +21,7 @@ import {
 } from './package-requests.ts';
 import type { PackageStatusView } from './package-status-view.ts';
 import type { PackageView } from './package-view.ts';
+import { PreviewAnswers, type PreviewAnswersComponents } from './preview-answers.ts';
 import {
   toAuditQuery,
   toAuditRecordMessage,
@@ -49,7 +50,8 @@ export interface AdminSite {
 /** What the admin service needs. */
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
-    Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
+    Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'>,
+    PreviewAnswersComponents {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
@@ -73,12 +75,14 @@ export class AdminService {
   readonly #components: AdminServiceComponents;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
+  readonly #previews: PreviewAnswers;
 
   constructor(components: AdminServiceComponents) {
     this.#components = components;
     this.#distributionPoints = new DistributionPointAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
+    this.#previews = new PreviewAnswers(components);
   }
 
   /** The functions that answer the conversation. */
@@ -89,6 +93,7 @@ export class AdminService {
       ...this.#distributionMethods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
+      ...this.#previews.methods(),
       ...this.#reportMethods(),
     };
   }
