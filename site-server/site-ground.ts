@@ -8,6 +8,7 @@ import type { Clock } from '../shared/runtime/clock.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
 import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
 import { StateStore, type StateStoreDamage } from '../shared/state-store/state-store.ts';
+import { TransferArbiter } from '../shared/transfer-arbiter/transfer-arbiter.ts';
 import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.ts';
 import { HierarchyPackageRows } from './distribution-manager/hierarchy-package-rows.ts';
 import { hasLostPackages } from './distribution-manager/package-recovery.ts';
@@ -19,6 +20,7 @@ import { ContentDpMap } from './hierarchy-manager/content-dp-map.ts';
 import { DistributionPointChecker } from './hierarchy-manager/distribution-point-checker.ts';
 import { HierarchyManager } from './hierarchy-manager/hierarchy-manager.ts';
 import { SiteDirectory } from './hierarchy-manager/site-directory.ts';
+import { TransferControlRows } from './hierarchy-manager/transfer-control-rows.ts';
 import { ChangeCapture } from './replication-manager/change-capture.ts';
 import { siteAddressOf } from './site-address.ts';
 import type { SiteConfig } from './site-config.ts';
@@ -50,6 +52,10 @@ export interface Ground extends SiteServerNeeds {
   readonly siteCode: string;
   readonly sites: SiteDirectory;
   readonly hierarchyPackages: HierarchyPackageRows;
+  /** Says when bytes of content may leave this site. */
+  readonly arbiter: TransferArbiter;
+  /** Which ways a transfer takes; tells the arbiter what is set for them. */
+  readonly transferControls: TransferControlRows;
   /** host:port by which others reach this site. */
   readonly siteAddress: () => string;
   /** Where the site listens: as it is configured, then with the port that was free. */
@@ -107,6 +113,8 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   if (isStoreDamaged) await reportDamage(store, status, damage);
   const sites = new SiteDirectory({ store, own: { siteCode, kind, ...(parent && { parent }) } });
   const hierarchyPackages = new HierarchyPackageRows({ store, siteCode });
+  const arbiter = new TransferArbiter(clock);
+  const transferControls = new TransferControlRows({ store, arbiter, siteCode });
   const snapshots = new SnapshotProgress();
   const listening = { address: config.listen };
   const siteAddress = () => {
@@ -125,7 +133,8 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   );
   const site = { siteCode, siteAddress, listening, capture, identity };
   const kept = { status, auditTrail, contentMap, hierarchy, packages, sites, hierarchyPackages };
-  const parts = { ...kept, connections, checker, library, ...site };
+  const transfers = { arbiter, transferControls };
+  const parts = { ...kept, ...transfers, connections, checker, library, ...site };
   return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
 }
 

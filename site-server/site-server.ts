@@ -116,6 +116,7 @@ export class SiteServer implements Component {
       auditTrail,
       hierarchy,
       ground.sites,
+      ground.transferControls,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),

@@ -133,8 +133,11 @@ describe('TransferArbiter', () => {
     const { arbiter, clock, ...ground } = withParts(new Ground());
     arbiter.setControls('dp/A', rate(1024));
     const sent = ground.send(arbiter.open(['dp/A'], 2), 8);
-    await clock.advance(60_000);
-    assert(bytesBetween(sent, 0, 60_000) <= 1024 * 61 + 4096);
+    for (let second = 0; second < 60; second++) {
+      arbiter.setControls('dp/A', rate(1024));
+      await clock.advance(1_000);
+    }
+    assert(bytesBetween(sent, 0, 60_000) <= 1024 * 61 + 4096, 'also when it is said again');
     arbiter.setControls('dp/A', rate(10 * megabyte));
     await clock.advance(20_000);
     assert(bytesBetween(sent, 60_000, 61_000) >= 9 * megabyte);

@@ -3,6 +3,7 @@
  * stream asks it before each part it sends. Called by whatever sends content; told by whoever keeps the
  * settings. In memory only: a restart begins with what is told then.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Priority } from '../domain/package.ts';
 import { freeControls, type TransferControls } from '../domain/transfer-controls.ts';
 import { ignoreAbort } from '../runtime/abort-error.ts';
@@ -29,7 +30,10 @@ export class TransferArbiter {
 
   /** What is allowed on a passage from now on; running transfers obey with their next part. */
   setControls(passageName: string, controls: TransferControls): void {
-    this.#passage(passageName).controls = controls;
+    const passage = this.#passage(passageName);
+    // What is said again changes nothing, not even what is owed.
+    if (isDeepStrictEqual(passage.controls, controls)) return;
+    passage.controls = controls;
     this.#lookAgain();
   }
 
