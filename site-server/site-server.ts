@@ -14,6 +14,7 @@ import { LogReader } from './admin-service/log-reader.ts';
 import { PackageCommands } from './admin-service/package-commands.ts';
 import { PackageStatusView } from './admin-service/package-status-view.ts';
 import { PackageView } from './admin-service/package-view.ts';
+import { PreviewAnswers } from './admin-service/preview-answers.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
@@ -282,7 +283,7 @@ async function adminService(
   return new AdminService({
     ...ground,
     replication: others.replication,
-    transferPreview: others.preview,
+    previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
     sendRequests: others.siteLinks.sendRequests,
     site: {

@@ -320,6 +320,7 @@ async function conversationOf(
       percentOf: () => undefined,
     }),
     jobs: { list: nothing, watch: nothing },
+    previews: { methods: () => ({ previewDistribution: nothing, previewUpdate: nothing }) },
     auditTrail: await AuditTrail.open({ store, clock, logger }),
     logs: new LogReader({ clock, directory: directory.path }),
     ...ports,

@@ -380,6 +380,7 @@ async function serviceOf(
     packageView: new PackageView({ ...site, store, clock }),
     packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
     jobs: { list: nothing, watch: nothing },
+    previews: { methods: () => ({ previewDistribution: nothing, previewUpdate: nothing }) },
     auditTrail: await AuditTrail.open({ store, clock, logger }),
     logs: new LogReader({ clock, directory: logDirectory }),
   });

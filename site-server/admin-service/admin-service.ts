@@ -21,7 +21,7 @@ import {
 } from './package-requests.ts';
 import type { PackageStatusView } from './package-status-view.ts';
 import type { PackageView } from './package-view.ts';
-import { PreviewAnswers, type PreviewAnswersComponents } from './preview-answers.ts';
+import type { PreviewAnswers } from './preview-answers.ts';
 import {
   toAuditQuery,
   toAuditRecordMessage,
@@ -50,11 +50,11 @@ export interface AdminSite {
 /** What the admin service needs. */
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
-    Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'>,
-    PreviewAnswersComponents {
+    Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
+  readonly previews: Pick<PreviewAnswers, 'methods'>;
   readonly packageView: PackageView;
   readonly packageStatusView: PackageStatusView;
   readonly statusMessageView: StatusMessageView;
@@ -75,14 +75,12 @@ export class AdminService {
   readonly #components: AdminServiceComponents;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
-  readonly #previews: PreviewAnswers;
 
   constructor(components: AdminServiceComponents) {
     this.#components = components;
     this.#distributionPoints = new DistributionPointAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
-    this.#previews = new PreviewAnswers(components);
   }
 
   /** The functions that answer the conversation. */
@@ -93,7 +91,7 @@ export class AdminService {
       ...this.#distributionMethods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
-      ...this.#previews.methods(),
+      ...this.#components.previews.methods(),
       ...this.#reportMethods(),
     };
   }

@@ -2,6 +2,9 @@ import type { DistributionPointRecord__Output } from '../../../shared/rpc/genera
 import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageStatus__Output } from '../../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
+import type { PreviewedTransfer__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewedTransfer.ts';
+import type { PreviewedVersion__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewedVersion.ts';
+import type { PreviewPart__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewPart.ts';
 import type { Route, Route__Output } from '../../../shared/rpc/generated/waybill/v1/Route.ts';
 import type { SendRequest__Output } from '../../../shared/rpc/generated/waybill/v1/SendRequest.ts';
 import type { Site__Output } from '../../../shared/rpc/generated/waybill/v1/Site.ts';
@@ -55,6 +58,31 @@ export function aPackage(changes: Partial<Package__Output> = {}): Package__Outpu
     storedVersion: 3,
     ...changes,
   };
+}
+
+/** The first part of a preview. */
+export function aPreviewedVersion(
+  changes: Partial<PreviewedVersion__Output> = {},
+): PreviewPart__Output {
+  const version = {
+    ...{ packageId: 'PS100001', sourceVersion: 3, publishedVersion: 3, sourceUnchanged: false },
+    ...{ sizeBytes: '2469606195', fileCount: '1234', newFiles: '0', newBytes: '0', ...changes },
+  };
+  return { part: 'version', version };
+}
+
+/** A part of a preview about a DP that was asked. */
+export function aPreviewedTransfer(
+  changes: Partial<PreviewedTransfer__Output> = {},
+): PreviewPart__Output {
+  const transfer = {
+    ...{ way: 'PREVIEWED_WAY_DISTRIBUTION_POINT', dpId: 'PS1DP1', siteCode: 'PS1' } as const,
+    ...{ linkName: '', fromSiteCode: '', toSiteCode: '', bytes: '104857600' },
+    ...{ manifestBytes: '2048', fileCount: '12', basis: 'PREVIEW_BASIS_ASKED', note: '' } as const,
+    ...{ waitsMs: '0', durationMs: '10000', durationUnknown: '', bytesPerSecond: '10485760' },
+    ...{ pace: 'PREVIEW_PACE_LIMIT', ...changes } as const,
+  };
+  return { part: 'transfer', transfer };
 }
 
 /** A package that is installed on a DP. */
@@ -296,6 +324,8 @@ export const defaultStreams = {
   watchJobs: () => [aJob(), aWaitingJob()],
   listStatusMessages: () => [aMessage()],
   readLog: () => [aLogLine],
+  previewDistribution: () => [aPreviewedVersion(), aPreviewedTransfer()],
+  previewUpdate: () => [aPreviewedVersion({ sourceVersion: 4 }), aPreviewedTransfer()],
   listSites: () => [aSiteRecord(), aChildSite()],
   listRoutes: () => [aRoute()],
   listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
