@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
-import { hoursOfWeek, type TransferControls, type WindowLevel } from '../domain/transfer-controls.ts';
+import {
+  hoursOfWeek,
+  type TransferControls,
+  type WindowLevel,
+} from '../domain/transfer-controls.ts';
 import { type ForecastSubject, forecastTransfer } from './transfer-forecast.ts';
 
 /** A Monday, 00:00 in Greenwich. */
@@ -23,7 +27,10 @@ function subject(facts: Partial<ForecastSubject>): ForecastSubject {
 describe('forecast of a transfer (PTM-5, PTM-6)', () => {
   it('takes the lowest of what is set and what was measured', () => {
     const controls = [limitedTo(5 * mb), limitedTo(2 * mb)];
-    const limited = forecastTransfer(subject({ controls, measuredBytesPerSecond: 10 * mb }), mondayMs);
+    const limited = forecastTransfer(
+      subject({ controls, measuredBytesPerSecond: 10 * mb }),
+      mondayMs,
+    );
     assert.deepEqual(limited, {
       ...{ waitsMs: 0, durationMs: 50_000, bytesPerSecond: 2 * mb, pace: 'limit' },
     });
@@ -68,7 +75,9 @@ describe('forecast of a transfer (PTM-5, PTM-6)', () => {
   });
 
   it('follows a limit that differs by the hour', () => {
-    const bytesPerSecond = Array.from({ length: hoursOfWeek }, (_, hour) => (hour === 0 ? mb : 2 * mb));
+    const bytesPerSecond = Array.from({ length: hoursOfWeek }, (_, hour) =>
+      hour === 0 ? mb : 2 * mb,
+    );
     const limit = { kind: 'hourly', timeZone: 'UTC', bytesPerSecond } as const;
     const forecast = forecastTransfer(
       subject({ controls: [{ limit }], bytes: 3_600 * mb + 100 * mb }),

@@ -2,8 +2,8 @@ import type { Argv } from 'yargs';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import { distributionPointIdText, flag, repeatedOption, siteCodeText } from './options.ts';
-import { toPackageRecord } from './package-record.ts';
 import { previewDistribution } from './package-preview.ts';
+import { toPackageRecord } from './package-record.ts';
 import { packageIdPositional } from './package-request.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import { updateHint } from './package-wait.ts';
@@ -54,12 +54,12 @@ const distributePackage = command({
     args.preview
       ? preview(args, session)
       : act(args, session, {
-      method: 'distributePackage',
-      goal: 'installed',
-      accepted: 'goes to',
-      done: 'is on, verified:',
-      nothing: 'they all have it, or are about to',
-    }),
+          method: 'distributePackage',
+          goal: 'installed',
+          accepted: 'goes to',
+          done: 'is on, verified:',
+          nothing: 'they all have it, or are about to',
+        }),
 });
 
 const redistributePackage = command({

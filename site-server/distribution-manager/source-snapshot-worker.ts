@@ -51,7 +51,8 @@ async function readOnce(
   using manifest = new ManifestWriter(input);
   await using previous = new PreviousEntries(input.previous);
   const progress = new TaskProgress((now) => context.send({ type: 'progress', progress: now }));
-  const staging = input.staging === undefined ? undefined : stagingIn(input.staging, input, context);
+  const staging =
+    input.staging === undefined ? undefined : stagingIn(input.staging, input, context);
   using walk = new SourceWalk({
     directory: input.directory,
     ...{ manifest, previous, progress },

@@ -6,10 +6,9 @@ import type { Holdings } from './lacking-bytes.ts';
 /** What asking a DP needs. */
 export interface AskedHoldingsNeeds {
   readonly connections: {
-    channelTo(dp: DistributionPoint): Pick<
-      ReturnType<DistributionPointConnections['channelTo']>,
-      'unary'
-    >;
+    channelTo(
+      dp: DistributionPoint,
+    ): Pick<ReturnType<DistributionPointConnections['channelTo']>, 'unary'>;
   };
   /** How long a DP may take to look for a batch of files. */
   readonly deadlineMs: number;

@@ -2,11 +2,7 @@ import type { DistributionPoint } from '../../shared/domain/distribution-point.t
 import type { DistributionPointHealth } from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { AskedHoldings, type AskedHoldingsNeeds } from './asked-holdings.ts';
-import {
-  type InstalledPackage,
-  KnownHoldings,
-  type KnownHoldingsNeeds,
-} from './known-holdings.ts';
+import { type InstalledPackage, KnownHoldings, type KnownHoldingsNeeds } from './known-holdings.ts';
 import { lackingBytesOf } from './lacking-bytes.ts';
 import type { ReckonedBytes } from './preview-parts.ts';
 import type { PreviewedVersion } from './previewed-version.ts';
@@ -18,7 +14,9 @@ export interface DpLacksNeeds extends KnownHoldingsNeeds, AskedHoldingsNeeds {}
 export interface LackingDp {
   readonly dpId: string;
   /** A DP of this site; undefined: of another one, which cannot be asked from here. */
-  readonly own: { readonly dp: DistributionPoint; readonly health: DistributionPointHealth } | undefined;
+  readonly own:
+    | { readonly dp: DistributionPoint; readonly health: DistributionPointHealth }
+    | undefined;
   readonly installed: readonly InstalledPackage[];
 }
 

@@ -13,7 +13,10 @@ import type { PackageSource, SitePackage } from '../../shared/domain/site-packag
 import type { EstimatedContent } from '../../shared/package-file/package-file-maker.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import { checkSource, openPrevious } from '../distribution-manager/source-snapshot.ts';
-import type { SnapshotInput, SnapshotMessage } from '../distribution-manager/source-snapshot-worker.ts';
+import type {
+  SnapshotInput,
+  SnapshotMessage,
+} from '../distribution-manager/source-snapshot-worker.ts';
 import { type LackingBytes, lackingBytesOf } from './lacking-bytes.ts';
 import { Kept, type PreviewedVersion } from './previewed-version.ts';
 

@@ -76,11 +76,16 @@ export function aPreviewedTransfer(
   changes: Partial<PreviewedTransfer__Output> = {},
 ): PreviewPart__Output {
   const transfer = {
-    ...{ way: 'PREVIEWED_WAY_DISTRIBUTION_POINT', dpId: 'PS1DP1', siteCode: 'PS1' } as const,
+    ...({ way: 'PREVIEWED_WAY_DISTRIBUTION_POINT', dpId: 'PS1DP1', siteCode: 'PS1' } as const),
     ...{ linkName: '', fromSiteCode: '', toSiteCode: '', bytes: '104857600' },
-    ...{ manifestBytes: '2048', fileCount: '12', basis: 'PREVIEW_BASIS_ASKED', note: '' } as const,
+    ...({
+      manifestBytes: '2048',
+      fileCount: '12',
+      basis: 'PREVIEW_BASIS_ASKED',
+      note: '',
+    } as const),
     ...{ waitsMs: '0', durationMs: '10000', durationUnknown: '', bytesPerSecond: '10485760' },
-    ...{ pace: 'PREVIEW_PACE_LIMIT', ...changes } as const,
+    ...({ pace: 'PREVIEW_PACE_LIMIT', ...changes } as const),
   };
   return { part: 'transfer', transfer };
 }
