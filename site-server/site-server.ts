@@ -48,6 +48,7 @@ import { PullRates } from './package-transfer-manager/pull-rates.ts';
 import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { alarmWatch } from './site-alarms.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -138,6 +139,10 @@ export class SiteServer implements Component {
       ground.identity,
       ...siteLinks.components,
       replication,
+      alarmWatch(ground, {
+        ...{ jobs: transfers.jobs, transfers: transfers.manager },
+        ...{ sends: siteLinks.sends, replication },
+      }),
     ]);
   }
 

@@ -57,6 +57,8 @@ export interface SiteTransfers {
   readonly components: readonly Component[];
   readonly service: TransferService;
   readonly sendRequests: AdminSendRequests;
+  /** All open send requests. */
+  readonly sends: Pick<SendRequestTable, 'open'>;
   readonly versionRecorder: VersionRecorder;
   readonly siteContentTask: SiteContentTask;
   /** What older versions of this site's packages consisted of. */
@@ -80,6 +82,7 @@ export async function siteTransfers(
     receivers: [files, ...receiving.receivers],
     components: [receiving.despooler, ...sending.components],
     service: receiving.service,
+    sends: sending.requests,
     versions: history,
     sendRequests: {
       list: (query) => sending.view.list(toViewFilter(query)),
@@ -168,7 +171,7 @@ async function sendingSide(
     { ...defaultSenderConfig, ...sending },
   );
   const view = new SendRequestView({ ...ground, requests, sender });
-  return { components: [scheduler, connections, sender], view };
+  return { components: [scheduler, connections, sender], view, requests };
 }
 
 function receivingSide(ground: Ground, packageFiles: PackageFileStore) {
