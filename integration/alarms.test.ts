@@ -63,7 +63,7 @@ describe('alarms of a hierarchy', () => {
         { siteCode: 'CS1', kind: 'central-administration' },
         { siteCode: 'PS1', kind: 'primary', parent: 'CS1', standard: ['PS1DP1'] },
       ],
-      site: { alarms },
+      site: { alarms, sending: { retryDelayMs: 1_000 } },
     });
   });
 
