@@ -36,6 +36,7 @@ import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
 import { HierarchyDistributionPoints } from './hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyReactor } from './hierarchy-manager/hierarchy-reactor.ts';
 import { OwnContents } from './hierarchy-manager/own-contents.ts';
+import { TransferLinks } from './hierarchy-manager/transfer-links.ts';
 import { ContentLocator } from './management-point/content-locator.ts';
 import { ManagementPoint } from './management-point/management-point.ts';
 import { JobRunner } from './package-transfer-manager/job-run.ts';
@@ -304,6 +305,7 @@ async function adminService(
     distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID }),
     distributionPointCommands: new DistributionPointCommands(ground),
     siteCommands: new SiteCommands(ground),
+    links: new TransferLinks(ground),
     statusMessageView: new StatusMessageView(ground),
     packageView: new PackageView({ ...ground, progress: snapshots }),
     packageStatusView: new PackageStatusView({

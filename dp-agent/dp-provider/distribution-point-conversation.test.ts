@@ -162,6 +162,62 @@ describe('DistributionPoint conversation', () => {
     assert.deepEqual(listed, [{ packageId, sourceVersion: 1, packageHash }]);
   });
 
+  /** Messages in parts of so many bytes, as a low limit cuts them. */
+  function* inFragments(message: PutContentRequest, bytes: number): Generator<PutContentRequest> {
+    const { requestSerialize } = methodDefinition('DistributionPoint', 'putContent');
+    const encoded = requestSerialize(message);
+    for (let offset = 0; offset < encoded.length; offset += bytes) {
+      const data = encoded.subarray(offset, offset + bytes);
+      yield { fragment: { data, last: offset + bytes >= encoded.length } };
+    }
+  }
+
+  it('puts messages that come in fragments together, and acknowledges each once (PTM-6)', async () => {
+    await begun();
+    const fileHash = Buffer.from(hashOf(big), 'hex');
+    const piece = (pieceIndex: number) => ({
+      piece: { fileHash, pieceIndex, data: big.subarray(0, pieceBytes) },
+    });
+    const files = {
+      files: { files: [{ fileHash: Buffer.from(hashOf(small), 'hex'), data: small }] },
+    };
+    const answers = await putContent(
+      { open: action },
+      ...inFragments(piece(0), 98_304),
+      ...inFragments(files, 1),
+      piece(1),
+    );
+    assert.deepEqual(answers, [{}, {}, {}]);
+    const { packageHash } = await conversation.commit(
+      { action: { ...action, jobSerial: '1' } },
+      context,
+    );
+    assert.equal(packageHash?.length, 32);
+  });
+
+  it('refuses fragments that make no message (SEC-4)', async () => {
+    await begun();
+    const fileHash = Buffer.from(hashOf(small), 'hex');
+    const files = { files: { files: [{ fileHash, data: small }] } };
+    const [first, ...rest] = inFragments(files, 10);
+    assert.ok(first);
+    const send = (...messages: PutContentRequest[]) => putContent({ open: action }, ...messages);
+    await refuses('body', putContent(first));
+    await refuses('body', send(first, files));
+    await refuses('body', send(first, {}));
+    await refuses('body', send(...inFragments({ open: action }, 4)));
+    await refuses('body', send(...inFragments({ fragment: { data: small, last: true } }, 4)));
+    await refuses('fragment', send(first, { fragment: { data: Buffer.alloc(0), last: true } }));
+    await refuses('fragment', send({ fragment: { data: Buffer.alloc(9, 0xff), last: true } }));
+    const long = { fragment: { data: big.subarray(0, pieceBytes), last: false } };
+    await refuses('fragment', send(long, long));
+    await assert.rejects(
+      send(...inFragments({ files: { files: [{ fileHash, data: Buffer.from('smalL') }] } }, 9)),
+      (error) => isErrorWithCode(error, 'FILE_HASH_MISMATCH'),
+    );
+    assert.deepEqual(await send(first, ...rest.slice(0, -1)), [], 'what has no end is nothing');
+  });
+
   it('says what is missing, in entries and bytes', async () => {
     await begun();
     await putContent(

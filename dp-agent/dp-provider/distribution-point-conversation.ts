@@ -27,6 +27,8 @@ import type { OfferDeltasResponse } from '../../shared/rpc/generated/waybill/v1/
 import type { PutContentRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
 import type { PutManifestRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
 import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
+import { decodeRequest } from '../../shared/rpc/service-definitions.ts';
+import { MessageAssembly } from '../../shared/transfer-arbiter/message-fragments.ts';
 import { findFiles } from './find-files.ts';
 
 /** Who this DP is. */
@@ -92,6 +94,7 @@ export function distributionPointConversation(
 
     async *putContent(requests: AsyncIterable<PutContentRequest__Output>) {
       let action: PackageAction | undefined;
+      const assembly = new MessageAssembly();
       for await (const request of requests) {
         if (!action) {
           if (!request.open)
@@ -99,7 +102,9 @@ export function distributionPointConversation(
           action = requireAction(request.open);
           continue;
         }
-        await receive(provider, action, request);
+        const whole = wholeOf(request, assembly);
+        if (!whole) continue;
+        await receive(provider, action, whole);
         yield {};
       }
     },
@@ -149,6 +154,27 @@ function offerDeltasResponse(wanted: readonly WantedDelta[]): OfferDeltasRespons
       piecesHeld: Buffer.from(piecesHeld.toBytes()),
     })),
   };
+}
+
+/** The message that is whole with this one; undefined while parts of it are still to come. */
+function wholeOf(
+  request: PutContentRequest__Output,
+  assembly: MessageAssembly,
+): PutContentRequest__Output | undefined {
+  if (request.fragment) {
+    const bytes = assembly.add(request.fragment);
+    return bytes && decoded(bytes);
+  }
+  if (!assembly.isUnderWay) return request;
+  throw invalidMessage('body', 'the next fragment', bodyOf(request));
+}
+
+function decoded(bytes: Buffer): PutContentRequest__Output {
+  try {
+    return decodeRequest('DistributionPoint', 'putContent', bytes);
+  } catch {
+    throw invalidMessage('fragment', 'parts of a PutContentRequest', 'something else');
+  }
 }
 
 async function receive(

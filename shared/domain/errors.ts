@@ -16,6 +16,7 @@ export type ErrorDetails =
   | { code: 'SITE_EXISTS'; siteCode: string }
   | { code: 'SITE_IN_USE'; siteCode: string; reason: string }
   | { code: 'SITE_NOT_CAUGHT_UP'; siteCode: string; parentSiteCode: string }
+  | { code: 'LINK_UNKNOWN'; linkName: string }
   | { code: 'LOG_UNKNOWN'; component: string; known: string }
   // The source of a package
   | { code: 'SOURCE_MISSING'; path: string }
@@ -102,6 +103,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   SITE_IN_USE: (f) => `Site ${f.siteCode} cannot be deleted: ${f.reason}`,
   SITE_NOT_CAUGHT_UP: (f) =>
     `Site ${f.siteCode} makes no package before its parent ${f.parentSiteCode} has told it which there were; "waybill site list" says how it stands with the parent`,
+  LINK_UNKNOWN: (f) => `There is no link ${f.linkName}. "waybill link list" shows those there are`,
   LOG_UNKNOWN: (f) => `There is no log ${f.component}; expected one of ${f.known}`,
   SOURCE_MISSING: (f) =>
     `Source ${f.path}: expected an existing directory, given as an absolute path of the site server`,

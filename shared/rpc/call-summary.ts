@@ -21,8 +21,20 @@ const namedFields = [
   'parentSiteCode',
   'requestId',
   'finalSiteCode',
+  'fromSiteCode',
+  'toSiteCode',
+  'addresses',
+  'linkName',
+  'names',
+  'timeZone',
+  'alwaysOpen',
+  'bytesPerSecond',
+  'noLimit',
 ];
-const nestedFields = ['properties', 'action', 'package', 'open', 'hello', 'file'];
+const nestedFields = [
+  ...['properties', 'action', 'package', 'open', 'hello', 'file'],
+  ...['controls', 'serveControls', 'schedule', 'limit', 'dpIds', 'toSiteCodes'],
+];
 
 /** Longest value and longest summary, in UTF-16 units. */
 const valueLengthMax = 200;

@@ -24,6 +24,7 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   SITE_EXISTS: { siteCode: 'text' },
   SITE_IN_USE: { siteCode: 'text', reason: 'text' },
   SITE_NOT_CAUGHT_UP: { siteCode: 'text', parentSiteCode: 'text' },
+  LINK_UNKNOWN: { linkName: 'text' },
   LOG_UNKNOWN: { component: 'text', known: 'text' },
   SOURCE_MISSING: path,
   SOURCE_UNREADABLE: pathAndReason,

@@ -10,6 +10,7 @@ import type {
   AnswerOf,
   ConversationName,
   MethodName,
+  ReceivedRequestOf,
   RequestOf,
   ResponseOf,
 } from './conversation.ts';
@@ -88,6 +89,18 @@ export function encodeMessage<C extends ConversationName, M extends MethodName<C
   message: RequestOf<C, M>,
 ): Buffer {
   return methodDefinition(conversation, method).requestSerialize(message);
+}
+
+/** What an encoded request says; bytes in it are views of its memory. */
+export function decodeRequest<C extends ConversationName, M extends MethodName<C>>(
+  conversation: C,
+  method: M,
+  bytes: Buffer,
+): ReceivedRequestOf<C, M> {
+  return methodDefinition(conversation, method).requestDeserialize(bytes) as ReceivedRequestOf<
+    C,
+    M
+  >;
 }
 
 /** A message that is encoded by itself; its types are known to the caller only. */

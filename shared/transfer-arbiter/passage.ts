@@ -17,17 +17,26 @@ const quartersMax = 8 * 24 * 4;
 
 /** A way that content takes, and what an administrator allows on it: a DP, a route, a link. */
 export class Passage {
+  /** Such as `dp/PS1DP1`. */
+  readonly name: string;
   #controls: TransferControls = freeControls;
   #scheduleHour: HourOfWeek | undefined;
   #limitHour: HourOfWeek | undefined;
   /** Monotonic time from which the next bytes may leave. */
   #freeAtMs = Number.NEGATIVE_INFINITY;
   #blockBytes = 0;
+  /** When it opens next, as was found out at a time: true until then. */
+  readonly #openings = new Map<Priority, { readonly fromMs: number; readonly opensAtMs: number }>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
 
   /** Acts from the next bytes on: what is owed under an older limit is forgiven. */
   set controls(controls: TransferControls) {
     const { schedule, limit } = controls;
     this.#controls = controls;
+    this.#openings.clear();
     this.#scheduleHour = schedule && new HourOfWeek(schedule.timeZone);
     this.#limitHour = limit?.kind === 'hourly' ? new HourOfWeek(limit.timeZone) : undefined;
     this.#freeAtMs = Number.NEGATIVE_INFINITY;
@@ -46,17 +55,17 @@ export class Passage {
     return isLevelOpenTo(this.#levelAt(nowMs), priority);
   }
 
-  /** When it opens to this priority next; undefined when it never does. */
+  /** When it opens to this priority next: now when it is open; undefined when it never does. */
   opensAtMs(priority: Priority, nowMs: number): number | undefined {
+    if (this.isOpenTo(priority, nowMs)) return nowMs;
     if (!this.#controls.schedule?.hours.some((level) => isLevelOpenTo(level, priority))) {
-      return this.#controls.schedule ? undefined : nowMs;
+      return undefined;
     }
-    let thenMs = nowMs;
-    for (let quarter = 0; quarter < quartersMax; quarter++) {
-      if (this.isOpenTo(priority, thenMs)) return thenMs;
-      thenMs = nextQuarterMs(thenMs);
-    }
-    return undefined;
+    const known = this.#openings.get(priority);
+    if (known && nowMs >= known.fromMs && nowMs < known.opensAtMs) return known.opensAtMs;
+    const opensAtMs = this.#nextOpeningMs(priority, nowMs);
+    if (opensAtMs !== undefined) this.#openings.set(priority, { fromMs: nowMs, opensAtMs });
+    return opensAtMs;
   }
 
   /** Bytes per second now; undefined without a limit, and for pulses. */
@@ -83,6 +92,15 @@ export class Passage {
     const rate = this.rateAt(nowMs);
     if (rate === undefined) return;
     this.#freeAtMs = Math.max(this.#freeAtMs, monotonicMs - catchUpMs) + (bytes * 1000) / rate;
+  }
+
+  #nextOpeningMs(priority: Priority, nowMs: number): number | undefined {
+    let thenMs = nowMs;
+    for (let quarter = 0; quarter < quartersMax; quarter++) {
+      thenMs = nextQuarterMs(thenMs);
+      if (this.isOpenTo(priority, thenMs)) return thenMs;
+    }
+    return undefined;
   }
 
   #chargePulse(

@@ -9,7 +9,12 @@ import { freeControls, type TransferControls } from '../domain/transfer-controls
 import { ignoreAbort } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { Passage } from './passage.ts';
-import { type Standstill, TransferPermit, type Waiter } from './transfer-permit.ts';
+import {
+  type PermitOptions,
+  type Standstill,
+  TransferPermit,
+  type Waiter,
+} from './transfer-permit.ts';
 
 /** Longest sleep while something waits: so long may the machine's clock be wrong before it is seen. */
 const lookAgainMs = 1_000;
@@ -47,9 +52,14 @@ export class TransferArbiter {
    *
    * @returns what its streams ask before each part; it is to be closed when the transfer is over
    */
-  open(passageNames: readonly string[], priority: Priority): TransferPermit {
+  open(
+    passageNames: readonly string[],
+    priority: Priority,
+    options: PermitOptions = {},
+  ): TransferPermit {
     const passages = passageNames.map((name) => this.#passage(name));
     const permit = new TransferPermit(passages, priority, {
+      ...options,
       clock: this.#clock,
       takeAtOnce: (bytes) => this.#takeAtOnce(permit, bytes),
       onWaiting: () => this.#serve(),
@@ -61,6 +71,14 @@ export class TransferArbiter {
     });
     this.#permits.add(permit);
     return permit;
+  }
+
+  /** A transfer takes these passages from its next part on, whatever it took before. */
+  reroute(permit: TransferPermit, passageNames: readonly string[]): void {
+    const isSame =
+      permit.passages.length === passageNames.length &&
+      permit.passages.every(({ name }, index) => name === passageNames[index]);
+    if (!isSame) permit.passages = passageNames.map((name) => this.#passage(name));
   }
 
   /**
@@ -79,7 +97,7 @@ export class TransferArbiter {
   }
 
   #passage(name: string): Passage {
-    const known = this.#passages.get(name) ?? new Passage();
+    const known = this.#passages.get(name) ?? new Passage(name);
     this.#passages.set(name, known);
     return known;
   }
@@ -137,8 +155,9 @@ export class TransferArbiter {
 
   #grantNext(permit: TransferPermit): void {
     const waiter = permit.shift() as Waiter;
-    this.#grant(permit, waiter.bytes);
-    waiter.resolve();
+    const bytes = waiter.bytes();
+    this.#grant(permit, bytes);
+    waiter.resolve(bytes);
   }
 
   #grant(permit: TransferPermit, bytes: number): void {
@@ -151,7 +170,7 @@ export class TransferArbiter {
   #standstillOf(permit: TransferPermit): Standstill | undefined {
     const [nowMs, monotonicMs] = [this.#clock.nowMs(), this.#clock.monotonicMs()];
     for (const passage of permit.passages) {
-      if (passage.isOpenTo(permit.priority, nowMs)) continue;
+      if (permit.ignoresSchedules || passage.isOpenTo(permit.priority, nowMs)) continue;
       return { reason: 'window-closed', untilMs: Number.POSITIVE_INFINITY };
     }
     for (const other of this.#permits) {

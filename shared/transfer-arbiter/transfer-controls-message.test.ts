@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import type { TransferControls } from '../domain/transfer-controls.ts';
+import { patchedControls, type TransferControlsPatch } from '../domain/transfer-controls-patch.ts';
 import type { TransferControls__Output } from '../rpc/generated/waybill/v1/TransferControls.ts';
-import { toTransferControls, toTransferControlsMessage } from './transfer-controls-message.ts';
+import type { TransferControlsPatch__Output } from '../rpc/generated/waybill/v1/TransferControlsPatch.ts';
+import {
+  toTransferControls,
+  toTransferControlsMessage,
+  toTransferControlsPatch,
+  toTransferControlsPatchMessage,
+} from './transfer-controls-message.ts';
 
 const hours = Array.from({ length: 168 }, () => 'WINDOW_LEVEL_OPEN' as const);
 const nothing: TransferControls__Output = { schedule: null, limit: null };
@@ -83,3 +90,35 @@ function asTexts(value: object): object {
   );
   return JSON.parse(texts) as object;
 }
+
+describe('a change of controls (ADM-3)', () => {
+  const limit = { kind: 'rate', bytesPerSecond: 2048 } as const;
+  const schedule = { timeZone: 'UTC', hours: hours.map(() => 'closed' as const) };
+  const both = { schedule, limit };
+  const pulse = { kind: 'pulse', blockBytes: 4096, delayMs: 1 } as const;
+  const cases: readonly (readonly [string, TransferControlsPatch, TransferControls | undefined])[] =
+    [
+      ['nothing', {}, both],
+      ['another limit', { limit: pulse }, { schedule, limit: pulse }],
+      ['no limit any more', { limit: 'none' }, { schedule }],
+      ['no schedule any more', { schedule: 'none' }, { limit }],
+      ['none of both', { schedule: 'none', limit: 'none' }, undefined],
+    ];
+  for (const [what, patch, expected] of cases) {
+    it(`travels, and leaves what it does not say: ${what}`, () => {
+      const message = toTransferControlsPatchMessage(patch);
+      const sentLimit = message.limit && {
+        ...asTexts(message.limit),
+        kind: kindOf({ limit: pulse }),
+      };
+      const wire = { ...message, limit: sentLimit } as TransferControlsPatch__Output;
+      assert.deepEqual(toTransferControlsPatch(wire, 'controls'), patch);
+      assert.deepEqual(patchedControls(both, patch), expected);
+    });
+  }
+
+  it('makes something of nothing', () => {
+    assert.deepEqual(patchedControls(undefined, { limit }), { limit });
+    assert.equal(patchedControls({}, undefined), undefined);
+  });
+});

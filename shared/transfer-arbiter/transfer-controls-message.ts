@@ -12,6 +12,7 @@ import {
   type TransferSchedule,
   type WindowLevel,
 } from '../domain/transfer-controls.ts';
+import type { TransferControlsPatch } from '../domain/transfer-controls-patch.ts';
 import type {
   RateLimit__Output,
   RateLimit as RateLimitMessage,
@@ -20,6 +21,10 @@ import type {
   TransferControls as ControlsMessage,
   TransferControls__Output,
 } from '../rpc/generated/waybill/v1/TransferControls.ts';
+import type {
+  TransferControlsPatch as PatchMessage,
+  TransferControlsPatch__Output,
+} from '../rpc/generated/waybill/v1/TransferControlsPatch.ts';
 import type { TransferSchedule__Output } from '../rpc/generated/waybill/v1/TransferSchedule.ts';
 import type { WindowLevel__Output as LevelName } from '../rpc/generated/waybill/v1/WindowLevel.ts';
 
@@ -59,6 +64,37 @@ export function toTransferControls(
   return {
     ...(schedule && { schedule: toSchedule(schedule, `${field}.schedule`) }),
     ...(limit && { limit: toLimit(limit, `${field}.limit`) }),
+  };
+}
+
+/**
+ * What to change of controls, as it came over the wire.
+ *
+ * @param field what it is called where it came from
+ * @throws REQUEST_INVALID, with the field, what was expected, and what came
+ */
+export function toTransferControlsPatch(
+  { schedule, alwaysOpen, limit, noLimit }: TransferControlsPatch__Output,
+  field: string,
+): TransferControlsPatch {
+  return {
+    ...(alwaysOpen && { schedule: 'none' }),
+    ...(schedule && { schedule: toSchedule(schedule, `${field}.schedule`) }),
+    ...(noLimit && { limit: 'none' }),
+    ...(limit && { limit: toLimit(limit, `${field}.limit`) }),
+  };
+}
+
+/** What to change of controls, as it travels. */
+export function toTransferControlsPatchMessage({
+  schedule,
+  limit,
+}: TransferControlsPatch): PatchMessage {
+  return {
+    ...(schedule === 'none'
+      ? { alwaysOpen: true }
+      : schedule && toTransferControlsMessage({ schedule })),
+    ...(limit === 'none' ? { noLimit: true } : limit && toTransferControlsMessage({ limit })),
   };
 }
 

@@ -40,8 +40,8 @@ interface Pace {
  * and what was measured of it. Walks through the hours only where something is set by the hour.
  */
 export function forecastTransfer(subject: ForecastSubject, nowMs: number): TransferForecast {
-  const passages = subject.controls.map((controls) => {
-    const passage = new Passage();
+  const passages = subject.controls.map((controls, index) => {
+    const passage = new Passage(`${index}`);
     passage.controls = controls;
     return passage;
   });

@@ -9,6 +9,9 @@ const partBytesMin = 4096;
 /** With a limit a part is what may leave in so many milliseconds, so that the rate is smooth. */
 const partMs = 100;
 
+/** How long it is said that a transfer waits, after it has: one with a limit does so again and again. */
+const rememberedMs = 1_000;
+
 /** Why a transfer sends nothing. */
 export interface Standstill {
   /** `priority`: another transfer, of higher priority, uses the way. */
@@ -21,12 +24,21 @@ export interface Standstill {
 
 /** A part that waits. */
 export interface Waiter {
-  readonly bytes: number;
-  readonly resolve: () => void;
+  /** What it would be if it left now. */
+  readonly bytes: () => number;
+  readonly resolve: (bytes: number) => void;
+}
+
+/** How a transfer is to be treated. */
+export interface PermitOptions {
+  /** Called when a part has to wait since its way is closed; not to ask anything of the arbiter at once. */
+  readonly onWindowClosed?: () => void;
+  /** Its parts leave whatever the schedules say. @default false */
+  readonly ignoresSchedules?: boolean;
 }
 
 /** What a permit is given by its arbiter. */
-export interface PermitNeeds {
+export interface PermitNeeds extends PermitOptions {
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
   readonly takeAtOnce: (bytes: number) => boolean;
   readonly onWaiting: () => void;
@@ -36,18 +48,54 @@ export interface PermitNeeds {
 
 /** One transfer, of any number of streams, as its arbiter knows it. */
 export class TransferPermit {
-  readonly passages: readonly Passage[];
   readonly #needs: PermitNeeds;
   readonly #waiters = new Set<Waiter>();
+  #passages: readonly Passage[];
   #priority: Priority;
   #grantedAtMs = Number.NEGATIVE_INFINITY;
-  /** Why it waited when that was looked at last. */
-  standstill: Standstill | undefined;
+  #standstill: Standstill | undefined;
+  /** The last standstill, and when it was seen. */
+  #remembered: { readonly standstill: Standstill; readonly atMs: number } | undefined;
 
   constructor(passages: readonly Passage[], priority: Priority, needs: PermitNeeds) {
-    this.passages = passages;
+    this.#passages = passages;
     this.#priority = priority;
     this.#needs = needs;
+  }
+
+  get passages(): readonly Passage[] {
+    return this.#passages;
+  }
+
+  /** The next part takes another way. */
+  set passages(passages: readonly Passage[]) {
+    this.#passages = passages;
+    this.#needs.onChanged();
+  }
+
+  get ignoresSchedules(): boolean {
+    return this.#needs.ignoresSchedules ?? false;
+  }
+
+  /** Why it waited when that was looked at last. */
+  get standstill(): Standstill | undefined {
+    return this.#standstill;
+  }
+
+  set standstill(standstill: Standstill | undefined) {
+    const wasClosed = this.#standstill?.reason === 'window-closed';
+    this.#standstill = standstill;
+    if (!standstill) return;
+    this.#remembered = { standstill, atMs: this.#needs.clock.monotonicMs() };
+    if (standstill.reason === 'window-closed' && !wasClosed) this.#needs.onWindowClosed?.();
+  }
+
+  /** What the transfer waits for, or has waited for within the last second. */
+  get hindrance(): Standstill | undefined {
+    if (this.isAsking && this.#standstill) return this.#standstill;
+    if (!this.#remembered) return undefined;
+    const { standstill, atMs } = this.#remembered;
+    return this.#needs.clock.monotonicMs() - atMs < rememberedMs ? standstill : undefined;
   }
 
   get priority(): Priority {
@@ -90,7 +138,22 @@ export class TransferPermit {
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     throwIfAborted(signal);
     if (this.#needs.takeAtOnce(bytes)) return;
-    await this.#wait(bytes, signal);
+    await this.#wait(() => bytes, signal);
+  }
+
+  /**
+   * Resolves when some of a message may leave: all that is left of it, or a part, as long as what is
+   * allowed at that moment. They count as sent from then on.
+   *
+   * @param leftBytes at most a message of the wire
+   * @returns how many bytes
+   * @throws AbortError as soon as the signal fires
+   */
+  async takePart(leftBytes: number, signal: AbortSignal): Promise<number> {
+    throwIfAborted(signal);
+    const bytes = this.#partOf(leftBytes);
+    if (this.#needs.takeAtOnce(bytes)) return bytes;
+    return this.#wait(() => this.#partOf(leftBytes), signal);
   }
 
   /** The first part that waits does so no more; undefined when none does. */
@@ -111,13 +174,19 @@ export class TransferPermit {
     this.#needs.onClosed();
   }
 
-  #wait(bytes: number, signal: AbortSignal): Promise<void> {
+  /** A piece is sent as one message, whatever stands around it, unless a limit cuts it. */
+  #partOf(leftBytes: number): number {
+    const { partBytes } = this;
+    return partBytes === partBytesMax ? leftBytes : Math.min(leftBytes, partBytes);
+  }
+
+  #wait(bytes: () => number, signal: AbortSignal): Promise<number> {
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         bytes,
-        resolve: () => {
+        resolve: (granted) => {
           signal.removeEventListener('abort', aborted);
-          resolve();
+          resolve(granted);
         },
       };
       const aborted = () => {

@@ -3,6 +3,7 @@ import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointListCommands } from './distribution-point-list-commands.ts';
 import { getCommands } from './get-commands.ts';
 import { jobCommands } from './job-commands.ts';
+import { linkCommands } from './link-commands.ts';
 import { logCommands } from './log-commands.ts';
 import { messageCommands } from './message-commands.ts';
 import { packageCommands } from './package-commands.ts';
@@ -38,7 +39,12 @@ export const commandGroups: readonly CommandGroup[] = [
     summary: 'See, add, change and remove sites of the hierarchy',
     commands: siteCommands,
   },
-  { word: 'route', summary: 'Say how one site reaches another', commands: routeCommands },
+  {
+    word: 'route',
+    summary: 'Say where, when and how fast one site sends to another',
+    commands: routeCommands,
+  },
+  { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
   { word: 'send', summary: 'See what is sent to other sites', commands: sendCommands },
 ];
 

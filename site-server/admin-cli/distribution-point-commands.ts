@@ -1,7 +1,17 @@
+import type { Argv } from 'yargs';
 import type { PullSettings } from '../../shared/domain/pull-source.ts';
 import type { Admin } from './admin.ts';
-import { type Command, command } from './command.ts';
+import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
+import {
+  controlOptions,
+  type GivenLimit,
+  type GivenSchedule,
+  serveControlOptions,
+  toControlsPatch,
+  zoneOfHours,
+} from './control-options.ts';
+import { toControlsSentence } from './control-view.ts';
 import {
   type DistributionPointRecord,
   dpIdPositional,
@@ -16,6 +26,7 @@ import {
   pullOptions,
   wireKinds,
 } from './pull-options.ts';
+import type { Session } from './session.ts';
 
 const addressOption = option('address', "host:port of the DP's agent", addressText);
 const descriptionOption = option('description', 'Free text', anyText);
@@ -26,15 +37,17 @@ const addDistributionPoint = command({
   summary: 'Add a distribution point to the site, or to another one',
   example: 'waybill dp add PS1DP3 --address dp3:8531 --kind pull --source PS1DP1',
   options: (parser) =>
-    pullOptions(
+    settingOptions(
       parser
         .positional('dp-id', dpIdPositional)
         .option('address', { ...addressOption, demandOption: true as const })
         .option('description', descriptionOption)
         .option('site', option('site', 'The site it is of; the one that is asked', siteCodeText)),
     ),
-  run: async (args, { admin, output }) => {
+  run: async (args, session) => {
+    const { admin, output } = session;
     const { dpId, address, description = '', kind = 'standard' } = args;
+    const controls = givenControlPatches(args, session);
     const given = givenPullSettings(dpId, args);
     if (given && kind === 'standard') {
       throw new UsageError('--source, --allow-fallback and --packages-max need --kind pull');
@@ -43,8 +56,8 @@ const addDistributionPoint = command({
     if (hasNoSource({ kind, pull })) throw new UsageError(sourceNeeded);
     const site = args.site === undefined ? {} : { siteCode: args.site };
     const settings = { dpId, address, kind: wireKinds[kind], description, ...site };
-    const wire = await admin.ask('addDistributionPoint', { ...settings, ...(pull && { pull }) });
-    const record = toDistributionPointRecord(wire);
+    const all = { ...settings, ...(pull && { pull }), ...controls };
+    const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', all));
     output.record(record);
     const at = args.site === undefined ? '' : ` --site ${args.site}`;
     output.sentence(
@@ -56,21 +69,24 @@ const addDistributionPoint = command({
 const setDistributionPoint = command({
   path: 'dp set',
   positionals: '<dp-id>',
-  summary: 'Change a distribution point: its address, its kind, where it fetches from',
-  example: 'waybill dp set PS1DP1 --description "Second floor"',
+  summary: 'Change a distribution point: its address, its kind, when and how fast it is sent to',
+  example: 'waybill dp set PS1DP1 --limit 10MB/s --schedule "sat-sun open, else closed"',
   options: (parser) =>
-    pullOptions(
+    settingOptions(
       parser
         .positional('dp-id', dpIdPositional)
         .option('address', addressOption)
         .option('description', descriptionOption),
     ),
-  run: async (args, { admin, output }) => {
+  run: async (args, session) => {
+    const { admin, output } = session;
     const { dpId, address, description, kind } = args;
     const given = givenPullSettings(dpId, args);
-    if ([address, description, kind, given].every((value) => value === undefined)) {
+    const controls = givenControlPatches(args, session);
+    const patches = Object.values(controls);
+    if ([address, description, kind, given, ...patches].every((value) => value === undefined)) {
       throw new UsageError(
-        'expected something to set: --address, --description, --kind or where it fetches from',
+        'expected something to set: --address, --description, --kind, where it fetches from, or when and how fast',
       );
     }
     const settings = {
@@ -79,10 +95,12 @@ const setDistributionPoint = command({
       ...(description === undefined ? {} : { description }),
       ...(kind === undefined ? {} : { kind: wireKinds[kind] }),
       ...(await checkedPullSettings(admin, { dpId, kind, given })),
+      ...controls,
     };
     const record = toDistributionPointRecord(await admin.ask('setDistributionPoint', settings));
     output.record(record);
     output.sentence(`Distribution point ${record.dpId} is changed.`);
+    for (const line of toControlSentences(record, controls)) output.sentence(line);
     if (hasNoSource(record)) output.sentence(sourceHint(record));
     if (given && record.kind === 'standard') output.sentence(keptHint(record));
   },
@@ -111,6 +129,41 @@ export const distributionPointCommands: readonly Command[] = [
   setDistributionPoint,
   deleteDistributionPoint,
 ];
+
+function settingOptions<A extends GlobalArguments>(parser: Argv<A>) {
+  return serveControlOptions(controlOptions(pullOptions(parser)));
+}
+
+/** What of both controls is to change; what is not given is absent. @throws UsageError */
+function givenControlPatches(
+  args: {
+    readonly limit?: GivenLimit | undefined;
+    readonly schedule?: GivenSchedule | undefined;
+    readonly serveLimit?: GivenLimit | undefined;
+    readonly serveSchedule?: GivenSchedule | undefined;
+    readonly timeZone?: string | undefined;
+  },
+  { timeZone: machineZone }: Pick<Session, 'timeZone'>,
+) {
+  const own = { limit: args.limit, schedule: args.schedule };
+  const serve = { limit: args.serveLimit, schedule: args.serveSchedule };
+  const timeZone = zoneOfHours(args.timeZone, [own, serve], machineZone);
+  const controls = toControlsPatch(own, timeZone);
+  const serveControls = toControlsPatch(serve, timeZone);
+  return { ...(controls && { controls }), ...(serveControls && { serveControls }) };
+}
+
+/** What holds from now on, of the controls that were changed. */
+function toControlSentences(
+  { kind, controls, serveControls }: DistributionPointRecord,
+  changed: ReturnType<typeof givenControlPatches>,
+): string[] {
+  const what = kind === 'pull' ? 'It fetches' : 'It is sent to';
+  return [
+    ...(changed.controls ? [`${what} ${toControlsSentence(controls)}.`] : []),
+    ...(changed.serveControls ? [`It serves others ${toControlsSentence(serveControls)}.`] : []),
+  ];
+}
 
 const sourceNeeded =
   'a pull DP needs something to fetch from: expected --source DP, or --allow-fallback';

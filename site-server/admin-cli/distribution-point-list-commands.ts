@@ -1,6 +1,7 @@
 import type { Tone } from '../../shared/runtime/text-style.ts';
 import { type Command, command } from './command.ts';
 import { CommandFailure } from './command-failure.ts';
+import { toControlFacts, toControlPictures, toLimitCell, toScheduleCell } from './control-view.ts';
 import {
   type DistributionPointRecord,
   dpIdPositional,
@@ -37,7 +38,7 @@ const listDistributionPoints = command({
 const showDistributionPoint = command({
   path: 'dp show',
   positionals: '<dp-id>',
-  summary: 'Everything about one distribution point, also where it fetches from',
+  summary: 'Everything about one distribution point: where it fetches from, when and how fast',
   example: 'waybill dp show PS1DP1',
   options: (parser) => parser.positional('dp-id', dpIdPositional),
   run: async ({ dpId }, session) => {
@@ -78,6 +79,8 @@ function toColumns(
     { title: 'state', text: (row) => row.reachability, tone: toneOfDistributionPoint },
     { title: 'checked', text: (row) => toAgeText(row.checkedAtMs, nowMs) },
     { title: 'packages', text: (row) => toCountText(row.packageCount), align: 'right' },
+    { title: 'limit', text: (row) => toLimitCell(row.controls), align: 'right' },
+    { title: 'schedule', text: (row) => toScheduleCell(row.controls) },
     { title: 'free', text: toFreeText, align: 'right' },
     { title: 'rate', text: toMeasuredText, align: 'right' },
     { title: 'agent', text: (row) => row.agentVersion },
@@ -148,7 +151,14 @@ function tellDistributionPoint({ output, clock }: Session, record: DistributionP
     ['priority', String(record.priority)],
     ['packages', toCountText(record.packageCount)],
     ...toPullFacts(record),
+    ...toControlFacts(record.controls),
+    ...toControlFacts(record.serveControls, 'serve '),
   ]);
+  const pictures = [
+    ...toControlPictures(record.controls),
+    ...toControlPictures(record.serveControls, 'serve '),
+  ];
+  for (const line of pictures) output.sentence(line);
 }
 
 /** Also of a standard DP that was told: it is kept for when it becomes a pull DP. */

@@ -2,6 +2,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import type { ConfiguredSource } from '../../shared/domain/pull-source.ts';
 import type { DistributionPointRecord__Output } from '../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
 import type { Admin } from './admin.ts';
+import { toControlsRecord } from './control-view.ts';
 import { distributionPointIdText, positional } from './options.ts';
 import { toCount, toWord } from './wire-values.ts';
 
@@ -28,6 +29,8 @@ export function toDistributionPointRecord(wire: DistributionPointRecord__Output)
     packageCount: wire.packageCount,
     measuredBytesPerSecond: toCount(wire.measuredBytesPerSecond, 'measured_bytes_per_second'),
     pull: toPullRecord(wire.pull),
+    controls: toControlsRecord(wire.controls),
+    serveControls: toControlsRecord(wire.serveControls),
   };
 }
 

@@ -1,7 +1,16 @@
 import type { Argv } from 'yargs';
 import { type Command, command, type GlobalArguments } from './command.ts';
+import { UsageError } from './command-failure.ts';
+import { controlOptions, none, toControlsPatch, zoneOfHours } from './control-options.ts';
+import {
+  toControlFacts,
+  toControlPictures,
+  toControlsSentence,
+  toLimitCell,
+  toScheduleCell,
+} from './control-view.ts';
 import { addressText, positional, repeatedOption, siteCodeText } from './options.ts';
-import { toRouteRecord } from './site-record.ts';
+import { requireSite, toRouteRecord } from './site-record.ts';
 import type { Column } from './table.ts';
 
 const listRoutes = command({
@@ -16,30 +25,70 @@ const listRoutes = command({
   },
 });
 
+const showRoute = command({
+  path: 'route show',
+  positionals: '<from> <to>',
+  summary: 'What is set for the way from one site to another',
+  example: 'waybill route show PS1 PS2',
+  options: betweenSites,
+  run: async ({ from, to }, { admin, output }) => {
+    await requireSite(admin, from);
+    await requireSite(admin, to);
+    const routes = (await admin.list('listRoutes', {})).map(toRouteRecord);
+    const isAsked = (one: RouteRecord) => one.fromSiteCode === from && one.toSiteCode === to;
+    const none = { fromSiteCode: from, toSiteCode: to, addresses: [], controls: null };
+    const record = routes.find(isAsked) ?? none;
+    output.facts(record, [
+      ['from', from],
+      ['to', to],
+      ['addresses', toAddressesText(record)],
+      ...toControlFacts(record.controls),
+    ]);
+    for (const line of toControlPictures(record.controls)) output.sentence(line);
+  },
+});
+
 const setRoute = command({
   path: 'route set',
   positionals: '<from> <to>',
-  summary: 'Say at which addresses one site reaches another; the first is tried first',
-  example: 'waybill route set CS1 PS2 --address 10.0.0.7:8530',
+  summary: 'Say where, when and how fast one site sends to another; what is not given stays',
+  example: 'waybill route set CS1 PS2 --address 10.0.0.7:8530 --limit 5MB/s',
   options: (parser) =>
-    betweenSites(parser).option('address', {
-      ...repeatedOption('address', 'host:port; repeatable, tried in order', addressText),
-      demandOption: true as const,
-    }),
-  run: async ({ from, to, address }, { admin, output }) => {
-    const route = { fromSiteCode: from, toSiteCode: to, addresses: address };
+    controlOptions(
+      betweenSites(parser).option(
+        'address',
+        repeatedOption(
+          'address',
+          'host:port; repeatable, tried in order, replaces all; or none: its own address',
+          addressOrNone,
+        ),
+      ),
+    ),
+  run: async (args, { admin, output, timeZone }) => {
+    const { from, to, address } = args;
+    const given = { limit: args.limit, schedule: args.schedule };
+    const controls = toControlsPatch(given, zoneOfHours(args.timeZone, [given], timeZone));
+    if (address === undefined && controls === undefined) {
+      throw new UsageError('expected something to set: --address, --limit or --schedule');
+    }
+    const route = {
+      ...{ fromSiteCode: from, toSiteCode: to },
+      ...(address && toAddresses(address)),
+      ...(controls && { controls }),
+    };
     const record = toRouteRecord(await admin.ask('setRoute', route));
     output.record(record);
-    output.sentence(`Site ${from} reaches site ${to} at ${record.addresses.join(', then ')}.`);
+    output.sentence(`Site ${from} reaches site ${to} at ${toAddressesText(record, ', then ')}.`);
+    if (controls) output.sentence(`It sends there ${toControlsSentence(record.controls)}.`);
   },
 });
 
 const deleteRoute = command({
   path: 'route delete',
   positionals: '<from> <to>',
-  summary: 'Let one site reach another at its own address again',
+  summary: 'Let one site reach another at its own address again, with no limits',
   example: 'waybill route delete CS1 PS2',
-  options: (parser) => betweenSites(parser),
+  options: betweenSites,
   run: async ({ from, to }, { admin, output }) => {
     const route = { fromSiteCode: from, toSiteCode: to, addresses: [] };
     output.record(toRouteRecord(await admin.ask('setRoute', route)));
@@ -48,13 +97,32 @@ const deleteRoute = command({
 });
 
 /** `waybill route …`. */
-export const routeCommands: readonly Command[] = [listRoutes, setRoute, deleteRoute];
+export const routeCommands: readonly Command[] = [listRoutes, showRoute, setRoute, deleteRoute];
 
-const columns: readonly Column<ReturnType<typeof toRouteRecord>>[] = [
+type RouteRecord = ReturnType<typeof toRouteRecord>;
+
+const columns: readonly Column<RouteRecord>[] = [
   { title: 'from', text: (row) => row.fromSiteCode },
   { title: 'to', text: (row) => row.toSiteCode },
-  { title: 'addresses', text: (row) => row.addresses.join(', ') },
+  { title: 'addresses', text: (row) => toAddressesText(row) },
+  { title: 'limit', text: (row) => toLimitCell(row.controls), align: 'right' },
+  { title: 'schedule', text: (row) => toScheduleCell(row.controls) },
 ];
+
+const addressOrNone = {
+  parse: (text: string) => (text === none ? none : addressText.parse(text)),
+  expected: `${addressText.expected}, or ${none}`,
+};
+
+function toAddresses(given: readonly string[]) {
+  if (!given.includes(none)) return { addresses: [...given] };
+  if (given.length === 1) return { ownAddress: true };
+  throw new UsageError(`--address: expected "${none}" or addresses, not both`);
+}
+
+function toAddressesText({ addresses }: Pick<RouteRecord, 'addresses'>, between = ', '): string {
+  return addresses.length > 0 ? addresses.join(between) : 'its own address';
+}
 
 function betweenSites(parser: Argv<GlobalArguments>) {
   return parser

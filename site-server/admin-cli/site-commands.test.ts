@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { RouteSettings } from '../../shared/rpc/generated/waybill/v1/RouteSettings.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
 import {
   aChildSite,
@@ -68,7 +69,8 @@ describe('waybill site (ADM-3)', () => {
     ['site add PS2 --kind third --address a:1', /--kind: expected one of/],
     ['site add PS2 --kind primary', /address/],
     ['site set PS2', /expected something to set/],
-    ['route set CS1 PS2', /address/],
+    ['route set CS1 PS2', /expected something to set: --address, --limit or --schedule/],
+    ['route set CS1 PS2 --address none --address a:1', /"none" or addresses, not both/],
     ['route set CS1 --address a:1', /./],
     ['send list --to ps2', /expected a site code such as PS1/],
   ] as const) {
@@ -93,6 +95,35 @@ describe('waybill route (ADM-3)', () => {
       admin: new FakeAdmin().stream('listRoutes', () => [aRoute()]),
     });
     assert.match(list, /^CS1 {3}PS2 {2}ps2\.example\.org:8530, 192\.0\.2\.9:8530$/m);
+  });
+
+  it('sets limits without addresses, and addresses without limits (REP-4)', async () => {
+    const line = 'route set CS1 PS2 --limit 5MB/s --schedule "mon-fri 08-18 closed, else open"';
+    const { admin } = await runWaybill(line);
+    const { addresses, ownAddress, controls } = admin.requestOf('setRoute') as RouteSettings;
+    assert.deepEqual([addresses, ownAddress], [undefined, undefined]);
+    assert.equal(controls?.limit?.bytesPerSecond, 5_000_000);
+    assert.equal(controls?.schedule?.hours?.[8], 'WINDOW_LEVEL_CLOSED');
+    const own = await runWaybill('route set CS1 PS2 --address none');
+    const route = { fromSiteCode: 'CS1', toSiteCode: 'PS2', ownAddress: true };
+    assert.deepEqual(own.admin.requestOf('setRoute'), route);
+    assert.equal(own.stdout, 'Site CS1 reaches site PS2 at its own address.\n');
+  });
+
+  it('shows limits and schedules', async () => {
+    const limit = { kind: 'bytesPerSecond', bytesPerSecond: '5000000' } as const;
+    const hours = Array<'WINDOW_LEVEL_CLOSED'>(168).fill('WINDOW_LEVEL_CLOSED');
+    const controls = { limit, schedule: { timeZone: 'UTC', hours } };
+    const limited = new FakeAdmin()
+      .stream('listRoutes', () => [aRoute({ addresses: [], controls })])
+      .stream('listSites', () => [aSiteRecord({ siteCode: 'CS1' }), aChildSite()]);
+    const { stdout } = await runWaybill('route list', { admin: limited });
+    assert.match(stdout, /^CS1 {3}PS2 {2}its own address {2}5 MB\/s {2}closed$/m);
+    const show = await runWaybill('route show CS1 PS2', { admin: limited });
+    assert.match(show.stdout, /^schedule {3}closed \(UTC\)$/m);
+    assert.match(show.stdout, /^mon {2}\.{6} \.{6} \.{6} \.{6}$/m);
+    const unknown = await runWaybill('route show CS1 PS9', { admin: limited });
+    assert.match(unknown.stderr, /There is no site PS9/);
   });
 });
 

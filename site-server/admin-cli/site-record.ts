@@ -3,6 +3,7 @@ import type { Route__Output } from '../../shared/rpc/generated/waybill/v1/Route.
 import type { SiteRecord__Output } from '../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
 import type { Tone } from '../../shared/runtime/text-style.ts';
 import type { Admin } from './admin.ts';
+import { toControlsRecord } from './control-view.ts';
 import { toCountOf, toWaitText } from './units.ts';
 import { toCount, toWord } from './wire-values.ts';
 
@@ -37,8 +38,8 @@ function toReplication(wire: SiteRecord__Output['replication']) {
 }
 
 /** A route, as `--json` shows it. */
-export function toRouteRecord({ fromSiteCode, toSiteCode, addresses }: Route__Output) {
-  return { fromSiteCode, toSiteCode, addresses };
+export function toRouteRecord({ fromSiteCode, toSiteCode, addresses, controls }: Route__Output) {
+  return { fromSiteCode, toSiteCode, addresses, controls: toControlsRecord(controls) };
 }
 
 /** One site of the hierarchy. @throws SITE_UNKNOWN */

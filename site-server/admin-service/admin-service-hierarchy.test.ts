@@ -11,6 +11,7 @@ import { AuditTrail } from '../audit-trail/audit-trail.ts';
 import { TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts';
 import type { TestSite } from '../distribution-manager/testing/test-site.ts';
 import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
+import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
 import { AdminService, type AdminServiceComponents } from './admin-service.ts';
 import { DistributionPointCommands } from './distribution-point-commands.ts';
 import { LogReader } from './log-reader.ts';
@@ -310,6 +311,7 @@ async function conversationOf(
     ...site,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
+    links: new TransferLinks(site),
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),
     site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { callPolicy } from '../../shared/rpc/call-policy.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { Package } from '../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageProperties__Output } from '../../shared/rpc/generated/waybill/v1/PackageProperties.ts';
@@ -10,6 +11,7 @@ import {
   type TestMachine,
   TestSite,
 } from '../distribution-manager/testing/test-site.ts';
+import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
 import { AdminService } from './admin-service.ts';
 import { DistributionPointCommands } from './distribution-point-commands.ts';
 import { LogReader } from './log-reader.ts';
@@ -29,6 +31,8 @@ const properties: PackageProperties__Output = {
   iconName: 'i.ico',
   icon: Buffer.from('icon'),
 };
+
+const noControls = { controls: null, serveControls: null };
 
 describe('Admin service', () => {
   let machine: TestMachine;
@@ -63,14 +67,15 @@ describe('Admin service', () => {
   }
 
   async function addDistributionPoint(dpId: string): Promise<void> {
-    const settings = { dpId, address: `${dpId}:8531`, siteCode: '' };
+    const settings = { dpId, address: `${dpId}:8531`, siteCode: '', ...noControls };
     const kind = 'DISTRIBUTION_POINT_KIND_UNSPECIFIED';
     await admin.addDistributionPoint({ ...settings, kind, pull: null }, context);
   }
 
   it('answers every method of the proto with an own function', () => {
     for (const answer of Object.values(admin)) assert.equal(typeof answer, 'function');
-    assert.equal(Object.keys(admin).length, 33);
+    const paths = [...callPolicy.keys()].filter((path) => path.startsWith('/waybill.v1.Admin/'));
+    assert.equal(Object.keys(admin).length, paths.length);
   });
 
   it('defines a package durably before it answers (PKG-1)', async () => {
@@ -332,7 +337,8 @@ describe('Admin service', () => {
     assert.equal(bad.reachability, 'DISTRIBUTION_POINT_REACHABILITY_UNREACHABLE');
     assert.match(bad.reason ?? '', /connection refused/);
     const kind = 'DISTRIBUTION_POINT_KIND_PULL';
-    const pull = { dpId: 'DP2', address: 'a:1', kind, pull: null, siteCode: '' } as const;
+    const facts = { dpId: 'DP2', address: 'a:1', siteCode: '', ...noControls };
+    const pull = { ...facts, kind, pull: null } as const;
     await assert.rejects(admin.addDistributionPoint(pull, context), {
       message:
         'pull.sources: expected at least one source for a pull distribution point, or fallback allowed, got neither',
@@ -342,6 +348,29 @@ describe('Admin service', () => {
     const added = await admin.addDistributionPoint({ ...pull, pull: told }, context);
     assert.equal(added.kind, kind);
     assert.deepEqual(added.pull, { ...told, packagesMax: 5 });
+  });
+
+  it('takes limits and schedules, and says what was expected of those that cannot be (ADM-3)', async () => {
+    await addDistributionPoint('DP1');
+    const settings = {
+      ...{ dpId: 'DP1', address: '', siteCode: '', pull: null, ...noControls },
+      kind: 'DISTRIBUTION_POINT_KIND_UNSPECIFIED' as const,
+    };
+    const limit = { kind: 'bytesPerSecond', bytesPerSecond: '2048' } as const;
+    const set = await admin.setDistributionPoint({ ...settings, controls: { limit } }, context);
+    assert.deepEqual(set.controls, { limit: { bytesPerSecond: 2048 } });
+    assert.equal(set.serveControls, undefined);
+    const slow = { limit: { ...limit, bytesPerSecond: '1023' } };
+    const refused = admin.setDistributionPoint({ ...settings, serveControls: slow }, context);
+    const expected = 'serve_controls.limit: expected 1024 to 1000000000000, got 1023';
+    await assert.rejects(refused, { message: expected });
+    const hours = Array<'WINDOW_LEVEL_CLOSED'>(167).fill('WINDOW_LEVEL_CLOSED');
+    const short = { schedule: { timeZone: 'UTC', hours } };
+    const message = /controls\.schedule\.hours: expected 168 values/;
+    const cut = admin.setDistributionPoint({ ...settings, controls: short }, context);
+    await assert.rejects(cut, { message });
+    const cleared = { ...settings, controls: { noLimit: true } };
+    assert.equal((await admin.setDistributionPoint(cleared, context)).controls, undefined);
   });
 
   it('lists status messages as sentences, and refuses a limit that is too high', async () => {
@@ -373,6 +402,7 @@ async function serviceOf(
     hierarchy: site.hierarchy,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
+    links: new TransferLinks(site),
     checker: site.checker,
     connections: { forget },
     statusMessageView: new StatusMessageView(site),

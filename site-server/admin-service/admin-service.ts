@@ -9,6 +9,7 @@ import {
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
+import { LinkAnswers, type LinkAnswersComponents } from './link-answers.ts';
 import type { LogReader } from './log-reader.ts';
 import type { PackageCommands } from './package-commands.ts';
 import {
@@ -50,6 +51,7 @@ export interface AdminSite {
 /** What the admin service needs. */
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
+    LinkAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
@@ -75,10 +77,12 @@ export class AdminService {
   readonly #components: AdminServiceComponents;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
+  readonly #links: LinkAnswers;
 
   constructor(components: AdminServiceComponents) {
     this.#components = components;
     this.#distributionPoints = new DistributionPointAnswers(components);
+    this.#links = new LinkAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
   }
@@ -91,6 +95,7 @@ export class AdminService {
       ...this.#distributionMethods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
+      ...this.#links.methods(),
       ...this.#components.previews.methods(),
       ...this.#reportMethods(),
     };

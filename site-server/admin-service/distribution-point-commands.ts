@@ -12,6 +12,7 @@ import {
   patched,
 } from '../hierarchy-manager/distribution-point-settings.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import { linksWithout } from '../hierarchy-manager/links-without.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 
 /** What commands about DPs need. */
@@ -60,10 +61,11 @@ export class DistributionPointCommands {
       const expected = `${existing.siteCode}, the site it is of`;
       throw requestInvalid('site_code', { expected, actual: siteCode });
     }
+    if (patch.kind === 'pull') await this.#requireNoLink(patch.dpId);
     if (await hierarchy.get(patch.dpId)) return hierarchy.set(patch);
     return this.#queue.run(async () => {
       const before = await hierarchy.requireAnywhere(patch.dpId);
-      return this.#put({ ...before, ...patched(before, patch) });
+      return this.#put(patched(before, patch));
     });
   }
 
@@ -73,7 +75,12 @@ export class DistributionPointCommands {
     if (await hierarchy.get(dpId)) return hierarchy.delete(dpId);
     return this.#queue.run(async () => {
       const existing = await hierarchy.requireAnywhere(dpId);
-      const changes = [this.#points.delete(dpId), ...(await assignmentsGone(store, dpId))];
+      const isGoneDp = (one: string) => one === dpId;
+      const changes = [
+        this.#points.delete(dpId),
+        ...(await assignmentsGone(store, dpId)),
+        ...(await linksWithout(store, { isGoneDp })),
+      ];
       await store.write(changes, { sync: true });
       return existing;
     });
@@ -89,6 +96,16 @@ export class DistributionPointCommands {
     }
     await this.#components.store.write([this.#points.put(point.dpId, point)], { sync: true });
     return point;
+  }
+
+  /** A pull DP keeps its limit itself, and shares none. */
+  async #requireNoLink(dpId: string): Promise<void> {
+    const links = this.#components.store.records(keySpaces.links);
+    for await (const [linkName, { dpIds }] of links.list()) {
+      if (!dpIds.includes(dpId)) continue;
+      const expected = `standard, as long as it is in link ${linkName}: waybill link set ${linkName} --dp`;
+      throw requestInvalid('kind', { expected, actual: 'pull' });
+    }
   }
 
   #requireSiteWithDps(siteCode: string): void {

@@ -5,9 +5,14 @@ import {
 } from '../../shared/domain/distribution-point-health.ts';
 import { type PullSettings, pullPackagesMaxDefault } from '../../shared/domain/pull-source.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
+import { patchedControls } from '../../shared/domain/transfer-controls-patch.ts';
 import type { DistributionPointRecord } from '../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
 import type { DistributionPointSettings__Output } from '../../shared/rpc/generated/waybill/v1/DistributionPointSettings.ts';
 import type { PullDistributionPointSettings as PullMessage } from '../../shared/rpc/generated/waybill/v1/PullDistributionPointSettings.ts';
+import {
+  toTransferControlsMessage,
+  toTransferControlsPatch,
+} from '../../shared/transfer-arbiter/transfer-controls-message.ts';
 import type {
   DistributionPointPatch,
   NewDistributionPoint,
@@ -43,6 +48,7 @@ export function toDistributionPointRecord(
     packageCount,
     measuredBytesPerSecond: health.measuredBytesPerSecond,
     ...(distributionPoint.pull && { pull: toPullMessage(distributionPoint.pull) }),
+    ...toControlsMessages(distributionPoint),
   };
 }
 
@@ -63,7 +69,14 @@ export function toNewDistributionPoint(
   const { dpId, address } = settings;
   const description = checkedText('description', settings.description ?? '', descriptionRule);
   const kind = toDistributionPointKind(settings.kind) ?? 'standard';
-  return { dpId, address, kind, description, ...pullOf(settings) };
+  const { controls: patch, serveControls: servePatch } = controlsOf(settings);
+  const controls = patchedControls(undefined, patch);
+  const serveControls = patchedControls(undefined, servePatch);
+  return {
+    ...{ dpId, address, kind, description, ...pullOf(settings) },
+    ...(controls && { controls }),
+    ...(serveControls && { serveControls }),
+  };
 }
 
 /** What to change of a DP; what is not said stays. @throws REQUEST_INVALID */
@@ -80,11 +93,35 @@ export function toDistributionPointPatch(
       description: checkedText('description', description, descriptionRule),
     }),
     ...pullOf(settings),
+    ...controlsOf(settings),
   };
 }
 
 function toPullMessage({ sources, allowFallback, packagesMax }: PullSettings): PullMessage {
   return { sources: sources.map((source) => ({ ...source })), allowFallback, packagesMax };
+}
+
+function toControlsMessages({
+  controls,
+  serveControls,
+}: DistributionPoint): Pick<DistributionPointRecord, 'controls' | 'serveControls'> {
+  return {
+    ...(controls && { controls: toTransferControlsMessage(controls) }),
+    ...(serveControls && { serveControls: toTransferControlsMessage(serveControls) }),
+  };
+}
+
+/** @throws REQUEST_INVALID */
+function controlsOf({
+  controls,
+  serveControls,
+}: DistributionPointSettings__Output): Pick<DistributionPointPatch, 'controls' | 'serveControls'> {
+  return {
+    ...(controls && { controls: toTransferControlsPatch(controls, 'controls') }),
+    ...(serveControls && {
+      serveControls: toTransferControlsPatch(serveControls, 'serve_controls'),
+    }),
+  };
 }
 
 /** Who is named is checked here, what may be is where it is kept. @throws REQUEST_INVALID */

@@ -18,8 +18,8 @@ import { requireSiteCode } from './package-requests.ts';
 import type { SiteCommands } from './site-commands.ts';
 import {
   toNewSite,
-  toRoute,
   toRouteMessage,
+  toRoutePatch,
   toSendRequestMessage,
   toSendRequestQuery,
   toSitePatch,
@@ -66,7 +66,7 @@ export class SiteAnswers {
         await siteIdentity.rotate();
         return this.#record(this.#own());
       },
-      setRoute: async (route) => toRouteMessage(await siteCommands.setRoute(toRoute(route))),
+      setRoute: async (route) => toRouteMessage(await siteCommands.setRoute(toRoutePatch(route))),
       listRoutes: () => this.#routes(),
       listSendRequests: (filter) => this.#listSendRequests(toSendRequestQuery(filter)),
       watchSendRequests: (filter, { signal }) =>

@@ -2,9 +2,14 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { SiteDefinition, SiteKind, SiteRoute } from '../../shared/domain/site.ts';
 import { SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
+import {
+  patchedControls,
+  type TransferControlsPatch,
+} from '../../shared/domain/transfer-controls-patch.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { linksWithout } from '../hierarchy-manager/links-without.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 
 /** What commands about sites need. */
@@ -28,6 +33,15 @@ export interface SitePatch {
   readonly parentSiteCode?: string;
   readonly address?: string;
   readonly description?: string;
+}
+
+/** What an administrator changes of the ways from one site to another; what is absent stays. */
+export interface RoutePatch {
+  readonly fromSiteCode: string;
+  readonly toSiteCode: string;
+  /** Replaces all of them; none: it is reached at its own address. */
+  readonly addresses?: readonly string[];
+  readonly controls?: TransferControlsPatch;
 }
 
 /**
@@ -106,15 +120,20 @@ export class SiteCommands {
         ...(await this.#routesOf(siteCode)),
         ...(await this.#pointsOf(siteCode)),
         ...(await this.#packagesOf(siteCode)),
+        ...(await this.#linksOf(siteCode)),
       ]);
       return site;
     });
   }
 
-  /** Replaces the ways from one site to another; none: the default way again. @throws SITE_UNKNOWN, REQUEST_INVALID */
-  setRoute(route: SiteRoute): Promise<SiteRoute> {
+  /**
+   * Changes the ways from one site to another; once nothing is set of them, there is no route.
+   *
+   * @throws SITE_UNKNOWN, REQUEST_INVALID
+   */
+  setRoute(patch: RoutePatch): Promise<SiteRoute> {
     return this.#inTurn(async (tree) => {
-      const { fromSiteCode, toSiteCode, addresses } = route;
+      const { fromSiteCode, toSiteCode } = patch;
       if (fromSiteCode === toSiteCode) {
         const expected = `another site than ${fromSiteCode}`;
         throw requestInvalid('to_site_code', { expected, actual: toSiteCode });
@@ -122,9 +141,11 @@ export class SiteCommands {
       requireSite(tree, fromSiteCode);
       requireSite(tree, toSiteCode);
       const key = joinKey(fromSiteCode, toSiteCode);
-      const isKnown = (await this.#routes.get(key)) !== undefined;
-      if (addresses.length > 0) await this.#write([this.#routes.put(key, route)]);
-      else if (isKnown) await this.#write([this.#routes.delete(key)]);
+      const before = await this.#routes.get(key);
+      const route = patchedRoute(before, patch);
+      if (route.addresses.length > 0 || route.controls) {
+        await this.#write([this.#routes.put(key, route)]);
+      } else if (before) await this.#write([this.#routes.delete(key)]);
       return route;
     });
   }
@@ -221,6 +242,11 @@ export class SiteCommands {
     return changes;
   }
 
+  /** With its DPs it goes out of all links. */
+  async #linksOf(siteCode: string): Promise<Change[]> {
+    return linksWithout(this.#components.store, { isGoneDp: () => false, siteCode });
+  }
+
   async #write(changes: readonly Change[]): Promise<void> {
     await this.#components.store.write(changes, { sync: true });
   }
@@ -232,6 +258,15 @@ export class SiteCommands {
   get #routes() {
     return this.#components.store.records(keySpaces.routes);
   }
+}
+
+function patchedRoute(before: SiteRoute | undefined, patch: RoutePatch): SiteRoute {
+  const { fromSiteCode, toSiteCode } = patch;
+  const none: SiteRoute = { fromSiteCode, toSiteCode, addresses: [] };
+  const { controls: controlsBefore, ...rest } = before ?? none;
+  const controls = patchedControls(controlsBefore, patch.controls);
+  const addresses = patch.addresses ?? rest.addresses;
+  return { ...rest, addresses, ...(controls && { controls }) };
 }
 
 /** @throws SITE_IN_USE */

@@ -2,19 +2,22 @@ import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
 import type { SiteDefinition, SiteIdentity, SiteRoute } from '../../shared/domain/site.ts';
-import type {
-  Route__Output,
-  Route as RouteMessage,
-} from '../../shared/rpc/generated/waybill/v1/Route.ts';
+import { wholePatch } from '../../shared/domain/transfer-controls-patch.ts';
+import type { Route as RouteMessage } from '../../shared/rpc/generated/waybill/v1/Route.ts';
+import type { RouteSettings__Output } from '../../shared/rpc/generated/waybill/v1/RouteSettings.ts';
 import type { SendRequest as SendRequestMessage } from '../../shared/rpc/generated/waybill/v1/SendRequest.ts';
 import type { SendRequestFilter__Output } from '../../shared/rpc/generated/waybill/v1/SendRequestFilter.ts';
 import type { SiteRecord } from '../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
 import type { SiteSettings__Output } from '../../shared/rpc/generated/waybill/v1/SiteSettings.ts';
+import {
+  toTransferControlsMessage,
+  toTransferControlsPatch,
+} from '../../shared/transfer-arbiter/transfer-controls-message.ts';
 import { priorityNames, sendRequestStateNames, siteKindNames, toSiteKind } from './enum-tables.ts';
 import type { NeighbourState, SeenSendRequest, SendRequestQuery } from './hierarchy-ports.ts';
 import { requirePackageId, requireSiteCode } from './package-requests.ts';
 import { checkedCount, checkedText } from './request-text.ts';
-import type { SitePatch } from './site-commands.ts';
+import type { RoutePatch, SitePatch } from './site-commands.ts';
 
 const descriptionRule = { charsMax: requestLimits.descriptionCharsMax, isMultiline: true };
 
@@ -74,9 +77,10 @@ export function toSiteRecord(site: SiteDefinition, extras: SiteExtras): SiteReco
   };
 }
 
-/** A route to set; without addresses, to delete. @throws REQUEST_INVALID */
-export function toRoute(message: Route__Output): SiteRoute {
+/** What to change of a route. @throws REQUEST_INVALID */
+export function toRoutePatch(message: RouteSettings__Output): RoutePatch {
   const { routeAddressCountMax } = requestLimits;
+  const { controls, ownAddress } = message;
   if (message.addresses.length > routeAddressCountMax) {
     const expected = `at most ${routeAddressCountMax}`;
     throw requestInvalid('addresses', { expected, actual: `${message.addresses.length}` });
@@ -84,15 +88,25 @@ export function toRoute(message: Route__Output): SiteRoute {
   const addresses = message.addresses.map((text, index) =>
     requireAddress(`addresses[${index}]`, text),
   );
+  if (ownAddress && addresses.length > 0) {
+    throw requestInvalid('own_address', { expected: 'no addresses with it', actual: 'both' });
+  }
+  const isDeletion = addresses.length === 0 && !ownAddress && !controls;
   return {
     fromSiteCode: requireSiteCode('from_site_code', message.fromSiteCode),
     toSiteCode: requireSiteCode('to_site_code', message.toSiteCode),
-    addresses: [...new Set(addresses)],
+    ...(isDeletion && { addresses, controls: wholePatch(undefined) }),
+    ...((ownAddress || addresses.length > 0) && { addresses: [...new Set(addresses)] }),
+    ...(controls && { controls: toTransferControlsPatch(controls, 'controls') }),
   };
 }
 
-export function toRouteMessage({ fromSiteCode, toSiteCode, addresses }: SiteRoute): RouteMessage {
-  return { fromSiteCode, toSiteCode, addresses: [...addresses] };
+export function toRouteMessage(route: SiteRoute): RouteMessage {
+  const { fromSiteCode, toSiteCode, addresses, controls } = route;
+  return {
+    ...{ fromSiteCode, toSiteCode, addresses: [...addresses] },
+    ...(controls && { controls: toTransferControlsMessage(controls) }),
+  };
 }
 
 /** @throws REQUEST_INVALID */

@@ -1,4 +1,5 @@
 import {
+  type DistributionPoint,
   type DistributionPointKind,
   parseAddress,
   parseDistributionPointId,
@@ -6,6 +7,12 @@ import {
 import { type PullSettings, pullPackagesMaxDefault } from '../../shared/domain/pull-source.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
+import type { TransferControls } from '../../shared/domain/transfer-controls.ts';
+import {
+  patchedControls,
+  type TransferControlsPatch,
+  wholePatch,
+} from '../../shared/domain/transfer-controls-patch.ts';
 import { checkedPullSettings, requireWaysToContent } from './pull-settings.ts';
 
 /** What an administrator says of a new DP. */
@@ -17,6 +24,10 @@ export interface NewDistributionPoint {
   readonly description: string;
   /** How it fetches as a pull DP. */
   readonly pull?: PullSettings;
+  /** What it may be sent, or as a pull DP fetch, when and how fast. */
+  readonly controls?: TransferControls;
+  /** The same for what it serves to others. */
+  readonly serveControls?: TransferControls;
 }
 
 /** What an administrator changes of a DP; what is absent stays. */
@@ -27,6 +38,8 @@ export interface DistributionPointPatch {
   readonly description?: string;
   /** Replaces all that was said of it before. */
   readonly pull?: PullSettings;
+  readonly controls?: TransferControlsPatch;
+  readonly serveControls?: TransferControlsPatch;
 }
 
 const noPullSettings: PullSettings = {
@@ -51,24 +64,48 @@ export function checkedSettings(settings: NewDistributionPoint): NewDistribution
     const expected = `at most ${requestLimits.descriptionCharsMax} characters`;
     throw requestInvalid('description', { expected, actual: `${charCount} characters` });
   }
-  if (pull === undefined && kind === 'standard') return { dpId, address, kind, description };
+  const controls = controlsOf(settings, settings);
+  const checked = { dpId, address, kind, description, ...controls };
+  if (pull === undefined && kind === 'standard') return checked;
   const checkedPull = checkedPullSettings(dpId, pull ?? noPullSettings);
   if (kind === 'pull') requireWaysToContent(checkedPull);
-  return { dpId, address, kind, description, pull: checkedPull };
+  return { ...checked, pull: checkedPull };
 }
 
-/** The settings with what the patch says, checked. @throws REQUEST_INVALID */
+/** The DP with what the patch says, checked. @throws REQUEST_INVALID */
 export function patched(
-  settings: NewDistributionPoint,
+  before: DistributionPoint,
   patch: DistributionPointPatch,
-): NewDistributionPoint {
-  return checkedSettings({
-    dpId: settings.dpId,
-    address: patch.address ?? settings.address,
-    kind: patch.kind ?? settings.kind,
-    description: patch.description ?? settings.description,
-    ...pullOf(patch, settings),
+): DistributionPoint {
+  // Controls that are taken away are in no setting.
+  const { controls: _, serveControls: __, ...rest } = before;
+  const settings = checkedSettings({
+    dpId: before.dpId,
+    address: patch.address ?? before.address,
+    kind: patch.kind ?? before.kind,
+    description: patch.description ?? before.description,
+    ...pullOf(patch, before),
+    ...controlsOf(before, patch),
   });
+  return { ...rest, ...settings };
+}
+
+/** What makes another DP of that name the one that is wanted. */
+export function wholePatchOf(wanted: DistributionPoint): DistributionPointPatch {
+  return {
+    ...wanted,
+    controls: wholePatch(wanted.controls),
+    serveControls: wholePatch(wanted.serveControls),
+  };
+}
+
+function controlsOf(
+  before: Pick<DistributionPoint, 'controls' | 'serveControls'>,
+  patch: Pick<DistributionPointPatch, 'controls' | 'serveControls'>,
+): Pick<DistributionPoint, 'controls' | 'serveControls'> {
+  const controls = patchedControls(before.controls, patch.controls);
+  const serveControls = patchedControls(before.serveControls, patch.serveControls);
+  return { ...(controls && { controls }), ...(serveControls && { serveControls }) };
 }
 
 function pullOf(

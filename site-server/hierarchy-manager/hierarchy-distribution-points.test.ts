@@ -51,6 +51,21 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     assert.equal(ps1.machine.sources.packages.has(packageId), false);
   });
 
+  it('have limits and schedules that are set, and taken away, at any site (PTM-5, PTM-6)', async () => {
+    const limit = { kind: 'rate', bytesPerSecond: 10_000_000 } as const;
+    const schedule = { timeZone: 'Europe/Madrid', hours: Array<'closed'>(168).fill('closed') };
+    await atTop.add({ dpId: 'PS1DP1', ...settings, controls: { limit } }, 'PS1');
+    await atTop.set({ dpId: 'PS1DP1', serveControls: { schedule } });
+    await hierarchy.rest();
+    const there = await ps1.hierarchy.require('PS1DP1');
+    assert.deepEqual([there.controls, there.serveControls], [{ limit }, { schedule }]);
+    await atTop.set({ dpId: 'PS1DP1', controls: { limit: 'none', schedule } });
+    await atTop.set({ dpId: 'PS1DP1', serveControls: { schedule: 'none' } });
+    await hierarchy.rest();
+    const facts = { dpId: 'PS1DP1', siteCode: 'PS1', ...settings };
+    assert.deepEqual(await ps1.hierarchy.get('PS1DP1'), { ...facts, controls: { schedule } });
+  });
+
   it('that a site adds itself are known everywhere', async () => {
     await ps1.addDistributionPoint('PS1DP1');
     await hierarchy.rest();

@@ -6,6 +6,7 @@ import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { wholePatchOf } from './distribution-point-settings.ts';
 import type { HierarchyManager } from './hierarchy-manager.ts';
 
 /** Changes of one batch: there may be a wish for every package. */
@@ -96,7 +97,7 @@ export class HierarchyDistributionPoints {
       return wanted ? this.#report(dpId, lostTo(wanted)) : [];
     }
     if (!present) await hierarchy.add(wanted, 'hierarchy');
-    else if (!isSame(present, wanted)) await hierarchy.set(wanted, 'hierarchy');
+    else if (!isSame(present, wanted)) await hierarchy.set(wholePatchOf(wanted), 'hierarchy');
     return [];
   }
 

@@ -53,6 +53,22 @@ describe('Hierarchy Manager', () => {
     assert.equal(await hierarchy.get('PS1DP1'), undefined);
   });
 
+  it('keeps what is set of limits and schedules until it is taken away (ADM-3, PTM-5, PTM-6)', async () => {
+    const { hierarchy } = site;
+    const limit = { kind: 'rate', bytesPerSecond: 10_000_000 } as const;
+    const schedule = { timeZone: 'UTC', hours: Array<'closed'>(168).fill('closed') };
+    await hierarchy.add({ ...good, controls: { limit } });
+    await hierarchy.set({ dpId: 'PS1DP1', controls: { schedule }, serveControls: { limit } });
+    await hierarchy.set({ dpId: 'PS1DP1', description: 'in the cellar' });
+    const set = await hierarchy.require('PS1DP1');
+    assert.deepEqual([set.controls, set.serveControls], [{ schedule, limit }, { limit }]);
+    await hierarchy.set({ dpId: 'PS1DP1', controls: { limit: 'none' } });
+    assert.deepEqual((await hierarchy.require('PS1DP1')).controls, { schedule });
+    const free = { schedule: 'none', limit: 'none' } as const;
+    const freed = await hierarchy.set({ dpId: 'PS1DP1', controls: free, serveControls: free });
+    assert.deepEqual(freed, { ...good, siteCode: 'PS1', description: 'in the cellar' });
+  });
+
   it('refuses what exists and what does not', async () => {
     const { hierarchy } = site;
     await hierarchy.add(good);

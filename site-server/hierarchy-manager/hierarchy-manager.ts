@@ -28,6 +28,7 @@ import {
   type NewDistributionPoint,
   patched,
 } from './distribution-point-settings.ts';
+import { linksWithout } from './links-without.ts';
 import { pullMapChanges, withoutSource } from './pull-settings.ts';
 
 /** What Hierarchy Manager needs. */
@@ -130,7 +131,7 @@ export class HierarchyManager implements Component {
   ): Promise<DistributionPoint> {
     return this.#queue.run(async () => {
       const existing = await this.require(patch.dpId);
-      const distributionPoint = { ...existing, ...patched(existing, patch) };
+      const distributionPoint = patched(existing, patch);
       if (patch.pull) await this.#requireSources(distributionPoint);
       const known = await this.#openJobs(patch.dpId);
       const told = this.#told(distributionPoint, from);
@@ -260,7 +261,10 @@ export class HierarchyManager implements Component {
 
   /** The DP goes for all sites, with what was wanted of it. */
   async #untold(dpId: string): Promise<Change[]> {
-    const changes = await assignmentsGone(this.#components.store, dpId);
+    const { store } = this.#components;
+    const isGoneDp = (one: string) => one === dpId;
+    const changes = await assignmentsGone(store, dpId);
+    changes.push(...(await linksWithout(store, { isGoneDp })));
     // A row that is not there is not deleted: that would be news to every site.
     if (await this.#replicated.get(dpId)) changes.push(this.#replicated.delete(dpId));
     return changes;

@@ -66,15 +66,15 @@ export class SiteDirectory implements Component {
     return this.#identities.get(siteCode);
   }
 
-  /** Whether an administrator named the ways from this site to that one. */
+  /** Whether an administrator named the ways from this site to that one; limits alone name none. */
   hasRouteTo(siteCode: string): boolean {
-    return this.#routes.has(joinKey(this.own.siteCode, siteCode));
+    return this.#routeAddresses(siteCode).length > 0;
   }
 
   /** host:port of another site's server, in the order in which they are tried. */
   addressesOf(siteCode: string): readonly string[] {
-    const route = this.#routes.get(joinKey(this.own.siteCode, siteCode));
-    if (route) return route.addresses;
+    const addresses = this.#routeAddresses(siteCode);
+    if (addresses.length > 0) return addresses;
     const { parent } = this.own;
     const known = [
       ...(parent?.siteCode === siteCode ? [parent.address] : []),
@@ -84,6 +84,10 @@ export class SiteDirectory implements Component {
     return [
       ...new Set(known.filter((address) => address !== undefined && address !== '')),
     ] as string[];
+  }
+
+  #routeAddresses(siteCode: string): readonly string[] {
+    return this.#routes.get(joinKey(this.own.siteCode, siteCode))?.addresses ?? [];
   }
 
   #ownDefinition(): SiteDefinition {

@@ -1,11 +1,13 @@
 import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
 import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
+import type { Link__Output } from '../../../shared/rpc/generated/waybill/v1/Link.ts';
 import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageStatus__Output } from '../../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
 import type { PreviewedTransfer__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewedTransfer.ts';
 import type { PreviewedVersion__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewedVersion.ts';
 import type { PreviewPart__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewPart.ts';
-import type { Route, Route__Output } from '../../../shared/rpc/generated/waybill/v1/Route.ts';
+import type { Route__Output } from '../../../shared/rpc/generated/waybill/v1/Route.ts';
+import type { RouteSettings } from '../../../shared/rpc/generated/waybill/v1/RouteSettings.ts';
 import type { SendRequest__Output } from '../../../shared/rpc/generated/waybill/v1/SendRequest.ts';
 import type { Site__Output } from '../../../shared/rpc/generated/waybill/v1/Site.ts';
 import type { SiteRecord__Output } from '../../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
@@ -126,6 +128,8 @@ export function aDistributionPoint(
     packageCount: 12,
     measuredBytesPerSecond: '45200000',
     pull: null,
+    controls: null,
+    serveControls: null,
     ...changes,
   };
 }
@@ -247,7 +251,20 @@ export function aChildSite(changes: Partial<SiteRecord__Output> = {}): SiteRecor
 /** A route. */
 export function aRoute(changes: Partial<Route__Output> = {}): Route__Output {
   const addresses = ['ps2.example.org:8530', '192.0.2.9:8530'];
-  return { fromSiteCode: 'CS1', toSiteCode: 'PS2', addresses, ...changes };
+  return { fromSiteCode: 'CS1', toSiteCode: 'PS2', addresses, controls: null, ...changes };
+}
+
+/** A link that two DPs and the way to another site share. */
+export function aLink(changes: Partial<Link__Output> = {}): Link__Output {
+  return {
+    linkName: 'madrid-line',
+    siteCode: 'PS1',
+    description: 'Rented',
+    dpIds: ['PS1DP1', 'PS1DP2'],
+    toSiteCodes: ['PS2'],
+    controls: { schedule: null, limit: { kind: 'bytesPerSecond', bytesPerSecond: '20000000' } },
+    ...changes,
+  };
 }
 
 /** A send request that is a quarter done. */
@@ -315,7 +332,9 @@ export const defaultAnswers = {
   setSite: () => aChildSite(),
   deleteSite: () => aChildSite(),
   rotateSigningKey: () => aSiteRecord({ signingKeyIds: ['fedcba9876543210'] }),
-  setRoute: (route: Route) => aRoute({ addresses: route.addresses ?? [] }),
+  setRoute: (route: RouteSettings) => aRoute({ addresses: route.addresses ?? [] }),
+  setLink: () => aLink(),
+  deleteLink: () => aLink(),
 };
 
 /** What streams a FakeAdmin gives until it is told otherwise. */
@@ -333,6 +352,7 @@ export const defaultStreams = {
   previewUpdate: () => [aPreviewedVersion({ sourceVersion: 4 }), aPreviewedTransfer()],
   listSites: () => [aSiteRecord(), aChildSite()],
   listRoutes: () => [aRoute()],
+  listLinks: () => [aLink()],
   listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   watchSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   listAuditRecords: () => [
