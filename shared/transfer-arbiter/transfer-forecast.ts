@@ -105,17 +105,10 @@ function endOf(
 }
 
 function paceAt(passages: readonly Passage[], subject: ForecastSubject, thenMs: number): Pace {
-  const limits = passages.map((one) => limitAt(one, thenMs)).filter((one) => one !== undefined);
+  const limits = passages.map((one) => one.limitAt(thenMs)).filter((one) => one !== undefined);
   const limit = Math.min(...limits);
   const { measuredBytesPerSecond: measured } = subject;
   if (measured > 0 && measured <= limit) return { bytesPerSecond: measured, pace: 'measured' };
   if (limits.length > 0) return { bytesPerSecond: limit, pace: 'limit' };
   return { bytesPerSecond: 0 };
-}
-
-/** Pulses carry a block for each pause, whatever else there is. */
-function limitAt(passage: Passage, thenMs: number): number | undefined {
-  const { limit } = passage.controls;
-  if (limit?.kind !== 'pulse') return passage.rateAt(thenMs);
-  return limit.delayMs > 0 ? (limit.blockBytes * 1000) / limit.delayMs : undefined;
 }

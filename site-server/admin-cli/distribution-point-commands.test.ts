@@ -26,7 +26,10 @@ describe('waybill dp (ADM-3)', () => {
   });
 
   for (const [line, complaint] of [
-    ['dp set PS1DP1', 'expected something to set: --address, --description, --kind, where'],
+    [
+      'dp set PS1DP1',
+      'expected something to set: --address, --description, --kind, --priority, where',
+    ],
     ['dp add PS1DP1 --address dp1', '--address: expected host:port, got "dp1"'],
     ['dp add PS1DP1 --address dp1:70000', '--address: expected host:port, got "dp1:70000"'],
     ['dp add PS1DP1', 'expected --address'],
@@ -89,6 +92,28 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
       .stream('listDistributionPoints', () => all)
       .answer('setDistributionPoint', () => all[0] ?? aPullDp())
       .answer('addDistributionPoint', () => all[0] ?? aPullDp());
+
+  for (const [given, pinnedPriority] of [
+    ['50', 50],
+    ['auto', 0],
+  ] as const) {
+    it(`set pins or lets go the priority: ${given} (PTM-3)`, async () => {
+      const line = `dp set PS1DP1 --priority ${given}`;
+      const { admin } = await runWaybill(line, { admin: siteWith(aDistributionPoint()) });
+      const sent = { dpId: 'PS1DP1', address: '', pinnedPriority };
+      assert.deepEqual(admin.requestOf('setDistributionPoint'), sent);
+    });
+  }
+
+  it('show says whether a priority is pinned, or tuned', async () => {
+    const textOf = async (changes: Parameters<typeof aDistributionPoint>[0]) => {
+      const admin = siteWith(aDistributionPoint(changes));
+      const { stdout } = await runWaybill('dp show PS1DP1', { admin });
+      return /^priority +(.*)$/m.exec(stdout)?.[1];
+    };
+    assert.equal(await textOf({ priority: 50, isPriorityPinned: true }), '50, pinned');
+    assert.equal(await textOf({ measuredBytesPerSecond: '0' }), '200, not tuned yet');
+  });
 
   it('add sends sources with their ranks; without one it is the place in the row', async () => {
     const line =
@@ -264,7 +289,7 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
       'agent             0.1.0',
       'free              50.0 GiB',
       'rate              45.2 MB/s',
-      'priority          200',
+      'priority          200, tuned from its rate',
       'packages          12',
       'source            PS1DP1, rank 1',
       'source            PS1DP2, rank 2',

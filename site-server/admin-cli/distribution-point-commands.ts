@@ -18,7 +18,7 @@ import {
   requireDistributionPoint,
   toDistributionPointRecord,
 } from './distribution-point-record.ts';
-import { addressText, anyText, option, siteCodeText } from './options.ts';
+import { addressText, anyText, option, pinnedPriorityText, siteCodeText } from './options.ts';
 import {
   type GivenPullSettings,
   givenPullSettings,
@@ -30,6 +30,11 @@ import type { Session } from './session.ts';
 
 const addressOption = option('address', "host:port of the DP's agent", addressText);
 const descriptionOption = option('description', 'Free text', anyText);
+const priorityOption = option(
+  'priority',
+  'Place in the queue, 1 to 400, the lower the sooner; auto: by its measured rate',
+  pinnedPriorityText,
+);
 
 const addDistributionPoint = command({
   path: 'dp add',
@@ -76,17 +81,19 @@ const setDistributionPoint = command({
       parser
         .positional('dp-id', dpIdPositional)
         .option('address', addressOption)
-        .option('description', descriptionOption),
+        .option('description', descriptionOption)
+        .option('priority', priorityOption),
     ),
   run: async (args, session) => {
     const { admin, output } = session;
-    const { dpId, address, description, kind } = args;
+    const { dpId, address, description, kind, priority } = args;
     const given = givenPullSettings(dpId, args);
     const controls = givenControlPatches(args, session);
     const patches = Object.values(controls);
-    if ([address, description, kind, given, ...patches].every((value) => value === undefined)) {
+    const others = [address, description, kind, priority, given];
+    if ([...others, ...patches].every((value) => value === undefined)) {
       throw new UsageError(
-        'expected something to set: --address, --description, --kind, where it fetches from, or when and how fast',
+        'expected something to set: --address, --description, --kind, --priority, where it fetches from, or when and how fast',
       );
     }
     const settings = {
@@ -94,6 +101,7 @@ const setDistributionPoint = command({
       address: address ?? '',
       ...(description === undefined ? {} : { description }),
       ...(kind === undefined ? {} : { kind: wireKinds[kind] }),
+      ...(priority === undefined ? {} : { pinnedPriority: priority }),
       ...(await checkedPullSettings(admin, { dpId, kind, given })),
       ...controls,
     };

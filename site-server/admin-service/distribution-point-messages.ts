@@ -39,7 +39,8 @@ export function toDistributionPointRecord(
     kind: distributionPointKindNames[distributionPoint.kind],
     description: distributionPoint.description,
     siteCode: distributionPoint.siteCode,
-    priority: health.dpPriority,
+    priority: distributionPoint.pinnedPriority ?? health.dpPriority,
+    isPriorityPinned: distributionPoint.pinnedPriority !== undefined,
     reachability: reachabilityNames[health.reachability],
     reason: health.reason,
     checkedAtMs: health.checkedAtMs,
@@ -74,6 +75,7 @@ export function toNewDistributionPoint(
   const serveControls = patchedControls(undefined, servePatch);
   return {
     ...{ dpId, address, kind, description, ...pullOf(settings) },
+    ...(settings.pinnedPriority && { pinnedPriority: settings.pinnedPriority }),
     ...(controls && { controls }),
     ...(serveControls && { serveControls }),
   };
@@ -94,6 +96,7 @@ export function toDistributionPointPatch(
     }),
     ...pullOf(settings),
     ...controlsOf(settings),
+    ...(settings.pinnedPriority !== undefined && { pinnedPriority: settings.pinnedPriority }),
   };
 }
 

@@ -1,6 +1,8 @@
 import {
   type DistributionPoint,
   type DistributionPointKind,
+  distributionPointPriorityMax,
+  distributionPointPriorityMin,
   parseAddress,
   parseDistributionPointId,
 } from '../../shared/domain/distribution-point.ts';
@@ -28,6 +30,8 @@ export interface NewDistributionPoint {
   readonly controls?: TransferControls;
   /** The same for what it serves to others. */
   readonly serveControls?: TransferControls;
+  /** Its place in the queue; absent: it tunes itself. */
+  readonly pinnedPriority?: number;
 }
 
 /** What an administrator changes of a DP; what is absent stays. */
@@ -40,6 +44,8 @@ export interface DistributionPointPatch {
   readonly pull?: PullSettings;
   readonly controls?: TransferControlsPatch;
   readonly serveControls?: TransferControlsPatch;
+  /** 0: it tunes itself again. */
+  readonly pinnedPriority?: number;
 }
 
 const noPullSettings: PullSettings = {
@@ -65,7 +71,8 @@ export function checkedSettings(settings: NewDistributionPoint): NewDistribution
     throw requestInvalid('description', { expected, actual: `${charCount} characters` });
   }
   const controls = controlsOf(settings, settings);
-  const checked = { dpId, address, kind, description, ...controls };
+  const pinned = checkedPriority(settings.pinnedPriority);
+  const checked = { dpId, address, kind, description, ...controls, ...pinned };
   if (pull === undefined && kind === 'standard') return checked;
   const checkedPull = checkedPullSettings(dpId, pull ?? noPullSettings);
   if (kind === 'pull') requireWaysToContent(checkedPull);
@@ -77,8 +84,9 @@ export function patched(
   before: DistributionPoint,
   patch: DistributionPointPatch,
 ): DistributionPoint {
-  // Controls that are taken away are in no setting.
-  const { controls: _, serveControls: __, ...rest } = before;
+  // What is taken away is in no setting.
+  const { controls: _, serveControls: __, pinnedPriority, ...rest } = before;
+  const wantedPriority = patch.pinnedPriority ?? pinnedPriority;
   const settings = checkedSettings({
     dpId: before.dpId,
     address: patch.address ?? before.address,
@@ -86,6 +94,7 @@ export function patched(
     description: patch.description ?? before.description,
     ...pullOf(patch, before),
     ...controlsOf(before, patch),
+    ...(wantedPriority && { pinnedPriority: wantedPriority }),
   });
   return { ...rest, ...settings };
 }
@@ -96,7 +105,18 @@ export function wholePatchOf(wanted: DistributionPoint): DistributionPointPatch 
     ...wanted,
     controls: wholePatch(wanted.controls),
     serveControls: wholePatch(wanted.serveControls),
+    pinnedPriority: wanted.pinnedPriority ?? 0,
   };
+}
+
+/** @throws REQUEST_INVALID */
+function checkedPriority(priority: number | undefined): { pinnedPriority?: number } {
+  if (priority === undefined) return {};
+  const [least, most] = [distributionPointPriorityMin, distributionPointPriorityMax];
+  const isInRange = Number.isInteger(priority) && priority >= least && priority <= most;
+  if (isInRange) return { pinnedPriority: priority };
+  const expected = `a whole number from ${least} to ${most}`;
+  throw requestInvalid('pinned_priority', { expected, actual: `${priority}` });
 }
 
 function controlsOf(

@@ -53,6 +53,22 @@ export function toWithPullDp(
   });
 }
 
+/** The job with how far its run is. */
+export function withProgress(
+  job: DistributionJob,
+  progress: TransferProgress,
+  updatedAtMs: number,
+): DistributionJob {
+  const { totalBytes, remainingBytes, sentBytesOfAllRuns: bytesSent } = progress;
+  return {
+    ...job,
+    // A run that did not come to ask the DP knows less than the row.
+    ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
+    bytesSent: Math.max(job.bytesSent, bytesSent),
+    updatedAtMs,
+  };
+}
+
 /** Whether the job has been tried, and has not ended. */
 export function isStarted({ state }: DistributionJob): boolean {
   return state === 'started' || state === 'in-progress' || state === 'pending-restart';

@@ -21,9 +21,11 @@ import {
   type NotifiedJob,
   toWithPullDp,
   tryCountAfter,
+  withProgress,
 } from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
 import { beginMessages, endMessages, retryMessages, waitMessages } from './job-messages.ts';
+import { dpPrioritiesOf, rankOf, withRank } from './job-ranks.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -55,6 +57,7 @@ export class JobTable {
   /** Reads the open jobs; once, before anything else. */
   async load(): Promise<void> {
     for await (const [, job] of this.#jobs.list()) this.#open.set(job);
+    await this.reprioritise([...this.#open.values()].map(({ dpId }) => dpId));
   }
 
   /** All open jobs, in no order. */
@@ -128,6 +131,17 @@ export class JobTable {
     if (this.#isLive(job.jobSerial)) await this.#write(job, []);
   }
 
+  /** DPs may have another priority now. The rows follow with what else changes of them. */
+  async reprioritise(dpIds: Iterable<string>): Promise<void> {
+    const priorities = await dpPrioritiesOf(this.#needs.store, dpIds);
+    for (const job of [...this.#open.values()]) {
+      const next = withRank(job, { dpPriority: priorities.get(job.dpId) });
+      if (next === job || !this.#isLive(job.jobSerial)) continue;
+      this.#open.set(next);
+      this.touched(job.jobSerial);
+    }
+  }
+
   /** Tells listeners that the progress of a job has changed. */
   touched(jobSerial: number): void {
     const job = this.#open.get(jobSerial);
@@ -138,7 +152,7 @@ export class JobTable {
   async progressed(jobSerial: number, progress: TransferProgress): Promise<void> {
     const job = this.#open.get(jobSerial);
     if (!job) return;
-    const next = this.#withProgress(job, progress);
+    const next = withProgress(job, progress, this.#nowMs);
     const inProgress = job.state === 'started' && progress.acknowledgedBytes > 0;
     await this.put(inProgress ? moved(next, 'in-progress', { updatedAtMs: this.#nowMs }) : next);
   }
@@ -160,7 +174,7 @@ export class JobTable {
       const current = this.#open.get(job.jobSerial);
       // What a pull DP has said meanwhile is newer than that it could not be reached.
       if (!current || !this.#isLive(job.jobSerial) || !isRunning(current)) return undefined;
-      const waiting = moved(this.#withProgress(current, progress), 'pending-restart', {
+      const waiting = moved(withProgress(current, progress, this.#nowMs), 'pending-restart', {
         ...rest,
         tryCount: tryCountAfter(current, progress, wait.waitingReason),
         updatedAtMs: this.#nowMs,
@@ -320,15 +334,19 @@ export class JobTable {
     state: 'complete' | 'failed' | 'cancelled',
     { reason, progress, verifiedHash, receivedBytes = 0 }: JobResult,
   ): DistributionJob {
-    return moved(takenBack(progress ? this.#withProgress(current, progress) : current), state, {
-      reason,
-      restartAtMs: 0,
-      updatedAtMs: this.#nowMs,
-      endedAtMs: this.#nowMs,
-      bytesSent: Math.max(current.bytesSent, progress?.sentBytesOfAllRuns ?? 0, receivedBytes),
-      ...(state === 'complete' && { remainingBytes: 0 }),
-      ...(verifiedHash !== undefined && { verifiedHash }),
-    });
+    return moved(
+      takenBack(progress ? withProgress(current, progress, this.#nowMs) : current),
+      state,
+      {
+        reason,
+        restartAtMs: 0,
+        updatedAtMs: this.#nowMs,
+        endedAtMs: this.#nowMs,
+        bytesSent: Math.max(current.bytesSent, progress?.sentBytesOfAllRuns ?? 0, receivedBytes),
+        ...(state === 'complete' && { remainingBytes: 0 }),
+        ...(verifiedHash !== undefined && { verifiedHash }),
+      },
+    );
   }
 
   get #jobs() {
@@ -348,15 +366,13 @@ export class JobTable {
     return { job, superseded: this.#open.sameTargetAs(job).slice(0, -1) };
   }
 
-  /** An administrator may have changed the package's priority since the job was made. */
+  /** Package and DP may have another priority since the job was made. */
   async #ranked({ job, superseded }: NotifiedJob): Promise<NotifiedJob> {
-    const sitePackage = await this.#needs.packages.packages.get(job.packageId);
-    const priority = sitePackage?.properties.priority ?? job.priority;
+    const rank = await rankOf(this.#needs.store, job);
     const current = this.#open.get(job.jobSerial) ?? job;
-    if (priority === current.priority) return { job: current, superseded };
-    const ranked = { ...current, priority };
-    await this.put(ranked);
-    return { job: ranked, superseded };
+    const next = withRank(current, rank);
+    if (next !== current) await this.put(next);
+    return { job: next, superseded };
   }
 
   #isLive(jobSerial: number): boolean {
@@ -366,17 +382,6 @@ export class JobTable {
   async #handled(notification: Notification): Promise<void> {
     const { store, notifier } = this.#needs;
     await store.write([notifier.handled(notification)], { sync: false });
-  }
-
-  #withProgress(job: DistributionJob, progress: TransferProgress): DistributionJob {
-    const { totalBytes, remainingBytes, sentBytesOfAllRuns: bytesSent } = progress;
-    return {
-      ...job,
-      // A run that did not come to ask the DP knows less than the row.
-      ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
-      bytesSent: Math.max(job.bytesSent, bytesSent),
-      updatedAtMs: this.#nowMs,
-    };
   }
 
   /** In memory at once, so that nobody builds on the row before; back again when it fails. */

@@ -3,6 +3,8 @@ import type { ComponentSettings } from '../../shared/domain/component-settings.t
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
   type DistributionPoint,
+  distributionPointPriorityMax,
+  distributionPointPriorityMin,
   parseAddress,
   parseDistributionPointId,
 } from '../../shared/domain/distribution-point.ts';
@@ -262,6 +264,11 @@ const rowSchemas = {
     pull: pull.optional() as z.ZodType<PullSettings>,
     controls: noControlsOr,
     serveControls: noControlsOr,
+    pinnedPriority: z
+      .int()
+      .min(distributionPointPriorityMin)
+      .max(distributionPointPriorityMax)
+      .optional() as z.ZodType<number>,
   }),
   'package-definitions': row<PackageDefinition>({
     packageId,

@@ -101,7 +101,7 @@ async function toPart(
     queued: {
       subject,
       isPull: own?.dp.kind === 'pull',
-      dpPriority: own?.health.dpPriority ?? 0,
+      dpPriority: own?.dp.pinnedPriority ?? own?.health.dpPriority ?? 0,
     },
   };
 }

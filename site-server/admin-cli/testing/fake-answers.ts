@@ -124,6 +124,7 @@ export function aDistributionPoint(
     reason: '',
     checkedAtMs: String(thenMs),
     agentVersion: '0.1.0',
+    isPriorityPinned: false,
     freeBytes: '53687091200',
     packageCount: 12,
     measuredBytesPerSecond: '45200000',
