@@ -7,6 +7,7 @@ import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import type { DistributionPointChecker } from '../hierarchy-manager/distribution-point-checker.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { DistributionPointCommands } from './distribution-point-commands.ts';
 import {
   toDistributionPointPatch,
@@ -22,8 +23,15 @@ export interface DistributionPointAnswersComponents {
   readonly hierarchyPackages: HierarchyPackageRows;
   readonly distributionPointCommands: DistributionPointCommands;
   readonly packages: Pick<PackageStore, 'statuses'>;
+  readonly sites: Pick<SiteDirectory, 'own' | 'tree' | 'identityOf'>;
   readonly checker: Pick<DistributionPointChecker, 'check'>;
   readonly connections: Pick<DistributionPointConnections, 'forget'>;
+}
+
+/** How many packages each DP serves, and is to have. */
+interface PackageCountsByDp {
+  readonly installed: ReadonlyMap<string, number>;
+  readonly wanted: ReadonlyMap<string, number>;
 }
 
 /** Answers what administrators ask and say about DPs, of this site and of others. */
@@ -89,36 +97,44 @@ export class DistributionPointAnswers {
   }
 
   async *#list(siteCode: string | undefined): AsyncGenerator<DistributionPointRecord> {
-    const packageCounts = await this.#packageCounts();
+    const counts = await this.#packageCounts();
     const points: DistributionPoint[] = [];
     for await (const point of this.#components.hierarchy.listAll()) {
       if ((siteCode ?? point.siteCode) === point.siteCode) points.push(point);
     }
     points.sort((a, b) => (a.dpId < b.dpId ? -1 : 1));
-    for (const point of points) yield await this.#toRecord(point, packageCounts);
+    for (const point of points) yield await this.#toRecord(point, counts);
   }
 
   async #toRecord(
     point: DistributionPoint,
-    packageCounts: ReadonlyMap<string, number>,
+    counts: PackageCountsByDp,
   ): Promise<DistributionPointRecord> {
-    const { hierarchy, hierarchyPackages } = this.#components;
+    const { hierarchy, hierarchyPackages, sites } = this.#components;
     const { dpId, siteCode } = point;
-    const count = packageCounts.get(dpId) ?? 0;
-    if (siteCode !== hierarchyPackages.siteCode) return toForeignPointRecord(point, count);
+    const { siteCode: own } = hierarchyPackages;
+    // Status of a DP comes to its own site and to those above: elsewhere only what is wanted is known.
+    const isSeen = siteCode === own || sites.tree.isUnder(siteCode, own);
+    const count = (isSeen ? counts.installed : counts.wanted).get(dpId) ?? 0;
+    if (siteCode !== own) return toForeignPointRecord(point, count);
     return toDistributionPointRecord(point, await hierarchy.healthOf(dpId), count);
   }
 
-  /** How many packages each DP serves, in one walk over each table. */
-  async #packageCounts(): Promise<Map<string, number>> {
+  /** In one walk over each table. */
+  async #packageCounts(): Promise<PackageCountsByDp> {
     const { packages, hierarchyPackages } = this.#components;
-    const counts = new Map<string, number>();
+    const [installed, wanted] = [new Map<string, number>(), new Map<string, number>()];
+    const count = (counts: Map<string, number>, dpId: string) =>
+      counts.set(dpId, (counts.get(dpId) ?? 0) + 1);
     for (const statuses of [packages.statuses, hierarchyPackages.statuses]) {
       for await (const [, { dpId, installedVersion }] of statuses.list()) {
-        if (installedVersion > 0) counts.set(dpId, (counts.get(dpId) ?? 0) + 1);
+        if (installedVersion > 0) count(installed, dpId);
       }
     }
-    return counts;
+    for await (const [, { dpId, intent }] of hierarchyPackages.assignments.list()) {
+      if (intent === 'installed') count(wanted, dpId);
+    }
+    return { installed, wanted };
   }
 }
 
