@@ -8,6 +8,7 @@ import { packageIdPositional } from './package-request.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import { updateHint } from './package-wait.ts';
 import type { Session } from './session.ts';
+import { silencesOf, toWaitingText } from './site-silence.ts';
 import { type TargetRequest, TargetSites } from './target-sites.ts';
 import { whenOnAllTargets } from './target-wait.ts';
 import type { TargetsGoal } from './targets-view.ts';
@@ -139,6 +140,10 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
   const dpIds = [...new Set([...accepted.dpIds, ...underWay])];
   if (!places || dpIds.length === 0) {
     return await tellAccepted(session, { packageId, dpIds }, { ...action, isMeant });
+  }
+  const sitesOfTargets = dpIds.map((dpId) => ({ siteCode: places.siteOf(dpId) }));
+  for (const silence of await silencesOf(session, sitesOfTargets)) {
+    session.output.note(toWaitingText(silence, session.clock.nowMs()));
   }
   const targets = (await places.of(dpIds)).map((place) => ({ packageId, goal, ...place }));
   const status = await whenOnAllTargets(targets);
