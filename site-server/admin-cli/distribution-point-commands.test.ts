@@ -172,10 +172,35 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
       aPullDp({ dpId: 'PS1DP6', pull: { ...only, sources: [] } }),
       aDistributionPoint({ dpId: 'PS1DP7', pull: only }),
     );
-    const { stdout } = await runWaybill('dp delete PS1DP1', { admin });
+    const { stdout } = await runWaybill('dp delete PS1DP1 --yes', { admin });
     assert.deepEqual(stdout.trimEnd().split('\n').slice(1), [
       'It was the only source of PS1DP3: waybill dp set PS1DP3 --source DP',
     ]);
+  });
+
+  it('delete asks before, saying what goes with it', async () => {
+    const questions: string[] = [];
+    const asked = (answer: string) => ({
+      terminal: { columns: 80, rows: 24 },
+      surroundings: {
+        question: async (text: string) => {
+          questions.push(text);
+          return answer;
+        },
+      },
+    });
+    const without = await runWaybill('dp delete PS1DP1');
+    assert.equal(without.exitCode, 2);
+    assert.match(without.stderr, /^waybill: expected --yes: dp delete takes PS1DP1 out of its site/);
+    assert.deepEqual(without.admin.calls, []);
+    const refused = await runWaybill('dp delete PS1DP1', asked('y'));
+    assert.equal(refused.stderr, 'waybill: Distribution point PS1DP1 was not deleted\n');
+    assert.ok(!refused.admin.calls.some(({ method }) => method === 'deleteDistributionPoint'));
+    assert.match(questions[0] ?? '', /PS1DP1 out of site PS1, with 12 packages\? It keeps its files/);
+    const meant = await runWaybill('dp delete PS1DP1', asked('PS1DP1'));
+    assert.deepEqual(meant.admin.requestOf('deleteDistributionPoint'), { dpId: 'PS1DP1' });
+    const unknown = await runWaybill('dp delete PS1DP9', asked('PS1DP9'));
+    assert.match(unknown.stderr, /There is no distribution point PS1DP9/);
   });
 
   for (const [options, changed] of [

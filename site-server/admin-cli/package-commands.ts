@@ -72,14 +72,16 @@ const deletePackage = command({
       .option('yes', { ...flag('Do not ask'), alias: 'y' })
       .option('wait', flag('Wait until it is off every DP')),
   run: async ({ packageId, yes, wait }, session) => {
-    if (!yes) await confirmDeletion(session, deletionOf(packageId));
+    const effect = `package delete removes ${packageId} from every DP`;
+    if (!yes) await confirmDeletion(session, effect, () => deletionOf(session, packageId));
+    const places = await placesOf(session, packageId);
     const accepted = toPackageRecord(await session.admin.ask('deletePackage', { packageId }));
     const record = wait ? await whenDeleted(session, accepted) : accepted;
     session.output.record(record);
     session.output.sentence(
       record.state === 'deleted'
         ? `Package ${packageId} is deleted.`
-        : `Package ${packageId} is being deleted, from every DP that has it.`,
+        : `Package ${packageId} is being deleted${places === '' ? '' : `, from ${places}`}.`,
     );
   },
 });
@@ -126,11 +128,21 @@ function publishedSentence({
   return `Package ${packageId} version ${sourceVersion} is published: ${content}. ${next}`;
 }
 
-function deletionOf(packageId: string): Deletion {
+/** Where it is, or is to be: `5 DPs of 2 sites`; empty when it is nowhere. */
+async function placesOf({ admin }: Session, packageId: string): Promise<string> {
+  const rows = await admin.list('listPackageStatus', { packageId });
+  const targets = rows.filter(({ dpId }) => dpId !== '');
+  if (targets.length === 0) return '';
+  const sites = new Set(targets.map(({ siteCode }) => siteCode));
+  return `${toCountOf(targets.length, 'DP')} of ${toCountOf(sites.size, 'site')}`;
+}
+
+async function deletionOf(session: Session, packageId: string): Promise<Deletion> {
+  const places = await placesOf(session, packageId);
+  const where = places === '' ? 'It is on no DP' : `It is taken off ${places}`;
   return {
     name: packageId,
-    effect: `package delete removes ${packageId} from every DP`,
-    question: `Remove package ${packageId} from the whole hierarchy? Type its ID to confirm: `,
+    question: `Remove package ${packageId} from the whole hierarchy? ${where}. Type its ID to confirm: `,
     refusal: `Package ${packageId} was not deleted`,
     facts: { packageId },
   };
