@@ -24,6 +24,12 @@ const lookMs = 50;
 
 type Watch<T> = (options: { signal: AbortSignal }) => AsyncIterable<T>;
 
+/** What a test says of a package it defines. */
+export interface PackageFacts {
+  readonly name?: string;
+  readonly priority?: 'PRIORITY_HIGH' | 'PRIORITY_NORMAL' | 'PRIORITY_LOW';
+}
+
 /** Which package where. */
 export interface OnDistributionPoint {
   readonly packageId: string;
@@ -46,7 +52,7 @@ export class Administrator {
   }
 
   /** Defines a package. @returns its ID; its snapshot is still to come */
-  async define(source: string, properties: { name?: string } = {}): Promise<string> {
+  async define(source: string, properties: PackageFacts = {}): Promise<string> {
     const { packageId } = await this.#admin.unary(
       'createPackage',
       {
@@ -59,8 +65,8 @@ export class Administrator {
   }
 
   /** Defines a package. @returns its ID, when its first version is published */
-  async create(source: string): Promise<string> {
-    const packageId = await this.define(source);
+  async create(source: string, properties: PackageFacts = {}): Promise<string> {
+    const packageId = await this.define(source, properties);
     await this.published(packageId);
     return packageId;
   }

@@ -12,7 +12,9 @@ import { StateStore } from '../../shared/state-store/state-store.ts';
 import { noiseOf } from '../../shared/testing/noise.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { testMiniJob } from '../../shared/testing/test-send-request.ts';
+import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import { openSendRequestSerials } from '../../site-server/distribution-manager/site-counters.ts';
+import { TransferControlRows } from '../../site-server/hierarchy-manager/transfer-control-rows.ts';
 import { SendRequestTable } from '../../site-server/scheduler/send-request-table.ts';
 import { defaultSenderConfig, Sender } from '../../site-server/sender/sender.ts';
 import { SignedInstructions } from '../../site-server/sender/signed-instructions.ts';
@@ -128,9 +130,12 @@ class Sending implements AsyncDisposable {
     const credentials = await circle.credentials(sendingSite);
     const connections = new SiteConnections({ credentials, clock });
     const randomBytes = (count: number) => Buffer.alloc(count, 7);
+    const arbiter = new TransferArbiter(clock);
     const sender = new Sender(
       {
         ...{ store, requests, connections, clock, logger, random: Math.random },
+        arbiter,
+        transferControls: new TransferControlRows({ store, arbiter, siteCode }),
         directory: {
           own: { siteCode, kind: 'central-administration' },
           addressesOf: () => [address],

@@ -8,11 +8,32 @@ export interface SendQueueLimits {
   readonly sendsPerSiteMax: number;
 }
 
+/** What the decision goes by, besides the requests. */
+export interface SendSurroundings {
+  readonly isRunning: (requestId: string) => boolean;
+  /** Of one that runs: whether it gives its place back as soon as it can. */
+  readonly isLeaving: (requestId: string) => boolean;
+  /**
+   * When the way to its destination is open to it (REP-4): now or earlier when it is, undefined when
+   * it never will be.
+   */
+  readonly opensAtMs: (request: SendRequest) => number | undefined;
+}
+
+/** Why a request does not run. */
+export interface SendWaiting {
+  readonly reason: string;
+  /** When it may run, as far as that is known; 0: it is not. */
+  readonly dueAtMs: number;
+}
+
 export interface SendDecision {
   /** Requests to start now, first one first. */
   readonly start: readonly SendRequest[];
+  /** Requests that run and are to give their places to others, of higher priority. */
+  readonly stop: readonly SendRequest[];
   /** Why each other one that does not run waits, by request ID. */
-  readonly waiting: ReadonlyMap<string, string>;
+  readonly waiting: ReadonlyMap<string, SendWaiting>;
   /** When the next request becomes due by itself; undefined when none will. */
   readonly nextDueMs: number | undefined;
 }
@@ -24,33 +45,31 @@ export function compareSendRequests(a: SendRequest, b: SendRequest): number {
 }
 
 /**
- * Decides which requests start now and why the others wait. A file that is just being sent to a
- * site is not sent there a second time: its other requests wait, and find it there.
+ * Decides which requests start now, which ones make way, and why the others wait. A file that is just
+ * being sent to a site is not sent there a second time: its other requests wait, and find it there.
  */
 export function decideSends(
   requests: Iterable<SendRequest>,
-  isRunning: (requestId: string) => boolean,
+  surroundings: SendSurroundings,
   limits: SendQueueLimits,
   nowMs: number,
 ): SendDecision {
   const all = [...requests].sort(compareSendRequests);
-  const slots = new Slots(limits);
-  for (const request of all) if (isRunning(request.requestId)) slots.take(request);
+  const running = all.filter(({ requestId }) => surroundings.isRunning(requestId));
+  const places = new Places(running, surroundings, limits);
   const start: SendRequest[] = [];
-  const waiting = new Map<string, string>();
+  const waiting = new Map<string, SendWaiting>();
   let nextDueMs: number | undefined;
   for (const request of all) {
-    if (isRunning(request.requestId)) continue;
-    if (request.retryAtMs > nowMs) nextDueMs = Math.min(nextDueMs ?? Infinity, request.retryAtMs);
-    const reason = whyNotDue(request, nowMs) ?? slots.whyNone(request);
-    if (reason !== undefined) {
-      waiting.set(request.requestId, reason);
-      continue;
-    }
-    start.push(request);
-    slots.take(request);
+    if (surroundings.isRunning(request.requestId)) continue;
+    const notDue = whyNotDue(request, surroundings, nowMs);
+    const reason = notDue?.reason ?? places.whyNone(request);
+    if (reason === undefined) start.push(request);
+    else waiting.set(request.requestId, notDue ?? { reason, dueAtMs: 0 });
+    const { dueAtMs = 0 } = notDue ?? {};
+    if (dueAtMs > nowMs) nextDueMs = Math.min(nextDueMs ?? Number.POSITIVE_INFINITY, dueAtMs);
   }
-  return { start, waiting, nextDueMs };
+  return { start, stop: places.makingWay, waiting, nextDueMs };
 }
 
 /**
@@ -88,13 +107,77 @@ export function filesToMake(
   });
 }
 
-/** Why a request could not run however many slots are free. */
-function whyNotDue(request: SendRequest, nowMs: number): string | undefined {
+/** Why a request could not run however many places are free. */
+function whyNotDue(
+  request: SendRequest,
+  { opensAtMs }: SendSurroundings,
+  nowMs: number,
+): SendWaiting | undefined {
   const { destinationSiteCode, finalSiteCode, file, reason, retryAtMs } = request;
-  if (destinationSiteCode === '') return `No way to site ${finalSiteCode} is known`;
-  if (file.fileHash === '') return reason === '' ? 'Its package file is not made yet' : reason;
-  if (retryAtMs > nowMs) return reason;
-  return undefined;
+  if (destinationSiteCode === '') {
+    return { reason: `No way to site ${finalSiteCode} is known`, dueAtMs: retryAtMs };
+  }
+  if (file.fileHash === '') {
+    return { reason: reason || 'Its package file is not made yet', dueAtMs: retryAtMs };
+  }
+  if (retryAtMs > nowMs) return { reason, dueAtMs: retryAtMs };
+  // What is there already needs no way for content.
+  const openingMs = request.remainingBytes === 0 ? nowMs : opensAtMs(request);
+  if (openingMs === undefined) {
+    return { reason: 'Window closed; its schedule never opens to this priority', dueAtMs: 0 };
+  }
+  if (openingMs <= nowMs) return undefined;
+  return { reason: `Window closed; it opens ${toMinuteText(openingMs)}`, dueAtMs: openingMs };
+}
+
+/** `2026-03-29 18:00 UTC`. */
+function toMinuteText(timeMs: number): string {
+  return `${new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** The places of sends: those that are taken now, and those of them that are about to be free. */
+class Places {
+  /** Requests that are to give their places back. */
+  readonly makingWay: SendRequest[] = [];
+  /** What runs, whatever is said to it. */
+  readonly #taken: Slots;
+  /** What runs, or will, once all that is leaving has left. */
+  readonly #promised: Slots;
+  /** Those that may have to make way, the least urgent one first. */
+  readonly #staying: SendRequest[];
+
+  constructor(
+    running: readonly SendRequest[],
+    { isLeaving }: SendSurroundings,
+    limits: SendQueueLimits,
+  ) {
+    this.#taken = new Slots(limits);
+    this.#promised = new Slots(limits);
+    this.#staying = running.filter(({ requestId }) => !isLeaving(requestId)).reverse();
+    for (const request of running) this.#taken.take(request);
+    for (const request of this.#staying) this.#promised.take(request);
+  }
+
+  /** Why the request cannot run now; undefined when it has its place. */
+  whyNone(request: SendRequest): string | undefined {
+    const reason = this.#taken.whyNone(request);
+    const isPromised = this.#promised.whyNone(request) === undefined || this.#makeWay(request);
+    if (isPromised) this.#promised.take(request);
+    if (reason === undefined && isPromised) this.#taken.take(request);
+    return reason ?? (isPromised ? undefined : this.#promised.whyNone(request));
+  }
+
+  /** Whether one of lower priority gives its place to this one. */
+  #makeWay(request: SendRequest): boolean {
+    const index = this.#staying.findIndex(
+      (other) => other.priority > request.priority && this.#promised.wouldDo(other, request),
+    );
+    const [other] = index < 0 ? [] : this.#staying.splice(index, 1);
+    if (!other) return false;
+    this.#promised.release(other);
+    this.makingWay.push(other);
+    return true;
+  }
 }
 
 /** What runs, against the limits. */
@@ -110,8 +193,22 @@ class Slots {
 
   take({ destinationSiteCode: site, file }: SendRequest): void {
     this.#count += 1;
-    this.#countOf.set(site, (this.#countOf.get(site) ?? 0) + 1);
+    this.#countOf.set(site, this.#countTo(site) + 1);
     this.#files.add(`${site}/${file.fileHash}`);
+  }
+
+  release({ destinationSiteCode: site, file }: SendRequest): void {
+    this.#count -= 1;
+    this.#countOf.set(site, this.#countTo(site) - 1);
+    this.#files.delete(`${site}/${file.fileHash}`);
+  }
+
+  /** Whether the one could run in the place of the other. */
+  wouldDo(other: SendRequest, request: SendRequest): boolean {
+    this.release(other);
+    const isFree = this.whyNone(request) === undefined;
+    this.take(other);
+    return isFree;
   }
 
   whyNone({ destinationSiteCode: site, file }: SendRequest): string | undefined {
@@ -119,9 +216,13 @@ class Slots {
     if (this.#files.has(`${site}/${file.fileHash}`)) {
       return `The same package file is being sent to site ${site}`;
     }
-    if ((this.#countOf.get(site) ?? 0) >= sendsPerSiteMax) {
+    if (this.#countTo(site) >= sendsPerSiteMax) {
       return `Waits for one of the ${sendsPerSiteMax} sends to site ${site}`;
     }
     return this.#count >= sendsMax ? `Waits for one of the ${sendsMax} sends` : undefined;
+  }
+
+  #countTo(siteCode: string): number {
+    return this.#countOf.get(siteCode) ?? 0;
   }
 }

@@ -73,6 +73,11 @@ export function withTryStarted(request: SendRequest, nowMs: number): SendRequest
   };
 }
 
+/** The request after a try that gave its place back: that was none. */
+export function withoutTry(request: SendRequest): SendRequest {
+  return { ...waiting(request), tryCount: Math.max(0, request.tryCount - 1) };
+}
+
 /** The request after a try that failed, until the next one. */
 export function withRetry(
   request: SendRequest,

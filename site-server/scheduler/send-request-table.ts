@@ -159,6 +159,12 @@ export class SendRequestTable {
     });
   }
 
+  /** Tells of a request again: why it waits has changed, which is in no row. */
+  tellAgain(requestId: string): void {
+    const request = this.#open.get(requestId);
+    if (request) this.#tell(request);
+  }
+
   /** How far a send is: known at once, written at most once a second, or each twentieth part. */
   progressed(requestId: string, progress: SendRequestProgress): void {
     const before = this.#open.get(requestId);

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { testSendRequest } from '../../shared/testing/test-send-request.ts';
+import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import { FileTransfer } from './file-transfer.ts';
 import { LinkAllowance } from './link-allowance.ts';
 import { SendProgress } from './send-progress.ts';
 import { type FakeLinkOptions, FakeSite } from './testing/fake-link.ts';
 
 const mib = 1024 * 1024;
-const config = { offerDeadlineMs: 60_000, stallMs: 120_000 };
+const config = { offerDeadlineMs: 60_000, stallMs: 120_000, quietMs: 40_000, leaveMs: 2_000 };
 const bytes = Buffer.alloc(mib);
 /** A file of any length, which costs nothing. */
 const parts = { read: async (_offset: number, length: number) => bytes.subarray(0, length) };
@@ -16,6 +18,7 @@ const parts = { read: async (_offset: number, length: number) => bytes.subarray(
 class Transfer {
   readonly clock = new FakeClock();
   readonly allowance = new LinkAllowance(16 * mib);
+  readonly arbiter = new TransferArbiter(this.clock);
   readonly site: FakeSite;
   readonly request;
 
@@ -26,13 +29,17 @@ class Transfer {
   }
 
   /** One try, over its link in simulated time. */
-  async run(signal = new AbortController().signal): Promise<unknown> {
+  async run(
+    signal = new AbortController().signal,
+    pause = new AbortController().signal,
+  ): Promise<unknown> {
     const { clock, allowance, request } = this;
     const monotonicMs = () => clock.monotonicMs();
     const progress = new SendProgress({ request, monotonicMs, onChange: () => {} });
-    const needs = { channel: this.site.channel(), clock, allowance, progress };
+    const permit = this.arbiter.open(['route/PS1'], request.priority);
+    const needs = { channel: this.site.channel(), clock, allowance, progress, permit };
     let outcome: unknown = 'running';
-    const ended = new FileTransfer(needs, config, request).run(parts, signal).then(
+    const ended = new FileTransfer(needs, config, request).run(parts, { signal, pause }).then(
       () => {
         outcome = 'sent';
       },
@@ -42,6 +49,7 @@ class Transfer {
     );
     while (outcome === 'running') await clock.advance(10);
     await ended;
+    permit.close();
     return outcome;
   }
 
@@ -109,6 +117,84 @@ describe('file transfer', () => {
     controller.abort();
     assert.notEqual(await ended, 'sent');
     assert.equal(transfer.site.openCalls, 0);
+  });
+
+  it('never sends more than its route allows, nor much less (REP-4, PTM-6)', async () => {
+    const transfer = new Transfer(8 * mib);
+    const bytesPerSecond = 1_000_000;
+    transfer.arbiter.setControls('route/PS1', { limit: { kind: 'rate', bytesPerSecond } });
+    const beganMs = transfer.clock.monotonicMs();
+    assert.equal(await transfer.run(), 'sent');
+    const seconds = (transfer.clock.monotonicMs() - beganMs) / 1000;
+    const expected = (8 * mib) / bytesPerSecond;
+    assert.ok(Math.abs(seconds / expected - 1) < 0.05, `${seconds} s, not ${expected} s`);
+    assert.deepEqual(transfer.site.asked, ['offer', 'put']);
+  });
+
+  it('is no stall of the receiver when little may leave, and its call is left only then (REP-4)', async () => {
+    const transfer = new Transfer(20 * 4096);
+    const pulse = { kind: 'pulse', blockBytes: 4096, delayMs: 60_000 } as const;
+    transfer.arbiter.setControls('route/PS1', { limit: pulse });
+    const beganMs = transfer.clock.monotonicMs();
+    assert.equal(await transfer.run(), 'sent');
+    const minutes = (transfer.clock.monotonicMs() - beganMs) / 60_000;
+    assert.ok(minutes >= 19 && minutes < 20, `${minutes} minutes`);
+    assert.equal(transfer.site.wireBytes, 20 * 4096);
+    assert.equal(transfer.site.openCalls, 0);
+    const slow = new Transfer(32 * 4096);
+    const limit = { kind: 'rate', bytesPerSecond: 1024 } as const;
+    slow.arbiter.setControls('route/PS1', { limit });
+    assert.equal(await slow.run(), 'sent');
+    assert.deepEqual(slow.site.asked, ['offer', 'put'], 'one call, a part every few seconds');
+  });
+
+  it('holds no place at the receiver while one of higher priority keeps it waiting', async () => {
+    const transfer = new Transfer(mib);
+    const urgent = transfer.arbiter.open(['route/PS1'], 1);
+    const controller = new AbortController();
+    let outcome: unknown = 'running';
+    const ended = transfer.run(controller.signal).then((result) => {
+      outcome = result;
+    });
+    const untilMs = transfer.clock.monotonicMs() + 300_000;
+    while (transfer.clock.monotonicMs() < untilMs) {
+      await urgent.takePart(1, controller.signal);
+      await transfer.clock.advance(100);
+    }
+    assert.equal(outcome, 'running');
+    assert.equal(transfer.site.openCalls, 0);
+    urgent.close();
+    await ended;
+    assert.equal(outcome, 'sent');
+  });
+
+  it('makes way between two parts: what is on its way arrives, and is not sent again', async () => {
+    const transfer = new Transfer(8 * mib, { bytesPerMs: 1_000, roundTripMs: 20 });
+    const pause = new AbortController();
+    const never = new AbortController().signal;
+    const ended = transfer.run(never, pause.signal);
+    while (transfer.heldBytes < 2 * mib) await transfer.clock.advance(10);
+    pause.abort();
+    const atMs = transfer.clock.monotonicMs();
+    assert.ok(isAbortError(await ended));
+    assert.ok(transfer.clock.monotonicMs() - atMs < 2_000);
+    assert.equal(transfer.site.openCalls, 0);
+    assert.equal(transfer.site.wireBytes, transfer.heldBytes);
+    assert.ok(transfer.heldBytes < 4 * mib);
+    assert.equal(await transfer.run(), 'sent');
+    assert.equal(transfer.site.wireBytes, 8 * mib, 'no byte twice');
+  });
+
+  it('makes way soon though the receiver is silent', async () => {
+    const transfer = new Transfer(8 * mib);
+    transfer.site.isSilent = true;
+    const pause = new AbortController();
+    const ended = transfer.run(new AbortController().signal, pause.signal);
+    while (transfer.site.openCalls === 0) await transfer.clock.advance(10);
+    pause.abort();
+    const atMs = transfer.clock.monotonicMs();
+    assert.ok(isAbortError(await ended));
+    assert.ok(transfer.clock.monotonicMs() - atMs <= 3_000);
   });
 
   it('believes no receiver that has more than it was sent', async () => {

@@ -1,4 +1,4 @@
-import { compareSendRequests } from '../../shared/domain/send-queue.ts';
+import { compareSendRequests, type SendWaiting } from '../../shared/domain/send-queue.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -96,14 +96,16 @@ export class SendRequestView {
     }
   }
 
-  #toRow(request: SendRequest, waiting: ReadonlyMap<string, string>): SendRequestRow {
+  #toRow(request: SendRequest, waiting: ReadonlyMap<string, SendWaiting>): SendRequestRow {
     const progress =
       request.finishedAtMs > 0 ? undefined : this.#needs.sender.progressOf(request.requestId);
-    const reason = waiting.get(request.requestId) ?? request.reason;
+    const { reason, dueAtMs } =
+      (request.finishedAtMs > 0 ? undefined : waiting.get(request.requestId)) ?? asItSays(request);
     const { bytesPerSecond = 0, etaMs = 0 } = progress ?? {};
     return {
       ...request,
-      reason: request.finishedAtMs > 0 ? request.reason : reason,
+      reason,
+      retryAtMs: dueAtMs,
       bytesPerSecond,
       etaMs,
     };
@@ -114,4 +116,8 @@ function matches(request: SendRequest, { packageId, siteCode }: SendRequestFilte
   if (packageId !== '' && packageId !== request.packageId) return false;
   const { destinationSiteCode, finalSiteCode } = request;
   return siteCode === '' || siteCode === destinationSiteCode || siteCode === finalSiteCode;
+}
+
+function asItSays({ reason, retryAtMs }: SendRequest): SendWaiting {
+  return { reason, dueAtMs: retryAtMs };
 }

@@ -2,10 +2,15 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-permit.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { PackageFileStore } from '../package-file-store/package-file-store.ts';
 import { FileParts } from './file-parts.ts';
-import { FileTransfer, type FileTransferConfig } from './file-transfer.ts';
+import {
+  FileTransfer,
+  type FileTransferConfig,
+  type FileTransferSignals,
+} from './file-transfer.ts';
 import type { LinkAllowance } from './link-allowance.ts';
 import { toSendFailure } from './send-failure.ts';
 import type { SendProgress } from './send-progress.ts';
@@ -33,6 +38,7 @@ export interface SendTryOrder {
   readonly job: MiniJob;
   readonly progress: SendProgress;
   readonly allowance: LinkAllowance;
+  readonly permit: Pick<TransferPermit, 'takePart'>;
 }
 
 /** One try to bring a package file and its instruction to the next site. */
@@ -48,31 +54,37 @@ export class SendTry {
   /**
    * Tries the addresses in order; resolves when the receiver answers for the package.
    *
-   * @throws the failure of the last address tried; one that is not of its address ends the try
+   * @throws the failure of the last address tried; one that is not of its address ends the try;
+   *   AbortError when it made way
    */
-  async run(order: SendTryOrder, signal: AbortSignal): Promise<void> {
+  async run(order: SendTryOrder, signals: FileTransferSignals): Promise<void> {
     const { destinationSiteCode: siteCode } = order.request;
     const addresses = this.#needs.directory.addressesOf(siteCode);
     let failure: unknown = noAddress(siteCode);
     for (const address of addresses) {
-      const work = (channel: SiteChannel) => this.#send(channel, order, signal);
+      const work = (channel: SiteChannel) => this.#send(channel, order, signals);
       try {
         return await this.#needs.connections.use({ siteCode, address }, work);
       } catch (error) {
         failure = error;
-        if (signal.aborted || !toSendFailure(error, () => false).isOfAddress) break;
+        if (signals.signal.aborted || !toSendFailure(error, () => false).isOfAddress) break;
       }
     }
     throw failure;
   }
 
-  async #send(channel: SiteChannel, order: SendTryOrder, signal: AbortSignal): Promise<void> {
-    const { request, progress, allowance } = order;
+  async #send(
+    channel: SiteChannel,
+    order: SendTryOrder,
+    signals: FileTransferSignals,
+  ): Promise<void> {
+    const { request, progress, allowance, permit } = order;
+    const { signal } = signals;
     if (await this.#wasHandedOver(channel, order, signal)) return;
     const { files, clock } = this.#needs;
     await using parts = await FileParts.open(files.pathOf(request.file.fileHash), request.file);
-    const needs = { channel, clock, allowance, progress };
-    await new FileTransfer(needs, this.#config, request).run(parts, signal);
+    const needs = { channel, clock, allowance, progress, permit };
+    await new FileTransfer(needs, this.#config, request).run(parts, signals);
     await this.#instruct(channel, order, signal);
   }
 

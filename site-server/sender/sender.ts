@@ -1,9 +1,15 @@
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
-import { decideSends, type SendQueueLimits } from '../../shared/domain/send-queue.ts';
+import {
+  decideSends,
+  type SendDecision,
+  type SendQueueLimits,
+  type SendWaiting,
+} from '../../shared/domain/send-queue.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
 import {
   waiting,
   withoutPackageFile,
+  withoutTry,
   withRetry,
   withTryStarted,
 } from '../../shared/domain/send-request-moves.ts';
@@ -14,9 +20,13 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
+import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-permit.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import type { TransferControlRows } from '../hierarchy-manager/transfer-control-rows.ts';
 import type { PackageFileStore } from '../package-file-store/package-file-store.ts';
 import type { SendRequestEnd, SendRequestTable } from '../scheduler/send-request-table.ts';
+import type { FileTransferSignals } from './file-transfer.ts';
 import { LinkAllowance } from './link-allowance.ts';
 import { type SendFailure, toSendFailure } from './send-failure.ts';
 import { SendProgress } from './send-progress.ts';
@@ -35,6 +45,8 @@ export interface SenderComponents extends Omit<SendTryNeeds, 'files' | 'whenWrit
    * @returns ends it
    */
   readonly onConnected: (siteCode: string, listener: () => void) => () => void;
+  readonly arbiter: Pick<TransferArbiter, 'open' | 'reroute' | 'opensAtMs'>;
+  readonly transferControls: Pick<TransferControlRows, 'passagesToSite' | 'onChanged'>;
   /** Whether an instruction refused for this reason may be taken a little later. */
   readonly doesRefusalMend: (reason: string) => boolean;
   readonly clock: Clock;
@@ -59,12 +71,20 @@ export const defaultSenderConfig: SenderConfig = {
   offerDeadlineMs: 60_000,
   instructionDeadlineMs: 60_000,
   stallMs: 120_000,
+  quietMs: 40_000,
+  leaveMs: 2_000,
   busyDelayMs: 5_000,
   windowBytesMax: 16 * 1024 * 1024,
 };
 
+/** While something is due later: so long may the machine's clock be wrong before it is seen. */
+const lookAgainMs = 5_000;
+
 interface RunningSend {
   readonly abort: AbortController;
+  /** Makes it give its place back, between two parts. */
+  readonly pause: AbortController;
+  readonly permit: TransferPermit;
   /** How often its destination had come back when the try began. */
   readonly returnCount: number;
   readonly progress: SendProgress;
@@ -73,8 +93,9 @@ interface RunningSend {
 
 /**
  * Sends package files to the next site, and the signed instruction after each (REP-5): at most five
- * at once, three to one site, by priority and age. What came through stays: a send goes on at the
- * byte the receiver names. Works from the open send requests, and reports to their table; stores
+ * at once, three to one site, by priority and age; one whose window is closed, or whose place is needed
+ * for a higher priority, gives it back between two parts (REP-4). What came through stays: a send goes on
+ * at the byte the receiver names. Works from the open send requests, and reports to their table; stores
  * nothing itself. A crash leaves requests "sending", which are tried again at once.
  */
 export class Sender implements Component {
@@ -89,7 +110,9 @@ export class Sender implements Component {
   readonly #unwatch = new Map<string, () => void>();
   /** How often each destination came back since it is watched. */
   readonly #returnCounts = new Map<string, number>();
-  #unlisten = () => {};
+  /** Running requests that have met a closed window. */
+  readonly #closed = new Set<string>();
+  #unlisten: (() => void)[] = [];
   #loop: Promise<void> = Promise.resolve();
 
   constructor(components: SenderComponents, config = defaultSenderConfig) {
@@ -101,14 +124,18 @@ export class Sender implements Component {
   }
 
   async start(): Promise<void> {
-    this.#unlisten = this.#components.requests.onChanged((request) => this.#onChanged(request));
+    const { requests, transferControls } = this.#components;
+    this.#unlisten = [
+      requests.onChanged((request) => this.#onChanged(request)),
+      transferControls.onChanged(() => this.#onControlsChanged()),
+    ];
     this.#wake.wake();
     this.#loop = this.#run();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#unlisten();
+    for (const unlisten of this.#unlisten) unlisten();
     for (const unwatch of this.#unwatch.values()) unwatch();
     for (const { abort } of this.#running.values()) abort.abort();
     await this.#loop;
@@ -121,14 +148,43 @@ export class Sender implements Component {
   }
 
   /** Why each open request that does not run waits, by request ID. */
-  waiting(): ReadonlyMap<string, string> {
+  waiting(): ReadonlyMap<string, SendWaiting> {
     return this.#decide().waiting;
   }
 
-  #decide() {
+  #decide(): SendDecision {
     const { requests, clock } = this.#components;
-    const isRunning = (requestId: string) => this.#running.has(requestId);
-    return decideSends(requests.open(), isRunning, this.#config, clock.nowMs());
+    const surroundings = {
+      isRunning: (requestId: string) => this.#running.has(requestId),
+      isLeaving: (requestId: string) => this.#running.get(requestId)?.pause.signal.aborted ?? false,
+      opensAtMs: this.#openings(),
+    };
+    return decideSends(requests.open(), surroundings, this.#config, clock.nowMs());
+  }
+
+  /** When the way to its destination is open to a request; each way is looked at once. */
+  #openings(): (request: SendRequest) => number | undefined {
+    const { arbiter, transferControls } = this.#components;
+    const known = new Map<string, number | undefined>();
+    return ({ destinationSiteCode, priority }) => {
+      const key = `${destinationSiteCode}/${priority}`;
+      if (!known.has(key)) {
+        const passages = transferControls.passagesToSite(destinationSiteCode);
+        known.set(key, arbiter.opensAtMs(passages, priority));
+      }
+      return known.get(key);
+    };
+  }
+
+  /** What runs goes the way it has to go now. */
+  #onControlsChanged(): void {
+    const { arbiter, transferControls, requests } = this.#components;
+    for (const [requestId, { permit }] of this.#running) {
+      const request = requests.get(requestId);
+      if (!request) continue;
+      arbiter.reroute(permit, transferControls.passagesToSite(request.destinationSiteCode));
+    }
+    this.#wake.wake();
   }
 
   #onChanged(request: SendRequest): void {
@@ -147,7 +203,10 @@ export class Sender implements Component {
       for (let nextDueMs: number | undefined; ; ) {
         await this.#wokenOrDue(nextDueMs, signal);
         this.#watchDestinations();
+        for (const requestId of this.#closed) this.#running.get(requestId)?.pause.abort();
+        this.#closed.clear();
         const decision = this.#decide();
+        for (const { requestId } of decision.stop) this.#running.get(requestId)?.pause.abort();
         for (const request of decision.start) this.#start(request);
         nextDueMs = decision.nextDueMs;
       }
@@ -161,7 +220,8 @@ export class Sender implements Component {
     const { clock } = this.#components;
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
-    const sleeping = clock.sleep(Math.max(0, dueMs - clock.nowMs()), either);
+    const sleepMs = Math.min(lookAgainMs, dueMs - clock.nowMs());
+    const sleeping = clock.sleep(Math.max(0, sleepMs), either);
     sleeping.then(
       () => this.#wake.wake(),
       () => {},
@@ -172,21 +232,39 @@ export class Sender implements Component {
   #start(request: SendRequest): void {
     const { requests, clock } = this.#components;
     const { requestId } = request;
-    const abort = new AbortController();
+    const [abort, pause] = [new AbortController(), new AbortController()];
+    const permit = this.#permitOf(request);
     const progress = new SendProgress({
       request,
       monotonicMs: () => clock.monotonicMs(),
       onChange: (changed) => requests.progressed(requestId, changed),
     });
-    const ended = this.#send(request, progress, abort.signal).finally(() => {
+    const signals = { signal: abort.signal, pause: pause.signal };
+    const ended = this.#send(request, { progress, permit }, signals).finally(() => {
+      permit.close();
       this.#running.delete(requestId);
       this.#wake.wake();
+      if (pause.signal.aborted) requests.tellAgain(requestId);
     });
     const returnCount = this.#returnCountOf(request.destinationSiteCode);
-    this.#running.set(requestId, { abort, progress, ended, returnCount });
+    this.#running.set(requestId, { abort, pause, permit, progress, ended, returnCount });
   }
 
-  async #send(request: SendRequest, progress: SendProgress, signal: AbortSignal): Promise<void> {
+  #permitOf({ requestId, destinationSiteCode, priority }: SendRequest): TransferPermit {
+    const { arbiter, transferControls } = this.#components;
+    return arbiter.open(transferControls.passagesToSite(destinationSiteCode), priority, {
+      onWindowClosed: () => {
+        this.#closed.add(requestId);
+        this.#wake.wake();
+      },
+    });
+  }
+
+  async #send(
+    request: SendRequest,
+    { progress, permit }: Pick<RunningSend, 'progress' | 'permit'>,
+    signals: FileTransferSignals,
+  ): Promise<void> {
     const { requests, store, clock } = this.#components;
     const { requestId } = request;
     try {
@@ -198,11 +276,15 @@ export class Sender implements Component {
         return await this.#retryIn(requestId, this.#config.retryDelayMs, 'Its mini-job is gone');
       }
       const allowance = this.#allowanceOf(request.destinationSiteCode);
-      await this.#try.run({ request, job, progress, allowance }, signal);
+      await this.#try.run({ request, job, progress, allowance, permit }, signals);
       await requests.end(requestId, { state: 'complete', reason: '', outcome: 'delivered' });
     } catch (error) {
       // Stopped, or its request has ended: the row says what is true.
-      if (signal.aborted) return;
+      if (signals.signal.aborted) return;
+      if (signals.pause.aborted && isAbortError(error)) {
+        await requests.change(requestId, withoutTry);
+        return;
+      }
       await this.#afterFailure(requestId, error, progress);
     }
   }

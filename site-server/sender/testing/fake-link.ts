@@ -133,6 +133,7 @@ class FakePutFile {
   #finish = () => {};
   #failure: Error | undefined;
   #isOver = false;
+  #hasAllParts = false;
   #freeAtMs = 0;
   #file: Part['file'];
   #sentBytes = 0;
@@ -149,7 +150,7 @@ class FakePutFile {
   readonly methods = {
     write: (part: Part) => this.#write(part),
     read: () => this.#read(),
-    end: () => {},
+    end: () => this.#endOfParts(),
     cancel: () => this.end(new Error('cancelled')),
   };
 
@@ -159,6 +160,12 @@ class FakePutFile {
     this.#failure = failure;
     this.#finish();
     this.#wake.wake();
+  }
+
+  /** The receiver ends once it has all that came. */
+  #endOfParts(): void {
+    this.#hasAllParts = true;
+    if (this.#confirmedBytes === this.#sentBytes) this.end();
   }
 
   async #write(part: Part): Promise<void> {
@@ -197,7 +204,7 @@ class FakePutFile {
     if (this.#isOver) return;
     this.#confirmedBytes = heldBytes;
     this.#answers.push({ heldBytes: `${heldBytes}`, complete: isComplete });
-    if (isComplete) this.end();
+    if (isComplete || (this.#hasAllParts && heldBytes === this.#sentBytes)) this.end();
     this.#wake.wake();
   }
 

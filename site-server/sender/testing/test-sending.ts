@@ -15,7 +15,9 @@ import type { CrashingStore } from '../../../shared/testing/crashing-store.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { testMiniJob } from '../../../shared/testing/test-send-request.ts';
+import { TransferArbiter } from '../../../shared/transfer-arbiter/transfer-arbiter.ts';
 import { openSendRequestSerials } from '../../distribution-manager/site-counters.ts';
+import { TransferControlRows } from '../../hierarchy-manager/transfer-control-rows.ts';
 import { PackageFileStore } from '../../package-file-store/package-file-store.ts';
 import { packageFileReferences } from '../../scheduler/package-file-references.ts';
 import { defaultSchedulerConfig, Scheduler } from '../../scheduler/scheduler.ts';
@@ -145,6 +147,8 @@ export class SendingSite {
   readonly view: SendRequestView;
   readonly status: StatusManager;
   readonly notifier: ChangeNotifier;
+  readonly arbiter: TransferArbiter;
+  readonly transferControls: TransferControlRows;
   readonly #machine: SendingMachine;
   readonly #listeners = new Map<string, () => void>();
 
@@ -170,9 +174,12 @@ export class SendingSite {
     const siteCode = 'CS1';
     const randomBytes = (count: number) => Buffer.alloc(count, clock.nowMs() % 251);
     const signing = { signing: testSigning, siteCode, clock, randomBytes };
+    this.arbiter = new TransferArbiter(clock);
+    const { arbiter } = this;
+    this.transferControls = new TransferControlRows({ store, arbiter, siteCode });
     this.sender = new Sender(
       {
-        ...shared,
+        ...{ ...shared, arbiter, transferControls: this.transferControls },
         connections: this.#connections(options.life),
         instructions: new SignedInstructions(signing, 1e9),
         onConnected: (to, listener) => {
@@ -199,12 +206,12 @@ export class SendingSite {
     const needs = { store, notifier, serials, status, clock, logger, siteCode };
     const requests = new SendRequestTable(needs);
     const site = new SendingSite(machine, { store, status, requests }, options);
-    await startInOrder([site.files, site.scheduler, site.sender]);
+    await startInOrder([site.transferControls, site.files, site.scheduler, site.sender]);
     return site;
   }
 
   async stop(): Promise<void> {
-    await stopInReverse([this.files, this.scheduler, this.sender]);
+    await stopInReverse([this.transferControls, this.files, this.scheduler, this.sender]);
   }
 
   /** The replication stream of another site is there again. */
