@@ -186,6 +186,31 @@ describe('a preview at one site', () => {
     assert.equal(said.bytes, Number(bytesSent), 'it holds all of it from the first package');
   });
 
+  it('reckons by the limits, links and schedules as they are (PTM-5, PTM-6)', async () => {
+    const packageId = await administrator.create(await makeSource('limited', 8));
+    const waybill = async (...words: string[]) => {
+      const { exitCode, stderr } = await runWaybill(network, words);
+      assert.equal(exitCode, 0, stderr);
+    };
+    await waybill('dp', 'set', dpId, '--limit', '1MB/s');
+    await waybill('link', 'set', 'wan', '--dp', dpId, '--dp', otherId, '--limit', '500kB/s');
+    const words = ['distribute', packageId, '--dp', dpId, '--dp', otherId];
+    const said = await preview(network, ...words);
+    const { bytes, durationMs, pace } = toDp(said, dpId);
+    assert.equal(pace, 'limit');
+    assert.ok(Math.abs((durationMs ?? 0) - bytes / 500) < 0.02 * (bytes / 500), `${durationMs}`);
+    const link = said.transfers.find(({ way }) => way === 'link');
+    assert.equal(link?.bytes, bytes + toDp(said, otherId).bytes);
+    const site = said.transfers.find(({ way }) => way === 'site');
+    assert.equal(site?.durationMs, link?.durationMs, 'the link is what holds them back together');
+    await waybill('dp', 'set', dpId, '--schedule', 'closed');
+    const closed = toDp(await preview(network, ...words), dpId);
+    assert.equal(closed.durationMs, null);
+    assert.match(closed.durationUnknown, /never opens/);
+    await waybill('link', 'delete', 'wan');
+    await waybill('dp', 'set', dpId, '--limit', 'none', '--schedule', 'none');
+  });
+
   it('is told in words that fit a terminal', async () => {
     const packageId = await administrator.create(await makeSource('told', 9));
     const words = ['package', 'distribute', packageId, '--dp', dpId, '--dp', otherId, '--preview'];

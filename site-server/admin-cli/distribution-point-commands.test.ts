@@ -191,12 +191,18 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
     });
     const without = await runWaybill('dp delete PS1DP1');
     assert.equal(without.exitCode, 2);
-    assert.match(without.stderr, /^waybill: expected --yes: dp delete takes PS1DP1 out of its site/);
+    assert.match(
+      without.stderr,
+      /^waybill: expected --yes: dp delete takes PS1DP1 out of its site/,
+    );
     assert.deepEqual(without.admin.calls, []);
     const refused = await runWaybill('dp delete PS1DP1', asked('y'));
     assert.equal(refused.stderr, 'waybill: Distribution point PS1DP1 was not deleted\n');
     assert.ok(!refused.admin.calls.some(({ method }) => method === 'deleteDistributionPoint'));
-    assert.match(questions[0] ?? '', /PS1DP1 out of site PS1, with 12 packages\? It keeps its files/);
+    assert.match(
+      questions[0] ?? '',
+      /PS1DP1 out of site PS1, with 12 packages\? It keeps its files/,
+    );
     const meant = await runWaybill('dp delete PS1DP1', asked('PS1DP1'));
     assert.deepEqual(meant.admin.requestOf('deleteDistributionPoint'), { dpId: 'PS1DP1' });
     const unknown = await runWaybill('dp delete PS1DP9', asked('PS1DP9'));

@@ -122,9 +122,7 @@ const deleteDistributionPoint = command({
   summary: 'Take a distribution point out of the site; it keeps its files',
   example: 'waybill dp delete PS1DP1 --yes',
   options: (parser) =>
-    parser
-      .positional('dp-id', dpIdPositional)
-      .option('yes', { ...flag('Do not ask'), alias: 'y' }),
+    parser.positional('dp-id', dpIdPositional).option('yes', { ...flag('Do not ask'), alias: 'y' }),
   run: async ({ dpId, yes }, session) => {
     const { admin, output } = session;
     if (!yes) await confirmDeletion(session, deletionEffect(dpId), () => deletionOf(admin, dpId));

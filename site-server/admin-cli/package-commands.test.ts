@@ -100,7 +100,10 @@ describe('waiting for a snapshot (PKG-2, PKG-5)', () => {
       .stream('listSites', () => [aSiteRecord(), away]);
     const { stderr, exitCode } = await runWaybill('package update PS200001', { admin });
     assert.equal(exitCode, 0);
-    assert.match(stderr, /^waybill: PS2 is not connected and was not heard of since this site began; /);
+    assert.match(
+      stderr,
+      /^waybill: PS2 is not connected and was not heard of since this site began; /,
+    );
   });
 
   it('says that an unchanged source means nothing to do', async () => {

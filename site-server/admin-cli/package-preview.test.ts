@@ -95,6 +95,14 @@ describe('waybill package distribute --preview', () => {
     assert.match(stdout, /how long that takes cannot be said\.\n$/);
   });
 
+  it('has nothing to wait for', async () => {
+    const line = 'package distribute PS100001 --all --preview --wait';
+    const { admin, exitCode, stderr } = await runWaybill(line);
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /--preview and --wait exclude each other/);
+    assert.deepEqual(admin.calls, []);
+  });
+
   it('--all means what it means without --preview', async () => {
     const points = [aDistributionPoint(), aDistributionPoint({ dpId: 'PS2DP1', siteCode: 'PS2' })];
     const ofCentral = new FakeAdmin()

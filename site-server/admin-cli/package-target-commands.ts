@@ -113,7 +113,8 @@ function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
 }
 
 async function preview(args: TargetArguments, session: Session): Promise<void> {
-  const { packageId, all } = args;
+  const { packageId, all, wait } = args;
+  if (wait) throw new UsageError('--preview and --wait exclude each other: nothing would happen');
   const { requested, sites } = requireTargets(args);
   return previewDistribution(session, { packageId, all, dpIds: requested, siteCodes: sites });
 }

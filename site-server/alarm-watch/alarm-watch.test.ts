@@ -189,6 +189,14 @@ describe('Alarm watch', () => {
     assert.equal((await told()).length, 2);
   });
 
+  it('does not take a neighbour for back that was taken out of the hierarchy', async () => {
+    neighbours = [{ siteCode: 'PS2', ...away }];
+    await pass(12);
+    neighbours = [];
+    await pass(2);
+    assert.equal((await told()).length, 1);
+  });
+
   it('tells of a send request without progress', async () => {
     sends = [testSendRequest({ state: 'retrying', reason: 'connection refused' })];
     await pass(32);

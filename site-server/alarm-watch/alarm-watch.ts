@@ -194,7 +194,10 @@ export class AlarmWatch implements Component {
     const [kind, name = ''] = key.split('/');
     const insertionStrings = [name, this.#textOf(sinceMs)];
     if (kind === 'dp') return { messageId: 9032, insertionStrings, dpId: name };
-    return kind === 'site' ? { messageId: 9034, insertionStrings } : undefined;
+    if (kind !== 'site') return undefined;
+    // One that was taken out of the hierarchy is not back.
+    const isBack = this.#needs.neighbours().some((one) => one.siteCode === name && one.connected);
+    return isBack ? { messageId: 9034, insertionStrings } : undefined;
   }
 
   /** Looked up once a look for all that go the same way. */

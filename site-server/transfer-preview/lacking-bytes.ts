@@ -6,7 +6,7 @@ import type { PreviewedVersion } from './previewed-version.ts';
 
 /** What somebody holds, as far as is known. */
 export interface Holdings {
-  /** Which of these files are there, in their order; at most `filesAskedMax` at a time. */
+  /** Which of these files are there, in their order: a batch of a manifest, and what deltas build on. */
   areHeld(files: readonly HeldFile[]): Promise<readonly boolean[]>;
   /** Whether the manifest of a content is there. */
   hasContent(contentId: string): boolean;
@@ -20,9 +20,6 @@ export interface LackingBytes {
   /** Of manifests and signatures. */
   readonly manifestBytes: number;
 }
-
-/** Most files asked about at a time: a batch of a manifest, and what their deltas build on. */
-export const filesAskedMax = 8_192;
 
 /**
  * What would have to be brought of a version: each file once that is not there, or the delta that makes it
