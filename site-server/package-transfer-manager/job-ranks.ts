@@ -2,27 +2,33 @@ import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { Priority } from '../../shared/domain/package.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { OpenJobs } from './open-jobs.ts';
 
 type Rows = Pick<StateStore, 'records'>;
 
 /** A DP's place in the queue: pinned, or tuned; undefined when nobody has pinned or met it. */
-export async function dpPriorityOf(store: Rows, dpId: string): Promise<number | undefined> {
+async function dpPriorityOf(store: Rows, dpId: string): Promise<number | undefined> {
   const point = await store.records(keySpaces.distributionPoints).get(dpId);
   if (point?.pinnedPriority !== undefined) return point.pinnedPriority;
   return (await store.records(keySpaces.distributionPointHealth).get(dpId))?.dpPriority;
 }
 
-/** The priorities of these DPs, of those that have one. */
-export async function dpPrioritiesOf(
+/** Ranks the open jobs of DPs as these are now. @returns those that stand elsewhere */
+export async function reprioritised(
   store: Rows,
+  open: Pick<OpenJobs, 'values' | 'set'>,
   dpIds: Iterable<string>,
-): Promise<ReadonlyMap<string, number>> {
-  const priorities = new Map<string, number>();
-  for (const dpId of new Set(dpIds)) {
-    const priority = await dpPriorityOf(store, dpId);
-    if (priority !== undefined) priorities.set(dpId, priority);
+): Promise<DistributionJob[]> {
+  const priorities = new Map<string, number | undefined>();
+  for (const dpId of new Set(dpIds)) priorities.set(dpId, await dpPriorityOf(store, dpId));
+  const moved: DistributionJob[] = [];
+  for (const job of [...open.values()]) {
+    const next = withRank(job, { dpPriority: priorities.get(job.dpId) });
+    if (next === job) continue;
+    open.set(next);
+    moved.push(next);
   }
-  return priorities;
+  return moved;
 }
 
 /** What settles where a job stands in the queue, besides what was said of the job itself. */

@@ -25,7 +25,7 @@ import {
 } from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
 import { beginMessages, endMessages, retryMessages, waitMessages } from './job-messages.ts';
-import { dpPrioritiesOf, rankOf, withRank } from './job-ranks.ts';
+import { rankOf, reprioritised, withRank } from './job-ranks.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -133,13 +133,7 @@ export class JobTable {
 
   /** DPs may have another priority now. The rows follow with what else changes of them. */
   async reprioritise(dpIds: Iterable<string>): Promise<void> {
-    const priorities = await dpPrioritiesOf(this.#needs.store, dpIds);
-    for (const job of [...this.#open.values()]) {
-      const next = withRank(job, { dpPriority: priorities.get(job.dpId) });
-      if (next === job || !this.#isLive(job.jobSerial)) continue;
-      this.#open.set(next);
-      this.touched(job.jobSerial);
-    }
+    for (const job of await reprioritised(this.#needs.store, this.#open, dpIds)) this.#tell(job);
   }
 
   /** Tells listeners that the progress of a job has changed. */
