@@ -32,7 +32,7 @@ export async function previewDistribution(
   const source = await reached(session, sourceSiteCode);
   // Only the source site knows what package files would be made.
   const asked = source.session ?? session;
-  const parts = await asked.admin.list('previewDistribution', { targets });
+  const parts = await asked.admin.listUnhurried('previewDistribution', { targets });
   const preview = await withOtherSites(session, asked, { packageId, parts });
   if (source.reason !== '') preview.notes.push(`Site ${sourceSiteCode} ${source.reason}`);
   tellPreview(session.output, toRecord(preview), preview.notes);
@@ -42,7 +42,8 @@ export async function previewDistribution(
 export async function previewUpdate(session: Session, packageId: string): Promise<void> {
   const { sourceSiteCode } = await session.admin.ask('getPackage', { packageId });
   const asked = await session.atSite(sourceSiteCode);
-  const parts = await asked.admin.list('previewUpdate', { packageId });
+  if (session.output.isLive) session.output.note(`Site ${sourceSiteCode} reads the source`);
+  const parts = await asked.admin.listUnhurried('previewUpdate', { packageId });
   const preview = await withOtherSites(session, asked, { packageId, parts });
   tellPreview(session.output, toRecord(preview), preview.notes);
 }
@@ -113,7 +114,9 @@ async function askedAt(
     })),
   };
   try {
-    const { transfers } = requireParts(await there.admin.list('previewDistribution', request));
+    const { transfers } = requireParts(
+      await there.admin.listUnhurried('previewDistribution', request),
+    );
     return { transfers, reason: '' };
   } catch (error) {
     return { transfers: [], reason: reasonOf(error) };
