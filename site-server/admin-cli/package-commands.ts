@@ -73,9 +73,14 @@ const deletePackage = command({
       .option('wait', flag('Wait until it is off every DP')),
   run: async ({ packageId, yes, wait }, session) => {
     const effect = `package delete removes ${packageId} from every DP`;
-    if (!yes) await confirmDeletion(session, effect, () => deletionOf(session, packageId));
-    const places = await placesOf(session, packageId);
+    let places: string | undefined;
+    const toDeletion = async () => {
+      places = await placesOf(session, packageId);
+      return deletionOf(packageId, places);
+    };
+    if (!yes) await confirmDeletion(session, effect, toDeletion);
     const accepted = toPackageRecord(await session.admin.ask('deletePackage', { packageId }));
+    places ??= await placesOf(session, packageId);
     const record = wait ? await whenDeleted(session, accepted) : accepted;
     session.output.record(record);
     session.output.sentence(
@@ -137,8 +142,7 @@ async function placesOf({ admin }: Session, packageId: string): Promise<string> 
   return `${toCountOf(targets.length, 'DP')} of ${toCountOf(sites.size, 'site')}`;
 }
 
-async function deletionOf(session: Session, packageId: string): Promise<Deletion> {
-  const places = await placesOf(session, packageId);
+function deletionOf(packageId: string, places: string): Deletion {
   const where = places === '' ? 'It is on no DP' : `It is taken off ${places}`;
   return {
     name: packageId,
