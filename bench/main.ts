@@ -15,6 +15,7 @@ import { measureDelta } from './delta.ts';
 import { measureFanOut } from './fan-out.ts';
 import { measureFarAway } from './far-away.ts';
 import { measureLatency } from './latency.ts';
+import { measureLimits } from './limits.ts';
 import { measurePull } from './pull.ts';
 import { measurePush } from './push.ts';
 import { measureUpdate } from './update.ts';
@@ -33,6 +34,7 @@ const series = [
   'far-away',
   'delta',
   'sites',
+  'limits',
 ] as const;
 type Series = (typeof series)[number];
 const usage = 'npm run bench -- [--runs COUNT] [--size BYTES] [--only SERIES] [--rest SECONDS]';
@@ -64,6 +66,7 @@ const alone: Partial<Record<Series, () => Promise<void>>> = {
   'far-away': () => measureFarAway(Math.min(size, farAwayBytesMax), runs),
   delta: () => measureDelta(size),
   sites: () => measureBetweenSites(size, runs),
+  limits: measureLimits,
 };
 
 /** Series beside the same peers. */

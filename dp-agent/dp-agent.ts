@@ -12,9 +12,11 @@ import type { Clock } from '../shared/runtime/clock.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
+import { controlParts } from './control-wiring.ts';
 import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
 import { pullParts } from './pull-wiring.ts';
+import { toldControlsConversation } from './told-controls/told-controls-conversation.ts';
 
 /** Files of the library kept open between two pieces that others fetch. */
 const servedFilesMax = 64;
@@ -75,19 +77,27 @@ export class DpAgent implements Component {
       cacheBytesMax: config.cacheBytesMax,
       openFilesMax: servedFilesMax,
     });
+    const controls = controlParts({ store, clock, child }, config);
     const pull = pullParts(
-      { store, library, receiver: provider, arriving, credentials, clock, child, damage },
+      {
+        ...{ store, library, receiver: provider, arriving, credentials, clock, child, damage },
+        ...controls,
+      },
       config,
     );
     const answers = distributionPointConversation(provider, library, self);
-    server.serve('DistributionPoint', pull.answering(answers));
+    server.serve('DistributionPoint', {
+      ...pull.answering(answers),
+      ...toldControlsConversation(controls.toldControls, pull.pullDp),
+    });
     const contentServer = new ContentServer({
       ...{ library, pieceSource, arriving, deltas: library, clock },
+      controls: { arbiter: controls.arbiter, hours: controls.servingHours },
       arrivingBytes: provider.arrivingBytes,
       logger: child('content-server'),
     });
     server.serve('Content', contentServer.conversation());
-    const kept = [library, pull.outbox, damageAcknowledged(store)];
+    const kept = [library, ...controls.components, pull.outbox, damageAcknowledged(store)];
     const working = [provider, pieceSource, ...pull.components, server];
     return new DpAgent(store, server, [...kept, ...working]);
   }

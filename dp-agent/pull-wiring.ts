@@ -1,5 +1,6 @@
 /** The wiring of what makes a DP a pull DP: the pull DP itself and the reporter of its messages. */
 
+import { Intake } from '../shared/content-download/intake.ts';
 import { PackageDownload } from '../shared/content-download/package-download.ts';
 import { SourceSet } from '../shared/content-download/source-set.ts';
 import type { ContentLibrary } from '../shared/content-library/content-library.ts';
@@ -14,6 +15,8 @@ import type { Clock } from '../shared/runtime/clock.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
 import type { StateStore, StateStoreDamage } from '../shared/state-store/state-store.ts';
+import type { PassageHours } from '../shared/transfer-arbiter/passage-hours.ts';
+import type { TransferArbiter } from '../shared/transfer-arbiter/transfer-arbiter.ts';
 import type { DpConfig } from './dp-config.ts';
 import type { PackageFetcher } from './pull-dp/package-fetcher.ts';
 import { PullDp } from './pull-dp/pull-dp.ts';
@@ -31,6 +34,9 @@ export interface PullWiringNeeds {
   readonly arriving: ArrivingContents;
   readonly credentials: PeerCredentials;
   readonly clock: Clock;
+  /** What this DP may fetch and serve, and when; the hours of what it fetches. */
+  readonly arbiter: TransferArbiter;
+  readonly fetchingHours: PassageHours;
   /** The logger of a component. */
   readonly child: (component: string) => Logger;
   /** What was found damaged of the state store; not all of it is back. */
@@ -41,6 +47,7 @@ export interface PullWiringNeeds {
 type PulledAnswers<Answers> = Answers & ReturnType<typeof pullDpConversation>;
 
 export interface PullParts {
+  readonly pullDp: PullDp;
   /** Starts before the damage of a store is acknowledged. */
   readonly outbox: StateMessageOutbox;
   /** Start in this order, after the package receiver and before the server. */
@@ -63,6 +70,7 @@ export function pullParts(needs: PullWiringNeeds, config: DpConfig): PullParts {
   const random = Math.random;
   const pullDp = new PullDp({
     ...{ ...needs, jobs, outbox, settings, random, logger },
+    hours: needs.fetchingHours,
     fetcher: packageFetcher(needs, config),
   });
   const reporter = new StateReporter({
@@ -72,6 +80,7 @@ export function pullParts(needs: PullWiringNeeds, config: DpConfig): PullParts {
     ...{ clock, random, logger: child('state-reporter') },
   });
   return {
+    pullDp,
     outbox,
     components: [pullDp, reporter],
     answering: (answers) => ({
@@ -83,7 +92,7 @@ export function pullParts(needs: PullWiringNeeds, config: DpConfig): PullParts {
 
 /** Fetches packages from their sources, each known by its certificate. */
 function packageFetcher(
-  { library, receiver, arriving, credentials, clock, child }: PullWiringNeeds,
+  { library, receiver, arriving, credentials, clock, arbiter, child }: PullWiringNeeds,
   { dpId }: DpConfig,
 ): PackageFetcher {
   const download = new PackageDownload({
@@ -94,11 +103,15 @@ function packageFetcher(
     self: toIdentityUri({ kind: 'dp', dpId }),
   });
   return {
-    open: (first) => {
+    open: (first, priority) => {
       const sources = new SourceSet(first);
+      const intake = new Intake({ arbiter, clock }, priority);
       return {
         setSources: (next) => sources.set(next),
-        run: (job) => download.run({ ...job, sources }),
+        setPriority: (next) => {
+          intake.priority = next;
+        },
+        run: (job) => download.run({ ...job, sources, intake }),
       };
     },
   };

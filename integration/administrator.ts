@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrorWithCode } from '../shared/domain/errors.ts';
+import type { TransferSchedule } from '../shared/domain/transfer-controls.ts';
 import type { ResponseOf } from '../shared/rpc/conversation.ts';
+import { toTransferControlsMessage } from '../shared/transfer-arbiter/transfer-controls-message.ts';
 import type { AdminChannel } from './network.ts';
 import { byScale } from './test-scale.ts';
 
@@ -12,6 +14,7 @@ export type StatusMessage = ResponseOf<'Admin', 'listStatusMessages'>;
 export type SendRequest = ResponseOf<'Admin', 'watchSendRequests'>;
 export type SiteRecord = ResponseOf<'Admin', 'addSite'>;
 export type DistributionPointRecord = ResponseOf<'Admin', 'listDistributionPoints'>;
+export type GroupRecord = ResponseOf<'Admin', 'listGroups'>;
 export type AuditRecord = ResponseOf<'Admin', 'listAuditRecords'>;
 
 const deadlineMs = 20_000;
@@ -156,8 +159,36 @@ export class Administrator {
     });
   }
 
+  /** Waits until the groups it knows are so. */
+  groupsAre(isSo: (groups: readonly GroupRecord[]) => boolean): Promise<void> {
+    return this.#lookUntil('the groups', async () => {
+      return isSo(await collect(this.#admin.serverStream('listGroups', {}, { deadlineMs })));
+    });
+  }
+
   async setAddress(dpId: string, address: string): Promise<void> {
     await this.#admin.unary('setDistributionPoint', { dpId, address }, { deadlineMs });
+  }
+
+  /** What the DP may be sent, in bytes per second; none: as much as goes. */
+  async setLimit(dpId: string, bytesPerSecond: number | undefined): Promise<void> {
+    const controls =
+      bytesPerSecond === undefined ? { noLimit: true } : { limit: { bytesPerSecond } };
+    await this.#admin.unary('setDistributionPoint', { dpId, controls }, { deadlineMs });
+  }
+
+  /** When the DP may be sent something; none: always. */
+  async setSchedule(dpId: string, schedule: TransferSchedule | undefined): Promise<void> {
+    const controls =
+      schedule === undefined ? { alwaysOpen: true } : toTransferControlsMessage({ schedule });
+    await this.#admin.unary('setDistributionPoint', { dpId, controls }, { deadlineMs });
+  }
+
+  /** The DPs of a line they share, and what it carries, in bytes per second. */
+  async setLink(linkName: string, dpIds: readonly string[], bytesPerSecond: number): Promise<void> {
+    const controls = { limit: { bytesPerSecond } };
+    const link = { linkName, dpIds: { names: [...dpIds] }, controls };
+    await this.#admin.unary('setLink', link, { deadlineMs });
   }
 
   /** Asks for the package on DPs; resolves when the wish is written. */
@@ -235,6 +266,14 @@ export class Administrator {
 
   async openJobs(filter: Partial<OnDistributionPoint> = {}): Promise<Job[]> {
     return collect(this.#admin.serverStream('listJobs', filter, { deadlineMs }));
+  }
+
+  /** Waits until the open jobs are so. */
+  openJobsAre(
+    filter: Partial<OnDistributionPoint>,
+    isSo: (jobs: readonly Job[]) => boolean,
+  ): Promise<void> {
+    return this.#lookUntil('open jobs', async () => isSo(await this.openJobs(filter)));
   }
 
   /** Jobs that ended, newest first. */

@@ -10,6 +10,7 @@ import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
 import { StateStore, type StateStoreDamage } from '../shared/state-store/state-store.ts';
 import { TransferArbiter } from '../shared/transfer-arbiter/transfer-arbiter.ts';
 import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.ts';
+import { ComponentSettings } from './component-settings/component-settings.ts';
 import { HierarchyPackageRows } from './distribution-manager/hierarchy-package-rows.ts';
 import { hasLostPackages } from './distribution-manager/package-recovery.ts';
 import { PackageStore } from './distribution-manager/package-store.ts';
@@ -52,6 +53,8 @@ export interface Ground extends SiteServerNeeds {
   readonly siteCode: string;
   readonly sites: SiteDirectory;
   readonly hierarchyPackages: HierarchyPackageRows;
+  /** What the components read their limits from. */
+  readonly settings: ComponentSettings<SiteSettings>;
   /** Says when bytes of content may leave this site. */
   readonly arbiter: TransferArbiter;
   /** Which ways a transfer takes; tells the arbiter what is set for them. */
@@ -115,6 +118,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const hierarchyPackages = new HierarchyPackageRows({ store, siteCode });
   const arbiter = new TransferArbiter(clock);
   const transferControls = new TransferControlRows({ store, arbiter, siteCode });
+  const settings = new ComponentSettings({ store, siteCode }, config);
   const snapshots = new SnapshotProgress();
   const listening = { address: config.listen };
   const siteAddress = () => {
@@ -134,7 +138,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const site = { siteCode, siteAddress, listening, capture, identity };
   const kept = { status, auditTrail, contentMap, hierarchy, packages, sites, hierarchyPackages };
   const transfers = { arbiter, transferControls };
-  const parts = { ...kept, ...transfers, connections, checker, library, ...site };
+  const parts = { ...kept, ...transfers, settings, connections, checker, library, ...site };
   return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
 }
 

@@ -10,11 +10,13 @@ import type { StateStore } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
 import { DistributionPointCommands } from './admin-service/distribution-point-commands.ts';
+import { GroupCommands } from './admin-service/group-commands.ts';
 import { LogReader } from './admin-service/log-reader.ts';
 import { PackageCommands } from './admin-service/package-commands.ts';
 import { PackageStatusView } from './admin-service/package-status-view.ts';
 import { PackageView } from './admin-service/package-view.ts';
 import { PreviewAnswers } from './admin-service/preview-answers.ts';
+import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
@@ -32,6 +34,8 @@ import { openJobSerials } from './distribution-manager/site-counters.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
+import { ControlsTeller } from './hierarchy-manager/controls-teller.ts';
+import { GroupReactions } from './hierarchy-manager/group-reactions.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
 import { HierarchyDistributionPoints } from './hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyReactor } from './hierarchy-manager/hierarchy-reactor.ts';
@@ -48,6 +52,7 @@ import { PullNotification } from './package-transfer-manager/pull-notification.t
 import { PullRates } from './package-transfer-manager/pull-rates.ts';
 import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
+import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { alarmWatch } from './site-alarms.ts';
 import {
@@ -115,6 +120,7 @@ export class SiteServer implements Component {
     server.serve('SiteTransfer', siteLinks.service.conversation());
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
+      ground.settings,
       status,
       auditTrail,
       hierarchy,
@@ -124,6 +130,7 @@ export class SiteServer implements Component {
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
+      new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -186,6 +193,7 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
   return new HierarchyReactor({
     ...{ ...ground, packages, contents, logger },
     distributionPoints: new HierarchyDistributionPoints({ ...ground, logger }),
+    groups: new GroupReactions(ground),
     begin: () => alignWithHierarchy(aligned),
   });
 }
@@ -196,7 +204,7 @@ function ownDirectoriesOf(config: SiteSettings): string[] {
 }
 
 function packageTransferManager(ground: Ground) {
-  const { clock, config, connections, hierarchy, library, logOf } = ground;
+  const { clock, config, connections, hierarchy, library, logOf, settings } = ground;
   const jobs = new JobTable(ground, config);
   const pieceSource = new PieceSource({
     fileLibraryDirectory: library.layout.fileLibrary,
@@ -209,14 +217,15 @@ function packageTransferManager(ground: Ground) {
     { ...ground, sources: new PullSources(ground) },
     { ...config.distribution, siteAddress: ground.siteAddress },
   );
+  const permits = new TransferPermits(ground);
   const runner = new JobRunner(
-    { library, pieceSource, connections, clock, ownCopies, pull: notification },
+    { library, pieceSource, connections, clock, ownCopies, permits, pull: notification },
     config.distribution,
   );
   const returns = new ReturnWatch({ connections, logger });
   const manager = new PackageTransferManager(
-    { ...ground, jobs, runner, notification, hierarchy, returns, logger },
-    { ...config.distribution, pull: config.pull },
+    { ...ground, jobs, runner, notification, hierarchy, permits, returns, logger },
+    settings.live('distribution', { pull: settings.live('pull') }),
   );
   return { jobs, pieceSource, manager };
 }
@@ -265,10 +274,17 @@ async function distributionManager(
   const pullResponses = new PullResponses({
     ...{ ...ground, stateSystem, transfers: others.transfers.manager },
   });
-  const { packagesMax, diskFullDelayMs, diskFullDelayMsMax } = config.distribution;
+  const { diskFullDelayMs, diskFullDelayMsMax } = config.distribution;
+  const live = ground.settings.live('distribution');
+  const limits = { retryDelayMs: diskFullDelayMs, retryDelayMsMax: diskFullDelayMsMax };
   return new DistributionManager(
     { ...ground, packageTask, transferResults, pullResponses, logger },
-    { packagesMax, retryDelayMs: diskFullDelayMs, retryDelayMsMax: diskFullDelayMsMax },
+    {
+      get packagesMax() {
+        return live.packagesMax;
+      },
+      ...limits,
+    },
   );
 }
 
@@ -286,6 +302,7 @@ async function adminService(
   const { siteCode, parent } = config;
   const { jobs, manager } = others.transfers;
   const rates = new PullRates({ jobs, clock });
+  const nextMs = () => ground.capture.clock.nextMs();
   return new AdminService({
     ...ground,
     replication: others.replication,
@@ -302,8 +319,10 @@ async function adminService(
       parentSiteCode: parent?.siteCode,
       hasCaughtUp: () => others.replication.hasCaughtUp(),
     }),
-    distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID }),
+    distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID, nextMs }),
     distributionPointCommands: new DistributionPointCommands(ground),
+    groupCommands: new GroupCommands({ ...ground, nextMs }),
+    settingCommands: new SettingCommands(ground),
     siteCommands: new SiteCommands(ground),
     links: new TransferLinks(ground),
     statusMessageView: new StatusMessageView(ground),

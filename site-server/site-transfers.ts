@@ -168,7 +168,7 @@ async function sendingSide(
       doesRefusalMend,
       logger: logOf('sender'),
     },
-    { ...defaultSenderConfig, ...sending },
+    ground.settings.live('sending', defaultSenderConfig),
   );
   const view = new SendRequestView({ ...ground, requests, sender });
   return { components: [scheduler, connections, sender], view, requests };
@@ -201,6 +201,6 @@ function receivingSide(ground: Ground, packageFiles: PackageFileStore) {
       return { ...unpacked, keepDeltas: () => keepDeltas(library, unpacked) };
     },
   });
-  const despooler = new Despooler({ ...ground, task, logger }, despooling);
+  const despooler = new Despooler({ ...ground, task, logger }, ground.settings.live('despooling'));
   return { receivers: [files, intake], despooler, service };
 }

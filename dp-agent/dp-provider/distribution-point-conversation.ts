@@ -39,7 +39,7 @@ export interface DpSelf {
 }
 
 /** Answered elsewhere. */
-type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull';
+type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull' | 'setControls';
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(

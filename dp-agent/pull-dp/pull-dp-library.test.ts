@@ -26,6 +26,7 @@ describe('pull DP over a content library', () => {
     const fetcher: PackageFetcher = {
       open: () => ({
         setSources: () => {},
+        setPriority: () => {},
         run: async ({ action: { version, jobSerial, redistribute }, observer }) => {
           await test.sender.begin(version, jobSerial, redistribute);
           await test.sender.bring(version, jobSerial);
@@ -38,7 +39,9 @@ describe('pull DP over a content library', () => {
       }),
     };
     const random = () => 0.5;
+    const hours = { isOpen: () => true, opensAtMs: () => 0, onChanged: () => () => {} };
     const pullDp = new PullDp({
+      hours,
       ...{ receiver, library, fetcher, jobs, outbox, settings, clock, random, logger },
     });
     await outbox.start();

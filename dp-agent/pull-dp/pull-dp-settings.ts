@@ -70,6 +70,13 @@ export class PullDpSettings {
     for (const listener of this.#listeners) listener();
   }
 
+  /** From now on so many packages at once. On disk when it resolves. @throws DISK_FULL */
+  async setPackagesMax(packagesMax: number): Promise<void> {
+    if (packagesMax === this.#packagesMax) return;
+    await this.#store.write([this.#rows.put(packagesMaxName, packagesMax)], { sync: true });
+    this.#packagesMax = packagesMax;
+  }
+
   get #rows() {
     return this.#store.records(keySpaces.pullDpSettings);
   }

@@ -165,11 +165,38 @@ describe('pull DP', () => {
       await test.notify(testVersion(1, 1, id), index + 1, { packagesMax: 2, priority });
     }
     await until(() => test.fetcher.running.length === 2);
-    assert.deepEqual(test.fetcher.running, ['PS100001', 'PS100002']);
     await test.stop();
     await test.start();
     await until(() => test.fetcher.running.length === 2);
     assert.deepEqual(test.fetcher.running, ['PS100004', 'PS100003']);
+  });
+
+  it('gives the turn of a less urgent job to a more urgent one, which then goes on (PTM-3)', async () => {
+    const urgent = 'PS100002';
+    test.hold();
+    await test.notify(testVersion(), 1, { packagesMax: 1, priority: 2 });
+    await until(() => test.fetcher.running.length === 1);
+    await test.notify(testVersion(1, 1, urgent), 2, { packagesMax: 1, priority: 1 });
+    await until(() => test.jobs.get(urgent) === undefined);
+    await until(() => test.fetcher.running.length === 1);
+    assert.deepEqual(test.fetcher.running, [packageId]);
+    assert.deepEqual((await test.told()).at(-1), `${urgent}:2 success`);
+  });
+
+  it('runs fewer or more jobs as soon as it is told so (PULL-10)', async () => {
+    const second = 'PS100002';
+    for (const id of [packageId, second]) test.hold(id);
+    await test.notify(testVersion(), 1, { packagesMax: 1 });
+    await test.notify(testVersion(1, 1, second), 2, { packagesMax: 1 });
+    await until(() => test.fetcher.running.length === 1);
+    await test.pullDp.setPackagesMax(2);
+    await until(() => test.fetcher.running.length === 2);
+    await test.pullDp.setPackagesMax(1);
+    await until(() => test.fetcher.running.length === 1);
+    assert.deepEqual(test.fetcher.running, [packageId]);
+    await test.stop();
+    await test.start();
+    assert.equal(test.settings.packagesMax, 1, 'also after a restart');
   });
 
   it('lets others go on while a job waits for its sources, and warns once (PULL-7, PULL-8)', async () => {

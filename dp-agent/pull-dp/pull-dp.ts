@@ -1,7 +1,7 @@
 /**
  * Fetches packages for this DP when its site says that there are some. Called by the site through the
  * DistributionPoint conversation; works by itself from then on: so many packages at once as the site
- * told, by priority and age, each a `PullJobRun`. Writes the tables "pull jobs" and "pull DP settings"
+ * told, by priority and age, each a `PullJobRun`; in the hours in which it may fetch. Writes the tables "pull jobs" and "pull DP settings"
  * and puts state messages into the outbox. A crash leaves rows, and each job goes on: what is here is
  * looked at anew, a commit that was done is found done, and no end is told twice.
  */
@@ -13,20 +13,25 @@ import type { PackageAction } from '../../shared/package-receiver/package-action
 import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
+import type { PassageHours } from '../../shared/transfer-arbiter/passage-hours.ts';
 import type { StateMessageOutbox } from '../state-reporter/state-message-outbox.ts';
 import type { PullReport } from '../state-reporter/state-message-wire.ts';
 import { type PackageInfo, PackageInfos, requireMatch } from './package-infos.ts';
 import type { PullDpSettings } from './pull-dp-settings.ts';
+import { PullHours } from './pull-hours.ts';
 import { defaultPullJobRunConfig, PullJobRun, type PullJobRunNeeds } from './pull-job-run.ts';
 import type { JobEffects } from './pull-job-store.ts';
 import { bytesOfRow, messageOf } from './pull-messages.ts';
 import type { PullNotification } from './pull-notification.ts';
 import { lastWordOf, supersededBy } from './pull-report.ts';
+import { turnsToEnd } from './pull-turns.ts';
 
 export interface PullDpNeeds extends Omit<PullJobRunNeeds, 'onTurnChanged'> {
   readonly library: Pick<ContentLibrary, 'getPackage'>;
   readonly outbox: Pick<StateMessageOutbox, 'endOf'>;
   readonly settings: PullDpSettings;
+  /** The schedule of what this DP fetches. */
+  readonly hours: Pick<PassageHours, 'isOpen' | 'opensAtMs' | 'onChanged'>;
 }
 
 /** Most jobs at once: four times what a site gives a pull DP. */
@@ -36,30 +41,41 @@ export class PullDp implements Component {
   readonly #needs: PullDpNeeds;
   readonly #config: typeof defaultPullJobRunConfig;
   readonly #infos = new PackageInfos();
+  readonly #hours: PullHours;
   /** By package: one at a time. */
   readonly #runs = new Map<string, { readonly run: PullJobRun; readonly ended: Promise<void> }>();
   readonly #stopping = new AbortController();
   readonly #changed = new WakeSignal();
   #working: Promise<void> = Promise.resolve();
+  #endListening = () => {};
 
   constructor(needs: PullDpNeeds, config = defaultPullJobRunConfig) {
     this.#needs = needs;
     this.#config = config;
+    this.#hours = new PullHours(needs);
   }
 
   async start(): Promise<void> {
     await this.#needs.settings.load();
     await this.#needs.jobs.load();
+    this.#endListening = this.#needs.hours.onChanged(() => this.#changed.wake());
     this.#working = this.#work();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort(workIsOver);
+    this.#endListening();
     const runs = [...this.#runs.values()];
     for (const { run } of runs) run.abort();
     await Promise.allSettled(runs.map(({ ended }) => ended));
     await this.#working;
     await this.#needs.jobs.whenIdle();
+  }
+
+  /** From now on it fetches so many packages at once. On disk when it resolves. @throws DISK_FULL */
+  async setPackagesMax(packagesMax: number): Promise<void> {
+    await this.#needs.settings.setPackagesMax(packagesMax);
+    this.#changed.wake();
   }
 
   /** Takes a package info bundle, which is of use as soon as its notification comes. */
@@ -191,9 +207,9 @@ export class PullDp implements Component {
     return { job, messages: [messageOf(before, 'cancelled', bytes, { error })] };
   }
 
-  #tellRun({ packageId, jobSerial, sources }: PullJob): void {
-    const run = this.#runs.get(packageId)?.run;
-    if (run?.action.jobSerial === jobSerial) run.setSources(sources);
+  #tellRun(job: PullJob): void {
+    const run = this.#runs.get(job.packageId)?.run;
+    if (run?.action.jobSerial === job.jobSerial) run.changed(job);
     else run?.abort();
   }
 
@@ -206,6 +222,7 @@ export class PullDp implements Component {
     const { signal } = this.#stopping;
     try {
       while (!signal.aborted) {
+        this.#makeRoom();
         this.#startDue();
         await this.#changed.wait(signal);
       }
@@ -214,18 +231,35 @@ export class PullDp implements Component {
     }
   }
 
+  /** What may not fetch now, or is to make way, stops between two pieces, and goes on there later. */
+  #makeRoom(): void {
+    for (const { run } of this.#runs.values()) if (!this.#hours.isOpen(run)) run.abort();
+    const { packagesMax } = this.#needs.settings;
+    const active = this.#active.map(({ run }) => run);
+    const due = this.#due.filter((job) => this.#hours.isOpen(job));
+    for (const run of turnsToEnd(active, due, packagesMax)) run.abort();
+  }
+
   #startDue(): void {
-    const { jobs, settings } = this.#needs;
-    const due = jobs.list().filter(({ packageId }) => !this.#runs.has(packageId));
-    for (const job of due.sort(comparePullJobs)) {
-      if (this.#activeCount >= settings.packagesMax) return;
-      this.#startRun(job);
+    for (const job of this.#due) {
+      if (!this.#hours.isOpen(job)) void this.#hours.note(job);
+      else if (this.#activeCount < this.#needs.settings.packagesMax) this.#startRun(job);
     }
   }
 
+  /** Jobs nobody works at, in their order. */
+  get #due(): PullJob[] {
+    const due = this.#needs.jobs.list().filter(({ packageId }) => !this.#runs.has(packageId));
+    return due.sort(comparePullJobs);
+  }
+
   /** A job that waits for sources or room holds up nobody. */
+  get #active() {
+    return [...this.#runs.values()].filter(({ run }) => !run.isWaiting);
+  }
+
   get #activeCount(): number {
-    return [...this.#runs.values()].filter(({ run }) => !run.isWaiting).length;
+    return this.#active.length;
   }
 
   #startRun(job: PullJob): void {

@@ -1,4 +1,5 @@
 import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import type { Priority } from '../../shared/domain/package.ts';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import {
   type PullContentJob,
@@ -68,17 +69,19 @@ export class PullJobRun {
   #hasResumed = false;
   readonly #toldLiars = new Set<string>();
   #isWaiting = false;
+  #priority: Priority;
   /** Writes that nobody awaits, in their order; rejects with the first bug among them. */
   #notes: Promise<unknown> = Promise.resolve();
 
   constructor(needs: PullJobRunNeeds, job: PullJob, config = defaultPullJobRunConfig) {
-    const { packageId, jobSerial, sources, receivedBytes } = job;
+    const { packageId, jobSerial, sources, priority, receivedBytes } = job;
     this.action = { packageId, jobSerial };
     this.#needs = needs;
     this.#config = config;
-    this.#fetch = needs.fetcher.open(sources);
+    this.#priority = priority;
+    this.#fetch = needs.fetcher.open(sources, priority);
     this.#progress = new PullProgress(() => needs.clock.monotonicMs(), receivedBytes);
-    this.#toldWait = job.error?.code;
+    this.#toldWait = inOpenHours(job).error?.code;
   }
 
   /** Whether it takes no turn from others, for it waits for sources or for room. */
@@ -90,8 +93,14 @@ export class PullJobRun {
     return this.#progress.bytes;
   }
 
-  /** The site names other sources: whatever it waits for, it tries again. */
-  setSources(sources: readonly PullSource[]): void {
+  get priority(): Priority {
+    return this.#priority;
+  }
+
+  /** The site says anew from where and how urgently: whatever it waits for, it tries again. */
+  changed({ sources, priority }: Pick<PullJob, 'sources' | 'priority'>): void {
+    this.#priority = priority;
+    this.#fetch.setPriority(priority);
     this.#fetch.setSources(sources);
     this.#sourcesChanged.wake();
   }
@@ -134,12 +143,14 @@ export class PullJobRun {
   async #begin(): Promise<PullJob | undefined> {
     const { clock, jobs } = this.#needs;
     this.#progress.restart();
-    return jobs.update(this.action, (before) => {
+    return jobs.update(this.action, (row) => {
+      const before = inOpenHours(row);
       const isFirst = before.startedAtMs === 0;
       const contents = before.contents.map((one) => this.#moved(before, one, 'not-started'));
       const startedAtMs = before.startedAtMs || clock.nowMs();
       const job = { ...before, contents, startedAtMs };
-      return { job, messages: isFirst ? [messageOf(job, 'started', this.bytes)] : [] };
+      if (isFirst) return { job, messages: [messageOf(job, 'started', this.bytes)] };
+      return { job, messages: before === row ? [] : [messageOf(job, 'progress', this.bytes)] };
     });
   }
 
@@ -335,6 +346,13 @@ export class PullJobRun {
     await Promise.allSettled(waits);
     if (!signal.aborted) this.#noteResumed();
   }
+}
+
+/** The job as one that waits for no hour any more; itself when it did not. */
+function inOpenHours(job: PullJob): PullJob {
+  if (job.error?.code !== 'CONTENT_WINDOW_CLOSED') return job;
+  const { error: _, ...rest } = job;
+  return { ...rest, restartAtMs: 0 };
 }
 
 function requireHashOf({ version }: BegunAction, actualHash: string): void {

@@ -148,7 +148,8 @@ function requireAddress(field: string, text: string): string {
   return address;
 }
 
-function requirePackagesMax(packagesMax: number): number {
+/** Packages to fetch at once, as the site says. @throws MESSAGE_INVALID */
+export function requirePackagesMax(packagesMax: number): number {
   if (packagesMax <= packagesMaxMax) return packagesMax || pullPackagesMaxDefault;
   throw invalidMessage('settings.packages_max', `0 to ${packagesMaxMax}`, `${packagesMax}`);
 }

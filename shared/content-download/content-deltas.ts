@@ -6,6 +6,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { type DeltaReceiver, fetchDeltas } from './delta-fetch.ts';
 import { DeltaNews } from './delta-news.ts';
 import type { DownloadSources } from './download-sources.ts';
+import type { Intake } from './intake.ts';
 import type { UnitFetch } from './unit-fetch.ts';
 
 export interface ContentDeltasNeeds {
@@ -14,6 +15,7 @@ export interface ContentDeltasNeeds {
   /** Absent where no delta is of use: nothing older is here, or it is not believed. */
   readonly receiver: DeltaReceiver | undefined;
   readonly sources: DownloadSources;
+  readonly intake: Intake;
   readonly clock: Pick<Clock, 'sleep'>;
   readonly newFetch: () => UnitFetch;
   /** So many bytes of deltas are to be fetched. */

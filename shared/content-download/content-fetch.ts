@@ -14,6 +14,7 @@ import { type ContentSurvey, surveyContent } from './content-survey.ts';
 import type { DeltaReceiver } from './delta-fetch.ts';
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
+import type { Intake } from './intake.ts';
 import { ManifestFetch } from './manifest-fetch.ts';
 import type { AgentStreams } from './stream-budget.ts';
 import { wakeWithin } from './timed-wait.ts';
@@ -57,6 +58,7 @@ export interface ContentFetchNeeds {
   readonly receiver: ContentReceiver;
   readonly arriving: ArrivingRegister;
   readonly sources: DownloadSources;
+  readonly intake: Intake;
   readonly streams: AgentStreams;
   readonly waits: DownloadWaits;
   readonly clock: Clock;

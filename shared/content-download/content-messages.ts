@@ -1,5 +1,7 @@
 import { type ContentDescriptor, hasPieces } from '../domain/content.ts';
 import { WaybillError } from '../domain/errors.ts';
+import type { Priority } from '../domain/package.ts';
+import { priorityNames } from '../package-info/priority-message.ts';
 import type { RequestOf, ResponseOf } from '../rpc/conversation.ts';
 import { type PlannedUnit, unitBytesOf } from './unit-plan.ts';
 
@@ -14,6 +16,9 @@ export interface BroughtUnits {
   readonly contents: readonly Uint8Array[];
 }
 
+/** Bytes around those of a unit in an answer, and around all of them. */
+const framingBytesMax = 64;
+
 /** How a content is named to its sources. */
 export function toContentName({ contentId, contentHash, signatureHash }: ContentDescriptor) {
   return {
@@ -23,18 +28,32 @@ export function toContentName({ contentId, contentHash, signatureHash }: Content
   };
 }
 
-/** The request for one piece, or for small files. */
-export function toFetchRequest(units: readonly PlannedUnit[]): FetchRequest {
+/** The request for one piece, or for small files, of a package of this priority. */
+export function toFetchRequest(units: readonly PlannedUnit[], urgency: Priority): FetchRequest {
   const [first] = units;
+  const priority = priorityNames[urgency];
   if (first && hasPieces(first.file.sizeBytes)) {
     const { file, pieceIndex } = first;
-    return { piece: { fileHash: hashBytes(file.hash), fileBytes: file.sizeBytes, pieceIndex } };
+    const piece = { fileHash: hashBytes(file.hash), fileBytes: file.sizeBytes, pieceIndex };
+    return { piece, priority };
   }
   const files = units.map(({ file: { hash, sizeBytes } }) => ({
     fileHash: hashBytes(hash),
     fileBytes: sizeBytes,
   }));
-  return { files: { files } };
+  return { files: { files }, priority };
+}
+
+/** Most bytes the encoded answer to such a request has. */
+export function answerBytesMaxOf(units: readonly PlannedUnit[]): number {
+  const lengths = units.map((unit) => unitBytesOf(unit) + framingBytesMax);
+  return lengths.reduce((sum, length) => sum + length, framingBytesMax);
+}
+
+/** Bytes of content in an answer. */
+export function contentLengthOf({ piece, files }: FetchResponse): number {
+  const small = files?.files.reduce((sum, { data }) => sum + data.length, 0) ?? 0;
+  return (piece?.data.length ?? 0) + small;
 }
 
 /**
@@ -82,7 +101,8 @@ function requireLength(unit: PlannedUnit, data: Uint8Array): void {
   if (data.length !== expected) throw misfit(`${expected} bytes`, `${data.length} bytes`);
 }
 
-function misfit(expected: string, actual: string): WaybillError {
+/** What no honest source answers. */
+export function misfit(expected: string, actual: string): WaybillError {
   return new WaybillError({ code: 'MESSAGE_INVALID', field: 'response', expected, actual });
 }
 

@@ -9,6 +9,7 @@ import type { PackageAction } from '../package-receiver/package-actions.ts';
 import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { DownloadSources } from './download-sources.ts';
+import type { Intake } from './intake.ts';
 import { FileContradiction, type UnitFetch } from './unit-fetch.ts';
 import { UnitStretches } from './unit-stretches.ts';
 
@@ -28,6 +29,7 @@ export interface DeltaReceiver {
 
 export interface DeltaFetchNeeds {
   readonly sources: DownloadSources;
+  readonly intake: Intake;
   readonly receiver: DeltaReceiver;
   readonly newFetch: () => UnitFetch;
   readonly clock: Pick<Clock, 'sleep'>;
@@ -63,7 +65,7 @@ export async function fetchDeltas(
 /** Brings what can be had in time: who lists a delta may be slow, or never bring it. */
 async function bring(
   offered: readonly { readonly delta: Delta; readonly piecesHeld: PieceSet }[],
-  { sources, newFetch, onWanted, clock }: DeltaFetchNeeds,
+  { sources, intake, newFetch, onWanted, clock }: DeltaFetchNeeds,
   signal: AbortSignal,
 ): Promise<void> {
   const { files, unitCount, missingBytes } = toFiles(offered);
@@ -71,7 +73,7 @@ async function bring(
   using _ = sources.assumeAll(unitCount);
   const over = new AbortController();
   const ms = bringMsMin + (missingBytes * 1_000) / bringBytesPerSecondMin;
-  const timer = clock.sleep(ms, over.signal).then(
+  const timer = passed(ms, { clock, intake, signal: over.signal }).then(
     () => over.abort(workIsOver),
     () => {},
   );
@@ -88,6 +90,18 @@ async function bring(
   } finally {
     over.abort(workIsOver);
     await timer;
+  }
+}
+
+/** Resolves after so long, besides the time in which this side kept itself waiting. @throws AbortError */
+async function passed(
+  ms: number,
+  { clock, intake, signal }: Pick<DeltaFetchNeeds, 'clock' | 'intake'> & { signal: AbortSignal },
+): Promise<void> {
+  for (let leftMs = ms; leftMs > 0; ) {
+    const beforeMs = intake.waitedMs;
+    await clock.sleep(leftMs, signal);
+    leftMs = intake.waitedMs - beforeMs;
   }
 }
 

@@ -6,11 +6,13 @@ import {
   requireDelta,
   toldDeltaCountMax,
 } from '../package-info/delta-message.ts';
+import { priorityNames } from '../package-info/priority-message.ts';
 import { workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { WakeSignal } from '../runtime/wake-signal.ts';
 import { toContentName } from './content-messages.ts';
 import type { DownloadSources } from './download-sources.ts';
+import type { Intake } from './intake.ts';
 import type { SourceConnection } from './source-connection.ts';
 
 /** How long a source may take to list its deltas, or to say that it does not know yet. */
@@ -20,6 +22,7 @@ const listBytesMax = 32 * 2 ** 20;
 
 export interface DeltaNewsNeeds {
   readonly sources: DownloadSources;
+  readonly intake: Intake;
   readonly clock: Pick<Clock, 'sleep'>;
   /** Ends it all. */
   readonly signal: AbortSignal;
@@ -37,11 +40,12 @@ export class DeltaNews implements Disposable {
   readonly late: Promise<readonly Delta[]>;
   readonly #over = new AbortController();
 
-  constructor(content: ContentDescriptor, { sources, clock, signal }: DeltaNewsNeeds) {
+  constructor(content: ContentDescriptor, needs: DeltaNewsNeeds) {
+    const { sources, signal } = needs;
     const over = AbortSignal.any([signal, this.#over.signal]);
     const asked = sources.connections
       .filter(({ isUsable }) => isUsable)
-      .map((connection) => askForDeltas(connection, content, { clock, over }));
+      .map((connection) => askForDeltas(connection, content, { ...needs, over }));
     this.soon = firstOf(asked.map(({ list, isLater }) => Promise.race([list, isLater])));
     this.late = firstOf(asked.map(({ list }) => list));
   }
@@ -71,7 +75,11 @@ interface AskedSource {
 function askForDeltas(
   connection: SourceConnection,
   content: ContentDescriptor,
-  { clock, over }: { readonly clock: Pick<Clock, 'sleep'>; readonly over: AbortSignal },
+  {
+    clock,
+    intake,
+    over,
+  }: Pick<DeltaNewsNeeds, 'clock' | 'intake'> & { readonly over: AbortSignal },
 ): AskedSource {
   const [timer, tooLate] = [new AbortController(), new AbortController()];
   clock.sleep(listMsMax, timer.signal).then(
@@ -84,34 +92,45 @@ function askForDeltas(
     timer.abort(workIsOver);
     later.wake();
   };
-  const list = listOf(connection, content, { signal, onLater });
+  const list = listOf(connection, content, { intake, signal, over, onLater });
   return {
     list: list.finally(() => timer.abort(workIsOver)),
     isLater: later.wait(over).then(() => []),
   };
 }
 
+interface ListCall {
+  readonly intake: Intake;
+  readonly signal: AbortSignal;
+  /** Ends the whole look for deltas. */
+  readonly over: AbortSignal;
+  readonly onLater: () => void;
+}
+
 async function listOf(
   { channel }: SourceConnection,
   content: ContentDescriptor,
-  { signal, onLater }: { readonly signal: AbortSignal; readonly onLater: () => void },
+  { intake, signal, over, onLater }: ListCall,
 ): Promise<readonly Delta[]> {
   const deltas: Delta[] = [];
   const countMax = Math.min(toldDeltaCountMax, content.fileCount);
   let bytesLeft = listBytesMax;
   let mayBeEmpty = true;
-  const request = { content: toContentName(content) };
+  const priority = priorityNames[intake.priority];
+  const request = { content: toContentName(content), priority };
   for await (const part of channel.serverStream('listDeltas', request, { signal })) {
     if (part.deltas.length === 0) {
       if (!mayBeEmpty) throw tooMany();
       mayBeEmpty = false;
       onLater();
     }
+    const leftBefore = bytesLeft;
     for (const message of part.deltas) {
       const delta = requireDelta(message);
       bytesLeft -= deltaMessageLength(delta);
       if (bytesLeft < 0 || deltas.push(delta) > countMax) throw tooMany();
     }
+    intake.charge(leftBefore - bytesLeft, over);
   }
   return deltas;
 }

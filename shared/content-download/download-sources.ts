@@ -1,5 +1,6 @@
 import type { ContentDescriptor } from '../domain/content.ts';
 import type { WaybillError } from '../domain/errors.ts';
+import type { Priority } from '../domain/package.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
 import type { PullSource } from '../domain/pull-source.ts';
 import { workIsOver } from '../runtime/abort-error.ts';
@@ -14,6 +15,8 @@ export interface DownloadSourcesNeeds {
   readonly connect: (source: PullSource) => ContentChannel;
   readonly clock: Clock;
   readonly random: () => number;
+  /** Of the package that is fetched. */
+  readonly priority: () => Priority;
   readonly logger: Logger;
   readonly onLied: (source: PullSource, error: WaybillError) => void;
 }
@@ -155,13 +158,14 @@ export class DownloadSources {
   }
 
   #open(source: PullSource): SourceConnection {
-    const { connect, clock, random } = this.#needs;
+    const { connect, clock, random, priority } = this.#needs;
     const connection = new SourceConnection(
       source,
       {
         connect,
         clock,
         random,
+        priority,
         onChanged: () => this.#changed(),
         onGrown: (one, range) => {
           for (const { onGrown } of this.#listeners) onGrown?.(one, range);

@@ -1,5 +1,6 @@
 import { type ContentDescriptor, pieceBytes } from '../domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
+import { priorityNames } from '../package-info/priority-message.ts';
 import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { retryDelayMs } from '../runtime/retry-schedule.ts';
@@ -8,12 +9,15 @@ import { toContentName } from './content-messages.ts';
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
 import { IdleRounds } from './idle-rounds.ts';
+import { type Intake, Silence } from './intake.ts';
 import type { SourceConnection } from './source-connection.ts';
 import { wakeWithin } from './timed-wait.ts';
 
 export interface ManifestFetchNeeds {
   readonly sources: DownloadSources;
   readonly waits: DownloadWaits;
+  /** What this side keeps to while it fetches. */
+  readonly intake: Intake;
   readonly clock: Clock;
   readonly random: () => number;
   /**
@@ -39,6 +43,11 @@ const silentMs = 300_000;
 const crawlMsFirst = 30_000;
 /** First pause before a source that has not got it is asked again, and the longest. */
 const notHeldMs = { firstMs: 1_000, capMs: 60_000 };
+/** The same of one whose schedule is closed: it may open at any time. */
+const closedMs = { firstMs: 1_000, capMs: 10_000 };
+
+/** Bytes that are asked for at once where there is a limit, however high. */
+const rangeBytesMax = 1024 * 1024;
 
 /** One source that brings the manifest. */
 interface Attempt {
@@ -46,6 +55,9 @@ interface Attempt {
   readonly startedAtMs: number;
   receivedBytes: number;
   lastAtMs: number;
+  /** This side itself keeps it waiting now, and did so for so long. */
+  isHeldUp: boolean;
+  heldUpMs: number;
   /** Fires when it is to make way for somebody else. */
   readonly givenUp: AbortController;
 }
@@ -70,8 +82,8 @@ export class ManifestFetch {
   readonly #running = new Set<Promise<void>>();
   readonly #standings = new Map<SourceConnection, Standing>();
   readonly #idle: IdleRounds;
+  readonly #silence: Silence;
   #givenUpCount = 0;
-  #progressedAtMs = 0;
   #isDone = false;
   #failure: { readonly error: unknown } | undefined;
 
@@ -79,6 +91,7 @@ export class ManifestFetch {
     this.#needs = needs;
     this.#content = content;
     this.#idle = new IdleRounds(needs);
+    this.#silence = new Silence(needs.clock, needs.intake);
   }
 
   /** Resolves when it is here. @throws AbortError; what `put` throws that is nobody's fault */
@@ -87,13 +100,13 @@ export class ManifestFetch {
       onChanged: () => this.#wake.wake(),
       onForgiven: () => this.#standings.clear(),
     });
-    this.#progressedAtMs = this.#nowMs();
+    this.#silence.end();
     try {
       while (!this.#isDone) {
         throwIfAborted(signal);
         if (this.#failure) await this.#outlast(this.#failure.error, signal);
         this.#beginAttempts();
-        const isSilent = this.#nowMs() - this.#progressedAtMs >= silentMs;
+        const isSilent = this.#silence.ms >= silentMs;
         this.#idle.look(this.#attempts.size === 0 || isSilent, idleMs);
         await wakeWithin(this.#wake, this.#dueInMs(), { clock: this.#needs.clock, signal });
       }
@@ -134,8 +147,9 @@ export class ManifestFetch {
     slowest.givenUp.abort(workIsOver);
   }
 
-  #crawls({ startedAtMs, receivedBytes }: Attempt): boolean {
-    const ms = this.#nowMs() - startedAtMs;
+  #crawls({ startedAtMs, receivedBytes, isHeldUp, heldUpMs }: Attempt): boolean {
+    if (isHeldUp) return false;
+    const ms = this.#nowMs() - startedAtMs - heldUpMs;
     return ms >= lookMs && receivedBytes < (ms / 1_000) * crawlBytesPerSecond;
   }
 
@@ -163,7 +177,8 @@ export class ManifestFetch {
   #begin(connection: SourceConnection): void {
     const nowMs = this.#nowMs();
     const givenUp = new AbortController();
-    const attempt = { connection, startedAtMs: nowMs, lastAtMs: nowMs, receivedBytes: 0, givenUp };
+    const counts = { receivedBytes: 0, isHeldUp: false, heldUpMs: 0 };
+    const attempt = { connection, startedAtMs: nowMs, lastAtMs: nowMs, ...counts, givenUp };
     this.#standingOf(connection).attemptCount += 1;
     this.#attempts.add(attempt);
     const running = this.#attempt(attempt).finally(() => {
@@ -185,7 +200,7 @@ export class ManifestFetch {
     });
     try {
       await this.#needs.put(
-        this.#chunks(attempt, signal, (error) => {
+        this.#ranges(attempt, signal, (error) => {
           sourceFailure ??= { error };
         }),
       );
@@ -200,12 +215,55 @@ export class ManifestFetch {
     }
   }
 
-  async *#chunks(
+  /** All of it, range after range where this side keeps to a limit. */
+  async *#ranges(
     attempt: Attempt,
     signal: AbortSignal,
     onFailed: (error: unknown) => void,
   ): AsyncGenerator<Uint8Array> {
-    const request = { content: toContentName(this.#content) };
+    const sizeBytes = this.#content.manifestBytes + this.#content.signatureBytes;
+    for (let offsetBytes = 0; ; ) {
+      const leftBytes = sizeBytes - offsetBytes;
+      const allowedBytes = await this.#allowance(attempt, leftBytes, signal);
+      const bytesMax = allowedBytes < leftBytes ? allowedBytes : 0;
+      let rangeBytes = 0;
+      for await (const chunk of this.#chunks(
+        attempt,
+        { offsetBytes, bytesMax },
+        { signal, onFailed },
+      )) {
+        rangeBytes += chunk.length;
+        yield chunk;
+        // One that knows of no ranges sends all.
+        if (rangeBytes > allowedBytes) await this.#allowance(attempt, chunk.length, signal);
+      }
+      offsetBytes += rangeBytes;
+      if (rangeBytes !== bytesMax) return;
+    }
+  }
+
+  /** Waits for this side's own limit; that is not the source's fault. */
+  async #allowance(attempt: Attempt, leftBytes: number, signal: AbortSignal): Promise<number> {
+    if (this.#needs.intake.isFree) return leftBytes;
+    const startMs = this.#nowMs();
+    attempt.isHeldUp = true;
+    try {
+      return await this.#needs.intake.takePart(Math.min(leftBytes, rangeBytesMax), signal);
+    } finally {
+      const nowMs = this.#nowMs();
+      attempt.isHeldUp = false;
+      attempt.heldUpMs += nowMs - startMs;
+      attempt.lastAtMs = nowMs;
+    }
+  }
+
+  async *#chunks(
+    attempt: Attempt,
+    range: { readonly offsetBytes: number; readonly bytesMax: number },
+    { signal, onFailed }: { signal: AbortSignal; onFailed: (error: unknown) => void },
+  ): AsyncGenerator<Uint8Array> {
+    const priority = priorityNames[this.#needs.intake.priority];
+    const request = { content: toContentName(this.#content), ...range, priority };
     const { channel } = attempt.connection;
     const parts = channel.serverStream('getManifest', request, { signal })[Symbol.asyncIterator]();
     try {
@@ -219,7 +277,7 @@ export class ManifestFetch {
         attempt.receivedBytes += value.chunk.length;
         if (value.chunk.length > 0) {
           attempt.lastAtMs = this.#nowMs();
-          this.#progressedAtMs = attempt.lastAtMs;
+          this.#silence.end();
         }
         yield value.chunk;
       }
@@ -232,6 +290,7 @@ export class ManifestFetch {
   async #stall(attempt: Attempt, signal: AbortSignal): Promise<never> {
     const { connection, givenUp } = attempt;
     for (;;) {
+      if (attempt.isHeldUp) attempt.lastAtMs = this.#nowMs();
       const othersMs = this.#needs.sources.othersMs(connection, pieceBytes);
       const patienceMs = connection.state.patienceMs(pieceBytes, othersMs);
       const leftMs = attempt.lastAtMs + patienceMs - this.#nowMs();
@@ -241,8 +300,9 @@ export class ManifestFetch {
   }
 
   #onSourceFailed({ connection, lastAtMs, givenUp }: Attempt, error: unknown): void {
-    if (isErrorWithCode(error, 'CONTENT_NOT_HELD')) {
-      this.#onNotHeld(connection);
+    if (isErrorWithCode(error, 'CONTENT_NOT_HELD', 'CONTENT_WINDOW_CLOSED')) {
+      connection.refused(error);
+      this.#onNotHeld(connection, error.code === 'CONTENT_NOT_HELD' ? notHeldMs : closedMs);
     } else if (isErrorWithCode(error, 'DEADLINE_EXCEEDED')) {
       const nowMs = this.#nowMs();
       const { random } = this.#needs;
@@ -262,12 +322,15 @@ export class ManifestFetch {
     else this.#failure ??= { error };
   }
 
-  #onNotHeld(connection: SourceConnection): void {
+  #onNotHeld(
+    connection: SourceConnection,
+    pauses: { readonly firstMs: number; readonly capMs: number },
+  ): void {
     const standing = this.#standingOf(connection);
     standing.notHeldCount += 1;
     const { random } = this.#needs;
     const tryCount = standing.notHeldCount;
-    standing.notBeforeMs = this.#nowMs() + retryDelayMs({ tryCount, ...notHeldMs, random });
+    standing.notBeforeMs = this.#nowMs() + retryDelayMs({ tryCount, ...pauses, random });
   }
 
   #standingOf(connection: SourceConnection): Standing {

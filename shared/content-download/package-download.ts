@@ -15,6 +15,7 @@ import { type ArrivingRegister, ContentFetch, type ContentReceiver } from './con
 import { ContentLedger } from './content-ledger.ts';
 import { DownloadSources } from './download-sources.ts';
 import { DownloadWaits, defaultWaitRules, type WaitRules } from './download-waits.ts';
+import { Intake } from './intake.ts';
 import { SharedChannels } from './shared-channels.ts';
 import type { ContentChannel } from './source-connection.ts';
 import type { SourceSet } from './source-set.ts';
@@ -84,6 +85,8 @@ export interface PackageDownloadJob {
   readonly action: BegunAction;
   /** May change while the download runs. */
   readonly sources: SourceSet;
+  /** What it keeps to while it fetches. @default nothing, of normal priority */
+  readonly intake?: Intake;
   readonly signal: AbortSignal;
   readonly observer: DownloadObserver;
 }
@@ -126,9 +129,11 @@ export class PackageDownload {
    */
   async run(job: PackageDownloadJob): Promise<DownloadedPackage> {
     const downloaded = new DownloadedPackage();
-    const sources = this.#openSources(job);
+    using intake = job.intake ?? new Intake(this.#needs, 2);
+    intake.open();
+    const sources = this.#openSources(job, intake);
     try {
-      await this.#bring(job, sources, downloaded);
+      await this.#bring(job, { sources, intake }, downloaded);
       return downloaded;
     } catch (error) {
       downloaded.end();
@@ -140,21 +145,21 @@ export class PackageDownload {
 
   async #bring(
     { action, observer, signal }: PackageDownloadJob,
-    sources: DownloadSources,
+    parts: { readonly sources: DownloadSources; readonly intake: Intake },
     downloaded: DownloadedPackage,
   ): Promise<void> {
     const { clock, library } = this.#needs;
     const { packageId, version } = action;
     const waits = new DownloadWaits({ packageId, clock, observer }, this.#config);
     const hasOlder = (await library.getPackage(packageId)) !== undefined;
-    const parts = version.contents.map((content) => ({
+    const contents = version.contents.map((content) => ({
       content,
       ledger: new ContentLedger(observer, content.sizeBytes),
     }));
-    for (const { content, ledger } of parts) {
+    for (const { content, ledger } of contents) {
       const needs = {
         ...this.#needs,
-        sources,
+        ...parts,
         streams: this.#streams,
         waits,
         hasOlder,
@@ -168,10 +173,12 @@ export class PackageDownload {
     }
   }
 
-  #openSources({ sources, observer }: PackageDownloadJob): DownloadSources {
+  #openSources({ sources, observer }: PackageDownloadJob, intake: Intake): DownloadSources {
     const { clock, random, logger } = this.#needs;
     const connect = (source: PullSource) => this.#channels.open(source);
     const onLied = (source: PullSource, error: WaybillError) => observer.lied(source, error);
-    return new DownloadSources(sources, { connect, clock, random, logger, onLied }, this.#config);
+    const priority = () => intake.priority;
+    const needs = { connect, clock, random, priority, logger, onLied };
+    return new DownloadSources(sources, needs, this.#config);
   }
 }

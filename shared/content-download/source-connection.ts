@@ -1,14 +1,16 @@
 import type { ContentDescriptor } from '../domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
+import type { Priority } from '../domain/package.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
 import { type PullSource, sourceInWords } from '../domain/pull-source.ts';
+import { priorityNames } from '../package-info/priority-message.ts';
 import type { RpcChannel } from '../rpc/rpc-channel.ts';
 import { isAbortError, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { retryDelayMs } from '../runtime/retry-schedule.ts';
 import { WakeSignal } from '../runtime/wake-signal.ts';
 import { type FetchRequest, type FetchResponse, toContentName } from './content-messages.ts';
-import { type FetchCall, FetchStream } from './fetch-stream.ts';
+import { type AskOptions, type FetchCall, FetchStream } from './fetch-stream.ts';
 import { SourceHoldings, type UnitRange } from './source-holdings.ts';
 import { type SourceRules, SourceState } from './source-state.ts';
 import { wakeWithin } from './timed-wait.ts';
@@ -23,6 +25,8 @@ export interface SourceConnectionNeeds {
   readonly connect: (source: PullSource) => ContentChannel;
   readonly clock: Clock;
   readonly random: () => number;
+  /** Of the package that is fetched. */
+  readonly priority: () => Priority;
   /** Something has changed: it may be asked, or not any more, or for other units. */
   readonly onChanged: () => void;
   /** It holds more of these units than before. */
@@ -56,6 +60,8 @@ export class SourceConnection {
   #channel: ContentChannel | undefined;
   #hasSpoken = false;
   #hasLacked = false;
+  /** It has said that its schedule is closed. */
+  #isClosed = false;
   /** Ends the present call that tells what it holds. */
   #listening: AbortController | undefined;
   #recovering: Promise<void> | undefined;
@@ -144,12 +150,11 @@ export class SourceConnection {
   }
 
   /** Asks for something on a stream that is free, or a new one. @throws as FetchStream does */
-  async ask(request: FetchRequest, patienceMs: () => number): Promise<FetchResponse> {
+  async ask(request: FetchRequest, options: AskOptions): Promise<FetchResponse> {
     const stream = this.#idleStreams.pop() ?? this.#newStream();
-    const { clock } = this.#needs;
     this.#busyStreams.add(stream);
     try {
-      const response = await stream.ask(request, { patienceMs, clock });
+      const response = await stream.ask(request, options);
       if (this.#busyStreams.has(stream)) this.#idleStreams.push(stream);
       return response;
     } finally {
@@ -187,6 +192,11 @@ export class SourceConnection {
     this.#needs.onChanged();
   }
 
+  /** It refused for now, and is asked again soon. */
+  refused(error: WaybillError): void {
+    this.#watchRefusal = reasonOf(error);
+  }
+
   /** It has not got this unit, though it said so. */
   lacks(unit: number): void {
     this.holdings.lacks(unit);
@@ -196,7 +206,8 @@ export class SourceConnection {
   /** Failures count no more: it is asked again at once, also for what it did not hold. */
   forgive(): void {
     this.state.forgive();
-    if (this.#hasLacked) this.#listening?.abort(workIsOver);
+    // What is asked may be more urgent now.
+    if (this.#hasLacked || this.#isClosed) this.#listening?.abort(workIsOver);
     this.#hasLacked = false;
     this.#woken.wake();
     this.#needs.onChanged();
@@ -235,17 +246,19 @@ export class SourceConnection {
     } finally {
       over.abort(workIsOver);
     }
-    const hasSpoken = this.#hasSpoken;
+    const hasSpoken = this.#hasSpoken || this.#isClosed;
     this.#forgetHoldings();
     return hasSpoken;
   }
 
   async #listen(content: ContentDescriptor, signal: AbortSignal): Promise<void> {
-    const request = { content: toContentName(content) };
+    const priority = priorityNames[this.#needs.priority()];
+    const request = { content: toContentName(content), priority };
     let count = 0;
     for await (const message of this.channel.serverStream('watchHoldings', request, { signal })) {
       if (signal.aborted) return;
-      this.#onHoldings(this.holdings.apply(message));
+      if (message.closed) this.#onClosed();
+      else this.#onHoldings(this.holdings.apply(message));
       // Or one that says all the time what it holds would keep this side from everything else.
       if (++count > holdingsBurstMax) await this.#needs.clock.sleep(holdingsPauseMs, signal);
     }
@@ -254,15 +267,24 @@ export class SourceConnection {
   /** Only what is awaited for the first time has its time. */
   async #silence(signal: AbortSignal): Promise<never> {
     await this.#needs.clock.sleep(holdingsMsMax, signal);
-    while (this.#hasSpoken) await this.#needs.clock.sleep(24 * 3_600_000, signal);
+    while (this.#hasSpoken || this.#isClosed) await this.#needs.clock.sleep(24 * 3_600_000, signal);
     const method = 'WatchHoldings';
     const deadlineMs = holdingsMsMax;
     throw new WaybillError({ code: 'DEADLINE_EXCEEDED', peer: this.words, method, deadlineMs });
   }
 
+  /** It serves nothing at this hour, and says when that is over. */
+  #onClosed(): void {
+    this.#forgetHoldings();
+    this.#isClosed = true;
+    this.#watchRefusal = closedRefusal;
+    this.#unreachableCount = 0;
+  }
+
   #onHoldings(range: UnitRange): void {
     const isFirst = !this.#hasSpoken;
     this.#hasSpoken = true;
+    this.#isClosed = false;
     this.#watchRefusal = undefined;
     this.#unreachableCount = 0;
     if (isFirst || range.endUnit - range.firstUnit === this.holdings.unitCount) {
@@ -284,6 +306,7 @@ export class SourceConnection {
   #forgetHoldings(): void {
     const wasKnown = this.#hasSpoken;
     this.#hasSpoken = false;
+    this.#isClosed = false;
     this.holdings.clear();
     if (wasKnown) this.#needs.onChanged();
   }
@@ -322,7 +345,7 @@ export class SourceConnection {
 
   #newStream(): FetchStream {
     const call: FetchCall = this.channel.duplex('fetch', {});
-    return new FetchStream(call, this.words);
+    return new FetchStream(call, this.words, this.#needs.clock);
   }
 
   #closeStreams(): void {
@@ -334,6 +357,8 @@ export class SourceConnection {
     return this.#needs.clock.monotonicMs();
   }
 }
+
+const closedRefusal = 'serves nothing of this priority at this hour';
 
 const everything = { complete: true, firstUnit: '0', units: new Uint8Array() };
 
@@ -351,6 +376,8 @@ function reasonOf(error: unknown): string {
       return 'is somebody else';
     case 'PEER_NOT_ALLOWED':
       return 'refuses us';
+    case 'CONTENT_WINDOW_CLOSED':
+      return closedRefusal;
     default:
       return 'failed';
   }

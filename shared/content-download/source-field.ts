@@ -95,11 +95,19 @@ export class SourceField {
 
   /** Whether another one, who has shown that he brings things, holds the same. */
   hasAlternative(source: SourceConnection, units: readonly PlannedUnit[]): boolean {
-    return this.#entries.some(
-      ({ connection }) =>
+    return this.#others(source, units).some(({ state }) => state.isProven);
+  }
+
+  /** Whether another one holds the same, who may be asked. */
+  hasOther(source: SourceConnection, units: readonly PlannedUnit[]): boolean {
+    return this.#others(source, units).length > 0;
+  }
+
+  #others(source: SourceConnection, units: readonly PlannedUnit[]): SourceConnection[] {
+    return this.connections.filter(
+      (connection) =>
         connection !== source &&
         connection.isUsable &&
-        connection.state.isProven &&
         units.every(({ file, pieceIndex }) => connection.holdings.has(file.firstUnit + pieceIndex)),
     );
   }

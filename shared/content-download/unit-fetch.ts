@@ -1,12 +1,18 @@
-import { hasPieces } from '../domain/content.ts';
+import { hasPieces, pieceBytes } from '../domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { isAbortError, throwIfAborted, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { WakeSignal } from '../runtime/wake-signal.ts';
-import { type FetchResponse, fromFetchResponse, toFetchRequest } from './content-messages.ts';
+import {
+  answerBytesMaxOf,
+  type FetchResponse,
+  fromFetchResponse,
+  toFetchRequest,
+} from './content-messages.ts';
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
 import { IdleRounds } from './idle-rounds.ts';
+import { type Intake, Silence } from './intake.ts';
 import type { SourceConnection } from './source-connection.ts';
 import { SourceField } from './source-field.ts';
 import type { UnitRange } from './source-holdings.ts';
@@ -31,6 +37,8 @@ export interface UnitFetchNeeds {
   readonly sources: DownloadSources;
   readonly waits: DownloadWaits;
   readonly streams: AgentStreams;
+  /** What this side keeps to while it fetches. */
+  readonly intake: Intake;
   readonly clock: Clock;
   readonly random: () => number;
   /** The identity of this agent, by which those who fetch at once share the work; if it has one. */
@@ -97,6 +105,7 @@ export class UnitFetch {
   readonly #budget: StreamBudget;
   readonly #idle: IdleRounds;
   readonly #field: SourceField;
+  readonly #silence: Silence;
   readonly #running = new Set<Promise<void>>();
   #plans: readonly Plan[] = [];
   #loading: Promise<void> | undefined;
@@ -104,7 +113,6 @@ export class UnitFetch {
   #isPaused = false;
   #failure: { readonly error: unknown } | undefined;
   #givesUp = false;
-  #progressedAtMs = 0;
 
   constructor(needs: UnitFetchNeeds, config: UnitFetchConfig) {
     this.#needs = needs;
@@ -112,6 +120,7 @@ export class UnitFetch {
     this.#budget = new StreamBudget(config, needs.streams);
     this.#idle = new IdleRounds(needs);
     this.#field = new SourceField(needs.sources, needs.random);
+    this.#silence = new Silence(needs.clock, needs.intake);
   }
 
   /**
@@ -142,7 +151,7 @@ export class UnitFetch {
   }
 
   async #loop(stretches: AsyncGenerator<UnitStretch>, signal: AbortSignal): Promise<boolean> {
-    this.#progressedAtMs = this.#nowMs();
+    this.#silence.end();
     for (;;) {
       throwIfAborted(signal);
       this.#plans = this.#plans.filter((plan) => !plan.isDone);
@@ -179,7 +188,7 @@ export class UnitFetch {
     for (let hasBegun = true; hasBegun; ) {
       hasBegun = false;
       for (const connection of connections) {
-        if (!this.#budget.hasRoomFor(connection.state)) continue;
+        if (!this.#budget.hasRoomFor(connection.state) || this.#isOneTooMany(connection)) continue;
         if (!this.#field.mayHaveMore(connection)) continue;
         const found = this.#pickFor(connection);
         if (!found) continue;
@@ -187,6 +196,12 @@ export class UnitFetch {
         hasBegun = true;
       }
     }
+  }
+
+  /** A few streams fetch what a low limit allows; more would only each hold a piece for longer. */
+  #isOneTooMany({ state }: SourceConnection): boolean {
+    const isLow = this.#needs.intake.partBytes < pieceBytes;
+    return isLow && state.streamCount > 0 && this.#running.size >= limitedStreamsMax;
   }
 
   #pickFor(source: SourceConnection): { plan: Plan; pick: Pick } | undefined {
@@ -220,12 +235,30 @@ export class UnitFetch {
   async #serve(plan: Plan, pick: Pick): Promise<void> {
     const { source, units, bytes } = pick;
     const { signal } = this.#over;
+    const { intake } = this.#needs;
     try {
-      const patienceMs = () => source.state.patienceMs(bytes, this.#othersMs(source, bytes));
-      const response = await source.ask(toFetchRequest(units), patienceMs);
+      const response = await source.ask(toFetchRequest(units, intake.priority), {
+        allowance: (leftBytes, ended) => this.#allowance(pick, leftBytes, ended),
+        answerBytesMax: answerBytesMaxOf(units),
+        patienceMs: () => source.state.patienceMs(bytes, this.#othersMs(source, bytes)),
+        isReplaceable: () => this.#field.hasOther(source, units),
+        onProgress: () => this.#silence.end(),
+      });
       await this.#take(plan, pick, response);
     } catch (error) {
       if (!signal.aborted) this.#onFailed(pick, error);
+    }
+  }
+
+  /** Waits for this side's own limit; that is not the source's fault. */
+  async #allowance(pick: Pick, leftBytes: number, signal: AbortSignal): Promise<number> {
+    const startMs = this.#nowMs();
+    pick.isHeldUp = true;
+    try {
+      return await this.#needs.intake.takePart(leftBytes, signal);
+    } finally {
+      pick.isHeldUp = false;
+      pick.startedAtMs += this.#nowMs() - startMs;
     }
   }
 
@@ -248,7 +281,7 @@ export class UnitFetch {
     const first = fresh.filter(({ place }) => !plan.isFinished(place));
     plan.finish(first.map(({ place }) => place));
     if (first.length === 0) return;
-    this.#progressedAtMs = this.#nowMs();
+    this.#silence.end();
     this.#idle.progressed();
     const arrived = first.map(({ unit }) => unit);
     this.#needs.onArrived(
@@ -370,7 +403,7 @@ export class UnitFetch {
   /** Whether sources are asked, one has patience with them, and nothing has come for long. */
   get #isSilent(): boolean {
     const isWanted = this.#plans.length > 0 && !this.#isPaused;
-    return isWanted && this.#nowMs() - this.#progressedAtMs >= this.#config.silentMs;
+    return isWanted && this.#silence.ms >= this.#config.silentMs;
   }
 
   get #idleMs(): number {
@@ -389,6 +422,9 @@ export class UnitFetch {
     return this.#needs.clock.monotonicMs();
   }
 }
+
+/** Streams under a limit that cuts pieces: enough for a way of several hundred milliseconds. */
+const limitedStreamsMax = 4;
 
 /** Time between two looks for what is overdue. */
 const overdueLookMs = 250;

@@ -47,7 +47,10 @@ export interface UnitPick<S extends UnitSource = UnitSource> {
   readonly units: readonly PlannedUnit[];
   /** Of content. */
   readonly bytes: number;
-  readonly startedAtMs: number;
+  /** Moved on by the time in which this side itself kept it waiting. */
+  startedAtMs: number;
+  /** This side keeps it waiting now: nobody is to be asked in the source's place. */
+  isHeldUp: boolean;
 }
 
 /** When it is the turn of a unit that another one should ask for. */
@@ -216,6 +219,7 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
   }
 
   #isOverdue(flight: UnitPick<S>, source: S, nowMs: number): boolean {
+    if (flight.isHeldUp) return false;
     const own = source.expectedMs(flight.bytes);
     const other = flight.source.expectedMs(flight.bytes);
     if (own !== undefined && other !== undefined && own >= other) return false;
@@ -237,7 +241,7 @@ export class UnitPlan<S extends UnitSource = UnitSource> {
       this.#states[place] = inFlight;
       this.#flightCounts[place] = (this.#flightCounts[place] ?? 0) + 1;
     }
-    const pick = { source, places, units, bytes, startedAtMs };
+    const pick = { source, places, units, bytes, startedAtMs, isHeldUp: false };
     this.#flights.add(pick);
     return pick;
   }

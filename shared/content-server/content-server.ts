@@ -8,6 +8,8 @@ import type { ContentLibrary } from '../content-library/content-library.ts';
 import type { PieceSource } from '../content-source/piece-source.ts';
 import type { Delta } from '../domain/delta.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
+import { requireCount } from '../package-info/package-version.ts';
+import { toPriority } from '../package-info/priority-message.ts';
 import type { ArrivingBytes } from '../package-receiver/arriving-bytes.ts';
 import type { CallContext, Conversation, EncodedAnswer } from '../rpc/conversation.ts';
 import type { DeltaList } from '../rpc/generated/waybill/v1/DeltaList.ts';
@@ -19,15 +21,17 @@ import type { ManifestPart } from '../rpc/generated/waybill/v1/ManifestPart.ts';
 import type { WatchHoldingsRequest__Output } from '../rpc/generated/waybill/v1/WatchHoldingsRequest.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { answerParts } from './answer-parts.ts';
 import { ArrivingContents } from './arriving-contents.ts';
 import { CallerTurns } from './caller-turns.ts';
 import { type ContentName, notHeld, requireContentName } from './content-name.ts';
-import { deltaLists, untilDeltasAreKnown } from './delta-lists.ts';
+import { deltaListLength, deltaLists, untilDeltasAreKnown } from './delta-lists.ts';
 import { FetchAnswers } from './fetch-answers.ts';
 import { requireItem } from './fetch-requests.ts';
 import { HeldContents } from './held-contents.ts';
-import { holdingsOf } from './holdings-watch.ts';
-import { manifestParts } from './manifest-parts.ts';
+import { type ManifestRange, manifestParts } from './manifest-parts.ts';
+import { openHoldings } from './open-holdings.ts';
+import { type ServedCall, type ServingControls, ServingGate } from './serving-gate.ts';
 
 export interface ContentServerNeeds {
   readonly library: Pick<ContentLibrary, 'openContent' | 'areHeld'>;
@@ -37,6 +41,8 @@ export interface ContentServerNeeds {
   readonly arrivingBytes?: ArrivingBytes;
   /** Where the deltas of the contents that are held are listed. @default nowhere */
   readonly deltas?: DeltaSource;
+  /** When and how fast it may serve. @default always, with no limit */
+  readonly controls?: ServingControls;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -72,6 +78,7 @@ export class ContentServer {
   readonly #answers: FetchAnswers;
   readonly #turns: CallerTurns;
   readonly #listTurns: CallerTurns;
+  readonly #gate: ServingGate;
 
   constructor(needs: ContentServerNeeds, config: Partial<ContentServerConfig> = {}) {
     this.#needs = needs;
@@ -81,12 +88,14 @@ export class ContentServer {
     this.#answers = new FetchAnswers(needs);
     this.#turns = new CallerTurns(this.#config.callerAnswersMax);
     this.#listTurns = new CallerTurns(this.#config.callerListsMax);
+    this.#gate = new ServingGate(needs.controls);
   }
 
   /** What the RPC server serves. */
   conversation(): Conversation<'Content'> {
     return {
-      getManifest: (request, context) => this.#inTurn(context, () => this.#manifest(request)),
+      getManifest: (request, context) =>
+        this.#inTurn(context, (call) => this.#manifest(request, call)),
       watchHoldings: (request, context) => this.#holdings(request, context),
       fetch: (requests, context) => this.#fetch(requests, context),
       listDeltas: (request, context) => this.#deltas(request, context),
@@ -95,51 +104,64 @@ export class ContentServer {
 
   /** What a caller is told has a few MiB in memory while it is on its way, however slowly it is read. */
   async *#inTurn<T>(
-    { caller, signal }: CallContext,
-    answers: () => AsyncGenerator<T>,
+    context: CallContext,
+    answers: (call: ServedCall) => AsyncGenerator<T>,
   ): AsyncGenerator<T> {
+    const { caller, signal } = context;
     const endTurn = await this.#listTurns.take(toIdentityUri(caller.identity), signal);
+    using call = this.#gate.open(context);
     try {
-      yield* answers();
+      yield* answers(call);
     } finally {
       endTurn();
     }
   }
 
-  async *#manifest({ content }: GetManifestRequest__Output): AsyncGenerator<ManifestPart> {
-    for await (const chunk of manifestParts(this.#held, requireContentName(content))) {
-      yield { chunk };
+  async *#manifest(
+    request: GetManifestRequest__Output,
+    call: ServedCall,
+  ): AsyncGenerator<ManifestPart> {
+    call.begin(request.priority);
+    const name = requireContentName(request.content);
+    for await (const part of manifestParts(this.#held, name, rangeOf(request))) {
+      for await (const chunk of call.cut(part)) yield { chunk };
     }
   }
 
   #holdings(
-    { content }: WatchHoldingsRequest__Output,
+    { content, priority }: WatchHoldingsRequest__Output,
     { signal }: CallContext,
   ): AsyncGenerator<Holdings> {
-    const { clock } = this.#needs;
+    const { clock, controls } = this.#needs;
     const { holdingsIntervalMs: intervalMs, letGoPollMs } = this.#config;
     const [held, arriving] = [this.#held, this.#arriving];
     const watch = { held, arriving, clock, signal, intervalMs, letGoPollMs };
-    return holdingsOf(requireContentName(content), watch);
+    const hours = controls && { hours: controls.hours, priority: toPriority(priority) ?? 2 };
+    return openHoldings(requireContentName(content), watch, hours);
   }
 
   /** A stream is a group of its own: whoever fetches seldom wants what another one wants just then. */
   async *#fetch(
     requests: AsyncIterable<FetchRequest__Output>,
-    { caller, signal }: CallContext,
+    context: CallContext,
   ): AsyncGenerator<EncodedAnswer> {
+    const { caller, signal } = context;
     const callerUri = toIdentityUri(caller.identity);
     const stream = Symbol('fetch stream');
     const leave = this.#needs.pieceSource.join(stream);
     const counts = { answers: 0, notHere: 0 };
+    using call = this.#gate.open(context);
+    const pending = requests[Symbol.asyncIterator]();
     try {
-      for await (const request of requests) {
+      for (let next = await pending.next(); !next.done; next = await pending.next()) {
+        const request = next.value;
+        call.begin(request.priority);
         const endTurn = await this.#turns.take(callerUri, signal);
         try {
           const { bytes, done, isHere } = await this.#answers.answer(stream, requireItem(request));
           counts.answers += 1;
           if (!isHere) counts.notHere += 1;
-          yield bytes;
+          yield* answerParts(bytes, request, { call, requests: pending });
           // Not when the call is over: then the transport may still have the memory.
           done();
         } finally {
@@ -147,13 +169,14 @@ export class ContentServer {
         }
       }
     } finally {
+      await pending.return?.();
       leave();
       this.#needs.logger.debug({ caller: callerUri, ...counts }, 'Fetch stream ended');
     }
   }
 
   async *#deltas(
-    { content }: ListDeltasRequest__Output,
+    { content, priority }: ListDeltasRequest__Output,
     context: CallContext,
   ): AsyncGenerator<DeltaList> {
     const name = requireContentName(content);
@@ -161,7 +184,15 @@ export class ContentServer {
     if (arriving && !(await this.#held.isHeld(name))) {
       yield* untilDeltasAreKnown(arriving, this.#arriving, context.signal);
     }
-    yield* this.#inTurn(context, () => this.#knownDeltas(name));
+    yield* this.#inTurn(context, (call) => this.#lists(name, priority, call));
+  }
+
+  async *#lists(name: ContentName, priority: unknown, call: ServedCall): AsyncGenerator<DeltaList> {
+    call.begin(priority);
+    for await (const list of this.#knownDeltas(name)) {
+      await call.takeAll(deltaListLength(list));
+      yield list;
+    }
   }
 
   async *#knownDeltas(name: ContentName): AsyncGenerator<DeltaList> {
@@ -171,4 +202,13 @@ export class ContentServer {
     const known = isHeld ? await this.#needs.deltas?.deltasOf(name.contentId) : undefined;
     yield* deltaLists([...(known ?? []), ...(arriving?.deltas.used ?? [])]);
   }
+}
+
+/** Which bytes of a manifest are asked for; all where nothing is said. @throws MESSAGE_INVALID */
+function rangeOf({ offsetBytes, bytesMax }: GetManifestRequest__Output): ManifestRange {
+  const range = { min: 0, max: Number.MAX_SAFE_INTEGER };
+  return {
+    offsetBytes: requireCount('offset_bytes', offsetBytes, range),
+    bytesMax: bytesMax || Number.POSITIVE_INFINITY,
+  };
 }

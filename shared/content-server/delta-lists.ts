@@ -1,5 +1,9 @@
 import type { Delta } from '../domain/delta.ts';
-import { deltaMessageLength, toDeltaMessage } from '../package-info/delta-message.ts';
+import {
+  deltaMessageLength,
+  framingBytesMax,
+  toDeltaMessage,
+} from '../package-info/delta-message.ts';
 import type { Delta as DeltaMessage } from '../rpc/generated/waybill/v1/Delta.ts';
 import type { DeltaList } from '../rpc/generated/waybill/v1/DeltaList.ts';
 import { WakeSignal } from '../runtime/wake-signal.ts';
@@ -24,6 +28,14 @@ export function* deltaLists(deltas: Iterable<Delta>): Generator<DeltaList> {
     listBytes += bytes;
   }
   if (list.length > 0) yield { deltas: list };
+}
+
+/** About the bytes of a message of deltas. */
+export function deltaListLength({ deltas = [] }: DeltaList): number {
+  const lengths = deltas.map(
+    ({ deltaPieceHashes }) => framingBytesMax + (deltaPieceHashes?.length ?? 0),
+  );
+  return lengths.reduce((sum, length) => sum + length, 0);
 }
 
 /**

@@ -13,18 +13,35 @@ interface OpenManifest {
   readonly files: readonly { readonly handle: FileHandle; readonly sizeBytes: number }[];
 }
 
+/** A range of the bytes of a manifest and its signature, one behind the other. */
+export interface ManifestRange {
+  readonly offsetBytes: number;
+  readonly bytesMax: number;
+}
+
+const allOfIt: ManifestRange = { offsetBytes: 0, bytesMax: Number.POSITIVE_INFINITY };
+
 /**
  * The manifest of a content, then its signature, in parts of at most 1 MiB. No part has bytes of both.
  *
+ * @param range of these bytes; what lies behind their end is nothing
  * @throws CONTENT_NOT_HELD when the very content is neither in the library nor arriving, or is damaged
  */
 export async function* manifestParts(
   held: HeldContents,
   name: ContentName,
+  range = allOfIt,
 ): AsyncGenerator<Buffer> {
   const { files } = await openManifest(held, name);
+  const endBytes = range.offsetBytes + range.bytesMax;
   try {
-    for (const { handle, sizeBytes } of files) yield* partsOf(handle, sizeBytes, name);
+    let firstBytes = 0;
+    for (const { handle, sizeBytes } of files) {
+      const start = Math.max(0, range.offsetBytes - firstBytes);
+      const end = Math.min(sizeBytes, endBytes - firstBytes);
+      yield* partsOf(handle, { start, end }, name);
+      firstBytes += sizeBytes;
+    }
   } finally {
     for (const { handle } of files) await handle.close();
   }
@@ -93,11 +110,11 @@ async function openOfSize(path: string, sizeBytes: number): Promise<FileHandle |
 
 async function* partsOf(
   handle: FileHandle,
-  sizeBytes: number,
+  { start, end }: { readonly start: number; readonly end: number },
   name: ContentName,
 ): AsyncGenerator<Buffer> {
-  for (let offset = 0; offset < sizeBytes; ) {
-    const part = Buffer.allocUnsafe(Math.min(partBytesMax, sizeBytes - offset));
+  for (let offset = start; offset < end; ) {
+    const part = Buffer.allocUnsafe(Math.min(partBytesMax, end - offset));
     const { bytesRead } = await handle.read(part, 0, part.length, offset);
     // It was cut while it was read.
     if (bytesRead === 0) throw notHeld(name);

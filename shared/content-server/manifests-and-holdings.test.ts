@@ -9,7 +9,12 @@ import type { Holdings } from '../rpc/generated/waybill/v1/Holdings.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import { collect } from '../testing/test-library.ts';
 import { defaultContentServerConfig } from './content-server.ts';
-import { ContentServerTest, nameOf, onlyContent } from './testing/content-server-test.ts';
+import {
+  aboutContent,
+  ContentServerTest,
+  nameOf,
+  onlyContent,
+} from './testing/content-server-test.ts';
 
 const { holdingsIntervalMs, letGoPollMs } = defaultContentServerConfig;
 const tree = { a: bytes('one'), empty: bytes(''), b: big('b') };
@@ -41,7 +46,7 @@ describe('content server', () => {
   }
 
   const manifest = async (named: object): Promise<Buffer> => {
-    const request = { content: { ...nameOf(content), ...named } };
+    const request = aboutContent({ ...nameOf(content), ...named });
     const parts = await collect(test.conversation.getManifest(request, test.context));
     return Buffer.concat(parts.map(({ chunk }) => chunk as Buffer));
   };
@@ -49,7 +54,7 @@ describe('content server', () => {
     Buffer.concat(await test.dp.sender.manifestOf(contentId));
   const watch = (named = nameOf(content)) =>
     test.conversation
-      .watchHoldings({ content: named }, test.context)
+      .watchHoldings(aboutContent(named), test.context)
       [Symbol.asyncIterator]() as AsyncGenerator<Holdings, void>;
 
   describe('manifests', () => {
@@ -63,7 +68,7 @@ describe('content server', () => {
       const { callerListsMax } = defaultContentServerConfig;
       const ask = (dpId: string) =>
         test.conversation
-          .getManifest({ content: nameOf(content) }, test.contextOf(dpId))
+          .getManifest(aboutContent(nameOf(content)), test.contextOf(dpId))
           [Symbol.asyncIterator]() as AsyncGenerator<object>;
       const asked = Array.from({ length: callerListsMax }, () => ask('PS1DP2'));
       for (const one of asked) assert.equal((await one.next()).done, false);
@@ -106,7 +111,7 @@ describe('content server', () => {
 
     it('are read to their end when their content goes meanwhile (PKG-5)', async () => {
       content = await commit(2, 1);
-      const request = { content: nameOf(content) };
+      const request = aboutContent(nameOf(content));
       const parts = test.conversation.getManifest(request, test.context)[Symbol.asyncIterator]();
       const first = await parts.next();
       await test.dp.dp.provider.removePackage(action(2));
@@ -121,7 +126,7 @@ describe('content server', () => {
       for (const named of [{ contentId: '../x' }, { contentHash: Buffer.alloc(31) }]) {
         await assert.rejects(manifest(named), invalid);
       }
-      const unnamed = test.conversation.getManifest({ content: null }, test.context);
+      const unnamed = test.conversation.getManifest(aboutContent(null), test.context);
       await assert.rejects(collect(unnamed), invalid);
     });
   });
@@ -230,11 +235,11 @@ describe('content server', () => {
       deltaPieceHashes: '',
     });
     const ask = () => {
-      const request = { content: nameOf(content) };
+      const request = aboutContent(nameOf(content));
       return test.conversation.listDeltas(request, test.context) as AsyncGenerator<DeltaList>;
     };
     const listed = async (named = nameOf(content)) =>
-      (await collect(test.conversation.listDeltas({ content: named }, test.context))).flatMap(
+      (await collect(test.conversation.listDeltas(aboutContent(named), test.context))).flatMap(
         ({ deltas }) => (deltas ?? []).map(({ fileHash }) => (fileHash as Buffer).toString('hex')),
       );
 

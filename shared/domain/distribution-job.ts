@@ -106,6 +106,11 @@ export const jobMovesFrom = {
   cancelled: [],
 } as const satisfies Record<JobState, readonly JobState[]>;
 
+/** Whether content takes the way to the DP for it. */
+export function bringsContent({ action }: DistributionJob): boolean {
+  return action === 'add' || action === 'redistribute';
+}
+
 /** Whether the job still has work to do. */
 export function isOpen(job: DistributionJob): boolean {
   return job.state !== 'complete' && job.state !== 'failed' && job.state !== 'cancelled';

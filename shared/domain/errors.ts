@@ -1,5 +1,8 @@
 import { instructionRefusals, parseInstructionRefusal } from './site-instruction.ts';
 
+/** The latest time a date can have; what comes from elsewhere may say more. */
+const latestDateMs = 8.64e15;
+
 /**
  * Every failure Waybill expects, with its facts. A code is stable for ever; `docs/errors.md` has
  * a heading for each, and a test holds the two together.
@@ -12,6 +15,8 @@ export type ErrorDetails =
   | { code: 'PACKAGE_ID_EXHAUSTED'; siteCode: string }
   | { code: 'DISTRIBUTION_POINT_UNKNOWN'; dpId: string }
   | { code: 'DISTRIBUTION_POINT_EXISTS'; dpId: string }
+  | { code: 'GROUP_UNKNOWN'; groupName: string }
+  | { code: 'GROUP_EXISTS'; groupName: string }
   | { code: 'SITE_UNKNOWN'; siteCode: string }
   | { code: 'SITE_EXISTS'; siteCode: string }
   | { code: 'SITE_IN_USE'; siteCode: string; reason: string }
@@ -50,6 +55,7 @@ export type ErrorDetails =
   | { code: 'PULL_SOURCES_MISSING'; packageId: string; dpId: string }
   | { code: 'PULL_SOURCES_EXHAUSTED'; packageId: string; reason: string }
   | { code: 'PULL_SOURCE_LIED'; source: string; fileHash: string; reason: string }
+  | { code: 'CONTENT_WINDOW_CLOSED'; opensAtMs: number }
   | { code: 'PULL_JOB_UNKNOWN'; packageId: string; jobSerial: number }
   | { code: 'PULL_RESULT_MISSING'; dpId: string; polls: number }
   | { code: 'PACKAGE_INFO_MISMATCH'; packageId: string; expectedHash: string; actualHash: string }
@@ -97,6 +103,9 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `There is no distribution point ${f.dpId}. "waybill dp list" shows those there are`,
   DISTRIBUTION_POINT_EXISTS: (f) =>
     `Distribution point ${f.dpId} exists already. "waybill dp set" changes it`,
+  GROUP_UNKNOWN: (f) =>
+    `There is no group ${f.groupName}. "waybill group list" shows those there are, "waybill group add" makes one`,
+  GROUP_EXISTS: (f) => `Group ${f.groupName} exists already. "waybill group set" changes it`,
   SITE_UNKNOWN: (f) =>
     `There is no site ${f.siteCode}. "waybill site list" shows those there are, "waybill site add" makes one known`,
   SITE_EXISTS: (f) => `Site ${f.siteCode} exists already. "waybill site set" changes it`,
@@ -146,6 +155,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `No source gives what is missing of package ${f.packageId}: ${f.reason}. It goes on by itself when one does`,
   PULL_SOURCE_LIED: (f) =>
     `${f.source} gave wrong bytes for file ${f.fileHash}: ${f.reason}. Nothing of them was kept, and it is not asked again`,
+  CONTENT_WINDOW_CLOSED: (f) =>
+    `Content of this priority does not travel at this hour; ${opening(f.opensAtMs)}`,
   PULL_JOB_UNKNOWN: (f) => `There is no pull job ${f.jobSerial} for package ${f.packageId} here`,
   PULL_RESULT_MISSING: (f) => `${f.dpId} did not say how the job ended, asked ${f.polls} times`,
   PACKAGE_INFO_MISMATCH: (f) =>
@@ -187,6 +198,14 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   STATE_STORE_DAMAGED: (f) => `State store ${f.path} is damaged: ${f.reason}`,
   ADDRESS_IN_USE: (f) => `Address ${f.address} is in use by another program`,
 };
+
+/** When a schedule opens; 0: never. */
+function opening(opensAtMs: number): string {
+  const isTime = opensAtMs > 0 && opensAtMs <= latestDateMs;
+  return isTime
+    ? `from ${new Date(opensAtMs).toISOString()} on it does`
+    : 'the schedule says never';
+}
 
 function refusalWords(reason: string): string {
   const refusal = parseInstructionRefusal(reason);

@@ -9,7 +9,7 @@ import {
   type JobState,
 } from './distribution-job.ts';
 import { compareJobs, decideQueue } from './job-queue.ts';
-import { toPackageId } from './package.ts';
+import { type Priority, toPackageId } from './package.ts';
 
 const nowMs = 1_000_000;
 const limits = { packagesMax: 3, distributionPointsPerPackageMax: 5 };
@@ -136,7 +136,7 @@ describe('job queue', () => {
     fc.assert(
       fc.property(jobsArbitrary, (anyJobs) => {
         const jobs = withoutImpossibleRuns(anyJobs);
-        const { start, waiting } = decideQueue(jobs, limits, nowMs);
+        const { start, waiting, giveWay } = decideQueue(jobs, limits, nowMs);
         const active = [...jobs.filter(isRunning), ...start];
         const again = jobs.map((job) =>
           start.includes(job) ? { ...job, state: 'started' as const } : job,
@@ -145,6 +145,8 @@ describe('job queue', () => {
         for (const [serial, { waitingReason }] of waiting) {
           if (waitingReason !== 'slot') continue;
           const job = jobs.find(({ jobSerial }) => jobSerial === serial)!;
+          // What gives way takes no more places.
+          if (giveWay.some(({ packageId }) => packageId === job.packageId)) continue;
           const ofPackage = active.filter(({ packageId }) => packageId === job.packageId);
           const packageCount = new Set(active.map(({ packageId }) => packageId)).size;
           assert.ok(
@@ -157,11 +159,123 @@ describe('job queue', () => {
     );
   });
 
+  describe('when all places are taken', () => {
+    const running = (jobSerial: number, priority: Priority, facts: Partial<DistributionJob> = {}) =>
+      testJob({
+        ...{ jobSerial, packageId: toPackageId('PS1', jobSerial), dpId: 'A', priority },
+        ...{ state: 'in-progress', tryCount: 1, ...facts },
+      });
+    const pending = (jobSerial: number, priority: Priority, facts: Partial<DistributionJob> = {}) =>
+      running(jobSerial, priority, { state: 'pending', tryCount: 0, ...facts });
+    const giveWayOf = (...jobs: DistributionJob[]) =>
+      decideQueue(jobs, limits, nowMs).giveWay.map(({ jobSerial }) => jobSerial);
+
+    it('gives a higher priority the place of the lowest that runs (PTM-3)', () => {
+      const jobs = [
+        running(1, 2),
+        running(2, 3),
+        running(3, 3, { dpPriority: 150 }),
+        pending(4, 1),
+      ];
+      const { start, giveWay, waiting } = decideQueue(jobs, limits, nowMs);
+      assert.deepEqual([start, giveWay], [[], [jobs[1]]]);
+      assert.deepEqual(waiting.get(4), { place: 1, waitingReason: 'slot' });
+    });
+
+    it('interrupts nobody for one of the same priority, or while a place is free (PTM-3)', () => {
+      assert.deepEqual(giveWayOf(running(1, 1), running(2, 2), running(3, 2), pending(4, 2)), []);
+      assert.deepEqual(giveWayOf(running(1, 3), running(2, 3), pending(4, 1)), []);
+    });
+
+    it('gives one place for all DPs of a package, and takes all that runs of another', () => {
+      const big = ['A', 'B', 'C'].map((dpId, n) =>
+        running(10 + n, 3, { packageId: 'PS1FFFFF', dpId }),
+      );
+      const urgent = ['A', 'B'].map((dpId, n) =>
+        pending(20 + n, 1, { packageId: 'PS1FFFFE', dpId }),
+      );
+      const jobs = [running(1, 2), running(2, 2), ...big, ...urgent];
+      assert.deepEqual(giveWayOf(...jobs), [10, 11, 12]);
+    });
+
+    it('takes no place for a job that cannot begin, or has tried in vain again and again', () => {
+      const full = [running(1, 3), running(2, 3), running(3, 3)];
+      const later = { restartAtMs: nowMs + 1, state: 'pending-restart' } as const;
+      assert.deepEqual(giveWayOf(...full, pending(4, 1, later)), []);
+      assert.deepEqual(giveWayOf(...full, pending(4, 1, { tryCount: 3 })), []);
+      assert.deepEqual(giveWayOf(...full, pending(4, 1, { tryCount: 2 })), [3]);
+      const opensAtMs = (job: DistributionJob) => (job.jobSerial === 4 ? undefined : nowMs);
+      const closed = decideQueue([...full, pending(4, 1)], limits, nowMs, { opensAtMs });
+      assert.deepEqual(closed.giveWay, []);
+    });
+
+    it('interrupts no removal', () => {
+      const removal = { action: 'remove' } as const;
+      const jobs = [running(1, 3, removal), running(2, 2), running(3, 3, removal), pending(4, 1)];
+      assert.deepEqual(giveWayOf(...jobs), [2]);
+    });
+
+    it('comes to rest, with no place lost and nobody interrupted twice for one (PTM-3)', () => {
+      fc.assert(
+        fc.property(jobsArbitrary, (anyJobs) => {
+          let jobs = withoutImpossibleRuns(anyJobs);
+          const interrupted = new Set<number>();
+          for (let round = 0; ; round++) {
+            assert.ok(round < 100, 'it never comes to rest');
+            const { start, giveWay } = decideQueue(jobs, limits, nowMs);
+            if (start.length === 0 && giveWay.length === 0) return;
+            for (const { jobSerial } of giveWay) {
+              assert.ok(!interrupted.has(jobSerial), 'ping-pong');
+              interrupted.add(jobSerial);
+            }
+            jobs = jobs.map((job) => {
+              if (start.includes(job)) return { ...job, state: 'started' };
+              if (!giveWay.includes(job)) return job;
+              return { ...job, state: 'pending-restart', restartAtMs: 0 };
+            });
+            const packages = new Set(jobs.filter(isRunning).map(({ packageId }) => packageId));
+            assert.ok(packages.size <= limits.packagesMax);
+          }
+        }),
+      );
+    });
+  });
+
+  describe('of ways that are closed', () => {
+    const decide = (jobs: DistributionJob[], opensAt: Readonly<Record<string, number>>) =>
+      decideQueue(jobs, limits, nowMs, { opensAtMs: ({ dpId }) => opensAt[dpId] });
+
+    it('lets a job wait for the next opening, and no other with it (PTM-5)', () => {
+      const jobs = ['A', 'B', 'C'].map((dpId, n) => testJob({ jobSerial: n + 1, dpId }));
+      const opensAt = { A: nowMs + 3_600_000, B: nowMs };
+      const { start, waiting, nextDueMs } = decide(jobs, opensAt);
+      assert.deepEqual(
+        start.map(({ dpId }) => dpId),
+        ['B'],
+      );
+      const place = { place: 1, waitingReason: 'window-closed' } as const;
+      assert.deepEqual(waiting.get(1), { ...place, opensAtMs: opensAt.A });
+      assert.deepEqual(waiting.get(3), { ...place, place: 2 }, 'it never opens');
+      assert.equal(nextDueMs, opensAt.A);
+    });
+
+    it('names the time of the next try first, and lets a removal through', () => {
+      const opensAt = { A: nowMs + 9_000 };
+      const late = { state: 'pending-restart', restartAtMs: nowMs + 5_000 } as const;
+      const removal = testJob({ jobSerial: 2, packageId: 'PS100002', dpId: 'A', action: 'remove' });
+      const jobs = [testJob({ jobSerial: 1, dpId: 'A', ...late }), removal];
+      const { start, waiting, nextDueMs } = decide(jobs, opensAt);
+      assert.deepEqual(start, [removal]);
+      assert.equal(waiting.get(1)?.waitingReason, 'retry-at');
+      assert.equal(nextDueMs, nowMs + 5_000);
+    });
+  });
+
   describe('of pull DPs', () => {
     const isPullDp = (dpId: string) => dpId.startsWith('P');
     const pull = { isPullDp, notificationsMax: 20, jobsMax: 50 };
     const withDp = { state: 'in-progress', sendAction: 'PullQueryResultAction' } as const;
-    const decide = (jobs: DistributionJob[]) => decideQueue(jobs, limits, nowMs, pull);
+    const decide = (jobs: DistributionJob[]) => decideQueue(jobs, limits, nowMs, { pull });
 
     it('takes no slot of the others, and one notification a DP (PTM-2, PULL-2)', () => {
       const pushes = [1, 2, 3, 4].map((n) =>
@@ -215,7 +329,8 @@ describe('job queue', () => {
         jobs.set(serial, testJob({ jobSerial: serial, packageId, dpId, action, priority }));
       }
       for (let step = 0; step < 5_000 && jobs.size > 0; step++) {
-        for (const { jobSerial } of decideQueue(jobs.values(), limits, nowMs, small).start) {
+        for (const { jobSerial } of decideQueue(jobs.values(), limits, nowMs, { pull: small })
+          .start) {
           const job = jobs.get(jobSerial) ?? assert.fail();
           jobs.set(jobSerial, { ...job, state: 'started' });
         }

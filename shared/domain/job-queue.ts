@@ -1,27 +1,24 @@
 import type { DistributionJob, WaitingReason } from './distribution-job.ts';
-import { isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
-
-/** How many transfers a site runs at once (PTM-2). */
-export interface JobQueueLimits {
-  /** Packages being sent at once. @default 3 */
-  readonly packagesMax: number;
-  /** Distribution points one package is sent to at once. @default 5 */
-  readonly distributionPointsPerPackageMax: number;
-}
+import { bringsContent, isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
+import { type JobQueueLimits, JobSlots } from './job-slots.ts';
 
 /** Why an open job does not run, and where it stands. */
 export interface QueuePlace {
   /** From 1, over all jobs that do not run. */
   readonly place: number;
   readonly waitingReason: WaitingReason;
+  /** Of a closed window: when it opens; absent when it never does. */
+  readonly opensAtMs?: number;
 }
 
 export interface QueueDecision {
   /** Jobs to start now, first one first. */
   readonly start: readonly DistributionJob[];
+  /** Running jobs to interrupt: others, of higher priority, get their places when these are free. */
+  readonly giveWay: readonly DistributionJob[];
   /** Every other job that does not run, by serial. */
   readonly waiting: ReadonlyMap<number, QueuePlace>;
-  /** When the next job becomes due by itself; undefined when none will. */
+  /** When the next job becomes due, or its window opens; undefined when none will. */
   readonly nextDueMs: number | undefined;
 }
 
@@ -47,6 +44,17 @@ export interface PullQueue {
   readonly jobsMax: number;
 }
 
+/** What the queue has to know of what is around it. */
+export interface QueueSurroundings {
+  /** Without pull DPs when it is absent. */
+  readonly pull?: PullQueue;
+  /**
+   * When the way to the job's DP is open to it (PTM-5): now or earlier, later, or, undefined, never.
+   * Always open when it is absent.
+   */
+  readonly opensAtMs?: (job: DistributionJob, nowMs: number) => number | undefined;
+}
+
 const noPullDps: PullQueue = { isPullDp: () => false, notificationsMax: 0, jobsMax: 0 };
 
 /**
@@ -58,12 +66,12 @@ export function decideQueue(
   jobs: Iterable<DistributionJob>,
   limits: JobQueueLimits,
   nowMs: number,
-  pull = noPullDps,
+  { pull = noPullDps, opensAtMs = () => nowMs }: QueueSurroundings = {},
 ): QueueDecision {
   const open = [...jobs].filter(isOpen).sort(compareJobs);
   const isPullJob = ({ dpId }: DistributionJob) => pull.isPullDp(dpId);
   const running = open.filter(isRunning);
-  const slots = new Slots(
+  const slots = new JobSlots(
     running.filter((job) => !isPullJob(job)),
     limits,
   );
@@ -75,24 +83,33 @@ export function decideQueue(
   let nextDueMs: number | undefined;
   for (const job of open) {
     if (isRunning(job) || isWithPullDp(job)) continue;
+    const opening = isPullJob(job) || !bringsContent(job) ? nowMs : opensAtMs(job, nowMs);
     const refused = () => (isPullJob(job) ? places.take(job) : slots.take(job));
-    const reason = waitingReasonOf(job, nowMs) ?? refused();
+    const reason = waitingReasonOf(job, nowMs, opening) ?? refused();
     if (reason === undefined) {
       start.push(job);
       continue;
     }
-    waiting.set(job.jobSerial, { place: waiting.size + 1, waitingReason: reason });
-    if (job.state !== 'suspended' && job.restartAtMs > nowMs) {
-      nextDueMs = Math.min(nextDueMs ?? Number.POSITIVE_INFINITY, job.restartAtMs);
+    const place = { place: waiting.size + 1, waitingReason: reason };
+    const isClosed = reason === 'window-closed' && opening !== undefined;
+    waiting.set(job.jobSerial, isClosed ? { ...place, opensAtMs: opening } : place);
+    const dueMs = isClosed ? opening : job.restartAtMs;
+    if (reason !== 'suspended' && dueMs > nowMs) {
+      nextDueMs = Math.min(nextDueMs ?? Number.POSITIVE_INFINITY, dueMs);
     }
   }
-  return { start, waiting, nextDueMs };
+  return { start, giveWay: slots.givingWay, waiting, nextDueMs };
 }
 
 /** Why the job could not start even with every slot free. */
-function waitingReasonOf(job: DistributionJob, nowMs: number): WaitingReason | undefined {
+function waitingReasonOf(
+  job: DistributionJob,
+  nowMs: number,
+  opensAtMs: number | undefined,
+): WaitingReason | undefined {
   if (job.state === 'suspended') return 'suspended';
-  return job.restartAtMs > nowMs ? (job.waitingReason ?? 'retry-at') : undefined;
+  if (job.restartAtMs > nowMs) return job.waitingReason ?? 'retry-at';
+  return opensAtMs === undefined || opensAtMs > nowMs ? 'window-closed' : undefined;
 }
 
 /** The places of jobs for pull DPs: how many notifications at once, how many jobs with each DP. */
@@ -136,30 +153,4 @@ class PullPlaces {
 
 function targetOf({ packageId, dpId }: DistributionJob): string {
   return `${packageId}/${dpId}`;
-}
-
-class Slots {
-  readonly #limits: JobQueueLimits;
-  readonly #dpIdsOf = new Map<string, Set<string>>();
-
-  constructor(running: readonly DistributionJob[], limits: JobQueueLimits) {
-    this.#limits = limits;
-    for (const job of running) this.#dpIds(job.packageId).add(job.dpId);
-  }
-
-  /** @returns why the job cannot run; undefined when it has its slot now */
-  take(job: DistributionJob): WaitingReason | undefined {
-    const taken = this.#dpIdsOf.get(job.packageId);
-    if (taken === undefined && this.#dpIdsOf.size >= this.#limits.packagesMax) return 'slot';
-    if (taken?.has(job.dpId)) return 'slot';
-    if ((taken?.size ?? 0) >= this.#limits.distributionPointsPerPackageMax) return 'slot';
-    this.#dpIds(job.packageId).add(job.dpId);
-    return undefined;
-  }
-
-  #dpIds(packageId: string): Set<string> {
-    const dpIds = this.#dpIdsOf.get(packageId) ?? new Set<string>();
-    this.#dpIdsOf.set(packageId, dpIds);
-    return dpIds;
-  }
 }

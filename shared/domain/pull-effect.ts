@@ -67,6 +67,7 @@ function warned(error: ErrorDetails | undefined): PullEffect {
 
 function waitingReasonOf({ code }: ErrorDetails): WaitingReason {
   if (code === 'DISK_FULL') return 'disk-full-at-dp';
+  if (code === 'CONTENT_WINDOW_CLOSED') return 'window-closed';
   return code === 'PULL_SOURCES_EXHAUSTED' ? 'no-source' : 'retry-at';
 }
 

@@ -13,7 +13,9 @@ export type ReplicatedTable =
   | 'site-package-status'
   | 'links'
   | 'distribution-point-groups'
+  | 'group-members'
   | 'group-assignments'
+  | 'group-wishes'
   | 'validation-results'
   | 'component-settings';
 
@@ -65,10 +67,14 @@ export const replicatedTables = {
   links: { scope: 'everywhere', writer: 'any site' },
   /** groupName */
   'distribution-point-groups': { scope: 'everywhere', writer: 'any site' },
-  /** groupName / packageId */
+  /** groupName / dpId */
+  'group-members': { scope: 'everywhere', writer: 'any site' },
+  /** packageId / groupName */
   'group-assignments': { scope: 'everywhere', writer: 'any site' },
+  /** packageId / dpId: the DP's site writes it, and a DP may move */
+  'group-wishes': { scope: 'everywhere', writer: 'any site' },
   /** packageId / siteCode / dpId */
   'validation-results': { scope: 'upward', writer: { siteInKeyPart: 1 } },
-  /** siteCode */
+  /** siteCode / settingName */
   'component-settings': { scope: 'everywhere', writer: 'any site' },
 } as const satisfies Record<ReplicatedTable, ReplicatedTableRule>;

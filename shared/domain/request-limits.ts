@@ -24,12 +24,12 @@ export const requestLimits = {
   targetCountMax: 1_000,
   /** Addresses of a route between two sites. */
   routeAddressCountMax: 16,
+  /** Groups of DPs. */
+  groupCountMax: 1_000,
   /** DPs of a group. */
   groupMemberCountMax: 10_000,
   /** DPs, and sites, of a link. */
   linkMemberCountMax: 1_000,
-  /** Name of a setting, in characters. */
-  settingNameCharsMax: 64,
   /** Status messages, audit records or lines of a log in one answer. */
   listCountMax: 10_000,
 } as const;

@@ -7,7 +7,7 @@ import { invalidMessage, requireHash } from './package-version.ts';
 export const toldDeltaCountMax = 10_000;
 
 /** Bytes of a delta around its piece hashes, and of the field it stands in. */
-const framingBytesMax = 160;
+export const framingBytesMax = 160;
 
 /** A delta as it travels. */
 export function toDeltaMessage(delta: Delta): DeltaMessage {

@@ -3,12 +3,7 @@ import type { PackageProperties, PackageVersion } from '../domain/package.ts';
 import type { ContentDescriptor as ContentDescriptorMessage } from '../rpc/generated/waybill/v1/ContentDescriptor.ts';
 import type { PackageProperties as PackagePropertiesMessage } from '../rpc/generated/waybill/v1/PackageProperties.ts';
 import type { PackageVersion as PackageVersionMessage } from '../rpc/generated/waybill/v1/PackageVersion.ts';
-
-const priorityNames = {
-  1: 'PRIORITY_HIGH',
-  2: 'PRIORITY_NORMAL',
-  3: 'PRIORITY_LOW',
-} as const;
+import { priorityNames } from './priority-message.ts';
 
 /** A package version as it travels to a DP. */
 export function toPackageVersionMessage(version: PackageVersion): PackageVersionMessage {

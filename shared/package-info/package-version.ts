@@ -9,7 +9,6 @@ import { WaybillError } from '../domain/errors.ts';
 import {
   type PackageProperties,
   type PackageVersion,
-  type Priority,
   type Program,
   parsePackageId,
 } from '../domain/package.ts';
@@ -19,6 +18,7 @@ import type { ContentDescriptor__Output } from '../rpc/generated/waybill/v1/Cont
 import type { PackageAction__Output } from '../rpc/generated/waybill/v1/PackageAction.ts';
 import type { PackageProperties__Output } from '../rpc/generated/waybill/v1/PackageProperties.ts';
 import type { PackageVersion__Output } from '../rpc/generated/waybill/v1/PackageVersion.ts';
+import { priorityNames, toPriority } from './priority-message.ts';
 
 /** Most entries a content may have, and most contents a package may have: docs/limits.md. */
 const entryCountMax = 5_000_000;
@@ -109,19 +109,13 @@ function requireContent(field: string, content: ContentDescriptor__Output): Cont
   };
 }
 
-const priorities = new Map<unknown, Priority>([
-  ['PRIORITY_HIGH', 1],
-  ['PRIORITY_NORMAL', 2],
-  ['PRIORITY_LOW', 3],
-]);
-
 function requireProperties(properties: PackageProperties__Output | null): PackageProperties {
   const field = 'package.properties';
   if (!properties) throw invalidMessage(field, 'the properties of the package', 'nothing');
   const { shortTextCharsMax, iconBytesMax } = requestLimits;
-  const priority = priorities.get(properties.priority);
+  const priority = toPriority(properties.priority);
   if (priority === undefined) {
-    const expected = [...priorities.keys()].join(', ');
+    const expected = Object.values(priorityNames).join(', ');
     throw invalidMessage(`${field}.priority`, `one of ${expected}`, String(properties.priority));
   }
   const { icon } = properties;

@@ -99,6 +99,16 @@ export class PeerConnection {
     while (!(await this.isReadyInTime(signal))) this.renewIfStuck();
   }
 
+  /** Resolves when there is no connection any more, or never was. @throws AbortError */
+  async whenLost(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      throwIfAborted(signal);
+      this.#throwIfClosed();
+      if (!this.isReady) return;
+      await this.#changed(this.#client, connectivityState.READY, Number.POSITIVE_INFINITY, signal);
+    }
+  }
+
   /**
    * Begins anew when there has been no connection for the connect deadline: an attempt may be stuck
    * where no error will ever come from, such as a host that was switched off.

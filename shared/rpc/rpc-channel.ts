@@ -100,6 +100,11 @@ export class RpcChannel<C extends ConversationName> {
     return this.#connection.whenReady(signal);
   }
 
+  /** Resolves when there is no connection any more: the peer may have been restarted. @throws AbortError */
+  whenLost(signal: AbortSignal): Promise<void> {
+    return this.#connection.whenLost(signal);
+  }
+
   /** Ends the connection; calls that run may go on to their end. */
   close(): void {
     this.#connection.close();

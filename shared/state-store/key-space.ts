@@ -7,13 +7,14 @@ import type {
   OwnLogState,
   RowVersion,
 } from '../domain/change-log.ts';
-import type { ComponentSettings } from '../domain/component-settings.ts';
+import type { ComponentSetting } from '../domain/component-settings.ts';
 import type { ContentLocation } from '../domain/content-location.ts';
 import type { DistributionJob } from '../domain/distribution-job.ts';
 import type { DistributionPoint } from '../domain/distribution-point.ts';
 import type {
   DistributionPointGroup,
   GroupAssignment,
+  GroupMember,
 } from '../domain/distribution-point-group.ts';
 import type { DistributionPointHealth } from '../domain/distribution-point-health.ts';
 import type {
@@ -39,6 +40,7 @@ import type { ReceivedInstruction, SeenInstruction } from '../domain/site-instru
 import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
+import type { ToldControlsRow } from '../domain/told-controls.ts';
 import type { TransferLink } from '../domain/transfer-link.ts';
 import type { ValidationResult } from '../domain/validation-result.ts';
 
@@ -97,6 +99,10 @@ export const keySpaces = {
   stateMessageOutbox: keySpace<StateMessage>('state-message-outbox'),
   /** name → what the site has told this pull DP, and since when it has its outbox. */
   pullDpSettings: keySpace<unknown>('pull-dp-settings'),
+  /** 'own' → what the site has told this DP of its schedule and limits. */
+  transferControls: keySpace<ToldControlsRow>('transfer-controls'),
+  /** dpId → hash over the controls this site has told that DP last; none while that is not known. */
+  toldControls: keySpace<string>('told-controls'),
   /** siteCode → the site as administrators define it. */
   sites: keySpace<SiteDefinition>('sites'),
   /** siteCode → what the site says of itself, signed. */
@@ -121,14 +127,18 @@ export const keySpaces = {
   sitePackageStatus: keySpace<PackageStatus>('site-package-status'),
   /** linkName → a line that several ways share. */
   links: keySpace<TransferLink>('links'),
-  /** groupName → the DPs of a group. */
+  /** groupName → a group of DPs. */
   distributionPointGroups: keySpace<DistributionPointGroup>('distribution-point-groups'),
-  /** groupName / packageId → a package the group is to have. */
+  /** groupName / dpId → since when a DP is in the group, or that it has left. */
+  groupMembers: keySpace<GroupMember>('group-members'),
+  /** packageId / groupName → what the group is to do with the package. */
   groupAssignments: keySpace<GroupAssignment>('group-assignments'),
+  /** packageId / dpId → what the DP's site has concluded from its groups. */
+  groupWishes: keySpace<PackageAssignment>('group-wishes'),
   /** packageId / siteCode / dpId → what the last validation there has found. */
   validationResults: keySpace<ValidationResult>('validation-results'),
-  /** siteCode → what is set for the components of a site. */
-  componentSettings: keySpace<ComponentSettings>('component-settings'),
+  /** siteCode / settingName → what is set for a component of a site. */
+  componentSettings: keySpace<ComponentSetting>('component-settings'),
   /** siteCode / serial → status message that other sites sent here. */
   siteStatusMessages: keySpace<StatusMessage>('site-status-messages'),
   /** replicated table / key of the row → its last change; deleted rows stay for a while. */

@@ -248,6 +248,33 @@ describe('TransferArbiter', () => {
     assert.equal(arbiter.opensAtMs(['dp/A'], 1), mondayMs);
   });
 
+  it('says it anew when the clock is set back, the hour comes, or the schedule changes', () => {
+    let offsetMs = 0;
+    const { arbiter, clock } = withParts(new Ground(), () => offsetMs);
+    const opens = (priority: Priority = 2) =>
+      (arbiter.opensAtMs(['dp/A'], priority) ?? 0) - mondayMs;
+    arbiter.setControls('dp/A', { schedule: grid('closed', { 3: 'open', 5: 'high-only' }) });
+    assert.equal(opens(), 3 * hourMs);
+    offsetMs = 3.5 * hourMs;
+    assert.equal(opens(), 3.5 * hourMs, 'open now');
+    offsetMs = 4 * hourMs;
+    assert.deepEqual([opens(), opens(1)], [(7 * 24 + 3) * hourMs, 5 * hourMs]);
+    offsetMs = hourMs;
+    assert.equal(opens(), 3 * hourMs);
+    arbiter.setControls('dp/A', { schedule: grid('closed', { 2: 'open' }) });
+    assert.equal(opens(), 2 * hourMs);
+    assert.equal(clock.sleeperCount, 0);
+  });
+
+  it('heeds no schedule for a transfer that is let run, and its limit all the same', async () => {
+    const { arbiter, clock, ...ground } = withParts(new Ground());
+    arbiter.setControls('dp/A', { ...rate(megabyte), schedule: grid('closed') });
+    const sent = ground.send(arbiter.open(['dp/A'], 3, { ignoresSchedules: true }));
+    await clock.advance(10_000);
+    assert(worstOff(sent, megabyte, 5_000, 10_000) <= 0.05);
+    await ground.stop();
+  });
+
   it('lets a higher priority overtake, and the other go on after it (PTM-3)', async () => {
     const { arbiter, clock, ...ground } = withParts(new Ground());
     arbiter.setControls('dp/A', rate(10 * megabyte));

@@ -26,6 +26,7 @@ export class TransferArbiter {
   readonly #clock: Clock;
   readonly #passages = new Map<string, Passage>();
   readonly #permits = new Set<TransferPermit>();
+  readonly #listeners = new Set<() => void>();
   #isServing = false;
   #news = new AbortController();
 
@@ -40,6 +41,18 @@ export class TransferArbiter {
     if (isDeepStrictEqual(passage.controls, controls)) return;
     passage.controls = controls;
     this.#lookAgain();
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** What is allowed on a passage now. */
+  controlsOf(passageName: string): TransferControls {
+    return this.#passages.get(passageName)?.controls ?? freeControls;
+  }
+
+  /** Calls the listener after each change of what is allowed anywhere, until the result is called. */
+  onControlsChanged(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Takes all away that was set on a passage. */

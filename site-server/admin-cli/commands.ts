@@ -2,6 +2,7 @@ import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointListCommands } from './distribution-point-list-commands.ts';
 import { getCommands } from './get-commands.ts';
+import { groupCommands } from './group-commands.ts';
 import { jobCommands } from './job-commands.ts';
 import { linkCommands } from './link-commands.ts';
 import { logCommands } from './log-commands.ts';
@@ -11,6 +12,7 @@ import { packageListCommands } from './package-list-commands.ts';
 import { packageTargetCommands } from './package-target-commands.ts';
 import { routeCommands } from './route-commands.ts';
 import { sendCommands } from './send-commands.ts';
+import { settingCommands } from './setting-commands.ts';
 import { siteCommands } from './site-commands.ts';
 import { statusCommands } from './status-commands.ts';
 
@@ -33,11 +35,21 @@ export const commandGroups: readonly CommandGroup[] = [
     summary: 'Add, change, check and remove distribution points',
     commands: [...distributionPointCommands, ...distributionPointListCommands],
   },
+  {
+    word: 'group',
+    summary: 'Speak of several distribution points together',
+    commands: groupCommands,
+  },
   { word: 'jobs', summary: 'See jobs: what is on its way to which DP', commands: jobCommands },
   {
     word: 'site',
     summary: 'See, add, change and remove sites of the hierarchy',
     commands: siteCommands,
+  },
+  {
+    word: 'settings',
+    summary: 'See and set the limits and delays of a site',
+    commands: settingCommands,
   },
   {
     word: 'route',

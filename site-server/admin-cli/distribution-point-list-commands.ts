@@ -161,6 +161,7 @@ function tellDistributionPoint({ output, clock }: Session, record: DistributionP
     ['rate', toMeasuredText(record)],
     ['priority', toPriorityText(record)],
     ['packages', toCountText(record.packageCount)],
+    ['groups', record.groupNames.join(', ')],
     ...toPullFacts(record),
     ...toControlFacts(record.controls),
     ...toControlFacts(record.serveControls, 'serve '),

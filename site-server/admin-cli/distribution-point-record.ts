@@ -30,6 +30,7 @@ export function toDistributionPointRecord(wire: DistributionPointRecord__Output)
     packageCount: wire.packageCount,
     measuredBytesPerSecond: toCount(wire.measuredBytesPerSecond, 'measured_bytes_per_second'),
     pull: toPullRecord(wire.pull),
+    groupNames: wire.groupNames,
     controls: toControlsRecord(wire.controls),
     serveControls: toControlsRecord(wire.serveControls),
   };

@@ -150,6 +150,8 @@ export function toReasonText(job: JobRecord): string {
 const sayingAgain: Readonly<Partial<Record<string, RegExp>>> = {
   capacity: /^\S+ has as many jobs as it takes, ([0-9]+);/,
   'dp-unreachable': / cannot be reached: (.+)$/,
+  rate: /^The (limit of .+) holds it back$/,
+  'window-closed': /^Its window (.+)$/,
   'no-source':
     /^No source (?:of \S+ holds|gives what is missing of) package [^:]+?(?:: (.+?))?\. It goes on /,
 };

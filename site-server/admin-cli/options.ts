@@ -1,4 +1,5 @@
 import { parseAddress, parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
+import { parseObjectName } from '../../shared/domain/object-name.ts';
 import { parsePackageId } from '../../shared/domain/package.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
@@ -64,6 +65,21 @@ export function optionalPositional<T>(
   return { type: 'string', describe, coerce } as const;
 }
 
+/** Words of the command line of which at least one must stand there, each once. */
+export function repeatedPositional<T>(
+  name: string,
+  describe: string,
+  accepts: { parse: Parse<T>; expected: string },
+) {
+  const coerce = (given: readonly unknown[]): T[] => {
+    const values = given.map((one) => parsed(`<${name}>`, String(one), accepts));
+    const twice = values.find((value, index) => values.indexOf(value) < index);
+    if (twice === undefined) return values;
+    throw new UsageError(`<${name}>: expected each of them once, got ${twice} twice`);
+  };
+  return { type: 'string', array: true, describe, coerce, demandOption: true } as const;
+}
+
 /** Any text, the empty one too. */
 export const anyText = { parse: (text: string) => text, expected: 'a text' };
 /** Text with something in it. */
@@ -80,6 +96,11 @@ export const packageIdText = {
 export const distributionPointIdText = {
   parse: parseDistributionPointId,
   expected: 'a distribution point: 1 to 63 letters, digits, dots and hyphens',
+};
+/** The name of a group. */
+export const groupNameText = {
+  parse: parseObjectName,
+  expected: 'the name of a group: 1 to 63 letters, digits, dots and hyphens',
 };
 /** A site code. */
 export const siteCodeText = { parse: parseSiteCode, expected: 'a site code such as PS1' };
@@ -108,6 +129,8 @@ export const siteToAskOption = option(
   'Ask this site of the hierarchy instead',
   siteCodeText,
 );
+/** For rows of DPs. */
+export const groupOption = option('group', 'Only DPs of this group', groupNameText);
 /** For rows of several sites. */
 export const siteOption = option('site', 'Only of this site', siteCodeText);
 

@@ -57,6 +57,7 @@ function columnsOf(packages: readonly PackageRecord[]): readonly Column<PackageR
     { title: 'files', text: (row) => toCountText(row.fileCount), align: 'right' },
     { title: 'size', text: (row) => toByteText(row.sizeBytes), align: 'right' },
     { title: 'on DPs', text: toInstalledText, align: 'right' },
+    { title: 'groups', text: (row) => row.groupNames.join(', ') },
     { title: 'reason', text: (row) => row.reason },
   ];
 }
@@ -103,6 +104,7 @@ function tellPackage(
     ['created', toTimeText(record.createdAtMs, timeZone)],
     ['changed', toTimeText(record.updatedAtMs, timeZone)],
     ['on DPs', toInstalledText(record)],
+    ['groups', record.groupNames.join(', ')],
   ]);
   if (output.json || status.length === 0) return;
   output.line('');

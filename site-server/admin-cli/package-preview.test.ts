@@ -32,7 +32,7 @@ describe('waybill package distribute --preview', () => {
     assert.equal(exitCode, 0);
     assert.ok(!admin.calls.some(({ method }) => method === 'distributePackage'));
     assert.deepEqual(admin.requestOf('previewDistribution'), {
-      targets: { packageId: 'PS100001', dpIds: ['PS1DP1'], siteCodes: [] },
+      targets: { packageId: 'PS100001', dpIds: ['PS1DP1'], siteCodes: [], groupNames: [] },
     });
     assert.match(
       stdout,

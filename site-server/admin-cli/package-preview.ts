@@ -18,16 +18,18 @@ export interface DistributionToPreview {
   readonly packageId: string;
   readonly dpIds: readonly string[];
   readonly siteCodes: readonly string[];
+  readonly groupNames: readonly string[];
   readonly all: boolean;
 }
 
 /** Says what distributing would bring; does nothing. */
 export async function previewDistribution(
   session: Session,
-  { packageId, dpIds, siteCodes, all }: DistributionToPreview,
+  { packageId, dpIds, siteCodes, groupNames, all }: DistributionToPreview,
 ): Promise<void> {
   const sites = all ? await sitesOfAll(session) : siteCodes;
-  const targets = { packageId, dpIds: [...dpIds], siteCodes: [...sites] };
+  const names = { siteCodes: [...sites], groupNames: [...groupNames] };
+  const targets = { packageId, dpIds: [...dpIds], ...names };
   const sourceSiteCode = (await session.admin.ask('getPackage', { packageId })).sourceSiteCode;
   const source = await reached(session, sourceSiteCode);
   // Only the source site knows what package files would be made.

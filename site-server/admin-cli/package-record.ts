@@ -27,6 +27,7 @@ export function toPackageRecord(wire: Package__Output) {
     handledRequestCount: toCount(wire.handledRequestCount, 'handled_request_count'),
     sourceUnchanged: wire.sourceUnchanged,
     counts: toCounts(wire.counts),
+    groupNames: wire.groupNames,
   };
 }
 

@@ -39,7 +39,7 @@ describe('waybill package distribute, redistribute, remove (PKG-4, PKG-6, PKG-7)
     it(`refuses "${which}": either DPs or all of them`, async () => {
       const { admin, exitCode, stderr } = await runWaybill(`package distribute PS100001 ${which}`);
       assert.equal(exitCode, 2);
-      assert.match(stderr, /^waybill: expected either --dp .* or --all/);
+      assert.match(stderr, /^waybill: expected either --dp, --site or --group .* or --all/);
       assert.deepEqual(admin.calls, []);
     });
   }

@@ -1,7 +1,13 @@
 import type { Argv } from 'yargs';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
-import { distributionPointIdText, flag, repeatedOption, siteCodeText } from './options.ts';
+import {
+  distributionPointIdText,
+  flag,
+  groupNameText,
+  repeatedOption,
+  siteCodeText,
+} from './options.ts';
 import { previewDistribution } from './package-preview.ts';
 import { toPackageRecord } from './package-record.ts';
 import { packageIdPositional } from './package-request.ts';
@@ -25,6 +31,8 @@ interface TargetAction {
   readonly done: string;
   /** Why nothing happens. */
   readonly nothing: string;
+  /** What the groups are told, such as "is given to". */
+  readonly ofGroups?: string;
 }
 
 /** States on the way to a goal: an earlier request is awaited as well. */
@@ -37,6 +45,7 @@ interface TargetArguments {
   readonly packageId: string;
   readonly dp: string[] | undefined;
   readonly site: string[] | undefined;
+  readonly group: string[] | undefined;
   readonly all: boolean;
   readonly wait: boolean;
 }
@@ -60,6 +69,7 @@ const distributePackage = command({
           accepted: 'goes to',
           done: 'is on, verified:',
           nothing: 'they all have it, or are about to',
+          ofGroups: 'is given to',
         }),
 });
 
@@ -93,6 +103,7 @@ const removePackage = command({
       accepted: 'is being removed from',
       done: 'is removed from',
       nothing: 'none of them has it',
+      ofGroups: 'is taken off',
     }),
 });
 
@@ -108,6 +119,7 @@ function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
     .positional('package-id', packageIdPositional)
     .option('dp', repeatedOption('dp', 'Distribution point; repeatable', distributionPointIdText))
     .option('site', repeatedOption('site', 'All DPs of this site; repeatable', siteCodeText))
+    .option('group', repeatedOption('group', 'The DPs of this group; repeatable', groupNameText))
     .option('all', flag(allDescribe))
     .option('wait', flag('Wait until it is done, with progress'));
 }
@@ -115,28 +127,37 @@ function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
 async function preview(args: TargetArguments, session: Session): Promise<void> {
   const { packageId, all, wait } = args;
   if (wait) throw new UsageError('--preview and --wait exclude each other: nothing would happen');
-  const { requested, sites } = requireTargets(args);
-  return previewDistribution(session, { packageId, all, dpIds: requested, siteCodes: sites });
+  const { requested, sites, groups } = requireTargets(args);
+  const names = { dpIds: requested, siteCodes: sites, groupNames: groups };
+  return previewDistribution(session, { packageId, all, ...names });
 }
 
 /** @throws UsageError */
-function requireTargets({ all, dp = [], site = [] }: TargetArguments) {
+function requireTargets({ all, dp = [], site = [], group = [] }: TargetArguments) {
   const requested = [...new Set(dp)];
   const sites = [...new Set(site)];
-  if (all !== requested.length + sites.length > 0) return { requested, sites };
-  throw new UsageError('expected either --dp or --site (once or several times) or --all');
+  const groups = [...new Set(group)];
+  if (all !== requested.length + sites.length + groups.length > 0) {
+    return { requested, sites, groups };
+  }
+  throw new UsageError('expected either --dp, --site or --group (once or several times) or --all');
 }
 
 async function act(args: TargetArguments, session: Session, action: TargetAction): Promise<void> {
   const { packageId, all, wait } = args;
-  const { requested, sites } = requireTargets(args);
+  const { requested, sites, groups } = requireTargets(args);
   const { goal, isRepair = false } = action;
-  const isMeant = await meantTargets(session, { all, requested, sites });
+  const isMeant = await meantTargets(session, { all, requested, sites, groups });
   const asked = { packageId, goal, isRepair, isMeant };
   const places = wait ? await TargetSites.look(session, asked) : undefined;
   const ofSites = sites.length > 0 ? { siteCodes: sites } : {};
-  const request = { packageId, dpIds: requested, allDps: all, ...ofSites };
+  const ofGroups = groups.length > 0 ? { groupNames: groups } : {};
+  const request = { packageId, dpIds: requested, allDps: all, ...ofSites, ...ofGroups };
   const accepted = await session.admin.ask(action.method, request);
+  if (groups.length > 0 && action.ofGroups) {
+    const which = `${groups.length > 1 ? 'groups' : 'group'} ${groups.join(', ')}`;
+    session.output.sentence(`Package ${packageId} ${action.ofGroups} ${which}.`);
+  }
   const underWay = places?.underWay(underWayTo[goal]) ?? [];
   const dpIds = [...new Set([...accepted.dpIds, ...underWay])];
   if (!places || dpIds.length === 0) {
@@ -155,13 +176,19 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
 /** Which DPs are of what was asked for; with `--all`, of the site that answers, unless it has no DPs. */
 async function meantTargets(
   { admin }: Session,
-  { all, requested, sites }: { all: boolean; requested: string[]; sites: string[] },
+  asked: { all: boolean; requested: string[]; sites: string[]; groups: string[] },
 ): Promise<TargetRequest['isMeant']> {
+  const { all, requested, sites, groups } = asked;
+  const members = new Set<string>();
+  for (const groupName of groups) {
+    const [group] = await admin.list('listGroups', { groupName });
+    for (const dpId of group?.dpIds ?? []) members.add(dpId);
+  }
   const site = all ? await admin.ask('getSite', {}) : undefined;
   const isWhole = site?.kind === 'SITE_KIND_CENTRAL_ADMINISTRATION';
   return ({ dpId, siteCode }) => {
     if (site) return isWhole || siteCode === site.siteCode;
-    return requested.includes(dpId) || sites.includes(siteCode);
+    return requested.includes(dpId) || sites.includes(siteCode) || members.has(dpId);
   };
 }
 

@@ -130,8 +130,14 @@ describe('waybill jobs (ADM-2, PTM-1)', () => {
       'PS1DP2 has as many jobs as it takes, 50; this one goes on when one of them ends',
       'the DP has as many jobs as it takes: 50',
     ],
+    ['rate', 'The limit of the link london holds it back', 'rate: limit of the link london'],
+    [
+      'window-closed',
+      'Its window opens at 2026-03-29 01:00 UTC',
+      'window closed: opens at 2026-03-29 01:00 UTC',
+    ],
   ] as const) {
-    it(`says why a job for a pull DP waits: ${shown} (PTM-1, PULL-2)`, async () => {
+    it(`says why a job waits: ${shown} (PTM-1, PTM-5, PTM-6, PULL-2)`, async () => {
       const admin = new FakeAdmin().stream('listJobs', () => [
         aJob({ state: 'JOB_STATE_PENDING', waitingReason, reason }),
       ]);

@@ -3,6 +3,7 @@ import { requireKnown } from './known-names.ts';
 import {
   distributionPointIdText,
   flag,
+  groupOption,
   option,
   optionalPositional,
   packageIdText,
@@ -25,10 +26,11 @@ const showStatus = command({
         optionalPositional('package-id', 'Only this package', packageIdText),
       )
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
+      .option('group', groupOption)
       .option('failed', flag('Only what failed'))
       .option('site', siteOption),
-  run: async ({ packageId = '', dp: dpId = '', failed, site }, session) => {
-    const request = { packageId, dpId, failedOnly: failed, ...(site && { siteCode: site }) };
+  run: async ({ packageId = '', dp: dpId = '', failed, site, group }, session) => {
+    const request = { packageId, dpId, failedOnly: failed, ...onlyOf(site, group) };
     const rows = await session.admin.list('listPackageStatus', request);
     if (rows.length === 0) await requireKnown(session, request);
     const silences = await silencesOf(session, rows);
@@ -48,10 +50,11 @@ const retryFailed = command({
     parser
       .option('package', option('package', 'Only this package', packageIdText))
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
+      .option('group', groupOption)
       .option('site', siteOption),
-  run: async ({ package: packageId = '', dp: dpId = '', site }, session) => {
+  run: async ({ package: packageId = '', dp: dpId = '', site, group }, session) => {
     const { admin, output } = session;
-    const request = { packageId, dpId, failedOnly: true, ...(site && { siteCode: site }) };
+    const request = { packageId, dpId, failedOnly: true, ...onlyOf(site, group) };
     const { dpIds, packageIds = [] } = await admin.ask('retryFailed', request);
     const isNothing = dpIds.length + packageIds.length === 0;
     if (isNothing) await requireKnown(session, request);
@@ -64,6 +67,10 @@ const retryFailed = command({
 
 /** `waybill status` and `waybill retry`. */
 export const statusCommands: readonly Command[] = [showStatus, retryFailed];
+
+function onlyOf(site: string | undefined, group: string | undefined) {
+  return { ...(site && { siteCode: site }), ...(group && { groupName: group }) };
+}
 
 function tellStatus(
   { output, clock }: Session,

@@ -14,9 +14,11 @@ import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
 import { AdminService, type AdminServiceComponents } from './admin-service.ts';
 import { DistributionPointCommands } from './distribution-point-commands.ts';
+import { GroupCommands } from './group-commands.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
+import { SettingCommands } from './setting-commands.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
 
@@ -26,7 +28,7 @@ const sites: readonly OwnSite[] = [
   { siteCode: 'PS1', kind: 'primary', parent },
   { siteCode: 'PS2', kind: 'primary', parent },
 ];
-const everything = { packageId: '', dpId: '', failedOnly: false, siteCode: '' };
+const everything = { packageId: '', dpId: '', failedOnly: false, siteCode: '', groupName: '' };
 
 describe('Admin service of a hierarchy (ROLE-4)', () => {
   let hierarchy: TestHierarchy;
@@ -67,7 +69,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     assert.deepEqual([seen.sourceVersion, seen.storedVersion], [1, 0]);
     assert.equal(seen.state, 'PACKAGE_STATE_PUBLISHED');
     assert.equal(seen.fileCount, 1);
-    const targets = { packageId, dpIds: [], allDps: true, siteCodes: [] };
+    const targets = { packageId, dpIds: [], allDps: true, siteCodes: [], groupNames: [] };
     assert.deepEqual((await atTop.distributePackage(targets, context)).dpIds, ['PS1DP1', 'PS2DP1']);
     await hierarchy.settled();
     await hierarchy.replicateAll();
@@ -106,7 +108,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
       return points.map(({ dpId, packageCount }) => [dpId, packageCount]);
     };
     await atTop.distributePackage(
-      { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [] },
+      { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [], groupNames: [] },
       context,
     );
     const before = await countsAt(atTop);
@@ -126,7 +128,10 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     const isThere = ({ dpId, state }: PackageStatusMessage) =>
       dpId === 'PS2DP1' && state === 'PACKAGE_STATUS_STATE_INSTALLED';
     const installed = until<PackageStatusMessage>(watch, isThere);
-    await atTop.distributePackage({ packageId, dpIds: [], allDps: true, siteCodes: [] }, context);
+    await atTop.distributePackage(
+      { packageId, dpIds: [], allDps: true, siteCodes: [], groupNames: [] },
+      context,
+    );
     await hierarchy.rest();
     assert.equal((await installed).siteCode, 'PS2');
     const rows = await all(atTop.listPackageStatus(everything, context));
@@ -140,7 +145,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
       ['', 'PS2DP1'],
     );
     await atTop.removePackage(
-      { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [] },
+      { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [], groupNames: [] },
       context,
     );
     const removed = until<PackageStatusMessage>(
@@ -163,7 +168,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     const admin = await conversationOf(cs1, directory, { replication });
     const filter = { ...everything, packageId, dpId: 'PS2DP1' };
     const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
-    const targets = { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [] };
+    const targets = { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [], groupNames: [] };
     const shown = async () =>
       (await all(admin.listPackageStatus(filter, context))).map((row) => [
         ...[row.siteCode, row.state, row.installedVersion, row.targetVersion, row.reason],
@@ -191,6 +196,154 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     await until<PackageStatusMessage>(watch, ({ state }) => state === removal);
     await hierarchy.rest();
     assert.deepEqual(await shown(), []);
+  });
+
+  it('makes groups, says who is in which, and lists and watches status by group (ADM-1, ADM-3)', async () => {
+    const added = { groupName: 'Offices', description: 'North', dpIds: ['PS1DP1'] };
+    await atTop.addGroup(added, context);
+    const about = { ...everything, groupName: 'Offices' };
+    const watch = atTop.watchPackageStatus(about, context)[Symbol.asyncIterator]();
+    const pending = until<PackageStatusMessage>(watch, ({ isAwaited }) => isAwaited === true);
+    const targets = { packageId, dpIds: [], allDps: false, siteCodes: [], groupNames: ['Offices'] };
+    await atTop.distributePackage(targets, context);
+    assert.equal((await pending).dpId, 'PS1DP1', 'at once, though its site has not heard of it');
+    const isThere = ({ state }: PackageStatusMessage) => state === 'PACKAGE_STATUS_STATE_INSTALLED';
+    const installed = until<PackageStatusMessage>(watch, isThere);
+    await hierarchy.rest();
+    assert.equal((await installed).dpId, 'PS1DP1');
+    await atPs1.joinGroup({ groupName: 'Offices', dpIds: ['PS2DP1'] }, context);
+    await hierarchy.rest();
+    const rows = await all(atTop.listPackageStatus(about, context));
+    assert.deepEqual(
+      rows.map(({ dpId }) => dpId),
+      ['PS1DP1', 'PS2DP1'],
+    );
+    const [group] = await all(atPs1.listGroups({ groupName: '' }, context));
+    const dpIds = ['PS1DP1', 'PS2DP1'];
+    assert.deepEqual(group, { ...added, dpIds, packageIds: [packageId] });
+    const points = await all(atTop.listDistributionPoints({ siteCode: '' }, context));
+    assert.ok(points.every(({ groupNames }) => groupNames?.[0] === 'Offices'));
+    const seen = await atPs1.getPackage({ packageId }, context);
+    assert.deepEqual(seen.groupNames, ['Offices']);
+    const unknown = { ...everything, groupName: 'Nowhere' };
+    await assert.rejects(all(atTop.listPackageStatus(unknown, context)), { code: 'GROUP_UNKNOWN' });
+  });
+
+  for (const [what, request, refusal] of [
+    ['a name with a blank', { groupName: 'a b', dpIds: [] }, /group_name: .* letters/],
+    ['a DP twice', { groupName: 'A', dpIds: ['PS1DP1', 'PS1DP1'] }, /each of them once/],
+    ['an unknown DP', { groupName: 'A', dpIds: ['NOPE'] }, /no distribution point NOPE/],
+    [
+      'too many DPs at once',
+      { groupName: 'A', dpIds: Array.from({ length: 1_001 }, (_, index) => `DP${index}`) },
+      /at most 1000/,
+    ],
+  ] as const) {
+    it(`refuses a group with ${what}`, async () => {
+      const dpIds = [...request.dpIds];
+      await assert.rejects(async () => atTop.addGroup({ ...request, dpIds }, context), refusal);
+    });
+  }
+
+  it('refuses what a group cannot be told', async () => {
+    await atTop.addGroup({ groupName: 'A', dpIds: [] }, context);
+    const exists = { code: 'GROUP_EXISTS' };
+    await assert.rejects(
+      async () => atTop.addGroup({ groupName: 'A', dpIds: [] }, context),
+      exists,
+    );
+    const none = { groupName: 'A', dpIds: [], drop: false };
+    await assert.rejects(async () => atTop.joinGroup(none, context), /at least one/);
+    await assert.rejects(async () => atTop.leaveGroup(none, context), /at least one/);
+    const withDps = { groupName: 'A', dpIds: ['PS1DP1'] };
+    await assert.rejects(async () => atTop.setGroup(withDps, context), /commands of their own/);
+    const unknown = { code: 'GROUP_UNKNOWN' };
+    await assert.rejects(
+      async () => atTop.joinGroup({ ...withDps, groupName: 'B' }, context),
+      unknown,
+    );
+    await assert.rejects(async () => atTop.deleteGroup({ groupName: 'B' }, context), unknown);
+    const targets = { packageId, dpIds: [], allDps: false, siteCodes: [], groupNames: ['B'] };
+    await assert.rejects(async () => atTop.distributePackage(targets, context), unknown);
+    const small = new GroupCommands(
+      { ...cs1, nextMs: () => 1 },
+      { groupCountMax: 1, groupMemberCountMax: 1 },
+    );
+    await assert.rejects(small.add({ groupName: 'C', description: '' }, []), /at most 1 groups/);
+    await assert.rejects(small.join('A', ['PS1DP1', 'PS2DP1']), /at most 1 distribution points/);
+  });
+
+  it('sets and resets component settings, here and for another site (ADM-3)', async () => {
+    const changes = [
+      { name: 'packages-at-once', value: '5' },
+      { name: 'job-retry-longest-delay', value: '10m' },
+    ];
+    const { settings } = await atTop.setSettings({ siteCode: 'PS1', changes }, context);
+    assert.deepEqual(
+      settings?.map(({ siteCode, setValue, configuredValue }) => [
+        ...[siteCode, setValue, configuredValue],
+      ]),
+      [
+        ['PS1', '5', ''],
+        ['PS1', '10m', ''],
+      ],
+      'what PS1 is configured to, only PS1 knows',
+    );
+    await hierarchy.rest();
+    const at = await all(atPs1.listSettings({}, context));
+    const [first] = at;
+    assert.deepEqual([first?.name, first?.setValue], ['packages-at-once', '5']);
+    assert.equal(first?.configuredValue, '3');
+    const reset = [{ name: 'packages-at-once', value: '' }];
+    await atPs1.setSettings({ siteCode: '', changes: reset }, context);
+    const [again] = await all(atPs1.listSettings({}, context));
+    assert.equal(again?.setValue, '');
+    await new SiteCommands(cs1).delete('PS1');
+    const rows = cs1.machine.store.records(keySpaces.componentSettings);
+    for await (const [key] of rows.list()) assert.fail(`${key} outlives its site`);
+  });
+
+  for (const [what, changes, expected] of [
+    ['a slip in a name', [['package-at-once', '5']], /did you mean packages-at-once\?/],
+    ['a name there is not', [['xyz', '5']], /the name of a setting; "waybill settings" shows/],
+    [
+      'a number out of range',
+      [['packages-at-once', '51']],
+      /a whole number from 1 to 50, got "51"/,
+    ],
+    ['a time without unit', [['pull-poll-delay', '5']], /how long, from 1s to 7d, such as 30s/],
+    ['nothing', [], /something to set/],
+    [
+      'a setting twice',
+      [
+        ['sends-at-once', '1'],
+        ['sends-at-once', '2'],
+      ],
+      /each setting once/,
+    ],
+    [
+      'a first delay above the longest',
+      [
+        ['send-retry-first-delay', '1h'],
+        ['send-retry-longest-delay', '1m'],
+      ],
+      /send-retry-first-delay \(1h\) not to be above send-retry-longest-delay, got 1m/,
+    ],
+    ['too many', Array.from({ length: 100 }, () => ['sends-at-once', '1']), /at most/],
+  ] as const) {
+    it(`refuses settings with ${what}, and changes none`, async () => {
+      const wanted = changes.map(([name = '', value = '']) => ({ name, value }));
+      const some = [{ name: 'despools-at-once', value: '2' }, ...wanted];
+      const request = { siteCode: 'PS1', changes: wanted.length > 0 ? some : [] };
+      await assert.rejects(async () => atTop.setSettings(request, context), expected);
+      const rows = cs1.machine.store.records(keySpaces.componentSettings);
+      for await (const [key] of rows.list()) assert.fail(`${key} was written`);
+    });
+  }
+
+  it('refuses settings of a site that is not there', async () => {
+    const request = { siteCode: 'XXX', changes: [{ name: 'sends-at-once', value: '1' }] };
+    await assert.rejects(async () => atTop.setSettings(request, context), { code: 'SITE_UNKNOWN' });
   });
 
   it('lists failures of the whole hierarchy in the order of packages', async () => {
@@ -331,6 +484,7 @@ async function conversationOf(
     ...site,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
+    settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
     links: new TransferLinks(site),
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),

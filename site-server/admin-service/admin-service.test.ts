@@ -17,6 +17,7 @@ import { DistributionPointCommands } from './distribution-point-commands.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
+import { SettingCommands } from './setting-commands.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
 
@@ -134,7 +135,7 @@ describe('Admin service', () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
     await admin.distributePackage(
-      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] },
+      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] },
       context,
     );
     await site.settled();
@@ -169,7 +170,7 @@ describe('Admin service', () => {
   it('refuses work on a package that is being deleted', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
-    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] };
+    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] };
     await admin.distributePackage(targets, context);
     await site.settled();
     await admin.deletePackage({ packageId }, context);
@@ -183,8 +184,8 @@ describe('Admin service', () => {
   it('tells for which distribution points something will happen (PKG-4, PKG-6, PKG-7)', async () => {
     for (const dpId of ['DP1', 'DP2']) await addDistributionPoint(dpId);
     const packageId = await create();
-    const all = { packageId, dpIds: [], allDps: true, siteCodes: [] };
-    const one = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] };
+    const all = { packageId, dpIds: [], allDps: true, siteCodes: [], groupNames: [] };
+    const one = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] };
     const unknown = { ...one, dpIds: ['DP1', 'DP9'] };
     const refused = { code: 'DISTRIBUTION_POINT_UNKNOWN' };
     await assert.rejects(admin.distributePackage(unknown, context), refused);
@@ -210,7 +211,10 @@ describe('Admin service', () => {
   it('counts the distribution points of a package', async () => {
     for (const dpId of ['DP1', 'DP2', 'DP3']) await addDistributionPoint(dpId);
     const packageId = await create();
-    await admin.distributePackage({ packageId, dpIds: [], allDps: true, siteCodes: [] }, context);
+    await admin.distributePackage(
+      { packageId, dpIds: [], allDps: true, siteCodes: [], groupNames: [] },
+      context,
+    );
     await site.settled();
     await site.complete(packageId, 'DP1');
     await site.endJob(await site.requireJob(packageId, 'DP2'), { state: 'failed', reason: 'x' });
@@ -272,9 +276,9 @@ describe('Admin service', () => {
   it('watches package status, removal included', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
-    const filter = { packageId, dpId: 'DP1', failedOnly: false, siteCode: '' };
+    const filter = { packageId, dpId: 'DP1', failedOnly: false, siteCode: '', groupName: '' };
     const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
-    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] };
+    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] };
     const installing = until(watch, ({ state }) => state === 'PACKAGE_STATUS_STATE_INSTALLED');
     await admin.distributePackage(targets, context);
     await site.settled();
@@ -293,13 +297,13 @@ describe('Admin service', () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
     await admin.distributePackage(
-      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [] },
+      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] },
       context,
     );
     await site.settled();
     await site.endJob(await site.requireJob(packageId, 'DP1'), { state: 'failed', reason: 'x' });
     await site.settled();
-    const filter = { packageId: '', dpId: '', failedOnly: true, siteCode: '' };
+    const filter = { packageId: '', dpId: '', failedOnly: true, siteCode: '', groupName: '' };
     const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
     const first = (await watch.next()).value as PackageStatus;
     assert.equal(first.state, 'PACKAGE_STATUS_STATE_INSTALL_FAILED');
@@ -318,7 +322,7 @@ describe('Admin service', () => {
     await admin.updatePackage({ packageId }, context);
     await site.settled();
     machine.sources.directories.set(source.path, 'v2');
-    const filter = { packageId: '', dpId: '', failedOnly: false, siteCode: '' };
+    const filter = { packageId: '', dpId: '', failedOnly: false, siteCode: '', groupName: '' };
     assert.deepEqual(await admin.retryFailed(filter, context), {
       dpIds: [],
       packageIds: [packageId],
@@ -402,6 +406,7 @@ async function serviceOf(
     hierarchy: site.hierarchy,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
+    settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
     links: new TransferLinks(site),
     checker: site.checker,
     connections: { forget },

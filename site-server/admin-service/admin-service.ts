@@ -9,6 +9,7 @@ import {
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
+import { GroupAnswers, type GroupAnswersComponents } from './group-answers.ts';
 import { LinkAnswers, type LinkAnswersComponents } from './link-answers.ts';
 import type { LogReader } from './log-reader.ts';
 import type { PackageCommands } from './package-commands.ts';
@@ -30,6 +31,7 @@ import {
   toStatusMessageQuery,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
+import type { SettingCommands } from './setting-commands.ts';
 import { SiteAnswers, type SiteAnswersComponents } from './site-answers.ts';
 import { checkedSources, checkedSourcesElsewhere } from './source-check.ts';
 import type { StatusMessageView } from './status-message-view.ts';
@@ -51,6 +53,7 @@ export interface AdminSite {
 /** What the admin service needs. */
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
+    GroupAnswersComponents,
     LinkAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
@@ -61,6 +64,7 @@ export interface AdminServiceComponents
   readonly packageStatusView: PackageStatusView;
   readonly statusMessageView: StatusMessageView;
   readonly jobs: AdminJobs;
+  readonly settingCommands: SettingCommands;
   readonly auditTrail: Pick<AuditTrail, 'query'>;
   readonly logs: LogReader;
 }
@@ -95,6 +99,8 @@ export class AdminService {
       ...this.#distributionMethods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
+      ...new GroupAnswers(this.#components).methods(),
+      ...this.#components.settingCommands.methods(),
       ...this.#links.methods(),
       ...this.#components.previews.methods(),
       ...this.#reportMethods(),

@@ -1,4 +1,5 @@
 import type { JobAction } from '../../shared/domain/distribution-job.ts';
+import { nextAssignment } from '../../shared/domain/distribution-point-group.ts';
 import { withUpdateAccepted } from '../../shared/domain/package-processing.ts';
 import { isFailed } from '../../shared/domain/package-status.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
@@ -24,6 +25,8 @@ export interface DistributionCommandsComponents extends DistributionTargetsCompo
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly newUuid: () => string;
+  /** Later than all that was said before, here or, as far as it is known here, anywhere. */
+  readonly nextMs: () => number;
 }
 
 /** What runs again. */
@@ -33,6 +36,13 @@ interface Retried {
 }
 
 type WantedAction = 'add' | 'redistribute' | 'remove';
+
+/** The DPs for which something will happen. */
+interface Chosen {
+  readonly byName: readonly Target[];
+  /** As far as this site knows who is in the groups. @default none */
+  readonly byGroup?: readonly Target[];
+}
 
 /** A failed row: of a DP, or with an empty name of its site's own. */
 interface FailedRow {
@@ -59,16 +69,21 @@ export class DistributionCommands {
   /**
    * Sends a package to DPs that do not have it, or do not have it for sure.
    *
+   * To a group it is given: whoever joins it later gets the package, too.
+   *
    * @returns the DPs for which something will happen
-   * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN
+   * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN, GROUP_UNKNOWN
    */
   async distribute(requested: RequestedTargets): Promise<string[]> {
-    const { packageId } = requested;
+    const { packageId, groupNames = [] } = requested;
     const names = await this.#targets.receivers(requested);
-    return this.#want(packageId, 'add', async (sitePackage) => {
+    const members = await this.#targets.membersOf(groupNames);
+    return this.#want(packageId, { action: 'add', groupNames }, async (sitePackage) => {
       await this.#requireStaying(sitePackage);
-      const targets = await this.#targets.of(packageId, names);
-      return targets.filter((target) => !isOnItsWay(target));
+      const isOpen = (target: Target) => !isOnItsWay(target);
+      const byName = (await this.#targets.of(packageId, names)).filter(isOpen);
+      const byGroup = (await this.#targets.of(packageId, members)).filter(isOpen);
+      return { byName, byGroup };
     });
   }
 
@@ -82,7 +97,7 @@ export class DistributionCommands {
   async redistribute(requested: RequestedTargets): Promise<string[]> {
     const { packageId, dpIds } = requested;
     const names = await this.#targets.holders(requested);
-    return this.#want(packageId, 'redistribute', async (sitePackage) => {
+    return this.#want(packageId, { action: 'redistribute' }, async (sitePackage) => {
       await this.#requireStaying(sitePackage);
       const targets = await this.#targets.of(packageId, names);
       const strangers = targets.filter(({ intent }) => intent !== 'installed');
@@ -91,26 +106,29 @@ export class DistributionCommands {
         const expected = `a distribution point that package ${packageId} was distributed to`;
         throw requestInvalid('dp_ids', { expected, actual: stranger.dpId });
       }
-      return targets.filter((target) => !strangers.includes(target));
+      return { byName: targets.filter((target) => !strangers.includes(target)) };
     });
   }
 
   /**
-   * Takes a package off DPs. Those that do not have it are passed over.
+   * Takes a package off DPs. Those that do not have it are passed over. Taken off a group, it leaves the
+   * DPs that are in it, but those that are in another group which has it.
    *
    * @returns the DPs for which something will happen
-   * @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN
+   * @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN, GROUP_UNKNOWN
    */
   async remove(requested: RequestedTargets): Promise<string[]> {
-    const { packageId } = requested;
-    const names = await this.#targets.holders(requested);
-    return this.#want(packageId, 'remove', async () => {
-      const targets = await this.#targets.of(packageId, names);
-      return targets.filter(({ intent, status, isSeen }) => {
-        if (intent === undefined || intent === 'installed') return intent !== undefined;
-        // That it is being removed says nothing of how that goes, where this site does not see it.
-        return !isSeen || (status !== undefined && isFailed(status.state));
-      });
+    const { packageId, groupNames = [] } = requested;
+    const isNamed = requested.dpIds === 'all' || requested.dpIds.length > 0;
+    const hasNames = isNamed || (requested.siteCodes ?? []).length > 0;
+    const names = hasNames ? await this.#targets.holders({ ...requested, groupNames: [] }) : [];
+    const members = await this.#targets.membersOf(groupNames);
+    return this.#want(packageId, { action: 'remove', groupNames }, async () => {
+      const left = await this.#targets.withoutOtherGroup(packageId, members, groupNames);
+      return {
+        byName: (await this.#targets.of(packageId, names)).filter(isRemovable),
+        byGroup: (await this.#targets.of(packageId, left)).filter(isRemovable),
+      };
     });
   }
 
@@ -139,8 +157,12 @@ export class DistributionCommands {
     const { packages, hierarchyPackages, sites } = this.#components;
     const { siteCode: ownCode } = hierarchyPackages;
     const prefix = query.packageId === undefined ? {} : { prefix: `${query.packageId}/` };
+    const { groupName } = query;
+    const members = groupName && new Set(await this.#targets.membersOf([groupName]));
     const isMeant = (dpId: string, siteCode: string) =>
-      (query.dpId ?? dpId) === dpId && (query.siteCode ?? siteCode) === siteCode;
+      (query.dpId ?? dpId) === dpId &&
+      (query.siteCode ?? siteCode) === siteCode &&
+      (!members || members.has(dpId));
     for await (const [, { packageId, dpId, state }] of packages.statuses.list(prefix)) {
       if (isFailed(state) && isMeant(dpId, ownCode)) yield { packageId, dpId, siteCode: ownCode };
     }
@@ -166,7 +188,8 @@ export class DistributionCommands {
         // Looked at again in the package's turn: meanwhile it may have been mended.
         if (!target.intent || !target.status || !isFailed(target.status.state)) continue;
         const action = await this.#actionToRetry(target);
-        changes.push(...this.#wish(sitePackage, { target, action, nowMs }));
+        const wishedAtMs = this.#components.nextMs();
+        changes.push(...this.#wish(sitePackage, { target, action, nowMs, wishedAtMs }));
         retried.push(target.dpId);
       }
       const source = await this.#sourceChanges(sitePackage, { rows, nowMs });
@@ -206,37 +229,59 @@ export class DistributionCommands {
     return action === 'redistribute' ? 'redistribute' : 'add';
   }
 
-  /** Writes the wish for the targets `choose` picks in the package's turn. */
+  /**
+   * Writes the wish for the targets `choose` picks in the package's turn, and what groups are to do; for
+   * their DPs the sites of these conclude what follows.
+   */
   #want(
     packageId: string,
-    action: WantedAction,
-    choose: (sitePackage: SitePackage) => Promise<Target[]>,
+    { action, groupNames = [] }: { action: WantedAction; groupNames?: readonly string[] },
+    choose: (sitePackage: SitePackage) => Promise<Chosen>,
   ): Promise<string[]> {
     const { packages, store, notifier, clock } = this.#components;
     return packages.turn(packageId, async () => {
       const sitePackage = await packages.require(packageId);
-      const targets = await choose(sitePackage);
-      if (targets.length === 0) return [];
-      const nowMs = clock.nowMs();
-      const changes = targets.flatMap((target) =>
-        this.#wish(sitePackage, { target, action, nowMs }),
+      const { byName, byGroup = [] } = await choose(sitePackage);
+      if (byName.length + groupNames.length === 0) return [];
+      const times = { nowMs: clock.nowMs(), wishedAtMs: this.#components.nextMs() };
+      const changes = byName.flatMap((target) =>
+        this.#wish(sitePackage, { target, action, ...times }),
       );
+      for (const groupName of groupNames) {
+        changes.push(
+          await this.#groupWord({ packageId, groupName, action, saidAtMs: times.wishedAtMs }),
+        );
+      }
       await store.write([...changes, notifier.notification('package', packageId)], { sync: true });
-      return targets.map(({ dpId }) => dpId);
+      return [...new Set([...byName, ...byGroup].map(({ dpId }) => dpId))];
     });
+  }
+
+  async #groupWord(word: {
+    packageId: string;
+    groupName: string;
+    action: WantedAction;
+    saidAtMs: number;
+  }): Promise<Change> {
+    const { groups } = this.#components.hierarchyPackages;
+    const { action, ...facts } = word;
+    const before = await groups.assignments.get(joinKey(facts.packageId, facts.groupName));
+    const intent = action === 'remove' ? 'removed' : 'installed';
+    return groups.putAssignment(nextAssignment(before, { ...facts, intent }));
   }
 
   #wish(
     sitePackage: SitePackage,
-    { target, action, nowMs }: { target: Target; action: WantedAction; nowMs: number },
+    work: { target: Target; action: WantedAction; nowMs: number; wishedAtMs: number },
   ): Change[] {
+    const { target, action, nowMs, wishedAtMs } = work;
     const { packages, hierarchyPackages, newUuid } = this.#components;
     const { packageId } = sitePackage;
     const { dpId, siteCode, status } = target;
     const isRemoval = action === 'remove';
     const intent = isRemoval ? 'removed' : 'installed';
     const wish = { packageId, dpId, intent, action, wishId: newUuid() } as const;
-    const assignment = { ...wish, siteCode, wishedAtMs: nowMs };
+    const assignment = { ...wish, siteCode, wishedAtMs };
     const changes = [hierarchyPackages.putAssignment(assignment)];
     if (!target.isOwn) return changes;
     return [
@@ -252,4 +297,10 @@ export class DistributionCommands {
     const { hierarchyPackages } = this.#components;
     requireNotAsked(await hierarchyPackages.ownRequests(sitePackage.packageId));
   }
+}
+
+function isRemovable({ intent, status, isSeen }: Target): boolean {
+  if (intent === undefined || intent === 'installed') return intent !== undefined;
+  // That it is being removed says nothing of how that goes, where this site does not see it.
+  return !isSeen || (status !== undefined && isFailed(status.state));
 }

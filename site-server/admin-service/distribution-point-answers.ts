@@ -93,31 +93,39 @@ export class DistributionPointAnswers {
   }
 
   async #record(point: DistributionPoint): Promise<DistributionPointRecord> {
-    return this.#toRecord(point, await this.#packageCounts());
+    return this.#toRecord(point, await this.#facts());
   }
 
   async *#list(siteCode: string | undefined): AsyncGenerator<DistributionPointRecord> {
-    const counts = await this.#packageCounts();
+    const facts = await this.#facts();
     const points: DistributionPoint[] = [];
     for await (const point of this.#components.hierarchy.listAll()) {
       if ((siteCode ?? point.siteCode) === point.siteCode) points.push(point);
     }
     points.sort((a, b) => (a.dpId < b.dpId ? -1 : 1));
-    for (const point of points) yield await this.#toRecord(point, counts);
+    for (const point of points) yield await this.#toRecord(point, facts);
   }
 
   async #toRecord(
     point: DistributionPoint,
-    counts: PackageCountsByDp,
+    { packageCounts, groups }: PointFacts,
   ): Promise<DistributionPointRecord> {
     const { hierarchy, hierarchyPackages, sites } = this.#components;
     const { dpId, siteCode } = point;
+    const groupNames = [...(groups.get(dpId) ?? [])];
     const { siteCode: own } = hierarchyPackages;
     // Status of a DP comes to its own site and to those above: elsewhere only what is wanted is known.
     const isSeen = siteCode === own || sites.tree.isUnder(siteCode, own);
-    const count = (isSeen ? counts.installed : counts.wanted).get(dpId) ?? 0;
-    if (siteCode !== own) return toForeignPointRecord(point, count);
-    return toDistributionPointRecord(point, await hierarchy.healthOf(dpId), count);
+    const { installed, wanted } = packageCounts;
+    const count = (isSeen ? installed : wanted).get(dpId) ?? 0;
+    if (siteCode !== own) return { ...toForeignPointRecord(point, count), groupNames };
+    const health = await hierarchy.healthOf(dpId);
+    return { ...toDistributionPointRecord(point, health, count), groupNames };
+  }
+
+  async #facts(): Promise<PointFacts> {
+    const groups = await this.#components.hierarchyPackages.groups.groupsByDp();
+    return { packageCounts: await this.#packageCounts(), groups };
   }
 
   /** In one walk over each table. */
@@ -136,6 +144,13 @@ export class DistributionPointAnswers {
     }
     return { installed, wanted };
   }
+}
+
+/** What the records of all DPs are made from, besides their rows. */
+interface PointFacts {
+  readonly packageCounts: PackageCountsByDp;
+  /** By DP, the groups it is in. */
+  readonly groups: ReadonlyMap<string, readonly string[]>;
 }
 
 /** @throws REQUEST_INVALID */

@@ -63,13 +63,52 @@ export class DistributionTargets {
    * @throws DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN
    */
   async holders(requested: RequestedTargets): Promise<string[]> {
-    const { packageId, dpIds, siteCodes = [] } = requested;
+    const { packageId, dpIds, siteCodes = [], groupNames = [] } = requested;
     const named = dpIds === 'all' ? [] : [...dpIds];
     for (const dpId of named) await this.#components.hierarchy.requireAnywhere(dpId);
     for (const siteCode of siteCodes) this.#requireSite(siteCode);
     const all = await this.#assigned(packageId);
-    const meant = all.filter(({ siteCode }) => dpIds === 'all' || siteCodes.includes(siteCode));
+    const members = new Set(await this.membersOf(groupNames));
+    const meant = all.filter(
+      ({ dpId, siteCode }) => dpIds === 'all' || siteCodes.includes(siteCode) || members.has(dpId),
+    );
     return [...new Set([...named, ...meant.map(({ dpId }) => dpId)])];
+  }
+
+  /**
+   * The DPs that are in any of these groups, and still there.
+   *
+   * @throws GROUP_UNKNOWN
+   */
+  async membersOf(groupNames: readonly string[]): Promise<string[]> {
+    const { hierarchy, hierarchyPackages } = this.#components;
+    const { groups } = hierarchyPackages;
+    const names = new Set<string>();
+    for (const groupName of groupNames) {
+      if (!(await groups.groups.get(groupName))) {
+        throw new WaybillError({ code: 'GROUP_UNKNOWN', groupName });
+      }
+      for (const dpId of await groups.membersOf(groupName)) names.add(dpId);
+    }
+    if (names.size === 0) return [];
+    const present: string[] = [];
+    for await (const { dpId } of hierarchy.listAll()) if (names.has(dpId)) present.push(dpId);
+    return present.sort();
+  }
+
+  /** Of these DPs those that are in no group but these which has the package. */
+  async withoutOtherGroup(
+    packageId: string,
+    dpIds: readonly string[],
+    groupNames: readonly string[],
+  ): Promise<string[]> {
+    const { groups } = this.#components.hierarchyPackages;
+    const held = new Set<string>();
+    for (const { groupName, intent } of await groups.assignmentsOf(packageId)) {
+      if (intent !== 'installed' || groupNames.includes(groupName)) continue;
+      for (const dpId of await groups.membersOf(groupName)) held.add(dpId);
+    }
+    return dpIds.filter((dpId) => !held.has(dpId));
   }
 
   /** What the rows say. Inside a turn of the package when something is written by it. */

@@ -17,6 +17,8 @@ export interface PackageExtras {
   readonly hasIcon: boolean;
   /** The version whose content is at this site; 0: none. */
   readonly storedVersion: number;
+  /** The groups that have it. */
+  readonly groupNames: readonly string[];
 }
 
 /** A package as administrators see it. */
@@ -43,6 +45,7 @@ export function toPackageMessage(row: SitePackage, extras: PackageExtras): Packa
     sourceUnchanged: row.sourceUnchanged,
     counts: { ...extras.counts },
     storedVersion: extras.storedVersion,
+    groupNames: [...extras.groupNames],
   };
 }
 

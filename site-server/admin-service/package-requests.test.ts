@@ -103,9 +103,14 @@ describe('Requests about packages', () => {
 
   it('name distribution points, each once, or all of them', () => {
     const dpIds = ['DP2', 'DP1', 'DP2'];
-    const targets = { packageId: 'PS100001', dpIds, allDps: false, siteCodes: ['PS2'] };
+    const groupNames = ['Offices', 'Offices'];
+    const names = { dpIds, siteCodes: ['PS2'], groupNames };
+    const targets = { packageId: 'PS100001', allDps: false, ...names };
     assert.deepEqual(toTargets(targets).siteCodes, ['PS2']);
+    assert.deepEqual(toTargets(targets).groupNames, ['Offices']);
+    assert.throws(() => toTargets({ ...targets, groupNames: ['a b'] }), refuses('group_names[0]'));
     targets.siteCodes = [];
+    targets.groupNames = [];
     assert.deepEqual(toTargets(targets).dpIds, ['DP2', 'DP1']);
     assert.equal(toTargets({ ...targets, dpIds: [], allDps: true }).dpIds, 'all');
     assert.throws(() => toTargets({ ...targets, dpIds: [] }), refuses('dp_ids'));
@@ -117,12 +122,19 @@ describe('Requests about packages', () => {
   });
 
   it('ask for status by package and DP, each optional', () => {
-    const all = toPackageStatusQuery({ packageId: '', dpId: '', failedOnly: true, siteCode: '' });
+    const all = toPackageStatusQuery({
+      packageId: '',
+      dpId: '',
+      failedOnly: true,
+      siteCode: '',
+      groupName: '',
+    });
     assert.deepEqual(all, {
       ...{ packageId: undefined, dpId: undefined, failedOnly: true },
-      siteCode: undefined,
+      ...{ siteCode: undefined, groupName: undefined },
     });
-    const one = { packageId: 'PS100001', dpId: 'DP1', failedOnly: false, siteCode: 'PS2' };
+    const about = { dpId: 'DP1', siteCode: 'PS2', groupName: 'Offices' };
+    const one = { packageId: 'PS100001', failedOnly: false, ...about };
     assert.deepEqual(toPackageStatusQuery(one), one);
     assert.throws(() => toPackageStatusQuery({ ...one, dpId: '/' }), refuses('dp_id'));
   });

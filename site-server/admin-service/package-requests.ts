@@ -1,5 +1,6 @@
 import { refusalOfName } from '../../shared/domain/content.ts';
 import { parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
+import { parseObjectName } from '../../shared/domain/object-name.ts';
 import {
   type PackageProperties,
   type Program,
@@ -30,6 +31,8 @@ export interface PackageStatusQuery {
   readonly failedOnly: boolean;
   /** Only rows of this site. */
   readonly siteCode?: string | undefined;
+  /** Only DPs of this group. */
+  readonly groupName?: string | undefined;
 }
 
 /** The DPs a request names, or all, or all of some sites. */
@@ -38,6 +41,8 @@ export interface RequestedTargets {
   readonly dpIds: readonly string[] | 'all';
   /** All DPs of these sites, too. @default none */
   readonly siteCodes?: readonly string[];
+  /** The DPs of these groups, too. @default none */
+  readonly groupNames?: readonly string[];
 }
 
 /** @throws REQUEST_INVALID */
@@ -104,10 +109,19 @@ export function requireSiteCode(field: string, text: string): string {
   throw requestInvalid(field, { expected: 'a site code such as PS1', actual: quoted(text) });
 }
 
+/** The name of a group in a request. @throws REQUEST_INVALID */
+export function requireGroupName(field: string, text: string): string {
+  const groupName = parseObjectName(text);
+  if (groupName !== undefined) return groupName;
+  const expected = 'the name of a group: 1 to 63 letters, digits, dots and hyphens';
+  throw requestInvalid(field, { expected, actual: quoted(text) });
+}
+
 /** @throws REQUEST_INVALID */
 export function toPackageStatusQuery(filter: PackageStatusFilter__Output): PackageStatusQuery {
-  const { packageId, dpId, failedOnly, siteCode } = filter;
+  const { packageId, dpId, failedOnly, siteCode, groupName } = filter;
   return {
+    groupName: groupName === '' ? undefined : requireGroupName('group_name', groupName),
     siteCode: siteCode === '' ? undefined : requireSiteCode('site_code', siteCode),
     packageId: packageId === '' ? undefined : requirePackageId(packageId),
     dpId: dpId === '' ? undefined : requireDistributionPointId('dp_id', dpId),
@@ -122,17 +136,24 @@ export function toTargets(message: PackageTargets__Output): RequestedTargets {
   const siteCodes = [...new Set(message.siteCodes)].map((code, index) =>
     requireSiteCode(`site_codes[${index}]`, code),
   );
-  if (allDps === dpIds.length + siteCodes.length > 0) {
-    const expected = 'distribution points by name or by site, or all of them, not both';
+  const groupNames = [...new Set(message.groupNames)].map((one, index) =>
+    requireGroupName(`group_names[${index}]`, one),
+  );
+  if (allDps === dpIds.length + siteCodes.length + groupNames.length > 0) {
+    const expected = 'distribution points by name, site or group, or all of them, not both';
     throw requestInvalid('dp_ids', { expected, actual: allDps ? 'both' : 'none' });
   }
   if (dpIds.length > limits.targetCountMax) {
     const expected = `at most ${limits.targetCountMax}`;
     throw requestInvalid('dp_ids', { expected, actual: `${dpIds.length}` });
   }
+  if (groupNames.length > limits.groupCountMax) {
+    const expected = `at most ${limits.groupCountMax}`;
+    throw requestInvalid('group_names', { expected, actual: `${groupNames.length}` });
+  }
   if (allDps) return { packageId, dpIds: 'all' };
   const named = dpIds.map((dpId, index) => requireDistributionPointId(`dp_ids[${index}]`, dpId));
-  return { packageId, dpIds: [...new Set(named)], siteCodes };
+  return { packageId, dpIds: [...new Set(named)], siteCodes, groupNames };
 }
 
 function toPrograms(messages: readonly Program__Output[]): Program[] {

@@ -1,3 +1,4 @@
+import { WaybillError } from '../../shared/domain/errors.ts';
 import { isFailed } from '../../shared/domain/package-status.ts';
 import type { PackageStatus as PackageStatusMessage } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
 import { lastCharacter } from '../../shared/state-store/database.ts';
@@ -27,7 +28,14 @@ interface RowName {
   readonly packageId: string;
   /** Empty: of a DP of whatever other site. */
   readonly siteCode: string;
+  /** With neither site nor DP: all rows of the package that follow from wishes. */
   readonly dpId: string;
+}
+
+/** A query, with the DPs it is about. */
+interface SeenQuery extends PackageStatusQuery {
+  /** Those of the group; absent: all. */
+  readonly members?: ReadonlySet<string>;
 }
 
 /** Package status as administrators see it: of this site, and of the sites whose status comes here. */
@@ -38,19 +46,24 @@ export class PackageStatusView {
     this.#components = components;
   }
 
-  /** The rows that match, by package, those of this site first, and DP. */
-  async *list(query: PackageStatusQuery): AsyncGenerator<PackageStatusMessage> {
+  /** The rows that match, by package, those of this site first, and DP. @throws GROUP_UNKNOWN */
+  async *list(asked: PackageStatusQuery): AsyncGenerator<PackageStatusMessage> {
+    const query = await this.#seen(asked);
     for await (const row of this.#rows(query)) yield this.#toMessage(row);
   }
 
   /**
    * The rows that match, then each again whenever it changes, until the signal fires. A row that
-   * was sent is sent once more when it stops to match, and as "removed" when it is gone.
+   * was sent is sent once more when it stops to match, and as "removed" when it is gone. Who is in a group
+   * is looked at with each change.
+   *
+   * @throws GROUP_UNKNOWN
    */
   async *watch(
-    query: PackageStatusQuery,
+    asked: PackageStatusQuery,
     signal: AbortSignal,
   ): AsyncGenerator<PackageStatusMessage> {
+    let query = await this.#seen(asked);
     using changed = new ChangedKeys(this.#components.store, (change) => this.#keyIn(query, change));
     const sent = new Set<string>();
     for await (const row of this.#rows(query)) {
@@ -61,6 +74,7 @@ export class PackageStatusView {
       const keys = await changed.next(signal);
       if (keys.length === 0) return;
       const others = new AwaitedStatus(this.#components);
+      query = await this.#seen(asked);
       for (const key of await this.#namedKeys(keys, sent)) {
         const row = await this.#get(toName(key), others);
         const isWanted = row !== undefined && matches(row, query);
@@ -71,8 +85,18 @@ export class PackageStatusView {
     }
   }
 
+  async #seen(query: PackageStatusQuery): Promise<SeenQuery> {
+    const { groupName } = query;
+    if (groupName === undefined) return query;
+    const { groups } = this.#components.hierarchyPackages;
+    if (!(await groups.groups.get(groupName))) {
+      throw new WaybillError({ code: 'GROUP_UNKNOWN', groupName });
+    }
+    return { ...query, members: new Set(await groups.membersOf(groupName)) };
+  }
+
   /** Two tables, both by package: of each package first the rows of this site. */
-  async *#rows(query: PackageStatusQuery): AsyncGenerator<SeenPackageStatus> {
+  async *#rows(query: SeenQuery): AsyncGenerator<SeenPackageStatus> {
     const others = this.#rowsOfOthers(query)[Symbol.asyncIterator]();
     try {
       let other = await others.next();
@@ -89,7 +113,7 @@ export class PackageStatusView {
     }
   }
 
-  async *#ownRows(query: PackageStatusQuery): AsyncGenerator<SeenPackageStatus> {
+  async *#ownRows(query: SeenQuery): AsyncGenerator<SeenPackageStatus> {
     const { packages, hierarchyPackages } = this.#components;
     const { siteCode } = hierarchyPackages;
     for await (const [, status] of packages.statuses.list(rangeOf(query))) {
@@ -98,7 +122,7 @@ export class PackageStatusView {
     }
   }
 
-  async *#rowsOfOthers(query: PackageStatusQuery): AsyncGenerator<SeenPackageStatus> {
+  async *#rowsOfOthers(query: SeenQuery): AsyncGenerator<SeenPackageStatus> {
     const others = new AwaitedStatus(this.#components);
     for await (const packageId of this.#packageIds(query)) {
       for (const row of await others.of(packageId)) if (matches(row, query)) yield row;
@@ -108,9 +132,11 @@ export class PackageStatusView {
   /** The packages of which other sites say something, or something is wanted of them. */
   async *#packageIds(query: PackageStatusQuery): AsyncGenerator<string> {
     if (query.packageId !== undefined) return yield query.packageId;
-    const { statuses, assignments } = this.#components.hierarchyPackages;
+    const { statuses, assignments, groups } = this.#components.hierarchyPackages;
+    const tables = [statuses, assignments, groups.assignments, groups.wishes];
     for (let last = ''; ; ) {
-      const next = [await firstAfter(statuses, last), await firstAfter(assignments, last)];
+      const next: (string | undefined)[] = [];
+      for (const table of tables) next.push(await firstAfter(table, last));
       const [packageId] = next.flatMap((id) => id ?? []).sort();
       if (packageId === undefined) return;
       yield packageId;
@@ -126,6 +152,10 @@ export class PackageStatusView {
       const { packageId, siteCode, dpId } = toName(key);
       if (siteCode !== '') {
         named.add(key);
+        continue;
+      }
+      if (dpId === '') {
+        for (const wish of await hierarchyPackages.assignmentsOf(packageId)) named.add(toKey(wish));
         continue;
       }
       const wish = await hierarchyPackages.standingAssignment(packageId, dpId);
@@ -160,9 +190,12 @@ export class PackageStatusView {
   #keyIn(query: PackageStatusQuery, change: Change): string | undefined {
     const name = this.#nameIn(change);
     if (!name) return undefined;
+    const isAnyDp = name.siteCode === '' && name.dpId === '';
     const isMeant = (Object.keys(name) as (keyof RowName)[]).every(
       (part) =>
-        (part === 'siteCode' && name[part] === '') || (query[part] ?? name[part]) === name[part],
+        (part === 'siteCode' && name[part] === '') ||
+        (part === 'dpId' && isAnyDp) ||
+        (query[part] ?? name[part]) === name[part],
     );
     return isMeant ? toKey(name) : undefined;
   }
@@ -171,9 +204,10 @@ export class PackageStatusView {
     const { siteCode } = this.#components.hierarchyPackages;
     const [packageId = '', second = '', third = ''] = key.split('/');
     if (space === keySpaces.packageStatus.name) return { packageId, siteCode, dpId: second };
-    if (space === keySpaces.packageAssignments.name) {
+    if (space === keySpaces.packageAssignments.name || space === keySpaces.groupWishes.name) {
       return { packageId, siteCode: '', dpId: second };
     }
+    if (space === keySpaces.groupAssignments.name) return { packageId, siteCode: '', dpId: '' };
     const isOfOther = space === keySpaces.sitePackageStatus.name && this.#isThere(second);
     return isOfOther ? { packageId, siteCode: second, dpId: third } : undefined;
   }
@@ -186,11 +220,12 @@ export class PackageStatusView {
   }
 }
 
-function matches(row: SeenPackageStatus, query: PackageStatusQuery): boolean {
+function matches(row: SeenPackageStatus, query: SeenQuery): boolean {
   return (
     (query.packageId ?? row.packageId) === row.packageId &&
     (query.dpId ?? row.dpId) === row.dpId &&
     (query.siteCode ?? row.siteCode) === row.siteCode &&
+    (query.members?.has(row.dpId) ?? true) &&
     (!query.failedOnly || isFailed(row.state))
   );
 }

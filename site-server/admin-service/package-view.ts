@@ -87,7 +87,10 @@ export class PackageView {
     const isRunning = row.state === 'snapshot';
     const position = isRunning ? progress.get(packageId) : undefined;
     const storedVersion = row.sourceVersion;
-    const extras = { counts, progress: position, hasIcon, storedVersion };
+    const assigned = await hierarchyPackages.groups.assignmentsOf(packageId);
+    const having = assigned.filter(({ intent }) => intent === 'installed');
+    const groupNames = having.map(({ groupName }) => groupName);
+    const extras = { counts, progress: position, hasIcon, storedVersion, groupNames };
     if (!isForeign(row)) return toPackageMessage(row, extras);
     return toPackageMessage(
       toSeenPackage(row, {
@@ -110,6 +113,8 @@ const tablesOfCounts: readonly string[] = [
   keySpaces.packageServers.name,
   keySpaces.packageStatus.name,
   keySpaces.packageAssignments.name,
+  keySpaces.groupAssignments.name,
+  keySpaces.groupWishes.name,
   keySpaces.packageRequests.name,
   keySpaces.sitePackageStatus.name,
 ];

@@ -9,6 +9,7 @@ import {
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { GroupRows } from '../hierarchy-manager/group-rows.ts';
 import { linksWithout } from '../hierarchy-manager/links-without.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 
@@ -120,6 +121,7 @@ export class SiteCommands {
         ...(await this.#routesOf(siteCode)),
         ...(await this.#pointsOf(siteCode)),
         ...(await this.#packagesOf(siteCode)),
+        ...(await this.#settingsOf(siteCode)),
         ...(await this.#linksOf(siteCode)),
       ]);
       return site;
@@ -217,12 +219,16 @@ export class SiteCommands {
     const points = store.records(keySpaces.hierarchyDistributionPoints);
     const assignments = store.records(keySpaces.packageAssignments);
     const changes: Change[] = [];
+    const gone = new Set<string>();
     for await (const [key, point] of points.list()) {
-      if (point.siteCode === siteCode) changes.push(points.delete(key));
+      if (point.siteCode !== siteCode) continue;
+      changes.push(points.delete(key));
+      gone.add(key);
     }
     for await (const [key, assignment] of assignments.list()) {
       if (assignment.siteCode === siteCode) changes.push(assignments.delete(key));
     }
+    changes.push(...(await new GroupRows(store).distributionPointsGone((id) => gone.has(id))));
     return changes;
   }
 
@@ -233,11 +239,25 @@ export class SiteCommands {
   async #packagesOf(siteCode: string): Promise<Change[]> {
     const { store } = this.#components;
     const changes: Change[] = [];
-    for (const space of [keySpaces.packageDefinitions, keySpaces.packageAssignments]) {
+    for (const space of [
+      keySpaces.packageDefinitions,
+      keySpaces.packageAssignments,
+      keySpaces.groupAssignments,
+      keySpaces.groupWishes,
+    ]) {
       const records = store.records<unknown>(space);
       for await (const [key] of records.list({ prefix: siteCode })) {
         changes.push(records.delete(key));
       }
+    }
+    return changes;
+  }
+
+  async #settingsOf(siteCode: string): Promise<Change[]> {
+    const settings = this.#components.store.records(keySpaces.componentSettings);
+    const changes: Change[] = [];
+    for await (const [key] of settings.list({ prefix: `${siteCode}/` })) {
+      changes.push(settings.delete(key));
     }
     return changes;
   }

@@ -173,6 +173,22 @@ describe('Despooler', () => {
     assert.equal((await receiver.content())?.storedVersion, 2);
   });
 
+  it('unpacks more at once as soon as its limits are raised (REP-6, ADM-3)', async () => {
+    const gates: (() => void)[] = [];
+    receiver.onUnpack = () => new Promise((open) => gates.push(open));
+    Object.assign(receiver.limits, { packagesMax: 1 });
+    for (const packageId of ['CS100001', 'CS100002']) {
+      await receiver.metadata({ packageId });
+      await take({ packageId });
+    }
+    await until(() => gates.length === 1 && view('CS100002')?.state === 'ready');
+    Object.assign(receiver.limits, { packagesMax: 2 });
+    receiver.settings.tell();
+    await until(() => gates.length === 2);
+    for (const open of gates) open();
+    await until(isDone);
+  });
+
   it('begins with what is urgent, then with what came first', async () => {
     const order: string[] = [];
     const gates: (() => void)[] = [];

@@ -22,6 +22,8 @@ export interface DespoolerComponents {
   readonly clock: Pick<Clock, 'sleep' | 'nowMs'>;
   /** A number from 0 up to 1. */
   readonly random: () => number;
+  /** Told after each change of what limits it. @default never */
+  readonly settings?: { onChanged(listener: () => void): () => void };
   readonly logger: Logger;
 }
 
@@ -92,6 +94,7 @@ export class Despooler implements Component {
       notifier.subscribe('received-instruction', () => this.#wake.wake()),
       // Others handle what comes of it; here it only ends a wait.
       notifier.onNotified('hierarchy-package', (packageId) => this.#onMetadata(packageId)),
+      this.#components.settings?.onChanged(() => this.#wake.wake()) ?? (() => {}),
     ];
     this.#loop = this.#work();
   }

@@ -270,6 +270,17 @@ describe('Distribution Manager', () => {
     });
   });
 
+  it('processes more packages at once as soon as its limit is raised (DM-2, ADM-3)', async () => {
+    const release = machine.sources.hold();
+    for (let count = 0; count < 5; count++) await site.createPackage('v1');
+    await site.until(() => machine.sources.snapshotCount === 3);
+    site.limits.packagesMax = 5;
+    site.told.tell();
+    await site.until(() => machine.sources.snapshotCount === 5);
+    release();
+    await site.settled();
+  });
+
   describe('takes results', () => {
     it('reports a package that is installed and verified (DM-5)', async () => {
       const packageId = await createInstalled('DP1');

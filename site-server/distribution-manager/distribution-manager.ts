@@ -25,6 +25,8 @@ export interface DistributionManagerComponents {
   readonly clock: Pick<Clock, 'sleep'>;
   /** A number from 0 up to 1. */
   readonly random: () => number;
+  /** Told after each change of what limits it. @default never */
+  readonly settings?: { onChanged(listener: () => void): () => void };
   readonly logger: Logger;
 }
 
@@ -88,6 +90,7 @@ export class DistributionManager implements Component {
       notifier.subscribe('package', () => this.#packageWake.wake()),
       notifier.subscribe('transfer-result', () => this.#resultWake.wake()),
       notifier.subscribe('pull-response', () => this.#responseWake.wake()),
+      this.#components.settings?.onChanged(() => this.#packageWake.wake()) ?? (() => {}),
     ];
     this.#loops = [
       this.#loop(this.#packageWake, () => this.#takePackages()),

@@ -1,5 +1,12 @@
 import type { RowVersion } from '../../shared/domain/change-log.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import {
+  type GroupWord,
+  groupWordOf,
+  standingWish,
+  type WishesOfDp,
+  wishIdOfWord,
+} from '../../shared/domain/distribution-point-group.ts';
 import type {
   PackageAssignment,
   PackageDefinition,
@@ -13,6 +20,7 @@ import type { SitePackage } from '../../shared/domain/site-package.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { RecordStore } from '../../shared/state-store/record-store.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { GroupRows } from '../hierarchy-manager/group-rows.ts';
 import { rowIdOf } from '../replication-manager/replicated-rows.ts';
 
 /** What the replicated rows of packages need. */
@@ -36,7 +44,9 @@ export class HierarchyPackageRows {
   readonly definitions: RecordStore<PackageDefinition>;
   readonly published: RecordStore<SitePackage>;
   readonly requests: RecordStore<PackageRequests>;
+  /** What was wished by name; what stands of it, and of what groups say, has `assignmentsOf`. */
   readonly assignments: RecordStore<PackageAssignment>;
+  readonly groups: GroupRows;
   readonly contents: RecordStore<SiteContent>;
   readonly statuses: RecordStore<PackageStatus>;
   readonly #points: RecordStore<DistributionPoint>;
@@ -49,6 +59,7 @@ export class HierarchyPackageRows {
     this.published = store.records(keySpaces.publishedPackages);
     this.requests = store.records(keySpaces.packageRequests);
     this.assignments = store.records(keySpaces.packageAssignments);
+    this.groups = new GroupRows(store);
     this.contents = store.records(keySpaces.siteContents);
     this.statuses = store.records(keySpaces.sitePackageStatus);
     this.#points = store.records(keySpaces.hierarchyDistributionPoints);
@@ -81,11 +92,23 @@ export class HierarchyPackageRows {
   }
 
   /**
-   * Each with the site that its DP is of now, be it another than when it was wished; none of a DP that was
-   * deleted, which may not have been known where it was wished.
+   * What is wanted of a package on each DP, by DP: of what was wished by name and what follows from its
+   * groups, what was said last. Each with the site that its DP is of now, be it another than when it was
+   * wished; none of a DP that was deleted, which may not have been known where it was wished.
    */
   async assignmentsOf(packageId: string): Promise<PackageAssignment[]> {
-    return this.#standing(await valuesOf(this.assignments, packageId));
+    const wishes = new Map<string, WishesOfDp>();
+    const add = (dpId: string, one: WishesOfDp) => {
+      wishes.set(dpId, { ...wishes.get(dpId), ...one });
+    };
+    for (const byName of await valuesOf(this.assignments, packageId)) add(byName.dpId, { byName });
+    for (const kept of await valuesOf(this.groups.wishes, packageId)) add(kept.dpId, { kept });
+    for (const [dpId, views] of await this.groups.viewsOf(packageId)) {
+      const word = groupWordOf(views);
+      if (word) add(dpId, { byGroups: toWish(word, packageId, dpId) });
+    }
+    const standing = [...wishes.values()].flatMap((ofDp) => standingWish(ofDp) ?? []);
+    return this.#standing(standing.sort((a, b) => (a.dpId < b.dpId ? -1 : 1)));
   }
 
   /** The one of a DP, as `assignmentsOf` has it. */
@@ -103,7 +126,10 @@ export class HierarchyPackageRows {
     for (const [index, wish] of wishes.entries()) {
       const siteCode = points[index]?.siteCode;
       if (siteCode !== undefined) standing.push({ ...wish, siteCode });
-      else if (!(await this.#isPointDeleted(wish.dpId))) standing.push(wish);
+      // What only follows from a group is of no site until its DP is known.
+      else if (wish.siteCode !== '' && !(await this.#isPointDeleted(wish.dpId))) {
+        standing.push(wish);
+      }
     }
     return standing;
   }
@@ -127,8 +153,27 @@ export class HierarchyPackageRows {
     return rows;
   }
 
-  getAssignment(packageId: string, dpId: string): Promise<PackageAssignment | undefined> {
-    return this.assignments.get(joinKey(packageId, dpId));
+  /** What was said last of a package on a DP, by name or by its groups. */
+  async getAssignment(packageId: string, dpId: string): Promise<PackageAssignment | undefined> {
+    const key = joinKey(packageId, dpId);
+    const byName = await this.assignments.get(key);
+    const kept = await this.groups.wishes.get(key);
+    const word = groupWordOf(await this.groups.viewsOn(packageId, dpId));
+    const point = word && (await this.#points.get(dpId));
+    const byGroups = point && { ...toWish(word, packageId, dpId), siteCode: point.siteCode };
+    return standingWish({ byName, kept, byGroups });
+  }
+
+  /**
+   * Keeps a standing wish that follows from a group, whatever becomes of the group. A removal only where
+   * something else was wished before: else there is nothing to hold it against.
+   */
+  async kept(wish: PackageAssignment): Promise<Change[]> {
+    const key = joinKey(wish.packageId, wish.dpId);
+    const before = await this.groups.wishes.get(key);
+    if (before?.wishId === wish.wishId) return [];
+    const isFirst = !before && !(await this.assignments.get(key));
+    return isFirst && wish.intent === 'removed' ? [] : [this.groups.putWish(wish)];
   }
 
   putAssignment(assignment: PackageAssignment): Change {
@@ -174,8 +219,17 @@ export class HierarchyPackageRows {
     for (const { dpId } of await valuesOf(this.assignments, packageId)) {
       changes.push(this.assignments.delete(joinKey(packageId, dpId)));
     }
+    changes.push(...(await this.groups.packageGone(packageId)));
     return changes;
   }
+}
+
+/** A word of a group as a wish for a DP; of no site yet. */
+function toWish(word: GroupWord, packageId: string, dpId: string): PackageAssignment {
+  const { intent, saidAtMs } = word;
+  const action = intent === 'installed' ? 'add' : 'remove';
+  const what = { packageId, dpId, siteCode: '', intent, action } as const;
+  return { ...what, wishId: wishIdOfWord(word), wishedAtMs: saidAtMs };
 }
 
 /** The site that a key of the table "site package status" speaks of. */

@@ -1,4 +1,5 @@
 import { contentNamesOf } from '../../shared/domain/content-location.ts';
+import { isWishOfGroup } from '../../shared/domain/distribution-point-group.ts';
 import type { PackageAssignment } from '../../shared/domain/hierarchy-package.ts';
 import { wishEffect } from '../../shared/domain/hierarchy-package-work.ts';
 import {
@@ -26,7 +27,7 @@ import type { PackageStore } from './package-store.ts';
 /** What acting on wishes needs. */
 export interface HierarchyWishesComponents {
   readonly packages: PackageStore;
-  readonly hierarchyPackages: Pick<HierarchyPackageRows, 'assignmentsOf'>;
+  readonly hierarchyPackages: Pick<HierarchyPackageRows, 'assignmentsOf' | 'kept'>;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
   readonly contentMap: Pick<ContentDpMap, 'gone'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
@@ -44,8 +45,10 @@ export interface ServerEffect {
 }
 
 /**
- * Turns what administrators anywhere want of a package on DPs of this site ("package assignments") into
- * this site's own rows: each wish once, and of several only the newest.
+ * Turns what administrators anywhere want of a package on DPs of this site ("package assignments", and
+ * what follows from groups) into this site's own rows: each wish once, and of several only the newest. What
+ * follows from a group is kept ("group wishes") in the batch in which it is acted on: the DP keeps the
+ * package when it leaves the group.
  */
 export class HierarchyWishes {
   readonly #components: HierarchyWishesComponents;
@@ -77,11 +80,18 @@ export class HierarchyWishes {
     const { packageId, dpId } = wish;
     const server = await packages.getServer(packageId, dpId);
     const status = await packages.getStatus(packageId, dpId);
+    const kept = await this.#kept(wish, sitePackage);
     const effect = wishEffect(wish, { server, status, isLeaving: isLeaving(sitePackage) });
-    if (!effect) return undefined;
-    const changes = [packages.putServer(effect.server)];
+    if (!effect && kept.length === 0) return undefined;
+    if (!effect) return { dpId, intent: server?.intent, changes: kept };
+    const changes = [...kept, packages.putServer(effect.server)];
     if (effect.isWork) changes.push(packages.putStatus(this.#pending(wish, sitePackage, status)));
     return { dpId, intent: effect.server.intent, changes };
+  }
+
+  async #kept(wish: PackageAssignment, sitePackage: SitePackage): Promise<Change[]> {
+    if (isLeaving(sitePackage) || !isWishOfGroup(wish)) return [];
+    return this.#components.hierarchyPackages.kept(wish);
   }
 
   /**

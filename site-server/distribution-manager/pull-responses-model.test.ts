@@ -12,11 +12,13 @@ import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { CrashingStore } from '../../shared/testing/crashing-store.ts';
 import { SeededRandom } from '../../shared/testing/seeded-random.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
+import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import { JobTable } from '../package-transfer-manager/job-table.ts';
 import { PackageTransferManager } from '../package-transfer-manager/package-transfer-manager.ts';
 import { testJobConfig } from '../package-transfer-manager/testing/job-ground.ts';
+import { TransferPermits } from '../package-transfer-manager/transfer-permits.ts';
 import { StateSystem } from '../state-system/state-system.ts';
 import { StatusManager } from '../status-manager/status-manager.ts';
 import { DistributionManager } from './distribution-manager.ts';
@@ -129,6 +131,10 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
         sourcesOf: async () => undefined,
         sourcesChanged: async () => undefined,
       },
+      permits: new TransferPermits({
+        arbiter: new TransferArbiter(clock),
+        transferControls: { passagesToDp: (dpId) => [`dp/${dpId}`], onChanged: () => () => {} },
+      }),
       returns: { watch: () => {}, forget: () => {} },
     },
     testJobConfig,

@@ -18,6 +18,7 @@ import { joinKey, type KeySpace, keySpaces } from '../../shared/state-store/key-
 import type { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { HierarchyPackageRows } from './hierarchy-package-rows.ts';
 import type { PackageStore } from './package-store.ts';
 
 /** What the tasks for other sites need. */
@@ -53,9 +54,11 @@ interface SiteOrder {
  */
 export class SiteContentTask {
   readonly #components: SiteContentTaskComponents;
+  readonly #hierarchyPackages: HierarchyPackageRows;
 
   constructor(components: SiteContentTaskComponents) {
     this.#components = components;
+    this.#hierarchyPackages = new HierarchyPackageRows(components);
   }
 
   /**
@@ -119,13 +122,13 @@ export class SiteContentTask {
     const { store, siteCode } = this.#components;
     const isOurs = sitePackage?.sourceSiteCode === siteCode && !isLeaving(sitePackage);
     if (!isOurs) return siteWishes([], () => undefined);
-    const assignments = await this.#rowsOf(keySpaces.packageAssignments, packageId);
+    const assignments = await this.#hierarchyPackages.assignmentsOf(packageId);
     const siteOf = new Map<string, string>();
-    for (const dpId of assignments.keys()) {
+    for (const { dpId } of assignments) {
       const dp = await store.records(keySpaces.hierarchyDistributionPoints).get(dpId);
       if (dp && dp.siteCode !== siteCode) siteOf.set(dpId, dp.siteCode);
     }
-    return siteWishes(assignments.values(), (dpId) => siteOf.get(dpId));
+    return siteWishes(assignments, (dpId) => siteOf.get(dpId));
   }
 
   async #create(

@@ -6,7 +6,7 @@ import type { DistributionPoint } from '../../shared/domain/distribution-point.t
 import type { CheckResult } from '../../shared/domain/distribution-point-check.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { ignoreAbort, isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 
 export type DistributionPointChannel = RpcChannel<'DistributionPoint'>;
@@ -84,6 +84,11 @@ export class DistributionPointConnections implements Component {
       { deadlineMs: this.#config.checkDeadlineMs, signal },
     );
     return { dpId, siteCode, agentVersion, freeBytes: Number(freeBytes) };
+  }
+
+  /** Resolves when the DP is not connected any more, or its channel was closed. */
+  async lost(dp: DistributionPoint, signal: AbortSignal): Promise<void> {
+    await this.channelTo(dp).whenLost(signal).catch(ignoreAbort);
   }
 
   /** Resolves with true when the DP can be reached; with false when that is not awaited any more. */

@@ -1,7 +1,8 @@
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { GroupRows } from './group-rows.ts';
 
-/** Nothing is wanted of the DP any more, of any package. Reads the whole table. */
+/** Nothing is wanted of the DP any more, of any package, and it is in no group. Reads the whole tables. */
 export async function assignmentsGone(
   store: Pick<StateStore, 'records'>,
   dpId: string,
@@ -11,5 +12,6 @@ export async function assignmentsGone(
   for await (const [key, assignment] of assignments.list()) {
     if (assignment.dpId === dpId) changes.push(assignments.delete(key));
   }
+  changes.push(...(await new GroupRows(store).distributionPointsGone((id) => id === dpId)));
   return changes;
 }

@@ -58,6 +58,7 @@ async function* ownWishes(components: FirstWordsComponents): AsyncGenerator<Chan
     const row = await packages.packages.get(server.packageId);
     // Of what is being deleted nothing is wished any more.
     if (!row || isLeaving(row) || (await hierarchyPackages.assignments.get(key))) continue;
+    if (await hierarchyPackages.groups.wishes.get(key)) continue;
     if (await wasSaid(components, { table: 'package-assignments', key })) continue;
     yield wishOf(components, server);
   }

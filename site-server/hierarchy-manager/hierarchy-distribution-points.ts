@@ -7,6 +7,7 @@ import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import { wholePatchOf } from './distribution-point-settings.ts';
+import { GroupRows } from './group-rows.ts';
 import type { HierarchyManager } from './hierarchy-manager.ts';
 
 /** Changes of one batch: there may be a wish for every package. */
@@ -71,14 +72,21 @@ export class HierarchyDistributionPoints {
 
   async *#woken(dpIds: ReadonlySet<string>): AsyncGenerator<Change> {
     const { store, notifier, hierarchy, siteCode } = this.#components;
-    let lastId = '';
-    // By package: each is woken once.
-    for await (const [, { dpId, packageId }] of store
-      .records(keySpaces.packageAssignments)
-      .list()) {
-      if (packageId === lastId || !dpIds.has(dpId)) continue;
-      lastId = packageId;
-      yield notifier.notification('hierarchy-package', packageId);
+    const groups = new GroupRows(store);
+    for (const wishes of [store.records(keySpaces.packageAssignments), groups.wishes]) {
+      let lastId = '';
+      // By package: each is woken once.
+      for await (const [, { dpId, packageId }] of wishes.list()) {
+        if (packageId === lastId || !dpIds.has(dpId)) continue;
+        lastId = packageId;
+        yield notifier.notification('hierarchy-package', packageId);
+      }
+    }
+    let lastName = '';
+    for await (const [, { dpId, groupName }] of groups.members.list()) {
+      if (groupName === lastName || !dpIds.has(dpId)) continue;
+      lastName = groupName;
+      yield notifier.notification('distribution-point-group', groupName);
     }
     for await (const [dpId, point] of this.#points.list()) {
       if (point.siteCode !== siteCode || !hasSource(point, dpIds)) continue;

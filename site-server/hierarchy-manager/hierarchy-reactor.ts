@@ -13,6 +13,7 @@ import type {
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
 import type { HierarchyPackages } from '../distribution-manager/hierarchy-packages.ts';
+import type { GroupReactions } from './group-reactions.ts';
 import type { HierarchyDistributionPoints } from './hierarchy-distribution-points.ts';
 import type { OwnContents } from './own-contents.ts';
 
@@ -25,6 +26,7 @@ export interface HierarchyReactorComponents {
     'bringUpToDate' | 'lookAgainAtSites' | 'statusChanged'
   >;
   readonly distributionPoints: Pick<HierarchyDistributionPoints, 'bringUpToDate' | 'welcome'>;
+  readonly groups: Pick<GroupReactions, 'bringUpToDate'>;
   readonly contents: Pick<OwnContents, 'bringUpToDate'>;
   readonly hierarchyPackages: Pick<HierarchyPackageRows, 'isOwn'>;
   /** What must be done once, before anything else. */
@@ -48,10 +50,11 @@ export const defaultHierarchyReactorConfig: HierarchyReactorConfig = {
   retryDelayMsMax: 30_000,
 };
 
-/** DPs before packages: a package's wishes may be for a DP that has just come. */
+/** DPs, and who is in which group, before packages: a package's wishes may be for a DP that has just come. */
 const topics = [
   'hierarchy-distribution-point',
   'distribution-point-added',
+  'distribution-point-group',
   'hierarchy-package',
   'site-content',
   'site-package-status',
@@ -168,11 +171,12 @@ export class HierarchyReactor implements Component {
     topic: NotificationTopic,
     { subject, handled }: { subject: string; handled: readonly Change[] },
   ): Promise<void> {
-    const { packages, distributionPoints, contents, hierarchyPackages } = this.#components;
+    const { packages, distributionPoints, groups, contents, hierarchyPackages } = this.#components;
     const { notifier, store } = this.#components;
     if (topic === 'hierarchy-distribution-point') {
       return distributionPoints.bringUpToDate(subject, handled);
     }
+    if (topic === 'distribution-point-group') return groups.bringUpToDate(subject, handled);
     if (topic === 'hierarchy-package') return packages.bringUpToDate(subject, handled);
     if (topic === 'site-package-status') return packages.statusChanged(subject, handled);
     // What a site holds of a package, its source site decides by: what to send, and when it may go.

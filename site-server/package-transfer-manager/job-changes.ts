@@ -1,5 +1,5 @@
 import type { DistributionJob, WaitingReason } from '../../shared/domain/distribution-job.ts';
-import { moved } from '../../shared/domain/distribution-job.ts';
+import { isRunning, moved } from '../../shared/domain/distribution-job.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -69,17 +69,32 @@ export function withProgress(
   };
 }
 
+/** The job as one whose run gave way, and that goes on where it is: it was no try. */
+export function toGivenWay(
+  job: DistributionJob,
+  progress: TransferProgress,
+  wait: Pick<DistributionJob, 'reason' | 'updatedAtMs'> & { readonly waitingReason: WaitingReason },
+): DistributionJob {
+  if (!isRunning(job)) return job;
+  const tryCount = tryCountAfter(job, progress, wait.waitingReason);
+  const due = { ...wait, restartAtMs: 0, tryCount };
+  return moved(withProgress(job, progress, wait.updatedAtMs), 'pending-restart', due);
+}
+
 /** Whether the job has been tried, and has not ended. */
 export function isStarted({ state }: DistributionJob): boolean {
   return state === 'started' || state === 'in-progress' || state === 'pending-restart';
 }
 
-/** Only fruitless tries in a row count; a full disk is not one, for somebody has to make room. */
+/** What a run may end for that was not the DP's failure: somebody has to make room, or way. */
+const noTries: readonly WaitingReason[] = ['disk-full-at-dp', 'slot', 'window-closed'];
+
+/** Only fruitless tries in a row count. */
 export function tryCountAfter(
   { tryCount }: DistributionJob,
   { acknowledgedBytes }: TransferProgress,
   reason: WaitingReason,
 ): number {
   if (acknowledgedBytes > 0) return 0;
-  return reason === 'disk-full-at-dp' ? Math.max(0, tryCount - 1) : tryCount;
+  return noTries.includes(reason) ? Math.max(0, tryCount - 1) : tryCount;
 }

@@ -10,11 +10,13 @@ import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { TestLibrary } from '../../shared/testing/test-library.ts';
+import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
 import { StatusManager } from '../status-manager/status-manager.ts';
 import { type JobRun, JobRunner } from './job-run.ts';
 import { OwnCopyCheck } from './own-copy-check.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
+import { TransferPermits } from './transfer-permits.ts';
 import { TransferProgress } from './transfer-progress.ts';
 
 const dp: DistributionPoint = {
@@ -25,6 +27,27 @@ const dp: DistributionPoint = {
   siteCode: 'PS1',
 };
 
+/** Remembers who held a permit. */
+class WatchedPermits extends TransferPermits {
+  readonly openedFor: (readonly [number, string, number])[] = [];
+  readonly #held = new Set<number>();
+
+  override open(...[job, onWindowClosed]: Parameters<TransferPermits['open']>) {
+    this.openedFor.push([job.jobSerial, job.dpId, job.priority]);
+    this.#held.add(job.jobSerial);
+    return super.open(job, onWindowClosed);
+  }
+
+  override close(jobSerial: number): void {
+    this.#held.delete(jobSerial);
+    super.close(jobSerial);
+  }
+
+  isHeld(jobSerial: number): boolean {
+    return this.#held.has(jobSerial);
+  }
+}
+
 describe('job runner', () => {
   let directory: TemporaryDirectory;
   let test: TestLibrary;
@@ -34,6 +57,7 @@ describe('job runner', () => {
   let freeBytes: number;
   let checkCount: number;
   let status: StatusManager;
+  let permits: WatchedPermits;
 
   beforeEach(async function () {
     this.timeout(10_000);
@@ -65,7 +89,13 @@ describe('job runner', () => {
       logger: log.logger,
     });
     const pull = { notify: () => Promise.reject(new Error('nobody pulls here')) };
-    const needs = { library, pieceSource, connections, clock, ownCopies, pull };
+    const arbiter = new TransferArbiter(clock);
+    const transferControls = {
+      passagesToDp: (id: string) => [`dp/${id}`],
+      onChanged: () => () => {},
+    };
+    permits = new WatchedPermits({ arbiter, transferControls });
+    const needs = { library, pieceSource, connections, clock, ownCopies, permits, pull };
     runner = new JobRunner(needs, config);
   });
   afterEach(async function () {
@@ -79,7 +109,15 @@ describe('job runner', () => {
     const job = testJob(facts);
     const progress = new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job });
     const { signal } = new AbortController();
-    return { job, dp, progress, signal, onBegun: async () => {}, wasDiskFull };
+    return {
+      job,
+      dp,
+      progress,
+      signal,
+      onBegun: async () => {},
+      onWindowClosed: () => {},
+      wasDiskFull,
+    };
   }
 
   it('pushes content and gives the hash the DP verified (PTM-8)', async () => {
@@ -87,6 +125,22 @@ describe('job runner', () => {
     const done = { kind: 'done', verifiedHash: version.packageHash };
     assert.deepEqual(await runner.run(run({ action: 'add' })), done);
     assert.equal(checkCount, 0);
+  });
+
+  it('holds a permit for the way to the DP as long as it pushes, whatever comes of it', async () => {
+    await test.commit('PS100001', 1, { a: Buffer.from('one') });
+    const held: string[] = [];
+    fake.onCall = async (method) => {
+      held.push(`${method}: ${permits.isHeld(1)}`);
+      if (method === 'commit')
+        throw new WaybillError({ code: 'PEER_FAILED', peer: 'it', reason: 'x' });
+    };
+    await assert.rejects(runner.run(run({ action: 'add', priority: 3 })), /x/);
+    assert.deepEqual([held[0], held.at(-1)], ['begin: true', 'commit: true']);
+    assert.equal(permits.isHeld(1), false);
+    fake.onCall = () => {};
+    await runner.run(run({ action: 'remove' }));
+    assert.deepEqual(permits.openedFor, [[1, 'PS1DP1', 3]]);
   });
 
   it('removes a package with one call', async () => {

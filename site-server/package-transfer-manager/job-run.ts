@@ -3,11 +3,13 @@ import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-permit.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import { FileClaims } from './file-claims.ts';
 import type { OwnCopyCheck } from './own-copy-check.ts';
 import type { PullHandover, PullNotification } from './pull-notification.ts';
 import { PushTransfer, type PushTransferConfig, type PushTransferNeeds } from './push-transfer.ts';
+import type { TransferPermits } from './transfer-permits.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
 export interface JobRunnerNeeds {
@@ -16,6 +18,7 @@ export interface JobRunnerNeeds {
   readonly connections: Pick<DistributionPointConnections, 'check' | 'channelTo'>;
   readonly ownCopies: Pick<OwnCopyCheck, 'failureOf'>;
   readonly pull: Pick<PullNotification, 'notify'>;
+  readonly permits: Pick<TransferPermits, 'open' | 'close'>;
   readonly clock: Pick<Clock, 'sleep'>;
 }
 
@@ -32,6 +35,8 @@ export interface JobRun {
   readonly signal: AbortSignal;
   /** Called when the DP has taken a job that brings content. */
   readonly onBegun: () => Promise<void>;
+  /** Called when it has to stop since the way to its DP is closed to it. */
+  readonly onWindowClosed: () => void;
   /** The try before met a full disk at the DP. */
   readonly wasDiskFull: boolean;
 }
@@ -94,13 +99,23 @@ export class JobRunner {
       );
   }
 
-  async #push({ dp, ...run }: JobRun): Promise<string> {
+  async #push(run: JobRun): Promise<string> {
+    const { permits } = this.#needs;
+    const permit = permits.open(run.job, run.onWindowClosed);
+    try {
+      return await this.#pushWith(permit, run);
+    } finally {
+      permits.close(run.job.jobSerial);
+    }
+  }
+
+  async #pushWith(permit: TransferPermit, { dp, ...run }: JobRun): Promise<string> {
     const { library, pieceSource, connections, clock, ownCopies } = this.#needs;
     const claims = this.#claimsOf.get(dp.dpId) ?? new FileClaims();
     this.#claimsOf.set(dp.dpId, claims);
     const channel = connections.channelTo(dp);
     const sleep = (ms: number, until: AbortSignal) => clock.sleep(ms, until);
-    const needs = { library, pieceSource, channel, claims, sleep };
+    const needs = { library, pieceSource, channel, claims, permit, sleep };
     const transfer = new PushTransfer(needs, this.#config, run);
     try {
       return await transfer.run();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { moved, type WaitingReason } from '../../shared/domain/distribution-job.ts';
+import { moved } from '../../shared/domain/distribution-job.ts';
+import type { QueuePlace } from '../../shared/domain/job-queue.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
@@ -16,7 +17,8 @@ describe('job view', () => {
   let test: TestTransfers;
   let view: JobView;
   let progressOf: Map<number, TransferProgress>;
-  let waiting: Map<number, { place: number; waitingReason: WaitingReason }>;
+  let hindranceOf: Map<number, string>;
+  let waiting: Map<number, QueuePlace>;
   let controller: AbortController;
   let holdReason: string;
 
@@ -24,11 +26,13 @@ describe('job view', () => {
     this.timeout(10_000);
     test = await TestTransfers.open();
     progressOf = new Map();
+    hindranceOf = new Map();
     waiting = new Map();
     holdReason = '';
     controller = new AbortController();
     const transfers = {
       progressOf: (serial: number) => progressOf.get(serial),
+      hindranceOf: (serial: number) => hindranceOf.get(serial),
       waiting,
       get holdReason() {
         return holdReason;
@@ -149,6 +153,29 @@ describe('job view', () => {
       ],
       [800, 600, 350, 200, 3_000],
     );
+  });
+
+  it('says what holds a running job back, and when the window of a waiting one opens (PTM-5, PTM-6)', async () => {
+    await addJobs({ dpId: 'A' }, { dpId: 'B' }, { dpId: 'C' });
+    await start(1);
+    const job = test.jobs.get(1)!;
+    progressOf.set(1, new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job }));
+    hindranceOf.set(1, 'The limit of A holds it back');
+    const closed = { waitingReason: 'window-closed' } as const;
+    waiting.set(2, { place: 1, ...closed, opensAtMs: Date.UTC(2026, 2, 29, 1) });
+    waiting.set(3, { place: 2, ...closed });
+    const listed = await collect(view.list(all));
+    assert.deepEqual(
+      listed.map(({ waitingReason, reason }) => [waitingReason, reason]),
+      [
+        ['rate', 'The limit of A holds it back'],
+        ['window-closed', 'Its window opens at 2026-03-29 01:00 UTC'],
+        ['window-closed', 'Its window never opens'],
+      ],
+    );
+    hindranceOf.clear();
+    const [free] = await collect(view.list(all));
+    assert.deepEqual([free?.waitingReason, free?.reason], ['', '']);
   });
 
   it('makes messages the wire takes, for every action and state', async () => {

@@ -43,7 +43,10 @@ const priorityNames = { 1: 'PRIORITY_HIGH', 2: 'PRIORITY_NORMAL', 3: 'PRIORITY_L
 
 export interface JobViewNeeds {
   readonly jobs: Pick<JobTable, 'open' | 'onChanged'>;
-  readonly transfers: Pick<PackageTransferManager, 'progressOf' | 'waiting' | 'holdReason'>;
+  readonly transfers: Pick<
+    PackageTransferManager,
+    'progressOf' | 'hindranceOf' | 'waiting' | 'holdReason'
+  >;
   readonly rates: Pick<PullRates, 'rateOf'>;
   readonly store: Pick<StateStore, 'records'>;
   readonly clock: Pick<Clock, 'sleep'>;
@@ -106,13 +109,16 @@ export class JobView {
     const { transfers } = this.#needs;
     const progress = transfers.progressOf(job.jobSerial);
     const isHeld = !progress && job.endedAtMs === 0 && transfers.holdReason !== '';
-    const told = isHeld ? { ...job, reason: transfers.holdReason } : job;
-    const message = toJobMessage(told, transfers.waiting.get(job.jobSerial));
+    const place = job.endedAtMs === 0 ? transfers.waiting.get(job.jobSerial) : undefined;
+    const told = isHeld ? { ...job, reason: transfers.holdReason } : withWindow(job, place);
+    const message = toJobMessage(told, place);
     if (isWithPullDp(job)) return { ...message, ...this.#needs.rates.rateOf(job) };
     if (!progress || job.endedAtMs > 0) return message;
     const { totalBytes, remainingBytes } = progress;
+    const hindrance = transfers.hindranceOf(job.jobSerial);
     return {
       ...message,
+      ...(hindrance !== undefined && { waitingReason: 'rate', reason: hindrance }),
       // Before the DP was asked the row knows more.
       ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
       bytesSent: progress.sentBytesOfAllRuns,
@@ -125,6 +131,19 @@ export class JobView {
 function matches(job: DistributionJob, filter: JobFilter): boolean {
   if (filter.packageId !== '' && filter.packageId !== job.packageId) return false;
   return filter.dpId === '' || filter.dpId === job.dpId;
+}
+
+/** The job with when its window opens, when it waits for that. */
+function withWindow(job: DistributionJob, place: QueuePlace | undefined): DistributionJob {
+  if (place?.waitingReason !== 'window-closed') return job;
+  const { opensAtMs } = place;
+  const when = opensAtMs === undefined ? 'never opens' : `opens at ${timeOf(opensAtMs)}`;
+  return { ...job, reason: `Its window ${when}` };
+}
+
+/** To the minute, in UTC. */
+function timeOf(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 function toJobMessage(job: DistributionJob, place?: QueuePlace): Job {

@@ -78,6 +78,24 @@ describe('Package Transfer Manager', () => {
     assert.equal(running().length, 15);
   });
 
+  it('begins more at once as soon as its limits are raised, and stops nothing that runs (PTM-2, ADM-3)', async () => {
+    await test.makeComponents({ packagesMax: 1, distributionPointsPerPackageMax: 1 });
+    await test.manager.start();
+    await addJob(1, { dpId: 'A' });
+    await addJob(2, { dpId: 'B' });
+    await addJob(3, { dpId: 'A', packageId: 'PS100002' });
+    await test.untilRunning(1);
+    await test.until(() => test.manager.waiting.size === 2);
+    Object.assign(test.limits, { packagesMax: 2, distributionPointsPerPackageMax: 2 });
+    test.settings.tell();
+    await test.untilRunning(2, 3);
+    Object.assign(test.limits, { packagesMax: 1, distributionPointsPerPackageMax: 1 });
+    test.settings.tell();
+    await addJob(4, { dpId: 'B', packageId: 'PS100002' });
+    await test.until(() => test.manager.waiting.size === 1);
+    assert.deepEqual(running(), [1, 2, 3]);
+  });
+
   it('gives the slot of a dead DP to another (PTM-2)', async () => {
     await test.makeComponents({ packagesMax: 1, distributionPointsPerPackageMax: 1 });
     await test.manager.start();

@@ -17,11 +17,8 @@ import {
 } from '../../shared/domain/distribution-job.ts';
 import type { DistributionPointKind } from '../../shared/domain/distribution-point.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
-import {
-  decideQueue,
-  type JobQueueLimits,
-  type QueueDecision,
-} from '../../shared/domain/job-queue.ts';
+import { decideQueue, type QueueDecision } from '../../shared/domain/job-queue.ts';
+import type { JobQueueLimits } from '../../shared/domain/job-slots.ts';
 import type { PullWord } from '../../shared/domain/pull-effect.ts';
 import { ignoreAbort, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -47,6 +44,7 @@ import { RetryPolicy, type RetryPolicyConfig } from './retry-policy.ts';
 import type { ReturnWatch } from './return-watch.ts';
 import { RunningJobs, type RunningJobsConfig } from './running-jobs.ts';
 import { SourceNews } from './source-news.ts';
+import type { TransferPermits } from './transfer-permits.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
 export interface PackageTransferManagerComponents {
@@ -62,7 +60,10 @@ export interface PackageTransferManagerComponents {
     HierarchyManager,
     'get' | 'kindOf' | 'require' | 'recordReachability' | 'recordTransferRate'
   >;
+  readonly permits: Pick<TransferPermits, 'heed' | 'hindranceOf' | 'opensAtMs' | 'onChanged'>;
   readonly returns: Pick<ReturnWatch, 'watch' | 'forget'>;
+  /** Told after each change of what limits it. @default never */
+  readonly settings?: { onChanged(listener: () => void): () => void };
   readonly clock: Clock;
   /** A number from 0 up to 1. */
   readonly random: () => number;
@@ -92,7 +93,9 @@ export class PackageTransferManager implements Component {
   #holdReason = '';
   #unsubscribe: () => void = () => {};
   #loop: Promise<void> = Promise.resolve();
-  #decision: QueueDecision = { start: [], waiting: new Map(), nextDueMs: undefined };
+  #decision: QueueDecision = {
+    ...{ start: [], giveWay: [], waiting: new Map(), nextDueMs: undefined },
+  };
 
   constructor(needs: PackageTransferManagerComponents, config: PackageTransferManagerConfig) {
     this.#needs = needs;
@@ -118,8 +121,11 @@ export class PackageTransferManager implements Component {
     await jobs.load();
     await this.#repair();
     const unsubscribes = [
+      this.#needs.settings?.onChanged(() => this.#wake.wake()) ?? (() => {}),
       this.#needs.jobs.onNotified(() => this.#wake.wake()),
+      this.#needs.permits.onChanged(() => this.#wake.wake()),
       this.#needs.jobs.onChanged((job) => {
+        this.#needs.permits.heed(job);
         if (job.endedAtMs > 0) this.#kindOf.delete(job.jobSerial);
       }),
       this.#measure.follow(jobs),
@@ -153,6 +159,11 @@ export class PackageTransferManager implements Component {
   /** How far a running job is. */
   progressOf(jobSerial: number): TransferProgress | undefined {
     return this.#running.progressOf(jobSerial);
+  }
+
+  /** What holds a running job back: a limit, or one of higher priority; undefined when nothing does. */
+  hindranceOf(jobSerial: number): string | undefined {
+    return this.#needs.permits.hindranceOf(jobSerial);
   }
 
   /** Why each job that does not run waits, by serial. */
@@ -215,13 +226,21 @@ export class PackageTransferManager implements Component {
     const { jobs, clock, logger } = this.#needs;
     try {
       await this.#takeNotifications();
-      this.#decision = decideQueue(jobs.open(), this.#config, clock.nowMs(), this.#pullQueue);
+      this.#decide(
+        decideQueue(jobs.open(), this.#config, clock.nowMs(), {
+          pull: this.#pullQueue,
+          opensAtMs: (job) => this.#needs.permits.opensAtMs(job),
+        }),
+      );
       for (const { jobSerial } of this.#decision.start) {
         const job = jobs.get(jobSerial);
         // One whose last result is just being written starts when that is done.
         if (!job || this.#running.has(jobSerial) || this.#stopped.signal.aborted) continue;
         // A pull DP may have said meanwhile that it has it.
         if (isStartable(job)) await this.#running.start(job);
+      }
+      for (const { jobSerial } of this.#decision.giveWay) {
+        this.#running.giveWay(jobSerial, 'slot', overtakenReason);
       }
       await this.#tellOfCapacity();
       await jobs.trimHistory();
@@ -232,6 +251,17 @@ export class PackageTransferManager implements Component {
       this.#held(`The site server cannot go on: ${error.message}`);
       logger.warn({ err: error }, 'Disk of the site server is full');
       return false;
+    }
+  }
+
+  /** Whoever watches jobs hears why one waits: no row tells it. */
+  #decide(decision: QueueDecision): void {
+    const before = this.#decision.waiting;
+    this.#decision = decision;
+    for (const [jobSerial, { waitingReason, opensAtMs }] of decision.waiting) {
+      const was = before.get(jobSerial);
+      if (was?.waitingReason === waitingReason && was.opensAtMs === opensAtMs) continue;
+      this.#needs.jobs.touched(jobSerial);
     }
   }
 
@@ -264,8 +294,9 @@ export class PackageTransferManager implements Component {
     const { nextDueMs } = this.#decision;
     if (nextDueMs !== undefined) {
       const { clock } = this.#needs;
-      // The turn itself took time: it is not waited for twice.
-      events.push(clock.sleep(Math.max(0, nextDueMs - clock.nowMs()), signal));
+      // The turn itself took time: it is not waited for twice. A clock may be set meanwhile.
+      const waitMs = Math.min(lookAgainMs, Math.max(0, nextDueMs - clock.nowMs()));
+      events.push(clock.sleep(waitMs, signal));
     }
     try {
       await Promise.race(events);
@@ -357,3 +388,6 @@ export class PackageTransferManager implements Component {
 }
 
 const supersededReason = 'A newer job took over';
+const overtakenReason = 'A package of higher priority took its place';
+/** Longest sleep while a job waits for a time: so long may the machine's clock be wrong unseen. */
+const lookAgainMs = 30_000;

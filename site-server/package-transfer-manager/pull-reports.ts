@@ -124,8 +124,13 @@ export class PullReports {
     if (hasGotOn(job, word)) retries.gotOn(job.jobSerial);
     const restartAtMs = clock.nowMs() + this.#config.pull.pollDelayMs;
     const change = (current: DistributionJob): JobChange => {
-      const tryCount = hasGotOn(current, word) ? 0 : current.tryCount;
-      const known = withBytesOf({ ...heard(current, word), tryCount }, word);
+      const isOn = hasGotOn(current, word);
+      const counts = {
+        ...(isOn && { tryCount: 0 }),
+        // One that says that it waits for its hours is asked as long as they are closed.
+        ...((isOn || waitingReason === 'window-closed') && { pollCount: 0 }),
+      };
+      const known = withBytesOf({ ...heard(current, word), ...counts }, word);
       const warned = this.#warned(known, word);
       const facts = { reason, restartAtMs, ...(waitingReason && { waitingReason }) };
       const next = jobs.withPullDp(warned.job, facts);

@@ -163,6 +163,26 @@ describe('jobs of pull DPs, while they wait', () => {
     assert.equal(askedCount, 72);
   });
 
+  it('are asked for without end while the DP waits for its hours, and say so (PULL-10)', async () => {
+    await test.makeComponents({ pull: { ...test.config.pull, pollCountMax: 3 } });
+    await handedOver();
+    let askedCount = 0;
+    const facts = { opensAtMs: String(test.clock.nowMs() + 10_000 * minuteMs) };
+    test.notification.query = async () => {
+      askedCount += 1;
+      return report({ error: { code: 'CONTENT_WINDOW_CLOSED', facts } });
+    };
+    for (let look = 0; askedCount < 6; look++) {
+      assert.ok(look < 10_000, `asked ${askedCount} times`);
+      const before = askedCount;
+      await test.clock.advance(minuteMs);
+      if (askedCount > before) await test.until(() => test.jobs.get(1)?.pollCount === 0);
+    }
+    const job = test.jobs.get(1);
+    assert.deepEqual([job?.state, job?.waitingReason], ['in-progress', 'window-closed']);
+    assert.match(job?.reason ?? '', /does not travel at this hour; from 2024-/);
+  });
+
   it('are asked for though another DP does not answer for its many jobs (PULL-3)', async () => {
     await test.manager.start();
     const serials = Array.from({ length: 12 }, (_, index) => index + 1);

@@ -7,6 +7,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
+import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import { FileClaims } from './file-claims.ts';
 import { PushTransfer, type PushTransferNeeds } from './push-transfer.ts';
 import { TransferProgress } from './transfer-progress.ts';
@@ -20,12 +21,14 @@ const config = { lanesMax: 1, callDeadlineMs: 1_000, contentDeadlineMs: stallMs 
 describe('push transfer', () => {
   let directory: TemporaryDirectory;
   let clock: FakeClock;
+  let arbiter: TransferArbiter;
   let missing: number[];
   let takeManifest: (messages: AsyncIterable<unknown>, signal: AbortSignal) => Promise<void>;
 
   beforeEach(async () => {
     directory = await TemporaryDirectory.create();
     clock = new FakeClock();
+    arbiter = new TransferArbiter(clock);
     missing = [];
     takeManifest = async () => {};
   });
@@ -71,7 +74,8 @@ describe('push transfer', () => {
     };
     const pieceSource = { join: () => () => {}, message: () => assert.fail() };
     const sleep = (ms: number, signal: AbortSignal) => clock.sleep(ms, signal);
-    const needs = { library, pieceSource, channel, claims: new FileClaims(), sleep };
+    const permit = arbiter.open(['dp/PS1DP1'], 2);
+    const needs = { library, pieceSource, channel, claims: new FileClaims(), permit, sleep };
     const progress = new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job });
     const { signal } = new AbortController();
     return new PushTransfer(needs, config, { job, progress, signal, onBegun: async () => {} });
@@ -112,6 +116,28 @@ describe('push transfer', () => {
       };
       assert.equal(await transfer().run(), packageHash);
       assert.equal(count, 7);
+    });
+
+    it('waits for a limit as long as that takes: nobody is responsible for it (PTM-6)', async () => {
+      arbiter.setControls('dp/PS1DP1', { limit: { kind: 'rate', bytesPerSecond: 1024 } });
+      let bytes = 0;
+      takeManifest = async (messages) => {
+        for await (const message of messages) {
+          bytes += (message as { chunk?: Buffer }).chunk?.length ?? 0;
+        }
+      };
+      await writeFile(directory.join('m'), Buffer.alloc(100 * 1024));
+      let isOver = false;
+      const run = transfer()
+        .run()
+        .finally(() => {
+          isOver = true;
+        });
+      while (!isOver) await clock.advance(1_000);
+      assert.equal(await run, packageHash);
+      assert.equal(bytes, 100 * 1024 + 'signature'.length);
+      const expectedMs = bytes / 1.024 - 4_200;
+      assert.ok(clock.monotonicMs() >= expectedMs, `${clock.monotonicMs()} ms`);
     });
 
     it('ends when the DP takes nothing more', async () => {

@@ -11,8 +11,9 @@ import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { TestLibrary, toVersion } from '../../shared/testing/test-library.ts';
+import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import { FileClaims } from './file-claims.ts';
-import { PushTransfer } from './push-transfer.ts';
+import { PushTransfer, type PushTransferNeeds } from './push-transfer.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
 import { unreachable } from './testing/test-transfers.ts';
 import { TransferProgress } from './transfer-progress.ts';
@@ -45,6 +46,7 @@ describe('push transfer', () => {
   let pieceSource: PieceSource;
   let dp: FakeDistributionPoint;
   let claims: FileClaims;
+  let arbiter: TransferArbiter;
   let controller: AbortController;
   let isOver: boolean;
   /** What transfers have slept for: 60 s beside their streams, else for another transfer. */
@@ -64,6 +66,7 @@ describe('push transfer', () => {
     });
     dp = new FakeDistributionPoint(test.library);
     claims = new FileClaims();
+    arbiter = new TransferArbiter(clock);
     controller = new AbortController();
   });
   afterEach(async function () {
@@ -74,7 +77,11 @@ describe('push transfer', () => {
     await directory[Symbol.asyncDispose]();
   });
 
-  function transfer(facts: Partial<DistributionJob> = {}, to = dp) {
+  function transfer(
+    facts: Partial<DistributionJob> = {},
+    to = dp,
+    permit: PushTransferNeeds['permit'] = arbiter.open(['dp/PS1DP1'], 2),
+  ) {
     const job = testJob({ packageId, ...facts });
     const totals: number[] = [];
     const progress: TransferProgress = new TransferProgress({
@@ -91,7 +98,8 @@ describe('push transfer', () => {
       sleptMs.push(ms);
       return clock.sleep(ms, signal);
     };
-    const needs = { library: test.library, pieceSource, channel: to.channel, claims, sleep };
+    const { library } = test;
+    const needs = { library, pieceSource, channel: to.channel, claims, permit, sleep };
     const config = { lanesMax: 3, callDeadlineMs: 1_000, contentDeadlineMs: 60_000 };
     const run = () =>
       new PushTransfer(needs, config, {
@@ -136,6 +144,31 @@ describe('push transfer', () => {
     await transfer().run();
     assert.equal(dp.streamCount, 0);
     assert.equal(dp.sent.length, 0);
+  });
+
+  it('asks before whatever leaves: manifests, in calls or inside Begin, and content (PTM-6)', async () => {
+    await test.commit(packageId, 1, { a: small, b: big });
+    await using content = await test.library.openContent(`${packageId}.1`);
+    const parts = [await readFile(content.manifestPath), await readFile(content.signaturePath)];
+    const manifestBytes = Buffer.concat(parts).length;
+    const { length: contentBytes } = Buffer.concat([small, big]);
+    for (const takesInline of [false, true]) {
+      dp = new FakeDistributionPoint(test.library);
+      dp.takesInline = takesInline;
+      let takenBytes = 0;
+      const count = (bytes: number) => {
+        takenBytes += bytes;
+        return bytes;
+      };
+      const permit = {
+        take: async (bytes: number) => void count(bytes),
+        takePart: async (bytes: number) => count(bytes),
+      };
+      await transfer({}, dp, permit).run();
+      // Begin brings small manifests whether the DP keeps them or not.
+      const bytes = contentBytes + (takesInline ? 1 : 2) * manifestBytes;
+      assert.ok(takenBytes >= bytes && takenBytes < bytes + 500, `${takenBytes}, not ${bytes}`);
+    }
   });
 
   it('sends everything for a redistribution (PKG-6)', async () => {

@@ -4,6 +4,7 @@
  * Called by Package Transfer Manager for each running job; stores nothing. A crash of either side
  * leaves the DP's incoming files; the next run asks what is absent and goes on from there.
  */
+import { setMaxListeners } from 'node:events';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import {
   type ContentItem,
@@ -20,11 +21,13 @@ import { toPackageVersionMessage } from '../../shared/package-info/package-versi
 import type { InspectResponse__Output } from '../../shared/rpc/generated/waybill/v1/InspectResponse.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import { unlessStalled } from '../../shared/runtime/stall-watch.ts';
+import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-permit.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
 import { contentItems } from './content-items.ts';
 import { DeltaPush } from './delta-push.ts';
 import type { FileClaims } from './file-claims.ts';
 import { manifestMessages } from './manifest-messages.ts';
+import { PeerWait } from './peer-wait.ts';
 import { type PutContentStream, sendItems } from './transfer-lanes.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 import { WantedEntries } from './wanted-entries.ts';
@@ -41,6 +44,8 @@ export interface PushTransferNeeds {
   >;
   /** Claims of all transfers to this DP. */
   readonly claims: FileClaims;
+  /** Says when manifests, deltas and content may leave; closed by whoever opened it. */
+  readonly permit: Pick<TransferPermit, 'take' | 'takePart'>;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
@@ -96,6 +101,8 @@ export class PushTransfer {
     this.#progress = run.progress;
     this.#signal = run.signal;
     this.#onBegun = run.onBegun;
+    // All its streams end together.
+    setMaxListeners(0, run.signal);
   }
 
   /**
@@ -147,6 +154,7 @@ export class PushTransfer {
   async #begin(version: PackageVersion): Promise<void> {
     const manifests = await inlineManifests(this.#needs.library, version);
     for (const one of manifests) this.#inline.set(one.contentId, one);
+    await this.#takeManifests(manifests);
     const { contentIdsWithoutManifest, inspected } = await this.#needs.channel.unary(
       'begin',
       {
@@ -169,6 +177,13 @@ export class PushTransfer {
     }
   }
 
+  /** They leave in one call, which cannot be cut. */
+  async #takeManifests(manifests: readonly InlineManifest[]): Promise<void> {
+    let bytes = 0;
+    for (const { manifest, signature } of manifests) bytes += manifest.length + signature.length;
+    if (bytes > 0) await this.#needs.permit.take(bytes, this.#signal);
+  }
+
   /** Of contents from which something is missing: files come out of little that has to travel. */
   async #bringDeltas({ contents }: PackageVersion): Promise<void> {
     if (this.#job.action !== 'add') return;
@@ -188,14 +203,13 @@ export class PushTransfer {
 
   async #putManifest(contentId: string): Promise<void> {
     await using content = await this.#needs.library.openContent(contentId);
-    const messages = manifestMessages({ action: this.#action, contentId }, content);
-    let movedCount = 0;
-    const onMoved = () => {
-      movedCount += 1;
-    };
+    const opening = { action: this.#action, contentId };
+    const wait = new PeerWait();
     const put = async (signal: AbortSignal) => {
-      const counted = eachTold(messages, onMoved);
+      const { permit } = this.#needs;
+      const messages = manifestMessages(opening, content, { permit, signal });
       try {
+        const counted = wait.betweenEach(messages);
         await this.#needs.channel.clientStream('putManifest', counted, { signal });
       } catch (error) {
         // A call that was cancelled says only that.
@@ -208,7 +222,7 @@ export class PushTransfer {
       signal: this.#signal,
       stallMs,
       sleep: this.#needs.sleep,
-      progressCount: () => movedCount,
+      progressCount: () => wait.progressCount(),
       toFailure: () => stalled(this.#job.dpId, 'PutManifest', stallMs),
     });
   }
@@ -270,7 +284,9 @@ export class PushTransfer {
       signal: this.#signal,
       openStream: () => this.#openStream(),
       encode: (item) => this.#needs.pieceSource.message(this.#job.packageId, item),
+      permit: this.#needs.permit,
       onSent: (item) => this.#progress.sent(item.sizeBytes),
+      onPart: (bytes) => this.#progress.partSent(bytes),
       onAcknowledged: (item) => this.#progress.acknowledged(item.sizeBytes),
       onFailed,
       stallMs,
@@ -360,12 +376,4 @@ function requireHash(actualHash: string, version: PackageVersion): string {
 function stalled(dpId: string, method: string, deadlineMs: number): WaybillError {
   const peer = `distribution point ${dpId}`;
   return new WaybillError({ code: 'DEADLINE_EXCEEDED', peer, method, deadlineMs });
-}
-
-/** The same, telling of each one that the transport takes. */
-async function* eachTold<T>(items: AsyncIterable<T>, onTaken: () => void): AsyncGenerator<T> {
-  for await (const item of items) {
-    onTaken();
-    yield item;
-  }
 }

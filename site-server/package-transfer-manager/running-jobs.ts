@@ -1,4 +1,4 @@
-import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import type { DistributionJob, WaitingReason } from '../../shared/domain/distribution-job.ts';
 import { moved } from '../../shared/domain/distribution-job.ts';
 import { unreachableReasonOf } from '../../shared/domain/distribution-point-health.ts';
 import { ignoreAbort, isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
@@ -6,12 +6,14 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import { toGivenWay } from './job-changes.ts';
 import { type JobFailure, toJobFailure } from './job-failure.ts';
 import type { JobRunner, RunResult } from './job-run.ts';
 import type { JobTable } from './job-table.ts';
 import type { PullConfig } from './pull-config.ts';
 import { noteRate } from './rate-notes.ts';
 import type { RetryPolicy } from './retry-policy.ts';
+import { RunInterrupted, type RunInterruption } from './run-interruption.ts';
 import { TransferProgress } from './transfer-progress.ts';
 
 export interface RunningJobsComponents {
@@ -41,17 +43,14 @@ export interface RunningJobsConfig {
   readonly pull: PullConfig;
 }
 
-/** Why a run was aborted, other than by the stop of the program. */
-class JobWithdrawn extends Error {}
-/** The job is to run again at once, in another way. */
-class JobInterrupted extends Error {}
-
 interface RunningJob {
   readonly progress: TransferProgress;
   readonly controller: AbortController;
   /** Fires when the job is withdrawn or the program stops. */
   readonly signal: AbortSignal;
   readonly startedMs: number;
+  /** Why it was aborted, other than by the stop of the program. */
+  interruption?: RunInterruption;
 }
 
 /** A try that failed, and when the next one is due: decided once, however often it is written. */
@@ -64,7 +63,7 @@ interface FailedTry {
   readonly isNews: boolean;
 }
 
-type Outcome = RunResult | FailedTry;
+type Outcome = RunResult | FailedTry | { readonly kind: 'interrupted' };
 
 /** First and longest wait before the result of a run is written again. */
 const recordDelayMs = 1_000;
@@ -145,14 +144,30 @@ export class RunningJobs {
    * @returns false when it does not run: then nothing was done
    */
   withdraw(jobSerial: number, reason: string): boolean {
-    const run = this.#running.get(jobSerial);
-    run?.controller.abort(new JobWithdrawn(reason));
-    return run !== undefined;
+    return this.#interrupt(jobSerial, { kind: 'withdrawn', reason });
   }
 
   /** Lets a job that runs begin anew; nothing is done when it does not run. */
   again(jobSerial: number): void {
-    this.#running.get(jobSerial)?.controller.abort(new JobInterrupted('It begins anew'));
+    this.#interrupt(jobSerial, { kind: 'again', reason: 'It begins anew' });
+  }
+
+  /**
+   * Interrupts a job that goes on later where it is, when what it waits for is there; nothing is done
+   * when it does not run.
+   */
+  giveWay(jobSerial: number, waitingReason: WaitingReason, reason: string): void {
+    this.#interrupt(jobSerial, { kind: 'gave-way', waitingReason, reason });
+  }
+
+  #interrupt(jobSerial: number, why: RunInterruption): boolean {
+    const run = this.#running.get(jobSerial);
+    if (!run) return false;
+    // The first counts, and a withdrawal before all else.
+    const wasWithdrawn = run.interruption?.kind === 'withdrawn';
+    if (!run.interruption || (why.kind === 'withdrawn' && !wasWithdrawn)) run.interruption = why;
+    run.controller.abort(new RunInterrupted(why.reason));
+    return true;
   }
 
   /** Never rejects: a failure of any kind is a failed try. */
@@ -163,13 +178,16 @@ export class RunningJobs {
     await this.#written(job, () => this.#record(job, run, outcome));
     // Withdrawn while the result was written: it is not to go on, whatever that was. It counts as
     // running until that is written too, so that it cannot be started in between.
-    if (isWithdrawn(run)) await this.#written(job, () => this.#recordWithdrawal(job, run));
-    else if (isInterrupted(run) && outcome.kind === 'handed-over') {
+    const { interruption } = run;
+    if (interruption?.kind === 'withdrawn') {
+      await this.#written(job, () => this.#recordWithdrawal(job, run));
+    } else if (interruption?.kind === 'again' && outcome.kind === 'handed-over') {
       // What the pull DP has taken is to be done in another way.
       await this.#written(job, () => this.#needs.jobs.dueAgain(job));
     }
     this.#running.delete(jobSerial);
-    if (outcome.kind !== 'failed') await this.#measure(job, run, outcome.kind);
+    const { kind } = outcome;
+    if (kind === 'done' || kind === 'handed-over') await this.#measure(job, run, kind);
   }
 
   async #outcomeOf(job: DistributionJob, run: RunningJob): Promise<Outcome> {
@@ -183,9 +201,11 @@ export class RunningJobs {
       return await runner.run({
         ...{ job, dp, progress, signal, wasDiskFull },
         onBegun: () => this.#begun(job),
+        onWindowClosed: () => this.giveWay(job.jobSerial, 'window-closed', 'Its window is closed'),
       });
     } catch (error) {
-      return this.#failedTry(job, progress, error);
+      // That is no failure, and not remembered as one.
+      return run.interruption ? { kind: 'interrupted' } : this.#failedTry(job, progress, error);
     } finally {
       finished.abort(workIsOver);
       await writing;
@@ -250,11 +270,9 @@ export class RunningJobs {
       retries.forget(job.jobSerial);
     } else if (outcome.kind === 'handed-over') {
       await this.#recordHandover(job, outcome);
-    } else if (isWithdrawn(run)) {
-      await this.#recordWithdrawal(job, run);
-    } else if (isInterrupted(run)) {
-      await this.#needs.jobs.dueAgain(job);
-    } else if (!this.#stopped.aborted) {
+    } else if (run.interruption) {
+      await this.#recordInterruption(job, run);
+    } else if (outcome.kind === 'failed' && !this.#stopped.aborted) {
       await this.#recordFailure(job, run.progress, outcome);
     }
   }
@@ -269,9 +287,21 @@ export class RunningJobs {
     retries.handedOver(job.jobSerial);
   }
 
+  async #recordInterruption(job: DistributionJob, run: RunningJob): Promise<void> {
+    const { clock, jobs } = this.#needs;
+    const { interruption } = run;
+    if (interruption?.kind === 'gave-way') {
+      const { waitingReason, reason } = interruption;
+      const wait = { waitingReason, reason, updatedAtMs: clock.nowMs() };
+      const change = (one: DistributionJob) => ({ job: toGivenWay(one, run.progress, wait) });
+      await jobs.changed(job.jobSerial, change, []);
+    } else if (interruption?.kind === 'again') await jobs.dueAgain(job);
+    else await this.#recordWithdrawal(job, run);
+  }
+
   async #recordWithdrawal(job: DistributionJob, run: RunningJob): Promise<void> {
-    if (!isWithdrawn(run)) return;
-    const { message: reason } = run.controller.signal.reason as JobWithdrawn;
+    if (run.interruption?.kind !== 'withdrawn') return;
+    const { reason } = run.interruption;
     await this.#end(job, 'cancelled', { reason, progress: run.progress });
   }
 
@@ -367,12 +397,4 @@ export class RunningJobs {
       this.#needs.logger.warn({ jobSerial, dpId, err }, 'State of a DP could not be noted');
     }
   }
-}
-
-function isWithdrawn({ controller }: RunningJob): boolean {
-  return controller.signal.reason instanceof JobWithdrawn;
-}
-
-function isInterrupted({ controller }: RunningJob): boolean {
-  return controller.signal.reason instanceof JobInterrupted;
 }

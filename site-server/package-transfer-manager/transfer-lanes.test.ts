@@ -4,6 +4,8 @@ import type { EncodedMessage } from '../../shared/content-source/piece-source.ts
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
+import type { MessageFragment } from '../../shared/transfer-arbiter/message-fragments.ts';
+import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import { type PutContentStream, sendItems, type TransferLanesOptions } from './transfer-lanes.ts';
 
 const item = (index: number): ContentItem => ({
@@ -18,6 +20,8 @@ const failure = new WaybillError({ code: 'PEER_FAILED', peer: 'it', reason: 'tes
 /** A stream whose other side acknowledges when the test says so, or at once. */
 class FakeStream implements PutContentStream {
   readonly written: number[] = [];
+  /** Of the message that is not whole yet. */
+  readonly fragments: MessageFragment[] = [];
   readonly #answers: ((answer: object | undefined) => void)[] = [];
   readonly #failures: ((error: Error) => void)[] = [];
   isCancelled = false;
@@ -30,9 +34,16 @@ class FakeStream implements PutContentStream {
     this.#answersAtOnce = answersAtOnce;
   }
 
-  async write(message: Buffer): Promise<void> {
+  async write(message: Buffer | { readonly fragment: MessageFragment }): Promise<void> {
     if (this.isCancelled) throw new AbortError();
-    this.written.push(message.readUInt32LE());
+    if (!Buffer.isBuffer(message)) {
+      this.fragments.push(message.fragment);
+      if (!message.fragment.last) return;
+    }
+    const whole = Buffer.isBuffer(message)
+      ? message
+      : Buffer.concat(this.fragments.splice(0).map(({ data }) => data));
+    this.written.push(whole.readUInt32LE());
     this.#unacked += 1;
     this.unackedMax = Math.max(this.unackedMax, this.#unacked);
   }
@@ -81,6 +92,7 @@ describe('transfer lanes', () => {
   let sent: number[];
   let acknowledged: number[];
   let clock: FakeClock;
+  let arbiter: TransferArbiter;
   let doneCount: number;
   /** How many streams were cancelled when each message's memory came back. */
   let cancelledAtDone: number[];
@@ -93,6 +105,7 @@ describe('transfer lanes', () => {
     sent = [];
     acknowledged = [];
     clock = new FakeClock();
+    arbiter = new TransferArbiter(clock);
     doneCount = 0;
     cancelledAtDone = [];
     isClosed = false;
@@ -131,6 +144,7 @@ describe('transfer lanes', () => {
           },
         };
       },
+      permit: arbiter.open(['dp/A'], 2),
       onSent: (one) => sent.push(indexOf(one)),
       onAcknowledged: (one) => acknowledged.push(indexOf(one)),
       stallMs: 1_000,
@@ -261,7 +275,7 @@ describe('transfer lanes', () => {
       throw failure;
     }
     await assert.rejects(send(broken()), failure);
-    assert.deepEqual(sent, [0]);
+    assert.ok(sent.length <= 1);
   });
 
   it('fail when the DP ends a stream without an acknowledgement, or gives one too many', async () => {
@@ -292,5 +306,82 @@ describe('transfer lanes', () => {
     streams[0]?.fail(failure);
     await ended;
     assert.equal(pulledCount, 3);
+  });
+
+  describe('with a limit', () => {
+    const bytesPerMessage = 1024 * 1024;
+    const limit = (bytesPerSecond: number) =>
+      arbiter.setControls('dp/A', { limit: { kind: 'rate', bytesPerSecond } });
+    const encode = async (one: ContentItem) => {
+      const bytes = Buffer.alloc(bytesPerMessage);
+      bytes.writeUInt32LE(indexOf(one));
+      return { bytes, done: () => {} };
+    };
+    const written = () => streams.flatMap((stream) => stream.written).sort((a, b) => a - b);
+
+    it('send fragments, of one message at a time, and all of them in the end (PTM-6)', async () => {
+      limit(1_000_000);
+      let underWayMax = 0;
+      const sending = send(items(6), { encode });
+      for (let tick = 0; tick < 100; tick++) {
+        await clock.advance(100);
+        const underWay = streams.filter(({ fragments }) => fragments.length > 0);
+        underWayMax = Math.max(underWayMax, underWay.length);
+      }
+      await sending;
+      assert.deepEqual(written(), [0, 1, 2, 3, 4, 5]);
+      assert.equal(underWayMax, 1);
+      assert.equal(acknowledged.length, 6);
+    });
+
+    it('go on with the next message while the DP works on the last (PTM-6)', async () => {
+      limit(1_000_000);
+      answersAtOnce = false;
+      const sending = send(items(3), { encode, stallMs: 10_000 });
+      for (let tick = 0; tick < 40; tick++) await clock.advance(100);
+      assert.deepEqual(written(), [0, 1, 2]);
+      for (const stream of streams) stream.acknowledge();
+      await sending;
+    });
+
+    it('hold nobody responsible for their waiting, however low the limit is', async () => {
+      limit(4_096);
+      const sending = send(items(1), { encode, stallMs: 300 });
+      for (let second = 0; second < 270; second++) await clock.advance(1_000);
+      await sending;
+      assert.deepEqual(acknowledged, [0]);
+    });
+
+    it('fail when the DP does not take a fragment', async () => {
+      limit(1_000_000);
+      const stuck = new FakeStream(true);
+      stuck.write = () =>
+        new Promise((_, reject) => {
+          stuck.cancel = () => {
+            stuck.isCancelled = true;
+            reject(new AbortError());
+          };
+        });
+      const sending = send(items(9), { encode, openStream: async () => stuck });
+      const ended = assert.rejects(sending, stalled);
+      await clock.advance(2_500);
+      await ended;
+      assert.equal(clock.sleeperCount, 0);
+    });
+
+    it('send nothing of what was not allowed when they are cancelled', async () => {
+      arbiter.setControls('dp/A', {
+        schedule: { timeZone: 'UTC', hours: Array.from({ length: 168 }, () => 'closed') },
+      });
+      const sending = send(items(9), { encode });
+      const ended = assert.rejects(sending, /gave way/);
+      await clock.advance(5_000);
+      controller.abort(new Error('gave way'));
+      await ended;
+      assert.deepEqual([written(), sent], [[], []]);
+      assert.ok(
+        streams.every(({ isCancelled, fragments }) => isCancelled && fragments.length === 0),
+      );
+    });
   });
 });

@@ -2,12 +2,16 @@ import type { ContentItem } from '../../shared/content-source/content-item.ts';
 import type { EncodedMessage } from '../../shared/content-source/piece-source.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { oneAtATime } from '../../shared/runtime/one-at-a-time.ts';
+import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { unlessStalled } from '../../shared/runtime/stall-watch.ts';
+import { type MessageFragment, partsOf } from '../../shared/transfer-arbiter/message-fragments.ts';
+import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-permit.ts';
+import { PeerWait } from './peer-wait.ts';
 
 /** One PutContent stream; the part of DuplexCall a lane needs. */
 export interface PutContentStream {
-  /** Resolves when the transport wants more. */
-  write(message: Buffer): Promise<void>;
+  /** Takes an encoded message, or a part of one. Resolves when the transport wants more. */
+  write(message: Buffer | { readonly fragment: MessageFragment }): Promise<void>;
   /** The next acknowledgement, or undefined when the DP ended the stream. */
   read(): Promise<object | undefined>;
   end(): void;
@@ -19,7 +23,11 @@ export interface TransferLanesOptions {
   readonly lanesMax: number;
   readonly openStream: () => Promise<PutContentStream>;
   readonly encode: (item: ContentItem) => Promise<EncodedMessage>;
+  /** Asked before each part that leaves. */
+  readonly permit: Pick<TransferPermit, 'takePart'>;
   readonly onSent: (item: ContentItem) => void;
+  /** So many bytes of a message that leaves in parts have left. */
+  readonly onPart?: (bytes: number) => void;
   readonly onAcknowledged: (item: ContentItem) => void;
   /** It could not be read here, or the DP, or what is between, failed it. */
   readonly onFailed?: (item: ContentItem, error: unknown) => void;
@@ -46,9 +54,12 @@ export async function sendItems(
   const failure = new AbortController();
   const signal = AbortSignal.any([options.signal, failure.signal]);
   const next = oneAtATime(items);
+  const taking = new SerialQueue();
   const lane = () =>
     // The first reason counts: the lanes that are cancelled for it fail too.
-    watchedLane(next, options, signal).catch((error: unknown) => failure.abort(error));
+    watchedLane(next, { ...options, taking }, signal).catch((error: unknown) =>
+      failure.abort(error),
+    );
   try {
     await Promise.all(Array.from({ length: options.lanesMax }, lane));
   } finally {
@@ -57,10 +68,19 @@ export async function sendItems(
   signal.throwIfAborted();
 }
 
+/** What all lanes of a transfer have. */
+interface LanesOptions extends TransferLanesOptions {
+  /**
+   * They take what may leave one after another, a message at a time: so a low limit that cuts messages
+   * has one on its way in parts, not one for each lane, and a window that closes costs that one only.
+   */
+  readonly taking: SerialQueue;
+}
+
 /** A DP that is connected and does nothing must not hold a lane, whatever the others do. */
 async function watchedLane(
   next: () => Promise<ContentItem | undefined>,
-  options: TransferLanesOptions,
+  options: LanesOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const { stallMs, sleep, toStalled: toFailure } = options;
@@ -81,28 +101,6 @@ async function watchedLane(
   await unlessStalled(work, { signal, stallMs, sleep, progressCount, toFailure });
 }
 
-/** Tells the time a lane waits for its DP from the time it waits for this side. */
-class PeerWait {
-  #count = 0;
-  #isWaiting = false;
-
-  async during<T>(work: () => Promise<T>): Promise<T> {
-    this.#count += 1;
-    this.#isWaiting = true;
-    try {
-      return await work();
-    } finally {
-      this.#isWaiting = false;
-    }
-  }
-
-  /** The same only as long as one wait for the DP goes on. */
-  progressCount(): number {
-    if (!this.#isWaiting) this.#count += 1;
-    return this.#count;
-  }
-}
-
 /** What one lane works with. */
 interface Lane {
   readonly signal: AbortSignal;
@@ -111,7 +109,7 @@ interface Lane {
 
 async function runLane(
   { first, next }: { first: ContentItem; next: () => Promise<ContentItem | undefined> },
-  options: TransferLanesOptions,
+  options: LanesOptions,
   { signal, wait }: Lane,
 ): Promise<void> {
   signal.throwIfAborted();
@@ -137,19 +135,17 @@ async function runLane(
 async function sendItem(
   stream: PutContentStream,
   item: ContentItem,
-  { encode, onSent, onAcknowledged, onFailed, signal, wait }: TransferLanesOptions & Lane,
+  lane: LanesOptions & Lane,
 ): Promise<void> {
+  const { encode, onAcknowledged, onFailed, signal, wait } = lane;
   const message = await encode(item).catch((error: unknown) => {
     onFailed?.(item, error);
     throw error;
   });
   try {
     signal.throwIfAborted();
-    onSent(item);
-    const answer = await wait.during(async () => {
-      await stream.write(message.bytes);
-      return stream.read();
-    });
+    await sendMessage(stream, message.bytes, { ...lane, onBegun: () => lane.onSent(item) });
+    const answer = await wait.during(() => stream.read());
     if (answer === undefined) throw brokeOff('without an acknowledgement');
   } catch (error) {
     if (!signal.aborted) onFailed?.(item, error);
@@ -160,6 +156,37 @@ async function sendItem(
     message.done();
   }
   onAcknowledged(item);
+}
+
+/** Sends a message as it may leave; the wait for that is nothing the DP has to answer for. */
+async function sendMessage(
+  stream: PutContentStream,
+  bytes: Buffer,
+  {
+    permit,
+    taking,
+    signal,
+    wait,
+    onBegun,
+    onPart,
+  }: LanesOptions & Lane & { readonly onBegun: () => void },
+): Promise<void> {
+  let isBegun = false;
+  const begin = () => {
+    if (!isBegun) onBegun();
+    isBegun = true;
+  };
+  const whole = await taking.run(async () => {
+    for await (const { message, fragment } of partsOf(bytes, permit, signal)) {
+      begin();
+      if (message) return message;
+      await wait.during(() => stream.write({ fragment }));
+      onPart?.(fragment.data.length);
+    }
+    return undefined;
+  });
+  // Others may take meanwhile: what leaves in one is written by all lanes at the same time.
+  if (whole) await wait.during(() => stream.write(whole));
 }
 
 function brokeOff(how: string): WaybillError {

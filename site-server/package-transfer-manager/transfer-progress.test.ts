@@ -41,6 +41,22 @@ describe('transfer progress', () => {
     assert.equal(changeCount, 2);
   });
 
+  it('knows the rate of a message that takes long, before it is there (PTM-6)', () => {
+    const progress = progressOf();
+    progress.expect(4_000_000);
+    for (let part = 1; part <= 10; part++) {
+      nowMs = part * 1_000;
+      progress.partSent(100_000);
+      assert.ok(Math.abs(progress.bytesPerSecond - 100_000) < 1_000, `${progress.bytesPerSecond}`);
+    }
+    assert.equal(progress.remainingBytes, 4_000_000);
+    progress.acknowledged(1_000_000);
+    nowMs += 1_000;
+    progress.partSent(100_000);
+    assert.ok(Math.abs(progress.bytesPerSecond - 100_000) < 1_000, 'nothing counts twice');
+    assert.equal(progress.remainingBytes, 3_000_000);
+  });
+
   it('is 100 % only when all is acknowledged', () => {
     const progress = progressOf();
     progress.expect(1_000_000);

@@ -17,6 +17,8 @@ export class TransferProgress {
   #acknowledgedBytes = 0;
   #acknowledgedCount = 0;
   #sentBytes = 0;
+  /** Of messages that left in parts and are not acknowledged: counted for the rate already. */
+  #partBytes = 0;
 
   constructor(options: TransferProgressOptions) {
     this.#options = options;
@@ -34,11 +36,23 @@ export class TransferProgress {
     this.#sentBytes += bytes;
   }
 
+  /**
+   * A part of a message has left. With a low limit a message takes long: its rate shows before the DP
+   * has it.
+   */
+  partSent(bytes: number): void {
+    this.#partBytes += bytes;
+    this.#rate.add(bytes, this.#options.monotonicMs());
+    this.#options.onChange();
+  }
+
   /** The DP has verified and written them. */
   acknowledged(bytes: number): void {
     this.#acknowledgedBytes += bytes;
     this.#acknowledgedCount += 1;
-    this.#rate.add(bytes, this.#options.monotonicMs());
+    const countedBytes = Math.min(bytes, this.#partBytes);
+    this.#partBytes -= countedBytes;
+    this.#rate.add(bytes - countedBytes, this.#options.monotonicMs());
     this.#options.onChange();
   }
 

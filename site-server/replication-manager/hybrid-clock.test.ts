@@ -60,6 +60,17 @@ describe('hybrid clock (REP-1)', () => {
     assert.deepEqual(clock.now(), { wallMs: 6, counter: 0, siteCode: 'PS1' });
   });
 
+  it('gives whole milliseconds that rise over all it gave out or was shown, and stands behind none', () => {
+    const { wall, clock } = clockAt(1_000);
+    assert.deepEqual([clock.nextMs(), clock.nextMs()], [1_000, 1_001]);
+    assert.deepEqual(clock.now(), { wallMs: 1_001, counter: 1, siteCode: 'PS1' });
+    assert.equal(clock.nextMs(), 1_002);
+    clock.receive({ wallMs: 9_000, counter: 3 });
+    assert.equal(clock.nextMs(), 9_001, 'a site whose clock is ahead said something');
+    wall.ms = 20_000;
+    assert.equal(clock.nextMs(), 20_000);
+  });
+
   it('says how far a time is in the future', () => {
     const { clock } = clockAt(1_000);
     assert.equal(clock.aheadMs({ wallMs: 4_600 }), 3_600);

@@ -34,6 +34,16 @@ export class HybridClock {
     return this.latest;
   }
 
+  /**
+   * A whole millisecond later than all before it, at whatever site, that this clock was shown: for what
+   * rows say of their own time, and are compared by.
+   */
+  nextMs(): number {
+    const wallMs = Math.max(this.#clock.nowMs(), this.#wallMs + 1);
+    this.receive({ wallMs, counter: 0 });
+    return wallMs;
+  }
+
   /** From now on this clock stands later than `time`. */
   receive({ wallMs, counter }: Pick<HybridTime, 'wallMs' | 'counter'>): void {
     const siteCode = this.#siteCode;

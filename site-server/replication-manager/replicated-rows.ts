@@ -60,12 +60,14 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
   },
   links: { space: keySpaces.links, keyParts: ['name'] },
   'distribution-point-groups': { space: keySpaces.distributionPointGroups, keyParts: ['name'] },
-  'group-assignments': { space: keySpaces.groupAssignments, keyParts: ['name', 'package'] },
+  'group-members': { space: keySpaces.groupMembers, keyParts: ['name', 'dp'] },
+  'group-assignments': { space: keySpaces.groupAssignments, keyParts: ['package', 'name'] },
+  'group-wishes': { space: keySpaces.groupWishes, keyParts: ['package', 'dp'] },
   'validation-results': {
     space: keySpaces.validationResults,
     keyParts: ['package', 'site', 'dp'],
   },
-  'component-settings': { space: keySpaces.componentSettings, keyParts: ['site'] },
+  'component-settings': { space: keySpaces.componentSettings, keyParts: ['site', 'name'] },
 };
 
 /** Tables whose own rows a site keeps in a local table, where its components work with them. */
@@ -179,7 +181,7 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
         ? [{ topic: 'site-package-status', subject: first }]
         : [];
     case 'distribution-point-groups':
-    case 'group-assignments':
+    case 'group-members':
       return [{ topic: 'distribution-point-group', subject: first }];
     case 'links':
     case 'component-settings':

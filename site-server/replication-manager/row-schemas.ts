@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ComponentSettings } from '../../shared/domain/component-settings.ts';
+import type { ComponentSetting } from '../../shared/domain/component-settings.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
   type DistributionPoint,
@@ -11,6 +11,7 @@ import {
 import type {
   DistributionPointGroup,
   GroupAssignment,
+  GroupMember,
 } from '../../shared/domain/distribution-point-group.ts';
 import type {
   PackageAssignment,
@@ -231,6 +232,16 @@ const controls = row<TransferControls>({
 });
 const noControlsOr = controls.optional() as z.ZodType<TransferControls>;
 
+const packageAssignment = row<PackageAssignment>({
+  packageId,
+  dpId,
+  siteCode,
+  intent: z.literal(['installed', 'removed']),
+  action: z.literal(['add', 'redistribute', 'remove']),
+  wishId: text(64),
+  wishedAtMs: count,
+});
+
 /** What a row of each table must look like, whoever sends it; every text of it is bounded. */
 const rowSchemas = {
   sites: row<SiteDefinition>({
@@ -282,15 +293,7 @@ const rowSchemas = {
     updateCount: count,
     isDeletion: z.boolean(),
   }),
-  'package-assignments': row<PackageAssignment>({
-    packageId,
-    dpId,
-    siteCode,
-    intent: z.literal(['installed', 'removed']),
-    action: z.literal(['add', 'redistribute', 'remove']),
-    wishId: text(64),
-    wishedAtMs: count,
-  }),
+  'package-assignments': packageAssignment,
   'published-packages': sitePackage,
   'site-contents': row<SiteContent>({
     packageId,
@@ -324,13 +327,22 @@ const rowSchemas = {
   'distribution-point-groups': row<DistributionPointGroup>({
     groupName: objectName,
     description: text(limits.descriptionCharsMax),
-    dpIds: z.array(dpId).max(limits.groupMemberCountMax),
+  }),
+  'group-members': row<GroupMember>({
+    groupName: objectName,
+    dpId,
+    joinedAtMs: count,
+    leftAtMs: count,
+    isDropping: z.boolean(),
   }),
   'group-assignments': row<GroupAssignment>({
     groupName: objectName,
     packageId,
-    assignedAtMs: count,
+    intent: z.literal(['installed', 'removed']),
+    saidAtMs: count,
+    sinceMs: count,
   }),
+  'group-wishes': packageAssignment,
   'validation-results': row<ValidationResult>({
     packageId,
     siteCode,
@@ -343,9 +355,10 @@ const rowSchemas = {
     repairedCount: count,
     files: z.array(unsoundFile).max(namedFilesMax),
   }),
-  'component-settings': row<ComponentSettings>({
+  'component-settings': row<ComponentSetting>({
     siteCode,
-    values: z.record(z.string().max(limits.settingNameCharsMax), z.number()),
+    settingName: objectName,
+    value: z.int(),
   }),
 } as const satisfies Record<ReplicatedTable, z.ZodType>;
 
@@ -364,9 +377,11 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'site-package-status': ['packageId', '', 'dpId'],
   links: ['linkName'],
   'distribution-point-groups': ['groupName'],
-  'group-assignments': ['groupName', 'packageId'],
+  'group-members': ['groupName', 'dpId'],
+  'group-assignments': ['packageId', 'groupName'],
+  'group-wishes': ['packageId', 'dpId'],
   'validation-results': ['packageId', 'siteCode', 'dpId'],
-  'component-settings': ['siteCode'],
+  'component-settings': ['siteCode', 'settingName'],
 };
 
 const statusMessage = row<StatusMessage>({

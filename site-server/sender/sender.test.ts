@@ -4,7 +4,9 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
 import type { TransferControls, WindowLevel } from '../../shared/domain/transfer-controls.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import { TestSettings } from '../component-settings/testing/test-settings.ts';
 import type { SendRequestRow } from './send-request-view.ts';
+import { defaultSenderConfig } from './sender.ts';
 import { refusal, SendingMachine, SendingSite } from './testing/test-sending.ts';
 
 const mib = 1024 * 1024;
@@ -95,6 +97,25 @@ describe('Sender', () => {
     assert.equal(toPs1 + toPs2 + toPs3, 5);
     assert.ok(toPs1 <= 3, `${toPs1} to one site`);
     assert.equal(machine.site('PS1').openCallsMax, toPs1);
+  });
+
+  it('begins more at once as soon as its limits are raised (REP-5, ADM-3)', async () => {
+    await site.stop();
+    const limits = { ...defaultSenderConfig, sendsMax: 1 };
+    const settings = new TestSettings();
+    site = await SendingSite.start(machine, { limits, settings });
+    for (const other of machine.sites.values()) other.isSilent = true;
+    const to = ['PS1', 'PS2', 'PS3'];
+    await machine.order(
+      ...to.map((finalSiteCode, index) => {
+        return { jobId: `CS1-0000000${index}`, packageId: `CS10000${index}`, finalSiteCode };
+      }),
+    );
+    const openCount = () => to.reduce((sum, code) => sum + machine.site(code).openCalls, 0);
+    await machine.until(() => openCount() === 1 && site.sender.waiting().size === 2);
+    Object.assign(limits, { sendsMax: 3 });
+    settings.tell();
+    await machine.until(() => openCount() === 3);
   });
 
   it('tries again after a minute, then backs off to half an hour (REP-5)', async () => {

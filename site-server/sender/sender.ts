@@ -50,6 +50,8 @@ export interface SenderComponents extends Omit<SendTryNeeds, 'files' | 'whenWrit
   /** Whether an instruction refused for this reason may be taken a little later. */
   readonly doesRefusalMend: (reason: string) => boolean;
   readonly clock: Clock;
+  /** Told after each change of what limits it. @default never */
+  readonly settings?: { onChanged(listener: () => void): () => void };
   /** A number from 0 up to 1. */
   readonly random: () => number;
   readonly logger: Logger;
@@ -124,10 +126,11 @@ export class Sender implements Component {
   }
 
   async start(): Promise<void> {
-    const { requests, transferControls } = this.#components;
+    const { requests, transferControls, settings } = this.#components;
     this.#unlisten = [
       requests.onChanged((request) => this.#onChanged(request)),
       transferControls.onChanged(() => this.#onControlsChanged()),
+      settings?.onChanged(() => this.#wake.wake()) ?? (() => {}),
     ];
     this.#wake.wake();
     this.#loop = this.#run();

@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isErrorWithCode, WaybillError } from '../../../shared/domain/errors.ts';
-import type { PackageVersion } from '../../../shared/domain/package.ts';
+import type { PackageVersion, Priority } from '../../../shared/domain/package.ts';
 import type { PullSource } from '../../../shared/domain/pull-source.ts';
 import type { StateMessage } from '../../../shared/domain/state-message.ts';
+import { fetchingPassage } from '../../../shared/domain/transfer-passage.ts';
 import type {
   BegunAction,
   PackageAction,
@@ -14,6 +15,8 @@ import { CapturedLog } from '../../../shared/testing/captured-log.ts';
 import { CrashingStore } from '../../../shared/testing/crashing-store.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { collect, toVersion } from '../../../shared/testing/test-library.ts';
+import { PassageHours } from '../../../shared/transfer-arbiter/passage-hours.ts';
+import { TransferArbiter } from '../../../shared/transfer-arbiter/transfer-arbiter.ts';
 import { StateMessageOutbox } from '../../state-reporter/state-message-outbox.ts';
 import type {
   FetchedPackage,
@@ -140,12 +143,18 @@ export class FakeFetcher implements PackageFetcher {
   readonly scripts = new Map<string, FetchScript>();
   /** Packages that are being fetched, in the order in which they began. */
   readonly running: string[] = [];
+  /** Priorities that were given to fetches. */
+  readonly priorities: Priority[] = [];
   readonly sourcesSet: (readonly PullSource[])[] = [];
   endCount = 0;
 
-  open(first: readonly PullSource[]): PackageFetch {
+  open(first: readonly PullSource[], priority: Priority): PackageFetch {
     let sources = first;
+    this.priorities.push(priority);
     return {
+      setPriority: (next) => {
+        this.priorities.push(next);
+      },
       setSources: (next) => {
         sources = next;
         this.sourcesSet.push(next);
@@ -211,11 +220,13 @@ export class TestPullDp {
   readonly log = new CapturedLog();
   readonly receiver = new FakeReceiver();
   readonly fetcher = new FakeFetcher();
+  readonly arbiter = new TransferArbiter(this.clock);
   readonly #database: StateStore;
   life!: CrashingStore;
   outbox!: StateMessageOutbox;
   jobs!: PullJobStore;
   settings!: PullDpSettings;
+  hours!: PassageHours;
   pullDp!: PullDp;
 
   private constructor(database: StateStore) {
@@ -242,6 +253,7 @@ export class TestPullDp {
     this.outbox = new StateMessageOutbox({ store, clock, logger }, { dpId: 'PS1DP1' });
     this.jobs = new PullJobStore(store, this.outbox);
     this.settings = new PullDpSettings(store);
+    this.hours = new PassageHours({ arbiter: this.arbiter, clock }, fetchingPassage);
     const { outbox, jobs, settings, life } = this;
     const library = {
       getPackage: (id: string) => receiver.getPackage(id),
@@ -253,7 +265,9 @@ export class TestPullDp {
         commit: (action) => life.whileAlive(() => receiver.commit(action)),
       },
       ...{ library, fetcher, jobs, outbox, settings, clock, random, logger },
+      hours: this.hours,
     });
+    await this.hours.start();
     await outbox.start();
     await this.pullDp.start();
   }
@@ -266,6 +280,7 @@ export class TestPullDp {
 
   async stop(): Promise<void> {
     await this.pullDp.stop();
+    await this.hours.stop();
     await this.outbox.stop();
   }
 

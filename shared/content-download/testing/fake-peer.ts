@@ -1,10 +1,11 @@
 import { WaybillError } from '../../domain/errors.ts';
 import type { PieceSet } from '../../domain/piece-set.ts';
 import type { PullSource } from '../../domain/pull-source.ts';
+import { encodeAnswer } from '../../rpc/service-definitions.ts';
 import { AbortError, throwIfAborted } from '../../runtime/abort-error.ts';
 import type { Clock } from '../../runtime/clock.ts';
 import { WakeSignal } from '../../runtime/wake-signal.ts';
-import type { FetchRequest, FetchResponse } from '../content-messages.ts';
+import { contentLengthOf, type FetchRequest, type FetchResponse } from '../content-messages.ts';
 import type { ContentChannel } from '../source-connection.ts';
 import { wakeWithin } from '../timed-wait.ts';
 import { type FakeContent, unitLengthOf } from './fake-content.ts';
@@ -22,6 +23,11 @@ export interface FakePeerNeeds {
 
 /** Time between two messages of what it holds. */
 const holdingsIntervalMs = 250;
+/** Bytes of a fragment where it has a limit of its own. */
+const fragmentBytes = 64 * 1024;
+const none = Buffer.alloc(0);
+/** What was told last when it was that all is closed. */
+const closedCount = -2;
 const zeros = Buffer.alloc(1024 * 1024);
 
 /** A source that serves a content in memory over a fake network, honestly or not. */
@@ -48,8 +54,20 @@ export class FakePeer {
   /** Fetch calls fail with this. */
   refusal: Error | undefined;
   manifestByte = 0;
+  /** Its schedule: at this hour it serves nothing. */
+  isClosed = false;
+  /** Of an older program, it sends all at once. */
+  knowsFragments = true;
+  /** Its own limit: bytes per second of a fragment, of each stream. Its answers come in fragments then. */
+  fragmentRate: number | undefined;
+  /** What it sends in place of the bytes of a fragment. */
+  spoilFragment = (data: Buffer): Buffer => data;
+  /** Bytes of the ranges of the manifest that were asked for. */
+  readonly manifestRanges: number[] = [];
   /** Units that were asked of it. */
   readonly asked: number[] = [];
+  /** Fragments it has sent. */
+  fragmentCount = 0;
   /** Requests it works on now, and the most there were. */
   openCount = 0;
   openCountMax = 0;
@@ -88,15 +106,22 @@ export class FakePeer {
   /** The channel somebody with this link opens to it. */
   channelFor(link: FakeLink): ContentChannel {
     const channel = {
-      serverStream: (method: string, _request: unknown, { signal }: { signal: AbortSignal }) => {
+      serverStream: (
+        method: string,
+        request: { readonly offsetBytes?: number; readonly bytesMax?: number },
+        { signal }: { signal: AbortSignal },
+      ) => {
         if (method === 'listDeltas') return this.#deltas(signal);
-        return method === 'watchHoldings' ? this.#watch(signal) : this.#manifest(signal);
+        return method === 'watchHoldings' ? this.#watch(signal) : this.#manifest(request, signal);
       },
-      duplex: () =>
-        new FakeCall((request, over) => this.#serve(request, link, over), {
-          signal: this.#calls.signal,
-          isEndless: this.isEndless,
-        }),
+      duplex: () => {
+        const answers = new FakeFragments();
+        const serve = (request: FetchRequest, over: AbortSignal) =>
+          this.#serveParts(request, answers, { link, signal: over });
+        const { signal } = this.#calls;
+        const next = (over: AbortSignal) => this.#nextPart(answers, { link, signal: over });
+        return new FakeCall(serve, { signal, isEndless: this.isEndless, next });
+      },
       whenReachable: async (signal: AbortSignal) => {
         while (!this.isReachable) {
           await wakeWithin(this.#changed, 1_000, { clock: this.#needs.clock, signal });
@@ -107,16 +132,23 @@ export class FakePeer {
     return channel as unknown as ContentChannel;
   }
 
-  async *#manifest(signal: AbortSignal) {
+  async *#manifest(
+    { offsetBytes = 0, bytesMax = 0 }: { offsetBytes?: number; bytesMax?: number },
+    signal: AbortSignal,
+  ) {
     throwIfAborted(signal);
     this.#requireReachable();
+    if (this.isClosed) throw closed();
     if (!this.hasManifest || !this.units) throw this.#notHeld();
     while (this.isManifestCrawling) {
       yield { chunk: Buffer.alloc(1) };
       await this.#needs.clock.sleep(2_000, signal);
     }
     const { manifestBytes } = this.#needs.content.descriptor;
-    yield { chunk: Buffer.alloc(manifestBytes, this.manifestByte) };
+    this.manifestRanges.push(bytesMax);
+    const leftBytes = manifestBytes - offsetBytes;
+    const rangeBytes = this.knowsFragments ? Math.min(bytesMax || leftBytes, leftBytes) : leftBytes;
+    yield { chunk: Buffer.alloc(rangeBytes, this.manifestByte) };
   }
 
   async *#deltas(signal: AbortSignal) {
@@ -139,7 +171,12 @@ export class FakePeer {
       if (ended.aborted) throw new AbortError();
       this.#requireReachable();
       const { heldCount, isComplete } = this.units;
-      if (heldCount !== before) {
+      if (this.isClosed) {
+        if (before !== closedCount)
+          yield { closed: true, complete: false, firstUnit: '0', units: none };
+        before = closedCount;
+        await wakeWithin(this.#changed, holdingsIntervalMs, { clock, signal }).catch(() => {});
+      } else if (heldCount !== before) {
         before = heldCount;
         const units = isComplete ? Buffer.alloc(0) : Buffer.from(this.units.toBytes());
         yield { complete: isComplete, firstUnit: '0', units };
@@ -150,6 +187,41 @@ export class FakePeer {
     }
   }
 
+  /** The answer, or the first of its fragments, or the next one that is allowed. */
+  async #serveParts(
+    request: FetchRequest,
+    answers: FakeFragments,
+    way: { readonly link: FakeLink; readonly signal: AbortSignal },
+  ): Promise<FetchResponse> {
+    if (request.moreBytes) answers.allowedBytes += request.moreBytes;
+    else {
+      if (this.isClosed) throw closed();
+      const isWhole = !request.firstBytes && this.fragmentRate === undefined;
+      if (isWhole || !this.knowsFragments) return this.#serve(request, way.link, way.signal);
+      this.#requireReachable();
+      const response = this.answer(this.#respond(request));
+      answers.rest = encodeAnswer('Content', 'fetch', response);
+      answers.allowedBytes = request.firstBytes || answers.rest.length;
+    }
+    return this.#nextPart(answers, way);
+  }
+
+  async #nextPart(
+    answers: FakeFragments,
+    { link, signal }: { readonly link: FakeLink; readonly signal: AbortSignal },
+  ): Promise<FetchResponse> {
+    const { clock, network } = this.#needs;
+    this.fragmentCount += 1;
+    const data = answers.take(
+      this.fragmentRate === undefined ? Number.POSITIVE_INFINITY : fragmentBytes,
+    );
+    if (this.fragmentRate) await clock.sleep((data.length * 1_000) / this.fragmentRate, signal);
+    await network.transfer(this.link, link, data.length, signal);
+    if (this.isClosed) throw closed();
+    const last = answers.rest.length === 0;
+    return { body: 'fragment', fragment: { data: this.spoilFragment(data), last } };
+  }
+
   async #serve(request: FetchRequest, link: FakeLink, signal: AbortSignal): Promise<FetchResponse> {
     this.#requireReachable();
     if (this.refusal) throw this.refusal;
@@ -158,7 +230,7 @@ export class FakePeer {
     try {
       if (this.#isSilentAt(request)) await this.#needs.clock.sleep(Number.MAX_SAFE_INTEGER, signal);
       const response = this.answer(this.#respond(request));
-      await this.#needs.network.transfer(this.link, link, 100 + lengthOf(response), signal);
+      await this.#needs.network.transfer(this.link, link, 100 + contentLengthOf(response), signal);
       return response;
     } catch (error) {
       this.#requireReachable();
@@ -212,23 +284,45 @@ export class FakePeer {
   }
 }
 
-/** What an answer weighs. */
-function lengthOf({ piece, files }: FetchResponse): number {
-  const small = files?.files.reduce((sum, { data }) => sum + data.length, 0) ?? 0;
-  return (piece?.data.length ?? 0) + small;
+function closed(): WaybillError {
+  return new WaybillError({ code: 'CONTENT_WINDOW_CLOSED', opensAtMs: 0 });
+}
+
+/** An answer that is on its way in fragments. */
+class FakeFragments {
+  rest: Buffer = Buffer.alloc(0);
+  allowedBytes = 0;
+
+  take(bytesMax: number): Buffer {
+    const part = this.rest.subarray(0, Math.min(bytesMax, this.allowedBytes));
+    this.rest = this.rest.subarray(part.length);
+    this.allowedBytes -= part.length;
+    return part;
+  }
 }
 
 class FakeCall {
+  readonly #next: (signal: AbortSignal) => Promise<FetchResponse>;
   readonly #serve: (request: FetchRequest, signal: AbortSignal) => Promise<FetchResponse>;
   readonly #over = new AbortController();
   readonly #signal: AbortSignal;
   readonly #isEndless: boolean;
   #answer: Promise<FetchResponse> | undefined;
+  #isRead = false;
 
   constructor(
     serve: (request: FetchRequest, signal: AbortSignal) => Promise<FetchResponse>,
-    { signal, isEndless }: { signal: AbortSignal; isEndless: boolean },
+    {
+      signal,
+      isEndless,
+      next,
+    }: {
+      signal: AbortSignal;
+      isEndless: boolean;
+      next: (signal: AbortSignal) => Promise<FetchResponse>;
+    },
   ) {
+    this.#next = next;
     this.#serve = serve;
     this.#isEndless = isEndless;
     this.#signal = AbortSignal.any([this.#over.signal, signal]);
@@ -236,12 +330,16 @@ class FakeCall {
 
   async write(request: FetchRequest): Promise<void> {
     if (this.#isEndless && this.#answer !== undefined) return;
+    this.#isRead = false;
     this.#answer = this.#serve(request, this.#signal);
     this.#answer.catch(() => {});
   }
 
   async read(): Promise<FetchResponse | undefined> {
-    return this.#answer;
+    // What was read is not read again, unless more of it is to come without being asked for.
+    const answer = this.#isRead && !this.#isEndless ? this.#next(this.#signal) : this.#answer;
+    this.#isRead = true;
+    return answer;
   }
 
   end(): void {}

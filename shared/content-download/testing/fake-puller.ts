@@ -5,6 +5,7 @@ import { CapturedLog } from '../../testing/captured-log.ts';
 import type { FakeClock } from '../../testing/fake-clock.ts';
 import { SeededRandom } from '../../testing/seeded-random.ts';
 import type { ArrivingContentEntry } from '../content-fetch.ts';
+import type { Intake } from '../intake.ts';
 import {
   type DownloadedPackage,
   type DownloadObserver,
@@ -129,7 +130,8 @@ export class FakePuller {
     const action = { packageId, jobSerial: 1, version, redistribute: false };
     const { set: sources, observer } = this;
     const { signal } = this.#ended;
-    return download.run({ action, sources, observer, signal }).then(
+    const intake = this.intake && { intake: this.intake };
+    return download.run({ action, sources, observer, signal, ...intake }).then(
       (downloaded) => {
         this.downloaded = downloaded;
         this.doneAtMs = this.#clock.monotonicMs();
@@ -139,6 +141,9 @@ export class FakePuller {
       },
     );
   }
+
+  /** What it keeps to while it fetches. */
+  intake: Intake | undefined;
 
   stop(): void {
     this.#ended.abort();

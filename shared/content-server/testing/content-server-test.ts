@@ -44,6 +44,11 @@ export function nameOf(content: ContentDescriptor): ContentName__Output {
   };
 }
 
+/** A request about a content, as it comes from the wire, that says nothing else. */
+export function aboutContent(content: ContentName__Output | null) {
+  return { content, offsetBytes: '0', bytesMax: 0, priority: 'PRIORITY_UNSPECIFIED' } as const;
+}
+
 /** The one content of a version. */
 export function onlyContent(version: { readonly contents: readonly ContentDescriptor[] }) {
   return version.contents[0]!;

@@ -1,4 +1,5 @@
 import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
+import type { GroupRecord__Output } from '../../../shared/rpc/generated/waybill/v1/GroupRecord.ts';
 import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { Link__Output } from '../../../shared/rpc/generated/waybill/v1/Link.ts';
 import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/Package.ts';
@@ -9,6 +10,7 @@ import type { PreviewPart__Output } from '../../../shared/rpc/generated/waybill/
 import type { Route__Output } from '../../../shared/rpc/generated/waybill/v1/Route.ts';
 import type { RouteSettings } from '../../../shared/rpc/generated/waybill/v1/RouteSettings.ts';
 import type { SendRequest__Output } from '../../../shared/rpc/generated/waybill/v1/SendRequest.ts';
+import type { Setting__Output } from '../../../shared/rpc/generated/waybill/v1/Setting.ts';
 import type { Site__Output } from '../../../shared/rpc/generated/waybill/v1/Site.ts';
 import type { SiteRecord__Output } from '../../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
 import type { StatusMessage__Output } from '../../../shared/rpc/generated/waybill/v1/StatusMessage.ts';
@@ -58,6 +60,7 @@ export function aPackage(changes: Partial<Package__Output> = {}): Package__Outpu
     sourceUnchanged: false,
     counts: { targeted: 3, installed: 2, retrying: 1, failed: 0 },
     storedVersion: 3,
+    groupNames: [],
     ...changes,
   };
 }
@@ -129,8 +132,30 @@ export function aDistributionPoint(
     packageCount: 12,
     measuredBytesPerSecond: '45200000',
     pull: null,
+    groupNames: [],
     controls: null,
     serveControls: null,
+    ...changes,
+  };
+}
+
+/** A group of two DPs that has a package. */
+export function aGroup(changes: Partial<GroupRecord__Output> = {}): GroupRecord__Output {
+  return {
+    groupName: 'Offices',
+    description: 'Offices in the north',
+    dpIds: ['PS1DP1', 'PS2DP1'],
+    packageIds: ['PS100001'],
+    ...changes,
+  };
+}
+
+/** A setting that is as configured. */
+export function aSetting(changes: Partial<Setting__Output> = {}): Setting__Output {
+  return {
+    ...{ name: 'packages-at-once', siteCode: 'PS1', setValue: '', configuredValue: '3' },
+    ...{ minValue: '1', maxValue: '50', isTime: false },
+    description: 'Packages processed and sent to DPs at once.',
     ...changes,
   };
 }
@@ -333,6 +358,12 @@ export const defaultAnswers = {
   setSite: () => aChildSite(),
   deleteSite: () => aChildSite(),
   rotateSigningKey: () => aSiteRecord({ signingKeyIds: ['fedcba9876543210'] }),
+  addGroup: () => aGroup(),
+  setGroup: () => aGroup(),
+  deleteGroup: () => aGroup(),
+  joinGroup: () => aGroup(),
+  leaveGroup: () => aGroup(),
+  setSettings: () => ({ settings: [aSetting({ setValue: '5' })] }),
   setRoute: (route: RouteSettings) => aRoute({ addresses: route.addresses ?? [] }),
   setLink: () => aLink(),
   deleteLink: () => aLink(),
@@ -353,6 +384,8 @@ export const defaultStreams = {
   previewUpdate: () => [aPreviewedVersion({ sourceVersion: 4 }), aPreviewedTransfer()],
   listSites: () => [aSiteRecord(), aChildSite()],
   listRoutes: () => [aRoute()],
+  listGroups: () => [aGroup()],
+  listSettings: () => [aSetting()],
   listLinks: () => [aLink()],
   listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   watchSendRequests: () => [aSendRequest(), aRetryingSendRequest()],

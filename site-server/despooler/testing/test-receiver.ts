@@ -17,6 +17,7 @@ import type { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CrashingStore } from '../../../shared/testing/crashing-store.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { testProperties } from '../../../shared/testing/test-library.ts';
+import { TestSettings } from '../../component-settings/testing/test-settings.ts';
 import {
   encodePackageInstruction,
   encodeTransferInstruction,
@@ -98,6 +99,9 @@ export const packageHashOf = (packageId: string, sourceVersion: number): string 
  * knows. Whatever is here outlives the lives of PS1's program.
  */
 export class TestReceiver implements AsyncDisposable {
+  /** Changed by a test, they are obeyed from the next look on. */
+  readonly limits = { ...defaultDespoolerConfig };
+  readonly settings = new TestSettings();
   readonly clock: FakeClock;
   readonly authority: TestAuthority;
   readonly own: TestIdentity;
@@ -176,8 +180,8 @@ export class TestReceiver implements AsyncDisposable {
       },
     });
     const despooler = new Despooler(
-      { ...ground, task, status, clock, random: () => 1, logger },
-      { ...defaultDespoolerConfig, ...config },
+      { ...ground, task, status, clock, random: () => 1, settings: this.settings, logger },
+      Object.assign(this.limits, config),
     );
     const components: Component[] = [status, files, intake, despooler];
     await startInOrder(components);

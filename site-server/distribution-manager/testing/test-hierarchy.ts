@@ -6,6 +6,7 @@ import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../../shared/state-store/state-store.ts';
 import { CrashingStore } from '../../../shared/testing/crashing-store.ts';
 import type { OwnSite } from '../../hierarchy-manager/site-directory.ts';
+import { HybridClock } from '../../replication-manager/hybrid-clock.ts';
 import { rowIdOf, rowOfChange } from '../../replication-manager/replicated-rows.ts';
 import { openTestMachine, type TestMachine, TestSite } from './test-site.ts';
 
@@ -13,6 +14,8 @@ import { openTestMachine, type TestMachine, TestSite } from './test-site.ts';
 export interface HierarchySite {
   readonly own: OwnSite;
   readonly machine: TestMachine;
+  /** What it has said, and heard, of time: survives a crash. */
+  readonly said: HybridClock;
   /** What the site of now works through, until it crashes. */
   life: CrashingStore;
   site: TestSite;
@@ -40,6 +43,7 @@ interface Replicated {
 const topics: readonly NotificationTopic[] = [
   'hierarchy-distribution-point',
   'distribution-point-added',
+  'distribution-point-group',
   'hierarchy-package',
   'site-content',
   'site-package-status',
@@ -110,6 +114,7 @@ export class TestHierarchy implements AsyncDisposable {
         site.notifier.notification(topic, subject),
       );
     }
+    this.of(to).said.receive(this.of(from).said.latest);
     if (changes.length === 0) return;
     await apply(changes);
   }
@@ -238,12 +243,13 @@ export class TestHierarchy implements AsyncDisposable {
       await write.call(machine.store, [...changes, ...versions, ...woken], options);
     };
     const life = new CrashingStore(machine.store);
-    const site = await TestSite.start(machine, { own, life });
+    const said = new HybridClock({ clock: machine.clock, siteCode: own.siteCode });
+    const site = await TestSite.start(machine, { own, life, said });
     const apply = (changes: readonly Change[]) => {
       const versions = versionsOf(machine.store, own.siteCode, changes);
       return write.call(machine.store, [...changes, ...versions], { sync: false });
     };
-    this.sites.set(own.siteCode, { own, machine, life, site, apply });
+    this.sites.set(own.siteCode, { own, machine, said, life, site, apply });
     isStarted = true;
   }
 
@@ -265,7 +271,7 @@ export class TestHierarchy implements AsyncDisposable {
 
 async function begin(one: HierarchySite): Promise<void> {
   one.life = new CrashingStore(one.machine.store);
-  one.site = await TestSite.start(one.machine, { own: one.own, life: one.life });
+  one.site = await TestSite.start(one.machine, { own: one.own, life: one.life, said: one.said });
 }
 
 /** That a row was written here, or deleted, as change capture remembers it. */
@@ -287,13 +293,19 @@ function replicatedAs(change: Change, siteCode: string): Replicated | undefined 
   };
   switch (space) {
     case keySpaces.sites.name:
+    case keySpaces.componentSettings.name:
       return { space, key, topic: 'site', subject: first };
     case keySpaces.hierarchyDistributionPoints.name:
       return { space, key, topic: 'hierarchy-distribution-point', subject: first };
     case keySpaces.packageDefinitions.name:
     case keySpaces.packageRequests.name:
     case keySpaces.packageAssignments.name:
+    case keySpaces.groupAssignments.name:
+    case keySpaces.groupWishes.name:
       return ofPackage(space, 'hierarchy-package');
+    case keySpaces.distributionPointGroups.name:
+    case keySpaces.groupMembers.name:
+      return { space, key, topic: 'distribution-point-group', subject: first };
     case keySpaces.siteContents.name:
       return ofPackage(space, 'site-content');
     case keySpaces.packages.name:
@@ -317,6 +329,8 @@ export async function assertNothingOf(hierarchy: TestHierarchy, packageId: strin
     keySpaces.packageDefinitions,
     keySpaces.packageRequests,
     keySpaces.packageAssignments,
+    keySpaces.groupAssignments,
+    keySpaces.groupWishes,
     keySpaces.publishedPackages,
     keySpaces.siteContents,
     keySpaces.sitePackageStatus,

@@ -18,15 +18,19 @@ import type { CrashingStore } from '../../../shared/testing/crashing-store.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { DistributionCommands } from '../../admin-service/distribution-commands.ts';
+import { GroupCommands } from '../../admin-service/group-commands.ts';
 import { PackageCommands } from '../../admin-service/package-commands.ts';
+import { TestSettings } from '../../component-settings/testing/test-settings.ts';
 import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { DistributionPointChecker } from '../../hierarchy-manager/distribution-point-checker.ts';
+import { GroupReactions } from '../../hierarchy-manager/group-reactions.ts';
 import { alignWithHierarchy } from '../../hierarchy-manager/hierarchy-alignment.ts';
 import { HierarchyDistributionPoints } from '../../hierarchy-manager/hierarchy-distribution-points.ts';
 import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
 import { HierarchyReactor } from '../../hierarchy-manager/hierarchy-reactor.ts';
 import { OwnContents } from '../../hierarchy-manager/own-contents.ts';
 import { type OwnSite, SiteDirectory } from '../../hierarchy-manager/site-directory.ts';
+import { HybridClock } from '../../replication-manager/hybrid-clock.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
 import { DistributionManager } from '../distribution-manager.ts';
 import { DistributionPointTask } from '../distribution-point-task.ts';
@@ -100,6 +104,8 @@ export interface TestSiteOptions {
   readonly isStoreDamaged?: boolean;
   /** @default true */
   readonly hasCaughtUp?: boolean;
+  /** What it has said, and heard, of time. */
+  readonly said?: HybridClock;
 }
 
 /** The real components of a site, without network and disk, Package Transfer Manager played. */
@@ -115,7 +121,11 @@ export class TestSite implements AsyncDisposable {
   readonly status: StatusManager;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
+  readonly groupCommands: GroupCommands;
   readonly distributionManager: DistributionManager;
+  /** Distribution Manager's; changed by a test, and told, they are obeyed at once. */
+  readonly limits: Made['limits'];
+  readonly told: TestSettings;
   readonly hierarchyPackages: HierarchyPackageRows;
   readonly sites: SiteDirectory;
   readonly reactor: HierarchyReactor;
@@ -132,7 +142,10 @@ export class TestSite implements AsyncDisposable {
     this.status = made.status;
     this.packageCommands = made.packageCommands;
     this.distributionCommands = made.distributionCommands;
+    this.groupCommands = made.groupCommands;
     this.distributionManager = made.distributionManager;
+    this.limits = made.limits;
+    this.told = made.settings;
     this.hierarchyPackages = made.hierarchyPackages;
     this.sites = made.sites;
     this.reactor = made.reactor;
@@ -308,11 +321,18 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
   const packageEnd = new PackageEnd({ ...shared, library });
   const packageTask = new PackageTask({ ...shared, publisher, distributionPointTask, packageEnd });
   const transferResults = new TransferResults(shared);
-  const defaults = { packagesMax: 3, retryDelayMs: 5_000, retryDelayMsMax: 300_000 };
+  const packagesMax = options.packagesMax ?? 3;
+  const limits = { packagesMax, retryDelayMs: 5_000, retryDelayMsMax: 300_000 };
+  const settings = new TestSettings();
   const distributionManager = new DistributionManager(
-    { ...shared, packageTask, transferResults, pullResponses: { take: async () => {} }, random },
-    { ...defaults, packagesMax: options.packagesMax ?? defaults.packagesMax },
+    {
+      ...{ ...shared, packageTask, transferResults, random, settings },
+      pullResponses: { take: async () => {} },
+    },
+    limits,
   );
+  const said = options.said ?? new HybridClock({ clock, siteCode });
+  const nextMs = () => said.nextMs();
   let uuidCount = 0;
   const life = ++lifeCount;
   const newUuid = () => `${siteCode}-${life}-${++uuidCount}`;
@@ -328,6 +348,7 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
       checkSources: (directories) => checked(sources, directories),
     }),
     distributionPoints: new HierarchyDistributionPoints({ ...shared, siteCode }),
+    groups: new GroupReactions(shared),
     begin: () =>
       alignWithHierarchy({
         ...{ ...shared, store: machine.store, own, newUuid },
@@ -339,7 +360,7 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
   });
   const hasCaughtUp = () => options.hasCaughtUp ?? true;
   const commanded = {
-    ...{ ...shared, store: machine.store, packageIds, newUuid, siteCode, hasCaughtUp },
+    ...{ ...shared, store: machine.store, packageIds, newUuid, siteCode, hasCaughtUp, nextMs },
     parentSiteCode: own.parent?.siteCode,
   };
   return {
@@ -352,7 +373,10 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
     status,
     packageCommands: new PackageCommands(commanded),
     distributionCommands: new DistributionCommands(commanded),
+    groupCommands: new GroupCommands(commanded),
     distributionManager,
+    limits,
+    settings,
     hierarchyPackages,
     sites,
     reactor,

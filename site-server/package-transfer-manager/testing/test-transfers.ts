@@ -4,6 +4,7 @@ import { WaybillError } from '../../../shared/domain/errors.ts';
 import type { Priority } from '../../../shared/domain/package.ts';
 import type { PackageStatus } from '../../../shared/domain/package-status.ts';
 import type { SitePackage } from '../../../shared/domain/site-package.ts';
+import type { TransferControls } from '../../../shared/domain/transfer-controls.ts';
 import { ChangeNotifier } from '../../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
 import { StateStore } from '../../../shared/state-store/state-store.ts';
@@ -11,9 +12,12 @@ import { CapturedLog } from '../../../shared/testing/captured-log.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { testJob } from '../../../shared/testing/test-job.ts';
+import { TransferArbiter } from '../../../shared/transfer-arbiter/transfer-arbiter.ts';
+import { TestSettings } from '../../component-settings/testing/test-settings.ts';
 import { PackageStore } from '../../distribution-manager/package-store.ts';
 import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
+import { TransferControlRows } from '../../hierarchy-manager/transfer-control-rows.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
 import type { JobRun, RunResult } from '../job-run.ts';
 import { JobTable } from '../job-table.ts';
@@ -24,6 +28,7 @@ import {
 } from '../package-transfer-manager.ts';
 import { defaultPullConfig } from '../pull-config.ts';
 import type { PullHandover } from '../pull-notification.ts';
+import { TransferPermits } from '../transfer-permits.ts';
 
 const config: PackageTransferManagerConfig = {
   packagesMax: 3,
@@ -52,6 +57,9 @@ type FakeNotification = {
 /** The rooms a site has besides Package Transfer Manager, over one store; DPs are played. */
 export class TestTransfers implements AsyncDisposable {
   readonly config = config;
+  /** Changed by a test, they are obeyed from the next look on. */
+  limits = { ...config };
+  readonly settings = new TestSettings();
   readonly clock = new FakeClock();
   readonly log = new CapturedLog();
   readonly directory: TemporaryDirectory;
@@ -76,6 +84,8 @@ export class TestTransfers implements AsyncDisposable {
   hierarchy!: HierarchyManager;
   packages!: PackageStore;
   jobs!: JobTable;
+  transferControls!: TransferControlRows;
+  permits!: TransferPermits;
   manager!: PackageTransferManager;
   #store!: StateStore;
   #isOver = false;
@@ -96,6 +106,7 @@ export class TestTransfers implements AsyncDisposable {
   /** A new life of the site: only the store is remembered. */
   async makeComponents(changes: Partial<PackageTransferManagerConfig> = {}): Promise<void> {
     const { clock, log } = this;
+    this.limits = { ...config, ...changes };
     const store = this.#failingStore();
     this.runs.clear();
     this.watched.clear();
@@ -116,6 +127,13 @@ export class TestTransfers implements AsyncDisposable {
     });
     await this.hierarchy.start();
     this.jobs = new JobTable({ ...needs, packages: this.packages });
+    const arbiter = new TransferArbiter(clock);
+    await this.transferControls?.stop();
+    this.transferControls = new TransferControlRows({
+      ...{ store: this.#store, arbiter, siteCode: 'PS1' },
+    });
+    await this.transferControls.start();
+    this.permits = new TransferPermits({ arbiter, transferControls: this.transferControls });
     this.manager = new PackageTransferManager(
       {
         ...needs,
@@ -124,6 +142,7 @@ export class TestTransfers implements AsyncDisposable {
         notification: this.notification,
         jobs: this.jobs,
         hierarchy: this.hierarchy,
+        permits: this.permits,
         runner: { run: (run) => this.#run(run) },
         returns: {
           watch: (dp: DistributionPoint, _signal, onReturn) => {
@@ -134,8 +153,9 @@ export class TestTransfers implements AsyncDisposable {
           },
         },
         random: () => 1,
+        settings: this.settings,
       },
-      { ...config, ...changes },
+      this.limits,
     );
   }
 
@@ -147,6 +167,7 @@ export class TestTransfers implements AsyncDisposable {
     this.#isOver = true;
     this.writeFailures.length = 0;
     await this.manager.stop();
+    await this.transferControls.stop();
     await this.#store.close();
     await this.directory[Symbol.asyncDispose]();
   }
@@ -161,6 +182,13 @@ export class TestTransfers implements AsyncDisposable {
       const settings = { address: `${dpId}:8531`, kind: 'standard', description: '' } as const;
       await this.hierarchy.add({ dpId, ...settings });
     }
+  }
+
+  /** Sets what is allowed on the way to a DP, as an administrator's word does. */
+  async setControls(dpId: string, controls: TransferControls): Promise<void> {
+    const point = await this.hierarchy.require(dpId);
+    const rows = this.#store.records(keySpaces.distributionPoints);
+    await this.#store.write([rows.put(dpId, { ...point, controls })], { sync: false });
   }
 
   async addPullDistributionPoints(...dpIds: string[]): Promise<void> {

@@ -52,6 +52,18 @@ export function randomEdit(
         ...{ packageId, dpId, siteCode: code, intent: 'installed', action: 'add' },
         ...{ wishId: description, wishedAtMs: 1 },
       }),
+    () =>
+      change(keySpaces.groupMembers, joinKey('Offices', dpId), {
+        ...{ groupName: 'Offices', dpId, joinedAtMs: serial, leftAtMs: 0, isDropping: false },
+      }),
+    () =>
+      change(keySpaces.componentSettings, joinKey(code, 'packages-at-once'), {
+        ...{ siteCode: code, settingName: 'packages-at-once', value: serial },
+      }),
+    () =>
+      change(keySpaces.groupAssignments, joinKey(packageId, 'Offices'), {
+        ...{ groupName: 'Offices', packageId, intent: 'removed', saidAtMs: serial, sinceMs: 0 },
+      }),
     () => {
       const requests = { packageId, siteCode: code, updateCount: serial, isDeletion: false };
       return change(keySpaces.packageRequests, joinKey(packageId, code), requests);

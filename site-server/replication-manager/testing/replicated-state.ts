@@ -11,6 +11,11 @@ const everywhere = [
   keySpaces.packageDefinitions,
   keySpaces.packageRequests,
   keySpaces.packageAssignments,
+  keySpaces.distributionPointGroups,
+  keySpaces.groupMembers,
+  keySpaces.groupAssignments,
+  keySpaces.groupWishes,
+  keySpaces.componentSettings,
 ] as const;
 
 /** Every replicated row of a site by its name on the wire, its own included. */

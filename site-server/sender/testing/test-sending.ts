@@ -16,6 +16,7 @@ import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { testMiniJob } from '../../../shared/testing/test-send-request.ts';
 import { TransferArbiter } from '../../../shared/transfer-arbiter/transfer-arbiter.ts';
+import type { TestSettings } from '../../component-settings/testing/test-settings.ts';
 import { openSendRequestSerials } from '../../distribution-manager/site-counters.ts';
 import { TransferControlRows } from '../../hierarchy-manager/transfer-control-rows.ts';
 import { PackageFileStore } from '../../package-file-store/package-file-store.ts';
@@ -187,8 +188,9 @@ export class SendingSite {
           return () => this.#listeners.delete(to);
         },
         doesRefusalMend: (reason) => reason.startsWith('for now'),
+        ...(options.settings && { settings: options.settings }),
       },
-      { ...defaultSenderConfig, ...options.sender },
+      options.limits ?? { ...defaultSenderConfig, ...options.sender },
     );
     const { sender } = this;
     this.view = new SendRequestView({ requests, sender, store, clock });
@@ -263,6 +265,9 @@ export class SendingSite {
 interface SendingOptions {
   readonly life?: CrashingStore;
   readonly sender?: Partial<SenderConfig>;
+  /** A test changes them, and tells `settings`. @default as `sender` has them */
+  readonly limits?: SenderConfig;
+  readonly settings?: TestSettings;
 }
 
 /** A store of package files whose bytes are made up. */

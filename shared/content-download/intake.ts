@@ -1,0 +1,128 @@
+import type { Priority } from '../domain/package.ts';
+import { fetchingPassage } from '../domain/transfer-passage.ts';
+import { ignoreAbort } from '../runtime/abort-error.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { TransferArbiter } from '../transfer-arbiter/transfer-arbiter.ts';
+import type { TransferPermit } from '../transfer-arbiter/transfer-permit.ts';
+
+export interface IntakeNeeds {
+  /** Says when bytes may be asked for. @default whenever */
+  readonly arbiter?: Pick<TransferArbiter, 'open' | 'controlsOf'>;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+}
+
+/** How long nothing has come, besides the time in which this side kept itself waiting. */
+export class Silence {
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #intake: Pick<Intake, 'waitedMs'>;
+  #sinceMs = 0;
+  #waitedMs = 0;
+
+  constructor(clock: Pick<Clock, 'monotonicMs'>, intake: Pick<Intake, 'waitedMs'>) {
+    this.#clock = clock;
+    this.#intake = intake;
+    this.end();
+  }
+
+  get ms(): number {
+    return this.#clock.monotonicMs() - this.#sinceMs - (this.#intake.waitedMs - this.#waitedMs);
+  }
+
+  /** Something has come. */
+  end(): void {
+    this.#sinceMs = this.#clock.monotonicMs();
+    this.#waitedMs = this.#intake.waitedMs;
+  }
+}
+
+/**
+ * What a download asks before it asks a source for bytes, so that the agent keeps to its own limit
+ * (PULL-10): sources send as fast as they may. Knows how long it was kept waiting, for that is not the
+ * sources' fault.
+ */
+export class Intake implements Disposable {
+  readonly #needs: IntakeNeeds;
+  #priority: Priority;
+  #permit: TransferPermit | undefined;
+  #waiterCount = 0;
+  #waitingSinceMs = 0;
+  #waitedMs = 0;
+
+  constructor(needs: IntakeNeeds, priority: Priority) {
+    this.#needs = needs;
+    this.#priority = priority;
+  }
+
+  get priority(): Priority {
+    return this.#priority;
+  }
+
+  /** Counts from the next bytes on. */
+  set priority(priority: Priority) {
+    if (this.#priority === priority) return;
+    this.#priority = priority;
+    if (this.#permit) this.#permit.priority = priority;
+  }
+
+  /** Whether there is no limit now. */
+  get isFree(): boolean {
+    return this.#needs.arbiter?.controlsOf(fetchingPassage).limit === undefined;
+  }
+
+  /** Bytes that may be asked for in one go: fewer than a piece where a limit is low. */
+  get partBytes(): number {
+    return this.#permit?.partBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Whether anything waits to be asked for. */
+  get isWaiting(): boolean {
+    return this.#waiterCount > 0;
+  }
+
+  /** Milliseconds in which something did, so far. */
+  get waitedMs(): number {
+    const now = this.isWaiting ? this.#nowMs() - this.#waitingSinceMs : 0;
+    return this.#waitedMs + now;
+  }
+
+  /** Takes part from now on, until it is disposed of. */
+  open(): void {
+    this.#permit ??= this.#needs.arbiter?.open([fetchingPassage], this.#priority);
+  }
+
+  /**
+   * Resolves when some bytes may be asked for; without a limit all of them, at once.
+   *
+   * @param leftBytes at most a message of the wire
+   * @returns how many
+   * @throws AbortError as soon as the signal fires
+   */
+  async takePart(leftBytes: number, signal: AbortSignal): Promise<number> {
+    const permit = this.#permit;
+    if (!permit) return leftBytes;
+    if (this.#waiterCount++ === 0) this.#waitingSinceMs = this.#nowMs();
+    try {
+      return await permit.takePart(leftBytes, signal);
+    } finally {
+      if (--this.#waiterCount === 0) this.#waitedMs += this.#nowMs() - this.#waitingSinceMs;
+    }
+  }
+
+  /** Counts bytes that came without being asked for: what is asked for next waits for them. */
+  charge(bytes: number, signal: AbortSignal): void {
+    void this.#takeAll(bytes, signal).catch(ignoreAbort);
+  }
+
+  [Symbol.dispose](): void {
+    this.#permit?.close();
+    this.#permit = undefined;
+  }
+
+  async #takeAll(bytes: number, signal: AbortSignal): Promise<void> {
+    for (let left = bytes; left > 0; ) left -= await this.takePart(left, signal);
+  }
+
+  #nowMs(): number {
+    return this.#needs.clock.monotonicMs();
+  }
+}

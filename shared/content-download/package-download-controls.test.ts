@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict';
+import { pieceBytes } from '../domain/content.ts';
+import type { Priority } from '../domain/package.ts';
+import { fetchingPassage } from '../domain/transfer-passage.ts';
+import { TransferArbiter } from '../transfer-arbiter/transfer-arbiter.ts';
+import { Intake } from './intake.ts';
+import { DownloadGround, minuteMs } from './testing/download-ground.ts';
+import { FakeContent } from './testing/fake-content.ts';
+import { FakePuller } from './testing/fake-puller.ts';
+
+describe('limits and schedules of a download (PULL-10, PTM-5, PTM-6)', () => {
+  let ground: DownloadGround;
+  let arbiter: TransferArbiter;
+
+  beforeEach(() => {
+    ground = new DownloadGround();
+    ground.content = new FakeContent([10 * pieceBytes, ...Array(20).fill(20_000)]);
+    arbiter = new TransferArbiter(ground.clock);
+  });
+  afterEach(() => ground[Symbol.asyncDispose]());
+
+  const limit = (bytesPerSecond: number) =>
+    arbiter.setControls(fetchingPassage, { limit: { kind: 'rate', bytesPerSecond } });
+
+  /** A download that keeps to what is set for its agent. */
+  function begin(priority: Priority = 2): FakePuller {
+    const { clock, content, peers } = ground;
+    const puller = new FakePuller(clock, content, { peers });
+    puller.intake = new Intake({ arbiter, clock }, priority);
+    ground.pullers.push(puller);
+    ground.running.push(puller.start());
+    return puller;
+  }
+  const sentBytes = () => ground.peers.reduce((sum, { link }) => sum + link.sentBytes, 0);
+
+  it('keeps to its own limit, smoothly, whatever its sources could send', async () => {
+    for (let count = 0; count < 3; count++) ground.peer();
+    const rate = 1_000_000;
+    limit(rate);
+    const puller = begin();
+    const bySecond: number[] = [];
+    let before = 0;
+    while (puller.doneAtMs === undefined) {
+      await ground.until(() => ground.clock.monotonicMs() >= (bySecond.length + 1) * 1_000, 2_000);
+      bySecond.push(sentBytes() - before);
+      before = sentBytes();
+    }
+    for (const [second, bytes] of bySecond.slice(0, -1).entries()) {
+      const most = second === 0 ? 1.35 : 1.25;
+      assert.ok(bytes <= most * rate, `${bytes} bytes in second ${second}`);
+      if (second > 0) assert.ok(bytes >= 0.9 * rate, `${bytes} bytes in second ${second}`);
+    }
+    assert.ok(puller.doneAtMs >= (1_000 * ground.content.sizeBytes) / rate - 500);
+    const { observer, receiver } = puller;
+    assert.equal(new Set(receiver.taken).size, receiver.taken.length, 'nothing comes twice');
+    assert.equal(observer.receivedBytes, ground.content.sizeBytes);
+    assert.deepEqual([observer.liars, observer.waits], [[], []]);
+    assert.ok(ground.peers.every(({ fragmentCount }) => fragmentCount > 10));
+  });
+
+  it('blames no source for a limit that makes a piece take minutes (PULL-7)', async () => {
+    ground.content = new FakeContent([2 * pieceBytes]);
+    ground.peer();
+    ground.peer();
+    limit(4096);
+    const puller = begin();
+    await ground.until(() => puller.doneAtMs !== undefined, 15 * minuteMs, 1_000);
+    assert.deepEqual([puller.observer.liars, puller.observer.waits], [[], []]);
+    assert.equal(puller.observer.receivedBytes, ground.content.sizeBytes);
+  });
+
+  it('asks for whole answers where there is no limit', async () => {
+    const one = ground.peer();
+    await ground.finish(begin());
+    assert.equal(one.fragmentCount, 0);
+    assert.deepEqual(one.manifestRanges, [0]);
+  });
+
+  it('obeys another limit at once', async () => {
+    ground.peer();
+    limit(100_000);
+    const puller = begin();
+    await ground.until(() => ground.clock.monotonicMs() >= 10_000, minuteMs);
+    assert.ok(sentBytes() <= 1_200_000);
+    limit(20_000_000);
+    const before = sentBytes();
+    await ground.until(() => puller.doneAtMs !== undefined, 2_000);
+    assert.ok(sentBytes() - before > 8_000_000);
+  });
+
+  it('keeps to its limit with sources that know of no fragments', async () => {
+    ground.peer().knowsFragments = false;
+    limit(500_000);
+    const puller = begin();
+    const ms = await ground.finish(puller);
+    assert.ok(ms >= (0.9 * ground.content.sizeBytes) / 500, `${ms} ms`);
+    assert.deepEqual(puller.observer.liars, []);
+  });
+
+  it('fetches a manifest in ranges under a limit, and is as patient with its source', async () => {
+    ground.content = new FakeContent([5]);
+    Object.assign(ground.content.descriptor, { manifestBytes: 400_000 });
+    const one = ground.peer();
+    limit(10_000);
+    const puller = begin();
+    const ms = await ground.finish(puller);
+    assert.ok(ms >= 35_000, `${ms} ms`);
+    assert.ok(one.manifestRanges.length > 50);
+    assert.deepEqual(puller.observer.waits, []);
+  });
+
+  it('lets an urgent download go first', async () => {
+    ground.peer();
+    limit(1_000_000);
+    const normal = begin(2);
+    await ground.until(() => ground.clock.monotonicMs() >= 2_000, minuteMs);
+    const urgent = begin(1);
+    await ground.until(() => urgent.doneAtMs !== undefined, 13_000);
+    assert.equal(normal.doneAtMs, undefined);
+    await ground.finish(normal);
+  });
+
+  it('has patience with a source that is slow by its own limit, and asks others meanwhile', async () => {
+    const slow = ground.peer();
+    slow.fragmentRate = 50_000;
+    ground.peer({ bytesPerSecond: 5e6 });
+    const puller = begin();
+    const ms = await ground.finish(puller);
+    assert.ok(ms < 10_000, `${ms} ms`);
+    assert.deepEqual([puller.observer.liars, puller.observer.waits], [[], []]);
+  });
+
+  it('leaves a source whose own limit is low for the next rank (PULL-7)', async () => {
+    const slow = ground.peer();
+    slow.fragmentRate = 20_000;
+    ground.peer({ rank: 2 });
+    const puller = begin();
+    const ms = await ground.finish(puller, 3 * minuteMs);
+    assert.ok(ms < minuteMs, `${ms} ms`);
+    assert.deepEqual([puller.observer.liars, puller.observer.waits], [[], []]);
+  });
+
+  it('fetches from a source that is slow by its own limit when there is no other', async () => {
+    ground.content = new FakeContent([3 * pieceBytes]);
+    const slow = ground.peer();
+    slow.fragmentRate = 10_000;
+    const puller = begin();
+    await ground.finish(puller, 8 * minuteMs);
+    assert.equal(puller.observer.receivedBytes, ground.content.sizeBytes, 'nothing was in vain');
+    assert.deepEqual([puller.observer.liars, puller.observer.waits], [[], []]);
+  });
+
+  it('leaves a source whose hours close for the next one, and comes back to it (PULL-7)', async () => {
+    const first = ground.peer({ bytesPerSecond: 2e6 });
+    const second = ground.peer({ rank: 2, bytesPerSecond: 1e6 });
+    const puller = begin();
+    await ground.until(() => first.link.sentBytes > 2_000_000, minuteMs);
+    first.isClosed = true;
+    first.changed();
+    const before = first.link.sentBytes;
+    await ground.until(() => second.link.sentBytes > 2_000_000, minuteMs);
+    assert.ok(first.link.sentBytes - before <= 8 * pieceBytes);
+    first.isClosed = false;
+    first.changed();
+    const reopenedMs = ground.clock.monotonicMs();
+    const since = first.link.sentBytes;
+    await ground.until(() => first.link.sentBytes > since, 5_000);
+    assert.ok(ground.clock.monotonicMs() - reopenedMs < 5_000);
+    await ground.finish(puller);
+    assert.deepEqual([puller.observer.liars, puller.observer.waits], [[], []]);
+  });
+
+  it('waits for the hours of its only source, says so, and goes on at once (PULL-7)', async () => {
+    const one = ground.peer();
+    one.isClosed = true;
+    const puller = begin();
+    await ground.until(() => puller.observer.waits.length > 0, minuteMs);
+    one.isClosed = false;
+    await ground.finish(puller, 15_000);
+    const [reason] = puller.observer.errors;
+    assert.match(reason?.message ?? '', /PS1DP1 serves nothing of this priority at this hour/);
+    assert.deepEqual(puller.observer.liars, []);
+  });
+
+  it('sets a source aside that sends fragments of nothing, or of something else (SEC-4)', async () => {
+    const liars = [
+      (data: Buffer) => data.subarray(0, 10),
+      (data: Buffer) => Buffer.alloc(data.length, 0xff),
+    ];
+    for (const spoil of liars) {
+      await using other = new DownloadGround();
+      other.content = new FakeContent([3 * pieceBytes]);
+      const bad = other.peer();
+      bad.fragmentRate = 1e6;
+      bad.spoilFragment = spoil;
+      other.peer({ rank: 2 });
+      const puller = other.start();
+      await other.finish(puller);
+      assert.deepEqual(puller.observer.liars, [bad.source.address]);
+    }
+  });
+});

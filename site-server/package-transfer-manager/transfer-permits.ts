@@ -1,0 +1,92 @@
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import type { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
+import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-permit.ts';
+import type { TransferControlRows } from '../hierarchy-manager/transfer-control-rows.ts';
+
+/** What transfer permits need. */
+export interface TransferPermitsNeeds {
+  readonly arbiter: Pick<TransferArbiter, 'open' | 'reroute' | 'opensAtMs'>;
+  readonly transferControls: Pick<TransferControlRows, 'passagesToDp' | 'onChanged'>;
+}
+
+type JobOnTheWay = Pick<DistributionJob, 'jobSerial' | 'dpId' | 'priority'>;
+
+/** A permit, and whose it is. */
+interface HeldPermit {
+  readonly permit: TransferPermit;
+  readonly dpId: string;
+}
+
+/**
+ * The permits of the jobs that send content now, and what is allowed on the ways to the site's DPs.
+ * Called by the job runner for each push, and by Package Transfer Manager. In memory only.
+ */
+export class TransferPermits {
+  readonly #needs: TransferPermitsNeeds;
+  readonly #held = new Map<number, HeldPermit>();
+
+  constructor(needs: TransferPermitsNeeds) {
+    this.#needs = needs;
+  }
+
+  /**
+   * A push begins. What it is given is to be closed with `close`, however the push ends.
+   *
+   * @param onWindowClosed called when it has to stop since the way to its DP is closed to it
+   */
+  open({ jobSerial, dpId, priority }: JobOnTheWay, onWindowClosed: () => void): TransferPermit {
+    const passages = this.#needs.transferControls.passagesToDp(dpId);
+    const permit = this.#needs.arbiter.open(passages, priority, { onWindowClosed });
+    this.#held.set(jobSerial, { permit, dpId });
+    return permit;
+  }
+
+  close(jobSerial: number): void {
+    this.#held.get(jobSerial)?.permit.close();
+    this.#held.delete(jobSerial);
+  }
+
+  /** The job may have another priority than when its push began. */
+  heed({ jobSerial, priority }: JobOnTheWay): void {
+    const permit = this.#held.get(jobSerial)?.permit;
+    if (permit && permit.priority !== priority) permit.priority = priority;
+  }
+
+  /** Why the push of a job sends less than it could; undefined when nothing holds it back. */
+  hindranceOf(jobSerial: number): string | undefined {
+    const hindrance = this.#held.get(jobSerial)?.permit.hindrance;
+    // One whose window has closed is just giving up its place.
+    if (!hindrance || hindrance.reason === 'window-closed') return undefined;
+    if (hindrance.reason === 'priority') return 'A package of higher priority uses the way';
+    return `The limit of ${inWords(hindrance.passage?.name ?? '')} holds it back`;
+  }
+
+  /** When the way to the job's DP is open to it; undefined when it never is. */
+  opensAtMs({ dpId, priority }: JobOnTheWay): number | undefined {
+    const { arbiter, transferControls } = this.#needs;
+    return arbiter.opensAtMs(transferControls.passagesToDp(dpId), priority);
+  }
+
+  /**
+   * Calls the listener when what is allowed may have changed; running pushes follow by themselves, from
+   * their next part on.
+   *
+   * @returns ends it
+   */
+  onChanged(listener: () => void): () => void {
+    const { arbiter, transferControls } = this.#needs;
+    return transferControls.onChanged(() => {
+      for (const { permit, dpId } of this.#held.values()) {
+        arbiter.reroute(permit, transferControls.passagesToDp(dpId));
+      }
+      listener();
+    });
+  }
+}
+
+/** `dp/PS1DP1` as "PS1DP1", `link/london` as "the link london". */
+function inWords(passageName: string): string {
+  const slash = passageName.indexOf('/');
+  const name = passageName.slice(slash + 1);
+  return passageName.startsWith('link/') ? `the link ${name}` : name;
+}
