@@ -32,6 +32,7 @@ server.serve('DistributionPoint', {
   putPackageInfo: refuse,
   notifyPull: refuse,
   queryPull: refuse,
+  importPrestaged: async function* () {},
   setControls: refuse,
   listPackages: async function* () {},
   putContent: async function* (requests) {

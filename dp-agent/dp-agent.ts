@@ -15,6 +15,7 @@ import { StateStore } from '../shared/state-store/state-store.ts';
 import { controlParts } from './control-wiring.ts';
 import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
+import { prestagedParts } from './prestaged-wiring.ts';
 import { pullParts } from './pull-wiring.ts';
 import { toldControlsConversation } from './told-controls/told-controls-conversation.ts';
 
@@ -86,9 +87,11 @@ export class DpAgent implements Component {
       config,
     );
     const answers = distributionPointConversation(provider, library, self);
+    const prestaged = prestagedParts({ library, credentials, clock, child }, config);
     server.serve('DistributionPoint', {
       ...pull.answering(answers),
       ...toldControlsConversation(controls.toldControls, pull.pullDp),
+      ...prestaged.answers,
     });
     const contentServer = new ContentServer({
       ...{ library, pieceSource, arriving, deltas: library, clock },
@@ -97,7 +100,8 @@ export class DpAgent implements Component {
       logger: child('content-server'),
     });
     server.serve('Content', contentServer.conversation());
-    const kept = [library, ...controls.components, pull.outbox, damageAcknowledged(store)];
+    const told = [...controls.components, pull.outbox, damageAcknowledged(store)];
+    const kept = [library, prestaged.held, ...told];
     const working = [provider, pieceSource, ...pull.components, server];
     return new DpAgent(store, server, [...kept, ...working]);
   }

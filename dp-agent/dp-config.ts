@@ -73,6 +73,13 @@ export const dpConfigSchema = z.strictObject({
     .min(0)
     .default(hourMs)
     .describe('How long a file that no package uses stays in the library.'),
+  prestagedKeptMs: z
+    .int()
+    .min(0)
+    .default(30 * 24 * hourMs)
+    .describe(
+      'How long files that were imported from a prestaged file stay without a package that uses them.',
+    ),
   sweepIntervalMs: z
     .int()
     .min(1_000)

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { extractFromDirectory } from '../shared/content-library/extract-from-directory.ts';
@@ -15,6 +15,7 @@ import { StandardOutput } from '../shared/runtime/standard-output.ts';
 import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { DpAgent } from './dp-agent.ts';
 import { type DpConfig, dpConfigSchema, libraryDirectoryOf } from './dp-config.ts';
+import { importAtAgent } from './prestaged-content/import-at-agent.ts';
 
 /** Flags every command takes. */
 interface Flags {
@@ -47,10 +48,32 @@ await yargs(hideBin(process.argv))
         .example('$0 extract PS100001 --config dp.yaml --out /tmp/office', 'take a look at it'),
     async (flags) => extract(flags.package, flags.out, flags),
   )
+  .command(
+    'import <file>',
+    'takes a prestaged file into the content library; the agent is running',
+    (command) =>
+      command
+        .positional('file', {
+          type: 'string',
+          demandOption: true,
+          describe: 'made by "waybill package export", on this machine',
+        })
+        .option('agent', {
+          type: 'string',
+          describe: 'host:port of the running agent, instead of the one in the file',
+        })
+        .example('$0 import /media/usb/office.wbp --config dp.yaml', 'spare the line the content'),
+    (flags) => importFile(flags.file, flags),
+  )
   .epilogue('Every key of the configuration: docs/configuration.md')
   .version(agentVersion())
   .strict()
-  .fail(usageFailure('waybill-dp', 'waybill-dp [run | extract PACKAGE --out DIR] --config FILE'))
+  .fail(
+    usageFailure(
+      'waybill-dp',
+      'waybill-dp [run | extract PACKAGE --out DIR | import FILE] --config FILE',
+    ),
+  )
   .parseAsync();
 
 function configOf(flags: Flags): Promise<DpConfig> {
@@ -64,10 +87,33 @@ function configOf(flags: Flags): Promise<DpConfig> {
 }
 
 async function extract(packageId: string, out: string, flags: Flags): Promise<void> {
-  try {
+  await telling(async () => {
     const config = await configOf(flags);
     await extractFromDirectory(libraryDirectoryOf(config), packageId, out);
     console.log(`${packageId} is in ${out}, every file verified`);
+  });
+}
+
+async function importFile(
+  file: string,
+  flags: Flags & { readonly agent?: string | undefined },
+): Promise<void> {
+  await telling(async () => {
+    const config = await configOf(flags);
+    const credentials = await readPeerCredentials(config.certificates, {
+      identity: { kind: 'dp', dpId: config.dpId },
+    });
+    const address = flags.agent ?? config.listen;
+    const told = (line: string) => console.log(line);
+    const agent = { credentials, dpId: config.dpId, address, told };
+    await importAtAgent(agent, resolve(file));
+  });
+}
+
+/** An expected failure is a sentence, and exit code 1. */
+async function telling(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
   } catch (error) {
     if (!(error instanceof WaybillError)) throw error;
     console.error(`waybill-dp: ${error.message}`);

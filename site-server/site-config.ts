@@ -316,6 +316,18 @@ const fields = z.strictObject({
         ),
     })
     .prefault({}),
+  prestaged: z
+    .strictObject({
+      keptMs: z
+        .int()
+        .min(0)
+        .default(30 * 24 * hourMs)
+        .describe(
+          'How long imported content stays that no distribution point of this site is to have, or that waits for the metadata of its package.',
+        ),
+      exportsMax: z.int().min(1).max(50).default(2).describe('Packages exported at once.'),
+    })
+    .prefault({}),
   replication: replicationSettings,
   unreferencedGraceMs: z
     .int()

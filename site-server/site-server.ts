@@ -265,8 +265,9 @@ async function distributionManager(
   });
   const jobSerials = await openJobSerials(ground.counters);
   const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
-  const packageEnd = new PackageEnd({ ...ground, logger });
   const { stateSystem, siteLinks } = others;
+  const prestaged = siteLinks.prestaged.holds;
+  const packageEnd = new PackageEnd({ ...ground, prestaged, logger });
   const packageTask = new PackageTask({
     ...{ ...ground, ...siteLinks, publisher, distributionPointTask, packageEnd },
   });
@@ -309,6 +310,7 @@ async function adminService(
     previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
     sendRequests: others.siteLinks.sendRequests,
+    prestaged: others.siteLinks.prestaged,
     site: {
       agentVersion: agentVersion(),
       startedAtMs: clock.nowMs(),

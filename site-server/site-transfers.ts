@@ -48,6 +48,7 @@ import {
   encodePackageInstruction,
   encodeTransferInstruction,
 } from './site-identity/instructions.ts';
+import { type SitePrestaged, sitePrestaged } from './site-prestaged.ts';
 
 /** What the rest of the site server needs of it. */
 export interface SiteTransfers {
@@ -56,6 +57,7 @@ export interface SiteTransfers {
   /** In the order of their start. */
   readonly components: readonly Component[];
   readonly service: TransferService;
+  readonly prestaged: SitePrestaged;
   readonly sendRequests: AdminSendRequests;
   /** All open send requests. */
   readonly sends: Pick<SendRequestTable, 'open'>;
@@ -77,13 +79,17 @@ export async function siteTransfers(
   const sending = await sendingSide(ground, files, replication);
   const receiving = receivingSide(ground, files);
   const logger = logOf('distribution-manager');
+  const { despooler } = receiving;
+  const others = { history, files: receiving.files, packageFiles: files, despooler };
+  const prestaged = sitePrestaged(ground, others);
   const miniJobSerials = await openMiniJobSerials(ground.counters);
   return {
-    receivers: [files, ...receiving.receivers],
-    components: [receiving.despooler, ...sending.components],
+    receivers: [files, ...receiving.receivers, prestaged.holds],
+    components: [despooler, ...sending.components],
     service: receiving.service,
     sends: sending.requests,
     versions: history,
+    prestaged,
     sendRequests: {
       list: (query) => sending.view.list(toViewFilter(query)),
       watch: (query, signal) => sending.view.watch(toViewFilter(query), signal),
@@ -202,5 +208,5 @@ function receivingSide(ground: Ground, packageFiles: PackageFileStore) {
     },
   });
   const despooler = new Despooler({ ...ground, task, logger }, ground.settings.live('despooling'));
-  return { receivers: [files, intake], despooler, service };
+  return { files, receivers: [files, intake], despooler, service };
 }

@@ -39,14 +39,19 @@ export interface DpSelf {
 }
 
 /** Answered elsewhere. */
-type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull' | 'setControls';
+type OtherMethod =
+  | 'putPackageInfo'
+  | 'notifyPull'
+  | 'queryPull'
+  | 'setControls'
+  | 'importPrestaged';
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(
   provider: PackageReceiver,
   library: ContentLibrary,
   self: DpSelf,
-): Omit<Conversation<'DistributionPoint'>, PullMethod> {
+): Omit<Conversation<'DistributionPoint'>, OtherMethod> {
   return {
     async check(request: CheckRequest__Output) {
       if (request.dpId !== self.dpId) {

@@ -13,7 +13,7 @@ export interface LibraryLayout {
   readonly dataLibrary: string;
   /** `<4 hex>/<hash>`: the bytes of each file, immutable, once. */
   readonly fileLibrary: string;
-  /** `<PackageID>/…`: what is arriving; the same file system. */
+  /** `<PackageID>/…`: what is arriving; the same file system. See `heldSuffix`. */
   readonly staging: string;
 }
 
@@ -27,6 +27,13 @@ export function toLibraryLayout(directory: string): LibraryLayout {
     staging: join(directory, 'staging'),
   };
 }
+
+/**
+ * How a directory in staging is called that somebody outside the library keeps there: while it is, the
+ * files that were taken in since it was made, and that no content has used yet, are not swept, however
+ * long that is. Who made it deletes it.
+ */
+export const heldSuffix = '.held';
 
 /** The shard of `file-lib` a file stands in: the first four digits of its hash. */
 export function shardOf(hash: string): string {

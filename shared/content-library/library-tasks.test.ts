@@ -53,3 +53,14 @@ describe('adoption of staged files', () => {
     assert.deepEqual(await readFile(staged.path), bytes, 'it waits where it is');
   });
 });
+
+describe('what is staged for packages nobody works on', () => {
+  it('goes, but for what somebody holds', async () => {
+    await using directory = await TemporaryDirectory.create();
+    const staging = directory.path;
+    for (const name of ['PS100001', 'PS100002.held']) await mkdir(directory.join(name));
+    const untouchedSinceMs = Number.MAX_SAFE_INTEGER;
+    assert.deepEqual(libraryTasks.removeStale({ staging, untouchedSinceMs }), ['PS100001']);
+    assert.ok(libraryTasks.oldestWorkMs({ staging }) < Number.POSITIVE_INFINITY);
+  });
+});

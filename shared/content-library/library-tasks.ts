@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { WaybillError } from '../domain/errors.ts';
 import { hashAt, joinHashes } from './hash-list.ts';
 import { isSystemError, toWriteFailure } from './library-failure.ts';
-import { filePathOf, shardOf } from './library-layout.ts';
+import { filePathOf, heldSuffix, shardOf } from './library-layout.ts';
 
 /** Name of what is being deleted from staging; no package ID looks like it. */
 const removedPrefix = '.removed-';
@@ -135,13 +135,14 @@ export const libraryTasks = {
   },
 
   /**
-   * Deletes what is staged for packages nobody has worked on since a moment.
+   * Deletes what is staged for packages nobody has worked on since a moment, and nobody holds.
    *
    * @param input.untouchedSinceMs a package stays when anything staged for it changed after this
    * @returns the names of the directories that were deleted
    */
   removeStale(input: { staging: string; untouchedSinceMs: number }): string[] {
     return readdirSync(input.staging).filter((name) => {
+      if (name.endsWith(heldSuffix)) return false;
       try {
         return removeUntouched(input, name);
       } catch (error) {

@@ -71,6 +71,7 @@ export type ErrorDetails =
   | { code: 'REPLICATION_LAYOUT'; siteCode: string; layoutFound: number; layoutKnown: number }
   // Package files between sites
   | { code: 'PACKAGE_FILE_INVALID'; packageId: string; reason: string }
+  | { code: 'PRESTAGED_FILE_INVALID'; path: string; reason: string }
   | { code: 'DELTA_BASE_MISSING'; packageId: string; baseVersion: number; missingFiles: number }
   // Between sites
   | { code: 'INSTRUCTION_REFUSED'; requestId: string; packageId: string; reason: string }
@@ -177,6 +178,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   REPLICATION_LAYOUT: (f) =>
     `Site ${f.siteCode} replicates rows of layout ${f.layoutFound}; this site knows ${f.layoutKnown}. Bring both to the same version`,
   PACKAGE_FILE_INVALID: (f) => `Package file of ${f.packageId} cannot be used: ${f.reason}`,
+  PRESTAGED_FILE_INVALID: (f) =>
+    `Prestaged file ${f.path} cannot be imported: ${f.reason}. Nothing was changed`,
   DELTA_BASE_MISSING: (f) =>
     `${f.missingFiles} files of package ${f.packageId} version ${f.baseVersion} are missing, on which a package file builds. A full one brings all`,
   INSTRUCTION_REFUSED: (f) =>

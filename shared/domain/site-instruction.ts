@@ -43,8 +43,10 @@ export interface ReceivedInstruction extends PackageInstruction {
   /** The site it came from last; not always the source site. */
   readonly sendingSiteCode: string;
   readonly receivedAtMs: number;
-  /** The SignedInstruction as it came, base64. */
+  /** The SignedInstruction as it came, base64; of a prestaged file, the hash of what was signed. */
   readonly signed: string;
+  /** It came in a prestaged file: its source site awaits nothing. @default false */
+  readonly isPrestaged?: true;
 }
 
 /**
@@ -102,6 +104,10 @@ export const instructionRefusals = {
   'file-not-here': { words: 'its package file is not here', mends: true },
   'file-size': { words: 'its package file has another size', mends: false },
   'final-site-unknown': { words: 'no way from here to its final site is known', mends: true },
+  'not-of-source': {
+    words: 'the site that made it cannot speak for this version; only its source site can',
+    mends: false,
+  },
   'other-content': { words: 'other content is here under the same version', mends: false },
 } as const satisfies Record<string, RefusalKind>;
 

@@ -15,6 +15,7 @@ export class BlockWriter implements AsyncDisposable {
   readonly #path: string;
   readonly #level: number;
   readonly #descriptor: number;
+  readonly #startBytes: number;
   readonly #pool = new WorkerPool<BlockTasks>(
     new URL('./block-worker.js', import.meta.url),
     packersMax,
@@ -27,9 +28,11 @@ export class BlockWriter implements AsyncDisposable {
   #writtenBytes = 0;
   readonly #inFlight: Promise<void>[] = [];
 
-  constructor(path: string, level: number) {
+  /** @param startBytes left free at the beginning of the file, for somebody else */
+  constructor(path: string, level: number, startBytes = 0) {
     this.#path = path;
     this.#level = level;
+    this.#startBytes = startBytes;
     this.#descriptor = openSync(path, 'w', 0o600);
   }
 
@@ -101,7 +104,7 @@ export class BlockWriter implements AsyncDisposable {
 
   #write(bytes: Uint8Array): void {
     try {
-      writeFully(this.#descriptor, bytes, this.#writtenBytes);
+      writeFully(this.#descriptor, bytes, this.#startBytes + this.#writtenBytes);
     } catch (error) {
       throw toWriteFailure(error, this.#path, bytes.length);
     }

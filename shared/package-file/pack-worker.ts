@@ -28,6 +28,8 @@ export interface PackInput extends Omit<PackSource, 'patches'> {
   /** The patches of each step from the base to this version. */
   readonly patchPaths: readonly string[];
   readonly path: string;
+  /** Bytes left free at the beginning of the file. */
+  readonly startBytes: number;
   /** Room that stays free. */
   readonly reserveBytes: number;
   readonly level: number;
@@ -66,14 +68,14 @@ class Pack {
   }
 
   async run(): Promise<PackedFile> {
-    const { path, level, bundle, fileLibrary } = this.#input;
+    const { path, startBytes, level, bundle, fileLibrary } = this.#input;
     using base = openBase(this.#input);
     const contents = await withSoundManifestDeltas(this.#input.contents);
     const patches = usablePatches(this.#input.patchPaths, base);
     const source = { fileLibrary, contents, patches };
     const head = await this.#headOf(source, base);
     this.#requireRoom(head);
-    await using writer = new BlockWriter(path, level);
+    await using writer = new BlockWriter(path, level, startBytes);
     writer.writePlain(encodeHead(head));
     writer.writePlain(bundle);
     for await (const item of packItems(source, base)) await this.#write(writer, item);

@@ -25,30 +25,33 @@ export interface ExpectedPackage {
 export interface PackageFileBeginning {
   readonly head: PackageFileHead;
   readonly version: PackageVersion;
-  readonly fileBytes: number;
+  /** Where the file ends in which it stands. */
+  readonly endBytes: number;
 }
 
 /**
  * Reads what stands before the blocks, and believes nothing: it is of the package and version that
  * are expected, and its sums are within what the version, whose hash is expected too, can need.
  *
+ * @param startBytes where the package file begins in that file; it goes on to its end
  * @throws PACKAGE_FILE_INVALID
  */
 export async function readBeginning(
   path: string,
   expected: ExpectedPackage,
+  startBytes = 0,
 ): Promise<PackageFileBeginning> {
   const { packageId } = expected;
   await using file = await open(path, 'r');
-  const { size: fileBytes } = await file.stat();
-  const head = decodeHead(await read(headBytes, 0));
+  const { size: endBytes } = await file.stat();
+  const head = decodeHead(await read(headBytes, startBytes));
   if (!head) throw invalidPackageFile(packageId, 'it does not begin as a package file does');
   const refusal = refusalOfHead(head, expected);
   if (refusal !== undefined) throw invalidPackageFile(packageId, refusal);
-  const version = versionIn(await read(head.bundleBytes, headBytes), expected);
+  const version = versionIn(await read(head.bundleBytes, startBytes + headBytes), expected);
   const excess = refusalOfSums(head, version);
   if (excess !== undefined) throw invalidPackageFile(packageId, excess);
-  return { head, version, fileBytes };
+  return { head, version, endBytes };
 
   async function read(count: number, position: number): Promise<Buffer> {
     const bytes = Buffer.alloc(count);

@@ -1,5 +1,13 @@
 import type { ContentLibrary } from '../content-library/content-library.ts';
 
+/** How a package file is hashed. */
+export interface HashOptions {
+  /** Where it begins in the file of that path. @default 0 */
+  readonly startBytes?: number;
+  /** Told now and then how many bytes are hashed. */
+  readonly onBytes?: (hashedBytes: number) => void;
+}
+
 /**
  * Hashes a whole package file, in a thread.
  *
@@ -10,7 +18,9 @@ export function hashPackageFile(
   threads: ContentLibrary['threads'],
   path: string,
   signal?: AbortSignal,
+  { startBytes = 0, onBytes = () => {} }: HashOptions = {},
 ): Promise<string> {
   const program = new URL('./hash-worker.js', import.meta.url);
-  return threads.run<string, never>(program, { path }, { onMessage: () => {}, signal });
+  const options = { onMessage: onBytes, signal };
+  return threads.run<string, number>(program, { path, startBytes }, options);
 }

@@ -30,6 +30,11 @@ export interface PackageFileRequest {
   readonly baseVersion: number;
   /** Is made, or written anew; its directory exists. Nothing is left there when making it fails. */
   readonly path: string;
+  /**
+   * Bytes left free at the beginning of the file, where something else is written afterwards: what is
+   * said of the package file is without them. @default 0
+   */
+  readonly startBytes?: number;
   /** Room that stays free in the file system of the path, in bytes. @default 0 */
   readonly reserveBytes?: number;
 }
@@ -212,6 +217,7 @@ async function withPackInput<T>(
       fileLibrary: library.layout.fileLibrary,
       contents,
       path: request.path,
+      startBytes: request.startBytes ?? 0,
       reserveBytes: request.reserveBytes ?? 0,
       level: compressionLevel,
     });

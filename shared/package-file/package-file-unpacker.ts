@@ -43,7 +43,11 @@ export interface PackageFileUnpackerNeeds {
 export interface UnpackRequest {
   /** Its own hash was verified. */
   readonly path: string;
+  /** Where it begins in that file; it goes on to its end. @default 0 */
+  readonly startBytes?: number;
   readonly expected: ExpectedPackage;
+  /** Where it is taken apart; nobody else uses it. @default what the library has for the package */
+  readonly stagingDirectory?: string;
 }
 
 /** A version that is in the library but for its commit: `library.commitPackage` takes it as it is. */
@@ -75,10 +79,11 @@ export async function unpackPackageFile(
   options: PackageFileOptions = {},
 ): Promise<UnpackedPackage> {
   const { library } = needs;
-  const { packageId } = request.expected;
-  const beginning = await readBeginning(request.path, request.expected);
+  const { path, expected, startBytes = 0 } = request;
+  const { packageId } = expected;
+  const beginning = await readBeginning(path, expected, startBytes);
   await requireRoom(needs, beginning);
-  const staging = library.stagingDirectoryOf(packageId);
+  const staging = request.stagingDirectory ?? library.stagingDirectoryOf(packageId);
   const readers: ContentReader[] = [];
   try {
     await rm(staging, { recursive: true, force: true });
@@ -175,8 +180,8 @@ class Unpacker {
     const input: UnpackInput = {
       path: request.path,
       head: beginning.head,
-      startBytes: headBytes + beginning.head.bundleBytes,
-      endBytes: beginning.fileBytes,
+      startBytes: (request.startBytes ?? 0) + headBytes + beginning.head.bundleBytes,
+      endBytes: beginning.endBytes,
       contents,
       baseContents: readers.map(({ descriptor, manifestPath }) => ({ descriptor, manifestPath })),
       fileLibrary: this.#library.layout.fileLibrary,

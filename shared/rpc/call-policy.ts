@@ -49,6 +49,8 @@ const waybillRules = {
   '/waybill.v1.Admin/GetPackage': adminReads,
   '/waybill.v1.Admin/ListPackages': adminReads,
   '/waybill.v1.Admin/WatchPackage': adminReads,
+  '/waybill.v1.Admin/ExportPackage': adminChanges,
+  '/waybill.v1.Admin/ImportPackage': adminChanges,
   '/waybill.v1.Admin/DistributePackage': adminChanges,
   '/waybill.v1.Admin/RedistributePackage': adminChanges,
   '/waybill.v1.Admin/RemovePackage': adminChanges,
@@ -100,6 +102,10 @@ const waybillRules = {
   '/waybill.v1.DistributionPoint/PutPackageInfo': siteChanges,
   '/waybill.v1.DistributionPoint/NotifyPull': siteChanges,
   '/waybill.v1.DistributionPoint/QueryPull': siteReads,
+  '/waybill.v1.DistributionPoint/ImportPrestaged': {
+    callers: ['distribution points of this site', 'administrators who may change things'],
+    audited: 'always',
+  },
   '/waybill.v1.DistributionPoint/SetControls': siteChanges,
   '/waybill.v1.DistributionPoint/ListPackages': {
     callers: ['the site of this DP', 'administrators'],

@@ -70,6 +70,7 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   REPLICATION_ORIGIN_REFUSED: { siteCode: 'text', neighbour: 'text' },
   REPLICATION_LAYOUT: { siteCode: 'text', layoutFound: 'number', layoutKnown: 'number' },
   PACKAGE_FILE_INVALID: { packageId: 'text', reason: 'text' },
+  PRESTAGED_FILE_INVALID: pathAndReason,
   DELTA_BASE_MISSING: { packageId: 'text', baseVersion: 'number', missingFiles: 'number' },
   INSTRUCTION_REFUSED: { requestId: 'text', packageId: 'text', reason: 'text' },
   FILE_ALREADY_ARRIVING: { fileHash: 'text', siteCode: 'text' },

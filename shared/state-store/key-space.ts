@@ -27,6 +27,7 @@ import type { HybridTime } from '../domain/hybrid-time.ts';
 import type { LibraryIndexState, UnreferencedFile } from '../domain/library-index.ts';
 import type { PackageAction } from '../domain/package-action.ts';
 import type { PackageStatus } from '../domain/package-status.ts';
+import type { PrestagedHold } from '../domain/prestaged-content.ts';
 import type { PullJob } from '../domain/pull-job.ts';
 import type { ConfiguredSource } from '../domain/pull-source.ts';
 import type { MiniJob, PackageFileFacts, SendRequest } from '../domain/send-request.ts';
@@ -169,6 +170,8 @@ export const keySpaces = {
   siteDeliveryResults: keySpace<SiteDeliveryResult>('site-delivery-results'),
   /** jobId → an instruction of another site that is not carried out yet. */
   receivedInstructions: keySpace<ReceivedInstruction>('received-instructions'),
+  /** packageId → content that was imported from a prestaged file, and how long it is kept. */
+  prestagedPackages: keySpace<PrestagedHold>('prestaged-packages'),
   /** sending siteCode / nonce → an instruction that was taken lately. */
   seenInstructions: keySpace<SeenInstruction>('seen-instructions'),
   /** 'layout' and 'damage' → what the store knows of itself. */

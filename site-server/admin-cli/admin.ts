@@ -65,6 +65,14 @@ export class Admin {
     return this.#channel.serverStream(method, request, { deadlineMs, signal });
   }
 
+  /** What is told of work until it has ended, however long that takes. */
+  follow<M extends AdminStream>(
+    method: M,
+    request: AdminRequest<M>,
+  ): AsyncIterable<AdminAnswer<M>> {
+    return this.#channel.serverStream(method, request, { signal: this.#signal });
+  }
+
   /** The whole of a list. */
   async list<M extends AdminStream>(
     method: M,

@@ -10,6 +10,7 @@ import { messageCommands } from './message-commands.ts';
 import { packageCommands } from './package-commands.ts';
 import { packageListCommands } from './package-list-commands.ts';
 import { packageTargetCommands } from './package-target-commands.ts';
+import { prestagedCommands } from './prestaged-commands.ts';
 import { routeCommands } from './route-commands.ts';
 import { sendCommands } from './send-commands.ts';
 import { settingCommands } from './setting-commands.ts';
@@ -28,7 +29,12 @@ export const commandGroups: readonly CommandGroup[] = [
   {
     word: 'package',
     summary: 'Define packages, put them on distribution points, take them off',
-    commands: [...packageCommands, ...packageListCommands, ...packageTargetCommands],
+    commands: [
+      ...packageCommands,
+      ...packageListCommands,
+      ...packageTargetCommands,
+      ...prestagedCommands,
+    ],
   },
   {
     word: 'dp',

@@ -120,6 +120,8 @@ export const pinnedPriorityText = {
   parse: (text: string) => (text === 'auto' ? 0 : wholeNumberText(400).parse(text)),
   expected: 'a whole number from 1 to 400, or auto',
 };
+/** A version of a package. */
+export const versionText = wholeNumberText(2 ** 31);
 /** The number of a status message; Configuration Manager's have at most five digits. */
 export const messageIdText = wholeNumberText(99_999);
 

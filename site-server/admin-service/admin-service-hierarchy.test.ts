@@ -497,6 +497,8 @@ async function conversationOf(
     }),
     jobs: { list: nothing, watch: nothing },
     previews: { methods: () => ({ previewDistribution: nothing, previewUpdate: nothing }) },
+    prestaged: { exports: { run: noWork }, imports: { run: noWork } },
+    clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
     logs: new LogReader({ clock, directory: directory.path }),
     ...ports,
@@ -508,6 +510,10 @@ function replicationOf({ replication }: Partial<AdminServiceComponents>) {
 }
 
 async function* nothing(): AsyncGenerator<never> {}
+
+async function noWork(): Promise<never> {
+  throw new Error('Nothing is exported or imported here');
+}
 
 async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];

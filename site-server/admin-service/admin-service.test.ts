@@ -416,12 +416,18 @@ async function serviceOf(
     packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
     jobs: { list: nothing, watch: nothing },
     previews: { methods: () => ({ previewDistribution: nothing, previewUpdate: nothing }) },
+    prestaged: { exports: { run: noWork }, imports: { run: noWork } },
+    clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
     logs: new LogReader({ clock, directory: logDirectory }),
   });
 }
 
 async function* nothing(): AsyncGenerator<never> {}
+
+async function noWork(): Promise<never> {
+  throw new Error('Nothing is exported or imported here');
+}
 
 async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const items: T[] = [];

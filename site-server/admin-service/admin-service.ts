@@ -23,6 +23,7 @@ import {
 } from './package-requests.ts';
 import type { PackageStatusView } from './package-status-view.ts';
 import type { PackageView } from './package-view.ts';
+import { PrestagedAnswers, type PrestagedAnswersComponents } from './prestaged-answers.ts';
 import type { PreviewAnswers } from './preview-answers.ts';
 import {
   toAuditQuery,
@@ -55,6 +56,7 @@ export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
     GroupAnswersComponents,
     LinkAnswersComponents,
+    PrestagedAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
@@ -81,6 +83,7 @@ export class AdminService {
   readonly #components: AdminServiceComponents;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
+  readonly #prestaged: PrestagedAnswers;
   readonly #links: LinkAnswers;
 
   constructor(components: AdminServiceComponents) {
@@ -89,6 +92,7 @@ export class AdminService {
     this.#links = new LinkAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
+    this.#prestaged = new PrestagedAnswers(components);
   }
 
   /** The functions that answer the conversation. */
@@ -101,6 +105,7 @@ export class AdminService {
       ...this.#sites.methods(),
       ...new GroupAnswers(this.#components).methods(),
       ...this.#components.settingCommands.methods(),
+      ...this.#prestaged.methods(),
       ...this.#links.methods(),
       ...this.#components.previews.methods(),
       ...this.#reportMethods(),

@@ -1,11 +1,14 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { SiteContent } from '../../shared/domain/hierarchy-package.ts';
 import { isLeaving } from '../../shared/domain/package-processing.ts';
+import { isWordOfSource } from '../../shared/domain/prestaged-content.ts';
 import type { MiniJob } from '../../shared/domain/send-request.ts';
 import {
   doesNewOrderMend,
+  type InstructionRefusal,
   type ReceivedInstruction,
 } from '../../shared/domain/site-instruction.ts';
+import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
@@ -83,6 +86,9 @@ export class DespoolTask {
     if (isOther && published.sourceVersion === row.sourceVersion) {
       return this.#refuse(row, otherContent(row));
     }
+    if (row.isPrestaged && !isOfSource(row, published)) {
+      return this.#refuse(row, refusedOrder(row, 'not-of-source'));
+    }
     return this.#despool(row, control);
   }
 
@@ -92,13 +98,9 @@ export class DespoolTask {
 
   /** The metadata has not arrived yet. Its sending site may never hear of it again: so not for ever. */
   async #await(row: ReceivedInstruction): Promise<DespoolResult> {
-    const { requestId, packageId, sourceVersion, expiresAtMs } = row;
+    const { packageId, sourceVersion, expiresAtMs } = row;
     if (expiresAtMs <= this.#components.clock.nowMs()) {
-      const reason = 'expired';
-      return this.#refuse(
-        row,
-        new WaybillError({ code: 'INSTRUCTION_REFUSED', requestId, packageId, reason }),
-      );
+      return this.#refuse(row, refusedOrder(row, 'expired'));
     }
     const reason = `metadata of package ${packageId} version ${sourceVersion} has not arrived from site ${row.sourceSiteCode} yet`;
     return { outcome: 'waits', for: 'metadata', reason };
@@ -197,7 +199,9 @@ export class DespoolTask {
     const { jobId, packageId, sourceVersion } = row;
     const needsFull = row.baseVersion > 0 && needsFullCodes.includes(error.code);
     const reason = error.message;
-    const state = (await this.#mayRepeat(row, error)) ? await this.#stateAtRest(row) : 'refused';
+    // Of a prestaged file the source site awaits nothing: it goes by what is stored here.
+    const isAtRest = row.isPrestaged || (await this.#mayRepeat(row, error));
+    const state = isAtRest ? await this.#stateAtRest(row) : 'refused';
     const content = await this.#contentChange(row, {
       state,
       reason,
@@ -287,7 +291,18 @@ function toForwardedJob(row: ReceivedInstruction): MiniJob {
   };
 }
 
-function otherContent({ requestId, packageId }: ReceivedInstruction): WaybillError {
-  const reason = 'other-content';
+function otherContent(row: ReceivedInstruction): WaybillError {
+  return refusedOrder(row, 'other-content');
+}
+
+/** The signature of a prestaged file is that of the site that made it, not always of the source site. */
+function isOfSource(row: ReceivedInstruction, published: SitePackage): boolean {
+  return isWordOfSource({ ...row, exportingSiteCode: row.sendingSiteCode }, published);
+}
+
+function refusedOrder(
+  { requestId, packageId }: ReceivedInstruction,
+  reason: InstructionRefusal,
+): WaybillError {
   return new WaybillError({ code: 'INSTRUCTION_REFUSED', requestId, packageId, reason });
 }

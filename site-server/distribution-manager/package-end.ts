@@ -23,6 +23,8 @@ export interface PackageEndComponents {
     getPackage(packageId: string): Promise<PackageVersion | undefined>;
     removePackage(packageId: string): Promise<void>;
   };
+  /** What was imported, and stays for a while though nobody here is to have it. */
+  readonly prestaged?: { isKept(packageId: string): Promise<boolean> };
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
 }
@@ -90,11 +92,16 @@ export class PackageEnd {
   async #letGoOfForeign(sitePackage: SitePackage): Promise<void> {
     const { library } = this.#components;
     const { packageId, sourceVersion } = sitePackage;
-    if (!isLeaving(sitePackage) && (await this.#isWishedHere(packageId))) return;
+    if (!isLeaving(sitePackage) && (await this.#isToStay(packageId))) return;
     const isHeld = sourceVersion > 0 || (await library.getPackage(packageId)) !== undefined;
     if (!isHeld && !isLeaving(sitePackage)) return;
     if (isHeld) await library.removePackage(packageId);
     await this.#components.packages.turn(packageId, () => this.#tellGone(packageId));
+  }
+
+  async #isToStay(packageId: string): Promise<boolean> {
+    if (await this.#isWishedHere(packageId)) return true;
+    return (await this.#components.prestaged?.isKept(packageId)) ?? false;
   }
 
   /**

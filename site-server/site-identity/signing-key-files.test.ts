@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { verify } from 'node:crypto';
 import { copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { publicKeyOf } from '../../shared/site-identity/identity-check.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import { publicKeyOf } from './identity-check.ts';
 import { SigningKeyFiles } from './signing-key-files.ts';
 
 const text = Buffer.from('what is signed');

@@ -8,21 +8,16 @@ import {
 import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { syncDirectories } from '../../shared/content-library/file-system-sync.ts';
 import { isSystemError } from '../../shared/content-library/library-failure.ts';
 import type { SigningKey } from '../../shared/domain/site.ts';
+import { keyIdOf } from '../../shared/site-identity/identity-check.ts';
 
 const newKeyPair = promisify(generateKeyPair);
 
 /** Where the public halves stand, and since when each is retired. */
 const listName = 'public-keys.json';
 const privateName = /^([0-9a-f]{16})\.pem$/;
-
-/** The ID of a public key: the first 16 hex digits of its BLAKE3-256. */
-export function keyIdOf(publicKeyDer: Uint8Array): string {
-  return hashOf(publicKeyDer).slice(0, 16);
-}
 
 /**
  * The signing keys of this site as files, so that a lost state store does not lose them: the private

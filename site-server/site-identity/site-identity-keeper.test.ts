@@ -4,11 +4,11 @@ import { rm } from 'node:fs/promises';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { SiteIdentity } from '../../shared/domain/site.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import { identityText } from '../../shared/site-identity/identity-text.ts';
+import { TestAuthority } from '../../shared/site-identity/testing/test-authority.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import { identityText } from './identity-text.ts';
-import { TestAuthority } from './testing/test-authority.ts';
 import { TestIdentity } from './testing/test-identity.ts';
 
 const dayMs = 86_400_000;

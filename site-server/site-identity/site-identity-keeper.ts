@@ -9,11 +9,16 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import {
+  digestOf,
+  publicKeyOf,
+  refusalOfIdentity,
+  signingKeyCountMax,
+} from '../../shared/site-identity/identity-check.ts';
+import { identityText } from '../../shared/site-identity/identity-text.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
-import { digestOf, publicKeyOf, refusalOfIdentity, signingKeyCountMax } from './identity-check.ts';
-import { identityText } from './identity-text.ts';
 import { SigningKeyFiles } from './signing-key-files.ts';
 
 /** What the keeper of the site's identity needs. */
@@ -118,6 +123,24 @@ export class SiteIdentityKeeper implements Component {
   /** Signs bytes with the newest key: Ed25519, 64 bytes. */
   sign(bytes: Uint8Array): { readonly keyId: string; readonly signature: Buffer } {
     return this.#keys.sign(bytes);
+  }
+
+  /**
+   * Signs bytes that carry this site's identity, so that whoever knows nothing but the hierarchy's CA can
+   * check them: the key that signs is one of those the identity names.
+   *
+   * @param toBytes what is signed, by the identity
+   */
+  signWithIdentity(
+    toBytes: (identity: SiteIdentity) => Buffer,
+  ): Promise<{ readonly bytes: Buffer; readonly keyId: string; readonly signature: Buffer }> {
+    return this.#changes.run(async () => {
+      const rows = this.#components.store.records(keySpaces.siteIdentities);
+      const row = await rows.get(this.#config.siteCode);
+      if (!row) throw new Error('The site has said nothing of itself yet');
+      const bytes = toBytes(row);
+      return { bytes, ...this.#keys.sign(bytes) };
+    });
   }
 
   /**

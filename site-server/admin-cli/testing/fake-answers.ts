@@ -1,5 +1,6 @@
 import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
 import type { GroupRecord__Output } from '../../../shared/rpc/generated/waybill/v1/GroupRecord.ts';
+import type { ImportPackageProgress__Output } from '../../../shared/rpc/generated/waybill/v1/ImportPackageProgress.ts';
 import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { Link__Output } from '../../../shared/rpc/generated/waybill/v1/Link.ts';
 import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/Package.ts';
@@ -371,6 +372,20 @@ export const defaultAnswers = {
 
 /** What streams a FakeAdmin gives until it is told otherwise. */
 export const defaultStreams = {
+  exportPackage: () => [
+    { doneBytes: '500', totalBytes: '1000', result: null },
+    {
+      doneBytes: '0',
+      totalBytes: '0',
+      result: {
+        sourceVersion: 4,
+        baseVersion: 0,
+        fileBytes: '2097152',
+        fileHash: Buffer.alloc(32),
+      },
+    },
+  ],
+  importPackage: () => [anImport('IMPORT_STAGE_COPYING'), anImport('IMPORT_STAGE_STORED')],
   listPackages: () => [aPackage()],
   watchPackage: () => [aPackage()],
   listPackageStatus: () => [aStatus()],
@@ -401,3 +416,14 @@ export const defaultStreams = {
     },
   ],
 };
+
+/** A step of an import. */
+export function anImport(
+  stage: ImportPackageProgress__Output['stage'],
+  reason = '',
+): ImportPackageProgress__Output {
+  return {
+    ...{ packageId: 'PS100001', sourceVersion: 4, baseVersion: 0, siteCode: 'PS1' },
+    ...{ stage, doneBytes: '500', totalBytes: '1000', reason, keptUntilMs: '1790000000000' },
+  };
+}

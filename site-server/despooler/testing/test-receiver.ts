@@ -11,6 +11,7 @@ import type { SitePackage } from '../../../shared/domain/site-package.ts';
 import type { StatusMessage } from '../../../shared/domain/status-message.ts';
 import { throwIfAborted } from '../../../shared/runtime/abort-error.ts';
 import { type Component, startInOrder, stopInReverse } from '../../../shared/runtime/component.ts';
+import { TestAuthority } from '../../../shared/site-identity/testing/test-authority.ts';
 import { ChangeNotifier } from '../../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../../shared/state-store/state-store.ts';
@@ -23,7 +24,6 @@ import {
   encodeTransferInstruction,
   type SignedInstructionParts,
 } from '../../site-identity/instructions.ts';
-import { TestAuthority } from '../../site-identity/testing/test-authority.ts';
 import { TestIdentity } from '../../site-identity/testing/test-identity.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
 import { DespoolTask } from '../despool-task.ts';

@@ -1,13 +1,13 @@
 import type { SiteIdentity } from '../../../shared/domain/site.ts';
 import type { PeerCredentials } from '../../../shared/rpc/peer-credentials.ts';
 import type { Clock } from '../../../shared/runtime/clock.ts';
+import { TestAuthority } from '../../../shared/site-identity/testing/test-authority.ts';
 import { keySpaces } from '../../../shared/state-store/key-space.ts';
 import { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../../shared/testing/captured-log.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { type OwnSite, SiteDirectory } from '../../hierarchy-manager/site-directory.ts';
 import { SiteIdentityKeeper } from '../site-identity-keeper.ts';
-import { TestAuthority } from './test-authority.ts';
 
 /** How the site of a test is. */
 export interface TestIdentityOptions {

@@ -1,4 +1,4 @@
-import type { SigningKey, SiteIdentity } from '../../shared/domain/site.ts';
+import type { SigningKey, SiteIdentity } from '../domain/site.ts';
 
 /** Says what the bytes are, so that a signature over them is good for nothing else. */
 const heading = 'waybill site identity 1';

@@ -1,15 +1,20 @@
 import { createPublicKey, type KeyObject, verify, X509Certificate } from 'node:crypto';
-import { parseAddress } from '../../shared/domain/distribution-point.ts';
-import { parseSiteCode, type SigningKey, type SiteIdentity } from '../../shared/domain/site.ts';
-import { refusalOfCertificate } from '../../shared/rpc/certificate-trust.ts';
+import { hashOf } from '../content-library/content-hash.ts';
+import { parseAddress } from '../domain/distribution-point.ts';
+import { parseSiteCode, type SigningKey, type SiteIdentity } from '../domain/site.ts';
+import { refusalOfCertificate } from '../rpc/certificate-trust.ts';
 import { identityText } from './identity-text.ts';
-import { keyIdOf } from './signing-key-files.ts';
 
 /** Signing keys one site may list: the one in use, and those of the last 30 days. */
 export const signingKeyCountMax = 32;
 /** Longest certificate, in characters of PEM. */
 const certificateCharsMax = 16_384;
 const textCharsMax = 300;
+
+/** The ID of a public key: the first 16 hex digits of its BLAKE3-256. */
+export function keyIdOf(publicKeyDer: Uint8Array): string {
+  return hashOf(publicKeyDer).slice(0, 16);
+}
 
 /** What a site identity is checked against. */
 export interface IdentityTrust {
@@ -87,7 +92,8 @@ const identityFields = [
 ];
 const keyFields = ['keyId', 'publicKey', 'createdAtMs', 'retiredAtMs'];
 
-function isSiteIdentity(row: unknown): row is SiteIdentity {
+/** Whether this has the form of a site identity; nothing of it is believed yet. */
+export function isSiteIdentity(row: unknown): row is SiteIdentity {
   if (!hasOnly(row, identityFields)) return false;
   const one: Partial<SiteIdentity> = row;
   return (

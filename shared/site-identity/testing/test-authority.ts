@@ -7,7 +7,7 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
-import type { PeerCredentials } from '../../../shared/rpc/peer-credentials.ts';
+import type { PeerCredentials } from '../../rpc/peer-credentials.ts';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const dayMs = 24 * 60 * 60_000;
