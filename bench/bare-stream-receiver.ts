@@ -24,6 +24,7 @@ server.serve('DistributionPoint', {
   begin: refuse,
   putManifest: refuse,
   inspect: async function* () {},
+  findFiles: refuse,
   commit: refuse,
   removePackage: refuse,
   cancelAction: refuse,

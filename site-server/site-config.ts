@@ -291,6 +291,31 @@ const fields = z.strictObject({
         .describe('How long what this site signed with its last key is believed.'),
     })
     .prefault({}),
+  alarms: z
+    .strictObject({
+      noProgressMs: z
+        .int()
+        .min(1_000)
+        .default(30 * minuteMs)
+        .describe(
+          'How long a job or a send request may make no progress before a status message says so.',
+        ),
+      distributionPointAwayMs: z
+        .int()
+        .min(1_000)
+        .default(30 * minuteMs)
+        .describe(
+          'How long a distribution point for which jobs wait may be away before a status message says so.',
+        ),
+      siteAwayMs: z
+        .int()
+        .min(1_000)
+        .default(30 * minuteMs)
+        .describe(
+          'How long a neighbour site may not be connected before a status message says so.',
+        ),
+    })
+    .prefault({}),
   prestaged: z
     .strictObject({
       keptMs: z

@@ -16,6 +16,7 @@ import { LogReader } from './admin-service/log-reader.ts';
 import { PackageCommands } from './admin-service/package-commands.ts';
 import { PackageStatusView } from './admin-service/package-status-view.ts';
 import { PackageView } from './admin-service/package-view.ts';
+import { PreviewAnswers } from './admin-service/preview-answers.ts';
 import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
@@ -56,6 +57,7 @@ import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { alarmWatch } from './site-alarms.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -63,9 +65,11 @@ import {
   type SiteServerNeeds,
   type SiteSettings,
 } from './site-ground.ts';
+import { transferPreview } from './site-preview.ts';
 import { type SiteTransfers, siteTransfers } from './site-transfers.ts';
 import { type SiteValidations, siteValidations } from './site-validations.ts';
 import { StateSystem } from './state-system/state-system.ts';
+import type { TransferPreview } from './transfer-preview/transfer-preview.ts';
 
 export class SiteServer implements Component {
   readonly #store: StateStore;
@@ -112,12 +116,9 @@ export class SiteServer implements Component {
       },
       { address: config.listen, siteCode: config.siteCode },
     );
-    server.serve(
-      'Admin',
-      (
-        await adminService(ground, { transfers, replication, siteLinks, validations })
-      ).conversation(),
-    );
+    const preview = transferPreview(ground, siteLinks.versions);
+    const parts = { transfers, replication, siteLinks, validations, preview };
+    server.serve('Admin', (await adminService(ground, parts)).conversation());
     const contentServer = new ContentServer({
       ...{ ...ground, ...transfers },
       deltas: library,
@@ -143,6 +144,7 @@ export class SiteServer implements Component {
       transfers.manager,
       distribution,
       ...validations.components,
+      preview,
       ...siteLinks.receivers,
       server,
       {
@@ -155,6 +157,10 @@ export class SiteServer implements Component {
       ground.identity,
       ...siteLinks.components,
       replication,
+      alarmWatch(ground, {
+        ...{ jobs: transfers.jobs, transfers: transfers.manager },
+        ...{ sends: siteLinks.sends, replication },
+      }),
     ]);
   }
 
@@ -308,6 +314,7 @@ async function adminService(
     readonly replication: ReplicationManager;
     readonly siteLinks: SiteTransfers;
     readonly validations: SiteValidations;
+    readonly preview: TransferPreview;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
@@ -319,6 +326,7 @@ async function adminService(
   return new AdminService({
     ...ground,
     replication: others.replication,
+    previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,

@@ -61,8 +61,12 @@ export interface SiteTransfers {
   readonly prestaged: SitePrestaged;
   readonly sendRequests: AdminSendRequests;
   readonly sendSteering: SendSteering;
+  /** All open send requests. */
+  readonly sends: Pick<SendRequestTable, 'open'>;
   readonly versionRecorder: VersionRecorder;
   readonly siteContentTask: SiteContentTask;
+  /** What older versions of this site's packages consisted of. */
+  readonly versions: VersionHistory;
 }
 
 /** Makes all of it. */
@@ -85,6 +89,8 @@ export async function siteTransfers(
     receivers: [files, ...receiving.receivers, prestaged.holds],
     components: [despooler, ...sending.components],
     service: receiving.service,
+    sends: sending.requests,
+    versions: history,
     prestaged,
     sendRequests: {
       list: (query) => sending.view.list(toViewFilter(query)),
@@ -180,7 +186,7 @@ async function sendingSide(
   );
   const view = new SendRequestView({ ...ground, requests, sender });
   const steering = new SendSteering({ ...ground, requests });
-  return { components: [scheduler, connections, sender], view, steering };
+  return { components: [scheduler, connections, sender], view, requests, steering };
 }
 
 function receivingSide(ground: Ground, packageFiles: PackageFileStore) {

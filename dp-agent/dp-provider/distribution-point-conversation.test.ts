@@ -124,6 +124,22 @@ describe('DistributionPoint conversation', () => {
     );
   });
 
+  it('says which files are here, without an action, and refuses what cannot be asked', async () => {
+    await sender.distribute(await source.commit(packageId, 1, { a: small }), 1);
+    const hashes = Buffer.from(hashOf(big) + hashOf(small) + hashOf(small), 'hex');
+    const sizeBytes = [String(big.length), String(small.length), '1'];
+    const { held } = await conversation.findFiles({ hashes, sizeBytes }, context);
+    assert.deepEqual([...(held as Buffer)], [0b010], 'the second, and not of another size');
+    const none = await conversation.findFiles({ hashes: Buffer.alloc(0), sizeBytes: [] }, context);
+    assert.equal((none.held as Buffer).length, 0);
+    const short = { hashes: hashes.subarray(1), sizeBytes };
+    await refuses('hashes', conversation.findFiles(short, context));
+    const many = { hashes: Buffer.alloc(32 * 8_193), sizeBytes: new Array(8_193).fill('1') };
+    await refuses('size_bytes', conversation.findFiles(many, context));
+    const huge = { hashes: hashes.subarray(0, 32), sizeBytes: ['18446744073709551615'] };
+    await refuses('size_bytes', conversation.findFiles(huge, context));
+  });
+
   it('acknowledges each message once, in order, and not the opening', async () => {
     await begun();
     const piece = (pieceIndex: number) => ({

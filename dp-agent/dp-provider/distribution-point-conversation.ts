@@ -22,6 +22,7 @@ import type { CancelActionResponse } from '../../shared/rpc/generated/waybill/v1
 import type { CheckRequest__Output } from '../../shared/rpc/generated/waybill/v1/CheckRequest.ts';
 import type { CommitRequest__Output } from '../../shared/rpc/generated/waybill/v1/CommitRequest.ts';
 import type { FileBatch__Output } from '../../shared/rpc/generated/waybill/v1/FileBatch.ts';
+import type { FindFilesRequest__Output } from '../../shared/rpc/generated/waybill/v1/FindFilesRequest.ts';
 import type { InspectRequest__Output } from '../../shared/rpc/generated/waybill/v1/InspectRequest.ts';
 import type { InspectResponse } from '../../shared/rpc/generated/waybill/v1/InspectResponse.ts';
 import type { OfferDeltasRequest__Output } from '../../shared/rpc/generated/waybill/v1/OfferDeltasRequest.ts';
@@ -32,6 +33,7 @@ import type { PutManifestRequest__Output } from '../../shared/rpc/generated/wayb
 import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
 import { decodeRequest } from '../../shared/rpc/service-definitions.ts';
 import { MessageAssembly } from '../../shared/transfer-arbiter/message-fragments.ts';
+import { findFiles } from './find-files.ts';
 
 /** Who this DP is. */
 export interface DpSelf {
@@ -96,6 +98,10 @@ export function distributionPointConversation(
       for await (const part of provider.inspect(action, request.contentId)) {
         yield inspectResponse(part);
       }
+    },
+
+    async findFiles(request: FindFilesRequest__Output) {
+      return findFiles(library, request);
     },
 
     putContent: (requests: AsyncIterable<PutContentRequest__Output>) =>

@@ -217,6 +217,36 @@ export const statusMessageKinds = {
     severity: 'warning',
     text: 'Site %1 knows later changes of this site than this site itself: %2.',
   },
+  9030: {
+    ...transfer,
+    severity: 'warning',
+    text: 'Package %1 version %2 has made no progress on its way to distribution point %3 for %4: %5',
+  },
+  9031: {
+    ...transfer,
+    severity: 'warning',
+    text: 'Distribution point %1 could not be reached for %2 (jobs that wait for it: %3): %4',
+  },
+  9032: {
+    ...transfer,
+    severity: 'information',
+    text: 'Nothing waits for distribution point %1 any more because it cannot be reached; that was so for %2.',
+  },
+  9033: {
+    component: 'SMS_REPLICATION_MANAGER',
+    severity: 'warning',
+    text: 'Neighbour site %1 has not been connected for %2: %3',
+  },
+  9034: {
+    component: 'SMS_REPLICATION_MANAGER',
+    severity: 'information',
+    text: 'Neighbour site %1 is connected again, after %2.',
+  },
+  9035: {
+    component: 'SMS_SCHEDULER',
+    severity: 'warning',
+    text: 'Package %1 version %2 has made no progress on its way to site %3 for %4: %5',
+  },
   9020: {
     component: 'SMS_SCHEDULER',
     severity: 'error',

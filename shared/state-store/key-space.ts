@@ -1,3 +1,4 @@
+import type { Alarm } from '../domain/alarm.ts';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type {
   ChangeLogEntry,
@@ -84,6 +85,8 @@ export const keySpaces = {
   contentDpMap: keySpace<ContentLocation>('content-dp-map'),
   /** dpId / jobSerial → what was last heard of a job of a pull DP. */
   pullDpResponse: keySpace<PullResponse>('pull-dp-response'),
+  /** kind / name → what stands still, or is away, since when. */
+  alarms: keySpace<Alarm>('alarms'),
   /** serial → status message. */
   statusMessages: keySpace<StatusMessage>('status-messages'),
   /** serial → who called what. */

@@ -116,6 +116,17 @@ function toMeasuredText({ measuredBytesPerSecond: rate }: DistributionPointRecor
   return rate > 0 ? toRateText(rate) : '';
 }
 
+/** `50, pinned`, `173, tuned from its rate`, `200, not tuned yet`. */
+function toPriorityText({
+  priority,
+  isPriorityPinned,
+  ...record
+}: DistributionPointRecord): string {
+  if (isPriorityPinned) return `${priority}, pinned`;
+  const isTuned = record.measuredBytesPerSecond > 0;
+  return `${priority}, ${isTuned ? 'tuned from its rate' : 'not tuned yet'}`;
+}
+
 function tellCheck({ output }: Session, record: DistributionPointRecord): void {
   const isReachable = record.reachability === 'reachable';
   output.facts(record, [
@@ -149,7 +160,7 @@ function tellDistributionPoint({ output, clock }: Session, record: DistributionP
     ['agent', record.agentVersion],
     ['free', toFreeText(record)],
     ['rate', toMeasuredText(record)],
-    ['priority', String(record.priority)],
+    ['priority', toPriorityText(record)],
     ['packages', toCountText(record.packageCount)],
     ['groups', record.groupNames.join(', ')],
     ...toPullFacts(record),

@@ -21,6 +21,7 @@ export function toDistributionPointRecord(wire: DistributionPointRecord__Output)
     description: wire.description,
     siteCode: wire.siteCode,
     priority: wire.priority,
+    isPriorityPinned: wire.isPriorityPinned,
     reachability: toWord('DISTRIBUTION_POINT_REACHABILITY_', wire.reachability),
     reason: wire.reason,
     checkedAtMs: toCount(wire.checkedAtMs, 'checked_at_ms'),

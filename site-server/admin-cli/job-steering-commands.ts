@@ -225,11 +225,10 @@ async function confirmCancel(args: JobArguments, session: Session): Promise<void
   const { jobs } = await atEach(session, siteCodes, (at) => look(at, selection));
   if (jobs.length <= 1) return;
   const what = `${toCountText(jobs.length)} jobs`;
-  await confirmDeletion(session, {
+  await confirmDeletion(session, `this cancels ${what}`, async () => ({
     name: 'yes',
-    effect: `this cancels ${what}`,
     question: `Cancel ${what}? Type yes to confirm: `,
     refusal: 'Nothing was cancelled.',
     facts: { jobs: String(jobs.length) },
-  });
+  }));
 }

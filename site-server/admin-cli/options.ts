@@ -129,6 +129,11 @@ export const sitePathText = {
 export const countText = wholeNumberText(requestLimits.listCountMax);
 /** Packages a pull DP fetches at once; admin.proto says how many it may be told. */
 export const packagesMaxText = wholeNumberText(50);
+/** A DP's place in the queue; 0 for "auto": it tunes itself. */
+export const pinnedPriorityText = {
+  parse: (text: string) => (text === 'auto' ? 0 : wholeNumberText(400).parse(text)),
+  expected: 'a whole number from 1 to 400, or auto',
+};
 /** A version of a package. */
 export const versionText = wholeNumberText(2 ** 31);
 /** The number of a status message; Configuration Manager's have at most five digits. */

@@ -2,7 +2,7 @@ import type { Argv } from 'yargs';
 import { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { Admin } from './admin.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
-import { UsageError } from './command-failure.ts';
+import { CommandFailure, UsageError } from './command-failure.ts';
 import { controlOptions, none, toControlsPatch, zoneOfHours } from './control-options.ts';
 import {
   toControlFacts,
@@ -100,6 +100,12 @@ const deleteRoute = command({
   options: betweenSites,
   run: async ({ from, to }, { admin, output }) => {
     const route = { fromSiteCode: from, toSiteCode: to, addresses: [] };
+    const routes = await admin.list('listRoutes', {});
+    if (!routes.some((one) => one.fromSiteCode === from && one.toSiteCode === to)) {
+      for (const siteCode of [from, to]) await requireSite(admin, siteCode);
+      const message = `No route is set from site ${from} to site ${to}. "waybill route list" shows those there are`;
+      throw new CommandFailure('ROUTE_UNKNOWN', message, { fromSiteCode: from, toSiteCode: to });
+    }
     output.record(toRouteRecord(await admin.ask('setRoute', route)));
     output.sentence(`Site ${from} reaches site ${to} at its own address again.`);
   },

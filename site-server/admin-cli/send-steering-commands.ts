@@ -164,11 +164,10 @@ async function confirmCancel(session: Session, request: Steering): Promise<void>
   const meant = await session.admin.list('steerSendRequests', { ...request, lookOnly: true });
   if (meant.length <= 1) return;
   const what = `${toCountText(meant.length)} send requests`;
-  await confirmDeletion(session, {
+  await confirmDeletion(session, `this cancels ${what}`, async () => ({
     name: 'yes',
-    effect: `this cancels ${what}`,
     question: `Cancel ${what}? Type yes to confirm: `,
     refusal: 'Nothing was cancelled.',
     facts: { requests: String(meant.length) },
-  });
+  }));
 }

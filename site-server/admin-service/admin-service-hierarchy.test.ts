@@ -104,6 +104,26 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     await gone;
   });
 
+  it('counts the packages of DPs of other sites: what they serve, or are to have (ADM-3)', async () => {
+    const countsAt = async (site: Conversation<'Admin'>) => {
+      const points = await all(site.listDistributionPoints({ siteCode: '' }, context));
+      return points.map(({ dpId, packageCount }) => [dpId, packageCount]);
+    };
+    await atTop.distributePackage(
+      { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [], groupNames: [] },
+      context,
+    );
+    const before = await countsAt(atTop);
+    assert.deepEqual(before, [
+      ['PS1DP1', 0],
+      ['PS2DP1', 0],
+    ]);
+    await hierarchy.rest();
+    for (const site of [atTop, atPs1]) {
+      assert.deepEqual((await countsAt(site))[1], ['PS2DP1', 1]);
+    }
+  });
+
   it('watches status of DPs of other sites, and filters by site (REP-8)', async () => {
     const filter = { ...everything, packageId };
     const watch = atTop.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
@@ -488,6 +508,7 @@ async function conversationOf(
     }),
     jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
     steering: noSteering,
+    previews: { methods: () => ({ previewDistribution: nothing, previewUpdate: nothing }) },
     prestaged: { exports: { run: noWork }, imports: { run: noWork } },
     clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),

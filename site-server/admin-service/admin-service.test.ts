@@ -427,6 +427,7 @@ async function serviceOf(
     packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
     jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
     steering: noSteering,
+    previews: { methods: () => ({ previewDistribution: nothing, previewUpdate: nothing }) },
     prestaged: { exports: { run: noWork }, imports: { run: noWork } },
     clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),

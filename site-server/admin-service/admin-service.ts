@@ -27,6 +27,7 @@ import {
 import type { PackageStatusView } from './package-status-view.ts';
 import type { PackageView } from './package-view.ts';
 import { PrestagedAnswers, type PrestagedAnswersComponents } from './prestaged-answers.ts';
+import type { PreviewAnswers } from './preview-answers.ts';
 import {
   toAuditQuery,
   toAuditRecordMessage,
@@ -76,6 +77,7 @@ export interface AdminServiceComponents
   readonly distributionCommands: DistributionCommands;
   readonly validationAnswers: ValidationAnswers;
   readonly distributionPointLibraries: DistributionPointLibraries;
+  readonly previews: Pick<PreviewAnswers, 'methods'>;
   readonly packageView: PackageView;
   readonly packageStatusView: PackageStatusView;
   readonly statusMessageView: StatusMessageView;
@@ -128,6 +130,7 @@ export class AdminService {
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
+      ...this.#components.previews.methods(),
       ...this.#reportMethods(),
     };
   }

@@ -39,7 +39,8 @@ export function toDistributionPointRecord(
     kind: distributionPointKindNames[distributionPoint.kind],
     description: distributionPoint.description,
     siteCode: distributionPoint.siteCode,
-    priority: health.dpPriority,
+    priority: distributionPoint.pinnedPriority ?? health.dpPriority,
+    isPriorityPinned: distributionPoint.pinnedPriority !== undefined,
     reachability: reachabilityNames[health.reachability],
     reason: health.reason,
     checkedAtMs: health.checkedAtMs,
@@ -76,6 +77,7 @@ export function toNewDistributionPoint(
   const { validation } = validationOf(settings);
   return {
     ...{ dpId, address, kind, description, ...pullOf(settings) },
+    ...(settings.pinnedPriority && { pinnedPriority: settings.pinnedPriority }),
     ...(controls && { controls }),
     ...(serveControls && { serveControls }),
     ...(validation !== undefined && validation !== 'none' && { validation }),
@@ -98,6 +100,7 @@ export function toDistributionPointPatch(
     ...pullOf(settings),
     ...controlsOf(settings),
     ...validationOf(settings),
+    ...(settings.pinnedPriority !== undefined && { pinnedPriority: settings.pinnedPriority }),
   };
 }
 

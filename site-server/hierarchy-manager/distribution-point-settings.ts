@@ -1,6 +1,8 @@
 import {
   type DistributionPoint,
   type DistributionPointKind,
+  distributionPointPriorityMax,
+  distributionPointPriorityMin,
   parseAddress,
   parseDistributionPointId,
 } from '../../shared/domain/distribution-point.ts';
@@ -35,6 +37,8 @@ export interface NewDistributionPoint {
   readonly serveControls?: TransferControls;
   /** How often its packages are validated. */
   readonly validation?: ValidationSchedule;
+  /** Its place in the queue; absent: it tunes itself. */
+  readonly pinnedPriority?: number;
 }
 
 /** What an administrator changes of a DP; what is absent stays. */
@@ -48,6 +52,8 @@ export interface DistributionPointPatch {
   readonly controls?: TransferControlsPatch;
   readonly serveControls?: TransferControlsPatch;
   readonly validation?: ValidationSchedule | 'none';
+  /** 0: it tunes itself again. */
+  readonly pinnedPriority?: number;
 }
 
 const noPullSettings: PullSettings = {
@@ -73,7 +79,9 @@ export function checkedSettings(settings: NewDistributionPoint): NewDistribution
     throw requestInvalid('description', { expected, actual: `${charCount} characters` });
   }
   const controls = controlsOf(settings, settings);
-  const checked = { dpId, address, kind, description, ...controls, ...validationOf(settings) };
+  const pinned = checkedPriority(settings.pinnedPriority);
+  const validation = validationOf(settings);
+  const checked = { dpId, address, kind, description, ...controls, ...validation, ...pinned };
   if (pull === undefined && kind === 'standard') return checked;
   const checkedPull = checkedPullSettings(dpId, pull ?? noPullSettings);
   if (kind === 'pull') requireWaysToContent(checkedPull);
@@ -85,8 +93,9 @@ export function patched(
   before: DistributionPoint,
   patch: DistributionPointPatch,
 ): DistributionPoint {
-  // Controls that are taken away are in no setting.
-  const { controls: _, serveControls: __, validation: ___, ...rest } = before;
+  // What is taken away is in no setting.
+  const { controls: _, serveControls: __, validation: ___, pinnedPriority, ...rest } = before;
+  const wantedPriority = patch.pinnedPriority ?? pinnedPriority;
   const settings = checkedSettings({
     dpId: before.dpId,
     address: patch.address ?? before.address,
@@ -95,6 +104,7 @@ export function patched(
     ...pullOf(patch, before),
     ...controlsOf(before, patch),
     ...validationOf({ validation: patch.validation ?? before.validation }),
+    ...(wantedPriority && { pinnedPriority: wantedPriority }),
   });
   return { ...rest, ...settings };
 }
@@ -106,7 +116,18 @@ export function wholePatchOf(wanted: DistributionPoint): DistributionPointPatch 
     controls: wholePatch(wanted.controls),
     serveControls: wholePatch(wanted.serveControls),
     validation: wanted.validation ?? 'none',
+    pinnedPriority: wanted.pinnedPriority ?? 0,
   };
+}
+
+/** @throws REQUEST_INVALID */
+function checkedPriority(priority: number | undefined): { pinnedPriority?: number } {
+  if (priority === undefined) return {};
+  const [least, most] = [distributionPointPriorityMin, distributionPointPriorityMax];
+  const isInRange = Number.isInteger(priority) && priority >= least && priority <= most;
+  if (isInRange) return { pinnedPriority: priority };
+  const expected = `a whole number from ${least} to ${most}`;
+  throw requestInvalid('pinned_priority', { expected, actual: `${priority}` });
 }
 
 function controlsOf(

@@ -29,6 +29,7 @@ import {
 } from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
 import { beginMessages, endMessages, retryReport, waitMessages } from './job-messages.ts';
+import { rankOf, reprioritised, withRank } from './job-ranks.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -60,6 +61,7 @@ export class JobTable {
   /** Reads the open jobs; once, before anything else. */
   async load(): Promise<void> {
     for await (const [, job] of this.#jobs.list()) this.#open.set(job);
+    await this.reprioritise([...this.#open.values()].map(({ dpId }) => dpId));
   }
 
   /** All open jobs, in no order. */
@@ -132,6 +134,11 @@ export class JobTable {
   /** The job as it is now; nothing when it has ended meanwhile. */
   async put(job: DistributionJob): Promise<void> {
     if (this.#isLive(job.jobSerial)) await this.#write(job, []);
+  }
+
+  /** DPs may have another priority now. The rows follow with what else changes of them. */
+  async reprioritise(dpIds: Iterable<string>): Promise<void> {
+    for (const job of await reprioritised(this.#needs.store, this.#open, dpIds)) this.#tell(job);
   }
 
   /** Tells listeners that the progress of a job has changed. */
@@ -333,16 +340,14 @@ export class JobTable {
     return { job, superseded: older.filter(({ action }) => action !== 'cancel') };
   }
 
-  /** An administrator may have changed the package's priority since the job was made. */
+  /** Package and DP may have another priority since the job was made. */
   async #ranked({ job, superseded }: NotifiedJob): Promise<NotifiedJob> {
-    const sitePackage = await this.#needs.packages.packages.get(job.packageId);
-    const priority = sitePackage?.properties.priority ?? job.priority;
+    const rank = await rankOf(this.#needs.store, job);
     const current = this.#open.get(job.jobSerial) ?? job;
     // A validation is of low priority, whatever its package is.
-    if (priority === current.priority || isValidation(job)) return { job: current, superseded };
-    const ranked = { ...current, priority };
-    await this.put(ranked);
-    return { job: ranked, superseded };
+    const next = withRank(current, isValidation(job) ? { dpPriority: rank.dpPriority } : rank);
+    if (next !== current) await this.put(next);
+    return { job: next, superseded };
   }
 
   #isLive(jobSerial: number): boolean {

@@ -37,9 +37,11 @@ import type { JobCancellation } from './job-cancellation.ts';
 import type { JobRunner } from './job-run.ts';
 import type { JobTable } from './job-table.ts';
 import type { PullConfig } from './pull-config.ts';
+import { type FetchedBytes, PullMeasure } from './pull-measure.ts';
 import type { PullNotification } from './pull-notification.ts';
 import { PullPoll } from './pull-poll.ts';
 import { PullReports } from './pull-reports.ts';
+import { noteRate } from './rate-notes.ts';
 import { RetryPolicy, type RetryPolicyConfig } from './retry-policy.ts';
 import type { ReturnWatch } from './return-watch.ts';
 import { RunningJobs, type RunningJobsConfig } from './running-jobs.ts';
@@ -93,6 +95,7 @@ export class PackageTransferManager implements Component {
   readonly #poll: PullPoll;
   readonly #news: SourceNews;
   readonly #suspended: SuspendedPulls;
+  readonly #measure: PullMeasure;
   /** The kind of its DP when each open job was last looked at. */
   readonly #kindOf = new Map<number, DistributionPointKind>();
   #holdReason = '';
@@ -119,10 +122,13 @@ export class PackageTransferManager implements Component {
     this.#reports = new PullReports(pull, config);
     this.#poll = new PullPoll({ ...pull, reports: this.#reports }, config.pull);
     this.#news = new SourceNews(pull);
+    const onMeasured = (dpId: string, fetched: FetchedBytes) => void this.#noteRate(dpId, fetched);
+    this.#measure = new PullMeasure({ ...needs, onMeasured });
   }
 
   async start(): Promise<void> {
-    await this.#needs.jobs.load();
+    const { jobs } = this.#needs;
+    await jobs.load();
     await this.#repair();
     const unsubscribes = [
       this.#needs.settings?.onChanged(() => this.#wake.wake()) ?? (() => {}),
@@ -132,6 +138,7 @@ export class PackageTransferManager implements Component {
         this.#needs.permits.heed(job);
         if (job.endedAtMs > 0) this.#kindOf.delete(job.jobSerial);
       }),
+      this.#measure.follow(jobs),
     ];
     this.#unsubscribe = () => {
       for (const unsubscribe of unsubscribes) unsubscribe();
@@ -196,6 +203,15 @@ export class PackageTransferManager implements Component {
   /** Why no job is begun at all; empty when all is well. No row tells it: none can be written. */
   get holdReason(): string {
     return this.#holdReason;
+  }
+
+  /** Never rejects: what was measured is no part of a job's result. */
+  async #noteRate(dpId: string, fetched: FetchedBytes): Promise<void> {
+    try {
+      await noteRate(this.#needs, dpId, fetched);
+    } catch (err) {
+      this.#needs.logger.warn({ dpId, err }, 'Rate of a pull DP could not be noted');
+    }
   }
 
   #held(reason: string): void {

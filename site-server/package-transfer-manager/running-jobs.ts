@@ -12,6 +12,7 @@ import { type JobFailure, toJobFailure } from './job-failure.ts';
 import type { JobRunner, RunResult } from './job-run.ts';
 import type { JobTable } from './job-table.ts';
 import type { PullConfig } from './pull-config.ts';
+import { noteRate } from './rate-notes.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import { RunInterrupted, type RunInterruption } from './run-interruption.ts';
 import { TransferProgress } from './transfer-progress.ts';
@@ -69,8 +70,6 @@ type Outcome = RunResult | FailedTry | { readonly kind: 'interrupted' };
 /** First and longest wait before the result of a run is written again. */
 const recordDelayMs = 1_000;
 const recordDelayMsMax = 30_000;
-/** Less than this says nothing about the rate of a DP. */
-const measuredBytesMin = 1_000_000;
 
 /**
  * The jobs that run now: each runs once, and how it ended is written, whatever happens. A stop of
@@ -394,8 +393,7 @@ export class RunningJobs {
     this.#needs.logger.info(facts, isDone ? 'Sending job completed' : 'Pull DP took a job');
     await this.#bestEffort(job, async (hierarchy) => {
       await hierarchy.recordReachability(dpId);
-      if (sizeBytes < measuredBytesMin || durationMs <= 0) return;
-      await hierarchy.recordTransferRate(dpId, (sizeBytes * 1000) / durationMs);
+      await noteRate(this.#needs, dpId, { sizeBytes, durationMs });
     });
   }
 

@@ -3,6 +3,8 @@ import type { ComponentSetting } from '../../shared/domain/component-settings.ts
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
   type DistributionPoint,
+  distributionPointPriorityMax,
+  distributionPointPriorityMin,
   parseAddress,
   parseDistributionPointId,
 } from '../../shared/domain/distribution-point.ts';
@@ -283,6 +285,11 @@ const rowSchemas = {
     controls: noControlsOr,
     serveControls: noControlsOr,
     validation: validationSchedule.optional() as z.ZodType<ValidationSchedule>,
+    pinnedPriority: z
+      .int()
+      .min(distributionPointPriorityMin)
+      .max(distributionPointPriorityMax)
+      .optional() as z.ZodType<number>,
   }),
   'package-definitions': row<PackageDefinition>({
     packageId,

@@ -7,6 +7,9 @@ import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.t
 import type { Link__Output } from '../../../shared/rpc/generated/waybill/v1/Link.ts';
 import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageStatus__Output } from '../../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
+import type { PreviewedTransfer__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewedTransfer.ts';
+import type { PreviewedVersion__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewedVersion.ts';
+import type { PreviewPart__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewPart.ts';
 import type { Route__Output } from '../../../shared/rpc/generated/waybill/v1/Route.ts';
 import type { RouteSettings } from '../../../shared/rpc/generated/waybill/v1/RouteSettings.ts';
 import type { SendRequest__Output } from '../../../shared/rpc/generated/waybill/v1/SendRequest.ts';
@@ -66,6 +69,36 @@ export function aPackage(changes: Partial<Package__Output> = {}): Package__Outpu
   };
 }
 
+/** The first part of a preview. */
+export function aPreviewedVersion(
+  changes: Partial<PreviewedVersion__Output> = {},
+): PreviewPart__Output {
+  const version = {
+    ...{ packageId: 'PS100001', sourceVersion: 3, publishedVersion: 3, sourceUnchanged: false },
+    ...{ sizeBytes: '2469606195', fileCount: '1234', newFiles: '0', newBytes: '0', ...changes },
+  };
+  return { part: 'version', version };
+}
+
+/** A part of a preview about a DP that was asked. */
+export function aPreviewedTransfer(
+  changes: Partial<PreviewedTransfer__Output> = {},
+): PreviewPart__Output {
+  const transfer = {
+    ...({ way: 'PREVIEWED_WAY_DISTRIBUTION_POINT', dpId: 'PS1DP1', siteCode: 'PS1' } as const),
+    ...{ linkName: '', fromSiteCode: '', toSiteCode: '', bytes: '104857600' },
+    ...({
+      manifestBytes: '2048',
+      fileCount: '12',
+      basis: 'PREVIEW_BASIS_ASKED',
+      note: '',
+    } as const),
+    ...{ waitsMs: '0', durationMs: '10000', durationUnknown: '', bytesPerSecond: '10485760' },
+    ...({ pace: 'PREVIEW_PACE_LIMIT', ...changes } as const),
+  };
+  return { part: 'transfer', transfer };
+}
+
 /** A package that is installed on a DP. */
 export function aStatus(changes: Partial<PackageStatus__Output> = {}): PackageStatus__Output {
   return {
@@ -98,6 +131,7 @@ export function aDistributionPoint(
     reason: '',
     checkedAtMs: String(thenMs),
     agentVersion: '0.1.0',
+    isPriorityPinned: false,
     freeBytes: '53687091200',
     packageCount: 12,
     measuredBytesPerSecond: '45200000',
@@ -432,6 +466,8 @@ export const defaultStreams = {
   watchJobs: () => [aJob(), aWaitingJob()],
   listStatusMessages: () => [aMessage()],
   readLog: () => [aLogLine],
+  previewDistribution: () => [aPreviewedVersion(), aPreviewedTransfer()],
+  previewUpdate: () => [aPreviewedVersion({ sourceVersion: 4 }), aPreviewedTransfer()],
   listSites: () => [aSiteRecord(), aChildSite()],
   listRoutes: () => [aRoute()],
   listGroups: () => [aGroup()],
