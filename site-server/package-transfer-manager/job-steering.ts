@@ -133,8 +133,8 @@ export class JobSteering {
     const ends = await this.#eachDone(
       selected.map(async ({ jobSerial }) => {
         const isDone = await cancellation.cancel(jobSerial);
-        // Whether it was this word that ended it or not: nothing is sent for it any more.
-        transfers.stopped(jobSerial, 'cancelled');
+        // What ends otherwise says why itself: that it is done, or that a newer one takes over.
+        if (isDone) transfers.stopped(jobSerial, 'cancelled');
         return isDone ? [jobSerial] : [];
       }),
     );
