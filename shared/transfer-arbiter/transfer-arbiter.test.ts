@@ -163,6 +163,22 @@ describe('TransferArbiter', () => {
     await ground.stop();
   });
 
+  it('keeps the rate of pulses whose block is no multiple of a part (PTM-6)', async () => {
+    const { arbiter, clock, ...ground } = withParts(new Ground());
+    for (const blockBytes of [100_000, 1_500_000]) {
+      arbiter.setControls('dp/A', { limit: { kind: 'pulse', blockBytes, delayMs: 500 } });
+      const fromMs = clock.monotonicMs();
+      const permit = arbiter.open(['dp/A'], 2);
+      const sent = ground.send(permit, 3);
+      await clock.advance(20_000);
+      permit.close();
+      // So many blocks begin in it; each takes a few milliseconds itself.
+      const blocks = bytesBetween(sent, fromMs, fromMs + 20_000) / blockBytes;
+      assert(blocks >= 38 && blocks <= 41, `${blocks} blocks of ${blockBytes} bytes`);
+    }
+    await ground.stop();
+  });
+
   it('has another limit in each hour of the week where that is set', async () => {
     const { arbiter, clock, ...ground } = withParts(new Ground());
     const bytesPerSecond = Array.from({ length: hoursOfWeek }, (_, hour) =>

@@ -124,7 +124,7 @@ export class TransferPermit {
     let bytes = partBytesMax;
     for (const passage of this.passages) {
       const rate = passage.rateAt(nowMs) ?? Number.POSITIVE_INFINITY;
-      bytes = Math.min(bytes, passage.blockBytesMax, (rate * partMs) / 1000);
+      bytes = Math.min(bytes, passage.blockBytesLeft, (rate * partMs) / 1000);
     }
     return Math.max(partBytesMin, bytes - (bytes % partBytesMin));
   }
