@@ -117,6 +117,24 @@ describe('TransferArbiter', () => {
     await ground.stop();
   });
 
+  it('gives those that come again and again no more than those that stay', async () => {
+    const { arbiter, clock, end, ...ground } = withParts(new Ground());
+    arbiter.setControls('out', rate(megabyte));
+    const sent = ground.send(arbiter.open(['out'], 2), 2);
+    const returning = async () => {
+      for (;;) {
+        const permit = arbiter.open(['out'], 2);
+        await permit.take(permit.partBytes, end.signal).finally(() => permit.close());
+        await clock.sleep(1, end.signal);
+      }
+    };
+    returning().catch(() => {});
+    await clock.advance(10_000);
+    const bytes = bytesBetween(sent, 0, 10_000);
+    assert(bytes > 4 * megabyte, `${bytes} bytes of ten million`);
+    await ground.stop();
+  });
+
   it('goes by the lowest limit, and leaves to others what that one does not use', async () => {
     const { arbiter, clock, ...ground } = withParts(new Ground());
     arbiter.setControls('link/L', rate(10 * megabyte));

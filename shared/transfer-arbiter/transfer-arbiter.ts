@@ -223,5 +223,5 @@ function latestFree(passages: readonly Passage[]): Passage | undefined {
 }
 
 function comparePermits(a: TransferPermit, b: TransferPermit): number {
-  return a.priority - b.priority || a.grantedAtMs - b.grantedAtMs;
+  return a.priority - b.priority || a.inLineSinceMs - b.inLineSinceMs;
 }

@@ -53,6 +53,7 @@ export class TransferPermit {
   #passages: readonly Passage[];
   #priority: Priority;
   #grantedAtMs = Number.NEGATIVE_INFINITY;
+  #inLineSinceMs: number;
   #standstill: Standstill | undefined;
   /** The last standstill, and when it was seen. */
   #remembered: { readonly standstill: Standstill; readonly atMs: number } | undefined;
@@ -61,6 +62,7 @@ export class TransferPermit {
     this.#passages = passages;
     this.#priority = priority;
     this.#needs = needs;
+    this.#inLineSinceMs = needs.clock.monotonicMs();
   }
 
   get passages(): readonly Passage[] {
@@ -118,6 +120,11 @@ export class TransferPermit {
     return this.#grantedAtMs;
   }
 
+  /** Monotonic time of the last part that left, or, before the first one, at which it began. */
+  get inLineSinceMs(): number {
+    return this.#inLineSinceMs;
+  }
+
   /** Bytes the next part may have at most, from 4 KiB to 1 MiB: less where a limit is low. */
   get partBytes(): number {
     const nowMs = this.#needs.clock.nowMs();
@@ -166,6 +173,7 @@ export class TransferPermit {
   /** A part left. */
   granted(monotonicMs: number): void {
     this.#grantedAtMs = monotonicMs;
+    this.#inLineSinceMs = monotonicMs;
     this.standstill = undefined;
   }
 
