@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Administrator, PackageFacts } from './administrator.ts';
 import type { CountingProxy } from './counting-proxy.ts';
 import { HierarchyNetwork, type SiteOfTest } from './hierarchy-network.ts';
 import { extractPackage, runWaybill } from './programs.ts';
 import { writeNoise } from './source-files.ts';
-import { byScale, testSeed } from './test-scale.ts';
+import { byScale, isLong, testSeed } from './test-scale.ts';
 import { treeDifference } from './tree-difference.ts';
+import { WireMeter } from './wire-meter.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -23,16 +23,24 @@ const { limitedBytes, bytesPerSecond, windowMs, bigBytes, timeoutMs } = byScale(
 });
 
 /** What a window may have more than its share: framing, and what a late timer catches up. */
-const windowShareMax = byScale({ short: 1.15, long: 1.05 });
+const windowShareMax = 1.05;
+/** What may have gone beyond a limit at any moment: its share of so many milliseconds, and talk. */
+const beyondMs = 500;
 /** Status, handshakes and framing beside the package files, for each test. */
 const talkBytesMax = mebibyte;
-const sampleMs = 50;
 
 const sites: readonly SiteOfTest[] = [
   { siteCode: 'CS1', kind: 'central-administration' },
   { siteCode: 'PS1', kind: 'primary', parent: 'CS1', standard: ['PS1DP1'] },
 ];
 const dpId = 'PS1DP1';
+
+/** From the beginning to any moment no more has gone than the limit allows, however slow the machine is. */
+function assertKept(meter: WireMeter, rate: number, fromMs: number): void {
+  const beyond = meter.beyond(rate, { fromMs, toMs: meter.nowMs });
+  const beyondMax = (rate * beyondMs) / 1000 + talkBytesMax / 2;
+  assert.ok(beyond <= beyondMax, `${beyond} bytes beyond the limit; allowed: ${beyondMax}`);
+}
 
 describe('limits and schedules between sites', function () {
   this.timeout(timeoutMs);
@@ -80,14 +88,21 @@ describe('limits and schedules between sites', function () {
     const said = await route('--limit', `${bytesPerSecond / 1e6}MB/s`);
     assert.match(said, /It sends there with the limit \d+ MB\/s, at all hours\./);
     const published = await publish(limitedBytes);
-    const samples = new Samples(link);
+    await using meter = new WireMeter(() => link.forwardedBytes);
+    const startMs = meter.nowMs;
     await central.distribute(published.packageId, dpId);
     await link.whenForwarded(limitedBytes);
-    await samples.stop();
-    const most = samples.mostIn(windowMs);
-    assert.ok(most <= bytesPerSecond * windowShareMax, `${most} bytes/s in ${windowMs} ms`);
-    const mean = samples.meanUntil(limitedBytes);
-    assert.ok(mean >= bytesPerSecond / 2, `${mean} bytes/s`);
+    await meter.stop();
+    assertKept(meter, bytesPerSecond, startMs);
+    // How fast a busy machine can be at all, is for the benchmarks to say.
+    if (isLong) {
+      const within = { fromMs: meter.whenGone(mebibyte / 4), toMs: meter.whenGone(limitedBytes) };
+      const { most } = meter.extremes(windowMs, within);
+      const allowed = (bytesPerSecond * windowShareMax * windowMs) / 1000;
+      assert.ok(most <= allowed, `${most} bytes in ${windowMs} ms; allowed: ${allowed}`);
+      const meanMs = (limitedBytes * 1000) / (bytesPerSecond / 2);
+      assert.ok(within.toMs - within.fromMs <= meanMs, 'half of it is used at least');
+    }
     await arrives(published);
   });
 
@@ -121,7 +136,7 @@ describe('limits and schedules between sites', function () {
     await central.distribute(big.packageId, dpId);
     await link.whenForwarded(2 * mebibyte);
     await central.distribute(urgent.packageId, dpId);
-    await central.sendRequestEnded(urgent, ({ state }) => state === 'SEND_REQUEST_STATE_COMPLETE');
+    await central.installed({ packageId: urgent.packageId, dpId });
     assert.ok(link.forwardedBytes < bigBytes, 'the big one is not through');
     await route('--limit', 'none');
     await arrives(urgent);
@@ -133,61 +148,13 @@ describe('limits and schedules between sites', function () {
   it('a link limits what is sent over it, and lets go of it when it is deleted (PTM-6)', async () => {
     await waybill('link', 'set', 'line', '--to', 'PS1', '--limit', '1MB/s');
     const published = await publish(limitedBytes);
-    const samples = new Samples(link);
+    await using meter = new WireMeter(() => link.forwardedBytes);
+    const startMs = meter.nowMs;
     await central.distribute(published.packageId, dpId);
     await link.whenForwarded(4 * mebibyte);
-    await samples.stop();
-    const most = samples.mostIn(2_000);
-    assert.ok(most <= 1_000_000 * 1.25, `${most} bytes/s`);
+    await meter.stop();
+    assertKept(meter, 1_000_000, startMs);
     await waybill('link', 'delete', 'line');
     await arrives(published);
   });
 });
-
-/** How many bytes had gone over a link, and when. */
-class Samples {
-  readonly #taken: { readonly atMs: number; readonly bytes: number }[] = [];
-  readonly #over = new AbortController();
-  readonly #running: Promise<void>;
-
-  constructor(link: CountingProxy) {
-    this.#running = this.#take(link);
-  }
-
-  async stop(): Promise<void> {
-    this.#over.abort();
-    await this.#running;
-  }
-
-  /** The most bytes per second that went in any window of this length. */
-  mostIn(windowMs: number): number {
-    let most = 0;
-    let first = 0;
-    for (const last of this.#taken) {
-      for (let next = this.#taken[first + 1]; next; next = this.#taken[first + 1]) {
-        if (last.atMs - next.atMs < windowMs) break;
-        first += 1;
-      }
-      const from = this.#taken[first];
-      const ms = last.atMs - (from?.atMs ?? 0);
-      if (from && ms >= windowMs) most = Math.max(most, ((last.bytes - from.bytes) * 1000) / ms);
-    }
-    return most;
-  }
-
-  /** Bytes per second from the first part to the one that makes it so many bytes. */
-  meanUntil(bytes: number): number {
-    const first = this.#taken.find((sample) => sample.bytes > mebibyte / 4);
-    const last = this.#taken.find((sample) => sample.bytes >= bytes) ?? this.#taken.at(-1);
-    if (!first || !last) return 0;
-    return ((last.bytes - first.bytes) * 1000) / (last.atMs - first.atMs);
-  }
-
-  async #take(link: CountingProxy): Promise<void> {
-    const { signal } = this.#over;
-    while (!signal.aborted) {
-      this.#taken.push({ atMs: performance.now(), bytes: link.forwardedBytes });
-      await sleep(sampleMs, undefined, { signal }).catch(() => {});
-    }
-  }
-}
