@@ -145,6 +145,19 @@ describe('limits and schedules between sites', function () {
     assert.ok(sent <= bigBytes + mebibyte + talkBytesMax, `${sent}: no byte twice`);
   });
 
+  it('what is said at one site of a DP of another is set there, and taken away (ADM-3)', async () => {
+    const primary = await network.administrator('PS1');
+    const said = await waybill('dp', 'set', dpId, '--limit', '5MB/s', '--serve-schedule', 'closed');
+    assert.match(said, /It is sent to with the limit 5 MB\/s, at all hours\./);
+    await primary.distributionPointsAre(([point]) => {
+      const { limit } = point?.controls ?? {};
+      const { schedule } = point?.serveControls ?? {};
+      return limit?.bytesPerSecond === '5000000' && schedule?.hours[0] === 'WINDOW_LEVEL_CLOSED';
+    });
+    await waybill('dp', 'set', dpId, '--limit', 'none', '--serve-schedule', 'none');
+    await primary.distributionPointsAre(([point]) => !point?.controls && !point?.serveControls);
+  });
+
   it('a link limits what is sent over it, and lets go of it when it is deleted (PTM-6)', async () => {
     await waybill('link', 'set', 'line', '--to', 'PS1', '--limit', '1MB/s');
     const published = await publish(limitedBytes);
