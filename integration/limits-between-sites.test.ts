@@ -5,7 +5,7 @@ import type { CountingProxy } from './counting-proxy.ts';
 import { HierarchyNetwork, type SiteOfTest } from './hierarchy-network.ts';
 import { extractPackage, runWaybill } from './programs.ts';
 import { writeNoise } from './source-files.ts';
-import { byScale, testSeed } from './test-scale.ts';
+import { byScale, isLong, testSeed } from './test-scale.ts';
 import { treeDifference } from './tree-difference.ts';
 import { WireMeter } from './wire-meter.ts';
 
@@ -23,7 +23,9 @@ const { limitedBytes, bytesPerSecond, windowMs, bigBytes, timeoutMs } = byScale(
 });
 
 /** What a window may have more than its share: framing, and what a late timer catches up. */
-const windowShareMax = byScale({ short: 1.15, long: 1.05 });
+const windowShareMax = 1.05;
+/** What may have gone beyond a limit at any moment: its share of so many milliseconds, and talk. */
+const beyondMs = 500;
 /** Status, handshakes and framing beside the package files, for each test. */
 const talkBytesMax = mebibyte;
 
@@ -32,6 +34,13 @@ const sites: readonly SiteOfTest[] = [
   { siteCode: 'PS1', kind: 'primary', parent: 'CS1', standard: ['PS1DP1'] },
 ];
 const dpId = 'PS1DP1';
+
+/** From the beginning to any moment no more has gone than the limit allows, however slow the machine is. */
+function assertKept(meter: WireMeter, rate: number, fromMs: number): void {
+  const beyond = meter.beyond(rate, { fromMs, toMs: meter.nowMs });
+  const beyondMax = (rate * beyondMs) / 1000 + talkBytesMax / 2;
+  assert.ok(beyond <= beyondMax, `${beyond} bytes beyond the limit; allowed: ${beyondMax}`);
+}
 
 describe('limits and schedules between sites', function () {
   this.timeout(timeoutMs);
@@ -80,15 +89,20 @@ describe('limits and schedules between sites', function () {
     assert.match(said, /It sends there with the limit \d+ MB\/s, at all hours\./);
     const published = await publish(limitedBytes);
     await using meter = new WireMeter(() => link.forwardedBytes);
+    const startMs = meter.nowMs;
     await central.distribute(published.packageId, dpId);
     await link.whenForwarded(limitedBytes);
     await meter.stop();
-    const span = { fromMs: meter.whenGone(1), toMs: meter.whenGone(limitedBytes) };
-    const { most } = meter.extremes(windowMs, span);
-    const allowed = (bytesPerSecond * windowMs) / 1000;
-    assert.ok(most <= allowed * windowShareMax, `${most} bytes in ${windowMs} ms`);
-    const seconds = (span.toMs - span.fromMs) / 1000;
-    assert.ok(limitedBytes / seconds >= bytesPerSecond / 2, `it took ${seconds} s`);
+    assertKept(meter, bytesPerSecond, startMs);
+    // How fast a busy machine can be at all, is for the benchmarks to say.
+    if (isLong) {
+      const within = { fromMs: meter.whenGone(mebibyte / 4), toMs: meter.whenGone(limitedBytes) };
+      const { most } = meter.extremes(windowMs, within);
+      const allowed = (bytesPerSecond * windowShareMax * windowMs) / 1000;
+      assert.ok(most <= allowed, `${most} bytes in ${windowMs} ms; allowed: ${allowed}`);
+      const meanMs = (limitedBytes * 1000) / (bytesPerSecond / 2);
+      assert.ok(within.toMs - within.fromMs <= meanMs, 'half of it is used at least');
+    }
     await arrives(published);
   });
 
@@ -122,7 +136,7 @@ describe('limits and schedules between sites', function () {
     await central.distribute(big.packageId, dpId);
     await link.whenForwarded(2 * mebibyte);
     await central.distribute(urgent.packageId, dpId);
-    await central.sendRequestEnded(urgent, ({ state }) => state === 'SEND_REQUEST_STATE_COMPLETE');
+    await central.installed({ packageId: urgent.packageId, dpId });
     assert.ok(link.forwardedBytes < bigBytes, 'the big one is not through');
     await route('--limit', 'none');
     await arrives(urgent);
@@ -148,12 +162,11 @@ describe('limits and schedules between sites', function () {
     await waybill('link', 'set', 'line', '--to', 'PS1', '--limit', '1MB/s');
     const published = await publish(limitedBytes);
     await using meter = new WireMeter(() => link.forwardedBytes);
+    const startMs = meter.nowMs;
     await central.distribute(published.packageId, dpId);
     await link.whenForwarded(4 * mebibyte);
     await meter.stop();
-    const span = { fromMs: meter.whenGone(1), toMs: meter.whenGone(4 * mebibyte) };
-    const { most } = meter.extremes(2_000, span);
-    assert.ok(most <= 2 * 1_000_000 * 1.25, `${most} bytes in 2 s`);
+    assertKept(meter, 1_000_000, startMs);
     await waybill('link', 'delete', 'line');
     await arrives(published);
   });

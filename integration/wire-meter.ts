@@ -86,6 +86,29 @@ export class WireMeter implements AsyncDisposable {
     return extremes;
   }
 
+  /**
+   * The most that had gone beyond a rate at any moment, counted from the first one. A machine that is held
+   * up anywhere makes it less, never more: what is sent late, or seen late, went no earlier.
+   */
+  beyond(
+    bytesPerSecond: number,
+    { fromMs, toMs }: { readonly fromMs: number; readonly toMs: number },
+  ): number {
+    const from = this.#at(fromMs);
+    let beyond = 0;
+    for (const { atMs, bytes } of this.#samples) {
+      if (atMs < fromMs || atMs > toMs) continue;
+      beyond = Math.max(beyond, bytes - from - (bytesPerSecond * (atMs - fromMs)) / 1000);
+    }
+    return beyond;
+  }
+
+  /** Resolves once more has gone in a second than this. A slow machine takes longer to get there. */
+  async whenQuicker(bytesInASecond: number): Promise<void> {
+    while (this.bytesBetween(this.nowMs - 1_000, this.nowMs) <= bytesInASecond)
+      await sleep(sampleMs);
+  }
+
   /** What had gone by then, as far as was seen; between two looks evenly. */
   #at(ms: number): number {
     let [low, high] = [0, this.#samples.length];

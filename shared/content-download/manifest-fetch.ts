@@ -238,7 +238,8 @@ export class ManifestFetch {
         if (rangeBytes > allowedBytes) await this.#allowance(attempt, chunk.length, signal);
       }
       offsetBytes += rangeBytes;
-      if (rangeBytes !== bytesMax) return;
+      // The rest was asked for, or not all of a range came: who keeps it finds out what is missing.
+      if (bytesMax === 0 || rangeBytes !== bytesMax) return;
     }
   }
 

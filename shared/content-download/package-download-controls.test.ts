@@ -97,6 +97,19 @@ describe('limits and schedules of a download (PULL-10, PTM-5, PTM-6)', () => {
     assert.deepEqual(puller.observer.liars, []);
   });
 
+  it('blames a source that keeps the end of a manifest back, and asks it no more (PULL-7)', async () => {
+    ground.content = new FakeContent([5]);
+    Object.assign(ground.content.descriptor, { manifestBytes: 100_000 });
+    const cut = ground.peer();
+    cut.isManifestCut = true;
+    limit(10_000);
+    const puller = begin();
+    await ground.until(() => puller.observer.liars.length > 0, minuteMs);
+    const askedCount = cut.manifestRanges.length;
+    await ground.clock.advance(minuteMs);
+    assert.equal(cut.manifestRanges.length, askedCount);
+  });
+
   it('fetches a manifest in ranges under a limit, and is as patient with its source', async () => {
     ground.content = new FakeContent([5]);
     Object.assign(ground.content.descriptor, { manifestBytes: 400_000 });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { wishIdOfWord } from './distribution-point-group.ts';
 import type { PackageAssignment, SiteContent } from './hierarchy-package.ts';
 import { type SiteContentRows, siteContentWork, siteWishes } from './site-content-work.ts';
 import type { SiteDelivery, SiteDeliveryResult } from './site-delivery.ts';
@@ -288,5 +289,23 @@ describe('what a site is sent of a package (REP-2)', () => {
       [...siteWishes(assignments, (dpId) => siteOf.get(dpId))],
       [['PS1', { wishes: { A: 'a', B: 'b' }, redistributed: new Set(['B']) }]],
     );
+  });
+
+  it('tells one word of a group from its next: what was refused goes again (REP-7, ADM-3)', () => {
+    const wishesAt = (saidAtMs: number) => {
+      const word = { groupName: 'Offices', intent: 'installed', saidAtMs } as const;
+      const what = { packageId: 'CS100001', dpId: 'DP1', siteCode: 'PS1', intent: 'installed' };
+      const wishId = wishIdOfWord(word);
+      const assignment = { ...what, action: 'add', wishId, wishedAtMs: saidAtMs };
+      const [[, one] = []] = siteWishes([assignment as PackageAssignment], () => 'PS1');
+      assert.ok(one);
+      return one;
+    };
+    const before = wishesAt(1_774_000_000_000);
+    const known = delivery({ wishes: before.wishes });
+    const refused = { delivery: known, result: refusedBySender };
+    assert.equal(workOf({ ...refused, wish: before }), 'nothing');
+    const again = wishesAt(1_774_000_060_000);
+    assert.equal(workOf({ ...refused, wish: again }), 'full');
   });
 });

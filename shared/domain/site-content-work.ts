@@ -1,10 +1,11 @@
+import { isWishOfGroup } from './distribution-point-group.ts';
 import type { PackageAssignment, SiteContent } from './hierarchy-package.ts';
 import type { MiniJob } from './send-request.ts';
 import type { ForwardingFailure, SiteDelivery, SiteDeliveryResult } from './site-delivery.ts';
 
 /** What the administrators want of a package at a site, all its DPs together. */
 export interface SiteWish {
-  /** The newest wish of each DP: the beginning of its ID. Times of several sites compare badly. */
+  /** The newest wish of each DP: a part of its ID. Times of several sites compare badly. */
   readonly wishes: Readonly<Record<string, string>>;
   /** The DPs of those that ask for the whole package again. */
   readonly redistributed: ReadonlySet<string>;
@@ -43,7 +44,7 @@ export const deltaStepsMax = 5;
 /** How often a version is sent again by itself to a site that took it and then has it not. */
 export const deliveryRepeatsMax = 2;
 
-/** Of the ID of a wish, which is a UUID: enough to tell a wish from the one before of the same DP. */
+/** Of the ID of a wish: enough to tell a wish from the one before of the same DP. */
 const wishIdCharsKept = 12;
 
 const nothing: SiteContentWork = { kind: 'nothing' };
@@ -84,15 +85,22 @@ export function siteWishes(
   siteOfDp: (dpId: string) => string | undefined,
 ): Map<string, SiteWish> {
   const sites = new Map<string, { wishes: Record<string, string>; redistributed: Set<string> }>();
-  for (const { dpId, intent, action, wishId } of assignments) {
+  for (const wish of assignments) {
+    const { dpId, intent, action } = wish;
     const siteCode = siteOfDp(dpId);
     if (siteCode === undefined || intent !== 'installed') continue;
     const site = sites.get(siteCode) ?? { wishes: {}, redistributed: new Set() };
     sites.set(siteCode, site);
-    site.wishes[dpId] = wishId.slice(0, wishIdCharsKept);
+    site.wishes[dpId] = partOfId(wish);
     if (action === 'redistribute') site.redistributed.add(dpId);
   }
   return sites;
+}
+
+/** Of a UUID the beginning; of a wish that follows from a group the end, which says when: all of its words begin alike. */
+function partOfId(wish: PackageAssignment): string {
+  const { wishId } = wish;
+  return isWishOfGroup(wish) ? wishId.slice(-wishIdCharsKept) : wishId.slice(0, wishIdCharsKept);
 }
 
 function holds({ content, sourceVersion, packageHash }: SiteContentRows): boolean {

@@ -84,10 +84,11 @@ export class Passage {
     return limit.delayMs > 0 ? (limit.blockBytes * 1000) / limit.delayMs : undefined;
   }
 
-  /** Bytes that may leave in one go: at most a block where there are pulses. */
-  get blockBytesMax(): number {
+  /** Bytes that may leave in one go: at most what is left of a block where there are pulses. */
+  get blockBytesLeft(): number {
     const { limit } = this.#controls;
-    return limit?.kind === 'pulse' ? limit.blockBytes : Number.POSITIVE_INFINITY;
+    if (limit?.kind !== 'pulse') return Number.POSITIVE_INFINITY;
+    return limit.blockBytes - this.#blockBytes;
   }
 
   /** So many bytes leave now. */
@@ -117,9 +118,11 @@ export class Passage {
     monotonicMs: number,
   ): void {
     this.#blockBytes += bytes;
-    if (this.#blockBytes < limit.blockBytes) return;
-    this.#blockBytes = 0;
-    this.#freeAtMs = monotonicMs + limit.delayMs;
+    const blockCount = Math.floor(this.#blockBytes / limit.blockBytes);
+    if (blockCount === 0) return;
+    // Parts are no parts of a block: what went beyond it is of the next one.
+    this.#blockBytes %= limit.blockBytes;
+    this.#freeAtMs = monotonicMs + blockCount * limit.delayMs;
   }
 
   #levelAt(nowMs: number): WindowLevel {

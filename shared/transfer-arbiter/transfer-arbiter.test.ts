@@ -117,6 +117,24 @@ describe('TransferArbiter', () => {
     await ground.stop();
   });
 
+  it('gives those that come again and again no more than those that stay', async () => {
+    const { arbiter, clock, end, ...ground } = withParts(new Ground());
+    arbiter.setControls('out', rate(megabyte));
+    const sent = ground.send(arbiter.open(['out'], 2), 2);
+    const returning = async () => {
+      for (;;) {
+        const permit = arbiter.open(['out'], 2);
+        await permit.take(permit.partBytes, end.signal).finally(() => permit.close());
+        await clock.sleep(1, end.signal);
+      }
+    };
+    returning().catch(() => {});
+    await clock.advance(10_000);
+    const bytes = bytesBetween(sent, 0, 10_000);
+    assert(bytes > 4 * megabyte, `${bytes} bytes of ten million`);
+    await ground.stop();
+  });
+
   it('goes by the lowest limit, and leaves to others what that one does not use', async () => {
     const { arbiter, clock, ...ground } = withParts(new Ground());
     arbiter.setControls('link/L', rate(10 * megabyte));
@@ -160,6 +178,22 @@ describe('TransferArbiter', () => {
       sent.every(({ atMs }) => atMs % 500 < 5),
       'nothing in the pauses',
     );
+    await ground.stop();
+  });
+
+  it('keeps the rate of pulses whose block is no multiple of a part (PTM-6)', async () => {
+    const { arbiter, clock, ...ground } = withParts(new Ground());
+    for (const blockBytes of [100_000, 1_500_000]) {
+      arbiter.setControls('dp/A', { limit: { kind: 'pulse', blockBytes, delayMs: 500 } });
+      const fromMs = clock.monotonicMs();
+      const permit = arbiter.open(['dp/A'], 2);
+      const sent = ground.send(permit, 3);
+      await clock.advance(20_000);
+      permit.close();
+      // So many blocks begin in it; each takes a few milliseconds itself.
+      const blocks = bytesBetween(sent, fromMs, fromMs + 20_000) / blockBytes;
+      assert(blocks >= 38 && blocks <= 41, `${blocks} blocks of ${blockBytes} bytes`);
+    }
     await ground.stop();
   });
 

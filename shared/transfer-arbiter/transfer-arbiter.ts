@@ -104,9 +104,14 @@ export class TransferArbiter {
    * When the passages are all open to this priority: now or earlier when they are, undefined when they
    * never will be. What is closed at different times may be open together only later; then the latest
    * of their next openings is said, and is to be asked again then.
+   *
+   * @param nowMs what whoever asks takes for now: what is open is said to be since then
    */
-  opensAtMs(passageNames: readonly string[], priority: Priority): number | undefined {
-    const nowMs = this.#clock.nowMs();
+  opensAtMs(
+    passageNames: readonly string[],
+    priority: Priority,
+    nowMs = this.#clock.nowMs(),
+  ): number | undefined {
     const times = passageNames.map((name) => this.#passage(name).opensAtMs(priority, nowMs));
     return times.reduce<number | undefined>(
       (latest, one) =>
@@ -224,5 +229,5 @@ function latestFree(passages: readonly Passage[]): Passage | undefined {
 }
 
 function comparePermits(a: TransferPermit, b: TransferPermit): number {
-  return a.priority - b.priority || a.grantedAtMs - b.grantedAtMs;
+  return a.priority - b.priority || a.inLineSinceMs - b.inLineSinceMs;
 }

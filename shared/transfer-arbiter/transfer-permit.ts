@@ -54,6 +54,7 @@ export class TransferPermit {
   #priority: Priority;
   #ignoresSchedules: boolean;
   #grantedAtMs = Number.NEGATIVE_INFINITY;
+  #inLineSinceMs: number;
   #standstill: Standstill | undefined;
   /** The last standstill, and when it was seen. */
   #remembered: { readonly standstill: Standstill; readonly atMs: number } | undefined;
@@ -63,6 +64,7 @@ export class TransferPermit {
     this.#priority = priority;
     this.#ignoresSchedules = needs.ignoresSchedules ?? false;
     this.#needs = needs;
+    this.#inLineSinceMs = needs.clock.monotonicMs();
   }
 
   get passages(): readonly Passage[] {
@@ -126,13 +128,18 @@ export class TransferPermit {
     return this.#grantedAtMs;
   }
 
+  /** Monotonic time of the last part that left, or, before the first one, at which it began. */
+  get inLineSinceMs(): number {
+    return this.#inLineSinceMs;
+  }
+
   /** Bytes the next part may have at most, from 4 KiB to 1 MiB: less where a limit is low. */
   get partBytes(): number {
     const nowMs = this.#needs.clock.nowMs();
     let bytes = partBytesMax;
     for (const passage of this.passages) {
       const rate = passage.rateAt(nowMs) ?? Number.POSITIVE_INFINITY;
-      bytes = Math.min(bytes, passage.blockBytesMax, (rate * partMs) / 1000);
+      bytes = Math.min(bytes, passage.blockBytesLeft, (rate * partMs) / 1000);
     }
     return Math.max(partBytesMin, bytes - (bytes % partBytesMin));
   }
@@ -174,6 +181,7 @@ export class TransferPermit {
   /** A part left. */
   granted(monotonicMs: number): void {
     this.#grantedAtMs = monotonicMs;
+    this.#inLineSinceMs = monotonicMs;
     this.standstill = undefined;
   }
 

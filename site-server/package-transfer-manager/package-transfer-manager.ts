@@ -258,7 +258,7 @@ export class PackageTransferManager implements Component {
       this.#decide(
         decideQueue(jobs.open(), this.#config, clock.nowMs(), {
           pull: this.#pullQueue,
-          opensAtMs: (job) => this.#needs.permits.opensAtMs(job),
+          opensAtMs: (job, nowMs) => this.#needs.permits.opensAtMs(job, nowMs),
         }),
       );
       for (const { jobSerial } of this.#decision.start) {

@@ -161,6 +161,7 @@ describe('push transfer', () => {
         return bytes;
       };
       const permit = {
+        partBytes: pieceBytes,
         take: async (bytes: number) => void count(bytes),
         takePart: async (bytes: number) => count(bytes),
       };
@@ -169,6 +170,20 @@ describe('push transfer', () => {
       const bytes = contentBytes + (takesInline ? 1 : 2) * manifestBytes;
       assert.ok(takenBytes >= bytes && takenBytes < bytes + 500, `${takenBytes}, not ${bytes}`);
     }
+  });
+
+  it('sends no more inside Begin than may leave in one go (PTM-6)', async () => {
+    await test.commit(packageId, 1, { a: small, b: big });
+    dp.takesInline = true;
+    const takenBytes: number[] = [];
+    const permit = {
+      partBytes: 16,
+      take: async (bytes: number) => void takenBytes.push(bytes),
+      takePart: async (bytes: number) => bytes,
+    };
+    await transfer({}, dp, permit).run();
+    assert.deepEqual(takenBytes, []);
+    assert.ok(dp.calls.some((call) => call.startsWith('manifest ')));
   });
 
   it('sends everything for a redistribution (PKG-6)', async () => {

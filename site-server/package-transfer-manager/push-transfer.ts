@@ -12,7 +12,12 @@ import {
   type SendableFile,
 } from '../../shared/content-source/content-item.ts';
 import type { PieceSource } from '../../shared/content-source/piece-source.ts';
-import type { ContentDescriptor, FileEntry, InlineManifest } from '../../shared/domain/content.ts';
+import {
+  type ContentDescriptor,
+  type FileEntry,
+  type InlineManifest,
+  pieceBytes,
+} from '../../shared/domain/content.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
@@ -45,7 +50,7 @@ export interface PushTransferNeeds {
   /** Claims of all transfers to this DP. */
   readonly claims: FileClaims;
   /** Says when manifests, deltas and content may leave; closed by whoever opened it. */
-  readonly permit: Pick<TransferPermit, 'take' | 'takePart'>;
+  readonly permit: Pick<TransferPermit, 'take' | 'takePart' | 'partBytes'>;
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
@@ -152,7 +157,7 @@ export class PushTransfer {
   }
 
   async #begin(version: PackageVersion): Promise<void> {
-    const manifests = await inlineManifests(this.#needs.library, version);
+    const manifests = this.#inOneGo(await inlineManifests(this.#needs.library, version));
     for (const one of manifests) this.#inline.set(one.contentId, one);
     await this.#takeManifests(manifests);
     const { contentIdsWithoutManifest, inspected } = await this.#needs.channel.unary(
@@ -177,7 +182,18 @@ export class PushTransfer {
     }
   }
 
-  /** They leave in one call, which cannot be cut. */
+  /** Those that may leave in one call, which cannot be cut: with a low limit the others have their own. */
+  #inOneGo(manifests: InlineManifest[]): InlineManifest[] {
+    let leftBytes = this.#needs.permit.partBytes;
+    if (leftBytes >= pieceBytes) return manifests;
+    return manifests.filter(({ manifest, signature }) => {
+      const bytes = manifest.length + signature.length;
+      const isOne = bytes <= leftBytes;
+      if (isOne) leftBytes -= bytes;
+      return isOne;
+    });
+  }
+
   async #takeManifests(manifests: readonly InlineManifest[]): Promise<void> {
     let bytes = 0;
     for (const { manifest, signature } of manifests) bytes += manifest.length + signature.length;

@@ -72,6 +72,17 @@ describe('Package Transfer Manager, where controls are set', () => {
     await test.untilRunning(2);
   });
 
+  it('begins jobs of open windows though the clock goes on while it decides (PTM-5)', async () => {
+    const { clock } = test;
+    const nowMs = clock.nowMs.bind(clock);
+    let lookCount = 0;
+    // As with thousands of jobs: from one look to the next a millisecond has passed.
+    clock.nowMs = () => nowMs() + lookCount++;
+    await test.manager.start();
+    await addJob(1);
+    await test.untilRunning(1);
+  });
+
   it('notices within half a minute that the clock was set (PTM-5)', async () => {
     let offsetMs = 0;
     const { clock } = test;

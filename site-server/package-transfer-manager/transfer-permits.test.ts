@@ -102,7 +102,7 @@ describe('transfer permits', () => {
     link = 'london';
     tell();
     assert.equal(toldCount, 1);
-    assert.equal(permits.opensAtMs(job(1, 'A')), undefined);
+    assert.equal(permits.opensAtMs(job(1, 'A'), clock.nowMs()), undefined);
     const waiting = permit.takePart(2 ** 20, never);
     await clock.advance(5_000);
     assert.equal(permit.isAsking, true);

@@ -66,10 +66,10 @@ export class TransferPermits {
     return `The limit of ${inWords(hindrance.passage?.name ?? '')} holds it back`;
   }
 
-  /** When the way to the job's DP is open to it; undefined when it never is. */
-  opensAtMs({ dpId, priority }: JobOnTheWay): number | undefined {
+  /** When the way to the job's DP is open to it: `nowMs` when it is; undefined when it never is. */
+  opensAtMs({ dpId, priority }: JobOnTheWay, nowMs: number): number | undefined {
     const { arbiter, transferControls } = this.#needs;
-    return arbiter.opensAtMs(transferControls.passagesToDp(dpId), priority);
+    return arbiter.opensAtMs(transferControls.passagesToDp(dpId), priority, nowMs);
   }
 
   /**

@@ -134,6 +134,16 @@ describe('Sender', () => {
     assert.deepEqual(waits, [1, 1.5, 3, 6, 12, 22.5, 22.5, 22.5]);
   });
 
+  it('begins what may leave though the clock goes on while it decides (REP-4)', async () => {
+    const { clock } = machine;
+    const nowMs = clock.nowMs.bind(clock);
+    let lookCount = 0;
+    clock.nowMs = () => nowMs() + lookCount++;
+    await machine.order({});
+    await site.allEnded();
+    assert.equal((await machine.history())[0]?.state, 'complete');
+  });
+
   it('says why it waits, and until when', async () => {
     machine.site().isUp = false;
     await machine.order({});

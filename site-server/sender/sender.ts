@@ -157,16 +157,17 @@ export class Sender implements Component {
 
   #decide(): SendDecision {
     const { requests, clock } = this.#components;
+    const nowMs = clock.nowMs();
     const surroundings = {
       isRunning: (requestId: string) => this.#running.has(requestId),
       isLeaving: (requestId: string) => this.#running.get(requestId)?.pause.signal.aborted ?? false,
-      opensAtMs: this.#openings(),
+      opensAtMs: this.#openings(nowMs),
     };
-    return decideSends(requests.open(), surroundings, this.#config, clock.nowMs());
+    return decideSends(requests.open(), surroundings, this.#config, nowMs);
   }
 
   /** When the way to its destination is open to a request; each way is looked at once. */
-  #openings(): (request: SendRequest) => number | undefined {
+  #openings(nowMs: number): (request: SendRequest) => number | undefined {
     const { arbiter, transferControls } = this.#components;
     const known = new Map<string, number | undefined>();
     return ({ destinationSiteCode, priority, ignoresWindow }) => {
@@ -174,7 +175,7 @@ export class Sender implements Component {
       const key = `${destinationSiteCode}/${priority}`;
       if (!known.has(key)) {
         const passages = transferControls.passagesToSite(destinationSiteCode);
-        known.set(key, arbiter.opensAtMs(passages, priority));
+        known.set(key, arbiter.opensAtMs(passages, priority, nowMs));
       }
       return known.get(key);
     };

@@ -54,6 +54,8 @@ export class FakePeer {
   /** Fetch calls fail with this. */
   refusal: Error | undefined;
   manifestByte = 0;
+  /** It gives the end of the manifest to nobody. */
+  isManifestCut = false;
   /** Its schedule: at this hour it serves nothing. */
   isClosed = false;
   /** Of an older program, it sends all at once. */
@@ -148,6 +150,7 @@ export class FakePeer {
     this.manifestRanges.push(bytesMax);
     const leftBytes = manifestBytes - offsetBytes;
     const rangeBytes = this.knowsFragments ? Math.min(bytesMax || leftBytes, leftBytes) : leftBytes;
+    if (this.isManifestCut && rangeBytes === leftBytes) return;
     yield { chunk: Buffer.alloc(rangeBytes, this.manifestByte) };
   }
 
