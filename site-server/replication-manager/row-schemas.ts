@@ -71,6 +71,8 @@ const certificateCharsMax = 32_768;
 const signingKeyCountMax = 64;
 const addressCountMax = 32;
 const insertionStringCountMax = 9;
+/** Updates one site may ask for: those of all sites are added up, and still are a whole number. */
+const updateCountMax = 2 ** 32;
 /** Fields of a newer program in one object of a row, as JSON. */
 const unknownCharsMax = 4_096;
 
@@ -283,7 +285,7 @@ const rowSchemas = {
   'package-requests': row<PackageRequests>({
     packageId,
     siteCode,
-    updateCount: count,
+    updateCount: count.max(updateCountMax),
     isDeletion: z.boolean(),
   }),
   'package-assignments': packageAssignment,
