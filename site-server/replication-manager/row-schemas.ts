@@ -242,6 +242,11 @@ const packageAssignment = row<PackageAssignment>({
   wishedAtMs: count,
 });
 
+/** Its source site takes it into the row of what it publishes, which must not become too long. */
+function isOfPackageSize({ properties, directories }: PackageDefinition): boolean {
+  return Buffer.byteLength(JSON.stringify({ properties, directories })) <= limits.packageBytesMax;
+}
+
 /** What a row of each table must look like, whoever sends it; every text of it is bounded. */
 const rowSchemas = {
   sites: row<SiteDefinition>({
@@ -281,7 +286,7 @@ const rowSchemas = {
     sourceSiteCode: siteCode,
     properties,
     directories,
-  }),
+  }).refine(isOfPackageSize, `expected at most ${limits.packageBytesMax} bytes`),
   'package-requests': row<PackageRequests>({
     packageId,
     siteCode,
