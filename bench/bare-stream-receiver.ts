@@ -24,8 +24,11 @@ server.serve('DistributionPoint', {
   begin: refuse,
   putManifest: refuse,
   inspect: async function* () {},
+  findFiles: refuse,
   commit: refuse,
   removePackage: refuse,
+  cancelAction: refuse,
+  suspendAction: refuse,
   offerDeltas: refuse,
   applyDeltas: refuse,
   putPackageInfo: refuse,
@@ -33,6 +36,8 @@ server.serve('DistributionPoint', {
   queryPull: refuse,
   importPrestaged: async function* () {},
   setControls: refuse,
+  validate: async function* () {},
+  sweepLibrary: refuse,
   listPackages: async function* () {},
   putContent: async function* (requests) {
     let bytes = 0;

@@ -4,6 +4,7 @@ import { ContentLibrary } from '../shared/content-library/content-library.ts';
 import { ArrivingContents } from '../shared/content-server/arriving-contents.ts';
 import { ContentServer } from '../shared/content-server/content-server.ts';
 import { PieceSource } from '../shared/content-source/piece-source.ts';
+import { ContentValidation } from '../shared/content-validation/content-validation.ts';
 import { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
 import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
@@ -15,6 +16,7 @@ import { StateStore } from '../shared/state-store/state-store.ts';
 import { controlParts } from './control-wiring.ts';
 import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
+import { validationConversation } from './dp-provider/validation-conversation.ts';
 import { prestagedParts } from './prestaged-wiring.ts';
 import { pullParts } from './pull-wiring.ts';
 import { toldControlsConversation } from './told-controls/told-controls-conversation.ts';
@@ -88,10 +90,17 @@ export class DpAgent implements Component {
     );
     const answers = distributionPointConversation(provider, library, self);
     const prestaged = prestagedParts({ library, credentials, clock, child }, config);
+    const validation = new ContentValidation(
+      { library, store, clock, logger: child('content-validation') },
+      config,
+    );
+    // What is damaged is not sent from a file that happens to be open.
+    library.upkeep.quarantine.onTaken(() => pieceSource.forgetRead());
     server.serve('DistributionPoint', {
       ...pull.answering(answers),
       ...toldControlsConversation(controls.toldControls, pull.pullDp),
       ...prestaged.answers,
+      ...validationConversation(validation, library),
     });
     const contentServer = new ContentServer({
       ...{ library, pieceSource, arriving, deltas: library, clock },
@@ -102,7 +111,7 @@ export class DpAgent implements Component {
     server.serve('Content', contentServer.conversation());
     const told = [...controls.components, pull.outbox, damageAcknowledged(store)];
     const kept = [library, prestaged.held, ...told];
-    const working = [provider, pieceSource, ...pull.components, server];
+    const working = [provider, pieceSource, validation, ...pull.components, server];
     return new DpAgent(store, server, [...kept, ...working]);
   }
 

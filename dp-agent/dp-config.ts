@@ -85,6 +85,11 @@ export const dpConfigSchema = z.strictObject({
     .min(1_000)
     .default(hourMs)
     .describe('How often the library is swept of what nothing uses.'),
+  validationBytesPerSecond: z
+    .int()
+    .min(1024)
+    .default(20_000_000)
+    .describe('How fast a validation reads the library, unless it is told.'),
   logLevel: z.enum(logLevels).default('info').describe('Least urgent level that is logged.'),
 });
 

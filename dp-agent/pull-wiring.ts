@@ -53,9 +53,12 @@ export interface PullParts {
   /** Start in this order, after the package receiver and before the server. */
   readonly components: readonly Component[];
   /** Adds what the pull DP answers, and ends pull jobs with what the site pushes or removes. */
-  answering<Answers extends Pick<Conversation<'DistributionPoint'>, 'begin' | 'removePackage'>>(
-    answers: Answers,
-  ): PulledAnswers<Answers>;
+  answering<
+    Answers extends Pick<
+      Conversation<'DistributionPoint'>,
+      'begin' | 'removePackage' | 'cancelAction'
+    >,
+  >(answers: Answers): PulledAnswers<Answers>;
 }
 
 /** Makes the parts of a pull DP. */

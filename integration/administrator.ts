@@ -226,17 +226,9 @@ export class Administrator {
   }
 
   /** Resolves when the DP does not have the package any more. */
-  async removed({ packageId, dpId }: OnDistributionPoint): Promise<void> {
-    await this.#untilTrue(`the removal of ${packageId} from ${dpId}`, async (signal) => {
-      const filter = { packageId, dpId };
-      const rows = this.#admin.serverStream('watchPackageStatus', filter, { signal });
-      if ((await this.statuses({ packageId, dpId })).length === 0) return true;
-      for await (const { state } of rows) {
-        if (state === 'PACKAGE_STATUS_STATE_REMOVED') return true;
-        // A row that went before the watch began is not told of.
-        if ((await this.statuses({ packageId, dpId })).length === 0) return true;
-      }
-      return false;
+  removed({ packageId, dpId }: OnDistributionPoint): Promise<void> {
+    return this.#lookUntil(`the removal of ${packageId} from ${dpId}`, async () => {
+      return (await this.statuses({ packageId, dpId })).length === 0;
     });
   }
 
@@ -281,6 +273,28 @@ export class Administrator {
     return collect(
       this.#admin.serverStream('listJobs', { ...filter, history: true }, { deadlineMs }),
     );
+  }
+
+  /** Suspends, resumes or cancels open jobs. @returns those that were meant, as they are then */
+  async steer(
+    method: 'suspendJobs' | 'resumeJobs' | 'runJobs' | 'cancelJobs',
+    selection: Partial<OnDistributionPoint> & { readonly all?: boolean },
+  ): Promise<Job[]> {
+    return collect(this.#admin.serverStream(method, selection, { deadlineMs }));
+  }
+
+  /** Waits until a job that ended looks so. */
+  jobEnded(filter: OnDistributionPoint, isSo: (job: Job) => boolean): Promise<void> {
+    return this.#lookUntil(`the end of a job of ${filter.packageId}`, async () =>
+      (await this.endedJobs(filter)).some(isSo),
+    );
+  }
+
+  /** Waits until no job is open. */
+  noJobIsOpen(filter: Partial<OnDistributionPoint> = {}): Promise<void> {
+    return this.#lookUntil('the end of all jobs', async () => {
+      return (await this.openJobs(filter)).length === 0;
+    });
   }
 
   /** The newest job that ended. */

@@ -18,7 +18,7 @@ describe('a request that makes no sense (ADM-3, ADM-6)', () => {
     ['package distribute PS100009 --all', 1, /no package PS100009/],
     ['package delete PS100009 --yes', 1, /no package PS100009/],
     ['dp check NOWHERE', 1, /no distribution point NOWHERE\. "waybill dp list" shows those there/],
-    ['dp delete NOWHERE', 1, /no distribution point NOWHERE/],
+    ['dp delete NOWHERE --yes', 1, /no distribution point NOWHERE/],
     ['dp add PS1DP1 --address 127.0.0.1:1', 1, /PS1DP1 exists already\. "waybill dp set" changes/],
     ['logs nothing', 1, /no log nothing; expected one of .*hman/],
     ['package show ps1-1', 2, /expected .*PS100001/],

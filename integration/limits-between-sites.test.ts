@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Administrator, PackageFacts } from './administrator.ts';
 import type { CountingProxy } from './counting-proxy.ts';
 import { HierarchyNetwork, type SiteOfTest } from './hierarchy-network.ts';
@@ -8,6 +7,7 @@ import { extractPackage, runWaybill } from './programs.ts';
 import { writeNoise } from './source-files.ts';
 import { byScale, testSeed } from './test-scale.ts';
 import { treeDifference } from './tree-difference.ts';
+import { WireMeter } from './wire-meter.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -26,7 +26,6 @@ const { limitedBytes, bytesPerSecond, windowMs, bigBytes, timeoutMs } = byScale(
 const windowShareMax = byScale({ short: 1.15, long: 1.05 });
 /** Status, handshakes and framing beside the package files, for each test. */
 const talkBytesMax = mebibyte;
-const sampleMs = 50;
 
 const sites: readonly SiteOfTest[] = [
   { siteCode: 'CS1', kind: 'central-administration' },
@@ -80,14 +79,16 @@ describe('limits and schedules between sites', function () {
     const said = await route('--limit', `${bytesPerSecond / 1e6}MB/s`);
     assert.match(said, /It sends there with the limit \d+ MB\/s, at all hours\./);
     const published = await publish(limitedBytes);
-    const samples = new Samples(link);
+    await using meter = new WireMeter(() => link.forwardedBytes);
     await central.distribute(published.packageId, dpId);
     await link.whenForwarded(limitedBytes);
-    await samples.stop();
-    const most = samples.mostIn(windowMs);
-    assert.ok(most <= bytesPerSecond * windowShareMax, `${most} bytes/s in ${windowMs} ms`);
-    const mean = samples.meanUntil(limitedBytes);
-    assert.ok(mean >= bytesPerSecond / 2, `${mean} bytes/s`);
+    await meter.stop();
+    const span = { fromMs: meter.whenGone(1), toMs: meter.whenGone(limitedBytes) };
+    const { most } = meter.extremes(windowMs, span);
+    const allowed = (bytesPerSecond * windowMs) / 1000;
+    assert.ok(most <= allowed * windowShareMax, `${most} bytes in ${windowMs} ms`);
+    const seconds = (span.toMs - span.fromMs) / 1000;
+    assert.ok(limitedBytes / seconds >= bytesPerSecond / 2, `it took ${seconds} s`);
     await arrives(published);
   });
 
@@ -130,64 +131,30 @@ describe('limits and schedules between sites', function () {
     assert.ok(sent <= bigBytes + mebibyte + talkBytesMax, `${sent}: no byte twice`);
   });
 
+  it('what is said at one site of a DP of another is set there, and taken away (ADM-3)', async () => {
+    const primary = await network.administrator('PS1');
+    const said = await waybill('dp', 'set', dpId, '--limit', '5MB/s', '--serve-schedule', 'closed');
+    assert.match(said, /It is sent to with the limit 5 MB\/s, at all hours\./);
+    await primary.distributionPointsAre(([point]) => {
+      const { limit } = point?.controls ?? {};
+      const { schedule } = point?.serveControls ?? {};
+      return limit?.bytesPerSecond === '5000000' && schedule?.hours[0] === 'WINDOW_LEVEL_CLOSED';
+    });
+    await waybill('dp', 'set', dpId, '--limit', 'none', '--serve-schedule', 'none');
+    await primary.distributionPointsAre(([point]) => !point?.controls && !point?.serveControls);
+  });
+
   it('a link limits what is sent over it, and lets go of it when it is deleted (PTM-6)', async () => {
     await waybill('link', 'set', 'line', '--to', 'PS1', '--limit', '1MB/s');
     const published = await publish(limitedBytes);
-    const samples = new Samples(link);
+    await using meter = new WireMeter(() => link.forwardedBytes);
     await central.distribute(published.packageId, dpId);
     await link.whenForwarded(4 * mebibyte);
-    await samples.stop();
-    const most = samples.mostIn(2_000);
-    assert.ok(most <= 1_000_000 * 1.25, `${most} bytes/s`);
+    await meter.stop();
+    const span = { fromMs: meter.whenGone(1), toMs: meter.whenGone(4 * mebibyte) };
+    const { most } = meter.extremes(2_000, span);
+    assert.ok(most <= 2 * 1_000_000 * 1.25, `${most} bytes in 2 s`);
     await waybill('link', 'delete', 'line');
     await arrives(published);
   });
 });
-
-/** How many bytes had gone over a link, and when. */
-class Samples {
-  readonly #taken: { readonly atMs: number; readonly bytes: number }[] = [];
-  readonly #over = new AbortController();
-  readonly #running: Promise<void>;
-
-  constructor(link: CountingProxy) {
-    this.#running = this.#take(link);
-  }
-
-  async stop(): Promise<void> {
-    this.#over.abort();
-    await this.#running;
-  }
-
-  /** The most bytes per second that went in any window of this length. */
-  mostIn(windowMs: number): number {
-    let most = 0;
-    let first = 0;
-    for (const last of this.#taken) {
-      for (let next = this.#taken[first + 1]; next; next = this.#taken[first + 1]) {
-        if (last.atMs - next.atMs < windowMs) break;
-        first += 1;
-      }
-      const from = this.#taken[first];
-      const ms = last.atMs - (from?.atMs ?? 0);
-      if (from && ms >= windowMs) most = Math.max(most, ((last.bytes - from.bytes) * 1000) / ms);
-    }
-    return most;
-  }
-
-  /** Bytes per second from the first part to the one that makes it so many bytes. */
-  meanUntil(bytes: number): number {
-    const first = this.#taken.find((sample) => sample.bytes > mebibyte / 4);
-    const last = this.#taken.find((sample) => sample.bytes >= bytes) ?? this.#taken.at(-1);
-    if (!first || !last) return 0;
-    return ((last.bytes - first.bytes) * 1000) / (last.atMs - first.atMs);
-  }
-
-  async #take(link: CountingProxy): Promise<void> {
-    const { signal } = this.#over;
-    while (!signal.aborted) {
-      this.#taken.push({ atMs: performance.now(), bytes: link.forwardedBytes });
-      await sleep(sampleMs, undefined, { signal }).catch(() => {});
-    }
-  }
-}

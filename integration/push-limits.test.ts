@@ -238,6 +238,28 @@ describe('a push whose controls change (PTM-5, PTM-6)', function () {
   });
 });
 
+describe('a job that an administrator lets run (ADM-2)', function () {
+  this.timeout(timeoutMs);
+
+  it('begins in a closed hour, keeps its limit, and is heedful again the next time', async () => {
+    await using ground = await LimitedPush.start();
+    const { administrator } = ground;
+    const { packageId } = await ground.bigFile(4 * megabyte);
+    const filter = { packageId, dpId };
+    await administrator.setSchedule(dpId, always('closed'));
+    await administrator.setLimit(dpId, 2 * megabyte);
+    await administrator.distribute(packageId, dpId);
+    await administrator.jobIs(filter, (one) => one.waitingReason === 'window-closed');
+    await using meter = new WireMeter(() => ground.proxy.forwardedBytes);
+    const startMs = meter.nowMs;
+    await administrator.steer('runJobs', filter);
+    await administrator.installed(filter);
+    assertKept(meter, [startMs, meter.nowMs], 2 * megabyte);
+    await administrator.redistribute(packageId, dpId);
+    await administrator.jobIs(filter, (one) => one.waitingReason === 'window-closed');
+  });
+});
+
 describe('pushes over a link that several DPs share (PTM-6)', function () {
   this.timeout(timeoutMs);
   const dpIds = ['PS1DP1', 'PS1DP2', 'PS1DP3'];

@@ -123,7 +123,7 @@ describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
   it('an administrator who may only read: sees all and changes nothing', async () => {
     const files = await certificateOf({ kind: 'admin', role: 'read-only', name: 'rita' });
     assert.equal((await runAs(files, ['status'])).exitCode, 0);
-    const { exitCode, stderr } = await runAs(files, ['dp', 'delete', 'PS1DP2']);
+    const { exitCode, stderr } = await runAs(files, ['dp', 'delete', 'PS1DP2', '--yes']);
     assert.equal(exitCode, 1);
     assert.match(stderr, /expected administrators who may change things/);
     assert.equal((await refusals()).at(-1)?.caller, 'waybill://admin/read-only/rita');

@@ -291,6 +291,31 @@ const fields = z.strictObject({
         .describe('How long what this site signed with its last key is believed.'),
     })
     .prefault({}),
+  alarms: z
+    .strictObject({
+      noProgressMs: z
+        .int()
+        .min(1_000)
+        .default(30 * minuteMs)
+        .describe(
+          'How long a job or a send request may make no progress before a status message says so.',
+        ),
+      distributionPointAwayMs: z
+        .int()
+        .min(1_000)
+        .default(30 * minuteMs)
+        .describe(
+          'How long a distribution point for which jobs wait may be away before a status message says so.',
+        ),
+      siteAwayMs: z
+        .int()
+        .min(1_000)
+        .default(30 * minuteMs)
+        .describe(
+          'How long a neighbour site may not be connected before a status message says so.',
+        ),
+    })
+    .prefault({}),
   prestaged: z
     .strictObject({
       keptMs: z
@@ -319,6 +344,11 @@ const fields = z.strictObject({
     .min(1_000)
     .default(hourMs)
     .describe('How often the library is swept of what nothing uses.'),
+  validationBytesPerSecond: z
+    .int()
+    .min(1024)
+    .default(20_000_000)
+    .describe('How fast a validation reads the library of this site, unless it is told.'),
   statusMessageCountMax: z
     .int()
     .min(1_000)

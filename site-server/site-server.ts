@@ -6,6 +6,7 @@ import { PieceSource } from '../shared/content-source/piece-source.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
+import type { SerialCounter } from '../shared/state-store/serial-counter.ts';
 import type { StateStore } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
@@ -15,6 +16,7 @@ import { LogReader } from './admin-service/log-reader.ts';
 import { PackageCommands } from './admin-service/package-commands.ts';
 import { PackageStatusView } from './admin-service/package-status-view.ts';
 import { PackageView } from './admin-service/package-view.ts';
+import { PreviewAnswers } from './admin-service/preview-answers.ts';
 import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
@@ -42,7 +44,9 @@ import { OwnContents } from './hierarchy-manager/own-contents.ts';
 import { TransferLinks } from './hierarchy-manager/transfer-links.ts';
 import { ContentLocator } from './management-point/content-locator.ts';
 import { ManagementPoint } from './management-point/management-point.ts';
+import { JobCancellation } from './package-transfer-manager/job-cancellation.ts';
 import { JobRunner } from './package-transfer-manager/job-run.ts';
+import { JobSteering } from './package-transfer-manager/job-steering.ts';
 import { JobTable } from './package-transfer-manager/job-table.ts';
 import { JobView } from './package-transfer-manager/job-view.ts';
 import { OwnCopyCheck } from './package-transfer-manager/own-copy-check.ts';
@@ -53,6 +57,7 @@ import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { alarmWatch } from './site-alarms.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -60,8 +65,11 @@ import {
   type SiteServerNeeds,
   type SiteSettings,
 } from './site-ground.ts';
+import { transferPreview } from './site-preview.ts';
 import { type SiteTransfers, siteTransfers } from './site-transfers.ts';
+import { type SiteValidations, siteValidations } from './site-validations.ts';
 import { StateSystem } from './state-system/state-system.ts';
+import type { TransferPreview } from './transfer-preview/transfer-preview.ts';
 
 export class SiteServer implements Component {
   readonly #store: StateStore;
@@ -89,12 +97,17 @@ export class SiteServer implements Component {
       config.replication,
     );
     const siteLinks = await siteTransfers(ground, replication);
-    const transfers = packageTransferManager(ground);
+    const jobSerials = await openJobSerials(ground.counters);
+    const transfers = packageTransferManager(ground, jobSerials);
     const stateSystem = new StateSystem({
       ...{ ...ground, ...transfers },
       logger: ground.logOf('state-system'),
     });
-    const distribution = await distributionManager(ground, { transfers, stateSystem, siteLinks });
+    const validations = siteValidations(ground, { jobs: transfers.jobs, jobSerials });
+    library.upkeep.quarantine.onTaken(() => transfers.pieceSource.forgetRead());
+    const distribution = await distributionManager(ground, {
+      ...{ transfers, stateSystem, siteLinks, jobSerials, validations },
+    });
     const server = new RpcServer(
       {
         credentials: needs.credentials,
@@ -103,10 +116,9 @@ export class SiteServer implements Component {
       },
       { address: config.listen, siteCode: config.siteCode },
     );
-    server.serve(
-      'Admin',
-      (await adminService(ground, { transfers, replication, siteLinks })).conversation(),
-    );
+    const preview = transferPreview(ground, siteLinks.versions);
+    const parts = { transfers, replication, siteLinks, validations, preview };
+    server.serve('Admin', (await adminService(ground, parts)).conversation());
     const contentServer = new ContentServer({
       ...{ ...ground, ...transfers },
       deltas: library,
@@ -131,6 +143,8 @@ export class SiteServer implements Component {
       transfers.pieceSource,
       transfers.manager,
       distribution,
+      ...validations.components,
+      preview,
       ...siteLinks.receivers,
       server,
       {
@@ -143,6 +157,10 @@ export class SiteServer implements Component {
       ground.identity,
       ...siteLinks.components,
       replication,
+      alarmWatch(ground, {
+        ...{ jobs: transfers.jobs, transfers: transfers.manager },
+        ...{ sends: siteLinks.sends, replication },
+      }),
     ]);
   }
 
@@ -195,7 +213,7 @@ function ownDirectoriesOf(config: SiteSettings): string[] {
   return [config.dataDirectory, libraryDirectoryOf(config)];
 }
 
-function packageTransferManager(ground: Ground) {
+function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   const { clock, config, connections, hierarchy, library, logOf, settings } = ground;
   const jobs = new JobTable(ground, config);
   const pieceSource = new PieceSource({
@@ -215,11 +233,16 @@ function packageTransferManager(ground: Ground) {
     config.distribution,
   );
   const returns = new ReturnWatch({ connections, logger });
+  const cancellation = new JobCancellation({ ...ground, jobs, jobSerials, logger });
   const manager = new PackageTransferManager(
-    { ...ground, jobs, runner, notification, hierarchy, permits, returns, logger },
+    {
+      ...{ ...ground, jobs, runner, notification, hierarchy, permits, returns },
+      ...{ cancellation, logger },
+    },
     settings.live('distribution', { pull: settings.live('pull') }),
   );
-  return { jobs, pieceSource, manager };
+  const steering = new JobSteering({ ...ground, jobs, transfers: manager, cancellation });
+  return { jobs, pieceSource, manager, steering };
 }
 
 /** What takes the state messages of pull DPs, and tells clients where content is. */
@@ -237,6 +260,8 @@ async function distributionManager(
     readonly transfers: ReturnType<typeof packageTransferManager>;
     readonly stateSystem: StateSystem;
     readonly siteLinks: SiteTransfers;
+    readonly jobSerials: SerialCounter;
+    readonly validations: SiteValidations;
   },
 ): Promise<DistributionManager> {
   const { config, library, logOf, snapshots } = ground;
@@ -255,7 +280,7 @@ async function distributionManager(
     progress: snapshots,
     logger,
   });
-  const jobSerials = await openJobSerials(ground.counters);
+  const { jobSerials } = others;
   const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
   const { stateSystem, siteLinks } = others;
   const prestaged = siteLinks.prestaged.holds;
@@ -263,7 +288,8 @@ async function distributionManager(
   const packageTask = new PackageTask({
     ...{ ...ground, ...siteLinks, publisher, distributionPointTask, packageEnd },
   });
-  const transferResults = new TransferResults({ ...ground, logger });
+  const validationResults = others.validations.results;
+  const transferResults = new TransferResults({ ...ground, validationResults, logger });
   const pullResponses = new PullResponses({
     ...{ ...ground, stateSystem, transfers: others.transfers.manager },
   });
@@ -287,19 +313,23 @@ async function adminService(
     readonly transfers: ReturnType<typeof packageTransferManager>;
     readonly replication: ReplicationManager;
     readonly siteLinks: SiteTransfers;
+    readonly validations: SiteValidations;
+    readonly preview: TransferPreview;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
   const packageIds = await PackageIds.open(ground.counters);
   const { siteCode, parent } = config;
-  const { jobs, manager } = others.transfers;
+  const { jobs, manager, steering } = others.transfers;
   const rates = new PullRates({ jobs, clock });
   const nextMs = () => ground.capture.clock.nextMs();
   return new AdminService({
     ...ground,
     replication: others.replication,
+    previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
     sendRequests: others.siteLinks.sendRequests,
+    sendSteering: others.siteLinks.sendSteering,
     prestaged: others.siteLinks.prestaged,
     site: {
       agentVersion: agentVersion(),
@@ -312,6 +342,8 @@ async function adminService(
       hasCaughtUp: () => others.replication.hasCaughtUp(),
     }),
     distributionCommands: new DistributionCommands({ ...ground, newUuid: randomUUID, nextMs }),
+    validationAnswers: others.validations.answers,
+    distributionPointLibraries: others.validations.libraries,
     distributionPointCommands: new DistributionPointCommands(ground),
     groupCommands: new GroupCommands({ ...ground, nextMs }),
     settingCommands: new SettingCommands(ground),
@@ -325,6 +357,7 @@ async function adminService(
       percentOf: (jobSerial) => manager.progressOf(jobSerial)?.percent ?? jobs.percentOf(jobSerial),
     }),
     jobs: new JobView({ jobs, transfers: manager, rates, store, clock }),
+    steering,
     auditTrail,
     checker,
     logs: new LogReader({ clock, directory: config.logDirectory }),

@@ -36,9 +36,10 @@ import {
 } from './package-file-store/package-file-store.ts';
 import type { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { packageFileReferences } from './scheduler/package-file-references.ts';
-import { Scheduler } from './scheduler/scheduler.ts';
+import { defaultSchedulerConfig, Scheduler } from './scheduler/scheduler.ts';
 import { defaultSendRequestTableConfig, SendRequestTable } from './scheduler/send-request-table.ts';
 import { SendRequestView } from './sender/send-request-view.ts';
+import { SendSteering } from './sender/send-steering.ts';
 import { defaultSenderConfig, Sender } from './sender/sender.ts';
 import { SignedInstructions } from './sender/signed-instructions.ts';
 import { SiteConnections } from './sender/site-connections.ts';
@@ -59,8 +60,13 @@ export interface SiteTransfers {
   readonly service: TransferService;
   readonly prestaged: SitePrestaged;
   readonly sendRequests: AdminSendRequests;
+  readonly sendSteering: SendSteering;
+  /** All open send requests. */
+  readonly sends: Pick<SendRequestTable, 'open'>;
   readonly versionRecorder: VersionRecorder;
   readonly siteContentTask: SiteContentTask;
+  /** What older versions of this site's packages consisted of. */
+  readonly versions: VersionHistory;
 }
 
 /** Makes all of it. */
@@ -83,11 +89,14 @@ export async function siteTransfers(
     receivers: [files, ...receiving.receivers, prestaged.holds],
     components: [despooler, ...sending.components],
     service: receiving.service,
+    sends: sending.requests,
+    versions: history,
     prestaged,
     sendRequests: {
       list: (query) => sending.view.list(toViewFilter(query)),
       watch: (query, signal) => sending.view.watch(toViewFilter(query), signal),
     },
+    sendSteering: sending.steering,
     versionRecorder: new VersionRecorder({ ...ground, history, logger }),
     siteContentTask: new SiteContentTask({
       ...{ ...ground, versions: history, miniJobSerials, logger },
@@ -149,7 +158,12 @@ async function sendingSide(
     { ...ground, serials, logger },
     { ...defaultSendRequestTableConfig, historyCountMax: sending.requestHistoryCountMax },
   );
-  const scheduler = new Scheduler({ ...ground, directory: sites, requests, files, logger });
+  // What may be sent at once must be there.
+  const filesAheadMax = Math.max(defaultSchedulerConfig.filesAheadMax, sending.sendsPerSiteMax);
+  const scheduler = new Scheduler(
+    { ...ground, directory: sites, requests, files, logger },
+    { ...defaultSchedulerConfig, filesAheadMax },
+  );
   const connections = new SiteConnections(ground);
   const signing = {
     encodePackage: encodePackageInstruction,
@@ -171,7 +185,8 @@ async function sendingSide(
     ground.settings.live('sending', defaultSenderConfig),
   );
   const view = new SendRequestView({ ...ground, requests, sender });
-  return { components: [scheduler, connections, sender], view };
+  const steering = new SendSteering({ ...ground, requests });
+  return { components: [scheduler, connections, sender], view, requests, steering };
 }
 
 function receivingSide(ground: Ground, packageFiles: PackageFileStore) {

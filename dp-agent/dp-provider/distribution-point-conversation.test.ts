@@ -124,6 +124,22 @@ describe('DistributionPoint conversation', () => {
     );
   });
 
+  it('says which files are here, without an action, and refuses what cannot be asked', async () => {
+    await sender.distribute(await source.commit(packageId, 1, { a: small }), 1);
+    const hashes = Buffer.from(hashOf(big) + hashOf(small) + hashOf(small), 'hex');
+    const sizeBytes = [String(big.length), String(small.length), '1'];
+    const { held } = await conversation.findFiles({ hashes, sizeBytes }, context);
+    assert.deepEqual([...(held as Buffer)], [0b010], 'the second, and not of another size');
+    const none = await conversation.findFiles({ hashes: Buffer.alloc(0), sizeBytes: [] }, context);
+    assert.equal((none.held as Buffer).length, 0);
+    const short = { hashes: hashes.subarray(1), sizeBytes };
+    await refuses('hashes', conversation.findFiles(short, context));
+    const many = { hashes: Buffer.alloc(32 * 8_193), sizeBytes: new Array(8_193).fill('1') };
+    await refuses('size_bytes', conversation.findFiles(many, context));
+    const huge = { hashes: hashes.subarray(0, 32), sizeBytes: ['18446744073709551615'] };
+    await refuses('size_bytes', conversation.findFiles(huge, context));
+  });
+
   it('acknowledges each message once, in order, and not the opening', async () => {
     await begun();
     const piece = (pieceIndex: number) => ({
@@ -143,7 +159,7 @@ describe('DistributionPoint conversation', () => {
       context,
     );
     const listed = await collect(conversation.listPackages({}, context));
-    assert.deepEqual(listed, [{ packageId, sourceVersion: 1, packageHash }]);
+    assert.deepEqual(listed, [{ packageId, sourceVersion: 1, packageHash, lackingFiles: 0 }]);
   });
 
   /** Messages in parts of so many bytes, as a low limit cuts them. */
@@ -271,6 +287,17 @@ describe('DistributionPoint conversation', () => {
     await conversation.removePackage({ action: { packageId, jobSerial: '2' } }, context);
     assert.deepEqual(await collect(conversation.listPackages({}, context)), []);
     await refuses('action', conversation.removePackage({ action: null }, context));
+  });
+
+  it('says what it serves when older work was cancelled, and refuses what names none (PKG-9)', async () => {
+    const cancelled = (jobSerial: string) =>
+      conversation.cancelAction({ action: { packageId, jobSerial } }, context);
+    assert.deepEqual(await cancelled('2'), {});
+    const version = await source.commit(packageId, 1, { a: small });
+    await sender.distribute(version, 3);
+    const packageHash = Buffer.from(version.packageHash, 'hex');
+    assert.deepEqual(await cancelled('4'), { installedVersion: 1, packageHash });
+    await refuses('action', conversation.cancelAction({ action: null }, context));
   });
 
   it('says which deltas it wants, and makes files of them (PULL-6, PKG-5)', async () => {

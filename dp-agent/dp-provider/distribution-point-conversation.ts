@@ -1,5 +1,6 @@
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
+import type { PackageVersion } from '../../shared/domain/package.ts';
 import { requireDeltas } from '../../shared/package-info/delta-message.ts';
 import { requireManifests } from '../../shared/package-info/inline-manifest.ts';
 import {
@@ -16,18 +17,23 @@ import type { SmallFile } from '../../shared/package-receiver/packed-files.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { ApplyDeltasRequest__Output } from '../../shared/rpc/generated/waybill/v1/ApplyDeltasRequest.ts';
 import type { BeginRequest__Output } from '../../shared/rpc/generated/waybill/v1/BeginRequest.ts';
+import type { CancelActionRequest__Output } from '../../shared/rpc/generated/waybill/v1/CancelActionRequest.ts';
+import type { CancelActionResponse } from '../../shared/rpc/generated/waybill/v1/CancelActionResponse.ts';
 import type { CheckRequest__Output } from '../../shared/rpc/generated/waybill/v1/CheckRequest.ts';
 import type { CommitRequest__Output } from '../../shared/rpc/generated/waybill/v1/CommitRequest.ts';
 import type { FileBatch__Output } from '../../shared/rpc/generated/waybill/v1/FileBatch.ts';
+import type { FindFilesRequest__Output } from '../../shared/rpc/generated/waybill/v1/FindFilesRequest.ts';
 import type { InspectRequest__Output } from '../../shared/rpc/generated/waybill/v1/InspectRequest.ts';
 import type { InspectResponse } from '../../shared/rpc/generated/waybill/v1/InspectResponse.ts';
 import type { OfferDeltasRequest__Output } from '../../shared/rpc/generated/waybill/v1/OfferDeltasRequest.ts';
 import type { OfferDeltasResponse } from '../../shared/rpc/generated/waybill/v1/OfferDeltasResponse.ts';
 import type { PutContentRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutContentRequest.ts';
+import type { PutContentResponse } from '../../shared/rpc/generated/waybill/v1/PutContentResponse.ts';
 import type { PutManifestRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutManifestRequest.ts';
 import type { RemovePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/RemovePackageRequest.ts';
 import { decodeRequest } from '../../shared/rpc/service-definitions.ts';
 import { MessageAssembly } from '../../shared/transfer-arbiter/message-fragments.ts';
+import { findFiles } from './find-files.ts';
 
 /** Who this DP is. */
 export interface DpSelf {
@@ -41,8 +47,11 @@ type OtherMethod =
   | 'putPackageInfo'
   | 'notifyPull'
   | 'queryPull'
+  | 'suspendAction'
   | 'setControls'
-  | 'importPrestaged';
+  | 'importPrestaged'
+  | 'validate'
+  | 'sweepLibrary';
 
 /** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
 export function distributionPointConversation(
@@ -91,22 +100,12 @@ export function distributionPointConversation(
       }
     },
 
-    async *putContent(requests: AsyncIterable<PutContentRequest__Output>) {
-      let action: PackageAction | undefined;
-      const assembly = new MessageAssembly();
-      for await (const request of requests) {
-        if (!action) {
-          if (!request.open)
-            throw invalidMessage('body', 'open, as the first message', bodyOf(request));
-          action = requireAction(request.open);
-          continue;
-        }
-        const whole = wholeOf(request, assembly);
-        if (!whole) continue;
-        await receive(provider, action, whole);
-        yield {};
-      }
+    async findFiles(request: FindFilesRequest__Output) {
+      return findFiles(library, request);
     },
+
+    putContent: (requests: AsyncIterable<PutContentRequest__Output>) =>
+      putContent(provider, requests),
 
     async commit(request: CommitRequest__Output) {
       const hash = await provider.commit(requireAction(request.action));
@@ -128,12 +127,45 @@ export function distributionPointConversation(
       return {};
     },
 
+    async cancelAction(request: CancelActionRequest__Output) {
+      return cancelResponse(await provider.cancel(requireAction(request.action)));
+    },
+
     async *listPackages() {
+      const lacking = await library.upkeep.lackingFiles();
       for await (const { packageId, sourceVersion, packageHash } of library.listPackages()) {
-        yield { packageId, sourceVersion, packageHash: Buffer.from(packageHash, 'hex') };
+        const lackingFiles = lacking.get(packageId) ?? 0;
+        const hash = Buffer.from(packageHash, 'hex');
+        yield { packageId, sourceVersion, packageHash: hash, lackingFiles };
       }
     },
   };
+}
+
+async function* putContent(
+  provider: PackageReceiver,
+  requests: AsyncIterable<PutContentRequest__Output>,
+): AsyncGenerator<PutContentResponse> {
+  let action: PackageAction | undefined;
+  const assembly = new MessageAssembly();
+  for await (const request of requests) {
+    if (!action) {
+      if (!request.open)
+        throw invalidMessage('body', 'open, as the first message', bodyOf(request));
+      action = requireAction(request.open);
+      continue;
+    }
+    const whole = wholeOf(request, assembly);
+    if (!whole) continue;
+    await receive(provider, action, whole);
+    yield {};
+  }
+}
+
+function cancelResponse(held: PackageVersion | undefined): CancelActionResponse {
+  if (!held) return {};
+  const { sourceVersion: installedVersion, packageHash } = held;
+  return { installedVersion, packageHash: Buffer.from(packageHash, 'hex') };
 }
 
 function inspectResponse(wanted: readonly WantedEntry[]): InspectResponse {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { encodeBundle } from '../../shared/package-info/package-info-bundle.ts';
-import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
+import type { CallContext } from '../../shared/rpc/conversation.ts';
 import type {
   NotifyPullRequest,
   NotifyPullRequest__Output,
@@ -60,12 +60,14 @@ function arrived<Output>(method: string, request: object): Output {
 describe('DistributionPoint conversation of a pull DP', () => {
   const infos: PackageInfo[] = [];
   const notifications: PullNotification[] = [];
+  const suspended: number[] = [];
   let report: PullReport;
   const conversation = pullDpConversation(
     {
       putPackageInfo: (info) => infos.push(info),
       notify: async (notification) => void notifications.push(notification),
       query: async () => report,
+      suspend: async ({ jobSerial }) => void suspended.push(jobSerial),
     },
     self,
   );
@@ -188,7 +190,17 @@ describe('DistributionPoint conversation of a pull DP', () => {
     });
   });
 
-  it('ends the pull job of a package that is pushed or removed, once that is admitted (ROLE-2)', async () => {
+  it('stops with a job that is suspended', async () => {
+    const request = arrived<Parameters<typeof conversation.suspendAction>[0]>('suspendAction', {
+      action: { packageId, jobSerial: 7 },
+    });
+    await conversation.suspendAction(request, context);
+    assert.deepEqual(suspended, [7]);
+    const bad = { action: null };
+    await assert.rejects(conversation.suspendAction(bad, context), { code: 'MESSAGE_INVALID' });
+  });
+
+  it('ends the pull job of a package that is pushed, removed or cancelled, once that is admitted (ROLE-2)', async () => {
     const ended: number[] = [];
     const refusal = new WaybillError({ code: 'PACKAGE_UNKNOWN', packageId });
     let isRefused = true;
@@ -196,9 +208,10 @@ describe('DistributionPoint conversation of a pull DP', () => {
       if (isRefused) throw refusal;
       return {};
     };
-    const answers: Pick<Conversation<'DistributionPoint'>, 'begin' | 'removePackage'> = {
+    const answers: Parameters<typeof endingPullJobs>[0] = {
       begin: answer,
       removePackage: answer,
+      cancelAction: answer,
     };
     const wrapped = endingPullJobs(answers, {
       actionAdmitted: async ({ jobSerial }) => void ended.push(jobSerial),
@@ -208,10 +221,12 @@ describe('DistributionPoint conversation of a pull DP', () => {
     const removal = actionOf('9');
     await assert.rejects(wrapped.begin(begin, context), refusal);
     await assert.rejects(wrapped.removePackage(removal, context), refusal);
+    await assert.rejects(wrapped.cancelAction(actionOf('7'), context), refusal);
     assert.deepEqual(ended, []);
     isRefused = false;
     await wrapped.begin(begin, context);
     await wrapped.removePackage(removal, context);
-    assert.deepEqual(ended, [8, 9]);
+    await wrapped.cancelAction(actionOf('10'), context);
+    assert.deepEqual(ended, [8, 9, 10]);
   });
 });

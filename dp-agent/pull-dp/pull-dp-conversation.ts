@@ -5,16 +5,17 @@ import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { NotifyPullRequest__Output } from '../../shared/rpc/generated/waybill/v1/NotifyPullRequest.ts';
 import type { PutPackageInfoRequest__Output } from '../../shared/rpc/generated/waybill/v1/PutPackageInfoRequest.ts';
 import type { QueryPullRequest__Output } from '../../shared/rpc/generated/waybill/v1/QueryPullRequest.ts';
+import type { SuspendActionRequest__Output } from '../../shared/rpc/generated/waybill/v1/SuspendActionRequest.ts';
 import { toStateReportWire } from '../state-reporter/state-message-wire.ts';
 import type { PullDp } from './pull-dp.ts';
 import { type PullDpSelf, requirePullNotification } from './pull-notification.ts';
 
 type DistributionPointConversation = Conversation<'DistributionPoint'>;
-type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull';
+type PullMethod = 'putPackageInfo' | 'notifyPull' | 'queryPull' | 'suspendAction';
 
 /** What of the DistributionPoint conversation a pull DP answers: wire to pull DP and back. */
 export function pullDpConversation(
-  pullDp: Pick<PullDp, 'putPackageInfo' | 'notify' | 'query'>,
+  pullDp: Pick<PullDp, 'putPackageInfo' | 'notify' | 'query' | 'suspend'>,
   self: PullDpSelf,
 ): Pick<DistributionPointConversation, PullMethod> {
   return {
@@ -35,20 +36,30 @@ export function pullDpConversation(
     async queryPull(request: QueryPullRequest__Output) {
       return toStateReportWire(await pullDp.query(requireAction(request.action)));
     },
+
+    async suspendAction(request: SuspendActionRequest__Output) {
+      await pullDp.suspend(requireAction(request.action));
+      return {};
+    },
   };
 }
 
 /**
- * The same answers; an action that the site begins by a push, or a removal, ends the pull job of its
- * package, as when the DP was made a standard one.
+ * The same answers; an action that the site begins by a push, a removal, or a word that older ones
+ * were cancelled, ends the pull job of its package.
  */
 export function endingPullJobs<
-  Answers extends Pick<DistributionPointConversation, 'begin' | 'removePackage'>,
+  Answers extends Pick<DistributionPointConversation, 'begin' | 'removePackage' | 'cancelAction'>,
 >(answers: Answers, pullDp: Pick<PullDp, 'actionAdmitted'>): Answers {
   return {
     ...answers,
     begin: async (...[request, context]: Parameters<Answers['begin']>) => {
       const answer = await answers.begin(request, context);
+      await pullDp.actionAdmitted(requireAction(request.action));
+      return answer;
+    },
+    cancelAction: async (...[request, context]: Parameters<Answers['cancelAction']>) => {
+      const answer = await answers.cancelAction(request, context);
       await pullDp.actionAdmitted(requireAction(request.action));
       return answer;
     },

@@ -99,6 +99,31 @@ describe('pull DP', () => {
     assert.equal(test.receiver.commitCount, 1);
   });
 
+  it('stops with a job that is suspended, tells nobody, and begins it again when notified (ADM-2)', async () => {
+    let runCount = 0;
+    test.fetcher.scripts.set(packageId, async ({ signal, bringAll }) => {
+      runCount += 1;
+      if (runCount > 1) return bringAll();
+      await untilAborted(signal);
+    });
+    const version = testVersion();
+    await test.notify(version, 3);
+    await until(() => runCount === 1);
+    await test.pullDp.suspend({ packageId, jobSerial: 2 });
+    assert.ok(test.jobs.get(packageId), 'another job is meant');
+    await test.pullDp.suspend({ packageId, jobSerial: 3 });
+    await test.pullDp.suspend({ packageId, jobSerial: 3 });
+    assert.equal(test.jobs.get(packageId), undefined);
+    assert.deepEqual(
+      (await test.messages()).map(({ state }) => state),
+      ['started'],
+    );
+    await test.notify(version, 3);
+    await test.done();
+    assert.equal((await test.messages()).at(-1)?.state, 'success');
+    assert.equal(runCount, 2);
+  });
+
   it('answers a query with how far it is and how it ended (PULL-3)', async () => {
     test.fetcher.scripts.set(packageId, async ({ observer, signal }) => {
       await observer.contentState(`${packageId}.1`, 'signature-downloaded');

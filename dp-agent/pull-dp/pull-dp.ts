@@ -158,6 +158,19 @@ export class PullDp implements Component {
     this.#runOf(job)?.abort();
   }
 
+  /**
+   * The site has suspended a job: it ends here, and nobody is told. What it has fetched stays; when the
+   * site notifies of the same job again, it goes on from there.
+   *
+   * @throws DISK_FULL
+   */
+  async suspend(action: PackageAction): Promise<void> {
+    const { packageId, jobSerial } = action;
+    const isEnd = await this.#needs.jobs.end(action, () => undefined);
+    this.#runOf(action)?.abort();
+    if (isEnd) this.#needs.logger.info({ packageId, jobSerial }, 'Pull job was suspended');
+  }
+
   /** The bundle of a notification; that of a job which is here need not come again. */
   #infoFor(notification: PullNotification): PackageInfo {
     const { packageId, jobSerial } = notification;

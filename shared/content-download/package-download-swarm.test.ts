@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { pieceBytes } from '../domain/content.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
+import { DownloadGround } from './testing/download-ground.ts';
 import { FakeContent } from './testing/fake-content.ts';
 import { FakeNetwork } from './testing/fake-network.ts';
 import { FakePeer } from './testing/fake-peer.ts';
@@ -68,6 +69,24 @@ class Swarm {
 }
 
 describe('package downloads that feed each other (PULL-11)', () => {
+  it('leave nothing for long to one who never gets it', async () => {
+    for (let seed = 1; seed <= 4; seed++) {
+      await using ground = new DownloadGround();
+      ground.content = new FakeContent([21 * pieceBytes]);
+      const half = ground.peer();
+      ground.peer({ bytesPerSecond: 2e6 });
+      // It says that it holds all, and has every other piece: as one who is getting more himself.
+      half.answer = (response) =>
+        (response.piece?.pieceIndex ?? 0) % 2 === 1 ? response : { body: 'notHere', notHere: {} };
+      const { clock, content, peers } = ground;
+      const puller = new FakePuller(clock, content, { peers, self: 'waybill://dp/PS1DP9' });
+      ground.pullers.push(puller);
+      ground.running.push(puller.start({ seed }));
+      const ms = await ground.finish(puller, 2 * 60_000);
+      assert.ok(ms < 20_000, `seed ${seed}: ${ms} ms`);
+    }
+  });
+
   for (const seed of [1, 2]) {
     it(`are done within 1.5 of the ideal, and the first source sends two copies at most (${seed})`, async () => {
       const content = new FakeContent([200 * pieceBytes, ...Array(300).fill(20_000)]);

@@ -406,6 +406,11 @@ export class UnitFetch {
     return isWanted && this.#silence.ms >= this.#config.silentMs;
   }
 
+  /** Whether some of it is left to those who fetch the same. */
+  get #isShared(): boolean {
+    return this.#needs.self !== undefined && this.#field.isArriving;
+  }
+
   get #idleMs(): number {
     return this.#field.isArriving ? this.#config.idleArrivingMs : this.#config.idleMs;
   }
@@ -413,8 +418,8 @@ export class UnitFetch {
   #dueInMs(): number {
     const nowMs = this.#nowMs();
     const dues = [this.#needs.sources.nextUsableMs, this.#idle.dueMs(this.#idleMs)];
-    // Whether something is overdue is looked at now and then while somebody could help out.
-    if (this.#running.size > 0) dues.push(nowMs + overdueLookMs);
+    // Whether something is overdue, or left to others who do not get it, is looked at now and then.
+    if (this.#running.size > 0 || this.#isShared) dues.push(nowMs + overdueLookMs);
     return Math.max(0, Math.min(...dues) - nowMs);
   }
 

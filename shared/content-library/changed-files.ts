@@ -1,6 +1,7 @@
 import type { ContentDescriptor, FileEntry } from '../domain/content.ts';
 import { openManifest } from './manifest-reader.ts';
 import { PreviousEntries } from './previous-entries.ts';
+import { TreePath } from './tree-path.ts';
 
 /** A content by its manifest; somebody keeps it. */
 export interface ManifestPlace {
@@ -12,6 +13,8 @@ export interface ManifestPlace {
 export interface ChangedFile {
   readonly base: FileEntry;
   readonly file: FileEntry;
+  /** Of both, from the root of the content. */
+  readonly path: string;
 }
 
 /**
@@ -25,9 +28,11 @@ export async function* changedFiles(
   after: ManifestPlace,
 ): AsyncGenerator<ChangedFile, void> {
   await using previous = new PreviousEntries(before);
+  const tree = new TreePath();
   let depth = 0;
   for await (const batch of openManifest(after.manifestPath, after.descriptor).entries()) {
     for (const { entry } of batch) {
+      tree.next(entry);
       for (; depth > entry.depth; depth--) previous.leave();
       if (entry.type === 'directory') {
         await previous.enter(entry.name);
@@ -35,7 +40,7 @@ export async function* changedFiles(
       }
       if (entry.type !== 'file') continue;
       const base = await previous.fileOf(entry.name);
-      if (base && base.hash !== entry.hash) yield { base, file: entry };
+      if (base && base.hash !== entry.hash) yield { base, file: entry, path: tree.path };
     }
   }
 }

@@ -21,8 +21,10 @@ import { addDeltaReferences, addDeltas, type DeltaStep, deltasOf } from './libra
 import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
 import { LibraryReferences } from './library-references.ts';
 import type { LibraryRooms } from './library-rooms.ts';
+import { surveyLibrary } from './library-survey.ts';
 import { LibrarySweep } from './library-sweep.ts';
 import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
+import { LibraryUpkeep } from './library-upkeep.ts';
 import type { ManifestSource } from './manifest-source.ts';
 import {
   addReferences,
@@ -32,6 +34,7 @@ import {
   unverifiedFiles,
 } from './package-commit.ts';
 import { type LibraryPackage, PackageLibrary } from './package-library.ts';
+import { Quarantine } from './quarantine.ts';
 import { TaskThreads } from './task-threads.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -78,6 +81,8 @@ export class ContentLibrary implements Component {
   readonly layout: LibraryLayout;
   /** For long tasks on the library's files: snapshots, extractions. They end with the library. */
   readonly threads = new TaskThreads();
+  /** What a validation does to this library. */
+  readonly upkeep: LibraryUpkeep;
   readonly #needs: ContentLibraryComponents;
   readonly #pool: WorkerPool<LibraryTasks>;
   readonly #rooms: LibraryRooms;
@@ -92,8 +97,9 @@ export class ContentLibrary implements Component {
     this.#needs = needs;
     this.layout = toLibraryLayout(config.directory);
     this.#pool = new WorkerPool(new URL('./library-worker.js', import.meta.url), workersMax);
+    const quarantine = new Quarantine(this.layout.quarantine, needs.clock);
     this.#rooms = {
-      files: new FileLibrary(this.layout.fileLibrary, this.#pool),
+      files: new FileLibrary(this.layout.fileLibrary, this.#pool, quarantine),
       data: new DataLibrary(this.layout.dataLibrary),
       packages: new PackageLibrary(this.layout.packageLibrary),
       references: new LibraryReferences(needs.store),
@@ -103,13 +109,26 @@ export class ContentLibrary implements Component {
     const onReleased = () => this.#step('released');
     this.#release = new ContentRelease({ rooms, changes, clock, logger, onReleased });
     const { layout, threads } = this;
+    const surveyed = { rooms, pool, layout, quarantine, clock, release: this.#release, ...config };
+    const survey = () => surveyLibrary(surveyed);
+    this.upkeep = new LibraryUpkeep({ rooms, layout, quarantine, changes, survey });
     const stopping = this.#stopping.signal;
     const { fileLibrary } = layout;
     const { files } = rooms;
     this.#verification = new FileVerification({ files, fileLibrary, threads, stopping, logger });
     const completeIndex = () => this.#completeIndex();
     this.#sweep = new LibrarySweep(
-      { rooms, release: this.#release, pool, changes, completeIndex, layout, clock, logger },
+      {
+        rooms,
+        release: this.#release,
+        pool,
+        changes,
+        completeIndex,
+        layout,
+        quarantine,
+        clock,
+        logger,
+      },
       config,
     );
   }
@@ -118,6 +137,7 @@ export class ContentLibrary implements Component {
   async start(): Promise<void> {
     const { dataLibrary, fileLibrary, staging } = this.layout;
     for (const path of [dataLibrary, fileLibrary, staging]) await mkdir(path, { recursive: true });
+    await this.upkeep.quarantine.load();
     for (const damaged of await this.#rooms.packages.load()) {
       this.#needs.logger.error(damaged, 'Package record was damaged and set aside');
     }
@@ -250,7 +270,7 @@ export class ContentLibrary implements Component {
   }
 
   /**
-   * Hashes files, and takes away those that are damaged; a right one that is taken in meanwhile
+   * Hashes files, and sets aside those that are damaged; a right one that is taken in meanwhile
    * stays. Packages that use them find them missing: they have to come again.
    *
    * @returns the hashes of those that were taken away

@@ -15,6 +15,7 @@ import {
   type StagedFile,
   toFileQuery,
 } from './library-tasks.ts';
+import type { Quarantine } from './quarantine.ts';
 import { VerifiedFiles } from './verified-files.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -33,6 +34,7 @@ export class FileLibrary {
   readonly verified = new VerifiedFiles();
   readonly #directory: string;
   readonly #pool: WorkerPool<LibraryTasks>;
+  readonly #quarantine: Quarantine;
   /** Directories with renames that a power cut could still undo. */
   #unsynced = new Set<string>();
   #inherited: Promise<void> | undefined;
@@ -40,9 +42,10 @@ export class FileLibrary {
   /** Renames in and deletions: neither decides about a file while the other is at it. */
   readonly #entries = new SerialQueue();
 
-  constructor(directory: string, pool: WorkerPool<LibraryTasks>) {
+  constructor(directory: string, pool: WorkerPool<LibraryTasks>, quarantine: Quarantine) {
     this.#directory = directory;
     this.#pool = pool;
+    this.#quarantine = quarantine;
   }
 
   /** Which of these files are here, with their size. */
@@ -183,17 +186,24 @@ export class FileLibrary {
   }
 
   /**
-   * Deletes files that were found damaged, unless another one has taken the place meanwhile. No
-   * file is taken in while it decides.
+   * Sets files aside that were found damaged, unless another one has taken the place meanwhile. No
+   * file is taken in while it decides. Durable when this resolves.
    *
-   * @returns the hashes of those that were deleted
+   * @returns the hashes of those that are not here any more
    */
   async removeDamaged(damaged: readonly DamagedFile[]): Promise<readonly string[]> {
     if (damaged.length === 0) return [];
-    const files = damaged.map(({ hash, sizeBytes, identity }) => ({ hash, sizeBytes, identity }));
-    return this.#entries.run(() =>
-      this.#pool.run('removeDamaged', { fileLibrary: this.#directory, files }),
-    );
+    return this.#entries.run(async () => {
+      const placeOf = await this.#quarantine.prepare();
+      const files = damaged.map(({ hash, sizeBytes, identity }) => {
+        return { hash, sizeBytes, identity, to: placeOf(hash) };
+      });
+      const removed = await this.#pool.run('setAside', { fileLibrary: this.#directory, files });
+      await this.#quarantine.noteTaken(removed.map(placeOf));
+      const shards = removed.map((hash) => dirname(filePathOf(this.#directory, hash)));
+      await syncDirectories(this.#directory, [...new Set(shards), this.#quarantine.directory]);
+      return removed;
+    });
   }
 
   /** Deletes those of these shards that are empty. */

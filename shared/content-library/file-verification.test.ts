@@ -157,7 +157,7 @@ describe('verification of library files', function () {
   async function discardOvertaken(overtake: () => void) {
     const { fileLibrary } = test.library.layout;
     const pool = new WorkerPool<LibraryTasks>(new URL('./library-worker.js', import.meta.url), 1);
-    const files = new OvertakenFileLibrary(fileLibrary, pool);
+    const files = new OvertakenFileLibrary(fileLibrary, pool, test.library.upkeep.quarantine);
     files.verified.add(goodFile.hash);
     files.overtake = () => {
       files.overtake = () => {};

@@ -8,6 +8,14 @@ export function isSystemError(error: unknown, ...codes: string[]): error is Node
 }
 
 /**
+ * Whether this says that what stands on the disk is bad, and not that there were too few handles, too
+ * little memory or no right: whoever meets those must not take a right file for a damaged one.
+ */
+export function isDiskDamage(error: unknown): error is NodeJS.ErrnoException {
+  return isSystemError(error, 'EIO', 'EUCLEAN', 'EBADMSG', 'ELOOP', 'EISDIR', 'ENXIO');
+}
+
+/**
  * The failure to throw for a failed write: DISK_FULL with what is free when there was no room,
  * else the failure itself.
  *

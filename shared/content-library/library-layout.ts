@@ -15,6 +15,8 @@ export interface LibraryLayout {
   readonly fileLibrary: string;
   /** `<PackageID>/…`: what is arriving; the same file system. See `heldSuffix`. */
   readonly staging: string;
+  /** `<name>.<Unix milliseconds>`: what was found damaged, for a while. */
+  readonly quarantine: string;
 }
 
 /** The layout of the library in this directory. */
@@ -25,6 +27,7 @@ export function toLibraryLayout(directory: string): LibraryLayout {
     dataLibrary: join(directory, 'data-lib'),
     fileLibrary: join(directory, 'file-lib'),
     staging: join(directory, 'staging'),
+    quarantine: join(directory, 'quarantine'),
   };
 }
 

@@ -161,6 +161,15 @@ export class LibraryReferences {
     this.#isNothingMarked = isNothingMarked;
   }
 
+  /** The contents that use a file, as far as the index says. */
+  async contentsUsing(hash: string): Promise<string[]> {
+    const contentIds: string[] = [];
+    for await (const [key] of this.#references.list({ prefix: `${hash}/` })) {
+      contentIds.push(key.slice(hash.length + 1));
+    }
+    return contentIds;
+  }
+
   /** Which of these files one of the contents uses, as far as the index says. */
   async areUsedBy(hashes: readonly string[], contentIds: readonly string[]): Promise<boolean[]> {
     const isUsed = hashes.map(() => false);

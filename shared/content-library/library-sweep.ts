@@ -6,6 +6,7 @@ import type { ContentRelease } from './content-release.ts';
 import type { LibraryLayout } from './library-layout.ts';
 import type { LibraryRooms } from './library-rooms.ts';
 import type { LibraryTasks } from './library-tasks.ts';
+import type { Quarantine } from './quarantine.ts';
 import { sweepMarks, sweepShards } from './sweep-steps.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -19,6 +20,7 @@ export interface LibrarySweepComponents {
   /** Makes the index complete if it is not; false when it cannot. Runs outside the queue. */
   readonly completeIndex: () => Promise<boolean>;
   readonly layout: LibraryLayout;
+  readonly quarantine: Pick<Quarantine, 'trim'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -62,6 +64,7 @@ export class LibrarySweep {
   async sweep(options: { signal: AbortSignal; keepStaged: boolean }): Promise<void> {
     const { changes, release, completeIndex } = this.#needs;
     await changes.run(() => release.letGoOfLeftovers());
+    await this.#needs.quarantine.trim();
     if (!options.keepStaged) await this.#sweepStaging();
     // Without all references nobody knows what is unused.
     if (!(await completeIndex())) return;

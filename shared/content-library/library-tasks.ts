@@ -45,6 +45,11 @@ export interface DamagedFile extends HeldFile {
   readonly identity: string;
 }
 
+/** And where it goes. */
+export interface DamagedFileMove extends DamagedFile {
+  readonly to: string;
+}
+
 /** What a file in the library is told by: another one in its place, or a changed one, differs. */
 export function identityOf({ dev, ino, ctimeNs }: BigIntStats): string {
   return `${dev}:${ino}:${ctimeNs}`;
@@ -111,16 +116,34 @@ export const libraryTasks = {
     }
   },
 
-  /** Deletes damaged files that are still the ones that were looked at; says which. */
-  removeDamaged(input: { fileLibrary: string; files: readonly DamagedFile[] }): string[] {
-    const removeAsFound = ({ hash, identity }: DamagedFile) => {
+  /** Moves damaged files that are still the ones that were looked at to other places; says which. */
+  setAside(input: { fileLibrary: string; files: readonly DamagedFileMove[] }): string[] {
+    const moveAsFound = ({ hash, identity, to }: DamagedFileMove) => {
       const path = filePathOf(input.fileLibrary, hash);
-      const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
-      if (!stats || identityOf(stats) !== identity) return false;
-      rmSync(path);
+      if (!isAsFound(path, identity)) return false;
+      try {
+        renameSync(path, to);
+      } catch {
+        // Whatever kept it from being moved: it must not be served again.
+        rmSync(path, { recursive: true, force: true });
+      }
       return true;
     };
-    return input.files.filter(removeAsFound).map(({ hash }) => hash);
+    return input.files.filter(moveAsFound).map(({ hash }) => hash);
+  },
+
+  /** The bytes of those of these files that are there. */
+  sizesOf(input: { fileLibrary: string; hashes: readonly string[] }): Float64Array {
+    const stats = input.hashes.flatMap((hash) => lstat(filePathOf(input.fileLibrary, hash)) ?? []);
+    return Float64Array.from(stats, ({ size }) => size);
+  },
+
+  /** How many packages have something staged, and of how many it has not changed since a moment. */
+  listStaged(input: { staging: string; untouchedSinceMs: number }) {
+    const names = readdirSync(input.staging);
+    const isStale = (name: string) =>
+      newestChangeMs(join(input.staging, name)) <= input.untouchedSinceMs;
+    return { count: names.length, staleCount: names.filter(isStale).length };
   },
 
   /** Deletes shards in which nothing is. */
@@ -213,6 +236,17 @@ function renameInto(fileLibrary: string, file: StagedFile, changed: Set<string>)
 
 function lstat(path: string): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false });
+}
+
+/** One that could not even be looked at has no identity: what stands there now is as good as that. */
+function isAsFound(path: string, identity: string): boolean {
+  try {
+    const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    return stats !== undefined && (identity === '' || identityOf(stats) === identity);
+  } catch (error) {
+    if (isSystemError(error, 'ENOTDIR')) return false;
+    return identity === '';
+  }
 }
 
 /** Whether something is here, as a regular file of this size. */

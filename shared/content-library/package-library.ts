@@ -1,5 +1,6 @@
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { ContentDescriptor } from '../domain/content.ts';
 import { type PackageVersion, parsePackageId } from '../domain/package.ts';
 import { syncDirectories } from './file-system-sync.ts';
@@ -106,6 +107,35 @@ export class PackageLibrary {
     // Only now: whoever finds it here takes it for done.
     this.#remember(version);
     await this.#dropSetAside(packageId);
+  }
+
+  /**
+   * Writes the record of a package anew when the one on disk is not what is in memory.
+   *
+   * @returns whether it was not
+   */
+  async mend(packageId: string): Promise<boolean> {
+    const version = this.#packages.get(packageId);
+    if (!version || (await this.#isRecordOf(version))) return false;
+    const path = this.#pathOf(packageId);
+    const stats = await lstat(path).catch(() => undefined);
+    // Only what no rename replaces: a crash here must not leave the package without a record.
+    if (stats?.isDirectory()) await rm(path, { recursive: true, force: true });
+    await this.prepare(version);
+    await this.publish(version);
+    return true;
+  }
+
+  async #isRecordOf(version: LibraryPackage): Promise<boolean> {
+    const path = this.#pathOf(version.packageId);
+    try {
+      if (!(await lstat(path)).isFile()) return false;
+      // Both decoded, so that the order of fields tells nothing.
+      const found = decodePackage(await readFile(path, 'utf8'), version.packageId);
+      return isDeepStrictEqual(found, decodePackage(encodePackage(version), version.packageId));
+    } catch {
+      return false;
+    }
   }
 
   /** Takes a package out of sight; durable when this resolves. */

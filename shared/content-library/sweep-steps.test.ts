@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { StateStore } from '../state-store/state-store.ts';
 import { CapturedLog } from '../testing/captured-log.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
 import { TemporaryDirectory } from '../testing/temporary-directory.ts';
 import { hashOf } from './content-hash.ts';
 import { DataLibrary } from './data-library.ts';
@@ -9,6 +10,7 @@ import { FileLibrary } from './file-library.ts';
 import { LibraryReferences, type ShardReferences } from './library-references.ts';
 import type { LibraryTasks } from './library-tasks.ts';
 import { PackageLibrary } from './package-library.ts';
+import { Quarantine } from './quarantine.ts';
 import { sweepShards } from './sweep-steps.ts';
 import { WorkerPool } from './worker-pool.ts';
 
@@ -32,8 +34,9 @@ describe('a step of the sweep', () => {
     try {
       await mkdir(directory.join('files'));
       const references = new InterruptedReferences(store);
+      const quarantine = new Quarantine(directory.join('quarantine'), new FakeClock());
       const rooms = {
-        files: new FileLibrary(directory.join('files'), pool),
+        files: new FileLibrary(directory.join('files'), pool, quarantine),
         data: new DataLibrary(directory.join('data')),
         packages: new PackageLibrary(directory.join('packages')),
         references,

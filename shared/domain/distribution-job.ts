@@ -1,8 +1,13 @@
+import type { ValidationReport } from './content-validation.ts';
 import type { Priority } from './package.ts';
 import type { MessagePlace } from './state-message.ts';
+import type { ValidationOrder } from './validation-request.ts';
 
-/** What a job does to a package on a distribution point. */
-export type JobAction = 'add' | 'redistribute' | 'remove';
+/**
+ * What a job does to a package on a distribution point. `cancel` tells the DP that an older job was
+ * cancelled, for as long as it takes until the DP has heard it.
+ */
+export type JobAction = 'add' | 'redistribute' | 'remove' | 'validate' | 'cancel';
 
 export type JobState =
   | 'pending'
@@ -75,6 +80,18 @@ export interface DistributionJob {
   readonly heardPlace?: MessagePlace;
   /** What was reported once and is not again, such as `capacity`; at most `reportedCountMax`. */
   readonly reported?: readonly string[];
+  /** Of a validation: how fast, and whether what it finds is brought again. */
+  readonly validation?: ValidationOrder;
+  /** Of a validation that is complete: what was found. */
+  readonly validationReport?: ValidationReport;
+  /** An administrator lets it run now: its next try heeds no schedule. Gone once a try has failed. */
+  readonly ignoresWindow?: true;
+  /** Of a job that an administrator has cancelled: whether its DP can do nothing of it any more. */
+  readonly cancellation?: { readonly isConfirmed: boolean };
+  /** Of a `cancel`: the job that was cancelled, confirmed once the DP has heard this one. */
+  readonly cancels?: number;
+  /** Of a complete `cancel`: the version the DP serves; 0: none. */
+  readonly heldVersion?: number;
   /** 0 while the job is open. */
   readonly endedAtMs: number;
   /** Of a complete job that brought content: the package hash the DP computed over what it serves. */
@@ -100,7 +117,8 @@ export const jobMovesFrom = {
     'failed',
     'suspended',
   ],
-  suspended: ['pending', 'cancelled', 'failed'],
+  // Suspended just when it was done, or refused for good: that counts.
+  suspended: ['pending', 'pending-restart', 'complete', 'cancelled', 'failed'],
   complete: [],
   failed: ['pending'],
   cancelled: [],
@@ -142,6 +160,12 @@ export function moved(
 /** The job as one that no pull DP has; what it was asked and told before is forgotten with that. */
 export function takenBack(job: DistributionJob): DistributionJob {
   const { sendAction: _, pollCount: __, toldHash: ___, ...rest } = job;
+  return rest;
+}
+
+/** The job after a try that an administrator had let run: its next one heeds the schedule again. */
+export function heedingWindow(job: DistributionJob): DistributionJob {
+  const { ignoresWindow: _, ...rest } = job;
   return rest;
 }
 

@@ -1,4 +1,4 @@
-import { distributionPointPriorityDefault } from './distribution-point.ts';
+import { distributionPointPriorityDefault, tunedPriority } from './distribution-point.ts';
 import { WaybillError } from './errors.ts';
 
 /** Whether the site could last talk to a DP. */
@@ -28,6 +28,30 @@ export function unreachableReasonOf(error: unknown): string {
     return error.details.reason;
   }
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Weight of the newest transfer: after one of them a DP is where it was for the larger part. */
+const newestWeight = 0.3;
+
+/**
+ * What is known of a DP once a transfer to it went at a rate (PTM-3). Rate and priority are smoothed, each
+ * by itself: one transfer never makes them jump. What a limit of ours allowed says only that the DP takes
+ * as much: it never makes it slower than it was known to be.
+ */
+export function withMeasuredRate(
+  health: DistributionPointHealth,
+  { bytesPerSecond, isLimited }: { readonly bytesPerSecond: number; readonly isLimited: boolean },
+): DistributionPointHealth {
+  const before = health.measuredBytesPerSecond;
+  if (isLimited && (before === 0 || bytesPerSecond <= before)) return health;
+  const rate = before || bytesPerSecond;
+  const { dpPriority } = health;
+  const tuned = tunedPriority(bytesPerSecond);
+  return {
+    ...health,
+    measuredBytesPerSecond: Math.round(rate + newestWeight * (bytesPerSecond - rate)),
+    dpPriority: Math.round(dpPriority + newestWeight * (tuned - dpPriority)),
+  };
 }
 
 /** What was measured of a DP nobody has met, or of one that another site meets. */

@@ -1,5 +1,6 @@
 import type { PullSettings } from './pull-source.ts';
 import type { TransferControls } from './transfer-controls.ts';
+import type { ValidationSchedule } from './validation-schedule.ts';
 
 /** How content reaches a distribution point: the site pushes it, or the DP fetches it. */
 export type DistributionPointKind = 'standard' | 'pull';
@@ -18,10 +19,17 @@ export interface DistributionPoint {
   readonly controls?: TransferControls;
   /** The same for what it serves to others. */
   readonly serveControls?: TransferControls;
+  /** How often its packages are validated; absent: never by itself. */
+  readonly validation?: ValidationSchedule;
+  /** Its place in the queue, as an administrator wants it; absent: it tunes itself. */
+  readonly pinnedPriority?: number;
 }
 
 /** The priority of a DP nobody has measured yet. Lower goes first. */
 export const distributionPointPriorityDefault = 200;
+/** What a priority may be, tuned or pinned. */
+export const distributionPointPriorityMin = 1;
+export const distributionPointPriorityMax = 400;
 
 /** The text itself when it can name a DP: 1 to 63 letters, digits, dots and hyphens. */
 export function parseDistributionPointId(text: string): string | undefined {
@@ -42,5 +50,6 @@ export function parseAddress(text: string): string | undefined {
 export function tunedPriority(bytesPerSecond: number): number {
   if (bytesPerSecond <= 0) return distributionPointPriorityDefault;
   const tuned = distributionPointPriorityDefault - 50 * Math.log10(bytesPerSecond / 10_000_000);
-  return Math.max(1, Math.min(400, Math.round(tuned)));
+  const most = Math.min(distributionPointPriorityMax, Math.round(tuned));
+  return Math.max(distributionPointPriorityMin, most);
 }

@@ -15,6 +15,8 @@ export type ErrorDetails =
   | { code: 'PACKAGE_ID_EXHAUSTED'; siteCode: string }
   | { code: 'DISTRIBUTION_POINT_UNKNOWN'; dpId: string }
   | { code: 'DISTRIBUTION_POINT_EXISTS'; dpId: string }
+  | { code: 'JOB_STATE_CONFLICT'; jobSerial: number; state: string; expected: string }
+  | { code: 'SEND_STATE_CONFLICT'; requestId: string; state: string; expected: string }
   | { code: 'GROUP_UNKNOWN'; groupName: string }
   | { code: 'GROUP_EXISTS'; groupName: string }
   | { code: 'SITE_UNKNOWN'; siteCode: string }
@@ -104,6 +106,10 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `There is no distribution point ${f.dpId}. "waybill dp list" shows those there are`,
   DISTRIBUTION_POINT_EXISTS: (f) =>
     `Distribution point ${f.dpId} exists already. "waybill dp set" changes it`,
+  JOB_STATE_CONFLICT: (f) =>
+    `Job ${f.jobSerial} is ${f.state}; this needs one that is ${f.expected}`,
+  SEND_STATE_CONFLICT: (f) =>
+    `Send request ${f.requestId} is ${f.state}; this needs one that is ${f.expected}`,
   GROUP_UNKNOWN: (f) =>
     `There is no group ${f.groupName}. "waybill group list" shows those there are, "waybill group add" makes one`,
   GROUP_EXISTS: (f) => `Group ${f.groupName} exists already. "waybill group set" changes it`,

@@ -259,6 +259,11 @@ describe('job queue', () => {
       assert.equal(nextDueMs, opensAt.A);
     });
 
+    it('begins a job that an administrator lets run, whatever the hour is (ADM-2)', () => {
+      const job = testJob({ jobSerial: 1, dpId: 'A', ignoresWindow: true });
+      assert.deepEqual(decide([job], { A: nowMs + 9_000 }).start, [job]);
+    });
+
     it('names the time of the next try first, and lets a removal through', () => {
       const opensAt = { A: nowMs + 9_000 };
       const late = { state: 'pending-restart', restartAtMs: nowMs + 5_000 } as const;
@@ -360,5 +365,27 @@ describe('job queue', () => {
       const eachMs = (performance.now() - beforeMs) / 20;
       assert.ok(eachMs < 100, `${eachMs} ms`);
     });
+  });
+
+  it('gives validations places of their own: one on each DP, and none of those that bring content', () => {
+    const adding = ['A', 'B', 'C'].map((dpId, index) =>
+      testJob({ jobSerial: index + 1, packageId: toPackageId('PS1', index + 1), dpId }),
+    );
+    const validating = ['A', 'A', 'B'].map((dpId, index) =>
+      testJob({
+        ...{ jobSerial: index + 10, packageId: toPackageId('PS1', index + 10), dpId },
+        ...{ action: 'validate', priority: 3 },
+      }),
+    );
+    assert.deepEqual(startsOf([...adding, ...validating]), [1, 2, 3, 10, 12]);
+    const many = Array.from({ length: 30 }, (_, index) =>
+      testJob({
+        jobSerial: index + 1,
+        packageId: 'PS100001',
+        dpId: `DP${index}`,
+        action: 'validate',
+      }),
+    );
+    assert.equal(startsOf(many).length, 20);
   });
 });

@@ -1,6 +1,7 @@
 import type { DistributionJob, WaitingReason } from './distribution-job.ts';
 import { bringsContent, isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
 import { type JobQueueLimits, JobSlots } from './job-slots.ts';
+import { isValidation, ValidationPlaces } from './validation-places.ts';
 
 /** Why an open job does not run, and where it stands. */
 export interface QueuePlace {
@@ -70,21 +71,29 @@ export function decideQueue(
 ): QueueDecision {
   const open = [...jobs].filter(isOpen).sort(compareJobs);
   const isPullJob = ({ dpId }: DistributionJob) => pull.isPullDp(dpId);
-  const running = open.filter(isRunning);
+  const allRunning = open.filter(isRunning);
+  const validations = new ValidationPlaces(allRunning.filter(isValidation));
+  const running = allRunning.filter((job) => !isValidation(job));
+  const moving = running.filter((job) => !isCancel(job));
+  const cancels = new CancelPlaces(running.length - moving.length);
   const slots = new JobSlots(
-    running.filter((job) => !isPullJob(job)),
+    moving.filter((job) => !isPullJob(job)),
     limits,
   );
   const places = new PullPlaces(pull);
   for (const job of open) if (isWithPullDp(job)) places.addWithDp(job);
-  for (const job of running) if (isPullJob(job)) places.addRunning(job);
+  for (const job of moving) if (isPullJob(job)) places.addRunning(job);
   const start: DistributionJob[] = [];
   const waiting = new Map<number, QueuePlace>();
   let nextDueMs: number | undefined;
   for (const job of open) {
     if (isRunning(job) || isWithPullDp(job)) continue;
-    const opening = isPullJob(job) || !bringsContent(job) ? nowMs : opensAtMs(job, nowMs);
-    const refused = () => (isPullJob(job) ? places.take(job) : slots.take(job));
+    const opening = heedsWindow(job) && !isPullJob(job) ? opensAtMs(job, nowMs) : nowMs;
+    const refused = () => {
+      if (isValidation(job)) return validations.take(job);
+      if (isCancel(job)) return cancels.take();
+      return isPullJob(job) ? places.take(job) : slots.take(job);
+    };
     const reason = waitingReasonOf(job, nowMs, opening) ?? refused();
     if (reason === undefined) {
       start.push(job);
@@ -110,6 +119,33 @@ function waitingReasonOf(
   if (job.state === 'suspended') return 'suspended';
   if (job.restartAtMs > nowMs) return job.waitingReason ?? 'retry-at';
   return opensAtMs === undefined || opensAtMs > nowMs ? 'window-closed' : undefined;
+}
+
+/** Whether its content takes the way to the DP only while that is open. */
+function heedsWindow(job: DistributionJob): boolean {
+  return bringsContent(job) && !job.ignoresWindow;
+}
+
+function isCancel({ action }: DistributionJob): boolean {
+  return action === 'cancel';
+}
+
+/** DPs that are told at once that a job was cancelled: a short word, for which no slot is waited. */
+const cancelsMax = 20;
+
+class CancelPlaces {
+  #count: number;
+
+  constructor(runningCount: number) {
+    this.#count = runningCount;
+  }
+
+  /** @returns why the word has to wait; undefined when it goes now */
+  take(): WaitingReason | undefined {
+    if (this.#count >= cancelsMax) return 'slot';
+    this.#count += 1;
+    return undefined;
+  }
 }
 
 /** The places of jobs for pull DPs: how many notifications at once, how many jobs with each DP. */

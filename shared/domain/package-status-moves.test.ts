@@ -177,4 +177,53 @@ describe('Package status', () => {
       assert.equal(status.installedVersion, sourceVersion);
     });
   }
+
+  describe('of a job that was cancelled (PKG-9)', () => {
+    const heard = (heldVersion: number, facts: Partial<DistributionJob> = {}) =>
+      jobOf('cancel', { jobSerial: 6, heldVersion, cancels: 5, ...facts });
+    const outcomeOf = (job: DistributionJob, status: PackageStatus) =>
+      transferOutcome(job, { status, server: serverOf('none') }, nowMs);
+
+    it('has failed, and no failure is told', () => {
+      const cancellation = { isConfirmed: false };
+      const job = jobOf('add', { state: 'cancelled', reason: 'Cancelled', cancellation });
+      const outcome = outcomeOf(job, statusOf('install-pending'));
+      assert.deepEqual(
+        [outcome.status?.state, outcome.status?.reason, outcome.messageId],
+        ['install-failed', 'Cancelled', undefined],
+      );
+    });
+
+    const cases: [
+      name: string,
+      status: PackageStatus,
+      held: number,
+      expected: [state: string | undefined, installedVersion: number | undefined],
+    ][] = [
+      ['nothing came', statusOf('install-failed'), 0, ['install-failed', 0]],
+      ['it came before that', statusOf('install-failed'), 1, ['installed', 1]],
+      [
+        'an older version stayed',
+        statusOf('install-failed', { targetVersion: 2, installedVersion: 1 }),
+        1,
+        ['install-failed', 1],
+      ],
+      ['a removal was not done', statusOf('removal-failed'), 1, ['removal-failed', 1]],
+      ['a removal was done before', statusOf('removal-failed'), 0, [undefined, undefined]],
+    ];
+    for (const [name, status, held, expected] of cases) {
+      it(`says what the DP holds once it has heard: ${name}`, () => {
+        const { status: next } = outcomeOf(heard(held), status);
+        assert.deepEqual([next?.state, next?.installedVersion], expected);
+      });
+    }
+
+    it('changes nothing that newer work tells of', () => {
+      const newer = statusOf('install-pending', { jobSerial: 7 });
+      assert.deepEqual(outcomeOf(heard(1), newer).status, newer);
+      const superseded = heard(0, { state: 'cancelled' });
+      const status = statusOf('install-failed');
+      assert.deepEqual(outcomeOf(superseded, status).status, status);
+    });
+  });
 });

@@ -88,6 +88,7 @@ export function transferOutcome(
 ): TransferOutcome {
   const { status, server } = rows;
   if (!server) return { status: undefined, isUnassigned: false, messageId: undefined };
+  if (job.action === 'cancel') return heardOfCancel(job, { status, server }, nowMs);
   const isNewest = status.jobSerial === job.jobSerial && server.action === 'none';
   if (job.state !== 'complete') {
     return isNewest ? failed(job, status, nowMs) : unheeded(status);
@@ -101,6 +102,9 @@ function installed(job: DistributionJob, status: PackageStatus, nowMs: number): 
   return { status: { ...held, state: 'installed' }, isUnassigned: false, messageId: 2330 };
 }
 
+/** Why a job ended that an administrator has cancelled. */
+export const cancelledReason = 'Cancelled by an administrator';
+
 function removed(): TransferOutcome {
   return { status: undefined, isUnassigned: true, messageId: 2331 };
 }
@@ -110,8 +114,28 @@ function failed(job: DistributionJob, status: PackageStatus, nowMs: number): Tra
   return {
     status: { ...status, state, reason: job.reason, changedAtMs: nowMs },
     isUnassigned: false,
-    messageId: 2328,
+    // That it was cancelled is told by itself: it is no failure.
+    messageId: job.cancellation ? undefined : 2328,
   };
+}
+
+/** The DP has heard that a job was cancelled, and has said what it serves: that is what counts. */
+function heardOfCancel(
+  job: DistributionJob,
+  { status, server }: { readonly status: PackageStatus; readonly server: PackageServer },
+  nowMs: number,
+): TransferOutcome {
+  const isOfNewest = job.cancels === status.jobSerial && server.action === 'none';
+  if (!isOfNewest || job.state !== 'complete') return unheeded(status);
+  const { heldVersion: installedVersion = 0, verifiedHash = '' } = job;
+  const wasRemoval = isRemoving(status.state);
+  if (wasRemoval && installedVersion === 0) return removed();
+  const held = { ...status, installedVersion, verifiedHash, changedAtMs: nowMs };
+  if (!wasRemoval && installedVersion > 0 && installedVersion === status.targetVersion) {
+    const installed = { ...held, state: 'installed', reason: '' } as const;
+    return { status: installed, isUnassigned: false, messageId: 2330 };
+  }
+  return unheeded({ ...held, reason: cancelledReason });
 }
 
 function unheeded(status: PackageStatus): TransferOutcome {

@@ -16,6 +16,7 @@ export type ReplicatedTable =
   | 'group-members'
   | 'group-assignments'
   | 'group-wishes'
+  | 'validation-requests'
   | 'validation-results'
   | 'component-settings';
 
@@ -73,7 +74,9 @@ export const replicatedTables = {
   'group-assignments': { scope: 'everywhere', writer: 'any site' },
   /** packageId / dpId: the DP's site writes it, and a DP may move */
   'group-wishes': { scope: 'everywhere', writer: 'any site' },
-  /** packageId / siteCode / dpId */
+  /** packageId / dpId */
+  'validation-requests': { scope: 'everywhere', writer: 'any site' },
+  /** packageId / siteCode / dpId, or '' for the site itself */
   'validation-results': { scope: 'upward', writer: { siteInKeyPart: 1 } },
   /** siteCode / settingName */
   'component-settings': { scope: 'everywhere', writer: 'any site' },

@@ -22,6 +22,8 @@ export const requestLimits = {
   packageBytesMax: 983_040,
   /** Distribution points named in one request. */
   targetCountMax: 1_000,
+  /** Jobs named in one request. */
+  jobCountMax: 1_000,
   /** Addresses of a route between two sites. */
   routeAddressCountMax: 16,
   /** Groups of DPs. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { testSendRequest } from '../testing/test-send-request.ts';
-import { decideSends } from './send-queue.ts';
+import { decideSends, filesToMake } from './send-queue.ts';
 import type { SendRequest } from './send-request.ts';
 
 const limits = { sendsMax: 5, sendsPerSiteMax: 3 };
@@ -141,5 +141,33 @@ describe('the queue of send requests (REP-5)', () => {
     ]);
     assert.equal(nextDueMs, 50);
     assert.deepEqual(decide([later, latest], [], { nowMs: 50 }).start, [later]);
+  });
+});
+
+describe('package files made ahead (REP-2)', () => {
+  const unmade = { fileHash: '', fileBytes: 0 };
+  const isBeingMade = () => false;
+  const toMake = (requests: SendRequest[]) => filesToMake(requests, isBeingMade, 2);
+
+  it('are those of the first few for each destination', () => {
+    const [a, b, c] = [1, 2, 3].map((createdAtMs) => request({ createdAtMs, file: unmade }));
+    const elsewhere = request({ createdAtMs: 9, file: unmade, destinationSiteCode: 'PS2' });
+    assert.deepEqual(toMake([c, b, a, elsewhere] as SendRequest[]), [a, b, elsewhere]);
+    const ready = request({ createdAtMs: 0 });
+    assert.deepEqual(toMake([ready, a, b] as SendRequest[]), [a]);
+  });
+
+  it('wait for none that is tried again later, until there are twice as many', () => {
+    const away = (createdAtMs: number) => request({ createdAtMs, state: 'retrying' });
+    const next = request({ createdAtMs: 9, file: unmade });
+    assert.deepEqual(toMake([away(1), away(2), away(3), next]), [next]);
+    assert.deepEqual(toMake([away(1), away(2), away(3), away(4), next]), []);
+  });
+
+  it('are made at once for an urgent request, however many wait behind it (ADM-2)', () => {
+    const waiting = [1, 2, 3, 4].map((createdAtMs) => request({ createdAtMs, priority: 3 }));
+    const low = request({ file: unmade, priority: 3 });
+    const urgent = [1, 1, 1].map((priority) => request({ file: unmade, priority } as SendRequest));
+    assert.deepEqual(toMake([...waiting, low, ...urgent]), urgent.slice(0, 2));
   });
 });

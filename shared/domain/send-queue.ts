@@ -1,3 +1,4 @@
+import type { Priority } from './package.ts';
 import type { SendRequest } from './send-request.ts';
 
 /** How many sends run at once (REP-5). */
@@ -38,10 +39,10 @@ export interface SendDecision {
   readonly nextDueMs: number | undefined;
 }
 
-/** Order of the queue: priority, then age (REP-5). */
+/** Order of the queue: priority, administrator's order, age (REP-5, ADM-2). */
 export function compareSendRequests(a: SendRequest, b: SendRequest): number {
   const byAge = a.createdAtMs - b.createdAtMs || (a.requestId < b.requestId ? -1 : 1);
-  return a.priority - b.priority || byAge;
+  return a.priority - b.priority || (a.order ?? 0) - (b.order ?? 0) || byAge;
 }
 
 /**
@@ -60,7 +61,7 @@ export function decideSends(
   const start: SendRequest[] = [];
   const waiting = new Map<string, SendWaiting>();
   let nextDueMs: number | undefined;
-  for (const request of all) {
+  for (const request of all.filter(isActive)) {
     if (surroundings.isRunning(request.requestId)) continue;
     const notDue = whyNotDue(request, surroundings, nowMs);
     const reason = notDue?.reason ?? places.whyNone(request);
@@ -76,7 +77,7 @@ export function decideSends(
  * The requests whose package file is to be made now, in the order of the queue: for each destination
  * the first few, so that a site that is away for long does not fill the disk, and nobody waits for
  * files that cannot be sent yet. A request that is tried again later keeps its file and stands in
- * nobody's way, until there are twice as many.
+ * nobody's way, until there are twice as many; one of lower priority stands in no other's way.
  *
  * @param aheadMax files for one destination that are ready to be sent, or being made
  */
@@ -85,26 +86,47 @@ export function filesToMake(
   isBeingMade: (requestId: string) => boolean,
   aheadMax: number,
 ): SendRequest[] {
-  const ahead = new Map<string, { ready: number; all: number }>();
+  const ready = new Map<string, number>();
+  const all = new Map<string, number>();
   const wanting: SendRequest[] = [];
   for (const request of requests) {
     const { requestId, destinationSiteCode: site, file, state } = request;
-    if (site === '') continue;
-    const count = ahead.get(site) ?? { ready: 0, all: 0 };
-    ahead.set(site, count);
+    if (site === '' || state === 'suspended') continue;
     if (file.fileHash === '' && !isBeingMade(requestId)) wanting.push(request);
     else {
-      count.all += 1;
-      if (state !== 'retrying') count.ready += 1;
+      count(all, request);
+      if (state !== 'retrying') count(ready, request);
     }
   }
-  return wanting.sort(compareSendRequests).filter(({ destinationSiteCode: site }) => {
-    const count = ahead.get(site) ?? { ready: 0, all: 0 };
-    if (count.ready >= aheadMax || count.all >= 2 * aheadMax) return false;
-    count.ready += 1;
-    count.all += 1;
+  return wanting.sort(compareSendRequests).filter((request) => {
+    const isEnough = aheadOf(ready, request) >= aheadMax || aheadOf(all, request) >= 2 * aheadMax;
+    if (isEnough) return false;
+    count(ready, request);
+    count(all, request);
     return true;
   });
+}
+
+const priorities = [1, 2, 3] as const satisfies readonly Priority[];
+
+/** Counts by destination and priority. */
+function count(counts: Map<string, number>, { destinationSiteCode, priority }: SendRequest): void {
+  const key = `${destinationSiteCode}/${priority}`;
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+/** How many there are for the destination of no lower priority. */
+function aheadOf(
+  counts: ReadonlyMap<string, number>,
+  { destinationSiteCode, priority }: SendRequest,
+): number {
+  const counted = priorities.filter((one) => one <= priority);
+  return counted.reduce((sum, one) => sum + (counts.get(`${destinationSiteCode}/${one}`) ?? 0), 0);
+}
+
+/** One that is suspended waits for nobody but an administrator; its row says so. */
+function isActive({ state }: SendRequest): boolean {
+  return state !== 'suspended';
 }
 
 /** Why a request could not run however many places are free. */

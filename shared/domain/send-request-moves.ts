@@ -83,8 +83,29 @@ export function withRetry(
   request: SendRequest,
   retry: { readonly reason: string; readonly retryAtMs: number },
 ): SendRequest {
-  return { ...request, ...retry, state: 'retrying' };
+  const { ignoresWindow: _, ...rest } = request;
+  return { ...rest, ...retry, state: 'retrying' };
 }
+
+/** The request until an administrator resumes it. What has come through stays at the receiver. */
+export function withSuspension(request: SendRequest): SendRequest {
+  return { ...request, state: 'suspended', reason: suspendedReason, retryAtMs: 0 };
+}
+
+/** The request after a move of somebody who does not know that it is suspended. */
+export function stillSuspended(before: SendRequest, moved: SendRequest): SendRequest {
+  // A try that is just beginning is aborted: it was none.
+  if (moved.state === 'sending') return before;
+  return { ...moved, state: 'suspended', reason: before.reason, retryAtMs: 0 };
+}
+
+/** The request as one that is tried now, whatever the schedule says. */
+export function withRunNow(request: SendRequest): SendRequest {
+  const due = request.state === 'sending' ? request : waiting(request);
+  return { ...due, ignoresWindow: true };
+}
+
+const suspendedReason = 'Suspended by an administrator';
 
 /** The request at its end. */
 export function withEnd(

@@ -35,6 +35,7 @@ export type SendRequestState =
   | 'pending'
   | 'sending'
   | 'retrying'
+  | 'suspended'
   | 'complete'
   | 'failed'
   | 'cancelled';
@@ -67,4 +68,8 @@ export interface SendRequest {
   readonly finishedAtMs: number;
   /** When the next try is due; 0: none is. */
   readonly retryAtMs: number;
+  /** Set by an administrator; lower goes first. Absent: 0. */
+  readonly order?: number;
+  /** An administrator lets it be sent now: its next try heeds no schedule. Gone once a try has failed. */
+  readonly ignoresWindow?: true;
 }

@@ -68,7 +68,9 @@ export function siteContentWork(rows: SiteContentRows): SiteContentWork {
 }
 
 /** The version a package file for the site builds on; 0: a full one. */
-export function baseVersionFor(rows: SiteContentRows): number {
+export function baseVersionFor(
+  rows: Pick<SiteContentRows, 'content' | 'sourceVersion' | 'hasVersion'>,
+): number {
   const { content, sourceVersion, hasVersion } = rows;
   if (!content || content.needsFull || content.storedVersion === 0) return 0;
   const steps = sourceVersion - content.storedVersion;

@@ -31,8 +31,9 @@ export interface SiteDeliveryResult {
 }
 
 /**
- * What a site in between says of a mini-job that it took and could not pass on: the row of the
- * replicated table "forwarding failures". Gone once it passes a later one on, or the package is.
+ * What a site on the way of a mini-job, its source site or one in between, says when it could not send
+ * it on: the row of the replicated table "forwarding failures". Gone once it passes a later one on, or
+ * the package is.
  */
 export interface ForwardingFailure {
   readonly packageId: string;

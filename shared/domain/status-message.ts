@@ -87,6 +87,41 @@ export const statusMessageKinds = {
     severity: 'information',
     text: 'Took a snapshot of package %1 version %2 from its source: %3 files, %4 bytes.',
   },
+  2380: {
+    ...distribution,
+    severity: 'information',
+    text: 'Validation of package %1 version %2 on distribution point %3 began.',
+  },
+  2381: {
+    ...distribution,
+    severity: 'information',
+    text: 'Package %1 version %2 on distribution point %3 is to be validated.',
+  },
+  2382: {
+    ...distribution,
+    severity: 'error',
+    text: 'Files of package %1 version %2 on %3 were damaged and are set aside: %4',
+  },
+  2383: {
+    ...distribution,
+    severity: 'error',
+    text: 'Package %1 version %2 on %3 is not whole, or could not be validated: %4',
+  },
+  2384: {
+    ...distribution,
+    severity: 'information',
+    text: 'Package %1 version %2 on %3 was validated: all %4 files are as they should be.',
+  },
+  2385: {
+    ...distribution,
+    severity: 'error',
+    text: 'Files of package %1 version %2 are missing on %3: %4',
+  },
+  2388: {
+    ...distribution,
+    severity: 'warning',
+    text: 'The lists of %3 do not agree with package %1 version %2: %4',
+  },
   2391: {
     ...distribution,
     severity: 'warning',
@@ -182,6 +217,36 @@ export const statusMessageKinds = {
     severity: 'warning',
     text: 'Site %1 knows later changes of this site than this site itself: %2.',
   },
+  9030: {
+    ...transfer,
+    severity: 'warning',
+    text: 'Package %1 version %2 has made no progress on its way to distribution point %3 for %4: %5',
+  },
+  9031: {
+    ...transfer,
+    severity: 'warning',
+    text: 'Distribution point %1 could not be reached for %2 (jobs that wait for it: %3): %4',
+  },
+  9032: {
+    ...transfer,
+    severity: 'information',
+    text: 'Nothing waits for distribution point %1 any more because it cannot be reached; that was so for %2.',
+  },
+  9033: {
+    component: 'SMS_REPLICATION_MANAGER',
+    severity: 'warning',
+    text: 'Neighbour site %1 has not been connected for %2: %3',
+  },
+  9034: {
+    component: 'SMS_REPLICATION_MANAGER',
+    severity: 'information',
+    text: 'Neighbour site %1 is connected again, after %2.',
+  },
+  9035: {
+    component: 'SMS_SCHEDULER',
+    severity: 'warning',
+    text: 'Package %1 version %2 has made no progress on its way to site %3 for %4: %5',
+  },
   9020: {
     component: 'SMS_SCHEDULER',
     severity: 'error',
@@ -191,6 +256,46 @@ export const statusMessageKinds = {
     component: 'SMS_SCHEDULER',
     severity: 'warning',
     text: 'Site %3 refused what it was sent as package %1 version %2: %4',
+  },
+  9040: {
+    ...transfer,
+    severity: 'information',
+    text: 'Administrator moved job %4 in the queue: package %1 version %2 for distribution point %3.',
+  },
+  9041: {
+    ...transfer,
+    severity: 'information',
+    text: 'Administrator suspended job %4: package %1 version %2 for distribution point %3.',
+  },
+  9042: {
+    ...transfer,
+    severity: 'information',
+    text: 'Administrator resumed job %4: package %1 version %2 for distribution point %3.',
+  },
+  9043: {
+    ...transfer,
+    severity: 'information',
+    text: 'Administrator lets job %4 run now: package %1 version %2 for distribution point %3.',
+  },
+  9044: {
+    ...transfer,
+    severity: 'information',
+    text: 'Administrator cancelled job %4: package %1 version %2 for distribution point %3.',
+  },
+  9045: {
+    ...transfer,
+    severity: 'warning',
+    text: 'Distribution point %3 has not heard yet that job %4 was cancelled (package %1 version %2); it is told when it answers.',
+  },
+  9046: {
+    ...transfer,
+    severity: 'information',
+    text: 'Distribution point %3 has heard that job %4 was cancelled (package %1 version %2): nothing of it is done there any more.',
+  },
+  9047: {
+    component: 'SMS_SCHEDULER',
+    severity: 'information',
+    text: 'Send request %4 was %5 by an administrator: package %1 version %2 for site %3.',
   },
 } as const satisfies Record<number, StatusMessageKind>;
 

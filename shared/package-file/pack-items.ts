@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import { verifySignature } from '../content-library/data-library.ts';
 import { filePathOf } from '../content-library/library-layout.ts';
 import { openManifest } from '../content-library/manifest-reader.ts';
+import { TreePath } from '../content-library/tree-path.ts';
 import { VerifiedFiles } from '../content-library/verified-files.ts';
 import type { ContentDescriptor, FileEntry } from '../domain/content.ts';
 import type { Delta } from '../domain/delta.ts';
@@ -23,6 +25,8 @@ export interface PackedContent {
   };
   /** How its files can be made from older ones. */
   readonly deltas: readonly Delta[];
+  /** Where its files are, and its deltas by their hashes, when they are in no library yet. */
+  readonly places?: { readonly source: string; readonly deltas: string };
 }
 
 /** What is packed, and in whose eyes. */
@@ -133,28 +137,44 @@ async function* travellingFiles(
   const seen = new VerifiedFiles();
   for (const [contentIndex, content] of contents.entries()) {
     const deltas = usableDeltas(content.deltas, base);
+    const tree = new TreePath();
     for await (const batch of openManifest(content.manifestPath, content.descriptor).entries()) {
       for (const { entry } of batch) {
+        tree.next(entry);
         if (entry.type !== 'file' || seen.has(entry.hash)) continue;
         seen.add(entry.hash);
         if (base?.has(entry.hash)) continue;
         const [delta, patch] = [deltas.get(entry.hash), patches.get(entry.hash)];
-        const whole = () => (patch ? patchItem(patch) : fileItem(fileLibrary, entry));
-        const item = delta ? deltaItem(fileLibrary, contentIndex, delta) : whole();
+        const path = () => filePath(fileLibrary, content, entry, tree);
+        const whole = () => (patch ? patchItem(patch) : fileItem(path(), entry));
+        const item = delta
+          ? deltaItem(deltaPath(fileLibrary, content, delta), contentIndex, delta)
+          : whole();
         yield { name: entry.name, hash: entry.hash, item };
       }
     }
   }
 }
 
-function fileItem(fileLibrary: string, { hash, sizeBytes }: FileEntry): PackItem {
-  const path = filePathOf(fileLibrary, hash);
+function filePath(
+  fileLibrary: string,
+  { places }: PackedContent,
+  { hash }: FileEntry,
+  tree: TreePath,
+): string {
+  return places ? join(places.source, tree.path) : filePathOf(fileLibrary, hash);
+}
+
+function deltaPath(fileLibrary: string, { places }: PackedContent, { deltaHash }: Delta): string {
+  return places ? join(places.deltas, deltaHash) : filePathOf(fileLibrary, deltaHash);
+}
+
+function fileItem(path: string, { hash, sizeBytes }: FileEntry): PackItem {
   return { record: { kind: 'file', hash, sizeBytes }, path, sizeBytes, hash };
 }
 
-function deltaItem(fileLibrary: string, contentIndex: number, delta: Delta): PackItem {
+function deltaItem(path: string, contentIndex: number, delta: Delta): PackItem {
   const { deltaHash: hash, deltaBytes: sizeBytes } = delta;
-  const path = filePathOf(fileLibrary, hash);
   return { record: { kind: 'delta', contentIndex, delta }, path, sizeBytes, hash };
 }
 

@@ -9,6 +9,7 @@ import { contentNameOf } from '../domain/content-location.ts';
 import { WaybillError } from '../domain/errors.ts';
 import type { PackageVersion } from '../domain/package.ts';
 import { encodeBundle } from '../package-info/package-info-bundle.ts';
+import type { EstimateInput, PackageFileEstimate } from './estimate-worker.ts';
 import type { PackedContent } from './pack-items.ts';
 import type { PackedFile, PackInput } from './pack-worker.ts';
 import type { RecordedVersion, VersionHistory } from './version-history.ts';
@@ -113,9 +114,52 @@ export async function makePackageFile(
   }
 }
 
+/** A version whose package file is only thought of. */
+export interface EstimateRequest {
+  readonly version: PackageVersion;
+  /** Its contents, in order. Somebody keeps them; those that no library has yet say where they are. */
+  readonly contents: readonly EstimatedContent[];
+  /** The version that the receiver has; 0 for a full file. */
+  readonly baseVersion: number;
+  /** Nothing else begins with it; nothing is left there. Its directory exists. */
+  readonly path: string;
+  /** So much of it is compressed, in bytes. */
+  readonly sampleBytesMax: number;
+}
+
+/** A content of a version whose package file is only thought of. */
+export type EstimatedContent = Pick<
+  PackedContent,
+  'descriptor' | 'manifestPath' | 'signaturePath' | 'places'
+> &
+  Partial<Pick<PackedContent, 'deltas'>>;
+
+/**
+ * How large a package file would become, without making it: what goes in is gone through, and some of
+ * it is compressed.
+ *
+ * @throws DELTA_BASE_MISSING when the history does not know the base; AbortError; what a damaged
+ *   library throws
+ */
+export async function estimatePackageFile(
+  needs: PackageFileMakerNeeds,
+  request: EstimateRequest,
+  { signal }: Pick<PackageFileOptions, 'signal'> = {},
+): Promise<PackageFileEstimate> {
+  const { version, contents: readers, baseVersion, path, sampleBytesMax } = request;
+  const file = { packageId: version.packageId, baseVersion, path };
+  const base = await findBase(needs, file);
+  return withPackInput(needs, { version, readers, base, request: file }, signal, (input) => {
+    const program = new URL('./estimate-worker.js', import.meta.url);
+    const estimate: EstimateInput = { ...input, sampleBytesMax };
+    const options = { onMessage: () => {}, signal };
+    return needs.library.threads.run<PackageFileEstimate, never>(program, estimate, options);
+  });
+}
+
 interface PackWork {
   readonly version: PackageVersion;
-  readonly readers: readonly ContentReader[];
+  readonly readers: readonly EstimatedContent[];
   readonly base: RecordedVersion | undefined;
   readonly request: PackageFileRequest;
 }
@@ -131,22 +175,39 @@ async function findBase(
 }
 
 async function pack(
-  { library, history }: PackageFileMakerNeeds,
-  { version, readers, base, request }: PackWork,
+  needs: PackageFileMakerNeeds,
+  work: PackWork,
   { signal, onProgress }: PackageFileOptions,
 ): Promise<PackedFile> {
+  return withPackInput(needs, work, signal, (input) => {
+    const program = new URL('./pack-worker.js', import.meta.url);
+    return needs.library.threads.run<PackedFile, FileProgress>(program, input, {
+      onMessage: (progress) => onProgress?.(progress),
+      signal,
+    });
+  });
+}
+
+/** Works with what a package file is made of; the deltas of its manifests are there meanwhile. */
+async function withPackInput<T>(
+  { library, history }: PackageFileMakerNeeds,
+  { version, readers, base, request }: PackWork,
+  signal: AbortSignal | undefined,
+  work: (input: PackInput) => Promise<T>,
+): Promise<T> {
   const manifestDeltaPaths = readers.map((_, index) => `${request.path}.manifest-${index}`);
   try {
     const contents: PackedContent[] = [];
     for (const [index, reader] of readers.entries()) {
-      const { descriptor, manifestPath, signaturePath } = reader;
+      const { descriptor, manifestPath, signaturePath, places } = reader;
       const deltaPath = manifestDeltaPaths[index] ?? '';
       const manifestDelta = await makeManifestDelta(library, { reader, base, deltaPath }, signal);
-      const deltas = base ? await library.deltasOf(descriptor.contentId) : [];
-      const parts = { descriptor, manifestPath, signaturePath, deltas };
+      const held = () => (base ? library.deltasOf(descriptor.contentId) : []);
+      const deltas = reader.deltas ?? (await held());
+      const parts = { descriptor, manifestPath, signaturePath, deltas, ...(places && { places }) };
       contents.push(manifestDelta ? { ...parts, manifestDelta } : parts);
     }
-    const input: PackInput = {
+    return await work({
       packageId: request.packageId,
       sourceVersion: version.sourceVersion,
       baseVersion: request.baseVersion,
@@ -159,11 +220,6 @@ async function pack(
       startBytes: request.startBytes ?? 0,
       reserveBytes: request.reserveBytes ?? 0,
       level: compressionLevel,
-    };
-    const program = new URL('./pack-worker.js', import.meta.url);
-    return await library.threads.run<PackedFile, FileProgress>(program, input, {
-      onMessage: (progress) => onProgress?.(progress),
-      signal,
     });
   } finally {
     for (const path of manifestDeltaPaths) await rm(path, { force: true });
@@ -190,7 +246,7 @@ async function patchPathsOf(
  */
 async function makeManifestDelta(
   library: PackageFileMakerNeeds['library'],
-  of: { reader: ContentReader; base: RecordedVersion | undefined; deltaPath: string },
+  of: { reader: EstimatedContent; base: RecordedVersion | undefined; deltaPath: string },
   signal: AbortSignal | undefined,
 ): Promise<PackedContent['manifestDelta']> {
   const { descriptor, manifestPath } = of.reader;

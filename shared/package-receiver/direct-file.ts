@@ -3,24 +3,13 @@
  * here, and to find room for it in the page cache may cost more CPU than all the rest of a push.
  */
 import { closeSync, constants, openSync } from 'node:fs';
+import { alignedMemory, alignmentBytes } from '../content-library/aligned-memory.ts';
 import { isSystemError } from '../content-library/library-failure.ts';
 import { writeFully } from '../content-library/write-fully.ts';
 import { pieceBytes } from '../domain/content.ts';
 
-/** Bytes of which memory, position and length are multiples: as much as any disk asks for. */
-const alignmentBytes = 4096;
-
-/** As much of it as is needed here: the types that come with TypeScript are those of browsers. */
-declare const WebAssembly: {
-  readonly Memory: new (pages: { initial: number; maximum: number }) => { buffer: ArrayBuffer };
-};
-const webAssemblyPageBytes = 65_536;
-
-/** The only memory of Node that is sure to begin at a page. Its thread writes one piece at a time. */
-const pages = pieceBytes / webAssemblyPageBytes;
-const alignedPiece = new Uint8Array(
-  new WebAssembly.Memory({ initial: pages, maximum: pages }).buffer,
-);
+/** Its thread writes one piece at a time. */
+const alignedPiece = alignedMemory(pieceBytes);
 
 /** How a direct file is opened. */
 interface DirectFileOptions {

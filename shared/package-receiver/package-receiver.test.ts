@@ -213,6 +213,39 @@ describe('package receiver', () => {
     assert.deepEqual(await readdir(test.dp.library.layout.staging), []);
   });
 
+  it('commits nothing of an older job once it was cancelled, in this life and the next (PKG-9)', async () => {
+    const version = await test.publish(1, { a: bytes('one'), b: big('b') });
+    await test.sender.begin(version, 1);
+    await test.sender.bring(version, 1);
+    assert.equal(await test.dp.provider.cancel(action(2)), undefined);
+    assert.equal(await test.dp.provider.cancel(action(2)), undefined, 'it can be asked again');
+    await assert.rejects(test.dp.provider.commit(action(1)), code('ACTION_NOT_BEGUN'));
+    await assert.rejects(test.sender.begin(version, 1), code('ACTION_SUPERSEDED'));
+    await assert.rejects(test.dp.provider.removePackage(action(1)), code('ACTION_SUPERSEDED'));
+    await test.restart();
+    await assert.rejects(test.sender.begin(version, 1), code('ACTION_SUPERSEDED'));
+    assert.equal(await test.held(), undefined);
+    const [wanted] = [await test.sender.begin(version, 3), await test.sender.wanted(version, 3)];
+    assert.ok(wanted);
+    test.sender.sent.length = 0;
+    await test.sender.bring(version, 3);
+    assert.equal(await test.dp.provider.commit(action(3)), version.packageHash);
+    assert.deepEqual(test.sender.sent, [], 'what had arrived is of use to the next');
+  });
+
+  it('says what it serves when older work is cancelled, and leaves it and newer work alone (PKG-9)', async () => {
+    const first = await test.publish(1, { a: bytes('one') });
+    await test.sender.distribute(first, 1);
+    const second = await test.publish(2, { a: bytes('two') });
+    await test.sender.begin(second, 2);
+    const held = await test.dp.provider.cancel(action(3));
+    assert.deepEqual([held?.sourceVersion, held?.packageHash], [1, first.packageHash]);
+    await test.sender.begin(second, 4);
+    await assert.rejects(test.dp.provider.cancel(action(3)), code('ACTION_SUPERSEDED'));
+    await test.sender.bring(second, 4);
+    assert.equal(await test.dp.provider.commit(action(4)), second.packageHash);
+  });
+
   it('asks for a manifest again that was damaged in the library or in staging', async () => {
     const version = await test.publish(1, { a: bytes('one'), b: big('b') });
     await test.sender.begin(version, 1);

@@ -9,6 +9,7 @@ import type { ContentLibrary } from '../content-library/content-library.ts';
 import type { InlineManifest } from '../domain/content.ts';
 import type { Delta } from '../domain/delta.ts';
 import { WaybillError } from '../domain/errors.ts';
+import type { PackageVersion } from '../domain/package.ts';
 import { ignoreAbort } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
@@ -277,6 +278,27 @@ export class PackageReceiver implements Component {
       await this.#needs.library.removePackage(action.packageId);
       await this.#finish(action);
       this.#log(action, 'Package is removed');
+    });
+  }
+
+  /**
+   * Nothing of the package's older actions is committed from now on; what arrived for them stays, for
+   * whoever wants the same files next, until the sweep.
+   *
+   * @returns the version that is served here, which one of them may have brought before
+   * @throws ACTION_SUPERSEDED when a newer action was seen
+   */
+  async cancel(action: PackageAction): Promise<PackageVersion | undefined> {
+    const { packageId } = action;
+    return this.#turns.run(packageId, async () => {
+      await this.#actions.admit(action, 'cancel');
+      if (!this.#actions.begunFor(packageId)) {
+        this.#redistributions.end(packageId);
+        this.#deltas.forget({ packageId });
+        await this.#manifests.discard(packageId);
+      }
+      this.#log(action, 'Older work on a package was cancelled');
+      return this.#needs.library.getPackage(packageId);
     });
   }
 

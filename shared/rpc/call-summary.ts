@@ -10,6 +10,18 @@ const namedFields = [
   'failedOnly',
   'contentId',
   'jobSerial',
+  'jobSerials',
+  'steering',
+  'requestIds',
+  'destinationSiteCode',
+  'beforeRequestId',
+  'groupName',
+  'olderThanMs',
+  'lookOnly',
+  'first',
+  'last',
+  'beforeJobSerial',
+  'all',
   'sourceVersion',
   'redistribute',
   'name',
@@ -39,7 +51,7 @@ const namedFields = [
   'noLimit',
 ];
 const nestedFields = [
-  ...['properties', 'action', 'package', 'open', 'hello', 'file'],
+  ...['properties', 'action', 'package', 'open', 'hello', 'file', 'jobs'],
   ...['controls', 'serveControls', 'schedule', 'limit', 'dpIds', 'toSiteCodes'],
 ];
 

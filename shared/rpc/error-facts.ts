@@ -20,6 +20,8 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   PACKAGE_ID_EXHAUSTED: { siteCode: 'text' },
   DISTRIBUTION_POINT_UNKNOWN: { dpId: 'text' },
   DISTRIBUTION_POINT_EXISTS: { dpId: 'text' },
+  JOB_STATE_CONFLICT: { jobSerial: 'number', state: 'text', expected: 'text' },
+  SEND_STATE_CONFLICT: { requestId: 'text', state: 'text', expected: 'text' },
   GROUP_UNKNOWN: { groupName: 'text' },
   GROUP_EXISTS: { groupName: 'text' },
   SITE_UNKNOWN: { siteCode: 'text' },

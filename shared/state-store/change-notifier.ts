@@ -25,6 +25,8 @@ export type NotificationTopic =
   | 'site-content'
   /** How a package of this site stands at another site; the subject is the package ID. */
   | 'site-package-status'
+  /** A package is to be validated somewhere; the subject is the package ID. */
+  | 'validation-request'
   /** The subject is the mini-job's ID. */
   | 'mini-job'
   /** An instruction of another site has arrived; the subject is its mini-job's ID. */

@@ -1,3 +1,4 @@
+import type { Alarm } from '../domain/alarm.ts';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type {
   ChangeLogEntry,
@@ -8,6 +9,7 @@ import type {
 } from '../domain/change-log.ts';
 import type { ComponentSetting } from '../domain/component-settings.ts';
 import type { ContentLocation } from '../domain/content-location.ts';
+import type { ContentValidationState } from '../domain/content-validation.ts';
 import type { DistributionJob } from '../domain/distribution-job.ts';
 import type { DistributionPoint } from '../domain/distribution-point.ts';
 import type {
@@ -42,7 +44,13 @@ import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
 import type { ToldControlsRow } from '../domain/told-controls.ts';
 import type { TransferLink } from '../domain/transfer-link.ts';
+import type {
+  ActedValidation,
+  OwnLibraryValidation,
+  ValidationRequest,
+} from '../domain/validation-request.ts';
 import type { ValidationResult } from '../domain/validation-result.ts';
+import type { KnownSchedule } from '../domain/validation-schedule.ts';
 
 declare const row: unique symbol;
 
@@ -77,6 +85,8 @@ export const keySpaces = {
   contentDpMap: keySpace<ContentLocation>('content-dp-map'),
   /** dpId / jobSerial → what was last heard of a job of a pull DP. */
   pullDpResponse: keySpace<PullResponse>('pull-dp-response'),
+  /** kind / name → what stands still, or is away, since when. */
+  alarms: keySpace<Alarm>('alarms'),
   /** serial → status message. */
   statusMessages: keySpace<StatusMessage>('status-messages'),
   /** serial → who called what. */
@@ -91,6 +101,8 @@ export const keySpaces = {
   libraryState: keySpace<LibraryIndexState>('library-state'),
   /** packageId → the newest action the DP has seen for it. */
   packageActions: keySpace<PackageAction>('package-actions'),
+  /** packageId → how far its validation is in the library of this machine. */
+  contentValidations: keySpace<ContentValidationState>('content-validations'),
   /** packageId → the package this pull DP fetches. */
   pullJobs: keySpace<PullJob>('pull-jobs'),
   /** serial → a state message the management point has not taken yet. */
@@ -137,6 +149,16 @@ export const keySpaces = {
   validationResults: keySpace<ValidationResult>('validation-results'),
   /** siteCode / settingName → what is set for a component of a site. */
   componentSettings: keySpace<ComponentSetting>('component-settings'),
+  /** packageId / dpId → that the content of the package there is to be validated. */
+  validationRequests: keySpace<ValidationRequest>('validation-requests'),
+  /** dpId → the schedule of its validations, and since when. */
+  validationSchedules: keySpace<KnownSchedule>('validation-schedules'),
+  /** packageId / dpId → what this site itself wants validated: by schedule, or after another one. */
+  ownValidationRequests: keySpace<ValidationRequest>('own-validation-requests'),
+  /** packageId → that it is to be validated in the site's own library. */
+  ownLibraryValidations: keySpace<OwnLibraryValidation>('own-library-validations'),
+  /** packageId / dpId / 'asked' or 'own' → the request of these that was acted on last. */
+  actedValidations: keySpace<ActedValidation>('acted-validations'),
   /** siteCode / serial → status message that other sites sent here. */
   siteStatusMessages: keySpace<StatusMessage>('site-status-messages'),
   /** replicated table / key of the row → its last change; deleted rows stay for a while. */

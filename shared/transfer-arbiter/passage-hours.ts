@@ -8,8 +8,11 @@ import { WakeSignal } from '../runtime/wake-signal.ts';
 import type { TransferArbiter } from './transfer-arbiter.ts';
 
 export interface PassageHoursNeeds {
-  readonly arbiter: Pick<TransferArbiter, 'controlsOf' | 'onControlsChanged' | 'opensAtMs'>;
-  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+  readonly arbiter: Pick<
+    TransferArbiter,
+    'controlsOf' | 'isOpen' | 'onControlsChanged' | 'opensAtMs'
+  >;
+  readonly clock: Pick<Clock, 'sleep'>;
 }
 
 /** Time between two looks at the hour, where there is a schedule; so soon its edges are noticed. */
@@ -53,15 +56,12 @@ export class PassageHours implements Component {
 
   /** Whether content of this priority may travel now. */
   isOpen(priority: Priority): boolean {
-    const opensAtMs = this.opensAtMs(priority);
-    return opensAtMs !== undefined && opensAtMs <= this.#needs.clock.nowMs();
+    return this.#needs.arbiter.isOpen([this.#passageName], priority);
   }
 
   /** When it may: Unix epoch, now or earlier when it does; undefined when it never will. */
   opensAtMs(priority: Priority): number | undefined {
-    const { arbiter, clock } = this.#needs;
-    if (!this.#scheduleNow) return clock.nowMs();
-    return arbiter.opensAtMs([this.#passageName], priority);
+    return this.#needs.arbiter.opensAtMs([this.#passageName], priority);
   }
 
   /**

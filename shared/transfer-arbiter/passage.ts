@@ -76,6 +76,14 @@ export class Passage {
     return limit.bytesPerSecond[this.#limitHour?.at(nowMs) ?? 0] || undefined;
   }
 
+  /** Bytes per second that are let through now, pulses included; undefined without a limit. */
+  limitAt(nowMs: number): number | undefined {
+    const { limit } = this.#controls;
+    if (limit?.kind !== 'pulse') return this.rateAt(nowMs);
+    // A block for each pause, whatever else there is.
+    return limit.delayMs > 0 ? (limit.blockBytes * 1000) / limit.delayMs : undefined;
+  }
+
   /** Bytes that may leave in one go: at most a block where there are pulses. */
   get blockBytesMax(): number {
     const { limit } = this.#controls;

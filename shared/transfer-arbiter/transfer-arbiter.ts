@@ -94,6 +94,12 @@ export class TransferArbiter {
     if (!isSame) permit.passages = passageNames.map((name) => this.#passage(name));
   }
 
+  /** Whether the passages are all open to this priority now. */
+  isOpen(passageNames: readonly string[], priority: Priority): boolean {
+    const nowMs = this.#clock.nowMs();
+    return passageNames.every((name) => this.#passage(name).isOpenTo(priority, nowMs));
+  }
+
   /**
    * When the passages are all open to this priority: now or earlier when they are, undefined when they
    * never will be. What is closed at different times may be open together only later; then the latest

@@ -52,6 +52,7 @@ export class TransferPermit {
   readonly #waiters = new Set<Waiter>();
   #passages: readonly Passage[];
   #priority: Priority;
+  #ignoresSchedules: boolean;
   #grantedAtMs = Number.NEGATIVE_INFINITY;
   #standstill: Standstill | undefined;
   /** The last standstill, and when it was seen. */
@@ -60,6 +61,7 @@ export class TransferPermit {
   constructor(passages: readonly Passage[], priority: Priority, needs: PermitNeeds) {
     this.#passages = passages;
     this.#priority = priority;
+    this.#ignoresSchedules = needs.ignoresSchedules ?? false;
     this.#needs = needs;
   }
 
@@ -74,7 +76,13 @@ export class TransferPermit {
   }
 
   get ignoresSchedules(): boolean {
-    return this.#needs.ignoresSchedules ?? false;
+    return this.#ignoresSchedules;
+  }
+
+  /** Counts from the next part on. */
+  set ignoresSchedules(ignores: boolean) {
+    this.#ignoresSchedules = ignores;
+    this.#needs.onChanged();
   }
 
   /** Why it waited when that was looked at last. */

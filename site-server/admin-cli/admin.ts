@@ -84,6 +84,17 @@ export class Admin {
     return items;
   }
 
+  /** The whole of a list for which a site has to work, for as long as that takes: no deadline ends it. */
+  async listUnhurried<M extends AdminStream>(
+    method: M,
+    request: AdminRequest<M>,
+  ): Promise<AdminAnswer<M>[]> {
+    const items: AdminAnswer<M>[] = [];
+    const answers = this.#channel.serverStream(method, request, { signal: this.#signal });
+    for await (const item of answers) items.push(item);
+    return items;
+  }
+
   /**
    * Changes until the caller leaves the loop. Survives a restart of the site server; so ask
    * something else first, to tell a server that is away for a while from a wrong address.

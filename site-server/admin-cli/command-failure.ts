@@ -22,6 +22,7 @@ export const commandFailureCodes = [
   'NOT_CONFIRMED',
   'DP_UNREACHABLE',
   'SITE_ADDRESS_UNKNOWN',
+  'ROUTE_UNKNOWN',
   'INTERRUPTED',
   'OUT_REFUSED',
   'NO_ROOM',

@@ -23,6 +23,8 @@ export interface Command {
   readonly summary: string;
   /** A whole line that works, such as `waybill package list`. */
   readonly example: string;
+  /** The names of its own options, without dashes. */
+  optionNames(): readonly string[];
   /** Adds the command to the parser, which calls `choose` when it is asked for. */
   addTo(parser: Argv<GlobalArguments>, choose: (chosen: Chosen) => void): void;
 }
@@ -53,6 +55,7 @@ export function command<A extends GlobalArguments>(definition: CommandDefinition
     isDefault,
     summary,
     example,
+    optionNames: () => optionNamesOf(definition.options),
     addTo(parser, choose) {
       parser.command(
         usages,
@@ -62,4 +65,20 @@ export function command<A extends GlobalArguments>(definition: CommandDefinition
       );
     },
   };
+}
+
+/** What is told to the parser, heard by somebody who only listens. */
+function optionNamesOf(options: (parser: Argv<GlobalArguments>) => unknown): string[] {
+  const names: string[] = [];
+  const listener: unknown = new Proxy(
+    {},
+    {
+      get: (_, method) => (name: unknown) => {
+        if (method === 'option' && typeof name === 'string') names.push(name);
+        return listener;
+      },
+    },
+  );
+  options(listener as Argv<GlobalArguments>);
+  return names;
 }

@@ -1,9 +1,11 @@
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
+import { distributionPointLibraryCommands } from './distribution-point-library-commands.ts';
 import { distributionPointListCommands } from './distribution-point-list-commands.ts';
 import { getCommands } from './get-commands.ts';
 import { groupCommands } from './group-commands.ts';
 import { jobCommands } from './job-commands.ts';
+import { jobSteeringCommands } from './job-steering-commands.ts';
 import { linkCommands } from './link-commands.ts';
 import { logCommands } from './log-commands.ts';
 import { messageCommands } from './message-commands.ts';
@@ -13,9 +15,11 @@ import { packageTargetCommands } from './package-target-commands.ts';
 import { prestagedCommands } from './prestaged-commands.ts';
 import { routeCommands } from './route-commands.ts';
 import { sendCommands } from './send-commands.ts';
+import { sendSteeringCommands } from './send-steering-commands.ts';
 import { settingCommands } from './setting-commands.ts';
 import { siteCommands } from './site-commands.ts';
 import { statusCommands } from './status-commands.ts';
+import { validationCommands } from './validation-commands.ts';
 
 /** Commands that share their first word. */
 export interface CommandGroup {
@@ -34,19 +38,28 @@ export const commandGroups: readonly CommandGroup[] = [
       ...packageListCommands,
       ...packageTargetCommands,
       ...prestagedCommands,
+      ...validationCommands,
     ],
   },
   {
     word: 'dp',
     summary: 'Add, change, check and remove distribution points',
-    commands: [...distributionPointCommands, ...distributionPointListCommands],
+    commands: [
+      ...distributionPointCommands,
+      ...distributionPointListCommands,
+      ...distributionPointLibraryCommands,
+    ],
   },
   {
     word: 'group',
     summary: 'Speak of several distribution points together',
     commands: groupCommands,
   },
-  { word: 'jobs', summary: 'See jobs: what is on its way to which DP', commands: jobCommands },
+  {
+    word: 'jobs',
+    summary: 'See and steer jobs: what is on its way to which DP',
+    commands: [...jobCommands, ...jobSteeringCommands],
+  },
   {
     word: 'site',
     summary: 'See, add, change and remove sites of the hierarchy',
@@ -63,7 +76,11 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: routeCommands,
   },
   { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
-  { word: 'send', summary: 'See what is sent to other sites', commands: sendCommands },
+  {
+    word: 'send',
+    summary: 'See and steer what is sent to other sites',
+    commands: [...sendCommands, ...sendSteeringCommands],
+  },
 ];
 
 /** Commands of one word. */

@@ -5,8 +5,6 @@ import type { Session } from './session.ts';
 export interface Deletion {
   /** What is to be typed to confirm. */
   readonly name: string;
-  /** What happens, for who must say --yes. */
-  readonly effect: string;
   readonly question: string;
   /** That it did not happen. */
   readonly refusal: string;
@@ -16,12 +14,18 @@ export interface Deletion {
 /**
  * Asks whether something that cannot be taken back is meant.
  *
+ * @param effect what happens, for who must say --yes
+ * @param toDeletion finds out what to ask; only when there is somebody to ask
  * @throws UsageError when there is nobody to ask
  * @throws CommandFailure NOT_CONFIRMED
  */
-export async function confirmDeletion(session: Session, deletion: Deletion): Promise<void> {
-  const { name, effect, question, refusal, facts } = deletion;
+export async function confirmDeletion(
+  session: Session,
+  effect: string,
+  toDeletion: () => Promise<Deletion>,
+): Promise<void> {
   if (!session.question || session.output.json) throw new UsageError(`expected --yes: ${effect}`);
+  const { name, question, refusal, facts } = await toDeletion();
   const answer = await session.question(question);
   if (answer.trim() !== name) throw new CommandFailure('NOT_CONFIRMED', refusal, facts);
 }

@@ -26,7 +26,10 @@ describe('waybill dp (ADM-3)', () => {
   });
 
   for (const [line, complaint] of [
-    ['dp set PS1DP1', 'expected something to set: --address, --description, --kind, where'],
+    [
+      'dp set PS1DP1',
+      'expected something to set: --address, --description, --kind, --priority, where',
+    ],
     ['dp add PS1DP1 --address dp1', '--address: expected host:port, got "dp1"'],
     ['dp add PS1DP1 --address dp1:70000', '--address: expected host:port, got "dp1:70000"'],
     ['dp add PS1DP1', 'expected --address'],
@@ -90,6 +93,28 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
       .answer('setDistributionPoint', () => all[0] ?? aPullDp())
       .answer('addDistributionPoint', () => all[0] ?? aPullDp());
 
+  for (const [given, pinnedPriority] of [
+    ['50', 50],
+    ['auto', 0],
+  ] as const) {
+    it(`set pins or lets go the priority: ${given} (PTM-3)`, async () => {
+      const line = `dp set PS1DP1 --priority ${given}`;
+      const { admin } = await runWaybill(line, { admin: siteWith(aDistributionPoint()) });
+      const sent = { dpId: 'PS1DP1', address: '', pinnedPriority };
+      assert.deepEqual(admin.requestOf('setDistributionPoint'), sent);
+    });
+  }
+
+  it('show says whether a priority is pinned, or tuned', async () => {
+    const textOf = async (changes: Parameters<typeof aDistributionPoint>[0]) => {
+      const admin = siteWith(aDistributionPoint(changes));
+      const { stdout } = await runWaybill('dp show PS1DP1', { admin });
+      return /^priority +(.*)$/m.exec(stdout)?.[1];
+    };
+    assert.equal(await textOf({ priority: 50, isPriorityPinned: true }), '50, pinned');
+    assert.equal(await textOf({ measuredBytesPerSecond: '0' }), '200, not tuned yet');
+  });
+
   it('add sends sources with their ranks; without one it is the place in the row', async () => {
     const line =
       'dp add PS1DP3 --address dp3:8531 --kind pull --source PS1DP1 --source PS1DP2 ' +
@@ -147,10 +172,41 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
       aPullDp({ dpId: 'PS1DP6', pull: { ...only, sources: [] } }),
       aDistributionPoint({ dpId: 'PS1DP7', pull: only }),
     );
-    const { stdout } = await runWaybill('dp delete PS1DP1', { admin });
+    const { stdout } = await runWaybill('dp delete PS1DP1 --yes', { admin });
     assert.deepEqual(stdout.trimEnd().split('\n').slice(1), [
       'It was the only source of PS1DP3: waybill dp set PS1DP3 --source DP',
     ]);
+  });
+
+  it('delete asks before, saying what goes with it', async () => {
+    const questions: string[] = [];
+    const asked = (answer: string) => ({
+      terminal: { columns: 80, rows: 24 },
+      surroundings: {
+        question: async (text: string) => {
+          questions.push(text);
+          return answer;
+        },
+      },
+    });
+    const without = await runWaybill('dp delete PS1DP1');
+    assert.equal(without.exitCode, 2);
+    assert.match(
+      without.stderr,
+      /^waybill: expected --yes: dp delete takes PS1DP1 out of its site/,
+    );
+    assert.deepEqual(without.admin.calls, []);
+    const refused = await runWaybill('dp delete PS1DP1', asked('y'));
+    assert.equal(refused.stderr, 'waybill: Distribution point PS1DP1 was not deleted\n');
+    assert.ok(!refused.admin.calls.some(({ method }) => method === 'deleteDistributionPoint'));
+    assert.match(
+      questions[0] ?? '',
+      /PS1DP1 out of site PS1, with 12 packages\? It keeps its files/,
+    );
+    const meant = await runWaybill('dp delete PS1DP1', asked('PS1DP1'));
+    assert.deepEqual(meant.admin.requestOf('deleteDistributionPoint'), { dpId: 'PS1DP1' });
+    const unknown = await runWaybill('dp delete PS1DP9', asked('PS1DP9'));
+    assert.match(unknown.stderr, /There is no distribution point PS1DP9/);
   });
 
   for (const [options, changed] of [
@@ -264,7 +320,7 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
       'agent             0.1.0',
       'free              50.0 GiB',
       'rate              45.2 MB/s',
-      'priority          200',
+      'priority          200, tuned from its rate',
       'packages          12',
       'source            PS1DP1, rank 1',
       'source            PS1DP2, rank 2',

@@ -3,6 +3,7 @@ import type { PullSettings } from '../../shared/domain/pull-source.ts';
 import type { Admin } from './admin.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
+import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
 import {
   controlOptions,
   type GivenLimit,
@@ -18,7 +19,7 @@ import {
   requireDistributionPoint,
   toDistributionPointRecord,
 } from './distribution-point-record.ts';
-import { addressText, anyText, option, siteCodeText } from './options.ts';
+import { addressText, anyText, flag, option, pinnedPriorityText, siteCodeText } from './options.ts';
 import {
   type GivenPullSettings,
   givenPullSettings,
@@ -27,9 +28,16 @@ import {
   wireKinds,
 } from './pull-options.ts';
 import type { Session } from './session.ts';
+import { toCountOf } from './units.ts';
+import { givenValidation, validationOptions } from './validation-options.ts';
 
 const addressOption = option('address', "host:port of the DP's agent", addressText);
 const descriptionOption = option('description', 'Free text', anyText);
+const priorityOption = option(
+  'priority',
+  'Place in the queue, 1 to 400, the lower the sooner; auto: by its measured rate',
+  pinnedPriorityText,
+);
 
 const addDistributionPoint = command({
   path: 'dp add',
@@ -56,7 +64,8 @@ const addDistributionPoint = command({
     if (hasNoSource({ kind, pull })) throw new UsageError(sourceNeeded);
     const site = args.site === undefined ? {} : { siteCode: args.site };
     const settings = { dpId, address, kind: wireKinds[kind], description, ...site };
-    const all = { ...settings, ...(pull && { pull }), ...controls };
+    const validation = givenValidation(args, null);
+    const all = { ...settings, ...(pull && { pull }), ...controls, ...validation };
     const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', all));
     output.record(record);
     const at = args.site === undefined ? '' : ` --site ${args.site}`;
@@ -76,26 +85,33 @@ const setDistributionPoint = command({
       parser
         .positional('dp-id', dpIdPositional)
         .option('address', addressOption)
-        .option('description', descriptionOption),
+        .option('description', descriptionOption)
+        .option('priority', priorityOption),
     ),
   run: async (args, session) => {
     const { admin, output } = session;
-    const { dpId, address, description, kind } = args;
+    const { dpId, address, description, kind, priority } = args;
     const given = givenPullSettings(dpId, args);
     const controls = givenControlPatches(args, session);
-    const patches = Object.values(controls);
-    if ([address, description, kind, given, ...patches].every((value) => value === undefined)) {
+    const { validateEvery, validateRate } = args;
+    const patches = [...Object.values(controls), validateEvery, validateRate];
+    const others = [address, description, kind, priority, given];
+    if ([...others, ...patches].every((value) => value === undefined)) {
       throw new UsageError(
-        'expected something to set: --address, --description, --kind, where it fetches from, or when and how fast',
+        'expected something to set: --address, --description, --kind, --priority, where it fetches from, when and how fast, or --validate-every',
       );
     }
+    const isRateOnly = validateRate !== undefined && validateEvery === undefined;
+    const present = isRateOnly ? (await requireDistributionPoint(admin, dpId)).validation : null;
     const settings = {
       dpId,
       address: address ?? '',
       ...(description === undefined ? {} : { description }),
       ...(kind === undefined ? {} : { kind: wireKinds[kind] }),
+      ...(priority === undefined ? {} : { pinnedPriority: priority }),
       ...(await checkedPullSettings(admin, { dpId, kind, given })),
       ...controls,
+      ...givenValidation(args, present),
     };
     const record = toDistributionPointRecord(await admin.ask('setDistributionPoint', settings));
     output.record(record);
@@ -110,9 +126,12 @@ const deleteDistributionPoint = command({
   path: 'dp delete',
   positionals: '<dp-id>',
   summary: 'Take a distribution point out of the site; it keeps its files',
-  example: 'waybill dp delete PS1DP1',
-  options: (parser) => parser.positional('dp-id', dpIdPositional),
-  run: async ({ dpId }, { admin, output }) => {
+  example: 'waybill dp delete PS1DP1 --yes',
+  options: (parser) =>
+    parser.positional('dp-id', dpIdPositional).option('yes', { ...flag('Do not ask'), alias: 'y' }),
+  run: async ({ dpId, yes }, session) => {
+    const { admin, output } = session;
+    if (!yes) await confirmDeletion(session, deletionEffect(dpId), () => deletionOf(admin, dpId));
     const before = await admin.list('listDistributionPoints', {});
     const record = toDistributionPointRecord(await admin.ask('deleteDistributionPoint', { dpId }));
     output.record(record);
@@ -123,6 +142,22 @@ const deleteDistributionPoint = command({
   },
 });
 
+function deletionEffect(dpId: string): string {
+  return `dp delete takes ${dpId} out of its site, with all that is assigned to it`;
+}
+
+/** @throws DISTRIBUTION_POINT_UNKNOWN */
+async function deletionOf(admin: Admin, dpId: string): Promise<Deletion> {
+  const { siteCode, packageCount } = await requireDistributionPoint(admin, dpId);
+  const packages = packageCount === 0 ? '' : `, with ${toCountOf(packageCount, 'package')}`;
+  return {
+    name: dpId,
+    question: `Take distribution point ${dpId} out of site ${siteCode}${packages}? It keeps its files. Type its name to confirm: `,
+    refusal: `Distribution point ${dpId} was not deleted`,
+    facts: { dpId },
+  };
+}
+
 /** `waybill dp add`, `waybill dp set` and `waybill dp delete`. */
 export const distributionPointCommands: readonly Command[] = [
   addDistributionPoint,
@@ -131,7 +166,7 @@ export const distributionPointCommands: readonly Command[] = [
 ];
 
 function settingOptions<A extends GlobalArguments>(parser: Argv<A>) {
-  return serveControlOptions(controlOptions(pullOptions(parser)));
+  return validationOptions(serveControlOptions(controlOptions(pullOptions(parser))));
 }
 
 /** What of both controls is to change; what is not given is absent. @throws UsageError */

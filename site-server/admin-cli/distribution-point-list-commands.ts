@@ -15,6 +15,7 @@ import { requireSite } from './site-record.ts';
 import { siteTextOf } from './status-columns.ts';
 import type { Column } from './table.ts';
 import { toAgeText, toByteText, toCountText, toRateText } from './units.ts';
+import { toValidationText } from './validation-options.ts';
 
 const listDistributionPoints = command({
   path: 'dp list',
@@ -115,6 +116,17 @@ function toMeasuredText({ measuredBytesPerSecond: rate }: DistributionPointRecor
   return rate > 0 ? toRateText(rate) : '';
 }
 
+/** `50, pinned`, `173, tuned from its rate`, `200, not tuned yet`. */
+function toPriorityText({
+  priority,
+  isPriorityPinned,
+  ...record
+}: DistributionPointRecord): string {
+  if (isPriorityPinned) return `${priority}, pinned`;
+  const isTuned = record.measuredBytesPerSecond > 0;
+  return `${priority}, ${isTuned ? 'tuned from its rate' : 'not tuned yet'}`;
+}
+
 function tellCheck({ output }: Session, record: DistributionPointRecord): void {
   const isReachable = record.reachability === 'reachable';
   output.facts(record, [
@@ -148,10 +160,11 @@ function tellDistributionPoint({ output, clock }: Session, record: DistributionP
     ['agent', record.agentVersion],
     ['free', toFreeText(record)],
     ['rate', toMeasuredText(record)],
-    ['priority', String(record.priority)],
+    ['priority', toPriorityText(record)],
     ['packages', toCountText(record.packageCount)],
     ['groups', record.groupNames.join(', ')],
     ...toPullFacts(record),
+    ['validated', toValidationText(record.validation)],
     ...toControlFacts(record.controls),
     ...toControlFacts(record.serveControls, 'serve '),
   ]);

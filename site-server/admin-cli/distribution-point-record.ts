@@ -21,6 +21,7 @@ export function toDistributionPointRecord(wire: DistributionPointRecord__Output)
     description: wire.description,
     siteCode: wire.siteCode,
     priority: wire.priority,
+    isPriorityPinned: wire.isPriorityPinned,
     reachability: toWord('DISTRIBUTION_POINT_REACHABILITY_', wire.reachability),
     reason: wire.reason,
     checkedAtMs: toCount(wire.checkedAtMs, 'checked_at_ms'),
@@ -31,8 +32,17 @@ export function toDistributionPointRecord(wire: DistributionPointRecord__Output)
     pull: toPullRecord(wire.pull),
     groupNames: wire.groupNames,
     controls: toControlsRecord(wire.controls),
+    /** Null: never by itself. */
+    validation: toValidationSchedule(wire.validation),
     serveControls: toControlsRecord(wire.serveControls),
   };
+}
+
+/** How often its packages are validated. */
+function toValidationSchedule(wire: DistributionPointRecord__Output['validation']) {
+  if (!wire) return null;
+  const bytesPerSecond = toCount(wire.bytesPerSecond, 'validation.bytes_per_second');
+  return { everyHours: wire.everyHours, bytesPerSecond };
 }
 
 /** How a pull DP gets its content; null for a DP that was never told. */

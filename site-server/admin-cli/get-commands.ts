@@ -1,6 +1,7 @@
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { toDurationText } from '../../shared/runtime/duration-text.ts';
 import { type Command, command } from './command.ts';
 import { CommandFailure, UsageError } from './command-failure.ts';
 import { showWhile } from './display.ts';
@@ -10,7 +11,7 @@ import type { FetchedPackage, PackageAccess } from './package-get/package-access
 import { tellLocation } from './package-location-text.ts';
 import { packageIdPositional } from './package-request.ts';
 import type { Session } from './session.ts';
-import { toByteText, toCountOf, toDurationText } from './units.ts';
+import { toByteText, toCountOf } from './units.ts';
 
 const getPackage = command({
   path: 'get',

@@ -1,3 +1,4 @@
+import { toDurationText } from '../../shared/runtime/duration-text.ts';
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import {
@@ -20,7 +21,7 @@ import {
 } from './options.ts';
 import { percentOf } from './progress.ts';
 import type { Column } from './table.ts';
-import { toByteText, toDurationText, toRateText, toWaitText } from './units.ts';
+import { toByteText, toRateText, toWaitText } from './units.ts';
 
 const packageOption = option('package', 'Only this package', packageIdText);
 const dpOption = option('dp', 'Only this distribution point', distributionPointIdText);

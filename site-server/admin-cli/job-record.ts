@@ -37,6 +37,8 @@ export function toJobRecord(wire: Job__Output) {
     bytesSent: toCount(wire.bytesSent, 'bytes_sent'),
     sendAction: wire.sendAction,
     pollCount: wire.pollCount,
+    unconfirmed: wire.unconfirmed,
+    ignoresWindow: wire.ignoresWindow,
   };
 }
 
@@ -89,6 +91,7 @@ function toSilenceText({ totalBytes, bytesPerSecond }: JobRecord, silentMs: numb
 
 function toBeginningText(job: JobRecord): string {
   if (isWithPullDp(job)) return 'with the DP, which has yet to say how much it fetches';
+  if (job.action === 'cancel') return 'being told that it was cancelled';
   return job.action === 'remove' ? 'being removed' : 'finding out what the DP lacks';
 }
 
@@ -99,6 +102,7 @@ export function isWithPullDp(job: JobRecord): boolean {
 
 /** The state in words: `in progress`, or `with the DP` of a job that a pull DP has. */
 export function toStateText(job: JobRecord): string {
+  if (job.unconfirmed) return 'cancelled, unconfirmed';
   return isWithPullDp(job) && isRunning(job) ? 'with the DP' : job.state.replaceAll('-', ' ');
 }
 
@@ -152,6 +156,7 @@ const sayingAgain: Readonly<Partial<Record<string, RegExp>>> = {
   'dp-unreachable': / cannot be reached: (.+)$/,
   rate: /^The (limit of .+) holds it back$/,
   'window-closed': /^Its window (.+)$/,
+  suspended: /^Suspended by an administrator(?:; (.+))?$/,
   'no-source':
     /^No source (?:of \S+ holds|gives what is missing of) package [^:]+?(?:: (.+?))?\. It goes on /,
 };

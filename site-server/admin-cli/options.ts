@@ -65,6 +65,15 @@ export function optionalPositional<T>(
   return { type: 'string', describe, coerce } as const;
 }
 
+/** Words of the command line of which there may be any number. */
+export function parsedWords<T>(
+  name: string,
+  given: readonly string[],
+  accepts: { parse: Parse<T>; expected: string },
+): T[] {
+  return given.map((text) => parsed(`<${name}>`, String(text), accepts));
+}
+
 /** Words of the command line of which at least one must stand there, each once. */
 export function repeatedPositional<T>(
   name: string,
@@ -102,6 +111,11 @@ export const groupNameText = {
   parse: parseObjectName,
   expected: 'the name of a group: 1 to 63 letters, digits, dots and hyphens',
 };
+/** The name of a send request: a serial and the site's code. */
+export const sendRequestText = {
+  parse: (text: string) => (/^[0-9A-F]{8,16}[A-Z0-9]{3}$/.test(text) ? text : undefined),
+  expected: 'a send request such as 0000002ACS1',
+};
 /** A site code. */
 export const siteCodeText = { parse: parseSiteCode, expected: 'a site code such as PS1' };
 /** Where an agent listens. */
@@ -115,6 +129,11 @@ export const sitePathText = {
 export const countText = wholeNumberText(requestLimits.listCountMax);
 /** Packages a pull DP fetches at once; admin.proto says how many it may be told. */
 export const packagesMaxText = wholeNumberText(50);
+/** A DP's place in the queue; 0 for "auto": it tunes itself. */
+export const pinnedPriorityText = {
+  parse: (text: string) => (text === 'auto' ? 0 : wholeNumberText(400).parse(text)),
+  expected: 'a whole number from 1 to 400, or auto',
+};
 /** A version of a package. */
 export const versionText = wholeNumberText(2 ** 31);
 /** The number of a status message; Configuration Manager's have at most five digits. */
@@ -168,9 +187,10 @@ function parseDate(text: string): number | undefined {
   return Number.isNaN(timeMs) || timeMs < 0 ? undefined : timeMs;
 }
 
-function wholeNumberText(max: number) {
+/** A whole number from 1. */
+export function wholeNumberText(max: number) {
   const parse = (text: string) => {
-    const isCount = /^[1-9][0-9]{0,9}$/.test(text) && Number(text) <= max;
+    const isCount = /^[1-9][0-9]{0,15}$/.test(text) && Number(text) <= max;
     return isCount ? Number(text) : undefined;
   };
   return { parse, expected: `a whole number from 1 to ${max}` };

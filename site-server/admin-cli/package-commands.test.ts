@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
-import { aPackage } from './testing/fake-answers.ts';
+import { aChildSite, aPackage, aSiteRecord, aStatus } from './testing/fake-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
 /** Request 4 is accepted and not handled yet. */
@@ -88,6 +88,22 @@ describe('waiting for a snapshot (PKG-2, PKG-5)', () => {
       'Package PS100001 version 4 is published: 1,234 files, 2.30 GiB. It goes to 3 DPs.',
       '',
     ]);
+  });
+
+  it('says when the site that is to read the source is not connected', async () => {
+    const ofOther = { ...pending, packageId: 'PS200001', sourceSiteCode: 'PS2' };
+    const read = { ...ofOther, state: 'PACKAGE_STATE_PUBLISHED', ...handled } as const;
+    const silent = { connected: false, reason: 'x', changesBehind: '0', behindMs: '0' };
+    const away = aChildSite({ parentSiteCode: 'PS1', replication: { ...silent, heardAtMs: '0' } });
+    const admin = adminWith(aPackage(read))
+      .answer('updatePackage', () => aPackage(ofOther))
+      .stream('listSites', () => [aSiteRecord(), away]);
+    const { stderr, exitCode } = await runWaybill('package update PS200001', { admin });
+    assert.equal(exitCode, 0);
+    assert.match(
+      stderr,
+      /^waybill: PS2 is not connected and was not heard of since this site began; /,
+    );
   });
 
   it('says that an unchanged source means nothing to do', async () => {
@@ -233,7 +249,26 @@ describe('waybill package delete (PKG-7)', () => {
     const { admin, exitCode, stderr } = await runWaybill('package delete PS100001', asked('y'));
     assert.equal(exitCode, 1);
     assert.equal(stderr, 'waybill: Package PS100001 was not deleted\n');
-    assert.deepEqual(admin.calls, []);
+    assert.ok(!admin.calls.some(({ method }) => method === 'deletePackage'));
+  });
+
+  it('says from how many DPs and sites it is taken, before and after', async () => {
+    const questions: string[] = [];
+    const terminal = { columns: 80, rows: 24 };
+    const question = async (text: string) => {
+      questions.push(text);
+      return 'PS100001';
+    };
+    const admin = new FakeAdmin().stream('listPackageStatus', () => [
+      aStatus({ dpId: '' }),
+      aStatus(),
+      aStatus({ dpId: 'PS1DP2' }),
+      aStatus({ dpId: 'PS2DP1', siteCode: 'PS2' }),
+    ]);
+    const options = { admin, terminal, surroundings: { question } };
+    const { stdout } = await runWaybill('package delete PS100001', options);
+    assert.match(questions[0] ?? '', /It is taken off 3 DPs of 2 sites\. Type its ID/);
+    assert.match(stdout, /^Package PS100001 is being deleted, from 3 DPs of 2 sites\.\n$/m);
   });
 
   it('--wait waits until it is gone', async () => {

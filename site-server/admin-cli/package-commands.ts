@@ -1,6 +1,7 @@
 import { type Command, command } from './command.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
 import { flag } from './options.ts';
+import { previewUpdate } from './package-preview.ts';
 import { type PackageRecord, toPackageRecord } from './package-record.ts';
 import {
   createOptions,
@@ -49,8 +50,12 @@ const updatePackage = command({
   summary: 'Read the source again and send what changed to every DP that has the package',
   example: 'waybill package update PS100001',
   options: (parser) =>
-    parser.positional('package-id', packageIdPositional).option('wait', waitOption),
-  run: async ({ packageId, wait }, session) => {
+    parser
+      .positional('package-id', packageIdPositional)
+      .option('preview', flag('Say what would travel and how long that takes; publish nothing'))
+      .option('wait', waitOption),
+  run: async ({ packageId, preview, wait }, session) => {
+    if (preview) return previewUpdate(session, packageId);
     const wire = await session.admin.ask('updatePackage', { packageId });
     await tellSnapshot(session, toPackageRecord(wire), wait);
   },
@@ -67,14 +72,21 @@ const deletePackage = command({
       .option('yes', { ...flag('Do not ask'), alias: 'y' })
       .option('wait', flag('Wait until it is off every DP')),
   run: async ({ packageId, yes, wait }, session) => {
-    if (!yes) await confirmDeletion(session, deletionOf(packageId));
+    const effect = `package delete removes ${packageId} from every DP`;
+    let places: string | undefined;
+    const toDeletion = async () => {
+      places = await placesOf(session, packageId);
+      return deletionOf(packageId, places);
+    };
+    if (!yes) await confirmDeletion(session, effect, toDeletion);
     const accepted = toPackageRecord(await session.admin.ask('deletePackage', { packageId }));
+    places ??= await placesOf(session, packageId);
     const record = wait ? await whenDeleted(session, accepted) : accepted;
     session.output.record(record);
     session.output.sentence(
       record.state === 'deleted'
         ? `Package ${packageId} is deleted.`
-        : `Package ${packageId} is being deleted, from every DP that has it.`,
+        : `Package ${packageId} is being deleted${places === '' ? '' : `, from ${places}`}.`,
     );
   },
 });
@@ -121,11 +133,20 @@ function publishedSentence({
   return `Package ${packageId} version ${sourceVersion} is published: ${content}. ${next}`;
 }
 
-function deletionOf(packageId: string): Deletion {
+/** Where it is, or is to be: `5 DPs of 2 sites`; empty when it is nowhere. */
+async function placesOf({ admin }: Session, packageId: string): Promise<string> {
+  const rows = await admin.list('listPackageStatus', { packageId });
+  const targets = rows.filter(({ dpId }) => dpId !== '');
+  if (targets.length === 0) return '';
+  const sites = new Set(targets.map(({ siteCode }) => siteCode));
+  return `${toCountOf(targets.length, 'DP')} of ${toCountOf(sites.size, 'site')}`;
+}
+
+function deletionOf(packageId: string, places: string): Deletion {
+  const where = places === '' ? 'It is on no DP' : `It is taken off ${places}`;
   return {
     name: packageId,
-    effect: `package delete removes ${packageId} from every DP`,
-    question: `Remove package ${packageId} from the whole hierarchy? Type its ID to confirm: `,
+    question: `Remove package ${packageId} from the whole hierarchy? ${where}. Type its ID to confirm: `,
     refusal: `Package ${packageId} was not deleted`,
     facts: { packageId },
   };

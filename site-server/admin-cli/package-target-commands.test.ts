@@ -11,6 +11,7 @@ import {
   aSiteRecord,
   aStatus,
   aWaitingJob,
+  thenMs,
 } from './testing/fake-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
@@ -316,6 +317,23 @@ describe('waiting for distribution points of other sites (ROLE-4)', () => {
     status.push(row({ state: 'PACKAGE_STATUS_STATE_REMOVED', changedAtMs: '9' }));
     assert.equal(await ended, 0);
     assert.match(run.stdout.text, /CS100001 is removed from PS2DP1\.\n$/);
+  });
+
+  it('says when the site of a DP is not connected, and goes on waiting', async () => {
+    const silent = { connected: false, reason: 'x', changesBehind: '0', behindMs: '0' };
+    const heardAtMs = String(thenMs - 3_600_000);
+    const away = aChildSite({ replication: { ...silent, heardAtMs } });
+    const above = here()
+      .answer('getSite', () => ({ ...aSite, siteCode: 'CS1' }))
+      .answer('distributePackage', () => ({ dpIds: ['PS2DP1'], packageIds: [] }))
+      .stream('listSites', () => [aSiteRecord({ siteCode: 'CS1' }), away])
+      .stream('watchPackageStatus', () => [row({ changedAtMs: '9' })]);
+    const run = new Run({ admin: above });
+    assert.equal(await run.run('package distribute CS100001 --dp PS2DP1 --wait'), 0);
+    assert.match(
+      run.stderr.text,
+      /^waybill: PS2 is not connected and was last heard of 1 h 3 min ago; what is waited for at PS2 goes on once it is back\.\n/,
+    );
   });
 
   it('is done at once where the package is installed already', async () => {

@@ -8,11 +8,13 @@ import {
   repeatedOption,
   siteCodeText,
 } from './options.ts';
+import { previewDistribution } from './package-preview.ts';
 import { toPackageRecord } from './package-record.ts';
 import { packageIdPositional } from './package-request.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import { updateHint } from './package-wait.ts';
 import type { Session } from './session.ts';
+import { silencesOf, toWaitingText } from './site-silence.ts';
 import { type TargetRequest, TargetSites } from './target-sites.ts';
 import { whenOnAllTargets } from './target-wait.ts';
 import type { TargetsGoal } from './targets-view.ts';
@@ -54,16 +56,21 @@ const distributePackage = command({
   summary: 'Send a package to distribution points',
   example: 'waybill package distribute PS100001 --dp PS1DP1 --dp PS1DP2 --wait',
   options: (parser) =>
-    targetOptions(parser, 'All DPs of the site; of the whole hierarchy when it has none'),
+    targetOptions(parser, 'All DPs of the site; of the whole hierarchy when it has none').option(
+      'preview',
+      flag('Say what would travel and how long that takes; do nothing'),
+    ),
   run: (args, session) =>
-    act(args, session, {
-      method: 'distributePackage',
-      goal: 'installed',
-      accepted: 'goes to',
-      done: 'is on, verified:',
-      nothing: 'they all have it, or are about to',
-      ofGroups: 'is given to',
-    }),
+    args.preview
+      ? preview(args, session)
+      : act(args, session, {
+          method: 'distributePackage',
+          goal: 'installed',
+          accepted: 'goes to',
+          done: 'is on, verified:',
+          nothing: 'they all have it, or are about to',
+          ofGroups: 'is given to',
+        }),
 });
 
 const redistributePackage = command({
@@ -107,7 +114,8 @@ export const packageTargetCommands: readonly Command[] = [
   removePackage,
 ];
 
-function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
+/** The options that say which DPs are meant. */
+export function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
   return parser
     .positional('package-id', packageIdPositional)
     .option('dp', repeatedOption('dp', 'Distribution point; repeatable', distributionPointIdText))
@@ -117,16 +125,28 @@ function targetOptions(parser: Argv<GlobalArguments>, allDescribe: string) {
     .option('wait', flag('Wait until it is done, with progress'));
 }
 
+async function preview(args: TargetArguments, session: Session): Promise<void> {
+  const { packageId, all, wait } = args;
+  if (wait) throw new UsageError('--preview and --wait exclude each other: nothing would happen');
+  const { requested, sites, groups } = requireTargets(args);
+  const names = { dpIds: requested, siteCodes: sites, groupNames: groups };
+  return previewDistribution(session, { packageId, all, ...names });
+}
+
+/** @throws UsageError */
+function requireTargets({ all, dp = [], site = [], group = [] }: TargetArguments) {
+  const requested = [...new Set(dp)];
+  const sites = [...new Set(site)];
+  const groups = [...new Set(group)];
+  if (all !== requested.length + sites.length + groups.length > 0) {
+    return { requested, sites, groups };
+  }
+  throw new UsageError('expected either --dp, --site or --group (once or several times) or --all');
+}
+
 async function act(args: TargetArguments, session: Session, action: TargetAction): Promise<void> {
   const { packageId, all, wait } = args;
-  const requested = [...new Set(args.dp ?? [])];
-  const sites = [...new Set(args.site ?? [])];
-  const groups = [...new Set(args.group ?? [])];
-  if (all === requested.length + sites.length + groups.length > 0) {
-    throw new UsageError(
-      'expected either --dp, --site or --group (once or several times) or --all',
-    );
-  }
+  const { requested, sites, groups } = requireTargets(args);
   const { goal, isRepair = false } = action;
   const isMeant = await meantTargets(session, { all, requested, sites, groups });
   const asked = { packageId, goal, isRepair, isMeant };
@@ -144,6 +164,10 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
   if (!places || dpIds.length === 0) {
     return await tellAccepted(session, { packageId, dpIds }, { ...action, isMeant });
   }
+  const sitesOfTargets = dpIds.map((dpId) => ({ siteCode: places.siteOf(dpId) }));
+  for (const silence of await silencesOf(session, sitesOfTargets)) {
+    session.output.note(toWaitingText(silence, session.clock.nowMs()));
+  }
   const targets = (await places.of(dpIds)).map((place) => ({ packageId, goal, ...place }));
   const status = await whenOnAllTargets(targets);
   session.output.record({ packageId, dpIds, status });
@@ -151,7 +175,7 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
 }
 
 /** Which DPs are of what was asked for; with `--all`, of the site that answers, unless it has no DPs. */
-async function meantTargets(
+export async function meantTargets(
   { admin }: Session,
   asked: { all: boolean; requested: string[]; sites: string[]; groups: string[] },
 ): Promise<TargetRequest['isMeant']> {

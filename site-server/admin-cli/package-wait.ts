@@ -3,6 +3,7 @@ import { CommandFailure } from './command-failure.ts';
 import { showWhile } from './display.ts';
 import { type PackageRecord, toPackageRecord } from './package-record.ts';
 import type { Session } from './session.ts';
+import { silencesOf, toWaitingText } from './site-silence.ts';
 import { SnapshotView } from './snapshot-view.ts';
 
 /**
@@ -16,6 +17,12 @@ export async function whenHandled(
   accepted: PackageRecord,
 ): Promise<PackageRecord> {
   const due = accepted.acceptedRequestCount;
+  // Its source is read by another site, which has to hear of it first.
+  const isHandled = accepted.handledRequestCount >= due;
+  const source = isHandled ? [] : [{ siteCode: accepted.sourceSiteCode }];
+  for (const silence of await silencesOf(session, source)) {
+    session.output.note(toWaitingText(silence, session.clock.nowMs()));
+  }
   const seen = await watchUntil(
     session,
     accepted,

@@ -1,6 +1,8 @@
 import type { Argv } from 'yargs';
+import { SiteTree } from '../../shared/domain/site-tree.ts';
+import type { Admin } from './admin.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
-import { UsageError } from './command-failure.ts';
+import { CommandFailure, UsageError } from './command-failure.ts';
 import { controlOptions, none, toControlsPatch, zoneOfHours } from './control-options.ts';
 import {
   toControlFacts,
@@ -10,7 +12,7 @@ import {
   toScheduleCell,
 } from './control-view.ts';
 import { addressText, positional, repeatedOption, siteCodeText } from './options.ts';
-import { requireSite, toRouteRecord } from './site-record.ts';
+import { requireSite, toRouteRecord, toSiteRecord } from './site-record.ts';
 import type { Column } from './table.ts';
 
 const listRoutes = command({
@@ -79,7 +81,14 @@ const setRoute = command({
     const record = toRouteRecord(await admin.ask('setRoute', route));
     output.record(record);
     output.sentence(`Site ${from} reaches site ${to} at ${toAddressesText(record, ', then ')}.`);
-    if (controls) output.sentence(`It sends there ${toControlsSentence(record.controls)}.`);
+    if (!controls) return;
+    output.sentence(`It sends there ${toControlsSentence(record.controls)}.`);
+    const by = record.controls && (await neighbourBetween(admin, record));
+    if (by) {
+      output.sentence(
+        `But what it sends to ${to} goes by site ${by}: limit the way from ${from} to ${by}, or name an address of ${to}.`,
+      );
+    }
   },
 });
 
@@ -91,6 +100,12 @@ const deleteRoute = command({
   options: betweenSites,
   run: async ({ from, to }, { admin, output }) => {
     const route = { fromSiteCode: from, toSiteCode: to, addresses: [] };
+    const routes = await admin.list('listRoutes', {});
+    if (!routes.some((one) => one.fromSiteCode === from && one.toSiteCode === to)) {
+      for (const siteCode of [from, to]) await requireSite(admin, siteCode);
+      const message = `No route is set from site ${from} to site ${to}. "waybill route list" shows those there are`;
+      throw new CommandFailure('ROUTE_UNKNOWN', message, { fromSiteCode: from, toSiteCode: to });
+    }
     output.record(toRouteRecord(await admin.ask('setRoute', route)));
     output.sentence(`Site ${from} reaches site ${to} at its own address again.`);
   },
@@ -113,6 +128,21 @@ const addressOrNone = {
   parse: (text: string) => (text === none ? none : addressText.parse(text)),
   expected: `${addressText.expected}, or ${none}`,
 };
+
+/** The site by which content goes; undefined when it goes straight there. */
+async function neighbourBetween(
+  admin: Admin,
+  { fromSiteCode, toSiteCode, addresses }: RouteRecord,
+): Promise<string | undefined> {
+  if (addresses.length > 0) return undefined;
+  const sites = (await admin.list('listSites', {})).map(toSiteRecord);
+  // A kind that this program is too old to know has no place it could tell.
+  const known = sites.flatMap(({ kind, ...site }) =>
+    kind === 'unspecified' ? [] : [{ ...site, kind }],
+  );
+  const neighbour = new SiteTree(known).neighbourTowards(fromSiteCode, toSiteCode);
+  return neighbour === toSiteCode ? undefined : neighbour;
+}
 
 function toAddresses(given: readonly string[]) {
   if (!given.includes(none)) return { addresses: [...given] };

@@ -2,6 +2,7 @@ import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import { showWhile } from './display.ts';
+import { requireKnown } from './known-names.ts';
 import {
   countText,
   flag,
@@ -41,9 +42,13 @@ const listSends = command({
       .option('site', siteToAskOption),
   run: async (args, session) => {
     const { package: packageId = '', to: destinationSiteCode = '', history, limit = 0 } = args;
-    const { admin, output, clock, timeZone } = await session.atSite(args.site);
+    const asked = await session.atSite(args.site);
+    const { admin, output, clock, timeZone } = asked;
     const filter = { packageId, destinationSiteCode, history, limit };
     const requests = (await admin.list('listSendRequests', filter)).map(toSendRecord);
+    // The history may tell of what is gone.
+    const names = { packageId, dpId: '', siteCode: destinationSiteCode };
+    if (requests.length === 0 && !history) await requireKnown(asked, names);
     const columns = history ? historyColumns(timeZone) : openColumns(clock.nowMs());
     output.list(requests, columns, history ? 'Nothing was sent yet.' : 'Nothing is being sent.');
   },
@@ -56,8 +61,11 @@ const watchSends = command({
   example: 'waybill send watch --package CS100001',
   options: (parser) =>
     parser.option('package', packageOption).option('to', toOption).option('site', siteToAskOption),
-  run: async ({ package: packageId = '', to: destinationSiteCode = '', site }, session) =>
-    watch(await session.atSite(site), { packageId, destinationSiteCode }),
+  run: async ({ package: packageId = '', to: destinationSiteCode = '', site }, session) => {
+    const asked = await session.atSite(site);
+    await requireKnown(asked, { packageId, dpId: '', siteCode: destinationSiteCode });
+    await watch(asked, { packageId, destinationSiteCode });
+  },
 });
 
 /** `waybill send …`. */

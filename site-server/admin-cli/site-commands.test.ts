@@ -31,12 +31,23 @@ describe('waybill site (ADM-3)', () => {
     ]);
     const { stdout } = await runWaybill('site list', { admin });
     assert.deepEqual(stdout.split('\n'), [
-      'site  kind                    parent  address                DPs  replication                           heard      version  description',
-      'CS1   central administration          site.example.org:8530    1                                                   0.1.0',
-      'PS2   primary                 CS1     ps2.example.org:8530     4  12 changes, 3 s behind                3 min ago  0.1.0    Overseas',
-      'PS3   primary                 CS1     ps2.example.org:8530     4  not connected: nothing listens there             0.1.0    Overseas',
+      'site  kind     parent  address                DPs  replication        heard',
+      'CS1   central          site.example.org:8530    1',
+      'PS2   primary  CS1     ps2.example.org:8530     4  12 changes behind  3 min ago',
+      'PS3   primary  CS1     ps2.example.org:8530     4  not connected',
+      'PS3 not connected: nothing listens there.',
       '',
     ]);
+    for (const line of stdout.split('\n')) assert.ok(line.length <= 80, line);
+  });
+
+  it('shows versions where they differ', async () => {
+    const admin = new FakeAdmin().stream('listSites', () => [
+      aSiteRecord(),
+      aChildSite({ agentVersion: '0.2.0' }),
+    ]);
+    const { stdout } = await runWaybill('site list', { admin });
+    assert.match(stdout, /heard +version\n.*0\.1\.0\n.*0\.2\.0\n/);
   });
 
   it('shows one of them, with its signing keys', async () => {
@@ -91,6 +102,15 @@ describe('waybill route (ADM-3)', () => {
     assert.equal(stdout, 'Site CS1 reaches site PS2 at b:1, then a:2.\n');
     const { admin: other } = await runWaybill('route delete CS1 PS2');
     assert.deepEqual(other.requestOf('setRoute'), { ...route, addresses: [] });
+    for (const [line, complaint] of [
+      ['route delete PS1 ZZ1', /There is no site ZZ1/],
+      ['route delete PS2 PS1', /No route is set from site PS2 to site PS1/],
+    ] as const) {
+      const { admin: asked, exitCode, stderr } = await runWaybill(line);
+      assert.equal(exitCode, 1);
+      assert.match(stderr, complaint);
+      assert.ok(!asked.calls.some(({ method }) => method === 'setRoute'));
+    }
     const { stdout: list } = await runWaybill('route', {
       admin: new FakeAdmin().stream('listRoutes', () => [aRoute()]),
     });
@@ -108,6 +128,31 @@ describe('waybill route (ADM-3)', () => {
     const route = { fromSiteCode: 'CS1', toSiteCode: 'PS2', ownAddress: true };
     assert.deepEqual(own.admin.requestOf('setRoute'), route);
     assert.equal(own.stdout, 'Site CS1 reaches site PS2 at its own address.\n');
+  });
+
+  it('says when a limit holds for nothing, since content goes another way (REP-4)', async () => {
+    const controls = {
+      schedule: null,
+      limit: { kind: 'bytesPerSecond', bytesPerSecond: '5000000' } as const,
+    };
+    const between = (changes: Parameters<typeof aRoute>[0]) =>
+      new FakeAdmin()
+        .answer('setRoute', () => aRoute({ fromSiteCode: 'PS1', controls, ...changes }))
+        .stream('listSites', () => [
+          aSiteRecord({ siteCode: 'CS1', kind: 'SITE_KIND_CENTRAL_ADMINISTRATION' }),
+          aSiteRecord({ siteCode: 'PS1', parentSiteCode: 'CS1' }),
+          aChildSite(),
+        ]);
+    const told = async (changes: Parameters<typeof aRoute>[0]) => {
+      const admin = between(changes);
+      return (await runWaybill('route set PS1 PS2 --limit 5MB/s', { admin })).stdout;
+    };
+    assert.match(
+      await told({ addresses: [] }),
+      /^But what it sends to PS2 goes by site CS1: limit the way from PS1 to CS1, or name an address of PS2\.$/m,
+    );
+    assert.doesNotMatch(await told({}), /But/, 'with an address it goes straight there');
+    assert.doesNotMatch(await told({ fromSiteCode: 'CS1', addresses: [] }), /But/);
   });
 
   it('shows limits and schedules', async () => {
@@ -128,6 +173,15 @@ describe('waybill route (ADM-3)', () => {
 });
 
 describe('waybill send (ADM-2)', () => {
+  for (const words of ['list', 'watch']) {
+    it(`${words} refuses a site that does not exist`, async () => {
+      const admin = new FakeAdmin().stream('listSendRequests', () => []);
+      const { exitCode, stderr } = await runWaybill(`send ${words} --to ZZ1`, { admin });
+      assert.equal(exitCode, 1);
+      assert.match(stderr, /There is no site ZZ1/);
+    });
+  }
+
   it('shows what is sent where, how far it is, and why one waits', async () => {
     const { admin, stdout } = await runWaybill('send --package CS100001 --to PS1 --limit 5');
     assert.deepEqual(admin.requestOf('listSendRequests'), {

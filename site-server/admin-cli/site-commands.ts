@@ -20,6 +20,8 @@ import {
   requireSite,
   type SiteRecord,
   toneOfReplication,
+  toReasonTexts,
+  toReplicationCell,
   toReplicationText,
   toSiteRecord,
 } from './site-record.ts';
@@ -63,7 +65,8 @@ const listSites = command({
   options: (parser) => parser,
   run: async (_args, { admin, output, clock }) => {
     const rows = (await admin.list('listSites', {})).map(toSiteRecord);
-    output.list(rows, toColumns(clock.nowMs()), 'There are no sites.');
+    output.list(rows, toColumns(rows, clock.nowMs()), 'There are no sites.');
+    for (const line of rows.flatMap(toReasonTexts)) output.sentence(line);
   },
 });
 
@@ -134,7 +137,10 @@ const deleteSite = command({
       .option('force', flag('Delete its packages everywhere, too: it will never come back'))
       .option('yes', { ...flag('Do not ask'), alias: 'y' }),
   run: async ({ siteCode, force, yes }, session) => {
-    if (!yes) await confirmDeletion(session, deletionOf(siteCode, force));
+    if (!yes) {
+      const effect = `site delete takes ${siteCode} out of the hierarchy with ${goingWith(force)}`;
+      await confirmDeletion(session, effect, async () => deletionOf(siteCode, force));
+    }
     const { admin, output } = session;
     const request = { siteCode, ...(force && { withPackages: true }) };
     const record = toSiteRecord(await admin.ask('deleteSite', request));
@@ -143,12 +149,14 @@ const deleteSite = command({
   },
 });
 
+function goingWith(force: boolean): string {
+  return force ? 'its DPs and its packages' : 'its DPs';
+}
+
 function deletionOf(siteCode: string, force: boolean): Deletion {
-  const what = force ? 'its DPs and its packages' : 'its DPs';
   return {
     name: siteCode,
-    effect: `site delete takes ${siteCode} out of the hierarchy with ${what}`,
-    question: `Take site ${siteCode} out of the hierarchy with ${what}? Type its code to confirm: `,
+    question: `Take site ${siteCode} out of the hierarchy with ${goingWith(force)}? Type its code to confirm: `,
     refusal: `Site ${siteCode} was not deleted`,
     facts: { siteCode },
   };
@@ -178,17 +186,18 @@ export const siteCommands: readonly Command[] = [
   rotateKey,
 ];
 
-function toColumns(nowMs: number): readonly Column<SiteRecord>[] {
+/** What is the same for all sites, or long, stands elsewhere: a row fits 80 columns. */
+function toColumns(rows: readonly SiteRecord[], nowMs: number): readonly Column<SiteRecord>[] {
+  const versions = new Set(rows.map((row) => row.agentVersion).filter((one) => one !== ''));
   return [
     { title: 'site', text: (row) => row.siteCode },
-    { title: 'kind', text: toKindText },
+    { title: 'kind', text: ({ kind }) => kind.split('-')[0] ?? kind },
     { title: 'parent', text: (row) => row.parentSiteCode },
     { title: 'address', text: (row) => row.address },
     { title: 'DPs', text: (row) => toCountText(row.distributionPointCount), align: 'right' },
-    { title: 'replication', text: toReplicationText, tone: toneOfReplication },
+    { title: 'replication', text: toReplicationCell, tone: toneOfReplication },
     { title: 'heard', text: (row) => toHeardText(row, nowMs) },
-    { title: 'version', text: (row) => row.agentVersion },
-    { title: 'description', text: (row) => row.description },
+    { title: 'version', text: (row) => (versions.size > 1 ? row.agentVersion : '') },
   ];
 }
 

@@ -63,6 +63,21 @@ export function toReplicationText({ replication }: SiteRecord): string {
   return changesBehind > 0 ? `${why}; ${behind}` : why;
 }
 
+/** `in step`, `12 changes behind`, `not connected`: what there is room for in a row. */
+export function toReplicationCell({ replication }: SiteRecord): string {
+  if (!replication) return '';
+  const { connected, changesBehind } = replication;
+  if (!connected) return 'not connected';
+  return changesBehind > 0 ? `${toCountOf(changesBehind, 'change')} behind` : 'in step';
+}
+
+/** Why it stands so with a neighbour, below the table: `PS2 not connected: …`. */
+export function toReasonTexts(site: SiteRecord): string[] {
+  const { replication } = site;
+  const isSaid = !replication || (replication.connected && replication.reason === '');
+  return isSaid ? [] : [`${site.siteCode} ${toReplicationText(site)}.`];
+}
+
 export function toneOfReplication({ replication }: SiteRecord): Tone | undefined {
   if (!replication) return undefined;
   if (!replication.connected) return 'bad';

@@ -34,11 +34,25 @@ export async function silencesOf(
 
 /** `PS2 is not connected and was last heard of 3 d ago; what is said of it was so then.` */
 export function toSilenceText({ siteCode, heardAtMs, sides }: Silence, nowMs: number): string {
+  const when = toSilentText({ siteCode, heardAtMs }, nowMs);
+  return `${when}; what is said of ${[...sides].join(', ')} was so then.`;
+}
+
+function toSilentText(
+  { siteCode, heardAtMs }: Pick<Silence, 'siteCode' | 'heardAtMs'>,
+  nowMs: number,
+): string {
   const when =
     heardAtMs > 0
       ? `was last heard of ${toAgeText(heardAtMs, nowMs)}`
       : 'was not heard of since this site began';
-  return `${siteCode} is not connected and ${when}; what is said of ${[...sides].join(', ')} was so then.`;
+  return `${siteCode} is not connected and ${when}`;
+}
+
+/** What is waited for there: `PS2 is not connected …: what is waited for at PS2 begins once it is back.` */
+export function toWaitingText({ siteCode, heardAtMs, sides }: Silence, nowMs: number): string {
+  const when = toSilentText({ siteCode, heardAtMs }, nowMs);
+  return `${when}; what is waited for at ${[...sides].join(', ')} goes on once it is back.`;
 }
 
 /** The child of this site on whose side another one is, else the parent. */

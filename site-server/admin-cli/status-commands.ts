@@ -11,6 +11,7 @@ import {
 } from './options.ts';
 import { type PackageStatusRecord, toPackageStatusRecord } from './package-status-record.ts';
 import type { Session } from './session.ts';
+import { toSiteRecord } from './site-record.ts';
 import { type Silence, silencesOf, toSilenceText } from './site-silence.ts';
 import { packageStatusColumns } from './status-columns.ts';
 
@@ -28,8 +29,10 @@ const showStatus = command({
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
       .option('group', groupOption)
       .option('failed', flag('Only what failed'))
-      .option('site', siteOption),
-  run: async ({ packageId = '', dp: dpId = '', failed, site, group }, session) => {
+      .option('site', siteOption)
+      .option('all-sites', allSitesOption),
+  run: async ({ packageId = '', dp: dpId = '', failed, site, group, allSites }, asked) => {
+    const session = allSites ? await atTop(asked) : asked;
     const request = { packageId, dpId, failedOnly: failed, ...onlyOf(site, group) };
     const rows = await session.admin.list('listPackageStatus', request);
     if (rows.length === 0) await requireKnown(session, request);
@@ -51,8 +54,10 @@ const retryFailed = command({
       .option('package', option('package', 'Only this package', packageIdText))
       .option('dp', option('dp', 'Only this distribution point', distributionPointIdText))
       .option('group', groupOption)
-      .option('site', siteOption),
-  run: async ({ package: packageId = '', dp: dpId = '', site, group }, session) => {
+      .option('site', siteOption)
+      .option('all-sites', allSitesOption),
+  run: async ({ package: packageId = '', dp: dpId = '', site, group, allSites }, asked) => {
+    const session = allSites ? await atTop(asked) : asked;
     const { admin, output } = session;
     const request = { packageId, dpId, failedOnly: true, ...onlyOf(site, group) };
     const { dpIds, packageIds = [] } = await admin.ask('retryFailed', request);
@@ -64,6 +69,15 @@ const retryFailed = command({
     if (dpIds.length > 0) output.sentence(`Trying again on ${dpIds.join(', ')}.`);
   },
 });
+
+const allSitesOption = flag('Of the whole hierarchy: asked at its top');
+
+/** Status of all sites comes to the top of the hierarchy. */
+async function atTop(session: Session): Promise<Session> {
+  const sites = (await session.admin.list('listSites', {})).map(toSiteRecord);
+  const top = sites.find(({ parentSiteCode }) => parentSiteCode === '');
+  return session.atSite(top?.siteCode);
+}
 
 /** `waybill status` and `waybill retry`. */
 export const statusCommands: readonly Command[] = [showStatus, retryFailed];

@@ -78,6 +78,11 @@ export class TargetSites {
     return rows.filter((row) => isMeant(row) && states.has(row.state)).map(({ dpId }) => dpId);
   }
 
+  /** Whose a DP is. */
+  siteOf(dpId: string): string {
+    return this.#siteOf.get(dpId) ?? this.#own;
+  }
+
   /** Where to look for each of these DPs; this site first. */
   async of(dpIds: readonly string[]): Promise<TargetSite[]> {
     const bySite = new Map<string, string[]>();
@@ -86,7 +91,7 @@ export class TargetSites {
       bySite.set(place, [...(bySite.get(place) ?? []), dpId]);
     }
     const sites: TargetSite[] = [];
-    const siteOf = (dpId: string) => this.#siteOf.get(dpId) ?? this.#own;
+    const siteOf = (dpId: string) => this.siteOf(dpId);
     for (const [place, ofSite] of [...bySite].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const session = await this.#session.atSite(place === '' ? undefined : place);
       sites.push({ session, dpIds: ofSite, siteOf, before: this.#beforeAt(place) });

@@ -1,3 +1,5 @@
+import { toDurationText } from '../../shared/runtime/duration-text.ts';
+
 const binary = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'] as const;
 const decimal = ['B/s', 'kB/s', 'MB/s', 'GB/s', 'TB/s', 'PB/s', 'EB/s'] as const;
 
@@ -9,19 +11,6 @@ export function toByteText(bytes: number): string {
 /** A rate for reading, in powers of 1000: `512 B/s`, `45.2 MB/s`. */
 export function toRateText(bytesPerSecond: number): string {
   return scaled(bytesPerSecond, 1000, decimal);
-}
-
-/** A length of time in its one or two largest units: `40 ms`, `24 s`, `3 min`, `2 h 5 min`. */
-export function toDurationText(ms: number): string {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 120) return `${seconds} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
-  const hours = Math.floor(minutes / 60);
-  if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
-  const days = Math.floor(hours / 24);
-  return hours % 24 === 0 ? `${days} d` : `${days} d ${hours % 24} h`;
 }
 
 /** A time that is still to come; nobody waits for less than a second: `<1 s`, `24 s`. */

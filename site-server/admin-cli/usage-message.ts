@@ -1,6 +1,9 @@
 import { nearestWord } from '../../shared/runtime/nearest-word.ts';
 import { allCommands, commandGroups, singleCommands } from './commands.ts';
 
+/** Options of every command, in the parser's names. */
+const globalOptionNames = ['json', 'server', 'ca', 'cert', 'key', 'config', 'help', 'version'];
+
 /** What the parser says, and what we say instead. */
 const sentences: readonly (readonly [
   RegExp,
@@ -42,7 +45,7 @@ function toUnknown(words: string, args: readonly string[]): string {
     const isOption = args.some(
       (arg) => arg.replace(/^-+/, '').split('=')[0] === word && arg.startsWith('-'),
     );
-    return isOption ? `unknown option --${word}` : toUnknownWord(word, args);
+    return isOption ? toUnknownOption(word, args) : toUnknownWord(word, args);
   });
   // What follows a word that is no command cannot be judged.
   const isLost = commandsAt(pathOf(args)).length > 0;
@@ -61,6 +64,15 @@ function toUnknownWord(word: string, args: readonly string[]): string {
   if (known.length === 0) return `unexpected word "${word}"`;
   const meant = nearestWord(word, known);
   return `"${word}" is no command${meant === undefined ? '' : `; did you mean "${meant}"?`}`;
+}
+
+/** An option of the same command was probably meant, or one that every command has. */
+function toUnknownOption(word: string, args: readonly string[]): string {
+  const path = pathOf(args);
+  const own = allCommands.find((command) => command.path === path)?.optionNames() ?? [];
+  const known = [...own, ...own.map((name) => `no-${name}`), ...globalOptionNames];
+  const meant = nearestWord(word, known);
+  return `unknown option --${word}${meant === undefined ? '' : `; did you mean --${meant}?`}`;
 }
 
 /** What may follow: at the beginning any command, after a group's word its commands. */

@@ -14,6 +14,7 @@ import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
 import { AdminService, type AdminServiceComponents } from './admin-service.ts';
 import { DistributionPointCommands } from './distribution-point-commands.ts';
+import { DistributionPointLibraries } from './distribution-point-libraries.ts';
 import { GroupCommands } from './group-commands.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
@@ -21,6 +22,7 @@ import { PackageView } from './package-view.ts';
 import { SettingCommands } from './setting-commands.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
+import { ValidationAnswers } from './validation-answers.ts';
 
 const parent = { siteCode: 'CS1', address: 'CS1:8530' };
 const sites: readonly OwnSite[] = [
@@ -100,6 +102,26 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     const gone = until<Package>(watch, ({ state }) => state === 'PACKAGE_STATE_DELETED');
     await hierarchy.rest();
     await gone;
+  });
+
+  it('counts the packages of DPs of other sites: what they serve, or are to have (ADM-3)', async () => {
+    const countsAt = async (site: Conversation<'Admin'>) => {
+      const points = await all(site.listDistributionPoints({ siteCode: '' }, context));
+      return points.map(({ dpId, packageCount }) => [dpId, packageCount]);
+    };
+    await atTop.distributePackage(
+      { packageId, dpIds: ['PS2DP1'], allDps: false, siteCodes: [], groupNames: [] },
+      context,
+    );
+    const before = await countsAt(atTop);
+    assert.deepEqual(before, [
+      ['PS1DP1', 0],
+      ['PS2DP1', 0],
+    ]);
+    await hierarchy.rest();
+    for (const site of [atTop, atPs1]) {
+      assert.deepEqual((await countsAt(site))[1], ['PS2DP1', 1]);
+    }
   });
 
   it('watches status of DPs of other sites, and filters by site (REP-8)', async () => {
@@ -465,6 +487,15 @@ async function conversationOf(
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
     settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
+    validationAnswers: new ValidationAnswers({
+      ...{ ...site, clock, newUuid: () => 'wish' },
+      ownValidations: { request: async () => {} },
+    }),
+    distributionPointLibraries: new DistributionPointLibraries({
+      ...site,
+      connections: { channelTo: () => assert.fail('no DP is asked here') },
+      jobSerials: { next: () => assert.fail('no job is made here') },
+    }),
     links: new TransferLinks(site),
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),
@@ -475,7 +506,9 @@ async function conversationOf(
       ...replicationOf(ports),
       percentOf: () => undefined,
     }),
-    jobs: { list: nothing, watch: nothing },
+    jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
+    steering: noSteering,
+    previews: { methods: () => ({ previewDistribution: nothing, previewUpdate: nothing }) },
     prestaged: { exports: { run: noWork }, imports: { run: noWork } },
     clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
@@ -489,6 +522,15 @@ function replicationOf({ replication }: Partial<AdminServiceComponents>) {
 }
 
 async function* nothing(): AsyncGenerator<never> {}
+
+const noSteering = {
+  select: async () => [],
+  move: async () => [],
+  suspend: async () => [],
+  resume: async () => [],
+  runNow: async () => [],
+  cancel: nothing,
+};
 
 async function noWork(): Promise<never> {
   throw new Error('Nothing is exported or imported here');

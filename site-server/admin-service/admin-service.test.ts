@@ -14,12 +14,14 @@ import {
 import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
 import { AdminService } from './admin-service.ts';
 import { DistributionPointCommands } from './distribution-point-commands.ts';
+import { DistributionPointLibraries } from './distribution-point-libraries.ts';
 import { LogReader } from './log-reader.ts';
 import { PackageStatusView } from './package-status-view.ts';
 import { PackageView } from './package-view.ts';
 import { SettingCommands } from './setting-commands.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
+import { ValidationAnswers } from './validation-answers.ts';
 
 const properties: PackageProperties__Output = {
   name: 'Dummy1',
@@ -33,7 +35,7 @@ const properties: PackageProperties__Output = {
   icon: Buffer.from('icon'),
 };
 
-const noControls = { controls: null, serveControls: null };
+const noControls = { controls: null, serveControls: null, validation: null };
 
 describe('Admin service', () => {
   let machine: TestMachine;
@@ -403,6 +405,15 @@ async function serviceOf(
     packages: site.packages,
     packageCommands: site.packageCommands,
     distributionCommands: site.distributionCommands,
+    validationAnswers: new ValidationAnswers({
+      ...{ ...site, clock, newUuid: () => 'wish' },
+      ownValidations: { request: async () => {} },
+    }),
+    distributionPointLibraries: new DistributionPointLibraries({
+      ...site,
+      connections: { channelTo: () => assert.fail('no DP is asked here') },
+      jobSerials: { next: () => assert.fail('no job is made here') },
+    }),
     hierarchy: site.hierarchy,
     distributionPointCommands: new DistributionPointCommands(site),
     siteCommands: new SiteCommands(site),
@@ -414,7 +425,9 @@ async function serviceOf(
     site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },
     packageView: new PackageView({ ...site, store, clock }),
     packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
-    jobs: { list: nothing, watch: nothing },
+    jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
+    steering: noSteering,
+    previews: { methods: () => ({ previewDistribution: nothing, previewUpdate: nothing }) },
     prestaged: { exports: { run: noWork }, imports: { run: noWork } },
     clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
@@ -423,6 +436,15 @@ async function serviceOf(
 }
 
 async function* nothing(): AsyncGenerator<never> {}
+
+const noSteering = {
+  select: async () => [],
+  move: async () => [],
+  suspend: async () => [],
+  resume: async () => [],
+  runNow: async () => [],
+  cancel: nothing,
+};
 
 async function noWork(): Promise<never> {
   throw new Error('Nothing is exported or imported here');

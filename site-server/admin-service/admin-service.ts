@@ -1,3 +1,4 @@
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { PackageProperties } from '../../shared/domain/package.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
@@ -8,8 +9,10 @@ import {
   DistributionPointAnswers,
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
+import type { DistributionPointLibraries } from './distribution-point-libraries.ts';
 import { siteKindNames } from './enum-tables.ts';
 import { GroupAnswers, type GroupAnswersComponents } from './group-answers.ts';
+import { JobSteeringAnswers, type JobSteeringAnswersComponents } from './job-steering-answers.ts';
 import { LinkAnswers, type LinkAnswersComponents } from './link-answers.ts';
 import type { LogReader } from './log-reader.ts';
 import type { PackageCommands } from './package-commands.ts';
@@ -24,6 +27,7 @@ import {
 import type { PackageStatusView } from './package-status-view.ts';
 import type { PackageView } from './package-view.ts';
 import { PrestagedAnswers, type PrestagedAnswersComponents } from './prestaged-answers.ts';
+import type { PreviewAnswers } from './preview-answers.ts';
 import {
   toAuditQuery,
   toAuditRecordMessage,
@@ -31,16 +35,25 @@ import {
   toStatusMessageQuery,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
+import {
+  SendSteeringAnswers,
+  type SendSteeringAnswersComponents,
+} from './send-steering-answers.ts';
 import type { SettingCommands } from './setting-commands.ts';
 import { SiteAnswers, type SiteAnswersComponents } from './site-answers.ts';
 import { checkedSources, checkedSourcesElsewhere } from './source-check.ts';
 import type { StatusMessageView } from './status-message-view.ts';
+import type { ValidationAnswers } from './validation-answers.ts';
 
 /** Jobs as administrators see them: Package Transfer Manager's side of the conversation. */
 export interface AdminJobs {
   list(filter: JobFilter__Output): AsyncIterable<Job>;
   watch(filter: JobFilter__Output, signal: AbortSignal): AsyncIterable<Job>;
+  toMessage(job: DistributionJob): Job;
 }
+
+/** What jobs are asked for by. */
+type JobNames = Pick<JobFilter__Output, 'packageId' | 'dpId'>;
 
 /** What the site says of itself. */
 export interface AdminSite {
@@ -53,6 +66,8 @@ export interface AdminSite {
 /** What the admin service needs. */
 export interface AdminServiceComponents
   extends DistributionPointAnswersComponents,
+    Omit<JobSteeringAnswersComponents, 'requireKnown'>,
+    SendSteeringAnswersComponents,
     GroupAnswersComponents,
     LinkAnswersComponents,
     PrestagedAnswersComponents,
@@ -60,6 +75,9 @@ export interface AdminServiceComponents
   readonly site: AdminSite;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
+  readonly validationAnswers: ValidationAnswers;
+  readonly distributionPointLibraries: DistributionPointLibraries;
+  readonly previews: Pick<PreviewAnswers, 'methods'>;
   readonly packageView: PackageView;
   readonly packageStatusView: PackageStatusView;
   readonly statusMessageView: StatusMessageView;
@@ -81,6 +99,7 @@ export class AdminService {
   readonly #components: AdminServiceComponents;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
+  readonly #steering: JobSteeringAnswers;
   readonly #prestaged: PrestagedAnswers;
   readonly #links: LinkAnswers;
 
@@ -90,6 +109,8 @@ export class AdminService {
     this.#links = new LinkAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
+    const requireKnown = (names: JobNames) => this.#requireKnown(names);
+    this.#steering = new JobSteeringAnswers({ ...components, requireKnown });
     this.#prestaged = new PrestagedAnswers(components);
   }
 
@@ -99,12 +120,17 @@ export class AdminService {
       getSite: async () => this.#site(),
       ...this.#packageMethods(),
       ...this.#distributionMethods(),
+      ...this.#components.validationAnswers.methods(),
+      ...this.#components.distributionPointLibraries.methods(),
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
+      ...this.#steering.methods(),
+      ...new SendSteeringAnswers(this.#components).methods(),
       ...new GroupAnswers(this.#components).methods(),
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
+      ...this.#components.previews.methods(),
       ...this.#reportMethods(),
     };
   }
@@ -208,7 +234,7 @@ export class AdminService {
   }
 
   /** @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID */
-  async #requireKnown({ packageId, dpId }: JobFilter__Output): Promise<void> {
+  async #requireKnown({ packageId, dpId }: JobNames): Promise<void> {
     const { packageView } = this.#components;
     if (packageId !== '') await packageView.get(requirePackageId(packageId));
     if (dpId === '') return;

@@ -1,7 +1,6 @@
 import type { PackageAssignment } from '../../shared/domain/hierarchy-package.ts';
 import { isLeaving } from '../../shared/domain/package-processing.ts';
 import type { SitePackage } from '../../shared/domain/site-package.ts';
-import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import { joinKey } from '../../shared/state-store/key-space.ts';
 import type {
   HierarchyPackageRows,
@@ -9,13 +8,17 @@ import type {
 } from '../distribution-manager/hierarchy-package-rows.ts';
 import { pendingStatus } from '../distribution-manager/hierarchy-wishes.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import {
+  type DeliveryFailure,
+  DeliveryFailures,
+  type DeliveryFailuresComponents,
+} from './delivery-failures.ts';
 import type { AdminReplication, NeighbourState } from './hierarchy-ports.ts';
 
 /** What joining wishes and status needs. */
-export interface AwaitedStatusComponents {
+export interface AwaitedStatusComponents extends DeliveryFailuresComponents {
   readonly packages: Pick<PackageStore, 'packages'>;
   readonly hierarchyPackages: HierarchyPackageRows;
-  readonly sites: { readonly tree: SiteTree };
   /** None: this site is alone. */
   readonly replication?: AdminReplication;
 }
@@ -34,10 +37,12 @@ export interface SeenPackageStatus extends SitePackageStatus {
  */
 export class AwaitedStatus {
   readonly #components: AwaitedStatusComponents;
+  readonly #failures: DeliveryFailures;
   #neighbours: Promise<readonly NeighbourState[]> | undefined;
 
   constructor(components: AwaitedStatusComponents) {
     this.#components = components;
+    this.#failures = new DeliveryFailures(components);
   }
 
   /** The rows of a package, by site and DP. */
@@ -45,7 +50,8 @@ export class AwaitedStatus {
     const { hierarchyPackages } = this.#components;
     const said = (await hierarchyPackages.statusesOf(packageId)).filter(this.#isThere);
     const wishes = await hierarchyPackages.assignmentsOf(packageId);
-    return this.#joined(packageId, said, wishes);
+    const rows = await this.#joined(packageId, said, wishes);
+    return withFailures(rows, await this.#failures.of(packageId));
   }
 
   /** The row of one DP, or with an empty name of its site. */
@@ -59,7 +65,10 @@ export class AwaitedStatus {
     const wish = await hierarchyPackages.standingAssignment(packageId, dpId);
     const said = status ? [{ ...status, siteCode }].filter(this.#isThere) : [];
     const wishes = wish?.siteCode === siteCode ? [wish] : [];
-    return (await this.#joined(packageId, said, wishes))[0];
+    const rows = await this.#joined(packageId, said, wishes);
+    const failures = dpId === '' ? await this.#failures.of(packageId) : [];
+    const ofSite = failures.filter((failure) => failure.siteCode === siteCode);
+    return withFailures(rows, ofSite)[0];
   }
 
   async #joined(
@@ -103,6 +112,29 @@ export class AwaitedStatus {
     const isBelow = sites.tree.isUnder(siteCode, hierarchyPackages.siteCode);
     return this.#isThere({ siteCode }) && (isBelow || hierarchyPackages.isOwn(packageId));
   }
+}
+
+/** What could not be brought to a site is what is wrong there: its own row waits for it only. */
+function withFailures(
+  rows: readonly SeenPackageStatus[],
+  failures: readonly DeliveryFailure[],
+): SeenPackageStatus[] {
+  if (failures.length === 0) return [...rows];
+  const all = new Map(rows.map((row) => [toKey(row), row]));
+  for (const failure of failures) {
+    const key = toKey({ siteCode: failure.siteCode, dpId: '' });
+    all.set(key, toFailedRow(failure, all.get(key)));
+  }
+  return [...all].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
+}
+
+function toFailedRow(failure: DeliveryFailure, row?: SeenPackageStatus): SeenPackageStatus {
+  const { packageId, siteCode, reason, failedAtMs, storedVersion, targetVersion } = failure;
+  return {
+    ...{ packageId, siteCode, dpId: '', state: 'install-failed', reason },
+    ...{ installedVersion: storedVersion, targetVersion, changedAtMs: failedAtMs },
+    ...{ jobSerial: 0, verifiedHash: row?.verifiedHash ?? '' },
+  };
 }
 
 /** That a DP has nothing any more, no row says: a removal is awaited only where something is. */

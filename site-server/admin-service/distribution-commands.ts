@@ -10,6 +10,7 @@ import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import { siteOfStatusKey } from '../distribution-manager/hierarchy-package-rows.ts';
 import { pendingStatus } from '../distribution-manager/hierarchy-wishes.ts';
+import { DeliveryFailures } from './delivery-failures.ts';
 import {
   DistributionTargets,
   type DistributionTargetsComponents,
@@ -60,10 +61,12 @@ interface FailedRow {
 export class DistributionCommands {
   readonly #components: DistributionCommandsComponents;
   readonly #targets: DistributionTargets;
+  readonly #failures: DeliveryFailures;
 
   constructor(components: DistributionCommandsComponents) {
     this.#components = components;
     this.#targets = new DistributionTargets(components);
+    this.#failures = new DeliveryFailures(components);
   }
 
   /**
@@ -172,6 +175,25 @@ export class DistributionCommands {
       if (isThere && isFailed(state) && isMeant(dpId, siteCode))
         yield { packageId, dpId, siteCode };
     }
+    for await (const packageId of this.#failedDeliveries(query)) {
+      for (const { siteCode } of await this.#failures.of(packageId)) {
+        if (isMeant('', siteCode)) yield { packageId, dpId: '', siteCode };
+      }
+    }
+  }
+
+  /** Packages that may not have come to some site. */
+  async *#failedDeliveries({ packageId }: PackageStatusQuery): AsyncGenerator<string> {
+    if (packageId !== undefined) return yield packageId;
+    const { store, hierarchyPackages } = this.#components;
+    const packageIds = new Set<string>();
+    for await (const [, row] of store.records(keySpaces.forwardingFailures).list()) {
+      packageIds.add(row.packageId);
+    }
+    for await (const [, row] of hierarchyPackages.contents.list()) {
+      if (row.state === 'refused') packageIds.add(row.packageId);
+    }
+    yield* packageIds;
   }
 
   /** @returns the DPs that are tried again; an empty name for the source */
@@ -192,6 +214,13 @@ export class DistributionCommands {
         changes.push(...this.#wish(sitePackage, { target, action, nowMs, wishedAtMs }));
         retried.push(target.dpId);
       }
+      for (const target of await this.#awaitingDelivery(packageId, rows)) {
+        if (retried.includes(target.dpId)) continue;
+        const action = await this.#actionToRetry(target);
+        const wishedAtMs = this.#components.nextMs();
+        changes.push(...this.#wish(sitePackage, { target, action, nowMs, wishedAtMs }));
+        retried.push(target.dpId);
+      }
       const source = await this.#sourceChanges(sitePackage, { rows, nowMs });
       if (source.length > 0) retried.push('');
       changes.push(...source);
@@ -199,6 +228,23 @@ export class DistributionCommands {
       await store.write([...changes, notifier.notification('package', packageId)], { sync: true });
       return retried;
     });
+  }
+
+  /** DPs of sites to which the package did not come: a wish anew lets its source site send it again. */
+  async #awaitingDelivery(packageId: string, rows: readonly FailedRow[]): Promise<Target[]> {
+    const siteCodes = rows.flatMap(({ dpId, siteCode }) => (dpId === '' ? [siteCode] : []));
+    const failures = siteCodes.length > 0 ? await this.#failures.of(packageId) : [];
+    const meant = failures.flatMap(({ siteCode }) =>
+      siteCodes.includes(siteCode) ? [siteCode] : [],
+    );
+    if (meant.length === 0) return [];
+    const wishes = await this.#components.hierarchyPackages.assignmentsOf(packageId);
+    const waiting = wishes.filter((one) => meant.includes(one.siteCode));
+    const targets = await this.#targets.of(
+      packageId,
+      waiting.map(({ dpId }) => dpId),
+    );
+    return targets.filter(({ intent }) => intent === 'installed');
   }
 
   /** A source that was refused is read again, by its own site. */

@@ -7,6 +7,7 @@ import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import type { DistributionPointChecker } from '../hierarchy-manager/distribution-point-checker.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { DistributionPointCommands } from './distribution-point-commands.ts';
 import {
   toDistributionPointPatch,
@@ -22,8 +23,15 @@ export interface DistributionPointAnswersComponents {
   readonly hierarchyPackages: HierarchyPackageRows;
   readonly distributionPointCommands: DistributionPointCommands;
   readonly packages: Pick<PackageStore, 'statuses'>;
+  readonly sites: Pick<SiteDirectory, 'own' | 'tree' | 'identityOf'>;
   readonly checker: Pick<DistributionPointChecker, 'check'>;
   readonly connections: Pick<DistributionPointConnections, 'forget'>;
+}
+
+/** How many packages each DP serves, and is to have. */
+interface PackageCountsByDp {
+  readonly installed: ReadonlyMap<string, number>;
+  readonly wanted: ReadonlyMap<string, number>;
 }
 
 /** Answers what administrators ask and say about DPs, of this site and of others. */
@@ -65,12 +73,7 @@ export class DistributionPointAnswers {
    * @throws DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID naming the site to ask
    */
   async requireOwn(dpId: string): Promise<DistributionPoint> {
-    const { hierarchy, hierarchyPackages } = this.#components;
-    const point = await this.#requireAnywhere(dpId);
-    if (await hierarchy.get(dpId)) return point;
-    const { siteCode } = hierarchyPackages;
-    const expected = `a distribution point of site ${siteCode}; ask the other site with --site ${point.siteCode}`;
-    throw requestInvalid('dp_id', { expected, actual: `${dpId} of site ${point.siteCode}` });
+    return requireOwnPoint(this.#components, dpId);
   }
 
   async #check(text: string, { signal }: CallContext): Promise<DistributionPointRecord> {
@@ -102,13 +105,15 @@ export class DistributionPointAnswers {
     point: DistributionPoint,
     { packageCounts, groups }: PointFacts,
   ): Promise<DistributionPointRecord> {
-    const { hierarchy, hierarchyPackages } = this.#components;
+    const { hierarchy, hierarchyPackages, sites } = this.#components;
     const { dpId, siteCode } = point;
-    const count = packageCounts.get(dpId) ?? 0;
     const groupNames = [...(groups.get(dpId) ?? [])];
-    if (siteCode !== hierarchyPackages.siteCode) {
-      return { ...toForeignPointRecord(point, count), groupNames };
-    }
+    const { siteCode: own } = hierarchyPackages;
+    // Status of a DP comes to its own site and to those above: elsewhere only what is wanted is known.
+    const isSeen = siteCode === own || sites.tree.isUnder(siteCode, own);
+    const { installed, wanted } = packageCounts;
+    const count = (isSeen ? installed : wanted).get(dpId) ?? 0;
+    if (siteCode !== own) return { ...toForeignPointRecord(point, count), groupNames };
     const health = await hierarchy.healthOf(dpId);
     return { ...toDistributionPointRecord(point, health, count), groupNames };
   }
@@ -118,25 +123,47 @@ export class DistributionPointAnswers {
     return { packageCounts: await this.#packageCounts(), groups };
   }
 
-  /** How many packages each DP serves, in one walk over each table. */
-  async #packageCounts(): Promise<Map<string, number>> {
+  /** In one walk over each table. */
+  async #packageCounts(): Promise<PackageCountsByDp> {
     const { packages, hierarchyPackages } = this.#components;
-    const counts = new Map<string, number>();
+    const [installed, wanted] = [new Map<string, number>(), new Map<string, number>()];
+    const count = (counts: Map<string, number>, dpId: string) =>
+      counts.set(dpId, (counts.get(dpId) ?? 0) + 1);
     for (const statuses of [packages.statuses, hierarchyPackages.statuses]) {
       for await (const [, { dpId, installedVersion }] of statuses.list()) {
-        if (installedVersion > 0) counts.set(dpId, (counts.get(dpId) ?? 0) + 1);
+        if (installedVersion > 0) count(installed, dpId);
       }
     }
-    return counts;
+    for await (const [, { dpId, intent }] of hierarchyPackages.assignments.list()) {
+      if (intent === 'installed') count(wanted, dpId);
+    }
+    return { installed, wanted };
   }
 }
 
 /** What the records of all DPs are made from, besides their rows. */
 interface PointFacts {
-  /** By DP. */
-  readonly packageCounts: ReadonlyMap<string, number>;
+  readonly packageCounts: PackageCountsByDp;
   /** By DP, the groups it is in. */
   readonly groups: ReadonlyMap<string, readonly string[]>;
+}
+
+/** A DP of this site. @throws DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID naming the site to ask */
+export async function requireOwnPoint(
+  {
+    hierarchy,
+    hierarchyPackages,
+  }: {
+    readonly hierarchy: Pick<HierarchyManager, 'get' | 'requireAnywhere'>;
+    readonly hierarchyPackages: Pick<HierarchyPackageRows, 'siteCode'>;
+  },
+  dpId: string,
+): Promise<DistributionPoint> {
+  const point = await hierarchy.requireAnywhere(dpId);
+  if (await hierarchy.get(dpId)) return point;
+  const { siteCode } = hierarchyPackages;
+  const expected = `a distribution point of site ${siteCode}; ask the other site with --site ${point.siteCode}`;
+  throw requestInvalid('dp_id', { expected, actual: `${dpId} of site ${point.siteCode}` });
 }
 
 /** @throws REQUEST_INVALID */

@@ -39,7 +39,8 @@ export function toDistributionPointRecord(
     kind: distributionPointKindNames[distributionPoint.kind],
     description: distributionPoint.description,
     siteCode: distributionPoint.siteCode,
-    priority: health.dpPriority,
+    priority: distributionPoint.pinnedPriority ?? health.dpPriority,
+    isPriorityPinned: distributionPoint.pinnedPriority !== undefined,
     reachability: reachabilityNames[health.reachability],
     reason: health.reason,
     checkedAtMs: health.checkedAtMs,
@@ -49,6 +50,7 @@ export function toDistributionPointRecord(
     measuredBytesPerSecond: health.measuredBytesPerSecond,
     ...(distributionPoint.pull && { pull: toPullMessage(distributionPoint.pull) }),
     ...toControlsMessages(distributionPoint),
+    ...(distributionPoint.validation && { validation: { ...distributionPoint.validation } }),
   };
 }
 
@@ -72,10 +74,13 @@ export function toNewDistributionPoint(
   const { controls: patch, serveControls: servePatch } = controlsOf(settings);
   const controls = patchedControls(undefined, patch);
   const serveControls = patchedControls(undefined, servePatch);
+  const { validation } = validationOf(settings);
   return {
     ...{ dpId, address, kind, description, ...pullOf(settings) },
+    ...(settings.pinnedPriority && { pinnedPriority: settings.pinnedPriority }),
     ...(controls && { controls }),
     ...(serveControls && { serveControls }),
+    ...(validation !== undefined && validation !== 'none' && { validation }),
   };
 }
 
@@ -94,7 +99,19 @@ export function toDistributionPointPatch(
     }),
     ...pullOf(settings),
     ...controlsOf(settings),
+    ...validationOf(settings),
+    ...(settings.pinnedPriority !== undefined && { pinnedPriority: settings.pinnedPriority }),
   };
+}
+
+/** What may be is checked where it is kept. */
+function validationOf({
+  validation,
+}: DistributionPointSettings__Output): Pick<DistributionPointPatch, 'validation'> {
+  if (!validation) return {};
+  const { everyHours, bytesPerSecond } = validation;
+  if (everyHours === 0) return { validation: 'none' };
+  return { validation: { everyHours, bytesPerSecond: Number(bytesPerSecond) } };
 }
 
 function toPullMessage({ sources, allowFallback, packagesMax }: PullSettings): PullMessage {

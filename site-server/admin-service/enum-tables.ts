@@ -71,6 +71,7 @@ export const sendRequestStateNames: Record<SendRequestState, SendRequestStateNam
   pending: 'SEND_REQUEST_STATE_PENDING',
   sending: 'SEND_REQUEST_STATE_SENDING',
   retrying: 'SEND_REQUEST_STATE_RETRYING',
+  suspended: 'SEND_REQUEST_STATE_SUSPENDED',
   complete: 'SEND_REQUEST_STATE_COMPLETE',
   failed: 'SEND_REQUEST_STATE_FAILED',
   cancelled: 'SEND_REQUEST_STATE_CANCELLED',

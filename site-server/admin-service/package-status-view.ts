@@ -17,7 +17,7 @@ import type { PackageStatusQuery } from './package-requests.ts';
 
 /** What the view of package status needs. */
 export interface PackageStatusViewComponents extends AwaitedStatusComponents {
-  readonly store: Pick<StateStore, 'onWritten'>;
+  readonly store: Pick<StateStore, 'onWritten' | 'records'>;
   readonly packages: PackageStore;
   /** How far an open job is, 0 to 100; undefined when there is none, or nothing was sent yet. */
   readonly percentOf: (jobSerial: number) => number | undefined;
@@ -206,6 +206,10 @@ export class PackageStatusView {
     if (space === keySpaces.packageStatus.name) return { packageId, siteCode, dpId: second };
     if (space === keySpaces.packageAssignments.name || space === keySpaces.groupWishes.name) {
       return { packageId, siteCode: '', dpId: second };
+    }
+    if (space === keySpaces.forwardingFailures.name || space === keySpaces.siteContents.name) {
+      const awaiting = space === keySpaces.siteContents.name ? second : third;
+      return this.#isThere(awaiting) ? { packageId, siteCode: awaiting, dpId: '' } : undefined;
     }
     if (space === keySpaces.groupAssignments.name) return { packageId, siteCode: '', dpId: '' };
     const isOfOther = space === keySpaces.sitePackageStatus.name && this.#isThere(second);

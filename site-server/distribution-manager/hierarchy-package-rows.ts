@@ -17,6 +17,7 @@ import { sourceSiteOf } from '../../shared/domain/package.ts';
 import type { PackageStatus } from '../../shared/domain/package-status.ts';
 import type { SiteDefinition } from '../../shared/domain/site.ts';
 import type { SitePackage } from '../../shared/domain/site-package.ts';
+import type { ValidationRequest } from '../../shared/domain/validation-request.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { RecordStore } from '../../shared/state-store/record-store.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
@@ -49,6 +50,7 @@ export class HierarchyPackageRows {
   readonly groups: GroupRows;
   readonly contents: RecordStore<SiteContent>;
   readonly statuses: RecordStore<PackageStatus>;
+  readonly #validations: RecordStore<ValidationRequest>;
   readonly #points: RecordStore<DistributionPoint>;
   readonly #sites: RecordStore<SiteDefinition>;
   readonly #versions: RecordStore<RowVersion>;
@@ -62,6 +64,7 @@ export class HierarchyPackageRows {
     this.groups = new GroupRows(store);
     this.contents = store.records(keySpaces.siteContents);
     this.statuses = store.records(keySpaces.sitePackageStatus);
+    this.#validations = store.records(keySpaces.validationRequests);
     this.#points = store.records(keySpaces.hierarchyDistributionPoints);
     this.#sites = store.records(keySpaces.sites);
     this.#versions = store.records(keySpaces.rowVersions);
@@ -220,6 +223,9 @@ export class HierarchyPackageRows {
       changes.push(this.assignments.delete(joinKey(packageId, dpId)));
     }
     changes.push(...(await this.groups.packageGone(packageId)));
+    for (const { dpId } of await valuesOf(this.#validations, packageId)) {
+      changes.push(this.#validations.delete(joinKey(packageId, dpId)));
+    }
     return changes;
   }
 }

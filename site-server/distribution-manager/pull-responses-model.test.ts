@@ -13,6 +13,7 @@ import { CrashingStore } from '../../shared/testing/crashing-store.ts';
 import { SeededRandom } from '../../shared/testing/seeded-random.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
+import { ValidationResults } from '../content-validation/validation-results.ts';
 import { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import { JobTable } from '../package-transfer-manager/job-table.ts';
@@ -130,12 +131,17 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
         look: () => ({ of: async () => ({ sources: [], isComplete: false }) }),
         sourcesOf: async () => undefined,
         sourcesChanged: async () => undefined,
+        suspend: async () => {},
       },
       permits: new TransferPermits({
         arbiter: new TransferArbiter(clock),
         transferControls: { passagesToDp: (dpId) => [`dp/${dpId}`], onChanged: () => () => {} },
       }),
       returns: { watch: () => {}, forget: () => {} },
+      cancellation: {
+        complete: async () => {},
+        confirmedBy: async () => {},
+      },
     },
     testJobConfig,
   );
@@ -143,7 +149,10 @@ async function live(machine: TestMachine, life: CrashingStore, dps: Map<string, 
   const distribution = new DistributionManager({
     ...{ ...ground, random: () => 1 },
     packageTask: { run: async () => 'up-to-date' },
-    transferResults: new TransferResults(ground),
+    transferResults: new TransferResults({
+      ...ground,
+      validationResults: new ValidationResults({ ...ground, siteCode: 'PS1' }),
+    }),
     pullResponses: new PullResponses({ ...ground, stateSystem, transfers }),
   });
   await transfers.start();

@@ -109,7 +109,10 @@ export class SiteContentTask {
         delivery,
         openJob: delivery && (await this.#jobs.get(delivery.jobId)),
         result: result?.jobId === delivery?.jobId ? result : undefined,
-        failure: [...failures.values()].find(({ jobId }) => jobId === delivery?.jobId),
+        failure: [...failures.values()].find(
+          // What this site itself could not send, the result says.
+          (one) => one.jobId === delivery?.jobId && one.siteCode !== this.#components.siteCode,
+        ),
         hasVersion: (version) => versions.has(version),
       };
       orders.push({ sitePackage, siteCode, rows, work: siteContentWork(rows) });

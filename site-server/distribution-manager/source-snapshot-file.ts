@@ -10,7 +10,7 @@ import {
 import { ContentHash, hashOf } from '../../shared/content-library/content-hash.ts';
 import { hasPieces, pieceBytes, pieceCountOf, pieceLengthOf } from '../../shared/domain/content.ts';
 import { SourceChangedError, toSourceFailure, triesMax } from './source-snapshot-path.ts';
-import type { SnapshotStaging, StagedBytes } from './source-snapshot-staging.ts';
+import type { BegunFile, FileStaging } from './source-snapshot-staging.ts';
 
 /** What is known of a file of the source once it is read. */
 export interface SourceFile {
@@ -23,13 +23,13 @@ export interface SourceFile {
 
 /** What a reader of source files works with. */
 export interface SourceFileReaderParts {
-  readonly staging: SnapshotStaging;
+  readonly staging: FileStaging;
   readonly onBytes: (bytes: number) => void;
 }
 
 /** Reads files of the source, each once, hashes and stages them. Blocks. */
 export class SourceFileReader {
-  readonly #staging: SnapshotStaging;
+  readonly #staging: FileStaging;
   readonly #onBytes: (bytes: number) => void;
   /** One byte more than a piece: a file that grew is seen to have. */
   readonly #buffer = Buffer.allocUnsafe(pieceBytes + 1);
@@ -102,7 +102,7 @@ export class SourceFileReader {
     return hashes;
   }
 
-  #hashPieces(file: OpenFile, begun: StagedBytes | undefined): FileHashes | undefined {
+  #hashPieces(file: OpenFile, begun: BegunFile | undefined): FileHashes | undefined {
     const { sizeBytes } = file;
     const pieceCount = pieceCountOf(sizeBytes);
     const pieceHashes: Buffer[] = [];

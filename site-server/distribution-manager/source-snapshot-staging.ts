@@ -9,8 +9,46 @@ import { writeFully } from '../../shared/content-library/write-fully.ts';
 const handOverFiles = 4_096;
 const handOverBytes = 256 * 1024 * 1024;
 
+/** A file that is being read, and may be kept. */
+export interface BegunFile extends Disposable {
+  append(bytes: Uint8Array): void;
+}
+
+/** What becomes of the files that are read from a source. */
+export interface FileStaging<Begun extends BegunFile = BegunFile> {
+  /** Whether the library has the file already. */
+  isHeld(file: HeldFile): boolean;
+  /** A small file, whole. */
+  stageWhole(file: HeldFile, bytes: Uint8Array): void;
+  /** A file whose hash is not known yet. */
+  begin(sizeBytes: number): Begun;
+  /** What was begun, now that its hash is known. */
+  end(begun: Begun, file: HeldFile): void;
+}
+
+/** The source is only looked at: nothing is kept. */
+export class NothingStaged implements FileStaging {
+  readonly #fileLibrary: string;
+
+  constructor(fileLibrary: string) {
+    this.#fileLibrary = fileLibrary;
+  }
+
+  isHeld(file: HeldFile): boolean {
+    return isInLibrary(this.#fileLibrary, file);
+  }
+
+  stageWhole(): void {}
+
+  begin(): BegunFile {
+    return { append: () => {}, [Symbol.dispose]: () => {} };
+  }
+
+  end(): void {}
+}
+
 /** Where files the library does not hold are put, until they are handed over to it. Blocks. */
-export class SnapshotStaging {
+export class SnapshotStaging implements FileStaging<StagedBytes> {
   readonly #directory: string;
   readonly #fileLibrary: string;
   readonly #onStaged: (files: readonly StagedFile[]) => void;
@@ -30,9 +68,7 @@ export class SnapshotStaging {
 
   /** Whether the library has the file already. */
   isHeld(file: HeldFile): boolean {
-    const path = filePathOf(this.#fileLibrary, file.hash);
-    const stats = lstatSync(path, { throwIfNoEntry: false });
-    return stats?.isFile() === true && stats.size === file.sizeBytes;
+    return isInLibrary(this.#fileLibrary, file);
   }
 
   /** Stages a small file, unless it is staged already. @throws DISK_FULL */
@@ -136,6 +172,11 @@ export class StagedBytes implements Disposable {
       throw toWriteFailure(error, this.#path, this.#sizeBytes);
     }
   }
+}
+
+function isInLibrary(fileLibrary: string, { hash, sizeBytes }: HeldFile): boolean {
+  const stats = lstatSync(filePathOf(fileLibrary, hash), { throwIfNoEntry: false });
+  return stats?.isFile() === true && stats.size === sizeBytes;
 }
 
 function openNew(path: string): number {

@@ -26,7 +26,7 @@ import {
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { SourceFileReader } from './source-snapshot-file.ts';
 import { SourceChangedError, toShownPath, toSourceFailure } from './source-snapshot-path.ts';
-import type { SnapshotStaging } from './source-snapshot-staging.ts';
+import type { FileStaging } from './source-snapshot-staging.ts';
 
 /** What a walk works with. */
 export interface SourceWalkParts {
@@ -34,7 +34,7 @@ export interface SourceWalkParts {
   readonly directory: string;
   readonly manifest: ManifestWriter;
   readonly previous: PreviousEntries;
-  readonly staging: SnapshotStaging;
+  readonly staging: FileStaging;
   readonly progress: TaskProgress;
   readonly throwIfAborted: () => void;
 }

@@ -8,7 +8,7 @@ import { serveThreadTask, type TaskContext } from '../../shared/content-library/
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { SourceChangedError, triesMax } from './source-snapshot-path.ts';
-import { SnapshotStaging } from './source-snapshot-staging.ts';
+import { NothingStaged, SnapshotStaging } from './source-snapshot-staging.ts';
 import { SourceWalk } from './source-snapshot-walk.ts';
 
 /** What the thread is given; all paths are real and absolute. */
@@ -17,8 +17,8 @@ export interface SnapshotInput {
   readonly contentId: string;
   readonly manifestPath: string;
   readonly signaturePath: string;
-  /** Where files that are not held yet are put. */
-  readonly staging: string;
+  /** Where files that are not held yet are put; undefined: they are only looked at. */
+  readonly staging: string | undefined;
   readonly fileLibrary: string;
   readonly previous:
     | { readonly manifestPath: string; readonly descriptor: ContentDescriptor }
@@ -51,22 +51,29 @@ async function readOnce(
   using manifest = new ManifestWriter(input);
   await using previous = new PreviousEntries(input.previous);
   const progress = new TaskProgress((now) => context.send({ type: 'progress', progress: now }));
-  const staging = new SnapshotStaging({
-    directory: input.staging,
-    fileLibrary: input.fileLibrary,
-    onStaged: (files) => context.send({ type: 'staged', files }),
-  });
+  const staging =
+    input.staging === undefined ? undefined : stagingIn(input.staging, input, context);
   using walk = new SourceWalk({
     directory: input.directory,
-    ...{ manifest, previous, staging, progress },
+    ...{ manifest, previous, progress },
+    staging: staging ?? new NothingStaged(input.fileLibrary),
     throwIfAborted: () => context.throwIfAborted(),
   });
   await walk.readAll();
-  staging.handOver();
+  staging?.handOver();
   const descriptor = manifest.finish();
   progress.tell();
   if (descriptor.entryCount === 0) {
     throw new WaybillError({ code: 'SOURCE_EMPTY', path: input.directory });
   }
   return descriptor;
+}
+
+function stagingIn(
+  directory: string,
+  { fileLibrary }: SnapshotInput,
+  context: TaskContext<SnapshotMessage>,
+): SnapshotStaging {
+  const onStaged = (files: readonly StagedFile[]) => context.send({ type: 'staged', files });
+  return new SnapshotStaging({ directory, fileLibrary, onStaged });
 }

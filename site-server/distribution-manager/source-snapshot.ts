@@ -122,8 +122,8 @@ async function readSource(
 }
 
 /** The previous content, leased; undefined when the library has it no more. */
-async function openPrevious(
-  library: SnapshotLibrary,
+export async function openPrevious(
+  library: Pick<SnapshotLibrary, 'openContent'>,
   previous: ContentDescriptor | undefined,
 ): Promise<ContentReader | undefined> {
   if (!previous) return undefined;
@@ -161,7 +161,10 @@ async function isSound(
 }
 
 /** The real path of a source directory. @throws SOURCE_MISSING, SOURCE_UNREADABLE */
-async function checkSource(path: string, library: SnapshotLibrary): Promise<string> {
+export async function checkSource(
+  path: string,
+  library: Pick<SnapshotLibrary, 'layout'>,
+): Promise<string> {
   const missing = new WaybillError({ code: 'SOURCE_MISSING', path });
   if (!isAbsolute(path)) throw missing;
   try {

@@ -3,12 +3,14 @@ import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { PackageStatus } from '../../shared/domain/package-status.ts';
 import { type TransferOutcome, transferOutcome } from '../../shared/domain/package-status-moves.ts';
 import type { PackageServer } from '../../shared/domain/site-package.ts';
+import { isValidation } from '../../shared/domain/validation-places.ts';
 import { throwIfAborted } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { ChangeNotifier, Notification } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { ValidationResults } from '../content-validation/validation-results.ts';
 import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type { StatusFacts, StatusReporter } from '../status-manager/status-manager.ts';
 import type { PackageStore } from './package-store.ts';
@@ -19,6 +21,7 @@ export interface TransferResultsComponents {
   readonly notifier: Pick<ChangeNotifier, 'notification' | 'pending' | 'handled'>;
   readonly packages: PackageStore;
   readonly contentMap: Pick<ContentDpMap, 'held' | 'arrived' | 'notArriving' | 'gone'>;
+  readonly validationResults: Pick<ValidationResults, 'changesOf' | 'changesAfter'>;
   readonly status: StatusReporter;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
@@ -59,7 +62,16 @@ export class TransferResults {
     await packages.turn(job.packageId, () => this.#apply(job, notification));
   }
 
+  /** A validation says what is there, and changes nothing by itself. */
+  async #applyValidation(job: DistributionJob, notification: Notification): Promise<void> {
+    const { validationResults, notifier, store, clock } = this.#components;
+    const handled = notifier.handled(notification);
+    const changes = await validationResults.changesOf(job, clock.nowMs());
+    await store.write([...changes(), handled], { sync: false });
+  }
+
   async #apply(job: DistributionJob, notification: Notification): Promise<void> {
+    if (isValidation(job)) return this.#applyValidation(job, notification);
     const { store, packages, notifier, clock, status } = this.#components;
     const { packageId, dpId } = job;
     const [before, server] = await Promise.all([
@@ -70,6 +82,7 @@ export class TransferResults {
     const outcome = before && transferOutcome(job, { status: before, server }, clock.nowMs());
     const changes = outcome ? this.#changes(job, rows, outcome) : [];
     changes.push(...(await this.#locations(job, before, outcome)));
+    changes.push(...(await this.#components.validationResults.changesAfter(job, outcome)));
     // From here on without a pause: serials rise in the order of the writes.
     const messages = outcome
       ? reportsOf(job, outcome).flatMap((facts) => status.message(facts))

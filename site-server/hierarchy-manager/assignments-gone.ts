@@ -13,5 +13,9 @@ export async function assignmentsGone(
     if (assignment.dpId === dpId) changes.push(assignments.delete(key));
   }
   changes.push(...(await new GroupRows(store).distributionPointsGone((id) => id === dpId)));
+  const validations = store.records(keySpaces.validationRequests);
+  for await (const [key, request] of validations.list()) {
+    if (request.dpId === dpId) changes.push(validations.delete(key));
+  }
   return changes;
 }

@@ -1,18 +1,25 @@
 import {
   type DistributionPoint,
   type DistributionPointKind,
+  distributionPointPriorityMax,
+  distributionPointPriorityMin,
   parseAddress,
   parseDistributionPointId,
 } from '../../shared/domain/distribution-point.ts';
 import { type PullSettings, pullPackagesMaxDefault } from '../../shared/domain/pull-source.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
-import type { TransferControls } from '../../shared/domain/transfer-controls.ts';
+import {
+  bytesPerSecondMax,
+  bytesPerSecondMin,
+  type TransferControls,
+} from '../../shared/domain/transfer-controls.ts';
 import {
   patchedControls,
   type TransferControlsPatch,
   wholePatch,
 } from '../../shared/domain/transfer-controls-patch.ts';
+import { everyHoursMax, type ValidationSchedule } from '../../shared/domain/validation-schedule.ts';
 import { checkedPullSettings, requireWaysToContent } from './pull-settings.ts';
 
 /** What an administrator says of a new DP. */
@@ -28,6 +35,10 @@ export interface NewDistributionPoint {
   readonly controls?: TransferControls;
   /** The same for what it serves to others. */
   readonly serveControls?: TransferControls;
+  /** How often its packages are validated. */
+  readonly validation?: ValidationSchedule;
+  /** Its place in the queue; absent: it tunes itself. */
+  readonly pinnedPriority?: number;
 }
 
 /** What an administrator changes of a DP; what is absent stays. */
@@ -40,6 +51,9 @@ export interface DistributionPointPatch {
   readonly pull?: PullSettings;
   readonly controls?: TransferControlsPatch;
   readonly serveControls?: TransferControlsPatch;
+  readonly validation?: ValidationSchedule | 'none';
+  /** 0: it tunes itself again. */
+  readonly pinnedPriority?: number;
 }
 
 const noPullSettings: PullSettings = {
@@ -65,7 +79,9 @@ export function checkedSettings(settings: NewDistributionPoint): NewDistribution
     throw requestInvalid('description', { expected, actual: `${charCount} characters` });
   }
   const controls = controlsOf(settings, settings);
-  const checked = { dpId, address, kind, description, ...controls };
+  const pinned = checkedPriority(settings.pinnedPriority);
+  const validation = validationOf(settings);
+  const checked = { dpId, address, kind, description, ...controls, ...validation, ...pinned };
   if (pull === undefined && kind === 'standard') return checked;
   const checkedPull = checkedPullSettings(dpId, pull ?? noPullSettings);
   if (kind === 'pull') requireWaysToContent(checkedPull);
@@ -77,8 +93,9 @@ export function patched(
   before: DistributionPoint,
   patch: DistributionPointPatch,
 ): DistributionPoint {
-  // Controls that are taken away are in no setting.
-  const { controls: _, serveControls: __, ...rest } = before;
+  // What is taken away is in no setting.
+  const { controls: _, serveControls: __, validation: ___, pinnedPriority, ...rest } = before;
+  const wantedPriority = patch.pinnedPriority ?? pinnedPriority;
   const settings = checkedSettings({
     dpId: before.dpId,
     address: patch.address ?? before.address,
@@ -86,6 +103,8 @@ export function patched(
     description: patch.description ?? before.description,
     ...pullOf(patch, before),
     ...controlsOf(before, patch),
+    ...validationOf({ validation: patch.validation ?? before.validation }),
+    ...(wantedPriority && { pinnedPriority: wantedPriority }),
   });
   return { ...rest, ...settings };
 }
@@ -96,7 +115,19 @@ export function wholePatchOf(wanted: DistributionPoint): DistributionPointPatch 
     ...wanted,
     controls: wholePatch(wanted.controls),
     serveControls: wholePatch(wanted.serveControls),
+    validation: wanted.validation ?? 'none',
+    pinnedPriority: wanted.pinnedPriority ?? 0,
   };
+}
+
+/** @throws REQUEST_INVALID */
+function checkedPriority(priority: number | undefined): { pinnedPriority?: number } {
+  if (priority === undefined) return {};
+  const [least, most] = [distributionPointPriorityMin, distributionPointPriorityMax];
+  const isInRange = Number.isInteger(priority) && priority >= least && priority <= most;
+  if (isInRange) return { pinnedPriority: priority };
+  const expected = `a whole number from ${least} to ${most}`;
+  throw requestInvalid('pinned_priority', { expected, actual: `${priority}` });
 }
 
 function controlsOf(
@@ -106,6 +137,26 @@ function controlsOf(
   const controls = patchedControls(before.controls, patch.controls);
   const serveControls = patchedControls(before.serveControls, patch.serveControls);
   return { ...(controls && { controls }), ...(serveControls && { serveControls }) };
+}
+
+/** @throws REQUEST_INVALID */
+function validationOf({
+  validation,
+}: {
+  readonly validation?: ValidationSchedule | 'none' | undefined;
+}): Pick<NewDistributionPoint, 'validation'> {
+  if (validation === undefined || validation === 'none') return {};
+  const { everyHours, bytesPerSecond } = validation;
+  if (!Number.isInteger(everyHours) || everyHours < 1 || everyHours > everyHoursMax) {
+    const expected = `1 to ${everyHoursMax} hours`;
+    throw requestInvalid('validation.every_hours', { expected, actual: `${everyHours}` });
+  }
+  const isRate = bytesPerSecond >= bytesPerSecondMin && bytesPerSecond <= bytesPerSecondMax;
+  if (bytesPerSecond !== 0 && !isRate) {
+    const expected = `0, or ${bytesPerSecondMin} to ${bytesPerSecondMax} bytes a second`;
+    throw requestInvalid('validation.bytes_per_second', { expected, actual: `${bytesPerSecond}` });
+  }
+  return { validation: { everyHours, bytesPerSecond } };
 }
 
 function pullOf(

@@ -231,9 +231,47 @@ describe('Hierarchy Manager', () => {
     await hierarchy.add(good);
     assert.equal((await hierarchy.healthOf('PS1DP1')).dpPriority, 200);
     const first = await hierarchy.recordTransferRate('PS1DP1', 100_000_000);
-    assert.equal(first.dpPriority, 150);
+    assert.equal(first.dpPriority, 185, 'a part of the way to 150');
     const second = await hierarchy.recordTransferRate('PS1DP1', 0);
     assert.equal(second.measuredBytesPerSecond, 70_000_000, 'one slow transfer is not the whole');
+  });
+
+  it('takes no DP for slow that a limit of ours holds back (PTM-3, PTM-6)', async () => {
+    const { hierarchy } = site;
+    await hierarchy.add(good);
+    const before = await hierarchy.recordTransferRate('PS1DP1', 10_000_000);
+    const limit = { kind: 'rate', bytesPerSecond: 1_000_000 } as const;
+    await hierarchy.set({ dpId: 'PS1DP1', controls: { limit } });
+    assert.deepEqual(await hierarchy.recordTransferRate('PS1DP1', 990_000), before);
+    const slow = await hierarchy.recordTransferRate('PS1DP1', 100_000);
+    assert.ok(slow.dpPriority > before.dpPriority, 'it did not even take what it might');
+    await hierarchy.set({ dpId: 'PS1DP1', controls: { limit: 'none' } });
+    const link = { linkName: 'wan', description: '', siteCode: 'PS1', toSiteCodes: [] };
+    const ofLink = { ...link, dpIds: ['PS1DP1'], controls: { limit } };
+    const links = machine.store.records(keySpaces.links);
+    await machine.store.write([links.put('wan', ofLink)], { sync: false });
+    assert.deepEqual(
+      await hierarchy.recordTransferRate('PS1DP1', 50_000),
+      slow,
+      'its share of a link',
+    );
+    const quick = await hierarchy.recordTransferRate('PS1DP1', 50_000_000);
+    assert.ok(quick.dpPriority < slow.dpPriority, 'that it is quicker counts all the same');
+  });
+
+  it('pins the priority of a DP, and lets it tune itself again (PTM-3)', async () => {
+    const { hierarchy } = site;
+    await hierarchy.add(good);
+    assert.equal((await hierarchy.set({ dpId: 'PS1DP1', pinnedPriority: 50 })).pinnedPriority, 50);
+    const same = await hierarchy.set({ dpId: 'PS1DP1', description: 'Second floor' });
+    assert.equal(same.pinnedPriority, 50, 'what is not said stays');
+    const again = await hierarchy.set({ dpId: 'PS1DP1', pinnedPriority: 0 });
+    assert.ok(!('pinnedPriority' in again));
+    for (const pinnedPriority of [401, -1, 1.5]) {
+      await assert.rejects(hierarchy.set({ dpId: 'PS1DP1', pinnedPriority }), {
+        code: 'REQUEST_INVALID',
+      });
+    }
   });
 
   it('keeps measurements of several at once, and none of a DP that is gone', async () => {

@@ -1,13 +1,13 @@
 import { contentNamesOf } from '../../shared/domain/content-location.ts';
-import {
-  type DistributionPoint,
-  type DistributionPointKind,
-  tunedPriority,
+import type {
+  DistributionPoint,
+  DistributionPointKind,
 } from '../../shared/domain/distribution-point.ts';
 import { withoutAnswer } from '../../shared/domain/distribution-point-check.ts';
 import {
   type DistributionPointHealth,
   unmeasured,
+  withMeasuredRate,
 } from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { ConfiguredSource } from '../../shared/domain/pull-source.ts';
@@ -19,6 +19,7 @@ import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { ownValidationsGone } from '../content-validation/validations-gone.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import { assignmentsGone } from './assignments-gone.ts';
 import type { ContentDpMap } from './content-dp-map.ts';
@@ -29,6 +30,7 @@ import {
   patched,
 } from './distribution-point-settings.ts';
 import { linksWithout } from './links-without.ts';
+import { isOwnLimit } from './own-limit.ts';
 import { pullMapChanges, withoutSource } from './pull-settings.ts';
 
 /** What Hierarchy Manager needs. */
@@ -54,9 +56,6 @@ export const defaultHierarchyManagerConfig: HierarchyManagerConfig = {
 
 /** An administrator at this site, or the hierarchy: then the other sites know already. */
 type WhoSaysSo = 'administrator' | 'hierarchy';
-
-/** Weight of the newest transfer in the smoothed rate. */
-const newestRateWeight = 0.3;
 
 /**
  * Knows the distribution points of the site (ADM-3) and what was measured of them. Called by
@@ -161,6 +160,8 @@ export class HierarchyManager implements Component {
       changes.push(...(await this.#withoutSource(dpId)));
       const jobs = this.#lookAgainAt(await this.#openJobs(dpId));
       changes.push(...(await this.#contentsOf(dpId)), ...jobs);
+      const { store, siteCode } = this.#components;
+      changes.push(...(await ownValidationsGone(store, { siteCode, dpId })));
       await this.#write(changes, { sync: true });
       this.#kinds.delete(dpId);
       return distributionPoint;
@@ -220,12 +221,11 @@ export class HierarchyManager implements Component {
   }
 
   /** A transfer to the DP went at this rate: tunes the DP's place in the queue. */
-  recordTransferRate(dpId: string, bytesPerSecond: number): Promise<DistributionPointHealth> {
-    return this.updateHealth(dpId, (health) => {
-      const before = health.measuredBytesPerSecond || bytesPerSecond;
-      const smoothed = Math.round(before + newestRateWeight * (bytesPerSecond - before));
-      return { ...health, measuredBytesPerSecond: smoothed, dpPriority: tunedPriority(smoothed) };
-    });
+  async recordTransferRate(dpId: string, bytesPerSecond: number): Promise<DistributionPointHealth> {
+    const isLimited = await isOwnLimit(this.#components, dpId, bytesPerSecond);
+    return this.updateHealth(dpId, (health) =>
+      withMeasuredRate(health, { bytesPerSecond, isLimited }),
+    );
   }
 
   /** All DPs of the hierarchy, those of this site as this site has them; by name. */

@@ -1,5 +1,6 @@
+import type { ValidationReport } from '../../shared/domain/content-validation.ts';
 import type { DistributionJob, WaitingReason } from '../../shared/domain/distribution-job.ts';
-import { isRunning, moved } from '../../shared/domain/distribution-job.ts';
+import { isRunning, moved, takenBack } from '../../shared/domain/distribution-job.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -20,8 +21,13 @@ export interface JobResult {
   readonly reason: string;
   readonly progress?: TransferProgress;
   readonly verifiedHash?: string;
+  readonly validationReport?: ValidationReport;
   /** Content bytes that came over the wire, as a pull DP counts them. */
   readonly receivedBytes?: number;
+  /** Of one that an administrator has cancelled. */
+  readonly cancellation?: DistributionJob['cancellation'];
+  /** Of a `cancel` that the DP has heard: the version it serves. */
+  readonly heldVersion?: number;
   /** What else belongs into the batch. */
   readonly others?: readonly Change[];
 }
@@ -38,6 +44,45 @@ export interface JobHandover {
   readonly locations: () => Promise<Change[]>;
 }
 
+/** The job as it has ended. */
+export function toEnded(
+  current: DistributionJob,
+  state: 'complete' | 'failed' | 'cancelled',
+  { nowMs, ...result }: JobResult & { readonly nowMs: number },
+): DistributionJob {
+  const { reason, progress, verifiedHash, receivedBytes = 0, cancellation, heldVersion } = result;
+  const { validationReport } = result;
+  const last = takenBack(progress ? withProgress(current, progress, nowMs) : current);
+  return moved(last, state, {
+    reason,
+    restartAtMs: 0,
+    updatedAtMs: nowMs,
+    endedAtMs: nowMs,
+    bytesSent: Math.max(current.bytesSent, progress?.sentBytesOfAllRuns ?? 0, receivedBytes),
+    ...(state === 'complete' && { remainingBytes: 0 }),
+    ...(verifiedHash !== undefined && { verifiedHash }),
+    ...(validationReport && { validationReport }),
+    ...(cancellation && { cancellation }),
+    ...(heldVersion !== undefined && { heldVersion }),
+  });
+}
+
+/** The job with what a run has moved. */
+export function withProgress(
+  job: DistributionJob,
+  progress: TransferProgress,
+  nowMs: number,
+): DistributionJob {
+  const { totalBytes, remainingBytes, sentBytesOfAllRuns: bytesSent } = progress;
+  return {
+    ...job,
+    // A run that did not come to ask the DP knows less than the row.
+    ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
+    bytesSent: Math.max(job.bytesSent, bytesSent),
+    updatedAtMs: nowMs,
+  };
+}
+
 /** The job as one that a pull DP has, which is to say how it ended. */
 export function toWithPullDp(
   job: DistributionJob,
@@ -51,22 +96,6 @@ export function toWithPullDp(
     pollCount: job.pollCount ?? 0,
     begunAtMs: job.begunAtMs ?? facts.updatedAtMs,
   });
-}
-
-/** The job with how far its run is. */
-export function withProgress(
-  job: DistributionJob,
-  progress: TransferProgress,
-  updatedAtMs: number,
-): DistributionJob {
-  const { totalBytes, remainingBytes, sentBytesOfAllRuns: bytesSent } = progress;
-  return {
-    ...job,
-    // A run that did not come to ask the DP knows less than the row.
-    ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
-    bytesSent: Math.max(job.bytesSent, bytesSent),
-    updatedAtMs,
-  };
 }
 
 /** The job as one whose run gave way, and that goes on where it is: it was no try. */

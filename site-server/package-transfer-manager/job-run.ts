@@ -1,4 +1,5 @@
 import type { PieceSource } from '../../shared/content-source/piece-source.ts';
+import type { ValidationReport } from '../../shared/domain/content-validation.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
@@ -6,11 +7,13 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-permit.ts';
 import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
 import { FileClaims } from './file-claims.ts';
+import type { HeldPackage } from './job-cancellation.ts';
 import type { OwnCopyCheck } from './own-copy-check.ts';
 import type { PullHandover, PullNotification } from './pull-notification.ts';
 import { PushTransfer, type PushTransferConfig, type PushTransferNeeds } from './push-transfer.ts';
 import type { TransferPermits } from './transfer-permits.ts';
 import type { TransferProgress } from './transfer-progress.ts';
+import { validateAtDp } from './validation-run.ts';
 
 export interface JobRunnerNeeds {
   readonly library: PushTransferNeeds['library'];
@@ -24,7 +27,14 @@ export interface JobRunnerNeeds {
 
 /** What a run has led to: it is done, or a pull DP has taken it and will say how it ended. */
 export type RunResult =
-  | { readonly kind: 'done'; readonly verifiedHash: string | undefined }
+  | {
+      readonly kind: 'done';
+      readonly verifiedHash: string | undefined;
+      /** Of a validation. */
+      readonly validationReport?: ValidationReport;
+    }
+  /** The DP does nothing any more of the jobs that were cancelled before. */
+  | { readonly kind: 'cancel-heard'; readonly held: HeldPackage }
   | ({ readonly kind: 'handed-over' } & PullHandover);
 
 /** One run of a job, from its start to its end. */
@@ -66,6 +76,13 @@ export class JobRunner {
    *   throw; FILE_NOT_HELD when the DP refused bytes that are damaged at this site
    */
   async run(run: JobRun): Promise<RunResult> {
+    if (run.job.action === 'validate') {
+      const validationReport = await validateAtDp(this.#needs, run);
+      return { kind: 'done', verifiedHash: undefined, validationReport };
+    }
+    if (run.job.action === 'cancel') {
+      return { kind: 'cancel-heard', held: await this.#cancel(run) };
+    }
     await this.#requireRoom(run);
     if (run.job.action === 'remove') {
       return { kind: 'done', verifiedHash: await this.#remove(run) };
@@ -97,6 +114,22 @@ export class JobRunner {
         { action: { packageId, jobSerial } },
         { deadlineMs: this.#config.contentDeadlineMs, signal },
       );
+  }
+
+  async #cancel({ job, dp, signal }: JobRun): Promise<HeldPackage> {
+    const { packageId, jobSerial } = job;
+    const { installedVersion: sourceVersion, packageHash: bytes } = await this.#needs.connections
+      .channelTo(dp)
+      .unary(
+        'cancelAction',
+        { action: { packageId, jobSerial } },
+        { deadlineMs: this.#config.contentDeadlineMs, signal },
+      );
+    const packageHash = Buffer.from(bytes).toString('hex');
+    const own = await this.#needs.library.getPackage(packageId);
+    // What is not this site's version of that number is not that version.
+    const isOther = own?.sourceVersion === sourceVersion && own.packageHash !== packageHash;
+    return isOther ? { sourceVersion: 0, packageHash: '' } : { sourceVersion, packageHash };
   }
 
   async #push(run: JobRun): Promise<string> {

@@ -1,5 +1,7 @@
+import type { ValidationReport } from '../../shared/domain/content-validation.ts';
 import {
   type DistributionJob,
+  heedingWindow,
   isRunning,
   isWithPullDp,
   moved,
@@ -7,6 +9,7 @@ import {
   takenBack,
   type WaitingReason,
 } from '../../shared/domain/distribution-job.ts';
+import { isValidation } from '../../shared/domain/validation-places.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier, Notification } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
@@ -19,12 +22,14 @@ import {
   type JobHandover,
   type JobResult,
   type NotifiedJob,
+  toEnded,
   toWithPullDp,
   tryCountAfter,
   withProgress,
 } from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
-import { beginMessages, endMessages, retryMessages, waitMessages } from './job-messages.ts';
+import { beginMessages, endMessages, retryReport, waitMessages } from './job-messages.ts';
+import { rankOf, reprioritised, withRank } from './job-ranks.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -56,6 +61,7 @@ export class JobTable {
   /** Reads the open jobs; once, before anything else. */
   async load(): Promise<void> {
     for await (const [, job] of this.#jobs.list()) this.#open.set(job);
+    await this.reprioritise([...this.#open.values()].map(({ dpId }) => dpId));
   }
 
   /** All open jobs, in no order. */
@@ -78,6 +84,7 @@ export class JobTable {
   /** Open jobs that a newer one for the same package and DP has taken over from. */
   superseded(): DistributionJob[] {
     return [...this.#open.values()].filter((job) => {
+      if (job.action === 'cancel') return false;
       const newest = this.#open.sameTargetAs(job).at(-1);
       return newest !== undefined && newest.jobSerial > job.jobSerial;
     });
@@ -109,11 +116,11 @@ export class JobTable {
     }
   }
 
-  /** The job runs from now on. @returns false when it has ended, or is just ending: it must not run */
+  /** The job runs from now on. @returns false when it must not: it has ended, is just ending, or suspended */
   async started(job: DistributionJob): Promise<boolean> {
     if (!this.#isLive(job.jobSerial)) return false;
     await this.#write(job, []);
-    return this.#isLive(job.jobSerial);
+    return this.#isLive(job.jobSerial) && this.#open.get(job.jobSerial)?.state === 'started';
   }
 
   /** The DP has taken the job: told once, however many runs the job takes. */
@@ -127,6 +134,11 @@ export class JobTable {
   /** The job as it is now; nothing when it has ended meanwhile. */
   async put(job: DistributionJob): Promise<void> {
     if (this.#isLive(job.jobSerial)) await this.#write(job, []);
+  }
+
+  /** DPs may have another priority now. The rows follow with what else changes of them. */
+  async reprioritise(dpIds: Iterable<string>): Promise<void> {
+    for (const job of await reprioritised(this.#needs.store, this.#open, dpIds)) this.#tell(job);
   }
 
   /** Tells listeners that the progress of a job has changed. */
@@ -161,30 +173,19 @@ export class JobTable {
       const current = this.#open.get(job.jobSerial);
       // What a pull DP has said meanwhile is newer than that it could not be reached.
       if (!current || !this.#isLive(job.jobSerial) || !isRunning(current)) return undefined;
-      const waiting = moved(withProgress(current, progress, this.#nowMs), 'pending-restart', {
-        ...rest,
-        tryCount: tryCountAfter(current, progress, wait.waitingReason),
-        updatedAtMs: this.#nowMs,
-      });
-      const { told, messages } = this.#retryReport(waiting, isNews);
+      const waiting = moved(
+        heedingWindow(withProgress(current, progress, this.#nowMs)),
+        'pending-restart',
+        {
+          ...rest,
+          tryCount: tryCountAfter(current, progress, wait.waitingReason),
+          updatedAtMs: this.#nowMs,
+        },
+      );
+      const { told, messages } = retryReport(this.#needs.status, waiting, isNews);
       await this.#write(told, [...statusChanges, ...messages]);
       return told;
     });
-  }
-
-  /** 8212 of a job without a source, once; 8203 of any other that failed, while that is news. */
-  #retryReport(
-    waiting: DistributionJob,
-    isNews: boolean,
-  ): { readonly told: DistributionJob; readonly messages: Change[] } {
-    const { status } = this.#needs;
-    if (waiting.waitingReason !== 'no-source') {
-      return { told: waiting, messages: isNews ? retryMessages(status, waiting) : [] };
-    }
-    const report = reporting(waiting, 'no-source');
-    const wait = { reason: 'no-source', limit: 0 } as const;
-    const messages = report.isNews ? waitMessages(status, waiting, wait) : [];
-    return { told: report.job, messages };
   }
 
   /** The job is due at once, as if it had not been tried this time; unless it has ended meanwhile. */
@@ -249,17 +250,19 @@ export class JobTable {
    * Writes a change of an open job with what goes with it, in one batch.
    *
    * @param change makes it of the job as it is, without a pause; with what is reported
+   * @param options.sync somebody is promised it
    * @returns false when the job has ended, or is just ending: then nothing was written
    */
   async changed(
     jobSerial: number,
     change: (job: DistributionJob) => JobChange,
     others: readonly Change[],
+    options = { sync: false },
   ): Promise<boolean> {
     const current = this.#open.get(jobSerial);
     if (!current || !this.#isLive(jobSerial)) return false;
     const { job, messages = [] } = change(current);
-    await this.#write(job, [...messages, ...others]);
+    await this.#write(job, [...messages, ...others], options);
     return true;
   }
 
@@ -268,11 +271,13 @@ export class JobTable {
     job: DistributionJob,
     progress: TransferProgress,
     verifiedHash: string | undefined,
+    validationReport?: ValidationReport,
   ): Promise<void> {
     await this.end(job, 'complete', {
       reason: '',
       progress,
       ...(verifiedHash !== undefined && { verifiedHash }),
+      ...(validationReport && { validationReport }),
     });
   }
 
@@ -290,7 +295,7 @@ export class JobTable {
     const { jobSerial } = job;
     const current = this.#open.get(jobSerial);
     if (!current || this.#ending.has(jobSerial)) return false;
-    const ended = this.#ended(current, state, result);
+    const ended = toEnded(current, state, { ...result, nowMs: this.#nowMs });
     const key = joinKey(jobSerial);
     const { store, notifier, status } = this.#needs;
     const changes = [
@@ -316,26 +321,6 @@ export class JobTable {
     return this.#history.trim();
   }
 
-  #ended(
-    current: DistributionJob,
-    state: 'complete' | 'failed' | 'cancelled',
-    { reason, progress, verifiedHash, receivedBytes = 0 }: JobResult,
-  ): DistributionJob {
-    return moved(
-      takenBack(progress ? withProgress(current, progress, this.#nowMs) : current),
-      state,
-      {
-        reason,
-        restartAtMs: 0,
-        updatedAtMs: this.#nowMs,
-        endedAtMs: this.#nowMs,
-        bytesSent: Math.max(current.bytesSent, progress?.sentBytesOfAllRuns ?? 0, receivedBytes),
-        ...(state === 'complete' && { remainingBytes: 0 }),
-        ...(verifiedHash !== undefined && { verifiedHash }),
-      },
-    );
-  }
-
   get #jobs() {
     return this.#needs.store.records(keySpaces.distributionJobs);
   }
@@ -350,18 +335,19 @@ export class JobTable {
       this.#open.set(job);
       this.#tell(job);
     }
-    return { job, superseded: this.#open.sameTargetAs(job).slice(0, -1) };
+    const older = this.#open.sameTargetAs(job).slice(0, -1);
+    // What tells a DP of a cancelled job stays beside newer ones until the DP has heard it.
+    return { job, superseded: older.filter(({ action }) => action !== 'cancel') };
   }
 
-  /** An administrator may have changed the package's priority since the job was made. */
+  /** Package and DP may have another priority since the job was made. */
   async #ranked({ job, superseded }: NotifiedJob): Promise<NotifiedJob> {
-    const sitePackage = await this.#needs.packages.packages.get(job.packageId);
-    const priority = sitePackage?.properties.priority ?? job.priority;
+    const rank = await rankOf(this.#needs.store, job);
     const current = this.#open.get(job.jobSerial) ?? job;
-    if (priority === current.priority) return { job: current, superseded };
-    const ranked = { ...current, priority };
-    await this.put(ranked);
-    return { job: ranked, superseded };
+    // A validation is of low priority, whatever its package is.
+    const next = withRank(current, isValidation(job) ? { dpPriority: rank.dpPriority } : rank);
+    if (next !== current) await this.put(next);
+    return { job: next, superseded };
   }
 
   #isLive(jobSerial: number): boolean {
@@ -374,12 +360,16 @@ export class JobTable {
   }
 
   /** In memory at once, so that nobody builds on the row before; back again when it fails. */
-  async #write(job: DistributionJob, others: readonly Change[]): Promise<void> {
+  async #write(
+    job: DistributionJob,
+    others: readonly Change[],
+    options = { sync: false },
+  ): Promise<void> {
     const before = this.#open.get(job.jobSerial);
     this.#open.set(job);
     try {
       const row = this.#jobs.put(joinKey(job.jobSerial), job);
-      await this.#needs.store.write([row, ...others], { sync: false });
+      await this.#needs.store.write([row, ...others], options);
     } catch (error) {
       if (before && this.#open.get(job.jobSerial) === job) this.#open.set(before);
       throw error;

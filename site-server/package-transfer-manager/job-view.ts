@@ -25,6 +25,8 @@ const actionNames = {
   add: 'JOB_ACTION_ADD',
   redistribute: 'JOB_ACTION_REDISTRIBUTE',
   remove: 'JOB_ACTION_REMOVE',
+  validate: 'JOB_ACTION_VALIDATE',
+  cancel: 'JOB_ACTION_CANCEL',
 } as const satisfies Record<JobAction, string>;
 
 const stateNames = {
@@ -94,6 +96,11 @@ export class JobView {
     }
   }
 
+  /** A job as it is told, whether it is open or has ended. */
+  toMessage(job: DistributionJob): Job {
+    return this.#toJob(job);
+  }
+
   async *#history(filter: JobFilter): AsyncGenerator<Job> {
     let left = filter.limit || historyCountDefault;
     const history = this.#needs.store.records(keySpaces.jobHistory);
@@ -154,6 +161,12 @@ function toJobMessage(job: DistributionJob, place?: QueuePlace): Job {
     heardPlace: _____,
     reported: ______,
     toldHash: _______,
+    validation: ________,
+    validationReport: _________,
+    cancels: __________,
+    heldVersion: ___________,
+    cancellation,
+    ignoresWindow,
     ...rest
   } = told;
   return {
@@ -163,5 +176,7 @@ function toJobMessage(job: DistributionJob, place?: QueuePlace): Job {
     priority: priorityNames[priority],
     waitingReason: place?.waitingReason ?? waitingReason ?? '',
     queuePlace: place?.place ?? 0,
+    unconfirmed: cancellation?.isConfirmed === false,
+    ignoresWindow: ignoresWindow === true,
   };
 }

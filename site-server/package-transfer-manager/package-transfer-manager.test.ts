@@ -143,6 +143,42 @@ describe('Package Transfer Manager', () => {
     assert.deepEqual(test.started, [1, 3]);
   });
 
+  it('puts open jobs in their new place when a DP is measured, or its priority is pinned (PTM-3)', async () => {
+    await test.makeComponents({ packagesMax: 1, distributionPointsPerPackageMax: 1 });
+    for (const [index, dpId] of ['A', 'B', 'C', 'D'].entries()) await addJob(index + 1, { dpId });
+    await test.manager.start();
+    await test.untilRunning(1);
+    await test.until(() => test.manager.waiting.size === 3);
+    await test.hierarchy.set({ dpId: 'D', pinnedPriority: 5 });
+    await test.until(() => test.manager.waiting.get(4)?.place === 1);
+    // What another transfer to it tells.
+    await test.hierarchy.recordTransferRate('C', 100_000_000);
+    await test.jobs.reprioritise(['C']);
+    assert.equal(test.jobs.get(3)?.dpPriority, 185);
+    for (const serial of [1, 4, 3, 2]) {
+      await test.untilRunning(serial);
+      test.runs.get(serial)?.finish('hash');
+      await test.untilState(serial, 'complete');
+    }
+    assert.deepEqual(test.started, [1, 4, 3, 2]);
+  });
+
+  it('knows after a restart where open jobs stand by now (PTM-3)', async () => {
+    await test.makeComponents({ packagesMax: 1, distributionPointsPerPackageMax: 1 });
+    await addJob(1, { dpId: 'A' });
+    await addJob(2, { dpId: 'B' });
+    await test.manager.start();
+    await test.untilRunning(1);
+    await test.until(() => test.jobs.get(2) !== undefined);
+    await test.hierarchy.recordTransferRate('B', 100_000_000);
+    await test.jobs.reprioritise(['B']);
+    await test.manager.stop();
+    await test.makeComponents({ packagesMax: 1, distributionPointsPerPackageMax: 1 });
+    await test.manager.start();
+    await test.untilRunning(2);
+    assert.equal(test.jobs.get(2)?.dpPriority, 185);
+  });
+
   it('tries a hundred times, 5 s to 30 min apart, then fails (PTM-8)', async () => {
     await test.manager.start();
     await addJob(1);

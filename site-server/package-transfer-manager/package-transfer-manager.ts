@@ -19,6 +19,7 @@ import type { DistributionPointKind } from '../../shared/domain/distribution-poi
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { decideQueue, type QueueDecision } from '../../shared/domain/job-queue.ts';
 import type { JobQueueLimits } from '../../shared/domain/job-slots.ts';
+import { cancelledReason } from '../../shared/domain/package-status-moves.ts';
 import type { PullWord } from '../../shared/domain/pull-effect.ts';
 import { ignoreAbort, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -32,16 +33,20 @@ import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
+import type { JobCancellation } from './job-cancellation.ts';
 import type { JobRunner } from './job-run.ts';
 import type { JobTable } from './job-table.ts';
 import type { PullConfig } from './pull-config.ts';
+import { type FetchedBytes, PullMeasure } from './pull-measure.ts';
 import type { PullNotification } from './pull-notification.ts';
 import { PullPoll } from './pull-poll.ts';
 import { PullReports } from './pull-reports.ts';
+import { noteRate } from './rate-notes.ts';
 import { RetryPolicy, type RetryPolicyConfig } from './retry-policy.ts';
 import type { ReturnWatch } from './return-watch.ts';
 import { RunningJobs, type RunningJobsConfig } from './running-jobs.ts';
 import { SourceNews } from './source-news.ts';
+import { SuspendedPulls } from './suspended-pulls.ts';
 import type { TransferPermits } from './transfer-permits.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -53,7 +58,11 @@ export interface PackageTransferManagerComponents {
   readonly status: StatusReporter;
   readonly jobs: JobTable;
   readonly runner: Pick<JobRunner, 'run'>;
-  readonly notification: Pick<PullNotification, 'query' | 'look' | 'sourcesOf' | 'sourcesChanged'>;
+  readonly notification: Pick<
+    PullNotification,
+    'query' | 'look' | 'sourcesOf' | 'sourcesChanged' | 'suspend'
+  >;
+  readonly cancellation: Pick<JobCancellation, 'complete' | 'confirmedBy'>;
   readonly hierarchy: Pick<
     HierarchyManager,
     'get' | 'kindOf' | 'require' | 'recordReachability' | 'recordTransferRate'
@@ -85,6 +94,8 @@ export class PackageTransferManager implements Component {
   readonly #reports: PullReports;
   readonly #poll: PullPoll;
   readonly #news: SourceNews;
+  readonly #suspended: SuspendedPulls;
+  readonly #measure: PullMeasure;
   /** The kind of its DP when each open job was last looked at. */
   readonly #kindOf = new Map<number, DistributionPointKind>();
   #holdReason = '';
@@ -105,14 +116,19 @@ export class PackageTransferManager implements Component {
     const components = { ...needs, retries, onUnreachable, onNoSource, onEnded };
     this.#running = new RunningJobs(components, config, this.#stopped.signal);
     const kindOf = (dpId: string) => needs.hierarchy.kindOf(dpId);
-    const pull = { ...needs, retries, kindOf, onRoom: onEnded, onDue: onEnded };
+    this.#suspended = new SuspendedPulls(needs, this.#stopped.signal);
+    const onSuspendedHeard = (job: DistributionJob) => this.#suspended.tell(job);
+    const pull = { ...needs, retries, kindOf, onRoom: onEnded, onDue: onEnded, onSuspendedHeard };
     this.#reports = new PullReports(pull, config);
     this.#poll = new PullPoll({ ...pull, reports: this.#reports }, config.pull);
     this.#news = new SourceNews(pull);
+    const onMeasured = (dpId: string, fetched: FetchedBytes) => void this.#noteRate(dpId, fetched);
+    this.#measure = new PullMeasure({ ...needs, onMeasured });
   }
 
   async start(): Promise<void> {
-    await this.#needs.jobs.load();
+    const { jobs } = this.#needs;
+    await jobs.load();
     await this.#repair();
     const unsubscribes = [
       this.#needs.settings?.onChanged(() => this.#wake.wake()) ?? (() => {}),
@@ -122,11 +138,13 @@ export class PackageTransferManager implements Component {
         this.#needs.permits.heed(job);
         if (job.endedAtMs > 0) this.#kindOf.delete(job.jobSerial);
       }),
+      this.#measure.follow(jobs),
     ];
     this.#unsubscribe = () => {
       for (const unsubscribe of unsubscribes) unsubscribe();
     };
     this.#loop = this.#run();
+    this.#suspended.start();
     await this.#news.start();
     await this.#poll.start();
   }
@@ -138,6 +156,7 @@ export class PackageTransferManager implements Component {
     await this.#poll.stop();
     await this.#news.stop();
     await this.#loop;
+    await this.#suspended.whenIdle();
     await this.#running.whenIdle();
   }
 
@@ -147,6 +166,23 @@ export class PackageTransferManager implements Component {
    */
   heard(word: PullWord, others: readonly Change[]): Promise<void> {
     return this.#reports.take(word, others);
+  }
+
+  /** An administrator has ended a job, or suspended it, in its row: what runs of it stops. */
+  stopped(jobSerial: number, how: 'cancelled' | 'suspended'): void {
+    if (how === 'cancelled') {
+      this.#running.withdraw(jobSerial, cancelledReason);
+      this.#retries.forget(jobSerial);
+      return;
+    }
+    this.#running.again(jobSerial);
+    const job = this.#needs.jobs.get(jobSerial);
+    if (job) this.#suspended.tell(job);
+  }
+
+  /** An administrator has changed jobs: what is to run now is decided anew. */
+  steered(): void {
+    this.#wake.wake();
   }
 
   /** How far a running job is. */
@@ -167,6 +203,15 @@ export class PackageTransferManager implements Component {
   /** Why no job is begun at all; empty when all is well. No row tells it: none can be written. */
   get holdReason(): string {
     return this.#holdReason;
+  }
+
+  /** Never rejects: what was measured is no part of a job's result. */
+  async #noteRate(dpId: string, fetched: FetchedBytes): Promise<void> {
+    try {
+      await noteRate(this.#needs, dpId, fetched);
+    } catch (err) {
+      this.#needs.logger.warn({ dpId, err }, 'Rate of a pull DP could not be noted');
+    }
   }
 
   #held(reason: string): void {

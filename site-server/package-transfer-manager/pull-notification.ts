@@ -126,6 +126,15 @@ export class PullNotification {
       .unary('queryPull', request, { deadlineMs, signal });
   }
 
+  /** The DP stops with the job, which is to go on later; what it has fetched stays. @throws as `query` */
+  async suspend({ job, dp, signal }: PullRun): Promise<void> {
+    const { callDeadlineMs: deadlineMs } = this.#config;
+    const request = { action: actionOf(job) };
+    await this.#needs.connections
+      .channelTo(dp)
+      .unary('suspendAction', request, { deadlineMs, signal });
+  }
+
   async #version({ packageId, sourceVersion }: DistributionJob): Promise<PackageVersion> {
     const version = await this.#needs.library.getPackage(packageId);
     if (version?.sourceVersion === sourceVersion) return version;

@@ -1,5 +1,6 @@
 import {
   type DistributionJob,
+  heedingWindow,
   moved,
   reporting,
   takenBack,
@@ -12,6 +13,7 @@ import {
   pullEffectOf,
   withBytesOf,
 } from '../../shared/domain/pull-effect.ts';
+import { endsJob } from '../../shared/domain/state-message.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
@@ -33,6 +35,8 @@ export interface PullReportsNeeds {
   readonly kindOf: (dpId: string) => DistributionPointKind | undefined;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
+  /** Called when a DP goes on with a job that is suspended. */
+  readonly onSuspendedHeard: (job: DistributionJob) => void;
   /** Called when a job may start, or another one in its place. */
   readonly onRoom: () => void;
 }
@@ -60,6 +64,7 @@ export class PullReports {
   async take(word: PullWord, others: readonly Change[]): Promise<void> {
     const { jobs, store } = this.#needs;
     const job = jobs.get(word.jobSerial);
+    if (job?.state === 'suspended' && !endsJob(word.state)) this.#needs.onSuspendedHeard(job);
     const isWritten =
       job !== undefined && this.#isAbout(job, word) && (await this.#apply(job, word, others));
     if (!isWritten) await store.write(others, { sync: false });
@@ -67,6 +72,7 @@ export class PullReports {
 
   #isAbout(job: DistributionJob, { dpId, packageId }: PullWord): boolean {
     if (job.dpId !== dpId || job.packageId !== packageId || job.action === 'remove') return false;
+    if (job.action === 'cancel') return false;
     const wasTried = job.startedAtMs > 0 && job.state !== 'pending' && job.state !== 'suspended';
     // One that is standard now is brought its content: what it fetched before is over.
     return wasTried && this.#needs.kindOf(dpId) === 'pull';
@@ -176,7 +182,7 @@ export class PullReports {
       const change = (current: DistributionJob): JobChange => {
         const warned = this.#warned(withBytesOf(heard(current, word), word), word);
         const wait = { reason, waitingReason, restartAtMs: updatedAtMs + delayMs, updatedAtMs };
-        const next = moved(takenBack(warned.job), 'pending-restart', wait);
+        const next = moved(heedingWindow(takenBack(warned.job)), 'pending-restart', wait);
         const messages = isNews ? retryMessages(status, next) : [];
         return { job: next, messages: [...warned.messages, ...messages] };
       };

@@ -6,11 +6,13 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import type { JobCancellation } from './job-cancellation.ts';
 import { toGivenWay } from './job-changes.ts';
 import { type JobFailure, toJobFailure } from './job-failure.ts';
 import type { JobRunner, RunResult } from './job-run.ts';
 import type { JobTable } from './job-table.ts';
 import type { PullConfig } from './pull-config.ts';
+import { noteRate } from './rate-notes.ts';
 import type { RetryPolicy } from './retry-policy.ts';
 import { RunInterrupted, type RunInterruption } from './run-interruption.ts';
 import { TransferProgress } from './transfer-progress.ts';
@@ -23,6 +25,7 @@ export interface RunningJobsComponents {
     'require' | 'recordReachability' | 'recordTransferRate'
   >;
   readonly retries: RetryPolicy;
+  readonly cancellation: Pick<JobCancellation, 'complete' | 'confirmedBy'>;
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;
@@ -67,8 +70,6 @@ type Outcome = RunResult | FailedTry | { readonly kind: 'interrupted' };
 /** First and longest wait before the result of a run is written again. */
 const recordDelayMs = 1_000;
 const recordDelayMsMax = 30_000;
-/** Less than this says nothing about the rate of a DP. */
-const measuredBytesMin = 1_000_000;
 
 /**
  * The jobs that run now: each runs once, and how it ended is written, whatever happens. A stop of
@@ -188,7 +189,7 @@ export class RunningJobs {
     }
     this.#running.delete(jobSerial);
     const { kind } = outcome;
-    if (kind === 'done' || kind === 'handed-over') await this.#measure(job, run, kind);
+    if (kind !== 'failed' && kind !== 'interrupted') await this.#measure(job, run, kind);
   }
 
   async #outcomeOf(job: DistributionJob, run: RunningJob): Promise<Outcome> {
@@ -265,9 +266,13 @@ export class RunningJobs {
   }
 
   async #record(job: DistributionJob, run: RunningJob, outcome: Outcome): Promise<void> {
+    const { jobs, retries, cancellation } = this.#needs;
     if (outcome.kind === 'done') {
-      const { jobs, retries } = this.#needs;
-      await jobs.complete(job, run.progress, outcome.verifiedHash);
+      const { verifiedHash, validationReport } = outcome;
+      await jobs.complete(job, run.progress, verifiedHash, validationReport);
+      retries.forget(job.jobSerial);
+    } else if (outcome.kind === 'cancel-heard') {
+      await cancellation.complete(job, outcome.held);
       retries.forget(job.jobSerial);
     } else if (outcome.kind === 'handed-over') {
       await this.#recordHandover(job, outcome);
@@ -296,8 +301,10 @@ export class RunningJobs {
       const wait = { waitingReason, reason, updatedAtMs: clock.nowMs() };
       const change = (one: DistributionJob) => ({ job: toGivenWay(one, run.progress, wait) });
       await jobs.changed(job.jobSerial, change, []);
-    } else if (interruption?.kind === 'again') await jobs.dueAgain(job);
-    else await this.#recordWithdrawal(job, run);
+    } else if (interruption?.kind === 'again') {
+      await jobs.progressed(job.jobSerial, run.progress);
+      await jobs.dueAgain(job);
+    } else await this.#recordWithdrawal(job, run);
   }
 
   async #recordWithdrawal(job: DistributionJob, run: RunningJob): Promise<void> {
@@ -318,6 +325,7 @@ export class RunningJobs {
     const { reason } = failure;
     if (failure.kind === 'superseded') {
       logger.info(facts, 'Sending job was overtaken');
+      await this.#needs.cancellation.confirmedBy(job);
       await this.#end(job, 'cancelled', { reason, progress });
     } else if (this.#isLastTry(job, progress, failure)) {
       logger.warn(facts, 'Sending job failed');
@@ -339,10 +347,12 @@ export class RunningJobs {
 
   /** Whoever gets on goes on, and a full disk is waited for: somebody has to make room. */
   #isLastTry(
-    { jobSerial, tryCount }: DistributionJob,
+    { jobSerial, tryCount, action }: DistributionJob,
     { acknowledgedBytes }: TransferProgress,
     { waitingReason }: JobFailure,
   ): boolean {
+    // Until the DP has heard it, or is none any more.
+    if (action === 'cancel') return false;
     if (waitingReason === 'no-source') {
       const { noSourceRetryCountMax } = this.#config.pull;
       return this.#needs.retries.noSourceCount(jobSerial) >= noSourceRetryCountMax;
@@ -379,12 +389,11 @@ export class RunningJobs {
     const durationMs = Math.round(this.#needs.clock.monotonicMs() - startedMs);
     const { sentBytes: sizeBytes } = progress;
     const facts = { jobSerial, packageId, dpId, sizeBytes, durationMs };
-    const isDone = kind === 'done';
+    const isDone = kind !== 'handed-over';
     this.#needs.logger.info(facts, isDone ? 'Sending job completed' : 'Pull DP took a job');
     await this.#bestEffort(job, async (hierarchy) => {
       await hierarchy.recordReachability(dpId);
-      if (sizeBytes < measuredBytesMin || durationMs <= 0) return;
-      await hierarchy.recordTransferRate(dpId, (sizeBytes * 1000) / durationMs);
+      await noteRate(this.#needs, dpId, { sizeBytes, durationMs });
     });
   }
 

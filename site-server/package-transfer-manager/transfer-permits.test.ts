@@ -112,6 +112,19 @@ describe('transfer permits', () => {
     assert.equal(await waiting, 2 ** 20);
   });
 
+  it('heed no schedule for a job that an administrator lets run, also while it waits (ADM-2)', async () => {
+    arbiter.setControls('dp/A', closed);
+    const free = permits.open({ ...job(1, 'A'), ignoresWindow: true }, () => {});
+    await free.takePart(9, never);
+    const permit = permits.open(job(2, 'A'), () => {});
+    const waiting = permit.takePart(9, never);
+    await clock.advance(5_000);
+    assert.equal(permit.isAsking, true);
+    permits.heed({ ...job(2, 'A'), ignoresWindow: true });
+    await clock.advance(0);
+    assert.equal(await waiting, 9);
+  });
+
   it('follow the priority of a job', () => {
     const permit = permits.open(job(1, 'A', 3), () => {});
     permits.heed(job(1, 'A', 1));

@@ -9,7 +9,7 @@ export interface TransferPermitsNeeds {
   readonly transferControls: Pick<TransferControlRows, 'passagesToDp' | 'onChanged'>;
 }
 
-type JobOnTheWay = Pick<DistributionJob, 'jobSerial' | 'dpId' | 'priority'>;
+type JobOnTheWay = Pick<DistributionJob, 'jobSerial' | 'dpId' | 'priority' | 'ignoresWindow'>;
 
 /** A permit, and whose it is. */
 interface HeldPermit {
@@ -34,9 +34,12 @@ export class TransferPermits {
    *
    * @param onWindowClosed called when it has to stop since the way to its DP is closed to it
    */
-  open({ jobSerial, dpId, priority }: JobOnTheWay, onWindowClosed: () => void): TransferPermit {
+  open(job: JobOnTheWay, onWindowClosed: () => void): TransferPermit {
+    const { jobSerial, dpId, priority } = job;
     const passages = this.#needs.transferControls.passagesToDp(dpId);
-    const permit = this.#needs.arbiter.open(passages, priority, { onWindowClosed });
+    const ignoresSchedules = job.ignoresWindow === true;
+    const options = { onWindowClosed, ignoresSchedules };
+    const permit = this.#needs.arbiter.open(passages, priority, options);
     this.#held.set(jobSerial, { permit, dpId });
     return permit;
   }
@@ -46,10 +49,12 @@ export class TransferPermits {
     this.#held.delete(jobSerial);
   }
 
-  /** The job may have another priority than when its push began. */
-  heed({ jobSerial, priority }: JobOnTheWay): void {
+  /** The job may have another priority than when its push began, or be let run whatever the hour is. */
+  heed({ jobSerial, priority, ignoresWindow }: JobOnTheWay): void {
     const permit = this.#held.get(jobSerial)?.permit;
-    if (permit && permit.priority !== priority) permit.priority = priority;
+    if (!permit) return;
+    if (permit.priority !== priority) permit.priority = priority;
+    if (ignoresWindow && !permit.ignoresSchedules) permit.ignoresSchedules = true;
   }
 
   /** Why the push of a job sends less than it could; undefined when nothing holds it back. */

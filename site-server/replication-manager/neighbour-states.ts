@@ -1,11 +1,15 @@
 import type { Clock } from '../../shared/runtime/clock.ts';
 
-/** How replication with a neighbour stands. */
-export interface NeighbourLag {
+/** Whether a neighbour is connected. */
+export interface NeighbourConnection {
   readonly siteCode: string;
   readonly connected: boolean;
   /** Why it is not connected, or what was refused last; empty when all is well. */
   readonly reason: string;
+}
+
+/** How replication with a neighbour stands. */
+export interface NeighbourLag extends NeighbourConnection {
   /** Changes of this site's side that it has not acknowledged; at most `lagCountMax` are counted. */
   readonly changesBehind: number;
   /** Age of the oldest of them; 0: none. */

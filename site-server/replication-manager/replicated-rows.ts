@@ -63,9 +63,10 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
   'group-members': { space: keySpaces.groupMembers, keyParts: ['name', 'dp'] },
   'group-assignments': { space: keySpaces.groupAssignments, keyParts: ['package', 'name'] },
   'group-wishes': { space: keySpaces.groupWishes, keyParts: ['package', 'dp'] },
+  'validation-requests': { space: keySpaces.validationRequests, keyParts: ['package', 'dp'] },
   'validation-results': {
     space: keySpaces.validationResults,
-    keyParts: ['package', 'site', 'dp'],
+    keyParts: ['package', 'site', 'dp or none'],
   },
   'component-settings': { space: keySpaces.componentSettings, keyParts: ['site', 'name'] },
 };
@@ -183,6 +184,8 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
     case 'distribution-point-groups':
     case 'group-members':
       return [{ topic: 'distribution-point-group', subject: first }];
+    case 'validation-requests':
+      return [{ topic: 'validation-request', subject: first }];
     case 'links':
     case 'component-settings':
     case 'validation-results':

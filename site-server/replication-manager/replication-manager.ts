@@ -23,7 +23,11 @@ import { GoneSites } from './gone-sites.ts';
 import { LogSweep } from './log-sweep.ts';
 import { MessageLog } from './message-log.ts';
 import { isNeighbour, Neighbour } from './neighbour.ts';
-import { type NeighbourLag, NeighbourStates } from './neighbour-states.ts';
+import {
+  type NeighbourConnection,
+  type NeighbourLag,
+  NeighbourStates,
+} from './neighbour-states.ts';
 import { ParentDialler } from './parent-dialler.ts';
 import { defaultReplicationConfig, type ReplicationConfig } from './replication-config.ts';
 import { lagOf } from './replication-lag.ts';
@@ -139,10 +143,23 @@ export class ReplicationManager implements Component {
 
   /** How replication with each neighbour stands. */
   async neighbours(): Promise<NeighbourLag[]> {
+    return Promise.all(this.#neighbourCodes().map((siteCode) => this.#lagOf(siteCode)));
+  }
+
+  /** Whether each neighbour is connected; of what it lacks nothing is counted. */
+  connections(): NeighbourConnection[] {
+    return this.#neighbourCodes().map((siteCode) => {
+      const { connected, reason } = this.#states.of(siteCode);
+      return { siteCode, connected, reason };
+    });
+  }
+
+  /** The parent first. */
+  #neighbourCodes(): string[] {
     const { own, tree } = this.#components.directory;
     const siteCodes = tree.childrenOf(own.siteCode);
     if (own.parent) siteCodes.unshift(own.parent.siteCode);
-    return Promise.all(siteCodes.map((siteCode) => this.#lagOf(siteCode)));
+    return siteCodes;
   }
 
   /** Whether the parent has given back all it had of this site's own rows, if there is one. */

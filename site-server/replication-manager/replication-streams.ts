@@ -20,7 +20,7 @@ import { orAborted, type ReplicationLink } from './replication-link.ts';
 import type { ReplicationManagerComponents } from './replication-manager.ts';
 import { Refusal, ReplicationSession } from './replication-session.ts';
 import { RunningStreams } from './running-streams.ts';
-import { StreamEnds, silent } from './stream-ends.ts';
+import { endedByOther, StreamEnds, silent } from './stream-ends.ts';
 
 /** Who is at the other end of a stream, before it has said so. */
 export interface StreamEnd {
@@ -140,7 +140,7 @@ export class ReplicationStreams {
         },
         toFailure: () => silent(siteCode, address, stallMs),
       });
-      await this.#ends.note(siteCode, new AbortError('the other side ended the stream'));
+      await this.#ends.note(siteCode, new AbortError(endedByOther));
     } catch (error) {
       await this.#ends.note(siteCode, error);
       throw error;
@@ -153,7 +153,7 @@ export class ReplicationStreams {
     check: (hello: ReplicationHello__Output) => NeighbourHello,
   ): Promise<NeighbourHello> {
     const message = await orAborted(link.receive(), signal);
-    if (!message) throw new AbortError('the other side ended the stream');
+    if (!message) throw new AbortError(endedByOther);
     try {
       if (message.message !== 'hello' || !message.hello) {
         throw invalid('message', 'hello', `${message.message}`);

@@ -3,6 +3,8 @@ import type { ComponentSetting } from '../../shared/domain/component-settings.ts
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
   type DistributionPoint,
+  distributionPointPriorityMax,
+  distributionPointPriorityMin,
   parseAddress,
   parseDistributionPointId,
 } from '../../shared/domain/distribution-point.ts';
@@ -59,11 +61,14 @@ import {
   windowLevels,
 } from '../../shared/domain/transfer-controls.ts';
 import type { TransferLink } from '../../shared/domain/transfer-link.ts';
+import type { ValidationRequest } from '../../shared/domain/validation-request.ts';
 import {
+  findingDetailCharsMax,
   namedFilesMax,
   type UnsoundFile,
   type ValidationResult,
 } from '../../shared/domain/validation-result.ts';
+import { everyHoursMax, type ValidationSchedule } from '../../shared/domain/validation-schedule.ts';
 
 /** A sentence of this program, such as a reason. */
 const sentenceCharsMax = 16_384;
@@ -202,6 +207,7 @@ const unsoundFile = row<UnsoundFile>({
   path: text(limits.sourcePathBytesMax),
   fileHash: hash,
   finding: z.literal(['damaged', 'missing']),
+  detail: text(findingDetailCharsMax).optional() as z.ZodType<string>,
 });
 const objectName = parsed(parseObjectName, 'a name');
 const timeZone = z.string().refine(isTimeZone, 'expected a time zone');
@@ -247,6 +253,11 @@ function isOfPackageSize({ properties, directories }: PackageDefinition): boolea
   return Buffer.byteLength(JSON.stringify({ properties, directories })) <= limits.packageBytesMax;
 }
 
+const validationSchedule = row<ValidationSchedule>({
+  everyHours: z.int().min(1).max(everyHoursMax),
+  bytesPerSecond: z.union([z.literal(0), rate]),
+});
+
 /** What a row of each table must look like, whoever sends it; every text of it is bounded. */
 const rowSchemas = {
   sites: row<SiteDefinition>({
@@ -280,6 +291,12 @@ const rowSchemas = {
     pull: pull.optional() as z.ZodType<PullSettings>,
     controls: noControlsOr,
     serveControls: noControlsOr,
+    validation: validationSchedule.optional() as z.ZodType<ValidationSchedule>,
+    pinnedPriority: z
+      .int()
+      .min(distributionPointPriorityMin)
+      .max(distributionPointPriorityMax)
+      .optional() as z.ZodType<number>,
   }),
   'package-definitions': row<PackageDefinition>({
     packageId,
@@ -343,10 +360,19 @@ const rowSchemas = {
     sinceMs: count,
   }),
   'group-wishes': packageAssignment,
+  'validation-requests': row<ValidationRequest>({
+    packageId,
+    dpId,
+    wishId: text(64),
+    wishedAtMs: count,
+    repair: z.boolean(),
+    bytesPerSecond: z.union([z.literal(0), rate]),
+    round: count.optional() as z.ZodType<number>,
+  }),
   'validation-results': row<ValidationResult>({
     packageId,
     siteCode,
-    dpId,
+    dpId: noDpOr,
     sourceVersion: count,
     checkedAtMs: count,
     fileCount: count,
@@ -354,6 +380,9 @@ const rowSchemas = {
     missingCount: count,
     repairedCount: count,
     files: z.array(unsoundFile).max(namedFilesMax),
+    wishId: text(80).optional() as z.ZodType<string>,
+    failure: sentence.optional() as z.ZodType<string>,
+    isPartial: z.literal(true).optional() as z.ZodType<true>,
   }),
   'component-settings': row<ComponentSetting>({
     siteCode,
@@ -380,6 +409,7 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'group-members': ['groupName', 'dpId'],
   'group-assignments': ['packageId', 'groupName'],
   'group-wishes': ['packageId', 'dpId'],
+  'validation-requests': ['packageId', 'dpId'],
   'validation-results': ['packageId', 'siteCode', 'dpId'],
   'component-settings': ['siteCode', 'settingName'],
 };

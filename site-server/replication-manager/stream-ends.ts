@@ -62,8 +62,16 @@ export class StreamEnds {
     if (before.connected) this.#told.delete(siteCode);
     const isNews = before.connected || before.reason !== reason;
     if (isUnexpected(error)) this.#needs.logger.error({ siteCode, err: error }, 'Fault');
-    else if (isNews) this.#needs.logger.info({ siteCode, reason }, 'Replication disconnected');
+    else if (isNews) this.#logEnd(siteCode, error, reason);
     this.#needs.states.ended(siteCode, reason);
+  }
+
+  /** Who is refused by the other side stays apart from it until somebody acts. */
+  #logEnd(siteCode: string, error: unknown, reason: string): void {
+    const { logger } = this.#needs;
+    const isRefused = error instanceof RefusedByPeer || isRefusalOfTheirs(error);
+    if (isRefused) logger.warn({ siteCode, reason }, 'Replication refused by the other site');
+    else logger.info({ siteCode, reason }, 'Replication disconnected');
   }
 
   /** How long a refusal stands: shorter than the child waits before it tries again. */
@@ -145,11 +153,23 @@ const lossCodes = [
   ...(['DEADLINE_EXCEEDED', 'DISK_FULL'] as const),
 ] satisfies ErrorCode[];
 
-function reasonOf(siteCode: string, error: unknown): string {
-  const reason = error instanceof Error ? error.message : String(error);
-  const isTheirs = error instanceof WaybillError && !isErrorWithCode(error, ...lossCodes);
-  return isTheirs ? `site ${siteCode} refused: ${reason}` : reason;
+function isRefusalOfTheirs(error: unknown): boolean {
+  return error instanceof WaybillError && !isErrorWithCode(error, ...lossCodes);
 }
+
+function reasonOf(siteCode: string, error: unknown): string {
+  // Which call is over is nobody's concern who asks why a site is away.
+  if (error instanceof Error && isAbortError(error))
+    return error.message === endedByOther ? endedReason : lostReason;
+  const reason = error instanceof Error ? error.message : String(error);
+  return isRefusalOfTheirs(error) ? `site ${siteCode} refused: ${reason}` : reason;
+}
+
+/** What an abort says for which the other side ended a stream well. */
+export const endedByOther = 'the other side ended the stream';
+const endedReason = 'it ended the connection';
+/** Without a word: its program, its machine, or the network broke off. */
+const lostReason = 'its connection was lost';
 
 /** How a stream ends at the parent: a refusal is told to the child. */
 export function toEnd(error: unknown): { failure?: unknown } {

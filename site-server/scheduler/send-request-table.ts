@@ -1,6 +1,7 @@
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
 import {
+  stillSuspended,
   toSendRequest,
   toSendRequestId,
   waiting,
@@ -85,7 +86,7 @@ export class SendRequestTable {
   /** Reads the open requests; once, before anything else. Each is due at once: a restart is a reason. */
   async load(): Promise<void> {
     for await (const [, request] of this.#rows.list()) {
-      this.#set(waiting(request));
+      this.#set(request.state === 'suspended' ? request : waiting(request));
     }
   }
 
@@ -149,7 +150,8 @@ export class SendRequestTable {
     return this.#queue.run(async () => {
       const before = this.#open.get(requestId);
       if (!before) return false;
-      const request = move(before);
+      const moved = move(before);
+      const request = before.state === 'suspended' ? stillSuspended(before, moved) : moved;
       if (request === before) return true;
       this.#set(request);
       this.#tell(request);
@@ -163,6 +165,34 @@ export class SendRequestTable {
   tellAgain(requestId: string): void {
     const request = this.#open.get(requestId);
     if (request) this.#tell(request);
+  }
+
+  /**
+   * Changes an open request at an administrator's word: on disk when it resolves.
+   *
+   * @param report what is told with it
+   * @returns the request as it is now; undefined when it has ended
+   * @throws DISK_FULL: nothing has changed
+   */
+  steer(
+    requestId: string,
+    move: (request: SendRequest) => SendRequest,
+    report: (request: SendRequest) => readonly Change[],
+  ): Promise<SendRequest | undefined> {
+    return this.#queue.run(async () => {
+      const before = this.#open.get(requestId);
+      if (!before) return undefined;
+      const request = move(before);
+      if (request === before) return request;
+      const changes = [this.#rows.put(requestId, request), ...report(request)];
+      await this.#needs.store.write(changes, { sync: true });
+      // What has moved meanwhile is told by the next word of the Sender.
+      this.#set(request);
+      this.#noteWritten(request);
+      this.#tell(request);
+      if (before.state !== request.state) this.#logMove(before, request);
+      return request;
+    });
   }
 
   /** How far a send is: known at once, written at most once a second, or each twentieth part. */
@@ -202,10 +232,15 @@ export class SendRequestTable {
   /**
    * Ends a request and, unless it is gone, its mini-job, durably.
    *
+   * @param report what is told with it
    * @returns false when it has ended already
    * @throws DISK_FULL: nothing has changed
    */
-  end(requestId: string, end: SendRequestEnd): Promise<boolean> {
+  end(
+    requestId: string,
+    end: SendRequestEnd,
+    report: () => readonly Change[] = () => [],
+  ): Promise<boolean> {
     return this.#queue.run(async () => {
       const before = this.#open.get(requestId);
       if (!before) return false;
@@ -214,7 +249,7 @@ export class SendRequestTable {
       const result = await this.#resultOf(before, end);
       result.push(...(await this.#wordOf(before, end)));
       // From here on without a pause: serials of status messages rise in the order of the writes.
-      const changes = [...result, ...this.#endChanges(ended, end)];
+      const changes = [...result, ...this.#endChanges(ended, end), ...report()];
       await this.#needs.store.write(changes, { sync: true });
       this.#open.delete(requestId);
       this.#byJob.delete(ended.jobId);
@@ -257,10 +292,9 @@ export class SendRequestTable {
     return [results.put(key, { jobId, outcome, contentChangedAtMs })];
   }
 
-  /** What the source site is told of a job that ends here, on its way. */
+  /** What the sites above, and the source site, are told of a job that ends here. */
   async #wordOf(request: SendRequest, { outcome, reason }: SendRequestEnd): Promise<Change[]> {
     const { siteCode, clock } = this.#needs;
-    if (request.sourceSiteCode === siteCode) return [];
     const isFailure = outcome === 'refused' || outcome === 'not-made' || outcome === 'stale';
     if (!isFailure) return this.#failureGone(request);
     const { packageId, finalSiteCode, jobId } = request;
@@ -278,11 +312,10 @@ export class SendRequestTable {
 
   /** What was said of an earlier job is over; IDs of one source site rise. */
   async #failureGone(
-    job: Pick<MiniJob, 'jobId' | 'packageId' | 'finalSiteCode' | 'sourceSiteCode'>,
+    job: Pick<MiniJob, 'jobId' | 'packageId' | 'finalSiteCode'>,
   ): Promise<Change[]> {
-    const { jobId, packageId, finalSiteCode, sourceSiteCode } = job;
+    const { jobId, packageId, finalSiteCode } = job;
     const { siteCode } = this.#needs;
-    if (sourceSiteCode === siteCode) return [];
     const key = joinKey(packageId, siteCode, finalSiteCode);
     const failure = await this.#failures.get(key);
     return failure && failure.jobId <= jobId ? [this.#failures.delete(key)] : [];

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
+import { waiting, withRunNow, withSuspension } from '../../shared/domain/send-request-moves.ts';
 import type { TransferControls, WindowLevel } from '../../shared/domain/transfer-controls.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { TestSettings } from '../component-settings/testing/test-settings.ts';
@@ -239,6 +240,36 @@ describe('Sender', () => {
     await setRoute({});
     await site.allEnded();
     assert.equal(machine.site().wireBytes, 16 * mib, 'no byte twice');
+  });
+
+  it('heeds no schedule once an administrator lets it run, but its limit (ADM-2)', async () => {
+    machine.fileBytes.set('CS100001', 4 * mib);
+    const limit = { kind: 'rate', bytesPerSecond: 1_000_000 } as const;
+    await setRoute({ schedule: closedFrom(0, 'closed'), limit });
+    await machine.order({});
+    const { requestId } = await becomes(({ file }) => file.fileHash !== '');
+    await machine.clock.advance(minuteMs);
+    assert.deepEqual(machine.site().asked, []);
+    const beganMs = machine.clock.monotonicMs();
+    await site.requests.steer(requestId, withRunNow, () => []);
+    await site.allEnded();
+    assert.equal((await machine.history())[0]?.state, 'complete');
+    assert.ok(machine.clock.monotonicMs() - beganMs >= 3_800);
+  });
+
+  it('that is suspended stops between two parts, and no byte goes twice (ADM-2)', async () => {
+    machine.fileBytes.set('CS100001', 8 * mib);
+    await setRoute({ limit: { kind: 'rate', bytesPerSecond: 1_000_000 } });
+    await machine.order({});
+    const { requestId } = await becomes(({ bytesSent }) => bytesSent > mib, 10);
+    await site.requests.steer(requestId, withSuspension, () => []);
+    await machine.until(() => machine.site().openCalls === 0, 10);
+    await machine.clock.advance(minuteMs);
+    const [row] = await listed();
+    assert.deepEqual([row?.state, row?.reason], ['suspended', 'Suspended by an administrator']);
+    await site.requests.steer(requestId, waiting, () => []);
+    await site.allEnded(10);
+    assert.equal(machine.site().wireBytes, 8 * mib);
   });
 
   it('lets one of higher priority have its place, and goes on afterwards (ADM-2)', async () => {

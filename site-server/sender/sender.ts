@@ -13,7 +13,7 @@ import {
   withRetry,
   withTryStarted,
 } from '../../shared/domain/send-request-moves.ts';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { isAbortError, throwIfAborted } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -169,7 +169,8 @@ export class Sender implements Component {
   #openings(): (request: SendRequest) => number | undefined {
     const { arbiter, transferControls } = this.#components;
     const known = new Map<string, number | undefined>();
-    return ({ destinationSiteCode, priority }) => {
+    return ({ destinationSiteCode, priority, ignoresWindow }) => {
+      if (ignoresWindow) return 0;
       const key = `${destinationSiteCode}/${priority}`;
       if (!known.has(key)) {
         const passages = transferControls.passagesToSite(destinationSiteCode);
@@ -192,10 +193,10 @@ export class Sender implements Component {
 
   #onChanged(request: SendRequest): void {
     const { requestId, state, finishedAtMs } = request;
-    if (finishedAtMs > 0) {
-      this.#retries.forget(requestId);
-      this.#running.get(requestId)?.abort.abort();
-    }
+    if (finishedAtMs > 0) this.#retries.forget(requestId);
+    const running = this.#running.get(requestId);
+    if (finishedAtMs > 0) running?.abort.abort();
+    if (state === 'suspended') running?.pause.abort();
     if (state !== 'sending') this.#wake.wake();
   }
 
@@ -253,9 +254,11 @@ export class Sender implements Component {
     this.#running.set(requestId, { abort, pause, permit, progress, ended, returnCount });
   }
 
-  #permitOf({ requestId, destinationSiteCode, priority }: SendRequest): TransferPermit {
+  #permitOf(request: SendRequest): TransferPermit {
+    const { requestId, destinationSiteCode, priority, ignoresWindow = false } = request;
     const { arbiter, transferControls } = this.#components;
     return arbiter.open(transferControls.passagesToSite(destinationSiteCode), priority, {
+      ignoresSchedules: ignoresWindow,
       onWindowClosed: () => {
         this.#closed.add(requestId);
         this.#wake.wake();
@@ -273,6 +276,7 @@ export class Sender implements Component {
     try {
       const nowMs = clock.nowMs();
       if (!(await requests.change(requestId, (one) => withTryStarted(one, nowMs)))) return;
+      throwIfAborted(signals.pause);
       const job = await store.records(keySpaces.miniJobs).get(request.jobId);
       if (!job) {
         // The Scheduler is about to cancel the request.

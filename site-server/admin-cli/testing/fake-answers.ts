@@ -1,10 +1,15 @@
+import type { DistributionPointPackage__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointPackage.ts';
 import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
+import type { DistributionPointSweep__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointSweep.ts';
 import type { GroupRecord__Output } from '../../../shared/rpc/generated/waybill/v1/GroupRecord.ts';
 import type { ImportPackageProgress__Output } from '../../../shared/rpc/generated/waybill/v1/ImportPackageProgress.ts';
 import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { Link__Output } from '../../../shared/rpc/generated/waybill/v1/Link.ts';
 import type { Package__Output } from '../../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageStatus__Output } from '../../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
+import type { PreviewedTransfer__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewedTransfer.ts';
+import type { PreviewedVersion__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewedVersion.ts';
+import type { PreviewPart__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewPart.ts';
 import type { Route__Output } from '../../../shared/rpc/generated/waybill/v1/Route.ts';
 import type { RouteSettings } from '../../../shared/rpc/generated/waybill/v1/RouteSettings.ts';
 import type { SendRequest__Output } from '../../../shared/rpc/generated/waybill/v1/SendRequest.ts';
@@ -12,6 +17,7 @@ import type { Setting__Output } from '../../../shared/rpc/generated/waybill/v1/S
 import type { Site__Output } from '../../../shared/rpc/generated/waybill/v1/Site.ts';
 import type { SiteRecord__Output } from '../../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
 import type { StatusMessage__Output } from '../../../shared/rpc/generated/waybill/v1/StatusMessage.ts';
+import type { ValidationResult__Output } from '../../../shared/rpc/generated/waybill/v1/ValidationResult.ts';
 
 /** When everything in the fakes happened. */
 export const thenMs = Date.UTC(2026, 2, 14, 9, 26, 53);
@@ -63,6 +69,36 @@ export function aPackage(changes: Partial<Package__Output> = {}): Package__Outpu
   };
 }
 
+/** The first part of a preview. */
+export function aPreviewedVersion(
+  changes: Partial<PreviewedVersion__Output> = {},
+): PreviewPart__Output {
+  const version = {
+    ...{ packageId: 'PS100001', sourceVersion: 3, publishedVersion: 3, sourceUnchanged: false },
+    ...{ sizeBytes: '2469606195', fileCount: '1234', newFiles: '0', newBytes: '0', ...changes },
+  };
+  return { part: 'version', version };
+}
+
+/** A part of a preview about a DP that was asked. */
+export function aPreviewedTransfer(
+  changes: Partial<PreviewedTransfer__Output> = {},
+): PreviewPart__Output {
+  const transfer = {
+    ...({ way: 'PREVIEWED_WAY_DISTRIBUTION_POINT', dpId: 'PS1DP1', siteCode: 'PS1' } as const),
+    ...{ linkName: '', fromSiteCode: '', toSiteCode: '', bytes: '104857600' },
+    ...({
+      manifestBytes: '2048',
+      fileCount: '12',
+      basis: 'PREVIEW_BASIS_ASKED',
+      note: '',
+    } as const),
+    ...{ waitsMs: '0', durationMs: '10000', durationUnknown: '', bytesPerSecond: '10485760' },
+    ...({ pace: 'PREVIEW_PACE_LIMIT', ...changes } as const),
+  };
+  return { part: 'transfer', transfer };
+}
+
 /** A package that is installed on a DP. */
 export function aStatus(changes: Partial<PackageStatus__Output> = {}): PackageStatus__Output {
   return {
@@ -95,6 +131,7 @@ export function aDistributionPoint(
     reason: '',
     checkedAtMs: String(thenMs),
     agentVersion: '0.1.0',
+    isPriorityPinned: false,
     freeBytes: '53687091200',
     packageCount: 12,
     measuredBytesPerSecond: '45200000',
@@ -102,6 +139,7 @@ export function aDistributionPoint(
     groupNames: [],
     controls: null,
     serveControls: null,
+    validation: null,
     ...changes,
   };
 }
@@ -154,8 +192,21 @@ export function aJob(changes: Partial<Job__Output> = {}): Job__Output {
     endedAtMs: '0',
     sendAction: '',
     pollCount: 0,
+    unconfirmed: false,
+    ignoresWindow: false,
     ...changes,
   };
+}
+
+/** A job that waits for an administrator. */
+export function aSuspendedJob(changes: Partial<Job__Output> = {}): Job__Output {
+  return aJob({
+    state: 'JOB_STATE_SUSPENDED',
+    waitingReason: 'suspended',
+    reason: 'Suspended by an administrator',
+    queuePlace: 2,
+    ...changes,
+  });
 }
 
 /** A job that waits for a DP that is down. */
@@ -306,6 +357,56 @@ export function aRetryingSendRequest(): SendRequest__Output {
 }
 
 /** What a FakeAdmin answers until it is told otherwise. */
+/** A package that is on a DP, whole. */
+export function anInstalledPackage(
+  facts: Partial<DistributionPointPackage__Output> = {},
+): DistributionPointPackage__Output {
+  const packageHash = Buffer.alloc(32, 2);
+  const rest = { packageHash, lackingFiles: 0, isAssigned: true };
+  return { packageId: 'PS100001', sourceVersion: 3, ...rest, ...facts };
+}
+
+const aSurvey = {
+  ...{ isIndexComplete: true, unused: { count: '3', bytes: '4096' } },
+  ...{ due: { count: '2', bytes: '2048' }, setAside: { count: '1', bytes: '10' } },
+  ...{ foreignFiles: 0, stagedPackages: 0, stalePackages: 0, leftoverContents: 0 },
+};
+
+/** Two files that nobody uses are swept; a package that nobody means to be there stays. */
+export function aSweep(
+  facts: Partial<DistributionPointSweep__Output> = {},
+): DistributionPointSweep__Output {
+  return {
+    before: aSurvey,
+    after: { ...aSurvey, unused: { count: '1', bytes: '2048' }, due: { count: '0', bytes: '0' } },
+    unassignedPackages: ['PS100009'],
+    removedPackages: [],
+    ...facts,
+  };
+}
+
+/** One damaged file on PS1DP1, which is whole again. */
+export function aValidationResult(
+  facts: Partial<ValidationResult__Output> = {},
+): ValidationResult__Output {
+  return {
+    ...{ packageId: 'PS100001', siteCode: 'PS1', dpId: 'PS1DP1', sourceVersion: 3 },
+    ...{ checkedAtMs: '1700000000000', fileCount: '12', damagedFiles: '1', missingFiles: '0' },
+    repairedFiles: '1',
+    files: [
+      {
+        path: 'bin/setup.exe',
+        fileHash: Buffer.alloc(32, 1),
+        finding: 'UNSOUND_FINDING_DAMAGED',
+        detail: 'its bytes are not those of its hash',
+      },
+    ],
+    wishId: 'wish',
+    failure: '',
+    ...facts,
+  };
+}
+
 export const defaultAnswers = {
   getSite: () => aSite,
   createPackage: () => aPackage({ sourceVersion: 1, counts: null }),
@@ -316,6 +417,8 @@ export const defaultAnswers = {
   distributePackage: () => ({ dpIds: ['PS1DP1', 'PS1DP2'], packageIds: [] }),
   redistributePackage: () => ({ dpIds: ['PS1DP1'], packageIds: [] }),
   removePackage: () => ({ dpIds: ['PS1DP2'], packageIds: [] }),
+  sweepDistributionPoint: () => aSweep(),
+  validatePackage: () => ({ dpIds: ['PS1DP1'], wishId: 'wish' }),
   retryFailed: () => ({ dpIds: ['PS1DP2'], packageIds: ['PS100002'] }),
   addDistributionPoint: () => aDistributionPoint(),
   setDistributionPoint: () => aDistributionPoint(),
@@ -355,12 +458,16 @@ export const defaultStreams = {
   listPackages: () => [aPackage()],
   watchPackage: () => [aPackage()],
   listPackageStatus: () => [aStatus()],
+  listValidationResults: () => [aValidationResult()],
+  listDistributionPointPackages: () => [anInstalledPackage()],
   watchPackageStatus: () => [aStatus()],
   listDistributionPoints: () => [aDistributionPoint()],
   listJobs: () => [aJob(), aWaitingJob()],
   watchJobs: () => [aJob(), aWaitingJob()],
   listStatusMessages: () => [aMessage()],
   readLog: () => [aLogLine],
+  previewDistribution: () => [aPreviewedVersion(), aPreviewedTransfer()],
+  previewUpdate: () => [aPreviewedVersion({ sourceVersion: 4 }), aPreviewedTransfer()],
   listSites: () => [aSiteRecord(), aChildSite()],
   listRoutes: () => [aRoute()],
   listGroups: () => [aGroup()],
@@ -368,6 +475,12 @@ export const defaultStreams = {
   listLinks: () => [aLink()],
   listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   watchSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
+  steerSendRequests: () => [aSendRequest()],
+  moveJobs: () => [aWaitingJob()],
+  suspendJobs: () => [aSuspendedJob()],
+  resumeJobs: () => [aWaitingJob()],
+  runJobs: () => [aWaitingJob()],
+  cancelJobs: () => [aJob({ state: 'JOB_STATE_CANCELLED' })],
   listAuditRecords: () => [
     {
       serial: '9',

@@ -21,6 +21,7 @@ import { DistributionCommands } from '../../admin-service/distribution-commands.
 import { GroupCommands } from '../../admin-service/group-commands.ts';
 import { PackageCommands } from '../../admin-service/package-commands.ts';
 import { TestSettings } from '../../component-settings/testing/test-settings.ts';
+import { ValidationResults } from '../../content-validation/validation-results.ts';
 import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { DistributionPointChecker } from '../../hierarchy-manager/distribution-point-checker.ts';
 import { GroupReactions } from '../../hierarchy-manager/group-reactions.ts';
@@ -320,7 +321,8 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
   const distributionPointTask = new DistributionPointTask({ ...shared, jobSerials });
   const packageEnd = new PackageEnd({ ...shared, library });
   const packageTask = new PackageTask({ ...shared, publisher, distributionPointTask, packageEnd });
-  const transferResults = new TransferResults(shared);
+  const validationResults = new ValidationResults({ ...shared, siteCode });
+  const transferResults = new TransferResults({ ...shared, validationResults });
   const packagesMax = options.packagesMax ?? 3;
   const limits = { packagesMax, retryDelayMs: 5_000, retryDelayMsMax: 300_000 };
   const settings = new TestSettings();

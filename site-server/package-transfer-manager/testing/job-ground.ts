@@ -46,6 +46,7 @@ export async function openJobGround() {
     status,
     clock,
     hierarchy,
+    cancellation: { complete: async () => {}, confirmedBy: async () => {} },
     random: () => 1,
     logger: log.logger,
     /** Writes the row of a job, as Distribution Manager does, and tells of it. */

@@ -7,6 +7,7 @@ import type { SitePackage } from '../../../shared/domain/site-package.ts';
 import type { TransferControls } from '../../../shared/domain/transfer-controls.ts';
 import { ChangeNotifier } from '../../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../../shared/state-store/key-space.ts';
+import { SerialCounter } from '../../../shared/state-store/serial-counter.ts';
 import { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../../shared/testing/captured-log.ts';
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
@@ -19,7 +20,9 @@ import { ContentDpMap } from '../../hierarchy-manager/content-dp-map.ts';
 import { HierarchyManager } from '../../hierarchy-manager/hierarchy-manager.ts';
 import { TransferControlRows } from '../../hierarchy-manager/transfer-control-rows.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
+import { type HeldPackage, JobCancellation } from '../job-cancellation.ts';
 import type { JobRun, RunResult } from '../job-run.ts';
+import { JobSteering } from '../job-steering.ts';
 import { JobTable } from '../job-table.ts';
 import {
   PackageTransferManager,
@@ -47,6 +50,8 @@ export interface FakeRun extends JobRun {
   finish(verifiedHash?: string): void;
   /** Its pull DP has taken the job. */
   handOver(handover?: Partial<PullHandover>): void;
+  /** Its DP has heard that older jobs were cancelled. */
+  hear(held?: HeldPackage): void;
   fail(error: unknown): void;
 }
 
@@ -78,6 +83,7 @@ export class TestTransfers implements AsyncDisposable {
     look: () => ({ of: async () => ({ sources: [], isComplete: false }) }),
     sourcesOf: async () => undefined,
     sourcesChanged: async () => undefined,
+    suspend: async () => {},
   };
   contentMap!: ContentDpMap;
   notifier!: ChangeNotifier;
@@ -87,6 +93,8 @@ export class TestTransfers implements AsyncDisposable {
   transferControls!: TransferControlRows;
   permits!: TransferPermits;
   manager!: PackageTransferManager;
+  steering!: JobSteering;
+  #jobSerials!: SerialCounter;
   #store!: StateStore;
   #isOver = false;
 
@@ -134,6 +142,12 @@ export class TestTransfers implements AsyncDisposable {
     });
     await this.transferControls.start();
     this.permits = new TransferPermits({ arbiter, transferControls: this.transferControls });
+    const { jobs } = this;
+    // Far above the serials that tests give.
+    this.#jobSerials = await SerialCounter.open(this.#store, 'job-serials', { atLeast: 1_000 });
+    const cancellation = new JobCancellation({
+      ...{ ...needs, jobs, packages, jobSerials: this.#jobSerials },
+    });
     this.manager = new PackageTransferManager(
       {
         ...needs,
@@ -143,6 +157,7 @@ export class TestTransfers implements AsyncDisposable {
         jobs: this.jobs,
         hierarchy: this.hierarchy,
         permits: this.permits,
+        cancellation,
         runner: { run: (run) => this.#run(run) },
         returns: {
           watch: (dp: DistributionPoint, _signal, onReturn) => {
@@ -157,6 +172,7 @@ export class TestTransfers implements AsyncDisposable {
       },
       this.limits,
     );
+    this.steering = new JobSteering({ ...needs, jobs, transfers: this.manager, cancellation });
   }
 
   get store(): StateStore {
@@ -197,6 +213,13 @@ export class TestTransfers implements AsyncDisposable {
       const settings = { address: `${dpId}:8531`, kind: 'pull', description: '', pull } as const;
       await this.hierarchy.add({ dpId, ...settings });
     }
+  }
+
+  /** A serial that no job has. */
+  async nextSerial(): Promise<number> {
+    const { value, change } = this.#jobSerials.next();
+    await this.#store.write([change], { sync: false });
+    return value;
   }
 
   /** Hands a job over, as Distribution Manager does. */
@@ -299,12 +322,16 @@ export class TestTransfers implements AsyncDisposable {
         };
         resolve({ kind: 'handed-over', ...told });
       };
+      const hear = (held = { sourceVersion: 0, packageHash: '' }) => {
+        end();
+        resolve({ kind: 'cancel-heard', held });
+      };
       const fail = (error: unknown) => {
         end();
         reject(error);
       };
       run.signal.addEventListener('abort', () => fail(run.signal.reason), { once: true });
-      this.runs.set(jobSerial, { ...run, finish, handOver, fail });
+      this.runs.set(jobSerial, { ...run, finish, handOver, hear, fail });
     });
   }
 

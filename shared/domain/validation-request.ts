@@ -1,0 +1,38 @@
+/** How a validation is to go. */
+export interface ValidationOrder {
+  /** Differs in each wish, so that the same wish can be uttered again. */
+  readonly wishId: string;
+  /** Whether what is damaged or missing is brought again. */
+  readonly repair: boolean;
+  /** Bytes read in a second; 0: what the DP's own configuration says. */
+  readonly bytesPerSecond: number;
+  /** Validations of this package in a row that found a manifest damaged; the next looks at the files. */
+  readonly round?: number;
+}
+
+/**
+ * That the content of a package on a DP of whatever site is to be validated: the row of the replicated
+ * table "validation requests" (PKG-8). The DP's site acts on each wish once.
+ */
+export interface ValidationRequest extends ValidationOrder {
+  readonly packageId: string;
+  readonly dpId: string;
+  readonly wishedAtMs: number;
+}
+
+/** The wish that a DP's site has acted on last: the row of "validation orders". */
+export interface ActedValidation {
+  readonly wishId: string;
+}
+
+/** A package of the site's own library that is to be validated: the row of "own library validations". */
+export interface OwnLibraryValidation extends ValidationOrder {
+  readonly packageId: string;
+  /** Names the validation: the same one goes on. */
+  readonly serial: number;
+  /** Not before so many requests of the package are handled: its source is read again first. */
+  readonly afterRequestCount: number;
+}
+
+/** Rounds after which a manifest that is damaged again and again is left to an administrator. */
+export const validationRoundsMax = 3;

@@ -1,0 +1,137 @@
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
+import { bytesPerSecondMax, bytesPerSecondMin } from '../../shared/domain/transfer-controls.ts';
+import type { ValidationOrder } from '../../shared/domain/validation-request.ts';
+import { isUnsound, type ValidationResult } from '../../shared/domain/validation-result.ts';
+import { toUnsoundFileMessage } from '../../shared/package-info/validation-report-message.ts';
+import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { ValidatePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/ValidatePackageRequest.ts';
+import type { ValidationResult as ResultMessage } from '../../shared/rpc/generated/waybill/v1/ValidationResult.ts';
+import type { ValidationResultFilter__Output } from '../../shared/rpc/generated/waybill/v1/ValidationResultFilter.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { OwnValidations } from '../content-validation/own-validations.ts';
+import { DistributionTargets, type DistributionTargetsComponents } from './distribution-targets.ts';
+import {
+  requireDistributionPointId,
+  requirePackageId,
+  requireSiteCode,
+  toTargets,
+} from './package-requests.ts';
+
+export interface ValidationAnswersComponents extends DistributionTargetsComponents {
+  readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly newUuid: () => string;
+  readonly ownValidations: Pick<OwnValidations, 'request'>;
+}
+
+/**
+ * What administrators ask about the validation of content (PKG-8): the wish is a row that travels to the
+ * DP's site, and what was found comes back as another.
+ */
+export class ValidationAnswers {
+  readonly #components: ValidationAnswersComponents;
+  readonly #targets: DistributionTargets;
+
+  constructor(components: ValidationAnswersComponents) {
+    this.#components = components;
+    this.#targets = new DistributionTargets(components);
+  }
+
+  methods() {
+    return {
+      validatePackage: (request) => this.#validate(request),
+      listValidationResults: (filter) => this.#list(filter),
+    } satisfies Partial<Conversation<'Admin'>>;
+  }
+
+  async #validate(request: ValidatePackageRequest__Output) {
+    if (!request.targets) {
+      throw requestInvalid('targets', { expected: 'package and targets', actual: 'none' });
+    }
+    const bytesPerSecond = requireRate(request.bytesPerSecond);
+    const order = { repair: !request.noRepair, bytesPerSecond };
+    if (request.ownCopy) return this.#validateOwn(request.targets.packageId, order);
+    const targets = toTargets(request.targets);
+    const { packages, store, clock, newUuid } = this.#components;
+    const { packageId } = targets;
+    await packages.require(packageId);
+    const names = await this.#targets.holders(targets);
+    const wishId = newUuid();
+    return packages.turn(packageId, async () => {
+      const meant = await this.#targets.of(packageId, names);
+      const holding = meant.filter(({ intent }) => intent === 'installed');
+      const stranger = meant.find(({ dpId, intent }) => {
+        return intent !== 'installed' && targets.dpIds !== 'all' && targets.dpIds.includes(dpId);
+      });
+      if (stranger) {
+        const expected = `a distribution point that package ${packageId} was distributed to`;
+        throw requestInvalid('dp_ids', { expected, actual: stranger.dpId });
+      }
+      const rows = store.records(keySpaces.validationRequests);
+      const changes = holding.map(({ dpId }) =>
+        rows.put(joinKey(packageId, dpId), {
+          ...{ packageId, dpId, wishId, ...order, wishedAtMs: clock.nowMs() },
+        }),
+      );
+      if (changes.length > 0) await store.write(changes, { sync: true });
+      return { dpIds: holding.map(({ dpId }) => dpId), wishId };
+    });
+  }
+
+  async #validateOwn(text: string, order: Omit<ValidationOrder, 'wishId'>) {
+    const { packages, ownValidations, newUuid } = this.#components;
+    const packageId = requirePackageId(text);
+    await packages.require(packageId);
+    const wishId = newUuid();
+    await ownValidations.request(packageId, { ...order, wishId });
+    return { dpIds: [''], wishId };
+  }
+
+  async *#list(filter: ValidationResultFilter__Output): AsyncGenerator<ResultMessage> {
+    const packageId = filter.packageId === '' ? undefined : requirePackageId(filter.packageId);
+    const dpId = filter.dpId === '' ? undefined : requireDistributionPointId('dp_id', filter.dpId);
+    const siteCode =
+      filter.siteCode === '' ? undefined : requireSiteCode('site_code', filter.siteCode);
+    const rows = this.#components.store.records(keySpaces.validationResults);
+    const range = packageId === undefined ? {} : { prefix: `${packageId}/` };
+    for await (const [, result] of rows.list(range)) {
+      if ((dpId ?? result.dpId) !== result.dpId) continue;
+      if ((siteCode ?? result.siteCode) !== result.siteCode) continue;
+      if (filter.unsoundOnly && !isUnsound(result)) continue;
+      if (await this.#isThere(result)) yield toMessage(result);
+    }
+  }
+
+  /** A DP that is gone, or a package that was taken off it, has no status any more. */
+  async #isThere({ packageId, siteCode, dpId }: ValidationResult): Promise<boolean> {
+    const { packages, hierarchyPackages, sites } = this.#components;
+    if (siteCode === hierarchyPackages.siteCode) {
+      return (await packages.getStatus(packageId, dpId)) !== undefined;
+    }
+    if (!sites.tree.get(siteCode)) return false;
+    const key = joinKey(packageId, siteCode, dpId);
+    return (await hierarchyPackages.statuses.get(key)) !== undefined;
+  }
+}
+
+function requireRate(value: string | number): number {
+  const rate = Number(value);
+  if (rate === 0 || (rate >= bytesPerSecondMin && rate <= bytesPerSecondMax)) return rate;
+  const expected = `0, or ${bytesPerSecondMin} to ${bytesPerSecondMax} bytes a second`;
+  throw requestInvalid('bytes_per_second', { expected, actual: String(value) });
+}
+
+function toMessage(result: ValidationResult): ResultMessage {
+  const { packageId, siteCode, dpId, sourceVersion, checkedAtMs, fileCount } = result;
+  return {
+    ...{ packageId, siteCode, dpId, sourceVersion, checkedAtMs, fileCount },
+    damagedFiles: result.damagedCount,
+    missingFiles: result.missingCount,
+    repairedFiles: result.repairedCount,
+    files: result.files.map(toUnsoundFileMessage),
+    wishId: result.wishId ?? '',
+    failure: result.failure ?? '',
+  };
+}

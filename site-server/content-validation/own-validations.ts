@@ -1,0 +1,203 @@
+/**
+ * Validates packages in the library of the site server itself (PKG-8), one after another. What is damaged
+ * of a package that this site publishes is read from its source again, by an ordinary update; then it is
+ * looked at once more. Stores "own library validations": what is still to be done, so that it goes on after
+ * a crash.
+ */
+import type { ContentValidation } from '../../shared/content-validation/content-validation.ts';
+import type { ValidationReport } from '../../shared/domain/content-validation.ts';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { isForeign, withUpdateAccepted } from '../../shared/domain/package-processing.ts';
+import type { SitePackage } from '../../shared/domain/site-package.ts';
+import {
+  type OwnLibraryValidation,
+  type ValidationOrder,
+  validationRoundsMax,
+} from '../../shared/domain/validation-request.ts';
+import { isUnsound, type ValidationResult } from '../../shared/domain/validation-result.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Component } from '../../shared/runtime/component.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
+import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
+import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { ownResultMessages } from './validation-messages.ts';
+
+export interface OwnValidationsNeeds {
+  readonly validation: Pick<ContentValidation, 'validate'>;
+  readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly notifier: Pick<ChangeNotifier, 'notification'>;
+  readonly packages: PackageStore;
+  readonly status: StatusReporter;
+  readonly siteCode: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** How often it is looked whether the source was read again, and after a full disk. */
+const lookMs = 2_000;
+
+export class OwnValidations implements Component {
+  readonly #needs: OwnValidationsNeeds;
+  readonly #stopping = new AbortController();
+  readonly #wake = new WakeSignal();
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(needs: OwnValidationsNeeds) {
+    this.#needs = needs;
+  }
+
+  async start(): Promise<void> {
+    this.#wake.wake();
+    this.#loop = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loop;
+  }
+
+  /** It is on disk when this resolves. */
+  async request(packageId: string, order: ValidationOrder): Promise<void> {
+    const { clock, store } = this.#needs;
+    const row = { ...order, packageId, serial: clock.nowMs(), afterRequestCount: 0 };
+    await store.write([this.#rows.put(packageId, row)], { sync: true });
+    this.#wake.wake();
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    const { clock, logger } = this.#needs;
+    try {
+      for (;;) {
+        await this.#wake.wait(signal);
+        let isWaiting = false;
+        try {
+          isWaiting = await this.#workAll();
+        } catch (err) {
+          if (!isErrorWithCode(err, 'DISK_FULL')) throw err;
+          logger.warn({ err }, 'Disk of the site server is full');
+          isWaiting = true;
+        }
+        if (!isWaiting) continue;
+        await clock.sleep(lookMs, signal);
+        this.#wake.wake();
+      }
+    } catch (error) {
+      if (!(isAbortError(error) && signal.aborted)) throw error;
+    }
+  }
+
+  /** @returns whether one waits for its source to be read */
+  async #workAll(): Promise<boolean> {
+    const rows: OwnLibraryValidation[] = [];
+    for await (const [, row] of this.#rows.list()) rows.push(row);
+    let isWaiting = false;
+    for (const row of rows) isWaiting = (await this.#work(row)) === 'wait' || isWaiting;
+    return isWaiting;
+  }
+
+  async #work(row: OwnLibraryValidation): Promise<'wait' | 'done'> {
+    const { packages, store } = this.#needs;
+    const { packageId, afterRequestCount } = row;
+    const sitePackage = await packages.packages.get(packageId);
+    if (sitePackage && sitePackage.handledRequestCount < afterRequestCount) return 'wait';
+    if (!sitePackage || sitePackage.sourceVersion === 0) {
+      await store.write([this.#rows.delete(packageId)], { sync: false });
+      return 'done';
+    }
+    await this.#end(row, await this.#reportOf(row));
+    return 'done';
+  }
+
+  async #reportOf({ packageId, serial, bytesPerSecond }: OwnLibraryValidation) {
+    const demand = { packageId, jobSerial: serial, bytesPerSecond };
+    const words = this.#needs.validation.validate(demand, this.#stopping.signal);
+    for await (const word of words) if (word.kind === 'report') return word.report;
+    throw new Error('A validation ends with a report');
+  }
+
+  async #end(row: OwnLibraryValidation, report: ValidationReport): Promise<void> {
+    const { packages, store, status } = this.#needs;
+    await packages.turn(row.packageId, async () => {
+      const sitePackage = await packages.packages.get(row.packageId);
+      const isCurrent = (await this.#rows.get(row.packageId))?.serial === row.serial;
+      const changes: Change[] = isCurrent ? [this.#rows.delete(row.packageId)] : [];
+      if (sitePackage) {
+        const { result, next } = this.#ending(row, { report, sitePackage });
+        const key = joinKey(row.packageId, this.#needs.siteCode, '');
+        changes.push(store.records(keySpaces.validationResults).put(key, result), ...next);
+        for (const facts of ownResultMessages(report, result))
+          changes.push(...status.message(facts));
+      }
+      await store.write(changes, { sync: false });
+    });
+    this.#wake.wake();
+  }
+
+  #ending(
+    row: OwnLibraryValidation,
+    { report, sitePackage }: { report: ValidationReport; sitePackage: SitePackage },
+  ): { result: ValidationResult; next: Change[] } {
+    const { packages, notifier, clock } = this.#needs;
+    const nowMs = clock.nowMs();
+    const found = this.#resultOf(row, { report, sitePackage, nowMs });
+    const round = (row.round ?? 0) + 1;
+    const failure = failureOf(row, { sitePackage, round });
+    if (!isUnsound(found) || failure !== undefined) {
+      const isTold = isUnsound(found) && failure !== undefined;
+      return { result: isTold ? { ...found, failure } : found, next: [] };
+    }
+    const updating = withUpdateAccepted(sitePackage, nowMs);
+    const afterRequestCount = updating.acceptedRequestCount;
+    const again = { ...row, serial: row.serial + 1, round, afterRequestCount };
+    const next = [
+      ...packages.put(updating),
+      notifier.notification('package', row.packageId),
+      this.#rows.put(row.packageId, again),
+    ];
+    return { result: found, next };
+  }
+
+  #resultOf(
+    { packageId, wishId }: OwnLibraryValidation,
+    facts: { report: ValidationReport; sitePackage: SitePackage; nowMs: number },
+  ): ValidationResult {
+    const { report, sitePackage, nowMs } = facts;
+    const { sources, sourceVersion } = sitePackage;
+    const isHere = report.heldVersion === sourceVersion;
+    const fileCount = sources.reduce((sum, { content }) => sum + (content?.fileCount ?? 0), 0);
+    const { damagedCount, missingCount, mendedCount, files } = report;
+    return {
+      ...{ packageId, siteCode: this.#needs.siteCode, dpId: '', sourceVersion, wishId },
+      checkedAtMs: nowMs,
+      fileCount: isHere ? report.fileCount : fileCount,
+      damagedCount,
+      missingCount: isHere ? missingCount : Math.max(1, fileCount),
+      repairedCount: mendedCount,
+      files,
+    };
+  }
+
+  get #rows() {
+    return this.#needs.store.records(keySpaces.ownLibraryValidations);
+  }
+}
+
+/** Why what is damaged is not brought again by itself; undefined: it is. */
+function failureOf(
+  { repair }: OwnLibraryValidation,
+  { sitePackage, round }: { sitePackage: SitePackage; round: number },
+): string | undefined {
+  const { packageId, sourceSiteCode, reason } = sitePackage;
+  if (!repair) return `"waybill package update ${packageId}" reads its source again`;
+  if (isForeign(sitePackage)) {
+    return `it is of site ${sourceSiteCode}: an update there brings its next version`;
+  }
+  if (round < validationRoundsMax) return undefined;
+  return `its source was read again, and did not bring it back${reason ? `: ${reason}` : ''}`;
+}

@@ -1,0 +1,227 @@
+import type { ValidationReport } from '../../shared/domain/content-validation.ts';
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import type { PackageStatus } from '../../shared/domain/package-status.ts';
+import type { TransferOutcome } from '../../shared/domain/package-status-moves.ts';
+import type { PackageServer, SitePackage } from '../../shared/domain/site-package.ts';
+import { validationRoundsMax } from '../../shared/domain/validation-request.ts';
+import { isUnsound, type ValidationResult } from '../../shared/domain/validation-result.ts';
+import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { RecordStore } from '../../shared/state-store/record-store.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { pendingStatus } from '../distribution-manager/hierarchy-wishes.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
+import type { StatusReporter } from '../status-manager/status-manager.ts';
+import { resultMessages } from './validation-messages.ts';
+import { ownValidationGone } from './validations-gone.ts';
+
+export interface ValidationResultsNeeds {
+  readonly store: Pick<StateStore, 'records'>;
+  readonly notifier: Pick<ChangeNotifier, 'notification'>;
+  readonly packages: PackageStore;
+  readonly status: StatusReporter;
+  readonly siteCode: string;
+}
+
+/** The rows that a result is about. */
+interface Rows {
+  readonly sitePackage: SitePackage | undefined;
+  readonly server: PackageServer | undefined;
+  readonly status: PackageStatus | undefined;
+  readonly before: ValidationResult | undefined;
+}
+
+/**
+ * What a validation that has ended leads to: its result, status messages, the package's status on the DP,
+ * and, unless told otherwise, that what is absent is brought again, as with any distribution. Called by
+ * the taker of transfer results, in the package's turn; what it says goes into one batch, so a crash
+ * leaves all of it or nothing.
+ */
+export class ValidationResults {
+  readonly #needs: ValidationResultsNeeds;
+
+  constructor(needs: ValidationResultsNeeds) {
+    this.#needs = needs;
+  }
+
+  get #results(): RecordStore<ValidationResult> {
+    return this.#needs.store.records(keySpaces.validationResults);
+  }
+
+  /** @returns makes the changes, to be called in one step with the write: serials rise in its order */
+  async changesOf(job: DistributionJob, nowMs: number): Promise<() => Change[]> {
+    const { packages } = this.#needs;
+    const { packageId, dpId, validationReport: report } = job;
+    const rows: Rows = {
+      sitePackage: await packages.packages.get(packageId),
+      server: await packages.getServer(packageId, dpId),
+      status: await packages.getStatus(packageId, dpId),
+      before: await this.#results.get(this.#keyOf(packageId, dpId)),
+    };
+    const others = report ? await this.#otherRequests(job, report, nowMs) : [];
+    return () => [...this.#changes(job, rows, nowMs), ...others];
+  }
+
+  /** What the end of a job that brought or removed content means for what was found before. */
+  async changesAfter(
+    { packageId, dpId, sourceVersion }: DistributionJob,
+    outcome: TransferOutcome | undefined,
+  ): Promise<Change[]> {
+    const before = await this.#results.get(this.#keyOf(packageId, dpId));
+    if (!before || !outcome) return [];
+    // Of what is not there any more, or is another version now, nothing is known.
+    const isOther = outcome.messageId === 2330 && sourceVersion !== before.sourceVersion;
+    if (!outcome.status || outcome.messageId === 2331 || isOther) {
+      const { store, siteCode } = this.#needs;
+      return ownValidationGone(store, { packageId, siteCode, dpId });
+    }
+    // Files that were not looked at are no better known now.
+    if (outcome.messageId !== 2330 || !isUnsound(before) || before.isPartial) return [];
+    const repairedCount = before.damagedCount + before.missingCount;
+    return [this.#put({ ...before, repairedCount })];
+  }
+
+  #changes(job: DistributionJob, rows: Rows, nowMs: number): Change[] {
+    // Of what is not meant to be there any more nothing is told.
+    if (!rows.sitePackage || rows.server?.intent !== 'installed') return [];
+    const { validationReport: report } = job;
+    if (!report) return this.#failureChanges(job, rows);
+    const result = this.#resultOf(job, { report, sitePackage: rows.sitePackage, nowMs });
+    const messages = resultMessages(job, report, result).flatMap((facts) => {
+      return this.#needs.status.message(facts);
+    });
+    const followUp = isUnsound(result)
+      ? this.#unsoundChanges(job, { ...rows, result, nowMs })
+      : this.#soundChanges(job, rows, nowMs);
+    return [this.#put(result), ...messages, ...followUp];
+  }
+
+  /** It told nothing: what was found before stays, and that it told nothing is told. */
+  #failureChanges(job: DistributionJob, { before }: Rows): Change[] {
+    const { packageId, dpId, sourceVersion, reason, validation } = job;
+    const none = {
+      ...{ packageId, dpId, sourceVersion, siteCode: this.#needs.siteCode, checkedAtMs: 0 },
+      ...{ fileCount: 0, damagedCount: 0, missingCount: 0, repairedCount: 0, files: [] },
+    };
+    const wishId = validation?.wishId ?? '';
+    const changes = [this.#put({ ...none, ...before, wishId, failure: reason || job.state })];
+    if (job.state !== 'failed') return changes;
+    const about = { packageId, sourceVersion, dpId };
+    const insertionStrings = [packageId, `${sourceVersion}`, dpId, reason];
+    return [
+      ...changes,
+      ...this.#needs.status.message({ messageId: 2383, ...about, insertionStrings }),
+    ];
+  }
+
+  #resultOf(
+    job: DistributionJob,
+    found: { report: ValidationReport; sitePackage: SitePackage; nowMs: number },
+  ): ValidationResult {
+    const { report, sitePackage, nowMs } = found;
+    const { packageId, dpId, sourceVersion, validation } = job;
+    const about = { packageId, dpId, sourceVersion, siteCode: this.#needs.siteCode };
+    const rest = { ...about, checkedAtMs: nowMs, wishId: validation?.wishId ?? '' };
+    if (!isOfJob(report, job, sitePackage)) {
+      const fileCount = sitePackage.sources.reduce(
+        (sum, { content }) => sum + (content?.fileCount ?? 0),
+        0,
+      );
+      const missingCount = Math.max(1, fileCount);
+      return { ...rest, fileCount, damagedCount: 0, missingCount, repairedCount: 0, files: [] };
+    }
+    const { fileCount, damagedCount, missingCount, mendedCount, files } = report;
+    const counts = { fileCount, damagedCount, missingCount, repairedCount: mendedCount };
+    return {
+      ...rest,
+      ...counts,
+      files,
+      ...(report.damagedManifestCount > 0 && { isPartial: true }),
+    };
+  }
+
+  /** A package that was said not to be whole, and is. */
+  #soundChanges(job: DistributionJob, { status, server }: Rows, nowMs: number): Change[] {
+    if (status?.state !== 'install-failed' || server?.action !== 'none') return [];
+    if (status.installedVersion !== job.sourceVersion) return [];
+    const installed = { ...status, state: 'installed', reason: '', changedAtMs: nowMs } as const;
+    return [this.#needs.packages.putStatus(installed)];
+  }
+
+  #unsoundChanges(
+    job: DistributionJob,
+    {
+      sitePackage,
+      server,
+      status,
+      result,
+      nowMs,
+    }: Rows & { result: ValidationResult; nowMs: number },
+  ): Change[] {
+    const { packages, notifier } = this.#needs;
+    const { packageId, dpId, validation } = job;
+    // What is on its way already brings what is absent.
+    if (!sitePackage || !server || server.action !== 'none') return [];
+    if (validation?.repair) {
+      const work = { dpId, isRemoval: false, status, nowMs };
+      return [
+        packages.putServer({ ...server, action: 'add', changedAtMs: nowMs }),
+        packages.putStatus(pendingStatus(sitePackage, work)),
+        notifier.notification('package', packageId),
+      ];
+    }
+    if (!status) return [];
+    const reason = `validation: ${result.damagedCount} files damaged, ${result.missingCount} missing`;
+    const failed = { ...status, state: 'install-failed', reason, changedAtMs: nowMs } as const;
+    return [packages.putStatus(failed)];
+  }
+
+  /** Other packages that lack a file now, and this one when its files could not be looked at. */
+  async #otherRequests(
+    job: DistributionJob,
+    report: ValidationReport,
+    nowMs: number,
+  ): Promise<Change[]> {
+    const { packages, store } = this.#needs;
+    const { dpId, validation } = job;
+    if (!validation) return [];
+    const requests = store.records(keySpaces.ownValidationRequests);
+    const changes: Change[] = [];
+    const request = (packageId: string, round: number): void => {
+      const wishId = `${validation.wishId}.${round}`.slice(0, 80);
+      const wish = { ...validation, packageId, dpId, wishId, round, wishedAtMs: nowMs };
+      changes.push(
+        requests.put(joinKey(packageId, dpId), wish),
+        this.#needs.notifier.notification('validation-request', packageId),
+      );
+    };
+    const round = (validation.round ?? 0) + 1;
+    const isAgain = report.damagedManifestCount > 0 && validation.repair;
+    if (isAgain && round < validationRoundsMax) request(job.packageId, round);
+    // What is brought again for this package is whole for the others, too.
+    if (validation.repair || (validation.round ?? 0) > 0) return changes;
+    for (const packageId of report.alsoUsedBy) {
+      if ((await packages.getServer(packageId, dpId))?.intent === 'installed')
+        request(packageId, 1);
+    }
+    return changes;
+  }
+
+  #put(result: ValidationResult): Change {
+    return this.#results.put(this.#keyOf(result.packageId, result.dpId), result);
+  }
+
+  #keyOf(packageId: string, dpId: string): string {
+    return joinKey(packageId, this.#needs.siteCode, dpId);
+  }
+}
+
+/** Whether the DP holds the version that was to be validated. */
+export function isOfJob(
+  { heldVersion, heldHash }: ValidationReport,
+  job: DistributionJob,
+  sitePackage: Pick<SitePackage, 'sourceVersion' | 'packageHash'>,
+): boolean {
+  if (heldVersion !== job.sourceVersion) return false;
+  return sitePackage.sourceVersion !== heldVersion || sitePackage.packageHash === heldHash;
+}

@@ -1,0 +1,19 @@
+/** The wiring of what says what would travel (docs/controls.md, 7). */
+import { join } from 'node:path';
+import type { VersionHistory } from '../shared/package-file/version-history.ts';
+import type { Ground } from './site-ground.ts';
+import {
+  defaultTransferPreviewConfig,
+  TransferPreview,
+} from './transfer-preview/transfer-preview.ts';
+
+/** Makes it; its scratch directory is its own. */
+export function transferPreview(ground: Ground, versions: VersionHistory): TransferPreview {
+  const { dataDirectory, distribution } = ground.config;
+  const scratchDirectory = join(dataDirectory, 'previews');
+  const { callDeadlineMs, distributionPointsPerPackageMax } = distribution;
+  return new TransferPreview(
+    { ...ground, versions, scratchDirectory },
+    { ...defaultTransferPreviewConfig, callDeadlineMs, distributionPointsPerPackageMax },
+  );
+}
