@@ -25,7 +25,17 @@ export function contentIdsOf(
   return sitePackage.sources.flatMap(({ content }) => (content ? [content.contentId] : []));
 }
 
+/** What the contents of a package are called. Its source site says so, which may name those of others. */
+export interface ContentNames {
+  readonly packageId: string;
+  readonly names: readonly string[];
+}
+
 /** What the IDs of all contents of a package begin with, in whatever version. */
-export function contentNamesOf(sitePackage: SitePackage | undefined, packageId: string): string[] {
-  return sitePackage?.sources.map(({ contentName }) => contentName) ?? [packageId];
+export function contentNamesOf(
+  sitePackage: SitePackage | undefined,
+  packageId: string,
+): ContentNames {
+  const names = sitePackage?.sources.map(({ contentName }) => contentName) ?? [packageId];
+  return { packageId, names };
 }

@@ -1,8 +1,9 @@
 import { open } from 'node:fs/promises';
 import { deltaCountMax } from '../content-library/delta-list.ts';
 import { packageHashOf } from '../content-library/package-record.ts';
+import { contentNameOf } from '../domain/content-location.ts';
 import { isErrorWithCode } from '../domain/errors.ts';
-import type { PackageVersion } from '../domain/package.ts';
+import { type PackageVersion, parsePackageId } from '../domain/package.ts';
 import { decodeBundle } from '../package-info/package-info-bundle.ts';
 import { invalidPackageFile } from './package-file-failure.ts';
 import {
@@ -79,7 +80,15 @@ function versionIn(bundle: Uint8Array, expected: ExpectedPackage): PackageVersio
     version.packageHash === expected.packageHash &&
     packageHashOf(version.contents) === expected.packageHash;
   if (!isExpected) throw invalidPackageFile(packageId, 'it carries another version');
-  return version;
+  const foreign = version.contents.find(({ contentId }) => isOfOther(contentId, packageId));
+  if (!foreign) return version;
+  throw invalidPackageFile(packageId, `${foreign.contentId} is a content of another package`);
+}
+
+/** The library takes an ID once: whoever took that of another package would keep its content out. */
+function isOfOther(contentId: string, packageId: string): boolean {
+  const name = contentNameOf(contentId);
+  return name !== packageId && parsePackageId(name) !== undefined;
 }
 
 function decoded(bundle: Uint8Array, packageId: string): PackageVersion {

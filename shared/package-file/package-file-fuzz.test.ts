@@ -255,6 +255,28 @@ describe('package file that is damaged or made to do harm', () => {
     assert.equal(await offer(sites, forgedFile({ version, items }), of), 'taken');
   });
 
+  it('cannot take the name of a content of another package (REP-7)', async () => {
+    const { sites } = await openSites();
+    await using _ = sites;
+    const file = Buffer.from('harm');
+    const offered = async (contentId: string) => {
+      const { descriptor, manifest } = forgedContent('file', file, contentId);
+      const version = toVersion(packageId, 2, [descriptor]);
+      const items: ForgedItem[] = [
+        { record: { kind: 'manifest' }, bytes: manifest },
+        { record: { kind: 'signature' }, bytes: Buffer.alloc(0) },
+        { record: { kind: 'file', hash: hashOf(file), sizeBytes: file.length }, bytes: file },
+      ];
+      return offer(sites, forgedFile({ version, items }), { version, baseVersion: 0 });
+    };
+    for (const contentId of ['PS200001.1', 'PS200001.9']) {
+      assert.equal(await offered(contentId), 'refused', contentId);
+    }
+    for (const contentId of ['Content_1.2', `${packageId}.2`]) {
+      assert.equal(await offered(contentId), 'taken', contentId);
+    }
+  });
+
   it('cannot make a file of other bytes by a delta (REP-7)', async () => {
     const { sites, version } = await openSites();
     await using _ = sites;
@@ -302,8 +324,8 @@ describe('package file that is damaged or made to do harm', () => {
 function forgedContent(
   name: string,
   file: Buffer,
+  contentId = `${packageId}.2`,
 ): { descriptor: ContentDescriptor; manifest: Buffer } {
-  const contentId = `${packageId}.2`;
   const counts = { entryCount: 1, fileCount: 1, sizeBytes: file.length };
   const header = JSON.stringify({ format: 1, contentId, ...counts }).padEnd(headerBytes - 1);
   const line = JSON.stringify(['f', 0, name, file.length, 0o644, '0', hashOf(file)]);

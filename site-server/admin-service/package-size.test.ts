@@ -46,4 +46,18 @@ describe('size of a package', () => {
     assert.ok(Buffer.byteLength(json) <= rowBytesMax, `${Buffer.byteLength(json)}`);
     assert.ok('value' in parseRow('published-packages', 'PS100001', json));
   });
+
+  it('is kept to by other sites, too (REP-1, SEC-4)', () => {
+    const packageId = 'PS100001';
+    const definition = { packageId, sourceSiteCode: 'PS1', properties, directories: ['/a'] };
+    const of = (programCount: number) => {
+      const newer = Array.from({ length: programCount }, (_, index) => {
+        return { name: `${index}`, commandLine: 'ü'.repeat(8_000) };
+      });
+      const row = { ...definition, properties: { ...properties, programs: newer } };
+      return parseRow('package-definitions', packageId, JSON.stringify(row));
+    };
+    assert.ok('value' in of(60));
+    assert.ok('refusal' in of(64));
+  });
 });

@@ -327,6 +327,26 @@ describe('Instructions of other sites', () => {
     await put(third);
   });
 
+  it('are put off when too many packages of one site are to be passed on to another one already', async () => {
+    await life.stop();
+    life = await receiver.start({}, { forwardedMax: 2 });
+    const of = async (packageId: string) =>
+      receiver.sign(await order({ packageId, finalSiteCode: 'SS1' }));
+    for (const packageId of ['CS100001', 'CS100002']) await put(await of(packageId));
+    const jobs = receiver.store.records(keySpaces.miniJobs);
+    const isPassedOn = async () => (await receiver.waitingJobs()).length === 0;
+    await until(isPassedOn);
+    const third = await of('CS100003');
+    const isBusy = (error: unknown) => isErrorWithCode(error, 'RECEIVER_BUSY');
+    await assert.rejects(put(third), isBusy);
+    await life.stop();
+    life = await receiver.start({}, { forwardedMax: 2 });
+    await assert.rejects(put(third), isBusy, 'after a restart, too');
+    await put(receiver.sign(await order({ packageId: 'CS100004' })));
+    await receiver.store.write([jobs.delete('CS1-CS100001.1')], { sync: true });
+    await put(third);
+  });
+
   it('are refused when they would be valid for longer than 90 days (REP-7)', async () => {
     const expiresAtMs = receiver.clock.nowMs() + 91 * 86_400_000;
     await assertRefused(receiver.sign(await order({ expiresAtMs })), 'valid-too-long');

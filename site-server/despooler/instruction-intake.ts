@@ -54,6 +54,8 @@ export interface InstructionIntakeConfig {
   readonly seenMax: number;
   /** Instructions of one site that are not carried out yet; further ones wait. @default 10_000 */
   readonly waitingMax: number;
+  /** Packages of one source site on their way to one final site; further ones wait. @default 10_000 */
+  readonly forwardedMax: number;
 }
 
 /** As documented at each. */
@@ -61,6 +63,7 @@ export const defaultInstructionIntakeConfig: InstructionIntakeConfig = {
   freshMs: 600_000,
   seenMax: 10_000,
   waitingMax: 10_000,
+  forwardedMax: 10_000,
 };
 
 /** The package an offer or an instruction is about, and where it is to go. */
@@ -238,11 +241,7 @@ export class InstructionIntake implements Component {
   ): Promise<void> {
     const { store, notifier, logger } = this.#components;
     const { signed, signedHash, peerSiteCode, nowMs } = came;
-    const { waitingMax: limit } = this.#config;
-    if (this.#waiting.countOf(peerSiteCode) >= limit) {
-      const what = `instructions of site ${peerSiteCode} to carry out`;
-      throw new WaybillError({ code: 'RECEIVER_BUSY', what, limit });
-    }
+    this.#requirePlace(order, peerSiteCode);
     const { requestId, nonce } = transfer;
     const row: ReceivedInstruction = {
       ...order,
@@ -266,6 +265,21 @@ export class InstructionIntake implements Component {
     const { jobId, packageId, sourceVersion } = order;
     const facts = { jobId, packageId, sourceVersion, siteCode: peerSiteCode };
     logger.info(facts, 'Took an instruction of another site');
+  }
+
+  /** No site fills the tables of this one, with jobs for itself or for others. @throws RECEIVER_BUSY */
+  #requirePlace(order: PackageInstruction, peerSiteCode: string): void {
+    const { sourceSiteCode, finalSiteCode } = order;
+    const { waitingMax, forwardedMax } = this.#config;
+    if (this.#waiting.countOf(peerSiteCode) >= waitingMax) {
+      const what = `instructions of site ${peerSiteCode} to carry out`;
+      throw new WaybillError({ code: 'RECEIVER_BUSY', what, limit: waitingMax });
+    }
+    const isPassedOn = finalSiteCode !== this.#components.directory.own.siteCode;
+    if (isPassedOn && this.#waiting.forwardedCountOf(order) >= forwardedMax) {
+      const what = `packages of site ${sourceSiteCode} to pass on to site ${finalSiteCode}`;
+      throw new WaybillError({ code: 'RECEIVER_BUSY', what, limit: forwardedMax });
+    }
   }
 
   async #tellRefusal(

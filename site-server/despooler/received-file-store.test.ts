@@ -259,6 +259,16 @@ describe('Received files', () => {
     await assert.rejects(store.offer(other, by('CS1')), isCode('DISK_FULL'));
   });
 
+  it('find half of the room at least, whatever other sites were promised', async () => {
+    freeBytes = 2 * bytes.length;
+    const large = { fileHash: hashOf(Buffer.from('large')), fileBytes: freeBytes };
+    using stream = await store.receive(large, { bringer: by('CS2'), offsetBytes: 0 });
+    await stream.write(cut(0, 10));
+    assert.equal(await store.offer(file, by('CS1')), 0);
+    await put(0);
+    assert.deepEqual(await arrived(), bytes);
+  });
+
   it('are refused when they are too large, or too many at once', async () => {
     store = await open({ fileBytesMax: 1_000, arrivalsMax: 1, partsMax: 2 });
     await assert.rejects(store.offer(file, by('CS1')), isCode('FILE_TOO_LARGE'));

@@ -20,7 +20,7 @@ import {
 } from './arrival-failures.ts';
 import { lengthOfPackageFile, type PackageFiles } from './despool-ports.ts';
 import { KnownParts, lookAtPart } from './known-parts.ts';
-import { fileHashOfPart, partKeyOf, partKeyOfName, partPathOf } from './part-path.ts';
+import { fileHashOfPart, partKeyOf, partKeyOfName, partPathOf, siteOfPart } from './part-path.ts';
 import type { PartRequest, PartResult } from './part-request.ts';
 import { PartThread } from './part-thread.ts';
 import type { ReceivedFileConfig } from './received-file-config.ts';
@@ -279,15 +279,28 @@ export class ReceivedFileStore implements Component {
     return this.#arrivals.get(key)?.bringer === undefined;
   }
 
-  /** @throws DISK_FULL when what is missing of it and of all others would eat into the reserve */
+  /**
+   * What is missing of other files is promised to them. Those of other sites are promised half of the
+   * room at most: else a site that names a large file and brings little of it would hold up all others.
+   *
+   * @throws DISK_FULL when this one would eat into what is promised, or into the reserve
+   */
   async #requireRoom(key: string, neededBytes: number): Promise<void> {
-    const others = [...this.#arrivals.values()].filter(
-      (one) => one.bringer !== undefined && one.key !== key,
+    const roomBytes = await this.#room.measure();
+    const ownBytes = this.#promisedBytes(
+      (one) => siteOfPart(one.key) === siteOfPart(key) && one.key !== key,
     );
-    const promisedBytes = others.reduce((sum, one) => sum + one.missingBytes, 0);
-    const freeBytes = Math.max(0, (await this.#room.measure()) - promisedBytes);
+    const otherBytes = this.#promisedBytes((one) => siteOfPart(one.key) !== siteOfPart(key));
+    const promisedBytes = ownBytes + Math.min(otherBytes, Math.floor(roomBytes / 2));
+    const freeBytes = Math.max(0, roomBytes - promisedBytes);
     if (freeBytes >= neededBytes) return;
     throw noRoom(this.#config.directory, { freeBytes, neededBytes });
+  }
+
+  #promisedBytes(isMeant: (arrival: Arrival) => boolean): number {
+    return [...this.#arrivals.values()]
+      .filter((one) => one.bringer !== undefined && isMeant(one))
+      .reduce((sum, { missingBytes }) => sum + missingBytes, 0);
   }
 
   /** In a turn of the part. @returns bytes that are written by now */

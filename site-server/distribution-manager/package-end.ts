@@ -165,7 +165,7 @@ export class PackageEnd {
 
   #locationsGone(sitePackage: SitePackage): Promise<Change[]> {
     const names = contentNamesOf(sitePackage, sitePackage.packageId);
-    return this.#components.contentMap.allGone({ names });
+    return this.#components.contentMap.allGone(names);
   }
 
   async #write(changes: readonly Change[]): Promise<void> {

@@ -10,8 +10,9 @@ import type { SiteCountersComponents } from './site-counters.ts';
 const idsSkippedAfterDamage = 256;
 
 /**
- * Gives out package IDs, none twice (PKG-1), also when the counter was lost: each is above all that this
- * site and the hierarchy know by then, deleted ones included. One for each store.
+ * Gives out package IDs, none twice (PKG-1), also when the counter was lost: each is above all packages
+ * that this site has published or deleted, as far as any row tells. What any site may write, a definition,
+ * is passed over one by one: a single row must not use up all IDs. One for each store.
  */
 export class PackageIds {
   readonly #store: StateStore;
@@ -48,25 +49,34 @@ export class PackageIds {
   async next(): Promise<{ readonly packageId: string; readonly change: Change }> {
     // Packages may have been read back, or told of, since the counter was opened.
     const newest = await newestCount(this.#store, this.#siteCode);
-    const { value, change } = this.#counter.next({ above: newest + this.#margin });
+    const above = newest + this.#margin;
     this.#margin = 0;
-    if (value > packageIdCountMax) {
-      throw new WaybillError({ code: 'PACKAGE_ID_EXHAUSTED', siteCode: this.#siteCode });
+    for (;;) {
+      const { value, change } = this.#counter.next({ above });
+      if (value > packageIdCountMax) {
+        throw new WaybillError({ code: 'PACKAGE_ID_EXHAUSTED', siteCode: this.#siteCode });
+      }
+      const packageId = toPackageId(this.#siteCode, value);
+      if (!(await this.#isDefined(packageId))) return { packageId, change };
     }
-    return { packageId: toPackageId(this.#siteCode, value), change };
+  }
+
+  /** Whether the hierarchy knows a package of this ID, or knew one. */
+  async #isDefined(packageId: string): Promise<boolean> {
+    const definition = await this.#store.records(keySpaces.packageDefinitions).get(packageId);
+    if (definition) return true;
+    const rowId = rowIdOf({ table: 'package-definitions', key: packageId });
+    return (await this.#store.records(keySpaces.rowVersions).get(rowId)) !== undefined;
   }
 }
 
-/** The count of the newest package ID of the site that any row remembers; 0: none. */
+/** The count of the newest package ID of the site in rows that no other site may write; 0: none. */
 async function newestCount(store: StateStore, siteCode: string): Promise<number> {
-  const definitionOf = rowIdOf({ table: 'package-definitions', key: siteCode });
   const publishedOf = rowIdOf({ table: 'published-packages', key: siteCode });
   let newest = 0;
   for (const [space, prefix] of [
     [keySpaces.packages, siteCode],
-    [keySpaces.packageDefinitions, siteCode],
     // Of what was deleted, too.
-    [keySpaces.rowVersions, definitionOf],
     [keySpaces.rowVersions, publishedOf],
   ] as const) {
     const last = { prefix, reverse: true, limit: 1 };

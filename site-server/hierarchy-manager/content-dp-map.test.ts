@@ -64,6 +64,21 @@ describe('content DP map', () => {
     await store.write(await map[state](located), { sync: false });
   }
 
+  it('takes away nothing of another package, whatever a site calls the contents of its own (SEC-1)', async () => {
+    await put('held', 'P1', 3);
+    await put('arriving', 'P2', 3);
+    const theirs = { packageId: 'PS200001', names: [packageId] };
+    assert.deepEqual(await map.allGone(theirs), []);
+    assert.deepEqual(await map.gone('P1', theirs), []);
+    assert.deepEqual(await map.notArriving({ dpId: 'P2', sourceVersion: 9 }, theirs), []);
+    const taken = { packageId: 'PS200001', dpId: 'P1', sourceVersion: 4 };
+    await store.write(await map.held({ ...taken, contentIds: [`${packageId}.3`] }), {
+      sync: false,
+    });
+    assert.equal((await map.locationsOf(`${packageId}.3`)).get('P1')?.packageId, packageId);
+    assert.equal((await map.allGone({ packageId, names: [packageId] })).length, 2);
+  });
+
   it('knows the versions of a content apart, and from contents of other names (PULL-2)', async () => {
     const names = [packageId, `${packageId}.a`, `${packageId}-b`, `${packageId}.1`];
     for (const version of [1, 2, 9, 10, 11]) await put('arriving', 'P1', version, names);
@@ -80,9 +95,15 @@ describe('content DP map', () => {
       assert.equal(found.has('P2'), version === 10);
       assert.equal((await map.locationsOf(`${packageId}.a.${version}`)).has('P1'), true);
     }
-    await store.write(await map.notArriving({ dpId: 'P1', sourceVersion: 9 }, [`${packageId}.a`]), {
-      sync: false,
-    });
+    await store.write(
+      await map.notArriving(
+        { dpId: 'P1', sourceVersion: 9 },
+        { packageId, names: [`${packageId}.a`] },
+      ),
+      {
+        sync: false,
+      },
+    );
     const left = [];
     for (const version of [1, 2, 9, 10, 11]) {
       if ((await map.locationsOf(`${packageId}.a.${version}`)).has('P1')) left.push(version);
@@ -96,7 +117,7 @@ describe('content DP map', () => {
       readCount = 0;
       await map.olderContentAt(`${packageId}.3`, dpId);
       await put('arriving', dpId, 3);
-      await map.notArriving({ dpId, sourceVersion: 3 }, [packageId]);
+      await map.notArriving({ dpId, sourceVersion: 3 }, { packageId, names: [packageId] });
       await put('held', dpId, 3);
       return readCount;
     };

@@ -1,4 +1,8 @@
-import { type ContentLocation, contentNameOf } from '../../shared/domain/content-location.ts';
+import {
+  type ContentLocation,
+  type ContentNames,
+  contentNameOf,
+} from '../../shared/domain/content-location.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
@@ -59,7 +63,7 @@ export class ContentDpMap {
   /** The newest other content of this name that the DP holds; empty when there is none. */
   async olderContentAt(contentId: string, dpId: string): Promise<string> {
     let newest: { readonly contentId: string; readonly row: ContentLocation } | undefined;
-    for await (const [heldId, row] of this.#at(dpId, [contentNameOf(contentId)])) {
+    for await (const [heldId, row] of this.#at(dpId, { names: [contentNameOf(contentId)] })) {
       const isOther = row.state === 'held' && heldId !== contentId;
       if (isOther && row.sourceVersion >= (newest?.row.sourceVersion ?? 0)) {
         newest = { contentId: heldId, row };
@@ -70,16 +74,16 @@ export class ContentDpMap {
 
   /** The version is at the DP, and no other content of the package is. */
   async held(version: LocatedVersion): Promise<Change[]> {
-    const { dpId, contentIds } = version;
+    const { packageId, dpId, contentIds } = version;
     const changes = [...(await this.#put(version, 'held')), this.#located(version)];
-    for await (const [contentId] of this.#at(dpId, namesOf(contentIds))) {
+    for await (const [contentId] of this.#at(dpId, { packageId, names: namesOf(contentIds) })) {
       if (!contentIds.includes(contentId)) changes.push(this.#delete(contentId, dpId));
     }
     return changes;
   }
 
   /** What was arriving of a version that the site does not keep any more has arrived. */
-  async arrived(version: Omit<LocatedVersion, 'contentIds'>, names: readonly string[]) {
+  async arrived(version: Omit<LocatedVersion, 'contentIds'>, names: ContentNames) {
     const { dpId, sourceVersion } = version;
     const changes: Change[] = [];
     for await (const [contentId, row] of this.#at(dpId, names)) {
@@ -98,7 +102,7 @@ export class ContentDpMap {
   /** The version, or an older one, does not arrive any more. @param names of the contents of the package */
   async notArriving(
     version: Pick<LocatedVersion, 'dpId' | 'sourceVersion'>,
-    names: readonly string[],
+    names: ContentNames,
   ): Promise<Change[]> {
     const changes: Change[] = [];
     for await (const [contentId, row] of this.#at(version.dpId, names)) {
@@ -109,7 +113,7 @@ export class ContentDpMap {
   }
 
   /** Nothing of the package is at the DP. @param names of the contents of the package */
-  async gone(dpId: string, names: readonly string[]): Promise<Change[]> {
+  async gone(dpId: string, names: ContentNames): Promise<Change[]> {
     const changes: Change[] = [];
     for await (const [contentId] of this.#at(dpId, names)) {
       changes.push(this.#delete(contentId, dpId));
@@ -118,14 +122,13 @@ export class ContentDpMap {
   }
 
   /** Nothing is at the DP, nor at any when none is named. Reads the whole table, or all of these names. */
-  async allGone(
-    about: { readonly dpId: string } | { readonly names: readonly string[] },
-  ): Promise<Change[]> {
+  async allGone(about: { readonly dpId: string } | ContentNames): Promise<Change[]> {
     const changes: Change[] = [];
     const prefixes = 'names' in about ? about.names.map((name) => `${name}.`) : [''];
     for (const prefix of prefixes) {
-      for await (const [key] of this.#rows.list({ prefix })) {
-        const isMeant = 'names' in about || key.endsWith(`/${about.dpId}`);
+      for await (const [key, { packageId }] of this.#rows.list({ prefix })) {
+        const isMeant =
+          'names' in about ? packageId === about.packageId : key.endsWith(`/${about.dpId}`);
         if (isMeant) changes.push(this.#rows.delete(key));
       }
     }
@@ -139,18 +142,26 @@ export class ContentDpMap {
     const nowMs = this.#components.clock.nowMs();
     return keys.flatMap((key, index) => {
       const known = before[index];
+      if (known && known.packageId !== packageId) return [];
       if (state === 'arriving' && known?.state === 'held') return [];
       const sinceMs = known?.state === state ? known.sinceMs : nowMs;
       return [this.#rows.put(key, { packageId, sourceVersion, state, sinceMs })];
     });
   }
 
-  /** Rows of a DP, of all versions of the contents of these names; however many DPs have them. */
-  async *#at(dpId: string, names: readonly string[]): AsyncGenerator<[string, ContentLocation]> {
+  /**
+   * Rows of a DP, of all versions of the contents of these names; however many DPs have them. Of a package
+   * only its own: what another site calls its contents must not touch those of others.
+   */
+  async *#at(
+    dpId: string,
+    { packageId, names }: Partial<ContentNames> & Pick<ContentNames, 'names'>,
+  ): AsyncGenerator<[string, ContentLocation]> {
     for (const name of names) {
       for await (const contentId of this.#versionsOf(name)) {
         const row = await this.#rows.get(joinKey(contentId, dpId));
-        if (row) yield [contentId, row];
+        const isMeant = packageId === undefined || row?.packageId === packageId;
+        if (row && isMeant) yield [contentId, row];
       }
     }
   }

@@ -248,13 +248,17 @@ describe('A site of a hierarchy, after damage or a crash', () => {
     const { store, clock } = machine;
     const definition = await hierarchy.of('CS1').site.hierarchyPackages.definitions.get(packageId);
     assert.ok(definition);
-    const row = { ...definition, packageId: 'PS10000A' };
-    const put = store.records(keySpaces.packageDefinitions).put('PS10000A', row);
-    await store.write([put], { sync: false });
+    const definitions = store.records(keySpaces.packageDefinitions);
+    const define = (id: string) => definitions.put(id, { ...definition, packageId: id });
+    const version = { changedAt: { wallMs: 1, counter: 0, siteCode: 'CS1' }, sequence: 1 };
+    const forgotten = store
+      .records(keySpaces.rowVersions)
+      .put('package-definitions/PS100002', { ...version, isDeleted: true });
+    // The last ID there is: any site may write such a row, and would use up all before it.
+    await store.write([define('PS100001'), forgotten, define('PS1FFFFF')], { sync: false });
     const counters = { store, clock, siteCode: 'PS1', isStoreDamaged: false };
     const ids = await PackageIds.open(counters);
-    assert.equal((await ids.next()).packageId, 'PS10000B');
-    const version = { changedAt: { wallMs: 1, counter: 0, siteCode: 'CS1' }, sequence: 1 };
+    assert.equal((await ids.next()).packageId, 'PS100003');
     const deleted = store
       .records(keySpaces.rowVersions)
       .put('published-packages/PS10000E', { ...version, isDeleted: true });

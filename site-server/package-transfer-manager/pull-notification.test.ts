@@ -169,7 +169,9 @@ describe('pull notification', () => {
     await notify('P2');
     assert.deepEqual(named(), ['waybill://dp/P1 1']);
     await locate('arriving', 'P2');
-    await machine.store.write(await contentMap.gone('S1', [packageId]), { sync: false });
+    await machine.store.write(await contentMap.gone('S1', { packageId, names: [packageId] }), {
+      sync: false,
+    });
     await assert.rejects(notify('P2'), isMissing);
     await assert.rejects(notify('P1'), isMissing);
   });

@@ -155,6 +155,19 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.equal(log.originState('SEC').sequence, 7);
   });
 
+  it('takes no more requests of one site than those of all add up to a whole number', async () => {
+    const requests = (updateCount: number) => {
+      const asked = { packageId: 'PS100001', siteCode: 'SEC', updateCount, isDeletion: false };
+      const key = 'PS100001/SEC';
+      return [row({ table: 'package-requests', key, value: JSON.stringify(asked) })];
+    };
+    // Added to one that was accepted, it would be a row of this site that all others refuse.
+    await assert.rejects(apply({ rows: requests(Number.MAX_SAFE_INTEGER) }), (error) =>
+      isErrorWithCode(error, 'REPLICATION_ROW_REFUSED'),
+    );
+    assert.equal(await apply({ rows: requests(2 ** 32) }), 1);
+  });
+
   const own = (changes: Partial<ReplicatedRow> = {}): ReplicatedRow => {
     const published = JSON.stringify(testPackage('PS100001', 'given back'));
     const changedAt = { wallMs: hierarchy.clock.nowMs(), counter: 9, siteCode: 'PS1' };

@@ -160,6 +160,15 @@ export class ChangeLog {
     await this.#store.write([neighbours.delete(siteCode)], { sync: true });
   }
 
+  /** A site of which something is about to be forgotten would have to send all of it anew. */
+  async forgetCursor(siteCode: string): Promise<void> {
+    const before = this.#origins.get(siteCode);
+    if (!before) return;
+    const state = { ...unknownOrigin, floor: before.floor };
+    await this.#store.write([this.putOrigin(siteCode, state)], { sync: true });
+    this.#origins.set(siteCode, state);
+  }
+
   /** Forgets where a site stands. */
   async forgetSite(siteCode: string): Promise<void> {
     this.#origins.delete(siteCode);

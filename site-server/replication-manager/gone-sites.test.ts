@@ -117,4 +117,34 @@ describe('a site that was deleted (ADM-3, REP-1)', () => {
     assert.deepEqual([...points.keys()], ['DP1']);
     assert.ok((await cas.rows(keySpaces.packageRequests)).has('CAS00001/SEC'));
   });
+
+  it('brings all it has when it is made known again while it is just being forgotten', async () => {
+    const requests = sec.store.records(keySpaces.packageRequests);
+    const ids = Array.from({ length: 100 }, (_, at) => `CAS10${String(at).padStart(3, '0')}`);
+    const asked = { siteCode: 'SEC', updateCount: 1, isDeletion: false };
+    const puts = ids.map((id) => requests.put(`${id}/SEC`, { packageId: id, ...asked }));
+    await sec.store.write(puts, { sync: true });
+    await converged(hierarchy);
+    const definition = { siteCode: 'SEC', kind: 'secondary', parentSiteCode: 'PS1' } as const;
+    let isBack: Promise<void> | undefined;
+    ps1.store.onWritten((changes) => {
+      const isBegun = changes.some(
+        ({ type, space }) => type === 'delete' && space === keySpaces.packageRequests.name,
+      );
+      if (isBegun) isBack ??= ps1.define({ ...definition, address: '', description: '' });
+    });
+    await ps1.store.write([ps1.store.records(keySpaces.sites).delete('SEC')], { sync: true });
+    await hierarchy.until(() => isBack !== undefined, 'forgetting');
+    await isBack;
+    await converged(hierarchy);
+    for (const site of [ps1, cas]) {
+      const there = [...(await site.rows(keySpaces.packageRequests)).keys()];
+      assert.deepEqual(there, ['CAS00001/SEC', ...ids.map((id) => `${id}/SEC`)], site.code);
+      const messages = await site.rows(keySpaces.siteStatusMessages);
+      assert.ok(
+        [...messages.keys()].some((key) => key.startsWith('SEC/')),
+        site.code,
+      );
+    }
+  });
 });

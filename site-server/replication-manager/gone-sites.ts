@@ -19,7 +19,7 @@ export interface GoneSitesComponents {
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly directory: Pick<SiteDirectory, 'own' | 'tree'>;
   readonly logger: Logger;
-  /** Nothing of a site is known here any more: what neighbours were told of that is not so. */
+  /** Not all of a site is known here any more: what neighbours were told of that is not so. */
   readonly onForgotten: () => void;
 }
 
@@ -81,18 +81,36 @@ export class GoneSites {
     });
   }
 
+  /** It may be made known again at any moment: then it is asked for all it has, for some of it is gone. */
   async #forget(siteCode: string): Promise<void> {
-    const { log, store } = this.#components;
+    const { log } = this.#components;
     if (siteCode === log.capture.siteCode) return;
-    for await (const group of log.groups(siteCode, 0, Number.MAX_SAFE_INTEGER)) {
-      const isBack = (await store.records(keySpaces.sites).get(siteCode)) !== undefined;
-      if (isBack || this.#isStopped) return;
-      await log.turn(() => this.#forgetRows(siteCode, group));
+    if (!(await this.#whileGone(siteCode, () => log.forgetCursor(siteCode)))) return;
+    if (await this.#forgetAll(siteCode)) {
+      await this.#whileGone(siteCode, () => log.forgetSite(siteCode));
     }
-    await this.#forgetMessages(siteCode);
-    if (this.#isStopped || (await store.records(keySpaces.sites).get(siteCode))) return;
-    await log.turn(() => log.forgetSite(siteCode));
     this.#components.onForgotten();
+  }
+
+  /** @returns whether it is gone still */
+  async #forgetAll(siteCode: string): Promise<boolean> {
+    const { log } = this.#components;
+    for await (const group of log.groups(siteCode, 0, Number.MAX_SAFE_INTEGER)) {
+      const forget = () => this.#forgetRows(siteCode, group);
+      if (!(await this.#whileGone(siteCode, forget))) return false;
+    }
+    return this.#forgetMessages(siteCode);
+  }
+
+  /** Nothing is taken of it before the turn is over. @returns false when it is back: nothing was done */
+  #whileGone(siteCode: string, work: () => Promise<void>): Promise<boolean> {
+    const { log, store } = this.#components;
+    return log.turn(async () => {
+      const isBack = (await store.records(keySpaces.sites).get(siteCode)) !== undefined;
+      if (isBack || this.#isStopped) return false;
+      await work();
+      return true;
+    });
   }
 
   /**
@@ -132,17 +150,19 @@ export class GoneSites {
     return [log.deleteEntry(version), ...log.capture.renumbered(name, { ...version, changedAt })];
   }
 
-  async #forgetMessages(siteCode: string): Promise<void> {
+  /** @returns whether it is gone still */
+  async #forgetMessages(siteCode: string): Promise<boolean> {
     const { store } = this.#components;
     const messages = store.records(keySpaces.siteStatusMessages);
-    let changes: Change[];
-    do {
-      changes = [];
+    for (;;) {
+      const changes: Change[] = [];
       for await (const [key] of messages.list({ prefix: `${siteCode}/`, limit: batchCount })) {
         changes.push(messages.delete(key));
       }
-      await store.write(changes, { sync: false });
-    } while (changes.length > 0);
+      if (changes.length === 0) return true;
+      const forget = () => store.write(changes, { sync: false });
+      if (!(await this.#whileGone(siteCode, forget))) return false;
+    }
   }
 }
 

@@ -76,6 +76,8 @@ const certificateCharsMax = 32_768;
 const signingKeyCountMax = 64;
 const addressCountMax = 32;
 const insertionStringCountMax = 9;
+/** Updates one site may ask for: those of all sites are added up, and still are a whole number. */
+const updateCountMax = 2 ** 32;
 /** Fields of a newer program in one object of a row, as JSON. */
 const unknownCharsMax = 4_096;
 
@@ -246,6 +248,11 @@ const packageAssignment = row<PackageAssignment>({
   wishedAtMs: count,
 });
 
+/** Its source site takes it into the row of what it publishes, which must not become too long. */
+function isOfPackageSize({ properties, directories }: PackageDefinition): boolean {
+  return Buffer.byteLength(JSON.stringify({ properties, directories })) <= limits.packageBytesMax;
+}
+
 const validationSchedule = row<ValidationSchedule>({
   everyHours: z.int().min(1).max(everyHoursMax),
   bytesPerSecond: z.union([z.literal(0), rate]),
@@ -296,11 +303,11 @@ const rowSchemas = {
     sourceSiteCode: siteCode,
     properties,
     directories,
-  }),
+  }).refine(isOfPackageSize, `expected at most ${limits.packageBytesMax} bytes`),
   'package-requests': row<PackageRequests>({
     packageId,
     siteCode,
-    updateCount: count,
+    updateCount: count.max(updateCountMax),
     isDeletion: z.boolean(),
   }),
   'package-assignments': packageAssignment,

@@ -197,6 +197,13 @@ describe('Scheduler', () => {
     await forward({ jobId: 'PS9-00000000', packageId: 'PS900001', sourceVersion: 0 });
     await becomes('PS9-00000000', isMade);
     assert.ok(await failure(), 'an earlier one that comes late says nothing of it');
+    const lost = { ...file, fileHash: 'cd'.repeat(32) };
+    const late = { ...passedOn, jobId: 'PS9-000000', forwarded: 'x', file: lost };
+    await machine.order({ ...late, sourceVersion: 1 });
+    await machine.until(async () =>
+      (await ends()).some((end) => end.includes('PS9-000000 failed')),
+    );
+    assert.equal((await failure())?.jobId, 'PS9-00000001', 'nor does one that is lost, too');
     await forward({ jobId: 'PS9-00000002' });
     await becomes('PS9-00000002', isMade);
     assert.equal(await failure(), undefined);

@@ -298,12 +298,16 @@ export class SendRequestTable {
     const isFailure = outcome === 'refused' || outcome === 'not-made' || outcome === 'stale';
     if (!isFailure) return this.#failureGone(request);
     const { packageId, finalSiteCode, jobId } = request;
+    const key = joinKey(packageId, siteCode, finalSiteCode);
+    const before = await this.#failures.get(key);
+    // The source site waits for the later one, and would hear nothing of it any more.
+    if (before && before.jobId > jobId) return [];
     const failure = {
       ...{ packageId, siteCode, finalSiteCode, jobId, reason },
       mayRepeat: outcome !== 'refused',
       failedAtMs: clock.nowMs(),
     };
-    return [this.#failures.put(joinKey(packageId, siteCode, finalSiteCode), failure)];
+    return [this.#failures.put(key, failure)];
   }
 
   /** What was said of an earlier job is over; IDs of one source site rise. */
