@@ -329,12 +329,12 @@ export class Sender implements Component {
     const { requests, files } = this.#components;
     const request = requests.get(requestId);
     if (!request || kind === 'retry') return false;
-    const isOfFile = kind === 'file-missing' || kind === 'file-damaged';
-    if (isOfFile && !(await files.isSound(request.file.fileHash))) {
+    const isGone =
+      kind === 'file-missing' ||
+      (kind === 'file-damaged' && !(await files.isSound(request.file.fileHash)));
+    if (isGone) {
       return requests.change(requestId, (one) => withoutPackageFile(one, reason));
     }
-    // It is here, so it was the other site that said so: that is tried again like anything else.
-    if (kind === 'file-missing') return false;
     const why = kind === 'file-damaged' ? kind : 'ask-again';
     if (this.#retries.mayRestart(requestId, why, movedBytes)) {
       return requests.change(requestId, (one) => ({
