@@ -164,6 +164,21 @@ describe('Scheduler', () => {
     assert.equal(await site.files.has(file), false);
   });
 
+  it('completes the request of a job whose version the receiver has stored already (REP-5)', async () => {
+    await machine.order({});
+    await becomes(job, isMade);
+    const result = { jobId: job, outcome: 'delivered', contentChangedAtMs: 1 } as const;
+    const results = machine.store.records(keySpaces.siteDeliveryResults);
+    await machine.store.write([results.put('CS100001/PS1', result)], { sync: false });
+    await machine.withdraw(job);
+    await site.allEnded();
+    const [request] = await machine.history();
+    assert.deepEqual(
+      [request?.state, request?.reason, request?.remainingBytes],
+      ['complete', '', 0],
+    );
+  });
+
   it('fails a forwarded job whose file is gone, without a word to Distribution Manager', async () => {
     const file = { fileHash: 'ab'.repeat(32), fileBytes: 9 };
     await machine.order({ sourceSiteCode: 'PS9', finalSiteCode: 'SS1', file, forwarded: 'x' });

@@ -9,7 +9,7 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import type { ChangeNotifier, Notification } from '../../shared/state-store/change-notifier.ts';
-import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { PackageFileStore } from '../package-file-store/package-file-store.ts';
@@ -242,12 +242,22 @@ export class Scheduler implements Component {
     }
   }
 
-  /** A request whose job was superseded, or is wanted no more, ends even while it is sent. */
+  /**
+   * A request whose job was superseded, or is wanted no more, ends even while it is sent. One that the
+   * receiver has stored before the end of the send is written down here was delivered all the same.
+   */
   async #cancelOrphan(jobId: string): Promise<void> {
     const { requests } = this.#components;
     const request = requests.ofJob(jobId);
     if (!request) return;
     this.#files.abandon(request.requestId);
+    const { packageId, finalSiteCode } = request;
+    const results = this.#components.store.records(keySpaces.siteDeliveryResults);
+    const result = await results.get(joinKey(packageId, finalSiteCode));
+    if (result?.jobId === jobId && result.outcome === 'delivered') {
+      await requests.end(request.requestId, { state: 'complete', reason: '' });
+      return;
+    }
     const reason = 'A newer version took its place, or the site is not to have the package';
     await requests.end(request.requestId, { state: 'cancelled', reason });
   }
