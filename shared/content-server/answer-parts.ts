@@ -3,6 +3,9 @@ import type { FetchRequest__Output } from '../rpc/generated/waybill/v1/FetchRequ
 import { encodeAnswer } from '../rpc/service-definitions.ts';
 import type { ServedCall } from './serving-gate.ts';
 
+/** However little a caller asks for: what stands around a part on the wire counts against no limit. */
+const askedBytesMin = 1024;
+
 /**
  * An answer in the parts in which it may leave, each when it may: at once where there is no limit, and
  * the caller has none of its own. Otherwise in fragments, if the caller knows of them.
@@ -20,7 +23,7 @@ export async function* answerParts(
     yield answer;
     return;
   }
-  let allowedBytes = firstBytes || answer.length;
+  let allowedBytes = firstBytes === 0 ? answer.length : Math.max(firstBytes, askedBytesMin);
   for (let offset = 0; offset < answer.length; ) {
     if (allowedBytes === 0) allowedBytes = await moreBytes(requests);
     // It has gone.
@@ -33,11 +36,13 @@ export async function* answerParts(
   }
 }
 
-/** How much more the caller wants; 0 when it wants nothing any more. */
+/** How much more the caller gets, 1 KiB at least; 0 when it wants nothing any more. */
 async function moreBytes(requests: AsyncIterator<FetchRequest__Output>): Promise<number> {
   const { done, value } = await requests.next();
   if (done) return 0;
-  if (value.body === 'moreBytes' && value.moreBytes) return value.moreBytes;
+  if (value.body === 'moreBytes' && value.moreBytes) {
+    return Math.max(value.moreBytes, askedBytesMin);
+  }
   throw invalidMessage('body', 'more bytes of the answer', value.body ?? 'nothing');
 }
 

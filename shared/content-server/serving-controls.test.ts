@@ -205,6 +205,17 @@ describe('what a content server serves (PTM-5, PTM-6, PULL-10)', () => {
     assert.ok(isErrorWithCode(untimely.failure, 'MESSAGE_INVALID'), 'nothing was under way');
   });
 
+  it('sends a KiB at least, however little a caller asks for (PULL-10)', async () => {
+    const more = Array.from({ length: 8 }, () => ({ moreBytes: 1 }));
+    const stream = new Stream(each([piece(0, { firstBytes: 1 }), ...more]));
+    await stream.ended;
+    const sizes = stream.answers.map(({ answer }) => answer.fragment?.data.length);
+    assert.deepEqual(
+      sizes,
+      Array.from({ length: 9 }, () => 1024),
+    );
+  });
+
   it('is shared by callers, not by streams', async () => {
     limit(1_000_000);
     const endless = async function* () {

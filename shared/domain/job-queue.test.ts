@@ -322,6 +322,26 @@ describe('job queue', () => {
       assert.deepEqual(start, [next]);
     });
 
+    it('lets jobs that wait for the hours of their DP stand in the way of no urgent one (PTM-5, PULL-2)', () => {
+      const held = (count: number, facts: Partial<DistributionJob>) =>
+        Array.from({ length: count }, (_, n) => {
+          const packageId = toPackageId('PS1', n + 1);
+          return testJob({ jobSerial: n + 1, packageId, dpId: 'P1', ...withDp, ...facts });
+        });
+      const next = { jobSerial: 999, packageId: 'PS1FFFFF', dpId: 'P1' };
+      const reasonOf = (jobs: DistributionJob[], priority: Priority) =>
+        decide([...jobs, testJob({ ...next, priority })]).waiting.get(999)?.waitingReason;
+      const closed = { priority: 2, waitingReason: 'window-closed' } as const;
+      assert.equal(reasonOf(held(50, closed), 1), undefined);
+      assert.equal(reasonOf(held(50, closed), 2), 'capacity', 'of the same priority');
+      assert.equal(reasonOf(held(50, { ...closed, waitingReason: 'no-source' }), 1), 'capacity');
+      const urgent = held(49, { priority: 1 });
+      assert.equal(reasonOf([...held(50, closed), ...urgent], 1), undefined);
+      const filled = [...held(40, closed), ...held(50, { priority: 1 })];
+      assert.equal(reasonOf(filled, 1), 'capacity', 'its own kind fills the DP');
+      assert.equal(reasonOf(held(100, closed), 1), 'capacity', 'twice as many at most');
+    });
+
     it('never passes any limit, and starves nobody (PULL-2, PTM-3)', () => {
       const random = new SeededRandom(11);
       const small = { isPullDp, notificationsMax: 4, jobsMax: 3 };

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { wishIdOfWord } from './distribution-point-group.ts';
 import type { PackageAssignment, SiteContent } from './hierarchy-package.ts';
-import { type SiteContentRows, siteContentWork, siteWishes } from './site-content-work.ts';
+import {
+  isJobDelivered,
+  type SiteContentRows,
+  siteContentWork,
+  siteWishes,
+} from './site-content-work.ts';
 import type { SiteDelivery, SiteDeliveryResult } from './site-delivery.ts';
 
 function content(facts: Partial<SiteContent> = {}): SiteContent {
@@ -23,7 +28,7 @@ const delivered: SiteDeliveryResult = {
   ...{ jobId: 'CS1-00000001', outcome: 'delivered', contentChangedAtMs: 10 },
 };
 const refusedBySender: SiteDeliveryResult = { ...delivered, outcome: 'refused' };
-const open = { jobId: 'CS1-00000001', sourceVersion: 7, baseVersion: 0 };
+const open = { jobId: 'CS1-00000001', sourceVersion: 7, baseVersion: 0, packageHash: 'h7' };
 const wish = { wishes: { DP1: 'a' }, redistributed: new Set<string>() };
 const wishedAgain = { ...wish, wishes: { DP1: 'b' } };
 const redistributed = { ...wishedAgain, redistributed: new Set(['DP1']) };
@@ -271,6 +276,16 @@ describe('what a site is sent of a package (REP-2)', () => {
   for (const [promise, rows, expected] of cases) {
     it(promise, () => assert.equal(workOf(rows), expected));
   }
+
+  it('knows what was delivered by the very content that the site holds', () => {
+    const isDelivered = (of: SiteContent | undefined) =>
+      isJobDelivered({ openJob: open, content: of });
+    assert.equal(isDelivered(held), true);
+    const others = [undefined, behind, { ...held, storedHash: 'x' }, { ...held, needsFull: true }];
+    for (const other of others) assert.equal(isDelivered(other), false);
+    assert.equal(isDelivered({ ...held, storedVersion: 8 }), false, 'a newer one came another way');
+    assert.equal(isJobDelivered({ openJob: undefined, content: held }), false);
+  });
 
   it('takes the newest wish of all DPs of a site, and only wishes to have it', () => {
     const of = { packageId: 'CS100001', siteCode: '', wishedAtMs: 1 } as const;

@@ -22,7 +22,9 @@ export interface SiteContentRows {
   readonly content: SiteContent | undefined;
   readonly delivery: SiteDelivery | undefined;
   /** The mini-job of `delivery`, while it is open. */
-  readonly openJob: Pick<MiniJob, 'jobId' | 'sourceVersion' | 'baseVersion'> | undefined;
+  readonly openJob:
+    | Pick<MiniJob, 'jobId' | 'sourceVersion' | 'baseVersion' | 'packageHash'>
+    | undefined;
   readonly result: SiteDeliveryResult | undefined;
   /** What a site in between says of the mini-job of `delivery`. */
   readonly failure: Pick<ForwardingFailure, 'mayRepeat'> | undefined;
@@ -66,6 +68,19 @@ export function siteContentWork(rows: SiteContentRows): SiteContentWork {
   return isRefused(delivery, result, rows)
     ? afterRefusal(rows, delivery, wish)
     : afterDelivery(rows, delivery, result, wish);
+}
+
+/**
+ * Whether the site says that it holds the very version of the open job: then that was delivered, even
+ * if what the receiver says overtook the end of the send here, or a newer version is due by now.
+ */
+export function isJobDelivered({
+  openJob,
+  content,
+}: Pick<SiteContentRows, 'openJob' | 'content'>): boolean {
+  if (!openJob || !content || content.needsFull) return false;
+  const { storedVersion, storedHash } = content;
+  return storedVersion === openJob.sourceVersion && storedHash === openJob.packageHash;
 }
 
 /** The version a package file for the site builds on; 0: a full one. */

@@ -4,6 +4,7 @@ import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts
 import type { Package } from '../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageProperties__Output } from '../../shared/rpc/generated/waybill/v1/PackageProperties.ts';
 import type { PackageStatus } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { AuditTrail } from '../audit-trail/audit-trail.ts';
 import {
@@ -133,7 +134,7 @@ describe('Admin service', () => {
     await assert.rejects(admin.setPackage(none, context), { code: 'REQUEST_INVALID' });
   });
 
-  it('tells Package Transfer Manager of a new priority, and of nothing else', async () => {
+  it('tells of a new priority, and of nothing else, whoever ranks jobs and sends (PTM-3)', async () => {
     await addDistributionPoint('DP1');
     const packageId = await create();
     await admin.distributePackage(
@@ -146,10 +147,18 @@ describe('Admin service', () => {
       const patch = { name: 'New', priority, programs: null, icon: null };
       return admin.setPackage({ packageId, sourceDirectories: [], properties: patch }, context);
     };
+    const sends = ['mini-job'] as const;
+    const delivery = { ...{ packageId, siteCode: 'PS2', jobId: 'PS1-1', sourceVersion: 1 } };
+    const row = { ...delivery, baseVersion: 0, wishes: {}, repeatCount: 0 };
+    const key = joinKey(packageId, 'PS2');
+    const put = machine.store.records(keySpaces.siteDeliveries).put(key, row);
+    await machine.store.write([put], { sync: false });
     await set('PRIORITY_NORMAL');
     assert.equal(await site.pendingCount(['distribution-job']), before);
+    assert.equal(await site.pendingCount(sends), 0);
     await set('PRIORITY_HIGH');
     assert.equal(await site.pendingCount(['distribution-job']), before + 1);
+    assert.equal(await site.pendingCount(sends), 1);
   });
 
   it('lists and watches no jobs of what is not there; the history may tell of it', async () => {

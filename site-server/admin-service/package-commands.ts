@@ -16,7 +16,7 @@ import { requirePackageFits } from './package-size.ts';
 
 /** What commands about packages need. */
 export interface PackageCommandsComponents {
-  readonly store: Pick<StateStore, 'write'>;
+  readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly packages: PackageStore;
   readonly hierarchyPackages: HierarchyPackageRows;
@@ -65,7 +65,7 @@ export class PackageCommands {
 
   /**
    * Changes the properties, and from where the next update reads. Content stays as it is, so
-   * nothing travels to the DPs. A new priority counts for jobs that are open, too (PTM-3).
+   * nothing travels to the DPs. A new priority counts for jobs and sends that are open, too (PTM-3).
    *
    * @param directories one for each source; none: they stay
    * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, REQUEST_INVALID, and what `change` throws

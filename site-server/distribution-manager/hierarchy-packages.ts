@@ -25,7 +25,7 @@ import { failureReports } from './publishing-reports.ts';
 
 /** What bringing packages up to date with the hierarchy needs. */
 export interface HierarchyPackagesComponents {
-  readonly store: Pick<StateStore, 'write'>;
+  readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly packages: PackageStore;
   readonly hierarchyPackages: HierarchyPackageRows;
@@ -304,7 +304,7 @@ export class HierarchyPackages {
     return [...intents.values()].includes('installed');
   }
 
-  /** A new priority counts for jobs that are open, too (PTM-3). */
+  /** A new priority counts for jobs and sends that are open, too (PTM-3). */
   async #rankChanges(before: SitePackage | undefined, after: SitePackage): Promise<Change[]> {
     if (!before || before.properties.priority === after.properties.priority) return [];
     return jobNotifications(this.#components, after.packageId);

@@ -149,6 +149,39 @@ describe('site content task (REP-2)', () => {
     for await (const _ of machine.store.records(keySpaces.siteDeliveries).list()) assert.fail();
   });
 
+  it('ends as delivered what the site says it holds before the send has ended here (REP-5)', async () => {
+    for (const isNewerDue of [false, true]) {
+      await assign('PS1DP1');
+      await run();
+      const [{ jobId, sourceVersion } = { jobId: '', sourceVersion: 0 }] = await jobs();
+      await holds('PS1', sourceVersion, { changedAtMs: 7 });
+      if (isNewerDue) await publish(sourceVersion + 1);
+      await run();
+      assert.equal(
+        (await jobs()).some((job) => job.jobId === jobId),
+        false,
+      );
+      assert.deepEqual(await targets(), isNewerDue ? ['PS1 2..3'] : []);
+      const results = machine.store.records(keySpaces.siteDeliveryResults);
+      const result = { jobId, outcome: 'delivered', contentChangedAtMs: 7 };
+      assert.deepEqual(await results.get(joinKey(packageId, 'PS1')), result);
+      if (!isNewerDue) await publish(2);
+    }
+  });
+
+  it('does not call delivered what has come another way, or is wanted no more', async () => {
+    await assign('PS1DP1');
+    await publish(2);
+    await run();
+    await holds('PS1', 3);
+    await run();
+    await assign('PS1DP1', 'removed');
+    await run();
+    assert.deepEqual(await targets(), []);
+    for await (const _ of machine.store.records(keySpaces.siteDeliveryResults).list())
+      assert.fail();
+  });
+
   it('sends nothing of a package of another source site', async () => {
     await publish(1, { sourceSiteCode: 'PS2' });
     await assign('PS1DP1');

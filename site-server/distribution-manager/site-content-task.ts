@@ -3,12 +3,13 @@ import type { MiniJob } from '../../shared/domain/send-request.ts';
 import { toMiniJobId } from '../../shared/domain/send-request-moves.ts';
 import {
   deltaStepsMax,
+  isJobDelivered,
   type SiteContentRows,
   type SiteContentWork,
   siteContentWork,
   siteWishes,
 } from '../../shared/domain/site-content-work.ts';
-import type { SiteDelivery } from '../../shared/domain/site-delivery.ts';
+import type { SiteDelivery, SiteDeliveryResult } from '../../shared/domain/site-delivery.ts';
 import type { SitePackage } from '../../shared/domain/site-package.ts';
 import { throwIfAborted } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -158,7 +159,7 @@ export class SiteContentTask {
     };
     const changes = [
       serial.change,
-      ...this.#jobEnded(rows),
+      ...this.#jobEnded(packageId, order),
       this.#jobs.put(jobId, job),
       notifier.notification('mini-job', jobId),
       this.#deliveries.put(joinKey(packageId, siteCode), delivery),
@@ -170,20 +171,29 @@ export class SiteContentTask {
     logger.info({ ...facts, supersedes: rows.openJob?.jobId }, 'Created mini-job');
   }
 
-  async #forget(packageId: string, { siteCode, rows }: SiteOrder): Promise<void> {
+  async #forget(packageId: string, order: SiteOrder): Promise<void> {
     const { store, logger } = this.#components;
+    const { siteCode, rows } = order;
     const key = joinKey(packageId, siteCode);
-    const changes = [...this.#jobEnded(rows), this.#deliveries.delete(key)];
+    const changes = [...this.#jobEnded(packageId, order), this.#deliveries.delete(key)];
     await store.write(changes, { sync: false });
     if (!rows.openJob) return;
-    logger.info({ packageId, siteCode, jobId: rows.openJob.jobId }, 'Cancelled mini-job');
+    const about = { packageId, siteCode, jobId: rows.openJob.jobId };
+    logger.info(about, isJobDelivered(rows) ? 'Mini-job is delivered' : 'Cancelled mini-job');
   }
 
-  /** The Scheduler ends the send request of a job that is gone. */
-  #jobEnded({ openJob }: SiteContentRows): Change[] {
+  /** The Scheduler ends the send request of a job that is gone: as delivered, if the result says so. */
+  #jobEnded(packageId: string, { siteCode, rows }: SiteOrder): Change[] {
+    const { openJob, content } = rows;
     if (!openJob) return [];
+    const { store, notifier } = this.#components;
     const { jobId } = openJob;
-    return [this.#jobs.delete(jobId), this.#components.notifier.notification('mini-job', jobId)];
+    const changes = [this.#jobs.delete(jobId), notifier.notification('mini-job', jobId)];
+    if (!isJobDelivered(rows)) return changes;
+    const contentChangedAtMs = content?.changedAtMs ?? 0;
+    const result: SiteDeliveryResult = { jobId, outcome: 'delivered', contentChangedAtMs };
+    const results = store.records(keySpaces.siteDeliveryResults);
+    return [...changes, results.put(joinKey(packageId, siteCode), result)];
   }
 
   #reports({ jobId, packageId, sourceVersion, finalSiteCode }: MiniJob): Change[] {

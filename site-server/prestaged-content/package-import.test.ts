@@ -119,7 +119,8 @@ describe('import of a prestaged file at a site (PKG-12)', () => {
       wish: { wishes: { PS1DP1: 'x' }, redistributed: new Set<string>() },
       ...{ result: undefined, failure: undefined, hasVersion: () => false },
     };
-    const openJob = { jobId: 'CS1-1', sourceVersion: 1, baseVersion: 0 };
+    const packageHash = packageHashOf(packageId, 1);
+    const openJob = { jobId: 'CS1-1', sourceVersion: 1, baseVersion: 0, packageHash };
     const delivery = { ...openJob, packageId, siteCode: 'PS1', wishes: {}, repeatCount: 0 };
     const underWay = siteContentWork({ ...rows, delivery, openJob });
     assert.deepEqual(underWay, { kind: 'forget' });

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import type { Priority } from '../../shared/domain/package.ts';
 import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
+import type { NotificationTopic } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import { testPackage } from '../replication-manager/testing/random-edits.ts';
@@ -164,6 +166,21 @@ describe('Scheduler', () => {
     assert.equal(await site.files.has(file), false);
   });
 
+  it('completes the request of a job whose version the receiver has stored already (REP-5)', async () => {
+    await machine.order({});
+    await becomes(job, isMade);
+    const result = { jobId: job, outcome: 'delivered', contentChangedAtMs: 1 } as const;
+    const results = machine.store.records(keySpaces.siteDeliveryResults);
+    await machine.store.write([results.put('CS100001/PS1', result)], { sync: false });
+    await machine.withdraw(job);
+    await site.allEnded();
+    const [request] = await machine.history();
+    assert.deepEqual(
+      [request?.state, request?.reason, request?.remainingBytes],
+      ['complete', '', 0],
+    );
+  });
+
   it('fails a forwarded job whose file is gone, without a word to Distribution Manager', async () => {
     const file = { fileHash: 'ab'.repeat(32), fileBytes: 9 };
     await machine.order({ sourceSiteCode: 'PS9', finalSiteCode: 'SS1', file, forwarded: 'x' });
@@ -261,6 +278,38 @@ describe('Scheduler', () => {
     await site.allEnded(1_000);
     assert.equal((await ends()).at(-1), 'PS9-00000002 cancelled: Its package is deleted');
     await machine.until(async () => (await failure()) === undefined);
+  });
+
+  const rank = async (packageId: string, priority: Priority, topic: NotificationTopic) => {
+    const properties = { ...testPackage(packageId, '').properties, priority };
+    const definition = { packageId, sourceSiteCode: packageId.slice(0, 3), properties };
+    const row = { ...definition, directories: [] };
+    const put = machine.store.records(keySpaces.packageDefinitions).put(packageId, row);
+    const subject = topic === 'mini-job' ? job : packageId;
+    const changes = [put, site.notifier.notification(topic, subject)];
+    await machine.store.write(changes, { sync: false });
+  };
+
+  it('ranks an open request anew when its package has another priority (PTM-3, REP-5)', async () => {
+    await machine.order({ priority: 3 });
+    await becomes(job, isMade);
+    await rank('CS100001', 1, 'mini-job');
+    await becomes(job, ({ priority }) => priority === 1);
+    await site.requests.whenIdle();
+    const { requestId, file } = await site.requestOf(job);
+    assert.notEqual(file.fileHash, '', 'it keeps all else');
+    const stored = await machine.store.records(keySpaces.sendRequests).get(requestId);
+    assert.equal(stored?.priority, 1);
+    assert.equal((await machine.store.records(keySpaces.miniJobs).get(job))?.priority, 3);
+  });
+
+  it('ranks what is forwarded, too, within a minute', async () => {
+    await forward({ jobId: 'PS9-00000002', finalSiteCode: 'PS2' });
+    await becomes('PS9-00000002', ({ priority }) => priority === 2);
+    await rank('PS900001', 3, 'hierarchy-package');
+    const beganMs = machine.clock.monotonicMs();
+    await machine.until(() => site.requests.ofJob('PS9-00000002')?.priority === 3, 1_000);
+    assert.ok(machine.clock.monotonicMs() - beganMs <= 61_000);
   });
 
   it('makes files for the first few of a site only, so that one that is away fills no disk', async () => {

@@ -1,4 +1,5 @@
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import type { Priority } from '../../shared/domain/package.ts';
 import { filesToMake } from '../../shared/domain/send-queue.ts';
 import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
 import { withDestination } from '../../shared/domain/send-request-moves.ts';
@@ -9,7 +10,7 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import type { ChangeNotifier, Notification } from '../../shared/state-store/change-notifier.ts';
-import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { PackageFileStore } from '../package-file-store/package-file-store.ts';
@@ -68,6 +69,8 @@ export class Scheduler implements Component {
   readonly #forwarded: ForwardedJobs;
   /** The jobs to look at in the next round; a job that is gone may be among them. */
   readonly #due = new Set<string>();
+  /** Of packages, as they were read in this round: many jobs are of one. */
+  readonly #priorities = new Map<string, Priority | undefined>();
   /** The hierarchy's word of some package has changed, or may have before the start. */
   #havePackagesChanged = true;
   #isLookDue = false;
@@ -167,6 +170,7 @@ export class Scheduler implements Component {
     try {
       const notifications = await this.#takeNotified();
       if (this.#isLookDue) await this.#lookAtForwarded();
+      this.#priorities.clear();
       for (const jobId of [...this.#due]) await this.#look(jobId);
       this.#makeFiles();
       await this.#handled(notifications);
@@ -242,12 +246,22 @@ export class Scheduler implements Component {
     }
   }
 
-  /** A request whose job was superseded, or is wanted no more, ends even while it is sent. */
+  /**
+   * A request whose job was superseded, or is wanted no more, ends even while it is sent. One that the
+   * receiver has stored before the end of the send is written down here was delivered all the same.
+   */
   async #cancelOrphan(jobId: string): Promise<void> {
     const { requests } = this.#components;
     const request = requests.ofJob(jobId);
     if (!request) return;
     this.#files.abandon(request.requestId);
+    const { packageId, finalSiteCode } = request;
+    const results = this.#components.store.records(keySpaces.siteDeliveryResults);
+    const result = await results.get(joinKey(packageId, finalSiteCode));
+    if (result?.jobId === jobId && result.outcome === 'delivered') {
+      await requests.end(request.requestId, { state: 'complete', reason: '' });
+      return;
+    }
     const reason = 'A newer version took its place, or the site is not to have the package';
     await requests.end(request.requestId, { state: 'cancelled', reason });
   }
@@ -261,6 +275,23 @@ export class Scheduler implements Component {
     await requests.end(request.requestId, { state: 'cancelled', ...end });
   }
 
+  /**
+   * A request has the priority that its package has now. Its mini-job keeps the one of the order: it is
+   * signed, and the same at every try; the sites behind the next one look at the package, too.
+   */
+  async #rank({ requestId, packageId }: SendRequest): Promise<void> {
+    const { store, requests } = this.#components;
+    if (!this.#priorities.has(packageId)) {
+      const definition = await store.records(keySpaces.packageDefinitions).get(packageId);
+      this.#priorities.set(packageId, definition?.properties.priority);
+    }
+    const priority = this.#priorities.get(packageId);
+    if (priority === undefined) return;
+    await requests.change(requestId, (one) =>
+      one.priority === priority ? one : { ...one, priority },
+    );
+  }
+
   async #schedule({ jobId, finalSiteCode }: MiniJob): Promise<void> {
     const { requests } = this.#components;
     const destination = this.#nextHopTo(finalSiteCode) ?? '';
@@ -270,6 +301,7 @@ export class Scheduler implements Component {
       this.#forget(jobId);
       return;
     }
+    await this.#rank(request);
     if (request.destinationSiteCode === destination) return;
     // What runs goes on where it is: bytes that are moving are worth more than a better way.
     await requests.change(request.requestId, (current) =>
@@ -292,7 +324,7 @@ export class Scheduler implements Component {
     const wanting = filesToMake(requests.open(), isBeingMade, this.#config.filesAheadMax);
     for (const request of wanting) {
       const job = this.#jobs.get(request.jobId);
-      if (job) this.#files.provide(request.requestId, job);
+      if (job) this.#files.provide(request.requestId, { ...job, priority: request.priority });
     }
   }
 }

@@ -26,6 +26,7 @@ describe('Sender', () => {
   });
 
   const job = 'CS1-00000001';
+  const second = { jobId: 'CS1-00000002', packageId: 'CS100002' };
 
   /** Resolves when the request of a job is as wished; no time passes meanwhile. */
   async function becomes(
@@ -309,6 +310,27 @@ describe('Sender', () => {
     const sent = ['PS1', 'PS2', 'PS3'].map((code) => machine.site(code).wireBytes);
     assert.equal(sent[0], 32 * mib);
     assert.equal((sent[1] ?? 0) + (sent[2] ?? 0), 49 * mib, 'no byte twice');
+  });
+
+  it('follows a new priority while it runs, and while it waits (PTM-3, PTM-6)', async () => {
+    for (const id of ['CS100001', 'CS100002']) machine.fileBytes.set(id, 16 * mib);
+    await setRoute({ limit: { kind: 'rate', bytesPerSecond: 1_000_000 } });
+    await machine.order({ priority: 2 }, { ...second, priority: 2 });
+    const bytesOf = (jobId: string) => site.requests.ofJob(jobId)?.bytesSent ?? 0;
+    await machine.until(() => bytesOf(job) > 0 && bytesOf(second.jobId) > 0, 10);
+    const { requestId } = await site.requestOf(second.jobId);
+    await site.requests.change(requestId, (one) => ({ ...one, priority: 1 }));
+    const before = { first: bytesOf(job), second: bytesOf(second.jobId) };
+    const gained = () => bytesOf(second.jobId) - before.second;
+    await machine.until(() => gained() > 6 * mib, 10);
+    const first = bytesOf(job) - before.first;
+    assert.ok(first < gained() / 2, `${first} and ${gained()} bytes`);
+    await setRoute({ schedule: closedFrom(0, 'high-only') });
+    await becomes(({ state }) => state === 'pending', 10);
+    const waitingId = (await site.requestOf(job)).requestId;
+    await site.requests.change(waitingId, (one) => ({ ...one, priority: 1 }));
+    await site.allEnded(10);
+    assert.equal(machine.site().wireBytes, 32 * mib, 'no byte twice');
   });
 
   it('shares a link with others from the moment it is in it (PTM-6)', async () => {

@@ -193,12 +193,14 @@ export class Sender implements Component {
   }
 
   #onChanged(request: SendRequest): void {
-    const { requestId, state, finishedAtMs } = request;
+    const { requestId, state, priority, finishedAtMs } = request;
     if (finishedAtMs > 0) this.#retries.forget(requestId);
     const running = this.#running.get(requestId);
     if (finishedAtMs > 0) running?.abort.abort();
     if (state === 'suspended') running?.pause.abort();
-    if (state !== 'sending') this.#wake.wake();
+    const isRanked = running !== undefined && running.permit.priority !== priority;
+    if (isRanked) running.permit.priority = priority;
+    if (state !== 'sending' || isRanked) this.#wake.wake();
   }
 
   /** Starts what is due at every wake-up, and whenever a retry becomes due. */
