@@ -58,6 +58,21 @@ describe('What the groups of a DP say of a package there (PKG-4, ADM-3)', () => 
     ],
     ['left before it was taken off', [view(memberOf('A', left), hasNoMore('A', 40))], undefined],
     [
+      'left and keeps what another group had lost before',
+      [view(memberOf('A', left), has('A', 20)), view(memberOf('B'), hasNoMore('B', 25))],
+      undefined,
+    ],
+    [
+      'left and keeps what is taken off both since',
+      [view(memberOf('A', left), hasNoMore('A', 35)), view(memberOf('B'), hasNoMore('B', 25))],
+      undefined,
+    ],
+    [
+      'left, and another group loses it later',
+      [view(memberOf('A', left), has('A', 20)), view(memberOf('B'), hasNoMore('B', 40))],
+      'B removed 40',
+    ],
+    [
       'is in another group that has it',
       [view(memberOf('A'), hasNoMore('A', 90)), view(memberOf('B'), has('B', 20))],
       'B installed 20',

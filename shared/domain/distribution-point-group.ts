@@ -65,10 +65,24 @@ export function isMember({ leftAtMs }: GroupMember): boolean {
 
 /**
  * What the groups of a DP say of one package there, all together; undefined: nothing. One group that has
- * the package outweighs all that take it off. Follows from the rows alone, so every site says the same.
+ * the package outweighs all that take it off, and all that have taken it off by the time at which the DP
+ * left it, keeping what it had. Follows from the rows alone, so every site says the same.
  */
 export function groupWordOf(views: readonly GroupView[]): GroupWord | undefined {
-  return newest(views.map(installedBy)) ?? newest(views.map(removedBy));
+  const installed = newest(views.map(installedBy));
+  if (installed) return installed;
+  const keptAtMs = Math.max(Number.NEGATIVE_INFINITY, ...views.map(keptAt));
+  const removed = views.map(removedBy).filter((word) => (word?.saidAtMs ?? 0) > keptAtMs);
+  return newest(removed);
+}
+
+/** When it left a group that had the package, and kept it. */
+function keptAt({ member, assignment }: GroupView): number {
+  const { leftAtMs, isDropping } = member;
+  const { intent, saidAtMs, sinceMs } = assignment;
+  const hadIt =
+    sinceMs > 0 && sinceMs < leftAtMs && (intent === 'installed' || saidAtMs > leftAtMs);
+  return hadIt && !isDropping ? leftAtMs : Number.NEGATIVE_INFINITY;
 }
 
 /** A group that has the package gives it to a DP from when both are so: it is in, and the group has it. */

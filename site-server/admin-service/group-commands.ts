@@ -1,10 +1,12 @@
 import {
   type DistributionPointGroup,
   type GroupMember,
+  groupWordOf,
   isMember,
   isWishOfGroup,
 } from '../../shared/domain/distribution-point-group.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import type { PackageAssignment } from '../../shared/domain/hierarchy-package.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
@@ -168,10 +170,22 @@ export class GroupCommands {
     const changes: Change[] = [];
     for await (const { packageId } of this.#rows.packagesOf(groupName)) {
       for (const wish of await hierarchyPackages.assignmentsOf(packageId)) {
-        if (isWishOfGroup(wish, groupName)) changes.push(...(await hierarchyPackages.kept(wish)));
+        if (isWishOfGroup(wish, groupName))
+          changes.push(...(await this.#keptWish(wish, groupName)));
       }
     }
     return changes;
+  }
+
+  /** What another group has taken off, while this one gave it, would count again without this one. */
+  async #keptWish(wish: PackageAssignment, groupName: string): Promise<Change[]> {
+    const views = await this.#rows.viewsOn(wish.packageId, wish.dpId);
+    const word = groupWordOf(views.filter(({ member }) => member.groupName !== groupName));
+    const isTakenOff = wish.intent === 'installed' && word?.intent === 'removed';
+    if (!isTakenOff || word.saidAtMs <= wish.wishedAtMs) {
+      return this.#components.hierarchyPackages.kept(wish);
+    }
+    return [this.#rows.putWish({ ...wish, wishedAtMs: word.saidAtMs })];
   }
 
   /** @param options.isNew nobody is in it yet, whatever rows there are */

@@ -125,6 +125,20 @@ describe('Groups of distribution points, over several sites (PKG-4, PKG-7, ADM-3
     assert.deepEqual(await holders(), ['PS2DP1'], 'who joins later gets what it has then');
   });
 
+  for (const how of ['leaves', 'is deleted'] as const) {
+    it(`keep what another group has lost before, when the one that gave it ${how}`, async () => {
+      await cs1.groupCommands.add({ groupName: 'North', description: '' }, ['PS2DP1']);
+      await cs1.distributionCommands.distribute({ ...toGroup(), groupNames: ['Offices', 'North'] });
+      await hierarchy.rest();
+      await ps1.distributionCommands.remove(toGroup());
+      await hierarchy.rest();
+      if (how === 'leaves') await cs1.groupCommands.leave('North', ['PS2DP1']);
+      else await cs1.groupCommands.delete('North');
+      await hierarchy.rest();
+      assert.deepEqual(await holders(), ['PS2DP1']);
+    });
+  }
+
   it('do not bring back what was taken off a DP by name since, until they are given it again', async () => {
     await cs1.distributionCommands.distribute(toGroup());
     await hierarchy.rest();
