@@ -25,7 +25,7 @@ describe('a request that makes no sense (ADM-3, ADM-6)', () => {
     ['dp add PS1DP2 --address nowhere', 2, /expected host:port/],
     ['package create --name x --source relative/path', 2, /expected an absolute path/],
     ['package create --name x', 2, /expected --source/],
-    ['package distribute PS100001', 2, /expected either --dp .*or --all/],
+    ['package distribute PS100001', 2, /expected either --dp, .* or --all/],
     ['jobs --limit many', 2, /--limit: expected/],
     ['messages --severity loud', 2, /--severity: expected/],
     ['frobnicate', 2, /"frobnicate" is no command/],
