@@ -80,6 +80,8 @@ const damages: readonly Damage[] = [
     name: 'pipe',
     act: (path) => {
       rmSync(path);
+      // The sweep takes away a folder that has nothing in it.
+      mkdirSync(dirname(path), { recursive: true });
       return run('mkfifo', [path]);
     },
     finding: 'damaged',
