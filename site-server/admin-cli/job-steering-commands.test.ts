@@ -135,6 +135,15 @@ describe('waybill jobs suspend, resume, run, move and cancel (ADM-2, PKG-9)', ()
     assert.match(stderr, /Site PS1: site PS1 at ps1:1 cannot be reached/);
   });
 
+  it('say nothing on standard output when none could be steered', async () => {
+    const admin = primary().stream('moveJobs', () => {
+      const facts = { field: 'job_serials', expected: 'a job of this site', actual: '99' };
+      throw new WaybillError({ code: 'REQUEST_INVALID', ...facts });
+    });
+    const { exitCode, stdout } = await runWaybill('jobs move 99 --first', { admin });
+    assert.deepEqual([exitCode, stdout], [1, '']);
+  });
+
   for (const words of [
     'jobs suspend',
     'jobs suspend 17 --all',

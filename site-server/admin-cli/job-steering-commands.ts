@@ -173,7 +173,9 @@ function tell(
   jobs: readonly SteeredJob[],
   action: SteeringAction & { readonly hasFailures: boolean },
 ): void {
-  output.list(jobs, columnsOf(jobs), action.hasFailures ? '' : action.nothing);
+  // An empty list would say that nothing was meant.
+  if (jobs.length === 0 && action.hasFailures) return;
+  output.list(jobs, columnsOf(jobs), action.nothing);
   if (jobs.length === 0) return;
   const unconfirmed = jobs.filter((job) => job.unconfirmed);
   output.line('');
