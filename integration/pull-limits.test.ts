@@ -206,6 +206,7 @@ describe('limits and schedules of DPs that fetch and serve (PULL-10, PTM-5, PTM-
     await network.dp(both).kill();
     await network.dp(both).start();
     const closedMs = meter.nowMs;
+    // That nothing comes has no state to wait for; however long it takes, it must stay so.
     await sleep(2_000);
     assert.ok(meter.bytesBetween(closedMs, meter.nowMs) < 64 * 1024);
     await network.site.start();

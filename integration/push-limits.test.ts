@@ -161,6 +161,7 @@ describe('a push whose controls change (PTM-5, PTM-6)', function () {
     const limited = async (bytesPerSecond: number) => {
       await administrator.setLimit(dpId, bytesPerSecond);
       const fromMs = meter.nowMs + 1_000;
+      // A rate is bytes in a time: the time is what is looked at, not what is waited for.
       await sleep(1_000 + windowMs);
       return [fromMs, meter.nowMs] as const;
     };
@@ -198,6 +199,7 @@ describe('a push whose controls change (PTM-5, PTM-6)', function () {
     const stopsAtMs = (isLong ? closedMs : meter.nowMs) + 1_000;
     assert.match(job.reason, /never opens/);
     assert.equal(job.state, 'JOB_STATE_PENDING_RESTART');
+    // That nothing goes has no state to wait for; however long it takes, it must stay so.
     await sleep(3_000);
     // What stands on the wire then are signs of life.
     assert.ok(meter.bytesBetween(stopsAtMs, meter.nowMs) < 16_384, 'nothing goes');

@@ -22,6 +22,7 @@ import { PackageView } from './package-view.ts';
 import { SettingCommands } from './setting-commands.ts';
 import { SiteCommands } from './site-commands.ts';
 import { StatusMessageView } from './status-message-view.ts';
+import { all, noSteering, nothing, noWork, until } from './testing/quiet-parts.ts';
 import { ValidationAnswers } from './validation-answers.ts';
 
 const parent = { siteCode: 'CS1', address: 'CS1:8530' };
@@ -519,33 +520,4 @@ async function conversationOf(
 
 function replicationOf({ replication }: Partial<AdminServiceComponents>) {
   return replication ? { replication } : {};
-}
-
-async function* nothing(): AsyncGenerator<never> {}
-
-const noSteering = {
-  select: async () => [],
-  move: async () => [],
-  suspend: async () => [],
-  resume: async () => [],
-  runNow: async () => [],
-  cancel: nothing,
-};
-
-async function noWork(): Promise<never> {
-  throw new Error('Nothing is exported or imported here');
-}
-
-async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of stream) items.push(item);
-  return items;
-}
-
-async function until<T>(stream: AsyncIterator<T>, isIt: (item: T) => boolean): Promise<T> {
-  for (;;) {
-    const { value, done } = await stream.next();
-    assert.ok(!done, 'the watch goes on');
-    if (isIt(value)) return value;
-  }
 }
