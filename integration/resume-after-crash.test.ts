@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openFilesUnder } from '../shared/testing/open-files.ts';
 import { SeededRandom } from '../shared/testing/seeded-random.ts';
 import { Administrator, type Job } from './administrator.ts';
 import type { AgentProcess } from './agent-process.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { Network } from './network.ts';
-import { openFilesUnder } from './open-files.ts';
 import { extractPackage } from './programs.ts';
 import { writeNoise, writeSmallFiles } from './source-files.ts';
 import { byScale, testSeed } from './test-scale.ts';
@@ -100,7 +100,7 @@ describe(`a push that is broken off by kill -9 (ROLE-2, PTM-7; seed ${testSeed})
     for (const agent of [network.site, network.dp(dpId)]) {
       const library = join(network.dataDirectoryOf(agent.name), 'content-library');
       for (const room of ['data-lib', 'staging', 'incoming']) {
-        assert.deepEqual(await openFilesUnder(agent, join(library, room)), []);
+        assert.deepEqual(await openFilesUnder(join(library, room), agent.pid), []);
       }
     }
     const job = await administrator.lastJob({ packageId, dpId });

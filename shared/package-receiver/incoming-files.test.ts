@@ -5,6 +5,7 @@ import { pieceBytes } from '../domain/content.ts';
 import { type ErrorCode, isErrorWithCode } from '../domain/errors.ts';
 import { PieceSet } from '../domain/piece-set.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
+import { openFilesUnder } from '../testing/open-files.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
 import { TemporaryDirectory } from '../testing/temporary-directory.ts';
 import { pieceHashesOf } from '../testing/test-library.ts';
@@ -320,11 +321,10 @@ describe('incoming files', () => {
       'nothing is made before it comes',
     );
     for (const { bytes } of many) await files.receivePiece(pieceOf(bytes, 1));
-    const openFiles = (await readdir('/proc/self/fd').catch(() => [])).length;
+    const openFiles = await openFilesUnder(directory.path);
+    assert.ok(openFiles.length <= 64, `${openFiles.length} files were open`);
     for (const { bytes } of many) await files.receivePiece(pieceOf(bytes, 0));
     assert.equal(files.staged.all.count, 70);
-    const left = (await readdir('/proc/self/fd').catch(() => [])).length;
-    assert.ok(openFiles - left <= 64, `${openFiles - left} files were open`);
   });
 
   it('hands no memory over that other messages share', async () => {
