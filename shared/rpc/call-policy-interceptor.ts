@@ -8,7 +8,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { type AuditEvent, unauthenticated } from './audit-event.ts';
 import { callPolicy, mayCall } from './call-policy.ts';
-import { identityOfSubjectAltName } from './certificate-identity.ts';
+import { certifiedPeerOf } from './certificate-identity.ts';
 import type { Caller } from './conversation.ts';
 import { toErrorTrailers } from './error-detail.ts';
 import { grpcStatusOf } from './status-codes.ts';
@@ -33,7 +33,8 @@ export function callerOf(metadata: Metadata): Caller {
 }
 
 function identityOf(call: ServerInterceptingCallInterface): PeerIdentity | undefined {
-  return identityOfSubjectAltName(call.getAuthContext().sslPeerCertificate?.subjectaltname);
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  return certificate && certifiedPeerOf(certificate)?.identity;
 }
 
 /**

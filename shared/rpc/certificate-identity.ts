@@ -1,3 +1,4 @@
+import { type CertifiedPeer, mayVouch, voucherOf } from '../domain/certificate-authority.ts';
 import { fromIdentityUri, type PeerIdentity } from '../domain/peer-identity.ts';
 
 /**
@@ -37,4 +38,28 @@ export function identityOfSubjectAltName(
     // A quoted URI holds characters that none of our identities has; it stays as it is and fails.
     .filter((uri) => uri.replace(/^"/, '').startsWith('waybill:'));
   return uris.length === 1 && uris[0] !== undefined ? fromIdentityUri(uris[0]) : undefined;
+}
+
+/** What Node says of a certificate, as far as it is read here. */
+export interface ShownCertificate {
+  readonly subjectaltname?: string | undefined;
+  readonly issuer?: { readonly CN?: string | string[] | undefined } | undefined;
+  readonly valid_from?: string;
+  readonly valid_to?: string;
+}
+
+/**
+ * Who a certificate speaks for, and who says so. Undefined when it speaks for nobody, or when its issuer
+ * may not say so. To be asked only of a certificate whose chain has been verified: the issuer's name
+ * is believed.
+ */
+export function certifiedPeerOf(certificate: ShownCertificate): CertifiedPeer | undefined {
+  const identity = identityOfSubjectAltName(certificate.subjectaltname);
+  const issuerName = certificate.issuer?.CN ?? '';
+  // An issuer with several names is none of ours.
+  const voucher = typeof issuerName === 'string' ? voucherOf(issuerName) : undefined;
+  if (!identity || !voucher || !mayVouch(voucher, identity)) return undefined;
+  const notBeforeMs = Date.parse(certificate.valid_from ?? '');
+  const notAfterMs = Date.parse(certificate.valid_to ?? '');
+  return { identity, voucher, notBeforeMs, notAfterMs };
 }

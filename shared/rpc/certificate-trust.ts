@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
-import { identityOfSubjectAltName } from './certificate-identity.ts';
+import { certifiedPeerOf } from './certificate-identity.ts';
 
 /** The certificates of a PEM file; the text as a whole when no one is marked in it. */
 export function certificateBlocks(pem: Buffer): string[] {
@@ -8,14 +8,34 @@ export function certificateBlocks(pem: Buffer): string[] {
   return [...(blocks ?? [''])];
 }
 
-/** Whether one of these CAs signed the certificate. */
-export function isIssuedBy(
+/**
+ * Certificates as a peer shows them: its own, then the site authority that issued it, if the root did
+ * not do that itself. What comes after is not read.
+ */
+export type CertificateChain = readonly [X509Certificate, X509Certificate?, ...unknown[]];
+
+/** @throws when it is not a certificate */
+export function chainOf(pem: Buffer): CertificateChain {
+  const [own = '', ...others] = certificateBlocks(pem);
+  const [issuer] = others.map((block) => new X509Certificate(block));
+  return [new X509Certificate(own), issuer];
+}
+
+/** Whether one of these CAs signed the certificate itself. */
+function isSignedByOneOf(
   certificate: X509Certificate,
   authorities: readonly X509Certificate[],
 ): boolean {
   return authorities.some(
-    (authority) => certificate.checkIssued(authority) && certificate.verify(authority.publicKey),
+    (authority) =>
+      authority.ca && certificate.checkIssued(authority) && certificate.verify(authority.publicKey),
   );
+}
+
+/** Whether one of these roots stands behind a chain, by itself or by a site authority. */
+export function isIssuedBy([own, issuer]: CertificateChain, roots: readonly X509Certificate[]) {
+  if (isSignedByOneOf(own, roots)) return true;
+  return issuer !== undefined && isSignedByOneOf(own, [issuer]) && isSignedByOneOf(issuer, roots);
 }
 
 /** Why a certificate does not count now, or undefined. */
@@ -33,24 +53,27 @@ export function refusalOfTime(certificate: X509Certificate, nowMs: number): stri
  * it does. For certificates that come otherwise than by a handshake.
  */
 export function refusalOfCertificate(
-  certificate: X509Certificate,
+  chain: CertificateChain,
   trust: {
+    /** Roots. */
     readonly authorities: readonly X509Certificate[];
     readonly identity: PeerIdentity;
     readonly nowMs: number;
   },
 ): string | undefined {
   const { authorities, nowMs } = trust;
+  const [own, issuer] = chain;
+  if (own.ca) return 'it is the certificate of a CA';
   // As in a handshake, a CA that has expired vouches for nobody.
-  const current = authorities.filter(
-    (authority) => authority.ca && refusalOfTime(authority, nowMs) === undefined,
-  );
-  if (certificate.ca) return 'it is the certificate of a CA';
-  if (!isIssuedBy(certificate, current)) return "it is not signed by the hierarchy's CA";
-  const identity = identityOfSubjectAltName(certificate.subjectAltName);
+  const isCurrent = (one: X509Certificate) => refusalOfTime(one, nowMs) === undefined;
+  const current: CertificateChain = [own, issuer && isCurrent(issuer) ? issuer : undefined];
+  if (!isIssuedBy(current, authorities.filter(isCurrent))) {
+    return "it is not signed by the hierarchy's CA";
+  }
+  const peer = certifiedPeerOf(own.toLegacyObject());
   const expected = toIdentityUri(trust.identity);
-  if (!identity || toIdentityUri(identity) !== expected) return `it is not that of ${expected}`;
-  return refusalOfTime(certificate, nowMs);
+  if (!peer || toIdentityUri(peer.identity) !== expected) return `it is not that of ${expected}`;
+  return refusalOfTime(own, nowMs);
 }
 
 /** The CAs of a PEM file that `readPeerCredentials` has checked. */

@@ -3,7 +3,7 @@ import type { SecureServerOptions } from 'node:http2';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
 import type { PeerIdentity } from '../domain/peer-identity.ts';
-import { identityOfSubjectAltName } from './certificate-identity.ts';
+import { certifiedPeerOf } from './certificate-identity.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import {
   frameBytesMax,
@@ -75,7 +75,7 @@ export function toChannelCredentials(
     createSecureContext(toContextOptions(credentials)),
     {
       checkServerIdentity: (_hostName, certificate) =>
-        refuse(identityOfSubjectAltName(certificate.subjectaltname)),
+        refuse(certifiedPeerOf(certificate)?.identity),
     },
   );
 }

@@ -3,14 +3,20 @@ import { readFile } from 'node:fs/promises';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { toSystemReason } from '../runtime/system-reason.ts';
-import { identityOfSubjectAltName } from './certificate-identity.ts';
-import { certificateBlocks, isIssuedBy, refusalOfTime } from './certificate-trust.ts';
+import { certifiedPeerOf } from './certificate-identity.ts';
+import {
+  type CertificateChain,
+  certificateBlocks,
+  chainOf,
+  isIssuedBy,
+  refusalOfTime,
+} from './certificate-trust.ts';
 
 /** Who we are on every connection: certificate, its key, and the CA that everybody must be from. */
 export interface PeerCredentials {
-  /** PEM; several certificates while a CA is being replaced. */
+  /** PEM, roots; several while a root is being replaced. */
   readonly ca: Buffer;
-  /** PEM. */
+  /** PEM: our own, then the site authority it was issued by, unless the root issued it. */
   readonly certificate: Buffer;
   /** PEM. Never logged. */
   readonly key: Buffer;
@@ -42,10 +48,11 @@ export async function readPeerCredentials(
     readPem(files.certificateFile, 'a certificate'),
     readPem(files.keyFile, 'a private key'),
   ]);
-  const own = parseCertificate(files.certificateFile, certificate);
+  const chain = parseChain(files.certificateFile, certificate);
+  const [own] = chain;
   const authorities = parseCertificates(files.caFile, ca);
   checkAuthorities(files.caFile, authorities, nowMs);
-  checkSigned(files, own, authorities);
+  checkSigned(files, chain, authorities);
   checkValidity(files.certificateFile, own, nowMs);
   checkKey(files, own, key);
   const identity = requireIdentity(files.certificateFile, own);
@@ -71,16 +78,20 @@ async function readPem(path: string, expected: string): Promise<Buffer> {
   }
 }
 
-function parseCertificate(path: string, pem: Buffer | string): X509Certificate {
-  try {
-    return new X509Certificate(pem);
-  } catch (error) {
-    throw invalid(path, 'it is not a certificate; expected "-----BEGIN CERTIFICATE-----"', error);
-  }
+function parseChain(path: string, pem: Buffer): CertificateChain {
+  return parsed(path, () => chainOf(pem));
 }
 
 function parseCertificates(path: string, pem: Buffer): X509Certificate[] {
-  return certificateBlocks(pem).map((block) => parseCertificate(path, block));
+  return parsed(path, () => certificateBlocks(pem).map((block) => new X509Certificate(block)));
+}
+
+function parsed<T>(path: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw invalid(path, 'it is not a certificate; expected "-----BEGIN CERTIFICATE-----"', error);
+  }
 }
 
 function checkAuthorities(path: string, authorities: X509Certificate[], nowMs: number): void {
@@ -94,10 +105,10 @@ function checkAuthorities(path: string, authorities: X509Certificate[], nowMs: n
 
 function checkSigned(
   files: PeerCredentialFiles,
-  own: X509Certificate,
+  chain: CertificateChain,
   authorities: X509Certificate[],
 ): void {
-  if (isIssuedBy(own, authorities)) return;
+  if (isIssuedBy(chain, authorities)) return;
   throw invalid(files.certificateFile, `it is not signed by the CA ${files.caFile}`);
 }
 
@@ -118,8 +129,8 @@ function checkKey(files: PeerCredentialFiles, own: X509Certificate, pem: Buffer)
 }
 
 function requireIdentity(path: string, own: X509Certificate): PeerIdentity {
-  const identity = identityOfSubjectAltName(own.subjectAltName);
-  if (identity) return identity;
-  const expected = 'expected exactly one, such as waybill://site/PS1 or waybill://dp/PS1DP1';
+  const peer = certifiedPeerOf(own.toLegacyObject());
+  if (peer) return peer.identity;
+  const expected = 'expected exactly one that its issuer may give, such as waybill://site/PS1 or waybill://dp/PS1DP1';
   throw invalid(path, `it has no Waybill identity among its URI names; ${expected}`);
 }

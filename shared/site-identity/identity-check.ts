@@ -1,8 +1,8 @@
-import { createPublicKey, type KeyObject, verify, X509Certificate } from 'node:crypto';
+import { createPublicKey, type KeyObject, verify, type X509Certificate } from 'node:crypto';
 import { hashOf } from '../content-library/content-hash.ts';
 import { parseAddress } from '../domain/distribution-point.ts';
 import { parseSiteCode, type SigningKey, type SiteIdentity } from '../domain/site.ts';
-import { refusalOfCertificate } from '../rpc/certificate-trust.ts';
+import { type CertificateChain, chainOf, refusalOfCertificate } from '../rpc/certificate-trust.ts';
 import { identityText } from './identity-text.ts';
 
 /** Signing keys one site may list: the one in use, and those of the last 30 days. */
@@ -30,12 +30,12 @@ export interface IdentityTrust {
 export function refusalOfIdentity(row: unknown, trust: IdentityTrust): string | undefined {
   if (!isSiteIdentity(row)) return 'it is not a site identity';
   if (row.siteCode !== trust.siteCode) return `it is of site ${row.siteCode}`;
-  const certificate = certificateOf(row.certificate);
-  if (!certificate) return 'its certificate cannot be read';
+  const chain = chainOfText(row.certificate);
+  if (!chain) return 'its certificate cannot be read';
   const identity = { kind: 'site', siteCode: trust.siteCode } as const;
-  const refusal = refusalOfCertificate(certificate, { ...trust, identity });
+  const refusal = refusalOfCertificate(chain, { ...trust, identity });
   if (refusal !== undefined) return `its certificate is not accepted: ${refusal}`;
-  if (!isSignedBy(row, certificate.publicKey)) return 'its signature is not right';
+  if (!isSignedBy(row, chain[0].publicKey)) return 'its signature is not right';
   return refusalOfKeys(row.signingKeys);
 }
 
@@ -72,9 +72,9 @@ function refusalOfKeys(keys: readonly SigningKey[]): string | undefined {
   return wrong && `its signing key ${wrong.keyId} is not an Ed25519 key of that ID`;
 }
 
-function certificateOf(pem: string): X509Certificate | undefined {
+function chainOfText(pem: string): CertificateChain | undefined {
   try {
-    return new X509Certificate(pem);
+    return chainOf(Buffer.from(pem, 'latin1'));
   } catch {
     return undefined;
   }
