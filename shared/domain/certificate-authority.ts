@@ -23,9 +23,7 @@ export function voucherOf(issuerCommonName: string): Voucher | undefined {
 
 /** Whether what a voucher says of somebody is believed (SEC-1): a site's authority names no other site. */
 export function mayVouch(voucher: Voucher, identity: PeerIdentity): boolean {
-  return (
-    voucher === 'root' || identity.kind !== 'site' || identity.siteCode === voucher.siteCode
-  );
+  return voucher === 'root' || identity.kind !== 'site' || identity.siteCode === voucher.siteCode;
 }
 
 /** A certificate that a verified chain stands behind, as far as it matters here. */

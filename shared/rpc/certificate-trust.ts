@@ -12,7 +12,7 @@ export function certificateBlocks(pem: Buffer): string[] {
  * Certificates as a peer shows them: its own, then the site authority that issued it, if the root did
  * not do that itself. What comes after is not read.
  */
-export type CertificateChain = readonly [X509Certificate, X509Certificate?, ...unknown[]];
+export type CertificateChain = readonly [X509Certificate, (X509Certificate | undefined)?];
 
 /** @throws when it is not a certificate */
 export function chainOf(pem: Buffer): CertificateChain {

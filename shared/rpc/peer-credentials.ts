@@ -131,6 +131,7 @@ function checkKey(files: PeerCredentialFiles, own: X509Certificate, pem: Buffer)
 function requireIdentity(path: string, own: X509Certificate): PeerIdentity {
   const peer = certifiedPeerOf(own.toLegacyObject());
   if (peer) return peer.identity;
-  const expected = 'expected exactly one that its issuer may give, such as waybill://site/PS1 or waybill://dp/PS1DP1';
+  const expected =
+    'expected exactly one that its issuer may give, such as waybill://site/PS1 or waybill://dp/PS1DP1';
   throw invalid(path, `it has no Waybill identity among its URI names; ${expected}`);
 }
