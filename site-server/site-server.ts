@@ -57,6 +57,7 @@ import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
 import {
   type Ground,
@@ -89,9 +90,11 @@ export class SiteServer implements Component {
         ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
         checks: {
           'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+          revocations: (key, row) => ground.revocations.refusalOfRow(key, row),
         },
         rollbacks: {
           'site-identities': (key, row) => ground.identity.isRollback(key, row),
+          revocations: (key, row) => ground.revocations.isRollback(key, row),
         },
       },
       config.replication,
@@ -110,7 +113,7 @@ export class SiteServer implements Component {
     });
     const server = new RpcServer(
       {
-        credentials: needs.credentials,
+        ...{ credentials: needs.credentials, trust: ground.trust },
         logger: ground.logOf('rpc'),
         onAudit: (event) => auditTrail.record(event),
       },
@@ -134,12 +137,14 @@ export class SiteServer implements Component {
       auditTrail,
       hierarchy,
       ground.sites,
+      ground.revocations,
       ground.transferControls,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
+      new TrustTeller(ground, { ...ground, logger: ground.logOf('revocations') }),
       transfers.pieceSource,
       transfers.manager,
       distribution,
