@@ -57,6 +57,7 @@ import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
 import { authorityParts } from './site-authority.ts';
 import {
@@ -92,10 +93,12 @@ export class SiteServer implements Component {
         checks: {
           ...certificates.checks,
           'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+          revocations: (key, row) => ground.revocations.refusalOfRow(key, row),
         },
         rollbacks: {
           ...certificates.rollbacks,
           'site-identities': (key, row) => ground.identity.isRollback(key, row),
+          revocations: (key, row) => ground.revocations.isRollback(key, row),
         },
       },
       config.replication,
@@ -114,7 +117,7 @@ export class SiteServer implements Component {
     });
     const server = new RpcServer(
       {
-        credentials: needs.credentials,
+        ...{ credentials: needs.credentials, trust: ground.trust },
         logger: ground.logOf('rpc'),
         onAudit: (event) => auditTrail.record(event),
       },
@@ -138,6 +141,7 @@ export class SiteServer implements Component {
       auditTrail,
       hierarchy,
       ground.sites,
+      ground.revocations,
       ground.transferControls,
       ...certificates.components,
       library,
@@ -145,6 +149,7 @@ export class SiteServer implements Component {
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
+      new TrustTeller(ground, { ...ground, logger: ground.logOf('revocations') }),
       transfers.pieceSource,
       transfers.manager,
       distribution,
