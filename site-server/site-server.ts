@@ -87,22 +87,7 @@ export class SiteServer implements Component {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
     const certificates = authorityParts(ground);
-    const replication = await ReplicationManager.open(
-      {
-        ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
-        checks: {
-          ...certificates.checks,
-          'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
-          revocations: (key, row) => ground.revocations.refusalOfRow(key, row),
-        },
-        rollbacks: {
-          ...certificates.rollbacks,
-          'site-identities': (key, row) => ground.identity.isRollback(key, row),
-          revocations: (key, row) => ground.revocations.isRollback(key, row),
-        },
-      },
-      config.replication,
-    );
+    const replication = await replicationManager(ground, certificates);
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
@@ -182,6 +167,29 @@ export class SiteServer implements Component {
     await stopInReverse(this.#components);
     await this.#store.close();
   }
+}
+
+/** What other sites say of rows, and who may say it. */
+function replicationManager(
+  ground: Ground,
+  certificates: ReturnType<typeof authorityParts>,
+): Promise<ReplicationManager> {
+  return ReplicationManager.open(
+    {
+      ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
+      checks: {
+        ...certificates.checks,
+        'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+        revocations: (key, row) => ground.revocations.refusalOfRow(key, row),
+      },
+      rollbacks: {
+        ...certificates.rollbacks,
+        'site-identities': (key, row) => ground.identity.isRollback(key, row),
+        revocations: (key, row) => ground.revocations.isRollback(key, row),
+      },
+    },
+    ground.config.replication,
+  );
 }
 
 /** Between the library, which it reads, and everybody who reads packages. */
