@@ -48,6 +48,8 @@ export async function openSiteAuthority(
 
 /** What keeps it up to date. */
 export interface AuthorityParts {
+  /** Absent where certificates are for development. */
+  readonly bundles?: TrustBundles;
   readonly components: readonly Component[];
   readonly checks: RowChecks;
   readonly rollbacks: RowRollbacks;
@@ -66,6 +68,7 @@ export function authorityParts(ground: Ground): AuthorityParts {
     new SiteAuthorities({ ...ground, directory, logger, trustedRoots, authority }, config),
   ];
   return {
+    bundles,
     components: [issued, bundles, ...(sites ?? [])],
     checks: { 'trust-bundles': (key, row) => bundles.checkRow(key, row) },
     rollbacks: {

@@ -21,6 +21,7 @@ import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
+import type { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
 import { HierarchyPackages } from './distribution-manager/hierarchy-packages.ts';
@@ -58,7 +59,7 @@ import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { alarmWatch } from './site-alarms.ts';
-import { authorityParts } from './site-authority.ts';
+import { type AuthorityParts, authorityParts } from './site-authority.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -86,20 +87,7 @@ export class SiteServer implements Component {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
     const certificates = authorityParts(ground);
-    const replication = await ReplicationManager.open(
-      {
-        ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
-        checks: {
-          ...certificates.checks,
-          'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
-        },
-        rollbacks: {
-          ...certificates.rollbacks,
-          'site-identities': (key, row) => ground.identity.isRollback(key, row),
-        },
-      },
-      config.replication,
-    );
+    const replication = await replicationManager(ground, certificates);
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
@@ -121,14 +109,10 @@ export class SiteServer implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const preview = transferPreview(ground, siteLinks.versions);
-    const parts = { transfers, replication, siteLinks, validations, preview };
+    const { bundles } = certificates;
+    const parts = { transfers, replication, siteLinks, validations, preview, bundles };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
-    const contentServer = new ContentServer({
-      ...{ ...ground, ...transfers },
-      deltas: library,
-      logger: ground.logOf('content-server'),
-    });
-    server.serve('Content', contentServer.conversation());
+    server.serve('Content', contentServer(ground, transfers).conversation());
     server.serve('Replication', replication.conversation());
     server.serve('SiteTransfer', siteLinks.service.conversation());
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
@@ -177,6 +161,28 @@ export class SiteServer implements Component {
     await stopInReverse(this.#components);
     await this.#store.close();
   }
+}
+
+/** What exchanges rows with other sites; what a row is worth, those say whose it is. */
+function replicationManager(
+  ground: Ground,
+  { checks, rollbacks }: AuthorityParts,
+): Promise<ReplicationManager> {
+  const logger = ground.logOf('replication-manager');
+  return ReplicationManager.open(
+    {
+      ...{ ...ground, directory: ground.sites, logger },
+      checks: {
+        ...checks,
+        'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+      },
+      rollbacks: {
+        ...rollbacks,
+        'site-identities': (key, row) => ground.identity.isRollback(key, row),
+      },
+    },
+    ground.config.replication,
+  );
 }
 
 /** Between the library, which it reads, and everybody who reads packages. */
@@ -250,6 +256,15 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   return { jobs, pieceSource, manager, steering };
 }
 
+/** What gives content to whoever asks. */
+function contentServer(
+  ground: Ground,
+  transfers: ReturnType<typeof packageTransferManager>,
+): ContentServer {
+  const logger = ground.logOf('content-server');
+  return new ContentServer({ ...ground, ...transfers, deltas: ground.library, logger });
+}
+
 /** What takes the state messages of pull DPs, and tells clients where content is. */
 function managementPoint(
   ground: Ground,
@@ -320,6 +335,7 @@ async function adminService(
     readonly siteLinks: SiteTransfers;
     readonly validations: SiteValidations;
     readonly preview: TransferPreview;
+    readonly bundles: TrustBundles | undefined;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
@@ -333,6 +349,7 @@ async function adminService(
     replication: others.replication,
     previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
+    ...(others.bundles && { trustBundles: others.bundles }),
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,
     prestaged: others.siteLinks.prestaged,

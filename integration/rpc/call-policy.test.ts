@@ -72,6 +72,7 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.DeleteSite': changers,
   'Admin.ListSites': administrators,
   'Admin.RotateSigningKey': changers,
+  'Admin.GetTrustBundle': administrators,
   'Admin.ListSettings': administrators,
   'Admin.SetSettings': changers,
   'Admin.SetRoute': changers,

@@ -89,6 +89,7 @@ const waybillRules = {
   '/waybill.v1.Admin/DeleteSite': adminChanges,
   '/waybill.v1.Admin/ListSites': adminReads,
   '/waybill.v1.Admin/RotateSigningKey': adminChanges,
+  '/waybill.v1.Admin/GetTrustBundle': adminReads,
   '/waybill.v1.Admin/ListSettings': adminReads,
   '/waybill.v1.Admin/SetSettings': adminChanges,
   '/waybill.v1.Admin/SetRoute': adminChanges,

@@ -428,6 +428,7 @@ export const defaultAnswers = {
   setSite: () => aChildSite(),
   deleteSite: () => aChildSite(),
   rotateSigningKey: () => aSiteRecord({ signingKeyIds: ['fedcba9876543210'] }),
+  getTrustBundle: () => ({ trustBundle: Buffer.alloc(0) }),
   addGroup: () => aGroup(),
   setGroup: () => aGroup(),
   deleteGroup: () => aGroup(),
