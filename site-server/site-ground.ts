@@ -24,7 +24,7 @@ import { HierarchyManager } from './hierarchy-manager/hierarchy-manager.ts';
 import { SiteDirectory } from './hierarchy-manager/site-directory.ts';
 import { TransferControlRows } from './hierarchy-manager/transfer-control-rows.ts';
 import { ChangeCapture } from './replication-manager/change-capture.ts';
-import { Revocations } from './revocations/revocations.ts';
+import { defaultRevocationsConfig, Revocations } from './revocations/revocations.ts';
 import { siteAddressOf } from './site-address.ts';
 import type { SiteConfig } from './site-config.ts';
 import { SiteIdentityKeeper } from './site-identity/site-identity-keeper.ts';
@@ -114,9 +114,10 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   });
   const { checkDeadlineMs } = config.distribution;
   const sites = new SiteDirectory({ store, own: { siteCode, kind, ...(parent && { parent }) } });
-  const revocations = new Revocations({
-    ...{ store, clock, siteCode, sites, logger: logOf('revocations') },
-  });
+  const revocations = new Revocations(
+    { store, clock, siteCode, sites, logger: logOf('revocations') },
+    { ...defaultRevocationsConfig, aheadMsMax: config.replication.clockAheadMsMax },
+  );
   const { trust } = revocations;
   const connections = new DistributionPointConnections({ ...needs, trust }, { checkDeadlineMs });
   const checker = new DistributionPointChecker({
