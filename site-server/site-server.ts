@@ -60,7 +60,7 @@ import { TransferPermits } from './package-transfer-manager/transfer-permits.ts'
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
-import { type AuthorityParts, authorityParts } from './site-authority.ts';
+import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -131,7 +131,7 @@ export class SiteServer implements Component {
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
-      new TrustTeller(ground, { ...ground, logger: ground.logOf('revocations') }),
+      trustTeller(ground, bundles),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -259,6 +259,13 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   );
   const steering = new JobSteering({ ...ground, jobs, transfers: manager, cancellation });
   return { jobs, pieceSource, manager, steering };
+}
+
+/** What tells DPs whom to trust. */
+function trustTeller(ground: Ground, bundles: TrustBundles | undefined): TrustTeller {
+  const logger = ground.logOf('revocations');
+  const told = { ...ground, ...(bundles && { bundles: toldBundles(bundles) }) };
+  return new TrustTeller(told, { ...ground, logger });
 }
 
 /** What gives content to whoever asks. */
