@@ -166,22 +166,21 @@ export class SiteServer implements Component {
   }
 }
 
-/** What exchanges rows with other sites; what a row is worth, those say whose it is. */
+/** What other sites say of rows, and who may say it. */
 function replicationManager(
   ground: Ground,
-  { checks, rollbacks }: AuthorityParts,
+  certificates: ReturnType<typeof authorityParts>,
 ): Promise<ReplicationManager> {
-  const logger = ground.logOf('replication-manager');
   return ReplicationManager.open(
     {
-      ...{ ...ground, directory: ground.sites, logger },
+      ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
       checks: {
-        ...checks,
+        ...certificates.checks,
         'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
         revocations: (key, row) => ground.revocations.refusalOfRow(key, row),
       },
       rollbacks: {
-        ...rollbacks,
+        ...certificates.rollbacks,
         'site-identities': (key, row) => ground.identity.isRollback(key, row),
         revocations: (key, row) => ground.revocations.isRollback(key, row),
       },
