@@ -60,7 +60,7 @@ import { TransferPermits } from './package-transfer-manager/transfer-permits.ts'
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
-import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
+import { authorityParts, toldBundles } from './site-authority.ts';
 import {
   type Ground,
   libraryDirectoryOf,
