@@ -31,8 +31,8 @@ import type { PackageStatus } from '../domain/package-status.ts';
 import type { PrestagedHold } from '../domain/prestaged-content.ts';
 import type { PullJob } from '../domain/pull-job.ts';
 import type { ConfiguredSource } from '../domain/pull-source.ts';
-import type { MiniJob, PackageFileFacts, SendRequest } from '../domain/send-request.ts';
 import type { Revocation } from '../domain/revocation.ts';
+import type { MiniJob, PackageFileFacts, SendRequest } from '../domain/send-request.ts';
 import type { SiteDefinition, SiteIdentity, SiteRoute } from '../domain/site.ts';
 import type {
   ForwardingFailure,
