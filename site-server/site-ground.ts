@@ -26,6 +26,7 @@ import { TransferControlRows } from './hierarchy-manager/transfer-control-rows.t
 import { ChangeCapture } from './replication-manager/change-capture.ts';
 import { defaultRevocationsConfig, Revocations } from './revocations/revocations.ts';
 import { siteAddressOf } from './site-address.ts';
+import { openSiteAuthority, type SiteAuthority } from './site-authority.ts';
 import type { SiteConfig } from './site-config.ts';
 import { SiteIdentityKeeper } from './site-identity/site-identity-keeper.ts';
 import { StatusManager } from './status-manager/status-manager.ts';
@@ -76,6 +77,7 @@ export interface Ground extends SiteServerNeeds {
   /** Sees every write, for replication. */
   readonly capture: ChangeCapture;
   readonly identity: SiteIdentityKeeper;
+  readonly siteAuthority: SiteAuthority;
   readonly logOf: (component: string) => Logger;
 }
 
@@ -135,6 +137,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const siteAddress = () => {
     return siteAddressOf({ address: config.address, listen: listening.address }, hostname());
   };
+  const siteAuthority = await openSiteAuthority(needs, store, config);
   const identity = await SiteIdentityKeeper.open(
     {
       ...{ ...needs, store, directory: sites, siteAddress },
@@ -146,7 +149,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
       retiredKeyMs: config.despooling.retiredKeyMs,
     },
   );
-  const site = { siteCode, siteAddress, listening, capture, identity };
+  const site = { siteCode, siteAddress, listening, capture, identity, siteAuthority };
   const kept = { status, auditTrail, contentMap, hierarchy, packages, sites, hierarchyPackages };
   const transfers = { arbiter, transferControls };
   const parts = {
