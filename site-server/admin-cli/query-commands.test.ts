@@ -248,3 +248,26 @@ describe('waybill site', () => {
     });
   });
 });
+
+describe('lists of work on a terminal of 80 columns (ADM-2, ADM-6)', () => {
+  const terminal = { columns: 80, rows: 24 };
+  const surroundings = { environment: { NO_COLOR: '1' } };
+
+  for (const [line, heading, columns] of [
+    ['jobs', 'place', ['package', 'to', 'state', 'done', 'ETA', 'why it waits']],
+    ['jobs --history', 'job', ['package', 'to', 'state', 'reason']],
+    ['send', 'request', ['package', 'to', 'state', 'done', 'why it waits']],
+    ['send --history', 'request', ['package', 'to', 'state', 'reason']],
+  ] as const) {
+    it(`waybill ${line} is a table`, async () => {
+      const { stdout } = await runWaybill(line, { terminal, surroundings });
+      const lines = stdout.split('\n');
+      assert.ok(
+        lines.every((one) => one.length <= 80),
+        stdout,
+      );
+      assert.ok(lines[0]?.startsWith(heading), stdout);
+      for (const title of columns) assert.ok(lines[0]?.includes(title), `${title} in ${stdout}`);
+    });
+  }
+});
