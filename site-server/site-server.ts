@@ -219,6 +219,7 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
     ...{ ...ground, packages, contents, logger },
     distributionPoints: new HierarchyDistributionPoints({ ...ground, logger }),
     groups: new GroupReactions(ground),
+    onCaughtUp: (listener) => replication.onCaughtUp(listener),
     begin: () => alignWithHierarchy(aligned),
   });
 }
@@ -237,7 +238,8 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
     openFilesMax: 16,
   });
   const logger = logOf('package-transfer-manager');
-  const ownCopies = new OwnCopyCheck({ ...ground, pieceSource, logger });
+  const contents = new OwnContents(ground);
+  const ownCopies = new OwnCopyCheck({ ...ground, contents, pieceSource, logger });
   const notification = new PullNotification(
     { ...ground, sources: new PullSources(ground) },
     { ...config.distribution, siteAddress: ground.siteAddress },
@@ -312,7 +314,9 @@ async function distributionManager(
     logger,
   });
   const { jobSerials } = others;
-  const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
+  const ownCopies = others.validations.own;
+  const given = { ...ground, jobSerials, ownCopies, logger };
+  const distributionPointTask = new DistributionPointTask(given);
   const { stateSystem, siteLinks } = others;
   const prestaged = siteLinks.prestaged.holds;
   const packageEnd = new PackageEnd({ ...ground, prestaged, logger });
