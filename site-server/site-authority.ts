@@ -1,4 +1,5 @@
 /** The wiring of the site's authority, and of the roots it trusts (docs/trust.md). */
+import { encodeTrustBundle } from '../shared/certificates/trust-bundle.ts';
 import { TrustedRoots } from '../shared/certificates/trusted-roots.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import type { StateStore } from '../shared/state-store/state-store.ts';
@@ -13,6 +14,7 @@ import {
 import { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import type { RowRollbacks } from './replication-manager/change-applier.ts';
 import type { RowChecks } from './replication-manager/change-check.ts';
+import type { ToldBundles } from './revocations/trust-teller.ts';
 import type { Ground, SiteServerNeeds, SiteSettings } from './site-ground.ts';
 import { authorityDirectoryOf, keepsOwnIdentity } from './site-setup/authority-commands.ts';
 
@@ -48,6 +50,8 @@ export async function openSiteAuthority(
 
 /** What keeps it up to date. */
 export interface AuthorityParts {
+  /** What DPs are told of the roots; absent where somebody else puts them in their files. */
+  readonly bundles?: ToldBundles;
   readonly components: readonly Component[];
   readonly checks: RowChecks;
   readonly rollbacks: RowRollbacks;
@@ -66,11 +70,25 @@ export function authorityParts(ground: Ground): AuthorityParts {
     new SiteAuthorities({ ...ground, directory, logger, trustedRoots, authority }, config),
   ];
   return {
+    bundles: toldBundles(bundles),
     components: [issued, bundles, ...(sites ?? [])],
     checks: { 'trust-bundles': (key, row) => bundles.checkRow(key, row) },
     rollbacks: {
       'trust-bundles': (_key, row) => bundles.isRollback(row),
       'site-authorities': (_key, row) => row === undefined,
     },
+  };
+}
+
+/** The roots as DPs are told of them. */
+function toldBundles(bundles: TrustBundles): ToldBundles {
+  return {
+    current: () => {
+      const bundle = bundles.current();
+      if (!bundle) return undefined;
+      const { generation } = bundle;
+      return { generation, base64: encodeTrustBundle(bundle).toString('base64') };
+    },
+    onChanged: (listener) => bundles.onChanged(listener),
   };
 }

@@ -134,7 +134,7 @@ export class SiteServer implements Component {
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
-      new TrustTeller(ground, { ...ground, logger: ground.logOf('revocations') }),
+      trustTeller(ground, certificates),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -167,6 +167,12 @@ export class SiteServer implements Component {
     await stopInReverse(this.#components);
     await this.#store.close();
   }
+}
+
+/** Tells the DPs whom to trust. */
+function trustTeller(ground: Ground, { bundles }: ReturnType<typeof authorityParts>): TrustTeller {
+  const told = { ...ground, ...(bundles && { bundles }) };
+  return new TrustTeller(told, { ...ground, logger: ground.logOf('revocations') });
 }
 
 /** What other sites say of rows, and who may say it. */
