@@ -76,6 +76,7 @@ export class TrustTeller extends DistributionPointTeller {
 /** What is to be said, made once for all DPs. */
 class TrustSubject implements ToldSubject {
   readonly name = 'trust';
+  readonly isOfAll = true;
   readonly toldHashes = keySpaces.toldTrustHashes;
   readonly #told: TrustTold;
   #now: { readonly trust: ToldTrust; readonly hash: string } | undefined;
