@@ -23,6 +23,13 @@ export function chainOf(pem: Buffer): CertificateChain {
   return [new X509Certificate(own), issuer];
 }
 
+/** Who a chain speaks for that a root is known to stand behind; undefined for nobody. */
+export function peerOfChain([own, issuer]: CertificateChain): CertifiedPeer | undefined {
+  const peer = certifiedPeerOf(own.toLegacyObject());
+  if (!peer || peer.voucher === 'root' || !issuer) return peer;
+  return { ...peer, vouchedFromMs: Date.parse(issuer.validFrom) };
+}
+
 /** Whether one of these CAs signed the certificate itself. */
 function isSignedByOneOf(
   certificate: X509Certificate,
