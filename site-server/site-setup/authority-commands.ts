@@ -14,7 +14,8 @@ export async function rotateRootOf(config: SiteConfig, tell: CommandSurroundings
   const { generation } = await rotateRoot(rootChangeOf(config));
   const hours = config.authority.rootOverlapHours;
   tell(`There is a new root; both count, in generation ${generation} of the roots.`);
-  tell(`All sites stand on it after ${hours} hours; the site server tells them by itself.`);
+  tell('The site server tells everybody of it by itself. A machine that is off until then needs a');
+  tell(`new token: ${hours} hours from now all sites stand on the new root.`);
   tell('See "waybill certs" until nobody stands on the old one, then: waybill-site retire-root');
   tell('Make a new backup now: waybill-site backup-authority');
 }
