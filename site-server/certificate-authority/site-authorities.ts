@@ -187,12 +187,20 @@ export class SiteAuthorities implements Component {
   async #wakeForEver(): Promise<void> {
     try {
       for (;;) {
-        await this.#components.clock.sleep(this.#config.lookMs, this.#stopping.signal);
+        await this.#components.clock.sleep(await this.#pauseMs(), this.#stopping.signal);
         this.#wake.wake();
       }
     } catch (error) {
       if (!isAbortError(error)) throw error;
     }
+  }
+
+  /** Until the next look; and not past the moment from which on sites stand on a new root. */
+  async #pauseMs(): Promise<number> {
+    const { store, clock } = this.#components;
+    const bundle = await store.records(keySpaces.trustBundles).get(trustBundleKey);
+    const leftMs = this.#overlapEndsMs(bundle) - clock.nowMs();
+    return leftMs > 0 ? Math.min(this.#config.lookMs, leftMs) : this.#config.lookMs;
   }
 
   /** The next look does what this one could not. */
