@@ -87,8 +87,8 @@ export class SiteServer implements Component {
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
-    const certificates = authorityParts(ground);
-    const replication = await replicationManager(ground, certificates);
+    const authority = authorityParts(ground);
+    const replication = await replicationManager(ground, authority);
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
@@ -110,7 +110,7 @@ export class SiteServer implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const preview = transferPreview(ground, siteLinks.versions);
-    const { bundles } = certificates;
+    const { bundles } = authority;
     const parts = { transfers, replication, siteLinks, validations, preview, bundles };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     server.serve('Content', contentServer(ground, transfers).conversation());
@@ -125,7 +125,7 @@ export class SiteServer implements Component {
       ground.sites,
       ground.revocations,
       ground.transferControls,
-      ...certificates.components,
+      ...authority.components,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
