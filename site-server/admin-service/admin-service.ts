@@ -10,6 +10,7 @@ import {
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
 import type { DistributionPointLibraries } from './distribution-point-libraries.ts';
+import { EnrollmentAnswers, type EnrollmentAnswersComponents } from './enrollment-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
 import { GroupAnswers, type GroupAnswersComponents } from './group-answers.ts';
 import { JobSteeringAnswers, type JobSteeringAnswersComponents } from './job-steering-answers.ts';
@@ -69,6 +70,7 @@ export interface AdminServiceComponents
     Omit<JobSteeringAnswersComponents, 'requireKnown'>,
     SendSteeringAnswersComponents,
     GroupAnswersComponents,
+    EnrollmentAnswersComponents,
     LinkAnswersComponents,
     PrestagedAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
@@ -127,6 +129,7 @@ export class AdminService {
       ...this.#steering.methods(),
       ...new SendSteeringAnswers(this.#components).methods(),
       ...new GroupAnswers(this.#components).methods(),
+      ...new EnrollmentAnswers(this.#components).methods(),
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
