@@ -31,7 +31,8 @@ export function refusalOfClock(
     .find((one) => one !== undefined);
   if (refusal === undefined) return undefined;
   const now = new Date(nowMs).toUTCString();
-  return `of its certificate: ${refusal}, and the clock of this machine says ${now}. Set the clock that is wrong`;
+  const words = refusal.replace(/^it /, 'its certificate ');
+  return `${words}, and the clock of this machine says ${now}. Set the clock that is wrong`;
 }
 
 function isRoot(certificate: X509Certificate): boolean {

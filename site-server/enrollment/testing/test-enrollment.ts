@@ -116,10 +116,10 @@ export class TestEnrollment implements AsyncDisposable {
   }
 
   static async open(
-    options: { siteCode?: string; isTop?: boolean; of?: TestAuthority } = {},
+    options: { siteCode?: string; isTop?: boolean; of?: TestAuthority; nowMs?: number } = {},
   ): Promise<TestEnrollment> {
     const directory = await TemporaryDirectory.create();
-    const clock = new FakeClock(Date.UTC(2026, 0, 1));
+    const clock = new FakeClock(options.nowMs ?? Date.UTC(2026, 0, 1));
     const logger = new CapturedLog().logger;
     const { store } = await StateStore.open({ directory: directory.join('store'), logger });
     const authority = await TestAuthority.create(clock, options);
