@@ -3,6 +3,7 @@ import { parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
 import { enrollmentSettings } from './enrollment/enrollment-config.ts';
+import { authoritySettings } from './certificate-authority/authority-config.ts';
 import { replicationSettings } from './replication-manager/replication-config.ts';
 
 const minuteMs = 60_000;
@@ -67,6 +68,7 @@ const fields = z.strictObject({
         'host:port of the enrollment port of a site, where the certificate is renewed; written by `enroll`.',
       ),
   }),
+  authority: authoritySettings,
   distribution: z
     .strictObject({
       packagesMax: z

@@ -58,6 +58,7 @@ import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { alarmWatch } from './site-alarms.ts';
+import { authorityParts } from './site-authority.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -84,13 +85,16 @@ export class SiteServer implements Component {
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
+    const certificates = authorityParts(ground);
     const replication = await ReplicationManager.open(
       {
         ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
         checks: {
+          ...certificates.checks,
           'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
         },
         rollbacks: {
+          ...certificates.rollbacks,
           'site-identities': (key, row) => ground.identity.isRollback(key, row),
         },
       },
@@ -135,6 +139,7 @@ export class SiteServer implements Component {
       hierarchy,
       ground.sites,
       ground.transferControls,
+      ...certificates.components,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),

@@ -103,6 +103,7 @@ export type ErrorDetails =
   | { code: 'CONFIG_INVALID'; path: string; problems: string }
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
   | { code: 'CERTIFICATE_REQUEST_INVALID'; reason: string }
+  | { code: 'AUTHORITY_CONFLICT'; path: string; reason: string }
   | { code: 'DATA_DIRECTORY_IN_USE'; path: string; holder: string }
   | { code: 'STATE_STORE_NEWER'; path: string; layoutFound: number; layoutKnown: number }
   | { code: 'STATE_STORE_DAMAGED'; path: string; reason: string }
@@ -240,6 +241,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   CERTIFICATE_REQUEST_INVALID: (f) => `The certificate request cannot be used: ${f.reason}`,
+  AUTHORITY_CONFLICT: (f) => `${f.path}: ${f.reason}. Nothing was changed`,
   DATA_DIRECTORY_IN_USE: (f) =>
     `Data directory ${f.path} is in use by ${f.holder}; stop it, or choose another directory`,
   STATE_STORE_NEWER: (f) =>
