@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { readCertificateRequest } from '../shared/certificates/certificate-requests.ts';
 import type { IssuedCertificateRecord } from '../shared/domain/issued-certificate.ts';
 import { fromIdentityUri } from '../shared/domain/peer-identity.ts';
+import type { Conversation } from '../shared/rpc/conversation.ts';
 import { EnrollmentServer } from '../shared/rpc/enrollment-server.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import { requireOwnPoint } from './admin-service/distribution-point-answers.ts';
@@ -11,10 +12,7 @@ import { AddressPace } from './enrollment/address-pace.ts';
 import { Administrators } from './enrollment/administrators.ts';
 import { EnrolledHolders } from './enrollment/enrolled-holders.ts';
 import { Enrollment } from './enrollment/enrollment.ts';
-import type {
-  EnrollmentAuthority,
-  EnrollmentRevocations,
-} from './enrollment/enrollment-authority.ts';
+import type { EnrollmentRevocations } from './enrollment/enrollment-authority.ts';
 import { EnrollmentCommands } from './enrollment/enrollment-commands.ts';
 import { EnrollmentTokens } from './enrollment/enrollment-tokens.ts';
 import { ParentEnrollment } from './enrollment/parent-enrollment.ts';
@@ -24,30 +22,28 @@ import type { Ground } from './site-ground.ts';
 /** How far clocks may be off when a certificate is to be followed. */
 const skewMs = 5 * 60_000;
 
-/** What is made of it; of a site without an authority nothing is. */
+/** What is made of it. */
 export interface SiteEnrollment {
   readonly commands: EnrollmentCommands;
   /** Answers neighbours that pass something on. */
-  readonly enrollment: Enrollment;
-  /** Starts after the main server; before it whoever was enrolled earlier is known. */
+  readonly passedOn: Conversation<'SiteEnrollment'>;
+  /** Start after the main server; before it whoever was enrolled earlier is known. */
   readonly components: readonly Component[];
 }
 
-/** Makes it. */
+/** Makes it; undefined at a site that has no authority. */
 export function siteEnrollment(
   ground: Ground,
   others: {
-    readonly authority: EnrollmentAuthority;
-    readonly revocations: EnrollmentRevocations;
     readonly siteCommands: Pick<SiteCommands, 'set'>;
-    /** What this site's authority has issued, as far as that is remembered. */
-    readonly issued: () => AsyncIterable<
-      Pick<IssuedCertificateRecord, 'identityUri' | 'issuedAtMs'>
-    >;
+    /** @default nobody is revoked */
+    readonly revocations?: EnrollmentRevocations;
   },
-): SiteEnrollment {
+): SiteEnrollment | undefined {
   const { auditTrail, clock, config, siteAddress, sites } = ground;
-  const { authority, revocations, siteCommands } = others;
+  const { authority, issued } = ground.siteAuthority;
+  if (!authority) return undefined;
+  const { siteCommands, revocations = noRevocations } = others;
   const { listen, address, renewalGraceMs } = config.enrollment;
   const enrollmentAddress = () => address ?? portAt(siteAddress(), server.address);
   const administrators = new Administrators(ground);
@@ -81,8 +77,14 @@ export function siteEnrollment(
     { ...needs, requireOwnPoint: requireOwn, enrollmentAddress },
     config.enrollment,
   );
-  return { commands, enrollment, components: [earlierOnes(administrators, others.issued), server] };
+  const components = [earlierOnes(administrators, () => issued.list()), server];
+  return { commands, passedOn: enrollment.passedOn(), components };
 }
+
+const noRevocations: EnrollmentRevocations = {
+  revocationOf: () => undefined,
+  revoked: async () => [],
+};
 
 /** Administrators who were given a certificate before there was a table of them. */
 function earlierOnes(

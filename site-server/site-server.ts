@@ -58,7 +58,8 @@ import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { alarmWatch } from './site-alarms.ts';
-import { authorityParts } from './site-authority.ts';
+import { type AuthorityParts, authorityParts } from './site-authority.ts';
+import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -86,20 +87,7 @@ export class SiteServer implements Component {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
     const certificates = authorityParts(ground);
-    const replication = await ReplicationManager.open(
-      {
-        ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
-        checks: {
-          ...certificates.checks,
-          'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
-        },
-        rollbacks: {
-          ...certificates.rollbacks,
-          'site-identities': (key, row) => ground.identity.isRollback(key, row),
-        },
-      },
-      config.replication,
-    );
+    const replication = await replicationManager(ground, certificates);
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
@@ -121,16 +109,15 @@ export class SiteServer implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const preview = transferPreview(ground, siteLinks.versions);
-    const parts = { transfers, replication, siteLinks, validations, preview };
+    const siteCommands = new SiteCommands(ground);
+    const enrollment = siteEnrollment(ground, { siteCommands });
+    const commands = { siteCommands, enrollment };
+    const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
-    const contentServer = new ContentServer({
-      ...{ ...ground, ...transfers },
-      deltas: library,
-      logger: ground.logOf('content-server'),
-    });
-    server.serve('Content', contentServer.conversation());
+    server.serve('Content', contentServer(ground, transfers).conversation());
     server.serve('Replication', replication.conversation());
     server.serve('SiteTransfer', siteLinks.service.conversation());
+    if (enrollment) server.serve('SiteEnrollment', enrollment.passedOn);
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
       ground.settings,
@@ -158,6 +145,7 @@ export class SiteServer implements Component {
         },
         stop: async () => {},
       },
+      ...(enrollment?.components ?? []),
       // From here on the site is known by the address that it listens on.
       ground.identity,
       ...siteLinks.components,
@@ -177,6 +165,28 @@ export class SiteServer implements Component {
     await stopInReverse(this.#components);
     await this.#store.close();
   }
+}
+
+/** What exchanges rows with other sites; what a row is worth, those say whose it is. */
+function replicationManager(
+  ground: Ground,
+  { checks, rollbacks }: AuthorityParts,
+): Promise<ReplicationManager> {
+  const logger = ground.logOf('replication-manager');
+  return ReplicationManager.open(
+    {
+      ...{ ...ground, directory: ground.sites, logger },
+      checks: {
+        ...checks,
+        'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+      },
+      rollbacks: {
+        ...rollbacks,
+        'site-identities': (key, row) => ground.identity.isRollback(key, row),
+      },
+    },
+    ground.config.replication,
+  );
 }
 
 /** Between the library, which it reads, and everybody who reads packages. */
@@ -250,6 +260,15 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   return { jobs, pieceSource, manager, steering };
 }
 
+/** What gives content to whoever asks. */
+function contentServer(
+  ground: Ground,
+  transfers: ReturnType<typeof packageTransferManager>,
+): ContentServer {
+  const logger = ground.logOf('content-server');
+  return new ContentServer({ ...ground, ...transfers, deltas: ground.library, logger });
+}
+
 /** What takes the state messages of pull DPs, and tells clients where content is. */
 function managementPoint(
   ground: Ground,
@@ -320,6 +339,8 @@ async function adminService(
     readonly siteLinks: SiteTransfers;
     readonly validations: SiteValidations;
     readonly preview: TransferPreview;
+    readonly siteCommands: SiteCommands;
+    readonly enrollment: SiteEnrollment | undefined;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
@@ -352,7 +373,8 @@ async function adminService(
     distributionPointCommands: new DistributionPointCommands(ground),
     groupCommands: new GroupCommands({ ...ground, nextMs }),
     settingCommands: new SettingCommands(ground),
-    siteCommands: new SiteCommands(ground),
+    siteCommands: others.siteCommands,
+    enrollmentCommands: others.enrollment?.commands,
     links: new TransferLinks(ground),
     statusMessageView: new StatusMessageView(ground),
     packageView: new PackageView({ ...ground, progress: snapshots }),
