@@ -15,10 +15,15 @@ export function pinnedRoot(
 ): X509Certificate {
   const root = shown.find((one) => keyHashOf(one).equals(rootKeyHash) && isRoot(one));
   if (root) return root;
-  const last = shown.at(-1);
-  const named = last ? `it shows one of "${nameOf(last)}"` : 'it shows no certificate';
-  const reason = `${named}, and not of the root in the token`;
+  const reason = whyNot(shown.at(-1));
   throw new WaybillError({ code: 'ENROLLMENT_ROOT_MISMATCH', address, reason });
+}
+
+function whyNot(last: X509Certificate | undefined): string {
+  if (!last) return 'it shows no certificate';
+  return last.checkIssued(last)
+    ? `its root is another one, "${nameOf(last)}"`
+    : 'it shows no root, as the enrollment port of a site does; the port for agents, for one, does not';
 }
 
 /** Why the certificates of a server do not count by the clock of this machine; undefined when they do. */
@@ -49,7 +54,7 @@ function keyHashOf(certificate: X509Certificate): Buffer {
 }
 
 /** Of a stranger: short, and harmless on a terminal. */
-function nameOf({ issuer }: X509Certificate): string {
-  const name = /(?:^|\n)CN=([^\n]*)/.exec(issuer)?.[1] ?? issuer;
+function nameOf({ subject }: X509Certificate): string {
+  const name = /(?:^|\n)CN=([^\n]*)/.exec(subject)?.[1] ?? subject;
   return name.replace(/[^\x20-\x7e]/g, '?').slice(0, 80);
 }

@@ -297,8 +297,8 @@ describe('Enrollment (SEC-2)', () => {
     assert.deepEqual(names, []);
   });
 
-  it('makes no token for less than a minute, or more than 30 days', async () => {
-    for (const validForMs of [1, 59_999, 30 * dayMs + 1]) {
+  it('makes no token for less than a second, or more than 30 days', async () => {
+    for (const validForMs of [1, 999, 30 * dayMs + 1]) {
       await assert.rejects(site.token(dp1, validForMs), { code: 'REQUEST_INVALID' });
     }
   });
