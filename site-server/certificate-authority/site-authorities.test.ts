@@ -18,7 +18,7 @@ import { askedWithNewKey, TestAuthority, testDp } from './testing/test-authority
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-const config = { rootOverlapMs: 24 * hourMs, lookMs: 60_000, signAgainMs: 600_000 };
+const config = { rootOverlapMs: 24 * hourMs, lookMs: 6 * hourMs, signAgainMs: 600_000 };
 
 /** A site with its authority, its roots and its rows; the top, or PS1 below it. */
 interface TestSite {
@@ -242,7 +242,7 @@ describe('authorities of sites, and the root', () => {
     await until(async () => (await rows.get('PS1')) !== undefined);
     assert.equal(rootOf(top), 1);
     await until(async () => {
-      await clock.advance(hourMs);
+      await clock.advance(config.lookMs);
       return rootOf(top) === 0;
     });
   });
