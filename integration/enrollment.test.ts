@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeEnrollmentToken, parseEnrollmentToken } from '../shared/domain/enrollment-token.ts';
 import { Administrator } from './administrator.ts';
@@ -50,6 +51,7 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     const { command, token } = await net.printed(['dp', 'add', 'PS1DP2', '--address', address]);
     const [, ...words] = command.split(' ');
     const where = ['--data', net.at('PS1DP2'), '--config', net.at('PS1DP2.yaml')];
+    await giveToService(net.at('PS1DP2'));
     const child = spawn(process.execPath, [programs.waybillDp, ...words, ...where], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
@@ -61,6 +63,11 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
         if (said.includes('"Listening"')) break;
       }
       assert.match(said, /^Distribution point PS1DP2 is enrolled, until /);
+      const { uid } = await stat(net.at('PS1DP2'));
+      // What it makes as it runs, too: a service of its own user is to go on with it.
+      for (const name of ['identity/agent.pem', 'state-store', 'content-library']) {
+        assert.equal((await stat(net.at('PS1DP2', name))).uid, uid, name);
+      }
       const { reachability } = await net.asked<{ reachability: string }>(['dp', 'check', 'PS1DP2']);
       assert.equal(reachability, 'reachable');
     } finally {
@@ -253,6 +260,14 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     assert.equal(grep, '');
   });
 });
+
+/** The data directory of a service that has a user of its own, where this test may make one. */
+async function giveToService(directory: string): Promise<void> {
+  await mkdir(directory, { mode: 0o700 });
+  if (process.getuid?.() !== 0) return;
+  await chmod(dirname(directory), 0o711);
+  await chown(directory, 65_534, 65_534);
+}
 
 /** The files under a directory in which one of these texts stands. */
 async function runGrep(texts: readonly string[], directory: string): Promise<string> {
