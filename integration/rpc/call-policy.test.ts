@@ -161,8 +161,10 @@ describe('call policy of a running server (SEC-1)', () => {
     const others = [
       'Content',
       'DistributionPoint',
+      'Enrollment',
       'ManagementPoint',
       'Replication',
+      'SiteEnrollment',
       'SiteTransfer',
     ] as const;
     for (const name of others) {
