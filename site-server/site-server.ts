@@ -57,8 +57,9 @@ import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
-import { type AuthorityParts, authorityParts } from './site-authority.ts';
+import { authorityParts } from './site-authority.ts';
 import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
   type Ground,
@@ -102,7 +103,7 @@ export class SiteServer implements Component {
     });
     const server = new RpcServer(
       {
-        credentials: needs.credentials,
+        ...{ credentials: needs.credentials, trust: ground.trust },
         logger: ground.logOf('rpc'),
         onAudit: (event) => auditTrail.record(event),
       },
@@ -125,6 +126,7 @@ export class SiteServer implements Component {
       auditTrail,
       hierarchy,
       ground.sites,
+      ground.revocations,
       ground.transferControls,
       ...certificates.components,
       library,
@@ -132,6 +134,7 @@ export class SiteServer implements Component {
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
+      new TrustTeller(ground, { ...ground, logger: ground.logOf('revocations') }),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -167,22 +170,23 @@ export class SiteServer implements Component {
   }
 }
 
-/** What exchanges rows with other sites; what a row is worth, those say whose it is. */
+/** What other sites say of rows, and who may say it. */
 function replicationManager(
   ground: Ground,
-  { checks, rollbacks }: AuthorityParts,
+  certificates: ReturnType<typeof authorityParts>,
 ): Promise<ReplicationManager> {
-  const logger = ground.logOf('replication-manager');
   return ReplicationManager.open(
     {
-      ...{ ...ground, directory: ground.sites, logger },
+      ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
       checks: {
-        ...checks,
+        ...certificates.checks,
         'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+        revocations: (key, row) => ground.revocations.refusalOfRow(key, row),
       },
       rollbacks: {
-        ...rollbacks,
+        ...certificates.rollbacks,
         'site-identities': (key, row) => ground.identity.isRollback(key, row),
+        revocations: (key, row) => ground.revocations.isRollback(key, row),
       },
     },
     ground.config.replication,

@@ -36,6 +36,7 @@ import {
   toStatusMessageQuery,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
+import { RevocationAnswers, type RevocationAnswersComponents } from './revocation-answers.ts';
 import {
   SendSteeringAnswers,
   type SendSteeringAnswersComponents,
@@ -72,6 +73,7 @@ export interface AdminServiceComponents
     GroupAnswersComponents,
     EnrollmentAnswersComponents,
     LinkAnswersComponents,
+    RevocationAnswersComponents,
     PrestagedAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
@@ -133,6 +135,7 @@ export class AdminService {
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
+      ...new RevocationAnswers(this.#components).methods(),
       ...this.#components.previews.methods(),
       ...this.#reportMethods(),
     };
