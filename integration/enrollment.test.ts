@@ -249,6 +249,34 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     assert.match((await net.enroll(next, 'PS1DP9')).stderr, /is no part of the site any more/);
   });
 
+  it('a DP that was deleted is out for good, and in again when it is enrolled anew (F23)', async () => {
+    const dp = await net.enrolledDp('PS1DP11');
+    await net.asked(['dp', 'delete', 'PS1DP11', '--yes']);
+    const again = ['dp', 'add', 'PS1DP11', '--address', dp.address];
+    const printed = await net.printed(again);
+    const isReached = async () => {
+      const end = await net.waybill(['dp', 'check', 'PS1DP11', '--json']);
+      return JSON.parse(end.stdout).reachability === 'reachable';
+    };
+    assert.equal(await isReached(), false);
+    const end = await net.enroll(printed, 'PS1DP11', ['--no-start', '--force']);
+    assert.equal(end.exitCode, 0, end.stderr);
+    await dp.kill();
+    await dp.start();
+    await net.until('a DP that is reached again', isReached);
+  });
+
+  it('an administrator who was deleted is out, with what he had (F23)', async () => {
+    await net.asked(['admin', 'delete', 'bob', '--yes']);
+    const refused = await net.waybill(['site', 'list', '--json'], 'bob');
+    assert.equal(refused.exitCode, 1);
+    const all = await net.asked<{ name: string }[]>(['admin', 'list']);
+    assert.deepEqual(
+      all.map(({ name }) => name),
+      ['alice'],
+    );
+  });
+
   it('has no secret of a token in its logs, its store or its audit trail', async () => {
     const printed = await added('PS1DP10');
     const end = await net.enroll(printed, 'PS1DP10');

@@ -13,6 +13,7 @@ import {
 import { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import type { RowRollbacks } from './replication-manager/change-applier.ts';
 import type { RowChecks } from './replication-manager/change-check.ts';
+import type { Revocations } from './revocations/revocations.ts';
 import type { Ground, SiteServerNeeds, SiteSettings } from './site-ground.ts';
 import { authorityDirectoryOf, keepsOwnIdentity } from './site-setup/authority-commands.ts';
 
@@ -30,6 +31,7 @@ export async function openSiteAuthority(
   needs: SiteServerNeeds,
   store: StateStore,
   config: SiteSettings,
+  revocations: Pick<Revocations, 'latestOf'>,
 ): Promise<SiteAuthority> {
   const { clock } = needs;
   const logger = needs.logger.child({ component: 'certificate-authority' });
@@ -39,7 +41,7 @@ export async function openSiteAuthority(
   const trustedRoots = await TrustedRoots.open(certificates.caFile, clock);
   const directory = authorityDirectoryOf(config);
   const authority = await CertificateAuthority.open(
-    { clock, logger, trustedRoots, issued },
+    { clock, logger, trustedRoots, issued, revocationOf: (holder) => revocations.latestOf(holder) },
     { ...config.authority, siteCode, directory, agentFile: certificates.certificateFile },
   );
   if (authority) await new IssuedEarlier(directory).handOver(issued);
@@ -63,7 +65,13 @@ export function authorityParts(ground: Ground): AuthorityParts {
   const config = { ...defaultSiteAuthoritiesConfig, rootOverlapMs };
   const directory = ground.sites;
   const sites = authority && [
-    new SiteAuthorities({ ...ground, directory, logger, trustedRoots, authority }, config),
+    new SiteAuthorities(
+      {
+        ...{ ...ground, directory, logger, trustedRoots, authority },
+        revocationOf: (holder) => ground.revocations.latestOf(holder),
+      },
+      config,
+    ),
   ];
   return {
     components: [issued, bundles, ...(sites ?? [])],

@@ -136,7 +136,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const siteAddress = () => {
     return siteAddressOf({ address: config.address, listen: listening.address }, hostname());
   };
-  const siteAuthority = await openSiteAuthority(needs, store, config);
+  const siteAuthority = await openSiteAuthority(needs, store, config, revocations);
   const identity = await SiteIdentityKeeper.open(
     {
       ...{ ...needs, store, directory: sites, siteAddress },
