@@ -8,7 +8,7 @@ import {
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { holderOf, type PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
-import { isIssuedBy } from '../../shared/rpc/certificate-trust.ts';
+import { type CertificateChain, isIssuedBy } from '../../shared/rpc/certificate-trust.ts';
 import type { RenewRequest__Output } from '../../shared/rpc/generated/waybill/v1/RenewRequest.ts';
 import { renewalProofOf } from '../../shared/rpc/renewal-proof.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -72,8 +72,7 @@ export class Renewals {
     const { authorityCertificate: above } = request;
     const issuer = above.length > 0 ? certificateOf('authority_certificate', above) : undefined;
     const roots = this.#components.authority.roots().map((pem) => new X509Certificate(pem));
-    if (!isIssuedBy([own, issuer], roots)) throw refused('somebody', 'foreign');
-    const identity = identityOf(own);
+    const identity = believedIdentity([own, issuer], roots);
     if (!identity) throw refused('somebody', 'foreign');
     const { certificateRequest, signature } = request;
     if (!isProof(own, certificateRequest, signature))
@@ -126,6 +125,18 @@ export async function issuedAnswer(
     certificate: toDer(pem).toString('base64'),
     issuerCertificate: toDer(authority.authorityCertificate()).toString('base64'),
   };
+}
+
+/** Undefined when no root stands behind it, or when OpenSSL cannot make sense of a stranger's certificates. */
+function believedIdentity(
+  chain: CertificateChain,
+  roots: readonly X509Certificate[],
+): PeerIdentity | undefined {
+  try {
+    return isIssuedBy(chain, roots) ? identityOf(chain[0]) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Of a site the certificate of its authority is followed, of everybody else his own. */
