@@ -21,6 +21,7 @@ import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
+import type { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
 import { HierarchyPackages } from './distribution-manager/hierarchy-packages.ts';
@@ -59,7 +60,7 @@ import { TransferPermits } from './package-transfer-manager/transfer-permits.ts'
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
-import { authorityParts } from './site-authority.ts';
+import { authorityParts, toldBundles } from './site-authority.ts';
 import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
   type Ground,
@@ -112,7 +113,7 @@ export class SiteServer implements Component {
     const preview = transferPreview(ground, siteLinks.versions);
     const siteCommands = new SiteCommands(ground);
     const enrollment = siteEnrollment(ground, { siteCommands });
-    const commands = { siteCommands, enrollment };
+    const commands = { siteCommands, enrollment, bundles: certificates.bundles };
     const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     server.serve('Content', contentServer(ground, transfers).conversation());
@@ -134,7 +135,7 @@ export class SiteServer implements Component {
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
-      new TrustTeller(ground, { ...ground, logger: ground.logOf('revocations') }),
+      trustTeller(ground, certificates.bundles),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -223,6 +224,7 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
     ...{ ...ground, packages, contents, logger },
     distributionPoints: new HierarchyDistributionPoints({ ...ground, logger }),
     groups: new GroupReactions(ground),
+    onCaughtUp: (listener) => replication.onCaughtUp(listener),
     begin: () => alignWithHierarchy(aligned),
   });
 }
@@ -241,7 +243,8 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
     openFilesMax: 16,
   });
   const logger = logOf('package-transfer-manager');
-  const ownCopies = new OwnCopyCheck({ ...ground, pieceSource, logger });
+  const contents = new OwnContents(ground);
+  const ownCopies = new OwnCopyCheck({ ...ground, contents, pieceSource, logger });
   const notification = new PullNotification(
     { ...ground, sources: new PullSources(ground) },
     { ...config.distribution, siteAddress: ground.siteAddress },
@@ -262,6 +265,13 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   );
   const steering = new JobSteering({ ...ground, jobs, transfers: manager, cancellation });
   return { jobs, pieceSource, manager, steering };
+}
+
+/** What tells DPs whom to trust. */
+function trustTeller(ground: Ground, bundles: TrustBundles | undefined): TrustTeller {
+  const logger = ground.logOf('revocations');
+  const told = { ...ground, ...(bundles && { bundles: toldBundles(bundles) }) };
+  return new TrustTeller(told, { ...ground, logger });
 }
 
 /** What gives content to whoever asks. */
@@ -309,7 +319,9 @@ async function distributionManager(
     logger,
   });
   const { jobSerials } = others;
-  const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
+  const ownCopies = others.validations.own;
+  const given = { ...ground, jobSerials, ownCopies, logger };
+  const distributionPointTask = new DistributionPointTask(given);
   const { stateSystem, siteLinks } = others;
   const prestaged = siteLinks.prestaged.holds;
   const packageEnd = new PackageEnd({ ...ground, prestaged, logger });
@@ -345,6 +357,7 @@ async function adminService(
     readonly preview: TransferPreview;
     readonly siteCommands: SiteCommands;
     readonly enrollment: SiteEnrollment | undefined;
+    readonly bundles: TrustBundles | undefined;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
@@ -358,6 +371,7 @@ async function adminService(
     replication: others.replication,
     previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
+    ...(others.bundles && { trustBundles: others.bundles }),
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,
     prestaged: others.siteLinks.prestaged,
