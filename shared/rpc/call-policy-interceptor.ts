@@ -4,6 +4,7 @@ import {
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
 } from '@grpc/grpc-js';
+import { scopeText } from '../domain/admin-scope.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { type AuditEvent, unauthenticated } from './audit-event.ts';
@@ -11,6 +12,7 @@ import { callPolicy, mayCall } from './call-policy.ts';
 import { certifiedPeerOf } from './certificate-identity.ts';
 import type { Caller } from './conversation.ts';
 import { toErrorTrailers } from './error-detail.ts';
+import { isBeyondScope } from './scope-policy.ts';
 import { grpcStatusOf } from './status-codes.ts';
 
 /** What the interceptor needs: whose server it guards, and where refusals are written. */
@@ -39,18 +41,35 @@ function identityOf(call: ServerInterceptingCallInterface): PeerIdentity | undef
 
 /**
  * The one gate in front of every method of a server (SEC-1): lets pass what the call policy allows
- * and refuses the rest with PEER_NOT_ALLOWED, before the method sees anything of the call.
+ * and refuses the rest with PEER_NOT_ALLOWED, or SCOPE_EXCEEDED for what no scope holds, before the
+ * method sees anything of the call.
  */
 export function callPolicyInterceptor(needs: CallPolicyNeeds): ServerInterceptor {
   return (method, call) => {
     const identity = identityOf(call);
-    if (identity && mayCall(identity, method.path, needs.siteCode)) {
-      return passed(call, { identity, address: call.getPeer() });
-    }
     const caller = identity ? toIdentityUri(identity) : unauthenticated;
-    const expected = callPolicy.get(method.path)?.callers.join('; ') ?? 'nobody';
-    return refused(call, { caller, method: method.path, expected }, needs);
+    if (!identity || !mayCall(identity, method.path, needs.siteCode)) {
+      const expected = callPolicy.get(method.path)?.callers.join('; ') ?? 'nobody';
+      const facts = { caller, method: method.path, expected };
+      const error = new WaybillError({ code: 'PEER_NOT_ALLOWED', ...facts });
+      return refused(call, { ...facts, error }, needs);
+    }
+    if (isBeyondScope(identity, method.path)) {
+      const facts = {
+        caller,
+        scope: scopeOf(identity),
+        outside: 'what belongs to no site or group',
+      };
+      const error = new WaybillError({ code: 'SCOPE_EXCEEDED', ...facts });
+      const expected = 'an administrator without a scope';
+      return refused(call, { caller, method: method.path, expected, error }, needs);
+    }
+    return passed(call, { identity, address: call.getPeer() });
   };
+}
+
+function scopeOf(identity: PeerIdentity): string {
+  return identity.kind === 'admin' && identity.scope ? scopeText(identity.scope) : '';
 }
 
 function passed(call: ServerInterceptingCallInterface, caller: Caller): ServerInterceptingCall {
@@ -67,10 +86,10 @@ function passed(call: ServerInterceptingCallInterface, caller: Caller): ServerIn
 
 function refused(
   call: ServerInterceptingCallInterface,
-  facts: { caller: string; method: string; expected: string },
+  facts: { caller: string; method: string; expected: string; error: WaybillError },
   needs: CallPolicyNeeds,
 ): ServerInterceptingCall {
-  const error = new WaybillError({ code: 'PEER_NOT_ALLOWED', ...facts });
+  const { error } = facts;
   return new ServerInterceptingCall(call, {
     start: (next) =>
       next({
