@@ -9,6 +9,7 @@ import type { Logger } from '../shared/runtime/logger.ts';
 import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
 import { StateStore, type StateStoreDamage } from '../shared/state-store/state-store.ts';
 import { TransferArbiter } from '../shared/transfer-arbiter/transfer-arbiter.ts';
+import { AuditHeads } from './audit-trail/audit-heads.ts';
 import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.ts';
 import { ComponentSettings } from './component-settings/component-settings.ts';
 import { HierarchyPackageRows } from './distribution-manager/hierarchy-package-rows.ts';
@@ -48,6 +49,7 @@ export interface Ground extends SiteServerNeeds {
   readonly packages: PackageStore;
   readonly status: StatusManager;
   readonly auditTrail: AuditTrail;
+  readonly auditHeads: AuditHeads;
   readonly contentMap: ContentDpMap;
   readonly hierarchy: HierarchyManager;
   readonly siteCode: string;
@@ -93,9 +95,10 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const capture = await ChangeCapture.open({ ...counters, notifier });
   const status = await StatusManager.open({ store, clock, siteCode }, config);
   const auditTrail = await AuditTrail.open(
-    { store, clock, logger: logOf('audit-trail') },
+    { store, clock, logger: logOf('audit-trail'), isStoreDamaged },
     { ...defaultAuditTrailConfig, ...config },
   );
+  const auditHeads = new AuditHeads({ store, trail: auditTrail, clock, siteCode });
   const contentMap = new ContentDpMap({ store, notifier, clock });
   const hierarchy = new HierarchyManager({
     store,
@@ -136,7 +139,16 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
     },
   );
   const site = { siteCode, siteAddress, listening, capture, identity };
-  const kept = { status, auditTrail, contentMap, hierarchy, packages, sites, hierarchyPackages };
+  const kept = {
+    status,
+    auditTrail,
+    auditHeads,
+    contentMap,
+    hierarchy,
+    packages,
+    sites,
+    hierarchyPackages,
+  };
   const transfers = { arbiter, transferControls };
   const parts = { ...kept, ...transfers, settings, connections, checker, library, ...site };
   return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };

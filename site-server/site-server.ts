@@ -132,6 +132,7 @@ export class SiteServer implements Component {
       ground.settings,
       status,
       auditTrail,
+      ground.auditHeads,
       hierarchy,
       ground.sites,
       ground.transferControls,

@@ -18,6 +18,7 @@ export type ReplicatedTable =
   | 'group-wishes'
   | 'validation-requests'
   | 'validation-results'
+  | 'audit-heads'
   | 'component-settings';
 
 /** Which sites a row travels to. */
@@ -78,6 +79,8 @@ export const replicatedTables = {
   'validation-requests': { scope: 'everywhere', writer: 'any site' },
   /** packageId / siteCode / dpId, or '' for the site itself */
   'validation-results': { scope: 'upward', writer: { siteInKeyPart: 1 } },
+  /** siteCode: the newest record of its audit trail */
+  'audit-heads': { scope: 'upward', writer: { siteInKeyPart: 0 } },
   /** siteCode / settingName */
   'component-settings': { scope: 'everywhere', writer: 'any site' },
 } as const satisfies Record<ReplicatedTable, ReplicatedTableRule>;

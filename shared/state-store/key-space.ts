@@ -1,5 +1,5 @@
 import type { Alarm } from '../domain/alarm.ts';
-import type { AuditRecord } from '../domain/audit-record.ts';
+import type { AuditHead, AuditPlace, AuditRecord } from '../domain/audit-record.ts';
 import type {
   ChangeLogEntry,
   NeighbourState,
@@ -91,6 +91,12 @@ export const keySpaces = {
   statusMessages: keySpace<StatusMessage>('status-messages'),
   /** serial → who called what. */
   auditRecords: keySpace<AuditRecord>('audit-records'),
+  /** 'anchor' → the newest of the audit records that went in time: what is left goes on from it. */
+  auditAnchor: keySpace<AuditPlace>('audit-anchor'),
+  /** siteCode → the newest record of that site's audit trail, as it has told. */
+  auditHeads: keySpace<AuditHead>('audit-heads'),
+  /** siteCode / serial → what it told before; nobody but this site writes here, and it changes no row. */
+  auditHeadHistory: keySpace<AuditHead>('audit-head-history'),
   /** name → the last serial number given out. */
   counters: keySpace<number>('counters'),
   /** fileHash / contentId → true: that content uses that file. */

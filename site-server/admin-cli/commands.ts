@@ -1,3 +1,4 @@
+import { auditCommands } from './audit-commands.ts';
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointLibraryCommands } from './distribution-point-library-commands.ts';
@@ -74,6 +75,11 @@ export const commandGroups: readonly CommandGroup[] = [
     word: 'route',
     summary: 'Say where, when and how fast one site sends to another',
     commands: routeCommands,
+  },
+  {
+    word: 'audit',
+    summary: 'See who called what, and whether that was tampered with',
+    commands: auditCommands,
   },
   { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
   {

@@ -68,6 +68,7 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
     space: keySpaces.validationResults,
     keyParts: ['package', 'site', 'dp or none'],
   },
+  'audit-heads': { space: keySpaces.auditHeads, keyParts: ['site'] },
   'component-settings': { space: keySpaces.componentSettings, keyParts: ['site', 'name'] },
 };
 
@@ -187,6 +188,7 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
     case 'validation-requests':
       return [{ topic: 'validation-request', subject: first }];
     case 'links':
+    case 'audit-heads':
     case 'component-settings':
     case 'validation-results':
       // Whoever goes by them keeps them in memory, and sees each write.

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { AuditHead } from '../../shared/domain/audit-record.ts';
 import type { ComponentSetting } from '../../shared/domain/component-settings.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
@@ -384,6 +385,12 @@ const rowSchemas = {
     failure: sentence.optional() as z.ZodType<string>,
     isPartial: z.literal(true).optional() as z.ZodType<true>,
   }),
+  'audit-heads': row<AuditHead>({
+    siteCode,
+    serial: count,
+    hash: z.string().regex(/^[0-9a-f]{64}$/),
+    toldAtMs: count,
+  }),
   'component-settings': row<ComponentSetting>({
     siteCode,
     settingName: objectName,
@@ -411,6 +418,7 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'group-wishes': ['packageId', 'dpId'],
   'validation-requests': ['packageId', 'dpId'],
   'validation-results': ['packageId', 'siteCode', 'dpId'],
+  'audit-heads': ['siteCode'],
   'component-settings': ['siteCode', 'settingName'],
 };
 
