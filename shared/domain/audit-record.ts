@@ -28,6 +28,7 @@ export interface AuditPlace {
 /** The newest record of a site's audit trail, as the site has told: a row of "audit heads". */
 export interface AuditHead extends AuditPlace {
   readonly siteCode: string;
+  /** In "audit head history" by the clock of the site that keeps it. */
   readonly toldAtMs: number;
 }
 

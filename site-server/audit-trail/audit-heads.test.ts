@@ -112,9 +112,23 @@ describe('Audit heads (ADM-5)', () => {
     await hear({ serial: 5 });
     await hear({ serial: 8 });
     await hear({ serial: 5, hash: 'ff'.repeat(32) });
+    await hear({ serial: 8, hash: 'ff'.repeat(32) });
+    await hear({ serial: 6 });
     assert.deepEqual(await toldSerials('SS1'), [5, 8]);
     for await (const { serial, hash } of heads.told('SS1')) assert.equal(hash, hashOf(serial));
     assert.deepEqual(await toldSerials('PS2'), []);
+  });
+
+  it('stay few, whatever times and records a hostile site tells (bad input)', async () => {
+    await heads.start();
+    for (let count = 0; count < 300; count++) {
+      const serial = count % 2 === 0 ? 1_000 - count : 1_000 + count;
+      await hear({ serial, toldAtMs: count * hourMs });
+    }
+    assert.ok((await toldSerials('SS1')).length <= 5);
+    await hear({ serial: Number.MAX_SAFE_INTEGER });
+    await hear({ serial: 5_000 });
+    assert.equal((await toldSerials('SS1')).at(-1), Number.MAX_SAFE_INTEGER);
   });
 
   it('that came while nobody kept them are kept at the next start', async () => {

@@ -98,11 +98,16 @@ export class AuditHeads implements Component {
     return this.#queue.run(() => this.#keep(head));
   }
 
-  async #keep(head: AuditHead): Promise<void> {
-    const key = joinKey(head.siteCode, head.serial);
-    // Whoever writes his trail anew tells other hashes for the same records: the first word stands.
-    if (await this.#history.get(key)) return;
-    await this.#write([this.#history.put(key, head), ...(await this.#thinned(head.siteCode))]);
+  /**
+   * Whoever writes his trail anew tells other hashes for the same records, or goes back: the first word stands. So
+   * the rows of a site only grow at their end, and with the time of this site, whatever it says, they stay few.
+   */
+  async #keep({ siteCode, serial, hash }: AuditHead): Promise<void> {
+    const newest = { prefix: `${siteCode}/`, reverse: true, limit: 1 } as const;
+    for await (const [, known] of this.#history.list(newest)) if (known.serial >= serial) return;
+    const kept = { siteCode, serial, hash, toldAtMs: this.#components.clock.nowMs() };
+    const put = this.#history.put(joinKey(siteCode, serial), kept);
+    await this.#write([put, ...(await this.#thinned(siteCode))]);
   }
 
   /** Of two of one hour that are older than the newest, the later one goes; so one at a time is enough. */
