@@ -125,7 +125,10 @@ describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
     assert.equal((await runAs(files, ['status'])).exitCode, 0);
     const { exitCode, stderr } = await runAs(files, ['dp', 'delete', 'PS1DP2', '--yes']);
     assert.equal(exitCode, 1);
-    assert.match(stderr, /you are rita, whose role is read-only; this takes an administrator with full rights/);
+    assert.match(
+      stderr,
+      /you are rita, whose role is read-only; this takes an administrator with full rights/,
+    );
     assert.equal((await refusals()).at(-1)?.caller, 'waybill://admin/read-only/rita');
   });
 

@@ -25,6 +25,18 @@ describe('call policy (SEC-1)', () => {
     }
   });
 
+  it('has no method that changes the audit trail (ADM-5)', () => {
+    const ofAudit = [...callPolicy].filter(([path]) => path.includes('Audit'));
+    assert.deepEqual(
+      ofAudit.map(([path, { audited, callers }]) => [path.split('/')[2], audited, ...callers]),
+      [
+        ['ListAuditRecords', 'never', 'administrators'],
+        ['ReadAuditTrail', 'never', 'administrators'],
+        ['ListAuditHeads', 'never', 'administrators'],
+      ],
+    );
+  });
+
   it('lets each role do what the roles below it may, and more', () => {
     const [full, operator, readOnly] = (['full', 'operator', 'read-only'] as const).map((role) => {
       const identity: PeerIdentity = { kind: 'admin', role, name: 'a' };
