@@ -6,6 +6,8 @@ import { callPolicy } from './call-policy.ts';
  * (docs/trust.md, 7). The method itself checks it, before anything is written.
  */
 export type ScopedWork =
+  /** Whatever is meant: nothing is changed. */
+  | 'anything: it only looks'
   /** Every DP that is meant. */
   | 'the DPs'
   /** Every DP that is meant, and the groups that are named. */
@@ -37,6 +39,8 @@ export const scopePolicy: ReadonlyMap<string, ScopedWork> = new Map<string, Scop
   ['/waybill.v1.Admin/DistributePackage', 'the DPs and groups'],
   ['/waybill.v1.Admin/RedistributePackage', 'the DPs'],
   ['/waybill.v1.Admin/RemovePackage', 'the DPs and groups'],
+  ['/waybill.v1.Admin/PreviewDistribution', 'anything: it only looks'],
+  ['/waybill.v1.Admin/PreviewUpdate', 'anything: it only looks'],
   ['/waybill.v1.Admin/RetryFailed', 'the DPs and packages'],
   ['/waybill.v1.Admin/ValidatePackage', 'the DPs, or the site that is asked'],
   ['/waybill.v1.Admin/AddDistributionPoint', "the DP's site"],

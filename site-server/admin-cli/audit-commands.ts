@@ -66,10 +66,10 @@ function tell({ output, timeZone }: Session, report: AuditCheckRecord): void {
     output.line(`Nothing vouches for the oldest ${older}: an older program wrote them.`);
   }
   for (const { toldTo, comparedCount, failure } of comparisons) {
-    const compared = `Compared with what ${toldTo} was told ${toCountOf(comparedCount, 'time')}.`;
-    output.sentence(
-      failure === '' ? compared : `Not compared with what ${toldTo} was told: ${failure}`,
-    );
+    if (failure !== '') output.sentence(`Not compared with what ${toldTo} was told: ${failure}`);
+    else if (comparedCount === 0) output.sentence(`Nothing was told to ${toldTo} of it yet.`);
+    else
+      output.sentence(`Compared with what ${toldTo} was told ${toCountOf(comparedCount, 'time')}.`);
   }
 }
 

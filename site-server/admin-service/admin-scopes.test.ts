@@ -183,7 +183,9 @@ describe('Admin service and administrators with a scope (SEC-1)', () => {
     assert.deepEqual([written, steered], [[], []]);
     // Whoever adds a method that a scope may use shows here that it is refused beyond.
     const shown = new Set(Object.keys(calls).map((name) => name.split(/[ ,]/)[0]));
-    const adminPaths = [...scopePolicy.keys()].filter((path) => path.includes('.Admin/'));
+    const adminPaths = [...scopePolicy]
+      .filter(([path, work]) => path.includes('.Admin/') && !work.startsWith('anything'))
+      .map(([path]) => path);
     assert.deepEqual([...shown].sort(), adminPaths.map((path) => path.split('/')[2]).sort());
   });
 
@@ -242,8 +244,9 @@ describe('scope policy', () => {
   });
 
   it('has no method that is not there, or that only reads', () => {
-    for (const path of scopePolicy.keys()) {
-      assert.equal(callPolicy.get(path)?.audited, 'always', path);
+    for (const [path, work] of scopePolicy) {
+      const isLook = work.startsWith('anything');
+      assert.equal(callPolicy.get(path)?.audited, isLook ? 'never' : 'always', path);
     }
   });
 });
