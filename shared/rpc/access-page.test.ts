@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import type { PeerIdentity } from '../domain/peer-identity.ts';
 import { callPolicy, mayCall } from './call-policy.ts';
-import { isBeyondScope, scopePolicy } from './scope-policy.ts';
+import { scopePolicy, scopeRefusalOf } from './scope-policy.ts';
 import { type ProtoMethod, protoMethods } from './testing/proto-callers.ts';
 
 const page = new URL('../../../docs/access.md', import.meta.url);
@@ -39,7 +39,7 @@ function cellOf(path: string, identity: PeerIdentity, column: string): string {
 }
 
 function scopedCell(path: string): string {
-  if (!mayCall(scoped, path, 'PS1') || isBeyondScope(scoped, path)) return '–';
+  if (!mayCall(scoped, path, 'PS1') || scopeRefusalOf(scoped, path)) return '–';
   return scopePolicy.get(path) ?? '●';
 }
 

@@ -4,7 +4,6 @@ import {
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
 } from '@grpc/grpc-js';
-import { scopeText } from '../domain/admin-scope.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { type AuditEvent, unauthenticated } from './audit-event.ts';
@@ -12,7 +11,7 @@ import { callPolicy, mayCall } from './call-policy.ts';
 import { certifiedPeerOf } from './certificate-identity.ts';
 import type { Caller } from './conversation.ts';
 import { toErrorTrailers } from './error-detail.ts';
-import { isBeyondScope } from './scope-policy.ts';
+import { scopeRefusalOf } from './scope-policy.ts';
 import { grpcStatusOf } from './status-codes.ts';
 
 /** What the interceptor needs: whose server it guards, and where refusals are written. */
@@ -39,6 +38,13 @@ function identityOf(call: ServerInterceptingCallInterface): PeerIdentity | undef
   return certificate && certifiedPeerOf(certificate)?.identity;
 }
 
+/** Why a call does not pass: who calls, as the audit trail has it, the error, and what to note of it. */
+interface Refusal {
+  readonly caller: string;
+  readonly error: WaybillError;
+  readonly detail: string;
+}
+
 /**
  * The one gate in front of every method of a server (SEC-1): lets pass what the call policy allows
  * and refuses the rest with PEER_NOT_ALLOWED, or SCOPE_EXCEEDED for what no scope holds, before the
@@ -47,29 +53,29 @@ function identityOf(call: ServerInterceptingCallInterface): PeerIdentity | undef
 export function callPolicyInterceptor(needs: CallPolicyNeeds): ServerInterceptor {
   return (method, call) => {
     const identity = identityOf(call);
-    const caller = identity ? toIdentityUri(identity) : unauthenticated;
-    if (!identity || !mayCall(identity, method.path, needs.siteCode)) {
-      const expected = callPolicy.get(method.path)?.callers.join('; ') ?? 'nobody';
-      const facts = { caller, method: method.path, expected };
-      const error = new WaybillError({ code: 'PEER_NOT_ALLOWED', ...facts });
-      return refused(call, { ...facts, error }, needs);
-    }
-    if (isBeyondScope(identity, method.path)) {
-      const facts = {
-        caller,
-        scope: scopeOf(identity),
-        outside: 'what belongs to no site or group',
-      };
-      const error = new WaybillError({ code: 'SCOPE_EXCEEDED', ...facts });
-      const expected = 'an administrator without a scope';
-      return refused(call, { caller, method: method.path, expected, error }, needs);
-    }
+    if (!identity)
+      return refused(call, notAllowed(unauthenticated, method.path), method.path, needs);
+    const refusal = refusalOf(identity, method.path, needs);
+    if (refusal) return refused(call, refusal, method.path, needs);
     return passed(call, { identity, address: call.getPeer() });
   };
 }
 
-function scopeOf(identity: PeerIdentity): string {
-  return identity.kind === 'admin' && identity.scope ? scopeText(identity.scope) : '';
+function refusalOf(
+  identity: PeerIdentity,
+  path: string,
+  { siteCode }: CallPolicyNeeds,
+): Refusal | undefined {
+  const caller = toIdentityUri(identity);
+  if (!mayCall(identity, path, siteCode)) return notAllowed(caller, path);
+  const error = scopeRefusalOf(identity, path);
+  return error && { caller, error, detail: 'expected an administrator without a scope' };
+}
+
+function notAllowed(caller: string, method: string): Refusal {
+  const expected = callPolicy.get(method)?.callers.join('; ') ?? 'nobody';
+  const error = new WaybillError({ code: 'PEER_NOT_ALLOWED', caller, method, expected });
+  return { caller, error, detail: `expected ${expected}` };
 }
 
 function passed(call: ServerInterceptingCallInterface, caller: Caller): ServerInterceptingCall {
@@ -86,22 +92,16 @@ function passed(call: ServerInterceptingCallInterface, caller: Caller): ServerIn
 
 function refused(
   call: ServerInterceptingCallInterface,
-  facts: { caller: string; method: string; expected: string; error: WaybillError },
-  needs: CallPolicyNeeds,
+  { caller, error, detail }: Refusal,
+  method: string,
+  { onAudit }: CallPolicyNeeds,
 ): ServerInterceptingCall {
-  const { error } = facts;
   return new ServerInterceptingCall(call, {
     start: (next) =>
       next({
         // Not calling the next listener keeps the method from starting.
         onReceiveMetadata: () => {
-          needs.onAudit({
-            caller: facts.caller,
-            address: call.getPeer(),
-            method: facts.method,
-            result: error.code,
-            detail: `expected ${facts.expected}`,
-          });
+          onAudit({ caller, address: call.getPeer(), method, result: error.code, detail });
           call.sendStatus({
             code: grpcStatusOf[error.code],
             details: error.message,

@@ -1,4 +1,6 @@
-import type { PeerIdentity } from '../domain/peer-identity.ts';
+import { scopeText } from '../domain/admin-scope.ts';
+import { WaybillError } from '../domain/errors.ts';
+import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { callPolicy } from './call-policy.ts';
 
 /**
@@ -59,13 +61,16 @@ export const scopePolicy: ReadonlyMap<string, ScopedWork> = new Map<string, Scop
 ]);
 
 /**
- * Whether a call is refused for the scope of its caller alone, before its method sees it. What every
- * administrator and every peer may call only reads: a scope has no say in it.
+ * Why a call is refused for the scope of its caller alone, before its method sees it; undefined when it is
+ * not. What every administrator and every peer may call only reads: a scope has no say in it.
  */
-export function isBeyondScope(identity: PeerIdentity, path: string): boolean {
-  if (identity.kind !== 'admin' || !identity.scope) return false;
+export function scopeRefusalOf(identity: PeerIdentity, path: string): WaybillError | undefined {
+  if (identity.kind !== 'admin' || !identity.scope || scopePolicy.has(path)) return undefined;
   const callers = callPolicy.get(path)?.callers ?? [];
-  const isReading =
-    callers.includes('administrators') || callers.includes('every peer of the hierarchy');
-  return !isReading && !scopePolicy.has(path);
+  if (callers.includes('administrators') || callers.includes('every peer of the hierarchy')) {
+    return undefined;
+  }
+  const facts = { caller: toIdentityUri(identity), scope: scopeText(identity.scope) };
+  const outside = 'what belongs to no site or group';
+  return new WaybillError({ code: 'SCOPE_EXCEEDED', ...facts, outside });
 }
