@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ContentLibrary } from '../shared/content-library/content-library.ts';
 import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import type { PeerTrust } from '../shared/rpc/peer-trust.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
@@ -24,7 +25,9 @@ import { HierarchyManager } from './hierarchy-manager/hierarchy-manager.ts';
 import { SiteDirectory } from './hierarchy-manager/site-directory.ts';
 import { TransferControlRows } from './hierarchy-manager/transfer-control-rows.ts';
 import { ChangeCapture } from './replication-manager/change-capture.ts';
+import { Revocations } from './revocations/revocations.ts';
 import { siteAddressOf } from './site-address.ts';
+import { openSiteAuthority, type SiteAuthority } from './site-authority.ts';
 import type { SiteConfig } from './site-config.ts';
 import { SiteIdentityKeeper } from './site-identity/site-identity-keeper.ts';
 import { StatusManager } from './status-manager/status-manager.ts';
@@ -66,12 +69,17 @@ export interface Ground extends SiteServerNeeds {
   /** Where the site listens: as it is configured, then with the port that was free. */
   readonly listening: { address: string };
   readonly connections: DistributionPointConnections;
+  /** Whose certificates are nobody's any more. */
+  readonly revocations: Revocations;
+  /** Whose certificates count here. */
+  readonly trust: PeerTrust;
   readonly checker: DistributionPointChecker;
   readonly snapshots: SnapshotProgress;
   readonly counters: SiteCountersComponents;
   /** Sees every write, for replication. */
   readonly capture: ChangeCapture;
   readonly identity: SiteIdentityKeeper;
+  readonly siteAuthority: SiteAuthority;
   readonly logOf: (component: string) => Logger;
 }
 
@@ -94,11 +102,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const counters = { store, clock, siteCode, isStoreDamaged };
   const capture = await ChangeCapture.open({ ...counters, notifier });
   const status = await StatusManager.open({ store, clock, siteCode }, config);
-  const auditTrail = await AuditTrail.open(
-    { store, clock, logger: logOf('audit-trail'), isStoreDamaged },
-    { ...defaultAuditTrailConfig, ...config },
-  );
-  const auditHeads = new AuditHeads({ store, trail: auditTrail, clock, siteCode });
+  const audit = await openAudit({ ...counters, clock }, config, logOf('audit-trail'));
   const contentMap = new ContentDpMap({ store, notifier, clock });
   const hierarchy = new HierarchyManager({
     store,
@@ -110,14 +114,18 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
     siteCode,
   });
   const { checkDeadlineMs } = config.distribution;
-  const connections = new DistributionPointConnections(needs, { checkDeadlineMs });
+  const sites = new SiteDirectory({ store, own: { siteCode, kind, ...(parent && { parent }) } });
+  const revocations = new Revocations({
+    ...{ store, clock, siteCode, sites, logger: logOf('revocations') },
+  });
+  const { trust } = revocations;
+  const connections = new DistributionPointConnections({ ...needs, trust }, { checkDeadlineMs });
   const checker = new DistributionPointChecker({
     checkDistributionPoint: (dp, signal) => connections.check(dp, signal),
     hierarchy,
     clock,
   });
   if (isStoreDamaged) await reportDamage(store, status, damage);
-  const sites = new SiteDirectory({ store, own: { siteCode, kind, ...(parent && { parent }) } });
   const hierarchyPackages = new HierarchyPackageRows({ store, siteCode });
   const arbiter = new TransferArbiter(clock);
   const transferControls = new TransferControlRows({ store, arbiter, siteCode });
@@ -127,6 +135,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const siteAddress = () => {
     return siteAddressOf({ address: config.address, listen: listening.address }, hostname());
   };
+  const siteAuthority = await openSiteAuthority(needs, store, config);
   const identity = await SiteIdentityKeeper.open(
     {
       ...{ ...needs, store, directory: sites, siteAddress },
@@ -138,20 +147,32 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
       retiredKeyMs: config.despooling.retiredKeyMs,
     },
   );
-  const site = { siteCode, siteAddress, listening, capture, identity };
-  const kept = {
-    status,
-    auditTrail,
-    auditHeads,
-    contentMap,
-    hierarchy,
-    packages,
-    sites,
-    hierarchyPackages,
-  };
+  const site = { siteCode, siteAddress, listening, capture, identity, siteAuthority };
+  const kept = { status, ...audit, contentMap, hierarchy, packages, sites, hierarchyPackages };
   const transfers = { arbiter, transferControls };
-  const parts = { ...kept, ...transfers, settings, connections, checker, library, ...site };
+  const parts = {
+    ...kept,
+    ...transfers,
+    revocations,
+    trust,
+    settings,
+    connections,
+    checker,
+    library,
+    ...site,
+  };
   return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
+}
+
+/** Who called what, and what this site and others have told of that. */
+async function openAudit(
+  needs: SiteCountersComponents & { readonly clock: Clock },
+  config: SiteSettings,
+  logger: Logger,
+) {
+  const trailConfig = { ...defaultAuditTrailConfig, ...config };
+  const auditTrail = await AuditTrail.open({ ...needs, logger }, trailConfig);
+  return { auditTrail, auditHeads: new AuditHeads({ ...needs, trail: auditTrail }) };
 }
 
 export function libraryDirectoryOf(config: SiteConfig): string {

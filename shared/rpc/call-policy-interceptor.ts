@@ -4,13 +4,14 @@ import {
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
 } from '@grpc/grpc-js';
+import { type CertifiedPeer, toVoucherText } from '../domain/certificate-authority.ts';
 import { WaybillError } from '../domain/errors.ts';
-import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
+import { toIdentityUri } from '../domain/peer-identity.ts';
 import { type AuditEvent, unauthenticated } from './audit-event.ts';
-import { callPolicy, mayCall } from './call-policy.ts';
-import { certifiedPeerOf } from './certificate-identity.ts';
+import { callPolicy, groupsOfCaller } from './call-policy.ts';
 import type { Caller } from './conversation.ts';
 import { toErrorTrailers } from './error-detail.ts';
+import type { PeerTrust } from './peer-trust.ts';
 import { scopeRefusalOf } from './scope-policy.ts';
 import { grpcStatusOf } from './status-codes.ts';
 
@@ -18,6 +19,10 @@ import { grpcStatusOf } from './status-codes.ts';
 export interface CallPolicyNeeds {
   readonly siteCode: string;
   readonly onAudit: (event: AuditEvent) => void;
+  /** Who has the certificate of a connection that is open. */
+  readonly peerOf: (fingerprint256: string) => CertifiedPeer | undefined;
+  /** @default everybody counts, wherever */
+  readonly trust?: PeerTrust | undefined;
 }
 
 /** Who makes each call that passed, kept by the metadata object that gRPC hands to its method. */
@@ -33,11 +38,6 @@ export function callerOf(metadata: Metadata): Caller {
   return caller;
 }
 
-function identityOf(call: ServerInterceptingCallInterface): PeerIdentity | undefined {
-  const certificate = call.getAuthContext().sslPeerCertificate;
-  return certificate && certifiedPeerOf(certificate)?.identity;
-}
-
 /** Why a call does not pass: who calls, as the audit trail has it, the error, and what to note of it. */
 interface Refusal {
   readonly caller: string;
@@ -47,29 +47,47 @@ interface Refusal {
 
 /**
  * The one gate in front of every method of a server (SEC-1): lets pass what the call policy allows
- * and refuses the rest with PEER_NOT_ALLOWED, or SCOPE_EXCEEDED for what no scope holds, before the
- * method sees anything of the call.
+ * and refuses the rest with PEER_NOT_ALLOWED, before the method sees anything of the call; with
+ * CERTIFICATE_REFUSED whose certificate does not count, or not here, and with SCOPE_EXCEEDED what no
+ * scope holds.
  */
 export function callPolicyInterceptor(needs: CallPolicyNeeds): ServerInterceptor {
   return (method, call) => {
-    const identity = identityOf(call);
-    if (!identity)
-      return refused(call, notAllowed(unauthenticated, method.path), method.path, needs);
-    const refusal = refusalOf(identity, method.path, needs);
+    const { sslPeerCertificate: certificate } = call.getAuthContext();
+    const peer = certificate && needs.peerOf(certificate.fingerprint256);
+    if (!peer) return refused(call, notAllowed(unauthenticated, method.path), method.path, needs);
+    const refusal = refusalOf(peer, method.path, needs);
     if (refusal) return refused(call, refusal, method.path, needs);
-    return passed(call, { identity, address: call.getPeer() });
+    return passed(call, { identity: peer.identity, address: call.getPeer() });
   };
 }
 
 function refusalOf(
-  identity: PeerIdentity,
+  peer: CertifiedPeer,
   path: string,
-  { siteCode }: CallPolicyNeeds,
+  { siteCode, trust }: CallPolicyNeeds,
 ): Refusal | undefined {
-  const caller = toIdentityUri(identity);
-  if (!mayCall(identity, path, siteCode)) return notAllowed(caller, path);
+  const caller = toIdentityUri(peer.identity);
+  const reason = trust?.refusalOf(peer);
+  if (reason !== undefined) return notCounting(caller, reason);
+  const groups = groupsOfCaller(peer.identity, path, siteCode);
+  if (groups.length === 0) return notAllowed(caller, path);
+  if (!trust || groups.some((group) => trust.isVouchedHere(peer, group))) {
+    return beyondScope(peer, path);
+  }
+  const issuer = toVoucherText(peer.voucher);
+  return notCounting(caller, `it was issued by ${issuer}, which is not heard of it at ${siteCode}`);
+}
+
+function beyondScope({ identity }: CertifiedPeer, path: string): Refusal | undefined {
   const error = scopeRefusalOf(identity, path);
-  return error && { caller, error, detail: 'expected an administrator without a scope' };
+  const detail = 'expected an administrator without a scope';
+  return error && { caller: toIdentityUri(identity), error, detail };
+}
+
+function notCounting(caller: string, reason: string): Refusal {
+  const error = new WaybillError({ code: 'CERTIFICATE_REFUSED', caller, reason });
+  return { caller, error, detail: reason };
 }
 
 function notAllowed(caller: string, method: string): Refusal {

@@ -40,6 +40,7 @@ import {
   toTrailMessages,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
+import { RevocationAnswers, type RevocationAnswersComponents } from './revocation-answers.ts';
 import {
   SendSteeringAnswers,
   type SendSteeringAnswersComponents,
@@ -75,6 +76,7 @@ export interface AdminServiceComponents
     Omit<SendSteeringAnswersComponents, 'scopes'>,
     Omit<GroupAnswersComponents, 'scopes'>,
     LinkAnswersComponents,
+    RevocationAnswersComponents,
     Omit<PrestagedAnswersComponents, 'scopes'>,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
@@ -140,6 +142,7 @@ export class AdminService {
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
+      ...new RevocationAnswers(this.#components).methods(),
       ...this.#components.previews.methods(),
       ...this.#reportMethods(),
     };

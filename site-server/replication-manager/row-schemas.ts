@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bundleRootCountMax } from '../../shared/certificates/trust-bundle.ts';
 import type { AuditHead } from '../../shared/domain/audit-record.ts';
 import type { ComponentSetting } from '../../shared/domain/component-settings.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
@@ -36,6 +37,11 @@ import {
 import type { ReplicatedTable } from '../../shared/domain/replicated-tables.ts';
 import { requestLimits as limits } from '../../shared/domain/request-limits.ts';
 import {
+  parseHolder,
+  type Revocation,
+  revocationReasonCharsMax,
+} from '../../shared/domain/revocation.ts';
+import {
   parseSiteCode,
   type SigningKey,
   type SiteDefinition,
@@ -62,6 +68,11 @@ import {
   windowLevels,
 } from '../../shared/domain/transfer-controls.ts';
 import type { TransferLink } from '../../shared/domain/transfer-link.ts';
+import type {
+  RootSignature,
+  SiteAuthorityRow,
+  TrustBundleRow,
+} from '../../shared/domain/trust-bundle.ts';
 import type { ValidationRequest } from '../../shared/domain/validation-request.ts';
 import {
   findingDetailCharsMax,
@@ -74,6 +85,8 @@ import { everyHoursMax, type ValidationSchedule } from '../../shared/domain/vali
 /** A sentence of this program, such as a reason. */
 const sentenceCharsMax = 16_384;
 const certificateCharsMax = 32_768;
+/** An administrator with a long scope, written out. */
+const identityUriCharsMax = 4_096;
 const signingKeyCountMax = 64;
 const addressCountMax = 32;
 const insertionStringCountMax = 9;
@@ -259,6 +272,11 @@ const validationSchedule = row<ValidationSchedule>({
   bytesPerSecond: z.union([z.literal(0), rate]),
 });
 
+const rootSignature = row<RootSignature>({
+  rootKeyId: z.string().regex(/^[0-9a-f]{64}$/),
+  signature: text(4_096),
+});
+
 /** What a row of each table must look like, whoever sends it; every text of it is bounded. */
 const rowSchemas = {
   sites: row<SiteDefinition>({
@@ -283,6 +301,13 @@ const rowSchemas = {
     addresses: z.array(address).max(addressCountMax),
     controls: noControlsOr,
   }),
+  'trust-bundles': row<TrustBundleRow>({
+    generation: count,
+    roots: z.array(text(certificateCharsMax)).max(bundleRootCountMax),
+    signedAtMs: count,
+    signatures: z.array(rootSignature).max(bundleRootCountMax),
+  }),
+  'site-authorities': row<SiteAuthorityRow>({ siteCode, certificate: text(certificateCharsMax) }),
   'hierarchy-distribution-points': row<DistributionPoint>({
     dpId,
     address,
@@ -396,6 +421,13 @@ const rowSchemas = {
     settingName: objectName,
     value: z.int(),
   }),
+  revocations: row<Revocation>({
+    siteCode,
+    holder: parsed(parseHolder, 'a holder'),
+    revokedAtMs: count,
+    reason: text(revocationReasonCharsMax),
+    revokedBy: text(identityUriCharsMax),
+  }),
 } as const satisfies Record<ReplicatedTable, z.ZodType>;
 
 /** Which field of a row each part of its key repeats; '' where the row does not say it. */
@@ -403,6 +435,8 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   sites: ['siteCode'],
   'site-identities': ['siteCode'],
   routes: ['fromSiteCode', 'toSiteCode'],
+  'trust-bundles': [''],
+  'site-authorities': ['siteCode'],
   'hierarchy-distribution-points': ['dpId'],
   'package-definitions': ['packageId'],
   'package-requests': ['packageId', 'siteCode'],
@@ -420,6 +454,8 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'validation-results': ['packageId', 'siteCode', 'dpId'],
   'audit-heads': ['siteCode'],
   'component-settings': ['siteCode', 'settingName'],
+  // Its holder: see Revocations.
+  revocations: ['siteCode', '', ''],
 };
 
 const statusMessage = row<StatusMessage>({
