@@ -55,6 +55,7 @@ const waybillRules = {
   '/waybill.v1.Admin/DeletePackage': dailyWork,
   '/waybill.v1.Admin/GetPackage': adminReads,
   '/waybill.v1.Admin/ListPackages': adminReads,
+  '/waybill.v1.Admin/GetTrustBundle': adminReads,
   '/waybill.v1.Admin/WatchPackage': adminReads,
   '/waybill.v1.Admin/ExportPackage': dailyWork,
   '/waybill.v1.Admin/ImportPackage': dailyWork,

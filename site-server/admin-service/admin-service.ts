@@ -5,6 +5,7 @@ import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
 import type { AuditHeads } from '../audit-trail/audit-heads.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
 import { AdminScopes } from './admin-scopes.ts';
 import type { DistributionCommands } from './distribution-commands.ts';
 import {
@@ -80,6 +81,7 @@ export interface AdminServiceComponents
     Omit<PrestagedAnswersComponents, 'scopes'>,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
+  readonly packages: Pick<PackageStore, 'require' | 'statuses'>;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
   readonly validationAnswers: ValidationAnswers;

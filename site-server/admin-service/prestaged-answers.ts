@@ -4,6 +4,7 @@ import type { ExportPackageRequest__Output } from '../../shared/rpc/generated/wa
 import type { ImportPackageProgress } from '../../shared/rpc/generated/waybill/v1/ImportPackageProgress.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { progressStream } from '../../shared/runtime/progress-stream.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { PackageExport } from '../prestaged-content/package-export.ts';
 import type { ImportProgress, PackageImport } from '../prestaged-content/package-import.ts';
 import type { AdminScopes } from './admin-scopes.ts';
@@ -15,6 +16,7 @@ export interface PrestagedAnswersComponents {
     readonly exports: Pick<PackageExport, 'run'>;
     readonly imports: Pick<PackageImport, 'run'>;
   };
+  readonly packages: Pick<PackageStore, 'require'>;
   readonly clock: Pick<Clock, 'sleep'>;
   readonly scopes: Pick<AdminScopes, 'requireOwnSite'>;
 }
@@ -46,13 +48,14 @@ export class PrestagedAnswers {
     request: ExportPackageRequest__Output,
     context: CallContext,
   ): AsyncGenerator<ExportPackageProgress> {
-    const { prestaged, clock, scopes } = this.#components;
+    const { prestaged, packages, clock, scopes } = this.#components;
     await scopes.requireOwnSite(context);
     const { path, baseVersion, overwrite } = request;
     const packageId = requirePackageId(request.packageId);
     const order = { packageId, path, baseVersion, overwrite };
     yield* progressStream<ExportPackageProgress>(
       async (tell, ended) => {
+        await packages.require(packageId);
         const { fileHash, ...result } = await prestaged.exports.run(order, tell, ended);
         return { result: { ...result, fileHash: Buffer.from(fileHash, 'hex') } };
       },
