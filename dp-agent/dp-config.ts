@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { renewalSettings } from '../shared/certificate-keeper/renewal-settings.ts';
 import { parseAddress, parseDistributionPointId } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
@@ -40,6 +41,7 @@ export const dpConfigSchema = z.strictObject({
     certificateFile: z.string().min(1).describe("This agent's certificate, PEM."),
     keyFile: z.string().min(1).describe('Its private key, PEM; readable by this user only.'),
   }),
+  renewal: renewalSettings,
   reserveBytes: z
     .int()
     .min(0)

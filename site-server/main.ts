@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { LiveCredentials } from '../shared/rpc/live-credentials.ts';
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
@@ -42,9 +43,11 @@ runProcess(async () => {
     level: config.logLevel,
     stdout,
   });
-  const credentials = await readPeerCredentials(config.certificates, {
-    identity: { kind: 'site', siteCode: config.siteCode },
-  });
+  const credentials = new LiveCredentials(
+    await readPeerCredentials(config.certificates, {
+      ...{ identity: { kind: 'site', siteCode: config.siteCode }, atAnyTime: true },
+    }),
+  );
   const needs = { clock: systemClock, random: Math.random, logger: logging.logger, credentials };
   return { component: await SiteServer.open(needs, { ...config, logDirectory }), logging };
 });

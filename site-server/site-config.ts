@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { renewalSettings } from '../shared/certificate-keeper/renewal-settings.ts';
 import { parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
@@ -59,6 +60,7 @@ const fields = z.strictObject({
     certificateFile: z.string().min(1).describe("This server's certificate, PEM."),
     keyFile: z.string().min(1).describe('Its private key, PEM; readable by this user only.'),
   }),
+  renewal: renewalSettings,
   distribution: z
     .strictObject({
       packagesMax: z

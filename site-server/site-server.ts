@@ -21,6 +21,7 @@ import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
+import type { CertificateWatch } from './certificate-watch/certificate-watch.ts';
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
 import { HierarchyPackages } from './distribution-manager/hierarchy-packages.ts';
@@ -58,6 +59,7 @@ import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { alarmWatch } from './site-alarms.ts';
+import { siteCertificates } from './site-certificates.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -117,7 +119,8 @@ export class SiteServer implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const preview = transferPreview(ground, siteLinks.versions);
-    const parts = { transfers, replication, siteLinks, validations, preview };
+    const { keeper, watch: certificates } = siteCertificates(ground, server);
+    const parts = { transfers, replication, siteLinks, validations, preview, certificates };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     const contentServer = new ContentServer({
       ...{ ...ground, ...transfers },
@@ -129,6 +132,7 @@ export class SiteServer implements Component {
     server.serve('SiteTransfer', siteLinks.service.conversation());
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
+      keeper,
       ground.settings,
       status,
       auditTrail,
@@ -159,8 +163,9 @@ export class SiteServer implements Component {
       replication,
       alarmWatch(ground, {
         ...{ jobs: transfers.jobs, transfers: transfers.manager },
-        ...{ sends: siteLinks.sends, replication },
+        ...{ sends: siteLinks.sends, replication, certificates },
       }),
+      certificates,
     ]);
   }
 
@@ -315,6 +320,7 @@ async function adminService(
     readonly siteLinks: SiteTransfers;
     readonly validations: SiteValidations;
     readonly preview: TransferPreview;
+    readonly certificates: CertificateWatch;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
@@ -328,6 +334,7 @@ async function adminService(
     replication: others.replication,
     previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
+    certificates: others.certificates,
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,
     prestaged: others.siteLinks.prestaged,

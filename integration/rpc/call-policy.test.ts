@@ -79,6 +79,7 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.SetLink': changers,
   'Admin.DeleteLink': changers,
   'Admin.ListLinks': administrators,
+  'Admin.ListCertificates': administrators,
   'Admin.ListSendRequests': administrators,
   'Admin.WatchSendRequests': administrators,
   'Admin.SteerSendRequests': changers,

@@ -96,6 +96,7 @@ const waybillRules = {
   '/waybill.v1.Admin/SetLink': adminChanges,
   '/waybill.v1.Admin/DeleteLink': adminChanges,
   '/waybill.v1.Admin/ListLinks': adminReads,
+  '/waybill.v1.Admin/ListCertificates': adminReads,
   '/waybill.v1.Admin/ListSendRequests': adminReads,
   '/waybill.v1.Admin/WatchSendRequests': adminReads,
   '/waybill.v1.Admin/SteerSendRequests': adminChanges,

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { type CertificateLife, refusalOfLife } from '../domain/certificate-life.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { certifiedPeerOf } from './certificate-identity.ts';
 
@@ -38,14 +39,14 @@ export function isIssuedBy([own, issuer]: CertificateChain, roots: readonly X509
   return issuer !== undefined && isSignedByOneOf(own, [issuer]) && isSignedByOneOf(issuer, roots);
 }
 
-/** Why a certificate does not count now, or undefined. */
+/** Why a certificate does not count now, with its time and that of this machine's clock, or undefined. */
 export function refusalOfTime(certificate: X509Certificate, nowMs: number): string | undefined {
-  if (nowMs < Date.parse(certificate.validFrom)) {
-    return `it is not valid before ${certificate.validFrom}; check this machine's clock`;
-  }
-  return nowMs > Date.parse(certificate.validTo)
-    ? `it expired at ${certificate.validTo}`
-    : undefined;
+  return refusalOfLife(lifeOf(certificate), nowMs);
+}
+
+/** From when to when a certificate is valid. */
+export function lifeOf({ validFrom, validTo }: X509Certificate): CertificateLife {
+  return { notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) };
 }
 
 /**
@@ -76,7 +77,14 @@ export function refusalOfCertificate(
   return refusalOfTime(own, nowMs);
 }
 
+/** Parsed once for all who ask, as often as they ask: credentials that change are other bytes. */
+const parsedAuthorities = new WeakMap<Buffer, readonly X509Certificate[]>();
+
 /** The CAs of a PEM file that `readPeerCredentials` has checked. */
-export function authoritiesOf(pem: Buffer): X509Certificate[] {
-  return certificateBlocks(pem).map((block) => new X509Certificate(block));
+export function authoritiesOf(pem: Buffer): readonly X509Certificate[] {
+  const known = parsedAuthorities.get(pem);
+  if (known) return known;
+  const authorities = certificateBlocks(pem).map((block) => new X509Certificate(block));
+  parsedAuthorities.set(pem, authorities);
+  return authorities;
 }

@@ -3,6 +3,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import { isForeignCa } from './connection-failure.ts';
+import { HeldClient } from './held-client.ts';
 import { toChannelCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import {
@@ -50,12 +51,13 @@ const channelOptions: ChannelOptions = {
 
 /**
  * The connection to one peer: makes it when it is wanted, checks whose certificate the peer shows,
- * and makes it again when it broke or an attempt got stuck.
+ * and makes it again when it broke or an attempt got stuck. With other credentials it makes another
+ * one for the next call, and keeps the old one until the calls on it are over.
  */
 export class PeerConnection {
   readonly connectDeadlineMs: number;
   readonly #options: PeerConnectionOptions;
-  #client: Client;
+  #held: HeldClient;
   #renewedAtMs = performance.now();
   #shownIdentity = '';
   #isClosed = false;
@@ -63,34 +65,39 @@ export class PeerConnection {
   constructor(options: PeerConnectionOptions) {
     this.#options = options;
     this.connectDeadlineMs = options.connectDeadlineMs ?? 5_000;
-    this.#client = this.#newClient();
+    this.#held = this.#newClient();
   }
 
   /** Whether there is a connection now. */
   get isReady(): boolean {
-    return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
+    return this.#held.isReady;
   }
 
   /** To make a call with. @throws AbortError when the connection was closed for good */
-  client(): Client {
+  client(): HeldClient {
     this.#throwIfClosed();
-    const state = this.#client.getChannel().getConnectivityState(false);
+    const held = this.#newest();
     // Errors of past attempts would fail the call at once; after a while the peer deserves a new one.
-    if (state === connectivityState.TRANSIENT_FAILURE) this.renewIfStuck();
-    return this.#client;
+    if (held.state() === connectivityState.TRANSIENT_FAILURE) this.renewIfStuck();
+    return this.#held;
   }
 
-  /** Whether there is a connection within the connect deadline; false too when it is refused. */
-  async isReadyInTime(signal?: AbortSignal): Promise<boolean> {
+  /**
+   * Whether there is a connection within the connect deadline; false too when it is refused.
+   *
+   * @param held the client whose connection is meant; absent: the newest
+   */
+  async isReadyInTime(signal?: AbortSignal, held?: HeldClient): Promise<boolean> {
     const deadlineMs = Date.now() + this.connectDeadlineMs;
     for (;;) {
       throwIfAborted(signal);
       this.#throwIfClosed();
-      const client = this.#client;
-      const state = client.getChannel().getConnectivityState(true);
+      const one = held ?? this.#newest();
+      if (one.isClosed) return false;
+      const state = one.state(true);
       if (state === connectivityState.READY) return true;
       if (Date.now() >= deadlineMs) return false;
-      await this.#changed(client, state, deadlineMs, signal);
+      await this.#changed(one, state, deadlineMs, signal);
     }
   }
 
@@ -105,7 +112,7 @@ export class PeerConnection {
       throwIfAborted(signal);
       this.#throwIfClosed();
       if (!this.isReady) return;
-      await this.#changed(this.#client, connectivityState.READY, Number.POSITIVE_INFINITY, signal);
+      await this.#changed(this.#held, connectivityState.READY, Number.POSITIVE_INFINITY, signal);
     }
   }
 
@@ -116,15 +123,14 @@ export class PeerConnection {
   renewIfStuck(): void {
     const ageMs = performance.now() - this.#renewedAtMs;
     if (this.#isClosed || this.isReady || ageMs < 0.9 * this.connectDeadlineMs) return;
-    this.#client.close();
-    this.#client = this.#newClient();
-    this.#renewedAtMs = performance.now();
+    this.#held.close();
+    this.#begin();
   }
 
   /** Ends the connection for good; calls that run may go on to their end. */
   close(): void {
     this.#isClosed = true;
-    this.#client.close();
+    this.#held.close();
   }
 
   /** The failure of a connection that was refused for whose certificate it showed, if it was. */
@@ -145,23 +151,38 @@ export class PeerConnection {
     if (this.#isClosed) throw new AbortError('The channel was closed');
   }
 
-  #newClient(): Client {
+  #begin(): void {
+    this.#held = this.#newClient();
+    this.#renewedAtMs = performance.now();
+  }
+
+  /** Made with the credentials there are now. */
+  #newest(): HeldClient {
+    if (!this.#held.isMadeWith(this.#options.credentials)) {
+      this.#held.retire();
+      this.#begin();
+    }
+    return this.#held;
+  }
+
+  #newClient(): HeldClient {
     const credentials = toChannelCredentials(this.#options.credentials, (peer) => {
       if (peer && this.#options.expected(peer)) return undefined;
       this.#shownIdentity = peer ? toIdentityUri(peer) : 'nobody (it has no Waybill identity)';
       return new Error(mismatchMark);
     });
     const { address, keepalive = defaultKeepalive } = this.#options;
-    return new Client(address, credentials, {
+    const client = new Client(address, credentials, {
       ...channelOptions,
       'grpc.keepalive_time_ms': keepalive.timeMs,
       'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
     });
+    return new HeldClient(client, this.#options.credentials);
   }
 
   /** Resolves when the client's state is another, the time is up, or the signal fires. */
   #changed(
-    client: Client,
+    held: HeldClient,
     state: connectivityState,
     deadlineMs: number,
     signal: AbortSignal | undefined,
@@ -172,7 +193,7 @@ export class PeerConnection {
         resolve();
       };
       signal?.addEventListener('abort', settle);
-      client.getChannel().watchConnectivityState(state, deadlineMs, settle);
+      held.client.getChannel().watchConnectivityState(state, deadlineMs, settle);
     });
   }
 }

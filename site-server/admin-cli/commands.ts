@@ -1,3 +1,4 @@
+import { certificateCommands } from './certificate-commands.ts';
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointLibraryCommands } from './distribution-point-library-commands.ts';
@@ -74,6 +75,11 @@ export const commandGroups: readonly CommandGroup[] = [
     word: 'route',
     summary: 'Say where, when and how fast one site sends to another',
     commands: routeCommands,
+  },
+  {
+    word: 'certs',
+    summary: 'See which certificates there are, and when they end',
+    commands: certificateCommands,
   },
   { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
   {

@@ -4,6 +4,7 @@ import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
+import { CertificateAnswers, type CertificateAnswersComponents } from './certificate-answers.ts';
 import type { DistributionCommands } from './distribution-commands.ts';
 import {
   DistributionPointAnswers,
@@ -70,6 +71,7 @@ export interface AdminServiceComponents
     SendSteeringAnswersComponents,
     GroupAnswersComponents,
     LinkAnswersComponents,
+    CertificateAnswersComponents,
     PrestagedAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
@@ -130,6 +132,7 @@ export class AdminService {
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
+      ...new CertificateAnswers(this.#components).methods(),
       ...this.#components.previews.methods(),
       ...this.#reportMethods(),
     };

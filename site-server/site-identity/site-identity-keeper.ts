@@ -3,7 +3,7 @@ import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { SigningKey, SiteIdentity } from '../../shared/domain/site.ts';
-import { authoritiesOf } from '../../shared/rpc/certificate-trust.ts';
+import { authoritiesOf, chainOf, refusalOfTime } from '../../shared/rpc/certificate-trust.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -66,8 +66,8 @@ export class SiteIdentityKeeper implements Component {
   readonly #components: SiteIdentityComponents;
   readonly #config: SiteIdentityConfig;
   readonly #keys: SigningKeyFiles;
-  readonly #authorities: readonly X509Certificate[];
   readonly #changes = new SerialQueue();
+  #unlisten: (() => void) | undefined;
   /** The rows that were believed, by site; a row that changes is another object. */
   readonly #believed = new Map<string, { readonly row: SiteIdentity; readonly untilMs: number }>();
 
@@ -79,7 +79,6 @@ export class SiteIdentityKeeper implements Component {
     this.#components = components;
     this.#config = config;
     this.#keys = keys;
-    this.#authorities = authoritiesOf(components.credentials.ca);
   }
 
   /** Opens the signing keys; the first one is made when there is none. */
@@ -93,10 +92,12 @@ export class SiteIdentityKeeper implements Component {
 
   /** Brings the site's row up to date. After the site listens: the row has its address. */
   async start(): Promise<void> {
+    this.#unlisten = this.#components.credentials.onChange?.(() => this.#useNewCredentials());
     await this.#changes.run(() => this.#publish());
   }
 
   async stop(): Promise<void> {
+    this.#unlisten?.();
     await this.#changes.whenIdle();
   }
 
@@ -167,8 +168,9 @@ export class SiteIdentityKeeper implements Component {
    * @param key the row's key, a site code
    */
   checkIdentityRow(key: string, row: unknown): string | undefined {
-    const nowMs = this.#components.clock.nowMs();
-    return refusalOfIdentity(row, { siteCode: key, authorities: this.#authorities, nowMs });
+    const { clock, credentials } = this.#components;
+    const authorities = authoritiesOf(credentials.ca);
+    return refusalOfIdentity(row, { siteCode: key, authorities, nowMs: clock.nowMs() });
   }
 
   /**
@@ -184,6 +186,12 @@ export class SiteIdentityKeeper implements Component {
     const { signedAtMs, signature } = (row ?? noIdentity) as SiteIdentity;
     if (key === this.#config.siteCode && signature !== held.signature) this.#sayAnew(signedAtMs);
     return signedAtMs < held.signedAtMs;
+  }
+
+  /** Others know this site by its certificate; whom it believes, its roots say. */
+  #useNewCredentials(): void {
+    this.#believed.clear();
+    this.#sayAnew(-1);
   }
 
   #sayAnew(otherSignedAtMs: number): void {
@@ -232,6 +240,7 @@ export class SiteIdentityKeeper implements Component {
     const rows = store.records(keySpaces.siteIdentities);
     const { siteCode } = this.#config;
     const nowMs = clock.nowMs();
+    if (this.#hasNoValidCertificate(nowMs)) return;
     const facts = this.#facts(nowMs);
     const before = await rows.get(siteCode);
     const isSound = before && this.checkIdentityRow(siteCode, before) === undefined;
@@ -241,6 +250,20 @@ export class SiteIdentityKeeper implements Component {
     const unsigned = { ...facts, signedAtMs };
     const row = { ...unsigned, signature: this.#signatureOf(unsigned) };
     await store.write([rows.put(siteCode, row)], { sync: true });
+  }
+
+  /** Nobody would believe a row that is signed now; it is said again once there is a certificate that counts. */
+  #hasNoValidCertificate(nowMs: number): boolean {
+    const { credentials, logger } = this.#components;
+    const [own] = chainOf(credentials.certificate);
+    const refusal = refusalOfTime(own, nowMs);
+    if (refusal !== undefined) {
+      logger.warn(
+        { refusal },
+        'This site says nothing of itself: its certificate does not count now',
+      );
+    }
+    return refusal !== undefined;
   }
 
   #facts(nowMs: number): Omit<SiteIdentity, 'signature' | 'signedAtMs'> {
