@@ -59,14 +59,17 @@ export function refusalOfCertificate(
     /** Roots. */
     readonly authorities: readonly X509Certificate[];
     readonly identity: PeerIdentity;
-    readonly nowMs: number;
+    /** Undefined: whether it counts now is judged later. */
+    readonly nowMs: number | undefined;
   },
 ): string | undefined {
   const { authorities, nowMs } = trust;
   const [own, issuer] = chain;
   if (own.ca) return 'it is the certificate of a CA';
   // As in a handshake, a CA that has expired vouches for nobody.
-  const isCurrent = (one: X509Certificate) => refusalOfTime(one, nowMs) === undefined;
+  const refusalNow = (one: X509Certificate) =>
+    nowMs === undefined ? undefined : refusalOfTime(one, nowMs);
+  const isCurrent = (one: X509Certificate) => refusalNow(one) === undefined;
   const current: CertificateChain = [own, issuer && isCurrent(issuer) ? issuer : undefined];
   if (!isIssuedBy(current, authorities.filter(isCurrent))) {
     return "it is not signed by the hierarchy's CA";
@@ -74,7 +77,7 @@ export function refusalOfCertificate(
   const peer = certifiedPeerOf(own.toLegacyObject());
   const expected = toIdentityUri(trust.identity);
   if (!peer || toIdentityUri(peer.identity) !== expected) return `it is not that of ${expected}`;
-  return refusalOfTime(own, nowMs);
+  return refusalNow(own);
 }
 
 /** Parsed once for all who ask, as often as they ask: credentials that change are other bytes. */

@@ -162,15 +162,20 @@ export class SiteIdentityKeeper implements Component {
   }
 
   /**
-   * For whoever takes rows of "site identities" from other sites: why this row is not believed, as
-   * the end of a sentence; undefined when it is sound.
+   * For whoever takes rows of "site identities" from other sites: why this row is not taken, as
+   * the end of a sentence; undefined when it is sound. Whether its certificate counts now is judged when
+   * the row is used: that of a site that has been off for long would hold up all other rows, and a clock
+   * that is wrong here is no fault of theirs.
    *
    * @param key the row's key, a site code
    */
   checkIdentityRow(key: string, row: unknown): string | undefined {
-    const { clock, credentials } = this.#components;
-    const authorities = authoritiesOf(credentials.ca);
-    return refusalOfIdentity(row, { siteCode: key, authorities, nowMs: clock.nowMs() });
+    return this.#refusalOf(key, row, undefined);
+  }
+
+  #refusalOf(key: string, row: unknown, nowMs: number | undefined): string | undefined {
+    const authorities = authoritiesOf(this.#components.credentials.ca);
+    return refusalOfIdentity(row, { siteCode: key, authorities, nowMs });
   }
 
   /**
@@ -211,7 +216,7 @@ export class SiteIdentityKeeper implements Component {
     const believed = this.#believed.get(siteCode);
     if (believed?.row === row && clock.nowMs() <= believed.untilMs) return row;
     this.#believed.delete(siteCode);
-    const refusal = this.checkIdentityRow(siteCode, row);
+    const refusal = this.#refusalOf(siteCode, row, clock.nowMs());
     if (refusal !== undefined) {
       logger.warn({ siteCode, refusal }, 'The identity of a site is not believed');
       return undefined;
@@ -243,7 +248,7 @@ export class SiteIdentityKeeper implements Component {
     if (this.#hasNoValidCertificate(nowMs)) return;
     const facts = this.#facts(nowMs);
     const before = await rows.get(siteCode);
-    const isSound = before && this.checkIdentityRow(siteCode, before) === undefined;
+    const isSound = before && this.#refusalOf(siteCode, before, nowMs) === undefined;
     if (isSound && isSame(facts, before) && otherSignedAtMs < 0) return;
     // Later than the one before, even when the clock was set back: others keep the later one.
     const signedAtMs = Math.max(nowMs, (before?.signedAtMs ?? 0) + 1, otherSignedAtMs + 1);
