@@ -49,7 +49,10 @@ export class CertificateAnswers {
   }
 }
 
-function toCertificateRecord(certificate: KnownCertificate, due: CertificateDue): CertificateRecord {
+function toCertificateRecord(
+  certificate: KnownCertificate,
+  due: CertificateDue,
+): CertificateRecord {
   const { kind, state, rootKeyId, ...facts } = certificate;
   return {
     ...facts,
