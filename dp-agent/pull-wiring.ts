@@ -1,6 +1,6 @@
 /** The wiring of what makes a DP a pull DP: the pull DP itself and the reporter of its messages. */
 
-import { Intake } from '../shared/content-download/intake.ts';
+import { cutQuestionsMax, Intake } from '../shared/content-download/intake.ts';
 import { PackageDownload } from '../shared/content-download/package-download.ts';
 import { SourceSet } from '../shared/content-download/source-set.ts';
 import type { ContentLibrary } from '../shared/content-library/content-library.ts';
@@ -14,6 +14,7 @@ import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
+import { TurnsPerKey } from '../shared/runtime/turns-per-key.ts';
 import type { StateStore, StateStoreDamage } from '../shared/state-store/state-store.ts';
 import type { PassageHours } from '../shared/transfer-arbiter/passage-hours.ts';
 import type { TransferArbiter } from '../shared/transfer-arbiter/transfer-arbiter.ts';
@@ -105,10 +106,11 @@ function packageFetcher(
     connect: (source) => sourceChannel(source, credentials),
     self: toIdentityUri({ kind: 'dp', dpId }),
   });
+  const questions = new TurnsPerKey(cutQuestionsMax);
   return {
     open: (first, priority) => {
       const sources = new SourceSet(first);
-      const intake = new Intake({ arbiter, clock }, priority);
+      const intake = new Intake({ arbiter, clock, questions }, priority);
       return {
         setSources: (next) => sources.set(next),
         setPriority: (next) => {
