@@ -24,6 +24,7 @@ import { SiteDirectory } from './hierarchy-manager/site-directory.ts';
 import { TransferControlRows } from './hierarchy-manager/transfer-control-rows.ts';
 import { ChangeCapture } from './replication-manager/change-capture.ts';
 import { siteAddressOf } from './site-address.ts';
+import { openSiteAuthority, type SiteAuthority } from './site-authority.ts';
 import type { SiteConfig } from './site-config.ts';
 import { SiteIdentityKeeper } from './site-identity/site-identity-keeper.ts';
 import { StatusManager } from './status-manager/status-manager.ts';
@@ -70,6 +71,7 @@ export interface Ground extends SiteServerNeeds {
   /** Sees every write, for replication. */
   readonly capture: ChangeCapture;
   readonly identity: SiteIdentityKeeper;
+  readonly siteAuthority: SiteAuthority;
   readonly logOf: (component: string) => Logger;
 }
 
@@ -124,6 +126,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const siteAddress = () => {
     return siteAddressOf({ address: config.address, listen: listening.address }, hostname());
   };
+  const siteAuthority = await openSiteAuthority(needs, store, config);
   const identity = await SiteIdentityKeeper.open(
     {
       ...{ ...needs, store, directory: sites, siteAddress },
@@ -135,7 +138,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
       retiredKeyMs: config.despooling.retiredKeyMs,
     },
   );
-  const site = { siteCode, siteAddress, listening, capture, identity };
+  const site = { siteCode, siteAddress, listening, capture, identity, siteAuthority };
   const kept = { status, auditTrail, contentMap, hierarchy, packages, sites, hierarchyPackages };
   const transfers = { arbiter, transferControls };
   const parts = { ...kept, ...transfers, settings, connections, checker, library, ...site };

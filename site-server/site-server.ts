@@ -59,6 +59,8 @@ import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { alarmWatch } from './site-alarms.ts';
+import { type AuthorityParts, authorityParts } from './site-authority.ts';
+import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import { siteCertificates } from './site-certificates.ts';
 import {
   type Ground,
@@ -86,18 +88,8 @@ export class SiteServer implements Component {
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
-    const replication = await ReplicationManager.open(
-      {
-        ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
-        checks: {
-          'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
-        },
-        rollbacks: {
-          'site-identities': (key, row) => ground.identity.isRollback(key, row),
-        },
-      },
-      config.replication,
-    );
+    const authority = authorityParts(ground);
+    const replication = await replicationManager(ground, authority);
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
@@ -119,17 +111,16 @@ export class SiteServer implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const preview = transferPreview(ground, siteLinks.versions);
+    const siteCommands = new SiteCommands(ground);
+    const enrollment = siteEnrollment(ground, { siteCommands });
     const { keeper, watch: certificates } = siteCertificates(ground, server);
-    const parts = { transfers, replication, siteLinks, validations, preview, certificates };
+    const commands = { siteCommands, enrollment, certificates };
+    const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
-    const contentServer = new ContentServer({
-      ...{ ...ground, ...transfers },
-      deltas: library,
-      logger: ground.logOf('content-server'),
-    });
-    server.serve('Content', contentServer.conversation());
+    server.serve('Content', contentServer(ground, transfers).conversation());
     server.serve('Replication', replication.conversation());
     server.serve('SiteTransfer', siteLinks.service.conversation());
+    if (enrollment) server.serve('SiteEnrollment', enrollment.passedOn);
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
       keeper,
@@ -139,6 +130,7 @@ export class SiteServer implements Component {
       hierarchy,
       ground.sites,
       ground.transferControls,
+      ...authority.components,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
@@ -157,6 +149,7 @@ export class SiteServer implements Component {
         },
         stop: async () => {},
       },
+      ...(enrollment?.components ?? []),
       // From here on the site is known by the address that it listens on.
       ground.identity,
       ...siteLinks.components,
@@ -177,6 +170,28 @@ export class SiteServer implements Component {
     await stopInReverse(this.#components);
     await this.#store.close();
   }
+}
+
+/** What exchanges rows with other sites; what a row is worth, those say whose it is. */
+function replicationManager(
+  ground: Ground,
+  { checks, rollbacks }: AuthorityParts,
+): Promise<ReplicationManager> {
+  const logger = ground.logOf('replication-manager');
+  return ReplicationManager.open(
+    {
+      ...{ ...ground, directory: ground.sites, logger },
+      checks: {
+        ...checks,
+        'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+      },
+      rollbacks: {
+        ...rollbacks,
+        'site-identities': (key, row) => ground.identity.isRollback(key, row),
+      },
+    },
+    ground.config.replication,
+  );
 }
 
 /** Between the library, which it reads, and everybody who reads packages. */
@@ -250,6 +265,15 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   return { jobs, pieceSource, manager, steering };
 }
 
+/** What gives content to whoever asks. */
+function contentServer(
+  ground: Ground,
+  transfers: ReturnType<typeof packageTransferManager>,
+): ContentServer {
+  const logger = ground.logOf('content-server');
+  return new ContentServer({ ...ground, ...transfers, deltas: ground.library, logger });
+}
+
 /** What takes the state messages of pull DPs, and tells clients where content is. */
 function managementPoint(
   ground: Ground,
@@ -320,6 +344,8 @@ async function adminService(
     readonly siteLinks: SiteTransfers;
     readonly validations: SiteValidations;
     readonly preview: TransferPreview;
+    readonly siteCommands: SiteCommands;
+    readonly enrollment: SiteEnrollment | undefined;
     readonly certificates: CertificateWatch;
   },
 ): Promise<AdminService> {
@@ -354,7 +380,8 @@ async function adminService(
     distributionPointCommands: new DistributionPointCommands(ground),
     groupCommands: new GroupCommands({ ...ground, nextMs }),
     settingCommands: new SettingCommands(ground),
-    siteCommands: new SiteCommands(ground),
+    siteCommands: others.siteCommands,
+    enrollmentCommands: others.enrollment?.commands,
     links: new TransferLinks(ground),
     statusMessageView: new StatusMessageView(ground),
     packageView: new PackageView({ ...ground, progress: snapshots }),

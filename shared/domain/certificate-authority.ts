@@ -8,6 +8,11 @@ export function authorityNameOf(siteCode: string): string {
   return `${prefix}${siteCode}`;
 }
 
+/** Common name of a root of the hierarchy whose top is this site; no site authority is called so. */
+export function rootNameOf(siteCode: string, generation: number): string {
+  return `Waybill root ${siteCode} ${generation}`;
+}
+
 /**
  * Who vouches for a certificate: the site whose authority issued it, or the root itself. Told by the
  * common name of the issuer, which a verified chain vouches for.

@@ -3,6 +3,8 @@ export type ReplicatedTable =
   | 'sites'
   | 'site-identities'
   | 'routes'
+  | 'trust-bundles'
+  | 'site-authorities'
   | 'hierarchy-distribution-points'
   | 'package-definitions'
   | 'package-requests'
@@ -48,6 +50,10 @@ export const replicatedTables = {
   'site-identities': { scope: 'everywhere', writer: { siteInKeyPart: 0 } },
   /** from siteCode / to siteCode */
   routes: { scope: 'everywhere', writer: 'any site' },
+  /** 'roots': what counts is who signed it */
+  'trust-bundles': { scope: 'everywhere', writer: 'any site' },
+  /** siteCode: the top writes it; what counts is that a root signed it */
+  'site-authorities': { scope: 'everywhere', writer: 'any site' },
   /** dpId */
   'hierarchy-distribution-points': { scope: 'everywhere', writer: 'any site' },
   /** packageId */

@@ -71,7 +71,7 @@ export async function readPeerCredentials(
   checkKey(files, own, key);
   const identity = requireIdentity(files.certificateFile, own);
   if (options.identity) checkIdentity(files.certificateFile, identity, options.identity);
-  const credentials = { ca, certificate, key, identity };
+  const credentials = { ca, certificate: certificatesOf(certificate), key, identity };
   if (!options.atAnyTime) checkTime(files, credentials, options.nowMs ?? Date.now());
   return credentials;
 }
@@ -92,6 +92,16 @@ export function refusalOfCredentialTime(
     refusalOfTime(own, nowMs) ??
     (issuer && refusalOfTime(issuer, nowMs)?.replace(/^it /, 'its issuer '));
   return reason === undefined ? undefined : { path: files.certificateFile, reason };
+}
+
+/** Certificates are shown to everybody; the file may hold the key as well, which is not. */
+function certificatesOf(pem: Buffer): Buffer {
+  return Buffer.from(
+    certificateBlocks(pem)
+      .map((block) => `${block.trim()}\n`)
+      .join(''),
+    'latin1',
+  );
 }
 
 function checkIdentity(path: string, actual: PeerIdentity, expected: PeerIdentity): void {

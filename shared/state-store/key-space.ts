@@ -1,3 +1,4 @@
+import type { Administrator } from '../domain/administrator.ts';
 import type { Alarm } from '../domain/alarm.ts';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type {
@@ -18,6 +19,7 @@ import type {
   GroupMember,
 } from '../domain/distribution-point-group.ts';
 import type { DistributionPointHealth } from '../domain/distribution-point-health.ts';
+import type { EnrollmentRow } from '../domain/enrollment.ts';
 import type {
   PackageAssignment,
   PackageDefinition,
@@ -25,6 +27,7 @@ import type {
   SiteContent,
 } from '../domain/hierarchy-package.ts';
 import type { HybridTime } from '../domain/hybrid-time.ts';
+import type { IssuedCertificateRecord } from '../domain/issued-certificate.ts';
 import type { LibraryIndexState, UnreferencedFile } from '../domain/library-index.ts';
 import type { PackageAction } from '../domain/package-action.ts';
 import type { PackageStatus } from '../domain/package-status.ts';
@@ -44,6 +47,7 @@ import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
 import type { ToldControlsRow } from '../domain/told-controls.ts';
 import type { TransferLink } from '../domain/transfer-link.ts';
+import type { SiteAuthorityRow, TrustBundleRow } from '../domain/trust-bundle.ts';
 import type {
   ActedValidation,
   OwnLibraryValidation,
@@ -91,6 +95,12 @@ export const keySpaces = {
   statusMessages: keySpace<StatusMessage>('status-messages'),
   /** serial → who called what. */
   auditRecords: keySpace<AuditRecord>('audit-records'),
+  /** tokenId → a token that somebody can be enrolled with, without its secret. */
+  enrollmentTokens: keySpace<EnrollmentRow>('enrollment-tokens'),
+  /** name → an administrator whom this site vouches for, or is to. */
+  administrators: keySpace<Administrator>('administrators'),
+  /** 'leaf' or 'authority' / kind of the holder / its name / when / serial number → a certificate this site issued. */
+  issuedCertificates: keySpace<IssuedCertificateRecord>('issued-certificates'),
   /** name → the last serial number given out. */
   counters: keySpace<number>('counters'),
   /** fileHash / contentId → true: that content uses that file. */
@@ -119,6 +129,10 @@ export const keySpaces = {
   siteIdentities: keySpace<SiteIdentity>('site-identities'),
   /** from siteCode / to siteCode → the ways there. */
   routes: keySpace<SiteRoute>('routes'),
+  /** 'roots' → the roots of the hierarchy, signed by one of them. */
+  trustBundles: keySpace<TrustBundleRow>('trust-bundles'),
+  /** siteCode → the newest certificate of that site's authority, as the top issued it. */
+  siteAuthorities: keySpace<SiteAuthorityRow>('site-authorities'),
   /** dpId → a DP of whatever site, as it is configured. */
   hierarchyDistributionPoints: keySpace<DistributionPoint>('hierarchy-distribution-points'),
   /** packageId → what administrators say of it. */

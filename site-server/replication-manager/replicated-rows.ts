@@ -41,6 +41,8 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
   sites: { space: keySpaces.sites, keyParts: ['site'] },
   'site-identities': { space: keySpaces.siteIdentities, keyParts: ['site'] },
   routes: { space: keySpaces.routes, keyParts: ['site', 'site'] },
+  'trust-bundles': { space: keySpaces.trustBundles, keyParts: ['name'] },
+  'site-authorities': { space: keySpaces.siteAuthorities, keyParts: ['site'] },
   'hierarchy-distribution-points': {
     space: keySpaces.hierarchyDistributionPoints,
     keyParts: ['dp'],
@@ -187,6 +189,8 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
     case 'validation-requests':
       return [{ topic: 'validation-request', subject: first }];
     case 'links':
+    case 'trust-bundles':
+    case 'site-authorities':
     case 'component-settings':
     case 'validation-results':
       // Whoever goes by them keeps them in memory, and sees each write.

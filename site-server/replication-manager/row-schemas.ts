@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bundleRootCountMax } from '../../shared/certificates/trust-bundle.ts';
 import type { ComponentSetting } from '../../shared/domain/component-settings.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
@@ -61,6 +62,11 @@ import {
   windowLevels,
 } from '../../shared/domain/transfer-controls.ts';
 import type { TransferLink } from '../../shared/domain/transfer-link.ts';
+import type {
+  RootSignature,
+  SiteAuthorityRow,
+  TrustBundleRow,
+} from '../../shared/domain/trust-bundle.ts';
 import type { ValidationRequest } from '../../shared/domain/validation-request.ts';
 import {
   findingDetailCharsMax,
@@ -258,6 +264,11 @@ const validationSchedule = row<ValidationSchedule>({
   bytesPerSecond: z.union([z.literal(0), rate]),
 });
 
+const rootSignature = row<RootSignature>({
+  rootKeyId: z.string().regex(/^[0-9a-f]{64}$/),
+  signature: text(4_096),
+});
+
 /** What a row of each table must look like, whoever sends it; every text of it is bounded. */
 const rowSchemas = {
   sites: row<SiteDefinition>({
@@ -282,6 +293,13 @@ const rowSchemas = {
     addresses: z.array(address).max(addressCountMax),
     controls: noControlsOr,
   }),
+  'trust-bundles': row<TrustBundleRow>({
+    generation: count,
+    roots: z.array(text(certificateCharsMax)).max(bundleRootCountMax),
+    signedAtMs: count,
+    signatures: z.array(rootSignature).max(bundleRootCountMax),
+  }),
+  'site-authorities': row<SiteAuthorityRow>({ siteCode, certificate: text(certificateCharsMax) }),
   'hierarchy-distribution-points': row<DistributionPoint>({
     dpId,
     address,
@@ -396,6 +414,8 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   sites: ['siteCode'],
   'site-identities': ['siteCode'],
   routes: ['fromSiteCode', 'toSiteCode'],
+  'trust-bundles': [''],
+  'site-authorities': ['siteCode'],
   'hierarchy-distribution-points': ['dpId'],
   'package-definitions': ['packageId'],
   'package-requests': ['packageId', 'siteCode'],
