@@ -3,7 +3,7 @@ import {
   CertificateKeeper,
   defaultCertificateKeeperConfig,
 } from '../shared/certificate-keeper/certificate-keeper.ts';
-import { ownIdentity } from '../shared/certificate-keeper/own-identity.ts';
+import { ownIdentity, renewalByOldKey } from '../shared/certificate-keeper/own-identity.ts';
 import type { LiveCredentials } from '../shared/rpc/live-credentials.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
@@ -17,13 +17,18 @@ export function certificateKeeper(
     /** The logger of a component. */
     readonly child: (component: string) => Logger;
   },
-  config: DpConfig,
+  { certificates, renewal, siteCode }: DpConfig,
 ): CertificateKeeper {
   const { credentials, clock, child } = needs;
   const logger = child('certificate-keeper');
-  const subject = ownIdentity(credentials, config.certificates, undefined);
+  const byOldKey = renewalByOldKey(
+    // Whoever else has the root's word does not give certificates to this DP.
+    { ...needs, expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode },
+    certificates,
+  );
+  const subject = ownIdentity(credentials, certificates, byOldKey);
   return new CertificateKeeper(
     { subject, clock, random: Math.random, logger },
-    { ...defaultCertificateKeeperConfig, ...config.renewal },
+    { ...defaultCertificateKeeperConfig, ...renewal },
   );
 }

@@ -60,8 +60,8 @@ import { TransferPermits } from './package-transfer-manager/transfer-permits.ts'
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { alarmWatch } from './site-alarms.ts';
 import { type AuthorityParts, authorityParts } from './site-authority.ts';
-import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import { siteCertificates } from './site-certificates.ts';
+import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -113,7 +113,7 @@ export class SiteServer implements Component {
     const preview = transferPreview(ground, siteLinks.versions);
     const siteCommands = new SiteCommands(ground);
     const enrollment = siteEnrollment(ground, { siteCommands });
-    const { keeper, watch: certificates } = siteCertificates(ground, server);
+    const { keepers, watch: certificates } = siteCertificates(ground, server);
     const commands = { siteCommands, enrollment, certificates };
     const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
@@ -123,7 +123,7 @@ export class SiteServer implements Component {
     if (enrollment) server.serve('SiteEnrollment', enrollment.passedOn);
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
-      keeper,
+      ...keepers,
       ground.settings,
       status,
       auditTrail,

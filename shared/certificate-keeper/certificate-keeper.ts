@@ -45,14 +45,21 @@ export interface KeptSubject {
   /** Called when it is taken by peers again, and is the same as before: it was the clock. */
   countsAgain?(): void;
   /** How it is followed by another one; absent: it is only watched. */
-  readonly renewal?: {
-    /** See `KeepingRules`. */
-    readonly isOwnIssuer: boolean;
-    /** @throws WaybillError, AbortError */
-    renew(signal: AbortSignal): Promise<void>;
-    /** When it was last tried, by the clock; undefined: never, or it came to an end. */
-    lastTriedAtMs?(): Promise<number | undefined>;
-  };
+  readonly renewal?: KeptRenewal;
+}
+
+/** How a certificate is followed by another one. */
+export interface KeptRenewal {
+  /** See `KeepingRules`. */
+  readonly isOwnIssuer: boolean;
+  /**
+   * Puts another one where the subject looks.
+   *
+   * @throws WaybillError, AbortError, failures of the system
+   */
+  renew(signal: AbortSignal): Promise<void>;
+  /** When it was last tried, by the clock; undefined: never, or it came to an end. */
+  lastTriedAtMs?(): Promise<number | undefined>;
 }
 
 /** What the keeper needs. */
@@ -180,14 +187,14 @@ export class CertificateKeeper implements Component {
     try {
       await subject.renewal.renew(signal);
     } catch (error) {
-      this.#failed(...failureOf(error));
+      this.#failed(failureOf(error), error);
       return;
     }
     this.#isSpread = false;
     const after = await this.#look();
     if (isRenewalWanted(after, this.#components.clock.nowMs(), this.#rules())) {
-      // As when the site that gives it stands on the old root still.
-      this.#failed('the new certificate is to be followed at once', false);
+      // As when the site that gives it stands on the old root still, for a day or so.
+      this.#failed({ failure: tooOld, isRefused: false, isLasting: true });
       return;
     }
     this.#tries = afterSuccess(this.#components.clock.monotonicMs(), this.#config);
@@ -196,14 +203,15 @@ export class CertificateKeeper implements Component {
     this.#tell(after);
   }
 
-  #failed(failure: string, isRefused: boolean, err?: Error): void {
+  #failed(failed: Parameters<typeof afterFailure>[1], err?: unknown): void {
     const { clock, random, logger, subject } = this.#components;
     const time = { monotonicMs: clock.monotonicMs(), random };
-    this.#tries = afterFailure(this.#tries, { failure, isRefused }, time, this.#config);
+    this.#tries = afterFailure(this.#tries, failed, time, this.#config);
     const delayMs = Math.round(this.#tries.notBeforeMs - time.monotonicMs);
-    const facts = { certificate: subject.name, delayMs, reason: failure, ...(err && { err }) };
+    const reason = failed.failure;
+    const facts = { certificate: subject.name, delayMs, reason, ...(err !== undefined && { err }) };
     const { notAfterMs } = subject.lastKnown();
-    const isUrgent = isRefused || notAfterMs - clock.nowMs() < urgentMs;
+    const isUrgent = failed.isRefused || notAfterMs - clock.nowMs() < urgentMs;
     if (isUrgent) logger.warn(facts, 'The certificate could not be renewed');
     else logger.info(facts, 'The certificate could not be renewed yet');
     this.#tell(subject.lastKnown());
@@ -264,11 +272,15 @@ export class CertificateKeeper implements Component {
 }
 
 /** A failure that was to be expected: of the site, or of the disk. Anything else is thrown on. */
-function failureOf(error: unknown): [failure: string, isRefused: boolean, err: Error] {
-  if (error instanceof WaybillError) return [error.message, isRefusalOfPeer(error), error];
-  if (error instanceof Error && 'syscall' in error) return [toSystemReason(error), false, error];
-  throw error;
+function failureOf(error: unknown): { failure: string; isRefused: boolean } {
+  if (error instanceof WaybillError) {
+    return { failure: error.message, isRefused: isRefusalOfPeer(error) };
+  }
+  if (!(error instanceof Error && 'syscall' in error)) throw error;
+  return { failure: toSystemReason(error), isRefused: false };
 }
+
+const tooOld = 'the new certificate is to be followed at once';
 
 const wordsOf: Partial<Record<CertificateState, string>> = {
   expired: 'The certificate has expired: peers do not take it',

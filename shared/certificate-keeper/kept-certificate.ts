@@ -1,4 +1,5 @@
 import { createHash, type X509Certificate } from 'node:crypto';
+import { rootKeyIdOf } from '../certificates/trust-bundle.ts';
 import { voucherOf } from '../domain/certificate-authority.ts';
 import type { KeptCertificate } from '../domain/certificate-keeping.ts';
 import { type CertificateChain, isIssuedBy, lifeOf } from '../rpc/certificate-trust.ts';
@@ -45,12 +46,6 @@ export function vouchersOf(
     issuerSiteCode: voucher && voucher !== 'root' ? voucher.siteCode : '',
     rootKeyId: root ? rootKeyIdOf(root) : '',
   };
-}
-
-/** SHA-256 of the public key info of a root, hex: what names it. */
-export function rootKeyIdOf({ publicKey }: X509Certificate): string {
-  const info = publicKey.export({ type: 'spki', format: 'der' });
-  return createHash('sha256').update(info).digest('hex');
 }
 
 /** A number from 0 up to 1, as good as random among machines, and the same at each look. */

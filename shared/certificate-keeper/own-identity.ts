@@ -1,24 +1,24 @@
+import { dirname, resolve } from 'node:path';
+import type { PeerIdentity } from '../domain/peer-identity.ts';
+import { IdentityPlace } from '../enrollment/identity-place.ts';
 import { authoritiesOf, chainOf } from '../rpc/certificate-trust.ts';
 import type { LiveCredentials } from '../rpc/live-credentials.ts';
 import { type PeerCredentialFiles, readPeerCredentials } from '../rpc/peer-credentials.ts';
-import type { KeptSubject } from './certificate-keeper.ts';
+import type { Clock } from '../runtime/clock.ts';
+import type { KeptRenewal, KeptSubject } from './certificate-keeper.ts';
+import { askingAt, CertificateRenewal } from './certificate-renewal.ts';
 import { toKeptCertificate, type VouchedCertificate } from './kept-certificate.ts';
-
-/** How the agent's own certificate is followed by another; undefined: it is only watched. */
-export interface OwnRenewal {
-  readonly isOwnIssuer: boolean;
-  /** Puts another one into the files. */
-  readonly renew: (signal: AbortSignal) => Promise<void>;
-}
 
 /**
  * The agent's own certificate, for the keeper: what stands in its files, used as soon as it changes there,
  * whoever changed it.
+ *
+ * @param renewal undefined: it is only watched
  */
 export function ownIdentity(
   credentials: LiveCredentials,
   files: PeerCredentialFiles,
-  renewal: OwnRenewal | undefined,
+  renewal: KeptRenewal | undefined,
 ): KeptSubject {
   const inUse = () =>
     toKeptCertificate(chainOf(credentials.certificate), authoritiesOf(credentials.ca));
@@ -36,5 +36,46 @@ export function ownIdentity(
     // Whoever has waited for that tries again, as with another certificate.
     countsAgain: () => credentials.replace(credentials),
     ...(renewal && { renewal }),
+  };
+}
+
+/** Where an agent's certificate lies, and where it is renewed. */
+export interface RenewedFiles extends PeerCredentialFiles {
+  /** host:port of an enrollment port. */
+  readonly renewalAddress?: string | undefined;
+}
+
+/**
+ * Whether an agent owns its files: key and certificate in one, replaced together. Separate files, as
+ * development certificates are, are somebody else's, and never written.
+ */
+export function isOwnIdentity({ certificateFile, keyFile }: PeerCredentialFiles): boolean {
+  return resolve(certificateFile) === resolve(keyFile);
+}
+
+/**
+ * How an agent renews by its old key, at the enrollment port of its site; undefined when its files are not its
+ * own, or nobody has said where.
+ *
+ * @param needs.expected which site may answer
+ */
+export function renewalByOldKey(
+  needs: {
+    readonly credentials: LiveCredentials;
+    readonly clock: Pick<Clock, 'nowMs'>;
+    readonly expected: (peer: PeerIdentity) => boolean;
+  },
+  files: RenewedFiles,
+): KeptRenewal | undefined {
+  const { renewalAddress: address, certificateFile } = files;
+  if (address === undefined || !isOwnIdentity(files)) return undefined;
+  const { credentials, clock, expected } = needs;
+  const place = new IdentityPlace(dirname(resolve(certificateFile)), certificateFile);
+  const ask = askingAt({ address, roots: () => credentials.ca, expected });
+  const renewal = new CertificateRenewal({ place, ask, clock });
+  return {
+    isOwnIssuer: false,
+    renew: (signal) => renewal.renew(credentials, signal),
+    lastTriedAtMs: () => renewal.lastTriedAtMs(),
   };
 }

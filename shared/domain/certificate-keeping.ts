@@ -129,16 +129,20 @@ export const defaultRenewalPace: RenewalPace = { tryMsMin: 60_000, tryMsMax: 3_6
 /** After a try that brought no certificate, or one that is to be followed at once. */
 export function afterFailure(
   tries: RenewalTries,
-  failed: { readonly failure: string; readonly isRefused: boolean },
+  failed: Pick<RenewalTries, 'failure' | 'isRefused'> & {
+    /** It will last: the next try is not to be soon. @default it was refused */
+    readonly isLasting?: boolean;
+  },
   time: { readonly monotonicMs: number; readonly random: () => number },
   { tryMsMin, tryMsMax }: RenewalPace,
 ): RenewalTries {
   const failedCount = tries.failedCount + 1;
+  const { failure, isRefused, isLasting = isRefused } = failed;
   // One that was refused is refused again, until somebody does something.
-  const doubled = failed.isRefused ? tryMsMax : tryMsMin * 2 ** Math.min(failedCount, 30);
+  const doubled = isLasting ? tryMsMax : tryMsMin * 2 ** Math.min(failedCount, 30);
   const mostMs = Math.min(tryMsMax, doubled);
   const pauseMs = Math.max(tryMsMin, mostMs * (0.5 + 0.5 * time.random()));
-  return { ...failed, failedCount, notBeforeMs: time.monotonicMs + pauseMs };
+  return { failure, isRefused, failedCount, notBeforeMs: time.monotonicMs + pauseMs };
 }
 
 /** After a try that brought one. */
@@ -158,5 +162,5 @@ export function refusalOfRenewed(next: CertificateLife, nowMs: number): string |
   const refusal = refusalOfLife(next, nowMs);
   if (refusal === undefined) return undefined;
   const isSoon = nowMs < next.notBeforeMs && next.notBeforeMs <= nowMs + clockSkewMsMax;
-  return isSoon ? undefined : `the new certificate was not taken: ${refusal}`;
+  return isSoon ? undefined : refusal;
 }

@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
-import { rootKeyIdOf, vouchersOf } from '../../shared/certificate-keeper/kept-certificate.ts';
+import { vouchersOf } from '../../shared/certificate-keeper/kept-certificate.ts';
+import { rootKeyIdOf } from '../../shared/certificates/trust-bundle.ts';
 import type { KnownCertificate, ToldCertificate } from '../../shared/domain/known-certificate.ts';
 import { holderOf, type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { type CertificateChain, lifeOf } from '../../shared/rpc/certificate-trust.ts';
