@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { parseAddress, parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
-import { requireText, runEnrollment } from '../../shared/enrollment/enrollment-program.ts';
+import { actAs, requireText, runEnrollment } from '../../shared/enrollment/enrollment-program.ts';
 import { afterEnrollment } from '../../shared/enrollment/told-enrollment.ts';
 import { enrollDistributionPoint } from './enroll-distribution-point.ts';
 
@@ -75,7 +75,7 @@ async function enroll(
   requireText(program, '<dp>', parseDistributionPointId(dp), 'a name such as PS1DP1');
   requireText(program, '--server', parseAddress(server), 'host:port');
   requireText(program, '--address', address === '' || parseAddress(address), 'host:port');
-  const goesOn = await runEnrollment(program, async (needs) => {
+  const ended = await runEnrollment(program, async (needs) => {
     const asked = { dpId: dp, server, address, listen, configPath, isForced: force };
     const end = await enrollDistributionPoint(needs, { ...asked, dataDirectory: data });
     const isGoingOn = await afterEnrollment(end, {
@@ -84,7 +84,9 @@ async function enroll(
       byHand: `waybill-dp --config ${configPath}`,
     });
     await end.finish();
-    return isGoingOn;
+    return { isGoingOn, user: end.owner };
   });
-  if (goesOn) runAgent({ config: configPath });
+  if (!ended?.isGoingOn) return;
+  actAs(ended.user);
+  runAgent({ config: configPath });
 }

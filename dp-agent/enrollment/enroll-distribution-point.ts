@@ -4,10 +4,10 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import {
   type AgentEnrollment,
   type AgentEnrollmentNeeds,
-  type EnrollmentEnd,
   enrollAgent,
 } from '../../shared/enrollment/agent-enrollment.ts';
 import type { Enrolled } from '../../shared/enrollment/enrolling.ts';
+import type { ProgramEnrollmentEnd } from '../../shared/enrollment/enrollment-program.ts';
 import { IdentityPlace, ownerOf } from '../../shared/enrollment/identity-place.ts';
 import { loadConfig } from '../../shared/runtime/load-config.ts';
 import { dpConfigSchema } from '../dp-config.ts';
@@ -32,13 +32,12 @@ const portDefault = '8531';
  * Makes this machine a distribution point: certificate and roots in `<data>/identity`, and its
  * configuration. Nothing is started.
  *
- * @returns what came of it, and what is to be called when everything is done
  * @throws as `enrollAgent`
  */
 export async function enrollDistributionPoint(
   needs: AgentEnrollmentNeeds & { readonly ourUid: number | undefined },
   asked: DistributionPointEnrollment,
-): Promise<EnrollmentEnd & { readonly finish: () => Promise<void> }> {
+): Promise<ProgramEnrollmentEnd> {
   const { dpId, server, address, isForced } = asked;
   const dataDirectory = resolve(asked.dataDirectory);
   const configPath = resolve(asked.configPath);
@@ -51,7 +50,7 @@ export async function enrollDistributionPoint(
     configText: (given) => configTextOf(given, { ...asked, dataDirectory }, place),
   };
   const end = await enrollAgent(needs, enrollment);
-  return { ...end, finish: () => place.finish() };
+  return { ...end, owner, finish: () => place.finish() };
 }
 
 function configTextOf(

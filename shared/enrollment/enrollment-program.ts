@@ -1,7 +1,8 @@
+import type { FileOwner } from '../certificates/secret-files.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import { systemClock } from '../runtime/clock.ts';
-import type { AgentEnrollmentNeeds } from './agent-enrollment.ts';
+import type { AgentEnrollmentNeeds, EnrollmentEnd } from './agent-enrollment.ts';
 import { readToken, type TokenStream } from './token-input.ts';
 
 /** What a program enrolls somebody with. */
@@ -11,6 +12,14 @@ export interface ProgramNeeds extends AgentEnrollmentNeeds {
   readonly tell: (line: string) => void;
 }
 
+/** What came of an enrollment, for the program that is to start. */
+export interface ProgramEnrollmentEnd extends EnrollmentEnd {
+  /** Whose the files are; undefined: of whoever runs this program. */
+  readonly owner: FileOwner | undefined;
+  /** To be called when everything is done: a later enrollment begins with another key. */
+  readonly finish: () => Promise<void>;
+}
+
 /** Exit codes of our programs (ADM-6). */
 const failed = 1;
 const wrongUsage = 2;
@@ -18,12 +27,12 @@ const wrongUsage = 2;
 /**
  * Runs the command `enroll` of a program: an expected failure is a sentence, and exit code 1; Ctrl-C ends it.
  *
- * @returns what the work returns; false when it failed
+ * @returns what the work returns; undefined when it failed
  */
-export async function runEnrollment(
+export async function runEnrollment<T>(
   program: string,
-  work: (needs: ProgramNeeds) => Promise<boolean>,
-): Promise<boolean> {
+  work: (needs: ProgramNeeds) => Promise<T>,
+): Promise<T | undefined> {
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort();
   process.once('SIGINT', interrupt);
@@ -39,11 +48,22 @@ export async function runEnrollment(
   } catch (error) {
     process.exitCode = failed;
     tellUser(`${program}: ${toSentence(error)}\n`);
-    return false;
+    return undefined;
   } finally {
     process.removeListener('SIGINT', interrupt);
     process.removeListener('SIGTERM', interrupt);
   }
+}
+
+/**
+ * From now on the program is this user: what it makes in a service's data directory, the service must be able
+ * to use. For root only; nothing when nobody is named.
+ */
+export function actAs(user: FileOwner | undefined): void {
+  if (!user) return;
+  process.setgroups?.([user.gid]);
+  process.setgid?.(user.gid);
+  process.setuid?.(user.uid);
 }
 
 /** Ends the program when what was given cannot be. */

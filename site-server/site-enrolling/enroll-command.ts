@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
-import { requireText, runEnrollment } from '../../shared/enrollment/enrollment-program.ts';
+import { actAs, requireText, runEnrollment } from '../../shared/enrollment/enrollment-program.ts';
 import { afterEnrollment } from '../../shared/enrollment/told-enrollment.ts';
 import { enrollSite } from './enroll-site.ts';
 
@@ -81,7 +81,7 @@ async function enroll(
   requireText(program, '<site>', parseSiteCode(site), 'three of A-Z and 0-9');
   requireText(program, '--server', parseAddress(server), 'host:port');
   requireText(program, '--address', address === '' || parseAddress(address), 'host:port');
-  const goesOn = await runEnrollment(program, async (needs) => {
+  const ended = await runEnrollment(program, async (needs) => {
     const end = await enrollSite(needs, {
       ...{ siteCode: site, server, address, listen, enrollmentListen, configPath },
       ...{ dataDirectory: given.data, isForced: given.force },
@@ -92,7 +92,9 @@ async function enroll(
       byHand: `waybill-site --config ${configPath}`,
     });
     await end.finish();
-    return isGoingOn;
+    return { isGoingOn, user: end.owner };
   });
-  if (goesOn) runSite({ config: configPath });
+  if (!ended?.isGoingOn) return;
+  actAs(ended.user);
+  runSite({ config: configPath });
 }

@@ -4,10 +4,10 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import {
   type AgentEnrollment,
   type AgentEnrollmentNeeds,
-  type EnrollmentEnd,
   enrollAgent,
 } from '../../shared/enrollment/agent-enrollment.ts';
 import type { Enrolled } from '../../shared/enrollment/enrolling.ts';
+import type { ProgramEnrollmentEnd } from '../../shared/enrollment/enrollment-program.ts';
 import { IdentityPlace, ownerOf } from '../../shared/enrollment/identity-place.ts';
 import { loadConfig } from '../../shared/runtime/load-config.ts';
 import { siteConfigSchema } from '../site-config.ts';
@@ -33,13 +33,12 @@ export interface SiteEnrollment {
  * in `<data>/identity`, and its configuration. Its own certificate it makes itself when it starts. Nothing is
  * started.
  *
- * @returns what came of it, and what is to be called when everything is done
  * @throws as `enrollAgent`
  */
 export async function enrollSite(
   needs: AgentEnrollmentNeeds & { readonly ourUid: number | undefined },
   asked: SiteEnrollment,
-): Promise<EnrollmentEnd & { readonly finish: () => Promise<void> }> {
+): Promise<ProgramEnrollmentEnd> {
   const { siteCode, server, address, isForced } = asked;
   const dataDirectory = resolve(asked.dataDirectory);
   const configPath = resolve(asked.configPath);
@@ -53,7 +52,7 @@ export async function enrollSite(
     configText: (given) => configTextOf(given, { ...asked, dataDirectory }, place),
   };
   const end = await enrollAgent(needs, enrollment);
-  return { ...end, finish: () => place.finish() };
+  return { ...end, owner, finish: () => place.finish() };
 }
 
 function configTextOf(
