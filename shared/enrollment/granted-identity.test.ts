@@ -51,7 +51,7 @@ describe('what a site has given a new machine (SEC-2)', () => {
 
   function check(answer: IssuedIdentity__Output, identity = dp1) {
     const pinned = new X509Certificate(root.certificate);
-    return checkedGrant(answer, { identity, keyPem, root: pinned });
+    return checkedGrant(answer, { identity, keyPem, roots: [pinned] });
   }
 
   it('is taken when it is of the pinned root, for this key and this name', async () => {
