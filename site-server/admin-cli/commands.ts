@@ -1,5 +1,5 @@
-import { certificateCommands } from './certificate-commands.ts';
 import { administratorCommands } from './administrator-commands.ts';
+import { certificateCommands } from './certificate-commands.ts';
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointLibraryCommands } from './distribution-point-library-commands.ts';

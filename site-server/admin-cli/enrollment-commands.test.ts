@@ -110,7 +110,10 @@ describe('what prints the one command for a new machine (SEC-2)', () => {
     assert.deepEqual(run.openedSites, [{ siteCode: 'CS1', address: 'cs1:8530' }]);
     const { identityUri } = otherSite.requestOf('createEnrollment') as { identityUri: string };
     assert.equal(identityUri, 'waybill://site/SS1');
-    assert.match(run.stdout.text, /\| sudo waybill-site enroll SS1 --server site\.example\.org:8532/);
+    assert.match(
+      run.stdout.text,
+      /\| sudo waybill-site enroll SS1 --server site\.example\.org:8532/,
+    );
   });
 
   it('admin add does, with role and scope in the identity', async () => {

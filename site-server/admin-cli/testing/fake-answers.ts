@@ -1,5 +1,5 @@
-import type { CertificateRecord__Output } from '../../../shared/rpc/generated/waybill/v1/CertificateRecord.ts';
 import type { AdministratorRecord__Output } from '../../../shared/rpc/generated/waybill/v1/AdministratorRecord.ts';
+import type { CertificateRecord__Output } from '../../../shared/rpc/generated/waybill/v1/CertificateRecord.ts';
 import type { CreatedEnrollment__Output } from '../../../shared/rpc/generated/waybill/v1/CreatedEnrollment.ts';
 import type { DistributionPointPackage__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointPackage.ts';
 import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
