@@ -11,8 +11,6 @@ import { type PeerIdentity, toIdentityUri } from '../shared/domain/peer-identity
 import type { PeerCredentialFiles } from '../shared/rpc/peer-credentials.ts';
 import { readPair, writePair } from './key-pair-files.ts';
 
-/** Certificates are valid from a little earlier, for machines whose clocks are behind. */
-const clockSkewMs = 5 * 60_000;
 const dayMs = 24 * 60 * 60_000;
 const authorityDays = 3_650;
 
@@ -115,7 +113,8 @@ function toValidity(days: number, flaw?: Flaw): { notBefore: Date; notAfter: Dat
   if (flaw === 'expired') {
     return { notBefore: new Date(nowMs - 2 * dayMs), notAfter: new Date(nowMs - dayMs) };
   }
-  const fromMs = flaw === 'not-yet-valid' ? nowMs + dayMs : nowMs - clockSkewMs;
+  // One that is made after its holder was revoked counts: it begins in this second.
+  const fromMs = flaw === 'not-yet-valid' ? nowMs + dayMs : nowMs;
   return { notBefore: new Date(fromMs), notAfter: new Date(nowMs + days * dayMs) };
 }
 

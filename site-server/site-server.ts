@@ -58,6 +58,7 @@ import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
 import { type AuthorityParts, authorityParts } from './site-authority.ts';
 import { siteCertificates } from './site-certificates.ts';
@@ -104,7 +105,7 @@ export class SiteServer implements Component {
     });
     const server = new RpcServer(
       {
-        credentials: needs.credentials,
+        ...{ credentials: needs.credentials, trust: ground.trust },
         logger: ground.logOf('rpc'),
         onAudit: (event) => auditTrail.record(event),
       },
@@ -129,6 +130,7 @@ export class SiteServer implements Component {
       auditTrail,
       hierarchy,
       ground.sites,
+      ground.revocations,
       ground.transferControls,
       ...authority.components,
       library,
@@ -136,6 +138,7 @@ export class SiteServer implements Component {
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
+      new TrustTeller(ground, { ...ground, logger: ground.logOf('revocations') }),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -184,10 +187,12 @@ function replicationManager(
       checks: {
         ...checks,
         'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+        revocations: (key, row) => ground.revocations.refusalOfRow(key, row),
       },
       rollbacks: {
         ...rollbacks,
         'site-identities': (key, row) => ground.identity.isRollback(key, row),
+        revocations: (key, row) => ground.revocations.isRollback(key, row),
       },
     },
     ground.config.replication,

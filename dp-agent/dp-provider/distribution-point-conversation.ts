@@ -53,6 +53,7 @@ type OtherMethod =
   | 'queryPull'
   | 'suspendAction'
   | 'setControls'
+  | 'setTrust'
   | 'importPrestaged'
   | 'validate'
   | 'sweepLibrary';

@@ -3,10 +3,13 @@ import fc from 'fast-check';
 import { type IssuedCertificate, issueLeafWithKey, issueRoot } from './certificate-issuing.ts';
 import { newPrivateKey } from './certificate-requests.ts';
 import {
+  decodeTrustBundle,
+  encodeTrustBundle,
   generationStepMax,
   isTrustBundle,
   signTrustBundle,
   type TrustBundle,
+  trustBundleBytesMax,
   verdictOnBundle,
 } from './trust-bundle.ts';
 
@@ -143,6 +146,20 @@ describe('trust bundles (SEC-1)', () => {
     const stray = { certificate: old.certificate, key: await newPrivateKey() };
     const forged = bundle({ generation: 2, roots: [next, old] }, stray);
     refused({ ...both, signatures: forged.signatures }, /no root/);
+  });
+
+  it('travel as bytes, of which too many or other ones are none', () => {
+    const both = bundle({ generation: 2, roots: [next, old] }, old);
+    const bytes = encodeTrustBundle(both);
+    assert.deepEqual(decodeTrustBundle(bytes), both);
+    assert.ok(bytes.length < trustBundleBytesMax / 4);
+    for (const other of [
+      bytes.subarray(1),
+      Buffer.alloc(0),
+      Buffer.alloc(trustBundleBytesMax + 1),
+    ]) {
+      assert.equal(verdict(decodeTrustBundle(other)).kind, 'refused');
+    }
   });
 
   it('are told from whatever else comes', () => {

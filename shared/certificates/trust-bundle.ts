@@ -29,6 +29,8 @@ export const bundleRootCountMax = 4;
  * root key shall not use up the numbers, after which no bundle would be taken any more.
  */
 export const generationStepMax = 1_000;
+/** Four roots and signatures, with room. */
+export const trustBundleBytesMax = 64 * 1024;
 const certificateCharsMax = 8_192;
 const signatureCharsMax = 200;
 
@@ -93,6 +95,26 @@ export function verdictOnBundle(row: unknown, held: HeldTrust, nowMs: number): B
   return roots.some((root) => isCurrent(root, nowMs))
     ? { kind: 'newer', bundle: row }
     : refused('none of its roots is valid now');
+}
+
+/** A bundle as it travels to agents that have no replication: JSON. */
+export function encodeTrustBundle({
+  generation,
+  roots,
+  signedAtMs,
+  signatures,
+}: TrustBundle): Buffer {
+  return Buffer.from(JSON.stringify({ generation, roots, signedAtMs, signatures }));
+}
+
+/** What stands in such bytes, for a verdict; undefined when it is too long or no JSON. */
+export function decodeTrustBundle(bytes: Uint8Array): unknown {
+  if (bytes.length > trustBundleBytesMax) return undefined;
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether this has the form of a trust bundle; nothing of it is believed yet. */

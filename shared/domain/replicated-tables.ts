@@ -20,7 +20,8 @@ export type ReplicatedTable =
   | 'group-wishes'
   | 'validation-requests'
   | 'validation-results'
-  | 'component-settings';
+  | 'component-settings'
+  | 'revocations';
 
 /** Which sites a row travels to. */
 export type ReplicationScope =
@@ -86,4 +87,6 @@ export const replicatedTables = {
   'validation-results': { scope: 'upward', writer: { siteInKeyPart: 1 } },
   /** siteCode / settingName */
   'component-settings': { scope: 'everywhere', writer: 'any site' },
+  /** siteCode where it was said / kind of holder / name */
+  revocations: { scope: 'everywhere', writer: { siteInKeyPart: 0 } },
 } as const satisfies Record<ReplicatedTable, ReplicatedTableRule>;

@@ -43,6 +43,7 @@ const namedFields = [
   'parentSiteCode',
   'requestId',
   'finalSiteCode',
+  'holder',
   'fromSiteCode',
   'toSiteCode',
   'addresses',

@@ -1,4 +1,6 @@
 import { X509Certificate } from 'node:crypto';
+import type { DetailedPeerCertificate } from 'node:tls';
+import type { CertifiedPeer } from '../domain/certificate-authority.ts';
 import { type CertificateLife, refusalOfLife } from '../domain/certificate-life.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { certifiedPeerOf } from './certificate-identity.ts';
@@ -78,6 +80,25 @@ export function refusalOfCertificate(
   const expected = toIdentityUri(trust.identity);
   if (!peer || toIdentityUri(peer.identity) !== expected) return `it is not that of ${expected}`;
   return refusalNow(own);
+}
+
+/**
+ * Who is at the other end of a connection, by the certificates of its handshake, which has verified them.
+ * Undefined for nobody.
+ *
+ * @param roots PEM
+ */
+export function shownPeerOf(
+  certificate: DetailedPeerCertificate,
+  roots: Buffer,
+): CertifiedPeer | undefined {
+  const peer = certifiedPeerOf(certificate);
+  if (!peer || peer.voucher === 'root') return peer;
+  // Node picks the issuer by its name, out of whatever the peer has sent along.
+  const own = new X509Certificate(certificate.raw);
+  const issuer = new X509Certificate(certificate.issuerCertificate.raw);
+  if (!isIssuedBy([own, issuer], authoritiesOf(roots))) return undefined;
+  return { ...peer, vouchedFromMs: Date.parse(issuer.validFrom) };
 }
 
 /** Parsed once for all who ask, as often as they ask: credentials that change are other bytes. */

@@ -34,6 +34,7 @@ import type { PackageStatus } from '../domain/package-status.ts';
 import type { PrestagedHold } from '../domain/prestaged-content.ts';
 import type { PullJob } from '../domain/pull-job.ts';
 import type { ConfiguredSource } from '../domain/pull-source.ts';
+import type { Revocation } from '../domain/revocation.ts';
 import type { MiniJob, PackageFileFacts, SendRequest } from '../domain/send-request.ts';
 import type { SiteDefinition, SiteIdentity, SiteRoute } from '../domain/site.ts';
 import type {
@@ -46,6 +47,7 @@ import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
 import type { ToldControlsRow } from '../domain/told-controls.ts';
+import type { ToldTrust } from '../domain/told-trust.ts';
 import type { TransferLink } from '../domain/transfer-link.ts';
 import type { SiteAuthorityRow, TrustBundleRow } from '../domain/trust-bundle.ts';
 import type {
@@ -163,6 +165,12 @@ export const keySpaces = {
   validationResults: keySpace<ValidationResult>('validation-results'),
   /** siteCode / settingName → what is set for a component of a site. */
   componentSettings: keySpace<ComponentSetting>('component-settings'),
+  /** siteCode where it was said / kind of holder / name → whose certificates are nobody's any more. */
+  revocations: keySpace<Revocation>('revocations'),
+  /** dpId → hash over what this site has told that DP last of whom to trust; none while that is not known. */
+  toldTrustHashes: keySpace<string>('told-trust-hashes'),
+  /** 'own' → what the site has told this DP of whom to trust. */
+  toldTrust: keySpace<ToldTrust>('told-trust'),
   /** packageId / dpId → that the content of the package there is to be validated. */
   validationRequests: keySpace<ValidationRequest>('validation-requests'),
   /** dpId → the schedule of its validations, and since when. */

@@ -17,6 +17,7 @@ import { packageCommands } from './package-commands.ts';
 import { packageListCommands } from './package-list-commands.ts';
 import { packageTargetCommands } from './package-target-commands.ts';
 import { prestagedCommands } from './prestaged-commands.ts';
+import { revocationCommands } from './revocation-commands.ts';
 import { routeCommands } from './route-commands.ts';
 import { sendCommands } from './send-commands.ts';
 import { sendSteeringCommands } from './send-steering-commands.ts';
@@ -92,8 +93,8 @@ export const commandGroups: readonly CommandGroup[] = [
   },
   {
     word: 'certs',
-    summary: 'See which certificates there are, and when they end',
-    commands: certificateCommands,
+    summary: 'See which certificates there are and when they end; end those of a holder',
+    commands: [...certificateCommands, ...revocationCommands],
   },
   { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
   {

@@ -37,6 +37,7 @@ import {
   toStatusMessageQuery,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
+import { RevocationAnswers, type RevocationAnswersComponents } from './revocation-answers.ts';
 import {
   SendSteeringAnswers,
   type SendSteeringAnswersComponents,
@@ -74,6 +75,7 @@ export interface AdminServiceComponents
     EnrollmentAnswersComponents,
     LinkAnswersComponents,
     CertificateAnswersComponents,
+    RevocationAnswersComponents,
     PrestagedAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
@@ -136,6 +138,7 @@ export class AdminService {
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
       ...new CertificateAnswers(this.#components).methods(),
+      ...new RevocationAnswers(this.#components).methods(),
       ...this.#components.previews.methods(),
       ...this.#reportMethods(),
     };

@@ -53,9 +53,14 @@ describe('trust bundles of a site', () => {
     await start({ isTop: true });
     assert.equal((await rows().get(trustBundleKey))?.generation, 1);
     await rotateRoot(change());
+    let newsCount = 0;
+    const end = bundles.onChanged(() => newsCount++);
     await clock.advance(5_000);
     await until(() => roots.held.generation === 2);
     assert.equal((await rows().get(trustBundleKey))?.generation, 2);
+    await until(() => newsCount > 0);
+    assert.equal(bundles.current()?.generation, 2);
+    end();
     await bundles.stop();
     await retireRoot(change(), { isForced: true });
     await start({ isTop: true });
@@ -105,6 +110,7 @@ describe('trust bundles of a site', () => {
     await put(signTrustBundle({ generation: 2, roots: [evil.certificate], signedAtMs: 1 }, [evil]));
     await put({ generation: 'two' });
     await bundles.stop();
+    assert.equal(bundles.current(), undefined);
     assert.equal(roots.held.generation, 1);
     assert.deepEqual(files.log.messages(40), [
       'A trust bundle is not believed',

@@ -1,4 +1,4 @@
-import { isTrustBundle } from '../../shared/certificates/trust-bundle.ts';
+import { isTrustBundle, type TrustBundle } from '../../shared/certificates/trust-bundle.ts';
 import type { TrustedRoots } from '../../shared/certificates/trusted-roots.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { trustBundleKey } from '../../shared/domain/trust-bundle.ts';
@@ -38,6 +38,9 @@ export class TrustBundles implements Component {
   readonly #components: TrustBundlesComponents;
   readonly #config: TrustBundlesConfig;
   readonly #stopping = new AbortController();
+  readonly #listeners = new Set<() => void>();
+  /** The newest bundle that was believed. */
+  #known: TrustBundle | undefined;
   #unsubscribe = () => {};
   #looking: Promise<void> = Promise.resolve();
   #taking: Promise<void> = Promise.resolve();
@@ -60,6 +63,23 @@ export class TrustBundles implements Component {
     this.#stopping.abort();
     await this.#looking;
     await this.#taking;
+  }
+
+  /**
+   * What agents without replication are to be told; undefined before the first bundle is known. Of the generation
+   * that this site trusts itself, and no other.
+   */
+  current(): TrustBundle | undefined {
+    const { held } = this.#components.trustedRoots;
+    return this.#known?.generation === held.generation ? this.#known : undefined;
+  }
+
+  /** Calls `listener` whenever there is something else to tell. @returns ends it */
+  onChanged(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
   }
 
   /**
@@ -90,6 +110,7 @@ export class TrustBundles implements Component {
     const { trustedRoots, logger } = this.#components;
     try {
       const verdict = await trustedRoots.take(row);
+      if (verdict.kind === 'newer' || verdict.kind === 'same') this.#know(row as TrustBundle);
       if (verdict.kind === 'newer') {
         const { generation, roots } = verdict.bundle;
         logger.info({ generation, roots: roots.length }, 'Trusts other roots from now on');
@@ -99,6 +120,11 @@ export class TrustBundles implements Component {
     } catch (err) {
       logger.error({ err }, 'The roots to trust could not be written');
     }
+  }
+
+  #know(bundle: TrustBundle): void {
+    this.#known = bundle;
+    for (const listener of this.#listeners) listener();
   }
 
   /** Tells everybody of the roots as the top has them; a row that is newer than they are is left alone. */

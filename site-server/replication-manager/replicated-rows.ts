@@ -29,7 +29,7 @@ export interface RowNotice {
   readonly subject: string;
 }
 
-type KeyPart = 'site' | 'dp' | 'package' | 'dp or none' | 'name';
+type KeyPart = 'site' | 'dp' | 'package' | 'dp or none' | 'name' | 'holder kind' | 'holder';
 
 interface TablePlace {
   readonly space: KeySpace<unknown>;
@@ -71,6 +71,7 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
     keyParts: ['package', 'site', 'dp or none'],
   },
   'component-settings': { space: keySpaces.componentSettings, keyParts: ['site', 'name'] },
+  revocations: { space: keySpaces.revocations, keyParts: ['site', 'holder kind', 'holder'] },
 };
 
 /** Tables whose own rows a site keeps in a local table, where its components work with them. */
@@ -90,6 +91,9 @@ const partPatterns: Record<KeyPart, (text: string) => boolean> = {
   name: (text) => parseObjectName(text) !== undefined,
   package: (text) => parsePackageId(text) !== undefined,
   'dp or none': (text) => text === '' || parseDistributionPointId(text) !== undefined,
+  // As a holder they stand together in the row itself.
+  'holder kind': (text) => /^[a-z]{2,6}$/.test(text),
+  holder: (text) => /^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$/.test(text),
 };
 
 /** The table itself when there is one of this name. */
@@ -193,6 +197,7 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
     case 'site-authorities':
     case 'component-settings':
     case 'validation-results':
+    case 'revocations':
       // Whoever goes by them keeps them in memory, and sees each write.
       return [];
     default:

@@ -36,6 +36,11 @@ import {
 import type { ReplicatedTable } from '../../shared/domain/replicated-tables.ts';
 import { requestLimits as limits } from '../../shared/domain/request-limits.ts';
 import {
+  parseHolder,
+  type Revocation,
+  revocationReasonCharsMax,
+} from '../../shared/domain/revocation.ts';
+import {
   parseSiteCode,
   type SigningKey,
   type SiteDefinition,
@@ -79,6 +84,8 @@ import { everyHoursMax, type ValidationSchedule } from '../../shared/domain/vali
 /** A sentence of this program, such as a reason. */
 const sentenceCharsMax = 16_384;
 const certificateCharsMax = 32_768;
+/** An administrator with a long scope, written out. */
+const identityUriCharsMax = 4_096;
 const signingKeyCountMax = 64;
 const addressCountMax = 32;
 const insertionStringCountMax = 9;
@@ -407,6 +414,13 @@ const rowSchemas = {
     settingName: objectName,
     value: z.int(),
   }),
+  revocations: row<Revocation>({
+    siteCode,
+    holder: parsed(parseHolder, 'a holder'),
+    revokedAtMs: count,
+    reason: text(revocationReasonCharsMax),
+    revokedBy: text(identityUriCharsMax),
+  }),
 } as const satisfies Record<ReplicatedTable, z.ZodType>;
 
 /** Which field of a row each part of its key repeats; '' where the row does not say it. */
@@ -432,6 +446,8 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'validation-requests': ['packageId', 'dpId'],
   'validation-results': ['packageId', 'siteCode', 'dpId'],
   'component-settings': ['siteCode', 'settingName'],
+  // Its holder: see Revocations.
+  revocations: ['siteCode', '', ''],
 };
 
 const statusMessage = row<StatusMessage>({
