@@ -75,7 +75,7 @@ describe('what a site has given a new machine (SEC-2)', () => {
       [
         'another root',
         answerOf(dp, { by: await authorityOf('PS1', foreign) }),
-        /not from the root/,
+        /not from a root/,
       ],
       ['another key', answerOf(dp, { key: await newPrivateKey() }), /not for the key/],
       ['another name', answerOf('waybill://dp/PS1DP2'), /not that of dp\/PS1DP1/],
