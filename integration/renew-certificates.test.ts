@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EnrolledHierarchy } from './enrolled-hierarchy.ts';
-import { SetClock } from './set-clock.ts';
+import { PassingTime } from './passing-time.ts';
 
 const dayMs = 24 * 3_600_000;
 const dpId = 'PS1DP1';
@@ -21,34 +20,18 @@ interface Certificate {
 describe('certificates that renew themselves (SEC-3, F22)', function () {
   this.timeout(180_000);
   let net: EnrolledHierarchy;
-  let clock: SetClock;
-  let clockDirectory: string;
-  let passedDays = 0;
+  let time: PassingTime;
 
   before(async () => {
-    clockDirectory = await mkdtemp(join(tmpdir(), 'waybill-clock-'));
-    clock = await SetClock.create(join(clockDirectory, 'clock'));
-    const pace = { LOOK_MS: '200', TRY_MS_MIN: '500', TRY_MS_MAX: '2000' };
-    const renewal = ['SITE', 'DP'].flatMap((agent) =>
-      Object.entries(pace).map(([name, value]) => [`WAYBILL_${agent}_RENEWAL__${name}`, value]),
-    );
-    net = await EnrolledHierarchy.start('PS1', 'primary', {
-      ...clock.environment,
-      ...Object.fromEntries(renewal),
-    });
+    time = await PassingTime.begin();
+    net = await EnrolledHierarchy.start('PS1', 'primary', time.environment);
     await net.enrolledDp(dpId);
   });
 
   after(async () => {
     await net?.[Symbol.asyncDispose]();
-    await rm(clockDirectory, { recursive: true, force: true });
+    await time?.[Symbol.asyncDispose]();
   });
-
-  /** For all machines at once. */
-  async function pass(days: number): Promise<void> {
-    passedDays += days;
-    await clock.setWrongBy(passedDays * dayMs);
-  }
 
   const homeFile = async (name: string) =>
     join((await net.person('alice')).home, '.config', 'waybill', name);
@@ -62,7 +45,7 @@ describe('certificates that renew themselves (SEC-3, F22)', function () {
   /** Days that are left of a certificate. */
   async function daysLeft(path: string): Promise<number> {
     const endMs = Date.parse((await ofFile(path)).validTo);
-    return Math.round((endMs - Date.now()) / dayMs - passedDays);
+    return Math.round((endMs - time.nowMs) / dayMs);
   }
 
   async function renewed(path: string, before: X509Certificate): Promise<X509Certificate> {
@@ -94,7 +77,7 @@ describe('certificates that renew themselves (SEC-3, F22)', function () {
     const before = await Promise.all([agentFile('PS1'), agentFile(dpId)].map(ofFile));
     const own = await ofFile(await homeFile('agent.pem'));
     const pids = [net.agent('PS1').pid, net.agent(dpId).pid];
-    await pass(65);
+    await time.pass(65);
     await renewed(agentFile('PS1'), before[0]!);
     await renewed(agentFile(dpId), before[1]!);
     await reachable();
@@ -116,7 +99,7 @@ describe('certificates that renew themselves (SEC-3, F22)', function () {
     const before = await Promise.all([agentFile('PS1'), agentFile(dpId)].map(ofFile));
     await net.agent(dpId).kill();
     await net.agent('PS1').kill();
-    await pass(100);
+    await time.pass(100);
     await net.agent(dpId).start();
     // Its site is away: it stays up and says why.
     await net.until('a DP that says why', async () => {
@@ -136,9 +119,9 @@ describe('certificates that renew themselves (SEC-3, F22)', function () {
 
   it('after the grace period a DP stays up and asks nobody; with a new token it is back', async () => {
     await net.agent(dpId).kill();
-    await pass(65);
+    await time.pass(65);
     await reachableSite();
-    await pass(60);
+    await time.pass(60);
     await reachableSite();
     const tries = await lines(dpId, 'The certificate could not be renewed');
     await net.agent(dpId).start();
@@ -167,9 +150,9 @@ describe('certificates that renew themselves (SEC-3, F22)', function () {
   it('a site whose clock was two years ahead for a while is itself again', async () => {
     const before = await ofFile(agentFile('PS1'));
     const { pid } = net.agent('PS1');
-    await pass(700);
+    await time.pass(700);
     await sleep(1_500);
-    await pass(-700);
+    await time.pass(-700);
     await reachable();
     assert.equal(net.agent('PS1').pid, pid);
     assert.ok((await daysLeft(agentFile('PS1'))) <= 90);
