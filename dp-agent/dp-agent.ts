@@ -1,6 +1,5 @@
 /** The wiring of a DP agent: the only file that sees every component. */
 import { join } from 'node:path';
-import { tellCertificateHealth } from '../shared/certificate-keeper/tell-health.ts';
 import { ContentLibrary } from '../shared/content-library/content-library.ts';
 import { ArrivingContents } from '../shared/content-server/arriving-contents.ts';
 import { ContentServer } from '../shared/content-server/content-server.ts';
@@ -21,6 +20,7 @@ import { distributionPointConversation } from './dp-provider/distribution-point-
 import { validationConversation } from './dp-provider/validation-conversation.ts';
 import { prestagedParts } from './prestaged-wiring.ts';
 import { pullParts } from './pull-wiring.ts';
+import { dpRoots } from './roots-wiring.ts';
 import { toldControlsConversation } from './told-controls/told-controls-conversation.ts';
 import { ToldTrustKeeper } from './told-trust/told-trust.ts';
 import { toldTrustConversation } from './told-trust/told-trust-conversation.ts';
@@ -68,8 +68,10 @@ export class DpAgent implements Component {
       { library, store, clock, logger: child('dp-provider') },
       { ...config, incomingDirectory: join(directory, 'incoming') },
     );
+    const roots = await dpRoots({ clock, logger: child('told-trust') }, config);
     const toldTrust = new ToldTrustKeeper({
       ...{ store, clock, siteCode: config.siteCode, logger: child('told-trust') },
+      ...(roots && { onBundle: roots.onBundle }),
     });
     const { trust } = toldTrust;
     const server = new RpcServer(
@@ -81,10 +83,9 @@ export class DpAgent implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const { dpId, siteCode } = config;
-    const keeper = certificateKeeper({ credentials, clock, child }, config);
-    tellCertificateHealth(keeper, server);
-    const certificate = () => keeper.report();
-    const self = { dpId, siteCode, agentVersion: agentVersion(), certificate };
+    const keeper = certificateKeeper({ credentials, clock, child, server, ...roots }, config);
+    const said = { agentVersion: agentVersion(), certificate: () => keeper.report() };
+    const self = { dpId, siteCode, ...said };
     const arriving = new ArrivingContents();
     const pieceSource = new PieceSource({
       fileLibraryDirectory: library.layout.fileLibrary,

@@ -82,7 +82,11 @@ await yargs(hideBin(process.argv))
   .fail(
     usageFailure(
       'waybill-dp',
-      'waybill-dp [run | extract PACKAGE --out DIR | import FILE] --config FILE, or waybill-dp enroll DP --server HOST:PORT',
+      'waybill-dp [run | enroll DP | extract PACKAGE --out DIR | import FILE] --config FILE',
+      {
+        args: hideBin(process.argv),
+        commands: { run: '', enroll: 'DP', extract: 'PACKAGE', import: 'FILE' },
+      },
     ),
   )
   .parseAsync();

@@ -83,7 +83,7 @@ export class EnrolledHierarchy implements AsyncDisposable {
   agent(name: string, program: string = programs.waybillDp): AgentProcess {
     const known = this.#agents.get(name);
     if (known) return known;
-    const files = { configPath: this.at(`${name}.yaml`), logPath: this.at(`${name}.log`) };
+    const files = { configPath: this.at(`${name}.yaml`), logPath: this.at(`${name}.stdout.log`) };
     const agent = new AgentProcess({ name, program, ...files, environment: this.#environment });
     this.#agents.set(name, agent);
     followLogs([agent.logPath]);

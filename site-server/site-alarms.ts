@@ -19,11 +19,12 @@ export function alarmWatch(
   },
 ): AlarmWatch {
   const { jobs, transfers, sends, replication, certificates } = watched;
+  const settings = ground.settings.live('alarms');
   return new AlarmWatch({
     ...{ ...ground, jobs, transfers, sends },
     neighbours: () => replication.connections(),
     certificates: () => certificates.concerns(),
-    settings: () => ground.config.alarms,
+    settings: () => settings,
     logger: ground.logOf('alarm-watch'),
   });
 }

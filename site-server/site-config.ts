@@ -3,8 +3,8 @@ import { renewalSettings } from '../shared/certificate-keeper/renewal-settings.t
 import { parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
-import { enrollmentSettings } from './enrollment/enrollment-config.ts';
 import { authoritySettings } from './certificate-authority/authority-config.ts';
+import { enrollmentSettings } from './enrollment/enrollment-config.ts';
 import { replicationSettings } from './replication-manager/replication-config.ts';
 
 const minuteMs = 60_000;

@@ -17,6 +17,7 @@ import { EnrollmentCommands } from './enrollment/enrollment-commands.ts';
 import { EnrollmentTokens } from './enrollment/enrollment-tokens.ts';
 import { ParentEnrollment } from './enrollment/parent-enrollment.ts';
 import { Renewals } from './enrollment/renewals.ts';
+import { revocationsOf } from './revocations/revocation-rows.ts';
 import type { Ground } from './site-ground.ts';
 
 /** How far clocks may be off when a certificate is to be followed. */
@@ -36,14 +37,13 @@ export function siteEnrollment(
   ground: Ground,
   others: {
     readonly siteCommands: Pick<SiteCommands, 'set'>;
-    /** @default nobody is revoked */
-    readonly revocations?: EnrollmentRevocations;
   },
 ): SiteEnrollment | undefined {
   const { auditTrail, clock, config, siteAddress, sites } = ground;
   const { authority, issued } = ground.siteAuthority;
   if (!authority) return undefined;
-  const { siteCommands, revocations = noRevocations } = others;
+  const { siteCommands } = others;
+  const revocations = enrollmentRevocations(ground);
   const { listen, address, renewalGraceMs } = config.enrollment;
   const enrollmentAddress = () => address ?? portAt(siteAddress(), server.address);
   const administrators = new Administrators(ground);
@@ -81,10 +81,15 @@ export function siteEnrollment(
   return { commands, passedOn: enrollment.passedOn(), components };
 }
 
-const noRevocations: EnrollmentRevocations = {
-  revocationOf: () => undefined,
-  revoked: async () => [],
-};
+function enrollmentRevocations(ground: Ground): EnrollmentRevocations {
+  const { trust } = ground.revocations;
+  return {
+    // That it has expired is for the grace period to say.
+    isRevoked: (peer) =>
+      trust.refusalOf({ ...peer, notAfterMs: Number.POSITIVE_INFINITY }) !== undefined,
+    revoked: async (holder, why) => (await revocationsOf(ground, [holder], why)).changes,
+  };
+}
 
 /** Administrators who were given a certificate before there was a table of them. */
 function earlierOnes(

@@ -21,6 +21,7 @@ import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
+import type { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import type { CertificateWatch } from './certificate-watch/certificate-watch.ts';
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
@@ -60,7 +61,7 @@ import { TransferPermits } from './package-transfer-manager/transfer-permits.ts'
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
-import { type AuthorityParts, authorityParts } from './site-authority.ts';
+import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
 import { siteCertificates } from './site-certificates.ts';
 import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
@@ -115,7 +116,7 @@ export class SiteServer implements Component {
     const siteCommands = new SiteCommands(ground);
     const enrollment = siteEnrollment(ground, { siteCommands });
     const { keepers, watch: certificates } = siteCertificates(ground, server);
-    const commands = { siteCommands, enrollment, certificates };
+    const commands = { siteCommands, enrollment, certificates, bundles: authority.bundles };
     const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     server.serve('Content', contentServer(ground, transfers).conversation());
@@ -138,7 +139,7 @@ export class SiteServer implements Component {
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
-      new TrustTeller(ground, { ...ground, logger: ground.logOf('revocations') }),
+      trustTeller(ground, authority.bundles),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -229,6 +230,7 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
     ...{ ...ground, packages, contents, logger },
     distributionPoints: new HierarchyDistributionPoints({ ...ground, logger }),
     groups: new GroupReactions(ground),
+    onCaughtUp: (listener) => replication.onCaughtUp(listener),
     begin: () => alignWithHierarchy(aligned),
   });
 }
@@ -247,7 +249,8 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
     openFilesMax: 16,
   });
   const logger = logOf('package-transfer-manager');
-  const ownCopies = new OwnCopyCheck({ ...ground, pieceSource, logger });
+  const contents = new OwnContents(ground);
+  const ownCopies = new OwnCopyCheck({ ...ground, contents, pieceSource, logger });
   const notification = new PullNotification(
     { ...ground, sources: new PullSources(ground) },
     { ...config.distribution, siteAddress: ground.siteAddress },
@@ -268,6 +271,13 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   );
   const steering = new JobSteering({ ...ground, jobs, transfers: manager, cancellation });
   return { jobs, pieceSource, manager, steering };
+}
+
+/** What tells DPs whom to trust. */
+function trustTeller(ground: Ground, bundles: TrustBundles | undefined): TrustTeller {
+  const logger = ground.logOf('revocations');
+  const told = { ...ground, ...(bundles && { bundles: toldBundles(bundles) }) };
+  return new TrustTeller(told, { ...ground, logger });
 }
 
 /** What gives content to whoever asks. */
@@ -315,7 +325,9 @@ async function distributionManager(
     logger,
   });
   const { jobSerials } = others;
-  const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
+  const ownCopies = others.validations.own;
+  const given = { ...ground, jobSerials, ownCopies, logger };
+  const distributionPointTask = new DistributionPointTask(given);
   const { stateSystem, siteLinks } = others;
   const prestaged = siteLinks.prestaged.holds;
   const packageEnd = new PackageEnd({ ...ground, prestaged, logger });
@@ -352,6 +364,7 @@ async function adminService(
     readonly siteCommands: SiteCommands;
     readonly enrollment: SiteEnrollment | undefined;
     readonly certificates: CertificateWatch;
+    readonly bundles: TrustBundles | undefined;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
@@ -366,6 +379,7 @@ async function adminService(
     previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
     certificates: others.certificates,
+    ...(others.bundles && { trustBundles: others.bundles }),
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,
     prestaged: others.siteLinks.prestaged,

@@ -31,6 +31,7 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.DeletePackage': changers,
   'Admin.GetPackage': administrators,
   'Admin.ListPackages': administrators,
+  'Admin.GetTrustBundle': administrators,
   'Admin.WatchPackage': administrators,
   'Admin.ExportPackage': changers,
   'Admin.ImportPackage': changers,
@@ -165,8 +166,10 @@ describe('call policy of a running server (SEC-1)', () => {
     const others = [
       'Content',
       'DistributionPoint',
+      'Enrollment',
       'ManagementPoint',
       'Replication',
+      'SiteEnrollment',
       'SiteTransfer',
     ] as const;
     for (const name of others) {

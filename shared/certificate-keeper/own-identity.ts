@@ -1,4 +1,5 @@
 import { dirname, resolve } from 'node:path';
+import { isKeptByAgent } from '../certificates/pair-file.ts';
 import type { PeerIdentity } from '../domain/peer-identity.ts';
 import { IdentityPlace } from '../enrollment/identity-place.ts';
 import { authoritiesOf, chainOf } from '../rpc/certificate-trust.ts';
@@ -46,14 +47,6 @@ export interface RenewedFiles extends PeerCredentialFiles {
 }
 
 /**
- * Whether an agent owns its files: key and certificate in one, replaced together. Separate files, as
- * development certificates are, are somebody else's, and never written.
- */
-export function isOwnIdentity({ certificateFile, keyFile }: PeerCredentialFiles): boolean {
-  return resolve(certificateFile) === resolve(keyFile);
-}
-
-/**
  * How an agent renews by its old key, at the enrollment port of its site; undefined when its files are not its
  * own, or nobody has said where.
  *
@@ -68,7 +61,7 @@ export function renewalByOldKey(
   files: RenewedFiles,
 ): KeptRenewal | undefined {
   const { renewalAddress: address, certificateFile } = files;
-  if (address === undefined || !isOwnIdentity(files)) return undefined;
+  if (address === undefined || !isKeptByAgent(files)) return undefined;
   const { credentials, clock, expected } = needs;
   const place = new IdentityPlace(dirname(resolve(certificateFile)), certificateFile);
   const ask = askingAt({ address, roots: () => credentials.ca, expected });

@@ -13,7 +13,7 @@ export function pinnedRoot(
   rootKeyHash: Uint8Array,
   address: string,
 ): X509Certificate {
-  const root = shown.find((one) => keyHashOf(one).equals(rootKeyHash) && isRoot(one));
+  const root = shown.find((one) => keyHashOf(one)?.equals(rootKeyHash) && isRoot(one));
   if (root) return root;
   const reason = whyNot(shown.at(-1));
   throw new WaybillError({ code: 'ENROLLMENT_ROOT_MISMATCH', address, reason });
@@ -31,9 +31,7 @@ export function refusalOfClock(
   shown: readonly X509Certificate[],
   nowMs: number,
 ): string | undefined {
-  const refusal = shown
-    .map((one) => refusalOfTime(one, nowMs))
-    .find((one) => one !== undefined);
+  const refusal = shown.map((one) => refusalOfTime(one, nowMs)).find((one) => one !== undefined);
   if (refusal === undefined) return undefined;
   return `${refusal.replace(/^it /, 'its certificate ')}. Set the clock that is wrong`;
 }
@@ -46,9 +44,14 @@ function isRoot(certificate: X509Certificate): boolean {
   );
 }
 
-function keyHashOf(certificate: X509Certificate): Buffer {
-  const publicKey = certificate.publicKey.export({ type: 'spki', format: 'der' });
-  return createHash('sha256').update(publicKey).digest();
+/** Undefined for a key of a kind that is not known here. */
+function keyHashOf(certificate: X509Certificate): Buffer | undefined {
+  try {
+    const publicKey = certificate.publicKey.export({ type: 'spki', format: 'der' });
+    return createHash('sha256').update(publicKey).digest();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Of a stranger: short, and harmless on a terminal. */

@@ -8,6 +8,7 @@ import {
   controlOptions,
   type GivenLimit,
   type GivenSchedule,
+  needsZone,
   serveControlOptions,
   toControlsPatch,
   zoneOfHours,
@@ -65,7 +66,7 @@ const addDistributionPoint = command({
   run: async (args, session) => {
     const { admin } = session;
     const { dpId, address, description = '', kind = 'standard' } = args;
-    const controls = givenControlPatches(args, session);
+    const controls = givenControlPatches(args, session, undefined);
     const given = givenPullSettings(dpId, args);
     if (given && kind === 'standard') {
       throw new UsageError('--source, --allow-fallback and --packages-max need --kind pull');
@@ -79,7 +80,11 @@ const addDistributionPoint = command({
     const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', all));
     const token = { at: args.site, validForMs: args.validFor };
     const made = await makeTokenIfEnrolled(session, { kind: 'dp', dpId }, token);
-    tellAdded(session, record, made, args.site);
+    tellAdded(session, record, {
+      made,
+      site: args.site,
+      more: toControlSentences(record, controls),
+    });
   },
 });
 
@@ -87,26 +92,29 @@ const addDistributionPoint = command({
 function tellAdded(
   session: Session,
   record: DistributionPointRecord,
-  made: Awaited<ReturnType<typeof makeTokenIfEnrolled>>,
-  site: string | undefined,
+  {
+    made,
+    site,
+    more,
+  }: {
+    readonly made: Awaited<ReturnType<typeof makeTokenIfEnrolled>>;
+    readonly site: string | undefined;
+    /** What else holds of it, in sentences. */
+    readonly more: readonly string[];
+  },
 ): void {
   const { output } = session;
   const { dpId, address } = record;
   const at = site === undefined ? '' : ` --site ${site}`;
-  const added = `Distribution point ${dpId} at ${address} is added.`;
-  const isMade = made !== undefined && 'token' in made;
-  output.record(isMade ? { ...record, enrollment: made } : record);
-  if (isMade) {
-    output.sentence(added);
-    tellToken(session, made);
-    return;
-  }
-  if (made) {
+  const token = made !== undefined && 'token' in made ? made : undefined;
+  output.record(token ? { ...record, enrollment: token } : record);
+  const next = made ? '' : ` Next: waybill dp check ${dpId}${at}`;
+  output.sentence(`Distribution point ${dpId} at ${address} is added.${next}`);
+  for (const line of more) output.sentence(line);
+  if (token) tellToken(session, token);
+  else if (made && 'failure' in made) {
     output.note(`no token was made: ${made.failure}. Later: waybill dp enroll ${dpId}${at}`);
-    output.sentence(added);
-    return;
   }
-  output.sentence(`${added} Next: waybill dp check ${dpId}${at}`);
 }
 
 const enrollDistributionPoint = command({
@@ -144,7 +152,9 @@ const setDistributionPoint = command({
     const { admin, output } = session;
     const { dpId, address, description, kind, priority } = args;
     const given = givenPullSettings(dpId, args);
-    const controls = givenControlPatches(args, session);
+    const isSetNeeded = needsZone(args.timeZone, [ownOf(args), serveOf(args)]);
+    const before = isSetNeeded ? await requireDistributionPoint(admin, dpId) : undefined;
+    const controls = givenControlPatches(args, session, before);
     const { validateEvery, validateRate } = args;
     const patches = [...Object.values(controls), validateEvery, validateRate];
     const others = [address, description, kind, priority, given];
@@ -222,23 +232,39 @@ function settingOptions<A extends GlobalArguments>(parser: Argv<A>) {
   return validationOptions(serveControlOptions(controlOptions(pullOptions(parser))));
 }
 
-/** What of both controls is to change; what is not given is absent. @throws UsageError */
+/** What of both controls was given. */
+interface ControlArguments {
+  readonly limit?: GivenLimit | undefined;
+  readonly schedule?: GivenSchedule | undefined;
+  readonly serveLimit?: GivenLimit | undefined;
+  readonly serveSchedule?: GivenSchedule | undefined;
+  readonly timeZone?: string | undefined;
+}
+
+/**
+ * What of both controls is to change; what is not given is absent.
+ *
+ * @param before the DP as it is, where the zone of its hours matters
+ * @throws UsageError
+ */
 function givenControlPatches(
-  args: {
-    readonly limit?: GivenLimit | undefined;
-    readonly schedule?: GivenSchedule | undefined;
-    readonly serveLimit?: GivenLimit | undefined;
-    readonly serveSchedule?: GivenSchedule | undefined;
-    readonly timeZone?: string | undefined;
-  },
+  args: ControlArguments,
   { timeZone: machineZone }: Pick<Session, 'timeZone'>,
+  before: DistributionPointRecord | undefined,
 ) {
-  const own = { limit: args.limit, schedule: args.schedule };
-  const serve = { limit: args.serveLimit, schedule: args.serveSchedule };
-  const timeZone = zoneOfHours(args.timeZone, [own, serve], machineZone);
-  const controls = toControlsPatch(own, timeZone);
-  const serveControls = toControlsPatch(serve, timeZone);
+  const [own, serve] = [ownOf(args), serveOf(args)];
+  const zone = zoneOfHours(args.timeZone, [own, serve], machineZone);
+  const controls = toControlsPatch(own, zone, before?.controls ?? null);
+  const serveControls = toControlsPatch(serve, zone, before?.serveControls ?? null);
   return { ...(controls && { controls }), ...(serveControls && { serveControls }) };
+}
+
+function ownOf({ limit, schedule }: ControlArguments) {
+  return { limit, schedule };
+}
+
+function serveOf({ serveLimit: limit, serveSchedule: schedule }: ControlArguments) {
+  return { limit, schedule };
 }
 
 /** What holds from now on, of the controls that were changed. */

@@ -5,7 +5,10 @@ import { type AgentEnrollment, enrollAgent } from '../../shared/enrollment/agent
 import type { Enrolled } from '../../shared/enrollment/enrolling.ts';
 import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
 import { readToken, type TokenInput } from '../../shared/enrollment/token-input.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import { toSystemReason } from '../../shared/runtime/system-reason.ts';
+import { CommandFailure, UsageError } from './command-failure.ts';
 import { readConnectionConfig } from './connection.ts';
 import type { OwnEnrollment, OwnEnrollmentEnd } from './enroll-commands.ts';
 
@@ -36,13 +39,39 @@ export async function enrollHere(
     );
   const enrollment: AgentEnrollment = {
     ...{ identity, server, address: '', place, configPath, isForced, configText },
-    checkConfig: async () => requireSame((await readOwn()).cert, place.credentialFile, configPath),
+    checkConfig: async () => {
+      // One that is not whole is somebody else's as well.
+      const { cert = 'of somebody' } = await readOwn().catch(unlessUsage);
+      requireSame(cert, place.credentialFile, configPath);
+    },
   };
   const needs = { clock, signal, readToken: () => readToken(surroundings) };
-  const { isNew, notAfterMs } = await enrollAgent(needs, enrollment);
-  await place.finish();
-  const { server: serverAddress } = await readOwn();
-  return { isNew, notAfterMs, configPath, serverAddress };
+  try {
+    const { isNew, notAfterMs } = await enrollAgent(needs, enrollment);
+    await place.finish();
+    const { server: serverAddress } = await readOwn();
+    return { isNew, notAfterMs, configPath, serverAddress };
+  } catch (error) {
+    throw toFailure(error, directory);
+  }
+}
+
+function unlessUsage(error: unknown): { readonly cert?: string } {
+  if (error instanceof UsageError) return {};
+  throw error;
+}
+
+/** A terminal hands Ctrl-C to whoever reads from it; the system says what it does not allow. */
+function toFailure(error: unknown, directory: string): unknown {
+  if (isAbortError(error)) {
+    return new CommandFailure('INTERRUPTED', 'Interrupted. The same command goes on', {});
+  }
+  if (!(error instanceof Error) || !('syscall' in error)) return error;
+  const reason = `it cannot be written: ${toSystemReason(error)}`;
+  return new WaybillError(
+    { code: 'CERTIFICATE_INVALID', path: directory, reason },
+    { cause: error },
+  );
 }
 
 function configText({ place }: Enrolled): string {

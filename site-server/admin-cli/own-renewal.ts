@@ -4,7 +4,7 @@ import {
   CertificateRenewal,
 } from '../../shared/certificate-keeper/certificate-renewal.ts';
 import { toKeptCertificate } from '../../shared/certificate-keeper/kept-certificate.ts';
-import { isOwnIdentity } from '../../shared/certificate-keeper/own-identity.ts';
+import { isKeptByAgent } from '../../shared/certificates/pair-file.ts';
 import { isRenewalWanted, type KeepingRules } from '../../shared/domain/certificate-keeping.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { expirySoonMs } from '../../shared/domain/known-certificate.ts';
@@ -49,7 +49,7 @@ export async function ownCredentials(
   const { clock, tell } = surroundings;
   const found = await readPeerCredentials(files, { atAnyTime: true });
   const { notAfterMs, ...kept } = keptOf(found);
-  const canRenew = files.renewalAddress !== undefined && isOwnIdentity(files);
+  const canRenew = files.renewalAddress !== undefined && isKeptByAgent(files);
   const rules: KeepingRules = { canRenew, isOwnIssuer: false, graceMs };
   if (!isRenewalWanted({ ...kept, notAfterMs }, clock.nowMs(), rules)) {
     return counting(files, found, { surroundings, whatToDo: toWhatToDo(canRenew, undefined) });

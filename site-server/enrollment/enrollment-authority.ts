@@ -1,6 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
+import type { CertifiedPeer } from '../../shared/domain/certificate-authority.ts';
 import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
-import type { Revocation } from '../../shared/domain/revocation.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 
 /** As much of the certificate authority of a site as enrollment needs; certificates are PEM. */
@@ -19,8 +19,8 @@ export interface EnrollmentAuthority {
 
 /** As much of the revocations of the hierarchy as enrollment needs. */
 export interface EnrollmentRevocations {
-  /** @param holder such as `dp/PS1DP1` */
-  revocationOf(holder: string): Pick<Revocation, 'revokedAtMs'> | undefined;
+  /** Whether a certificate was revoked, by a site that has a say in it; however long ago it expired. */
+  isRevoked(peer: CertifiedPeer): boolean;
   /** What is to be written so that all certificates a holder has now are revoked. */
   revoked(
     holder: string,

@@ -103,7 +103,7 @@ export class EnrollmentCommands {
   async deleteAdministrator(name: string, by: PeerIdentity): Promise<Administrator> {
     const { administrators, revocations, tokens } = this.#components;
     const holder = `admin/${name}`;
-    const facts = { reason: 'deleted', revokedBy: toIdentityUri(by) };
+    const facts = { reason: 'the administrator was deleted', revokedBy: toIdentityUri(by) };
     const deleted = await administrators.delete(name, await revocations.revoked(holder, facts));
     await tokens.revokeUnusedOf(holder, 'holder-gone');
     return deleted;

@@ -7,6 +7,7 @@ import {
 } from '../../shared/domain/enrollment-token.ts';
 import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { SeededRandom } from '../../shared/testing/seeded-random.ts';
 import { certificateIn, TestAuthority } from './testing/test-authority.ts';
 import { alice, dayMs, TestEnrollment } from './testing/test-enrollment.ts';
 
@@ -20,6 +21,22 @@ function reasonOf(reason: string) {
     assert.equal(error.details?.reason, reason);
     return true;
   };
+}
+
+/** The same bytes with one changed, cut, doubled or more of them. */
+function mutated(random: SeededRandom, bytes: Buffer): Buffer {
+  const at = random.below(bytes.length + 1);
+  const [head, tail] = [bytes.subarray(0, at), bytes.subarray(at)];
+  switch (random.below(4)) {
+    case 0:
+      return Buffer.concat([head, random.bytes(1), tail.subarray(1)]);
+    case 1:
+      return Buffer.from(head);
+    case 2:
+      return Buffer.concat([head, random.bytes(random.below(40)), tail]);
+    default:
+      return Buffer.concat([head, tail.subarray(1 + random.below(40))]);
+  }
 }
 
 /** The same token with another secret. */
@@ -479,6 +496,26 @@ describe('Renewal (SEC-3)', () => {
     assert.equal(certificateIn(answer).subject, 'CN=Waybill site authority PS1');
     const key = await newPrivateKey();
     await assert.rejects(top.renew({ ...old, key }), { code: 'RENEWAL_REFUSED' });
+  });
+
+  it('refuses whatever is made of a good request, and never fails on it', async () => {
+    const old = await enrolledDp();
+    const newKey = await newPrivateKey();
+    const good = { ...old, authorityCertificate: old.issuer };
+    const random = new SeededRandom(11);
+    const expected = [...['MESSAGE_INVALID', 'RENEWAL_REFUSED', 'CERTIFICATE_REQUEST_INVALID']];
+    for (let count = 0; count < 150; count++) {
+      const field = random.pick(['certificate', 'authorityCertificate'] as const);
+      const bytes = mutated(random, random.pick([good[field], random.bytes(random.below(600))]));
+      if (bytes.equals(good[field])) continue;
+      const from = `10.1.${count % 250}.${count % 7}`;
+      await site.clock.advance(400_000);
+      const failure = await site.renew(old, { [field]: bytes, newKey }, from).then(
+        () => undefined,
+        (error: { code?: string }) => error.code,
+      );
+      assert.ok(expected.includes(failure ?? 'no failure'), `${field} ${bytes.toString('hex')}`);
+    }
   });
 
   it('checks every field before anything is parsed', async () => {

@@ -7,9 +7,8 @@ import {
 } from '../../shared/domain/enrollment.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { holderOf, type PeerIdentity } from '../../shared/domain/peer-identity.ts';
-import { isRevoked } from '../../shared/domain/revocation.ts';
 import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
-import { isIssuedBy } from '../../shared/rpc/certificate-trust.ts';
+import { type CertificateChain, isIssuedBy } from '../../shared/rpc/certificate-trust.ts';
 import type { RenewRequest__Output } from '../../shared/rpc/generated/waybill/v1/RenewRequest.ts';
 import { renewalProofOf } from '../../shared/rpc/renewal-proof.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -25,7 +24,7 @@ import { checkRenew } from './enrollment-requests.ts';
 export interface RenewalsComponents {
   readonly authority: EnrollmentAuthority;
   readonly holders: Pick<EnrolledHolders, 'has'>;
-  readonly revocations: Pick<EnrollmentRevocations, 'revocationOf'>;
+  readonly revocations: Pick<EnrollmentRevocations, 'isRevoked'>;
   readonly clock: Pick<Clock, 'nowMs'>;
 }
 
@@ -43,6 +42,8 @@ export interface RenewalClaim {
   readonly own: X509Certificate;
   /** The site whose authority issued it; undefined: the root itself. */
   readonly issuedBy: string | undefined;
+  /** When the certificate of that authority begins; of an authority, when it begins itself. */
+  readonly vouchedFromMs: number;
   readonly request: RenewRequest__Output;
 }
 
@@ -71,36 +72,39 @@ export class Renewals {
     const { authorityCertificate: above } = request;
     const issuer = above.length > 0 ? certificateOf('authority_certificate', above) : undefined;
     const roots = this.#components.authority.roots().map((pem) => new X509Certificate(pem));
-    if (!isIssuedBy([own, issuer], roots)) throw refused('somebody', 'foreign');
-    const identity = identityOf(own);
+    const identity = believedIdentity([own, issuer], roots);
     if (!identity) throw refused('somebody', 'foreign');
     const { certificateRequest, signature } = request;
     if (!isProof(own, certificateRequest, signature))
       throw refused(holderOf(identity), 'wrong-key');
     const voucher = voucherOf(commonNameOf(own.toLegacyObject().issuer));
     const issuedBy = voucher === 'root' || voucher === undefined ? undefined : voucher.siteCode;
-    return { identity, own, issuedBy, request };
+    const vouchedFromMs = Date.parse((issuer ?? own).validFrom);
+    return { identity, own, issuedBy, vouchedFromMs, request };
   }
 
   /** @throws RENEWAL_REFUSED, CERTIFICATE_REQUEST_INVALID */
-  async renew({ identity, own, issuedBy, request }: RenewalClaim): Promise<EnrollmentAnswer> {
+  async renew({
+    identity,
+    own,
+    issuedBy,
+    vouchedFromMs,
+    request,
+  }: RenewalClaim): Promise<EnrollmentAnswer> {
     const { authority, clock, revocations } = this.#components;
     const holder = holderOf(identity);
     if (identity.kind !== 'site' && issuedBy !== authority.siteCode) {
       throw refused(holder, 'other-site');
     }
-    const revocation = revocations.revocationOf(holder);
-    const notBeforeMs = Date.parse(own.validFrom);
+    const life = { notBeforeMs: Date.parse(own.validFrom), notAfterMs: Date.parse(own.validTo) };
+    // The root signs the authority of a site at the word of the site itself.
+    const voucher = { siteCode: identity.kind === 'site' ? identity.siteCode : authority.siteCode };
     const refusal =
-      renewalRefusalOf(
-        { notBeforeMs, notAfterMs: Date.parse(own.validTo) },
-        {
-          nowMs: clock.nowMs(),
-          skewMs: this.#config.skewMs,
-          graceMs: this.#config.renewalGraceMs,
-          isRevoked: isRevoked(notBeforeMs, revocation),
-        },
-      ) ?? ((await this.#components.holders.has(identity)) ? undefined : 'holder-gone');
+      renewalRefusalOf(life, {
+        ...{ nowMs: clock.nowMs(), skewMs: this.#config.skewMs },
+        graceMs: this.#config.renewalGraceMs,
+        isRevoked: revocations.isRevoked({ identity, voucher, ...life, vouchedFromMs }),
+      }) ?? ((await this.#components.holders.has(identity)) ? undefined : 'holder-gone');
     if (refusal) throw refused(holder, refusal);
     return issuedAnswer(authority, identity, request.certificateRequest);
   }
@@ -121,6 +125,18 @@ export async function issuedAnswer(
     certificate: toDer(pem).toString('base64'),
     issuerCertificate: toDer(authority.authorityCertificate()).toString('base64'),
   };
+}
+
+/** Undefined when no root stands behind it, or when OpenSSL cannot make sense of a stranger's certificates. */
+function believedIdentity(
+  chain: CertificateChain,
+  roots: readonly X509Certificate[],
+): PeerIdentity | undefined {
+  try {
+    return isIssuedBy(chain, roots) ? identityOf(chain[0]) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Of a site the certificate of its authority is followed, of everybody else his own. */

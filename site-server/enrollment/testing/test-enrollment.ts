@@ -3,7 +3,12 @@ import {
   newPrivateKey,
   readCertificateRequest,
 } from '../../../shared/certificates/certificate-requests.ts';
-import { fromIdentityUri, type PeerIdentity } from '../../../shared/domain/peer-identity.ts';
+import type { CertifiedPeer } from '../../../shared/domain/certificate-authority.ts';
+import {
+  fromIdentityUri,
+  holderOf,
+  type PeerIdentity,
+} from '../../../shared/domain/peer-identity.ts';
 import type { SiteDefinition } from '../../../shared/domain/site.ts';
 import { SiteTree } from '../../../shared/domain/site-tree.ts';
 import type { AuditEvent } from '../../../shared/rpc/audit-event.ts';
@@ -68,10 +73,8 @@ export class TestEnrollment implements AsyncDisposable {
     const own = { siteCode: authority.siteCode, kind: 'primary' } as const;
     const sites = { own, tree: this.#treeOf() };
     const revocations = {
-      revocationOf: (holder: string) => {
-        const revokedAtMs = this.revokedAtMs.get(holder);
-        return revokedAtMs === undefined ? undefined : { revokedAtMs };
-      },
+      isRevoked: ({ identity, notBeforeMs }: CertifiedPeer) =>
+        notBeforeMs <= (this.revokedAtMs.get(holderOf(identity)) ?? 0),
       revoked: async (holder: string) => {
         this.revokedAtMs.set(holder, clock.nowMs());
         return [];
