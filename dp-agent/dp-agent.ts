@@ -95,18 +95,8 @@ export class DpAgent implements Component {
     const controls = controlParts({ store, clock, child }, config);
     const pull = pullParts(
       {
-        ...{
-          store,
-          library,
-          receiver: provider,
-          arriving,
-          credentials,
-          trust,
-          clock,
-          child,
-          damage,
-        },
-        ...controls,
+        ...{ store, library, receiver: provider, arriving, credentials, trust },
+        ...{ clock, child, damage, ...controls },
       },
       config,
     );
