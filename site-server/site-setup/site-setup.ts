@@ -22,6 +22,7 @@ import { readAuthority } from '../certificate-authority/authority-files.ts';
 import { makeTopAuthority } from '../certificate-authority/authority-making.ts';
 import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
 import { readPassphrase } from '../certificate-authority/root-keys.ts';
+import { enrollmentListenDefault } from '../enrollment/enrollment-config.ts';
 import { type AuthorityAtRest, isThere, openAuthorityAtRest } from './authority-at-rest.ts';
 import { adminDirectoryOf, type CallingUser } from './calling-user.ts';
 
@@ -158,7 +159,7 @@ async function writeAdministrator(
   places: Places,
   authority: CertificateAuthority,
   { user }: SetupNeeds,
-  { adminName, listen }: SetupRequest,
+  { adminName, listen, enrollmentListen = enrollmentListenDefault }: SetupRequest,
 ): Promise<void> {
   const { owner } = user;
   await makeSecretDirectory(places.adminDirectory, owner);
@@ -174,6 +175,7 @@ async function writeAdministrator(
   const config = {
     server: localAddressOf(listen),
     ...{ ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
+    renewal: localAddressOf(enrollmentListen),
   };
   await writeSecretFile(places.adminConfigFile, stringify(config), owner);
 }
