@@ -88,8 +88,8 @@ export class SiteServer implements Component {
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
-    const certificates = authorityParts(ground);
-    const replication = await replicationManager(ground, certificates);
+    const authority = authorityParts(ground);
+    const replication = await replicationManager(ground, authority);
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
@@ -113,7 +113,7 @@ export class SiteServer implements Component {
     const preview = transferPreview(ground, siteLinks.versions);
     const siteCommands = new SiteCommands(ground);
     const enrollment = siteEnrollment(ground, { siteCommands });
-    const commands = { siteCommands, enrollment, bundles: certificates.bundles };
+    const commands = { siteCommands, enrollment, bundles: authority.bundles };
     const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     server.serve('Content', contentServer(ground, transfers).conversation());
@@ -129,13 +129,13 @@ export class SiteServer implements Component {
       ground.sites,
       ground.revocations,
       ground.transferControls,
-      ...certificates.components,
+      ...authority.components,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
-      trustTeller(ground, certificates.bundles),
+      trustTeller(ground, authority.bundles),
       transfers.pieceSource,
       transfers.manager,
       distribution,
