@@ -125,6 +125,7 @@ export class SiteServer implements Component {
       ground.settings,
       status,
       auditTrail,
+      ground.auditHeads,
       hierarchy,
       ground.sites,
       ground.revocations,

@@ -1,4 +1,5 @@
 import { administratorCommands } from './administrator-commands.ts';
+import { auditCommands } from './audit-commands.ts';
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointLibraryCommands } from './distribution-point-library-commands.ts';
@@ -94,6 +95,11 @@ export const commandGroups: readonly CommandGroup[] = [
     word: 'route',
     summary: 'Say where, when and how fast one site sends to another',
     commands: routeCommands,
+  },
+  {
+    word: 'audit',
+    summary: 'See who called what, and whether that was tampered with',
+    commands: auditCommands,
   },
   { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
   {
