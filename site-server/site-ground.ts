@@ -120,6 +120,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
     { store, clock, siteCode, sites, logger: logOf('revocations') },
     { ...defaultRevocationsConfig, aheadMsMax: config.replication.clockAheadMsMax },
   );
+  await revocations.load();
   const { trust } = revocations;
   const connections = new DistributionPointConnections({ ...needs, trust }, { checkDeadlineMs });
   const checker = new DistributionPointChecker({
@@ -137,7 +138,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const siteAddress = () => {
     return siteAddressOf({ address: config.address, listen: listening.address }, hostname());
   };
-  const siteAuthority = await openSiteAuthority(needs, store, config);
+  const siteAuthority = await openSiteAuthority(needs, { store, revocations }, config);
   const identity = await SiteIdentityKeeper.open(
     {
       ...{ ...needs, store, directory: sites, siteAddress, trust },
