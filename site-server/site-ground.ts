@@ -119,6 +119,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
     { store, clock, siteCode, sites, logger: logOf('revocations') },
     { ...defaultRevocationsConfig, aheadMsMax: config.replication.clockAheadMsMax },
   );
+  await revocations.load();
   const { trust } = revocations;
   const connections = new DistributionPointConnections({ ...needs, trust }, { checkDeadlineMs });
   const checker = new DistributionPointChecker({
