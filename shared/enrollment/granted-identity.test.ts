@@ -72,11 +72,7 @@ describe('what a site has given a new machine (SEC-2)', () => {
     const foreign = await issueRoot({ name: 'root', ...validity });
     const dp = 'waybill://dp/PS1DP1';
     const cases: [string, Promise<IssuedIdentity__Output>, RegExp][] = [
-      [
-        'another root',
-        answerOf(dp, { by: await authorityOf('PS1', foreign) }),
-        /not from a root/,
-      ],
+      ['another root', answerOf(dp, { by: await authorityOf('PS1', foreign) }), /not from a root/],
       ['another key', answerOf(dp, { key: await newPrivateKey() }), /not for the key/],
       ['another name', answerOf('waybill://dp/PS1DP2'), /not that of dp\/PS1DP1/],
       ['another kind', answerOf('waybill://client/PS1DP1'), /not that of dp\/PS1DP1/],
