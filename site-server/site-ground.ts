@@ -10,6 +10,7 @@ import type { Logger } from '../shared/runtime/logger.ts';
 import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
 import { StateStore, type StateStoreDamage } from '../shared/state-store/state-store.ts';
 import { TransferArbiter } from '../shared/transfer-arbiter/transfer-arbiter.ts';
+import { AuditHeads } from './audit-trail/audit-heads.ts';
 import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.ts';
 import { ComponentSettings } from './component-settings/component-settings.ts';
 import { HierarchyPackageRows } from './distribution-manager/hierarchy-package-rows.ts';
@@ -51,6 +52,7 @@ export interface Ground extends SiteServerNeeds {
   readonly packages: PackageStore;
   readonly status: StatusManager;
   readonly auditTrail: AuditTrail;
+  readonly auditHeads: AuditHeads;
   readonly contentMap: ContentDpMap;
   readonly hierarchy: HierarchyManager;
   readonly siteCode: string;
@@ -100,10 +102,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const counters = { store, clock, siteCode, isStoreDamaged };
   const capture = await ChangeCapture.open({ ...counters, notifier });
   const status = await StatusManager.open({ store, clock, siteCode }, config);
-  const auditTrail = await AuditTrail.open(
-    { store, clock, logger: logOf('audit-trail') },
-    { ...defaultAuditTrailConfig, ...config },
-  );
+  const audit = await openAudit({ ...counters, clock }, config, logOf('audit-trail'));
   const contentMap = new ContentDpMap({ store, notifier, clock });
   const hierarchy = new HierarchyManager({
     store,
@@ -140,7 +139,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const siteAuthority = await openSiteAuthority(needs, { store, revocations }, config);
   const identity = await SiteIdentityKeeper.open(
     {
-      ...{ ...needs, store, directory: sites, siteAddress },
+      ...{ ...needs, store, directory: sites, siteAddress, trust },
       ...{ agentVersion: agentVersion(), logger: logOf('site-identity') },
     },
     {
@@ -150,7 +149,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
     },
   );
   const site = { siteCode, siteAddress, listening, capture, identity, siteAuthority };
-  const kept = { status, auditTrail, contentMap, hierarchy, packages, sites, hierarchyPackages };
+  const kept = { status, ...audit, contentMap, hierarchy, packages, sites, hierarchyPackages };
   const transfers = { arbiter, transferControls };
   const parts = {
     ...kept,
@@ -164,6 +163,17 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
     ...site,
   };
   return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
+}
+
+/** Who called what, and what this site and others have told of that. */
+async function openAudit(
+  needs: SiteCountersComponents & { readonly clock: Clock },
+  config: SiteSettings,
+  logger: Logger,
+) {
+  const trailConfig = { ...defaultAuditTrailConfig, ...config };
+  const auditTrail = await AuditTrail.open({ ...needs, logger }, trailConfig);
+  return { auditTrail, auditHeads: new AuditHeads({ ...needs, trail: auditTrail }) };
 }
 
 export function libraryDirectoryOf(config: SiteConfig): string {

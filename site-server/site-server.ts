@@ -129,6 +129,7 @@ export class SiteServer implements Component {
       ground.settings,
       status,
       auditTrail,
+      ground.auditHeads,
       hierarchy,
       ground.sites,
       ground.revocations,

@@ -1,4 +1,5 @@
 import { administratorCommands } from './administrator-commands.ts';
+import { auditCommands } from './audit-commands.ts';
 import { certificateCommands } from './certificate-commands.ts';
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
@@ -95,6 +96,11 @@ export const commandGroups: readonly CommandGroup[] = [
     word: 'certs',
     summary: 'See which certificates there are and when they end; end those of a holder',
     commands: [...certificateCommands, ...revocationCommands],
+  },
+  {
+    word: 'audit',
+    summary: 'See who called what, and whether that was tampered with',
+    commands: auditCommands,
   },
   { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
   {

@@ -442,6 +442,7 @@ async function serviceOf(
     prestaged: { exports: { run: noWork }, imports: { run: noWork } },
     clock,
     auditTrail: await AuditTrail.open({ store, clock, logger }),
+    auditHeads: { told: nothing },
     logs: new LogReader({ clock, directory: logDirectory }),
   });
 }

@@ -559,8 +559,12 @@ export const defaultStreams = {
       method: '/waybill.v1.Admin/CreatePackage',
       result: 'PEER_NOT_ALLOWED',
       detail: '',
+      previousHash: Buffer.alloc(0),
+      hash: Buffer.alloc(0),
     },
   ],
+  readAuditTrail: () => [],
+  listAuditHeads: () => [],
 };
 
 /** That a DP was put out. */
