@@ -93,14 +93,14 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: routeCommands,
   },
   {
-    word: 'audit',
-    summary: 'See who called what, and whether that was tampered with',
-    commands: auditCommands,
-  },
-  {
     word: 'certs',
     summary: 'See which certificates there are and when they end; end those of a holder',
     commands: [...certificateCommands, ...revocationCommands],
+  },
+  {
+    word: 'audit',
+    summary: 'See who called what, and whether that was tampered with',
+    commands: auditCommands,
   },
   { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
   {
