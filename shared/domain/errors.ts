@@ -51,6 +51,7 @@ export type ErrorDetails =
   | { code: 'PEER_UNREACHABLE'; peer: string; address: string; reason: string }
   | { code: 'PEER_IDENTITY_MISMATCH'; expected: string; actual: string; address: string }
   | { code: 'PEER_NOT_ALLOWED'; caller: string; method: string; expected: string }
+  | { code: 'PEER_OVER_LIMIT'; caller: string; limit: string }
   | { code: 'PEER_FAILED'; peer: string; reason: string }
   | { code: 'DEADLINE_EXCEEDED'; peer: string; method: string; deadlineMs: number }
   // Pull distribution points
@@ -154,6 +155,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   PEER_IDENTITY_MISMATCH: (f) =>
     `${f.address} shows the certificate of ${f.actual}; expected ${f.expected}`,
   PEER_NOT_ALLOWED: (f) => `${f.caller} may not call ${f.method}; expected ${f.expected}`,
+  PEER_OVER_LIMIT: (f) => `${f.caller} is over a limit of this server: ${f.limit}`,
   PEER_FAILED: (f) => `${f.peer} failed: ${f.reason}`,
   DEADLINE_EXCEEDED: (f) => `${f.peer} did not answer ${f.method} within ${f.deadlineMs} ms`,
   PULL_SOURCES_MISSING: (f) =>

@@ -53,6 +53,7 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   PEER_UNREACHABLE: { peer: 'text', address: 'text', reason: 'text' },
   PEER_IDENTITY_MISMATCH: { expected: 'text', actual: 'text', address: 'text' },
   PEER_NOT_ALLOWED: { caller: 'text', method: 'text', expected: 'text' },
+  PEER_OVER_LIMIT: { caller: 'text', limit: 'text' },
   PEER_FAILED: { peer: 'text', reason: 'text' },
   DEADLINE_EXCEEDED: { peer: 'text', method: 'text', deadlineMs: 'number' },
   PULL_SOURCES_MISSING: { packageId: 'text', dpId: 'text' },

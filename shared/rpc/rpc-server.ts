@@ -9,14 +9,18 @@ import { WaybillError } from '../domain/errors.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { AuditEvent } from './audit-event.ts';
+import { type AuditEvent, unauthenticated } from './audit-event.ts';
 import { CallAnswerer, type UntypedImplementation } from './call-answerer.ts';
 import { callPolicyInterceptor } from './call-policy-interceptor.ts';
+import { ConnectionGuard, type OverLimit } from './connection-guard.ts';
 import type { Conversation, ConversationName } from './conversation.ts';
 import { HandshakeAudit } from './handshake-audit.ts';
+import { messagePaceInterceptor } from './message-pace.ts';
 import { MutualTlsServerCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
+import { defaultPeerLimits, type PeerLimits } from './peer-limits.ts';
 import { PlatformServices } from './platform-services.ts';
+import { overLimitAuditConfig, RefusalAudit, refusedCallAuditConfig } from './refusal-audit.ts';
 import { defaultKeepalive, type Keepalive, messageBytesMax } from './rpc-limits.ts';
 import { ServerConnections } from './server-connections.ts';
 import { methodDefinitions } from './service-definitions.ts';
@@ -41,9 +45,15 @@ export interface RpcServerConfig {
   readonly shutdownGraceMs: number;
   /** @default defaultKeepalive */
   readonly keepalive: Keepalive;
+  /** What one caller may take. @default defaultPeerLimits */
+  readonly peerLimits: PeerLimits;
 }
 
-const defaultRpcServerConfig = { shutdownGraceMs: 2_000, keepalive: defaultKeepalive };
+const defaultRpcServerConfig = {
+  shutdownGraceMs: 2_000,
+  keepalive: defaultKeepalive,
+  peerLimits: defaultPeerLimits,
+};
 
 /**
  * The gRPC server of an agent: mutual TLS 1.3, the call policy in front of every method, our
@@ -72,7 +82,9 @@ export class RpcServer implements Component {
     const { onAudit, logger, clock = systemClock } = components;
     this.#answerer = new CallAnswerer({ logger, onAudit });
     const handshakes = new HandshakeAudit({ onAudit, clock });
-    this.#connections = new ServerConnections((address, reason) =>
+    const refusals = new RefusalAudit({ onAudit, clock }, refusedCallAuditConfig);
+    const guard = this.#newGuard(clock);
+    this.#connections = new ServerConnections(guard, (address, reason) =>
       handshakes.refused(address, reason),
     );
     this.#server = new Server({
@@ -81,7 +93,13 @@ export class RpcServer implements Component {
       'grpc.keepalive_time_ms': this.#config.keepalive.timeMs,
       'grpc.keepalive_timeout_ms': this.#config.keepalive.timeoutMs,
       'grpc.enable_channelz': 0,
-      interceptors: [callPolicyInterceptor({ siteCode: this.#config.siteCode, onAudit })],
+      interceptors: [
+        messagePaceInterceptor((address) => guard.messageWaitMs(address)),
+        callPolicyInterceptor({
+          siteCode: this.#config.siteCode,
+          onAudit: (event) => refusals.refused(event.caller, event),
+        }),
+      ],
     });
   }
 
@@ -98,7 +116,12 @@ export class RpcServer implements Component {
     for (const [name, method] of methodDefinitions(conversation)) {
       const run = (implementation as Record<string, UntypedImplementation | undefined>)[name];
       if (!run) continue;
-      definition[name] = { ...method, responseSerialize: (bytes: Buffer) => bytes };
+      definition[name] = {
+        ...method,
+        // Decoded when the method wants it: a thousand small messages that wait stay small.
+        requestDeserialize: (bytes: Buffer) => bytes,
+        responseSerialize: (bytes: Buffer) => bytes,
+      };
       answers[name] = this.#answerer.answer(method, run.bind(implementation));
     }
     this.#server.addService(definition, answers);
@@ -139,6 +162,16 @@ export class RpcServer implements Component {
     if (!(await isDoneWithin(shutdownGraceMs, this.#answerer.idle()))) {
       this.#components.logger.warn({}, 'Calls that were cut off have not ended');
     }
+  }
+
+  #newGuard(clock: Clock): ConnectionGuard {
+    const { onAudit } = this.#components;
+    const audit = new RefusalAudit({ onAudit, clock }, overLimitAuditConfig);
+    const onOverLimit = ({ caller, address, method, error }: OverLimit) => {
+      const event = { caller, address, method, result: error.code, detail: error.message };
+      audit.refused(caller === unauthenticated ? address : caller, event);
+    };
+    return new ConnectionGuard({ clock, onOverLimit }, this.#config.peerLimits);
   }
 
   #toListenError(error: Error): Error {

@@ -1,23 +1,26 @@
 import { once } from 'node:events';
-import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
+import type { Http2SecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
-import { connectionsMax, receiveWindowBytes } from './rpc-limits.ts';
+import type { ConnectionGuard } from './connection-guard.ts';
+import { connectionsMax } from './rpc-limits.ts';
 
 /**
- * What grpc-js keeps to itself about a server's connections and we must reach: the receive window
- * of a connection, refused handshakes, and sockets that a stop must close. The one place that looks
- * inside grpc-js; a test measures the window and fails should this stop working.
+ * What grpc-js keeps to itself about a server's connections and we must reach: its listeners, for the
+ * guard, refused handshakes, and sockets that a stop must close. The one place that looks
+ * inside grpc-js; a test measures the window that the guard opens and fails should this stop working.
  *
  * @see https://github.com/grpc/grpc-node/pull/3058
  */
 export class ServerConnections {
   readonly #listeners = new Set<Http2SecureServer>();
   readonly #sockets = new Set<Socket>();
+  readonly #guard: ConnectionGuard;
   readonly #onRefused: (address: string, reason: string) => void;
 
-  constructor(onRefused: (address: string, reason: string) => void) {
+  constructor(guard: ConnectionGuard, onRefused: (address: string, reason: string) => void) {
+    this.#guard = guard;
     this.#onRefused = onRefused;
   }
 
@@ -44,10 +47,8 @@ export class ServerConnections {
   #attachTo(listener: Http2SecureServer): void {
     this.#listeners.add(listener);
     listener.maxConnections = connectionsMax;
+    this.#guard.attach(listener);
     listener.on('connection', (socket: Socket) => this.#keep(socket));
-    listener.on('session', (session: ServerHttp2Session) => {
-      session.setLocalWindowSize(receiveWindowBytes);
-    });
     listener.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
       const reason = reasonOfRefusal(error, socket);
       if (reason) this.#onRefused(addressOf(socket), reason);

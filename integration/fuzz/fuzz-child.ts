@@ -1,0 +1,19 @@
+/**
+ * The process that parses: inputs of one target by their numbers. Before each it writes its number on
+ * descriptor 3, so that whoever watches knows on which it hangs or dies.
+ */
+import { writeSync } from 'node:fs';
+import { inputsOf } from './fuzz-target.ts';
+import { fuzzTargets } from './targets.ts';
+
+const [name, seed, first, end] = process.argv.slice(2);
+const target = fuzzTargets.find((one) => one.name === name);
+if (!target) throw new Error(`There is no parser ${name}`);
+const inputOf = inputsOf(target, await target.seeds(), Number(seed));
+const number = Buffer.alloc(4);
+for (let index = Number(first); index < Number(end); index++) {
+  number.writeUInt32LE(index);
+  writeSync(3, number);
+  await target.parse(inputOf(index));
+}
+process.exit(0);
