@@ -10,6 +10,7 @@ import { attacks } from './hostile-peer.ts';
 import { adminIdentity, Network } from './network.ts';
 import { peakRssBytes, resetPeakRss, socketCountOf } from './process-figures.ts';
 import { runWaybill } from './programs.ts';
+import { blows } from './raw-http2.ts';
 import { writeFiles } from './source-files.ts';
 import { byScale } from './test-scale.ts';
 
@@ -82,6 +83,7 @@ describe('a hostile peer, and agents that go on (SEC-4, F18)', () => {
       for (const pid of running) resetPeakRss(pid);
       const rssBefore = running.map(peakRssBytes);
       const over = new AbortController();
+      const blowsBefore = { ...blows };
       const attacker = credentials[index % identities.length] ?? assert.fail();
       const attacking = agents().map(({ address }) =>
         attack.run({ address, credentials: attacker }, over.signal),
@@ -89,6 +91,9 @@ describe('a hostile peer, and agents that go on (SEC-4, F18)', () => {
       await Promise.all([transfer(), sleep(attackMs)]);
       over.abort();
       await Promise.all(attacking);
+      const { connections = 0, bytes = 0 } = attack.does;
+      assert.ok(blows.connectionCount - blowsBefore.connectionCount >= connections, 'no attack');
+      assert.ok(blows.writtenBytes - blowsBefore.writtenBytes >= bytes, 'no attack');
       assert.deepEqual(pids(), running, 'an agent was started again');
       for (const [at, pid] of running.entries()) {
         const growth = peakRssBytes(pid) - (rssBefore[at] ?? 0);

@@ -5,6 +5,7 @@ import { connect as connectTls } from 'node:tls';
 import { constants, gzipSync } from 'node:zlib';
 import {
   type AttackedPaths,
+  blows,
   defaultPaths,
   flags,
   frame,
@@ -27,6 +28,8 @@ export interface Attack {
   readonly name: string;
   /** Whether it needs a certificate of the hierarchy. */
   readonly needsCertificate: boolean;
+  /** What it does in a second at least, to tell one that works from one that is turned away at once. */
+  readonly does: { readonly connections?: number; readonly bytes?: number };
   run(target: Target, signal: AbortSignal): Promise<void>;
 }
 
@@ -56,6 +59,7 @@ async function withConnections(
 function flood(name: string, one: () => Buffer): Attack {
   return {
     name,
+    does: { bytes: 100_000 },
     needsCertificate: true,
     run: async (target, signal) => {
       const many = Buffer.concat(Array.from({ length: 500 }, one));
@@ -102,6 +106,7 @@ async function tcp({ address, localAddress }: Target): Promise<Socket> {
   const socket = connectTcp({ host, port: Number(port), ...(localAddress && { localAddress }) });
   socket.on('error', () => {});
   await once(socket, 'connect');
+  blows.connectionCount += 1;
   return socket;
 }
 
@@ -111,11 +116,13 @@ const helloBeginning = Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x
 const withoutCertificate: readonly Attack[] = [
   {
     name: 'sockets that say nothing',
+    does: { connections: 50 },
     needsCertificate: false,
     run: (target, signal) => keepOpen(300, signal, () => tcp(target)),
   },
   {
     name: 'handshakes byte by byte',
+    does: { connections: 20 },
     needsCertificate: false,
     run: (target, signal) =>
       keepOpen(100, signal, async () => {
@@ -128,6 +135,7 @@ const withoutCertificate: readonly Attack[] = [
   },
   {
     name: 'handshakes without a certificate',
+    does: { connections: 50 },
     needsCertificate: false,
     run: async (target, signal) => {
       const [host = '', port] = target.address.split(':');
@@ -138,6 +146,7 @@ const withoutCertificate: readonly Attack[] = [
         socket.on('error', () => {});
         socket.resume();
         await once(socket, 'close').catch(() => {});
+        blows.connectionCount += 1;
       };
       const one = async () => {
         while (!signal.aborted) {
@@ -150,6 +159,7 @@ const withoutCertificate: readonly Attack[] = [
   },
   {
     name: 'bytes that are no TLS',
+    does: { connections: 20 },
     needsCertificate: false,
     run: (target, signal) =>
       keepOpen(50, signal, async () => {
@@ -172,6 +182,7 @@ const floods: readonly Attack[] = [
 const calls: readonly Attack[] = [
   {
     name: 'calls begun and taken back (rapid reset)',
+    does: { bytes: 10_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw, { streamed }) => {
@@ -182,6 +193,7 @@ const calls: readonly Attack[] = [
   },
   {
     name: 'calls without end',
+    does: { bytes: 5_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw, { single }) => {
@@ -191,6 +203,7 @@ const calls: readonly Attack[] = [
   },
   {
     name: 'calls of methods that are refused',
+    does: { bytes: 5_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw) => {
@@ -200,6 +213,7 @@ const calls: readonly Attack[] = [
   },
   {
     name: 'headers as long as can be',
+    does: { bytes: 20_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw, { streamed }) => {
@@ -210,6 +224,7 @@ const calls: readonly Attack[] = [
   },
   {
     name: 'headers without end (continuation)',
+    does: { bytes: 20_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw) => {
@@ -224,6 +239,7 @@ const calls: readonly Attack[] = [
 const messages: readonly Attack[] = [
   {
     name: 'a message byte by byte',
+    does: { bytes: 50_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw, { streamed }) => {
@@ -239,6 +255,7 @@ const messages: readonly Attack[] = [
   },
   {
     name: 'messages that begin and do not end',
+    does: { bytes: 60_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw, { streamed }) => {
@@ -251,6 +268,7 @@ const messages: readonly Attack[] = [
   },
   {
     name: 'a million messages of no bytes',
+    does: { bytes: 100_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw, { streamed }) => {
@@ -264,6 +282,7 @@ const messages: readonly Attack[] = [
   },
   {
     name: 'data without end for a call that is refused',
+    does: { bytes: 500_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw) => {
@@ -276,6 +295,7 @@ const messages: readonly Attack[] = [
   },
   {
     name: 'a message that says it has 4 GiB',
+    does: { bytes: 60_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw, { streamed }) => {
@@ -286,6 +306,7 @@ const messages: readonly Attack[] = [
   },
   {
     name: 'a bomb of 1 GiB (gzip)',
+    does: { bytes: 1_000_000 },
     needsCertificate: true,
     run: (target, signal) =>
       withConnections(target, signal, async (raw, { streamed }) => {
@@ -298,12 +319,14 @@ const messages: readonly Attack[] = [
   },
   {
     name: 'a thousand connections',
+    does: { connections: 60 },
     needsCertificate: true,
     run: (target, signal) =>
       keepOpen(1_000, signal, async () => (await RawHttp2.open(target)).socket),
   },
   {
     name: 'connections that say nothing after the handshake',
+    does: { connections: 30 },
     needsCertificate: true,
     run: (target, signal) =>
       keepOpen(60, signal, async () => (await RawHttp2.connect(target)).socket),

@@ -44,6 +44,9 @@ export const frameTypes = {
 /** Flags of frames. */
 export const flags = { endStream: 1, acknowledgement: 1, endHeaders: 4, padded: 8 } as const;
 
+/** What this process has done to others so far: an attack that does nothing proves nothing. */
+export const blows = { connectionCount: 0, writtenBytes: 0 };
+
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 /** One frame of HTTP/2 as it travels. */
@@ -117,6 +120,7 @@ export class RawHttp2 implements Disposable {
     });
     socket.on('error', () => {});
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(20_000) });
+    blows.connectionCount += 1;
     return new RawHttp2(socket);
   }
 
@@ -135,8 +139,15 @@ export class RawHttp2 implements Disposable {
   /** Writes as fast as the server reads. Does nothing when it has hung up. */
   async write(...frames: readonly Buffer[]): Promise<void> {
     if (!this.isOpen) return;
-    if (this.socket.write(Buffer.concat(frames))) return;
-    await Promise.race([once(this.socket, 'drain'), once(this.socket, 'close')]).catch(() => {});
+    const bytes = Buffer.concat(frames);
+    blows.writtenBytes += bytes.length;
+    if (this.socket.write(bytes)) return;
+    const over = new AbortController();
+    const { signal } = over;
+    const waits = [once(this.socket, 'drain', { signal }), once(this.socket, 'close', { signal })];
+    await Promise.race(waits).catch(() => {});
+    over.abort();
+    await Promise.allSettled(waits);
   }
 
   /** Begins a call. @returns its number */

@@ -159,9 +159,10 @@ function changedValue(random: SeededRandom, value: Json): Json {
 }
 
 function oddValue(random: SeededRandom, value: Json): Json {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
   const others: Json[] = [
     ...[null, true, [], {}, [value], { value }, random.pick(oddNumbers), random.pick(oddTexts)],
-    ...[String(value), `${String(value)}${random.pick(oddTexts)}`, -Number(value) || 0],
+    ...[text, `${text}${random.pick(oddTexts)}`, typeof value === 'number' ? -value : 0],
   ];
   return random.pick(others.map((one) => ({ one }))).one;
 }

@@ -233,8 +233,8 @@ export const peerTargets: readonly FuzzTarget[] = [
     seeds: () => json(...rows),
     parse: (input) => {
       const given = parsedJson(input);
-      const table = parseTable(String(given?.table));
-      const key = String(given?.key);
+      const table = parseTable(textOf(given?.table));
+      const key = textOf(given?.key);
       if (!table || !isKeyOf({ table, key })) return;
       const read = parseRow(table, key, JSON.stringify(given?.row) ?? '');
       if ('refusal' in read) return;
@@ -329,6 +329,10 @@ export const peerTargets: readonly FuzzTarget[] = [
     `dpId: PS1DP1\nsiteCode: PS1\nlisten: 127.0.0.1:0\ndataDirectory: /a\n${certificates}`,
   ),
 ];
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
 
 function parsedJson(input: Buffer): { table?: unknown; key?: unknown; row?: unknown } | undefined {
   try {
