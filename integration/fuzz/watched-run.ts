@@ -36,7 +36,7 @@ export async function runWatched(run: {
   readonly end: number;
 }): Promise<FuzzEnd> {
   const words = [run.name, run.seed, run.first, run.end].map(String);
-  const flags = [`--max-old-space-size=${heapMegabytes}`, '--max-semi-space-size=4'];
+  const flags = [`--max-old-space-size=${heapMegabytes}`, '--max-semi-space-size=4', '--expose-gc'];
   const process_ = spawn(process.execPath, ['--enable-source-maps', ...flags, child, ...words], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });

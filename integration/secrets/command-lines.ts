@@ -9,6 +9,7 @@ const lookMs = 200;
  */
 export class CommandLines {
   readonly #seen = new Set<string>();
+  readonly #others = new Set<number>();
   #timer: NodeJS.Timeout | undefined;
 
   start(): void {
@@ -24,6 +25,11 @@ export class CommandLines {
     return [...this.#seen];
   }
 
+  /** A process below which nobody is looked at: it looks for itself. */
+  leaveOut(pid: number): void {
+    this.#others.add(pid);
+  }
+
   look(): void {
     const parents = new Map<number, number>();
     for (const name of readdirSync('/proc')) {
@@ -32,18 +38,19 @@ export class CommandLines {
       if (parent !== undefined) parents.set(pid, parent);
     }
     for (const pid of parents.keys()) {
-      if (isBelow(pid, parents)) this.#seen.add(commandLineOf(pid));
+      if (this.#isOurs(pid, parents)) this.#seen.add(commandLineOf(pid));
     }
   }
-}
 
-function isBelow(pid: number, parents: ReadonlyMap<number, number>): boolean {
-  let at: number | undefined = parents.get(pid);
-  for (let depth = 0; at !== undefined && depth < 50; depth++) {
-    if (at === process.pid) return true;
-    at = parents.get(at);
+  #isOurs(pid: number, parents: ReadonlyMap<number, number>): boolean {
+    let at: number | undefined = pid;
+    for (let depth = 0; at !== undefined && depth < 50; depth++) {
+      if (this.#others.has(at)) return false;
+      if (at === process.pid) return pid !== process.pid;
+      at = parents.get(at);
+    }
+    return false;
   }
-  return false;
 }
 
 function parentOf(pid: number): number | undefined {

@@ -17,6 +17,11 @@ export function notePassphrase(text: string): void {
   scan.note(text);
 }
 
+/** A process that looks for secrets itself, below it too. */
+export function leaveOut(pid: number | undefined): void {
+  if (pid !== undefined) commandLines.leaveOut(pid);
+}
+
 /** From now on command lines of processes are sampled. */
 export function beginToWatch(): void {
   commandLines.start();

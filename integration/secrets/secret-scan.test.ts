@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
+import { leaveOut } from './produced-output.ts';
 import { SecretScan } from './secret-scan.ts';
 
 const pem = { type: 'pkcs8', format: 'pem' } as const;
@@ -73,9 +74,11 @@ function runLeaking(leak: string): Promise<{ code: number; output: string }> {
   const words = [mocha, '--require', path('../mocha-hooks.js'), path('leaking-suite.js')];
   const env = { ...process.env, WAYBILL_TEST_LEAK: leak };
   return new Promise((resolve) => {
-    execFile(process.execPath, words, { env, timeout: 60_000 }, (error, stdout, stderr) => {
+    const options = { env, timeout: 60_000 };
+    const child = execFile(process.execPath, words, options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr });
     });
+    leaveOut(child.pid);
   });
 }
 
