@@ -28,9 +28,9 @@ export interface Attack {
   readonly name: string;
   /** Whether it needs a certificate of the hierarchy. */
   readonly needsCertificate: boolean;
-  /** What it does in a second at least, to tell one that works from one that is turned away at once. */
+  /** What it has to do at least: one that is turned away at once proves nothing. */
   readonly does: { readonly connections?: number; readonly bytes?: number };
-  run(target: Target, signal: AbortSignal): Promise<void>;
+  run(target: Target, signal: AbortSignal): Promise<unknown>;
 }
 
 /** Does something with one connection after another, each as long as it lasts. */
@@ -322,7 +322,11 @@ const messages: readonly Attack[] = [
     does: { connections: 60 },
     needsCertificate: true,
     run: (target, signal) =>
-      keepOpen(1_000, signal, async () => (await RawHttp2.open(target)).socket),
+      Promise.all(
+        Array.from({ length: 8 }, () =>
+          keepOpen(125, signal, async () => (await RawHttp2.open(target)).socket),
+        ),
+      ),
   },
   {
     name: 'connections that say nothing after the handshake',

@@ -193,7 +193,10 @@ export class ConnectionGuard {
       this.#needs.onOverLimit({ caller, address, method: path, error: refusal });
       return;
     }
-    const call = connection.watch(stream, callerSendsOne(path));
+    const call = connection.watch(stream, {
+      bringsOne: callerSendsOne(path),
+      onRefused: (limit) => this.#tell(connection, path, limit),
+    });
     const begin = () => {
       call.begin();
       pass();

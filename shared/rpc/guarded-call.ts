@@ -9,11 +9,17 @@ export interface CallWatchNeeds {
   readonly limits: PeerLimits;
 }
 
+interface CallNeeds extends CallWatchNeeds {
+  /** Whether its caller sends one message, and not a stream of them. */
+  readonly bringsOne: boolean;
+  /** It was ended at once for the limit that is told in words. */
+  readonly onRefused: (limit: string) => void;
+}
+
 /** One call of a peer, watched from below gRPC: what comes, how it is cut, and when. */
 export class GuardedCall {
   readonly #stream: ServerHttp2Stream;
-  readonly #needs: CallWatchNeeds;
-  readonly #bringsOne: boolean;
+  readonly #needs: CallNeeds;
   readonly #watch = new MessageWatch();
   #takenBytes = 0;
   #hasBegun = false;
@@ -21,14 +27,9 @@ export class GuardedCall {
   #messageBeganMs = 0;
   #answeredAtMs: number | undefined;
 
-  /** @param options.bringsOne whether its caller sends one message, and not a stream of them */
-  constructor(
-    stream: ServerHttp2Stream,
-    { bringsOne, ...needs }: CallWatchNeeds & { readonly bringsOne: boolean },
-  ) {
+  constructor(stream: ServerHttp2Stream, needs: CallNeeds) {
     this.#stream = stream;
     this.#needs = needs;
-    this.#bringsOne = bringsOne;
     stream.once('finish', () => {
       this.#answeredAtMs = needs.clock.monotonicMs();
     });
@@ -59,12 +60,9 @@ export class GuardedCall {
   /** The limit it is over, in words. */
   overLimit(nowMs: number): string | undefined {
     if (!this.#hasBegun) return undefined;
-    const { messagePartsMax, messageStallMsMax, messageMsMax, callSilenceMsMax } =
-      this.#needs.limits;
-    const { begunBytes, partCount } = this.#watch;
+    const { messageStallMsMax, messageMsMax, callSilenceMsMax } = this.#needs.limits;
+    const { begunBytes } = this.#watch;
     const silentMs = nowMs - this.#lastByteMs;
-    if (begunBytes > 0 && partCount > messagePartsMax)
-      return `${messagePartsMax} parts of a message`;
     if (this.#waitsForBytes && silentMs > messageStallMsMax) {
       return `${messageStallMsMax} ms without a byte of a message`;
     }
@@ -93,13 +91,22 @@ export class GuardedCall {
     this.#takenBytes += chunk.length;
     if (this.#watch.take(chunk) > 0) this.#messageBeganMs = this.#lastByteMs;
     // Now, before gRPC has the bytes: it would take them for what they are without compression.
-    if (this.#watch.isCompressed) this.end(constants.NGHTTP2_PROTOCOL_ERROR);
+    if (this.#watch.isCompressed) this.#refuse('a compressed message, which is not announced');
+    const { messagePartsMax } = this.#needs.limits;
+    if (this.#watch.partCount > messagePartsMax)
+      this.#refuse(`${messagePartsMax} parts of a message`);
+  }
+
+  #refuse(limit: string): void {
+    if (this.#stream.closed) return;
+    this.end();
+    this.#needs.onRefused(limit);
   }
 
   /** Whether its method wants the rest of a message, or the only one, and it has not come. */
   get #waitsForBytes(): boolean {
     const { begunBytes, messageCount } = this.#watch;
-    const isBegun = begunBytes > 0 || (this.#bringsOne && messageCount === 0);
+    const isBegun = begunBytes > 0 || (this.#needs.bringsOne && messageCount === 0);
     return isBegun && this.#stream.readableLength === 0 && !this.hasAll;
   }
 }

@@ -56,8 +56,11 @@ export class GuardedConnection {
   }
 
   /** Follows a call until it is over. */
-  watch(stream: ServerHttp2Stream, bringsOne: boolean): GuardedCall {
-    const call = new GuardedCall(stream, { ...this.#needs, bringsOne });
+  watch(
+    stream: ServerHttp2Stream,
+    of: { readonly bringsOne: boolean; readonly onRefused: (limit: string) => void },
+  ): GuardedCall {
+    const call = new GuardedCall(stream, { ...this.#needs, ...of });
     this.#calls.add(call);
     this.peer.callCount += 1;
     stream.once('close', () => {

@@ -63,7 +63,7 @@ export const defaultPeerLimits: PeerLimits = {
   callsPerPeerMax: 500,
   calls: { perSecond: 250, burst: 1_000 },
   messages: { perSecond: 5_000, burst: 10_000 },
-  overheadBytes: { perSecond: 128 * kib, burst: 4 * mib },
+  overheadBytes: { perSecond: 64 * kib, burst: mib },
   overheadShare: 0.05,
   heldBytesOfSiteMax: 32 * receiveWindowBytes,
   heldBytesMax: 64 * mib,
