@@ -57,7 +57,9 @@ import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
+import { authorityParts } from './site-authority.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -84,18 +86,8 @@ export class SiteServer implements Component {
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
-    const replication = await ReplicationManager.open(
-      {
-        ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
-        checks: {
-          'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
-        },
-        rollbacks: {
-          'site-identities': (key, row) => ground.identity.isRollback(key, row),
-        },
-      },
-      config.replication,
-    );
+    const certificates = authorityParts(ground);
+    const replication = await replicationManager(ground, certificates);
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
@@ -110,7 +102,7 @@ export class SiteServer implements Component {
     });
     const server = new RpcServer(
       {
-        credentials: needs.credentials,
+        ...{ credentials: needs.credentials, trust: ground.trust },
         logger: ground.logOf('rpc'),
         onAudit: (event) => auditTrail.record(event),
       },
@@ -134,12 +126,15 @@ export class SiteServer implements Component {
       auditTrail,
       hierarchy,
       ground.sites,
+      ground.revocations,
       ground.transferControls,
+      ...certificates.components,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
+      new TrustTeller(ground, { ...ground, logger: ground.logOf('revocations') }),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -172,6 +167,29 @@ export class SiteServer implements Component {
     await stopInReverse(this.#components);
     await this.#store.close();
   }
+}
+
+/** What other sites say of rows, and who may say it. */
+function replicationManager(
+  ground: Ground,
+  certificates: ReturnType<typeof authorityParts>,
+): Promise<ReplicationManager> {
+  return ReplicationManager.open(
+    {
+      ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
+      checks: {
+        ...certificates.checks,
+        'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+        revocations: (key, row) => ground.revocations.refusalOfRow(key, row),
+      },
+      rollbacks: {
+        ...certificates.rollbacks,
+        'site-identities': (key, row) => ground.identity.isRollback(key, row),
+        revocations: (key, row) => ground.revocations.isRollback(key, row),
+      },
+    },
+    ground.config.replication,
+  );
 }
 
 /** Between the library, which it reads, and everybody who reads packages. */

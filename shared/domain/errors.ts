@@ -52,6 +52,7 @@ export type ErrorDetails =
   | { code: 'PEER_IDENTITY_MISMATCH'; expected: string; actual: string; address: string }
   | { code: 'PEER_NOT_ALLOWED'; caller: string; method: string; expected: string }
   | { code: 'PEER_OVER_LIMIT'; caller: string; limit: string }
+  | { code: 'CERTIFICATE_REFUSED'; caller: string; reason: string }
   | { code: 'PEER_FAILED'; peer: string; reason: string }
   | { code: 'DEADLINE_EXCEEDED'; peer: string; method: string; deadlineMs: number }
   // Pull distribution points
@@ -85,6 +86,8 @@ export type ErrorDetails =
   // The process and its machine
   | { code: 'CONFIG_INVALID'; path: string; problems: string }
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
+  | { code: 'CERTIFICATE_REQUEST_INVALID'; reason: string }
+  | { code: 'AUTHORITY_CONFLICT'; path: string; reason: string }
   | { code: 'DATA_DIRECTORY_IN_USE'; path: string; holder: string }
   | { code: 'STATE_STORE_NEWER'; path: string; layoutFound: number; layoutKnown: number }
   | { code: 'STATE_STORE_DAMAGED'; path: string; reason: string }
@@ -156,6 +159,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `${f.address} shows the certificate of ${f.actual}; expected ${f.expected}`,
   PEER_NOT_ALLOWED: (f) => `${f.caller} may not call ${f.method}; expected ${f.expected}`,
   PEER_OVER_LIMIT: (f) => `${f.caller} is over a limit of this server: ${f.limit}`,
+  CERTIFICATE_REFUSED: (f) => `The certificate of ${f.caller} does not count here: ${f.reason}`,
   PEER_FAILED: (f) => `${f.peer} failed: ${f.reason}`,
   DEADLINE_EXCEEDED: (f) => `${f.peer} did not answer ${f.method} within ${f.deadlineMs} ms`,
   PULL_SOURCES_MISSING: (f) =>
@@ -202,6 +206,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `The receiver has ${f.limit} ${f.what}, as many as it takes; try again later`,
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
+  CERTIFICATE_REQUEST_INVALID: (f) => `The certificate request cannot be used: ${f.reason}`,
+  AUTHORITY_CONFLICT: (f) => `${f.path}: ${f.reason}. Nothing was changed`,
   DATA_DIRECTORY_IN_USE: (f) =>
     `Data directory ${f.path} is in use by ${f.holder}; stop it, or choose another directory`,
   STATE_STORE_NEWER: (f) =>

@@ -5,6 +5,7 @@ const limits = {
   unprovenPerAddressMax: 3,
   unprovenMax: 5,
   connectionsPerAddressMax: 8,
+  connections: { perSecond: 100, burst: 150 },
   failedConnections: { perSecond: 1, burst: 4 },
 };
 
@@ -59,6 +60,21 @@ describe('connections by address (SEC-4)', () => {
       one.prove();
       one.leave();
     }
+  });
+
+  it('that come too fast, proven or not: refused until there is time for them', () => {
+    const { connect } = newGate();
+    const knock = (atMs: number) => {
+      const one = connect('x', '10.0.0.1', atMs);
+      if (one.refusal !== undefined) return one.refusal;
+      one.prove();
+      one.leave();
+      return 'let in';
+    };
+    const first = Array.from({ length: 200 }, () => knock(0));
+    assert.equal(first.filter((answer) => answer === 'let in').length, 150);
+    assert.match(first.at(-1) ?? '', /100 new connections/);
+    assert.equal(knock(20), 'let in');
   });
 
   it('beyond the number of an address: refused', () => {

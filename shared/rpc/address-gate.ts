@@ -10,13 +10,18 @@ export interface Evictable {
 
 interface AddressRecord {
   readonly unproven: Set<Evictable>;
+  readonly begun: Allowance;
   readonly failed: Allowance;
   count: number;
 }
 
 type Limits = Pick<
   PeerLimits,
-  'unprovenPerAddressMax' | 'unprovenMax' | 'connectionsPerAddressMax' | 'failedConnections'
+  | 'unprovenPerAddressMax'
+  | 'unprovenMax'
+  | 'connectionsPerAddressMax'
+  | 'connections'
+  | 'failedConnections'
 >;
 
 /**
@@ -41,7 +46,7 @@ export class AddressGate {
 
   /** Lets a new connection in, or says which limit it is over. */
   enter(address: string, connection: Evictable, nowMs: number): string | undefined {
-    const { connectionsPerAddressMax, failedConnections } = this.#limits;
+    const { connectionsPerAddressMax, connections, failedConnections } = this.#limits;
     const record = this.#recordOf(address, nowMs);
     if (record.count >= connectionsPerAddressMax) {
       return `${connectionsPerAddressMax} connections of one address`;
@@ -49,6 +54,10 @@ export class AddressGate {
     if (record.failed.isUsedUp(nowMs)) {
       return `${failedConnections.perSecond} failed connections of one address a second`;
     }
+    if (record.begun.waitMs(nowMs) > 0) {
+      return `${connections.perSecond} new connections of one address a second`;
+    }
+    record.begun.take(1, nowMs);
     record.count += 1;
     record.unproven.add(connection);
     this.#unproven.add(connection);
@@ -73,8 +82,8 @@ export class AddressGate {
 
   /** Forgets addresses that have no connection and nothing to wait for. */
   forget(nowMs: number): void {
-    for (const [key, { count, failed }] of this.#addresses) {
-      if (count === 0 && failed.isFull(nowMs)) this.#addresses.delete(key);
+    for (const [key, { count, begun, failed }] of this.#addresses) {
+      if (count === 0 && failed.isFull(nowMs) && begun.isFull(nowMs)) this.#addresses.delete(key);
     }
   }
 
@@ -93,7 +102,8 @@ export class AddressGate {
     const known = this.#addresses.get(key);
     if (known) return known;
     const failed = new Allowance(this.#limits.failedConnections, nowMs);
-    const record = { unproven: new Set<Evictable>(), failed, count: 0 };
+    const begun = new Allowance(this.#limits.connections, nowMs);
+    const record = { unproven: new Set<Evictable>(), begun, failed, count: 0 };
     this.#addresses.set(key, record);
     return record;
   }

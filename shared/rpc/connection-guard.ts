@@ -7,10 +7,9 @@ import type {
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { WaybillError } from '../domain/errors.ts';
-import { toIdentityUri } from '../domain/peer-identity.ts';
+import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { AddressGate, type Evictable } from './address-gate.ts';
-import { certifiedPeerOf } from './certificate-identity.ts';
 import { GuardedConnection } from './guarded-connection.ts';
 import { gateTo } from './listener-gate.ts';
 import { defaultPeerLimits, type PeerLimits } from './peer-limits.ts';
@@ -30,6 +29,8 @@ export interface OverLimit {
 
 interface GuardNeeds {
   readonly clock: Pick<Clock, 'monotonicMs'>;
+  /** Who is at the other end of a socket, whose certificate TLS has verified. */
+  readonly peerOf: (socket: TLSSocket) => PeerIdentity | undefined;
   readonly onOverLimit: (event: OverLimit) => void;
 }
 
@@ -212,7 +213,7 @@ export class ConnectionGuard {
   }
 
   #peerOf(socket: TLSSocket): PeerRecord {
-    const identity = certifiedPeerOf(socket.getPeerCertificate())?.identity;
+    const identity = this.#needs.peerOf(socket);
     const name = identity ? toIdentityUri(identity) : '';
     const known = this.#peers.get(name);
     if (known) return known;

@@ -21,13 +21,13 @@ export class HandshakeAudit {
     this.#refusals = new RefusalAudit(needs, config);
   }
 
-  /** A caller at this address did not get past TLS. */
-  refused(address: string, reason: string): void {
+  /** A caller at this address did not get past the handshake; who it is, if that is known. */
+  refused(address: string, reason: string, caller = unauthenticated): void {
     this.#refusals.refused(address, {
-      caller: unauthenticated,
+      caller,
       address,
       method: 'tls-handshake',
-      result: 'PEER_NOT_ALLOWED',
+      result: caller === unauthenticated ? 'PEER_NOT_ALLOWED' : 'CERTIFICATE_REFUSED',
       detail: reason,
     });
   }

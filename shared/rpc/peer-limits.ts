@@ -19,6 +19,8 @@ export interface PeerLimits {
   readonly unprovenMax: number;
   /** Connections of one address, whoever they are of. */
   readonly connectionsPerAddressMax: number;
+  /** Connections one address may begin, proven or not. */
+  readonly connections: Flow;
   /** Connections of one address that may end without a proof of who it is; it waits when it is over. */
   readonly failedConnections: Flow;
   /** Connections of one certified identity. */
@@ -58,6 +60,7 @@ export const defaultPeerLimits: PeerLimits = {
   unprovenPerAddressMax: 64,
   unprovenMax: 512,
   connectionsPerAddressMax: 1_000,
+  connections: { perSecond: 50, burst: 2_500 },
   failedConnections: { perSecond: 10, burst: 100 },
   connectionsPerPeerMax: 64,
   callsPerPeerMax: 500,

@@ -1,3 +1,4 @@
+import type { TLSSocket } from 'node:tls';
 import {
   logVerbosity,
   Server,
@@ -6,12 +7,15 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { WaybillError } from '../domain/errors.ts';
+import { toIdentityUri } from '../domain/peer-identity.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { type AuditEvent, unauthenticated } from './audit-event.ts';
 import { CallAnswerer, type UntypedImplementation } from './call-answerer.ts';
 import { callPolicyInterceptor } from './call-policy-interceptor.ts';
+import { shownPeerOf } from './certificate-trust.ts';
+import { CertifiedSockets, type CutConnection } from './certified-sockets.ts';
 import { ConnectionGuard, type OverLimit } from './connection-guard.ts';
 import type { Conversation, ConversationName } from './conversation.ts';
 import { HandshakeAudit } from './handshake-audit.ts';
@@ -19,6 +23,7 @@ import { messagePaceInterceptor } from './message-pace.ts';
 import { MutualTlsServerCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import { defaultPeerLimits, type PeerLimits } from './peer-limits.ts';
+import type { PeerTrust } from './peer-trust.ts';
 import { PlatformServices } from './platform-services.ts';
 import { overLimitAuditConfig, RefusalAudit, refusedCallAuditConfig } from './refusal-audit.ts';
 import { defaultKeepalive, type Keepalive, messageBytesMax } from './rpc-limits.ts';
@@ -31,6 +36,8 @@ export interface RpcServerComponents {
   readonly logger: Logger;
   /** Every refusal, refused handshakes included, and the result of every changing call. */
   readonly onAudit: (event: AuditEvent) => void;
+  /** Whose certificates count. @default those of everybody whom TLS lets in */
+  readonly trust?: PeerTrust;
   /** @default the machine's own */
   readonly clock?: Clock;
 }
@@ -66,6 +73,8 @@ export class RpcServer implements Component {
   readonly #server: Server;
   readonly #answerer: CallAnswerer;
   readonly #connections: ServerConnections;
+  readonly #handshakes: HandshakeAudit;
+  readonly #sockets: CertifiedSockets;
   readonly #served: string[] = [];
   #platform: PlatformServices | undefined;
   #port: number | undefined;
@@ -79,14 +88,21 @@ export class RpcServer implements Component {
     this.#config = { ...defaultRpcServerConfig, ...config };
     // What gRPC would print to the console of this process, we throw or log ourselves.
     setLogVerbosity(logVerbosity.NONE);
-    const { onAudit, logger, clock = systemClock } = components;
+    const { credentials, trust, onAudit, logger, clock = systemClock } = components;
     this.#answerer = new CallAnswerer({ logger, onAudit });
-    const handshakes = new HandshakeAudit({ onAudit, clock });
+    this.#handshakes = new HandshakeAudit({ onAudit, clock });
     const refusals = new RefusalAudit({ onAudit, clock }, refusedCallAuditConfig);
+    const onCut = (cut: CutConnection) => this.#onCut(cut);
+    this.#sockets = new CertifiedSockets({ credentials, trust, onCut });
     const guard = this.#newGuard(clock);
-    this.#connections = new ServerConnections(guard, (address, reason) =>
-      handshakes.refused(address, reason),
-    );
+    this.#connections = new ServerConnections({
+      guard,
+      onRefused: (address, reason) => this.#handshakes.refused(address, reason),
+      onConnected: (socket) => this.#sockets.take(socket),
+    });
+    const peerOf = (fingerprint256: string) => this.#sockets.peerOf(fingerprint256);
+    const { siteCode } = this.#config;
+    const onRefusal = (event: AuditEvent) => refusals.refused(event.caller, event);
     this.#server = new Server({
       'grpc.max_receive_message_length': messageBytesMax,
       'grpc.max_send_message_length': messageBytesMax,
@@ -95,10 +111,7 @@ export class RpcServer implements Component {
       'grpc.enable_channelz': 0,
       interceptors: [
         messagePaceInterceptor((address) => guard.messageWaitMs(address)),
-        callPolicyInterceptor({
-          siteCode: this.#config.siteCode,
-          onAudit: (event) => refusals.refused(event.caller, event),
-        }),
+        callPolicyInterceptor({ siteCode, onAudit: onRefusal, peerOf, trust }),
       ],
     });
   }
@@ -171,7 +184,22 @@ export class RpcServer implements Component {
       const event = { caller, address, method, result: error.code, detail: error.message };
       audit.refused(caller === unauthenticated ? address : caller, event);
     };
-    return new ConnectionGuard({ clock, onOverLimit }, this.#config.peerLimits);
+    const { credentials } = this.#components;
+    const peerOf = (socket: TLSSocket) =>
+      shownPeerOf(socket.getPeerCertificate(true), credentials.ca)?.identity;
+    return new ConnectionGuard({ clock, peerOf, onOverLimit }, this.#config.peerLimits);
+  }
+
+  /** One that comes again and again is written down as seldom as any refused handshake. */
+  #onCut({ peer, address, reason, isNew }: CutConnection): void {
+    const caller = toIdentityUri(peer.identity);
+    if (isNew) this.#handshakes.refused(address, reason, caller);
+    else {
+      const { logger, onAudit } = this.#components;
+      logger.warn({ peerId: caller, address, reason }, 'Connection was cut');
+      const result = 'CERTIFICATE_REFUSED';
+      onAudit({ caller, address, method: 'connection', result, detail: reason });
+    }
   }
 
   #toListenError(error: Error): Error {

@@ -8,8 +8,9 @@ import { connectionsMax } from './rpc-limits.ts';
 
 /**
  * What grpc-js keeps to itself about a server's connections and we must reach: its listeners, for the
- * guard, refused handshakes, and sockets that a stop must close. The one place that looks
- * inside grpc-js; a test measures the window that the guard opens and fails should this stop working.
+ * guard, refused handshakes, who has connected, and sockets that a stop must close. The one place that
+ * looks inside grpc-js; a test measures the window that the guard opens and fails should this stop
+ * working.
  *
  * @see https://github.com/grpc/grpc-node/pull/3058
  */
@@ -18,10 +19,18 @@ export class ServerConnections {
   readonly #sockets = new Set<Socket>();
   readonly #guard: ConnectionGuard;
   readonly #onRefused: (address: string, reason: string) => void;
+  readonly #onConnected: (socket: TLSSocket) => void;
 
-  constructor(guard: ConnectionGuard, onRefused: (address: string, reason: string) => void) {
-    this.#guard = guard;
-    this.#onRefused = onRefused;
+  constructor(needs: {
+    readonly guard: ConnectionGuard;
+    /** TLS let a caller not in. */
+    readonly onRefused: (address: string, reason: string) => void;
+    /** A handshake is done; no call has come yet. */
+    readonly onConnected: (socket: TLSSocket) => void;
+  }) {
+    this.#guard = needs.guard;
+    this.#onRefused = needs.onRefused;
+    this.#onConnected = needs.onConnected;
   }
 
   /** Takes over a server that listens, before its first connection. */
@@ -47,6 +56,9 @@ export class ServerConnections {
   #attachTo(listener: Http2SecureServer): void {
     this.#listeners.add(listener);
     listener.maxConnections = connectionsMax;
+    // After HTTP/2 itself, which takes no socket that is closed already; before the guard, which stands in
+    // front of all who listen now.
+    listener.on('secureConnection', (socket: TLSSocket) => this.#onConnected(socket));
     this.#guard.attach(listener);
     listener.on('connection', (socket: Socket) => this.#keep(socket));
     listener.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {

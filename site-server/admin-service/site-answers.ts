@@ -1,4 +1,5 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { SiteDefinition } from '../../shared/domain/site.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Route as RouteMessage } from '../../shared/rpc/generated/waybill/v1/Route.ts';
@@ -53,11 +54,12 @@ export class SiteAnswers {
     return {
       addSite: async (settings) => this.#record(await siteCommands.add(toNewSite(settings))),
       setSite: async (settings) => this.#record(await siteCommands.set(toSitePatch(settings))),
-      deleteSite: async (request) => {
+      deleteSite: async (request, { caller }) => {
         const siteCode = requireSiteCode('site_code', request.siteCode);
         const site = sites.tree.get(siteCode);
         const record = site && (await this.#record(site));
-        const deleted = await siteCommands.delete(siteCode, request);
+        const deletedBy = toIdentityUri(caller.identity);
+        const deleted = await siteCommands.delete(siteCode, { ...request, deletedBy });
         return record ?? (await this.#record(deleted));
       },
       listSites: () => this.#list(),
