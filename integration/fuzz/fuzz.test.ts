@@ -25,14 +25,15 @@ describe('parsers and what nobody should send (F19, F41)', () => {
   }
 
   it('in a process of their own: bounded, and watched', async () => {
-    const run = { name: 'identity', seed: testSeed, first: 0, end: 200 };
+    const seeds = [Buffer.from('waybill://site/PS1')];
+    const run = { name: 'identity', seeds, seed: testSeed, first: 0, end: 200 };
     const { failure, peakRssBytes } = await runWatched(run);
     assert.equal(failure, undefined);
     assert.ok(peakRssBytes >= 0);
   });
 
   it('in a process of their own: a fault is told with the number of its input', async () => {
-    const run = { name: 'none of them', seed: testSeed, first: 7, end: 200 };
+    const run = { name: 'none of them', seeds: [], seed: testSeed, first: 7, end: 200 };
     const { failure } = await runWatched(run);
     assert.equal(failure?.index, 7);
     assert.match(failure.reason, /There is no parser/);

@@ -33,12 +33,13 @@ const { inputs, only, seed } = yargs(hideBin(process.argv))
 
 /** All inputs of one parser. @returns how many it failed on */
 async function fuzz(target: FuzzTarget): Promise<number> {
-  const inputOf = inputsOf(target, await target.seeds(), seed);
+  const seeds = await target.seeds();
+  const inputOf = inputsOf(target, seeds, seed);
   const startedMs = performance.now();
   let failureCount = 0;
   let peak = 0;
   for (let first = 0; first < inputs && failureCount < failuresMax; ) {
-    const run = { name: target.name, seed, first, end: inputs };
+    const run = { name: target.name, seeds, seed, first, end: inputs };
     const { failure, peakRssBytes } = await runWatched(run);
     peak = Math.max(peak, peakRssBytes);
     if (!failure) break;

@@ -1,8 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 
 /** What a parser may take: resident memory of its process, and CPU time of one input. */
 export const fuzzBounds = { rssBytesMax: 256 * 1024 * 1024, inputMsMax: 1_000 } as const;
@@ -31,11 +33,16 @@ const child = fileURLToPath(new URL('fuzz-child.js', import.meta.url));
 /** Lets a process parse inputs, and ends it on the first that breaks a bound. */
 export async function runWatched(run: {
   readonly name: string;
+  /** Right inputs. */
+  readonly seeds: readonly Buffer[];
   readonly seed: number;
   readonly first: number;
   readonly end: number;
 }): Promise<FuzzEnd> {
-  const words = [run.name, run.seed, run.first, run.end].map(String);
+  await using directory = await TemporaryDirectory.create();
+  const seedsPath = directory.join('seeds');
+  await writeFile(seedsPath, JSON.stringify(run.seeds.map((one) => one.toString('base64'))));
+  const words = [run.name, run.seed, run.first, run.end, seedsPath].map(String);
   const flags = [`--max-old-space-size=${heapMegabytes}`, '--max-semi-space-size=4', '--expose-gc'];
   const process_ = spawn(process.execPath, ['--enable-source-maps', ...flags, child, ...words], {
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
