@@ -20,6 +20,7 @@ export function alarmWatch(
   return new AlarmWatch({
     ...{ ...ground, jobs, transfers, sends },
     neighbours: () => replication.connections(),
+    identities: () => ground.sites.identitiesOfOthers(),
     settings: () => ground.config.alarms,
     logger: ground.logOf('alarm-watch'),
   });

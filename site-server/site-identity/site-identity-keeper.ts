@@ -5,6 +5,7 @@ import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { SigningKey, SiteIdentity } from '../../shared/domain/site.ts';
 import { authoritiesOf } from '../../shared/rpc/certificate-trust.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import { ignoreAbort } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -30,7 +31,7 @@ export interface SiteIdentityComponents {
   /** host:port by which others reach this site, as it is once the site listens. */
   readonly siteAddress: () => string;
   readonly agentVersion: string;
-  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
   readonly logger: Logger;
 }
 
@@ -42,6 +43,12 @@ export interface SiteIdentityConfig {
   /** How long what a key signed before it retired is believed. @default 30 days */
   readonly retiredKeyMs: number;
 }
+
+/**
+ * How often a site signs what it says of itself anew, though nothing has changed: by that others know that
+ * nobody in between holds back what it says (freeze).
+ */
+export const signedAnewMs = 24 * 3_600_000;
 
 /** Why a signature is not believed. */
 export type SignatureRefusal = 'key-unknown' | 'key-retired' | 'signature';
@@ -68,6 +75,8 @@ export class SiteIdentityKeeper implements Component {
   readonly #keys: SigningKeyFiles;
   readonly #authorities: readonly X509Certificate[];
   readonly #changes = new SerialQueue();
+  readonly #stopped = new AbortController();
+  #saying: Promise<void> | undefined;
   /** The rows that were believed, by site; a row that changes is another object. */
   readonly #believed = new Map<string, { readonly row: SiteIdentity; readonly untilMs: number }>();
 
@@ -94,9 +103,12 @@ export class SiteIdentityKeeper implements Component {
   /** Brings the site's row up to date. After the site listens: the row has its address. */
   async start(): Promise<void> {
     await this.#changes.run(() => this.#publish());
+    this.#saying ??= this.#sayNowAndThen();
   }
 
   async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#saying;
     await this.#changes.whenIdle();
   }
 
@@ -186,6 +198,14 @@ export class SiteIdentityKeeper implements Component {
     return signedAtMs < held.signedAtMs;
   }
 
+  async #sayNowAndThen(): Promise<void> {
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      await this.#components.clock.sleep(signedAnewMs, signal).catch(ignoreAbort);
+      if (!signal.aborted) this.#sayAnew(-1);
+    }
+  }
+
   #sayAnew(otherSignedAtMs: number): void {
     this.#changes
       .run(() => this.#publish(otherSignedAtMs))
@@ -235,7 +255,9 @@ export class SiteIdentityKeeper implements Component {
     const facts = this.#facts(nowMs);
     const before = await rows.get(siteCode);
     const isSound = before && this.checkIdentityRow(siteCode, before) === undefined;
-    if (isSound && isSame(facts, before) && otherSignedAtMs < 0) return;
+    // A row from the future says nothing of today: the clock was set back.
+    const isFresh = before && Math.abs(nowMs - before.signedAtMs) < signedAnewMs;
+    if (isSound && isFresh && isSame(facts, before) && otherSignedAtMs < 0) return;
     // Later than the one before, even when the clock was set back: others keep the later one.
     const signedAtMs = Math.max(nowMs, (before?.signedAtMs ?? 0) + 1, otherSignedAtMs + 1);
     const unsigned = { ...facts, signedAtMs };
