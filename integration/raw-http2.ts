@@ -121,6 +121,8 @@ export class RawHttp2 implements Disposable {
     socket.on('error', () => {});
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(20_000) });
     blows.connectionCount += 1;
+    // Who does not read does not hear either that it is over.
+    socket.resume();
     return new RawHttp2(socket);
   }
 

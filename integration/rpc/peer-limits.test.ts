@@ -98,17 +98,16 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
     raw.socket.destroy();
   });
 
-  it('pings without end: the connection ends, and again when it comes back at once', async () => {
+  it('frames without end that are no messages: the connection ends, and again when it comes back at once', async () => {
     await using circle = await TrustCircle.create();
     const overheadBytes = { perSecond: 10_000, burst: 50_000 };
     const server = await serve(circle, { overheadBytes });
     const { raw, target, isWell } = await opponents(circle, server, client);
-    const pings = Buffer.concat(
-      Array.from({ length: 1_000 }, () => frame(frameTypes.ping, 0, 0, Buffer.alloc(8))),
-    );
+    const priority = frame(frameTypes.priority, 0, 3, Buffer.from([0, 0, 0, 0, 200]));
+    const many = Buffer.concat(Array<Buffer>(1_000).fill(priority));
     for (const one of [raw, await RawHttp2.open(target)]) {
       while (one.isOpen) {
-        await one.write(pings);
+        await one.write(many);
         await sleep(1);
       }
     }
