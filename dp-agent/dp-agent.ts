@@ -19,6 +19,7 @@ import { distributionPointConversation } from './dp-provider/distribution-point-
 import { validationConversation } from './dp-provider/validation-conversation.ts';
 import { prestagedParts } from './prestaged-wiring.ts';
 import { pullParts } from './pull-wiring.ts';
+import { dpRoots } from './roots-wiring.ts';
 import { toldControlsConversation } from './told-controls/told-controls-conversation.ts';
 import { ToldTrustKeeper } from './told-trust/told-trust.ts';
 import { toldTrustConversation } from './told-trust/told-trust-conversation.ts';
@@ -66,8 +67,10 @@ export class DpAgent implements Component {
       { library, store, clock, logger: child('dp-provider') },
       { ...config, incomingDirectory: join(directory, 'incoming') },
     );
+    const roots = await dpRoots({ clock, logger: child('told-trust') }, config);
     const toldTrust = new ToldTrustKeeper({
       ...{ store, clock, siteCode: config.siteCode, logger: child('told-trust') },
+      ...(roots && { onBundle: roots.onBundle }),
     });
     const { trust } = toldTrust;
     const server = new RpcServer(

@@ -72,6 +72,10 @@ await yargs(hideBin(process.argv))
     usageFailure(
       'waybill-dp',
       'waybill-dp [run | extract PACKAGE --out DIR | import FILE] --config FILE',
+      {
+        args: hideBin(process.argv),
+        commands: { run: '', extract: 'PACKAGE', import: 'FILE' },
+      },
     ),
   )
   .parseAsync();

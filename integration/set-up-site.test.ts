@@ -7,6 +7,7 @@ import {
   readFile,
   rename,
   rm,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -96,8 +97,6 @@ describe('a site that was set up by one command (SEC-1, SEC-2)', function () {
     );
     const pair: PairFile = { key: leaf.key, certificates: [leaf.certificate, certificate] };
     await writePairFile(at('dp.pem'), pair);
-    const roots = fromRootsFileText(await readFile(at('data', 'identity', 'roots.crt'), 'latin1'));
-    await writeRootsFile(at('dp-roots.crt'), roots);
   }
 
   it('runs, and its first administrator needs no options', async () => {
@@ -107,6 +106,8 @@ describe('a site that was set up by one command (SEC-1, SEC-2)', function () {
 
   it('takes a distribution point that its authority vouches for', async () => {
     await certify();
+    const text = await readFile(at('data', 'identity', 'roots.crt'), 'latin1');
+    await writeRootsFile(at('dp-roots.crt'), fromRootsFileText(text));
     const certificates = {
       ...{ caFile: at('dp-roots.crt'), certificateFile: at('dp.pem'), keyFile: at('dp.pem') },
     };
@@ -135,6 +136,12 @@ describe('a site that was set up by one command (SEC-1, SEC-2)', function () {
     assert.match(succeeded(await waybillSite('rotate-root', ...config())), /generation 2/);
     const roots = at('data', 'identity', 'roots.crt');
     await until('two roots', async () => (await generationOf(roots)) === 2);
+    // The DP hears of it by its site; the administrator when he uses `waybill`, once a day.
+    await until('two roots', async () => (await generationOf(at('dp-roots.crt'))) === 2);
+    const adminRoots = join(home, '.config', 'waybill', 'roots.crt');
+    await utimes(adminRoots, 0, 0);
+    await waybill('site', 'list');
+    assert.equal(await generationOf(adminRoots), 2);
     const issuer = async () =>
       (await readPairFile(at('data', 'identity', 'agent.pem')))?.certificates[1];
     const authority = async () =>
@@ -149,13 +156,13 @@ describe('a site that was set up by one command (SEC-1, SEC-2)', function () {
     await certify();
     await dp.kill();
     await Promise.all([site.start(), dp.start()]);
-    await takeRoots();
     await until('a DP that is reached', isDpReached);
     assert.match(
       succeeded(await waybillSite('retire-root', '--force', ...config())),
       /generation 3/,
     );
     await until('one root', async () => (await generationOf(roots)) === 3);
+    await until('one root', async () => (await generationOf(at('dp-roots.crt'))) === 3);
     const keys = await readdir(at('data', 'authority'));
     assert.equal(keys.filter((name) => name.endsWith('.key')).length, 1);
     await site.kill();
@@ -188,12 +195,6 @@ describe('a site that was set up by one command (SEC-1, SEC-2)', function () {
   /** `dp check` fails when the DP cannot be reached. */
   async function isDpReached(): Promise<boolean> {
     return (await runProgram(programs.waybill, ['dp', 'check', 'CS1DP1'], { home })).exitCode === 0;
-  }
-
-  /** What a bundle would tell the administrator. */
-  async function takeRoots(): Promise<void> {
-    const text = await readFile(at('data', 'identity', 'roots.crt'), 'latin1');
-    await writeRootsFile(join(home, '.config', 'waybill', 'roots.crt'), fromRootsFileText(text));
   }
 
   /** The administrator's certificate is as it was: only that of his authority is another one. */

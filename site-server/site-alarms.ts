@@ -17,11 +17,12 @@ export function alarmWatch(
   },
 ): AlarmWatch {
   const { jobs, transfers, sends, replication } = watched;
+  const settings = ground.settings.live('alarms');
   return new AlarmWatch({
     ...{ ...ground, jobs, transfers, sends },
     neighbours: () => replication.connections(),
     identities: () => ground.sites.identitiesOfOthers(),
-    settings: () => ground.config.alarms,
+    settings: () => settings,
     logger: ground.logOf('alarm-watch'),
   });
 }

@@ -1,4 +1,6 @@
 /** The wiring of the site's authority, and of the roots it trusts (docs/trust.md). */
+import { isKeptByAgent } from '../shared/certificates/pair-file.ts';
+import { encodeTrustBundle } from '../shared/certificates/trust-bundle.ts';
 import { TrustedRoots } from '../shared/certificates/trusted-roots.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import type { StateStore } from '../shared/state-store/state-store.ts';
@@ -13,8 +15,10 @@ import {
 import { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import type { RowRollbacks } from './replication-manager/change-applier.ts';
 import type { RowChecks } from './replication-manager/change-check.ts';
+import type { Revocations } from './revocations/revocations.ts';
+import type { TrustBundles as ToldBundles } from './revocations/trust-teller.ts';
 import type { Ground, SiteServerNeeds, SiteSettings } from './site-ground.ts';
-import { authorityDirectoryOf, keepsOwnIdentity } from './site-setup/authority-commands.ts';
+import { authorityDirectoryOf } from './site-setup/authority-commands.ts';
 
 /** What a site has to do with certificates. */
 export interface SiteAuthority {
@@ -28,18 +32,23 @@ export interface SiteAuthority {
 /** Opens it; before anybody issues certificates. @throws CERTIFICATE_INVALID */
 export async function openSiteAuthority(
   needs: SiteServerNeeds,
-  store: StateStore,
+  parts: { readonly store: StateStore; readonly revocations: Pick<Revocations, 'latestOf'> },
   config: SiteSettings,
 ): Promise<SiteAuthority> {
+  const { store, revocations } = parts;
   const { clock } = needs;
   const logger = needs.logger.child({ component: 'certificate-authority' });
   const issued = new IssuedCertificates({ store, clock, logger });
-  if (!keepsOwnIdentity(config)) return { issued, trustedRoots: undefined, authority: undefined };
+  if (!isKeptByAgent(config.certificates))
+    return { issued, trustedRoots: undefined, authority: undefined };
   const { siteCode, certificates } = config;
   const trustedRoots = await TrustedRoots.open(certificates.caFile, clock);
   const directory = authorityDirectoryOf(config);
   const authority = await CertificateAuthority.open(
-    { clock, logger, trustedRoots, issued },
+    {
+      ...{ clock, logger, trustedRoots, issued },
+      revocationOf: (holder) => revocations.latestOf(holder),
+    },
     { ...config.authority, siteCode, directory, agentFile: certificates.certificateFile },
   );
   if (authority) await new IssuedEarlier(directory).handOver(issued);
@@ -48,9 +57,24 @@ export async function openSiteAuthority(
 
 /** What keeps it up to date. */
 export interface AuthorityParts {
+  /** Absent where certificates are for development. */
+  readonly bundles?: TrustBundles;
   readonly components: readonly Component[];
   readonly checks: RowChecks;
   readonly rollbacks: RowRollbacks;
+}
+
+/** The roots as DPs are told them, which take them only if one that they trust has signed. */
+export function toldBundles(bundles: TrustBundles): ToldBundles {
+  return {
+    current: () => {
+      const bundle = bundles.current();
+      if (!bundle) return undefined;
+      const base64 = encodeTrustBundle(bundle).toString('base64');
+      return { generation: bundle.generation, base64 };
+    },
+    onChanged: (listener) => bundles.onChanged(listener),
+  };
 }
 
 /** Makes that. */
@@ -62,10 +86,15 @@ export function authorityParts(ground: Ground): AuthorityParts {
   const rootOverlapMs = hoursToMs(ground.config.authority.rootOverlapHours);
   const config = { ...defaultSiteAuthoritiesConfig, rootOverlapMs };
   const directory = ground.sites;
-  const sites = authority && [
-    new SiteAuthorities({ ...ground, directory, logger, trustedRoots, authority }, config),
-  ];
+  // What is said of a site elsewhere than at the top takes nothing from it (docs/trust.md, 5).
+  const revocationOf = (holder: string) =>
+    ground.revocations
+      .list()
+      .find((one) => one.holder === holder && one.siteCode === ground.siteCode);
+  const parts = { ...ground, directory, logger, trustedRoots, authority, revocationOf };
+  const sites = authority && [new SiteAuthorities({ ...parts, authority }, config)];
   return {
+    bundles,
     components: [issued, bundles, ...(sites ?? [])],
     checks: { 'trust-bundles': (key, row) => bundles.checkRow(key, row) },
     rollbacks: {

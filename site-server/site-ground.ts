@@ -24,7 +24,7 @@ import { HierarchyManager } from './hierarchy-manager/hierarchy-manager.ts';
 import { SiteDirectory } from './hierarchy-manager/site-directory.ts';
 import { TransferControlRows } from './hierarchy-manager/transfer-control-rows.ts';
 import { ChangeCapture } from './replication-manager/change-capture.ts';
-import { Revocations } from './revocations/revocations.ts';
+import { defaultRevocationsConfig, Revocations } from './revocations/revocations.ts';
 import { siteAddressOf } from './site-address.ts';
 import { openSiteAuthority, type SiteAuthority } from './site-authority.ts';
 import type { SiteConfig } from './site-config.ts';
@@ -116,9 +116,10 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   });
   const { checkDeadlineMs } = config.distribution;
   const sites = new SiteDirectory({ store, own: { siteCode, kind, ...(parent && { parent }) } });
-  const revocations = new Revocations({
-    ...{ store, clock, siteCode, sites, logger: logOf('revocations') },
-  });
+  const revocations = new Revocations(
+    { store, clock, siteCode, sites, logger: logOf('revocations') },
+    { ...defaultRevocationsConfig, aheadMsMax: config.replication.clockAheadMsMax },
+  );
   const { trust } = revocations;
   const connections = new DistributionPointConnections({ ...needs, trust }, { checkDeadlineMs });
   const checker = new DistributionPointChecker({
@@ -136,7 +137,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const siteAddress = () => {
     return siteAddressOf({ address: config.address, listen: listening.address }, hostname());
   };
-  const siteAuthority = await openSiteAuthority(needs, store, config);
+  const siteAuthority = await openSiteAuthority(needs, { store, revocations }, config);
   const identity = await SiteIdentityKeeper.open(
     {
       ...{ ...needs, store, directory: sites, siteAddress },

@@ -21,6 +21,7 @@ import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
+import type { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
 import { HierarchyPackages } from './distribution-manager/hierarchy-packages.ts';
@@ -59,7 +60,7 @@ import { TransferPermits } from './package-transfer-manager/transfer-permits.ts'
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
-import { authorityParts } from './site-authority.ts';
+import { authorityParts, toldBundles } from './site-authority.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -109,14 +110,10 @@ export class SiteServer implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const preview = transferPreview(ground, siteLinks.versions);
-    const parts = { transfers, replication, siteLinks, validations, preview };
+    const { bundles } = certificates;
+    const parts = { transfers, replication, siteLinks, validations, preview, bundles };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
-    const contentServer = new ContentServer({
-      ...{ ...ground, ...transfers },
-      deltas: library,
-      logger: ground.logOf('content-server'),
-    });
-    server.serve('Content', contentServer.conversation());
+    server.serve('Content', contentServer(ground, transfers).conversation());
     server.serve('Replication', replication.conversation());
     server.serve('SiteTransfer', siteLinks.service.conversation());
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
@@ -134,7 +131,7 @@ export class SiteServer implements Component {
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
-      new TrustTeller(ground, { ...ground, logger: ground.logOf('revocations') }),
+      trustTeller(ground, bundles),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -222,6 +219,7 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
     ...{ ...ground, packages, contents, logger },
     distributionPoints: new HierarchyDistributionPoints({ ...ground, logger }),
     groups: new GroupReactions(ground),
+    onCaughtUp: (listener) => replication.onCaughtUp(listener),
     begin: () => alignWithHierarchy(aligned),
   });
 }
@@ -240,7 +238,8 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
     openFilesMax: 16,
   });
   const logger = logOf('package-transfer-manager');
-  const ownCopies = new OwnCopyCheck({ ...ground, pieceSource, logger });
+  const contents = new OwnContents(ground);
+  const ownCopies = new OwnCopyCheck({ ...ground, contents, pieceSource, logger });
   const notification = new PullNotification(
     { ...ground, sources: new PullSources(ground) },
     { ...config.distribution, siteAddress: ground.siteAddress },
@@ -261,6 +260,22 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   );
   const steering = new JobSteering({ ...ground, jobs, transfers: manager, cancellation });
   return { jobs, pieceSource, manager, steering };
+}
+
+/** What tells DPs whom to trust. */
+function trustTeller(ground: Ground, bundles: TrustBundles | undefined): TrustTeller {
+  const logger = ground.logOf('revocations');
+  const told = { ...ground, ...(bundles && { bundles: toldBundles(bundles) }) };
+  return new TrustTeller(told, { ...ground, logger });
+}
+
+/** What gives content to whoever asks. */
+function contentServer(
+  ground: Ground,
+  transfers: ReturnType<typeof packageTransferManager>,
+): ContentServer {
+  const logger = ground.logOf('content-server');
+  return new ContentServer({ ...ground, ...transfers, deltas: ground.library, logger });
 }
 
 /** What takes the state messages of pull DPs, and tells clients where content is. */
@@ -299,7 +314,9 @@ async function distributionManager(
     logger,
   });
   const { jobSerials } = others;
-  const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
+  const ownCopies = others.validations.own;
+  const given = { ...ground, jobSerials, ownCopies, logger };
+  const distributionPointTask = new DistributionPointTask(given);
   const { stateSystem, siteLinks } = others;
   const prestaged = siteLinks.prestaged.holds;
   const packageEnd = new PackageEnd({ ...ground, prestaged, logger });
@@ -333,6 +350,7 @@ async function adminService(
     readonly siteLinks: SiteTransfers;
     readonly validations: SiteValidations;
     readonly preview: TransferPreview;
+    readonly bundles: TrustBundles | undefined;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
@@ -346,6 +364,7 @@ async function adminService(
     replication: others.replication,
     previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
+    ...(others.bundles && { trustBundles: others.bundles }),
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,
     prestaged: others.siteLinks.prestaged,

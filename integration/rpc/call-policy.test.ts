@@ -31,6 +31,7 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.DeletePackage': changers,
   'Admin.GetPackage': administrators,
   'Admin.ListPackages': administrators,
+  'Admin.GetTrustBundle': administrators,
   'Admin.WatchPackage': administrators,
   'Admin.ExportPackage': changers,
   'Admin.ImportPackage': changers,

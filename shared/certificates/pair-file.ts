@@ -13,6 +13,17 @@ export interface PairFile {
   readonly certificates: readonly string[];
 }
 
+/**
+ * Whether an agent keeps its identity itself: key and certificate are in one file. Otherwise somebody else puts
+ * them there, as with development certificates, and no agent writes them.
+ */
+export function isKeptByAgent(files: {
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}): boolean {
+  return files.certificateFile === files.keyFile;
+}
+
 const keyBlock = /-----BEGIN PRIVATE KEY-----[A-Za-z0-9+/=\s]*-----END PRIVATE KEY-----/;
 
 export function pairFileText({ key, certificates }: PairFile): string {

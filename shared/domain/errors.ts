@@ -98,6 +98,10 @@ export type ErrorCode = ErrorDetails['code'];
 /** The facts of one code, without the code. */
 export type ErrorFacts<C extends ErrorCode> = Omit<Extract<ErrorDetails, { code: C }>, 'code'>;
 
+function filesOf(count: number): string {
+  return count === 1 ? '1 file' : `${count} files`;
+}
+
 const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string } = {
   REQUEST_INVALID: (f) => `${f.field}: expected ${f.expected}, got ${f.actual}`,
   PACKAGE_UNKNOWN: (f) =>
@@ -138,7 +142,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   SOURCE_EMPTY: (f) => `Source ${f.path} holds nothing; expected at least one entry`,
   CONTENT_NOT_HELD: (f) => `Content ${f.contentId} is not in this content library`,
   CONTENT_INCOMPLETE: (f) =>
-    `${f.missingFiles} files of package ${f.packageId} are not in the content library yet`,
+    `${filesOf(f.missingFiles)} of package ${f.packageId} ${f.missingFiles === 1 ? 'is' : 'are'} not in the content library yet`,
   CONTENT_HASH_MISMATCH: (f) =>
     `Content ${f.contentId}: expected hash ${f.expectedHash}, got ${f.actualHash}`,
   FILE_NOT_HELD: (f) => `File ${f.fileHash} is not in this content library`,
@@ -193,7 +197,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   PRESTAGED_FILE_INVALID: (f) =>
     `Prestaged file ${f.path} cannot be imported: ${f.reason}. Nothing was changed`,
   DELTA_BASE_MISSING: (f) =>
-    `${f.missingFiles} files of package ${f.packageId} version ${f.baseVersion} are missing, on which a package file builds. A full one brings all`,
+    `${filesOf(f.missingFiles)} of package ${f.packageId} version ${f.baseVersion} ${f.missingFiles === 1 ? 'is' : 'are'} missing, on which a package file builds. A full one brings all`,
   INSTRUCTION_REFUSED: (f) =>
     `Instruction ${f.requestId} for package ${f.packageId} was refused: ${refusalWords(f.reason)}`,
   FILE_ALREADY_ARRIVING: (f) =>

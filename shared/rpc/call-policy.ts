@@ -48,6 +48,7 @@ const waybillRules = {
   '/waybill.v1.Admin/DeletePackage': adminChanges,
   '/waybill.v1.Admin/GetPackage': adminReads,
   '/waybill.v1.Admin/ListPackages': adminReads,
+  '/waybill.v1.Admin/GetTrustBundle': adminReads,
   '/waybill.v1.Admin/WatchPackage': adminReads,
   '/waybill.v1.Admin/ExportPackage': adminChanges,
   '/waybill.v1.Admin/ImportPackage': adminChanges,

@@ -82,6 +82,8 @@ describe('whose certificate counts (SEC-3)', () => {
     assert.equal(trust.refusalOf(some), undefined);
     await clock.advance(1);
     assert.equal(trust.refusalOf(some), 'it expired at 2026-01-02T03:04:06.000Z');
+    // It may be renewed all the same.
+    assert.equal(trust.revocationOf(some), undefined);
   });
 });
 

@@ -57,19 +57,25 @@ export class KnownTrust implements PeerTrust, Component {
   }
 
   refusalOf(peer: CertifiedPeer): string | undefined {
-    const { identity, voucher, notBeforeMs, notAfterMs, vouchedFromMs = 0 } = peer;
-    const ownAtMs = this.#revokedAtMs(holderOf(identity), voucher, notBeforeMs);
-    if (ownAtMs !== undefined) return `it was revoked at ${timeOf(ownAtMs)}`;
-    if (voucher !== 'root') {
-      // Whoever has the key of a site's authority makes certificates that begin whenever he likes.
-      const { siteCode } = voucher;
-      const itsAtMs = this.#revokedAtMs(`site/${siteCode}`, voucher, vouchedFromMs);
-      if (itsAtMs !== undefined) {
-        return `site ${siteCode}, whose authority issued it, was revoked at ${timeOf(itsAtMs)}`;
-      }
-    }
+    const revoked = this.revocationOf(peer);
+    if (revoked !== undefined) return revoked;
+    const { notAfterMs } = peer;
     const isOver = this.#needs.clock.nowMs() > notAfterMs;
     return isOver ? `it expired at ${timeOf(notAfterMs)}` : undefined;
+  }
+
+  /** Why a certificate is nobody's, whether its time is over or not: with it nothing is renewed. */
+  revocationOf(peer: CertifiedPeer): string | undefined {
+    const { identity, voucher, notBeforeMs, vouchedFromMs = 0 } = peer;
+    const ownAtMs = this.#revokedAtMs(holderOf(identity), voucher, notBeforeMs);
+    if (ownAtMs !== undefined) return `it was revoked at ${timeOf(ownAtMs)}`;
+    if (voucher === 'root') return undefined;
+    // Whoever has the key of a site's authority makes certificates that begin whenever he likes.
+    const { siteCode } = voucher;
+    const itsAtMs = this.#revokedAtMs(`site/${siteCode}`, voucher, vouchedFromMs);
+    return itsAtMs === undefined
+      ? undefined
+      : `site ${siteCode}, whose authority issued it, was revoked at ${timeOf(itsAtMs)}`;
   }
 
   isVouchedHere(peer: CertifiedPeer, group: CallerGroup): boolean {

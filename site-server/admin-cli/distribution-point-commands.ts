@@ -8,6 +8,7 @@ import {
   controlOptions,
   type GivenLimit,
   type GivenSchedule,
+  needsZone,
   serveControlOptions,
   toControlsPatch,
   zoneOfHours,
@@ -55,7 +56,7 @@ const addDistributionPoint = command({
   run: async (args, session) => {
     const { admin, output } = session;
     const { dpId, address, description = '', kind = 'standard' } = args;
-    const controls = givenControlPatches(args, session);
+    const controls = givenControlPatches(args, session, undefined);
     const given = givenPullSettings(dpId, args);
     if (given && kind === 'standard') {
       throw new UsageError('--source, --allow-fallback and --packages-max need --kind pull');
@@ -72,6 +73,7 @@ const addDistributionPoint = command({
     output.sentence(
       `Distribution point ${record.dpId} at ${record.address} is added. Next: waybill dp check ${dpId}${at}`,
     );
+    for (const line of toControlSentences(record, controls)) output.sentence(line);
   },
 });
 
@@ -92,7 +94,9 @@ const setDistributionPoint = command({
     const { admin, output } = session;
     const { dpId, address, description, kind, priority } = args;
     const given = givenPullSettings(dpId, args);
-    const controls = givenControlPatches(args, session);
+    const isSetNeeded = needsZone(args.timeZone, [ownOf(args), serveOf(args)]);
+    const before = isSetNeeded ? await requireDistributionPoint(admin, dpId) : undefined;
+    const controls = givenControlPatches(args, session, before);
     const { validateEvery, validateRate } = args;
     const patches = [...Object.values(controls), validateEvery, validateRate];
     const others = [address, description, kind, priority, given];
@@ -169,23 +173,39 @@ function settingOptions<A extends GlobalArguments>(parser: Argv<A>) {
   return validationOptions(serveControlOptions(controlOptions(pullOptions(parser))));
 }
 
-/** What of both controls is to change; what is not given is absent. @throws UsageError */
+/** What of both controls was given. */
+interface ControlArguments {
+  readonly limit?: GivenLimit | undefined;
+  readonly schedule?: GivenSchedule | undefined;
+  readonly serveLimit?: GivenLimit | undefined;
+  readonly serveSchedule?: GivenSchedule | undefined;
+  readonly timeZone?: string | undefined;
+}
+
+/**
+ * What of both controls is to change; what is not given is absent.
+ *
+ * @param before the DP as it is, where the zone of its hours matters
+ * @throws UsageError
+ */
 function givenControlPatches(
-  args: {
-    readonly limit?: GivenLimit | undefined;
-    readonly schedule?: GivenSchedule | undefined;
-    readonly serveLimit?: GivenLimit | undefined;
-    readonly serveSchedule?: GivenSchedule | undefined;
-    readonly timeZone?: string | undefined;
-  },
+  args: ControlArguments,
   { timeZone: machineZone }: Pick<Session, 'timeZone'>,
+  before: DistributionPointRecord | undefined,
 ) {
-  const own = { limit: args.limit, schedule: args.schedule };
-  const serve = { limit: args.serveLimit, schedule: args.serveSchedule };
-  const timeZone = zoneOfHours(args.timeZone, [own, serve], machineZone);
-  const controls = toControlsPatch(own, timeZone);
-  const serveControls = toControlsPatch(serve, timeZone);
+  const [own, serve] = [ownOf(args), serveOf(args)];
+  const zone = zoneOfHours(args.timeZone, [own, serve], machineZone);
+  const controls = toControlsPatch(own, zone, before?.controls ?? null);
+  const serveControls = toControlsPatch(serve, zone, before?.serveControls ?? null);
   return { ...(controls && { controls }), ...(serveControls && { serveControls }) };
+}
+
+function ownOf({ limit, schedule }: ControlArguments) {
+  return { limit, schedule };
+}
+
+function serveOf({ serveLimit: limit, serveSchedule: schedule }: ControlArguments) {
+  return { limit, schedule };
 }
 
 /** What holds from now on, of the controls that were changed. */

@@ -4,6 +4,7 @@ import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { DistributionCommands } from './distribution-commands.ts';
 import {
   DistributionPointAnswers,
@@ -75,6 +76,7 @@ export interface AdminServiceComponents
     PrestagedAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
+  readonly packages: Pick<PackageStore, 'require' | 'statuses'>;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
   readonly validationAnswers: ValidationAnswers;

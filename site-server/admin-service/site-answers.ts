@@ -1,3 +1,4 @@
+import { encodeTrustBundle } from '../../shared/certificates/trust-bundle.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { SiteDefinition } from '../../shared/domain/site.ts';
@@ -5,6 +6,7 @@ import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Route as RouteMessage } from '../../shared/rpc/generated/waybill/v1/Route.ts';
 import type { SendRequest as SendRequestMessage } from '../../shared/rpc/generated/waybill/v1/SendRequest.ts';
 import type { SiteRecord } from '../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
+import type { TrustBundles } from '../certificate-authority/trust-bundles.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type {
@@ -39,6 +41,8 @@ export interface SiteAnswersComponents {
   readonly siteIdentity?: AdminSiteIdentity;
   /** None: this site sends nothing. */
   readonly sendRequests?: AdminSendRequests;
+  /** Absent where certificates are for development. */
+  readonly trustBundles?: Pick<TrustBundles, 'current'>;
 }
 
 /** Answers what administrators ask and say about sites, the ways between them, and what is sent. */
@@ -67,6 +71,10 @@ export class SiteAnswers {
         if (!siteIdentity) throw noSigningKeys(sites.own.siteCode);
         await siteIdentity.rotate();
         return this.#record(this.#own());
+      },
+      getTrustBundle: async () => {
+        const bundle = this.#components.trustBundles?.current();
+        return { trustBundle: bundle ? encodeTrustBundle(bundle) : Buffer.alloc(0) };
       },
       setRoute: async (route) => toRouteMessage(await siteCommands.setRoute(toRoutePatch(route))),
       listRoutes: () => this.#routes(),

@@ -167,6 +167,40 @@ describe('certificate authority (SEC-1)', () => {
     assert.equal(refusalOf(leaf, { kind: 'site', siteCode: 'CS1' }, issuer), undefined);
   });
 
+  const afterYears = (years: number) => new FakeClock(clock.nowMs() + years * 365 * dayMs);
+
+  it('at the top is itself again after it was off for years, or its clock was', async () => {
+    await begin();
+    const site = { kind: 'site', siteCode: 'CS1' } as const;
+    const first = authority.authorityCertificate();
+    // Two years ahead everything of its own is over: it goes on by its root.
+    const right = clock;
+    clock = afterYears(2.5);
+    authority = await files.open('CS1', clock);
+    assert.notEqual(authority.authorityCertificate(), first);
+    const ownNow = async () => {
+      const [leaf = '', issuer = ''] = (await readPairFile(files.agentFile))?.certificates ?? [];
+      return refusalOf(leaf, site, issuer);
+    };
+    assert.equal(await ownNow(), undefined);
+    // The clock is right again: what it made of itself has not begun.
+    clock = right;
+    assert.match((await ownNow()) ?? '', /not signed|not valid before/);
+    authority = await files.open();
+    assert.equal(await ownNow(), undefined);
+  });
+
+  it('stays as it is at a clock of 1970, and when it is over below the top', async () => {
+    await begin();
+    const before = await readFile(files.agentFile, 'utf8');
+    await files.open('CS1', new FakeClock(0));
+    assert.equal(await readFile(files.agentFile, 'utf8'), before);
+    await rm(inAuthority(files, 'trust-bundle.json'));
+    await files.open('CS1', afterYears(2.5));
+    assert.equal(await readFile(files.agentFile, 'utf8'), before);
+    assert.match(files.log.messages(40).join(), /does not count/);
+  });
+
   it('with another certificate for the same key stands behind what it issued before', async () => {
     await begin();
     const { request } = await askedWithNewKey();

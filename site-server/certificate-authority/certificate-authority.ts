@@ -93,7 +93,7 @@ export class CertificateAuthority {
     const content = await readAuthority(config.directory);
     if (!content) return undefined;
     const authority = new CertificateAuthority(components, config, content);
-    await authority.#renewExpiredAuthority();
+    await authority.#renewOwnAuthority();
     await authority.#alignOwnCertificate();
     return authority;
   }
@@ -285,18 +285,16 @@ export class CertificateAuthority {
     onOwnCertificate?.();
   }
 
-  /** One whose time has not come yet stays: it is the clock that is wrong. */
-  #isSound(leaf: X509Certificate): boolean {
-    const authority = new X509Certificate(this.#content.authority.certificate);
-    const isOver = this.#components.clock.nowMs() > Date.parse(leaf.validTo);
-    return leaf.verify(authority.publicKey) && !isOver;
-  }
-
-  /** The top was off for long, or was restored: it needs nobody to be itself again. */
-  async #renewExpiredAuthority(): Promise<void> {
+  /**
+   * The top needs nobody to be itself again: after it was off for long, was restored, or after its clock was wrong
+   * while it signed itself.
+   */
+  async #renewOwnAuthority(): Promise<void> {
     const { authority, bundle } = this.#content;
     const current = new X509Certificate(authority.certificate);
-    if (!bundle || this.#components.clock.nowMs() <= Date.parse(current.validTo)) return;
+    const [root] = bundle?.roots ?? [];
+    if (root === undefined || !this.#refusalOf(current)) return;
+    if (this.#refusalOf(new X509Certificate(root))) return;
     const publicKey = current.publicKey.export({ type: 'spki', format: 'der' });
     const certificate = await this.certifySiteAuthority(this.siteCode, publicKey);
     const renewed = { ...authority, certificate };
@@ -304,22 +302,32 @@ export class CertificateAuthority {
     this.#content = { ...this.#content, authority: renewed };
   }
 
+  #refusalOf(certificate: X509Certificate): string | undefined {
+    return refusalOfTime(certificate, this.#components.clock.nowMs());
+  }
+
   /**
    * The site's own certificate travels with that of its authority: makes it so. One that this authority
-   * has not signed, that is over, or that is not there, is made anew: it takes nobody else for that.
+   * has not signed, that does not count now, or that is not there, is made anew: it takes nobody else for that.
+   * While the authority itself does not count, as when the clock is wrong, everything stays.
    */
   async #alignOwnCertificate(): Promise<void> {
     const own = await readPairFile(this.#config.agentFile);
-    const [leaf] = own?.certificates ?? [];
-    if (!own || leaf === undefined) return this.#makeOwn();
-    if (!this.#isSound(new X509Certificate(leaf))) {
+    const authority = new X509Certificate(this.#content.authority.certificate);
+    const [leaf, travelling] = own?.certificates ?? [];
+    if (!own || leaf === undefined || !this.#isSound(new X509Certificate(leaf), authority)) {
+      const refusal = this.#refusalOf(authority);
+      if (refusal === undefined) return this.#makeOwn();
       this.#components.logger.warn(
-        'The own certificate is over, or not by this authority: new one',
+        { reason: refusal },
+        'The authority of this site does not count',
       );
-      return this.#makeOwn();
+    } else if (travelling?.trim() !== this.#content.authority.certificate.trim()) {
+      await this.#writeOwn(own.key, leaf);
     }
-    const [, travelling] = own.certificates;
-    if (travelling?.trim() === this.#content.authority.certificate.trim()) return;
-    await this.#writeOwn(own.key, leaf);
+  }
+
+  #isSound(leaf: X509Certificate, authority: X509Certificate): boolean {
+    return leaf.verify(authority.publicKey) && this.#refusalOf(leaf) === undefined;
   }
 }

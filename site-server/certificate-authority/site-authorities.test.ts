@@ -7,6 +7,8 @@ import { TrustedRoots, writeRootsFile } from '../../shared/certificates/trusted-
 import type { SiteDefinition, SiteIdentity } from '../../shared/domain/site.ts';
 import { SiteTree } from '../../shared/domain/site-tree.ts';
 import { trustBundleKey } from '../../shared/domain/trust-bundle.ts';
+import { refusalOfTime } from '../../shared/rpc/certificate-trust.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { until } from '../despooler/testing/test-receiver.ts';
@@ -35,6 +37,9 @@ describe('authorities of sites, and the root', () => {
   let top: TestSite;
   let below: TestSite;
   let revokedAtMs: number | undefined;
+  /** How far the clock of the top is ahead. */
+  let skewMs = 0;
+  const clocks = new Map<TestAuthority, Clock>();
   const definition = (siteCode: string): SiteDefinition => ({
     ...{ siteCode, kind: siteCode === 'CS1' ? 'central-administration' : 'primary' },
     ...{ parentSiteCode: siteCode === 'CS1' ? '' : 'CS1', address: '', description: '' },
@@ -42,16 +47,17 @@ describe('authorities of sites, and the root', () => {
   const tree = new SiteTree([definition('CS1'), definition('PS1')]);
 
   async function siteOf(files: TestAuthority, siteCode: string): Promise<TestSite> {
-    const roots = await TrustedRoots.open(files.rootsFile, clock);
+    const clockOfSite = clocks.get(files) ?? clock;
+    const roots = await TrustedRoots.open(files.rootsFile, clockOfSite);
     const { store, issued, log, directory, agentFile, settings } = files;
     const authority = await CertificateAuthority.open(
-      { clock, trustedRoots: roots, issued, logger: log.logger },
+      { clock: clockOfSite, trustedRoots: roots, issued, logger: log.logger },
       { ...settings, siteCode, directory, agentFile },
     );
     assert.ok(authority);
     const authorities = new SiteAuthorities(
       {
-        ...{ store, clock, logger: log.logger, trustedRoots: roots, authority },
+        ...{ store, clock: clockOfSite, logger: log.logger, trustedRoots: roots, authority },
         directory: { tree, identityOf: (code) => (code === 'PS1' ? identityOfBelow() : undefined) },
         revocationOf: () => (revokedAtMs === undefined ? undefined : { revokedAtMs }),
       },
@@ -105,7 +111,14 @@ describe('authorities of sites, and the root', () => {
   beforeEach(async () => {
     clock = new FakeClock();
     revokedAtMs = undefined;
-    topFiles = await TestAuthority.make({ clock });
+    skewMs = 0;
+    const topClock: Clock = {
+      nowMs: () => clock.nowMs() + skewMs,
+      monotonicMs: () => clock.monotonicMs(),
+      sleep: (ms, signal) => clock.sleep(ms, signal),
+    };
+    topFiles = await TestAuthority.make({ clock: topClock });
+    clocks.set(topFiles, topClock);
     belowFiles = await TestAuthority.make({ clock });
     top = await siteOf(topFiles, 'CS1');
     // PS1 was enrolled: its authority is signed by the root of CS1.
@@ -175,6 +188,28 @@ describe('authorities of sites, and the root', () => {
     assert.ok(one.publicKey.equals(other.publicKey));
     assert.ok(Date.parse(other.validTo) > Date.parse(one.validTo));
   });
+
+  it('that the top signed while its clock was ahead are signed again when it is right', async () => {
+    const rows = topFiles.store.records(keySpaces.siteAuthorities);
+    const before = below.authority.authorityCertificate();
+    skewMs = 600 * dayMs;
+    await top.authorities.look();
+    const ahead = top.authority.authorityCertificate();
+    skewMs = 0;
+    await replicate();
+    await below.authorities.look();
+    assert.equal(below.authority.authorityCertificate(), before, 'it has not begun there');
+    await clock.advance(config.signAgainMs);
+    await top.authorities.look();
+    assert.notEqual(top.authority.authorityCertificate(), ahead);
+    assert.equal(refusalNow(top.authority.authorityCertificate()), undefined);
+    // It knows of PS1 what PS1 shows, and that is sound.
+    const written = await rows.get('PS1');
+    await top.authorities.look();
+    assert.deepEqual(await rows.get('PS1'), written);
+  });
+
+  const refusalNow = (pem: string) => refusalOfTime(new X509Certificate(pem), clock.nowMs());
 
   it('are not signed for who was revoked, nor for a key that no root has signed before', async () => {
     await rotateRoot(change());

@@ -12,6 +12,7 @@ import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { CertificateAuthority } from './certificate-authority.ts';
 import {
+  byUse,
   isDueForSigning,
   isToBeTaken,
   type KnownAuthority,
@@ -123,7 +124,7 @@ export class SiteAuthorities implements Component {
 
   /** The newest certificate of a site's authority that a trusted root stands behind. */
   async #known(siteCode: string): Promise<KnownAuthority | undefined> {
-    const { directory, authority, trustedRoots } = this.#components;
+    const { directory, authority, trustedRoots, clock } = this.#components;
     const row = await this.#rows.get(siteCode);
     const identity = directory.identityOf(siteCode);
     const texts = [
@@ -135,7 +136,7 @@ export class SiteAuthorities implements Component {
     return texts
       .flatMap((pem) => (pem ? (knownAuthority(pem, siteCode, trustedRoots.held) ?? []) : []))
       .filter(({ certificate }) => !isRevoked(Date.parse(certificate.validFrom), revocation))
-      .sort((a, b) => Date.parse(b.certificate.validFrom) - Date.parse(a.certificate.validFrom))[0];
+      .sort(byUse(clock.nowMs()))[0];
   }
 
   async #takeOwn(): Promise<void> {

@@ -33,11 +33,11 @@ export function travellingAuthority(chainPem: string): string {
 }
 
 /**
- * Whether the top is to sign a site's authority again: it stands on another root than the newest, or two thirds
- * of its life are over.
+ * Whether the top is to sign a site's authority again: it stands on another root than the newest, two thirds
+ * of its life are over, or it does not count now: it was signed while a clock was wrong.
  */
 export function isDueForSigning(known: KnownAuthority, newestRoot: string, nowMs: number): boolean {
-  if (known.root !== newestRoot) return true;
+  if (known.root !== newestRoot || isRefused(known, nowMs)) return true;
   const { validFrom, validTo } = known.certificate;
   const life = { notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) };
   return nowMs >= renewalAtMs(life, 0);
@@ -65,17 +65,28 @@ export function isToBeTaken(facts: OfferedAuthority): boolean {
   const { siteCode, held, nowMs } = facts;
   const offered = knownAuthority(facts.offered, siteCode, held);
   const current = new X509Certificate(facts.current);
-  if (!offered || refusalOfTime(offered.certificate, nowMs) !== undefined) return false;
+  if (!offered || isRefused(offered, nowMs)) return false;
   if (!isSameKey(offered.certificate, current)) return false;
   const shown = knownAuthority(facts.current, siteCode, held);
-  if (!shown) return true;
+  if (!shown || isRefused(shown, nowMs)) return true;
   if (shown.root !== offered.root) {
     return held.roots.indexOf(offered.root) === 0 && nowMs >= facts.overlapEndsMs;
   }
   return Date.parse(offered.certificate.validTo) > Date.parse(shown.certificate.validTo);
 }
 
-export function isSameKey(one: X509Certificate, other: X509Certificate): boolean {
+/** Those that count now first, and of these the newest. */
+export function byUse(nowMs: number): (a: KnownAuthority, b: KnownAuthority) => number {
+  const rankOf = (one: KnownAuthority) => (isRefused(one, nowMs) ? 1 : 0);
+  const beginOf = ({ certificate }: KnownAuthority) => Date.parse(certificate.validFrom);
+  return (a, b) => rankOf(a) - rankOf(b) || beginOf(b) - beginOf(a);
+}
+
+function isRefused({ certificate }: KnownAuthority, nowMs: number): boolean {
+  return refusalOfTime(certificate, nowMs) !== undefined;
+}
+
+function isSameKey(one: X509Certificate, other: X509Certificate): boolean {
   return publicKeyInfoIn(one).equals(publicKeyInfoIn(other));
 }
 

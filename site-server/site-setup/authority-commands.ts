@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { isKeptByAgent } from '../../shared/certificates/pair-file.ts';
 import type { FileOwner } from '../../shared/certificates/secret-files.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { backUpAuthority, restoreAuthority } from '../certificate-authority/authority-backup.ts';
@@ -75,7 +76,7 @@ export async function restoreAuthorityOf(
  */
 export async function alignOwnIdentity(config: SiteConfig, owner?: FileOwner): Promise<void> {
   const { siteCode, authority: settings, certificates } = config;
-  if (!keepsOwnIdentity(config)) return;
+  if (!isKeptByAgent(certificates)) return;
   await openAuthorityAtRest(
     { clock: systemClock, settings, owner },
     {
@@ -85,11 +86,6 @@ export async function alignOwnIdentity(config: SiteConfig, owner?: FileOwner): P
       agentFile: certificates.certificateFile,
     },
   );
-}
-
-/** Whether key and certificate are in one file, which the site writes itself; others are somebody's to put there. */
-export function keepsOwnIdentity({ certificates }: SiteConfig): boolean {
-  return certificates.certificateFile === certificates.keyFile;
 }
 
 /** Where a site keeps its authority. */

@@ -430,6 +430,7 @@ export const defaultAnswers = {
   deleteSite: () => aChildSite(),
   revokeCertificates: () => aRevocation(),
   rotateSigningKey: () => aSiteRecord({ signingKeyIds: ['fedcba9876543210'] }),
+  getTrustBundle: () => ({ trustBundle: Buffer.alloc(0) }),
   addGroup: () => aGroup(),
   setGroup: () => aGroup(),
   deleteGroup: () => aGroup(),

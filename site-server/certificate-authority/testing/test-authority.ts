@@ -6,9 +6,9 @@ import {
 } from '../../../shared/certificates/certificate-requests.ts';
 import { TrustedRoots, writeRootsFile } from '../../../shared/certificates/trusted-roots.ts';
 import type { PeerIdentity } from '../../../shared/domain/peer-identity.ts';
+import type { Clock } from '../../../shared/runtime/clock.ts';
 import { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../../shared/testing/captured-log.ts';
-import type { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { type AuthoritySettings, authoritySettings } from '../authority-config.ts';
 import { readBundle } from '../authority-files.ts';
@@ -21,7 +21,7 @@ import { IssuedCertificates } from '../issued-certificates.ts';
 
 /** How a test's authority is to be. */
 export interface TestAuthorityOptions {
-  readonly clock: FakeClock;
+  readonly clock: Clock;
   readonly settings?: Partial<AuthoritySettings>;
   readonly passphrase?: string;
   readonly revocationOf?: CertificateAuthorityComponents['revocationOf'];
@@ -73,8 +73,8 @@ export class TestAuthority implements AsyncDisposable {
   }
 
   /** Opens it, as a site server that starts. */
-  async open(siteCode = 'CS1'): Promise<CertificateAuthority> {
-    const { clock, revocationOf } = this.#options;
+  async open(siteCode = 'CS1', clock = this.#options.clock): Promise<CertificateAuthority> {
+    const { revocationOf } = this.#options;
     const trustedRoots = await TrustedRoots.open(this.rootsFile, clock);
     const needs = { clock, trustedRoots, issued: this.issued, logger: this.log.logger };
     const authority = await CertificateAuthority.open(
