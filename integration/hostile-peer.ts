@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
@@ -40,6 +40,7 @@ async function withConnections(
   use: (raw: RawHttp2, paths: AttackedPaths) => Promise<void>,
 ): Promise<void> {
   const { paths = defaultPaths } = target;
+  setMaxListeners(0, signal);
   while (!signal.aborted) {
     try {
       using raw = await RawHttp2.open(target);
@@ -82,6 +83,7 @@ async function keepOpen(
   open: () => Promise<Socket | undefined>,
 ): Promise<void> {
   const sockets = new Set<Socket>();
+  setMaxListeners(0, signal);
   signal.addEventListener('abort', () => {
     for (const socket of sockets) socket.destroy();
   });
