@@ -16,6 +16,8 @@ import { distribute, publishPackage } from './waybill-run.ts';
 const dpId = 'PS1DP1';
 const packageBytes = 64 * 1024 * 1024;
 const runMs = 60_000;
+/** Before and after each: what the disk gives changes. */
+const quietMs = 15_000;
 /** What is wanted: others keep this part of their rate. */
 const keptMin = 0.8;
 
@@ -86,22 +88,25 @@ class HostileGround {
 
   async measure(): Promise<void> {
     const rows: Record<string, Record<string, string>> = {};
-    await this.#rate(10_000);
-    const quiet = [await this.#rate(runMs / 2)];
+    await this.#rate(quietMs);
+    const quiet = [await this.#rate(quietMs)];
     for (const peer of peers) {
       for (const how of peer.service === 'Content' ? (['with', 'without'] as const) : ['with']) {
         for (const pid of this.#pids) resetPeakRss(pid);
         const attacked = await this.#attacked(peer, how);
         const rss = this.#pids.map((pid) => (peakRssBytes(pid) / 1024 ** 2).toFixed(0)).join(' + ');
         // The disk is not equally quick all the time: what it gives now is what is compared with.
-        quiet.push(await this.#rate(runMs / 2));
+        quiet.push(await this.#rate(quietMs));
         const kept = attacked / median(quiet.slice(-2));
-        rows[`${peer.service} of the ${peer.at}, ${how} a certificate`] = {
+        const title = `${peer.service} of the ${peer.at}, ${how} a certificate`;
+        const isEnough = kept >= keptMin;
+        rows[title] = {
           'MB/s alone': median(quiet.slice(-2)).toFixed(0),
           'MB/s attacked': attacked.toFixed(0),
-          kept: `${kept.toFixed(2)}${kept < keptMin ? ' (too little)' : ''}`,
+          kept: `${kept.toFixed(2)}${isEnough ? '' : ' (too little)'}`,
           'RSS MiB site + DP': rss,
         };
+        console.log(`${title}: ${Object.values(rows[title]).join(', ')}`);
       }
     }
     console.log(`\nHostile peers: one for ${runMs / 1_000} s on each service, pushes beside it`);
@@ -115,12 +120,13 @@ class HostileGround {
     let waiting = prepared;
     let transferMs = 0;
     let bytes = 0;
-    while (transferMs < ms) {
+    const untilMs = performance.now() + ms;
+    while (performance.now() < untilMs) {
       const startedMs = performance.now();
       await distribute(admin, waiting, dpId);
       transferMs += performance.now() - startedMs;
       bytes += packageBytes;
-      if (transferMs < ms) waiting = await this.#publish();
+      waiting = await this.#publish();
     }
     return bytes / 1_000 / transferMs;
   }
