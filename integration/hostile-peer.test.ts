@@ -120,7 +120,7 @@ describe('a hostile peer, and agents that go on (SEC-4, F18)', () => {
     const records = JSON.parse(stdout) as { caller: string; result: string; detail: string }[];
     const over = records.filter(({ result }) => result === 'PEER_OVER_LIMIT');
     assert.ok(over.length > 0 && over.length < 500, `${over.length} records`);
-    for (const { detail } of over) assert.match(detail, /over a limit of this server: \d+/);
+    for (const { detail } of over) assert.match(detail, /over a limit of this server: \S+/);
     assert.ok(over.every(({ caller }) => caller !== toIdentityUri(adminIdentity)));
   });
 });

@@ -69,15 +69,21 @@ export class GuardedConnection {
       // What was on its way when the call ended is nobody's fault.
       this.#pastBytes += call.messageBytes + (call.hasAll ? 0 : this.#windowBytes);
       this.#idleSinceMs = this.#needs.clock.monotonicMs();
+      if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
+        this.peer.takenBackCalls.take(1, this.#idleSinceMs);
+      }
     });
     return call;
   }
 
   /** The limit it is over, in words, when that is a reason to close it. */
   overLimit(nowMs: number): string | undefined {
-    const { greetingMsMax, overheadBytes } = this.#needs.limits;
+    const { greetingMsMax, overheadBytes, takenBackCalls } = this.#needs.limits;
     if (!this.#isGreeted && nowMs - this.#openedAtMs > greetingMsMax) {
       return `${greetingMsMax} ms from the handshake to the first settings`;
+    }
+    if (this.peer.takenBackCalls.isUsedUp(nowMs)) {
+      return `${takenBackCalls.perSecond} calls taken back a second`;
     }
     if (this.peer.overheadBytes.take(this.#newOverheadBytes(), nowMs)) return undefined;
     return `${overheadBytes.perSecond} bytes a second that are no messages`;

@@ -29,6 +29,8 @@ export interface PeerLimits {
   readonly callsPerPeerMax: number;
   /** Calls a peer may begin; further ones wait for their turn. */
   readonly calls: Flow;
+  /** Calls a peer may take back before they are answered. */
+  readonly takenBackCalls: Flow;
   /** Messages a peer may send in its calls; further ones wait in its flow control window. */
   readonly messages: Flow;
   /** Bytes a peer may send that are no messages of calls: frames of HTTP/2 and records of TLS. */
@@ -65,6 +67,7 @@ export const defaultPeerLimits: PeerLimits = {
   connectionsPerPeerMax: 64,
   callsPerPeerMax: 500,
   calls: { perSecond: 250, burst: 1_000 },
+  takenBackCalls: { perSecond: 30, burst: 500 },
   messages: { perSecond: 5_000, burst: 10_000 },
   overheadBytes: { perSecond: 64 * kib, burst: mib },
   overheadShare: 0.05,

@@ -13,6 +13,7 @@ export class PeerRecord {
   readonly identity: PeerIdentity | undefined;
   readonly messages: Allowance;
   readonly overheadBytes: Allowance;
+  readonly takenBackCalls: Allowance;
   connectionCount = 0;
   callCount = 0;
   readonly #calls: Allowance;
@@ -22,12 +23,14 @@ export class PeerRecord {
     this.identity = identity;
     this.#calls = new Allowance(limits.calls, nowMs);
     this.messages = new Allowance(limits.messages, nowMs);
+    this.takenBackCalls = new Allowance(limits.takenBackCalls, nowMs);
     this.overheadBytes = new Allowance(limits.overheadBytes, nowMs);
   }
 
   /** Whether nothing of it needs to be remembered. */
   isIdle(nowMs: number): boolean {
-    const allowances = [this.#calls, this.messages, this.overheadBytes];
+    const { messages, overheadBytes, takenBackCalls } = this;
+    const allowances = [this.#calls, messages, overheadBytes, takenBackCalls];
     return this.connectionCount === 0 && allowances.every((one) => one.isFull(nowMs));
   }
 
