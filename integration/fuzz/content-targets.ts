@@ -1,8 +1,6 @@
 /** Parsers of what content travels and is kept as. */
 import assert from 'node:assert/strict';
-import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, openSync } from 'node:fs';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { verifySignature } from '../../shared/content-library/data-library.ts';
 import { decodeDeltaList, encodeDeltaList } from '../../shared/content-library/delta-list.ts';
@@ -42,16 +40,13 @@ import {
 } from '../../shared/prestaged-file/prestaged-file-format.ts';
 import { pieceHashesOf, toVersion } from '../../shared/testing/test-library.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
+import { putInput } from './input-file.ts';
 
 const packageId = 'PS100001';
 const contentId = 'PS100001.1';
 const mtimeNs = '1700000000123456789';
 const bytes = Buffer.from('some bytes of a file that is not long, and that is said twice');
 const hash = hashOf(bytes);
-
-/** Where parsers of files get their input: in memory, where the machine has it. */
-const path = join(tmpdir(), `waybill-fuzz-${process.pid}`);
-process.once('exit', () => rmSync(path, { force: true }));
 
 const entries: readonly ContentEntry[] = [
   { type: 'directory', depth: 0, name: 'bin', mode: 0o755, mtimeNs },
@@ -222,7 +217,7 @@ export const contentTargets: readonly FuzzTarget[] = [
     form: 'bytes',
     seeds: () => [packageFile.subarray(0, 4_096)],
     parse: (input) => {
-      writeFileSync(path, input);
+      const path = putInput(input);
       const { packageHash } = version;
       const expected = { packageId, sourceVersion: 2, baseVersion: 0, packageHash };
       decodeHead(input.subarray(0, 512));
@@ -237,7 +232,7 @@ export const contentTargets: readonly FuzzTarget[] = [
       forgedBlock(Buffer.alloc(10)),
     ],
     parse: (input) => {
-      writeFileSync(path, input);
+      const path = putInput(input);
       const handle = openSync(path, 'r');
       const refused = new Error('refused');
       const refuse = () => {

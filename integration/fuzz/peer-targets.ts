@@ -1,8 +1,5 @@
 /** Parsers of what peers, administrators and configuration files say. */
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Metadata } from '@grpc/grpc-js';
 import type { z } from 'zod';
 import { dpConfigSchema } from '../../dp-agent/dp-config.ts';
@@ -33,10 +30,9 @@ import {
   parseTransferInstruction,
 } from '../../site-server/site-identity/instructions.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
+import { putInput } from './input-file.ts';
 
 const hash = 'ab'.repeat(32);
-const path = join(tmpdir(), `waybill-fuzz-${process.pid}.yaml`);
-process.once('exit', () => rmSync(path, { force: true }));
 
 const texts = (...all: string[]) => all.map((text) => Buffer.from(text, 'utf8'));
 const json = (...all: unknown[]) => texts(...all.map((one) => JSON.stringify(one)));
@@ -157,9 +153,9 @@ function configTarget(name: string, schema: z.ZodType, text: string): FuzzTarget
     words: ['dataDirectory: ', 'certificates:', '  caFile: ', 'listen: ', '- ', '? ', '!!binary '],
     seeds: () => texts(text),
     parse: async (input) => {
-      writeFileSync(path, input);
+      const file = putInput(input);
       await refusing('CONFIG_INVALID', () =>
-        loadConfig({ schema, file: path, environment: {}, environmentPrefix: 'X_', flags: {} }),
+        loadConfig({ schema, file, environment: {}, environmentPrefix: 'X_', flags: {} }),
       );
     },
   };
