@@ -221,6 +221,8 @@ describe('prestaged content between sites (PKG-12)', function () {
     const there = await runWaybill(atCentral(), [...words.slice(0, -1), full]);
     assert.match(there.stderr, /--force to replace an exported file/);
     assert.equal(there.exitCode, 1);
+    const unknown = ['package', 'export', 'CS1000FF', '--to', pathOf('v9.wbp')];
+    assert.match((await runWaybill(atCentral(), unknown)).stderr, /There is no package CS1000FF/);
     const own = join(network.dataDirectoryOf('CS1'), 'x.wbp');
     const inside = await runWaybill(atCentral(), [...words.slice(0, -1), own]);
     assert.match(inside.stderr, /outside the site server's own files/);

@@ -13,6 +13,7 @@ import { type Program, runProcess } from '../shared/runtime/run-process.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
 import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { type SiteConfig, siteConfigSchema } from './site-config.ts';
+import { enrollCommand } from './site-enrolling/enroll-command.ts';
 import { SiteServer } from './site-server.ts';
 import {
   alignOwnIdentity,
@@ -55,6 +56,7 @@ await yargs(hideBin(process.argv))
         .example('$0 --config /etc/waybill/site.yaml', 'run with this configuration'),
     (flags) => runSite({ ...flags, logLevel: flags['log-level'] }),
   )
+  .command(enrollCommand(runSite))
   .command('init', 'sets up the first site of a new hierarchy', initOptions, (flags) =>
     telling(() => initSite(flags, { environment: process.env, tell })),
   )
@@ -115,7 +117,7 @@ await yargs(hideBin(process.argv))
   .epilogue('Every key of the configuration: docs/configuration.md')
   .version(agentVersion())
   .strict()
-  .fail(usageFailure('waybill-site', 'waybill-site [run | init | …] --config FILE'))
+  .fail(usageFailure('waybill-site', 'waybill-site [run | init | enroll | …] --config FILE'))
   .parseAsync();
 
 function configOf(flags: Flags): Promise<SiteConfig> {

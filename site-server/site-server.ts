@@ -61,6 +61,7 @@ import { ReplicationManager } from './replication-manager/replication-manager.ts
 import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
 import { authorityParts, toldBundles } from './site-authority.ts';
+import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -87,8 +88,8 @@ export class SiteServer implements Component {
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
-    const certificates = authorityParts(ground);
-    const replication = await replicationManager(ground, certificates);
+    const authority = authorityParts(ground);
+    const replication = await replicationManager(ground, authority);
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
@@ -110,12 +111,15 @@ export class SiteServer implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const preview = transferPreview(ground, siteLinks.versions);
-    const { bundles } = certificates;
-    const parts = { transfers, replication, siteLinks, validations, preview, bundles };
+    const siteCommands = new SiteCommands(ground);
+    const enrollment = siteEnrollment(ground, { siteCommands });
+    const commands = { siteCommands, enrollment, bundles: authority.bundles };
+    const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     server.serve('Content', contentServer(ground, transfers).conversation());
     server.serve('Replication', replication.conversation());
     server.serve('SiteTransfer', siteLinks.service.conversation());
+    if (enrollment) server.serve('SiteEnrollment', enrollment.passedOn);
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
       ground.settings,
@@ -125,13 +129,13 @@ export class SiteServer implements Component {
       ground.sites,
       ground.revocations,
       ground.transferControls,
-      ...certificates.components,
+      ...authority.components,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
-      trustTeller(ground, bundles),
+      trustTeller(ground, authority.bundles),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -145,6 +149,7 @@ export class SiteServer implements Component {
         },
         stop: async () => {},
       },
+      ...(enrollment?.components ?? []),
       // From here on the site is known by the address that it listens on.
       ground.identity,
       ...siteLinks.components,
@@ -350,6 +355,8 @@ async function adminService(
     readonly siteLinks: SiteTransfers;
     readonly validations: SiteValidations;
     readonly preview: TransferPreview;
+    readonly siteCommands: SiteCommands;
+    readonly enrollment: SiteEnrollment | undefined;
     readonly bundles: TrustBundles | undefined;
   },
 ): Promise<AdminService> {
@@ -384,7 +391,8 @@ async function adminService(
     distributionPointCommands: new DistributionPointCommands(ground),
     groupCommands: new GroupCommands({ ...ground, nextMs }),
     settingCommands: new SettingCommands(ground),
-    siteCommands: new SiteCommands(ground),
+    siteCommands: others.siteCommands,
+    enrollmentCommands: others.enrollment?.commands,
     links: new TransferLinks(ground),
     statusMessageView: new StatusMessageView(ground),
     packageView: new PackageView({ ...ground, progress: snapshots }),

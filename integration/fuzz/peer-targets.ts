@@ -4,6 +4,10 @@ import { Metadata } from '@grpc/grpc-js';
 import type { z } from 'zod';
 import { dpConfigSchema } from '../../dp-agent/dp-config.ts';
 import { voucherOf } from '../../shared/domain/certificate-authority.ts';
+import {
+  encodeEnrollmentToken,
+  parseEnrollmentToken,
+} from '../../shared/domain/enrollment-token.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { fromIdentityUri, toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { replicatedTables } from '../../shared/domain/replicated-tables.ts';
@@ -142,7 +146,7 @@ const statusMessage = {
 
 const conversations: readonly ConversationName[] = [
   ...(['Admin', 'Content', 'DistributionPoint', 'ManagementPoint'] as const),
-  ...(['Replication', 'SiteTransfer'] as const),
+  ...(['Replication', 'SiteTransfer', 'Enrollment'] as const),
 ];
 const methods = conversations.flatMap((one) => methodDefinitions(one).map(([, method]) => method));
 
@@ -163,7 +167,23 @@ function configTarget(name: string, schema: z.ZodType, text: string): FuzzTarget
 
 const certificates = 'certificates:\n  caFile: /a\n  certificateFile: /b\n  keyFile: /c\n';
 
+const token = encodeEnrollmentToken({
+  ...{ tokenId: '0123456789abcdef', secret: Buffer.alloc(16, 1), rootKeyHash: Buffer.alloc(32, 2) },
+});
+
 export const peerTargets: readonly FuzzTarget[] = [
+  {
+    name: 'enrollment-token',
+    form: 'text',
+    words: ['wbt1_', token.slice(0, 20), token.slice(20)],
+    seeds: () => texts(token),
+    parse: (input) => {
+      const text = input.toString('utf8');
+      const read = parseEnrollmentToken(text);
+      // One token, one spelling.
+      if (read.token) assert.equal(encodeEnrollmentToken(read.token), text.trim());
+    },
+  },
   {
     name: 'instructions',
     form: 'protobuf',

@@ -6,7 +6,7 @@ import { HandshakeAudit } from './handshake-audit.ts';
 function newAudit() {
   const clock = new FakeClock();
   const events: AuditEvent[] = [];
-  const config = { recordsOfOneMax: 2, recordsMax: 3, windowMs: 60_000 };
+  const config = { recordsPerAddressMax: 2, recordsMax: 3, windowMs: 60_000 };
   const audit = new HandshakeAudit({ onAudit: (event) => events.push(event), clock }, config);
   return { audit, clock, written: () => events.map((event) => `${event.address} ${event.detail}`) };
 }

@@ -12,6 +12,7 @@ import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { type AuditEvent, unauthenticated } from './audit-event.ts';
+import { BoundedAudit, overLimitAuditConfig, refusedCallAuditConfig } from './bounded-audit.ts';
 import { CallAnswerer, type UntypedImplementation } from './call-answerer.ts';
 import { callPolicyInterceptor } from './call-policy-interceptor.ts';
 import { shownPeerOf } from './certificate-trust.ts';
@@ -25,7 +26,6 @@ import type { PeerCredentials } from './peer-credentials.ts';
 import { defaultPeerLimits, type PeerLimits } from './peer-limits.ts';
 import type { PeerTrust } from './peer-trust.ts';
 import { PlatformServices } from './platform-services.ts';
-import { overLimitAuditConfig, RefusalAudit, refusedCallAuditConfig } from './refusal-audit.ts';
 import { defaultKeepalive, type Keepalive, messageBytesMax } from './rpc-limits.ts';
 import { ServerConnections } from './server-connections.ts';
 import { methodDefinitions } from './service-definitions.ts';
@@ -91,7 +91,7 @@ export class RpcServer implements Component {
     const { credentials, trust, onAudit, logger, clock = systemClock } = components;
     this.#answerer = new CallAnswerer({ logger, onAudit });
     this.#handshakes = new HandshakeAudit({ onAudit, clock });
-    const refusals = new RefusalAudit({ onAudit, clock }, refusedCallAuditConfig);
+    const refusals = new BoundedAudit({ onAudit, clock }, refusedCallAuditConfig);
     const onCut = (cut: CutConnection) => this.#onCut(cut);
     this.#sockets = new CertifiedSockets({ credentials, trust, onCut });
     const guard = this.#newGuard(clock);
@@ -102,7 +102,7 @@ export class RpcServer implements Component {
     });
     const peerOf = (fingerprint256: string) => this.#sockets.peerOf(fingerprint256);
     const { siteCode } = this.#config;
-    const onRefusal = (event: AuditEvent) => refusals.refused(event.caller, event);
+    const onRefusal = (event: AuditEvent) => refusals.record(event, event.caller);
     this.#server = new Server({
       'grpc.max_receive_message_length': messageBytesMax,
       'grpc.max_send_message_length': messageBytesMax,
@@ -179,10 +179,10 @@ export class RpcServer implements Component {
 
   #newGuard(clock: Clock): ConnectionGuard {
     const { onAudit } = this.#components;
-    const audit = new RefusalAudit({ onAudit, clock }, overLimitAuditConfig);
+    const audit = new BoundedAudit({ onAudit, clock }, overLimitAuditConfig);
     const onOverLimit = ({ caller, address, method, error }: OverLimit) => {
       const event = { caller, address, method, result: error.code, detail: error.message };
-      audit.refused(caller === unauthenticated ? address : caller, event);
+      audit.record(event, caller === unauthenticated ? address : caller);
     };
     const { credentials } = this.#components;
     const peerOf = (socket: TLSSocket) =>

@@ -56,6 +56,10 @@ async function look({ admin, signal }: Session, wish: AwaitedValidation, view: V
   const found = new Set(own.map(({ dpId }) => dpId));
   for (const job of jobs) view.say(job.dpId, toStepText(job, found.has(job.dpId)));
   for (const record of own) {
+    const isOfSite = (row: { dpId: string; siteCode: string }) =>
+      row.dpId === '' && row.siteCode === record.siteCode;
+    // How what is damaged at a site itself comes again, the status of the site says.
+    if (record.dpId === '') view.say('', statuses.find(isOfSite)?.reason || 'waits');
     // Of a site's own copy its result says why it is not brought again.
     const isOver =
       !repair || unsoundCountOf(record) === 0 || (record.dpId !== '' && failed.has(record.dpId));

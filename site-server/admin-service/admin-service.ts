@@ -11,6 +11,7 @@ import {
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
 import type { DistributionPointLibraries } from './distribution-point-libraries.ts';
+import { EnrollmentAnswers, type EnrollmentAnswersComponents } from './enrollment-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
 import { GroupAnswers, type GroupAnswersComponents } from './group-answers.ts';
 import { JobSteeringAnswers, type JobSteeringAnswersComponents } from './job-steering-answers.ts';
@@ -71,6 +72,7 @@ export interface AdminServiceComponents
     Omit<JobSteeringAnswersComponents, 'requireKnown'>,
     SendSteeringAnswersComponents,
     GroupAnswersComponents,
+    EnrollmentAnswersComponents,
     LinkAnswersComponents,
     RevocationAnswersComponents,
     PrestagedAnswersComponents,
@@ -131,6 +133,7 @@ export class AdminService {
       ...this.#steering.methods(),
       ...new SendSteeringAnswers(this.#components).methods(),
       ...new GroupAnswers(this.#components).methods(),
+      ...new EnrollmentAnswers(this.#components).methods(),
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
