@@ -5,16 +5,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type AdminChannel, Network } from '../integration/network.ts';
+import { peakRssBytes, resetPeakRss } from '../integration/process-figures.ts';
 import { BareStream } from './bare-stream.ts';
 import { makeBigFile, makeSmallFiles } from './data-sets.ts';
-import {
-  cpuSecondsOf,
-  cpuSecondsOfChildren,
-  measured,
-  peakRssBytes,
-  type RunCost,
-  resetPeakRss,
-} from './measure.ts';
+import { cpuSecondsOf, cpuSecondsOfChildren, measured, type RunCost } from './measure.ts';
 import { type RsyncOptions, RsyncPeer } from './rsync-peer.ts';
 import { distribute, publishPackage } from './waybill-run.ts';
 

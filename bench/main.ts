@@ -14,6 +14,7 @@ import { bigFileName, makeBigFile, makeSmallFiles } from './data-sets.ts';
 import { measureDelta } from './delta.ts';
 import { measureFanOut } from './fan-out.ts';
 import { measureFarAway } from './far-away.ts';
+import { measureHostile } from './hostile.ts';
 import { measureLatency } from './latency.ts';
 import { measureLimits } from './limits.ts';
 import { measurePull } from './pull.ts';
@@ -35,6 +36,7 @@ const series = [
   'delta',
   'sites',
   'limits',
+  'hostile',
 ] as const;
 type Series = (typeof series)[number];
 const usage = 'npm run bench -- [--runs COUNT] [--size BYTES] [--only SERIES] [--rest SECONDS]';
@@ -67,6 +69,7 @@ const alone: Partial<Record<Series, () => Promise<void>>> = {
   delta: () => measureDelta(size),
   sites: () => measureBetweenSites(size, runs),
   limits: measureLimits,
+  hostile: measureHostile,
 };
 
 /** Series beside the same peers. */

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 /** What one run cost. */
 export interface RunCost {
@@ -27,21 +27,6 @@ export async function measured(
     cpuSeconds: cpuSeconds() - cpuBefore,
     wireBytes: loopbackBytes() - bytesBefore,
   };
-}
-
-/** Forgets the peak resident set of a process, so that `peakRssBytes` counts from now. */
-export function resetPeakRss(pid: number): void {
-  try {
-    writeFileSync(`/proc/${pid}/clear_refs`, '5');
-  } catch {
-    // Without the right to do so the peak counts from the start of the process.
-  }
-}
-
-/** Largest resident set of a process, in bytes. */
-export function peakRssBytes(pid: number): number {
-  const match = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  return Number(match?.[1] ?? 0) * 1024;
 }
 
 /** The middle value; of an even count the mean of the two in the middle. */

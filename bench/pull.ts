@@ -2,8 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Network } from '../integration/network.ts';
+import { peakRssBytes, resetPeakRss } from '../integration/process-figures.ts';
 import { makeBigFile } from './data-sets.ts';
-import { cpuSecondsOf, measured, peakRssBytes, type RunCost, resetPeakRss } from './measure.ts';
+import { cpuSecondsOf, measured, type RunCost } from './measure.ts';
 import { printSeries } from './report.ts';
 import { distribute, installed, publishPackage } from './waybill-run.ts';
 

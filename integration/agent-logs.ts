@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { scanLogsOf } from './secrets/produced-output.ts';
 
 const tailLinesMax = 25;
 
@@ -17,6 +18,7 @@ export function followLogs(logPaths: readonly string[]): void {
 export function keepLogs(logPaths: readonly string[]): void {
   for (const path of logPaths) {
     ended.push(endOf(path));
+    scanLogsOf(path);
     live.delete(path);
   }
 }
@@ -26,6 +28,11 @@ export function takeLogs(): string {
   const text = [...ended, ...[...live].map(endOf)].join('\n');
   ended = [];
   return text;
+}
+
+/** Looks for secrets in the logs of agents that nobody has stopped. */
+export function scanLiveLogs(): void {
+  for (const path of live) scanLogsOf(path);
 }
 
 function endOf(path: string): string {

@@ -1,19 +1,25 @@
 /**
- * Prints the logs of the agents of a failed test, and ends a run that something left open keeps from
- * ending. Loaded by mocha, see package.json.
+ * Prints the logs of the agents of a failed test, fails a run in which somebody told a secret, and ends
+ * one that something left open keeps from ending. Loaded by mocha, see package.json.
  */
-import { takeLogs } from './agent-logs.ts';
+import { scanLiveLogs, takeLogs } from './agent-logs.ts';
+import { beginToWatch, requireNoSecrets } from './secrets/produced-output.ts';
 
 /** What a test closes in the background is closed by then. */
 const endMs = 30_000;
 
 export const mochaHooks = {
+  beforeAll(): void {
+    beginToWatch();
+  },
   afterEach(this: Mocha.Context): void {
     const logs = takeLogs();
     if (this.currentTest?.state === 'failed') process.stderr.write(`${logs}\n`);
   },
   afterAll(): void {
     setTimeout(endAnyway, endMs).unref();
+    scanLiveLogs();
+    requireNoSecrets();
   },
 };
 

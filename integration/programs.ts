@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { scanProgramEnd } from './secrets/produced-output.ts';
 import { byScale } from './test-scale.ts';
 
 const dist = fileURLToPath(new URL('..', import.meta.url));
@@ -47,6 +48,7 @@ export function runProgram(
       { env, maxBuffer: 64 * 1024 * 1024, timeout: runMsMax },
       (error, stdout, stderr) => {
         const exitCode = error ? error.code : 0;
+        scanProgramEnd(words, { stdout, stderr });
         if (typeof exitCode === 'number') resolve({ exitCode, stdout, stderr });
         else reject(new Error(`${program} ${words.join(' ')} was killed: ${stdout}${stderr}`));
       },

@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ProgramEnd } from './programs.ts';
+import { scanKept } from './secrets/produced-output.ts';
 
 /** Something of this run alone, and what stands for it. */
 export type Stand = readonly [found: string | RegExp, standIn: string];
@@ -47,6 +48,7 @@ export class Transcript {
 
   async hold(): Promise<void> {
     const text = `${this.#parts.join('\n\n')}\n`;
+    scanKept(text, this.#path);
     if (process.env.WAYBILL_TEST_UPDATE === '1') {
       await mkdir(dirname(this.#path), { recursive: true });
       await writeFile(this.#path, text);

@@ -24,6 +24,7 @@ export function alarmWatch(
     ...{ ...ground, jobs, transfers, sends },
     neighbours: () => replication.connections(),
     certificates: () => certificates.concerns(),
+    identities: () => ground.sites.identitiesOfOthers(),
     settings: () => settings,
     logger: ground.logOf('alarm-watch'),
   });

@@ -4,6 +4,7 @@ import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import type { AuditEvent } from '../../shared/rpc/audit-event.ts';
 import type { Conversation, ConversationName } from '../../shared/rpc/conversation.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import type { PeerLimits } from '../../shared/rpc/peer-limits.ts';
 import type { PeerTrust } from '../../shared/rpc/peer-trust.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
 import type { Keepalive } from '../../shared/rpc/rpc-limits.ts';
@@ -29,6 +30,7 @@ interface ServerOptions {
   readonly address?: string;
   readonly shutdownGraceMs?: number;
   readonly keepalive?: Keepalive;
+  readonly peerLimits?: PeerLimits;
 }
 
 /** A promise and what settles it. */

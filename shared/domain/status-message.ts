@@ -242,6 +242,11 @@ export const statusMessageKinds = {
     severity: 'information',
     text: 'Neighbour site %1 is connected again, after %2.',
   },
+  9036: {
+    component: 'SMS_REPLICATION_MANAGER',
+    severity: 'warning',
+    text: 'Nothing that site %1 has signed since %3 has come here for %2, though it signs every day: it is off, or a site in between holds back what it says.',
+  },
   9035: {
     component: 'SMS_SCHEDULER',
     severity: 'warning',

@@ -3,9 +3,9 @@ import type { AuditEvent } from './audit-event.ts';
 
 /** How many refusals are written down. */
 export interface BoundedAuditConfig {
-  /** For one address, within `windowMs`. @default 5 */
+  /** For one address, or one caller where these are counted, within `windowMs`. @default 5 */
   readonly recordsPerAddressMax: number;
-  /** For all addresses together, within `windowMs`. @default 30 */
+  /** For all together, within `windowMs`. @default 30 */
   readonly recordsMax: number;
   /** @default 60_000 */
   readonly windowMs: number;
@@ -19,6 +19,23 @@ export const defaultBoundedAuditConfig: BoundedAuditConfig = {
 };
 
 /**
+ * Refused calls, of callers with a certificate: each of them once, whatever somebody tries out by
+ * hand; of a flood enough to see what it is.
+ */
+export const refusedCallAuditConfig: BoundedAuditConfig = {
+  recordsPerAddressMax: 600,
+  recordsMax: 3_000,
+  windowMs: 60_000,
+};
+
+/** Callers over a limit: it is one flood that is told of. */
+export const overLimitAuditConfig: BoundedAuditConfig = {
+  recordsPerAddressMax: 5,
+  recordsMax: 60,
+  windowMs: 60_000,
+};
+
+/**
  * Writes what strangers were refused to the audit trail, but so little that nobody can fill a disk by
  * knocking: what is left out is counted and told with the first record of the next window.
  */
@@ -26,7 +43,7 @@ export class BoundedAudit {
   readonly #onAudit: (event: AuditEvent) => void;
   readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #config: BoundedAuditConfig;
-  /** Records by address in this window; never more entries than `recordsMax`. */
+  /** Records by address or caller in this window; never more entries than `recordsMax`. */
   readonly #recordCounts = new Map<string, number>();
   #windowStartMs = Number.NEGATIVE_INFINITY;
   #recordCount = 0;
@@ -41,16 +58,16 @@ export class BoundedAudit {
     this.#config = config;
   }
 
-  /** Writes it down, or counts it. */
-  record(event: AuditEvent): void {
+  /** Writes it down, or counts it. @param of whose records are counted together */
+  record(event: AuditEvent, of = event.address): void {
     this.#beginWindowIfDue();
-    const ofAddress = this.#recordCounts.get(event.address) ?? 0;
+    const ofOne = this.#recordCounts.get(of) ?? 0;
     const { recordsMax, recordsPerAddressMax } = this.#config;
-    if (this.#recordCount >= recordsMax || ofAddress >= recordsPerAddressMax) {
+    if (this.#recordCount >= recordsMax || ofOne >= recordsPerAddressMax) {
       this.#leftOutCount++;
       return;
     }
-    this.#recordCounts.set(event.address, ofAddress + 1);
+    this.#recordCounts.set(of, ofOne + 1);
     this.#recordCount++;
     const leftOut = this.#leftOutCount > 0 ? `; ${this.#leftOutCount} more were not recorded` : '';
     this.#leftOutCount = 0;

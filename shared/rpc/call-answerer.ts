@@ -6,6 +6,7 @@ import type {
   sendUnaryData,
   UntypedHandleCall,
 } from '@grpc/grpc-js';
+import { WaybillError } from '../domain/errors.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -24,9 +25,9 @@ import type { UntypedMethod } from './service-definitions.ts';
 export type UntypedImplementation = (request: never, context: CallContext) => unknown;
 
 type Implementation = (request: unknown, context: CallContext) => unknown;
-type UnaryCall = ServerUnaryCall<unknown, Buffer>;
-type ResponseStreamCall = ServerWritableStream<unknown, Buffer>;
-type RequestStreamCall = ServerDuplexStream<unknown, Buffer>;
+type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
+type ResponseStreamCall = ServerWritableStream<Buffer, Buffer>;
+type RequestStreamCall = ServerDuplexStream<Buffer, Buffer>;
 type AnyCall = UnaryCall | ResponseStreamCall | RequestStreamCall;
 type Failure = Partial<CallStatus>;
 
@@ -92,7 +93,8 @@ export class CallAnswerer {
       return request;
     };
     try {
-      const request = 'request' in call ? ask(call.request) : requestsOf(call, context, ask);
+      const decode = (bytes: Buffer) => ask(decoded(method, bytes));
+      const request = 'request' in call ? decode(call.request) : requestsOf(call, context, decode);
       await delivery.succeed(run(request, context), context.signal);
       this.#audit(method, context, { result: 'ok', detail: asked });
     } catch (error) {
@@ -133,11 +135,11 @@ function contextOf(call: AnyCall): CallContext {
 async function* requestsOf(
   call: RequestStreamCall,
   { signal }: CallContext,
-  ask: (request: unknown) => unknown,
+  decode: (bytes: Buffer) => unknown,
 ): AsyncGenerator<unknown> {
   try {
     // Destroying the stream, as iteration does by default, would take the answer's way too.
-    for await (const request of call.iterator({ destroyOnReturn: false })) yield ask(request);
+    for await (const bytes of call.iterator({ destroyOnReturn: false })) yield decode(bytes);
   } catch (error) {
     throwIfAborted(signal);
     throw error;
@@ -164,6 +166,20 @@ function streamedDelivery(method: UntypedMethod, call: ResponseStreamCall): Deli
     },
     fail: (failure) => call.emit('error', failure),
   };
+}
+
+/** @throws MESSAGE_INVALID for bytes that are no message of this method */
+function decoded(method: UntypedMethod, bytes: Buffer): unknown {
+  try {
+    return method.requestDeserialize(bytes);
+  } catch {
+    throw new WaybillError({
+      code: 'MESSAGE_INVALID',
+      field: `message of ${method.path}`,
+      expected: 'a message as its proto defines it',
+      actual: `${bytes.length} bytes that are none`,
+    });
+  }
 }
 
 /** Encoding here and not in gRPC: an answer that cannot be sent is our fault and must be logged. */

@@ -13,8 +13,11 @@ import type { PeerCredentials } from './peer-credentials.ts';
 import {
   frameBytesMax,
   handshakeMsMax,
+  headerCountMax,
+  invalidFramesMax,
   metadataBytesMax,
-  receiveWindowBytes,
+  settingsMax,
+  smallWindowBytes,
   streamsMax,
 } from './rpc-limits.ts';
 
@@ -68,9 +71,13 @@ const serverOptions: SecureServerOptions = {
   requestCert: true,
   rejectUnauthorized: true,
   handshakeTimeout: handshakeMsMax,
+  unknownProtocolTimeout: handshakeMsMax,
+  maxSettings: settingsMax,
+  maxSessionInvalidFrames: invalidFramesMax,
+  maxHeaderListPairs: headerCountMax,
   settings: {
-    // The window of each stream; grpc-js has no option for it. server-connections.ts has the rest.
-    initialWindowSize: receiveWindowBytes,
+    // The window of each stream; grpc-js has no option for it. guarded-connection.ts opens it for sites.
+    initialWindowSize: smallWindowBytes,
     maxFrameSize: frameBytesMax,
     maxConcurrentStreams: streamsMax,
     maxHeaderListSize: metadataBytesMax,

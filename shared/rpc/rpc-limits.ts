@@ -24,11 +24,26 @@ export const receiveWindowBytes = 16 * mib;
  */
 export const callerWindowBytes = 2 * receiveWindowBytes;
 
+/**
+ * How much a server lets a peer put in flight on one stream that is no site, in bytes: it asks and reports,
+ * and never brings content.
+ */
+export const smallWindowBytes = 256 * kib;
+
 /** Longest HTTP/2 frame a server takes, in bytes; fewer, larger frames cost less than 16 KiB ones. */
 export const frameBytesMax = 256 * kib;
 
 /** Headers or trailers of one call, in bytes, as HTTP/2 counts them. */
 export const metadataBytesMax = 16 * kib;
+
+/** Most headers of one call; ours are ten, those of a tool with tracing twenty. */
+export const headerCountMax = 64;
+
+/** Frames of a connection that HTTP/2 does not allow there, before it is closed. */
+export const invalidFramesMax = 100;
+
+/** Settings of one frame; HTTP/2 knows seven. */
+export const settingsMax = 32;
 
 /** Calls open at once on one connection to a server; further ones wait at the caller. */
 export const streamsMax = 100;
@@ -36,7 +51,7 @@ export const streamsMax = 100;
 /** Connections open at once to one server; further ones are closed. */
 export const connectionsMax = 2_000;
 
-/** How long a caller may take for its TLS handshake. */
+/** How long a caller may take for its TLS handshake, and to say that it speaks HTTP/2. */
 export const handshakeMsMax = 10_000;
 
 /** How a dead peer is told from a silent one. */

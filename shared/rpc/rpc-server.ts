@@ -1,3 +1,4 @@
+import type { TLSSocket } from 'node:tls';
 import {
   logVerbosity,
   Server,
@@ -10,14 +11,19 @@ import { toIdentityUri } from '../domain/peer-identity.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { AuditEvent } from './audit-event.ts';
+import { type AuditEvent, unauthenticated } from './audit-event.ts';
+import { BoundedAudit, overLimitAuditConfig, refusedCallAuditConfig } from './bounded-audit.ts';
 import { CallAnswerer, type UntypedImplementation } from './call-answerer.ts';
 import { callPolicyInterceptor } from './call-policy-interceptor.ts';
+import { shownPeerOf } from './certificate-trust.ts';
 import { CertifiedSockets, type CutConnection } from './certified-sockets.ts';
+import { ConnectionGuard, type OverLimit } from './connection-guard.ts';
 import type { Conversation, ConversationName } from './conversation.ts';
 import { HandshakeAudit } from './handshake-audit.ts';
+import { messagePaceInterceptor } from './message-pace.ts';
 import { MutualTlsServerCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
+import { defaultPeerLimits, type PeerLimits } from './peer-limits.ts';
 import type { PeerTrust } from './peer-trust.ts';
 import { PlatformServices } from './platform-services.ts';
 import { defaultKeepalive, type Keepalive, messageBytesMax } from './rpc-limits.ts';
@@ -46,9 +52,15 @@ export interface RpcServerConfig {
   readonly shutdownGraceMs: number;
   /** @default defaultKeepalive */
   readonly keepalive: Keepalive;
+  /** What one caller may take. @default defaultPeerLimits */
+  readonly peerLimits: PeerLimits;
 }
 
-const defaultRpcServerConfig = { shutdownGraceMs: 2_000, keepalive: defaultKeepalive };
+const defaultRpcServerConfig = {
+  shutdownGraceMs: 2_000,
+  keepalive: defaultKeepalive,
+  peerLimits: defaultPeerLimits,
+};
 
 /**
  * The gRPC server of an agent: mutual TLS 1.3, the call policy in front of every method, our
@@ -81,21 +93,28 @@ export class RpcServer implements Component {
     const { credentials, trust, onAudit, logger, clock = systemClock } = components;
     this.#answerer = new CallAnswerer({ logger, onAudit });
     this.#handshakes = new HandshakeAudit({ onAudit, clock });
+    const refusals = new BoundedAudit({ onAudit, clock }, refusedCallAuditConfig);
     const onCut = (cut: CutConnection) => this.#onCut(cut);
     this.#sockets = new CertifiedSockets({ credentials, trust, onCut });
+    const guard = this.#newGuard(clock);
     this.#connections = new ServerConnections({
+      guard,
       onRefused: (address, reason) => this.#handshakes.refused(address, reason),
       onConnected: (socket) => this.#sockets.take(socket),
     });
     const peerOf = (fingerprint256: string) => this.#sockets.peerOf(fingerprint256);
     const { siteCode } = this.#config;
+    const onRefusal = (event: AuditEvent) => refusals.record(event, event.caller);
     this.#server = new Server({
       'grpc.max_receive_message_length': messageBytesMax,
       'grpc.max_send_message_length': messageBytesMax,
       'grpc.keepalive_time_ms': this.#config.keepalive.timeMs,
       'grpc.keepalive_timeout_ms': this.#config.keepalive.timeoutMs,
       'grpc.enable_channelz': 0,
-      interceptors: [callPolicyInterceptor({ siteCode, onAudit, peerOf, trust })],
+      interceptors: [
+        messagePaceInterceptor((address) => guard.messageWaitMs(address)),
+        callPolicyInterceptor({ siteCode, onAudit: onRefusal, peerOf, trust }),
+      ],
     });
   }
 
@@ -112,7 +131,12 @@ export class RpcServer implements Component {
     for (const [name, method] of methodDefinitions(conversation)) {
       const run = (implementation as Record<string, UntypedImplementation | undefined>)[name];
       if (!run) continue;
-      definition[name] = { ...method, responseSerialize: (bytes: Buffer) => bytes };
+      definition[name] = {
+        ...method,
+        // Decoded when the method wants it: a thousand small messages that wait stay small.
+        requestDeserialize: (bytes: Buffer) => bytes,
+        responseSerialize: (bytes: Buffer) => bytes,
+      };
       answers[name] = this.#answerer.answer(method, run.bind(implementation));
     }
     this.#server.addService(definition, answers);
@@ -163,6 +187,19 @@ export class RpcServer implements Component {
     if (!(await isDoneWithin(shutdownGraceMs, this.#answerer.idle()))) {
       this.#components.logger.warn({}, 'Calls that were cut off have not ended');
     }
+  }
+
+  #newGuard(clock: Clock): ConnectionGuard {
+    const { onAudit } = this.#components;
+    const audit = new BoundedAudit({ onAudit, clock }, overLimitAuditConfig);
+    const onOverLimit = ({ caller, address, method, error }: OverLimit) => {
+      const event = { caller, address, method, result: error.code, detail: error.message };
+      audit.record(event, caller === unauthenticated ? address : caller);
+    };
+    const { credentials } = this.#components;
+    const peerOf = (socket: TLSSocket) =>
+      shownPeerOf(socket.getPeerCertificate(true), credentials.ca)?.identity;
+    return new ConnectionGuard({ clock, peerOf, onOverLimit }, this.#config.peerLimits);
   }
 
   /** One that comes again and again is written down as seldom as any refused handshake. */

@@ -1,29 +1,34 @@
 import { once } from 'node:events';
-import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
+import type { Http2SecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
-import { connectionsMax, receiveWindowBytes } from './rpc-limits.ts';
+import type { ConnectionGuard } from './connection-guard.ts';
+import { connectionsMax } from './rpc-limits.ts';
 
 /**
- * What grpc-js keeps to itself about a server's connections and we must reach: the receive window
- * of a connection, refused handshakes, who has connected, and sockets that a stop must close. The one place that looks
- * inside grpc-js; a test measures the window and fails should this stop working.
+ * What grpc-js keeps to itself about a server's connections and we must reach: its listeners, for the
+ * guard, refused handshakes, who has connected, and sockets that a stop must close. The one place that
+ * looks inside grpc-js; a test measures the window that the guard opens and fails should this stop
+ * working.
  *
  * @see https://github.com/grpc/grpc-node/pull/3058
  */
 export class ServerConnections {
   readonly #listeners = new Set<Http2SecureServer>();
   readonly #sockets = new Set<Socket>();
+  readonly #guard: ConnectionGuard;
   readonly #onRefused: (address: string, reason: string) => void;
   readonly #onConnected: (socket: TLSSocket) => void;
 
   constructor(needs: {
+    readonly guard: ConnectionGuard;
     /** TLS let a caller not in. */
     readonly onRefused: (address: string, reason: string) => void;
     /** A handshake is done; no call has come yet. */
     readonly onConnected: (socket: TLSSocket) => void;
   }) {
+    this.#guard = needs.guard;
     this.#onRefused = needs.onRefused;
     this.#onConnected = needs.onConnected;
   }
@@ -51,12 +56,11 @@ export class ServerConnections {
   #attachTo(listener: Http2SecureServer): void {
     this.#listeners.add(listener);
     listener.maxConnections = connectionsMax;
-    listener.on('connection', (socket: Socket) => this.#keep(socket));
-    // After HTTP/2 itself, which takes no socket that is closed already.
+    // After HTTP/2 itself, which takes no socket that is closed already; before the guard, which stands in
+    // front of all who listen now.
     listener.on('secureConnection', (socket: TLSSocket) => this.#onConnected(socket));
-    listener.on('session', (session: ServerHttp2Session) => {
-      session.setLocalWindowSize(receiveWindowBytes);
-    });
+    this.#guard.attach(listener);
+    listener.on('connection', (socket: Socket) => this.#keep(socket));
     listener.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
       const reason = reasonOfRefusal(error, socket);
       if (reason) this.#onRefused(addressOf(socket), reason);

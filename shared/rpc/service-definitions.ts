@@ -83,6 +83,21 @@ export function methodDefinition(conversation: ConversationName, method: string)
   return definition;
 }
 
+let streamedPaths: ReadonlySet<string> | undefined;
+
+/**
+ * Whether the caller of a method sends one message and not a stream of them, by its full path. So is
+ * said of a method that is not ours, too.
+ */
+export function callerSendsOne(path: string): boolean {
+  streamedPaths ??= new Set(
+    Object.values(packageDefinition())
+      .flatMap((service) => ('format' in service ? [] : Object.values(service)))
+      .flatMap((method) => (method.requestStream ? [method.path] : [])),
+  );
+  return !streamedPaths.has(path);
+}
+
 /** A request as it travels, so that one encoding can be sent to many peers. */
 export function encodeMessage<C extends ConversationName, M extends MethodName<C>>(
   conversation: C,

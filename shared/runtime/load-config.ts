@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { type Document, isMap, LineCounter, parseDocument, parse as parseYaml } from 'yaml';
+import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { WaybillError } from '../domain/errors.ts';
 import { type ConfigProblem, expectedText, toConfigProblems } from './config-problems.ts';
 import { toSystemReason } from './system-reason.ts';
+import { readYaml } from './yaml-text.ts';
 
 export interface ConfigSources<S extends z.ZodType> {
   /** Made of `z.strictObject`s, so that unknown keys are refused; holds the defaults. */
@@ -70,29 +71,11 @@ async function readTree(file: string | undefined): Promise<ConfigFile> {
     const text = `expected a YAML file that can be read; ${toSystemReason(error)}`;
     throw invalid(file, [{ path: file, text }]);
   });
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
-  const problems = document.errors.map((error) => ({
-    path: `line ${error.linePos?.[0].line ?? 1}`,
-    text: `expected YAML, got ${error.message.split('\n')[0] ?? error.code}`,
-  }));
-  if (problems.length > 0) throw invalid(file, problems);
-  const value: unknown = document.toJS() ?? {};
-  if (isTree(value))
-    return { tree: copyOf(value), lineOf: (path) => lineOf(document, path, lines) };
+  const read = readYaml(text);
+  if ('problems' in read) throw invalid(file, read.problems(file));
+  const { value, lineOf } = read;
+  if (isTree(value)) return { tree: copyOf(value), lineOf };
   throw invalid(file, [{ path: file, text: expectedText('keys with values', value) }]);
-}
-
-/** The line of the key, or of the list the value is in. */
-function lineOf(
-  document: Document.Parsed,
-  path: readonly PropertyKey[],
-  lines: LineCounter,
-): string | undefined {
-  const parent = path.length > 1 ? document.getIn(path.slice(0, -1), true) : document.contents;
-  if (!isMap<{ value: unknown; range: [number, number, number] }>(parent)) return undefined;
-  const pair = parent.items.find(({ key }) => key.value === path.at(-1));
-  return pair && `line ${lines.linePos(pair.key.range[0]).line}`;
 }
 
 function environmentSettings(sources: ConfigSources<z.ZodType>): Setting[] {

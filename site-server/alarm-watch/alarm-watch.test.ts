@@ -33,13 +33,14 @@ describe('Alarm watch', () => {
   let sends: SendRequest[];
   let neighbours: NeighbourConnection[];
   let certificates: KnownCertificate[];
+  let identities: { siteCode: string; signedAtMs: number }[];
   let opensAtMs: (passages: readonly string[]) => number | undefined;
   let noProgressMs: number;
 
   beforeEach(async () => {
     directory = await TemporaryDirectory.create();
     clock = new FakeClock();
-    [jobs, sends, neighbours, noProgressMs] = [[], [], [], 30 * minuteMs];
+    [jobs, sends, neighbours, identities, noProgressMs] = [[], [], [], [], 30 * minuteMs];
     certificates = [];
     opensAtMs = () => clock.nowMs();
     const { logger } = new CapturedLog();
@@ -64,6 +65,7 @@ describe('Alarm watch', () => {
       transfers: { waiting: new Map(), holdReason: '' },
       neighbours: () => neighbours,
       certificates: () => certificates,
+      identities: () => identities,
       arbiter: { opensAtMs: (passages) => opensAtMs(passages) },
       transferControls: {
         passagesToDp: (dpId) => [`dp/${dpId}`],
@@ -272,5 +274,30 @@ describe('Alarm watch', () => {
     jobs = [testJob(failing)];
     await pass(20);
     assert.equal((await told()).length, 1, 'another job of this serial begins anew');
+  });
+
+  it('tells once of a site of which nothing newly signed comes for three days (TUF freeze, F20)', async () => {
+    const passDays = async (days: number) => {
+      for (let quarter = 0; quarter < 4 * days; quarter++) {
+        while (clock.sleeperCount === 0) await nextTurn();
+        await clock.advance(6 * 60 * minuteMs);
+      }
+      while (clock.sleeperCount === 0) await nextTurn();
+    };
+    const silent = { siteCode: 'PS2', signedAtMs: Date.UTC(2026, 0, 1) };
+    identities = [silent, { siteCode: 'SS1', signedAtMs: Number.MAX_SAFE_INTEGER }];
+    await passDays(2);
+    // One of them goes on as it should, whatever time it names.
+    identities = [silent, { siteCode: 'SS1', signedAtMs: Number.MAX_SAFE_INTEGER - 1 }];
+    await passDays(0.75);
+    assert.deepEqual(await told(), []);
+    await passDays(0.5);
+    assert.deepEqual(await told(), ['9036 | PS2 | 3 d | 2026-01-01T00:00:00.000Z']);
+    await passDays(2);
+    assert.deepEqual((await told()).slice(1), ['9036 | SS1 | 3 d | 9007199254740990']);
+    identities = [{ siteCode: 'PS2', signedAtMs: Date.UTC(2026, 0, 6) }];
+    await restart();
+    await passDays(2);
+    assert.equal((await told()).length, 2, 'it is heard again');
   });
 });

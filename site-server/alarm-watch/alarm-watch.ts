@@ -10,6 +10,7 @@ import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { KnownCertificate } from '../../shared/domain/known-certificate.ts';
 import type { Priority } from '../../shared/domain/package.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
+import type { SiteIdentity } from '../../shared/domain/site.ts';
 import { ignoreAbort } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -38,6 +39,8 @@ export interface AlarmWatchNeeds extends AlarmTableNeeds {
   readonly neighbours: () => readonly NeighbourConnection[];
   /** Those that end soon, though they should have been renewed. */
   readonly certificates: () => readonly KnownCertificate[];
+  /** What the other sites of the hierarchy say of themselves; each signs anew every day. */
+  readonly identities: () => readonly Pick<SiteIdentity, 'siteCode' | 'signedAtMs'>[];
   readonly arbiter: Pick<TransferArbiter, 'opensAtMs'>;
   readonly transferControls: Pick<TransferControlRows, 'passagesToDp' | 'passagesToSite'>;
   /** As they are now: administrators may change them. */
@@ -55,6 +58,12 @@ export interface AlarmSettings {
   /** A neighbour site was not connected for so long. @default 1_800_000 */
   readonly siteAwayMs: number;
 }
+
+/** How long nothing newly signed may come of a site, however far it is: three of its days. */
+export const unheardMsMax = 3 * 24 * 3_600_000;
+
+/** The latest time a date can have. */
+const latestDateMs = 8.64e15;
 
 /** Longest and shortest time between two looks. */
 const lookMsMax = 60_000;
@@ -104,6 +113,7 @@ export class AlarmWatch implements Component {
       ...this.#ofPoints(),
       ...this.#ofNeighbours(),
       ...observationsOfCertificates(this.#needs.certificates(), clock.nowMs()),
+      ...this.#ofSignedStates(),
     ];
     try {
       await this.#table.look(observations, clock.nowMs(), (key, sinceMs) =>
@@ -198,6 +208,18 @@ export class AlarmWatch implements Component {
     }));
   }
 
+  /** By the clock of this site alone: how long a site has signed nothing new, whatever times it names. */
+  #ofSignedStates(): Observation[] {
+    return this.#needs.identities().map(({ siteCode, signedAtMs }) => ({
+      ...{ key: `unheard/${siteCode}`, mark: signedAtMs, isExcused: false },
+      patienceMs: unheardMsMax,
+      toFacts: (sinceMs) => ({
+        messageId: 9036,
+        insertionStrings: [siteCode, this.#textOf(sinceMs), dateText(signedAtMs)],
+      }),
+    }));
+  }
+
   /** Of jobs that go on, their own messages tell. */
   #toBackFacts(key: string, sinceMs: number): StatusFacts | undefined {
     if (isCertificateKey(key)) return renewedFactsOf(key);
@@ -226,6 +248,11 @@ export class AlarmWatch implements Component {
   #textOf(sinceMs: number): string {
     return toDurationText(this.#needs.clock.nowMs() - sinceMs);
   }
+}
+
+/** A time that somebody else names, which may be beyond all dates. */
+function dateText(timeMs: number): string {
+  return timeMs <= latestDateMs ? new Date(timeMs).toISOString() : `${timeMs}`;
 }
 
 /** That its package file is made is progress, too. */

@@ -66,6 +66,13 @@ export class SiteDirectory implements Component {
     return this.#identities.get(siteCode);
   }
 
+  /** What the other sites of the hierarchy say of themselves, of those that have. */
+  identitiesOfOthers(): SiteIdentity[] {
+    return [...this.#identities.values()].filter(
+      ({ siteCode }) => siteCode !== this.own.siteCode && this.tree.get(siteCode) !== undefined,
+    );
+  }
+
   /** Whether an administrator named the ways from this site to that one; limits alone name none. */
   hasRouteTo(siteCode: string): boolean {
     return this.#routeAddresses(siteCode).length > 0;

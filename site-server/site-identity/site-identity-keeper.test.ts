@@ -11,6 +11,7 @@ import { TestAuthority } from '../../shared/site-identity/testing/test-authority
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { signedAnewMs } from './site-identity-keeper.ts';
 import { TestIdentity } from './testing/test-identity.ts';
 
 const dayMs = 86_400_000;
@@ -77,6 +78,19 @@ describe('Site identity', () => {
     assert.deepEqual(await ps2.row(), before);
     await ps2.keeper.rotate();
     assert.ok((await ps2.row()).signedAtMs > before.signedAtMs);
+  });
+
+  it('is signed anew once a day, so that others see that nobody holds it back (TUF freeze)', async () => {
+    const before = await ps2.row();
+    await clock.advance(signedAnewMs - 1);
+    await ps2.keeper.start();
+    assert.deepEqual(await ps2.row(), before);
+    await clock.advance(1);
+    await ps2.changed(before);
+    const after = await ps2.row();
+    assert.equal(after.signedAtMs, clock.nowMs());
+    assert.equal(ps1.keeper.checkIdentityRow('PS2', after), undefined);
+    assert.deepEqual(after.signingKeys, before.signingKeys);
   });
 
   it('keeps its keys when the state store is lost', async () => {

@@ -11,6 +11,7 @@ import {
 } from '../../shared/rpc/certificate-trust.ts';
 import type { KnownTrust } from '../../shared/rpc/known-trust.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import { ignoreAbort } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -38,7 +39,7 @@ export interface SiteIdentityComponents {
   /** host:port by which others reach this site, as it is once the site listens. */
   readonly siteAddress: () => string;
   readonly agentVersion: string;
-  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
   readonly logger: Logger;
 }
 
@@ -50,6 +51,12 @@ export interface SiteIdentityConfig {
   /** How long what a key signed before it retired is believed. @default 30 days */
   readonly retiredKeyMs: number;
 }
+
+/**
+ * How often a site signs what it says of itself anew, though nothing has changed: by that others know that
+ * nobody in between holds back what it says (freeze).
+ */
+export const signedAnewMs = 24 * 3_600_000;
 
 /** Why a signature is not believed. */
 export type SignatureRefusal = 'key-unknown' | 'key-retired' | 'signature';
@@ -76,6 +83,8 @@ export class SiteIdentityKeeper implements Component {
   readonly #keys: SigningKeyFiles;
   readonly #changes = new SerialQueue();
   #unlisten: (() => void) | undefined;
+  readonly #stopped = new AbortController();
+  #saying: Promise<void> | undefined;
   /** The rows that were believed, by site; a row that changes is another object. */
   readonly #believed = new Map<string, { readonly row: SiteIdentity; readonly untilMs: number }>();
 
@@ -102,10 +111,13 @@ export class SiteIdentityKeeper implements Component {
   async start(): Promise<void> {
     this.#unlisten = this.#components.credentials.onChange?.(() => this.#useNewCredentials());
     await this.#changes.run(() => this.#publish());
+    this.#saying ??= this.#sayNowAndThen();
   }
 
   async stop(): Promise<void> {
     this.#unlisten?.();
+    this.#stopped.abort();
+    await this.#saying;
     await this.#changes.whenIdle();
   }
 
@@ -208,6 +220,14 @@ export class SiteIdentityKeeper implements Component {
     this.#sayAnew(-1);
   }
 
+  async #sayNowAndThen(): Promise<void> {
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      await this.#components.clock.sleep(signedAnewMs, signal).catch(ignoreAbort);
+      if (!signal.aborted) this.#sayAnew(-1);
+    }
+  }
+
   #sayAnew(otherSignedAtMs: number): void {
     this.#changes
       .run(() => this.#publish(otherSignedAtMs))
@@ -264,7 +284,9 @@ export class SiteIdentityKeeper implements Component {
     const facts = this.#facts(nowMs);
     const before = await rows.get(siteCode);
     const isSound = before && this.#refusalOf(siteCode, before, nowMs) === undefined;
-    if (isSound && isSame(facts, before) && otherSignedAtMs < 0) return;
+    // A row from the future says nothing of today: the clock was set back.
+    const isFresh = before && Math.abs(nowMs - before.signedAtMs) < signedAnewMs;
+    if (isSound && isFresh && isSame(facts, before) && otherSignedAtMs < 0) return;
     // Later than the one before, even when the clock was set back: others keep the later one.
     const signedAtMs = Math.max(nowMs, (before?.signedAtMs ?? 0) + 1, otherSignedAtMs + 1);
     const unsigned = { ...facts, signedAtMs };

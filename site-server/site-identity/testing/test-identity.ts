@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { SiteIdentity } from '../../../shared/domain/site.ts';
 import type { PeerCredentials } from '../../../shared/rpc/peer-credentials.ts';
 import type { Clock } from '../../../shared/runtime/clock.ts';
@@ -74,6 +75,11 @@ export class TestIdentity implements AsyncDisposable {
     await keeper.start();
     const ownsPlace = options.directory === undefined;
     return new TestIdentity({ siteCode, keeper, store, directory, place, log, ownsPlace });
+  }
+
+  /** Resolves when the site says something else of itself. */
+  async changed(before: SiteIdentity): Promise<void> {
+    while ((await this.row()).signature === before.signature) await nextTurn();
   }
 
   /** What the site says of itself. */

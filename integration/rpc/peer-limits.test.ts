@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { defaultPeerLimits, type PeerLimits } from '../../shared/rpc/peer-limits.ts';
+import type { RpcServer } from '../../shared/rpc/rpc-server.ts';
+import { gigabyteBomb } from '../hostile-peer.ts';
+import { flags, frame, framed, frameTypes, RawHttp2 } from '../raw-http2.ts';
+import { client, dp, otherDp, promised, site, TrustCircle } from './trust-circle.ts';
+
+const deadlineMs = 20_000;
+const putManifest = '/waybill.v1.DistributionPoint/PutManifest';
+const check = '/waybill.v1.DistributionPoint/Check';
+
+/** A server with these limits in place of the usual ones, looked at often. */
+async function serve(circle: TrustCircle, limits: Partial<PeerLimits>): Promise<RpcServer> {
+  return circle.serve(
+    'DistributionPoint',
+    {
+      check: async () => ({}),
+      putManifest: async (requests) => {
+        for await (const _ of requests);
+        return {};
+      },
+    },
+    { peerLimits: { ...defaultPeerLimits, lookMs: 20, ...limits } },
+  );
+}
+
+/** Somebody who keeps none of the rules, and an honest channel beside him. */
+async function opponents(circle: TrustCircle, server: RpcServer, identity = site) {
+  const target = { address: server.address, credentials: await circle.credentials(identity) };
+  const channel = await circle.channel('DistributionPoint', server.address);
+  const isWell = () => channel.unary('check', {}, { deadlineMs });
+  return { raw: await RawHttp2.open(target), target, isWell, channel };
+}
+
+const overLimit = (circle: TrustCircle) =>
+  circle.audit.filter(({ result }) => result === 'PEER_OVER_LIMIT').map(({ detail }) => detail);
+
+/** Resolves when the audit trail has a record that says so. */
+async function told(circle: TrustCircle, pattern: RegExp): Promise<void> {
+  for (const untilMs = performance.now() + deadlineMs; ; await sleep(10)) {
+    if (overLimit(circle).some((detail) => pattern.test(detail))) return;
+    assert.ok(performance.now() < untilMs, overLimit(circle).join('\n'));
+  }
+}
+
+describe('what one caller may take of a server (SEC-4, F18)', () => {
+  it('a bomb of 1 GiB that says it is gzip: refused before a byte of it is read, and written down', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, {});
+    const { raw, isWell } = await opponents(circle, server);
+    const before = process.memoryUsage().rss;
+    const id = await raw.call(putManifest, { 'grpc-encoding': 'gzip' });
+    await raw.send(id, framed(gigabyteBomb(), { flag: 1 }));
+    await isWell();
+    const event = await circle.audited(putManifest);
+    assert.equal(event.result, 'MESSAGE_INVALID');
+    assert.match(event.detail, /grpc-encoding: expected identity, got gzip/);
+    // The process is that of the attacker too: nothing near a gibibyte came to be.
+    assert.ok(process.memoryUsage().rss - before < 256 * 1024 * 1024);
+    raw.socket.destroy();
+  });
+
+  it('a compressed message that was not announced: its call ends, others go on', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, {});
+    const { raw, isWell } = await opponents(circle, server);
+    await raw.send(await raw.call(putManifest), framed(gigabyteBomb(), { flag: 1 }));
+    await told(circle, /a compressed message, which is not announced/);
+    await isWell();
+    assert.ok(raw.isOpen);
+    raw.socket.destroy();
+  });
+
+  it('a message in crumbs, and one that stops half way: their calls end', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { messagePartsMax: 100, messageStallMsMax: 200 });
+    const { raw, isWell } = await opponents(circle, server);
+    const begun = framed(Buffer.alloc(500), { length: 100_000 });
+    await raw.send(await raw.call(putManifest), begun, 2);
+    await told(circle, /100 parts of a message/);
+    await raw.send(await raw.call(putManifest), begun);
+    await told(circle, /200 ms without a byte of a message/);
+    await isWell();
+    raw.socket.destroy();
+  });
+
+  it('a call that brings no message: it ends; a stream may wait', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { messageStallMsMax: 100, callSilenceMsMax: 2_000 });
+    const { raw, isWell } = await opponents(circle, server);
+    await raw.call(check);
+    await told(circle, /100 ms without a byte of a message/);
+    await raw.call(putManifest);
+    await told(circle, /2000 ms of silence/);
+    await isWell();
+    raw.socket.destroy();
+  });
+
+  it('frames without end that are no messages: the connection ends, and again when it comes back at once', async () => {
+    await using circle = await TrustCircle.create();
+    const overheadBytes = { perSecond: 10_000, burst: 50_000 };
+    const server = await serve(circle, { overheadBytes });
+    const { raw, target, isWell } = await opponents(circle, server, client);
+    const priority = frame(frameTypes.priority, 0, 3, Buffer.from([0, 0, 0, 0, 200]));
+    const many = Buffer.concat(Array<Buffer>(1_000).fill(priority));
+    for (const one of [raw, await RawHttp2.open(target)]) {
+      while (one.isOpen) {
+        await one.write(many);
+        await sleep(1);
+      }
+    }
+    await told(circle, /10000 bytes a second that are no messages/);
+    assert.ok(circle.audit.every(({ caller }) => caller === 'waybill://client/pc1'));
+    await isWell();
+  });
+
+  it('messages that nobody takes: all connections of their sender end', async () => {
+    await using circle = await TrustCircle.create();
+    const release = promised();
+    const server = await circle.serve(
+      'DistributionPoint',
+      {
+        check: async () => ({}),
+        putManifest: async () => {
+          await release.promise;
+          return {};
+        },
+      },
+      { peerLimits: { ...defaultPeerLimits, lookMs: 20, heldBytesOfSiteMax: 4 * 1024 * 1024 } },
+    );
+    const { raw } = await opponents(circle, server);
+    const id = await raw.call(putManifest);
+    await raw.send(id, framed(Buffer.alloc(1_000_000)));
+    for (let count = 0; count < 12 && raw.isOpen; count++) {
+      await raw.send(id, framed(Buffer.alloc(1_000_000)));
+    }
+    assert.ok(await raw.closed(deadlineMs), 'the connection is still open');
+    await told(circle, /bytes of messages that no method has taken/);
+    release.resolve();
+  });
+
+  it('connections and calls over the number: refused; those that are there go on', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { connectionsPerPeerMax: 2, callsPerPeerMax: 3 });
+    const { raw, target, isWell } = await opponents(circle, server, otherDp);
+    const [second, third] = [await RawHttp2.open(target), await RawHttp2.open(target)];
+    assert.ok(await third.closed(deadlineMs));
+    await told(circle, /2 connections/);
+    for (let count = 0; count < 2; count++) {
+      await raw.call('/waybill.v1.Content/Fetch');
+      await second.call(putManifest);
+    }
+    await isWell();
+    assert.ok(raw.isOpen && second.isOpen);
+    for (const one of [raw, second]) one.socket.destroy();
+  });
+
+  it('calls over the number of an identity: refused with PEER_OVER_LIMIT, which its agent understands', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { callsPerPeerMax: 1 });
+    const { channel } = await opponents(circle, server);
+    const release = promised();
+    const endless = async function* () {
+      yield {};
+      await release.promise;
+    };
+    const running = channel.clientStream('putManifest', endless(), {});
+    await assert.rejects(
+      async () => {
+        // The first call may not have come yet.
+        for (;;) await channel.unary('check', {}, { deadlineMs });
+      },
+      (error) => isErrorWithCode(error, 'PEER_OVER_LIMIT'),
+    );
+    release.resolve();
+    await running;
+  });
+
+  it('calls and messages over the rate: wait, and are answered', async () => {
+    await using circle = await TrustCircle.create();
+    const calls = { perSecond: 100, burst: 5 };
+    const server = await serve(circle, { calls, messages: { perSecond: 200, burst: 10 } });
+    const { channel, raw } = await opponents(circle, server);
+    raw.socket.destroy();
+    const answers = Array.from({ length: 30 }, () => channel.unary('check', {}, { deadlineMs }));
+    assert.equal((await Promise.all(answers)).length, 30);
+    assert.deepEqual(overLimit(circle), []);
+  });
+
+  it('a caller that sends on after its answer: its call is reset, and the connection stays', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { afterAnswerMsMax: 50 });
+    const { raw, isWell } = await opponents(circle, server, dp);
+    const resets: number[] = [];
+    raw.socket.on('data', (bytes: Buffer) => {
+      // The last frame of what comes at once is enough here: 13 bytes of RST_STREAM.
+      if (bytes.length >= 13 && bytes.readUInt8(bytes.length - 10) === frameTypes.resetStream) {
+        resets.push(bytes.readUInt32BE(bytes.length - 4));
+      }
+    });
+    const id = await raw.call(putManifest);
+    while (resets.length === 0 && raw.isOpen) {
+      await raw.send(id, Buffer.alloc(1_000));
+      await sleep(5);
+    }
+    assert.deepEqual(resets, [0]);
+    await isWell();
+    raw.socket.destroy();
+  });
+
+  it('a connection without a call: ends after a while unless it is of a site, and is made again when it is wanted', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { idleMsMax: 100 });
+    const { raw, target, channel } = await opponents(circle, server, client);
+    const credentials = await circle.credentials(site);
+    const ofSite = await RawHttp2.open({ ...target, credentials });
+    assert.ok(await raw.closed(deadlineMs));
+    assert.ok(ofSite.isOpen);
+    await channel.unary('check', {}, { deadlineMs });
+    ofSite.socket.destroy();
+  });
+
+  it('a connection that never speaks HTTP/2: ends', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { greetingMsMax: 100 });
+    const credentials = await circle.credentials(site);
+    const raw = await RawHttp2.connect({ address: server.address, credentials });
+    assert.ok(await raw.closed(deadlineMs));
+    await told(circle, /100 ms from the handshake to the first settings/);
+  });
+
+  it('a stream whose caller has said all: stays open however long it is silent', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { callSilenceMsMax: 50, messageStallMsMax: 50 });
+    const { raw } = await opponents(circle, server);
+    await raw.call('/grpc.health.v1.Health/Watch', {}, 0).then(async (id) => {
+      await raw.write(frame(frameTypes.data, flags.endStream, id, framed(Buffer.alloc(0))));
+    });
+    await sleep(500);
+    assert.deepEqual(overLimit(circle), []);
+    assert.ok(raw.isOpen);
+    raw.socket.destroy();
+  });
+});

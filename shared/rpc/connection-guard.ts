@@ -1,0 +1,238 @@
+import type {
+  Http2SecureServer,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { WaybillError } from '../domain/errors.ts';
+import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { AddressGate, type Evictable } from './address-gate.ts';
+import { GuardedConnection } from './guarded-connection.ts';
+import { gateTo } from './listener-gate.ts';
+import { defaultPeerLimits, type PeerLimits } from './peer-limits.ts';
+import { PeerRecord } from './peer-record.ts';
+import { refusalOfHeaders, refuseCall } from './refused-call.ts';
+import { callerSendsOne } from './service-definitions.ts';
+
+/** Somebody who was over a limit: a call or connection of his is refused or cut. */
+export interface OverLimit {
+  /** The identity in the certificate, or "unauthenticated". */
+  readonly caller: string;
+  readonly address: string;
+  /** Full method, or "connection". */
+  readonly method: string;
+  readonly error: WaybillError;
+}
+
+interface GuardNeeds {
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+  /** Who is at the other end of a socket, whose certificate TLS has verified. */
+  readonly peerOf: (socket: TLSSocket) => PeerIdentity | undefined;
+  readonly onOverLimit: (event: OverLimit) => void;
+}
+
+/**
+ * Stands between the sockets of a server and gRPC (SEC-4), and bounds what one caller may take:
+ * connections, handshakes, calls, messages, memory, and whatever else costs time without being a
+ * message. Who is over a limit waits where waiting helps; else a call, or all connections of that
+ * peer, end. Others go on. A crash leaves nothing.
+ */
+export class ConnectionGuard {
+  readonly #needs: GuardNeeds;
+  readonly #limits: PeerLimits;
+  readonly #addresses: AddressGate;
+  readonly #peers = new Map<string, PeerRecord>();
+  readonly #connections = new Map<ServerHttp2Session, GuardedConnection>();
+  readonly #byAddress = new Map<string, GuardedConnection>();
+  readonly #proofs = new WeakMap<Socket, () => void>();
+  /** The connection whose session is being made. */
+  #entering: { socket: Socket; peer: PeerRecord; address: string } | undefined;
+  #looking: NodeJS.Timeout | undefined;
+
+  constructor(needs: GuardNeeds, limits: PeerLimits = defaultPeerLimits) {
+    this.#needs = needs;
+    this.#limits = limits;
+    this.#addresses = new AddressGate(limits);
+  }
+
+  /** Guards a listener of gRPC from now on; before its first connection. */
+  attach(listener: Http2SecureServer): void {
+    gateTo(listener, 'connection', (pass, socket: Socket) => this.#connected(pass, socket));
+    gateTo(listener, 'secureConnection', (pass, socket: TLSSocket) => this.#proven(pass, socket));
+    gateTo(listener, 'stream', (pass, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) =>
+      this.#called(pass, stream, headers),
+    );
+    listener.on('session', (session: ServerHttp2Session) => this.#opened(session));
+    this.#looking ??= setInterval(() => this.look(), this.#limits.lookMs).unref();
+    listener.once('close', () => clearInterval(this.#looking));
+  }
+
+  /**
+   * How long the next message of whoever calls from an address must wait, in milliseconds; it is
+   * counted.
+   */
+  messageWaitMs(address: string): number {
+    const messages = this.#byAddress.get(address)?.peer.messages;
+    const nowMs = this.#needs.clock.monotonicMs();
+    return !messages || messages.take(1, nowMs) ? 0 : messages.waitMs(nowMs);
+  }
+
+  /** Looks at every connection; by itself every `lookMs`. */
+  look(): void {
+    const nowMs = this.#needs.clock.monotonicMs();
+    for (const connection of this.#connections.values()) this.#lookAt(connection, nowMs);
+    this.#cutWhoHoldsTooMuch();
+    for (const [name, peer] of this.#peers) {
+      peer.beginDue(nowMs);
+      if (peer.isIdle(nowMs)) this.#peers.delete(name);
+    }
+    this.#addresses.forget(nowMs);
+  }
+
+  #lookAt(connection: GuardedConnection, nowMs: number): void {
+    connection.endCalls(nowMs, (limit) => this.#tell(connection, 'a call', limit));
+    connection.endIfIdle(nowMs);
+    const limit = connection.overLimit(nowMs);
+    if (limit !== undefined) this.#cut(connection, limit);
+  }
+
+  #cutWhoHoldsTooMuch(): void {
+    const { heldBytesOfSiteMax, heldBytesMax } = this.#limits;
+    const held = new Map<PeerRecord, number>();
+    for (const { peer, heldBytes } of this.#connections.values()) {
+      if (heldBytes > 0) held.set(peer, (held.get(peer) ?? 0) + heldBytes);
+    }
+    for (const [peer, bytes] of held) {
+      const max = peer.identity?.kind === 'site' ? heldBytesOfSiteMax : heldBytesMax;
+      if (bytes > max) this.#cutAll(peer, `${max} bytes of messages that no method has taken`);
+    }
+  }
+
+  #cutAll(peer: PeerRecord, limit: string): void {
+    for (const connection of this.#connections.values()) {
+      if (connection.peer === peer) this.#cut(connection, limit);
+    }
+  }
+
+  #connected(pass: () => void, socket: Socket): void {
+    // Node keeps the address of a socket that has closed only when somebody asked for it before.
+    const address = socket.remoteAddress ?? 'unknown address';
+    let isGone = false;
+    const leave = () => {
+      if (!isGone) this.#addresses.left(address, connection, this.#needs.clock.monotonicMs());
+      isGone = true;
+    };
+    const refuse = (limit: string) => {
+      socket.destroy();
+      this.#tell({ caller: 'unauthenticated', address }, 'connection', limit);
+    };
+    const connection: Evictable = {
+      giveWay: (limit) => {
+        leave();
+        refuse(limit);
+      },
+    };
+    const limit = this.#addresses.enter(address, connection, this.#needs.clock.monotonicMs());
+    if (limit !== undefined) {
+      refuse(limit);
+      return;
+    }
+    this.#proofs.set(socket, () => this.#addresses.proven(address, connection));
+    socket.once('close', leave);
+    pass();
+  }
+
+  #proven(pass: () => void, secure: TLSSocket & { _parent?: Socket }): void {
+    const socket = secure._parent ?? secure;
+    this.#proofs.get(socket)?.();
+    const peer = this.#peerOf(secure);
+    const address = `${secure.remoteAddress}:${secure.remotePort}`;
+    const { connectionsPerPeerMax } = this.#limits;
+    if (peer.connectionCount >= connectionsPerPeerMax) {
+      secure.destroy();
+      const caller = peer.identity ? toIdentityUri(peer.identity) : 'unauthenticated';
+      this.#tell({ caller, address }, 'connection', `${connectionsPerPeerMax} connections`);
+      return;
+    }
+    this.#entering = { socket, peer, address };
+    pass();
+    this.#entering = undefined;
+  }
+
+  #opened(session: ServerHttp2Session): void {
+    if (!this.#entering) return;
+    const needs = { clock: this.#needs.clock, limits: this.#limits };
+    const connection = new GuardedConnection({ ...this.#entering, session }, needs);
+    this.#connections.set(session, connection);
+    this.#byAddress.set(connection.address, connection);
+    connection.peer.connectionCount += 1;
+    connection.openWindow();
+    session.once('close', () => {
+      this.#connections.delete(session);
+      this.#byAddress.delete(connection.address);
+      connection.peer.connectionCount -= 1;
+    });
+  }
+
+  #called(pass: () => void, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    // Until gRPC has it, nobody else listens for its errors.
+    stream.on('error', () => {});
+    const session = stream.session as ServerHttp2Session | undefined;
+    const connection = session && this.#connections.get(session);
+    if (!connection) {
+      stream.close();
+      return;
+    }
+    const { peer, caller, address } = connection;
+    const path = String(headers[':path']);
+    const refusal = refusalOfHeaders(headers) ?? this.#refusalOfCount(peer, caller);
+    if (refusal) {
+      refuseCall(stream, refusal);
+      this.#needs.onOverLimit({ caller, address, method: path, error: refusal });
+      return;
+    }
+    const call = connection.watch(stream, {
+      bringsOne: callerSendsOne(path),
+      onRefused: (limit) => this.#tell(connection, path, limit),
+    });
+    const begin = () => {
+      call.begin();
+      pass();
+    };
+    const isOver = () => stream.closed || stream.destroyed;
+    peer.admit({ isOver, begin }, this.#needs.clock.monotonicMs());
+  }
+
+  #refusalOfCount(peer: PeerRecord, caller: string): WaybillError | undefined {
+    const { callsPerPeerMax } = this.#limits;
+    if (peer.callCount < callsPerPeerMax) return undefined;
+    return overLimitError(caller, `${callsPerPeerMax} calls at once`);
+  }
+
+  #peerOf(socket: TLSSocket): PeerRecord {
+    const identity = this.#needs.peerOf(socket);
+    const name = identity ? toIdentityUri(identity) : '';
+    const known = this.#peers.get(name);
+    if (known) return known;
+    const peer = new PeerRecord(identity, this.#limits, this.#needs.clock.monotonicMs());
+    this.#peers.set(name, peer);
+    return peer;
+  }
+
+  #cut(connection: GuardedConnection, limit: string): void {
+    connection.cut();
+    this.#tell(connection, 'connection', limit);
+  }
+
+  #tell(who: { caller: string; address: string }, method: string, limit: string): void {
+    const { caller, address } = who;
+    this.#needs.onOverLimit({ caller, address, method, error: overLimitError(caller, limit) });
+  }
+}
+
+function overLimitError(caller: string, limit: string): WaybillError {
+  return new WaybillError({ code: 'PEER_OVER_LIMIT', caller, limit });
+}

@@ -1,0 +1,84 @@
+import { receiveWindowBytes } from './rpc-limits.ts';
+
+const kib = 1024;
+const mib = 1024 * kib;
+const minuteMs = 60_000;
+
+/** A flow that may come in bursts. */
+export interface Flow {
+  readonly perSecond: number;
+  /** What may come at once after a rest. */
+  readonly burst: number;
+}
+
+/** What one caller may take of a server. Reasons stand in docs/limits.md. */
+export interface PeerLimits {
+  /** Connections of one address whose caller has not proven who it is yet; the oldest gives way. */
+  readonly unprovenPerAddressMax: number;
+  /** The same of all addresses. */
+  readonly unprovenMax: number;
+  /** Connections of one address, whoever they are of. */
+  readonly connectionsPerAddressMax: number;
+  /** Connections one address may begin, proven or not. */
+  readonly connections: Flow;
+  /** Connections of one address that may end without a proof of who it is; it waits when it is over. */
+  readonly failedConnections: Flow;
+  /** Connections of one certified identity. */
+  readonly connectionsPerPeerMax: number;
+  /** Calls open at once of one certified identity, on all its connections. */
+  readonly callsPerPeerMax: number;
+  /** Calls a peer may begin; further ones wait for their turn. */
+  readonly calls: Flow;
+  /** Calls a peer may take back before they are answered. */
+  readonly takenBackCalls: Flow;
+  /** Messages a peer may send in its calls; further ones wait in its flow control window. */
+  readonly messages: Flow;
+  /** Bytes a peer may send that are no messages of calls: frames of HTTP/2 and records of TLS. */
+  readonly overheadBytes: Flow;
+  /** Bytes of messages, as a part, that go with them as overhead and count for nothing. */
+  readonly overheadShare: number;
+  /** Bytes of a site, and of any other peer, that no method has taken yet. */
+  readonly heldBytesOfSiteMax: number;
+  readonly heldBytesMax: number;
+  /** From the handshake to the first settings of HTTP/2. */
+  readonly greetingMsMax: number;
+  /** From one byte of a message to the next, and from a call to its only message. */
+  readonly messageStallMsMax: number;
+  /** From the first byte of a message to its last. */
+  readonly messageMsMax: number;
+  /** Pieces a message may come in. */
+  readonly messagePartsMax: number;
+  /** Silence on a call, both ways, while its caller may still send. */
+  readonly callSilenceMsMax: number;
+  /** From the end of an answer to the end of what its caller still sends. */
+  readonly afterAnswerMsMax: number;
+  /** A connection without a call; sites are left alone. */
+  readonly idleMsMax: number;
+  /** How often connections are looked at. */
+  readonly lookMs: number;
+}
+
+export const defaultPeerLimits: PeerLimits = {
+  unprovenPerAddressMax: 64,
+  unprovenMax: 512,
+  connectionsPerAddressMax: 1_000,
+  connections: { perSecond: 50, burst: 2_500 },
+  failedConnections: { perSecond: 10, burst: 100 },
+  connectionsPerPeerMax: 64,
+  callsPerPeerMax: 500,
+  calls: { perSecond: 250, burst: 1_000 },
+  takenBackCalls: { perSecond: 30, burst: 500 },
+  messages: { perSecond: 5_000, burst: 10_000 },
+  overheadBytes: { perSecond: 64 * kib, burst: mib },
+  overheadShare: 0.05,
+  heldBytesOfSiteMax: 32 * receiveWindowBytes,
+  heldBytesMax: 64 * mib,
+  greetingMsMax: 10_000,
+  messageStallMsMax: 30_000,
+  messageMsMax: 20 * minuteMs,
+  messagePartsMax: 8_192,
+  callSilenceMsMax: 60 * minuteMs,
+  afterAnswerMsMax: 2_000,
+  idleMsMax: 60 * minuteMs,
+  lookMs: 500,
+};

@@ -1,0 +1,56 @@
+import type { PeerIdentity } from '../domain/peer-identity.ts';
+import { Allowance } from './allowance.ts';
+import type { PeerLimits } from './peer-limits.ts';
+
+/** A stream that waits until its call may begin. */
+export interface WaitingCall {
+  isOver(): boolean;
+  begin(): void;
+}
+
+/** What one certified identity takes of a server, on all its connections together. */
+export class PeerRecord {
+  readonly identity: PeerIdentity | undefined;
+  readonly messages: Allowance;
+  readonly overheadBytes: Allowance;
+  readonly takenBackCalls: Allowance;
+  connectionCount = 0;
+  callCount = 0;
+  readonly #calls: Allowance;
+  readonly #waiting: WaitingCall[] = [];
+
+  constructor(identity: PeerIdentity | undefined, limits: PeerLimits, nowMs: number) {
+    this.identity = identity;
+    this.#calls = new Allowance(limits.calls, nowMs);
+    this.messages = new Allowance(limits.messages, nowMs);
+    this.takenBackCalls = new Allowance(limits.takenBackCalls, nowMs);
+    this.overheadBytes = new Allowance(limits.overheadBytes, nowMs);
+  }
+
+  /** Whether nothing of it needs to be remembered. */
+  isIdle(nowMs: number): boolean {
+    const { messages, overheadBytes, takenBackCalls } = this;
+    const allowances = [this.#calls, messages, overheadBytes, takenBackCalls];
+    return this.connectionCount === 0 && allowances.every((one) => one.isFull(nowMs));
+  }
+
+  /** Begins a call now, or in its turn when the peer begins too many. */
+  admit(call: WaitingCall, nowMs: number): void {
+    this.#waiting.push(call);
+    this.beginDue(nowMs);
+  }
+
+  /** Begins the calls whose turn it is. @returns how long the next one must wait, if one does */
+  beginDue(nowMs: number): number | undefined {
+    for (;;) {
+      const next = this.#waiting[0];
+      if (!next) return undefined;
+      // A call that ended before its turn costs as much as one that did not: its peer began it.
+      const waitMs = this.#calls.waitMs(nowMs);
+      if (waitMs > 0 && !next.isOver()) return waitMs;
+      this.#waiting.shift();
+      this.#calls.take(1, nowMs);
+      if (!next.isOver()) next.begin();
+    }
+  }
+}
