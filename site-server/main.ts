@@ -9,6 +9,7 @@ import { loadConfig } from '../shared/runtime/load-config.ts';
 import { logFormFor } from '../shared/runtime/log-text.ts';
 import { openLogging } from '../shared/runtime/logger.ts';
 import { runProcess } from '../shared/runtime/run-process.ts';
+import { serviceNoticesFor } from '../shared/runtime/service-notices.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
 import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { siteConfigSchema } from './site-config.ts';
@@ -27,24 +28,29 @@ const arguments_ = yargs(hideBin(process.argv))
   .fail(usageFailure('waybill-site', 'waybill-site --config FILE'))
   .parseSync();
 
-runProcess(async () => {
-  const config = await loadConfig({
-    schema: siteConfigSchema,
-    file: arguments_.config,
-    environment: process.env,
-    environmentPrefix: 'WAYBILL_SITE_',
-    flags: { listen: arguments_.listen, logLevel: arguments_['log-level'] },
-  });
-  const logDirectory = join(config.dataDirectory, 'logs');
-  const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
-  const logging = await openLogging({
-    directory: logDirectory,
-    level: config.logLevel,
-    stdout,
-  });
-  const credentials = await readPeerCredentials(config.certificates, {
-    identity: { kind: 'site', siteCode: config.siteCode },
-  });
-  const needs = { clock: systemClock, random: Math.random, logger: logging.logger, credentials };
-  return { component: await SiteServer.open(needs, { ...config, logDirectory }), logging };
-});
+const notices = serviceNoticesFor(process.env, { clock: systemClock, processId: process.pid });
+
+runProcess(
+  async () => {
+    const config = await loadConfig({
+      schema: siteConfigSchema,
+      file: arguments_.config,
+      environment: process.env,
+      environmentPrefix: 'WAYBILL_SITE_',
+      flags: { listen: arguments_.listen, logLevel: arguments_['log-level'] },
+    });
+    const logDirectory = join(config.dataDirectory, 'logs');
+    const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
+    const logging = await openLogging({
+      directory: logDirectory,
+      level: config.logLevel,
+      stdout,
+    });
+    const credentials = await readPeerCredentials(config.certificates, {
+      identity: { kind: 'site', siteCode: config.siteCode },
+    });
+    const needs = { clock: systemClock, random: Math.random, logger: logging.logger, credentials };
+    return { component: await SiteServer.open(needs, { ...config, logDirectory }), logging };
+  },
+  { notices },
+);

@@ -1,0 +1,25 @@
+import type { LockedModule } from './locked-modules.ts';
+import { programDirectory } from './program-tree.ts';
+
+/** Who has written what is in the package, and what may be done with it. */
+export function copyrightText(modules: readonly LockedModule[], nodeLicense: string): string {
+  const rows = modules.map(
+    ({ path, version, license }) =>
+      `  ${path.replace(/^node_modules\//, '')} ${version}: ${license}`,
+  );
+  return `Waybill moves software packages from one place to every distribution point of an
+organisation.
+
+Waybill itself may be used under the Apache License, version 2.0:
+/usr/share/common-licenses/Apache-2.0.
+
+The programs come with these modules, whose licences lie beside them in
+${programDirectory}/node_modules:
+
+${rows.join('\n')}
+
+and with Node.js, ${programDirectory}/bin/node:
+
+${nodeLicense.trimEnd()}
+`;
+}
