@@ -51,6 +51,7 @@ export interface AgentFiles {
   readonly unit: string;
   readonly sysusers: string;
   readonly defaults: string;
+  readonly lintianOverrides: string;
   readonly scripts: Readonly<Record<'postinst' | 'prerm' | 'postrm', string>>;
 }
 
@@ -62,6 +63,7 @@ export async function agentFiles(directory: string, service: AgentService): Prom
     unit: await read('service'),
     sysusers: await read('sysusers'),
     defaults: await read('default'),
+    lintianOverrides: await read('lintian-overrides'),
     scripts: {
       postinst: await read('postinst'),
       prerm: await read('prerm'),

@@ -18,6 +18,9 @@ export interface PackageContents {
 
 const kibibyte = 1024;
 
+/** What every Debian reads; harder packing makes it a sixth smaller, in five times the time. */
+const buildWords = ['--root-owner-group', '-Zxz', '-z1', '--threads-max=1'];
+
 /**
  * Writes `<name>_<version>_<architecture>.deb`.
  *
@@ -45,8 +48,7 @@ export async function writePackage(
   const path = join(target, `${name}_${version}_${architecture}.deb`);
   await rm(path, { force: true });
   const environment = { ...process.env, SOURCE_DATE_EPOCH: String(epochSeconds) };
-  const words = ['--root-owner-group', '-Zxz', '-z6', '--build', directory, path];
-  await runTool('dpkg-deb', words, { environment });
+  await runTool('dpkg-deb', [...buildWords, '--build', directory, path], { environment });
   await rm(directory, { recursive: true });
   return path;
 }

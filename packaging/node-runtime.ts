@@ -48,7 +48,10 @@ export async function libraryPackages(files: readonly string[]): Promise<string[
   const directory = await mkdtemp(join(tmpdir(), 'waybill-package-'));
   try {
     await mkdir(join(directory, 'debian'));
-    await writeFile(join(directory, 'debian/control'), 'Source: waybill\n\nPackage: waybill\n');
+    await writeFile(
+      join(directory, 'debian/control'),
+      'Source: waybill\n\nPackage: waybill\nArchitecture: any\n',
+    );
     // Those of the prebuilt modules are Node's own symbols, which no library has.
     const words = [
       '-O',

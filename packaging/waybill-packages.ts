@@ -1,6 +1,6 @@
 /** The packages of Waybill: the programs with the command line, and one for each agent. */
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
@@ -63,7 +63,7 @@ async function programPackage(
   const programs = join(directory, programDirectory);
   const machine = { version, machine: { platform, arch } };
   const { modules, binaries } = await layOutPrograms(repository, programs, machine);
-  const copyright = copyrightText(modules, await nodeLicense());
+  const copyright = copyrightText(modules);
   await writeProgram(directory, 'waybill', 'dist/site-server/admin-cli/main.js');
   await write(
     directory,
@@ -71,6 +71,10 @@ async function programPackage(
     await completion(programs),
   );
   await layOutDocuments(repository, join(directory, '/usr/share/doc/waybill'));
+  const license = gzipSync(await nodeLicense(), { level: 9 });
+  await write(directory, '/usr/share/doc/waybill/node-license.gz', license);
+  const overrides = await readFile(join(repository, 'packaging/debian/waybill.lintian-overrides'));
+  await write(directory, '/usr/share/lintian/overrides/waybill', overrides);
   await writeAbout(directory, 'waybill', { copyright, request, ground });
   const agentNames = agentServices.map(({ name }) => name);
   const control: PackageContents['control'] = {
@@ -95,15 +99,16 @@ async function agentPackage(service: AgentService, common: Common): Promise<Pack
   const directory = join(common.ground, name);
   const files = await agentFiles(join(repository, 'packaging/debian'), service);
   await writeProgram(directory, name, main);
-  await write(directory, `/lib/systemd/system/${name}.service`, files.unit);
+  await write(directory, `/usr/lib/systemd/system/${name}.service`, files.unit);
   await write(directory, `/usr/lib/sysusers.d/${name}.conf`, files.sysusers);
   await write(directory, `/etc/default/${name}`, files.defaults);
+  await write(directory, `/usr/share/lintian/overrides/${name}`, files.lintianOverrides);
   await mkdir(join(directory, '/etc/waybill'), { recursive: true });
   await writeAbout(directory, name, common);
   const control: Omit<ControlFields, 'installedKib'> = {
     ...{ name, version, architecture: 'all', breaks: [] },
     depends: [`waybill (= ${version})`, 'systemd'],
-    summary: `${title.replace(/^W/, 'W')}, as a service`,
+    summary: `${title}, as a service`,
     description: [
       `Runs ${name} as a user of its own that can write nothing but its own state, in /var/lib/${name}. Once ${service.configuration} is there, it runs; ${service.writers} writes it.`,
       'Removing the package keeps that state; purging it deletes it.',

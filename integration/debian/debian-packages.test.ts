@@ -161,7 +161,7 @@ describe('Debian packages', function () {
     it(`have a unit of ${name} that systemd understands and that is fenced in`, async function () {
       if (!(await isThere('systemd-analyze'))) this.skip();
       const unit = directory.join(`${name}.service`);
-      const text = await readFile(join(root, `lib/systemd/system/${name}.service`), 'utf8');
+      const text = await readFile(join(root, `usr/lib/systemd/system/${name}.service`), 'utf8');
       // The program is looked for where it will lie.
       await writeFile(unit, text.replace(`ExecStart=/usr/bin/`, `ExecStart=${root}/usr/bin/`));
       const verified = await run('systemd-analyze', ['verify', '--man=no', unit]);
@@ -176,6 +176,13 @@ describe('Debian packages', function () {
       assert.match(stdout, /Overall exposure level/);
     });
   }
+
+  it('are what the checker of Debian takes', async function () {
+    if (!(await isThere('lintian'))) this.skip();
+    const words = ['--fail-on', 'error,warning', '--allow-root', ...Object.values(packages)];
+    const { stdout } = await run('lintian', words);
+    assert.equal(stdout, '');
+  });
 
   it('are the same bytes whenever and wherever they are made', async function () {
     if (!isLong) this.skip();
