@@ -63,7 +63,7 @@ async function programPackage(
   const programs = join(directory, programDirectory);
   const machine = { version, machine: { platform, arch } };
   const { modules, binaries } = await layOutPrograms(repository, programs, machine);
-  const copyright = copyrightText(modules);
+  const copyright = copyrightText(modules, request.epochSeconds);
   await writeProgram(directory, 'waybill', 'dist/site-server/admin-cli/main.js');
   await write(
     directory,

@@ -132,11 +132,15 @@ export class DebianMachine implements AsyncDisposable {
     // Into its group first: what it sees of groups begins there.
     const entering = 'echo $$ > "$0/cgroup.procs"; exec "$@"';
     const words = ['-c', entering, this.#group, ...this.#host.command, ...inner];
-    const child = spawn('sh', words, { stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn('sh', words, { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child = child;
+    let said = '';
+    child.stderr?.on('data', (text) => {
+      said += text;
+    });
     const giveUpMs = performance.now() + bootMsMax;
     while (!(await this.#isUp(child))) {
-      if (child.exitCode !== null) throw new Error(`${this.name} did not start`);
+      if (child.exitCode !== null) throw new Error(`${this.name} did not start: ${said}`);
       if (performance.now() > giveUpMs) throw new Error(`${this.name} is not up yet`);
       await sleep(pollMs);
     }

@@ -261,10 +261,8 @@ for (const release of releases) {
       for (const path of ['/var/lib/waybill-site', '/etc/waybill', '/usr/lib/waybill']) {
         await machine.done(`test ! -e ${path}`);
       }
-      assert.equal(
-        (await machine.done('systemctl list-unit-files "waybill*" --no-legend')).trim(),
-        '',
-      );
+      const left = await machine.run('systemctl list-unit-files "waybill*" --no-legend');
+      assert.equal(left.stdout.trim(), '');
     });
   });
 }
