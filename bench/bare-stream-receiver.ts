@@ -36,6 +36,7 @@ server.serve('DistributionPoint', {
   queryPull: refuse,
   importPrestaged: async function* () {},
   setControls: refuse,
+  setTrust: refuse,
   validate: async function* () {},
   sweepLibrary: refuse,
   listPackages: async function* () {},

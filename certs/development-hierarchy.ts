@@ -1,14 +1,16 @@
 import { X509Certificate } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import {
+  type IssuedCertificate,
+  issueLeafWithKey,
+  issueRoot,
+} from '../shared/certificates/certificate-issuing.ts';
 import { WaybillError } from '../shared/domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../shared/domain/peer-identity.ts';
 import type { PeerCredentialFiles } from '../shared/rpc/peer-credentials.ts';
-import { type IssuedCertificate, issueAuthority, issueLeaf } from './certificate-issuing.ts';
 import { readPair, writePair } from './key-pair-files.ts';
 
-/** Certificates are valid from a little earlier, for machines whose clocks are behind. */
-const clockSkewMs = 5 * 60_000;
 const dayMs = 24 * 60 * 60_000;
 const authorityDays = 3_650;
 
@@ -58,7 +60,10 @@ async function openAuthority(directory: string): Promise<IssuedCertificate> {
   const files = { certificateFile: join(directory, 'ca.crt'), keyFile: join(directory, 'ca.key') };
   const existing = await readPair(files);
   if (existing) return existing;
-  const made = await issueAuthority('Waybill development CA', toValidity(authorityDays));
+  const made = await issueRoot({
+    ...{ name: 'Waybill development CA', pathLength: 0 },
+    ...toValidity(authorityDays),
+  });
   await writePair(files, made);
   return made;
 }
@@ -76,7 +81,7 @@ async function openLeaf(
   if (existing) checkNames(files.certificateFile, existing.certificate, uris);
   else {
     const validity = toValidity(days, flaw);
-    await writePair(files, await issueLeaf(authority, { commonName, uris, ...validity }));
+    await writePair(files, await issueLeafWithKey(authority, { commonName, uris, ...validity }));
   }
   return { identity, isNew: !existing, caFile: join(directory, 'ca.crt'), ...files };
 }
@@ -108,7 +113,8 @@ function toValidity(days: number, flaw?: Flaw): { notBefore: Date; notAfter: Dat
   if (flaw === 'expired') {
     return { notBefore: new Date(nowMs - 2 * dayMs), notAfter: new Date(nowMs - dayMs) };
   }
-  const fromMs = flaw === 'not-yet-valid' ? nowMs + dayMs : nowMs - clockSkewMs;
+  // One that is made after its holder was revoked counts: it begins in this second.
+  const fromMs = flaw === 'not-yet-valid' ? nowMs + dayMs : nowMs;
   return { notBefore: new Date(fromMs), notAfter: new Date(nowMs + days * dayMs) };
 }
 

@@ -1,6 +1,6 @@
 import { open, readFile, rename } from 'node:fs/promises';
+import type { IssuedCertificate } from '../shared/certificates/certificate-issuing.ts';
 import { WaybillError } from '../shared/domain/errors.ts';
-import type { IssuedCertificate } from './certificate-issuing.ts';
 
 /** Where a certificate and its key lie. */
 export interface KeyPairFiles {

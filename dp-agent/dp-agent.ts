@@ -19,7 +19,10 @@ import { distributionPointConversation } from './dp-provider/distribution-point-
 import { validationConversation } from './dp-provider/validation-conversation.ts';
 import { prestagedParts } from './prestaged-wiring.ts';
 import { pullParts } from './pull-wiring.ts';
+import { dpRoots } from './roots-wiring.ts';
 import { toldControlsConversation } from './told-controls/told-controls-conversation.ts';
+import { ToldTrustKeeper } from './told-trust/told-trust.ts';
+import { toldTrustConversation } from './told-trust/told-trust-conversation.ts';
 
 /** Files of the library kept open between two pieces that others fetch. */
 const servedFilesMax = 64;
@@ -64,9 +67,15 @@ export class DpAgent implements Component {
       { library, store, clock, logger: child('dp-provider') },
       { ...config, incomingDirectory: join(directory, 'incoming') },
     );
+    const roots = await dpRoots({ clock, logger: child('told-trust') }, config);
+    const toldTrust = new ToldTrustKeeper({
+      ...{ store, clock, siteCode: config.siteCode, logger: child('told-trust') },
+      ...(roots && { onBundle: roots.onBundle }),
+    });
+    const { trust } = toldTrust;
     const server = new RpcServer(
       {
-        credentials,
+        ...{ credentials, trust },
         logger: child('rpc'),
         onAudit: (event) => child('audit').info({ ...event }, 'Call audited'),
       },
@@ -83,7 +92,17 @@ export class DpAgent implements Component {
     const controls = controlParts({ store, clock, child }, config);
     const pull = pullParts(
       {
-        ...{ store, library, receiver: provider, arriving, credentials, clock, child, damage },
+        ...{
+          store,
+          library,
+          receiver: provider,
+          arriving,
+          credentials,
+          trust,
+          clock,
+          child,
+          damage,
+        },
         ...controls,
       },
       config,
@@ -99,6 +118,7 @@ export class DpAgent implements Component {
     server.serve('DistributionPoint', {
       ...pull.answering(answers),
       ...toldControlsConversation(controls.toldControls, pull.pullDp),
+      ...toldTrustConversation(toldTrust),
       ...prestaged.answers,
       ...validationConversation(validation, library),
     });
@@ -110,7 +130,7 @@ export class DpAgent implements Component {
     });
     server.serve('Content', contentServer.conversation());
     const told = [...controls.components, pull.outbox, damageAcknowledged(store)];
-    const kept = [library, prestaged.held, ...told];
+    const kept = [toldTrust, library, prestaged.held, ...told];
     const working = [provider, pieceSource, validation, ...pull.components, server];
     return new DpAgent(store, server, [...kept, ...working]);
   }

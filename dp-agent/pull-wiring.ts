@@ -1,6 +1,6 @@
 /** The wiring of what makes a DP a pull DP: the pull DP itself and the reporter of its messages. */
 
-import { Intake } from '../shared/content-download/intake.ts';
+import { cutQuestionsMax, Intake } from '../shared/content-download/intake.ts';
 import { PackageDownload } from '../shared/content-download/package-download.ts';
 import { SourceSet } from '../shared/content-download/source-set.ts';
 import type { ContentLibrary } from '../shared/content-library/content-library.ts';
@@ -10,10 +10,12 @@ import { type PullSource, sourceInWords } from '../shared/domain/pull-source.ts'
 import type { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
 import type { Conversation } from '../shared/rpc/conversation.ts';
 import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import type { PeerTrust } from '../shared/rpc/peer-trust.ts';
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
+import { TurnsPerKey } from '../shared/runtime/turns-per-key.ts';
 import type { StateStore, StateStoreDamage } from '../shared/state-store/state-store.ts';
 import type { PassageHours } from '../shared/transfer-arbiter/passage-hours.ts';
 import type { TransferArbiter } from '../shared/transfer-arbiter/transfer-arbiter.ts';
@@ -33,6 +35,8 @@ export interface PullWiringNeeds {
   /** What is being fetched, for those who fetch it here. */
   readonly arriving: ArrivingContents;
   readonly credentials: PeerCredentials;
+  /** Whose certificates count. */
+  readonly trust: PeerTrust;
   readonly clock: Clock;
   /** What this DP may fetch and serve, and when; the hours of what it fetches. */
   readonly arbiter: TransferArbiter;
@@ -79,7 +83,7 @@ export function pullParts(needs: PullWiringNeeds, config: DpConfig): PullParts {
   const reporter = new StateReporter({
     outbox,
     address: settings.managementPointAddress,
-    openChannel: (address) => managementPointChannel(address, needs.credentials, config),
+    openChannel: (address) => managementPointChannel(address, needs, config),
     ...{ clock, random, logger: child('state-reporter') },
   });
   return {
@@ -95,20 +99,21 @@ export function pullParts(needs: PullWiringNeeds, config: DpConfig): PullParts {
 
 /** Fetches packages from their sources, each known by its certificate. */
 function packageFetcher(
-  { library, receiver, arriving, credentials, clock, arbiter, child }: PullWiringNeeds,
+  { library, receiver, arriving, clock, arbiter, child, ...own }: PullWiringNeeds,
   { dpId }: DpConfig,
 ): PackageFetcher {
   const download = new PackageDownload({
     ...{ receiver, library, arriving, clock },
     random: Math.random,
     logger: child('pull-dp'),
-    connect: (source) => sourceChannel(source, credentials),
+    connect: (source) => sourceChannel(source, own),
     self: toIdentityUri({ kind: 'dp', dpId }),
   });
+  const questions = new TurnsPerKey(cutQuestionsMax);
   return {
     open: (first, priority) => {
       const sources = new SourceSet(first);
-      const intake = new Intake({ arbiter, clock }, priority);
+      const intake = new Intake({ arbiter, clock, questions }, priority);
       return {
         setSources: (next) => sources.set(next),
         setPriority: (next) => {
@@ -121,21 +126,24 @@ function packageFetcher(
 }
 
 /** A channel to a source, and to nobody else who stands at its address. */
-function sourceChannel({ identity, address }: PullSource, credentials: PeerCredentials) {
+function sourceChannel(
+  { identity, address }: PullSource,
+  { credentials, trust }: Pick<PullWiringNeeds, 'credentials' | 'trust'>,
+) {
   const name = toIdentityUri(identity);
   return new RpcChannel({
     conversation: 'Content',
     address,
     expected: (peer) => toIdentityUri(peer) === name,
     expectedText: sourceInWords(identity),
-    credentials,
+    ...{ credentials, trust },
   });
 }
 
 /** A channel to the site of this DP, and to nobody else. */
 function managementPointChannel(
   address: string,
-  credentials: PeerCredentials,
+  { credentials, trust }: Pick<PullWiringNeeds, 'credentials' | 'trust'>,
   { siteCode }: DpConfig,
 ): ManagementPointChannel {
   return new RpcChannel({
@@ -143,6 +151,6 @@ function managementPointChannel(
     address,
     expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
     expectedText: `management point of site ${siteCode}`,
-    credentials,
+    ...{ credentials, trust },
   });
 }

@@ -22,9 +22,17 @@ export interface ProgramEnd {
   readonly stderr: string;
 }
 
-/** Runs a program of ours to its end. Its environment is bare, so that every machine gives the same. */
-export function runProgram(program: string, words: readonly string[]): Promise<ProgramEnd> {
-  const env = { PATH: process.env.PATH, HOME: '/nonexistent', TZ: 'UTC', NO_COLOR: '1' };
+/**
+ * Runs a program of ours to its end. Its environment is bare, so that every machine gives the same.
+ *
+ * @param options.home of the user who calls it @default none
+ */
+export function runProgram(
+  program: string,
+  words: readonly string[],
+  { home = '/nonexistent' }: { readonly home?: string } = {},
+): Promise<ProgramEnd> {
+  const env = { PATH: process.env.PATH, HOME: home, TZ: 'UTC', NO_COLOR: '1' };
   const options = { env, maxBuffer: 64 * 1024 * 1024, timeout: runMsMax };
   return new Promise((resolve, reject) => {
     execFile(process.execPath, [program, ...words], options, (error, stdout, stderr) => {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
+import { authoritySettings } from './certificate-authority/authority-config.ts';
 import { replicationSettings } from './replication-manager/replication-config.ts';
 
 const minuteMs = 60_000;
@@ -59,6 +60,7 @@ const fields = z.strictObject({
     certificateFile: z.string().min(1).describe("This server's certificate, PEM."),
     keyFile: z.string().min(1).describe('Its private key, PEM; readable by this user only.'),
   }),
+  authority: authoritySettings,
   distribution: z
     .strictObject({
       packagesMax: z

@@ -21,6 +21,7 @@ import { SettingCommands } from './admin-service/setting-commands.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
+import type { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
 import { HierarchyPackages } from './distribution-manager/hierarchy-packages.ts';
@@ -57,7 +58,9 @@ import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
+import { authorityParts, toldBundles } from './site-authority.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -84,18 +87,8 @@ export class SiteServer implements Component {
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
-    const replication = await ReplicationManager.open(
-      {
-        ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
-        checks: {
-          'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
-        },
-        rollbacks: {
-          'site-identities': (key, row) => ground.identity.isRollback(key, row),
-        },
-      },
-      config.replication,
-    );
+    const certificates = authorityParts(ground);
+    const replication = await replicationManager(ground, certificates);
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
@@ -110,21 +103,17 @@ export class SiteServer implements Component {
     });
     const server = new RpcServer(
       {
-        credentials: needs.credentials,
+        ...{ credentials: needs.credentials, trust: ground.trust },
         logger: ground.logOf('rpc'),
         onAudit: (event) => auditTrail.record(event),
       },
       { address: config.listen, siteCode: config.siteCode },
     );
     const preview = transferPreview(ground, siteLinks.versions);
-    const parts = { transfers, replication, siteLinks, validations, preview };
+    const { bundles } = certificates;
+    const parts = { transfers, replication, siteLinks, validations, preview, bundles };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
-    const contentServer = new ContentServer({
-      ...{ ...ground, ...transfers },
-      deltas: library,
-      logger: ground.logOf('content-server'),
-    });
-    server.serve('Content', contentServer.conversation());
+    server.serve('Content', contentServer(ground, transfers).conversation());
     server.serve('Replication', replication.conversation());
     server.serve('SiteTransfer', siteLinks.service.conversation());
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
@@ -134,12 +123,15 @@ export class SiteServer implements Component {
       auditTrail,
       hierarchy,
       ground.sites,
+      ground.revocations,
       ground.transferControls,
+      ...certificates.components,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
+      trustTeller(ground, bundles),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -172,6 +164,29 @@ export class SiteServer implements Component {
     await stopInReverse(this.#components);
     await this.#store.close();
   }
+}
+
+/** What other sites say of rows, and who may say it. */
+function replicationManager(
+  ground: Ground,
+  certificates: ReturnType<typeof authorityParts>,
+): Promise<ReplicationManager> {
+  return ReplicationManager.open(
+    {
+      ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
+      checks: {
+        ...certificates.checks,
+        'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
+        revocations: (key, row) => ground.revocations.refusalOfRow(key, row),
+      },
+      rollbacks: {
+        ...certificates.rollbacks,
+        'site-identities': (key, row) => ground.identity.isRollback(key, row),
+        revocations: (key, row) => ground.revocations.isRollback(key, row),
+      },
+    },
+    ground.config.replication,
+  );
 }
 
 /** Between the library, which it reads, and everybody who reads packages. */
@@ -245,6 +260,22 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   return { jobs, pieceSource, manager, steering };
 }
 
+/** What tells DPs whom to trust. */
+function trustTeller(ground: Ground, bundles: TrustBundles | undefined): TrustTeller {
+  const logger = ground.logOf('revocations');
+  const told = { ...ground, ...(bundles && { bundles: toldBundles(bundles) }) };
+  return new TrustTeller(told, { ...ground, logger });
+}
+
+/** What gives content to whoever asks. */
+function contentServer(
+  ground: Ground,
+  transfers: ReturnType<typeof packageTransferManager>,
+): ContentServer {
+  const logger = ground.logOf('content-server');
+  return new ContentServer({ ...ground, ...transfers, deltas: ground.library, logger });
+}
+
 /** What takes the state messages of pull DPs, and tells clients where content is. */
 function managementPoint(
   ground: Ground,
@@ -315,6 +346,7 @@ async function adminService(
     readonly siteLinks: SiteTransfers;
     readonly validations: SiteValidations;
     readonly preview: TransferPreview;
+    readonly bundles: TrustBundles | undefined;
   },
 ): Promise<AdminService> {
   const { auditTrail, checker, clock, config, snapshots, store } = ground;
@@ -328,6 +360,7 @@ async function adminService(
     replication: others.replication,
     previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
+    ...(others.bundles && { trustBundles: others.bundles }),
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,
     prestaged: others.siteLinks.prestaged,

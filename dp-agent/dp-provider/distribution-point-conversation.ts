@@ -49,6 +49,7 @@ type OtherMethod =
   | 'queryPull'
   | 'suspendAction'
   | 'setControls'
+  | 'setTrust'
   | 'importPrestaged'
   | 'validate'
   | 'sweepLibrary';

@@ -4,6 +4,7 @@ import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import type { AuditEvent } from '../../shared/rpc/audit-event.ts';
 import type { Conversation, ConversationName } from '../../shared/rpc/conversation.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import type { PeerTrust } from '../../shared/rpc/peer-trust.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
 import type { Keepalive } from '../../shared/rpc/rpc-limits.ts';
 import { RpcServer } from '../../shared/rpc/rpc-server.ts';
@@ -24,6 +25,7 @@ export const peers = [site, otherSite, dp, otherDp, fullAdmin, operator, reader,
 
 interface ServerOptions {
   readonly credentials?: PeerCredentials;
+  readonly trust?: PeerTrust;
   readonly address?: string;
   readonly shutdownGraceMs?: number;
   readonly keepalive?: Keepalive;
@@ -78,12 +80,13 @@ export class TrustCircle implements AsyncDisposable {
   }
 
   /** A server of site PS1, not started yet; the circle stops it. */
-  async newServer({ credentials, ...config }: ServerOptions = {}): Promise<RpcServer> {
+  async newServer({ credentials, trust, ...config }: ServerOptions = {}): Promise<RpcServer> {
     const server = new RpcServer(
       {
         credentials: credentials ?? (await this.credentials(dp)),
         logger: this.log.logger,
         onAudit: (event) => this.#audited(event),
+        ...(trust && { trust }),
       },
       { address: '127.0.0.1:0', siteCode: 'PS1', ...config },
     );

@@ -1,7 +1,9 @@
+import { pieceBytes } from '../domain/content.ts';
 import type { Priority } from '../domain/package.ts';
 import { fetchingPassage } from '../domain/transfer-passage.ts';
 import { ignoreAbort } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { TurnsPerKey } from '../runtime/turns-per-key.ts';
 import type { TransferArbiter } from '../transfer-arbiter/transfer-arbiter.ts';
 import type { TransferPermit } from '../transfer-arbiter/transfer-permit.ts';
 
@@ -9,7 +11,19 @@ export interface IntakeNeeds {
   /** Says when bytes may be asked for. @default whenever */
   readonly arbiter?: Pick<TransferArbiter, 'open' | 'controlsOf'>;
   readonly clock: Pick<Clock, 'monotonicMs'>;
+  /**
+   * Questions of all downloads of this agent that a limit cuts, by priority. @default any number at once
+   */
+  readonly questions?: TurnsPerKey;
 }
+
+/**
+ * Questions of one priority that a limit cuts and that are open at once, in all downloads of an agent: so
+ * many keep a way of most of a second busy. A source keeps each answer in memory as long as it is not
+ * whole, and answers no more than a few of one caller at once (`callerAnswersMax`): with more, bytes
+ * would be asked for that come much later.
+ */
+export const cutQuestionsMax = 8;
 
 /** How long nothing has come, besides the time in which this side kept itself waiting. */
 export class Silence {
@@ -99,13 +113,17 @@ export class Intake implements Disposable {
    */
   async takePart(leftBytes: number, signal: AbortSignal): Promise<number> {
     const permit = this.#permit;
-    if (!permit) return leftBytes;
-    if (this.#waiterCount++ === 0) this.#waitingSinceMs = this.#nowMs();
-    try {
-      return await permit.takePart(leftBytes, signal);
-    } finally {
-      if (--this.#waiterCount === 0) this.#waitedMs += this.#nowMs() - this.#waitingSinceMs;
-    }
+    return permit ? this.#waited(() => permit.takePart(leftBytes, signal)) : leftBytes;
+  }
+
+  /** For the parts of one answer; to be disposed of when it has come, or comes no more. */
+  question(): IntakeQuestion {
+    const { questions } = this.#needs;
+    return new IntakeQuestion(async (signal) => {
+      const isCut = this.partBytes < pieceBytes;
+      if (!questions || !isCut) return undefined;
+      return this.#waited(() => questions.take(`${this.#priority}`, signal));
+    });
   }
 
   /** Counts bytes that came without being asked for: what is asked for next waits for them. */
@@ -118,11 +136,40 @@ export class Intake implements Disposable {
     this.#permit = undefined;
   }
 
+  async #waited<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#waiterCount++ === 0) this.#waitingSinceMs = this.#nowMs();
+    try {
+      return await work();
+    } finally {
+      if (--this.#waiterCount === 0) this.#waitedMs += this.#nowMs() - this.#waitingSinceMs;
+    }
+  }
+
   async #takeAll(bytes: number, signal: AbortSignal): Promise<void> {
     for (let left = bytes; left > 0; ) left -= await this.takePart(left, signal);
   }
 
   #nowMs(): number {
     return this.#needs.clock.monotonicMs();
+  }
+}
+
+/** One question to a source, from its first byte to its last. */
+export class IntakeQuestion implements Disposable {
+  readonly #take: (signal: AbortSignal) => Promise<(() => void) | undefined>;
+  #end: (() => void) | undefined;
+
+  constructor(take: (signal: AbortSignal) => Promise<(() => void) | undefined>) {
+    this.#take = take;
+  }
+
+  /** Waits until the question may be open. @throws AbortError as soon as the signal fires */
+  async begin(signal: AbortSignal): Promise<void> {
+    this.#end ??= await this.#take(signal);
+  }
+
+  [Symbol.dispose](): void {
+    this.#end?.();
+    this.#end = undefined;
   }
 }

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { pieceBytes } from '../domain/content.ts';
 import type { Priority } from '../domain/package.ts';
 import { fetchingPassage } from '../domain/transfer-passage.ts';
+import { TurnsPerKey } from '../runtime/turns-per-key.ts';
 import { TransferArbiter } from '../transfer-arbiter/transfer-arbiter.ts';
-import { Intake } from './intake.ts';
+import { cutQuestionsMax, Intake } from './intake.ts';
 import { DownloadGround, minuteMs } from './testing/download-ground.ts';
 import { FakeContent } from './testing/fake-content.ts';
 import { FakePuller } from './testing/fake-puller.ts';
@@ -11,11 +12,13 @@ import { FakePuller } from './testing/fake-puller.ts';
 describe('limits and schedules of a download (PULL-10, PTM-5, PTM-6)', () => {
   let ground: DownloadGround;
   let arbiter: TransferArbiter;
+  let questions: TurnsPerKey;
 
   beforeEach(() => {
     ground = new DownloadGround();
     ground.content = new FakeContent([10 * pieceBytes, ...Array(20).fill(20_000)]);
     arbiter = new TransferArbiter(ground.clock);
+    questions = new TurnsPerKey(cutQuestionsMax);
   });
   afterEach(() => ground[Symbol.asyncDispose]());
 
@@ -26,7 +29,7 @@ describe('limits and schedules of a download (PULL-10, PTM-5, PTM-6)', () => {
   function begin(priority: Priority = 2): FakePuller {
     const { clock, content, peers } = ground;
     const puller = new FakePuller(clock, content, { peers });
-    puller.intake = new Intake({ arbiter, clock }, priority);
+    puller.intake = new Intake({ arbiter, clock, questions }, priority);
     ground.pullers.push(puller);
     ground.running.push(puller.start());
     return puller;
@@ -67,6 +70,22 @@ describe('limits and schedules of a download (PULL-10, PTM-5, PTM-6)', () => {
     await ground.until(() => puller.doneAtMs !== undefined, 15 * minuteMs, 1_000);
     assert.deepEqual([puller.observer.liars, puller.observer.waits], [[], []]);
     assert.equal(puller.observer.receivedBytes, ground.content.sizeBytes);
+  });
+
+  it('asks a source for no more at once than it answers, however many downloads there are', async () => {
+    ground.content = new FakeContent([2 * pieceBytes]);
+    const one = ground.peer();
+    limit(1_000_000);
+    const pullers = Array.from({ length: 30 }, () => begin());
+    await ground.until(() => one.fragmentCount > 30, minuteMs);
+    const beganAtMs = ground.clock.monotonicMs();
+    const urgent = begin(1);
+    await ground.until(() => urgent.doneAtMs !== undefined, minuteMs);
+    const tookMs = urgent.doneAtMs! - beganAtMs;
+    assert.ok(tookMs < 4_000, `${tookMs} ms: it waits behind nobody`);
+    for (const puller of pullers) await ground.finish(puller, 2 * minuteMs);
+    assert.ok(one.partlySentMax <= 2 * cutQuestionsMax, `${one.partlySentMax} at once`);
+    assert.deepEqual([urgent.observer.waits, pullers[0]?.observer.waits], [[], []]);
   });
 
   it('asks for whole answers where there is no limit', async () => {

@@ -375,6 +375,7 @@ function reasonOf(error: unknown): string {
     case 'PEER_IDENTITY_MISMATCH':
       return 'is somebody else';
     case 'PEER_NOT_ALLOWED':
+    case 'CERTIFICATE_REFUSED':
       return 'refuses us';
     case 'CONTENT_WINDOW_CLOSED':
       return closedRefusal;

@@ -12,7 +12,7 @@ import {
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
 import { IdleRounds } from './idle-rounds.ts';
-import { type Intake, Silence } from './intake.ts';
+import { type Intake, type IntakeQuestion, Silence } from './intake.ts';
 import type { SourceConnection } from './source-connection.ts';
 import { SourceField } from './source-field.ts';
 import type { UnitRange } from './source-holdings.ts';
@@ -236,9 +236,10 @@ export class UnitFetch {
     const { source, units, bytes } = pick;
     const { signal } = this.#over;
     const { intake } = this.#needs;
+    using question = intake.question();
     try {
       const response = await source.ask(toFetchRequest(units, intake.priority), {
-        allowance: (leftBytes, ended) => this.#allowance(pick, leftBytes, ended),
+        allowance: (leftBytes, ended) => this.#allowance({ pick, question }, leftBytes, ended),
         answerBytesMax: answerBytesMaxOf(units),
         patienceMs: () => source.state.patienceMs(bytes, this.#othersMs(source, bytes)),
         isReplaceable: () => this.#field.hasOther(source, units),
@@ -251,10 +252,15 @@ export class UnitFetch {
   }
 
   /** Waits for this side's own limit; that is not the source's fault. */
-  async #allowance(pick: Pick, leftBytes: number, signal: AbortSignal): Promise<number> {
+  async #allowance(
+    { pick, question }: { readonly pick: Pick; readonly question: IntakeQuestion },
+    leftBytes: number,
+    signal: AbortSignal,
+  ): Promise<number> {
     const startMs = this.#nowMs();
     pick.isHeldUp = true;
     try {
+      await question.begin(signal);
       return await this.#needs.intake.takePart(leftBytes, signal);
     } finally {
       pick.isHeldUp = false;

@@ -21,9 +21,9 @@ import type { ManifestPart } from '../rpc/generated/waybill/v1/ManifestPart.ts';
 import type { WatchHoldingsRequest__Output } from '../rpc/generated/waybill/v1/WatchHoldingsRequest.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { TurnsPerKey } from '../runtime/turns-per-key.ts';
 import { answerParts } from './answer-parts.ts';
 import { ArrivingContents } from './arriving-contents.ts';
-import { CallerTurns } from './caller-turns.ts';
 import { type ContentName, notHeld, requireContentName } from './content-name.ts';
 import { deltaListLength, deltaLists, untilDeltasAreKnown } from './delta-lists.ts';
 import { FetchAnswers } from './fetch-answers.ts';
@@ -76,8 +76,8 @@ export class ContentServer {
   readonly #arriving: ArrivingContents;
   readonly #held: HeldContents;
   readonly #answers: FetchAnswers;
-  readonly #turns: CallerTurns;
-  readonly #listTurns: CallerTurns;
+  readonly #turns: TurnsPerKey;
+  readonly #listTurns: TurnsPerKey;
   readonly #gate: ServingGate;
 
   constructor(needs: ContentServerNeeds, config: Partial<ContentServerConfig> = {}) {
@@ -86,8 +86,8 @@ export class ContentServer {
     this.#arriving = needs.arriving ?? new ArrivingContents();
     this.#held = new HeldContents(needs.library, this.#arriving);
     this.#answers = new FetchAnswers(needs);
-    this.#turns = new CallerTurns(this.#config.callerAnswersMax);
-    this.#listTurns = new CallerTurns(this.#config.callerListsMax);
+    this.#turns = new TurnsPerKey(this.#config.callerAnswersMax);
+    this.#listTurns = new TurnsPerKey(this.#config.callerListsMax);
     this.#gate = new ServingGate(needs.controls);
   }
 

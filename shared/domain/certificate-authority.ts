@@ -8,6 +8,11 @@ export function authorityNameOf(siteCode: string): string {
   return `${prefix}${siteCode}`;
 }
 
+/** Common name of a root of the hierarchy whose top is this site; no site authority is called so. */
+export function rootNameOf(siteCode: string, generation: number): string {
+  return `Waybill root ${siteCode} ${generation}`;
+}
+
 /**
  * Who vouches for a certificate: the site whose authority issued it, or the root itself. Told by the
  * common name of the issuer, which a verified chain vouches for.
@@ -21,6 +26,11 @@ export function voucherOf(issuerCommonName: string): Voucher | undefined {
   return siteCode === undefined ? undefined : { siteCode };
 }
 
+/** A voucher in words. */
+export function toVoucherText(voucher: Voucher): string {
+  return voucher === 'root' ? 'the root' : `the authority of site ${voucher.siteCode}`;
+}
+
 /** Whether what a voucher says of somebody is believed (SEC-1): a site's authority names no other site. */
 export function mayVouch(voucher: Voucher, identity: PeerIdentity): boolean {
   return voucher === 'root' || identity.kind !== 'site' || identity.siteCode === voucher.siteCode;
@@ -32,6 +42,36 @@ export interface CertifiedPeer {
   readonly voucher: Voucher;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+  /** When the certificate of the site authority that vouches begins; none when the root itself does. */
+  readonly vouchedFromMs?: number;
+}
+
+/** A site, and the sites above it: where somebody calls. */
+export interface PlaceInHierarchy {
+  readonly siteCode: string;
+  readonly sitesAbove: ReadonlySet<string>;
+}
+
+/**
+ * Whether a voucher is heard at a site, and at its DPs, for what it says of somebody (docs/trust.md, 1):
+ * for a DP of that site only the site itself, for an administrator that site or one above it. A site
+ * is vouched for by itself; a client only reads, which every peer may.
+ */
+export function isHeardAt(
+  { identity, voucher }: Pick<CertifiedPeer, 'identity' | 'voucher'>,
+  { siteCode, sitesAbove }: PlaceInHierarchy,
+): boolean {
+  if (voucher === 'root') return true;
+  switch (identity.kind) {
+    case 'site':
+      return mayVouch(voucher, identity);
+    case 'dp':
+      return voucher.siteCode === siteCode;
+    case 'admin':
+      return voucher.siteCode === siteCode || sitesAbove.has(voucher.siteCode);
+    case 'client':
+      return true;
+  }
 }
 
 /** When a certificate is to be renewed: after two thirds of its life and up to a twentieth more. */

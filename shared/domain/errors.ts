@@ -51,6 +51,7 @@ export type ErrorDetails =
   | { code: 'PEER_UNREACHABLE'; peer: string; address: string; reason: string }
   | { code: 'PEER_IDENTITY_MISMATCH'; expected: string; actual: string; address: string }
   | { code: 'PEER_NOT_ALLOWED'; caller: string; method: string; expected: string }
+  | { code: 'CERTIFICATE_REFUSED'; caller: string; reason: string }
   | { code: 'PEER_FAILED'; peer: string; reason: string }
   | { code: 'DEADLINE_EXCEEDED'; peer: string; method: string; deadlineMs: number }
   // Pull distribution points
@@ -84,6 +85,8 @@ export type ErrorDetails =
   // The process and its machine
   | { code: 'CONFIG_INVALID'; path: string; problems: string }
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
+  | { code: 'CERTIFICATE_REQUEST_INVALID'; reason: string }
+  | { code: 'AUTHORITY_CONFLICT'; path: string; reason: string }
   | { code: 'DATA_DIRECTORY_IN_USE'; path: string; holder: string }
   | { code: 'STATE_STORE_NEWER'; path: string; layoutFound: number; layoutKnown: number }
   | { code: 'STATE_STORE_DAMAGED'; path: string; reason: string }
@@ -154,6 +157,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   PEER_IDENTITY_MISMATCH: (f) =>
     `${f.address} shows the certificate of ${f.actual}; expected ${f.expected}`,
   PEER_NOT_ALLOWED: (f) => `${f.caller} may not call ${f.method}; expected ${f.expected}`,
+  CERTIFICATE_REFUSED: (f) => `The certificate of ${f.caller} does not count here: ${f.reason}`,
   PEER_FAILED: (f) => `${f.peer} failed: ${f.reason}`,
   DEADLINE_EXCEEDED: (f) => `${f.peer} did not answer ${f.method} within ${f.deadlineMs} ms`,
   PULL_SOURCES_MISSING: (f) =>
@@ -200,6 +204,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `The receiver has ${f.limit} ${f.what}, as many as it takes; try again later`,
   CONFIG_INVALID: (f) => `Configuration ${f.path} is not valid:\n${f.problems}`,
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
+  CERTIFICATE_REQUEST_INVALID: (f) => `The certificate request cannot be used: ${f.reason}`,
+  AUTHORITY_CONFLICT: (f) => `${f.path}: ${f.reason}. Nothing was changed`,
   DATA_DIRECTORY_IN_USE: (f) =>
     `Data directory ${f.path} is in use by ${f.holder}; stop it, or choose another directory`,
   STATE_STORE_NEWER: (f) =>

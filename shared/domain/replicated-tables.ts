@@ -3,6 +3,8 @@ export type ReplicatedTable =
   | 'sites'
   | 'site-identities'
   | 'routes'
+  | 'trust-bundles'
+  | 'site-authorities'
   | 'hierarchy-distribution-points'
   | 'package-definitions'
   | 'package-requests'
@@ -18,7 +20,8 @@ export type ReplicatedTable =
   | 'group-wishes'
   | 'validation-requests'
   | 'validation-results'
-  | 'component-settings';
+  | 'component-settings'
+  | 'revocations';
 
 /** Which sites a row travels to. */
 export type ReplicationScope =
@@ -48,6 +51,10 @@ export const replicatedTables = {
   'site-identities': { scope: 'everywhere', writer: { siteInKeyPart: 0 } },
   /** from siteCode / to siteCode */
   routes: { scope: 'everywhere', writer: 'any site' },
+  /** 'roots': what counts is who signed it */
+  'trust-bundles': { scope: 'everywhere', writer: 'any site' },
+  /** siteCode: the top writes it; what counts is that a root signed it */
+  'site-authorities': { scope: 'everywhere', writer: 'any site' },
   /** dpId */
   'hierarchy-distribution-points': { scope: 'everywhere', writer: 'any site' },
   /** packageId */
@@ -80,4 +87,6 @@ export const replicatedTables = {
   'validation-results': { scope: 'upward', writer: { siteInKeyPart: 1 } },
   /** siteCode / settingName */
   'component-settings': { scope: 'everywhere', writer: 'any site' },
+  /** siteCode where it was said / kind of holder / name */
+  revocations: { scope: 'everywhere', writer: { siteInKeyPart: 0 } },
 } as const satisfies Record<ReplicatedTable, ReplicatedTableRule>;

@@ -1,16 +1,28 @@
-/**
- * That certificates of a holder are nobody's any more: the row of the replicated table "revocations".
- * A later moment is never replaced by an earlier one.
- */
-export interface Revocation {
+import type { Voucher } from './certificate-authority.ts';
+import { fromIdentityUri, holderOf, type PeerIdentity } from './peer-identity.ts';
+import type { SiteTree } from './site-tree.ts';
+
+/** When certificates of a holder were made nobody's, and at which site that was said. */
+export interface RevokedAt {
+  readonly siteCode: string;
   /** Such as `dp/PS1DP1`, see `holderOf`. */
   readonly holder: string;
   /** Every certificate of the holder that begins at or before this moment. */
   readonly revokedAtMs: number;
+}
+
+/**
+ * That certificates of a holder are nobody's any more: the row of the replicated table "revocations". A
+ * site writes its own only; a later moment is never replaced by an earlier one.
+ */
+export interface Revocation extends RevokedAt {
   readonly reason: string;
   /** The identity URI of who said so. */
   readonly revokedBy: string;
 }
+
+/** Longest reason, in characters. */
+export const revocationReasonCharsMax = 500;
 
 /** Whether a certificate that begins then is revoked. */
 export function isRevoked(
@@ -29,4 +41,87 @@ export function beginningOf(
   // X.509 counts in seconds: the first whole one after it.
   const afterRevocation = revocation ? (Math.floor(revocation.revokedAtMs / 1000) + 1) * 1000 : 0;
   return Math.max(nowMs - skewMs, afterRevocation);
+}
+
+/** The text itself when it is a holder: `site/PS1`, `dp/PS1DP1`, `admin/bob` or `client/pc1`. */
+export function parseHolder(text: string): string | undefined {
+  // Whatever the role of an administrator: he is revoked in all of them.
+  const uri = `waybill://${text.replace(/^admin\/(?=[^/]*$)/, 'admin/full/')}`;
+  const identity = fromIdentityUri(uri);
+  return identity && holderOf(identity) === text ? text : undefined;
+}
+
+/** What a holder is. */
+export function holderKindOf(holder: string): PeerIdentity['kind'] {
+  return holder.slice(0, holder.indexOf('/')) as PeerIdentity['kind'];
+}
+
+/** Who is above whom. */
+export type SitePlaces = Pick<SiteTree, 'wayUp' | 'get'>;
+
+/**
+ * Whether what was revoked at one site counts at another, or at its DPs, for certificates of a voucher. A site has its say
+ * about whom it or a site below it vouches for, everywhere; and about everybody, at itself and below. So a
+ * site in the wrong hands puts nobody out where it has no say. Of what the root itself issued, as
+ * development certificates are, every site has its say.
+ */
+export function isRevocationHeard(
+  saidAt: string,
+  { voucher, at }: { readonly voucher: Voucher; readonly at: string },
+  places: SitePlaces,
+): boolean {
+  if (voucher === 'root' || places.wayUp(at).includes(saidAt)) return true;
+  const isKnown = places.get(voucher.siteCode) !== undefined;
+  return !isKnown || places.wayUp(voucher.siteCode).includes(saidAt);
+}
+
+/** Revocations in memory, by holder. */
+export class RevocationIndex<R extends RevokedAt> {
+  readonly #byHolder = new Map<string, Map<string, R>>();
+
+  put(revocation: R): void {
+    const { holder, siteCode } = revocation;
+    const ofHolder = this.#byHolder.get(holder) ?? new Map<string, R>();
+    this.#byHolder.set(holder, ofHolder);
+    ofHolder.set(siteCode, revocation);
+  }
+
+  delete({ holder, siteCode }: Pick<RevokedAt, 'holder' | 'siteCode'>): void {
+    const ofHolder = this.#byHolder.get(holder);
+    ofHolder?.delete(siteCode);
+    if (ofHolder?.size === 0) this.#byHolder.delete(holder);
+  }
+
+  get({ holder, siteCode }: Pick<RevokedAt, 'holder' | 'siteCode'>): R | undefined {
+    return this.#byHolder.get(holder)?.get(siteCode);
+  }
+
+  /** What each site says of a holder. */
+  of(holder: string): readonly R[] {
+    return [...(this.#byHolder.get(holder)?.values() ?? [])];
+  }
+
+  /** The latest that any site says of a holder. */
+  latestOf(holder: string): R | undefined {
+    return latest(this.of(holder));
+  }
+
+  /** All, by holder and site. */
+  list(): R[] {
+    const all = [...this.#byHolder.values()].flatMap((ofHolder) => [...ofHolder.values()]);
+    return all.sort((a, b) => compare(a.holder, b.holder) || compare(a.siteCode, b.siteCode));
+  }
+}
+
+/** The one that was said last; undefined of none. */
+export function latest<R extends RevokedAt>(revocations: readonly R[]): R | undefined {
+  return revocations.reduce<R | undefined>(
+    (last, one) => (last && last.revokedAtMs >= one.revokedAtMs ? last : one),
+    undefined,
+  );
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }

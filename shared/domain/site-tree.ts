@@ -82,3 +82,11 @@ export class SiteTree {
     return `a parent that is a ${parentKinds[kind].join(' or ')} site; ${parentSiteCode} is a ${parent.kind} site`;
   }
 }
+
+/** A tree of which the places alone are known. */
+export function treeOfPlaces(
+  places: Iterable<Pick<SiteDefinition, 'siteCode' | 'parentSiteCode'>>,
+): Pick<SiteTree, 'wayUp' | 'get'> {
+  const unknown = { kind: 'primary', address: '', description: '' } as const;
+  return new SiteTree([...places].map((place) => ({ ...unknown, ...place })));
+}

@@ -4,7 +4,7 @@ export interface AuditEvent {
   readonly caller: string;
   /** Where the call came from. */
   readonly address: string;
-  /** Full method, or "tls-handshake". */
+  /** Full method, "tls-handshake", or "connection": one that was cut. */
   readonly method: string;
   /** "ok", or the error code. */
   readonly result: string;

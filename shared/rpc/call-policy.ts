@@ -48,6 +48,7 @@ const waybillRules = {
   '/waybill.v1.Admin/DeletePackage': adminChanges,
   '/waybill.v1.Admin/GetPackage': adminReads,
   '/waybill.v1.Admin/ListPackages': adminReads,
+  '/waybill.v1.Admin/GetTrustBundle': adminReads,
   '/waybill.v1.Admin/WatchPackage': adminReads,
   '/waybill.v1.Admin/ExportPackage': adminChanges,
   '/waybill.v1.Admin/ImportPackage': adminChanges,
@@ -89,6 +90,8 @@ const waybillRules = {
   '/waybill.v1.Admin/DeleteSite': adminChanges,
   '/waybill.v1.Admin/ListSites': adminReads,
   '/waybill.v1.Admin/RotateSigningKey': adminChanges,
+  '/waybill.v1.Admin/RevokeCertificates': adminChanges,
+  '/waybill.v1.Admin/ListRevocations': adminReads,
   '/waybill.v1.Admin/ListSettings': adminReads,
   '/waybill.v1.Admin/SetSettings': adminChanges,
   '/waybill.v1.Admin/SetRoute': adminChanges,
@@ -119,6 +122,7 @@ const waybillRules = {
     audited: 'always',
   },
   '/waybill.v1.DistributionPoint/SetControls': siteChanges,
+  '/waybill.v1.DistributionPoint/SetTrust': siteChanges,
   '/waybill.v1.DistributionPoint/Validate': siteChanges,
   '/waybill.v1.DistributionPoint/SweepLibrary': siteChanges,
   '/waybill.v1.DistributionPoint/ListPackages': {
@@ -156,8 +160,17 @@ export const callPolicy: ReadonlyMap<string, CallRule> = new Map(
 
 /** Whether a peer may call a method of a server that belongs to site `siteCode`. */
 export function mayCall(identity: PeerIdentity, path: string, siteCode: string): boolean {
+  return groupsOfCaller(identity, path, siteCode).length > 0;
+}
+
+/** As which of those who may call a method a peer may; as none when it may not. */
+export function groupsOfCaller(
+  identity: PeerIdentity,
+  path: string,
+  siteCode: string,
+): readonly CallerGroup[] {
   const groups = callPolicy.get(path)?.callers ?? [];
-  return groups.some((group) => isInGroup(identity, group, siteCode));
+  return groups.filter((group) => isInGroup(identity, group, siteCode));
 }
 
 function isInGroup(identity: PeerIdentity, group: CallerGroup, siteCode: string): boolean {

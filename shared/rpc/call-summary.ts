@@ -40,6 +40,7 @@ const namedFields = [
   'parentSiteCode',
   'requestId',
   'finalSiteCode',
+  'holder',
   'fromSiteCode',
   'toSiteCode',
   'addresses',

@@ -1,4 +1,6 @@
 import { X509Certificate } from 'node:crypto';
+import type { DetailedPeerCertificate } from 'node:tls';
+import type { CertifiedPeer } from '../domain/certificate-authority.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { certifiedPeerOf } from './certificate-identity.ts';
 
@@ -74,6 +76,25 @@ export function refusalOfCertificate(
   const expected = toIdentityUri(trust.identity);
   if (!peer || toIdentityUri(peer.identity) !== expected) return `it is not that of ${expected}`;
   return refusalOfTime(own, nowMs);
+}
+
+/**
+ * Who is at the other end of a connection, by the certificates of its handshake, which has verified them.
+ * Undefined for nobody.
+ *
+ * @param roots PEM
+ */
+export function shownPeerOf(
+  certificate: DetailedPeerCertificate,
+  roots: Buffer,
+): CertifiedPeer | undefined {
+  const peer = certifiedPeerOf(certificate);
+  if (!peer || peer.voucher === 'root') return peer;
+  // Node picks the issuer by its name, out of whatever the peer has sent along.
+  const own = new X509Certificate(certificate.raw);
+  const issuer = new X509Certificate(certificate.issuerCertificate.raw);
+  if (!isIssuedBy([own, issuer], authoritiesOf(roots))) return undefined;
+  return { ...peer, vouchedFromMs: Date.parse(issuer.validFrom) };
 }
 
 /** The CAs of a PEM file that `readPeerCredentials` has checked. */

@@ -71,6 +71,8 @@ export class DuplexCall<Request, Response> {
     if (this.#isCancelled && this.#failure) throw this.#failure;
     try {
       const { value } = await this.#responses.next();
+      // A call that failed before anybody read seems to Node to have ended.
+      if (value === undefined && this.#failure) throw this.#failure;
       return value as Response | undefined;
     } catch (error) {
       throw this.#failure ?? this.#translation.toFailure(error);

@@ -42,8 +42,8 @@ export class HandshakeAudit {
     this.#config = config;
   }
 
-  /** A caller at this address did not get past TLS. */
-  refused(address: string, reason: string): void {
+  /** A caller at this address did not get past the handshake; who it is, if that is known. */
+  refused(address: string, reason: string, caller = unauthenticated): void {
     this.#beginWindowIfDue();
     const ofAddress = this.#recordCounts.get(address) ?? 0;
     const { recordsMax, recordsPerAddressMax } = this.#config;
@@ -53,7 +53,7 @@ export class HandshakeAudit {
     }
     this.#recordCounts.set(address, ofAddress + 1);
     this.#recordCount++;
-    this.#record(address, reason);
+    this.#record(address, reason, caller);
   }
 
   #beginWindowIfDue(): void {
@@ -64,14 +64,14 @@ export class HandshakeAudit {
     this.#recordCount = 0;
   }
 
-  #record(address: string, reason: string): void {
+  #record(address: string, reason: string, caller: string): void {
     const leftOut = this.#leftOutCount > 0 ? `; ${this.#leftOutCount} more were not recorded` : '';
     this.#leftOutCount = 0;
     this.#onAudit({
-      caller: unauthenticated,
+      caller,
       address,
       method: 'tls-handshake',
-      result: 'PEER_NOT_ALLOWED',
+      result: caller === unauthenticated ? 'PEER_NOT_ALLOWED' : 'CERTIFICATE_REFUSED',
       detail: reason + leftOut,
     });
   }

@@ -1,9 +1,14 @@
 import { constants } from 'node:crypto';
 import type { SecureServerOptions } from 'node:http2';
-import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import {
+  createSecureContext,
+  type DetailedPeerCertificate,
+  type SecureContextOptions,
+  type TLSSocket,
+} from 'node:tls';
 import { ChannelCredentials, ServerCredentials } from '@grpc/grpc-js';
-import type { PeerIdentity } from '../domain/peer-identity.ts';
-import { certifiedPeerOf } from './certificate-identity.ts';
+import type { CertifiedPeer } from '../domain/certificate-authority.ts';
+import { shownPeerOf } from './certificate-trust.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import {
   frameBytesMax,
@@ -66,16 +71,58 @@ const serverOptions: SecureServerOptions = {
  * not matter, so agents may move.
  *
  * @param refuse gets undefined for a certificate without one identity; returns why not, or undefined
+ * @param onConnected gets each connection whose handshake is done, and was not refused
  */
 export function toChannelCredentials(
   credentials: PeerCredentials,
-  refuse: (peer: PeerIdentity | undefined) => Error | undefined,
+  refuse: (peer: CertifiedPeer | undefined) => Error | undefined,
+  onConnected: (socket: TLSSocket) => void = () => {},
 ): ChannelCredentials {
-  return ChannelCredentials.createFromSecureContext(
+  const secure = ChannelCredentials.createFromSecureContext(
     createSecureContext(toContextOptions(credentials)),
     {
+      // Node gives it with its issuers, whatever gRPC's types say.
       checkServerIdentity: (_hostName, certificate) =>
-        refuse(certifiedPeerOf(certificate)?.identity),
+        refuse(shownPeerOf(certificate as DetailedPeerCertificate, credentials.ca)),
     },
   );
+  return new WatchedChannelCredentials(secure, onConnected);
+}
+
+type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>;
+
+/** Shows the socket of each connection that is made. */
+class WatchedChannelCredentials extends ChannelCredentials {
+  readonly #inner: ChannelCredentials;
+  readonly #onConnected: (socket: TLSSocket) => void;
+
+  constructor(inner: ChannelCredentials, onConnected: (socket: TLSSocket) => void) {
+    super();
+    this.#inner = inner;
+    this.#onConnected = onConnected;
+  }
+
+  override _isSecure(): boolean {
+    return this.#inner._isSecure();
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(
+    ...target: Parameters<ChannelCredentials['_createSecureConnector']>
+  ): Connector {
+    const connector = this.#inner._createSecureConnector(...target);
+    return {
+      connect: async (socket) => {
+        const result = await connector.connect(socket);
+        this.#onConnected(result.socket as TLSSocket);
+        return result;
+      },
+      waitForReady: () => connector.waitForReady(),
+      getCallCredentials: () => connector.getCallCredentials(),
+      destroy: () => connector.destroy(),
+    };
+  }
 }

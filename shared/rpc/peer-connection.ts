@@ -1,10 +1,14 @@
 import { type ChannelOptions, Client, connectivityState } from '@grpc/grpc-js';
+import { type CertifiedPeer, toVoucherText } from '../domain/certificate-authority.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
+import type { CallerGroup } from './call-policy.ts';
+import { CertifiedSockets } from './certified-sockets.ts';
 import { isForeignCa } from './connection-failure.ts';
 import { toChannelCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
+import type { PeerTrust } from './peer-trust.ts';
 import {
   callerWindowBytes,
   defaultKeepalive,
@@ -21,6 +25,10 @@ export interface PeerConnectionOptions {
   /** The peer in words, such as "DP PS1DP1"; stands in errors. */
   readonly expectedText: string;
   readonly credentials: PeerCredentials;
+  /** Whose certificates count. @default those of everybody whom TLS lets in */
+  readonly trust?: PeerTrust | undefined;
+  /** As one of whom the peer must be vouched for. @default 'every peer of the hierarchy' */
+  readonly vouchedAs?: CallerGroup;
   /** How long one attempt to connect may take. @default 5_000 */
   readonly connectDeadlineMs?: number;
   /** @default defaultKeepalive */
@@ -55,6 +63,7 @@ const channelOptions: ChannelOptions = {
 export class PeerConnection {
   readonly connectDeadlineMs: number;
   readonly #options: PeerConnectionOptions;
+  readonly #sockets: CertifiedSockets;
   #client: Client;
   #renewedAtMs = performance.now();
   #shownIdentity = '';
@@ -62,6 +71,7 @@ export class PeerConnection {
 
   constructor(options: PeerConnectionOptions) {
     this.#options = options;
+    this.#sockets = new CertifiedSockets(options);
     this.connectDeadlineMs = options.connectDeadlineMs ?? 5_000;
     this.#client = this.#newClient();
   }
@@ -141,16 +151,32 @@ export class PeerConnection {
     return isForeignCa(details) ? 'a peer of another CA' : undefined;
   }
 
+  /** Who has answered and is not to be spoken to, in words; undefined when it is whom we want. */
+  #refusalOf(peer: CertifiedPeer | undefined): string | undefined {
+    const { expected, trust, vouchedAs = 'every peer of the hierarchy' } = this.#options;
+    if (!peer) return 'nobody (it has no Waybill identity)';
+    const shown = toIdentityUri(peer.identity);
+    if (!expected(peer.identity)) return shown;
+    const reason = trust?.refusalOf(peer);
+    if (reason !== undefined) return `${shown}, which does not count: ${reason}`;
+    if (!trust || trust.isVouchedHere(peer, vouchedAs)) return undefined;
+    return `${shown}, issued by ${toVoucherText(peer.voucher)}, which is not heard of it here`;
+  }
+
   #throwIfClosed(): void {
     if (this.#isClosed) throw new AbortError('The channel was closed');
   }
 
   #newClient(): Client {
-    const credentials = toChannelCredentials(this.#options.credentials, (peer) => {
-      if (peer && this.#options.expected(peer)) return undefined;
-      this.#shownIdentity = peer ? toIdentityUri(peer) : 'nobody (it has no Waybill identity)';
+    const refuse = (peer: CertifiedPeer | undefined) => {
+      const refused = this.#refusalOf(peer);
+      if (refused === undefined) return undefined;
+      this.#shownIdentity = refused;
       return new Error(mismatchMark);
-    });
+    };
+    const credentials = toChannelCredentials(this.#options.credentials, refuse, (socket) =>
+      this.#sockets.take(socket),
+    );
     const { address, keepalive = defaultKeepalive } = this.#options;
     return new Client(address, credentials, {
       ...channelOptions,

@@ -57,7 +57,17 @@ export async function readPeerCredentials(
   checkKey(files, own, key);
   const identity = requireIdentity(files.certificateFile, own);
   if (options.identity) checkIdentity(files.certificateFile, identity, options.identity);
-  return { ca, certificate, key, identity };
+  return { ca, certificate: certificatesOf(certificate), key, identity };
+}
+
+/** Certificates are shown to everybody; the file may hold the key as well, which is not. */
+function certificatesOf(pem: Buffer): Buffer {
+  return Buffer.from(
+    certificateBlocks(pem)
+      .map((block) => `${block.trim()}\n`)
+      .join(''),
+    'latin1',
+  );
 }
 
 function checkIdentity(path: string, actual: PeerIdentity, expected: PeerIdentity): void {

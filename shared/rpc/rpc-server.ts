@@ -6,16 +6,19 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { WaybillError } from '../domain/errors.ts';
+import { toIdentityUri } from '../domain/peer-identity.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { AuditEvent } from './audit-event.ts';
 import { CallAnswerer, type UntypedImplementation } from './call-answerer.ts';
 import { callPolicyInterceptor } from './call-policy-interceptor.ts';
+import { CertifiedSockets, type CutConnection } from './certified-sockets.ts';
 import type { Conversation, ConversationName } from './conversation.ts';
 import { HandshakeAudit } from './handshake-audit.ts';
 import { MutualTlsServerCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
+import type { PeerTrust } from './peer-trust.ts';
 import { PlatformServices } from './platform-services.ts';
 import { defaultKeepalive, type Keepalive, messageBytesMax } from './rpc-limits.ts';
 import { ServerConnections } from './server-connections.ts';
@@ -27,6 +30,8 @@ export interface RpcServerComponents {
   readonly logger: Logger;
   /** Every refusal, refused handshakes included, and the result of every changing call. */
   readonly onAudit: (event: AuditEvent) => void;
+  /** Whose certificates count. @default those of everybody whom TLS lets in */
+  readonly trust?: PeerTrust;
   /** @default the machine's own */
   readonly clock?: Clock;
 }
@@ -56,6 +61,8 @@ export class RpcServer implements Component {
   readonly #server: Server;
   readonly #answerer: CallAnswerer;
   readonly #connections: ServerConnections;
+  readonly #handshakes: HandshakeAudit;
+  readonly #sockets: CertifiedSockets;
   readonly #served: string[] = [];
   #platform: PlatformServices | undefined;
   #port: number | undefined;
@@ -69,19 +76,24 @@ export class RpcServer implements Component {
     this.#config = { ...defaultRpcServerConfig, ...config };
     // What gRPC would print to the console of this process, we throw or log ourselves.
     setLogVerbosity(logVerbosity.NONE);
-    const { onAudit, logger, clock = systemClock } = components;
+    const { credentials, trust, onAudit, logger, clock = systemClock } = components;
     this.#answerer = new CallAnswerer({ logger, onAudit });
-    const handshakes = new HandshakeAudit({ onAudit, clock });
-    this.#connections = new ServerConnections((address, reason) =>
-      handshakes.refused(address, reason),
-    );
+    this.#handshakes = new HandshakeAudit({ onAudit, clock });
+    const onCut = (cut: CutConnection) => this.#onCut(cut);
+    this.#sockets = new CertifiedSockets({ credentials, trust, onCut });
+    this.#connections = new ServerConnections({
+      onRefused: (address, reason) => this.#handshakes.refused(address, reason),
+      onConnected: (socket) => this.#sockets.take(socket),
+    });
+    const peerOf = (fingerprint256: string) => this.#sockets.peerOf(fingerprint256);
+    const { siteCode } = this.#config;
     this.#server = new Server({
       'grpc.max_receive_message_length': messageBytesMax,
       'grpc.max_send_message_length': messageBytesMax,
       'grpc.keepalive_time_ms': this.#config.keepalive.timeMs,
       'grpc.keepalive_timeout_ms': this.#config.keepalive.timeoutMs,
       'grpc.enable_channelz': 0,
-      interceptors: [callPolicyInterceptor({ siteCode: this.#config.siteCode, onAudit })],
+      interceptors: [callPolicyInterceptor({ siteCode, onAudit, peerOf, trust })],
     });
   }
 
@@ -138,6 +150,18 @@ export class RpcServer implements Component {
     }
     if (!(await isDoneWithin(shutdownGraceMs, this.#answerer.idle()))) {
       this.#components.logger.warn({}, 'Calls that were cut off have not ended');
+    }
+  }
+
+  /** One that comes again and again is written down as seldom as any refused handshake. */
+  #onCut({ peer, address, reason, isNew }: CutConnection): void {
+    const caller = toIdentityUri(peer.identity);
+    if (isNew) this.#handshakes.refused(address, reason, caller);
+    else {
+      const { logger, onAudit } = this.#components;
+      logger.warn({ peerId: caller, address, reason }, 'Connection was cut');
+      const result = 'CERTIFICATE_REFUSED';
+      onAudit({ caller, address, method: 'connection', result, detail: reason });
     }
   }
 

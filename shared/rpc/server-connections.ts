@@ -7,7 +7,7 @@ import { connectionsMax, receiveWindowBytes } from './rpc-limits.ts';
 
 /**
  * What grpc-js keeps to itself about a server's connections and we must reach: the receive window
- * of a connection, refused handshakes, and sockets that a stop must close. The one place that looks
+ * of a connection, refused handshakes, who has connected, and sockets that a stop must close. The one place that looks
  * inside grpc-js; a test measures the window and fails should this stop working.
  *
  * @see https://github.com/grpc/grpc-node/pull/3058
@@ -16,9 +16,16 @@ export class ServerConnections {
   readonly #listeners = new Set<Http2SecureServer>();
   readonly #sockets = new Set<Socket>();
   readonly #onRefused: (address: string, reason: string) => void;
+  readonly #onConnected: (socket: TLSSocket) => void;
 
-  constructor(onRefused: (address: string, reason: string) => void) {
-    this.#onRefused = onRefused;
+  constructor(needs: {
+    /** TLS let a caller not in. */
+    readonly onRefused: (address: string, reason: string) => void;
+    /** A handshake is done; no call has come yet. */
+    readonly onConnected: (socket: TLSSocket) => void;
+  }) {
+    this.#onRefused = needs.onRefused;
+    this.#onConnected = needs.onConnected;
   }
 
   /** Takes over a server that listens, before its first connection. */
@@ -45,6 +52,8 @@ export class ServerConnections {
     this.#listeners.add(listener);
     listener.maxConnections = connectionsMax;
     listener.on('connection', (socket: Socket) => this.#keep(socket));
+    // After HTTP/2 itself, which takes no socket that is closed already.
+    listener.on('secureConnection', (socket: TLSSocket) => this.#onConnected(socket));
     listener.on('session', (session: ServerHttp2Session) => {
       session.setLocalWindowSize(receiveWindowBytes);
     });

@@ -25,12 +25,14 @@ import type {
   SiteContent,
 } from '../domain/hierarchy-package.ts';
 import type { HybridTime } from '../domain/hybrid-time.ts';
+import type { IssuedCertificateRecord } from '../domain/issued-certificate.ts';
 import type { LibraryIndexState, UnreferencedFile } from '../domain/library-index.ts';
 import type { PackageAction } from '../domain/package-action.ts';
 import type { PackageStatus } from '../domain/package-status.ts';
 import type { PrestagedHold } from '../domain/prestaged-content.ts';
 import type { PullJob } from '../domain/pull-job.ts';
 import type { ConfiguredSource } from '../domain/pull-source.ts';
+import type { Revocation } from '../domain/revocation.ts';
 import type { MiniJob, PackageFileFacts, SendRequest } from '../domain/send-request.ts';
 import type { SiteDefinition, SiteIdentity, SiteRoute } from '../domain/site.ts';
 import type {
@@ -43,7 +45,9 @@ import type { PackageServer, SitePackage } from '../domain/site-package.ts';
 import type { PullResponse, StateMessage } from '../domain/state-message.ts';
 import type { StatusMessage } from '../domain/status-message.ts';
 import type { ToldControlsRow } from '../domain/told-controls.ts';
+import type { ToldTrust } from '../domain/told-trust.ts';
 import type { TransferLink } from '../domain/transfer-link.ts';
+import type { SiteAuthorityRow, TrustBundleRow } from '../domain/trust-bundle.ts';
 import type {
   ActedValidation,
   OwnLibraryValidation,
@@ -91,6 +95,8 @@ export const keySpaces = {
   statusMessages: keySpace<StatusMessage>('status-messages'),
   /** serial → who called what. */
   auditRecords: keySpace<AuditRecord>('audit-records'),
+  /** 'leaf' or 'authority' / kind of the holder / its name / when / serial number → a certificate this site issued. */
+  issuedCertificates: keySpace<IssuedCertificateRecord>('issued-certificates'),
   /** name → the last serial number given out. */
   counters: keySpace<number>('counters'),
   /** fileHash / contentId → true: that content uses that file. */
@@ -119,6 +125,10 @@ export const keySpaces = {
   siteIdentities: keySpace<SiteIdentity>('site-identities'),
   /** from siteCode / to siteCode → the ways there. */
   routes: keySpace<SiteRoute>('routes'),
+  /** 'roots' → the roots of the hierarchy, signed by one of them. */
+  trustBundles: keySpace<TrustBundleRow>('trust-bundles'),
+  /** siteCode → the newest certificate of that site's authority, as the top issued it. */
+  siteAuthorities: keySpace<SiteAuthorityRow>('site-authorities'),
   /** dpId → a DP of whatever site, as it is configured. */
   hierarchyDistributionPoints: keySpace<DistributionPoint>('hierarchy-distribution-points'),
   /** packageId → what administrators say of it. */
@@ -149,6 +159,12 @@ export const keySpaces = {
   validationResults: keySpace<ValidationResult>('validation-results'),
   /** siteCode / settingName → what is set for a component of a site. */
   componentSettings: keySpace<ComponentSetting>('component-settings'),
+  /** siteCode where it was said / kind of holder / name → whose certificates are nobody's any more. */
+  revocations: keySpace<Revocation>('revocations'),
+  /** dpId → hash over what this site has told that DP last of whom to trust; none while that is not known. */
+  toldTrustHashes: keySpace<string>('told-trust-hashes'),
+  /** 'own' → what the site has told this DP of whom to trust. */
+  toldTrust: keySpace<ToldTrust>('told-trust'),
   /** packageId / dpId → that the content of the package there is to be validated. */
   validationRequests: keySpace<ValidationRequest>('validation-requests'),
   /** dpId → the schedule of its validations, and since when. */

@@ -13,6 +13,7 @@ import { packageCommands } from './package-commands.ts';
 import { packageListCommands } from './package-list-commands.ts';
 import { packageTargetCommands } from './package-target-commands.ts';
 import { prestagedCommands } from './prestaged-commands.ts';
+import { revocationCommands } from './revocation-commands.ts';
 import { routeCommands } from './route-commands.ts';
 import { sendCommands } from './send-commands.ts';
 import { sendSteeringCommands } from './send-steering-commands.ts';
@@ -64,6 +65,11 @@ export const commandGroups: readonly CommandGroup[] = [
     word: 'site',
     summary: 'See, add, change and remove sites of the hierarchy',
     commands: siteCommands,
+  },
+  {
+    word: 'certs',
+    summary: 'See whose certificates count, and end them',
+    commands: revocationCommands,
   },
   {
     word: 'settings',

@@ -29,6 +29,8 @@ export interface ConnectionSurroundings {
 export interface Connection {
   readonly channel: AdminChannel;
   readonly address: string;
+  /** PEM, absolute: the roots that are trusted. */
+  readonly rootsFile?: string;
   /** The way to content; nothing is sent yet. The caller closes it. */
   readonly openPackages: (clock: Clock) => Promise<PackageAccess>;
   /** A channel to another site, with the same certificate; it must be that very site. */
@@ -93,7 +95,7 @@ export async function connect(
       expectedText: `site ${siteCode}`,
       credentials,
     });
-  return { channel, address: config.server, openPackages, openSite };
+  return { channel, address: config.server, rootsFile: config.ca, openPackages, openSite };
 }
 
 /** The whole of it, from flags, environment and file, in this order. Asks no network. */

@@ -13,6 +13,7 @@ import {
 import type { Connection, ConnectionFlags, ConnectionSurroundings } from './connection.ts';
 import { OtherSites } from './other-sites.ts';
 import { Output } from './output.ts';
+import { lookAfterRoots } from './own-roots.ts';
 import { parseCommandLine } from './parse-command-line.ts';
 import type { Session } from './session.ts';
 import { sizeOf, type TextStream } from './text-stream.ts';
@@ -69,6 +70,7 @@ async function run(chosen: Chosen, surroundings: Surroundings, output: Output): 
   const session: Session = { ...facts, admin, atSite: (code) => sites.at(session, code) };
   try {
     await chosen.run(session);
+    await lookAfterRoots(connection, clock);
   } finally {
     sites.close();
     channel.close();

@@ -301,7 +301,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     await atPs1.setSettings({ siteCode: '', changes: reset }, context);
     const [again] = await all(atPs1.listSettings({}, context));
     assert.equal(again?.setValue, '');
-    await new SiteCommands(cs1).delete('PS1');
+    await new SiteCommands(cs1).delete('PS1', { deletedBy: 'waybill://admin/full/alice' });
     const rows = cs1.machine.store.records(keySpaces.componentSettings);
     for await (const [key] of rows.list()) assert.fail(`${key} outlives its site`);
   });

@@ -35,6 +35,7 @@ import {
   toStatusMessageQuery,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
+import { RevocationAnswers, type RevocationAnswersComponents } from './revocation-answers.ts';
 import {
   SendSteeringAnswers,
   type SendSteeringAnswersComponents,
@@ -70,6 +71,7 @@ export interface AdminServiceComponents
     SendSteeringAnswersComponents,
     GroupAnswersComponents,
     LinkAnswersComponents,
+    RevocationAnswersComponents,
     PrestagedAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
@@ -130,6 +132,7 @@ export class AdminService {
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
+      ...new RevocationAnswers(this.#components).methods(),
       ...this.#components.previews.methods(),
       ...this.#reportMethods(),
     };

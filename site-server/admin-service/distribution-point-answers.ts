@@ -1,4 +1,5 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { DistributionPointRecord } from '../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
@@ -55,10 +56,10 @@ export class DistributionPointAnswers {
         const patch = toDistributionPointPatch(settings);
         return this.#record(await distributionPointCommands.set(patch, siteCode));
       },
-      deleteDistributionPoint: async (request) => {
+      deleteDistributionPoint: async (request, { caller }) => {
         const dpId = requireDistributionPointId('dp_id', request.dpId);
         const record = await this.#record(await this.#requireAnywhere(dpId));
-        await distributionPointCommands.delete(dpId);
+        await distributionPointCommands.delete(dpId, toIdentityUri(caller.identity));
         connections.forget(dpId);
         return record;
       },

@@ -1,9 +1,10 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import { assignmentsGone } from '../hierarchy-manager/assignments-gone.ts';
 import {
   checkedSettings,
@@ -14,10 +15,12 @@ import {
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import { linksWithout } from '../hierarchy-manager/links-without.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { deletedDpReason, revocationsOf } from '../revocations/revocation-rows.ts';
 
 /** What commands about DPs need. */
 export interface DistributionPointCommandsComponents {
   readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly clock: Pick<Clock, 'nowMs'>;
   readonly hierarchy: HierarchyManager;
   readonly sites: Pick<SiteDirectory, 'own' | 'tree'>;
 }
@@ -69,10 +72,15 @@ export class DistributionPointCommands {
     });
   }
 
-  /** @throws DISTRIBUTION_POINT_UNKNOWN */
-  async delete(dpId: string): Promise<DistributionPoint> {
+  /**
+   * Takes a DP out, and makes its certificates nobody's.
+   *
+   * @param deletedBy the identity URI of who says so
+   * @throws DISTRIBUTION_POINT_UNKNOWN
+   */
+  async delete(dpId: string, deletedBy: string): Promise<DistributionPoint> {
     const { hierarchy, store } = this.#components;
-    if (await hierarchy.get(dpId)) return hierarchy.delete(dpId);
+    if (await hierarchy.get(dpId)) return hierarchy.delete(dpId, { deletedBy });
     return this.#queue.run(async () => {
       const existing = await hierarchy.requireAnywhere(dpId);
       const isGoneDp = (one: string) => one === dpId;
@@ -80,10 +88,18 @@ export class DistributionPointCommands {
         this.#points.delete(dpId),
         ...(await assignmentsGone(store, dpId)),
         ...(await linksWithout(store, { isGoneDp })),
+        ...(await this.#revoked(dpId, deletedBy)),
       ];
       await store.write(changes, { sync: true });
       return existing;
     });
+  }
+
+  async #revoked(dpId: string, revokedBy: string): Promise<readonly Change[]> {
+    const { store, clock, sites } = this.#components;
+    const { siteCode } = sites.own;
+    const why = { reason: deletedDpReason, revokedBy };
+    return (await revocationsOf({ store, clock, siteCode }, [`dp/${dpId}`], why)).changes;
   }
 
   async #put(point: DistributionPoint): Promise<DistributionPoint> {

@@ -1,9 +1,12 @@
+import { encodeTrustBundle } from '../../shared/certificates/trust-bundle.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { SiteDefinition } from '../../shared/domain/site.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Route as RouteMessage } from '../../shared/rpc/generated/waybill/v1/Route.ts';
 import type { SendRequest as SendRequestMessage } from '../../shared/rpc/generated/waybill/v1/SendRequest.ts';
 import type { SiteRecord } from '../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
+import type { TrustBundles } from '../certificate-authority/trust-bundles.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type {
@@ -38,6 +41,8 @@ export interface SiteAnswersComponents {
   readonly siteIdentity?: AdminSiteIdentity;
   /** None: this site sends nothing. */
   readonly sendRequests?: AdminSendRequests;
+  /** Absent where certificates are for development. */
+  readonly trustBundles?: Pick<TrustBundles, 'current'>;
 }
 
 /** Answers what administrators ask and say about sites, the ways between them, and what is sent. */
@@ -53,11 +58,12 @@ export class SiteAnswers {
     return {
       addSite: async (settings) => this.#record(await siteCommands.add(toNewSite(settings))),
       setSite: async (settings) => this.#record(await siteCommands.set(toSitePatch(settings))),
-      deleteSite: async (request) => {
+      deleteSite: async (request, { caller }) => {
         const siteCode = requireSiteCode('site_code', request.siteCode);
         const site = sites.tree.get(siteCode);
         const record = site && (await this.#record(site));
-        const deleted = await siteCommands.delete(siteCode, request);
+        const deletedBy = toIdentityUri(caller.identity);
+        const deleted = await siteCommands.delete(siteCode, { ...request, deletedBy });
         return record ?? (await this.#record(deleted));
       },
       listSites: () => this.#list(),
@@ -65,6 +71,10 @@ export class SiteAnswers {
         if (!siteIdentity) throw noSigningKeys(sites.own.siteCode);
         await siteIdentity.rotate();
         return this.#record(this.#own());
+      },
+      getTrustBundle: async () => {
+        const bundle = this.#components.trustBundles?.current();
+        return { trustBundle: bundle ? encodeTrustBundle(bundle) : Buffer.alloc(0) };
       },
       setRoute: async (route) => toRouteMessage(await siteCommands.setRoute(toRoutePatch(route))),
       listRoutes: () => this.#routes(),

@@ -9,6 +9,8 @@ import {
 import { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import { SiteCommands } from './site-commands.ts';
 
+const by = { deletedBy: 'waybill://admin/full/alice' };
+
 describe('Commands about sites (ADM-3)', () => {
   let machine: TestMachine;
   let sites: SiteDirectory;
@@ -21,7 +23,7 @@ describe('Commands about sites (ADM-3)', () => {
       own: { siteCode: 'CS1', kind: 'central-administration' },
     });
     await sites.start();
-    commands = new SiteCommands({ store: machine.store, sites }, { siteCountMax: 4 });
+    commands = new SiteCommands({ ...machine, sites }, { siteCountMax: 4 });
     await commands.add(siteOf('PS1', 'primary', 'CS1'));
     await commands.add(siteOf('SS1', 'secondary', 'PS1'));
   });
@@ -61,17 +63,17 @@ describe('Commands about sites (ADM-3)', () => {
       own: { siteCode: 'PS1', kind: 'primary', parent },
     });
     await below.start();
-    const atPrimary = new SiteCommands({ store: machine.store, sites: below });
+    const atPrimary = new SiteCommands({ ...machine, sites: below });
     await atPrimary.set({ siteCode: 'SS1', description: 'below' });
     await assert.rejects(atPrimary.set({ siteCode: 'PS1', description: 'x' }), /ask site CS1/);
     await assert.rejects(atPrimary.set({ siteCode: 'PS2', description: 'x' }), /ask site CS1/);
     const away = { siteCode: 'SS1', parentSiteCode: 'PS2' };
     await assert.rejects(atPrimary.set(away), /ask site PS2 or CS1/);
     await assert.rejects(atPrimary.add(siteOf('PS3', 'primary', 'CS1')), /ask site CS1/);
-    await assert.rejects(atPrimary.delete('PS2'), /ask site CS1(?! or)/, 'each once');
-    await assert.rejects(atPrimary.delete('CS1'), /ask site CS1(?! or)/, 'none over the top');
+    await assert.rejects(atPrimary.delete('PS2', by), /ask site CS1(?! or)/, 'each once');
+    await assert.rejects(atPrimary.delete('CS1', by), /ask site CS1(?! or)/, 'none over the top');
     await atPrimary.add(siteOf('SS2', 'secondary', 'PS1'));
-    await atPrimary.delete('SS1');
+    await atPrimary.delete('SS1', by);
     await below.stop();
   });
 
@@ -99,9 +101,9 @@ describe('Commands about sites (ADM-3)', () => {
   });
 
   it('refuses to delete a site that is needed, and itself', async () => {
-    await assert.rejects(commands.delete('XXX'), { code: 'SITE_UNKNOWN' });
-    await assert.rejects(commands.delete('CS1'), { code: 'REQUEST_INVALID' });
-    await assert.rejects(commands.delete('PS1'), { code: 'SITE_IN_USE' });
+    await assert.rejects(commands.delete('XXX', by), { code: 'SITE_UNKNOWN' });
+    await assert.rejects(commands.delete('CS1', by), { code: 'REQUEST_INVALID' });
+    await assert.rejects(commands.delete('PS1', by), { code: 'SITE_IN_USE' });
     const { store } = machine;
     const definition = {
       ...{ packageId: 'SS100001', sourceSiteCode: 'SS1', properties: testProperties },
@@ -109,10 +111,10 @@ describe('Commands about sites (ADM-3)', () => {
     };
     const definitions = store.records(keySpaces.packageDefinitions);
     await store.write([definitions.put('SS100001', definition)], { sync: false });
-    await assert.rejects(commands.delete('SS1'), /there is SS100001/);
+    await assert.rejects(commands.delete('SS1', by), /there is SS100001/);
     await store.write([definitions.delete('SS100001')], { sync: false });
-    await commands.delete('SS1');
-    await commands.delete('PS1');
+    await commands.delete('SS1', by);
+    await commands.delete('PS1', by);
     assert.deepEqual(
       sites.tree.list().map(({ siteCode }) => siteCode),
       ['CS1'],
@@ -135,7 +137,7 @@ describe('Commands about sites (ADM-3)', () => {
       await store.write([point, assignment], { sync: false });
     }
     await commands.setRoute({ fromSiteCode: 'PS1', toSiteCode: 'SS1', addresses: ['b:2'] });
-    await commands.delete('SS1');
+    await commands.delete('SS1', by);
     assert.equal(await points.get('SS1DP1'), undefined);
     assert.equal(await assignments.get(joinKey('CS100001', 'SS1DP1')), undefined);
     assert.ok(await points.get('PS1DP1'));

@@ -6,17 +6,28 @@ import {
   patchedControls,
   type TransferControlsPatch,
 } from '../../shared/domain/transfer-controls-patch.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import { GroupRows } from '../hierarchy-manager/group-rows.ts';
 import { linksWithout } from '../hierarchy-manager/links-without.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { deletedSiteReason, revocationsOf } from '../revocations/revocation-rows.ts';
 
 /** What commands about sites need. */
 export interface SiteCommandsComponents {
   readonly store: Pick<StateStore, 'records' | 'write' | 'settled'>;
   readonly sites: Pick<SiteDirectory, 'own' | 'tree'>;
+  readonly clock: Pick<Clock, 'nowMs'>;
+}
+
+/** How a site is taken out. */
+export interface SiteDeletion {
+  /** With its packages, too: for a site that will never come back. @default false */
+  readonly withPackages?: boolean;
+  /** The identity URI of who says so. */
+  readonly deletedBy: string;
 }
 
 /** How many sites there may be. */
@@ -101,12 +112,15 @@ export class SiteCommands {
   }
 
   /**
-   * Takes a site out of the hierarchy, with its DPs and all that was assigned to them.
+   * Takes a site out of the hierarchy, with its DPs and all that was assigned to them. Their certificates, and all
+   * that the site's authority issued, are nobody's from then on.
    *
-   * @param options.withPackages with its packages, too: for a site that will never come back
    * @throws SITE_UNKNOWN, SITE_IN_USE, REQUEST_INVALID
    */
-  delete(siteCode: string, { withPackages = false } = {}): Promise<SiteDefinition> {
+  delete(
+    siteCode: string,
+    { withPackages = false, deletedBy }: SiteDeletion,
+  ): Promise<SiteDefinition> {
     return this.#inTurn(async (tree) => {
       const site = requireSite(tree, siteCode);
       if (siteCode === this.#components.sites.own.siteCode) {
@@ -116,10 +130,12 @@ export class SiteCommands {
       this.#requireAbove(tree, site);
       requireNothingBelow(tree, siteCode);
       if (!withPackages) await this.#requireNoPackages(siteCode);
+      const dpIds = await this.#dpIdsOf(siteCode);
       await this.#write([
         this.#sites.delete(siteCode),
+        ...(await this.#revoked(siteCode, dpIds, deletedBy)),
         ...(await this.#routesOf(siteCode)),
-        ...(await this.#pointsOf(siteCode)),
+        ...(await this.#pointsOf(siteCode, dpIds)),
         ...(await this.#packagesOf(siteCode)),
         ...(await this.#settingsOf(siteCode)),
         ...(await this.#linksOf(siteCode)),
@@ -214,17 +230,31 @@ export class SiteCommands {
     return changes;
   }
 
-  async #pointsOf(siteCode: string): Promise<Change[]> {
+  async #dpIdsOf(siteCode: string): Promise<ReadonlySet<string>> {
+    const points = this.#components.store.records(keySpaces.hierarchyDistributionPoints);
+    const dpIds = new Set<string>();
+    for await (const [dpId, point] of points.list())
+      if (point.siteCode === siteCode) dpIds.add(dpId);
+    return dpIds;
+  }
+
+  async #revoked(
+    siteCode: string,
+    dpIds: ReadonlySet<string>,
+    revokedBy: string,
+  ): Promise<readonly Change[]> {
+    const { store, clock, sites } = this.#components;
+    const at = { store, clock, siteCode: sites.own.siteCode };
+    const why = { reason: deletedSiteReason, revokedBy };
+    const holders = [`site/${siteCode}`, ...[...dpIds].map((dpId) => `dp/${dpId}`)];
+    return (await revocationsOf(at, holders, why)).changes;
+  }
+
+  async #pointsOf(siteCode: string, gone: ReadonlySet<string>): Promise<Change[]> {
     const { store } = this.#components;
     const points = store.records(keySpaces.hierarchyDistributionPoints);
     const assignments = store.records(keySpaces.packageAssignments);
-    const changes: Change[] = [];
-    const gone = new Set<string>();
-    for await (const [key, point] of points.list()) {
-      if (point.siteCode !== siteCode) continue;
-      changes.push(points.delete(key));
-      gone.add(key);
-    }
+    const changes: Change[] = [...gone].map((dpId) => points.delete(dpId));
     for await (const [key, assignment] of assignments.list()) {
       if (assignment.siteCode === siteCode) changes.push(assignments.delete(key));
     }

@@ -137,7 +137,7 @@ class World {
         return;
       case 'replace-dp': {
         const dpId = dpIds[step.dp] ?? 'DP1';
-        await hierarchy.delete(dpId);
+        await hierarchy.delete(dpId, { deletedBy: 'waybill://admin/full/alice' });
         for (const wish of this.#wishes.values()) wish.delete(dpId);
         await this.#settle();
         await this.#endJobsOfNobody();

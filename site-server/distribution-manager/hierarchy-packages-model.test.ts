@@ -165,7 +165,7 @@ class World {
     const commands = new DistributionPointCommands(this.hierarchy.of(codeOf(index)).site);
     const dpId = dpIds[which] ?? 'PS1DP1';
     if (kind === 'delete-dp') {
-      await commands.delete(dpId);
+      await commands.delete(dpId, 'waybill://admin/full/alice');
       this.#points.delete(dpId);
       return;
     }

@@ -210,8 +210,14 @@ describe('Packages of a hierarchy', () => {
     await cs1.packageCommands.delete(other);
     await hierarchy.settled();
     const siteCommands = new SiteCommands(cs1);
-    await assert.rejects(siteCommands.delete('PS2'), /--force/);
-    await siteCommands.delete('PS2', { withPackages: true });
+    await assert.rejects(
+      siteCommands.delete('PS2', { deletedBy: 'waybill://admin/full/alice' }),
+      /--force/,
+    );
+    await siteCommands.delete('PS2', {
+      withPackages: true,
+      deletedBy: 'waybill://admin/full/alice',
+    });
     const rest = async () => {
       for (let round = 0; round < 4; round++) {
         await hierarchy.replicate('CS1', 'PS1');

@@ -57,7 +57,7 @@ describe('Distribution Manager deletes a package', () => {
     await site.packageCommands.delete(packageId);
     await site.settled();
     const { jobSerial } = await site.requireJob(packageId, 'DP1');
-    await site.hierarchy.delete('DP1');
+    await site.hierarchy.delete('DP1', { deletedBy: 'waybill://admin/full/alice' });
     await site.settled();
     assert.equal(await site.getPackage(packageId), undefined);
     assert.equal(await site.getStatus(packageId, 'DP1'), undefined);

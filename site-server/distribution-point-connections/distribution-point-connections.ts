@@ -5,6 +5,7 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { CheckResult } from '../../shared/domain/distribution-point-check.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import type { PeerTrust } from '../../shared/rpc/peer-trust.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
 import { ignoreAbort, isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -18,6 +19,8 @@ export interface DistributionPointConnectionsConfig {
 
 export interface DistributionPointConnectionsNeeds {
   readonly credentials: PeerCredentials;
+  /** Whose certificates count, and which of these are DPs of this site. @default everybody */
+  readonly trust?: PeerTrust;
   /** How a channel is made. @default over the network */
   readonly openChannel?: (
     options: RpcChannelOptions<'DistributionPoint'>,
@@ -54,13 +57,13 @@ export class DistributionPointConnections implements Component {
     const known = this.#connections.get(dp.dpId);
     if (known?.address === dp.address) return known.channel;
     known?.channel.close();
-    const { credentials, openChannel = (options) => new RpcChannel(options) } = this.#needs;
+    const { credentials, trust, openChannel = (options) => new RpcChannel(options) } = this.#needs;
     const channel = openChannel({
       conversation: 'DistributionPoint',
       address: dp.address,
       expected: (peer) => peer.kind === 'dp' && peer.dpId === dp.dpId,
       expectedText: `distribution point ${dp.dpId}`,
-      credentials,
+      ...{ credentials, trust, vouchedAs: 'distribution points of this site' },
     });
     this.#connections.set(dp.dpId, { address: dp.address, channel });
     return channel;

@@ -1,103 +1,45 @@
 /**
- * Tells the DPs of this site what is set for what they fetch and serve (PULL-10): whenever that
- * changes, and whenever a DP comes back, for it may have lost what it was told. Woken by every write of
- * a DP's row. Writes the table "told controls": the hash of what each DP has last said it keeps, so that
- * nothing is told again without need. A crash leaves at most a DP that is told the same twice.
+ * Tells the DPs of this site what is set for what they fetch and serve (PULL-10): see
+ * DistributionPointTeller. Writes the table "told controls".
  */
+import { hashOf } from '../../shared/content-library/content-hash.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
-import { isErrorWithCode } from '../../shared/domain/errors.ts';
-import type { Component } from '../../shared/runtime/component.ts';
+import type { RequestOf } from '../../shared/rpc/conversation.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
-import {
-  ControlsTelling,
-  type ControlsTellingConfig,
-  type ControlsTellingNeeds,
-  defaultControlsTellingConfig,
-} from './controls-telling.ts';
+import { toTransferControlsMessage } from '../../shared/transfer-arbiter/transfer-controls-message.ts';
+import { DistributionPointTeller, type TellerNeeds } from './distribution-point-teller.ts';
+import { defaultTellingConfig, type ToldSubject } from './distribution-point-telling.ts';
 
-export interface ControlsTellerNeeds extends ControlsTellingNeeds {
-  readonly store: Pick<StateStore, 'records' | 'write' | 'onWritten'>;
+const controlsSubject: ToldSubject = {
+  name: 'controls',
+  toldHashes: keySpaces.toldControls,
+  hashOf: (point) => hashOf(toText(point)),
+  isPressing: hasControls,
+  say: (channel, point, options) => channel.unary('setControls', toRequest(point), options),
+};
+
+export class ControlsTeller extends DistributionPointTeller {
+  constructor(needs: TellerNeeds, config = defaultTellingConfig) {
+    super(controlsSubject, needs, config);
+  }
 }
 
-interface Entry {
-  readonly telling: ControlsTelling;
-  readonly ended: Promise<void>;
+function hasControls({ controls, serveControls }: DistributionPoint): boolean {
+  return [controls, serveControls].some((one) => one?.schedule || one?.limit);
 }
 
-export class ControlsTeller implements Component {
-  readonly #needs: ControlsTellerNeeds;
-  readonly #config: ControlsTellingConfig;
-  readonly #entries = new Map<string, Entry>();
-  /** Ends that nobody awaits. */
-  readonly #ending = new Set<Promise<void>>();
-  #unsubscribe = () => {};
+/** A standard DP is sent what it gets: its site obeys its controls. */
+function toRequest(point: DistributionPoint): RequestOf<'DistributionPoint', 'setControls'> {
+  const { kind, controls = {}, serveControls = {}, pull } = point;
+  const isPull = kind === 'pull';
+  return {
+    fetching: toTransferControlsMessage(isPull ? controls : {}),
+    serving: toTransferControlsMessage(serveControls),
+    ...(isPull && pull && { settings: { packagesMax: pull.packagesMax } }),
+  };
+}
 
-  constructor(needs: ControlsTellerNeeds, config = defaultControlsTellingConfig) {
-    this.#needs = needs;
-    this.#config = config;
-  }
-
-  async start(): Promise<void> {
-    const { store } = this.#needs;
-    this.#unsubscribe = store.onWritten((changes) => this.#onWritten(changes));
-    for await (const [dpId, point] of store.records(keySpaces.distributionPoints).list()) {
-      // One that was written meanwhile is known better.
-      if (!this.#entries.has(dpId)) this.#begin(point, false);
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.#unsubscribe();
-    const entries = [...this.#entries.values()];
-    this.#entries.clear();
-    for (const { telling } of entries) telling.stop();
-    await Promise.all([...entries.map(({ ended }) => ended), ...this.#ending]);
-  }
-
-  #onWritten(changes: readonly Change[]): void {
-    for (const change of changes) {
-      if (change.space !== keySpaces.distributionPoints.name) continue;
-      if (change.type === 'put') this.#look(change.value as DistributionPoint);
-      else this.#forget(change.key);
-    }
-  }
-
-  #look(point: DistributionPoint): void {
-    const entry = this.#entries.get(point.dpId);
-    if (entry) entry.telling.changed(point);
-    else this.#begin(point, true);
-  }
-
-  /** @param isNew it was added just now, or changed: then it is told at once */
-  #begin(point: DistributionPoint, isNew: boolean): void {
-    const telling = new ControlsTelling(point, this.#needs, this.#config);
-    // A bug rejects, is nobody's to handle, and ends the process.
-    this.#entries.set(point.dpId, { telling, ended: telling.run(isNew) });
-  }
-
-  /** The DP is none of this site any more; should it become one again, it is told anew. */
-  #forget(dpId: string): void {
-    const entry = this.#entries.get(dpId);
-    if (!entry) return;
-    this.#entries.delete(dpId);
-    entry.telling.stop();
-    const ending = this.#ended(dpId, entry).finally(() => this.#ending.delete(ending));
-    this.#ending.add(ending);
-  }
-
-  async #ended(dpId: string, { ended }: Entry): Promise<void> {
-    const { store, logger } = this.#needs;
-    await ended;
-    try {
-      const told = store.records(keySpaces.toldControls);
-      if (!this.#entries.has(dpId)) await store.write([told.delete(dpId)], { sync: false });
-    } catch (err) {
-      if (!isErrorWithCode(err, 'DISK_FULL')) throw err;
-      logger.warn(
-        { dpId, err },
-        'What a deleted distribution point was told could not be forgotten',
-      );
-    }
-  }
+/** What is said, in an order of its own. */
+function toText(point: DistributionPoint): Buffer {
+  return Buffer.from(JSON.stringify(toRequest(point)));
 }

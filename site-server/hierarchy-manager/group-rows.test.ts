@@ -186,7 +186,7 @@ describe('Groups of distribution points, over several sites (PKG-4, PKG-7, ADM-3
     await cs1.distributionCommands.distribute(toGroup());
     await hierarchy.rest();
     const commands = new DistributionPointCommands(cs1);
-    await commands.delete('PS1DP1');
+    await commands.delete('PS1DP1', 'waybill://admin/full/alice');
     await hierarchy.rest();
     assert.deepEqual((await ps2.groupCommands.get('Offices')).dpIds, ['PS2DP1']);
     const again = {
@@ -224,7 +224,10 @@ describe('Groups of distribution points, over several sites (PKG-4, PKG-7, ADM-3
     const groupNames = ['Offices'];
     await cs1.distributionCommands.distribute({ packageId: own, dpIds: [], groupNames });
     await hierarchy.rest();
-    await new SiteCommands(cs1).delete('PS2', { withPackages: true });
+    await new SiteCommands(cs1).delete('PS2', {
+      withPackages: true,
+      deletedBy: 'waybill://admin/full/alice',
+    });
     assert.deepEqual((await cs1.groupCommands.get('Offices')).dpIds, ['PS1DP1']);
     const { groups } = cs1.hierarchyPackages;
     for (const rows of [groups.members, groups.assignments, groups.wishes] as const) {

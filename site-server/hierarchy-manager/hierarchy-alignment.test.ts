@@ -139,7 +139,7 @@ describe('A site of a hierarchy, after damage or a crash', () => {
 
   it('does not undo what another site has deleted while it was away (ROLE-4)', async () => {
     const { site: top } = hierarchy.of('CS1');
-    await new DistributionPointCommands(top).delete('PS1DP1');
+    await new DistributionPointCommands(top).delete('PS1DP1', 'waybill://admin/full/alice');
     await hierarchy.restart('PS1', () => hierarchy.replicate('CS1', 'PS1'));
     await hierarchy.rest();
     for (const siteCode of ['CS1', 'PS1']) {

@@ -43,7 +43,7 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     await hierarchy.rest();
     await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
     await hierarchy.rest();
-    await atTop.delete('PS1DP1');
+    await atTop.delete('PS1DP1', 'waybill://admin/full/alice');
     await hierarchy.rest();
     assert.equal(await ps1.hierarchy.get('PS1DP1'), undefined);
     assert.deepEqual(await ps1.packages.serversOf(packageId), []);
@@ -137,7 +137,7 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     await hierarchy.rest();
     await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
     await hierarchy.rest();
-    await atTop.delete('PS1DP1');
+    await atTop.delete('PS1DP1', 'waybill://admin/full/alice');
     await atTop.add({ dpId: 'PS1DP1', ...settings }, 'PS1');
     await hierarchy.rest();
     assert.ok(await ps1.hierarchy.get('PS1DP1'));
@@ -183,7 +183,7 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     const pull = { sources: [{ dpId: 'PS1DP1', rank: 1 }], allowFallback: true, packagesMax: 5 };
     await ps1.hierarchy.add({ dpId: 'PS1DP2', ...settings, kind: 'pull', pull });
     await hierarchy.rest();
-    await atTop.delete('PS1DP1');
+    await atTop.delete('PS1DP1', 'waybill://admin/full/alice');
     await hierarchy.rest();
     assert.deepEqual((await ps1.hierarchy.require('PS1DP2')).pull?.sources, []);
     const seen = await cs1.hierarchy.requireAnywhere('PS1DP2');

@@ -49,7 +49,7 @@ describe('Hierarchy Manager', () => {
     const names: string[] = [];
     for await (const { dpId } of hierarchy.list()) names.push(dpId);
     assert.deepEqual(names, ['PS1DP0', 'PS1DP1']);
-    await hierarchy.delete('PS1DP1');
+    await hierarchy.delete('PS1DP1', { deletedBy: 'waybill://admin/full/alice' });
     assert.equal(await hierarchy.get('PS1DP1'), undefined);
   });
 
@@ -74,7 +74,10 @@ describe('Hierarchy Manager', () => {
     await hierarchy.add(good);
     const exists = { details: { code: 'DISTRIBUTION_POINT_EXISTS', dpId: 'PS1DP1' } };
     await assert.rejects(hierarchy.add(good), exists);
-    for (const act of [hierarchy.delete('DP9'), hierarchy.set({ dpId: 'DP9' })]) {
+    for (const act of [
+      hierarchy.delete('DP9', { deletedBy: 'waybill://admin/full/alice' }),
+      hierarchy.set({ dpId: 'DP9' }),
+    ]) {
       await assert.rejects(act, { details: { code: 'DISTRIBUTION_POINT_UNKNOWN', dpId: 'DP9' } });
     }
   });
@@ -161,11 +164,11 @@ describe('Hierarchy Manager', () => {
       keys.map((key) => locations.put(key, held)),
       { sync: false },
     );
-    await hierarchy.delete('S1');
+    await hierarchy.delete('S1', { deletedBy: 'waybill://admin/full/alice' });
     assert.deepEqual(await mapRows(), ['PS1DP1/S2 2']);
     assert.deepEqual((await hierarchy.get('PS1DP1'))?.pull?.sources, [{ dpId: 'S2', rank: 2 }]);
     assert.deepEqual(await locations.getMany(keys), [undefined, held]);
-    await hierarchy.delete('PS1DP1');
+    await hierarchy.delete('PS1DP1', { deletedBy: 'waybill://admin/full/alice' });
     assert.deepEqual(await mapRows(), []);
   });
 
@@ -176,7 +179,7 @@ describe('Hierarchy Manager', () => {
     const dpIds = ['PS1DP1', 'PS1DP2'];
     await site.distributionCommands.distribute({ packageId, dpIds });
     await site.settled();
-    await site.hierarchy.delete('PS1DP1');
+    await site.hierarchy.delete('PS1DP1', { deletedBy: 'waybill://admin/full/alice' });
     assert.equal(await site.packages.getServer(packageId, 'PS1DP1'), undefined);
     assert.equal(await site.getStatus(packageId, 'PS1DP1'), undefined);
     assert.equal((await site.getStatus(packageId, 'PS1DP2'))?.state, 'install-pending');
@@ -285,7 +288,7 @@ describe('Hierarchy Manager', () => {
     assert.equal(health.measuredBytesPerSecond, 1_000);
     assert.equal(health.reachability, 'unreachable');
     assert.equal(health.reason, 'no route');
-    await hierarchy.delete('PS1DP1');
+    await hierarchy.delete('PS1DP1', { deletedBy: 'waybill://admin/full/alice' });
     await hierarchy.recordReachability('PS1DP1');
     assert.equal((await hierarchy.healthOf('PS1DP1')).reachability, 'unknown');
   });

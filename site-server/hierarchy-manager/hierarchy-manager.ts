@@ -21,6 +21,7 @@ import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import { ownValidationsGone } from '../content-validation/validations-gone.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import { deletedDpReason, revocationsOf } from '../revocations/revocation-rows.ts';
 import { assignmentsGone } from './assignments-gone.ts';
 import type { ContentDpMap } from './content-dp-map.ts';
 import {
@@ -56,6 +57,11 @@ export const defaultHierarchyManagerConfig: HierarchyManagerConfig = {
 
 /** An administrator at this site, or the hierarchy: then the other sites know already. */
 type WhoSaysSo = 'administrator' | 'hierarchy';
+
+/** The administrator who deletes a DP here: then whoever says so elsewhere has revoked it. */
+interface DeletedBy {
+  readonly deletedBy: string;
+}
 
 /**
  * Knows the distribution points of the site (ADM-3) and what was measured of them. Called by
@@ -145,16 +151,20 @@ export class HierarchyManager implements Component {
   }
 
   /**
-   * Takes a DP out of the site, with all that was assigned to it. The DP keeps its files.
+   * Takes a DP out of the site, with all that was assigned to it. The DP keeps its files; its certificates are
+   * nobody's from then on, whatever is killed when.
    *
+   * @param deletedBy the identity URI of the administrator who says so
    * @throws DISTRIBUTION_POINT_UNKNOWN
    */
-  async delete(dpId: string, from: WhoSaysSo = 'administrator'): Promise<DistributionPoint> {
+  async delete(dpId: string, from: 'hierarchy' | DeletedBy): Promise<DistributionPoint> {
     const packageIds = await this.#packagesOf(dpId);
     const existing = await this.#queue.run(async () => {
       const distributionPoint = await this.require(dpId);
       const changes = [this.#points.delete(dpId), this.#health.delete(dpId)];
-      if (from === 'administrator') changes.push(...(await this.#untold(dpId)));
+      if (from !== 'hierarchy') {
+        changes.push(...(await this.#untold(dpId)), ...(await this.#revoked(dpId, from)));
+      }
       for (const packageId of packageIds) changes.push(...this.#wake(packageId));
       changes.push(...pullMapChanges(this.#components.store, distributionPoint, undefined));
       changes.push(...(await this.#withoutSource(dpId)));
@@ -297,6 +307,11 @@ export class HierarchyManager implements Component {
       changes.push(this.#replicated.put(next.dpId, next));
     }
     return changes;
+  }
+
+  async #revoked(dpId: string, { deletedBy: revokedBy }: DeletedBy): Promise<readonly Change[]> {
+    const why = { reason: deletedDpReason, revokedBy };
+    return (await revocationsOf(this.#components, [`dp/${dpId}`], why)).changes;
   }
 
   /** What is known of contents at a DP that goes, and what it said of its jobs. */

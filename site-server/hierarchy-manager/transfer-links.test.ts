@@ -107,8 +107,8 @@ describe('Links (PTM-6, ADM-3)', () => {
     await links.set({ linkName: 'line', dpIds: ['PS1DP1'], toSiteCodes: ['PS2'] });
     await links.set({ linkName: 'of-ps2', dpIds: ['PS2DP1'], toSiteCodes: ['PS1'] });
     await links.set({ linkName: 'single', dpIds: ['PS1DP2'] });
-    await points.delete('PS1DP1');
-    await points.delete('PS1DP2');
+    await points.delete('PS1DP1', 'waybill://admin/full/alice');
+    await points.delete('PS1DP2', 'waybill://admin/full/alice');
     assert.deepEqual(
       (await all()).map(({ linkName, dpIds }) => [linkName, dpIds]),
       [
@@ -116,7 +116,10 @@ describe('Links (PTM-6, ADM-3)', () => {
         ['of-ps2', ['PS2DP1']],
       ],
     );
-    await new SiteCommands(hierarchy.of('CS1').site).delete('PS2', { withPackages: true });
+    await new SiteCommands(hierarchy.of('CS1').site).delete('PS2', {
+      withPackages: true,
+      deletedBy: 'waybill://admin/full/alice',
+    });
     assert.deepEqual(await all(), []);
   });
 
@@ -124,7 +127,7 @@ describe('Links (PTM-6, ADM-3)', () => {
     const { site } = hierarchy.of('PS1');
     const atPs1 = new TransferLinks(site);
     await atPs1.set({ linkName: 'line', dpIds: ['PS1DP1', 'PS1DP2'] });
-    await site.hierarchy.delete('PS1DP1');
+    await site.hierarchy.delete('PS1DP1', { deletedBy: 'waybill://admin/full/alice' });
     const row = await hierarchy.of('PS1').machine.store.records(keySpaces.links).get('line');
     assert.deepEqual(row?.dpIds, ['PS1DP2']);
   });

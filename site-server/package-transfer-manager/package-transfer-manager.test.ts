@@ -377,7 +377,7 @@ describe('Package Transfer Manager', () => {
     const [, second] = await test.untilRunning(1, 2);
     second?.fail(unreachable());
     await test.untilState(2, 'pending-restart');
-    await test.hierarchy.delete('A');
+    await test.hierarchy.delete('A', { deletedBy: 'waybill://admin/full/alice' });
     for (const serial of [1, 2]) {
       assert.equal(
         (await test.untilState(serial, 'cancelled')).reason,
@@ -390,7 +390,7 @@ describe('Package Transfer Manager', () => {
   it('ends the jobs of a DP that was deleted before a crash', async () => {
     await addJob(1);
     await dropNotifications(1);
-    await test.hierarchy.delete('A');
+    await test.hierarchy.delete('A', { deletedBy: 'waybill://admin/full/alice' });
     await dropNotifications(1);
     await test.manager.start();
     await test.untilState(1, 'cancelled');

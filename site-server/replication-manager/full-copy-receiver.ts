@@ -99,8 +99,8 @@ export class FullCopyReceiver {
             const name = fromRowId(row);
             const version = versions.get(row);
             if (!name || !version || !isEntryOf(version, origin, sequence)) return [];
-            // Nobody deletes those: their absence would make room for an old one.
-            if (name.table === 'site-identities') return [];
+            // Nobody deletes those: their absence would make room for an old one, or a revoked one.
+            if (name.table === 'site-identities' || name.table === 'revocations') return [];
             if (isTheirs) return [...this.#gone(name), ...log.deleteVersion(row, version)];
             if (version.isDeleted || !this.#mayBeDeleted(name)) return [];
             const changedAt = log.capture.clock.now();

@@ -14,7 +14,7 @@ import type { ReplicationStreams, StreamEnd } from './replication-streams.ts';
 export interface ParentDiallerNeeds
   extends Pick<
     ReplicationManagerComponents,
-    'clock' | 'directory' | 'random' | 'credentials' | 'openChannel'
+    'clock' | 'directory' | 'random' | 'credentials' | 'trust' | 'openChannel'
   > {
   readonly streams: Pick<ReplicationStreams, 'withParent' | 'audit'>;
   readonly states: Pick<NeighbourStates, 'of'>;
@@ -61,13 +61,13 @@ export class ParentDialler {
   /** @returns whether the stream lasted, and nothing was refused */
   async #dial(address: string, signal: AbortSignal): Promise<boolean> {
     const { siteCode } = this.#parent;
-    const { credentials, openChannel = (options) => new RpcChannel(options) } = this.#needs;
+    const { credentials, trust, openChannel = (options) => new RpcChannel(options) } = this.#needs;
     const channel = openChannel({
       conversation: 'Replication',
       address,
       expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
       expectedText: `site ${siteCode}`,
-      credentials,
+      ...{ credentials, trust },
     });
     const startedMs = this.#needs.clock.monotonicMs();
     try {

@@ -29,7 +29,7 @@ export interface RowNotice {
   readonly subject: string;
 }
 
-type KeyPart = 'site' | 'dp' | 'package' | 'dp or none' | 'name';
+type KeyPart = 'site' | 'dp' | 'package' | 'dp or none' | 'name' | 'holder kind' | 'holder';
 
 interface TablePlace {
   readonly space: KeySpace<unknown>;
@@ -41,6 +41,8 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
   sites: { space: keySpaces.sites, keyParts: ['site'] },
   'site-identities': { space: keySpaces.siteIdentities, keyParts: ['site'] },
   routes: { space: keySpaces.routes, keyParts: ['site', 'site'] },
+  'trust-bundles': { space: keySpaces.trustBundles, keyParts: ['name'] },
+  'site-authorities': { space: keySpaces.siteAuthorities, keyParts: ['site'] },
   'hierarchy-distribution-points': {
     space: keySpaces.hierarchyDistributionPoints,
     keyParts: ['dp'],
@@ -69,6 +71,7 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
     keyParts: ['package', 'site', 'dp or none'],
   },
   'component-settings': { space: keySpaces.componentSettings, keyParts: ['site', 'name'] },
+  revocations: { space: keySpaces.revocations, keyParts: ['site', 'holder kind', 'holder'] },
 };
 
 /** Tables whose own rows a site keeps in a local table, where its components work with them. */
@@ -88,6 +91,9 @@ const partPatterns: Record<KeyPart, (text: string) => boolean> = {
   name: (text) => parseObjectName(text) !== undefined,
   package: (text) => parsePackageId(text) !== undefined,
   'dp or none': (text) => text === '' || parseDistributionPointId(text) !== undefined,
+  // As a holder they stand together in the row itself.
+  'holder kind': (text) => /^[a-z]{2,6}$/.test(text),
+  holder: (text) => /^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$/.test(text),
 };
 
 /** The table itself when there is one of this name. */
@@ -187,8 +193,11 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
     case 'validation-requests':
       return [{ topic: 'validation-request', subject: first }];
     case 'links':
+    case 'trust-bundles':
+    case 'site-authorities':
     case 'component-settings':
     case 'validation-results':
+    case 'revocations':
       // Whoever goes by them keeps them in memory, and sees each write.
       return [];
     default:

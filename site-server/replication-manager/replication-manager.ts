@@ -5,6 +5,7 @@ import type {
   ReplicationMessage__Output,
 } from '../../shared/rpc/generated/waybill/v1/ReplicationMessage.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import type { PeerTrust } from '../../shared/rpc/peer-trust.ts';
 import type { RpcChannel, RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -52,6 +53,8 @@ export interface ReplicationManagerComponents {
   readonly random: () => number;
   readonly logger: Logger;
   readonly credentials: PeerCredentials;
+  /** Whose certificates count. @default everybody */
+  readonly trust?: PeerTrust;
   /** Further checks of rows that come, by table. @default none */
   readonly checks?: RowChecks;
   /** Rows that would take something back, by table. @default none */

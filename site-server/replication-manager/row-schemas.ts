@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bundleRootCountMax } from '../../shared/certificates/trust-bundle.ts';
 import type { ComponentSetting } from '../../shared/domain/component-settings.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
@@ -35,6 +36,11 @@ import {
 import type { ReplicatedTable } from '../../shared/domain/replicated-tables.ts';
 import { requestLimits as limits } from '../../shared/domain/request-limits.ts';
 import {
+  parseHolder,
+  type Revocation,
+  revocationReasonCharsMax,
+} from '../../shared/domain/revocation.ts';
+import {
   parseSiteCode,
   type SigningKey,
   type SiteDefinition,
@@ -61,6 +67,11 @@ import {
   windowLevels,
 } from '../../shared/domain/transfer-controls.ts';
 import type { TransferLink } from '../../shared/domain/transfer-link.ts';
+import type {
+  RootSignature,
+  SiteAuthorityRow,
+  TrustBundleRow,
+} from '../../shared/domain/trust-bundle.ts';
 import type { ValidationRequest } from '../../shared/domain/validation-request.ts';
 import {
   findingDetailCharsMax,
@@ -73,6 +84,8 @@ import { everyHoursMax, type ValidationSchedule } from '../../shared/domain/vali
 /** A sentence of this program, such as a reason. */
 const sentenceCharsMax = 16_384;
 const certificateCharsMax = 32_768;
+/** An administrator with a long scope, written out. */
+const identityUriCharsMax = 4_096;
 const signingKeyCountMax = 64;
 const addressCountMax = 32;
 const insertionStringCountMax = 9;
@@ -258,6 +271,11 @@ const validationSchedule = row<ValidationSchedule>({
   bytesPerSecond: z.union([z.literal(0), rate]),
 });
 
+const rootSignature = row<RootSignature>({
+  rootKeyId: z.string().regex(/^[0-9a-f]{64}$/),
+  signature: text(4_096),
+});
+
 /** What a row of each table must look like, whoever sends it; every text of it is bounded. */
 const rowSchemas = {
   sites: row<SiteDefinition>({
@@ -282,6 +300,13 @@ const rowSchemas = {
     addresses: z.array(address).max(addressCountMax),
     controls: noControlsOr,
   }),
+  'trust-bundles': row<TrustBundleRow>({
+    generation: count,
+    roots: z.array(text(certificateCharsMax)).max(bundleRootCountMax),
+    signedAtMs: count,
+    signatures: z.array(rootSignature).max(bundleRootCountMax),
+  }),
+  'site-authorities': row<SiteAuthorityRow>({ siteCode, certificate: text(certificateCharsMax) }),
   'hierarchy-distribution-points': row<DistributionPoint>({
     dpId,
     address,
@@ -389,6 +414,13 @@ const rowSchemas = {
     settingName: objectName,
     value: z.int(),
   }),
+  revocations: row<Revocation>({
+    siteCode,
+    holder: parsed(parseHolder, 'a holder'),
+    revokedAtMs: count,
+    reason: text(revocationReasonCharsMax),
+    revokedBy: text(identityUriCharsMax),
+  }),
 } as const satisfies Record<ReplicatedTable, z.ZodType>;
 
 /** Which field of a row each part of its key repeats; '' where the row does not say it. */
@@ -396,6 +428,8 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   sites: ['siteCode'],
   'site-identities': ['siteCode'],
   routes: ['fromSiteCode', 'toSiteCode'],
+  'trust-bundles': [''],
+  'site-authorities': ['siteCode'],
   'hierarchy-distribution-points': ['dpId'],
   'package-definitions': ['packageId'],
   'package-requests': ['packageId', 'siteCode'],
@@ -412,6 +446,8 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'validation-requests': ['packageId', 'dpId'],
   'validation-results': ['packageId', 'siteCode', 'dpId'],
   'component-settings': ['siteCode', 'settingName'],
+  // Its holder: see Revocations.
+  revocations: ['siteCode', '', ''],
 };
 
 const statusMessage = row<StatusMessage>({

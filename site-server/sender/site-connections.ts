@@ -1,4 +1,5 @@
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import type { PeerTrust } from '../../shared/rpc/peer-trust.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -10,6 +11,8 @@ export type SiteChannel = Pick<RpcChannel<'SiteTransfer'>, 'unary' | 'duplex' | 
 
 export interface SiteConnectionsNeeds {
   readonly credentials: PeerCredentials;
+  /** Whose certificates count. @default everybody */
+  readonly trust?: PeerTrust;
   readonly clock: Pick<Clock, 'sleep'>;
   /** How a channel is made. @default over the network */
   readonly openChannel?: (options: RpcChannelOptions<'SiteTransfer'>) => SiteChannel;
@@ -66,13 +69,13 @@ export class SiteConnections implements Component {
   }
 
   #open(key: string, siteCode: string, address: string): Connection {
-    const { credentials, openChannel = (options) => new RpcChannel(options) } = this.#needs;
+    const { credentials, trust, openChannel = (options) => new RpcChannel(options) } = this.#needs;
     const channel = openChannel({
       conversation: 'SiteTransfer',
       address,
       expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
       expectedText: `site ${siteCode}`,
-      credentials,
+      ...{ credentials, trust },
     });
     const connection = { channel, userCount: 0, idle: new AbortController() };
     this.#connections.set(key, connection);

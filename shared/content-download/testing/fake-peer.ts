@@ -73,6 +73,9 @@ export class FakePeer {
   /** Requests it works on now, and the most there were. */
   openCount = 0;
   openCountMax = 0;
+  /** The most answers of which a part had gone, and more was to be asked for. */
+  partlySentMax = 0;
+  readonly #partlySent = new Set<FakeFragments>();
   readonly #needs: FakePeerNeeds;
   readonly #changed = new WakeSignal();
   #calls = new AbortController();
@@ -222,6 +225,9 @@ export class FakePeer {
     await network.transfer(this.link, link, data.length, signal);
     if (this.isClosed) throw closed();
     const last = answers.rest.length === 0;
+    if (last) this.#partlySent.delete(answers);
+    else this.#partlySent.add(answers);
+    this.partlySentMax = Math.max(this.partlySentMax, this.#partlySent.size);
     return { body: 'fragment', fragment: { data: this.spoilFragment(data), last } };
   }
 

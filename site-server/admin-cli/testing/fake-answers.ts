@@ -10,6 +10,7 @@ import type { PackageStatus__Output } from '../../../shared/rpc/generated/waybil
 import type { PreviewedTransfer__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewedTransfer.ts';
 import type { PreviewedVersion__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewedVersion.ts';
 import type { PreviewPart__Output } from '../../../shared/rpc/generated/waybill/v1/PreviewPart.ts';
+import type { Revocation__Output } from '../../../shared/rpc/generated/waybill/v1/Revocation.ts';
 import type { Route__Output } from '../../../shared/rpc/generated/waybill/v1/Route.ts';
 import type { RouteSettings } from '../../../shared/rpc/generated/waybill/v1/RouteSettings.ts';
 import type { SendRequest__Output } from '../../../shared/rpc/generated/waybill/v1/SendRequest.ts';
@@ -427,7 +428,9 @@ export const defaultAnswers = {
   addSite: () => aChildSite(),
   setSite: () => aChildSite(),
   deleteSite: () => aChildSite(),
+  revokeCertificates: () => aRevocation(),
   rotateSigningKey: () => aSiteRecord({ signingKeyIds: ['fedcba9876543210'] }),
+  getTrustBundle: () => ({ trustBundle: Buffer.alloc(0) }),
   addGroup: () => aGroup(),
   setGroup: () => aGroup(),
   deleteGroup: () => aGroup(),
@@ -473,6 +476,7 @@ export const defaultStreams = {
   listGroups: () => [aGroup()],
   listSettings: () => [aSetting()],
   listLinks: () => [aLink()],
+  listRevocations: () => [aRevocation()],
   listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   watchSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   steerSendRequests: () => [aSendRequest()],
@@ -493,6 +497,14 @@ export const defaultStreams = {
     },
   ],
 };
+
+/** That a DP was put out. */
+export function aRevocation(): Revocation__Output {
+  return {
+    ...{ siteCode: 'PS1', holder: 'dp/PS1DP1', revokedAtMs: String(thenMs) },
+    ...{ reason: 'stolen', revokedBy: 'waybill://admin/full/alice?site=PS1' },
+  };
+}
 
 /** A step of an import. */
 export function anImport(

@@ -32,6 +32,7 @@ import { HierarchyReactor } from '../../hierarchy-manager/hierarchy-reactor.ts';
 import { OwnContents } from '../../hierarchy-manager/own-contents.ts';
 import { type OwnSite, SiteDirectory } from '../../hierarchy-manager/site-directory.ts';
 import { HybridClock } from '../../replication-manager/hybrid-clock.ts';
+import { Revocations } from '../../revocations/revocations.ts';
 import { StatusManager } from '../../status-manager/status-manager.ts';
 import { DistributionManager } from '../distribution-manager.ts';
 import { DistributionPointTask } from '../distribution-point-task.ts';
@@ -129,6 +130,9 @@ export class TestSite implements AsyncDisposable {
   readonly told: TestSettings;
   readonly hierarchyPackages: HierarchyPackageRows;
   readonly sites: SiteDirectory;
+  /** Not started: its sweeps would wake the test's clock. */
+  readonly revocations: Revocations;
+  readonly clock: FakeClock;
   readonly reactor: HierarchyReactor;
 
   private constructor(machine: TestMachine, store: StateStore, made: Made) {
@@ -149,6 +153,8 @@ export class TestSite implements AsyncDisposable {
     this.told = made.settings;
     this.hierarchyPackages = made.hierarchyPackages;
     this.sites = made.sites;
+    this.revocations = made.revocations;
+    this.clock = machine.clock;
     this.reactor = made.reactor;
   }
 
@@ -381,6 +387,7 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
     settings,
     hierarchyPackages,
     sites,
+    revocations: new Revocations({ ...shared, store: machine.store, siteCode }),
     reactor,
   };
 }

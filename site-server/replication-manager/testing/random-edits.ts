@@ -68,6 +68,12 @@ export function randomEdit(
       const requests = { packageId, siteCode: code, updateCount: serial, isDeletion: false };
       return change(keySpaces.packageRequests, joinKey(packageId, code), requests);
     },
+    () => {
+      const revocation = { siteCode: code, holder: `dp/${dpId}`, revokedAtMs: serial };
+      const why = { reason: description, revokedBy: 'waybill://admin/full/alice' };
+      const rows = store.records(keySpaces.revocations);
+      return rows.put(joinKey(code, 'dp', dpId), { ...revocation, ...why });
+    },
     () => change(keySpaces.packages, ownPackageId, testPackage(ownPackageId, description)),
     () =>
       change(

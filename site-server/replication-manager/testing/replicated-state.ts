@@ -16,6 +16,7 @@ const everywhere = [
   keySpaces.groupAssignments,
   keySpaces.groupWishes,
   keySpaces.componentSettings,
+  keySpaces.revocations,
 ] as const;
 
 /** Every replicated row of a site by its name on the wire, its own included. */

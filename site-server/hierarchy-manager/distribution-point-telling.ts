@@ -1,18 +1,36 @@
-import { hashOf } from '../../shared/content-library/content-hash.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import type { RequestOf } from '../../shared/rpc/conversation.ts';
 import { ignoreAbort, isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { retryDelayMs } from '../../shared/runtime/retry-schedule.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
-import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { KeySpace } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
-import { toTransferControlsMessage } from '../../shared/transfer-arbiter/transfer-controls-message.ts';
-import type { DistributionPointConnections } from '../distribution-point-connections/distribution-point-connections.ts';
+import type {
+  DistributionPointChannel,
+  DistributionPointConnections,
+} from '../distribution-point-connections/distribution-point-connections.ts';
 
-export interface ControlsTellingNeeds {
+/** What a site tells its DPs, of which each keeps what it was told last. */
+export interface ToldSubject {
+  /** In the log, such as "controls". */
+  readonly name: string;
+  /** dpId → hash of what that DP was told last. */
+  readonly toldHashes: KeySpace<string>;
+  /** Of what a DP is to be told now; whatever differs has another one. */
+  hashOf(point: DistributionPoint): string;
+  /** Whether a DP that comes back is told again, for it may have lost it. */
+  isPressing(point: DistributionPoint): boolean;
+  /** Says it; resolves once the DP keeps it. */
+  say(
+    channel: DistributionPointChannel,
+    point: DistributionPoint,
+    options: { readonly deadlineMs: number; readonly signal: AbortSignal },
+  ): Promise<unknown>;
+}
+
+export interface TellingNeeds {
   readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly connections: Pick<DistributionPointConnections, 'channelTo' | 'reachable' | 'lost'>;
   readonly clock: Pick<Clock, 'sleep'>;
@@ -22,28 +40,29 @@ export interface ControlsTellingNeeds {
 }
 
 /** How telling is tuned; milliseconds. */
-export interface ControlsTellingConfig {
+export interface TellingConfig {
   /** Deadline of a call. @default 15_000 */
   readonly callDeadlineMs: number;
   /** First pause after a call that failed; doubles. @default 1_000 */
   readonly retryDelayMs: number;
   /** @default 60_000 */
   readonly retryDelayMsMax: number;
-  /** After a start, DPs for which nothing is set are told so within this time. @default 60_000 */
+  /** After a start, what is not pressing is told within this time. @default 60_000 */
   readonly startSpreadMs: number;
 }
 
-export const defaultControlsTellingConfig: ControlsTellingConfig = {
+export const defaultTellingConfig: TellingConfig = {
   callDeadlineMs: 15_000,
   retryDelayMs: 1_000,
   retryDelayMsMax: 60_000,
   startSpreadMs: 60_000,
 };
 
-/** Tells one DP what is set for it, as long as it is one of this site. */
-export class ControlsTelling {
-  readonly #needs: ControlsTellingNeeds;
-  readonly #config: ControlsTellingConfig;
+/** Tells one DP about one subject, as long as it is one of this site. */
+export class DistributionPointTelling {
+  readonly #subject: ToldSubject;
+  readonly #needs: TellingNeeds;
+  readonly #config: TellingConfig;
   readonly #over = new AbortController();
   readonly #changed = new WakeSignal();
   #point: DistributionPoint;
@@ -52,17 +71,19 @@ export class ControlsTelling {
   #failureCount = 0;
 
   constructor(
+    subject: ToldSubject,
     point: DistributionPoint,
-    needs: ControlsTellingNeeds,
-    config = defaultControlsTellingConfig,
+    needs: TellingNeeds,
+    config = defaultTellingConfig,
   ) {
+    this.#subject = subject;
     this.#point = point;
     this.#needs = needs;
     this.#config = config;
   }
 
-  /** The DP's row is another one. */
-  changed(point: DistributionPoint): void {
+  /** The DP's row is another one, or what is to be said. */
+  changed(point = this.#point): void {
     this.#point = point;
     this.#failureCount = 0;
     this.#changed.wake();
@@ -75,12 +96,12 @@ export class ControlsTelling {
   /**
    * Resolves once stopped. Rejects with a bug only.
    *
-   * @param isHurried whether it is told at once also when nothing is set
+   * @param isHurried whether it is told at once also when it is not pressing
    */
   async run(isHurried: boolean): Promise<void> {
     const { signal } = this.#over;
     try {
-      if (!isHurried && !hasControls(this.#point)) await this.#untilItsTurn();
+      if (!isHurried && !this.#isPressing) await this.#untilItsTurn();
       for (;;) {
         if (await this.#isToBeTold()) await this.#tell(signal);
         else await this.#untilNews(signal);
@@ -97,8 +118,10 @@ export class ControlsTelling {
   }
 
   async #isToBeTold(): Promise<boolean> {
-    const isUnsure = hasControls(this.#point) && !this.#isSure;
-    return isUnsure || (await this.#told.get(this.#point.dpId)) !== hashOf(toText(this.#point));
+    const isUnsure = this.#isPressing && !this.#isSure;
+    return (
+      isUnsure || (await this.#told.get(this.#point.dpId)) !== this.#subject.hashOf(this.#point)
+    );
   }
 
   async #tell(signal: AbortSignal): Promise<void> {
@@ -106,13 +129,14 @@ export class ControlsTelling {
     const { dpId } = this.#point;
     try {
       // Of the others it is not urgent to know when they are back.
-      if (hasControls(this.#point)) await connections.reachable(this.#point, signal);
+      if (this.#isPressing) await connections.reachable(this.#point, signal);
       await this.#say(this.#point, signal);
       this.#failureCount = 0;
-      logger.info({ dpId }, 'Distribution point was told its controls');
+      logger.info({ dpId, subject: this.#subject.name }, 'Distribution point was told');
     } catch (err) {
       if (signal.aborted || !isExpected(err)) throw err;
-      logger.info({ dpId, err }, 'Distribution point could not be told its controls');
+      const { name: subject } = this.#subject;
+      logger.info({ dpId, subject, err }, 'Distribution point could not be told');
       await this.#pauseAfterFailure();
     }
   }
@@ -125,10 +149,10 @@ export class ControlsTelling {
     if ((await this.#told.get(dpId)) !== undefined) {
       await store.write([this.#told.delete(dpId)], { sync: false });
     }
-    const request = toRequest(point);
-    await connections.channelTo(point).unary('setControls', request, { deadlineMs, signal });
+    const hash = this.#subject.hashOf(point);
+    await this.#subject.say(connections.channelTo(point), point, { deadlineMs, signal });
     this.#isSure = true;
-    await store.write([this.#told.put(dpId, hashOf(toText(point)))], { sync: false });
+    await store.write([this.#told.put(dpId, hash)], { sync: false });
   }
 
   async #pauseAfterFailure(): Promise<void> {
@@ -145,7 +169,7 @@ export class ControlsTelling {
 
   /** Until the row changes, or the DP, if it has something to forget, may have been restarted. */
   async #untilNews(signal: AbortSignal): Promise<void> {
-    if (!hasControls(this.#point)) return this.#changed.wait(signal);
+    if (!this.#isPressing) return this.#changed.wait(signal);
     const isLost = await this.#raced((over) => this.#needs.connections.lost(this.#point, over));
     if (!isLost) return;
     this.#isSure = false;
@@ -171,32 +195,16 @@ export class ControlsTelling {
     }
   }
 
+  get #isPressing(): boolean {
+    return this.#subject.isPressing(this.#point);
+  }
+
   get #told() {
-    return this.#needs.store.records(keySpaces.toldControls);
+    return this.#needs.store.records(this.#subject.toldHashes);
   }
 }
 
-function hasControls({ controls, serveControls }: DistributionPoint): boolean {
-  return [controls, serveControls].some((one) => one?.schedule || one?.limit);
-}
-
-/** A standard DP is sent what it gets: its site obeys its controls. */
-function toRequest(point: DistributionPoint): RequestOf<'DistributionPoint', 'setControls'> {
-  const { kind, controls = {}, serveControls = {}, pull } = point;
-  const isPull = kind === 'pull';
-  return {
-    fetching: toTransferControlsMessage(isPull ? controls : {}),
-    serving: toTransferControlsMessage(serveControls),
-    ...(isPull && pull && { settings: { packagesMax: pull.packagesMax } }),
-  };
-}
-
-/** What is said, in an order of its own. */
-function toText(point: DistributionPoint): Buffer {
-  return Buffer.from(JSON.stringify(toRequest(point)));
-}
-
-/** What may fail at any time: a DP that is away, or too old to know of controls; a full disk here. */
+/** What may fail at any time: a DP that is away, or too old to know of this; a full disk here. */
 function isExpected(error: unknown): boolean {
   return error instanceof WaybillError || isAbortError(error);
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { CallerTurns } from './caller-turns.ts';
+import { TurnsPerKey } from './turns-per-key.ts';
 
 const never = new AbortController().signal;
 const stateOf = (work: Promise<unknown>) =>
@@ -8,9 +8,9 @@ const stateOf = (work: Promise<unknown>) =>
     new Promise((resolve) => setImmediate(resolve, 'waits')),
   ]);
 
-describe('turns of callers', () => {
-  it('let one caller have so many, its next ones wait in order, and others do not (SEC-4)', async () => {
-    const turns = new CallerTurns(2);
+describe('turns per key', () => {
+  it('are so many of one key, its next ones wait in order, and those of others do not (SEC-4)', async () => {
+    const turns = new TurnsPerKey(2);
     const ends = [await turns.take('a', never), await turns.take('a', never)];
     const third = turns.take('a', never);
     const fourth = turns.take('a', never);
@@ -21,11 +21,11 @@ describe('turns of callers', () => {
     assert.equal(await stateOf(fourth), 'waits');
     ends[1]?.();
     for (const end of [await third, await fourth, other]) end();
-    assert.equal(turns.callerCount, 0, 'nothing is remembered of who is gone');
+    assert.equal(turns.keyCount, 0, 'nothing is remembered of who is gone');
   });
 
   it('pass over who gave up', async () => {
-    const turns = new CallerTurns(1);
+    const turns = new TurnsPerKey(1);
     const end = await turns.take('a', never);
     const abort = new AbortController();
     const second = assert.rejects(turns.take('a', abort.signal), { name: 'AbortError' });
@@ -34,8 +34,8 @@ describe('turns of callers', () => {
     await second;
     end();
     (await third)();
-    assert.equal(turns.callerCount, 0);
+    assert.equal(turns.keyCount, 0);
     await assert.rejects(turns.take('a', AbortSignal.abort()), { name: 'AbortError' });
-    assert.equal(turns.callerCount, 0);
+    assert.equal(turns.keyCount, 0);
   });
 });

@@ -1,4 +1,4 @@
-import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
+import { AbortError, throwIfAborted } from './abort-error.ts';
 
 interface Queue {
   runningCount: number;
@@ -6,37 +6,37 @@ interface Queue {
   readonly waiting: Set<() => void>;
 }
 
-/** Lets each caller have so many answers in memory; its further ones wait, those of others do not. */
-export class CallerTurns {
+/** Gives so many turns of each key at once; who comes later waits, in order, those of other keys do not. */
+export class TurnsPerKey {
   readonly #turnsMax: number;
   readonly #queues = new Map<string, Queue>();
 
-  /** @param turnsMax of one caller at once */
+  /** @param turnsMax of one key at once */
   constructor(turnsMax: number) {
     this.#turnsMax = turnsMax;
   }
 
-  /** Callers that have a turn now. */
-  get callerCount(): number {
+  /** Keys of which somebody has a turn now. */
+  get keyCount(): number {
     return this.#queues.size;
   }
 
   /** Waits for a turn; the result, called once, ends it. @throws AbortError as soon as the signal fires */
-  async take(caller: string, signal: AbortSignal): Promise<() => void> {
+  async take(key: string, signal: AbortSignal): Promise<() => void> {
     throwIfAborted(signal);
-    const queue = this.#queues.get(caller) ?? { runningCount: 0, waiting: new Set() };
-    this.#queues.set(caller, queue);
+    const queue = this.#queues.get(key) ?? { runningCount: 0, waiting: new Set() };
+    this.#queues.set(key, queue);
     if (queue.runningCount < this.#turnsMax) queue.runningCount += 1;
     else await turnOf(queue, signal);
-    return () => this.#end(caller, queue);
+    return () => this.#end(key, queue);
   }
 
-  #end(caller: string, queue: Queue): void {
+  #end(key: string, queue: Queue): void {
     const [next] = queue.waiting;
     // The turn goes over to who waits longest.
     if (next) next();
     else queue.runningCount -= 1;
-    if (queue.runningCount === 0) this.#queues.delete(caller);
+    if (queue.runningCount === 0) this.#queues.delete(key);
   }
 }
 

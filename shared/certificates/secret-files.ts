@@ -1,0 +1,106 @@
+/** Files that are for their owner only: keys, and what stands beside them. */
+import { chown, lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { syncDirectories } from '../content-library/file-system-sync.ts';
+import { isSystemError } from '../content-library/library-failure.ts';
+import { WaybillError } from '../domain/errors.ts';
+import { toSystemReason } from '../runtime/system-reason.ts';
+
+/** Whom a new file is given to; default: whoever runs this program. */
+export interface FileOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+const fileMode = 0o600;
+const directoryMode = 0o700;
+/** Keys, certificates and trust bundles are smaller by far; what is not is none of ours. */
+const secretBytesMax = 256 * 1024;
+
+/**
+ * Writes a file that only its owner may read, whole or not at all: as a new file, synced, renamed. A
+ * crash leaves the one before, and perhaps `<path>.new`, which the next writing replaces.
+ *
+ * @throws the failure of the system
+ */
+export function writeSecretFile(path: string, content: string, owner?: FileOwner): Promise<void> {
+  return writeWholeFile(path, content, { mode: fileMode, owner });
+}
+
+/** As `writeSecretFile`, with another mode: for what stands beside secrets and is none. */
+export async function writeWholeFile(
+  path: string,
+  content: string,
+  { mode, owner }: { readonly mode: number; readonly owner?: FileOwner | undefined },
+): Promise<void> {
+  const unfinished = `${path}.new`;
+  // One that was left over might be somebody else's, or a link to elsewhere.
+  await rm(unfinished, { force: true });
+  {
+    await using file = await open(unfinished, 'wx', mode);
+    await file.chmod(mode);
+    if (owner) await file.chown(owner.uid, owner.gid);
+    await file.writeFile(content);
+    await file.sync();
+  }
+  await rename(unfinished, path);
+  await syncDirectories(dirname(path), [dirname(path)]);
+}
+
+/** Makes a directory for its owner only, and those above it; one that is there stays as it is. */
+export async function makeSecretDirectory(path: string, owner?: FileOwner): Promise<void> {
+  const isThere = await lstat(path).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return;
+  const first = await mkdir(dirname(path), { recursive: true });
+  await mkdir(path, { recursive: true, mode: directoryMode });
+  for (let made = path; ; made = dirname(made)) {
+    if (owner) await chown(made, owner.uid, owner.gid);
+    await syncDirectories(dirname(made), [dirname(made)]);
+    if (first === undefined || made === first) return;
+  }
+}
+
+/**
+ * The text of a file that only its owner may read; undefined when there is none.
+ *
+ * @throws CERTIFICATE_INVALID when others may read or change it, or when it cannot be read
+ */
+export async function readSecretFile(path: string): Promise<string | undefined> {
+  try {
+    await requireForOwnerOnly(path);
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined;
+    if (error instanceof WaybillError) throw error;
+    throw unusable(path, `it cannot be read: ${toSystemReason(error)}`, error);
+  }
+}
+
+/**
+ * Refuses a file or directory that others than its owner may read or change.
+ *
+ * @throws CERTIFICATE_INVALID with the command that sets it right; the system's failure when it is not there
+ */
+export async function requireForOwnerOnly(path: string): Promise<void> {
+  const found = await lstat(path);
+  const isDirectory = found.isDirectory();
+  if (!isDirectory && !found.isFile()) throw unusable(path, 'it is no plain file or directory');
+  if (!isDirectory && found.size > secretBytesMax) {
+    throw unusable(path, `it has ${found.size} bytes, at most ${secretBytesMax} are read`);
+  }
+  const mode = found.mode & 0o777;
+  if ((mode & 0o077) === 0) return;
+  const expected = isDirectory ? directoryMode : fileMode;
+  const octal = (value: number) => value.toString(8).padStart(4, '0');
+  throw unusable(
+    path,
+    `others than its owner may read it (mode ${octal(mode)}); expected ${octal(expected)}: chmod ${octal(expected)} ${path}`,
+  );
+}
+
+function unusable(path: string, reason: string, cause?: unknown): WaybillError {
+  return new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason }, { cause });
+}

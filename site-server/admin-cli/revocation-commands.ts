@@ -1,0 +1,84 @@
+import { holderKindOf, parseHolder } from '../../shared/domain/revocation.ts';
+import type { Revocation__Output } from '../../shared/rpc/generated/waybill/v1/Revocation.ts';
+import { toTimeText } from '../../shared/runtime/time-text.ts';
+import { type Command, command } from './command.ts';
+import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
+import { anyText, flag, option, positional, siteToAskOption } from './options.ts';
+import type { Column } from './table.ts';
+import { toCount } from './wire-values.ts';
+
+const holderText = {
+  parse: parseHolder,
+  expected: 'whose certificates: dp/PS1DP1, site/PS1, admin/bob or client/pc1',
+};
+
+const revoke = command({
+  path: 'certs revoke',
+  positionals: '<holder>',
+  summary: 'Put a machine or person out: its certificates so far count no more, anywhere',
+  example: 'waybill certs revoke dp/PS1DP1 --reason "stolen on Monday"',
+  options: (parser) =>
+    parser
+      .positional('holder', positional('holder', 'Such as dp/PS1DP1 or admin/bob', holderText))
+      .option('reason', option('reason', 'Why, for those who ask later', anyText))
+      .option('site', siteToAskOption)
+      .option('yes', { ...flag('Do not ask, of a site'), alias: 'y' }),
+  run: async ({ holder, reason = '', site, yes }, connected) => {
+    const session = await connected.atSite(site);
+    if (holderKindOf(holder) === 'site' && !yes) {
+      const effect = `it puts ${holder} out, with all whose certificates it issued`;
+      await confirmDeletion(session, effect, async () => siteOutOf(holder));
+    }
+    const { admin, output, timeZone } = session;
+    const record = toRevocationRecord(await admin.ask('revokeCertificates', { holder, reason }));
+    output.record(record);
+    const time = toTimeText(record.revokedAtMs, timeZone);
+    output.sentence(
+      `Certificates of ${holder} from before ${time} count no more; connections with them are cut.`,
+    );
+  },
+});
+
+/** With a site go those it vouches for. */
+function siteOutOf(holder: string): Deletion {
+  return {
+    name: holder,
+    question: `Put ${holder} out, with all DPs and administrators whose certificates it issued? Type it to confirm: `,
+    refusal: `${holder} was not revoked`,
+    facts: { holder },
+  };
+}
+
+const listRevocations = command({
+  path: 'certs revocations',
+  summary: 'Whose certificates count no more, since when, and who said so',
+  example: 'waybill certs revocations',
+  options: (parser) => parser.option('site', siteToAskOption),
+  run: async ({ site }, connected) => {
+    const { admin, output, timeZone } = await connected.atSite(site);
+    const rows = (await admin.list('listRevocations', {})).map(toRevocationRecord);
+    output.list(rows, columnsOf(timeZone), 'Nobody is revoked.');
+  },
+});
+
+/** `waybill certs revoke` and `revocations`. */
+export const revocationCommands: readonly Command[] = [revoke, listRevocations];
+
+type RevocationRecord = ReturnType<typeof toRevocationRecord>;
+
+/** A revocation, as `--json` shows it. */
+function toRevocationRecord({ revokedAtMs, ...wire }: Revocation__Output) {
+  const { holder, siteCode, reason, revokedBy } = wire;
+  const atMs = toCount(revokedAtMs, 'revoked_at_ms');
+  return { holder, revokedAtMs: atMs, siteCode, revokedBy, reason };
+}
+
+function columnsOf(timeZone: string | undefined): readonly Column<RevocationRecord>[] {
+  return [
+    { title: 'holder', text: (row) => row.holder },
+    { title: 'revoked', text: (row) => toTimeText(row.revokedAtMs, timeZone) },
+    { title: 'at', text: (row) => row.siteCode },
+    { title: 'by', text: (row) => row.revokedBy.replace(/^waybill:\/\//, '').replace(/\?.*/, '') },
+    { title: 'reason', text: (row) => row.reason },
+  ];
+}

@@ -1,0 +1,83 @@
+import { join } from 'node:path';
+import type { IssuedCertificate } from '../../shared/certificates/certificate-issuing.ts';
+import { readPairFile, writePairFile } from '../../shared/certificates/pair-file.ts';
+import {
+  type FileOwner,
+  readSecretFile,
+  requireForOwnerOnly,
+  writeSecretFile,
+} from '../../shared/certificates/secret-files.ts';
+import { isTrustBundle, type TrustBundle } from '../../shared/certificates/trust-bundle.ts';
+import { isSystemError } from '../../shared/content-library/library-failure.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+
+const authorityName = 'authority.pem';
+const bundleName = 'trust-bundle.json';
+
+/** What is in a site's directory `authority/`. */
+export interface AuthorityContent {
+  readonly authority: IssuedCertificate;
+  /** At the top: the roots, of which it has the key of the first one. */
+  readonly bundle?: TrustBundle;
+}
+
+/**
+ * Reads `authority/`; undefined when there is none, as with development certificates.
+ *
+ * @throws CERTIFICATE_INVALID naming the file: others may read it, or it is not what it must be
+ */
+export async function readAuthority(directory: string): Promise<AuthorityContent | undefined> {
+  try {
+    await requireForOwnerOnly(directory);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+  const path = join(directory, authorityName);
+  const pair = await readPairFile(path);
+  if (!pair) throw unusable(path, 'there is no such file; put it back from a backup');
+  const authority = { certificate: pair.certificates[0] ?? '', key: pair.key };
+  const bundle = await readBundle(directory);
+  return { authority, ...(bundle && { bundle }) };
+}
+
+/** The roots as the top's directory has them; undefined below the top. @throws CERTIFICATE_INVALID */
+export async function readBundle(directory: string): Promise<TrustBundle | undefined> {
+  const path = join(directory, bundleName);
+  const text = await readSecretFile(path);
+  if (text === undefined) return undefined;
+  const bundle = parsed(text);
+  if (isTrustBundle(bundle)) return bundle;
+  throw unusable(path, 'it is not a trust bundle; put it back from a backup');
+}
+
+/** Writes the authority of the site, in one step. */
+export function writeAuthority(
+  directory: string,
+  { certificate, key }: IssuedCertificate,
+  owner?: FileOwner,
+): Promise<void> {
+  return writePairFile(join(directory, authorityName), { key, certificates: [certificate] }, owner);
+}
+
+/** Writes the roots, in one step: this is the moment at which they change. */
+export function writeBundle(
+  directory: string,
+  bundle: TrustBundle,
+  owner?: FileOwner,
+): Promise<void> {
+  const text = `${JSON.stringify(bundle, null, 2)}\n`;
+  return writeSecretFile(join(directory, bundleName), text, owner);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function unusable(path: string, reason: string): WaybillError {
+  return new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason });
+}

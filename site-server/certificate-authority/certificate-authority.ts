@@ -1,0 +1,333 @@
+import { X509Certificate } from 'node:crypto';
+import {
+  type IssuedCertificate,
+  issueLeaf,
+  issueSiteAuthority,
+  type Validity,
+} from '../../shared/certificates/certificate-issuing.ts';
+import {
+  newPrivateKey,
+  publicKeyInfoOf,
+  readCertificateRequest,
+} from '../../shared/certificates/certificate-requests.ts';
+import { readPairFile, writePairFile } from '../../shared/certificates/pair-file.ts';
+import type { FileOwner } from '../../shared/certificates/secret-files.ts';
+import { rootKeyIdOf } from '../../shared/certificates/trust-bundle.ts';
+import type { TrustedRoots } from '../../shared/certificates/trusted-roots.ts';
+import { mayVouch } from '../../shared/domain/certificate-authority.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { holderOf, type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-identity.ts';
+import { beginningOf, type Revocation } from '../../shared/domain/revocation.ts';
+import { refusalOfTime } from '../../shared/rpc/certificate-trust.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
+import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import { type AuthoritySettings, beginsEarlyMs, daysToMs } from './authority-config.ts';
+import {
+  type AuthorityContent,
+  readAuthority,
+  readBundle,
+  writeAuthority,
+} from './authority-files.ts';
+import type { IssuedCertificates } from './issued-certificates.ts';
+import { readRootKey } from './root-keys.ts';
+
+/** What the authority needs. */
+export interface CertificateAuthorityComponents {
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly logger: Pick<Logger, 'warn'>;
+  /** The roots that this site trusts. */
+  readonly trustedRoots: TrustedRoots;
+  readonly issued: Pick<IssuedCertificates, 'record'>;
+  /** Whether and when certificates of a holder were revoked: a new one begins after that. @default never */
+  readonly revocationOf?: (holder: string) => Pick<Revocation, 'revokedAtMs'> | undefined;
+  /** Whom files are given to. @default whoever runs this program */
+  readonly owner?: FileOwner;
+  /** The file of the site's own certificate was written anew: other credentials are to be used. @default nothing */
+  readonly onOwnCertificate?: () => void;
+}
+
+/** Where its files are, and how long what it issues is valid. */
+export interface CertificateAuthorityConfig extends AuthoritySettings {
+  readonly siteCode: string;
+  /** `<data>/authority`. */
+  readonly directory: string;
+  /** The site's own key and certificate: `<data>/identity/agent.pem`. */
+  readonly agentFile: string;
+}
+
+/**
+ * The authority of this site (docs/trust.md, 1): issues certificates for its DPs, administrators, clients and
+ * itself; at the top, with the root's key, also the authorities of other sites. The root's key is read when it is
+ * used, and not kept. Owns `<data>/authority`, and the file of the site's own certificate as far as it writes it.
+ * Each file is written in one step; a crash between the authority and the site's own certificate is made good
+ * at the next opening.
+ */
+export class CertificateAuthority {
+  readonly siteCode: string;
+  readonly #components: CertificateAuthorityComponents;
+  readonly #config: CertificateAuthorityConfig;
+  readonly #changes = new SerialQueue();
+  #content: AuthorityContent;
+
+  private constructor(
+    components: CertificateAuthorityComponents,
+    config: CertificateAuthorityConfig,
+    content: AuthorityContent,
+  ) {
+    this.siteCode = config.siteCode;
+    this.#components = components;
+    this.#config = config;
+    this.#content = content;
+  }
+
+  /**
+   * Opens the authority; undefined when the site has none (development certificates).
+   *
+   * @throws CERTIFICATE_INVALID naming the file: others may read it, or it is not what it must be
+   */
+  static async open(
+    components: CertificateAuthorityComponents,
+    config: CertificateAuthorityConfig,
+  ): Promise<CertificateAuthority | undefined> {
+    const content = await readAuthority(config.directory);
+    if (!content) return undefined;
+    const authority = new CertificateAuthority(components, config, content);
+    await authority.#renewOwnAuthority();
+    await authority.#alignOwnCertificate();
+    return authority;
+  }
+
+  /** Whether this site has the root, and so issues the authorities of sites. */
+  get isTop(): boolean {
+    return this.#content.bundle !== undefined;
+  }
+
+  /** PEM, the newest first. */
+  roots(): readonly string[] {
+    return this.#components.trustedRoots.held.roots;
+  }
+
+  get rootsGeneration(): number {
+    return this.#components.trustedRoots.held.generation;
+  }
+
+  /** PEM. */
+  authorityCertificate(): string {
+    return this.#content.authority.certificate;
+  }
+
+  /**
+   * A certificate for a DP, an administrator, a client or this site itself, signed by this site's authority.
+   *
+   * @param request PKCS #10, DER, of whoever asks
+   * @param options.notBeforeMs not before this moment, nor before a revocation of the holder
+   * @returns PEM
+   * @throws CERTIFICATE_REQUEST_INVALID; CERTIFICATE_INVALID when the authority itself is not valid now; DISK_FULL
+   */
+  async issueLeaf(
+    identity: PeerIdentity,
+    request: Uint8Array,
+    options: { readonly notBeforeMs?: number } = {},
+  ): Promise<string> {
+    const { publicKey } = await readCertificateRequest(request);
+    return this.#issueLeaf(identity, publicKey, options.notBeforeMs);
+  }
+
+  /**
+   * The authority of another site, signed by the newest root. At the top only.
+   *
+   * @returns PEM
+   * @throws CERTIFICATE_REQUEST_INVALID; CERTIFICATE_INVALID when the root's key cannot be read, or the root
+   *   is not valid now; DISK_FULL
+   */
+  async issueSiteAuthority(siteCode: string, request: Uint8Array): Promise<string> {
+    const { publicKey } = await readCertificateRequest(request);
+    return this.certifySiteAuthority(siteCode, publicKey);
+  }
+
+  /** As `issueSiteAuthority`, for a key that is known to be the site's (SPKI, DER). */
+  async certifySiteAuthority(siteCode: string, publicKey: Uint8Array): Promise<string> {
+    const root = await this.#root();
+    const identity = { kind: 'site', siteCode } as const;
+    const validity = this.#validityOf(root.certificate, {
+      identity,
+      lifeMs: daysToMs(this.#config.siteAuthorityDays),
+    });
+    const certificate = await issueSiteAuthority(root, { siteCode, publicKey, ...validity });
+    await this.#record('authority', identity, certificate, root.certificate);
+    return certificate;
+  }
+
+  /** A new key and certificate for the site itself, in the file of its own certificate, in one step. */
+  async renewOwnLeaf(): Promise<void> {
+    await this.#changes.run(() => this.#makeOwn());
+  }
+
+  /**
+   * The site's authority has another certificate from now on, for the same key: what it has issued counts as before.
+   * The caller has made sure that peers know the root behind it.
+   */
+  async replaceCertificate(certificate: string): Promise<void> {
+    await this.#changes.run(async () => {
+      const authority = { ...this.#content.authority, certificate };
+      await writeAuthority(this.#config.directory, authority, this.#components.owner);
+      this.#content = { ...this.#content, authority };
+      await this.#alignOwnCertificate();
+    });
+  }
+
+  /** Reads again which roots there are: a command may have made a new one. @returns whether that is so */
+  async readRootsAgain(): Promise<boolean> {
+    const before = this.#content.bundle;
+    const bundle = before && (await readBundle(this.#config.directory));
+    if (!bundle || bundle.generation === before.generation) return false;
+    this.#content = { ...this.#content, bundle };
+    return true;
+  }
+
+  /** At the top, the roots as this directory has them, signed. */
+  get bundle() {
+    return this.#content.bundle;
+  }
+
+  async #root(): Promise<IssuedCertificate> {
+    const [certificate] = this.#content.bundle?.roots ?? [];
+    if (certificate === undefined) throw new Error('Only the top site has the root');
+    const { directory, rootPassphraseFile } = this.#config;
+    return readRootKey(directory, certificate, rootPassphraseFile);
+  }
+
+  async #issueLeaf(
+    identity: PeerIdentity,
+    publicKey: Uint8Array,
+    notBeforeMs = 0,
+  ): Promise<string> {
+    if (!mayVouch({ siteCode: this.siteCode }, identity)) {
+      throw new Error(`Site ${this.siteCode} does not vouch for ${toIdentityUri(identity)}`);
+    }
+    const { authority } = this.#content;
+    const lifeMs = daysToMs(this.#config.leafDays);
+    const validity = this.#validityOf(authority.certificate, { identity, lifeMs, notBeforeMs });
+    const certificate = await issueLeaf(authority, {
+      // Longer ones do not fit X.509; it is for people only.
+      commonName: holderOf(identity).slice(0, 64),
+      uris: [toIdentityUri(identity)],
+      publicKey,
+      ...validity,
+    });
+    await this.#record('leaf', identity, certificate, authority.certificate);
+    return certificate;
+  }
+
+  /** Never longer than whoever signs it: nobody shall renew too late what has long ended by its issuer. */
+  #validityOf(
+    issuerPem: string,
+    wanted: { identity: PeerIdentity; lifeMs: number; notBeforeMs?: number },
+  ): Validity {
+    const { clock, revocationOf } = this.#components;
+    const nowMs = clock.nowMs();
+    const issuer = new X509Certificate(issuerPem);
+    const refusal = refusalOfTime(issuer, nowMs);
+    if (refusal !== undefined) {
+      const path = this.#config.directory;
+      const reason = `of ${issuer.subject}: ${refusal}`;
+      throw new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason });
+    }
+    const revocation = revocationOf?.(holderOf(wanted.identity));
+    const beginMs = beginningOf(nowMs, beginsEarlyMs, revocation);
+    const endMs = Math.min(nowMs + wanted.lifeMs, Date.parse(issuer.validTo));
+    return {
+      notBefore: new Date(Math.max(beginMs, wanted.notBeforeMs ?? 0)),
+      notAfter: new Date(endMs),
+    };
+  }
+
+  async #record(
+    kind: 'leaf' | 'authority',
+    identity: PeerIdentity,
+    certificatePem: string,
+    issuerPem: string,
+  ): Promise<void> {
+    const certificate = new X509Certificate(certificatePem);
+    await this.#components.issued.record({
+      kind,
+      serialNumber: certificate.serialNumber.toLowerCase(),
+      holder: holderOf(identity),
+      identityUri: toIdentityUri(identity),
+      issuedAtMs: this.#components.clock.nowMs(),
+      notBeforeMs: Date.parse(certificate.validFrom),
+      notAfterMs: Date.parse(certificate.validTo),
+      rootKeyId: this.#rootKeyIdOf(issuerPem),
+    });
+  }
+
+  /** The root that signed this, or that it is; empty when it is none that is known here. */
+  #rootKeyIdOf(issuerPem: string): string {
+    const issuer = new X509Certificate(issuerPem);
+    const roots = this.#content.bundle?.roots ?? this.roots();
+    const root = roots
+      .map((pem) => new X509Certificate(pem))
+      .find((one) => issuer.checkIssued(one) && issuer.verify(one.publicKey));
+    return root ? rootKeyIdOf(root) : '';
+  }
+
+  async #makeOwn(): Promise<void> {
+    const key = await newPrivateKey();
+    const identity = { kind: 'site', siteCode: this.siteCode } as const;
+    await this.#writeOwn(key, await this.#issueLeaf(identity, publicKeyInfoOf(key)));
+  }
+
+  async #writeOwn(key: string, leaf: string): Promise<void> {
+    const certificates = [leaf, this.#content.authority.certificate];
+    const { owner, onOwnCertificate } = this.#components;
+    await writePairFile(this.#config.agentFile, { key, certificates }, owner);
+    onOwnCertificate?.();
+  }
+
+  /**
+   * The top needs nobody to be itself again: after it was off for long, was restored, or after its clock was wrong
+   * while it signed itself.
+   */
+  async #renewOwnAuthority(): Promise<void> {
+    const { authority, bundle } = this.#content;
+    const current = new X509Certificate(authority.certificate);
+    const [root] = bundle?.roots ?? [];
+    if (root === undefined || !this.#refusalOf(current)) return;
+    if (this.#refusalOf(new X509Certificate(root))) return;
+    const publicKey = current.publicKey.export({ type: 'spki', format: 'der' });
+    const certificate = await this.certifySiteAuthority(this.siteCode, publicKey);
+    const renewed = { ...authority, certificate };
+    await writeAuthority(this.#config.directory, renewed, this.#components.owner);
+    this.#content = { ...this.#content, authority: renewed };
+  }
+
+  #refusalOf(certificate: X509Certificate): string | undefined {
+    return refusalOfTime(certificate, this.#components.clock.nowMs());
+  }
+
+  /**
+   * The site's own certificate travels with that of its authority: makes it so. One that this authority
+   * has not signed, that does not count now, or that is not there, is made anew: it takes nobody else for that.
+   * While the authority itself does not count, as when the clock is wrong, everything stays.
+   */
+  async #alignOwnCertificate(): Promise<void> {
+    const own = await readPairFile(this.#config.agentFile);
+    const authority = new X509Certificate(this.#content.authority.certificate);
+    const [leaf, travelling] = own?.certificates ?? [];
+    if (!own || leaf === undefined || !this.#isSound(new X509Certificate(leaf), authority)) {
+      const refusal = this.#refusalOf(authority);
+      if (refusal === undefined) return this.#makeOwn();
+      this.#components.logger.warn(
+        { reason: refusal },
+        'The authority of this site does not count',
+      );
+    } else if (travelling?.trim() !== this.#content.authority.certificate.trim()) {
+      await this.#writeOwn(own.key, leaf);
+    }
+  }
+
+  #isSound(leaf: X509Certificate, authority: X509Certificate): boolean {
+    return leaf.verify(authority.publicKey) && this.#refusalOf(leaf) === undefined;
+  }
+}

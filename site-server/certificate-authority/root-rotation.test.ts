@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { writeSecretFile } from '../../shared/certificates/secret-files.ts';
+import {
+  rootKeyIdOf,
+  type TrustBundle,
+  verdictOnBundle,
+} from '../../shared/certificates/trust-bundle.ts';
+import { TrustedRoots } from '../../shared/certificates/trusted-roots.ts';
+import { FakeClock } from '../../shared/testing/fake-clock.ts';
+import { readBundle } from './authority-files.ts';
+import { rootKeyFileOf } from './root-keys.ts';
+import { retireRoot, rotateRoot } from './root-rotation.ts';
+import { askedWithNewKey, inAuthority, TestAuthority } from './testing/test-authority.ts';
+
+const hourMs = 3_600_000;
+const conflict = (message: RegExp) => ({ code: 'AUTHORITY_CONFLICT', message });
+
+describe('change of the root', () => {
+  let clock: FakeClock;
+  let files: TestAuthority;
+  const change = () => {
+    const { directory, rootsFile, settings } = files;
+    return { directory, rootsFile, settings, siteCode: 'CS1', nowMs: clock.nowMs() };
+  };
+  const keys = async () =>
+    (await readdir(files.directory)).filter((name) => name.endsWith('.key')).toSorted();
+  const keysOf = ({ roots }: TrustBundle) => roots.map(rootKeyFileOf).toSorted();
+  const bundle = async () => {
+    const found = await readBundle(files.directory);
+    assert.ok(found);
+    return found;
+  };
+
+  beforeEach(async () => {
+    clock = new FakeClock();
+    files = await TestAuthority.make({ clock });
+  });
+  afterEach(() => files[Symbol.asyncDispose]());
+
+  it('makes a new root beside the old one, which signs for it; then retires the old one', async () => {
+    const first = await bundle();
+    const both = await rotateRoot(change());
+    assert.equal(both.generation, 2);
+    assert.deepEqual(both.roots[1], first.roots[0]);
+    assert.equal(verdictOnBundle(both, first, clock.nowMs()).kind, 'newer');
+    assert.deepEqual(await keys(), keysOf(both));
+    await clock.advance(26 * hourMs);
+    const last = await retireRoot(change(), { isForced: false });
+    assert.deepEqual([last.generation, last.roots], [3, both.roots.slice(0, 1)]);
+    assert.deepEqual(await keys(), keysOf(last));
+    assert.equal(verdictOnBundle(last, both, clock.nowMs()).kind, 'newer');
+    // Also for whoever did not hear of the one between.
+    assert.equal(verdictOnBundle(last, first, clock.nowMs()).kind, 'newer');
+    assert.deepEqual(await bundle(), last);
+  });
+
+  it('is used by the authority, which signs with the newest root', async () => {
+    const authority = await files.open();
+    const both = await rotateRoot(change());
+    assert.equal(await authority.readRootsAgain(), true);
+    assert.equal(await authority.readRootsAgain(), false);
+    const roots = await TrustedRoots.open(files.rootsFile, clock);
+    assert.equal((await roots.take(authority.bundle)).kind, 'newer');
+    const { request } = await askedWithNewKey();
+    await authority.issueSiteAuthority('PS1', request);
+    for await (const { kind, rootKeyId } of files.issued.list()) {
+      if (kind === 'authority') assert.equal(rootKeyId, rootKeyIdOf(both.roots[0]!));
+    }
+  });
+
+  it('is refused twice, and too early, unless a stolen key forces it', async () => {
+    await assert.rejects(retireRoot(change(), { isForced: false }), conflict(/only one root/));
+    await rotateRoot(change());
+    await assert.rejects(rotateRoot(change()), conflict(/being replaced already/));
+    await clock.advance(24 * hourMs);
+    await assert.rejects(retireRoot(change(), { isForced: false }), conflict(/until 20.*--force/));
+    assert.equal((await bundle()).generation, 2);
+    assert.equal((await retireRoot(change(), { isForced: true })).generation, 3);
+  });
+
+  it('is refused below the top, and with an authority of an old backup', async () => {
+    const old = await readFile(inAuthority(files, 'trust-bundle.json'), 'utf8');
+    const both = await rotateRoot(change());
+    const roots = await TrustedRoots.open(files.rootsFile, clock);
+    await roots.take(both);
+    await writeSecretFile(inAuthority(files, 'trust-bundle.json'), old);
+    await assert.rejects(rotateRoot(change()), conflict(/generation 1, .* generation 2.*backup/));
+    await rm(inAuthority(files, 'trust-bundle.json'));
+    await assert.rejects(rotateRoot(change()), conflict(/only the top site has the root/));
+  });
+
+  it('leaves the old root after a crash before the bundle, and goes on', async () => {
+    const first = await readFile(inAuthority(files, 'trust-bundle.json'), 'utf8');
+    const lost = await rotateRoot(change());
+    // Killed after the key was written, and before the bundle was.
+    await writeSecretFile(inAuthority(files, 'trust-bundle.json'), first);
+    await files.open();
+    assert.equal((await keys()).length, 2);
+    await assert.rejects(retireRoot(change(), { isForced: true }), conflict(/only one root/));
+    assert.equal((await keys()).length, 1, 'a key that signed nothing is removed');
+    const both = await rotateRoot(change());
+    assert.notDeepEqual(both.roots, lost.roots);
+    assert.deepEqual(await keys(), keysOf(both));
+  });
+
+  it('has retired after a crash after the bundle, and removes the key at the next change', async () => {
+    const both = await rotateRoot(change());
+    const oldKey = rootKeyFileOf(both.roots[1]!);
+    const text = await readFile(inAuthority(files, oldKey), 'utf8');
+    await retireRoot(change(), { isForced: true });
+    await writeSecretFile(inAuthority(files, oldKey), text);
+    const authority = await files.open();
+    assert.equal(authority.bundle?.generation, 3);
+    const next = await rotateRoot(change());
+    assert.equal(next.generation, 4);
+    assert.deepEqual(await keys(), keysOf(next));
+  });
+
+  it('encrypts the new key with the passphrase of the old one', async () => {
+    const passphrase = 'correct horse battery staple';
+    const path = files.place.join('passphrase');
+    await writeSecretFile(path, passphrase);
+    const settings = { rootPassphraseFile: path };
+    await using secret = await TestAuthority.make({ clock, passphrase, settings });
+    const { directory, rootsFile } = secret;
+    const both = await rotateRoot({ ...change(), directory, rootsFile, settings: secret.settings });
+    for (const root of both.roots) {
+      const text = await readFile(inAuthority(secret, rootKeyFileOf(root)), 'utf8');
+      assert.match(text, /BEGIN ENCRYPTED PRIVATE KEY/);
+    }
+    const without = { ...secret.settings, rootPassphraseFile: undefined };
+    const asked = retireRoot(
+      { ...change(), directory, rootsFile, settings: without },
+      { isForced: true },
+    );
+    await assert.rejects(asked, { code: 'CERTIFICATE_INVALID', message: /it is encrypted/ });
+    assert.equal((await readBundle(directory))?.generation, 2);
+  });
+});

@@ -1,0 +1,108 @@
+/** What a site's authority certificate is believed to be, and when another takes its place. Pure. */
+import { X509Certificate } from 'node:crypto';
+import type { HeldTrust } from '../../shared/certificates/trust-bundle.ts';
+import { authorityNameOf, renewalAtMs } from '../../shared/domain/certificate-authority.ts';
+import { certificateBlocks, refusalOfTime } from '../../shared/rpc/certificate-trust.ts';
+
+/** The certificate of a site's authority, and the root that signed it. */
+export interface KnownAuthority {
+  readonly certificate: X509Certificate;
+  /** PEM; one of those that are trusted. */
+  readonly root: string;
+}
+
+/**
+ * The authority of a site in a PEM text; undefined when it is none: not a CA of that site's name, or not signed by
+ * a root that is trusted.
+ */
+export function knownAuthority(
+  pem: string,
+  siteCode: string,
+  { roots }: HeldTrust,
+): KnownAuthority | undefined {
+  const certificate = parsed(pem);
+  if (!certificate?.ca || certificate.subject !== `CN=${authorityNameOf(siteCode)}`)
+    return undefined;
+  const root = roots.find((one) => isSignedBy(certificate, new X509Certificate(one)));
+  return root === undefined ? undefined : { certificate, root };
+}
+
+/** The authority that travels with a site's own certificate, in a text of several certificates. */
+export function travellingAuthority(chainPem: string): string {
+  return certificateBlocks(Buffer.from(chainPem, 'latin1'))[1] ?? '';
+}
+
+/**
+ * Whether the top is to sign a site's authority again: it stands on another root than the newest, two thirds
+ * of its life are over, or it does not count now: it was signed while a clock was wrong.
+ */
+export function isDueForSigning(known: KnownAuthority, newestRoot: string, nowMs: number): boolean {
+  if (known.root !== newestRoot || isRefused(known, nowMs)) return true;
+  const { validFrom, validTo } = known.certificate;
+  const life = { notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) };
+  return nowMs >= renewalAtMs(life, 0);
+}
+
+/** What a site considers before it takes another certificate for its authority. */
+export interface OfferedAuthority {
+  readonly siteCode: string;
+  /** PEM; what it shows now. */
+  readonly current: string;
+  /** PEM; what the top has signed. */
+  readonly offered: string;
+  readonly held: HeldTrust;
+  /** From when on everybody is expected to trust the newest root. */
+  readonly overlapEndsMs: number;
+  readonly nowMs: number;
+}
+
+/**
+ * Whether a site shows the offered certificate from now on. Only one for its own key, so that all it has issued
+ * stays good; and one of a new root only when everybody has had the time to hear of that root, or when the old
+ * one counts for nothing any more.
+ */
+export function isToBeTaken(facts: OfferedAuthority): boolean {
+  const { siteCode, held, nowMs } = facts;
+  const offered = knownAuthority(facts.offered, siteCode, held);
+  const current = new X509Certificate(facts.current);
+  if (!offered || isRefused(offered, nowMs)) return false;
+  if (!isSameKey(offered.certificate, current)) return false;
+  const shown = knownAuthority(facts.current, siteCode, held);
+  if (!shown || isRefused(shown, nowMs)) return true;
+  if (shown.root !== offered.root) {
+    return held.roots.indexOf(offered.root) === 0 && nowMs >= facts.overlapEndsMs;
+  }
+  return Date.parse(offered.certificate.validTo) > Date.parse(shown.certificate.validTo);
+}
+
+/** Those that count now first, and of these the newest. */
+export function byUse(nowMs: number): (a: KnownAuthority, b: KnownAuthority) => number {
+  const rankOf = (one: KnownAuthority) => (isRefused(one, nowMs) ? 1 : 0);
+  const beginOf = ({ certificate }: KnownAuthority) => Date.parse(certificate.validFrom);
+  return (a, b) => rankOf(a) - rankOf(b) || beginOf(b) - beginOf(a);
+}
+
+function isRefused({ certificate }: KnownAuthority, nowMs: number): boolean {
+  return refusalOfTime(certificate, nowMs) !== undefined;
+}
+
+function isSameKey(one: X509Certificate, other: X509Certificate): boolean {
+  return publicKeyInfoIn(one).equals(publicKeyInfoIn(other));
+}
+
+/** SPKI, DER. */
+export function publicKeyInfoIn({ publicKey }: X509Certificate): Buffer {
+  return publicKey.export({ type: 'spki', format: 'der' });
+}
+
+function isSignedBy(certificate: X509Certificate, root: X509Certificate): boolean {
+  return certificate.checkIssued(root) && certificate.verify(root.publicKey);
+}
+
+function parsed(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return undefined;
+  }
+}

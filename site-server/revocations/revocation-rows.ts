@@ -1,0 +1,40 @@
+import type { Revocation } from '../../shared/domain/revocation.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+
+/** What making rows of "revocations" needs. */
+export interface RevocationRowsNeeds {
+  readonly store: Pick<StateStore, 'records'>;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  /** This site: it writes its own rows only. */
+  readonly siteCode: string;
+}
+
+/** Why a DP that was deleted is out. */
+export const deletedDpReason = 'the distribution point was deleted';
+/** Why a site that was deleted is out, with its DPs. */
+export const deletedSiteReason = 'the site was deleted';
+
+/** Who says that somebody is revoked, and why. */
+export type RevocationReason = Pick<Revocation, 'reason' | 'revokedBy'>;
+
+/**
+ * The rows by which holders are revoked, from now on; for the batch of whoever has a reason for it, so that what is
+ * deleted is out whatever is killed when.
+ */
+export async function revocationsOf(
+  { store, clock, siteCode }: RevocationRowsNeeds,
+  holders: readonly string[],
+  { reason, revokedBy }: RevocationReason,
+): Promise<{ readonly rows: readonly Revocation[]; readonly changes: readonly Change[] }> {
+  const records = store.records(keySpaces.revocations);
+  const keys = holders.map((holder) => joinKey(siteCode, ...holder.split('/')));
+  const before = await records.getMany(keys);
+  const rows = holders.map((holder, index) => {
+    // A clock that went back takes no revocation back.
+    const revokedAtMs = Math.max(clock.nowMs(), before[index]?.revokedAtMs ?? 0);
+    return { siteCode, holder, revokedAtMs, reason, revokedBy };
+  });
+  return { rows, changes: rows.map((row, index) => records.put(keys[index] ?? '', row)) };
+}

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import type { CertifiedPeer, Voucher } from '../../shared/domain/certificate-authority.ts';
+import type { Revocation } from '../../shared/domain/revocation.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import { StateStore } from '../../shared/state-store/state-store.ts';
+import { CapturedLog } from '../../shared/testing/captured-log.ts';
+import { FakeClock } from '../../shared/testing/fake-clock.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { revocationsOf } from './revocation-rows.ts';
+import { defaultRevocationsConfig, Revocations } from './revocations.ts';
+
+const by = { reason: 'stolen', revokedBy: 'waybill://admin/full/alice' };
+const dayMs = 86_400_000;
+const shortLived = { keepMs: 600_000, sweepIntervalMs: 60_000 };
+
+describe('revocations of a site (SEC-3)', () => {
+  let directory: TemporaryDirectory;
+  let store: StateStore;
+  let clock: FakeClock;
+  let sites: SiteDirectory;
+  let revocations: Revocations;
+
+  beforeEach(async () => {
+    directory = await TemporaryDirectory.create();
+    const { logger } = new CapturedLog();
+    ({ store } = await StateStore.open({ directory: directory.path, logger }));
+    clock = new FakeClock();
+    const parent = { siteCode: 'CAS', address: 'cas:1' };
+    sites = new SiteDirectory({ store, own: { siteCode: 'PS1', kind: 'primary', parent } });
+    await sites.start();
+    await restart();
+  });
+  afterEach(async () => {
+    await revocations.stop();
+    await sites.stop();
+    await store.close();
+    await directory[Symbol.asyncDispose]();
+  });
+
+  async function restart(config = {}): Promise<void> {
+    await revocations?.stop();
+    const { logger } = new CapturedLog();
+    const needs = { store, clock, siteCode: 'PS1', sites, logger };
+    revocations = new Revocations(needs, { ...defaultRevocationsConfig, ...config });
+    await revocations.start();
+  }
+
+  const rows = () => store.records(keySpaces.revocations);
+  function row(siteCode: string, holder: string, revokedAtMs = clock.nowMs()): Revocation {
+    return { siteCode, holder, revokedAtMs, ...by };
+  }
+  async function replicated(...given: Revocation[]): Promise<void> {
+    const keyOf = ({ siteCode, holder }: Revocation) => joinKey(siteCode, ...holder.split('/'));
+    await store.write(
+      given.map((one) => rows().put(keyOf(one), one)),
+      { sync: false },
+    );
+    await store.settled();
+  }
+  function dp(voucher: Voucher = 'root'): CertifiedPeer {
+    const life = { notBeforeMs: clock.nowMs() - dayMs, notAfterMs: clock.nowMs() + 9_000 * dayMs };
+    return { identity: { kind: 'dp', dpId: 'PS1DP1' }, voucher, vouchedFromMs: 1, ...life };
+  }
+  const isOut = (peer: CertifiedPeer) => revocations.trust.refusalOf(peer) !== undefined;
+
+  it('act when they are said, and after a restart; a later certificate counts', async () => {
+    const before = dp();
+    assert.equal(isOut(before), false);
+    let toldCount = 0;
+    const end = revocations.trust.onChange(() => toldCount++);
+    const said = await revocations.revoke('dp/PS1DP1', by);
+    assert.deepEqual(said, row('PS1', 'dp/PS1DP1'));
+    assert.equal(toldCount, 1);
+    end();
+    for (const _ of ['now', 'after a restart']) {
+      assert.equal(isOut(before), true);
+      assert.equal(isOut({ ...before, notBeforeMs: clock.nowMs() + 1_000 }), false);
+      assert.deepEqual(revocations.list(), [said]);
+      await restart();
+    }
+  });
+
+  it('act when another site has said them, as far as it has its say', async () => {
+    const sites = store.records(keySpaces.sites);
+    const site = (siteCode: string, kind: 'primary' | 'secondary', parentSiteCode: string) =>
+      sites.put(siteCode, { siteCode, kind, parentSiteCode, address: '', description: '' });
+    await store.write(
+      [
+        sites.put('CAS', {
+          ...{ siteCode: 'CAS', kind: 'central-administration', parentSiteCode: '' },
+          ...{ address: '', description: '' },
+        }),
+        site('PS2', 'primary', 'CAS'),
+      ],
+      { sync: false },
+    );
+    await store.settled();
+    await replicated(row('PS2', 'dp/PS1DP1'));
+    assert.equal(isOut(dp({ siteCode: 'PS1' })), false);
+    assert.equal(isOut(dp({ siteCode: 'PS2' })), true);
+    await replicated(row('CAS', 'dp/PS1DP1'));
+    assert.equal(isOut(dp({ siteCode: 'PS1' })), true);
+    assert.equal(revocations.latestOf('dp/PS1DP1')?.revokedAtMs, clock.nowMs());
+  });
+
+  it('go to no earlier moment when the clock goes back', async () => {
+    const said = await revocations.revoke('dp/PS1DP1', by);
+    clock = new FakeClock(clock.nowMs() - dayMs);
+    await restart();
+    const again = await revocations.revoke('dp/PS1DP1', { ...by, reason: 'lost' });
+    assert.deepEqual(again, { ...said, reason: 'lost' });
+    const needs = { store, clock, siteCode: 'PS1' };
+    const { rows: made } = await revocationsOf(needs, ['dp/PS1DP1', 'dp/PS1DP2'], by);
+    assert.deepEqual(
+      made.map(({ revokedAtMs }) => revokedAtMs),
+      [said.revokedAtMs, clock.nowMs()],
+    );
+  });
+
+  it('of a neighbour that remembers an earlier moment, or none, are passed over', async () => {
+    await restart(shortLived);
+    const held = row('PS2', 'dp/PS1DP1');
+    await replicated(held);
+    const key = 'PS2/dp/PS1DP1';
+    const earlier = { ...held, revokedAtMs: held.revokedAtMs - 1 };
+    assert.equal(revocations.isRollback(key, earlier), true);
+    assert.equal(revocations.isRollback(key, undefined), true);
+    assert.equal(revocations.isRollback(key, held), false);
+    assert.equal(revocations.isRollback('PS3/dp/PS1DP1', earlier), false);
+    // Once no certificate is left that it could be about, its site deletes it.
+    await clock.advance(shortLived.keepMs);
+    assert.equal(revocations.isRollback(key, undefined), false);
+  });
+
+  it('that contradict their key, or are of the future, are refused of a neighbour', () => {
+    const key = 'PS2/dp/PS1DP1';
+    const fit = row('PS2', 'dp/PS1DP1');
+    assert.equal(revocations.refusalOfRow(key, fit), undefined);
+    const others = [row('PS2', 'dp/PS1DP2'), row('PS3', 'dp/PS1DP1'), row('PS2', 'admin/PS1DP1')];
+    for (const other of others) {
+      assert.match(revocations.refusalOfRow(key, other) ?? '', /another row than its key/);
+    }
+    const ahead = { ...fit, revokedAtMs: clock.nowMs() + 600_001 };
+    assert.match(revocations.refusalOfRow(key, ahead) ?? '', /in the future/);
+  });
+
+  it('of this site go when no certificate is left; those of others are theirs to delete', async () => {
+    await restart(shortLived);
+    await revocations.revoke('dp/PS1DP1', by);
+    await replicated(row('PS2', 'dp/PS2DP1'));
+    await clock.advance(shortLived.keepMs);
+    assert.equal(revocations.list().length, 2);
+    await clock.advance(2 * shortLived.sweepIntervalMs);
+    await store.settled();
+    assert.deepEqual(
+      revocations.list().map(({ holder }) => holder),
+      ['dp/PS2DP1'],
+    );
+  });
+
+  it('are bounded in number and length', async () => {
+    await restart({ countMax: 1 });
+    await revocations.revoke('dp/PS1DP1', by);
+    await revocations.revoke('dp/PS1DP1', by);
+    await assert.rejects(revocations.revoke('dp/PS1DP2', by), /at most 1 revocations/);
+    const long = { ...by, reason: 'x'.repeat(501) };
+    await assert.rejects(revocations.revoke('dp/PS1DP1', long), /reason: expected at most 500/);
+  });
+});

@@ -1,0 +1,150 @@
+/**
+ * Tells the DPs of this site whom to trust (SEC-3), for they have no replication: the sites of the hierarchy,
+ * revocations, and the roots; as soon as any of it changes, and whenever a DP comes back. See
+ * DistributionPointTeller. Writes the table "told trust hashes".
+ */
+import { hashOf } from '../../shared/content-library/content-hash.ts';
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import type { RevokedAt } from '../../shared/domain/revocation.ts';
+import {
+  type ToldBundle,
+  type ToldTrust,
+  toldRevocationCountMax,
+} from '../../shared/domain/told-trust.ts';
+import type { RequestOf } from '../../shared/rpc/conversation.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
+import {
+  DistributionPointTeller,
+  type TellerNeeds,
+} from '../hierarchy-manager/distribution-point-teller.ts';
+import {
+  defaultTellingConfig,
+  type ToldSubject,
+} from '../hierarchy-manager/distribution-point-telling.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import type { Revocations } from './revocations.ts';
+
+/** The roots as the top site has signed them, as far as this site knows. */
+export interface TrustBundles {
+  current(): ToldBundle | undefined;
+  /** Calls the listener after each change. @returns ends it */
+  onChanged(listener: () => void): () => void;
+}
+
+/** What is told, and from where it comes. */
+export interface TrustTold {
+  readonly revocations: Pick<Revocations, 'list' | 'onChanged'>;
+  readonly sites: Pick<SiteDirectory, 'tree'>;
+  /** Absent where certificates are for development. */
+  readonly bundles?: TrustBundles;
+}
+
+type TrustPart = RequestOf<'DistributionPoint', 'setTrust'>;
+
+/** Revocations in one message. */
+const partCount = 1_000;
+
+export class TrustTeller extends DistributionPointTeller {
+  readonly #told: TrustTold;
+  readonly #subject: TrustSubject;
+  #ends: (() => void)[] = [];
+
+  constructor(told: TrustTold, needs: TellerNeeds, config = defaultTellingConfig) {
+    const subject = new TrustSubject(told);
+    super(subject, needs, config);
+    this.#told = told;
+    this.#subject = subject;
+  }
+
+  override async start(): Promise<void> {
+    const { revocations, bundles } = this.#told;
+    const onNews = () => {
+      this.#subject.forget();
+      this.news();
+    };
+    this.#ends = [revocations.onChanged(onNews), bundles?.onChanged(onNews) ?? (() => {})];
+    await super.start();
+  }
+
+  override async stop(): Promise<void> {
+    for (const end of this.#ends) end();
+    await super.stop();
+  }
+}
+
+/** What is to be said, made once for all DPs. */
+class TrustSubject implements ToldSubject {
+  readonly name = 'trust';
+  readonly toldHashes = keySpaces.toldTrustHashes;
+  readonly #told: TrustTold;
+  #now: { readonly trust: ToldTrust; readonly hash: string } | undefined;
+
+  constructor(told: TrustTold) {
+    this.#told = told;
+  }
+
+  /** It may be another thing now. */
+  forget(): void {
+    this.#now = undefined;
+  }
+
+  hashOf(_point?: DistributionPoint): string {
+    return this.#current.hash;
+  }
+
+  isPressing(): boolean {
+    const { revocations, bundle } = this.#current.trust;
+    return revocations.length > 0 || bundle !== undefined;
+  }
+
+  say(
+    channel: DistributionPointChannel,
+    _point: DistributionPoint,
+    options: { readonly deadlineMs: number; readonly signal: AbortSignal },
+  ): Promise<unknown> {
+    return channel.clientStream('setTrust', partsOf(this.#current.trust), options);
+  }
+
+  get #current() {
+    if (!this.#now) {
+      const trust = trustOf(this.#told);
+      this.#now = { trust, hash: hashOf(Buffer.from(JSON.stringify(trust))) };
+    }
+    return this.#now;
+  }
+}
+
+function trustOf({ revocations, sites, bundles }: TrustTold): ToldTrust {
+  const bundle = bundles?.current();
+  return {
+    sites: sites.tree.list().map(({ siteCode, parentSiteCode }) => ({ siteCode, parentSiteCode })),
+    // Of too many, those that were said last.
+    revocations: revocations
+      .list()
+      .map(({ siteCode, holder, revokedAtMs }) => ({ siteCode, holder, revokedAtMs }))
+      .sort((a, b) => b.revokedAtMs - a.revokedAtMs)
+      .slice(0, toldRevocationCountMax),
+    ...(bundle && { bundle }),
+  };
+}
+
+async function* partsOf({ sites, revocations, bundle }: ToldTrust): AsyncGenerator<TrustPart> {
+  const roots = bundle && {
+    generation: bundle.generation,
+    bundle: Buffer.from(bundle.base64, 'base64'),
+  };
+  const header = {
+    revocationCount: revocations.length,
+    sites: [...sites],
+    ...(roots && { bundle: roots }),
+  };
+  yield { header, revocations: revocations.slice(0, partCount).map(toMessage) };
+  for (let at = partCount; at < revocations.length; at += partCount) {
+    yield { revocations: revocations.slice(at, at + partCount).map(toMessage) };
+  }
+}
+
+function toMessage({ siteCode, holder, revokedAtMs }: RevokedAt) {
+  return { siteCode, holder, revokedAtMs };
+}

@@ -1,0 +1,105 @@
+import { join, resolve } from 'node:path';
+import { isKeptByAgent } from '../../shared/certificates/pair-file.ts';
+import type { FileOwner } from '../../shared/certificates/secret-files.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import { backUpAuthority, restoreAuthority } from '../certificate-authority/authority-backup.ts';
+import { readPassphrase } from '../certificate-authority/root-keys.ts';
+import { type RootChange, retireRoot, rotateRoot } from '../certificate-authority/root-rotation.ts';
+import type { SiteConfig } from '../site-config.ts';
+import { openAuthorityAtRest } from './authority-at-rest.ts';
+import { type CommandSurroundings, ownerOf } from './init-command.ts';
+
+/** `waybill-site rotate-root`. The site server may run. */
+export async function rotateRootOf(config: SiteConfig, tell: CommandSurroundings['tell']) {
+  const { generation } = await rotateRoot(rootChangeOf(config));
+  const hours = config.authority.rootOverlapHours;
+  tell(`There is a new root; both count, in generation ${generation} of the roots.`);
+  tell(`All sites stand on it after ${hours} hours; the site server tells them by itself.`);
+  tell('See "waybill certs" until nobody stands on the old one, then: waybill-site retire-root');
+  tell('Make a new backup now: waybill-site backup-authority');
+}
+
+/** `waybill-site retire-root`. The site server may run. */
+export async function retireRootOf(
+  config: SiteConfig,
+  options: { readonly isForced: boolean },
+  tell: CommandSurroundings['tell'],
+) {
+  const { generation } = await retireRoot(rootChangeOf(config), options);
+  tell(
+    `Only the newest root counts, in generation ${generation} of the roots. The old key is deleted.`,
+  );
+  tell('Make a new backup now: waybill-site backup-authority');
+}
+
+/** Files that a backup command is told. */
+export interface BackupFlags {
+  readonly file: string;
+  readonly passphraseFile?: string | undefined;
+}
+
+/** `waybill-site backup-authority`. The site server may run. */
+export async function backUpAuthorityOf(
+  config: SiteConfig,
+  flags: BackupFlags,
+  tell: CommandSurroundings['tell'],
+) {
+  const { siteCode } = config;
+  const path = resolve(flags.file);
+  const passphrase = await passphraseOf(flags);
+  const directory = authorityDirectoryOf(config);
+  await backUpAuthority({ directory, siteCode, path, passphrase, nowMs: systemClock.nowMs() });
+  tell(`The keys of the hierarchy are in ${path}${passphrase === undefined ? '' : ', encrypted'}.`);
+  tell('Keep it where nobody else has it: who has these keys is whoever he wants to be.');
+}
+
+/** `waybill-site restore-authority`. The site server does not run. */
+export async function restoreAuthorityOf(
+  config: SiteConfig,
+  flags: BackupFlags,
+  tell: CommandSurroundings['tell'],
+) {
+  const { siteCode } = config;
+  const authorityDirectory = authorityDirectoryOf(config);
+  const owner = await ownerOf(config.dataDirectory);
+  const path = resolve(flags.file);
+  const passphrase = await passphraseOf(flags);
+  const request = { directory: authorityDirectory, siteCode, path, passphrase, owner };
+  await restoreAuthority(request);
+  await alignOwnIdentity(config, owner);
+  tell(`The keys of the hierarchy are in ${authorityDirectory} again. Start the site server.`);
+}
+
+/**
+ * Before a site server starts: makes its own certificate where it is missing or over, which it can without
+ * anybody, if it has an authority and keeps its identity itself.
+ */
+export async function alignOwnIdentity(config: SiteConfig, owner?: FileOwner): Promise<void> {
+  const { siteCode, authority: settings, certificates } = config;
+  if (!isKeptByAgent(certificates)) return;
+  await openAuthorityAtRest(
+    { clock: systemClock, settings, owner },
+    {
+      siteCode,
+      authorityDirectory: authorityDirectoryOf(config),
+      rootsFile: certificates.caFile,
+      agentFile: certificates.certificateFile,
+    },
+  );
+}
+
+/** Where a site keeps its authority. */
+export function authorityDirectoryOf({ dataDirectory }: SiteConfig): string {
+  return join(dataDirectory, 'authority');
+}
+
+function rootChangeOf(config: SiteConfig): RootChange {
+  const { siteCode, authority: settings, certificates } = config;
+  const directory = authorityDirectoryOf(config);
+  const nowMs = systemClock.nowMs();
+  return { siteCode, settings, directory, rootsFile: certificates.caFile, nowMs };
+}
+
+async function passphraseOf({ passphraseFile }: BackupFlags): Promise<string | undefined> {
+  return passphraseFile === undefined ? undefined : readPassphrase(resolve(passphraseFile));
+}

@@ -1,0 +1,154 @@
+import { readFile, stat } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { resolve } from 'node:path';
+import type { Argv } from 'yargs';
+import type { FileOwner } from '../../shared/certificates/secret-files.ts';
+import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
+import { parseSiteCode } from '../../shared/domain/site.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import { authoritySettings } from '../certificate-authority/authority-config.ts';
+import { type CallingUser, callingUserOf } from './calling-user.ts';
+import { type SetupRequest, type SetupResult, setUpSite } from './site-setup.ts';
+
+/** What a command of `waybill-site` needs of its process. */
+export interface CommandSurroundings {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly tell: (line: string) => void;
+}
+
+const adminNameText = '1 to 63 letters, digits, dots, hyphens, underscores and @';
+const kinds = ['central-administration', 'primary'] as const;
+
+/** The options of `waybill-site init`. */
+export function initOptions<T>(command: Argv<T>) {
+  return command
+    .option('site', {
+      type: 'string',
+      demandOption: true,
+      describe: 'code of the site, such as CS1',
+    })
+    .option('kind', {
+      choices: kinds,
+      default: 'primary' as (typeof kinds)[number],
+      describe: 'what the site is; a central administration site has no distribution points',
+    })
+    .option('listen', { type: 'string', default: '0.0.0.0:8530', describe: 'host:port' })
+    .option('enrollment-listen', {
+      type: 'string',
+      describe: 'host:port for machines that enroll, instead of the usual one',
+    })
+    .option('data', {
+      type: 'string',
+      default: '/var/lib/waybill-site',
+      describe: 'data directory',
+    })
+    .option('config', {
+      type: 'string',
+      default: '/etc/waybill/site.yaml',
+      describe: 'configuration file to write',
+    })
+    .option('admin', {
+      type: 'string',
+      describe:
+        'name of the first administrator, with the role full; default: the user who calls this',
+    })
+    .option('root-passphrase-file', {
+      type: 'string',
+      describe: 'file with a passphrase that the key of the root is encrypted with',
+    })
+    .check(initProblems)
+    .example('$0 init --site CS1', 'the first site of a new hierarchy');
+}
+
+/** The options as they were given. */
+export interface InitFlags {
+  readonly site: string;
+  readonly kind: (typeof kinds)[number];
+  readonly listen: string;
+  readonly enrollmentListen?: string | undefined;
+  readonly data: string;
+  readonly config: string;
+  readonly admin?: string | undefined;
+  readonly rootPassphraseFile?: string | undefined;
+}
+
+/** What cannot be, as texts for the parser. */
+function initProblems(flags: Readonly<Record<string, unknown>>): true | string {
+  const { site, admin } = flags;
+  if (parseSiteCode(String(site)) === undefined) {
+    return `--site ${site}: expected three of A-Z and 0-9`;
+  }
+  for (const name of ['listen', 'enrollment-listen']) {
+    const value = flags[name];
+    if (value !== undefined && parseAddress(String(value)) === undefined) {
+      return `--${name} ${value}: expected host:port, an IPv6 host in brackets`;
+    }
+  }
+  if (admin !== undefined && !isAdminName(String(admin))) {
+    return `--admin ${admin}: expected ${adminNameText}`;
+  }
+  return true;
+}
+
+/** Sets up the first site of a hierarchy, and tells what is to be done next. */
+export async function initSite(flags: InitFlags, surroundings: CommandSurroundings): Promise<void> {
+  const { environment, tell } = surroundings;
+  const user = await callingUser(environment);
+  const request = toRequest(flags, user);
+  const owner = await ownerOf(request.dataDirectory);
+  const settings = authoritySettings.parse({});
+  const result = await setUpSite({ clock: systemClock, settings, user, owner }, request);
+  for (const line of whatIsNext(request, result)) tell(line);
+}
+
+function toRequest(flags: InitFlags, user: CallingUser): SetupRequest {
+  const { site: siteCode, kind, listen, enrollmentListen, admin, rootPassphraseFile } = flags;
+  const adminName = admin ?? user.name;
+  if (!isAdminName(adminName)) {
+    throw requestInvalid('--admin', { expected: adminNameText, actual: adminName });
+  }
+  return {
+    ...{ siteCode, kind, listen, enrollmentListen, adminName },
+    dataDirectory: resolve(flags.data),
+    configFile: resolve(flags.config),
+    ...(rootPassphraseFile !== undefined && { rootPassphraseFile: resolve(rootPassphraseFile) }),
+  };
+}
+
+function whatIsNext(request: SetupRequest, result: SetupResult): string[] {
+  const { siteCode, configFile, adminName } = request;
+  return [
+    `Site ${siteCode} is set up, at the top of a new hierarchy.`,
+    '',
+    `  keys of the hierarchy  ${result.authorityDirectory}`,
+    `  configuration          ${configFile}`,
+    `  administrator          ${adminName} (full), ${result.adminConfigFile}`,
+    '',
+    'Next:',
+    `  waybill-site --config ${configFile}`,
+    '  waybill site list',
+    `  waybill-site backup-authority --config ${configFile} --out FILE`,
+    '',
+    'Keep the backup where nobody else has it: without these keys no machine can ever join again.',
+  ];
+}
+
+async function callingUser(environment: CommandSurroundings['environment']): Promise<CallingUser> {
+  const { uid, username, homedir } = userInfo();
+  const passwd = await readFile('/etc/passwd', 'utf8').catch(() => '');
+  const homeDirectory = environment.HOME || homedir;
+  return callingUserOf({ environment, uid, name: username, homeDirectory, passwd });
+}
+
+/** Files in a data directory that was made for a service belong to that service, whoever makes them. */
+export async function ownerOf(dataDirectory: string): Promise<FileOwner | undefined> {
+  if (userInfo().uid !== 0) return undefined;
+  const found = await stat(dataDirectory).catch(() => undefined);
+  return found && { uid: found.uid, gid: found.gid };
+}
+
+function isAdminName(name: string): boolean {
+  return fromIdentityUri(`waybill://admin/full/${name}`) !== undefined;
+}

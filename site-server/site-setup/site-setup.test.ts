@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { parse } from 'yaml';
+import { readPeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import { loadConfig } from '../../shared/runtime/load-config.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { authoritySettings } from '../certificate-authority/authority-config.ts';
+import { siteConfigSchema } from '../site-config.ts';
+import { type SetupRequest, setUpSite } from './site-setup.ts';
+
+describe('setting up a site', () => {
+  let place: TemporaryDirectory;
+  let request: SetupRequest;
+  const home = () => place.join('home');
+  const admin = (name: string) => join(home(), '.config', 'waybill', name);
+  const setUp = (other: Partial<SetupRequest> = {}) =>
+    setUpSite(
+      {
+        clock: systemClock,
+        settings: authoritySettings.parse({}),
+        user: { name: 'alice', homeDirectory: home() },
+      },
+      { ...request, ...other },
+    );
+  const filesIn = async (directory: string): Promise<Record<string, string>> => {
+    const names = await readdir(directory, { recursive: true, withFileTypes: true });
+    const files = names.filter((one) => one.isFile());
+    const texts = files.map(async ({ name, parentPath }) => {
+      const path = join(parentPath, name);
+      return [path, await readFile(path, 'utf8')] as const;
+    });
+    return Object.fromEntries(await Promise.all(texts));
+  };
+  const configOf = (file: string) =>
+    loadConfig({
+      ...{ schema: siteConfigSchema, file, flags: {} },
+      ...{ environment: {}, environmentPrefix: 'WAYBILL_SITE_' },
+    });
+  const conflict = (message: RegExp) => ({ code: 'AUTHORITY_CONFLICT', message });
+
+  beforeEach(async () => {
+    place = await TemporaryDirectory.create();
+    request = {
+      siteCode: 'CS1',
+      kind: 'central-administration',
+      listen: '0.0.0.0:8530',
+      dataDirectory: place.join('data'),
+      configFile: place.join('etc', 'waybill', 'site.yaml'),
+      adminName: 'alice',
+    };
+  });
+  afterEach(() => place[Symbol.asyncDispose]());
+
+  it('makes everything a site server and its first administrator need', async () => {
+    const result = await setUp();
+    assert.equal(result.adminConfigFile, admin('config.yaml'));
+    const config = await configOf(request.configFile);
+    assert.deepEqual([config.siteCode, config.kind], ['CS1', 'central-administration']);
+    const site = await readPeerCredentials(config.certificates);
+    assert.deepEqual(site.identity, { kind: 'site', siteCode: 'CS1' });
+    const own = parse(await readFile(admin('config.yaml'), 'utf8')) as Record<string, string>;
+    assert.deepEqual(own, {
+      ...{ server: 'localhost:8530', ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
+    });
+    const { identity } = await readPeerCredentials({
+      ...{ caFile: admin('roots.crt'), certificateFile: admin('agent.pem') },
+      keyFile: admin('agent.pem'),
+    });
+    assert.deepEqual(identity, { kind: 'admin', role: 'full', name: 'alice' });
+  });
+
+  it('keeps what it makes to its owner', async () => {
+    await setUp();
+    const secret = { ...(await filesIn(place.join('data'))), ...(await filesIn(home())) };
+    assert.ok(Object.keys(secret).length >= 8);
+    for (const path of Object.keys(secret)) {
+      assert.equal((await stat(path)).mode & 0o777, 0o600, path);
+      assert.equal((await stat(dirname(path))).mode & 0o777, 0o700, dirname(path));
+    }
+  });
+
+  it('says what was asked for in the configuration, and nothing else', async () => {
+    await setUp({ listen: '127.0.0.1:9000', kind: 'primary' });
+    const text = await readFile(request.configFile, 'utf8');
+    assert.deepEqual(Object.keys(parse(text) as object), [
+      ...['siteCode', 'kind', 'listen', 'dataDirectory', 'certificates'],
+    ]);
+    assert.match(text, /^# Made by "waybill-site init"/);
+    assert.match(await readFile(admin('config.yaml'), 'utf8'), /server: 127\.0\.0\.1:9000/);
+  });
+
+  it('overwrites no configuration, and changes nothing then', async () => {
+    await setUp();
+    const before = await filesIn(place.path);
+    await assert.rejects(setUp(), conflict(/site\.yaml: there is a configuration already/));
+    assert.deepEqual(await filesIn(place.path), before);
+  });
+
+  it('overwrites no configuration of waybill that is somebody else’s', async () => {
+    await mkdir(dirname(admin('config.yaml')), { recursive: true });
+    await writeFile(admin('config.yaml'), 'server: elsewhere:8530\n');
+    await assert.rejects(setUp(), conflict(/configuration of waybill already/));
+    await assert.rejects(stat(request.dataDirectory), { code: 'ENOENT' });
+    await rm(admin('config.yaml'));
+    await setUp();
+    // The same for a second site of the same user.
+    const second = { configFile: place.join('other.yaml'), dataDirectory: place.join('other') };
+    await assert.rejects(setUp({ ...second, siteCode: 'CS2' }), conflict(/of waybill already/));
+    await assert.rejects(setUp({ ...second, adminName: 'bob' }), conflict(/of waybill already/));
+  });
+
+  it('takes no data directory of another site', async () => {
+    await setUp();
+    const other = place.join('other.yaml');
+    await assert.rejects(
+      setUp({ configFile: other, siteCode: 'PS1' }),
+      conflict(/there is an authority already, CN=Waybill site authority CS1; .*--data/),
+    );
+    await mkdir(place.join('old', 'state-store'), { recursive: true });
+    await assert.rejects(
+      setUp({ configFile: other, dataDirectory: place.join('old') }),
+      conflict(/a site has worked in this data directory/),
+    );
+  });
+
+  it('goes on after a crash at each step, with what is there', async () => {
+    await setUp();
+    const whole = await filesIn(place.path);
+    const authorityDirectory = join(request.dataDirectory, 'authority');
+    const steps = [
+      request.configFile,
+      admin('config.yaml'),
+      admin('roots.crt'),
+      admin('agent.pem'),
+      join(request.dataDirectory, 'identity'),
+    ];
+    const gone: string[] = [];
+    for (const step of steps) {
+      gone.push(step);
+      for (const path of gone) await rm(path, { recursive: true, force: true });
+      await setUp();
+      const again = await filesIn(place.path);
+      assert.deepEqual(Object.keys(again).toSorted(), Object.keys(whole).toSorted());
+      const keys = Object.keys(whole).filter((path) => path.startsWith(authorityDirectory));
+      for (const path of keys.filter((one) => !one.includes('issued-earlier'))) {
+        assert.equal(again[path], whole[path], path);
+      }
+      await readPeerCredentials((await configOf(request.configFile)).certificates);
+    }
+    // Killed while the authority was made: nobody has seen any of it.
+    await rm(place.path, { recursive: true });
+    await mkdir(`${authorityDirectory}.new`, { recursive: true });
+    await writeFile(join(`${authorityDirectory}.new`, 'authority.pem'), 'half');
+    await setUp();
+    await readPeerCredentials((await configOf(request.configFile)).certificates);
+  });
+
+  it('encrypts the key of the root when it is given a passphrase', async () => {
+    const path = place.join('passphrase');
+    await writeFile(path, 'correct horse battery staple\n', { mode: 0o600 });
+    await setUp({ rootPassphraseFile: path });
+    const config = await configOf(request.configFile);
+    assert.equal(config.authority.rootPassphraseFile, path);
+    const texts = Object.entries(await filesIn(join(request.dataDirectory, 'authority')));
+    const [rootKey] = texts.filter(([name]) => name.endsWith('.key'));
+    assert.match(rootKey?.[1] ?? '', /BEGIN ENCRYPTED PRIVATE KEY/);
+    assert.ok(texts.every(([, text]) => !text.includes('horse')));
+  });
+});
