@@ -39,6 +39,13 @@ export const dpConfigSchema = z.strictObject({
     caFile: z.string().min(1).describe("The hierarchy's CA certificates, PEM."),
     certificateFile: z.string().min(1).describe("This agent's certificate, PEM."),
     keyFile: z.string().min(1).describe('Its private key, PEM; readable by this user only.'),
+    renewalAddress: z
+      .string()
+      .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
+      .optional()
+      .describe(
+        'host:port of the enrollment port of a site, where the certificate is renewed; written by `enroll`.',
+      ),
   }),
   reserveBytes: z
     .int()

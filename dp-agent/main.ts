@@ -16,6 +16,7 @@ import { StandardOutput } from '../shared/runtime/standard-output.ts';
 import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { DpAgent } from './dp-agent.ts';
 import { type DpConfig, dpConfigSchema, libraryDirectoryOf } from './dp-config.ts';
+import { enrollCommand } from './enrollment/enroll-command.ts';
 import { importAtAgent } from './prestaged-content/import-at-agent.ts';
 
 /** Flags every command takes. */
@@ -25,15 +26,22 @@ interface Flags {
   readonly logLevel?: string | undefined;
 }
 
+const configOption = {
+  type: 'string',
+  demandOption: true,
+  describe: 'YAML configuration file',
+} as const;
+
 await yargs(hideBin(process.argv))
   .scriptName('waybill-dp')
   .usage('$0 --config FILE\n\nThe agent of a distribution point.')
-  .option('config', { type: 'string', demandOption: true, describe: 'YAML configuration file' })
+  .command(enrollCommand(runAgent))
   .command(
     ['run', '$0'],
     'runs the agent in the foreground',
     (command) =>
       command
+        .option('config', configOption)
         .option('listen', { type: 'string', describe: 'host:port, instead of the one in the file' })
         .option('log-level', { type: 'string', describe: 'fatal, error, warn, info or debug' })
         .example('$0 --config /etc/waybill/dp.yaml', 'run with this configuration'),
@@ -44,6 +52,7 @@ await yargs(hideBin(process.argv))
     'writes a package out of the content library, every file verified; the agent may be running',
     (command) =>
       command
+        .option('config', configOption)
         .positional('package', { type: 'string', demandOption: true, describe: 'package ID' })
         .option('out', { type: 'string', demandOption: true, describe: 'a new or empty directory' })
         .example('$0 extract PS100001 --config dp.yaml --out /tmp/office', 'take a look at it'),
@@ -54,6 +63,7 @@ await yargs(hideBin(process.argv))
     'takes a prestaged file into the content library; the agent is running',
     (command) =>
       command
+        .option('config', configOption)
         .positional('file', {
           type: 'string',
           demandOption: true,
@@ -72,7 +82,11 @@ await yargs(hideBin(process.argv))
   .fail(
     usageFailure(
       'waybill-dp',
-      'waybill-dp [run | extract PACKAGE --out DIR | import FILE] --config FILE',
+      'waybill-dp [run | enroll DP | extract PACKAGE --out DIR | import FILE] --config FILE',
+      {
+        args: hideBin(process.argv),
+        commands: { run: '', enroll: 'DP', extract: 'PACKAGE', import: 'FILE' },
+      },
     ),
   )
   .parseAsync();

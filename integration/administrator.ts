@@ -243,6 +243,20 @@ export class Administrator {
     return this.#first(`${packageId} on ${dpId}`, watch, isWanted);
   }
 
+  /** Waits until the package on a site itself is so. */
+  sitesStatusIs(
+    { packageId, siteCode }: { readonly packageId: string; readonly siteCode: string },
+    isSo: (state: string) => boolean,
+  ): Promise<void> {
+    return this.#lookUntil(`${packageId} at site ${siteCode}`, async () => {
+      const rows = await collect(
+        this.#admin.serverStream('listPackageStatus', { packageId }, { deadlineMs }),
+      );
+      const row = rows.find((one) => one.dpId === '' && one.siteCode === siteCode);
+      return row !== undefined && isSo(row.state);
+    });
+  }
+
   async statuses(filter: Partial<OnDistributionPoint>): Promise<PackageStatus[]> {
     const rows = await collect(
       this.#admin.serverStream('listPackageStatus', filter, { deadlineMs }),

@@ -26,20 +26,27 @@ export interface ProgramEnd {
  * Runs a program of ours to its end. Its environment is bare, so that every machine gives the same.
  *
  * @param options.home of the user who calls it @default none
+ * @param options.input what it reads on standard input @default nothing
  */
 export function runProgram(
   program: string,
   words: readonly string[],
-  { home = '/nonexistent' }: { readonly home?: string } = {},
+  { home = '/nonexistent', input }: { readonly home?: string; readonly input?: string } = {},
 ): Promise<ProgramEnd> {
   const env = { PATH: process.env.PATH, HOME: home, TZ: 'UTC', NO_COLOR: '1' };
   const options = { env, maxBuffer: 64 * 1024 * 1024, timeout: runMsMax };
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [program, ...words], options, (error, stdout, stderr) => {
-      const exitCode = error ? error.code : 0;
-      if (typeof exitCode === 'number') resolve({ exitCode, stdout, stderr });
-      else reject(new Error(`${program} ${words.join(' ')} was killed: ${stdout}${stderr}`));
-    });
+    const child = execFile(
+      process.execPath,
+      [program, ...words],
+      options,
+      (error, stdout, stderr) => {
+        const exitCode = error ? error.code : 0;
+        if (typeof exitCode === 'number') resolve({ exitCode, stdout, stderr });
+        else reject(new Error(`${program} ${words.join(' ')} was killed: ${stdout}${stderr}`));
+      },
+    );
+    if (input !== undefined) child.stdin?.end(input);
   });
 }
 

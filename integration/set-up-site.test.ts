@@ -51,7 +51,8 @@ describe('a site that was set up by one command (SEC-1, SEC-2)', function () {
     await mkdir(home);
     const listen = `127.0.0.1:${await freePort()}`;
     const words = ['--site', 'CS1', '--listen', listen, '--data', at('data'), '--admin', 'alice'];
-    const told = succeeded(await waybillSite('init', ...words, ...config()));
+    const enrollment = ['--enrollment-listen', `127.0.0.1:${await freePort()}`];
+    const told = succeeded(await waybillSite('init', ...words, ...enrollment, ...config()));
     assert.match(told, /Site CS1 is set up, at the top of a new hierarchy/);
     assert.match(told, /waybill-site --config .*site\.yaml/);
     // Sites stand on a new root at once.

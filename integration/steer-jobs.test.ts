@@ -27,7 +27,7 @@ const { upCount, downCount, killCount, sizeBytes, timeoutMs } = byScale({
     downCount: 50,
     killCount: 50,
     sizeBytes: 256 * mebibyte,
-    timeoutMs: 900_000,
+    timeoutMs: 3_600_000,
   },
 });
 

@@ -216,9 +216,9 @@ describe('a preview at one site', () => {
     const words = ['package', 'distribute', packageId, '--dp', dpId, '--dp', otherId, '--preview'];
     const { exitCode, stdout, stderr } = await runWaybill(network, words);
     assert.equal(exitCode, 0, stderr);
-    assert.match(stdout, /^Nothing is done\. Package \S+ version 1 \(152 files, 12\.4 MiB\)/);
+    assert.match(stdout, /^Package \S+ version 1: 152 files, 12\.4 MiB\.\nNothing is done\. /);
     assert.match(stdout, /\nIn all 24\.\d MiB to 2 DPs; /);
-    for (const line of stdout.split('\n').slice(1)) assert.ok(line.length <= 80, line);
+    for (const line of stdout.split('\n')) assert.ok(line.length <= 80, line);
   });
 });
 

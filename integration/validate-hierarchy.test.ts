@@ -73,7 +73,7 @@ describe('validation across sites (PKG-8, ADM-1)', function () {
   it('compares two DPs of different sites, each as it is now', async () => {
     const { stdout, exitCode } = await atTop('dp', 'compare', ...dpIds);
     assert.equal(exitCode, 0);
-    assert.match(stdout, /lacks 1 files/);
+    assert.match(stdout, /lacks 1 file\b/);
   });
 
   it('is mended from the top by one command', async () => {
@@ -92,5 +92,59 @@ describe('validation across sites (PKG-8, ADM-1)', function () {
     const { stdout } = await atTop('package', 'report', '--damaged');
     assert.match(stdout, /All that was validated is whole/);
     assert.match((await atTop('dp', 'compare', ...dpIds)).stdout, /hold the same: 1 packages/);
+  });
+
+  describe('of the copy of a site that does not publish the package', () => {
+    const validate = (...more: string[]) =>
+      atTop('package', 'validate', packageId, '--site-copy', 'PS2', '--wait', ...more);
+
+    async function damageCopy(): Promise<void> {
+      const [first = '', second = ''] = await referencedHashes(network.dataDirectoryOf('PS2'));
+      await damageStoredFile(network.dataDirectoryOf('PS2'), first);
+      await rm(storedFilePath(network.dataDirectoryOf('PS2'), second));
+    }
+
+    async function isWhole(): Promise<void> {
+      const validated = await validate('--no-repair');
+      assert.equal(validated.exitCode, 0, validated.stderr);
+      assert.match(validated.stdout, /all is whole/);
+    }
+
+    it('asks for the package again by itself, and is whole (PKG-8)', async () => {
+      await damageCopy();
+      const validated = await validate();
+      assert.equal(validated.exitCode, 0, validated.stderr);
+      assert.match(validated.stdout, /2 files were repaired/);
+      await isWhole();
+    });
+
+    it('fails when told not to repair, and one retry at the top brings it (ADM-1)', async () => {
+      await damageCopy();
+      const validated = await validate('--no-repair');
+      assert.equal(validated.exitCode, 1);
+      assert.match(validated.stderr, /waybill retry --package/);
+      await central.sitesStatusIs({ packageId, siteCode: 'PS2' }, (state) =>
+        state.endsWith('FAILED'),
+      );
+      assert.match(
+        (await atTop('status', '--failed')).stdout,
+        /the site .* damaged: 1 file damaged/,
+      );
+      assert.equal((await atTop('retry')).exitCode, 0);
+      await central.sitesStatusIs({ packageId, siteCode: 'PS2' }, (state) => {
+        return state.endsWith('_INSTALLED');
+      });
+      await isWhole();
+    });
+
+    it('is mended by a redistribution to one of its distribution points (PKG-6)', async () => {
+      await damageCopy();
+      const words = ['--dp', 'PS2DP1', '--wait'];
+      const sent = await atTop('package', 'redistribute', packageId, ...words);
+      assert.equal(sent.exitCode, 0, sent.stderr);
+      // It may still be looked at: whoever asks once more waits for that.
+      assert.equal((await validate()).exitCode, 0);
+      await isWhole();
+    });
   });
 });

@@ -296,7 +296,7 @@ describe('validation of packages (PKG-8)', () => {
     await damage('PS1', damaged);
     const { exitCode, results } = await validate(packageId, '--site-copy', 'PS1');
     assert.equal(exitCode, 0);
-    assert.deepEqual([results[0]?.dpId, results[0]?.damagedFiles], ['', 0]);
+    assert.deepEqual([results[0]?.dpId, results[0]?.repairedFiles], ['', damaged.length]);
     const told = (await administrator.messages({ packageId })).filter((one) => one.dpId === '');
     const ids = told.map(({ messageId }) => messageId);
     for (const id of [2382, 2385, 2383, 2384]) assert.ok(ids.includes(id), `${id} of ${ids}`);

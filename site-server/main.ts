@@ -14,6 +14,7 @@ import { serviceNoticesFor } from '../shared/runtime/service-notices.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
 import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { type SiteConfig, siteConfigSchema } from './site-config.ts';
+import { enrollCommand } from './site-enrolling/enroll-command.ts';
 import { SiteServer } from './site-server.ts';
 import {
   alignOwnIdentity,
@@ -56,6 +57,7 @@ await yargs(hideBin(process.argv))
         .example('$0 --config /etc/waybill/site.yaml', 'run with this configuration'),
     (flags) => runSite({ ...flags, logLevel: flags['log-level'] }),
   )
+  .command(enrollCommand(runSite))
   .command('init', 'sets up the first site of a new hierarchy', initOptions, (flags) =>
     telling(() => initSite(flags, { environment: process.env, tell })),
   )
@@ -116,7 +118,7 @@ await yargs(hideBin(process.argv))
   .epilogue('Every key of the configuration: docs/configuration.md')
   .version(agentVersion())
   .strict()
-  .fail(usageFailure('waybill-site', 'waybill-site [run | init | …] --config FILE'))
+  .fail(usageFailure('waybill-site', 'waybill-site [run | init | enroll | …] --config FILE'))
   .parseAsync();
 
 function configOf(flags: Flags): Promise<SiteConfig> {

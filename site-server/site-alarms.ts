@@ -17,10 +17,11 @@ export function alarmWatch(
   },
 ): AlarmWatch {
   const { jobs, transfers, sends, replication } = watched;
+  const settings = ground.settings.live('alarms');
   return new AlarmWatch({
     ...{ ...ground, jobs, transfers, sends },
     neighbours: () => replication.connections(),
-    settings: () => ground.config.alarms,
+    settings: () => settings,
     logger: ground.logOf('alarm-watch'),
   });
 }

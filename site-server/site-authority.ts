@@ -16,7 +16,7 @@ import { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import type { RowRollbacks } from './replication-manager/change-applier.ts';
 import type { RowChecks } from './replication-manager/change-check.ts';
 import type { Revocations } from './revocations/revocations.ts';
-import type { TrustBundles as ToldBundles } from './revocations/trust-teller.ts';
+import type { ToldBundles } from './revocations/trust-teller.ts';
 import type { Ground, SiteServerNeeds, SiteSettings } from './site-ground.ts';
 import { authorityDirectoryOf } from './site-setup/authority-commands.ts';
 

@@ -3,6 +3,7 @@ import { parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
 import { authoritySettings } from './certificate-authority/authority-config.ts';
+import { enrollmentSettings } from './enrollment/enrollment-config.ts';
 import { replicationSettings } from './replication-manager/replication-config.ts';
 
 const minuteMs = 60_000;
@@ -59,6 +60,13 @@ const fields = z.strictObject({
     caFile: z.string().min(1).describe("The hierarchy's CA certificates, PEM."),
     certificateFile: z.string().min(1).describe("This server's certificate, PEM."),
     keyFile: z.string().min(1).describe('Its private key, PEM; readable by this user only.'),
+    renewalAddress: z
+      .string()
+      .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
+      .optional()
+      .describe(
+        'host:port of the enrollment port of a site, where the certificate is renewed; written by `enroll`.',
+      ),
   }),
   authority: authoritySettings,
   distribution: z
@@ -330,6 +338,7 @@ const fields = z.strictObject({
       exportsMax: z.int().min(1).max(50).default(2).describe('Packages exported at once.'),
     })
     .prefault({}),
+  enrollment: enrollmentSettings,
   replication: replicationSettings,
   unreferencedGraceMs: z
     .int()

@@ -140,7 +140,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const siteAuthority = await openSiteAuthority(needs, { store, revocations }, config);
   const identity = await SiteIdentityKeeper.open(
     {
-      ...{ ...needs, store, directory: sites, siteAddress },
+      ...{ ...needs, store, directory: sites, siteAddress, trust },
       ...{ agentVersion: agentVersion(), logger: logOf('site-identity') },
     },
     {

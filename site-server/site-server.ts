@@ -61,6 +61,7 @@ import { ReplicationManager } from './replication-manager/replication-manager.ts
 import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
 import { authorityParts, toldBundles } from './site-authority.ts';
+import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -87,8 +88,8 @@ export class SiteServer implements Component {
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
     const ground = await openGround(needs, config);
     const { library, status, auditTrail, hierarchy, connections } = ground;
-    const certificates = authorityParts(ground);
-    const replication = await replicationManager(ground, certificates);
+    const authority = authorityParts(ground);
+    const replication = await replicationManager(ground, authority);
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
@@ -110,12 +111,15 @@ export class SiteServer implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const preview = transferPreview(ground, siteLinks.versions);
-    const { bundles } = certificates;
-    const parts = { transfers, replication, siteLinks, validations, preview, bundles };
+    const siteCommands = new SiteCommands(ground);
+    const enrollment = siteEnrollment(ground, { siteCommands });
+    const commands = { siteCommands, enrollment, bundles: authority.bundles };
+    const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     server.serve('Content', contentServer(ground, transfers).conversation());
     server.serve('Replication', replication.conversation());
     server.serve('SiteTransfer', siteLinks.service.conversation());
+    if (enrollment) server.serve('SiteEnrollment', enrollment.passedOn);
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
       ground.settings,
@@ -125,13 +129,13 @@ export class SiteServer implements Component {
       ground.sites,
       ground.revocations,
       ground.transferControls,
-      ...certificates.components,
+      ...authority.components,
       library,
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
       new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
-      trustTeller(ground, bundles),
+      trustTeller(ground, authority.bundles),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -145,6 +149,7 @@ export class SiteServer implements Component {
         },
         stop: async () => {},
       },
+      ...(enrollment?.components ?? []),
       // From here on the site is known by the address that it listens on.
       ground.identity,
       ...siteLinks.components,
@@ -219,6 +224,7 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
     ...{ ...ground, packages, contents, logger },
     distributionPoints: new HierarchyDistributionPoints({ ...ground, logger }),
     groups: new GroupReactions(ground),
+    onCaughtUp: (listener) => replication.onCaughtUp(listener),
     begin: () => alignWithHierarchy(aligned),
   });
 }
@@ -237,7 +243,8 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
     openFilesMax: 16,
   });
   const logger = logOf('package-transfer-manager');
-  const ownCopies = new OwnCopyCheck({ ...ground, pieceSource, logger });
+  const contents = new OwnContents(ground);
+  const ownCopies = new OwnCopyCheck({ ...ground, contents, pieceSource, logger });
   const notification = new PullNotification(
     { ...ground, sources: new PullSources(ground) },
     { ...config.distribution, siteAddress: ground.siteAddress },
@@ -312,7 +319,9 @@ async function distributionManager(
     logger,
   });
   const { jobSerials } = others;
-  const distributionPointTask = new DistributionPointTask({ ...ground, jobSerials, logger });
+  const ownCopies = others.validations.own;
+  const given = { ...ground, jobSerials, ownCopies, logger };
+  const distributionPointTask = new DistributionPointTask(given);
   const { stateSystem, siteLinks } = others;
   const prestaged = siteLinks.prestaged.holds;
   const packageEnd = new PackageEnd({ ...ground, prestaged, logger });
@@ -346,6 +355,8 @@ async function adminService(
     readonly siteLinks: SiteTransfers;
     readonly validations: SiteValidations;
     readonly preview: TransferPreview;
+    readonly siteCommands: SiteCommands;
+    readonly enrollment: SiteEnrollment | undefined;
     readonly bundles: TrustBundles | undefined;
   },
 ): Promise<AdminService> {
@@ -380,7 +391,8 @@ async function adminService(
     distributionPointCommands: new DistributionPointCommands(ground),
     groupCommands: new GroupCommands({ ...ground, nextMs }),
     settingCommands: new SettingCommands(ground),
-    siteCommands: new SiteCommands(ground),
+    siteCommands: others.siteCommands,
+    enrollmentCommands: others.enrollment?.commands,
     links: new TransferLinks(ground),
     statusMessageView: new StatusMessageView(ground),
     packageView: new PackageView({ ...ground, progress: snapshots }),

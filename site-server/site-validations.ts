@@ -9,6 +9,7 @@ import { OwnValidations } from './content-validation/own-validations.ts';
 import { ValidationRequests } from './content-validation/validation-requests.ts';
 import { ValidationResults } from './content-validation/validation-results.ts';
 import { ValidationTimer } from './content-validation/validation-timer.ts';
+import { OwnContents } from './hierarchy-manager/own-contents.ts';
 import type { JobTable } from './package-transfer-manager/job-table.ts';
 import type { Ground } from './site-ground.ts';
 
@@ -16,6 +17,8 @@ export interface SiteValidations {
   readonly results: ValidationResults;
   readonly answers: ValidationAnswers;
   readonly libraries: DistributionPointLibraries;
+  /** Of the library of the site itself. */
+  readonly own: OwnValidations;
   /** Start after Package Transfer Manager. */
   readonly components: readonly Component[];
 }
@@ -27,9 +30,11 @@ export function siteValidations(
 ): SiteValidations {
   const logger = ground.logOf('content-validation');
   const validation = new ContentValidation({ ...ground, logger }, ground.config);
-  const ownValidations = new OwnValidations({ ...ground, validation, logger });
+  const contents = new OwnContents(ground);
+  const ownValidations = new OwnValidations({ ...ground, contents, validation, logger });
   return {
     results: new ValidationResults(ground),
+    own: ownValidations,
     libraries: new DistributionPointLibraries({ ...ground, ...others }),
     answers: new ValidationAnswers({ ...ground, ownValidations, newUuid: randomUUID }),
     components: [

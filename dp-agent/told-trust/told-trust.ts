@@ -23,7 +23,7 @@ export interface ToldTrustNeeds {
   readonly clock: Clock;
   readonly siteCode: string;
   readonly logger: Logger;
-  /** Gets the newest bundle that was told, at the start and whenever it is another. @default nothing is done */
+  /** Gets the newest bundle that was told, at the start and each time. @default nothing is done */
   readonly onBundle?: (bundle: ToldBundle) => void;
 }
 
@@ -87,14 +87,12 @@ export class ToldTrustKeeper implements Component {
   }
 
   #obey(told: ToldTrust): void {
-    const before = this.#told;
     this.#told = told;
     this.#index = new RevocationIndex();
     for (const one of told.revocations) this.#index.put(one);
     this.#places = treeOfPlaces(told.sites);
     this.trust.changed();
-    const { bundle } = told;
-    if (bundle && bundle.generation !== before?.bundle?.generation) this.#needs.onBundle?.(bundle);
+    if (told.bundle) this.#needs.onBundle?.(told.bundle);
   }
 
   get #rows() {

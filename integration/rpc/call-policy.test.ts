@@ -85,6 +85,11 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.ListSendRequests': administrators,
   'Admin.WatchSendRequests': administrators,
   'Admin.SteerSendRequests': changers,
+  'Admin.CreateEnrollment': [fullAdmin],
+  'Admin.ListEnrollments': administrators,
+  'Admin.RevokeEnrollment': [fullAdmin],
+  'Admin.ListAdministrators': administrators,
+  'Admin.DeleteAdministrator': [fullAdmin],
   'DistributionPoint.Check': [site],
   'DistributionPoint.Begin': [site],
   'DistributionPoint.PutManifest': [site],
@@ -113,6 +118,10 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'ManagementPoint.ReportState': [dp, otherDp],
   'ManagementPoint.LocateContent': peers,
   'Replication.Synchronise': sites,
+  'Enrollment.Enroll': [],
+  'Enrollment.Renew': [],
+  'SiteEnrollment.PassEnroll': sites,
+  'SiteEnrollment.PassRenew': sites,
   'SiteTransfer.OfferFile': sites,
   'SiteTransfer.PutFile': sites,
   'SiteTransfer.PutInstruction': sites,
@@ -156,8 +165,10 @@ describe('call policy of a running server (SEC-1)', () => {
     const others = [
       'Content',
       'DistributionPoint',
+      'Enrollment',
       'ManagementPoint',
       'Replication',
+      'SiteEnrollment',
       'SiteTransfer',
     ] as const;
     for (const name of others) {

@@ -5,7 +5,12 @@ import { treeOfPlaces } from '../../shared/domain/site-tree.ts';
 import { KnownTrust } from '../../shared/rpc/known-trust.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
-import { credentialsBy, newRoot, newSiteAuthority, type TestCa } from './site-authorities.ts';
+import {
+  credentialsBy,
+  newRoot as madeRoot,
+  newSiteAuthority,
+  type TestCa,
+} from './site-authorities.ts';
 import { aborted, dp, fullAdmin, otherSite, promised, site, TrustCircle } from './trust-circle.ts';
 
 const deadlineMs = 5_000;
@@ -160,10 +165,60 @@ describe('revoked and expired certificates on connections (SEC-3)', () => {
   });
 });
 
+describe('roots that are not trusted any more (SEC-3)', () => {
+  it('take their connections with them, once those who listen look again; the others stay', async () => {
+    await using circle = await TrustCircle.create();
+    const [oldRoot, newRoot] = [await madeRoot(), await madeRoot()];
+    const both = Buffer.from(`${oldRoot.certificate}\n${newRoot.certificate}`);
+    const trust = new TestTrust();
+    const own = await credentialsBy(newRoot, await newSiteAuthority(newRoot, 'PS1'), dp);
+    const live = { ...own, ca: both };
+    const ended = new Map<string, () => void>();
+    const begun = new Map<string, () => void>();
+    const server = await circle.serve(
+      'DistributionPoint',
+      {
+        importPrestaged: async function* (_request, { caller, signal }) {
+          const name = caller.identity.kind === 'admin' ? caller.identity.name : '';
+          begun.get(name)?.();
+          yield {};
+          await aborted(signal);
+          ended.get(name)?.();
+        },
+      },
+      { trust: trust.known, credentials: live },
+    );
+    const calls = [];
+    for (const [name, root] of [
+      ['old', oldRoot],
+      ['new', newRoot],
+    ] as const) {
+      const identity = { kind: 'admin', role: 'full', name } as const;
+      const certified = await credentialsBy(root, await newSiteAuthority(root, 'PS1'), identity);
+      const credentials = { ...certified, ca: both };
+      const channel = await circle.channel('DistributionPoint', server.address, { credentials });
+      const [beginning, ending] = [promised(), promised()];
+      begun.set(name, beginning.resolve);
+      ended.set(name, ending.resolve);
+      const call = channel.serverStream('importPrestaged', {}, {});
+      await call.next();
+      await beginning.promise;
+      calls.push({ name, call, ended: ending.promise });
+    }
+    live.ca = Buffer.from(newRoot.certificate);
+    trust.known.changed();
+    await calls[0]?.ended;
+    const { caller, detail } = await circle.audited('connection');
+    assert.equal(caller, 'waybill://admin/full/old');
+    assert.equal(detail, 'the root behind it is not trusted any more');
+    assert.equal(circle.audit.length, 1);
+  });
+});
+
 describe('whose word counts where, on connections (SEC-1)', () => {
   let root: TestCa;
   before(async () => {
-    root = await newRoot();
+    root = await madeRoot();
   });
 
   async function issued(
@@ -257,7 +312,7 @@ describe('whose word counts where, on connections (SEC-1)', () => {
     trust.revoke('site/PS1', Date.now() - 2 * hourMs);
     const old = await newSiteAuthority(root, 'PS1', { notBeforeMs: Date.now() - 3 * hourMs });
     // The same name and key, signed by a root of his own: it begins after the revocation.
-    const feigned = await newSiteAuthority(await newRoot(), 'PS1', { keys: old.keys });
+    const feigned = await newSiteAuthority(await madeRoot(), 'PS1', { keys: old.keys });
     for (const sent of [
       [feigned.certificate, old.certificate],
       [old.certificate, feigned.certificate],

@@ -193,6 +193,20 @@ describe('content library', function () {
     await assert.rejects(test.library.commitPackage(twice), code('MESSAGE_INVALID'));
   });
 
+  it("refuses a content whose name says that it is another package's, though that never came", async () => {
+    for (const contentId of ['PS100009.1', 'Content_PS100009_0b1c.1']) {
+      const { descriptor, staged } = await test.stage(packageId, contentId, { a: bytes('one') });
+      const version = toVersion(packageId, 1, [descriptor]);
+      const commit = { version, jobSerial: 1, staged: [staged] };
+      await assert.rejects(test.library.commitPackage(commit), code('MESSAGE_INVALID'));
+    }
+    for (const contentId of [`Content_${packageId}_0b1c.1`, 'Content_0b1c.1']) {
+      const { descriptor, staged } = await test.stage(packageId, contentId, { a: bytes('one') });
+      const version = toVersion(packageId, 1, [descriptor]);
+      await test.library.commitPackage({ version, jobSerial: 1, staged: [staged] });
+    }
+  });
+
   it('writes a damaged file again, undisturbed by who reads the old one (PKG-6)', async () => {
     await test.commit(packageId, 1, { a: bytes('good') });
     const path = filePathOf(test.library.layout.fileLibrary, heldFile('good').hash);

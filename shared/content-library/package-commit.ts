@@ -1,4 +1,5 @@
 import type { ContentDescriptor } from '../domain/content.ts';
+import { mayHaveContent } from '../domain/content-location.ts';
 import { WaybillError } from '../domain/errors.ts';
 import type { PackageVersion } from '../domain/package.ts';
 import { allEnded } from '../runtime/all-ended.ts';
@@ -136,12 +137,13 @@ function refuseVersion(rooms: LibraryRooms, version: PackageVersion): void {
   }
 }
 
-/** A content ID is never used again for other bytes, nor by two packages. */
+/** A content ID is never used again for other bytes, nor by two packages; nor is one that names another. */
 function refuseForeignContent(
   rooms: LibraryRooms,
   packageId: string,
   descriptor: ContentDescriptor,
 ): void {
+  if (!mayHaveContent(packageId, descriptor.contentId)) refuseContent(descriptor, 'of another');
   const known = rooms.packages.contentOf(descriptor.contentId);
   if (known && known.packageId !== packageId) refuseContent(descriptor, `of ${known.packageId}`);
   if (known && known.descriptor.contentHash !== descriptor.contentHash) {

@@ -76,6 +76,21 @@ export const settingDefinitions = {
     dayMs,
     'How long content waits for the metadata of its package before it looks by itself.',
   ),
+  'alarm-no-progress': time(
+    1_000,
+    7 * dayMs,
+    'How long a job or a send request makes no progress before a status message says so.',
+  ),
+  'alarm-dp-away': time(
+    1_000,
+    7 * dayMs,
+    'How long a DP for which jobs wait is away before a status message says so.',
+  ),
+  'alarm-site-away': time(
+    1_000,
+    7 * dayMs,
+    'How long a neighbour site is not connected before a status message says so.',
+  ),
 } as const satisfies Record<string, SettingDefinition>;
 
 export type SettingName = keyof typeof settingDefinitions;

@@ -1,3 +1,4 @@
+import { parsePackageId } from './package.ts';
 import type { SitePackage } from './site-package.ts';
 
 /**
@@ -14,6 +15,21 @@ export interface ContentLocation {
 /** What the IDs of all versions of a content begin with: its ID without the version it was made for. */
 export function contentNameOf(contentId: string): string {
   return contentId.replace(/\.\d+$/, '');
+}
+
+/** What the contents of an application are called: the package is part of it, so that no other takes it. */
+export function toContentName(packageId: string, uuid: string): string {
+  return `Content_${packageId}_${uuid}`;
+}
+
+/**
+ * Whether a package may have a content of this name: not when the name says that it is another's. Older
+ * applications have names that say of nobody whose they are.
+ */
+export function mayHaveContent(packageId: string, contentId: string): boolean {
+  const name = contentNameOf(contentId);
+  const owner = parsePackageId(name) ?? /^Content_([A-Z0-9]{8})_/.exec(name)?.[1];
+  return owner === undefined || owner === packageId;
 }
 
 /** The contents of a version of a package; undefined for one that the site does not keep any more. */

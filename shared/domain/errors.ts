@@ -1,3 +1,9 @@
+import {
+  enrollmentRefusalWords,
+  parseEnrollmentRefusal,
+  parseRenewalRefusal,
+  renewalRefusalWords,
+} from './enrollment.ts';
 import { instructionRefusals, parseInstructionRefusal } from './site-instruction.ts';
 
 /** The latest time a date can have; what comes from elsewhere may say more. */
@@ -24,6 +30,18 @@ export type ErrorDetails =
   | { code: 'SITE_IN_USE'; siteCode: string; reason: string }
   | { code: 'SITE_NOT_CAUGHT_UP'; siteCode: string; parentSiteCode: string }
   | { code: 'LINK_UNKNOWN'; linkName: string }
+  // Enrollment
+  | { code: 'TOKEN_INVALID'; reason: string }
+  | { code: 'ENROLLMENT_REFUSED'; holder: string; reason: string }
+  | { code: 'ENROLLMENT_TOO_SOON'; waitMs: number }
+  | { code: 'ENROLLMENT_OFF'; siteCode: string; reason: string }
+  | { code: 'ENROLLMENT_UNKNOWN'; tokenId: string }
+  | { code: 'ENROLLMENT_STATE_CONFLICT'; tokenId: string; state: string; expected: string }
+  | { code: 'ENROLLMENT_ROOT_MISMATCH'; address: string; reason: string }
+  | { code: 'RENEWAL_REFUSED'; holder: string; reason: string }
+  | { code: 'ALREADY_ENROLLED'; path: string; reason: string }
+  | { code: 'ADMINISTRATOR_UNKNOWN'; name: string }
+  | { code: 'ADMINISTRATOR_EXISTS'; name: string; identityUri: string }
   | { code: 'LOG_UNKNOWN'; component: string; known: string }
   // The source of a package
   | { code: 'SOURCE_MISSING'; path: string }
@@ -97,6 +115,10 @@ export type ErrorCode = ErrorDetails['code'];
 /** The facts of one code, without the code. */
 export type ErrorFacts<C extends ErrorCode> = Omit<Extract<ErrorDetails, { code: C }>, 'code'>;
 
+function filesOf(count: number): string {
+  return count === 1 ? '1 file' : `${count} files`;
+}
+
 const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string } = {
   REQUEST_INVALID: (f) => `${f.field}: expected ${f.expected}, got ${f.actual}`,
   PACKAGE_UNKNOWN: (f) =>
@@ -123,6 +145,26 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   SITE_NOT_CAUGHT_UP: (f) =>
     `Site ${f.siteCode} makes no package before its parent ${f.parentSiteCode} has told it which there were; "waybill site list" says how it stands with the parent`,
   LINK_UNKNOWN: (f) => `There is no link ${f.linkName}. "waybill link list" shows those there are`,
+  TOKEN_INVALID: (f) =>
+    `This is no token of Waybill: it is ${f.reason}. Copy it once more as "waybill" printed it: wbt1_ and 80 letters, digits, - and _`,
+  ENROLLMENT_REFUSED: (f) =>
+    `Enrollment of ${f.holder} was refused: ${wordsOf(f.reason, parseEnrollmentRefusal, enrollmentRefusalWords)}`,
+  ENROLLMENT_TOO_SOON: (f) =>
+    `Too many tokens that this site does not know came from your address; try again in ${Math.ceil(f.waitMs / 1000)} s`,
+  ENROLLMENT_OFF: (f) => `Site ${f.siteCode} enrolls nobody: ${f.reason}`,
+  ENROLLMENT_UNKNOWN: (f) =>
+    `There is no token ${f.tokenId}. "waybill enrollment list" shows those there are`,
+  ENROLLMENT_STATE_CONFLICT: (f) =>
+    `Token ${f.tokenId} is ${f.state}; this needs one that is ${f.expected}`,
+  ENROLLMENT_ROOT_MISMATCH: (f) =>
+    `The server at ${f.address} is not the one the token was made for: ${f.reason}. Nothing was sent to it`,
+  RENEWAL_REFUSED: (f) =>
+    `Renewal of the certificate of ${f.holder} was refused: ${wordsOf(f.reason, parseRenewalRefusal, renewalRefusalWords)}`,
+  ALREADY_ENROLLED: (f) => `${f.path} is there already: ${f.reason}`,
+  ADMINISTRATOR_UNKNOWN: (f) =>
+    `There is no administrator ${f.name} at this site. "waybill admin list" shows those there are`,
+  ADMINISTRATOR_EXISTS: (f) =>
+    `Administrator ${f.name} exists already, as ${f.identityUri}. To give another role or scope, delete him first`,
   LOG_UNKNOWN: (f) => `There is no log ${f.component}; expected one of ${f.known}`,
   SOURCE_MISSING: (f) =>
     `Source ${f.path}: expected an existing directory, given as an absolute path of the site server`,
@@ -137,7 +179,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   SOURCE_EMPTY: (f) => `Source ${f.path} holds nothing; expected at least one entry`,
   CONTENT_NOT_HELD: (f) => `Content ${f.contentId} is not in this content library`,
   CONTENT_INCOMPLETE: (f) =>
-    `${f.missingFiles} files of package ${f.packageId} are not in the content library yet`,
+    `${filesOf(f.missingFiles)} of package ${f.packageId} ${f.missingFiles === 1 ? 'is' : 'are'} not in the content library yet`,
   CONTENT_HASH_MISMATCH: (f) =>
     `Content ${f.contentId}: expected hash ${f.expectedHash}, got ${f.actualHash}`,
   FILE_NOT_HELD: (f) => `File ${f.fileHash} is not in this content library`,
@@ -191,7 +233,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   PRESTAGED_FILE_INVALID: (f) =>
     `Prestaged file ${f.path} cannot be imported: ${f.reason}. Nothing was changed`,
   DELTA_BASE_MISSING: (f) =>
-    `${f.missingFiles} files of package ${f.packageId} version ${f.baseVersion} are missing, on which a package file builds. A full one brings all`,
+    `${filesOf(f.missingFiles)} of package ${f.packageId} version ${f.baseVersion} ${f.missingFiles === 1 ? 'is' : 'are'} missing, on which a package file builds. A full one brings all`,
   INSTRUCTION_REFUSED: (f) =>
     `Instruction ${f.requestId} for package ${f.packageId} was refused: ${refusalWords(f.reason)}`,
   FILE_ALREADY_ARRIVING: (f) =>
@@ -225,6 +267,15 @@ function opening(opensAtMs: number): string {
 function refusalWords(reason: string): string {
   const refusal = parseInstructionRefusal(reason);
   return refusal ? instructionRefusals[refusal].words : reason;
+}
+
+function wordsOf<R extends string>(
+  reason: string,
+  parse: (text: string) => R | undefined,
+  words: Readonly<Record<R, string>>,
+): string {
+  const known = parse(reason);
+  return known === undefined ? reason : words[known];
 }
 
 /** All codes, for the tests that hold tables and documents complete. */

@@ -27,6 +27,8 @@ export interface ForeignPackageRows {
   readonly isDeletionAsked: boolean;
   /** Whether its source site was taken out of the hierarchy. */
   readonly isSourceGone: boolean;
+  /** What this site says it holds of it. */
+  readonly content?: SiteContent | undefined;
 }
 
 /** What becomes of this site's row of a package that another site publishes. */
@@ -67,7 +69,7 @@ export function toForeignPackage(
   if (!properties) return undefined;
   const awaitedVersion = published?.sourceVersion ?? row?.awaitedVersion ?? 0;
   const sourceVersion = row?.sourceVersion ?? 0;
-  const isAwaited = rows.isWanted && (sourceVersion === 0 || sourceVersion < awaitedVersion);
+  const here = { sourceSiteCode, sourceVersion, awaitedVersion };
   const next: SitePackage = {
     packageId,
     properties,
@@ -76,8 +78,7 @@ export function toForeignPackage(
     sourceVersion,
     packageHash: row?.packageHash ?? '',
     awaitedVersion,
-    state: isAwaited ? 'pending' : 'published',
-    reason: isAwaited ? awaitedReason({ sourceSiteCode }) : '',
+    ...foreignState(here, { isWanted: rows.isWanted, content: rows.content }),
     acceptedRequestCount: 0,
     handledRequestCount: 0,
     sourceUnchanged: false,
@@ -86,6 +87,47 @@ export function toForeignPackage(
     ...(row?.isUnconfirmed && !published && { isUnconfirmed: true as const }),
   };
   return row && isSame(row, next) ? row : { ...next, updatedAtMs: nowMs };
+}
+
+/**
+ * How a package of another site stands here: its content is awaited, or was found damaged and comes
+ * again, or was found damaged and does not.
+ */
+export function foreignState(
+  here: Pick<SitePackage, 'sourceSiteCode' | 'sourceVersion' | 'awaitedVersion'>,
+  { isWanted, content }: { isWanted: boolean; content: SiteContent | undefined },
+): Pick<SitePackage, 'state' | 'reason'> {
+  const { sourceSiteCode, sourceVersion, awaitedVersion = 0 } = here;
+  const isHere = sourceVersion > 0 && sourceVersion >= awaitedVersion;
+  if (!isHere && isWanted) return { state: 'pending', reason: awaitedReason(here) };
+  if (!isHere || !content || !isDamagedCopy(content)) return { state: 'published', reason: '' };
+  const isToCome = isWanted && content.needsFull && content.refusedJobId === '';
+  if (!isToCome) return { state: 'failed', reason: content.reason || damagedCopyReason };
+  const reason = `${damagedCopyReason}: it comes again from site ${sourceSiteCode}`;
+  return { state: 'pending', reason };
+}
+
+const damagedCopyReason = 'the copy of this site is damaged';
+
+/** Whether a site has said that the version it stores is not whole there. */
+export function isDamagedCopy(content: SiteContent): boolean {
+  const { state, storedVersion, needsFull, reason, refusedJobId } = content;
+  if (storedVersion === 0) return false;
+  return needsFull || (state === 'stored' && reason !== '' && refusedJobId === '');
+}
+
+/**
+ * What a site says once files of the version it stores are damaged or gone.
+ *
+ * @param damage.isToCome its source site is to send all of it again
+ */
+export function withDamage(
+  content: SiteContent,
+  damage: { readonly reason: string; readonly isToCome: boolean },
+  nowMs: number,
+): SiteContent {
+  const { reason, isToCome: needsFull } = damage;
+  return { ...content, state: 'stored', reason, refusedJobId: '', needsFull, changedAtMs: nowMs };
 }
 
 /** This site's row of a package of another site once its content is not here any more. */

@@ -54,14 +54,14 @@ export interface SiteContent {
   readonly storedVersion: number;
   /** Hash of that version; empty: none. */
   readonly storedHash: string;
-  /** Why what arrived last was refused; empty otherwise. */
+  /** Why what arrived last was refused, or what is wrong with what is stored; empty otherwise. */
   readonly reason: string;
   /**
    * The mini-job whose package file could not be stored; empty otherwise. In another state than
    * 'refused' it may be sent anew: this site has lost what it needed.
    */
   readonly refusedJobId: string;
-  /** What a delta builds on is not whole here: only a full package file helps. */
+  /** What is stored, which a delta would build on, is not whole here: only a full package file helps. */
   readonly needsFull: boolean;
   readonly changedAtMs: number;
 }

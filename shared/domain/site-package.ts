@@ -14,7 +14,7 @@ export interface PackageSource {
   readonly directory: string;
   /**
    * What its content IDs begin with, the same for every version: the package ID of a plain
-   * package, `Content_<uuid>` for each content of an application.
+   * package, `Content_<package ID>_<uuid>` for each content of an application; `Content_<uuid>` in older ones.
    */
   readonly contentName: string;
   /** The content its newest published snapshot became; absent before the first. */

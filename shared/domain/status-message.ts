@@ -85,7 +85,7 @@ export const statusMessageKinds = {
   2376: {
     ...distribution,
     severity: 'information',
-    text: 'Took a snapshot of package %1 version %2 from its source: %3 files, %4 bytes.',
+    text: 'Took a snapshot of package %1 version %2 from its source; files: %3, bytes: %4.',
   },
   2380: {
     ...distribution,
@@ -110,7 +110,7 @@ export const statusMessageKinds = {
   2384: {
     ...distribution,
     severity: 'information',
-    text: 'Package %1 version %2 on %3 was validated: all %4 files are as they should be.',
+    text: 'Package %1 version %2 on %3 was validated, and is as it should be; files: %4.',
   },
   2385: {
     ...distribution,
@@ -190,7 +190,7 @@ export const statusMessageKinds = {
   9002: {
     ...transfer,
     severity: 'error',
-    text: 'Content of package %1 version %2 was damaged on the disk of this site and was taken out of its library: %3. Run "waybill package update %1" to read the source again.',
+    text: 'Content of package %1 version %2 was damaged on the disk of this site and was taken out of its library: %3. %4',
   },
   9003: {
     ...transfer,
@@ -296,6 +296,11 @@ export const statusMessageKinds = {
     component: 'SMS_SCHEDULER',
     severity: 'information',
     text: 'Send request %4 was %5 by an administrator: package %1 version %2 for site %3.',
+  },
+  9048: {
+    ...transfer,
+    severity: 'error',
+    text: 'Could not remove package %1 from distribution point %3: %4',
   },
 } as const satisfies Record<number, StatusMessageKind>;
 

@@ -41,5 +41,17 @@ export function isUnsound(result: ValidationResult): boolean {
   return result.damagedCount + result.missingCount > result.repairedCount;
 }
 
+/** A result that tells of what an earlier one found as well, all of which is whole again. */
+export function withRepaired(result: ValidationResult, before: ValidationResult): ValidationResult {
+  const repairedCount = before.damagedCount + before.missingCount;
+  return {
+    ...result,
+    damagedCount: result.damagedCount + before.damagedCount,
+    missingCount: result.missingCount + before.missingCount,
+    repairedCount: result.repairedCount + repairedCount,
+    files: [...result.files, ...before.files].slice(0, namedFilesMax),
+  };
+}
+
 /** Files a result names; how many there are it counts. */
 export const namedFilesMax = 100;

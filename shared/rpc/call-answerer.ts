@@ -1,27 +1,24 @@
 import type { EventEmitter } from 'node:events';
-import {
-  type ServerDuplexStream,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type sendUnaryData,
-  status,
-  type UntypedHandleCall,
+import type {
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  sendUnaryData,
+  UntypedHandleCall,
 } from '@grpc/grpc-js';
-import { WaybillError } from '../domain/errors.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
-import { AbortError, isAbortError, throwIfAborted } from '../runtime/abort-error.ts';
+import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { toAnsweredFailure } from './answered-failure.ts';
 import type { AuditEvent } from './audit-event.ts';
 import type { CallStatus } from './call-failure.ts';
 import { callPolicy } from './call-policy.ts';
 import { callerOf } from './call-policy-interceptor.ts';
 import { printable, summaryOf } from './call-summary.ts';
 import type { CallContext } from './conversation.ts';
-import { toErrorTrailers } from './error-detail.ts';
 import { ResponseStream } from './response-stream.ts';
 import { messageBytesMax } from './rpc-limits.ts';
 import type { UntypedMethod } from './service-definitions.ts';
-import { grpcStatusOf } from './status-codes.ts';
 
 /** A function of a Conversation, its types known to its maker only. */
 export type UntypedImplementation = (request: never, context: CallContext) => unknown;
@@ -99,28 +96,14 @@ export class CallAnswerer {
       await delivery.succeed(run(request, context), context.signal);
       this.#audit(method, context, { result: 'ok', detail: asked });
     } catch (error) {
-      const failure = this.#toFailure(method, context, error);
+      const failure = toAnsweredFailure(error, (fault) => {
+        const caller = toIdentityUri(context.caller.identity);
+        const facts = { method: method.path, caller, err: fault };
+        this.#logger.error(facts, 'A call failed on a fault');
+      });
       this.#audit(method, context, { result: failure.result, detail: asked });
       delivery.fail(failure.status);
     }
-  }
-
-  #toFailure(
-    method: UntypedMethod,
-    context: CallContext,
-    error: unknown,
-  ): { result: string; status: Failure } {
-    if (error instanceof WaybillError) {
-      const metadata = toErrorTrailers(error);
-      const code = grpcStatusOf[error.code];
-      return { result: error.code, status: { code, details: error.message, metadata } };
-    }
-    if (isAbortError(error)) {
-      return { result: 'CANCELLED', status: { code: status.CANCELLED, details: 'cancelled' } };
-    }
-    const caller = toIdentityUri(context.caller.identity);
-    this.#logger.error({ method: method.path, caller, err: error }, 'A call failed on a fault');
-    return { result: 'INTERNAL', status: { code: status.INTERNAL, details: 'internal error' } };
   }
 
   #audit(

@@ -28,6 +28,7 @@ describe('call policy (SEC-1)', () => {
       'admin',
       'content',
       'distribution_point',
+      'enrollment',
       'management_point',
       'replication',
       'site_transfer',

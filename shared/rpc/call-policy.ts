@@ -8,7 +8,10 @@ export type CallerGroup =
   | 'the site of this DP'
   | 'distribution points of this site'
   | 'sites of the hierarchy'
-  | 'every peer of the hierarchy';
+  | 'every peer of the hierarchy'
+  | 'administrators with full rights'
+  | 'whoever has a token'
+  | 'whoever has the key of a certificate of this hierarchy';
 
 /** What the policy says about one method. */
 export interface CallRule {
@@ -29,6 +32,7 @@ const adminChanges: CallRule = {
   callers: ['administrators who may change things'],
   audited: 'always',
 };
+const fullChanges: CallRule = { callers: ['administrators with full rights'], audited: 'always' };
 const siteReads: CallRule = { callers: ['the site of this DP'], audited: 'never' };
 const siteChanges: CallRule = { callers: ['the site of this DP'], audited: 'always' };
 const pullDpReports: CallRule = {
@@ -102,6 +106,11 @@ const waybillRules = {
   '/waybill.v1.Admin/ListSendRequests': adminReads,
   '/waybill.v1.Admin/WatchSendRequests': adminReads,
   '/waybill.v1.Admin/SteerSendRequests': adminChanges,
+  '/waybill.v1.Admin/CreateEnrollment': fullChanges,
+  '/waybill.v1.Admin/ListEnrollments': adminReads,
+  '/waybill.v1.Admin/RevokeEnrollment': fullChanges,
+  '/waybill.v1.Admin/ListAdministrators': adminReads,
+  '/waybill.v1.Admin/DeleteAdministrator': fullChanges,
   '/waybill.v1.DistributionPoint/Check': siteReads,
   '/waybill.v1.DistributionPoint/Begin': siteChanges,
   '/waybill.v1.DistributionPoint/PutManifest': siteChanges,
@@ -136,6 +145,14 @@ const waybillRules = {
   '/waybill.v1.ManagementPoint/ReportState': pullDpReports,
   '/waybill.v1.ManagementPoint/LocateContent': everyPeerReads,
   '/waybill.v1.Replication/Synchronise': siteReports,
+  // On a port of their own, where nobody shows a certificate; they tell the audit trail themselves.
+  '/waybill.v1.Enrollment/Enroll': { callers: ['whoever has a token'], audited: 'always' },
+  '/waybill.v1.Enrollment/Renew': {
+    callers: ['whoever has the key of a certificate of this hierarchy'],
+    audited: 'always',
+  },
+  '/waybill.v1.SiteEnrollment/PassEnroll': siteInstructs,
+  '/waybill.v1.SiteEnrollment/PassRenew': siteInstructs,
   '/waybill.v1.SiteTransfer/OfferFile': siteReports,
   '/waybill.v1.SiteTransfer/PutFile': siteReports,
   '/waybill.v1.SiteTransfer/PutInstruction': siteInstructs,
@@ -189,5 +206,11 @@ function isInGroup(identity: PeerIdentity, group: CallerGroup, siteCode: string)
       return identity.kind === 'site';
     case 'every peer of the hierarchy':
       return true;
+    case 'administrators with full rights':
+      return identity.kind === 'admin' && identity.role === 'full';
+    case 'whoever has a token':
+    case 'whoever has the key of a certificate of this hierarchy':
+      // Who has a certificate that counts has no business there.
+      return false;
   }
 }

@@ -23,6 +23,13 @@ export function chainOf(pem: Buffer): CertificateChain {
   return [new X509Certificate(own), issuer];
 }
 
+/** Who a chain speaks for that a root is known to stand behind; undefined for nobody. */
+export function peerOfChain([own, issuer]: CertificateChain): CertifiedPeer | undefined {
+  const peer = certifiedPeerOf(own.toLegacyObject());
+  if (!peer || peer.voucher === 'root' || !issuer) return peer;
+  return { ...peer, vouchedFromMs: Date.parse(issuer.validFrom) };
+}
+
 /** Whether one of these CAs signed the certificate itself. */
 function isSignedByOneOf(
   certificate: X509Certificate,
@@ -91,10 +98,21 @@ export function shownPeerOf(
   const peer = certifiedPeerOf(certificate);
   if (!peer || peer.voucher === 'root') return peer;
   // Node picks the issuer by its name, out of whatever the peer has sent along.
-  const own = new X509Certificate(certificate.raw);
-  const issuer = new X509Certificate(certificate.issuerCertificate.raw);
-  if (!isIssuedBy([own, issuer], authoritiesOf(roots))) return undefined;
-  return { ...peer, vouchedFromMs: Date.parse(issuer.validFrom) };
+  const shown = [certificate.raw, certificate.issuerCertificate.raw] as const;
+  if (!isTrustedChain(shown, roots)) return undefined;
+  const [, issuer] = shown;
+  return { ...peer, vouchedFromMs: Date.parse(new X509Certificate(issuer).validFrom) };
+}
+
+/**
+ * Whether one of these roots stands behind certificates that were shown before: roots change.
+ *
+ * @param shown DER: the peer's own, then its issuer's
+ * @param roots PEM
+ */
+export function isTrustedChain(shown: readonly [Buffer, Buffer], roots: Buffer): boolean {
+  const [own, issuer] = shown.map((der) => new X509Certificate(der));
+  return own !== undefined && isIssuedBy([own, issuer], authoritiesOf(roots));
 }
 
 /** The CAs of a PEM file that `readPeerCredentials` has checked. */

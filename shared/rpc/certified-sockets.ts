@@ -1,6 +1,6 @@
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls';
 import type { CertifiedPeer } from '../domain/certificate-authority.ts';
-import { shownPeerOf } from './certificate-trust.ts';
+import { isTrustedChain, shownPeerOf } from './certificate-trust.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import type { PeerTrust } from './peer-trust.ts';
 
@@ -24,11 +24,17 @@ export interface CertifiedSocketsNeeds {
 interface Entry {
   readonly peer: CertifiedPeer;
   readonly sockets: Set<TLSSocket>;
+  /** The peer's certificate and its issuer's, DER. */
+  readonly shown: readonly [Buffer, Buffer];
+  /** The roots that one of which is known to stand behind it. */
+  roots: Buffer;
 }
+
+const withoutRoot = 'the root behind it is not trusted any more';
 
 /**
  * The open TLS connections of one end, and who is at the other end of each (SEC-3). Connections of who does
- * not count, or not any more, are closed at once, whatever streams are on them. One whose certificate
+ * not count, or not any more, for its root is gone too, are closed at once, whatever streams are on them. One whose certificate
  * names nobody is left: nothing may be asked over it. Stores nothing.
  */
 export class CertifiedSockets {
@@ -59,7 +65,7 @@ export class CertifiedSockets {
   #keep(socket: TLSSocket, certificate: DetailedPeerCertificate, peer: CertifiedPeer): void {
     if (this.#entries.size === 0) this.#watch();
     const { fingerprint256 } = certificate;
-    const entry = this.#entries.get(fingerprint256) ?? { peer, sockets: new Set<TLSSocket>() };
+    const entry = this.#entries.get(fingerprint256) ?? this.#newEntry(certificate, peer);
     this.#entries.set(fingerprint256, entry);
     entry.sockets.add(socket);
     socket.once('close', () => {
@@ -74,12 +80,28 @@ export class CertifiedSockets {
     this.#unwatch = this.#needs.trust?.onChange(() => this.#cutRefused()) ?? (() => {});
   }
 
+  #newEntry(certificate: DetailedPeerCertificate, peer: CertifiedPeer): Entry {
+    const { raw, issuerCertificate } = certificate;
+    const roots = this.#needs.credentials.ca;
+    return { peer, sockets: new Set(), shown: [raw, issuerCertificate?.raw ?? raw], roots };
+  }
+
   #cutRefused(): void {
-    for (const { peer, sockets } of [...this.#entries.values()]) {
-      const reason = this.#needs.trust?.refusalOf(peer);
+    for (const entry of [...this.#entries.values()]) {
+      const reason = this.#refusalOf(entry);
       if (reason === undefined) continue;
+      const { peer, sockets } = entry;
       for (const socket of [...sockets]) this.#cut(socket, { peer, reason, isNew: false });
     }
+  }
+
+  #refusalOf(entry: Entry): string | undefined {
+    const { ca } = this.#needs.credentials;
+    if (entry.roots !== ca) {
+      if (!isTrustedChain(entry.shown, ca)) return withoutRoot;
+      entry.roots = ca;
+    }
+    return this.#needs.trust?.refusalOf(entry.peer);
   }
 
   #cut(socket: TLSSocket, cut: Omit<CutConnection, 'address'>): void {

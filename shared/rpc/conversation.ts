@@ -6,6 +6,10 @@ import type {
   DistributionPointHandlers,
 } from './generated/waybill/v1/DistributionPoint.ts';
 import type {
+  EnrollmentDefinition,
+  EnrollmentHandlers,
+} from './generated/waybill/v1/Enrollment.ts';
+import type {
   ManagementPointDefinition,
   ManagementPointHandlers,
 } from './generated/waybill/v1/ManagementPoint.ts';
@@ -14,6 +18,10 @@ import type {
   ReplicationDefinition,
   ReplicationHandlers,
 } from './generated/waybill/v1/Replication.ts';
+import type {
+  SiteEnrollmentDefinition,
+  SiteEnrollmentHandlers,
+} from './generated/waybill/v1/SiteEnrollment.ts';
 import type {
   SiteTransferDefinition,
   SiteTransferHandlers,
@@ -24,16 +32,20 @@ export type ConversationName =
   | 'Admin'
   | 'Content'
   | 'DistributionPoint'
+  | 'Enrollment'
   | 'ManagementPoint'
   | 'Replication'
+  | 'SiteEnrollment'
   | 'SiteTransfer';
 
 interface Definitions {
   readonly Admin: AdminDefinition;
   readonly Content: ContentDefinition;
   readonly DistributionPoint: DistributionPointDefinition;
+  readonly Enrollment: EnrollmentDefinition;
   readonly ManagementPoint: ManagementPointDefinition;
   readonly Replication: ReplicationDefinition;
+  readonly SiteEnrollment: SiteEnrollmentDefinition;
   readonly SiteTransfer: SiteTransferDefinition;
 }
 
@@ -41,8 +53,10 @@ interface GrpcHandlers {
   readonly Admin: AdminHandlers;
   readonly Content: ContentHandlers;
   readonly DistributionPoint: DistributionPointHandlers;
+  readonly Enrollment: EnrollmentHandlers;
   readonly ManagementPoint: ManagementPointHandlers;
   readonly Replication: ReplicationHandlers;
+  readonly SiteEnrollment: SiteEnrollmentHandlers;
   readonly SiteTransfer: SiteTransferHandlers;
 }
 

@@ -40,6 +40,7 @@ const protoFiles = [
   'admin',
   'content',
   'distribution_point',
+  'enrollment',
   'management_point',
   'replication',
   'site_transfer',

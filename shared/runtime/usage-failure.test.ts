@@ -15,6 +15,30 @@ describe('a command line that cannot be', () => {
     it(`is told as "${sentence}"`, () => assert.equal(toSentence(complaint), sentence));
   }
 
+  for (const [args, complaint, sentence] of [
+    [
+      'bogus',
+      'Missing required argument: config',
+      '"bogus" is no command; expected run, extract or import',
+    ],
+    [
+      '--config dp.yaml bogus',
+      'Unknown argument: bogus',
+      '"bogus" is no command; expected run, extract or import',
+    ],
+    [
+      'import --config=dp.yaml',
+      'Not enough non-option arguments: got 0, need at least 1',
+      'expected FILE after "import"',
+    ],
+    ['--config dp.yaml --x', 'Unknown argument: x', 'unknown option or word: x'],
+  ] as const) {
+    it(`of "${args}" is told as "${sentence}"`, () => {
+      const commands = { run: '', extract: 'PACKAGE', import: 'FILE' };
+      assert.equal(toSentence(complaint, { args: args.split(' '), commands }), sentence);
+    });
+  }
+
   for (const program of ['../../site-server/main.js', '../../dp-agent/main.js']) {
     it(`ends ${program} with 2, a sentence and its usage (ADM-6)`, (done) => {
       const path = new URL(program, import.meta.url).pathname;

@@ -8,25 +8,50 @@ const usageExitCode = 2;
 export function usageFailure(
   program: string,
   usage: string,
+  typed?: TypedWords,
 ): (complaint: string | undefined, error: unknown) => never {
   return (complaint, error) => {
     // A refusal of ours comes as a text; any other error is a fault of the program.
     if (error instanceof Error && error.name !== 'YError') throw error;
-    const sentence = toSentence(complaint ?? String(error));
+    const sentence = toSentence(complaint ?? String(error), typed);
     process.stderr.write(`${program}: ${sentence}\nUsage: ${usage}; more with --help\n`);
     process.exit(usageExitCode);
   };
 }
 
-/** The parser's complaint in our words. */
-export function toSentence(complaint: string): string {
+/** What was typed, and which commands there are. */
+export interface TypedWords {
+  readonly args: readonly string[];
+  /** What each command needs behind it, such as FILE; empty: nothing. */
+  readonly commands: Readonly<Record<string, string>>;
+}
+
+/** The parser's complaint in our words; of a command that is none, that instead of all else. */
+export function toSentence(complaint: string, typed?: TypedWords): string {
+  const word = typed && firstWordOf(typed.args);
+  const needed = word === undefined ? undefined : typed?.commands[word];
+  if (typed && word !== undefined && needed === undefined) {
+    const names = Object.keys(typed.commands);
+    return `"${word}" is no command; expected ${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;
+  }
+  const isTooShort = complaint.startsWith('Not enough non-option arguments');
+  if (isTooShort && needed) return `expected ${needed} after "${word}"`;
   const unknown = /^Unknown arguments?: (.+)$/.exec(complaint)?.[1];
   if (unknown !== undefined) return `unknown option or word: ${toNames(unknown).join(', ')}`;
   const missing = /^Missing required arguments?: (.+)$/.exec(complaint)?.[1];
   if (missing !== undefined) return `expected ${toOptions(missing).join(' and ')}`;
-  if (complaint.startsWith('Not enough non-option arguments')) return 'expected a further word';
+  if (isTooShort) return 'expected a further word';
   const valueless = /^Not enough arguments following: (.+)$/.exec(complaint)?.[1];
   return valueless === undefined ? complaint : `--${valueless}: expected a value`;
+}
+
+/** The first word that is neither an option nor the value of one. */
+function firstWordOf(args: readonly string[]): string | undefined {
+  const isOption = (arg: string | undefined) => arg?.startsWith('-') ?? false;
+  return args.find((arg, at) => {
+    const before = args[at - 1];
+    return !isOption(arg) && (!isOption(before) || before?.includes('='));
+  });
 }
 
 function toOptions(names: string): string[] {

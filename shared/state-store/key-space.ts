@@ -1,3 +1,4 @@
+import type { Administrator } from '../domain/administrator.ts';
 import type { Alarm } from '../domain/alarm.ts';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type {
@@ -18,6 +19,7 @@ import type {
   GroupMember,
 } from '../domain/distribution-point-group.ts';
 import type { DistributionPointHealth } from '../domain/distribution-point-health.ts';
+import type { EnrollmentRow } from '../domain/enrollment.ts';
 import type {
   PackageAssignment,
   PackageDefinition,
@@ -95,6 +97,10 @@ export const keySpaces = {
   statusMessages: keySpace<StatusMessage>('status-messages'),
   /** serial → who called what. */
   auditRecords: keySpace<AuditRecord>('audit-records'),
+  /** tokenId → a token that somebody can be enrolled with, without its secret. */
+  enrollmentTokens: keySpace<EnrollmentRow>('enrollment-tokens'),
+  /** name → an administrator whom this site vouches for, or is to. */
+  administrators: keySpace<Administrator>('administrators'),
   /** 'leaf' or 'authority' / kind of the holder / its name / when / serial number → a certificate this site issued. */
   issuedCertificates: keySpace<IssuedCertificateRecord>('issued-certificates'),
   /** name → the last serial number given out. */

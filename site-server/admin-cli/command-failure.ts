@@ -74,6 +74,22 @@ function toReportOfWaybillError(error: WaybillError): FailureReport {
 /** What the administrator wrote for a field of the wire. */
 const optionsOfFields: Readonly<Record<string, string>> = {
   address: '--address',
+  addresses: '--address',
+  all_dps: '--all',
+  base_version: '--since',
+  before_job_serial: '--before',
+  before_request_id: '--before',
+  bytes_per_second: '--rate',
+  job_serials: '<jobs>',
+  older_than_ms: '--older-than',
+  pinned_priority: '--priority',
+  'pull.packages_max': '--packages-max',
+  'pull.sources.dp_id': '--source',
+  'pull.sources.rank': '--source',
+  request_ids: '<requests>',
+  since_ms: '--since',
+  'validation.bytes_per_second': '--validate-rate',
+  'validation.every_hours': '--validate-every',
   description: '--description',
   dp_id: '<dp-id>',
   dp_ids: '--dp',
@@ -97,6 +113,8 @@ const optionsOfFields: Readonly<Record<string, string>> = {
 
 /** Fields that come from an option in some commands, and from elsewhere in others. */
 const optionsIfTyped: Readonly<Record<string, { option: string; otherwise: string }>> = {
+  destination_site_code: { option: '--to', otherwise: '<site-code>' },
+  path: { option: '--to', otherwise: '<file>' },
   site_code: { option: '--site', otherwise: '<site-code>' },
   parent_site_code: { option: '--parent', otherwise: 'parent' },
 };

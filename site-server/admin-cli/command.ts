@@ -1,5 +1,7 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs';
 import type { ConnectionFlags } from './connection.ts';
+import type { OwnEnrollment, OwnEnrollmentEnd } from './enroll-commands.ts';
+import type { Output } from './output.ts';
 import type { Session } from './session.ts';
 
 /** What may be given with every command. */
@@ -7,11 +9,20 @@ export interface GlobalArguments extends ConnectionFlags {
   readonly json: boolean;
 }
 
-/** A command that was asked for, with its arguments. */
-export interface Chosen {
-  readonly connection: GlobalArguments;
-  readonly run: (session: Session) => Promise<void>;
+/** What a command works with that asks no site server: there may be none to ask yet. */
+export interface AloneSession {
+  readonly output: Output;
+  /** IANA name; undefined: the zone of this machine. */
+  readonly timeZone: string | undefined;
+  /** Enrolls whoever uses this program, with a token from standard input. */
+  readonly enrollHere: (enrollment: OwnEnrollment) => Promise<OwnEnrollmentEnd>;
 }
+
+/** A command that was asked for, with its arguments. */
+export type Chosen = { readonly connection: GlobalArguments } & (
+  | { readonly run: (session: Session) => Promise<void> }
+  | { readonly runAlone: (session: AloneSession) => Promise<void> }
+);
 
 /** One command of `waybill`. */
 export interface Command {
@@ -30,7 +41,13 @@ export interface Command {
 }
 
 /** A command as it is written down. */
-export interface CommandDefinition<A> {
+export type CommandDefinition<A> = CommandWords<A> &
+  (
+    | { run(args: ArgumentsCamelCase<A>, session: Session): Promise<void> }
+    | { runAlone(args: ArgumentsCamelCase<A>, session: AloneSession): Promise<void> }
+  );
+
+interface CommandWords<A> {
   /** Word of the group and of the command, such as `package create`, or one word. */
   readonly path: string;
   /** Words that follow, such as `<package-id>`. */
@@ -40,7 +57,6 @@ export interface CommandDefinition<A> {
   readonly summary: string;
   readonly example: string;
   options(parser: Argv<GlobalArguments>): Argv<A>;
-  run(args: ArgumentsCamelCase<A>, session: Session): Promise<void>;
 }
 
 /** A command; its arguments have the types its options give them. */
@@ -61,10 +77,16 @@ export function command<A extends GlobalArguments>(definition: CommandDefinition
         usages,
         summary,
         (inner: Argv<GlobalArguments>) => definition.options(inner).example([[example, '']]),
-        (args) => choose({ connection: args, run: (session) => definition.run(args, session) }),
+        (args) => choose({ connection: args, ...toRun(definition, args) }),
       );
     },
   };
+}
+
+function toRun<A>(definition: CommandDefinition<A>, args: ArgumentsCamelCase<A>) {
+  return 'run' in definition
+    ? { run: (session: Session) => definition.run(args, session) }
+    : { runAlone: (session: AloneSession) => definition.runAlone(args, session) };
 }
 
 /** What is told to the parser, heard by somebody who only listens. */

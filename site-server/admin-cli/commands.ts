@@ -1,7 +1,10 @@
+import { administratorCommands } from './administrator-commands.ts';
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointLibraryCommands } from './distribution-point-library-commands.ts';
 import { distributionPointListCommands } from './distribution-point-list-commands.ts';
+import { enrollCommands } from './enroll-commands.ts';
+import { clientCommands, enrollmentCommands } from './enrollment-commands.ts';
 import { getCommands } from './get-commands.ts';
 import { groupCommands } from './group-commands.ts';
 import { jobCommands } from './job-commands.ts';
@@ -67,6 +70,17 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: siteCommands,
   },
   {
+    word: 'admin',
+    summary: 'Add, see and remove administrators',
+    commands: administratorCommands,
+  },
+  { word: 'client', summary: 'Enroll clients, who only fetch', commands: clientCommands },
+  {
+    word: 'enrollment',
+    summary: 'See and revoke the tokens that machines and people enroll with',
+    commands: enrollmentCommands,
+  },
+  {
     word: 'certs',
     summary: 'See whose certificates count, and end them',
     commands: revocationCommands,
@@ -91,6 +105,7 @@ export const commandGroups: readonly CommandGroup[] = [
 
 /** Commands of one word. */
 export const singleCommands: readonly Command[] = [
+  ...enrollCommands,
   ...getCommands,
   ...statusCommands,
   ...messageCommands,

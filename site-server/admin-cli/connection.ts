@@ -43,6 +43,8 @@ export interface ConnectionConfig {
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
+  /** host:port where the certificate is renewed. */
+  readonly renewal?: string;
 }
 
 const environmentPrefix = 'WAYBILL_';
@@ -57,6 +59,10 @@ const schema = z.strictObject({
   ca: z.string().min(1).optional(),
   cert: z.string().min(1).optional(),
   key: z.string().min(1).optional(),
+  renewal: z
+    .string()
+    .refine((text) => parseAddress(text) !== undefined, 'host:port of an enrollment port')
+    .optional(),
 });
 
 /**
@@ -141,7 +147,7 @@ function configFileOf(
 }
 
 function requireAll(given: z.output<typeof schema>, file: string | undefined): ConnectionConfig {
-  const { server, ca, cert, key } = given;
+  const { server, ca, cert, key, renewal } = given;
   if (server === undefined || ca === undefined || cert === undefined || key === undefined) {
     const missing = keys.filter((name) => given[name] === undefined);
     throw new UsageError(
@@ -151,7 +157,8 @@ function requireAll(given: z.output<typeof schema>, file: string | undefined): C
   }
   const directory = file === undefined ? '' : dirname(file);
   const fromFile = (path: string) => resolve(directory, path);
-  return { server, ca: fromFile(ca), cert: fromFile(cert), key: fromFile(key) };
+  const files = { ca: fromFile(ca), cert: fromFile(cert), key: fromFile(key) };
+  return { server, ...files, ...(renewal !== undefined && { renewal }) };
 }
 
 function toVariable(key: string): string {

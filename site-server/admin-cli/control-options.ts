@@ -143,7 +143,7 @@ export function controlOptions<A extends GlobalArguments>(parser: Argv<A>) {
       'time-zone',
       option(
         'time-zone',
-        'Zone of the hours, such as Europe/Madrid; without it that of this machine',
+        'Zone of the hours, such as Europe/Madrid; without it the one that is set, else that of this machine',
         timeZoneText,
       ),
     );
@@ -172,15 +172,38 @@ export interface GivenControls {
   readonly schedule: GivenSchedule | undefined;
 }
 
+/** The zone of hours that are given without one. */
+export interface ZoneOfHours {
+  /** The one that is named. */
+  readonly named: string | undefined;
+  /** That of this machine. */
+  readonly machine: string;
+}
+
+/** Of what is set already, what has a zone. */
+interface SetControls {
+  readonly schedule?: { readonly timeZone: string } | null | undefined;
+  readonly limit: RateLimit | null;
+}
+
 /**
- * What the options change, as it travels; undefined when nothing was given.
+ * What the options change, as it travels; undefined when nothing was given. Hours are of the zone that is
+ * named, else of the one that is set already, else of this machine's.
  *
- * @param timeZone of the hours that were given
+ * @param set what is set until now; null: nothing
  */
-export function toControlsPatch({ limit, schedule }: GivenControls, timeZone: string) {
+export function toControlsPatch(
+  { limit, schedule }: GivenControls,
+  { named, machine }: ZoneOfHours,
+  set: SetControls | null,
+) {
   if (limit === undefined && schedule === undefined) return undefined;
+  const ofLimit = set?.limit?.kind === 'hourly' ? set.limit.timeZone : undefined;
+  const ofSchedule = set?.schedule?.timeZone;
+  const limitZone = named ?? ofLimit ?? ofSchedule ?? machine;
+  const timeZone = named ?? ofSchedule ?? ofLimit ?? machine;
   const patch: TransferControlsPatch = {
-    ...(limit !== undefined && { limit: zoned(limit, timeZone) }),
+    ...(limit !== undefined && { limit: zoned(limit, limitZone) }),
     ...(schedule !== undefined && {
       schedule: schedule === none ? none : { timeZone, hours: schedule },
     }),
@@ -189,7 +212,7 @@ export function toControlsPatch({ limit, schedule }: GivenControls, timeZone: st
 }
 
 /**
- * The zone of the hours that were given: the one that is named, or that of this machine.
+ * What says of which zone the hours are that were given.
  *
  * @param machineZone undefined: it is asked of the machine
  * @throws UsageError when one is named and no hours are given
@@ -198,15 +221,21 @@ export function zoneOfHours(
   named: string | undefined,
   given: readonly GivenControls[],
   machineZone: string | undefined,
-): string {
+): ZoneOfHours {
   if (named !== undefined && !given.some(hasHours)) {
     throw new UsageError('--time-zone: expected a limit or a schedule by hours with it');
   }
-  return named ?? machineZone ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const machine = machineZone ?? new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return { named, machine };
+}
+
+/** Whether hours were given without their zone: then it matters which is set already. */
+export function needsZone(named: string | undefined, given: readonly GivenControls[]): boolean {
+  return named === undefined && given.some(hasHours);
 }
 
 /** Whether a time zone matters for what was given. */
-export function hasHours({ limit, schedule }: GivenControls): boolean {
+function hasHours({ limit, schedule }: GivenControls): boolean {
   const isHourly = limit !== undefined && limit !== none && limit.kind === 'hourly';
   return isHourly || (schedule?.length === hoursOfWeek && schedule !== none);
 }

@@ -434,6 +434,14 @@ describe('waybill dp with limits and schedules (ADM-3, PTM-5, PTM-6)', () => {
     .stream('listDistributionPoints', () => [controlled()])
     .answer('setDistributionPoint', controlled);
 
+  it('show has the link that it is in (ADM-3)', async () => {
+    assert.match((await runWaybill('dp show PS1DP1')).stdout, /^link {2,}madrid-line$/m);
+    const json = JSON.parse((await runWaybill('dp show PS1DP1 --json')).stdout);
+    assert.deepEqual(json.linkNames, ['madrid-line']);
+    const none = new FakeAdmin().stream('listLinks', () => []);
+    assert.doesNotMatch((await runWaybill('dp show PS1DP1', { admin: none })).stdout, /^link/m);
+  });
+
   it('show has the rules and a picture of the week', async () => {
     const { stdout } = await runWaybill('dp show PS1DP1', { admin });
     assert.match(stdout, /^limit {2,}10 MB\/s$/m);
@@ -455,6 +463,23 @@ describe('waybill dp with limits and schedules (ADM-3, PTM-5, PTM-6)', () => {
     assert.equal(json.controls.schedule.hours[8], 'closed');
     assert.deepEqual(json.controls.limit, { kind: 'rate', bytesPerSecond: 10_000_000 });
     assert.equal(json.serveControls.limit.kind, 'hourly');
+  });
+
+  it('set keeps the zone of the hours that are set, unless another is named', async () => {
+    const change = async (line: string) => {
+      const admin = new FakeAdmin()
+        .stream('listDistributionPoints', () => [controlled()])
+        .answer('setDistributionPoint', controlled);
+      const { stdout } = await runWaybill(line, { admin });
+      return { ...settingsOf(admin), stdout };
+    };
+    const kept = await change('dp set PS1DP1 --schedule "sat-sun closed, else open"');
+    assert.equal(kept.controls?.schedule?.timeZone, 'Europe/Madrid');
+    assert.match(kept.stdout, /\(hours of Europe\/Madrid\)/);
+    const limit = await change('dp set PS1DP1 --limit "sat 2MB/s, else none"');
+    assert.equal(limit.controls?.limit?.hourly?.timeZone, 'Europe/Madrid', 'that of the schedule');
+    const named = 'dp set PS1DP1 --schedule "sat-sun closed, else open" --time-zone Asia/Tokyo';
+    assert.equal((await change(named)).controls?.schedule?.timeZone, 'Asia/Tokyo');
   });
 
   it('list and set say what holds', async () => {

@@ -8,6 +8,7 @@ import {
   controlOptions,
   type GivenLimit,
   type GivenSchedule,
+  needsZone,
   serveControlOptions,
   toControlsPatch,
   zoneOfHours,
@@ -19,7 +20,16 @@ import {
   requireDistributionPoint,
   toDistributionPointRecord,
 } from './distribution-point-record.ts';
-import { addressText, anyText, flag, option, pinnedPriorityText, siteCodeText } from './options.ts';
+import { makeToken, makeTokenIfEnrolled, tellToken, validForOption } from './enrollment-view.ts';
+import {
+  addressText,
+  anyText,
+  flag,
+  option,
+  pinnedPriorityText,
+  siteCodeText,
+  siteToAskOption,
+} from './options.ts';
 import {
   type GivenPullSettings,
   givenPullSettings,
@@ -50,12 +60,13 @@ const addDistributionPoint = command({
         .positional('dp-id', dpIdPositional)
         .option('address', { ...addressOption, demandOption: true as const })
         .option('description', descriptionOption)
-        .option('site', option('site', 'The site it is of; the one that is asked', siteCodeText)),
+        .option('site', option('site', 'The site it is of; the one that is asked', siteCodeText))
+        .option('valid-for', validForOption),
     ),
   run: async (args, session) => {
-    const { admin, output } = session;
+    const { admin } = session;
     const { dpId, address, description = '', kind = 'standard' } = args;
-    const controls = givenControlPatches(args, session);
+    const controls = givenControlPatches(args, session, undefined);
     const given = givenPullSettings(dpId, args);
     if (given && kind === 'standard') {
       throw new UsageError('--source, --allow-fallback and --packages-max need --kind pull');
@@ -67,11 +78,60 @@ const addDistributionPoint = command({
     const validation = givenValidation(args, null);
     const all = { ...settings, ...(pull && { pull }), ...controls, ...validation };
     const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', all));
-    output.record(record);
-    const at = args.site === undefined ? '' : ` --site ${args.site}`;
-    output.sentence(
-      `Distribution point ${record.dpId} at ${record.address} is added. Next: waybill dp check ${dpId}${at}`,
-    );
+    const token = { at: args.site, validForMs: args.validFor };
+    const made = await makeTokenIfEnrolled(session, { kind: 'dp', dpId }, token);
+    tellAdded(session, record, {
+      made,
+      site: args.site,
+      more: toControlSentences(record, controls),
+    });
+  },
+});
+
+/** With a site that enrolls, the one command for the new machine; else what is next here. */
+function tellAdded(
+  session: Session,
+  record: DistributionPointRecord,
+  {
+    made,
+    site,
+    more,
+  }: {
+    readonly made: Awaited<ReturnType<typeof makeTokenIfEnrolled>>;
+    readonly site: string | undefined;
+    /** What else holds of it, in sentences. */
+    readonly more: readonly string[];
+  },
+): void {
+  const { output } = session;
+  const { dpId, address } = record;
+  const at = site === undefined ? '' : ` --site ${site}`;
+  const token = made !== undefined && 'token' in made ? made : undefined;
+  output.record(token ? { ...record, enrollment: token } : record);
+  const next = made ? '' : ` Next: waybill dp check ${dpId}${at}`;
+  output.sentence(`Distribution point ${dpId} at ${address} is added.${next}`);
+  for (const line of more) output.sentence(line);
+  if (token) tellToken(session, token);
+  else if (made && 'failure' in made) {
+    output.note(`no token was made: ${made.failure}. Later: waybill dp enroll ${dpId}${at}`);
+  }
+}
+
+const enrollDistributionPoint = command({
+  path: 'dp enroll',
+  positionals: '<dp-id>',
+  summary:
+    'Print a new command with which the machine of a distribution point gets its certificate',
+  example: 'waybill dp enroll PS1DP1 --valid-for 2h',
+  options: (parser) =>
+    parser
+      .positional('dp-id', dpIdPositional)
+      .option('valid-for', validForOption)
+      .option('site', siteToAskOption),
+  run: async ({ dpId, validFor, site }, session) => {
+    const made = await makeToken(await session.atSite(site), { kind: 'dp', dpId }, validFor);
+    session.output.record(made);
+    tellToken(session, made);
   },
 });
 
@@ -92,7 +152,9 @@ const setDistributionPoint = command({
     const { admin, output } = session;
     const { dpId, address, description, kind, priority } = args;
     const given = givenPullSettings(dpId, args);
-    const controls = givenControlPatches(args, session);
+    const isSetNeeded = needsZone(args.timeZone, [ownOf(args), serveOf(args)]);
+    const before = isSetNeeded ? await requireDistributionPoint(admin, dpId) : undefined;
+    const controls = givenControlPatches(args, session, before);
     const { validateEvery, validateRate } = args;
     const patches = [...Object.values(controls), validateEvery, validateRate];
     const others = [address, description, kind, priority, given];
@@ -158,9 +220,10 @@ async function deletionOf(admin: Admin, dpId: string): Promise<Deletion> {
   };
 }
 
-/** `waybill dp add`, `waybill dp set` and `waybill dp delete`. */
+/** `waybill dp add`, `waybill dp enroll`, `waybill dp set` and `waybill dp delete`. */
 export const distributionPointCommands: readonly Command[] = [
   addDistributionPoint,
+  enrollDistributionPoint,
   setDistributionPoint,
   deleteDistributionPoint,
 ];
@@ -169,23 +232,39 @@ function settingOptions<A extends GlobalArguments>(parser: Argv<A>) {
   return validationOptions(serveControlOptions(controlOptions(pullOptions(parser))));
 }
 
-/** What of both controls is to change; what is not given is absent. @throws UsageError */
+/** What of both controls was given. */
+interface ControlArguments {
+  readonly limit?: GivenLimit | undefined;
+  readonly schedule?: GivenSchedule | undefined;
+  readonly serveLimit?: GivenLimit | undefined;
+  readonly serveSchedule?: GivenSchedule | undefined;
+  readonly timeZone?: string | undefined;
+}
+
+/**
+ * What of both controls is to change; what is not given is absent.
+ *
+ * @param before the DP as it is, where the zone of its hours matters
+ * @throws UsageError
+ */
 function givenControlPatches(
-  args: {
-    readonly limit?: GivenLimit | undefined;
-    readonly schedule?: GivenSchedule | undefined;
-    readonly serveLimit?: GivenLimit | undefined;
-    readonly serveSchedule?: GivenSchedule | undefined;
-    readonly timeZone?: string | undefined;
-  },
+  args: ControlArguments,
   { timeZone: machineZone }: Pick<Session, 'timeZone'>,
+  before: DistributionPointRecord | undefined,
 ) {
-  const own = { limit: args.limit, schedule: args.schedule };
-  const serve = { limit: args.serveLimit, schedule: args.serveSchedule };
-  const timeZone = zoneOfHours(args.timeZone, [own, serve], machineZone);
-  const controls = toControlsPatch(own, timeZone);
-  const serveControls = toControlsPatch(serve, timeZone);
+  const [own, serve] = [ownOf(args), serveOf(args)];
+  const zone = zoneOfHours(args.timeZone, [own, serve], machineZone);
+  const controls = toControlsPatch(own, zone, before?.controls ?? null);
+  const serveControls = toControlsPatch(serve, zone, before?.serveControls ?? null);
   return { ...(controls && { controls }), ...(serveControls && { serveControls }) };
+}
+
+function ownOf({ limit, schedule }: ControlArguments) {
+  return { limit, schedule };
+}
+
+function serveOf({ serveLimit: limit, serveSchedule: schedule }: ControlArguments) {
+  return { limit, schedule };
 }
 
 /** What holds from now on, of the controls that were changed. */

@@ -6,7 +6,7 @@ import { dpIdPositional } from './distribution-point-record.ts';
 import { distributionPointIdText, flag, positional } from './options.ts';
 import type { Session } from './session.ts';
 import type { Column } from './table.ts';
-import { toByteText } from './units.ts';
+import { toByteText, toCountOf } from './units.ts';
 import { toValidationRecord, type ValidationRecord } from './validation-record.ts';
 import { toCount, toHex } from './wire-values.ts';
 
@@ -144,7 +144,9 @@ function differencesOf(left: Library, right: Library): Difference[] {
 function toSideText(side: Difference['left']): string {
   if (!side) return 'not there';
   const { sourceVersion, lackingFiles } = side;
-  return lackingFiles > 0 ? `${sourceVersion}, lacks ${lackingFiles} files` : `${sourceVersion}`;
+  return lackingFiles > 0
+    ? `${sourceVersion}, lacks ${toCountOf(lackingFiles, 'file')}`
+    : `${sourceVersion}`;
 }
 
 const namedMax = 3;

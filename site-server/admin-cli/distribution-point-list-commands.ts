@@ -43,7 +43,11 @@ const showDistributionPoint = command({
   example: 'waybill dp show PS1DP1',
   options: (parser) => parser.positional('dp-id', dpIdPositional),
   run: async ({ dpId }, session) => {
-    tellDistributionPoint(session, await requireDistributionPoint(session.admin, dpId));
+    const record = await requireDistributionPoint(session.admin, dpId);
+    const links = await session.admin.list('listLinks', {});
+    const isIn = (link: { readonly dpIds: readonly string[] }) => link.dpIds.includes(dpId);
+    const linkNames = links.filter(isIn).map(({ linkName }) => linkName);
+    tellDistributionPoint(session, { ...record, linkNames });
   },
 });
 
@@ -147,7 +151,10 @@ function tellCheck({ output }: Session, record: DistributionPointRecord): void {
   throw new CommandFailure('DP_UNREACHABLE', message, { dpId, address, reason });
 }
 
-function tellDistributionPoint({ output, clock }: Session, record: DistributionPointRecord): void {
+function tellDistributionPoint(
+  { output, clock }: Session,
+  record: DistributionPointRecord & { readonly linkNames: readonly string[] },
+): void {
   output.facts(record, [
     ['DP', record.dpId],
     ['site', record.siteCode],
@@ -163,6 +170,7 @@ function tellDistributionPoint({ output, clock }: Session, record: DistributionP
     ['priority', toPriorityText(record)],
     ['packages', toCountText(record.packageCount)],
     ['groups', record.groupNames.join(', ')],
+    ['link', record.linkNames.join(', ')],
     ...toPullFacts(record),
     ['validated', toValidationText(record.validation)],
     ...toControlFacts(record.controls),

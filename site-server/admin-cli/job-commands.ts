@@ -65,9 +65,9 @@ export const jobCommands: readonly Command[] = [listJobs, watchJobsCommand];
 const namingColumns: readonly Column<JobRecord>[] = [
   { title: 'job', text: (job) => String(job.jobSerial), align: 'right' },
   { title: 'package', text: (job) => job.packageId },
-  { title: 'version', text: (job) => String(job.sourceVersion), align: 'right' },
+  { title: 'version', text: (job) => String(job.sourceVersion), align: 'right', spare: 4 },
   { title: 'to', text: (job) => job.dpId },
-  { title: 'action', text: (job) => job.action },
+  { title: 'action', text: (job) => job.action, spare: 1 },
   { title: 'state', text: toStateText, tone: toneOfJob },
 ];
 
@@ -79,13 +79,16 @@ function openColumns(nowMs: number): readonly Column<JobRecord>[] {
       align: 'right',
     },
     ...namingColumns,
-    { title: 'priority', text: (job) => job.priority },
+    { title: 'priority', text: (job) => job.priority, spare: 5 },
     { title: 'done', text: toPercentText, align: 'right' },
-    { title: 'left', text: (job) => toByteText(job.remainingBytes), align: 'right' },
-    { title: 'rate', text: toJobRateText, align: 'right' },
+    {
+      ...{ title: 'left', text: (job: JobRecord) => toByteText(job.remainingBytes) },
+      ...({ align: 'right', spare: 3 } as const),
+    },
+    { title: 'rate', text: toJobRateText, align: 'right', spare: 2 },
     { title: 'ETA', text: (job) => (job.etaMs ? toWaitText(job.etaMs) : ''), align: 'right' },
-    { title: 'tries', text: (job) => String(job.tryCount), align: 'right' },
-    { title: 'next try', text: (job) => toNextTryText(job, nowMs) },
+    { title: 'tries', text: (job) => String(job.tryCount), align: 'right', spare: 6 },
+    { title: 'next try', text: (job) => toNextTryText(job, nowMs), spare: 2 },
     { title: 'why it waits', text: toReasonText },
   ];
 }
@@ -94,10 +97,10 @@ function historyColumns(timeZone: string | undefined): readonly Column<JobRecord
   return [
     ...namingColumns,
     { title: 'ended', text: (job) => toTimeText(job.endedAtMs, timeZone) },
-    { title: 'took', text: toTookText, align: 'right' },
-    { title: 'size', text: (job) => toByteText(job.totalBytes), align: 'right' },
-    { title: 'sent', text: (job) => toByteText(job.bytesSent), align: 'right' },
-    { title: 'tries', text: (job) => String(job.tryCount), align: 'right' },
+    { title: 'took', text: toTookText, align: 'right', spare: 3 },
+    { title: 'size', text: (job) => toByteText(job.totalBytes), align: 'right', spare: 5 },
+    { title: 'sent', text: (job) => toByteText(job.bytesSent), align: 'right', spare: 2 },
+    { title: 'tries', text: (job) => String(job.tryCount), align: 'right', spare: 6 },
     { title: 'reason', text: (job) => job.reason },
   ];
 }

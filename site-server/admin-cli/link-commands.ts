@@ -5,7 +5,13 @@ import type { Link__Output } from '../../shared/rpc/generated/waybill/v1/Link.ts
 import type { Admin } from './admin.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
-import { controlOptions, none, toControlsPatch, zoneOfHours } from './control-options.ts';
+import {
+  controlOptions,
+  needsZone,
+  none,
+  toControlsPatch,
+  zoneOfHours,
+} from './control-options.ts';
 import {
   toControlFacts,
   toControlPictures,
@@ -87,7 +93,10 @@ const setLink = command({
   run: async (args, { admin, output, timeZone }) => {
     const { link: linkName, site, description, dp, to } = args;
     const given = { limit: args.limit, schedule: args.schedule };
-    const controls = toControlsPatch(given, zoneOfHours(args.timeZone, [given], timeZone));
+    const zone = zoneOfHours(args.timeZone, [given], timeZone);
+    const isSetNeeded = needsZone(args.timeZone, [given]);
+    const set = isSetNeeded ? await setControlsOf(admin, linkName) : null;
+    const controls = toControlsPatch(given, zone, set);
     if ([site, description, dp, to, controls].every((value) => value === undefined)) {
       throw new UsageError(
         'expected something to set: --dp, --to, --limit, --schedule or --description',
@@ -168,6 +177,12 @@ function namesOf(name: string, given: readonly string[]): string[] {
 
 function namePositional(parser: Argv<GlobalArguments>) {
   return parser.positional('link', positional('link', 'Name of the link', linkNameText));
+}
+
+/** What is set for a link; null where nothing is, or it is new. */
+async function setControlsOf(admin: Admin, linkName: string) {
+  const links = (await admin.list('listLinks', {})).map(toLinkRecord);
+  return links.find((one) => one.linkName === linkName)?.controls ?? null;
 }
 
 /** @throws LINK_UNKNOWN */

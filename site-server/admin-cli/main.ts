@@ -30,6 +30,12 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   // Loaded only now: help and completion need no gRPC, and come in a third of the time.
   connect: async (flags, surroundings) =>
     (await import('./connection.ts')).connect(flags, surroundings),
+  enrollHere: async (enrollment, surroundings) =>
+    (await import('./own-enrollment.ts')).enrollHere(enrollment, {
+      ...surroundings,
+      stdin: process.stdin,
+      prompt: (text) => process.stderr.write(text),
+    }),
 });
 
 async function askOnTerminal(text: string): Promise<string> {

@@ -1,6 +1,7 @@
 import { parseAddress, parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
 import { parseObjectName } from '../../shared/domain/object-name.ts';
 import { parsePackageId } from '../../shared/domain/package.ts';
+import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
 import { UsageError } from './command-failure.ts';
@@ -110,6 +111,12 @@ export const distributionPointIdText = {
 export const groupNameText = {
   parse: parseObjectName,
   expected: 'the name of a group: 1 to 63 letters, digits, dots and hyphens',
+};
+/** The name of an administrator or a client. */
+export const personNameText = {
+  parse: (text: string) =>
+    fromIdentityUri(`waybill://client/${text}`) === undefined ? undefined : text,
+  expected: 'a name: 1 to 63 letters, digits, dots, hyphens, underscores and @',
 };
 /** The name of a send request: a serial and the site's code. */
 export const sendRequestText = {

@@ -36,10 +36,26 @@ describe('waybill package distribute --preview', () => {
     });
     assert.match(
       stdout,
-      /^Nothing is done\. Package PS100001 version 3 \(1,234 files, 2\.30 GiB\)/,
+      /^Package PS100001 version 3: 1,234 files, 2\.30 GiB\.\nNothing is done\. This would travel:\n/,
     );
     assert.match(stdout, /PS1DP1 +12 +100 MiB +10 s +10\.5 MB\/s limit +asked\n/);
     assert.match(stdout, /In all 100 MiB to 1 DP; done in about 10 s\.\n$/);
+  });
+
+  it('has rows that add up to what is told below them, and lines of 80 columns', async () => {
+    const manifest = { manifestBytes: String(50 * 2 ** 20), bytes: String(50 * 2 ** 20) };
+    const admin = new FakeAdmin().stream('previewDistribution', () => [
+      aPreviewedVersion(),
+      aPreviewedTransfer(manifest),
+    ]);
+    const line = 'package distribute PS100001 --dp PS1DP1 --preview';
+    const { stdout } = await runWaybill(line, { admin });
+    assert.match(stdout, /PS1DP1 +12 +100 MiB /);
+    assert.match(stdout, /In all 100 MiB to 1 DP/);
+    assert.ok(
+      stdout.split('\n').every((text) => text.length <= 80),
+      stdout,
+    );
   });
 
   it('asks the site of a DP how fast it is reached, with what its source site reckons', async () => {
@@ -129,7 +145,7 @@ describe('waybill package update --preview', () => {
       admin: withNews,
     });
     assert.ok(!admin.calls.some(({ method }) => method === 'updatePackage'));
-    assert.match(stdout, /version 4 \(.*, of which 3 files, 1\.00 MiB new here\) would travel so:/);
+    assert.match(stdout, /version 4: 1,234 files, .*; 3 files, 1\.00 MiB new here\.\n/);
   });
 
   it('says that there would be nothing to do', async () => {
@@ -137,9 +153,6 @@ describe('waybill package update --preview', () => {
       aPreviewedVersion({ sourceUnchanged: true }),
     ]);
     const { stdout } = await runWaybill('package update PS100001 --preview', { admin });
-    assert.equal(
-      stdout,
-      'The source of package PS100001 is unchanged: an update would do nothing, version 3 stays.\n',
-    );
+    assert.equal(stdout, 'The source of package PS100001 is unchanged: version 3 stays.\n');
   });
 });

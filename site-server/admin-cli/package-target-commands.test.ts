@@ -4,6 +4,7 @@ import { FakeAdmin, Feed } from './testing/fake-admin.ts';
 import {
   aChildSite,
   aDistributionPoint,
+  aGroup,
   aJob,
   aMessage,
   aPackage,
@@ -55,6 +56,35 @@ describe('waybill package distribute, redistribute, remove (PKG-4, PKG-6, PKG-7)
     assert.equal(exitCode, 0);
     assert.match(stdout, /^Package PS100001: nothing to do, they all have it/);
   });
+});
+
+describe('of groups', () => {
+  const nothing = () => ({ dpIds: [], packageIds: [] });
+
+  it('says on which DPs it stays since another of their groups has it', async () => {
+    const admin = new FakeAdmin()
+      .answer('removePackage', nothing)
+      .stream('listGroups', () => [aGroup({ dpIds: ['PS1DP1'] })]);
+    const { stdout } = await runWaybill('package remove PS100001 --group Offices', { admin });
+    assert.match(
+      stdout,
+      /is taken off group Offices\.\nPackage PS100001: it stays on PS1DP1, since another of their groups has it\.\n$/,
+    );
+  });
+
+  for (const [line, method, expected] of [
+    ['distribute', 'distributePackage', /no distribution point is in the group yet; who joins/],
+    ['redistribute', 'redistributePackage', /no distribution point is in the group yet\.\n/],
+    ['remove', 'removePackage', /no distribution point is in the group yet\.\n/],
+  ] as const) {
+    it(`package ${line} says that nobody is in the group`, async () => {
+      const admin = new FakeAdmin()
+        .answer(method, nothing)
+        .stream('listGroups', () => [aGroup({ dpIds: [] })]);
+      const { stdout } = await runWaybill(`package ${line} PS100001 --group Offices`, { admin });
+      assert.match(stdout, expected);
+    });
+  }
 });
 
 describe('waybill package distribute of what was never published', () => {

@@ -148,7 +148,8 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
   const { packageId, all, wait } = args;
   const { requested, sites, groups } = requireTargets(args);
   const { goal, isRepair = false } = action;
-  const isMeant = await meantTargets(session, { all, requested, sites, groups });
+  const members = await membersOf(session, groups);
+  const isMeant = await meantTargets(session, { all, requested, sites, members });
   const asked = { packageId, goal, isRepair, isMeant };
   const places = wait ? await TargetSites.look(session, asked) : undefined;
   const ofSites = sites.length > 0 ? { siteCodes: sites } : {};
@@ -162,7 +163,9 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
   const underWay = places?.underWay(underWayTo[goal]) ?? [];
   const dpIds = [...new Set([...accepted.dpIds, ...underWay])];
   if (!places || dpIds.length === 0) {
-    return await tellAccepted(session, { packageId, dpIds }, { ...action, isMeant });
+    const isNobody = groups.length > 0 && members.size + requested.length + sites.length === 0;
+    const meant = { ...action, isMeant, isNobody, hasGroups: groups.length > 0 };
+    return await tellAccepted(session, { packageId, dpIds }, meant);
   }
   const sitesOfTargets = dpIds.map((dpId) => ({ siteCode: places.siteOf(dpId) }));
   for (const silence of await silencesOf(session, sitesOfTargets)) {
@@ -177,14 +180,9 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
 /** Which DPs are of what was asked for; with `--all`, of the site that answers, unless it has no DPs. */
 export async function meantTargets(
   { admin }: Session,
-  asked: { all: boolean; requested: string[]; sites: string[]; groups: string[] },
+  asked: { all: boolean; requested: string[]; sites: string[]; members: ReadonlySet<string> },
 ): Promise<TargetRequest['isMeant']> {
-  const { all, requested, sites, groups } = asked;
-  const members = new Set<string>();
-  for (const groupName of groups) {
-    const [group] = await admin.list('listGroups', { groupName });
-    for (const dpId of group?.dpIds ?? []) members.add(dpId);
-  }
+  const { all, requested, sites, members } = asked;
   const site = all ? await admin.ask('getSite', {}) : undefined;
   const isWhole = site?.kind === 'SITE_KIND_CENTRAL_ADMINISTRATION';
   return ({ dpId, siteCode }) => {
@@ -193,36 +191,58 @@ export async function meantTargets(
   };
 }
 
+/** The DPs of these groups. @throws GROUP_UNKNOWN */
+export async function membersOf(
+  { admin }: Session,
+  groups: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const members = new Set<string>();
+  for (const groupName of groups) {
+    const [group] = await admin.list('listGroups', { groupName });
+    for (const dpId of group?.dpIds ?? []) members.add(dpId);
+  }
+  return members;
+}
+
 async function tellAccepted(
   session: Session,
   accepted: { packageId: string; dpIds: string[] },
-  action: TargetAction & Pick<TargetRequest, 'isMeant'>,
+  action: Meant,
 ): Promise<void> {
   const { output } = session;
   const { packageId, dpIds } = accepted;
   output.record({ packageId, dpIds, status: [] });
   if (dpIds.length === 0) {
-    const leaving = action.goal === 'removed' ? await leavingFrom(session, packageId, action) : [];
-    const what =
-      leaving.length > 0
-        ? `removal is on its way from ${leaving.join(', ')}`
-        : `nothing to do, ${action.nothing}`;
-    output.sentence(`Package ${packageId}: ${what}.`);
+    output.sentence(`Package ${packageId}: ${await toNothingText(session, packageId, action)}.`);
     return;
   }
   output.sentence(`Package ${packageId} ${action.accepted} ${dpIds.join(', ')}.`);
   if (action.goal === 'installed') await tellUnpublished(session, packageId);
 }
 
-/** The DPs that an earlier request takes it off, of what is meant. */
-async function leavingFrom(
-  { admin }: Session,
-  packageId: string,
-  { isMeant }: Pick<TargetRequest, 'isMeant'>,
-): Promise<string[]> {
+/** A command, and what it is about. */
+interface Meant extends TargetAction, Pick<TargetRequest, 'isMeant'> {
+  readonly hasGroups: boolean;
+  /** Only groups are named, and nobody is in them. */
+  readonly isNobody: boolean;
+}
+
+/** Why nothing happens on any DP. */
+async function toNothingText(session: Session, packageId: string, action: Meant): Promise<string> {
+  if (action.isNobody) {
+    const joining = action.goal === 'installed' && action.ofGroups ? '; who joins gets it' : '';
+    return `no distribution point is in the group yet${joining}`;
+  }
+  if (action.goal !== 'removed') return `nothing to do, ${action.nothing}`;
+  const { admin } = session;
   const rows = (await admin.list('listPackageStatus', { packageId })).map(toPackageStatusRecord);
-  const leaving = rows.filter((row) => underWayTo.removed.has(row.state) && row.dpId !== '');
-  return leaving.filter(isMeant).map(({ dpId }) => dpId);
+  const meant = rows.filter((row) => row.dpId !== '' && action.isMeant(row));
+  const isLeaving = ({ state }: PackageStatusRecord) => underWayTo.removed.has(state);
+  const leaving = meant.filter(isLeaving).map(({ dpId }) => dpId);
+  const staying = meant.filter((row) => !isLeaving(row)).map(({ dpId }) => dpId);
+  if (leaving.length > 0) return `removal is on its way from ${leaving.join(', ')}`;
+  if (staying.length === 0 || !action.hasGroups) return `nothing to do, ${action.nothing}`;
+  return `it stays on ${staying.join(', ')}, since another of their groups has it`;
 }
 
 /** Nothing is on its way when nothing was ever published. */

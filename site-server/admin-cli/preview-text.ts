@@ -17,6 +17,7 @@ export function tellPreview(
   }
   output.sentence(toVersionText(preview));
   if (version.sourceUnchanged) return;
+  output.sentence('Nothing is done. This would travel:');
   const shown = transfers.filter(({ way }) => way !== 'site' || isSiteTold(transfers));
   output.list(shown, columns, 'No distribution point has it: nothing would travel.');
   for (const note of [...notes, ...notesOf(transfers)]) output.sentence(note);
@@ -26,12 +27,12 @@ export function tellPreview(
 function toVersionText({ version }: PreviewRecord): string {
   const { packageId, sourceVersion, sourceUnchanged, fileCount, sizeBytes } = version;
   if (sourceUnchanged) {
-    return `The source of package ${packageId} is unchanged: an update would do nothing, version ${sourceVersion} stays.`;
+    return `The source of package ${packageId} is unchanged: version ${sourceVersion} stays.`;
   }
   const content = `${toCountOf(fileCount, 'file')}, ${toByteText(sizeBytes)}`;
   const news = `${toCountOf(version.newFiles, 'file')}, ${toByteText(version.newBytes)} new here`;
-  const what = sourceVersion > version.publishedVersion ? `${content}, of which ${news}` : content;
-  return `Nothing is done. Package ${packageId} version ${sourceVersion} (${what}) would travel so:`;
+  const what = sourceVersion > version.publishedVersion ? `${content}; ${news}` : content;
+  return `Package ${packageId} version ${sourceVersion}: ${what}.`;
 }
 
 /** A sum of one says nothing. */
@@ -42,7 +43,7 @@ function isSiteTold(transfers: readonly PreviewedTransferRecord[]): boolean {
 const columns: readonly Column<PreviewedTransferRecord>[] = [
   { title: 'way', text: toWayText },
   { title: 'files', text: (row) => toCountText(row.fileCount), align: 'right' },
-  { title: 'bytes', text: (row) => toByteText(row.bytes), align: 'right' },
+  { title: 'bytes', text: (row) => toByteText(toAllBytes(row)), align: 'right' },
   { title: 'begins', text: toBeginText, align: 'right' },
   { title: 'takes', text: toDurationText, align: 'right' },
   { title: 'at', text: toPaceText },
@@ -65,18 +66,25 @@ function toWayText(row: PreviewedTransferRecord): string {
   return `all of ${row.siteCode}`;
 }
 
+/** What is told of the files travels, too: so the rows add up to the sum below them. */
+function toAllBytes({ bytes, manifestBytes }: PreviewedTransferRecord): number {
+  return bytes + manifestBytes;
+}
+
 function toBeginText({ waitsMs }: PreviewedTransferRecord): string {
   return waitsMs > 0 ? `in ${toWaitText(waitsMs)}` : '';
 }
 
 /** Without the wait, which stands beside it. */
-function toDurationText({ bytes, durationMs, waitsMs }: PreviewedTransferRecord): string {
-  if (bytes === 0) return '';
+function toDurationText(row: PreviewedTransferRecord): string {
+  const { durationMs, waitsMs } = row;
+  if (toAllBytes(row) === 0) return '';
   return durationMs === null ? 'unknown' : toWaitText(durationMs - waitsMs);
 }
 
-function toPaceText({ bytes, bytesPerSecond, pace }: PreviewedTransferRecord): string {
-  if (bytes === 0 || bytesPerSecond === 0) return '';
+function toPaceText(row: PreviewedTransferRecord): string {
+  const { bytesPerSecond, pace } = row;
+  if (toAllBytes(row) === 0 || bytesPerSecond === 0) return '';
   return `${toRateText(bytesPerSecond)}${pace === 'limit' ? ' limit' : ' measured'}`;
 }
 
@@ -106,7 +114,9 @@ function listed(ways: readonly string[]): string {
 }
 
 function toTotalText({ transfers, total }: PreviewRecord): string {
-  const points = transfers.filter(({ way, bytes }) => way === 'distribution-point' && bytes > 0);
+  const points = transfers.filter((one) => {
+    return one.way === 'distribution-point' && toAllBytes(one) > 0;
+  });
   const toPoints = `${toByteText(total.bytes)} to ${toCountOf(points.length, 'DP')}`;
   const between =
     total.bytesBetweenSites > 0 ? `, ${toByteText(total.bytesBetweenSites)} between sites` : '';

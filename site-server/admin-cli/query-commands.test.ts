@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aJob, aMessage, aStatus, thenMs } from './testing/fake-answers.ts';
+import { aJob, aMessage, aSendRequest, aStatus, thenMs } from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 
 describe('waybill status and retry (ADM-1)', () => {
@@ -33,6 +33,32 @@ describe('waybill status and retry (ADM-1)', () => {
       '1 failed. "waybill retry" runs them again.',
       '',
     ]);
+  });
+
+  it('says why what another site waits for is not on its way (REP-4)', async () => {
+    const reason = 'Window closed; it opens 2026-03-15 00:00 UTC';
+    const waiting = {
+      siteCode: 'PS2',
+      state: 'PACKAGE_STATUS_STATE_INSTALL_PENDING',
+      installedVersion: 0,
+      reason: 'content has not arrived from site PS1 yet',
+    } as const;
+    const admin = new FakeAdmin()
+      .stream('listPackageStatus', () => [aStatus({ ...waiting, dpId: '' }), aStatus()])
+      .stream('listSendRequests', () => [
+        aSendRequest({ packageId: 'PS100001', finalSiteCode: 'PS2', reason }),
+        aSendRequest({ packageId: 'PS100001', finalSiteCode: 'PS3', reason }),
+      ]);
+    const { stdout } = await runWaybill('status', { admin });
+    assert.match(
+      stdout,
+      /\n\nPS100001 for site PS2, send request 0000002ACS1 of site PS1: Window closed; it opens .*\.\n$/,
+    );
+    const json = JSON.parse((await runWaybill('status --json', { admin })).stdout);
+    assert.deepEqual(
+      json.map((row: { sendReason: string }) => row.sendReason),
+      [reason, ''],
+    );
   });
 
   it('says what is tried again', async () => {
@@ -221,4 +247,27 @@ describe('waybill site', () => {
       startedAtMs: thenMs,
     });
   });
+});
+
+describe('lists of work on a terminal of 80 columns (ADM-2, ADM-6)', () => {
+  const terminal = { columns: 80, rows: 24 };
+  const surroundings = { environment: { NO_COLOR: '1' } };
+
+  for (const [line, heading, columns] of [
+    ['jobs', 'place', ['package', 'to', 'state', 'done', 'ETA', 'why it waits']],
+    ['jobs --history', 'job', ['package', 'to', 'state', 'reason']],
+    ['send', 'request', ['package', 'to', 'state', 'done', 'why it waits']],
+    ['send --history', 'request', ['package', 'to', 'state', 'reason']],
+  ] as const) {
+    it(`waybill ${line} is a table`, async () => {
+      const { stdout } = await runWaybill(line, { terminal, surroundings });
+      const lines = stdout.split('\n');
+      assert.ok(
+        lines.every((one) => one.length <= 80),
+        stdout,
+      );
+      assert.ok(lines[0]?.startsWith(heading), stdout);
+      for (const title of columns) assert.ok(lines[0]?.includes(title), `${title} in ${stdout}`);
+    });
+  }
 });

@@ -3,7 +3,13 @@ import { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { Admin } from './admin.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { CommandFailure, UsageError } from './command-failure.ts';
-import { controlOptions, none, toControlsPatch, zoneOfHours } from './control-options.ts';
+import {
+  controlOptions,
+  needsZone,
+  none,
+  toControlsPatch,
+  zoneOfHours,
+} from './control-options.ts';
 import {
   toControlFacts,
   toControlPictures,
@@ -69,7 +75,10 @@ const setRoute = command({
   run: async (args, { admin, output, timeZone }) => {
     const { from, to, address } = args;
     const given = { limit: args.limit, schedule: args.schedule };
-    const controls = toControlsPatch(given, zoneOfHours(args.timeZone, [given], timeZone));
+    const zone = zoneOfHours(args.timeZone, [given], timeZone);
+    const isSetNeeded = needsZone(args.timeZone, [given]);
+    const set = isSetNeeded ? await setControlsOf(admin, from, to) : null;
+    const controls = toControlsPatch(given, zone, set);
     if (address === undefined && controls === undefined) {
       throw new UsageError('expected something to set: --address, --limit or --schedule');
     }
@@ -128,6 +137,13 @@ const addressOrNone = {
   parse: (text: string) => (text === none ? none : addressText.parse(text)),
   expected: `${addressText.expected}, or ${none}`,
 };
+
+/** What is set for the way; null where nothing is. */
+async function setControlsOf(admin: Admin, from: string, to: string) {
+  const routes = (await admin.list('listRoutes', {})).map(toRouteRecord);
+  const isAsked = (one: RouteRecord) => one.fromSiteCode === from && one.toSiteCode === to;
+  return routes.find(isAsked)?.controls ?? null;
+}
 
 /** The site by which content goes; undefined when it goes straight there. */
 async function neighbourBetween(

@@ -55,6 +55,25 @@ describe('a command line that cannot be (ADM-6)', () => {
     });
   }
 
+  for (const [line, method, field, name] of [
+    ['jobs suspend 17', 'suspendJobs', 'job_serials', '<jobs>'],
+    ['jobs move 17 --before 4', 'moveJobs', 'before_job_serial', '--before'],
+    ['send suspend 0000002ACS1', 'steerSendRequests', 'request_ids', '<requests>'],
+    ['package export PS100001 --to /a/b', 'exportPackage', 'path', '--to'],
+    ['package export PS100001 --to /a/b --since 2', 'exportPackage', 'base_version', '--since'],
+    ['package import /a/b', 'importPackage', 'path', '<file>'],
+  ] as const) {
+    it(`waybill ${line}: a refusal names ${name}`, async () => {
+      const admin = new FakeAdmin().stream(method, () => {
+        const facts = { field, expected: 'something else', actual: '1' };
+        throw new WaybillError({ code: 'REQUEST_INVALID', ...facts });
+      });
+      const { exitCode, stderr } = await runWaybill(line, { admin });
+      assert.equal(exitCode, 1);
+      assert.equal(stderr, `waybill: ${name}: expected something else, got 1\n`);
+    });
+  }
+
   it('with --json is an object', async () => {
     const { exitCode, stderr } = await runWaybill('package update --json');
     assert.equal(exitCode, 2);

@@ -2,7 +2,7 @@ import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { paintFor } from '../../shared/runtime/text-style.ts';
 import { Admin } from './admin.ts';
-import type { Chosen } from './command.ts';
+import type { AloneSession, Chosen } from './command.ts';
 import {
   CommandFailure,
   type ExitCode,
@@ -35,6 +35,11 @@ export interface Surroundings extends ConnectionSurroundings {
     flags: ConnectionFlags,
     surroundings: ConnectionSurroundings,
   ) => Promise<Connection>;
+  /** Enrolls whoever uses this program. */
+  readonly enrollHere: (
+    enrollment: Parameters<AloneSession['enrollHere']>[0],
+    surroundings: Pick<Surroundings, 'homeDirectory' | 'clock' | 'signal'>,
+  ) => ReturnType<AloneSession['enrollHere']>;
 }
 
 /** Does what a command line asks for, and says so. Never throws. */
@@ -61,6 +66,11 @@ export async function runCommandLine(
 
 async function run(chosen: Chosen, surroundings: Surroundings, output: Output): Promise<void> {
   const { clock, signal, timeZone, question } = surroundings;
+  if ('runAlone' in chosen) {
+    const enrollHere = (enrollment: Parameters<AloneSession['enrollHere']>[0]) =>
+      surroundings.enrollHere(enrollment, surroundings);
+    return chosen.runAlone({ output, timeZone, enrollHere });
+  }
   const connection = await surroundings.connect(chosen.connection, surroundings);
   const { channel, address: serverAddress } = connection;
   const openPackages = () => connection.openPackages(clock);

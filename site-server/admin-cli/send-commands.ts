@@ -74,8 +74,8 @@ export const sendCommands: readonly Command[] = [listSends, watchSends];
 const namingColumns: readonly Column<SendRecord>[] = [
   { title: 'request', text: (row) => row.requestId },
   { title: 'package', text: (row) => row.packageId },
-  { title: 'version', text: (row) => String(row.sourceVersion), align: 'right' },
-  { title: 'as', text: toFormText },
+  { title: 'version', text: (row) => String(row.sourceVersion), align: 'right', spare: 3 },
+  { title: 'as', text: toFormText, spare: 4 },
   { title: 'to', text: (row) => row.destinationSiteCode },
   { title: 'for', text: (row) => row.finalSiteCode },
   { title: 'state', text: (row) => row.state, tone: toneOfSend },
@@ -84,17 +84,21 @@ const namingColumns: readonly Column<SendRecord>[] = [
 function openColumns(nowMs: number): readonly Column<SendRecord>[] {
   return [
     ...namingColumns,
-    { title: 'priority', text: (row) => row.priority },
+    { title: 'priority', text: (row) => row.priority, spare: 5 },
     { title: 'done', text: toPercentText, align: 'right' },
-    { title: 'left', text: (row) => toByteText(row.remainingBytes), align: 'right' },
+    {
+      ...{ title: 'left', text: (row: SendRecord) => toByteText(row.remainingBytes) },
+      ...({ align: 'right', spare: 2 } as const),
+    },
     {
       title: 'rate',
       text: (row) => (row.bytesPerSecond > 0 ? toRateText(row.bytesPerSecond) : ''),
       align: 'right',
+      spare: 1,
     },
     { title: 'ETA', text: (row) => (row.etaMs ? toWaitText(row.etaMs) : ''), align: 'right' },
-    { title: 'tries', text: (row) => String(row.tryCount), align: 'right' },
-    { title: 'next try', text: (row) => toRetryText(row, nowMs) },
+    { title: 'tries', text: (row) => String(row.tryCount), align: 'right', spare: 6 },
+    { title: 'next try', text: (row) => toRetryText(row, nowMs), spare: 1 },
     { title: 'why it waits', text: (row) => row.reason },
   ];
 }
@@ -103,9 +107,9 @@ function historyColumns(timeZone: string | undefined): readonly Column<SendRecor
   return [
     ...namingColumns,
     { title: 'ended', text: (row) => toTimeText(row.finishedAtMs, timeZone) },
-    { title: 'size', text: (row) => toByteText(row.totalBytes), align: 'right' },
-    { title: 'sent', text: (row) => toByteText(row.bytesSent), align: 'right' },
-    { title: 'tries', text: (row) => String(row.tryCount), align: 'right' },
+    { title: 'size', text: (row) => toByteText(row.totalBytes), align: 'right', spare: 5 },
+    { title: 'sent', text: (row) => toByteText(row.bytesSent), align: 'right', spare: 2 },
+    { title: 'tries', text: (row) => String(row.tryCount), align: 'right', spare: 6 },
     { title: 'reason', text: (row) => row.reason },
   ];
 }

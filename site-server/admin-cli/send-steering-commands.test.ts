@@ -35,6 +35,15 @@ describe('waybill send move, suspend, resume, run and cancel (ADM-2)', () => {
     });
   }
 
+  it('says that there is no such site, not that nothing is sent there', async () => {
+    const admin = () => new FakeAdmin().stream('steerSendRequests', () => []);
+    const unknown = await runWaybill('send suspend --to XXX', { admin: admin() });
+    assert.equal(unknown.exitCode, 1);
+    assert.match(unknown.stderr, /There is no site XXX/);
+    const known = await runWaybill('send suspend --to PS1', { admin: admin() });
+    assert.equal(known.stdout, 'No open send request is meant.\n');
+  });
+
   it('asks before it cancels more than one', async () => {
     const two = () =>
       new FakeAdmin().stream('steerSendRequests', () => [aSendRequest(), aSendRequest()]);

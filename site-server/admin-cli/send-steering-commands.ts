@@ -3,6 +3,7 @@ import type { AdminRequest } from './admin-channel.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import { confirmDeletion } from './confirm-deletion.ts';
+import { requireKnown } from './known-names.ts';
 import {
   durationText,
   exclusiveFlag,
@@ -63,9 +64,7 @@ const simpleCommands = simple.map(({ word, steering, summary, example, done }) =
     ...{ summary, example },
     options: sendSelectionOptions,
     run: async (args, session) => {
-      const { admin, output } = await session.atSite(args.site);
-      const request = { steering, ...toSelection(args) };
-      tell({ output }, (await admin.list('steerSendRequests', request)).map(toSendRecord), done);
+      await steer(await session.atSite(args.site), { steering, ...toSelection(args) }, done);
     },
   }),
 );
@@ -87,9 +86,8 @@ const moveSends = command({
     }
     const beforeOther = before === undefined ? {} : { beforeRequestId: before };
     const place = { ...(first && { first }), ...(last && { last }), ...beforeOther };
-    const { admin, output } = await session.atSite(args.site);
     const request = { steering: 'SEND_STEERING_MOVE', ...toSelection(args), ...place } as const;
-    tell({ output }, (await admin.list('steerSendRequests', request)).map(toSendRecord), 'moved');
+    await steer(await session.atSite(args.site), request, 'moved');
   },
 });
 
@@ -104,8 +102,7 @@ const cancelSends = command({
     const at = await session.atSite(args.site);
     const request = { steering: 'SEND_STEERING_CANCEL', ...toSelection(args) } as const;
     if (!args.yes) await confirmCancel(at, request);
-    const ended = (await at.admin.list('steerSendRequests', request)).map(toSendRecord);
-    tell(at, ended, 'cancelled');
+    await steer(at, request, 'cancelled');
   },
 });
 
@@ -143,7 +140,13 @@ function toSelection(args: SendArguments): Steering {
   return { packageId, destinationSiteCode, failedOnly: failed, olderThanMs, all };
 }
 
-function tell({ output }: Pick<Session, 'output'>, sends: readonly SendRecord[], done: string) {
+async function steer(session: Session, request: Steering, done: string): Promise<void> {
+  const { admin, output } = session;
+  const sends = (await admin.list('steerSendRequests', request)).map(toSendRecord);
+  if (sends.length === 0) {
+    const { packageId = '', destinationSiteCode: siteCode = '' } = request;
+    await requireKnown(session, { packageId, dpId: '', siteCode });
+  }
   output.list(sends, columns, 'No open send request is meant.');
   if (sends.length === 0) return;
   output.line('');

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import type { RouteSettings } from '../../shared/rpc/generated/waybill/v1/RouteSettings.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
 import {
@@ -15,6 +16,14 @@ import {
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
 type Sent = ReturnType<typeof aSendRequest>;
+
+/** A site with development certificates. */
+function withoutAuthority(): FakeAdmin {
+  return new FakeAdmin().answer('createEnrollment', () => {
+    const reason = 'it has no authority';
+    throw new WaybillError({ code: 'ENROLLMENT_OFF', siteCode: 'PS1', reason });
+  });
+}
 
 describe('waybill site (ADM-3)', () => {
   it('lists sites, and how it stands with neighbours', async () => {
@@ -61,7 +70,7 @@ describe('waybill site (ADM-3)', () => {
 
   it('sends what was said of a site, and nothing else', async () => {
     const line = 'site add PS2 --kind primary --parent CS1 --address ps2:8530 --description Far';
-    const { admin, stdout } = await runWaybill(line);
+    const { admin, stdout } = await runWaybill(line, { admin: withoutAuthority() });
     assert.deepEqual(admin.requestOf('addSite'), {
       siteCode: 'PS2',
       kind: 'SITE_KIND_PRIMARY',

@@ -4,6 +4,7 @@ import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
+import { makeToken, makeTokenIfEnrolled, tellToken, validForOption } from './enrollment-view.ts';
 import {
   addressText,
   anyText,
@@ -81,18 +82,54 @@ const addSite = command({
       .option('kind', { ...kindOption, demandOption: true as const })
       .option('parent', parentOption)
       .option('address', { ...addressOption, demandOption: true as const })
-      .option('description', descriptionOption),
-  run: async (args, { admin, output }) => {
+      .option('description', descriptionOption)
+      .option('valid-for', validForOption),
+  run: async (args, session) => {
+    const { admin, output } = session;
     const { siteCode, kind, parent = '', address, description = '' } = args;
     const settings = { siteCode, kind: wireKinds[kind], address, description };
     const wire = await admin.ask('addSite', { ...settings, parentSiteCode: parent });
     const record = toSiteRecord(wire);
-    output.record(record);
+    const token = { at: await topOf(session), validForMs: args.validFor };
+    const made = await makeTokenIfEnrolled(session, { kind: 'site', siteCode }, token);
+    const isMade = made !== undefined && 'token' in made;
+    output.record(isMade ? { ...record, enrollment: made } : record);
+    const known = `Site ${record.siteCode} is known to the hierarchy.`;
+    if (isMade) {
+      output.sentence(known);
+      tellToken(session, made);
+      return;
+    }
+    if (made)
+      output.note(`no token was made: ${made.failure}. Later: waybill site enroll ${siteCode}`);
     const next =
       parent === '' ? '' : ` Its server joins once its configuration names parent ${parent}.`;
-    output.sentence(`Site ${record.siteCode} is known to the hierarchy.${next}`);
+    output.sentence(`${known}${next}`);
   },
 });
+
+const enrollSite = command({
+  path: 'site enroll',
+  positionals: '<site-code>',
+  summary: 'Print a new command with which the machine of a site gets its authority',
+  example: 'waybill site enroll PS2 --valid-for 2h',
+  options: (parser) =>
+    parser.positional('site-code', sitePositional).option('valid-for', validForOption),
+  run: async ({ siteCode, validFor }, session) => {
+    const top = await session.atSite(await topOf(session));
+    const made = await makeToken(top, { kind: 'site', siteCode }, validFor);
+    session.output.record(made);
+    tellToken(session, made);
+  },
+});
+
+/** The site whose root signs all sites; undefined: the one that is asked. */
+async function topOf({ admin }: Session): Promise<string | undefined> {
+  const { parentSiteCode } = await admin.ask('getSite', {});
+  if (parentSiteCode === '') return undefined;
+  const all = await admin.list('listSites', {});
+  return all.find((site) => site.parentSiteCode === '')?.siteCode;
+}
 
 const setSite = command({
   path: 'site set',
@@ -181,6 +218,7 @@ export const siteCommands: readonly Command[] = [
   showSite,
   listSites,
   addSite,
+  enrollSite,
   setSite,
   deleteSite,
   rotateKey,

@@ -14,6 +14,7 @@ import type { Session } from './session.ts';
 import { toSiteRecord } from './site-record.ts';
 import { type Silence, silencesOf, toSilenceText } from './site-silence.ts';
 import { packageStatusColumns } from './status-columns.ts';
+import { toWaitingSendText, type WaitingSend, waitingSendsOf } from './waiting-sends.ts';
 
 const showStatus = command({
   path: 'status',
@@ -41,7 +42,11 @@ const showStatus = command({
       const silence = silences.find(({ sides }) => sides.has(row.siteCode));
       return { ...toPackageStatusRecord(row), silentSinceMs: silence?.heardAtMs ?? null };
     });
-    tellStatus(session, records, { failedOnly: failed, silences });
+    const sends = await waitingSendsOf(session, records);
+    const reasonOf = (row: PackageStatusRecord) =>
+      sends.find((one) => one.packageId === row.packageId && one.siteCode === row.siteCode)?.reason;
+    const told = records.map((row) => ({ ...row, sendReason: reasonOf(row) ?? '' }));
+    tellStatus(session, told, { failedOnly: failed, silences, sends });
   },
 });
 
@@ -89,7 +94,11 @@ function onlyOf(site: string | undefined, group: string | undefined) {
 function tellStatus(
   { output, clock }: Session,
   status: readonly PackageStatusRecord[],
-  { failedOnly, silences }: { failedOnly: boolean; silences: readonly Silence[] },
+  {
+    failedOnly,
+    silences,
+    sends,
+  }: { failedOnly: boolean; silences: readonly Silence[]; sends: readonly WaitingSend[] },
 ): void {
   const empty = failedOnly ? 'Nothing has failed.' : 'No package is on its way or installed.';
   output.list(status, packageStatusColumns(status, clock.nowMs()), empty);
@@ -98,5 +107,7 @@ function tellStatus(
     output.line('');
     output.sentence(`${failedCount} failed. "waybill retry" runs them again.`);
   }
+  if (sends.length > 0) output.line('');
+  for (const send of sends) output.sentence(`${toWaitingSendText(send)}.`);
   for (const silence of silences) output.sentence(toSilenceText(silence, clock.nowMs()));
 }

@@ -39,6 +39,26 @@ describe('a table', () => {
     ]);
   });
 
+  it('leaves out what can be spared before texts get unreadable', () => {
+    const [name, count, reason] = columns;
+    assert.ok(name && count && reason);
+    const some = [
+      name,
+      { ...count, spare: 2 },
+      { title: 'size', text: () => '1,000 MB', spare: 1 },
+      reason,
+    ];
+    const heading = (width: number) =>
+      toTableLines(some, rows, { width, paint: plain })[0]?.split(/ {2,}/);
+    assert.deepEqual(heading(60), ['name', 'count', 'size', 'reason']);
+    assert.deepEqual(heading(44), ['name', 'size', 'reason']);
+    assert.deepEqual(heading(30), ['name', 'reason']);
+    assert.equal(
+      toTableLines(some, rows, { paint: plain })[0],
+      'name        count  size      reason',
+    );
+  });
+
   it('stands row below row where not even its words fit beside each other', () => {
     assert.deepEqual(toTableLines(columns, rows, { width: 22, paint: plain }), [
       'name    Office 16',

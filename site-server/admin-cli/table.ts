@@ -8,16 +8,20 @@ export interface Column<R> {
   readonly text: (row: R) => string;
   /** Numbers stand right. */
   readonly align?: 'right';
+  /** Left out where there is too little room for all: the highest first. Absent: never. */
+  readonly spare?: number;
   readonly tone?: (row: R) => Tone | undefined;
 }
 
 const gap = '  ';
 /** Longer words, such as paths, may be broken. */
 const wordWidthMax = 20;
+/** Before texts get narrower than this, columns that can be spared are left out. */
+const readableWidth = 16;
 
 /**
- * Lines of a table without borders; where not even its words fit beside each other, the facts of each
- * row one below the other.
+ * Lines of a table without borders; where it does not fit, first columns that can be spared are left out;
+ * where not even its words fit beside each other, the facts of each row stand one below the other.
  *
  * @param width columns of the terminal: wider texts go on in the next line; absent: no limit
  */
@@ -34,10 +38,16 @@ export function toTableLines<R>(
   const titles = columns.map((column) => column.title);
   const texts = rows.map((row) => columns.map((column) => toVisibleText(column.text(row))));
   const natural = widestOf([titles, ...texts], widthOf);
+  const words = widestOf([titles, ...texts], wordWidthOf);
+  const spared = withoutSparest(columns);
+  const readable = words.map((width, at) =>
+    Math.max(width, Math.min(natural[at] ?? 0, readableWidth)),
+  );
   const fitted = fittedWidths(natural, {
-    least: widestOf([titles, ...texts], wordWidthOf),
+    least: spared ? readable : words,
     room: (options.width ?? Infinity) - gap.length * (columns.length - 1),
   });
+  if (!fitted && spared && rows.length > 0) return toTableLines(spared, rows, options);
   if (!fitted && rows.length > 0) return toRowsOfFacts(columns, rows, options);
   const widths = fitted ?? natural;
   const heading: readonly (Tone | undefined)[] = columns.map(() => 'heading');
@@ -47,6 +57,12 @@ export function toTableLines<R>(
     lines.push(...toLines(columns, texts[index] ?? [], { widths, tones, paint: options.paint }));
   }
   return lines;
+}
+
+/** Without the columns that are spared first; undefined when all are needed. */
+function withoutSparest<R>(columns: readonly Column<R>[]): Column<R>[] | undefined {
+  const sparest = Math.max(0, ...columns.map(({ spare = 0 }) => spare));
+  return sparest > 0 ? columns.filter(({ spare = 0 }) => spare < sparest) : undefined;
 }
 
 /** Names and values, aligned; those without a value are left out. */

@@ -11,10 +11,11 @@ import {
   siteOption,
 } from './options.ts';
 import { packageIdPositional } from './package-request.ts';
-import { meantTargets, targetOptions } from './package-target-commands.ts';
+import { meantTargets, membersOf, targetOptions } from './package-target-commands.ts';
 import type { Session } from './session.ts';
 import type { Column } from './table.ts';
 import { TargetSites } from './target-sites.ts';
+import { toCountOf } from './units.ts';
 import { readRateText } from './validation-options.ts';
 import {
   toValidationRecord,
@@ -55,7 +56,8 @@ const validatePackage = command({
       const expected = 'either --dp, --group or --site (once or several times) or --all';
       throw new UsageError(`expected ${expected}`);
     }
-    const isMeant = await meantTargets(session, { all, requested, sites, groups });
+    const members = await membersOf(session, groups);
+    const isMeant = await meantTargets(session, { all, requested, sites, members });
     const asked = { packageId, goal: 'installed', isRepair: true, isMeant } as const;
     const places = wait ? await TargetSites.look(session, asked) : undefined;
     const { dpIds, wishId } = await session.admin.ask('validatePackage', {
@@ -160,18 +162,34 @@ function tellResults(
   const isBad = (one: ValidationRecord) => unsoundCountOf(one) > 0 || one.failure !== '';
   const failures = results.filter(isBad).map((one) => ({
     dpId: one.dpId || `site ${one.siteCode}`,
-    reason: one.failure || `${unsoundCountOf(one)} files are damaged or missing`,
+    reason: toUnsoundText(one),
   }));
   if (!output.json) output.list(results, validationColumns(results, clock.nowMs()), '');
   if (failures.length === 0) {
     const repaired = results.reduce((sum, { repairedFiles }) => sum + repairedFiles, 0);
-    const what = repaired > 0 ? `${repaired} files were repaired` : 'all is whole';
+    const were = repaired === 1 ? 'was' : 'were';
+    const what = repaired > 0 ? `${toCountOf(repaired, 'file')} ${were} repaired` : 'all is whole';
     output.sentence(`Package ${packageId} was validated: ${what}.`);
     return;
   }
   const reasons = failures.map(({ dpId, reason }) => `${dpId} (${reason})`).join(', ');
   const message = `Package ${packageId} is not whole on ${reasons}`;
   throw new CommandFailure('TARGETS_FAILED', message, { packageId, failures });
+}
+
+const namedMax = 3;
+
+/** Why it failed, or how much is not whole, and the first of it by name. */
+function toUnsoundText(record: ValidationRecord): string {
+  const { failure, files } = record;
+  const count = unsoundCountOf(record);
+  if (count === 0) return failure;
+  const named = files.slice(0, namedMax).map(({ path }) => path);
+  const left = count - named.length;
+  const which =
+    named.length > 0 ? `: ${named.join(', ')}${left > 0 ? ` and ${left} more` : ''}` : '';
+  const are = `${toCountOf(count, 'file')} ${count === 1 ? 'is' : 'are'} damaged or missing${which}`;
+  return failure === '' ? are : `${are}; ${failure}`;
 }
 
 interface FileRow {
@@ -194,7 +212,7 @@ function tellFiles({ output }: Session, records: readonly ValidationRecord[]): v
     { title: 'on', text: (row) => row.dpId },
     { title: 'file', text: (row) => row.path },
     { title: 'is', text: (row) => row.finding, tone: () => 'bad' },
-    { title: 'for', text: (row) => row.detail },
+    { title: 'why', text: (row) => row.detail },
   ];
   output.line('');
   output.list(rows, columns, '');

@@ -1,6 +1,6 @@
 import { isLoss } from './admin.ts';
 import { showWhile, type View } from './display.ts';
-import { toJobRecord, toProgress } from './job-record.ts';
+import { type JobRecord, toJobRecord, toProgress } from './job-record.ts';
 import { toTenths } from './progress.ts';
 import type { Session } from './session.ts';
 import {
@@ -51,17 +51,29 @@ async function look({ admin, signal }: Session, wish: AwaitedValidation, view: V
   const failed = new Set(
     statuses.filter(({ state }) => state.endsWith('_FAILED')).map(({ dpId }) => dpId),
   );
-  for (const job of jobs) {
-    if (job.action !== 'validate') view.say(job.dpId, `repair ${toTenths(toProgress(job))}`);
-    else view.say(job.dpId, `validating ${toTenths(toProgress(job))} ${job.reason}`);
-  }
-  for (const record of rows.map(toValidationRecord)) {
-    if (!record.wishId.startsWith(wish.wishId)) continue;
+  const results = rows.map(toValidationRecord);
+  const own = results.filter((record) => record.wishId.startsWith(wish.wishId));
+  const found = new Set(own.map(({ dpId }) => dpId));
+  for (const job of jobs) view.say(job.dpId, toStepText(job, found.has(job.dpId)));
+  for (const record of own) {
+    const isOfSite = (row: { dpId: string; siteCode: string }) =>
+      row.dpId === '' && row.siteCode === record.siteCode;
+    // How what is damaged at a site itself comes again, the status of the site says.
+    if (record.dpId === '') view.say('', statuses.find(isOfSite)?.reason || 'waits');
     // Of a site's own copy its result says why it is not brought again.
     const isOver =
       !repair || unsoundCountOf(record) === 0 || (record.dpId !== '' && failed.has(record.dpId));
     view.found(record, isOver || record.failure !== '');
   }
+}
+
+/** What a job is to who waits for a validation: only after that has found something it is a repair. */
+export function toStepText(job: JobRecord, hasFound: boolean): string {
+  const progress = toTenths(toProgress(job));
+  const why = job.reason === '' ? '' : `: ${job.reason}`;
+  if (job.action === 'validate') return `validating ${progress}${why}`;
+  if (hasFound) return `repair ${progress}${why}`;
+  return `waits for job ${job.jobSerial} (${job.action}) to end${why}`;
 }
 
 /** One line for each DP. */

@@ -4,12 +4,14 @@ import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { DistributionCommands } from './distribution-commands.ts';
 import {
   DistributionPointAnswers,
   type DistributionPointAnswersComponents,
 } from './distribution-point-answers.ts';
 import type { DistributionPointLibraries } from './distribution-point-libraries.ts';
+import { EnrollmentAnswers, type EnrollmentAnswersComponents } from './enrollment-answers.ts';
 import { siteKindNames } from './enum-tables.ts';
 import { GroupAnswers, type GroupAnswersComponents } from './group-answers.ts';
 import { JobSteeringAnswers, type JobSteeringAnswersComponents } from './job-steering-answers.ts';
@@ -70,11 +72,13 @@ export interface AdminServiceComponents
     Omit<JobSteeringAnswersComponents, 'requireKnown'>,
     SendSteeringAnswersComponents,
     GroupAnswersComponents,
+    EnrollmentAnswersComponents,
     LinkAnswersComponents,
     RevocationAnswersComponents,
     PrestagedAnswersComponents,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
+  readonly packages: Pick<PackageStore, 'require' | 'statuses'>;
   readonly packageCommands: PackageCommands;
   readonly distributionCommands: DistributionCommands;
   readonly validationAnswers: ValidationAnswers;
@@ -129,6 +133,7 @@ export class AdminService {
       ...this.#steering.methods(),
       ...new SendSteeringAnswers(this.#components).methods(),
       ...new GroupAnswers(this.#components).methods(),
+      ...new EnrollmentAnswers(this.#components).methods(),
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),

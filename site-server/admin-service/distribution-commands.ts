@@ -1,5 +1,7 @@
 import type { JobAction } from '../../shared/domain/distribution-job.ts';
 import { nextAssignment } from '../../shared/domain/distribution-point-group.ts';
+import { isDamagedCopy, withDamage } from '../../shared/domain/hierarchy-package-work.ts';
+import { sourceSiteOf } from '../../shared/domain/package.ts';
 import { withUpdateAccepted } from '../../shared/domain/package-processing.ts';
 import { isFailed } from '../../shared/domain/package-status.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
@@ -221,6 +223,7 @@ export class DistributionCommands {
         changes.push(...this.#wish(sitePackage, { target, action, nowMs, wishedAtMs }));
         retried.push(target.dpId);
       }
+      changes.push(...(await this.#ownCopyChanges(packageId, { rows, nowMs })));
       const source = await this.#sourceChanges(sitePackage, { rows, nowMs });
       if (source.length > 0) retried.push('');
       changes.push(...source);
@@ -230,13 +233,18 @@ export class DistributionCommands {
     });
   }
 
-  /** DPs of sites to which the package did not come: a wish anew lets its source site send it again. */
+  /**
+   * DPs of sites to which the package did not come, or that hold a damaged copy of it: a wish anew lets
+   * its source site send it again.
+   */
   async #awaitingDelivery(packageId: string, rows: readonly FailedRow[]): Promise<Target[]> {
     const siteCodes = rows.flatMap(({ dpId, siteCode }) => (dpId === '' ? [siteCode] : []));
+    const meant: string[] = [];
+    for (const siteCode of siteCodes) {
+      if (await this.#isCopyFailed(packageId, siteCode)) meant.push(siteCode);
+    }
     const failures = siteCodes.length > 0 ? await this.#failures.of(packageId) : [];
-    const meant = failures.flatMap(({ siteCode }) =>
-      siteCodes.includes(siteCode) ? [siteCode] : [],
-    );
+    for (const { siteCode } of failures) if (siteCodes.includes(siteCode)) meant.push(siteCode);
     if (meant.length === 0) return [];
     const wishes = await this.#components.hierarchyPackages.assignmentsOf(packageId);
     const waiting = wishes.filter((one) => meant.includes(one.siteCode));
@@ -245,6 +253,32 @@ export class DistributionCommands {
       waiting.map(({ dpId }) => dpId),
     );
     return targets.filter(({ intent }) => intent === 'installed');
+  }
+
+  /** Looked at again in the package's turn: meanwhile it may have come. */
+  async #isCopyFailed(packageId: string, siteCode: string): Promise<boolean> {
+    if (siteCode === sourceSiteOf(packageId)) return false;
+    const { packages, hierarchyPackages } = this.#components;
+    const isOwn = siteCode === hierarchyPackages.siteCode;
+    const status = isOwn
+      ? await packages.getStatus(packageId, '')
+      : await hierarchyPackages.statuses.get(joinKey(packageId, siteCode, ''));
+    return status !== undefined && isFailed(status.state);
+  }
+
+  /** What is damaged at this site itself comes again; at another one its own site says so. */
+  async #ownCopyChanges(
+    packageId: string,
+    { rows, nowMs }: { rows: readonly FailedRow[]; nowMs: number },
+  ): Promise<Change[]> {
+    const { hierarchyPackages } = this.#components;
+    const { siteCode: ownCode } = hierarchyPackages;
+    const isMeant = rows.some(({ dpId, siteCode }) => dpId === '' && siteCode === ownCode);
+    if (!isMeant || hierarchyPackages.isOwn(packageId)) return [];
+    const said = await hierarchyPackages.ownContent(packageId);
+    if (!said || !isDamagedCopy(said)) return [];
+    const asked = { reason: said.reason, isToCome: true };
+    return [hierarchyPackages.putOwnContent(withDamage(said, asked, nowMs))];
   }
 
   /** A source that was refused is read again, by its own site. */

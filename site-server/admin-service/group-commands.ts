@@ -13,12 +13,14 @@ import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { joinKey } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 
 /** What commands about groups need. */
 export interface GroupCommandsComponents {
   readonly store: Pick<StateStore, 'write'>;
   readonly hierarchyPackages: Pick<HierarchyPackageRows, 'groups' | 'assignmentsOf' | 'kept'>;
+  readonly packages: Pick<PackageStore, 'turn'>;
   readonly hierarchy: Pick<HierarchyManager, 'requireAnywhere' | 'listAll'>;
   /** Later than all that was said before, here or, as far as it is known here, anywhere. */
   readonly nextMs: () => number;
@@ -92,11 +94,16 @@ export class GroupCommands {
    */
   delete(groupName: string): Promise<SeenGroup> {
     return this.#queue.run(async () => {
-      const group = await this.get(groupName);
-      const kept = await this.#kept(groupName);
-      const said = await this.#rows.said(groupName);
-      await this.#write([this.#rows.groups.delete(groupName), ...kept, ...said]);
-      return group;
+      const packageIds: string[] = [];
+      for await (const { packageId } of this.#rows.packagesOf(groupName))
+        packageIds.push(packageId);
+      return this.#inTurnsOf(packageIds.sort(), async () => {
+        const group = await this.get(groupName);
+        const kept = await this.#kept(groupName);
+        const said = await this.#rows.said(groupName);
+        await this.#write([this.#rows.groups.delete(groupName), ...kept, ...said]);
+        return group;
+      });
     });
   }
 
@@ -114,10 +121,11 @@ export class GroupCommands {
   }
 
   /**
-   * DPs that leave keep what they have; those that are not in it are passed over.
+   * DPs that leave keep what they have.
    *
    * @param options.isDropping what the group has leaves them, unless another of their groups has it
    * @throws GROUP_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN
+   * @throws REQUEST_INVALID when one is not in it: nothing has changed
    */
   leave(
     groupName: string,
@@ -131,7 +139,10 @@ export class GroupCommands {
       for (const dpId of dpIds) {
         await this.#components.hierarchy.requireAnywhere(dpId);
         const member = await this.#member(groupName, dpId);
-        if (!member || !isMember(member)) continue;
+        if (!member || !isMember(member)) {
+          const expected = `distribution points that are in group ${groupName}`;
+          throw requestInvalid('dp_ids', { expected, actual: dpId });
+        }
         changes.push(this.#rows.putMember({ ...member, leftAtMs, isDropping }));
       }
       await this.#write(changes);
@@ -162,6 +173,15 @@ export class GroupCommands {
       const dpIds = members.filter((dpId) => present.has(dpId));
       yield { ...group, dpIds, packageIds: packages.get(groupName) ?? [] };
     }
+  }
+
+  /**
+   * While nobody else concludes anything of these packages: what this site keeps of them meanwhile would be
+   * overwritten by what was read before. Always in the same order, so that two never wait for each other.
+   */
+  async #inTurnsOf<T>([first, ...others]: readonly string[], work: () => Promise<T>): Promise<T> {
+    if (first === undefined) return work();
+    return this.#components.packages.turn(first, () => this.#inTurnsOf(others, work));
   }
 
   /** Of its packages what stands by its word on DPs, and their sites have not concluded yet. */

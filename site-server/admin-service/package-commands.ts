@@ -1,3 +1,4 @@
+import { toContentName } from '../../shared/domain/content-location.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageRequests } from '../../shared/domain/hierarchy-package.ts';
 import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
@@ -240,7 +241,7 @@ export class PackageCommands {
     const isPlain = directories.length === 1;
     return directories.map((directory) => ({
       directory,
-      contentName: isPlain ? packageId : `Content_${this.#components.newUuid()}`,
+      contentName: isPlain ? packageId : toContentName(packageId, this.#components.newUuid()),
     }));
   }
 

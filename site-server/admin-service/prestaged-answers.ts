@@ -4,6 +4,7 @@ import type { ExportPackageRequest__Output } from '../../shared/rpc/generated/wa
 import type { ImportPackageProgress } from '../../shared/rpc/generated/waybill/v1/ImportPackageProgress.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { progressStream } from '../../shared/runtime/progress-stream.ts';
+import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { PackageExport } from '../prestaged-content/package-export.ts';
 import type { ImportProgress, PackageImport } from '../prestaged-content/package-import.ts';
 import { requirePackageId } from './package-requests.ts';
@@ -14,6 +15,7 @@ export interface PrestagedAnswersComponents {
     readonly exports: Pick<PackageExport, 'run'>;
     readonly imports: Pick<PackageImport, 'run'>;
   };
+  readonly packages: Pick<PackageStore, 'require'>;
   readonly clock: Pick<Clock, 'sleep'>;
 }
 
@@ -44,12 +46,13 @@ export class PrestagedAnswers {
     request: ExportPackageRequest__Output,
     signal: AbortSignal,
   ): AsyncGenerator<ExportPackageProgress> {
-    const { prestaged, clock } = this.#components;
+    const { prestaged, packages, clock } = this.#components;
     const { path, baseVersion, overwrite } = request;
     const packageId = requirePackageId(request.packageId);
     const order = { packageId, path, baseVersion, overwrite };
     return progressStream<ExportPackageProgress>(
       async (tell, ended) => {
+        await packages.require(packageId);
         const { fileHash, ...result } = await prestaged.exports.run(order, tell, ended);
         return { result: { ...result, fileHash: Buffer.from(fileHash, 'hex') } };
       },

@@ -121,7 +121,7 @@ describe('Commands about sites (ADM-3)', () => {
     );
   });
 
-  it('deletes a site with its DPs, what was wanted of them, and its routes', async () => {
+  it('deletes a site with its DPs, their certificates, what was wanted of them, and its routes (SEC-3)', async () => {
     const { store } = machine;
     const points = store.records(keySpaces.hierarchyDistributionPoints);
     const assignments = store.records(keySpaces.packageAssignments);
@@ -140,6 +140,10 @@ describe('Commands about sites (ADM-3)', () => {
     await commands.delete('SS1', by);
     assert.equal(await points.get('SS1DP1'), undefined);
     assert.equal(await assignments.get(joinKey('CS100001', 'SS1DP1')), undefined);
+    const revoked: string[] = [];
+    const revocations = store.records(keySpaces.revocations);
+    for await (const [, { holder }] of revocations.list()) revoked.push(holder);
+    assert.deepEqual(revoked, ['dp/SS1DP1', 'site/SS1']);
     assert.ok(await points.get('PS1DP1'));
     assert.ok(await assignments.get(joinKey('CS100001', 'PS1DP1')));
     assert.deepEqual(await routes(), []);

@@ -31,9 +31,9 @@ export const authoritySettings = z
       .number()
       .min(0)
       .max(8_760)
-      .default(24)
+      .default(168)
       .describe(
-        'How long after a new root was made everybody still stands on the one before, so that all hear of the new one first.',
+        'How long after a new root was made all sites still stand on the one before; a machine that is off for longer than that needs a new token.',
       ),
     rootPassphraseFile: z
       .string()

@@ -45,7 +45,7 @@ describe('change of the root', () => {
     assert.deepEqual(both.roots[1], first.roots[0]);
     assert.equal(verdictOnBundle(both, first, clock.nowMs()).kind, 'newer');
     assert.deepEqual(await keys(), keysOf(both));
-    await clock.advance(26 * hourMs);
+    await clock.advance(170 * hourMs);
     const last = await retireRoot(change(), { isForced: false });
     assert.deepEqual([last.generation, last.roots], [3, both.roots.slice(0, 1)]);
     assert.deepEqual(await keys(), keysOf(last));
@@ -73,7 +73,7 @@ describe('change of the root', () => {
     await assert.rejects(retireRoot(change(), { isForced: false }), conflict(/only one root/));
     await rotateRoot(change());
     await assert.rejects(rotateRoot(change()), conflict(/being replaced already/));
-    await clock.advance(24 * hourMs);
+    await clock.advance(168 * hourMs);
     await assert.rejects(retireRoot(change(), { isForced: false }), conflict(/until 20.*--force/));
     assert.equal((await bundle()).generation, 2);
     assert.equal((await retireRoot(change(), { isForced: true })).generation, 3);

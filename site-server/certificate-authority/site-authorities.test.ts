@@ -230,6 +230,24 @@ describe('authorities of sites, and the root', () => {
     assert.equal((await rows.get('PS1'))?.siteCode, 'PS1');
   });
 
+  it('are signed for the key that a site has since it was enrolled again', async () => {
+    const { request, info, key } = await askedWithNewKey();
+    const certificate = await top.authority.issueSiteAuthority('PS1', request);
+    // The top hears of it only after it has signed the old key under the new root.
+    await clock.advance(hourMs);
+    await rotateRoot(change());
+    await publish();
+    await top.authorities.look();
+    await writeAuthority(belowFiles.directory, { certificate, key });
+    below = await siteOf(belowFiles, 'PS1');
+    await say();
+    await clock.advance(config.signAgainMs);
+    await top.authorities.look();
+    const row = await topFiles.store.records(keySpaces.siteAuthorities).get('PS1');
+    const { publicKey } = new X509Certificate(row?.certificate ?? '');
+    assert.deepEqual(publicKey.export({ type: 'spki', format: 'der' }), info);
+  });
+
   it('take no certificate for another key, of another site, or of a foreign root', async () => {
     const before = below.authority.authorityCertificate();
     const rows = belowFiles.store.records(keySpaces.siteAuthorities);

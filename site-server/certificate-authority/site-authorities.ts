@@ -14,6 +14,7 @@ import type { CertificateAuthority } from './certificate-authority.ts';
 import {
   byUse,
   isDueForSigning,
+  isSameKey,
   isToBeTaken,
   type KnownAuthority,
   knownAuthority,
@@ -122,21 +123,30 @@ export class SiteAuthorities implements Component {
     return true;
   }
 
-  /** The newest certificate of a site's authority that a trusted root stands behind. */
+  /**
+   * The certificate of a site's authority that is to be followed by another: what counts, and is newest, of what
+   * the site shows and what the top has signed for that key. A site that was enrolled again has another key.
+   */
   async #known(siteCode: string): Promise<KnownAuthority | undefined> {
-    const { directory, authority, trustedRoots, clock } = this.#components;
-    const row = await this.#rows.get(siteCode);
+    const { directory, authority, clock } = this.#components;
     const identity = directory.identityOf(siteCode);
-    const texts = [
-      row?.certificate,
-      identity && travellingAuthority(identity.certificate),
-      siteCode === authority.siteCode ? authority.authorityCertificate() : undefined,
-    ];
-    const revocation = this.#components.revocationOf?.(`site/${siteCode}`);
-    return texts
-      .flatMap((pem) => (pem ? (knownAuthority(pem, siteCode, trustedRoots.held) ?? []) : []))
-      .filter(({ certificate }) => !isRevoked(Date.parse(certificate.validFrom), revocation))
+    const shown = this.#counting(identity && travellingAuthority(identity.certificate), siteCode);
+    const row = this.#counting((await this.#rows.get(siteCode))?.certificate, siteCode);
+    const isOwn = siteCode === authority.siteCode;
+    const own = this.#counting(isOwn ? authority.authorityCertificate() : undefined, siteCode);
+    const isOfKey = (one: KnownAuthority) =>
+      !shown || isSameKey(one.certificate, shown.certificate);
+    return [shown, row, own]
+      .filter((one) => one !== undefined)
+      .filter(isOfKey)
       .sort(byUse(clock.nowMs()))[0];
+  }
+
+  #counting(pem: string | undefined, siteCode: string): KnownAuthority | undefined {
+    const { trustedRoots, revocationOf } = this.#components;
+    const known = pem ? knownAuthority(pem, siteCode, trustedRoots.held) : undefined;
+    const beginsMs = Date.parse(known?.certificate.validFrom ?? '');
+    return isRevoked(beginsMs, revocationOf?.(`site/${siteCode}`)) ? undefined : known;
   }
 
   async #takeOwn(): Promise<void> {
@@ -177,12 +187,20 @@ export class SiteAuthorities implements Component {
   async #wakeForEver(): Promise<void> {
     try {
       for (;;) {
-        await this.#components.clock.sleep(this.#config.lookMs, this.#stopping.signal);
+        await this.#components.clock.sleep(await this.#pauseMs(), this.#stopping.signal);
         this.#wake.wake();
       }
     } catch (error) {
       if (!isAbortError(error)) throw error;
     }
+  }
+
+  /** Until the next look; and not past the moment from which on sites stand on a new root. */
+  async #pauseMs(): Promise<number> {
+    const { store, clock } = this.#components;
+    const bundle = await store.records(keySpaces.trustBundles).get(trustBundleKey);
+    const leftMs = this.#overlapEndsMs(bundle) - clock.nowMs();
+    return leftMs > 0 ? Math.min(this.#config.lookMs, leftMs) : this.#config.lookMs;
   }
 
   /** The next look does what this one could not. */

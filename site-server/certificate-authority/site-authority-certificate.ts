@@ -86,7 +86,7 @@ function isRefused({ certificate }: KnownAuthority, nowMs: number): boolean {
   return refusalOfTime(certificate, nowMs) !== undefined;
 }
 
-function isSameKey(one: X509Certificate, other: X509Certificate): boolean {
+export function isSameKey(one: X509Certificate, other: X509Certificate): boolean {
   return publicKeyInfoIn(one).equals(publicKeyInfoIn(other));
 }
 

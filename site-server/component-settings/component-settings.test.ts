@@ -102,6 +102,15 @@ describe('What is set for components, above the configuration (ADM-3, PTM-2)', (
     assert.equal(toldCount, 0);
   });
 
+  it('is read by those who tell of what stands still, too', async () => {
+    const live = settings.live('alarms');
+    await set('alarm-dp-away', 90_000);
+    assert.deepEqual(
+      [live.noProgressMs, live.distributionPointAwayMs, Math.min(...Object.values(live))],
+      [1_800_000, 90_000, 90_000],
+    );
+  });
+
   it('is described setting by setting in docs/settings.md', async () => {
     const page = new URL('../../../docs/settings.md', import.meta.url);
     if (process.env.UPDATE_DOCS === '1') await writeFile(page, settingsPage());

@@ -21,6 +21,7 @@ export interface SettableConfig {
   readonly pull: object;
   readonly sending: object;
   readonly despooling: object;
+  readonly alarms: object;
 }
 
 type Section = keyof SettableConfig;
@@ -46,6 +47,9 @@ export const settingPlaces: { readonly [N in SettingName]: readonly [Section, st
   'despool-retry-first-delay': ['despooling', 'retryDelayMs'],
   'despool-retry-longest-delay': ['despooling', 'retryDelayMsMax'],
   'metadata-delay': ['despooling', 'metadataDelayMs'],
+  'alarm-no-progress': ['alarms', 'noProgressMs'],
+  'alarm-dp-away': ['alarms', 'distributionPointAwayMs'],
+  'alarm-site-away': ['alarms', 'siteAwayMs'],
 };
 
 /**

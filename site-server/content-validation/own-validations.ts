@@ -1,7 +1,7 @@
 /**
  * Validates packages in the library of the site server itself (PKG-8), one after another. What is damaged
- * of a package that this site publishes is read from its source again, by an ordinary update; then it is
- * looked at once more. Stores "own library validations": what is still to be done, so that it goes on after
+ * of a package that this site publishes is read from its source again, by an ordinary update; a package of
+ * another site is asked for again there; then it is looked at once more. Stores "own library validations": what is still to be done, so that it goes on after
  * a crash.
  */
 import type { ContentValidation } from '../../shared/content-validation/content-validation.ts';
@@ -14,7 +14,11 @@ import {
   type ValidationOrder,
   validationRoundsMax,
 } from '../../shared/domain/validation-request.ts';
-import { isUnsound, type ValidationResult } from '../../shared/domain/validation-result.ts';
+import {
+  isUnsound,
+  type ValidationResult,
+  withRepaired,
+} from '../../shared/domain/validation-result.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -24,6 +28,7 @@ import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import type { OwnContents } from '../hierarchy-manager/own-contents.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import { ownResultMessages } from './validation-messages.ts';
 
@@ -32,13 +37,14 @@ export interface OwnValidationsNeeds {
   readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
   readonly packages: PackageStore;
+  readonly contents: Pick<OwnContents, 'damaged' | 'isToCome'>;
   readonly status: StatusReporter;
   readonly siteCode: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** How often it is looked whether the source was read again, and after a full disk. */
+/** How often it is looked whether it came again, and after a full disk. */
 const lookMs = 2_000;
 
 export class OwnValidations implements Component {
@@ -66,6 +72,23 @@ export class OwnValidations implements Component {
     const { clock, store } = this.#needs;
     const row = { ...order, packageId, serial: clock.nowMs(), afterRequestCount: 0 };
     await store.write([this.#rows.put(packageId, row)], { sync: true });
+    this.#wake.wake();
+  }
+
+  /**
+   * What makes the copy of this site be looked at, and brought again where it is damaged: for the batch of
+   * whoever sends all of it to a DP again. Call `look` once that is written.
+   */
+  async mendingChanges(packageId: string, wishId: string): Promise<Change[]> {
+    const open = await this.#rows.get(packageId);
+    if (open?.repair) return [];
+    const order = { wishId, repair: true, bytesPerSecond: 0 };
+    const serial = this.#needs.clock.nowMs();
+    return [this.#rows.put(packageId, { ...order, packageId, serial, afterRequestCount: 0 })];
+  }
+
+  /** Begins with what is asked for. */
+  look(): void {
     this.#wake.wake();
   }
 
@@ -106,6 +129,8 @@ export class OwnValidations implements Component {
     const { packageId, afterRequestCount } = row;
     const sitePackage = await packages.packages.get(packageId);
     if (sitePackage && sitePackage.handledRequestCount < afterRequestCount) return 'wait';
+    const isAfterMending = (row.round ?? 0) > 0;
+    if (isAfterMending && (await this.#needs.contents.isToCome(packageId))) return 'wait';
     if (!sitePackage || sitePackage.sourceVersion === 0) {
       await store.write([this.#rows.delete(packageId)], { sync: false });
       return 'done';
@@ -128,10 +153,9 @@ export class OwnValidations implements Component {
       const isCurrent = (await this.#rows.get(row.packageId))?.serial === row.serial;
       const changes: Change[] = isCurrent ? [this.#rows.delete(row.packageId)] : [];
       if (sitePackage) {
-        const { result, next } = this.#ending(row, { report, sitePackage });
-        const key = joinKey(row.packageId, this.#needs.siteCode, '');
-        changes.push(store.records(keySpaces.validationResults).put(key, result), ...next);
-        for (const facts of ownResultMessages(report, result))
+        const { result, found, next } = await this.#ending(row, { report, sitePackage });
+        changes.push(this.#results.put(this.#keyOf(row.packageId), result), ...next);
+        for (const facts of ownResultMessages(report, found))
           changes.push(...status.message(facts));
       }
       await store.write(changes, { sync: false });
@@ -139,28 +163,44 @@ export class OwnValidations implements Component {
     this.#wake.wake();
   }
 
-  #ending(
+  async #ending(
     row: OwnLibraryValidation,
     { report, sitePackage }: { report: ValidationReport; sitePackage: SitePackage },
-  ): { result: ValidationResult; next: Change[] } {
-    const { packages, notifier, clock } = this.#needs;
-    const nowMs = clock.nowMs();
+  ): Promise<{ result: ValidationResult; found: ValidationResult; next: Change[] }> {
+    const nowMs = this.#needs.clock.nowMs();
     const found = this.#resultOf(row, { report, sitePackage, nowMs });
+    if (!isUnsound(found)) return { result: await this.#sound(row, found), found, next: [] };
     const round = (row.round ?? 0) + 1;
     const failure = failureOf(row, { sitePackage, round });
-    if (!isUnsound(found) || failure !== undefined) {
-      const isTold = isUnsound(found) && failure !== undefined;
-      return { result: isTold ? { ...found, failure } : found, next: [] };
-    }
+    const isToCome = failure === undefined;
+    const result = isToCome ? found : { ...found, failure };
+    const damage = { reason: damageText(found), isToCome };
+    const next = isForeign(sitePackage)
+      ? await this.#needs.contents.damaged(row.packageId, damage)
+      : [];
+    if (isToCome) next.push(...this.#againChanges({ ...row, round }, sitePackage, nowMs));
+    return { result, found: result, next };
+  }
+
+  /** What the rounds before have found, and has come again, was repaired. */
+  async #sound(row: OwnLibraryValidation, found: ValidationResult): Promise<ValidationResult> {
+    if ((row.round ?? 0) === 0) return found;
+    const before = await this.#results.get(this.#keyOf(row.packageId));
+    return before?.wishId === row.wishId ? withRepaired(found, before) : found;
+  }
+
+  /** It is looked at again once it has come: from its source, or from the site that publishes it. */
+  #againChanges(row: OwnLibraryValidation, sitePackage: SitePackage, nowMs: number): Change[] {
+    const { packages, notifier } = this.#needs;
+    const again = { ...row, serial: row.serial + 1 };
+    if (isForeign(sitePackage)) return [this.#rows.put(row.packageId, again)];
     const updating = withUpdateAccepted(sitePackage, nowMs);
     const afterRequestCount = updating.acceptedRequestCount;
-    const again = { ...row, serial: row.serial + 1, round, afterRequestCount };
-    const next = [
+    return [
       ...packages.put(updating),
       notifier.notification('package', row.packageId),
-      this.#rows.put(row.packageId, again),
+      this.#rows.put(row.packageId, { ...again, afterRequestCount }),
     ];
-    return { result: found, next };
   }
 
   #resultOf(
@@ -183,6 +223,14 @@ export class OwnValidations implements Component {
     };
   }
 
+  #keyOf(packageId: string): string {
+    return joinKey(packageId, this.#needs.siteCode, '');
+  }
+
+  get #results() {
+    return this.#needs.store.records(keySpaces.validationResults);
+  }
+
   get #rows() {
     return this.#needs.store.records(keySpaces.ownLibraryValidations);
   }
@@ -194,10 +242,20 @@ function failureOf(
   { sitePackage, round }: { sitePackage: SitePackage; round: number },
 ): string | undefined {
   const { packageId, sourceSiteCode, reason } = sitePackage;
-  if (!repair) return `"waybill package update ${packageId}" reads its source again`;
-  if (isForeign(sitePackage)) {
-    return `it is of site ${sourceSiteCode}: an update there brings its next version`;
+  const isOfOther = isForeign(sitePackage);
+  if (!repair) {
+    return isOfOther
+      ? `"waybill retry --package ${packageId}" brings it again from site ${sourceSiteCode}`
+      : `"waybill package update ${packageId}" reads its source again`;
   }
   if (round < validationRoundsMax) return undefined;
-  return `its source was read again, and did not bring it back${reason ? `: ${reason}` : ''}`;
+  const what = isOfOther
+    ? `it came again from site ${sourceSiteCode}`
+    : 'its source was read again';
+  return `${what}, and did not bring it back${reason ? `: ${reason}` : ''}`;
+}
+
+function damageText({ damagedCount, missingCount }: ValidationResult): string {
+  const what = damagedCount === 1 ? 'file' : 'files';
+  return `the copy of this site is damaged: ${damagedCount} ${what} damaged, ${missingCount} missing`;
 }

@@ -16,24 +16,24 @@ export function resultMessages(
   report: ValidationReport,
   result: ValidationResult,
 ): StatusFacts[] {
+  const { packageId, sourceVersion, dpId } = result;
   const message = (messageId: StatusFacts['messageId'], text: string): StatusFacts => {
-    const { packageId, sourceVersion, dpId } = job;
     const insertionStrings = [packageId, `${sourceVersion}`, dpId, text];
     return { messageId, packageId, sourceVersion, dpId, insertionStrings };
   };
   const { damagedCount, missingCount, fileCount, files } = result;
   const messages: StatusFacts[] = [];
-  const lists = listsText(report, job);
+  const lists = listsText(report, result);
   if (lists !== '') messages.push(message(2388, lists));
   if (damagedCount > 0) messages.push(message(2382, filesText(files, 'damaged', damagedCount)));
   if (missingCount > 0) messages.push(message(2385, filesText(files, 'missing', missingCount)));
   if (!isUnsound(result)) {
     return messages.length > 0 ? messages : [message(2384, `${fileCount}`)];
   }
-  const next = job.validation?.repair
-    ? 'what is absent is brought again'
-    : `"waybill retry --package ${job.packageId}" brings it again`;
-  const counts = `${damagedCount} damaged, ${missingCount} missing of ${fileCount} files`;
+  const repair = job.validation?.repair ? 'what is absent is brought again' : undefined;
+  const next =
+    result.failure ?? repair ?? `"waybill retry --package ${job.packageId}" brings it again`;
+  const counts = `${damagedCount} damaged, ${missingCount} missing of ${fileCount} ${fileCount === 1 ? 'file' : 'files'}`;
   return [...messages, message(2383, `${counts}; ${next}.`)];
 }
 
@@ -55,8 +55,8 @@ export function ownResultMessages(
   if (!isUnsound(result)) {
     return messages.length > 0 ? messages : [message(2384, `${fileCount}`)];
   }
-  const next = result.failure ?? 'its source is read again';
-  const counts = `${damagedCount} damaged, ${missingCount} missing of ${fileCount} files`;
+  const next = result.failure ?? 'it is brought again';
+  const counts = `${damagedCount} damaged, ${missingCount} missing of ${fileCount} ${fileCount === 1 ? 'file' : 'files'}`;
   return [...messages, message(2383, `${counts}; ${next}.`)];
 }
 
@@ -64,9 +64,9 @@ const damagedManifestText =
   'a manifest or a signature is damaged; its files are looked at when it has come again';
 
 /** What is wrong with the lists a DP goes by; empty: nothing. */
-function listsText(report: ValidationReport, job: DistributionJob): string {
+function listsText(report: ValidationReport, result: ValidationResult): string {
   if (report.heldVersion === 0) return 'it does not hold the package';
-  if (report.heldVersion !== job.sourceVersion) return `it holds version ${report.heldVersion}`;
+  if (report.heldVersion !== result.sourceVersion) return `it holds version ${report.heldVersion}`;
   return report.damagedManifestCount > 0 ? damagedManifestText : '';
 }
 

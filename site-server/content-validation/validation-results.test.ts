@@ -170,6 +170,61 @@ describe('Requests and results of validation (PKG-8)', () => {
     assert.equal(await own(packageId), undefined);
   });
 
+  it('tells at last of all that its rounds have found', async () => {
+    const damaged = { ...soundReport, damagedCount: 1, damagedManifestCount: 1 };
+    await take({ validationReport: damaged });
+    const second = { ...order, wishId: 'wish.1', round: 1 };
+    const result = await take({ validationReport: unsoundReport, validation: second });
+    assert.deepEqual(
+      [result?.damagedCount, result?.missingCount, result?.repairedCount],
+      [3, 1, 1],
+      'the manifest has come again, its files are to come',
+    );
+    const third = { ...order, wishId: 'wish.1.2', round: 2 };
+    const whole = await take({ validationReport: soundReport, validation: third });
+    assert.ok(whole && !isUnsound(whole));
+    assert.deepEqual([whole.damagedCount, whole.missingCount, whole.repairedCount], [3, 1, 4]);
+    const other = await take({ validationReport: soundReport });
+    assert.equal(other?.repairedCount, 0, 'another wish begins anew');
+  });
+
+  describe('of a DP that holds an older version', () => {
+    const older = { ...soundReport, heldVersion: 1, heldHash: 'b'.repeat(64), fileCount: 7 };
+    const held = { installedVersion: 1, verifiedHash: older.heldHash, jobSerial: 9 };
+
+    async function begin(state: 'cancelled' | 'failed'): Promise<void> {
+      const row = { ...installed, ...held, state: 'install-failed', reason: 'why' } as const;
+      const history = store.records(keySpaces.jobHistory);
+      const job = testJob({ packageId, dpId, jobSerial: 9, state });
+      await store.write([packages.putStatus(row), history.put(joinKey(9), job)], { sync: false });
+    }
+
+    it('validates it as that version', async () => {
+      await begin('failed');
+      const result = await take({ validationReport: older });
+      assert.deepEqual([result?.sourceVersion, result?.fileCount, result?.missingCount], [1, 7, 0]);
+      assert.deepEqual(await messageIds(), [2384]);
+      assert.equal((await packages.getServer(packageId, dpId))?.action, 'none');
+    });
+
+    it('never brings back what an administrator cancelled (PKG-9)', async () => {
+      await begin('cancelled');
+      const result = await take({ validationReport: { ...older, damagedCount: 1 } });
+      assert.match(result?.failure ?? '', /cancelled version 2 .*package distribute PS100001/);
+      assert.equal((await packages.getServer(packageId, dpId))?.action, 'none');
+      assert.equal((await packages.getStatus(packageId, dpId))?.reason, 'why');
+      const nothing = { ...soundReport, heldVersion: 0, heldHash: '' };
+      await take({ validationReport: nothing });
+      assert.equal((await packages.getServer(packageId, dpId))?.action, 'none');
+    });
+
+    it('brings the version it is to have where it is damaged and nobody cancelled', async () => {
+      await begin('failed');
+      await take({ validationReport: { ...older, damagedCount: 1 } });
+      assert.equal((await packages.getServer(packageId, dpId))?.action, 'add');
+    });
+  });
+
   it('looks at other packages that lack a file now, unless it is brought again', async () => {
     await store.write([packages.putServer({ ...server, packageId: 'PS100002' })], { sync: false });
     const shared = { ...unsoundReport, alsoUsedBy: ['PS100002', 'PS100003'] };

@@ -4,7 +4,11 @@ import type { PackageStatus } from '../../shared/domain/package-status.ts';
 import type { TransferOutcome } from '../../shared/domain/package-status-moves.ts';
 import type { PackageServer, SitePackage } from '../../shared/domain/site-package.ts';
 import { validationRoundsMax } from '../../shared/domain/validation-request.ts';
-import { isUnsound, type ValidationResult } from '../../shared/domain/validation-result.ts';
+import {
+  isUnsound,
+  type ValidationResult,
+  withRepaired,
+} from '../../shared/domain/validation-result.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { RecordStore } from '../../shared/state-store/record-store.ts';
@@ -29,6 +33,8 @@ interface Rows {
   readonly server: PackageServer | undefined;
   readonly status: PackageStatus | undefined;
   readonly before: ValidationResult | undefined;
+  /** The job that was to bring what the DP is to have was cancelled by an administrator. */
+  readonly isCancelled: boolean;
 }
 
 /**
@@ -52,14 +58,22 @@ export class ValidationResults {
   async changesOf(job: DistributionJob, nowMs: number): Promise<() => Change[]> {
     const { packages } = this.#needs;
     const { packageId, dpId, validationReport: report } = job;
+    const status = await packages.getStatus(packageId, dpId);
     const rows: Rows = {
       sitePackage: await packages.packages.get(packageId),
       server: await packages.getServer(packageId, dpId),
-      status: await packages.getStatus(packageId, dpId),
+      status,
       before: await this.#results.get(this.#keyOf(packageId, dpId)),
+      isCancelled: status !== undefined && (await this.#isCancelled(status)),
     };
     const others = report ? await this.#otherRequests(job, report, nowMs) : [];
     return () => [...this.#changes(job, rows, nowMs), ...others];
+  }
+
+  async #isCancelled({ state, jobSerial }: PackageStatus): Promise<boolean> {
+    if (state !== 'install-failed') return false;
+    const history = this.#needs.store.records(keySpaces.jobHistory);
+    return (await history.get(joinKey(jobSerial)))?.state === 'cancelled';
   }
 
   /** What the end of a job that brought or removed content means for what was found before. */
@@ -86,8 +100,9 @@ export class ValidationResults {
     if (!rows.sitePackage || rows.server?.intent !== 'installed') return [];
     const { validationReport: report } = job;
     if (!report) return this.#failureChanges(job, rows);
-    const result = this.#resultOf(job, { report, sitePackage: rows.sitePackage, nowMs });
-    const messages = resultMessages(job, report, result).flatMap((facts) => {
+    const found = this.#resultOf(job, { ...rows, report, sitePackage: rows.sitePackage, nowMs });
+    const result = withRoundsBefore(found, job, rows.before);
+    const messages = resultMessages(job, report, found).flatMap((facts) => {
       return this.#needs.status.message(facts);
     });
     const followUp = isUnsound(result)
@@ -116,28 +131,31 @@ export class ValidationResults {
 
   #resultOf(
     job: DistributionJob,
-    found: { report: ValidationReport; sitePackage: SitePackage; nowMs: number },
+    found: Rows & { report: ValidationReport; sitePackage: SitePackage; nowMs: number },
   ): ValidationResult {
-    const { report, sitePackage, nowMs } = found;
-    const { packageId, dpId, sourceVersion, validation } = job;
-    const about = { packageId, dpId, sourceVersion, siteCode: this.#needs.siteCode };
-    const rest = { ...about, checkedAtMs: nowMs, wishId: validation?.wishId ?? '' };
-    if (!isOfJob(report, job, sitePackage)) {
-      const fileCount = sitePackage.sources.reduce(
-        (sum, { content }) => sum + (content?.fileCount ?? 0),
-        0,
-      );
-      const missingCount = Math.max(1, fileCount);
-      return { ...rest, fileCount, damagedCount: 0, missingCount, repairedCount: 0, files: [] };
-    }
-    const { fileCount, damagedCount, missingCount, mendedCount, files } = report;
-    const counts = { fileCount, damagedCount, missingCount, repairedCount: mendedCount };
-    return {
-      ...rest,
-      ...counts,
-      files,
-      ...(report.damagedManifestCount > 0 && { isPartial: true }),
+    const { report, sitePackage, status, nowMs } = found;
+    const { packageId, dpId, validation } = job;
+    const isOlder = isOfOlderVersion(report, job, status);
+    const sourceVersion = isOlder ? report.heldVersion : job.sourceVersion;
+    const rest = {
+      ...{ packageId, dpId, sourceVersion, siteCode: this.#needs.siteCode },
+      ...{ checkedAtMs: nowMs, wishId: validation?.wishId ?? '' },
     };
+    const counts =
+      isOlder || isOfJob(report, job, sitePackage) ? countsOf(report) : nothingThere(sitePackage);
+    const result = { ...rest, ...counts };
+    const failure = isUnsound(result) ? this.#keptFrom(job, found) : undefined;
+    return { ...result, ...(failure !== undefined && { failure }) };
+  }
+
+  /** Why what is not whole is not brought again by itself; undefined: it is, or is not to be. */
+  #keptFrom(
+    { packageId, dpId, validation }: DistributionJob,
+    { isCancelled, status }: Rows,
+  ): string | undefined {
+    if (!isCancelled || !validation?.repair) return undefined;
+    const version = status?.targetVersion ?? 0;
+    return `an administrator cancelled version ${version} for it: "waybill package distribute ${packageId} --dp ${dpId}" brings it`;
   }
 
   /** A package that was said not to be whole, and is. */
@@ -156,12 +174,15 @@ export class ValidationResults {
       status,
       result,
       nowMs,
+      isCancelled,
     }: Rows & { result: ValidationResult; nowMs: number },
   ): Change[] {
     const { packages, notifier } = this.#needs;
     const { packageId, dpId, validation } = job;
     // What is on its way already brings what is absent.
     if (!sitePackage || !server || server.action !== 'none') return [];
+    // What an administrator has cancelled is not brought back, and stays as it is.
+    if (isCancelled) return [];
     if (validation?.repair) {
       const work = { dpId, isRemoval: false, status, nowMs };
       return [
@@ -171,7 +192,9 @@ export class ValidationResults {
       ];
     }
     if (!status) return [];
-    const reason = `validation: ${result.damagedCount} files damaged, ${result.missingCount} missing`;
+    const { damagedCount, missingCount } = result;
+    const what = damagedCount === 1 ? 'file' : 'files';
+    const reason = `validation: ${damagedCount} ${what} damaged, ${missingCount} missing`;
     const failed = { ...status, state: 'install-failed', reason, changedAtMs: nowMs } as const;
     return [packages.putStatus(failed)];
   }
@@ -214,6 +237,46 @@ export class ValidationResults {
   #keyOf(packageId: string, dpId: string): string {
     return joinKey(packageId, this.#needs.siteCode, dpId);
   }
+}
+
+function countsOf(report: ValidationReport) {
+  const { fileCount, damagedCount, missingCount, mendedCount: repairedCount, files } = report;
+  const isPartial = report.damagedManifestCount > 0;
+  const counts = { fileCount, damagedCount, missingCount, repairedCount, files };
+  return { ...counts, ...(isPartial && { isPartial: true as const }) };
+}
+
+/** The DP holds something else, or nothing. */
+function nothingThere({ sources }: SitePackage) {
+  const fileCount = sources.reduce((sum, { content }) => sum + (content?.fileCount ?? 0), 0);
+  const counts = { fileCount, damagedCount: 0, missingCount: Math.max(1, fileCount) };
+  return { ...counts, repairedCount: 0, files: [] };
+}
+
+/**
+ * Of several rounds of one wish the last one tells of all: what the ones before found, and has come again
+ * since, was repaired.
+ */
+function withRoundsBefore(
+  found: ValidationResult,
+  { validation }: DistributionJob,
+  before: ValidationResult | undefined,
+): ValidationResult {
+  const isSameWish = before?.wishId && validation?.wishId.startsWith(before.wishId);
+  if (!before || !isSameWish || (validation?.round ?? 0) === 0) return found;
+  const isRepaired = !isUnsound(found) || (before.isPartial === true && !found.isPartial);
+  return isRepaired ? withRepaired(found, before) : found;
+}
+
+/** Whether the DP holds the version before that it is known to have, and not the one it is to have. */
+export function isOfOlderVersion(
+  { heldVersion, heldHash }: ValidationReport,
+  { sourceVersion }: DistributionJob,
+  status: PackageStatus | undefined,
+): boolean {
+  if (heldVersion === 0 || heldVersion >= sourceVersion) return false;
+  if (status?.installedVersion !== heldVersion) return false;
+  return status.verifiedHash === '' || status.verifiedHash === heldHash;
 }
 
 /** Whether the DP holds the version that was to be validated. */

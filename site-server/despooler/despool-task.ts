@@ -1,5 +1,6 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { SiteContent } from '../../shared/domain/hierarchy-package.ts';
+import { isDamagedCopy } from '../../shared/domain/hierarchy-package-work.ts';
 import { isLeaving } from '../../shared/domain/package-processing.ts';
 import { isWordOfSource } from '../../shared/domain/prestaged-content.ts';
 import type { MiniJob } from '../../shared/domain/send-request.ts';
@@ -78,8 +79,11 @@ export class DespoolTask {
       return this.#drop(row, 'a later version is stored');
     }
     if (held?.sourceVersion === row.sourceVersion) {
-      if (held.packageHash === row.packageHash) return this.#stored(row);
-      return this.#refuse(row, otherContent(row));
+      if (held.packageHash !== row.packageHash) return this.#refuse(row, otherContent(row));
+      // Its files are damaged or gone: what came brings them again.
+      if (await this.#isMending(row)) return this.#despool(row, control);
+      const isDamaged = await this.#isDamaged(row);
+      return isDamaged ? this.#drop(row, 'it builds on what is damaged') : this.#stored(row);
     }
     if (!published || published.sourceVersion < row.sourceVersion) return this.#await(row);
     const isOther = published.packageHash !== row.packageHash;
@@ -123,7 +127,8 @@ export class DespoolTask {
   async #despool(row: ReceivedInstruction, control: DespoolControl): Promise<DespoolResult> {
     try {
       await this.#requireFile(row);
-      await this.#say(row, { state: 'arriving' });
+      const isMending = await this.#isMending(row);
+      await this.#say(row, { state: 'arriving', ...(isMending && { needsFull: true }) });
       await this.#unpackAndCommit(row, control);
     } catch (error) {
       if (!(error instanceof WaybillError)) throw error;
@@ -197,7 +202,8 @@ export class DespoolTask {
   async #refuse(row: ReceivedInstruction, error: WaybillError): Promise<DespoolResult> {
     const { store, status, logger } = this.#components;
     const { jobId, packageId, sourceVersion } = row;
-    const needsFull = row.baseVersion > 0 && needsFullCodes.includes(error.code);
+    const isBaseDamaged = row.baseVersion > 0 && needsFullCodes.includes(error.code);
+    const needsFull = isBaseDamaged || (await this.#isMending(row));
     const reason = error.message;
     // Of a prestaged file the source site awaits nothing: it goes by what is stored here.
     const isAtRest = row.isPrestaged || (await this.#mayRepeat(row, error));
@@ -237,8 +243,12 @@ export class DespoolTask {
     const { store, logger } = this.#components;
     const { jobId, packageId, sourceVersion } = row;
     const changes: Change[] = [...(await this.#removal(row))];
-    if ((await this.#content(row))?.state === 'arriving') {
-      changes.push(await this.#contentChange(row, { state: await this.#stateAtRest(row) }));
+    const said = await this.#content(row);
+    if (said?.state === 'arriving') {
+      const { needsFull } = said;
+      changes.push(
+        await this.#contentChange(row, { state: await this.#stateAtRest(row), needsFull }),
+      );
     }
     await store.write(changes, { sync: false });
     logger.info({ jobId, packageId, sourceVersion, reason }, 'Dropped an instruction');
@@ -248,6 +258,16 @@ export class DespoolTask {
   async #say(row: ReceivedInstruction, said: Partial<SiteContent>): Promise<void> {
     if ((await this.#content(row))?.state === said.state) return;
     await this.#components.store.write([await this.#contentChange(row, said)], { sync: false });
+  }
+
+  /** Whether this very version is not whole here, as this site has said, and a full package file has come. */
+  async #isMending(row: ReceivedInstruction): Promise<boolean> {
+    return row.baseVersion === 0 && (await this.#isDamaged(row));
+  }
+
+  async #isDamaged(row: ReceivedInstruction): Promise<boolean> {
+    const said = await this.#content(row);
+    return said?.storedVersion === row.sourceVersion && isDamagedCopy(said);
   }
 
   #content({ packageId }: ReceivedInstruction): Promise<SiteContent | undefined> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import type { SiteContent } from '../../shared/domain/hierarchy-package.ts';
 import type { PackageInstruction } from '../../shared/domain/site-instruction.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { receivedFileReferences } from './received-file-references.ts';
@@ -245,6 +246,45 @@ describe('Despooler', () => {
     await until(isDone);
     const content = await receiver.content();
     assert.deepEqual([content?.state, content?.needsFull], ['refused', true]);
+  });
+
+  describe('of the version that is stored here, and is damaged (PKG-8)', () => {
+    const said = (facts: Partial<SiteContent>) => receiver.say({ storedVersion: 1, ...facts });
+
+    beforeEach(async () => {
+      receiver.library.packages.set('CS100001', await version(1));
+      await receiver.metadata();
+    });
+
+    it('unpacks a full package file again, and is whole then', async () => {
+      await said({ needsFull: true, reason: 'damaged' });
+      const seen: unknown[] = [];
+      receiver.onUnpack = async () => {
+        const { state, needsFull } = (await receiver.content()) ?? {};
+        seen.push([state, needsFull]);
+      };
+      await take();
+      await until(isDone);
+      assert.deepEqual(seen, [['arriving', true]], 'a crash in between leaves that it is damaged');
+      assert.equal(receiver.library.commitCount, 1);
+      const { state, needsFull, reason } = (await receiver.content()) ?? {};
+      assert.deepEqual([state, needsFull, reason], ['stored', false, '']);
+    });
+
+    it('still needs it when that could not be unpacked', async () => {
+      await said({ needsFull: true, reason: 'damaged' });
+      await take({ fails: 'CONTENT_INCOMPLETE' });
+      await until(isDone);
+      const { state, needsFull } = (await receiver.content()) ?? {};
+      assert.deepEqual([state, needsFull], ['stored', true]);
+    });
+
+    it('unpacks nothing when it is whole', async () => {
+      await said({});
+      await take();
+      await until(isDone);
+      assert.equal(receiver.library.commitCount, 0);
+    });
   });
 
   for (const fails of ['CONTENT_INCOMPLETE', 'CONTENT_NOT_HELD', 'FILE_NOT_HELD'] as const) {

@@ -190,7 +190,8 @@ export class InstructionIntake implements Component {
     if ((await this.#storedVersion(order)) === order.sourceVersion) {
       const stored = await library.getPackage(order.packageId);
       if (stored?.packageHash !== order.packageHash) throw refused(read, 'other-content');
-      // No file is needed; the Despooler sees to it that the source site knows.
+      // A file is needed only where the copy here is damaged; the Despooler sees to it that the source site knows.
+      await packageFiles.keep(order.file.fileHash);
       return true;
     }
     const lengthBytes = await packageFiles.keep(order.file.fileHash);

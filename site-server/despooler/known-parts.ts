@@ -44,19 +44,47 @@ export class KnownParts {
   }
 
   /**
-   * Those that have rested since a time or longer, the longest first, as many as free so many bytes;
-   * none when all of them together would not.
+   * Those that have rested since a time or longer, as many as free so many bytes for a site: first its own,
+   * the longest at rest first; then those of sites that hold more than an equal share, and no site is
+   * brought below that: so none can make all others begin anew by what it asks room for.
+   *
+   * @returns none when all of them together would not free enough
    */
-  thatFree(bytes: number, sinceMs: number, isResting: (key: string) => boolean): string[] {
+  thatFree(
+    bytes: number,
+    asked: {
+      readonly siteCode: string;
+      readonly sinceMs: number;
+      readonly isResting: (key: string) => boolean;
+    },
+  ): string[] {
+    const { siteCode, sinceMs, isResting } = asked;
+    const held = this.#heldBySite();
+    const total = [...held.values()].reduce((sum, one) => sum + one, 0);
+    const shareBytes = total / new Set([siteCode, ...held.keys()]).size;
     const freeing: string[] = [];
     let freedBytes = 0;
-    for (const key of this.#byRest(isResting)) {
+    const resting = this.#byRest(isResting);
+    const isOwn = (key: string) => siteOfPart(key) === siteCode;
+    for (const key of [...resting.filter(isOwn), ...resting.filter((one) => !isOwn(one))]) {
       const { heldBytes, usedAtMs } = this.#parts.get(key) as KnownPart;
-      if (freedBytes >= bytes || usedAtMs > sinceMs) break;
+      if (freedBytes >= bytes) break;
+      const leftBytes = (held.get(siteOfPart(key)) ?? 0) - heldBytes;
+      if (usedAtMs > sinceMs || (!isOwn(key) && leftBytes < shareBytes)) continue;
+      held.set(siteOfPart(key), leftBytes);
       freeing.push(key);
       freedBytes += heldBytes;
     }
     return freedBytes >= bytes ? freeing : [];
+  }
+
+  #heldBySite(): Map<string, number> {
+    const held = new Map<string, number>();
+    for (const [key, { heldBytes }] of this.#parts) {
+      const site = siteOfPart(key);
+      held.set(site, (held.get(site) ?? 0) + heldBytes);
+    }
+    return held;
   }
 
   #byRest(isResting: (key: string) => boolean): string[] {

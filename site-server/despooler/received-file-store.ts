@@ -169,8 +169,9 @@ export class ReceivedFileStore implements Component {
     if (details.code !== 'DISK_FULL') return;
     const missingBytes = details.neededBytes - details.freeBytes;
     const sinceMs = this.#components.clock.nowMs() - this.#config.partRestMs;
-    const isOther = (other: string) => other !== key && this.#isResting(other);
-    const parts = this.#parts.thatFree(missingBytes, sinceMs, isOther);
+    const isResting = (other: string) => other !== key && this.#isResting(other);
+    const asked = { siteCode: siteOfPart(key), sinceMs, isResting };
+    const parts = this.#parts.thatFree(missingBytes, asked);
     for (const part of parts) await this.#turns.run(part, () => this.#removeResting(part));
   }
 

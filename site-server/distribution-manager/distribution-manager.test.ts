@@ -87,7 +87,7 @@ describe('Distribution Manager', () => {
       assert.equal(after?.sourceVersion, 2);
       const idsOf = (row: typeof before) => row?.sources.map(({ content }) => content?.contentId);
       const [a1 = '', b1 = ''] = idsOf(before) ?? [];
-      assert.match(a1, /^Content_.+\.1$/);
+      assert.match(a1, new RegExp(`^Content_${packageId}_.+\\.1$`), 'no other package may take it');
       assert.deepEqual(idsOf(after), [a1, b1.replace(/\.1$/, '.2')]);
     });
 

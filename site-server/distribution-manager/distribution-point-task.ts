@@ -1,4 +1,5 @@
 import { contentNamesOf } from '../../shared/domain/content-location.ts';
+import { isForeign } from '../../shared/domain/package-processing.ts';
 import {
   type PackageServerRows,
   packageServerWork,
@@ -11,6 +12,7 @@ import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { SerialCounter } from '../../shared/state-store/serial-counter.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { OwnValidations } from '../content-validation/own-validations.ts';
 import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type {
   CheckedDistributionPoint,
@@ -32,6 +34,8 @@ export interface DistributionPointTaskComponents {
   /** The only counter of job serials. */
   readonly jobSerials: Pick<SerialCounter, 'next'>;
   readonly status: StatusReporter;
+  /** Looks at what this site itself holds of a package of another site; absent where nobody does. */
+  readonly ownCopies?: Pick<OwnValidations, 'mendingChanges' | 'look'>;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
 }
@@ -127,6 +131,7 @@ export class DistributionPointTask {
     const { dpId } = order.distributionPoint;
     const nowMs = clock.nowMs();
     const failure = checkFailureOf(order);
+    const mending = await this.#mendingChanges(order);
     // From here on without a pause: serials rise in the order of the writes.
     const serial = jobSerials.next();
     const job = toJob(order, { jobSerial: serial.value, failure, nowMs });
@@ -134,6 +139,7 @@ export class DistributionPointTask {
     const targetVersion = isRemoval ? 0 : work.sourceVersion;
     const pending = { packageId, dpId, status: rows.status, isRemoval, targetVersion };
     const changes: Change[] = [
+      ...mending,
       serial.change,
       this.#jobs.put(joinKey(job.jobSerial), job),
       notifier.notification('distribution-job', joinKey(job.jobSerial)),
@@ -143,11 +149,19 @@ export class DistributionPointTask {
     for (const facts of jobReports(job, failure)) changes.push(...status.message(facts));
     // Synced: the DP will remember the serial, so it must never be given out again.
     await store.write(changes, { sync: true });
+    if (mending.length > 0) this.#components.ownCopies?.look();
     const { jobSerial, action, sourceVersion } = job;
     logger.info(
       { packageId, dpId, jobSerial, action, sourceVersion },
       'Created package transfer job',
     );
+  }
+
+  /** All of it is sent again: what is damaged at this site itself is asked for again (PKG-6). */
+  async #mendingChanges({ work, sitePackage, rows }: JobOrder): Promise<Change[]> {
+    const { ownCopies } = this.#components;
+    if (!ownCopies || work.action !== 'redistribute' || !isForeign(sitePackage)) return [];
+    return ownCopies.mendingChanges(sitePackage.packageId, rows.server?.wishId ?? '');
   }
 
   get #jobs() {

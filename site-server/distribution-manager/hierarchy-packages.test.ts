@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { SiteCommands } from '../admin-service/site-commands.ts';
+import { OwnContents } from '../hierarchy-manager/own-contents.ts';
 import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { assertNothingOf, TestHierarchy } from './testing/test-hierarchy.ts';
 import type { TestSite, testProperties } from './testing/test-site.ts';
@@ -11,6 +13,8 @@ const sites: readonly OwnSite[] = [
   { siteCode: 'PS1', kind: 'primary', parent: { siteCode: 'CS1', address: 'CS1:8530' } },
   { siteCode: 'PS2', kind: 'primary', parent: { siteCode: 'CS1', address: 'CS1:8530' } },
 ];
+
+const everything = { packageId: undefined, dpId: undefined, failedOnly: true };
 
 describe('Packages of a hierarchy', () => {
   let hierarchy: TestHierarchy;
@@ -54,6 +58,83 @@ describe('Packages of a hierarchy', () => {
     assert.equal((await ps1.getStatus(packageId, 'PS1DP1'))?.state, 'installed');
     const atTop = joinKey(packageId, 'PS1', 'PS1DP1');
     assert.equal((await cs1.hierarchyPackages.statuses.get(atTop))?.state, 'installed', 'REP-8');
+  });
+
+  describe('whose copy at another site is damaged (PKG-8, PKG-6)', () => {
+    let packageId: string;
+    let contents: OwnContents;
+
+    beforeEach(async () => {
+      packageId = await createAtTop();
+      await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
+      await hierarchy.rest();
+      const { packages, hierarchyPackages, notifier, machine } = ps1;
+      const { store, clock } = machine;
+      const { library } = machine.sources;
+      contents = new OwnContents({ packages, hierarchyPackages, notifier, store, clock, library });
+    });
+
+    const tell = async (isToCome: boolean) => {
+      const reason = 'the copy of this site is damaged: 1 files damaged, 0 missing';
+      const changes = await contents.damaged(packageId, { reason, isToCome });
+      await ps1.machine.store.write(changes, { sync: false });
+      await hierarchy.settled();
+    };
+    const ofSite = () => ps1.getStatus(packageId, '');
+
+    it('says so, is sent it again, and is whole then', async () => {
+      await tell(true);
+      assert.equal((await ofSite())?.state, 'content-updating');
+      assert.match((await ofSite())?.reason ?? '', /damaged: it comes again from site CS1/);
+      await hierarchy.rest();
+      assert.equal((await ofSite())?.state, 'installed');
+      assert.equal((await ps1.packages.require(packageId)).reason, '');
+      assert.equal(await contents.isToCome(packageId), false);
+    });
+
+    it('starts the jobs anew that found it not here, but for those that are suspended', async () => {
+      await ps1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP2'] });
+      await ps1.distributionCommands.redistribute({ packageId, dpIds: ['PS1DP1'] });
+      await hierarchy.settled();
+      const wait = async (dpId: string, facts: Partial<DistributionJob>) => {
+        const job = (await ps1.openJobs()).find((one) => one.dpId === dpId);
+        assert.ok(job);
+        const waiting = { ...job, waitingReason: 'content-not-here', ...facts } as const;
+        const { store } = ps1.machine;
+        const jobs = store.records(keySpaces.distributionJobs);
+        await store.write([jobs.put(joinKey(job.jobSerial), waiting)], { sync: false });
+        return job.jobSerial;
+      };
+      const first = await wait('PS1DP1', { state: 'pending-restart' });
+      const second = await wait('PS1DP2', { state: 'suspended' });
+      await tell(true);
+      await hierarchy.replicateAll();
+      await hierarchy.sendContent();
+      await hierarchy.settled();
+      const serialOf = async (dpId: string) => (await ps1.getStatus(packageId, dpId))?.jobSerial;
+      assert.ok(((await serialOf('PS1DP1')) ?? 0) > first);
+      assert.equal(await serialOf('PS1DP2'), second);
+      const jobs = (await ps1.openJobs()).filter(({ dpId }) => dpId === 'PS1DP1');
+      assert.equal(jobs.at(-1)?.action, 'redistribute', 'what was asked for is not lost');
+    });
+
+    it('has failed when it is not to be mended, and one retry at the top brings it (ADM-1)', async () => {
+      await tell(false);
+      await hierarchy.rest();
+      assert.equal((await ofSite())?.state, 'install-failed');
+      const atTop = await cs1.hierarchyPackages.statuses.get(joinKey(packageId, 'PS1', ''));
+      assert.equal(atTop?.state, 'install-failed');
+      assert.deepEqual((await cs1.distributionCommands.retryFailed(everything)).dpIds, ['PS1DP1']);
+      await hierarchy.rest();
+      assert.equal((await ofSite())?.state, 'installed');
+    });
+
+    it('is brought by one retry at that site itself (ADM-1)', async () => {
+      await tell(false);
+      await ps1.distributionCommands.retryFailed(everything);
+      await hierarchy.rest();
+      assert.equal((await ofSite())?.state, 'installed');
+    });
   });
 
   it('is nothing to a site that does not want it, and no status of that site (ROLE-4)', async () => {

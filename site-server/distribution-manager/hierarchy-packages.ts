@@ -265,17 +265,18 @@ export class HierarchyPackages {
     const facts = { packageId, sourceSiteCode, nowMs: this.#components.clock.nowMs() };
     const before = row ?? toForeignPackage({ ...known, isWanted: false }, facts);
     if (!before) return [];
+    const content = await hierarchyPackages.ownContent(packageId);
     const effects = await this.#components.wishes.effectsOf(before);
     const wishes = effects.flatMap(({ changes }) => changes);
     const isWanted = await this.#isWanted(packageId, effects);
-    const next = toForeignPackage({ ...known, isWanted }, facts);
+    const next = toForeignPackage({ ...known, isWanted, content }, facts);
     if (!next) return [];
     const changes = [...wishes];
     if (next !== row) changes.push(...packages.put(next), ...(await this.#rankChanges(row, next)));
-    if (isWanted && !(await hierarchyPackages.ownContent(packageId))) {
+    if (isWanted && !content) {
       const { siteCode } = hierarchyPackages;
-      const content = toAwaitedContent({ packageId, siteCode }, facts.nowMs);
-      changes.push(hierarchyPackages.putOwnContent(content));
+      const awaited = toAwaitedContent({ packageId, siteCode }, facts.nowMs);
+      changes.push(hierarchyPackages.putOwnContent(awaited));
     }
     return changes.length > 0 ? [...changes, this.#wake(packageId)] : [];
   }

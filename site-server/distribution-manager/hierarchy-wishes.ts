@@ -1,7 +1,11 @@
 import { contentNamesOf } from '../../shared/domain/content-location.ts';
 import { isWishOfGroup } from '../../shared/domain/distribution-point-group.ts';
 import type { PackageAssignment } from '../../shared/domain/hierarchy-package.ts';
-import { wishEffect } from '../../shared/domain/hierarchy-package-work.ts';
+import {
+  isDamagedCopy,
+  wishEffect,
+  withDamage,
+} from '../../shared/domain/hierarchy-package-work.ts';
 import {
   awaitedReason,
   isForeign,
@@ -27,7 +31,10 @@ import type { PackageStore } from './package-store.ts';
 /** What acting on wishes needs. */
 export interface HierarchyWishesComponents {
   readonly packages: PackageStore;
-  readonly hierarchyPackages: Pick<HierarchyPackageRows, 'assignmentsOf' | 'kept'>;
+  readonly hierarchyPackages: Pick<
+    HierarchyPackageRows,
+    'assignmentsOf' | 'kept' | 'ownContent' | 'putOwnContent'
+  >;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
   readonly contentMap: Pick<ContentDpMap, 'gone'>;
   readonly notifier: Pick<ChangeNotifier, 'notification'>;
@@ -85,8 +92,20 @@ export class HierarchyWishes {
     if (!effect && kept.length === 0) return undefined;
     if (!effect) return { dpId, intent: server?.intent, changes: kept };
     const changes = [...kept, packages.putServer(effect.server)];
+    if (wish.action !== 'remove') changes.push(...(await this.#copyWished(sitePackage)));
     if (effect.isWork) changes.push(packages.putStatus(this.#pending(wish, sitePackage, status)));
     return { dpId, intent: effect.server.intent, changes };
+  }
+
+  /** Who asks anew for what is damaged at this site, and does not come by itself, gets it. */
+  async #copyWished(sitePackage: SitePackage): Promise<Change[]> {
+    if (!isForeign(sitePackage)) return [];
+    const { hierarchyPackages, clock } = this.#components;
+    const content = await hierarchyPackages.ownContent(sitePackage.packageId);
+    if (!content || !isDamagedCopy(content)) return [];
+    if (content.needsFull && content.refusedJobId === '') return [];
+    const asked = { reason: content.reason, isToCome: true };
+    return [hierarchyPackages.putOwnContent(withDamage(content, asked, clock.nowMs()))];
   }
 
   async #kept(wish: PackageAssignment, sitePackage: SitePackage): Promise<Change[]> {

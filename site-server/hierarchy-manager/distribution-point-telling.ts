@@ -22,6 +22,8 @@ export interface ToldSubject {
   hashOf(point: DistributionPoint): string;
   /** Whether a DP that comes back is told again, for it may have lost it. */
   isPressing(point: DistributionPoint): boolean;
+  /** Every DP has something to be told: after a start those that have it already are told again by and by. */
+  readonly isOfAll?: true;
   /** Says it; resolves once the DP keeps it. */
   say(
     channel: DistributionPointChannel,
@@ -101,7 +103,7 @@ export class DistributionPointTelling {
   async run(isHurried: boolean): Promise<void> {
     const { signal } = this.#over;
     try {
-      if (!isHurried && !this.#isPressing) await this.#untilItsTurn();
+      if (!isHurried) await this.#untilItsTurn();
       for (;;) {
         if (await this.#isToBeTold()) await this.#tell(signal);
         else await this.#untilNews(signal);
@@ -114,14 +116,19 @@ export class DistributionPointTelling {
   /** A thousand DPs are not all spoken to in the moment in which a site starts. */
   async #untilItsTurn(): Promise<void> {
     if (!(await this.#isToBeTold())) return;
+    const mayWait = !this.#isPressing || (this.#subject.isOfAll && (await this.#isTold()));
+    if (!mayWait) return;
     await this.#pause(this.#needs.random() * this.#config.startSpreadMs);
   }
 
   async #isToBeTold(): Promise<boolean> {
     const isUnsure = this.#isPressing && !this.#isSure;
-    return (
-      isUnsure || (await this.#told.get(this.#point.dpId)) !== this.#subject.hashOf(this.#point)
-    );
+    return isUnsure || !(await this.#isTold());
+  }
+
+  /** Whether the last it was told is what it is to know now. */
+  async #isTold(): Promise<boolean> {
+    return (await this.#told.get(this.#point.dpId)) === this.#subject.hashOf(this.#point);
   }
 
   async #tell(signal: AbortSignal): Promise<void> {

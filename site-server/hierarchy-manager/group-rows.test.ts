@@ -91,6 +91,30 @@ describe('Groups of distribution points, over several sites (PKG-4, PKG-7, ADM-3
     assert.ok(hierarchy.of('PS2').machine.sources.packages.has(packageId));
   });
 
+  it('refuse that one leaves that is not in it, with nothing changed', async () => {
+    await assert.rejects(cs1.groupCommands.leave('Offices', ['PS1DP1', 'PS1DP2']), {
+      message: 'dp_ids: expected distribution points that are in group Offices, got PS1DP2',
+    });
+    assert.deepEqual((await cs1.groupCommands.get('Offices')).dpIds, ['PS1DP1', 'PS2DP1']);
+  });
+
+  it('are deleted while nobody else concludes anything of their packages', async () => {
+    await cs1.distributionCommands.distribute(toGroup());
+    await hierarchy.rest();
+    let isOver = false;
+    let end = () => {};
+    const turn = ps1.packages.turn(packageId, () => new Promise<void>((done) => (end = done)));
+    const deleted = ps1.groupCommands.delete('Offices').then(() => {
+      isOver = true;
+    });
+    await new Promise((next) => setImmediate(next));
+    assert.equal(isOver, false, 'what is concluded meanwhile is not overwritten');
+    end();
+    await Promise.all([turn, deleted]);
+    await hierarchy.rest();
+    assert.deepEqual(await holders(), ['PS1DP1', 'PS2DP1']);
+  });
+
   it('take it off those that leave and are to drop it, but what another group has', async () => {
     await cs1.groupCommands.add({ groupName: 'North', description: '' }, ['PS2DP1']);
     await cs1.distributionCommands.distribute({ ...toGroup(), groupNames: ['Offices', 'North'] });

@@ -127,9 +127,12 @@ class World {
       case 'join':
         return void (await groupCommands.join(groupName, [dpId]));
       case 'leave':
-        return void (await groupCommands.leave(groupName, [dpId]));
-      case 'drop':
-        return void (await groupCommands.leave(groupName, [dpId], { isDropping: true }));
+      case 'drop': {
+        const isDropping = step.kind === 'drop';
+        // Whoever is not in it, as far as this site knows, is refused.
+        if (!(await groupCommands.get(groupName)).dpIds.includes(dpId)) return;
+        return void (await groupCommands.leave(groupName, [dpId], { isDropping }));
+      }
       case 'give-to-group':
         return void (await distributionCommands.distribute(ofGroup));
       case 'remove-from-group':

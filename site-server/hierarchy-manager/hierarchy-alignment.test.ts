@@ -193,6 +193,27 @@ describe('A site of a hierarchy, after damage or a crash', () => {
     assert.equal(await site.pendingCount(['hierarchy-package']), 1, 'it is looked at again');
   });
 
+  it('concludes what it has kept as soon as its parent has given back all', async () => {
+    await using machine = await openTestMachine();
+    let isCaughtUp = false;
+    let caughtUp = () => {};
+    const own = below;
+    const hasCaughtUp = () => isCaughtUp;
+    const onCaughtUp = (listener: () => void) => {
+      caughtUp = listener;
+      return () => {};
+    };
+    await using site = await TestSite.start(machine, { own, hasCaughtUp, onCaughtUp });
+    const told = site.notifier.notification('hierarchy-package', 'PS100007');
+    const other = site.notifier.notification('site-content', 'CS1FFFFF');
+    await machine.store.write([told, other], { sync: false });
+    await site.until(async () => (await site.pendingCount(['site-content'])) === 0);
+    assert.equal(await site.pendingCount(['hierarchy-package']), 1);
+    isCaughtUp = true;
+    caughtUp();
+    await site.until(async () => (await site.pendingCount(['hierarchy-package'])) === 0);
+  });
+
   it('tells its source site what its library has lost', async () => {
     const one = hierarchy.of('PS1');
     await one.site[Symbol.asyncDispose]();

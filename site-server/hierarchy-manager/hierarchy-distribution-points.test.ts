@@ -46,6 +46,8 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     await atTop.delete('PS1DP1', 'waybill://admin/full/alice');
     await hierarchy.rest();
     assert.equal(await ps1.hierarchy.get('PS1DP1'), undefined);
+    const revocations = cs1.store.records(keySpaces.revocations);
+    assert.equal((await revocations.get('CS1/dp/PS1DP1'))?.revokedBy, 'waybill://admin/full/alice');
     assert.deepEqual(await ps1.packages.serversOf(packageId), []);
     assert.deepEqual(await cs1.hierarchyPackages.assignmentsOf(packageId), []);
     assert.equal(ps1.machine.sources.packages.has(packageId), false);

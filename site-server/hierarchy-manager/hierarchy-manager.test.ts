@@ -53,6 +53,28 @@ describe('Hierarchy Manager', () => {
     assert.equal(await hierarchy.get('PS1DP1'), undefined);
   });
 
+  it("makes the certificates of a DP nobody's in the batch that deletes it (SEC-3)", async () => {
+    const { hierarchy, store } = site;
+    const rows = store.records(keySpaces.revocations);
+    await hierarchy.add(good);
+    const batches: string[][] = [];
+    const end = store.onWritten((changes) => batches.push(changes.map(({ space }) => space)));
+    await hierarchy.delete('PS1DP1', { deletedBy: 'waybill://admin/full/alice' });
+    end();
+    const revokedAtMs = site.clock.nowMs();
+    assert.deepEqual(await rows.get('PS1/dp/PS1DP1'), {
+      ...{ siteCode: 'PS1', holder: 'dp/PS1DP1', revokedAtMs },
+      ...{ reason: 'the distribution point was deleted' },
+      revokedBy: 'waybill://admin/full/alice',
+    });
+    const both = [keySpaces.distributionPoints.name, keySpaces.revocations.name];
+    assert.ok(batches.some((batch) => both.every((space) => batch.includes(space))));
+    // Where another site deletes it, that one has said so.
+    await hierarchy.add({ ...good, dpId: 'PS1DP2' });
+    await hierarchy.delete('PS1DP2', 'hierarchy');
+    assert.equal(await rows.get('PS1/dp/PS1DP2'), undefined);
+  });
+
   it('keeps what is set of limits and schedules until it is taken away (ADM-3, PTM-5, PTM-6)', async () => {
     const { hierarchy } = site;
     const limit = { kind: 'rate', bytesPerSecond: 10_000_000 } as const;

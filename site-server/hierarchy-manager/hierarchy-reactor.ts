@@ -29,6 +29,8 @@ export interface HierarchyReactorComponents {
   readonly groups: Pick<GroupReactions, 'bringUpToDate'>;
   readonly contents: Pick<OwnContents, 'bringUpToDate'>;
   readonly hierarchyPackages: Pick<HierarchyPackageRows, 'isOwn'>;
+  /** Calls the listener once what was kept until then can be concluded. @returns ends it @default never */
+  readonly onCaughtUp?: (listener: () => void) => () => void;
   /** What must be done once, before anything else. */
   readonly begin: () => Promise<void>;
   readonly clock: Pick<Clock, 'sleep'>;
@@ -86,6 +88,7 @@ export class HierarchyReactor implements Component {
     const wake = () => this.#wake.wake();
     this.#unsubscribe = [
       ...topics.map((topic) => notifier.subscribe(topic, wake)),
+      this.#components.onCaughtUp?.(wake) ?? (() => {}),
       // Others handle these; what waits for a site that is gone goes on. At the start it is told, too.
       notifier.subscribe('site', () => {
         this.#hasSiteChanged = true;

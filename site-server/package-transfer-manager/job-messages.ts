@@ -10,7 +10,7 @@ export function beginMessages(status: StatusReporter, job: DistributionJob): Cha
   return status.message({ messageId, insertionStrings: strings(job), ...attributes(job) });
 }
 
-/** 8203: a try failed. How a validation goes, its result tells. */
+/** 8203, or 9048 of a removal: a try failed. How a validation goes, its result tells. */
 export function retryMessages(status: StatusReporter, job: DistributionJob): Change[] {
   if (isValidation(job)) return [];
   return failure(status, job);
@@ -41,7 +41,7 @@ export function warningMessages(
 
 /**
  * What is told of a job whose try failed, and the job that remembers it: 9045 of a `cancel` that its DP has
- * not heard, and 8212 of a job without a source, once; 8203 of any other, while that is news.
+ * not heard, and 8212 of a job without a source, once; 8203, or 9048, of any other, while that is news.
  */
 export function retryReport(
   status: StatusReporter,
@@ -91,7 +91,7 @@ const steeringIds = {
   cancel: 9044,
 } as const satisfies Record<SteeringVerb, number>;
 
-/** 8200 and 8210 when content was brought, 8203 when the job has failed for good. */
+/** 8200 and 8210 when content was brought, 8203 or 9048 when the job has failed for good. */
 export function endMessages(status: StatusReporter, job: DistributionJob): Change[] {
   if (isValidation(job)) return [];
   if (job.state === 'failed') return failure(status, job);
@@ -103,7 +103,8 @@ export function endMessages(status: StatusReporter, job: DistributionJob): Chang
 
 function failure(status: StatusReporter, job: DistributionJob): Change[] {
   const insertionStrings = [...strings(job), job.reason];
-  return status.message({ messageId: 8203, insertionStrings, ...attributes(job) });
+  const messageId = job.action === 'remove' ? 9048 : 8203;
+  return status.message({ messageId, insertionStrings, ...attributes(job) });
 }
 
 function strings({ packageId, sourceVersion, dpId }: DistributionJob): string[] {

@@ -58,6 +58,10 @@ describe('job runner', () => {
   let checkCount: number;
   let status: StatusManager;
   let permits: WatchedPermits;
+  /** Of the site whose library it is. */
+  let siteCode: string;
+  /** Packages that were asked for again at another site. */
+  let mended: string[];
 
   beforeEach(async function () {
     this.timeout(10_000);
@@ -66,6 +70,8 @@ describe('job runner', () => {
     test = await TestLibrary.open({ directory: directory.path, clock });
     fake = new FakeDistributionPoint(test.library);
     freeBytes = 1_000;
+    siteCode = 'PS1';
+    mended = [];
     checkCount = 0;
     const { library } = test;
     const fileLibraryDirectory = library.layout.fileLibrary;
@@ -86,6 +92,10 @@ describe('job runner', () => {
       status,
       store,
       clock,
+      get siteCode() {
+        return siteCode;
+      },
+      contents: { mend: async (packageId: string) => void mended.push(packageId) },
       logger: log.logger,
     });
     const pull = { notify: () => Promise.reject(new Error('nobody pulls here')) };
@@ -207,7 +217,12 @@ describe('job runner', () => {
           [await isHeld(big), await isHeld(small)],
           [bytes !== big, bytes !== small],
         );
-        assert.deepEqual(await messages(), [[9002, 'PS100001', '1', `file ${hash}`]]);
+        assert.deepEqual(await messages(), [
+          [
+            ...[9002, 'PS100001', '1', `file ${hash}`],
+            'Run "waybill package update PS100001" to read the source again.',
+          ],
+        ]);
 
         await fails('FILE_NOT_HELD');
         assert.equal((await messages()).length, 1, 'it is told once');
@@ -215,6 +230,17 @@ describe('job runner', () => {
         fake.onContent = () => {};
         await runner.run(run({ action: 'add' }));
         assert.ok(fake.committedHash);
+      });
+
+      it(`asks for ${what} again at the site that publishes it, where that is another (PKG-6)`, async () => {
+        siteCode = 'PS2';
+        const path = filePathOf(test.library.layout.fileLibrary, fileOf(bytes).hash);
+        chmodSync(path, 0o644);
+        writeFileSync(path, Buffer.alloc(bytes.length, 'x'));
+        refuse(bytes);
+        await fails('FILE_NOT_HELD');
+        assert.deepEqual(mended, ['PS100001']);
+        assert.equal((await messages())[0]?.at(-1), 'It comes again from site PS1.');
       });
 
       it(`keeps its own copy of ${what} when that is right`, async () => {

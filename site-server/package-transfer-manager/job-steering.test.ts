@@ -77,6 +77,22 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
       assert.deepEqual(await test.messageIds(), [8204, 9041, 9042, 8200, 8210]);
     });
 
+    it('tells place and reason as they are once it is done', async () => {
+      await test.makeComponents({ packagesMax: 1, distributionPointsPerPackageMax: 1 });
+      await runningJob();
+      await addJob(2, { packageId: 'PS100002', dpId: 'B' });
+      await addJob(3, { packageId: 'PS100002', dpId: 'C' });
+      await test.until(() => test.manager.waiting.has(2) && test.manager.waiting.has(3));
+      const placeOf = (jobSerial: number) => test.manager.waiting.get(jobSerial)?.place ?? 0;
+      assert.ok(placeOf(2) < placeOf(3));
+      await test.steering.move(await select('move', { jobSerials: [3] }), { kind: 'first' });
+      assert.ok(placeOf(3) < placeOf(2));
+      await suspend({ jobSerials: [2] });
+      assert.equal(test.manager.waiting.get(2)?.waitingReason, 'suspended');
+      await resume({ jobSerials: [2] });
+      assert.equal(test.manager.waiting.get(2)?.waitingReason, 'slot');
+    });
+
     it('stays suspended over a restart of the site', async () => {
       await runningJob();
       await suspend({ jobSerials: [1] });
@@ -190,12 +206,12 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
       assert.deepEqual(order, [3, 1, 2]);
     });
 
-    it('refuses to go before a job of other priorities, or one that is not open', async () => {
+    it('refuses to go before a job of other priorities, one that is not open, or itself', async () => {
       await addJob(1);
       await addJob(2, { dpId: 'B', dpPriority: 100 });
       await test.jobs.load();
       const moved = await select('move', { jobSerials: [1] });
-      for (const jobSerial of [2, 7]) {
+      for (const jobSerial of [2, 7, 1]) {
         await assert.rejects(
           () => test.steering.move(moved, { kind: 'before', jobSerial }),
           (error) => isErrorWithCode(error, 'REQUEST_INVALID'),

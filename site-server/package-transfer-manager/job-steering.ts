@@ -199,6 +199,10 @@ export class JobSteering {
 
   #requireSameRank(selected: readonly DistributionJob[], target: QueueTarget): void {
     if (target.kind !== 'before') return;
+    if (selected.some(({ jobSerial }) => jobSerial === target.jobSerial)) {
+      const expected = 'another job than those that are moved';
+      throw requestInvalid('before_job_serial', { expected, actual: `${target.jobSerial}` });
+    }
     const other = this.#needs.jobs.get(target.jobSerial);
     const expected = 'an open job of the same package priority and DP priority';
     if (!other) {

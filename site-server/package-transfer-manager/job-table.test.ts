@@ -244,7 +244,7 @@ describe('job table', () => {
       ['add', 'complete', [8204, 8200, 8210]],
       ['remove', 'complete', []],
       ['add', 'failed', [8204, 8203]],
-      ['remove', 'failed', [8203]],
+      ['remove', 'failed', [9048]],
       ['add', 'cancelled', [8204]],
     ] as const;
     let jobSerial = 0;

@@ -120,7 +120,8 @@ export class JobView {
     const told = isHeld ? { ...job, reason: transfers.holdReason } : withWindow(job, place);
     const message = toJobMessage(told, place);
     if (isWithPullDp(job)) return { ...message, ...this.#needs.rates.rateOf(job) };
-    if (!progress || job.endedAtMs > 0) return message;
+    // What an administrator has just stopped may still be ending.
+    if (!progress || job.endedAtMs > 0 || job.state === 'suspended') return message;
     const { totalBytes, remainingBytes } = progress;
     const hindrance = transfers.hindranceOf(job.jobSerial);
     return {

@@ -3,16 +3,21 @@ import type { SendableFile } from '../../shared/content-source/content-item.ts';
 import type { PieceSource } from '../../shared/content-source/piece-source.ts';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { sourceSiteOf } from '../../shared/domain/package.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { OwnContents } from '../hierarchy-manager/own-contents.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 
 export interface OwnCopyCheckNeeds {
   readonly library: Pick<ContentLibrary, 'discardDamaged'>;
   readonly pieceSource: Pick<PieceSource, 'forgetRead'>;
+  /** Asks the site that publishes a package for it again. */
+  readonly contents: Pick<OwnContents, 'mend'>;
+  readonly siteCode: string;
   readonly status: StatusReporter;
   readonly store: Pick<StateStore, 'write'>;
   readonly clock: Pick<Clock, 'monotonicMs'>;
@@ -33,7 +38,7 @@ export interface RefusedFiles {
 /**
  * When a DP says that bytes were not what their hash promises: looks whose fault it is. This site's
  * own files are hashed; one that is damaged is taken out of the library, so that the next update of
- * the package reads it from its source again. Called by the job runner; a crash in between leaves
+ * the package reads it from its source again; a package of another site is asked for again there. Called by the job runner; a crash in between leaves
  * the file there, and the next refusal finds it.
  */
 export class OwnCopyCheck {
@@ -99,11 +104,15 @@ export class OwnCopyCheck {
   async #report(job: DistributionJob, damaged: readonly string[]): Promise<void> {
     const { packageId, sourceVersion, dpId } = job;
     const { status, store, logger } = this.#needs;
-    logger.error(
-      { packageId, sourceVersion, dpId, fileHashes: damaged },
-      'Content of a package was damaged; run waybill package update to read its source again',
-    );
-    const insertionStrings = [packageId, String(sourceVersion), toText(damaged)];
+    const sourceSiteCode = sourceSiteOf(packageId);
+    const isOwn = sourceSiteCode === this.#needs.siteCode;
+    const next = isOwn
+      ? `Run "waybill package update ${packageId}" to read the source again.`
+      : `It comes again from site ${sourceSiteCode}.`;
+    const facts = { packageId, sourceVersion, dpId, fileHashes: damaged, next };
+    logger.error(facts, 'Content of a package was damaged at this site');
+    if (!isOwn) await this.#needs.contents.mend(packageId, damageText(damaged));
+    const insertionStrings = [packageId, String(sourceVersion), toText(damaged), next];
     const about = { messageId: 9002, insertionStrings, packageId, sourceVersion } as const;
     await store.write(status.message(about), { sync: true }).catch((err: unknown) => {
       // The files are gone all the same: the job says so.
@@ -118,4 +127,8 @@ export class OwnCopyCheck {
 
 function toText([first, ...others]: readonly string[]): string {
   return others.length === 0 ? `file ${first}` : `file ${first} and ${others.length} more`;
+}
+
+function damageText({ length }: readonly string[]): string {
+  return `the copy of this site is damaged: ${length} ${length === 1 ? 'file' : 'files'}`;
 }

@@ -180,8 +180,9 @@ export class PackageTransferManager implements Component {
     if (job) this.#suspended.tell(job);
   }
 
-  /** An administrator has changed jobs: what is to run now is decided anew. */
+  /** An administrator has changed jobs: what is to run now is decided anew, and `waiting` says it at once. */
   steered(): void {
+    this.#decide(this.#queueDecision());
     this.#wake.wake();
   }
 
@@ -252,15 +253,10 @@ export class PackageTransferManager implements Component {
 
   /** @returns false when the disk of this site is full: then all stays as it is */
   async #turn(): Promise<boolean> {
-    const { jobs, clock, logger } = this.#needs;
+    const { jobs, logger } = this.#needs;
     try {
       await this.#takeNotifications();
-      this.#decide(
-        decideQueue(jobs.open(), this.#config, clock.nowMs(), {
-          pull: this.#pullQueue,
-          opensAtMs: (job, nowMs) => this.#needs.permits.opensAtMs(job, nowMs),
-        }),
-      );
+      this.#decide(this.#queueDecision());
       for (const { jobSerial } of this.#decision.start) {
         const job = jobs.get(jobSerial);
         // One whose last result is just being written starts when that is done.
@@ -281,6 +277,14 @@ export class PackageTransferManager implements Component {
       logger.warn({ err: error }, 'Disk of the site server is full');
       return false;
     }
+  }
+
+  #queueDecision(): QueueDecision {
+    const { jobs, clock, permits } = this.#needs;
+    return decideQueue(jobs.open(), this.#config, clock.nowMs(), {
+      pull: this.#pullQueue,
+      opensAtMs: (job, nowMs) => permits.opensAtMs(job, nowMs),
+    });
   }
 
   /** Whoever watches jobs hears why one waits: no row tells it. */

@@ -56,6 +56,12 @@ describe('retry policy', () => {
     delays(8);
     assert.deepEqual(delays(6, diskFull), [2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
     assert.equal(policy.wasDiskFull(7), true);
+    policy.delayMs(job, { ...failure, waitingReason: 'dp-unreachable' }, false);
+    assert.equal(
+      policy.wasDiskFull(7),
+      true,
+      'it is asked for room before all else when it is back',
+    );
     policy.delayMs(job, failure, false);
     assert.equal(policy.wasDiskFull(7), false, 'another failure: no room was missing');
     assert.deepEqual(delays(1, diskFull), [2_000]);

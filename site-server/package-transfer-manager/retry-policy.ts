@@ -52,10 +52,13 @@ export class RetryPolicy {
   delayMs(job: DistributionJob, failure: JobFailure, movedBytes: boolean): number {
     const before = this.#memory.get(job.jobSerial) ?? nothingKnown;
     const isDiskFull = failure.waitingReason === 'disk-full-at-dp';
+    // Of the disk of a DP that is away nothing new is known.
+    const isAway = failure.waitingReason === 'dp-unreachable';
+    const knownFullCount = isAway ? before.diskFullCount : 0;
     const memory = {
       fruitlessCount: movedBytes ? 1 : before.fruitlessCount + 1,
       returnCount: movedBytes ? 0 : before.returnCount,
-      diskFullCount: isDiskFull ? before.diskFullCount + 1 : 0,
+      diskFullCount: isDiskFull ? before.diskFullCount + 1 : knownFullCount,
       noSourceCount: failure.waitingReason === 'no-source' ? before.noSourceCount + 1 : 0,
     };
     this.#memory.set(job.jobSerial, memory);

@@ -119,7 +119,7 @@ describe('export of a package (PKG-12)', () => {
     await refused(sites.directory.join('source/x.wbp'), false, /outside the site server's own/);
     assert.equal(await readFile(`${directory}/text`, 'utf8'), 'mine');
     await run();
-    await refused(request().path, false, /--force replaces the file/);
+    await refused(request().path, false, /--force to replace an exported file/);
     await run({ overwrite: true });
   });
 

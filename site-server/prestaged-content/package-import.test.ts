@@ -140,6 +140,18 @@ describe('import of a prestaged file at a site (PKG-12)', () => {
     assert.equal(receiver.library.commitCount, 1);
   });
 
+  it('is unpacked over what is stored of the same version, and damaged (PKG-8)', async () => {
+    await receiver.metadata();
+    const life = await receiver.start();
+    const path = await prestaged();
+    await run(life, path);
+    await receiver.say({ reason: 'the copy of this site is damaged' });
+    assert.equal((await run(life, path)).stage, 'stored');
+    assert.equal(receiver.library.commitCount, 2);
+    const { reason, needsFull } = (await receiver.content()) ?? {};
+    assert.deepEqual([reason, needsFull], ['', false]);
+  });
+
   it('waits for the metadata, and is stored when that comes', async () => {
     const life = await receiver.start();
     const done = await run(life, await prestaged());

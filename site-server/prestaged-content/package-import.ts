@@ -1,6 +1,8 @@
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { isSystemError } from '../../shared/content-library/library-failure.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import type { SiteContent } from '../../shared/domain/hierarchy-package.ts';
+import { isDamagedCopy } from '../../shared/domain/hierarchy-package-work.ts';
 import { sourceSiteOf } from '../../shared/domain/package.ts';
 import type { PackageFileFacts } from '../../shared/domain/send-request.ts';
 import type { ReceivedInstruction } from '../../shared/domain/site-instruction.ts';
@@ -125,13 +127,24 @@ export class PackageImport {
     const held = await this.#components.library.getPackage(packageId);
     const { hold, change } = this.#components.holds.newHold(one.head);
     const { keptUntilMs } = hold;
-    if (held?.sourceVersion === sourceVersion) {
+    if (held?.sourceVersion === sourceVersion && !(await this.#isMending(one.head))) {
       await this.#components.store.write([change], { sync: true });
       return one.tell({ stage: 'stored-before', keptUntilMs });
     }
     await this.#copy(one, signal);
     await this.#order(one, change);
     return this.#follow(one, keptUntilMs, signal);
+  }
+
+  /** Whether what is stored here of this very version is damaged, so that the file brings it again. */
+  async #isMending({ packageId, baseVersion }: PrestagedHead): Promise<boolean> {
+    const said = await this.#said(packageId);
+    return baseVersion === 0 && said !== undefined && isDamagedCopy(said);
+  }
+
+  #said(packageId: string): Promise<SiteContent | undefined> {
+    const { store, siteCode } = this.#components;
+    return store.records(keySpaces.siteContents).get(joinKey(packageId, siteCode));
   }
 
   async #begin(path: string, onProgress: (progress: ImportProgress) => void): Promise<Import> {
@@ -286,13 +299,11 @@ export class PackageImport {
 
   /** The row is gone: what became of it, library and rows say. */
   async #requireStored({ path, head, bringer }: Import): Promise<void> {
-    const { store, library, siteCode } = this.#components;
     const { packageId, sourceVersion, packageHash } = head;
-    const held = await library.getPackage(packageId);
-    if (held?.sourceVersion === sourceVersion && held.packageHash === packageHash) return;
-    const key = joinKey(packageId, siteCode);
-    const said = await store.records(keySpaces.siteContents).get(key);
+    const said = await this.#said(packageId);
     if (said?.refusedJobId === bringer.requestId) throw invalidPrestagedFile(path, said.reason);
+    const held = await this.#components.library.getPackage(packageId);
+    if (held?.sourceVersion === sourceVersion && held.packageHash === packageHash) return;
     const heldVersion = held?.sourceVersion ?? 0;
     if (heldVersion > sourceVersion) {
       const versions = { offered: sourceVersion, held: heldVersion };

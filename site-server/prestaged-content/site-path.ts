@@ -53,9 +53,10 @@ export async function requireFilePlace(
   }
   const isExported = await isPrestagedFileAt(place);
   if (options.mayReplace && isExported) return place;
-  const hint = isExported ? ' (--force replaces the file)' : '';
+  const hint = isExported ? ', or --force to replace an exported file' : '';
+  const there = isExported ? 'an exported file is' : 'another file is, which is never replaced';
   const expected = `a path where nothing is yet${hint}`;
-  throw requestInvalid('path', { expected, actual: quoted(path) });
+  throw requestInvalid('path', { expected, actual: `${quoted(path)}, where ${there}` });
 }
 
 /** Nothing else is ever replaced, whoever asks for it. */

@@ -55,6 +55,20 @@ describe('Replication Manager (REP-1)', () => {
     assert.deepEqual([...(await cas.rows(keySpaces.sites)).keys()], ['CAS', 'PS1', 'PS2', 'SEC']);
   });
 
+  it('tells once, when the parent has given back all it had', async () => {
+    const ps2 = await hierarchy.add('PS2', 'primary', 'CAS');
+    assert.equal(ps2.manager.hasCaughtUp(), false);
+    const seen: boolean[] = [];
+    ps2.manager.onCaughtUp(() => seen.push(ps2.manager.hasCaughtUp()));
+    await put(ps1, point('DP1'));
+    await converged(hierarchy);
+    assert.deepEqual(seen, [true]);
+    ps2.manager.onCaughtUp(() => seen.push(false));
+    await put(ps2, point('DP2'));
+    await converged(hierarchy);
+    assert.deepEqual(seen, [true], 'who comes later can ask');
+  });
+
   it('sends status up and to the source site of its package, and nowhere else (REP-8)', async () => {
     const ps2 = await hierarchy.add('PS2', 'primary', 'CAS');
     const sec = await hierarchy.add('SEC', 'secondary', 'PS2');

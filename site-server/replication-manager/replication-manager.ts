@@ -172,6 +172,18 @@ export class ReplicationManager implements Component {
     return !parent || this.#log.neighbourState(parent.siteCode).refilledLife === capture.life;
   }
 
+  /** Calls `listener` once the parent has given back all; never, when it has already. @returns ends it */
+  onCaughtUp(listener: () => void): () => void {
+    if (this.hasCaughtUp()) return () => {};
+    const end = this.#components.store.onWritten((changes) => {
+      const isOfNeighbour = changes.some(({ space }) => space === keySpaces.neighbourStates.name);
+      if (!isOfNeighbour || !this.hasCaughtUp()) return;
+      end();
+      listener();
+    });
+    return end;
+  }
+
   /** Calls `listener` each time the stream with a neighbour has come up. @returns ends it */
   onConnected(siteCode: string, listener: () => void): () => void {
     return this.#states.onConnected(siteCode, listener);

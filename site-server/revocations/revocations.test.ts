@@ -99,6 +99,8 @@ describe('revocations of a site (SEC-3)', () => {
     await replicated(row('PS2', 'dp/PS1DP1'));
     assert.equal(isOut(dp({ siteCode: 'PS1' })), false);
     assert.equal(isOut(dp({ siteCode: 'PS2' })), true);
+    assert.equal(revocations.heardOf('dp/PS1DP1', { siteCode: 'PS1' }), undefined);
+    assert.equal(revocations.heardOf('dp/PS1DP1', { siteCode: 'PS2' })?.siteCode, 'PS2');
     await replicated(row('CAS', 'dp/PS1DP1'));
     assert.equal(isOut(dp({ siteCode: 'PS1' })), true);
     assert.equal(revocations.latestOf('dp/PS1DP1')?.revokedAtMs, clock.nowMs());

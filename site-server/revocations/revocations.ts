@@ -5,9 +5,12 @@
  * Writes this site's rows of "revocations". A crash leaves a row or none.
  */
 
+import type { Voucher } from '../../shared/domain/certificate-authority.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import {
+  isRevocationHeard,
+  latest,
   type Revocation,
   RevocationIndex,
   revocationReasonCharsMax,
@@ -87,6 +90,15 @@ export class Revocations implements Component {
   /** All that is known, by holder and site. */
   list(): readonly Revocation[] {
     return this.#index.list();
+  }
+
+  /** The latest that a site which has its say about them here has said of a holder's certificates. */
+  heardOf(holder: string, voucher: Voucher): Revocation | undefined {
+    const { siteCode: at, sites } = this.#needs;
+    const all = this.#index.of(holder);
+    return latest(
+      all.filter((one) => isRevocationHeard(one.siteCode, { voucher, at }, sites.tree)),
+    );
   }
 
   /** The latest that any site has said of a holder; what is issued to him must begin after it. */

@@ -76,6 +76,7 @@ describe('trust teller (SEC-3)', () => {
   let clock: FakeClock;
   let dps: FakeDps;
   let teller: TrustTeller;
+  let newTeller: () => TrustTeller;
   let list: Revocation[];
   let bundle: ToldBundle | undefined;
   let news = () => {};
@@ -95,14 +96,16 @@ describe('trust teller (SEC-3)', () => {
       news = listener;
       return () => {};
     };
-    teller = new TrustTeller(
-      {
-        revocations: { list: () => list, onChanged },
-        sites: { tree },
-        bundles: { current: () => bundle, onChanged: () => () => {} },
-      },
-      { store, connections: dps as never, clock, random: () => 0.5, logger },
-    );
+    newTeller = () =>
+      new TrustTeller(
+        {
+          revocations: { list: () => list, onChanged },
+          sites: { tree },
+          bundles: { current: () => bundle, onChanged: () => () => {} },
+        },
+        { store, connections: dps as never, clock, random: () => 0.5, logger },
+      );
+    teller = newTeller();
     const point = testDistributionPoint('a:1', 'PS1DP1');
     const points = store.records(keySpaces.distributionPoints);
     await store.write([points.put(point.dpId, point)], { sync: false });
@@ -147,6 +150,24 @@ describe('trust teller (SEC-3)', () => {
     await clock.advance(2_000);
     await toldTimes(2);
     assert.deepEqual(last()[0]?.revocations, [said]);
+  });
+
+  it('after a start tells those again by and by that have it already, and others at once', async () => {
+    list = [revocation('dp/PS1DP2')];
+    news();
+    await toldTimes(1);
+    await teller.stop();
+    teller = newTeller();
+    await teller.start();
+    await clock.advance(29_000);
+    assert.equal(dps.told.length, 1);
+    await clock.advance(1_000);
+    await toldTimes(2);
+    await teller.stop();
+    list = [revocation('dp/PS1DP2'), revocation('dp/PS1DP3')];
+    teller = newTeller();
+    await teller.start();
+    await toldTimes(3);
   });
 
   it('tells of a bundle, as it is', async () => {

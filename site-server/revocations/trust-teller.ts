@@ -26,7 +26,7 @@ import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { Revocations } from './revocations.ts';
 
 /** The roots as the top site has signed them, as far as this site knows. */
-export interface TrustBundles {
+export interface ToldBundles {
   current(): ToldBundle | undefined;
   /** Calls the listener after each change. @returns ends it */
   onChanged(listener: () => void): () => void;
@@ -37,7 +37,7 @@ export interface TrustTold {
   readonly revocations: Pick<Revocations, 'list' | 'onChanged'>;
   readonly sites: Pick<SiteDirectory, 'tree'>;
   /** Absent where certificates are for development. */
-  readonly bundles?: TrustBundles;
+  readonly bundles?: ToldBundles;
 }
 
 type TrustPart = RequestOf<'DistributionPoint', 'setTrust'>;
@@ -76,6 +76,7 @@ export class TrustTeller extends DistributionPointTeller {
 /** What is to be said, made once for all DPs. */
 class TrustSubject implements ToldSubject {
   readonly name = 'trust';
+  readonly isOfAll = true;
   readonly toldHashes = keySpaces.toldTrustHashes;
   readonly #told: TrustTold;
   #now: { readonly trust: ToldTrust; readonly hash: string } | undefined;

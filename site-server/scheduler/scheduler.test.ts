@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Priority } from '../../shared/domain/package.ts';
 import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
@@ -190,11 +191,13 @@ describe('Scheduler', () => {
     for await (const _ of site.notifier.pending('package')) assert.fail('nobody asked for it here');
   });
 
-  const file = { fileHash: 'ab'.repeat(32), fileBytes: 9 };
+  const cameBytes = Buffer.from('as it came');
+  const file = { fileHash: hashOf(cameBytes), fileBytes: cameBytes.length };
   const passedOn = { sourceSiteCode: 'PS9', packageId: 'PS900001', finalSiteCode: 'SS1', file };
-  /** A job of site PS9 that waits here with its file. */
+  /** A job of site PS9 that waits here with its file: no site below answers. */
   async function forward(facts: Partial<MiniJob> = {}): Promise<MiniJob> {
-    await writeFile(site.files.pathOf(file.fileHash), 'as it came');
+    for (const siteCode of ['PS1', 'PS2']) machine.site(siteCode).isUp = false;
+    await writeFile(site.files.pathOf(file.fileHash), cameBytes);
     const [made] = await machine.order({ ...passedOn, forwarded: 'x', ...facts });
     return made as MiniJob;
   }

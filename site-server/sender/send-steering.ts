@@ -94,6 +94,10 @@ export class SendSteering {
   async #move(selected: readonly SendRequest[], target: SendTarget): Promise<SendRequest[]> {
     const { requests } = this.#needs;
     const moved = new Set(selected.map(({ requestId }) => requestId));
+    if (target.kind === 'before' && moved.has(target.requestId)) {
+      const expected = 'another send request than those that are moved';
+      throw requestInvalid('before_request_id', { expected, actual: target.requestId });
+    }
     for (const priority of new Set(selected.map((request) => request.priority))) {
       const queue = [...requests.open()].filter((request) => request.priority === priority);
       for (const [requestId, order] of this.#orders(queue, moved, target)) {

@@ -455,6 +455,19 @@ describe('Sender', () => {
     assert.equal(machine.made.length, 2);
   });
 
+  it('makes no file again that is here, whatever the other site says of it (REP-7)', async () => {
+    const fileHash = 'ab'.repeat(32);
+    machine.site().refusal = new WaybillError({ code: 'FILE_NOT_HELD', fileHash });
+    await machine.order({});
+    const { reason, retryAtMs } = await untilRetrying();
+    assert.match(reason, /is not in this content library/);
+    assert.ok(retryAtMs > machine.clock.nowMs(), 'it waits like after any failure');
+    machine.site().refusal = undefined;
+    await site.allEnded(1_000);
+    assert.equal((await machine.history())[0]?.state, 'complete');
+    assert.equal(machine.site().wireBytes, mib);
+  });
+
   it('stops sending what has been superseded', async () => {
     machine.fileBytes.set('CS100001', 64 * mib);
     machine.site().isSilent = true;

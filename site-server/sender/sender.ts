@@ -318,7 +318,9 @@ export class Sender implements Component {
     const movedBytes = progress.gainedBytes > 0;
     const { kind, reason } = failure;
     if (await this.#restarted(requestId, kind, { reason, movedBytes })) return;
-    const delayMs = this.#hasReturned(requestId) ? 0 : this.#retries.delayMs(requestId, movedBytes);
+    // What a receiver says that it has lost is no step ahead, however often it takes it.
+    const hasMoved = movedBytes && kind !== 'file-missing';
+    const delayMs = this.#hasReturned(requestId) ? 0 : this.#retries.delayMs(requestId, hasMoved);
     await this.#retryIn(requestId, delayMs, failure.reason);
   }
 
@@ -331,12 +333,12 @@ export class Sender implements Component {
     const { requests, files } = this.#components;
     const request = requests.get(requestId);
     if (!request || kind === 'retry') return false;
-    const isGone =
-      kind === 'file-missing' ||
-      (kind === 'file-damaged' && !(await files.isSound(request.file.fileHash)));
-    if (isGone) {
+    const isOfFile = kind === 'file-missing' || kind === 'file-damaged';
+    if (isOfFile && !(await files.isSound(request.file.fileHash))) {
       return requests.change(requestId, (one) => withoutPackageFile(one, reason));
     }
+    // It is here, so it was the other site that said so: that is tried again like anything else.
+    if (kind === 'file-missing') return false;
     const why = kind === 'file-damaged' ? kind : 'ask-again';
     if (this.#retries.mayRestart(requestId, why, movedBytes)) {
       return requests.change(requestId, (one) => ({

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, sign } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import type { CertifiedPeer } from '../../shared/domain/certificate-authority.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { SiteIdentity } from '../../shared/domain/site.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
@@ -19,11 +20,16 @@ describe('Site identity', () => {
   let authority: TestAuthority;
   let ps1: TestIdentity;
   let ps2: TestIdentity;
+  /** What PS1 knows of revocations. */
+  let revokedBeforeMs: number;
 
   beforeEach(async () => {
     clock = new FakeClock();
     authority = await TestAuthority.create(clock.nowMs());
-    ps1 = await TestIdentity.open({ siteCode: 'PS1', clock, authority });
+    revokedBeforeMs = 0;
+    const revocationOf = ({ notBeforeMs }: CertifiedPeer) =>
+      notBeforeMs < revokedBeforeMs ? 'it was revoked' : undefined;
+    ps1 = await TestIdentity.open({ siteCode: 'PS1', clock, authority, trust: { revocationOf } });
     ps2 = await TestIdentity.open({ siteCode: 'PS2', clock, authority });
     await ps1.learn('PS2', await ps2.row());
   });
@@ -52,6 +58,15 @@ describe('Site identity', () => {
     assert.equal(row.signingKeys.length, 1);
     assert.equal(ps1.keeper.checkIdentityRow('PS2', row), undefined);
     assert.equal(refusal(ps2.keeper.sign(text)), undefined);
+  });
+
+  it('of a site that is revoked signs nothing that is believed, until it has a new certificate (SEC-3)', async () => {
+    const signed = ps2.keeper.sign(text);
+    assert.equal(refusal(signed), undefined);
+    revokedBeforeMs = clock.nowMs();
+    assert.equal(refusal(signed), 'key-unknown');
+    revokedBeforeMs = 0;
+    assert.equal(refusal(signed), undefined);
   });
 
   it('is written once, and again only when something in it changed', async () => {

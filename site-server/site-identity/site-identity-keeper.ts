@@ -3,7 +3,8 @@ import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { SigningKey, SiteIdentity } from '../../shared/domain/site.ts';
-import { authoritiesOf } from '../../shared/rpc/certificate-trust.ts';
+import { authoritiesOf, chainOf, peerOfChain } from '../../shared/rpc/certificate-trust.ts';
+import type { KnownTrust } from '../../shared/rpc/known-trust.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -27,6 +28,8 @@ export interface SiteIdentityComponents {
   /** What the other sites say of themselves, as it came. */
   readonly directory: Pick<SiteDirectory, 'identityOf' | 'tree'>;
   readonly credentials: PeerCredentials;
+  /** Whose certificates are nobody's. @default no one's */
+  readonly trust?: Pick<KnownTrust, 'revocationOf'>;
   /** host:port by which others reach this site, as it is once the site listens. */
   readonly siteAddress: () => string;
   readonly agentVersion: string;
@@ -145,12 +148,13 @@ export class SiteIdentityKeeper implements Component {
 
   /**
    * Why a signed text is not believed; undefined when that site signed these very bytes, with a key
-   * it has, or had and retired no longer than 30 days ago and after it says it signed.
+   * it has, or had and retired no longer than 30 days ago and after it says it signed. A site that is revoked has
+   * none, until it has said with a new certificate which.
    */
   refusalOf(text: SignedText): SignatureRefusal | undefined {
-    const key = this.#identityOf(text.siteCode)?.signingKeys.find(
-      ({ keyId }) => keyId === text.keyId,
-    );
+    const identity = this.#identityOf(text.siteCode);
+    if (identity && this.#isRevoked(identity)) return 'key-unknown';
+    const key = identity?.signingKeys.find(({ keyId }) => keyId === text.keyId);
     const publicKey = key && publicKeyOf(key);
     if (!key || !publicKey) return 'key-unknown';
     if (text.signature.length !== 64) return 'signature';
@@ -211,6 +215,12 @@ export class SiteIdentityKeeper implements Component {
     const untilMs = Date.parse(new X509Certificate(row.certificate).validTo);
     this.#believed.set(siteCode, { row, untilMs });
     return row;
+  }
+
+  /** @param identity one that is believed */
+  #isRevoked({ certificate }: SiteIdentity): boolean {
+    const peer = peerOfChain(chainOf(Buffer.from(certificate, 'latin1')));
+    return !peer || this.#components.trust?.revocationOf(peer) !== undefined;
   }
 
   #isListed({ retiredAtMs }: SigningKey, nowMs: number): boolean {

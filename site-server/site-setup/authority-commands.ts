@@ -11,10 +11,11 @@ import { type CommandSurroundings, ownerOf } from './init-command.ts';
 
 /** `waybill-site rotate-root`. The site server may run. */
 export async function rotateRootOf(config: SiteConfig, tell: CommandSurroundings['tell']) {
-  const { generation } = await rotateRoot(rootChangeOf(config));
+  const { generation } = await rotateRoot(await rootChangeOf(config));
   const hours = config.authority.rootOverlapHours;
   tell(`There is a new root; both count, in generation ${generation} of the roots.`);
-  tell(`All sites stand on it after ${hours} hours; the site server tells them by itself.`);
+  tell('The site server tells everybody of it by itself. A machine that is off until then needs a');
+  tell(`new token: ${hours} hours from now all sites stand on the new root.`);
   tell('See "waybill certs" until nobody stands on the old one, then: waybill-site retire-root');
   tell('Make a new backup now: waybill-site backup-authority');
 }
@@ -25,7 +26,7 @@ export async function retireRootOf(
   options: { readonly isForced: boolean },
   tell: CommandSurroundings['tell'],
 ) {
-  const { generation } = await retireRoot(rootChangeOf(config), options);
+  const { generation } = await retireRoot(await rootChangeOf(config), options);
   tell(
     `Only the newest root counts, in generation ${generation} of the roots. The old key is deleted.`,
   );
@@ -93,11 +94,12 @@ export function authorityDirectoryOf({ dataDirectory }: SiteConfig): string {
   return join(dataDirectory, 'authority');
 }
 
-function rootChangeOf(config: SiteConfig): RootChange {
+async function rootChangeOf(config: SiteConfig): Promise<RootChange> {
   const { siteCode, authority: settings, certificates } = config;
   const directory = authorityDirectoryOf(config);
   const nowMs = systemClock.nowMs();
-  return { siteCode, settings, directory, rootsFile: certificates.caFile, nowMs };
+  const owner = await ownerOf(config.dataDirectory);
+  return { siteCode, settings, directory, rootsFile: certificates.caFile, nowMs, owner };
 }
 
 async function passphraseOf({ passphraseFile }: BackupFlags): Promise<string | undefined> {

@@ -1,6 +1,9 @@
+import type { AdministratorRecord__Output } from '../../../shared/rpc/generated/waybill/v1/AdministratorRecord.ts';
+import type { CreatedEnrollment__Output } from '../../../shared/rpc/generated/waybill/v1/CreatedEnrollment.ts';
 import type { DistributionPointPackage__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointPackage.ts';
 import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
 import type { DistributionPointSweep__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointSweep.ts';
+import type { EnrollmentRecord__Output } from '../../../shared/rpc/generated/waybill/v1/EnrollmentRecord.ts';
 import type { GroupRecord__Output } from '../../../shared/rpc/generated/waybill/v1/GroupRecord.ts';
 import type { ImportPackageProgress__Output } from '../../../shared/rpc/generated/waybill/v1/ImportPackageProgress.ts';
 import type { Job__Output } from '../../../shared/rpc/generated/waybill/v1/Job.ts';
@@ -357,7 +360,38 @@ export function aRetryingSendRequest(): SendRequest__Output {
   });
 }
 
-/** What a FakeAdmin answers until it is told otherwise. */
+/** A token for PS1DP1 that nobody has used. */
+export function anEnrollment(
+  changes: Partial<EnrollmentRecord__Output> = {},
+): EnrollmentRecord__Output {
+  return {
+    ...{ tokenId: '0123456789abcdef', identityUri: 'waybill://dp/PS1DP1' },
+    state: 'ENROLLMENT_STATE_UNUSED',
+    ...{ createdAtMs: String(thenMs), createdBy: 'waybill://admin/full/alice' },
+    ...{ expiresAtMs: String(thenMs + 3_780_000), usedAtMs: '0', usedFrom: '' },
+    ...{ wrongSecretCount: 0, reason: '' },
+    ...changes,
+  };
+}
+
+/** The same, just made. */
+export function aCreatedEnrollment(identityUri: string): CreatedEnrollment__Output {
+  const enrollment = anEnrollment({ identityUri });
+  return { token: 'wbt1_secret', enrollment, enrollmentAddress: 'site.example.org:8532' };
+}
+
+/** An administrator of some DPs. */
+export function anAdministrator(
+  changes: Partial<AdministratorRecord__Output> = {},
+): AdministratorRecord__Output {
+  return {
+    ...{ name: 'bob', identityUri: 'waybill://admin/operator/bob?site=PS1&group=Lab' },
+    ...{ createdAtMs: String(thenMs), createdBy: 'waybill://admin/full/alice' },
+    enrolledAtMs: '0',
+    ...changes,
+  };
+}
+
 /** A package that is on a DP, whole. */
 export function anInstalledPackage(
   facts: Partial<DistributionPointPackage__Output> = {},
@@ -408,8 +442,13 @@ export function aValidationResult(
   };
 }
 
+/** What a FakeAdmin answers until it is told otherwise. */
 export const defaultAnswers = {
   getSite: () => aSite,
+  createEnrollment: ({ identityUri = '' }: { identityUri?: string }) =>
+    aCreatedEnrollment(identityUri),
+  revokeEnrollment: () => anEnrollment({ state: 'ENROLLMENT_STATE_REVOKED' as const }),
+  deleteAdministrator: () => anAdministrator(),
   createPackage: () => aPackage({ sourceVersion: 1, counts: null }),
   setPackage: () => aPackage(),
   updatePackage: () => aPackage(),
@@ -444,6 +483,8 @@ export const defaultAnswers = {
 
 /** What streams a FakeAdmin gives until it is told otherwise. */
 export const defaultStreams = {
+  listEnrollments: () => [anEnrollment()],
+  listAdministrators: () => [anAdministrator()],
   exportPackage: () => [
     { doneBytes: '500', totalBytes: '1000', result: null },
     {

@@ -1,5 +1,6 @@
 import { FakeClock } from '../../../shared/testing/fake-clock.ts';
 import type { ExitCode } from '../command-failure.ts';
+import type { OwnEnrollment } from '../enroll-commands.ts';
 import { runCommandLine, type Surroundings } from '../run-command-line.ts';
 import { FakeAdmin } from './fake-admin.ts';
 import { thenMs } from './fake-answers.ts';
@@ -31,6 +32,8 @@ export class Run {
   readonly admin: FakeAdmin;
   /** What answers at another site. */
   readonly otherSite: FakeAdmin;
+  /** Who was enrolled on this machine. */
+  readonly enrollments: OwnEnrollment[] = [];
   readonly openedSites: { siteCode: string; address: string }[] = [];
   readonly packages: FakePackages;
   readonly clock = new FakeClock(thenMs + 180_000);
@@ -72,6 +75,14 @@ export class Run {
       timeZone: 'UTC',
       version: '0.1.0',
       question: undefined,
+      enrollHere: async (enrollment) => {
+        this.enrollments.push(enrollment);
+        return {
+          ...{ isNew: true, notAfterMs: thenMs + 90 * 86_400_000 },
+          configPath: '/nowhere/.config/waybill/config.yaml',
+          serverAddress: 'site.example.org:8530',
+        };
+      },
       connect: async () => ({
         channel: this.admin,
         address: 'site.example.org:8530',

@@ -307,6 +307,18 @@ export class TestReceiver implements AsyncDisposable {
     return this.store.records(keySpaces.siteContents).get(joinKey(packageId, 'PS1'));
   }
 
+  /** PS1 says this of the version it stores. */
+  async say(facts: Partial<SiteContent>): Promise<void> {
+    const { packageId, siteCode } = { packageId: 'CS100001', siteCode: 'PS1' };
+    const content: SiteContent = {
+      ...{ packageId, siteCode, state: 'stored', storedVersion: 1, reason: '', refusedJobId: '' },
+      ...{ storedHash: packageHashOf(packageId, 1), needsFull: false, changedAtMs: 0 },
+      ...facts,
+    };
+    const rows = this.store.records(keySpaces.siteContents);
+    await this.store.write([rows.put(joinKey(packageId, siteCode), content)], { sync: false });
+  }
+
   async waitingJobs(): Promise<string[]> {
     const jobIds: string[] = [];
     for await (const [jobId] of this.store.records(keySpaces.receivedInstructions).list()) {

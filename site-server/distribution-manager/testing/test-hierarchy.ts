@@ -159,7 +159,8 @@ export class TestHierarchy implements AsyncDisposable {
         const wanting = wishes.filter(({ intent }) => intent === 'installed');
         for (const to of new Set(wanting.map(({ siteCode }) => siteCode))) {
           const said = await hierarchyPackages.contents.get(joinKey(packageId, to));
-          if (to === source.own.siteCode || said?.storedHash === row.packageHash) continue;
+          const isHeld = said?.storedHash === row.packageHash && !said.needsFull;
+          if (to === source.own.siteCode || isHeld) continue;
           count += await this.#arrive(source, { packageId, to });
         }
       }
@@ -211,7 +212,9 @@ export class TestHierarchy implements AsyncDisposable {
     const version = source.machine.sources.packages.get(packageId);
     const { site, machine } = this.of(to);
     const held = machine.sources.packages.get(packageId);
-    if (!version || (held?.sourceVersion ?? 0) >= version.sourceVersion) return 0;
+    const isDamaged = (await site.hierarchyPackages.ownContent(packageId))?.needsFull ?? false;
+    const isHeld = (held?.sourceVersion ?? 0) >= (version?.sourceVersion ?? 0) && !isDamaged;
+    if (!version || isHeld) return 0;
     // It waits for what the package is.
     if (!(await site.packages.packages.get(packageId))) return 0;
     machine.sources.packages.set(packageId, version);
@@ -223,7 +226,8 @@ export class TestHierarchy implements AsyncDisposable {
       storedVersion: sourceVersion,
       storedHash: packageHash,
     } as const;
-    const row = site.hierarchyPackages.putOwnContent({ ...said, ...stored, needsFull: false });
+    const whole = { ...said, ...stored, needsFull: false, reason: '' };
+    const row = site.hierarchyPackages.putOwnContent(whole);
     const wake = site.notifier.notification('package', packageId);
     await machine.store.write([row, wake], { sync: false });
     return 1;

@@ -105,7 +105,8 @@ export interface TestSiteOptions {
   readonly own?: OwnSite;
   readonly isStoreDamaged?: boolean;
   /** @default true */
-  readonly hasCaughtUp?: boolean;
+  readonly hasCaughtUp?: boolean | (() => boolean);
+  readonly onCaughtUp?: (listener: () => void) => () => void;
   /** What it has said, and heard, of time. */
   readonly said?: HybridClock;
 }
@@ -346,13 +347,15 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
   const newUuid = () => `${siteCode}-${life}-${++uuidCount}`;
   const isStoreDamaged = options.isStoreDamaged ?? false;
   const contents = new OwnContents({ ...shared, library: sources.library });
+  const { hasCaughtUp: isSo = true, onCaughtUp } = options;
+  const hasCaughtUp = () => (typeof isSo === 'function' ? isSo() : isSo);
   const reactor = new HierarchyReactor({
-    ...shared,
+    ...{ ...shared, ...(onCaughtUp && { onCaughtUp }) },
     packages: new HierarchyPackages({
       ...shared,
       wishes: new HierarchyWishes({ ...shared, isStoreDamaged }),
       isStoreDamaged,
-      hasCaughtUp: () => options.hasCaughtUp ?? true,
+      hasCaughtUp,
       checkSources: (directories) => checked(sources, directories),
     }),
     distributionPoints: new HierarchyDistributionPoints({ ...shared, siteCode }),
@@ -366,7 +369,6 @@ async function make(machine: TestMachine, options: TestSiteOptions) {
     contents,
     random,
   });
-  const hasCaughtUp = () => options.hasCaughtUp ?? true;
   const commanded = {
     ...{ ...shared, store: machine.store, packageIds, newUuid, siteCode, hasCaughtUp, nextMs },
     parentSiteCode: own.parent?.siteCode,

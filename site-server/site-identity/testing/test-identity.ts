@@ -7,7 +7,7 @@ import { StateStore } from '../../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../../shared/testing/captured-log.ts';
 import { TemporaryDirectory } from '../../../shared/testing/temporary-directory.ts';
 import { type OwnSite, SiteDirectory } from '../../hierarchy-manager/site-directory.ts';
-import { SiteIdentityKeeper } from '../site-identity-keeper.ts';
+import { type SiteIdentityComponents, SiteIdentityKeeper } from '../site-identity-keeper.ts';
 
 /** How the site of a test is. */
 export interface TestIdentityOptions {
@@ -15,6 +15,7 @@ export interface TestIdentityOptions {
   readonly clock: Clock;
   readonly authority?: TestAuthority;
   readonly credentials?: PeerCredentials;
+  readonly trust?: SiteIdentityComponents['trust'];
   /** Where keys and store are; kept after the test's site, when given. */
   readonly directory?: TemporaryDirectory;
 }
@@ -66,6 +67,7 @@ export class TestIdentity implements AsyncDisposable {
         agentVersion: '1.0.0',
         clock,
         logger: log.logger,
+        ...(options.trust && { trust: options.trust }),
       },
       { siteCode, keyDirectory: place.join('signing-keys'), retiredKeyMs: 30 * 86_400_000 },
     );

@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
+import { ChannelCredentials, Client, Metadata, status } from '@grpc/grpc-js';
+import {
+  certificateRequestOf,
+  newPrivateKey,
+} from '../../shared/certificates/certificate-requests.ts';
+import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
+import { type Enrolling, enrolled } from '../../shared/enrollment/enrolling.ts';
+import {
+  EnrollmentServer,
+  type EnrollmentServerConfig,
+} from '../../shared/rpc/enrollment-server.ts';
+import { shownCertificates } from '../../shared/rpc/shown-certificates.ts';
+import { CapturedLog } from '../../shared/testing/captured-log.ts';
+import { TestEnrollment } from '../../site-server/enrollment/testing/test-enrollment.ts';
+
+const dp1 = 'waybill://dp/PS1DP1';
+
+/** The enrollment port of a site, on a real socket. */
+class Port implements AsyncDisposable {
+  readonly site: TestEnrollment;
+  readonly server: EnrollmentServer;
+
+  private constructor(site: TestEnrollment, server: EnrollmentServer) {
+    this.site = site;
+    this.server = server;
+  }
+
+  static async open(config: Partial<EnrollmentServerConfig> = {}): Promise<Port> {
+    // Certificates begin at the clock of the test, and are looked at by the one of the machine.
+    const site = await TestEnrollment.open({ nowMs: Date.now() });
+    const key = await newPrivateKey();
+    const identity = { kind: 'site', siteCode: 'PS1' } as const;
+    const leaf = await site.authority.issueLeaf(identity, await certificateRequestOf(key));
+    const certificate = Buffer.from(`${leaf}\n${site.authority.authorityCertificate()}\n`);
+    const [root = ''] = site.authority.roots();
+    const credentials = { ca: Buffer.from(root), certificate, key: Buffer.from(key), identity };
+    const server = new EnrollmentServer(
+      {
+        ...{ credentials, roots: () => site.authority.roots() },
+        answers: site.enrollment.answers(),
+        onAudit: (event) => site.events.push(event),
+        logger: new CapturedLog().logger,
+      },
+      { address: '127.0.0.1:0', ...config },
+    );
+    await server.start();
+    return new Port(site, server);
+  }
+
+  get address(): string {
+    return this.server.address;
+  }
+
+  get port(): number {
+    return Number(this.address.split(':')[1]);
+  }
+
+  /** Enrolls as a new machine does. */
+  async enroll(changes: Partial<Enrolling> & { identityUri?: string; nowMs?: number } = {}) {
+    const { identityUri = dp1, nowMs = Date.now(), ...rest } = changes;
+    const identity = fromIdentityUri(identityUri);
+    assert.ok(identity);
+    const key = await newPrivateKey();
+    const needs = {
+      ...{ clock: { nowMs: () => nowMs }, signal: new AbortController().signal },
+      ...{ key: async () => key, certificateRequestOf },
+    };
+    const token = rest.token ?? (await this.site.token(identityUri));
+    return enrolled(needs, { identity, server: this.address, address: '', ...rest, token });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server.stop();
+    await this.site[Symbol.asyncDispose]();
+  }
+}
+
+/** What a method answers to an empty request. */
+function statusOf(port: Port, path: string, request = Buffer.alloc(0)): Promise<status> {
+  const [root = ''] = port.site.authority.roots();
+  const credentials = ChannelCredentials.createSsl(Buffer.from(root), null, null, {
+    checkServerIdentity: () => undefined,
+  });
+  const client = new Client(port.address, credentials, {
+    'grpc.ssl_target_name_override': 'localhost',
+  });
+  const bytes = (one: Buffer) => one;
+  return new Promise((resolve) => {
+    client.makeUnaryRequest(path, bytes, bytes, request, new Metadata(), {}, (error) => {
+      client.close();
+      resolve(error?.code ?? status.OK);
+    });
+  });
+}
+
+describe('the enrollment port (SEC-2)', () => {
+  it('gives a machine that knows nothing but its token a certificate, and the root', async () => {
+    await using port = await Port.open();
+    const given = await port.enroll();
+    const [own = '', issuer = ''] = given.certificates;
+    assert.ok(new X509Certificate(own).verify(new X509Certificate(issuer).publicKey));
+    const roots = port.site.authority.roots();
+    assert.equal(given.root.toString().trim(), roots[0]?.trim());
+    assert.deepEqual(given.identity, { kind: 'dp', dpId: 'PS1DP1' });
+    assert.equal(given.place.address, 'dp1:8531');
+  });
+
+  it('shows its chain up to the root before anything is sent', async () => {
+    await using port = await Port.open();
+    const shown = await shownCertificates(port.address, { withinMs: 5_000 });
+    const subjects = shown.map(({ subject }) => subject);
+    assert.deepEqual(subjects, ['CN=site/PS1', 'CN=Waybill site authority PS1', 'CN=Waybill root']);
+    assert.deepEqual(port.site.events, []);
+  });
+
+  it('is not told a token that was made for another hierarchy (wrong CA)', async () => {
+    await using port = await Port.open();
+    await using foreign = await TestEnrollment.open({ nowMs: Date.now() });
+    const token = await foreign.token(dp1);
+    await assert.rejects(port.enroll({ token }), { code: 'ENROLLMENT_ROOT_MISMATCH' });
+    assert.deepEqual(port.site.events, []);
+  });
+
+  it('is told nothing by a machine whose clock is wrong, which says so (F22)', async () => {
+    await using port = await Port.open();
+    for (const [nowMs, words] of [
+      [0, /not valid before .* clock of this machine says Thu, 01 Jan 1970/],
+      [Date.now() + 730 * 24 * 3_600_000, /expired at .* clock of this machine says/],
+    ] as const) {
+      await assert.rejects(port.enroll({ nowMs }), (error: { code: string; message: string }) => {
+        assert.equal(error.code, 'PEER_UNREACHABLE');
+        assert.match(error.message, words);
+        return true;
+      });
+    }
+    assert.deepEqual(port.site.events, []);
+  });
+
+  it('that nobody listens on is told as such', async () => {
+    const port = await Port.open();
+    const { address } = port;
+    const token = await port.site.token(dp1);
+    await port[Symbol.asyncDispose]();
+    await using other = await Port.open();
+    await assert.rejects(other.enroll({ token, server: address }), {
+      code: 'PEER_UNREACHABLE',
+      message: /nothing listens there$/,
+    });
+  });
+
+  it('tells the refusals of the site to whoever asks, in code and facts', async () => {
+    await using port = await Port.open();
+    const token = await port.site.token(dp1);
+    await port.enroll({ token });
+    await assert.rejects(port.enroll({ token }), {
+      code: 'ENROLLMENT_REFUSED',
+      details: { code: 'ENROLLMENT_REFUSED', holder: 'dp/PS1DP1', reason: 'used' },
+    });
+  });
+
+  it('has the Enrollment conversation and nothing else: no reflection, no health', async () => {
+    await using port = await Port.open();
+    for (const path of [
+      '/grpc.health.v1.Health/Check',
+      '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+      '/waybill.v1.Admin/GetSite',
+      '/waybill.v1.SiteEnrollment/PassEnroll',
+      '/waybill.v1.Enrollment/Unheard',
+    ]) {
+      assert.equal(await statusOf(port, path), status.UNIMPLEMENTED, path);
+    }
+    assert.equal(await statusOf(port, '/waybill.v1.Enrollment/Enroll'), status.INVALID_ARGUMENT);
+  });
+
+  it('takes no request that is longer than it may be', async () => {
+    await using port = await Port.open();
+    const path = '/waybill.v1.Enrollment/Enroll';
+    assert.equal(await statusOf(port, path, Buffer.alloc(16_385)), status.RESOURCE_EXHAUSTED);
+  });
+
+  it('speaks TLS 1.3 and nothing older', async () => {
+    await using port = await Port.open();
+    const options = { port: port.port, host: '127.0.0.1', rejectUnauthorized: false } as const;
+    const socket = connectTls({ ...options, maxVersion: 'TLSv1.2' });
+    await assert.rejects(once(socket, 'secureConnect'));
+  });
+
+  it('closes what is too much of one address, before TLS costs anything, and hears others', async () => {
+    await using port = await Port.open({ connectionsPerAddressMax: 3, handshakeMsMax: 60_000 });
+    const sockets = [1, 2, 3, 4, 5].map(() => connectTcp(port.port, '127.0.0.1'));
+    const closed = sockets.map((socket) => once(socket, 'close').then(() => true));
+    const late = await Promise.race([Promise.any(closed), sleep(20_000, false)]);
+    assert.equal(late, true);
+    while (sockets.filter(({ destroyed }) => destroyed).length < 2) await sleep(10);
+    assert.match(port.site.events.at(-1)?.detail ?? '', /too many connections/);
+    for (const socket of sockets) socket.destroy();
+    await Promise.all(closed);
+    await port.enroll();
+  });
+
+  it('ends a connection on which nothing happens, and each one in the end', async () => {
+    await using quiet = await Port.open({ handshakeMsMax: 200 });
+    const silent = connectTcp(quiet.port, '127.0.0.1');
+    await once(silent, 'close');
+    assert.match(quiet.site.events.at(-1)?.detail ?? '', /handshake took too long/);
+    await using brief = await Port.open({ handshakeMsMax: 60_000, connectionMsMax: 200 });
+    const slow = connectTcp(brief.port, '127.0.0.1');
+    await once(slow, 'close');
+    await using idle = await Port.open({ idleMsMax: 200 });
+    const options = { port: idle.port, host: '127.0.0.1', rejectUnauthorized: false } as const;
+    const still = connectTls({ ...options, ALPNProtocols: ['h2'] });
+    still.resume();
+    await once(still, 'close');
+  });
+
+  it('answers in time, also when what it asks does not', async () => {
+    await using port = await Port.open({ callMsMax: 200 });
+    const token = await port.site.token(dp1);
+    port.site.authority.beforeIssuing = () => new Promise(() => {});
+    await assert.rejects(port.enroll({ token }), { code: 'RECEIVER_BUSY' });
+  });
+
+  it('tells nothing of a fault of its own', async () => {
+    await using port = await Port.open();
+    port.site.authority.beforeIssuing = async () => {
+      throw new Error('the key is in /root/secret');
+    };
+    await assert.rejects(port.enroll(), (error: { code: string; message: string }) => {
+      assert.equal(error.code, 'PEER_FAILED');
+      assert.doesNotMatch(error.message, /secret/);
+      return true;
+    });
+  });
+});

@@ -1,0 +1,109 @@
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { authorityNameOf } from '../domain/certificate-authority.ts';
+import { parseAddress } from '../domain/distribution-point.ts';
+import { WaybillError } from '../domain/errors.ts';
+import { holderOf, type PeerIdentity } from '../domain/peer-identity.ts';
+import { parseSiteCode, type SiteKind } from '../domain/site.ts';
+import { certifiedPeerOf } from '../rpc/certificate-identity.ts';
+import { type CertificateChain, isIssuedBy } from '../rpc/certificate-trust.ts';
+import type { IssuedIdentity__Output } from '../rpc/generated/waybill/v1/IssuedIdentity.ts';
+
+/** What a site has given, checked: nothing of it is believed beyond what the pinned root vouches for. */
+export interface GrantedIdentity {
+  /** Whose it is; of an administrator with the role and scope that the site gave. */
+  readonly identity: PeerIdentity;
+  /** PEM: its own, or of a site its authority's; then the issuer's, unless that is the root. */
+  readonly certificates: readonly string[];
+  readonly notAfterMs: number;
+  /** Where it belongs, and where it asks for its next certificate. Addresses may be empty. */
+  readonly place: {
+    readonly siteCode: string;
+    readonly siteAddress: string;
+    readonly enrollmentAddress: string;
+    /** By which the site reaches it. */
+    readonly address: string;
+    /** Of a site that is not the top. */
+    readonly parent?: { readonly siteCode: string; readonly address: string };
+    readonly siteKind?: SiteKind;
+  };
+}
+
+const siteKinds: Readonly<Record<string, SiteKind>> = {
+  SITE_KIND_CENTRAL_ADMINISTRATION: 'central-administration',
+  SITE_KIND_PRIMARY: 'primary',
+  SITE_KIND_SECONDARY: 'secondary',
+};
+
+/**
+ * Checks what a site has given: a certificate of the pinned root, for the key that was sent and for the name
+ * that was asked for.
+ *
+ * @throws PEER_FAILED for anything else
+ */
+export function checkedGrant(
+  answer: IssuedIdentity__Output,
+  expected: {
+    readonly identity: PeerIdentity;
+    readonly keyPem: string;
+    readonly root: X509Certificate;
+  },
+): GrantedIdentity {
+  const chain = toChain(answer);
+  const [own, issuer] = chain;
+  if (!isIssuedBy(chain, [expected.root])) throw unusable('it is not from the root in the token');
+  if (!createPublicKey(createPrivateKey(expected.keyPem)).equals(own.publicKey)) {
+    throw unusable('it is not for the key of this machine');
+  }
+  const identity = identityOf(own, expected.identity);
+  const pems = issuer ? [own, issuer] : [own];
+  return {
+    identity,
+    certificates: pems.map((one) => one.toString()),
+    notAfterMs: Date.parse(own.validTo),
+    place: placeOf(answer, identity),
+  };
+}
+
+function toChain({ certificate, issuerCertificate }: IssuedIdentity__Output): CertificateChain {
+  try {
+    const own = new X509Certificate(certificate);
+    return issuerCertificate.length === 0 ? [own] : [own, new X509Certificate(issuerCertificate)];
+  } catch (cause) {
+    throw unusable('it is none', cause);
+  }
+}
+
+function identityOf(own: X509Certificate, asked: PeerIdentity): PeerIdentity {
+  const holder = holderOf(asked);
+  if (asked.kind === 'site') {
+    const { CN } = own.toLegacyObject().subject;
+    if (own.ca && CN === authorityNameOf(asked.siteCode)) return asked;
+    throw unusable(`it is not that of the authority of ${holder}`);
+  }
+  const given = own.ca ? undefined : certifiedPeerOf(own.toLegacyObject())?.identity;
+  if (given && holderOf(given) === holder) return given;
+  throw unusable(`it is not that of ${holder}`);
+}
+
+function placeOf(answer: IssuedIdentity__Output, identity: PeerIdentity): GrantedIdentity['place'] {
+  const { siteAddress, enrollmentAddress, address, parentSiteCode, parentAddress } = answer;
+  const siteCode = parseSiteCode(answer.siteCode);
+  if (siteCode === undefined) throw unusable('it does not say which site it is of');
+  for (const one of [siteAddress, enrollmentAddress, address, parentAddress]) {
+    if (one !== '' && !parseAddress(one)) throw unusable('an address with it is none');
+  }
+  const place = { siteCode, siteAddress, enrollmentAddress, address };
+  if (identity.kind !== 'site') return place;
+  const siteKind = siteKinds[answer.siteKind];
+  const hasParent = parentSiteCode !== '';
+  if (!siteKind || (hasParent && !parseSiteCode(parentSiteCode))) {
+    throw unusable('it does not say where the site stands');
+  }
+  const parent = { siteCode: parentSiteCode, address: parentAddress };
+  return { ...place, siteKind, ...(hasParent && { parent }) };
+}
+
+function unusable(reason: string, cause?: unknown): WaybillError {
+  const text = `the certificate that it gave cannot be used: ${reason}`;
+  return new WaybillError({ code: 'PEER_FAILED', peer: 'the site', reason: text }, { cause });
+}

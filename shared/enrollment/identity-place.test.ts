@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { chown, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { issueLeaf, issueRoot } from '../certificates/certificate-issuing.ts';
+import { newPrivateKey, publicKeyInfoOf } from '../certificates/certificate-requests.ts';
+import { TemporaryDirectory } from '../testing/temporary-directory.ts';
+import { IdentityPlace, ownerOf } from './identity-place.ts';
+
+const validity = { notBefore: new Date(0), notAfter: new Date('2100-01-01') };
+
+/** What an enrollment gives a DP. */
+async function givenFor(key: string, uri = 'waybill://dp/PS1DP1') {
+  const root = await issueRoot({ name: 'root', ...validity });
+  const publicKey = publicKeyInfoOf(key);
+  const leaf = await issueLeaf(root, { commonName: 'x', uris: [uri], publicKey, ...validity });
+  return { key, certificates: [leaf], root: new X509Certificate(root.certificate) };
+}
+
+describe('where an identity is kept (SEC-2)', () => {
+  let directory: TemporaryDirectory;
+  let place: IdentityPlace;
+
+  beforeEach(async () => {
+    directory = await TemporaryDirectory.create();
+    const identity = directory.join('data', 'identity');
+    place = new IdentityPlace(identity, join(identity, 'agent.pem'));
+  });
+
+  afterEach(() => directory[Symbol.asyncDispose]());
+
+  it('asks with the same key until it has come to its end, whatever was killed', async () => {
+    const key = await place.keyToAskWith(newPrivateKey);
+    const again = new IdentityPlace(place.directory, place.credentialFile);
+    assert.equal(await again.keyToAskWith(newPrivateKey), key);
+    const given = await givenFor(key);
+    await again.writeRoots(given);
+    assert.equal(await again.held(), undefined);
+    await again.writeCredentials(given);
+    const { holder, isNew } = (await again.held()) ?? {};
+    assert.deepEqual({ holder, isNew }, { holder: 'dp/PS1DP1', isNew: true });
+    await again.finish();
+    assert.equal((await again.held())?.isNew, false);
+    assert.notEqual(await again.keyToAskWith(newPrivateKey), key);
+  });
+
+  it('is for its owner only, every file of it', async () => {
+    const given = await givenFor(await place.keyToAskWith(newPrivateKey));
+    await place.writeRoots(given);
+    await place.writeCredentials(given);
+    assert.equal((await stat(place.directory)).mode & 0o777, 0o700);
+    const names = (await readdir(place.directory)).sort();
+    assert.deepEqual(names, ['agent.pem', 'next.key', 'roots.crt']);
+    for (const name of names) {
+      assert.equal((await stat(join(place.directory, name))).mode & 0o777, 0o600, name);
+    }
+  });
+
+  it('belongs to the user of the service whose data directory it is in', async function () {
+    if (process.getuid?.() !== 0) return this.skip();
+    await chown(directory.path, 12_345, 12_346);
+    const owner = await ownerOf(directory.path, 0);
+    assert.deepEqual(owner, { uid: 12_345, gid: 12_346 });
+    const identity = directory.join('identity');
+    const its = new IdentityPlace(identity, join(identity, 'agent.pem'), owner);
+    const given = await givenFor(await its.keyToAskWith(newPrivateKey));
+    await its.writeRoots(given);
+    await its.writeCredentials(given);
+    for (const name of ['', ...(await readdir(identity))]) {
+      const { uid, gid } = await stat(join(identity, name));
+      assert.deepEqual({ uid, gid }, owner, name);
+    }
+  });
+
+  it('is given away by nobody but root, and to nobody when there is nothing', async () => {
+    assert.equal(await ownerOf(directory.path, 1_000), undefined);
+    assert.equal(await ownerOf(directory.path, undefined), undefined);
+    assert.equal(await ownerOf(directory.join('nowhere'), 0), undefined);
+  });
+});

@@ -1,0 +1,133 @@
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type PairFile, readPairFile, writePairFile } from '../certificates/pair-file.ts';
+import {
+  type FileOwner,
+  makeSecretDirectory,
+  readSecretFile,
+  writeSecretFile,
+} from '../certificates/secret-files.ts';
+import { writeRootsFile } from '../certificates/trusted-roots.ts';
+import { voucherOf } from '../domain/certificate-authority.ts';
+import { holderOf } from '../domain/peer-identity.ts';
+import { certifiedPeerOf } from '../rpc/certificate-identity.ts';
+import type { Enrolled } from './enrolling.ts';
+
+/** A certificate that is there already. */
+export interface HeldCertificate {
+  /** Such as `dp/PS1DP1`; undefined when it is nobody's of ours. */
+  readonly holder: string | undefined;
+  readonly notAfterMs: number;
+  /** Whether its key is the one that an enrollment has begun with and not ended: it came to its end. */
+  readonly isNew: boolean;
+}
+
+/**
+ * Where what an enrollment brings is kept (docs/trust.md, 2): each file written whole, for its owner only.
+ * The key that is asked with is there first and goes last, so that what a crash left goes on with it.
+ */
+export class IdentityPlace {
+  /** Roots, and the key of an enrollment that is under way. */
+  readonly directory: string;
+  /** Key and certificates: `agent.pem`, or `authority.pem` of a site. */
+  readonly credentialFile: string;
+  readonly #owner: FileOwner | undefined;
+
+  constructor(directory: string, credentialFile: string, owner?: FileOwner) {
+    this.directory = directory;
+    this.credentialFile = credentialFile;
+    this.#owner = owner;
+  }
+
+  get rootsFile(): string {
+    return join(this.directory, 'roots.crt');
+  }
+
+  get #keyFile(): string {
+    return join(this.directory, 'next.key');
+  }
+
+  /** What is there. @throws CERTIFICATE_INVALID when it cannot be read, or others can read it */
+  async held(): Promise<HeldCertificate | undefined> {
+    const pair = await readPairFile(this.credentialFile);
+    if (!pair) return undefined;
+    const [own = ''] = pair.certificates;
+    const certificate = new X509Certificate(own);
+    const pending = await readSecretFile(this.#keyFile);
+    return {
+      holder: holderOfCertificate(certificate),
+      notAfterMs: Date.parse(certificate.validTo),
+      isNew: pending !== undefined && isSameKey(pending, pair),
+    };
+  }
+
+  /** The key to ask with: the one that was asked with before, else a new one, on disk. */
+  async keyToAskWith(newPrivateKey: () => Promise<string>): Promise<string> {
+    await makeSecretDirectory(this.directory, this.#owner);
+    const pending = await readSecretFile(this.#keyFile);
+    if (pending !== undefined && isKey(pending)) return pending;
+    const key = await newPrivateKey();
+    await writeSecretFile(this.#keyFile, key, this.#owner);
+    return key;
+  }
+
+  /** The roots before whatever stands on them. */
+  async writeRoots({ root }: Pick<Enrolled, 'root'>): Promise<void> {
+    // Of generation 0: which there are besides, and how many there have been, is told later, signed.
+    const held = { generation: 0, roots: [root.toString()] };
+    await writeRootsFile(this.rootsFile, held, this.#owner);
+  }
+
+  /** With this it is enrolled. */
+  async writeCredentials({
+    key,
+    certificates,
+  }: Pick<Enrolled, 'key' | 'certificates'>): Promise<void> {
+    await makeSecretDirectory(dirname(this.credentialFile), this.#owner);
+    await writePairFile(this.credentialFile, { key, certificates }, this.#owner);
+  }
+
+  /** It has come to its end: the next one begins with another key. */
+  async finish(): Promise<void> {
+    await rm(this.#keyFile, { force: true });
+  }
+}
+
+/**
+ * Whom new files in a directory are for: its owner, when we are root and he is not, as with a service that has a
+ * user of its own.
+ */
+export async function ownerOf(
+  directory: string,
+  ourUid: number | undefined,
+): Promise<FileOwner | undefined> {
+  if (ourUid !== 0) return undefined;
+  const found = await stat(directory).catch(() => undefined);
+  return found && found.uid !== 0 ? { uid: found.uid, gid: found.gid } : undefined;
+}
+
+function holderOfCertificate(certificate: X509Certificate): string | undefined {
+  const shown = certificate.toLegacyObject();
+  if (!certificate.ca) {
+    const peer = certifiedPeerOf(shown);
+    return peer && holderOf(peer.identity);
+  }
+  const { CN } = shown.subject;
+  const authority = typeof CN === 'string' ? voucherOf(CN) : undefined;
+  if (authority === undefined || authority === 'root') return undefined;
+  return holderOf({ kind: 'site', siteCode: authority.siteCode });
+}
+
+function isSameKey(pem: string, pair: PairFile): boolean {
+  return isKey(pem) && createPublicKey(pem).equals(createPublicKey(pair.key));
+}
+
+function isKey(pem: string): boolean {
+  try {
+    createPrivateKey(pem);
+    return true;
+  } catch {
+    return false;
+  }
+}

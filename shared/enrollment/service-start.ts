@@ -1,0 +1,54 @@
+import { execFile } from 'node:child_process';
+import { stat } from 'node:fs/promises';
+import { WaybillError } from '../domain/errors.ts';
+
+/** How a program was run: its exit code, and what it said. */
+export interface ToolEnd {
+  readonly exitCode: number;
+  readonly stderr: string;
+}
+
+/** What starting a service needs. */
+export interface ServiceStartNeeds {
+  /** Whether this machine was started by systemd. */
+  readonly hasSystemd: () => Promise<boolean>;
+  readonly run: (program: string, words: readonly string[]) => Promise<ToolEnd>;
+}
+
+/** Longest a start may take: a start that repairs something says so, and systemd waits. */
+const startMsMax = 150_000;
+
+/** This machine's own. */
+export const ownServices: ServiceStartNeeds = {
+  hasSystemd: () =>
+    stat('/run/systemd/system').then(
+      (found) => found.isDirectory(),
+      () => false,
+    ),
+  run: (program, words) =>
+    new Promise((resolve) => {
+      execFile(program, [...words], { timeout: startMsMax }, (error, _stdout, stderr) => {
+        const exitCode = typeof error?.code === 'number' ? error.code : error ? 1 : 0;
+        resolve({ exitCode, stderr: stderr || (error?.message ?? '') });
+      });
+    }),
+};
+
+/**
+ * Starts a service now and at each start of the machine, when systemd is there and knows it.
+ *
+ * @returns false when there is no such service: the caller goes on by itself
+ * @throws PEER_FAILED when it is there and does not start
+ */
+export async function startedAsService(
+  unit: string,
+  { hasSystemd, run }: ServiceStartNeeds = ownServices,
+): Promise<boolean> {
+  if (!(await hasSystemd())) return false;
+  if ((await run('systemctl', ['cat', unit])).exitCode !== 0) return false;
+  const { exitCode, stderr } = await run('systemctl', ['enable', '--now', unit]);
+  if (exitCode === 0) return true;
+  const why = stderr.trim().split('\n').at(-1) ?? '';
+  const reason = `"systemctl enable --now ${unit}" ended with ${exitCode}: ${why.slice(0, 300)}. "journalctl -u ${unit}" says more`;
+  throw new WaybillError({ code: 'PEER_FAILED', peer: 'systemd', reason });
+}

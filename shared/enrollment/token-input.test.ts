@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { isAbortError } from '../runtime/abort-error.ts';
+import { readToken, type TokenStream } from './token-input.ts';
+
+/** Standard input that gives these parts. */
+function stdinOf(
+  parts: readonly string[],
+  terminal?: { rawModes: boolean[] },
+): TokenStream & { readCount: number } {
+  return {
+    readCount: 0,
+    ...(terminal && { isTTY: true }),
+    setRawMode: (isRaw) => terminal?.rawModes.push(isRaw),
+    async *[Symbol.asyncIterator]() {
+      for (const part of parts) {
+        this.readCount += 1;
+        yield Buffer.from(part);
+      }
+    },
+  };
+}
+
+async function typed(...keys: string[]) {
+  const rawModes: boolean[] = [];
+  const prompts: string[] = [];
+  const stdin = stdinOf(keys, { rawModes });
+  const token = await readToken({ stdin, prompt: (text) => prompts.push(text) });
+  return { token, rawModes, prompted: prompts.join('') };
+}
+
+describe('where a token comes from (SEC-2)', () => {
+  it('is the first line of standard input, without what stands around it', async () => {
+    for (const [parts, expected] of [
+      [['wbt1_abc\n'], 'wbt1_abc'],
+      [['wbt1_', 'abc', '\r\nmore'], 'wbt1_abc'],
+      [['\n\n  wbt1_abc  \n'], 'wbt1_abc'],
+      [['wbt1_abc'], 'wbt1_abc'],
+      [[], ''],
+      [['\n'], ''],
+    ] as const) {
+      const prompt = () => assert.fail('nobody is asked');
+      assert.equal(await readToken({ stdin: stdinOf(parts), prompt }), expected);
+    }
+  });
+
+  it('is not waited for beyond its line, nor beyond what a token may be', async () => {
+    for (const part of ['wbt1_abc\n', 'x'.repeat(10_000)]) {
+      const stdin = stdinOf([part, 'never read']);
+      await readToken({ stdin, prompt: () => {} });
+      assert.equal(stdin.readCount, 1);
+    }
+  });
+
+  it('is typed on a terminal, which does not show it', async () => {
+    const { token, rawModes, prompted } = await typed('w', 'bt1_', 'abX', '\u007f', 'c', '\r');
+    assert.equal(token, 'wbt1_abc');
+    assert.deepEqual(rawModes, [true, false]);
+    assert.equal(prompted, 'Token: \n');
+    assert.ok(!prompted.includes('wbt1'));
+  });
+
+  it('is given up with Ctrl-C, and the terminal is as it was', async () => {
+    const rawModes: boolean[] = [];
+    const stdin = stdinOf(['wbt1_', '\u0003'], { rawModes });
+    await assert.rejects(readToken({ stdin, prompt: () => {} }), isAbortError);
+    assert.deepEqual(rawModes, [true, false]);
+  });
+});

@@ -1,0 +1,61 @@
+import { enrollmentTokenChars } from '../domain/enrollment-token.ts';
+import { AbortError } from '../runtime/abort-error.ts';
+
+/** As much of a process's standard input as a token is read from. */
+export interface TokenStream extends AsyncIterable<Buffer | string> {
+  readonly isTTY?: boolean;
+  setRawMode?(isRaw: boolean): unknown;
+  setEncoding?(encoding: 'utf8'): unknown;
+}
+
+/** Where a token comes from: never from the command line, which process lists show. */
+export interface TokenInput {
+  readonly stdin: TokenStream;
+  /** Writes what is to be seen; not to standard output, which may go into a file. */
+  readonly prompt: (text: string) => void;
+}
+
+/** More than any token with what may stand around it. */
+const charsMax = 20 * enrollmentTokenChars;
+
+/**
+ * The first line of standard input, or what is typed after a question, which the terminal does not show.
+ *
+ * @returns an empty text when nothing came
+ * @throws AbortError at Ctrl-C
+ */
+export async function readToken({ stdin, prompt }: TokenInput): Promise<string> {
+  if (stdin.isTTY !== true) return firstLine(stdin);
+  prompt('Token: ');
+  stdin.setRawMode?.(true);
+  try {
+    return await typedLine(stdin);
+  } finally {
+    stdin.setRawMode?.(false);
+    prompt('\n');
+  }
+}
+
+async function firstLine(stdin: TokenStream): Promise<string> {
+  let text = '';
+  for await (const part of stdin) {
+    text += String(part);
+    const line = text.trimStart();
+    if (line.includes('\n') || text.length > charsMax) break;
+  }
+  return text.trimStart().split('\n', 1)[0]?.trim() ?? '';
+}
+
+/** A terminal in raw mode hands over each key. */
+async function typedLine(stdin: TokenStream): Promise<string> {
+  let text = '';
+  for await (const part of stdin) {
+    for (const key of String(part)) {
+      if (key === '\u0003') throw new AbortError('Interrupted');
+      if (key === '\r' || key === '\n' || key === '\u0004') return text.trim();
+      if (key === '\u007f' || key === '\b') text = text.slice(0, -1);
+      else if (text.length < charsMax) text += key;
+    }
+  }
+  return text.trim();
+}

@@ -1,0 +1,110 @@
+import { createSecureContext } from 'node:tls';
+import { ChannelCredentials, Client, Metadata } from '@grpc/grpc-js';
+import { WaybillError } from '../domain/errors.ts';
+import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
+import { AbortError } from '../runtime/abort-error.ts';
+import { isServiceError, toCallFailure } from './call-failure.ts';
+import { certifiedPeerOf } from './certificate-identity.ts';
+import { isForeignCa } from './connection-failure.ts';
+import type { MethodName, RequestOf, ResponseOf } from './conversation.ts';
+import { methodDefinition } from './service-definitions.ts';
+
+/** Which enrollment port to ask. */
+export interface EnrollmentChannelOptions {
+  /** host:port. */
+  readonly address: string;
+  /** PEM: the roots that the site must be of. */
+  readonly roots: Buffer | string;
+  /** Whether a site of this identity may be asked. @default every site of these roots */
+  readonly expected?: (peer: PeerIdentity) => boolean;
+}
+
+/** Longest answer that is taken, in bytes. */
+const answerBytesMax = 65_536;
+const peer = 'the enrollment port';
+
+/**
+ * Asks the enrollment port of a site, without a certificate of our own; the site must have one of these
+ * roots. Used by whoever enrolls or renews. One call, no retry: that is the caller's business.
+ */
+export class EnrollmentChannel {
+  readonly #options: EnrollmentChannelOptions;
+  readonly #client: Client;
+  #shown: string | undefined;
+
+  constructor(options: EnrollmentChannelOptions) {
+    this.#options = options;
+    const context = createSecureContext({ ca: options.roots, minVersion: 'TLSv1.3' });
+    const credentials = ChannelCredentials.createFromSecureContext(context, {
+      checkServerIdentity: (_host, certificate) => {
+        const { identity } = certifiedPeerOf(certificate) ?? {};
+        const isExpected = identity?.kind === 'site' && (options.expected?.(identity) ?? true);
+        this.#shown = identity ? toIdentityUri(identity) : 'nobody (it has no Waybill identity)';
+        return isExpected ? undefined : new Error(mismatchMark);
+      },
+    });
+    this.#client = new Client(options.address, credentials, {
+      'grpc.max_receive_message_length': answerBytesMax,
+      'grpc.service_config_disable_resolution': 1,
+      'grpc.enable_http_proxy': 0,
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.enable_channelz': 0,
+      'grpc.enable_retries': 0,
+      // Servers are known by identity, not by host name; TLS does not allow an IP address here.
+      'grpc.ssl_target_name_override': 'waybill.invalid',
+    });
+  }
+
+  /**
+   * @throws PEER_UNREACHABLE, PEER_IDENTITY_MISMATCH, DEADLINE_EXCEEDED, PEER_FAILED, or the code and
+   * facts the site sent; AbortError
+   */
+  call<M extends MethodName<'Enrollment'>>(
+    method: M,
+    request: RequestOf<'Enrollment', M>,
+    { deadlineMs, signal }: { readonly deadlineMs: number; readonly signal?: AbortSignal },
+  ): Promise<ResponseOf<'Enrollment', M>> {
+    const { path, requestSerialize, responseDeserialize } = methodDefinition('Enrollment', method);
+    const facts = { peer, address: this.#options.address, method: path, deadlineMs };
+    return new Promise((resolve, reject) => {
+      const call = this.#client.makeUnaryRequest(
+        path,
+        (message: unknown) => requestSerialize(message),
+        responseDeserialize,
+        request,
+        new Metadata(),
+        { deadline: Date.now() + deadlineMs },
+        (error, answer) => {
+          signal?.removeEventListener('abort', cancel);
+          if (signal?.aborted) reject(new AbortError(undefined, { cause: signal.reason }));
+          else if (error) reject(this.#toFailure(error, facts));
+          else resolve(answer as ResponseOf<'Enrollment', M>);
+        },
+      );
+      const cancel = () => call.cancel();
+      signal?.addEventListener('abort', cancel, { once: true });
+      if (signal?.aborted) cancel();
+    });
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #toFailure(error: unknown, facts: Parameters<typeof toCallFailure>[1]): Error {
+    if (!isServiceError(error)) return error instanceof Error ? error : new Error(String(error));
+    const { address } = this.#options;
+    const isMismatch = error.details.includes(mismatchMark);
+    if (!isMismatch && !isForeignCa(error.details)) return toCallFailure(error, facts);
+    const actual = isMismatch ? (this.#shown ?? 'nobody') : 'a peer of another CA';
+    return new WaybillError({
+      code: 'PEER_IDENTITY_MISMATCH',
+      expected: 'a site of this hierarchy',
+      actual,
+      address,
+    });
+  }
+}
+
+/** Marks our own refusal of a server's certificate among gRPC's connection errors. */
+const mismatchMark = 'waybill-enrollment-mismatch';

@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { FakeAdmin } from './testing/fake-admin.ts';
+import {
+  aChildSite,
+  aCreatedEnrollment,
+  anAdministrator,
+  anEnrollment,
+  aSite,
+  aSiteRecord,
+  thenMs,
+} from './testing/fake-answers.ts';
+import { Run, runWaybill } from './testing/run-waybill.ts';
+
+const dpCommand = 'echo wbt1_secret | sudo waybill-dp enroll PS1DP1 --server site.example.org:8532';
+
+function refusing(code: 'off' | 'unknown-dp'): () => never {
+  return () => {
+    throw new WaybillError(
+      code === 'off'
+        ? { code: 'ENROLLMENT_OFF', siteCode: 'PS1', reason: 'it has no authority' }
+        : { code: 'DISTRIBUTION_POINT_UNKNOWN', dpId: 'PS1DP1' },
+    );
+  };
+}
+
+describe('what prints the one command for a new machine (SEC-2)', () => {
+  it('dp add does, on a line of its own', async () => {
+    const { admin, stdout } = await runWaybill('dp add PS1DP1 --address dp1:8531 --valid-for 2h');
+    const request = { identityUri: 'waybill://dp/PS1DP1', validForMs: 7_200_000 };
+    assert.deepEqual(admin.requestOf('createEnrollment'), request);
+    assert.deepEqual(stdout.split('\n').slice(1), [
+      'Run this on the new machine, once, within 1 h; keep it to yourself until then:',
+      '',
+      `  ${dpCommand}`,
+      '',
+    ]);
+  });
+
+  it('dp add has it in its JSON', async () => {
+    const { stdout } = await runWaybill('dp add PS1DP1 --address dp1:8531 --json');
+    const { dpId, enrollment } = JSON.parse(stdout);
+    assert.equal(dpId, 'PS1DP1');
+    assert.deepEqual(
+      { command: enrollment.command, token: enrollment.token, until: enrollment.expiresAtMs },
+      { command: dpCommand, token: 'wbt1_secret', until: thenMs + 3_780_000 },
+    );
+  });
+
+  it('dp add says what it said before at a site without an authority', async () => {
+    const admin = new FakeAdmin().answer('createEnrollment', refusing('off'));
+    const { exitCode, stdout, stderr } = await runWaybill('dp add PS1DP1 --address dp1:8531', {
+      admin,
+    });
+    assert.deepEqual([exitCode, stderr], [0, '']);
+    assert.match(stdout, /is added\. Next: waybill dp check PS1DP1\n$/);
+  });
+
+  it('dp add tells a token that could not be made, and that the DP is added', async () => {
+    const admin = new FakeAdmin().answer('createEnrollment', refusing('unknown-dp'));
+    const { exitCode, stdout, stderr } = await runWaybill('dp add PS1DP1 --address dp1:8531', {
+      admin,
+    });
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /is added\.\n$/);
+    assert.match(stderr, /no token was made: .* Later: waybill dp enroll PS1DP1\n$/);
+  });
+
+  it('dp add asks the site of the DP, until it has heard of it', async () => {
+    let asked = 0;
+    const otherSite = new FakeAdmin().answer('createEnrollment', ({ identityUri = '' }) => {
+      asked += 1;
+      if (asked < 3) refusing('unknown-dp')();
+      return aCreatedEnrollment(identityUri);
+    });
+    const admin = new FakeAdmin().stream('listSites', () => [aSiteRecord(), aChildSite()]);
+    const run = new Run({ admin, otherSite });
+    const ended = run.run('dp add PS1DP1 --address dp1:8531 --site PS2');
+    while (asked < 3) await run.clock.advance(100);
+    assert.equal(await ended, 0);
+    assert.ok(run.stdout.text.includes(dpCommand));
+    assert.deepEqual(run.openedSites[0], { siteCode: 'PS2', address: 'ps2.example.org:8530' });
+  });
+
+  it('a token that would do harm in a shell is not printed', async () => {
+    for (const changes of [
+      { token: 'wbt1_$(reboot)' },
+      { enrollmentAddress: 'site;reboot' },
+      { enrollmentAddress: '' },
+    ]) {
+      const admin = new FakeAdmin().answer('createEnrollment', ({ identityUri = '' }) => ({
+        ...aCreatedEnrollment(identityUri),
+        ...changes,
+      }));
+      const { exitCode, stdout } = await runWaybill('dp enroll PS1DP1', { admin });
+      assert.deepEqual([exitCode, stdout], [1, '']);
+    }
+  });
+
+  it('site enroll asks the top, whose root signs sites', async () => {
+    const otherSite = new FakeAdmin();
+    const admin = new FakeAdmin()
+      .answer('getSite', () => ({ ...aSite, parentSiteCode: 'CS1' }))
+      .stream('listSites', () => [
+        aSiteRecord({ parentSiteCode: 'CS1' }),
+        aSiteRecord({ siteCode: 'CS1', address: 'cs1:8530' }),
+      ]);
+    const run = new Run({ admin, otherSite });
+    assert.equal(await run.run('site enroll SS1'), 0);
+    assert.deepEqual(run.openedSites, [{ siteCode: 'CS1', address: 'cs1:8530' }]);
+    const { identityUri } = otherSite.requestOf('createEnrollment') as { identityUri: string };
+    assert.equal(identityUri, 'waybill://site/SS1');
+    assert.match(
+      run.stdout.text,
+      /\| sudo waybill-site enroll SS1 --server site\.example\.org:8532/,
+    );
+  });
+
+  it('admin add does, with role and scope in the identity', async () => {
+    const line = 'admin add bob --role operator --scope group=Lab --scope site=PS1';
+    const { admin, stdout } = await runWaybill(line);
+    const { identityUri } = admin.requestOf('createEnrollment') as { identityUri: string };
+    assert.equal(identityUri, 'waybill://admin/operator/bob?site=PS1&group=Lab');
+    assert.match(stdout, /\n {2}echo wbt1_secret \| waybill enroll bob --server site\.example/);
+  });
+
+  for (const [line, complaint] of [
+    ['admin add bob', 'expected --role'],
+    ['admin add bob --role king', '--role: expected one of full, operator, read-only'],
+    ['admin add a/b --role full', '<name>: expected a name'],
+    ['admin add bob --role full --scope PS1', '--scope: expected site=CODE or group=NAME'],
+    ['enrollment revoke 12', '<token-id>: expected the ID of a token'],
+    ['dp enroll PS1DP1 --valid-for long', '--valid-for: expected how long'],
+  ] as const) {
+    it(`refuses "${line}" before anything is sent`, async () => {
+      const { admin, exitCode, stderr } = await runWaybill(line);
+      assert.equal(exitCode, 2);
+      assert.ok(stderr.includes(complaint), stderr);
+      assert.deepEqual(admin.calls, []);
+    });
+  }
+});
+
+describe('waybill admin and waybill enrollment (SEC-2)', () => {
+  it('list administrators with what they may change', async () => {
+    const admin = new FakeAdmin().stream('listAdministrators', () => [
+      anAdministrator(),
+      anAdministrator({
+        ...{ name: 'alice', identityUri: 'waybill://admin/full/alice' },
+        enrolledAtMs: String(thenMs),
+      }),
+    ]);
+    const { stdout } = await runWaybill('admin list', { admin });
+    assert.deepEqual(stdout.split('\n'), [
+      'administrator  role      changes              enrolled',
+      'bob            operator  site PS1, group Lab  not yet',
+      'alice          full      everything           2026-03-14 09:26:53',
+      '',
+    ]);
+  });
+
+  it('delete one after a question, and none without an answer', async () => {
+    const { admin, exitCode, stderr } = await runWaybill('admin delete bob');
+    assert.equal(exitCode, 2, stderr);
+    assert.ok(!admin.calls.some(({ method }) => method === 'deleteAdministrator'));
+    const sure = await runWaybill('admin delete bob --yes');
+    assert.deepEqual(sure.admin.requestOf('deleteAdministrator'), { name: 'bob' });
+  });
+
+  it('enroll one anew as the site knows him, and nobody it does not', async () => {
+    const { admin } = await runWaybill('admin enroll bob');
+    const { identityUri } = admin.requestOf('createEnrollment') as { identityUri: string };
+    assert.equal(identityUri, anAdministrator().identityUri);
+    const other = await runWaybill('admin enroll eve --json');
+    assert.equal(JSON.parse(other.stderr).error.code, 'ADMINISTRATOR_UNKNOWN');
+  });
+
+  it('list tokens within 80 columns', async () => {
+    const admin = new FakeAdmin().stream('listEnrollments', () => [
+      anEnrollment(),
+      anEnrollment({
+        ...{ tokenId: 'fedcba9876543210', state: 'ENROLLMENT_STATE_USED' },
+        ...{ usedFrom: '192.0.2.7', wrongSecretCount: 2 },
+      }),
+    ]);
+    const { stdout } = await runWaybill('enrollment', { admin });
+    for (const line of stdout.split('\n')) assert.ok(line.length <= 80, line);
+    assert.match(stdout, /^0123456789abcdef {2}dp\/PS1DP1 {2}unused/m);
+  });
+
+  it('enroll whoever calls it, without a site server to ask', async () => {
+    const run = new Run();
+    assert.equal(await run.run('enroll bob --server site:8532'), 0);
+    assert.deepEqual(run.admin.calls, []);
+    const identity = { kind: 'admin', role: 'read-only', name: 'bob' };
+    assert.deepEqual(run.enrollments, [{ identity, server: 'site:8532', isForced: false }]);
+    assert.match(
+      run.stdout.text,
+      /^bob is enrolled, until .* waybill asks site\.example\.org:8530/,
+    );
+    assert.equal(await run.run('enroll pc1 --client --server site:8532'), 0);
+    assert.deepEqual(run.enrollments[1]?.identity, { kind: 'client', name: 'pc1' });
+    assert.equal(await run.run('enroll bob'), 2);
+  });
+});

@@ -1,0 +1,534 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { newPrivateKey } from '../../shared/certificates/certificate-requests.ts';
+import {
+  encodeEnrollmentToken,
+  parseEnrollmentToken,
+} from '../../shared/domain/enrollment-token.ts';
+import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { SeededRandom } from '../../shared/testing/seeded-random.ts';
+import { certificateIn, TestAuthority } from './testing/test-authority.ts';
+import { alice, dayMs, TestEnrollment } from './testing/test-enrollment.ts';
+
+const dp1 = 'waybill://dp/PS1DP1';
+const dp2 = 'waybill://dp/PS1DP2';
+const hourMs = 3_600_000;
+
+function reasonOf(reason: string) {
+  return (error: { code?: string; details?: { reason?: string } }) => {
+    assert.equal(error.code, 'ENROLLMENT_REFUSED');
+    assert.equal(error.details?.reason, reason);
+    return true;
+  };
+}
+
+/** The same bytes with one changed, cut, doubled or more of them. */
+function mutated(random: SeededRandom, bytes: Buffer): Buffer {
+  const at = random.below(bytes.length + 1);
+  const [head, tail] = [bytes.subarray(0, at), bytes.subarray(at)];
+  switch (random.below(4)) {
+    case 0:
+      return Buffer.concat([head, random.bytes(1), tail.subarray(1)]);
+    case 1:
+      return Buffer.from(head);
+    case 2:
+      return Buffer.concat([head, random.bytes(random.below(40)), tail]);
+    default:
+      return Buffer.concat([head, tail.subarray(1 + random.below(40))]);
+  }
+}
+
+/** The same token with another secret. */
+function withOtherSecret(text: string): string {
+  const { token } = parseEnrollmentToken(text);
+  assert.ok(token);
+  return encodeEnrollmentToken({ ...token, secret: new Uint8Array(16) });
+}
+
+describe('Enrollment (SEC-2)', () => {
+  let site: TestEnrollment;
+
+  beforeEach(async () => {
+    site = await TestEnrollment.open();
+  });
+
+  afterEach(async () => {
+    await site[Symbol.asyncDispose]();
+  });
+
+  it('gives a certificate for a token, and all that a new machine needs to know', async () => {
+    const token = await site.token(dp1);
+    const answer = await site.enroll({ token, identityUri: dp1 });
+    const own = certificateIn(answer);
+    const authority = new X509Certificate(answer.issuerCertificate);
+    assert.deepEqual(certifiedPeerOf(own.toLegacyObject())?.identity, {
+      kind: 'dp',
+      dpId: 'PS1DP1',
+    });
+    assert.ok(own.verify(authority.publicKey));
+    const roots = answer.roots.map((der) => new X509Certificate(der).toString().trim());
+    assert.deepEqual(
+      roots,
+      site.authority.roots().map((pem) => pem.trim()),
+    );
+    const { siteCode, siteAddress, enrollmentAddress, address } = answer;
+    assert.deepEqual(
+      { siteCode, siteAddress, enrollmentAddress, address },
+      {
+        siteCode: 'PS1',
+        siteAddress: 'ps1:8530',
+        enrollmentAddress: 'ps1:8532',
+        address: 'dp1:8531',
+      },
+    );
+  });
+
+  it('keeps no secret: not in its store, not in the audit trail', async () => {
+    const token = await site.token(dp1);
+    await site.enroll({ token, identityUri: dp1 });
+    await assert.rejects(site.enroll({ token, identityUri: dp1 }));
+    const secret = Buffer.from(parseEnrollmentToken(token).token!.secret);
+    const rows: unknown[] = [];
+    for await (const [, row] of site.store.records(keySpaces.enrollmentTokens).list())
+      rows.push(row);
+    const kept = JSON.stringify([rows, site.events]);
+    for (const form of ['hex', 'base64', 'base64url'] as const) {
+      assert.ok(!kept.includes(secret.toString(form).replace(/=+$/, '')), form);
+    }
+    assert.ok(!kept.includes(token.slice(5, 40)));
+  });
+
+  it('gives the same key the same certificate again, and makes no other', async () => {
+    const token = await site.token(dp1);
+    const key = await newPrivateKey();
+    const first = await site.enroll({ token, identityUri: dp1, key });
+    const again = await site.enroll({ token, identityUri: dp1, key });
+    assert.deepEqual(again.certificate, first.certificate);
+    assert.equal(site.authority.issued.length, 1);
+  });
+
+  it('a token used twice gives nothing the second time, and is in the audit trail (F24)', async () => {
+    const token = await site.token(dp1);
+    await site.enroll({ token, identityUri: dp1 }, '192.0.2.7');
+    await assert.rejects(
+      site.enroll({ token, identityUri: dp1 }, '198.51.100.9'),
+      reasonOf('used'),
+    );
+    assert.equal(site.authority.issued.length, 1);
+    const { tokenId } = parseEnrollmentToken(token).token!;
+    assert.deepEqual(site.events.at(-1), {
+      ...{ caller: 'unauthenticated', address: '198.51.100.9' },
+      ...{ method: '/waybill.v1.Enrollment/Enroll', result: 'ENROLLMENT_REFUSED' },
+      detail: `token=${tokenId} identity=${dp1} used`,
+    });
+  });
+
+  it('a late token gives nothing, and is in the audit trail (F24)', async () => {
+    const token = await site.token(dp1);
+    await site.clock.advance(hourMs);
+    await assert.rejects(site.enroll({ token, identityUri: dp1 }), reasonOf('late'));
+    assert.match(site.events.at(-1)?.detail ?? '', / late$/);
+    assert.deepEqual(site.authority.issued, []);
+  });
+
+  it('a token for another name gives nothing, and is in the audit trail (F24)', async () => {
+    const token = await site.token(dp1);
+    for (const other of [dp2, 'waybill://site/PS1', 'waybill://admin/full/PS1DP1']) {
+      await assert.rejects(site.enroll({ token, identityUri: other }), reasonOf('other-name'));
+      assert.match(site.events.at(-1)?.detail ?? '', / other-name$/);
+    }
+    assert.deepEqual(site.authority.issued, []);
+    // Whoever has mistaken the name may still use it.
+    await site.enroll({ token, identityUri: dp1 });
+  });
+
+  it('who does not know the secret hears what he would hear of a token that is not there', async () => {
+    const wrong = withOtherSecret(await site.token(dp1));
+    await assert.rejects(site.enroll({ token: wrong, identityUri: dp1 }, 'a'), reasonOf('unknown'));
+    assert.match(site.events.at(-1)?.detail ?? '', / wrong-secret$/);
+    const { token } = parseEnrollmentToken(wrong);
+    const nobodys = encodeEnrollmentToken({ ...token!, tokenId: 'ffffffffffffffff' });
+    await assert.rejects(
+      site.enroll({ token: nobodys, identityUri: dp1 }, 'b'),
+      reasonOf('unknown'),
+    );
+    assert.match(site.events.at(-1)?.detail ?? '', / unknown$/);
+  });
+
+  it('ten wrong secrets revoke a token, wherever they came from', async () => {
+    const token = await site.token(dp1);
+    const wrong = withOtherSecret(token);
+    for (let count = 0; count < 10; count++) {
+      await assert.rejects(site.enroll({ token: wrong, identityUri: dp1 }, `10.0.0.${count}`));
+    }
+    await assert.rejects(site.enroll({ token, identityUri: dp1 }), reasonOf('revoked'));
+  });
+
+  it('makes an address wait longer and longer after tokens that are not known', async () => {
+    const wrong = withOtherSecret(await site.token(dp1));
+    await assert.rejects(site.enroll({ token: wrong, identityUri: dp1 }), reasonOf('unknown'));
+    const token = await site.token(dp2);
+    await assert.rejects(site.enroll({ token, identityUri: dp2 }), {
+      code: 'ENROLLMENT_TOO_SOON',
+      details: { code: 'ENROLLMENT_TOO_SOON', waitMs: 1_000 },
+    });
+    // Others are not held up, and waiting costs no further wait.
+    await site.enroll({ token: await site.token(dp1), identityUri: dp1 }, '192.0.2.8');
+    await site.clock.advance(1_000);
+    await site.enroll({ token, identityUri: dp2 });
+  });
+
+  it('refuses what is no token without repeating it, and writes that down', async () => {
+    const token = await site.token(dp1);
+    const mistyped = `${token.slice(0, 20)}${token[20] === 'A' ? 'B' : 'A'}${token.slice(21)}`;
+    for (const [index, text] of ['', mistyped, 'A'.repeat(10_000)].entries()) {
+      await assert.rejects(
+        site.enroll({ token: text, identityUri: dp1 }, `10.0.0.${index}`),
+        (error) => {
+          assert.equal((error as { code: string }).code, 'TOKEN_INVALID');
+          assert.ok(!String(error).includes(token.slice(5, 30)));
+          return true;
+        },
+      );
+    }
+    assert.equal(site.events.length, 3);
+  });
+
+  it('checks every field before it looks for the token', async () => {
+    const token = await site.token(dp1);
+    for (const changes of [
+      { identityUri: 'waybill://dp/../x' },
+      { identityUri: `waybill://dp/${'x'.repeat(10_000)}` },
+      { identityUri: dp1, address: 'no address' },
+      { identityUri: dp1, address: `${'x'.repeat(400)}:1` },
+      { identityUri: dp1, certificateRequest: Buffer.alloc(0) },
+      { identityUri: dp1, certificateRequest: Buffer.alloc(4_097) },
+    ]) {
+      await assert.rejects(site.enroll({ token, ...changes }), { code: 'MESSAGE_INVALID' });
+    }
+    const request = Buffer.from('no certificate request');
+    await assert.rejects(site.enroll({ token, identityUri: dp1, certificateRequest: request }), {
+      code: 'CERTIFICATE_REQUEST_INVALID',
+    });
+    await site.enroll({ token, identityUri: dp1 });
+  });
+
+  it('gives nothing to a DP that was deleted since', async () => {
+    const token = await site.token(dp1);
+    site.points.delete('PS1DP1');
+    await assert.rejects(site.enroll({ token, identityUri: dp1 }), reasonOf('holder-gone'));
+    site.points.set('PS1DP1', { dpId: 'PS1DP1', address: '' });
+    await site.enroll({ token, identityUri: dp1 });
+  });
+
+  it('a crash while the certificate is made leaves the token unused', async () => {
+    const token = await site.token(dp1);
+    site.authority.beforeIssuing = async () => {
+      throw new Error('killed');
+    };
+    await assert.rejects(site.enroll({ token, identityUri: dp1 }), /killed/);
+    site.authority.beforeIssuing = async () => {};
+    await site.enroll({ token, identityUri: dp1 });
+  });
+
+  it('two at the same moment with one token: one gets a certificate', async () => {
+    const token = await site.token(dp1);
+    const both = await Promise.allSettled([
+      site.enroll({ token, identityUri: dp1 }),
+      site.enroll({ token, identityUri: dp1 }),
+    ]);
+    assert.deepEqual(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+    assert.equal(site.authority.issued.length, 1);
+  });
+
+  it('takes the address a DP says it has', async () => {
+    const token = await site.token(dp1);
+    const answer = await site.enroll({ token, identityUri: dp1, address: 'moved:9000' });
+    assert.equal(answer.address, 'moved:9000');
+    assert.equal(site.points.get('PS1DP1')?.address, 'moved:9000');
+  });
+
+  it('gives an administrator the role and scope of the token, whatever he asks for', async () => {
+    const bob = 'waybill://admin/operator/bob?site=PS1';
+    const token = await site.token(bob);
+    const answer = await site.enroll({ token, identityUri: 'waybill://admin/full/bob' });
+    const { identity } = certifiedPeerOf(certificateIn(answer).toLegacyObject()) ?? {};
+    const scope = { siteCodes: ['PS1'], groupNames: [] };
+    assert.deepEqual(identity, { kind: 'admin', role: 'operator', name: 'bob', scope });
+    const names: string[] = [];
+    for await (const { name, enrolledAtMs } of site.commands.listAdministrators()) {
+      names.push(`${name} ${enrolledAtMs === site.clock.nowMs()}`);
+    }
+    assert.deepEqual(names, ['bob true']);
+  });
+
+  it('gives an administrator who was deleted nothing, and does not bring him back', async () => {
+    const token = await site.token('waybill://admin/full/bob');
+    await site.commands.deleteAdministrator('bob', alice);
+    const asBob = { token, identityUri: 'waybill://admin/full/bob' };
+    await assert.rejects(site.enroll(asBob), reasonOf('revoked'));
+    const bob = { kind: 'admin', role: 'full', name: 'bob' } as const;
+    await site.administrators.wasEnrolled(bob, 0);
+    assert.equal(await site.administrators.has(bob), false);
+    assert.ok(site.revokedAtMs.has('admin/bob'));
+  });
+
+  it('makes no second administrator of the same name with another role', async () => {
+    await site.token('waybill://admin/operator/bob');
+    await assert.rejects(site.token('waybill://admin/full/bob'), { code: 'ADMINISTRATOR_EXISTS' });
+  });
+
+  it('a newer token takes the place of one that was not used', async () => {
+    const older = await site.token(dp1);
+    const newer = await site.token(dp1);
+    await assert.rejects(site.enroll({ token: older, identityUri: dp1 }), reasonOf('revoked'));
+    await site.enroll({ token: newer, identityUri: dp1 });
+  });
+
+  it('a revoked token lets nobody in; a used one is not revoked any more', async () => {
+    const token = await site.token(dp1);
+    const { tokenId } = parseEnrollmentToken(token).token!;
+    await site.commands.revoke(tokenId);
+    await site.commands.revoke(tokenId);
+    await assert.rejects(site.enroll({ token, identityUri: dp1 }), reasonOf('revoked'));
+    const other = await site.token(dp2);
+    await site.enroll({ token: other, identityUri: dp2 });
+    const used = parseEnrollmentToken(other).token!.tokenId;
+    await assert.rejects(site.commands.revoke(used), { code: 'ENROLLMENT_STATE_CONFLICT' });
+    await assert.rejects(site.commands.revoke('ffffffffffffffff'), { code: 'ENROLLMENT_UNKNOWN' });
+  });
+
+  it('lets nobody with a scope or a lower role make somebody who may more', async () => {
+    const scope = { siteCodes: ['PS1'], groupNames: [] };
+    const bob = { kind: 'admin', role: 'full', name: 'bob' } as const;
+    for (const by of [
+      { ...bob, scope },
+      { ...bob, role: 'operator' as const },
+      { ...bob, role: 'read-only' as const },
+    ]) {
+      await assert.rejects(site.commands.create(bob, 0, by), { code: 'PEER_NOT_ALLOWED' });
+    }
+    const names: string[] = [];
+    for await (const { name } of site.commands.listAdministrators()) names.push(name);
+    assert.deepEqual(names, []);
+  });
+
+  it('makes no token for less than a second, or more than 30 days', async () => {
+    for (const validForMs of [1, 999, 30 * dayMs + 1]) {
+      await assert.rejects(site.token(dp1, validForMs), { code: 'REQUEST_INVALID' });
+    }
+  });
+
+  it('writes down few of those who guess, and all the others of whom there are few', async () => {
+    const wrong = withOtherSecret(await site.token(dp1));
+    for (let count = 0; count < 200; count++) {
+      const from = `10.0.${count}.1`;
+      await assert.rejects(site.enroll({ token: wrong, identityUri: dp1 }, from));
+    }
+    assert.equal(site.events.length, 30);
+    const late = await site.token(dp2, 60_000);
+    await site.clock.advance(59_000);
+    await assert.rejects(site.enroll({ token: late, identityUri: dp1 }), reasonOf('other-name'));
+    assert.match(site.events.at(-1)?.detail ?? '', / other-name$/);
+  });
+});
+
+describe('Enrollment of a site (SEC-2)', () => {
+  const ps2 = { siteCode: 'PS2', kind: 'primary', parentSiteCode: 'CS1' } as const;
+  const identityUri = 'waybill://site/PS2';
+
+  it('gives it an authority, at the top', async () => {
+    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
+    top.sites.set('PS2', { ...ps2, address: 'ps2:8530', description: '' });
+    const answer = await top.enroll({ token: await top.token(identityUri), identityUri });
+    const own = certificateIn(answer);
+    assert.equal(own.subject, 'CN=Waybill site authority PS2');
+    assert.ok(own.ca && own.verify(new X509Certificate(top.authority.root.certificate).publicKey));
+    const { siteCode, siteKind, parentSiteCode, parentAddress, address } = answer;
+    assert.deepEqual(
+      { siteCode, siteKind, parentSiteCode, parentAddress, address },
+      {
+        ...{ siteCode: 'PS2', siteKind: 'SITE_KIND_PRIMARY', address: 'ps2:8530' },
+        ...{ parentSiteCode: 'CS1', parentAddress: 'ps1:8530' },
+      },
+    );
+    assert.equal(answer.issuerCertificate.length, 0);
+  });
+
+  it('is passed on to the parent by a site that is not the top, which keeps nothing', async () => {
+    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
+    top.sites.set('PS2', { ...ps2, address: 'ps2:8530', description: '' });
+    await using middle = await TestEnrollment.open({
+      ...{ siteCode: 'PS1', isTop: false, of: top.authority },
+    });
+    const signal = new AbortController().signal;
+    const caller = { identity: { kind: 'site', siteCode: 'PS1' }, address: 'ps1:1' } as const;
+    middle.parent.enroll = async (request) =>
+      (await top.enrollment.passedOn().passEnroll(request, { caller, signal })) as never;
+    const token = await top.token(identityUri);
+    const answer = await middle.enroll({ token, identityUri });
+    assert.equal(certificateIn(answer).subject, 'CN=Waybill site authority PS2');
+    assert.equal(answer.enrollmentAddress, 'ps1:8532');
+    assert.deepEqual(middle.authority.issued, []);
+    assert.match(middle.events.at(-1)?.detail ?? '', /passed on to the parent$/);
+    assert.equal(top.events.at(-1)?.caller, 'waybill://site/PS1');
+    await assert.rejects(middle.enroll({ token, identityUri }), reasonOf('used'));
+  });
+
+  it('has its token made by the top alone', async () => {
+    await using middle = await TestEnrollment.open({ siteCode: 'PS1', isTop: false });
+    middle.sites.set('PS2', { ...ps2, address: '', description: '' });
+    await assert.rejects(middle.token(identityUri), { code: 'ENROLLMENT_OFF' });
+  });
+});
+
+describe('Renewal (SEC-3)', () => {
+  let site: TestEnrollment;
+
+  beforeEach(async () => {
+    site = await TestEnrollment.open();
+  });
+
+  afterEach(async () => {
+    await site[Symbol.asyncDispose]();
+  });
+
+  function refusedAs(reason: string) {
+    return (error: { code?: string; details?: { reason?: string } }) => {
+      assert.equal(error.code, 'RENEWAL_REFUSED');
+      assert.equal(error.details?.reason, reason);
+      assert.match(site.events.at(-1)?.detail ?? '', new RegExp(`${reason}$`));
+      return true;
+    };
+  }
+
+  /** A DP with its certificate, as enrollment gave it. */
+  async function enrolledDp() {
+    const key = await newPrivateKey();
+    const answer = await site.enroll({ token: await site.token(dp1), identityUri: dp1, key });
+    return { certificate: answer.certificate, issuer: answer.issuerCertificate, key };
+  }
+
+  it('gives another certificate of the same identity, valid or expired within grace (F22)', async () => {
+    const old = await enrolledDp();
+    for (const days of [60, 59]) {
+      await site.clock.advance(days * dayMs);
+      const own = certificateIn(await site.renew(old));
+      assert.deepEqual(certifiedPeerOf(own.toLegacyObject())?.identity, {
+        kind: 'dp',
+        dpId: 'PS1DP1',
+      });
+      assert.ok(Date.parse(own.validTo) > site.clock.nowMs() + 80 * dayMs);
+    }
+  });
+
+  it('gives the same key a certificate again, so that a lost answer costs nothing', async () => {
+    const old = await enrolledDp();
+    const newKey = await newPrivateKey();
+    const [first, again] = [await site.renew(old, { newKey }), await site.renew(old, { newKey })];
+    const keys = [first, again].map((one) =>
+      certificateIn(one).publicKey.export({ format: 'jwk' }),
+    );
+    assert.deepEqual(keys[0], keys[1]);
+  });
+
+  it('is refused after the grace period (F22)', async () => {
+    const old = await enrolledDp();
+    await site.clock.advance(121 * dayMs);
+    await assert.rejects(site.renew(old), refusedAs('too-late'));
+  });
+
+  it('is refused to who does not have the key, and slows him down', async () => {
+    const old = await enrolledDp();
+    const thief = { ...old, key: await newPrivateKey() };
+    await assert.rejects(site.renew(thief), refusedAs('wrong-key'));
+    await assert.rejects(site.renew(old), { code: 'ENROLLMENT_TOO_SOON' });
+  });
+
+  it('is refused for a request that the key has not signed', async () => {
+    const old = await enrolledDp();
+    await assert.rejects(
+      site.renew(old, { signature: Buffer.alloc(70, 1) }),
+      refusedAs('wrong-key'),
+    );
+  });
+
+  it('is refused to a certificate of another hierarchy', async () => {
+    await using foreign = await TestEnrollment.open();
+    const key = await newPrivateKey();
+    const token = await foreign.token(dp1);
+    const answer = await foreign.enroll({ token, identityUri: dp1, key });
+    const old = { certificate: answer.certificate, issuer: answer.issuerCertificate, key };
+    await assert.rejects(site.renew(old), refusedAs('foreign'));
+    // Nor does it help to bring the right authority.
+    const issuer = new X509Certificate(site.authority.authorityCertificate()).raw;
+    await assert.rejects(site.renew({ ...old, issuer }, {}, 'b'), refusedAs('foreign'));
+  });
+
+  it('is refused to a certificate of another site of the hierarchy', async () => {
+    await using other = await TestEnrollment.open({ siteCode: 'PS2', of: site.authority });
+    const key = await newPrivateKey();
+    const answer = await other.enroll({ token: await other.token(dp1), identityUri: dp1, key });
+    const old = { certificate: answer.certificate, issuer: answer.issuerCertificate, key };
+    await assert.rejects(site.renew(old), refusedAs('other-site'));
+  });
+
+  it('is refused to a revoked certificate, and to a DP that is gone (F23)', async () => {
+    const old = await enrolledDp();
+    site.revokedAtMs.set('dp/PS1DP1', site.clock.nowMs());
+    await assert.rejects(site.renew(old), refusedAs('revoked'));
+    site.revokedAtMs.clear();
+    site.points.delete('PS1DP1');
+    await assert.rejects(site.renew(old), refusedAs('holder-gone'));
+  });
+
+  it('is refused to a leaf of a site, which makes its own, and given to its authority', async () => {
+    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
+    const place = { parentSiteCode: 'CS1', address: 'ps1:8530', description: '' };
+    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
+    const child = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
+    const old = {
+      certificate: new X509Certificate(child.authorityCertificate()).raw,
+      key: child.authorityKey,
+    };
+    const answer = await top.renew(old);
+    assert.equal(certificateIn(answer).subject, 'CN=Waybill site authority PS1');
+    const key = await newPrivateKey();
+    await assert.rejects(top.renew({ ...old, key }), { code: 'RENEWAL_REFUSED' });
+  });
+
+  it('refuses whatever is made of a good request, and never fails on it', async () => {
+    const old = await enrolledDp();
+    const newKey = await newPrivateKey();
+    const good = { ...old, authorityCertificate: old.issuer };
+    const random = new SeededRandom(11);
+    const expected = [...['MESSAGE_INVALID', 'RENEWAL_REFUSED', 'CERTIFICATE_REQUEST_INVALID']];
+    for (let count = 0; count < 150; count++) {
+      const field = random.pick(['certificate', 'authorityCertificate'] as const);
+      const bytes = mutated(random, random.pick([good[field], random.bytes(random.below(600))]));
+      if (bytes.equals(good[field])) continue;
+      const from = `10.1.${count % 250}.${count % 7}`;
+      await site.clock.advance(400_000);
+      const failure = await site.renew(old, { [field]: bytes, newKey }, from).then(
+        () => undefined,
+        (error: { code?: string }) => error.code,
+      );
+      assert.ok(expected.includes(failure ?? 'no failure'), `${field} ${bytes.toString('hex')}`);
+    }
+  });
+
+  it('checks every field before anything is parsed', async () => {
+    const old = await enrolledDp();
+    for (const changes of [
+      { certificate: Buffer.alloc(5_000) },
+      { certificate: Buffer.from('no certificate') },
+      { authorityCertificate: Buffer.alloc(5_000) },
+      { certificateRequest: Buffer.alloc(5_000) },
+      { signature: Buffer.alloc(81) },
+      { signature: Buffer.alloc(0) },
+    ]) {
+      await assert.rejects(site.renew(old, changes), { code: 'MESSAGE_INVALID' });
+    }
+  });
+});

@@ -1,0 +1,242 @@
+import {
+  type EnrollmentAnswer,
+  type EnrollmentClaim,
+  type EnrollmentRow,
+  toldRefusal,
+} from '../../shared/domain/enrollment.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import {
+  fromIdentityUri,
+  holderOf,
+  type PeerIdentity,
+  toIdentityUri,
+} from '../../shared/domain/peer-identity.ts';
+import { type AuditEvent, unauthenticated } from '../../shared/rpc/audit-event.ts';
+import { BoundedAudit } from '../../shared/rpc/bounded-audit.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
+import type { EnrollmentAnswers, Stranger } from '../../shared/rpc/enrollment-server.ts';
+import type { EnrollRequest__Output } from '../../shared/rpc/generated/waybill/v1/EnrollRequest.ts';
+import type { IssuedIdentity } from '../../shared/rpc/generated/waybill/v1/IssuedIdentity.ts';
+import type { RenewRequest__Output } from '../../shared/rpc/generated/waybill/v1/RenewRequest.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { AddressPace } from './address-pace.ts';
+import type { EnrolledHolders } from './enrolled-holders.ts';
+import { hashOfKey } from './enrollment-authority.ts';
+import { type CheckedEnroll, checkedEnroll } from './enrollment-requests.ts';
+import { type EnrollmentTokens, secretHashOf } from './enrollment-tokens.ts';
+import { type IssuedIdentityComponents, toIssuedIdentity } from './issued-identity.ts';
+import type { ParentEnrollment } from './parent-enrollment.ts';
+import { issuedAnswer, type RenewalClaim, type Renewals } from './renewals.ts';
+
+/** What enrollment needs. */
+export interface EnrollmentComponents extends IssuedIdentityComponents {
+  readonly tokens: Pick<EnrollmentTokens, 'take'>;
+  readonly holders: EnrolledHolders;
+  readonly renewals: Pick<Renewals, 'claimOf' | 'renew'>;
+  /** Where a site that is not the top asks for the authorities of sites; undefined at the top. */
+  readonly parent: Pick<ParentEnrollment, 'enroll' | 'renew'> | undefined;
+  readonly pace: AddressPace;
+  /** The key a certificate is asked for (SPKI, DER). @throws CERTIFICATE_REQUEST_INVALID */
+  readonly readKey: (request: Uint8Array) => Promise<Uint8Array>;
+  readonly onAudit: (event: AuditEvent) => void;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+}
+
+/** Who asks: somebody nobody knows, or a neighbour that passes on what somebody asked it. */
+interface Asker {
+  readonly address: string;
+  /** For the audit trail. */
+  readonly caller: string;
+  readonly isStranger: boolean;
+  readonly signal: AbortSignal;
+}
+
+const methods = {
+  enroll: '/waybill.v1.Enrollment/Enroll',
+  renew: '/waybill.v1.Enrollment/Renew',
+} as const;
+
+/**
+ * Answers the Enrollment conversation (docs/trust.md, 3 and 4): a certificate for a token, or for an older
+ * certificate. What concerns the authority of a site is passed on, site by site, to the top. Each answer
+ * and each refusal goes to the audit trail, without anything secret; of those who only guess, so many as
+ * nobody can fill a disk with. Writes through its parts; a crash leaves a token unused, or used with its answer.
+ */
+export class Enrollment {
+  readonly #components: EnrollmentComponents;
+  /** Of those who know a token, and of those who do not: that these are many must not hide those. */
+  readonly #refusals: { readonly known: BoundedAudit; readonly unknown: BoundedAudit };
+
+  constructor(components: EnrollmentComponents) {
+    this.#components = components;
+    this.#refusals = {
+      known: new BoundedAudit(components),
+      unknown: new BoundedAudit(components),
+    };
+  }
+
+  /** On the enrollment port. */
+  answers(): EnrollmentAnswers {
+    return {
+      enroll: (request, stranger) => this.#enroll(request, toAsker(stranger)),
+      renew: (request, stranger) => this.#renew(request, toAsker(stranger)),
+    };
+  }
+
+  /** On the main port, for sites that pass something on. */
+  passedOn(): Conversation<'SiteEnrollment'> {
+    return {
+      passEnroll: (request, context) => this.#enroll(request, toPassingAsker(context)),
+      passRenew: (request, context) => this.#renew(request, toPassingAsker(context)),
+    };
+  }
+
+  async #enroll(request: EnrollRequest__Output, asker: Asker): Promise<IssuedIdentity> {
+    let asked = '';
+    try {
+      this.#requirePace(asker);
+      const checked = checkedEnroll(request);
+      const { tokenId } = checked.token;
+      asked = `token=${tokenId} identity=${toIdentityUri(checked.identity)}`;
+      const given = await this.#given(request, checked, asker);
+      this.#audit('enroll', asker, asked + given.detail);
+      return given.answer;
+    } catch (error) {
+      throw this.#refused('enroll', asker, asked, error);
+    }
+  }
+
+  async #given(
+    request: EnrollRequest__Output,
+    checked: CheckedEnroll,
+    asker: Asker,
+  ): Promise<{ answer: IssuedIdentity; detail: string }> {
+    const { parent } = this.#components;
+    if (checked.identity.kind === 'site' && parent) {
+      const answer = await parent.enroll(request, asker.signal);
+      return { answer: this.#fromAbove(answer), detail: ' passed on to the parent' };
+    }
+    const { identity, answer, detail } = await this.#take(checked, asker);
+    await this.#components.holders.enrolled(identity, checked.address);
+    return { answer: await toIssuedIdentity(this.#components, identity, answer), detail };
+  }
+
+  /** Whoever the token says: of an administrator, role and scope are not his to choose. */
+  async #take(
+    { token, identity, certificateRequest }: CheckedEnroll,
+    asker: Asker,
+  ): Promise<{ identity: PeerIdentity; answer: EnrollmentAnswer; detail: string }> {
+    const { tokens, readKey, authority } = this.#components;
+    const publicKeyHash = hashOfKey(await readKey(certificateRequest)).toString('hex');
+    const holder = holderOf(identity);
+    const secretHash = secretHashOf(token.secret);
+    const claim: EnrollmentClaim & { holder: string; callerAddress: string } = {
+      ...{ secretHash, publicKeyHash, isHolder: false, holder, callerAddress: asker.address },
+    };
+    const taken = await tokens.take(token.tokenId, claim, async (row) => {
+      const given = identityOf(row);
+      if (!(await this.#components.holders.has(given))) throw refusal(holder, 'holder-gone');
+      return issuedAnswer(authority, given, certificateRequest);
+    });
+    if ('refusal' in taken) throw new TokenRefusal(holder, taken.refusal);
+    const repeated = taken.isRepeated ? ' again' : '';
+    const detail = `${repeated} as=${taken.row.identityUri} key=${publicKeyHash.slice(0, 16)}`;
+    return { identity: identityOf(taken.row), answer: taken.answer, detail };
+  }
+
+  async #renew(request: RenewRequest__Output, asker: Asker): Promise<IssuedIdentity> {
+    let asked = '';
+    try {
+      this.#requirePace(asker);
+      const claim = this.#components.renewals.claimOf(request);
+      asked = `identity=${toIdentityUri(claim.identity)}`;
+      const answer = await this.#renewed(claim, asker);
+      this.#audit('renew', asker, asked);
+      return answer;
+    } catch (error) {
+      throw this.#refused('renew', asker, asked, error);
+    }
+  }
+
+  async #renewed(claim: RenewalClaim, { signal }: Asker): Promise<IssuedIdentity> {
+    const { parent, renewals } = this.#components;
+    const { identity, request } = claim;
+    if (identity.kind === 'site' && parent) {
+      return this.#fromAbove(await parent.renew(request, signal));
+    }
+    return toIssuedIdentity(this.#components, identity, await renewals.renew(claim));
+  }
+
+  /** Where it has found somebody who passes on, it will again. */
+  #fromAbove(answer: IssuedIdentity): IssuedIdentity {
+    return { ...answer, enrollmentAddress: this.#components.enrollmentAddress() };
+  }
+
+  /** A neighbour has slowed down strangers itself. @throws ENROLLMENT_TOO_SOON */
+  #requirePace({ address, isStranger }: Asker): void {
+    const waitMs = isStranger ? this.#components.pace.waitMsOf(address) : 0;
+    if (waitMs > 0) throw new WaybillError({ code: 'ENROLLMENT_TOO_SOON', waitMs });
+  }
+
+  #audit(method: keyof typeof methods, { address, caller }: Asker, detail: string): void {
+    this.#components.onAudit({ caller, address, method: methods[method], result: 'ok', detail });
+  }
+
+  /** Writes it down, slows down who guesses. @returns what the caller is told */
+  #refused(method: keyof typeof methods, asker: Asker, asked: string, error: unknown): unknown {
+    if (!(error instanceof WaybillError)) return error;
+    const isGuess = isGuessed(error);
+    if (isGuess && asker.isStranger) this.#components.pace.failed(asker.address);
+    const why = error instanceof TokenRefusal ? error.refusal : wordOf(error);
+    const isKnown = asked !== '' && !isGuess;
+    this.#refusals[isKnown ? 'known' : 'unknown'].record({
+      ...{ caller: asker.caller, address: asker.address, method: methods[method] },
+      ...{ result: error.code, detail: [asked, why].filter((text) => text !== '').join(' ') },
+    });
+    return error;
+  }
+}
+
+/** A refused token, and why in truth: who does not know its secret is told less. */
+class TokenRefusal extends WaybillError {
+  readonly refusal: string;
+
+  constructor(holder: string, reason: Parameters<typeof toldRefusal>[0]) {
+    super({ code: 'ENROLLMENT_REFUSED', holder, reason: toldRefusal(reason) });
+    this.refusal = reason;
+  }
+}
+
+function refusal(holder: string, reason: Parameters<typeof toldRefusal>[0]): WaybillError {
+  return new TokenRefusal(holder, reason);
+}
+
+/** Whether the caller has shown nothing that lets one think he was ever given anything. */
+function isGuessed(error: WaybillError): boolean {
+  const { details } = error;
+  if (details.code === 'TOKEN_INVALID') return true;
+  if (details.code === 'ENROLLMENT_REFUSED') return details.reason === 'unknown';
+  return (
+    details.code === 'RENEWAL_REFUSED' &&
+    (details.reason === 'foreign' || details.reason === 'wrong-key')
+  );
+}
+
+function wordOf({ details }: WaybillError): string {
+  return 'reason' in details ? details.reason : '';
+}
+
+function identityOf({ identityUri }: EnrollmentRow): PeerIdentity {
+  const identity = fromIdentityUri(identityUri);
+  if (!identity) throw new Error(`A token is for ${identityUri}, which is nobody`);
+  return identity;
+}
+
+function toPassingAsker({ caller, signal }: CallContext): Asker {
+  const { address, identity } = caller;
+  return { address, caller: toIdentityUri(identity), isStranger: false, signal };
+}
+
+function toAsker({ address, signal }: Stranger): Asker {
+  return { address, caller: unauthenticated, isStranger: true, signal };
+}

@@ -1,0 +1,178 @@
+import { verify, X509Certificate } from 'node:crypto';
+import { voucherOf } from '../../shared/domain/certificate-authority.ts';
+import {
+  type EnrollmentAnswer,
+  type RenewalRefusal,
+  renewalRefusalOf,
+} from '../../shared/domain/enrollment.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { holderOf, type PeerIdentity } from '../../shared/domain/peer-identity.ts';
+import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
+import { type CertificateChain, isIssuedBy } from '../../shared/rpc/certificate-trust.ts';
+import type { RenewRequest__Output } from '../../shared/rpc/generated/waybill/v1/RenewRequest.ts';
+import { renewalProofOf } from '../../shared/rpc/renewal-proof.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { EnrolledHolders } from './enrolled-holders.ts';
+import {
+  type EnrollmentAuthority,
+  type EnrollmentRevocations,
+  toDer,
+} from './enrollment-authority.ts';
+import { checkRenew } from './enrollment-requests.ts';
+
+/** What renewing needs. */
+export interface RenewalsComponents {
+  readonly authority: EnrollmentAuthority;
+  readonly holders: Pick<EnrolledHolders, 'has'>;
+  readonly revocations: Pick<EnrollmentRevocations, 'isRevoked'>;
+  readonly clock: Pick<Clock, 'nowMs'>;
+}
+
+/** How renewing is tuned. */
+export interface RenewalsConfig {
+  /** How long after it expired a certificate may be followed. */
+  readonly renewalGraceMs: number;
+  /** How far clocks may be off. */
+  readonly skewMs: number;
+}
+
+/** A certificate that is to be followed, and whose it is; nothing else is said of it yet. */
+export interface RenewalClaim {
+  readonly identity: PeerIdentity;
+  readonly own: X509Certificate;
+  /** The site whose authority issued it; undefined: the root itself. */
+  readonly issuedBy: string | undefined;
+  /** When the certificate of that authority begins; of an authority, when it begins itself. */
+  readonly vouchedFromMs: number;
+  readonly request: RenewRequest__Output;
+}
+
+/**
+ * Gives a new certificate for an older one (SEC-3): it must be of this hierarchy and of this site, its key
+ * must sign the request, it may have expired a while ago, and neither be revoked nor its holder gone. The
+ * same request again gives another certificate of the same key, which does as well. Stores nothing.
+ */
+export class Renewals {
+  readonly #components: RenewalsComponents;
+  readonly #config: RenewalsConfig;
+
+  constructor(components: RenewalsComponents, config: RenewalsConfig) {
+    this.#components = components;
+    this.#config = config;
+  }
+
+  /**
+   * Whose certificate it is, once its chain and the proof of its key are verified.
+   *
+   * @throws MESSAGE_INVALID, RENEWAL_REFUSED
+   */
+  claimOf(request: RenewRequest__Output): RenewalClaim {
+    checkRenew(request);
+    const own = certificateOf('certificate', request.certificate);
+    const { authorityCertificate: above } = request;
+    const issuer = above.length > 0 ? certificateOf('authority_certificate', above) : undefined;
+    const roots = this.#components.authority.roots().map((pem) => new X509Certificate(pem));
+    const identity = believedIdentity([own, issuer], roots);
+    if (!identity) throw refused('somebody', 'foreign');
+    const { certificateRequest, signature } = request;
+    if (!isProof(own, certificateRequest, signature))
+      throw refused(holderOf(identity), 'wrong-key');
+    const voucher = voucherOf(commonNameOf(own.toLegacyObject().issuer));
+    const issuedBy = voucher === 'root' || voucher === undefined ? undefined : voucher.siteCode;
+    const vouchedFromMs = Date.parse((issuer ?? own).validFrom);
+    return { identity, own, issuedBy, vouchedFromMs, request };
+  }
+
+  /** @throws RENEWAL_REFUSED, CERTIFICATE_REQUEST_INVALID */
+  async renew({
+    identity,
+    own,
+    issuedBy,
+    vouchedFromMs,
+    request,
+  }: RenewalClaim): Promise<EnrollmentAnswer> {
+    const { authority, clock, revocations } = this.#components;
+    const holder = holderOf(identity);
+    if (identity.kind !== 'site' && issuedBy !== authority.siteCode) {
+      throw refused(holder, 'other-site');
+    }
+    const life = { notBeforeMs: Date.parse(own.validFrom), notAfterMs: Date.parse(own.validTo) };
+    // The root signs the authority of a site at the word of the site itself.
+    const voucher = { siteCode: identity.kind === 'site' ? identity.siteCode : authority.siteCode };
+    const refusal =
+      renewalRefusalOf(life, {
+        ...{ nowMs: clock.nowMs(), skewMs: this.#config.skewMs },
+        graceMs: this.#config.renewalGraceMs,
+        isRevoked: revocations.isRevoked({ identity, voucher, ...life, vouchedFromMs }),
+      }) ?? ((await this.#components.holders.has(identity)) ? undefined : 'holder-gone');
+    if (refusal) throw refused(holder, refusal);
+    return issuedAnswer(authority, identity, request.certificateRequest);
+  }
+}
+
+/** A certificate for whoever may have one: of a site its authority, of others one by this site's. */
+export async function issuedAnswer(
+  authority: EnrollmentAuthority,
+  identity: PeerIdentity,
+  certificateRequest: Uint8Array,
+): Promise<EnrollmentAnswer> {
+  if (identity.kind === 'site') {
+    const pem = await authority.issueSiteAuthority(identity.siteCode, certificateRequest);
+    return { certificate: toDer(pem).toString('base64'), issuerCertificate: '' };
+  }
+  const pem = await authority.issueLeaf(identity, certificateRequest);
+  return {
+    certificate: toDer(pem).toString('base64'),
+    issuerCertificate: toDer(authority.authorityCertificate()).toString('base64'),
+  };
+}
+
+/** Undefined when no root stands behind it, or when OpenSSL cannot make sense of a stranger's certificates. */
+function believedIdentity(
+  chain: CertificateChain,
+  roots: readonly X509Certificate[],
+): PeerIdentity | undefined {
+  try {
+    return isIssuedBy(chain, roots) ? identityOf(chain[0]) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of a site the certificate of its authority is followed, of everybody else his own. */
+function identityOf(own: X509Certificate): PeerIdentity | undefined {
+  const shown = own.toLegacyObject();
+  if (!own.ca) {
+    const identity = certifiedPeerOf(shown)?.identity;
+    // A site makes its leaf by itself.
+    return identity?.kind === 'site' ? undefined : identity;
+  }
+  const authority = voucherOf(commonNameOf(shown.subject));
+  if (authority === undefined || authority === 'root') return undefined;
+  return { kind: 'site', siteCode: authority.siteCode };
+}
+
+function commonNameOf({ CN }: { readonly CN?: string | string[] | undefined }): string {
+  return typeof CN === 'string' ? CN : '';
+}
+
+function isProof(own: X509Certificate, certificateRequest: Buffer, signature: Buffer): boolean {
+  try {
+    return verify('sha256', renewalProofOf(certificateRequest), own.publicKey, signature);
+  } catch {
+    return false;
+  }
+}
+
+function certificateOf(field: string, der: Buffer): X509Certificate {
+  try {
+    return new X509Certificate(der);
+  } catch (cause) {
+    const facts = { field, expected: 'a certificate, DER', actual: `${der.length} other bytes` };
+    throw new WaybillError({ code: 'MESSAGE_INVALID', ...facts }, { cause });
+  }
+}
+
+function refused(holder: string, reason: RenewalRefusal): WaybillError {
+  return new WaybillError({ code: 'RENEWAL_REFUSED', holder, reason });
+}
