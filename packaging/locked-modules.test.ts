@@ -61,6 +61,8 @@ describe('isInstalled', () => {
     ['prebuilds/linux-x64/classic-level.musl.node', false],
     ['prebuilds/linux-x64/@cloudpss+zstd.glibc,true.node', true],
     ['prebuilds/linux-x64/@cloudpss+zstd.musl,true.node', false],
+    ['prebuilds/zstd.js', true],
+    ['prebuilds/zstd.wasm', true],
     ['prebuilds/linux-arm64/classic-level.armv8.node', false],
     ['prebuilds/darwin-x64+arm64/classic-level.node', false],
     ['blake.linux-x64-gnu.node', true],

@@ -67,7 +67,7 @@ export function isInstalled(path: string, { platform, arch }: MachineKind): bool
   if (directories.includes('node_modules')) return false;
   if (directories[0] !== undefined && unusedDirectories.includes(directories[0])) return false;
   if (/^(licen[cs]e|copying|copyright|notice)/i.test(name)) return true;
-  if (directories[0] === 'prebuilds') {
+  if (directories[0] === 'prebuilds' && directories.length > 1) {
     return directories[1] === `${platform}-${arch}` && !/[.-]musl\b/.test(name);
   }
   const extension = name.split('.').at(-1) ?? '';

@@ -22,7 +22,7 @@ const pollMs = 50;
 /** A machine that is not up by then is never up. */
 const bootMsMax = 120_000;
 /** Longest run of one command. */
-const commandMsMax = 300_000;
+const commandSecondsMax = 300;
 
 const controlGroups = '/sys/fs/cgroup';
 
@@ -77,7 +77,9 @@ export class DebianMachine implements AsyncDisposable {
     const group = join(await unifiedGroups(), `waybill-test-${process.pid}-${host.name}`);
     const machine = new DebianMachine(layer, host, group);
     try {
+      // As the installer leaves them.
       await writeFile(join(layer.root, 'etc/hostname'), `${host.name}\n`);
+      await writeFile(join(layer.root, 'etc/hosts'), '127.0.0.1 localhost\n::1 localhost\n');
       await machine.#boot();
       return machine;
     } catch (error) {
@@ -98,8 +100,9 @@ export class DebianMachine implements AsyncDisposable {
     const target = ['--target', String(this.#firstProcess)];
     const spaces = ['--mount', '--pid', '--uts', '--ipc', '--net', '--cgroup'];
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LANG: 'C.UTF-8' };
-    const words = [...target, ...spaces, 'sh', '-c', `cd /root\n${line}`];
-    const child = spawn('nsenter', words, { env, timeout: commandMsMax });
+    // Ended from inside, with all that it has started.
+    const bounded = ['timeout', String(commandSecondsMax), 'sh', '-c', `cd /root\n${line}`];
+    const child = spawn('nsenter', [...target, ...spaces, ...bounded], { env });
     child.stdin.on('error', () => {});
     child.stdin.end(input);
     return ended(child);

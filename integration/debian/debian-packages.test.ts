@@ -47,6 +47,9 @@ describe('Debian packages', function () {
 
   after(async () => directory?.[Symbol.asyncDispose]());
 
+  /** The Node that they bring. */
+  const node = () => join(root, 'usr/lib/waybill/bin/node');
+
   async function fieldOf(path: string, field: string): Promise<string> {
     return (await run('dpkg-deb', ['-f', path, field])).stdout.trim();
   }
@@ -111,8 +114,19 @@ describe('Debian packages', function () {
     }
   });
 
+  it('bring every module that a file of the programs names', async () => {
+    const dist = join(root, 'usr/lib/waybill/dist');
+    const files = (await filesBelow(dist)).filter(
+      (path) => !/(^|[-/])(main|worker)\.js$/.test(path),
+    );
+    assert(files.length > 300, `${files.length} files`);
+    const script = files.map((path) => `await import(${JSON.stringify(path)});`).join('\n');
+    const file = join(root, 'import-all.mjs');
+    await writeFile(file, `${script}\nprocess.exit(0);\n`);
+    await run(node(), [file]);
+  });
+
   it('bring all that the programs need', async () => {
-    const node = join(root, 'usr/lib/waybill/bin/node');
     const main = (program: string) => join(root, 'usr/lib/waybill/dist', program, 'main.js');
     const certificates = await Certificates.issue(directory.join('certs'), [
       ...[{ kind: 'site', siteCode: 'PS1' } as const, dpIdentity('PS1DP1'), adminIdentity],
@@ -129,7 +143,13 @@ describe('Debian packages', function () {
       await writeFile(configPath, stringify(config));
       const logPath = directory.join(`${name}.log`);
       await mkdir(dataDirectory);
-      const agent = new AgentProcess({ name, program: main(program), configPath, logPath, node });
+      const agent = new AgentProcess({
+        name,
+        program: main(program),
+        configPath,
+        logPath,
+        node: node(),
+      });
       await agent.start();
       started.push(agent);
       return agent.address;
@@ -141,7 +161,7 @@ describe('Debian packages', function () {
       const waybill = async (...words: string[]) => {
         const as = ['--ca', caFile, '--cert', certificateFile, '--key', keyFile];
         const program = main('site-server/admin-cli');
-        await run(node, [program, ...words, '--server', server, ...as]);
+        await run(node(), [program, ...words, '--server', server, ...as]);
       };
       const source = directory.join('source');
       await writeNoise(join(source, 'image.wim'), { bytes: 3 << 20, seed: 1 });
@@ -150,7 +170,15 @@ describe('Debian packages', function () {
       await waybill('package', 'distribute', 'PS100001', '--dp', 'PS1DP1', '--wait');
       const out = directory.join('out');
       const config = directory.join('PS1DP1.yaml');
-      await run(node, [main('dp-agent'), 'extract', 'PS100001', '--config', config, '--out', out]);
+      await run(node(), [
+        main('dp-agent'),
+        'extract',
+        'PS100001',
+        '--config',
+        config,
+        '--out',
+        out,
+      ]);
       assert.equal(await treeDifference(source, out), '');
     } finally {
       for (const agent of started) await agent.kill();

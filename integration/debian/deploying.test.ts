@@ -16,8 +16,17 @@ const page = fileURLToPath(new URL('../../../docs/deploying.md', import.meta.url
 const machinesOfPage: Readonly<Record<string, DebianRelease>> = {
   ps1: 'bookworm',
   ps1dp1: 'trixie',
+  ps1dp1b: 'bookworm',
   ss1: 'trixie',
   ss1dp1: 'bookworm',
+};
+
+const mayUseSudo = 'echo "alice ALL=(ALL) NOPASSWD: ALL" > /etc/sudoers.d/alice';
+
+/** Its people: who has an account where, and what a machine's owner has allowed them. */
+const usersOfPage: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  ps1: { alice: mayUseSudo },
+  ss1: { bob: ':' },
 };
 
 /** The page is followed word for word, on machines that were just installed. */
@@ -44,6 +53,9 @@ describe('docs/deploying.md', function () {
       known.push(host);
       const machine = await DebianMachine.start(release, host);
       machines.set(name, machine);
+      for (const [user, words] of Object.entries(usersOfPage[name] ?? {})) {
+        await machine.done(`useradd --create-home --shell /bin/bash ${user}\n${words}`);
+      }
       for (const path of packages) {
         await copyFile(path, join(machine.root, 'root', basename(path)));
       }
@@ -75,8 +87,21 @@ describe('docs/deploying.md', function () {
       );
       const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1);
       process.stdout.write(`      ${seconds} s: line ${line}, on ${name}\n`);
-      assert.equal(exitCode, 0, `line ${line} on ${name}:\n${text}\n${stdout}${stderr}`);
+      if (exitCode !== 0) {
+        const said = `line ${line} on ${name}:\n${text}\n${stdout}${stderr}`;
+        assert.fail(`${said}\n${await logsOf(machines.values())}`);
+      }
       output = `${stdout}${stderr}`;
     }
   });
 });
+
+/** What the services of all machines said last. */
+async function logsOf(all: Iterable<DebianMachine>): Promise<string> {
+  let text = '';
+  for (const machine of all) {
+    const { stdout } = await machine.run('journalctl --unit "waybill-*" --lines 30 --no-pager');
+    text += `── ${machine.name}\n${stdout}`;
+  }
+  return text;
+}

@@ -131,7 +131,7 @@ for (const release of releases) {
     it('run them as their own user, ready once they listen', async () => {
       await machine.knows([host]);
       await identify('waybill-site', siteIdentity, { siteCode: 'PS1' });
-      const dp = { siteCode: 'PS1', dpId: 'PS1DP1', listen: '0.0.0.0:8532' };
+      const dp = { siteCode: 'PS1', dpId: 'PS1DP1', listen: '0.0.0.0:8531' };
       await identify('waybill-dp', dpIdentity('PS1DP1'), dp);
       const { caFile, certificateFile, keyFile } = (
         await Certificates.issue(directory.join('certs'), [adminIdentity])
@@ -146,7 +146,7 @@ for (const release of releases) {
         assert.equal((await machine.done(`stat -c %U /proc/${pid}`)).trim(), unit);
       }
       // Whoever is told that it runs can use it at once.
-      await waybill('dp add PS1DP1 --address ps1:8532');
+      await waybill('dp add PS1DP1 --address ps1:8531');
       await machine.done('mkdir -p /srv/source && cp -r /usr/share/doc/apt /srv/source/');
       await waybill('package create --name Docs --source /srv/source');
       await waybill('package distribute PS100001 --dp PS1DP1 --wait');
