@@ -12,6 +12,7 @@ import { loadConfig } from '../shared/runtime/load-config.ts';
 import { logFormFor } from '../shared/runtime/log-text.ts';
 import { openLogging } from '../shared/runtime/logger.ts';
 import { type Program, runProcess } from '../shared/runtime/run-process.ts';
+import { serviceNoticesFor } from '../shared/runtime/service-notices.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
 import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { DpAgent } from './dp-agent.ts';
@@ -137,7 +138,8 @@ async function telling(work: () => Promise<void>): Promise<void> {
 }
 
 function runAgent(flags: Flags): void {
-  runProcess(() => openAgent(flags));
+  const notices = serviceNoticesFor(process.env, { clock: systemClock, processId: process.pid });
+  runProcess(() => openAgent(flags), { notices });
 }
 
 async function openAgent(flags: Flags): Promise<Program> {

@@ -16,6 +16,7 @@ export class AgentProcess {
   readonly #logPath: string;
   readonly #environment: Readonly<Record<string, string>>;
   readonly #command: readonly string[];
+  readonly #node: string;
   #child: ChildProcess | undefined;
   #address: string | undefined;
 
@@ -23,6 +24,7 @@ export class AgentProcess {
    * @param options.program built entry file, such as dist/dp-agent/main.js
    * @param options.logPath stdout and stderr are appended here
    * @param options.command what stands in front of the program, such as what runs it on another host
+   * @param options.node the Node that runs it; default: the one that runs this
    */
   constructor(options: {
     name: string;
@@ -31,6 +33,7 @@ export class AgentProcess {
     logPath: string;
     environment?: Readonly<Record<string, string>>;
     command?: readonly string[];
+    node?: string;
   }) {
     this.name = options.name;
     this.configPath = options.configPath;
@@ -38,6 +41,7 @@ export class AgentProcess {
     this.#logPath = options.logPath;
     this.#environment = options.environment ?? {};
     this.#command = options.command ?? [];
+    this.#node = options.node ?? process.execPath;
   }
 
   /** host:port; kept over restarts. */
@@ -66,7 +70,7 @@ export class AgentProcess {
     const logged = (await stat(this.#logPath).catch(() => undefined))?.size ?? 0;
     await using log = await open(this.#logPath, 'a');
     const words = ['--config', this.configPath, ...listen, ...extraArguments];
-    const [program = '', ...before] = [...this.#command, process.execPath, this.#program];
+    const [program = '', ...before] = [...this.#command, this.#node, this.#program];
     const child = spawn(program, [...before, ...words], {
       stdio: ['ignore', log.fd, log.fd],
       env: { ...process.env, ...this.#environment },

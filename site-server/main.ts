@@ -11,6 +11,7 @@ import { loadConfig } from '../shared/runtime/load-config.ts';
 import { logFormFor } from '../shared/runtime/log-text.ts';
 import { openLogging } from '../shared/runtime/logger.ts';
 import { type Program, runProcess } from '../shared/runtime/run-process.ts';
+import { serviceNoticesFor } from '../shared/runtime/service-notices.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
 import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { type SiteConfig, siteConfigSchema } from './site-config.ts';
@@ -144,7 +145,8 @@ async function telling(work: () => Promise<void>): Promise<void> {
 }
 
 function runSite(flags: Flags): void {
-  runProcess(() => openSite(flags));
+  const notices = serviceNoticesFor(process.env, { clock: systemClock, processId: process.pid });
+  runProcess(() => openSite(flags), { notices });
 }
 
 async function openSite(flags: Flags): Promise<Program> {

@@ -28,6 +28,12 @@ function programOf(
           async stop() { ${component.stop ?? ''} print('stopped'); cut(); },
         },
       };
+    }, {
+      notices: process.argv.includes('noticed') ? {
+        starting: () => print('told: starting'),
+        ready: () => print('told: ready'),
+        stopping: () => print('told: stopping'),
+      } : undefined,
     }, ${JSON.stringify(config)});
   `;
 }
@@ -110,6 +116,36 @@ describe('runProcess', function () {
     assert.deepEqual({ code, stderr }, { code: 1, stderr: '' });
   });
 
+  it('tells whoever started it when it is ready, and when it stops', async () => {
+    const { stdout } = await run(
+      programOf({}),
+      async (child) => {
+        await printed(child, 'told: ready');
+        child.kill('SIGTERM');
+      },
+      ['noticed'],
+    );
+    const told = ['told: starting', 'started', 'told: ready', 'told: stopping', 'stopped'];
+    assert.deepEqual(stdout.trim().split('\n'), told);
+  });
+
+  it('is never ready when it is stopped before, or cannot start', async () => {
+    const start = `print('in it'); await new Promise((resolve) => { cut = resolve; setInterval(() => {}, 1_000); });`;
+    const stopped = await run(
+      programOf({ start }),
+      async (child) => {
+        await printed(child, 'in it');
+        child.kill('SIGTERM');
+      },
+      ['noticed'],
+    );
+    assert.match(stopped.stdout, /told: stopping/);
+    const failing = `throw new WaybillError({ code: 'ADDRESS_IN_USE', address: 'a:1' });`;
+    const failed = await run(programOf({ start: failing }), undefined, ['noticed']);
+    assert.match(failed.stdout, /told: starting/);
+    for (const { stdout } of [stopped, failed]) assert.doesNotMatch(stdout, /told: ready/);
+  });
+
   for (const moment of ['open', 'start'] as const) {
     it(`says what is wrong in one sentence when it cannot ${moment}`, async () => {
       const failing = `throw new WaybillError({ code: 'ADDRESS_IN_USE', address: 'a:1' });`;
@@ -141,8 +177,9 @@ describe('runProcess', function () {
   async function run(
     program: string,
     act: (child: ChildProcessWithoutNullStreams) => Promise<void> = async () => {},
+    words: readonly string[] = [],
   ): Promise<Ending> {
-    const args = ['--input-type=module', '-e', program, directory.path];
+    const args = ['--input-type=module', '-e', program, directory.path, ...words];
     const child = spawn(process.execPath, args);
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (text) => {

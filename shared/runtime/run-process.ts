@@ -2,12 +2,19 @@ import { WaybillError } from '../domain/errors.ts';
 import type { Component } from './component.ts';
 import { collectGarbageLessOften } from './garbage-collection.ts';
 import type { Logging } from './logger.ts';
+import type { ServiceNotices } from './service-notices.ts';
 
 /** A program that is put together but not started. */
 export interface Program {
   /** The whole of it, such as the site server. */
   readonly component: Component;
   readonly logging: Logging;
+}
+
+/** What a process needs beside its program. */
+export interface ProcessNeeds {
+  /** Undefined: nobody started it who wants to know when it is ready. */
+  readonly notices?: ServiceNotices | undefined;
 }
 
 /** How a process ends. */
@@ -25,13 +32,17 @@ const closeLogsMsMax = 1_000;
  * Runs a program until SIGTERM or SIGINT: opens it, starts it, stops it within 5 s and exits 0. A
  * second signal, or 5 s gone, ends the process with 1. So does a failure: an expected one with its
  * sentence on stderr, a bug (also a rejection or exception nobody caught) with a fatal line in the
- * log. Start-up repairs what that leaves.
+ * log. Start-up repairs what that leaves. Whoever started it as a service is told when it is ready.
  *
  * @param open reads the configuration, opens the logs, makes the components; starts nothing
  */
-export function runProcess(open: () => Promise<Program>, config = defaultProcessConfig): void {
+export function runProcess(
+  open: () => Promise<Program>,
+  needs: ProcessNeeds = {},
+  config = defaultProcessConfig,
+): void {
   collectGarbageLessOften();
-  const life = new ProcessLife(open, config);
+  const life = new ProcessLife(open, needs.notices, config);
   process.on('SIGTERM', (signal) => life.stop(signal));
   process.on('SIGINT', (signal) => life.stop(signal));
   process.on('uncaughtException', (error) => life.fail(error));
@@ -41,6 +52,7 @@ export function runProcess(open: () => Promise<Program>, config = defaultProcess
 
 class ProcessLife {
   readonly #open: () => Promise<Program>;
+  readonly #notices: ServiceNotices | undefined;
   readonly #config: ProcessConfig;
   #program: Program | undefined;
   #starting: Promise<void> = Promise.resolve();
@@ -48,12 +60,18 @@ class ProcessLife {
   #isEnding = false;
   #hasFailed = false;
 
-  constructor(open: () => Promise<Program>, config: ProcessConfig) {
+  constructor(
+    open: () => Promise<Program>,
+    notices: ServiceNotices | undefined,
+    config: ProcessConfig,
+  ) {
     this.#open = open;
+    this.#notices = notices;
     this.#config = config;
   }
 
   run(): void {
+    this.#notices?.starting();
     this.#starting = this.#start();
     this.#starting.catch((error: unknown) => {
       // A start that `stop` has cut short may fail as it likes.
@@ -66,6 +84,7 @@ class ProcessLife {
     if (this.#isEnding) return;
     await this.#program.component.start();
     this.#hasStarted = true;
+    if (!this.#isEnding) this.#notices?.ready();
     this.#program.logging.logger.info('Process started');
   }
 
@@ -73,6 +92,7 @@ class ProcessLife {
   stop(signal: NodeJS.Signals): void {
     if (this.#isEnding) process.exit(1);
     this.#isEnding = true;
+    this.#notices?.stopping();
     this.#program?.logging.logger.info({ signal }, 'Process was asked to stop');
     const { stopMsMax } = this.#config;
     setTimeout(() => {
