@@ -30,13 +30,13 @@ export function prestagedParts(
   config: DpConfig,
 ): PrestagedParts {
   const { library, credentials, clock, child } = needs;
-  const { dpId, reserveBytes, sweepIntervalMs, prestagedKeptMs: keptMs } = config;
+  const { dpId, siteCode, reserveBytes, sweepIntervalMs, prestagedKeptMs: keptMs } = config;
   const logger = child('prestaged-content');
   const held = new HeldImports({ library, clock, logger }, { keptMs, sweepIntervalMs });
-  const authorities = authoritiesOf(credentials.ca);
+  const authorities = () => authoritiesOf(credentials.ca);
   const prestaged = new PrestagedImport(
     { library, held, authorities, clock, logger },
     { reserveBytes },
   );
-  return { held, answers: prestagedConversation({ prestaged, clock, dpId }) };
+  return { held, answers: prestagedConversation({ prestaged, clock, dpId, siteCode }) };
 }

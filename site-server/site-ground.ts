@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ContentLibrary } from '../shared/content-library/content-library.ts';
-import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import type { LiveCredentials } from '../shared/rpc/live-credentials.ts';
 import type { PeerTrust } from '../shared/rpc/peer-trust.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
@@ -10,6 +10,7 @@ import type { Logger } from '../shared/runtime/logger.ts';
 import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
 import { StateStore, type StateStoreDamage } from '../shared/state-store/state-store.ts';
 import { TransferArbiter } from '../shared/transfer-arbiter/transfer-arbiter.ts';
+import { AuditHeads } from './audit-trail/audit-heads.ts';
 import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.ts';
 import { ComponentSettings } from './component-settings/component-settings.ts';
 import { HierarchyPackageRows } from './distribution-manager/hierarchy-package-rows.ts';
@@ -36,7 +37,7 @@ export interface SiteServerNeeds {
   /** A number from 0 up to 1. */
   readonly random: () => number;
   readonly logger: Logger;
-  readonly credentials: PeerCredentials;
+  readonly credentials: LiveCredentials;
 }
 
 /** What the wiring adds to the configuration: where this program's logs go. */
@@ -51,6 +52,7 @@ export interface Ground extends SiteServerNeeds {
   readonly packages: PackageStore;
   readonly status: StatusManager;
   readonly auditTrail: AuditTrail;
+  readonly auditHeads: AuditHeads;
   readonly contentMap: ContentDpMap;
   readonly hierarchy: HierarchyManager;
   readonly siteCode: string;
@@ -100,10 +102,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const counters = { store, clock, siteCode, isStoreDamaged };
   const capture = await ChangeCapture.open({ ...counters, notifier });
   const status = await StatusManager.open({ store, clock, siteCode }, config);
-  const auditTrail = await AuditTrail.open(
-    { store, clock, logger: logOf('audit-trail') },
-    { ...defaultAuditTrailConfig, ...config },
-  );
+  const audit = await openAudit({ ...counters, clock }, config, logOf('audit-trail'));
   const contentMap = new ContentDpMap({ store, notifier, clock });
   const hierarchy = new HierarchyManager({
     store,
@@ -120,6 +119,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
     { store, clock, siteCode, sites, logger: logOf('revocations') },
     { ...defaultRevocationsConfig, aheadMsMax: config.replication.clockAheadMsMax },
   );
+  await revocations.load();
   const { trust } = revocations;
   const connections = new DistributionPointConnections({ ...needs, trust }, { checkDeadlineMs });
   const checker = new DistributionPointChecker({
@@ -150,7 +150,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
     },
   );
   const site = { siteCode, siteAddress, listening, capture, identity, siteAuthority };
-  const kept = { status, auditTrail, contentMap, hierarchy, packages, sites, hierarchyPackages };
+  const kept = { status, ...audit, contentMap, hierarchy, packages, sites, hierarchyPackages };
   const transfers = { arbiter, transferControls };
   const parts = {
     ...kept,
@@ -164,6 +164,17 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
     ...site,
   };
   return { ...needs, ...parts, config, store, notifier, snapshots, counters, logOf };
+}
+
+/** Who called what, and what this site and others have told of that. */
+async function openAudit(
+  needs: SiteCountersComponents & { readonly clock: Clock },
+  config: SiteSettings,
+  logger: Logger,
+) {
+  const trailConfig = { ...defaultAuditTrailConfig, ...config };
+  const auditTrail = await AuditTrail.open({ ...needs, logger }, trailConfig);
+  return { auditTrail, auditHeads: new AuditHeads({ ...needs, trail: auditTrail }) };
 }
 
 export function libraryDirectoryOf(config: SiteConfig): string {

@@ -1,3 +1,4 @@
+import { outsideOf, outsideText, scopeText } from '../../shared/domain/admin-scope.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
@@ -11,6 +12,8 @@ interface PrestagedConversationNeeds {
   readonly prestaged: Pick<PrestagedImport, 'run'>;
   readonly clock: Pick<Clock, 'sleep'>;
   readonly dpId: string;
+  /** The site of this DP. */
+  readonly siteCode: string;
 }
 
 /** What of the DistributionPoint conversation is about prestaged files. */
@@ -18,10 +21,12 @@ export function prestagedConversation({
   prestaged,
   clock,
   dpId,
+  siteCode,
 }: PrestagedConversationNeeds): Pick<Conversation<'DistributionPoint'>, 'importPrestaged'> {
   return {
     async *importPrestaged({ path }, context) {
       requireSelf(context, dpId);
+      requireScope(context, { dpId, siteCode });
       const steps = progressStream<PrestagedImportProgress>(
         (tell, signal) => prestaged.run(path, tell, signal),
         { clock, signal: context.signal },
@@ -40,6 +45,19 @@ function requireSelf({ caller: { identity } }: CallContext, dpId: string): void 
     method: '/waybill.v1.DistributionPoint/ImportPrestaged',
     expected: `distribution point ${dpId} itself, or an administrator`,
   });
+}
+
+/** In which groups it is, a DP does not know: of a scope only the sites count here. @throws SCOPE_EXCEEDED */
+function requireScope(
+  { caller: { identity } }: CallContext,
+  own: { readonly dpId: string; readonly siteCode: string },
+): void {
+  if (identity.kind !== 'admin' || !identity.scope) return;
+  const { scope } = identity;
+  const outside = outsideOf(scope, { points: [{ ...own, groupNames: [] }] });
+  if (outside.length === 0) return;
+  const facts = { scope: scopeText(scope), outside: outsideText(outside) };
+  throw new WaybillError({ code: 'SCOPE_EXCEEDED', caller: toIdentityUri(identity), ...facts });
 }
 
 function toMessage({ result, ...progress }: PrestagedImportProgress): ImportPrestagedProgress {

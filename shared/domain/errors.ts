@@ -70,6 +70,7 @@ export type ErrorDetails =
   | { code: 'PEER_IDENTITY_MISMATCH'; expected: string; actual: string; address: string }
   | { code: 'PEER_NOT_ALLOWED'; caller: string; method: string; expected: string }
   | { code: 'PEER_OVER_LIMIT'; caller: string; limit: string }
+  | { code: 'SCOPE_EXCEEDED'; caller: string; scope: string; outside: string }
   | { code: 'CERTIFICATE_REFUSED'; caller: string; reason: string }
   | { code: 'PEER_FAILED'; peer: string; reason: string }
   | { code: 'DEADLINE_EXCEEDED'; peer: string; method: string; deadlineMs: number }
@@ -201,6 +202,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `${f.address} shows the certificate of ${f.actual}; expected ${f.expected}`,
   PEER_NOT_ALLOWED: (f) => `${f.caller} may not call ${f.method}; expected ${f.expected}`,
   PEER_OVER_LIMIT: (f) => `${f.caller} is over a limit of this server: ${f.limit}`,
+  SCOPE_EXCEEDED: (f) =>
+    `${f.caller} may change only what is in ${f.scope}; outside it: ${f.outside}. Nothing was changed`,
   CERTIFICATE_REFUSED: (f) => `The certificate of ${f.caller} does not count here: ${f.reason}`,
   PEER_FAILED: (f) => `${f.peer} failed: ${f.reason}`,
   DEADLINE_EXCEEDED: (f) => `${f.peer} did not answer ${f.method} within ${f.deadlineMs} ms`,

@@ -1,8 +1,28 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { fromIdentityUri, type PeerIdentity, toIdentityUri } from './peer-identity.ts';
+import {
+  type AdminScope,
+  fromIdentityUri,
+  type PeerIdentity,
+  scopePartsMax,
+  toIdentityUri,
+} from './peer-identity.ts';
 
 const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$/);
+const sorted = (names: readonly string[]) => [...names].sort();
+const scope: fc.Arbitrary<AdminScope> = fc
+  .record({
+    siteCodes: fc
+      .uniqueArray(fc.stringMatching(/^[A-Z0-9]{3}$/), { maxLength: scopePartsMax / 2 })
+      .map(sorted),
+    groupNames: fc
+      .uniqueArray(fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/), {
+        maxLength: scopePartsMax / 2,
+      })
+      .map(sorted),
+  })
+  .map((one) => ({ ...one }))
+  .filter(({ siteCodes, groupNames }) => siteCodes.length + groupNames.length > 0);
 const identity: fc.Arbitrary<PeerIdentity> = fc.oneof(
   fc.record({ kind: fc.constant('site' as const), siteCode: fc.stringMatching(/^[A-Z0-9]{3}$/) }),
   fc.record({
@@ -13,6 +33,12 @@ const identity: fc.Arbitrary<PeerIdentity> = fc.oneof(
     kind: fc.constant('admin' as const),
     role: fc.constantFrom('full' as const, 'operator' as const, 'read-only' as const),
     name,
+  }),
+  fc.record({
+    kind: fc.constant('admin' as const),
+    role: fc.constantFrom('full' as const, 'operator' as const, 'read-only' as const),
+    name,
+    scope,
   }),
   fc.record({ kind: fc.constant('client' as const), name }),
 );
@@ -37,6 +63,7 @@ describe('peer identity', () => {
   });
 
   it('is nobody when anything is wrong', () => {
+    const tooMany = Array.from({ length: scopePartsMax + 1 }, (_, index) => `A${index + 10}`);
     const refused = [
       '',
       'waybill://',
@@ -56,6 +83,21 @@ describe('peer identity', () => {
       'waybill://admin/constructor/alice',
       'waybill://client/-a',
       'waybill://toString/a',
+      'waybill://admin/operator/bob?',
+      'waybill://admin/operator/bob?site=',
+      'waybill://admin/operator/bob?site=ps1',
+      'waybill://admin/operator/bob?group=a%20b',
+      'waybill://admin/operator/bob?group=a/b',
+      'waybill://admin/operator/bob?site=PS1&',
+      'waybill://admin/operator/bob?site=PS1&site=PS1',
+      'waybill://admin/operator/bob?site=PS2&site=PS1',
+      'waybill://admin/operator/bob?group=Lab&site=PS1',
+      'waybill://admin/operator/bob?site=PS1?site=PS2',
+      'waybill://admin/operator/bob?site=PS1=PS2',
+      'waybill://admin/operator/bob?name=PS1',
+      'waybill://site/PS1?site=PS1',
+      'waybill://client/pc1?site=PS1',
+      `waybill://admin/full/bob?${tooMany.map((code) => `site=${code}`).join('&')}`,
     ];
     for (const uri of refused) assert.equal(fromIdentityUri(uri), undefined, uri);
   });

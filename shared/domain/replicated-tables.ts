@@ -20,6 +20,7 @@ export type ReplicatedTable =
   | 'group-wishes'
   | 'validation-requests'
   | 'validation-results'
+  | 'audit-heads'
   | 'component-settings'
   | 'revocations';
 
@@ -85,6 +86,8 @@ export const replicatedTables = {
   'validation-requests': { scope: 'everywhere', writer: 'any site' },
   /** packageId / siteCode / dpId, or '' for the site itself */
   'validation-results': { scope: 'upward', writer: { siteInKeyPart: 1 } },
+  /** siteCode: the newest record of its audit trail */
+  'audit-heads': { scope: 'upward', writer: { siteInKeyPart: 0 } },
   /** siteCode / settingName */
   'component-settings': { scope: 'everywhere', writer: 'any site' },
   /** siteCode where it was said / kind of holder / name */

@@ -37,18 +37,35 @@ export const ownServices: ServiceStartNeeds = {
 /**
  * Starts a service now and at each start of the machine, when systemd is there and knows it.
  *
+ * @param options.isRestarted one that runs begins anew: it has read what is no more
  * @returns false when there is no such service: the caller goes on by itself
  * @throws PEER_FAILED when it is there and does not start
  */
 export async function startedAsService(
   unit: string,
-  { hasSystemd, run }: ServiceStartNeeds = ownServices,
+  options: { readonly isRestarted: boolean },
+  needs: ServiceStartNeeds = ownServices,
 ): Promise<boolean> {
-  if (!(await hasSystemd())) return false;
-  if ((await run('systemctl', ['cat', unit])).exitCode !== 0) return false;
-  const { exitCode, stderr } = await run('systemctl', ['enable', '--now', unit]);
-  if (exitCode === 0) return true;
+  if (!(await needs.hasSystemd())) return false;
+  if ((await needs.run('systemctl', ['cat', unit])).exitCode !== 0) return false;
+  const commands = options.isRestarted
+    ? [
+        ['enable', unit],
+        ['restart', unit],
+      ]
+    : [['enable', '--now', unit]];
+  for (const words of commands) await requireDone(words, unit, needs);
+  return true;
+}
+
+async function requireDone(
+  words: readonly string[],
+  unit: string,
+  { run }: ServiceStartNeeds,
+): Promise<void> {
+  const { exitCode, stderr } = await run('systemctl', words);
+  if (exitCode === 0) return;
   const why = stderr.trim().split('\n').at(-1) ?? '';
-  const reason = `"systemctl enable --now ${unit}" ended with ${exitCode}: ${why.slice(0, 300)}. "journalctl -u ${unit}" says more`;
+  const reason = `"systemctl ${words.join(' ')}" ended with ${exitCode}: ${why.slice(0, 300)}. "journalctl -u ${unit}" says more`;
   throw new WaybillError({ code: 'PEER_FAILED', peer: 'systemd', reason });
 }

@@ -33,7 +33,7 @@ export async function afterEnrollment(
     tell(`Start it with: ${byHand}`);
     return false;
   }
-  if (isOfService && (await startedAsService(unit))) {
+  if (isOfService && (await startedAsService(unit, { isRestarted: isNew }))) {
     tell(`Service ${unit} is running, and starts with the machine.`);
     return false;
   }

@@ -12,6 +12,7 @@ import { callPolicy, groupsOfCaller } from './call-policy.ts';
 import type { Caller } from './conversation.ts';
 import { toErrorTrailers } from './error-detail.ts';
 import type { PeerTrust } from './peer-trust.ts';
+import { scopeRefusalOf } from './scope-policy.ts';
 import { grpcStatusOf } from './status-codes.ts';
 
 /** What the interceptor needs: whose server it guards, and where refusals are written. */
@@ -47,7 +48,8 @@ interface Refusal {
 /**
  * The one gate in front of every method of a server (SEC-1): lets pass what the call policy allows
  * and refuses the rest with PEER_NOT_ALLOWED, before the method sees anything of the call; with
- * CERTIFICATE_REFUSED whose certificate does not count, or not here.
+ * CERTIFICATE_REFUSED whose certificate does not count, or not here, and with SCOPE_EXCEEDED what no
+ * scope holds.
  */
 export function callPolicyInterceptor(needs: CallPolicyNeeds): ServerInterceptor {
   return (method, call) => {
@@ -70,9 +72,17 @@ function refusalOf(
   if (reason !== undefined) return notCounting(caller, reason);
   const groups = groupsOfCaller(peer.identity, path, siteCode);
   if (groups.length === 0) return notAllowed(caller, path);
-  if (!trust || groups.some((group) => trust.isVouchedHere(peer, group))) return undefined;
+  if (!trust || groups.some((group) => trust.isVouchedHere(peer, group))) {
+    return beyondScope(peer, path);
+  }
   const issuer = toVoucherText(peer.voucher);
   return notCounting(caller, `it was issued by ${issuer}, which is not heard of it at ${siteCode}`);
+}
+
+function beyondScope({ identity }: CertifiedPeer, path: string): Refusal | undefined {
+  const error = scopeRefusalOf(identity, path);
+  const detail = 'expected an administrator without a scope';
+  return error && { caller: toIdentityUri(identity), error, detail };
 }
 
 function notCounting(caller: string, reason: string): Refusal {

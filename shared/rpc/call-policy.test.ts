@@ -1,39 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import type { PeerIdentity } from '../domain/peer-identity.ts';
 import { callPolicy, mayCall } from './call-policy.ts';
-
-const protoDirectory = new URL('../../../proto/waybill/v1/', import.meta.url);
-
-/** The `Callers:` line above each method of a proto file, by full method. */
-function callersIn(file: string): Map<string, string[]> {
-  const callers = new Map<string, string[]>();
-  let service = '';
-  let said: string | undefined;
-  for (const line of readFileSync(new URL(file, protoDirectory), 'utf8').split('\n')) {
-    service = /^service (\w+)/.exec(line)?.[1] ?? service;
-    said = /^\s+\/\/ Callers: (.+)\.$/.exec(line)?.[1] ?? said;
-    const method = /^\s+rpc (\w+)\(/.exec(line)?.[1];
-    if (!method) continue;
-    assert.ok(said, `${service}.${method} says who may call it`);
-    callers.set(`/waybill.v1.${service}/${method}`, said.split('; '));
-    said = undefined;
-  }
-  return callers;
-}
+import { protoMethods } from './testing/proto-callers.ts';
 
 describe('call policy (SEC-1)', () => {
   it('says what the comments of the protos say, method by method', () => {
-    const files = [
-      'admin',
-      'content',
-      'distribution_point',
-      'enrollment',
-      'management_point',
-      'replication',
-      'site_transfer',
-    ];
-    const inProtos = new Map(files.flatMap((name) => [...callersIn(`${name}.proto`)]));
+    const inProtos = protoMethods().map(({ path, callers }) => [path, callers] as const);
     const inTable = [...callPolicy].filter(([path]) => path.startsWith('/waybill.v1.'));
     const byPath = (a: readonly [string, unknown], b: readonly [string, unknown]) =>
       a[0] < b[0] ? -1 : 1;
@@ -43,11 +15,39 @@ describe('call policy (SEC-1)', () => {
     );
   });
 
-  it('counts every method of administrators who may change things among the changing ones', () => {
+  it('writes to the audit trail whatever an administrator may not do by reading alone (ADM-5)', () => {
     for (const [path, rule] of callPolicy) {
-      if (!rule.callers.includes('administrators who may change things')) continue;
+      const isForAdministrators = rule.callers.some((group) => group.startsWith('administrators'));
+      if (!isForAdministrators || rule.callers.includes('administrators')) continue;
+      // It does nothing, however long that takes.
+      if (path.includes('/Preview')) continue;
       assert.equal(rule.audited, 'always', path);
     }
+  });
+
+  it('has no method that changes the audit trail (ADM-5)', () => {
+    const ofAudit = [...callPolicy].filter(([path]) => path.includes('Audit'));
+    assert.deepEqual(
+      ofAudit.map(([path, { audited, callers }]) => [path.split('/')[2], audited, ...callers]),
+      [
+        ['ListAuditRecords', 'never', 'administrators'],
+        ['ReadAuditTrail', 'never', 'administrators'],
+        ['ListAuditHeads', 'never', 'administrators'],
+      ],
+    );
+  });
+
+  it('lets each role do what the roles below it may, and more', () => {
+    const [full, operator, readOnly] = (['full', 'operator', 'read-only'] as const).map((role) => {
+      const identity: PeerIdentity = { kind: 'admin', role, name: 'a' };
+      return new Set([...callPolicy.keys()].filter((path) => mayCall(identity, path, 'PS1')));
+    }) as [Set<string>, Set<string>, Set<string>];
+    for (const path of operator) assert.ok(full.has(path), path);
+    for (const path of readOnly) assert.ok(operator.has(path), path);
+    assert.ok(full.size > operator.size && operator.size > readOnly.size);
+    assert.equal(operator.has('/waybill.v1.Admin/DistributePackage'), true);
+    assert.equal(operator.has('/waybill.v1.Admin/DeleteSite'), false);
+    assert.equal(readOnly.has('/waybill.v1.Admin/DistributePackage'), false);
   });
 
   it('lets nobody call what is not in the table', () => {

@@ -4,7 +4,8 @@ import type { ConversationName, ProtoMethodName } from './conversation.ts';
 /** Who may call, in the very words of the protos' `Callers:` lines. */
 export type CallerGroup =
   | 'administrators'
-  | 'administrators who may change things'
+  | 'administrators who may do the daily work'
+  | 'administrators with full rights'
   | 'the site of this DP'
   | 'distribution points of this site'
   | 'sites of the hierarchy'
@@ -28,11 +29,16 @@ type WaybillMethodPath = {
 }[ConversationName];
 
 const adminReads: CallRule = { callers: ['administrators'], audited: 'never' };
-const adminChanges: CallRule = {
-  callers: ['administrators who may change things'],
+const dailyWork: CallRule = {
+  callers: ['administrators who may do the daily work'],
   audited: 'always',
 };
-const fullChanges: CallRule = { callers: ['administrators with full rights'], audited: 'always' };
+/** Changes nothing, but costs a site, its DPs and its disks work: what is asked before the daily work is done. */
+const dailyLooks: CallRule = {
+  callers: ['administrators who may do the daily work'],
+  audited: 'never',
+};
+const fullRights: CallRule = { callers: ['administrators with full rights'], audited: 'always' };
 const siteReads: CallRule = { callers: ['the site of this DP'], audited: 'never' };
 const siteChanges: CallRule = { callers: ['the site of this DP'], audited: 'always' };
 const pullDpReports: CallRule = {
@@ -46,71 +52,74 @@ const everyPeerReads: CallRule = { callers: ['every peer of the hierarchy'], aud
 /** Our own methods; one that is missing here does not compile. */
 const waybillRules = {
   '/waybill.v1.Admin/GetSite': adminReads,
-  '/waybill.v1.Admin/CreatePackage': adminChanges,
-  '/waybill.v1.Admin/SetPackage': adminChanges,
-  '/waybill.v1.Admin/UpdatePackage': adminChanges,
-  '/waybill.v1.Admin/DeletePackage': adminChanges,
+  '/waybill.v1.Admin/CreatePackage': dailyWork,
+  '/waybill.v1.Admin/SetPackage': dailyWork,
+  '/waybill.v1.Admin/UpdatePackage': dailyWork,
+  '/waybill.v1.Admin/DeletePackage': dailyWork,
   '/waybill.v1.Admin/GetPackage': adminReads,
   '/waybill.v1.Admin/ListPackages': adminReads,
   '/waybill.v1.Admin/GetTrustBundle': adminReads,
   '/waybill.v1.Admin/WatchPackage': adminReads,
-  '/waybill.v1.Admin/ExportPackage': adminChanges,
-  '/waybill.v1.Admin/ImportPackage': adminChanges,
-  '/waybill.v1.Admin/DistributePackage': adminChanges,
-  '/waybill.v1.Admin/RedistributePackage': adminChanges,
-  '/waybill.v1.Admin/RemovePackage': adminChanges,
-  '/waybill.v1.Admin/PreviewDistribution': adminReads,
-  '/waybill.v1.Admin/PreviewUpdate': adminReads,
-  '/waybill.v1.Admin/RetryFailed': adminChanges,
-  '/waybill.v1.Admin/ValidatePackage': adminChanges,
+  '/waybill.v1.Admin/ExportPackage': dailyWork,
+  '/waybill.v1.Admin/ImportPackage': dailyWork,
+  '/waybill.v1.Admin/DistributePackage': dailyWork,
+  '/waybill.v1.Admin/RedistributePackage': dailyWork,
+  '/waybill.v1.Admin/RemovePackage': dailyWork,
+  '/waybill.v1.Admin/PreviewDistribution': dailyLooks,
+  '/waybill.v1.Admin/PreviewUpdate': dailyLooks,
+  '/waybill.v1.Admin/RetryFailed': dailyWork,
+  '/waybill.v1.Admin/ValidatePackage': dailyWork,
   '/waybill.v1.Admin/ListValidationResults': adminReads,
   '/waybill.v1.Admin/ListPackageStatus': adminReads,
   '/waybill.v1.Admin/WatchPackageStatus': adminReads,
-  '/waybill.v1.Admin/AddDistributionPoint': adminChanges,
-  '/waybill.v1.Admin/SetDistributionPoint': adminChanges,
-  '/waybill.v1.Admin/DeleteDistributionPoint': adminChanges,
+  '/waybill.v1.Admin/AddDistributionPoint': fullRights,
+  '/waybill.v1.Admin/SetDistributionPoint': fullRights,
+  '/waybill.v1.Admin/DeleteDistributionPoint': fullRights,
   '/waybill.v1.Admin/CheckDistributionPoint': adminReads,
   '/waybill.v1.Admin/ListDistributionPointPackages': adminReads,
-  '/waybill.v1.Admin/SweepDistributionPoint': adminChanges,
+  '/waybill.v1.Admin/SweepDistributionPoint': dailyWork,
   '/waybill.v1.Admin/ListDistributionPoints': adminReads,
-  '/waybill.v1.Admin/AddGroup': adminChanges,
-  '/waybill.v1.Admin/SetGroup': adminChanges,
-  '/waybill.v1.Admin/DeleteGroup': adminChanges,
-  '/waybill.v1.Admin/JoinGroup': adminChanges,
-  '/waybill.v1.Admin/LeaveGroup': adminChanges,
+  '/waybill.v1.Admin/AddGroup': fullRights,
+  '/waybill.v1.Admin/SetGroup': fullRights,
+  '/waybill.v1.Admin/DeleteGroup': fullRights,
+  '/waybill.v1.Admin/JoinGroup': dailyWork,
+  '/waybill.v1.Admin/LeaveGroup': dailyWork,
   '/waybill.v1.Admin/ListGroups': adminReads,
   '/waybill.v1.Admin/ListJobs': adminReads,
   '/waybill.v1.Admin/WatchJobs': adminReads,
-  '/waybill.v1.Admin/MoveJobs': adminChanges,
-  '/waybill.v1.Admin/SuspendJobs': adminChanges,
-  '/waybill.v1.Admin/ResumeJobs': adminChanges,
-  '/waybill.v1.Admin/RunJobs': adminChanges,
-  '/waybill.v1.Admin/CancelJobs': adminChanges,
+  '/waybill.v1.Admin/MoveJobs': dailyWork,
+  '/waybill.v1.Admin/SuspendJobs': dailyWork,
+  '/waybill.v1.Admin/ResumeJobs': dailyWork,
+  '/waybill.v1.Admin/RunJobs': dailyWork,
+  '/waybill.v1.Admin/CancelJobs': dailyWork,
   '/waybill.v1.Admin/ListStatusMessages': adminReads,
   '/waybill.v1.Admin/ReadLog': adminReads,
   '/waybill.v1.Admin/ListAuditRecords': adminReads,
-  '/waybill.v1.Admin/AddSite': adminChanges,
-  '/waybill.v1.Admin/SetSite': adminChanges,
-  '/waybill.v1.Admin/DeleteSite': adminChanges,
+  '/waybill.v1.Admin/ReadAuditTrail': adminReads,
+  '/waybill.v1.Admin/ListAuditHeads': adminReads,
+  '/waybill.v1.Admin/AddSite': fullRights,
+  '/waybill.v1.Admin/SetSite': fullRights,
+  '/waybill.v1.Admin/DeleteSite': fullRights,
   '/waybill.v1.Admin/ListSites': adminReads,
-  '/waybill.v1.Admin/RotateSigningKey': adminChanges,
-  '/waybill.v1.Admin/RevokeCertificates': adminChanges,
+  '/waybill.v1.Admin/RotateSigningKey': fullRights,
+  '/waybill.v1.Admin/RevokeCertificates': fullRights,
   '/waybill.v1.Admin/ListRevocations': adminReads,
   '/waybill.v1.Admin/ListSettings': adminReads,
-  '/waybill.v1.Admin/SetSettings': adminChanges,
-  '/waybill.v1.Admin/SetRoute': adminChanges,
+  '/waybill.v1.Admin/SetSettings': fullRights,
+  '/waybill.v1.Admin/SetRoute': fullRights,
   '/waybill.v1.Admin/ListRoutes': adminReads,
-  '/waybill.v1.Admin/SetLink': adminChanges,
-  '/waybill.v1.Admin/DeleteLink': adminChanges,
+  '/waybill.v1.Admin/SetLink': fullRights,
+  '/waybill.v1.Admin/DeleteLink': fullRights,
   '/waybill.v1.Admin/ListLinks': adminReads,
+  '/waybill.v1.Admin/ListCertificates': adminReads,
   '/waybill.v1.Admin/ListSendRequests': adminReads,
   '/waybill.v1.Admin/WatchSendRequests': adminReads,
-  '/waybill.v1.Admin/SteerSendRequests': adminChanges,
-  '/waybill.v1.Admin/CreateEnrollment': fullChanges,
+  '/waybill.v1.Admin/SteerSendRequests': dailyWork,
+  '/waybill.v1.Admin/CreateEnrollment': fullRights,
   '/waybill.v1.Admin/ListEnrollments': adminReads,
-  '/waybill.v1.Admin/RevokeEnrollment': fullChanges,
+  '/waybill.v1.Admin/RevokeEnrollment': fullRights,
   '/waybill.v1.Admin/ListAdministrators': adminReads,
-  '/waybill.v1.Admin/DeleteAdministrator': fullChanges,
+  '/waybill.v1.Admin/DeleteAdministrator': fullRights,
   '/waybill.v1.DistributionPoint/Check': siteReads,
   '/waybill.v1.DistributionPoint/Begin': siteChanges,
   '/waybill.v1.DistributionPoint/PutManifest': siteChanges,
@@ -127,7 +136,7 @@ const waybillRules = {
   '/waybill.v1.DistributionPoint/NotifyPull': siteChanges,
   '/waybill.v1.DistributionPoint/QueryPull': siteReads,
   '/waybill.v1.DistributionPoint/ImportPrestaged': {
-    callers: ['distribution points of this site', 'administrators who may change things'],
+    callers: ['distribution points of this site', 'administrators who may do the daily work'],
     audited: 'always',
   },
   '/waybill.v1.DistributionPoint/SetControls': siteChanges,
@@ -175,7 +184,10 @@ export const callPolicy: ReadonlyMap<string, CallRule> = new Map(
   Object.entries({ ...waybillRules, ...platformRules }),
 );
 
-/** Whether a peer may call a method of a server that belongs to site `siteCode`. */
+/**
+ * Whether a peer may call a method of a server that belongs to site `siteCode`, his scope aside: that is
+ * for `scopePolicy` and the method.
+ */
 export function mayCall(identity: PeerIdentity, path: string, siteCode: string): boolean {
   return groupsOfCaller(identity, path, siteCode).length > 0;
 }
@@ -194,8 +206,10 @@ function isInGroup(identity: PeerIdentity, group: CallerGroup, siteCode: string)
   switch (group) {
     case 'administrators':
       return identity.kind === 'admin';
-    case 'administrators who may change things':
+    case 'administrators who may do the daily work':
       return identity.kind === 'admin' && identity.role !== 'read-only';
+    case 'administrators with full rights':
+      return identity.kind === 'admin' && identity.role === 'full';
     case 'the site of this DP':
       return identity.kind === 'site' && identity.siteCode === siteCode;
     case 'distribution points of this site':
@@ -206,8 +220,6 @@ function isInGroup(identity: PeerIdentity, group: CallerGroup, siteCode: string)
       return identity.kind === 'site';
     case 'every peer of the hierarchy':
       return true;
-    case 'administrators with full rights':
-      return identity.kind === 'admin' && identity.role === 'full';
     case 'whoever has a token':
     case 'whoever has the key of a certificate of this hierarchy':
       // Who has a certificate that counts has no business there.

@@ -65,6 +65,7 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   PEER_IDENTITY_MISMATCH: { expected: 'text', actual: 'text', address: 'text' },
   PEER_NOT_ALLOWED: { caller: 'text', method: 'text', expected: 'text' },
   PEER_OVER_LIMIT: { caller: 'text', limit: 'text' },
+  SCOPE_EXCEEDED: { caller: 'text', scope: 'text', outside: 'text' },
   CERTIFICATE_REFUSED: { caller: 'text', reason: 'text' },
   PEER_FAILED: { peer: 'text', reason: 'text' },
   DEADLINE_EXCEEDED: { peer: 'text', method: 'text', deadlineMs: 'number' },

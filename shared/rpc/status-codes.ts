@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { ErrorCode } from '../domain/errors.ts';
+import type { ErrorCode, WaybillError } from '../domain/errors.ts';
 
 /**
  * The gRPC status each error travels as. Foreign tools (grpcurl) go by it; our own agents go by the
@@ -57,6 +57,7 @@ export const grpcStatusOf = {
   PEER_IDENTITY_MISMATCH: status.FAILED_PRECONDITION,
   PEER_NOT_ALLOWED: status.PERMISSION_DENIED,
   PEER_OVER_LIMIT: status.RESOURCE_EXHAUSTED,
+  SCOPE_EXCEEDED: status.PERMISSION_DENIED,
   CERTIFICATE_REFUSED: status.PERMISSION_DENIED,
   PEER_FAILED: status.UNAVAILABLE,
   DEADLINE_EXCEEDED: status.DEADLINE_EXCEEDED,
@@ -93,3 +94,8 @@ export const grpcStatusOf = {
   STATE_STORE_DAMAGED: status.FAILED_PRECONDITION,
   ADDRESS_IN_USE: status.FAILED_PRECONDITION,
 } as const satisfies Record<ErrorCode, status>;
+
+/** Whether a peer has said no to who we are: it will again, until somebody does something. */
+export function isRefusalOfPeer({ code }: WaybillError): boolean {
+  return grpcStatusOf[code] === status.PERMISSION_DENIED;
+}

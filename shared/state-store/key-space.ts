@@ -1,6 +1,6 @@
 import type { Administrator } from '../domain/administrator.ts';
 import type { Alarm } from '../domain/alarm.ts';
-import type { AuditRecord } from '../domain/audit-record.ts';
+import type { AuditHead, AuditPlace, AuditRecord } from '../domain/audit-record.ts';
 import type {
   ChangeLogEntry,
   NeighbourState,
@@ -101,6 +101,12 @@ export const keySpaces = {
   enrollmentTokens: keySpace<EnrollmentRow>('enrollment-tokens'),
   /** name → an administrator whom this site vouches for, or is to. */
   administrators: keySpace<Administrator>('administrators'),
+  /** 'anchor' → the newest of the audit records that went in time: what is left goes on from it. */
+  auditAnchor: keySpace<AuditPlace>('audit-anchor'),
+  /** siteCode → the newest record of that site's audit trail, as it has told. */
+  auditHeads: keySpace<AuditHead>('audit-heads'),
+  /** siteCode / serial → what it told before; nobody but this site writes here, and it changes no row. */
+  auditHeadHistory: keySpace<AuditHead>('audit-head-history'),
   /** 'leaf' or 'authority' / kind of the holder / its name / when / serial number → a certificate this site issued. */
   issuedCertificates: keySpace<IssuedCertificateRecord>('issued-certificates'),
   /** name → the last serial number given out. */

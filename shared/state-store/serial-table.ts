@@ -13,18 +13,23 @@ const trimBatchCount = 1_000;
 export interface SerialTableComponents<Row> {
   readonly store: StateStore;
   readonly space: KeySpace<Row>;
+  /** What is written in one batch with the end of rows that are cut off, the newest of them given. */
+  readonly onCutOff?: (newest: Row) => readonly Change[];
 }
 
 /** How a serial table is tuned. */
 export interface SerialTableConfig {
   /** Rows kept; the oldest go first, in the background, so that there may be a few more. */
   readonly rowCountMax: number;
+  /** Serials go on above this one. @default 0 */
+  readonly serialsAbove?: number;
 }
 
 /** A table that only grows at its end, with its oldest rows cut off: what happened, in order. */
 export class SerialTable<Row extends { readonly serial: number }> implements Component {
   readonly #store: StateStore;
   readonly #records: RecordStore<Row>;
+  readonly #onCutOff: (newest: Row) => readonly Change[];
   readonly #counter: SerialCounter;
   readonly #config: SerialTableConfig;
   readonly #stopping = new AbortController();
@@ -38,6 +43,7 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
   ) {
     this.#store = components.store;
     this.#records = components.store.records(components.space);
+    this.#onCutOff = components.onCutOff ?? (() => []);
     this.#counter = counter;
     this.#config = config;
   }
@@ -50,7 +56,8 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
     const { store, space } = components;
     // The rows themselves are asked too: a row is never overwritten, whatever the counter says.
     const newest = await newestRow(store.records(space));
-    const counter = await SerialCounter.open(store, space.name, { atLeast: newest?.serial ?? 0 });
+    const atLeast = Math.max(newest?.serial ?? 0, config.serialsAbove ?? 0);
+    const counter = await SerialCounter.open(store, space.name, { atLeast });
     return new SerialTable(components, counter, config);
   }
 
@@ -70,6 +77,16 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
     this.#addedCount += 1;
     if (this.#addedCount >= trimBatchCount) this.#trimInBackground();
     return [change, this.#records.put(joinKey(value), toRow(value))];
+  }
+
+  /** The newest row there is. */
+  newestRow(): Promise<Row | undefined> {
+    return newestRow(this.#records);
+  }
+
+  /** All rows there are now, oldest first; those that are added or cut off meanwhile do not matter. */
+  async *all(): AsyncGenerator<Row> {
+    for await (const [, row] of this.#records.list()) yield row;
   }
 
   /** The newest rows that match, at most so many, oldest of them first. */
@@ -93,10 +110,13 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
     const endKey = await this.#firstKeptKey();
     while (endKey !== undefined && !this.#stopping.signal.aborted) {
       const changes: Change[] = [];
-      for await (const [key] of this.#records.list({ lt: endKey, limit: trimBatchCount })) {
+      let newest: Row | undefined;
+      for await (const [key, row] of this.#records.list({ lt: endKey, limit: trimBatchCount })) {
         changes.push(this.#records.delete(key));
+        newest = row;
       }
-      const isWritten = await this.#isWritten(changes);
+      if (newest === undefined) break;
+      const isWritten = await this.#isWritten([...changes, ...this.#onCutOff(newest)]);
       if (!isWritten || changes.length < trimBatchCount) break;
     }
     this.#trimming = undefined;

@@ -1,5 +1,6 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { toVisibleText } from '../../shared/runtime/visible-text.ts';
+import { toRefusalText } from './refusal-text.ts';
 
 /** Exit codes of `waybill`, the whole list. */
 export const exitCodes = { done: 0, failed: 1, usage: 2 } as const;
@@ -27,6 +28,7 @@ export const commandFailureCodes = [
   'OUT_REFUSED',
   'NO_ROOM',
   'TIMED_OUT',
+  'AUDIT_TRAIL_BROKEN',
 ] as const;
 
 type CommandFailureCode = (typeof commandFailureCodes)[number];
@@ -125,7 +127,7 @@ const optionsIfTyped: Readonly<Record<string, { option: string; otherwise: strin
  * @param args what the administrator typed
  */
 export function toFailureText(report: FailureReport, args: readonly string[]): string {
-  const message = inWordsOfOptions(report, args);
+  const message = toRefusalText(report) ?? inWordsOfOptions(report, args);
   const lines = report.code === 'CONFIG_INVALID' ? message.split('\n') : [message];
   return `waybill: ${lines.map(toVisibleText).join('\n')}`;
 }

@@ -3,22 +3,15 @@ import type { Tone } from '../../shared/runtime/text-style.ts';
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import { requireKnown } from './known-names.ts';
-import {
-  type AuditTrailRecord,
-  type StatusMessageRecord,
-  toAuditTrailRecord,
-  toStatusMessageRecord,
-} from './message-records.ts';
+import { type StatusMessageRecord, toStatusMessageRecord } from './message-records.ts';
 import {
   countText,
   distributionPointIdText,
-  flag,
   messageIdText,
   momentText,
   option,
   packageIdText,
   siteOption,
-  siteToAskOption,
   wordOption,
 } from './options.ts';
 import { siteTextOf } from './status-columns.ts';
@@ -65,30 +58,8 @@ const listMessages = command({
   },
 });
 
-const listAudit = command({
-  path: 'audit',
-  summary: 'Who called what, with which result; newest last',
-  example: 'waybill audit --refused --since 7d',
-  options: (parser) =>
-    parser
-      .option('refused', flag('Only calls that were refused'))
-      .option('since', sinceOption)
-      .option('limit', limitOption)
-      .option('site', siteToAskOption),
-  run: async ({ refused, since, limit, site }, session) => {
-    const { admin, output, clock, timeZone } = await session.atSite(site);
-    const records = await admin.list('listAuditRecords', {
-      refusedOnly: refused,
-      sinceMs: since?.(clock.nowMs()) ?? 0,
-      limit: limit ?? 0,
-    });
-    const empty = refused ? 'No call was refused.' : 'The audit trail is empty.';
-    output.list(records.map(toAuditTrailRecord), auditColumns(timeZone), empty);
-  },
-});
-
-/** `waybill messages` and `waybill audit`. */
-export const messageCommands: readonly Command[] = [listMessages, listAudit];
+/** `waybill messages`. */
+export const messageCommands: readonly Command[] = [listMessages];
 
 function messageColumns(
   rows: readonly StatusMessageRecord[],
@@ -107,19 +78,4 @@ function messageColumns(
 function toneOfMessage({ severity }: StatusMessageRecord): Tone | undefined {
   if (severity === 'error') return 'bad';
   return severity === 'warning' ? 'busy' : undefined;
-}
-
-function auditColumns(timeZone: string | undefined): readonly Column<AuditTrailRecord>[] {
-  return [
-    { title: 'time', text: (row) => toTimeText(row.timeMs, timeZone) },
-    { title: 'caller', text: (row) => row.caller },
-    { title: 'from', text: (row) => row.address },
-    { title: 'method', text: (row) => row.method.replace(/^\/waybill\.v1\./, '') },
-    { title: 'result', text: (row) => row.result, tone: toneOfAudit },
-    { title: 'detail', text: (row) => row.detail },
-  ];
-}
-
-function toneOfAudit({ result }: AuditTrailRecord): Tone {
-  return result === 'ok' ? 'good' : 'bad';
 }

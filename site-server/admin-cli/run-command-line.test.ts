@@ -81,6 +81,54 @@ describe('a command line that cannot be (ADM-6)', () => {
   });
 });
 
+describe('a refusal by role or scope (SEC-1)', () => {
+  async function refusedBy(error: ConstructorParameters<typeof WaybillError>[0]) {
+    const admin = new FakeAdmin().answer('deletePackage', () => {
+      throw new WaybillError(error);
+    });
+    return runWaybill('package delete PS100001 --yes', { admin });
+  }
+
+  for (const [caller, expected, text] of [
+    [
+      'waybill://admin/read-only/rita',
+      'administrators who may do the daily work',
+      'you are rita, whose role is read-only; this takes an operator, or an administrator with full rights. Ask one to do it, or one with full rights for that role: waybill admin add rita --role operator',
+    ],
+    [
+      'waybill://admin/operator/olga?site=PS1',
+      'administrators with full rights',
+      'you are olga, whose role is operator; this takes an administrator with full rights. Ask one to do it, or one with full rights for that role: waybill admin add olga --role full',
+    ],
+    [
+      'waybill://dp/PS1DP1',
+      'administrators with full rights',
+      'waybill://dp/PS1DP1 may not call /m; expected administrators with full rights',
+    ],
+  ] as const) {
+    it(`tells ${caller} what it takes, and whom to ask`, async () => {
+      const { exitCode, stderr } = await refusedBy({
+        ...{ code: 'PEER_NOT_ALLOWED', caller, method: '/m', expected },
+      });
+      assert.deepEqual([exitCode, stderr], [1, `waybill: ${text}\n`]);
+    });
+  }
+
+  it('tells what lies outside the scope, and what to do about it', async () => {
+    const { exitCode, stderr } = await refusedBy({
+      code: 'SCOPE_EXCEEDED',
+      caller: 'waybill://admin/operator/olga?site=PS1',
+      scope: 'site PS1',
+      outside: 'package CS100001 of site CS1',
+    });
+    assert.equal(exitCode, 1);
+    assert.match(
+      stderr,
+      /outside it: package CS100001 of site CS1\. Nothing was changed\. Leave that out, or ask/,
+    );
+  });
+});
+
 describe('a failure of the site server (ADM-6)', () => {
   const unknown = new FakeAdmin().answer('getPackage', () => {
     throw new WaybillError({ code: 'PACKAGE_UNKNOWN', packageId: 'PS1\u001b[2J' });

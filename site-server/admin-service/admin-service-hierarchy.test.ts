@@ -7,23 +7,13 @@ import type { Package } from '../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageStatus as PackageStatusMessage } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import { AuditTrail } from '../audit-trail/audit-trail.ts';
 import { TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts';
 import type { TestSite } from '../distribution-manager/testing/test-site.ts';
 import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
-import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
-import { AdminService, type AdminServiceComponents } from './admin-service.ts';
-import { DistributionPointCommands } from './distribution-point-commands.ts';
-import { DistributionPointLibraries } from './distribution-point-libraries.ts';
 import { GroupCommands } from './group-commands.ts';
-import { LogReader } from './log-reader.ts';
-import { PackageStatusView } from './package-status-view.ts';
-import { PackageView } from './package-view.ts';
-import { SettingCommands } from './setting-commands.ts';
 import { SiteCommands } from './site-commands.ts';
-import { StatusMessageView } from './status-message-view.ts';
-import { all, noSteering, nothing, noWork, until } from './testing/quiet-parts.ts';
-import { ValidationAnswers } from './validation-answers.ts';
+import { conversationOf } from './testing/admin-conversation.ts';
+import { all, until } from './testing/quiet-parts.ts';
 
 const parent = { siteCode: 'CS1', address: 'CS1:8530' };
 const sites: readonly OwnSite[] = [
@@ -474,50 +464,3 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     });
   });
 });
-
-async function conversationOf(
-  site: TestSite,
-  directory: TemporaryDirectory,
-  ports: Partial<AdminServiceComponents> = {},
-): Promise<Conversation<'Admin'>> {
-  const { store } = site;
-  const { clock } = site.machine;
-  const { logger } = site.machine.log;
-  return new AdminService({
-    ...site,
-    distributionPointCommands: new DistributionPointCommands(site),
-    siteCommands: new SiteCommands(site),
-    settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
-    validationAnswers: new ValidationAnswers({
-      ...{ ...site, clock, newUuid: () => 'wish' },
-      ownValidations: { request: async () => {} },
-    }),
-    distributionPointLibraries: new DistributionPointLibraries({
-      ...site,
-      connections: { channelTo: () => assert.fail('no DP is asked here') },
-      jobSerials: { next: () => assert.fail('no job is made here') },
-    }),
-    links: new TransferLinks(site),
-    connections: { forget: () => {} },
-    statusMessageView: new StatusMessageView(site),
-    site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },
-    packageView: new PackageView({ ...site, clock }),
-    packageStatusView: new PackageStatusView({
-      ...site,
-      ...replicationOf(ports),
-      percentOf: () => undefined,
-    }),
-    jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
-    steering: noSteering,
-    previews: { methods: () => ({ previewDistribution: nothing, previewUpdate: nothing }) },
-    prestaged: { exports: { run: noWork }, imports: { run: noWork } },
-    clock,
-    auditTrail: await AuditTrail.open({ store, clock, logger }),
-    logs: new LogReader({ clock, directory: directory.path }),
-    ...ports,
-  }).conversation();
-}
-
-function replicationOf({ replication }: Partial<AdminServiceComponents>) {
-  return replication ? { replication } : {};
-}

@@ -1,10 +1,13 @@
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import type { PackageProperties } from '../../shared/domain/package.ts';
-import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
+import type { AuditHeads } from '../audit-trail/audit-heads.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import { AdminScopes } from './admin-scopes.ts';
+import { CertificateAnswers, type CertificateAnswersComponents } from './certificate-answers.ts';
 import type { DistributionCommands } from './distribution-commands.ts';
 import {
   DistributionPointAnswers,
@@ -21,6 +24,7 @@ import type { PackageCommands } from './package-commands.ts';
 import {
   requireDistributionPointId,
   requirePackageId,
+  requireSiteCode,
   toPackageProperties,
   toPackageStatusQuery,
   toTargets,
@@ -31,10 +35,12 @@ import type { PackageView } from './package-view.ts';
 import { PrestagedAnswers, type PrestagedAnswersComponents } from './prestaged-answers.ts';
 import type { PreviewAnswers } from './preview-answers.ts';
 import {
+  toAuditHeadMessage,
   toAuditQuery,
   toAuditRecordMessage,
   toStatusMessageMessage,
   toStatusMessageQuery,
+  toTrailMessages,
 } from './report-messages.ts';
 import { checkedCount } from './request-text.ts';
 import { RevocationAnswers, type RevocationAnswersComponents } from './revocation-answers.ts';
@@ -68,14 +74,15 @@ export interface AdminSite {
 
 /** What the admin service needs. */
 export interface AdminServiceComponents
-  extends DistributionPointAnswersComponents,
-    Omit<JobSteeringAnswersComponents, 'requireKnown'>,
-    SendSteeringAnswersComponents,
-    GroupAnswersComponents,
+  extends Omit<DistributionPointAnswersComponents, 'scopes'>,
+    Omit<JobSteeringAnswersComponents, 'requireKnown' | 'scopes'>,
+    Omit<SendSteeringAnswersComponents, 'scopes'>,
+    Omit<GroupAnswersComponents, 'scopes'>,
     EnrollmentAnswersComponents,
     LinkAnswersComponents,
+    CertificateAnswersComponents,
     RevocationAnswersComponents,
-    PrestagedAnswersComponents,
+    Omit<PrestagedAnswersComponents, 'scopes'>,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
   readonly site: AdminSite;
   readonly packages: Pick<PackageStore, 'require' | 'statuses'>;
@@ -89,7 +96,8 @@ export interface AdminServiceComponents
   readonly statusMessageView: StatusMessageView;
   readonly jobs: AdminJobs;
   readonly settingCommands: SettingCommands;
-  readonly auditTrail: Pick<AuditTrail, 'query'>;
+  readonly auditTrail: Pick<AuditTrail, 'query' | 'read'>;
+  readonly auditHeads: Pick<AuditHeads, 'told'>;
   readonly logs: LogReader;
 }
 
@@ -103,6 +111,7 @@ const logLinesDefault = 100;
  */
 export class AdminService {
   readonly #components: AdminServiceComponents;
+  readonly #scopes: AdminScopes;
   readonly #distributionPoints: DistributionPointAnswers;
   readonly #sites: SiteAnswers;
   readonly #steering: JobSteeringAnswers;
@@ -111,17 +120,20 @@ export class AdminService {
 
   constructor(components: AdminServiceComponents) {
     this.#components = components;
-    this.#distributionPoints = new DistributionPointAnswers(components);
+    const scopes = new AdminScopes(components);
+    this.#scopes = scopes;
+    this.#distributionPoints = new DistributionPointAnswers({ ...components, scopes });
     this.#links = new LinkAnswers(components);
     const { agentVersion } = components.site;
     this.#sites = new SiteAnswers({ ...components, agentVersion });
     const requireKnown = (names: JobNames) => this.#requireKnown(names);
-    this.#steering = new JobSteeringAnswers({ ...components, requireKnown });
-    this.#prestaged = new PrestagedAnswers(components);
+    this.#steering = new JobSteeringAnswers({ ...components, scopes, requireKnown });
+    this.#prestaged = new PrestagedAnswers({ ...components, scopes });
   }
 
   /** The functions that answer the conversation. */
   conversation(): Conversation<'Admin'> {
+    const parts = { ...this.#components, scopes: this.#scopes };
     return {
       getSite: async () => this.#site(),
       ...this.#packageMethods(),
@@ -131,12 +143,13 @@ export class AdminService {
       ...this.#distributionPoints.methods(),
       ...this.#sites.methods(),
       ...this.#steering.methods(),
-      ...new SendSteeringAnswers(this.#components).methods(),
-      ...new GroupAnswers(this.#components).methods(),
+      ...new SendSteeringAnswers(parts).methods(),
+      ...new GroupAnswers(parts).methods(),
       ...new EnrollmentAnswers(this.#components).methods(),
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
+      ...new CertificateAnswers(this.#components).methods(),
       ...new RevocationAnswers(this.#components).methods(),
       ...this.#components.previews.methods(),
       ...this.#reportMethods(),
@@ -159,13 +172,14 @@ export class AdminService {
     const { packageCommands, packageView, site } = this.#components;
     const own = site.ownDirectories;
     return {
-      createPackage: async ({ properties, sourceDirectories }) => {
+      createPackage: async ({ properties, sourceDirectories }, context) => {
+        await this.#scopes.requireOwnSite(context);
         const checked = toPackageProperties(properties);
         const directories = await checkedSources(sourceDirectories, own);
         return packageView.toMessage(await packageCommands.create(checked, directories));
       },
-      setPackage: async (request) => {
-        const packageId = requirePackageId(request.packageId);
+      setPackage: async (request, context) => {
+        const packageId = await this.#requireOursToChange(request.packageId, context);
         const { properties: patch, sourceDirectories } = request;
         const isMove = sourceDirectories.length > 0;
         const isOwn = this.#components.hierarchyPackages.isOwn(packageId);
@@ -177,11 +191,13 @@ export class AdminService {
           patch || !isMove ? withPatch(before, patch) : before;
         return packageView.toMessage(await packageCommands.set(packageId, change, directories));
       },
-      updatePackage: async ({ packageId }) => {
-        return packageView.toMessage(await packageCommands.update(requirePackageId(packageId)));
+      updatePackage: async (request, context) => {
+        const packageId = await this.#requireOursToChange(request.packageId, context);
+        return packageView.toMessage(await packageCommands.update(packageId));
       },
-      deletePackage: async ({ packageId }) => {
-        return packageView.toMessage(await packageCommands.delete(requirePackageId(packageId)));
+      deletePackage: async (request, context) => {
+        const packageId = await this.#requireOursToChange(request.packageId, context);
+        return packageView.toMessage(await packageCommands.delete(packageId));
       },
       getPackage: async ({ packageId }) => packageView.get(requirePackageId(packageId)),
       listPackages: () => packageView.list(),
@@ -191,20 +207,31 @@ export class AdminService {
     } satisfies Partial<Conversation<'Admin'>>;
   }
 
+  /** A package that the caller may change. @throws REQUEST_INVALID, SCOPE_EXCEEDED */
+  async #requireOursToChange(text: string, context: CallContext): Promise<string> {
+    const packageId = requirePackageId(text);
+    await this.#scopes.checkOf(context)({ packageIds: [packageId] });
+    return packageId;
+  }
+
   #distributionMethods() {
     const { distributionCommands, packageStatusView } = this.#components;
     return {
-      distributePackage: async (request) => {
-        return { dpIds: await distributionCommands.distribute(toTargets(request)) };
+      distributePackage: async (request, context) => {
+        const check = this.#scopes.checkOf(context);
+        return { dpIds: await distributionCommands.distribute(toTargets(request), check) };
       },
-      redistributePackage: async (request) => {
-        return { dpIds: await distributionCommands.redistribute(toTargets(request)) };
+      redistributePackage: async (request, context) => {
+        const check = this.#scopes.checkOf(context);
+        return { dpIds: await distributionCommands.redistribute(toTargets(request), check) };
       },
-      removePackage: async (request) => {
-        return { dpIds: await distributionCommands.remove(toTargets(request)) };
+      removePackage: async (request, context) => {
+        const check = this.#scopes.checkOf(context);
+        return { dpIds: await distributionCommands.remove(toTargets(request), check) };
       },
-      retryFailed: async (filter) => {
-        return await distributionCommands.retryFailed(toPackageStatusQuery(filter));
+      retryFailed: async (filter, context) => {
+        const query = toPackageStatusQuery(filter);
+        return await distributionCommands.retryFailed(query, this.#scopes.checkOf(context));
       },
       listPackageStatus: (filter) => packageStatusView.list(toPackageStatusQuery(filter)),
       watchPackageStatus: (filter, { signal }) => {
@@ -214,7 +241,7 @@ export class AdminService {
   }
 
   #reportMethods() {
-    const { statusMessageView, auditTrail } = this.#components;
+    const { statusMessageView, auditTrail, auditHeads, sites } = this.#components;
     return {
       listJobs: (filter) => this.#listJobs(filter),
       watchJobs: (filter, { signal }) => this.#watchJobs(filter, signal),
@@ -226,6 +253,12 @@ export class AdminService {
       listAuditRecords: async function* (filter) {
         const records = await auditTrail.query(toAuditQuery(filter));
         for (const record of records) yield toAuditRecordMessage(record);
+      },
+      readAuditTrail: () => toTrailMessages(auditTrail.read()),
+      listAuditHeads: async function* ({ siteCode }) {
+        const ofSite =
+          siteCode === '' ? sites.own.siteCode : requireSiteCode('site_code', siteCode);
+        for await (const head of auditHeads.told(ofSite)) yield toAuditHeadMessage(head);
       },
     } satisfies Partial<Conversation<'Admin'>>;
   }

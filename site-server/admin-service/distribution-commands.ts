@@ -12,6 +12,7 @@ import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import { siteOfStatusKey } from '../distribution-manager/hierarchy-package-rows.ts';
 import { pendingStatus } from '../distribution-manager/hierarchy-wishes.ts';
+import { type ScopeCheck, withoutScope } from './admin-scopes.ts';
 import { DeliveryFailures } from './delivery-failures.ts';
 import {
   DistributionTargets,
@@ -78,11 +79,13 @@ export class DistributionCommands {
    *
    * @returns the DPs for which something will happen
    * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN, GROUP_UNKNOWN
+   * @throws SCOPE_EXCEEDED
    */
-  async distribute(requested: RequestedTargets): Promise<string[]> {
+  async distribute(requested: RequestedTargets, check = withoutScope): Promise<string[]> {
     const { packageId, groupNames = [] } = requested;
     const names = await this.#targets.receivers(requested);
     const members = await this.#targets.membersOf(groupNames);
+    await check({ dpIds: [...names, ...members], groupNames });
     return this.#want(packageId, { action: 'add', groupNames }, async (sitePackage) => {
       await this.#requireStaying(sitePackage);
       const isOpen = (target: Target) => !isOnItsWay(target);
@@ -97,11 +100,12 @@ export class DistributionCommands {
    *
    * @returns the DPs for which something will happen
    * @throws PACKAGE_UNKNOWN, PACKAGE_STATE_CONFLICT, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN
-   * @throws REQUEST_INVALID when a DP that is named does not have the package
+   * @throws REQUEST_INVALID when a DP that is named does not have the package; SCOPE_EXCEEDED
    */
-  async redistribute(requested: RequestedTargets): Promise<string[]> {
+  async redistribute(requested: RequestedTargets, check = withoutScope): Promise<string[]> {
     const { packageId, dpIds } = requested;
     const names = await this.#targets.holders(requested);
+    await check({ dpIds: names });
     return this.#want(packageId, { action: 'redistribute' }, async (sitePackage) => {
       await this.#requireStaying(sitePackage);
       const targets = await this.#targets.of(packageId, names);
@@ -120,14 +124,15 @@ export class DistributionCommands {
    * DPs that are in it, but those that are in another group which has it.
    *
    * @returns the DPs for which something will happen
-   * @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN, GROUP_UNKNOWN
+   * @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN, GROUP_UNKNOWN, SCOPE_EXCEEDED
    */
-  async remove(requested: RequestedTargets): Promise<string[]> {
+  async remove(requested: RequestedTargets, check = withoutScope): Promise<string[]> {
     const { packageId, groupNames = [] } = requested;
     const isNamed = requested.dpIds === 'all' || requested.dpIds.length > 0;
     const hasNames = isNamed || (requested.siteCodes ?? []).length > 0;
     const names = hasNames ? await this.#targets.holders({ ...requested, groupNames: [] }) : [];
     const members = await this.#targets.membersOf(groupNames);
+    await check({ dpIds: [...names, ...members], groupNames });
     return this.#want(packageId, { action: 'remove', groupNames }, async () => {
       const left = await this.#targets.withoutOtherGroup(packageId, members, groupNames);
       return {
@@ -141,12 +146,14 @@ export class DistributionCommands {
    * Makes everything that failed run again now, snapshots included, as far as this site knows of it.
    *
    * @returns the DPs for which something will happen, and the packages whose source is read again
+   * @throws SCOPE_EXCEEDED when any of what failed is outside: then nothing runs again
    */
-  async retryFailed(query: PackageStatusQuery): Promise<Retried> {
+  async retryFailed(query: PackageStatusQuery, check = withoutScope): Promise<Retried> {
     const failed = new Map<string, FailedRow[]>();
     for await (const row of this.#failedRows(query)) {
       failed.set(row.packageId, [...(failed.get(row.packageId) ?? []), row]);
     }
+    await this.#checkRows([...failed.values()].flat(), check);
     const dpIds = new Set<string>();
     const packageIds = new Set<string>();
     for (const [packageId, rows] of failed) {
@@ -156,6 +163,17 @@ export class DistributionCommands {
       }
     }
     return { dpIds: [...dpIds].sort(), packageIds: [...packageIds].sort() };
+  }
+
+  /** A source that is read again is the package's; what did not come to a site is tried for all its DPs. */
+  async #checkRows(rows: readonly FailedRow[], check: ScopeCheck): Promise<void> {
+    const ofSites = rows.filter(({ dpId }) => dpId === '');
+    const isSource = ({ packageId, siteCode }: FailedRow) => siteCode === sourceSiteOf(packageId);
+    await check({
+      dpIds: rows.flatMap(({ dpId }) => (dpId === '' ? [] : [dpId])),
+      packageIds: ofSites.filter(isSource).map(({ packageId }) => packageId),
+      siteCodes: ofSites.filter((row) => !isSource(row)).map(({ siteCode }) => siteCode),
+    });
   }
 
   async *#failedRows(query: PackageStatusQuery): AsyncGenerator<FailedRow> {

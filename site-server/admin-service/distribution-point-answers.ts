@@ -9,6 +9,7 @@ import type { DistributionPointConnections } from '../distribution-point-connect
 import type { DistributionPointChecker } from '../hierarchy-manager/distribution-point-checker.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import type { AdminScopes } from './admin-scopes.ts';
 import type { DistributionPointCommands } from './distribution-point-commands.ts';
 import {
   toDistributionPointPatch,
@@ -27,6 +28,7 @@ export interface DistributionPointAnswersComponents {
   readonly sites: Pick<SiteDirectory, 'own' | 'tree' | 'identityOf'>;
   readonly checker: Pick<DistributionPointChecker, 'check'>;
   readonly connections: Pick<DistributionPointConnections, 'forget'>;
+  readonly scopes: Pick<AdminScopes, 'checkOf'>;
 }
 
 /** How many packages each DP serves, and is to have. */
@@ -44,22 +46,25 @@ export class DistributionPointAnswers {
   }
 
   methods() {
-    const { distributionPointCommands, connections } = this.#components;
+    const { distributionPointCommands, connections, scopes, sites } = this.#components;
     return {
-      addDistributionPoint: async (settings) => {
+      addDistributionPoint: async (settings, context) => {
         const siteCode = siteOf(settings.siteCode);
+        await scopes.checkOf(context)({ siteCodes: [siteCode ?? sites.own.siteCode] });
         const point = toNewDistributionPoint(settings);
         return this.#record(await distributionPointCommands.add(point, siteCode));
       },
-      setDistributionPoint: async (settings) => {
+      setDistributionPoint: async (settings, context) => {
         const siteCode = siteOf(settings.siteCode);
         const patch = toDistributionPointPatch(settings);
+        await scopes.checkOf(context)({ dpIds: [patch.dpId] });
         return this.#record(await distributionPointCommands.set(patch, siteCode));
       },
-      deleteDistributionPoint: async (request, { caller }) => {
+      deleteDistributionPoint: async (request, context) => {
         const dpId = requireDistributionPointId('dp_id', request.dpId);
+        await scopes.checkOf(context)({ dpIds: [dpId] });
         const record = await this.#record(await this.#requireAnywhere(dpId));
-        await distributionPointCommands.delete(dpId, toIdentityUri(caller.identity));
+        await distributionPointCommands.delete(dpId, toIdentityUri(context.caller.identity));
         connections.forget(dpId);
         return record;
       },

@@ -1,5 +1,5 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
-import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { DistributionPointPackage } from '../../shared/rpc/generated/waybill/v1/DistributionPointPackage.ts';
 import type { DistributionPointSweep } from '../../shared/rpc/generated/waybill/v1/DistributionPointSweep.ts';
 import type { SweepDistributionPointRequest__Output } from '../../shared/rpc/generated/waybill/v1/SweepDistributionPointRequest.ts';
@@ -12,6 +12,7 @@ import type {
   DistributionPointConnections,
 } from '../distribution-point-connections/distribution-point-connections.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
+import { AdminScopes } from './admin-scopes.ts';
 import { requireOwnPoint } from './distribution-point-answers.ts';
 import { requireDistributionPointId } from './package-requests.ts';
 
@@ -21,7 +22,7 @@ export interface DistributionPointLibrariesComponents {
   readonly connections: Pick<DistributionPointConnections, 'channelTo'>;
   readonly jobSerials: Pick<SerialCounter, 'next'>;
   readonly hierarchy: Pick<HierarchyManager, 'get' | 'requireAnywhere'>;
-  readonly hierarchyPackages: Pick<HierarchyPackageRows, 'siteCode'>;
+  readonly hierarchyPackages: Pick<HierarchyPackageRows, 'siteCode' | 'groups'>;
 }
 
 /** A DP may look through a million files. */
@@ -33,15 +34,17 @@ type Listed = Omit<DistributionPointPackage, 'packageId'> & { readonly packageId
 /** What administrators ask of the libraries of this site's DPs: the DPs themselves answer. */
 export class DistributionPointLibraries {
   readonly #components: DistributionPointLibrariesComponents;
+  readonly #scopes: AdminScopes;
 
   constructor(components: DistributionPointLibrariesComponents) {
     this.#components = components;
+    this.#scopes = new AdminScopes(components);
   }
 
   methods() {
     return {
       listDistributionPointPackages: ({ dpId }, { signal }) => this.#list(dpId, signal),
-      sweepDistributionPoint: (request, { signal }) => this.#sweep(request, signal),
+      sweepDistributionPoint: (request, context) => this.#sweep(request, context),
     } satisfies Partial<Conversation<'Admin'>>;
   }
 
@@ -63,9 +66,11 @@ export class DistributionPointLibraries {
 
   async #sweep(
     request: SweepDistributionPointRequest__Output,
-    signal: AbortSignal,
+    context: CallContext,
   ): Promise<DistributionPointSweep> {
+    const { signal } = context;
     const point = await this.#require(request.dpId);
+    await this.#scopes.checkOf(context)({ dpIds: [point.dpId] });
     const channel = this.#components.connections.channelTo(point);
     const call = { deadlineMs: sweepDeadlineMs, signal };
     const unassigned: string[] = [];

@@ -1,8 +1,9 @@
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits as limits } from '../../shared/domain/request-limits.ts';
-import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { GroupRecord } from '../../shared/rpc/generated/waybill/v1/GroupRecord.ts';
 import type { GroupSettings__Output } from '../../shared/rpc/generated/waybill/v1/GroupSettings.ts';
+import type { AdminScopes } from './admin-scopes.ts';
 import type { GroupCommands, GroupPatch, SeenGroup } from './group-commands.ts';
 import { requireDistributionPointId, requireGroupName } from './package-requests.ts';
 import { checkedText } from './request-text.ts';
@@ -15,13 +16,16 @@ const descriptionRule = { charsMax: limits.descriptionCharsMax, isMultiline: tru
 /** What answering about groups needs. */
 export interface GroupAnswersComponents {
   readonly groupCommands: GroupCommands;
+  readonly scopes: Pick<AdminScopes, 'checkOf'>;
 }
 
 /** Answers what administrators ask and say about groups of DPs. */
 export class GroupAnswers {
   readonly #commands: GroupCommands;
+  readonly #scopes: Pick<AdminScopes, 'checkOf'>;
 
   constructor(components: GroupAnswersComponents) {
+    this.#scopes = components.scopes;
     this.#commands = components.groupCommands;
   }
 
@@ -42,15 +46,27 @@ export class GroupAnswers {
         return toRecord(await commands.set(patch));
       },
       deleteGroup: async ({ groupName }) => toRecord(await commands.delete(nameOf(groupName))),
-      joinGroup: async ({ groupName, dpIds }) => {
-        return toRecord(await commands.join(nameOf(groupName), someDpIds(dpIds)));
+      joinGroup: async (request, context) => {
+        const { groupName, dpIds } = await this.#membersMeant(request, context);
+        return toRecord(await commands.join(groupName, dpIds));
       },
-      leaveGroup: async ({ groupName, dpIds, drop: isDropping }) => {
-        const left = await commands.leave(nameOf(groupName), someDpIds(dpIds), { isDropping });
-        return toRecord(left);
+      leaveGroup: async (request, context) => {
+        const { groupName, dpIds } = await this.#membersMeant(request, context);
+        return toRecord(await commands.leave(groupName, dpIds, { isDropping: request.drop }));
       },
       listGroups: ({ groupName }) => this.#list(groupName),
     } satisfies Partial<Conversation<'Admin'>>;
+  }
+
+  /** @throws REQUEST_INVALID, SCOPE_EXCEEDED */
+  async #membersMeant(
+    request: { readonly groupName: string; readonly dpIds: readonly string[] },
+    context: CallContext,
+  ): Promise<{ groupName: string; dpIds: readonly string[] }> {
+    const groupName = nameOf(request.groupName);
+    const dpIds = someDpIds(request.dpIds);
+    await this.#scopes.checkOf(context)({ groupNames: [groupName], dpIds });
+    return { groupName, dpIds };
   }
 
   async *#list(groupName: string): AsyncGenerator<GroupRecord> {

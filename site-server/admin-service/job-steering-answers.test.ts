@@ -29,11 +29,13 @@ describe('what administrators say about jobs (ADM-2)', () => {
   let answers: ReturnType<JobSteeringAnswers['methods']>;
   let selected: { verb: SteeringVerb; selection: JobSelection } | undefined;
   let done: string[];
+  let scoped: string[];
 
   beforeEach(async () => {
     machine = await openTestMachine();
     selected = undefined;
     done = [];
+    scoped = [];
     const change = (verb: string) => async (jobs: readonly DistributionJob[]) => {
       done.push(verb);
       return [...jobs];
@@ -55,6 +57,12 @@ describe('what administrators say about jobs (ADM-2)', () => {
         },
       },
       jobs: { toMessage: ({ jobSerial }) => ({ jobSerial }) },
+      scopes: {
+        checkOf:
+          () =>
+          async ({ dpIds = [] }) =>
+            void scoped.push(...dpIds),
+      },
       requireKnown: async ({ dpId }) => {
         if (dpId === 'NOWHERE') throw new Error('unknown');
       },
@@ -78,16 +86,16 @@ describe('what administrators say about jobs (ADM-2)', () => {
   }
 
   const move = (place: Partial<Parameters<typeof answers.moveJobs>[0]>) =>
-    answers.moveJobs({ jobs: { ...none, all: true }, ...place });
+    answers.moveJobs({ jobs: { ...none, all: true }, ...place }, context);
 
   it('does each with what is meant, and answers with the jobs', async () => {
     const selection = { ...none, packageId: 'PS100001', failedOnly: true, olderThanMs: '5' };
-    assert.deepEqual(await all(answers.suspendJobs(selection)), [{ jobSerial: 7 }]);
+    assert.deepEqual(await all(answers.suspendJobs(selection, context)), [{ jobSerial: 7 }]);
     const expected = { packageId: 'PS100001', failedOnly: true, olderThanMs: 5 };
     assert.deepEqual(selected, { verb: 'suspend', selection: expected });
-    await all(answers.resumeJobs({ ...none, jobSerials: ['3', '4', '3'] }));
+    await all(answers.resumeJobs({ ...none, jobSerials: ['3', '4', '3'] }, context));
     assert.deepEqual(selected?.selection, { jobSerials: [3, 4] });
-    await all(answers.runJobs({ ...none, all: true }));
+    await all(answers.runJobs({ ...none, all: true }, context));
     assert.deepEqual(selected?.selection, {});
     await all(answers.cancelJobs({ ...none, dpId: 'A' }, context));
     await all(move({ place: 'first', first: true }));
@@ -100,7 +108,7 @@ describe('what administrators say about jobs (ADM-2)', () => {
   it('only looks when nothing else is asked for', async () => {
     const look = { ...none, all: true, lookOnly: true };
     assert.equal((await all(answers.cancelJobs(look, context))).length, 1);
-    assert.equal((await all(answers.suspendJobs(look))).length, 1);
+    assert.equal((await all(answers.suspendJobs(look, context))).length, 1);
     assert.deepEqual(done, []);
   });
 
@@ -137,9 +145,9 @@ describe('what administrators say about jobs (ADM-2)', () => {
   it('refuses a move to no place, and without a selection (bad input)', async () => {
     await assert.rejects(async () => all(move({})), { code: 'REQUEST_INVALID' });
     const unset = { jobs: null, place: 'first', first: true } as const;
-    await assert.rejects(async () => all(answers.moveJobs(unset)), {
+    await assert.rejects(async () => all(answers.moveJobs(unset, context)), {
       code: 'REQUEST_INVALID',
     });
-    await assert.rejects(all(answers.runJobs({ ...none, dpId: 'NOWHERE' })), /unknown/);
+    await assert.rejects(all(answers.runJobs({ ...none, dpId: 'NOWHERE' }, context)), /unknown/);
   });
 });

@@ -5,13 +5,14 @@ import { parseObjectName } from '../../shared/domain/object-name.ts';
 import type { QueueTarget } from '../../shared/domain/queue-order.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
-import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobSelection__Output } from '../../shared/rpc/generated/waybill/v1/JobSelection.ts';
 import type { MoveJobsRequest__Output } from '../../shared/rpc/generated/waybill/v1/MoveJobsRequest.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import { GroupRows } from '../hierarchy-manager/group-rows.ts';
 import type { JobSteering } from '../package-transfer-manager/job-steering.ts';
+import type { AdminScopes } from './admin-scopes.ts';
 import { checkedNumber } from './request-text.ts';
 
 /** What steering jobs needs. */
@@ -24,12 +25,14 @@ export interface JobSteeringAnswersComponents {
   readonly jobs: { toMessage(job: DistributionJob): Job };
   /** @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID */
   readonly requireKnown: (names: { packageId: string; dpId: string }) => Promise<void>;
+  readonly scopes: Pick<AdminScopes, 'checkOf'>;
 }
 
 /** A command, and whether only what it means is asked for. */
 interface Asked {
   readonly verb: SteeringVerb;
   readonly selection: JobSelection__Output | null;
+  readonly context: CallContext;
 }
 
 /** Answers what administrators say about the jobs of this site: which are meant, and what is done. */
@@ -43,19 +46,19 @@ export class JobSteeringAnswers {
   methods() {
     const { steering } = this.#components;
     return {
-      moveJobs: (request) => {
+      moveJobs: (request, context) => {
         const target = toTarget(request);
-        return this.#act({ verb: 'move', selection: request.jobs }, (jobs) =>
+        return this.#act({ verb: 'move', selection: request.jobs, context }, (jobs) =>
           steering.move(jobs, target),
         );
       },
-      suspendJobs: (selection) =>
-        this.#act({ verb: 'suspend', selection }, (jobs) => steering.suspend(jobs)),
-      resumeJobs: (selection) =>
-        this.#act({ verb: 'resume', selection }, (jobs) => steering.resume(jobs)),
-      runJobs: (selection) =>
-        this.#act({ verb: 'run', selection }, (jobs) => steering.runNow(jobs)),
-      cancelJobs: (selection, { signal }) => this.#cancel(selection, signal),
+      suspendJobs: (selection, context) =>
+        this.#act({ verb: 'suspend', selection, context }, (jobs) => steering.suspend(jobs)),
+      resumeJobs: (selection, context) =>
+        this.#act({ verb: 'resume', selection, context }, (jobs) => steering.resume(jobs)),
+      runJobs: (selection, context) =>
+        this.#act({ verb: 'run', selection, context }, (jobs) => steering.runNow(jobs)),
+      cancelJobs: (selection, context) => this.#cancel(selection, context),
     } satisfies Partial<Conversation<'Admin'>>;
   }
 
@@ -68,20 +71,23 @@ export class JobSteeringAnswers {
     for (const job of jobs) yield this.#components.jobs.toMessage(job);
   }
 
-  async *#cancel(selection: JobSelection__Output, signal: AbortSignal): AsyncGenerator<Job> {
+  async *#cancel(selection: JobSelection__Output, context: CallContext): AsyncGenerator<Job> {
     const { jobs, steering } = this.#components;
-    const meant = await this.#meant({ verb: 'cancel', selection });
+    const meant = await this.#meant({ verb: 'cancel', selection, context });
     if (selection.lookOnly) {
       for (const job of meant) yield jobs.toMessage(job);
       return;
     }
-    for await (const job of steering.cancel(meant, signal)) yield jobs.toMessage(job);
+    for await (const job of steering.cancel(meant, context.signal)) yield jobs.toMessage(job);
   }
 
-  async #meant({ verb, selection }: Asked): Promise<DistributionJob[]> {
-    const { steering } = this.#components;
+  /** Also when it is only looked at what is meant: then the administrator knows before he says yes. */
+  async #meant({ verb, selection, context }: Asked): Promise<DistributionJob[]> {
+    const { steering, scopes } = this.#components;
     if (!selection) throw noSelection();
-    return steering.select(verb, await this.#toSelection(selection));
+    const meant = await steering.select(verb, await this.#toSelection(selection));
+    await scopes.checkOf(context)({ dpIds: meant.map(({ dpId }) => dpId) });
+    return meant;
   }
 
   /** @throws REQUEST_INVALID, PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN */

@@ -1,4 +1,4 @@
-import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { ExportPackageProgress } from '../../shared/rpc/generated/waybill/v1/ExportPackageProgress.ts';
 import type { ExportPackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/ExportPackageRequest.ts';
 import type { ImportPackageProgress } from '../../shared/rpc/generated/waybill/v1/ImportPackageProgress.ts';
@@ -7,6 +7,7 @@ import { progressStream } from '../../shared/runtime/progress-stream.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { PackageExport } from '../prestaged-content/package-export.ts';
 import type { ImportProgress, PackageImport } from '../prestaged-content/package-import.ts';
+import type { AdminScopes } from './admin-scopes.ts';
 import { requirePackageId } from './package-requests.ts';
 
 /** What answering about prestaged files needs. */
@@ -17,6 +18,7 @@ export interface PrestagedAnswersComponents {
   };
   readonly packages: Pick<PackageStore, 'require'>;
   readonly clock: Pick<Clock, 'sleep'>;
+  readonly scopes: Pick<AdminScopes, 'requireOwnSite'>;
 }
 
 const stageNames = {
@@ -37,34 +39,36 @@ export class PrestagedAnswers {
 
   methods() {
     return {
-      exportPackage: (request, { signal }) => this.#export(request, signal),
-      importPackage: ({ path }, { signal }) => this.#import(path, signal),
+      exportPackage: (request, context) => this.#export(request, context),
+      importPackage: ({ path }, context) => this.#import(path, context),
     } satisfies Partial<Conversation<'Admin'>>;
   }
 
-  #export(
+  async *#export(
     request: ExportPackageRequest__Output,
-    signal: AbortSignal,
+    context: CallContext,
   ): AsyncGenerator<ExportPackageProgress> {
-    const { prestaged, packages, clock } = this.#components;
+    const { prestaged, packages, clock, scopes } = this.#components;
+    await scopes.requireOwnSite(context);
     const { path, baseVersion, overwrite } = request;
     const packageId = requirePackageId(request.packageId);
     const order = { packageId, path, baseVersion, overwrite };
-    return progressStream<ExportPackageProgress>(
+    yield* progressStream<ExportPackageProgress>(
       async (tell, ended) => {
         await packages.require(packageId);
         const { fileHash, ...result } = await prestaged.exports.run(order, tell, ended);
         return { result: { ...result, fileHash: Buffer.from(fileHash, 'hex') } };
       },
-      { clock, signal },
+      { clock, signal: context.signal },
     );
   }
 
-  async *#import(path: string, signal: AbortSignal): AsyncGenerator<ImportPackageProgress> {
-    const { prestaged, clock } = this.#components;
+  async *#import(path: string, context: CallContext): AsyncGenerator<ImportPackageProgress> {
+    const { prestaged, clock, scopes } = this.#components;
+    await scopes.requireOwnSite(context);
     const steps = progressStream<ImportProgress>(
       (tell, ended) => prestaged.imports.run(path, tell, ended),
-      { clock, signal },
+      { clock, signal: context.signal },
     );
     for await (const { stage, ...step } of steps) yield { ...step, stage: stageNames[stage] };
   }

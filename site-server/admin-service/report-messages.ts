@@ -1,4 +1,4 @@
-import type { AuditRecord } from '../../shared/domain/audit-record.ts';
+import type { AuditHead, AuditRecord } from '../../shared/domain/audit-record.ts';
 import {
   parseStatusMessageId,
   type StatusMessage,
@@ -6,10 +6,12 @@ import {
   toStatusText,
 } from '../../shared/domain/status-message.ts';
 import type { AuditFilter__Output } from '../../shared/rpc/generated/waybill/v1/AuditFilter.ts';
+import type { AuditHead as AuditHeadMessage } from '../../shared/rpc/generated/waybill/v1/AuditHead.ts';
 import type { AuditRecord as AuditRecordMessage } from '../../shared/rpc/generated/waybill/v1/AuditRecord.ts';
+import type { AuditTrailPart as AuditTrailPartMessage } from '../../shared/rpc/generated/waybill/v1/AuditTrailPart.ts';
 import type { StatusMessage as StatusMessageMessage } from '../../shared/rpc/generated/waybill/v1/StatusMessage.ts';
 import type { StatusMessageFilter__Output } from '../../shared/rpc/generated/waybill/v1/StatusMessageFilter.ts';
-import type { AuditQuery } from '../audit-trail/audit-trail.ts';
+import type { AuditQuery, TrailPart } from '../audit-trail/audit-trail.ts';
 import type { StatusMessageQuery } from '../status-manager/status-manager.ts';
 import { severityNames, toSeverity } from './enum-tables.ts';
 import {
@@ -62,5 +64,34 @@ export function toStatusMessageMessage(message: StatusMessage): StatusMessageMes
 
 /** An audit record as administrators see it. */
 export function toAuditRecordMessage(record: AuditRecord): AuditRecordMessage {
-  return { ...record };
+  const { previousHash = '', hash = '', ...facts } = record;
+  return { ...facts, previousHash: toBytes(previousHash), hash: toBytes(hash) };
+}
+
+/** Records of one part: well below the longest message, whatever they say. */
+const partRecordsMax = 128;
+
+/** A whole trail as administrators read it. */
+export async function* toTrailMessages(
+  parts: AsyncIterable<TrailPart>,
+): AsyncGenerator<AuditTrailPartMessage> {
+  let records: AuditRecordMessage[] = [];
+  for await (const { anchor, record } of parts) {
+    if (record) records.push(toAuditRecordMessage(record));
+    if (records.length >= partRecordsMax || (anchor && records.length > 0)) {
+      yield { records };
+      records = [];
+    }
+    if (anchor) yield { anchor: { serial: anchor.serial, hash: toBytes(anchor.hash) } };
+  }
+  if (records.length > 0) yield { records };
+}
+
+/** What a site has told of its trail. */
+export function toAuditHeadMessage({ serial, hash, toldAtMs }: AuditHead): AuditHeadMessage {
+  return { serial, hash: toBytes(hash), toldAtMs };
+}
+
+function toBytes(hash: string): Buffer {
+  return Buffer.from(hash, 'hex');
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { CallContext } from '../../shared/rpc/conversation.ts';
 import type { SteerSendRequestsRequest__Output as Request } from '../../shared/rpc/generated/waybill/v1/SteerSendRequestsRequest.ts';
 import type { SendSelection, SendSteeringVerb } from '../sender/send-steering.ts';
 import { SendSteeringAnswers } from './send-steering-answers.ts';
@@ -14,6 +15,10 @@ const none: Request = {
   lookOnly: false,
 };
 const id = '0000002ACS1';
+const context: CallContext = {
+  caller: { identity: { kind: 'admin', role: 'full', name: 'alice' }, address: '::1' },
+  signal: new AbortController().signal,
+};
 
 describe('what administrators say about send requests (ADM-2)', () => {
   let selections: SendSelection[];
@@ -36,9 +41,10 @@ describe('what administrators say about send requests (ADM-2)', () => {
           return [];
         },
       },
+      scopes: { checkOf: () => async () => {} },
     }).methods();
     const items: unknown[] = [];
-    for await (const item of steerSendRequests({ ...none, ...request })) items.push(item);
+    for await (const item of steerSendRequests({ ...none, ...request }, context)) items.push(item);
     return items;
   }
 

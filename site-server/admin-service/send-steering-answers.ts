@@ -1,7 +1,7 @@
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
-import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { SendRequest as SendRequestMessage } from '../../shared/rpc/generated/waybill/v1/SendRequest.ts';
 import type { SendSteering__Output as SteeringName } from '../../shared/rpc/generated/waybill/v1/SendSteering.ts';
 import type { SteerSendRequestsRequest__Output as SteeringRequest } from '../../shared/rpc/generated/waybill/v1/SteerSendRequestsRequest.ts';
@@ -11,6 +11,7 @@ import type {
   SendSteeringVerb,
   SendTarget,
 } from '../sender/send-steering.ts';
+import type { AdminScopes } from './admin-scopes.ts';
 import { requirePackageId, requireSiteCode } from './package-requests.ts';
 import { checkedNumber } from './request-text.ts';
 import { toSendRequestMessage } from './site-messages.ts';
@@ -19,6 +20,7 @@ import { toSendRequestMessage } from './site-messages.ts';
 export interface SendSteeringAnswersComponents {
   /** None: this site sends nothing. */
   readonly sendSteering?: Pick<SendSteering, 'select' | 'steer'>;
+  readonly scopes: Pick<AdminScopes, 'checkOf'>;
 }
 
 const verbs: Record<SteeringName, SendSteeringVerb['kind'] | undefined> = {
@@ -40,15 +42,19 @@ export class SendSteeringAnswers {
 
   methods() {
     return {
-      steerSendRequests: (request) => this.#steer(request),
+      steerSendRequests: (request, context) => this.#steer(request, context),
     } satisfies Partial<Conversation<'Admin'>>;
   }
 
-  async *#steer(request: SteeringRequest): AsyncGenerator<SendRequestMessage> {
+  async *#steer(
+    request: SteeringRequest,
+    context: CallContext,
+  ): AsyncGenerator<SendRequestMessage> {
     const verb = toVerb(request);
     const selection = toSendSelection(request);
-    const { sendSteering } = this.#components;
+    const { sendSteering, scopes } = this.#components;
     const meant = (await sendSteering?.select(verb.kind, selection)) ?? [];
+    await scopes.checkOf(context)({ packageIds: meant.map(({ packageId }) => packageId) });
     const isDone = !request.lookOnly && sendSteering;
     const told: readonly SendRequest[] = isDone ? await sendSteering.steer(verb, meant) : meant;
     for (const one of told) yield toSendRequestMessage(one);

@@ -3,7 +3,7 @@ import { bytesPerSecondMax, bytesPerSecondMin } from '../../shared/domain/transf
 import type { ValidationOrder } from '../../shared/domain/validation-request.ts';
 import { isUnsound, type ValidationResult } from '../../shared/domain/validation-result.ts';
 import { toUnsoundFileMessage } from '../../shared/package-info/validation-report-message.ts';
-import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { ValidatePackageRequest__Output } from '../../shared/rpc/generated/waybill/v1/ValidatePackageRequest.ts';
 import type { ValidationResult as ResultMessage } from '../../shared/rpc/generated/waybill/v1/ValidationResult.ts';
 import type { ValidationResultFilter__Output } from '../../shared/rpc/generated/waybill/v1/ValidationResultFilter.ts';
@@ -11,6 +11,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { OwnValidations } from '../content-validation/own-validations.ts';
+import { AdminScopes } from './admin-scopes.ts';
 import { DistributionTargets, type DistributionTargetsComponents } from './distribution-targets.ts';
 import {
   requireDistributionPointId,
@@ -33,31 +34,37 @@ export interface ValidationAnswersComponents extends DistributionTargetsComponen
 export class ValidationAnswers {
   readonly #components: ValidationAnswersComponents;
   readonly #targets: DistributionTargets;
+  readonly #scopes: AdminScopes;
 
   constructor(components: ValidationAnswersComponents) {
     this.#components = components;
+    this.#scopes = new AdminScopes(components);
     this.#targets = new DistributionTargets(components);
   }
 
   methods() {
     return {
-      validatePackage: (request) => this.#validate(request),
+      validatePackage: (request, context) => this.#validate(request, context),
       listValidationResults: (filter) => this.#list(filter),
     } satisfies Partial<Conversation<'Admin'>>;
   }
 
-  async #validate(request: ValidatePackageRequest__Output) {
+  async #validate(request: ValidatePackageRequest__Output, context: CallContext) {
     if (!request.targets) {
       throw requestInvalid('targets', { expected: 'package and targets', actual: 'none' });
     }
     const bytesPerSecond = requireRate(request.bytesPerSecond);
     const order = { repair: !request.noRepair, bytesPerSecond };
-    if (request.ownCopy) return this.#validateOwn(request.targets.packageId, order);
+    if (request.ownCopy) {
+      await this.#scopes.requireOwnSite(context);
+      return this.#validateOwn(request.targets.packageId, order);
+    }
     const targets = toTargets(request.targets);
     const { packages, store, clock, newUuid } = this.#components;
     const { packageId } = targets;
     await packages.require(packageId);
     const names = await this.#targets.holders(targets);
+    await this.#scopes.checkOf(context)({ dpIds: names });
     const wishId = newUuid();
     return packages.turn(packageId, async () => {
       const meant = await this.#targets.of(packageId, names);

@@ -1,4 +1,9 @@
-import type { AuditRecord } from '../../shared/domain/audit-record.ts';
+import { chained } from '../../shared/audit-chain/audit-chain.ts';
+import {
+  type AuditPlace,
+  type AuditRecord,
+  noRecordHash,
+} from '../../shared/domain/audit-record.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -12,6 +17,8 @@ export interface AuditTrailComponents {
   readonly store: StateStore;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
+  /** Records that were written may be gone. @default false */
+  readonly isStoreDamaged?: boolean;
 }
 
 /** How the audit trail is tuned. */
@@ -28,7 +35,7 @@ export const defaultAuditTrailConfig: AuditTrailConfig = {
 };
 
 /** Something that was called or refused, before it has a serial and a time. */
-export type AuditEvent = Omit<AuditRecord, 'serial' | 'timeMs'>;
+export type AuditEvent = Omit<AuditRecord, 'serial' | 'timeMs' | 'previousHash' | 'hash'>;
 
 /** Which records are wanted; what is absent does not matter. */
 export interface AuditQuery {
@@ -39,16 +46,25 @@ export interface AuditQuery {
   readonly countMax: number;
 }
 
+/** What the whole trail is read as. */
+export type TrailPart =
+  | { readonly anchor: AuditPlace; readonly record?: undefined }
+  | { readonly record: AuditRecord; readonly anchor?: undefined };
+
 /** A record's text is kept no longer than this. */
 const detailCharsMax = 1_024;
 
-type WaitingRecord = Omit<AuditRecord, 'serial'>;
+/** After damage, serials go on so far above those that are left: others may have been told of some that are gone. */
+const serialsAfterDamage = 10_000;
+
+type WaitingRecord = AuditEvent & Pick<AuditRecord, 'timeMs'>;
 
 /**
  * Keeps who called what, with which result (ADM-5). The RPC server hands it every changing call and
  * every refusal; records are written a little later, many in one synced batch, so that no call
- * waits for its record. Writes the table "audit records"; a crash loses at most the records of the
- * last moment, never one that was listed.
+ * waits for its record. Each record is chained to the one before it (docs/trust.md, 8); nothing changes one.
+ * Writes the tables "audit records" and "audit anchor"; a crash loses at most the records of the last
+ * moment, never one that was listed, and the chain goes on from the newest that is on disk.
  */
 export class AuditTrail implements Component {
   readonly #components: AuditTrailComponents;
@@ -56,6 +72,8 @@ export class AuditTrail implements Component {
   readonly #records: SerialTable<AuditRecord>;
   #waiting: WaitingRecord[] = [];
   #lostCount = 0;
+  /** The newest record on disk; undefined when that has to be looked up. */
+  #head: AuditPlace | undefined;
   #writing: Promise<void> | undefined;
 
   private constructor(
@@ -72,11 +90,27 @@ export class AuditTrail implements Component {
     components: AuditTrailComponents,
     config = defaultAuditTrailConfig,
   ): Promise<AuditTrail> {
+    const { store, isStoreDamaged = false, clock } = components;
+    const anchors = store.records(keySpaces.auditAnchor);
+    const onCutOff = ({ serial, hash }: AuditRecord) => {
+      return hash === undefined ? [] : [anchors.put(anchorKey, { serial, hash })];
+    };
     const records = await SerialTable.open(
-      { store: components.store, space: keySpaces.auditRecords },
-      { rowCountMax: config.auditRecordCountMax },
+      { store, space: keySpaces.auditRecords, onCutOff },
+      {
+        rowCountMax: config.auditRecordCountMax,
+        serialsAbove: isStoreDamaged ? await firstSerialAfterDamage(store, clock.nowMs()) : 0,
+      },
     );
-    return new AuditTrail(components, config, records);
+    const trail = new AuditTrail(components, config, records);
+    trail.#head = await trail.#readHead();
+    if (isStoreDamaged) trail.#recordDamage();
+    return trail;
+  }
+
+  /** The newest record that is on disk; serial 0: there is none. */
+  get head(): AuditPlace {
+    return this.#head ?? noPlace;
   }
 
   async start(): Promise<void> {
@@ -110,16 +144,72 @@ export class AuditTrail implements Component {
     );
   }
 
+  /**
+   * The whole trail, oldest first, after all that waits was written, and before it the anchor that it goes on
+   * from. Where records go while they are read, another anchor stands for them.
+   */
+  async *read(): AsyncGenerator<TrailPart> {
+    await this.#writing;
+    const [anchor, rows] = await this.#beginning();
+    if (anchor) yield { anchor };
+    let last = anchor?.hash;
+    for await (const record of rows) {
+      const { hash, previousHash } = record;
+      if (last !== undefined && previousHash !== last) {
+        const now = await this.#anchor();
+        const isOvertaken = now?.hash === previousHash && now?.serial !== anchor?.serial;
+        if (now && isOvertaken) yield { anchor: now };
+      }
+      last = hash;
+      yield { record };
+    }
+  }
+
+  /** An anchor and the rows that go on from it: neither changed while the other was read. */
+  async #beginning(): Promise<[AuditPlace | undefined, AsyncIterable<AuditRecord>]> {
+    for (;;) {
+      const anchor = await this.#anchor();
+      const rows = this.#records.all();
+      const first = await rows.next();
+      const after = await this.#anchor();
+      if (anchor?.serial === after?.serial) return [anchor, restOf(first, rows)];
+      await rows.return(undefined);
+    }
+  }
+
+  async #anchor(): Promise<AuditPlace | undefined> {
+    return this.#components.store.records(keySpaces.auditAnchor).get(anchorKey);
+  }
+
+  async #readHead(): Promise<AuditPlace> {
+    const newest = await this.#records.newestRow();
+    // Of an older program: the chain begins with the next one.
+    if (newest) return { serial: newest.serial, hash: newest.hash ?? noRecordHash };
+    return (await this.#anchor()) ?? noPlace;
+  }
+
+  #recordDamage(): void {
+    const detail = 'the state store was damaged: records before this one may be gone';
+    this.record({ caller: '', address: '', method: 'audit-trail', result: 'lost', detail });
+  }
+
   async #writeAll(): Promise<void> {
     // Let the calls of this moment come together in one batch.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
+      let head = this.#head ?? (await this.#readHead());
       const changes = batch.flatMap((record) =>
-        this.#records.append((serial) => ({ serial, ...record })),
+        this.#records.append((serial) => {
+          const next = chained({ serial, ...record }, head.hash);
+          head = { serial, hash: next.hash };
+          return next;
+        }),
       );
       const isWritten = await this.#isWritten(changes);
+      // Of a write that failed, a crash may still bring up what was written.
+      this.#head = isWritten ? head : undefined;
       if (isWritten) this.#tellLost();
       else this.#lostCount += batch.length;
     }
@@ -146,4 +236,22 @@ export class AuditTrail implements Component {
     const detail = `${lostCount} records before this one could not be kept`;
     this.record({ caller: '', address: '', method: 'audit-trail', result: 'lost', detail });
   }
+}
+
+async function* restOf<Row>(first: IteratorResult<Row>, rows: AsyncGenerator<Row>) {
+  if (!first.done) yield first.value;
+  yield* rows;
+}
+
+const anchorKey = 'anchor';
+const noPlace: AuditPlace = { serial: 0, hash: noRecordHash };
+
+/** Above all that may have been told to others: of a store that was begun anew nobody knows how far that was. */
+async function firstSerialAfterDamage(store: StateStore, nowMs: number): Promise<number> {
+  for await (const [, row] of store
+    .records(keySpaces.auditRecords)
+    .list({ reverse: true, limit: 1 })) {
+    return row.serial + serialsAfterDamage;
+  }
+  return nowMs;
 }

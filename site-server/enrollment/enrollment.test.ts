@@ -498,6 +498,29 @@ describe('Renewal (SEC-3)', () => {
     await assert.rejects(top.renew({ ...old, key }), { code: 'RENEWAL_REFUSED' });
   });
 
+  it('of the authority of a site is passed on to the parent by one that is not the top', async () => {
+    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
+    const place = { parentSiteCode: 'PS1', address: 'ss1:8530', description: '' };
+    top.sites.set('SS1', { siteCode: 'SS1', kind: 'secondary', ...place });
+    await using middle = await TestEnrollment.open({
+      ...{ siteCode: 'PS1', isTop: false, of: top.authority },
+    });
+    const signal = new AbortController().signal;
+    const caller = { identity: { kind: 'site', siteCode: 'PS1' }, address: 'ps1:1' } as const;
+    middle.parent.renew = async (request) =>
+      (await top.enrollment.passedOn().passRenew(request, { caller, signal })) as never;
+    const child = await TestAuthority.create(top.clock, { siteCode: 'SS1', of: top.authority });
+    const old = {
+      certificate: new X509Certificate(child.authorityCertificate()).raw,
+      key: child.authorityKey,
+    };
+    const answer = await middle.renew(old);
+    assert.equal(certificateIn(answer).subject, 'CN=Waybill site authority SS1');
+    assert.equal(answer.enrollmentAddress, 'ps1:8532');
+    top.revokedAtMs.set('site/SS1', top.clock.nowMs());
+    await assert.rejects(middle.renew(old), { code: 'RENEWAL_REFUSED' });
+  });
+
   it('refuses whatever is made of a good request, and never fails on it', async () => {
     const old = await enrolledDp();
     const newKey = await newPrivateKey();

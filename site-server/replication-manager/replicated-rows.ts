@@ -70,6 +70,7 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
     space: keySpaces.validationResults,
     keyParts: ['package', 'site', 'dp or none'],
   },
+  'audit-heads': { space: keySpaces.auditHeads, keyParts: ['site'] },
   'component-settings': { space: keySpaces.componentSettings, keyParts: ['site', 'name'] },
   revocations: { space: keySpaces.revocations, keyParts: ['site', 'holder kind', 'holder'] },
 };
@@ -193,6 +194,7 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
     case 'validation-requests':
       return [{ topic: 'validation-request', subject: first }];
     case 'links':
+    case 'audit-heads':
     case 'trust-bundles':
     case 'site-authorities':
     case 'component-settings':

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { bundleRootCountMax } from '../../shared/certificates/trust-bundle.ts';
+import type { AuditHead } from '../../shared/domain/audit-record.ts';
 import type { ComponentSetting } from '../../shared/domain/component-settings.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
@@ -409,6 +410,12 @@ const rowSchemas = {
     failure: sentence.optional() as z.ZodType<string>,
     isPartial: z.literal(true).optional() as z.ZodType<true>,
   }),
+  'audit-heads': row<AuditHead>({
+    siteCode,
+    serial: count,
+    hash: z.string().regex(/^[0-9a-f]{64}$/),
+    toldAtMs: count,
+  }),
   'component-settings': row<ComponentSetting>({
     siteCode,
     settingName: objectName,
@@ -445,6 +452,7 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'group-wishes': ['packageId', 'dpId'],
   'validation-requests': ['packageId', 'dpId'],
   'validation-results': ['packageId', 'siteCode', 'dpId'],
+  'audit-heads': ['siteCode'],
   'component-settings': ['siteCode', 'settingName'],
   // Its holder: see Revocations.
   revocations: ['siteCode', '', ''],

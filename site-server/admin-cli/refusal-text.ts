@@ -1,0 +1,39 @@
+import { fromIdentityUri, type PeerIdentity } from '../../shared/domain/peer-identity.ts';
+import type { CallerGroup } from '../../shared/rpc/call-policy.ts';
+
+/** The facts of a refusal, as they come from a site server. */
+interface Refusal {
+  readonly code: string;
+  readonly message: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+type Admin = Extract<PeerIdentity, { kind: 'admin' }>;
+
+const daily: CallerGroup = 'administrators who may do the daily work';
+const full: CallerGroup = 'administrators with full rights';
+
+/** What it takes to do what was refused, and the role to ask for. */
+const needs: Readonly<Record<string, { readonly who: string; readonly role: string }>> = {
+  [daily]: { who: 'an operator, or an administrator with full rights', role: 'operator' },
+  [full]: { who: 'an administrator with full rights', role: 'full' },
+};
+
+/**
+ * What an administrator is told whose role or scope does not allow what he asked for: what it takes, and
+ * whom to ask. Undefined for every other failure.
+ */
+export function toRefusalText({ code, message, facts }: Refusal): string | undefined {
+  const caller = fromIdentityUri(String(facts.caller));
+  if (caller?.kind !== 'admin') return undefined;
+  if (code === 'SCOPE_EXCEEDED') {
+    return `${message}. Leave that out, or ask an administrator who may change it`;
+  }
+  const need = code === 'PEER_NOT_ALLOWED' ? needs[String(facts.expected)] : undefined;
+  return need && toRoleText(caller, need);
+}
+
+function toRoleText(caller: Admin, { who, role }: { who: string; role: string }): string {
+  const [theirs, name] = [caller.role, caller.name];
+  return `you are ${name}, whose role is ${theirs}; this takes ${who}. Ask one to do it, or one with full rights for that role: waybill admin add ${name} --role ${role}`;
+}
