@@ -6,13 +6,14 @@ import { ContentServer } from '../shared/content-server/content-server.ts';
 import { PieceSource } from '../shared/content-source/piece-source.ts';
 import { ContentValidation } from '../shared/content-validation/content-validation.ts';
 import { PackageReceiver } from '../shared/package-receiver/package-receiver.ts';
-import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import type { LiveCredentials } from '../shared/rpc/live-credentials.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
+import { certificateKeeper } from './certificate-wiring.ts';
 import { controlParts } from './control-wiring.ts';
 import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
@@ -30,7 +31,7 @@ const servedFilesMax = 64;
 export interface DpAgentNeeds {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly credentials: PeerCredentials;
+  readonly credentials: LiveCredentials;
 }
 
 export class DpAgent implements Component {
@@ -82,7 +83,9 @@ export class DpAgent implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const { dpId, siteCode } = config;
-    const self = { dpId, siteCode, agentVersion: agentVersion() };
+    const keeper = certificateKeeper({ credentials, clock, child, server, ...roots }, config);
+    const said = { agentVersion: agentVersion(), certificate: () => keeper.report() };
+    const self = { dpId, siteCode, ...said };
     const arriving = new ArrivingContents();
     const pieceSource = new PieceSource({
       fileLibraryDirectory: library.layout.fileLibrary,
@@ -92,18 +95,8 @@ export class DpAgent implements Component {
     const controls = controlParts({ store, clock, child }, config);
     const pull = pullParts(
       {
-        ...{
-          store,
-          library,
-          receiver: provider,
-          arriving,
-          credentials,
-          trust,
-          clock,
-          child,
-          damage,
-        },
-        ...controls,
+        ...{ store, library, receiver: provider, arriving, credentials, trust },
+        ...{ clock, child, damage, ...controls },
       },
       config,
     );
@@ -130,7 +123,7 @@ export class DpAgent implements Component {
     });
     server.serve('Content', contentServer.conversation());
     const told = [...controls.components, pull.outbox, damageAcknowledged(store)];
-    const kept = [toldTrust, library, prestaged.held, ...told];
+    const kept = [keeper, toldTrust, library, prestaged.held, ...told];
     const working = [provider, pieceSource, validation, ...pull.components, server];
     return new DpAgent(store, server, [...kept, ...working]);
   }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { renewalSettings } from '../shared/certificate-keeper/renewal-settings.ts';
 import { parseAddress, parseDistributionPointId } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
@@ -47,6 +48,7 @@ export const dpConfigSchema = z.strictObject({
         'host:port of the enrollment port of a site, where the certificate is renewed; written by `enroll`.',
       ),
   }),
+  renewal: renewalSettings,
   reserveBytes: z
     .int()
     .min(0)

@@ -4,6 +4,7 @@ import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { extractFromDirectory } from '../shared/content-library/extract-from-directory.ts';
 import { WaybillError } from '../shared/domain/errors.ts';
+import { LiveCredentials } from '../shared/rpc/live-credentials.ts';
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
@@ -144,9 +145,11 @@ async function openAgent(flags: Flags): Promise<Program> {
   const directory = join(config.dataDirectory, 'logs');
   const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
   const logging = await openLogging({ directory, level: config.logLevel, stdout });
-  const credentials = await readPeerCredentials(config.certificates, {
-    identity: { kind: 'dp', dpId: config.dpId },
-  });
+  const credentials = new LiveCredentials(
+    await readPeerCredentials(config.certificates, {
+      ...{ identity: { kind: 'dp', dpId: config.dpId }, atAnyTime: true },
+    }),
+  );
   const needs = { clock: systemClock, logger: logging.logger, credentials };
   return { component: await DpAgent.open(needs, config), logging };
 }

@@ -33,7 +33,7 @@ export function prestagedParts(
   const { dpId, siteCode, reserveBytes, sweepIntervalMs, prestagedKeptMs: keptMs } = config;
   const logger = child('prestaged-content');
   const held = new HeldImports({ library, clock, logger }, { keptMs, sweepIntervalMs });
-  const authorities = authoritiesOf(credentials.ca);
+  const authorities = () => authoritiesOf(credentials.ca);
   const prestaged = new PrestagedImport(
     { library, held, authorities, clock, logger },
     { reserveBytes },

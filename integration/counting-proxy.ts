@@ -84,6 +84,16 @@ export class CountingProxy implements AsyncDisposable {
     return this.#back.bytes;
   }
 
+  /** Connections that are open now. */
+  get connectionCount(): number {
+    return this.#pairs.size;
+  }
+
+  /** Resolves when so many connections are open. */
+  async whenConnections(count: number): Promise<void> {
+    while (this.#pairs.size !== count) await sleep(10);
+  }
+
   /** Ends all connections and takes no more, until the link is joined again. */
   cut(): void {
     this.#link.isCut = true;

@@ -32,16 +32,25 @@ export class EnrolledHierarchy implements AsyncDisposable {
   readonly #agents = new Map<string, AgentProcess>();
   readonly #channels: AdminChannel[] = [];
 
-  private constructor(directory: string) {
+  readonly #environment: Readonly<Record<string, string>>;
+
+  private constructor(directory: string, environment: Readonly<Record<string, string>>) {
     this.directory = directory;
+    this.#environment = environment;
   }
 
-  /** Sets the top up and starts it; `alice` administers it. */
+  /**
+   * Sets the top up and starts it; `alice` administers it.
+   *
+   * @param environment set for all agents, and for `waybill`
+   */
   static async start(
     siteCode: string,
     kind: 'central-administration' | 'primary' = 'primary',
+    environment: Readonly<Record<string, string>> = {},
   ): Promise<EnrolledHierarchy> {
-    const hierarchy = new EnrolledHierarchy(await mkdtemp(join(tmpdir(), 'waybill-')));
+    const directory = await mkdtemp(join(tmpdir(), 'waybill-'));
+    const hierarchy = new EnrolledHierarchy(directory, environment);
     const listen = `127.0.0.1:${await freePort()}`;
     const enrollment = `127.0.0.1:${await freePort()}`;
     const { home } = await hierarchy.person('alice');
@@ -75,7 +84,7 @@ export class EnrolledHierarchy implements AsyncDisposable {
     const known = this.#agents.get(name);
     if (known) return known;
     const files = { configPath: this.at(`${name}.yaml`), logPath: this.at(`${name}.stdout.log`) };
-    const agent = new AgentProcess({ name, program, ...files });
+    const agent = new AgentProcess({ name, program, ...files, environment: this.#environment });
     this.#agents.set(name, agent);
     followLogs([agent.logPath]);
     return agent;
@@ -84,7 +93,7 @@ export class EnrolledHierarchy implements AsyncDisposable {
   /** Runs `waybill` as somebody. */
   async waybill(words: readonly string[], name = 'alice'): Promise<ProgramEnd> {
     const { home } = await this.person(name);
-    return runProgram(programs.waybill, words, { home });
+    return runProgram(programs.waybill, words, { home, environment: this.#environment });
   }
 
   /** The same, which must succeed. @returns its JSON */
@@ -114,7 +123,8 @@ export class EnrolledHierarchy implements AsyncDisposable {
     const [program = '', ...words] = command.split(' ');
     const where = ['--data', this.at(name), '--config', this.at(`${name}.yaml`)];
     const path = program === 'waybill-dp' ? programs.waybillDp : programs.waybillSite;
-    return runProgram(path, [...words, ...where, ...more], { input: `${token}\n` });
+    const environment = this.#environment;
+    return runProgram(path, [...words, ...where, ...more], { input: `${token}\n`, environment });
   }
 
   /** Enrolls a DP that was added at a free port, and starts it. */

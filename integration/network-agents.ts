@@ -51,9 +51,10 @@ export async function agentOf(
     readonly identity: PeerIdentity & { kind: 'site' | 'dp' };
     readonly host: NetworkHost | undefined;
     readonly settings: Record<string, unknown>;
+    readonly environment?: Readonly<Record<string, string>> | undefined;
   },
 ): Promise<AgentProcess> {
-  const { identity, host, settings } = agent;
+  const { identity, host, settings, environment = {} } = agent;
   const name = identity.kind === 'site' ? identity.siteCode : identity.dpId;
   const dataDirectory = join(directory, name);
   await mkdir(dataDirectory, { recursive: true });
@@ -66,5 +67,5 @@ export async function agentOf(
   const program = join(dist, role, 'main.js');
   const logPath = join(directory, `${name}.stdout.log`);
   const command = host?.command ?? [];
-  return new AgentProcess({ name, program, configPath, logPath, command });
+  return new AgentProcess({ name, program, configPath, logPath, command, environment });
 }

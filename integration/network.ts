@@ -28,6 +28,8 @@ export interface NetworkOptions {
   readonly directory?: string;
   /** Merged into the site's configuration. */
   readonly site?: Record<string, unknown>;
+  /** Set for each agent's process, by its name. */
+  readonly environment?: (name: string) => Readonly<Record<string, string>>;
   /** Merged into each DP's configuration. */
   readonly dp?: Record<string, unknown> | ((dpId: string) => Record<string, unknown>);
 }
@@ -80,6 +82,7 @@ export class Network implements AsyncDisposable {
       identity: siteIdentity,
       host: hostOf('PS1'),
       settings: { siteCode: 'PS1', ...options.site },
+      environment: options.environment?.('PS1'),
     });
     const dps = await Promise.all(
       dpIds.map((dpId) => {
@@ -88,6 +91,7 @@ export class Network implements AsyncDisposable {
           identity: dpIdentity(dpId),
           host: hostOf(dpId),
           settings: { dpId, siteCode: 'PS1', ...own },
+          environment: options.environment?.(dpId),
         });
       }),
     );

@@ -27,19 +27,24 @@ export interface ProgramEnd {
  *
  * @param options.home of the user who calls it @default none
  * @param options.input what it reads on standard input @default nothing
+ * @param options.environment set besides @default nothing
  */
 export function runProgram(
   program: string,
   words: readonly string[],
-  { home = '/nonexistent', input }: { readonly home?: string; readonly input?: string } = {},
+  options: {
+    readonly home?: string;
+    readonly input?: string;
+    readonly environment?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<ProgramEnd> {
-  const env = { PATH: process.env.PATH, HOME: home, TZ: 'UTC', NO_COLOR: '1' };
-  const options = { env, maxBuffer: 64 * 1024 * 1024, timeout: runMsMax };
+  const { home = '/nonexistent', input, environment } = options;
+  const env = { PATH: process.env.PATH, HOME: home, TZ: 'UTC', NO_COLOR: '1', ...environment };
   return new Promise((resolve, reject) => {
     const child = execFile(
       process.execPath,
       [program, ...words],
-      options,
+      { env, maxBuffer: 64 * 1024 * 1024, timeout: runMsMax },
       (error, stdout, stderr) => {
         const exitCode = error ? error.code : 0;
         if (typeof exitCode === 'number') resolve({ exitCode, stdout, stderr });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { WaybillError } from '../shared/domain/errors.ts';
+import { LiveCredentials } from '../shared/rpc/live-credentials.ts';
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
@@ -152,9 +153,11 @@ async function openSite(flags: Flags): Promise<Program> {
   const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
   const logging = await openLogging({ directory: logDirectory, level: config.logLevel, stdout });
   await alignOwnIdentity(config);
-  const credentials = await readPeerCredentials(config.certificates, {
-    identity: { kind: 'site', siteCode: config.siteCode },
-  });
+  const credentials = new LiveCredentials(
+    await readPeerCredentials(config.certificates, {
+      ...{ identity: { kind: 'site', siteCode: config.siteCode }, atAnyTime: true },
+    }),
+  );
   const needs = { clock: systemClock, random: Math.random, logger: logging.logger, credentials };
   return { component: await SiteServer.open(needs, { ...config, logDirectory }), logging };
 }

@@ -1,5 +1,6 @@
 /** The wiring of what tells of things that stand still (docs/controls.md, 7). */
 import { AlarmWatch } from './alarm-watch/alarm-watch.ts';
+import type { CertificateWatch } from './certificate-watch/certificate-watch.ts';
 import type { JobTable } from './package-transfer-manager/job-table.ts';
 import type { PackageTransferManager } from './package-transfer-manager/package-transfer-manager.ts';
 import type { ReplicationManager } from './replication-manager/replication-manager.ts';
@@ -14,13 +15,15 @@ export function alarmWatch(
     readonly transfers: PackageTransferManager;
     readonly sends: Pick<SendRequestTable, 'open'>;
     readonly replication: Pick<ReplicationManager, 'connections'>;
+    readonly certificates: Pick<CertificateWatch, 'concerns'>;
   },
 ): AlarmWatch {
-  const { jobs, transfers, sends, replication } = watched;
+  const { jobs, transfers, sends, replication, certificates } = watched;
   const settings = ground.settings.live('alarms');
   return new AlarmWatch({
     ...{ ...ground, jobs, transfers, sends },
     neighbours: () => replication.connections(),
+    certificates: () => certificates.concerns(),
     settings: () => settings,
     logger: ground.logOf('alarm-watch'),
   });

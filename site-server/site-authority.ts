@@ -86,11 +86,9 @@ export function authorityParts(ground: Ground): AuthorityParts {
   const rootOverlapMs = hoursToMs(ground.config.authority.rootOverlapHours);
   const config = { ...defaultSiteAuthoritiesConfig, rootOverlapMs };
   const directory = ground.sites;
-  // What is said of a site elsewhere than at the top takes nothing from it (docs/trust.md, 5).
+  // What is said of a site by one that has no say about it takes nothing from it (docs/trust.md, 5).
   const revocationOf = (holder: string) =>
-    ground.revocations
-      .list()
-      .find((one) => one.holder === holder && one.siteCode === ground.siteCode);
+    ground.revocations.heardOf(holder, { siteCode: holder.replace('site/', '') });
   const parts = { ...ground, directory, logger, trustedRoots, authority, revocationOf };
   const sites = authority && [new SiteAuthorities({ ...parts, authority }, config)];
   return {

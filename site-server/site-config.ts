@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { renewalSettings } from '../shared/certificate-keeper/renewal-settings.ts';
 import { parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
@@ -68,6 +69,7 @@ const fields = z.strictObject({
         'host:port of the enrollment port of a site, where the certificate is renewed; written by `enroll`.',
       ),
   }),
+  renewal: renewalSettings,
   authority: authoritySettings,
   distribution: z
     .strictObject({

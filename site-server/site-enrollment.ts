@@ -85,8 +85,7 @@ function enrollmentRevocations(ground: Ground): EnrollmentRevocations {
   const { trust } = ground.revocations;
   return {
     // That it has expired is for the grace period to say.
-    isRevoked: (peer) =>
-      trust.refusalOf({ ...peer, notAfterMs: Number.POSITIVE_INFINITY }) !== undefined,
+    isRevoked: (peer) => trust.revocationOf(peer) !== undefined,
     revoked: async (holder, why) => (await revocationsOf(ground, [holder], why)).changes,
   };
 }

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ContentLibrary } from '../shared/content-library/content-library.ts';
-import type { PeerCredentials } from '../shared/rpc/peer-credentials.ts';
+import type { LiveCredentials } from '../shared/rpc/live-credentials.ts';
 import type { PeerTrust } from '../shared/rpc/peer-trust.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
@@ -37,7 +37,7 @@ export interface SiteServerNeeds {
   /** A number from 0 up to 1. */
   readonly random: () => number;
   readonly logger: Logger;
-  readonly credentials: PeerCredentials;
+  readonly credentials: LiveCredentials;
 }
 
 /** What the wiring adds to the configuration: where this program's logs go. */
@@ -119,6 +119,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
     { store, clock, siteCode, sites, logger: logOf('revocations') },
     { ...defaultRevocationsConfig, aheadMsMax: config.replication.clockAheadMsMax },
   );
+  await revocations.load();
   const { trust } = revocations;
   const connections = new DistributionPointConnections({ ...needs, trust }, { checkDeadlineMs });
   const checker = new DistributionPointChecker({

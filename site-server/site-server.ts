@@ -22,6 +22,7 @@ import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import { StatusMessageView } from './admin-service/status-message-view.ts';
 import type { TrustBundles } from './certificate-authority/trust-bundles.ts';
+import type { CertificateWatch } from './certificate-watch/certificate-watch.ts';
 import { DistributionManager } from './distribution-manager/distribution-manager.ts';
 import { DistributionPointTask } from './distribution-manager/distribution-point-task.ts';
 import { HierarchyPackages } from './distribution-manager/hierarchy-packages.ts';
@@ -60,7 +61,8 @@ import { TransferPermits } from './package-transfer-manager/transfer-permits.ts'
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
 import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
-import { authorityParts, toldBundles } from './site-authority.ts';
+import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
+import { siteCertificates } from './site-certificates.ts';
 import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
   type Ground,
@@ -113,7 +115,8 @@ export class SiteServer implements Component {
     const preview = transferPreview(ground, siteLinks.versions);
     const siteCommands = new SiteCommands(ground);
     const enrollment = siteEnrollment(ground, { siteCommands });
-    const commands = { siteCommands, enrollment, bundles: authority.bundles };
+    const { keepers, watch: certificates } = siteCertificates(ground, server);
+    const commands = { siteCommands, enrollment, certificates, bundles: authority.bundles };
     const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     server.serve('Content', contentServer(ground, transfers).conversation());
@@ -122,6 +125,7 @@ export class SiteServer implements Component {
     if (enrollment) server.serve('SiteEnrollment', enrollment.passedOn);
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
     return new SiteServer(ground.store, [
+      ...keepers,
       ground.settings,
       status,
       auditTrail,
@@ -157,8 +161,9 @@ export class SiteServer implements Component {
       replication,
       alarmWatch(ground, {
         ...{ jobs: transfers.jobs, transfers: transfers.manager },
-        ...{ sends: siteLinks.sends, replication },
+        ...{ sends: siteLinks.sends, replication, certificates },
       }),
+      certificates,
     ]);
   }
 
@@ -172,21 +177,22 @@ export class SiteServer implements Component {
   }
 }
 
-/** What other sites say of rows, and who may say it. */
+/** What exchanges rows with other sites; what a row is worth, those say whose it is. */
 function replicationManager(
   ground: Ground,
-  certificates: ReturnType<typeof authorityParts>,
+  { checks, rollbacks }: AuthorityParts,
 ): Promise<ReplicationManager> {
+  const logger = ground.logOf('replication-manager');
   return ReplicationManager.open(
     {
-      ...{ ...ground, directory: ground.sites, logger: ground.logOf('replication-manager') },
+      ...{ ...ground, directory: ground.sites, logger },
       checks: {
-        ...certificates.checks,
+        ...checks,
         'site-identities': (key, row) => ground.identity.checkIdentityRow(key, row),
         revocations: (key, row) => ground.revocations.refusalOfRow(key, row),
       },
       rollbacks: {
-        ...certificates.rollbacks,
+        ...rollbacks,
         'site-identities': (key, row) => ground.identity.isRollback(key, row),
         revocations: (key, row) => ground.revocations.isRollback(key, row),
       },
@@ -358,6 +364,7 @@ async function adminService(
     readonly preview: TransferPreview;
     readonly siteCommands: SiteCommands;
     readonly enrollment: SiteEnrollment | undefined;
+    readonly certificates: CertificateWatch;
     readonly bundles: TrustBundles | undefined;
   },
 ): Promise<AdminService> {
@@ -372,6 +379,7 @@ async function adminService(
     replication: others.replication,
     previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
+    certificates: others.certificates,
     ...(others.bundles && { trustBundles: others.bundles }),
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { toStandingMessage } from '../../shared/certificate-keeper/standing-message.ts';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
@@ -24,7 +25,14 @@ import { distributionPointConversation } from './distribution-point-conversation
 
 const packageId = 'PS100001';
 const action = { packageId, jobSerial: 1 };
-const self = { dpId: 'PS1DP1', siteCode: 'PS1', agentVersion: '1.2.3' };
+const told = {
+  ...{ notBeforeMs: 1_000, notAfterMs: 2_000, state: 'expired' as const, reason: 'it expired' },
+  ...{ issuerSiteCode: 'PS1', rootKeyId: 'ab'.repeat(32) },
+};
+const self = {
+  ...{ dpId: 'PS1DP1', siteCode: 'PS1', agentVersion: '1.2.3' },
+  certificate: () => told,
+};
 const context: CallContext = {
   caller: { identity: { kind: 'site', siteCode: 'PS1' }, address: '127.0.0.1:1' },
   signal: new AbortController().signal,
@@ -90,7 +98,11 @@ describe('DistributionPoint conversation', () => {
   it('says who it is and how much room there is, to whoever meant it (DM-4)', async () => {
     const answer = await conversation.check({ dpId: 'PS1DP1' }, context);
     assert.ok(Number(answer.freeBytes) > 0);
-    assert.deepEqual({ ...answer, freeBytes: 0 }, { ...self, freeBytes: 0 });
+    const { certificate, ...expected } = self;
+    assert.deepEqual(
+      { ...answer, freeBytes: 0 },
+      { ...expected, freeBytes: 0, certificate: toStandingMessage(certificate()) },
+    );
     await refuses('dp_id', conversation.check({ dpId: 'PS1DP2' }, context));
   });
 

@@ -1,5 +1,7 @@
+import { toStandingMessage } from '../../shared/certificate-keeper/standing-message.ts';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
+import type { ToldCertificate } from '../../shared/domain/known-certificate.ts';
 import type { PackageVersion } from '../../shared/domain/package.ts';
 import { requireDeltas } from '../../shared/package-info/delta-message.ts';
 import { requireManifests } from '../../shared/package-info/inline-manifest.ts';
@@ -40,6 +42,8 @@ export interface DpSelf {
   readonly dpId: string;
   readonly siteCode: string;
   readonly agentVersion: string;
+  /** How it stands with its certificate, as of now. */
+  readonly certificate: () => ToldCertificate;
 }
 
 /** Answered elsewhere. */
@@ -65,7 +69,9 @@ export function distributionPointConversation(
       if (request.dpId !== self.dpId) {
         throw invalidMessage('dp_id', self.dpId, request.dpId);
       }
-      return { ...self, freeBytes: await provider.freeBytes() };
+      const { dpId, siteCode, agentVersion } = self;
+      const certificate = toStandingMessage(self.certificate());
+      return { dpId, siteCode, agentVersion, certificate, freeBytes: await provider.freeBytes() };
     },
 
     async begin(request: BeginRequest__Output) {

@@ -33,7 +33,7 @@ describe('import of a prestaged file at a distribution point (PKG-12)', () => {
     held = new HeldImports({ library, clock, logger }, { keptMs, sweepIntervalMs: 3_600_000 });
     const { authorities } = exporter;
     prestaged = new PrestagedImport(
-      { library, held, authorities, clock, logger },
+      { library, held, authorities: () => authorities, clock, logger },
       { reserveBytes: 0 },
     );
     await sites.publish(1, first);

@@ -25,8 +25,8 @@ import type { HeldImports } from './held-imports.ts';
 export interface PrestagedImportComponents {
   readonly library: ContentLibrary;
   readonly held: Pick<HeldImports, 'newPlace' | 'hold'>;
-  /** The hierarchy's CA certificates. */
-  readonly authorities: readonly X509Certificate[];
+  /** The hierarchy's CA certificates, as they are now. */
+  readonly authorities: () => readonly X509Certificate[];
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
 }
@@ -121,7 +121,8 @@ export class PrestagedImport {
     const { authorities, clock, library, logger } = this.#components;
     const beginning = await readPrestagedBeginning(path);
     const { head } = beginning;
-    const refusal = refusalOfPrestagedFile(beginning, { authorities, nowMs: clock.nowMs() });
+    const trust = { authorities: authorities(), nowMs: clock.nowMs() };
+    const refusal = refusalOfPrestagedFile(beginning, trust);
     if (refusal !== undefined) throw invalidPrestagedFile(path, refusal);
     const { packageId, sourceVersion, identity, fileBytes: totalBytes } = head;
     const { siteCode } = identity;

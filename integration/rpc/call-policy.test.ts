@@ -85,6 +85,7 @@ const expectations: Record<string, readonly PeerIdentity[]> = {
   'Admin.SetLink': full,
   'Admin.DeleteLink': full,
   'Admin.ListLinks': administrators,
+  'Admin.ListCertificates': administrators,
   'Admin.ListSendRequests': administrators,
   'Admin.WatchSendRequests': administrators,
   'Admin.SteerSendRequests': changers,

@@ -107,8 +107,8 @@ describe('reading our own credentials (SEC-1)', () => {
   });
 
   for (const [flaw, reason] of [
-    ['expired', /^it expired at /],
-    ['not-yet-valid', /^it is not valid before .*; check this machine's clock$/],
+    ['expired', /^it expired at .* UTC, and it is .* UTC by this machine's clock$/],
+    ['not-yet-valid', /^it is not valid before .* UTC, and it is .* UTC by this machine's clock$/],
     ['no-identity', /^it has no Waybill identity among its URI names; expected exactly one/],
     ['two-identities', /^it has no Waybill identity among its URI names; expected exactly one/],
   ] as const) {

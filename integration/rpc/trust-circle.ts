@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { type Flaw, issueDevelopmentHierarchy } from '../../certs/development-hierarchy.ts';
 import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import type { AuditEvent } from '../../shared/rpc/audit-event.ts';
@@ -77,6 +77,14 @@ export class TrustCircle implements AsyncDisposable {
       readFile(files!.keyFile),
     ]);
     return { ca: await readFile(files!.caFile), certificate, key, identity };
+  }
+
+  /** Another certificate of the same identity, with a new key. */
+  async renewed(identity: PeerIdentity): Promise<PeerCredentials> {
+    const request = { directory: this.#directory.join('own'), identities: [identity] };
+    const [files] = await issueDevelopmentHierarchy(request);
+    await rm(files!.certificateFile);
+    return this.credentials(identity);
   }
 
   /** A server of site PS1, not started yet; the circle stops it. */

@@ -55,7 +55,7 @@ export async function makeSecretDirectory(path: string, owner?: FileOwner): Prom
   );
   if (isThere) return;
   const first = await mkdir(dirname(path), { recursive: true });
-  await mkdir(path, { recursive: true, mode: directoryMode });
+  await mkdir(path, { mode: directoryMode });
   for (let made = path; ; made = dirname(made)) {
     if (owner) await chown(made, owner.uid, owner.gid);
     await syncDirectories(dirname(made), [dirname(made)]);

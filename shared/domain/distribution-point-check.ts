@@ -1,6 +1,7 @@
 import type { WaitingReason } from './distribution-job.ts';
 import type { DistributionPoint } from './distribution-point.ts';
 import type { DistributionPointHealth } from './distribution-point-health.ts';
+import type { ToldCertificate } from './known-certificate.ts';
 
 /** What a DP says of itself when its site asks. */
 export interface CheckResult {
@@ -10,6 +11,8 @@ export interface CheckResult {
   readonly agentVersion: string;
   /** Room left for content in the library's file system. */
   readonly freeBytes: number;
+  /** Absent from agents of before. */
+  readonly certificate?: ToldCertificate;
 }
 
 /** Why a job that is made now will wait. */
@@ -62,6 +65,7 @@ export function withAnswer(
     checkedAtMs: nowMs,
     agentVersion: answer.result.agentVersion.slice(0, agentVersionCharsMax),
     freeBytes: answer.result.freeBytes,
+    ...(answer.result.certificate && { certificate: answer.result.certificate }),
   };
 }
 

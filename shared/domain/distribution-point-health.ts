@@ -1,5 +1,6 @@
 import { distributionPointPriorityDefault, tunedPriority } from './distribution-point.ts';
 import { WaybillError } from './errors.ts';
+import type { ToldCertificate } from './known-certificate.ts';
 
 /** Whether the site could last talk to a DP. */
 export type Reachability = 'unknown' | 'reachable' | 'unreachable';
@@ -20,6 +21,8 @@ export interface DistributionPointHealth {
   readonly agentVersion: string;
   /** Free bytes under the DP's content library when it was last checked. */
   readonly freeBytes: number;
+  /** Its certificate, as it said when it was last checked; agents of before say nothing of it. */
+  readonly certificate?: ToldCertificate;
 }
 
 /** Why a DP cannot be reached, without its name and address: they stand beside it. */

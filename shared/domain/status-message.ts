@@ -247,6 +247,21 @@ export const statusMessageKinds = {
     severity: 'warning',
     text: 'Package %1 version %2 has made no progress on its way to site %3 for %4: %5',
   },
+  9050: {
+    component: 'SMS_SITE_COMPONENT_MANAGER',
+    severity: 'warning',
+    text: 'The certificate of %1 %2 and was not renewed: %3',
+  },
+  9051: {
+    component: 'SMS_SITE_COMPONENT_MANAGER',
+    severity: 'error',
+    text: 'The certificate of %1 %2 and was not renewed: %3',
+  },
+  9052: {
+    component: 'SMS_SITE_COMPONENT_MANAGER',
+    severity: 'information',
+    text: 'The certificate of %1 was renewed.',
+  },
   9020: {
     component: 'SMS_SCHEDULER',
     severity: 'error',

@@ -72,7 +72,7 @@ export async function enrolled(needs: EnrollingNeeds, asked: Enrolling): Promise
   try {
     const options = { deadlineMs: askMsMax, signal: needs.signal };
     const answer = await channel.call('enroll', request, options);
-    return { ...checkedGrant(answer, { identity, keyPem, root }), key: keyPem, root };
+    return { ...checkedGrant(answer, { identity, keyPem, roots: [root] }), key: keyPem, root };
   } finally {
     channel.close();
   }

@@ -8,7 +8,7 @@ import { certifiedPeerOf } from '../rpc/certificate-identity.ts';
 import { type CertificateChain, isIssuedBy } from '../rpc/certificate-trust.ts';
 import type { IssuedIdentity__Output } from '../rpc/generated/waybill/v1/IssuedIdentity.ts';
 
-/** What a site has given, checked: nothing of it is believed beyond what the pinned root vouches for. */
+/** What a site has given, checked: nothing of it is believed beyond what a trusted root vouches for. */
 export interface GrantedIdentity {
   /** Whose it is; of an administrator with the role and scope that the site gave. */
   readonly identity: PeerIdentity;
@@ -35,7 +35,7 @@ const siteKinds: Readonly<Record<string, SiteKind>> = {
 };
 
 /**
- * Checks what a site has given: a certificate of the pinned root, for the key that was sent and for the name
+ * Checks what a site has given: a certificate of a root that is trusted, for the key that was sent and for the name
  * that was asked for.
  *
  * @throws PEER_FAILED for anything else
@@ -45,12 +45,14 @@ export function checkedGrant(
   expected: {
     readonly identity: PeerIdentity;
     readonly keyPem: string;
-    readonly root: X509Certificate;
+    /** Of which one must stand behind it. */
+    readonly roots: readonly X509Certificate[];
   },
 ): GrantedIdentity {
   const chain = toChain(answer);
   const [own, issuer] = chain;
-  if (!isIssuedBy(chain, [expected.root])) throw unusable('it is not from the root in the token');
+  if (!isIssuedBy(chain, expected.roots))
+    throw unusable('it is not from a root that is trusted here');
   if (!createPublicKey(createPrivateKey(expected.keyPem)).equals(own.publicKey)) {
     throw unusable('it is not for the key of this machine');
   }

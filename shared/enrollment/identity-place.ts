@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
-import { rm, stat } from 'node:fs/promises';
+import { rm, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type PairFile, readPairFile, writePairFile } from '../certificates/pair-file.ts';
 import {
@@ -70,6 +70,19 @@ export class IdentityPlace {
     const key = await newPrivateKey();
     await writeSecretFile(this.#keyFile, key, this.#owner);
     return key;
+  }
+
+  /**
+   * When the pending key was last asked with, by the clock; undefined: there is none. So that a program that
+   * is started again and again asks no more often.
+   */
+  async lastAskedAtMs(): Promise<number | undefined> {
+    return (await stat(this.#keyFile).catch(() => undefined))?.mtimeMs;
+  }
+
+  /** The pending key is asked with now. */
+  async asking(nowMs: number): Promise<void> {
+    await utimes(this.#keyFile, nowMs / 1000, nowMs / 1000);
   }
 
   /** The roots before whatever stands on them. */

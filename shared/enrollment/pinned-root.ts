@@ -31,13 +31,9 @@ export function refusalOfClock(
   shown: readonly X509Certificate[],
   nowMs: number,
 ): string | undefined {
-  const refusal = shown
-    .map((one) => refusalOfTime(one, nowMs)?.split(';')[0])
-    .find((one) => one !== undefined);
+  const refusal = shown.map((one) => refusalOfTime(one, nowMs)).find((one) => one !== undefined);
   if (refusal === undefined) return undefined;
-  const now = new Date(nowMs).toUTCString();
-  const words = refusal.replace(/^it /, 'its certificate ');
-  return `${words}, and the clock of this machine says ${now}. Set the clock that is wrong`;
+  return `${refusal.replace(/^it /, 'its certificate ')}. Set the clock that is wrong`;
 }
 
 function isRoot(certificate: X509Certificate): boolean {

@@ -111,6 +111,7 @@ const waybillRules = {
   '/waybill.v1.Admin/SetLink': fullRights,
   '/waybill.v1.Admin/DeleteLink': fullRights,
   '/waybill.v1.Admin/ListLinks': adminReads,
+  '/waybill.v1.Admin/ListCertificates': adminReads,
   '/waybill.v1.Admin/ListSendRequests': adminReads,
   '/waybill.v1.Admin/WatchSendRequests': adminReads,
   '/waybill.v1.Admin/SteerSendRequests': dailyWork,

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { DetailedPeerCertificate } from 'node:tls';
 import type { CertifiedPeer } from '../domain/certificate-authority.ts';
+import { type CertificateLife, refusalOfLife } from '../domain/certificate-life.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { certifiedPeerOf } from './certificate-identity.ts';
 
@@ -47,14 +48,14 @@ export function isIssuedBy([own, issuer]: CertificateChain, roots: readonly X509
   return issuer !== undefined && isSignedByOneOf(own, [issuer]) && isSignedByOneOf(issuer, roots);
 }
 
-/** Why a certificate does not count now, or undefined. */
+/** Why a certificate does not count now, with its time and that of this machine's clock, or undefined. */
 export function refusalOfTime(certificate: X509Certificate, nowMs: number): string | undefined {
-  if (nowMs < Date.parse(certificate.validFrom)) {
-    return `it is not valid before ${certificate.validFrom}; check this machine's clock`;
-  }
-  return nowMs > Date.parse(certificate.validTo)
-    ? `it expired at ${certificate.validTo}`
-    : undefined;
+  return refusalOfLife(lifeOf(certificate), nowMs);
+}
+
+/** From when to when a certificate is valid. */
+export function lifeOf({ validFrom, validTo }: X509Certificate): CertificateLife {
+  return { notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) };
 }
 
 /**
@@ -67,14 +68,17 @@ export function refusalOfCertificate(
     /** Roots. */
     readonly authorities: readonly X509Certificate[];
     readonly identity: PeerIdentity;
-    readonly nowMs: number;
+    /** Undefined: whether it counts now is judged later. */
+    readonly nowMs: number | undefined;
   },
 ): string | undefined {
   const { authorities, nowMs } = trust;
   const [own, issuer] = chain;
   if (own.ca) return 'it is the certificate of a CA';
   // As in a handshake, a CA that has expired vouches for nobody.
-  const isCurrent = (one: X509Certificate) => refusalOfTime(one, nowMs) === undefined;
+  const refusalNow = (one: X509Certificate) =>
+    nowMs === undefined ? undefined : refusalOfTime(one, nowMs);
+  const isCurrent = (one: X509Certificate) => refusalNow(one) === undefined;
   const current: CertificateChain = [own, issuer && isCurrent(issuer) ? issuer : undefined];
   if (!isIssuedBy(current, authorities.filter(isCurrent))) {
     return "it is not signed by the hierarchy's CA";
@@ -82,7 +86,7 @@ export function refusalOfCertificate(
   const peer = certifiedPeerOf(own.toLegacyObject());
   const expected = toIdentityUri(trust.identity);
   if (!peer || toIdentityUri(peer.identity) !== expected) return `it is not that of ${expected}`;
-  return refusalOfTime(own, nowMs);
+  return refusalNow(own);
 }
 
 /**
@@ -115,7 +119,14 @@ export function isTrustedChain(shown: readonly [Buffer, Buffer], roots: Buffer):
   return own !== undefined && isIssuedBy([own, issuer], authoritiesOf(roots));
 }
 
+/** Parsed once for all who ask, as often as they ask: credentials that change are other bytes. */
+const parsedAuthorities = new WeakMap<Buffer, readonly X509Certificate[]>();
+
 /** The CAs of a PEM file that `readPeerCredentials` has checked. */
-export function authoritiesOf(pem: Buffer): X509Certificate[] {
-  return certificateBlocks(pem).map((block) => new X509Certificate(block));
+export function authoritiesOf(pem: Buffer): readonly X509Certificate[] {
+  const known = parsedAuthorities.get(pem);
+  if (known) return known;
+  const authorities = certificateBlocks(pem).map((block) => new X509Certificate(block));
+  parsedAuthorities.set(pem, authorities);
+  return authorities;
 }

@@ -36,15 +36,27 @@ function toContextOptions(credentials: PeerCredentials): SecureContextOptions {
   };
 }
 
+function toServerContextOptions(credentials: PeerCredentials): SecureContextOptions {
+  return {
+    ...toContextOptions(credentials),
+    honorCipherOrder: true,
+    // A resumed session would skip the check of the caller's certificate.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  };
+}
+
 /** TLS 1.3 that takes only callers with a certificate of our CA, and HTTP/2 with our limits. */
 export class MutualTlsServerCredentials extends ServerCredentials {
   constructor(credentials: PeerCredentials) {
-    super(serverOptions, {
-      ...toContextOptions(credentials),
-      honorCipherOrder: true,
-      // A resumed session would skip the check of the caller's certificate.
-      secureOptions: constants.SSL_OP_NO_TICKET,
-    });
+    super(serverOptions, toServerContextOptions(credentials));
+  }
+
+  /** Shows these to new connections; those there are stay. Throws for what TLS cannot use. */
+  replace(credentials: PeerCredentials): void {
+    const options = toServerContextOptions(credentials);
+    // gRPC would log what is wrong with them, and take no connection any more.
+    createSecureContext(options);
+    this.updateSecureContextOptions(options);
   }
 
   override _equals(other: ServerCredentials): boolean {

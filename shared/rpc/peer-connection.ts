@@ -6,6 +6,7 @@ import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import type { CallerGroup } from './call-policy.ts';
 import { CertifiedSockets } from './certified-sockets.ts';
 import { isForeignCa } from './connection-failure.ts';
+import { HeldClient } from './held-client.ts';
 import { toChannelCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
 import type { PeerTrust } from './peer-trust.ts';
@@ -58,13 +59,14 @@ const channelOptions: ChannelOptions = {
 
 /**
  * The connection to one peer: makes it when it is wanted, checks whose certificate the peer shows,
- * and makes it again when it broke or an attempt got stuck.
+ * and makes it again when it broke or an attempt got stuck. With other credentials it makes another
+ * one for the next call, and keeps the old one until the calls on it are over.
  */
 export class PeerConnection {
   readonly connectDeadlineMs: number;
   readonly #options: PeerConnectionOptions;
   readonly #sockets: CertifiedSockets;
-  #client: Client;
+  #held: HeldClient;
   #renewedAtMs = performance.now();
   #shownIdentity = '';
   #isClosed = false;
@@ -73,34 +75,39 @@ export class PeerConnection {
     this.#options = options;
     this.#sockets = new CertifiedSockets(options);
     this.connectDeadlineMs = options.connectDeadlineMs ?? 5_000;
-    this.#client = this.#newClient();
+    this.#held = this.#newClient();
   }
 
   /** Whether there is a connection now. */
   get isReady(): boolean {
-    return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
+    return this.#held.isReady;
   }
 
   /** To make a call with. @throws AbortError when the connection was closed for good */
-  client(): Client {
+  client(): HeldClient {
     this.#throwIfClosed();
-    const state = this.#client.getChannel().getConnectivityState(false);
+    const held = this.#newest();
     // Errors of past attempts would fail the call at once; after a while the peer deserves a new one.
-    if (state === connectivityState.TRANSIENT_FAILURE) this.renewIfStuck();
-    return this.#client;
+    if (held.state() === connectivityState.TRANSIENT_FAILURE) this.renewIfStuck();
+    return this.#held;
   }
 
-  /** Whether there is a connection within the connect deadline; false too when it is refused. */
-  async isReadyInTime(signal?: AbortSignal): Promise<boolean> {
+  /**
+   * Whether there is a connection within the connect deadline; false too when it is refused.
+   *
+   * @param held the client whose connection is meant; absent: the newest
+   */
+  async isReadyInTime(signal?: AbortSignal, held?: HeldClient): Promise<boolean> {
     const deadlineMs = Date.now() + this.connectDeadlineMs;
     for (;;) {
       throwIfAborted(signal);
       this.#throwIfClosed();
-      const client = this.#client;
-      const state = client.getChannel().getConnectivityState(true);
+      const one = held ?? this.#newest();
+      if (one.isClosed) return false;
+      const state = one.state(true);
       if (state === connectivityState.READY) return true;
       if (Date.now() >= deadlineMs) return false;
-      await this.#changed(client, state, deadlineMs, signal);
+      await this.#changed(one, state, deadlineMs, signal);
     }
   }
 
@@ -115,7 +122,7 @@ export class PeerConnection {
       throwIfAborted(signal);
       this.#throwIfClosed();
       if (!this.isReady) return;
-      await this.#changed(this.#client, connectivityState.READY, Number.POSITIVE_INFINITY, signal);
+      await this.#changed(this.#held, connectivityState.READY, Number.POSITIVE_INFINITY, signal);
     }
   }
 
@@ -126,15 +133,14 @@ export class PeerConnection {
   renewIfStuck(): void {
     const ageMs = performance.now() - this.#renewedAtMs;
     if (this.#isClosed || this.isReady || ageMs < 0.9 * this.connectDeadlineMs) return;
-    this.#client.close();
-    this.#client = this.#newClient();
-    this.#renewedAtMs = performance.now();
+    this.#held.close();
+    this.#begin();
   }
 
   /** Ends the connection for good; calls that run may go on to their end. */
   close(): void {
     this.#isClosed = true;
-    this.#client.close();
+    this.#held.close();
   }
 
   /** The failure of a connection that was refused for whose certificate it showed, if it was. */
@@ -167,7 +173,21 @@ export class PeerConnection {
     if (this.#isClosed) throw new AbortError('The channel was closed');
   }
 
-  #newClient(): Client {
+  #begin(): void {
+    this.#held = this.#newClient();
+    this.#renewedAtMs = performance.now();
+  }
+
+  /** Made with the credentials there are now. */
+  #newest(): HeldClient {
+    if (!this.#held.isMadeWith(this.#options.credentials)) {
+      this.#held.retire();
+      this.#begin();
+    }
+    return this.#held;
+  }
+
+  #newClient(): HeldClient {
     const refuse = (peer: CertifiedPeer | undefined) => {
       const refused = this.#refusalOf(peer);
       if (refused === undefined) return undefined;
@@ -178,16 +198,17 @@ export class PeerConnection {
       this.#sockets.take(socket),
     );
     const { address, keepalive = defaultKeepalive } = this.#options;
-    return new Client(address, credentials, {
+    const client = new Client(address, credentials, {
       ...channelOptions,
       'grpc.keepalive_time_ms': keepalive.timeMs,
       'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
     });
+    return new HeldClient(client, this.#options.credentials);
   }
 
   /** Resolves when the client's state is another, the time is up, or the signal fires. */
   #changed(
-    client: Client,
+    held: HeldClient,
     state: connectivityState,
     deadlineMs: number,
     signal: AbortSignal | undefined,
@@ -198,7 +219,7 @@ export class PeerConnection {
         resolve();
       };
       signal?.addEventListener('abort', settle);
-      client.getChannel().watchConnectivityState(state, deadlineMs, settle);
+      held.client.getChannel().watchConnectivityState(state, deadlineMs, settle);
     });
   }
 }

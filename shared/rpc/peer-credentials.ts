@@ -5,6 +5,7 @@ import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { toSystemReason } from '../runtime/system-reason.ts';
 import { certifiedPeerOf } from './certificate-identity.ts';
 import {
+  authoritiesOf,
   type CertificateChain,
   certificateBlocks,
   chainOf,
@@ -21,6 +22,8 @@ export interface PeerCredentials {
   /** PEM. Never logged. */
   readonly key: Buffer;
   readonly identity: PeerIdentity;
+  /** Calls the listener after each change, of credentials that change. @returns what ends that */
+  readonly onChange?: (listener: () => void) => () => void;
 }
 
 /** Where the credentials lie, PEM each. */
@@ -30,19 +33,31 @@ export interface PeerCredentialFiles {
   readonly keyFile: string;
 }
 
+/** How our own credentials are read. */
+export interface CredentialsOptions {
+  /** @default now */
+  readonly nowMs?: number;
+  /** Who the certificate must be of, where the configuration says so. */
+  readonly identity?: PeerIdentity;
+  /**
+   * Takes what is not valid yet or not any more, too: an agent stays up with it, and says so (SEC-3).
+   *
+   * @default false
+   */
+  readonly atAnyTime?: boolean;
+}
+
 /**
  * Reads our own credentials and makes sure that peers will accept them, so that a wrong file is
  * told at start and not by a failed handshake.
  *
- * @param options.identity who the certificate must be of, where the configuration says so
  * @throws CERTIFICATE_INVALID naming the file: cannot be read, no PEM, expired or not yet valid, not
  * signed by the CA, no identity of ours or another in it, or a key that is not the certificate's
  */
 export async function readPeerCredentials(
   files: PeerCredentialFiles,
-  options: { readonly nowMs?: number; readonly identity?: PeerIdentity } = {},
+  options: CredentialsOptions = {},
 ): Promise<PeerCredentials> {
-  const { nowMs = Date.now() } = options;
   const [ca, certificate, key] = await Promise.all([
     readPem(files.caFile, "the CA's certificate"),
     readPem(files.certificateFile, 'a certificate'),
@@ -51,13 +66,32 @@ export async function readPeerCredentials(
   const chain = parseChain(files.certificateFile, certificate);
   const [own] = chain;
   const authorities = parseCertificates(files.caFile, ca);
-  checkAuthorities(files.caFile, authorities, nowMs);
+  checkAuthorities(files.caFile, authorities);
   checkSigned(files, chain, authorities);
-  checkValidity(files.certificateFile, own, nowMs);
   checkKey(files, own, key);
   const identity = requireIdentity(files.certificateFile, own);
   if (options.identity) checkIdentity(files.certificateFile, identity, options.identity);
-  return { ca, certificate: certificatesOf(certificate), key, identity };
+  const credentials = { ca, certificate: certificatesOf(certificate), key, identity };
+  if (!options.atAnyTime) checkTime(files, credentials, options.nowMs ?? Date.now());
+  return credentials;
+}
+
+/** Why peers do not accept credentials now, for their time alone, and of which file; undefined when they do. */
+export function refusalOfCredentialTime(
+  files: PeerCredentialFiles,
+  { ca, certificate }: Pick<PeerCredentials, 'ca' | 'certificate'>,
+  nowMs: number,
+): { readonly path: string; readonly reason: string } | undefined {
+  const [root, ...roots] = authoritiesOf(ca).map((one) => refusalOfTime(one, nowMs));
+  // While a root is being replaced, one of them is enough.
+  if (root !== undefined && roots.every((one) => one !== undefined)) {
+    return { path: files.caFile, reason: root };
+  }
+  const [own, issuer] = chainOf(certificate);
+  const reason =
+    refusalOfTime(own, nowMs) ??
+    (issuer && refusalOfTime(issuer, nowMs)?.replace(/^it /, 'its issuer '));
+  return reason === undefined ? undefined : { path: files.certificateFile, reason };
 }
 
 /** Certificates are shown to everybody; the file may hold the key as well, which is not. */
@@ -104,13 +138,10 @@ function parsed<T>(path: string, parse: () => T): T {
   }
 }
 
-function checkAuthorities(path: string, authorities: X509Certificate[], nowMs: number): void {
+function checkAuthorities(path: string, authorities: X509Certificate[]): void {
   for (const authority of authorities) {
     if (!authority.ca) throw invalid(path, 'it is not the certificate of a CA');
   }
-  const first = authorities[0];
-  const someValid = authorities.some((authority) => refusalOfTime(authority, nowMs) === undefined);
-  if (first && !someValid) throw invalid(path, refusalOfTime(first, nowMs) ?? '');
 }
 
 function checkSigned(
@@ -122,9 +153,9 @@ function checkSigned(
   throw invalid(files.certificateFile, `it is not signed by the CA ${files.caFile}`);
 }
 
-function checkValidity(path: string, certificate: X509Certificate, nowMs: number): void {
-  const refusal = refusalOfTime(certificate, nowMs);
-  if (refusal) throw invalid(path, refusal);
+function checkTime(files: PeerCredentialFiles, credentials: PeerCredentials, nowMs: number): void {
+  const refusal = refusalOfCredentialTime(files, credentials, nowMs);
+  if (refusal) throw invalid(refusal.path, refusal.reason);
 }
 
 function checkKey(files: PeerCredentialFiles, own: X509Certificate, pem: Buffer): void {

@@ -23,6 +23,11 @@ export class PlatformServices {
     this.#setHealth('SERVING');
   }
 
+  /** Tells of a part of the agent that has no methods of its own, by a name such as `waybill.certificate`. */
+  tellPart(name: string, isWell: boolean): void {
+    this.#health.setStatus(name, isWell ? 'SERVING' : 'NOT_SERVING');
+  }
+
   /** Tells whoever watches that the server stops. */
   stopServing(): void {
     this.#setHealth('NOT_SERVING');

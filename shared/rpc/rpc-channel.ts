@@ -10,6 +10,7 @@ import type {
   ResponseOf,
 } from './conversation.ts';
 import { DuplexCall } from './duplex-call.ts';
+import type { HeldClient } from './held-client.ts';
 import { PeerConnection, type PeerConnectionOptions } from './peer-connection.ts';
 import { methodDefinition } from './service-definitions.ts';
 
@@ -115,23 +116,23 @@ export class RpcChannel<C extends ConversationName> {
     { deadlineMs, signal }: CallOptions,
   ): DuplexCall<RequestOf<C, M>, ResponseOf<C, M>> {
     const definition = methodDefinition(this.#options.conversation, method);
-    const stream = this.#connection
-      .client()
-      .makeBidiStreamRequest(
-        definition.path,
-        (bytes: Buffer) => bytes,
-        definition.responseDeserialize,
-        new Metadata(),
-        deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
-      );
+    const held = this.#connection.client();
+    const stream = held.client.makeBidiStreamRequest(
+      definition.path,
+      (bytes: Buffer) => bytes,
+      definition.responseDeserialize,
+      new Metadata(),
+      deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
+    );
     const facts = this.#factsOf(definition.path, deadlineMs ?? 0);
     const call = new DuplexCall<RequestOf<C, M>, ResponseOf<C, M>>(stream, {
       encode: (message) => definition.requestSerialize(message),
-      toFailure: (error) => this.#toFailure(error, facts),
+      toFailure: (error) => this.#toFailure(error, facts, held),
       endedEarly: () => failed(facts.peer, `it ended ${facts.method} before it was told all`),
     });
+    held.keepFor(call.over);
     this.#cancelOnAbort(call, signal);
-    void this.#cancelWithoutConnection(call, facts);
+    void this.#cancelWithoutConnection(call, facts, held);
     return call;
   }
 
@@ -140,13 +141,10 @@ export class RpcChannel<C extends ConversationName> {
     return { peer, address, method, deadlineMs };
   }
 
-  #toFailure(error: unknown, facts: CallFacts): Error {
+  #toFailure(error: unknown, facts: CallFacts, held: HeldClient): Error {
     if (!isServiceError(error)) return error instanceof Error ? error : new Error(String(error));
     // Without a connection the status is gRPC's own and not the peer's.
-    return (
-      (!this.#connection.isReady && this.#toConnectFailure(error, facts)) ||
-      toCallFailure(error, facts)
-    );
+    return (!held.isReady && this.#toConnectFailure(error, facts)) || toCallFailure(error, facts);
   }
 
   #toConnectFailure(error: ServiceError, facts: CallFacts): Error | undefined {
@@ -165,11 +163,11 @@ export class RpcChannel<C extends ConversationName> {
   }
 
   /** gRPC itself would wait for a connection as long as the operating system does: minutes. */
-  async #cancelWithoutConnection(call: AnyCall, facts: CallFacts): Promise<void> {
-    if (this.#connection.isReady) return;
+  async #cancelWithoutConnection(call: AnyCall, facts: CallFacts, held: HeldClient): Promise<void> {
+    if (held.isReady) return;
     const over = new AbortController();
     void call.over.then(() => over.abort(workIsOver));
-    const isReady = await this.#connection.isReadyInTime(over.signal).catch(() => true);
+    const isReady = await this.#connection.isReadyInTime(over.signal, held).catch(() => true);
     if (isReady) return;
     call.cancel(noConnection(facts, this.#connection.connectDeadlineMs));
     this.#connection.renewIfStuck();

@@ -64,8 +64,10 @@ export class RpcServer implements Component {
   readonly #handshakes: HandshakeAudit;
   readonly #sockets: CertifiedSockets;
   readonly #served: string[] = [];
+  readonly #parts = new Map<string, boolean>();
   #platform: PlatformServices | undefined;
   #port: number | undefined;
+  #unlisten: (() => void) | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(
@@ -117,11 +119,20 @@ export class RpcServer implements Component {
     this.#served.push(`waybill.v1.${conversation}`);
   }
 
+  /** Tells whoever asks for health how a part of the agent is, besides what is served (ADM-7). */
+  tellHealth(part: string, isWell: boolean): void {
+    this.#parts.set(part, isWell);
+    this.#platform?.tellPart(part, isWell);
+  }
+
   /** Listens. @throws ADDRESS_IN_USE when another program does already */
   async start(): Promise<void> {
     this.#platform = new PlatformServices(this.#served);
     this.#platform.addTo(this.#server);
-    const credentials = new MutualTlsServerCredentials(this.#components.credentials);
+    for (const [name, isWell] of this.#parts) this.#platform.tellPart(name, isWell);
+    const own = this.#components.credentials;
+    const credentials = new MutualTlsServerCredentials(own);
+    this.#unlisten = own.onChange?.(() => credentials.replace(own));
     this.#port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(this.#config.address, credentials, (error, port) =>
         error ? reject(this.#toListenError(error)) : resolve(port),
@@ -133,6 +144,7 @@ export class RpcServer implements Component {
 
   /** Takes no new calls, lets the running ones end for the grace period, then cuts them off. */
   async stop(): Promise<void> {
+    this.#unlisten?.();
     if (this.#port === undefined) return;
     this.#stopping ??= this.#stop();
     await this.#stopping;

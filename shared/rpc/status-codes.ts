@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { ErrorCode } from '../domain/errors.ts';
+import type { ErrorCode, WaybillError } from '../domain/errors.ts';
 
 /**
  * The gRPC status each error travels as. Foreign tools (grpcurl) go by it; our own agents go by the
@@ -93,3 +93,8 @@ export const grpcStatusOf = {
   STATE_STORE_DAMAGED: status.FAILED_PRECONDITION,
   ADDRESS_IN_USE: status.FAILED_PRECONDITION,
 } as const satisfies Record<ErrorCode, status>;
+
+/** Whether a peer has said no to who we are: it will again, until somebody does something. */
+export function isRefusalOfPeer({ code }: WaybillError): boolean {
+  return grpcStatusOf[code] === status.PERMISSION_DENIED;
+}

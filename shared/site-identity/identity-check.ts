@@ -20,7 +20,8 @@ export function keyIdOf(publicKeyDer: Uint8Array): string {
 export interface IdentityTrust {
   readonly siteCode: string;
   readonly authorities: readonly X509Certificate[];
-  readonly nowMs: number;
+  /** Undefined: whether its certificate counts now is judged later. */
+  readonly nowMs: number | undefined;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { administratorCommands } from './administrator-commands.ts';
 import { auditCommands } from './audit-commands.ts';
+import { certificateCommands } from './certificate-commands.ts';
 import type { Command } from './command.ts';
 import { distributionPointCommands } from './distribution-point-commands.ts';
 import { distributionPointLibraryCommands } from './distribution-point-library-commands.ts';
@@ -82,11 +83,6 @@ export const commandGroups: readonly CommandGroup[] = [
     commands: enrollmentCommands,
   },
   {
-    word: 'certs',
-    summary: 'See whose certificates count, and end them',
-    commands: revocationCommands,
-  },
-  {
     word: 'settings',
     summary: 'See and set the limits and delays of a site',
     commands: settingCommands,
@@ -100,6 +96,11 @@ export const commandGroups: readonly CommandGroup[] = [
     word: 'audit',
     summary: 'See who called what, and whether that was tampered with',
     commands: auditCommands,
+  },
+  {
+    word: 'certs',
+    summary: 'See which certificates there are and when they end; end those of a holder',
+    commands: [...certificateCommands, ...revocationCommands],
   },
   { word: 'link', summary: 'Limit lines that several ways share', commands: linkCommands },
   {

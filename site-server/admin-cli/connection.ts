@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { parseAddress } from '../../shared/domain/distribution-point.ts';
-import { readPeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { loadConfig } from '../../shared/runtime/load-config.ts';
 import type { AdminChannel } from './admin-channel.ts';
 import { UsageError } from './command-failure.ts';
+import { ownCredentials } from './own-renewal.ts';
 import type { PackageAccess } from './package-get/package-access.ts';
+import type { TextStream } from './text-stream.ts';
 
 /** Which site server to ask, and as whom, as far as the command line says. */
 export interface ConnectionFlags {
@@ -23,6 +24,13 @@ export interface ConnectionFlags {
 export interface ConnectionSurroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly homeDirectory: string;
+}
+
+/** What connecting touches besides. */
+export interface ConnectingSurroundings extends ConnectionSurroundings {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly stderr: Pick<TextStream, 'write'>;
 }
 
 /** A site server to ask. */
@@ -73,14 +81,17 @@ const schema = z.strictObject({
  */
 export async function connect(
   flags: ConnectionFlags,
-  surroundings: ConnectionSurroundings,
+  surroundings: ConnectingSurroundings,
 ): Promise<Connection> {
   const config = await readConnectionConfig(flags, surroundings);
-  const credentials = await readPeerCredentials({
-    caFile: config.ca,
-    certificateFile: config.cert,
-    keyFile: config.key,
-  });
+  const { clock, signal, stderr } = surroundings;
+  const credentials = await ownCredentials(
+    {
+      ...{ caFile: config.ca, certificateFile: config.cert, keyFile: config.key },
+      renewalAddress: config.renewal,
+    },
+    { clock, signal, tell: (line) => stderr.write(`waybill: ${line}\n`) },
+  );
   const channel = new RpcChannel({
     conversation: 'Admin',
     address: config.server,

@@ -10,7 +10,12 @@ import {
   toFailureReport,
   UsageError,
 } from './command-failure.ts';
-import type { Connection, ConnectionFlags, ConnectionSurroundings } from './connection.ts';
+import type {
+  ConnectingSurroundings,
+  Connection,
+  ConnectionFlags,
+  ConnectionSurroundings,
+} from './connection.ts';
 import { OtherSites } from './other-sites.ts';
 import { Output } from './output.ts';
 import { lookAfterRoots } from './own-roots.ts';
@@ -33,7 +38,7 @@ export interface Surroundings extends ConnectionSurroundings {
   readonly question: ((text: string) => Promise<string>) | undefined;
   readonly connect: (
     flags: ConnectionFlags,
-    surroundings: ConnectionSurroundings,
+    surroundings: ConnectingSurroundings,
   ) => Promise<Connection>;
   /** Enrolls whoever uses this program. */
   readonly enrollHere: (

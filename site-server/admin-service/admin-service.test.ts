@@ -429,6 +429,7 @@ async function serviceOf(
     siteCommands: new SiteCommands(site),
     settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
     links: new TransferLinks(site),
+    certificates: { known: async () => [], dueOf: () => 'nothing' },
     checker: site.checker,
     connections: { forget },
     statusMessageView: new StatusMessageView(site),

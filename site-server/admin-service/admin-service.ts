@@ -7,6 +7,7 @@ import type { AuditHeads } from '../audit-trail/audit-heads.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 import { AdminScopes } from './admin-scopes.ts';
+import { CertificateAnswers, type CertificateAnswersComponents } from './certificate-answers.ts';
 import type { DistributionCommands } from './distribution-commands.ts';
 import {
   DistributionPointAnswers,
@@ -79,6 +80,7 @@ export interface AdminServiceComponents
     Omit<GroupAnswersComponents, 'scopes'>,
     EnrollmentAnswersComponents,
     LinkAnswersComponents,
+    CertificateAnswersComponents,
     RevocationAnswersComponents,
     Omit<PrestagedAnswersComponents, 'scopes'>,
     Omit<SiteAnswersComponents, 'agentVersion' | 'hierarchy'> {
@@ -147,6 +149,7 @@ export class AdminService {
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
+      ...new CertificateAnswers(this.#components).methods(),
       ...new RevocationAnswers(this.#components).methods(),
       ...this.#components.previews.methods(),
       ...this.#reportMethods(),

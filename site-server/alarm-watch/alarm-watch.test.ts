@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import type { KnownCertificate } from '../../shared/domain/known-certificate.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
 import { StateStore } from '../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
@@ -31,6 +32,7 @@ describe('Alarm watch', () => {
   let jobs: DistributionJob[];
   let sends: SendRequest[];
   let neighbours: NeighbourConnection[];
+  let certificates: KnownCertificate[];
   let opensAtMs: (passages: readonly string[]) => number | undefined;
   let noProgressMs: number;
 
@@ -38,6 +40,7 @@ describe('Alarm watch', () => {
     directory = await TemporaryDirectory.create();
     clock = new FakeClock();
     [jobs, sends, neighbours, noProgressMs] = [[], [], [], 30 * minuteMs];
+    certificates = [];
     opensAtMs = () => clock.nowMs();
     const { logger } = new CapturedLog();
     ({ store } = await StateStore.open({ directory: directory.join('db'), logger }));
@@ -60,6 +63,7 @@ describe('Alarm watch', () => {
       sends: { open: () => sends },
       transfers: { waiting: new Map(), holdReason: '' },
       neighbours: () => neighbours,
+      certificates: () => certificates,
       arbiter: { opensAtMs: (passages) => opensAtMs(passages) },
       transferControls: {
         passagesToDp: (dpId) => [`dp/${dpId}`],
@@ -195,6 +199,44 @@ describe('Alarm watch', () => {
     neighbours = [];
     await pass(2);
     assert.equal((await told()).length, 1);
+  });
+
+  it('tells of a certificate that was not renewed 14 and 3 days before it ends, and when it was (SEC-3)', async () => {
+    const dayMs = 24 * 60 * minuteMs;
+    const endMs = clock.nowMs() + 10 * dayMs;
+    const certificate: KnownCertificate = {
+      ...{ kind: 'identity' as const, holder: 'dp/PS1DP1', identityUri: '', issuerSiteCode: 'PS1' },
+      ...{ notBeforeMs: endMs - 90 * dayMs, notAfterMs: endMs, rootKeyId: '', toldAtMs: 0 },
+      ...{ isOnNewestRoot: true, reason: 'the site was away' },
+    };
+    certificates = [certificate];
+    await pass(5);
+    await restart();
+    await pass(5);
+    assert.deepEqual(await told(), [
+      '9050 | distribution point PS1DP1 | ends in 9 d 23 h | the site was away',
+    ]);
+    certificates = [{ ...certificate, notAfterMs: clock.nowMs() + 2 * dayMs }];
+    await pass(5);
+    certificates = [
+      {
+        ...certificate,
+        notAfterMs: clock.nowMs() - dayMs,
+        kind: 'site-authority',
+        holder: 'site/PS1',
+      },
+    ];
+    await pass(5);
+    assert.deepEqual((await told()).slice(1), [
+      '9050 | distribution point PS1DP1 | ends in 1 d 23 h | the site was away',
+      '9051 | distribution point PS1DP1 | ends in 1 d 23 h | the site was away',
+      '9052 | distribution point PS1DP1',
+      '9050 | the authority of site PS1 | ended 1 d ago | the site was away',
+      '9051 | the authority of site PS1 | ended 1 d ago | the site was away',
+    ]);
+    certificates = [];
+    await pass(5);
+    assert.equal((await told()).at(-1), '9052 | the authority of site PS1');
   });
 
   it('tells of a send request without progress', async () => {

@@ -1,12 +1,13 @@
 /**
  * Tells administrators of what stands still and will not go on by itself: jobs and send requests without
  * progress, DPs that are away while jobs wait for them, neighbour sites that are away (docs/controls.md,
- * 7). Called by nobody; looks by itself. Writes, by its table, "alarms" and status messages. A crash costs
+ * 7), certificates that end soon. Called by nobody; looks by itself. Writes, by its table, "alarms" and status messages. A crash costs
  * a part of the time that something has stood still.
  */
 import { standstillOfJob, standstillOfSend, type WindowState } from '../../shared/domain/alarm.ts';
 import { type DistributionJob, isRunning } from '../../shared/domain/distribution-job.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import type { KnownCertificate } from '../../shared/domain/known-certificate.ts';
 import type { Priority } from '../../shared/domain/package.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
 import { ignoreAbort } from '../../shared/runtime/abort-error.ts';
@@ -22,6 +23,11 @@ import type { NeighbourConnection } from '../replication-manager/neighbour-state
 import type { SendRequestTable } from '../scheduler/send-request-table.ts';
 import type { StatusFacts } from '../status-manager/status-manager.ts';
 import { AlarmTable, type AlarmTableNeeds, type Observation } from './alarm-table.ts';
+import {
+  isCertificateKey,
+  observationsOfCertificates,
+  renewedFactsOf,
+} from './certificate-alarms.ts';
 
 /** What watching needs. */
 export interface AlarmWatchNeeds extends AlarmTableNeeds {
@@ -30,6 +36,8 @@ export interface AlarmWatchNeeds extends AlarmTableNeeds {
   readonly sends: Pick<SendRequestTable, 'open'>;
   /** How it stands with the neighbours; costs next to nothing. */
   readonly neighbours: () => readonly NeighbourConnection[];
+  /** Those that end soon, though they should have been renewed. */
+  readonly certificates: () => readonly KnownCertificate[];
   readonly arbiter: Pick<TransferArbiter, 'opensAtMs'>;
   readonly transferControls: Pick<TransferControlRows, 'passagesToDp' | 'passagesToSite'>;
   /** As they are now: administrators may change them. */
@@ -95,6 +103,7 @@ export class AlarmWatch implements Component {
       ...this.#ofSends(),
       ...this.#ofPoints(),
       ...this.#ofNeighbours(),
+      ...observationsOfCertificates(this.#needs.certificates(), clock.nowMs()),
     ];
     try {
       await this.#table.look(observations, clock.nowMs(), (key, sinceMs) =>
@@ -191,6 +200,7 @@ export class AlarmWatch implements Component {
 
   /** Of jobs that go on, their own messages tell. */
   #toBackFacts(key: string, sinceMs: number): StatusFacts | undefined {
+    if (isCertificateKey(key)) return renewedFactsOf(key);
     const [kind, name = ''] = key.split('/');
     const insertionStrings = [name, this.#textOf(sinceMs)];
     if (kind === 'dp') return { messageId: 9032, insertionStrings, dpId: name };

@@ -2,6 +2,7 @@
  * One channel to each DP of the site, made when it is first needed. Called by Distribution Manager
  * (preliminary check), Package Transfer Manager (transfers) and the admin service. Stores nothing.
  */
+import { fromStandingMessage } from '../../shared/certificate-keeper/standing-message.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { CheckResult } from '../../shared/domain/distribution-point-check.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
@@ -81,12 +82,15 @@ export class DistributionPointConnections implements Component {
    * @throws PEER_UNREACHABLE, PEER_IDENTITY_MISMATCH, DEADLINE_EXCEEDED, AbortError
    */
   async check(dp: DistributionPoint, signal: AbortSignal): Promise<CheckResult> {
-    const { dpId, siteCode, agentVersion, freeBytes } = await this.channelTo(dp).unary(
+    const answer = await this.channelTo(dp).unary(
       'check',
       { dpId: dp.dpId },
       { deadlineMs: this.#config.checkDeadlineMs, signal },
     );
-    return { dpId, siteCode, agentVersion, freeBytes: Number(freeBytes) };
+    const { dpId, siteCode, agentVersion } = answer;
+    const certificate = fromStandingMessage(answer.certificate);
+    const freeBytes = Number(answer.freeBytes);
+    return { dpId, siteCode, agentVersion, freeBytes, ...(certificate && { certificate }) };
   }
 
   /** Resolves when the DP is not connected any more, or its channel was closed. */

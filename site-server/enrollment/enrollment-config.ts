@@ -7,12 +7,15 @@ const dayMs = 24 * 60 * minuteMs;
 /** Longest time a token may count that an administrator asks for. */
 export const enrollmentValidMsMax = 30 * dayMs;
 
+/** Where new machines get their certificates, unless the configuration says otherwise. */
+export const enrollmentListenDefault = '0.0.0.0:8532';
+
 /** The part `enrollment` of a site server's configuration. */
 export const enrollmentSettings = z
   .strictObject({
     listen: z
       .string()
-      .default('0.0.0.0:8532')
+      .default(enrollmentListenDefault)
       .describe(
         'Address and port where new machines get their certificates, and all renew them; open only at a site that has an authority (`waybill-site init`, `waybill-site enroll`).',
       ),

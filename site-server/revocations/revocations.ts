@@ -71,11 +71,17 @@ export class Revocations implements Component {
     this.trust = new KnownTrust({ clock, siteCode, places, revocations: this.#index });
   }
 
+  /** Knows from then on what stood in the table; before anybody issues certificates. */
+  async load(): Promise<void> {
+    const rows = this.#needs.store.records(keySpaces.revocations);
+    for await (const [, row] of rows.list()) this.#index.put(row);
+  }
+
   /** After the site directory, before anybody connects. */
   async start(): Promise<void> {
     const { store } = this.#needs;
     this.#unsubscribe = store.onWritten((changes) => this.#onWritten(changes));
-    for await (const [, row] of store.records(keySpaces.revocations).list()) this.#index.put(row);
+    await this.load();
     await this.trust.start();
     this.#sweeping = this.#sweep(this.#stopping.signal).catch(ignoreAbort);
   }

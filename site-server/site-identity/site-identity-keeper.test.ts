@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import type { CertifiedPeer } from '../../shared/domain/certificate-authority.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { SiteIdentity } from '../../shared/domain/site.ts';
+import { LiveCredentials } from '../../shared/rpc/live-credentials.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { identityText } from '../../shared/site-identity/identity-text.ts';
 import { TestAuthority } from '../../shared/site-identity/testing/test-authority.ts';
@@ -125,7 +126,7 @@ describe('Site identity', () => {
     assert.notEqual(ps1.keeper.checkIdentityRow('PS3', row), undefined, 'under another key');
   });
 
-  it('is believed only with a certificate of that site, by the CA, valid now', async () => {
+  it('is taken only with a certificate of that site, by the CA', async () => {
     const row = await ps2.row();
     const foreign = await TestAuthority.create(clock.nowMs(), 'Test CA');
     const cases: [string, PeerCredentials, RegExp | undefined][] = [
@@ -134,7 +135,8 @@ describe('Site identity', () => {
       ['of another site', await authority.credentials('PS3'), /waybill:\/\/site\/PS2/],
       ['of a DP', await authority.credentials('PS2', { uri: 'waybill://dp/PS2DP1' }), /PS2/],
       ['of a CA', await authority.credentials('PS2', { isAuthority: true }), /CA/],
-      ['expired', await authority.credentials('PS2', { validMs: -1_000 }), /expired/],
+      // It would hold up all other rows; what such a site signs is not believed.
+      ['expired', await authority.credentials('PS2', { validMs: -1_000 }), undefined],
     ];
     for (const [what, credentials, expected] of cases) {
       const actual = ps1.keeper.checkIdentityRow('PS2', resigned(row, credentials));
@@ -262,6 +264,43 @@ describe('Site identity', () => {
     assert.equal(ps2.keeper.isRollback('PS2', later), false);
     await ps2.keeper.stop();
     assert.ok((await ps2.row()).signedAtMs > later.signedAtMs);
+  });
+
+  it('is said anew with the new certificate, as soon as there is one (SEC-3)', async () => {
+    const first = await authority.credentials('PS4');
+    const credentials = new LiveCredentials(first);
+    await using ps4 = await TestIdentity.open({ siteCode: 'PS4', clock, credentials });
+    const before = await ps4.row();
+    const next = await authority.credentials('PS4');
+    credentials.replace(next);
+    await ps4.keeper.stop();
+    const after = await ps4.row();
+    assert.equal(after.certificate, next.certificate.toString());
+    assert.notEqual(after.certificate, before.certificate);
+    assert.ok(after.signedAtMs > before.signedAtMs);
+    assert.equal(ps1.keeper.checkIdentityRow('PS4', after), undefined);
+  });
+
+  it('is checked by the roots that are trusted now', async () => {
+    const next = await TestAuthority.create(clock.nowMs(), 'Next CA');
+    const first = await authority.credentials('PS4');
+    const credentials = new LiveCredentials(first);
+    await using ps4 = await TestIdentity.open({ siteCode: 'PS4', clock, credentials });
+    const row = resigned(await ps2.row(), await next.credentials('PS2'));
+    assert.notEqual(ps4.keeper.checkIdentityRow('PS2', row), undefined);
+    const ca = Buffer.from(`${authority.pem}\n${next.pem}`);
+    credentials.replace({ ...first, ca });
+    assert.equal(ps4.keeper.checkIdentityRow('PS2', row), undefined);
+  });
+
+  it('says nothing of itself while its own certificate does not count (SEC-3)', async () => {
+    const expired = await authority.credentials('PS4', { validMs: -1_000 });
+    const credentials = new LiveCredentials(expired);
+    await using ps4 = await TestIdentity.open({ siteCode: 'PS4', clock, credentials });
+    await assert.rejects(ps4.row(), /said nothing/);
+    credentials.replace(await authority.credentials('PS4'));
+    await ps4.keeper.stop();
+    assert.equal((await ps4.row()).siteCode, 'PS4');
   });
 
   it('is not believed any more once its certificate has run out', async () => {

@@ -3,7 +3,12 @@ import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { SigningKey, SiteIdentity } from '../../shared/domain/site.ts';
-import { authoritiesOf, chainOf, peerOfChain } from '../../shared/rpc/certificate-trust.ts';
+import {
+  authoritiesOf,
+  chainOf,
+  peerOfChain,
+  refusalOfTime,
+} from '../../shared/rpc/certificate-trust.ts';
 import type { KnownTrust } from '../../shared/rpc/known-trust.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -69,8 +74,8 @@ export class SiteIdentityKeeper implements Component {
   readonly #components: SiteIdentityComponents;
   readonly #config: SiteIdentityConfig;
   readonly #keys: SigningKeyFiles;
-  readonly #authorities: readonly X509Certificate[];
   readonly #changes = new SerialQueue();
+  #unlisten: (() => void) | undefined;
   /** The rows that were believed, by site; a row that changes is another object. */
   readonly #believed = new Map<string, { readonly row: SiteIdentity; readonly untilMs: number }>();
 
@@ -82,7 +87,6 @@ export class SiteIdentityKeeper implements Component {
     this.#components = components;
     this.#config = config;
     this.#keys = keys;
-    this.#authorities = authoritiesOf(components.credentials.ca);
   }
 
   /** Opens the signing keys; the first one is made when there is none. */
@@ -96,10 +100,12 @@ export class SiteIdentityKeeper implements Component {
 
   /** Brings the site's row up to date. After the site listens: the row has its address. */
   async start(): Promise<void> {
+    this.#unlisten = this.#components.credentials.onChange?.(() => this.#useNewCredentials());
     await this.#changes.run(() => this.#publish());
   }
 
   async stop(): Promise<void> {
+    this.#unlisten?.();
     await this.#changes.whenIdle();
   }
 
@@ -165,14 +171,20 @@ export class SiteIdentityKeeper implements Component {
   }
 
   /**
-   * For whoever takes rows of "site identities" from other sites: why this row is not believed, as
-   * the end of a sentence; undefined when it is sound.
+   * For whoever takes rows of "site identities" from other sites: why this row is not taken, as
+   * the end of a sentence; undefined when it is sound. Whether its certificate counts now is judged when
+   * the row is used: that of a site that has been off for long would hold up all other rows, and a clock
+   * that is wrong here is no fault of theirs.
    *
    * @param key the row's key, a site code
    */
   checkIdentityRow(key: string, row: unknown): string | undefined {
-    const nowMs = this.#components.clock.nowMs();
-    return refusalOfIdentity(row, { siteCode: key, authorities: this.#authorities, nowMs });
+    return this.#refusalOf(key, row, undefined);
+  }
+
+  #refusalOf(key: string, row: unknown, nowMs: number | undefined): string | undefined {
+    const authorities = authoritiesOf(this.#components.credentials.ca);
+    return refusalOfIdentity(row, { siteCode: key, authorities, nowMs });
   }
 
   /**
@@ -188,6 +200,12 @@ export class SiteIdentityKeeper implements Component {
     const { signedAtMs, signature } = (row ?? noIdentity) as SiteIdentity;
     if (key === this.#config.siteCode && signature !== held.signature) this.#sayAnew(signedAtMs);
     return signedAtMs < held.signedAtMs;
+  }
+
+  /** Others know this site by its certificate; whom it believes, its roots say. */
+  #useNewCredentials(): void {
+    this.#believed.clear();
+    this.#sayAnew(-1);
   }
 
   #sayAnew(otherSignedAtMs: number): void {
@@ -207,7 +225,7 @@ export class SiteIdentityKeeper implements Component {
     const believed = this.#believed.get(siteCode);
     if (believed?.row === row && clock.nowMs() <= believed.untilMs) return row;
     this.#believed.delete(siteCode);
-    const refusal = this.checkIdentityRow(siteCode, row);
+    const refusal = this.#refusalOf(siteCode, row, clock.nowMs());
     if (refusal !== undefined) {
       logger.warn({ siteCode, refusal }, 'The identity of a site is not believed');
       return undefined;
@@ -242,15 +260,30 @@ export class SiteIdentityKeeper implements Component {
     const rows = store.records(keySpaces.siteIdentities);
     const { siteCode } = this.#config;
     const nowMs = clock.nowMs();
+    if (this.#hasNoValidCertificate(nowMs)) return;
     const facts = this.#facts(nowMs);
     const before = await rows.get(siteCode);
-    const isSound = before && this.checkIdentityRow(siteCode, before) === undefined;
+    const isSound = before && this.#refusalOf(siteCode, before, nowMs) === undefined;
     if (isSound && isSame(facts, before) && otherSignedAtMs < 0) return;
     // Later than the one before, even when the clock was set back: others keep the later one.
     const signedAtMs = Math.max(nowMs, (before?.signedAtMs ?? 0) + 1, otherSignedAtMs + 1);
     const unsigned = { ...facts, signedAtMs };
     const row = { ...unsigned, signature: this.#signatureOf(unsigned) };
     await store.write([rows.put(siteCode, row)], { sync: true });
+  }
+
+  /** Nobody would believe a row that is signed now; it is said again once there is a certificate that counts. */
+  #hasNoValidCertificate(nowMs: number): boolean {
+    const { credentials, logger } = this.#components;
+    const [own] = chainOf(credentials.certificate);
+    const refusal = refusalOfTime(own, nowMs);
+    if (refusal !== undefined) {
+      logger.warn(
+        { refusal },
+        'This site says nothing of itself: its certificate does not count now',
+      );
+    }
+    return refusal !== undefined;
   }
 
   #facts(nowMs: number): Omit<SiteIdentity, 'signature' | 'signedAtMs'> {

@@ -22,6 +22,7 @@ import { readAuthority } from '../certificate-authority/authority-files.ts';
 import { makeTopAuthority } from '../certificate-authority/authority-making.ts';
 import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
 import { readPassphrase } from '../certificate-authority/root-keys.ts';
+import { enrollmentSettings } from '../enrollment/enrollment-config.ts';
 import { type AuthorityAtRest, isThere, openAuthorityAtRest } from './authority-at-rest.ts';
 import { adminDirectoryOf, type CallingUser } from './calling-user.ts';
 
@@ -158,7 +159,7 @@ async function writeAdministrator(
   places: Places,
   authority: CertificateAuthority,
   { user }: SetupNeeds,
-  { adminName, listen }: SetupRequest,
+  { adminName, listen, enrollmentListen = usualEnrollmentListen }: SetupRequest,
 ): Promise<void> {
   const { owner } = user;
   await makeSecretDirectory(places.adminDirectory, owner);
@@ -173,6 +174,7 @@ async function writeAdministrator(
   await writeRootsFile(places.adminRootsFile, held, owner);
   const config = {
     server: localAddressOf(listen),
+    renewal: localAddressOf(enrollmentListen),
     ...{ ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
   };
   await writeSecretFile(places.adminConfigFile, stringify(config), owner);
@@ -195,6 +197,9 @@ async function writeSiteConfig(places: Places, request: SetupRequest): Promise<v
   await mkdir(dirname(places.configFile), { recursive: true });
   await writeWholeFile(places.configFile, heading + stringify(config), { mode });
 }
+
+/** Where a site listens for enrollment unless it is told. */
+const usualEnrollmentListen = enrollmentSettings.parse({}).listen;
 
 /** Where an administrator on the same machine finds the site. */
 function localAddressOf(listen: string): string {

@@ -1,4 +1,5 @@
 import type { AdministratorRecord__Output } from '../../../shared/rpc/generated/waybill/v1/AdministratorRecord.ts';
+import type { CertificateRecord__Output } from '../../../shared/rpc/generated/waybill/v1/CertificateRecord.ts';
 import type { CreatedEnrollment__Output } from '../../../shared/rpc/generated/waybill/v1/CreatedEnrollment.ts';
 import type { DistributionPointPackage__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointPackage.ts';
 import type { DistributionPointRecord__Output } from '../../../shared/rpc/generated/waybill/v1/DistributionPointRecord.ts';
@@ -315,6 +316,28 @@ export function aLink(changes: Partial<Link__Output> = {}): Link__Output {
   };
 }
 
+/** The certificate of a DP, a third of whose life is over. */
+export function aCertificate(
+  changes: Partial<CertificateRecord__Output> = {},
+): CertificateRecord__Output {
+  const dayMs = 24 * 3_600_000;
+  return {
+    kind: 'CERTIFICATE_KIND_IDENTITY',
+    holder: 'dp/PS1DP1',
+    identityUri: 'waybill://dp/PS1DP1',
+    issuerSiteCode: 'PS1',
+    notBeforeMs: String(thenMs - 30 * dayMs),
+    notAfterMs: String(thenMs + 60 * dayMs),
+    rootKeyId: Buffer.alloc(32, 0xab),
+    isOnNewestRoot: true,
+    state: 'CERTIFICATE_STATE_VALID',
+    reason: '',
+    toldAtMs: String(thenMs),
+    due: 'CERTIFICATE_DUE_NOTHING',
+    ...changes,
+  };
+}
+
 /** A send request that is a quarter done. */
 export function aSendRequest(changes: Partial<SendRequest__Output> = {}): SendRequest__Output {
   return {
@@ -517,6 +540,7 @@ export const defaultStreams = {
   listGroups: () => [aGroup()],
   listSettings: () => [aSetting()],
   listLinks: () => [aLink()],
+  listCertificates: () => [aCertificate()],
   listRevocations: () => [aRevocation()],
   listSendRequests: () => [aSendRequest(), aRetryingSendRequest()],
   watchSendRequests: () => [aSendRequest(), aRetryingSendRequest()],

@@ -40,6 +40,7 @@ export async function conversationOf(
       jobSerials: { next: () => assert.fail('no job is made here') },
     }),
     links: new TransferLinks(site),
+    certificates: { known: async () => [], dueOf: () => 'nothing' },
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),
     site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },

@@ -1,0 +1,299 @@
+import assert from 'node:assert/strict';
+import { createPublicKey, verify, X509Certificate } from 'node:crypto';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import {
+  type IssuedCertificate,
+  issueLeaf,
+  issueRoot,
+  issueSiteAuthority,
+} from '../certificates/certificate-issuing.ts';
+import {
+  newPrivateKey,
+  publicKeyInfoOf,
+  readCertificateRequest,
+} from '../certificates/certificate-requests.ts';
+import { writePairFile } from '../certificates/pair-file.ts';
+import { writeSecretFile } from '../certificates/secret-files.ts';
+import { rootsFileText } from '../certificates/trusted-roots.ts';
+import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
+import { IdentityPlace } from '../enrollment/identity-place.ts';
+import type { RequestOf, ResponseOf } from '../rpc/conversation.ts';
+import { LiveCredentials } from '../rpc/live-credentials.ts';
+import { readPeerCredentials } from '../rpc/peer-credentials.ts';
+import { renewalProofOf } from '../rpc/renewal-proof.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
+import { TemporaryDirectory } from '../testing/temporary-directory.ts';
+import { CertificateRenewal } from './certificate-renewal.ts';
+import { ownIdentity } from './own-identity.ts';
+
+type Request = RequestOf<'Enrollment', 'renew'>;
+type Answer = ResponseOf<'Enrollment', 'renew'>;
+
+const dayMs = 24 * 3_600_000;
+const identity = { kind: 'dp', dpId: 'PS1DP1' } as const;
+const never = new AbortController().signal;
+
+/** A root and the authority of a site under it. */
+class TestHierarchy {
+  readonly root: IssuedCertificate;
+  readonly authority: IssuedCertificate;
+
+  private constructor(root: IssuedCertificate, authority: IssuedCertificate) {
+    this.root = root;
+    this.authority = authority;
+  }
+
+  static async create(nowMs: number, siteCode = 'PS1'): Promise<TestHierarchy> {
+    const validity = {
+      notBefore: new Date(nowMs - dayMs),
+      notAfter: new Date(nowMs + 700 * dayMs),
+    };
+    const root = await issueRoot({ name: 'Waybill root test', ...validity });
+    const key = await newPrivateKey();
+    const publicKey = publicKeyInfoOf(key);
+    const certificate = await issueSiteAuthority(root, { siteCode, publicKey, ...validity });
+    return new TestHierarchy(root, { certificate, key });
+  }
+
+  leaf(publicKey: Uint8Array, beginMs: number, uri = 'waybill://dp/PS1DP1'): Promise<string> {
+    const [notBefore, notAfter] = [new Date(beginMs), new Date(beginMs + 90 * dayMs)];
+    const names = { commonName: 'dp/PS1DP1', uris: [uri] };
+    return issueLeaf(this.authority, { ...names, publicKey, notBefore, notAfter });
+  }
+}
+
+/** A DP with its files, and the site that it asks. */
+class RenewalTest implements AsyncDisposable {
+  readonly clock = new FakeClock(Date.UTC(2026, 0, 1));
+  readonly requests: Request[] = [];
+  readonly directory: TemporaryDirectory;
+  readonly hierarchy: TestHierarchy;
+  credentials!: LiveCredentials;
+  renewal: CertificateRenewal;
+  /** What the site answers. */
+  answer: (request: Request) => Promise<Partial<Answer>>;
+
+  private constructor(directory: TemporaryDirectory, hierarchy: TestHierarchy) {
+    this.directory = directory;
+    this.hierarchy = hierarchy;
+    this.answer = async ({ certificateRequest }) => {
+      const { publicKey } = await readCertificateRequest(certificateRequest as Buffer);
+      return this.issued(await hierarchy.leaf(publicKey, this.clock.nowMs()));
+    };
+    this.renewal = this.newRenewal();
+  }
+
+  static async create(): Promise<RenewalTest> {
+    const directory = await TemporaryDirectory.create();
+    const test = new RenewalTest(directory, await TestHierarchy.create(Date.UTC(2026, 0, 1)));
+    const { hierarchy } = test;
+    const key = await newPrivateKey();
+    const leaf = await hierarchy.leaf(publicKeyInfoOf(key), test.clock.nowMs());
+    const certificates = [leaf, hierarchy.authority.certificate];
+    await writePairFile(test.agentFile, { key, certificates });
+    const roots = rootsFileText({ generation: 1, roots: [hierarchy.root.certificate] });
+    await writeSecretFile(directory.join('roots.crt'), roots);
+    test.credentials = new LiveCredentials(await test.read());
+    return test;
+  }
+
+  get agentFile(): string {
+    return this.directory.join('agent.pem');
+  }
+
+  get files() {
+    const { agentFile } = this;
+    const caFile = this.directory.join('roots.crt');
+    return { caFile, certificateFile: agentFile, keyFile: agentFile };
+  }
+
+  read() {
+    return readPeerCredentials(this.files, { identity, nowMs: this.clock.nowMs() });
+  }
+
+  /** As after a restart: nothing is remembered but the files. */
+  newRenewal(): CertificateRenewal {
+    const place = new IdentityPlace(this.directory.path, this.agentFile);
+    return new CertificateRenewal({
+      ...{ place, clock: this.clock },
+      ask: async (request) => {
+        this.requests.push(request);
+        return (await this.answer(request)) as Answer;
+      },
+    });
+  }
+
+  /** An answer with this certificate. */
+  issued(leaf: string, issuer = this.hierarchy.authority.certificate): Partial<Answer> {
+    return {
+      certificate: new X509Certificate(leaf).raw,
+      issuerCertificate: new X509Certificate(issuer).raw,
+      ...{ siteCode: 'PS1', siteAddress: '', enrollmentAddress: '', address: '' },
+      ...{ roots: [], parentSiteCode: '', parentAddress: '' },
+    };
+  }
+
+  renew(): Promise<void> {
+    return this.renewal.renew(this.credentials, never);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.directory[Symbol.asyncDispose]();
+  }
+}
+
+describe('renewing by the old key (SEC-3, F22)', () => {
+  it('asks with a new key and the old one’s signature, and replaces all in one file', async () => {
+    await using test = await RenewalTest.create();
+    const before = await test.read();
+    await test.clock.advance(70 * dayMs);
+    await test.renew();
+    const [request] = test.requests;
+    const [own] = [new X509Certificate(before.certificate)];
+    assert.deepEqual(request?.certificate, own.raw);
+    const proof = renewalProofOf(request?.certificateRequest as Buffer);
+    assert.ok(verify('sha256', proof, own.publicKey, request?.signature as Buffer));
+    const after = await test.read();
+    const [next] = [new X509Certificate(after.certificate)];
+    assert.ok(!next.publicKey.equals(own.publicKey));
+    assert.ok(next.publicKey.equals(createPublicKey(after.key)));
+    assert.deepEqual((await readdir(test.directory.path)).sort(), ['agent.pem', 'roots.crt']);
+    assert.equal((await stat(test.agentFile)).mode & 0o777, 0o600);
+  });
+
+  it('is used at once by whoever reads the credentials', async () => {
+    await using test = await RenewalTest.create();
+    const subject = ownIdentity(test.credentials, test.files, undefined);
+    let told = 0;
+    test.credentials.onChange(() => {
+      told++;
+    });
+    const before = test.credentials.certificate;
+    await subject.look();
+    assert.equal(told, 0);
+    await test.clock.advance(70 * dayMs);
+    await test.renew();
+    const kept = await subject.look();
+    assert.equal(told, 1);
+    assert.ok(!before.equals(test.credentials.certificate));
+    assert.equal(kept.notBeforeMs, test.clock.nowMs());
+    assert.equal(kept.issuerSiteCode, 'PS1');
+  });
+
+  it('asks again with the same key when the answer was lost, also after a crash', async () => {
+    await using test = await RenewalTest.create();
+    const { answer } = test;
+    const away = { peer: 'the site', address: 'a:1', reason: 'the connection was lost' };
+    test.answer = async (request) => {
+      await answer(request);
+      throw new WaybillError({ code: 'PEER_UNREACHABLE', ...away });
+    };
+    for (let round = 0; round < 2; round++) {
+      await assert.rejects(test.renew(), (error) => isErrorWithCode(error, 'PEER_UNREACHABLE'));
+      test.renewal = test.newRenewal();
+    }
+    assert.equal((await stat(test.directory.join('next.key'))).mode & 0o777, 0o600);
+    assert.equal(await test.renewal.lastTriedAtMs(), test.clock.nowMs());
+    test.answer = answer;
+    await test.renew();
+    const keys = await Promise.all(
+      test.requests.map(async ({ certificateRequest }) =>
+        (await readCertificateRequest(certificateRequest as Buffer)).publicKey.toString('hex'),
+      ),
+    );
+    assert.equal(keys.length, 3);
+    assert.equal(new Set(keys).size, 1);
+    assert.equal(await test.renewal.lastTriedAtMs(), undefined);
+    await test.read();
+  });
+
+  it('begins with another key when a crash came after the new certificate', async () => {
+    await using test = await RenewalTest.create();
+    const { key } = await test.read();
+    const [pem] =
+      /-----BEGIN PRIVATE KEY-----[^-]*-----END PRIVATE KEY-----\n/.exec(String(key)) ?? [];
+    await writeSecretFile(test.directory.join('next.key'), pem ?? '');
+    await test.renew();
+    const [request] = test.requests;
+    const { publicKey } = await readCertificateRequest(request?.certificateRequest as Buffer);
+    const own = new X509Certificate(request?.certificate as Buffer);
+    const old = own.publicKey.export({ type: 'spki', format: 'der' });
+    assert.notDeepEqual(publicKey, old);
+  });
+
+  it('begins with another key when the pending one is damaged', async () => {
+    await using test = await RenewalTest.create();
+    await writeSecretFile(test.directory.join('next.key'), '-----BEGIN PRIVATE KEY-----\nMIG');
+    await test.renew();
+    await test.read();
+  });
+
+  it('takes nothing that is not what was asked for, and keeps what it has', async () => {
+    await using test = await RenewalTest.create();
+    const foreign = await TestHierarchy.create(test.clock.nowMs());
+    const nowMs = test.clock.nowMs();
+    const keyOf = async ({ certificateRequest }: Request) =>
+      (await readCertificateRequest(certificateRequest as Buffer)).publicKey;
+    const other = publicKeyInfoOf(await newPrivateKey());
+    const { hierarchy } = test;
+    const cases: [string, (request: Request) => Promise<Partial<Answer>>, RegExp][] = [
+      [
+        'of another hierarchy',
+        async (request) =>
+          test.issued(
+            await foreign.leaf(await keyOf(request), nowMs),
+            foreign.authority.certificate,
+          ),
+        /not from a root that is trusted/,
+      ],
+      ['of another key', async () => test.issued(await hierarchy.leaf(other, nowMs)), /key/],
+      [
+        'of another DP',
+        async (request) =>
+          test.issued(await hierarchy.leaf(await keyOf(request), nowMs, 'waybill://dp/PS1DP2')),
+        /PS1DP1/,
+      ],
+      [
+        'of a site whose clock is two years ahead',
+        async (request) =>
+          test.issued(await hierarchy.leaf(await keyOf(request), nowMs + 730 * dayMs)),
+        /it is not valid before 2028-01-01/,
+      ],
+      [
+        'that has expired',
+        async (request) =>
+          test.issued(await hierarchy.leaf(await keyOf(request), nowMs - 91 * dayMs)),
+        /it expired at/,
+      ],
+      [
+        'that is none',
+        async () => ({
+          ...test.issued(hierarchy.authority.certificate),
+          certificate: Buffer.of(1),
+        }),
+        /cannot be used/,
+      ],
+    ];
+    const before = await readFile(test.agentFile);
+    for (const [what, answer, expected] of cases) {
+      test.answer = answer;
+      await assert.rejects(
+        test.renew(),
+        (error) => isErrorWithCode(error, 'PEER_FAILED') && expected.test(error.message),
+        what,
+      );
+      assert.deepEqual(await readFile(test.agentFile), before, what);
+    }
+  });
+
+  it('takes no root from whoever renews: a site could bring one of its own', async () => {
+    await using test = await RenewalTest.create();
+    const foreign = await TestHierarchy.create(test.clock.nowMs());
+    const { answer } = test;
+    const roots = [new X509Certificate(foreign.root.certificate).raw];
+    test.answer = async (request) => ({ ...(await answer(request)), roots, rootsGeneration: '9' });
+    const before = await readFile(test.files.caFile);
+    await test.renew();
+    assert.deepEqual(await readFile(test.files.caFile), before);
+  });
+});

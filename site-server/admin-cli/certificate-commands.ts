@@ -1,0 +1,85 @@
+import type { Tone } from '../../shared/runtime/text-style.ts';
+import { toTimeText } from '../../shared/runtime/time-text.ts';
+import { type CertificateRecord, toCertificateRecord } from './certificate-record.ts';
+import { type Command, command } from './command.ts';
+import { flag, siteToAskOption } from './options.ts';
+import type { Column } from './table.ts';
+import { toAgeText, toWaitText } from './units.ts';
+
+const listCertificates = command({
+  path: 'certs list',
+  isDefault: true,
+  summary: 'When certificates end, who issued them, on which root they stand, and what is due',
+  example: 'waybill certs',
+  options: (parser) =>
+    parser
+      .option('due', flag('Only those for which something is due'))
+      .option('site', siteToAskOption),
+  run: async ({ due, site }, session) => {
+    const { admin, output, clock, timeZone } = await session.atSite(site);
+    const all = (await admin.list('listCertificates', {})).map(toCertificateRecord);
+    const rows = due ? all.filter((one) => one.due !== 'nothing') : all;
+    const nobody = due ? 'Nothing is due.' : 'No certificates are known.';
+    output.list(rows, toColumns(clock.nowMs(), timeZone), nobody);
+    for (const row of rows) {
+      if (row.reason !== '') output.sentence(`${toName(row)}: ${row.reason}.`);
+    }
+  },
+});
+
+/** `waybill certs`. */
+export const certificateCommands: readonly Command[] = [listCertificates];
+
+function toColumns(nowMs: number, timeZone: string | undefined): Column<CertificateRecord>[] {
+  return [
+    { title: 'certificate of', text: toName },
+    { title: 'ends', text: (row) => toTimeText(row.notAfterMs, timeZone).slice(0, 10) },
+    { title: '', text: (row) => toLeftText(row.notAfterMs, nowMs), align: 'right' },
+    { title: 'issued by', text: toIssuerText },
+    { title: 'root', text: toRootText },
+    { title: 'due', text: toDueText, tone: toneOfDue },
+  ];
+}
+
+/** `dp/PS1DP1`, `authority/PS1`, `root 0123…`. */
+function toName({ kind, holder }: CertificateRecord): string {
+  if (kind === 'root') return `root ${holder.slice(0, 8)}`;
+  return kind === 'site-authority' ? holder.replace(/^site/, 'authority') : holder;
+}
+
+function toLeftText(notAfterMs: number, nowMs: number): string {
+  return notAfterMs >= nowMs
+    ? `in ${toWaitText(notAfterMs - nowMs)}`
+    : toAgeText(notAfterMs, nowMs);
+}
+
+function toIssuerText({ kind, issuerSiteCode }: CertificateRecord): string {
+  if (kind === 'root') return '';
+  return issuerSiteCode === '' ? 'root' : issuerSiteCode;
+}
+
+function toRootText({ rootKeyId, isOnNewestRoot }: CertificateRecord): string {
+  if (rootKeyId === '') return 'unknown';
+  return isOnNewestRoot ? 'newest' : 'older';
+}
+
+const dueTexts: Record<string, string> = {
+  nothing: '',
+  renewal: 'renewal',
+  soon: 'renewal: late',
+  urgent: 'renewal: urgent',
+  expired: 'expired',
+  'not-yet-valid': 'not valid yet',
+  'old-root': 'the new root',
+};
+
+function toDueText({ kind, due }: CertificateRecord): string {
+  // A root is not renewed: another one follows it.
+  if (kind === 'root' && (due === 'soon' || due === 'urgent')) return 'another root';
+  return dueTexts[due] ?? due;
+}
+
+function toneOfDue({ due }: CertificateRecord): Tone | undefined {
+  if (due === 'nothing') return undefined;
+  return due === 'renewal' || due === 'old-root' ? 'busy' : 'bad';
+}

@@ -1,0 +1,110 @@
+import { dirname } from 'node:path';
+import {
+  askingAt,
+  CertificateRenewal,
+} from '../../shared/certificate-keeper/certificate-renewal.ts';
+import { toKeptCertificate } from '../../shared/certificate-keeper/kept-certificate.ts';
+import { isKeptByAgent } from '../../shared/certificates/pair-file.ts';
+import { isRenewalWanted, type KeepingRules } from '../../shared/domain/certificate-keeping.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { expirySoonMs } from '../../shared/domain/known-certificate.ts';
+import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
+import { authoritiesOf, chainOf } from '../../shared/rpc/certificate-trust.ts';
+import {
+  type PeerCredentialFiles,
+  type PeerCredentials,
+  readPeerCredentials,
+  refusalOfCredentialTime,
+} from '../../shared/rpc/peer-credentials.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import { toDurationText } from '../../shared/runtime/duration-text.ts';
+import { toSystemReason } from '../../shared/runtime/system-reason.ts';
+
+/** What is around whoever uses his certificate. */
+export interface OwnRenewalSurroundings {
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly signal: AbortSignal;
+  /** Takes a line for the one who uses it. */
+  readonly tell: (line: string) => void;
+}
+
+/** As the agents' keepers have it. */
+const graceMs = 30 * 24 * 3_600_000;
+/** A script that calls `waybill` all the time does not ask each time. */
+const tryMsMin = 10 * 60_000;
+/** How long a command may be held up by it. */
+const askMsMax = 5_000;
+
+/**
+ * The credentials of whoever uses `waybill`, renewed by their old key when that is due (SEC-3). Nothing is said
+ * of it, unless it does not work and little time is left.
+ *
+ * @param files.renewalAddress host:port of an enrollment port; absent: never renewed
+ * @throws CERTIFICATE_INVALID naming the file, why, and what to do
+ */
+export async function ownCredentials(
+  files: PeerCredentialFiles & { readonly renewalAddress: string | undefined },
+  surroundings: OwnRenewalSurroundings,
+): Promise<PeerCredentials> {
+  const { clock, tell } = surroundings;
+  const found = await readPeerCredentials(files, { atAnyTime: true });
+  const { notAfterMs, ...kept } = keptOf(found);
+  const canRenew = files.renewalAddress !== undefined && isKeptByAgent(files);
+  const rules: KeepingRules = { canRenew, isOwnIssuer: false, graceMs };
+  if (!isRenewalWanted({ ...kept, notAfterMs }, clock.nowMs(), rules)) {
+    return counting(files, found, { surroundings, whatToDo: toWhatToDo(canRenew, undefined) });
+  }
+  const failure = await renewed(files, found, surroundings);
+  if (failure === undefined) return readPeerCredentials(files, { nowMs: clock.nowMs() });
+  const leftMs = notAfterMs - clock.nowMs();
+  if (leftMs >= 0 && leftMs <= expirySoonMs && failure !== '') {
+    tell(`your certificate ends in ${toDurationText(leftMs)} and could not be renewed: ${failure}`);
+  }
+  return counting(files, found, { surroundings, whatToDo: toWhatToDo(canRenew, failure) });
+}
+
+/** @returns why not, undefined when it was renewed; empty: it was tried a moment ago */
+async function renewed(
+  files: PeerCredentialFiles & { readonly renewalAddress: string | undefined },
+  found: PeerCredentials,
+  { clock, signal }: OwnRenewalSurroundings,
+): Promise<string | undefined> {
+  const { certificateFile, renewalAddress: address = '' } = files;
+  const place = new IdentityPlace(dirname(certificateFile), certificateFile);
+  const ask = askingAt({ address, roots: () => found.ca, deadlineMs: askMsMax });
+  const renewal = new CertificateRenewal({ place, ask, clock });
+  const triedAtMs = await renewal.lastTriedAtMs();
+  const isFresh = triedAtMs !== undefined && Math.abs(clock.nowMs() - triedAtMs) < tryMsMin;
+  // One that is over lets nobody in: then it is worth a try.
+  if (isFresh && keptOf(found).notAfterMs > clock.nowMs()) return '';
+  try {
+    await renewal.renew(found, signal);
+    return undefined;
+  } catch (error) {
+    if (error instanceof WaybillError) return error.message;
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    return toSystemReason(error);
+  }
+}
+
+function keptOf({ certificate, ca }: PeerCredentials) {
+  return toKeptCertificate(chainOf(certificate), authoritiesOf(ca));
+}
+
+/** Those that peers take. @throws CERTIFICATE_INVALID */
+function counting(
+  files: PeerCredentialFiles,
+  found: PeerCredentials,
+  facts: { readonly surroundings: OwnRenewalSurroundings; readonly whatToDo: string },
+): PeerCredentials {
+  const refusal = refusalOfCredentialTime(files, found, facts.surroundings.clock.nowMs());
+  if (refusal === undefined) return found;
+  const reason = `${refusal.reason}; ${facts.whatToDo}`;
+  throw new WaybillError({ code: 'CERTIFICATE_INVALID', path: refusal.path, reason });
+}
+
+function toWhatToDo(canRenew: boolean, failure: string | undefined): string {
+  if (failure) return `it could not be renewed: ${failure}`;
+  const anew = canRenew ? 'have a new token made and run "waybill enroll"' : 'get another one';
+  return `set the clock, if that is wrong; else ${anew}`;
+}

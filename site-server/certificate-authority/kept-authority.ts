@@ -1,0 +1,66 @@
+import { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import type { KeptSubject } from '../../shared/certificate-keeper/certificate-keeper.ts';
+import {
+  askingAt,
+  checkedRenewal,
+  toRenewalRequest,
+} from '../../shared/certificate-keeper/certificate-renewal.ts';
+import { toKeptCertificate } from '../../shared/certificate-keeper/kept-certificate.ts';
+import { certificateRequestOf } from '../../shared/certificates/certificate-requests.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { authoritiesOf } from '../../shared/rpc/certificate-trust.ts';
+import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import type { SiteConfig } from '../site-config.ts';
+import { authorityDirectoryOf } from '../site-setup/authority-commands.ts';
+import { readAuthority } from './authority-files.ts';
+import type { CertificateAuthority } from './certificate-authority.ts';
+
+/**
+ * The certificate of this site's authority, for the keeper. The top signs it again by rows that travel
+ * (`site-authorities.ts`); of a site that those have not reached in time, because its own certificate is over or
+ * it was off for long, the old key asks, at the enrollment port of a site above. For the same key: what it has
+ * issued counts as before.
+ */
+export function keptAuthority(
+  needs: {
+    readonly authority: CertificateAuthority;
+    readonly credentials: Pick<PeerCredentials, 'ca'>;
+    readonly clock: Pick<Clock, 'nowMs'>;
+  },
+  config: SiteConfig,
+): KeptSubject {
+  const { authority, credentials, clock } = needs;
+  const lastKnown = () => {
+    const certificate = new X509Certificate(authority.authorityCertificate());
+    const kept = toKeptCertificate([certificate], authoritiesOf(credentials.ca));
+    // After the rows have had their time; and which root it stands on, those say alone.
+    return { ...kept, jitter: 1, isOnOldRoot: false };
+  };
+  const { renewalAddress: address } = config.certificates;
+  const watched = { name: 'authority', look: async () => lastKnown(), lastKnown };
+  if (address === undefined || authority.isTop) return watched;
+  const ask = askingAt({ address, roots: () => credentials.ca });
+  const renew = async (signal: AbortSignal) => {
+    const { key } = await requireAuthority(authorityDirectoryOf(config));
+    const certificate = Buffer.from(authority.authorityCertificate());
+    const identity = { kind: 'site', siteCode: authority.siteCode } as const;
+    const old = { ca: credentials.ca, certificate, key: Buffer.from(key), identity };
+    const answer = await ask(await toRenewalRequest(old, await certificateRequestOf(key)), signal);
+    const asked = { old, keyPem: key, nowMs: clock.nowMs() };
+    const [next = ''] = checkedRenewal(answer, asked);
+    await authority.replaceCertificate(next);
+  };
+  // The rows come first; and a program that is started again and again asks no more often.
+  const lastTriedAtMs = async () => clock.nowMs();
+  return { ...watched, renewal: { isOwnIssuer: false, renew, lastTriedAtMs } };
+}
+
+async function requireAuthority(directory: string) {
+  const content = await readAuthority(directory);
+  if (content) return content.authority;
+  const path = join(directory, 'authority.pem');
+  const reason = 'there is no such file; put it back from a backup';
+  throw new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason });
+}

@@ -1,0 +1,44 @@
+/** The wiring of what looks after certificates at a site server. */
+import {
+  CertificateKeeper,
+  defaultCertificateKeeperConfig,
+  type KeptSubject,
+} from '../shared/certificate-keeper/certificate-keeper.ts';
+import { ownIdentity } from '../shared/certificate-keeper/own-identity.ts';
+import { tellCertificateHealth } from '../shared/certificate-keeper/tell-health.ts';
+import type { RpcServer } from '../shared/rpc/rpc-server.ts';
+import type { Component } from '../shared/runtime/component.ts';
+import { keptAuthority } from './certificate-authority/kept-authority.ts';
+import { CertificateWatch } from './certificate-watch/certificate-watch.ts';
+import type { Ground } from './site-ground.ts';
+
+/** Keeps the server's own certificates, and knows those of the hierarchy. */
+export interface SiteCertificates {
+  /** Start before all others. */
+  readonly keepers: readonly Component[];
+  readonly watch: CertificateWatch;
+}
+
+/** Makes them; the server tells whoever asks its health. */
+export function siteCertificates(ground: Ground, server: RpcServer): SiteCertificates {
+  const { config, credentials, siteAuthority } = ground;
+  const { authority, issued, trustedRoots } = siteAuthority;
+  const renewal = authority && { isOwnIssuer: true, renew: () => authority.renewOwnLeaf() };
+  const keeper = keeperOf(ground, ownIdentity(credentials, config.certificates, renewal));
+  tellCertificateHealth(keeper, server);
+  trustedRoots?.onChange(() => keeper.wake());
+  const above = authority && keptAuthority({ ...ground, authority }, config);
+  const watch = new CertificateWatch({
+    ...ground,
+    own: () => keeper.report(),
+    issued: () => issued.list(),
+  });
+  return { keepers: [...(above ? [keeperOf(ground, above)] : []), keeper], watch };
+}
+
+function keeperOf({ clock, config, logOf, random }: Ground, subject: KeptSubject) {
+  return new CertificateKeeper(
+    { subject, clock, random, logger: logOf('certificate-keeper') },
+    { ...defaultCertificateKeeperConfig, ...config.renewal },
+  );
+}
