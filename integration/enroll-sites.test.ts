@@ -94,20 +94,15 @@ describe('sites that are enrolled under the top (SEC-2)', function () {
     const dp = await net.enrolledDp('PS1DP1', ['--site', 'PS1']);
     const { server } = await net.printed(['dp', 'enroll', 'PS1DP1', '--site', 'PS1']);
     assert.equal(server, ps1Enrollment);
-    const checked = await net.asked<{ reachability: string; address: string }>([
-      ...['dp', 'check', 'PS1DP1', '--server', net.agent('PS1').address],
-    ]);
-    assert.deepEqual([checked.reachability, checked.address], ['reachable', dp.address]);
+    const at = await net.reached('PS1DP1', ['--server', net.agent('PS1').address]);
+    assert.equal(at, dp.address);
   });
 
   it('a primary site enrolls its own DPs while the top is away', async () => {
     await net.agent('CS1').kill();
     const server = ['--server', net.agent('PS1').address];
     await net.enrolledDp('PS1DP2', server);
-    const { reachability } = await net.asked<{ reachability: string }>([
-      ...['dp', 'check', 'PS1DP2', ...server],
-    ]);
-    assert.equal(reachability, 'reachable');
+    await net.reached('PS1DP2', server);
     // What only the top can give is told as such.
     const site = await net.waybill(['site', 'enroll', 'SS1', ...server]);
     assert.equal(site.exitCode, 1);

@@ -138,6 +138,23 @@ export class EnrolledHierarchy implements AsyncDisposable {
     return dp;
   }
 
+  /**
+   * Waits until a site reaches a DP: it may have looked for it before the DP listened, and looks again within a
+   * second.
+   *
+   * @returns where it reaches it
+   */
+  async reached(dpId: string, options: readonly string[] = []): Promise<string> {
+    let address = '';
+    await this.until(`${dpId} being reached`, async () => {
+      const end = await this.waybill(['dp', 'check', dpId, '--json', ...options]);
+      const record = JSON.parse(end.stdout || '{}') as { reachability?: string; address?: string };
+      address = record.address ?? '';
+      return record.reachability === 'reachable';
+    });
+    return address;
+  }
+
   /** The Admin conversation with the site of somebody's configuration. */
   async admin(siteCode: string, name = 'alice'): Promise<AdminChannel> {
     const { home } = await this.person(name);

@@ -90,8 +90,7 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
       for (const name of ['identity/agent.pem', 'state-store', 'content-library']) {
         assert.equal((await stat(net.at('PS1DP2', name))).uid, uid, name);
       }
-      const { reachability } = await net.asked<{ reachability: string }>(['dp', 'check', 'PS1DP2']);
-      assert.equal(reachability, 'reachable');
+      await net.reached('PS1DP2');
     } finally {
       const exit = once(child, 'exit');
       child.kill('SIGKILL');
@@ -277,7 +276,7 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     assert.equal(end.exitCode, 0, end.stderr);
     await dp.kill();
     await dp.start();
-    await net.until('a DP that is reached again', isReached);
+    await net.reached('PS1DP11');
   });
 
   it('an administrator who was deleted is out, with what he had (F23)', async () => {
