@@ -7,6 +7,7 @@ import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
+import { startedAsService } from '../../shared/enrollment/service-start.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { authoritySettings } from '../certificate-authority/authority-config.ts';
 import { type CallingUser, callingUserOf } from './calling-user.ts';
@@ -17,6 +18,11 @@ export interface CommandSurroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly tell: (line: string) => void;
 }
+
+/** Where the service of the package looks. */
+const usualConfigFile = '/etc/waybill/site.yaml';
+const usualDataDirectory = '/var/lib/waybill-site';
+const unit = 'waybill-site';
 
 const adminNameText = '1 to 63 letters, digits, dots, hyphens, underscores and @';
 const kinds = ['central-administration', 'primary'] as const;
@@ -41,12 +47,12 @@ export function initOptions<T>(command: Argv<T>) {
     })
     .option('data', {
       type: 'string',
-      default: '/var/lib/waybill-site',
+      default: usualDataDirectory,
       describe: 'data directory',
     })
     .option('config', {
       type: 'string',
-      default: '/etc/waybill/site.yaml',
+      default: usualConfigFile,
       describe: 'configuration file to write',
     })
     .option('admin', {
@@ -57,6 +63,11 @@ export function initOptions<T>(command: Argv<T>) {
     .option('root-passphrase-file', {
       type: 'string',
       describe: 'file with a passphrase that the key of the root is encrypted with',
+    })
+    .option('start', {
+      type: 'boolean',
+      default: true,
+      describe: 'start the service, where the package is installed; --no-start leaves it',
     })
     .check(initProblems)
     .example('$0 init --site CS1', 'the first site of a new hierarchy');
@@ -72,6 +83,7 @@ export interface InitFlags {
   readonly config: string;
   readonly admin?: string | undefined;
   readonly rootPassphraseFile?: string | undefined;
+  readonly start: boolean;
 }
 
 /** What cannot be, as texts for the parser. */
@@ -92,7 +104,7 @@ function initProblems(flags: Readonly<Record<string, unknown>>): true | string {
   return true;
 }
 
-/** Sets up the first site of a hierarchy, and tells what is to be done next. */
+/** Sets up the first site of a hierarchy, starts its service if there is one, and tells what is next. */
 export async function initSite(flags: InitFlags, surroundings: CommandSurroundings): Promise<void> {
   const { environment, tell } = surroundings;
   const user = await callingUser(environment);
@@ -100,7 +112,12 @@ export async function initSite(flags: InitFlags, surroundings: CommandSurroundin
   const owner = await ownerOf(request.dataDirectory);
   const settings = authoritySettings.parse({});
   const result = await setUpSite({ clock: systemClock, settings, user, owner }, request);
-  for (const line of whatIsNext(request, result)) tell(line);
+  for (const line of whatThereIs(request, result)) tell(line);
+  const isOfService =
+    request.configFile === usualConfigFile && request.dataDirectory === usualDataDirectory;
+  const isStarted =
+    flags.start && isOfService && (await startedAsService(unit, { isRestarted: false }));
+  for (const line of whatIsNext(request, isStarted)) tell(line);
 }
 
 function toRequest(flags: InitFlags, user: CallingUser): SetupRequest {
@@ -117,7 +134,7 @@ function toRequest(flags: InitFlags, user: CallingUser): SetupRequest {
   };
 }
 
-function whatIsNext(request: SetupRequest, result: SetupResult): string[] {
+function whatThereIs(request: SetupRequest, result: SetupResult): string[] {
   const { siteCode, configFile, adminName } = request;
   return [
     `Site ${siteCode} is set up, at the top of a new hierarchy.`,
@@ -126,8 +143,14 @@ function whatIsNext(request: SetupRequest, result: SetupResult): string[] {
     `  configuration          ${configFile}`,
     `  administrator          ${adminName} (full), ${result.adminConfigFile}`,
     '',
+  ];
+}
+
+function whatIsNext({ configFile }: SetupRequest, isStarted: boolean): string[] {
+  return [
+    ...(isStarted ? [`Service ${unit} is running, and starts with the machine.`, ''] : []),
     'Next:',
-    `  waybill-site --config ${configFile}`,
+    ...(isStarted ? [] : [`  waybill-site --config ${configFile}`]),
     '  waybill site list',
     `  waybill-site backup-authority --config ${configFile} --out FILE`,
     '',
