@@ -7,6 +7,7 @@ import { Network } from './network.ts';
 import { extractPackage, runWaybill } from './programs.ts';
 import { writeFiles, writeNoise } from './source-files.ts';
 import { type StateDamage, stateDamages } from './state-damage.ts';
+import { isLong } from './test-scale.ts';
 import { treeDifference } from './tree-difference.ts';
 
 const dpId = 'PS1DP1';
@@ -37,6 +38,9 @@ async function setAsideOf(network: Network, name: string): Promise<string[]> {
   return names.filter((one) => one.startsWith('state-store.damaged-'));
 }
 
+/** Of every kind one, or all. */
+const damages = stateDamages.filter((_, index) => isLong || index % 3 === 0);
+
 describe('the LevelDB of a DP is lost or damaged (architecture 3.1, ROLE-2)', () => {
   let network: Network;
   let administrator: Administrator;
@@ -51,7 +55,7 @@ describe('the LevelDB of a DP is lost or damaged (architecture 3.1, ROLE-2)', ()
 
   after(() => network.stop());
 
-  for (const damage of stateDamages) {
+  for (const damage of damages) {
     it(`${damage.name}: it says so, serves on, and nothing is sent again`, async () => {
       const before = await setAsideOf(network, dpId);
       const logged = await damageState(network, dpId, damage);
@@ -76,7 +80,7 @@ describe('the LevelDB of a DP is lost or damaged (architecture 3.1, ROLE-2)', ()
 });
 
 describe('the LevelDB of a site is lost or damaged (architecture 3.1)', () => {
-  for (const damage of stateDamages) {
+  for (const damage of damages) {
     it(`${damage.name}: it says so, its packages come back, and nothing is sent again`, async () => {
       await using network = await Network.start({ distributionPoints: [dpId] });
       const administrator = await Administrator.of(network);
