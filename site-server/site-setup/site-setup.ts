@@ -22,6 +22,7 @@ import { readAuthority } from '../certificate-authority/authority-files.ts';
 import { makeTopAuthority } from '../certificate-authority/authority-making.ts';
 import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
 import { readPassphrase } from '../certificate-authority/root-keys.ts';
+import { enrollmentListenDefault } from '../enrollment/enrollment-config.ts';
 import { type AuthorityAtRest, isThere, openAuthorityAtRest } from './authority-at-rest.ts';
 import { adminDirectoryOf, type CallingUser } from './calling-user.ts';
 
@@ -158,8 +159,9 @@ async function writeAdministrator(
   places: Places,
   authority: CertificateAuthority,
   { user }: SetupNeeds,
-  { adminName, listen }: SetupRequest,
+  request: Pick<SetupRequest, 'adminName' | 'listen' | 'enrollmentListen'>,
 ): Promise<void> {
+  const { adminName, listen, enrollmentListen = enrollmentListenDefault } = request;
   const { owner } = user;
   await makeSecretDirectory(places.adminDirectory, owner);
   if (!(await isThere(places.adminAgentFile))) {
@@ -174,6 +176,7 @@ async function writeAdministrator(
   const config = {
     server: localAddressOf(listen),
     ...{ ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
+    renewal: localAddressOf(enrollmentListen),
   };
   await writeSecretFile(places.adminConfigFile, stringify(config), owner);
 }
