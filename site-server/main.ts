@@ -17,6 +17,7 @@ import { usageFailure } from '../shared/runtime/usage-failure.ts';
 import { type SiteConfig, siteConfigSchema } from './site-config.ts';
 import { enrollCommand } from './site-enrolling/enroll-command.ts';
 import { SiteServer } from './site-server.ts';
+import { administratorOptions, makeAdministratorOf } from './site-setup/administrator-command.ts';
 import {
   alignOwnIdentity,
   backUpAuthorityOf,
@@ -61,6 +62,15 @@ await yargs(hideBin(process.argv))
   .command(enrollCommand(runSite))
   .command('init', 'sets up the first site of a new hierarchy', initOptions, (flags) =>
     telling(() => initSite(flags, { environment: process.env, tell })),
+  )
+  .command(
+    'admin <name>',
+    'makes whoever calls it an administrator, when all have lost their keys; at the top site, which may be running',
+    (command) => administratorOptions(command.option('config', config)),
+    (flags) =>
+      telling(async () =>
+        makeAdministratorOf(await configOf(flags), flags, { environment: process.env, tell }),
+      ),
   )
   .command(
     'rotate-root',

@@ -27,7 +27,9 @@ export async function afterEnrollment(
 ): Promise<boolean> {
   const until = new Date(notAfterMs).toUTCString();
   tell(
-    isNew ? `${what} is enrolled, until ${until}.` : `${what} was enrolled before, until ${until}.`,
+    isNew
+      ? `${what} is enrolled, until ${until}.`
+      : `${what} was enrolled before, until ${until}; --force takes the new token all the same.`,
   );
   if (!isToStart) {
     tell(`Start it with: ${byHand}`);

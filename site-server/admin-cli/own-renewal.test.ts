@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import {
   issueLeafWithKey,
@@ -11,6 +11,7 @@ import {
 import { newPrivateKey, publicKeyInfoOf } from '../../shared/certificates/certificate-requests.ts';
 import { writePairFile } from '../../shared/certificates/pair-file.ts';
 import { writeSecretFile } from '../../shared/certificates/secret-files.ts';
+import { writeRootsFile } from '../../shared/certificates/trusted-roots.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
@@ -63,6 +64,12 @@ class UserTest implements AsyncDisposable {
     return this.directory.join('agent.pem');
   }
 
+  /** The file was written now, by the clock. */
+  touched(path: string): Promise<void> {
+    const seconds = this.clock.nowMs() / 1_000;
+    return utimes(path, seconds, seconds);
+  }
+
   use(keyFile = this.agentFile) {
     const { port } = this.#server.address() as AddressInfo;
     return ownCredentials(
@@ -104,6 +111,28 @@ describe('the certificate of whoever uses waybill (SEC-3, F22)', () => {
     await user.use();
     const before = user.connectionCount;
     for (let call = 0; call < 5; call++) await user.use();
+    assert.equal(user.connectionCount, before);
+    await user.clock.advance(11 * 60_000);
+    await user.use();
+    assert.ok(user.connectionCount > before);
+  });
+
+  it('is renewed at once when the roots change, then not each time while its site stands on the old one', async () => {
+    await using user = await UserTest.create(1);
+    const rootsFile = user.directory.join('roots.crt');
+    const validity = { notBefore: new Date(), notAfter: new Date(Date.now() + 100 * dayMs) };
+    const next = await issueRoot({ name: 'Waybill root next', ...validity });
+    const roots = [next.certificate, await readFile(rootsFile, 'latin1')];
+    await writeRootsFile(rootsFile, { generation: 2, roots });
+    await user.touched(rootsFile);
+    await user.use();
+    assert.ok(user.connectionCount > 0);
+    // As a site leaves it that gave a certificate.
+    await rm(user.directory.join('next.key'));
+    await user.clock.advance(1_000);
+    await user.touched(user.agentFile);
+    const before = user.connectionCount;
+    await user.use();
     assert.equal(user.connectionCount, before);
     await user.clock.advance(11 * 60_000);
     await user.use();

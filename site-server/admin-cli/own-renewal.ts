@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
   askingAt,
@@ -73,7 +74,7 @@ async function renewed(
   const place = new IdentityPlace(dirname(certificateFile), certificateFile);
   const ask = askingAt({ address, roots: () => found.ca, deadlineMs: askMsMax });
   const renewal = new CertificateRenewal({ place, ask, clock });
-  const triedAtMs = await renewal.lastTriedAtMs();
+  const triedAtMs = (await renewal.lastTriedAtMs()) ?? (await renewedAtMs(files));
   const isFresh = triedAtMs !== undefined && Math.abs(clock.nowMs() - triedAtMs) < tryMsMin;
   // One that is over lets nobody in: then it is worth a try.
   if (isFresh && keptOf(found).notAfterMs > clock.nowMs()) return '';
@@ -85,6 +86,18 @@ async function renewed(
     if (!(error instanceof Error && 'syscall' in error)) throw error;
     return toSystemReason(error);
   }
+}
+
+/**
+ * When it was renewed, if that was since the roots last changed: a site may stand on the old root for a week
+ * more, and gives a certificate that is to be followed again.
+ */
+async function renewedAtMs({
+  certificateFile,
+  caFile,
+}: PeerCredentialFiles): Promise<number | undefined> {
+  const [own, roots] = await Promise.all([stat(certificateFile), stat(caFile)]);
+  return own.mtimeMs > roots.mtimeMs ? own.mtimeMs : undefined;
 }
 
 function keptOf({ certificate, ca }: PeerCredentials) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import {
   type IssuedCertificate,
   issueRoot,
@@ -45,30 +45,29 @@ describe('roots that an administrator trusts', () => {
     place = await TemporaryDirectory.create();
     asked = [];
     await writeRootsFile(path(), { generation: 1, roots: [old.certificate] });
-    await touched(2 * dayMs);
   });
   afterEach(() => place[Symbol.asyncDispose]());
 
-  async function touched(agoMs: number): Promise<void> {
-    const time = new Date(clock.nowMs() - agoMs);
-    await utimes(path(), time, time);
-  }
-
-  it('are asked for once a day, and taken when one that is trusted has signed them', async () => {
+  it('are asked for after each command, and taken when one that is trusted has signed them', async () => {
+    told = Buffer.alloc(0);
+    await look();
+    assert.equal(await generation(), 1);
     told = bundleBy(old);
     await look();
     assert.equal(await generation(), 2);
+    assert.deepEqual(asked, ['getTrustBundle', 'getTrustBundle']);
+  });
+
+  it('are written only when they are others', async () => {
+    told = bundleBy(old);
     await look();
-    assert.deepEqual(asked, ['getTrustBundle']);
-    await touched(dayMs);
+    const { ino } = await stat(path());
     await look();
-    assert.equal(asked.length, 2);
-    assert.ok(clock.nowMs() - (await stat(path())).mtimeMs < dayMs);
+    assert.equal((await stat(path())).ino, ino);
   });
 
   it('stay as they are with what nobody trusted has signed, or nothing', async () => {
     for (const bytes of [bundleBy(next), Buffer.alloc(0), Buffer.from('hello')]) {
-      await touched(2 * dayMs);
       told = bytes;
       await look();
       assert.equal(await generation(), 1);
@@ -78,13 +77,11 @@ describe('roots that an administrator trusts', () => {
 
   it('are left alone where somebody else has put them, and whatever fails', async () => {
     await writeFile(path(), old.certificate);
-    await touched(2 * dayMs);
     await look();
     assert.deepEqual(asked, []);
     await lookAfterRoots({ channel, rootsFile: place.join('none') }, clock);
     await lookAfterRoots({ channel }, clock);
     await writeRootsFile(path(), { generation: 1, roots: [old.certificate] });
-    await touched(2 * dayMs);
     const failing = { unary: () => Promise.reject(new Error('gone')) } as unknown as AdminChannel;
     await lookAfterRoots({ channel: failing, rootsFile: path() }, clock);
     assert.equal(await generation(), 1);

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { WaybillError } from '../../shared/domain/errors.ts';
+import { writeRootsFile } from '../../shared/certificates/trusted-roots.ts';
+import { type ErrorDetails, WaybillError } from '../../shared/domain/errors.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
 import { aPackage } from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
@@ -127,6 +129,36 @@ describe('a refusal by role or scope (SEC-1)', () => {
       /outside it: package CS100001 of site CS1\. Nothing was changed\. Leave that out, or ask/,
     );
   });
+});
+
+describe('the roots that count', () => {
+  const refused: ErrorDetails = { code: 'PACKAGE_UNKNOWN', packageId: 'PS100009' };
+  const unheard: ErrorDetails = {
+    code: 'PEER_UNREACHABLE',
+    peer: 'a site server',
+    address: 'a:1',
+    reason: 'refused',
+  };
+
+  for (const [what, failure, isAsked] of [
+    ['that was done', undefined, true],
+    ['that the site refused', refused, true],
+    ['that did not reach the site', unheard, false],
+  ] as const) {
+    it(`are ${isAsked ? '' : 'not '}asked for after a command ${what}`, async () => {
+      await using place = await TemporaryDirectory.create();
+      const rootsFile = place.join('roots.crt');
+      await writeRootsFile(rootsFile, { generation: 1, roots: [] });
+      const admin = new FakeAdmin().answer('getPackage', () => {
+        if (failure) throw new WaybillError(failure);
+        return aPackage({});
+      });
+      const { exitCode } = await runWaybill('package show PS100001', { admin, rootsFile });
+      assert.equal(exitCode === 0, failure === undefined);
+      const asked = admin.calls.filter(({ method }) => method === 'getTrustBundle');
+      assert.equal(asked.length, isAsked ? 1 : 0);
+    });
+  }
 });
 
 describe('a failure of the site server (ADM-6)', () => {

@@ -1,3 +1,4 @@
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { paintFor } from '../../shared/runtime/text-style.ts';
@@ -86,10 +87,20 @@ async function run(chosen: Chosen, surroundings: Surroundings, output: Output): 
   try {
     await chosen.run(session);
     await lookAfterRoots(connection, clock);
+  } catch (error) {
+    if (!signal.aborted && isAnswer(error)) await lookAfterRoots(connection, clock);
+    throw error;
   } finally {
     sites.close();
     channel.close();
   }
+}
+
+/** A failure that the site server was reached for. */
+function isAnswer(error: unknown): boolean {
+  const unheard = ['PEER_UNREACHABLE', 'PEER_IDENTITY_MISMATCH', 'DEADLINE_EXCEEDED'] as const;
+  const isHere = error instanceof UsageError;
+  return !isHere && !unheard.some((code) => isErrorWithCode(error, code));
 }
 
 function newOutput({ stdout, stderr, environment }: Surroundings, json: boolean): Output {

@@ -40,7 +40,7 @@ export class Administrators {
     });
   }
 
-  /** One who was given a certificate before this table knew him, as the first one of a hierarchy. */
+  /** One who was given a certificate and is not in this table: the first of a hierarchy, or of a table that was lost. */
   wasEnrolled(identity: AdminIdentity, atMs: number): Promise<void> {
     return this.#queue.run(async () => {
       // Not one who was deleted since.

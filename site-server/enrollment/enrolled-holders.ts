@@ -7,7 +7,7 @@ import type { Administrators } from './administrators.ts';
 export interface EnrolledHoldersComponents {
   readonly hierarchy: Pick<HierarchyManager, 'get' | 'set'>;
   readonly sites: Pick<SiteDirectory, 'own' | 'tree'>;
-  readonly administrators: Pick<Administrators, 'has' | 'enrolled'>;
+  readonly administrators: Pick<Administrators, 'has' | 'enrolled' | 'wasEnrolled'>;
   /** Writes another address of a site down. */
   readonly setSiteAddress: (siteCode: string, address: string) => Promise<unknown>;
 }
@@ -33,6 +33,16 @@ export class EnrolledHolders {
       case 'client':
         return true;
     }
+  }
+
+  /**
+   * The same of one with a certificate of this site that counts. An administrator of whom nothing is known, not
+   * even that he was deleted, is taken back: the state store was lost.
+   */
+  async hasStill(identity: PeerIdentity, issuedAtMs: number): Promise<boolean> {
+    const { administrators } = this.#components;
+    if (identity.kind === 'admin') await administrators.wasEnrolled(identity, issuedAtMs);
+    return this.has(identity);
   }
 
   /** host:port by which it is reached, as it is known here; empty of administrators and clients. */

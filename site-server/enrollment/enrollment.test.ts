@@ -483,6 +483,57 @@ describe('Renewal (SEC-3)', () => {
     await assert.rejects(site.renew(old), refusedAs('holder-gone'));
   });
 
+  describe('of an administrator', () => {
+    const bob = 'waybill://admin/operator/bob';
+
+    async function enrolledBob() {
+      await site.administrators.add({ kind: 'admin', role: 'operator', name: 'bob' }, '');
+      const key = await newPrivateKey();
+      const answer = await site.enroll({ token: await site.token(bob), identityUri: bob, key });
+      return { certificate: answer.certificate, issuer: answer.issuerCertificate, key };
+    }
+
+    /** As after a state store that was lost. */
+    async function lost() {
+      const rows = site.store.records(keySpaces.administrators);
+      await site.store.write([rows.delete('bob')], { sync: true });
+    }
+
+    async function names() {
+      const found: string[] = [];
+      for await (const { identityUri } of site.administrators.list()) found.push(identityUri);
+      return found;
+    }
+
+    it('takes him back after the state store was lost', async () => {
+      const old = await enrolledBob();
+      await lost();
+      await site.renew(old);
+      assert.deepEqual(await names(), [bob]);
+      await site.renew(old);
+    });
+
+    it('does not take him back who was revoked, or whose certificate is over', async () => {
+      const old = await enrolledBob();
+      await lost();
+      site.revokedAtMs.set('admin/bob', site.clock.nowMs());
+      await assert.rejects(site.renew(old), refusedAs('revoked'));
+      site.revokedAtMs.clear();
+      await site.clock.advance(121 * dayMs);
+      await assert.rejects(site.renew(old), refusedAs('too-late'));
+      assert.deepEqual(await names(), []);
+    });
+
+    it('does not take him back who was deleted, or has another role now', async () => {
+      const old = await enrolledBob();
+      await site.administrators.delete('bob', []);
+      await assert.rejects(site.renew(old), refusedAs('holder-gone'));
+      await lost();
+      await site.administrators.add({ kind: 'admin', role: 'read-only', name: 'bob' }, '');
+      await assert.rejects(site.renew(old), refusedAs('holder-gone'));
+    });
+  });
+
   it('is refused to a leaf of a site, which makes its own, and given to its authority', async () => {
     await using top = await TestEnrollment.open({ siteCode: 'CS1' });
     const place = { parentSiteCode: 'CS1', address: 'ps1:8530', description: '' };

@@ -23,7 +23,7 @@ import { checkRenew } from './enrollment-requests.ts';
 /** What renewing needs. */
 export interface RenewalsComponents {
   readonly authority: EnrollmentAuthority;
-  readonly holders: Pick<EnrolledHolders, 'has'>;
+  readonly holders: Pick<EnrolledHolders, 'hasStill'>;
   readonly revocations: Pick<EnrollmentRevocations, 'isRevoked'>;
   readonly clock: Pick<Clock, 'nowMs'>;
 }
@@ -50,7 +50,8 @@ export interface RenewalClaim {
 /**
  * Gives a new certificate for an older one (SEC-3): it must be of this hierarchy and of this site, its key
  * must sign the request, it may have expired a while ago, and neither be revoked nor its holder gone. The
- * same request again gives another certificate of the same key, which does as well. Stores nothing.
+ * same request again gives another certificate of the same key, which does as well. Stores nothing, but
+ * an administrator whom a lost state store knew.
  */
 export class Renewals {
   readonly #components: RenewalsComponents;
@@ -104,9 +105,17 @@ export class Renewals {
         ...{ nowMs: clock.nowMs(), skewMs: this.#config.skewMs },
         graceMs: this.#config.renewalGraceMs,
         isRevoked: revocations.isRevoked({ identity, voucher, ...life, vouchedFromMs }),
-      }) ?? ((await this.#components.holders.has(identity)) ? undefined : 'holder-gone');
+      }) ?? (await this.#refusalOfHolder(identity, life.notBeforeMs));
     if (refusal) throw refused(holder, refusal);
     return issuedAnswer(authority, identity, request.certificateRequest);
+  }
+
+  async #refusalOfHolder(
+    identity: PeerIdentity,
+    issuedAtMs: number,
+  ): Promise<RenewalRefusal | undefined> {
+    const isHere = await this.#components.holders.hasStill(identity, issuedAtMs);
+    return isHere ? undefined : 'holder-gone';
   }
 }
 

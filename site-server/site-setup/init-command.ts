@@ -24,7 +24,7 @@ const usualConfigFile = '/etc/waybill/site.yaml';
 const usualDataDirectory = '/var/lib/waybill-site';
 const unit = 'waybill-site';
 
-const adminNameText = '1 to 63 letters, digits, dots, hyphens, underscores and @';
+export const adminNameText = '1 to 63 letters, digits, dots, hyphens, underscores and @';
 const kinds = ['central-administration', 'primary'] as const;
 
 /** The options of `waybill-site init`. */
@@ -158,7 +158,10 @@ function whatIsNext({ configFile }: SetupRequest, isStarted: boolean): string[] 
   ];
 }
 
-async function callingUser(environment: CommandSurroundings['environment']): Promise<CallingUser> {
+/** Whom this process works for. */
+export async function callingUser(
+  environment: CommandSurroundings['environment'],
+): Promise<CallingUser> {
   const { uid, username, homedir } = userInfo();
   const passwd = await readFile('/etc/passwd', 'utf8').catch(() => '');
   const homeDirectory = environment.HOME || homedir;
@@ -172,6 +175,6 @@ export async function ownerOf(dataDirectory: string): Promise<FileOwner | undefi
   return found && { uid: found.uid, gid: found.gid };
 }
 
-function isAdminName(name: string): boolean {
+export function isAdminName(name: string): boolean {
   return fromIdentityUri(`waybill://admin/full/${name}`) !== undefined;
 }

@@ -63,6 +63,7 @@ describe('setting up a site', () => {
     const own = parse(await readFile(admin('config.yaml'), 'utf8')) as Record<string, string>;
     assert.deepEqual(own, {
       ...{ server: 'localhost:8530', ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
+      renewal: 'localhost:8532',
     });
     const { identity } = await readPeerCredentials({
       ...{ caFile: admin('roots.crt'), certificateFile: admin('agent.pem') },

@@ -1,29 +1,23 @@
-import type { X509Certificate } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
-import {
-  certificateRequestOf,
-  newPrivateKey,
-} from '../../shared/certificates/certificate-requests.ts';
-import { type PairFile, readPairFile, writePairFile } from '../../shared/certificates/pair-file.ts';
-import {
-  makeSecretDirectory,
-  writeSecretFile,
-  writeWholeFile,
-} from '../../shared/certificates/secret-files.ts';
-import { writeRootsFile } from '../../shared/certificates/trusted-roots.ts';
+import { makeSecretDirectory, writeWholeFile } from '../../shared/certificates/secret-files.ts';
 import { authorityNameOf } from '../../shared/domain/certificate-authority.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
-import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
 import { chainOf } from '../../shared/rpc/certificate-trust.ts';
 import { readAuthority } from '../certificate-authority/authority-files.ts';
 import { makeTopAuthority } from '../certificate-authority/authority-making.ts';
-import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
 import { readPassphrase } from '../certificate-authority/root-keys.ts';
+import {
+  type AdministratorPlaces,
+  administratorPlacesOf,
+  requireNoAdministrator,
+  requireNoOther,
+  writeAdministratorConfig,
+  writeAdministratorKey,
+} from './administrator-files.ts';
 import { type AuthorityAtRest, isThere, openAuthorityAtRest } from './authority-at-rest.ts';
-import { adminDirectoryOf, type CallingUser } from './calling-user.ts';
+import type { CallingUser } from './calling-user.ts';
 
 /** What the first site of a hierarchy is to be. Paths are absolute. */
 export interface SetupRequest {
@@ -72,7 +66,12 @@ export async function setUpSite(needs: SetupNeeds, request: SetupRequest): Promi
   }
   const authority = await openAuthorityAtRest(needs, { ...places, siteCode });
   if (!authority) throw new Error(`${places.authorityDirectory} was made and is not there`);
-  await writeAdministrator(places, authority, needs, request);
+  const { administrator } = places;
+  const identity = { kind: 'admin', role: 'full', name: request.adminName } as const;
+  if (!(await isThere(administrator.agentFile))) {
+    await writeAdministratorKey(administrator, authority, identity, needs.user);
+  }
+  await writeAdministratorConfig(administrator, authority, request, needs.user);
   await writeSiteConfig(places, request);
   return places;
 }
@@ -82,24 +81,20 @@ interface Places extends SetupResult {
   readonly stateStore: string;
   readonly rootsFile: string;
   readonly agentFile: string;
-  readonly adminDirectory: string;
-  readonly adminAgentFile: string;
-  readonly adminRootsFile: string;
+  readonly administrator: AdministratorPlaces;
 }
 
 function placesOf({ user }: SetupNeeds, { dataDirectory, configFile }: SetupRequest): Places {
   const identityDirectory = join(dataDirectory, 'identity');
-  const adminDirectory = adminDirectoryOf(user);
+  const administrator = administratorPlacesOf(user);
   return {
     configFile,
     authorityDirectory: join(dataDirectory, 'authority'),
     stateStore: join(dataDirectory, 'state-store'),
     rootsFile: join(identityDirectory, 'roots.crt'),
     agentFile: join(identityDirectory, 'agent.pem'),
-    adminDirectory,
-    adminAgentFile: join(adminDirectory, 'agent.pem'),
-    adminRootsFile: join(adminDirectory, 'roots.crt'),
-    adminConfigFile: join(adminDirectory, 'config.yaml'),
+    administrator,
+    adminConfigFile: administrator.configFile,
   };
 }
 
@@ -115,7 +110,7 @@ async function requireNothingForeign(places: Places, request: SetupRequest): Pro
   const content = await readAuthority(places.authorityDirectory);
   if (!content) {
     await requireNewData(places);
-    return requireNoAdministrator(places);
+    return requireNoAdministrator(places.administrator);
   }
   const [authority] = chainOf(Buffer.from(content.authority.certificate));
   if (authority.subject !== `CN=${authorityNameOf(siteCode)}` || !content.bundle) {
@@ -125,15 +120,7 @@ async function requireNothingForeign(places: Places, request: SetupRequest): Pro
     );
   }
   // What a crash of this very command has left is gone on with.
-  const admin = await readPairFile(places.adminAgentFile);
-  if (!admin || !isOf(adminName, admin, authority)) await requireNoAdministrator(places);
-}
-
-function isOf(adminName: string, { certificates }: PairFile, authority: X509Certificate): boolean {
-  const [leaf] = chainOf(Buffer.from(certificates.join('\n')));
-  const identity = certifiedPeerOf(leaf.toLegacyObject())?.identity;
-  const isHis = identity?.kind === 'admin' && identity.name === adminName;
-  return isHis && leaf.verify(authority.publicKey);
+  await requireNoOther(places.administrator, adminName, authority);
 }
 
 async function requireNewData({ stateStore }: Places): Promise<void> {
@@ -142,40 +129,6 @@ async function requireNewData({ stateStore }: Places): Promise<void> {
     stateStore,
     'a site has worked in this data directory, with certificates of another CA; name another directory with --data',
   );
-}
-
-async function requireNoAdministrator(places: Places): Promise<void> {
-  for (const path of [places.adminConfigFile, places.adminAgentFile]) {
-    if (!(await isThere(path))) continue;
-    throw conflict(
-      path,
-      'there is a configuration of waybill already, of another administrator or another hierarchy; move it away first, or call this as another user',
-    );
-  }
-}
-
-async function writeAdministrator(
-  places: Places,
-  authority: CertificateAuthority,
-  { user }: SetupNeeds,
-  { adminName, listen }: SetupRequest,
-): Promise<void> {
-  const { owner } = user;
-  await makeSecretDirectory(places.adminDirectory, owner);
-  if (!(await isThere(places.adminAgentFile))) {
-    const key = await newPrivateKey();
-    const identity: PeerIdentity = { kind: 'admin', role: 'full', name: adminName };
-    const leaf = await authority.issueLeaf(identity, await certificateRequestOf(key));
-    const certificates = [leaf, authority.authorityCertificate()];
-    await writePairFile(places.adminAgentFile, { key, certificates }, owner);
-  }
-  const held = { generation: authority.rootsGeneration, roots: authority.roots() };
-  await writeRootsFile(places.adminRootsFile, held, owner);
-  const config = {
-    server: localAddressOf(listen),
-    ...{ ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
-  };
-  await writeSecretFile(places.adminConfigFile, stringify(config), owner);
 }
 
 async function writeSiteConfig(places: Places, request: SetupRequest): Promise<void> {
@@ -194,11 +147,6 @@ async function writeSiteConfig(places: Places, request: SetupRequest): Promise<v
   const mode = 0o644;
   await mkdir(dirname(places.configFile), { recursive: true });
   await writeWholeFile(places.configFile, heading + stringify(config), { mode });
-}
-
-/** Where an administrator on the same machine finds the site. */
-function localAddressOf(listen: string): string {
-  return listen.replace(/^(0\.0\.0\.0|\[::\]):/, 'localhost:');
 }
 
 function conflict(path: string, reason: string): WaybillError {

@@ -40,6 +40,7 @@ export class Run {
   readonly stdout: KeptText;
   readonly stderr = new KeptText();
   readonly #interrupted = new AbortController();
+  readonly #rootsFile: string | undefined;
   readonly #changes: Partial<Surroundings>;
 
   constructor(
@@ -48,6 +49,7 @@ export class Run {
       otherSite?: FakeAdmin;
       packages?: FakePackages;
       terminal?: { columns: number; rows: number };
+      rootsFile?: string;
       surroundings?: Partial<Surroundings>;
     } = {},
   ) {
@@ -55,6 +57,7 @@ export class Run {
     this.otherSite = options.otherSite ?? new FakeAdmin();
     this.packages = options.packages ?? new FakePackages();
     this.stdout = new KeptText(options.terminal);
+    this.#rootsFile = options.rootsFile;
     this.#changes = options.surroundings ?? {};
   }
 
@@ -86,6 +89,7 @@ export class Run {
       connect: async () => ({
         channel: this.admin,
         address: 'site.example.org:8530',
+        ...(this.#rootsFile !== undefined && { rootsFile: this.#rootsFile }),
         openPackages: async () => this.packages,
         openSite: (site) => {
           this.openedSites.push(site);

@@ -1,0 +1,108 @@
+import type { Argv } from 'yargs';
+import { isKeptByAgent } from '../../shared/certificates/pair-file.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import {
+  type AdminRole,
+  adminRoles,
+  type PeerIdentity,
+} from '../../shared/domain/peer-identity.ts';
+import { chainOf } from '../../shared/rpc/certificate-trust.ts';
+import type { Clock } from '../../shared/runtime/clock.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
+import type { SiteConfig } from '../site-config.ts';
+import {
+  administratorPlacesOf,
+  requireNoOther,
+  writeAdministratorConfig,
+  writeAdministratorKey,
+} from './administrator-files.ts';
+import { openAuthorityAtRest } from './authority-at-rest.ts';
+import { authorityDirectoryOf } from './authority-commands.ts';
+import type { CallingUser } from './calling-user.ts';
+import {
+  adminNameText,
+  type CommandSurroundings,
+  callingUser,
+  isAdminName,
+  ownerOf,
+} from './init-command.ts';
+
+/** Who is made an administrator. */
+export interface AdministratorFlags {
+  readonly name: string;
+  readonly role: AdminRole;
+}
+
+/** The options of `waybill-site admin`, besides the configuration. */
+export function administratorOptions<T>(command: Argv<T>) {
+  return command
+    .positional('name', {
+      type: 'string',
+      demandOption: true,
+      describe: 'name of the administrator',
+    })
+    .option('role', { choices: adminRoles, default: 'full' as AdminRole, describe: 'what he may' })
+    .check(({ name }) => isAdminName(name) || `${name}: expected ${adminNameText}`)
+    .example('$0 admin alice --config /etc/waybill/site.yaml', 'when all have lost their keys');
+}
+
+/** `waybill-site admin`. The site server may run. */
+export async function makeAdministratorOf(
+  config: SiteConfig,
+  flags: AdministratorFlags,
+  { environment, tell }: CommandSurroundings,
+): Promise<void> {
+  const user = await callingUser(environment);
+  const configFile = await makeAdministrator({ clock: systemClock, user }, config, flags);
+  tell(
+    `${flags.name} (${flags.role}) is an administrator of site ${config.siteCode}: ${configFile}`,
+  );
+  tell('Next: waybill site list');
+}
+
+/**
+ * Makes the calling user an administrator by the authority of the top site, without anybody's leave: for when all
+ * have lost their keys. A crash leaves what is done; the same command goes on.
+ *
+ * @returns the configuration of `waybill`
+ * @throws AUTHORITY_CONFLICT when this is not the top, or the user has credentials of somebody else; CERTIFICATE_INVALID
+ */
+export async function makeAdministrator(
+  { clock, user }: { readonly clock: Pick<Clock, 'nowMs'>; readonly user: CallingUser },
+  config: SiteConfig,
+  { name, role }: AdministratorFlags,
+): Promise<string> {
+  const authority = await topAuthorityOf(config, clock);
+  const [certificate] = chainOf(Buffer.from(authority.authorityCertificate()));
+  const places = administratorPlacesOf(user);
+  await requireNoOther(places, name, certificate);
+  const identity: PeerIdentity = { kind: 'admin', role, name };
+  await writeAdministratorKey(places, authority, identity, user);
+  const { listen, enrollment } = config;
+  await writeAdministratorConfig(
+    places,
+    authority,
+    { listen, enrollmentListen: enrollment.listen },
+    user,
+  );
+  return places.configFile;
+}
+
+async function topAuthorityOf(
+  config: SiteConfig,
+  clock: Pick<Clock, 'nowMs'>,
+): Promise<CertificateAuthority> {
+  const { siteCode, authority: settings, certificates, dataDirectory } = config;
+  const path = authorityDirectoryOf(config);
+  const owner = await ownerOf(dataDirectory);
+  const { caFile: rootsFile, certificateFile: agentFile } = certificates;
+  const places = { siteCode, authorityDirectory: path, rootsFile, agentFile };
+  const found = isKeptByAgent(certificates)
+    ? await openAuthorityAtRest({ clock, settings, owner }, places)
+    : undefined;
+  if (found?.isTop) return found;
+  const reason =
+    'only the top site has the root, and this is none; have a token made by an administrator of a site above';
+  throw new WaybillError({ code: 'AUTHORITY_CONFLICT', path, reason });
+}

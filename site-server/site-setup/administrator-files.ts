@@ -1,0 +1,100 @@
+import type { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import {
+  certificateRequestOf,
+  newPrivateKey,
+} from '../../shared/certificates/certificate-requests.ts';
+import { type PairFile, readPairFile, writePairFile } from '../../shared/certificates/pair-file.ts';
+import { makeSecretDirectory, writeSecretFile } from '../../shared/certificates/secret-files.ts';
+import { writeRootsFile } from '../../shared/certificates/trusted-roots.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
+import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
+import { chainOf } from '../../shared/rpc/certificate-trust.ts';
+import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
+import { enrollmentListenDefault } from '../enrollment/enrollment-config.ts';
+import { isThere } from './authority-at-rest.ts';
+import { adminDirectoryOf, type CallingUser } from './calling-user.ts';
+
+/** Where `waybill` finds whose credentials it uses, and which site it asks. */
+export interface AdministratorPlaces {
+  readonly directory: string;
+  readonly agentFile: string;
+  readonly rootsFile: string;
+  readonly configFile: string;
+}
+
+export function administratorPlacesOf(user: CallingUser): AdministratorPlaces {
+  const directory = adminDirectoryOf(user);
+  return {
+    directory,
+    agentFile: join(directory, 'agent.pem'),
+    rootsFile: join(directory, 'roots.crt'),
+    configFile: join(directory, 'config.yaml'),
+  };
+}
+
+/** @throws AUTHORITY_CONFLICT when credentials are there, other than of this name by this authority */
+export async function requireNoOther(
+  places: AdministratorPlaces,
+  name: string,
+  authority: X509Certificate,
+): Promise<void> {
+  const pair = await readPairFile(places.agentFile);
+  if (!pair || !isOf(name, pair, authority)) await requireNoAdministrator(places);
+}
+
+/** @throws AUTHORITY_CONFLICT */
+export async function requireNoAdministrator(places: AdministratorPlaces): Promise<void> {
+  for (const path of [places.configFile, places.agentFile]) {
+    if (!(await isThere(path))) continue;
+    const reason =
+      'there is a configuration of waybill already, of another administrator or another hierarchy; move it away first, or call this as another user';
+    throw new WaybillError({ code: 'AUTHORITY_CONFLICT', path, reason });
+  }
+}
+
+/** A new key with its certificate, in one step. */
+export async function writeAdministratorKey(
+  { directory, agentFile }: AdministratorPlaces,
+  authority: CertificateAuthority,
+  identity: PeerIdentity,
+  { owner }: CallingUser,
+): Promise<void> {
+  await makeSecretDirectory(directory, owner);
+  const key = await newPrivateKey();
+  const leaf = await authority.issueLeaf(identity, await certificateRequestOf(key));
+  const certificates = [leaf, authority.authorityCertificate()];
+  await writePairFile(agentFile, { key, certificates }, owner);
+}
+
+/** The roots that count, then where the site on this machine is asked. */
+export async function writeAdministratorConfig(
+  { rootsFile, configFile }: AdministratorPlaces,
+  authority: CertificateAuthority,
+  site: { readonly listen: string; readonly enrollmentListen?: string | undefined },
+  { owner }: CallingUser,
+): Promise<void> {
+  const { listen, enrollmentListen = enrollmentListenDefault } = site;
+  const held = { generation: authority.rootsGeneration, roots: authority.roots() };
+  await writeRootsFile(rootsFile, held, owner);
+  const config = {
+    server: localAddressOf(listen),
+    ...{ ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
+    renewal: localAddressOf(enrollmentListen),
+  };
+  await writeSecretFile(configFile, stringify(config), owner);
+}
+
+function isOf(adminName: string, { certificates }: PairFile, authority: X509Certificate): boolean {
+  const [leaf] = chainOf(Buffer.from(certificates.join('\n')));
+  const identity = certifiedPeerOf(leaf.toLegacyObject())?.identity;
+  const isHis = identity?.kind === 'admin' && identity.name === adminName;
+  return isHis && leaf.verify(authority.publicKey);
+}
+
+/** Where an administrator on the same machine finds the site. */
+function localAddressOf(listen: string): string {
+  return listen.replace(/^(0\.0\.0\.0|\[::\]):/, 'localhost:');
+}
