@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
@@ -202,6 +203,68 @@ describe('the enrollment port (SEC-2)', () => {
     for (const socket of sockets) socket.destroy();
     await Promise.all(closed);
     await port.enroll();
+  });
+
+  it('hears an honest caller while a hundred silent ones of many addresses hold on', async () => {
+    await using port = await Port.open();
+    const holding = new AbortController();
+    const hold = async (localAddress: string) => {
+      while (!holding.signal.aborted) {
+        const socket = connectTcp({ port: port.port, host: '127.0.0.1', localAddress });
+        holding.signal.addEventListener('abort', () => socket.destroy(), { once: true });
+        socket.on('error', () => {});
+        await once(socket, 'close');
+        await sleep(100);
+      }
+    };
+    const held = Array.from({ length: 100 }, (_, index) => hold(`127.0.1.${index + 1}`));
+    await sleep(300);
+    for (let count = 0; count < 5; count++) await port.enroll();
+    assert.match(port.site.events.map(({ detail }) => detail).join(), /the oldest gave way/);
+    holding.abort();
+    await Promise.all(held);
+  });
+
+  it('keeps the place of who waits for an answer, whoever comes', async () => {
+    await using port = await Port.open({ connectionsPerAddressMax: 1, firstRequestMsMax: 500 });
+    const token = await port.site.token(dp1);
+    const isAsked = new Promise<void>((resolve) => {
+      port.site.authority.beforeIssuing = async () => {
+        resolve();
+        await sleep(1_000);
+      };
+    });
+    const enrolling = port.enroll({ token });
+    await isAsked;
+    const other = connectTcp(port.port, '127.0.0.1');
+    other.on('error', () => {});
+    await once(other, 'close');
+    await enrolling;
+  });
+
+  it('lets one address begin so many connections a second, and others as before', async () => {
+    await using port = await Port.open({ newConnections: { perSecond: 1, burst: 2 } });
+    const close = () => once(connectTcp(port.port, '127.0.0.1').resume().end(), 'close');
+    await Promise.all([close(), close(), close()]);
+    assert.match(port.site.events.at(-1)?.detail ?? '', /more than 1 new connections a second/);
+    const socket = connectTls({
+      ...{ port: port.port, host: '127.0.0.1', localAddress: '127.0.0.2' },
+      ...{ rejectUnauthorized: false, ALPNProtocols: ['h2'] },
+    });
+    await once(socket, 'secureConnect');
+    socket.destroy();
+  });
+
+  it('ends a connection that brings no whole request, though it says something', async () => {
+    await using port = await Port.open({ firstRequestMsMax: 300 });
+    const session = connectHttp2(`https://127.0.0.1:${port.port}`, { rejectUnauthorized: false });
+    session.on('error', () => {});
+    const path = '/waybill.v1.Enrollment/Enroll';
+    session
+      .request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc' })
+      .on('error', () => {})
+      .write(Buffer.alloc(4));
+    await once(session, 'close');
   });
 
   it('ends a connection on which nothing happens, and each one in the end', async () => {

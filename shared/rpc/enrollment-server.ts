@@ -23,6 +23,7 @@ import {
 } from './enrollment-connections.ts';
 import { HandshakeAudit } from './handshake-audit.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
+import { headerCountMax, invalidFramesMax, settingsMax } from './rpc-limits.ts';
 import { methodDefinitions, type UntypedMethod } from './service-definitions.ts';
 
 /** Who calls on the enrollment port: nobody knows, but from where. */
@@ -80,6 +81,8 @@ export interface EnrollmentServerConfig extends EnrollmentConnectionsConfig {
 export const defaultEnrollmentServerConfig: Omit<EnrollmentServerConfig, 'address'> = {
   connectionsMax: 64,
   connectionsPerAddressMax: 8,
+  newConnections: { perSecond: 10, burst: 50 },
+  firstRequestMsMax: 10_000,
   connectionMsMax: 30_000,
   handshakeMsMax: 5_000,
   idleMsMax: 5_000,
@@ -114,9 +117,10 @@ export class EnrollmentServer implements Component {
     this.#config = { ...defaultEnrollmentServerConfig, ...config };
     const { onAudit, clock = systemClock } = components;
     const handshakes = new HandshakeAudit({ onAudit, clock });
-    this.#connections = new EnrollmentConnections(this.#config, (address, reason) =>
-      handshakes.refused(address, `enrollment port: ${reason}`),
-    );
+    this.#connections = new EnrollmentConnections(this.#config, {
+      clock,
+      onRefused: (address, reason) => handshakes.refused(address, `enrollment port: ${reason}`),
+    });
     this.#server = new Server({
       'grpc.max_receive_message_length': this.#config.requestBytesMax,
       'grpc.max_send_message_length': this.#config.answerBytesMax,
@@ -179,6 +183,7 @@ export class EnrollmentServer implements Component {
   ): Promise<void> {
     const over = new AbortController();
     call.on('cancelled', () => over.abort(new AbortError('The call is over')));
+    const answered = this.#connections.answering(call.getPeer());
     try {
       const run = this.#components.answers[name] as (
         request: unknown,
@@ -195,6 +200,8 @@ export class EnrollmentServer implements Component {
         ),
       );
       callback(status);
+    } finally {
+      answered();
     }
   }
 
@@ -242,6 +249,10 @@ function toServerOptions(config: EnrollmentServerConfig): SecureServerOptions {
   return {
     requestCert: false,
     handshakeTimeout: config.handshakeMsMax,
+    unknownProtocolTimeout: config.handshakeMsMax,
+    maxSettings: settingsMax,
+    maxSessionInvalidFrames: invalidFramesMax,
+    maxHeaderListPairs: headerCountMax,
     settings: {
       maxConcurrentStreams: config.callsMax,
       maxHeaderListSize: config.metadataBytesMax,
