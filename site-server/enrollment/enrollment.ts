@@ -1,6 +1,5 @@
 import {
   type EnrollmentAnswer,
-  type EnrollmentClaim,
   type EnrollmentRow,
   toldRefusal,
 } from '../../shared/domain/enrollment.ts';
@@ -23,7 +22,7 @@ import type { AddressPace } from './address-pace.ts';
 import type { EnrolledHolders } from './enrolled-holders.ts';
 import { hashOfKey } from './enrollment-authority.ts';
 import { type CheckedEnroll, checkedEnroll } from './enrollment-requests.ts';
-import { type EnrollmentTokens, secretHashOf } from './enrollment-tokens.ts';
+import { type EnrollmentTokens, secretHashOf, type TokenClaim } from './enrollment-tokens.ts';
 import { type IssuedIdentityComponents, toIssuedIdentity } from './issued-identity.ts';
 import type { ParentEnrollment } from './parent-enrollment.ts';
 import { issuedAnswer, type RenewalClaim, type Renewals } from './renewals.ts';
@@ -94,7 +93,6 @@ export class Enrollment {
   async #enroll(request: EnrollRequest__Output, asker: Asker): Promise<IssuedIdentity> {
     let asked = '';
     try {
-      this.#requirePace(asker);
       const checked = checkedEnroll(request);
       const { tokenId } = checked.token;
       asked = `token=${tokenId} identity=${toIdentityUri(checked.identity)}`;
@@ -113,6 +111,8 @@ export class Enrollment {
   ): Promise<{ answer: IssuedIdentity; detail: string }> {
     const { parent } = this.#components;
     if (checked.identity.kind === 'site' && parent) {
+      // Only the top knows such tokens: a guess would cost every site up to it.
+      if (asker.isStranger) this.#requirePace(asker);
       const answer = await parent.enroll(request, asker.signal);
       return { answer: this.#fromAbove(answer), detail: ' passed on to the parent' };
     }
@@ -127,11 +127,10 @@ export class Enrollment {
     asker: Asker,
   ): Promise<{ identity: PeerIdentity; answer: EnrollmentAnswer; detail: string }> {
     const { tokens, readKey, authority } = this.#components;
-    const publicKeyHash = hashOfKey(await readKey(certificateRequest)).toString('hex');
     const holder = holderOf(identity);
-    const secretHash = secretHashOf(token.secret);
-    const claim: EnrollmentClaim & { holder: string; callerAddress: string } = {
-      ...{ secretHash, publicKeyHash, isHolder: false, holder, callerAddress: asker.address },
+    const claim: TokenClaim = {
+      ...{ secretHash: secretHashOf(token.secret), holder, callerAddress: asker.address },
+      publicKeyHash: async () => hashOfKey(await readKey(certificateRequest)).toString('hex'),
     };
     const taken = await tokens.take(token.tokenId, claim, async (row) => {
       const given = identityOf(row);
@@ -140,14 +139,14 @@ export class Enrollment {
     });
     if ('refusal' in taken) throw new TokenRefusal(holder, taken.refusal);
     const repeated = taken.isRepeated ? ' again' : '';
-    const detail = `${repeated} as=${taken.row.identityUri} key=${publicKeyHash.slice(0, 16)}`;
+    const { identityUri, used } = taken.row;
+    const detail = `${repeated} as=${identityUri} key=${used?.publicKeyHash.slice(0, 16)}`;
     return { identity: identityOf(taken.row), answer: taken.answer, detail };
   }
 
   async #renew(request: RenewRequest__Output, asker: Asker): Promise<IssuedIdentity> {
     let asked = '';
     try {
-      this.#requirePace(asker);
       const claim = this.#components.renewals.claimOf(request);
       asked = `identity=${toIdentityUri(claim.identity)}`;
       const answer = await this.#renewed(claim, asker);
@@ -172,9 +171,9 @@ export class Enrollment {
     return { ...answer, enrollmentAddress: this.#components.enrollmentAddress() };
   }
 
-  /** A neighbour has slowed down strangers itself. @throws ENROLLMENT_TOO_SOON */
-  #requirePace({ address, isStranger }: Asker): void {
-    const waitMs = isStranger ? this.#components.pace.waitMsOf(address) : 0;
+  /** @throws ENROLLMENT_TOO_SOON */
+  #requirePace({ address }: Asker): void {
+    const waitMs = this.#components.pace.waitMsOf(address);
     if (waitMs > 0) throw new WaybillError({ code: 'ENROLLMENT_TOO_SOON', waitMs });
   }
 
@@ -186,14 +185,27 @@ export class Enrollment {
   #refused(method: keyof typeof methods, asker: Asker, asked: string, error: unknown): unknown {
     if (!(error instanceof WaybillError)) return error;
     const isGuess = isGuessed(error);
-    if (isGuess && asker.isStranger) this.#components.pace.failed(asker.address);
     const why = error instanceof TokenRefusal ? error.refusal : wordOf(error);
+    const told = isGuess ? this.#paced(asker, error) : error;
     const isKnown = asked !== '' && !isGuess;
     this.#refusals[isKnown ? 'known' : 'unknown'].record({
       ...{ caller: asker.caller, address: asker.address, method: methods[method] },
-      ...{ result: error.code, detail: [asked, why].filter((text) => text !== '').join(' ') },
+      ...{ result: told.code, detail: [asked, why].filter((text) => text !== '').join(' ') },
     });
-    return error;
+    return told;
+  }
+
+  /**
+   * Whoever is right is heard at once, also from an address where others guess. A neighbour has slowed down
+   * strangers itself.
+   */
+  #paced({ address, isStranger }: Asker, guess: WaybillError): WaybillError {
+    const { pace } = this.#components;
+    if (!isStranger) return guess;
+    const waitMs = pace.waitMsOf(address);
+    if (waitMs > 0) return new WaybillError({ code: 'ENROLLMENT_TOO_SOON', waitMs });
+    pace.failed(address);
+    return guess;
   }
 }
 
