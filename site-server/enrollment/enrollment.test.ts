@@ -106,6 +106,9 @@ describe('Enrollment (SEC-2)', () => {
     const again = await site.enroll({ token, identityUri: dp1, key });
     assert.deepEqual(again.certificate, first.certificate);
     assert.equal(site.authority.issued.length, 1);
+    for (let count = 0; count < 20; count++) await site.enroll({ token, identityUri: dp1, key });
+    // So few that nobody can fill the audit trail with them.
+    assert.equal(site.events.length, 1 + 5);
   });
 
   it('a token used twice gives nothing the second time, and is in the audit trail (F24)', async () => {
@@ -449,6 +452,22 @@ describe('Renewal (SEC-3)', () => {
       certificateIn(one).publicKey.export({ format: 'jwk' }),
     );
     assert.deepEqual(keys[0], keys[1]);
+  });
+
+  it('is given once a minute, and the audit trail is not filled with it', async () => {
+    const old = await enrolledDp();
+    const newKey = await newPrivateKey();
+    const eventCount = site.events.length;
+    const first = await site.renew(old, { newKey });
+    for (let count = 0; count < 20; count++) {
+      assert.deepEqual((await site.renew(old, { newKey })).certificate, first.certificate);
+      await assert.rejects(site.renew(old), { code: 'RENEWAL_TOO_SOON' });
+    }
+    // Enrollment and one renewal.
+    assert.equal(site.authority.issued.length, 2);
+    assert.equal(site.events.length - eventCount, 1 + 5 + 5);
+    await site.clock.advance(60_000);
+    await site.renew(old);
   });
 
   it('is refused after the grace period (F22)', async () => {
