@@ -1,10 +1,12 @@
 import { once } from 'node:events';
-import type { Http2SecureServer } from 'node:http2';
+import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
 import type { Clock } from '../runtime/clock.ts';
 import { Allowance } from './allowance.ts';
+import { type AuditEvent, unauthenticated } from './audit-event.ts';
+import { onGrpcRefusal } from './grpc-refusal.ts';
 import type { Flow } from './peer-limits.ts';
 
 /** How many strangers may be connected, and for how long. */
@@ -49,6 +51,7 @@ export class EnrollmentConnections {
   readonly #config: EnrollmentConnectionsConfig;
   readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #onRefused: (address: string, reason: string) => void;
+  readonly #onRefusedCall: (event: AuditEvent) => void;
   readonly #listeners = new Set<Http2SecureServer>();
   /** By address and port, the oldest first. */
   readonly #visits = new Map<string, Visit>();
@@ -61,11 +64,14 @@ export class EnrollmentConnections {
     needs: {
       readonly clock: Pick<Clock, 'monotonicMs'>;
       readonly onRefused: (address: string, reason: string) => void;
+      /** A call that gRPC has refused by itself. */
+      readonly onRefusedCall: (event: AuditEvent) => void;
     },
   ) {
     this.#config = config;
     this.#clock = needs.clock;
     this.#onRefused = needs.onRefused;
+    this.#onRefusedCall = needs.onRefusedCall;
   }
 
   /** Takes over a server that listens, before its first connection. */
@@ -113,6 +119,12 @@ export class EnrollmentConnections {
       const reason = reasonOfFailure(error);
       if (reason) this.#onRefused(addressOf(socket), reason);
       socket.destroy();
+    });
+    listener.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+      const address = stream.session?.socket.remoteAddress ?? 'unknown address';
+      onGrpcRefusal(stream, headers, (refusal) =>
+        this.#onRefusedCall({ caller: unauthenticated, address, ...refusal }),
+      );
     });
   }
 

@@ -16,6 +16,7 @@ import type { Component } from '../runtime/component.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { toAnsweredFailure } from './answered-failure.ts';
 import type { AuditEvent } from './audit-event.ts';
+import { BoundedAudit } from './bounded-audit.ts';
 import type { AnswerOf, MethodName, ReceivedRequestOf } from './conversation.ts';
 import {
   EnrollmentConnections,
@@ -51,7 +52,7 @@ export interface EnrollmentServerComponents {
   /** PEM of the roots, shown after the site's own chain: a new machine has none yet, and only a hash. */
   readonly roots: () => readonly string[];
   readonly answers: EnrollmentAnswers;
-  /** Handshakes that failed, and connections that were too many. */
+  /** Handshakes that failed, connections that were too many, and calls that gRPC refuses by itself. */
   readonly onAudit: (event: AuditEvent) => void;
   readonly logger: Logger;
   /** @default the machine's own */
@@ -117,9 +118,11 @@ export class EnrollmentServer implements Component {
     this.#config = { ...defaultEnrollmentServerConfig, ...config };
     const { onAudit, clock = systemClock } = components;
     const handshakes = new HandshakeAudit({ onAudit, clock });
+    const refusedCalls = new BoundedAudit({ onAudit, clock });
     this.#connections = new EnrollmentConnections(this.#config, {
       clock,
       onRefused: (address, reason) => handshakes.refused(address, `enrollment port: ${reason}`),
+      onRefusedCall: (event) => refusedCalls.record(event),
     });
     this.#server = new Server({
       'grpc.max_receive_message_length': this.#config.requestBytesMax,
