@@ -52,14 +52,14 @@ export function siteEnrollment(
     setSiteAddress: (siteCode, at) => siteCommands.set({ siteCode, address: at }),
   });
   const tokens = new EnrollmentTokens({ ...ground, randomBytes });
-  const needs = { ...ground, authority, revocations, administrators, holders, tokens };
+  const readKey = async (request: Uint8Array) => (await readCertificateRequest(request)).publicKey;
+  const needs = { ...ground, authority, revocations, administrators, holders, tokens, readKey };
   const renewals = new Renewals(needs, { renewalGraceMs, skewMs });
   const { parent } = sites.own;
   const enrollment = new Enrollment({
     ...{ ...needs, renewals, enrollmentAddress },
     parent: authority.isTop || !parent ? undefined : new ParentEnrollment(ground, parent),
     pace: new AddressPace(clock),
-    readKey: async (request) => (await readCertificateRequest(request)).publicKey,
     onAudit: (event) => auditTrail.record(event),
   });
   const server = new EnrollmentServer(

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { ChannelCredentials, Client, Metadata, status } from '@grpc/grpc-js';
@@ -175,13 +176,32 @@ describe('the enrollment port (SEC-2)', () => {
     ]) {
       assert.equal(await statusOf(port, path), status.UNIMPLEMENTED, path);
     }
+    const refused = port.site.events.map(({ method, result }) => `${result} ${method}`);
+    assert.deepEqual(refused.slice(0, 2), [
+      'UNIMPLEMENTED /grpc.health.v1.Health/Check',
+      'UNIMPLEMENTED /grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+    ]);
+    // So few that nobody can fill the audit trail with them.
+    for (let count = 0; count < 5; count++) await statusOf(port, '/waybill.v1.Admin/GetSite');
+    assert.equal(port.site.events.length, 5);
     assert.equal(await statusOf(port, '/waybill.v1.Enrollment/Enroll'), status.INVALID_ARGUMENT);
+    // What Enrollment itself refuses is there once.
+    const { method, result } = port.site.events.at(-1) ?? {};
+    assert.deepEqual([method, result], ['/waybill.v1.Enrollment/Enroll', 'TOKEN_INVALID']);
+    assert.equal(port.site.events.length, 6);
   });
 
   it('takes no request that is longer than it may be', async () => {
     await using port = await Port.open();
     const path = '/waybill.v1.Enrollment/Enroll';
     assert.equal(await statusOf(port, path, Buffer.alloc(16_385)), status.RESOURCE_EXHAUSTED);
+    while (port.site.events.length === 0) await sleep(10);
+    assert.deepEqual(port.site.events, [
+      {
+        ...{ caller: 'unauthenticated', address: '127.0.0.1', method: path },
+        ...{ result: 'RESOURCE_EXHAUSTED', detail: 'refused by gRPC' },
+      },
+    ]);
   });
 
   it('speaks TLS 1.3 and nothing older', async () => {
@@ -202,6 +222,70 @@ describe('the enrollment port (SEC-2)', () => {
     for (const socket of sockets) socket.destroy();
     await Promise.all(closed);
     await port.enroll();
+  });
+
+  it('hears an honest caller while a hundred silent ones of many addresses hold on', async () => {
+    await using port = await Port.open();
+    const sockets = new Map<string, Socket>();
+    let isHolding = true;
+    const hold = async (localAddress: string) => {
+      while (isHolding) {
+        const socket = connectTcp({ port: port.port, host: '127.0.0.1', localAddress });
+        sockets.set(localAddress, socket);
+        socket.on('error', () => {});
+        await once(socket, 'close');
+        await sleep(100);
+      }
+    };
+    const held = Array.from({ length: 100 }, (_, index) => hold(`127.0.1.${index + 1}`));
+    await sleep(300);
+    for (let count = 0; count < 5; count++) await port.enroll();
+    assert.match(port.site.events.map(({ detail }) => detail).join(), /the oldest gave way/);
+    isHolding = false;
+    for (const socket of sockets.values()) socket.destroy();
+    await Promise.all(held);
+  });
+
+  it('keeps the place of who waits for an answer, whoever comes', async () => {
+    await using port = await Port.open({ connectionsPerAddressMax: 1, firstRequestMsMax: 1_500 });
+    const token = await port.site.token(dp1);
+    const isAsked = new Promise<void>((resolve) => {
+      port.site.authority.beforeIssuing = async () => {
+        resolve();
+        await sleep(2_000);
+      };
+    });
+    const enrolling = port.enroll({ token });
+    await isAsked;
+    const other = connectTcp(port.port, '127.0.0.1');
+    other.on('error', () => {});
+    await once(other, 'close');
+    await enrolling;
+  });
+
+  it('lets one address begin so many connections a second, and others as before', async () => {
+    await using port = await Port.open({ newConnections: { perSecond: 1, burst: 2 } });
+    const close = () => once(connectTcp(port.port, '127.0.0.1').resume().end(), 'close');
+    await Promise.all([close(), close(), close()]);
+    assert.match(port.site.events.at(-1)?.detail ?? '', /more than 1 new connections a second/);
+    const socket = connectTls({
+      ...{ port: port.port, host: '127.0.0.1', localAddress: '127.0.0.2' },
+      ...{ rejectUnauthorized: false, ALPNProtocols: ['h2'] },
+    });
+    await once(socket, 'secureConnect');
+    socket.destroy();
+  });
+
+  it('ends a connection that brings no whole request, though it says something', async () => {
+    await using port = await Port.open({ firstRequestMsMax: 300 });
+    const session = connectHttp2(`https://127.0.0.1:${port.port}`, { rejectUnauthorized: false });
+    session.on('error', () => {});
+    const path = '/waybill.v1.Enrollment/Enroll';
+    session
+      .request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc' })
+      .on('error', () => {})
+      .write(Buffer.alloc(4));
+    await once(session, 'close');
   });
 
   it('ends a connection on which nothing happens, and each one in the end', async () => {

@@ -39,6 +39,7 @@ export type ErrorDetails =
   | { code: 'ENROLLMENT_STATE_CONFLICT'; tokenId: string; state: string; expected: string }
   | { code: 'ENROLLMENT_ROOT_MISMATCH'; address: string; reason: string }
   | { code: 'RENEWAL_REFUSED'; holder: string; reason: string }
+  | { code: 'RENEWAL_TOO_SOON'; holder: string; waitMs: number }
   | { code: 'ALREADY_ENROLLED'; path: string; reason: string }
   | { code: 'ADMINISTRATOR_UNKNOWN'; name: string }
   | { code: 'ADMINISTRATOR_EXISTS'; name: string; identityUri: string }
@@ -160,6 +161,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `Token ${f.tokenId} is ${f.state}; this needs one that is ${f.expected}`,
   ENROLLMENT_ROOT_MISMATCH: (f) =>
     `The server at ${f.address} is not the one the token was made for: ${f.reason}. Nothing was sent to it`,
+  RENEWAL_TOO_SOON: (f) =>
+    `The certificate of ${f.holder} was renewed a moment ago; try again in ${Math.ceil(f.waitMs / 1000)} s`,
   RENEWAL_REFUSED: (f) =>
     `Renewal of the certificate of ${f.holder} was refused: ${wordsOf(f.reason, parseRenewalRefusal, renewalRefusalWords)}`,
   ALREADY_ENROLLED: (f) => `${f.path} is there already: ${f.reason}`,

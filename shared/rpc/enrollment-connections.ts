@@ -1,8 +1,13 @@
 import { once } from 'node:events';
-import type { Http2SecureServer } from 'node:http2';
+import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
+import type { Clock } from '../runtime/clock.ts';
+import { Allowance } from './allowance.ts';
+import { type AuditEvent, unauthenticated } from './audit-event.ts';
+import { onGrpcRefusal } from './grpc-refusal.ts';
+import type { Flow } from './peer-limits.ts';
 
 /** How many strangers may be connected, and for how long. */
 export interface EnrollmentConnectionsConfig {
@@ -10,28 +15,63 @@ export interface EnrollmentConnectionsConfig {
   readonly connectionsMax: number;
   /** Connections at once of one address; of IPv6, of one /64. @default 8 */
   readonly connectionsPerAddressMax: number;
+  /** Connections one address may begin. @default 10 a second, 50 after a rest */
+  readonly newConnections: Flow;
+  /** From the first byte of a connection to its first whole request. @default 10_000 */
+  readonly firstRequestMsMax: number;
   /** From the first byte of a connection to its end, whatever happens on it. @default 30_000 */
   readonly connectionMsMax: number;
 }
 
+/** A connection, from before TLS on. */
+interface Visit {
+  readonly socket: Socket;
+  readonly address: string;
+  readonly of: AddressRecord;
+  readonly timers: readonly NodeJS.Timeout[];
+  /** Whole requests that have no answer yet. */
+  requestCount: number;
+}
+
+interface AddressRecord {
+  readonly begun: Allowance;
+  count: number;
+}
+
+/** How often addresses without a connection are looked at, whether they may be forgotten. */
+const forgetMs = 1_000;
+
 /**
  * The connections of the enrollment port, where anybody may knock: few at once, few of one address, none
- * for long. Counted from the first byte, before TLS costs anything.
+ * for long. Counted from the first byte, before TLS costs anything. Who comes when all places are taken
+ * gets that of the oldest who waits for no answer: an honest caller asks at once, and one that only holds
+ * a place grows old.
  */
 export class EnrollmentConnections {
   readonly #config: EnrollmentConnectionsConfig;
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
   readonly #onRefused: (address: string, reason: string) => void;
+  readonly #onRefusedCall: (event: AuditEvent) => void;
   readonly #listeners = new Set<Http2SecureServer>();
-  readonly #sockets = new Set<Socket>();
-  /** Entries are as many as there are addresses with a connection. */
-  readonly #counts = new Map<string, number>();
+  /** By address and port, the oldest first. */
+  readonly #visits = new Map<string, Visit>();
+  /** Addresses with a connection, and those that had one a few seconds ago. */
+  readonly #addresses = new Map<string, AddressRecord>();
+  #forgotAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     config: EnrollmentConnectionsConfig,
-    onRefused: (address: string, reason: string) => void,
+    needs: {
+      readonly clock: Pick<Clock, 'monotonicMs'>;
+      readonly onRefused: (address: string, reason: string) => void;
+      /** A call that gRPC has refused by itself. */
+      readonly onRefusedCall: (event: AuditEvent) => void;
+    },
   ) {
     this.#config = config;
-    this.#onRefused = onRefused;
+    this.#clock = needs.clock;
+    this.#onRefused = needs.onRefused;
+    this.#onRefusedCall = needs.onRefusedCall;
   }
 
   /** Takes over a server that listens, before its first connection. */
@@ -52,7 +92,23 @@ export class EnrollmentConnections {
 
   /** Closes every connection now. */
   destroyAll(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const { socket } of this.#visits.values()) socket.destroy();
+  }
+
+  /**
+   * A connection keeps its place while a request of it is answered.
+   *
+   * @param peer address and port, as gRPC names them
+   * @returns what ends that
+   */
+  answering(peer: string): () => void {
+    const visit = this.#visits.get(peer);
+    if (!visit) return () => {};
+    visit.requestCount += 1;
+    clearTimeout(visit.timers[0]);
+    return () => {
+      visit.requestCount -= 1;
+    };
   }
 
   #attachTo(listener: Http2SecureServer): void {
@@ -64,31 +120,84 @@ export class EnrollmentConnections {
       if (reason) this.#onRefused(addressOf(socket), reason);
       socket.destroy();
     });
-  }
-
-  #take(socket: Socket): void {
-    const key = addressGroupOf(socket.remoteAddress ?? '');
-    const count = this.#counts.get(key) ?? 0;
-    const { connectionsMax, connectionsPerAddressMax, connectionMsMax } = this.#config;
-    if (this.#sockets.size >= connectionsMax || count >= connectionsPerAddressMax) {
-      this.#onRefused(socket.remoteAddress ?? 'unknown address', 'too many connections');
-      socket.destroy();
-      return;
-    }
-    this.#sockets.add(socket);
-    this.#counts.set(key, count + 1);
-    const timer = setTimeout(() => socket.destroy(), connectionMsMax);
-    socket.once('close', () => {
-      clearTimeout(timer);
-      this.#sockets.delete(socket);
-      this.#countDown(key);
+    listener.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+      const address = stream.session?.socket.remoteAddress ?? 'unknown address';
+      onGrpcRefusal(stream, headers, (refusal) =>
+        this.#onRefusedCall({ caller: unauthenticated, address, ...refusal }),
+      );
     });
   }
 
-  #countDown(key: string): void {
-    const count = (this.#counts.get(key) ?? 0) - 1;
-    if (count > 0) this.#counts.set(key, count);
-    else this.#counts.delete(key);
+  #take(socket: Socket): void {
+    const address = socket.remoteAddress ?? 'unknown address';
+    const nowMs = this.#clock.monotonicMs();
+    this.#forget(nowMs);
+    const record = this.#recordOf(addressGroupOf(address), nowMs);
+    const refusal = this.#refusalOf(record, nowMs);
+    if (refusal !== undefined) {
+      this.#onRefused(address, refusal);
+      socket.destroy();
+      return;
+    }
+    this.#enter(socket, address, record);
+  }
+
+  #refusalOf(record: AddressRecord, nowMs: number): string | undefined {
+    const { connectionsMax, connectionsPerAddressMax, newConnections } = this.#config;
+    if (record.begun.waitMs(nowMs) > 0) {
+      return `more than ${newConnections.perSecond} new connections a second`;
+    }
+    record.begun.take(1, nowMs);
+    const hasPlace =
+      (record.count < connectionsPerAddressMax || this.#makeRoom(record)) &&
+      (this.#visits.size < connectionsMax || this.#makeRoom());
+    return hasPlace ? undefined : 'too many connections';
+  }
+
+  /** Ends the oldest connection, of one address or of all, that waits for no answer. @returns whether there was one */
+  #makeRoom(of?: AddressRecord): boolean {
+    for (const [peer, visit] of this.#visits) {
+      if (visit.requestCount > 0 || (of && visit.of !== of)) continue;
+      this.#left(peer, visit);
+      this.#onRefused(visit.address, 'too many connections: the oldest gave way');
+      visit.socket.destroy();
+      return true;
+    }
+    return false;
+  }
+
+  #enter(socket: Socket, address: string, record: AddressRecord): void {
+    const { firstRequestMsMax, connectionMsMax } = this.#config;
+    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    const end = () => socket.destroy();
+    const timers = [setTimeout(end, firstRequestMsMax), setTimeout(end, connectionMsMax)];
+    const visit = { socket, address, of: record, timers, requestCount: 0 };
+    this.#visits.set(peer, visit);
+    record.count += 1;
+    socket.once('close', () => this.#left(peer, visit));
+  }
+
+  #left(peer: string, visit: Visit): void {
+    for (const timer of visit.timers) clearTimeout(timer);
+    if (this.#visits.get(peer) !== visit) return;
+    this.#visits.delete(peer);
+    visit.of.count -= 1;
+  }
+
+  #recordOf(key: string, nowMs: number): AddressRecord {
+    const known = this.#addresses.get(key);
+    if (known) return known;
+    const record = { begun: new Allowance(this.#config.newConnections, nowMs), count: 0 };
+    this.#addresses.set(key, record);
+    return record;
+  }
+
+  #forget(nowMs: number): void {
+    if (nowMs - this.#forgotAtMs < forgetMs) return;
+    this.#forgotAtMs = nowMs;
+    for (const [key, { begun, count }] of this.#addresses) {
+      if (count === 0 && begun.isFull(nowMs)) this.#addresses.delete(key);
+    }
   }
 }
 

@@ -16,6 +16,7 @@ import type { Component } from '../runtime/component.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { toAnsweredFailure } from './answered-failure.ts';
 import type { AuditEvent } from './audit-event.ts';
+import { BoundedAudit } from './bounded-audit.ts';
 import type { AnswerOf, MethodName, ReceivedRequestOf } from './conversation.ts';
 import {
   EnrollmentConnections,
@@ -23,6 +24,7 @@ import {
 } from './enrollment-connections.ts';
 import { HandshakeAudit } from './handshake-audit.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
+import { headerCountMax, invalidFramesMax, settingsMax } from './rpc-limits.ts';
 import { methodDefinitions, type UntypedMethod } from './service-definitions.ts';
 
 /** Who calls on the enrollment port: nobody knows, but from where. */
@@ -50,7 +52,7 @@ export interface EnrollmentServerComponents {
   /** PEM of the roots, shown after the site's own chain: a new machine has none yet, and only a hash. */
   readonly roots: () => readonly string[];
   readonly answers: EnrollmentAnswers;
-  /** Handshakes that failed, and connections that were too many. */
+  /** Handshakes that failed, connections that were too many, and calls that gRPC refuses by itself. */
   readonly onAudit: (event: AuditEvent) => void;
   readonly logger: Logger;
   /** @default the machine's own */
@@ -80,6 +82,8 @@ export interface EnrollmentServerConfig extends EnrollmentConnectionsConfig {
 export const defaultEnrollmentServerConfig: Omit<EnrollmentServerConfig, 'address'> = {
   connectionsMax: 64,
   connectionsPerAddressMax: 8,
+  newConnections: { perSecond: 10, burst: 50 },
+  firstRequestMsMax: 10_000,
   connectionMsMax: 30_000,
   handshakeMsMax: 5_000,
   idleMsMax: 5_000,
@@ -114,9 +118,12 @@ export class EnrollmentServer implements Component {
     this.#config = { ...defaultEnrollmentServerConfig, ...config };
     const { onAudit, clock = systemClock } = components;
     const handshakes = new HandshakeAudit({ onAudit, clock });
-    this.#connections = new EnrollmentConnections(this.#config, (address, reason) =>
-      handshakes.refused(address, `enrollment port: ${reason}`),
-    );
+    const refusedCalls = new BoundedAudit({ onAudit, clock });
+    this.#connections = new EnrollmentConnections(this.#config, {
+      clock,
+      onRefused: (address, reason) => handshakes.refused(address, `enrollment port: ${reason}`),
+      onRefusedCall: (event) => refusedCalls.record(event),
+    });
     this.#server = new Server({
       'grpc.max_receive_message_length': this.#config.requestBytesMax,
       'grpc.max_send_message_length': this.#config.answerBytesMax,
@@ -179,6 +186,7 @@ export class EnrollmentServer implements Component {
   ): Promise<void> {
     const over = new AbortController();
     call.on('cancelled', () => over.abort(new AbortError('The call is over')));
+    const answered = this.#connections.answering(call.getPeer());
     try {
       const run = this.#components.answers[name] as (
         request: unknown,
@@ -195,6 +203,8 @@ export class EnrollmentServer implements Component {
         ),
       );
       callback(status);
+    } finally {
+      answered();
     }
   }
 
@@ -242,6 +252,10 @@ function toServerOptions(config: EnrollmentServerConfig): SecureServerOptions {
   return {
     requestCert: false,
     handshakeTimeout: config.handshakeMsMax,
+    unknownProtocolTimeout: config.handshakeMsMax,
+    maxSettings: settingsMax,
+    maxSessionInvalidFrames: invalidFramesMax,
+    maxHeaderListPairs: headerCountMax,
     settings: {
       maxConcurrentStreams: config.callsMax,
       maxHeaderListSize: config.metadataBytesMax,

@@ -6,7 +6,8 @@ import { errorDetailBytesMax } from './rpc-limits.ts';
 import { errorDetailType } from './service-definitions.ts';
 
 /** The trailer that carries code and facts of a failed call; see proto/waybill/v1/common.proto. */
-const trailerName = 'waybill-error-bin';
+/** The header in which code and facts of an error of ours travel. */
+export const errorTrailerName = 'waybill-error-bin';
 
 /** Longest fact as it travels, in UTF-16 units; no code has more than four facts. */
 const factLengthMax = 600;
@@ -14,7 +15,7 @@ const factLengthMax = 600;
 /** The trailers of a call that failed with this error. `cause` and stack stay here. */
 export function toErrorTrailers(error: WaybillError): Metadata {
   const trailers = new Metadata();
-  trailers.set(trailerName, errorDetailType().serialize(toErrorDetail(error.details)));
+  trailers.set(errorTrailerName, errorDetailType().serialize(toErrorDetail(error.details)));
   return trailers;
 }
 
@@ -29,7 +30,7 @@ export function toErrorDetail({ code, ...facts }: ErrorDetails): ErrorDetail {
  * is too long, of an unknown code, or without a fact of its code.
  */
 export function fromErrorTrailers(trailers: Metadata): WaybillError | undefined {
-  const bytes = trailers.get(trailerName)[0];
+  const bytes = trailers.get(errorTrailerName)[0];
   if (!Buffer.isBuffer(bytes) || bytes.length > errorDetailBytesMax) return undefined;
   const detail = decoded(bytes);
   return detail && fromErrorDetail(detail);

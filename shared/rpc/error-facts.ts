@@ -36,6 +36,7 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   ENROLLMENT_UNKNOWN: { tokenId: 'text' },
   ENROLLMENT_STATE_CONFLICT: { tokenId: 'text', state: 'text', expected: 'text' },
   ENROLLMENT_ROOT_MISMATCH: { address: 'text', reason: 'text' },
+  RENEWAL_TOO_SOON: { holder: 'text', waitMs: 'number' },
   RENEWAL_REFUSED: { holder: 'text', reason: 'text' },
   ALREADY_ENROLLED: pathAndReason,
   ADMINISTRATOR_UNKNOWN: { name: 'text' },

@@ -60,6 +60,15 @@ export interface NewEnrollment {
   readonly rootKeyHash: Uint8Array;
 }
 
+/** Somebody who comes with a token. */
+export interface TokenClaim extends Pick<EnrollmentClaim, 'secretHash'> {
+  /** Whom he wants to be. */
+  readonly holder: string;
+  readonly callerAddress: string;
+  /** Reads the key he wants a certificate for; called only when he knows the secret. */
+  readonly publicKeyHash: () => Promise<string>;
+}
+
 /** Somebody who came with a token and got something for it, or not. */
 export type TakenToken =
   | { readonly row: EnrollmentRow; readonly answer: EnrollmentAnswer; readonly isRepeated: boolean }
@@ -119,14 +128,17 @@ export class EnrollmentTokens {
    */
   take(
     tokenId: string,
-    claim: EnrollmentClaim & { readonly holder: string; readonly callerAddress: string },
+    claim: TokenClaim,
     issue: (row: EnrollmentRow) => Promise<EnrollmentAnswer>,
   ): Promise<TakenToken> {
     return this.#turns.run(tokenId, async () => {
       const row = await this.#rows.get(tokenId);
       const nowMs = this.#components.clock.nowMs();
       const isHolder = row !== undefined && holderOfRow(row) === claim.holder;
-      const decision = enrollmentDecision(row, { ...claim, isHolder }, nowMs);
+      const { callerAddress, secretHash } = claim;
+      // Who only guesses must not cost more than a look.
+      const publicKeyHash = row?.secretHash === secretHash ? await claim.publicKeyHash() : '';
+      const decision = enrollmentDecision(row, { secretHash, publicKeyHash, isHolder }, nowMs);
       if (decision.kind === 'refuse') {
         if (decision.row) await this.#write([this.#rows.put(tokenId, decision.row)]);
         return decision;
@@ -134,7 +146,6 @@ export class EnrollmentTokens {
       if (!row) throw new Error('A token that is not there was taken');
       if (decision.kind === 'repeat') return { row, answer: decision.answer, isRepeated: true };
       const answer = await issue(row);
-      const { callerAddress, publicKeyHash } = claim;
       const used = { ...row, used: { atMs: nowMs, callerAddress, publicKeyHash, answer } };
       await this.#write([this.#rows.put(tokenId, used)]);
       return { row: used, answer, isRepeated: false };

@@ -106,6 +106,9 @@ describe('Enrollment (SEC-2)', () => {
     const again = await site.enroll({ token, identityUri: dp1, key });
     assert.deepEqual(again.certificate, first.certificate);
     assert.equal(site.authority.issued.length, 1);
+    for (let count = 0; count < 20; count++) await site.enroll({ token, identityUri: dp1, key });
+    // So few that nobody can fill the audit trail with them.
+    assert.equal(site.events.length, 1 + 5);
   });
 
   it('a token used twice gives nothing the second time, and is in the audit trail (F24)', async () => {
@@ -167,16 +170,34 @@ describe('Enrollment (SEC-2)', () => {
 
   it('makes an address wait longer and longer after tokens that are not known', async () => {
     const wrong = withOtherSecret(await site.token(dp1));
+    const guess = () => site.enroll({ token: wrong, identityUri: dp1 });
+    for (const waitMs of [1_000, 2_000]) {
+      await assert.rejects(guess(), reasonOf('unknown'));
+      // Waiting costs no further wait.
+      for (let count = 0; count < 2; count++) {
+        const details = { code: 'ENROLLMENT_TOO_SOON', waitMs };
+        await assert.rejects(guess(), { code: 'ENROLLMENT_TOO_SOON', details });
+      }
+      await site.clock.advance(waitMs);
+    }
+  });
+
+  it('hears who knows his token, from an address where others guess', async () => {
+    const wrong = withOtherSecret(await site.token(dp1));
     await assert.rejects(site.enroll({ token: wrong, identityUri: dp1 }), reasonOf('unknown'));
-    const token = await site.token(dp2);
-    await assert.rejects(site.enroll({ token, identityUri: dp2 }), {
-      code: 'ENROLLMENT_TOO_SOON',
-      details: { code: 'ENROLLMENT_TOO_SOON', waitMs: 1_000 },
-    });
-    // Others are not held up, and waiting costs no further wait.
-    await site.enroll({ token: await site.token(dp1), identityUri: dp1 }, '192.0.2.8');
-    await site.clock.advance(1_000);
-    await site.enroll({ token, identityUri: dp2 });
+    await site.enroll({ token: await site.token(dp2), identityUri: dp2 });
+  });
+
+  it('counts the guesses of one who has to wait, and reads no key for them', async () => {
+    const token = await site.token(dp1);
+    const wrong = withOtherSecret(token);
+    const certificateRequest = Buffer.from('no certificate request');
+    const guess = () => site.enroll({ token: wrong, identityUri: dp1, certificateRequest });
+    await assert.rejects(guess(), reasonOf('unknown'));
+    for (let count = 1; count < 10; count++) {
+      await assert.rejects(guess(), { code: 'ENROLLMENT_TOO_SOON' });
+    }
+    await assert.rejects(site.enroll({ token, identityUri: dp1 }), reasonOf('revoked'));
   });
 
   it('refuses what is no token without repeating it, and writes that down', async () => {
@@ -433,17 +454,34 @@ describe('Renewal (SEC-3)', () => {
     assert.deepEqual(keys[0], keys[1]);
   });
 
+  it('is given once a minute, and the audit trail is not filled with it', async () => {
+    const old = await enrolledDp();
+    const newKey = await newPrivateKey();
+    const eventCount = site.events.length;
+    const first = await site.renew(old, { newKey });
+    for (let count = 0; count < 20; count++) {
+      assert.deepEqual((await site.renew(old, { newKey })).certificate, first.certificate);
+      await assert.rejects(site.renew(old), { code: 'RENEWAL_TOO_SOON' });
+    }
+    // Enrollment and one renewal.
+    assert.equal(site.authority.issued.length, 2);
+    assert.equal(site.events.length - eventCount, 1 + 5 + 5);
+    await site.clock.advance(60_000);
+    await site.renew(old);
+  });
+
   it('is refused after the grace period (F22)', async () => {
     const old = await enrolledDp();
     await site.clock.advance(121 * dayMs);
     await assert.rejects(site.renew(old), refusedAs('too-late'));
   });
 
-  it('is refused to who does not have the key, and slows him down', async () => {
+  it('is refused to who does not have the key, and slows him down, and nobody beside him', async () => {
     const old = await enrolledDp();
     const thief = { ...old, key: await newPrivateKey() };
     await assert.rejects(site.renew(thief), refusedAs('wrong-key'));
-    await assert.rejects(site.renew(old), { code: 'ENROLLMENT_TOO_SOON' });
+    await assert.rejects(site.renew(thief), { code: 'ENROLLMENT_TOO_SOON' });
+    await site.renew(old);
   });
 
   it('is refused for a request that the key has not signed', async () => {

@@ -1,6 +1,5 @@
 import {
   type EnrollmentAnswer,
-  type EnrollmentClaim,
   type EnrollmentRow,
   toldRefusal,
 } from '../../shared/domain/enrollment.ts';
@@ -23,7 +22,7 @@ import type { AddressPace } from './address-pace.ts';
 import type { EnrolledHolders } from './enrolled-holders.ts';
 import { hashOfKey } from './enrollment-authority.ts';
 import { type CheckedEnroll, checkedEnroll } from './enrollment-requests.ts';
-import { type EnrollmentTokens, secretHashOf } from './enrollment-tokens.ts';
+import { type EnrollmentTokens, secretHashOf, type TokenClaim } from './enrollment-tokens.ts';
 import { type IssuedIdentityComponents, toIssuedIdentity } from './issued-identity.ts';
 import type { ParentEnrollment } from './parent-enrollment.ts';
 import { issuedAnswer, type RenewalClaim, type Renewals } from './renewals.ts';
@@ -66,6 +65,8 @@ export class Enrollment {
   readonly #components: EnrollmentComponents;
   /** Of those who know a token, and of those who do not: that these are many must not hide those. */
   readonly #refusals: { readonly known: BoundedAudit; readonly unknown: BoundedAudit };
+  /** Of answers that were given before, and may be asked for again and again. */
+  readonly #repeats: BoundedAudit;
 
   constructor(components: EnrollmentComponents) {
     this.#components = components;
@@ -73,6 +74,7 @@ export class Enrollment {
       known: new BoundedAudit(components),
       unknown: new BoundedAudit(components),
     };
+    this.#repeats = new BoundedAudit(components);
   }
 
   /** On the enrollment port. */
@@ -94,12 +96,11 @@ export class Enrollment {
   async #enroll(request: EnrollRequest__Output, asker: Asker): Promise<IssuedIdentity> {
     let asked = '';
     try {
-      this.#requirePace(asker);
       const checked = checkedEnroll(request);
       const { tokenId } = checked.token;
       asked = `token=${tokenId} identity=${toIdentityUri(checked.identity)}`;
       const given = await this.#given(request, checked, asker);
-      this.#audit('enroll', asker, asked + given.detail);
+      this.#audit('enroll', asker, asked + given.detail, given.repeatOf);
       return given.answer;
     } catch (error) {
       throw this.#refused('enroll', asker, asked, error);
@@ -110,28 +111,36 @@ export class Enrollment {
     request: EnrollRequest__Output,
     checked: CheckedEnroll,
     asker: Asker,
-  ): Promise<{ answer: IssuedIdentity; detail: string }> {
+  ): Promise<{ answer: IssuedIdentity; detail: string; repeatOf?: string | undefined }> {
     const { parent } = this.#components;
     if (checked.identity.kind === 'site' && parent) {
+      // Only the top knows such tokens: a guess would cost every site up to it.
+      if (asker.isStranger) this.#requirePace(asker);
       const answer = await parent.enroll(request, asker.signal);
-      return { answer: this.#fromAbove(answer), detail: ' passed on to the parent' };
+      const repeatOf = holderOf(checked.identity);
+      return { answer: this.#fromAbove(answer), detail: ' passed on to the parent', repeatOf };
     }
-    const { identity, answer, detail } = await this.#take(checked, asker);
+    const { identity, answer, detail, isRepeated } = await this.#take(checked, asker);
     await this.#components.holders.enrolled(identity, checked.address);
-    return { answer: await toIssuedIdentity(this.#components, identity, answer), detail };
+    const repeatOf = isRepeated ? holderOf(identity) : undefined;
+    return { answer: await toIssuedIdentity(this.#components, identity, answer), detail, repeatOf };
   }
 
   /** Whoever the token says: of an administrator, role and scope are not his to choose. */
   async #take(
     { token, identity, certificateRequest }: CheckedEnroll,
     asker: Asker,
-  ): Promise<{ identity: PeerIdentity; answer: EnrollmentAnswer; detail: string }> {
+  ): Promise<{
+    identity: PeerIdentity;
+    answer: EnrollmentAnswer;
+    detail: string;
+    isRepeated: boolean;
+  }> {
     const { tokens, readKey, authority } = this.#components;
-    const publicKeyHash = hashOfKey(await readKey(certificateRequest)).toString('hex');
     const holder = holderOf(identity);
-    const secretHash = secretHashOf(token.secret);
-    const claim: EnrollmentClaim & { holder: string; callerAddress: string } = {
-      ...{ secretHash, publicKeyHash, isHolder: false, holder, callerAddress: asker.address },
+    const claim: TokenClaim = {
+      ...{ secretHash: secretHashOf(token.secret), holder, callerAddress: asker.address },
+      publicKeyHash: async () => hashOfKey(await readKey(certificateRequest)).toString('hex'),
     };
     const taken = await tokens.take(token.tokenId, claim, async (row) => {
       const given = identityOf(row);
@@ -140,31 +149,41 @@ export class Enrollment {
     });
     if ('refusal' in taken) throw new TokenRefusal(holder, taken.refusal);
     const repeated = taken.isRepeated ? ' again' : '';
-    const detail = `${repeated} as=${taken.row.identityUri} key=${publicKeyHash.slice(0, 16)}`;
-    return { identity: identityOf(taken.row), answer: taken.answer, detail };
+    const { identityUri, used } = taken.row;
+    const detail = `${repeated} as=${identityUri} key=${used?.publicKeyHash.slice(0, 16)}`;
+    const { answer, isRepeated } = taken;
+    return { identity: identityOf(taken.row), answer, detail, isRepeated };
   }
 
   async #renew(request: RenewRequest__Output, asker: Asker): Promise<IssuedIdentity> {
     let asked = '';
     try {
-      this.#requirePace(asker);
       const claim = this.#components.renewals.claimOf(request);
       asked = `identity=${toIdentityUri(claim.identity)}`;
-      const answer = await this.#renewed(claim, asker);
-      this.#audit('renew', asker, asked);
+      const { answer, detail, repeatOf } = await this.#renewed(claim, asker);
+      this.#audit('renew', asker, asked + detail, repeatOf);
       return answer;
     } catch (error) {
       throw this.#refused('renew', asker, asked, error);
     }
   }
 
-  async #renewed(claim: RenewalClaim, { signal }: Asker): Promise<IssuedIdentity> {
+  async #renewed(
+    claim: RenewalClaim,
+    { signal }: Asker,
+  ): Promise<{ answer: IssuedIdentity; detail: string; repeatOf?: string | undefined }> {
     const { parent, renewals } = this.#components;
     const { identity, request } = claim;
+    const holder = holderOf(identity);
     if (identity.kind === 'site' && parent) {
-      return this.#fromAbove(await parent.renew(request, signal));
+      const answer = this.#fromAbove(await parent.renew(request, signal));
+      return { answer, detail: ' passed on to the parent', repeatOf: holder };
     }
-    return toIssuedIdentity(this.#components, identity, await renewals.renew(claim));
+    const given = await renewals.renew(claim);
+    const answer = await toIssuedIdentity(this.#components, identity, given.answer);
+    return given.isRepeated
+      ? { answer, detail: ' again', repeatOf: holder }
+      : { answer, detail: '' };
   }
 
   /** Where it has found somebody who passes on, it will again. */
@@ -172,28 +191,49 @@ export class Enrollment {
     return { ...answer, enrollmentAddress: this.#components.enrollmentAddress() };
   }
 
-  /** A neighbour has slowed down strangers itself. @throws ENROLLMENT_TOO_SOON */
-  #requirePace({ address, isStranger }: Asker): void {
-    const waitMs = isStranger ? this.#components.pace.waitMsOf(address) : 0;
+  /** @throws ENROLLMENT_TOO_SOON */
+  #requirePace({ address }: Asker): void {
+    const waitMs = this.#components.pace.waitMsOf(address);
     if (waitMs > 0) throw new WaybillError({ code: 'ENROLLMENT_TOO_SOON', waitMs });
   }
 
-  #audit(method: keyof typeof methods, { address, caller }: Asker, detail: string): void {
-    this.#components.onAudit({ caller, address, method: methods[method], result: 'ok', detail });
+  /** @param repeatOf whose answer it was that may have been given before; what the parent gave, it has audited */
+  #audit(
+    method: keyof typeof methods,
+    { address, caller }: Asker,
+    detail: string,
+    repeatOf?: string,
+  ): void {
+    const event = { caller, address, method: methods[method], result: 'ok', detail };
+    if (repeatOf === undefined) this.#components.onAudit(event);
+    else this.#repeats.record(event, repeatOf);
   }
 
   /** Writes it down, slows down who guesses. @returns what the caller is told */
   #refused(method: keyof typeof methods, asker: Asker, asked: string, error: unknown): unknown {
     if (!(error instanceof WaybillError)) return error;
     const isGuess = isGuessed(error);
-    if (isGuess && asker.isStranger) this.#components.pace.failed(asker.address);
     const why = error instanceof TokenRefusal ? error.refusal : wordOf(error);
+    const told = isGuess ? this.#paced(asker, error) : error;
     const isKnown = asked !== '' && !isGuess;
     this.#refusals[isKnown ? 'known' : 'unknown'].record({
       ...{ caller: asker.caller, address: asker.address, method: methods[method] },
-      ...{ result: error.code, detail: [asked, why].filter((text) => text !== '').join(' ') },
+      ...{ result: told.code, detail: [asked, why].filter((text) => text !== '').join(' ') },
     });
-    return error;
+    return told;
+  }
+
+  /**
+   * Whoever is right is heard at once, also from an address where others guess. A neighbour has slowed down
+   * strangers itself.
+   */
+  #paced({ address, isStranger }: Asker, guess: WaybillError): WaybillError {
+    const { pace } = this.#components;
+    if (!isStranger) return guess;
+    const waitMs = pace.waitMsOf(address);
+    if (waitMs > 0) return new WaybillError({ code: 'ENROLLMENT_TOO_SOON', waitMs });
+    pace.failed(address);
+    return guess;
   }
 }
 

@@ -6,7 +6,7 @@ import {
   renewalRefusalOf,
 } from '../../shared/domain/enrollment.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { holderOf, type PeerIdentity } from '../../shared/domain/peer-identity.ts';
+import { holderOf, type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
 import { type CertificateChain, isIssuedBy } from '../../shared/rpc/certificate-trust.ts';
 import type { RenewRequest__Output } from '../../shared/rpc/generated/waybill/v1/RenewRequest.ts';
@@ -16,16 +16,20 @@ import type { EnrolledHolders } from './enrolled-holders.ts';
 import {
   type EnrollmentAuthority,
   type EnrollmentRevocations,
+  hashOfKey,
   toDer,
 } from './enrollment-authority.ts';
 import { checkRenew } from './enrollment-requests.ts';
+import { type AskedRenewal, RenewalPace } from './renewal-pace.ts';
 
 /** What renewing needs. */
 export interface RenewalsComponents {
   readonly authority: EnrollmentAuthority;
   readonly holders: Pick<EnrolledHolders, 'hasStill'>;
   readonly revocations: Pick<EnrollmentRevocations, 'isRevoked'>;
-  readonly clock: Pick<Clock, 'nowMs'>;
+  /** The key a certificate is asked for (SPKI, DER). @throws CERTIFICATE_REQUEST_INVALID */
+  readonly readKey: (request: Uint8Array) => Promise<Uint8Array>;
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
 }
 
 /** How renewing is tuned. */
@@ -34,6 +38,17 @@ export interface RenewalsConfig {
   readonly renewalGraceMs: number;
   /** How far clocks may be off. */
   readonly skewMs: number;
+  /** From one renewal of a holder to the next. @default 60_000 */
+  readonly pauseMs?: number;
+}
+
+/** No longer than a keeper waits after a certificate that it was given (`defaultRenewalPace`). */
+const pauseMsDefault = 60_000;
+
+/** A new certificate, or the one that the same request was given just now. */
+export interface GivenRenewal {
+  readonly answer: EnrollmentAnswer;
+  readonly isRepeated: boolean;
 }
 
 /** A certificate that is to be followed, and whose it is; nothing else is said of it yet. */
@@ -49,17 +64,19 @@ export interface RenewalClaim {
 
 /**
  * Gives a new certificate for an older one (SEC-3): it must be of this hierarchy and of this site, its key
- * must sign the request, it may have expired a while ago, and neither be revoked nor its holder gone. The
- * same request again gives another certificate of the same key, which does as well. Stores nothing, but
- * an administrator whom a lost state store knew.
+ * must sign the request, it may have expired a while ago, and neither be revoked nor its holder gone; once in
+ * a while for each holder. The same request again gets the same answer, later on another certificate of the
+ * same key, which does as well. Stores nothing, but an administrator whom a lost state store knew.
  */
 export class Renewals {
   readonly #components: RenewalsComponents;
   readonly #config: RenewalsConfig;
+  readonly #pace: RenewalPace;
 
   constructor(components: RenewalsComponents, config: RenewalsConfig) {
     this.#components = components;
     this.#config = config;
+    this.#pace = new RenewalPace(components.clock, config.pauseMs ?? pauseMsDefault);
   }
 
   /**
@@ -84,14 +101,14 @@ export class Renewals {
     return { identity, own, issuedBy, vouchedFromMs, request };
   }
 
-  /** @throws RENEWAL_REFUSED, CERTIFICATE_REQUEST_INVALID */
+  /** @throws RENEWAL_REFUSED, RENEWAL_TOO_SOON, CERTIFICATE_REQUEST_INVALID */
   async renew({
     identity,
     own,
     issuedBy,
     vouchedFromMs,
     request,
-  }: RenewalClaim): Promise<EnrollmentAnswer> {
+  }: RenewalClaim): Promise<GivenRenewal> {
     const { authority, clock, revocations } = this.#components;
     const holder = holderOf(identity);
     if (identity.kind !== 'site' && issuedBy !== authority.siteCode) {
@@ -107,7 +124,19 @@ export class Renewals {
         isRevoked: revocations.isRevoked({ identity, voucher, ...life, vouchedFromMs }),
       }) ?? (await this.#refusalOfHolder(identity, life.notBeforeMs));
     if (refusal) throw refused(holder, refusal);
-    return issuedAnswer(authority, identity, request.certificateRequest);
+    const { certificateRequest } = request;
+    const asked = await this.#asked(identity, certificateRequest);
+    return this.#pace.given(asked, () => issuedAnswer(authority, identity, certificateRequest));
+  }
+
+  async #asked(identity: PeerIdentity, certificateRequest: Uint8Array): Promise<AskedRenewal> {
+    const { authority, readKey } = this.#components;
+    const key = hashOfKey(await readKey(certificateRequest)).toString('hex');
+    return {
+      holder: holderOf(identity),
+      subject: `${toIdentityUri(identity)} ${key}`,
+      issuer: `${authority.rootsGeneration} ${authority.authorityCertificate()}`,
+    };
   }
 
   async #refusalOfHolder(

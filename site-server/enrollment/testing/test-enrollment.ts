@@ -103,13 +103,13 @@ export class TestEnrollment implements AsyncDisposable {
       ...{ authority, revocations, holders, clock, sites, tokens: this.tokens },
       ...{ administrators: this.administrators, siteAddress: () => 'ps1:8530' },
       enrollmentAddress: () => 'ps1:8532',
+      readKey: async (request: Uint8Array) => (await readCertificateRequest(request)).publicKey,
     };
     this.enrollment = new Enrollment({
       ...needs,
       renewals: new Renewals(needs, { renewalGraceMs: 30 * dayMs, skewMs: 300_000 }),
       parent: authority.isTop ? undefined : this.#parent(),
       pace: new AddressPace(clock),
-      readKey: async (request) => (await readCertificateRequest(request)).publicKey,
       onAudit: (event) => this.events.push(event),
     });
     const requireOwnPoint = async (dpId: string) => {
