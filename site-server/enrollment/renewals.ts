@@ -84,13 +84,18 @@ export class Renewals {
   }
 
   /** @throws RENEWAL_REFUSED, CERTIFICATE_REQUEST_INVALID */
-  async renew({
-    identity,
-    own,
-    issuedBy,
-    vouchedFromMs,
-    request,
-  }: RenewalClaim): Promise<EnrollmentAnswer> {
+  async renew(claim: RenewalClaim): Promise<EnrollmentAnswer> {
+    const { authority } = this.#components;
+    const { identity, request } = claim;
+    await this.#requireAllowed(claim);
+    const answer = await issuedAnswer(authority, identity, request.certificateRequest);
+    // Who was put out meanwhile was perhaps given one that begins after that.
+    await this.#requireAllowed(claim);
+    return answer;
+  }
+
+  /** @throws RENEWAL_REFUSED */
+  async #requireAllowed({ identity, own, issuedBy, vouchedFromMs }: RenewalClaim): Promise<void> {
     const { authority, clock, revocations } = this.#components;
     const holder = holderOf(identity);
     if (identity.kind !== 'site' && issuedBy !== authority.siteCode) {
@@ -106,7 +111,6 @@ export class Renewals {
         isRevoked: revocations.isRevoked({ identity, voucher, ...life, vouchedFromMs }),
       }) ?? ((await this.#components.holders.has(identity)) ? undefined : 'holder-gone');
     if (refusal) throw refused(holder, refusal);
-    return issuedAnswer(authority, identity, request.certificateRequest);
   }
 }
 
