@@ -20,20 +20,21 @@ export const deletedSiteReason = 'the site was deleted';
 export type RevocationReason = Pick<Revocation, 'reason' | 'revokedBy'>;
 
 /**
- * The rows by which holders are revoked, from now on; for the batch of whoever has a reason for it, so that what is
+ * The rows by which holders are revoked, from now on or from a later moment; for the batch of whoever has a reason for it, so that what is
  * deleted is out whatever is killed when.
  */
 export async function revocationsOf(
   { store, clock, siteCode }: RevocationRowsNeeds,
   holders: readonly string[],
   { reason, revokedBy }: RevocationReason,
+  atLeastMs = 0,
 ): Promise<{ readonly rows: readonly Revocation[]; readonly changes: readonly Change[] }> {
   const records = store.records(keySpaces.revocations);
   const keys = holders.map((holder) => joinKey(siteCode, ...holder.split('/')));
   const before = await records.getMany(keys);
   const rows = holders.map((holder, index) => {
     // A clock that went back takes no revocation back.
-    const revokedAtMs = Math.max(clock.nowMs(), before[index]?.revokedAtMs ?? 0);
+    const revokedAtMs = Math.max(clock.nowMs(), atLeastMs, before[index]?.revokedAtMs ?? 0);
     return { siteCode, holder, revokedAtMs, reason, revokedBy };
   });
   return { rows, changes: rows.map((row, index) => records.put(keys[index] ?? '', row)) };

@@ -101,9 +101,14 @@ describe('revocations of a site (SEC-3)', () => {
     assert.equal(isOut(dp({ siteCode: 'PS2' })), true);
     assert.equal(revocations.heardOf('dp/PS1DP1', { siteCode: 'PS1' }), undefined);
     assert.equal(revocations.heardOf('dp/PS1DP1', { siteCode: 'PS2' })?.siteCode, 'PS2');
+    // Nobody without a say delays what is issued to others.
+    assert.equal(revocations.heardByIssuer('dp/PS1DP1'), undefined);
+    await replicated(row('PS2', 'site/PS1'), row('PS2', 'site/PS2'));
+    assert.equal(revocations.heardByIssuer('site/PS1'), undefined);
+    assert.equal(revocations.heardByIssuer('site/PS2')?.siteCode, 'PS2');
     await replicated(row('CAS', 'dp/PS1DP1'));
     assert.equal(isOut(dp({ siteCode: 'PS1' })), true);
-    assert.equal(revocations.latestOf('dp/PS1DP1')?.revokedAtMs, clock.nowMs());
+    assert.equal(revocations.heardByIssuer('dp/PS1DP1')?.siteCode, 'CAS');
   });
 
   it('go to no earlier moment when the clock goes back', async () => {
