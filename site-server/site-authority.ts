@@ -15,6 +15,7 @@ import {
 import { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import type { RowRollbacks } from './replication-manager/change-applier.ts';
 import type { RowChecks } from './replication-manager/change-check.ts';
+import { LateRevocations } from './revocations/late-revocations.ts';
 import type { Revocations } from './revocations/revocations.ts';
 import type { ToldBundles } from './revocations/trust-teller.ts';
 import type { Ground, SiteServerNeeds, SiteSettings } from './site-ground.ts';
@@ -32,7 +33,7 @@ export interface SiteAuthority {
 /** Opens it; before anybody issues certificates. @throws CERTIFICATE_INVALID */
 export async function openSiteAuthority(
   needs: SiteServerNeeds,
-  parts: { readonly store: StateStore; readonly revocations: Pick<Revocations, 'latestOf'> },
+  parts: { readonly store: StateStore; readonly revocations: Pick<Revocations, 'heardByIssuer'> },
   config: SiteSettings,
 ): Promise<SiteAuthority> {
   const { store, revocations } = parts;
@@ -47,7 +48,8 @@ export async function openSiteAuthority(
   const authority = await CertificateAuthority.open(
     {
       ...{ clock, logger, trustedRoots, issued },
-      revocationOf: (holder) => revocations.latestOf(holder),
+      // Whoever has no say about a holder does not delay what he is given.
+      revocationOf: (holder) => revocations.heardByIssuer(holder),
     },
     { ...config.authority, siteCode, directory, agentFile: certificates.certificateFile },
   );
@@ -87,10 +89,10 @@ export function authorityParts(ground: Ground): AuthorityParts {
   const config = { ...defaultSiteAuthoritiesConfig, rootOverlapMs };
   const directory = ground.sites;
   // What is said of a site by one that has no say about it takes nothing from it (docs/trust.md, 5).
-  const revocationOf = (holder: string) =>
-    ground.revocations.heardOf(holder, { siteCode: holder.replace('site/', '') });
+  const revocationOf = (holder: string) => ground.revocations.heardByIssuer(holder);
   const parts = { ...ground, directory, logger, trustedRoots, authority, revocationOf };
-  const sites = authority && [new SiteAuthorities({ ...parts, authority }, config)];
+  const late = new LateRevocations({ ...ground, logger: ground.logOf('revocations') });
+  const sites = authority && [late, new SiteAuthorities({ ...parts, authority }, config)];
   return {
     bundles,
     components: [issued, bundles, ...(sites ?? [])],

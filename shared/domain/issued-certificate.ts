@@ -11,6 +11,8 @@ export interface IssuedCertificateRecord {
   readonly issuedAtMs: number;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+  /** The revocation of the holder that was known when it was issued; 0: none; absent: issued by an older program. */
+  readonly knownRevokedAtMs?: number;
   /** SHA-256 of the public key info of the root it stands on, hex. */
   readonly rootKeyId: string;
 }

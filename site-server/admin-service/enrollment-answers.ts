@@ -39,7 +39,7 @@ const revocationWords: Readonly<Record<TokenRevocation, string>> = {
   administrator: 'an administrator revoked it',
   'wrong-secrets': 'somebody knew its ID and not its secret, too often',
   'newer-token': 'a newer one was made',
-  'holder-gone': 'whom it was for was deleted',
+  'holder-gone': 'whom it was for was deleted or revoked',
 };
 
 /** Answers what administrators ask and say about tokens, and about other administrators. */

@@ -122,6 +122,9 @@ describe('certificate authority (SEC-1)', () => {
       return Date.parse(new X509Certificate(leaf).validFrom);
     };
     assert.equal(await beginOf(), clock.nowMs());
+    // So that a revocation which comes later is told from one that was known.
+    const record = (await issued()).find(({ holder }) => holder === 'dp/CS1DP1');
+    assert.equal(record?.knownRevokedAtMs, revokedAtMs);
     assert.equal(await beginOf(clock.nowMs() + 2_000), clock.nowMs() + 2_000);
     assert.equal(await beginOf(clock.nowMs() - minuteMs), clock.nowMs());
   });

@@ -32,6 +32,9 @@ import {
 import type { IssuedCertificates } from './issued-certificates.ts';
 import { readRootKey } from './root-keys.ts';
 
+/** Whether and when certificates of a holder were revoked, as far as it is known here. */
+type KnownRevocation = Pick<Revocation, 'revokedAtMs'> | undefined;
+
 /** What the authority needs. */
 export interface CertificateAuthorityComponents {
   readonly clock: Pick<Clock, 'nowMs'>;
@@ -40,7 +43,7 @@ export interface CertificateAuthorityComponents {
   readonly trustedRoots: TrustedRoots;
   readonly issued: Pick<IssuedCertificates, 'record'>;
   /** Whether and when certificates of a holder were revoked: a new one begins after that. @default never */
-  readonly revocationOf?: (holder: string) => Pick<Revocation, 'revokedAtMs'> | undefined;
+  readonly revocationOf?: (holder: string) => KnownRevocation;
   /** Whom files are given to. @default whoever runs this program */
   readonly owner?: FileOwner;
   /** The file of the site's own certificate was written anew: other credentials are to be used. @default nothing */
@@ -150,12 +153,13 @@ export class CertificateAuthority {
   async certifySiteAuthority(siteCode: string, publicKey: Uint8Array): Promise<string> {
     const root = await this.#root();
     const identity = { kind: 'site', siteCode } as const;
-    const validity = this.#validityOf(root.certificate, {
-      identity,
+    const known = this.#knownRevocationOf(identity);
+    const validity = this.#validityOf(root.certificate, known, {
       lifeMs: daysToMs(this.#config.siteAuthorityDays),
     });
     const certificate = await issueSiteAuthority(root, { siteCode, publicKey, ...validity });
-    await this.#record('authority', identity, certificate, root.certificate);
+    const signed = { certificate, issuer: root.certificate };
+    await this.#record('authority', identity, signed, known);
     return certificate;
   }
 
@@ -208,7 +212,9 @@ export class CertificateAuthority {
     }
     const { authority } = this.#content;
     const lifeMs = daysToMs(this.#config.leafDays);
-    const validity = this.#validityOf(authority.certificate, { identity, lifeMs, notBeforeMs });
+    const known = this.#knownRevocationOf(identity);
+    const wanted = { lifeMs, notBeforeMs };
+    const validity = this.#validityOf(authority.certificate, known, wanted);
     const certificate = await issueLeaf(authority, {
       // Longer ones do not fit X.509; it is for people only.
       commonName: holderOf(identity).slice(0, 64),
@@ -216,17 +222,22 @@ export class CertificateAuthority {
       publicKey,
       ...validity,
     });
-    await this.#record('leaf', identity, certificate, authority.certificate);
+    const signed = { certificate, issuer: authority.certificate };
+    await this.#record('leaf', identity, signed, known);
     return certificate;
+  }
+
+  #knownRevocationOf(identity: PeerIdentity): KnownRevocation {
+    return this.#components.revocationOf?.(holderOf(identity));
   }
 
   /** Never longer than whoever signs it: nobody shall renew too late what has long ended by its issuer. */
   #validityOf(
     issuerPem: string,
-    wanted: { identity: PeerIdentity; lifeMs: number; notBeforeMs?: number },
+    known: KnownRevocation,
+    wanted: { lifeMs: number; notBeforeMs?: number },
   ): Validity {
-    const { clock, revocationOf } = this.#components;
-    const nowMs = clock.nowMs();
+    const nowMs = this.#components.clock.nowMs();
     const issuer = new X509Certificate(issuerPem);
     const refusal = refusalOfTime(issuer, nowMs);
     if (refusal !== undefined) {
@@ -234,8 +245,7 @@ export class CertificateAuthority {
       const reason = `of ${issuer.subject}: ${refusal}`;
       throw new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason });
     }
-    const revocation = revocationOf?.(holderOf(wanted.identity));
-    const beginMs = beginningOf(nowMs, beginsEarlyMs, revocation);
+    const beginMs = beginningOf(nowMs, beginsEarlyMs, known);
     const endMs = Math.min(nowMs + wanted.lifeMs, Date.parse(issuer.validTo));
     return {
       notBefore: new Date(Math.max(beginMs, wanted.notBeforeMs ?? 0)),
@@ -246,10 +256,10 @@ export class CertificateAuthority {
   async #record(
     kind: 'leaf' | 'authority',
     identity: PeerIdentity,
-    certificatePem: string,
-    issuerPem: string,
+    signed: { readonly certificate: string; readonly issuer: string },
+    known: KnownRevocation,
   ): Promise<void> {
-    const certificate = new X509Certificate(certificatePem);
+    const certificate = new X509Certificate(signed.certificate);
     await this.#components.issued.record({
       kind,
       serialNumber: certificate.serialNumber.toLowerCase(),
@@ -258,7 +268,8 @@ export class CertificateAuthority {
       issuedAtMs: this.#components.clock.nowMs(),
       notBeforeMs: Date.parse(certificate.validFrom),
       notAfterMs: Date.parse(certificate.validTo),
-      rootKeyId: this.#rootKeyIdOf(issuerPem),
+      knownRevokedAtMs: known?.revokedAtMs ?? 0,
+      rootKeyId: this.#rootKeyIdOf(signed.issuer),
     });
   }
 

@@ -39,8 +39,8 @@ export const defaultIssuedCertificatesConfig: IssuedCertificatesConfig = {
 const sweepBatchCount = 1_000;
 
 /**
- * What this site's authority has issued, for `waybill certs`. Owns the table "issued certificates". Nothing goes
- * by it: a row that a crash has lost was of a certificate that nobody was given.
+ * What this site's authority has issued, for `waybill certs`. Owns the table "issued certificates". A revocation
+ * that comes late goes by it, so each row is on disk before the certificate is given to anybody.
  */
 export class IssuedCertificates implements Component {
   readonly #components: IssuedCertificatesComponents;
@@ -72,7 +72,7 @@ export class IssuedCertificates implements Component {
     const tooMany = Math.max(0, known.length + 1 - this.#config.perHolderMax);
     const forgotten = known.slice(0, tooMany).map((key) => this.#rows.delete(key));
     const key = prefix + joinKey(issued.issuedAtMs, issued.serialNumber);
-    await store.write([...forgotten, this.#rows.put(key, issued)], { sync: false });
+    await store.write([...forgotten, this.#rows.put(key, issued)], { sync: true });
   }
 
   /** All that is remembered, by kind and holder, the oldest of each first. */

@@ -230,6 +230,20 @@ describe('authorities of sites, and the root', () => {
     assert.equal((await rows.get('PS1'))?.siteCode, 'PS1');
   });
 
+  it('are not written for who was revoked while they were signed', async () => {
+    await rotateRoot(change());
+    await publish();
+    const { certifySiteAuthority } = CertificateAuthority.prototype;
+    top.authority.certifySiteAuthority = async (siteCode, publicKey) => {
+      revokedAtMs = clock.nowMs();
+      return certifySiteAuthority.call(top.authority, siteCode, publicKey);
+    };
+    await top.authorities.look();
+    const rows = topFiles.store.records(keySpaces.siteAuthorities);
+    assert.equal(await rows.get('PS1'), undefined);
+    assert.equal(await rows.get('CS1'), undefined);
+  });
+
   it('are signed for the key that a site has since it was enrolled again', async () => {
     const { request, info, key } = await askedWithNewKey();
     const certificate = await top.authority.issueSiteAuthority('PS1', request);

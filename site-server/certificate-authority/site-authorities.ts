@@ -109,6 +109,9 @@ export class SiteAuthorities implements Component {
     if (!this.#maySign(siteCode, newestRoot)) return;
     const publicKey = publicKeyInfoIn(known.certificate);
     const certificate = await authority.certifySiteAuthority(siteCode, publicKey);
+    // A site that was revoked meanwhile was perhaps given one that begins after that.
+    const still = await this.#known(siteCode);
+    if (!still || !isSameKey(still.certificate, known.certificate)) return;
     const row = { siteCode, certificate };
     await store.write([this.#rows.put(siteCode, row)], { sync: true });
     logger.info({ siteCode }, 'Signed the authority of a site again');

@@ -146,6 +146,8 @@ export class EnrollmentTokens {
       if (!row) throw new Error('A token that is not there was taken');
       if (decision.kind === 'repeat') return { row, answer: decision.answer, isRepeated: true };
       const answer = await issue(row);
+      const isRevoked = (await this.#rows.get(tokenId))?.revoked !== undefined;
+      if (isRevoked) return { kind: 'refuse', refusal: 'revoked' };
       const used = { ...row, used: { atMs: nowMs, callerAddress, publicKeyHash, answer } };
       await this.#write([this.#rows.put(tokenId, used)]);
       return { row: used, answer, isRepeated: false };

@@ -243,6 +243,25 @@ describe('Enrollment (SEC-2)', () => {
     await site.enroll({ token, identityUri: dp1 });
   });
 
+  it('gives nothing to who is deleted while the certificate is made', async () => {
+    const token = await site.token(dp1);
+    site.authority.beforeIssuing = async () => void site.points.delete('PS1DP1');
+    await assert.rejects(site.enroll({ token, identityUri: dp1 }), reasonOf('holder-gone'));
+    for await (const { used } of site.tokens.list()) assert.equal(used, undefined);
+  });
+
+  it('gives nothing for a token that is revoked while the certificate is made', async () => {
+    const token = await site.token(dp1);
+    const rows = site.store.records(keySpaces.enrollmentTokens);
+    site.authority.beforeIssuing = async () => {
+      for await (const row of site.tokens.list()) {
+        const revoked = { ...row, revoked: { atMs: 1, because: 'holder-gone' as const } };
+        await site.store.write([rows.put(row.tokenId, revoked)], { sync: false });
+      }
+    };
+    await assert.rejects(site.enroll({ token, identityUri: dp1 }), reasonOf('revoked'));
+  });
+
   it('a crash while the certificate is made leaves the token unused', async () => {
     const token = await site.token(dp1);
     site.authority.beforeIssuing = async () => {
@@ -570,6 +589,17 @@ describe('Renewal (SEC-3)', () => {
       await site.administrators.add({ kind: 'admin', role: 'read-only', name: 'bob' }, '');
       await assert.rejects(site.renew(old), refusedAs('holder-gone'));
     });
+  });
+
+  it('is refused to who is revoked or deleted while the certificate is made', async () => {
+    const old = await enrolledDp();
+    site.authority.beforeIssuing = async () => {
+      site.revokedAtMs.set('dp/PS1DP1', site.clock.nowMs());
+    };
+    await assert.rejects(site.renew(old), refusedAs('revoked'));
+    site.revokedAtMs.clear();
+    site.authority.beforeIssuing = async () => void site.points.delete('PS1DP1');
+    await assert.rejects(site.renew(old), refusedAs('holder-gone'));
   });
 
   it('is refused to a leaf of a site, which makes its own, and given to its authority', async () => {

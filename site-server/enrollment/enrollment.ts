@@ -144,8 +144,11 @@ export class Enrollment {
     };
     const taken = await tokens.take(token.tokenId, claim, async (row) => {
       const given = identityOf(row);
-      if (!(await this.#components.holders.has(given))) throw refusal(holder, 'holder-gone');
-      return issuedAnswer(authority, given, certificateRequest);
+      await this.#requireThere(given);
+      const answer = await issuedAnswer(authority, given, certificateRequest);
+      // Who was deleted meanwhile was perhaps given one that begins after that.
+      await this.#requireThere(given);
+      return answer;
     });
     if ('refusal' in taken) throw new TokenRefusal(holder, taken.refusal);
     const repeated = taken.isRepeated ? ' again' : '';
@@ -153,6 +156,12 @@ export class Enrollment {
     const detail = `${repeated} as=${identityUri} key=${used?.publicKeyHash.slice(0, 16)}`;
     const { answer, isRepeated } = taken;
     return { identity: identityOf(taken.row), answer, detail, isRepeated };
+  }
+
+  /** @throws ENROLLMENT_REFUSED */
+  async #requireThere(identity: PeerIdentity): Promise<void> {
+    if (await this.#components.holders.has(identity)) return;
+    throw refusal(holderOf(identity), 'holder-gone');
   }
 
   async #renew(request: RenewRequest__Output, asker: Asker): Promise<IssuedIdentity> {

@@ -102,13 +102,22 @@ export class Renewals {
   }
 
   /** @throws RENEWAL_REFUSED, RENEWAL_TOO_SOON, CERTIFICATE_REQUEST_INVALID */
-  async renew({
-    identity,
-    own,
-    issuedBy,
-    vouchedFromMs,
-    request,
-  }: RenewalClaim): Promise<GivenRenewal> {
+  async renew(claim: RenewalClaim): Promise<GivenRenewal> {
+    const { authority } = this.#components;
+    const { identity, request } = claim;
+    await this.#requireAllowed(claim);
+    const { certificateRequest } = request;
+    const asked = await this.#asked(identity, certificateRequest);
+    const given = await this.#pace.given(asked, () =>
+      issuedAnswer(authority, identity, certificateRequest),
+    );
+    // Who was put out meanwhile was perhaps given one that begins after that.
+    await this.#requireAllowed(claim);
+    return given;
+  }
+
+  /** @throws RENEWAL_REFUSED */
+  async #requireAllowed({ identity, own, issuedBy, vouchedFromMs }: RenewalClaim): Promise<void> {
     const { authority, clock, revocations } = this.#components;
     const holder = holderOf(identity);
     if (identity.kind !== 'site' && issuedBy !== authority.siteCode) {
@@ -124,9 +133,6 @@ export class Renewals {
         isRevoked: revocations.isRevoked({ identity, voucher, ...life, vouchedFromMs }),
       }) ?? (await this.#refusalOfHolder(identity, life.notBeforeMs));
     if (refusal) throw refused(holder, refusal);
-    const { certificateRequest } = request;
-    const asked = await this.#asked(identity, certificateRequest);
-    return this.#pace.given(asked, () => issuedAnswer(authority, identity, certificateRequest));
   }
 
   async #asked(identity: PeerIdentity, certificateRequest: Uint8Array): Promise<AskedRenewal> {

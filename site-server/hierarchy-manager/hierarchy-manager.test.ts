@@ -69,10 +69,19 @@ describe('Hierarchy Manager', () => {
     });
     const both = [keySpaces.distributionPoints.name, keySpaces.revocations.name];
     assert.ok(batches.some((batch) => both.every((space) => batch.includes(space))));
-    // Where another site deletes it, that one has said so.
-    await hierarchy.add({ ...good, dpId: 'PS1DP2' });
-    await hierarchy.delete('PS1DP2', 'hierarchy');
-    assert.equal(await rows.get('PS1/dp/PS1DP2'), undefined);
+    // Deleted at another site: it may have renewed here since. Not one that has gone to another site.
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    for (const [dpId, isElsewhere] of [
+      ['PS1DP2', false],
+      ['PS1DP3', true],
+    ] as const) {
+      const point = await hierarchy.add({ ...good, dpId });
+      const row = points.put(dpId, { ...point, siteCode: 'PS2' });
+      await site.store.write([isElsewhere ? row : points.delete(dpId)], { sync: false });
+      await hierarchy.delete(dpId, 'hierarchy');
+      const by = isElsewhere ? undefined : 'waybill://site/PS1';
+      assert.equal((await rows.get(`PS1/dp/${dpId}`))?.revokedBy, by);
+    }
   });
 
   it('keeps what is set of limits and schedules until it is taken away (ADM-3, PTM-5, PTM-6)', async () => {

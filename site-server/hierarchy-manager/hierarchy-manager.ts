@@ -10,6 +10,7 @@ import {
   withMeasuredRate,
 } from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { ConfiguredSource } from '../../shared/domain/pull-source.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -58,7 +59,7 @@ export const defaultHierarchyManagerConfig: HierarchyManagerConfig = {
 /** An administrator at this site, or the hierarchy: then the other sites know already. */
 type WhoSaysSo = 'administrator' | 'hierarchy';
 
-/** The administrator who deletes a DP here: then whoever says so elsewhere has revoked it. */
+/** The administrator who deletes a DP here. */
 interface DeletedBy {
   readonly deletedBy: string;
 }
@@ -162,9 +163,8 @@ export class HierarchyManager implements Component {
     const existing = await this.#queue.run(async () => {
       const distributionPoint = await this.require(dpId);
       const changes = [this.#points.delete(dpId), this.#health.delete(dpId)];
-      if (from !== 'hierarchy') {
-        changes.push(...(await this.#untold(dpId)), ...(await this.#revoked(dpId, from)));
-      }
+      if (from !== 'hierarchy') changes.push(...(await this.#untold(dpId)));
+      changes.push(...(await this.#revoked(dpId, from)));
       for (const packageId of packageIds) changes.push(...this.#wake(packageId));
       changes.push(...pullMapChanges(this.#components.store, distributionPoint, undefined));
       changes.push(...(await this.#withoutSource(dpId)));
@@ -309,7 +309,11 @@ export class HierarchyManager implements Component {
     return changes;
   }
 
-  async #revoked(dpId: string, { deletedBy: revokedBy }: DeletedBy): Promise<readonly Change[]> {
+  /** Deleted at another site: certificates may have been renewed here since. One that another site has is its. */
+  async #revoked(dpId: string, from: 'hierarchy' | DeletedBy): Promise<readonly Change[]> {
+    if (from === 'hierarchy' && (await this.#replicated.get(dpId))) return [];
+    const own = toIdentityUri({ kind: 'site', siteCode: this.#components.siteCode });
+    const revokedBy = from === 'hierarchy' ? own : from.deletedBy;
     const why = { reason: deletedDpReason, revokedBy };
     return (await revocationsOf(this.#components, [`dp/${dpId}`], why)).changes;
   }

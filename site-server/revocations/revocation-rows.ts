@@ -2,6 +2,7 @@ import type { Revocation } from '../../shared/domain/revocation.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { tokensGone } from '../enrollment/tokens-gone.ts';
 
 /** What making rows of "revocations" needs. */
 export interface RevocationRowsNeeds {
@@ -20,21 +21,23 @@ export const deletedSiteReason = 'the site was deleted';
 export type RevocationReason = Pick<Revocation, 'reason' | 'revokedBy'>;
 
 /**
- * The rows by which holders are revoked, from now on; for the batch of whoever has a reason for it, so that what is
- * deleted is out whatever is killed when.
+ * The rows by which holders are revoked, from now on or from a later moment; for the batch of whoever has a reason for it, so that what is
+ * deleted is out whatever is killed when. Tokens that they have not used end with them.
  */
 export async function revocationsOf(
   { store, clock, siteCode }: RevocationRowsNeeds,
   holders: readonly string[],
   { reason, revokedBy }: RevocationReason,
+  atLeastMs = 0,
 ): Promise<{ readonly rows: readonly Revocation[]; readonly changes: readonly Change[] }> {
   const records = store.records(keySpaces.revocations);
   const keys = holders.map((holder) => joinKey(siteCode, ...holder.split('/')));
   const before = await records.getMany(keys);
   const rows = holders.map((holder, index) => {
     // A clock that went back takes no revocation back.
-    const revokedAtMs = Math.max(clock.nowMs(), before[index]?.revokedAtMs ?? 0);
+    const revokedAtMs = Math.max(clock.nowMs(), atLeastMs, before[index]?.revokedAtMs ?? 0);
     return { siteCode, holder, revokedAtMs, reason, revokedBy };
   });
-  return { rows, changes: rows.map((row, index) => records.put(keys[index] ?? '', row)) };
+  const changes = rows.map((row, index) => records.put(keys[index] ?? '', row));
+  return { rows, changes: [...changes, ...(await tokensGone(store, holders, clock.nowMs()))] };
 }

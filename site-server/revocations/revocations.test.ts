@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import type { CertifiedPeer, Voucher } from '../../shared/domain/certificate-authority.ts';
 import type { Revocation } from '../../shared/domain/revocation.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
@@ -6,6 +7,7 @@ import { StateStore } from '../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { EnrollmentTokens } from '../enrollment/enrollment-tokens.ts';
 import { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import { revocationsOf } from './revocation-rows.ts';
 import { defaultRevocationsConfig, Revocations } from './revocations.ts';
@@ -101,9 +103,37 @@ describe('revocations of a site (SEC-3)', () => {
     assert.equal(isOut(dp({ siteCode: 'PS2' })), true);
     assert.equal(revocations.heardOf('dp/PS1DP1', { siteCode: 'PS1' }), undefined);
     assert.equal(revocations.heardOf('dp/PS1DP1', { siteCode: 'PS2' })?.siteCode, 'PS2');
+    // Nobody without a say delays what is issued to others.
+    assert.equal(revocations.heardByIssuer('dp/PS1DP1'), undefined);
+    await replicated(row('PS2', 'site/PS1'), row('PS2', 'site/PS2'));
+    assert.equal(revocations.heardByIssuer('site/PS1'), undefined);
+    assert.equal(revocations.heardByIssuer('site/PS2')?.siteCode, 'PS2');
     await replicated(row('CAS', 'dp/PS1DP1'));
     assert.equal(isOut(dp({ siteCode: 'PS1' })), true);
-    assert.equal(revocations.latestOf('dp/PS1DP1')?.revokedAtMs, clock.nowMs());
+    assert.equal(revocations.heardByIssuer('dp/PS1DP1')?.siteCode, 'CAS');
+  });
+
+  it('end the tokens that their holders have not used, in the same batch', async () => {
+    const tokens = new EnrollmentTokens({
+      store,
+      clock,
+      randomBytes: (count) => randomBytes(count),
+    });
+    const make = (dpId: string) =>
+      tokens.create({
+        ...{ identity: { kind: 'dp', dpId }, validForMs: dayMs },
+        ...{ createdBy: by.revokedBy, rootKeyHash: randomBytes(32) },
+      });
+    const [own, other] = [await make('PS1DP1'), await make('PS1DP2')];
+    const batches: string[][] = [];
+    const end = store.onWritten((changes) => batches.push(changes.map(({ space }) => space)));
+    await revocations.revoke('dp/PS1DP1', by);
+    end();
+    const rows = store.records(keySpaces.enrollmentTokens);
+    const revoked = { atMs: clock.nowMs(), because: 'holder-gone' };
+    assert.deepEqual((await rows.get(own.row.tokenId))?.revoked, revoked);
+    assert.equal((await rows.get(other.row.tokenId))?.revoked, undefined);
+    assert.deepEqual(batches, [[keySpaces.revocations.name, keySpaces.enrollmentTokens.name]]);
   });
 
   it('go to no earlier moment when the clock goes back', async () => {

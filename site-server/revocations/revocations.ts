@@ -9,6 +9,7 @@ import type { Voucher } from '../../shared/domain/certificate-authority.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import {
+  holderKindOf,
   isRevocationHeard,
   latest,
   type Revocation,
@@ -107,9 +108,12 @@ export class Revocations implements Component {
     );
   }
 
-  /** The latest that any site has said of a holder; what is issued to him must begin after it. */
-  latestOf(holder: string): Revocation | undefined {
-    return this.#index.latestOf(holder);
+  /** The same about what this site issues to a holder: that must begin after it. */
+  heardByIssuer(holder: string): Revocation | undefined {
+    // The root signs the authority of a site at the word of the site itself.
+    const isSite = holderKindOf(holder) === 'site';
+    const siteCode = isSite ? holder.slice('site/'.length) : this.#needs.siteCode;
+    return this.heardOf(holder, { siteCode });
   }
 
   /**

@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { beginningOf, type Revocation } from '../../shared/domain/revocation.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
+import { StateStore } from '../../shared/state-store/state-store.ts';
+import { CapturedLog } from '../../shared/testing/captured-log.ts';
+import { FakeClock } from '../../shared/testing/fake-clock.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { IssuedCertificates } from '../certificate-authority/issued-certificates.ts';
+import { until } from '../despooler/testing/test-receiver.ts';
+import { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { LateRevocations } from './late-revocations.ts';
+import { Revocations } from './revocations.ts';
+
+const minuteMs = 60_000;
+const holder = 'dp/PS1DP1';
+const voucher = { siteCode: 'PS1' };
+
+describe('a revocation that comes after its holder has renewed (SEC-3)', () => {
+  let directory: TemporaryDirectory;
+  let store: StateStore;
+  let clock: FakeClock;
+  let sites: SiteDirectory;
+  let revocations: Revocations;
+  let late: LateRevocations;
+  let serial = 0;
+
+  beforeEach(async () => {
+    directory = await TemporaryDirectory.create();
+    const { logger } = new CapturedLog();
+    ({ store } = await StateStore.open({ directory: directory.path, logger }));
+    clock = new FakeClock(Date.UTC(2026, 0, 1));
+    const parent = { siteCode: 'CAS', address: 'cas:1' };
+    sites = new SiteDirectory({ store, own: { siteCode: 'PS1', kind: 'primary', parent } });
+    await sites.start();
+    await begin();
+  });
+  afterEach(async () => {
+    await end();
+    await sites.stop();
+    await store.close();
+    await directory[Symbol.asyncDispose]();
+  });
+
+  async function begin(): Promise<void> {
+    const { logger } = new CapturedLog();
+    const needs = { store, clock, siteCode: 'PS1', sites, logger };
+    revocations = new Revocations(needs);
+    await revocations.start();
+    late = new LateRevocations({ ...needs, revocations });
+    await late.start();
+  }
+  async function end(): Promise<void> {
+    await late.stop();
+    await revocations.stop();
+  }
+
+  /** What the authority does. @returns when the certificate begins */
+  async function issue(): Promise<number> {
+    const { logger } = new CapturedLog();
+    const known = revocations.heardByIssuer(holder);
+    const notBeforeMs = beginningOf(clock.nowMs(), 5 * minuteMs, known);
+    serial += 1;
+    await new IssuedCertificates({ store, clock, logger }).record({
+      ...{ kind: 'leaf', serialNumber: `${serial}`, holder, identityUri: 'waybill://dp/PS1DP1' },
+      ...{ issuedAtMs: clock.nowMs(), notBeforeMs, notAfterMs: notBeforeMs + 90 * 1440 * minuteMs },
+      ...{ rootKeyId: '', knownRevokedAtMs: known?.revokedAtMs ?? 0 },
+    });
+    return notBeforeMs;
+  }
+  async function comes(revokedAtMs: number, siteCode = 'CAS'): Promise<void> {
+    const row: Revocation = { siteCode, holder, revokedAtMs, reason: 'lost', revokedBy: 'x' };
+    const key = joinKey(siteCode, ...holder.split('/'));
+    await store.write([store.records(keySpaces.revocations).put(key, row)], { sync: false });
+    await store.settled();
+  }
+  const own = () => store.records(keySpaces.revocations).get(`PS1/${holder}`);
+  const isOut = (notBeforeMs: number) =>
+    revocations.trust.revocationOf({
+      ...{ identity: { kind: 'dp', dpId: 'PS1DP1' }, voucher, notBeforeMs },
+      ...{ notAfterMs: notBeforeMs + 90 * 1440 * minuteMs, vouchedFromMs: 1 },
+    }) !== undefined;
+
+  for (const [what, saidMsAgo, issuedMsAgo] of [
+    ['while this site was cut off', 20 * minuteMs, 10 * minuteMs],
+    ['before it was said by a clock that is behind', 6 * minuteMs, minuteMs / 2],
+  ] as const) {
+    it(`counts for a certificate that was issued ${what}`, async () => {
+      const saidAtMs = clock.nowMs();
+      await clock.advance(saidMsAgo - issuedMsAgo);
+      const notBeforeMs = await issue();
+      await clock.advance(issuedMsAgo);
+      await comes(saidAtMs);
+      await until(async () => isOut(notBeforeMs));
+      assert.deepEqual(await own(), {
+        ...{ siteCode: 'PS1', holder, revokedAtMs: clock.nowMs(), reason: 'lost' },
+        revokedBy: 'waybill://site/PS1',
+      });
+    });
+  }
+
+  it('counts after a crash in between', async () => {
+    const saidAtMs = clock.nowMs();
+    await clock.advance(10 * minuteMs);
+    const first = await issue();
+    await end();
+    await comes(saidAtMs);
+    await begin();
+    assert.equal(isOut(first), true);
+  });
+
+  it('counts for a certificate that is written down only after it came', async () => {
+    await comes(clock.nowMs() - 6 * minuteMs);
+    const { heardByIssuer } = revocations;
+    revocations.heardByIssuer = () => undefined;
+    const issuing = issue();
+    revocations.heardByIssuer = heardByIssuer;
+    const notBeforeMs = await issuing;
+    await until(async () => isOut(notBeforeMs));
+  });
+
+  it('leaves who was enrolled since it came, also after a restart', async () => {
+    const saidAtMs = clock.nowMs();
+    await clock.advance(10 * minuteMs);
+    const first = await issue();
+    await comes(saidAtMs);
+    await until(async () => isOut(first));
+    const said = await own();
+    const again = await issue();
+    await end();
+    await begin();
+    await clock.advance(30 * minuteMs);
+    await comes(saidAtMs);
+    await end();
+    await begin();
+    assert.equal(isOut(again), false);
+    assert.deepEqual(await own(), said);
+  });
+
+  it('leaves who was enrolled for the first time after it came', async () => {
+    await comes(clock.nowMs());
+    const notBeforeMs = await issue();
+    await end();
+    await begin();
+    assert.equal(isOut(notBeforeMs), false);
+    assert.equal(await own(), undefined);
+  });
+
+  it('of a site that has no say about the holder changes nothing', async () => {
+    const rows = store.records(keySpaces.sites);
+    const place = { kind: 'primary', parentSiteCode: 'CAS', address: '', description: '' } as const;
+    const change = ['PS1', 'PS2'].map((siteCode) => rows.put(siteCode, { siteCode, ...place }));
+    await store.write(change, { sync: false });
+    await store.settled();
+    const saidAtMs = clock.nowMs();
+    await clock.advance(10 * minuteMs);
+    const notBeforeMs = await issue();
+    await comes(saidAtMs, 'PS2');
+    await end();
+    await begin();
+    assert.equal(isOut(notBeforeMs), false);
+    assert.equal(await own(), undefined);
+  });
+});
