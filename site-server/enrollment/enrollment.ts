@@ -95,7 +95,7 @@ export class Enrollment {
     };
   }
 
-  /** Who calls, and guesses without a pace. @throws PEER_NOT_ALLOWED unless it is a neighbour */
+  /** @throws PEER_NOT_ALLOWED unless it is a neighbour */
   #requireNeighbour(context: CallContext, method: string): Asker {
     const { identity } = context.caller;
     if (identity.kind === 'site' && this.#components.isNeighbour(identity.siteCode)) {
