@@ -48,7 +48,7 @@ export interface PeerLimits {
   readonly messageMsMax: number;
   /** Pieces a message may come in. */
   readonly messagePartsMax: number;
-  /** Silence on a call, both ways, while its caller may still send. */
+  /** Silence of the caller on a call, while he may still send; what he is answered counts for nothing. */
   readonly callSilenceMsMax: number;
   /** From the end of an answer to the end of what its caller still sends. */
   readonly afterAnswerMsMax: number;
