@@ -71,7 +71,7 @@ export class DpAgent implements Component {
     const roots = await dpRoots({ clock, logger: child('told-trust') }, config);
     const toldTrust = new ToldTrustKeeper({
       ...{ store, clock, siteCode: config.siteCode, logger: child('told-trust') },
-      ...(roots && { onBundle: roots.onBundle }),
+      ...roots,
     });
     const { trust } = toldTrust;
     const server = new RpcServer(

@@ -40,6 +40,8 @@ const strangers = {
 type Stranger = keyof typeof strangers;
 
 const refusalText = /may not call|may change only/;
+/** What only some sites may: neither this site itself nor one that it does not know is one of them. */
+const ofSomeSites = ['neighbours', 'known sites'];
 const lookMs = 50;
 const looksMax = 200;
 const healthCheck = '/grpc.health.v1.Health/Check';
@@ -204,6 +206,30 @@ describe('each method of real servers, called with each kind of certificate (SEC
     return lines.map((line) => JSON.parse(line) as Record<AuditField, string>);
   }
 
+  it('site server: a site that is no neighbour, and is not known, may nothing of what sites may', async () => {
+    const refused: string[] = [];
+    for (const column of ['own site', 'other site']) {
+      const identity = callers[column] ?? assert.fail(column);
+      const caller = await clientOf(network.site, identity);
+      for (const { path, cells } of await methodsOf(network.site)) {
+        if (!ofSomeSites.includes(cells.get(column) ?? '')) continue;
+        const { code, details } = await called(caller, path, Buffer.alloc(0)).ended;
+        const what = `${path} by ${column}: ${status[code]} ${details}`;
+        // Whether a site is known is said by Synchronise in words of its own.
+        const isOwnWord = path.endsWith('/Synchronise') && code !== status.OK;
+        assert.ok(
+          isOwnWord || (code === status.PERMISSION_DENIED && refusalText.test(details)),
+          what,
+        );
+        if (!isOwnWord) refused.push(`${toIdentityUri(identity)} ${path}`);
+      }
+      caller.close();
+    }
+    // With development certificates nobody enrolls: SiteEnrollment is tested with its component.
+    assert.equal(refused.length, 6);
+    await refusalsWith(network.site, refused);
+  });
+
   for (const kind of ['site server', 'DP agent'] as const) {
     const agentOf = () => (kind === 'site server' ? network.site : network.dp('PS1DP1'));
 
@@ -227,7 +253,7 @@ describe('each method of real servers, called with each kind of certificate (SEC
         for (const { path, cells } of methods) {
           const cell = cells.get(column) ?? assert.fail(column);
           const outcome = await outcomeOf(caller, path, requestOf(path, identity));
-          const by = cell === 'neighbours' ? 'policy' : 'any';
+          const by = ofSomeSites.includes(cell) ? 'policy' : 'any';
           const what = `${path} by ${column}: ${JSON.stringify(outcome)}`;
           assert.equal(isRefused(path, outcome, by), cell === '–', what);
           // That would be no answer to this caller: the connection itself was lost.

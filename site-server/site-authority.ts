@@ -12,6 +12,7 @@ import {
   defaultSiteAuthoritiesConfig,
   SiteAuthorities,
 } from './certificate-authority/site-authorities.ts';
+import { SiteAuthorityRows } from './certificate-authority/site-authority-rows.ts';
 import { TrustBundles } from './certificate-authority/trust-bundles.ts';
 import type { RowRollbacks } from './replication-manager/change-applier.ts';
 import type { RowChecks } from './replication-manager/change-check.ts';
@@ -93,13 +94,17 @@ export function authorityParts(ground: Ground): AuthorityParts {
   const parts = { ...ground, directory, logger, trustedRoots, authority, revocationOf };
   const late = new LateRevocations({ ...ground, logger: ground.logOf('revocations') });
   const sites = authority && [late, new SiteAuthorities({ ...parts, authority }, config)];
+  const rows = new SiteAuthorityRows({ ...ground, trustedRoots });
   return {
     bundles,
-    components: [issued, bundles, ...(sites ?? [])],
-    checks: { 'trust-bundles': (key, row) => bundles.checkRow(key, row) },
+    components: [issued, bundles, rows, ...(sites ?? [])],
+    checks: {
+      'trust-bundles': (key, row) => bundles.checkRow(key, row),
+      'site-authorities': (key, row) => rows.checkRow(key, row),
+    },
     rollbacks: {
       'trust-bundles': (_key, row) => bundles.isRollback(row),
-      'site-authorities': (_key, row) => row === undefined,
+      'site-authorities': (key, row) => rows.isRollback(key, row),
     },
   };
 }

@@ -17,6 +17,7 @@ import { EnrollmentCommands } from './enrollment/enrollment-commands.ts';
 import { EnrollmentTokens } from './enrollment/enrollment-tokens.ts';
 import { ParentEnrollment } from './enrollment/parent-enrollment.ts';
 import { Renewals } from './enrollment/renewals.ts';
+import { isNeighbour } from './replication-manager/neighbour.ts';
 import { revocationsOf } from './revocations/revocation-rows.ts';
 import type { Ground } from './site-ground.ts';
 
@@ -59,6 +60,7 @@ export function siteEnrollment(
   const enrollment = new Enrollment({
     ...{ ...needs, renewals, enrollmentAddress },
     parent: authority.isTop || !parent ? undefined : new ParentEnrollment(ground, parent),
+    isNeighbour: (siteCode) => isNeighbour(siteCode, sites),
     pace: new AddressPace(clock),
     onAudit: (event) => auditTrail.record(event),
   });

@@ -6,6 +6,7 @@ import {
   type AgentEnrollmentNeeds,
   enrollAgent,
 } from '../../shared/enrollment/agent-enrollment.ts';
+import { EnrolledAnew } from '../../shared/enrollment/enrolled-anew.ts';
 import type { Enrolled } from '../../shared/enrollment/enrolling.ts';
 import type { ProgramEnrollmentEnd } from '../../shared/enrollment/enrollment-program.ts';
 import { IdentityPlace, ownerOf } from '../../shared/enrollment/identity-place.ts';
@@ -50,6 +51,7 @@ export async function enrollDistributionPoint(
     configText: (given) => configTextOf(given, { ...asked, dataDirectory }, place),
   };
   const end = await enrollAgent(needs, enrollment);
+  if (end.isNew) await new EnrolledAnew(directory).say(owner);
   return { ...end, owner, finish: () => place.finish() };
 }
 

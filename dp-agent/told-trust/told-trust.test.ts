@@ -55,6 +55,7 @@ describe('told trust (SEC-3)', () => {
   let store: StateStore;
   let told: ToldTrustKeeper;
   let bundles: ToldBundle[];
+  let isAnew = false;
 
   beforeEach(async () => {
     directory = await TemporaryDirectory.create();
@@ -73,7 +74,15 @@ describe('told trust (SEC-3)', () => {
     bundles = [];
     const { logger } = new CapturedLog();
     const onBundle = (bundle: ToldBundle) => bundles.push(bundle);
-    const needs = { store, clock: new FakeClock(atMs), siteCode: 'PS1', logger, onBundle };
+    const isBundleKept = ({ base64 }: ToldBundle) => base64 !== 'anVuaw==';
+    const anew = {
+      isSaid: async () => isAnew,
+      forget: async () => {
+        isAnew = false;
+      },
+    };
+    const clock = new FakeClock(atMs);
+    const needs = { store, clock, siteCode: 'PS1', logger, isBundleKept, onBundle, anew };
     told = new ToldTrustKeeper(needs);
     await told.start();
   }
@@ -118,15 +127,48 @@ describe('told trust (SEC-3)', () => {
     assert.equal(isOut(), true);
   });
 
-  it('hands on the newest bundle each time, and at the start', async () => {
+  it('forgets it all when the machine was enrolled anew, and once only', async () => {
+    const one = header({ revocationCount: 1, sites: places });
+    await say(one, part(revoked('admin/bob')));
+    isAnew = true;
+    await restart();
+    assert.deepEqual([isOut(), isHeard(), isAnew], [false, false, false]);
+    await say(one, part(revoked('admin/bob')));
+    await restart();
+    assert.equal(isOut(), true);
+  });
+
+  it('takes no revocation from the future, and all else that is said with it', async () => {
+    const bob = revoked('admin/bob', `${atMs + 600_001}`);
+    const said = [header({ revocationCount: 2, sites: places }), part(bob, revoked('site/CAS'))];
+    await assert.rejects(say(...said), { code: 'MESSAGE_INVALID', message: /^revoked_at_ms:/ });
+    assert.equal(isHeard(), true);
+    assert.equal(isOut(), true, 'by its site');
+    await restart();
+    const later = { ...admin, notBeforeMs: atMs + 1, vouchedFromMs: atMs + 1 };
+    assert.equal(told.trust.refusalOf(later), undefined);
+    const soon = revoked('admin/bob', `${atMs + 600_000}`);
+    await say(header({ revocationCount: 1, sites: places }), part(soon));
+    assert.equal(isOut(), true);
+  });
+
+  it('hands on the last bundle each time, and at the start', async () => {
     const first = { generation: '2', bundle: Buffer.from('b') };
     await say(header({ bundle: first }));
-    await say(header({ bundle: first }));
-    await say(header({ bundle: { ...first, generation: '1' } }));
+    await say(header());
     const kept = { generation: 2, base64: 'Yg==' };
-    assert.deepEqual(bundles, [kept, kept, kept]);
+    assert.deepEqual(bundles, [kept, kept]);
     await restart();
     assert.deepEqual(bundles, [kept]);
+  });
+
+  it('keeps no bundle that does not count, whatever number it gives itself', async () => {
+    const junk = { generation: `${Number.MAX_SAFE_INTEGER}`, bundle: Buffer.from('junk') };
+    await say(header({ bundle: junk }));
+    await restart();
+    assert.deepEqual(bundles, []);
+    await say(header({ bundle: { generation: '2', bundle: Buffer.from('b') } }));
+    assert.deepEqual(bundles, [{ generation: 2, base64: 'Yg==' }]);
   });
 
   const refused: readonly [string, Part[], RegExp][] = [

@@ -3,6 +3,7 @@
  * by every connection (`trust`). Writes the table "told trust" before anything is obeyed: so what was
  * answered outlives a crash, and is obeyed while the site is away.
  */
+import { WaybillError } from '../../shared/domain/errors.ts';
 import {
   RevocationIndex,
   type RevokedAt,
@@ -23,16 +24,25 @@ export interface ToldTrustNeeds {
   readonly clock: Clock;
   readonly siteCode: string;
   readonly logger: Logger;
-  /** Gets the newest bundle that was told, at the start and each time. @default nothing is done */
+  /** Whether a bundle that is told counts: another one is not kept. @default none does */
+  readonly isBundleKept?: (bundle: ToldBundle) => boolean;
+  /** Gets the last bundle that was kept, at the start and each time. @default nothing is done */
   readonly onBundle?: (bundle: ToldBundle) => void;
+  /** Says that this machine was enrolled anew, until it is forgotten. @default it was not */
+  readonly anew?: { isSaid(): Promise<boolean>; forget(): Promise<void> };
 }
 
 export interface ToldTrustConfig {
   /** How long a revocation is kept: as long as any certificate lives, and a month. @default 3_680 days */
   readonly keepMs: number;
+  /** How far a revocation may be ahead of the clock here. @default 600_000 */
+  readonly aheadMsMax: number;
 }
 
-export const defaultToldTrustConfig: ToldTrustConfig = { keepMs: 3_680 * 86_400_000 };
+export const defaultToldTrustConfig: ToldTrustConfig = {
+  keepMs: 3_680 * 86_400_000,
+  aheadMsMax: 600_000,
+};
 
 const rowKey = 'own';
 
@@ -59,6 +69,7 @@ export class ToldTrustKeeper implements Component {
 
   /** Obeys what was told before. Before anybody connects. */
   async start(): Promise<void> {
+    await this.#forgetIfAnew();
     const row = await this.#rows.get(rowKey);
     if (row) this.#obey(row);
     await this.trust.start();
@@ -71,19 +82,41 @@ export class ToldTrustKeeper implements Component {
 
   /**
    * Keeps and obeys what the site says now, besides the revocations it has said before. On disk when it
-   * resolves.
+   * resolves. A revocation from the future is not taken: it could never be taken back.
    *
    * @throws DISK_FULL: then what was said before holds
+   * @throws MESSAGE_INVALID when there was one from the future; all else is taken, and to be told again
    */
   take(told: ToldTrust): Promise<void> {
-    const { store, clock, logger } = this.#needs;
+    const nowMs = this.#needs.clock.nowMs();
+    const aheadMs = nowMs + this.#config.aheadMsMax;
+    const revocations = told.revocations.filter(({ revokedAtMs }) => revokedAtMs <= aheadMs);
     return this.#queue.run(async () => {
-      const kept = withTold(this.#told, told, clock.nowMs() - this.#config.keepMs);
-      await store.write([this.#rows.put(rowKey, kept)], { sync: true });
-      this.#obey(kept);
-      const [siteCount, revocationCount] = [kept.sites.length, kept.revocations.length];
-      logger.info({ siteCount, revocationCount }, 'Trust was told');
+      await this.#keep({ ...this.#ofBundle(told), sites: told.sites, revocations }, nowMs);
+      if (revocations.length < told.revocations.length) throw fromTheFuture(nowMs);
     });
+  }
+
+  async #keep(told: ToldTrust, nowMs: number): Promise<void> {
+    const { store, logger } = this.#needs;
+    const kept = withTold(this.#told, told, nowMs - this.#config.keepMs);
+    await store.write([this.#rows.put(rowKey, kept)], { sync: true });
+    this.#obey(kept);
+    const [siteCount, revocationCount] = [kept.sites.length, kept.revocations.length];
+    logger.info({ siteCount, revocationCount }, 'Trust was told');
+  }
+
+  #ofBundle({ bundle }: ToldTrust): Pick<ToldTrust, 'bundle'> {
+    return bundle && this.#needs.isBundleKept?.(bundle) ? { bundle } : {};
+  }
+
+  /** What a site in the wrong hands has said is over with the identity it was said to. */
+  async #forgetIfAnew(): Promise<void> {
+    const { store, anew, logger } = this.#needs;
+    if (!(await anew?.isSaid())) return;
+    await store.write([this.#rows.delete(rowKey)], { sync: true });
+    await anew?.forget();
+    logger.debug('Enrolled anew: goes by nothing that was told of trust before');
   }
 
   #obey(told: ToldTrust): void {
@@ -98,4 +131,11 @@ export class ToldTrustKeeper implements Component {
   get #rows() {
     return this.#needs.store.records(keySpaces.toldTrust);
   }
+}
+
+function fromTheFuture(nowMs: number): WaybillError {
+  const expected = `a time the clock here has reached: ${new Date(nowMs).toISOString()}`;
+  return new WaybillError({
+    ...{ code: 'MESSAGE_INVALID', field: 'revoked_at_ms', expected, actual: 'a later one' },
+  });
 }

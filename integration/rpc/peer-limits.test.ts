@@ -5,7 +5,7 @@ import { defaultPeerLimits, type PeerLimits } from '../../shared/rpc/peer-limits
 import type { RpcServer } from '../../shared/rpc/rpc-server.ts';
 import { gigabyteBomb } from '../hostile-peer.ts';
 import { flags, frame, framed, frameTypes, RawHttp2 } from '../raw-http2.ts';
-import { client, dp, otherDp, promised, site, TrustCircle } from './trust-circle.ts';
+import { client, dp, fullAdmin, otherDp, promised, site, TrustCircle } from './trust-circle.ts';
 
 const deadlineMs = 20_000;
 const putManifest = '/waybill.v1.DistributionPoint/PutManifest';
@@ -155,6 +155,23 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
     await isWell();
     assert.ok(raw.isOpen && second.isOpen);
     for (const one of [raw, second]) one.socket.destroy();
+  });
+
+  it('connections of a server over the number: refused but for sites and administrators', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { connectionsOfAllMax: 1 });
+    const { raw, target, isWell } = await opponents(circle, server, otherDp);
+    const second = await RawHttp2.open(target);
+    assert.ok(await second.closed(deadlineMs));
+    await told(circle, /1 connections in all/);
+    await isWell();
+    const admins = await RawHttp2.open({
+      ...target,
+      credentials: await circle.credentials(fullAdmin),
+    });
+    await admins.call(check);
+    assert.ok(raw.isOpen && admins.isOpen);
+    for (const one of [raw, admins]) one.socket.destroy();
   });
 
   it('calls over the number of an identity: refused with PEER_OVER_LIMIT, which its agent understands', async () => {

@@ -26,6 +26,7 @@ export const trustBundleBytesMax = 64 * 1024;
  * What a DP keeps once its site has told it something: the newest of what both know, for a site whose store was
  * lost or is an older copy takes no revocation back.
  *
+ * @param told its bundle is one that counts: by its number alone nobody knows which is newer
  * @param forgetBeforeMs what was revoked longer ago is dropped: no certificate lives so long
  */
 export function withTold(
@@ -43,14 +44,6 @@ export function withTold(
     .filter(({ revokedAtMs }) => revokedAtMs >= forgetBeforeMs)
     .sort((a, b) => b.revokedAtMs - a.revokedAtMs)
     .slice(0, toldRevocationCountMax);
-  const bundle = newerBundle(before?.bundle, told.bundle);
+  const bundle = told.bundle ?? before?.bundle;
   return { sites: told.sites, revocations, ...(bundle && { bundle }) };
-}
-
-function newerBundle(
-  before: ToldBundle | undefined,
-  told: ToldBundle | undefined,
-): ToldBundle | undefined {
-  if (!before || !told) return told ?? before;
-  return told.generation > before.generation ? told : before;
 }

@@ -44,6 +44,19 @@ describe('where an identity is kept (SEC-2)', () => {
     assert.notEqual(await again.keyToAskWith(newPrivateKey), key);
   });
 
+  it('says CERTIFICATE_INVALID of a file that is spoilt, certificate or key', async () => {
+    const given = await givenFor(await place.keyToAskWith(newPrivateKey));
+    const block = (name: string) => `-----BEGIN ${name}-----\nanVuaw==\n-----END ${name}-----`;
+    const spoilt = [
+      { ...given, certificates: [block('CERTIFICATE')] },
+      { ...given, key: block('PRIVATE KEY') },
+    ];
+    for (const one of spoilt) {
+      await place.writeCredentials(one);
+      await assert.rejects(place.held(), { code: 'CERTIFICATE_INVALID', message: /is spoilt/ });
+    }
+  });
+
   it('is for its owner only, every file of it', async () => {
     const given = await givenFor(await place.keyToAskWith(newPrivateKey));
     await place.writeRoots(given);

@@ -10,6 +10,7 @@ import {
 } from '../certificates/secret-files.ts';
 import { writeRootsFile } from '../certificates/trusted-roots.ts';
 import { voucherOf } from '../domain/certificate-authority.ts';
+import { WaybillError } from '../domain/errors.ts';
 import { holderOf } from '../domain/peer-identity.ts';
 import { certifiedPeerOf } from '../rpc/certificate-identity.ts';
 import type { Enrolled } from './enrolling.ts';
@@ -52,14 +53,14 @@ export class IdentityPlace {
   async held(): Promise<HeldCertificate | undefined> {
     const pair = await readPairFile(this.credentialFile);
     if (!pair) return undefined;
-    const [own = ''] = pair.certificates;
-    const certificate = new X509Certificate(own);
     const pending = await readSecretFile(this.#keyFile);
-    return {
-      holder: holderOfCertificate(certificate),
-      notAfterMs: Date.parse(certificate.validTo),
-      isNew: pending !== undefined && isSameKey(pending, pair),
-    };
+    try {
+      return heldIn(pair, pending);
+    } catch (error) {
+      const path = this.credentialFile;
+      const reason = 'its certificate or its key is spoilt';
+      throw new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason }, { cause: error });
+    }
   }
 
   /** The key to ask with: the one that was asked with before, else a new one, on disk. */
@@ -118,6 +119,17 @@ export async function ownerOf(
   if (ourUid !== 0) return undefined;
   const found = await stat(directory).catch(() => undefined);
   return found && found.uid !== 0 ? { uid: found.uid, gid: found.gid } : undefined;
+}
+
+/** @throws what OpenSSL says of a certificate or key that is none */
+function heldIn(pair: PairFile, pending: string | undefined): HeldCertificate {
+  const [own = ''] = pair.certificates;
+  const certificate = new X509Certificate(own);
+  return {
+    holder: holderOfCertificate(certificate),
+    notAfterMs: Date.parse(certificate.validTo),
+    isNew: pending !== undefined && isSameKey(pending, pair),
+  };
 }
 
 function holderOfCertificate(certificate: X509Certificate): string | undefined {

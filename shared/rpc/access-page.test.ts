@@ -31,7 +31,9 @@ function cellOf(path: string, identity: PeerIdentity, column: string): string {
   if (!mayCall(identity, path, 'PS1')) return '–';
   const groups = callPolicy.get(path)?.callers ?? [];
   // What the policy does not know, the methods do.
-  if (identity.kind === 'site' && groups.includes('sites of the hierarchy')) return 'neighbours';
+  if (identity.kind === 'site' && groups.includes('sites of the hierarchy')) {
+    return path.startsWith('/waybill.v1.SiteTransfer/') ? 'known sites' : 'neighbours';
+  }
   if (identity.kind === 'dp' && groups.includes('distribution points of this site')) {
     return column === 'own DP' ? 'itself' : '–';
   }

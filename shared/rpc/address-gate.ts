@@ -17,16 +17,13 @@ interface AddressRecord {
 
 type Limits = Pick<
   PeerLimits,
-  | 'unprovenPerAddressMax'
-  | 'unprovenMax'
-  | 'connectionsPerAddressMax'
-  | 'connections'
-  | 'failedConnections'
+  'unprovenPerAddressMax' | 'unprovenMax' | 'connections' | 'failedConnections'
 >;
 
 /**
  * Who may connect, before anything is known of the caller but its address. A connection is unproven
- * until its TLS handshake has shown a certificate of ours. When there are too many of these, the
+ * until its TLS handshake has shown a certificate of ours; from then on it is counted by its identity, for
+ * behind one address there may be all DPs of a site. When there are too many of these, the
  * oldest gives way: an honest handshake is over in a few round trips, one that only holds a place
  * grows old.
  */
@@ -46,11 +43,8 @@ export class AddressGate {
 
   /** Lets a new connection in, or says which limit it is over. */
   enter(address: string, connection: Evictable, nowMs: number): string | undefined {
-    const { connectionsPerAddressMax, connections, failedConnections } = this.#limits;
+    const { connections, failedConnections } = this.#limits;
     const record = this.#recordOf(address, nowMs);
-    if (record.count >= connectionsPerAddressMax) {
-      return `${connectionsPerAddressMax} connections of one address`;
-    }
     if (record.failed.isUsedUp(nowMs)) {
       return `${failedConnections.perSecond} failed connections of one address a second`;
     }

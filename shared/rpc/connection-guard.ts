@@ -150,16 +150,26 @@ export class ConnectionGuard {
     this.#proofs.get(socket)?.();
     const peer = this.#peerOf(secure);
     const address = `${secure.remoteAddress}:${secure.remotePort}`;
-    const { connectionsPerPeerMax } = this.#limits;
-    if (peer.connectionCount >= connectionsPerPeerMax) {
+    const limit = this.#limitOfConnections(peer);
+    if (limit !== undefined) {
       secure.destroy();
       const caller = peer.identity ? toIdentityUri(peer.identity) : 'unauthenticated';
-      this.#tell({ caller, address }, 'connection', `${connectionsPerPeerMax} connections`);
+      this.#tell({ caller, address }, 'connection', limit);
       return;
     }
     this.#entering = { socket, peer, address };
     pass();
     this.#entering = undefined;
+  }
+
+  /** The limit that one more connection of a peer is over, in words. */
+  #limitOfConnections({ identity, connectionCount }: PeerRecord): string | undefined {
+    const { connectionsPerPeerMax, connectionsOfAllMax } = this.#limits;
+    if (connectionCount >= connectionsPerPeerMax) return `${connectionsPerPeerMax} connections`;
+    // Whoever has to see to a crowd must get in.
+    const isKeptFor = identity?.kind === 'site' || identity?.kind === 'admin';
+    if (isKeptFor || this.#connections.size < connectionsOfAllMax) return undefined;
+    return `${connectionsOfAllMax} connections in all`;
   }
 
   #opened(session: ServerHttp2Session): void {

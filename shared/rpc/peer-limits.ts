@@ -17,12 +17,12 @@ export interface PeerLimits {
   readonly unprovenPerAddressMax: number;
   /** The same of all addresses. */
   readonly unprovenMax: number;
-  /** Connections of one address, whoever they are of. */
-  readonly connectionsPerAddressMax: number;
   /** Connections one address may begin, proven or not. */
   readonly connections: Flow;
   /** Connections of one address that may end without a proof of who it is; it waits when it is over. */
   readonly failedConnections: Flow;
+  /** Connections of a server from which on only sites and administrators get further ones. */
+  readonly connectionsOfAllMax: number;
   /** Connections of one certified identity. */
   readonly connectionsPerPeerMax: number;
   /** Calls open at once of one certified identity, on all its connections. */
@@ -48,7 +48,7 @@ export interface PeerLimits {
   readonly messageMsMax: number;
   /** Pieces a message may come in. */
   readonly messagePartsMax: number;
-  /** Silence on a call, both ways, while its caller may still send. */
+  /** Silence of the caller on a call, while he may still send; what he is answered counts for nothing. */
   readonly callSilenceMsMax: number;
   /** From the end of an answer to the end of what its caller still sends. */
   readonly afterAnswerMsMax: number;
@@ -61,9 +61,9 @@ export interface PeerLimits {
 export const defaultPeerLimits: PeerLimits = {
   unprovenPerAddressMax: 64,
   unprovenMax: 512,
-  connectionsPerAddressMax: 1_000,
   connections: { perSecond: 50, burst: 2_500 },
   failedConnections: { perSecond: 10, burst: 100 },
+  connectionsOfAllMax: 5_000,
   connectionsPerPeerMax: 64,
   callsPerPeerMax: 500,
   calls: { perSecond: 250, burst: 1_000 },

@@ -49,7 +49,7 @@ export const settingsMax = 32;
 export const streamsMax = 100;
 
 /** Connections open at once to one server; further ones are closed. */
-export const connectionsMax = 2_000;
+export const connectionsMax = 6_000;
 
 /** How long a caller may take for its TLS handshake, and to say that it speaks HTTP/2. */
 export const handshakeMsMax = 10_000;

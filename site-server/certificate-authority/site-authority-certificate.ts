@@ -11,6 +11,13 @@ export interface KnownAuthority {
   readonly root: string;
 }
 
+/** The certificate of a CA of a site's name, whoever signed it; undefined when a PEM text is none. */
+export function authorityNamed(pem: string, siteCode: string): X509Certificate | undefined {
+  const certificate = parsed(pem);
+  const isNamed = certificate?.subject === `CN=${authorityNameOf(siteCode)}`;
+  return certificate?.ca && isNamed ? certificate : undefined;
+}
+
 /**
  * The authority of a site in a PEM text; undefined when it is none: not a CA of that site's name, or not signed by
  * a root that is trusted.
@@ -20,9 +27,8 @@ export function knownAuthority(
   siteCode: string,
   { roots }: HeldTrust,
 ): KnownAuthority | undefined {
-  const certificate = parsed(pem);
-  if (!certificate?.ca || certificate.subject !== `CN=${authorityNameOf(siteCode)}`)
-    return undefined;
+  const certificate = authorityNamed(pem, siteCode);
+  if (!certificate) return undefined;
   const root = roots.find((one) => isSignedBy(certificate, new X509Certificate(one)));
   return root === undefined ? undefined : { certificate, root };
 }

@@ -396,6 +396,18 @@ describe('Enrollment of a site (SEC-2)', () => {
     assert.equal(answer.issuerCertificate.length, 0);
   });
 
+  it('is passed on by neighbours only', async () => {
+    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
+    const signal = new AbortController().signal;
+    for (const siteCode of ['PS3', 'CS1']) {
+      const caller = { identity: { kind: 'site', siteCode }, address: 'ps3:1' } as const;
+      const { passEnroll, passRenew } = top.enrollment.passedOn();
+      const refused = { code: 'PEER_NOT_ALLOWED' };
+      await assert.rejects(async () => passEnroll({} as never, { caller, signal }), refused);
+      await assert.rejects(async () => passRenew({} as never, { caller, signal }), refused);
+    }
+  });
+
   it('is passed on to the parent by a site that is not the top, which keeps nothing', async () => {
     await using top = await TestEnrollment.open({ siteCode: 'CS1' });
     top.sites.set('PS2', { ...ps2, address: 'ps2:8530', description: '' });

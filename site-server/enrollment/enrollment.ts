@@ -34,6 +34,8 @@ export interface EnrollmentComponents extends IssuedIdentityComponents {
   readonly renewals: Pick<Renewals, 'claimOf' | 'renew'>;
   /** Where a site that is not the top asks for the authorities of sites; undefined at the top. */
   readonly parent: Pick<ParentEnrollment, 'enroll' | 'renew'> | undefined;
+  /** Whether a site is the parent or a child of this one. */
+  readonly isNeighbour: (siteCode: string) => boolean;
   readonly pace: AddressPace;
   /** The key a certificate is asked for (SPKI, DER). @throws CERTIFICATE_REQUEST_INVALID */
   readonly readKey: (request: Uint8Array) => Promise<Uint8Array>;
@@ -85,12 +87,28 @@ export class Enrollment {
     };
   }
 
-  /** On the main port, for sites that pass something on. */
+  /** On the main port, for neighbours that pass something on. */
   passedOn(): Conversation<'SiteEnrollment'> {
     return {
-      passEnroll: (request, context) => this.#enroll(request, toPassingAsker(context)),
-      passRenew: (request, context) => this.#renew(request, toPassingAsker(context)),
+      passEnroll: async (request, context) =>
+        this.#enroll(request, this.#requireNeighbour(context, 'PassEnroll')),
+      passRenew: async (request, context) =>
+        this.#renew(request, this.#requireNeighbour(context, 'PassRenew')),
     };
+  }
+
+  /** @throws PEER_NOT_ALLOWED unless it is a neighbour */
+  #requireNeighbour(context: CallContext, method: string): Asker {
+    const { identity } = context.caller;
+    if (identity.kind === 'site' && this.#components.isNeighbour(identity.siteCode)) {
+      return toPassingAsker(context);
+    }
+    throw new WaybillError({
+      code: 'PEER_NOT_ALLOWED',
+      caller: toIdentityUri(identity),
+      method: `/waybill.v1.SiteEnrollment/${method}`,
+      expected: 'the parent and the children of this site',
+    });
   }
 
   async #enroll(request: EnrollRequest__Output, asker: Asker): Promise<IssuedIdentity> {

@@ -2,12 +2,15 @@ import type { EnrollRequest__Output } from '../../shared/rpc/generated/waybill/v
 import type { IssuedIdentity__Output } from '../../shared/rpc/generated/waybill/v1/IssuedIdentity.ts';
 import type { RenewRequest__Output } from '../../shared/rpc/generated/waybill/v1/RenewRequest.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
+import type { PeerTrust } from '../../shared/rpc/peer-trust.ts';
 import { RpcChannel, type RpcChannelOptions } from '../../shared/rpc/rpc-channel.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 
 /** What asking the parent needs. */
 export interface ParentEnrollmentComponents {
   readonly credentials: PeerCredentials;
+  /** A parent that is revoked is shown no token. */
+  readonly trust: PeerTrust;
   readonly sites: Pick<SiteDirectory, 'addressesOf'>;
   /** How a channel is made. @default over the network */
   readonly openChannel?: (
@@ -50,6 +53,7 @@ export class ParentEnrollment {
   ): Promise<T> {
     const {
       credentials,
+      trust,
       sites,
       openChannel = (options) => new RpcChannel(options),
     } = this.#components;
@@ -61,6 +65,7 @@ export class ParentEnrollment {
       expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
       expectedText: `site ${siteCode}`,
       credentials,
+      trust,
     });
     try {
       return await work(channel);

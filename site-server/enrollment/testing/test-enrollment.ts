@@ -49,6 +49,8 @@ export class TestEnrollment implements AsyncDisposable {
   /** DPs of the site, with their addresses. */
   readonly points = new Map<string, { dpId: string; address: string }>();
   readonly sites = new Map<string, SiteDefinition>();
+  /** Sites next to this one. */
+  readonly neighbours = new Set(['PS1']);
   /** By holder. */
   readonly revokedAtMs = new Map<string, number>();
   /** What the parent answers, of a site that is not the top. */
@@ -109,6 +111,7 @@ export class TestEnrollment implements AsyncDisposable {
       ...needs,
       renewals: new Renewals(needs, { renewalGraceMs: 30 * dayMs, skewMs: 300_000 }),
       parent: authority.isTop ? undefined : this.#parent(),
+      isNeighbour: (siteCode) => this.neighbours.has(siteCode),
       pace: new AddressPace(clock),
       onAudit: (event) => this.events.push(event),
     });
