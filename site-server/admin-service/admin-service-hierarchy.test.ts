@@ -11,9 +11,10 @@ import { TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts
 import type { TestSite } from '../distribution-manager/testing/test-site.ts';
 import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { GroupCommands } from './group-commands.ts';
+import { PreviewAnswers } from './preview-answers.ts';
 import { SiteCommands } from './site-commands.ts';
 import { conversationOf } from './testing/admin-conversation.ts';
-import { all, until } from './testing/quiet-parts.ts';
+import { all, nothing, until } from './testing/quiet-parts.ts';
 
 const parent = { siteCode: 'CS1', address: 'CS1:8530' };
 const sites: readonly OwnSite[] = [
@@ -237,6 +238,32 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
       await assert.rejects(async () => atTop.addGroup({ ...request, dpIds }, context), refusal);
     });
   }
+
+  it('previews what goes to the members of groups, each once, and refuses one that is not there', async () => {
+    const seen: string[] = [];
+    const transferPreview = {
+      async *distribution({ targets }: { readonly targets: readonly { dpId: string }[] }) {
+        seen.push(...targets.map(({ dpId }) => dpId));
+      },
+      update: nothing,
+    };
+    const previews = new PreviewAnswers({ ...cs1, transferPreview }).methods();
+    const preview = (dpIds: string[], groupName: string) =>
+      all(
+        previews.previewDistribution(
+          {
+            targets: { packageId, dpIds, allDps: false, siteCodes: [], groupNames: [groupName] },
+            sourceVersion: 0,
+            reckoned: [],
+          },
+          context,
+        ),
+      );
+    await atTop.addGroup({ groupName: 'Offices', dpIds: ['PS1DP1', 'PS2DP1'] }, context);
+    await preview(['PS1DP1'], 'Offices');
+    assert.deepEqual(seen, ['PS1DP1', 'PS2DP1']);
+    await assert.rejects(preview([], 'Nope'), { code: 'GROUP_UNKNOWN' });
+  });
 
   it('refuses what a group cannot be told', async () => {
     await atTop.addGroup({ groupName: 'A', dpIds: [] }, context);

@@ -49,7 +49,8 @@ export class PreviewAnswers {
     const reckoned = toReckonedBytes(request);
     await packages.require(packageId);
     const names = await this.#targets.receivers(requested);
-    const targets = await this.#targets.of(packageId, names);
+    names.push(...(await this.#targets.membersOf(requested.groupNames ?? [])));
+    const targets = await this.#targets.of(packageId, [...new Set(names)]);
     // What is reckoned for a version that is still to come is lacking wherever it is asked.
     const isNeeded = (target: Target) => reckoned.has(target.dpId) || !isOnItsWay(target);
     const seen = targets.map((target) => toPreviewTarget(target, !isNeeded(target)));
