@@ -108,12 +108,12 @@ export class Renewals {
     await this.#requireAllowed(claim);
     const { certificateRequest } = request;
     const asked = await this.#asked(identity, certificateRequest);
-    const given = await this.#pace.given(asked, () =>
-      issuedAnswer(authority, identity, certificateRequest),
-    );
-    // Who was put out meanwhile was perhaps given one that begins after that.
-    await this.#requireAllowed(claim);
-    return given;
+    return this.#pace.given(asked, async () => {
+      const answer = await issuedAnswer(authority, identity, certificateRequest);
+      // Who was put out meanwhile was perhaps given one that begins after that.
+      await this.#requireAllowed(claim);
+      return answer;
+    });
   }
 
   /** @throws RENEWAL_REFUSED */
