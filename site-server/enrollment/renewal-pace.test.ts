@@ -9,12 +9,18 @@ const dp1 = { holder: 'dp/PS1DP1', subject: 'dp1 key1', issuer: '1 PS1' };
 
 describe('the pace of renewals (SEC-3)', () => {
   let clock: FakeClock;
+  let setByMs: number;
   let pace: RenewalPace;
   let issuedCount: number;
 
   beforeEach(() => {
     clock = new FakeClock();
-    pace = new RenewalPace(clock, minuteMs);
+    setByMs = 0;
+    const dated = {
+      monotonicMs: () => clock.monotonicMs(),
+      nowMs: () => clock.nowMs() + setByMs,
+    };
+    pace = new RenewalPace(dated, minuteMs);
     issuedCount = 0;
   });
 
@@ -36,6 +42,12 @@ describe('the pace of renewals (SEC-3)', () => {
     await assert.rejects(givenFor(other), { code: 'RENEWAL_TOO_SOON', details });
     await clock.advance(40_000);
     assert.equal(await givenFor(other), '2');
+  });
+
+  it('holds up nobody whose clock was set meanwhile', async () => {
+    await givenFor(dp1);
+    setByMs = -2 * minuteMs;
+    assert.equal(await givenFor({ ...dp1, subject: 'dp1 key2' }), '2');
   });
 
   it('holds up nobody else, and no one when another root or authority stands behind it', async () => {

@@ -13,22 +13,26 @@ export interface AskedRenewal {
 }
 
 interface LastRenewal extends AskedRenewal {
+  /** Monotonic. */
   readonly atMs: number;
+  /** By the clock. */
+  readonly dateMs: number;
   readonly answer: Promise<EnrollmentAnswer>;
 }
 
 /**
  * One renewal of a holder in a while: each is kept in the table of certificates and in the audit trail, which
  * nobody is to fill. The same request gets its last answer again, for an answer may be lost on the way. In
- * memory, of those who renewed just now; a restart forgets.
+ * memory, of those who renewed just now; a restart forgets, and so does a clock that is set: what was issued
+ * by the wrong one is soon renewed.
  */
 export class RenewalPace {
-  readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #clock: Pick<Clock, 'monotonicMs' | 'nowMs'>;
   readonly #pauseMs: number;
   /** By holder, who renewed last at the end. */
   readonly #last = new Map<string, LastRenewal>();
 
-  constructor(clock: Pick<Clock, 'monotonicMs'>, pauseMs: number) {
+  constructor(clock: Pick<Clock, 'monotonicMs' | 'nowMs'>, pauseMs: number) {
     this.#clock = clock;
     this.#pauseMs = pauseMs;
   }
@@ -51,7 +55,7 @@ export class RenewalPace {
   }
 
   async #first(asked: AskedRenewal, answer: Promise<EnrollmentAnswer>, atMs: number) {
-    const renewal = { ...asked, answer, atMs };
+    const renewal = { ...asked, answer, atMs, dateMs: this.#clock.nowMs() };
     this.#last.delete(asked.holder);
     this.#last.set(asked.holder, renewal);
     try {
@@ -63,8 +67,9 @@ export class RenewalPace {
   }
 
   #forget(nowMs: number): void {
-    for (const [holder, { atMs }] of this.#last) {
-      if (nowMs - atMs < this.#pauseMs) return;
+    const isIn = (ms: number) => Math.abs(ms) < this.#pauseMs;
+    for (const [holder, { atMs, dateMs }] of this.#last) {
+      if (isIn(nowMs - atMs) && isIn(this.#clock.nowMs() - dateMs)) continue;
       this.#last.delete(holder);
     }
   }
