@@ -80,6 +80,14 @@ describe('a clock that is wrong (SEC-3, F22)', () => {
   });
 
   const check = () => runWaybill(network, ['dp', 'check', dpId]);
+
+  /** Until it is so, or the test takes too long. */
+  async function checkedUntil(
+    isSo: (end: { exitCode: number | null; stderr: string }) => boolean,
+  ): Promise<void> {
+    while (!isSo(await check()));
+  }
+
   const cases = [
     ['at 1970', 10 * minuteMs - Date.now(), notYet, /it is not valid before 20.*, and it is 1970-/],
     ['10 minutes behind', -10 * minuteMs, notYet, /it is not valid before .*, and it is /],
@@ -100,13 +108,13 @@ describe('a clock that is wrong (SEC-3, F22)', () => {
       await clocks.get(dpId)!.setWrongBy(wrongMs);
       await dp.start();
       assert.match((await log.line(message)).reason ?? '', reason);
-      const { exitCode, stdout, stderr } = await check();
-      assert.equal(exitCode, 1, stdout);
-      assert.match(stderr, /is unreachable: .*(certificate|closed the connection)/);
+      // The site may believe for a moment yet that nothing listens there.
+      const isRefused = /is unreachable: .*(certificate|closed the connection)/;
+      await checkedUntil(({ exitCode, stderr }) => exitCode === 1 && isRefused.test(stderr));
       const { pid } = dp;
       await clocks.get(dpId)!.setWrongBy(0);
       await log.line(again);
-      assert.equal((await check()).exitCode, 0);
+      await checkedUntil(({ exitCode }) => exitCode === 0);
       assert.deepEqual({ isRunning: dp.isRunning, pid: dp.pid }, { isRunning: true, pid });
       assert.equal(await log.count(message), 1);
     });
@@ -114,7 +122,7 @@ describe('a clock that is wrong (SEC-3, F22)', () => {
 
   it('a DP whose clock is 10 minutes ahead goes on as ever', async () => {
     await clocks.get(dpId)!.setWrongBy(10 * minuteMs);
-    assert.equal((await check()).exitCode, 0);
+    await checkedUntil(({ exitCode }) => exitCode === 0);
   });
 
   for (const [how, wrongMs, message, reason] of cases) {
@@ -130,7 +138,7 @@ describe('a clock that is wrong (SEC-3, F22)', () => {
       await clocks.get('PS1')!.setWrongBy(0);
       await log.line(again);
       assert.equal((await runWaybill(network, ['site', 'show'])).exitCode, 0);
-      assert.equal((await check()).exitCode, 0);
+      await checkedUntil(({ exitCode }) => exitCode === 0);
       assert.ok(network.site.isRunning);
     });
   }

@@ -133,7 +133,8 @@ export class PrestagedImport {
       return step.tell({ result: { isServed: true, keptUntilMs: 0 } });
     }
     await this.#verify(step);
-    const keptUntilMs = await this.#unpack(step);
+    const keptUntilMs = await this.#unpackUnlessServed(step);
+    if (keptUntilMs === undefined) return step.tell({ result: { isServed: true, keptUntilMs: 0 } });
     logger.info({ packageId, sourceVersion, siteCode, path }, 'Imported a prestaged file');
     return step.tell({ result: { isServed: false, keptUntilMs } });
   }
@@ -149,6 +150,20 @@ export class PrestagedImport {
     if (actualHash === head.fileHash) return;
     const hashes = `expected hash ${head.fileHash}, got ${actualHash || 'none'}`;
     throw invalidPrestagedFile(path, `its bytes were altered: ${hashes}`);
+  }
+
+  /** @returns until when its files are held; undefined when the site has brought the version meanwhile */
+  async #unpackUnlessServed(step: Step): Promise<number | undefined> {
+    try {
+      return await this.#unpack(step);
+    } catch (error) {
+      // Then what it builds on may be gone already.
+      const { path, head } = step;
+      const held = await this.#components.library.getPackage(head.packageId);
+      const isBaseGone = isErrorWithCode(error, 'PRESTAGED_FILE_INVALID');
+      if (isBaseGone && isServed(path, head, held)) return undefined;
+      throw error;
+    }
   }
 
   /** @returns until when its files are held */
