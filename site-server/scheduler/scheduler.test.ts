@@ -195,10 +195,11 @@ describe('Scheduler', () => {
   const file = { fileHash: hashOf(cameBytes), fileBytes: cameBytes.length };
   const passedOn = { sourceSiteCode: 'PS9', packageId: 'PS900001', finalSiteCode: 'SS1', file };
   /** A job of site PS9 that waits here with its file: no site below answers. */
-  async function forward(facts: Partial<MiniJob> = {}): Promise<MiniJob> {
+  async function forward(facts: Partial<MiniJob> = {}, bytes = cameBytes): Promise<MiniJob> {
     for (const siteCode of ['PS1', 'PS2']) machine.site(siteCode).isUp = false;
-    await writeFile(site.files.pathOf(file.fileHash), cameBytes);
-    const [made] = await machine.order({ ...passedOn, forwarded: 'x', ...facts });
+    const came = { ...file, fileHash: hashOf(bytes) };
+    await writeFile(site.files.pathOf(came.fileHash), bytes);
+    const [made] = await machine.order({ ...passedOn, file: came, forwarded: 'x', ...facts });
     return made as MiniJob;
   }
   const failure = () => machine.store.records(keySpaces.forwardingFailures).get('PS900001/CS1/SS1');
@@ -232,9 +233,11 @@ describe('Scheduler', () => {
   it('passes on the newest order for a site only, whichever came last', async () => {
     await forward({ jobId: 'PS9-00000001', sourceVersion: 1 });
     await becomes('PS9-00000001', isMade);
-    await forward({ jobId: 'PS9-00000003', sourceVersion: 3 });
-    await forward({ jobId: 'PS9-00000002', sourceVersion: 2 });
-    await forward({ jobId: 'PS9-00000004', finalSiteCode: 'PS2' });
+    // Each version has its own file: that of an order that is cancelled goes with it.
+    const fileOf = (version: number) => Buffer.alloc(cameBytes.length, version);
+    await forward({ jobId: 'PS9-00000003', sourceVersion: 3 }, fileOf(3));
+    await forward({ jobId: 'PS9-00000002', sourceVersion: 2 }, fileOf(2));
+    await forward({ jobId: 'PS9-00000004', finalSiteCode: 'PS2' }, fileOf(4));
     await becomes('PS9-00000003', isMade);
     await becomes('PS9-00000004', isMade);
     await machine.until(async () => (await machine.history()).length === 2);
