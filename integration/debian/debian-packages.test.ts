@@ -187,6 +187,7 @@ describe('Debian packages', function () {
 
   for (const name of ['waybill-site', 'waybill-dp'] as const) {
     it(`have a unit of ${name} that systemd understands and that is fenced in`, async function () {
+      // A machine without systemd cannot judge units.
       if (!(await isThere('systemd-analyze'))) this.skip();
       const unit = directory.join(`${name}.service`);
       const text = await readFile(join(root, `usr/lib/systemd/system/${name}.service`), 'utf8');
@@ -206,6 +207,7 @@ describe('Debian packages', function () {
   }
 
   it('are what the checker of Debian takes', async function () {
+    // It reads each file of them: more than a minute.
     if (!isLong || !(await isThere('lintian'))) this.skip();
     const words = ['--fail-on', 'error,warning', '--allow-root', ...Object.values(packages)];
     const { stdout } = await run('lintian', words);
@@ -213,6 +215,7 @@ describe('Debian packages', function () {
   });
 
   it('are the same bytes whenever and wherever they are made', async function () {
+    // They are built twice more.
     if (!isLong) this.skip();
     const hashes = async (built: BuiltPackages) =>
       Promise.all(

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -6,6 +5,7 @@ import type { Server } from '@grpc/grpc-js';
 import type { Clock } from '../runtime/clock.ts';
 import { Allowance } from './allowance.ts';
 import { type AuditEvent, unauthenticated } from './audit-event.ts';
+import { allClosed, grpcListenersOf } from './grpc-listeners.ts';
 import { onGrpcRefusal } from './grpc-refusal.ts';
 import type { Flow } from './peer-limits.ts';
 
@@ -76,18 +76,12 @@ export class EnrollmentConnections {
 
   /** Takes over a server that listens, before its first connection. */
   attach(server: Server): void {
-    // What grpc-js keeps to itself; see server-connections.ts.
-    const listeners = (server as unknown as { http2Servers?: unknown }).http2Servers;
-    if (!(listeners instanceof Map) || listeners.size === 0) {
-      throw new Error('grpc-js no longer keeps its HTTP/2 servers in http2Servers');
-    }
-    for (const listener of listeners.keys()) this.#attachTo(listener as Http2SecureServer);
+    for (const listener of grpcListenersOf(server)) this.#attachTo(listener);
   }
 
   /** Resolves when the server listens no more and its last connection is closed. */
-  async closed(): Promise<void> {
-    const listeners = [...this.#listeners].filter((listener) => listener.listening);
-    await Promise.all(listeners.map((listener) => once(listener, 'close')));
+  closed(): Promise<void> {
+    return allClosed(this.#listeners);
   }
 
   /** Closes every connection now. */

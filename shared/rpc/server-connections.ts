@@ -1,9 +1,9 @@
-import { once } from 'node:events';
 import type { Http2SecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
 import type { ConnectionGuard } from './connection-guard.ts';
+import { allClosed, grpcListenersOf } from './grpc-listeners.ts';
 import { connectionsMax } from './rpc-limits.ts';
 
 /**
@@ -35,17 +35,12 @@ export class ServerConnections {
 
   /** Takes over a server that listens, before its first connection. */
   attach(server: Server): void {
-    const listeners = (server as unknown as { http2Servers?: unknown }).http2Servers;
-    if (!(listeners instanceof Map) || listeners.size === 0) {
-      throw new Error('grpc-js no longer keeps its HTTP/2 servers in http2Servers');
-    }
-    for (const listener of listeners.keys()) this.#attachTo(listener as Http2SecureServer);
+    for (const listener of grpcListenersOf(server)) this.#attachTo(listener);
   }
 
   /** Resolves when the server listens no more and its last connection is closed. */
-  async closed(): Promise<void> {
-    const listeners = [...this.#listeners].filter((listener) => listener.listening);
-    await Promise.all(listeners.map((listener) => once(listener, 'close')));
+  closed(): Promise<void> {
+    return allClosed(this.#listeners);
   }
 
   /** Closes every connection now. */
