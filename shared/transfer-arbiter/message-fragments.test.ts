@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { isErrorWithCode } from '../domain/errors.ts';
+import { freeControls } from '../domain/transfer-controls.ts';
 import { messageBytesMax } from '../rpc/rpc-limits.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { SeededRandom } from '../testing/seeded-random.ts';
@@ -63,7 +64,7 @@ describe('message fragments', () => {
     limit(megabyte);
     const fragments = await cut(piece, (count) => {
       if (count === 3) limit(100_000);
-      if (count === 6) arbiter.clearControls('dp/A');
+      if (count === 6) arbiter.setControls('dp/A', freeControls);
     });
     const lengths = fragments.map(({ data }) => data.length);
     assert.deepEqual(lengths.slice(0, 3), [98_304, 98_304, 98_304]);

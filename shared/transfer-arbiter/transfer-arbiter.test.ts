@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';
 import type { Priority } from '../domain/package.ts';
 import {
+  freeControls,
   hoursOfWeek,
   type TransferControls,
   type TransferSchedule,
@@ -162,7 +163,7 @@ describe('TransferArbiter', () => {
     arbiter.setControls('dp/A', rate(megabyte));
     await clock.advance(10_000);
     assert(Math.abs(bytesBetween(sent, 80_000, 90_000) - 10 * megabyte) <= 0.05 * 10 * megabyte);
-    arbiter.clearControls('dp/A');
+    arbiter.setControls('dp/A', freeControls);
     await clock.advance(1_000);
     assert(bytesBetween(sent, 90_000, 91_000) > 500 * mib, 'nothing holds it back any more');
     await ground.stop();
@@ -332,10 +333,31 @@ describe('TransferArbiter', () => {
     arbiter.setControls('dp/B', { schedule: grid('closed') });
     ground.send(arbiter.open(['dp/B', 'link/L'], 1));
     const sent = ground.send(arbiter.open(['dp/C', 'link/L'], 2), 1, 100 * mib);
-    await clock.advance(999);
+    await clock.advance(99);
     assert.equal(sent.length, 0);
     await clock.advance(1_000);
     assert.equal(bytesBetween(sent, 0, 2_000), 100 * mib);
+    await ground.stop();
+  });
+
+  it('gives what a slow transfer of higher priority leaves to the others (PTM-3)', async () => {
+    const { arbiter, clock, ...ground } = withParts(new Ground());
+    arbiter.setControls('link/L', rate(50 * megabyte));
+    const slow = arbiter.open(['dp/A', 'link/L'], 1);
+    let highParts = 0;
+    const sendSlowly = async () => {
+      for (;;) {
+        await slow.take(mib, ground.end.signal);
+        highParts += 1;
+        await clock.sleep(900, ground.end.signal);
+      }
+    };
+    sendSlowly().catch(() => {});
+    const low = ground.send(arbiter.open(['dp/B', 'link/L'], 3), 4);
+    await clock.advance(30_000);
+    assert(highParts >= 32, 'the higher one is never kept waiting');
+    const lowPerSecond = bytesBetween(low, 0, 30_000) / 30;
+    assert(lowPerSecond > 40 * megabyte, `${lowPerSecond} of 50 MB/s`);
     await ground.stop();
   });
 

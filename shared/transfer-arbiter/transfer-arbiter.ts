@@ -18,8 +18,12 @@ import {
 
 /** Longest sleep while something waits: so long may the machine's clock be wrong before it is seen. */
 const lookAgainMs = 1_000;
-/** How long a transfer of higher priority that asks for nothing keeps others waiting. */
-const holdMs = 1_000;
+/**
+ * How long a transfer of higher priority that asks for nothing keeps others waiting: what it takes to send
+ * one part and ask for the next. One that is slower leaves the rest of the way to them, and waits for a
+ * part of theirs at most.
+ */
+const holdMs = 100;
 
 /** Decides which part leaves next, over all transfers of this node. */
 export class TransferArbiter {
@@ -53,11 +57,6 @@ export class TransferArbiter {
   onControlsChanged(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  /** Takes all away that was set on a passage. */
-  clearControls(passageName: string): void {
-    this.setControls(passageName, freeControls);
   }
 
   /**
