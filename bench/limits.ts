@@ -1,67 +1,55 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CountingProxy } from '../integration/counting-proxy.ts';
-import { HierarchyNetwork } from '../integration/hierarchy-network.ts';
-import { type AdminChannel, Network } from '../integration/network.ts';
 import { type WireExtremes, WireMeter } from '../integration/wire-meter.ts';
-import { isErrorWithCode } from '../shared/domain/errors.ts';
-import { makeBigFile } from './data-sets.ts';
-import { distribute, publishPackage } from './waybill-run.ts';
+import { type LimitedGround, limitedWays } from './limited-ways.ts';
 
 const megabyte = 1_000_000;
-const dpId = 'PS1DP1';
-const deadlineMs = 30_000;
 const rates = [1, 10, 50].map((megabytes) => megabytes * megabyte);
 const streamCounts = [1, 50];
 /** A minute, and what the ends need. */
 const seconds = 66;
 const [windowMs, minuteMs] = [10_000, 60_000];
 /** What is promised (PTM-6). */
-const [windowOffMax, minuteOffMax] = [0.05, 0.02];
+const [windowOffMax, minuteOffMax, changeMsMax] = [0.05, 0.02, 1_000];
+/** More than any machine sends. */
+const unlimited = 1_000_000 * megabyte;
+/** Each is set while the one before it is kept. */
+const changes = [10, 50, 1, 10].map((megabytes) => megabytes * megabyte);
+/** How long each is kept, and in how much of that its rate must be seen. */
+const [changedMs, seenMs] = [6_000, 4_000];
 
-/** A way that content takes, running, with nothing on it. */
-interface LimitedGround {
-  /** What went over its wire so far. */
-  readonly wireBytes: () => number;
-  limit(bytesPerSecond: number): Promise<void>;
-  /** Resolves when so many new bytes have arrived. */
-  send(bytes: number): Promise<void>;
-  stop(): Promise<void>;
-}
+type Row = Record<string, string>;
 
-/** The ways that are measured, one after another. */
-const ways: readonly {
-  readonly name: string;
-  readonly start: (streamCount: number) => Promise<LimitedGround>;
-}[] = [
-  { name: 'push', start: startPush },
-  { name: 'send to another site', start: startSend },
-  { name: 'pull', start: startPull },
-];
-
-/** How well limits are kept on the wire: the worst 10 seconds of a minute, and the minute. */
+/**
+ * How well limits are kept on the wire: the worst 10 seconds of a minute, and the minute; and how soon
+ * another limit is obeyed.
+ */
 export async function measureLimits(): Promise<void> {
-  for (const { name, start } of ways) {
-    const rows: Record<string, Record<string, string>> = {};
+  for (const { name, start } of limitedWays) {
+    const [kept, changed]: [Record<string, Row>, Record<string, Row>] = [{}, {}];
     for (const streamCount of streamCounts) {
+      const streams = `${streamCount} ${streamCount === 1 ? 'stream' : 'streams'}`;
       const ground = await start(streamCount);
       try {
-        for (const rate of rates) {
-          const title = `${rate / megabyte} MB/s, ${streamCount} ${streamCount === 1 ? 'stream' : 'streams'}`;
-          rows[title] = await measured(ground, rate);
-        }
+        for (const rate of rates)
+          kept[`${rate / megabyte} MB/s, ${streams}`] = await measured(ground, rate);
+        for (const [change, row] of await measuredChanges(ground))
+          changed[`${change}, ${streams}`] = row;
       } finally {
         await ground.stop();
       }
     }
     console.log(`\nLimits of a ${name}, on the wire`);
-    console.table(rows);
+    console.table(kept);
+    console.log(`\nLimits of a ${name} that change, on the wire`);
+    console.table(changed);
+    const isKept = [kept, changed].every((rows) =>
+      Object.values(rows).every((row) => row.kept !== 'NO'),
+    );
+    if (!isKept) process.exitCode = 1;
   }
 }
 
-async function measured(ground: LimitedGround, rate: number): Promise<Record<string, string>> {
+async function measured(ground: LimitedGround, rate: number): Promise<Row> {
   await ground.limit(rate);
   const before = ground.wireBytes();
   await using meter = new WireMeter(() => ground.wireBytes() - before);
@@ -81,6 +69,45 @@ async function measured(ground: LimitedGround, rate: number): Promise<Record<str
   };
 }
 
+/** What one transfer does when its limit is changed again and again. */
+async function measuredChanges(ground: LimitedGround): Promise<Map<string, Row>> {
+  const [first = 0, ...later] = changes;
+  await ground.limit(first);
+  const before = ground.wireBytes();
+  await using meter = new WireMeter(() => ground.wireBytes() - before);
+  const bytes = changes.reduce((sum, rate) => sum + (2 * rate * changedMs) / 1000, 0);
+  const sending = ground.send(bytes);
+  sending.catch(() => {}); // It is waited for below.
+  await Promise.race([meter.whenQuicker(0.9 * first), sending]);
+  const rows = new Map<string, Row>();
+  for (const [index, rate] of later.entries()) {
+    const toldMs = meter.nowMs;
+    await ground.limit(rate);
+    await Promise.race([sleep(changedMs), sending]);
+    const title = `${(changes[index] ?? 0) / megabyte} to ${rate / megabyte} MB/s`;
+    rows.set(title, changeRow(obeyedAfterMs(meter, toldMs, rate)));
+  }
+  await ground.limit(unlimited);
+  await sending;
+  return rows;
+}
+
+function changeRow(afterMs: number): Row {
+  const kept = afterMs <= changeMsMax ? 'yes' : 'NO';
+  return { 'obeyed after, ms': afterMs.toFixed(0), kept };
+}
+
+/** When the rate was that of the limit, and stayed, since the command was given; Infinity: never. */
+function obeyedAfterMs(meter: WireMeter, toldMs: number, rate: number): number {
+  const wanted = (rate * seenMs) / 1000;
+  for (let afterMs = 0; afterMs + seenMs <= changedMs; afterMs += 20) {
+    const from = toldMs + afterMs;
+    const off = meter.bytesBetween(from, from + seenMs) / wanted - 1;
+    if (Math.abs(off) <= windowOffMax) return afterMs;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
 /** How far the worst window is off, as a part of what is allowed: above 0 when it has more. */
 function worstOff({ most, least }: WireExtremes, allowed: number): number {
   const [over, under] = [(most - allowed) / allowed, (least - allowed) / allowed];
@@ -89,143 +116,4 @@ function worstOff({ most, least }: WireExtremes, allowed: number): number {
 
 function percent(part: number): string {
   return `${part >= 0 ? '+' : ''}${(100 * part).toFixed(2)} %`;
-}
-
-async function startPush(streamCount: number): Promise<LimitedGround> {
-  const directory = await mkdtemp(join(tmpdir(), 'waybill-bench-'));
-  const network = await Network.start({
-    directory: join(directory, 'network'),
-    distributionPoints: [dpId],
-    site: { distribution: { lanesMax: streamCount } },
-  });
-  const proxy = await CountingProxy.start(network.dp(dpId).address);
-  const admin = await network.admin();
-  const set = (change: object) =>
-    admin.unary('setDistributionPoint', { dpId, ...change }, { deadlineMs: 10_000 });
-  await set({ address: proxy.address });
-  let count = 0;
-  return {
-    wireBytes: () => proxy.forwardedBytes,
-    limit: async (bytesPerSecond) => {
-      await set({ controls: { limit: { bytesPerSecond } } });
-    },
-    send: async (bytes) => {
-      count += 1;
-      const source = join(directory, `source ${count}`);
-      await makeBigFile(source, bytes, count);
-      await distribute(admin, await publishPackage(admin, source), dpId);
-    },
-    stop: async () => {
-      await network.stop();
-      await proxy[Symbol.asyncDispose]();
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
-}
-
-/** A stream brings one package file: so there are as many packages as streams. */
-async function startSend(streamCount: number): Promise<LimitedGround> {
-  const directory = await mkdtemp(join(tmpdir(), 'waybill-bench-'));
-  const network = await HierarchyNetwork.start({
-    directory: join(directory, 'network'),
-    sites: [
-      { siteCode: 'CS1', kind: 'central-administration' },
-      { siteCode: 'PS1', kind: 'primary', parent: 'CS1', standard: [dpId] },
-    ],
-    links: ['PS1'],
-    site: { sending: { sendsMax: streamCount, sendsPerSiteMax: streamCount } },
-  });
-  const [central, primary] = [await network.admin('CS1'), await network.admin('PS1')];
-  // Only the way between the sites is measured: the DP stands still.
-  await network.dp(dpId).kill();
-  let count = 0;
-  const publish = async (bytes: number) => {
-    count += 1;
-    const source = join(directory, `source ${count}`);
-    await makeBigFile(source, bytes, count);
-    return publishPackage(central, source);
-  };
-  return {
-    wireBytes: () => network.link('PS1').to.forwardedBytes,
-    limit: async (bytesPerSecond) => {
-      const route = { fromSiteCode: 'CS1', toSiteCode: 'PS1' };
-      const controls = { limit: { bytesPerSecond } };
-      await central.unary('setRoute', { ...route, controls }, { deadlineMs });
-    },
-    send: async (bytes) => {
-      const packageIds: string[] = [];
-      for (let stream = 0; stream < streamCount; stream++) {
-        packageIds.push(await publish(Math.ceil(bytes / streamCount)));
-      }
-      await Promise.all(
-        packageIds.map(async (packageId) => {
-          await central.unary('distributePackage', { packageId, dpIds: [dpId] }, { deadlineMs });
-          await whenStored(primary, packageId);
-        }),
-      );
-    },
-    stop: async () => {
-      await network.stop();
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
-}
-
-/** A pull DP that fetches so many packages at once from one source: each has a few streams. */
-async function startPull(packageCount: number): Promise<LimitedGround> {
-  const directory = await mkdtemp(join(tmpdir(), 'waybill-bench-'));
-  const [source, pull] = ['PS1DP1', 'PS1DP2'] as const;
-  const network = await Network.start({
-    directory: join(directory, 'network'),
-    distributionPoints: [source, pull],
-    pull: { [pull]: { sources: { [source]: 1 }, packagesMax: packageCount } },
-  });
-  const proxy = await CountingProxy.start(network.dp(source).address);
-  const admin = await network.admin();
-  const set = (dpId: string, change: object) =>
-    admin.unary('setDistributionPoint', { dpId, ...change }, { deadlineMs: 10_000 });
-  let count = 0;
-  const published = async (bytes: number): Promise<string> => {
-    count += 1;
-    const tree = join(directory, `source ${count}`);
-    await makeBigFile(tree, bytes, count);
-    const packageId = await publishPackage(admin, tree);
-    await distribute(admin, packageId, source);
-    return packageId;
-  };
-  return {
-    wireBytes: () => proxy.returnedBytes,
-    limit: async (bytesPerSecond) => {
-      await set(pull, { controls: { limit: { bytesPerSecond } } });
-    },
-    send: async (bytes) => {
-      // The source gets them past the proxy.
-      await set(source, { address: network.dp(source).address });
-      const packageIds: string[] = [];
-      for (let index = 0; index < packageCount; index++) {
-        packageIds.push(await published(Math.ceil(bytes / packageCount)));
-      }
-      await set(source, { address: proxy.address });
-      await Promise.all(packageIds.map((packageId) => distribute(admin, packageId, pull)));
-    },
-    stop: async () => {
-      await network.stop();
-      await proxy[Symbol.asyncDispose]();
-      await rm(directory, { recursive: true, force: true });
-    },
-  };
-}
-
-/** Resolves when the site, which may not have heard of the package yet, has it in its library. */
-async function whenStored(admin: AdminChannel, packageId: string): Promise<void> {
-  for (;;) {
-    try {
-      for await (const one of admin.serverStream('watchPackage', { packageId }, {})) {
-        if (one.storedVersion > 0) return;
-      }
-    } catch (error) {
-      if (!isErrorWithCode(error, 'PACKAGE_UNKNOWN')) throw error;
-    }
-    await sleep(50);
-  }
 }
