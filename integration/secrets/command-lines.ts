@@ -5,7 +5,7 @@ const lookMs = 200;
 
 /**
  * The command lines of all processes that descend from this one, as anybody on a machine sees them;
- * gathered while tests run. Each once.
+ * gathered from each start on. Each once.
  */
 export class CommandLines {
   readonly #seen = new Set<string>();
@@ -13,6 +13,7 @@ export class CommandLines {
   #timer: NodeJS.Timeout | undefined;
 
   start(): void {
+    this.#seen.clear();
     this.#timer ??= setInterval(() => this.look(), lookMs).unref();
   }
 

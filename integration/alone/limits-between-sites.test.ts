@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { Administrator, PackageFacts } from './administrator.ts';
-import type { CountingProxy } from './counting-proxy.ts';
-import { HierarchyNetwork, type SiteOfTest } from './hierarchy-network.ts';
-import { extractPackage, runWaybill } from './programs.ts';
-import { writeNoise } from './source-files.ts';
-import { byScale, isLong, testSeed } from './test-scale.ts';
-import { treeDifference } from './tree-difference.ts';
-import { WireMeter } from './wire-meter.ts';
+import type { Administrator, PackageFacts } from '../administrator.ts';
+import type { CountingProxy } from '../counting-proxy.ts';
+import { HierarchyNetwork, type SiteOfTest } from '../hierarchy-network.ts';
+import { extractPackage, runWaybill } from '../programs.ts';
+import { writeNoise } from '../source-files.ts';
+import { byScale, isLong, testSeed } from '../test-scale.ts';
+import { treeDifference } from '../tree-difference.ts';
+import { WireMeter } from '../wire-meter.ts';
 
 const mebibyte = 1024 * 1024;
 

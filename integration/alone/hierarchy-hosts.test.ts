@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { Administrator } from './administrator.ts';
-import { dpIdsOf, HierarchyNetwork, type SiteOfTest } from './hierarchy-network.ts';
-import { type NetworkHost, NetworkHosts } from './network-hosts.ts';
-import { extractPackage } from './programs.ts';
-import { writeNoise } from './source-files.ts';
-import { byScale } from './test-scale.ts';
-import { treeDifference } from './tree-difference.ts';
+import type { Administrator } from '../administrator.ts';
+import { dpIdsOf, HierarchyNetwork, type SiteOfTest } from '../hierarchy-network.ts';
+import { type NetworkHost, NetworkHosts } from '../network-hosts.ts';
+import { extractPackage } from '../programs.ts';
+import { writeNoise } from '../source-files.ts';
+import { byScale } from '../test-scale.ts';
+import { treeDifference } from '../tree-difference.ts';
 
 const mebibyte = 1024 * 1024;
 

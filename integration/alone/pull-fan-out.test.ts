@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { Administrator } from './administrator.ts';
-import { Network } from './network.ts';
-import { NetworkHosts } from './network-hosts.ts';
-import { writeNoise } from './source-files.ts';
-import { byScale } from './test-scale.ts';
+import { Administrator } from '../administrator.ts';
+import { Network } from '../network.ts';
+import { NetworkHosts } from '../network-hosts.ts';
+import { writeNoise } from '../source-files.ts';
+import { byScale } from '../test-scale.ts';
 
 const mebibyte = 1024 * 1024;
 const first = 'PS1DP1';

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hoursOfWeek } from '../shared/domain/transfer-controls.ts';
-import type { RequestOf } from '../shared/rpc/conversation.ts';
-import { Administrator } from './administrator.ts';
-import { CountingProxy } from './counting-proxy.ts';
-import { storesOnlyWhatIsUsed } from './library-files.ts';
-import { Network } from './network.ts';
-import { writeNoise } from './source-files.ts';
-import { byScale, isLong } from './test-scale.ts';
-import { WireMeter } from './wire-meter.ts';
+import { hoursOfWeek } from '../../shared/domain/transfer-controls.ts';
+import type { RequestOf } from '../../shared/rpc/conversation.ts';
+import { Administrator } from '../administrator.ts';
+import { CountingProxy } from '../counting-proxy.ts';
+import { storesOnlyWhatIsUsed } from '../library-files.ts';
+import { Network } from '../network.ts';
+import { writeNoise } from '../source-files.ts';
+import { byScale, isLong } from '../test-scale.ts';
+import { WireMeter } from '../wire-meter.ts';
 
 const megabyte = 1_000_000;
 /** Two standard DPs, one pull DP that fetches from both, and two that fetch from the first. */
