@@ -111,13 +111,15 @@ function packageFetcher(
   });
   const questions = new TurnsPerKey(cutQuestionsMax);
   return {
-    open: (first, priority) => {
+    open: (first, urgency) => {
       const sources = new SourceSet(first);
-      const intake = new Intake({ arbiter, clock, questions }, priority);
+      const intake = new Intake({ arbiter, clock, questions }, urgency.priority);
+      intake.ignoresSchedules = urgency.ignoresWindow === true;
       return {
         setSources: (next) => sources.set(next),
-        setPriority: (next) => {
-          intake.priority = next;
+        setUrgency: ({ priority, ignoresWindow = false }) => {
+          intake.priority = priority;
+          intake.ignoresSchedules = ignoresWindow;
         },
         run: (job) => download.run({ ...job, sources, intake }),
       };

@@ -303,6 +303,18 @@ const fields = z.strictObject({
         .describe('How long what this site signed with its last key is believed.'),
     })
     .prefault({}),
+  serving: z
+    .strictObject({
+      kilobytesPerSecond: z
+        .int()
+        .min(1)
+        .max(1_000_000_000)
+        .default(1_000_000_000)
+        .describe(
+          'How fast content is served to who fetches it here: pull DPs that fall back to the site, clients. The most is no limit.',
+        ),
+    })
+    .prefault({}),
   alarms: z
     .strictObject({
       noProgressMs: z

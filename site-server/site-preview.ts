@@ -11,9 +11,15 @@ import {
 export function transferPreview(ground: Ground, versions: VersionHistory): TransferPreview {
   const { dataDirectory, distribution } = ground.config;
   const scratchDirectory = join(dataDirectory, 'previews');
-  const { callDeadlineMs, distributionPointsPerPackageMax } = distribution;
+  const { callDeadlineMs } = distribution;
+  const live = ground.settings.live('distribution');
   return new TransferPreview(
     { ...ground, versions, scratchDirectory },
-    { ...defaultTransferPreviewConfig, callDeadlineMs, distributionPointsPerPackageMax },
+    {
+      ...{ ...defaultTransferPreviewConfig, callDeadlineMs },
+      get distributionPointsPerPackageMax() {
+        return live.distributionPointsPerPackageMax;
+      },
+    },
   );
 }

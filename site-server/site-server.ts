@@ -1,7 +1,6 @@
 /** The wiring of a site server: the only file that sees every component. */
 import { randomUUID } from 'node:crypto';
 import { packageHashOf } from '../shared/content-library/package-record.ts';
-import { ContentServer } from '../shared/content-server/content-server.ts';
 import { PieceSource } from '../shared/content-source/piece-source.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
@@ -72,6 +71,7 @@ import {
   type SiteSettings,
 } from './site-ground.ts';
 import { transferPreview } from './site-preview.ts';
+import { siteServing } from './site-serving.ts';
 import { type SiteTransfers, siteTransfers } from './site-transfers.ts';
 import { type SiteValidations, siteValidations } from './site-validations.ts';
 import { StateSystem } from './state-system/state-system.ts';
@@ -119,7 +119,8 @@ export class SiteServer implements Component {
     const commands = { siteCommands, enrollment, certificates, bundles: authority.bundles };
     const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
-    server.serve('Content', contentServer(ground, transfers).conversation());
+    const serving = siteServing(ground, transfers);
+    server.serve('Content', serving.contentServer.conversation());
     server.serve('Replication', replication.conversation());
     server.serve('SiteTransfer', siteLinks.service.conversation());
     if (enrollment) server.serve('SiteEnrollment', enrollment.passedOn);
@@ -147,6 +148,7 @@ export class SiteServer implements Component {
       ...validations.components,
       preview,
       ...siteLinks.receivers,
+      ...serving.components,
       server,
       {
         start: async () => {
@@ -279,15 +281,6 @@ function trustTeller(ground: Ground, bundles: TrustBundles | undefined): TrustTe
   const logger = ground.logOf('revocations');
   const told = { ...ground, ...(bundles && { bundles: toldBundles(bundles) }) };
   return new TrustTeller(told, { ...ground, logger });
-}
-
-/** What gives content to whoever asks. */
-function contentServer(
-  ground: Ground,
-  transfers: ReturnType<typeof packageTransferManager>,
-): ContentServer {
-  const logger = ground.logOf('content-server');
-  return new ContentServer({ ...ground, ...transfers, deltas: ground.library, logger });
 }
 
 /** What takes the state messages of pull DPs, and tells clients where content is. */

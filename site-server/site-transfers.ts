@@ -158,11 +158,16 @@ async function sendingSide(
     { ...ground, serials, logger },
     { ...defaultSendRequestTableConfig, historyCountMax: sending.requestHistoryCountMax },
   );
-  // What may be sent at once must be there.
-  const filesAheadMax = Math.max(defaultSchedulerConfig.filesAheadMax, sending.sendsPerSiteMax);
+  const live = ground.settings.live('sending', defaultSenderConfig);
   const scheduler = new Scheduler(
     { ...ground, directory: sites, requests, files, logger },
-    { ...defaultSchedulerConfig, filesAheadMax },
+    {
+      ...defaultSchedulerConfig,
+      // What may be sent at once must be there.
+      get filesAheadMax() {
+        return Math.max(defaultSchedulerConfig.filesAheadMax, live.sendsPerSiteMax);
+      },
+    },
   );
   const connections = new SiteConnections(ground);
   const signing = {
@@ -182,7 +187,7 @@ async function sendingSide(
       doesRefusalMend,
       logger: logOf('sender'),
     },
-    ground.settings.live('sending', defaultSenderConfig),
+    live,
   );
   const view = new SendRequestView({ ...ground, requests, sender });
   const steering = new SendSteering({ ...ground, requests });

@@ -1,6 +1,5 @@
 import type { WaybillError } from '../../shared/domain/errors.ts';
-import type { Priority } from '../../shared/domain/package.ts';
-import type { PullContentState } from '../../shared/domain/pull-job.ts';
+import type { PullContentState, PullUrgency } from '../../shared/domain/pull-job.ts';
 import type { PullSource } from '../../shared/domain/pull-source.ts';
 import type { BegunAction } from '../../shared/package-receiver/package-actions.ts';
 
@@ -31,7 +30,7 @@ export interface FetchedPackage {
 /** The fetch of one package from sources that may change meanwhile. */
 export interface PackageFetch {
   setSources(sources: readonly PullSource[]): void;
-  setPriority(priority: Priority): void;
+  setUrgency(urgency: PullUrgency): void;
   /**
    * Resolves when every file of every content is here and verified. Waits for sources by itself.
    *
@@ -46,5 +45,5 @@ export interface PackageFetch {
 
 /** Makes fetches: what the pull DP needs of `shared/content-download`. */
 export interface PackageFetcher {
-  open(sources: readonly PullSource[], priority: Priority): PackageFetch;
+  open(sources: readonly PullSource[], urgency: PullUrgency): PackageFetch;
 }

@@ -119,6 +119,7 @@ describe('DistributionPoint conversation of a pull DP', () => {
         ],
         managementPoint: 'ps1.example:8530',
         packagesMax: 3,
+        ignoresWindow: false,
       },
     ]);
   });

@@ -74,6 +74,30 @@ describe('hours of a pull DP (PTM-5, PULL-10)', () => {
     assert.deepEqual(test.fetcher.priorities.includes(1), true);
   });
 
+  it('hold nothing back that an administrator lets run now (ADM-2)', async () => {
+    fetchIn({ 0: 'closed', 1: 'closed' });
+    await test.notify(testVersion(), 1);
+    await until(() => test.jobs.get(packageId)?.error !== undefined);
+    await test.notify(testVersion(), 1, { ignoresWindow: true });
+    await test.done();
+    assert.deepEqual(test.fetcher.ignoreWindows, [true]);
+    assert.equal((await test.told()).at(-1), `${packageId}:1 success`);
+  });
+
+  it('do not stop one that was let run while they were open, nor after a crash', async () => {
+    test.hold();
+    fetchIn({ 1: 'closed' });
+    await test.notify(testVersion(), 1);
+    await until(() => test.fetcher.running.length === 1);
+    await test.notify(testVersion(), 1, { ignoresWindow: true });
+    await test.clock.advance(hourMs + 1_000);
+    assert.equal(test.fetcher.running.length, 1);
+    await test.crash();
+    await test.start();
+    await until(() => test.fetcher.running.length === 1);
+    assert.deepEqual(test.fetcher.ignoreWindows, [false, true, true]);
+  });
+
   it('say so once, whatever is notified meanwhile, and anew when they change', async () => {
     fetchIn({ 0: 'closed' });
     await test.notify(testVersion(), 1);

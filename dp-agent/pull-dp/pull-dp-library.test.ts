@@ -26,7 +26,7 @@ describe('pull DP over a content library', () => {
     const fetcher: PackageFetcher = {
       open: () => ({
         setSources: () => {},
-        setPriority: () => {},
+        setUrgency: () => {},
         run: async ({ action: { version, jobSerial, redistribute }, observer }) => {
           await test.sender.begin(version, jobSerial, redistribute);
           await test.sender.bring(version, jobSerial);

@@ -206,12 +206,12 @@ export class PullDp implements Component {
     notification: PullNotification,
     info: PackageInfo,
   ): { job: PullJob } & JobEffects {
-    const { jobSerial, sources, priority, allowFallback } = notification;
+    const { jobSerial, sources, priority, ignoresWindow, allowFallback } = notification;
     if (before && before.jobSerial > jobSerial) {
       throw new WaybillError(supersededBy(notification, before.jobSerial));
     }
     if (before?.jobSerial === jobSerial) {
-      return { job: { ...before, sources, priority, allowFallback } };
+      return { job: { ...before, sources, priority, ignoresWindow, allowFallback } };
     }
     const job = newJob(notification, info, this.#needs.clock.nowMs());
     if (!before) return { job };
@@ -294,9 +294,10 @@ export class PullDp implements Component {
 }
 
 function newJob(notification: PullNotification, info: PackageInfo, nowMs: number): PullJob {
-  const { jobSerial, packageId, action, priority, allowFallback, sources } = notification;
+  const { jobSerial, packageId, action, priority, ignoresWindow, allowFallback, sources } =
+    notification;
   return {
-    ...{ jobSerial, packageId, action, priority, allowFallback, sources },
+    ...{ jobSerial, packageId, action, priority, ignoresWindow, allowFallback, sources },
     version: info.version,
     bundleHash: info.bundleHash,
     contents: notification.contents.map((content) => ({ ...content, state: 'not-started' })),

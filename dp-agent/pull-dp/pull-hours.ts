@@ -1,6 +1,5 @@
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
-import type { Priority } from '../../shared/domain/package.ts';
-import type { PullJob } from '../../shared/domain/pull-job.ts';
+import type { PullJob, PullUrgency } from '../../shared/domain/pull-job.ts';
 import type { PackageAction } from '../../shared/package-receiver/package-actions.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { PassageHours } from '../../shared/transfer-arbiter/passage-hours.ts';
@@ -23,8 +22,8 @@ export class PullHours {
     this.#needs = needs;
   }
 
-  isOpen({ priority }: { readonly priority: Priority }): boolean {
-    return this.#needs.hours.isOpen(priority);
+  isOpen({ priority, ignoresWindow }: PullUrgency): boolean {
+    return ignoresWindow || this.#needs.hours.isOpen(priority);
   }
 
   /** Says that a job waits, and until when; once, as long as that is the matter. Rejects with a bug only. */

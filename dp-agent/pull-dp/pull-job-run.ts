@@ -1,10 +1,10 @@
 import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
-import type { Priority } from '../../shared/domain/package.ts';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import {
   type PullContentJob,
   type PullContentState,
   type PullJob,
+  type PullUrgency,
   pullContentMoved,
   pullContentMovesFrom,
 } from '../../shared/domain/pull-job.ts';
@@ -69,17 +69,17 @@ export class PullJobRun {
   #hasResumed = false;
   readonly #toldLiars = new Set<string>();
   #isWaiting = false;
-  #priority: Priority;
+  #urgency: PullUrgency;
   /** Writes that nobody awaits, in their order; rejects with the first bug among them. */
   #notes: Promise<unknown> = Promise.resolve();
 
   constructor(needs: PullJobRunNeeds, job: PullJob, config = defaultPullJobRunConfig) {
-    const { packageId, jobSerial, sources, priority, receivedBytes } = job;
+    const { packageId, jobSerial, sources, priority, ignoresWindow = false, receivedBytes } = job;
     this.action = { packageId, jobSerial };
     this.#needs = needs;
     this.#config = config;
-    this.#priority = priority;
-    this.#fetch = needs.fetcher.open(sources, priority);
+    this.#urgency = { priority, ignoresWindow };
+    this.#fetch = needs.fetcher.open(sources, this.#urgency);
     this.#progress = new PullProgress(() => needs.clock.monotonicMs(), receivedBytes);
     this.#toldWait = inOpenHours(job).error?.code;
   }
@@ -93,14 +93,22 @@ export class PullJobRun {
     return this.#progress.bytes;
   }
 
-  get priority(): Priority {
-    return this.#priority;
+  get priority(): PullUrgency['priority'] {
+    return this.#urgency.priority;
+  }
+
+  get ignoresWindow(): boolean {
+    return this.#urgency.ignoresWindow === true;
   }
 
   /** The site says anew from where and how urgently: whatever it waits for, it tries again. */
-  changed({ sources, priority }: Pick<PullJob, 'sources' | 'priority'>): void {
-    this.#priority = priority;
-    this.#fetch.setPriority(priority);
+  changed({
+    sources,
+    priority,
+    ignoresWindow = false,
+  }: Pick<PullJob, 'sources'> & PullUrgency): void {
+    this.#urgency = { priority, ignoresWindow };
+    this.#fetch.setUrgency(this.#urgency);
     this.#fetch.setSources(sources);
     this.#sourcesChanged.wake();
   }

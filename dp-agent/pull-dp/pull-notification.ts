@@ -36,6 +36,8 @@ export interface PullNotification extends PackageAction {
   readonly managementPoint: string;
   /** Packages to fetch at once. */
   readonly packagesMax: number;
+  /** Whether it is let run now, whatever the hour is (ADM-2). */
+  readonly ignoresWindow: boolean;
 }
 
 /** Who this DP is, and whose. */
@@ -87,6 +89,7 @@ export function requirePullNotification(
     sources: requireSources(request.sources, self),
     managementPoint: requireAddress('management_point', request.managementPoint),
     packagesMax: requirePackagesMax(request.settings?.packagesMax ?? 0),
+    ignoresWindow: request.ignoresWindow,
   };
 }
 

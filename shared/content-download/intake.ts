@@ -57,6 +57,7 @@ export class Silence {
 export class Intake implements Disposable {
   readonly #needs: IntakeNeeds;
   #priority: Priority;
+  #ignoresSchedules = false;
   #permit: TransferPermit | undefined;
   #waiterCount = 0;
   #waitingSinceMs = 0;
@@ -76,6 +77,12 @@ export class Intake implements Disposable {
     if (this.#priority === priority) return;
     this.#priority = priority;
     if (this.#permit) this.#permit.priority = priority;
+  }
+
+  /** Whether bytes may be asked for whatever the hour is; counts from the next bytes on. */
+  set ignoresSchedules(ignores: boolean) {
+    this.#ignoresSchedules = ignores;
+    if (this.#permit) this.#permit.ignoresSchedules = ignores;
   }
 
   /** Whether there is no limit now. */
@@ -101,7 +108,8 @@ export class Intake implements Disposable {
 
   /** Takes part from now on, until it is disposed of. */
   open(): void {
-    this.#permit ??= this.#needs.arbiter?.open([fetchingPassage], this.#priority);
+    const options = { ignoresSchedules: this.#ignoresSchedules };
+    this.#permit ??= this.#needs.arbiter?.open([fetchingPassage], this.#priority, options);
   }
 
   /**

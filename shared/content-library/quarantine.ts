@@ -7,7 +7,7 @@ import { isSystemError } from './library-failure.ts';
 export interface QuarantineConfig {
   /** @default 7 days */
   readonly keptMs: number;
-  /** All of it together; the oldest goes first. @default 1 GiB */
+  /** All of it together, but for the newest; the oldest goes first. @default 1 GiB */
   readonly bytesMax: number;
   /** The same in files. @default 10,000 */
   readonly countMax: number;
@@ -116,8 +116,10 @@ export class Quarantine {
     const { keptMs, bytesMax, countMax } = this.#config;
     const nowMs = this.#clock.nowMs();
     let sizeBytes = this.sizeBytes;
+    const newest = [...this.#entries.keys()].at(-1);
     for (const [name, entry] of [...this.#entries]) {
-      const isTooMuch = sizeBytes > bytesMax || this.#entries.size > countMax;
+      // A file that alone is too much is evidence all the same, until the next one comes.
+      const isTooMuch = name !== newest && (sizeBytes > bytesMax || this.#entries.size > countMax);
       if (!isTooMuch && nowMs - entry.atMs < keptMs) continue;
       await rm(join(this.directory, name), { recursive: true, force: true });
       this.#entries.delete(name);

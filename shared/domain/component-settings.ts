@@ -76,6 +76,11 @@ export const settingDefinitions = {
     dayMs,
     'How long content waits for the metadata of its package before it looks by itself.',
   ),
+  'serve-kilobytes-per-second': count(
+    1,
+    1_000_000_000,
+    'How fast the site serves content to who fetches it there: pull DPs that fall back to it, clients. The most is no limit.',
+  ),
   'alarm-no-progress': time(
     1_000,
     7 * dayMs,

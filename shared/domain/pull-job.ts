@@ -70,6 +70,8 @@ export interface PullJob {
   readonly packageId: string;
   readonly action: PullAction;
   readonly priority: Priority;
+  /** An administrator lets it run now, whatever the hours are in which the DP may fetch. */
+  readonly ignoresWindow?: boolean;
   readonly allowFallback: boolean;
   /** Lowest rank first. */
   readonly sources: readonly PullSource[];
@@ -88,6 +90,9 @@ export interface PullJob {
   /** Why it waits; absent when it does not. */
   readonly error?: ErrorDetails;
 }
+
+/** What decides when and before whom a job fetches. */
+export type PullUrgency = Pick<PullJob, 'priority' | 'ignoresWindow'>;
 
 /** The package's state: that of its content that has come least far. */
 export function pullJobStateOf({ contents }: PullJob): PullContentState {

@@ -7,7 +7,7 @@ import { distributionPointIdText, flag, positional } from './options.ts';
 import type { Session } from './session.ts';
 import type { Column } from './table.ts';
 import { toByteText, toCountOf } from './units.ts';
-import { toValidationRecord, type ValidationRecord } from './validation-record.ts';
+import { toValidationRecord, unsoundCountOf, type ValidationRecord } from './validation-record.ts';
 import { toCount, toHex } from './wire-values.ts';
 
 const compareDistributionPoints = command({
@@ -102,9 +102,12 @@ async function libraryOf(connected: Session, dpId: string): Promise<Library> {
   const { admin } = await atSiteOf(connected, dpId);
   const listed = (await admin.list('listDistributionPointPackages', { dpId })).map(toInstalled);
   const found = (await admin.list('listValidationResults', { dpId })).map(toValidationRecord);
+  const results = new Map(found.map((one) => [one.packageId, one]));
   return {
-    packages: new Map(listed.map((one) => [one.packageId, one])),
-    results: new Map(found.map((one) => [one.packageId, one])),
+    packages: new Map(
+      listed.map((one) => [one.packageId, withLacking(one, results.get(one.packageId))]),
+    ),
+    results,
   };
 }
 
@@ -115,6 +118,15 @@ function toInstalled({
   lackingFiles,
 }: DistributionPointPackage__Output) {
   return { packageId, sourceVersion, packageHash: toHex(packageHash), lackingFiles };
+}
+
+/**
+ * The DP itself counts what it has set aside, and no more: what is simply gone, or was set aside long ago,
+ * its last validation has counted, as long as that is of the same version.
+ */
+function withLacking(one: ReturnType<typeof toInstalled>, result: ValidationRecord | undefined) {
+  if (result?.sourceVersion !== one.sourceVersion) return one;
+  return { ...one, lackingFiles: Math.max(one.lackingFiles, unsoundCountOf(result)) };
 }
 
 /** A package that is not the same on both; null: it is not there. */

@@ -43,6 +43,20 @@ describe('waybill package validate --wait (PKG-8)', () => {
     );
   });
 
+  it('ends when a later wish was answered that took its place', async () => {
+    const admin = adminWith({ wishId: `${wishId}~4711`, damagedFiles: '0', missingFiles: '0' });
+    const { exitCode, stdout } = await runWaybill(line, { admin });
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /was validated/);
+  });
+
+  it('ends when the package was taken off meanwhile, and says so', async () => {
+    const admin = adminWith().stream('listPackageStatus', () => []);
+    const { exitCode, stderr } = await runWaybill(line, { admin });
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /PS1DP1 .*not meant to be there any more/);
+  });
+
   it('says what it waits for before anything was found, and only then of a repair', () => {
     const facts = { action: 'JOB_ACTION_ADD', reason: 'nothing listens there' } as const;
     const job = toJobRecord(aJob({ ...facts, jobSerial: '17' }));

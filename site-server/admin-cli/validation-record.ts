@@ -30,6 +30,15 @@ export function toValidationRecord(wire: ValidationResult__Output) {
   };
 }
 
+/** What is told of a wish that nobody answers: the package was taken off meanwhile. */
+export function droppedRecord(packageId: string, dpId: string): ValidationRecord {
+  return {
+    ...{ packageId, siteCode: '', dpId, sourceVersion: 0, checkedAtMs: 0, fileCount: 0 },
+    ...{ damagedFiles: 0, missingFiles: 0, repairedFiles: 0, files: [], wishId: '' },
+    failure: 'the package is not meant to be there any more',
+  };
+}
+
 /** Files that are not whole now. */
 export function unsoundCountOf(record: ValidationRecord): number {
   return Math.max(0, record.damagedFiles + record.missingFiles - record.repairedFiles);

@@ -1,9 +1,11 @@
+import { answersWish } from '../../shared/domain/validation-request.ts';
 import { isLoss } from './admin.ts';
 import { showWhile, type View } from './display.ts';
 import { type JobRecord, toJobRecord, toProgress } from './job-record.ts';
 import { toTenths } from './progress.ts';
 import type { Session } from './session.ts';
 import {
+  droppedRecord,
   toFoundText,
   toValidationRecord,
   unsoundCountOf,
@@ -13,7 +15,7 @@ import {
 /** What is waited for. */
 export interface AwaitedValidation {
   readonly packageId: string;
-  /** What the results of this wish begin with. */
+  /** Stands in the wish of each result that answers it. */
   readonly wishId: string;
   /** Whether it is over only when what was damaged is whole again, or is not to be. */
   readonly repair: boolean;
@@ -52,7 +54,7 @@ async function look({ admin, signal }: Session, wish: AwaitedValidation, view: V
     statuses.filter(({ state }) => state.endsWith('_FAILED')).map(({ dpId }) => dpId),
   );
   const results = rows.map(toValidationRecord);
-  const own = results.filter((record) => record.wishId.startsWith(wish.wishId));
+  const own = results.filter((record) => answersWish(record.wishId, wish.wishId));
   const found = new Set(own.map(({ dpId }) => dpId));
   for (const job of jobs) view.say(job.dpId, toStepText(job, found.has(job.dpId)));
   for (const record of own) {
@@ -64,6 +66,10 @@ async function look({ admin, signal }: Session, wish: AwaitedValidation, view: V
     const isOver =
       !repair || unsoundCountOf(record) === 0 || (record.dpId !== '' && failed.has(record.dpId));
     view.found(record, isOver || record.failure !== '');
+  }
+  for (const dpId of wish.dpIds) {
+    const isMeant = statuses.some((row) => row.dpId === dpId);
+    if (!isMeant) view.found(droppedRecord(packageId, dpId), true);
   }
 }
 

@@ -1,6 +1,11 @@
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { bytesPerSecondMax, bytesPerSecondMin } from '../../shared/domain/transfer-controls.ts';
-import type { ValidationOrder } from '../../shared/domain/validation-request.ts';
+import {
+  answersWish,
+  toWishId,
+  type ValidationOrder,
+  wishAfter,
+} from '../../shared/domain/validation-request.ts';
 import { isUnsound, type ValidationResult } from '../../shared/domain/validation-result.ts';
 import { toUnsoundFileMessage } from '../../shared/package-info/validation-report-message.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
@@ -9,10 +14,14 @@ import type { ValidationResult as ResultMessage } from '../../shared/rpc/generat
 import type { ValidationResultFilter__Output } from '../../shared/rpc/generated/waybill/v1/ValidationResultFilter.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
-import type { StateStore } from '../../shared/state-store/state-store.ts';
+import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { OwnValidations } from '../content-validation/own-validations.ts';
 import { AdminScopes } from './admin-scopes.ts';
-import { DistributionTargets, type DistributionTargetsComponents } from './distribution-targets.ts';
+import {
+  DistributionTargets,
+  type DistributionTargetsComponents,
+  type Target,
+} from './distribution-targets.ts';
 import {
   requireDistributionPointId,
   requirePackageId,
@@ -60,12 +69,12 @@ export class ValidationAnswers {
       return this.#validateOwn(request.targets.packageId, order);
     }
     const targets = toTargets(request.targets);
-    const { packages, store, clock, newUuid } = this.#components;
+    const { packages, store, newUuid } = this.#components;
     const { packageId } = targets;
     await packages.require(packageId);
     const names = await this.#targets.holders(targets);
     await this.#scopes.checkOf(context)({ dpIds: names });
-    const wishId = newUuid();
+    const wishId = toWishId(newUuid());
     return packages.turn(packageId, async () => {
       const meant = await this.#targets.of(packageId, names);
       const holding = meant.filter(({ intent }) => intent === 'installed');
@@ -76,14 +85,31 @@ export class ValidationAnswers {
         const expected = `a distribution point that package ${packageId} was distributed to`;
         throw requestInvalid('dp_ids', { expected, actual: stranger.dpId });
       }
-      const rows = store.records(keySpaces.validationRequests);
-      const changes = holding.map(({ dpId }) =>
-        rows.put(joinKey(packageId, dpId), {
-          ...{ packageId, dpId, wishId, ...order, wishedAtMs: clock.nowMs() },
-        }),
-      );
+      const changes: Change[] = [];
+      for (const target of holding) {
+        changes.push(await this.#wishOf(packageId, target, { ...order, wishId }));
+      }
       if (changes.length > 0) await store.write(changes, { sync: true });
       return { dpIds: holding.map(({ dpId }) => dpId), wishId };
+    });
+  }
+
+  /** One that waits still is answered by the result of this one, too. */
+  async #wishOf(
+    packageId: string,
+    { dpId, siteCode }: Pick<Target, 'dpId' | 'siteCode'>,
+    order: ValidationOrder,
+  ): Promise<Change> {
+    const { store, clock } = this.#components;
+    const rows = store.records(keySpaces.validationRequests);
+    const before = await rows.get(joinKey(packageId, dpId));
+    const results = store.records(keySpaces.validationResults);
+    const result = await results.get(joinKey(packageId, siteCode, dpId));
+    const isOpen = before !== undefined && !answersWish(result?.wishId, before.wishId);
+    return rows.put(joinKey(packageId, dpId), {
+      ...{ packageId, dpId, wishedAtMs: clock.nowMs(), bytesPerSecond: order.bytesPerSecond },
+      wishId: wishAfter(isOpen ? before.wishId : undefined, order.wishId),
+      repair: order.repair || (isOpen && before.repair),
     });
   }
 
@@ -91,7 +117,7 @@ export class ValidationAnswers {
     const { packages, ownValidations, newUuid } = this.#components;
     const packageId = requirePackageId(text);
     await packages.require(packageId);
-    const wishId = newUuid();
+    const wishId = toWishId(newUuid());
     await ownValidations.request(packageId, { ...order, wishId });
     return { dpIds: [''], wishId };
   }

@@ -21,6 +21,7 @@ export interface SettableConfig {
   readonly pull: object;
   readonly sending: object;
   readonly despooling: object;
+  readonly serving: object;
   readonly alarms: object;
 }
 
@@ -47,6 +48,7 @@ export const settingPlaces: { readonly [N in SettingName]: readonly [Section, st
   'despool-retry-first-delay': ['despooling', 'retryDelayMs'],
   'despool-retry-longest-delay': ['despooling', 'retryDelayMsMax'],
   'metadata-delay': ['despooling', 'metadataDelayMs'],
+  'serve-kilobytes-per-second': ['serving', 'kilobytesPerSecond'],
   'alarm-no-progress': ['alarms', 'noProgressMs'],
   'alarm-dp-away': ['alarms', 'distributionPointAwayMs'],
   'alarm-site-away': ['alarms', 'siteAwayMs'],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ValidationReport } from '../../shared/domain/content-validation.ts';
 import type { SitePackage } from '../../shared/domain/site-package.ts';
-import { validationRoundsMax } from '../../shared/domain/validation-request.ts';
+import { answersWish, validationRoundsMax } from '../../shared/domain/validation-request.ts';
 import type { ValidationResult } from '../../shared/domain/validation-result.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { testProperties } from '../../shared/testing/test-library.ts';
@@ -39,6 +39,9 @@ describe('Validation of the copy of a site that does not publish the package (PK
   /** What the source site was told. */
   let told: { readonly reason: string; readonly isToCome: boolean }[];
   let isToCome: boolean;
+  /** Looks that have begun; none ends before this. */
+  let validating: number;
+  let held: Promise<void>;
 
   beforeEach(async () => {
     machine = await openTestMachine();
@@ -48,10 +51,14 @@ describe('Validation of the copy of a site that does not publish the package (PK
     await store.write(packages.put(foreign), { sync: false });
     told = [];
     isToCome = false;
+    validating = 0;
+    held = Promise.resolve();
     validations = new OwnValidations({
       ...{ store, notifier, packages, status, clock, siteCode: 'PS1', logger: log.logger },
       validation: {
         validate: async function* () {
+          validating += 1;
+          await held;
           const report = (reports.length > 1 ? reports.shift() : reports[0]) ?? sound;
           yield { kind: 'report', report } as const;
         },
@@ -101,6 +108,26 @@ describe('Validation of the copy of a site that does not publish the package (PK
     await machine.clock.advance(2_000);
     const result = await resultOf(({ repairedCount }) => repairedCount > 0);
     assert.deepEqual([result.damagedCount, result.missingCount, result.repairedCount], [2, 1, 3]);
+    assert.equal(await open(), undefined);
+  });
+
+  it('goes on with what is asked for while it runs, which answers both', async () => {
+    let release = () => {};
+    held = new Promise((resolve) => {
+      release = resolve;
+    });
+    reports = [unsound, unsound, sound];
+    await validations.request(packageId, order);
+    await site.until(() => validating === 1);
+    await validations.request(packageId, { ...order, wishId: 'other', repair: false });
+    release();
+    await site.until(async () => (await open())?.round === 1);
+    const row = await open();
+    assert.deepEqual([row?.wishId, row?.repair, told.length], ['wish~other', true, 2]);
+    isToCome = false;
+    await machine.clock.advance(2_000);
+    const result = await resultOf(({ repairedCount }) => repairedCount > 0);
+    assert.ok(answersWish(result.wishId, 'wish') && answersWish(result.wishId, 'other'));
     assert.equal(await open(), undefined);
   });
 

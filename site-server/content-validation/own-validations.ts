@@ -13,6 +13,7 @@ import {
   type OwnLibraryValidation,
   type ValidationOrder,
   validationRoundsMax,
+  wishAfter,
 } from '../../shared/domain/validation-request.ts';
 import {
   isUnsound,
@@ -67,11 +68,17 @@ export class OwnValidations implements Component {
     await this.#loop;
   }
 
-  /** It is on disk when this resolves. */
+  /** It is on disk when this resolves. One that is still open is answered by its result, too. */
   async request(packageId: string, order: ValidationOrder): Promise<void> {
-    const { clock, store } = this.#needs;
-    const row = { ...order, packageId, serial: clock.nowMs(), afterRequestCount: 0 };
-    await store.write([this.#rows.put(packageId, row)], { sync: true });
+    const { clock, packages, store } = this.#needs;
+    await packages.turn(packageId, async () => {
+      const open = await this.#rows.get(packageId);
+      const wishId = wishAfter(open?.wishId, order.wishId);
+      const repair = order.repair || open?.repair === true;
+      const serial = Math.max(clock.nowMs(), (open?.serial ?? 0) + 1);
+      const row = { ...order, wishId, repair, packageId, serial, afterRequestCount: 0 };
+      await store.write([this.#rows.put(packageId, row)], { sync: true });
+    });
     this.#wake.wake();
   }
 
@@ -82,8 +89,8 @@ export class OwnValidations implements Component {
   async mendingChanges(packageId: string, wishId: string): Promise<Change[]> {
     const open = await this.#rows.get(packageId);
     if (open?.repair) return [];
-    const order = { wishId, repair: true, bytesPerSecond: 0 };
-    const serial = this.#needs.clock.nowMs();
+    const order = { wishId: wishAfter(open?.wishId, wishId), repair: true, bytesPerSecond: 0 };
+    const serial = Math.max(this.#needs.clock.nowMs(), (open?.serial ?? 0) + 1);
     return [this.#rows.put(packageId, { ...order, packageId, serial, afterRequestCount: 0 })];
   }
 
@@ -153,7 +160,7 @@ export class OwnValidations implements Component {
       const isCurrent = (await this.#rows.get(row.packageId))?.serial === row.serial;
       const changes: Change[] = isCurrent ? [this.#rows.delete(row.packageId)] : [];
       if (sitePackage) {
-        const { result, found, next } = await this.#ending(row, { report, sitePackage });
+        const { result, found, next } = await this.#ending(row, { report, sitePackage, isCurrent });
         changes.push(this.#results.put(this.#keyOf(row.packageId), result), ...next);
         for (const facts of ownResultMessages(report, found))
           changes.push(...status.message(facts));
@@ -165,8 +172,14 @@ export class OwnValidations implements Component {
 
   async #ending(
     row: OwnLibraryValidation,
-    { report, sitePackage }: { report: ValidationReport; sitePackage: SitePackage },
+    facts: {
+      readonly report: ValidationReport;
+      readonly sitePackage: SitePackage;
+      /** Whether nobody has asked for it anew meanwhile: then that one goes on with it. */
+      readonly isCurrent: boolean;
+    },
   ): Promise<{ result: ValidationResult; found: ValidationResult; next: Change[] }> {
+    const { report, sitePackage, isCurrent } = facts;
     const nowMs = this.#needs.clock.nowMs();
     const found = this.#resultOf(row, { report, sitePackage, nowMs });
     if (!isUnsound(found)) return { result: await this.#sound(row, found), found, next: [] };
@@ -178,7 +191,8 @@ export class OwnValidations implements Component {
     const next = isForeign(sitePackage)
       ? await this.#needs.contents.damaged(row.packageId, damage)
       : [];
-    if (isToCome) next.push(...this.#againChanges({ ...row, round }, sitePackage, nowMs));
+    if (isToCome && isCurrent)
+      next.push(...this.#againChanges({ ...row, round }, sitePackage, nowMs));
     return { result, found: result, next };
   }
 

@@ -120,6 +120,27 @@ describe('The timer of validations (PKG-8)', () => {
     assert.ok(isAgain.length <= 2, 'nobody is asked for twice');
   });
 
+  it('reads the rows of what has become due only, however much has a schedule', async () => {
+    await begin();
+    await pass(48);
+    let readCount = 0;
+    const { records } = store;
+    Object.assign(store, {
+      records: (space: Parameters<typeof records>[0]) => {
+        const rows = records.call(store, space);
+        if (space !== keySpaces.ownValidationRequests) return rows;
+        const get = (key: string) => {
+          readCount += 1;
+          return rows.get(key);
+        };
+        const put: typeof rows.put = (key, row) => rows.put(key, row);
+        return { get, put };
+      },
+    });
+    await pass(24);
+    assert.ok(readCount >= 24 && readCount <= 30, `${readCount} reads for 24 that became due`);
+  });
+
   it('asks for nothing any more once the schedule is taken away', async () => {
     await begin();
     await pass(1);

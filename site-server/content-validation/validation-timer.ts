@@ -42,6 +42,8 @@ export class ValidationTimer implements Component {
   readonly #needs: ValidationTimerNeeds;
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
+  /** Up to then all that was due has been asked for; 0 at a start, when what was missed is looked for. */
+  #askedUntilMs = 0;
 
   constructor(needs: ValidationTimerNeeds) {
     this.#needs = needs;
@@ -75,7 +77,9 @@ export class ValidationTimer implements Component {
   }
 
   async #look(): Promise<void> {
-    const { store } = this.#needs;
+    const { store, clock } = this.#needs;
+    const nowMs = clock.nowMs();
+    if (nowMs < this.#askedUntilMs) this.#askedUntilMs = 0;
     const scheduled = await this.#scheduled();
     if (scheduled.size === 0) return;
     let batch: Change[] = [];
@@ -85,6 +89,7 @@ export class ValidationTimer implements Component {
       batch = [];
     }
     if (batch.length > 0) await store.write(batch, { sync: false });
+    if (!this.#stopping.signal.aborted) this.#askedUntilMs = nowMs;
   }
 
   /** The DPs with a schedule; one that is new, or another than before, begins now. */
@@ -119,6 +124,7 @@ export class ValidationTimer implements Component {
       const one = scheduled.get(dpId);
       if (!one || intent !== 'installed') continue;
       const key = joinKey(packageId, dpId);
+      if (!this.#isNews(key, one.known)) continue;
       const wishes = [await requests.get(key), await asked.get(key)];
       const wishedAtMs = Math.max(...wishes.map((wish) => wish?.wishedAtMs ?? 0));
       const nowMs = clock.nowMs();
@@ -134,5 +140,11 @@ export class ValidationTimer implements Component {
       yield requests.put(key, request);
       yield notifier.notification('validation-request', packageId);
     }
+  }
+
+  /** Whether it has become due since the last look: only then its rows are read, of maybe millions. */
+  #isNews(key: string, known: KnownSchedule): boolean {
+    const slotMs = dueSlotMs(key, known, { wishedAtMs: 0, nowMs: this.#needs.clock.nowMs() });
+    return slotMs !== undefined && slotMs > this.#askedUntilMs;
   }
 }

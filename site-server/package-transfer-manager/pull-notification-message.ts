@@ -42,6 +42,7 @@ export function toNotification(facts: NotificationFacts, bundleHash: string): No
     sources: facts.sources.map(toSourceMessage),
     managementPoint,
     settings: { packagesMax: settings.packagesMax },
+    ignoresWindow: job.ignoresWindow === true,
   };
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { PullSettings } from '../../shared/domain/pull-source.ts';
+import { hoursOfWeek } from '../../shared/domain/transfer-controls.ts';
 import { bundleHashOf } from '../../shared/package-info/package-info-bundle.ts';
 import type { NotifyPullRequest } from '../../shared/rpc/generated/waybill/v1/NotifyPullRequest.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
@@ -73,10 +74,11 @@ describe('pull notification', () => {
   }
 
   const { signal } = new AbortController();
+  const pullJob = (dpId: string, action: 'add' | 'redistribute' = 'add') =>
+    testJob({ jobSerial: 5, packageId, dpId, sourceVersion: 2, action, priority: 1 });
   const notify = async (dpId: string, action: 'add' | 'redistribute' = 'add') => {
     const dp = await site.hierarchy.require(dpId);
-    const job = testJob({ jobSerial: 5, packageId, dpId, sourceVersion: 2, action, priority: 1 });
-    return notification.notify({ job, dp, signal });
+    return notification.notify({ job: pullJob(dpId, action), dp, signal });
   };
   const jobTold = (toldHash: string) =>
     testJob({ jobSerial: 5, packageId, dpId: 'P1', sourceVersion: 2, toldHash });
@@ -131,9 +133,40 @@ describe('pull notification', () => {
       contents: [{ contentId, relatedContentId: `${packageId}.1` }],
       managementPoint: 'site.example.org:8530',
       settings: { packagesMax: 7 },
+      ignoresWindow: false,
     });
     const rows = await locations();
     assert.ok(rows.some(({ key }) => key === `${contentId}/P1`));
+  });
+
+  it('brings no manifests to one that has a limit or hours: it fetches them within those (PULL-10)', async () => {
+    const dp = { dpId: 'P1', address: 'P1:8531', kind: 'pull', description: '' } as const;
+    const pull = { sources: [{ dpId: 'S1', rank: 1 }], allowFallback: false, packagesMax: 7 };
+    const hours = Array.from({ length: hoursOfWeek }, () => 'closed' as const);
+    await site.hierarchy.add({ ...dp, pull });
+    await locate('held', 'S1');
+    for (const controls of [
+      { limit: { kind: 'rate', bytesPerSecond: 10_000 } },
+      { schedule: { timeZone: 'UTC', hours } },
+    ] as const) {
+      calls.length = 0;
+      await notification.notify({
+        job: pullJob('P1'),
+        dp: { ...(await site.hierarchy.require('P1')), controls },
+        signal,
+      });
+      const [info] = calls.map(({ request }) => request as { manifests?: unknown[] });
+      assert.deepEqual(info?.manifests, []);
+    }
+  });
+
+  it('says that one is let run whatever the hour is (ADM-2)', async () => {
+    await addPullDp('P1', ['S1']);
+    await locate('held', 'S1');
+    const dp = await site.hierarchy.require('P1');
+    await notification.notify({ job: { ...pullJob('P1'), ignoresWindow: true }, dp, signal });
+    const request = calls.at(-1)?.request as NotifyPullRequest | undefined;
+    assert.equal(request?.ignoresWindow, true);
   });
 
   it('falls back to DPs that hold it, those that are fetching it, then the site (PULL-1)', async () => {

@@ -146,7 +146,9 @@ export class PullNotification {
     const { library, connections } = this.#needs;
     const { callDeadlineMs: deadlineMs } = this.#config;
     const { bytes: bundle } = encodeBundle(version);
-    const manifests = await inlineManifests(library, version);
+    // One with a limit or hours of its own fetches them in its hours, within its limit (PULL-10).
+    const isFree = !dp.controls?.limit && !dp.controls?.schedule;
+    const manifests = isFree ? await inlineManifests(library, version) : [];
     const request = { action: actionOf(job), bundle, manifests };
     await connections.channelTo(dp).unary('putPackageInfo', request, { deadlineMs, signal });
   }

@@ -336,6 +336,19 @@ describe('Scheduler', () => {
     site.connected('PS1');
     await machine.until(async () => (await machine.history()).length >= 40, 1_000);
   });
+
+  it('makes more files ahead as soon as an administrator lets it (ADM-3)', async () => {
+    const ids = Array.from({ length: 20 }, (_, index) => `CS1-${toHex(index)}`);
+    await machine.order(
+      ...ids.map((jobId, index) => ({ jobId, packageId: `CS1${toHex(index).slice(3)}` })),
+    );
+    const made = () => [...site.requests.open()].filter(isMade).length;
+    await machine.until(() => made() >= 5);
+    for (let time = 0; time < 10; time++) await machine.clock.advance(1_000);
+    assert.ok(made() <= 10, `${made()} files`);
+    site.setFilesAhead(20);
+    await machine.until(() => made() === 20);
+  });
 });
 
 const toHex = (serial: number) => serial.toString(16).toUpperCase().padStart(8, '0');

@@ -20,6 +20,8 @@ import type { SendRequestTable } from './send-request-table.ts';
 
 /** What the Scheduler needs. */
 export interface SchedulerComponents {
+  /** Says when `filesAheadMax` may have changed. @default never */
+  readonly settings?: { onChanged(listener: () => void): () => void };
   readonly store: Pick<StateStore, 'records' | 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'pending' | 'handled' | 'subscribe'>;
   readonly requests: SendRequestTable;
@@ -95,6 +97,7 @@ export class Scheduler implements Component {
     for (const { jobId } of requests.open()) this.#due.add(jobId);
     this.#unsubscribe = [
       requests.onChanged((request) => this.#onChanged(request)),
+      this.#components.settings?.onChanged(() => this.#wake.wake()) ?? (() => {}),
       notifier.subscribe('mini-job', () => this.#wake.wake()),
       notifier.subscribe('site', () => this.#wake.wake()),
       // Others handle these, and they are many; what is on its way of a deleted package can wait.

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isErrorWithCode, WaybillError } from '../../../shared/domain/errors.ts';
 import type { PackageVersion, Priority } from '../../../shared/domain/package.ts';
+import type { PullUrgency } from '../../../shared/domain/pull-job.ts';
 import type { PullSource } from '../../../shared/domain/pull-source.ts';
 import type { StateMessage } from '../../../shared/domain/state-message.ts';
 import { fetchingPassage } from '../../../shared/domain/transfer-passage.ts';
@@ -73,6 +74,7 @@ export function notificationOf(
     sources: [source('PS1DP2')],
     managementPoint: 'ps1:8530',
     packagesMax: 5,
+    ignoresWindow: false,
     ...changes,
   };
 }
@@ -145,16 +147,20 @@ export class FakeFetcher implements PackageFetcher {
   readonly running: string[] = [];
   /** Priorities that were given to fetches. */
   readonly priorities: Priority[] = [];
+  /** For each of them, whether it is to run whatever the hour is. */
+  readonly ignoreWindows: boolean[] = [];
   readonly sourcesSet: (readonly PullSource[])[] = [];
   endCount = 0;
 
-  open(first: readonly PullSource[], priority: Priority): PackageFetch {
+  open(first: readonly PullSource[], urgency: PullUrgency): PackageFetch {
     let sources = first;
-    this.priorities.push(priority);
+    const setUrgency = ({ priority, ignoresWindow = false }: PullUrgency) => {
+      this.priorities.push(priority);
+      this.ignoreWindows.push(ignoresWindow);
+    };
+    setUrgency(urgency);
     return {
-      setPriority: (next) => {
-        this.priorities.push(next);
-      },
+      setUrgency,
       setSources: (next) => {
         sources = next;
         this.sourcesSet.push(next);

@@ -152,6 +152,8 @@ export class SendingSite {
   readonly transferControls: TransferControlRows;
   readonly #machine: SendingMachine;
   readonly #listeners = new Map<string, () => void>();
+  readonly #schedulerConfig = { ...defaultSchedulerConfig };
+  #onSettingsChanged = () => {};
 
   private constructor(
     machine: SendingMachine,
@@ -171,7 +173,13 @@ export class SendingSite {
     this.files = fileStoreOf(machine, store);
     const { files } = this;
     const shared = { store, requests, clock, random, logger, directory, files };
-    this.scheduler = new Scheduler({ ...shared, notifier }, defaultSchedulerConfig);
+    const settings = {
+      onChanged: (listener: () => void) => {
+        this.#onSettingsChanged = listener;
+        return () => {};
+      },
+    };
+    this.scheduler = new Scheduler({ ...shared, notifier, settings }, this.#schedulerConfig);
     const siteCode = 'CS1';
     const randomBytes = (count: number) => Buffer.alloc(count, clock.nowMs() % 251);
     const signing = { signing: testSigning, siteCode, clock, randomBytes };
@@ -214,6 +222,12 @@ export class SendingSite {
 
   async stop(): Promise<void> {
     await stopInReverse([this.transferControls, this.files, this.scheduler, this.sender]);
+  }
+
+  /** An administrator lets so many files be made ahead for a destination. */
+  setFilesAhead(filesAheadMax: number): void {
+    this.#schedulerConfig.filesAheadMax = filesAheadMax;
+    this.#onSettingsChanged();
   }
 
   /** The replication stream of another site is there again. */
