@@ -237,6 +237,8 @@ describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
   });
 
   it('a scraper, which has no certificate: reads metrics, and nothing of packages or people (ADM-7)', async () => {
+    const { exitCode } = await runWaybill(network, ['dp', 'check', 'PS1DP1']);
+    assert.equal(exitCode, 0);
     const site = await (await fetch(`http://${metricsAt.PS1}/metrics`)).text();
     const dp = await (await fetch(`http://${metricsAt.PS1DP1}/metrics`)).text();
     for (const line of [
