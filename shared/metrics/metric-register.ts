@@ -36,7 +36,7 @@ export const metricRegister = {
   waybill_content_bytes_total: {
     ...{ type: 'counter', unit: 'bytes', labels: ['way', 'direction'], agents: both },
     meaning:
-      'Content that was moved, with what stands around it. `way` is `push` (site to DP), `pull` (to whoever fetches) or `site` (package files between sites); `direction` is `sent` or `received`.',
+      'Content that was moved; what was sent is counted with its manifests and what stands around it on the wire. `way` is `push` (site to DP), `pull` (to whoever fetches) or `site` (package files between sites); `direction` is `sent` or `received`.',
   },
   waybill_content_free_bytes: {
     ...{ type: 'gauge', unit: 'bytes', labels: [], agents: dp },
