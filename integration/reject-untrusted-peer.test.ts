@@ -16,6 +16,7 @@ import { adminIdentity, Network } from './network.ts';
 import { type ProgramEnd, programs, runProgram, runWaybill } from './programs.ts';
 import { foreignClient } from './rpc/foreign-client.ts';
 import { definitionsOf, firstAnswer, health, listServices, methodOf } from './rpc/tool-client.ts';
+import { scanKept } from './secrets/produced-output.ts';
 import { writeFiles } from './source-files.ts';
 
 const dpIdentity = (dpId: string) => ({ kind: 'dp', dpId }) as const;
@@ -252,7 +253,10 @@ describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
     }
     assert.match(dp, /^waybill_content_bytes_total\{way="push",direction="received"\} [1-9]\d*$/m);
     assert.match(dp, /^process_resident_memory_bytes [1-9]\d*$/m);
-    for (const page of [site, dp]) assert.doesNotMatch(page, /PS100001|admin\//);
+    for (const page of [site, dp]) {
+      assert.doesNotMatch(page, /PS100001|admin\//);
+      scanKept(page, 'metrics');
+    }
   });
 
   it('an agent whose metrics port is taken: does not start, and says so (ADM-7)', async () => {
