@@ -16,6 +16,7 @@ import { StateStore } from '../shared/state-store/state-store.ts';
 import { certificateKeeper } from './certificate-wiring.ts';
 import { controlParts } from './control-wiring.ts';
 import { type DpConfig, libraryDirectoryOf } from './dp-config.ts';
+import { dpMetrics } from './dp-metrics.ts';
 import { distributionPointConversation } from './dp-provider/distribution-point-conversation.ts';
 import { validationConversation } from './dp-provider/validation-conversation.ts';
 import { prestagedParts } from './prestaged-wiring.ts';
@@ -100,7 +101,11 @@ export class DpAgent implements Component {
       },
       config,
     );
-    const answers = distributionPointConversation(provider, library, self);
+    let pushedBytes = 0;
+    const onPushed = (bytes: number) => {
+      pushedBytes += bytes;
+    };
+    const answers = distributionPointConversation(provider, library, self, onPushed);
     const prestaged = prestagedParts({ library, credentials, clock, child }, config);
     const validation = new ContentValidation(
       { library, store, clock, logger: child('content-validation') },
@@ -125,7 +130,14 @@ export class DpAgent implements Component {
     const told = [...controls.components, pull.outbox, damageAcknowledged(store)];
     const kept = [keeper, toldTrust, library, prestaged.held, ...told];
     const working = [provider, pieceSource, validation, ...pull.components, server];
-    return new DpAgent(store, server, [...kept, ...working]);
+    const metrics = dpMetrics(
+      {
+        ...{ credentials, keeper, provider, contentServer, clock, child },
+        ...{ pullDp: pull.pullDp, pushedBytes: () => pushedBytes },
+      },
+      config,
+    );
+    return new DpAgent(store, server, [...kept, ...working, ...metrics]);
   }
 
   /** host:port the agent listens on, once it is started. */

@@ -31,6 +31,15 @@ describe('DP configuration', () => {
     }
   });
 
+  it('tells metrics to nobody unless it is said where', () => {
+    assert.deepEqual(dpConfigSchema.parse(minimal).metrics, {});
+    const parse = (listen: string) => dpConfigSchema.safeParse({ ...minimal, metrics: { listen } });
+    for (const listen of ['127.0.0.1:9464', '[::1]:0']) assert.ok(parse(listen).success, listen);
+    for (const listen of ['9464', 'localhost', 'localhost:65536', '::1:9464', '/run/socket']) {
+      assert.match(String(parse(listen).error?.message), /host:port/, listen);
+    }
+  });
+
   const refused: [key: string, value: unknown][] = [
     ['dpId', ''],
     ['dpId', 'a/b'],

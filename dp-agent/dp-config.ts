@@ -1,8 +1,13 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { renewalSettings } from '../shared/certificate-keeper/renewal-settings.ts';
-import { parseAddress, parseDistributionPointId } from '../shared/domain/distribution-point.ts';
+import {
+  isListenAddress,
+  parseAddress,
+  parseDistributionPointId,
+} from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
+import { metricsSettings } from '../shared/metrics/metrics-settings.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
 
 const hourMs = 3_600_000;
@@ -99,6 +104,7 @@ export const dpConfigSchema = z.strictObject({
     .min(1024)
     .default(20_000_000)
     .describe('How fast a validation reads the library, unless it is told.'),
+  metrics: metricsSettings,
   logLevel: z.enum(logLevels).default('info').describe('Least urgent level that is logged.'),
 });
 
@@ -107,8 +113,4 @@ export type DpConfig = z.output<typeof dpConfigSchema>;
 /** Where the content library lies. */
 export function libraryDirectoryOf(config: DpConfig): string {
   return config.contentLibraryDirectory ?? join(config.dataDirectory, 'content-library');
-}
-
-function isListenAddress(text: string): boolean {
-  return parseAddress(text.replace(/:0$/, ':1')) !== undefined;
 }

@@ -10,11 +10,13 @@ import { type PeerCredentialFiles, readPeerCredentials } from '../shared/rpc/pee
 import { RpcChannel } from '../shared/rpc/rpc-channel.ts';
 import { Administrator } from './administrator.ts';
 import type { AgentProcess } from './agent-process.ts';
+import { freePort } from './free-port.ts';
 import { referencedHashes } from './library-files.ts';
 import { adminIdentity, Network } from './network.ts';
 import { type ProgramEnd, programs, runProgram, runWaybill } from './programs.ts';
 import { foreignClient } from './rpc/foreign-client.ts';
 import { definitionsOf, firstAnswer, health, listServices, methodOf } from './rpc/tool-client.ts';
+import { scanKept } from './secrets/produced-output.ts';
 import { writeFiles } from './source-files.ts';
 
 const dpIdentity = (dpId: string) => ({ kind: 'dp', dpId }) as const;
@@ -23,9 +25,18 @@ const deadlineMs = 10_000;
 describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
   let network: Network;
   let administrator: Administrator;
+  /** Where each agent tells metrics. */
+  let metricsAt: Readonly<Record<'PS1' | 'PS1DP1', string>>;
 
   before(async () => {
-    network = await Network.start();
+    metricsAt = {
+      PS1: `127.0.0.1:${await freePort()}`,
+      PS1DP1: `127.0.0.1:${await freePort()}`,
+    };
+    network = await Network.start({
+      site: { metrics: { listen: metricsAt.PS1 } },
+      dp: (dpId) => (dpId === 'PS1DP1' ? { metrics: { listen: metricsAt.PS1DP1 } } : {}),
+    });
     administrator = await Administrator.of(network);
   });
 
@@ -224,5 +235,37 @@ describe('peers that are not trusted, and real agents (SEC-1, ADM-5)', () => {
     const answer = (await firstAnswer(caller, getSite, {})) as { siteCode: string };
     assert.equal(answer.siteCode, 'PS1');
     caller.close();
+  });
+
+  it('a scraper, which has no certificate: reads metrics, and nothing of packages or people (ADM-7)', async () => {
+    const { exitCode } = await runWaybill(network, ['dp', 'check', 'PS1DP1']);
+    assert.equal(exitCode, 0);
+    const site = await (await fetch(`http://${metricsAt.PS1}/metrics`)).text();
+    const dp = await (await fetch(`http://${metricsAt.PS1DP1}/metrics`)).text();
+    for (const line of [
+      /^waybill_distribution_point_up\{distribution_point="PS1DP1"\} 1$/m,
+      /^waybill_jobs_ended_total\{state="complete"\} [1-9]\d*$/m,
+      /^waybill_content_bytes_total\{way="push",direction="sent"\} [1-9]\d*$/m,
+      /^waybill_certificate_expiry_timestamp_seconds\{certificate="identity",holder="dp\/PS1DP1"\} \d{10}$/m,
+      /^waybill_certificate_expiry_timestamp_seconds\{certificate="root",holder="[0-9a-f]{16}"\} \d{10}$/m,
+    ]) {
+      assert.match(site, line);
+    }
+    assert.match(dp, /^waybill_content_bytes_total\{way="push",direction="received"\} [1-9]\d*$/m);
+    assert.match(dp, /^process_resident_memory_bytes [1-9]\d*$/m);
+    for (const page of [site, dp]) {
+      assert.doesNotMatch(page, /PS100001|admin\//);
+      scanKept(page, 'metrics');
+    }
+  });
+
+  it('an agent whose metrics port is taken: does not start, and says so (ADM-7)', async () => {
+    const config = await readFile(network.dp('PS1DP1').configPath, 'utf8');
+    const other = config.replaceAll('/PS1DP1', '/taken').replace(metricsAt.PS1DP1, metricsAt.PS1);
+    await writeFiles(network.directory, { 'taken.yaml': other });
+    const path = join(network.directory, 'taken.yaml');
+    const { exitCode, stdout, stderr } = await runProgram(programs.waybillDp, ['--config', path]);
+    assert.equal(exitCode, 1);
+    assert.ok(`${stdout}${stderr}`.includes(`Address ${metricsAt.PS1} is in use`), stderr);
   });
 });

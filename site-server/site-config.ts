@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { renewalSettings } from '../shared/certificate-keeper/renewal-settings.ts';
 import { parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
+import { metricsSettings } from '../shared/metrics/metrics-settings.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
 import { authoritySettings } from './certificate-authority/authority-config.ts';
 import { enrollmentSettings } from './enrollment/enrollment-config.ts';
@@ -389,6 +390,7 @@ const fields = z.strictObject({
     .min(1_000)
     .default(1_000_000)
     .describe('Audit records kept; the oldest go first.'),
+  metrics: metricsSettings,
   logLevel: z.enum(logLevels).default('info').describe('Least urgent level that is logged.'),
 });
 

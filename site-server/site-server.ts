@@ -70,6 +70,7 @@ import {
   type SiteServerNeeds,
   type SiteSettings,
 } from './site-ground.ts';
+import { siteMetrics } from './site-metrics.ts';
 import { transferPreview } from './site-preview.ts';
 import { siteServing } from './site-serving.ts';
 import { type SiteTransfers, siteTransfers } from './site-transfers.ts';
@@ -125,6 +126,11 @@ export class SiteServer implements Component {
     server.serve('SiteTransfer', siteLinks.service.conversation());
     if (enrollment) server.serve('SiteEnrollment', enrollment.passedOn);
     server.serve('ManagementPoint', managementPoint(ground, transfers, stateSystem).conversation());
+    const alarms = alarmWatch(ground, {
+      ...{ jobs: transfers.jobs, transfers: transfers.manager },
+      ...{ sends: siteLinks.sends, replication, certificates },
+    });
+    const watches = { alarms, certificates };
     return new SiteServer(ground.store, [
       ...keepers,
       ground.settings,
@@ -150,22 +156,15 @@ export class SiteServer implements Component {
       ...siteLinks.receivers,
       ...serving.components,
       server,
-      {
-        start: async () => {
-          ground.listening.address = server.address;
-        },
-        stop: async () => {},
-      },
+      listeningNoted(ground, server),
       ...(enrollment?.components ?? []),
       // From here on the site is known by the address that it listens on.
       ground.identity,
       ...siteLinks.components,
       replication,
-      alarmWatch(ground, {
-        ...{ jobs: transfers.jobs, transfers: transfers.manager },
-        ...{ sends: siteLinks.sends, replication, certificates },
-      }),
+      alarms,
       certificates,
+      ...siteMetrics(ground, { ...transfers, ...siteLinks, ...watches, replication, content: serving.contentServer }),
     ]);
   }
 
@@ -177,6 +176,16 @@ export class SiteServer implements Component {
     await stopInReverse(this.#components);
     await this.#store.close();
   }
+}
+
+/** Right after the server: with the port that was free. */
+function listeningNoted({ listening }: Ground, server: RpcServer): Component {
+  return {
+    start: async () => {
+      listening.address = server.address;
+    },
+    stop: async () => {},
+  };
 }
 
 /** What exchanges rows with other sites; what a row is worth, those say whose it is. */
@@ -273,7 +282,7 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
     settings.live('distribution', { pull: settings.live('pull') }),
   );
   const steering = new JobSteering({ ...ground, jobs, transfers: manager, cancellation });
-  return { jobs, pieceSource, manager, steering };
+  return { jobs, permits, pieceSource, manager, steering };
 }
 
 /** What tells DPs whom to trust. */

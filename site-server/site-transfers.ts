@@ -62,7 +62,8 @@ export interface SiteTransfers {
   readonly sendRequests: AdminSendRequests;
   readonly sendSteering: SendSteering;
   /** All open send requests. */
-  readonly sends: Pick<SendRequestTable, 'open'>;
+  readonly sends: Pick<SendRequestTable, 'open' | 'countOf' | 'endedCountOf'>;
+  readonly sender: Pick<Sender, 'sentBytes'>;
   readonly versionRecorder: VersionRecorder;
   readonly siteContentTask: SiteContentTask;
   /** What older versions of this site's packages consisted of. */
@@ -90,6 +91,7 @@ export async function siteTransfers(
     components: [despooler, ...sending.components],
     service: receiving.service,
     sends: sending.requests,
+    sender: sending.sender,
     versions: history,
     prestaged,
     sendRequests: {
@@ -191,7 +193,7 @@ async function sendingSide(
   );
   const view = new SendRequestView({ ...ground, requests, sender });
   const steering = new SendSteering({ ...ground, requests });
-  return { components: [scheduler, connections, sender], view, requests, steering };
+  return { components: [scheduler, connections, sender], sender, view, requests, steering };
 }
 
 function receivingSide(ground: Ground, packageFiles: PackageFileStore) {

@@ -62,6 +62,7 @@ describe('DistributionPoint conversation', () => {
   let dp: TestDistributionPoint;
   let sender: TestSender;
   let conversation: ReturnType<typeof distributionPointConversation>;
+  let receivedBytes: number;
 
   const big = Buffer.alloc(2 * pieceBytes, 'b');
   const small = Buffer.from('small');
@@ -72,7 +73,10 @@ describe('DistributionPoint conversation', () => {
     source = await TestLibrary.open({ directory: directory.join('site') });
     dp = await TestDistributionPoint.open({ directory: directory.join('dp') });
     sender = new TestSender(source, dp.provider);
-    conversation = distributionPointConversation(dp.provider, dp.library, self);
+    receivedBytes = 0;
+    conversation = distributionPointConversation(dp.provider, dp.library, self, (bytes) => {
+      receivedBytes += bytes;
+    });
   });
   afterEach(async function () {
     this.timeout(10_000);
@@ -166,6 +170,7 @@ describe('DistributionPoint conversation', () => {
     };
     const answers = await putContent({ open: action }, piece(0), files, piece(1));
     assert.deepEqual(answers, [{}, {}, {}]);
+    assert.equal(receivedBytes, big.length + small.length);
     const { packageHash } = await conversation.commit(
       { action: { ...action, jobSerial: '1' } },
       context,
@@ -200,6 +205,7 @@ describe('DistributionPoint conversation', () => {
       piece(1),
     );
     assert.deepEqual(answers, [{}, {}, {}]);
+    assert.equal(receivedBytes, big.length + small.length);
     const { packageHash } = await conversation.commit(
       { action: { ...action, jobSerial: '1' } },
       context,

@@ -58,11 +58,16 @@ type OtherMethod =
   | 'validate'
   | 'sweepLibrary';
 
-/** The DistributionPoint conversation: wire to DP provider and back; checks everything it reads. */
+/**
+ * The DistributionPoint conversation: wire to DP provider and back; checks everything it reads.
+ *
+ * @param onReceived called when so many bytes of content came over the wire
+ */
 export function distributionPointConversation(
   provider: PackageReceiver,
   library: ContentLibrary,
   self: DpSelf,
+  onReceived: (bytes: number) => void = () => {},
 ): Omit<Conversation<'DistributionPoint'>, OtherMethod> {
   return {
     async check(request: CheckRequest__Output) {
@@ -112,7 +117,7 @@ export function distributionPointConversation(
     },
 
     putContent: (requests: AsyncIterable<PutContentRequest__Output>) =>
-      putContent(provider, requests),
+      putContent(provider, requests, onReceived),
 
     async commit(request: CommitRequest__Output) {
       const hash = await provider.commit(requireAction(request.action));
@@ -152,6 +157,7 @@ export function distributionPointConversation(
 async function* putContent(
   provider: PackageReceiver,
   requests: AsyncIterable<PutContentRequest__Output>,
+  onReceived: (bytes: number) => void,
 ): AsyncGenerator<PutContentResponse> {
   let action: PackageAction | undefined;
   const assembly = new MessageAssembly();
@@ -164,6 +170,7 @@ async function* putContent(
     }
     const whole = wholeOf(request, assembly);
     if (!whole) continue;
+    onReceived(contentBytesOf(whole));
     await receive(provider, action, whole);
     yield {};
   }
@@ -205,6 +212,11 @@ function wholeOf(
   }
   if (!assembly.isUnderWay) return request;
   throw invalidMessage('body', 'the next fragment', bodyOf(request));
+}
+
+function contentBytesOf({ piece, files }: PutContentRequest__Output): number {
+  if (piece) return piece.data.length;
+  return files?.files.reduce((sum, { data }) => sum + data.length, 0) ?? 0;
 }
 
 function decoded(bytes: Buffer): PutContentRequest__Output {

@@ -44,6 +44,8 @@ describe('pull DP', () => {
     assert.equal(last?.packageHash, version.packageHash);
     assert.equal(last?.percent, 100);
     assert.deepEqual([last?.doneBytes, last?.totalBytes, last?.receivedBytes], [2000, 2000, 2000]);
+    assert.equal(test.pullDp.receivedBytes, 2000);
+    assert.deepEqual(test.pullDp.jobCounts, { fetching: 0, waiting: 0 });
     assert.equal(last?.dpId, 'PS1DP1');
     assert.equal(test.receiver.commitCount, 1);
     assert.equal(test.fetcher.endCount, 1);
@@ -194,6 +196,7 @@ describe('pull DP', () => {
     await test.start();
     await until(() => test.fetcher.running.length === 2);
     assert.deepEqual(test.fetcher.running, ['PS100004', 'PS100003']);
+    assert.deepEqual(test.pullDp.jobCounts, { fetching: 2, waiting: 2 });
   });
 
   it('gives the turn of a less urgent job to a more urgent one, which then goes on (PTM-3)', async () => {

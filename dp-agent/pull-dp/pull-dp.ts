@@ -26,7 +26,7 @@ import type { PullNotification } from './pull-notification.ts';
 import { lastWordOf, supersededBy } from './pull-report.ts';
 import { turnsToEnd } from './pull-turns.ts';
 
-export interface PullDpNeeds extends Omit<PullJobRunNeeds, 'onTurnChanged'> {
+export interface PullDpNeeds extends Omit<PullJobRunNeeds, 'onTurnChanged' | 'onReceived'> {
   readonly library: Pick<ContentLibrary, 'getPackage'>;
   readonly outbox: Pick<StateMessageOutbox, 'endOf'>;
   readonly settings: PullDpSettings;
@@ -48,6 +48,7 @@ export class PullDp implements Component {
   readonly #changed = new WakeSignal();
   #working: Promise<void> = Promise.resolve();
   #endListening = () => {};
+  #receivedBytes = 0;
 
   constructor(needs: PullDpNeeds, config = defaultPullJobRunConfig) {
     this.#needs = needs;
@@ -70,6 +71,17 @@ export class PullDp implements Component {
     await Promise.allSettled(runs.map(({ ended }) => ended));
     await this.#working;
     await this.#needs.jobs.whenIdle();
+  }
+
+  /** Content that came over the wire since this program began. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** Jobs that are worked at, and those that wait for a turn, hours, a source or room. */
+  get jobCounts(): { readonly fetching: number; readonly waiting: number } {
+    const fetching = this.#activeCount;
+    return { fetching, waiting: Math.max(0, this.#needs.jobs.size - fetching) };
   }
 
   /** From now on it fetches so many packages at once. On disk when it resolves. @throws DISK_FULL */
@@ -277,7 +289,11 @@ export class PullDp implements Component {
 
   #startRun(job: PullJob): void {
     const onTurnChanged = () => this.#onTurnChanged(run);
-    const run: PullJobRun = new PullJobRun({ ...this.#needs, onTurnChanged }, job, this.#config);
+    const onReceived = (bytes: number) => {
+      this.#receivedBytes += bytes;
+    };
+    const needs = { ...this.#needs, onTurnChanged, onReceived };
+    const run: PullJobRun = new PullJobRun(needs, job, this.#config);
     // A bug rejects, is nobody's to handle, and ends the process.
     const ended = run.run().finally(() => {
       this.#runs.delete(job.packageId);

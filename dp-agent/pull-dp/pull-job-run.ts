@@ -31,6 +31,8 @@ export interface PullJobRunNeeds {
   readonly logger: Logger;
   /** Called when the run begins to wait, and when it goes on. */
   readonly onTurnChanged: () => void;
+  /** So many bytes of content came over the wire. */
+  readonly onReceived: (bytes: number) => void;
 }
 
 export interface PullJobRunConfig {
@@ -192,7 +194,10 @@ export class PullJobRun {
     return {
       contentState: (contentId, state) => this.#moveOne(contentId, state),
       expected: (bytes) => this.#progress.expected(bytes),
-      received: (bytes) => this.#progress.received(bytes),
+      received: (bytes) => {
+        this.#progress.received(bytes);
+        this.#needs.onReceived(bytes);
+      },
       done: (bytes) => {
         if (this.#progress.done(bytes)) this.#noteProgress(this.bytes);
       },

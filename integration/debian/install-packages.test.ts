@@ -130,8 +130,9 @@ for (const release of releases) {
 
     it('run them as their own user, ready once they listen', async () => {
       await machine.knows([host]);
-      await identify('waybill-site', siteIdentity, { siteCode: 'PS1' });
-      const dp = { siteCode: 'PS1', dpId: 'PS1DP1', listen: '0.0.0.0:8531' };
+      const metrics = (port: number) => ({ metrics: { listen: `127.0.0.1:${port}` } });
+      await identify('waybill-site', siteIdentity, { siteCode: 'PS1', ...metrics(9464) });
+      const dp = { siteCode: 'PS1', dpId: 'PS1DP1', listen: '0.0.0.0:8531', ...metrics(9465) };
       await identify('waybill-dp', dpIdentity('PS1DP1'), dp);
       const { caFile, certificateFile, keyFile } = (
         await Certificates.issue(directory.join('certs'), [adminIdentity])
@@ -163,6 +164,19 @@ for (const release of releases) {
       assert.match(mounts, /^\S+ \/var\/lib\/waybill-site \S+ rw,/m);
       const dp = await property('waybill-dp', 'MainPID');
       assert.doesNotMatch(await machine.done(`cat /proc/${dp}/mounts`), /waybill-site \S+ rw,/);
+    });
+
+    it('let metrics be read out of that fence (ADM-7)', async () => {
+      const metricsAt = (port: number) =>
+        machine.done(
+          `/usr/lib/waybill/bin/node -e "fetch('http://127.0.0.1:${port}/metrics').then(async (one) => console.log(await one.text()))"`,
+        );
+      assert.match(await metricsAt(9464), /^waybill_jobs_ended_total\{state="complete"\} 1$/m);
+      const dp = await metricsAt(9465);
+      assert.match(dp, /^waybill_content_free_bytes [1-9]\d*$/m);
+      // What the kernel says of the process, with ProcSubset=pid.
+      assert.match(dp, /^process_open_fds [1-9]\d*$/m);
+      assert.match(dp, /^process_virtual_memory_bytes [1-9]\d*$/m);
     });
 
     it('start one again that was killed', async () => {

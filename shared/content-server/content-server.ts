@@ -91,6 +91,11 @@ export class ContentServer {
     this.#gate = new ServingGate(needs.controls);
   }
 
+  /** What was given away since this program began, in bytes: content, manifests and lists of deltas. */
+  get sentBytes(): number {
+    return this.#gate.sentBytes;
+  }
+
   /** What the RPC server serves. */
   conversation(): Conversation<'Content'> {
     return {

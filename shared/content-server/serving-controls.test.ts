@@ -134,6 +134,7 @@ describe('what a content server serves (PTM-5, PTM-6, PULL-10)', () => {
     await stream.ended;
     assert.equal(stream.answers.length, 2);
     assert.equal(clock.monotonicMs(), 0);
+    assert.equal(test.server.sentBytes, stream.bytesUntil(0));
   });
 
   it('comes at the rate of the limit, in fragments of a tenth of a second, and is whole', async () => {

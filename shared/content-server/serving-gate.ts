@@ -31,20 +31,27 @@ const priorityDefault: Priority = 2;
 export class ServingGate {
   readonly #controls: ServingControls | undefined;
   readonly #permits = new Map<string, SharedPermit>();
+  #sentBytes = 0;
 
   /** @param controls none where nothing is ever set */
   constructor(controls: ServingControls | undefined) {
     this.#controls = controls;
   }
 
+  /** What has left since this program began. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
   /** A call begins that is answered with content; to be disposed of when it is over. */
   open(context: CallContext): ServedCall {
     const controls = this.#controls;
-    if (!controls) return new ServedCall(context, undefined);
-    return new ServedCall(context, {
-      ...controls,
-      take: (priority) => this.#take(controls, context, priority),
-    });
+    const onLeft = (bytes: number) => {
+      this.#sentBytes += bytes;
+    };
+    if (!controls) return new ServedCall(context, undefined, onLeft);
+    const take = (priority: Priority) => this.#take(controls, context, priority);
+    return new ServedCall(context, { ...controls, take }, onLeft);
   }
 
   #take(
@@ -78,12 +85,18 @@ interface CallControls extends ServingControls {
 export class ServedCall implements Disposable {
   readonly #context: CallContext;
   readonly #controls: CallControls | undefined;
+  readonly #onLeft: (bytes: number) => void;
   #priority: Priority = priorityDefault;
   #held: ReturnType<CallControls['take']> | undefined;
 
-  constructor(context: CallContext, controls: CallControls | undefined) {
+  constructor(
+    context: CallContext,
+    controls: CallControls | undefined,
+    onLeft: (bytes: number) => void,
+  ) {
     this.#context = context;
     this.#controls = controls;
+    this.#onLeft = onLeft;
   }
 
   get priority(): Priority {
@@ -121,6 +134,31 @@ export class ServedCall implements Disposable {
    * @throws CONTENT_WINDOW_CLOSED as soon as it closes; AbortError when the call is over
    */
   async takePart(leftBytes: number): Promise<number> {
+    const bytes = await this.#permitted(leftBytes);
+    this.#onLeft(bytes);
+    return bytes;
+  }
+
+  /** Resolves when so many bytes may leave, one part after another. @throws as `takePart` */
+  async takeAll(bytes: number): Promise<void> {
+    for (let left = bytes; left > 0; ) left -= await this.takePart(left);
+  }
+
+  /** Cuts bytes into what may leave, each when it may. @throws as `takePart` */
+  async *cut(bytes: Buffer): AsyncGenerator<Buffer> {
+    for (let offset = 0; offset < bytes.length; ) {
+      const partBytes = await this.takePart(bytes.length - offset);
+      yield bytes.subarray(offset, offset + partBytes);
+      offset += partBytes;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#held?.release();
+    this.#held = undefined;
+  }
+
+  async #permitted(leftBytes: number): Promise<number> {
     const controls = this.#controls;
     if (!controls || isFree(controls)) return leftBytes;
     this.requireOpen();
@@ -142,25 +180,6 @@ export class ServedCall implements Disposable {
       endListening();
       signal.removeEventListener('abort', abort);
     }
-  }
-
-  /** Resolves when so many bytes may leave, one part after another. @throws as `takePart` */
-  async takeAll(bytes: number): Promise<void> {
-    for (let left = bytes; left > 0; ) left -= await this.takePart(left);
-  }
-
-  /** Cuts bytes into what may leave, each when it may. @throws as `takePart` */
-  async *cut(bytes: Buffer): AsyncGenerator<Buffer> {
-    for (let offset = 0; offset < bytes.length; ) {
-      const partBytes = await this.takePart(bytes.length - offset);
-      yield bytes.subarray(offset, offset + partBytes);
-      offset += partBytes;
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.#held?.release();
-    this.#held = undefined;
   }
 }
 

@@ -43,6 +43,11 @@ export function parseAddress(text: string): string | undefined {
   return match && port >= 1 && port <= 65_535 ? text : undefined;
 }
 
+/** Whether an agent can listen there: host:port, where port 0 is any. */
+export function isListenAddress(text: string): boolean {
+  return parseAddress(text.replace(/:0$/, ':1')) !== undefined;
+}
+
 /**
  * Priority of a DP from its measured rate, for the order of the queue: 200 at about 10 MB/s,
  * 50 less for each tenfold rate, within 1 to 400; so quick DPs come first and free their slots.

@@ -111,7 +111,8 @@ export type ErrorDetails =
   | { code: 'DATA_DIRECTORY_IN_USE'; path: string; holder: string }
   | { code: 'STATE_STORE_NEWER'; path: string; layoutFound: number; layoutKnown: number }
   | { code: 'STATE_STORE_DAMAGED'; path: string; reason: string }
-  | { code: 'ADDRESS_IN_USE'; address: string };
+  | { code: 'ADDRESS_IN_USE'; address: string }
+  | { code: 'ADDRESS_NOT_USABLE'; address: string; reason: string };
 
 export type ErrorCode = ErrorDetails['code'];
 
@@ -262,6 +263,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `State store ${f.path} has layout ${f.layoutFound}; this program knows ${f.layoutKnown}. Use the newer program`,
   STATE_STORE_DAMAGED: (f) => `State store ${f.path} is damaged: ${f.reason}`,
   ADDRESS_IN_USE: (f) => `Address ${f.address} is in use by another program`,
+  ADDRESS_NOT_USABLE: (f) => `Nobody can listen on address ${f.address}: ${f.reason}`,
 };
 
 /** When a schedule opens; 0: never. */

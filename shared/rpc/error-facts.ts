@@ -102,4 +102,5 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   STATE_STORE_NEWER: { path: 'text', layoutFound: 'number', layoutKnown: 'number' },
   STATE_STORE_DAMAGED: pathAndReason,
   ADDRESS_IN_USE: { address: 'text' },
+  ADDRESS_NOT_USABLE: { address: 'text', reason: 'text' },
 };

@@ -94,6 +94,7 @@ export const grpcStatusOf = {
   STATE_STORE_NEWER: status.FAILED_PRECONDITION,
   STATE_STORE_DAMAGED: status.FAILED_PRECONDITION,
   ADDRESS_IN_USE: status.FAILED_PRECONDITION,
+  ADDRESS_NOT_USABLE: status.FAILED_PRECONDITION,
 } as const satisfies Record<ErrorCode, status>;
 
 /** Whether a peer has said no to who we are: it will again, until somebody does something. */

@@ -186,7 +186,7 @@ export class TransferArbiter {
   #grant(permit: TransferPermit, bytes: number): void {
     const [nowMs, monotonicMs] = [this.#clock.nowMs(), this.#clock.monotonicMs()];
     for (const passage of permit.passages) passage.charge(bytes, nowMs, monotonicMs);
-    permit.granted(monotonicMs);
+    permit.granted(bytes, monotonicMs);
   }
 
   /** Why the transfer may send nothing now. */

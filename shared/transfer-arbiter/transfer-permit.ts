@@ -33,6 +33,8 @@ export interface Waiter {
 export interface PermitOptions {
   /** Called when a part has to wait since its way is closed; not to ask anything of the arbiter at once. */
   readonly onWindowClosed?: () => void;
+  /** Called with the bytes of each part, when it leaves. */
+  readonly onLeft?: (bytes: number) => void;
   /** Its parts leave whatever the schedules say. @default false */
   readonly ignoresSchedules?: boolean;
 }
@@ -179,10 +181,11 @@ export class TransferPermit {
   }
 
   /** A part left. */
-  granted(monotonicMs: number): void {
+  granted(bytes: number, monotonicMs: number): void {
     this.#grantedAtMs = monotonicMs;
     this.#inLineSinceMs = monotonicMs;
     this.standstill = undefined;
+    this.#needs.onLeft?.(bytes);
   }
 
   /** The transfer is over: it keeps nobody waiting any more. Whatever waits is to be aborted. */

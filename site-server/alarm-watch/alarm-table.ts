@@ -1,4 +1,5 @@
 import type { Alarm } from '../../shared/domain/alarm.ts';
+import { Tally } from '../../shared/runtime/tally.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { StatusFacts, StatusReporter } from '../status-manager/status-manager.ts';
@@ -52,6 +53,7 @@ export const toldMax = 200;
 export class AlarmTable {
   readonly #needs: AlarmTableNeeds;
   readonly #known = new Map<string, Known>();
+  readonly #told = new Tally<string>();
 
   constructor(needs: AlarmTableNeeds) {
     this.#needs = needs;
@@ -60,8 +62,13 @@ export class AlarmTable {
   /** Reads what was known before; once, before anything else. */
   async load(): Promise<void> {
     for await (const [key, alarm] of this.#alarms.list()) {
-      this.#known.set(key, { ...alarm, isStored: true });
+      this.#remember(key, { ...alarm, isStored: true });
     }
+  }
+
+  /** Of how many things of a kind, such as `job`, administrators were told, and it is not over. */
+  toldCountOf(kind: string): number {
+    return this.#told.of(kind);
   }
 
   /**
@@ -119,10 +126,15 @@ export class AlarmTable {
       ...(step.facts ? status.message(step.facts) : []),
     ]);
     if (changes.length > 0) await store.write(changes, { sync: false });
-    for (const { key, known } of steps) {
-      if (known) this.#known.set(key, known);
-      else this.#known.delete(key);
-    }
+    for (const { key, known } of steps) this.#remember(key, known);
+  }
+
+  #remember(key: string, known: Known | undefined): void {
+    const kind = kindOf(key);
+    const toldKind = (one: Known | undefined) => (one?.isTold ? kind : undefined);
+    this.#told.move(toldKind(this.#known.get(key)), toldKind(known));
+    if (known) this.#known.set(key, known);
+    else this.#known.delete(key);
   }
 
   #rowChanges({ key, known, wasStored }: Step): Change[] {
@@ -142,4 +154,8 @@ export class AlarmTable {
 function toEnd(key: string, { isStored, isTold, sinceMs }: Known, toBackFacts: ToBackFacts): Step {
   const facts = isTold ? toBackFacts(key, sinceMs) : undefined;
   return { key, known: undefined, wasStored: isStored, facts };
+}
+
+function kindOf(key: string): string {
+  return key.slice(0, key.indexOf('/'));
 }

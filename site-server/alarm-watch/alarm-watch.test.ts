@@ -109,11 +109,13 @@ describe('Alarm watch', () => {
     assert.deepEqual(await told(), []);
     await pass(2);
     assert.deepEqual(await told(), [jobText]);
+    assert.equal(watch.standingCountOf('job'), 1);
     await pass(300);
     assert.equal((await told()).length, 1, 'once');
     jobs = [testJob({ ...failing, totalBytes: 100, remainingBytes: 60 })];
     await pass(29);
     assert.equal((await told()).length, 1, 'it has moved');
+    assert.equal(watch.standingCountOf('job'), 0);
     await pass(4);
     assert.equal((await told()).length, 2);
   });
@@ -133,8 +135,10 @@ describe('Alarm watch', () => {
     await pass(12);
     assert.equal((await told()).length, 1);
     await restart();
+    assert.equal(watch.standingCountOf('job'), 1);
     await pass(100);
     assert.equal((await told()).length, 1);
+    assert.deepEqual([watch.standingCountOf('job'), watch.standingCountOf('dp')], [1, 0]);
   });
 
   it('does not count the time in which a schedule is closed (PTM-5)', async () => {

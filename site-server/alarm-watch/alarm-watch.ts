@@ -59,6 +59,9 @@ export interface AlarmSettings {
   readonly siteAwayMs: number;
 }
 
+/** What alarms are about; the beginning of their keys. */
+export type AlarmKind = 'job' | 'send' | 'dp' | 'site' | 'certificate' | 'unheard';
+
 /** How long nothing newly signed may come of a site, however far it is: three of its days. */
 export const unheardMsMax = 3 * 24 * 3_600_000;
 
@@ -91,6 +94,11 @@ export class AlarmWatch implements Component {
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#looking;
+  }
+
+  /** Of how many administrators were told that are not over. */
+  standingCountOf(kind: AlarmKind): number {
+    return this.#table.toldCountOf(kind);
   }
 
   async #lookNowAndThen(): Promise<void> {

@@ -131,6 +131,8 @@ describe('the certificate watch (SEC-3)', () => {
       return Math.round((notAfterMs - test.clock.nowMs()) / dayMs);
     };
     assert.deepEqual(['dp/PS1DP1', 'dp/PS1DP2'].map(daysOf), [50, 80]);
+    const ofAgents = (await test.watch.ofAgents()).map(({ holder }) => holder);
+    assert.deepEqual(ofAgents.slice(1), ['site/PS1', 'site/SS1', 'dp/PS1DP1']);
     const own = new X509Certificate(test.credentials.certificate);
     const site = known.find(({ holder }) => holder === 'site/PS1');
     assert.equal(site?.notAfterMs, Date.parse(own.validTo));

@@ -90,15 +90,26 @@ export class CertificateWatch implements Component {
 
   /** All that this site knows of: roots, then authorities of sites, then the others, by holder. */
   async known(): Promise<KnownCertificate[]> {
-    const { credentials } = this.#needs;
-    const roots = authoritiesOf(credentials.ca);
-    const told = [...this.#ofSites(), ...(await this.#ofPoints())];
+    const told = await this.#told();
     const names = new Set(told.map(nameOf));
     const issued = (await this.#newestIssued()).filter((one) => !names.has(nameOf(one)));
     const others = [...told, ...issued].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
     const authorities = others.filter(({ kind }) => kind === 'site-authority');
     const identities = others.filter(({ kind }) => kind === 'identity');
-    return [...knownRoots(roots), ...authorities, ...identities];
+    return [...this.#roots(), ...authorities, ...identities];
+  }
+
+  /** How it stands with the server's own. */
+  own(): ToldCertificate {
+    return this.#needs.own();
+  }
+
+  /**
+   * Those that agents use, and the roots: without what was issued to people, or to who has not been heard. To
+   * ask costs a look at each DP and site, whatever was issued.
+   */
+  async ofAgents(): Promise<KnownCertificate[]> {
+    return [...this.#roots(), ...(await this.#told())];
   }
 
   /** What is to be done about one, by this site's clock. */
@@ -134,6 +145,15 @@ export class CertificateWatch implements Component {
 
   #isOwn({ kind, holder }: KnownCertificate): boolean {
     return kind === 'identity' && holder === `site/${this.#needs.siteCode}`;
+  }
+
+  #roots(): KnownCertificate[] {
+    return knownRoots(authoritiesOf(this.#needs.credentials.ca));
+  }
+
+  /** What sites and DPs say of their own. */
+  async #told(): Promise<KnownCertificate[]> {
+    return [...this.#ofSites(), ...(await this.#ofPoints())];
   }
 
   #ofSites(): KnownCertificate[] {

@@ -47,5 +47,6 @@ describe('transfer service', () => {
     const another = { siteCode: 'CS1', requestId: '2' };
     const facts = { fileHash: hashOf(bytes), fileBytes: bytes.length };
     assert.equal(await life.files.offer(facts, another), 100, 'what has come stays');
+    assert.equal(life.service.receivedBytes, 100);
   });
 });

@@ -63,10 +63,16 @@ export class TransferService {
   readonly #components: TransferServiceComponents;
 
   readonly #config: TransferServiceConfig;
+  #receivedBytes = 0;
 
   constructor(components: TransferServiceComponents, config = defaultTransferServiceConfig) {
     this.#components = components;
     this.#config = config;
+  }
+
+  /** Of package files, what came over the wire since this program began. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
   }
 
   /** The functions that answer the conversation. */
@@ -119,7 +125,9 @@ export class TransferService {
     silence.catch(() => {});
     try {
       const { done, value } = await Promise.race([messages.next(), silence]);
-      return done ? undefined : value;
+      if (done) return undefined;
+      this.#receivedBytes += value.data.length;
+      return value;
     } finally {
       over.abort(workIsOver);
     }

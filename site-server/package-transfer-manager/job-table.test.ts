@@ -53,6 +53,7 @@ describe('job table', () => {
       [1, 2],
     );
     assert.deepEqual(serials(test.jobs.open()), [1, 2]);
+    assert.equal(test.jobs.countOf('pending'), 2);
     assert.deepEqual(await test.pending('distribution-job'), []);
   });
 
@@ -134,9 +135,11 @@ describe('job table', () => {
     assert.deepEqual(serials(test.jobs.open()), [1]);
     await assert.rejects(ending, (error) => isErrorWithCode(error, 'DISK_FULL'));
     assert.equal(test.jobs.get(1)?.state, 'started');
+    assert.deepEqual([test.jobs.countOf('started'), test.jobs.endedCountOf('failed')], [1, 0]);
     assert.deepEqual(told, []);
     await test.jobs.end(job, 'failed', { reason: 'x' });
     assert.equal((await test.history(1))?.state, 'failed');
+    assert.deepEqual([test.jobs.countOf('started'), test.jobs.endedCountOf('failed')], [0, 1]);
     assert.deepEqual(told, ['failed']);
   });
 
@@ -148,6 +151,8 @@ describe('job table', () => {
     ]);
     await test.jobs.end(job, 'cancelled', { reason: 'much too late' });
     assert.equal((await test.history(1))?.state, 'complete');
+    const counts = [test.jobs.endedCountOf('complete'), test.jobs.endedCountOf('cancelled')];
+    assert.deepEqual(counts, [1, 0]);
     assert.deepEqual(await test.pending('transfer-result'), [1]);
   });
 
@@ -210,10 +215,13 @@ describe('job table', () => {
 
   it('is as it was when a change could not be written', async () => {
     const job = await runningJob();
+    const stateCounts = () => [test.jobs.countOf('started'), test.jobs.countOf('pending-restart')];
     test.writeFailures.push(siteDiskFull());
     await assert.rejects(test.jobs.retryLater(job, progress, wait));
     assert.equal(test.jobs.get(1)?.state, 'started');
+    assert.deepEqual(stateCounts(), [1, 0]);
     assert.equal((await test.jobs.retryLater(job, progress, wait))?.state, 'pending-restart');
+    assert.deepEqual(stateCounts(), [0, 1]);
   });
 
   it('writes how far a job is; what is not known yet leaves the row alone', async () => {

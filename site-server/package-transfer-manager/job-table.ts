@@ -4,6 +4,7 @@ import {
   heedingWindow,
   isRunning,
   isWithPullDp,
+  type JobState,
   moved,
   reporting,
   takenBack,
@@ -11,6 +12,7 @@ import {
 } from '../../shared/domain/distribution-job.ts';
 import { isValidation } from '../../shared/domain/validation-places.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import { Tally } from '../../shared/runtime/tally.ts';
 import type { ChangeNotifier, Notification } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
@@ -33,6 +35,9 @@ import { rankOf, reprioritised, withRank } from './job-ranks.ts';
 import { OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
+/** How a job ends. */
+export type EndedJobState = 'complete' | 'failed' | 'cancelled';
+
 export interface JobTableNeeds {
   readonly store: StateStore;
   readonly notifier: ChangeNotifier;
@@ -51,6 +56,7 @@ export class JobTable {
   readonly #open = new OpenJobs();
   /** Jobs whose end is being written: nothing else is written of them. */
   readonly #ending = new Set<number>();
+  readonly #ended = new Tally<EndedJobState>();
   readonly #listeners = new Set<(job: DistributionJob) => void>();
 
   constructor(needs: JobTableNeeds, config: JobHistoryConfig = { jobHistoryCountMax: 100_000 }) {
@@ -67,6 +73,16 @@ export class JobTable {
   /** All open jobs, in no order. */
   open(): Iterable<DistributionJob> {
     return this.#open.values();
+  }
+
+  /** How many open jobs are in a state. */
+  countOf(state: JobState): number {
+    return this.#open.countOf(state);
+  }
+
+  /** How many have ended so since this program began. */
+  endedCountOf(state: EndedJobState): number {
+    return this.#ended.of(state);
   }
 
   /** An open job as it is now. */
@@ -287,11 +303,7 @@ export class JobTable {
    *
    * @returns false when it has ended already, or is just ending: then nothing was written
    */
-  async end(
-    job: DistributionJob,
-    state: 'complete' | 'failed' | 'cancelled',
-    result: JobResult,
-  ): Promise<boolean> {
+  async end(job: DistributionJob, state: EndedJobState, result: JobResult): Promise<boolean> {
     const { jobSerial } = job;
     const current = this.#open.get(jobSerial);
     if (!current || this.#ending.has(jobSerial)) return false;
@@ -309,6 +321,7 @@ export class JobTable {
     try {
       await store.write(changes, { sync: true });
       this.#open.delete(current);
+      this.#ended.add(state);
     } finally {
       this.#ending.delete(jobSerial);
     }

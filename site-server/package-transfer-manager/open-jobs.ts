@@ -1,10 +1,12 @@
-import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import type { DistributionJob, JobState } from '../../shared/domain/distribution-job.ts';
+import { Tally } from '../../shared/runtime/tally.ts';
 
 /** The open jobs of the site in memory: by serial, and by what they are for. */
 export class OpenJobs {
   readonly #jobs = new Map<number, DistributionJob>();
   /** Serials of all open jobs for one package and DP; seldom more than one. */
   readonly #serialsFor = new Map<string, Set<number>>();
+  readonly #states = new Tally<JobState>();
 
   get(jobSerial: number): DistributionJob | undefined {
     return this.#jobs.get(jobSerial);
@@ -18,13 +20,20 @@ export class OpenJobs {
     return this.#jobs.values();
   }
 
+  /** How many are in a state. */
+  countOf(state: JobState): number {
+    return this.#states.of(state);
+  }
+
   set(job: DistributionJob): void {
+    this.#states.move(this.#jobs.get(job.jobSerial)?.state, job.state);
     this.#jobs.set(job.jobSerial, job);
     const serials = this.#serialsFor.get(targetOf(job)) ?? new Set();
     this.#serialsFor.set(targetOf(job), serials.add(job.jobSerial));
   }
 
   delete(job: DistributionJob): void {
+    this.#states.move(this.#jobs.get(job.jobSerial)?.state, undefined);
     this.#jobs.delete(job.jobSerial);
     const serials = this.#serialsFor.get(targetOf(job));
     serials?.delete(job.jobSerial);

@@ -76,6 +76,22 @@ describe('transfer permits', () => {
     assert.equal(clock.sleeperCount, 0);
   });
 
+  it('count what has left, of all pushes, and not what waits (ADM-7)', async () => {
+    const first = permits.open(job(1, 'A'), () => {});
+    await first.takePart(1_000, never);
+    await permits.open(job(2, 'B'), () => {}).take(500, never);
+    permits.close(1);
+    permits.close(2);
+    arbiter.setControls('dp/A', limit(100_000));
+    const waiting = await untilItWaits(permits.open(job(3, 'A'), () => {}));
+    const sentBytes = permits.sentBytes;
+    assert.ok(sentBytes > 1_500);
+    await clock.advance(1_000);
+    await waiting();
+    assert.ok(permits.sentBytes > sentBytes);
+    permits.close(3);
+  });
+
   it('tell when the window of a push closes, once (PTM-5)', async () => {
     let closedCount = 0;
     const permit = permits.open(job(1, 'A'), () => {

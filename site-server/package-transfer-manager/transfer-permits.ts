@@ -24,9 +24,15 @@ interface HeldPermit {
 export class TransferPermits {
   readonly #needs: TransferPermitsNeeds;
   readonly #held = new Map<number, HeldPermit>();
+  #sentBytes = 0;
 
   constructor(needs: TransferPermitsNeeds) {
     this.#needs = needs;
+  }
+
+  /** What has left for DPs since this program began. */
+  get sentBytes(): number {
+    return this.#sentBytes;
   }
 
   /**
@@ -38,7 +44,10 @@ export class TransferPermits {
     const { jobSerial, dpId, priority } = job;
     const passages = this.#needs.transferControls.passagesToDp(dpId);
     const ignoresSchedules = job.ignoresWindow === true;
-    const options = { onWindowClosed, ignoresSchedules };
+    const onLeft = (bytes: number) => {
+      this.#sentBytes += bytes;
+    };
+    const options = { onWindowClosed, onLeft, ignoresSchedules };
     const permit = this.#needs.arbiter.open(passages, priority, options);
     this.#held.set(jobSerial, { permit, dpId });
     return permit;

@@ -317,6 +317,24 @@ export class ChangeLog {
     return { count, firstMs };
   }
 
+  /**
+   * The time of the first entry after a number; undefined when there is none.
+   *
+   * @param isFor which rows count; entries beyond the first hundred are not looked at for one
+   */
+  async firstMsAfter(
+    origin: string,
+    after: number,
+    isFor: (name: RowName) => boolean,
+  ): Promise<number | undefined> {
+    const range = { prefix: `${origin}/`, gt: joinKey(origin, after), limit: 100 };
+    for await (const [, { row, wallMs }] of this.#entries.list(range)) {
+      const name = fromRowId(row);
+      if (name && isFor(name)) return wallMs;
+    }
+    return undefined;
+  }
+
   /** Runs `work` while nobody else who keeps to turns changes replicated rows or origin states. */
   turn<T>(work: () => Promise<T>): Promise<T> {
     return this.#queue.run(work);

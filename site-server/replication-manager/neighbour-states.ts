@@ -8,6 +8,12 @@ export interface NeighbourConnection {
   readonly reason: string;
 }
 
+/** Whether a neighbour is connected, and for how long it has lacked something. */
+export interface NeighbourDelay extends Pick<NeighbourConnection, 'siteCode' | 'connected'> {
+  /** Age of the oldest change of this site's side that it has not acknowledged; 0: none. */
+  readonly behindMs: number;
+}
+
 /** How replication with a neighbour stands. */
 export interface NeighbourLag extends NeighbourConnection {
   /** Changes of this site's side that it has not acknowledged; at most `lagCountMax` are counted. */

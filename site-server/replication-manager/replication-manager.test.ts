@@ -121,6 +121,10 @@ describe('Replication Manager (REP-1)', () => {
     const [lag] = await cas.manager.neighbours();
     assert.equal(lag?.changesBehind, rowCount);
     assert.equal(lag?.connected, false);
+    const [delay] = await cas.manager.delays();
+    // Each row was changed again in the last round.
+    assert.deepEqual(delay, { siteCode: 'PS1', connected: false, behindMs: lag?.behindMs });
+    assert.equal(delay?.behindMs, 1.5 * dayMs);
     const from = ps1.log.lines.length;
     hierarchy.mendAll();
     await converged(hierarchy);
@@ -128,6 +132,8 @@ describe('Replication Manager (REP-1)', () => {
     assert.equal(cas.log.messages(40).length, 0);
     assert.equal((await ps1.rows(keySpaces.fullCopyRows)).size, 0);
     await hierarchy.until(async () => (await cas.manager.neighbours())[0]?.changesBehind === 0);
+    const caughtUp = { siteCode: 'PS1', connected: true, behindMs: 0 };
+    assert.deepEqual(await cas.manager.delays(), [caughtUp]);
   });
 
   it('fills a new site, which then has everything', async () => {

@@ -26,12 +26,13 @@ import { MessageLog } from './message-log.ts';
 import { isNeighbour, Neighbour } from './neighbour.ts';
 import {
   type NeighbourConnection,
+  type NeighbourDelay,
   type NeighbourLag,
   NeighbourStates,
 } from './neighbour-states.ts';
 import { ParentDialler } from './parent-dialler.ts';
 import { defaultReplicationConfig, type ReplicationConfig } from './replication-config.ts';
-import { lagOf } from './replication-lag.ts';
+import { delayMsOf, type LagQuestion, lagOf } from './replication-lag.ts';
 import { AnswerLink } from './replication-link.ts';
 import { ReplicationStreams } from './replication-streams.ts';
 import { toEnd } from './stream-ends.ts';
@@ -157,6 +158,16 @@ export class ReplicationManager implements Component {
     });
   }
 
+  /** Whether each neighbour is connected, and for how long it has lacked something; costs little. */
+  async delays(): Promise<NeighbourDelay[]> {
+    return Promise.all(
+      this.connections().map(async ({ siteCode, connected }) => {
+        const behindMs = await delayMsOf(this.#log, this.#lagQuestion(siteCode));
+        return { siteCode, connected, behindMs };
+      }),
+    );
+  }
+
   /** The parent first. */
   #neighbourCodes(): string[] {
     const { own, tree } = this.#components.directory;
@@ -213,15 +224,19 @@ export class ReplicationManager implements Component {
   }
 
   async #lagOf(siteCode: string): Promise<NeighbourLag> {
+    const { connected, reason, heardAtMs } = this.#states.of(siteCode);
+    const lag = await lagOf(this.#log, this.#lagQuestion(siteCode));
+    return { siteCode, connected, reason, ...lag, heardAtMs };
+  }
+
+  #lagQuestion(siteCode: string): LagQuestion {
     const { clock, directory } = this.#components;
     const neighbour = new Neighbour(siteCode, directory);
     const acknowledged = {
       ...this.#log.neighbourState(siteCode).acknowledged,
       ...this.#streams.acknowledged(siteCode),
     };
-    const { connected, reason, heardAtMs } = this.#states.of(siteCode);
-    const lag = await lagOf(this.#log, { neighbour, acknowledged, nowMs: clock.nowMs() });
-    return { siteCode, connected, reason, ...lag, heardAtMs };
+    return { neighbour, acknowledged, nowMs: clock.nowMs() };
   }
 
   async *#synchronise(

@@ -1,5 +1,5 @@
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
-import type { MiniJob, SendRequest } from '../../shared/domain/send-request.ts';
+import type { MiniJob, SendRequest, SendRequestState } from '../../shared/domain/send-request.ts';
 import {
   stillSuspended,
   toSendRequest,
@@ -11,6 +11,7 @@ import type { SiteDeliveryOutcome } from '../../shared/domain/site-delivery.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import { Tally } from '../../shared/runtime/tally.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { SerialCounter } from '../../shared/state-store/serial-counter.ts';
@@ -70,6 +71,8 @@ export class SendRequestTable {
   readonly #config: SendRequestTableConfig;
   readonly #history: SendRequestHistory;
   readonly #open = new Map<string, SendRequest>();
+  readonly #states = new Tally<SendRequestState>();
+  readonly #ended = new Tally<SendRequestEnd['state']>();
   readonly #byJob = new Map<string, string>();
   readonly #written = new Map<string, { readonly atMs: number; readonly remainingBytes: number }>();
   /** Why the receiver refused what was sent last. */
@@ -93,6 +96,16 @@ export class SendRequestTable {
   /** All open requests, in no order. */
   open(): Iterable<SendRequest> {
     return this.#open.values();
+  }
+
+  /** How many open requests are in a state. */
+  countOf(state: SendRequestState): number {
+    return this.#states.of(state);
+  }
+
+  /** How many have ended so since this program began. */
+  endedCountOf(state: SendRequestEnd['state']): number {
+    return this.#ended.of(state);
   }
 
   /** An open request as it is now. */
@@ -251,6 +264,8 @@ export class SendRequestTable {
       // From here on without a pause: serials of status messages rise in the order of the writes.
       const changes = [...result, ...this.#endChanges(ended, end), ...report()];
       await this.#needs.store.write(changes, { sync: true });
+      this.#states.move(this.#open.get(requestId)?.state, undefined);
+      this.#ended.add(state);
       this.#open.delete(requestId);
       this.#byJob.delete(ended.jobId);
       this.#written.delete(requestId);
@@ -345,6 +360,7 @@ export class SendRequestTable {
   }
 
   #set(request: SendRequest): void {
+    this.#states.move(this.#open.get(request.requestId)?.state, request.state);
     this.#open.set(request.requestId, request);
     this.#byJob.set(request.jobId, request.requestId);
   }

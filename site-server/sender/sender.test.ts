@@ -51,6 +51,9 @@ describe('Sender', () => {
     const [request] = await machine.history();
     assert.equal(request?.state, 'complete');
     assert.deepEqual([request?.bytesSent, request?.remainingBytes], [mib, 0]);
+    assert.equal(site.sender.sentBytes, mib);
+    const { requests } = site;
+    assert.deepEqual([requests.countOf('sending'), requests.endedCountOf('complete')], [0, 1]);
     const [sent] = machine.site().instructions as { transfer: Buffer; package: Buffer }[];
     const transfer = JSON.parse(String(sent?.transfer));
     const hop = [transfer.sendingSiteCode, transfer.destinationSiteCode, transfer.requestId];

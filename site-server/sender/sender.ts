@@ -115,6 +115,7 @@ export class Sender implements Component {
   /** Running requests that have met a closed window. */
   readonly #closed = new Set<string>();
   #unlisten: (() => void)[] = [];
+  #sentBytes = 0;
   #loop: Promise<void> = Promise.resolve();
 
   constructor(components: SenderComponents, config = defaultSenderConfig) {
@@ -143,6 +144,11 @@ export class Sender implements Component {
     for (const { abort } of this.#running.values()) abort.abort();
     await this.#loop;
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+  }
+
+  /** What has left for other sites since this program began. */
+  get sentBytes(): number {
+    return this.#sentBytes;
   }
 
   /** How far a request is that is being sent now. */
@@ -262,6 +268,9 @@ export class Sender implements Component {
     const { arbiter, transferControls } = this.#components;
     return arbiter.open(transferControls.passagesToSite(destinationSiteCode), priority, {
       ignoresSchedules: ignoresWindow,
+      onLeft: (bytes) => {
+        this.#sentBytes += bytes;
+      },
       onWindowClosed: () => {
         this.#closed.add(requestId);
         this.#wake.wake();
