@@ -63,7 +63,8 @@ import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
 import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
 import { siteCertificates } from './site-certificates.ts';
-import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
+import type { LastAdministrator } from './enrollment/last-administrator.ts';
+import { lastAdministrator, type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -114,10 +115,12 @@ export class SiteServer implements Component {
     );
     const preview = transferPreview(ground, siteLinks.versions);
     const siteCommands = new SiteCommands(ground);
-    const enrollment = siteEnrollment(ground, { siteCommands });
+    const last = lastAdministrator(ground);
+    const enrollment = siteEnrollment(ground, { siteCommands, lastAdministrator: last });
     const { keepers, watch: certificates } = siteCertificates(ground, server);
     const commands = { siteCommands, enrollment, certificates, bundles: authority.bundles };
-    const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
+    const seen = { replication, siteLinks, validations, preview, lastAdministrator: last };
+    const parts = { transfers, ...seen, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     server.serve('Content', contentServer(ground, transfers).conversation());
     server.serve('Replication', replication.conversation());
@@ -364,6 +367,7 @@ async function adminService(
     readonly preview: TransferPreview;
     readonly siteCommands: SiteCommands;
     readonly enrollment: SiteEnrollment | undefined;
+    readonly lastAdministrator: LastAdministrator;
     readonly certificates: CertificateWatch;
     readonly bundles: TrustBundles | undefined;
   },
@@ -402,6 +406,7 @@ async function adminService(
     settingCommands: new SettingCommands(ground),
     siteCommands: others.siteCommands,
     enrollmentCommands: others.enrollment?.commands,
+    lastAdministrator: others.lastAdministrator,
     links: new TransferLinks(ground),
     statusMessageView: new StatusMessageView(ground),
     packageView: new PackageView({ ...ground, progress: snapshots }),

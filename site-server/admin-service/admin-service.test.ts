@@ -430,6 +430,7 @@ async function serviceOf(
     settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
     links: new TransferLinks(site),
     certificates: { known: async () => [], dueOf: () => 'nothing' },
+    lastAdministrator: { putOut: (_holder, _by, work) => work() },
     checker: site.checker,
     connections: { forget },
     statusMessageView: new StatusMessageView(site),

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Revocation } from '../../shared/domain/revocation.ts';
 import type { CallContext } from '../../shared/rpc/conversation.ts';
 import { RevocationAnswers } from './revocation-answers.ts';
@@ -32,6 +33,12 @@ describe('what administrators say about revocations (SEC-3)', () => {
     const sites = { own } as ConstructorParameters<typeof RevocationAnswers>[0]['sites'];
     answers = new RevocationAnswers({
       revocations: { list: () => [known], revoke },
+      lastAdministrator: {
+        putOut: async (holder, _by, work) => {
+          if (holder !== 'admin/alice') return work();
+          throw new WaybillError({ code: 'ADMINISTRATOR_LAST', name: 'alice', siteCode: 'PS1' });
+        },
+      },
       sites,
     }).methods();
   });
@@ -56,6 +63,12 @@ describe('what administrators say about revocations (SEC-3)', () => {
       assert.deepEqual(said, []);
     });
   }
+
+  it('does not revoke the last administrator', async () => {
+    const asked = answers.revokeCertificates({ holder: 'admin/alice', reason: '' }, context);
+    await assert.rejects(asked, { code: 'ADMINISTRATOR_LAST' });
+    assert.deepEqual(said, []);
+  });
 
   it('lists all that are known', async () => {
     const listed = [];

@@ -3,12 +3,14 @@ import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { parseHolder, type Revocation } from '../../shared/domain/revocation.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Revocation as RevocationMessage } from '../../shared/rpc/generated/waybill/v1/Revocation.ts';
+import type { LastAdministrator } from '../enrollment/last-administrator.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { Revocations } from '../revocations/revocations.ts';
 
 /** What answering about revocations needs. */
 export interface RevocationAnswersComponents {
   readonly revocations: Pick<Revocations, 'list' | 'revoke'>;
+  readonly lastAdministrator: Pick<LastAdministrator, 'putOut'>;
   readonly sites: Pick<SiteDirectory, 'own' | 'tree' | 'identityOf'>;
 }
 
@@ -21,12 +23,14 @@ export class RevocationAnswers {
   }
 
   methods() {
-    const { revocations } = this.#components;
+    const { lastAdministrator, revocations } = this.#components;
     return {
       revokeCertificates: async ({ holder, reason }, { caller }) => {
-        const revokedBy = toIdentityUri(caller.identity);
-        const why = { reason, revokedBy };
-        return toRevocationMessage(await revocations.revoke(this.#requireOther(holder), why));
+        const { identity } = caller;
+        const why = { reason, revokedBy: toIdentityUri(identity) };
+        const checked = this.#requireOther(holder);
+        const revoke = () => revocations.revoke(checked, why);
+        return toRevocationMessage(await lastAdministrator.putOut(checked, identity, revoke));
       },
       listRevocations: async function* () {
         for (const revocation of revocations.list()) yield toRevocationMessage(revocation);

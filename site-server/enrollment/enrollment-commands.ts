@@ -14,12 +14,14 @@ import {
 } from './enrollment-authority.ts';
 import { type EnrollmentConfig, enrollmentValidMsMax } from './enrollment-config.ts';
 import type { EnrollmentTokens } from './enrollment-tokens.ts';
+import type { LastAdministrator } from './last-administrator.ts';
 
 /** What commands about enrollment need. */
 export interface EnrollmentCommandsComponents {
   readonly authority: EnrollmentAuthority;
   readonly tokens: EnrollmentTokens;
   readonly administrators: Administrators;
+  readonly lastAdministrator: Pick<LastAdministrator, 'putOut'>;
   readonly revocations: Pick<EnrollmentRevocations, 'revoked'>;
   readonly sites: Pick<SiteDirectory, 'own' | 'tree'>;
   /** @throws DISTRIBUTION_POINT_UNKNOWN, or REQUEST_INVALID naming the site whose DP it is */
@@ -98,15 +100,17 @@ export class EnrollmentCommands {
    * Takes an administrator out, and revokes what he has, in one batch; then his tokens, which give nothing
    * from then on anyway.
    *
-   * @throws ADMINISTRATOR_UNKNOWN
+   * @throws ADMINISTRATOR_UNKNOWN, ADMINISTRATOR_LAST
    */
-  async deleteAdministrator(name: string, by: PeerIdentity): Promise<Administrator> {
-    const { administrators, revocations, tokens } = this.#components;
+  deleteAdministrator(name: string, by: PeerIdentity): Promise<Administrator> {
+    const { administrators, lastAdministrator, revocations, tokens } = this.#components;
     const holder = `admin/${name}`;
     const facts = { reason: 'the administrator was deleted', revokedBy: toIdentityUri(by) };
-    const deleted = await administrators.delete(name, await revocations.revoked(holder, facts));
-    await tokens.revokeUnusedOf(holder, 'holder-gone');
-    return deleted;
+    return lastAdministrator.putOut(holder, by, async () => {
+      const deleted = await administrators.delete(name, await revocations.revoked(holder, facts));
+      await tokens.revokeUnusedOf(holder, 'holder-gone');
+      return deleted;
+    });
   }
 
   async #requireHolder(identity: PeerIdentity, createdBy: string): Promise<void> {
