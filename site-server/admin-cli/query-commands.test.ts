@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aJob, aMessage, aSendRequest, aStatus, thenMs } from './testing/fake-answers.ts';
+import {
+  aJob,
+  aMessage,
+  aSendRequest,
+  aStatus,
+  nothingRetried,
+  thenMs,
+} from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 
 describe('waybill status and retry (ADM-1)', () => {
@@ -66,9 +73,24 @@ describe('waybill status and retry (ADM-1)', () => {
     assert.equal(stdout, 'Reading again: PS100002.\nTrying again on PS1DP2.\n');
   });
 
+  it('names the site where it was the site that had failed', async () => {
+    const ofSite = { dpIds: ['PS2DP1'], packageIds: [], siteCodes: ['PS2'], siteDpIds: ['PS2DP1'] };
+    const retried = (answer: Partial<typeof ofSite>) =>
+      new FakeAdmin().answer('retryFailed', () => ({ ...ofSite, ...answer }));
+    const { stdout } = await runWaybill('retry', { admin: retried({}) });
+    assert.equal(stdout, 'Bringing it again to site PS2, for PS2DP1.\n');
+    const both = { dpIds: ['PS1DP1', 'PS2DP1'], siteCodes: ['PS2', 'PS3'] };
+    assert.match(
+      (await runWaybill('retry', { admin: retried(both) })).stdout,
+      /^Bringing it again to sites PS2, PS3, for PS2DP1\.\nTrying again on PS1DP1\.\n$/,
+    );
+    const json = await runWaybill('retry --json', { admin: retried({}) });
+    assert.deepEqual(JSON.parse(json.stdout).siteCodes, ['PS2']);
+  });
+
   it('says when nothing has failed', async () => {
     const admin = new FakeAdmin()
-      .answer('retryFailed', () => ({ dpIds: [], packageIds: [] }))
+      .answer('retryFailed', () => nothingRetried)
       .stream('listPackageStatus', () => []);
     assert.equal((await runWaybill('retry', { admin })).stdout, 'Nothing has failed.\n');
     assert.equal((await runWaybill('status --failed', { admin })).stdout, 'Nothing has failed.\n');
@@ -78,7 +100,7 @@ describe('waybill status and retry (ADM-1)', () => {
 describe('waybill about what does not exist (bad input)', () => {
   const nothing = () =>
     new FakeAdmin()
-      .answer('retryFailed', () => ({ dpIds: [], packageIds: [] }))
+      .answer('retryFailed', () => nothingRetried)
       .stream('listPackageStatus', () => [])
       .stream('listStatusMessages', () => []);
 

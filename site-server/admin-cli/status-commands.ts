@@ -65,15 +65,24 @@ const retryFailed = command({
     const session = allSites ? await atTop(asked) : asked;
     const { admin, output } = session;
     const request = { packageId, dpId, failedOnly: true, ...onlyOf(site, group) };
-    const { dpIds, packageIds = [] } = await admin.ask('retryFailed', request);
-    const isNothing = dpIds.length + packageIds.length === 0;
+    const accepted = await admin.ask('retryFailed', request);
+    const { dpIds, packageIds = [], siteCodes = [], siteDpIds = [] } = accepted;
+    const isNothing = dpIds.length + packageIds.length + siteCodes.length === 0;
     if (isNothing) await requireKnown(session, request);
-    output.record({ dpIds, packageIds });
+    output.record({ dpIds, packageIds, siteCodes });
     if (isNothing) output.sentence('Nothing has failed.');
     if (packageIds.length > 0) output.sentence(`Reading again: ${packageIds.join(', ')}.`);
-    if (dpIds.length > 0) output.sentence(`Trying again on ${dpIds.join(', ')}.`);
+    if (siteCodes.length > 0) output.sentence(toSitesText(siteCodes, siteDpIds));
+    const failed = dpIds.filter((dpId) => !siteDpIds.includes(dpId));
+    if (failed.length > 0) output.sentence(`Trying again on ${failed.join(', ')}.`);
   },
 });
+
+/** It was the site that failed: its DPs only wait for it. */
+function toSitesText(siteCodes: readonly string[], dpIds: readonly string[]): string {
+  const sites = `${siteCodes.length > 1 ? 'sites' : 'site'} ${siteCodes.join(', ')}`;
+  return `Bringing it again to ${sites}${dpIds.length > 0 ? `, for ${dpIds.join(', ')}` : ''}.`;
+}
 
 const allSitesOption = flag('Of the whole hierarchy: asked at its top');
 
