@@ -128,7 +128,7 @@ describe('validation across sites (PKG-8, ADM-1)', function () {
       );
       assert.match(
         (await atTop('status', '--failed')).stdout,
-        /the site .* damaged: 1 file damaged/,
+        /site PS2 .* damaged: 1 file damaged/,
       );
       assert.equal((await atTop('retry')).exitCode, 0);
       await central.sitesStatusIs({ packageId, siteCode: 'PS2' }, (state) => {

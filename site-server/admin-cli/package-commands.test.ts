@@ -102,7 +102,7 @@ describe('waiting for a snapshot (PKG-2, PKG-5)', () => {
     assert.equal(exitCode, 0);
     assert.match(
       stderr,
-      /^waybill: PS2 is not connected and was not heard of since this site began; /,
+      /^waybill: PS2 is not connected and was not heard of since the site that answers began; /,
     );
   });
 

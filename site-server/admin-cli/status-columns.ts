@@ -29,8 +29,8 @@ export function siteTextOf<R extends { readonly siteCode: string }>(
 }
 
 /** The package on a site, not on one of its DPs. */
-function toSiteText({ packageId, siteCode }: PackageStatusRecord): string {
-  return siteCode === '' || packageId.startsWith(siteCode) ? 'its site' : 'the site';
+function toSiteText({ siteCode }: PackageStatusRecord): string {
+  return siteCode === '' ? 'its site' : `site ${siteCode}`;
 }
 
 /** `3`, or `2 → 3` on its way, `3 → none` when it is being removed. */

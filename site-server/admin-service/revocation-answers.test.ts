@@ -29,7 +29,8 @@ describe('what administrators say about revocations (SEC-3)', () => {
       said.push({ holder, ...why });
       return { siteCode: 'PS1', holder, revokedAtMs: 9, ...why };
     };
-    const own = { siteCode: 'PS1', kind: 'primary' } as const;
+    const parent = { siteCode: 'CS1', address: 'cs1:8530' };
+    const own = { siteCode: 'PS1', kind: 'primary', parent } as const;
     const sites = { own } as ConstructorParameters<typeof RevocationAnswers>[0]['sites'];
     answers = new RevocationAnswers({
       revocations: { list: () => [known], revoke },
@@ -55,7 +56,7 @@ describe('what administrators say about revocations (SEC-3)', () => {
     ['PS1DP1', /holder: expected such as dp\/PS1DP1, .* got "PS1DP1"/],
     ['admin/full/bob', /holder: expected such as/],
     ['', /holder: expected such as/],
-    ['site/PS1', /holder: expected another site than the one that is asked; ask the site above it/],
+    ['site/PS1', /holder: expected another site than PS1, which is asked; ask site CS1/],
   ] as const) {
     it(`refuses "${holder}", and revokes nothing`, async () => {
       const asked = answers.revokeCertificates({ holder, reason: '' }, context);

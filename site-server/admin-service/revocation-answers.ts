@@ -41,11 +41,12 @@ export class RevocationAnswers {
   /** @throws REQUEST_INVALID for no holder, and for this very site, which could tell nobody then */
   #requireOther(text: string): string {
     const holder = parseHolder(text);
-    const own = `site/${this.#components.sites.own.siteCode}`;
+    const { siteCode, parent } = this.#components.sites.own;
+    const own = `site/${siteCode}`;
     if (holder !== undefined && holder !== own) return holder;
     const expected =
       holder === own
-        ? 'another site than the one that is asked; ask the site above it'
+        ? `another site than ${siteCode}, which is asked; ask ${parent ? `site ${parent.siteCode}` : 'a site above it'}`
         : 'such as dp/PS1DP1, site/PS1, admin/bob or client/pc1';
     throw requestInvalid('holder', { expected, actual: quoted(text) });
   }
