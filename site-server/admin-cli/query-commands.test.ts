@@ -42,6 +42,47 @@ describe('waybill status and retry (ADM-1)', () => {
     ]);
   });
 
+  it('says why a transfer waits, in the words of "waybill jobs" (PTM-1)', async () => {
+    const onItsWay = { state: 'PACKAGE_STATUS_STATE_INSTALL_RETRYING', reason: 'lost' } as const;
+    const waiting = { state: 'JOB_STATE_PENDING' } as const;
+    const admin = new FakeAdmin()
+      .stream('listPackageStatus', () => [
+        aStatus({ ...onItsWay, dpId: 'PS1DP1' }),
+        aStatus({ ...onItsWay, dpId: 'PS1DP2' }),
+        aStatus({ ...onItsWay, dpId: 'PS1DP3' }),
+        aStatus({ dpId: 'PS1DP4' }),
+      ])
+      .stream('listJobs', () => [
+        aJob({
+          ...{ ...waiting, dpId: 'PS1DP1', waitingReason: 'window-closed' },
+          reason: 'Its window opens at 2026-09-15 18:00 UTC',
+        }),
+        aJob({
+          ...{ dpId: 'PS1DP2', state: 'JOB_STATE_SUSPENDED', waitingReason: 'suspended' },
+          reason: 'Suspended by an administrator',
+        }),
+        aJob({ ...waiting, dpId: 'PS1DP3', waitingReason: 'slot', reason: '' }),
+        aJob({ ...waiting, dpId: 'PS1DP4', waitingReason: 'slot', reason: '' }),
+      ]);
+    const { stdout } = await runWaybill('status', { admin });
+    assert.match(stdout, /PS1DP1 .* ago +window closed: opens at 2026-09-15 18:00 UTC$/m);
+    assert.match(stdout, /PS1DP2 .* ago +suspended$/m);
+    assert.match(stdout, /PS1DP3 .* ago +lost$/m);
+    assert.match(stdout, /PS1DP4 .* ago$/m);
+    const json = JSON.parse((await runWaybill('status --json', { admin })).stdout);
+    assert.equal(json[1].jobReason, 'suspended');
+  });
+
+  it('shows no reason of a site that cannot be asked, and fails not', async () => {
+    const awaited = { state: 'PACKAGE_STATUS_STATE_INSTALL_PENDING' } as const;
+    const admin = new FakeAdmin()
+      .stream('listPackageStatus', () => [aStatus(awaited)])
+      .stream('listJobs', () => {
+        throw new WaybillError({ code: 'DEADLINE_EXCEEDED', peer: 'x', method: 'y', deadlineMs: 1 });
+      });
+    assert.equal((await runWaybill('status', { admin })).exitCode, 0);
+  });
+
   it('says why what another site waits for is not on its way (REP-4)', async () => {
     const reason = 'Window closed; it opens 2026-03-15 00:00 UTC';
     const waiting = {

@@ -2,11 +2,14 @@ import { type PackageStatusRecord, toneOfStatus, toStatusText } from './package-
 import type { Column } from './table.ts';
 import { toAgeText } from './units.ts';
 
+/** A row, perhaps with why its job waits, which says more. */
+type SeenStatus = PackageStatusRecord & { readonly jobReason?: string };
+
 /** Columns of a table of package status. */
-export function packageStatusColumns(
-  rows: readonly PackageStatusRecord[],
+export function packageStatusColumns<R extends SeenStatus>(
+  rows: readonly R[],
   nowMs: number,
-): readonly Column<PackageStatusRecord>[] {
+): readonly Column<R>[] {
   const siteText = siteTextOf(rows);
   return [
     { title: 'package', text: (row) => row.packageId },
@@ -16,7 +19,7 @@ export function packageStatusColumns(
     { title: 'version', text: toVersionText, align: 'right' },
     { title: 'done', text: toPercentText, align: 'right' },
     { title: 'since', text: (row) => toAgeText(row.changedAtMs, nowMs) },
-    { title: 'reason', text: (row) => row.reason },
+    { title: 'reason', text: (row) => row.jobReason || row.reason },
   ];
 }
 

@@ -14,6 +14,7 @@ import type { Session } from './session.ts';
 import { toSiteRecord } from './site-record.ts';
 import { type Silence, silencesOf, toSilenceText } from './site-silence.ts';
 import { packageStatusColumns } from './status-columns.ts';
+import { jobReasonsOf } from './waiting-jobs.ts';
 import { toWaitingSendText, type WaitingSend, waitingSendsOf } from './waiting-sends.ts';
 
 const showStatus = command({
@@ -45,7 +46,11 @@ const showStatus = command({
     const sends = await waitingSendsOf(session, records);
     const reasonOf = (row: PackageStatusRecord) =>
       sends.find((one) => one.packageId === row.packageId && one.siteCode === row.siteCode)?.reason;
-    const told = records.map((row) => ({ ...row, sendReason: reasonOf(row) ?? '' }));
+    const silent = new Set(silences.flatMap(({ sides }) => [...sides]));
+    const jobReasonOf = await jobReasonsOf(session, records, { packageId, silent });
+    const told = records.map((row) => {
+      return { ...row, sendReason: reasonOf(row) ?? '', jobReason: jobReasonOf(row) };
+    });
     tellStatus(session, told, { failedOnly: failed, silences, sends });
   },
 });
@@ -100,9 +105,12 @@ function onlyOf(site: string | undefined, group: string | undefined) {
   return { ...(site && { siteCode: site }), ...(group && { groupName: group }) };
 }
 
+/** A row, and why its job waits. */
+type StatusRow = PackageStatusRecord & { readonly jobReason: string };
+
 function tellStatus(
   { output, clock }: Session,
-  status: readonly PackageStatusRecord[],
+  status: readonly StatusRow[],
   {
     failedOnly,
     silences,
