@@ -78,8 +78,10 @@ export function siteEnrollment(
     { address: listen },
   );
   const requireOwn = (dpId: string) => requireOwnPoint(ground, dpId);
+  const { groups } = ground.hierarchyPackages.groups;
+  const hasGroup = async (name: string) => (await groups.get(name)) !== undefined;
   const commands = new EnrollmentCommands(
-    { ...needs, lastAdministrator, requireOwnPoint: requireOwn, enrollmentAddress },
+    { ...needs, lastAdministrator, hasGroup, requireOwnPoint: requireOwn, enrollmentAddress },
     config.enrollment,
   );
   const components = [earlierOnes(administrators, () => issued.list()), server];

@@ -31,7 +31,8 @@ export const commandFailureCodes = [
   'AUDIT_TRAIL_BROKEN',
 ] as const;
 
-type CommandFailureCode = (typeof commandFailureCodes)[number];
+/** One code is a site server's, too: here it names the sites there are. */
+type CommandFailureCode = (typeof commandFailureCodes)[number] | 'SITE_UNKNOWN';
 
 /** What was asked was accepted, and did not come to a good end. */
 export class CommandFailure extends Error {

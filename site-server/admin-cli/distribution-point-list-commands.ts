@@ -28,11 +28,8 @@ const listDistributionPoints = command({
     const rows = await admin.list('listDistributionPoints', filter);
     if (rows.length === 0 && site !== undefined) await requireSite(admin, site);
     const records = rows.map(toDistributionPointRecord);
-    output.list(
-      records,
-      toColumns(records, clock.nowMs()),
-      'There are no distribution points. "waybill dp add" adds one.',
-    );
+    const where = site === undefined ? 'There are no distribution points' : `Site ${site} has none`;
+    output.list(records, toColumns(records, clock.nowMs()), `${where}. "waybill dp add" adds one.`);
   },
 });
 

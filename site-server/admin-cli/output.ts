@@ -1,3 +1,4 @@
+import { typedTokenAdvice, withoutTokens } from '../../shared/domain/enrollment-token.ts';
 import type { Paint } from '../../shared/runtime/text-style.ts';
 import { toJsonText, toVisibleText } from '../../shared/runtime/visible-text.ts';
 import { type FailureReport, toFailureText } from './command-failure.ts';
@@ -76,8 +77,16 @@ export class Output {
   /** Why the command failed, on stderr, in the words of what was typed. */
   failure(report: FailureReport, args: readonly string[]): void {
     const { code, message, facts } = report;
-    const json = () => toJsonText({ error: { code, message, ...facts } });
-    this.#stderr.write(`${this.json ? json() : toFailureText(report, args)}\n`);
+    const told = this.json
+      ? toJsonText({ error: { code, message, ...facts } })
+      : toFailureText(report, args);
+    // What was typed may be a token.
+    this.#stderr.write(`${withoutTokens(told)}\n`);
+    if (args.some((arg) => withoutTokens(arg) !== arg)) this.#adviseOnTokens();
+  }
+
+  #adviseOnTokens(): void {
+    if (!this.json) this.note(typedTokenAdvice);
   }
 
   #layout(): { width: number | undefined; paint: Paint } {

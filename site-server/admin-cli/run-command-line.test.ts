@@ -83,6 +83,29 @@ describe('a command line that cannot be (ADM-6)', () => {
   });
 });
 
+describe('a token in a command line (SEC-2)', () => {
+  const token = `wbt1_${'Ab9-'.repeat(20)}`;
+  for (const line of [
+    `enroll bob ${token} --server a:1`,
+    `enroll ${token} --server a:1`,
+    `enroll bob --token ${token}`,
+    `enroll bob --server ${token}`,
+    `${token}`,
+    `enrollment revoke ${token}`,
+    `dp list --${token}`,
+  ]) {
+    it(`is not repeated: waybill ${line.replace(token, 'TOKEN')}`, async () => {
+      const { exitCode, stdout, stderr } = await runWaybill(line);
+      assert.equal(exitCode, 2);
+      assert.doesNotMatch(stdout + stderr, /b9/i);
+      assert.match(stderr, /a token goes to standard input/);
+      const json = await runWaybill(`${line} --json`);
+      assert.doesNotMatch(json.stdout + json.stderr, /b9/i);
+      assert.equal(JSON.parse(json.stderr).error.code, 'USAGE');
+    });
+  }
+});
+
 describe('a refusal by role or scope (SEC-1)', () => {
   async function refusedBy(error: ConstructorParameters<typeof WaybillError>[0]) {
     const admin = new FakeAdmin().answer('deletePackage', () => {
@@ -95,12 +118,12 @@ describe('a refusal by role or scope (SEC-1)', () => {
     [
       'waybill://admin/read-only/rita',
       'administrators who may do the daily work',
-      'you are rita, whose role is read-only; this takes an operator, or an administrator with full rights. Ask one to do it, or one with full rights for that role: waybill admin add rita --role operator',
+      'you are rita, whose role is read-only; this takes an operator, or an administrator with full rights. Ask one to do it, or one with full rights for that role: "waybill admin delete rita", then "waybill admin add rita --role operator", and enroll anew',
     ],
     [
       'waybill://admin/operator/olga?site=PS1',
       'administrators with full rights',
-      'you are olga, whose role is operator; this takes an administrator with full rights. Ask one to do it, or one with full rights for that role: waybill admin add olga --role full',
+      'you are olga, whose role is operator; this takes an administrator with full rights. Ask one to do it, or one with full rights for that role: "waybill admin delete olga", then "waybill admin add olga --role full", and enroll anew',
     ],
     [
       'waybill://dp/PS1DP1',

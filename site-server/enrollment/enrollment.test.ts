@@ -314,6 +314,14 @@ describe('Enrollment (SEC-2)', () => {
     assert.ok(site.revokedAtMs.has('admin/bob'));
   });
 
+  it('makes no administrator of what there is not', async () => {
+    const to = (scope: string) => site.token(`waybill://admin/operator/bob?${scope}`);
+    await assert.rejects(to('site=PS1&site=PS9'), { code: 'SITE_UNKNOWN' });
+    await assert.rejects(to('group=Lab&group=Lbb'), { code: 'GROUP_UNKNOWN' });
+    for await (const { name } of site.commands.listAdministrators()) assert.fail(name);
+    await to('site=PS1&group=Lab');
+  });
+
   it('does not delete the last administrator at his own word, nor revoke him', async () => {
     await site.token('waybill://admin/full/alice');
     const deleting = site.commands.deleteAdministrator('alice', alice);

@@ -130,7 +130,8 @@ export class TestEnrollment implements AsyncDisposable {
       },
       rootKeyIds: () => [],
     });
-    const parts = { ...needs, requireOwnPoint, lastAdministrator };
+    const hasGroup = async (groupName: string) => groupName === 'Lab';
+    const parts = { ...needs, requireOwnPoint, lastAdministrator, hasGroup };
     this.commands = new EnrollmentCommands(parts, { validForMs: hourMs });
   }
 
