@@ -82,11 +82,8 @@ export class Output {
       : toFailureText(report, args);
     // What was typed may be a token.
     this.#stderr.write(`${withoutTokens(told)}\n`);
-    if (args.some((arg) => withoutTokens(arg) !== arg)) this.#adviseOnTokens();
-  }
-
-  #adviseOnTokens(): void {
-    if (!this.json) this.note(typedTokenAdvice);
+    const isTyped = args.some((arg) => withoutTokens(arg) !== arg);
+    if (isTyped && !this.json) this.note(typedTokenAdvice);
   }
 
   #layout(): { width: number | undefined; paint: Paint } {

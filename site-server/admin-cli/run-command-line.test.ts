@@ -83,6 +83,19 @@ describe('a command line that cannot be (ADM-6)', () => {
   });
 });
 
+describe('Ctrl-C (ADM-6)', () => {
+  it('is told as such whatever breaks because of it, with no stack', async () => {
+    const run = new Run();
+    run.admin.stream('listPackages', () => {
+      run.interrupt();
+      throw new Error('the socket is gone');
+    });
+    assert.equal(await run.run('package list'), 1);
+    assert.match(run.stderr.text, /^waybill: Interrupted\. What the site server .*goes on.*\n$/);
+    assert.doesNotMatch(run.stderr.text, /socket/);
+  });
+});
+
 describe('a token in a command line (SEC-2)', () => {
   const token = `wbt1_${'Ab9-'.repeat(20)}`;
   for (const line of [

@@ -1,4 +1,4 @@
-import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { paintFor } from '../../shared/runtime/text-style.ts';
@@ -112,9 +112,15 @@ function toNamedFailure(
   run: { args: readonly string[]; surroundings: Surroundings },
 ): unknown {
   if (error instanceof UsageError) return new UsageError(toUsageMessage(error.message, run.args));
-  if (!run.surroundings.signal.aborted || !isAbortError(error)) return error;
+  if (!run.surroundings.signal.aborted || !isOfInterruption(error)) return error;
   const message = 'Interrupted. What the site server has accepted goes on: see "waybill status"';
   return new CommandFailure('INTERRUPTED', message, {});
+}
+
+/** Whatever breaks in the middle of a call that is given up, breaks because of that. */
+function isOfInterruption(error: unknown): boolean {
+  const isTold = error instanceof CommandFailure || error instanceof WaybillError;
+  return isAbortError(error) || !isTold || !isAnswer(error);
 }
 
 /** A bug is told with its stack, so that it can be reported. */
