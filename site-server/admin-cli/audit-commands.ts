@@ -80,12 +80,17 @@ function toRangeText({ recordCount, oldestSerial, newestSerial }: AuditCheckReco
 function auditColumns(timeZone: string | undefined): readonly Column<AuditTrailRecord>[] {
   return [
     { title: 'time', text: (row) => toTimeText(row.timeMs, timeZone) },
-    { title: 'caller', text: (row) => row.caller },
-    { title: 'from', text: (row) => row.address },
-    { title: 'method', text: (row) => row.method.replace(/^\/waybill\.v1\./, '') },
+    { title: 'caller', text: (row) => row.caller.replace(/^waybill:\/\//, '') },
+    { title: 'from', text: (row) => row.address, isWhole: true, spare: 1 },
+    { title: 'method', text: toMethodText, isWhole: true },
     { title: 'result', text: (row) => row.result, tone: toneOfAudit },
     { title: 'detail', text: (row) => row.detail },
   ];
+}
+
+/** What administrators call is most of it: their conversation goes without saying. */
+function toMethodText({ method }: AuditTrailRecord): string {
+  return method.replace(/^\/waybill\.v1\.(Admin\/)?/, '');
 }
 
 function toneOfAudit({ result }: AuditTrailRecord): Tone {

@@ -11,6 +11,8 @@ export interface OutputOptions {
   readonly stderr: TextStream;
   readonly json: boolean;
   readonly paint: Paint;
+  /** How wide tables are that go to no terminal; absent: as wide as they are. */
+  readonly columns?: number | undefined;
 }
 
 /**
@@ -21,6 +23,7 @@ export class Output {
   readonly json: boolean;
   readonly stdout: TextStream;
   readonly #stderr: TextStream;
+  readonly #columns: number | undefined;
   /** Colours text for stdout. */
   readonly paint: Paint;
 
@@ -29,6 +32,7 @@ export class Output {
     this.stdout = options.stdout;
     this.#stderr = options.stderr;
     this.paint = options.paint;
+    this.#columns = options.columns;
   }
 
   /** Whether lines can be drawn again in place. */
@@ -87,7 +91,7 @@ export class Output {
   }
 
   #layout(): { width: number | undefined; paint: Paint } {
-    const width = this.stdout.isTTY === true ? sizeOf(this.stdout).columns : undefined;
+    const width = this.stdout.isTTY === true ? sizeOf(this.stdout).columns : this.#columns;
     return { width, paint: this.paint };
   }
 }

@@ -4,7 +4,7 @@ import { type ErrorDetails, WaybillError } from '../../shared/domain/errors.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
 import { aPackage } from './testing/fake-answers.ts';
-import { runWaybill } from './testing/run-waybill.ts';
+import { Run, runWaybill } from './testing/run-waybill.ts';
 
 describe('a command line that cannot be (ADM-6)', () => {
   for (const [line, complaint] of [

@@ -104,7 +104,13 @@ function isAnswer(error: unknown): boolean {
 }
 
 function newOutput({ stdout, stderr, environment }: Surroundings, json: boolean): Output {
-  return new Output({ stdout, stderr, json, paint: paintFor(stdout, environment) });
+  const columns = columnsIn(environment);
+  return new Output({ stdout, stderr, json, paint: paintFor(stdout, environment), columns });
+}
+
+/** What the variable COLUMNS says, as to other programs; undefined when it says no number. */
+function columnsIn({ COLUMNS: text = '' }: Surroundings['environment']): number | undefined {
+  return /^[1-9][0-9]{0,4}$/.test(text) ? Number(text) : undefined;
 }
 
 function toNamedFailure(

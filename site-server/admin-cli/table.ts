@@ -10,6 +10,8 @@ export interface Column<R> {
   readonly align?: 'right';
   /** Left out where there is too little room for all: the highest first. Absent: never. */
   readonly spare?: number;
+  /** A name that says nothing in pieces: it is never broken. */
+  readonly isWhole?: true;
   readonly tone?: (row: R) => Tone | undefined;
 }
 
@@ -38,7 +40,8 @@ export function toTableLines<R>(
   const titles = columns.map((column) => column.title);
   const texts = rows.map((row) => columns.map((column) => toVisibleText(column.text(row))));
   const natural = widestOf([titles, ...texts], widthOf);
-  const words = widestOf([titles, ...texts], wordWidthOf);
+  const broken = widestOf([titles, ...texts], wordWidthOf);
+  const words = broken.map((width, at) => (columns[at]?.isWhole ? (natural[at] ?? 0) : width));
   const spared = withoutSparest(columns);
   const readable = words.map((width, at) =>
     Math.max(width, Math.min(natural[at] ?? 0, readableWidth)),
