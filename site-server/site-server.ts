@@ -37,6 +37,7 @@ import { openJobSerials } from './distribution-manager/site-counters.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
+import type { LastAdministrator } from './enrollment/last-administrator.ts';
 import { ControlsTeller } from './hierarchy-manager/controls-teller.ts';
 import { GroupReactions } from './hierarchy-manager/group-reactions.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
@@ -63,7 +64,6 @@ import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
 import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
 import { siteCertificates } from './site-certificates.ts';
-import type { LastAdministrator } from './enrollment/last-administrator.ts';
 import { lastAdministrator, type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
   type Ground,

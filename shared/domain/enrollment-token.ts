@@ -78,9 +78,12 @@ export function parseEnrollmentToken(text: string): ParsedToken {
   };
 }
 
-/** The text without tokens, or parts of some: for whatever repeats what somebody has typed. */
+/**
+ * The text without tokens, or parts of some: for whatever repeats what somebody has typed. Parsers of command
+ * lines write names once more without their dashes.
+ */
 export function withoutTokens(text: string): string {
-  return text.replace(/wbt1_[A-Za-z0-9_-]+/gi, `${prefix}…`);
+  return text.replace(/wbt1[A-Za-z0-9_-]{2,}/gi, `${prefix}…`);
 }
 
 /** What to tell who has put a token into a command line. */

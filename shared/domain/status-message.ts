@@ -338,9 +338,7 @@ export function statusMessageKind(id: StatusMessageId): StatusMessageKind {
 
 /** The message's sentence with its strings in place. */
 export function toStatusText(message: StatusMessage): string {
-  return statusMessageKinds[message.messageId].text.replace(
-    /%(\d|s)/g,
-    (_, name: string) =>
-      name === 's' ? message.siteCode : (message.insertionStrings[Number(name) - 1] ?? ''),
+  return statusMessageKinds[message.messageId].text.replace(/%(\d|s)/g, (_, name: string) =>
+    name === 's' ? message.siteCode : (message.insertionStrings[Number(name) - 1] ?? ''),
   );
 }

@@ -81,7 +81,10 @@ function toColumns(
     { title: 'state', text: (row) => row.reachability, tone: toneOfDistributionPoint },
     { title: 'checked', text: (row) => toAgeText(row.checkedAtMs, nowMs), spare: 1 },
     {
-      ...{ title: 'packages', text: (row: DistributionPointRecord) => toCountText(row.packageCount) },
+      ...{
+        title: 'packages',
+        text: (row: DistributionPointRecord) => toCountText(row.packageCount),
+      },
       ...({ align: 'right', spare: 4 } as const),
     },
     { title: 'limit', text: (row) => toLimitCell(row.controls), align: 'right', spare: 6 },

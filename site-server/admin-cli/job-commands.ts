@@ -86,10 +86,7 @@ async function isWithoutPoints({ admin }: Session): Promise<boolean> {
   return kind === 'SITE_KIND_CENTRAL_ADMINISTRATION';
 }
 
-function columnsFor(
-  { clock, timeZone }: Session,
-  history: boolean,
-): readonly Column<JobRecord>[] {
+function columnsFor({ clock, timeZone }: Session, history: boolean): readonly Column<JobRecord>[] {
   return history ? historyColumns(timeZone) : openColumns(clock.nowMs());
 }
 

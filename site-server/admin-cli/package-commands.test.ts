@@ -46,7 +46,10 @@ describe('waybill package create (PKG-1, PKG-11)', () => {
     const line = 'package create --name T --source /srv/a';
     const { exitCode, stderr } = await runWaybill(line, { admin });
     assert.equal(exitCode, 1);
-    assert.match(stderr, /Source \/srv\/a.*Site PS1 at site\.example\.org:8530 was asked.*--server/);
+    assert.match(
+      stderr,
+      /Source \/srv\/a.*Site PS1 at site\.example\.org:8530 was asked.*--server/,
+    );
     const json = JSON.parse((await runWaybill(`${line} --json`, { admin })).stderr);
     assert.deepEqual([json.error.code, json.error.siteCode], ['SOURCE_MISSING', 'PS1']);
   });

@@ -78,7 +78,12 @@ describe('waybill status and retry (ADM-1)', () => {
     const admin = new FakeAdmin()
       .stream('listPackageStatus', () => [aStatus(awaited)])
       .stream('listJobs', () => {
-        throw new WaybillError({ code: 'DEADLINE_EXCEEDED', peer: 'x', method: 'y', deadlineMs: 1 });
+        throw new WaybillError({
+          code: 'DEADLINE_EXCEEDED',
+          peer: 'x',
+          method: 'y',
+          deadlineMs: 1,
+        });
       });
     assert.equal((await runWaybill('status', { admin })).exitCode, 0);
   });
@@ -290,10 +295,7 @@ describe('waybill messages and audit (ADM-4, ADM-5)', () => {
 
   it('audit shows who, from where, what and the result', async () => {
     const { stdout } = await runWaybill('audit');
-    assert.match(
-      stdout,
-      /waybill:\/\/dp\/PS1DP1 +192\.0\.2\.7:40112 +Admin\/CreatePackage +PEER_NOT_ALLOWED/,
-    );
+    assert.match(stdout, /DP PS1DP1 +192\.0\.2\.7:40112 +PEER_NOT_ALLOWED +CreatePackage$/m);
   });
 });
 

@@ -1,8 +1,8 @@
-import { CommandFailure } from './command-failure.ts';
 import type { Route__Output } from '../../shared/rpc/generated/waybill/v1/Route.ts';
 import type { SiteRecord__Output } from '../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
 import type { Tone } from '../../shared/runtime/text-style.ts';
 import type { Admin } from './admin.ts';
+import { CommandFailure } from './command-failure.ts';
 import { toControlsRecord } from './control-view.ts';
 import { toCountOf, toWaitText } from './units.ts';
 import { toCount, toWord } from './wire-values.ts';

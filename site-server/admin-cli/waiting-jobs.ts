@@ -33,7 +33,9 @@ export async function jobReasonsOf(
     }
   }
   return (row) => {
-    const job = isOnItsWay(row) ? jobs.get(`${row.siteCode} ${row.packageId} ${row.dpId}`) : undefined;
+    const job = isOnItsWay(row)
+      ? jobs.get(`${row.siteCode} ${row.packageId} ${row.dpId}`)
+      : undefined;
     const isTold = job && !hasEnded(job) && (row.reason === '' || holding.has(job.waitingReason));
     return isTold ? toReasonText(job) : '';
   };

@@ -5,9 +5,9 @@ import type { TransferOutcome } from '../../shared/domain/package-status-moves.t
 import type { PackageServer, SitePackage } from '../../shared/domain/site-package.ts';
 import { validationRoundsMax } from '../../shared/domain/validation-request.ts';
 import {
+  asRepaired,
   isUnsound,
   type ValidationResult,
-  asRepaired,
   withRepaired,
 } from '../../shared/domain/validation-result.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';

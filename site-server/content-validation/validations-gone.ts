@@ -26,7 +26,11 @@ export function ownValidationGone(
  */
 export async function ownCopyMended(
   store: Store,
-  { packageId, siteCode, sourceVersion }: Record<'packageId' | 'siteCode', string> & {
+  {
+    packageId,
+    siteCode,
+    sourceVersion,
+  }: Record<'packageId' | 'siteCode', string> & {
     readonly sourceVersion: number;
   },
 ): Promise<Change[]> {

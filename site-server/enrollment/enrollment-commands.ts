@@ -138,7 +138,8 @@ export class EnrollmentCommands {
       if (!isKnown) throw new WaybillError({ code: 'SITE_UNKNOWN', siteCode });
     }
     for (const groupName of groupNames) {
-      if (!(await hasGroup(groupName))) throw new WaybillError({ code: 'GROUP_UNKNOWN', groupName });
+      if (!(await hasGroup(groupName)))
+        throw new WaybillError({ code: 'GROUP_UNKNOWN', groupName });
     }
   }
 

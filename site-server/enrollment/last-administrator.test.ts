@@ -59,14 +59,14 @@ describe('The last administrator of a site (SEC-1)', () => {
     });
   }
 
-  const putOut = (holder: string, by = alice) =>
+  const putOut = (holder: string, by: PeerIdentity = alice) =>
     last.putOut(holder, by, async () => {
       done.push(holder);
       // As it is written by the time the work is done.
       revokedAtMs.set(holder, nowMs);
     });
 
-  async function isRefused(holder = 'admin/alice', by = alice): Promise<void> {
+  async function isRefused(holder = 'admin/alice', by: PeerIdentity = alice): Promise<void> {
     const details = { code: 'ADMINISTRATOR_LAST', name: holder.slice(6), siteCode: 'PS1' };
     const message = /site PS1 .*"waybill admin add NAME --role full"/;
     const before = done.length;
@@ -107,7 +107,8 @@ describe('The last administrator of a site (SEC-1)', () => {
 
   it('puts out everybody else: he himself is left, wherever he is from', async () => {
     add('bob');
-    for (const holder of ['admin/bob', 'dp/PS1DP1', 'site/PS2', 'client/alice']) await putOut(holder);
+    for (const holder of ['admin/bob', 'dp/PS1DP1', 'site/PS2', 'client/alice'])
+      await putOut(holder);
     await putOut('admin/alice', { kind: 'admin', role: 'full', name: 'carol' });
     assert.equal(done.length, 5);
   });

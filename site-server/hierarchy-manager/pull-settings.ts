@@ -1,11 +1,11 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import type { WaybillError } from '../../shared/domain/errors.ts';
 import {
   type ConfiguredSource,
   configuredSourceCountMax,
   type PullSettings,
   sourceRankMax,
 } from '../../shared/domain/pull-source.ts';
-import type { WaybillError } from '../../shared/domain/errors.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';

@@ -111,7 +111,8 @@ export class OwnCopyCheck {
       : `It comes again from site ${sourceSiteCode}.`;
     const facts = { packageId, sourceVersion, dpId, fileHashes: damaged, next };
     logger.error(facts, 'Content of a package was damaged at this site');
-    if (!isOwn) await this.#needs.contents.mend(packageId, damageText(this.#needs.siteCode, damaged));
+    if (!isOwn)
+      await this.#needs.contents.mend(packageId, damageText(this.#needs.siteCode, damaged));
     const insertionStrings = [packageId, String(sourceVersion), toText(damaged), next];
     const about = { messageId: 9002, insertionStrings, packageId, sourceVersion } as const;
     await store.write(status.message(about), { sync: true }).catch((err: unknown) => {
