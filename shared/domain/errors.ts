@@ -172,7 +172,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   ADMINISTRATOR_EXISTS: (f) =>
     `Administrator ${f.name} exists already, as ${f.identityUri}. To give another role or scope, delete him first: "waybill admin delete ${f.name}"`,
   ADMINISTRATOR_LAST: (f) =>
-    `Nobody is known at site ${f.siteCode} who could do everything there without ${f.name}: no other administrator of it with full rights, without a scope, whose certificate counts. Make another one first, with "waybill admin add NAME --role full"; he counts once he has enrolled`,
+    `Nobody is known at site ${f.siteCode} who could do everything there without ${f.name}: no other administrator of it with full rights, without a scope, whose certificate counts. Make another one first, with "waybill admin add NAME --role full"; he counts once he has enrolled. Or let another administrator do it`,
   LOG_UNKNOWN: (f) => `There is no log ${f.component}; expected one of ${f.known}`,
   SOURCE_MISSING: (f) =>
     `Source ${f.path}: expected an existing directory, given as an absolute path of the site server`,

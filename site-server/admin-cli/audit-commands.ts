@@ -85,7 +85,11 @@ function auditColumns(timeZone: string | undefined): readonly Column<AuditTrailR
     { title: 'caller', text: toCallerText },
     { title: 'from', text: (row) => row.address, isWhole: true, spare: 1 },
     { title: 'result', text: (row) => row.result, tone: toneOfAudit },
-    { title: 'call', text: (row) => `${toMethodText(row)} ${row.detail}`.trimEnd() },
+    {
+      title: 'call',
+      text: (row) => `${toMethodText(row)} ${row.detail}`.trimEnd(),
+      readableWidth: 32,
+    },
   ];
 }
 

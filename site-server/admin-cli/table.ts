@@ -12,6 +12,8 @@ export interface Column<R> {
   readonly spare?: number;
   /** A name that says nothing in pieces: it is never broken. */
   readonly isWhole?: true;
+  /** Before it gets narrower than this, columns that can be spared are left out. @default 16 */
+  readonly readableWidth?: number;
   readonly tone?: (row: R) => Tone | undefined;
 }
 
@@ -44,7 +46,7 @@ export function toTableLines<R>(
   const words = broken.map((width, at) => (columns[at]?.isWhole ? (natural[at] ?? 0) : width));
   const spared = withoutSparest(columns);
   const readable = words.map((width, at) =>
-    Math.max(width, Math.min(natural[at] ?? 0, readableWidth)),
+    Math.max(width, Math.min(natural[at] ?? 0, columns[at]?.readableWidth ?? readableWidth)),
   );
   const fitted = fittedWidths(natural, {
     least: spared ? readable : words,
