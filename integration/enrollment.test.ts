@@ -287,6 +287,15 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     assert.equal(refused.exitCode, 1);
     const all = await net.asked<{ name: string }[]>(['admin', 'list']);
     assert.ok(!all.some(({ name }) => name === 'carol'));
+    // Nobody with full rights is left but she who asks.
+    for (const words of [
+      ['admin', 'delete', 'alice', '--yes'],
+      ['certs', 'revoke', 'admin/alice', '--yes'],
+    ]) {
+      const last = await net.waybill([...words, '--json']);
+      assert.equal(JSON.parse(last.stderr).error.code, 'ADMINISTRATOR_LAST');
+    }
+    await net.asked(['site', 'list']);
   });
 
   it('has no secret of a token in its logs, its store or its audit trail', async () => {

@@ -177,7 +177,7 @@ describe('prestaged content between sites (PKG-12)', function () {
     const [own] = await readdir(join(network.dataDirectoryOf('PS1'), 'despool'));
     assert.equal(own, undefined);
     await storesOnlyWhatIsUsed(network.dataDirectoryOf('PS1'));
-    await isRefused(await network.admin('CS1'), path, /made at this site itself/);
+    await isRefused(await network.admin('CS1'), path, /made at site CS1 itself/);
     const readOnly = await runWaybill(atPrimary(), ['package', 'import', 'relative.wbp']);
     assert.equal(readOnly.exitCode, 2);
   });

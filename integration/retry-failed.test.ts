@@ -96,7 +96,7 @@ describe('what failed in a hierarchy of three sites (ADM-1)', function () {
     const options = { cliOptions: network.cliOptionsOf('PS1') };
     const { stdout, exitCode } = await runWaybill(options, ['retry', '--all-sites']);
     assert.equal(exitCode, 0);
-    assert.equal(stdout, 'Trying again on PS1DP1, PS2DP1.\n');
+    assert.equal(stdout, 'Bringing it again to site PS2, for PS2DP1.\nTrying again on PS1DP1.\n');
     await mended(small, 'PS1DP1');
     await mended(large, 'PS2DP1');
     assert.deepEqual(await failed('CS1'), []);

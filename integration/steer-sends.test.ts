@@ -88,7 +88,7 @@ describe(`a send that an administrator steers (ADM-2; seed ${testSeed})`, functi
     });
     assert.equal(failed.reason, 'Site CS1 could not send it: Cancelled by an administrator');
     assert.equal(await waybill('send'), 'Nothing is being sent.\n');
-    assert.equal(await waybill('retry'), `Trying again on ${dpId}.\n`);
+    assert.equal(await waybill('retry'), `Bringing it again to site PS1, for ${dpId}.\n`);
     await central.installed({ packageId, dpId });
     assert.equal(await waybill('status', '--failed'), 'Nothing has failed.\n');
   });

@@ -87,6 +87,9 @@ describe('validation across sites (PKG-8, ADM-1)', function () {
       const out = await extractPackage(network, dpId, packageId);
       assert.equal(await treeDifference(source, out), '');
     }
+    // Its rows come one after another, and nobody has validated it since.
+    const reported = async () => (await atTop('package', 'report', '--damaged')).stdout;
+    while (!(await reported()).includes('All that was validated is whole'));
     const again = await atTop('package', 'validate', packageId, '--all', '--wait');
     assert.equal(again.exitCode, 0, again.stderr);
     const { stdout } = await atTop('package', 'report', '--damaged');
@@ -128,12 +131,14 @@ describe('validation across sites (PKG-8, ADM-1)', function () {
       );
       assert.match(
         (await atTop('status', '--failed')).stdout,
-        /the site .* damaged: 1 file damaged/,
+        /site PS2 .* damaged: 1 file damaged/,
       );
       assert.equal((await atTop('retry')).exitCode, 0);
       await central.sitesStatusIs({ packageId, siteCode: 'PS2' }, (state) => {
         return state.endsWith('_INSTALLED');
       });
+      const reported = async () => (await atTop('package', 'report', '--damaged')).stdout;
+      while (!(await reported()).includes('All that was validated is whole'));
       await isWhole();
     });
 

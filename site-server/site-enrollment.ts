@@ -1,6 +1,7 @@
 /** The wiring of what gives certificates: tokens, enrollment and renewal, on a port of their own. */
 import { randomBytes } from 'node:crypto';
 import { readCertificateRequest } from '../shared/certificates/certificate-requests.ts';
+import { rootKeyIdOf } from '../shared/certificates/trust-bundle.ts';
 import type { IssuedCertificateRecord } from '../shared/domain/issued-certificate.ts';
 import { fromIdentityUri } from '../shared/domain/peer-identity.ts';
 import type { Conversation } from '../shared/rpc/conversation.ts';
@@ -15,6 +16,7 @@ import { Enrollment } from './enrollment/enrollment.ts';
 import type { EnrollmentRevocations } from './enrollment/enrollment-authority.ts';
 import { EnrollmentCommands } from './enrollment/enrollment-commands.ts';
 import { EnrollmentTokens } from './enrollment/enrollment-tokens.ts';
+import { LastAdministrator } from './enrollment/last-administrator.ts';
 import { ParentEnrollment } from './enrollment/parent-enrollment.ts';
 import { Renewals } from './enrollment/renewals.ts';
 import { isNeighbour } from './replication-manager/neighbour.ts';
@@ -38,12 +40,13 @@ export function siteEnrollment(
   ground: Ground,
   others: {
     readonly siteCommands: Pick<SiteCommands, 'set'>;
+    readonly lastAdministrator: LastAdministrator;
   },
 ): SiteEnrollment | undefined {
   const { auditTrail, clock, config, siteAddress, sites } = ground;
   const { authority, issued } = ground.siteAuthority;
   if (!authority) return undefined;
-  const { siteCommands } = others;
+  const { siteCommands, lastAdministrator } = others;
   const revocations = enrollmentRevocations(ground);
   const { listen, address, renewalGraceMs } = config.enrollment;
   const enrollmentAddress = () => address ?? portAt(siteAddress(), server.address);
@@ -75,12 +78,24 @@ export function siteEnrollment(
     { address: listen },
   );
   const requireOwn = (dpId: string) => requireOwnPoint(ground, dpId);
+  const { groups } = ground.hierarchyPackages.groups;
+  const hasGroup = async (name: string) => (await groups.get(name)) !== undefined;
   const commands = new EnrollmentCommands(
-    { ...needs, requireOwnPoint: requireOwn, enrollmentAddress },
+    { ...needs, lastAdministrator, hasGroup, requireOwnPoint: requireOwn, enrollmentAddress },
     config.enrollment,
   );
   const components = [earlierOnes(administrators, () => issued.list()), server];
   return { commands, passedOn: enrollment.passedOn(), components };
+}
+
+/** Knows whether somebody is left; at a site without an authority it knows of nobody but who asks. */
+export function lastAdministrator(ground: Ground): LastAdministrator {
+  const { authority, issued } = ground.siteAuthority;
+  const roots = () => authority?.roots() ?? [];
+  return new LastAdministrator({
+    ...{ ...ground, issued, administrators: new Administrators(ground) },
+    rootKeyIds: () => roots().map((pem) => rootKeyIdOf(pem)),
+  });
 }
 
 function enrollmentRevocations(ground: Ground): EnrollmentRevocations {

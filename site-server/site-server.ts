@@ -36,6 +36,7 @@ import { openJobSerials } from './distribution-manager/site-counters.ts';
 import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
+import type { LastAdministrator } from './enrollment/last-administrator.ts';
 import { ControlsTeller } from './hierarchy-manager/controls-teller.ts';
 import { GroupReactions } from './hierarchy-manager/group-reactions.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
@@ -62,7 +63,7 @@ import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
 import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
 import { siteCertificates } from './site-certificates.ts';
-import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
+import { lastAdministrator, type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
 import {
   type Ground,
   libraryDirectoryOf,
@@ -115,10 +116,12 @@ export class SiteServer implements Component {
     );
     const preview = transferPreview(ground, siteLinks.versions);
     const siteCommands = new SiteCommands(ground);
-    const enrollment = siteEnrollment(ground, { siteCommands });
+    const last = lastAdministrator(ground);
+    const enrollment = siteEnrollment(ground, { siteCommands, lastAdministrator: last });
     const { keepers, watch: certificates } = siteCertificates(ground, server);
     const commands = { siteCommands, enrollment, certificates, bundles: authority.bundles };
-    const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
+    const seen = { replication, siteLinks, validations, preview, lastAdministrator: last };
+    const parts = { transfers, ...seen, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     const serving = siteServing(ground, transfers);
     server.serve('Content', serving.contentServer.conversation());
@@ -366,6 +369,7 @@ async function adminService(
     readonly preview: TransferPreview;
     readonly siteCommands: SiteCommands;
     readonly enrollment: SiteEnrollment | undefined;
+    readonly lastAdministrator: LastAdministrator;
     readonly certificates: CertificateWatch;
     readonly bundles: TrustBundles | undefined;
   },
@@ -404,6 +408,7 @@ async function adminService(
     settingCommands: new SettingCommands(ground),
     siteCommands: others.siteCommands,
     enrollmentCommands: others.enrollment?.commands,
+    lastAdministrator: others.lastAdministrator,
     links: new TransferLinks(ground),
     statusMessageView: new StatusMessageView(ground),
     packageView: new PackageView({ ...ground, progress: snapshots }),

@@ -41,7 +41,7 @@ const neverOpens = 'the schedule on its way never opens to packages of its prior
  */
 const standstillReasons: Partial<Record<WaitingReason, string>> = {
   'no-source': 'no source gives what is missing',
-  'content-not-here': 'the content is not in the library of this site',
+  'content-not-here': 'the content is not in the library of its site',
   'disk-full-at-dp': 'the distribution point has no room for it',
   'retry-at': 'its tries fail',
 };

@@ -78,6 +78,18 @@ export function parseEnrollmentToken(text: string): ParsedToken {
   };
 }
 
+/**
+ * The text without tokens, or parts of some: for whatever repeats what somebody has typed. Parsers of command
+ * lines write names once more without their dashes.
+ */
+export function withoutTokens(text: string): string {
+  return text.replace(/wbt1[A-Za-z0-9_-]{2,}/gi, `${prefix}…`);
+}
+
+/** What to tell who has put a token into a command line. */
+export const typedTokenAdvice =
+  'a token goes to standard input, never into a command line, where others may see it: make a new one, which ends this one';
+
 /** Whether a text can name a token. */
 export function isTokenId(text: string): boolean {
   return /^[0-9a-f]{16}$/.test(text);

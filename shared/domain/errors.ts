@@ -43,6 +43,7 @@ export type ErrorDetails =
   | { code: 'ALREADY_ENROLLED'; path: string; reason: string }
   | { code: 'ADMINISTRATOR_UNKNOWN'; name: string }
   | { code: 'ADMINISTRATOR_EXISTS'; name: string; identityUri: string }
+  | { code: 'ADMINISTRATOR_LAST'; name: string; siteCode: string }
   | { code: 'LOG_UNKNOWN'; component: string; known: string }
   // The source of a package
   | { code: 'SOURCE_MISSING'; path: string }
@@ -170,7 +171,9 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   ADMINISTRATOR_UNKNOWN: (f) =>
     `There is no administrator ${f.name} at this site. "waybill admin list" shows those there are`,
   ADMINISTRATOR_EXISTS: (f) =>
-    `Administrator ${f.name} exists already, as ${f.identityUri}. To give another role or scope, delete him first`,
+    `Administrator ${f.name} exists already, as ${f.identityUri}. To give another role or scope, delete him first: "waybill admin delete ${f.name}"`,
+  ADMINISTRATOR_LAST: (f) =>
+    `Nobody is known at site ${f.siteCode} who could do everything there without ${f.name}: no other administrator of it with full rights, without a scope, whose certificate counts. Make another one first, with "waybill admin add NAME --role full"; he counts once he has enrolled. Or let another administrator do it`,
   LOG_UNKNOWN: (f) => `There is no log ${f.component}; expected one of ${f.known}`,
   SOURCE_MISSING: (f) =>
     `Source ${f.path}: expected an existing directory, given as an absolute path of the site server`,

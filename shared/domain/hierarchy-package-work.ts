@@ -102,12 +102,14 @@ export function foreignState(
   if (!isHere && isWanted) return { state: 'pending', reason: awaitedReason(here) };
   if (!isHere || !content || !isDamagedCopy(content)) return { state: 'published', reason: '' };
   const isToCome = isWanted && content.needsFull && content.refusedJobId === '';
-  if (!isToCome) return { state: 'failed', reason: content.reason || damagedCopyReason };
-  const reason = `${damagedCopyReason}: it comes again from site ${sourceSiteCode}`;
+  if (!isToCome) return { state: 'failed', reason: content.reason || damagedCopyText(content) };
+  const reason = `${damagedCopyText(content)}: it comes again from site ${sourceSiteCode}`;
   return { state: 'pending', reason };
 }
 
-const damagedCopyReason = 'the copy of this site is damaged';
+function damagedCopyText({ siteCode }: SiteContent): string {
+  return `the copy of site ${siteCode} is damaged`;
+}
 
 /** Whether a site has said that the version it stores is not whole there. */
 export function isDamagedCopy(content: SiteContent): boolean {

@@ -24,5 +24,7 @@ describe('Status messages', () => {
     const about = { siteCode: 'PS1', packageId: 'PS100001', sourceVersion: 1, dpId: 'DP1' };
     const text = toStatusText({ ...message, ...about });
     assert.equal(text, 'Could not distribute package PS100001 to distribution point DP1: ');
+    const updated = toStatusText({ ...message, ...about, messageId: 2311 });
+    assert.equal(updated, 'Package PS100001 version DP1 was created or updated at site PS1.');
   });
 });

@@ -25,7 +25,7 @@ export interface StatusMessage {
 interface StatusMessageKind {
   readonly severity: Severity;
   readonly component: StatusComponent;
-  /** %1 … %9 stand for the insertion strings. */
+  /** %1 … %9 stand for the insertion strings, %s for the code of the site that tells it. */
   readonly text: string;
 }
 
@@ -45,7 +45,7 @@ export const statusMessageKinds = {
   2311: {
     ...distribution,
     severity: 'information',
-    text: 'Package %1 version %2 was created or updated at this site.',
+    text: 'Package %1 version %2 was created or updated at site %s.',
   },
   2328: {
     ...distribution,
@@ -130,7 +130,7 @@ export const statusMessageKinds = {
   4400: {
     ...despooler,
     severity: 'information',
-    text: 'Stored package %1 version %2 from site %3 in the content library of this site.',
+    text: 'Stored package %1 version %2 from site %3 in the content library of site %s.',
   },
   4401: {
     ...despooler,
@@ -150,7 +150,7 @@ export const statusMessageKinds = {
   4406: {
     ...despooler,
     severity: 'warning',
-    text: 'Package %1 version %2 from site %3 waits for room on this site: %4',
+    text: 'Package %1 version %2 from site %3 waits for room on site %s: %4',
   },
   8200: {
     ...transfer,
@@ -190,7 +190,7 @@ export const statusMessageKinds = {
   9002: {
     ...transfer,
     severity: 'error',
-    text: 'Content of package %1 version %2 was damaged on the disk of this site and was taken out of its library: %3. %4',
+    text: 'Content of package %1 version %2 was damaged on the disk of site %s and was taken out of its library: %3. %4',
   },
   9003: {
     ...transfer,
@@ -210,12 +210,12 @@ export const statusMessageKinds = {
   9006: {
     component: 'SMS_HIERARCHY_MANAGER',
     severity: 'error',
-    text: 'What another site says of distribution point %1 cannot be done at this site, or has taken it from this site: %2',
+    text: 'What another site says of distribution point %1 cannot be done at site %s, or has taken it from there: %2',
   },
   9007: {
     component: 'SMS_REPLICATION_MANAGER',
     severity: 'warning',
-    text: 'Site %1 knows later changes of this site than this site itself: %2.',
+    text: 'Site %1 knows later changes of site %s than that site itself: %2.',
   },
   9030: {
     ...transfer,
@@ -338,8 +338,7 @@ export function statusMessageKind(id: StatusMessageId): StatusMessageKind {
 
 /** The message's sentence with its strings in place. */
 export function toStatusText(message: StatusMessage): string {
-  return statusMessageKinds[message.messageId].text.replace(
-    /%(\d)/g,
-    (_, digit: string) => message.insertionStrings[Number(digit) - 1] ?? '',
+  return statusMessageKinds[message.messageId].text.replace(/%(\d|s)/g, (_, name: string) =>
+    name === 's' ? message.siteCode : (message.insertionStrings[Number(name) - 1] ?? ''),
   );
 }

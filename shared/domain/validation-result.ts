@@ -41,6 +41,11 @@ export function isUnsound(result: ValidationResult): boolean {
   return result.damagedCount + result.missingCount > result.repairedCount;
 }
 
+/** The result once all that it speaks of was brought again. */
+export function asRepaired({ failure: _, ...result }: ValidationResult): ValidationResult {
+  return { ...result, repairedCount: result.damagedCount + result.missingCount };
+}
+
 /** A result that tells of what an earlier one found as well, all of which is whole again. */
 export function withRepaired(result: ValidationResult, before: ValidationResult): ValidationResult {
   const repairedCount = before.damagedCount + before.missingCount;

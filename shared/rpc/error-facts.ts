@@ -41,6 +41,7 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   ALREADY_ENROLLED: pathAndReason,
   ADMINISTRATOR_UNKNOWN: { name: 'text' },
   ADMINISTRATOR_EXISTS: { name: 'text', identityUri: 'text' },
+  ADMINISTRATOR_LAST: { name: 'text', siteCode: 'text' },
   LOG_UNKNOWN: { component: 'text', known: 'text' },
   SOURCE_MISSING: path,
   SOURCE_UNREADABLE: pathAndReason,

@@ -15,6 +15,21 @@ describe('a command line that cannot be', () => {
     it(`is told as "${sentence}"`, () => assert.equal(toSentence(complaint), sentence));
   }
 
+  it('repeats no token, and says where it belongs', () => {
+    const token = `wbt1_${'Ab9-'.repeat(20)}`;
+    const commands = { run: '', enroll: 'DP' };
+    for (const [args, complaint] of [
+      [['enroll', 'PS1DP1', token], `Unknown argument: ${token}`],
+      [[token], 'Missing required argument: config'],
+      [['enroll', token], 'Missing required argument: server'],
+    ] as const) {
+      const sentence = toSentence(complaint, { args, commands });
+      assert.doesNotMatch(sentence, /b9/i);
+      assert.match(sentence, /standard input/);
+    }
+    assert.doesNotMatch(toSentence(`Unknown argument: ${token}`), /b9/i);
+  });
+
   for (const [args, complaint, sentence] of [
     [
       'bogus',

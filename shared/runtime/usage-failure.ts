@@ -1,3 +1,5 @@
+import { typedTokenAdvice, withoutTokens } from '../domain/enrollment-token.ts';
+
 /** Exit code of a program whose command line cannot be (ADM-6). */
 const usageExitCode = 2;
 
@@ -28,6 +30,14 @@ export interface TypedWords {
 
 /** The parser's complaint in our words; of a command that is none, that instead of all else. */
 export function toSentence(complaint: string, typed?: TypedWords): string {
+  const told = withoutTokens(complaint);
+  const args = typed?.args.map(withoutTokens);
+  const sentence = toPlainSentence(told, typed && { ...typed, args: args ?? [] });
+  const isTyped = told !== complaint || args?.some((arg, at) => arg !== typed?.args[at]);
+  return isTyped ? `${sentence}; ${typedTokenAdvice}` : sentence;
+}
+
+function toPlainSentence(complaint: string, typed?: TypedWords): string {
   const word = typed && firstWordOf(typed.args);
   const needed = word === undefined ? undefined : typed?.commands[word];
   if (typed && word !== undefined && needed === undefined) {

@@ -1,3 +1,5 @@
+import { scopeText } from '../../shared/domain/admin-scope.ts';
+import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { Tone } from '../../shared/runtime/text-style.ts';
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type AuditCheckRecord, checkAuditTrail, toFindingText } from './audit-check.ts';
@@ -80,12 +82,39 @@ function toRangeText({ recordCount, oldestSerial, newestSerial }: AuditCheckReco
 function auditColumns(timeZone: string | undefined): readonly Column<AuditTrailRecord>[] {
   return [
     { title: 'time', text: (row) => toTimeText(row.timeMs, timeZone) },
-    { title: 'caller', text: (row) => row.caller },
-    { title: 'from', text: (row) => row.address },
-    { title: 'method', text: (row) => row.method.replace(/^\/waybill\.v1\./, '') },
+    { title: 'caller', text: toCallerText },
+    { title: 'from', text: (row) => row.address, isWhole: true, spare: 1 },
     { title: 'result', text: (row) => row.result, tone: toneOfAudit },
-    { title: 'detail', text: (row) => row.detail },
+    {
+      title: 'call',
+      text: (row) => `${toMethodText(row)} ${row.detail}`.trimEnd(),
+      readableWidth: 32,
+    },
   ];
+}
+
+/** `bob (operator of site PS1, group Lab)`, `DP PS1DP1`; of whoever is none of ours what was written down. */
+function toCallerText({ caller }: AuditTrailRecord): string {
+  const identity = fromIdentityUri(caller);
+  switch (identity?.kind) {
+    case 'admin': {
+      const { name, role, scope } = identity;
+      return `${name} (${role}${scope ? ` of ${scopeText(scope)}` : ''})`;
+    }
+    case 'dp':
+      return `DP ${identity.dpId}`;
+    case 'site':
+      return `site ${identity.siteCode}`;
+    case 'client':
+      return `client ${identity.name}`;
+    default:
+      return caller;
+  }
+}
+
+/** What administrators call is most of it: their conversation goes without saying. */
+function toMethodText({ method }: AuditTrailRecord): string {
+  return method.replace(/^\/waybill\.v1\.(Admin\/)?/, '');
 }
 
 function toneOfAudit({ result }: AuditTrailRecord): Tone {

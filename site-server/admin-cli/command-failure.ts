@@ -31,7 +31,9 @@ export const commandFailureCodes = [
   'AUDIT_TRAIL_BROKEN',
 ] as const;
 
-type CommandFailureCode = (typeof commandFailureCodes)[number];
+/** Codes of site servers (docs/errors.md) that are told with more than these say. */
+type ToldAnew = 'SITE_UNKNOWN' | 'SOURCE_MISSING' | 'SOURCE_UNREADABLE';
+type CommandFailureCode = (typeof commandFailureCodes)[number] | ToldAnew;
 
 /** What was asked was accepted, and did not come to a good end. */
 export class CommandFailure extends Error {

@@ -1,3 +1,4 @@
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import { LiveRegion } from './live-region.ts';
@@ -10,6 +11,21 @@ export interface View {
   liveLines(size: TerminalSize): readonly string[];
   /** What is new since the last call, for a file or a pipe. */
   newLines(): readonly string[];
+}
+
+/**
+ * Takes the end of a watch: Ctrl-C is how it is meant to end.
+ *
+ * @param goesOn what does not end with it, for who sees the last picture; such as "the jobs go on"
+ * @throws whatever else has ended it
+ */
+export function endWatch(
+  { output, signal }: { readonly output: Output; readonly signal: AbortSignal },
+  error: unknown,
+  goesOn: string,
+): void {
+  if (!signal.aborted || !isAbortError(error)) throw error;
+  if (output.isLive) output.note(`${goesOn}; only the watching has ended`);
 }
 
 /** Shortest time between two drawings. */

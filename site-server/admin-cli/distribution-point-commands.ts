@@ -197,7 +197,9 @@ const deleteDistributionPoint = command({
     const before = await admin.list('listDistributionPoints', {});
     const record = toDistributionPointRecord(await admin.ask('deleteDistributionPoint', { dpId }));
     output.record(record);
-    output.sentence(`Distribution point ${record.dpId} is no longer part of the site.`);
+    output.sentence(
+      `Distribution point ${record.dpId} is no longer part of site ${record.siteCode}.`,
+    );
     for (const left of leftWithoutSource(before.map(toDistributionPointRecord), dpId)) {
       output.sentence(`It was the only source of ${left}: waybill dp set ${left} --source DP`);
     }

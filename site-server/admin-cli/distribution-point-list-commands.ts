@@ -28,11 +28,8 @@ const listDistributionPoints = command({
     const rows = await admin.list('listDistributionPoints', filter);
     if (rows.length === 0 && site !== undefined) await requireSite(admin, site);
     const records = rows.map(toDistributionPointRecord);
-    output.list(
-      records,
-      toColumns(records, clock.nowMs()),
-      'There are no distribution points. "waybill dp add" adds one.',
-    );
+    const where = site === undefined ? 'There are no distribution points' : `Site ${site} has none`;
+    output.list(records, toColumns(records, clock.nowMs()), `${where}. "waybill dp add" adds one.`);
   },
 });
 
@@ -78,18 +75,24 @@ function toColumns(
   return [
     { title: 'DP', text: (row) => row.dpId },
     { title: 'site', text: siteTextOf(rows) },
-    { title: 'address', text: (row) => row.address },
+    { title: 'address', text: (row) => row.address, isWhole: true, spare: 2 },
     { title: 'kind', text: (row) => row.kind },
-    { title: 'sources', text: toSourcesText },
+    { title: 'sources', text: toSourcesText, spare: 5 },
     { title: 'state', text: (row) => row.reachability, tone: toneOfDistributionPoint },
-    { title: 'checked', text: (row) => toAgeText(row.checkedAtMs, nowMs) },
-    { title: 'packages', text: (row) => toCountText(row.packageCount), align: 'right' },
-    { title: 'limit', text: (row) => toLimitCell(row.controls), align: 'right' },
-    { title: 'schedule', text: (row) => toScheduleCell(row.controls) },
-    { title: 'free', text: toFreeText, align: 'right' },
-    { title: 'rate', text: toMeasuredText, align: 'right' },
-    { title: 'agent', text: (row) => row.agentVersion },
-    { title: 'description', text: (row) => row.description },
+    { title: 'checked', text: (row) => toAgeText(row.checkedAtMs, nowMs), spare: 1 },
+    {
+      ...{
+        title: 'packages',
+        text: (row: DistributionPointRecord) => toCountText(row.packageCount),
+      },
+      ...({ align: 'right', spare: 4 } as const),
+    },
+    { title: 'limit', text: (row) => toLimitCell(row.controls), align: 'right', spare: 6 },
+    { title: 'schedule', text: (row) => toScheduleCell(row.controls), spare: 6 },
+    { title: 'free', text: toFreeText, align: 'right', spare: 3 },
+    { title: 'rate', text: toMeasuredText, align: 'right', spare: 7 },
+    { title: 'agent', text: (row) => row.agentVersion, spare: 9 },
+    { title: 'description', text: (row) => row.description, spare: 8 },
     { title: 'reason', text: (row) => row.reason },
   ];
 }

@@ -1,6 +1,7 @@
 import { toDurationText } from '../../shared/runtime/duration-text.ts';
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
+import { UsageError } from './command-failure.ts';
 import {
   type JobRecord,
   toJobRecord,
@@ -10,7 +11,9 @@ import {
   toReasonText,
   toStateText,
 } from './job-record.ts';
+import { sitesWithPoints } from './job-selection.ts';
 import { watchJobs } from './job-watch.ts';
+import { atEachSite, type JobOfSite, throwFailures } from './jobs-at-sites.ts';
 import {
   countText,
   distributionPointIdText,
@@ -20,6 +23,7 @@ import {
   siteToAskOption,
 } from './options.ts';
 import { percentOf } from './progress.ts';
+import type { Session } from './session.ts';
 import type { Column } from './table.ts';
 import { toByteText, toRateText, toWaitText } from './units.ts';
 
@@ -37,17 +41,54 @@ const listJobs = command({
       .option('package', packageOption)
       .option('dp', dpOption)
       .option('limit', option('limit', 'At most so many', countText))
-      .option('site', siteToAskOption),
+      .option('site', siteToAskOption)
+      .option('all-sites', flag('Of every site that has DPs: each is asked itself')),
   run: async (args, session) => {
-    const { admin, output, clock, timeZone } = await session.atSite(args.site);
-    const { package: packageId = '', dp: dpId = '', history, limit = 0 } = args;
-    const jobs = (await admin.list('listJobs', { packageId, dpId, history, limit })).map(
-      toJobRecord,
-    );
-    const columns = history ? historyColumns(timeZone) : openColumns(clock.nowMs());
-    output.list(jobs, columns, history ? 'No job has ended yet.' : 'No job is open.');
+    const { package: packageId = '', dp: dpId = '', history, limit = 0, site, allSites } = args;
+    if (allSites && site !== undefined) {
+      throw new UsageError('expected --site or --all-sites, not both');
+    }
+    const request = { packageId, dpId, history, limit };
+    const ask = async ({ admin }: Session) =>
+      (await admin.list('listJobs', request)).map(toJobRecord);
+    if (allSites) return listAll(session, history, ask);
+    const there = await session.atSite(site);
+    const jobs = await ask(there);
+    const columns = columnsFor(there, history);
+    const empty = history ? 'No job has ended yet.' : 'No job is open.';
+    const isWide = site === undefined && jobs.length === 0 && (await isWithoutPoints(there));
+    there.output.list(jobs, columns, isWide ? `${empty} ${allSitesHint}` : empty);
   },
 });
+
+const allSitesHint =
+  'Jobs are those of the site that is asked, which has no DPs: "waybill jobs --all-sites" asks the others.';
+
+/** Each site knows its own jobs only. @throws CommandFailure TARGETS_FAILED of sites that cannot be asked */
+async function listAll(
+  session: Session,
+  history: boolean,
+  ask: (session: Session) => Promise<JobRecord[]>,
+): Promise<void> {
+  const siteCodes = await sitesWithPoints(session);
+  const { jobs, failures } = await atEachSite(session, siteCodes, ask);
+  const columns: readonly Column<JobOfSite>[] = [
+    { title: 'site', text: (job: JobOfSite) => job.siteCode },
+    ...columnsFor(session, history),
+  ];
+  const empty = history ? 'No job has ended yet.' : 'No job is open at any site.';
+  if (jobs.length > 0 || failures.length === 0) session.output.list(jobs, columns, empty);
+  throwFailures(session, siteCodes, failures);
+}
+
+async function isWithoutPoints({ admin }: Session): Promise<boolean> {
+  const { kind } = await admin.ask('getSite', {});
+  return kind === 'SITE_KIND_CENTRAL_ADMINISTRATION';
+}
+
+function columnsFor({ clock, timeZone }: Session, history: boolean): readonly Column<JobRecord>[] {
+  return history ? historyColumns(timeZone) : openColumns(clock.nowMs());
+}
 
 const watchJobsCommand = command({
   path: 'jobs watch',

@@ -98,7 +98,8 @@ export async function siteCodesFor(session: Session, args: JobArguments): Promis
   return isMeantWide && withPoints.length > 0 ? withPoints : [own];
 }
 
-async function sitesWithPoints({ admin }: Session): Promise<string[]> {
+/** The sites that have DPs, by code. */
+export async function sitesWithPoints({ admin }: Session): Promise<string[]> {
   const sites = (await admin.list('listSites', {})).map(toSiteRecord);
   const found = sites.filter(({ distributionPointCount }) => distributionPointCount > 0);
   return found.map(({ siteCode }) => siteCode).sort();

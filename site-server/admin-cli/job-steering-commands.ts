@@ -1,6 +1,6 @@
 import type { AdminRequest } from './admin-channel.ts';
 import { type Command, command } from './command.ts';
-import { CommandFailure, UsageError } from './command-failure.ts';
+import { UsageError } from './command-failure.ts';
 import { confirmDeletion } from './confirm-deletion.ts';
 import { type JobRecord, toJobRecord, toneOfJob, toReasonText, toStateText } from './job-record.ts';
 import {
@@ -10,13 +10,11 @@ import {
   siteCodesFor,
   toJobSelection,
 } from './job-selection.ts';
+import { atEachSite, type JobOfSite, throwFailures } from './jobs-at-sites.ts';
 import { exclusiveFlag, flag } from './options.ts';
 import type { Session } from './session.ts';
 import type { Column } from './table.ts';
 import { toCountOf, toCountText } from './units.ts';
-
-/** A job, and the site whose job it is. */
-type SteeredJob = JobRecord & { readonly siteCode: string };
 
 type Selection = AdminRequest<'cancelJobs'>;
 
@@ -123,54 +121,15 @@ function asking(method: 'suspendJobs' | 'resumeJobs' | 'runJobs' | 'cancelJobs')
 async function steer(args: JobArguments, session: Session, action: SteeringAction): Promise<void> {
   const selection = toJobSelection(args);
   const siteCodes = await siteCodesFor(session, args);
-  const { jobs, failures } = await atEach(session, siteCodes, (at) => action.ask(at, selection));
+  const ask = (at: Session) => action.ask(at, selection);
+  const { jobs, failures } = await atEachSite(session, siteCodes, ask);
   tell(session, jobs, { ...action, hasFailures: failures.length > 0 });
-  const [first, ...others] = failures;
-  if (!first) return;
-  // Of several sites each one was asked, whatever another one said.
-  for (const failure of others) session.output.note(toSiteText(failure));
-  if (siteCodes.length === 1) throw first.error;
-  const facts = {
-    failures: failures.map((one) => ({ siteCode: one.siteCode, reason: toReason(one) })),
-  };
-  throw new CommandFailure('TARGETS_FAILED', toSiteText(first), facts);
-}
-
-interface SiteFailure {
-  readonly siteCode: string;
-  readonly error: unknown;
-}
-
-async function atEach(
-  session: Session,
-  siteCodes: readonly string[],
-  work: (session: Session) => Promise<JobRecord[]>,
-): Promise<{ jobs: SteeredJob[]; failures: SiteFailure[] }> {
-  const jobs: SteeredJob[] = [];
-  const failures: SiteFailure[] = [];
-  for (const siteCode of siteCodes) {
-    try {
-      const found = await work(await session.atSite(siteCode));
-      jobs.push(...found.map((job) => ({ ...job, siteCode })));
-    } catch (error) {
-      if (session.signal.aborted) throw error;
-      failures.push({ siteCode, error });
-    }
-  }
-  return { jobs, failures };
-}
-
-function toSiteText(failure: SiteFailure): string {
-  return `Site ${failure.siteCode}: ${toReason(failure)}`;
-}
-
-function toReason({ error }: SiteFailure): string {
-  return error instanceof Error ? error.message : String(error);
+  throwFailures(session, siteCodes, failures);
 }
 
 function tell(
   { output }: Session,
-  jobs: readonly SteeredJob[],
+  jobs: readonly JobOfSite[],
   action: SteeringAction & { readonly hasFailures: boolean },
 ): void {
   // An empty list would say that nothing was meant.
@@ -188,10 +147,10 @@ function tell(
   );
 }
 
-function columnsOf(jobs: readonly SteeredJob[]): readonly Column<SteeredJob>[] {
+function columnsOf(jobs: readonly JobOfSite[]): readonly Column<JobOfSite>[] {
   const isOfSeveral = new Set(jobs.map(({ siteCode }) => siteCode)).size > 1;
   return [
-    ...(isOfSeveral ? [{ title: 'site', text: (job: SteeredJob) => job.siteCode }] : []),
+    ...(isOfSeveral ? [{ title: 'site', text: (job: JobOfSite) => job.siteCode }] : []),
     { title: 'job', text: (job) => String(job.jobSerial), align: 'right' },
     { title: 'package', text: (job) => job.packageId },
     { title: 'to', text: (job) => job.dpId },
@@ -224,7 +183,7 @@ async function confirmCancel(args: JobArguments, session: Session): Promise<void
   const siteCodes = await siteCodesFor(session, args);
   const look = asking('cancelJobs');
   // Who cannot be asked what is meant says so once more when it is cancelled.
-  const { jobs } = await atEach(session, siteCodes, (at) => look(at, selection));
+  const { jobs } = await atEachSite(session, siteCodes, (at) => look(at, selection));
   if (jobs.length <= 1) return;
   const what = `${toCountText(jobs.length)} jobs`;
   await confirmDeletion(session, `this cancels ${what}`, async () => ({

@@ -267,6 +267,7 @@ describe('waybill jobs watch (ADM-2)', () => {
     await run.clock.advance(1_000);
     run.interrupt();
     assert.equal(await ended, 0);
+    assert.equal(run.stderr.text, 'waybill: the jobs go on; only the watching has ended\n');
     const screen = new TerminalScreen(size);
     screen.write(run.stdout.text);
     assert.deepEqual(screen.text.split('\n'), [

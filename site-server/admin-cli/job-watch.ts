@@ -1,5 +1,4 @@
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
-import { showWhile } from './display.ts';
+import { endWatch, showWhile } from './display.ts';
 import { toJobRecord } from './job-record.ts';
 import { JobView } from './job-view.ts';
 import type { Session } from './session.ts';
@@ -17,8 +16,7 @@ export async function watchJobs(
       follow(session, { filter, view, changed }),
     );
   } catch (error) {
-    // Ctrl-C is how a watch is meant to end.
-    if (!session.signal.aborted || !isAbortError(error)) throw error;
+    endWatch(session, error, 'the jobs go on');
   }
 }
 

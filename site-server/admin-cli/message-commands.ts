@@ -70,7 +70,7 @@ function messageColumns(
     { title: 'site', text: siteTextOf(rows) },
     { title: 'severity', text: (row) => row.severity, tone: toneOfMessage },
     { title: 'id', text: (row) => String(row.messageId), align: 'right' },
-    { title: 'component', text: (row) => row.component },
+    { title: 'component', text: (row) => row.component, isWhole: true, spare: 1 },
     { title: 'text', text: (row) => row.text },
   ];
 }

@@ -1,3 +1,4 @@
+import { typedTokenAdvice, withoutTokens } from '../../shared/domain/enrollment-token.ts';
 import type { Paint } from '../../shared/runtime/text-style.ts';
 import { toJsonText, toVisibleText } from '../../shared/runtime/visible-text.ts';
 import { type FailureReport, toFailureText } from './command-failure.ts';
@@ -10,6 +11,8 @@ export interface OutputOptions {
   readonly stderr: TextStream;
   readonly json: boolean;
   readonly paint: Paint;
+  /** How wide tables are that go to no terminal; absent: as wide as they are. */
+  readonly columns?: number | undefined;
 }
 
 /**
@@ -20,6 +23,7 @@ export class Output {
   readonly json: boolean;
   readonly stdout: TextStream;
   readonly #stderr: TextStream;
+  readonly #columns: number | undefined;
   /** Colours text for stdout. */
   readonly paint: Paint;
 
@@ -28,6 +32,7 @@ export class Output {
     this.stdout = options.stdout;
     this.#stderr = options.stderr;
     this.paint = options.paint;
+    this.#columns = options.columns;
   }
 
   /** Whether lines can be drawn again in place. */
@@ -76,12 +81,17 @@ export class Output {
   /** Why the command failed, on stderr, in the words of what was typed. */
   failure(report: FailureReport, args: readonly string[]): void {
     const { code, message, facts } = report;
-    const json = () => toJsonText({ error: { code, message, ...facts } });
-    this.#stderr.write(`${this.json ? json() : toFailureText(report, args)}\n`);
+    const told = this.json
+      ? toJsonText({ error: { code, message, ...facts } })
+      : toFailureText(report, args);
+    // What was typed may be a token.
+    this.#stderr.write(`${withoutTokens(told)}\n`);
+    const isTyped = args.some((arg) => withoutTokens(arg) !== arg);
+    if (isTyped && !this.json) this.note(typedTokenAdvice);
   }
 
   #layout(): { width: number | undefined; paint: Paint } {
-    const width = this.stdout.isTTY === true ? sizeOf(this.stdout).columns : undefined;
+    const width = this.stdout.isTTY === true ? sizeOf(this.stdout).columns : this.#columns;
     return { width, paint: this.paint };
   }
 }

@@ -39,6 +39,21 @@ describe('waybill package create (PKG-1, PKG-11)', () => {
     });
   });
 
+  it('says which site was asked for a source that it cannot read, and what to do', async () => {
+    const admin = new FakeAdmin().answer('createPackage', () => {
+      throw new WaybillError({ code: 'SOURCE_MISSING', path: '/srv/a' });
+    });
+    const line = 'package create --name T --source /srv/a';
+    const { exitCode, stderr } = await runWaybill(line, { admin });
+    assert.equal(exitCode, 1);
+    assert.match(
+      stderr,
+      /Source \/srv\/a.*Site PS1 at site\.example\.org:8530 was asked.*--server/,
+    );
+    const json = JSON.parse((await runWaybill(`${line} --json`, { admin })).stderr);
+    assert.deepEqual([json.error.code, json.error.siteCode], ['SOURCE_MISSING', 'PS1']);
+  });
+
   it('sends the icon file, and refuses one that is none, before anything is sent', async () => {
     await using directory = await TemporaryDirectory.create();
     const icon = join(directory.path, 'tools.ico');
@@ -102,7 +117,7 @@ describe('waiting for a snapshot (PKG-2, PKG-5)', () => {
     assert.equal(exitCode, 0);
     assert.match(
       stderr,
-      /^waybill: PS2 is not connected and was not heard of since this site began; /,
+      /^waybill: PS2 is not connected and was not heard of since the site that answers began; /,
     );
   });
 

@@ -1,4 +1,7 @@
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { AdminAnswer, AdminRequest } from './admin-channel.ts';
 import { type Command, command } from './command.ts';
+import { CommandFailure } from './command-failure.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
 import { flag } from './options.ts';
 import { previewUpdate } from './package-preview.ts';
@@ -26,7 +29,7 @@ const createPackage = command({
   example: 'waybill package create --name "Office 16" --source /srv/sources/office',
   options: (parser) => createOptions(parser).option('wait', waitOption),
   run: async (args, session) => {
-    const wire = await session.admin.ask('createPackage', await toCreateRequest(args));
+    const wire = await created(session, await toCreateRequest(args));
     await tellSnapshot(session, toPackageRecord(wire), args.wait);
   },
 });
@@ -98,6 +101,24 @@ export const packageCommands: readonly Command[] = [
   updatePackage,
   deletePackage,
 ];
+
+/** @throws CommandFailure of a source that the site cannot read, naming the site */
+async function created(
+  { admin, serverAddress }: Session,
+  request: AdminRequest<'createPackage'>,
+): Promise<AdminAnswer<'createPackage'>> {
+  try {
+    return await admin.ask('createPackage', request);
+  } catch (error) {
+    if (!(error instanceof WaybillError)) throw error;
+    const { code } = error;
+    if (code !== 'SOURCE_MISSING' && code !== 'SOURCE_UNREADABLE') throw error;
+    const { siteCode } = await admin.ask('getSite', {});
+    const { code: _, ...facts } = error.details;
+    const message = `${error.message}. Site ${siteCode} at ${serverAddress} was asked; a package whose source is at another site is created there, with --server`;
+    throw new CommandFailure(code, message, { ...facts, siteCode });
+  }
+}
 
 async function tellSnapshot(
   session: Session,

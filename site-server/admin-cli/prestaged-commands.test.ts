@@ -15,7 +15,7 @@ describe('waybill package export (PKG-12)', () => {
       [
         'Package PS100001: packing 50 %',
         'Package PS100001: packing',
-        'Package PS100001 version 4 is in /media/o.wbp: 2.00 MiB.',
+        'Package PS100001 version 4 is in /media/o.wbp on the server of site PS1: 2.00 MiB.',
         'Next, where it is to be: waybill package import, or waybill-dp import',
         '',
       ].join('\n'),
@@ -67,8 +67,11 @@ describe('waybill package import (PKG-12)', () => {
   it('says that it is stored, and until when it stays in any case', async () => {
     const { admin, stdout } = await runWaybill('package import /media/o.wbp');
     assert.deepEqual(admin.requestOf('importPackage'), { path: '/media/o.wbp' });
-    assert.match(stdout, /Package PS100001 version 4 is stored: nothing of it has to be sent here/);
-    assert.match(stdout, /stays while a DP of this site is to have it, and until 2026-09-2\d/);
+    assert.match(
+      stdout,
+      /Package PS100001 version 4 is stored at site PS1: nothing of it has to be sent there/,
+    );
+    assert.match(stdout, /stays while a DP of site PS1 is to have it, and until 2026-09-2\d/);
   });
 
   it('says what it waits for; that is no failure', async () => {
@@ -80,7 +83,10 @@ describe('waybill package import (PKG-12)', () => {
     const { exitCode, stdout } = await runWaybill('package import /o.wbp', { admin });
     assert.equal(exitCode, 0);
     assert.match(stdout, /v4: copying 50 %\nPackage PS100001 v4: unpacking 50 %/);
-    assert.match(stdout, /is here and waits: metadata has not arrived. It goes on by itself/);
+    assert.match(
+      stdout,
+      /is at site PS1 and waits: metadata has not arrived. It goes on by itself/,
+    );
   });
 
   it('draws a bar on a terminal, and asks another site when told to', async () => {

@@ -39,13 +39,14 @@ const exportPackage = command({
       toText: () => `Package ${packageId}: packing`,
     });
     if (!last?.result) throw new Error('The site server did not say what came of the export');
+    const { siteCode } = await session.admin.ask('getSite', {});
     const { result } = last;
     const { sourceVersion } = result;
     const [fileBytes, fileHash] = [Number(result.fileBytes), result.fileHash.toString('hex')];
     session.output.record({ packageId, path, sourceVersion, baseVersion, fileBytes, fileHash });
     const what = baseVersion > 0 ? `, what changed since version ${baseVersion},` : '';
     session.output.sentence(
-      `Package ${packageId} version ${sourceVersion}${what} is in ${path}: ${toByteText(fileBytes)}.`,
+      `Package ${packageId} version ${sourceVersion}${what} is in ${path} on the server of site ${siteCode}: ${toByteText(fileBytes)}.`,
     );
     session.output.sentence(
       'Next, where it is to be: waybill package import, or waybill-dp import',
@@ -71,7 +72,8 @@ const importPackage = command({
         `Package ${packageId} v${sourceVersion}: ${stage === 'IMPORT_STAGE_UNPACKING' ? 'unpacking' : 'copying'}`,
     });
     if (!last) throw new Error('The site server did not say what came of the import');
-    tellImport(session, path, last);
+    const { siteCode } = await session.admin.ask('getSite', {});
+    tellImport(session, { path, at: siteCode }, last);
   },
 });
 
@@ -85,7 +87,11 @@ const stateNames: Readonly<Record<string, string>> = {
   IMPORT_STAGE_WAITING: 'waiting',
 };
 
-function tellImport({ output }: Session, path: string, last: AdminAnswer<'importPackage'>): void {
+function tellImport(
+  { output }: Session,
+  { path, at }: { readonly path: string; readonly at: string },
+  last: AdminAnswer<'importPackage'>,
+): void {
   const { packageId, sourceVersion, baseVersion, siteCode, stage, reason } = last;
   const state = stateNames[stage] ?? 'unknown';
   const keptUntilMs = Number(last.keptUntilMs);
@@ -94,13 +100,12 @@ function tellImport({ output }: Session, path: string, last: AdminAnswer<'import
   const name = `Package ${packageId} version ${sourceVersion}`;
   const day = new Date(keptUntilMs).toISOString().slice(0, 10);
   if (stage === 'IMPORT_STAGE_WAITING') {
-    output.sentence(`${name} is here and waits: ${reason}. It goes on by itself.`);
+    output.sentence(`${name} is at site ${at} and waits: ${reason}. It goes on by itself.`);
   } else {
-    const before =
-      stage === 'IMPORT_STAGE_STORED_BEFORE' ? ' was stored here before' : ' is stored';
-    output.sentence(`${name}${before}: nothing of it has to be sent here.`);
+    const before = stage === 'IMPORT_STAGE_STORED_BEFORE' ? 'was stored before' : 'is stored';
+    output.sentence(`${name} ${before} at site ${at}: nothing of it has to be sent there.`);
   }
-  output.sentence(`It stays while a DP of this site is to have it, and until ${day} in any case.`);
+  output.sentence(`It stays while a DP of site ${at} is to have it, and until ${day} in any case.`);
 }
 
 /** Shows the steps of work at the site server. @returns the last of them */

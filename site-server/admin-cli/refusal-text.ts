@@ -35,5 +35,5 @@ export function toRefusalText({ code, message, facts }: Refusal): string | undef
 
 function toRoleText(caller: Admin, { who, role }: { who: string; role: string }): string {
   const [theirs, name] = [caller.role, caller.name];
-  return `you are ${name}, whose role is ${theirs}; this takes ${who}. Ask one to do it, or one with full rights for that role: waybill admin add ${name} --role ${role}`;
+  return `you are ${name}, whose role is ${theirs}; this takes ${who}. Ask one to do it, or one with full rights for that role: "waybill admin delete ${name}", then "waybill admin add ${name} --role ${role}", and enroll anew`;
 }

@@ -4,7 +4,7 @@ import { type ErrorDetails, WaybillError } from '../../shared/domain/errors.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
 import { aPackage } from './testing/fake-answers.ts';
-import { runWaybill } from './testing/run-waybill.ts';
+import { Run, runWaybill } from './testing/run-waybill.ts';
 
 describe('a command line that cannot be (ADM-6)', () => {
   for (const [line, complaint] of [
@@ -83,6 +83,42 @@ describe('a command line that cannot be (ADM-6)', () => {
   });
 });
 
+describe('Ctrl-C (ADM-6)', () => {
+  it('is told as such whatever breaks because of it, with no stack', async () => {
+    const run = new Run();
+    run.admin.stream('listPackages', () => {
+      run.interrupt();
+      throw new Error('the socket is gone');
+    });
+    assert.equal(await run.run('package list'), 1);
+    assert.match(run.stderr.text, /^waybill: Interrupted\. What the site server .*goes on.*\n$/);
+    assert.doesNotMatch(run.stderr.text, /socket/);
+  });
+});
+
+describe('a token in a command line (SEC-2)', () => {
+  const token = `wbt1_${'Ab9-'.repeat(20)}`;
+  for (const line of [
+    `enroll bob ${token} --server a:1`,
+    `enroll ${token} --server a:1`,
+    `enroll bob --token ${token}`,
+    `enroll bob --server ${token}`,
+    `${token}`,
+    `enrollment revoke ${token}`,
+    `dp list --${token}`,
+  ]) {
+    it(`is not repeated: waybill ${line.replace(token, 'TOKEN')}`, async () => {
+      const { exitCode, stdout, stderr } = await runWaybill(line);
+      assert.equal(exitCode, 2);
+      assert.doesNotMatch(stdout + stderr, /b9/i);
+      assert.match(stderr, /a token goes to standard input/);
+      const json = await runWaybill(`${line} --json`);
+      assert.doesNotMatch(json.stdout + json.stderr, /b9/i);
+      assert.equal(JSON.parse(json.stderr).error.code, 'USAGE');
+    });
+  }
+});
+
 describe('a refusal by role or scope (SEC-1)', () => {
   async function refusedBy(error: ConstructorParameters<typeof WaybillError>[0]) {
     const admin = new FakeAdmin().answer('deletePackage', () => {
@@ -95,12 +131,12 @@ describe('a refusal by role or scope (SEC-1)', () => {
     [
       'waybill://admin/read-only/rita',
       'administrators who may do the daily work',
-      'you are rita, whose role is read-only; this takes an operator, or an administrator with full rights. Ask one to do it, or one with full rights for that role: waybill admin add rita --role operator',
+      'you are rita, whose role is read-only; this takes an operator, or an administrator with full rights. Ask one to do it, or one with full rights for that role: "waybill admin delete rita", then "waybill admin add rita --role operator", and enroll anew',
     ],
     [
       'waybill://admin/operator/olga?site=PS1',
       'administrators with full rights',
-      'you are olga, whose role is operator; this takes an administrator with full rights. Ask one to do it, or one with full rights for that role: waybill admin add olga --role full',
+      'you are olga, whose role is operator; this takes an administrator with full rights. Ask one to do it, or one with full rights for that role: "waybill admin delete olga", then "waybill admin add olga --role full", and enroll anew',
     ],
     [
       'waybill://dp/PS1DP1',

@@ -1,4 +1,4 @@
-import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { paintFor } from '../../shared/runtime/text-style.ts';
@@ -104,7 +104,13 @@ function isAnswer(error: unknown): boolean {
 }
 
 function newOutput({ stdout, stderr, environment }: Surroundings, json: boolean): Output {
-  return new Output({ stdout, stderr, json, paint: paintFor(stdout, environment) });
+  const columns = columnsIn(environment);
+  return new Output({ stdout, stderr, json, paint: paintFor(stdout, environment), columns });
+}
+
+/** What the variable COLUMNS says, as to other programs; undefined when it says no number. */
+function columnsIn({ COLUMNS: text = '' }: Surroundings['environment']): number | undefined {
+  return /^[1-9][0-9]{0,4}$/.test(text) ? Number(text) : undefined;
 }
 
 function toNamedFailure(
@@ -112,9 +118,15 @@ function toNamedFailure(
   run: { args: readonly string[]; surroundings: Surroundings },
 ): unknown {
   if (error instanceof UsageError) return new UsageError(toUsageMessage(error.message, run.args));
-  if (!run.surroundings.signal.aborted || !isAbortError(error)) return error;
+  if (!run.surroundings.signal.aborted || !isOfInterruption(error)) return error;
   const message = 'Interrupted. What the site server has accepted goes on: see "waybill status"';
   return new CommandFailure('INTERRUPTED', message, {});
+}
+
+/** Whatever breaks in the middle of a call that is given up, breaks because of that. */
+function isOfInterruption(error: unknown): boolean {
+  const isTold = error instanceof CommandFailure || error instanceof WaybillError;
+  return isAbortError(error) || !isTold || !isAnswer(error);
 }
 
 /** A bug is told with its stack, so that it can be reported. */

@@ -1,7 +1,6 @@
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
-import { showWhile } from './display.ts';
+import { endWatch, showWhile } from './display.ts';
 import { requireKnown } from './known-names.ts';
 import {
   countText,
@@ -142,7 +141,6 @@ async function watch(
       }
     });
   } catch (error) {
-    // Ctrl-C is how a watch is meant to end.
-    if (!session.signal.aborted || !isAbortError(error)) throw error;
+    endWatch(session, error, 'the send requests go on');
   }
 }

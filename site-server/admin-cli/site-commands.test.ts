@@ -261,7 +261,7 @@ describe('waybill about several sites (ROLE-4)', () => {
     const { stdout } = await runWaybill('status', { admin });
     assert.match(stdout, /^package +site +on +state/);
     assert.match(stdout, /^PS100001 +PS2 +PS2DP1 +install failed/m);
-    assert.match(stdout, /^PS100001 +PS2 +the site +installed/m);
+    assert.match(stdout, /^PS100001 +PS2 +site PS2 +installed/m);
     assert.doesNotMatch((await runWaybill('status')).stdout, /site/);
     const points = [aDistributionPoint(), aDistributionPoint({ dpId: 'X', siteCode: 'PS2' })];
     const dps = new FakeAdmin().stream('listDistributionPoints', () => points);

@@ -1,8 +1,8 @@
-import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Route__Output } from '../../shared/rpc/generated/waybill/v1/Route.ts';
 import type { SiteRecord__Output } from '../../shared/rpc/generated/waybill/v1/SiteRecord.ts';
 import type { Tone } from '../../shared/runtime/text-style.ts';
 import type { Admin } from './admin.ts';
+import { CommandFailure } from './command-failure.ts';
 import { toControlsRecord } from './control-view.ts';
 import { toCountOf, toWaitText } from './units.ts';
 import { toCount, toWord } from './wire-values.ts';
@@ -42,12 +42,18 @@ export function toRouteRecord({ fromSiteCode, toSiteCode, addresses, controls }:
   return { fromSiteCode, toSiteCode, addresses, controls: toControlsRecord(controls) };
 }
 
-/** One site of the hierarchy. @throws SITE_UNKNOWN */
+const namedMax = 20;
+
+/** One site of the hierarchy. @throws CommandFailure SITE_UNKNOWN naming those there are */
 export async function requireSite(admin: Admin, siteCode: string): Promise<SiteRecord> {
   const all = await admin.list('listSites', {});
   const wire = all.find((one) => one.siteCode === siteCode);
-  if (!wire) throw new WaybillError({ code: 'SITE_UNKNOWN', siteCode });
-  return toSiteRecord(wire);
+  if (wire) return toSiteRecord(wire);
+  const codes = all.map((one) => one.siteCode);
+  const left = codes.length - namedMax;
+  const known = codes.slice(0, namedMax).join(', ') + (left > 0 ? ` and ${left} more` : '');
+  const message = `There is no site ${siteCode}; there ${codes.length === 1 ? 'is' : 'are'} ${known}. "waybill site add" makes one known`;
+  throw new CommandFailure('SITE_UNKNOWN', message, { siteCode });
 }
 
 /** `in step`, `12 changes, 3 s behind`, `not connected: …`; empty for one that is no neighbour. */

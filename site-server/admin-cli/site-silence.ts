@@ -45,7 +45,7 @@ function toSilentText(
   const when =
     heardAtMs > 0
       ? `was last heard of ${toAgeText(heardAtMs, nowMs)}`
-      : 'was not heard of since this site began';
+      : 'was not heard of since the site that answers began';
   return `${siteCode} is not connected and ${when}`;
 }
 

@@ -2,11 +2,14 @@ import { type PackageStatusRecord, toneOfStatus, toStatusText } from './package-
 import type { Column } from './table.ts';
 import { toAgeText } from './units.ts';
 
+/** A row, perhaps with why its job waits, which says more. */
+type SeenStatus = PackageStatusRecord & { readonly jobReason?: string };
+
 /** Columns of a table of package status. */
-export function packageStatusColumns(
-  rows: readonly PackageStatusRecord[],
+export function packageStatusColumns<R extends SeenStatus>(
+  rows: readonly R[],
   nowMs: number,
-): readonly Column<PackageStatusRecord>[] {
+): readonly Column<R>[] {
   const siteText = siteTextOf(rows);
   return [
     { title: 'package', text: (row) => row.packageId },
@@ -16,7 +19,7 @@ export function packageStatusColumns(
     { title: 'version', text: toVersionText, align: 'right' },
     { title: 'done', text: toPercentText, align: 'right' },
     { title: 'since', text: (row) => toAgeText(row.changedAtMs, nowMs) },
-    { title: 'reason', text: (row) => row.reason },
+    { title: 'reason', text: (row) => row.jobReason || row.reason },
   ];
 }
 
@@ -29,8 +32,8 @@ export function siteTextOf<R extends { readonly siteCode: string }>(
 }
 
 /** The package on a site, not on one of its DPs. */
-function toSiteText({ packageId, siteCode }: PackageStatusRecord): string {
-  return siteCode === '' || packageId.startsWith(siteCode) ? 'its site' : 'the site';
+function toSiteText({ siteCode }: PackageStatusRecord): string {
+  return siteCode === '' ? 'its site' : `site ${siteCode}`;
 }
 
 /** `3`, or `2 → 3` on its way, `3 → none` when it is being removed. */

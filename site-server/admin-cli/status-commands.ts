@@ -14,6 +14,7 @@ import type { Session } from './session.ts';
 import { toSiteRecord } from './site-record.ts';
 import { type Silence, silencesOf, toSilenceText } from './site-silence.ts';
 import { packageStatusColumns } from './status-columns.ts';
+import { jobReasonsOf } from './waiting-jobs.ts';
 import { toWaitingSendText, type WaitingSend, waitingSendsOf } from './waiting-sends.ts';
 
 const showStatus = command({
@@ -45,7 +46,11 @@ const showStatus = command({
     const sends = await waitingSendsOf(session, records);
     const reasonOf = (row: PackageStatusRecord) =>
       sends.find((one) => one.packageId === row.packageId && one.siteCode === row.siteCode)?.reason;
-    const told = records.map((row) => ({ ...row, sendReason: reasonOf(row) ?? '' }));
+    const silent = new Set(silences.flatMap(({ sides }) => [...sides]));
+    const jobReasonOf = await jobReasonsOf(session, records, { packageId, silent });
+    const told = records.map((row) => {
+      return { ...row, sendReason: reasonOf(row) ?? '', jobReason: jobReasonOf(row) };
+    });
     tellStatus(session, told, { failedOnly: failed, silences, sends });
   },
 });
@@ -65,15 +70,24 @@ const retryFailed = command({
     const session = allSites ? await atTop(asked) : asked;
     const { admin, output } = session;
     const request = { packageId, dpId, failedOnly: true, ...onlyOf(site, group) };
-    const { dpIds, packageIds = [] } = await admin.ask('retryFailed', request);
-    const isNothing = dpIds.length + packageIds.length === 0;
+    const accepted = await admin.ask('retryFailed', request);
+    const { dpIds, packageIds = [], siteCodes = [], siteDpIds = [] } = accepted;
+    const isNothing = dpIds.length + packageIds.length + siteCodes.length === 0;
     if (isNothing) await requireKnown(session, request);
-    output.record({ dpIds, packageIds });
+    output.record({ dpIds, packageIds, siteCodes });
     if (isNothing) output.sentence('Nothing has failed.');
     if (packageIds.length > 0) output.sentence(`Reading again: ${packageIds.join(', ')}.`);
-    if (dpIds.length > 0) output.sentence(`Trying again on ${dpIds.join(', ')}.`);
+    if (siteCodes.length > 0) output.sentence(toSitesText(siteCodes, siteDpIds));
+    const failed = dpIds.filter((dpId) => !siteDpIds.includes(dpId));
+    if (failed.length > 0) output.sentence(`Trying again on ${failed.join(', ')}.`);
   },
 });
+
+/** It was the site that failed: its DPs only wait for it. */
+function toSitesText(siteCodes: readonly string[], dpIds: readonly string[]): string {
+  const sites = `${siteCodes.length > 1 ? 'sites' : 'site'} ${siteCodes.join(', ')}`;
+  return `Bringing it again to ${sites}${dpIds.length > 0 ? `, for ${dpIds.join(', ')}` : ''}.`;
+}
 
 const allSitesOption = flag('Of the whole hierarchy: asked at its top');
 
@@ -91,9 +105,12 @@ function onlyOf(site: string | undefined, group: string | undefined) {
   return { ...(site && { siteCode: site }), ...(group && { groupName: group }) };
 }
 
+/** A row, and why its job waits. */
+type StatusRow = PackageStatusRecord & { readonly jobReason: string };
+
 function tellStatus(
   { output, clock }: Session,
-  status: readonly PackageStatusRecord[],
+  status: readonly StatusRow[],
   {
     failedOnly,
     silences,

@@ -10,6 +10,10 @@ export interface Column<R> {
   readonly align?: 'right';
   /** Left out where there is too little room for all: the highest first. Absent: never. */
   readonly spare?: number;
+  /** A name that says nothing in pieces: it is never broken. */
+  readonly isWhole?: true;
+  /** Before it gets narrower than this, columns that can be spared are left out. @default 16 */
+  readonly readableWidth?: number;
   readonly tone?: (row: R) => Tone | undefined;
 }
 
@@ -38,10 +42,11 @@ export function toTableLines<R>(
   const titles = columns.map((column) => column.title);
   const texts = rows.map((row) => columns.map((column) => toVisibleText(column.text(row))));
   const natural = widestOf([titles, ...texts], widthOf);
-  const words = widestOf([titles, ...texts], wordWidthOf);
+  const broken = widestOf([titles, ...texts], wordWidthOf);
+  const words = broken.map((width, at) => (columns[at]?.isWhole ? (natural[at] ?? 0) : width));
   const spared = withoutSparest(columns);
   const readable = words.map((width, at) =>
-    Math.max(width, Math.min(natural[at] ?? 0, readableWidth)),
+    Math.max(width, Math.min(natural[at] ?? 0, columns[at]?.readableWidth ?? readableWidth)),
   );
   const fitted = fittedWidths(natural, {
     least: spared ? readable : words,

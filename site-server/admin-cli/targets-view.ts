@@ -217,7 +217,7 @@ export class TargetsView implements View {
       const text = row.reason === '' ? toStatusText(row) : `${toStatusText(row)}: ${row.reason}`;
       return this.#paint(toneOfStatus(row), toVisibleText(text));
     }
-    if (job?.state === 'complete') return 'done; the site is taking the result';
+    if (job?.state === 'complete') return 'done; its site is taking the result';
     const why = job && !hasEnded(job) ? toReasonText(job) : (row?.reason ?? '');
     return toVisibleText(why === '' ? 'waiting' : `waiting: ${why}`);
   }

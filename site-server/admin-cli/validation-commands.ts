@@ -102,7 +102,8 @@ async function validateSiteCopies(
       bytesPerSecond: rate ?? 0,
     });
     if (!wait) continue;
-    results.push(...(await whenValidated(session, { packageId, wishId, repair, dpIds: [''] })));
+    const wish = { packageId, wishId, repair, dpIds: [''], siteCode };
+    results.push(...(await whenValidated(session, wish)));
   }
   if (wait) tellResults(connected, { packageId, results });
   else {

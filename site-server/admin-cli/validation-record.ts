@@ -61,7 +61,7 @@ export function validationColumns(
   return [
     { title: 'package', text: (row) => row.packageId },
     { title: 'site', text: siteTextOf(rows) },
-    { title: 'on', text: (row) => row.dpId || 'the site' },
+    { title: 'on', text: (row) => row.dpId || `site ${row.siteCode}` },
     { title: 'version', text: (row) => String(row.sourceVersion), align: 'right' },
     { title: 'found', text: toFoundText, tone: toneOf },
     { title: 'damaged', text: (row) => toFewText(row.damagedFiles), align: 'right' },

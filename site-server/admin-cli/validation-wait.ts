@@ -19,7 +19,10 @@ export interface AwaitedValidation {
   readonly wishId: string;
   /** Whether it is over only when what was damaged is whole again, or is not to be. */
   readonly repair: boolean;
+  /** An empty one: the copy of the site itself. */
   readonly dpIds: readonly string[];
+  /** The site that is asked, where it is its own copy. */
+  readonly siteCode?: string;
 }
 
 const lookMs = 500;
@@ -113,12 +116,17 @@ class ValidationView implements View {
   }
 
   liveLines(): readonly string[] {
-    return [...this.#texts].map(([dpId, text]) => `${dpId || 'the site'}  ${text}`);
+    return [...this.#texts].map(([dpId, text]) => `${dpId || this.#siteText}  ${text}`);
   }
 
   newLines(): readonly string[] {
     const news = [...this.#texts].filter(([dpId, text]) => this.#told.get(dpId) !== text);
     for (const [dpId, text] of news) this.#told.set(dpId, text);
-    return news.map(([dpId, text]) => `${this.#wish.packageId} on ${dpId || 'the site'}: ${text}`);
+    const { packageId } = this.#wish;
+    return news.map(([dpId, text]) => `${packageId} on ${dpId || this.#siteText}: ${text}`);
+  }
+
+  get #siteText(): string {
+    return `site ${this.#wish.siteCode ?? ''}`.trimEnd();
   }
 }

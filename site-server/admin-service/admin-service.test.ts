@@ -322,6 +322,8 @@ describe('Admin service', () => {
     assert.deepEqual(await admin.retryFailed({ ...filter, failedOnly: false }, context), {
       dpIds: ['DP1'],
       packageIds: [],
+      siteCodes: [],
+      siteDpIds: [],
     });
     const second = (await watch.next()).value as PackageStatus;
     assert.equal(second.state, 'PACKAGE_STATUS_STATE_INSTALL_PENDING');
@@ -338,6 +340,8 @@ describe('Admin service', () => {
     assert.deepEqual(await admin.retryFailed(filter, context), {
       dpIds: [],
       packageIds: [packageId],
+      siteCodes: [],
+      siteDpIds: [],
     });
     await site.settled();
     assert.equal((await admin.getPackage({ packageId }, context)).sourceVersion, 2);
@@ -430,6 +434,7 @@ async function serviceOf(
     settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
     links: new TransferLinks(site),
     certificates: { known: async () => [], dueOf: () => 'nothing' },
+    lastAdministrator: { putOut: (_holder, _by, work) => work() },
     checker: site.checker,
     connections: { forget },
     statusMessageView: new StatusMessageView(site),

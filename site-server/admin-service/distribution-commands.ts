@@ -37,6 +37,21 @@ export interface DistributionCommandsComponents extends DistributionTargetsCompo
 interface Retried {
   readonly dpIds: string[];
   readonly packageIds: string[];
+  /** Sites to which a package is brought again. */
+  readonly siteCodes: string[];
+  /** Of the DPs those that had not failed themselves: they wait for their site. */
+  readonly siteDpIds: string[];
+}
+
+/** What of one package runs again. */
+interface RetriedPackage {
+  /** DPs that had failed. */
+  readonly dpIds: readonly string[];
+  /** DPs to which it is brought by way of their site. */
+  readonly siteDpIds: readonly string[];
+  readonly siteCodes: readonly string[];
+  /** Its source is read again. */
+  readonly isRead: boolean;
 }
 
 type WantedAction = 'add' | 'redistribute' | 'remove';
@@ -145,7 +160,7 @@ export class DistributionCommands {
   /**
    * Makes everything that failed run again now, snapshots included, as far as this site knows of it.
    *
-   * @returns the DPs for which something will happen, and the packages whose source is read again
+   * @returns the DPs for which something will happen, the packages whose source is read again, and the sites that are sent them again
    * @throws SCOPE_EXCEEDED when any of what failed is outside: then nothing runs again
    */
   async retryFailed(query: PackageStatusQuery, check = withoutScope): Promise<Retried> {
@@ -154,15 +169,11 @@ export class DistributionCommands {
       failed.set(row.packageId, [...(failed.get(row.packageId) ?? []), row]);
     }
     await this.#checkRows([...failed.values()].flat(), check);
-    const dpIds = new Set<string>();
-    const packageIds = new Set<string>();
+    const all: (RetriedPackage & { readonly packageId: string })[] = [];
     for (const [packageId, rows] of failed) {
-      for (const target of await this.#retry(packageId, rows)) {
-        if (target === '') packageIds.add(packageId);
-        else dpIds.add(target);
-      }
+      all.push({ packageId, ...(await this.#retry(packageId, rows)) });
     }
-    return { dpIds: [...dpIds].sort(), packageIds: [...packageIds].sort() };
+    return toRetried(all);
   }
 
   /** A source that is read again is the package's; what did not come to a site is tried for all its DPs. */
@@ -216,15 +227,16 @@ export class DistributionCommands {
     yield* packageIds;
   }
 
-  /** @returns the DPs that are tried again; an empty name for the source */
-  #retry(packageId: string, rows: readonly FailedRow[]): Promise<string[]> {
+  #retry(packageId: string, rows: readonly FailedRow[]): Promise<RetriedPackage> {
     const { packages, store, notifier, clock } = this.#components;
     return packages.turn(packageId, async () => {
       const sitePackage = await packages.packages.get(packageId);
-      if (!sitePackage) return [];
+      if (!sitePackage) return nothingRetried;
       const nowMs = clock.nowMs();
       const changes: Change[] = [];
       const retried: string[] = [];
+      const siteCodes: string[] = [];
+      const siteDpIds: string[] = [];
       const names = rows.flatMap(({ dpId }) => (dpId === '' ? [] : [dpId]));
       for (const target of await this.#targets.of(packageId, names)) {
         // Looked at again in the package's turn: meanwhile it may have been mended.
@@ -235,19 +247,20 @@ export class DistributionCommands {
         retried.push(target.dpId);
       }
       for (const target of await this.#awaitingDelivery(packageId, rows)) {
+        siteCodes.push(target.siteCode);
         if (retried.includes(target.dpId)) continue;
         const action = await this.#actionToRetry(target);
         const wishedAtMs = this.#components.nextMs();
         changes.push(...this.#wish(sitePackage, { target, action, nowMs, wishedAtMs }));
-        retried.push(target.dpId);
+        siteDpIds.push(target.dpId);
       }
-      changes.push(...(await this.#ownCopyChanges(packageId, { rows, nowMs })));
+      const copy = await this.#ownCopyChanges(packageId, { rows, nowMs });
+      if (copy.length > 0) siteCodes.push(this.#components.hierarchyPackages.siteCode);
       const source = await this.#sourceChanges(sitePackage, { rows, nowMs });
-      if (source.length > 0) retried.push('');
-      changes.push(...source);
-      if (changes.length === 0) return [];
+      changes.push(...copy, ...source);
+      if (changes.length === 0) return nothingRetried;
       await store.write([...changes, notifier.notification('package', packageId)], { sync: true });
-      return retried;
+      return { dpIds: retried, siteDpIds, siteCodes, isRead: source.length > 0 };
     });
   }
 
@@ -395,6 +408,20 @@ export class DistributionCommands {
     const { hierarchyPackages } = this.#components;
     requireNotAsked(await hierarchyPackages.ownRequests(sitePackage.packageId));
   }
+}
+
+const nothingRetried: RetriedPackage = { dpIds: [], siteDpIds: [], siteCodes: [], isRead: false };
+
+function toRetried(all: readonly (RetriedPackage & { readonly packageId: string })[]): Retried {
+  const sorted = (names: readonly string[]) => [...new Set(names)].sort();
+  const failed = new Set(all.flatMap(({ dpIds }) => dpIds));
+  const siteDpIds = sorted(all.flatMap((one) => one.siteDpIds));
+  return {
+    dpIds: sorted([...failed, ...siteDpIds]),
+    packageIds: sorted(all.flatMap(({ packageId, isRead }) => (isRead ? [packageId] : []))),
+    siteCodes: sorted(all.flatMap(({ siteCodes }) => siteCodes)),
+    siteDpIds: siteDpIds.filter((dpId) => !failed.has(dpId)),
+  };
 }
 
 function isRemovable({ intent, status, isSeen }: Target): boolean {

@@ -14,6 +14,7 @@ import {
 } from '../hierarchy-manager/distribution-point-settings.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import { linksWithout } from '../hierarchy-manager/links-without.ts';
+import { foreignSource } from '../hierarchy-manager/pull-settings.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import { deletedDpReason, revocationsOf } from '../revocations/revocation-rows.ts';
 
@@ -45,10 +46,11 @@ export class DistributionPointCommands {
     const { hierarchy, sites } = this.#components;
     const ofSite = siteCode ?? sites.own.siteCode;
     this.#requireSiteWithDps(ofSite);
-    if (ofSite === sites.own.siteCode) return hierarchy.add(settings);
     const point = { ...checkedSettings(settings), siteCode: ofSite };
     const { dpId } = point;
     return this.#queue.run(async () => {
+      await this.#requireNoTwin(dpId);
+      if (ofSite === sites.own.siteCode) return hierarchy.add(settings);
       if ((await hierarchy.get(dpId)) || (await this.#points.get(dpId))) {
         throw new WaybillError({ code: 'DISTRIBUTION_POINT_EXISTS', dpId });
       }
@@ -95,6 +97,14 @@ export class DistributionPointCommands {
     });
   }
 
+  /** Of two names that differ by case alone, one was meant as the other. @throws DISTRIBUTION_POINT_EXISTS */
+  async #requireNoTwin(dpId: string): Promise<void> {
+    for await (const { dpId: existing } of this.#components.hierarchy.listAll()) {
+      if (existing === dpId || existing.toLowerCase() !== dpId.toLowerCase()) continue;
+      throw new WaybillError({ code: 'DISTRIBUTION_POINT_EXISTS', dpId: existing });
+    }
+  }
+
   async #revoked(dpId: string, revokedBy: string): Promise<readonly Change[]> {
     const { store, clock, sites } = this.#components;
     const { siteCode } = sites.own;
@@ -105,10 +115,7 @@ export class DistributionPointCommands {
   async #put(point: DistributionPoint): Promise<DistributionPoint> {
     for (const { dpId } of point.pull?.sources ?? []) {
       const source = await this.#components.hierarchy.requireAnywhere(dpId);
-      if (source.siteCode === point.siteCode) continue;
-      const expected = `distribution points of site ${point.siteCode}`;
-      const actual = `${dpId} of site ${source.siteCode}`;
-      throw requestInvalid('pull.sources', { expected, actual });
+      if (source.siteCode !== point.siteCode) throw foreignSource(point.siteCode, source);
     }
     await this.#components.store.write([this.#points.put(point.dpId, point)], { sync: true });
     return point;

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import type { Revocation } from '../../shared/domain/revocation.ts';
 import type { CallContext } from '../../shared/rpc/conversation.ts';
 import { RevocationAnswers } from './revocation-answers.ts';
@@ -28,10 +29,17 @@ describe('what administrators say about revocations (SEC-3)', () => {
       said.push({ holder, ...why });
       return { siteCode: 'PS1', holder, revokedAtMs: 9, ...why };
     };
-    const own = { siteCode: 'PS1', kind: 'primary' } as const;
+    const parent = { siteCode: 'CS1', address: 'cs1:8530' };
+    const own = { siteCode: 'PS1', kind: 'primary', parent } as const;
     const sites = { own } as ConstructorParameters<typeof RevocationAnswers>[0]['sites'];
     answers = new RevocationAnswers({
       revocations: { list: () => [known], revoke },
+      lastAdministrator: {
+        putOut: async (holder, _by, work) => {
+          if (holder !== 'admin/alice') return work();
+          throw new WaybillError({ code: 'ADMINISTRATOR_LAST', name: 'alice', siteCode: 'PS1' });
+        },
+      },
       sites,
     }).methods();
   });
@@ -48,7 +56,7 @@ describe('what administrators say about revocations (SEC-3)', () => {
     ['PS1DP1', /holder: expected such as dp\/PS1DP1, .* got "PS1DP1"/],
     ['admin/full/bob', /holder: expected such as/],
     ['', /holder: expected such as/],
-    ['site/PS1', /holder: expected another site than the one that is asked; ask the site above it/],
+    ['site/PS1', /holder: expected another site than PS1, which is asked; ask site CS1/],
   ] as const) {
     it(`refuses "${holder}", and revokes nothing`, async () => {
       const asked = answers.revokeCertificates({ holder, reason: '' }, context);
@@ -56,6 +64,12 @@ describe('what administrators say about revocations (SEC-3)', () => {
       assert.deepEqual(said, []);
     });
   }
+
+  it('does not revoke the last administrator', async () => {
+    const asked = answers.revokeCertificates({ holder: 'admin/alice', reason: '' }, context);
+    await assert.rejects(asked, { code: 'ADMINISTRATOR_LAST' });
+    assert.deepEqual(said, []);
+  });
 
   it('lists all that are known', async () => {
     const listed = [];

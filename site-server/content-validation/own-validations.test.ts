@@ -102,7 +102,7 @@ describe('Validation of the copy of a site that does not publish the package (PK
     await machine.clock.advance(10_000);
     assert.equal((await open())?.round, 1, 'it is not looked at while it is to come');
     assert.deepEqual(told, [
-      { reason: 'the copy of this site is damaged: 2 files damaged, 1 missing', isToCome: true },
+      { reason: 'the copy of site PS1 is damaged: 2 files damaged, 1 missing', isToCome: true },
     ]);
     isToCome = false;
     await machine.clock.advance(2_000);

@@ -269,7 +269,7 @@ function failureOf(
   return `${what}, and did not bring it back${reason ? `: ${reason}` : ''}`;
 }
 
-function damageText({ damagedCount, missingCount }: ValidationResult): string {
+function damageText({ siteCode, damagedCount, missingCount }: ValidationResult): string {
   const what = damagedCount === 1 ? 'file' : 'files';
-  return `the copy of this site is damaged: ${damagedCount} ${what} damaged, ${missingCount} missing`;
+  return `the copy of site ${siteCode} is damaged: ${damagedCount} ${what} damaged, ${missingCount} missing`;
 }

@@ -162,7 +162,7 @@ describe('Requests and results of validation (PKG-8)', () => {
     // That it came again does not say that what stands in it is whole.
     const brought = { messageId: 2330, status: installed, isUnassigned: false } as const;
     const job = testJob({ packageId, dpId, sourceVersion: 2 });
-    assert.deepEqual(await results.changesAfter(job, brought), []);
+    assert.deepEqual(await results.changesAfter(job, brought, nowMs), []);
     await store.write([store.records(keySpaces.ownValidationRequests).delete(key)], {
       sync: false,
     });
@@ -247,13 +247,42 @@ describe('Requests and results of validation (PKG-8)', () => {
     await take({ validationReport: unsoundReport });
     const job = testJob({ packageId, dpId, sourceVersion: 2 });
     const brought = { messageId: 2330, status: installed, isUnassigned: false } as const;
-    await store.write(await results.changesAfter(job, brought), { sync: false });
+    await store.write(await results.changesAfter(job, brought, nowMs), { sync: false });
     const result = await found();
     assert.ok(result && !isUnsound(result));
     assert.equal(result.repairedCount, 3);
     const update = { ...job, sourceVersion: 3 };
-    await store.write(await results.changesAfter(update, brought), { sync: false });
+    await store.write(await results.changesAfter(update, brought, nowMs), { sync: false });
     assert.equal(await found(), undefined);
+  });
+
+  it('of what a retry brought says that it is whole, and looks at what nobody could look at', async () => {
+    const damagedManifest = { ...soundReport, damagedCount: 1, damagedManifestCount: 1 };
+    const job = testJob({ packageId, dpId, sourceVersion: 2 });
+    const brought = { messageId: 2330, status: installed, isUnassigned: false } as const;
+    const bring = async () =>
+      store.write(await results.changesAfter(job, brought, nowMs), { sync: false });
+    await take({ validationReport: damagedManifest, validation: { ...order, repair: false } });
+    await bring();
+    const result = await found();
+    assert.ok(result && !isUnsound(result));
+    const look = await own(packageId);
+    assert.deepEqual([look?.wishId, look?.repair], ['wish.again', true]);
+    // A manifest that is damaged each time is left to an administrator, and is listed.
+    assert.ok(look);
+    await take({ validationReport: damagedManifest, validation: look });
+    await bring();
+    assert.ok(isUnsound((await found())!));
+    assert.equal((await own(packageId))?.wishId, 'wish.again');
+  });
+
+  it('waits for the round that is asked for already', async () => {
+    const damagedManifest = { ...soundReport, damagedCount: 1, damagedManifestCount: 1 };
+    await take({ validationReport: damagedManifest });
+    const brought = { messageId: 2330, status: installed, isUnassigned: false } as const;
+    const job = testJob({ packageId, dpId, sourceVersion: 2 });
+    assert.deepEqual(await results.changesAfter(job, brought, nowMs), []);
+    assert.equal((await own(packageId))?.wishId, 'wish.1');
   });
 
   describe('a request', () => {

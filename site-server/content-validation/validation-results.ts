@@ -5,6 +5,7 @@ import type { TransferOutcome } from '../../shared/domain/package-status-moves.t
 import type { PackageServer, SitePackage } from '../../shared/domain/site-package.ts';
 import { validationRoundsMax } from '../../shared/domain/validation-request.ts';
 import {
+  asRepaired,
   isUnsound,
   type ValidationResult,
   withRepaired,
@@ -26,6 +27,11 @@ export interface ValidationResultsNeeds {
   readonly status: StatusReporter;
   readonly siteCode: string;
 }
+
+const wishIdCharsMax = 80;
+
+/** Ends the name of a look at what an administrator had brought again. */
+const lookSuffix = '.again';
 
 /** The rows that a result is about. */
 interface Rows {
@@ -80,6 +86,7 @@ export class ValidationResults {
   async changesAfter(
     { packageId, dpId, sourceVersion }: DistributionJob,
     outcome: TransferOutcome | undefined,
+    nowMs: number,
   ): Promise<Change[]> {
     const before = await this.#results.get(this.#keyOf(packageId, dpId));
     if (!before || !outcome) return [];
@@ -89,10 +96,30 @@ export class ValidationResults {
       const { store, siteCode } = this.#needs;
       return ownValidationGone(store, { packageId, siteCode, dpId });
     }
-    // Files that were not looked at are no better known now.
-    if (outcome.messageId !== 2330 || !isUnsound(before) || before.isPartial) return [];
-    const repairedCount = before.damagedCount + before.missingCount;
-    return [this.#put({ ...before, repairedCount })];
+    if (outcome.messageId !== 2330 || !isUnsound(before)) return [];
+    // Files that were not looked at are no better known now: they are looked at.
+    const look = before.isPartial ? await this.#lookAfter(before, nowMs) : [];
+    return look ? [this.#put(asRepaired(before)), ...look] : [];
+  }
+
+  /**
+   * A look at what could not be looked at, since a manifest was damaged that has come now; undefined when one is
+   * asked for already, or when the manifest was damaged again and again.
+   */
+  async #lookAfter(before: ValidationResult, nowMs: number): Promise<Change[] | undefined> {
+    const { store, notifier } = this.#needs;
+    const { packageId, dpId, wishId = '' } = before;
+    const requests = store.records(keySpaces.ownValidationRequests);
+    const key = joinKey(packageId, dpId);
+    const asked = (await requests.get(key))?.wishId ?? wishId;
+    const isAsked = asked !== wishId && asked.startsWith(wishId);
+    if (isAsked || wishId.includes(lookSuffix)) return undefined;
+    const order = { repair: true, bytesPerSecond: 0, round: validationRoundsMax - 1 };
+    const look = `${wishId.slice(0, wishIdCharsMax - lookSuffix.length)}${lookSuffix}`;
+    return [
+      requests.put(key, { packageId, dpId, ...order, wishId: look, wishedAtMs: nowMs }),
+      notifier.notification('validation-request', packageId),
+    ];
   }
 
   #changes(job: DistributionJob, rows: Rows, nowMs: number): Change[] {
@@ -211,7 +238,7 @@ export class ValidationResults {
     const requests = store.records(keySpaces.ownValidationRequests);
     const changes: Change[] = [];
     const request = (packageId: string, round: number): void => {
-      const wishId = `${validation.wishId}.${round}`.slice(0, 80);
+      const wishId = `${validation.wishId}.${round}`.slice(0, wishIdCharsMax);
       const wish = { ...validation, packageId, dpId, wishId, round, wishedAtMs: nowMs };
       changes.push(
         requests.put(joinKey(packageId, dpId), wish),

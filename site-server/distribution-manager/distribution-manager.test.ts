@@ -342,6 +342,8 @@ describe('Distribution Manager', () => {
       assert.deepEqual(await site.distributionCommands.retryFailed(all), {
         dpIds: ['DP1'],
         packageIds: [],
+        siteCodes: [],
+        siteDpIds: [],
       });
       await site.settled();
       await site.complete(packageId, 'DP1');

@@ -129,11 +129,22 @@ describe('Packages of a hierarchy', () => {
       assert.equal((await ofSite())?.state, 'installed');
     });
 
-    it('is brought by one retry at that site itself (ADM-1)', async () => {
+    it('is brought by one retry at that site itself, and then not listed as damaged (ADM-1)', async () => {
+      const results = ps1.machine.store.records(keySpaces.validationResults);
+      const found = {
+        ...{ packageId, siteCode: 'PS1', dpId: '', sourceVersion: 1, checkedAtMs: 1, files: [] },
+        ...{ fileCount: 2, damagedCount: 1, missingCount: 0, repairedCount: 0 },
+        failure: '"waybill retry" brings it again',
+      };
+      const key = joinKey(packageId, 'PS1', '');
+      await ps1.machine.store.write([results.put(key, found)], { sync: false });
       await tell(false);
-      await ps1.distributionCommands.retryFailed(everything);
+      const { siteCodes, dpIds } = await ps1.distributionCommands.retryFailed(everything);
+      assert.deepEqual({ siteCodes, dpIds }, { siteCodes: ['PS1'], dpIds: ['PS1DP1'] });
       await hierarchy.rest();
       assert.equal((await ofSite())?.state, 'installed');
+      const mended = await results.get(key);
+      assert.deepEqual([mended?.repairedCount, mended?.failure], [1, undefined]);
     });
   });
 
@@ -385,6 +396,8 @@ describe('Packages of a hierarchy', () => {
     assert.deepEqual(await cs1.distributionCommands.retryFailed(all), {
       dpIds: ['PS1DP1'],
       packageIds: [],
+      siteCodes: [],
+      siteDpIds: [],
     });
     await hierarchy.rest();
     assert.equal((await ps1.getStatus(packageId, 'PS1DP1'))?.state, 'installed');

@@ -82,7 +82,8 @@ export class TransferResults {
     const outcome = before && transferOutcome(job, { status: before, server }, clock.nowMs());
     const changes = outcome ? this.#changes(job, rows, outcome) : [];
     changes.push(...(await this.#locations(job, before, outcome)));
-    changes.push(...(await this.#components.validationResults.changesAfter(job, outcome)));
+    const { validationResults } = this.#components;
+    changes.push(...(await validationResults.changesAfter(job, outcome, clock.nowMs())));
     // From here on without a pause: serials rise in the order of the writes.
     const messages = outcome
       ? reportsOf(job, outcome).flatMap((facts) => status.message(facts))

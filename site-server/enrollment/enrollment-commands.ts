@@ -1,7 +1,12 @@
 import type { Administrator } from '../../shared/domain/administrator.ts';
 import type { EnrollmentRow } from '../../shared/domain/enrollment.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { holderOf, type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-identity.ts';
+import {
+  type AdminScope,
+  holderOf,
+  type PeerIdentity,
+  toIdentityUri,
+} from '../../shared/domain/peer-identity.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
@@ -14,14 +19,17 @@ import {
 } from './enrollment-authority.ts';
 import { type EnrollmentConfig, enrollmentValidMsMax } from './enrollment-config.ts';
 import type { EnrollmentTokens } from './enrollment-tokens.ts';
+import type { LastAdministrator } from './last-administrator.ts';
 
 /** What commands about enrollment need. */
 export interface EnrollmentCommandsComponents {
   readonly authority: EnrollmentAuthority;
   readonly tokens: EnrollmentTokens;
   readonly administrators: Administrators;
+  readonly lastAdministrator: Pick<LastAdministrator, 'putOut'>;
   readonly revocations: Pick<EnrollmentRevocations, 'revoked'>;
   readonly sites: Pick<SiteDirectory, 'own' | 'tree'>;
+  readonly hasGroup: (groupName: string) => Promise<boolean>;
   /** @throws DISTRIBUTION_POINT_UNKNOWN, or REQUEST_INVALID naming the site whose DP it is */
   readonly requireOwnPoint: (dpId: string) => Promise<unknown>;
   /** host:port where tokens are to be used. */
@@ -35,6 +43,8 @@ export interface CreatedEnrollment {
   readonly row: EnrollmentRow;
   readonly enrollmentAddress: string;
 }
+
+const noScope: AdminScope = { siteCodes: [], groupNames: [] };
 
 /** Shortest time a token counts: what is shorter was meant otherwise. */
 const validMsMin = 1_000;
@@ -57,7 +67,7 @@ export class EnrollmentCommands {
    *
    * @param validForMs 0: as it is configured
    * @param by who asks; who has a scope makes neither administrators nor sites
-   * @throws REQUEST_INVALID, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN, ADMINISTRATOR_EXISTS,
+   * @throws REQUEST_INVALID, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN, GROUP_UNKNOWN, ADMINISTRATOR_EXISTS,
    *   ENROLLMENT_OFF of a site's token that another site makes
    */
   async create(
@@ -98,22 +108,39 @@ export class EnrollmentCommands {
    * Takes an administrator out, and revokes what he has, in one batch; then his tokens, which give nothing
    * from then on anyway.
    *
-   * @throws ADMINISTRATOR_UNKNOWN
+   * @throws ADMINISTRATOR_UNKNOWN, ADMINISTRATOR_LAST
    */
-  async deleteAdministrator(name: string, by: PeerIdentity): Promise<Administrator> {
-    const { administrators, revocations, tokens } = this.#components;
+  deleteAdministrator(name: string, by: PeerIdentity): Promise<Administrator> {
+    const { administrators, lastAdministrator, revocations, tokens } = this.#components;
     const holder = `admin/${name}`;
     const facts = { reason: 'the administrator was deleted', revokedBy: toIdentityUri(by) };
-    const deleted = await administrators.delete(name, await revocations.revoked(holder, facts));
-    await tokens.revokeUnusedOf(holder, 'holder-gone');
-    return deleted;
+    return lastAdministrator.putOut(holder, by, async () => {
+      const deleted = await administrators.delete(name, await revocations.revoked(holder, facts));
+      await tokens.revokeUnusedOf(holder, 'holder-gone');
+      return deleted;
+    });
   }
 
   async #requireHolder(identity: PeerIdentity, createdBy: string): Promise<void> {
     const { administrators, requireOwnPoint } = this.#components;
     if (identity.kind === 'dp') await requireOwnPoint(identity.dpId);
     if (identity.kind === 'site') this.#requireSite(identity.siteCode);
-    if (identity.kind === 'admin') await administrators.add(identity, createdBy);
+    if (identity.kind !== 'admin') return;
+    // Who is one already keeps his scope, whatever was deleted of it since.
+    if (!(await administrators.has(identity))) await this.#requireScope(identity.scope);
+    await administrators.add(identity, createdBy);
+  }
+
+  async #requireScope({ siteCodes, groupNames }: AdminScope = noScope): Promise<void> {
+    const { sites, hasGroup } = this.#components;
+    for (const siteCode of siteCodes) {
+      const isKnown = siteCode === sites.own.siteCode || sites.tree.get(siteCode) !== undefined;
+      if (!isKnown) throw new WaybillError({ code: 'SITE_UNKNOWN', siteCode });
+    }
+    for (const groupName of groupNames) {
+      if (!(await hasGroup(groupName)))
+        throw new WaybillError({ code: 'GROUP_UNKNOWN', groupName });
+    }
   }
 
   #requireSite(siteCode: string): void {

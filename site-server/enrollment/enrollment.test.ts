@@ -314,6 +314,23 @@ describe('Enrollment (SEC-2)', () => {
     assert.ok(site.revokedAtMs.has('admin/bob'));
   });
 
+  it('makes no administrator of what there is not', async () => {
+    const to = (scope: string) => site.token(`waybill://admin/operator/bob?${scope}`);
+    await assert.rejects(to('site=PS1&site=PS9'), { code: 'SITE_UNKNOWN' });
+    await assert.rejects(to('group=Lab&group=Lbb'), { code: 'GROUP_UNKNOWN' });
+    for await (const { name } of site.commands.listAdministrators()) assert.fail(name);
+    await to('site=PS1&group=Lab');
+  });
+
+  it('does not delete the last administrator at his own word, nor revoke him', async () => {
+    await site.token('waybill://admin/full/alice');
+    const deleting = site.commands.deleteAdministrator('alice', alice);
+    await assert.rejects(deleting, { code: 'ADMINISTRATOR_LAST' });
+    const still = { kind: 'admin', role: 'full', name: 'alice' } as const;
+    assert.ok(await site.administrators.has(still));
+    assert.ok(!site.revokedAtMs.has('admin/alice'));
+  });
+
   it('makes no second administrator of the same name with another role', async () => {
     await site.token('waybill://admin/operator/bob');
     await assert.rejects(site.token('waybill://admin/full/bob'), { code: 'ADMINISTRATOR_EXISTS' });

@@ -78,6 +78,17 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     await assert.rejects(atTop.add({ dpId: 'PS1DP1', ...settings }, 'PS2'), taken);
   });
 
+  it('have no names that differ by case alone, wherever they are', async () => {
+    await ps1.addDistributionPoint('PS1DP1');
+    await hierarchy.rest();
+    const there = new DistributionPointCommands(ps1);
+    const details = { code: 'DISTRIBUTION_POINT_EXISTS', dpId: 'PS1DP1' };
+    await assert.rejects(there.add({ dpId: 'ps1dp1', ...settings }), { details });
+    await assert.rejects(atTop.add({ dpId: 'Ps1Dp1', ...settings }, 'PS2'), { details });
+    await atTop.delete('PS1DP1', 'waybill://admin/full/alice');
+    await atTop.add({ dpId: 'ps1dp1', ...settings }, 'PS2');
+  });
+
   for (const [what, siteCode, expected] of [
     ['the top', undefined, /central administration site has no distribution points/],
     ['the top by its code', 'CS1', /a primary or secondary site \(PS1, PS2\)/],
@@ -92,7 +103,14 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     await atTop.add({ dpId: 'PS2DP1', ...settings }, 'PS2');
     const pull = { sources: [{ dpId: 'PS2DP1', rank: 1 }], allowFallback: false, packagesMax: 5 };
     const pulling = { dpId: 'PS1DP1', ...settings, kind: 'pull', pull } as const;
-    await assert.rejects(atTop.add(pulling, 'PS1'), /PS2DP1 of site PS2/);
+    await hierarchy.rest();
+    const there = new DistributionPointCommands(ps1);
+    for (const adding of [atTop.add(pulling, 'PS1'), there.add(pulling)]) {
+      await assert.rejects(adding, {
+        code: 'REQUEST_INVALID',
+        message: /distribution points of site PS1, .*--site PS1.* got PS2DP1 of site PS2/,
+      });
+    }
     await assert.rejects(atTop.set({ dpId: 'NOPE' }), { code: 'DISTRIBUTION_POINT_UNKNOWN' });
     await assert.rejects(atTop.set({ dpId: 'PS2DP1' }, 'PS1'), /PS2, the site it is of/);
     await assert.rejects(atTop.add({ dpId: 'X', ...settings, address: 'no' }, 'PS1'), /address/);

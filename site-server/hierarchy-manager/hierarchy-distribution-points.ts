@@ -102,7 +102,7 @@ export class HierarchyDistributionPoints {
     if (wanted?.siteCode !== siteCode) {
       if (!present) return [];
       await hierarchy.delete(dpId, 'hierarchy');
-      return wanted ? this.#report(dpId, lostTo(wanted)) : [];
+      return wanted ? this.#report(dpId, lostTo(wanted, siteCode)) : [];
     }
     if (!present) await hierarchy.add(wanted, 'hierarchy');
     else if (!isSame(present, wanted)) await hierarchy.set(wholePatchOf(wanted), 'hierarchy');
@@ -124,8 +124,8 @@ function hasSource({ pull }: DistributionPoint, sourceIds: ReadonlySet<string>):
 }
 
 /** A name is given once in a hierarchy, to whoever gave it last. */
-function lostTo({ siteCode }: DistributionPoint): string {
-  return `it is a distribution point of site ${siteCode} now, so it is none of this site any more. If these are two, add this one again under another name`;
+function lostTo({ siteCode }: DistributionPoint, ownCode: string): string {
+  return `it is a distribution point of site ${siteCode} now, so it is none of site ${ownCode} any more. If these are two, add this one again under another name`;
 }
 
 const refusals: ReadonlySet<string> = new Set([

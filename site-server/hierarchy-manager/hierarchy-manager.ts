@@ -33,7 +33,7 @@ import {
 } from './distribution-point-settings.ts';
 import { linksWithout } from './links-without.ts';
 import { isOwnLimit } from './own-limit.ts';
-import { pullMapChanges, withoutSource } from './pull-settings.ts';
+import { foreignSource, pullMapChanges, withoutSource } from './pull-settings.ts';
 
 /** What Hierarchy Manager needs. */
 export interface HierarchyManagerComponents {
@@ -293,7 +293,13 @@ export class HierarchyManager implements Component {
 
   /** @throws DISTRIBUTION_POINT_UNKNOWN of a source that is not of this site */
   async #requireSources({ pull }: DistributionPoint): Promise<void> {
-    for (const { dpId } of pull?.sources ?? []) await this.require(dpId);
+    for (const { dpId } of pull?.sources ?? []) {
+      if (await this.get(dpId)) continue;
+      const { siteCode } = this.#components;
+      const source = await this.requireAnywhere(dpId);
+      if (source.siteCode !== siteCode) throw foreignSource(siteCode, source);
+      await this.require(dpId);
+    }
   }
 
   /** No other DP has a DP that goes among its sources any more. */

@@ -14,6 +14,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { ownCopyMended } from '../content-validation/validations-gone.ts';
 import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
 
@@ -120,9 +121,19 @@ export class OwnContents {
     const next = foreignState(row, { isWanted, content });
     const wasDamaged = row.state !== 'published' && row.sourceVersion >= (row.awaitedVersion ?? 0);
     const isWhole = content?.state === 'stored' && !isDamagedCopy(content);
-    const resumed = wasDamaged && isWhole ? await this.#resumed(row.packageId) : [];
+    const resumed = wasDamaged && isWhole ? await this.#mended(row) : [];
     if (next.state === row.state && next.reason === row.reason) return resumed;
     return [...packages.put({ ...row, ...next, updatedAtMs: clock.nowMs() }), ...resumed];
+  }
+
+  /** What was found damaged is whole, and what waited for it goes on. */
+  async #mended({ packageId, sourceVersion }: SitePackage): Promise<Change[]> {
+    const { store, hierarchyPackages } = this.#components;
+    const { siteCode } = hierarchyPackages;
+    return [
+      ...(await ownCopyMended(store, { packageId, siteCode, sourceVersion })),
+      ...(await this.#resumed(packageId)),
+    ];
   }
 
   /** Those that found the content not here begin anew: what is on the DP already does not travel again. */

@@ -1,4 +1,5 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import type { WaybillError } from '../../shared/domain/errors.ts';
 import {
   type ConfiguredSource,
   configuredSourceCountMax,
@@ -48,6 +49,13 @@ export function requireWaysToContent({ sources, allowFallback }: PullSettings): 
   if (sources.length > 0 || allowFallback) return;
   const expected = 'at least one source for a pull distribution point, or fallback allowed';
   throw requestInvalid('pull.sources', { expected, actual: 'neither' });
+}
+
+/** What is said of a source that is a DP of another site. */
+export function foreignSource(siteCode: string, source: DistributionPoint): WaybillError {
+  const expected = `distribution points of site ${siteCode}, as this one is ("waybill dp list --site ${siteCode}"), or --allow-fallback`;
+  const actual = `${source.dpId} of site ${source.siteCode}`;
+  return requestInvalid('pull.sources', { expected, actual });
 }
 
 /** The rows of "pull DP map" of a DP: none of one that is standard, or gone. */

@@ -414,7 +414,7 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
         ['suspend', 1, /is cancelled/],
         ['run', 1, /waybill retry/],
         ['resume', 2, /Job 2 is pending; this needs one that is suspended/],
-        ['cancel', 77, /expected a job of this site/],
+        ['cancel', 77, /expected a job of site PS1; "waybill jobs --site PS1"/],
       ];
       for (const [verb, jobSerial, message] of refusals) {
         await assert.rejects(() => select(verb, { jobSerials: [jobSerial, 3] }), message);

@@ -31,6 +31,7 @@ import type { JobTable } from './job-table.ts';
 import type { PackageTransferManager } from './package-transfer-manager.ts';
 
 export interface JobSteeringNeeds {
+  readonly siteCode: string;
   readonly store: Pick<StateStore, 'records' | 'onWritten'>;
   readonly jobs: JobTable;
   readonly transfers: Pick<PackageTransferManager, 'stopped' | 'steered'>;
@@ -188,7 +189,8 @@ export class JobSteering {
   async #require(verb: SteeringVerb, jobSerial: number): Promise<void> {
     const job = this.#needs.jobs.get(jobSerial) ?? (await this.#ended(jobSerial));
     if (!job) {
-      const expected = 'a job of this site; "waybill jobs" lists them';
+      const { siteCode } = this.#needs;
+      const expected = `a job of site ${siteCode}; "waybill jobs --site ${siteCode}" lists them`;
       throw requestInvalid('job_serials', { expected, actual: `${jobSerial}` });
     }
     const expected = stateNeeded(verb, job);

@@ -111,7 +111,8 @@ export class OwnCopyCheck {
       : `It comes again from site ${sourceSiteCode}.`;
     const facts = { packageId, sourceVersion, dpId, fileHashes: damaged, next };
     logger.error(facts, 'Content of a package was damaged at this site');
-    if (!isOwn) await this.#needs.contents.mend(packageId, damageText(damaged));
+    if (!isOwn)
+      await this.#needs.contents.mend(packageId, damageText(this.#needs.siteCode, damaged));
     const insertionStrings = [packageId, String(sourceVersion), toText(damaged), next];
     const about = { messageId: 9002, insertionStrings, packageId, sourceVersion } as const;
     await store.write(status.message(about), { sync: true }).catch((err: unknown) => {
@@ -129,6 +130,6 @@ function toText([first, ...others]: readonly string[]): string {
   return others.length === 0 ? `file ${first}` : `file ${first} and ${others.length} more`;
 }
 
-function damageText({ length }: readonly string[]): string {
-  return `the copy of this site is damaged: ${length} ${length === 1 ? 'file' : 'files'}`;
+function damageText(siteCode: string, { length }: readonly string[]): string {
+  return `the copy of site ${siteCode} is damaged: ${length} ${length === 1 ? 'file' : 'files'}`;
 }

@@ -71,7 +71,7 @@ describe('what may be imported at a site (PKG-12)', () => {
     ['a key nobody knows', { signature: 'key-unknown' }, /none of a site .* \(site CS1, key k\)/],
     ['a key that retired long ago', { signature: 'key-retired' }, /exported anew/],
     ['another signature', { signature: 'signature' }, /it was altered/],
-    ['a package of this site', { at: 'CS1' }, /made at this site itself/],
+    ['a package of this site', { at: 'CS1' }, /made at site CS1 itself/],
     [
       'a package that is being deleted',
       { published: { state: 'deleting' } },

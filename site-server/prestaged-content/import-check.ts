@@ -53,7 +53,7 @@ function refusalOfSource(
   const { packageId, sourceVersion, packageHash, identity } = head;
   const sourceSiteCode = sourceSiteOf(packageId);
   if (sourceSiteCode === siteCode) {
-    return `package ${packageId} is made at this site itself; expected a package of another site`;
+    return `package ${packageId} is made at site ${siteCode} itself; expected a package of another site`;
   }
   if (published && isLeaving(published)) {
     const { state } = published;

@@ -128,7 +128,7 @@ export class PackageExport {
     const expected =
       known.length > 0
         ? `one of the versions ${known.join(', ')} of package ${packageId}`
-        : `none: this site knows no version before ${version.sourceVersion} of package ${packageId}`;
+        : `none: the site that is asked knows no version before ${version.sourceVersion} of package ${packageId}`;
     throw requestInvalid('base_version', { expected, actual: `${baseVersion}` });
   }
 
@@ -217,7 +217,7 @@ const placeCodes = [
 /** What the operating system refuses, an administrator can put right. */
 function toExportFailure(error: unknown, { path, baseVersion }: ExportRequest): unknown {
   if (isErrorWithCode(error, 'DELTA_BASE_MISSING')) {
-    const expected = 'a version this site still knows; without one, all is exported';
+    const expected = 'a version that the site still knows; without one, all is exported';
     return requestInvalid('base_version', { expected, actual: `${baseVersion}` });
   }
   if (isSystemError(error, ...placeCodes)) {

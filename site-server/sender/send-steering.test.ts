@@ -27,7 +27,7 @@ describe('steering of send requests (ADM-2)', () => {
     site = await SendingSite.start(machine);
     const { store, clock } = machine;
     const status = await StatusManager.open({ store, clock, siteCode: 'CS1' });
-    steering = new SendSteering({ requests: site.requests, store, status, clock });
+    steering = new SendSteering({ siteCode: 'CS1', requests: site.requests, store, status, clock });
   }
 
   async function restart(): Promise<void> {
@@ -158,7 +158,7 @@ describe('steering of send requests (ADM-2)', () => {
     );
     await assert.rejects(
       () => steering.select('run', { requestIds: ['000000FFCS1'] }),
-      /expected a send request of this site/,
+      /expected a send request of site CS1; "waybill send --site CS1"/,
     );
   });
 

@@ -39,6 +39,7 @@ export type SendTarget =
   | { readonly kind: 'before'; readonly requestId: string };
 
 export interface SendSteeringNeeds {
+  readonly siteCode: string;
   readonly requests: Pick<SendRequestTable, 'open' | 'get' | 'steer' | 'end'>;
   readonly store: Pick<StateStore, 'records'>;
   readonly status: StatusReporter;
@@ -168,7 +169,8 @@ export class SendSteering {
     const history = store.records(keySpaces.sendRequestHistory);
     const request = requests.get(requestId) ?? (await history.get(requestId));
     if (!request) {
-      const expected = 'a send request of this site; "waybill send" lists them';
+      const { siteCode } = this.#needs;
+      const expected = `a send request of site ${siteCode}; "waybill send --site ${siteCode}" lists them`;
       throw requestInvalid('request_ids', { expected, actual: requestId });
     }
     const { state, finishedAtMs } = request;

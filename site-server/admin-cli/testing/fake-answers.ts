@@ -465,6 +465,9 @@ export function aValidationResult(
   };
 }
 
+/** What runs again when nothing had failed. */
+export const nothingRetried = { dpIds: [], packageIds: [], siteCodes: [], siteDpIds: [] };
+
 /** What a FakeAdmin answers until it is told otherwise. */
 export const defaultAnswers = {
   getSite: () => aSite,
@@ -482,7 +485,7 @@ export const defaultAnswers = {
   removePackage: () => ({ dpIds: ['PS1DP2'], packageIds: [] }),
   sweepDistributionPoint: () => aSweep(),
   validatePackage: () => ({ dpIds: ['PS1DP1'], wishId: 'wish' }),
-  retryFailed: () => ({ dpIds: ['PS1DP2'], packageIds: ['PS100002'] }),
+  retryFailed: () => ({ ...nothingRetried, dpIds: ['PS1DP2'], packageIds: ['PS100002'] }),
   addDistributionPoint: () => aDistributionPoint(),
   setDistributionPoint: () => aDistributionPoint(),
   deleteDistributionPoint: () => aDistributionPoint(),

@@ -40,6 +40,7 @@ export async function conversationOf(
       jobSerials: { next: () => assert.fail('no job is made here') },
     }),
     links: new TransferLinks(site),
+    lastAdministrator: { putOut: (_holder, _by, work) => work() },
     certificates: { known: async () => [], dueOf: () => 'nothing' },
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),

@@ -27,6 +27,7 @@ import { EnrolledHolders } from '../enrolled-holders.ts';
 import { Enrollment } from '../enrollment.ts';
 import { EnrollmentCommands } from '../enrollment-commands.ts';
 import { EnrollmentTokens } from '../enrollment-tokens.ts';
+import { LastAdministrator } from '../last-administrator.ts';
 import { Renewals } from '../renewals.ts';
 import { TestAuthority } from './test-authority.ts';
 
@@ -118,7 +119,20 @@ export class TestEnrollment implements AsyncDisposable {
     const requireOwnPoint = async (dpId: string) => {
       if (!this.points.has(dpId)) throw new Error(`no DP ${dpId}`);
     };
-    this.commands = new EnrollmentCommands({ ...needs, requireOwnPoint }, { validForMs: hourMs });
+    const lastAdministrator = new LastAdministrator({
+      ...{ clock, siteCode: authority.siteCode, administrators: this.administrators },
+      issued: { list: async function* () {} },
+      revocations: {
+        heardByIssuer: (holder) => {
+          const revokedAtMs = this.revokedAtMs.get(holder);
+          return revokedAtMs === undefined ? undefined : { revokedAtMs };
+        },
+      },
+      rootKeyIds: () => [],
+    });
+    const hasGroup = async (groupName: string) => groupName === 'Lab';
+    const parts = { ...needs, requireOwnPoint, lastAdministrator, hasGroup };
+    this.commands = new EnrollmentCommands(parts, { validForMs: hourMs });
   }
 
   static async open(

@@ -172,7 +172,8 @@ export class TestTransfers implements AsyncDisposable {
       },
       this.limits,
     );
-    this.steering = new JobSteering({ ...needs, jobs, transfers: this.manager, cancellation });
+    const steered = { ...needs, siteCode: 'PS1', jobs, transfers: this.manager };
+    this.steering = new JobSteering({ ...steered, cancellation });
   }
 
   get store(): StateStore {

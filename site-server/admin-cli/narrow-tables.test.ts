@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { stripVTControlCharacters } from 'node:util';
+import { FakeAdmin } from './testing/fake-admin.ts';
+import { aDistributionPoint, aMessage, thenMs } from './testing/fake-answers.ts';
+import { runWaybill } from './testing/run-waybill.ts';
+import { widthOf } from './text-width.ts';
+
+const reason =
+  'dp2.example.org:8531 cannot be reached: nothing listens there, and nothing has for a long time';
+
+function full(): FakeAdmin {
+  const [limit, schedule] = [{ kind: 'bytesPerSecond', bytesPerSecond: '5000000' } as const, null];
+  const record = { previousHash: Buffer.alloc(0), hash: Buffer.alloc(0), timeMs: String(thenMs) };
+  return new FakeAdmin()
+    .stream('listDistributionPoints', () => [
+      aDistributionPoint({ controls: { limit, schedule } }),
+      aDistributionPoint({
+        ...{ dpId: 'PS2DP2', siteCode: 'PS2', address: 'dp2.example.org:8531', reason },
+        ...{ kind: 'DISTRIBUTION_POINT_KIND_PULL' },
+        reachability: 'DISTRIBUTION_POINT_REACHABILITY_UNREACHABLE',
+        pull: { sources: [{ dpId: 'PS2DP1', rank: 1 }], allowFallback: true, packagesMax: 5 },
+      }),
+    ])
+    .stream('listStatusMessages', () => [
+      aMessage(),
+      aMessage({
+        ...{ siteCode: 'PS2', component: 'SMS_PACKAGE_TRANSFER_MANAGER', messageId: 8203 },
+        ...{ severity: 'SEVERITY_WARNING', text: `Could not send package PS100001: ${reason}` },
+      }),
+    ])
+    .stream('listAuditRecords', () => [
+      {
+        ...{ ...record, serial: '9', caller: 'waybill://admin/operator/bob?site=PS1&group=Lab' },
+        ...{ address: '192.0.2.7:40112', method: '/waybill.v1.Admin/RedistributePackage' },
+        ...{ result: 'SCOPE_EXCEEDED', detail: 'packageId=PS100001 dpIds=PS2DP1,PS2DP2 all=false' },
+      },
+      {
+        ...{ ...record, serial: '10', caller: 'waybill://dp/PS1DP1', address: '192.0.2.7:40112' },
+        ...{ method: '/waybill.v1.ManagementPoint/ReportStates', result: 'ok', detail: '' },
+      },
+    ]);
+}
+
+describe('tables of 80 columns (ADM-6)', () => {
+  for (const [line, titles] of [
+    ['dp list', /^DP +site +kind +state +checked +reason$/m],
+    ['messages', /^time +site +severity +id +text$/m],
+    ['audit list', /^time +caller +result +call$/m],
+  ] as const) {
+    it(`${line}: rows stay rows, and what is left out is in --json`, async () => {
+      const terminal = { columns: 80, rows: 24 };
+      const { stdout } = await runWaybill(line, { admin: full(), terminal });
+      const plain = stripVTControlCharacters(stdout);
+      assert.match(plain, titles);
+      const widest = Math.max(...plain.split('\n').map(widthOf));
+      assert.ok(widest <= 80, plain);
+      const wide = await runWaybill(line, { admin: full() });
+      assert.ok(wide.stdout.split('\n').some((text) => widthOf(text) > 80));
+      const surroundings = { environment: { COLUMNS: '80' } };
+      const told = await runWaybill(line, { admin: full(), surroundings });
+      assert.equal(told.stdout, plain, 'COLUMNS says it as well');
+      const json = await runWaybill(`${line} --json`, { admin: full(), surroundings });
+      const plainJson = await runWaybill(`${line} --json`, { admin: full() });
+      assert.equal(json.stdout, plainJson.stdout);
+    });
+  }
+});

@@ -1,0 +1,63 @@
+import { WaybillError } from '../../shared/domain/errors.ts';
+import { CommandFailure } from './command-failure.ts';
+import { hasEnded, type JobRecord, toJobRecord, toReasonText } from './job-record.ts';
+import type { PackageStatusRecord } from './package-status-record.ts';
+import type { Session } from './session.ts';
+
+/** So many sites are asked at most: each is a connection of its own. */
+const askedSitesMax = 5;
+
+/** What keeps a job, and says more than why it failed before. */
+const holding: ReadonlySet<string> = new Set(['window-closed', 'suspended']);
+
+/**
+ * Why packages on their way to DPs wait, as `waybill jobs` says it: only the DP's site knows. A site that
+ * cannot be asked is passed over.
+ *
+ * @param options.silent sites of which nothing is heard; they are not asked
+ * @returns the reason of a row; empty where its job does not wait
+ */
+export async function jobReasonsOf(
+  session: Session,
+  rows: readonly PackageStatusRecord[],
+  { packageId, silent }: { readonly packageId: string; readonly silent: ReadonlySet<string> },
+): Promise<(row: PackageStatusRecord) => string> {
+  const siteCodes = new Set(rows.filter(isOnItsWay).map(({ siteCode }) => siteCode));
+  const asked = [...siteCodes].filter((siteCode) => !silent.has(siteCode));
+  const jobs = new Map<string, JobRecord>();
+  // At once: a site that does not answer costs as long as several of them.
+  const asking = asked.slice(0, askedSitesMax).map(async (siteCode) => {
+    for (const job of await openJobsAt(session, { siteCode, packageId })) {
+      if (job.action !== 'validate' && job.action !== 'cancel') {
+        jobs.set(`${siteCode} ${job.packageId} ${job.dpId}`, job);
+      }
+    }
+  });
+  await Promise.all(asking);
+  return (row) => {
+    const job = isOnItsWay(row)
+      ? jobs.get(`${row.siteCode} ${row.packageId} ${row.dpId}`)
+      : undefined;
+    const isTold = job && !hasEnded(job) && (row.reason === '' || holding.has(job.waitingReason));
+    return isTold ? toReasonText(job) : '';
+  };
+}
+
+/** A DP is to get it or to lose it, and has neither done so nor failed. */
+function isOnItsWay({ dpId, state }: PackageStatusRecord): boolean {
+  return dpId !== '' && state !== 'installed' && state !== 'removed' && !state.endsWith('-failed');
+}
+
+async function openJobsAt(
+  session: Session,
+  { siteCode, packageId }: { readonly siteCode: string; readonly packageId: string },
+): Promise<JobRecord[]> {
+  try {
+    const { admin } = await session.atSite(siteCode === '' ? undefined : siteCode);
+    return (await admin.list('listJobs', { packageId })).map(toJobRecord);
+  } catch (error) {
+    const isOfSite = error instanceof WaybillError || error instanceof CommandFailure;
+    if (!isOfSite || session.signal.aborted) throw error;
+    return [];
+  }
+}
