@@ -167,7 +167,13 @@ export class SiteServer implements Component {
       replication,
       alarms,
       certificates,
-      ...siteMetrics(ground, { ...transfers, ...siteLinks, ...watches, replication, content: serving.contentServer }),
+      ...siteMetrics(ground, {
+        ...transfers,
+        ...siteLinks,
+        ...watches,
+        replication,
+        content: serving.contentServer,
+      }),
     ]);
   }
 
