@@ -1,3 +1,4 @@
+import { CancelPlaces, isCancel } from './cancel-places.ts';
 import type { DistributionJob, WaitingReason } from './distribution-job.ts';
 import { bringsContent, isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
 import { type JobQueueLimits, JobSlots } from './job-slots.ts';
@@ -76,7 +77,7 @@ export function decideQueue(
   const validations = new ValidationPlaces(allRunning.filter(isValidation));
   const running = allRunning.filter((job) => !isValidation(job));
   const moving = running.filter((job) => !isCancel(job));
-  const cancels = new CancelPlaces(running.length - moving.length);
+  const cancels = new CancelPlaces(open.filter(isCancel));
   const slots = new JobSlots(
     moving.filter((job) => !isPullJob(job)),
     limits,
@@ -92,7 +93,7 @@ export function decideQueue(
     const opening = heedsWindow(job) && !isPullJob(job) ? opensAtMs(job, nowMs) : nowMs;
     const refused = () => {
       if (isValidation(job)) return validations.take(job);
-      if (isCancel(job)) return cancels.take();
+      if (isCancel(job)) return cancels.take(job);
       return isPullJob(job) ? places.take(job) : slots.take(job);
     };
     const reason = waitingReasonOf(job, nowMs, opening) ?? refused();
@@ -125,28 +126,6 @@ function waitingReasonOf(
 /** Whether its content takes the way to the DP only while that is open. */
 function heedsWindow(job: DistributionJob): boolean {
   return bringsContent(job) && !job.ignoresWindow;
-}
-
-function isCancel({ action }: DistributionJob): boolean {
-  return action === 'cancel';
-}
-
-/** DPs that are told at once that a job was cancelled: a short word, for which no slot is waited. */
-const cancelsMax = 20;
-
-class CancelPlaces {
-  #count: number;
-
-  constructor(runningCount: number) {
-    this.#count = runningCount;
-  }
-
-  /** @returns why the word has to wait; undefined when it goes now */
-  take(): WaitingReason | undefined {
-    if (this.#count >= cancelsMax) return 'slot';
-    this.#count += 1;
-    return undefined;
-  }
 }
 
 /** The places of jobs for pull DPs: how many notifications at once, how many jobs with each DP. */

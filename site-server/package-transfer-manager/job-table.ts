@@ -74,6 +74,11 @@ export class JobTable {
     return this.#open.get(jobSerial);
   }
 
+  /** All open jobs for the package and DP of this one, oldest first. */
+  sameTargetAs(job: DistributionJob): DistributionJob[] {
+    return this.#open.sameTargetAs(job);
+  }
+
   /** How far an open job came with its last try, 0 to 100; undefined when the DP was never asked. */
   percentOf(jobSerial: number): number | undefined {
     const { totalBytes = 0, remainingBytes = 0 } = this.#open.get(jobSerial) ?? {};

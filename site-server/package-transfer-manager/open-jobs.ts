@@ -31,7 +31,7 @@ export class OpenJobs {
     if (serials?.size === 0) this.#serialsFor.delete(targetOf(job));
   }
 
-  /** All open jobs for the package and DP of this one, itself included, oldest first. */
+  /** All open jobs for the package and DP of this one, itself included when it is open, oldest first. */
   sameTargetAs(job: DistributionJob): DistributionJob[] {
     const serials = [...(this.#serialsFor.get(targetOf(job)) ?? [])].sort((a, b) => a - b);
     return serials.flatMap((serial) => this.#jobs.get(serial) ?? []);
