@@ -1,6 +1,6 @@
 import { CancelPlaces, isCancel } from './cancel-places.ts';
 import type { DistributionJob, WaitingReason } from './distribution-job.ts';
-import { bringsContent, isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
+import { heedsWindow, isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
 import { type JobQueueLimits, JobSlots } from './job-slots.ts';
 import type { Priority } from './package.ts';
 import { isValidation, ValidationPlaces } from './validation-places.ts';
@@ -121,11 +121,6 @@ function waitingReasonOf(
   if (job.state === 'suspended') return 'suspended';
   if (job.restartAtMs > nowMs) return job.waitingReason ?? 'retry-at';
   return opensAtMs === undefined || opensAtMs > nowMs ? 'window-closed' : undefined;
-}
-
-/** Whether its content takes the way to the DP only while that is open. */
-function heedsWindow(job: DistributionJob): boolean {
-  return bringsContent(job) && !job.ignoresWindow;
 }
 
 /** The places of jobs for pull DPs: how many notifications at once, how many jobs with each DP. */
