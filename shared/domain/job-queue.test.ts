@@ -8,11 +8,19 @@ import {
   isWithPullDp,
   type JobState,
 } from './distribution-job.ts';
-import { compareJobs, decideQueue } from './job-queue.ts';
+import { compareJobs, decideQueue as decideInOrder } from './job-queue.ts';
 import { type Priority, toPackageId } from './package.ts';
+
+type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Rest]
+  ? Rest
+  : never;
 
 const nowMs = 1_000_000;
 const limits = { packagesMax: 3, distributionPointsPerPackageMax: 5 };
+const decideQueue = (
+  jobs: Iterable<DistributionJob>,
+  ...rest: Tail<Parameters<typeof decideInOrder>>
+) => decideInOrder([...jobs].sort(compareJobs), ...rest);
 const startsOf = (jobs: DistributionJob[]) =>
   decideQueue(jobs, limits, nowMs).start.map(({ jobSerial }) => jobSerial);
 
@@ -257,6 +265,22 @@ describe('job queue', () => {
       assert.deepEqual(waiting.get(1), { ...place, opensAtMs: opensAt.A });
       assert.deepEqual(waiting.get(3), { ...place, place: 2 }, 'it never opens');
       assert.equal(nextDueMs, opensAt.A);
+    });
+
+    it('asks once for all jobs of a DP and a priority', () => {
+      const asked: string[] = [];
+      const opensAtMs = ({ dpId, priority }: DistributionJob) => {
+        asked.push(`${dpId}/${priority}`);
+        return dpId === 'A' ? undefined : nowMs + 1;
+      };
+      const jobs = Array.from({ length: 40 }, (_, n) => {
+        const packageId = toPackageId('PS1', n);
+        const priority = n % 4 < 2 ? 1 : 3;
+        return testJob({ jobSerial: n + 1, packageId, dpId: n % 2 ? 'A' : 'B', priority });
+      });
+      const { waiting } = decideQueue(jobs, limits, nowMs, { opensAtMs });
+      assert.equal(waiting.size, 40);
+      assert.deepEqual(asked.sort(), ['A/1', 'A/3', 'B/1', 'B/3']);
     });
 
     it('begins a job that an administrator lets run, whatever the hour is (ADM-2)', () => {
