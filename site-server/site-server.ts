@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { packageHashOf } from '../shared/content-library/package-record.ts';
 import { PieceSource } from '../shared/content-source/piece-source.ts';
-import { RpcServer } from '../shared/rpc/rpc-server.ts';
+import type { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
 import type { SerialCounter } from '../shared/state-store/serial-counter.ts';
@@ -73,7 +73,7 @@ import {
 } from './site-ground.ts';
 import { siteMetrics } from './site-metrics.ts';
 import { transferPreview } from './site-preview.ts';
-import { siteServing } from './site-serving.ts';
+import { siteRpcServer, siteServing } from './site-serving.ts';
 import { type SiteTransfers, siteTransfers } from './site-transfers.ts';
 import { type SiteValidations, siteValidations } from './site-validations.ts';
 import { StateSystem } from './state-system/state-system.ts';
@@ -106,14 +106,7 @@ export class SiteServer implements Component {
     const distribution = await distributionManager(ground, {
       ...{ transfers, stateSystem, siteLinks, jobSerials, validations },
     });
-    const server = new RpcServer(
-      {
-        ...{ credentials: needs.credentials, trust: ground.trust },
-        logger: ground.logOf('rpc'),
-        onAudit: (event) => auditTrail.record(event),
-      },
-      { address: config.listen, siteCode: config.siteCode },
-    );
+    const server = siteRpcServer(ground);
     const preview = transferPreview(ground, siteLinks.versions);
     const siteCommands = new SiteCommands(ground);
     const last = lastAdministrator(ground);
@@ -124,7 +117,8 @@ export class SiteServer implements Component {
     const parts = { transfers, ...seen, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
     const serving = siteServing(ground, transfers);
-    server.serve('Content', serving.contentServer.conversation());
+    const { contentServer: content } = serving;
+    server.serve('Content', content.conversation());
     server.serve('Replication', replication.conversation());
     server.serve('SiteTransfer', siteLinks.service.conversation());
     if (enrollment) server.serve('SiteEnrollment', enrollment.passedOn);
@@ -167,13 +161,7 @@ export class SiteServer implements Component {
       replication,
       alarms,
       certificates,
-      ...siteMetrics(ground, {
-        ...transfers,
-        ...siteLinks,
-        ...watches,
-        replication,
-        content: serving.contentServer,
-      }),
+      ...siteMetrics(ground, { ...transfers, ...siteLinks, ...watches, replication, content }),
     ]);
   }
 

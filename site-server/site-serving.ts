@@ -1,7 +1,8 @@
-/** The wiring of what a site serves to those who fetch from it. */
+/** The wiring of the site's server, and of what it serves to those who fetch content from it. */
 import { ContentServer } from '../shared/content-server/content-server.ts';
 import type { PieceSource } from '../shared/content-source/piece-source.ts';
 import { servingPassage } from '../shared/domain/transfer-passage.ts';
+import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import { PassageHours } from '../shared/transfer-arbiter/passage-hours.ts';
 import { ServingLimit } from './serving-limit/serving-limit.ts';
@@ -28,4 +29,16 @@ export function siteServing(
     deltas: library,
   });
   return { contentServer, components: [limit, hours] };
+}
+
+/** The server of this site, with nothing to serve yet. */
+export function siteRpcServer(ground: Ground): RpcServer {
+  const { auditTrail, config, credentials, trust } = ground;
+  return new RpcServer(
+    {
+      ...{ credentials, trust, logger: ground.logOf('rpc') },
+      onAudit: (event) => auditTrail.record(event),
+    },
+    { address: config.listen, siteCode: config.siteCode },
+  );
 }

@@ -53,6 +53,32 @@ describe('what stands still and will not go on by itself', () => {
     assert.match(standstillOfSend(request, 'never-open') ?? '', /never opens/);
   });
 
+  for (const [action, heeds] of [
+    ['add', true],
+    ['redistribute', true],
+    ['remove', false],
+    ['validate', false],
+    ['cancel', false],
+  ] as const) {
+    it(`${heeds ? 'heeds' : 'does not heed'} the schedule when it is to ${action} (PTM-5)`, () => {
+      const failing = { action, reason: 'it was refused' };
+      const waiting = { waitingReason: 'retry-at' } as const;
+      const closed = ofJob(failing, { ...waiting, window: 'closed' });
+      assert.equal(closed, heeds ? undefined : 'it was refused');
+      const never = ofJob(failing, { ...waiting, window: 'never-open' }) ?? '';
+      assert.match(never, heeds ? /never opens/ : /it was refused/);
+      const now = ofJob({ ...failing, ignoresWindow: true }, { ...waiting, window: 'closed' });
+      assert.equal(now, 'it was refused', 'an administrator lets it run (ADM-2)');
+    });
+  }
+
+  it('heeds no schedule for a send request that an administrator lets run (ADM-2)', () => {
+    const request = testSendRequest({ state: 'retrying', reason: 'refused', ignoresWindow: true });
+    for (const window of ['closed', 'never-open'] as const) {
+      assert.equal(standstillOfSend(request, window), 'refused');
+    }
+  });
+
   it('is a send request that is tried in vain, has no way, or is not taken', () => {
     const file = { fileHash: 'ab', fileBytes: 7 };
     const why = (changes: Parameters<typeof testSendRequest>[0]) =>

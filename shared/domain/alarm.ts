@@ -1,4 +1,9 @@
-import { type DistributionJob, isWithPullDp, type WaitingReason } from './distribution-job.ts';
+import {
+  type DistributionJob,
+  heedsWindow,
+  isWithPullDp,
+  type WaitingReason,
+} from './distribution-job.ts';
 import type { SendRequest } from './send-request.ts';
 
 /**
@@ -29,6 +34,7 @@ export interface JobStandstill {
   readonly isRunning: boolean;
   /** Why no job is begun at all; empty when all is well. */
   readonly holdReason: string;
+  /** Of the way to its DP; not every job heeds it. */
   readonly window: WindowState;
 }
 
@@ -53,7 +59,7 @@ export function standstillOfJob(
 ): string | undefined {
   if (holdReason !== '') return holdReason;
   if (job.state === 'suspended') return undefined;
-  if (window !== 'open') return window === 'closed' ? undefined : neverOpens;
+  if (window !== 'open' && heedsWindow(job)) return window === 'closed' ? undefined : neverOpens;
   const because = (text: string) => (job.reason === '' ? text : job.reason);
   if (isWithPullDp(job)) return because('the distribution point has said nothing of it since');
   if (isRunning) return 'it runs, and the distribution point has confirmed nothing since';
@@ -63,9 +69,9 @@ export function standstillOfJob(
 
 /** Why a send request that makes no progress will not go on by itself; undefined when it will. */
 export function standstillOfSend(request: SendRequest, window: WindowState): string | undefined {
-  const { destinationSiteCode: site, finalSiteCode, file, reason, state } = request;
+  const { destinationSiteCode: site, finalSiteCode, file, reason, state, ignoresWindow } = request;
   if (site === '') return `no way to site ${finalSiteCode} is known`;
-  if (window !== 'open') return window === 'closed' ? undefined : neverOpens;
+  if (window !== 'open' && !ignoresWindow) return window === 'closed' ? undefined : neverOpens;
   if (state === 'sending') return `it is being sent, and site ${site} has confirmed nothing since`;
   if (state === 'retrying') return reason;
   // While its package file is made all is well; when that fails, it says why.

@@ -129,6 +129,11 @@ export function bringsContent({ action }: DistributionJob): boolean {
   return action === 'add' || action === 'redistribute';
 }
 
+/** Whether its content takes the way to the DP only while that is open. */
+export function heedsWindow(job: DistributionJob): boolean {
+  return bringsContent(job) && !job.ignoresWindow;
+}
+
 /** Whether the job still has work to do. */
 export function isOpen(job: DistributionJob): boolean {
   return job.state !== 'complete' && job.state !== 'failed' && job.state !== 'cancelled';

@@ -8,11 +8,19 @@ import {
   isWithPullDp,
   type JobState,
 } from './distribution-job.ts';
-import { compareJobs, decideQueue } from './job-queue.ts';
+import { compareJobs, decideQueue as decideInOrder } from './job-queue.ts';
 import { type Priority, toPackageId } from './package.ts';
+
+type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Rest]
+  ? Rest
+  : never;
 
 const nowMs = 1_000_000;
 const limits = { packagesMax: 3, distributionPointsPerPackageMax: 5 };
+const decideQueue = (
+  jobs: Iterable<DistributionJob>,
+  ...rest: Tail<Parameters<typeof decideInOrder>>
+) => decideInOrder([...jobs].sort(compareJobs), ...rest);
 const startsOf = (jobs: DistributionJob[]) =>
   decideQueue(jobs, limits, nowMs).start.map(({ jobSerial }) => jobSerial);
 
@@ -259,6 +267,22 @@ describe('job queue', () => {
       assert.equal(nextDueMs, opensAt.A);
     });
 
+    it('asks once for all jobs of a DP and a priority', () => {
+      const asked: string[] = [];
+      const opensAtMs = ({ dpId, priority }: DistributionJob) => {
+        asked.push(`${dpId}/${priority}`);
+        return dpId === 'A' ? undefined : nowMs + 1;
+      };
+      const jobs = Array.from({ length: 40 }, (_, n) => {
+        const packageId = toPackageId('PS1', n);
+        const priority = n % 4 < 2 ? 1 : 3;
+        return testJob({ jobSerial: n + 1, packageId, dpId: n % 2 ? 'A' : 'B', priority });
+      });
+      const { waiting } = decideQueue(jobs, limits, nowMs, { opensAtMs });
+      assert.equal(waiting.size, 40);
+      assert.deepEqual(asked.sort(), ['A/1', 'A/3', 'B/1', 'B/3']);
+    });
+
     it('begins a job that an administrator lets run, whatever the hour is (ADM-2)', () => {
       const job = testJob({ jobSerial: 1, dpId: 'A', ignoresWindow: true });
       assert.deepEqual(decide([job], { A: nowMs + 9_000 }).start, [job]);
@@ -407,5 +431,44 @@ describe('job queue', () => {
       }),
     );
     assert.equal(startsOf(many).length, 20);
+  });
+
+  describe('of words that a job was cancelled', () => {
+    const cancelAt = (jobSerial: number, dpId: string, facts: Partial<DistributionJob> = {}) =>
+      testJob({
+        ...{ jobSerial, dpId, action: 'cancel', packageId: toPackageId('PS1', jobSerial) },
+        ...facts,
+      });
+    const runningAt = (jobSerial: number, dpId: string, tryCount = 1) =>
+      cancelAt(jobSerial, dpId, { state: 'started', tryCount });
+    const range = (from: number, count: number) =>
+      Array.from({ length: count }, (_, index) => from + index);
+
+    it('lets none wait for a DP that is away (PKG-9)', () => {
+      const dead = range(1, 100).map((n) => runningAt(n, `D${n % 25}`));
+      const more = range(101, 100).map((n) => cancelAt(n, `D${n % 25}`, { dpPriority: 1 }));
+      assert.ok(startsOf([...dead, ...more, cancelAt(999, 'LIVE')]).includes(999));
+    });
+
+    it('tells one DP of several at once', () => {
+      const jobs = [runningAt(1, 'A'), ...range(2, 9).map((n) => cancelAt(n, 'A'))];
+      const { start, waiting } = decideQueue(jobs, limits, nowMs);
+      assert.equal(start.length, 7);
+      assert.deepEqual(waiting.get(10), { place: 2, waitingReason: 'slot' });
+    });
+
+    it('tells one that has not answered of one at a time', () => {
+      const failed = { state: 'pending-restart', tryCount: 1, restartAtMs: nowMs + 1 } as const;
+      const fresh = range(2, 3).map((n) => cancelAt(n, 'A'));
+      assert.deepEqual(startsOf([cancelAt(1, 'A', failed), ...fresh]), [2]);
+      assert.deepEqual(startsOf([runningAt(1, 'A', 2), ...fresh]), []);
+    });
+
+    it('takes no slot of what brings content, and heeds no schedule', () => {
+      const jobs = [...range(1, 8).map((n) => cancelAt(n, 'A')), testJob({ jobSerial: 9 })];
+      assert.equal(startsOf(jobs).length, 9);
+      const opensAtMs = () => undefined;
+      assert.deepEqual(decideQueue(jobs.slice(0, 1), limits, nowMs, { opensAtMs }).start.length, 1);
+    });
   });
 });

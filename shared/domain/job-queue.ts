@@ -1,7 +1,9 @@
+import { CancelPlaces, isCancel } from './cancel-places.ts';
 import type { DistributionJob, WaitingReason } from './distribution-job.ts';
-import { bringsContent, isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
+import { heedsWindow, isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
 import { type JobQueueLimits, JobSlots } from './job-slots.ts';
 import type { Priority } from './package.ts';
+import { PullPlaces, type PullQueue } from './pull-places.ts';
 import { isValidation, ValidationPlaces } from './validation-places.ts';
 
 /** Why an open job does not run, and where it stands. */
@@ -18,8 +20,10 @@ export interface QueueDecision {
   readonly start: readonly DistributionJob[];
   /** Running jobs to interrupt: others, of higher priority, get their places when these are free. */
   readonly giveWay: readonly DistributionJob[];
-  /** Every other job that does not run, by serial. */
+  /** Every other job that does not run, by serial; made when it is first asked for. */
   readonly waiting: ReadonlyMap<number, QueuePlace>;
+  /** Those of them that wait until their pull DP has room. */
+  readonly withoutRoom: readonly DistributionJob[];
   /** When the next job becomes due, or its window opens; undefined when none will. */
   readonly nextDueMs: number | undefined;
 }
@@ -37,22 +41,13 @@ export function compareJobs(a: DistributionJob, b: DistributionJob): number {
   );
 }
 
-/** What the queue has to know of pull DPs (PULL-2). */
-export interface PullQueue {
-  readonly isPullDp: (dpId: string) => boolean;
-  /** Notifications, and removals at pull DPs, at once. @default 20 */
-  readonly notificationsMax: number;
-  /** Jobs one pull DP has at once; twice as many if it keeps jobs of lower priority for its hours. @default 50 */
-  readonly jobsMax: number;
-}
-
 /** What the queue has to know of what is around it. */
 export interface QueueSurroundings {
   /** Without pull DPs when it is absent. */
   readonly pull?: PullQueue;
   /**
    * When the way to the job's DP is open to it (PTM-5): now or earlier, later, or, undefined, never.
-   * Always open when it is absent.
+   * Always open when it is absent. The same for all jobs of a DP and a priority.
    */
   readonly opensAtMs?: (job: DistributionJob, nowMs: number) => number | undefined;
 }
@@ -62,53 +57,44 @@ const noPullDps: PullQueue = { isPullDp: () => false, notificationsMax: 0, jobsM
 /**
  * Decides which jobs start now and why the others wait. Never starts two for one package and DP. A
  * job that a pull DP has is neither started nor does it wait here: it counts against the capacity of
- * its DP only. Takes time for sorting, and once through all jobs.
+ * its DP only. Goes through all jobs a few times, and asks once for each DP and priority when the way opens.
+ *
+ * @param queue in the order of `compareJobs`
  */
 export function decideQueue(
-  jobs: Iterable<DistributionJob>,
+  queue: readonly DistributionJob[],
   limits: JobQueueLimits,
   nowMs: number,
   { pull = noPullDps, opensAtMs = () => nowMs }: QueueSurroundings = {},
 ): QueueDecision {
-  const open = [...jobs].filter(isOpen).sort(compareJobs);
-  const isPullJob = ({ dpId }: DistributionJob) => pull.isPullDp(dpId);
-  const allRunning = open.filter(isRunning);
-  const validations = new ValidationPlaces(allRunning.filter(isValidation));
-  const running = allRunning.filter((job) => !isValidation(job));
-  const moving = running.filter((job) => !isCancel(job));
-  const cancels = new CancelPlaces(running.length - moving.length);
-  const slots = new JobSlots(
-    moving.filter((job) => !isPullJob(job)),
-    limits,
-  );
-  const places = new PullPlaces(pull);
-  for (const job of open) if (isWithPullDp(job)) places.addWithDp(job);
-  for (const job of moving) if (isPullJob(job)) places.addRunning(job);
+  const ways = new WaysToDps(pull);
+  const look = (job: DistributionJob) => opensAtMs(job, nowMs);
+  const places = new QueuePlaces(queue, limits, pull, ways);
   const start: DistributionJob[] = [];
-  const waiting = new Map<number, QueuePlace>();
+  const waiting = new WaitingJobs();
   let nextDueMs: number | undefined;
-  for (const job of open) {
-    if (isRunning(job) || isWithPullDp(job)) continue;
-    const opening = heedsWindow(job) && !isPullJob(job) ? opensAtMs(job, nowMs) : nowMs;
-    const refused = () => {
-      if (isValidation(job)) return validations.take(job);
-      if (isCancel(job)) return cancels.take();
-      return isPullJob(job) ? places.take(job) : slots.take(job);
-    };
-    const reason = waitingReasonOf(job, nowMs, opening) ?? refused();
+  for (const job of queue) {
+    if (!isOpen(job) || isRunning(job) || isWithPullDp(job)) continue;
+    const way = ways.of(job);
+    const opening = heedsWindow(job) && !way.isPull ? way.openingFor(job, look) : nowMs;
+    const reason = waitingReasonOf(job, nowMs, opening) ?? places.take(job, way);
     if (reason === undefined) {
       start.push(job);
       continue;
     }
-    const place = { place: waiting.size + 1, waitingReason: reason };
     const isClosed = reason === 'window-closed' && opening !== undefined;
-    waiting.set(job.jobSerial, isClosed ? { ...place, opensAtMs: opening } : place);
+    waiting.add(job, reason, isClosed ? opening : undefined);
     const dueMs = isClosed ? opening : job.restartAtMs;
     if (reason !== 'suspended' && dueMs > nowMs) {
       nextDueMs = Math.min(nextDueMs ?? Number.POSITIVE_INFINITY, dueMs);
     }
   }
-  return { start, giveWay: slots.givingWay, waiting, nextDueMs };
+  return {
+    ...{ start, giveWay: places.givingWay, nextDueMs, withoutRoom: waiting.withoutRoom },
+    get waiting() {
+      return waiting.places;
+    },
+  };
 }
 
 /** Why the job could not start even with every slot free. */
@@ -122,91 +108,114 @@ function waitingReasonOf(
   return opensAtMs === undefined || opensAtMs > nowMs ? 'window-closed' : undefined;
 }
 
-/** Whether its content takes the way to the DP only while that is open. */
-function heedsWindow(job: DistributionJob): boolean {
-  return bringsContent(job) && !job.ignoresWindow;
-}
+/** What is the same for all jobs of a DP. */
+class WayToDp {
+  readonly isPull: boolean;
+  readonly #openings = new Map<Priority, number | undefined>();
 
-function isCancel({ action }: DistributionJob): boolean {
-  return action === 'cancel';
-}
-
-/** DPs that are told at once that a job was cancelled: a short word, for which no slot is waited. */
-const cancelsMax = 20;
-
-class CancelPlaces {
-  #count: number;
-
-  constructor(runningCount: number) {
-    this.#count = runningCount;
+  constructor(isPull: boolean) {
+    this.isPull = isPull;
   }
 
-  /** @returns why the word has to wait; undefined when it goes now */
-  take(): WaitingReason | undefined {
-    if (this.#count >= cancelsMax) return 'slot';
-    this.#count += 1;
-    return undefined;
+  /** When it opens to jobs of the priority of this one: looked up once. */
+  openingFor(
+    job: DistributionJob,
+    look: (job: DistributionJob) => number | undefined,
+  ): number | undefined {
+    const known = this.#openings.get(job.priority);
+    if (known !== undefined || this.#openings.has(job.priority)) return known;
+    const opening = look(job);
+    this.#openings.set(job.priority, opening);
+    return opening;
   }
 }
 
-/** The places of jobs for pull DPs: how many notifications at once, how many jobs with each DP. */
-class PullPlaces {
-  readonly #pull: PullQueue;
-  /** Jobs that each DP has, those that are just being handed to it included. */
-  readonly #countOf = new Map<string, number>();
-  /** Those of them that wait for the DP's hours, by DP and priority. */
-  readonly #closedCountOf = new Map<string, number>();
-  readonly #notifiedDpIds = new Set<string>();
-  readonly #targets = new Set<string>();
-  #runningCount = 0;
+class WaysToDps {
+  readonly #isPullDp: PullQueue['isPullDp'];
+  readonly #ways = new Map<string, WayToDp>();
 
-  constructor(pull: PullQueue) {
-    this.#pull = pull;
+  constructor({ isPullDp }: PullQueue) {
+    this.#isPullDp = isPullDp;
   }
 
-  addWithDp({ dpId, priority, waitingReason }: DistributionJob): void {
-    addOne(this.#countOf, dpId);
-    if (waitingReason === 'window-closed') addOne(this.#closedCountOf, `${dpId}/${priority}`);
-  }
-
-  addRunning(job: DistributionJob): void {
-    this.#runningCount += 1;
-    this.#targets.add(targetOf(job));
-    // A removal is no notification: the DP does it while it is asked to.
-    if (job.action === 'remove') return;
-    this.addWithDp(job);
-    this.#notifiedDpIds.add(job.dpId);
-  }
-
-  /** @returns why the job cannot run; undefined when it has its place now */
-  take(job: DistributionJob): WaitingReason | undefined {
-    const isRemoval = job.action === 'remove';
-    if (!isRemoval && this.#isFull(job)) return 'capacity';
-    if (this.#runningCount >= this.#pull.notificationsMax) return 'slot';
-    if (this.#targets.has(targetOf(job))) return 'slot';
-    if (this.#notifiedDpIds.has(job.dpId) && !isRemoval) return 'slot';
-    this.addRunning(job);
-    return undefined;
-  }
-
-  /** What waits for the DP's hours stands in the way of no higher priority, up to twice the capacity. */
-  #isFull({ dpId, priority }: DistributionJob): boolean {
-    const { jobsMax } = this.#pull;
-    const count = this.#countOf.get(dpId) ?? 0;
-    if (count < jobsMax) return false;
-    const lower = priorities.filter((one) => one > priority);
-    const closed = lower.map((one) => this.#closedCountOf.get(`${dpId}/${one}`) ?? 0);
-    const closedCount = closed.reduce((sum, one) => sum + one, 0);
-    return count >= 2 * jobsMax || count - closedCount >= jobsMax;
+  of({ dpId }: DistributionJob): WayToDp {
+    const known = this.#ways.get(dpId);
+    if (known) return known;
+    const way = new WayToDp(this.#isPullDp(dpId));
+    this.#ways.set(dpId, way);
+    return way;
   }
 }
 
-const priorities = [1, 2, 3] as const satisfies readonly Priority[];
+/** The places of all kinds of jobs: each kind has its own. */
+class QueuePlaces {
+  readonly #validations: ValidationPlaces;
+  readonly #cancels: CancelPlaces;
+  readonly #pulls: PullPlaces;
+  readonly #slots: JobSlots;
 
-function addOne(counts: Map<string, number>, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
+  constructor(
+    queue: readonly DistributionJob[],
+    limits: JobQueueLimits,
+    pull: PullQueue,
+    ways: WaysToDps,
+  ) {
+    const cancels: DistributionJob[] = [];
+    const running: DistributionJob[] = [];
+    this.#pulls = new PullPlaces(pull);
+    for (const job of queue) {
+      if (isWithPullDp(job)) this.#pulls.addWithDp(job);
+      else if (isCancel(job) && isOpen(job)) cancels.push(job);
+      else if (isRunning(job)) running.push(job);
+    }
+    const moving = running.filter((job) => !isValidation(job));
+    for (const job of moving) if (ways.of(job).isPull) this.#pulls.addRunning(job);
+    this.#cancels = new CancelPlaces(cancels);
+    this.#validations = new ValidationPlaces(running.filter(isValidation));
+    this.#slots = new JobSlots(
+      moving.filter((job) => !ways.of(job).isPull),
+      limits,
+    );
+  }
+
+  /** Running jobs that are to be interrupted. */
+  get givingWay(): readonly DistributionJob[] {
+    return this.#slots.givingWay;
+  }
+
+  /** To be asked in the order of the queue. @returns why the job cannot run; undefined when it has its place now */
+  take(job: DistributionJob, { isPull }: WayToDp): WaitingReason | undefined {
+    if (isValidation(job)) return this.#validations.take(job);
+    if (isCancel(job)) return this.#cancels.take(job);
+    return isPull ? this.#pulls.take(job) : this.#slots.take(job);
+  }
 }
 
-function targetOf({ packageId, dpId }: DistributionJob): string {
-  return `${packageId}/${dpId}`;
+/** Jobs that wait, in the order of the queue. Their places are made when they are asked for: seldom. */
+class WaitingJobs {
+  readonly withoutRoom: DistributionJob[] = [];
+  readonly #serials: number[] = [];
+  readonly #reasons: WaitingReason[] = [];
+  /** By serial, of those whose way opens at a known time. */
+  readonly #openings = new Map<number, number>();
+  #places: Map<number, QueuePlace> | undefined;
+
+  add(job: DistributionJob, reason: WaitingReason, opensAtMs: number | undefined): void {
+    this.#serials.push(job.jobSerial);
+    this.#reasons.push(reason);
+    if (opensAtMs !== undefined) this.#openings.set(job.jobSerial, opensAtMs);
+    if (reason === 'capacity') this.withoutRoom.push(job);
+  }
+
+  get places(): ReadonlyMap<number, QueuePlace> {
+    this.#places ??= new Map(
+      this.#reasons.map((waitingReason, index) => {
+        const serial = this.#serials[index] ?? 0;
+        const opensAtMs = this.#openings.get(serial);
+        const opening = opensAtMs === undefined ? {} : { opensAtMs };
+        return [serial, { place: index + 1, waitingReason, ...opening }];
+      }),
+    );
+    return this.#places;
+  }
 }

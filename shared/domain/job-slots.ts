@@ -30,6 +30,8 @@ export class JobSlots {
   /** Packages whose place is free when others have given it up. */
   readonly #promised = new Set<string>();
   readonly #givingWay: DistributionJob[] = [];
+  /** Nothing that runs gives way to this priority, nor to a lower one. */
+  #overtakesNone = Number.POSITIVE_INFINITY;
 
   /** @param running in the order of the queue */
   constructor(running: readonly DistributionJob[], limits: JobQueueLimits) {
@@ -67,9 +69,13 @@ export class JobSlots {
 
   /** Whether others give a place up for the job. */
   #overtakes(job: DistributionJob): boolean {
-    if (this.#dpIdsOf.has(job.packageId) || job.tryCount > fruitlessTriesMax) return false;
+    if (job.priority >= this.#overtakesNone || job.tryCount > fruitlessTriesMax) return false;
+    if (this.#dpIdsOf.has(job.packageId)) return false;
     const [packageId, jobs = []] = this.#lastPackageAfter(job) ?? [];
-    if (packageId === undefined) return false;
+    if (packageId === undefined) {
+      this.#overtakesNone = job.priority;
+      return false;
+    }
     this.#dpIdsOf.delete(packageId);
     this.#runningOf.delete(packageId);
     this.#givingWay.push(...jobs);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { FakeAdmin } from './testing/fake-admin.ts';
+import { FakeAdmin, Feed } from './testing/fake-admin.ts';
 import { aJob, aSiteRecord } from './testing/fake-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
@@ -133,6 +133,50 @@ describe('waybill jobs suspend, resume, run, move and cancel (ADM-2, PKG-9)', ()
     assert.equal(exitCode, 1);
     assert.match(stdout, /1 job suspended/);
     assert.match(stderr, /Site PS1: site PS1 at ps1:1 cannot be reached/);
+  });
+
+  describe('at several sites', () => {
+    const two = () =>
+      new FakeAdmin().stream('listSites', () => [
+        aSiteRecord({ siteCode: 'PS1' }),
+        aSiteRecord({ siteCode: 'PS2', address: 'ps2:1' }),
+      ]);
+    const words = 'jobs cancel --all --all-sites --yes';
+    /** The first answers as soon as the second was asked. */
+    const whenOtherIsAsked = (run: Run, then: (first: Feed<ReturnType<typeof aJob>>) => void) => {
+      const first = new Feed<ReturnType<typeof aJob>>();
+      run.admin.stream('cancelJobs', (_, signal) => first.read(signal));
+      run.otherSite.stream('cancelJobs', () => {
+        then(first);
+        return [aJob({ jobSerial: '18' })];
+      });
+    };
+
+    it('lets none wait for one whose DPs are away, and keeps their order (PKG-9)', async () => {
+      const run = new Run({ admin: two() });
+      whenOtherIsAsked(run, (first) => {
+        first.push(aJob({ jobSerial: '17' }));
+        first.end();
+      });
+      await run.run(`${words} --json`);
+      const jobs = JSON.parse(run.stdout.text) as { jobSerial: number; siteCode: string }[];
+      const order = jobs.map(({ jobSerial, siteCode }) => [jobSerial, siteCode]);
+      assert.deepEqual(order, [
+        [17, 'PS1'],
+        [18, 'PS2'],
+      ]);
+    });
+
+    it('lets none wait for one that is away itself', async () => {
+      const run = new Run({ admin: two() });
+      whenOtherIsAsked(run, (first) => {
+        const facts = { peer: 'site PS1', address: 'ps1:1', reason: 'nothing listens there' };
+        first.end(new WaybillError({ code: 'PEER_UNREACHABLE', ...facts }));
+      });
+      assert.equal(await run.run(words), 1);
+      assert.match(run.stdout.text, /1 job cancelled/);
+      assert.match(run.stderr.text, /Site PS1: site PS1 at ps1:1 cannot be reached/);
+    });
   });
 
   it('say nothing on standard output when none could be steered', async () => {

@@ -11,24 +11,33 @@ export interface SiteFailure {
   readonly error: unknown;
 }
 
-/** Asks each of these sites, one after another. */
+interface SiteAnswer {
+  readonly jobs: JobOfSite[];
+  readonly failures: SiteFailure[];
+}
+
+/** No site waits for the answer of another one; what they say comes in the order of the sites. */
 export async function atEachSite(
   session: Session,
   siteCodes: readonly string[],
   work: (session: Session) => Promise<JobRecord[]>,
-): Promise<{ jobs: JobOfSite[]; failures: SiteFailure[] }> {
-  const jobs: JobOfSite[] = [];
-  const failures: SiteFailure[] = [];
+): Promise<SiteAnswer> {
+  const answers: Promise<SiteAnswer>[] = [];
   for (const siteCode of siteCodes) {
-    try {
-      const found = await work(await session.atSite(siteCode));
-      jobs.push(...found.map((job) => ({ ...job, siteCode })));
-    } catch (error) {
-      if (session.signal.aborted) throw error;
-      failures.push({ siteCode, error });
-    }
+    const at = session.atSite(siteCode);
+    answers.push(
+      at.then(work).then(
+        (found) => ({ jobs: found.map((job) => ({ ...job, siteCode })), failures: [] }),
+        (error) => ({ jobs: [], failures: [{ siteCode, error }] }),
+      ),
+    );
+    // The connected site says where each one is: not of all at once.
+    await at.catch(() => {});
   }
-  return { jobs, failures };
+  const answered = await Promise.all(answers);
+  const failures = answered.flatMap((one) => one.failures);
+  if (failures[0] && session.signal.aborted) throw failures[0].error;
+  return { jobs: answered.flatMap((one) => one.jobs), failures };
 }
 
 /** @throws what failed at a single site; CommandFailure TARGETS_FAILED naming all sites that failed of several */

@@ -1,4 +1,5 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { DistributionPointPackage } from '../../shared/rpc/generated/waybill/v1/DistributionPointPackage.ts';
 import type { DistributionPointSweep } from '../../shared/rpc/generated/waybill/v1/DistributionPointSweep.ts';
@@ -28,6 +29,11 @@ export interface DistributionPointLibrariesComponents {
 /** A DP may look through a million files. */
 const sweepDeadlineMs = 1_800_000;
 const listDeadlineMs = 60_000;
+
+interface Target {
+  readonly packageId: string;
+  readonly dpId: string;
+}
 
 type Listed = Omit<DistributionPointPackage, 'packageId'> & { readonly packageId: string };
 
@@ -91,20 +97,33 @@ export class DistributionPointLibraries {
   }
 
   /** @returns false when it was given to the DP meanwhile */
-  #remove(
+  async #remove(
     channel: DistributionPointChannel,
-    { packageId, dpId }: { packageId: string; dpId: string },
+    target: Target,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { packages, jobSerials, store } = this.#components;
-    // In the package's turn: nobody assigns it while it is taken off.
-    return packages.turn(packageId, async () => {
-      if (await packages.getServer(packageId, dpId)) return false;
-      const serial = jobSerials.next();
-      await store.write([serial.change], { sync: true });
-      const action = { packageId, jobSerial: serial.value };
+    const jobSerial = await this.#serialUnlessAssigned(target);
+    if (jobSerial === undefined) return false;
+    const action = { packageId: target.packageId, jobSerial };
+    try {
+      // Outside the package's turn: a DP may take its time, and nobody else is to wait for it.
       await channel.unary('removePackage', { action }, { deadlineMs: listDeadlineMs, signal });
       return true;
+    } catch (error) {
+      // Whoever assigns it from now on has a higher serial, and that one counts at the DP.
+      if (isErrorWithCode(error, 'ACTION_SUPERSEDED')) return false;
+      throw error;
+    }
+  }
+
+  /** A serial that is older than that of whoever assigns the package later; undefined when it is assigned. */
+  #serialUnlessAssigned({ packageId, dpId }: Target): Promise<number | undefined> {
+    const { packages, jobSerials, store } = this.#components;
+    return packages.turn(packageId, async () => {
+      if (await packages.getServer(packageId, dpId)) return undefined;
+      const serial = jobSerials.next();
+      await store.write([serial.change], { sync: true });
+      return serial.value;
     });
   }
 

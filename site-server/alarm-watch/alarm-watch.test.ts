@@ -71,6 +71,7 @@ describe('Alarm watch', () => {
         passagesToDp: (dpId) => [`dp/${dpId}`],
         passagesToSite: (siteCode) => [`route/${siteCode}`],
       },
+      hierarchy: { kindOf: (dpId) => (dpId.startsWith('PULL') ? 'pull' : 'standard') },
       settings: () => ({
         ...{ noProgressMs, distributionPointAwayMs: 20 * minuteMs, siteAwayMs: 10 * minuteMs },
       }),
@@ -160,6 +161,15 @@ describe('Alarm watch', () => {
     opensAtMs = () => undefined;
     await pass(32);
     assert.match((await told())[0] ?? '', /never opens/);
+  });
+
+  it('asks a pull DP of its hours only when it has the job (PTM-5, PULL-2)', async () => {
+    opensAtMs = () => clock.nowMs() + minuteMs;
+    const waiting = testJob({ ...failing, dpId: 'PULL1' });
+    const withDp = { state: 'in-progress', sendAction: 'PullQueryResultAction' } as const;
+    jobs = [waiting, testJob({ ...withDp, dpId: 'PULL1', jobSerial: 2 })];
+    await pass(32);
+    assert.deepEqual(await told(), [jobText.replace('PS1DP1', 'PULL1')]);
   });
 
   it('tells of a DP that is away once, and not for each job that waits for it; and when that is over', async () => {

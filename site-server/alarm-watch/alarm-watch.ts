@@ -5,7 +5,11 @@
  * a part of the time that something has stood still.
  */
 import { standstillOfJob, standstillOfSend, type WindowState } from '../../shared/domain/alarm.ts';
-import { type DistributionJob, isRunning } from '../../shared/domain/distribution-job.ts';
+import {
+  type DistributionJob,
+  isRunning,
+  isWithPullDp,
+} from '../../shared/domain/distribution-job.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { KnownCertificate } from '../../shared/domain/known-certificate.ts';
 import type { Priority } from '../../shared/domain/package.ts';
@@ -17,6 +21,7 @@ import type { Component } from '../../shared/runtime/component.ts';
 import { toDurationText } from '../../shared/runtime/duration-text.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
+import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { TransferControlRows } from '../hierarchy-manager/transfer-control-rows.ts';
 import type { JobTable } from '../package-transfer-manager/job-table.ts';
 import type { PackageTransferManager } from '../package-transfer-manager/package-transfer-manager.ts';
@@ -43,6 +48,7 @@ export interface AlarmWatchNeeds extends AlarmTableNeeds {
   readonly identities: () => readonly Pick<SiteIdentity, 'siteCode' | 'signedAtMs'>[];
   readonly arbiter: Pick<TransferArbiter, 'opensAtMs'>;
   readonly transferControls: Pick<TransferControlRows, 'passagesToDp' | 'passagesToSite'>;
+  readonly hierarchy: Pick<HierarchyManager, 'kindOf'>;
   /** As they are now: administrators may change them. */
   readonly settings: () => AlarmSettings;
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
@@ -148,9 +154,9 @@ export class AlarmWatch implements Component {
   }
 
   #standstillOf(job: DistributionJob): string | undefined {
-    const { transfers, transferControls } = this.#needs;
+    const { transfers } = this.#needs;
     const { waitingReason } = transfers.waiting.get(job.jobSerial) ?? job;
-    const window = this.#windowOf(transferControls.passagesToDp(job.dpId), job.priority);
+    const window = this.#windowOfJob(job);
     const { holdReason } = transfers;
     return standstillOfJob(job, { waitingReason, isRunning: isRunning(job), holdReason, window });
   }
@@ -238,6 +244,13 @@ export class AlarmWatch implements Component {
     // One that was taken out of the hierarchy is not back.
     const isBack = this.#needs.neighbours().some((one) => one.siteCode === name && one.connected);
     return isBack ? { messageId: 9034, insertionStrings } : undefined;
+  }
+
+  #windowOfJob(job: DistributionJob): WindowState {
+    const { hierarchy, transferControls } = this.#needs;
+    // A pull DP takes jobs at any time, and keeps its hours with what it has taken.
+    if (hierarchy.kindOf(job.dpId) === 'pull' && !isWithPullDp(job)) return 'open';
+    return this.#windowOf(transferControls.passagesToDp(job.dpId), job.priority);
   }
 
   /** Looked up once a look for all that go the same way. */

@@ -67,6 +67,25 @@ describe('TransferControlRows (PTM-6, REP-4)', () => {
     assert.deepEqual(rows.passagesToSite('PS2'), ['route/PS2', 'link/L']);
   });
 
+  it('knows the links of each DP as they change', async () => {
+    await rows.start();
+    const put = (changes: Partial<TransferLink>) => {
+      const row = { ...link, ...changes };
+      return store.write([links().put(row.linkName, row)], { sync: false });
+    };
+    const linksOf = (...dpIds: string[]) =>
+      dpIds.map((dpId) => rows.passagesToDp(dpId).slice(1).join(' '));
+    await put({ dpIds: ['DP1', 'DP2'] });
+    await put({ linkName: 'M', dpIds: ['DP2', 'DP3'] });
+    assert.deepEqual(linksOf('DP1', 'DP2', 'DP3'), ['link/L', 'link/L link/M', 'link/M']);
+    await put({ dpIds: ['DP3'] });
+    assert.deepEqual(linksOf('DP1', 'DP2', 'DP3'), ['', 'link/M', 'link/M link/L']);
+    await put({ linkName: 'M', dpIds: ['DP1'], siteCode: 'PS3' });
+    assert.deepEqual(linksOf('DP1', 'DP2', 'DP3'), ['', '', 'link/L'], 'of another site');
+    await store.write([links().delete('L')], { sync: false });
+    assert.deepEqual(linksOf('DP3'), ['']);
+  });
+
   it('tells each change, and that there was one', async () => {
     await rows.start();
     let newsCount = 0;

@@ -22,6 +22,8 @@ export interface TransferControlRowsNeeds {
 export class TransferControlRows implements Component {
   readonly #needs: TransferControlRowsNeeds;
   readonly #links = new Map<string, TransferLink>();
+  /** By DP: the names of the links it is in; asked for each job of each queue decision. */
+  readonly #linksOfDp = new Map<string, Set<string>>();
   readonly #listeners = new Set<() => void>();
   #unsubscribe = () => {};
 
@@ -43,15 +45,14 @@ export class TransferControlRows implements Component {
 
   /** Names of the passages that content takes to a DP of this site. */
   passagesToDp(dpId: string): string[] {
-    return [`dp/${dpId}`, ...this.#linksWith(({ dpIds }) => dpIds.includes(dpId))];
+    const linkNames = [...(this.#linksOfDp.get(dpId) ?? [])];
+    return [`dp/${dpId}`, ...linkNames.map((linkName) => `link/${linkName}`)];
   }
 
   /** Names of the passages that content takes from this site to another one. */
   passagesToSite(siteCode: string): string[] {
-    return [
-      `route/${siteCode}`,
-      ...this.#linksWith(({ toSiteCodes }) => toSiteCodes.includes(siteCode)),
-    ];
+    const links = [...this.#links.values()].filter((link) => link.toSiteCodes.includes(siteCode));
+    return [`route/${siteCode}`, ...links.map(({ linkName }) => `link/${linkName}`)];
   }
 
   /**
@@ -62,10 +63,6 @@ export class TransferControlRows implements Component {
   onChanged(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  #linksWith(isMember: (link: TransferLink) => boolean): string[] {
-    return [...this.#links.values()].filter(isMember).map(({ linkName }) => `link/${linkName}`);
   }
 
   async #load<V>(space: KeySpace<V>, set: (key: string, row: V) => void): Promise<void> {
@@ -106,9 +103,22 @@ export class TransferControlRows implements Component {
   /** A link of another site is kept by that one. */
   #setLink(linkName: string, link: TransferLink | undefined): void {
     const isOwn = link?.siteCode === this.#needs.siteCode;
+    for (const dpId of this.#links.get(linkName)?.dpIds ?? []) this.#leave(dpId, linkName);
     if (link && isOwn) this.#links.set(linkName, link);
     else this.#links.delete(linkName);
+    for (const dpId of this.#links.get(linkName)?.dpIds ?? []) this.#join(dpId, linkName);
     this.#set(`link/${linkName}`, isOwn ? link?.controls : undefined);
+  }
+
+  #join(dpId: string, linkName: string): void {
+    const linkNames = this.#linksOfDp.get(dpId) ?? new Set();
+    this.#linksOfDp.set(dpId, linkNames.add(linkName));
+  }
+
+  #leave(dpId: string, linkName: string): void {
+    const linkNames = this.#linksOfDp.get(dpId);
+    linkNames?.delete(linkName);
+    if (linkNames?.size === 0) this.#linksOfDp.delete(dpId);
   }
 
   #set(passage: string, controls: TransferControls | undefined): void {

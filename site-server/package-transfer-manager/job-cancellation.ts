@@ -97,9 +97,9 @@ export class JobCancellation {
   }
 
   /** That the DP of a cancelled job has not heard it is told once; called when the wait for it is over. */
-  async stillUnconfirmed({ jobSerial }: DistributionJob): Promise<void> {
+  async stillUnconfirmed(ended: DistributionJob): Promise<void> {
     const { jobs, status } = this.#needs;
-    const order = [...jobs.open()].find(({ cancels }) => cancels === jobSerial);
+    const order = jobs.sameTargetAs(ended).find(({ cancels }) => cancels === ended.jobSerial);
     if (!order) return;
     const change = (current: DistributionJob) => {
       const { isNews, job } = reporting(current, 'unheard');

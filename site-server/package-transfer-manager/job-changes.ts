@@ -1,6 +1,11 @@
 import type { ValidationReport } from '../../shared/domain/content-validation.ts';
 import type { DistributionJob, WaitingReason } from '../../shared/domain/distribution-job.ts';
-import { isRunning, moved, takenBack } from '../../shared/domain/distribution-job.ts';
+import {
+  heedingWindow,
+  isRunning,
+  moved,
+  takenBack,
+} from '../../shared/domain/distribution-job.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
@@ -110,6 +115,19 @@ export function toGivenWay(
   return moved(withProgress(job, progress, wait.updatedAtMs), 'pending-restart', due);
 }
 
+/** The job after a try that failed: it waits for the next one, and heeds the schedule again. */
+export function toWaitingForRetry(
+  job: DistributionJob,
+  progress: TransferProgress,
+  wait: Pick<DistributionJob, 'reason' | 'restartAtMs' | 'updatedAtMs'> & {
+    readonly waitingReason: WaitingReason;
+  },
+): DistributionJob {
+  const tryCount = tryCountAfter(job, progress, wait.waitingReason);
+  const next = heedingWindow(withProgress(job, progress, wait.updatedAtMs));
+  return moved(next, 'pending-restart', { ...wait, tryCount });
+}
+
 /** Whether the job has been tried, and has not ended. */
 export function isStarted({ state }: DistributionJob): boolean {
   return state === 'started' || state === 'in-progress' || state === 'pending-restart';
@@ -119,7 +137,7 @@ export function isStarted({ state }: DistributionJob): boolean {
 const noTries: readonly WaitingReason[] = ['disk-full-at-dp', 'slot', 'window-closed'];
 
 /** Only fruitless tries in a row count. */
-export function tryCountAfter(
+function tryCountAfter(
   { tryCount }: DistributionJob,
   { acknowledgedBytes }: TransferProgress,
   reason: WaitingReason,

@@ -16,17 +16,18 @@ async function dpPriorityOf(store: Rows, dpId: string): Promise<number | undefin
 /** Ranks the open jobs of DPs as these are now. @returns those that stand elsewhere */
 export async function reprioritised(
   store: Rows,
-  open: Pick<OpenJobs, 'values' | 'set'>,
+  open: Pick<OpenJobs, 'at' | 'set'>,
   dpIds: Iterable<string>,
 ): Promise<DistributionJob[]> {
-  const priorities = new Map<string, number | undefined>();
-  for (const dpId of new Set(dpIds)) priorities.set(dpId, await dpPriorityOf(store, dpId));
   const moved: DistributionJob[] = [];
-  for (const job of [...open.values()]) {
-    const next = withRank(job, { dpPriority: priorities.get(job.dpId) });
-    if (next === job) continue;
-    open.set(next);
-    moved.push(next);
+  for (const dpId of new Set(dpIds)) {
+    const dpPriority = await dpPriorityOf(store, dpId);
+    for (const job of open.at(dpId)) {
+      const next = withRank(job, { dpPriority });
+      if (next === job) continue;
+      open.set(next);
+      moved.push(next);
+    }
   }
   return moved;
 }

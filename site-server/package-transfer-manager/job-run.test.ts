@@ -159,6 +159,17 @@ describe('job runner', () => {
     assert.deepEqual(fake.calls, ['removePackage']);
   });
 
+  it('waits for the answer to a cancellation as for any short call (PKG-9)', async () => {
+    const packageHash = Buffer.alloc(32, 1).toString('hex');
+    fake.answers.set('cancelAction', {
+      installedVersion: 2,
+      packageHash: Buffer.from(packageHash, 'hex'),
+    });
+    const heard = await runner.run(run({ action: 'cancel', cancels: 1 }));
+    assert.deepEqual(heard, { kind: 'cancel-heard', held: { sourceVersion: 2, packageHash } });
+    assert.equal(fake.deadlineMsOf.get('cancelAction'), 1_000);
+  });
+
   it('begins nothing while a full disk has no room still', async () => {
     await test.commit('PS100001', 1, { a: Buffer.from('one') });
     freeBytes = 2 ** 20 - 1;

@@ -123,7 +123,7 @@ export class JobRunner {
       .unary(
         'cancelAction',
         { action: { packageId, jobSerial } },
-        { deadlineMs: this.#config.contentDeadlineMs, signal },
+        { deadlineMs: this.#config.callDeadlineMs, signal },
       );
     const packageHash = Buffer.from(bytes).toString('hex');
     const own = await this.#needs.library.getPackage(packageId);

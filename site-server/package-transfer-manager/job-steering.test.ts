@@ -31,14 +31,15 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
     test.steering.resume(await select('resume', selection));
   const never = new AbortController().signal;
 
-  /** Cancels, and collects what is answered. */
-  async function cancel(selection: JobSelection): Promise<DistributionJob[]> {
-    const ended: DistributionJob[] = [];
-    for await (const job of test.steering.cancel(await select('cancel', selection), never)) {
-      ended.push(job);
-    }
-    return ended;
+  async function collected(ended: AsyncIterable<DistributionJob>): Promise<DistributionJob[]> {
+    const jobs: DistributionJob[] = [];
+    for await (const job of ended) jobs.push(job);
+    return jobs;
   }
+
+  /** Cancels, and collects what is answered. */
+  const cancel = async (selection: JobSelection) =>
+    collected(test.steering.cancel(await select('cancel', selection), never));
 
   /** A new life of the site after a kill -9. */
   async function restart(): Promise<void> {
@@ -332,6 +333,40 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
       const [order] = await test.untilRunning(1_001, 2);
       order?.hear();
       assert.equal((await cancelling).length, 1);
+    });
+
+    it('is confirmed by the DP that lives while 25 others are away, and asks of no job twice (PKG-9)', async function () {
+      this.timeout(10_000);
+      await test.makeComponents({ distributionPointsPerPackageMax: 50 });
+      const dead = Array.from({ length: 25 }, (_, index) => `D${index}`);
+      await test.addDistributionPoints(...dead);
+      await test.manager.start();
+      const jobs = dead.map((dpId, index) => ({ jobSerial: index + 1, dpId }));
+      for (const job of jobs) await addJob(job.jobSerial, job);
+      await addJob(500);
+      await test.untilRunning(500, ...jobs.map(({ jobSerial }) => jobSerial));
+      const ended = test.steering.cancel(await select('cancel'), never);
+      const first = ended.next();
+      const orderFor = (jobSerial: number) =>
+        [...test.runs.values()].find(({ job }) => job.cancels === jobSerial);
+      // The others' runs last until their DPs are given up: no time passes here.
+      await test.until(() => orderFor(500) !== undefined);
+      orderFor(500)?.hear();
+      const { value: live } = await first;
+      assert.deepEqual([live?.dpId, live?.cancellation], ['A', { isConfirmed: true }]);
+
+      await test.until(() => test.runs.size === jobs.length);
+      let lookCount = 0;
+      const open = test.jobs.open.bind(test.jobs);
+      test.jobs.open = () => {
+        lookCount += 1;
+        return open();
+      };
+      const others = collected(ended);
+      await test.clock.advance(5_000);
+      const unconfirmed = (await others).filter(({ cancellation }) => !cancellation?.isConfirmed);
+      assert.equal(unconfirmed.length, jobs.length);
+      assert.ok(lookCount < 5, `looked through all open jobs ${lookCount} times`);
     });
 
     it('tells the DP beside a newer job, and counts it as heard when that came first', async () => {

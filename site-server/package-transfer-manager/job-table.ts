@@ -1,7 +1,6 @@
 import type { ValidationReport } from '../../shared/domain/content-validation.ts';
 import {
   type DistributionJob,
-  heedingWindow,
   isRunning,
   isWithPullDp,
   type JobState,
@@ -25,11 +24,12 @@ import {
   type JobResult,
   type NotifiedJob,
   toEnded,
+  toWaitingForRetry,
   toWithPullDp,
-  tryCountAfter,
   withProgress,
 } from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
+import { type JobListener, JobListeners } from './job-listeners.ts';
 import { beginMessages, endMessages, retryReport, waitMessages } from './job-messages.ts';
 import { rankOf, reprioritised, withRank } from './job-ranks.ts';
 import { OpenJobs } from './open-jobs.ts';
@@ -57,7 +57,7 @@ export class JobTable {
   /** Jobs whose end is being written: nothing else is written of them. */
   readonly #ending = new Set<number>();
   readonly #ended = new Tally<EndedJobState>();
-  readonly #listeners = new Set<(job: DistributionJob) => void>();
+  readonly #listeners = new JobListeners();
 
   constructor(needs: JobTableNeeds, config: JobHistoryConfig = { jobHistoryCountMax: 100_000 }) {
     this.#needs = needs;
@@ -85,9 +85,24 @@ export class JobTable {
     return this.#ended.of(state);
   }
 
+  /** All open jobs in the order of the queue. Changes with the next call: not to be kept. */
+  inOrder(): readonly DistributionJob[] {
+    return this.#open.inOrder();
+  }
+
+  /** All open jobs for a DP, oldest first. */
+  at(dpId: string): DistributionJob[] {
+    return this.#open.at(dpId);
+  }
+
   /** An open job as it is now. */
   get(jobSerial: number): DistributionJob | undefined {
     return this.#open.get(jobSerial);
+  }
+
+  /** All open jobs for the package and DP of this one, oldest first. */
+  sameTargetAs(job: DistributionJob): DistributionJob[] {
+    return this.#open.sameTargetAs(job);
   }
 
   /** How far an open job came with its last try, 0 to 100; undefined when the DP was never asked. */
@@ -107,9 +122,17 @@ export class JobTable {
   }
 
   /** Calls the listener after each change of a job, its end and its progress included. */
-  onChanged(listener: (job: DistributionJob) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  onChanged(listener: JobListener): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  /** As `onChanged`, for who looks on: while somebody does, it is told as well why jobs wait. */
+  watch(listener: JobListener): () => void {
+    return this.#listeners.addWatching(listener);
+  }
+
+  get isWatched(): boolean {
+    return this.#listeners.areWatching;
   }
 
   /** Wakes when jobs were made or changed by others. */
@@ -189,15 +212,7 @@ export class JobTable {
       const current = this.#open.get(job.jobSerial);
       // What a pull DP has said meanwhile is newer than that it could not be reached.
       if (!current || !this.#isLive(job.jobSerial) || !isRunning(current)) return undefined;
-      const waiting = moved(
-        heedingWindow(withProgress(current, progress, this.#nowMs)),
-        'pending-restart',
-        {
-          ...rest,
-          tryCount: tryCountAfter(current, progress, wait.waitingReason),
-          updatedAtMs: this.#nowMs,
-        },
-      );
+      const waiting = toWaitingForRetry(current, progress, { ...rest, updatedAtMs: this.#nowMs });
       const { told, messages } = retryReport(this.#needs.status, waiting, isNews);
       await this.#write(told, [...statusChanges, ...messages]);
       return told;
@@ -391,6 +406,6 @@ export class JobTable {
   }
 
   #tell(job: DistributionJob): void {
-    for (const listener of this.#listeners) listener(job);
+    this.#listeners.tell(job);
   }
 }

@@ -44,7 +44,7 @@ const stateNames = {
 const priorityNames = { 1: 'PRIORITY_HIGH', 2: 'PRIORITY_NORMAL', 3: 'PRIORITY_LOW' } as const;
 
 export interface JobViewNeeds {
-  readonly jobs: Pick<JobTable, 'open' | 'onChanged'>;
+  readonly jobs: Pick<JobTable, 'open' | 'watch'>;
   readonly transfers: Pick<
     PackageTransferManager,
     'progressOf' | 'hindranceOf' | 'waiting' | 'holdReason'
@@ -75,7 +75,7 @@ export class JobView {
   async *watch(filter: JobFilter, signal: AbortSignal): AsyncGenerator<Job> {
     const changed = new Map<number, DistributionJob>();
     const wake = new WakeSignal();
-    const unlisten = this.#needs.jobs.onChanged((job) => {
+    const unlisten = this.#needs.jobs.watch((job) => {
       if (!matches(job, filter)) return;
       changed.set(job.jobSerial, job);
       wake.wake();

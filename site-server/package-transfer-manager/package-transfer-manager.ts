@@ -102,7 +102,7 @@ export class PackageTransferManager implements Component {
   #unsubscribe: () => void = () => {};
   #loop: Promise<void> = Promise.resolve();
   #decision: QueueDecision = {
-    ...{ start: [], giveWay: [], waiting: new Map(), nextDueMs: undefined },
+    ...{ start: [], giveWay: [], waiting: new Map(), withoutRoom: [], nextDueMs: undefined },
   };
 
   constructor(needs: PackageTransferManagerComponents, config: PackageTransferManagerConfig) {
@@ -281,7 +281,7 @@ export class PackageTransferManager implements Component {
 
   #queueDecision(): QueueDecision {
     const { jobs, clock, permits } = this.#needs;
-    return decideQueue(jobs.open(), this.#config, clock.nowMs(), {
+    return decideQueue(jobs.inOrder(), this.#config, clock.nowMs(), {
       pull: this.#pullQueue,
       opensAtMs: (job, nowMs) => permits.opensAtMs(job, nowMs),
     });
@@ -289,10 +289,11 @@ export class PackageTransferManager implements Component {
 
   /** Whoever watches jobs hears why one waits: no row tells it. */
   #decide(decision: QueueDecision): void {
-    const before = this.#decision.waiting;
+    const before = this.#decision;
     this.#decision = decision;
+    if (!this.#needs.jobs.isWatched) return;
     for (const [jobSerial, { waitingReason, opensAtMs }] of decision.waiting) {
-      const was = before.get(jobSerial);
+      const was = before.waiting.get(jobSerial);
       if (was?.waitingReason === waitingReason && was.opensAtMs === opensAtMs) continue;
       this.#needs.jobs.touched(jobSerial);
     }
@@ -307,8 +308,8 @@ export class PackageTransferManager implements Component {
   async #tellOfCapacity(): Promise<void> {
     const { jobs } = this.#needs;
     const { jobsMax } = this.#config.pull;
-    for (const [jobSerial, { waitingReason }] of this.#decision.waiting) {
-      if (waitingReason === 'capacity') await jobs.waitsForCapacity(jobSerial, jobsMax);
+    for (const { jobSerial, waitingReason } of this.#decision.withoutRoom) {
+      if (waitingReason !== 'capacity') await jobs.waitsForCapacity(jobSerial, jobsMax);
     }
   }
 
@@ -409,8 +410,7 @@ export class PackageTransferManager implements Component {
   async #makeDue(dpId: string, reason: WaitingReason): Promise<void> {
     const { clock, jobs } = this.#needs;
     const nowMs = clock.nowMs();
-    for (const job of [...jobs.open()]) {
-      if (job.dpId !== dpId) continue;
+    for (const job of jobs.at(dpId)) {
       const current = jobs.get(job.jobSerial);
       if (current?.waitingReason !== reason || current.restartAtMs <= nowMs) continue;
       const dueAtMs = nowMs + this.#retries.returnDelayMs(job.jobSerial);

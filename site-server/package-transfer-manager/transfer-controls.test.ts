@@ -57,6 +57,27 @@ describe('Package Transfer Manager, where controls are set', () => {
     await test.untilRunning(1);
   });
 
+  it('tells who looks on why jobs wait, and nobody else (ADM-2, PTM-5)', async () => {
+    await test.makeComponents({ packagesMax: 1, distributionPointsPerPackageMax: 1 });
+    await test.manager.start();
+    await addJob(1, { dpId: 'A' });
+    await test.untilRunning(1);
+    await addJob(2, { dpId: 'B' });
+    await test.until(() => waitingReasonOf(2) === 'slot');
+    const told: (string | undefined)[] = [];
+    const note = ({ jobSerial }: DistributionJob) => told.push(waitingReasonOf(jobSerial));
+    const unlisten = test.jobs.onChanged(note);
+    await test.setControls('B', closedFor(1));
+    await test.until(() => waitingReasonOf(2) === 'window-closed');
+    assert.equal(told.length, 0, 'no row says it');
+    unlisten();
+    const leave = test.jobs.watch(note);
+    await test.setControls('B', {});
+    await test.until(() => told.includes('slot'));
+    leave();
+    assert.equal(test.jobs.isWatched, false);
+  });
+
   it('begins it at once when its window is opened by hand, or its priority raised (PTM-5)', async () => {
     await test.manager.start();
     await test.setControls('A', closedFor(hoursOfWeek));

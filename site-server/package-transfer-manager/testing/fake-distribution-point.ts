@@ -30,6 +30,10 @@ export interface SentContent {
 export class FakeDistributionPoint {
   /** Methods that were called, in order, with what they were about. */
   readonly calls: string[] = [];
+  /** How long the last call of a method might take. */
+  readonly deadlineMsOf = new Map<string, number | undefined>();
+  /** What it says to methods that nothing else is known of here. */
+  readonly answers = new Map<string, object>();
   readonly sent: SentContent[] = [];
   /** Whole files that are here. */
   readonly files = new Set<string>();
@@ -63,8 +67,13 @@ export class FakeDistributionPoint {
   /** What a push transfer speaks to. */
   get channel(): Channel {
     const channel = {
-      unary: async (method: string, request: object, options: { signal?: AbortSignal }) => {
+      unary: async (
+        method: string,
+        request: object,
+        options: { deadlineMs?: number; signal?: AbortSignal },
+      ) => {
         options.signal?.throwIfAborted();
+        this.deadlineMsOf.set(method, options.deadlineMs);
         return this.#unary(method, this.#arrived(method, request));
       },
       clientStream: async (method: string, requests: AsyncIterable<object>) => {
@@ -84,7 +93,7 @@ export class FakeDistributionPoint {
     await this.onCall(method);
     if (method === 'begin') return this.#begin(request as BeginRequest__Output);
     if (method === 'commit') return this.#commit(request as CommitRequest__Output);
-    return {};
+    return this.answers.get(method) ?? {};
   }
 
   async #begin(request: BeginRequest__Output): Promise<object> {
