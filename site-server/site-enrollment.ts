@@ -18,6 +18,7 @@ import { EnrollmentCommands } from './enrollment/enrollment-commands.ts';
 import { EnrollmentTokens } from './enrollment/enrollment-tokens.ts';
 import { LastAdministrator } from './enrollment/last-administrator.ts';
 import { ParentEnrollment } from './enrollment/parent-enrollment.ts';
+import { PassingTurns } from './enrollment/passing-turns.ts';
 import { Renewals } from './enrollment/renewals.ts';
 import { isNeighbour } from './replication-manager/neighbour.ts';
 import { revocationsOf } from './revocations/revocation-rows.ts';
@@ -65,6 +66,7 @@ export function siteEnrollment(
     parent: authority.isTop || !parent ? undefined : new ParentEnrollment(ground, parent),
     isNeighbour: (siteCode) => isNeighbour(siteCode, sites),
     pace: new AddressPace(clock),
+    turns: new PassingTurns(clock),
     onAudit: (event) => auditTrail.record(event),
   });
   const server = new EnrollmentServer(
