@@ -118,7 +118,7 @@ function requireNobodyCutOff(facts: {
       ? `sites stand on the old root until ${when}; wait until then`
       : 'who still stands on the old root would be cut off; wait until nobody does';
   const reason = `${why} and see "waybill certs", or, when the old key was stolen, add --force`;
-  throw conflict(directory, [reason, ...standing].join('\n'));
+  throw conflict(directory, [reason, ...standing].join('\n').replace(/\.$/, ''));
 }
 
 async function whileLocked<T>(

@@ -11,6 +11,7 @@ import { StateStore } from '../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { until } from '../despooler/testing/test-receiver.ts';
 import { RootStandings } from './root-standings.ts';
 
 type Known = KnownCertificate & { readonly due?: CertificateDue };
@@ -22,6 +23,7 @@ describe('who stands on an older root (SEC-1, F21)', () => {
   let held: { generation: number; roots: readonly string[] };
   let known: Known[];
   let reports: StandingReport[];
+  let onRoots: () => void;
 
   beforeEach(async () => {
     directory = await TemporaryDirectory.create();
@@ -43,6 +45,10 @@ describe('who stands on an older root (SEC-1, F21)', () => {
       trustedRoots: {
         get held() {
           return held;
+        },
+        onChange: (listener) => {
+          onRoots = listener;
+          return () => {};
         },
       },
       watch: {
@@ -87,6 +93,20 @@ describe('who stands on an older root (SEC-1, F21)', () => {
     const expected: RootStanding = { siteCode: 'PS1', generation: 2, behind, behindCount: 3 };
     assert.deepEqual(await said(), expected);
     assert.deepEqual(reports, []);
+  });
+
+  it('is said when the roots change, and each minute after that', async () => {
+    held = { generation: 1, roots: ['old'] };
+    const site = standings(false);
+    await site.start();
+    assert.equal(await said(), undefined);
+    held = { generation: 2, roots: ['new', 'old'] };
+    onRoots();
+    await until(async () => (await said())?.generation === 2);
+    known = [certificate('dp/A')];
+    await clock.advance(60_000);
+    await until(async () => (await said())?.behindCount === 1);
+    await site.stop();
   });
 
   it('is said again only when it is another', async () => {

@@ -17,6 +17,7 @@ import { ignoreAbort } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
+import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
@@ -25,10 +26,10 @@ import type { CertificateWatch } from './certificate-watch.ts';
 /** What saying it needs. */
 export interface RootStandingsNeeds {
   readonly siteCode: string;
-  readonly store: Pick<StateStore, 'records' | 'write'>;
+  readonly store: Pick<StateStore, 'records' | 'write' | 'onWritten'>;
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
   readonly logger: Pick<Logger, 'warn'>;
-  readonly trustedRoots: Pick<TrustedRoots, 'held'>;
+  readonly trustedRoots: Pick<TrustedRoots, 'held' | 'onChange'>;
   readonly watch: Pick<CertificateWatch, 'known' | 'dueOf'>;
   readonly sites: Pick<SiteDirectory, 'tree'>;
   /** Where the report goes; absent below the top. */
@@ -41,6 +42,8 @@ const lookMs = 60_000;
 export class RootStandings implements Component {
   readonly #needs: RootStandingsNeeds;
   readonly #stopping = new AbortController();
+  readonly #woken = new WakeSignal();
+  #unsubscribes: (() => void)[] = [];
   #looking: Promise<void> = Promise.resolve();
 
   constructor(needs: RootStandingsNeeds) {
@@ -48,10 +51,18 @@ export class RootStandings implements Component {
   }
 
   async start(): Promise<void> {
+    const { store, trustedRoots } = this.#needs;
+    this.#unsubscribes = [
+      trustedRoots.onChange(() => this.#woken.wake()),
+      store.onWritten((changes) => {
+        if (changes.some(({ space }) => space === keySpaces.rootStandings.name)) this.#woken.wake();
+      }),
+    ];
     this.#looking = this.#lookForEver().catch(ignoreAbort);
   }
 
   async stop(): Promise<void> {
+    for (const unsubscribe of this.#unsubscribes) unsubscribe();
     this.#stopping.abort();
     await this.#looking;
   }
@@ -99,8 +110,17 @@ export class RootStandings implements Component {
         if (!isErrorWithCode(err, 'DISK_FULL')) throw err;
         logger.warn({ err }, 'Who stands on the old root could not be written down');
       });
-      await clock.sleep(lookMs, this.#stopping.signal);
+      await this.#pause(clock);
     }
+  }
+
+  /** Until the next look; not past a change of the roots, or what another site says of them. */
+  async #pause(clock: Pick<Clock, 'sleep'>): Promise<void> {
+    const woken = new AbortController();
+    const over = AbortSignal.any([this.#stopping.signal, woken.signal]);
+    await Promise.race([clock.sleep(lookMs, over), this.#woken.wait(over)]).finally(() =>
+      woken.abort(),
+    );
   }
 
   get #rows() {
