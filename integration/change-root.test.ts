@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readPairFile } from '../shared/certificates/pair-file.ts';
 import { fromRootsFileText } from '../shared/certificates/trusted-roots.ts';
@@ -124,6 +124,10 @@ describe('a root that changes under a hierarchy that runs (SEC-1, SEC-3, F21, F2
         return (await generationOf(identity(name))) === 4;
       });
     }
+    // She hears of it when she uses waybill, once a day.
+    await utimes(join(adminDirectory, 'roots.crt'), 0, 0);
+    await net.asked(['site', 'list']);
+    assert.equal(await generationOf(adminDirectory), 4);
     await net.agent('PS1DP1').kill();
     assert.equal(await isOnNewest(identity('PS1DP1')), false);
     await net.until('PS1 heard at the top', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { rootKeyIdOf } from '../../shared/certificates/trust-bundle.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import {
   type DistributionPointHealth,
@@ -160,6 +161,16 @@ describe('the certificate watch (SEC-3)', () => {
     assert.ok(!dues.includes('admin/eve revoked'));
     await test.watch.see();
     assert.deepEqual(test.concerns(), []);
+  });
+
+  it('says to which DPs a certificate on the newest root was given, and of no others', async () => {
+    const test = await WatchTest.create();
+    for (const dpId of ['A', 'B', 'C']) test.add(dpId);
+    const rootKeyId = rootKeyIdOf(test.credentials.ca.toString());
+    for (const holder of ['dp/A', 'dp/B', 'dp/GONE', 'admin/bob']) test.issue(holder, 80);
+    test.issued.push({ ...test.issued[0]!, rootKeyId });
+    test.issued.push({ ...test.issued[2]!, rootKeyId }, { ...test.issued[3]!, rootKeyId });
+    assert.deepEqual([...(await test.watch.pointsGivenNewest())], ['dp/A']);
   });
 
   it('says which agents have not renewed in time, and leaves people out', async () => {

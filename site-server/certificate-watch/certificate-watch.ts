@@ -106,6 +106,15 @@ export class CertificateWatch implements Component {
     return [...knownRoots(roots), ...revoked];
   }
 
+  /**
+   * DPs to which a certificate on the newest root was given, whatever they have last said: they may not have been
+   * asked since.
+   */
+  async pointsGivenNewest(): Promise<ReadonlySet<string>> {
+    const given = (await this.#newestIssued()).filter((one) => one.isOnNewestRoot);
+    return new Set(given.map(({ holder }) => holder).filter((one) => one.startsWith('dp/')));
+  }
+
   /** What is to be done about one, by this site's clock. */
   dueOf(certificate: KnownCertificate): CertificateDue {
     return dueOf(certificate, this.#needs.clock.nowMs());

@@ -53,6 +53,7 @@ describe('who stands on an older root (SEC-1, F21)', () => {
       },
       watch: {
         known: async () => known,
+        pointsGivenNewest: async () => new Set(['dp/GIVEN']),
         dueOf: (one) => (one as Known).due ?? 'old-root',
       },
       sites: {
@@ -83,6 +84,7 @@ describe('who stands on an older root (SEC-1, F21)', () => {
       certificate('site/PS1', { kind: 'site-authority', issuerSiteCode: '' }),
       ...[certificate('site/PS1'), certificate('dp/B'), certificate('dp/A')],
       certificate('dp/NEW', { isOnNewestRoot: true }),
+      certificate('dp/GIVEN'),
       certificate('dp/ELSEWHERE', { issuerSiteCode: 'SS1' }),
       certificate('site/SS1', { issuerSiteCode: 'SS1' }),
       certificate('admin/gone', { due: 'revoked' }),

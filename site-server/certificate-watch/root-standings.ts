@@ -30,7 +30,7 @@ export interface RootStandingsNeeds {
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
   readonly logger: Pick<Logger, 'warn'>;
   readonly trustedRoots: Pick<TrustedRoots, 'held' | 'onChange'>;
-  readonly watch: Pick<CertificateWatch, 'known' | 'dueOf'>;
+  readonly watch: Pick<CertificateWatch, 'known' | 'dueOf' | 'pointsGivenNewest'>;
   readonly sites: Pick<SiteDirectory, 'tree'>;
   /** Where the report goes; absent below the top. */
   readonly writeReport?: ((report: StandingReport) => Promise<void>) | undefined;
@@ -82,7 +82,9 @@ export class RootStandings implements Component {
 
   async #say(generation: number): Promise<void> {
     const { siteCode, store, watch } = this.#needs;
-    const behind = (await watch.known()).filter((one) => this.#isBehind(one));
+    const given = await watch.pointsGivenNewest();
+    const known = await watch.known();
+    const behind = known.filter((one) => this.#isBehind(one) && !given.has(one.holder));
     // The authority of a site and its own certificate change together.
     const names = [...new Set(behind.map(({ holder }) => holder))].sort();
     const row: RootStanding = {
