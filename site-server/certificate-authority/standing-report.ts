@@ -1,6 +1,10 @@
 import { join } from 'node:path';
 import { readSecretFile, writeSecretFile } from '../../shared/certificates/secret-files.ts';
-import { isNobodyBehind, type StandingReport } from '../../shared/domain/root-standing.ts';
+import {
+  isNobodyBehind,
+  type RootStanding,
+  type StandingReport,
+} from '../../shared/domain/root-standing.ts';
 
 const fileName = 'root-standings.json';
 /** The server looks each minute: an older report is one of a server that does not run. */
@@ -29,7 +33,7 @@ const namesToldMax = 20;
 
 /** Who would be cut off, and what brings each back, in lines; none when nobody would be. */
 export function toStandingLines(report: StandingReport | undefined): string[] {
-  if (!report) return [unknown];
+  if (!report) return unknown;
   if (isNobodyBehind(report)) return [];
   const { standings, silent } = report;
   const seen = new Date(report.seenAtMs).toISOString();
@@ -37,34 +41,78 @@ export function toStandingLines(report: StandingReport | undefined): string[] {
     ...(standings.length > 0
       ? [`Who stands on the old root still, as this site knew at ${seen}:`]
       : []),
-    ...standings.map(({ siteCode, behind, behindCount }) => {
+    ...standings.flatMap(({ siteCode, behind, behindCount }) => {
       const names = behind.slice(0, namesToldMax);
       const others = behindCount - names.length;
-      return `  at ${siteCode}: ${names.join(', ')}${others > 0 ? ` and ${others} others` : ''}`;
+      return listed(`  at ${siteCode}:`, others > 0 ? [...names, `and ${others} others`] : names);
     }),
     ...(silent.length > 0
-      ? [`Sites that have not said who stands on it there: ${silent.join(', ')}`]
+      ? listed('Sites that have not said who stands on it there:', silent)
       : []),
     ...whatBringsBack,
   ];
 }
 
-const unknown =
-  'Nobody knows who stands on the old root still: the site server has not looked since the root changed, or does not run. Start it, and wait two minutes.';
+/** Names after a heading, in lines that a terminal shows whole. */
+function listed(heading: string, names: readonly string[]): string[] {
+  const lines = [heading];
+  for (const [index, name] of names.entries()) {
+    const word = index < names.length - 1 ? `${name},` : name;
+    const line = `${lines.at(-1)} ${word}`;
+    if (line.length <= lineCharsMax) lines[lines.length - 1] = line;
+    else lines.push(`    ${word}`);
+  }
+  return lines;
+}
+
+const lineCharsMax = 80;
+
+const unknown = [
+  'Nobody knows who stands on the old root still: the site server has not looked',
+  'since the root changed, or does not run. Start it, and wait two minutes.',
+];
 
 const whatBringsBack = [
-  'Who trusts the new root already comes back by himself within minutes. Who was off since it',
-  'was made, or has not heard of it, needs a new token, made at his site by one of',
+  'Who trusts the new root already comes back by himself within minutes. Who was',
+  'off since it was made, or has not heard of it, needs a new token, made at his',
+  'site by one of these; the command that it prints takes --force:',
   '  waybill dp enroll DP, waybill site enroll SITE, waybill admin enroll NAME',
-  'and the command that this prints takes --force.',
+  'Who is gone for good is deleted:',
+  '  waybill dp delete DP, waybill site delete SITE, waybill admin delete NAME',
 ];
 
 function parsed(text: string | undefined): StandingReport | undefined {
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text) as StandingReport;
+    const report: unknown = JSON.parse(text);
+    return isStandingReport(report) ? report : undefined;
   } catch {
     // Somebody's editor.
     return undefined;
   }
+}
+
+/** Whether somebody has left it as it was written. */
+function isStandingReport(value: unknown): value is StandingReport {
+  if (typeof value !== 'object' || value === null) return false;
+  const { seenAtMs, generation, standings, silent }: Partial<StandingReport> = value;
+  return (
+    typeof seenAtMs === 'number' &&
+    typeof generation === 'number' &&
+    Array.isArray(silent) &&
+    silent.every(isText) &&
+    Array.isArray(standings) &&
+    standings.every(isStanding)
+  );
+}
+
+function isStanding(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { siteCode, behind, behindCount }: Partial<RootStanding> = value;
+  const isList = Array.isArray(behind) && behind.every(isText);
+  return isText(siteCode) && Number.isInteger(behindCount) && isList;
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string';
 }
