@@ -59,6 +59,7 @@ import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { KnownHolders } from './revocations/known-holders.ts';
 import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
 import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
@@ -97,10 +98,8 @@ export class SiteServer implements Component {
     const siteLinks = await siteTransfers(ground, replication);
     const jobSerials = await openJobSerials(ground.counters);
     const transfers = packageTransferManager(ground, jobSerials);
-    const stateSystem = new StateSystem({
-      ...{ ...ground, ...transfers },
-      logger: ground.logOf('state-system'),
-    });
+    const logger = ground.logOf('state-system');
+    const stateSystem = new StateSystem({ ...ground, ...transfers, logger });
     const validations = siteValidations(ground, { jobs: transfers.jobs, jobSerials });
     library.upkeep.quarantine.onTaken(() => transfers.pieceSource.forgetRead());
     const distribution = await distributionManager(ground, {
@@ -110,14 +109,15 @@ export class SiteServer implements Component {
     const preview = transferPreview(ground, siteLinks.versions);
     const siteCommands = new SiteCommands(ground);
     const last = lastAdministrator(ground);
-    const enrollment = siteEnrollment(ground, { siteCommands, lastAdministrator: last });
-    const { keepers, watch: certificates } = siteCertificates(ground, server);
+    const enrollment = siteEnrollment(ground, {
+      ...{ siteCommands, siteAuthorityRows: authority.rows, lastAdministrator: last },
+    });
+    const { keepers, standings, watch: certificates } = siteCertificates(ground, server);
     const commands = { siteCommands, enrollment, certificates, bundles: authority.bundles };
     const seen = { replication, siteLinks, validations, preview, lastAdministrator: last };
     const parts = { transfers, ...seen, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
-    const serving = siteServing(ground, transfers);
-    const { contentServer: content } = serving;
+    const { contentServer: content, components: serving } = siteServing(ground, transfers);
     server.serve('Content', content.conversation());
     server.serve('Replication', replication.conversation());
     server.serve('SiteTransfer', siteLinks.service.conversation());
@@ -151,7 +151,7 @@ export class SiteServer implements Component {
       ...validations.components,
       preview,
       ...siteLinks.receivers,
-      ...serving.components,
+      ...serving,
       server,
       listeningNoted(ground, server),
       ...(enrollment?.components ?? []),
@@ -161,6 +161,7 @@ export class SiteServer implements Component {
       replication,
       alarms,
       certificates,
+      ...standings,
       ...siteMetrics(ground, { ...transfers, ...siteLinks, ...watches, replication, content }),
     ]);
   }
@@ -380,6 +381,7 @@ async function adminService(
     previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
     certificates: others.certificates,
+    holders: new KnownHolders({ ...ground, siteCode }),
     ...(others.bundles && { trustBundles: others.bundles }),
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,

@@ -312,7 +312,7 @@ describe('whose word counts where, on connections (SEC-1)', () => {
     trust.revoke('site/PS1', Date.now() - 2 * hourMs);
     const old = await newSiteAuthority(root, 'PS1', { notBeforeMs: Date.now() - 3 * hourMs });
     // The same name and key, signed by a root of his own: it begins after the revocation.
-    const feigned = await newSiteAuthority(await madeRoot(), 'PS1', { keys: old.keys });
+    const feigned = await newSiteAuthority(await madeRoot(), 'PS1', { key: old.key });
     for (const sent of [
       [feigned.certificate, old.certificate],
       [old.certificate, feigned.certificate],

@@ -435,6 +435,7 @@ async function serviceOf(
     links: new TransferLinks(site),
     certificates: { known: async () => [], dueOf: () => 'nothing' },
     lastAdministrator: { putOut: (_holder, _by, work) => work() },
+    holders: { find: async () => undefined, nearest: async () => undefined },
     checker: site.checker,
     connections: { forget },
     statusMessageView: new StatusMessageView(site),

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { newPrivateKey } from '../../shared/certificates/certificate-requests.ts';
+import { issueSiteAuthority } from '../../shared/certificates/certificate-issuing.ts';
+import {
+  certificateRequestOf,
+  newPrivateKey,
+  publicKeyInfoOf,
+} from '../../shared/certificates/certificate-requests.ts';
 import {
   encodeEnrollmentToken,
   parseEnrollmentToken,
@@ -584,6 +589,33 @@ describe('Renewal (SEC-3)', () => {
     await assert.rejects(site.renew({ ...old, issuer }, {}, 'b'), refusedAs('foreign'));
   });
 
+  it('is given though the root behind the certificate was retired: the authority that issued it has the same key', async () => {
+    const old = await enrolledDp();
+    await site.authority.changeRoot();
+    const answer = await site.renew(old);
+    const issuer = new X509Certificate(answer.issuerCertificate);
+    assert.ok(issuer.verify(new X509Certificate(site.authority.root.certificate).publicKey));
+    site.revokedAtMs.set('dp/PS1DP1', site.clock.nowMs());
+    await site.clock.advance(60_000);
+    await assert.rejects(site.renew(old), refusedAs('revoked'));
+  });
+
+  it('is not given for the word of a root that was retired: a thief of its key has no other', async () => {
+    const thief = await TestAuthority.create(site.clock, { of: site.authority });
+    const key = await newPrivateKey();
+    const request = await certificateRequestOf(key);
+    const leaf = await thief.issueLeaf({ kind: 'dp', dpId: 'PS1DP1' }, request);
+    const old = {
+      certificate: new X509Certificate(leaf).raw,
+      issuer: new X509Certificate(thief.authorityCertificate()).raw,
+      key,
+    };
+    await site.renew(old);
+    await site.authority.changeRoot();
+    await site.clock.advance(60_000);
+    await assert.rejects(site.renew(old), refusedAs('foreign'));
+  });
+
   it('is refused to a certificate of another site of the hierarchy', async () => {
     await using other = await TestEnrollment.open({ siteCode: 'PS2', of: site.authority });
     const key = await newPrivateKey();
@@ -679,6 +711,41 @@ describe('Renewal (SEC-3)', () => {
     await assert.rejects(top.renew({ ...old, key }), { code: 'RENEWAL_REFUSED' });
   });
 
+  it('is given to the authority of a site whose root was retired, for the key that the top has signed since', async () => {
+    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
+    const place = { parentSiteCode: 'CS1', address: 'ps1:8530', description: '' };
+    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
+    const child = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
+    const own = new X509Certificate(child.authorityCertificate());
+    await top.authority.changeRoot();
+    const old = { certificate: own.raw, key: child.authorityKey };
+    await assert.rejects(top.renew(old), { code: 'RENEWAL_REFUSED' });
+    top.isAuthorityOf = (siteCode, one) =>
+      siteCode === 'PS1' && one.publicKey.equals(own.publicKey);
+    const answer = certificateIn(await top.renew(old, { newKey: child.authorityKey }, 'b'));
+    assert.ok(answer.verify(new X509Certificate(top.authority.root.certificate).publicKey));
+    assert.ok(answer.publicKey.equals(own.publicKey));
+  });
+
+  it('is refused to an authority that another site has made: only the root makes them', async () => {
+    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
+    const place = { parentSiteCode: 'CS1', address: '', description: '' };
+    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
+    const thief = await TestAuthority.create(top.clock, { siteCode: 'PS2', of: top.authority });
+    const key = await newPrivateKey();
+    const forged = await issueSiteAuthority(thief.signer, {
+      ...{ siteCode: 'PS1', publicKey: publicKeyInfoOf(key) },
+      ...{ notBefore: new Date(top.clock.nowMs()), notAfter: new Date(top.clock.nowMs() + dayMs) },
+    });
+    const old = {
+      certificate: new X509Certificate(forged).raw,
+      issuer: new X509Certificate(thief.authorityCertificate()).raw,
+      key,
+    };
+    await assert.rejects(top.renew(old), { code: 'RENEWAL_REFUSED' });
+    assert.deepEqual(top.authority.issued, []);
+  });
+
   it('of the authority of a site is passed on to the parent by one that is not the top', async () => {
     await using top = await TestEnrollment.open({ siteCode: 'CS1' });
     const place = { parentSiteCode: 'PS1', address: 'ss1:8530', description: '' };
@@ -718,7 +785,10 @@ describe('Renewal (SEC-3)', () => {
         () => undefined,
         (error: { code?: string }) => error.code,
       );
-      assert.ok(expected.includes(failure ?? 'no failure'), `${field} ${bytes.toString('hex')}`);
+      // Its own authority the site knows without being shown it.
+      const isKnownAnyhow = field === 'authorityCertificate' && failure === undefined;
+      const isExpected = isKnownAnyhow || expected.includes(failure ?? 'no failure');
+      assert.ok(isExpected, `${field} ${bytes.toString('hex')}`);
     }
   });
 

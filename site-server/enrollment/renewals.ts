@@ -30,6 +30,12 @@ export interface RenewalsComponents {
   /** The key a certificate is asked for (SPKI, DER). @throws CERTIFICATE_REQUEST_INVALID */
   readonly readKey: (request: Uint8Array) => Promise<Uint8Array>;
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
+  /**
+   * Whether a trusted root has signed the authority of that site for the very key of this certificate.
+   *
+   * @default of none
+   */
+  readonly isAuthorityOf?: (siteCode: string, certificate: X509Certificate) => boolean;
 }
 
 /** How renewing is tuned. */
@@ -89,16 +95,35 @@ export class Renewals {
     const own = certificateOf('certificate', request.certificate);
     const { authorityCertificate: above } = request;
     const issuer = above.length > 0 ? certificateOf('authority_certificate', above) : undefined;
-    const roots = this.#components.authority.roots().map((pem) => new X509Certificate(pem));
-    const identity = believedIdentity([own, issuer], roots);
-    if (!identity) throw refused('somebody', 'foreign');
+    const believed = this.#believed(own, issuer);
+    if (!believed) throw refused('somebody', 'foreign');
+    const { identity, vouchedFromMs } = believed;
     const { certificateRequest, signature } = request;
     if (!isProof(own, certificateRequest, signature))
       throw refused(holderOf(identity), 'wrong-key');
     const voucher = voucherOf(commonNameOf(own.toLegacyObject().issuer));
     const issuedBy = voucher === 'root' || voucher === undefined ? undefined : voucher.siteCode;
-    const vouchedFromMs = Date.parse((issuer ?? own).validFrom);
     return { identity, own, issuedBy, vouchedFromMs, request };
+  }
+
+  /**
+   * Whose it is by a root that is trusted; or, when that behind it was retired meanwhile, by the key of the very
+   * authority that issued it: that is the same under the new root, and no retired root is asked for its word.
+   */
+  #believed(
+    own: X509Certificate,
+    issuer: X509Certificate | undefined,
+  ): Pick<RenewalClaim, 'identity' | 'vouchedFromMs'> | undefined {
+    const { authority, isAuthorityOf } = this.#components;
+    const roots = authority.roots().map((pem) => new X509Certificate(pem));
+    const shown = believedIdentity([own, issuer], roots);
+    if (shown) return { identity: shown, vouchedFromMs: Date.parse((issuer ?? own).validFrom) };
+    const ours = new X509Certificate(authority.authorityCertificate());
+    const byOurs = believedIdentity([own, ours], roots);
+    if (byOurs) return { identity: byOurs, vouchedFromMs: Date.parse(ours.validFrom) };
+    const site = authorityIdentityOf(own);
+    if (!site || !isAuthorityOf?.(site.siteCode, own)) return undefined;
+    return { identity: site, vouchedFromMs: Date.parse(own.validFrom) };
   }
 
   /** @throws RENEWAL_REFUSED, RENEWAL_TOO_SOON, CERTIFICATE_REQUEST_INVALID */
@@ -176,8 +201,11 @@ function believedIdentity(
   chain: CertificateChain,
   roots: readonly X509Certificate[],
 ): PeerIdentity | undefined {
+  const [own] = chain;
+  // An authority is the root's word alone: another authority makes none, whatever it signs.
+  const vouched: CertificateChain = own.ca ? [own] : chain;
   try {
-    return isIssuedBy(chain, roots) ? identityOf(chain[0]) : undefined;
+    return isIssuedBy(vouched, roots) ? identityOf(own) : undefined;
   } catch {
     return undefined;
   }
@@ -191,7 +219,15 @@ function identityOf(own: X509Certificate): PeerIdentity | undefined {
     // A site makes its leaf by itself.
     return identity?.kind === 'site' ? undefined : identity;
   }
-  const authority = voucherOf(commonNameOf(shown.subject));
+  return authorityIdentityOf(own);
+}
+
+/** The site whose authority a CA certificate calls itself; nothing of it is believed yet. */
+function authorityIdentityOf(
+  own: X509Certificate,
+): Extract<PeerIdentity, { kind: 'site' }> | undefined {
+  if (!own.ca) return undefined;
+  const authority = voucherOf(commonNameOf(own.toLegacyObject().subject));
   if (authority === undefined || authority === 'root') return undefined;
   return { kind: 'site', siteCode: authority.siteCode };
 }

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import {
   certificateRequestOf,
   newPrivateKey,
@@ -55,6 +56,8 @@ export class TestEnrollment implements AsyncDisposable {
   readonly neighbours = new Set(['PS1']);
   /** By holder. */
   readonly revokedAtMs = new Map<string, number>();
+  /** Whether the top has signed the authority of a site for this key. */
+  isAuthorityOf: (siteCode: string, certificate: X509Certificate) => boolean = () => false;
   /** What the parent answers, of a site that is not the top. */
   parent: {
     enroll?: (request: EnrollRequest__Output) => Promise<IssuedIdentity__Output>;
@@ -107,6 +110,8 @@ export class TestEnrollment implements AsyncDisposable {
       ...{ authority, revocations, holders, clock, sites, tokens: this.tokens },
       ...{ administrators: this.administrators, siteAddress: () => 'ps1:8530' },
       enrollmentAddress: () => 'ps1:8532',
+      isAuthorityOf: (siteCode: string, certificate: X509Certificate) =>
+        this.isAuthorityOf(siteCode, certificate),
       readKey: async (request: Uint8Array) => (await readCertificateRequest(request)).publicKey,
     };
     this.enrollment = new Enrollment({
