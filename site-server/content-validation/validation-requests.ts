@@ -26,7 +26,7 @@ export interface ValidationRequestsNeeds {
   readonly notifier: Pick<ChangeNotifier, 'subscribe' | 'pending' | 'handled' | 'notification'>;
   readonly packages: PackageStore;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
-  readonly jobs: Pick<JobTable, 'open' | 'onChanged'>;
+  readonly jobs: Pick<JobTable, 'sameTargetAs' | 'onChanged'>;
   readonly jobSerials: Pick<SerialCounter, 'next'>;
   readonly status: StatusReporter;
   readonly clock: Clock;
@@ -175,9 +175,7 @@ export class ValidationRequests implements Component {
   /** A job that was just made may not be among the open ones yet: its row is there. */
   async #hasJob({ packageId, dpId }: ValidationRequest): Promise<boolean> {
     const { jobs, packages, store } = this.#needs;
-    for (const job of jobs.open()) {
-      if (job.packageId === packageId && job.dpId === dpId) return true;
-    }
+    if (jobs.sameTargetAs({ packageId, dpId }).length > 0) return true;
     const status = await packages.getStatus(packageId, dpId);
     const rows = store.records(keySpaces.distributionJobs);
     return status !== undefined && (await rows.get(joinKey(status.jobSerial))) !== undefined;

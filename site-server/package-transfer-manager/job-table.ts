@@ -32,7 +32,7 @@ import { JobHistory, type JobHistoryConfig } from './job-history.ts';
 import { type JobListener, JobListeners } from './job-listeners.ts';
 import { beginMessages, endMessages, retryReport, waitMessages } from './job-messages.ts';
 import { rankOf, reprioritised, withRank } from './job-ranks.ts';
-import { OpenJobs } from './open-jobs.ts';
+import { type JobTarget, OpenJobs } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
 
 /** How a job ends. */
@@ -101,7 +101,7 @@ export class JobTable {
   }
 
   /** All open jobs for the package and DP of this one, oldest first. */
-  sameTargetAs(job: DistributionJob): DistributionJob[] {
+  sameTargetAs(job: JobTarget): DistributionJob[] {
     return this.#open.sameTargetAs(job);
   }
 

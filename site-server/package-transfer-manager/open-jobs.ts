@@ -2,6 +2,9 @@ import type { DistributionJob, JobState } from '../../shared/domain/distribution
 import { JobOrder } from '../../shared/domain/job-order.ts';
 import { Tally } from '../../shared/runtime/tally.ts';
 
+/** What a job is for. */
+export type JobTarget = Pick<DistributionJob, 'packageId' | 'dpId'>;
+
 /** The open jobs of the site in memory: by serial, by what they are for, by DP, and in queue order. */
 export class OpenJobs {
   readonly #jobs = new Map<number, DistributionJob>();
@@ -54,7 +57,7 @@ export class OpenJobs {
   }
 
   /** All open jobs for the package and DP of this one, itself included when it is open, oldest first. */
-  sameTargetAs(job: DistributionJob): DistributionJob[] {
+  sameTargetAs(job: JobTarget): DistributionJob[] {
     return this.#oldestFirst(this.#serialsFor.get(targetOf(job)));
   }
 
@@ -80,6 +83,6 @@ function remove(serialsOf: Map<string, Set<number>>, key: string, jobSerial: num
   if (serials?.size === 0) serialsOf.delete(key);
 }
 
-function targetOf({ packageId, dpId }: DistributionJob): string {
+function targetOf({ packageId, dpId }: JobTarget): string {
   return `${packageId}/${dpId}`;
 }
