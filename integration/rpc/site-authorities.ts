@@ -26,12 +26,14 @@ export interface TestCa {
   readonly keys: webcrypto.CryptoKeyPair;
 }
 
-/** A root with nothing below it yet. */
-export async function newRoot(): Promise<TestCa> {
-  const keys = await newKeys();
+/** A root with nothing below it yet. @param as its name and keys, where they matter */
+export async function newRoot(
+  as: { readonly name?: string; readonly keys?: webcrypto.CryptoKeyPair } = {},
+): Promise<TestCa> {
+  const { name = 'Waybill root test', keys = await newKeys() } = as;
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: '01',
-    name: [{ CN: ['Waybill root test'] }],
+    name: [{ CN: [name] }],
     ...lifeFrom(Date.now() - 9 * hourMs),
     signingAlgorithm: algorithm,
     keys,

@@ -1,10 +1,10 @@
-import { createSecureContext } from 'node:tls';
+import { createSecureContext, type DetailedPeerCertificate } from 'node:tls';
 import { ChannelCredentials, Client, Metadata } from '@grpc/grpc-js';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError } from '../runtime/abort-error.ts';
 import { isServiceError, toCallFailure } from './call-failure.ts';
-import { certifiedPeerOf } from './certificate-identity.ts';
+import { shownPeerOf } from './certificate-trust.ts';
 import { isForeignCa } from './connection-failure.ts';
 import type { MethodName, RequestOf, ResponseOf } from './conversation.ts';
 import { methodDefinition } from './service-definitions.ts';
@@ -34,10 +34,12 @@ export class EnrollmentChannel {
 
   constructor(options: EnrollmentChannelOptions) {
     this.#options = options;
-    const context = createSecureContext({ ca: options.roots, minVersion: 'TLSv1.3' });
+    const roots = Buffer.from(options.roots);
+    const context = createSecureContext({ ca: roots, minVersion: 'TLSv1.3' });
     const credentials = ChannelCredentials.createFromSecureContext(context, {
       checkServerIdentity: (_host, certificate) => {
-        const { identity } = certifiedPeerOf(certificate) ?? {};
+        // Node gives it with its issuers, whatever gRPC's types say.
+        const { identity } = shownPeerOf(certificate as DetailedPeerCertificate, roots) ?? {};
         const isExpected = identity?.kind === 'site' && (options.expected?.(identity) ?? true);
         this.#shown = identity ? toIdentityUri(identity) : 'nobody (it has no Waybill identity)';
         return isExpected ? undefined : new Error(mismatchMark);

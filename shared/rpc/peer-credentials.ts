@@ -3,13 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { toSystemReason } from '../runtime/system-reason.ts';
-import { certifiedPeerOf } from './certificate-identity.ts';
 import {
   authoritiesOf,
   type CertificateChain,
   certificateBlocks,
   chainOf,
   isIssuedBy,
+  peerOfChain,
   refusalOfTime,
 } from './certificate-trust.ts';
 
@@ -69,7 +69,7 @@ export async function readPeerCredentials(
   checkAuthorities(files.caFile, authorities);
   checkSigned(files, chain, authorities);
   checkKey(files, own, key);
-  const identity = requireIdentity(files.certificateFile, own);
+  const identity = requireIdentity(files.certificateFile, chain, authorities);
   if (options.identity) checkIdentity(files.certificateFile, identity, options.identity);
   const credentials = { ca, certificate: certificatesOf(certificate), key, identity };
   if (!options.atAnyTime) checkTime(files, credentials, options.nowMs ?? Date.now());
@@ -169,8 +169,12 @@ function checkKey(files: PeerCredentialFiles, own: X509Certificate, pem: Buffer)
   throw invalid(files.keyFile, `it is not the key of the certificate ${files.certificateFile}`);
 }
 
-function requireIdentity(path: string, own: X509Certificate): PeerIdentity {
-  const peer = certifiedPeerOf(own.toLegacyObject());
+function requireIdentity(
+  path: string,
+  chain: CertificateChain,
+  authorities: X509Certificate[],
+): PeerIdentity {
+  const peer = peerOfChain(chain, authorities);
   if (peer) return peer.identity;
   const expected =
     'expected exactly one that its issuer may give, such as waybill://site/PS1 or waybill://dp/PS1DP1';

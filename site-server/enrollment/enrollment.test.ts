@@ -5,7 +5,7 @@ import {
   encodeEnrollmentToken,
   parseEnrollmentToken,
 } from '../../shared/domain/enrollment-token.ts';
-import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
+import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { SeededRandom } from '../../shared/testing/seeded-random.ts';
 import { certificateIn, TestAuthority } from './testing/test-authority.ts';
@@ -62,7 +62,7 @@ describe('Enrollment (SEC-2)', () => {
     const answer = await site.enroll({ token, identityUri: dp1 });
     const own = certificateIn(answer);
     const authority = new X509Certificate(answer.issuerCertificate);
-    assert.deepEqual(certifiedPeerOf(own.toLegacyObject())?.identity, {
+    assert.deepEqual(identityOfSubjectAltName(own.subjectAltName), {
       kind: 'dp',
       dpId: 'PS1DP1',
     });
@@ -293,7 +293,7 @@ describe('Enrollment (SEC-2)', () => {
     const bob = 'waybill://admin/operator/bob?site=PS1';
     const token = await site.token(bob);
     const answer = await site.enroll({ token, identityUri: 'waybill://admin/full/bob' });
-    const { identity } = certifiedPeerOf(certificateIn(answer).toLegacyObject()) ?? {};
+    const identity = identityOfSubjectAltName(certificateIn(answer).subjectAltName);
     const scope = { siteCodes: ['PS1'], groupNames: [] };
     assert.deepEqual(identity, { kind: 'admin', role: 'operator', name: 'bob', scope });
     const names: string[] = [];
@@ -467,7 +467,7 @@ describe('Renewal (SEC-3)', () => {
     for (const days of [60, 59]) {
       await site.clock.advance(days * dayMs);
       const own = certificateIn(await site.renew(old));
-      assert.deepEqual(certifiedPeerOf(own.toLegacyObject())?.identity, {
+      assert.deepEqual(identityOfSubjectAltName(own.subjectAltName), {
         kind: 'dp',
         dpId: 'PS1DP1',
       });

@@ -1,5 +1,5 @@
 import { verify, X509Certificate } from 'node:crypto';
-import { voucherOf } from '../../shared/domain/certificate-authority.ts';
+import type { Voucher } from '../../shared/domain/certificate-authority.ts';
 import {
   type EnrollmentAnswer,
   type RenewalRefusal,
@@ -8,7 +8,11 @@ import {
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { holderOf, type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
-import { type CertificateChain, isIssuedBy } from '../../shared/rpc/certificate-trust.ts';
+import {
+  authoritySiteOf,
+  type CertificateChain,
+  voucherOfChain,
+} from '../../shared/rpc/certificate-trust.ts';
 import type { RenewRequest__Output } from '../../shared/rpc/generated/waybill/v1/RenewRequest.ts';
 import { renewalProofOf } from '../../shared/rpc/renewal-proof.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -90,14 +94,14 @@ export class Renewals {
     const { authorityCertificate: above } = request;
     const issuer = above.length > 0 ? certificateOf('authority_certificate', above) : undefined;
     const roots = this.#components.authority.roots().map((pem) => new X509Certificate(pem));
-    const identity = believedIdentity([own, issuer], roots);
+    const voucher = believedVoucher([own, issuer], roots);
+    const identity = voucher && identityOf(own, voucher);
     if (!identity) throw refused('somebody', 'foreign');
     const { certificateRequest, signature } = request;
     if (!isProof(own, certificateRequest, signature))
       throw refused(holderOf(identity), 'wrong-key');
-    const voucher = voucherOf(commonNameOf(own.toLegacyObject().issuer));
-    const issuedBy = voucher === 'root' || voucher === undefined ? undefined : voucher.siteCode;
-    const vouchedFromMs = Date.parse((issuer ?? own).validFrom);
+    const issuedBy = voucher === 'root' ? undefined : voucher.siteCode;
+    const vouchedFromMs = Date.parse((issuedBy === undefined ? own : (issuer ?? own)).validFrom);
     return { identity, own, issuedBy, vouchedFromMs, request };
   }
 
@@ -172,32 +176,29 @@ export async function issuedAnswer(
 }
 
 /** Undefined when no root stands behind it, or when OpenSSL cannot make sense of a stranger's certificates. */
-function believedIdentity(
+function believedVoucher(
   chain: CertificateChain,
   roots: readonly X509Certificate[],
-): PeerIdentity | undefined {
+): Voucher | undefined {
   try {
-    return isIssuedBy(chain, roots) ? identityOf(chain[0]) : undefined;
+    return voucherOfChain(chain, roots);
   } catch {
     return undefined;
   }
 }
 
-/** Of a site the certificate of its authority is followed, of everybody else his own. */
-function identityOf(own: X509Certificate): PeerIdentity | undefined {
-  const shown = own.toLegacyObject();
+/**
+ * Of a site the certificate of its authority is followed, of everybody else his own. Only the root says who is the
+ * authority of a site: whoever has the key of one makes CAs of any name.
+ */
+function identityOf(own: X509Certificate, voucher: Voucher): PeerIdentity | undefined {
   if (!own.ca) {
-    const identity = certifiedPeerOf(shown)?.identity;
+    const identity = certifiedPeerOf(own.toLegacyObject(), voucher)?.identity;
     // A site makes its leaf by itself.
     return identity?.kind === 'site' ? undefined : identity;
   }
-  const authority = voucherOf(commonNameOf(shown.subject));
-  if (authority === undefined || authority === 'root') return undefined;
-  return { kind: 'site', siteCode: authority.siteCode };
-}
-
-function commonNameOf({ CN }: { readonly CN?: string | string[] | undefined }): string {
-  return typeof CN === 'string' ? CN : '';
+  const siteCode = voucher === 'root' ? authoritySiteOf(own) : undefined;
+  return siteCode === undefined ? undefined : { kind: 'site', siteCode };
 }
 
 function isProof(own: X509Certificate, certificateRequest: Buffer, signature: Buffer): boolean {
