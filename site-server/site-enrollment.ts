@@ -8,6 +8,7 @@ import { EnrollmentServer } from '../shared/rpc/enrollment-server.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import { requireOwnPoint } from './admin-service/distribution-point-answers.ts';
 import type { SiteCommands } from './admin-service/site-commands.ts';
+import { shownAuthority } from './certificate-authority/site-authority-certificate.ts';
 import { AddressPace } from './enrollment/address-pace.ts';
 import { Administrators } from './enrollment/administrators.ts';
 import { EnrolledHolders } from './enrollment/enrolled-holders.ts';
@@ -54,7 +55,10 @@ export function siteEnrollment(
   });
   const tokens = new EnrollmentTokens({ ...ground, randomBytes });
   const readKey = async (request: Uint8Array) => (await readCertificateRequest(request)).publicKey;
-  const needs = { ...ground, authority, revocations, administrators, holders, tokens, readKey };
+  const authorityOf = (siteCode: string) =>
+    shownAuthority(sites.identityOf(siteCode), { roots: authority.roots() });
+  const known = { authority, authorityOf, revocations, administrators };
+  const needs = { ...ground, ...known, holders, tokens, readKey };
   const renewals = new Renewals(needs, { renewalGraceMs, skewMs });
   const { parent } = sites.own;
   const enrollment = new Enrollment({

@@ -11,6 +11,7 @@ import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
 import {
   authoritySiteOf,
   type CertificateChain,
+  lifeOf,
   voucherOfChain,
 } from '../../shared/rpc/certificate-trust.ts';
 import type { RenewRequest__Output } from '../../shared/rpc/generated/waybill/v1/RenewRequest.ts';
@@ -21,6 +22,7 @@ import {
   type EnrollmentAuthority,
   type EnrollmentRevocations,
   hashOfKey,
+  keyHashOf,
   toDer,
 } from './enrollment-authority.ts';
 import { checkRenew } from './enrollment-requests.ts';
@@ -31,6 +33,8 @@ export interface RenewalsComponents {
   readonly authority: EnrollmentAuthority;
   readonly holders: Pick<EnrolledHolders, 'hasStill'>;
   readonly revocations: Pick<EnrollmentRevocations, 'isRevoked'>;
+  /** The authority a site has, as far as that is known here. */
+  readonly authorityOf: (siteCode: string) => X509Certificate | undefined;
   /** The key a certificate is asked for (SPKI, DER). @throws CERTIFICATE_REQUEST_INVALID */
   readonly readKey: (request: Uint8Array) => Promise<Uint8Array>;
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
@@ -107,11 +111,13 @@ export class Renewals {
 
   /** @throws RENEWAL_REFUSED, RENEWAL_TOO_SOON, CERTIFICATE_REQUEST_INVALID */
   async renew(claim: RenewalClaim): Promise<GivenRenewal> {
-    const { authority } = this.#components;
+    const { authority, readKey } = this.#components;
     const { identity, request } = claim;
     await this.#requireAllowed(claim);
     const { certificateRequest } = request;
-    const asked = await this.#asked(identity, certificateRequest);
+    const keyHash = hashOfKey(await readKey(certificateRequest));
+    if (identity.kind === 'site') this.#requireItsKey(identity.siteCode, claim, keyHash);
+    const asked = this.#asked(identity, keyHash);
     return this.#pace.given(asked, async () => {
       const answer = await issuedAnswer(authority, identity, certificateRequest);
       // Who was put out meanwhile was perhaps given one that begins after that.
@@ -127,7 +133,7 @@ export class Renewals {
     if (identity.kind !== 'site' && issuedBy !== authority.siteCode) {
       throw refused(holder, 'other-site');
     }
-    const life = { notBeforeMs: Date.parse(own.validFrom), notAfterMs: Date.parse(own.validTo) };
+    const life = lifeOf(own);
     // The root signs the authority of a site at the word of the site itself.
     const voucher = { siteCode: identity.kind === 'site' ? identity.siteCode : authority.siteCode };
     const refusal =
@@ -139,12 +145,33 @@ export class Renewals {
     if (refusal) throw refused(holder, refusal);
   }
 
-  async #asked(identity: PeerIdentity, certificateRequest: Uint8Array): Promise<AskedRenewal> {
-    const { authority, readKey } = this.#components;
-    const key = hashOfKey(await readKey(certificateRequest)).toString('hex');
+  /**
+   * The authority of a site is renewed for the key it has, which the top knows from what the site says of itself: a key
+   * that the site gave up, and one that it never had, is signed for nobody.
+   *
+   * @throws RENEWAL_REFUSED
+   */
+  #requireItsKey(siteCode: string, { identity, own }: RenewalClaim, keyHash: Buffer): void {
+    const known = this.#components.authorityOf(siteCode);
+    const counting = known && !this.#isRevokedAuthority(siteCode, known) ? [own, known] : [own];
+    if (counting.every((one) => keyHashOf(one).equals(keyHash))) return;
+    throw refused(holderOf(identity), 'other-authority');
+  }
+
+  /** What a site showed before it was revoked says nothing of the authority it was given since. */
+  #isRevokedAuthority(siteCode: string, known: X509Certificate): boolean {
+    const life = lifeOf(known);
+    const identity = { kind: 'site', siteCode } as const;
+    const vouchedFromMs = life.notBeforeMs;
+    const peer = { identity, voucher: { siteCode }, ...life, vouchedFromMs };
+    return this.#components.revocations.isRevoked(peer);
+  }
+
+  #asked(identity: PeerIdentity, keyHash: Buffer): AskedRenewal {
+    const { authority } = this.#components;
     return {
       holder: holderOf(identity),
-      subject: `${toIdentityUri(identity)} ${key}`,
+      subject: `${toIdentityUri(identity)} ${keyHash.toString('hex')}`,
       issuer: `${authority.rootsGeneration} ${authority.authorityCertificate()}`,
     };
   }

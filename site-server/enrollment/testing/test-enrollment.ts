@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import {
   certificateRequestOf,
   newPrivateKey,
@@ -51,6 +52,8 @@ export class TestEnrollment implements AsyncDisposable {
   readonly sites = new Map<string, SiteDefinition>();
   /** Sites next to this one. */
   readonly neighbours = new Set(['PS1']);
+  /** What sites show as their authorities. */
+  readonly shownAuthorities = new Map<string, X509Certificate>();
   /** By holder. */
   readonly revokedAtMs = new Map<string, number>();
   /** What the parent answers, of a site that is not the top. */
@@ -105,6 +108,7 @@ export class TestEnrollment implements AsyncDisposable {
       ...{ authority, revocations, holders, clock, sites, tokens: this.tokens },
       ...{ administrators: this.administrators, siteAddress: () => 'ps1:8530' },
       enrollmentAddress: () => 'ps1:8532',
+      authorityOf: (siteCode: string) => this.shownAuthorities.get(siteCode),
       readKey: async (request: Uint8Array) => (await readCertificateRequest(request)).publicKey,
     };
     this.enrollment = new Enrollment({
