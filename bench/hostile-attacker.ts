@@ -1,22 +1,28 @@
 /**
  * A hostile peer as a program of its own, so that it takes no time from those it is measured beside:
- * attacks one address with one certificate until it is ended. Words: address, CA, certificate, key,
- * streamed path, single path, and `with` or `without` a certificate.
+ * attacks one address with one certificate until it is ended; says when it begins, and what it has done. Words:
+ * address, CA, certificate, key, streamed path, single path, class of attacks, and how long it does
+ * one thing before it does the next, in milliseconds.
  */
 import { setPriority } from 'node:os';
-import { attacks } from '../integration/hostile-peer.ts';
+import { guesses } from '../integration/hostile-enrollment.ts';
+import { attacksByClass } from '../integration/hostile-peer.ts';
+import { blows } from '../integration/raw-http2.ts';
 import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
-
-/** How long it does one thing before it does the next. */
-const attackMs = 2_500;
 
 const [address = '', caFile = '', certificateFile = '', keyFile = '', ...others] =
   process.argv.slice(2);
-const [streamed = '', single = '', how] = others;
+const [streamed = '', single = '', attackClass = '', attackMs = ''] = others;
 setPriority(19);
+process.once('SIGTERM', () => {
+  console.log(JSON.stringify(blows));
+  process.exit(0);
+});
 const credentials = await readPeerCredentials({ caFile, certificateFile, keyFile });
 const target = { address, credentials, paths: { streamed, single }, localAddress: '127.0.0.2' };
-const own = attacks.filter(({ needsCertificate }) => needsCertificate === (how === 'with'));
+const own = { ...attacksByClass, guesses }[attackClass];
+if (!own) throw new Error(`There are no attacks called ${attackClass}`);
+console.log('ready');
 for (;;) {
-  for (const { run } of own) await run(target, AbortSignal.timeout(attackMs));
+  for (const { run } of own) await run(target, AbortSignal.timeout(Number(attackMs)));
 }

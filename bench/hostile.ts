@@ -1,31 +1,26 @@
-import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { issueDevelopmentHierarchy } from '../certs/development-hierarchy.ts';
-import { Network } from '../integration/network.ts';
 import { peakRssBytes, resetPeakRss } from '../integration/process-figures.ts';
 import type { AttackedPaths } from '../integration/raw-http2.ts';
 import type { PeerIdentity } from '../shared/domain/peer-identity.ts';
-import type { PeerCredentialFiles } from '../shared/rpc/peer-credentials.ts';
-import { makeBigFile } from './data-sets.ts';
-import { median } from './measure.ts';
-import { distribute, publishPackage } from './waybill-run.ts';
+import { HostileGround } from './hostile-ground.ts';
+import { type HonestKind, HonestPeers, type HonestRates, honestWork } from './hostile-honest.ts';
 
-const dpId = 'PS1DP1';
-const packageBytes = 64 * 1024 * 1024;
-const runMs = 60_000;
-/** Before and after each: what the disk gives changes. */
-const quietMs = 15_000;
-/** What is wanted: others keep this part of their rate. */
+/** What is wanted: others keep this part of their rate, and agents do not grow by more. */
 const keptMin = 0.8;
+const growthMebibytesMax = 256;
+const mebibyte = 1024 * 1024;
+
+type AttackClass = 'handshakes' | 'frames' | 'calls' | 'messages' | 'guesses';
 
 interface HostilePeer {
   readonly service: string;
-  readonly at: 'site' | 'dp';
+  readonly at: 'site' | 'dp' | 'enrollment port';
   readonly as: PeerIdentity;
   readonly paths: AttackedPaths;
+  readonly classes: readonly AttackClass[];
 }
 
 const method = (service: string, streamed: string, single: string): AttackedPaths => ({
@@ -35,134 +30,166 @@ const method = (service: string, streamed: string, single: string): AttackedPath
 const reader: PeerIdentity = { kind: 'admin', role: 'read-only', name: 'rita' };
 const client: PeerIdentity = { kind: 'client', name: 'pc1' };
 const otherDp: PeerIdentity = { kind: 'dp', dpId: 'PS1DP9' };
-const otherSite: PeerIdentity = { kind: 'site', siteCode: 'PS2' };
+const child: PeerIdentity = { kind: 'site', siteCode: 'SS1' };
+/** What needs a certificate; what needs none is the same for every service of a server. */
+const certified = ['frames', 'calls', 'messages'] as const;
+const all = ['handshakes', ...certified] as const;
 
 /** One on each service, with the certificate that gets furthest there. */
 const peers: readonly HostilePeer[] = [
-  { service: 'Admin', at: 'site', as: reader, paths: method('Admin', 'ListJobs', 'ListPackages') },
-  { service: 'Content', at: 'site', as: client, paths: method('Content', 'Fetch', 'GetManifest') },
   {
-    ...{ service: 'ManagementPoint', at: 'site', as: otherDp },
+    ...{ service: 'Admin', at: 'site', as: reader, classes: certified },
+    paths: method('Admin', 'ListJobs', 'ListPackages'),
+  },
+  {
+    ...{ service: 'Content', at: 'site', as: client, classes: all },
+    paths: method('Content', 'Fetch', 'GetManifest'),
+  },
+  {
+    ...{ service: 'ManagementPoint', at: 'site', as: otherDp, classes: certified },
     paths: method('ManagementPoint', 'ReportState', 'LocateContent'),
   },
   {
-    ...{ service: 'Replication', at: 'site', as: otherSite },
+    ...{ service: 'Replication', at: 'site', as: child, classes: certified },
     paths: method('Replication', 'Synchronise', 'Synchronise'),
   },
   {
-    ...{ service: 'SiteTransfer', at: 'site', as: otherSite },
+    ...{ service: 'SiteTransfer', at: 'site', as: child, classes: certified },
     paths: method('SiteTransfer', 'PutFile', 'OfferFile'),
   },
-  { service: 'Content', at: 'dp', as: otherDp, paths: method('Content', 'Fetch', 'GetManifest') },
   {
-    ...{ service: 'DistributionPoint', at: 'dp', as: otherDp },
+    ...{ service: 'SiteEnrollment', at: 'site', as: child, classes: [...certified, 'guesses'] },
+    paths: method('SiteEnrollment', 'PassEnroll', 'PassEnroll'),
+  },
+  {
+    ...{ service: 'Enrollment', at: 'enrollment port', as: client, classes: [...all, 'guesses'] },
+    paths: method('Enrollment', 'Enroll', 'Enroll'),
+  },
+  {
+    ...{ service: 'Content', at: 'dp', as: otherDp, classes: all },
+    paths: method('Content', 'Fetch', 'GetManifest'),
+  },
+  {
+    ...{ service: 'DistributionPoint', at: 'dp', as: otherDp, classes: certified },
     paths: method('DistributionPoint', 'PutContent', 'Check'),
   },
 ];
 
-/** What honest peers keep of their rate while somebody attacks each service, for a minute each. */
-export async function measureHostile(): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), 'waybill-bench-'));
-  const network = await Network.start({
-    directory: join(directory, 'network'),
-    distributionPoints: [dpId],
-  });
+/**
+ * What honest peers keep of their rates while somebody attacks each service, one class of attacks after
+ * another, each between two times of peace of the same length: what a disk gives changes.
+ *
+ * @param seconds of attacks on each service, all classes together
+ */
+export async function measureHostile(seconds: number): Promise<void> {
+  await using ground = await HostileGround.start();
+  const honest = new HonestPeers(ground);
+  const rows: Record<string, Record<string, string>> = {};
+  await honest.rates((seconds * 1_000) / 4);
+  for (const peer of peers) {
+    await ground.filesOf(peer.as);
+    const sliceMs = (seconds * 1_000) / peer.classes.length;
+    const slice = () => measured(ground, () => honest.rates(sliceMs));
+    let before = await slice();
+    for (const attackClass of peer.classes) {
+      const { during, did } = await underAttack(ground, { peer, attackClass, sliceMs }, slice);
+      const after = await slice();
+      const row = rowOf({ before, during, after });
+      before = after;
+      const title = `${peer.service} of the ${peer.at}, ${attackClass}`;
+      rows[title] = row;
+      console.log(`${title}: ${wordsOf(row)}; he made ${did}`);
+    }
+  }
+  console.log(
+    `\nHostile peers: one for ${seconds} s on each service; what others kept of their rate,`,
+  );
+  console.log('and the rates and the largest resident sets without him and with him');
+  console.table(rows);
+}
+
+/** What came of honest work, and the largest resident sets of site and DP meanwhile. */
+interface Slice {
+  readonly rates: HonestRates;
+  readonly peakBytes: readonly number[];
+}
+
+async function measured(
+  { pids }: Pick<HostileGround, 'pids'>,
+  work: () => Promise<HonestRates>,
+): Promise<Slice> {
+  for (const pid of pids) resetPeakRss(pid);
+  const rates = await work();
+  return { rates, peakBytes: pids.map(peakRssBytes) };
+}
+
+async function underAttack(
+  ground: HostileGround,
+  attack: { peer: HostilePeer; attackClass: AttackClass; sliceMs: number },
+  slice: () => Promise<Slice>,
+): Promise<{ during: Slice; did: string }> {
+  const attacker = await attackerOf(ground, attack);
   try {
-    const ground = new HostileGround(network, directory);
-    await ground.measure();
+    const said = createInterface(attacker.stdout as Readable)[Symbol.asyncIterator]();
+    // That he is ready.
+    await said.next();
+    const during = await slice();
+    if (attacker.exitCode !== null) throw new Error('The attacker ended by himself');
+    attacker.kill('SIGTERM');
+    return { during, did: blowsIn((await said.next()).value) };
   } finally {
-    await network.stop();
-    await rm(directory, { recursive: true, force: true });
+    attacker.kill('SIGKILL');
   }
 }
 
-class HostileGround {
-  readonly #network: Network;
-  readonly #directory: string;
-  #packageCount = 0;
+async function attackerOf(
+  ground: HostileGround,
+  { peer, attackClass, sliceMs }: { peer: HostilePeer; attackClass: AttackClass; sliceMs: number },
+): Promise<ChildProcess> {
+  const { caFile, certificateFile, keyFile } = await ground.filesOf(peer.as);
+  const { streamed, single } = peer.paths;
+  const program = fileURLToPath(new URL('hostile-attacker.js', import.meta.url));
+  // Each kind of attack has its turn in a slice.
+  const attackMs = Math.max(500, sliceMs / attackCountMax);
+  const address = ground.addressOf(peer.at);
+  const words = [address, caFile, certificateFile, keyFile, streamed, single, attackClass];
+  return spawn(process.execPath, [program, ...words, `${Math.round(attackMs)}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
 
-  constructor(network: Network, directory: string) {
-    this.#network = network;
-    this.#directory = directory;
-  }
+/** As many as the largest class has. */
+const attackCountMax = 8;
 
-  async measure(): Promise<void> {
-    const rows: Record<string, Record<string, string>> = {};
-    await this.#rate(quietMs);
-    const quiet = [await this.#rate(quietMs)];
-    for (const peer of peers) {
-      for (const how of peer.service === 'Content' ? (['with', 'without'] as const) : ['with']) {
-        for (const pid of this.#pids) resetPeakRss(pid);
-        const attacked = await this.#attacked(peer, how);
-        const rss = this.#pids.map((pid) => (peakRssBytes(pid) / 1024 ** 2).toFixed(0)).join(' + ');
-        // The disk is not equally quick all the time: what it gives now is what is compared with.
-        quiet.push(await this.#rate(quietMs));
-        const kept = attacked / median(quiet.slice(-2));
-        const title = `${peer.service} of the ${peer.at}, ${how} a certificate`;
-        const isEnough = kept >= keptMin;
-        rows[title] = {
-          'MB/s alone': median(quiet.slice(-2)).toFixed(0),
-          'MB/s attacked': attacked.toFixed(0),
-          kept: `${kept.toFixed(2)}${isEnough ? '' : ' (too little)'}`,
-          'RSS MiB site + DP': rss,
-        };
-        console.log(`${title}: ${Object.values(rows[title]).join(', ')}`);
-      }
-    }
-    console.log(`\nHostile peers: one for ${runMs / 1_000} s on each service, pushes beside it`);
-    console.table(rows);
-  }
+function blowsIn(said: string): string {
+  const { connectionCount, writtenBytes } = JSON.parse(said) as Record<string, number>;
+  const megabytes = ((writtenBytes ?? 0) / 1_000_000).toFixed(1);
+  return `${connectionCount} connections and wrote ${megabytes} MB`;
+}
 
-  /** Content that comes to the DP, in MB/s, package after package. */
-  async #rate(ms: number): Promise<number> {
-    const admin = await this.#network.admin();
-    const prepared = await this.#publish();
-    let waiting = prepared;
-    let transferMs = 0;
-    let bytes = 0;
-    const untilMs = performance.now() + ms;
-    while (performance.now() < untilMs) {
-      const startedMs = performance.now();
-      await distribute(admin, waiting, dpId);
-      transferMs += performance.now() - startedMs;
-      bytes += packageBytes;
-      waiting = await this.#publish();
-    }
-    return bytes / 1_000 / transferMs;
-  }
+/** For each kind of work the rate alone and attacked, and for each agent its memory. */
+function rowOf(slices: { before: Slice; during: Slice; after: Slice }): Record<string, string> {
+  const { before, during, after } = slices;
+  const rates = (Object.keys(honestWork) as HonestKind[]).map((kind) => {
+    const alone = (before.rates[kind] + after.rates[kind]) / 2;
+    const attacked = during.rates[kind];
+    const kept = attacked / alone;
+    const mark = kept >= keptMin ? '' : ' (too little)';
+    const told = `${alone.toFixed(1)} > ${attacked.toFixed(1)} ${honestWork[kind].unit}`;
+    return [kind, `${kept.toFixed(2)}${mark} ${told}`];
+  });
+  const memory = ['site MiB', 'DP MiB'].map((name, at) => {
+    const [alone = 0, attacked = 0] = [before, during].map(({ peakBytes }) =>
+      Math.round((peakBytes[at] ?? 0) / mebibyte),
+    );
+    const mark = attacked - alone <= growthMebibytesMax ? '' : ' (too much)';
+    return [name, `${alone} > ${attacked}${mark}`];
+  });
+  return Object.fromEntries([...rates, ...memory]) as Record<string, string>;
+}
 
-  async #publish(): Promise<string> {
-    this.#packageCount += 1;
-    const source = join(this.#directory, `source ${this.#packageCount}`);
-    await makeBigFile(source, packageBytes, this.#packageCount);
-    const packageId = await publishPackage(await this.#network.admin(), source);
-    await rm(source, { recursive: true, force: true });
-    return packageId;
-  }
-
-  async #attacked(peer: HostilePeer, how: string): Promise<number> {
-    const { site } = this.#network;
-    const { address } = peer.at === 'site' ? site : this.#network.dp(dpId);
-    const { caFile, certificateFile, keyFile } = await this.#certificateOf(peer.as);
-    const { streamed, single } = peer.paths;
-    const program = fileURLToPath(new URL('hostile-attacker.js', import.meta.url));
-    const words = [address, caFile, certificateFile, keyFile, streamed, single, how];
-    const attacker = spawn(process.execPath, [program, ...words], { stdio: 'inherit' });
-    try {
-      return await this.#rate(runMs);
-    } finally {
-      attacker.kill('SIGKILL');
-    }
-  }
-
-  async #certificateOf(identity: PeerIdentity): Promise<PeerCredentialFiles> {
-    const directory = join(this.#network.directory, 'certs');
-    const [files] = await issueDevelopmentHierarchy({ directory, identities: [identity] });
-    if (!files) throw new Error('no certificate was made');
-    return files;
-  }
-
-  get #pids(): readonly number[] {
-    return [this.#network.site.pid ?? 0, this.#network.dp(dpId).pid ?? 0];
-  }
+function wordsOf(row: Record<string, string>): string {
+  return Object.entries(row)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');
 }

@@ -39,10 +39,11 @@ const series = [
   'hostile',
 ] as const;
 type Series = (typeof series)[number];
-const usage = 'npm run bench -- [--runs COUNT] [--size BYTES] [--only SERIES] [--rest SECONDS]';
+const usage =
+  'npm run bench -- [--runs COUNT] [--size BYTES] [--only SERIES] [--rest SECONDS] [--seconds COUNT]';
 const isCount = (value: number) => Number.isSafeInteger(value) && value >= 1;
 
-const { runs, size, only, rest } = yargs(hideBin(process.argv))
+const { runs, size, only, rest, seconds } = yargs(hideBin(process.argv))
   .scriptName('npm run bench --')
   .usage('$0 [options]\n\nMeasures Waybill beside a bare gRPC stream and rsync over ssh.')
   .option('runs', { type: 'number', default: 5, describe: 'runs of each contender' })
@@ -52,11 +53,17 @@ const { runs, size, only, rest } = yargs(hideBin(process.argv))
     default: 0,
     describe: 'seconds before each run, for a disk that is quick in bursts only',
   })
+  .option('seconds', {
+    type: 'number',
+    default: 60,
+    describe: 'how long a hostile peer is on each service',
+  })
   .option('only', { choices: series, describe: 'one series instead of all' })
   .example('$0 --only small --runs 3', 'the push of 10,000 small files, three times')
   .check(({ runs: count }) => isCount(count) || '--runs: expected a whole number from 1 on')
   .check(({ size: bytes }) => isCount(bytes) || '--size: expected a number of bytes from 1 on')
-  .check(({ rest: seconds }) => seconds >= 0 || '--rest: expected a number of seconds')
+  .check(({ rest: pause }) => pause >= 0 || '--rest: expected a number of seconds')
+  .check(({ seconds: count }) => isCount(count) || '--seconds: expected a whole number from 1 on')
   .strict()
   .fail(usageFailure('bench', usage))
   .parseSync();
@@ -69,7 +76,7 @@ const alone: Partial<Record<Series, () => Promise<void>>> = {
   delta: () => measureDelta(size),
   sites: () => measureBetweenSites(size, runs),
   limits: measureLimits,
-  hostile: measureHostile,
+  hostile: () => measureHostile(seconds),
 };
 
 /** Series beside the same peers. */

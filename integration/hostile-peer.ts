@@ -34,7 +34,7 @@ export interface Attack {
 }
 
 /** Does something with one connection after another, each as long as it lasts. */
-async function withConnections(
+export async function withConnections(
   target: Target,
   signal: AbortSignal,
   use: (raw: RawHttp2, paths: AttackedPaths) => Promise<void>,
@@ -353,5 +353,8 @@ function makeBomb(): Buffer {
   return Buffer.concat(Array<Buffer>(16).fill(part));
 }
 
+/** What he does to sockets and TLS, to HTTP/2, with calls, and with what they bring. */
+export const attacksByClass = { handshakes: withoutCertificate, frames: floods, calls, messages };
+
 /** Everything a hostile peer does here. */
-export const attacks: readonly Attack[] = [...withoutCertificate, ...floods, ...calls, ...messages];
+export const attacks: readonly Attack[] = Object.values(attacksByClass).flat();

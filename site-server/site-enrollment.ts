@@ -17,6 +17,7 @@ import type { EnrollmentRevocations } from './enrollment/enrollment-authority.ts
 import { EnrollmentCommands } from './enrollment/enrollment-commands.ts';
 import { EnrollmentTokens } from './enrollment/enrollment-tokens.ts';
 import { ParentEnrollment } from './enrollment/parent-enrollment.ts';
+import { PassingTurns } from './enrollment/passing-turns.ts';
 import { Renewals } from './enrollment/renewals.ts';
 import { isNeighbour } from './replication-manager/neighbour.ts';
 import { revocationsOf } from './revocations/revocation-rows.ts';
@@ -66,6 +67,7 @@ export function siteEnrollment(
     parent: authority.isTop || !parent ? undefined : new ParentEnrollment(ground, parent),
     isNeighbour: (siteCode) => isNeighbour(siteCode, sites),
     pace: new AddressPace(clock),
+    turns: new PassingTurns(clock),
     onAudit: (event) => auditTrail.record(event),
   });
   const server = new EnrollmentServer(

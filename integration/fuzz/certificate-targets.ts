@@ -26,6 +26,11 @@ const rootsOnce = (async () => ({
   foreign: await issueRoot({ name: 'Waybill root Other', ...validity }),
 }))();
 
+const heldOnce = rootsOnce.then(({ trusted }) => ({
+  generation: 1,
+  roots: [new X509Certificate(trusted.certificate).toString()],
+}));
+
 export const certificateTargets: readonly FuzzTarget[] = [
   {
     name: 'certificate-request',
@@ -53,8 +58,7 @@ export const certificateTargets: readonly FuzzTarget[] = [
       return [encodeTrustBundle(bundle)];
     },
     parse: async (input) => {
-      const { trusted } = await rootsOnce;
-      const held = { generation: 1, roots: [new X509Certificate(trusted.certificate).toString()] };
+      const held = await heldOnce;
       // None of these is signed by a root that is trusted: whatever is changed, none is taken.
       assert.notEqual(verdictOnBundle(decodeTrustBundle(input), held, nowMs).kind, 'newer');
     },

@@ -20,7 +20,6 @@ import { deltaOperations } from '../../shared/delta/delta-reader.ts';
 import { MemoryBytes } from '../../shared/delta/small-delta.ts';
 import type { ContentDescriptor, ContentEntry } from '../../shared/domain/content.ts';
 import type { Delta } from '../../shared/domain/delta.ts';
-import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { readBeginning } from '../../shared/package-file/package-file-beginning.ts';
 import {
   decodeHead,
@@ -41,6 +40,7 @@ import {
 import { pieceHashesOf, toVersion } from '../../shared/testing/test-library.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
 import { putInput } from './input-file.ts';
+import { refusing } from './refusing.ts';
 
 const packageId = 'PS100001';
 const contentId = 'PS100001.1';
@@ -81,15 +81,6 @@ const descriptor: ContentDescriptor = {
   ...{ entryCount: 5, fileCount: 3, sizeBytes: bytes.length + 2 * 1024 * 1024 + 5 },
 };
 const version = toVersion(packageId, 2, [descriptor]);
-
-/** Refused with one of these codes; anything else is a fault of the parser. */
-async function refusing(codes: readonly string[], parse: () => unknown): Promise<void> {
-  try {
-    await parse();
-  } catch (error) {
-    if (!isErrorWithCode(error, ...(codes as never[]))) throw error;
-  }
-}
 
 const manifestWords = ['["d",0,"', '["f",', '["l",', '0', '1', '262144', hash, '../', mtimeNs];
 

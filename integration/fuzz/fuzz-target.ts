@@ -12,9 +12,10 @@ export interface FuzzTarget {
   /**
    * Gives an input to the parser. Refuses it as the parser does, or takes it.
    *
+   * @param seeds as `seeds` gave them, perhaps in another process
    * @throws whatever the parser must not throw, and AssertionError when what it took is not sound
    */
-  parse(input: Buffer): Promise<void> | void;
+  parse(input: Buffer, seeds: readonly Buffer[]): Promise<void> | void;
 }
 
 /** Inputs of a target, each by its number: the same for the same seed. */

@@ -1,25 +1,31 @@
 import assert from 'node:assert/strict';
 import { byScale, testSeed } from '../test-scale.ts';
+import { brokenFrom } from './broken-targets.ts';
 import { inputsOf } from './fuzz-target.ts';
 import { keptInputs } from './kept-inputs.ts';
 import { fuzzTargets } from './targets.ts';
 import { runWatched } from './watched-run.ts';
 
-const inputCount = byScale({ short: 2_000, long: 20_000 });
+const inputCount = byScale({ short: 1_000, long: 20_000 });
 
 describe('parsers and what nobody should send (F19, F41)', () => {
   for (const target of fuzzTargets) {
     it(`${target.name}: takes its right inputs, and what it failed on once without a fault`, async () => {
-      for (const input of await target.seeds()) await target.parse(input);
+      const seeds = await target.seeds();
+      for (const input of seeds) await target.parse(input, seeds);
       for (const { file, input } of await keptInputs(target.name)) {
-        await assert.doesNotReject(async () => target.parse(input), file);
+        await assert.doesNotReject(async () => target.parse(input, seeds), file);
       }
     });
 
     it(`${target.name}: refuses or takes ${inputCount} inputs, seed ${testSeed}`, async () => {
-      const inputOf = inputsOf(target, await target.seeds(), testSeed);
+      const seeds = await target.seeds();
+      const inputOf = inputsOf(target, seeds, testSeed);
       for (let index = 0; index < inputCount; index++) {
-        await assert.doesNotReject(async () => target.parse(inputOf(index)), `input ${index}`);
+        await assert.doesNotReject(
+          async () => target.parse(inputOf(index), seeds),
+          `input ${index}`,
+        );
       }
     });
   }
@@ -37,5 +43,26 @@ describe('parsers and what nobody should send (F19, F41)', () => {
     const { failure } = await runWatched(run);
     assert.equal(failure?.index, 7);
     assert.match(failure.reason, /There is no parser/);
+  });
+
+  for (const [name, reason] of [
+    ['hangs', /no end within 1000 ms of CPU time/],
+    ['holds memory', /memory grew by \d{9} bytes/],
+    ['holds objects', /heap out of memory/],
+    ['throws', /TypeError: this is not what it says/],
+  ] as const) {
+    it(`in a process of their own: one that ${name} is ended, and the input told`, async () => {
+      const run = { name, seeds: [Buffer.from('any')], seed: testSeed, first: 0, end: 10_000 };
+      const { failure } = await runWatched(run);
+      assert.match(failure?.reason ?? 'none', reason);
+      assert.ok(failure && failure.index >= brokenFrom);
+    });
+  }
+
+  it('in a process of their own: one that never settles is ended, too', async () => {
+    const run = { name: 'never settles', seeds: [Buffer.from('any')], seed: testSeed };
+    const { failure } = await runWatched({ ...run, first: 0, end: 100, silenceMsMax: 2_000 });
+    assert.match(failure?.reason ?? 'none', /ended with 13|no end within 2000 ms/);
+    assert.equal(failure?.index, brokenFrom);
   });
 });

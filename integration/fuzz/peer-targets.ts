@@ -8,7 +8,7 @@ import {
   encodeEnrollmentToken,
   parseEnrollmentToken,
 } from '../../shared/domain/enrollment-token.ts';
-import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import { fromIdentityUri, toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { replicatedTables } from '../../shared/domain/replicated-tables.ts';
 import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
@@ -35,20 +35,12 @@ import {
 } from '../../site-server/site-identity/instructions.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
 import { putInput } from './input-file.ts';
+import { refusing } from './refusing.ts';
 
 const hash = 'ab'.repeat(32);
 
 const texts = (...all: string[]) => all.map((text) => Buffer.from(text, 'utf8'));
 const json = (...all: unknown[]) => texts(...all.map((one) => JSON.stringify(one)));
-
-/** Refused with this code, or taken. */
-async function refusing(code: 'MESSAGE_INVALID' | 'CONFIG_INVALID', parse: () => unknown) {
-  try {
-    await parse();
-  } catch (error) {
-    if (!isErrorWithCode(error, code)) throw error;
-  }
-}
 
 const transfer = encodeTransferInstruction({
   ...{ requestId: 'CS1-1', sendingSiteCode: 'CS1', destinationSiteCode: 'PS1', signedAtMs: 5 },
@@ -158,7 +150,7 @@ function configTarget(name: string, schema: z.ZodType, text: string): FuzzTarget
     seeds: () => texts(text),
     parse: async (input) => {
       const file = putInput(input);
-      await refusing('CONFIG_INVALID', () =>
+      await refusing(['CONFIG_INVALID'], () =>
         loadConfig({ schema, file, environment: {}, environmentPrefix: 'X_', flags: {} }),
       );
     },
@@ -197,9 +189,9 @@ export const peerTargets: readonly FuzzTarget[] = [
       }),
     ],
     parse: async (input) => {
-      await refusing('MESSAGE_INVALID', () => parseTransferInstruction(input));
-      await refusing('MESSAGE_INVALID', () => parsePackageInstruction(input));
-      await refusing('MESSAGE_INVALID', () => decodeSignedInstruction(input));
+      await refusing(['MESSAGE_INVALID'], () => parseTransferInstruction(input));
+      await refusing(['MESSAGE_INVALID'], () => parsePackageInstruction(input));
+      await refusing(['MESSAGE_INVALID'], () => decodeSignedInstruction(input));
     },
   },
   {

@@ -5,13 +5,25 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
-import { ChannelCredentials, Client, Metadata, status } from '@grpc/grpc-js';
+import {
+  ChannelCredentials,
+  Client,
+  type ClientOptions,
+  compressionAlgorithms,
+  Metadata,
+  status,
+} from '@grpc/grpc-js';
 import {
   certificateRequestOf,
   newPrivateKey,
 } from '../../shared/certificates/certificate-requests.ts';
+import {
+  encodeEnrollmentToken,
+  parseEnrollmentToken,
+} from '../../shared/domain/enrollment-token.ts';
 import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { type Enrolling, enrolled } from '../../shared/enrollment/enrolling.ts';
+import { EnrollmentChannel } from '../../shared/rpc/enrollment-channel.ts';
 import {
   EnrollmentServer,
   type EnrollmentServerConfig,
@@ -83,13 +95,19 @@ class Port implements AsyncDisposable {
 }
 
 /** What a method answers to an empty request. */
-function statusOf(port: Port, path: string, request = Buffer.alloc(0)): Promise<status> {
+function statusOf(
+  port: Port,
+  path: string,
+  request = Buffer.alloc(0),
+  options: ClientOptions = {},
+): Promise<status> {
   const [root = ''] = port.site.authority.roots();
   const credentials = ChannelCredentials.createSsl(Buffer.from(root), null, null, {
     checkServerIdentity: () => undefined,
   });
   const client = new Client(port.address, credentials, {
     'grpc.ssl_target_name_override': 'localhost',
+    ...options,
   });
   const bytes = (one: Buffer) => one;
   return new Promise((resolve) => {
@@ -204,6 +222,23 @@ describe('the enrollment port (SEC-2)', () => {
     ]);
   });
 
+  it('takes no compressed request, and unpacks none', async () => {
+    await using port = await Port.open();
+    const path = '/waybill.v1.Enrollment/Enroll';
+    for (const algorithm of [compressionAlgorithms.gzip, compressionAlgorithms.deflate]) {
+      const options = { 'grpc.default_compression_algorithm': algorithm };
+      // A mebibyte of zeros in a kilobyte.
+      const bomb = Buffer.alloc(1024 * 1024);
+      assert.equal(await statusOf(port, path, bomb, options), status.UNIMPLEMENTED);
+      assert.equal(await statusOf(port, path, Buffer.alloc(0), options), status.UNIMPLEMENTED);
+    }
+    assert.deepEqual(port.site.events[0], {
+      ...{ caller: 'unauthenticated', address: '127.0.0.1', method: path },
+      ...{ result: 'MESSAGE_INVALID', detail: 'compressed' },
+    });
+    await port.enroll();
+  });
+
   it('speaks TLS 1.3 and nothing older', async () => {
     await using port = await Port.open();
     const options = { port: port.port, host: '127.0.0.1', rejectUnauthorized: false } as const;
@@ -261,6 +296,39 @@ describe('the enrollment port (SEC-2)', () => {
     other.on('error', () => {});
     await once(other, 'close');
     await enrolling;
+  });
+
+  it('gives the place of who has guessed to whoever comes, though he waits for an answer again', async () => {
+    await using port = await Port.open({ connectionsPerAddressMax: 1 });
+    const token = await port.site.token(dp1);
+    const { token: known } = parseEnrollmentToken(token);
+    assert.ok(known);
+    const wrong = encodeEnrollmentToken({ ...known, secret: new Uint8Array(16) });
+    const [root = ''] = port.site.authority.roots();
+    const channel = new EnrollmentChannel({ address: port.address, roots: root });
+    const certificateRequest = await certificateRequestOf(await newPrivateKey());
+    const ask = (text: string) => {
+      const request = { token: text, identityUri: dp1, certificateRequest, address: '' };
+      return channel.call('enroll', request, { deadlineMs: 60_000 });
+    };
+    await assert.rejects(ask(wrong), { code: 'ENROLLMENT_REFUSED' });
+    let onAsked = () => {};
+    const isAsked = new Promise<void>((resolve) => {
+      onAsked = resolve;
+    });
+    port.site.authority.beforeIssuing = () => {
+      onAsked();
+      return new Promise(() => {});
+    };
+    const waiting = assert.rejects(ask(token));
+    await isAsked;
+    const other = connectTls({
+      ...{ port: port.port, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2'] },
+    });
+    await once(other, 'secureConnect');
+    await waiting;
+    other.destroy();
+    channel.close();
   });
 
   it('lets one address begin so many connections a second, and others as before', async () => {

@@ -1,4 +1,9 @@
-import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import {
+  constants,
+  type Http2SecureServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
@@ -6,8 +11,10 @@ import type { Clock } from '../runtime/clock.ts';
 import { Allowance } from './allowance.ts';
 import { type AuditEvent, unauthenticated } from './audit-event.ts';
 import { allClosed, grpcListenersOf } from './grpc-listeners.ts';
-import { onGrpcRefusal } from './grpc-refusal.ts';
+import { onGrpcRefusal, pathOf } from './grpc-refusal.ts';
+import { gateTo } from './listener-gate.ts';
 import type { Flow } from './peer-limits.ts';
+import { refusalOfHeaders, refuseCall } from './refused-call.ts';
 
 /** How many strangers may be connected, and for how long. */
 export interface EnrollmentConnectionsConfig {
@@ -31,6 +38,8 @@ interface Visit {
   readonly timers: readonly NodeJS.Timeout[];
   /** Whole requests that have no answer yet. */
   requestCount: number;
+  /** Whether somebody has guessed on it. */
+  isOfGuesser: boolean;
 }
 
 interface AddressRecord {
@@ -44,8 +53,8 @@ const forgetMs = 1_000;
 /**
  * The connections of the enrollment port, where anybody may knock: few at once, few of one address, none
  * for long. Counted from the first byte, before TLS costs anything. Who comes when all places are taken
- * gets that of the oldest who waits for no answer: an honest caller asks at once, and one that only holds
- * a place grows old.
+ * gets that of one who has guessed, else that of the oldest who waits for no answer: an honest caller asks at
+ * once, and one that only holds a place grows old.
  */
 export class EnrollmentConnections {
   readonly #config: EnrollmentConnectionsConfig;
@@ -93,15 +102,21 @@ export class EnrollmentConnections {
    * A connection keeps its place while a request of it is answered.
    *
    * @param peer address and port, as gRPC names them
-   * @returns what ends that
+   * @returns what is to be called when it is over, and when the request was but a guess: then it may have to
+   *   give way, whatever it waits for
    */
-  answering(peer: string): () => void {
+  answering(peer: string): { onAnswered: () => void; onGuess: () => void } {
     const visit = this.#visits.get(peer);
-    if (!visit) return () => {};
+    if (!visit) return { onAnswered: () => {}, onGuess: () => {} };
     visit.requestCount += 1;
     clearTimeout(visit.timers[0]);
-    return () => {
-      visit.requestCount -= 1;
+    return {
+      onAnswered: () => {
+        visit.requestCount -= 1;
+      },
+      onGuess: () => {
+        visit.isOfGuesser = true;
+      },
     };
   }
 
@@ -114,12 +129,30 @@ export class EnrollmentConnections {
       if (reason) this.#onRefused(addressOf(socket), reason);
       socket.destroy();
     });
-    listener.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
-      const address = stream.session?.socket.remoteAddress ?? 'unknown address';
+    gateTo(listener, 'stream', (pass, stream: ServerHttp2Stream, headers: IncomingHttpHeaders) =>
+      this.#called(pass, stream, headers),
+    );
+  }
+
+  /** What is compressed never reaches gRPC, which would unpack each of many small messages at once. */
+  #called(pass: () => void, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const address = stream.session?.socket.remoteAddress ?? 'unknown address';
+    const caller = unauthenticated;
+    const error = refusalOfHeaders(headers);
+    if (!error) {
       onGrpcRefusal(stream, headers, (refusal) =>
-        this.#onRefusedCall({ caller: unauthenticated, address, ...refusal }),
+        this.#onRefusedCall({ caller, address, ...refusal }),
       );
-    });
+      pass();
+      return;
+    }
+    // Nobody else listens for its errors.
+    stream.on('error', () => {});
+    refuseCall(stream, error);
+    // Not a byte of what he sends is waited for.
+    stream.close(constants.NGHTTP2_NO_ERROR);
+    const method = pathOf(headers);
+    this.#onRefusedCall({ caller, address, method, result: error.code, detail: 'compressed' });
   }
 
   #take(socket: Socket): void {
@@ -148,16 +181,23 @@ export class EnrollmentConnections {
     return hasPlace ? undefined : 'too many connections';
   }
 
-  /** Ends the oldest connection, of one address or of all, that waits for no answer. @returns whether there was one */
+  /**
+   * Ends a connection, of one address or of all: the oldest of somebody who guesses, else the oldest that waits for
+   * no answer.
+   *
+   * @returns whether there was one
+   */
   #makeRoom(of?: AddressRecord): boolean {
-    for (const [peer, visit] of this.#visits) {
-      if (visit.requestCount > 0 || (of && visit.of !== of)) continue;
-      this.#left(peer, visit);
-      this.#onRefused(visit.address, 'too many connections: the oldest gave way');
-      visit.socket.destroy();
-      return true;
-    }
-    return false;
+    const visits = [...this.#visits].filter(([, visit]) => !of || visit.of === of);
+    const leaving =
+      visits.find(([, { isOfGuesser }]) => isOfGuesser) ??
+      visits.find(([, { requestCount }]) => requestCount === 0);
+    if (!leaving) return false;
+    const [peer, visit] = leaving;
+    this.#left(peer, visit);
+    this.#onRefused(visit.address, 'too many connections: the oldest gave way');
+    visit.socket.destroy();
+    return true;
   }
 
   #enter(socket: Socket, address: string, record: AddressRecord): void {
@@ -165,7 +205,8 @@ export class EnrollmentConnections {
     const peer = `${socket.remoteAddress}:${socket.remotePort}`;
     const end = () => socket.destroy();
     const timers = [setTimeout(end, firstRequestMsMax), setTimeout(end, connectionMsMax)];
-    const visit = { socket, address, of: record, timers, requestCount: 0 };
+    const counts = { requestCount: 0, isOfGuesser: false };
+    const visit = { socket, address, of: record, timers, ...counts };
     this.#visits.set(peer, visit);
     record.count += 1;
     socket.once('close', () => this.#left(peer, visit));

@@ -33,6 +33,8 @@ export interface Stranger {
   readonly address: string;
   /** Fires when the call is over, or has taken too long. */
   readonly signal: AbortSignal;
+  /** To be called when he has only guessed: his connection gives way to others before any else. */
+  readonly onGuess?: () => void;
 }
 
 /** What answers the Enrollment conversation. Failures are WaybillErrors. */
@@ -186,13 +188,14 @@ export class EnrollmentServer implements Component {
   ): Promise<void> {
     const over = new AbortController();
     call.on('cancelled', () => over.abort(new AbortError('The call is over')));
-    const answered = this.#connections.answering(call.getPeer());
+    const place = this.#connections.answering(call.getPeer());
     try {
       const run = this.#components.answers[name] as (
         request: unknown,
         stranger: Stranger,
       ) => Promise<unknown>;
-      const stranger = { address: hostOf(call.getPeer()), signal: over.signal };
+      const address = hostOf(call.getPeer());
+      const stranger = { address, signal: over.signal, onGuess: place.onGuess };
       const answer = await this.#inTime(run(call.request, stranger), over);
       callback(null, method.responseSerialize(answer));
     } catch (error) {
@@ -204,7 +207,7 @@ export class EnrollmentServer implements Component {
       );
       callback(status);
     } finally {
-      answered();
+      place.onAnswered();
     }
   }
 

@@ -18,7 +18,7 @@ export function onGrpcRefusal(
 ): void {
   stream.once('close', () => {
     const refusal = refusalIn({ ...stream.sentHeaders, ...stream.sentTrailers });
-    if (refusal) listener({ method: printable(pathOf(headers)), ...refusal });
+    if (refusal) listener({ method: pathOf(headers), ...refusal });
   });
 }
 
@@ -32,6 +32,7 @@ function refusalIn(sent: OutgoingHttpHeaders): Pick<AuditEvent, 'result' | 'deta
   return { result: status[code] ?? `${code}`, detail: 'refused by gRPC' };
 }
 
-function pathOf({ ':path': path = '' }: IncomingHttpHeaders): string {
-  return path.slice(0, pathCharsMax);
+/** The method that is called, as a line of the audit trail may have it. */
+export function pathOf({ ':path': path = '' }: IncomingHttpHeaders): string {
+  return printable(path.slice(0, pathCharsMax));
 }

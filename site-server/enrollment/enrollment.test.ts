@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { newPrivateKey } from '../../shared/certificates/certificate-requests.ts';
 import {
   encodeEnrollmentToken,
@@ -389,6 +390,37 @@ describe('Enrollment of a site (SEC-2)', () => {
       await assert.rejects(async () => passEnroll({} as never, { caller, signal }), refused);
       await assert.rejects(async () => passRenew({} as never, { caller, signal }), refused);
     }
+  });
+
+  it('is passed on for who knows his token at once, also from an address where others guess', async () => {
+    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
+    top.sites.set('PS2', { ...ps2, address: 'ps2:8530', description: '' });
+    await using middle = await TestEnrollment.open({
+      ...{ siteCode: 'PS1', isTop: false, of: top.authority },
+    });
+    const signal = new AbortController().signal;
+    const caller = { identity: { kind: 'site', siteCode: 'PS1' }, address: 'ps1:1' } as const;
+    let askedCount = 0;
+    middle.parent.enroll = async (request) => {
+      askedCount += 1;
+      return (await top.enrollment.passedOn().passEnroll(request, { caller, signal })) as never;
+    };
+    const token = await top.token(identityUri);
+    const known = parseEnrollmentToken(token).token!;
+    const guess = (tokenId: string) =>
+      middle.enroll({ token: encodeEnrollmentToken({ ...known, tokenId }), identityUri });
+    await assert.rejects(guess('00000000000000aa'), reasonOf('unknown'));
+    const others = [1, 2, 3].map((index) =>
+      assert.rejects(guess(`000000000000000${index}`), { code: 'ENROLLMENT_TOO_SOON' }),
+    );
+    const honest = middle.enroll({ token, identityUri });
+    // Far less than the wait of who has guessed.
+    for (let guessCount = 0; guessCount < 4; guessCount++) {
+      while (middle.clock.sleeperCount === 0) await nextTurn();
+      await middle.clock.advance(100);
+    }
+    assert.equal(askedCount, 5);
+    await Promise.all([...others, honest]);
   });
 
   it('is passed on to the parent by a site that is not the top, which keeps nothing', async () => {

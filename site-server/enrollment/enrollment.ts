@@ -25,6 +25,7 @@ import { type CheckedEnroll, checkedEnroll } from './enrollment-requests.ts';
 import { type EnrollmentTokens, secretHashOf, type TokenClaim } from './enrollment-tokens.ts';
 import { type IssuedIdentityComponents, toIssuedIdentity } from './issued-identity.ts';
 import type { ParentEnrollment } from './parent-enrollment.ts';
+import type { PassingTurns } from './passing-turns.ts';
 import { issuedAnswer, type RenewalClaim, type Renewals } from './renewals.ts';
 
 /** What enrollment needs. */
@@ -37,6 +38,8 @@ export interface EnrollmentComponents extends IssuedIdentityComponents {
   /** Whether a site is the parent or a child of this one. */
   readonly isNeighbour: (siteCode: string) => boolean;
   readonly pace: AddressPace;
+  /** Of strangers whom only the parent can tell from those who guess. */
+  readonly turns: PassingTurns;
   /** The key a certificate is asked for (SPKI, DER). @throws CERTIFICATE_REQUEST_INVALID */
   readonly readKey: (request: Uint8Array) => Promise<Uint8Array>;
   readonly onAudit: (event: AuditEvent) => void;
@@ -50,6 +53,7 @@ interface Asker {
   readonly caller: string;
   readonly isStranger: boolean;
   readonly signal: AbortSignal;
+  readonly onGuess?: (() => void) | undefined;
 }
 
 const methods = {
@@ -130,11 +134,11 @@ export class Enrollment {
     checked: CheckedEnroll,
     asker: Asker,
   ): Promise<{ answer: IssuedIdentity; detail: string; repeatOf?: string | undefined }> {
-    const { parent } = this.#components;
+    const { parent, turns } = this.#components;
     if (checked.identity.kind === 'site' && parent) {
-      // Only the top knows such tokens: a guess would cost every site up to it.
-      if (asker.isStranger) this.#requirePace(asker);
-      const answer = await parent.enroll(request, asker.signal);
+      // Only the top knows such tokens: a guess costs every site up to it.
+      const ask = () => parent.enroll(request, asker.signal);
+      const answer = await (asker.isStranger ? turns.run(asker, ask, isGuessed) : ask());
       const repeatOf = holderOf(checked.identity);
       return { answer: this.#fromAbove(answer), detail: ' passed on to the parent', repeatOf };
     }
@@ -218,12 +222,6 @@ export class Enrollment {
     return { ...answer, enrollmentAddress: this.#components.enrollmentAddress() };
   }
 
-  /** @throws ENROLLMENT_TOO_SOON */
-  #requirePace({ address }: Asker): void {
-    const waitMs = this.#components.pace.waitMsOf(address);
-    if (waitMs > 0) throw new WaybillError({ code: 'ENROLLMENT_TOO_SOON', waitMs });
-  }
-
   /** @param repeatOf whose answer it was that may have been given before; what the parent gave, it has audited */
   #audit(
     method: keyof typeof methods,
@@ -254,9 +252,10 @@ export class Enrollment {
    * Whoever is right is heard at once, also from an address where others guess. A neighbour has slowed down
    * strangers itself.
    */
-  #paced({ address, isStranger }: Asker, guess: WaybillError): WaybillError {
+  #paced({ address, isStranger, onGuess }: Asker, guess: WaybillError): WaybillError {
     const { pace } = this.#components;
     if (!isStranger) return guess;
+    onGuess?.();
     const waitMs = pace.waitMsOf(address);
     if (waitMs > 0) return new WaybillError({ code: 'ENROLLMENT_TOO_SOON', waitMs });
     pace.failed(address);
@@ -279,7 +278,8 @@ function refusal(holder: string, reason: Parameters<typeof toldRefusal>[0]): Way
 }
 
 /** Whether the caller has shown nothing that lets one think he was ever given anything. */
-function isGuessed(error: WaybillError): boolean {
+function isGuessed(error: unknown): boolean {
+  if (!(error instanceof WaybillError)) return false;
   const { details } = error;
   if (details.code === 'TOKEN_INVALID') return true;
   if (details.code === 'ENROLLMENT_REFUSED') return details.reason === 'unknown';
@@ -304,6 +304,6 @@ function toPassingAsker({ caller, signal }: CallContext): Asker {
   return { address, caller: toIdentityUri(identity), isStranger: false, signal };
 }
 
-function toAsker({ address, signal }: Stranger): Asker {
-  return { address, caller: unauthenticated, isStranger: true, signal };
+function toAsker({ address, signal, onGuess }: Stranger): Asker {
+  return { address, caller: unauthenticated, isStranger: true, signal, onGuess };
 }

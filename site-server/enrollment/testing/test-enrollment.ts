@@ -28,6 +28,7 @@ import { EnrolledHolders } from '../enrolled-holders.ts';
 import { Enrollment } from '../enrollment.ts';
 import { EnrollmentCommands } from '../enrollment-commands.ts';
 import { EnrollmentTokens } from '../enrollment-tokens.ts';
+import { PassingTurns } from '../passing-turns.ts';
 import { Renewals } from '../renewals.ts';
 import { TestAuthority } from './test-authority.ts';
 
@@ -117,6 +118,7 @@ export class TestEnrollment implements AsyncDisposable {
       parent: authority.isTop ? undefined : this.#parent(),
       isNeighbour: (siteCode) => this.neighbours.has(siteCode),
       pace: new AddressPace(clock),
+      turns: new PassingTurns(clock),
       onAudit: (event) => this.events.push(event),
     });
     const requireOwnPoint = async (dpId: string) => {

@@ -1,0 +1,10 @@
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
+
+/** Refused with one of these codes, or taken; anything else is a fault of the parser. */
+export async function refusing(codes: readonly string[], parse: () => unknown): Promise<void> {
+  try {
+    await parse();
+  } catch (error) {
+    if (!isErrorWithCode(error, ...(codes as never[]))) throw error;
+  }
+}
