@@ -239,6 +239,62 @@ describe('the enrollment port (SEC-2)', () => {
     await port.enroll();
   });
 
+  describe('of who asks again and again', () => {
+    const path = '/waybill.v1.Enrollment/Renew';
+
+    /** What calls on one connection are answered, in their order. */
+    async function answersOn(port: Port, callCount: number): Promise<unknown[]> {
+      const session = connectHttp2(`https://127.0.0.1:${port.port}`, { rejectUnauthorized: false });
+      session.on('error', () => {});
+      const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc' };
+      const answers: unknown[] = [];
+      for (let count = 0; count < callCount && !session.destroyed; count++) {
+        const stream = session.request(headers);
+        stream.on('error', () => {});
+        for (const event of ['response', 'trailers']) {
+          stream.on(event, (one) => one['grpc-status'] && answers.push(Number(one['grpc-status'])));
+        }
+        // An empty message.
+        stream.end(Buffer.alloc(5)).resume();
+        await once(stream, 'close');
+      }
+      session.destroy();
+      return answers;
+    }
+
+    it('hears so many calls of an address a second, and reads nothing of the others', async () => {
+      const calls = { perSecond: 1e-6, burst: 3 };
+      await using port = await Port.open({ calls });
+      const { INVALID_ARGUMENT: read, RESOURCE_EXHAUSTED: unread } = status;
+      assert.deepEqual(await answersOn(port, 5), [read, read, read, unread, unread]);
+      const refused = { code: 'RECEIVER_BUSY', message: /calls of one address a second/ };
+      await assert.rejects(port.enroll(), refused);
+      const { method, result, detail } = port.site.events.find(
+        (one) => one.result !== 'MESSAGE_INVALID',
+      )!;
+      assert.deepEqual([method, result, detail], [path, 'RECEIVER_BUSY', 'too many calls']);
+    });
+
+    it('and of all addresses together', async () => {
+      await using port = await Port.open({ callsOfAll: { perSecond: 1e-6, burst: 1 } });
+      const { INVALID_ARGUMENT: read, RESOURCE_EXHAUSTED: unread } = status;
+      assert.deepEqual(await answersOn(port, 2), [read, unread]);
+      await assert.rejects(port.enroll(), { code: 'RECEIVER_BUSY', message: /calls a second/ });
+    });
+
+    it('ends a connection that asks more than a few times', async () => {
+      await using port = await Port.open();
+      assert.equal((await answersOn(port, 20)).length, 8);
+      await port.enroll();
+    });
+
+    it('hears a whole site behind one address, as long as it may connect', async () => {
+      const flow = { perSecond: 1e-6, burst: 40 };
+      await using port = await Port.open({ newConnections: flow, calls: flow });
+      for (let count = 0; count < 40; count++) assert.equal((await answersOn(port, 1)).length, 1);
+    });
+  });
+
   it('speaks TLS 1.3 and nothing older', async () => {
     await using port = await Port.open();
     const options = { port: port.port, host: '127.0.0.1', rejectUnauthorized: false } as const;

@@ -1,5 +1,7 @@
+import 'reflect-metadata';
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
+import { SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509';
 import { issueSiteAuthority } from '../../shared/certificates/certificate-issuing.ts';
 import { newPrivateKey, publicKeyInfoOf } from '../../shared/certificates/certificate-requests.ts';
 import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
@@ -9,6 +11,25 @@ import { certificateIn, TestAuthority } from './testing/test-authority.ts';
 import { dayMs, TestEnrollment } from './testing/test-enrollment.ts';
 
 const dp1 = 'waybill://dp/PS1DP1';
+
+/** A certificate that an authority has made past all checks: its key is none that anybody is given one for. */
+async function rsaLeafBy(authority: TestAuthority): Promise<Buffer> {
+  const { subtle } = webcrypto;
+  const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', modulusLength: 2_048 };
+  const made = { ...rsa, publicExponent: new Uint8Array([1, 0, 1]) };
+  const { publicKey } = await subtle.generateKey(made, true, ['sign', 'verify']);
+  const ec = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const der = createPrivateKey(authority.authorityKey).export({ type: 'pkcs8', format: 'der' });
+  const signingKey = await subtle.importKey('pkcs8', der, ec, false, ['sign']);
+  const issuer = new X509Certificate(authority.authorityCertificate());
+  const certificate = await X509CertificateGenerator.create({
+    ...{ serialNumber: '41', subject: 'CN=x', issuer: issuer.subject, publicKey, signingKey },
+    ...{ notBefore: new Date(issuer.validFrom), notAfter: new Date(issuer.validTo) },
+    signingAlgorithm: ec,
+    extensions: [new SubjectAlternativeNameExtension([{ type: 'url', value: dp1 }])],
+  });
+  return Buffer.from(certificate.rawData);
+}
 
 /** The same bytes with one changed, cut, doubled or more of them. */
 function mutated(random: SeededRandom, bytes: Buffer): Buffer {
@@ -124,6 +145,33 @@ describe('Renewal (SEC-3)', () => {
     // Nor does it help to bring the right authority.
     const issuer = new X509Certificate(site.authority.authorityCertificate()).raw;
     await assert.rejects(site.renew({ ...old, issuer }, {}, 'b'), refusedAs('foreign'));
+  });
+
+  it('is refused to a key of another kind, with which nothing is verified', async () => {
+    const certificate = await rsaLeafBy(site.authority);
+    const issuer = new X509Certificate(site.authority.authorityCertificate()).raw;
+    const key = await newPrivateKey();
+    await assert.rejects(site.renew({ certificate, issuer, key }), refusedAs('foreign'));
+  });
+
+  it('asks the roots first, and does nothing with what a stranger has signed himself', async () => {
+    await using foreign = await TestEnrollment.open();
+    const key = await newPrivateKey();
+    const answer = await foreign.enroll({ token: await foreign.token(dp1), identityUri: dp1, key });
+    const old = { certificate: answer.certificate, issuer: answer.issuerCertificate, key };
+    const keys: KeyObject[] = [];
+    const { verify } = X509Certificate.prototype;
+    X509Certificate.prototype.verify = function (this: X509Certificate, by: KeyObject) {
+      keys.push(by);
+      return verify.call(this, by);
+    };
+    try {
+      await assert.rejects(site.renew(old), refusedAs('foreign'));
+    } finally {
+      X509Certificate.prototype.verify = verify;
+    }
+    const stranger = new X509Certificate(answer.issuerCertificate).publicKey;
+    assert.ok(!keys.some((one) => one.equals(stranger)));
   });
 
   it('is refused to a certificate of another site of the hierarchy', async () => {

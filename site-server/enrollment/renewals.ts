@@ -1,4 +1,4 @@
-import { verify, X509Certificate } from 'node:crypto';
+import { type KeyObject, verify, X509Certificate } from 'node:crypto';
 import type { Voucher } from '../../shared/domain/certificate-authority.ts';
 import {
   type EnrollmentAnswer,
@@ -202,13 +202,19 @@ export async function issuedAnswer(
   };
 }
 
+/** Whether a key is of the one kind that certificates are given for; to verify with others may cost a hundred times as much. */
+function isP256({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
+  return asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === 'prime256v1';
+}
+
 /** Undefined when no root stands behind it, or when OpenSSL cannot make sense of a stranger's certificates. */
 function believedVoucher(
   chain: CertificateChain,
   roots: readonly X509Certificate[],
 ): Voucher | undefined {
   try {
-    return voucherOfChain(chain, roots);
+    const isOurKind = chain.every((one) => one === undefined || isP256(one.publicKey));
+    return isOurKind ? voucherOfChain(chain, roots) : undefined;
   } catch {
     return undefined;
   }
