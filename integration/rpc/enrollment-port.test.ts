@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,6 +18,8 @@ import {
   certificateRequestOf,
   newPrivateKey,
 } from '../../shared/certificates/certificate-requests.ts';
+import { writePairFile } from '../../shared/certificates/pair-file.ts';
+import { makeSecretDirectory } from '../../shared/certificates/secret-files.ts';
 import {
   encodeEnrollmentToken,
   parseEnrollmentToken,
@@ -29,7 +32,11 @@ import {
   type EnrollmentServerConfig,
 } from '../../shared/rpc/enrollment-server.ts';
 import { shownCertificates } from '../../shared/rpc/shown-certificates.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { ownCredentials } from '../../site-server/admin-cli/own-renewal.ts';
+import { TestAuthority } from '../../site-server/enrollment/testing/test-authority.ts';
 import { TestEnrollment } from '../../site-server/enrollment/testing/test-enrollment.ts';
 
 const dp1 = 'waybill://dp/PS1DP1';
@@ -144,6 +151,41 @@ describe('the enrollment port (SEC-2)', () => {
     const token = await foreign.token(dp1);
     await assert.rejects(port.enroll({ token }), { code: 'ENROLLMENT_ROOT_MISMATCH' });
     assert.deepEqual(port.site.events, []);
+  });
+
+  it('is not told a token of a machine that asks another site, whoever stands in its place', async () => {
+    await using port = await Port.open();
+    const token = await port.site.token(dp1);
+    await assert.rejects(port.enroll({ token, serverSite: 'CS1' }), {
+      code: 'PEER_IDENTITY_MISMATCH',
+      message: /site CS1/,
+    });
+    assert.deepEqual(port.site.events, []);
+    await port.enroll({ token, serverSite: 'PS1' });
+  });
+
+  it('is not asked by an administrator whom another site vouches for', async () => {
+    await using port = await Port.open();
+    await using directory = await TemporaryDirectory.create();
+    const { clock, authority } = port.site;
+    for (const siteCode of ['CS1', 'PS1']) {
+      const other = await TestAuthority.create(clock, { siteCode, of: authority });
+      const by = siteCode === 'PS1' ? authority : other;
+      const key = await newPrivateKey();
+      const identity = { kind: 'admin', role: 'full', name: 'bob' } as const;
+      const leaf = await by.issueLeaf(identity, await certificateRequestOf(key));
+      const file = directory.join(siteCode, 'agent.pem');
+      await makeSecretDirectory(directory.join(siteCode));
+      await writePairFile(file, { key, certificates: [leaf, by.authorityCertificate()] });
+      const caFile = directory.join(siteCode, 'roots.crt');
+      await writeFile(caFile, authority.roots().join('\n'));
+      const files = { caFile, certificateFile: file, keyFile: file, renewalAddress: port.address };
+      const signal = new AbortController().signal;
+      const nowMs = () => Date.now() + 80 * 24 * 3_600_000;
+      await ownCredentials(files, { clock: { ...systemClock, nowMs }, signal, tell: () => {} });
+      const asked = port.site.events.map(({ method }) => method);
+      assert.equal(asked.length, siteCode === 'PS1' ? 1 : 0, asked.join());
+    }
   });
 
   it('is told nothing by a machine whose clock is wrong, which says so (F22)', async () => {

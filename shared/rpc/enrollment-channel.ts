@@ -17,6 +17,8 @@ export interface EnrollmentChannelOptions {
   readonly roots: Buffer | string;
   /** Whether a site of this identity may be asked. @default every site of these roots */
   readonly expected?: (peer: PeerIdentity) => boolean;
+  /** The same in words. @default a site of this hierarchy */
+  readonly expectedText?: string;
 }
 
 /** Longest answer that is taken, in bytes. */
@@ -95,13 +97,13 @@ export class EnrollmentChannel {
 
   #toFailure(error: unknown, facts: Parameters<typeof toCallFailure>[1]): Error {
     if (!isServiceError(error)) return error instanceof Error ? error : new Error(String(error));
-    const { address } = this.#options;
+    const { address, expectedText: expected = 'a site of this hierarchy' } = this.#options;
     const isMismatch = error.details.includes(mismatchMark);
     if (!isMismatch && !isForeignCa(error.details)) return toCallFailure(error, facts);
     const actual = isMismatch ? (this.#shown ?? 'nobody') : 'a peer of another CA';
     return new WaybillError({
       code: 'PEER_IDENTITY_MISMATCH',
-      expected: 'a site of this hierarchy',
+      expected,
       actual,
       address,
     });

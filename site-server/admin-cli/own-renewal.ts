@@ -11,6 +11,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { expirySoonMs } from '../../shared/domain/known-certificate.ts';
 import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
 import { authoritiesOf, chainOf } from '../../shared/rpc/certificate-trust.ts';
+import { expectedSiteIfNamed } from '../../shared/rpc/expected-site.ts';
 import {
   type PeerCredentialFiles,
   type PeerCredentials,
@@ -72,7 +73,10 @@ async function renewed(
 ): Promise<string | undefined> {
   const { certificateFile, renewalAddress: address = '' } = files;
   const place = new IdentityPlace(dirname(certificateFile), certificateFile);
-  const ask = askingAt({ address, roots: () => found.ca, deadlineMs: askMsMax });
+  const { issuerSiteCode } = keptOf(found);
+  // No other site renews it: whoever else answers is not where he should be.
+  const { expected } = expectedSiteIfNamed(issuerSiteCode || undefined);
+  const ask = askingAt({ address, roots: () => found.ca, expected, deadlineMs: askMsMax });
   const renewal = new CertificateRenewal({ place, ask, clock });
   const triedAtMs = (await renewal.lastTriedAtMs()) ?? (await renewedAtMs(files));
   const isFresh = triedAtMs !== undefined && Math.abs(clock.nowMs() - triedAtMs) < tryMsMin;

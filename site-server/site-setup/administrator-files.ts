@@ -80,7 +80,7 @@ export async function writeAdministratorConfig(
   const held = { generation: authority.rootsGeneration, roots: authority.roots() };
   await writeRootsFile(rootsFile, held, owner);
   const config = {
-    server: localAddressOf(listen),
+    ...{ server: localAddressOf(listen), serverSite: authority.siteCode },
     ...{ ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
     renewal: localAddressOf(enrollmentListen),
   };
