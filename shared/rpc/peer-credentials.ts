@@ -1,16 +1,18 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { mayVouch } from '../domain/certificate-authority.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { toSystemReason } from '../runtime/system-reason.ts';
+import { identityOfSubjectAltName } from './certificate-identity.ts';
 import {
   authoritiesOf,
   type CertificateChain,
   certificateBlocks,
   chainOf,
   isIssuedBy,
-  peerOfChain,
   refusalOfTime,
+  voucherOfChain,
 } from './certificate-trust.ts';
 
 /** Who we are on every connection: certificate, its key, and the CA that everybody must be from. */
@@ -174,8 +176,9 @@ function requireIdentity(
   chain: CertificateChain,
   authorities: X509Certificate[],
 ): PeerIdentity {
-  const peer = peerOfChain(chain, authorities);
-  if (peer) return peer.identity;
+  const identity = identityOfSubjectAltName(chain[0].subjectAltName);
+  const voucher = voucherOfChain(chain, authorities);
+  if (identity && (!voucher || mayVouch(voucher, identity))) return identity;
   const expected =
     'expected exactly one that its issuer may give, such as waybill://site/PS1 or waybill://dp/PS1DP1';
   throw invalid(path, `it has no Waybill identity among its URI names; ${expected}`);
