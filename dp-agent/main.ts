@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { ownCredentialsAtStart } from '../shared/certificate-keeper/own-identity.ts';
 import { extractFromDirectory } from '../shared/content-library/extract-from-directory.ts';
 import { WaybillError } from '../shared/domain/errors.ts';
 import { LiveCredentials } from '../shared/rpc/live-credentials.ts';
@@ -148,8 +149,10 @@ async function openAgent(flags: Flags): Promise<Program> {
   const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
   const logging = await openLogging({ directory, level: config.logLevel, stdout });
   const credentials = new LiveCredentials(
-    await readPeerCredentials(config.certificates, {
-      ...{ identity: { kind: 'dp', dpId: config.dpId }, atAnyTime: true },
+    await ownCredentialsAtStart(config.certificates, {
+      identity: { kind: 'dp', dpId: config.dpId },
+      nowMs: systemClock.nowMs(),
+      wayBack: `call "waybill dp enroll ${config.dpId}" at its site, and here what that prints, with --force`,
     }),
   );
   const needs = { clock: systemClock, logger: logging.logger, credentials };

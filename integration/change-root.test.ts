@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readPairFile } from '../shared/certificates/pair-file.ts';
 import { fromRootsFileText } from '../shared/certificates/trusted-roots.ts';
@@ -117,6 +117,40 @@ describe('a root that changes under a hierarchy that runs (SEC-1, SEC-3, F21, F2
     assert.equal(keys.length, 1);
   });
 
+  it('is retired while somebody stands on it: he is named, and comes back by his key', async () => {
+    await changed('rotate-root');
+    for (const name of running) {
+      await net.until(`${name} with two roots`, async () => {
+        return (await generationOf(identity(name))) === 4;
+      });
+    }
+    // She hears of it when she uses waybill, once a day.
+    await utimes(join(adminDirectory, 'roots.crt'), 0, 0);
+    await net.asked(['site', 'list']);
+    assert.equal(await generationOf(adminDirectory), 4);
+    await net.agent('PS1DP1').kill();
+    assert.equal(await isOnNewest(identity('PS1DP1')), false);
+    await net.until('PS1 heard at the top', async () => {
+      const text = await readFile(net.at('CS1', 'authority', 'root-standings.json'), 'utf8');
+      return /"generation": 4,[\s\S]*dp\/PS1DP1/.test(text);
+    });
+    const retire = ['retire-root', '--config', net.at('CS1.yaml')];
+    const early = await runProgram(programs.waybillSite, retire);
+    assert.equal(early.exitCode, 1);
+    assert.match(early.stderr, /sites stand on the old root until[\s\S]*at PS1: .*dp\/PS1DP1/);
+    const { exitCode, stdout } = await runProgram(programs.waybillSite, [...retire, '--force']);
+    assert.equal(exitCode, 0);
+    assert.match(
+      stdout,
+      /at PS1: .*dp\/PS1DP1[\s\S]*waybill dp enroll[\s\S]*--config .*CS1\.yaml --out/,
+    );
+    await net.until('PS1 with one root', async () => (await generationOf(identity('PS1'))) === 5);
+    await net.until('PS1 in the hierarchy', isJoined);
+    await net.agent('PS1DP1').start();
+    await net.until('PS1DP1', () => isReached('PS1DP1'));
+    assert.equal(await isOnNewest(identity('PS1DP1')), true);
+  });
+
   it('leaves out who was off all the while; with a new token he is back', async () => {
     const dp = net.agent('PS1DP2');
     await dp.start();
@@ -132,7 +166,7 @@ describe('a root that changes under a hierarchy that runs (SEC-1, SEC-3, F21, F2
     await dp.start();
     await net.until('PS1DP2', () => isReached('PS1DP2'));
     await net.until('PS1DP2 with the newest roots', async () => {
-      return (await generationOf(identity('PS1DP2'))) === 3;
+      return (await generationOf(identity('PS1DP2'))) === 5;
     });
   });
 });

@@ -51,7 +51,7 @@ describe('certificates that are revoked (SEC-3)', function () {
 
   /** `waybill certs revoke` at a site. */
   async function revoke(siteCode: string, holder: string): Promise<void> {
-    const words = ['certs', 'revoke', holder, '--reason', 'a test', '--yes'];
+    const words = ['certs', 'revoke', holder, '--reason', 'a test', '--yes', '--force'];
     const end = await runProgram(programs.waybill, [...words, ...network.cliOptionsOf(siteCode)]);
     assert.equal(end.exitCode, 0, end.stderr);
     assert.match(end.stdout, /count no more/);

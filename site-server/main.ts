@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
+import { ownCredentialsAtStart } from '../shared/certificate-keeper/own-identity.ts';
 import { WaybillError } from '../shared/domain/errors.ts';
 import { LiveCredentials } from '../shared/rpc/live-credentials.ts';
-import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
 import { loadConfig } from '../shared/runtime/load-config.ts';
@@ -79,7 +79,7 @@ await yargs(hideBin(process.argv))
       command
         .option('config', config)
         .example('$0 rotate-root --config /etc/waybill/site.yaml', 'before the root expires'),
-    (flags) => telling(async () => rotateRootOf(await configOf(flags), tell)),
+    (flags) => telling(async () => rotateRootOf(await configOf(flags), flags.config, tell)),
   )
   .command(
     'retire-root',
@@ -90,11 +90,15 @@ await yargs(hideBin(process.argv))
         .option('force', {
           type: 'boolean',
           default: false,
-          describe: 'before all sites had the time to change: the old key was stolen',
+          describe:
+            'at once, though some stand on it still, who are listed: the old key was stolen',
         })
         .example('$0 retire-root --config /etc/waybill/site.yaml', 'when nobody stands on it'),
     (flags) =>
-      telling(async () => retireRootOf(await configOf(flags), { isForced: flags.force }, tell)),
+      telling(async () => {
+        const { config: configFile, force: isForced } = flags;
+        await retireRootOf(await configOf(flags), { isForced, configFile }, tell);
+      }),
   )
   .command(
     'backup-authority',
@@ -166,8 +170,10 @@ async function openSite(flags: Flags): Promise<Program> {
   const logging = await openLogging({ directory: logDirectory, level: config.logLevel, stdout });
   await alignOwnIdentity(config);
   const credentials = new LiveCredentials(
-    await readPeerCredentials(config.certificates, {
-      ...{ identity: { kind: 'site', siteCode: config.siteCode }, atAnyTime: true },
+    await ownCredentialsAtStart(config.certificates, {
+      identity: { kind: 'site', siteCode: config.siteCode },
+      nowMs: systemClock.nowMs(),
+      wayBack: `call "waybill site enroll ${config.siteCode}" at the top site, and here what that prints, with --force`,
     }),
   );
   const needs = { clock: systemClock, random: Math.random, logger: logging.logger, credentials };

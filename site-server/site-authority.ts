@@ -62,6 +62,8 @@ export async function openSiteAuthority(
 export interface AuthorityParts {
   /** Absent where certificates are for development. */
   readonly bundles?: TrustBundles;
+  /** Absent where certificates are for development. */
+  readonly rows?: SiteAuthorityRows;
   readonly components: readonly Component[];
   readonly checks: RowChecks;
   readonly rollbacks: RowRollbacks;
@@ -94,9 +96,13 @@ export function authorityParts(ground: Ground): AuthorityParts {
   const parts = { ...ground, directory, logger, trustedRoots, authority, revocationOf };
   const late = new LateRevocations({ ...ground, logger: ground.logOf('revocations') });
   const sites = authority && [late, new SiteAuthorities({ ...parts, authority }, config)];
-  const rows = new SiteAuthorityRows({ ...ground, trustedRoots });
+  const rows = new SiteAuthorityRows({
+    ...{ ...ground, trustedRoots, offeredRoots: () => bundles.offeredRoots() },
+    onAudit: (event) => ground.auditTrail.record(event),
+  });
   return {
     bundles,
+    rows,
     components: [issued, bundles, rows, ...(sites ?? [])],
     checks: {
       'trust-bundles': (key, row) => bundles.checkRow(key, row),

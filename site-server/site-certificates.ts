@@ -6,17 +6,23 @@ import {
 } from '../shared/certificate-keeper/certificate-keeper.ts';
 import { ownIdentity } from '../shared/certificate-keeper/own-identity.ts';
 import { tellCertificateHealth } from '../shared/certificate-keeper/tell-health.ts';
+import type { StandingReport } from '../shared/domain/root-standing.ts';
 import type { RpcServer } from '../shared/rpc/rpc-server.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import { keptAuthority } from './certificate-authority/kept-authority.ts';
+import { writeStandingReport } from './certificate-authority/standing-report.ts';
 import { CertificateWatch } from './certificate-watch/certificate-watch.ts';
+import { RootStandings } from './certificate-watch/root-standings.ts';
 import type { Ground } from './site-ground.ts';
+import { authorityDirectoryOf } from './site-setup/authority-commands.ts';
 
 /** Keeps the server's own certificates, and knows those of the hierarchy. */
 export interface SiteCertificates {
   /** Start before all others. */
   readonly keepers: readonly Component[];
   readonly watch: CertificateWatch;
+  /** Say who stands on an older root; none where certificates are for development. */
+  readonly standings: readonly Component[];
 }
 
 /** Makes them; the server tells whoever asks its health. */
@@ -28,12 +34,27 @@ export function siteCertificates(ground: Ground, server: RpcServer): SiteCertifi
   tellCertificateHealth(keeper, server);
   trustedRoots?.onChange(() => keeper.wake());
   const above = authority && keptAuthority({ ...ground, authority }, config);
+  const directory = authorityDirectoryOf(config);
+  const report = authority?.isTop && {
+    writeReport: (seen: StandingReport) => writeStandingReport(directory, seen),
+  };
   const watch = new CertificateWatch({
     ...ground,
     own: () => keeper.report(),
     issued: () => issued.list(),
   });
-  return { keepers: [...(above ? [keeperOf(ground, above)] : []), keeper], watch };
+  const standings =
+    trustedRoots &&
+    authority &&
+    new RootStandings({
+      ...{ ...ground, trustedRoots, watch, ...report },
+      ...{ siteCode: config.siteCode, logger: ground.logOf('certificate-watch') },
+    });
+  return {
+    standings: standings ? [standings] : [],
+    keepers: [...(above ? [keeperOf(ground, above)] : []), keeper],
+    watch,
+  };
 }
 
 function keeperOf({ clock, config, logOf, random }: Ground, subject: KeptSubject) {

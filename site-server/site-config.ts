@@ -66,7 +66,7 @@ const fields = z.strictObject({
       .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
       .optional()
       .describe(
-        'host:port of the enrollment port of a site, where the certificate is renewed; written by `enroll`.',
+        'host:port of the enrollment port of a site, where the certificate is renewed; written by `enroll`. Where nobody is there, the site is asked where it last said itself.',
       ),
   }),
   renewal: renewalSettings,

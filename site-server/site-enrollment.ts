@@ -9,6 +9,7 @@ import type { Component } from '../shared/runtime/component.ts';
 import { requireOwnPoint } from './admin-service/distribution-point-answers.ts';
 import type { SiteCommands } from './admin-service/site-commands.ts';
 import { shownAuthority } from './certificate-authority/site-authority-certificate.ts';
+import type { SiteAuthorityRows } from './certificate-authority/site-authority-rows.ts';
 import { AddressPace } from './enrollment/address-pace.ts';
 import { Administrators } from './enrollment/administrators.ts';
 import { EnrolledHolders } from './enrollment/enrolled-holders.ts';
@@ -40,12 +41,14 @@ export function siteEnrollment(
   ground: Ground,
   others: {
     readonly siteCommands: Pick<SiteCommands, 'set'>;
+    /** Which authorities the top has signed. */
+    readonly siteAuthorityRows: Pick<SiteAuthorityRows, 'authorityOf'> | undefined;
   },
 ): SiteEnrollment | undefined {
   const { auditTrail, clock, config, siteAddress, sites } = ground;
   const { authority, issued } = ground.siteAuthority;
   if (!authority) return undefined;
-  const { siteCommands } = others;
+  const { siteCommands, siteAuthorityRows: rows } = others;
   const revocations = enrollmentRevocations(ground);
   const { listen, address, renewalGraceMs } = config.enrollment;
   const enrollmentAddress = () => address ?? portAt(siteAddress(), server.address);
@@ -56,9 +59,10 @@ export function siteEnrollment(
   });
   const tokens = new EnrollmentTokens({ ...ground, randomBytes });
   const readKey = async (request: Uint8Array) => (await readCertificateRequest(request)).publicKey;
-  const authorityOf = (siteCode: string) =>
-    shownAuthority(sites.identityOf(siteCode), { roots: authority.roots() });
-  const known = { authority, authorityOf, revocations, administrators };
+  const roots = () => authority.roots();
+  const authorityOf = (code: string) => shownAuthority(sites.identityOf(code), { roots: roots() });
+  const signedAuthorityOf = (code: string) => rows?.authorityOf(code);
+  const known = { authority, authorityOf, signedAuthorityOf, revocations, administrators };
   const needs = { ...ground, ...known, holders, tokens, readKey };
   const renewals = new Renewals(needs, { renewalGraceMs, skewMs });
   const { parent } = sites.own;

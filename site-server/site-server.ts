@@ -59,6 +59,7 @@ import { PullSources } from './package-transfer-manager/pull-sources.ts';
 import { ReturnWatch } from './package-transfer-manager/return-watch.ts';
 import { TransferPermits } from './package-transfer-manager/transfer-permits.ts';
 import { ReplicationManager } from './replication-manager/replication-manager.ts';
+import { KnownHolders } from './revocations/known-holders.ts';
 import { TrustTeller } from './revocations/trust-teller.ts';
 import { alarmWatch } from './site-alarms.ts';
 import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
@@ -114,8 +115,8 @@ export class SiteServer implements Component {
     );
     const preview = transferPreview(ground, siteLinks.versions);
     const siteCommands = new SiteCommands(ground);
-    const enrollment = siteEnrollment(ground, { siteCommands });
-    const { keepers, watch: certificates } = siteCertificates(ground, server);
+    const enrollment = siteEnrollment(ground, { siteCommands, siteAuthorityRows: authority.rows });
+    const { keepers, standings, watch: certificates } = siteCertificates(ground, server);
     const commands = { siteCommands, enrollment, certificates, bundles: authority.bundles };
     const parts = { transfers, replication, siteLinks, validations, preview, ...commands };
     server.serve('Admin', (await adminService(ground, parts)).conversation());
@@ -164,6 +165,7 @@ export class SiteServer implements Component {
         ...{ sends: siteLinks.sends, replication, certificates },
       }),
       certificates,
+      ...standings,
     ]);
   }
 
@@ -380,6 +382,7 @@ async function adminService(
     previews: new PreviewAnswers({ ...ground, transferPreview: others.preview }),
     siteIdentity: ground.identity,
     certificates: others.certificates,
+    holders: new KnownHolders({ ...ground, siteCode }),
     ...(others.bundles && { trustBundles: others.bundles }),
     sendRequests: others.siteLinks.sendRequests,
     sendSteering: others.siteLinks.sendSteering,

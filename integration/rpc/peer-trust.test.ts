@@ -309,13 +309,11 @@ describe('whose word counts where, on connections (SEC-1)', () => {
     it(`whoever is issued by "${name}", which TLS takes for the true name: nobody`, async () => {
       await using circle = await TrustCircle.create();
       const server = await served(circle, new TestTrust());
-      const authority = await newSiteAuthority(root, 'PS1');
-      const { certificate } = await madeRoot({ name, keys: authority.keys });
+      const issuer = await madeRoot(name);
+      const authority = await newSiteAuthority(root, 'PS1', { key: issuer.key });
       const sent = [authority.certificate];
       for (const identity of [{ kind: 'site', siteCode: 'CAS' }, fullAdmin] as const) {
-        const credentials = await credentialsBy(
-          ...([root, { certificate, keys: authority.keys }, identity, { sent }] as const),
-        );
+        const credentials = await credentialsBy(root, issuer, identity, { sent });
         const channel = await circle.channel('DistributionPoint', server.address, { credentials });
         const call = collected(channel.serverStream('listPackages', {}, { deadlineMs }));
         await assert.rejects(call, { code: 'PEER_NOT_ALLOWED' });
@@ -330,7 +328,7 @@ describe('whose word counts where, on connections (SEC-1)', () => {
     trust.revoke('site/PS1', Date.now() - 2 * hourMs);
     const old = await newSiteAuthority(root, 'PS1', { notBeforeMs: Date.now() - 3 * hourMs });
     // The same name and key, signed by a root of his own: it begins after the revocation.
-    const feigned = await newSiteAuthority(await madeRoot(), 'PS1', { keys: old.keys });
+    const feigned = await newSiteAuthority(await madeRoot(), 'PS1', { key: old.key });
     for (const sent of [
       [feigned.certificate, old.certificate],
       [old.certificate, feigned.certificate],

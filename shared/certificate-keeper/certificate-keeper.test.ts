@@ -285,6 +285,34 @@ describe('the certificate keeper (SEC-3, F22)', () => {
     );
   });
 
+  it('after its root was retired it says so, and renews within a minute, whatever failed before', async () => {
+    await using test = new KeptTest();
+    test.certificate = { ...test.certificate, isOnOldRoot: true };
+    test.failure = away;
+    await test.keeper.start();
+    await test.time.advance(5 * hourMs);
+    const triedBefore = test.triedAtMs.length;
+    test.certificate = { ...test.certificate, isOfRetiredRoot: true };
+    test.failure = undefined;
+    test.keeper.wake();
+    await test.time.advance(1);
+    assert.equal(test.state, 'root-retired');
+    assert.equal(test.logged('The root behind the certificate counts no more'), 1);
+    await test.time.advance(minuteMs);
+    assert.equal(test.triedAtMs.length, triedBefore + 1);
+    assert.equal(test.state, 'valid');
+    assert.equal(test.countedAgain, 1);
+  });
+
+  it('after its root was retired, a program that is started again and again asks once a minute', async () => {
+    await using test = new KeptTest();
+    test.certificate = { ...test.certificate, isOnOldRoot: true, isOfRetiredRoot: true, jitter: 0 };
+    test.lastTriedAtMs = test.clock.nowMs() - 5_000;
+    await test.keeper.start();
+    await test.time.advance(50_000);
+    assert.equal(test.triedAtMs.length, 0);
+  });
+
   it('a certificate that is to be followed at once when it comes makes no loop', async () => {
     await using test = new KeptTest();
     test.certificate = { ...test.certificate, isOnOldRoot: true };

@@ -96,7 +96,8 @@ export class CertificateKeeper implements Component {
   #tries: RenewalTries = noTries;
   #toldState: CertificateState | undefined;
   #toldFileFailure = '';
-  #isSpread = false;
+  /** For which change of the root it was spread already. */
+  #spread: 'old' | 'retired' | undefined;
 
   constructor(components: CertificateKeeperComponents, config = defaultCertificateKeeperConfig) {
     this.#components = components;
@@ -190,7 +191,7 @@ export class CertificateKeeper implements Component {
       this.#failed(failureOf(error), error);
       return;
     }
-    this.#isSpread = false;
+    this.#spread = undefined;
     const after = await this.#look();
     if (isRenewalWanted(after, this.#components.clock.nowMs(), this.#rules())) {
       // As when the site that gives it stands on the old root still, for a day or so.
@@ -217,12 +218,21 @@ export class CertificateKeeper implements Component {
     this.#tell(subject.lastKnown());
   }
 
-  /** So that a change of the root does not bring all machines to one site at one moment. */
-  #spreadRootChange({ isOnOldRoot, jitter }: KeptCertificate): void {
-    if (!isOnOldRoot || this.#isSpread) return;
-    this.#isSpread = true;
-    const fromMs = this.#components.clock.monotonicMs() + jitter * this.#config.tryMsMax;
-    this.#tries = { ...this.#tries, notBeforeMs: Math.max(this.#tries.notBeforeMs, fromMs) };
+  /**
+   * So that a change of the root does not bring all machines to one site at one moment. Who counts for nobody any
+   * more waits a minute at most.
+   */
+  #spreadRootChange({ isOnOldRoot, isOfRetiredRoot, jitter }: KeptCertificate): void {
+    const { tryMsMin, tryMsMax } = this.#config;
+    const spread = isOfRetiredRoot ? 'retired' : isOnOldRoot ? 'old' : undefined;
+    if (spread === undefined || this.#spread === spread || this.#spread === 'retired') return;
+    this.#spread = spread;
+    const spreadMs = jitter * (isOfRetiredRoot ? tryMsMin : tryMsMax);
+    const fromMs = this.#components.clock.monotonicMs() + spreadMs;
+    // What failed while there was time is tried again now.
+    const isAnew = isOfRetiredRoot && this.#tries.failedCount > 0;
+    const tries = isAnew ? noTries : this.#tries;
+    this.#tries = { ...tries, notBeforeMs: Math.max(tries.notBeforeMs, fromMs) };
   }
 
   /** A program that is started again and again must not ask as often. */
@@ -285,6 +295,7 @@ const tooOld = 'the new certificate is to be followed at once';
 const wordsOf: Partial<Record<CertificateState, string>> = {
   expired: 'The certificate has expired: peers do not take it',
   'not-yet-valid': 'The certificate is not valid yet: peers do not take it',
+  'root-retired': 'The root behind the certificate counts no more: peers do not take it',
   refused: 'The site refuses to renew the certificate',
 };
 

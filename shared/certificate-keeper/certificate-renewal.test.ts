@@ -66,6 +66,7 @@ class TestHierarchy {
 class RenewalTest implements AsyncDisposable {
   readonly clock = new FakeClock(Date.UTC(2026, 0, 1));
   readonly requests: Request[] = [];
+  readonly askedForRootAlone: boolean[] = [];
   readonly directory: TemporaryDirectory;
   readonly hierarchy: TestHierarchy;
   credentials!: LiveCredentials;
@@ -116,8 +117,9 @@ class RenewalTest implements AsyncDisposable {
     const place = new IdentityPlace(this.directory.path, this.agentFile);
     return new CertificateRenewal({
       ...{ place, clock: this.clock },
-      ask: async (request) => {
+      ask: async (request, _signal, isForRootAlone = false) => {
         this.requests.push(request);
+        this.askedForRootAlone.push(isForRootAlone);
         return (await this.answer(request)) as Answer;
       },
     });
@@ -226,6 +228,57 @@ describe('renewing by the old key (SEC-3, F22)', () => {
     await writeSecretFile(test.directory.join('next.key'), '-----BEGIN PRIVATE KEY-----\nMIG');
     await test.renew();
     await test.read();
+  });
+
+  it('goes on being used until the new one begins by this clock, which is behind', async () => {
+    await using test = await RenewalTest.create();
+    const aheadMs = 10 * 60_000;
+    test.answer = async ({ certificateRequest }) => {
+      const { publicKey } = await readCertificateRequest(certificateRequest as Buffer);
+      return test.issued(await test.hierarchy.leaf(publicKey, test.clock.nowMs() + aheadMs));
+    };
+    const before = await readFile(test.agentFile, 'utf8');
+    const sleep = test.clock.sleep.bind(test.clock);
+    const slept = new Promise<number>((resolve) => {
+      test.clock.sleep = (ms, signal) => {
+        resolve(ms);
+        return sleep(ms, signal);
+      };
+    });
+    const renewing = test.renew();
+    assert.equal(await slept, aheadMs);
+    assert.equal(await readFile(test.agentFile, 'utf8'), before);
+    await test.clock.advance(aheadMs);
+    await renewing;
+    assert.notEqual(await readFile(test.agentFile, 'utf8'), before);
+    await test.read();
+  });
+
+  it('is not given up for one that begins later than that, but is when it counts no more', async () => {
+    await using test = await RenewalTest.create();
+    test.answer = async ({ certificateRequest }) => {
+      const { publicKey } = await readCertificateRequest(certificateRequest as Buffer);
+      return test.issued(await test.hierarchy.leaf(publicKey, test.clock.nowMs() + 11 * 60_000));
+    };
+    await assert.rejects(test.renew(), { code: 'PEER_FAILED', message: /not valid before/ });
+    await test.read();
+    await test.clock.advance(91 * dayMs);
+    await test.renew();
+    assert.equal(test.requests.length, 2);
+  });
+
+  it('asks only for one on the newest root when it is wanted for that alone', async () => {
+    await using test = await RenewalTest.create();
+    const next = await TestHierarchy.create(test.clock.nowMs());
+    await test.renew();
+    const roots = [next.root.certificate, test.hierarchy.root.certificate];
+    const text = rootsFileText({ generation: 2, roots });
+    await writeSecretFile(test.directory.join('roots.crt'), text);
+    test.credentials.replace(await test.read());
+    await test.renew();
+    await test.clock.advance(70 * dayMs);
+    await test.renew();
+    assert.deepEqual(test.askedForRootAlone, [false, true, false]);
   });
 
   it('takes nothing that is not what was asked for, and keeps what it has', async () => {

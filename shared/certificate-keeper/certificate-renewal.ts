@@ -4,30 +4,50 @@
  * that the next try asks with again.
  */
 import { certificateRequestOf, newPrivateKey } from '../certificates/certificate-requests.ts';
-import { refusalOfRenewed } from '../domain/certificate-keeping.ts';
-import { WaybillError } from '../domain/errors.ts';
+import { isRootAllThatIsWanted, refusalOfRenewed } from '../domain/certificate-keeping.ts';
+import { refusalOfLife } from '../domain/certificate-life.ts';
+import { parseAddress } from '../domain/distribution-point.ts';
+import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { checkedGrant } from '../enrollment/granted-identity.ts';
 import type { IdentityPlace } from '../enrollment/identity-place.ts';
-import { authoritiesOf, chainOf, lifeOf } from '../rpc/certificate-trust.ts';
+import { authoritiesOf, certificateBlocks, chainOf, lifeOf } from '../rpc/certificate-trust.ts';
 import type { RequestOf, ResponseOf } from '../rpc/conversation.ts';
 import { EnrollmentChannel } from '../rpc/enrollment-channel.ts';
 import type { PeerCredentials } from '../rpc/peer-credentials.ts';
 import { signRenewal } from '../rpc/renewal-proof.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { toKeptCertificate } from './kept-certificate.ts';
 
 /** Asks a site. @throws WaybillError, AbortError */
 export type AskForRenewal = (
   request: RequestOf<'Enrollment', 'renew'>,
   signal: AbortSignal,
+  /** It is wanted for the newest root alone: a site that does not stand on it itself is not asked. */
+  isForRootAlone?: boolean,
 ) => Promise<ResponseOf<'Enrollment', 'renew'>>;
 
 /** What renewing needs. */
 export interface CertificateRenewalNeeds {
   readonly place: IdentityPlace;
   readonly ask: AskForRenewal;
-  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
 }
+
+/** How it is tuned. */
+export interface CertificateRenewalConfig {
+  /**
+   * How long is waited for a new certificate to begin, by this machine's clock, while the old one counts; one that
+   * begins later is not taken then.
+   *
+   * @default 10 minutes
+   */
+  readonly beginsAheadMsMax: number;
+}
+
+export const defaultCertificateRenewalConfig: CertificateRenewalConfig = {
+  beginsAheadMsMax: 10 * 60_000,
+};
 
 /** What is to be followed: a certificate, its key, and the roots that are trusted. */
 export type OldCredentials = Pick<PeerCredentials, 'ca' | 'certificate' | 'key' | 'identity'>;
@@ -35,8 +55,11 @@ export type OldCredentials = Pick<PeerCredentials, 'ca' | 'certificate' | 'key' 
 export class CertificateRenewal {
   readonly #needs: CertificateRenewalNeeds;
 
-  constructor(needs: CertificateRenewalNeeds) {
+  readonly #config: CertificateRenewalConfig;
+
+  constructor(needs: CertificateRenewalNeeds, config = defaultCertificateRenewalConfig) {
     this.#needs = needs;
+    this.#config = config;
   }
 
   /** When it was last tried, by the clock; undefined: never, or it came to its end. */
@@ -58,8 +81,13 @@ export class CertificateRenewal {
     const keyPem = await place.keyToAskWith(newPrivateKey);
     await place.asking(clock.nowMs());
     const request = await toRenewalRequest(old, await certificateRequestOf(keyPem));
-    const answer = await ask(request, signal);
-    const certificates = checkedRenewal(answer, { old, keyPem, nowMs: clock.nowMs() });
+    const kept = toKeptCertificate(chainOf(old.certificate), authoritiesOf(old.ca));
+    const answer = await ask(request, signal, isRootAllThatIsWanted(kept, clock.nowMs()));
+    const { beginsAheadMsMax } = this.#config;
+    const asked = { old, keyPem, nowMs: clock.nowMs(), beginsAheadMsMax };
+    const certificates = checkedRenewal(answer, asked);
+    // The one before counts for so long: a crash in between asks again, with the same key.
+    await untilItBegins(certificates, { old, clock }, signal);
     await place.writeCredentials({ key: keyPem, certificates });
     await place.finish();
   }
@@ -87,23 +115,84 @@ export async function toRenewalRequest(
  */
 export function checkedRenewal(
   answer: ResponseOf<'Enrollment', 'renew'>,
-  asked: { readonly old: OldCredentials; readonly keyPem: string; readonly nowMs: number },
+  asked: {
+    readonly old: OldCredentials;
+    readonly keyPem: string;
+    readonly nowMs: number;
+    /** See `CertificateRenewalConfig`. */
+    readonly beginsAheadMsMax?: number;
+  },
 ): readonly string[] {
   const { old, keyPem, nowMs } = asked;
+  const { beginsAheadMsMax } = { ...defaultCertificateRenewalConfig, ...asked };
   const expected: PeerIdentity = old.identity;
   const roots = authoritiesOf(old.ca);
   const { certificates, identity } = checkedGrant(answer, { identity: expected, keyPem, roots });
   const [is, shouldBe] = [toIdentityUri(identity), toIdentityUri(expected)];
   if (is !== shouldBe) throw notTaken(`it is that of ${is}; expected ${shouldBe}`);
   const [own] = chainOf(Buffer.from(certificates.join('\n'), 'latin1'));
-  const refusal = refusalOfRenewed(lifeOf(own), nowMs);
+  const aheadMsMax = isCounting(old, nowMs) ? beginsAheadMsMax : undefined;
+  const refusal = refusalOfRenewed(lifeOf(own), nowMs, aheadMsMax);
   if (refusal !== undefined) throw notTaken(refusal);
   return certificates;
+}
+
+/**
+ * Resolves when what was given has begun by this machine's clock: until then what was before is used, for it counts
+ * and the new one does not. At once when that counts no more.
+ */
+export async function untilItBegins(
+  certificates: readonly string[],
+  { old, clock }: { readonly old: OldCredentials; readonly clock: Pick<Clock, 'nowMs' | 'sleep'> },
+  signal: AbortSignal,
+): Promise<void> {
+  const [own] = chainOf(Buffer.from(certificates.join('\n'), 'latin1'));
+  const leftMs = lifeOf(own).notBeforeMs - clock.nowMs();
+  if (leftMs > 0 && isCounting(old, clock.nowMs())) await clock.sleep(leftMs, signal);
+}
+
+/** Whether peers take a certificate now, as far as its holder can tell. */
+function isCounting({ certificate, ca }: OldCredentials, nowMs: number): boolean {
+  const kept = toKeptCertificate(chainOf(certificate), authoritiesOf(ca));
+  return !kept.isOfRetiredRoot && refusalOfLife(kept, nowMs) === undefined;
 }
 
 function notTaken(why: string): WaybillError {
   const reason = `the new certificate was not taken: ${why}`;
   return new WaybillError({ code: 'PEER_FAILED', peer: 'the site', reason });
+}
+
+/**
+ * Asks where the configuration says, and where nobody is reached there, where the site last said itself: it may have
+ * moved since. What it says with its answer is kept for that.
+ */
+export function askingWhereItIs(
+  site: Parameters<typeof askingAt>[0] & {
+    readonly place: Pick<IdentityPlace, 'toldRenewalAddress' | 'keepRenewalAddress'>;
+  },
+): AskForRenewal {
+  const { address, place } = site;
+  return async (request, signal, isForRootAlone) => {
+    const at = (where: string) => askingAt({ ...site, address: where });
+    const answer = await at(address)(request, signal, isForRootAlone).catch(
+      async (error: unknown) => {
+        const told = await place.toldRenewalAddress();
+        if (told === undefined || told === address || !isNobodyThere(error)) throw error;
+        return at(told)(request, signal, isForRootAlone);
+      },
+    );
+    const { enrollmentAddress: told } = answer;
+    if (told !== '' && told === parseAddress(told)) await place.keepRenewalAddress(told);
+    return answer;
+  };
+}
+
+/** Whether it was not the site that answered. */
+function isNobodyThere(error: unknown): boolean {
+  return isErrorWithCode(
+    error,
+    ...(['PEER_UNREACHABLE', 'PEER_IDENTITY_MISMATCH', 'DEADLINE_EXCEEDED'] as const),
+  );
 }
 
 /** How long a site may take to answer: it may have to ask the sites above it. */
@@ -118,9 +207,11 @@ export function askingAt(site: {
   readonly deadlineMs?: number;
 }): AskForRenewal {
   const { address, roots, expected, deadlineMs = askMsMax } = site;
-  return async (request, signal) => {
+  return async (request, signal, isForRootAlone = false) => {
+    const trusted = roots();
+    const [newest] = certificateBlocks(trusted);
     const channel = new EnrollmentChannel({
-      ...{ address, roots: roots() },
+      ...{ address, roots: trusted, onlyOnRoot: isForRootAlone ? newest : undefined },
       ...(expected && { expected }),
     });
     try {

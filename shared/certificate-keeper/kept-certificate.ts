@@ -33,7 +33,8 @@ export function toKeptCertificate(
     notBeforeMs: life.notBeforeMs,
     notAfterMs: Math.min(life.notAfterMs, end),
     jitter: jitterOf(own),
-    isOnOldRoot: roots.length > 1 && !isIssuedBy(chain, roots.slice(0, 1)),
+    isOnOldRoot: !isIssuedBy(chain, roots.slice(0, 1)),
+    isOfRetiredRoot: !isIssuedBy(chain, roots),
     ...vouchersOf(chain, roots),
   };
 }

@@ -2,13 +2,21 @@ import { dirname, resolve } from 'node:path';
 import { isKeptByAgent } from '../certificates/pair-file.ts';
 import type { PeerIdentity } from '../domain/peer-identity.ts';
 import { IdentityPlace } from '../enrollment/identity-place.ts';
-import { authoritiesOf, chainOf } from '../rpc/certificate-trust.ts';
+import { authoritiesOf, chainOf, isIssuedBy, lifeOf } from '../rpc/certificate-trust.ts';
 import type { LiveCredentials } from '../rpc/live-credentials.ts';
-import { type PeerCredentialFiles, readPeerCredentials } from '../rpc/peer-credentials.ts';
+import {
+  type PeerCredentialFiles,
+  type PeerCredentials,
+  readPeerCredentials,
+} from '../rpc/peer-credentials.ts';
 import type { Clock } from '../runtime/clock.ts';
-import type { KeptRenewal, KeptSubject } from './certificate-keeper.ts';
-import { askingAt, CertificateRenewal } from './certificate-renewal.ts';
-import { toKeptCertificate, type VouchedCertificate } from './kept-certificate.ts';
+import {
+  defaultCertificateKeeperConfig,
+  type KeptRenewal,
+  type KeptSubject,
+} from './certificate-keeper.ts';
+import { askingWhereItIs, CertificateRenewal } from './certificate-renewal.ts';
+import { toKeptCertificate, type VouchedCertificate, vouchersOf } from './kept-certificate.ts';
 
 /**
  * The agent's own certificate, for the keeper: what stands in its files, used as soon as it changes there,
@@ -27,7 +35,13 @@ export function ownIdentity(
     name: 'agent',
     look: async (): Promise<VouchedCertificate> => {
       const { identity } = credentials;
-      const found = await readPeerCredentials(files, { identity, atAnyTime: true });
+      // Other roots may be trusted than when it was issued; another certificate must stand on them.
+      const isInUse = (certificate: Buffer) => certificate.equals(credentials.certificate);
+      const options = { identity, atAnyTime: true };
+      const found = await readPeerCredentials(
+        files,
+        isKeptByAgent(files) ? { ...options, isTakenWithoutRoot: isInUse } : options,
+      );
       const isNew =
         !found.certificate.equals(credentials.certificate) || !found.ca.equals(credentials.ca);
       if (isNew) credentials.replace(found);
@@ -38,6 +52,37 @@ export function ownIdentity(
     countsAgain: () => credentials.replace(credentials),
     ...(renewal && { renewal }),
   };
+}
+
+/**
+ * Whether a certificate that no trusted root stands behind may still be followed by its key: a site's authority
+ * has issued it, whose key stays the same when the root changes, and the grace period is not over.
+ */
+export function mayComeBack(certificate: Buffer, nowMs: number): boolean {
+  const chain = chainOf(certificate);
+  const [own, issuer] = chain;
+  const { issuerSiteCode } = vouchersOf(chain, []);
+  if (issuerSiteCode === '' || !issuer?.ca || !isIssuedBy([own], [issuer])) return false;
+  return nowMs <= lifeOf(own).notAfterMs + defaultCertificateKeeperConfig.graceMs;
+}
+
+/**
+ * How an agent reads its own certificate at its start: with one that is over, not valid yet, or of a root that
+ * was retired, it stays up and says so, as long as it can come back by itself.
+ *
+ * @param wayBack what brings it back otherwise, the end of a sentence
+ */
+export function ownCredentialsAtStart(
+  files: RenewedFiles,
+  facts: { readonly identity: PeerIdentity; readonly nowMs: number; readonly wayBack: string },
+): Promise<PeerCredentials> {
+  const { identity, nowMs, wayBack } = facts;
+  const canRenew = isKeptByAgent(files) && files.renewalAddress !== undefined;
+  return readPeerCredentials(files, {
+    ...{ identity, atAnyTime: true },
+    ...(isKeptByAgent(files) && { wayBack }),
+    isTakenWithoutRoot: (certificate) => canRenew && mayComeBack(certificate, nowMs),
+  });
 }
 
 /** Where an agent's certificate lies, and where it is renewed. */
@@ -55,7 +100,7 @@ export interface RenewedFiles extends PeerCredentialFiles {
 export function renewalByOldKey(
   needs: {
     readonly credentials: LiveCredentials;
-    readonly clock: Pick<Clock, 'nowMs'>;
+    readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
     readonly expected: (peer: PeerIdentity) => boolean;
   },
   files: RenewedFiles,
@@ -64,7 +109,7 @@ export function renewalByOldKey(
   if (address === undefined || !isKeptByAgent(files)) return undefined;
   const { credentials, clock, expected } = needs;
   const place = new IdentityPlace(dirname(resolve(certificateFile)), certificateFile);
-  const ask = askingAt({ address, roots: () => credentials.ca, expected });
+  const ask = askingWhereItIs({ address, place, roots: () => credentials.ca, expected });
   const renewal = new CertificateRenewal({ place, ask, clock });
   return {
     isOwnIssuer: false,

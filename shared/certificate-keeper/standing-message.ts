@@ -12,6 +12,7 @@ const states = {
   expired: 'CERTIFICATE_STATE_EXPIRED',
   'not-yet-valid': 'CERTIFICATE_STATE_NOT_YET_VALID',
   refused: 'CERTIFICATE_STATE_REFUSED',
+  'root-retired': 'CERTIFICATE_STATE_ROOT_RETIRED',
 } as const satisfies Record<CertificateState, string>;
 
 /** A reason from the wire is kept no longer than this. */

@@ -1,4 +1,4 @@
-/** Certificates as they are signed: the only import of @peculiar/x509. */
+/** Certificates as they are signed, and what they let a CA do: the only import of @peculiar/x509. */
 import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
 import {
@@ -101,6 +101,27 @@ export async function issueLeafWithKey(
   const key = await newPrivateKey();
   const publicKey = publicKeyInfoOf(key);
   return { certificate: await issueLeaf(authority, { ...request, publicKey }), key };
+}
+
+/** What a CA may do, by its certificate. */
+export interface AuthorityTerms {
+  /** How many CAs may stand between it and a leaf; undefined: any number. */
+  readonly pathLength: number | undefined;
+  readonly maySignCertificates: boolean;
+}
+
+/** What a certificate (PEM) lets its holder do as a CA; undefined when it cannot be read, or is of no CA. */
+export function authorityTermsOf(pem: string): AuthorityTerms | undefined {
+  try {
+    const certificate = new X509Certificate(pem);
+    const constraints = certificate.getExtension(BasicConstraintsExtension);
+    if (!constraints?.ca) return undefined;
+    const usages = certificate.getExtension(KeyUsagesExtension)?.usages ?? 0;
+    const maySignCertificates = (usages & KeyUsageFlags.keyCertSign) !== 0;
+    return { pathLength: constraints.pathLength, maySignCertificates };
+  } catch {
+    return undefined;
+  }
 }
 
 async function issue(

@@ -4,8 +4,10 @@ import {
   afterFailure,
   afterSuccess,
   type CertificateState,
+  certificateCounts,
   clockSkewMsMax,
   defaultRenewalPace,
+  isRootAllThatIsWanted,
   type KeepingRules,
   type KeptCertificate,
   noTries,
@@ -71,6 +73,35 @@ describe('how it stands with a certificate (SEC-3, F22)', () => {
     assert.ok(Math.max(...moments) <= 64.5 * dayMs + hourMs);
     assert.ok(new Set(moments).size > 50);
   });
+
+  it('one of a root that was retired counts for nobody, and is followed by its key, however young', () => {
+    const retired = { isOnOldRoot: true, isOfRetiredRoot: true };
+    const found = standing(beginMs + dayMs, { certificate: retired });
+    assert.deepEqual([found.state, found.isDue], ['root-retired', true]);
+    assert.equal(certificateCounts(found.state), false);
+    assert.match(found.reason, /^the root behind it counts no more$/);
+    const over = standing(beginMs + 121 * dayMs, { certificate: retired });
+    assert.deepEqual([over.state, over.isDue], ['expired', false]);
+  });
+
+  it('whoever issues it himself makes no other one for a root: his authority is to change', () => {
+    const certificate = { isOnOldRoot: true };
+    const found = standing(beginMs + dayMs, { certificate, rules: { isOwnIssuer: true } });
+    assert.deepEqual([found.state, found.isDue], ['valid', false]);
+  });
+
+  for (const [what, days, changes, expected] of [
+    ['young and on an older root', 1, { isOnOldRoot: true }, true],
+    ['on the newest root', 1, {}, false],
+    ['due by its age as well', 61, { isOnOldRoot: true }, false],
+    ['of a root that was retired', 1, { isOnOldRoot: true, isOfRetiredRoot: true }, false],
+    ['expired', 91, { isOnOldRoot: true }, false],
+  ] as const) {
+    it(`one that is ${what} is ${expected ? '' : 'not '}wanted for its root alone`, () => {
+      const kept = { ...certificate, ...changes };
+      assert.equal(isRootAllThatIsWanted(kept, beginMs + days * dayMs), expected);
+    });
+  }
 
   it('one on a root that another follows is renewed, however young', () => {
     const found = standing(beginMs + dayMs, { certificate: { isOnOldRoot: true } });
@@ -163,6 +194,12 @@ describe('a certificate that a site gives (SEC-3, F22)', () => {
     assert.equal(refusalOfRenewed(lifeFrom(nowMs - 5 * minuteMs), nowMs), undefined);
     assert.equal(refusalOfRenewed(lifeFrom(nowMs + 5 * minuteMs), nowMs), undefined);
     assert.equal(refusalOfRenewed(lifeFrom(nowMs + clockSkewMsMax), nowMs), undefined);
+  });
+
+  it('is not taken when it begins later than the one before can wait for', () => {
+    const soon = lifeFrom(nowMs + 10 * minuteMs);
+    assert.equal(refusalOfRenewed(soon, nowMs, 10 * minuteMs), undefined);
+    assert.match(refusalOfRenewed(soon, nowMs, 10 * minuteMs - 1) ?? '', /^it is not valid before/);
   });
 
   it('is not taken from a site whose clock is two years ahead, or at 1970', () => {

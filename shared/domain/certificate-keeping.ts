@@ -8,12 +8,14 @@ export type CertificateState =
   | 'renewing'
   | 'expired'
   | 'not-yet-valid'
+  /** The root behind it counts no more; its holder may still follow it by its key. */
+  | 'root-retired'
   /** To be followed by another one, which the site will not give: somebody must do something. */
   | 'refused';
 
 /** Whether peers take it. */
 export function certificateCounts(state: CertificateState): boolean {
-  return state !== 'expired' && state !== 'not-yet-valid';
+  return state !== 'expired' && state !== 'not-yet-valid' && state !== 'root-retired';
 }
 
 /** A certificate, as far as keeping it goes by it. */
@@ -22,6 +24,8 @@ export interface KeptCertificate extends CertificateLife {
   readonly jitter: number;
   /** It stands on a root that another one follows. */
   readonly isOnOldRoot: boolean;
+  /** No root that is trusted here stands behind it. @default false */
+  readonly isOfRetiredRoot?: boolean;
 }
 
 /** What is remembered of the tries to renew a certificate. */
@@ -77,7 +81,8 @@ export function standingOf(
   const isWanted = isRenewalWanted(certificate, nowMs, rules);
   const isDue = isWanted && monotonicMs >= tries.notBeforeMs;
   const renewing = tries.isRefused ? 'refused' : 'renewing';
-  const state = age === 'valid' ? (isWanted ? renewing : 'valid') : age;
+  const whileValid = certificate.isOfRetiredRoot ? 'root-retired' : isWanted ? renewing : 'valid';
+  const state = age === 'valid' ? whileValid : age;
   return { state, reason: reasonOf(certificate, tries, { nowMs, rules, isWanted }), isDue };
 }
 
@@ -94,8 +99,31 @@ export function isRenewalWanted(
     case 'expired':
       return isOwnIssuer || nowMs <= certificate.notAfterMs + graceMs;
     case 'valid':
-      return certificate.isOnOldRoot || nowMs >= renewalAtMs(certificate, certificate.jitter);
+      return (
+        isForItsRoot(certificate, { isOwnIssuer }) ||
+        nowMs >= renewalAtMs(certificate, certificate.jitter)
+      );
   }
+}
+
+/**
+ * Whether another one is to follow for the root that stands behind it. Who issues it himself changes the root
+ * with the certificate of his authority; another leaf by the same authority would stand on the same root.
+ */
+function isForItsRoot(
+  { isOnOldRoot, isOfRetiredRoot = false }: KeptCertificate,
+  { isOwnIssuer }: Pick<KeepingRules, 'isOwnIssuer'>,
+): boolean {
+  return !isOwnIssuer && (isOnOldRoot || isOfRetiredRoot);
+}
+
+/**
+ * Whether another one is wanted for the newest root alone: then only one that stands on it is worth asking for.
+ */
+export function isRootAllThatIsWanted(certificate: KeptCertificate, nowMs: number): boolean {
+  const { isOnOldRoot, isOfRetiredRoot = false, jitter } = certificate;
+  const isYoung = nowMs < renewalAtMs(certificate, jitter);
+  return isOnOldRoot && !isOfRetiredRoot && isYoung && ageOf(certificate, nowMs) === 'valid';
 }
 
 function reasonOf(
@@ -106,12 +134,14 @@ function reasonOf(
   const { nowMs, rules, isWanted } = found;
   const parts = [refusalOfLife(certificate, nowMs) ?? ''];
   const age = ageOf(certificate, nowMs);
+  if (certificate.isOfRetiredRoot) parts.push(rootRetired);
   if (age === 'not-yet-valid') parts.push('set the clock, if that is wrong');
   if (age === 'expired' && !isWanted) parts.push(rules.canRenew ? tooLate : notRenewed);
   if (isWanted && failure !== '') parts.push(`it could not be renewed: ${failure}`);
   return parts.filter((part) => part !== '').join('; ');
 }
 
+const rootRetired = 'the root behind it counts no more';
 const tooLate =
   'its key is not taken any more: if the clock is right, enroll this machine again with a new token';
 const notRenewed = 'put a new one in its place, or set the clock, if that is wrong';
@@ -157,10 +187,16 @@ export const clockSkewMsMax = 24 * 3_600_000;
  * Why a certificate that was given is not taken, as the end of a sentence: one that does not count for
  * longer than the clocks of two machines are apart would lock its holder out, and was made by a site whose
  * clock is wrong.
+ *
+ * @param aheadMsMax by how much it may begin later than now; less where the one before counts still
  */
-export function refusalOfRenewed(next: CertificateLife, nowMs: number): string | undefined {
+export function refusalOfRenewed(
+  next: CertificateLife,
+  nowMs: number,
+  aheadMsMax = clockSkewMsMax,
+): string | undefined {
   const refusal = refusalOfLife(next, nowMs);
   if (refusal === undefined) return undefined;
-  const isSoon = nowMs < next.notBeforeMs && next.notBeforeMs <= nowMs + clockSkewMsMax;
+  const isSoon = nowMs < next.notBeforeMs && next.notBeforeMs <= nowMs + aheadMsMax;
   return isSoon ? undefined : refusal;
 }

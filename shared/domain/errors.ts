@@ -42,6 +42,7 @@ export type ErrorDetails =
   | { code: 'RENEWAL_TOO_SOON'; holder: string; waitMs: number }
   | { code: 'ALREADY_ENROLLED'; path: string; reason: string }
   | { code: 'ADMINISTRATOR_UNKNOWN'; name: string }
+  | { code: 'HOLDER_UNKNOWN'; holder: string; siteCode: string; near: string }
   | { code: 'ADMINISTRATOR_EXISTS'; name: string; identityUri: string }
   | { code: 'LOG_UNKNOWN'; component: string; known: string }
   // The source of a package
@@ -168,6 +169,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   ALREADY_ENROLLED: (f) => `${f.path} is there already: ${f.reason}`,
   ADMINISTRATOR_UNKNOWN: (f) =>
     `There is no administrator ${f.name} at this site. "waybill admin list" shows those there are`,
+  HOLDER_UNKNOWN: (f) =>
+    `Site ${f.siteCode} knows nobody called ${f.holder}${f.near === '' ? '' : `; did you mean ${f.near}?`} Nothing was revoked. "waybill certs" shows whom it knows; who has a certificate of another site is known there (--site), and --force revokes a name of which the record is lost`,
   ADMINISTRATOR_EXISTS: (f) =>
     `Administrator ${f.name} exists already, as ${f.identityUri}. To give another role or scope, delete him first`,
   LOG_UNKNOWN: (f) => `There is no log ${f.component}; expected one of ${f.known}`,

@@ -26,7 +26,18 @@ export type CertificateDue =
   | 'urgent'
   | 'expired'
   | 'not-yet-valid'
-  | 'old-root';
+  | 'old-root'
+  /** It counts no more: there is nothing to be done about it. */
+  | 'revoked';
+
+/** The revocation by which a certificate counts no more. */
+export interface KnownRevocation {
+  readonly revokedAtMs: number;
+  /** The site at which it was said. */
+  readonly siteCode: string;
+  /** Who was revoked: the holder, or the site that vouches for him. */
+  readonly holder: string;
+}
 
 /** A certificate that a site knows of. */
 export interface KnownCertificate extends CertificateLife {
@@ -45,6 +56,8 @@ export interface KnownCertificate extends CertificateLife {
   readonly reason: string;
   /** When its holder said so; 0: never. */
   readonly toldAtMs: number;
+  /** Why it counts no more at the site that knows it; absent: it does. */
+  readonly revoked?: KnownRevocation;
 }
 
 const dayMs = 24 * 3_600_000;
@@ -59,6 +72,7 @@ export const rootExpirySoonMs = 180 * dayMs;
  * such as those of tests, a part of it counts as soon and urgent.
  */
 export function dueOf(certificate: KnownCertificate, nowMs: number): CertificateDue {
+  if (certificate.revoked) return 'revoked';
   const age = ageOf(certificate, nowMs);
   if (age !== 'valid') return age;
   const { notBeforeMs, notAfterMs } = certificate;

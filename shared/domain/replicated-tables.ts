@@ -21,6 +21,7 @@ export type ReplicatedTable =
   | 'validation-requests'
   | 'validation-results'
   | 'audit-heads'
+  | 'root-standings'
   | 'component-settings'
   | 'revocations';
 
@@ -88,6 +89,8 @@ export const replicatedTables = {
   'validation-results': { scope: 'upward', writer: { siteInKeyPart: 1 } },
   /** siteCode: the newest record of its audit trail */
   'audit-heads': { scope: 'upward', writer: { siteInKeyPart: 0 } },
+  /** siteCode: who stands on an older root, of those it vouches for */
+  'root-standings': { scope: 'upward', writer: { siteInKeyPart: 0 } },
   /** siteCode / settingName */
   'component-settings': { scope: 'everywhere', writer: 'any site' },
   /** siteCode where it was said / kind of holder / name */

@@ -75,6 +75,29 @@ export function isRevocationHeard(
   return !isKnown || places.wayUp(voucher.siteCode).includes(saidAt);
 }
 
+/**
+ * Where a revocation counts: everywhere; only at the site where it was said and the sites below it; or that is not
+ * known there: everywhere if that site or one below it vouches for the holder.
+ */
+export type RevocationReach = 'everywhere' | 'below' | 'unknown';
+
+/**
+ * Where it counts what was revoked at a site.
+ *
+ * @param voucher undefined: not known
+ */
+export function reachOfRevocation(
+  saidAt: string,
+  voucher: Voucher | undefined,
+  places: Pick<SiteTree, 'wayUp' | 'get' | 'list'>,
+): RevocationReach {
+  const everySite = [...places.list()].map(({ siteCode }) => siteCode);
+  if (everySite.every((siteCode) => places.wayUp(siteCode).includes(saidAt))) return 'everywhere';
+  if (voucher === undefined) return 'unknown';
+  const isHeard = (at: string) => isRevocationHeard(saidAt, { voucher, at }, places);
+  return everySite.every(isHeard) ? 'everywhere' : 'below';
+}
+
 /** Revocations in memory, by holder. */
 export class RevocationIndex<R extends RevokedAt> {
   readonly #byHolder = new Map<string, Map<string, R>>();

@@ -74,7 +74,7 @@ async function enrolledBefore(
   const { holder = 'somebody else', notAfterMs, isNew } = held;
   const path = place.credentialFile;
   if (holder !== holderOf(identity)) {
-    const reason = `it is the certificate of ${holder}. For ${holderOf(identity)} use another data directory, or remove it`;
+    const reason = `it is the certificate of ${holder}. For ${holderOf(identity)} name another data directory`;
     throw new WaybillError({ code: 'ALREADY_ENROLLED', path, reason });
   }
   if (isNew && hasConfig) return { isNew, notAfterMs };

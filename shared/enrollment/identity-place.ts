@@ -9,6 +9,7 @@ import {
   writeSecretFile,
 } from '../certificates/secret-files.ts';
 import { writeRootsFile } from '../certificates/trusted-roots.ts';
+import { parseAddress } from '../domain/distribution-point.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { holderOf } from '../domain/peer-identity.ts';
 import { identityOfSubjectAltName } from '../rpc/certificate-identity.ts';
@@ -47,6 +48,10 @@ export class IdentityPlace {
 
   get #keyFile(): string {
     return join(this.directory, 'next.key');
+  }
+
+  get #addressFile(): string {
+    return join(this.directory, 'renewal-address');
   }
 
   /** What is there. @throws CERTIFICATE_INVALID when it cannot be read, or others can read it */
@@ -100,6 +105,18 @@ export class IdentityPlace {
   }: Pick<Enrolled, 'key' | 'certificates'>): Promise<void> {
     await makeSecretDirectory(dirname(this.credentialFile), this.#owner);
     await writePairFile(this.credentialFile, { key, certificates }, this.#owner);
+  }
+
+  /** host:port where its site last said that it renews certificates; undefined: it has said nothing. */
+  async toldRenewalAddress(): Promise<string | undefined> {
+    const text = await readSecretFile(this.#addressFile);
+    return text === undefined ? undefined : parseAddress(text.trim());
+  }
+
+  /** Keeps that, in one step; the same again changes nothing. */
+  async keepRenewalAddress(address: string): Promise<void> {
+    if ((await this.toldRenewalAddress()) === address) return;
+    await writeSecretFile(this.#addressFile, `${address}\n`, this.#owner);
   }
 
   /** It has come to its end: the next one begins with another key. */

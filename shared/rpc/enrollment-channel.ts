@@ -1,10 +1,11 @@
-import { createSecureContext, type DetailedPeerCertificate } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
+import { createSecureContext, type DetailedPeerCertificate, type PeerCertificate } from 'node:tls';
 import { ChannelCredentials, Client, Metadata } from '@grpc/grpc-js';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError } from '../runtime/abort-error.ts';
 import { isServiceError, toCallFailure } from './call-failure.ts';
-import { shownPeerOf } from './certificate-trust.ts';
+import { isIssuedBy, shownPeerOf } from './certificate-trust.ts';
 import { isForeignCa } from './connection-failure.ts';
 import type { MethodName, RequestOf, ResponseOf } from './conversation.ts';
 import { methodDefinition } from './service-definitions.ts';
@@ -19,6 +20,8 @@ export interface EnrollmentChannelOptions {
   readonly expected?: (peer: PeerIdentity) => boolean;
   /** The same in words. @default a site of this hierarchy */
   readonly expectedText?: string;
+  /** PEM: only a site that stands on this root is asked anything. @default one on any of them */
+  readonly onlyOnRoot?: string | undefined;
 }
 
 /** Longest answer that is taken, in bytes. */
@@ -42,6 +45,7 @@ export class EnrollmentChannel {
       checkServerIdentity: (_host, certificate) => {
         // Node gives it with its issuers, whatever gRPC's types say.
         const { identity } = shownPeerOf(certificate as DetailedPeerCertificate, roots) ?? {};
+        if (!isOnRoot(certificate, options.onlyOnRoot)) return new Error(olderRootMark);
         const isExpected = identity?.kind === 'site' && (options.expected?.(identity) ?? true);
         this.#shown = identity ? toIdentityUri(identity) : 'nobody (it has no Waybill identity)';
         return isExpected ? undefined : new Error(mismatchMark);
@@ -98,6 +102,10 @@ export class EnrollmentChannel {
   #toFailure(error: unknown, facts: Parameters<typeof toCallFailure>[1]): Error {
     if (!isServiceError(error)) return error instanceof Error ? error : new Error(String(error));
     const { address, expectedText: expected = 'a site of this hierarchy' } = this.#options;
+    if (error.details.includes(olderRootMark)) {
+      const reason = 'it still stands on the older root itself';
+      return new WaybillError({ code: 'PEER_FAILED', peer: 'the site', reason });
+    }
     const isMismatch = error.details.includes(mismatchMark);
     if (!isMismatch && !isForeignCa(error.details)) return toCallFailure(error, facts);
     const actual = isMismatch ? (this.#shown ?? 'nobody') : 'a peer of another CA';
@@ -110,5 +118,14 @@ export class EnrollmentChannel {
   }
 }
 
-/** Marks our own refusal of a server's certificate among gRPC's connection errors. */
+/** Whether this root stands behind what a site shows; any does when none is named. */
+function isOnRoot(shown: PeerCertificate, root: string | undefined): boolean {
+  if (root === undefined) return true;
+  const { raw, issuerCertificate } = shown as DetailedPeerCertificate;
+  const [own, issuer] = [raw, issuerCertificate?.raw ?? raw].map((der) => new X509Certificate(der));
+  return own !== undefined && isIssuedBy([own, issuer], [new X509Certificate(root)]);
+}
+
+/** Marks our own refusals of a server's certificate among gRPC's connection errors. */
 const mismatchMark = 'waybill-enrollment-mismatch';
+const olderRootMark = 'waybill-enrollment-older-root';

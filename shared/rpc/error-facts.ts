@@ -40,6 +40,7 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   RENEWAL_REFUSED: { holder: 'text', reason: 'text' },
   ALREADY_ENROLLED: pathAndReason,
   ADMINISTRATOR_UNKNOWN: { name: 'text' },
+  HOLDER_UNKNOWN: { holder: 'text', siteCode: 'text', near: 'text' },
   ADMINISTRATOR_EXISTS: { name: 'text', identityUri: 'text' },
   LOG_UNKNOWN: { component: 'text', known: 'text' },
   SOURCE_MISSING: path,

@@ -47,6 +47,15 @@ export interface CredentialsOptions {
    * @default false
    */
   readonly atAnyTime?: boolean;
+  /**
+   * Whether a certificate is taken that none of the roots stands behind: the root has changed, and its holder can
+   * follow it by its key.
+   *
+   * @default never
+   */
+  readonly isTakenWithoutRoot?: (certificate: Buffer) => boolean;
+  /** What brings its holder back when none of the roots stands behind it and it is not taken. */
+  readonly wayBack?: string;
 }
 
 /**
@@ -69,7 +78,7 @@ export async function readPeerCredentials(
   const [own] = chain;
   const authorities = parseCertificates(files.caFile, ca);
   checkAuthorities(files.caFile, authorities);
-  checkSigned(files, chain, authorities);
+  if (!isIssuedBy(chain, authorities)) checkTakenWithoutRoot(files, certificate, options);
   checkKey(files, own, key);
   const identity = requireIdentity(files.certificateFile, chain, authorities);
   if (options.identity) checkIdentity(files.certificateFile, identity, options.identity);
@@ -146,13 +155,14 @@ function checkAuthorities(path: string, authorities: X509Certificate[]): void {
   }
 }
 
-function checkSigned(
-  files: PeerCredentialFiles,
-  chain: CertificateChain,
-  authorities: X509Certificate[],
+function checkTakenWithoutRoot(
+  { caFile, certificateFile }: PeerCredentialFiles,
+  pem: Buffer,
+  { isTakenWithoutRoot, wayBack }: CredentialsOptions,
 ): void {
-  if (isIssuedBy(chain, authorities)) return;
-  throw invalid(files.certificateFile, `it is not signed by the CA ${files.caFile}`);
+  if (isTakenWithoutRoot?.(certificatesOf(pem))) return;
+  const after = wayBack === undefined ? '' : `; ${wayBack}`;
+  throw invalid(certificateFile, `it is not signed by the CA ${caFile}${after}`);
 }
 
 function checkTime(files: PeerCredentialFiles, credentials: PeerCredentials, nowMs: number): void {

@@ -35,6 +35,7 @@ import type { PrestagedHold } from '../domain/prestaged-content.ts';
 import type { PullJob } from '../domain/pull-job.ts';
 import type { ConfiguredSource } from '../domain/pull-source.ts';
 import type { Revocation } from '../domain/revocation.ts';
+import type { RootStanding } from '../domain/root-standing.ts';
 import type { MiniJob, PackageFileFacts, SendRequest } from '../domain/send-request.ts';
 import type { SiteDefinition, SiteIdentity, SiteRoute } from '../domain/site.ts';
 import type {
@@ -141,6 +142,8 @@ export const keySpaces = {
   trustBundles: keySpace<TrustBundleRow>('trust-bundles'),
   /** siteCode → the newest certificate of that site's authority, as the top issued it. */
   siteAuthorities: keySpace<SiteAuthorityRow>('site-authorities'),
+  /** siteCode → who stands on an older root there, while the root changes. */
+  rootStandings: keySpace<RootStanding>('root-standings'),
   /** dpId → a DP of whatever site, as it is configured. */
   hierarchyDistributionPoints: keySpace<DistributionPoint>('hierarchy-distribution-points'),
   /** packageId → what administrators say of it. */

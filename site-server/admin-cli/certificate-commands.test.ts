@@ -28,6 +28,10 @@ const all = [
     ...{ holder: 'admin/bob', due: 'CERTIFICATE_DUE_EXPIRED' },
     ...{ notAfterMs: String(nowMs - 2 * dayMs), rootKeyId: Buffer.alloc(0) },
   }),
+  aCertificate({
+    ...{ holder: 'admin/eve', due: 'CERTIFICATE_DUE_REVOKED', revokedAtMs: String(nowMs) },
+    ...{ revokedAtSiteCode: 'CS1', revokedHolder: 'site/PS1' },
+  }),
 ];
 
 describe('waybill certs (SEC-3)', () => {
@@ -37,7 +41,12 @@ describe('waybill certs (SEC-3)', () => {
     assert.equal(exitCode, 0);
     const lines = stdout.trimEnd().split('\n');
     assert.deepEqual(
-      lines.map((line) => line.replace(/\d{4}-\d\d-\d\d/, 'DATE').replace(/ +/g, ' ')),
+      lines.map((line) =>
+        line
+          .replace(/\d{4}-\d\d-\d\d/, 'DATE')
+          .replace(/DATE \d\d:\d\d(:\d\d)?[^.,]*/, 'DATE TIME')
+          .replace(/ +/g, ' '),
+      ),
       [
         'certificate of ends issued by root due',
         'root abababab DATE in 3000 d newest',
@@ -46,7 +55,9 @@ describe('waybill certs (SEC-3)', () => {
         'dp/PS1DP2 DATE in 2 d PS1 newest renewal: urgent',
         'site/PS2 DATE in 59 d 23 h PS1 newest renewal: late',
         'admin/bob DATE 2 d ago PS1 unknown expired',
+        'admin/eve DATE in 59 d 23 h PS1 newest revoked',
         'dp/PS1DP2: it could not be renewed: revoked.',
+        'admin/eve: revoked at CS1 on DATE TIME, with site/PS1.',
       ],
     );
     assert.ok(lines.every((line) => line.length <= 80));
@@ -55,7 +66,7 @@ describe('waybill certs (SEC-3)', () => {
   it('shows only what is due, when asked so', async () => {
     const admin = new FakeAdmin().stream('listCertificates', () => all);
     const { stdout } = await runWaybill('certs list --due', { admin });
-    assert.doesNotMatch(stdout, /PS1DP1/);
+    assert.doesNotMatch(stdout, /PS1DP1|admin\/eve/);
     assert.match(stdout, /PS1DP2/);
     const nothing = await runWaybill('certs --due');
     assert.equal(nothing.stdout, 'Nothing is due.\n');
@@ -72,7 +83,7 @@ describe('waybill certs (SEC-3)', () => {
           notAfterMs: thenMs + 60 * dayMs,
         },
         ...{ rootKeyId: 'ab'.repeat(32), isOnNewestRoot: true, state: 'valid', reason: '' },
-        ...{ toldAtMs: thenMs, due: 'nothing' },
+        ...{ toldAtMs: thenMs, due: 'nothing', revoked: null },
       },
     ]);
   });

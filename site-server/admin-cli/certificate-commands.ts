@@ -18,11 +18,12 @@ const listCertificates = command({
   run: async ({ due, site }, session) => {
     const { admin, output, clock, timeZone } = await session.atSite(site);
     const all = (await admin.list('listCertificates', {})).map(toCertificateRecord);
-    const rows = due ? all.filter((one) => one.due !== 'nothing') : all;
+    const rows = due ? all.filter((one) => !['nothing', 'revoked'].includes(one.due)) : all;
     const nobody = due ? 'Nothing is due.' : 'No certificates are known.';
     output.list(rows, toColumns(clock.nowMs(), timeZone), nobody);
     for (const row of rows) {
       if (row.reason !== '') output.sentence(`${toName(row)}: ${row.reason}.`);
+      if (row.revoked) output.sentence(`${toName(row)}: ${toRevokedText(row, timeZone)}.`);
     }
   },
 });
@@ -63,6 +64,16 @@ function toRootText({ rootKeyId, isOnNewestRoot }: CertificateRecord): string {
   return isOnNewestRoot ? 'newest' : 'older';
 }
 
+/** Whoever's own certificate is sound may have lost the site that vouches for him. */
+function toRevokedText(
+  { holder, revoked }: CertificateRecord,
+  timeZone: string | undefined,
+): string {
+  if (!revoked) return '';
+  const atText = `revoked at ${revoked.siteCode} on ${toTimeText(revoked.atMs, timeZone)}`;
+  return revoked.holder === holder ? atText : `${atText}, with ${revoked.holder}`;
+}
+
 const dueTexts: Record<string, string> = {
   nothing: '',
   renewal: 'renewal',
@@ -71,6 +82,7 @@ const dueTexts: Record<string, string> = {
   expired: 'expired',
   'not-yet-valid': 'not valid yet',
   'old-root': 'the new root',
+  revoked: 'revoked',
 };
 
 function toDueText({ kind, due }: CertificateRecord): string {

@@ -19,5 +19,12 @@ export function toCertificateRecord(wire: CertificateRecord__Output) {
     reason: wire.reason,
     toldAtMs: toCount(wire.toldAtMs, 'told_at_ms'),
     due: toWord('CERTIFICATE_DUE_', wire.due),
+    revoked: toRevoked(wire),
   };
+}
+
+/** Null: it counts. */
+function toRevoked({ revokedAtMs, revokedAtSiteCode, revokedHolder }: CertificateRecord__Output) {
+  const atMs = toCount(revokedAtMs, 'revoked_at_ms');
+  return atMs === 0 ? null : { atMs, siteCode: revokedAtSiteCode, holder: revokedHolder };
 }

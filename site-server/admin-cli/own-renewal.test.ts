@@ -139,6 +139,29 @@ describe('the certificate of whoever uses waybill (SEC-3, F22)', () => {
     assert.ok(user.connectionCount > before);
   });
 
+  it('is renewed by its key when its root was retired; what is in the way is told', async () => {
+    await using user = await UserTest.create(1);
+    const rootsFile = user.directory.join('roots.crt');
+    const validity = { notBefore: new Date(), notAfter: new Date(Date.now() + 1_000 * dayMs) };
+    const next = await issueRoot({ name: 'Waybill root next', ...validity });
+    await writeRootsFile(rootsFile, { generation: 3, roots: [next.certificate] });
+    for (let call = 1; call <= 2; call++) {
+      const before = user.connectionCount;
+      await assert.rejects(user.use(), {
+        code: 'CERTIFICATE_INVALID',
+        message: /the root behind it counts no more; it could not be renewed: the /,
+      });
+      assert.ok(user.connectionCount > before, `${call}`);
+    }
+    await user.clock.advance(121 * dayMs);
+    const count = user.connectionCount;
+    await assert.rejects(
+      user.use(),
+      /not signed by the CA .*; have a new token made and run "waybill enroll"$/,
+    );
+    assert.equal(user.connectionCount, count);
+  });
+
   it('is told of when it ends within 14 days', async () => {
     await using user = await UserTest.create(80);
     await user.use();

@@ -1,10 +1,11 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
-  askingAt,
+  askingWhereItIs,
   CertificateRenewal,
 } from '../../shared/certificate-keeper/certificate-renewal.ts';
 import { toKeptCertificate } from '../../shared/certificate-keeper/kept-certificate.ts';
+import { mayComeBack } from '../../shared/certificate-keeper/own-identity.ts';
 import { isKeptByAgent } from '../../shared/certificates/pair-file.ts';
 import { isRenewalWanted, type KeepingRules } from '../../shared/domain/certificate-keeping.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
@@ -24,7 +25,7 @@ import { toSystemReason } from '../../shared/runtime/system-reason.ts';
 
 /** What is around whoever uses his certificate. */
 export interface OwnRenewalSurroundings {
-  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
   readonly signal: AbortSignal;
   /** Takes a line for the one who uses it. */
   readonly tell: (line: string) => void;
@@ -49,9 +50,13 @@ export async function ownCredentials(
   surroundings: OwnRenewalSurroundings,
 ): Promise<PeerCredentials> {
   const { clock, tell } = surroundings;
-  const found = await readPeerCredentials(files, { atAnyTime: true });
-  const { notAfterMs, ...kept } = keptOf(found);
   const canRenew = files.renewalAddress !== undefined && isKeptByAgent(files);
+  const found = await readPeerCredentials(files, {
+    atAnyTime: true,
+    isTakenWithoutRoot: (one) => canRenew && mayComeBack(one, clock.nowMs()),
+    ...(isKeptByAgent(files) && { wayBack: newToken }),
+  });
+  const { notAfterMs, ...kept } = keptOf(found);
   const rules: KeepingRules = { canRenew, isOwnIssuer: false, graceMs };
   if (!isRenewalWanted({ ...kept, notAfterMs }, clock.nowMs(), rules)) {
     return counting(files, found, { surroundings, whatToDo: toWhatToDo(canRenew, undefined) });
@@ -73,15 +78,17 @@ async function renewed(
 ): Promise<string | undefined> {
   const { certificateFile, renewalAddress: address = '' } = files;
   const place = new IdentityPlace(dirname(certificateFile), certificateFile);
-  const { issuerSiteCode } = keptOf(found);
+  const { issuerSiteCode, notAfterMs, isOfRetiredRoot } = keptOf(found);
   // No other site renews it: whoever else answers is not where he should be.
   const { expected } = expectedSiteIfNamed(issuerSiteCode || undefined);
-  const ask = askingAt({ address, roots: () => found.ca, expected, deadlineMs: askMsMax });
-  const renewal = new CertificateRenewal({ place, ask, clock });
+  const roots = () => found.ca;
+  const ask = askingWhereItIs({ address, place, roots, expected, deadlineMs: askMsMax });
+  // Nobody waits at his terminal for a certificate to begin.
+  const renewal = new CertificateRenewal({ place, ask, clock }, { beginsAheadMsMax: 0 });
   const triedAtMs = (await renewal.lastTriedAtMs()) ?? (await renewedAtMs(files));
   const isFresh = triedAtMs !== undefined && Math.abs(clock.nowMs() - triedAtMs) < tryMsMin;
   // One that is over lets nobody in: then it is worth a try.
-  if (isFresh && keptOf(found).notAfterMs > clock.nowMs()) return '';
+  if (isFresh && notAfterMs > clock.nowMs() && !isOfRetiredRoot) return '';
   try {
     await renewal.renew(found, signal);
     return undefined;
@@ -114,14 +121,20 @@ function counting(
   found: PeerCredentials,
   facts: { readonly surroundings: OwnRenewalSurroundings; readonly whatToDo: string },
 ): PeerCredentials {
-  const refusal = refusalOfCredentialTime(files, found, facts.surroundings.clock.nowMs());
+  const { certificateFile: path } = files;
+  const nowMs = facts.surroundings.clock.nowMs();
+  const refusal = keptOf(found).isOfRetiredRoot
+    ? { path, reason: 'the root behind it counts no more' }
+    : refusalOfCredentialTime(files, found, nowMs);
   if (refusal === undefined) return found;
   const reason = `${refusal.reason}; ${facts.whatToDo}`;
   throw new WaybillError({ code: 'CERTIFICATE_INVALID', path: refusal.path, reason });
 }
 
+const newToken = 'have a new token made and run "waybill enroll"';
+
 function toWhatToDo(canRenew: boolean, failure: string | undefined): string {
   if (failure) return `it could not be renewed: ${failure}`;
-  const anew = canRenew ? 'have a new token made and run "waybill enroll"' : 'get another one';
+  const anew = canRenew ? newToken : 'get another one';
   return `set the clock, if that is wrong; else ${anew}`;
 }

@@ -3,7 +3,9 @@ import { FakeAdmin } from './testing/fake-admin.ts';
 import { aRevocation } from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 
-const revoking = () => new FakeAdmin().answer('revokeCertificates', () => aRevocation());
+const reach = 'REVOCATION_REACH_EVERYWHERE' as const;
+const revoking = (changes: Parameters<typeof aRevocation>[0] = { reach }) =>
+  new FakeAdmin().answer('revokeCertificates', () => aRevocation(changes));
 
 describe('waybill certs (SEC-3)', () => {
   it('revoke sends whom and why, and says what it means', async () => {
@@ -12,12 +14,29 @@ describe('waybill certs (SEC-3)', () => {
     assert.deepEqual(admin.requestOf('revokeCertificates'), {
       holder: 'dp/PS1DP1',
       reason: 'stolen',
+      evenIfUnknown: false,
     });
     assert.match(
       stdout,
-      /^Certificates of dp\/PS1DP1 from before .* count no more; connections with them are cut\.\n$/,
+      /^Certificates of dp\/PS1DP1 from before .* count no more, anywhere; connections with them are cut there\.\n$/,
     );
   });
+
+  for (const [name, words] of [
+    ['REVOCATION_REACH_BELOW', /count no more at PS1 and the sites below it, and nowhere else;/],
+    ['REVOCATION_REACH_UNKNOWN', /at PS1 and the sites below it; elsewhere only if one of these/],
+  ] as const) {
+    it(`revoke says where it counts, and what to do for more (${name})`, async () => {
+      const admin = revoking({ reach: name });
+      const { stdout } = await runWaybill('certs revoke admin/bob --force', { admin });
+      assert.match(stdout, words);
+      assert.match(stdout, /\nTo put it out everywhere, call this with --site at/);
+      assert.equal(
+        (admin.requestOf('revokeCertificates') as { evenIfUnknown: boolean }).evenIfUnknown,
+        true,
+      );
+    });
+  }
 
   it('revoke of a site wants to be meant', async () => {
     const asked = await runWaybill('certs revoke site/PS2', { admin: revoking() });
@@ -28,7 +47,11 @@ describe('waybill certs (SEC-3)', () => {
     );
     assert.deepEqual(asked.admin.calls, []);
     const { admin } = await runWaybill('certs revoke site/PS2 --yes', { admin: revoking() });
-    assert.deepEqual(admin.requestOf('revokeCertificates'), { holder: 'site/PS2', reason: '' });
+    assert.deepEqual(admin.requestOf('revokeCertificates'), {
+      holder: 'site/PS2',
+      reason: '',
+      evenIfUnknown: false,
+    });
   });
 
   it('revocations lists who is out, since when, where it was said and by whom', async () => {

@@ -5,7 +5,7 @@ import { type Command, command } from './command.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
 import { anyText, flag, option, positional, siteToAskOption } from './options.ts';
 import type { Column } from './table.ts';
-import { toCount } from './wire-values.ts';
+import { toCount, toWord } from './wire-values.ts';
 
 const holderText = {
   parse: parseHolder,
@@ -15,29 +15,51 @@ const holderText = {
 const revoke = command({
   path: 'certs revoke',
   positionals: '<holder>',
-  summary: 'Put a machine or person out: its certificates so far count no more, anywhere',
+  summary: 'Put a machine or person out: its certificates so far count no more',
   example: 'waybill certs revoke dp/PS1DP1 --reason "stolen on Monday"',
   options: (parser) =>
     parser
       .positional('holder', positional('holder', 'Such as dp/PS1DP1 or admin/bob', holderText))
       .option('reason', option('reason', 'Why, for those who ask later', anyText))
       .option('site', siteToAskOption)
+      .option('force', flag('Also a name that the site does not know: its record is lost'))
       .option('yes', { ...flag('Do not ask, of a site'), alias: 'y' }),
-  run: async ({ holder, reason = '', site, yes }, connected) => {
+  run: async ({ holder, reason = '', site, force, yes }, connected) => {
     const session = await connected.atSite(site);
     if (holderKindOf(holder) === 'site' && !yes) {
       const effect = `it puts ${holder} out, with all whose certificates it issued`;
       await confirmDeletion(session, effect, async () => siteOutOf(holder));
     }
     const { admin, output, timeZone } = session;
-    const record = toRevocationRecord(await admin.ask('revokeCertificates', { holder, reason }));
+    const request = { holder, reason, evenIfUnknown: force ?? false };
+    const said = await admin.ask('revokeCertificates', request);
+    const record = { ...toRevocationRecord(said), reach: toWord('REVOCATION_REACH_', said.reach) };
     output.record(record);
     const time = toTimeText(record.revokedAtMs, timeZone);
     output.sentence(
-      `Certificates of ${holder} from before ${time} count no more; connections with them are cut.`,
+      `Certificates of ${holder} from before ${time} count no more${toReachText(record)}; connections with them are cut there.`,
     );
+    if (record.reach === 'below' || record.reach === 'unknown') output.sentence(askAbove);
   },
 });
+
+/** Where it counts, as far as the site that said it knows. */
+function toReachText({ reach, siteCode }: { reach: string; siteCode: string }): string {
+  const there = ` at ${siteCode} and the sites below it`;
+  switch (reach) {
+    case 'everywhere':
+      return ', anywhere';
+    case 'below':
+      return `${there}, and nowhere else`;
+    case 'unknown':
+      return `${there}; elsewhere only if one of these has issued them`;
+    default:
+      return '';
+  }
+}
+
+const askAbove =
+  'To put it out everywhere, call this with --site at the site that has issued them, or at the top site.';
 
 /** With a site go those it vouches for. */
 function siteOutOf(holder: string): Deletion {

@@ -430,6 +430,7 @@ async function serviceOf(
     settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
     links: new TransferLinks(site),
     certificates: { known: async () => [], dueOf: () => 'nothing' },
+    holders: { find: async () => undefined, nearest: async () => undefined },
     checker: site.checker,
     connections: { forget },
     statusMessageView: new StatusMessageView(site),

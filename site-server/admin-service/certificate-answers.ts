@@ -27,6 +27,7 @@ const dueNames = {
   expired: 'CERTIFICATE_DUE_EXPIRED',
   'not-yet-valid': 'CERTIFICATE_DUE_NOT_YET_VALID',
   'old-root': 'CERTIFICATE_DUE_OLD_ROOT',
+  revoked: 'CERTIFICATE_DUE_REVOKED',
 } as const satisfies Record<CertificateDue, string>;
 
 /** Answers what administrators ask about certificates. */
@@ -53,12 +54,17 @@ function toCertificateRecord(
   certificate: KnownCertificate,
   due: CertificateDue,
 ): CertificateRecord {
-  const { kind, state, rootKeyId, ...facts } = certificate;
+  const { kind, state, rootKeyId, revoked, ...facts } = certificate;
   return {
     ...facts,
     kind: kindNames[kind],
     rootKeyId: Buffer.from(rootKeyId, 'hex'),
     ...(state && { state: certificateStateName(state) }),
     due: dueNames[due],
+    ...(revoked && {
+      revokedAtMs: revoked.revokedAtMs,
+      revokedAtSiteCode: revoked.siteCode,
+      revokedHolder: revoked.holder,
+    }),
   };
 }

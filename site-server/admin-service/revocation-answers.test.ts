@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import type { Voucher } from '../../shared/domain/certificate-authority.ts';
 import type { Revocation } from '../../shared/domain/revocation.ts';
+import { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { CallContext } from '../../shared/rpc/conversation.ts';
 import { RevocationAnswers } from './revocation-answers.ts';
 
@@ -20,6 +22,7 @@ describe('what administrators say about revocations (SEC-3)', () => {
     revokedBy: 'waybill://admin/full/alice',
   };
   let said: object[];
+  let vouchers: Map<string, Voucher | undefined>;
   let answers: ReturnType<RevocationAnswers['methods']>;
 
   beforeEach(() => {
@@ -29,19 +32,55 @@ describe('what administrators say about revocations (SEC-3)', () => {
       return { siteCode: 'PS1', holder, revokedAtMs: 9, ...why };
     };
     const own = { siteCode: 'PS1', kind: 'primary' } as const;
-    const sites = { own } as ConstructorParameters<typeof RevocationAnswers>[0]['sites'];
+    const place = { kind: 'primary', address: '', description: '' } as const;
+    const tree = new SiteTree([
+      { ...place, siteCode: 'CS1', parentSiteCode: '' },
+      { ...place, siteCode: 'PS1', parentSiteCode: 'CS1' },
+    ]);
+    const sites = { own, tree, identityOf: () => undefined };
+    vouchers = new Map([
+      ['dp/PS1DP1', { siteCode: 'PS1' }],
+      ['admin/eve', { siteCode: 'CS1' }],
+    ]);
+    const holders: ConstructorParameters<typeof RevocationAnswers>[0]['holders'] = {
+      find: async (holder) =>
+        vouchers.has(holder) ? { holder, voucher: vouchers.get(holder) } : undefined,
+      nearest: async () => 'dp/PS1DP1',
+    };
     answers = new RevocationAnswers({
       revocations: { list: () => [known], revoke },
-      sites,
+      ...{ sites, holders },
     }).methods();
   });
 
   it('revokes, and says who said so, with his scope', async () => {
-    const request = { holder: 'dp/PS1DP1', reason: 'stolen' };
+    const request = { holder: 'dp/PS1DP1', reason: 'stolen', evenIfUnknown: false };
     const revokedBy = 'waybill://admin/full/alice?site=PS1';
     const answer = await answers.revokeCertificates(request, context);
-    assert.deepEqual(said, [{ ...request, revokedBy }]);
-    assert.deepEqual(answer, { siteCode: 'PS1', revokedAtMs: 9, ...request, revokedBy });
+    const { holder, reason } = request;
+    assert.deepEqual(said, [{ holder, reason, revokedBy }]);
+    assert.deepEqual(answer, {
+      ...{ siteCode: 'PS1', revokedAtMs: 9, holder, reason, revokedBy },
+      reach: 'REVOCATION_REACH_EVERYWHERE',
+    });
+  });
+
+  it('refuses a name that nobody has, with the one that was meant; and revokes it when told so', async () => {
+    const request = { holder: 'dp/PS1DP2', reason: '', evenIfUnknown: false };
+    await assert.rejects(answers.revokeCertificates(request, context), {
+      code: 'HOLDER_UNKNOWN',
+      message: /PS1 knows nobody called dp\/PS1DP2; did you mean dp\/PS1DP1\? Nothing was revoked/,
+    });
+    assert.deepEqual(said, []);
+    const forced = { ...request, evenIfUnknown: true };
+    const { reach } = await answers.revokeCertificates(forced, context);
+    assert.equal(reach, 'REVOCATION_REACH_UNKNOWN');
+  });
+
+  it('says that one whom a site above vouches for is out here and below alone', async () => {
+    const request = { holder: 'admin/eve', reason: '', evenIfUnknown: false };
+    const { reach } = await answers.revokeCertificates(request, context);
+    assert.equal(reach, 'REVOCATION_REACH_BELOW');
   });
 
   for (const [holder, message] of [
@@ -51,7 +90,10 @@ describe('what administrators say about revocations (SEC-3)', () => {
     ['site/PS1', /holder: expected another site than the one that is asked; ask the site above it/],
   ] as const) {
     it(`refuses "${holder}", and revokes nothing`, async () => {
-      const asked = answers.revokeCertificates({ holder, reason: '' }, context);
+      const asked = answers.revokeCertificates(
+        { holder, reason: '', evenIfUnknown: true },
+        context,
+      );
       await assert.rejects(asked, { code: 'REQUEST_INVALID', message });
       assert.deepEqual(said, []);
     });

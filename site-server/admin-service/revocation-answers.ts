@@ -1,16 +1,31 @@
+import type { Voucher } from '../../shared/domain/certificate-authority.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
-import { parseHolder, type Revocation } from '../../shared/domain/revocation.ts';
+import {
+  parseHolder,
+  type Revocation,
+  type RevocationReach,
+  reachOfRevocation,
+} from '../../shared/domain/revocation.ts';
 import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Revocation as RevocationMessage } from '../../shared/rpc/generated/waybill/v1/Revocation.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import type { KnownHolders } from '../revocations/known-holders.ts';
 import type { Revocations } from '../revocations/revocations.ts';
 
 /** What answering about revocations needs. */
 export interface RevocationAnswersComponents {
   readonly revocations: Pick<Revocations, 'list' | 'revoke'>;
+  readonly holders: Pick<KnownHolders, 'find' | 'nearest'>;
   readonly sites: Pick<SiteDirectory, 'own' | 'tree' | 'identityOf'>;
 }
+
+const reachNames = {
+  everywhere: 'REVOCATION_REACH_EVERYWHERE',
+  below: 'REVOCATION_REACH_BELOW',
+  unknown: 'REVOCATION_REACH_UNKNOWN',
+} as const satisfies Record<RevocationReach, string>;
 
 /** Answers what administrators ask and say about certificates that are nobody's any more. */
 export class RevocationAnswers {
@@ -23,10 +38,12 @@ export class RevocationAnswers {
   methods() {
     const { revocations } = this.#components;
     return {
-      revokeCertificates: async ({ holder, reason }, { caller }) => {
+      revokeCertificates: async ({ holder: text, reason, evenIfUnknown }, { caller }) => {
+        const holder = this.#requireOther(text);
+        const known = await this.#requireKnown(holder, evenIfUnknown);
         const revokedBy = toIdentityUri(caller.identity);
-        const why = { reason, revokedBy };
-        return toRevocationMessage(await revocations.revoke(this.#requireOther(holder), why));
+        const said = await revocations.revoke(holder, { reason, revokedBy });
+        return { ...toRevocationMessage(said), reach: reachNames[this.#reachOf(said, known)] };
       },
       listRevocations: async function* () {
         for (const revocation of revocations.list()) yield toRevocationMessage(revocation);
@@ -44,6 +61,25 @@ export class RevocationAnswers {
         ? 'another site than the one that is asked; ask the site above it'
         : 'such as dp/PS1DP1, site/PS1, admin/bob or client/pc1';
     throw requestInvalid('holder', { expected, actual: quoted(text) });
+  }
+
+  /**
+   * A name that was mistyped puts nobody out, and says that it had.
+   *
+   * @returns who vouches for the holder; undefined: that is not known here
+   * @throws HOLDER_UNKNOWN
+   */
+  async #requireKnown(holder: string, evenIfUnknown: boolean): Promise<Voucher | undefined> {
+    const { holders, sites } = this.#components;
+    const known = await holders.find(holder);
+    if (known || evenIfUnknown) return known?.voucher;
+    const { siteCode } = sites.own;
+    const near = (await holders.nearest(holder)) ?? '';
+    throw new WaybillError({ code: 'HOLDER_UNKNOWN', holder, siteCode, near });
+  }
+
+  #reachOf({ siteCode }: Revocation, voucher: Voucher | undefined): RevocationReach {
+    return reachOfRevocation(siteCode, voucher, this.#components.sites.tree);
   }
 }
 

@@ -1,3 +1,4 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { IssuedCertificate } from '../../shared/certificates/certificate-issuing.ts';
 import { readPairFile, writePairFile } from '../../shared/certificates/pair-file.ts';
@@ -34,11 +35,36 @@ export async function readAuthority(directory: string): Promise<AuthorityContent
     throw error;
   }
   const path = join(directory, authorityName);
-  const pair = await readPairFile(path);
-  if (!pair) throw unusable(path, 'there is no such file; put it back from a backup');
-  const authority = { certificate: pair.certificates[0] ?? '', key: pair.key };
   const bundle = await readBundle(directory);
+  const isTop = bundle !== undefined;
+  // Who may read it is told as it is; what is wrong with its text, with what brings it back.
+  await readSecretFile(path);
+  const pair = await readPairFile(path).catch((error: unknown) => {
+    const { details } = error instanceof WaybillError ? error : {};
+    if (details?.code !== 'CERTIFICATE_INVALID') throw error;
+    throw unusable(path, `${details.reason}; ${wayBack(directory, isTop)}`, error);
+  });
+  if (!pair) throw unusable(path, `there is no such file; ${wayBack(directory, isTop)}`);
+  const authority = { certificate: pair.certificates[0] ?? '', key: pair.key };
+  const spoilt = spoiltPart(authority);
+  if (spoilt) throw unusable(path, `its ${spoilt} is spoilt; ${wayBack(directory, isTop)}`);
   return { authority, ...(bundle && { bundle }) };
+}
+
+/** What brings an authority back that cannot be used. Nothing of it is to be removed: beside it may be the root's key. */
+function wayBack(directory: string, isTop: boolean): string {
+  return isTop
+    ? `move ${directory} away, and call "waybill-site restore-authority" with its backup`
+    : `call "waybill site enroll" for this site at the top site, move ${directory} away, and call here what that prints`;
+}
+
+function spoiltPart({ certificate, key }: IssuedCertificate): string | undefined {
+  try {
+    const parsedKey = createPrivateKey(key);
+    return new X509Certificate(certificate).checkPrivateKey(parsedKey) ? undefined : 'key';
+  } catch {
+    return 'certificate or its key';
+  }
 }
 
 /** The roots as the top's directory has them; undefined below the top. @throws CERTIFICATE_INVALID */
@@ -48,7 +74,7 @@ export async function readBundle(directory: string): Promise<TrustBundle | undef
   if (text === undefined) return undefined;
   const bundle = parsed(text);
   if (isTrustBundle(bundle)) return bundle;
-  throw unusable(path, 'it is not a trust bundle; put it back from a backup');
+  throw unusable(path, `it is not a trust bundle; ${wayBack(directory, true)}`);
 }
 
 /** Writes the authority of the site, in one step. */
@@ -78,6 +104,6 @@ function parsed(text: string): unknown {
   }
 }
 
-function unusable(path: string, reason: string): WaybillError {
-  return new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason });
+function unusable(path: string, reason: string, cause?: unknown): WaybillError {
+  return new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason }, { cause });
 }

@@ -96,7 +96,7 @@ export class CertificateAuthority {
     const content = await readAuthority(config.directory);
     if (!content) return undefined;
     const authority = new CertificateAuthority(components, config, content);
-    await authority.#renewOwnAuthority();
+    await authority.renewOwnAuthority();
     await authority.#alignOwnCertificate();
     return authority;
   }
@@ -179,6 +179,29 @@ export class CertificateAuthority {
       this.#content = { ...this.#content, authority };
       await this.#alignOwnCertificate();
     });
+  }
+
+  /**
+   * At the top, where its own authority counts no more, signs it again for the same key. It needs nobody to be itself
+   * again: after it was off for long, was restored, its clock was wrong while it signed itself, or its root was
+   * retired before it stood on another.
+   *
+   * @returns whether it was to be done
+   * @throws CERTIFICATE_INVALID when the root's key cannot be read; DISK_FULL
+   */
+  async renewOwnAuthority(): Promise<boolean> {
+    const { authority, bundle } = this.#content;
+    const current = new X509Certificate(authority.certificate);
+    const [root] = bundle?.roots ?? [];
+    if (root === undefined) return false;
+    const isSound = !this.#refusalOf(current) && this.#rootKeyIdOf(authority.certificate) !== '';
+    if (isSound || this.#refusalOf(new X509Certificate(root))) return false;
+    const publicKey = current.publicKey.export({ type: 'spki', format: 'der' });
+    const certificate = await this.certifySiteAuthority(this.siteCode, publicKey);
+    const renewed = { ...authority, certificate };
+    await writeAuthority(this.#config.directory, renewed, this.#components.owner);
+    this.#content = { ...this.#content, authority: renewed };
+    return true;
   }
 
   /** Reads again which roots there are: a command may have made a new one. @returns whether that is so */
@@ -294,23 +317,6 @@ export class CertificateAuthority {
     const { owner, onOwnCertificate } = this.#components;
     await writePairFile(this.#config.agentFile, { key, certificates }, owner);
     onOwnCertificate?.();
-  }
-
-  /**
-   * The top needs nobody to be itself again: after it was off for long, was restored, or after its clock was wrong
-   * while it signed itself.
-   */
-  async #renewOwnAuthority(): Promise<void> {
-    const { authority, bundle } = this.#content;
-    const current = new X509Certificate(authority.certificate);
-    const [root] = bundle?.roots ?? [];
-    if (root === undefined || !this.#refusalOf(current)) return;
-    if (this.#refusalOf(new X509Certificate(root))) return;
-    const publicKey = current.publicKey.export({ type: 'spki', format: 'der' });
-    const certificate = await this.certifySiteAuthority(this.siteCode, publicKey);
-    const renewed = { ...authority, certificate };
-    await writeAuthority(this.#config.directory, renewed, this.#components.owner);
-    this.#content = { ...this.#content, authority: renewed };
   }
 
   #refusalOf(certificate: X509Certificate): string | undefined {

@@ -1,14 +1,16 @@
 import { X509Certificate } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { KeptSubject } from '../../shared/certificate-keeper/certificate-keeper.ts';
 import {
-  askingAt,
+  askingWhereItIs,
   checkedRenewal,
   toRenewalRequest,
+  untilItBegins,
 } from '../../shared/certificate-keeper/certificate-renewal.ts';
 import { toKeptCertificate } from '../../shared/certificate-keeper/kept-certificate.ts';
 import { certificateRequestOf } from '../../shared/certificates/certificate-requests.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
 import { authoritiesOf } from '../../shared/rpc/certificate-trust.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -27,7 +29,7 @@ export function keptAuthority(
   needs: {
     readonly authority: CertificateAuthority;
     readonly credentials: Pick<PeerCredentials, 'ca'>;
-    readonly clock: Pick<Clock, 'nowMs'>;
+    readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
   },
   config: SiteConfig,
 ): KeptSubject {
@@ -41,7 +43,9 @@ export function keptAuthority(
   const { renewalAddress: address } = config.certificates;
   const watched = { name: 'authority', look: async () => lastKnown(), lastKnown };
   if (address === undefined || authority.isTop) return watched;
-  const ask = askingAt({ address, roots: () => credentials.ca });
+  const { certificateFile } = config.certificates;
+  const place = new IdentityPlace(dirname(resolve(certificateFile)), certificateFile);
+  const ask = askingWhereItIs({ address, place, roots: () => credentials.ca });
   const renew = async (signal: AbortSignal) => {
     const { key } = await requireAuthority(authorityDirectoryOf(config));
     const certificate = Buffer.from(authority.authorityCertificate());
@@ -49,7 +53,9 @@ export function keptAuthority(
     const old = { ca: credentials.ca, certificate, key: Buffer.from(key), identity };
     const answer = await ask(await toRenewalRequest(old, await certificateRequestOf(key)), signal);
     const asked = { old, keyPem: key, nowMs: clock.nowMs() };
-    const [next = ''] = checkedRenewal(answer, asked);
+    const certificates = checkedRenewal(answer, asked);
+    await untilItBegins(certificates, { old, clock }, signal);
+    const [next = ''] = certificates;
     await authority.replaceCertificate(next);
   };
   // The rows come first; and a program that is started again and again asks no more often.
@@ -61,6 +67,6 @@ async function requireAuthority(directory: string) {
   const content = await readAuthority(directory);
   if (content) return content.authority;
   const path = join(directory, 'authority.pem');
-  const reason = 'there is no such file; put it back from a backup';
+  const reason = 'there is no such file; call "waybill site enroll" for this site at the top site';
   throw new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason });
 }

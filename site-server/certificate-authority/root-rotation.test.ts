@@ -7,10 +7,12 @@ import {
   verdictOnBundle,
 } from '../../shared/certificates/trust-bundle.ts';
 import { TrustedRoots } from '../../shared/certificates/trusted-roots.ts';
+import type { StandingReport } from '../../shared/domain/root-standing.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { readBundle } from './authority-files.ts';
 import { rootKeyFileOf } from './root-keys.ts';
 import { retireRoot, rotateRoot } from './root-rotation.ts';
+import { writeStandingReport } from './standing-report.ts';
 import { askedWithNewKey, inAuthority, TestAuthority } from './testing/test-authority.ts';
 
 const hourMs = 3_600_000;
@@ -32,6 +34,13 @@ describe('change of the root', () => {
     return found;
   };
 
+  const report = (facts: Partial<StandingReport> = {}) =>
+    writeStandingReport(files.directory, {
+      ...{ seenAtMs: clock.nowMs(), generation: 2, standings: [], silent: [] },
+      ...facts,
+    });
+  const nobodyBehind = () => report();
+
   beforeEach(async () => {
     clock = new FakeClock();
     files = await TestAuthority.make({ clock });
@@ -46,7 +55,9 @@ describe('change of the root', () => {
     assert.equal(verdictOnBundle(both, first, clock.nowMs()).kind, 'newer');
     assert.deepEqual(await keys(), keysOf(both));
     await clock.advance(170 * hourMs);
-    const last = await retireRoot(change(), { isForced: false });
+    await nobodyBehind();
+    const { bundle: last, standing } = await retireRoot(change(), { isForced: false });
+    assert.deepEqual(standing, []);
     assert.deepEqual([last.generation, last.roots], [3, both.roots.slice(0, 1)]);
     assert.deepEqual(await keys(), keysOf(last));
     assert.equal(verdictOnBundle(last, both, clock.nowMs()).kind, 'newer');
@@ -54,6 +65,47 @@ describe('change of the root', () => {
     assert.equal(verdictOnBundle(last, first, clock.nowMs()).kind, 'newer');
     assert.deepEqual(await bundle(), last);
   });
+
+  it('retires no root on which somebody stands, and says who does, and what to do', async () => {
+    await rotateRoot(change());
+    await clock.advance(170 * hourMs);
+    const behind = Array.from({ length: 30 }, (_, index) => `dp/PS1DP${index}`);
+    const standings = [{ siteCode: 'PS1', generation: 2, behind, behindCount: 40 }];
+    await report({ standings, silent: ['SS1'] });
+    await assert.rejects(retireRoot(change(), { isForced: false }), ({ message }: Error) => {
+      assert.match(message, /who still stands on the old root would be cut off; wait until/);
+      assert.match(
+        message,
+        /at PS1: dp\/PS1DP0, dp\/PS1DP1, [\s\S]*, dp\/PS1DP19, and 20 others\n/,
+      );
+      const [, ...lines] = message.split('\n');
+      const isShort = lines.slice(0, -1).every((line) => line.length <= 80);
+      assert.ok(isShort, message);
+      assert.match(message, /not said who stands on it there: SS1\n/);
+      assert.match(message, /takes --force:\n.*waybill dp enroll DP/);
+      return true;
+    });
+    const { standing } = await retireRoot(change(), { isForced: true });
+    assert.match(standing.join('\n'), /at PS1: dp\/PS1DP0/);
+  });
+
+  for (const [what, facts] of [
+    ['nobody has looked', undefined],
+    ['the server looked at roots before', { generation: 1 }],
+    ['somebody has edited what it saw', { standings: [{ siteCode: 'PS1' }] as never }],
+    ['the server has not run for long', { seenAtMs: -20 * 60_000 }],
+  ] as const) {
+    it(`retires no root when ${what}: nobody knows who would be cut off`, async () => {
+      await rotateRoot(change());
+      await clock.advance(170 * hourMs);
+      const { seenAtMs: agoMs = 0, ...other } = { seenAtMs: 0, ...facts };
+      if (facts) await report({ ...other, seenAtMs: clock.nowMs() + agoMs });
+      const asked = retireRoot(change(), { isForced: false });
+      await assert.rejects(asked, conflict(/Nobody knows who [\s\S]*does not run. Start it/));
+      const { standing } = await retireRoot(change(), { isForced: true });
+      assert.match(standing.join(), /^Nobody knows/);
+    });
+  }
 
   it('is used by the authority, which signs with the newest root', async () => {
     const authority = await files.open();
@@ -76,7 +128,7 @@ describe('change of the root', () => {
     await clock.advance(168 * hourMs);
     await assert.rejects(retireRoot(change(), { isForced: false }), conflict(/until 20.*--force/));
     assert.equal((await bundle()).generation, 2);
-    assert.equal((await retireRoot(change(), { isForced: true })).generation, 3);
+    assert.equal((await retireRoot(change(), { isForced: true })).bundle.generation, 3);
   });
 
   it('is refused below the top, and with an authority of an old backup', async () => {

@@ -15,6 +15,7 @@ import {
   rootKeyName,
   writeRootKey,
 } from './root-keys.ts';
+import { readStandingReport, toStandingLines } from './standing-report.ts';
 
 /** Where the root is changed, and by which rules. */
 export interface RootChange {
@@ -64,13 +65,14 @@ export function rotateRoot(change: RootChange): Promise<TrustBundle> {
  * From now on the root before the newest one counts for nothing, anywhere; its key is deleted. A crash before
  * the trust bundle leaves both; after it, a key that nobody trusts, which the next change removes.
  *
- * @param options.isForced also before all sites had the time to change
- * @throws AUTHORITY_CONFLICT when there is only one root, or it is too early; CERTIFICATE_INVALID
+ * @param options.isForced also before all sites had the time to change, and though somebody still stands on it
+ * @throws AUTHORITY_CONFLICT when there is only one root, it is too early, or somebody would be cut off, or nobody
+ *   knows whether; CERTIFICATE_INVALID
  */
 export function retireRoot(
   change: RootChange,
   options: { readonly isForced: boolean },
-): Promise<TrustBundle> {
+): Promise<RetiredRoot> {
   return whileLocked(change, async (before) => {
     const { directory, nowMs, settings } = change;
     const [newestPem = '', ...others] = before.roots;
@@ -80,28 +82,49 @@ export function retireRoot(
         'there is only one root; "waybill-site rotate-root" makes a new one',
       );
     }
+    const standing = toStandingLines(
+      await readStandingReport(directory, { generation: before.generation, nowMs }),
+    );
     const readyMs = before.signedAtMs + hoursToMs(settings.rootOverlapHours) + settlingMs;
-    if (nowMs < readyMs && !options.isForced) {
-      const when = new Date(readyMs).toISOString();
-      throw conflict(
-        directory,
-        `sites stand on the old root until ${when}; wait until then and see "waybill certs", or, when the old key was stolen, add --force`,
-      );
-    }
+    if (!options.isForced) requireNobodyCutOff({ directory, nowMs, readyMs, standing });
     // With the old root's signature too, whoever missed the bundle between takes this one all the same.
     const signers = await Promise.all(
       before.roots.map((pem) => readRootKey(directory, pem, settings.rootPassphraseFile)),
     );
     const generation = before.generation + 1;
     const facts = { generation, roots: [newestPem], signedAtMs: nowMs };
-    return write(change, signTrustBundle(facts, signers));
+    return { bundle: await write(change, signTrustBundle(facts, signers)), standing };
   });
 }
 
-async function whileLocked(
+/** What became of it. */
+export interface RetiredRoot {
+  readonly bundle: TrustBundle;
+  /** Who still stood on the root that was retired, in lines for people; none: nobody. */
+  readonly standing: readonly string[];
+}
+
+function requireNobodyCutOff(facts: {
+  readonly directory: string;
+  readonly nowMs: number;
+  readonly readyMs: number;
+  readonly standing: readonly string[];
+}): void {
+  const { directory, nowMs, readyMs, standing } = facts;
+  if (nowMs >= readyMs && standing.length === 0) return;
+  const when = new Date(readyMs).toISOString();
+  const why =
+    nowMs < readyMs
+      ? `sites stand on the old root until ${when}; wait until then`
+      : 'who still stands on the old root would be cut off; wait until nobody does';
+  const reason = `${why} and see "waybill certs", or, when the old key was stolen, add --force`;
+  throw conflict(directory, [reason, ...standing].join('\n').replace(/\.$/, ''));
+}
+
+async function whileLocked<T>(
   change: RootChange,
-  work: (before: TrustBundle) => Promise<TrustBundle>,
-): Promise<TrustBundle> {
+  work: (before: TrustBundle) => Promise<T>,
+): Promise<T> {
   const { directory, rootsFile } = change;
   const lock = await DirectoryLock.take(directory);
   try {

@@ -172,6 +172,32 @@ describe('authorities of sites, and the root', () => {
     assert.equal(below.roots.held.roots.length, 1);
   });
 
+  it('that of the top stands on the new root though the old one was retired before it signed anything', async () => {
+    const { request } = await askedWithNewKey();
+    const leaf = new X509Certificate(await top.authority.issueLeaf(testDp, request));
+    await rotateRoot(change());
+    await retireRoot(change(), { isForced: true });
+    await publish();
+    await top.authorities.look();
+    assert.equal(rootOf(top), 0);
+    const shown = new X509Certificate(top.authority.authorityCertificate());
+    assert.ok(leaf.checkIssued(shown) && leaf.verify(shown.publicKey));
+    const own = await readPairFile(topFiles.agentFile);
+    assert.equal(own?.certificates[1]?.trim(), top.authority.authorityCertificate().trim());
+    // Nobody knows whether a thief of the old key has made others: they are enrolled again.
+    const rows = topFiles.store.records(keySpaces.siteAuthorities);
+    assert.equal(await rows.get('PS1'), undefined);
+  });
+
+  it('that of the top does so when that was while it was off', async () => {
+    await rotateRoot(change());
+    const { bundle } = await retireRoot(change(), { isForced: true });
+    await writeRootsFile(topFiles.rootsFile, bundle);
+    const authority = await topFiles.open();
+    const shown = new X509Certificate(authority.authorityCertificate());
+    assert.ok(shown.verify(new X509Certificate(bundle.roots[0] ?? '').publicKey));
+  });
+
   it('are signed again after two thirds of their life, for the same key', async () => {
     const before = below.authority.authorityCertificate();
     await clock.advance(400 * dayMs);

@@ -91,8 +91,20 @@ export class SiteAuthorities implements Component {
 
   /** Does what is due. @throws DISK_FULL; CERTIFICATE_INVALID when the root's key cannot be read */
   async look(): Promise<void> {
-    if (this.#components.authority.isTop) await this.#signAll();
+    if (this.#components.authority.isTop) {
+      await this.#renewOwn();
+      await this.#signAll();
+    }
     await this.#takeOwn();
+  }
+
+  /** After a root was retired before this site stood on another: nothing that counts is left of its own authority. */
+  async #renewOwn(): Promise<void> {
+    const { authority, trustedRoots, logger } = this.#components;
+    if (authority.bundle?.generation !== trustedRoots.held.generation) return;
+    if (!(await authority.renewOwnAuthority())) return;
+    await authority.replaceCertificate(authority.authorityCertificate());
+    logger.info('The authority of this site has a new certificate');
   }
 
   async #signAll(): Promise<void> {

@@ -1,9 +1,10 @@
 /** What a site's authority certificate is believed to be, and when another takes its place. Pure. */
 import { X509Certificate } from 'node:crypto';
+import { authorityTermsOf } from '../../shared/certificates/certificate-issuing.ts';
 import type { HeldTrust } from '../../shared/certificates/trust-bundle.ts';
 import { authorityNameOf, renewalAtMs } from '../../shared/domain/certificate-authority.ts';
 import type { SiteIdentity } from '../../shared/domain/site.ts';
-import { certificateBlocks, refusalOfTime } from '../../shared/rpc/certificate-trust.ts';
+import { certificateBlocks, lifeOf, refusalOfTime } from '../../shared/rpc/certificate-trust.ts';
 
 /** The certificate of a site's authority, and the root that signed it. */
 export interface KnownAuthority {
@@ -12,11 +13,26 @@ export interface KnownAuthority {
   readonly root: string;
 }
 
-/** The certificate of a CA of a site's name, whoever signed it; undefined when a PEM text is none. */
+/** The certificate of the authority of a site, whoever signed it; undefined when a PEM text is none. */
 export function authorityNamed(pem: string, siteCode: string): X509Certificate | undefined {
+  return refusalOfAuthority(pem, siteCode) === undefined ? parsed(pem) : undefined;
+}
+
+/**
+ * Why a PEM text is not the certificate of a site's authority, whoever signed it, as the end of a sentence: it must be
+ * a CA of that name, which may sign certificates, but no further CA.
+ */
+export function refusalOfAuthority(pem: string, siteCode: string): string | undefined {
   const certificate = parsed(pem);
   const isNamed = certificate?.subject === `CN=${authorityNameOf(siteCode)}`;
-  return certificate?.ca && isNamed ? certificate : undefined;
+  if (!certificate?.ca || !isNamed) {
+    return `it is no certificate of the authority of site ${siteCode}`;
+  }
+  const terms = authorityTermsOf(pem);
+  if (terms?.pathLength !== 0) return 'it lets the authority of a site make further authorities';
+  if (!terms.maySignCertificates) return 'it does not let the authority sign certificates';
+  const { notBeforeMs, notAfterMs } = lifeOf(certificate);
+  return notBeforeMs < notAfterMs ? undefined : 'it ends before it begins';
 }
 
 /**
@@ -31,6 +47,7 @@ export function knownAuthority(
   const certificate = authorityNamed(pem, siteCode);
   if (!certificate) return undefined;
   const root = roots.find((one) => isSignedBy(certificate, new X509Certificate(one)));
+  if (root !== undefined && !isWithinLife(certificate, new X509Certificate(root))) return undefined;
   return root === undefined ? undefined : { certificate, root };
 }
 
@@ -110,6 +127,11 @@ export function isSameKey(one: X509Certificate, other: X509Certificate): boolean
 /** SPKI, DER. */
 export function publicKeyInfoIn({ publicKey }: X509Certificate): Buffer {
   return publicKey.export({ type: 'spki', format: 'der' });
+}
+
+/** Nothing outlives what signed it. */
+function isWithinLife(certificate: X509Certificate, root: X509Certificate): boolean {
+  return lifeOf(certificate).notAfterMs <= lifeOf(root).notAfterMs;
 }
 
 function isSignedBy(certificate: X509Certificate, root: X509Certificate): boolean {

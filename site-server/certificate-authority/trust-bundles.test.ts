@@ -74,7 +74,7 @@ describe('trust bundles of a site', () => {
     await put(both);
     await until(() => roots.held.generation === 2);
     await bundles.stop();
-    await put(await retireRoot(change(), { isForced: true }));
+    await put((await retireRoot(change(), { isForced: true })).bundle);
     assert.equal(roots.held.generation, 2);
     await start({ isTop: false });
     assert.equal(roots.held.generation, 3);

@@ -41,6 +41,7 @@ export class TrustBundles implements Component {
   readonly #listeners = new Set<() => void>();
   /** The newest bundle that was believed. */
   #known: TrustBundle | undefined;
+  #offered: readonly string[] = [];
   #unsubscribe = () => {};
   #looking: Promise<void> = Promise.resolve();
   #taking: Promise<void> = Promise.resolve();
@@ -89,7 +90,13 @@ export class TrustBundles implements Component {
   checkRow(key: string, row: unknown): string | undefined {
     if (key !== trustBundleKey) return `there is no row but ${trustBundleKey}`;
     const verdict = this.#components.trustedRoots.verdictOn(row);
+    if (verdict.kind === 'newer') this.#offered = verdict.bundle.roots;
     return verdict.kind === 'refused' ? verdict.reason : undefined;
+  }
+
+  /** PEM; roots of a newer bundle that was just checked and is about to be taken. */
+  offeredRoots(): readonly string[] {
+    return this.#offered;
   }
 
   /** Whether a row takes something back: nobody deletes it, and an old one is somebody's memory. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { rootKeyIdOf } from '../../shared/certificates/trust-bundle.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import {
   type DistributionPointHealth,
@@ -7,6 +8,7 @@ import {
 } from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { ToldCertificate } from '../../shared/domain/known-certificate.ts';
+import type { Revocation } from '../../shared/domain/revocation.ts';
 import type { SiteIdentity } from '../../shared/domain/site.ts';
 import { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
@@ -27,6 +29,7 @@ class WatchTest {
   readonly health = new Map<string, DistributionPointHealth>();
   readonly identities = new Map<string, SiteIdentity>();
   readonly issued: IssuedFacts[] = [];
+  readonly revoked = new Map<string, Revocation>();
   own: Pick<ToldCertificate, 'state' | 'reason'> = { state: 'valid', reason: '' };
   checkFailure: Error | undefined;
   readonly credentials: PeerCredentials;
@@ -60,6 +63,10 @@ class WatchTest {
       },
       issued: async function* () {
         yield* issued;
+      },
+      revocations: {
+        heardOf: (holder) => this.revoked.get(holder),
+        heardByIssuer: (holder) => this.revoked.get(holder),
       },
     });
   }
@@ -135,6 +142,35 @@ describe('the certificate watch (SEC-3)', () => {
     const site = known.find(({ holder }) => holder === 'site/PS1');
     assert.equal(site?.notAfterMs, Date.parse(own.validTo));
     assert.deepEqual([site?.isOnNewestRoot, site?.issuerSiteCode], [true, '']);
+  });
+
+  it('says of whom everything is revoked, and of whom with the site that vouches for him', async () => {
+    const test = await WatchTest.create();
+    test.issue('admin/bob', 80);
+    test.issue('admin/eve', 80);
+    const revoke = (holder: string, agoMs: number) => {
+      const revokedAtMs = test.clock.nowMs() - agoMs;
+      const said = { siteCode: 'CS1', holder, revokedAtMs, reason: '', revokedBy: '' };
+      test.revoked.set(holder, said);
+    };
+    revoke('admin/bob', 0);
+    // He has a certificate that began after that.
+    revoke('admin/eve', 80 * dayMs);
+    const dues = (await test.watch.known()).map((one) => `${one.holder} ${test.watch.dueOf(one)}`);
+    assert.ok(dues.includes('admin/bob revoked'));
+    assert.ok(!dues.includes('admin/eve revoked'));
+    await test.watch.see();
+    assert.deepEqual(test.concerns(), []);
+  });
+
+  it('says to which DPs a certificate on the newest root was given, and of no others', async () => {
+    const test = await WatchTest.create();
+    for (const dpId of ['A', 'B', 'C']) test.add(dpId);
+    const rootKeyId = rootKeyIdOf(test.credentials.ca.toString());
+    for (const holder of ['dp/A', 'dp/B', 'dp/GONE', 'admin/bob']) test.issue(holder, 80);
+    test.issued.push({ ...test.issued[0]!, rootKeyId });
+    test.issued.push({ ...test.issued[2]!, rootKeyId }, { ...test.issued[3]!, rootKeyId });
+    assert.deepEqual([...(await test.watch.pointsGivenNewest())], ['dp/A']);
   });
 
   it('says which agents have not renewed in time, and leaves people out', async () => {

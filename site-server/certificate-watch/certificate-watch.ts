@@ -19,12 +19,14 @@ import type { Component } from '../../shared/runtime/component.ts';
 import type { DistributionPointChecker } from '../hierarchy-manager/distribution-point-checker.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import type { Revocations } from '../revocations/revocations.ts';
 import {
   type IssuedFacts,
   knownOfIssued,
   knownOfPoint,
   knownOfSite,
   knownRoots,
+  withRevocations,
 } from './known-certificates.ts';
 
 /** What the watch needs. */
@@ -39,6 +41,8 @@ export interface CertificateWatchNeeds {
   /** What the authority of this site has issued, oldest first for each holder; nothing where it has none. */
   readonly issued: () => AsyncIterable<IssuedFacts>;
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+  /** What was revoked, as far as it counts here. */
+  readonly revocations: Pick<Revocations, 'heardOf' | 'heardByIssuer'>;
 }
 
 /** How it is tuned. */
@@ -98,7 +102,17 @@ export class CertificateWatch implements Component {
     const others = [...told, ...issued].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
     const authorities = others.filter(({ kind }) => kind === 'site-authority');
     const identities = others.filter(({ kind }) => kind === 'identity');
-    return [...knownRoots(roots), ...authorities, ...identities];
+    const revoked = withRevocations([...authorities, ...identities], this.#needs.revocations);
+    return [...knownRoots(roots), ...revoked];
+  }
+
+  /**
+   * DPs to which a certificate on the newest root was given, whatever they have last said: they may not have been
+   * asked since.
+   */
+  async pointsGivenNewest(): Promise<ReadonlySet<string>> {
+    const given = (await this.#newestIssued()).filter((one) => one.isOnNewestRoot);
+    return new Set(given.map(({ holder }) => holder).filter((one) => one.startsWith('dp/')));
   }
 
   /** What is to be done about one, by this site's clock. */

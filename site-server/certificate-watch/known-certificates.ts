@@ -3,7 +3,9 @@ import { vouchersOf } from '../../shared/certificate-keeper/kept-certificate.ts'
 import { rootKeyIdOf } from '../../shared/certificates/trust-bundle.ts';
 import type { KnownCertificate, ToldCertificate } from '../../shared/domain/known-certificate.ts';
 import { holderOf, type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-identity.ts';
+import { holderKindOf, isRevoked, type Revocation } from '../../shared/domain/revocation.ts';
 import { type CertificateChain, lifeOf } from '../../shared/rpc/certificate-trust.ts';
+import type { Revocations } from '../revocations/revocations.ts';
 
 /** A certificate that the authority of this site has issued. */
 export interface IssuedFacts {
@@ -77,6 +79,31 @@ export function knownOfIssued(
     issuerSiteCode: kind === 'leaf' ? siteCode : '',
     ...{ isOnNewestRoot: isNewest(rootKeyId, roots), reason: '', toldAtMs: 0 },
   };
+}
+
+/**
+ * The same, with what was revoked said: by a revocation of the holder, or of the site that vouches for him, with
+ * which all goes whose authority begins before that.
+ */
+export function withRevocations(
+  known: readonly KnownCertificate[],
+  heard: Pick<Revocations, 'heardOf' | 'heardByIssuer'>,
+): KnownCertificate[] {
+  const goneSites = new Map<string, Revocation>();
+  for (const { kind, holder, notBeforeMs } of known) {
+    const said = kind === 'site-authority' ? heard.heardByIssuer(holder) : undefined;
+    if (said && isRevoked(notBeforeMs, said)) goneSites.set(holder, said);
+  }
+  return known.map((one) => {
+    const { holder, issuerSiteCode, notBeforeMs } = one;
+    const isOfSite = holderKindOf(holder) === 'site';
+    const voucher = issuerSiteCode === '' ? 'root' : { siteCode: issuerSiteCode };
+    const own = isOfSite ? heard.heardByIssuer(holder) : heard.heardOf(holder, voucher);
+    const said = isRevoked(notBeforeMs, own) ? own : goneSites.get(`site/${issuerSiteCode}`);
+    if (!said) return one;
+    const { revokedAtMs, siteCode } = said;
+    return { ...one, revoked: { revokedAtMs, siteCode, holder: said.holder } };
+  });
 }
 
 function isNewest(rootKeyId: string, roots: readonly X509Certificate[]): boolean {

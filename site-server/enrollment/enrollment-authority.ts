@@ -1,5 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type { CertifiedPeer } from '../../shared/domain/certificate-authority.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 
@@ -38,12 +39,21 @@ export function keyHashOf(certificate: X509Certificate): Buffer {
   return hashOfKey(certificate.publicKey.export({ type: 'spki', format: 'der' }));
 }
 
-/** The root that stands behind this site's authority. Throws when there is none: a bug. */
+/**
+ * The root that stands behind this site's authority.
+ *
+ * @throws ENROLLMENT_OFF while there is none: its root was retired before it stood on another
+ */
 export function rootBehind(authority: EnrollmentAuthority): X509Certificate {
   const own = new X509Certificate(authority.authorityCertificate());
   const roots = authority.roots().map((pem) => new X509Certificate(pem));
   const root = roots.find((one) => own.checkIssued(one) && own.verify(one.publicKey));
-  if (!root) throw new Error("No root stands behind this site's authority");
+  if (!root) {
+    const { siteCode } = authority;
+    const reason =
+      'the root behind its authority counts no more; it is to have another from the top';
+    throw new WaybillError({ code: 'ENROLLMENT_OFF', siteCode, reason });
+  }
   return root;
 }
 

@@ -2,8 +2,12 @@ import 'reflect-metadata';
 import assert from 'node:assert/strict';
 import { createPrivateKey, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import { SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509';
-import { issueSiteAuthority } from '../../shared/certificates/certificate-issuing.ts';
-import { newPrivateKey, publicKeyInfoOf } from '../../shared/certificates/certificate-requests.ts';
+import { issueRoot, issueSiteAuthority } from '../../shared/certificates/certificate-issuing.ts';
+import {
+  certificateRequestOf,
+  newPrivateKey,
+  publicKeyInfoOf,
+} from '../../shared/certificates/certificate-requests.ts';
 import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { SeededRandom } from '../../shared/testing/seeded-random.ts';
@@ -147,6 +151,33 @@ describe('Renewal (SEC-3)', () => {
     await assert.rejects(site.renew({ ...old, issuer }, {}, 'b'), refusedAs('foreign'));
   });
 
+  it('is given though the root behind the certificate was retired: the authority that issued it has the same key', async () => {
+    const old = await enrolledDp();
+    await site.authority.changeRoot();
+    const answer = await site.renew(old);
+    const issuer = new X509Certificate(answer.issuerCertificate);
+    assert.ok(issuer.verify(new X509Certificate(site.authority.root.certificate).publicKey));
+    site.revokedAtMs.set('dp/PS1DP1', site.clock.nowMs());
+    await site.clock.advance(60_000);
+    await assert.rejects(site.renew(old), refusedAs('revoked'));
+  });
+
+  it('is not given for the word of a root that was retired: a thief of its key has no other', async () => {
+    const thief = await TestAuthority.create(site.clock, { of: site.authority });
+    const key = await newPrivateKey();
+    const request = await certificateRequestOf(key);
+    const leaf = await thief.issueLeaf({ kind: 'dp', dpId: 'PS1DP1' }, request);
+    const old = {
+      certificate: new X509Certificate(leaf).raw,
+      issuer: new X509Certificate(thief.authorityCertificate()).raw,
+      key,
+    };
+    await site.renew(old);
+    await site.authority.changeRoot();
+    await site.clock.advance(60_000);
+    await assert.rejects(site.renew(old), refusedAs('foreign'));
+  });
+
   it('is refused to a key of another kind, with which nothing is verified', async () => {
     const certificate = await rsaLeafBy(site.authority);
     const issuer = new X509Certificate(site.authority.authorityCertificate()).raw;
@@ -269,6 +300,48 @@ describe('Renewal (SEC-3)', () => {
     await assert.rejects(top.renew({ ...old, key }), { code: 'RENEWAL_REFUSED' });
   });
 
+  it('is given to the authority of a site whose root was retired, for the key that the top has signed since', async () => {
+    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
+    const place = { parentSiteCode: 'CS1', address: 'ps1:8530', description: '' };
+    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
+    const child = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
+    const own = new X509Certificate(child.authorityCertificate());
+    await top.authority.changeRoot();
+    const old = { certificate: own.raw, key: child.authorityKey };
+    await assert.rejects(top.renew(old), { code: 'RENEWAL_REFUSED' });
+    const { authority } = top;
+    const publicKey = publicKeyInfoOf(child.authorityKey);
+    const life = { notBefore: new Date(top.clock.nowMs()), notAfter: new Date(own.validTo) };
+    const again = await issueSiteAuthority(authority.root, { siteCode: 'PS1', publicKey, ...life });
+    top.signedAuthorities.set('PS1', new X509Certificate(again));
+    const answer = certificateIn(await top.renew(old, { newKey: child.authorityKey }, 'b'));
+    assert.ok(answer.verify(new X509Certificate(top.authority.root.certificate).publicKey));
+    assert.ok(answer.publicKey.equals(own.publicKey));
+  });
+
+  it('is refused to a revoked site whose thief brings a certificate that he has made himself since', async () => {
+    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
+    const place = { parentSiteCode: 'CS1', address: 'ps1:8530', description: '' };
+    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
+    const child = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
+    top.signedAuthorities.set('PS1', new X509Certificate(child.authorityCertificate()));
+    await top.clock.advance(dayMs);
+    top.revokedAtMs.set('site/PS1', top.clock.nowMs());
+    await top.clock.advance(dayMs);
+    const life = {
+      notBefore: new Date(top.clock.nowMs()),
+      notAfter: new Date(top.clock.nowMs() + 90 * dayMs),
+    };
+    const publicKey = publicKeyInfoOf(child.authorityKey);
+    const facts = { siteCode: 'PS1', publicKey, ...life };
+    const made = await issueSiteAuthority(await issueRoot({ name: 'mine', ...life }), facts);
+    const old = { certificate: new X509Certificate(made).raw, key: child.authorityKey };
+    await assert.rejects(top.renew(old, { newKey: child.authorityKey }), {
+      details: { code: 'RENEWAL_REFUSED', holder: 'site/PS1', reason: 'revoked' },
+    });
+    assert.deepEqual(top.authority.issued, []);
+  });
+
   it('of the authority of a site is passed on to the parent by one that is not the top', async () => {
     await using top = await TestEnrollment.open({ siteCode: 'CS1' });
     const place = { parentSiteCode: 'PS1', address: 'ss1:8530', description: '' };
@@ -378,7 +451,10 @@ describe('Renewal (SEC-3)', () => {
         () => undefined,
         (error: { code?: string }) => error.code,
       );
-      assert.ok(expected.includes(failure ?? 'no failure'), `${field} ${bytes.toString('hex')}`);
+      // Its own authority the site knows without being shown it.
+      const isKnownAnyhow = field === 'authorityCertificate' && failure === undefined;
+      const isExpected = isKnownAnyhow || expected.includes(failure ?? 'no failure');
+      assert.ok(isExpected, `${field} ${bytes.toString('hex')}`);
     }
   });
 

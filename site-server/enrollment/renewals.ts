@@ -38,6 +38,8 @@ export interface RenewalsComponents {
   /** The key a certificate is asked for (SPKI, DER). @throws CERTIFICATE_REQUEST_INVALID */
   readonly readKey: (request: Uint8Array) => Promise<Uint8Array>;
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
+  /** The authority of a site that the top has signed by itself; a root that is trusted stands behind it. @default of none */
+  readonly signedAuthorityOf?: (siteCode: string) => X509Certificate | undefined;
 }
 
 /** How renewing is tuned. */
@@ -70,6 +72,8 @@ export interface RenewalClaim {
   readonly request: RenewRequest__Output;
 }
 
+type Believed = Pick<RenewalClaim, 'identity' | 'issuedBy' | 'vouchedFromMs'>;
+
 /**
  * Gives a new certificate for an older one (SEC-3): it must be of this hierarchy and of this site, its key
  * must sign the request, it may have expired a while ago, and neither be revoked nor its holder gone; once in
@@ -97,16 +101,37 @@ export class Renewals {
     const own = certificateOf('certificate', request.certificate);
     const { authorityCertificate: above } = request;
     const issuer = above.length > 0 ? certificateOf('authority_certificate', above) : undefined;
-    const roots = this.#components.authority.roots().map((pem) => new X509Certificate(pem));
-    const voucher = believedVoucher([own, issuer], roots);
-    const identity = voucher && identityOf(own, voucher);
-    if (!identity) throw refused('somebody', 'foreign');
+    const believed = this.#believed(own, issuer);
+    if (!believed) throw refused('somebody', 'foreign');
     const { certificateRequest, signature } = request;
     if (!isProof(own, certificateRequest, signature))
-      throw refused(holderOf(identity), 'wrong-key');
-    const issuedBy = voucher === 'root' ? undefined : voucher.siteCode;
-    const vouchedFromMs = Date.parse((issuedBy === undefined ? own : (issuer ?? own)).validFrom);
-    return { identity, own, issuedBy, vouchedFromMs, request };
+      throw refused(holderOf(believed.identity), 'wrong-key');
+    return { ...believed, own, request };
+  }
+
+  /**
+   * Whose it is by a root that is trusted; or, when that behind it was retired meanwhile, by the key of the very
+   * authority that issued it: that is the same under the new root, and no retired root is asked for its word.
+   */
+  #believed(own: X509Certificate, issuer: X509Certificate | undefined): Believed | undefined {
+    const { authority } = this.#components;
+    const roots = authority.roots().map((pem) => new X509Certificate(pem));
+    const ours = new X509Certificate(authority.authorityCertificate());
+    return (
+      believedOf([own, issuer], roots) ?? believedOf([own, ours], roots) ?? this.#believedByKey(own)
+    );
+  }
+
+  /**
+   * The authority of a site by the key that the top has signed since. Of the certificate itself nothing is believed, for
+   * nobody knows who has signed it: whether the site is revoked is judged by what the top has signed.
+   */
+  #believedByKey(own: X509Certificate): Believed | undefined {
+    const siteCode = authoritySiteOf(own);
+    const signed = siteCode && this.#components.signedAuthorityOf?.(siteCode);
+    if (!siteCode || !signed || !keyHashOf(signed).equals(keyHashOf(own))) return undefined;
+    const vouchedFromMs = Date.parse(signed.validFrom);
+    return { identity: { kind: 'site', siteCode }, issuedBy: undefined, vouchedFromMs };
   }
 
   /** @throws RENEWAL_REFUSED, RENEWAL_TOO_SOON, CERTIFICATE_REQUEST_INVALID */
@@ -205,6 +230,22 @@ export async function issuedAnswer(
 /** Whether a key is of the one kind that certificates are given for; to verify with others may cost a hundred times as much. */
 function isP256({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
   return asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === 'prime256v1';
+}
+
+/** Whose it is; undefined for nobody's. */
+function believedOf(
+  chain: CertificateChain,
+  roots: readonly X509Certificate[],
+): Believed | undefined {
+  const [own, issuer = own] = chain;
+  const voucher = believedVoucher(chain, roots);
+  const identity = voucher && identityOf(own, voucher);
+  if (!identity) return undefined;
+  if (voucher === 'root') {
+    return { identity, issuedBy: undefined, vouchedFromMs: Date.parse(own.validFrom) };
+  }
+  const vouchedFromMs = Date.parse(issuer.validFrom);
+  return { identity, issuedBy: voucher.siteCode, vouchedFromMs };
 }
 
 /** Undefined when no root stands behind it, or when OpenSSL cannot make sense of a stranger's certificates. */

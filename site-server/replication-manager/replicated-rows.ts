@@ -71,6 +71,7 @@ const places: { readonly [T in ReplicatedTable]: TablePlace } = {
     keyParts: ['package', 'site', 'dp or none'],
   },
   'audit-heads': { space: keySpaces.auditHeads, keyParts: ['site'] },
+  'root-standings': { space: keySpaces.rootStandings, keyParts: ['site'] },
   'component-settings': { space: keySpaces.componentSettings, keyParts: ['site', 'name'] },
   revocations: { space: keySpaces.revocations, keyParts: ['site', 'holder kind', 'holder'] },
 };
@@ -195,6 +196,7 @@ export function noticesOf(name: RowName, ownSiteCode: string): RowNotice[] {
       return [{ topic: 'validation-request', subject: first }];
     case 'links':
     case 'audit-heads':
+    case 'root-standings':
     case 'trust-bundles':
     case 'site-authorities':
     case 'component-settings':

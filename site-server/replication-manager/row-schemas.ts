@@ -41,6 +41,7 @@ import {
   type Revocation,
   revocationReasonCharsMax,
 } from '../../shared/domain/revocation.ts';
+import { type RootStanding, standingNamesMax } from '../../shared/domain/root-standing.ts';
 import {
   parseSiteCode,
   type SigningKey,
@@ -416,6 +417,12 @@ const rowSchemas = {
     hash: z.string().regex(/^[0-9a-f]{64}$/),
     toldAtMs: count,
   }),
+  'root-standings': row<RootStanding>({
+    siteCode,
+    generation: count,
+    behind: z.array(parsed(parseHolder, 'a holder')).max(standingNamesMax),
+    behindCount: count,
+  }),
   'component-settings': row<ComponentSetting>({
     siteCode,
     settingName: objectName,
@@ -453,6 +460,7 @@ const keyFields: { readonly [T in ReplicatedTable]: readonly string[] } = {
   'validation-requests': ['packageId', 'dpId'],
   'validation-results': ['packageId', 'siteCode', 'dpId'],
   'audit-heads': ['siteCode'],
+  'root-standings': ['siteCode'],
   'component-settings': ['siteCode', 'settingName'],
   // Its holder: see Revocations.
   revocations: ['siteCode', '', ''],

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { beginningOf, type Revocation } from '../../shared/domain/revocation.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { StateStore } from '../../shared/state-store/state-store.ts';
@@ -7,6 +8,7 @@ import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { IssuedCertificates } from '../certificate-authority/issued-certificates.ts';
 import { until } from '../despooler/testing/test-receiver.ts';
+import { EnrollmentTokens } from '../enrollment/enrollment-tokens.ts';
 import { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import { LateRevocations } from './late-revocations.ts';
 import { Revocations } from './revocations.ts';
@@ -97,6 +99,46 @@ describe('a revocation that comes after its holder has renewed (SEC-3)', () => {
       });
     });
   }
+
+  it('ends tokens that were made before it was said, and no later one', async () => {
+    const tokens = new EnrollmentTokens({ store, clock, randomBytes });
+    const make = () =>
+      tokens.create({
+        ...{ identity: { kind: 'dp', dpId: 'PS1DP1' }, validForMs: 90 * minuteMs },
+        ...{ createdBy: 'waybill://admin/full/alice', rootKeyHash: randomBytes(32) },
+      });
+    const stateOf = async (tokenId: string) =>
+      (await store.records(keySpaces.enrollmentTokens).get(tokenId))?.revoked?.because;
+    const { row: early } = await make();
+    await clock.advance(minuteMs);
+    await comes(clock.nowMs());
+    await until(async () => (await stateOf(early.tokenId)) === 'holder-gone');
+    await clock.advance(minuteMs);
+    const { row: later } = await make();
+    await end();
+    await begin();
+    assert.equal(await stateOf(later.tokenId), undefined);
+    // Said while this site was off.
+    await end();
+    await comes(clock.nowMs());
+    await begin();
+    assert.equal(await stateOf(later.tokenId), 'holder-gone');
+  });
+
+  it('ends no token of whom a site without a say has revoked', async () => {
+    const tokens = new EnrollmentTokens({ store, clock, randomBytes });
+    const { row } = await tokens.create({
+      ...{ identity: { kind: 'dp', dpId: 'PS1DP1' }, validForMs: 90 * minuteMs },
+      ...{ createdBy: 'waybill://admin/full/alice', rootKeyHash: randomBytes(32) },
+    });
+    await end();
+    await begin();
+    await comes(clock.nowMs(), 'XX1');
+    await end();
+    await begin();
+    const rows = store.records(keySpaces.enrollmentTokens);
+    assert.equal((await rows.get(row.tokenId))?.revoked, undefined);
+  });
 
   it('counts after a crash in between', async () => {
     const saidAtMs = clock.nowMs();

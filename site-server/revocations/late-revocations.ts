@@ -15,6 +15,8 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import { holderOfRow } from '../enrollment/enrollment-tokens.ts';
+import { tokensGone } from '../enrollment/tokens-gone.ts';
 import { revocationsOf } from './revocation-rows.ts';
 import type { Revocations } from './revocations.ts';
 
@@ -46,6 +48,10 @@ export class LateRevocations implements Component {
   async start(): Promise<void> {
     this.#unsubscribe = this.#needs.store.onWritten((changes) => this.#onWritten(changes));
     for await (const [, { holder }] of this.#issued.list()) this.#news.add(holder);
+    for await (const [, row] of this.#needs.store.records(keySpaces.enrollmentTokens).list()) {
+      const holder = holderOfRow(row);
+      if (holder !== undefined) this.#news.add(holder);
+    }
     this.#wake.wake();
     await this.#lookAtNews();
     this.#running = this.#run(this.#stopping.signal).catch(ignoreAbort);
@@ -99,6 +105,7 @@ export class LateRevocations implements Component {
     const { siteCode, revocations, logger } = this.#needs;
     const said = revocations.heardByIssuer(holder);
     if (!said) return;
+    await this.#endTokens(said);
     const issued = await this.#issuedTo(holder);
     if (!issued.some((one) => isMissedBy(said, one))) return;
     const revokedBy = toIdentityUri({ kind: 'site', siteCode });
@@ -107,6 +114,15 @@ export class LateRevocations implements Component {
     const { changes } = await revocationsOf(this.#needs, [holder], why, notBeforeMs);
     await this.#needs.store.write(changes, { sync: true });
     logger.info({ holder, saidAt: said.siteCode }, 'Revoked what was issued before it was heard');
+  }
+
+  /** Those that were made before it was said let nobody in any more; a later one is for somebody to come back. */
+  async #endTokens({ holder, revokedAtMs }: Revocation): Promise<void> {
+    const { store, clock, logger } = this.#needs;
+    const changes = await tokensGone(store, [holder], clock.nowMs(), revokedAtMs);
+    if (changes.length === 0) return;
+    await store.write(changes, { sync: true });
+    logger.info({ holder }, 'Ended the tokens of a holder that was revoked at another site');
   }
 
   /** Of a site its authority, which the top has issued; a site's leaf falls with that. */

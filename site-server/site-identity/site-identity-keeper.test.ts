@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, sign } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import {
+  issueLeafWithKey,
+  issueRoot,
+  issueSiteAuthority,
+} from '../../shared/certificates/certificate-issuing.ts';
+import { newPrivateKey, publicKeyInfoOf } from '../../shared/certificates/certificate-requests.ts';
 import type { CertifiedPeer } from '../../shared/domain/certificate-authority.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { SiteIdentity } from '../../shared/domain/site.ts';
@@ -181,6 +187,46 @@ describe('Site identity', () => {
     const row = resigned(await ps2.row(), await next.credentials('PS2'));
     assert.equal(ps4.keeper.checkIdentityRow('PS2', row), undefined);
     assert.notEqual(ps1.keeper.checkIdentityRow('PS2', row), undefined);
+  });
+
+  describe('under a root that was retired before this site came', () => {
+    /** A row of PS2 whose authority stands on a root that nobody here trusts. */
+    async function retiredRow() {
+      const validity = {
+        notBefore: new Date(clock.nowMs() - dayMs),
+        notAfter: new Date(clock.nowMs() + 90 * dayMs),
+      };
+      const root = await issueRoot({ name: 'Waybill root', ...validity });
+      const key = await newPrivateKey();
+      const publicKey = publicKeyInfoOf(key);
+      const facts = { siteCode: 'PS2', publicKey, ...validity };
+      const issuer = { certificate: await issueSiteAuthority(root, facts), key };
+      const leaf = await issueLeafWithKey(issuer, {
+        ...{ commonName: 'site/PS2', uris: ['waybill://site/PS2'], ...validity },
+      });
+      const credentials: PeerCredentials = {
+        ca: Buffer.from(root.certificate),
+        certificate: Buffer.from(`${leaf.certificate}\n${issuer.certificate}`),
+        key: Buffer.from(leaf.key),
+        identity: { kind: 'site', siteCode: 'PS2' },
+      };
+      return resigned(await ps2.row(), credentials);
+    }
+
+    it('is passed over, so that it holds up nothing else', async () => {
+      await using ps4 = await TestIdentity.open({
+        ...{ siteCode: 'PS4', clock, credentials: await authority.credentials('PS4') },
+      });
+      const row = await retiredRow();
+      assert.equal(ps4.keeper.checkIdentityRow('PS2', row), undefined);
+      assert.equal(ps4.keeper.isRollback('PS2', row), true);
+      const forged = { ...row, address: 'elsewhere:1' };
+      assert.match(ps4.keeper.checkIdentityRow('PS2', forged) ?? '', /CA/);
+    });
+
+    it('replaces nothing that is believed', async () => {
+      assert.match(ps1.keeper.checkIdentityRow('PS2', await retiredRow()) ?? '', /CA/);
+    });
   });
 
   it('lets nobody sign for another site, with an unknown key, or other bytes (REP-7)', async () => {

@@ -5,7 +5,9 @@ import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { SigningKey, SiteIdentity } from '../../shared/domain/site.ts';
 import {
   authoritiesOf,
+  certificateBlocks,
   chainOf,
+  isIssuedBy,
   peerOfChain,
   refusalOfTime,
 } from '../../shared/rpc/certificate-trust.ts';
@@ -18,6 +20,7 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import {
   digestOf,
+  isSiteIdentity,
   publicKeyOf,
   refusalOfIdentity,
   signingKeyCountMax,
@@ -25,6 +28,7 @@ import {
 import { identityText } from '../../shared/site-identity/identity-text.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
+import { authorityNamed } from '../certificate-authority/site-authority-certificate.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import { SigningKeyFiles } from './signing-key-files.ts';
 
@@ -186,12 +190,18 @@ export class SiteIdentityKeeper implements Component {
    * For whoever takes rows of "site identities" from other sites: why this row is not taken, as
    * the end of a sentence; undefined when it is sound. Whether its certificate counts now is judged when
    * the row is used: that of a site that has been off for long would hold up all other rows, and a clock
-   * that is wrong here is no fault of theirs.
+   * that is wrong here is no fault of theirs. So would one under a root that was retired before this site came: it
+   * is sound but for that, and passed over (`isRollback`); not where what is held is believed, for then it is of a
+   * root of which this site is just to hear, or of none.
    *
    * @param key the row's key, a site code
    */
   checkIdentityRow(key: string, row: unknown): string | undefined {
-    return this.#refusalOf(key, row, undefined);
+    const refusal = this.#refusalOf(key, row, undefined);
+    if (refusal === undefined || !isSoundButForItsRoot(key, row)) return refusal;
+    const held = this.#components.directory.identityOf(key);
+    const isHeldBelieved = held && this.#refusalOf(key, held, undefined) === undefined;
+    return isHeldBelieved ? refusal : undefined;
   }
 
   #refusalOf(key: string, row: unknown, nowMs: number | undefined): string | undefined {
@@ -208,10 +218,11 @@ export class SiteIdentityKeeper implements Component {
    */
   isRollback(key: string, row: unknown): boolean {
     const held = this.#components.directory.identityOf(key);
-    if (!held) return false;
+    const isOfNoRoot = row !== undefined && this.#refusalOf(key, row, undefined) !== undefined;
+    if (!held) return isOfNoRoot;
     const { signedAtMs, signature } = (row ?? noIdentity) as SiteIdentity;
     if (key === this.#config.siteCode && signature !== held.signature) this.#sayAnew(signedAtMs);
-    return signedAtMs < held.signedAtMs;
+    return isOfNoRoot || signedAtMs < held.signedAtMs;
   }
 
   /** Others know this site by its certificate; whom it believes, its roots say. */
@@ -299,8 +310,11 @@ export class SiteIdentityKeeper implements Component {
   /** Nobody would believe a row that is signed now; it is said again once there is a certificate that counts. */
   #hasNoValidCertificate(nowMs: number): boolean {
     const { credentials, logger } = this.#components;
-    const [own] = chainOf(credentials.certificate);
-    const refusal = refusalOfTime(own, nowMs);
+    const chain = chainOf(credentials.certificate);
+    const isOfRetiredRoot = !isIssuedBy(chain, authoritiesOf(credentials.ca));
+    const refusal = isOfRetiredRoot
+      ? 'the root behind it counts no more'
+      : refusalOfTime(chain[0], nowMs);
     if (refusal !== undefined) {
       logger.warn(
         { refusal },
@@ -325,6 +339,18 @@ export class SiteIdentityKeeper implements Component {
     const key = createPrivateKey(this.#components.credentials.key);
     return sign(digestOf(key), identityText(unsigned), key).toString('base64');
   }
+}
+
+/** Whether everything of a row is right, but that no root that is trusted here stands behind its site's authority. */
+function isSoundButForItsRoot(siteCode: string, row: unknown): boolean {
+  if (!isSiteIdentity(row)) return false;
+  const authority = authorityNamed(
+    certificateBlocks(Buffer.from(row.certificate, 'latin1'))[1] ?? '',
+    siteCode,
+  );
+  if (!authority) return false;
+  const trust = { siteCode, authorities: [authority], nowMs: undefined };
+  return refusalOfIdentity(row, trust) === undefined;
 }
 
 /** What a deleted row says. */

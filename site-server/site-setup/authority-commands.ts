@@ -10,27 +10,40 @@ import { openAuthorityAtRest } from './authority-at-rest.ts';
 import { type CommandSurroundings, ownerOf } from './init-command.ts';
 
 /** `waybill-site rotate-root`. The site server may run. */
-export async function rotateRootOf(config: SiteConfig, tell: CommandSurroundings['tell']) {
+export async function rotateRootOf(
+  config: SiteConfig,
+  configFile: string,
+  tell: CommandSurroundings['tell'],
+) {
   const { generation } = await rotateRoot(await rootChangeOf(config));
   const hours = config.authority.rootOverlapHours;
   tell(`There is a new root; both count, in generation ${generation} of the roots.`);
   tell('The site server tells everybody of it by itself. A machine that is off until then needs a');
   tell(`new token: ${hours} hours from now all sites stand on the new root.`);
-  tell('See "waybill certs" until nobody stands on the old one, then: waybill-site retire-root');
-  tell('Make a new backup now: waybill-site backup-authority');
+  tell('See "waybill certs" until nobody stands on the old one, then:');
+  tell(`  waybill-site retire-root --config ${configFile}`);
+  tellBackup(configFile, tell);
 }
 
 /** `waybill-site retire-root`. The site server may run. */
 export async function retireRootOf(
   config: SiteConfig,
-  options: { readonly isForced: boolean },
+  options: { readonly isForced: boolean; readonly configFile: string },
   tell: CommandSurroundings['tell'],
 ) {
-  const { generation } = await retireRoot(await rootChangeOf(config), options);
+  const { bundle, standing } = await retireRoot(await rootChangeOf(config), options);
+  const { generation } = bundle;
   tell(
     `Only the newest root counts, in generation ${generation} of the roots. The old key is deleted.`,
   );
-  tell('Make a new backup now: waybill-site backup-authority');
+  for (const line of standing) tell(line);
+  tellBackup(options.configFile, tell);
+}
+
+/** The backup that was made before has another root. */
+function tellBackup(configFile: string, tell: CommandSurroundings['tell']): void {
+  tell('Make a new backup now:');
+  tell(`  waybill-site backup-authority --config ${configFile} --out FILE`);
 }
 
 /** Files that a backup command is told. */

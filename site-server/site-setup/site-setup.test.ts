@@ -132,6 +132,23 @@ describe('setting up a site', () => {
     );
   });
 
+  it('takes no second configuration for a site that is set up, and makes no administrator for it', async () => {
+    await setUp();
+    const before = await filesIn(place.path);
+    const other = { configFile: place.join('other.yaml'), adminName: 'eve' };
+    const refused = conflict(
+      /is set up with the configuration .*site\.yaml; .*"waybill-site admin"/,
+    );
+    await rm(home(), { recursive: true });
+    await assert.rejects(setUp(other), refused);
+    await assert.rejects(stat(home()), { code: 'ENOENT' });
+    // As an older program has left it, which said nothing of it: once it has worked.
+    await rm(join(request.dataDirectory, 'authority', 'set-up-with'));
+    await mkdir(join(request.dataDirectory, 'state-store'));
+    await assert.rejects(setUp(other), conflict(/a site works in this data directory already/));
+    assert.ok(Object.keys(before).length > 0);
+  });
+
   it('goes on after a crash at each step, with what is there', async () => {
     await setUp();
     const whole = await filesIn(place.path);

@@ -18,6 +18,7 @@ import {
 } from './administrator-files.ts';
 import { type AuthorityAtRest, isThere, openAuthorityAtRest } from './authority-at-rest.ts';
 import type { CallingUser } from './calling-user.ts';
+import { readSetupMark, writeSetupMark } from './setup-mark.ts';
 
 /** What the first site of a hierarchy is to be. Paths are absolute. */
 export interface SetupRequest {
@@ -64,6 +65,7 @@ export async function setUpSite(needs: SetupNeeds, request: SetupRequest): Promi
     const facts = { siteCode, nowMs: clock.nowMs(), settings, passphrase, owner };
     await makeTopAuthority(places.authorityDirectory, facts);
   }
+  await writeSetupMark(places.authorityDirectory, request.configFile, owner);
   const authority = await openAuthorityAtRest(needs, { ...places, siteCode });
   if (!authority) throw new Error(`${places.authorityDirectory} was made and is not there`);
   const { administrator } = places;
@@ -119,8 +121,31 @@ async function requireNothingForeign(places: Places, request: SetupRequest): Pro
       `there is an authority already, ${authority.subject}; name another directory with --data`,
     );
   }
+  await requireThisSetup(places);
   // What a crash of this very command has left is gone on with.
   await requireNoOther(places.administrator, adminName, authority);
+}
+
+/**
+ * Another configuration for the same data would make administrators beside those that the site knows of.
+ *
+ * @throws AUTHORITY_CONFLICT
+ */
+async function requireThisSetup({ authorityDirectory, configFile, stateStore }: Places) {
+  const begunWith = await readSetupMark(authorityDirectory);
+  if (begunWith === configFile) return;
+  const whatToDo =
+    'name another directory with --data to set up another site; "waybill-site admin" makes another administrator of this one';
+  if (begunWith !== undefined) {
+    throw conflict(
+      authorityDirectory,
+      `the site in this data directory is set up with the configuration ${begunWith}; ${whatToDo}`,
+    );
+  }
+  // Set up by an older program: what has not run yet may have been cut short by a crash.
+  if (await isThere(stateStore)) {
+    throw conflict(authorityDirectory, `a site works in this data directory already; ${whatToDo}`);
+  }
 }
 
 async function requireNewData({ stateStore }: Places): Promise<void> {

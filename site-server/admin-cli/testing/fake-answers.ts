@@ -334,6 +334,7 @@ export function aCertificate(
     reason: '',
     toldAtMs: String(thenMs),
     due: 'CERTIFICATE_DUE_NOTHING',
+    ...{ revokedAtMs: '0', revokedAtSiteCode: '', revokedHolder: '' },
     ...changes,
   };
 }
@@ -495,7 +496,7 @@ export const defaultAnswers = {
   addSite: () => aChildSite(),
   setSite: () => aChildSite(),
   deleteSite: () => aChildSite(),
-  revokeCertificates: () => aRevocation(),
+  revokeCertificates: () => aRevocation({ reach: 'REVOCATION_REACH_EVERYWHERE' }),
   rotateSigningKey: () => aSiteRecord({ signingKeyIds: ['fedcba9876543210'] }),
   getTrustBundle: () => ({ trustBundle: Buffer.alloc(0) }),
   addGroup: () => aGroup(),
@@ -573,10 +574,12 @@ export const defaultStreams = {
 };
 
 /** That a DP was put out. */
-export function aRevocation(): Revocation__Output {
+export function aRevocation(changes: Partial<Revocation__Output> = {}): Revocation__Output {
   return {
     ...{ siteCode: 'PS1', holder: 'dp/PS1DP1', revokedAtMs: String(thenMs) },
     ...{ reason: 'stolen', revokedBy: 'waybill://admin/full/alice?site=PS1' },
+    reach: 'REVOCATION_REACH_UNSPECIFIED',
+    ...changes,
   };
 }
 

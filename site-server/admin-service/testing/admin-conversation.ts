@@ -41,6 +41,7 @@ export async function conversationOf(
     }),
     links: new TransferLinks(site),
     certificates: { known: async () => [], dueOf: () => 'nothing' },
+    holders: { find: async () => undefined, nearest: async () => undefined },
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),
     site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },

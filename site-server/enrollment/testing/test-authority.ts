@@ -26,8 +26,8 @@ export class TestAuthority implements EnrollmentAuthority {
   readonly siteCode: string;
   readonly isTop: boolean;
   readonly rootsGeneration = 1;
-  readonly root: IssuedCertificate;
-  readonly #authority: IssuedCertificate;
+  root: IssuedCertificate;
+  #authority: IssuedCertificate;
   readonly #clock: FakeClock;
   /** What was issued, PEM. */
   readonly issued: string[] = [];
@@ -60,6 +60,21 @@ export class TestAuthority implements EnrollmentAuthority {
     const publicKey = publicKeyInfoOf(key);
     const certificate = await issueSiteAuthority(root, { siteCode, publicKey, ...validity });
     return new TestAuthority({ siteCode, isTop, root, authority: { certificate, key }, clock });
+  }
+
+  /** As when the root was changed and the one before retired: another certificate for the same key. */
+  async changeRoot(): Promise<void> {
+    const { siteCode } = this;
+    const validity = validityAt(this.#clock, 730);
+    this.root = await issueRoot({ name: 'Waybill root', ...validity });
+    const publicKey = publicKeyInfoOf(this.#authority.key);
+    const certificate = await issueSiteAuthority(this.root, { siteCode, publicKey, ...validity });
+    this.#authority = { ...this.#authority, certificate };
+  }
+
+  /** Whatever the authority's key can sign. */
+  get signer(): IssuedCertificate {
+    return this.#authority;
   }
 
   roots(): readonly string[] {

@@ -1,0 +1,118 @@
+import { join } from 'node:path';
+import { readSecretFile, writeSecretFile } from '../../shared/certificates/secret-files.ts';
+import {
+  isNobodyBehind,
+  type RootStanding,
+  type StandingReport,
+} from '../../shared/domain/root-standing.ts';
+
+const fileName = 'root-standings.json';
+/** The server looks each minute: an older report is one of a server that does not run. */
+const freshMs = 10 * 60_000;
+
+/** Writes who would be cut off, beside the keys, for the command that retires a root; in one step. */
+export function writeStandingReport(directory: string, report: StandingReport): Promise<void> {
+  return writeSecretFile(join(directory, fileName), `${JSON.stringify(report, null, 2)}\n`);
+}
+
+/**
+ * What the server has last seen; undefined when it has seen nothing of these roots, or not for ten minutes: it does
+ * not run.
+ */
+export async function readStandingReport(
+  directory: string,
+  { generation, nowMs }: { readonly generation: number; readonly nowMs: number },
+): Promise<StandingReport | undefined> {
+  const report = parsed(await readSecretFile(join(directory, fileName)));
+  const isOfNow = report?.generation === generation && Math.abs(nowMs - report.seenAtMs) <= freshMs;
+  return isOfNow ? report : undefined;
+}
+
+/** Names told before the others are counted. */
+const namesToldMax = 20;
+
+/** Who would be cut off, and what brings each back, in lines; none when nobody would be. */
+export function toStandingLines(report: StandingReport | undefined): string[] {
+  if (!report) return unknown;
+  if (isNobodyBehind(report)) return [];
+  const { standings, silent } = report;
+  const seen = new Date(report.seenAtMs).toISOString();
+  return [
+    ...(standings.length > 0
+      ? [`Who stands on the old root still, as this site knew at ${seen}:`]
+      : []),
+    ...standings.flatMap(({ siteCode, behind, behindCount }) => {
+      const names = behind.slice(0, namesToldMax);
+      const others = behindCount - names.length;
+      return listed(`  at ${siteCode}:`, others > 0 ? [...names, `and ${others} others`] : names);
+    }),
+    ...(silent.length > 0
+      ? listed('Sites that have not said who stands on it there:', silent)
+      : []),
+    ...whatBringsBack,
+  ];
+}
+
+/** Names after a heading, in lines that a terminal shows whole. */
+function listed(heading: string, names: readonly string[]): string[] {
+  const lines = [heading];
+  for (const [index, name] of names.entries()) {
+    const word = index < names.length - 1 ? `${name},` : name;
+    const line = `${lines.at(-1)} ${word}`;
+    if (line.length <= lineCharsMax) lines[lines.length - 1] = line;
+    else lines.push(`    ${word}`);
+  }
+  return lines;
+}
+
+const lineCharsMax = 80;
+
+const unknown = [
+  'Nobody knows who stands on the old root still: the site server has not looked',
+  'since the root changed, or does not run. Start it, and wait two minutes.',
+];
+
+const whatBringsBack = [
+  'Who trusts the new root already comes back by himself within minutes. Who was',
+  'off since it was made, or has not heard of it, needs a new token, made at his',
+  'site by one of these; the command that it prints takes --force:',
+  '  waybill dp enroll DP, waybill site enroll SITE, waybill admin enroll NAME',
+  'Who is gone for good is deleted:',
+  '  waybill dp delete DP, waybill site delete SITE, waybill admin delete NAME',
+];
+
+function parsed(text: string | undefined): StandingReport | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const report: unknown = JSON.parse(text);
+    return isStandingReport(report) ? report : undefined;
+  } catch {
+    // Somebody's editor.
+    return undefined;
+  }
+}
+
+/** Whether somebody has left it as it was written. */
+function isStandingReport(value: unknown): value is StandingReport {
+  if (typeof value !== 'object' || value === null) return false;
+  const { seenAtMs, generation, standings, silent }: Partial<StandingReport> = value;
+  return (
+    typeof seenAtMs === 'number' &&
+    typeof generation === 'number' &&
+    Array.isArray(silent) &&
+    silent.every(isText) &&
+    Array.isArray(standings) &&
+    standings.every(isStanding)
+  );
+}
+
+function isStanding(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { siteCode, behind, behindCount }: Partial<RootStanding> = value;
+  const isList = Array.isArray(behind) && behind.every(isText);
+  return isText(siteCode) && Number.isInteger(behindCount) && isList;
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string';
+}
