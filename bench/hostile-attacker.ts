@@ -1,8 +1,8 @@
 /**
  * A hostile peer as a program of its own, so that it takes no time from those it is measured beside:
  * attacks one address with one certificate until it is ended; says when it begins, and what it has done. Words:
- * address, CA, certificate, key, streamed path, single path, class of attacks, and how long it does
- * one thing before it does the next, in milliseconds.
+ * address, CA, certificate, key, streamed path, single path, class of attacks, how long it does one thing
+ * before it does the next, in milliseconds, and the address it comes from.
  */
 import { setPriority } from 'node:os';
 import { guesses } from '../integration/hostile-enrollment.ts';
@@ -12,16 +12,18 @@ import { readPeerCredentials } from '../shared/rpc/peer-credentials.ts';
 
 const [address = '', caFile = '', certificateFile = '', keyFile = '', ...others] =
   process.argv.slice(2);
-const [streamed = '', single = '', attackClass = '', attackMs = ''] = others;
+const [streamed = '', single = '', attackClass = '', attackMs = '', localAddress = ''] = others;
 setPriority(19);
 process.once('SIGTERM', () => {
   console.log(JSON.stringify(blows));
   process.exit(0);
 });
 const credentials = await readPeerCredentials({ caFile, certificateFile, keyFile });
-const target = { address, credentials, paths: { streamed, single }, localAddress: '127.0.0.2' };
+const target = { address, credentials, paths: { streamed, single }, localAddress };
 const own = { ...attacksByClass, guesses }[attackClass];
 if (!own) throw new Error(`There are no attacks called ${attackClass}`);
+// An attack that only waits keeps no process alive.
+setInterval(() => {}, 60_000);
 console.log('ready');
 for (;;) {
   for (const { run } of own) await run(target, AbortSignal.timeout(Number(attackMs)));

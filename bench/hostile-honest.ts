@@ -9,7 +9,7 @@ import { distribute, publishPackage } from './waybill-run.ts';
 /** What honest peers do all day, each told as so much a second of the time it takes. */
 export const honestWork = {
   pushes: { unit: 'MB/s', amount: 32 * 1.048576 },
-  calls: { unit: '/s', amount: 50 },
+  calls: { unit: '/s', amount: 100 },
   enrollments: { unit: '/s', amount: 1 },
 } as const;
 
@@ -21,7 +21,7 @@ const kinds = Object.keys(honestWork) as HonestKind[];
 const packageBytes = 32 * 1024 * 1024;
 const deadlineMs = 30_000;
 /** One machine enrolls no more often: one address may begin ten connections a second, and takes two. */
-const roundMsMin = 400;
+const roundMsMin = 500;
 const client: PeerIdentity = { kind: 'client', name: 'bench' };
 
 /** The honest peers of a ground: the same work, again and again, whoever attacks beside it. */

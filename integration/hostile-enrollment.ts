@@ -72,8 +72,12 @@ async function ask(raw: RawHttp2, path: string, message: Buffer): Promise<void> 
 
 /** Resolves when something was answered, or will hardly be. */
 async function heard({ socket }: RawHttp2, signal: AbortSignal): Promise<void> {
-  const over = AbortSignal.any([signal, AbortSignal.timeout(answerMsMax)]);
-  await once(socket, 'data', { signal: over }).catch(() => {});
+  const over = new AbortController();
+  const ends = AbortSignal.any([signal, over.signal, AbortSignal.timeout(answerMsMax)]);
+  const waits = ['data', 'close'].map((event) => once(socket, event, { signal: ends }));
+  await Promise.race(waits).catch(() => {});
+  over.abort();
+  await Promise.allSettled(waits);
 }
 
 const enrollPathOf = ({ paths }: Target) => paths?.single ?? '/waybill.v1.Enrollment/Enroll';
