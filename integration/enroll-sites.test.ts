@@ -12,6 +12,12 @@ interface SiteRow {
   readonly replication: { readonly connected: boolean } | null;
 }
 
+/** A command that the top printed, or the same for the enrollment port of PS1. */
+function askedAt({ command, server }: PrintedCommand, at: string): string {
+  if (at === server) return command;
+  return command.replace(`${server} --server-site CS1`, `${at} --server-site PS1`);
+}
+
 describe('sites that are enrolled under the top (SEC-2)', function () {
   this.timeout(240_000);
   let net: EnrolledHierarchy;
@@ -32,7 +38,7 @@ describe('sites that are enrolled under the top (SEC-2)', function () {
   /** Runs the printed command, perhaps at another enrollment port, and starts the site. */
   async function enrolled(siteCode: string, printed: PrintedCommand, server = printed.server) {
     const enrollment = `127.0.0.1:${await freePort()}`;
-    const command = printed.command.replace(printed.server, server);
+    const command = askedAt(printed, server);
     const more = ['--no-start', '--enrollment-listen', enrollment];
     const end = await net.enroll({ command, token: printed.token }, siteCode, more);
     assert.equal(end.exitCode, 0, end.stderr);
@@ -84,7 +90,7 @@ describe('sites that are enrolled under the top (SEC-2)', function () {
     assert.ok(passed.some(({ method, result }) => method.endsWith('/Enroll') && result === 'ok'));
     // The same token is used up, whoever is asked.
     const again = await net.enroll(
-      { ...printed, command: printed.command.replace(printed.server, ps1Enrollment) },
+      { ...printed, command: askedAt(printed, ps1Enrollment) },
       'thief',
     );
     assert.match(again.stderr, /was used before, with another key/);

@@ -109,7 +109,8 @@ export class EnrolledHierarchy implements AsyncDisposable {
     assert.equal(exitCode, 0, stderr);
     const line = stdout.split('\n').find((one) => one.startsWith('  echo '));
     const [, token = '', command = '', server = ''] =
-      /^ {2}echo (wbt1_\S+) \| (?:sudo )?(.* --server (\S+))$/.exec(line ?? '') ?? [];
+      /^ {2}echo (wbt1_\S+) \| (?:sudo )?(.* --server (\S+) --server-site \S+)$/.exec(line ?? '') ??
+      [];
     assert.notEqual(token, '', stdout + stderr);
     return { command, token, server };
   }

@@ -1,5 +1,5 @@
 /** The wiring of what gives certificates: tokens, enrollment and renewal, on a port of their own. */
-import { randomBytes, type X509Certificate } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readCertificateRequest } from '../shared/certificates/certificate-requests.ts';
 import { rootKeyIdOf } from '../shared/certificates/trust-bundle.ts';
 import type { IssuedCertificateRecord } from '../shared/domain/issued-certificate.ts';
@@ -9,6 +9,7 @@ import { EnrollmentServer } from '../shared/rpc/enrollment-server.ts';
 import type { Component } from '../shared/runtime/component.ts';
 import { requireOwnPoint } from './admin-service/distribution-point-answers.ts';
 import type { SiteCommands } from './admin-service/site-commands.ts';
+import { shownAuthority } from './certificate-authority/site-authority-certificate.ts';
 import type { SiteAuthorityRows } from './certificate-authority/site-authority-rows.ts';
 import { AddressPace } from './enrollment/address-pace.ts';
 import { Administrators } from './enrollment/administrators.ts';
@@ -44,7 +45,7 @@ export function siteEnrollment(
     readonly siteCommands: Pick<SiteCommands, 'set'>;
     readonly lastAdministrator: LastAdministrator;
     /** Which authorities the top has signed. */
-    readonly siteAuthorityRows: Pick<SiteAuthorityRows, 'isKeyOf'> | undefined;
+    readonly siteAuthorityRows: Pick<SiteAuthorityRows, 'authorityOf'> | undefined;
   },
 ): SiteEnrollment | undefined {
   const { auditTrail, clock, config, siteAddress, sites } = ground;
@@ -61,9 +62,11 @@ export function siteEnrollment(
   });
   const tokens = new EnrollmentTokens({ ...ground, randomBytes });
   const readKey = async (request: Uint8Array) => (await readCertificateRequest(request)).publicKey;
-  const isAuthorityOf = (code: string, one: X509Certificate) => rows?.isKeyOf(code, one) ?? false;
-  const renewing = { authority, revocations, holders, readKey, isAuthorityOf };
-  const needs = { ...ground, ...renewing, administrators, tokens };
+  const roots = () => authority.roots();
+  const authorityOf = (code: string) => shownAuthority(sites.identityOf(code), { roots: roots() });
+  const signedAuthorityOf = (code: string) => rows?.authorityOf(code);
+  const known = { authority, authorityOf, signedAuthorityOf, revocations, administrators };
+  const needs = { ...ground, ...known, holders, tokens, readKey };
   const renewals = new Renewals(needs, { renewalGraceMs, skewMs });
   const { parent } = sites.own;
   const enrollment = new Enrollment({

@@ -1,7 +1,13 @@
 import { join } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { parseAddress, parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
-import { actAs, requireText, runEnrollment } from '../../shared/enrollment/enrollment-program.ts';
+import {
+  actAs,
+  requireServerSite,
+  requireText,
+  runEnrollment,
+  serverSiteOption,
+} from '../../shared/enrollment/enrollment-program.ts';
 import { afterEnrollment } from '../../shared/enrollment/told-enrollment.ts';
 import { enrollDistributionPoint } from './enroll-distribution-point.ts';
 
@@ -12,6 +18,7 @@ const unit = 'waybill-dp.service';
 interface Given {
   readonly dp: string;
   readonly server: string;
+  readonly serverSite?: string | undefined;
   readonly address?: string | undefined;
   readonly listen?: string | undefined;
   readonly config: string;
@@ -39,6 +46,7 @@ function options(command: Argv<object>) {
       ...{ type: 'string', demandOption: true },
       describe: 'host:port where its site enrolls, as "waybill dp add" printed it',
     })
+    .option('server-site', serverSiteOption)
     .option('address', {
       type: 'string',
       describe: 'host:port by which it will be reached, when the site is to know another one',
@@ -61,7 +69,7 @@ function options(command: Argv<object>) {
       describe: 'start it: as a service, else in the foreground; --no-start: do not',
     })
     .example(
-      `echo wbt1_… | sudo $0 enroll PS1DP1 --server site.example.org:8532`,
+      'echo wbt1_… | sudo $0 enroll PS1DP1 --server site.example.org:8532 --server-site PS1',
       'with the token that "waybill dp add PS1DP1" printed',
     );
 }
@@ -70,14 +78,17 @@ async function enroll(
   given: Given,
   runAgent: (flags: { readonly config: string }) => void,
 ): Promise<void> {
-  const { dp, server, address = '', listen, config: configPath, data, force } = given;
+  const { dp, server, serverSite, address = '', listen, config: configPath, data } = given;
   const program = 'waybill-dp';
   requireText(program, '<dp>', parseDistributionPointId(dp), 'a name such as PS1DP1');
   requireText(program, '--server', parseAddress(server), 'host:port');
+  requireServerSite(program, serverSite);
   requireText(program, '--address', address === '' || parseAddress(address), 'host:port');
   const ended = await runEnrollment(program, async (needs) => {
-    const asked = { dpId: dp, server, address, listen, configPath, isForced: force };
-    const end = await enrollDistributionPoint(needs, { ...asked, dataDirectory: data });
+    const end = await enrollDistributionPoint(needs, {
+      ...{ dpId: dp, server, serverSite, address, listen, configPath },
+      ...{ dataDirectory: data, isForced: given.force },
+    });
     const isGoingOn = await afterEnrollment(end, {
       ...{ what: `Distribution point ${dp}`, unit, isToStart: given.start, tell: needs.tell },
       isOfService: configPath === configDefault && join(data) === dataDefault,

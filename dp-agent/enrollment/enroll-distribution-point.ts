@@ -18,6 +18,8 @@ export interface DistributionPointEnrollment {
   readonly dpId: string;
   /** host:port of the enrollment port of its site. */
   readonly server: string;
+  /** The site that must answer there; undefined: any of the hierarchy. */
+  readonly serverSite: string | undefined;
   /** host:port by which it will be reached; empty: as the site knows it. */
   readonly address: string;
   /** host:port to listen on; undefined: everywhere, on the port of the address. */
@@ -39,14 +41,15 @@ export async function enrollDistributionPoint(
   needs: AgentEnrollmentNeeds & { readonly ourUid: number | undefined },
   asked: DistributionPointEnrollment,
 ): Promise<ProgramEnrollmentEnd> {
-  const { dpId, server, address, isForced } = asked;
+  const { dpId, server, serverSite, address, isForced } = asked;
   const dataDirectory = resolve(asked.dataDirectory);
   const configPath = resolve(asked.configPath);
   const directory = join(dataDirectory, 'identity');
   const owner = await ownerOf(dataDirectory, needs.ourUid);
   const place = new IdentityPlace(directory, join(directory, 'agent.pem'), owner);
   const enrollment: AgentEnrollment = {
-    ...{ identity: { kind: 'dp', dpId }, server, address, place, configPath, isForced },
+    ...{ identity: { kind: 'dp', dpId }, server, serverSite, address },
+    ...{ place, configPath, isForced },
     checkConfig: () => requireSame(configPath, { dpId, credentialFile: place.credentialFile }),
     configText: (given) => configTextOf(given, { ...asked, dataDirectory }, place),
   };

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Metadata } from '@grpc/grpc-js';
 import type { z } from 'zod';
 import { dpConfigSchema } from '../../dp-agent/dp-config.ts';
-import { voucherOf } from '../../shared/domain/certificate-authority.ts';
+import { authorityNameOf, siteOfAuthorityName } from '../../shared/domain/certificate-authority.ts';
 import {
   encodeEnrollmentToken,
   parseEnrollmentToken,
@@ -204,7 +204,8 @@ export const peerTargets: readonly FuzzTarget[] = [
       const identity = fromIdentityUri(uri);
       // One identity, one spelling: else two names would be one peer.
       if (identity) assert.equal(toIdentityUri(identity), uri);
-      voucherOf(uri);
+      const siteCode = siteOfAuthorityName(uri);
+      if (siteCode !== undefined) assert.equal(authorityNameOf(siteCode), uri);
     },
   },
   {

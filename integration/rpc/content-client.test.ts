@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { writeSecretFile } from '../../shared/certificates/secret-files.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { SourceIdentity } from '../../shared/domain/pull-source.ts';
 import { encodeBundle } from '../../shared/package-info/package-info-bundle.ts';
 import type { ReceivedRequestOf } from '../../shared/rpc/conversation.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { connect, noConnectionFlags } from '../../site-server/admin-cli/connection.ts';
 import { openPackageAccess } from '../../site-server/admin-cli/package-get/open-package-access.ts';
 import { openSourceChannel } from '../../site-server/admin-cli/package-get/source-channel.ts';
 import { aVersion } from '../../site-server/admin-cli/testing/fake-packages.ts';
-import { client, dp, site, TrustCircle } from './trust-circle.ts';
+import { client, dp, fullAdmin, site, TrustCircle } from './trust-circle.ts';
 
 const bytes = Buffer.from('content');
 const hash = Buffer.alloc(32, 7);
@@ -107,5 +112,54 @@ describe('a client and the management point (CLIENT-1)', () => {
     const isMismatch = (error: unknown) => isErrorWithCode(error, 'PEER_IDENTITY_MISMATCH');
     await assert.rejects(packages.locate('PS100001', signal), isMismatch);
     packages.close();
+  });
+
+  it('believes no other site than the one that is named', async () => {
+    await using circle = await TrustCircle.create();
+    // Whoever has stolen the server of PS1 may stand where CS1 is asked.
+    const { address } = await circle.serve(
+      'ManagementPoint',
+      { locateContent: async () => ({ bundle: encodeBundle(aVersion).bytes, sources: [] }) },
+      { credentials: await circle.credentials(site) },
+    );
+    const credentials = await circle.credentials(client);
+    const needs = { server: address, credentials, clock: new FakeClock() };
+    for (const [serverSite, words] of [
+      ['CS1', /site CS1/],
+      ['PS1', /No distribution point has/],
+    ] as const) {
+      const packages = openPackageAccess({ ...needs, serverSite });
+      await assert.rejects(packages.locate('PS100001', signal), words);
+      packages.close();
+    }
+  });
+
+  it('is asked by waybill only as the site that is named', async () => {
+    await using circle = await TrustCircle.create();
+    await using home = await TemporaryDirectory.create();
+    const server = await circle.serve(
+      'Admin',
+      { deletePackage: async () => assert.fail('it was asked') },
+      { credentials: await circle.credentials(site) },
+    );
+    const { ca, certificate, key } = await circle.credentials(fullAdmin);
+    const [caFile, file] = [home.join('ca.crt'), home.join('agent.pem')];
+    await writeFile(caFile, ca);
+    await writeSecretFile(file, `${key}\n${certificate}`);
+    const flags = {
+      ...noConnectionFlags,
+      server: server.address,
+      ca: caFile,
+      cert: file,
+      key: file,
+    };
+    const surroundings = { environment: {}, homeDirectory: home.path, signal, clock: systemClock };
+    const { channel } = await connect(
+      { ...flags, serverSite: 'CS1' },
+      { ...surroundings, stderr: { write: () => {} } },
+    );
+    const call = channel.unary('deletePackage', { packageId: 'PS100001' }, { deadlineMs: 5_000 });
+    await assert.rejects(call, { code: 'PEER_IDENTITY_MISMATCH', message: /site CS1/ });
+    channel.close();
   });
 });

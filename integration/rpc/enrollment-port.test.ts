@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,6 +24,8 @@ import {
   certificateRequestOf,
   newPrivateKey,
 } from '../../shared/certificates/certificate-requests.ts';
+import { writePairFile } from '../../shared/certificates/pair-file.ts';
+import { makeSecretDirectory } from '../../shared/certificates/secret-files.ts';
 import {
   encodeEnrollmentToken,
   parseEnrollmentToken,
@@ -39,6 +42,8 @@ import { shownCertificates } from '../../shared/rpc/shown-certificates.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { ownCredentials } from '../../site-server/admin-cli/own-renewal.ts';
+import { TestAuthority } from '../../site-server/enrollment/testing/test-authority.ts';
 import { TestEnrollment } from '../../site-server/enrollment/testing/test-enrollment.ts';
 
 const dp1 = 'waybill://dp/PS1DP1';
@@ -155,6 +160,41 @@ describe('the enrollment port (SEC-2)', () => {
     assert.deepEqual(port.site.events, []);
   });
 
+  it('is not told a token of a machine that asks another site, whoever stands in its place', async () => {
+    await using port = await Port.open();
+    const token = await port.site.token(dp1);
+    await assert.rejects(port.enroll({ token, serverSite: 'CS1' }), {
+      code: 'PEER_IDENTITY_MISMATCH',
+      message: /site CS1/,
+    });
+    assert.deepEqual(port.site.events, []);
+    await port.enroll({ token, serverSite: 'PS1' });
+  });
+
+  it('is not asked by an administrator whom another site vouches for', async () => {
+    await using port = await Port.open();
+    await using directory = await TemporaryDirectory.create();
+    const { clock, authority } = port.site;
+    for (const siteCode of ['CS1', 'PS1']) {
+      const other = await TestAuthority.create(clock, { siteCode, of: authority });
+      const by = siteCode === 'PS1' ? authority : other;
+      const key = await newPrivateKey();
+      const identity = { kind: 'admin', role: 'full', name: 'bob' } as const;
+      const leaf = await by.issueLeaf(identity, await certificateRequestOf(key));
+      const file = directory.join(siteCode, 'agent.pem');
+      await makeSecretDirectory(directory.join(siteCode));
+      await writePairFile(file, { key, certificates: [leaf, by.authorityCertificate()] });
+      const caFile = directory.join(siteCode, 'roots.crt');
+      await writeFile(caFile, authority.roots().join('\n'));
+      const files = { caFile, certificateFile: file, keyFile: file, renewalAddress: port.address };
+      const signal = new AbortController().signal;
+      const nowMs = () => Date.now() + 80 * 24 * 3_600_000;
+      await ownCredentials(files, { clock: { ...systemClock, nowMs }, signal, tell: () => {} });
+      const asked = port.site.events.map(({ method }) => method);
+      assert.equal(asked.length, siteCode === 'PS1' ? 1 : 0, asked.join());
+    }
+  });
+
   it('is told nothing by a machine whose clock is wrong, which says so (F22)', async () => {
     await using port = await Port.open();
     for (const [nowMs, words] of [
@@ -246,6 +286,62 @@ describe('the enrollment port (SEC-2)', () => {
       ...{ result: 'MESSAGE_INVALID', detail: 'compressed' },
     });
     await port.enroll();
+  });
+
+  describe('of who asks again and again', () => {
+    const path = '/waybill.v1.Enrollment/Renew';
+
+    /** What calls on one connection are answered, in their order. */
+    async function answersOn(port: Port, callCount: number): Promise<unknown[]> {
+      const session = connectHttp2(`https://127.0.0.1:${port.port}`, { rejectUnauthorized: false });
+      session.on('error', () => {});
+      const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc' };
+      const answers: unknown[] = [];
+      for (let count = 0; count < callCount && !session.destroyed; count++) {
+        const stream = session.request(headers);
+        stream.on('error', () => {});
+        for (const event of ['response', 'trailers']) {
+          stream.on(event, (one) => one['grpc-status'] && answers.push(Number(one['grpc-status'])));
+        }
+        // An empty message.
+        stream.end(Buffer.alloc(5)).resume();
+        await once(stream, 'close');
+      }
+      session.destroy();
+      return answers;
+    }
+
+    it('hears so many calls of an address a second, and reads nothing of the others', async () => {
+      const calls = { perSecond: 1e-6, burst: 3 };
+      await using port = await Port.open({ calls });
+      const { INVALID_ARGUMENT: read, RESOURCE_EXHAUSTED: unread } = status;
+      assert.deepEqual(await answersOn(port, 5), [read, read, read, unread, unread]);
+      const refused = { code: 'RECEIVER_BUSY', message: /calls of one address a second/ };
+      await assert.rejects(port.enroll(), refused);
+      const { method, result, detail } = port.site.events.find(
+        (one) => one.result !== 'MESSAGE_INVALID',
+      )!;
+      assert.deepEqual([method, result, detail], [path, 'RECEIVER_BUSY', 'too many calls']);
+    });
+
+    it('and of all addresses together', async () => {
+      await using port = await Port.open({ callsOfAll: { perSecond: 1e-6, burst: 1 } });
+      const { INVALID_ARGUMENT: read, RESOURCE_EXHAUSTED: unread } = status;
+      assert.deepEqual(await answersOn(port, 2), [read, unread]);
+      await assert.rejects(port.enroll(), { code: 'RECEIVER_BUSY', message: /calls a second/ });
+    });
+
+    it('ends a connection that asks more than a few times', async () => {
+      await using port = await Port.open();
+      assert.equal((await answersOn(port, 20)).length, 8);
+      await port.enroll();
+    });
+
+    it('hears a whole site behind one address, as long as it may connect', async () => {
+      const flow = { perSecond: 1e-6, burst: 40 };
+      await using port = await Port.open({ newConnections: flow, calls: flow });
+      for (let count = 0; count < 40; count++) assert.equal((await answersOn(port, 1)).length, 1);
+    });
   });
 
   it('speaks TLS 1.3 and nothing older', async () => {

@@ -305,6 +305,22 @@ describe('whose word counts where, on connections (SEC-1)', () => {
     assert.match(refused.detail, /site PS2, whose authority issued it, was revoked/);
   });
 
+  for (const name of ['waybill site authority PS1', 'Waybill  site authority PS1']) {
+    it(`whoever is issued by "${name}", which TLS takes for the true name: nobody`, async () => {
+      await using circle = await TrustCircle.create();
+      const server = await served(circle, new TestTrust());
+      const issuer = await madeRoot(name);
+      const authority = await newSiteAuthority(root, 'PS1', { key: issuer.key });
+      const sent = [authority.certificate];
+      for (const identity of [{ kind: 'site', siteCode: 'CAS' }, fullAdmin] as const) {
+        const credentials = await credentialsBy(root, issuer, identity, { sent });
+        const channel = await circle.channel('DistributionPoint', server.address, { credentials });
+        const call = collected(channel.serverStream('listPackages', {}, { deadlineMs }));
+        await assert.rejects(call, { code: 'PEER_NOT_ALLOWED' });
+      }
+    });
+  }
+
   it('an authority that somebody made himself, sent along with the true one: makes him nobody', async () => {
     await using circle = await TrustCircle.create();
     const trust = new TestTrust();

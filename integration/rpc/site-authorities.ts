@@ -13,9 +13,9 @@ const hourMs = 3_600_000;
 /** A CA, as a test makes certificates with it. */
 export type TestCa = IssuedCertificate;
 
-/** A root with nothing below it yet. */
-export function newRoot(): Promise<TestCa> {
-  return issueRoot({ name: 'Waybill root test', ...lifeFrom(Date.now() - 9 * hourMs) });
+/** A root with nothing below it yet. @param name its common name, where it matters */
+export function newRoot(name = 'Waybill root test'): Promise<TestCa> {
+  return issueRoot({ name, ...lifeFrom(Date.now() - 9 * hourMs) });
 }
 
 /** The authority of a site, valid from then on. @param options.key PEM; another one is made */

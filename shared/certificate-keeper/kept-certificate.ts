@@ -1,12 +1,16 @@
 import { createHash, type X509Certificate } from 'node:crypto';
 import { rootKeyIdOf } from '../certificates/trust-bundle.ts';
-import { voucherOf } from '../domain/certificate-authority.ts';
 import type { KeptCertificate } from '../domain/certificate-keeping.ts';
-import { type CertificateChain, isIssuedBy, lifeOf } from '../rpc/certificate-trust.ts';
+import {
+  authoritySiteOf,
+  type CertificateChain,
+  isIssuedBy,
+  lifeOf,
+} from '../rpc/certificate-trust.ts';
 
 /** A kept certificate, with who stands behind it. */
 export interface VouchedCertificate extends KeptCertificate {
-  /** The site whose authority issued it; empty: a root. */
+  /** The site whose authority issued it, by what it shows; empty: a root. */
   readonly issuerSiteCode: string;
   /** SHA-256 of the public key info of the root it stands on, hex; empty: none of these. */
   readonly rootKeyId: string;
@@ -40,11 +44,10 @@ export function vouchersOf(
   chain: CertificateChain,
   roots: readonly X509Certificate[],
 ): { issuerSiteCode: string; rootKeyId: string } {
-  const { CN: issuerName } = chain[0].toLegacyObject().issuer;
-  const voucher = typeof issuerName === 'string' ? voucherOf(issuerName) : undefined;
+  const [, issuer] = chain;
   const root = roots.find((one) => isIssuedBy(chain, [one]));
   return {
-    issuerSiteCode: voucher && voucher !== 'root' ? voucher.siteCode : '',
+    issuerSiteCode: (issuer && authoritySiteOf(issuer)) ?? '',
     rootKeyId: root ? rootKeyIdOf(root) : '',
   };
 }

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import { authorityNameOf, mayVouch, renewalAtMs, voucherOf } from './certificate-authority.ts';
+import {
+  authorityNameOf,
+  mayVouch,
+  renewalAtMs,
+  siteOfAuthorityName,
+} from './certificate-authority.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 
 const dp: PeerIdentity = { kind: 'dp', dpId: 'PS1DP1' };
@@ -7,15 +12,21 @@ const site = (siteCode: string): PeerIdentity => ({ kind: 'site', siteCode });
 
 describe('certificate authority (SEC-1)', () => {
   it('is known by the name that its certificate has', () => {
-    assert.deepEqual(voucherOf(authorityNameOf('PS1')), { siteCode: 'PS1' });
-    assert.equal(voucherOf('Waybill root 1'), 'root');
-    assert.equal(voucherOf('Waybill development CA'), 'root');
-    assert.equal(voucherOf(''), 'root');
+    assert.equal(siteOfAuthorityName(authorityNameOf('PS1')), 'PS1');
+    for (const name of ['Waybill root 1', 'Waybill development CA', '']) {
+      assert.equal(siteOfAuthorityName(name), undefined);
+    }
+  });
+
+  it('is not known by a name that only looks the same', () => {
+    for (const name of ['waybill site authority PS1', 'Waybill  site authority PS1']) {
+      assert.equal(siteOfAuthorityName(name), undefined);
+    }
   });
 
   it('that calls itself one of a site there cannot be is nobody', () => {
     for (const code of ['', 'ps1', 'PS12', 'PS1 ', 'PS1\n']) {
-      assert.equal(voucherOf(authorityNameOf(code)), undefined, JSON.stringify(code));
+      assert.equal(siteOfAuthorityName(authorityNameOf(code)), undefined, JSON.stringify(code));
     }
   });
 

@@ -14,16 +14,14 @@ export function rootNameOf(siteCode: string, generation: number): string {
 }
 
 /**
- * Who vouches for a certificate: the site whose authority issued it, or the root itself. Told by the
- * common name of the issuer, which a verified chain vouches for.
+ * Who vouches for a certificate: the site whose authority issued it, or the root itself. Told by whose key has
+ * signed it (`voucherOfChain`), never by what it says of its issuer: whoever issues it writes that.
  */
 export type Voucher = { readonly siteCode: string } | 'root';
 
-/** @returns undefined for an issuer that calls itself a site authority and is none */
-export function voucherOf(issuerCommonName: string): Voucher | undefined {
-  if (!issuerCommonName.startsWith(prefix)) return 'root';
-  const siteCode = parseSiteCode(issuerCommonName.slice(prefix.length));
-  return siteCode === undefined ? undefined : { siteCode };
+/** The site whose authority has this common name; undefined for any other name, however much it looks like one. */
+export function siteOfAuthorityName(commonName: string): string | undefined {
+  return commonName.startsWith(prefix) ? parseSiteCode(commonName.slice(prefix.length)) : undefined;
 }
 
 /** A voucher in words. */

@@ -147,6 +147,7 @@ export function enrollmentEndedAtMs(row: EnrollmentRow, nowMs: number): number |
 export type RenewalRefusal =
   | 'foreign'
   | 'other-site'
+  | 'other-authority'
   | 'wrong-key'
   | 'not-yet-valid'
   | 'too-late'
@@ -157,6 +158,7 @@ export type RenewalRefusal =
 export const renewalRefusalWords: Readonly<Record<RenewalRefusal, string>> = {
   foreign: `the certificate is not of this hierarchy; ${newToken}`,
   'other-site': `another site has issued the certificate; ask that one, or ${newToken}`,
+  'other-authority': `of a site only the authority is renewed that it has now, and for the same key; ${newToken}`,
   'wrong-key': 'the request is not signed with the key of the certificate',
   'not-yet-valid': 'the certificate is not valid yet; check the clocks of both machines',
   'too-late': `the certificate expired too long ago; ${newToken}`,

@@ -13,6 +13,7 @@ import {
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { EnrollmentChannel } from '../rpc/enrollment-channel.ts';
+import { expectedSite } from '../rpc/expected-site.ts';
 import { shownCertificates } from '../rpc/shown-certificates.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { checkedGrant, type GrantedIdentity } from './granted-identity.ts';
@@ -24,6 +25,8 @@ export interface Enrolling {
   readonly identity: PeerIdentity;
   /** host:port of the enrollment port of a site. */
   readonly server: string;
+  /** The site that must answer there; absent: any of the hierarchy, also one that was stolen. */
+  readonly serverSite?: string | undefined;
   /** host:port by which the machine will be reached; empty: as the site knows it. */
   readonly address: string;
   /** The token, as it was typed. */
@@ -57,18 +60,21 @@ const askMsMax = 30_000;
  * Gets a certificate for a token.
  *
  * @throws TOKEN_INVALID, before anything else is done
- * @throws PEER_UNREACHABLE, also for a clock that is wrong; ENROLLMENT_ROOT_MISMATCH: nothing was sent
+ * @throws PEER_UNREACHABLE, also for a clock that is wrong; ENROLLMENT_ROOT_MISMATCH, PEER_IDENTITY_MISMATCH: nothing
+ *   was sent
  * @throws ENROLLMENT_REFUSED and what else the site answers; PEER_FAILED for an answer that is not to be used
  */
 export async function enrolled(needs: EnrollingNeeds, asked: Enrolling): Promise<Enrolled> {
-  const { identity, server, address } = asked;
+  const { identity, server, serverSite, address } = asked;
   const token = requireToken(parseEnrollmentToken(asked.token));
   const root = await foundRoot(needs, server, token.rootKeyHash);
   const keyPem = await needs.key();
   const certificateRequest = await needs.certificateRequestOf(keyPem);
   const identityUri = toIdentityUri(identity);
   const request = { token: asked.token.trim(), identityUri, certificateRequest, address };
-  const channel = new EnrollmentChannel({ address: server, roots: root.toString() });
+  const roots = root.toString();
+  const named = serverSite === undefined ? {} : expectedSite(serverSite);
+  const channel = new EnrollmentChannel({ address: server, roots, ...named });
   try {
     const options = { deadlineMs: askMsMax, signal: needs.signal };
     const answer = await channel.call('enroll', request, options);

@@ -1,5 +1,6 @@
 import type { FileOwner } from '../certificates/secret-files.ts';
 import { WaybillError } from '../domain/errors.ts';
+import { parseSiteCode } from '../domain/site.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { AgentEnrollmentNeeds, EnrollmentEnd } from './agent-enrollment.ts';
@@ -77,6 +78,18 @@ export function requireText(
   tellUser(`${program}: ${name}: expected ${expected}\n`);
   process.exit(wrongUsage);
 }
+
+/** Ends the program when what was given for the site that is to answer is none. */
+export function requireServerSite(program: string, siteCode: string | undefined): void {
+  const isRight = siteCode === undefined || parseSiteCode(siteCode);
+  requireText(program, '--server-site', isRight, 'three of A-Z and 0-9');
+}
+
+/** For the command lines of `enroll`. */
+export const serverSiteOption = {
+  type: 'string',
+  describe: 'code of the site that must answer at --server; it gets the token, and nobody else',
+} as const;
 
 /** Not on standard output, which may go into a file. */
 function tellUser(text: string): void {

@@ -78,6 +78,7 @@ describe('what a site has given a new machine (SEC-2)', () => {
       ['another kind', answerOf('waybill://client/PS1DP1'), /not that of dp\/PS1DP1/],
       ['no identity', answerOf('https://example.org'), /not that of dp\/PS1DP1/],
       ['no certificate', answerOf(dp, { certificate: Buffer.from('x') }), /it is none/],
+      ['another site', answerOf(dp, { siteCode: 'CS1' }), /of site PS1, and said to be of CS1/],
       ['no site', answerOf(dp, { siteCode: '../x' }), /which site/],
       ['no address', answerOf(dp, { enrollmentAddress: 'x; reboot' }), /an address/],
     ];
@@ -105,5 +106,13 @@ describe('what a site has given a new machine (SEC-2)', () => {
     assert.throws(() => check(wrong, site), /not that of the authority of site\/PS2/);
     const leaf = await answerOf('waybill://site/PS1', { siteCode: 'PS2' });
     assert.throws(() => check(leaf, site), /not that of the authority/);
+    // Made by the key of another site's authority.
+    const feigned = await issueSiteAuthority(authority, {
+      siteCode: 'PS2',
+      publicKey,
+      ...validity,
+    });
+    const given = await answerOf('x:y', { certificate: der(feigned), siteCode: 'PS2' });
+    assert.throws(() => check(given, site), /not that of the authority/);
   });
 });

@@ -1,11 +1,15 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
-import { authorityNameOf } from '../domain/certificate-authority.ts';
+import { toVoucherText, type Voucher } from '../domain/certificate-authority.ts';
 import { parseAddress } from '../domain/distribution-point.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { holderOf, type PeerIdentity } from '../domain/peer-identity.ts';
 import { parseSiteCode, type SiteKind } from '../domain/site.ts';
 import { certifiedPeerOf } from '../rpc/certificate-identity.ts';
-import { type CertificateChain, isIssuedBy } from '../rpc/certificate-trust.ts';
+import {
+  authoritySiteOf,
+  type CertificateChain,
+  voucherOfChain,
+} from '../rpc/certificate-trust.ts';
 import type { IssuedIdentity__Output } from '../rpc/generated/waybill/v1/IssuedIdentity.ts';
 
 /** What a site has given, checked: nothing of it is believed beyond what a trusted root vouches for. */
@@ -51,18 +55,22 @@ export function checkedGrant(
 ): GrantedIdentity {
   const chain = toChain(answer);
   const [own, issuer] = chain;
-  if (!isIssuedBy(chain, expected.roots))
-    throw unusable('it is not from a root that is trusted here');
+  const voucher = voucherOfChain(chain, expected.roots);
+  if (!voucher) throw unusable('it is not from a root that is trusted here');
   if (!createPublicKey(createPrivateKey(expected.keyPem)).equals(own.publicKey)) {
     throw unusable('it is not for the key of this machine');
   }
-  const identity = identityOf(own, expected.identity);
+  const identity = identityOf(own, voucher, expected.identity);
+  const place = placeOf(answer, identity);
+  if (voucher !== 'root' && voucher.siteCode !== place.siteCode) {
+    throw unusable(`it is by ${toVoucherText(voucher)}, and said to be of ${place.siteCode}`);
+  }
   const pems = issuer ? [own, issuer] : [own];
   return {
     identity,
     certificates: pems.map((one) => one.toString()),
     notAfterMs: Date.parse(own.validTo),
-    place: placeOf(answer, identity),
+    place,
   };
 }
 
@@ -75,14 +83,14 @@ function toChain({ certificate, issuerCertificate }: IssuedIdentity__Output): Ce
   }
 }
 
-function identityOf(own: X509Certificate, asked: PeerIdentity): PeerIdentity {
+function identityOf(own: X509Certificate, voucher: Voucher, asked: PeerIdentity): PeerIdentity {
   const holder = holderOf(asked);
   if (asked.kind === 'site') {
-    const { CN } = own.toLegacyObject().subject;
-    if (own.ca && CN === authorityNameOf(asked.siteCode)) return asked;
+    // The root alone says who is the authority of a site: an authority makes CAs of any name.
+    if (voucher === 'root' && authoritySiteOf(own) === asked.siteCode) return asked;
     throw unusable(`it is not that of the authority of ${holder}`);
   }
-  const given = own.ca ? undefined : certifiedPeerOf(own.toLegacyObject())?.identity;
+  const given = own.ca ? undefined : certifiedPeerOf(own.toLegacyObject(), voucher)?.identity;
   if (given && holderOf(given) === holder) return given;
   throw unusable(`it is not that of ${holder}`);
 }

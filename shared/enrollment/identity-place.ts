@@ -9,11 +9,11 @@ import {
   writeSecretFile,
 } from '../certificates/secret-files.ts';
 import { writeRootsFile } from '../certificates/trusted-roots.ts';
-import { voucherOf } from '../domain/certificate-authority.ts';
 import { parseAddress } from '../domain/distribution-point.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { holderOf } from '../domain/peer-identity.ts';
-import { certifiedPeerOf } from '../rpc/certificate-identity.ts';
+import { identityOfSubjectAltName } from '../rpc/certificate-identity.ts';
+import { authoritySiteOf } from '../rpc/certificate-trust.ts';
 import type { Enrolled } from './enrolling.ts';
 
 /** A certificate that is there already. */
@@ -150,15 +150,12 @@ function heldIn(pair: PairFile, pending: string | undefined): HeldCertificate {
 }
 
 function holderOfCertificate(certificate: X509Certificate): string | undefined {
-  const shown = certificate.toLegacyObject();
   if (!certificate.ca) {
-    const peer = certifiedPeerOf(shown);
-    return peer && holderOf(peer.identity);
+    const identity = identityOfSubjectAltName(certificate.subjectAltName);
+    return identity && holderOf(identity);
   }
-  const { CN } = shown.subject;
-  const authority = typeof CN === 'string' ? voucherOf(CN) : undefined;
-  if (authority === undefined || authority === 'root') return undefined;
-  return holderOf({ kind: 'site', siteCode: authority.siteCode });
+  const siteCode = authoritySiteOf(certificate);
+  return siteCode === undefined ? undefined : holderOf({ kind: 'site', siteCode });
 }
 
 function isSameKey(pem: string, pair: PairFile): boolean {

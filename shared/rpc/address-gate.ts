@@ -1,5 +1,5 @@
-import { isIPv6 } from 'node:net';
 import { Allowance } from './allowance.ts';
+import { addressGroupOf } from './enrollment-connections.ts';
 import type { PeerLimits } from './peer-limits.ts';
 
 /** A connection that may be closed to make room. */
@@ -61,13 +61,13 @@ export class AddressGate {
 
   /** The caller has shown a certificate of ours. */
   proven(address: string, connection: Evictable): void {
-    this.#addresses.get(keyOf(address))?.unproven.delete(connection);
+    this.#addresses.get(addressGroupOf(address))?.unproven.delete(connection);
     this.#unproven.delete(connection);
   }
 
   /** A connection that was let in has closed. */
   left(address: string, connection: Evictable, nowMs: number): void {
-    const record = this.#addresses.get(keyOf(address));
+    const record = this.#addresses.get(addressGroupOf(address));
     if (!record) return;
     record.count -= 1;
     if (record.unproven.delete(connection)) record.failed.take(1, nowMs);
@@ -92,7 +92,7 @@ export class AddressGate {
   }
 
   #recordOf(address: string, nowMs: number): AddressRecord {
-    const key = keyOf(address);
+    const key = addressGroupOf(address);
     const known = this.#addresses.get(key);
     if (known) return known;
     const failed = new Allowance(this.#limits.failedConnections, nowMs);
@@ -108,24 +108,4 @@ function evictOldest(connections: ReadonlySet<Evictable>, limit: string): void {
     oldest.giveWay(limit);
     return;
   }
-}
-
-/** Whoever has one address of IPv6 has 2^64: these are one. */
-function keyOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  return isIPv6(address) ? networkOf(address) : address;
-}
-
-/** The first 64 bits of an address of IPv6. */
-function networkOf(address: string): string {
-  const [front = '', back] = (address.split('%')[0] ?? '').split('::');
-  const groups = front === '' ? [] : front.split(':');
-  const last = back === undefined || back === '' ? [] : back.split(':');
-  const zeros = back === undefined ? 0 : Math.max(0, 8 - groups.length - last.length);
-  const all = [...groups, ...Array<string>(zeros).fill('0'), ...last];
-  return `${all
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
 }

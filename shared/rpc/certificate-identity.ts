@@ -1,4 +1,4 @@
-import { type CertifiedPeer, mayVouch, voucherOf } from '../domain/certificate-authority.ts';
+import { type CertifiedPeer, mayVouch, type Voucher } from '../domain/certificate-authority.ts';
 import { fromIdentityUri, type PeerIdentity } from '../domain/peer-identity.ts';
 
 /**
@@ -43,22 +43,20 @@ export function identityOfSubjectAltName(
 /** What Node says of a certificate, as far as it is read here. */
 export interface ShownCertificate {
   readonly subjectaltname?: string | undefined;
-  readonly issuer?: { readonly CN?: string | string[] | undefined } | undefined;
   readonly valid_from?: string;
   readonly valid_to?: string;
 }
 
 /**
- * Who a certificate speaks for, and who says so. Undefined when it speaks for nobody, or when its issuer
- * may not say so. To be asked only of a certificate whose chain has been verified: the issuer's name
- * is believed.
+ * Who a certificate speaks for by the word of who has signed it. Undefined when it speaks for nobody, or
+ * when that one may not say so.
  */
-export function certifiedPeerOf(certificate: ShownCertificate): CertifiedPeer | undefined {
+export function certifiedPeerOf(
+  certificate: ShownCertificate,
+  voucher: Voucher,
+): CertifiedPeer | undefined {
   const identity = identityOfSubjectAltName(certificate.subjectaltname);
-  const issuerName = certificate.issuer?.CN ?? '';
-  // An issuer with several names is none of ours.
-  const voucher = typeof issuerName === 'string' ? voucherOf(issuerName) : undefined;
-  if (!identity || !voucher || !mayVouch(voucher, identity)) return undefined;
+  if (!identity || !mayVouch(voucher, identity)) return undefined;
   const notBeforeMs = Date.parse(certificate.valid_from ?? '');
   const notAfterMs = Date.parse(certificate.valid_to ?? '');
   return { identity, voucher, notBeforeMs, notAfterMs };

@@ -1,6 +1,10 @@
 import { X509Certificate } from 'node:crypto';
 import type { DetailedPeerCertificate } from 'node:tls';
-import type { CertifiedPeer } from '../domain/certificate-authority.ts';
+import {
+  type CertifiedPeer,
+  siteOfAuthorityName,
+  type Voucher,
+} from '../domain/certificate-authority.ts';
 import { type CertificateLife, refusalOfLife } from '../domain/certificate-life.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { certifiedPeerOf } from './certificate-identity.ts';
@@ -24,11 +28,40 @@ export function chainOf(pem: Buffer): CertificateChain {
   return [new X509Certificate(own), issuer];
 }
 
-/** Who a chain speaks for that a root is known to stand behind; undefined for nobody. */
-export function peerOfChain([own, issuer]: CertificateChain): CertifiedPeer | undefined {
-  const peer = certifiedPeerOf(own.toLegacyObject());
-  if (!peer || peer.voucher === 'root' || !issuer) return peer;
+/** Who a chain speaks for; undefined for nobody: none of these roots stands behind it, or its voucher may not say so. */
+export function peerOfChain(
+  chain: CertificateChain,
+  roots: readonly X509Certificate[],
+): CertifiedPeer | undefined {
+  const [own, issuer] = chain;
+  const voucher = voucherOfChain(chain, roots);
+  const peer = voucher && certifiedPeerOf(own.toLegacyObject(), voucher);
+  if (!peer || voucher === 'root' || !issuer) return peer;
   return { ...peer, vouchedFromMs: Date.parse(issuer.validFrom) };
+}
+
+/**
+ * Who has signed a certificate: one of these roots itself, or the authority of a site that one of them has
+ * signed; undefined for whoever else. By keys: OpenSSL takes names for the same that differ in case and blanks, so
+ * what a certificate calls its issuer says nothing, and is only taken when it is the very name.
+ */
+export function voucherOfChain(
+  [own, issuer]: CertificateChain,
+  roots: readonly X509Certificate[],
+): Voucher | undefined {
+  if (isSignedByOneOf(own, roots)) return 'root';
+  if (!issuer || own.issuer !== issuer.subject) return undefined;
+  const siteCode = authoritySiteOf(issuer);
+  if (siteCode === undefined) return undefined;
+  // The roots first: what a stranger has made himself is not worth the work.
+  const isVouched = isSignedByOneOf(issuer, roots) && isSignedByOneOf(own, [issuer]);
+  return isVouched ? { siteCode } : undefined;
+}
+
+/** The site whose authority a certificate is by its subject, whoever signed it; undefined for none. */
+export function authoritySiteOf({ ca, subject }: X509Certificate): string | undefined {
+  const [, commonName] = /^CN=([^\n]*)$/.exec(subject) ?? [];
+  return ca && commonName !== undefined ? siteOfAuthorityName(commonName) : undefined;
 }
 
 /** Whether one of these CAs signed the certificate itself. */
@@ -43,9 +76,8 @@ function isSignedByOneOf(
 }
 
 /** Whether one of these roots stands behind a chain, by itself or by a site authority. */
-export function isIssuedBy([own, issuer]: CertificateChain, roots: readonly X509Certificate[]) {
-  if (isSignedByOneOf(own, roots)) return true;
-  return issuer !== undefined && isSignedByOneOf(own, [issuer]) && isSignedByOneOf(issuer, roots);
+export function isIssuedBy(chain: CertificateChain, roots: readonly X509Certificate[]): boolean {
+  return voucherOfChain(chain, roots) !== undefined;
 }
 
 /** Why a certificate does not count now, with its time and that of this machine's clock, or undefined. */
@@ -80,32 +112,30 @@ export function refusalOfCertificate(
     nowMs === undefined ? undefined : refusalOfTime(one, nowMs);
   const isCurrent = (one: X509Certificate) => refusalNow(one) === undefined;
   const current: CertificateChain = [own, issuer && isCurrent(issuer) ? issuer : undefined];
-  if (!isIssuedBy(current, authorities.filter(isCurrent))) {
-    return "it is not signed by the hierarchy's CA";
-  }
-  const peer = certifiedPeerOf(own.toLegacyObject());
+  const voucher = voucherOfChain(current, authorities.filter(isCurrent));
+  if (!voucher) return "it is not signed by the hierarchy's CA";
+  const peer = certifiedPeerOf(own.toLegacyObject(), voucher);
   const expected = toIdentityUri(trust.identity);
   if (!peer || toIdentityUri(peer.identity) !== expected) return `it is not that of ${expected}`;
   return refusalNow(own);
 }
 
 /**
- * Who is at the other end of a connection, by the certificates of its handshake, which has verified them.
+ * Who is at the other end of a connection, by the certificates of its handshake, which has verified them; who
+ * vouches is looked at here once more, for Node picks the issuer by its name, out of whatever the peer has sent along.
  * Undefined for nobody.
  *
  * @param roots PEM
  */
 export function shownPeerOf(
-  certificate: DetailedPeerCertificate,
+  certificate: Pick<DetailedPeerCertificate, 'raw'> & {
+    readonly issuerCertificate?: Pick<DetailedPeerCertificate, 'raw'>;
+  },
   roots: Buffer,
 ): CertifiedPeer | undefined {
-  const peer = certifiedPeerOf(certificate);
-  if (!peer || peer.voucher === 'root') return peer;
-  // Node picks the issuer by its name, out of whatever the peer has sent along.
-  const shown = [certificate.raw, certificate.issuerCertificate.raw] as const;
-  if (!isTrustedChain(shown, roots)) return undefined;
-  const [, issuer] = shown;
-  return { ...peer, vouchedFromMs: Date.parse(new X509Certificate(issuer).validFrom) };
+  const { raw, issuerCertificate } = certificate;
+  const issuer = issuerCertificate && new X509Certificate(issuerCertificate.raw);
+  return peerOfChain([new X509Certificate(raw), issuer], authoritiesOf(roots));
 }
 
 /**

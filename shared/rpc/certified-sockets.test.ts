@@ -1,28 +1,29 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { TLSSocket } from 'node:tls';
+import { issueLeafWithKey, issueRoot } from '../certificates/certificate-issuing.ts';
 import { CertifiedSockets, type CutConnection } from './certified-sockets.ts';
 import type { PeerTrust } from './peer-trust.ts';
+
+const names = ['PS1DP1', 'PS1DP2', 'nobody'] as const;
+type Name = (typeof names)[number];
 
 /** A connection with a certificate that the root issued. */
 class FakeSocket extends EventEmitter {
   destroyed = false;
   readonly remoteAddress = '10.0.0.1';
-  readonly #name: string;
+  readonly #name: Name;
+  readonly #raw: Buffer;
 
-  constructor(name: string) {
+  constructor(name: Name, raw: Buffer) {
     super();
     this.#name = name;
+    this.#raw = raw;
   }
 
   getPeerCertificate() {
-    return {
-      subjectaltname: this.#name === 'nobody' ? 'DNS:nobody' : `URI:waybill://dp/${this.#name}`,
-      issuer: { CN: 'Test CA' },
-      valid_from: '2026-01-01T00:00:00Z',
-      valid_to: '2027-01-01T00:00:00Z',
-      fingerprint256: this.#name,
-    };
+    return { raw: this.#raw, fingerprint256: this.#name };
   }
 
   destroy() {
@@ -54,13 +55,27 @@ class FakeTrust implements PeerTrust {
   }
 }
 
+const root = { pem: '', leaves: new Map<Name, Buffer>() };
+
+before(async () => {
+  const validity = { notBefore: new Date(0), notAfter: new Date('2100-01-01') };
+  const issuer = await issueRoot({ name: 'Test CA', ...validity });
+  root.pem = issuer.certificate;
+  for (const name of names) {
+    const uris = name === 'nobody' ? [] : [`waybill://dp/${name}`];
+    const leaf = await issueLeafWithKey(issuer, { commonName: name, uris, ...validity });
+    root.leaves.set(name, new X509Certificate(leaf.certificate).raw);
+  }
+});
+
 function newSockets() {
   const trust = new FakeTrust();
   const cuts: CutConnection[] = [];
   const onCut = (cut: CutConnection) => cuts.push(cut);
-  const sockets = new CertifiedSockets({ credentials: { ca: Buffer.from('') }, trust, onCut });
-  const take = (name: string) => {
-    const socket = new FakeSocket(name);
+  const credentials = { ca: Buffer.from(root.pem) };
+  const sockets = new CertifiedSockets({ credentials, trust, onCut });
+  const take = (name: Name) => {
+    const socket = new FakeSocket(name, root.leaves.get(name) ?? assert.fail(name));
     sockets.take(socket as unknown as TLSSocket);
     return socket;
   };

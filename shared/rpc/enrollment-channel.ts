@@ -5,8 +5,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError } from '../runtime/abort-error.ts';
 import { isServiceError, toCallFailure } from './call-failure.ts';
-import { certifiedPeerOf } from './certificate-identity.ts';
-import { isIssuedBy } from './certificate-trust.ts';
+import { isIssuedBy, shownPeerOf } from './certificate-trust.ts';
 import { isForeignCa } from './connection-failure.ts';
 import type { MethodName, RequestOf, ResponseOf } from './conversation.ts';
 import { methodDefinition } from './service-definitions.ts';
@@ -19,6 +18,8 @@ export interface EnrollmentChannelOptions {
   readonly roots: Buffer | string;
   /** Whether a site of this identity may be asked. @default every site of these roots */
   readonly expected?: (peer: PeerIdentity) => boolean;
+  /** The same in words. @default a site of this hierarchy */
+  readonly expectedText?: string;
   /** PEM: only a site that stands on this root is asked anything. @default one on any of them */
   readonly onlyOnRoot?: string | undefined;
 }
@@ -38,10 +39,12 @@ export class EnrollmentChannel {
 
   constructor(options: EnrollmentChannelOptions) {
     this.#options = options;
-    const context = createSecureContext({ ca: options.roots, minVersion: 'TLSv1.3' });
+    const roots = Buffer.from(options.roots);
+    const context = createSecureContext({ ca: roots, minVersion: 'TLSv1.3' });
     const credentials = ChannelCredentials.createFromSecureContext(context, {
       checkServerIdentity: (_host, certificate) => {
-        const { identity } = certifiedPeerOf(certificate) ?? {};
+        // Node gives it with its issuers, whatever gRPC's types say.
+        const { identity } = shownPeerOf(certificate as DetailedPeerCertificate, roots) ?? {};
         if (!isOnRoot(certificate, options.onlyOnRoot)) return new Error(olderRootMark);
         const isExpected = identity?.kind === 'site' && (options.expected?.(identity) ?? true);
         this.#shown = identity ? toIdentityUri(identity) : 'nobody (it has no Waybill identity)';
@@ -98,7 +101,7 @@ export class EnrollmentChannel {
 
   #toFailure(error: unknown, facts: Parameters<typeof toCallFailure>[1]): Error {
     if (!isServiceError(error)) return error instanceof Error ? error : new Error(String(error));
-    const { address } = this.#options;
+    const { address, expectedText: expected = 'a site of this hierarchy' } = this.#options;
     if (error.details.includes(olderRootMark)) {
       const reason = 'it still stands on the older root itself';
       return new WaybillError({ code: 'PEER_FAILED', peer: 'the site', reason });
@@ -108,7 +111,7 @@ export class EnrollmentChannel {
     const actual = isMismatch ? (this.#shown ?? 'nobody') : 'a peer of another CA';
     return new WaybillError({
       code: 'PEER_IDENTITY_MISMATCH',
-      expected: 'a site of this hierarchy',
+      expected,
       actual,
       address,
     });

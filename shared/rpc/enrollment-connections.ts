@@ -7,6 +7,7 @@ import {
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Server } from '@grpc/grpc-js';
+import { WaybillError } from '../domain/errors.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { Allowance } from './allowance.ts';
 import { type AuditEvent, unauthenticated } from './audit-event.ts';
@@ -16,7 +17,7 @@ import { gateTo } from './listener-gate.ts';
 import type { Flow } from './peer-limits.ts';
 import { refusalOfHeaders, refuseCall } from './refused-call.ts';
 
-/** How many strangers may be connected, and for how long. */
+/** How many strangers may be connected, for how long, and how often they may ask. */
 export interface EnrollmentConnectionsConfig {
   /** Connections at once, of all callers. @default 64 */
   readonly connectionsMax: number;
@@ -24,6 +25,12 @@ export interface EnrollmentConnectionsConfig {
   readonly connectionsPerAddressMax: number;
   /** Connections one address may begin. @default 10 a second, 50 after a rest */
   readonly newConnections: Flow;
+  /** Calls on one connection; a further one ends it. @default 8 */
+  readonly callsPerConnectionMax: number;
+  /** Calls of one address. No fewer than its connections: who asks once on each is never refused. @default 10 a second, 50 after a rest */
+  readonly calls: Flow;
+  /** Calls of all together. @default 200 a second, 1,000 after a rest */
+  readonly callsOfAll: Flow;
   /** From the first byte of a connection to its first whole request. @default 10_000 */
   readonly firstRequestMsMax: number;
   /** From the first byte of a connection to its end, whatever happens on it. @default 30_000 */
@@ -40,10 +47,12 @@ interface Visit {
   requestCount: number;
   /** Whether somebody has guessed on it. */
   isOfGuesser: boolean;
+  callCount: number;
 }
 
 interface AddressRecord {
   readonly begun: Allowance;
+  readonly calls: Allowance;
   count: number;
 }
 
@@ -54,7 +63,8 @@ const forgetMs = 1_000;
  * The connections of the enrollment port, where anybody may knock: few at once, few of one address, none
  * for long. Counted from the first byte, before TLS costs anything. Who comes when all places are taken
  * gets that of one who has guessed, else that of the oldest who waits for no answer: an honest caller asks at
- * once, and one that only holds a place grows old.
+ * once, and one that only holds a place grows old. Calls are counted before anything of them is read: a stranger may
+ * not choose how much work we do.
  */
 export class EnrollmentConnections {
   readonly #config: EnrollmentConnectionsConfig;
@@ -66,6 +76,7 @@ export class EnrollmentConnections {
   readonly #visits = new Map<string, Visit>();
   /** Addresses with a connection, and those that had one a few seconds ago. */
   readonly #addresses = new Map<string, AddressRecord>();
+  readonly #callsOfAll: Allowance;
   #forgotAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -79,6 +90,7 @@ export class EnrollmentConnections {
   ) {
     this.#config = config;
     this.#clock = needs.clock;
+    this.#callsOfAll = new Allowance(config.callsOfAll, needs.clock.monotonicMs());
     this.#onRefused = needs.onRefused;
     this.#onRefusedCall = needs.onRefusedCall;
   }
@@ -134,11 +146,14 @@ export class EnrollmentConnections {
     );
   }
 
-  /** What is compressed never reaches gRPC, which would unpack each of many small messages at once. */
+  /**
+   * What is too much never reaches gRPC, nor what is compressed, for it would unpack each of many small messages at
+   * once.
+   */
   #called(pass: () => void, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const address = stream.session?.socket.remoteAddress ?? 'unknown address';
     const caller = unauthenticated;
-    const error = refusalOfHeaders(headers);
+    const error = this.#refusalOfCall(stream) ?? refusalOfHeaders(headers);
     if (!error) {
       onGrpcRefusal(stream, headers, (refusal) =>
         this.#onRefusedCall({ caller, address, ...refusal }),
@@ -152,7 +167,28 @@ export class EnrollmentConnections {
     // Not a byte of what he sends is waited for.
     stream.close(constants.NGHTTP2_NO_ERROR);
     const method = pathOf(headers);
-    this.#onRefusedCall({ caller, address, method, result: error.code, detail: 'compressed' });
+    const detail = error.code === 'RECEIVER_BUSY' ? 'too many calls' : 'compressed';
+    this.#onRefusedCall({ caller, address, method, result: error.code, detail });
+  }
+
+  #refusalOfCall({ session }: ServerHttp2Stream): WaybillError | undefined {
+    const visit = session && this.#visits.get(peerOf(session.socket));
+    // It has left, and nobody hears an answer.
+    if (!visit) return undefined;
+    const { callsPerConnectionMax, calls, callsOfAll } = this.#config;
+    visit.callCount += 1;
+    if (visit.callCount > callsPerConnectionMax) {
+      visit.socket.destroy();
+      return tooMany('calls on one connection', callsPerConnectionMax);
+    }
+    const nowMs = this.#clock.monotonicMs();
+    const { of } = visit;
+    if (of.calls.waitMs(nowMs) > 0)
+      return tooMany('calls of one address a second', calls.perSecond);
+    if (this.#callsOfAll.waitMs(nowMs) > 0) return tooMany('calls a second', callsOfAll.perSecond);
+    of.calls.take(1, nowMs);
+    this.#callsOfAll.take(1, nowMs);
+    return undefined;
   }
 
   #take(socket: Socket): void {
@@ -202,10 +238,10 @@ export class EnrollmentConnections {
 
   #enter(socket: Socket, address: string, record: AddressRecord): void {
     const { firstRequestMsMax, connectionMsMax } = this.#config;
-    const peer = `${socket.remoteAddress}:${socket.remotePort}`;
+    const peer = peerOf(socket);
     const end = () => socket.destroy();
     const timers = [setTimeout(end, firstRequestMsMax), setTimeout(end, connectionMsMax)];
-    const counts = { requestCount: 0, isOfGuesser: false };
+    const counts = { requestCount: 0, callCount: 0, isOfGuesser: false };
     const visit = { socket, address, of: record, timers, ...counts };
     this.#visits.set(peer, visit);
     record.count += 1;
@@ -222,7 +258,9 @@ export class EnrollmentConnections {
   #recordOf(key: string, nowMs: number): AddressRecord {
     const known = this.#addresses.get(key);
     if (known) return known;
-    const record = { begun: new Allowance(this.#config.newConnections, nowMs), count: 0 };
+    const { newConnections, calls } = this.#config;
+    const allowed = (flow: Flow) => new Allowance(flow, nowMs);
+    const record = { begun: allowed(newConnections), calls: allowed(calls), count: 0 };
     this.#addresses.set(key, record);
     return record;
   }
@@ -230,10 +268,23 @@ export class EnrollmentConnections {
   #forget(nowMs: number): void {
     if (nowMs - this.#forgotAtMs < forgetMs) return;
     this.#forgotAtMs = nowMs;
-    for (const [key, { begun, count }] of this.#addresses) {
-      if (count === 0 && begun.isFull(nowMs)) this.#addresses.delete(key);
+    for (const [key, { begun, calls, count }] of this.#addresses) {
+      if (count > 0 || !begun.isFull(nowMs) || !calls.isFull(nowMs)) continue;
+      this.#addresses.delete(key);
     }
   }
+}
+
+function tooMany(what: string, limit: number): WaybillError {
+  return new WaybillError({ code: 'RECEIVER_BUSY', what, limit });
+}
+
+/** As gRPC names the other end of a connection. */
+function peerOf({
+  remoteAddress,
+  remotePort,
+}: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
+  return `${remoteAddress}:${remotePort}`;
 }
 
 /**

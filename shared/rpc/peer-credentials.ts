@@ -1,9 +1,10 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { mayVouch } from '../domain/certificate-authority.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { toSystemReason } from '../runtime/system-reason.ts';
-import { certifiedPeerOf } from './certificate-identity.ts';
+import { identityOfSubjectAltName } from './certificate-identity.ts';
 import {
   authoritiesOf,
   type CertificateChain,
@@ -11,6 +12,7 @@ import {
   chainOf,
   isIssuedBy,
   refusalOfTime,
+  voucherOfChain,
 } from './certificate-trust.ts';
 
 /** Who we are on every connection: certificate, its key, and the CA that everybody must be from. */
@@ -78,7 +80,7 @@ export async function readPeerCredentials(
   checkAuthorities(files.caFile, authorities);
   if (!isIssuedBy(chain, authorities)) checkTakenWithoutRoot(files, certificate, options);
   checkKey(files, own, key);
-  const identity = requireIdentity(files.certificateFile, own);
+  const identity = requireIdentity(files.certificateFile, chain, authorities);
   if (options.identity) checkIdentity(files.certificateFile, identity, options.identity);
   const credentials = { ca, certificate: certificatesOf(certificate), key, identity };
   if (!options.atAnyTime) checkTime(files, credentials, options.nowMs ?? Date.now());
@@ -179,9 +181,14 @@ function checkKey(files: PeerCredentialFiles, own: X509Certificate, pem: Buffer)
   throw invalid(files.keyFile, `it is not the key of the certificate ${files.certificateFile}`);
 }
 
-function requireIdentity(path: string, own: X509Certificate): PeerIdentity {
-  const peer = certifiedPeerOf(own.toLegacyObject());
-  if (peer) return peer.identity;
+function requireIdentity(
+  path: string,
+  chain: CertificateChain,
+  authorities: X509Certificate[],
+): PeerIdentity {
+  const identity = identityOfSubjectAltName(chain[0].subjectAltName);
+  const voucher = voucherOfChain(chain, authorities);
+  if (identity && (!voucher || mayVouch(voucher, identity))) return identity;
   const expected =
     'expected exactly one that its issuer may give, such as waybill://site/PS1 or waybill://dp/PS1DP1';
   throw invalid(path, `it has no Waybill identity among its URI names; ${expected}`);

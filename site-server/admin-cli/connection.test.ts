@@ -3,16 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { UsageError } from './command-failure.ts';
-import { connect, readConnectionConfig } from './connection.ts';
+import { connect, noConnectionFlags as noFlags, readConnectionConfig } from './connection.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 
-const noFlags = {
-  server: undefined,
-  ca: undefined,
-  cert: undefined,
-  key: undefined,
-  config: undefined,
-};
 const nowhere = { environment: {}, homeDirectory: '/nowhere' };
 
 describe('which site server to ask', () => {
@@ -60,6 +53,25 @@ describe('which site server to ask', () => {
       cert: '/elsewhere/a.pem',
       key: resolve('flag.key'),
     });
+  });
+
+  it('names with the server the site that must answer there; another server is not of that site', async () => {
+    await using home = await homeWith(`serverSite: CS1\n${file}`);
+    const siteOf = async (flags: object, environment: Record<string, string> = {}) => {
+      const surroundings = { environment, homeDirectory: home.path };
+      const config = await readConnectionConfig({ ...noFlags, ...flags }, surroundings);
+      return `${config.server} ${config.serverSite}`;
+    };
+    assert.equal(await siteOf({}), 'file:1 CS1');
+    assert.equal(await siteOf({ serverSite: 'PS1' }), 'file:1 PS1');
+    assert.equal(await siteOf({}, { WAYBILL_SERVER_SITE: 'PS2' }), 'file:1 PS2');
+    const variables = { WAYBILL_SERVER: 'variable:2' };
+    assert.equal(await siteOf({}, variables), 'variable:2 undefined');
+    const both = { ...variables, WAYBILL_SERVER_SITE: 'PS2' };
+    assert.equal(await siteOf({}, both), 'variable:2 PS2');
+    assert.equal(await siteOf({ server: 'flag:3' }, both), 'flag:3 undefined');
+    assert.equal(await siteOf({ server: 'flag:3', serverSite: 'PS1' }, both), 'flag:3 PS1');
+    await assert.rejects(siteOf({}, { WAYBILL_SERVER_SITE: 'ps1' }), /a site code such as PS1/);
   });
 
   it('another file can be named, by a variable or an option', async () => {

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { parseSiteCode } from '../../shared/domain/site.ts';
+import { expectedSite, expectedSiteIfNamed } from '../../shared/rpc/expected-site.ts';
 import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { loadConfig } from '../../shared/runtime/load-config.ts';
@@ -14,11 +16,19 @@ import type { TextStream } from './text-stream.ts';
 /** Which site server to ask, and as whom, as far as the command line says. */
 export interface ConnectionFlags {
   readonly server: string | undefined;
+  /** Which site must answer there. */
+  readonly serverSite: string | undefined;
   readonly ca: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
   readonly config: string | undefined;
 }
+
+/** When the command line says nothing. */
+export const noConnectionFlags: ConnectionFlags = {
+  ...{ server: undefined, serverSite: undefined, config: undefined },
+  ...{ ca: undefined, cert: undefined, key: undefined },
+};
 
 /** What says the rest. */
 export interface ConnectionSurroundings {
@@ -48,6 +58,11 @@ export interface Connection {
 /** What must be known to ask a site server. Files are PEM, paths absolute. */
 export interface ConnectionConfig {
   readonly server: string;
+  /**
+   * The site that must answer there. Absent: any site of the hierarchy is believed, and so is one that was stolen,
+   * for here nobody knows who is revoked.
+   */
+  readonly serverSite?: string;
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
@@ -63,6 +78,10 @@ const schema = z.strictObject({
   server: z
     .string()
     .refine((text) => parseAddress(text) !== undefined, 'host:port of a site server')
+    .optional(),
+  serverSite: z
+    .string()
+    .refine((text) => parseSiteCode(text) !== undefined, 'a site code such as PS1')
     .optional(),
   ca: z.string().min(1).optional(),
   cert: z.string().min(1).optional(),
@@ -92,26 +111,16 @@ export async function connect(
     },
     { clock, signal, tell: (line) => stderr.write(`waybill: ${line}\n`) },
   );
-  const channel = new RpcChannel({
-    conversation: 'Admin',
-    address: config.server,
-    expected: (peer) => peer.kind === 'site',
-    expectedText: 'a site server',
-    credentials,
-  });
+  const server = { address: config.server, ...expectedSiteIfNamed(config.serverSite) };
+  const channel = new RpcChannel({ conversation: 'Admin', ...server, credentials });
   const openPackages = async (clock: Clock) => {
     // Loaded only now: it brings the content library with it.
     const { openPackageAccess } = await import('./package-get/open-package-access.ts');
-    return openPackageAccess({ server: config.server, credentials, clock });
+    const { server, serverSite } = config;
+    return openPackageAccess({ server, serverSite, credentials, clock });
   };
   const openSite = ({ siteCode, address }: { siteCode: string; address: string }) =>
-    new RpcChannel({
-      conversation: 'Admin',
-      address,
-      expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
-      expectedText: `site ${siteCode}`,
-      credentials,
-    });
+    new RpcChannel({ conversation: 'Admin', address, ...expectedSite(siteCode), credentials });
   return { channel, address: config.server, rootsFile: config.ca, openPackages, openSite };
 }
 
@@ -123,15 +132,21 @@ export async function readConnectionConfig(
   const { environment } = surroundings;
   const file = configFileOf(flags, surroundings);
   // Other programs of ours have variables that begin so too.
-  const ours = keys.map((key) => [toVariable(key), environment[toVariable(key)] || undefined]);
+  const variables = [...keys, 'serverSite'].map(toVariable);
+  const ours = variables.map((name) => [name, environment[name] || undefined]);
   const given = await loadConfig({
     schema,
     file,
     environment: fromHere(Object.fromEntries(ours)),
     environmentPrefix,
-    flags: fromHere({ server: flags.server, ca: flags.ca, cert: flags.cert, key: flags.key }),
+    flags: fromHere({
+      ...{ server: flags.server, serverSite: flags.serverSite },
+      ...{ ca: flags.ca, cert: flags.cert, key: flags.key },
+    }),
   });
-  return requireAll(given, file);
+  const { serverSite, ...others } = requireAll(given, file);
+  const isOther = serverSite === undefined || isOfOtherServer(flags, environment);
+  return isOther ? others : { ...others, serverSite };
 }
 
 type Texts = Readonly<Record<string, string | undefined>>;
@@ -147,6 +162,13 @@ function fromHere(texts: Texts): Texts {
   );
 }
 
+/** Whether the site that is named last is that of a server which something that counts more has replaced. */
+function isOfOtherServer(flags: ConnectionFlags, environment: Texts): boolean {
+  if (flags.serverSite !== undefined) return false;
+  if (flags.server !== undefined) return true;
+  return Boolean(environment[toVariable('server')]) && !environment[toVariable('serverSite')];
+}
+
 function configFileOf(
   flags: ConnectionFlags,
   { environment, homeDirectory }: ConnectionSurroundings,
@@ -158,7 +180,7 @@ function configFileOf(
 }
 
 function requireAll(given: z.output<typeof schema>, file: string | undefined): ConnectionConfig {
-  const { server, ca, cert, key, renewal } = given;
+  const { server, serverSite, ca, cert, key, renewal } = given;
   if (server === undefined || ca === undefined || cert === undefined || key === undefined) {
     const missing = keys.filter((name) => given[name] === undefined);
     throw new UsageError(
@@ -169,9 +191,13 @@ function requireAll(given: z.output<typeof schema>, file: string | undefined): C
   const directory = file === undefined ? '' : dirname(file);
   const fromFile = (path: string) => resolve(directory, path);
   const files = { ca: fromFile(ca), cert: fromFile(cert), key: fromFile(key) };
-  return { server, ...files, ...(renewal !== undefined && { renewal }) };
+  return {
+    ...{ server, ...files },
+    ...(serverSite !== undefined && { serverSite }),
+    ...(renewal !== undefined && { renewal }),
+  };
 }
 
 function toVariable(key: string): string {
-  return environmentPrefix + key.toUpperCase();
+  return environmentPrefix + key.replace(/[A-Z]/g, '_$&').toUpperCase();
 }

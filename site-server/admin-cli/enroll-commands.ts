@@ -9,6 +9,8 @@ export interface OwnEnrollment {
   readonly identity: PeerIdentity;
   /** host:port of the enrollment port of a site. */
   readonly server: string;
+  /** The site that must answer there; undefined: any of the hierarchy. */
+  readonly serverSite: string | undefined;
   readonly isForced: boolean;
 }
 
@@ -27,17 +29,17 @@ const enroll = command({
   path: 'enroll',
   positionals: '<name>',
   summary: 'Get the certificate of an administrator or a client, with a token from standard input',
-  example: 'waybill enroll bob --server site.example.org:8532',
+  example: 'waybill enroll bob --server site.example.org:8532 --server-site PS1',
   options: (parser) =>
     parser
       .positional('name', positional('name', 'Whom the token is for', personNameText))
       .option('client', flag('It is the token of a client'))
       .option('force', flag('Anew, though there is a certificate of this name')),
-  runAlone: async ({ name, server, client, force }, alone) => {
+  runAlone: async ({ name, server, serverSite, client, force }, alone) => {
     if (server === undefined) throw new UsageError('expected --server');
     const { output, timeZone, enrollHere } = alone;
     const identity = toIdentity(name, client);
-    const end = await enrollHere({ identity, server, isForced: force });
+    const end = await enrollHere({ identity, server, serverSite, isForced: force });
     output.record({ name, ...end });
     const until = toTimeText(end.notAfterMs, timeZone);
     const fate = end.isNew ? 'is enrolled' : 'was enrolled before';

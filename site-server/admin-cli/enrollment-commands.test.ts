@@ -12,7 +12,8 @@ import {
 } from './testing/fake-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
-const dpCommand = 'echo wbt1_secret | sudo waybill-dp enroll PS1DP1 --server site.example.org:8532';
+const dpCommand =
+  'echo wbt1_secret | sudo waybill-dp enroll PS1DP1 --server site.example.org:8532 --server-site PS1';
 
 function refusing(code: 'off' | 'unknown-dp'): () => never {
   return () => {
@@ -193,13 +194,16 @@ describe('waybill admin and waybill enrollment (SEC-2)', () => {
     assert.equal(await run.run('enroll bob --server site:8532'), 0);
     assert.deepEqual(run.admin.calls, []);
     const identity = { kind: 'admin', role: 'read-only', name: 'bob' };
-    assert.deepEqual(run.enrollments, [{ identity, server: 'site:8532', isForced: false }]);
+    const asked = { identity, server: 'site:8532', serverSite: undefined, isForced: false };
+    assert.deepEqual(run.enrollments, [asked]);
     assert.match(
       run.stdout.text,
       /^bob is enrolled, until .* waybill asks site\.example\.org:8530/,
     );
-    assert.equal(await run.run('enroll pc1 --client --server site:8532'), 0);
+    assert.equal(await run.run('enroll pc1 --client --server site:8532 --server-site PS1'), 0);
     assert.deepEqual(run.enrollments[1]?.identity, { kind: 'client', name: 'pc1' });
+    assert.equal(run.enrollments[1]?.serverSite, 'PS1');
+    assert.equal(await run.run('enroll bob --server site:8532 --server-site ps1'), 2);
     assert.equal(await run.run('enroll bob'), 2);
   });
 });

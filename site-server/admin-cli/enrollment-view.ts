@@ -5,6 +5,7 @@ import {
   type PeerIdentity,
   toIdentityUri,
 } from '../../shared/domain/peer-identity.ts';
+import { parseSiteCode } from '../../shared/domain/site.ts';
 import { isUnknownMethod } from '../../shared/rpc/call-failure.ts';
 import type { CreatedEnrollment__Output } from '../../shared/rpc/generated/waybill/v1/CreatedEnrollment.ts';
 import type { EnrollmentRecord__Output } from '../../shared/rpc/generated/waybill/v1/EnrollmentRecord.ts';
@@ -54,6 +55,8 @@ export interface MadeToken extends EnrollmentRecord {
   readonly command: string;
   /** host:port where it enrolls. */
   readonly server: string;
+  /** Which site must answer there; empty: it has not said. */
+  readonly serverSite: string;
 }
 
 /** Has a token made. */
@@ -71,13 +74,15 @@ export async function makeToken(
 
 function toMadeToken(identity: PeerIdentity, wire: CreatedEnrollment__Output): MadeToken {
   const { token, enrollment, enrollmentAddress: server } = wire;
+  const serverSite = parseSiteCode(wire.siteCode) ?? '';
   if (!enrollment || !/^[A-Za-z0-9_-]+$/.test(token) || !/^[\w.:[\]-]+$/.test(server)) {
     // It would be pasted into a shell.
     const reason = 'it gave a token that no shell may be given';
     throw new WaybillError({ code: 'PEER_FAILED', peer: 'the site server', reason });
   }
-  const command = `echo ${token} | ${programOf(identity)} --server ${server}`;
-  return { ...toEnrollmentRecord(enrollment), token, command, server };
+  const at = `--server ${server}${serverSite && ` --server-site ${serverSite}`}`;
+  const command = `echo ${token} | ${programOf(identity)} ${at}`;
+  return { ...toEnrollmentRecord(enrollment), token, command, server, serverSite };
 }
 
 function programOf(identity: PeerIdentity): string {

@@ -31,7 +31,7 @@ describe('waybill enroll, on this machine (SEC-2)', () => {
     };
     const signal = new AbortController().signal;
     const surroundings = { homeDirectory: home.path, clock: new FakeClock(), signal, stdin };
-    const asked = { identity, server: '127.0.0.1:1', isForced: true };
+    const asked = { identity, server: '127.0.0.1:1', serverSite: undefined, isForced: true };
     return enrollHere(asked, { ...surroundings, prompt: () => {} });
   }
 

@@ -9,7 +9,7 @@ import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { toSystemReason } from '../../shared/runtime/system-reason.ts';
 import { CommandFailure, UsageError } from './command-failure.ts';
-import { readConnectionConfig } from './connection.ts';
+import { noConnectionFlags, readConnectionConfig } from './connection.ts';
 import type { OwnEnrollment, OwnEnrollmentEnd } from './enroll-commands.ts';
 
 /** What is around whoever enrolls himself. */
@@ -25,7 +25,7 @@ export interface OwnEnrollmentSurroundings extends TokenInput {
  * @throws as `enrollAgent`
  */
 export async function enrollHere(
-  { identity, server, isForced }: OwnEnrollment,
+  { identity, server, serverSite, isForced }: OwnEnrollment,
   surroundings: OwnEnrollmentSurroundings,
 ): Promise<OwnEnrollmentEnd> {
   const { homeDirectory, clock, signal } = surroundings;
@@ -34,11 +34,11 @@ export async function enrollHere(
   const configPath = join(directory, 'config.yaml');
   const readOwn = () =>
     readConnectionConfig(
-      { server: undefined, ca: undefined, cert: undefined, key: undefined, config: configPath },
+      { ...noConnectionFlags, config: configPath },
       { environment: {}, homeDirectory },
     );
   const enrollment: AgentEnrollment = {
-    ...{ identity, server, address: '', place, configPath, isForced, configText },
+    ...{ identity, server, serverSite, address: '', place, configPath, isForced, configText },
     checkConfig: async () => {
       // One that is not whole is somebody else's as well.
       const { cert = 'of somebody' } = await readOwn().catch(unlessUsage);
@@ -75,13 +75,13 @@ function toFailure(error: unknown, directory: string): unknown {
 }
 
 function configText({ place }: Enrolled): string {
-  const { siteAddress, enrollmentAddress } = place;
+  const { siteCode, siteAddress, enrollmentAddress } = place;
   if (siteAddress === '') {
     const reason = 'it did not say where it is';
     throw new WaybillError({ code: 'PEER_FAILED', peer: 'the site', reason });
   }
   const config = {
-    server: siteAddress,
+    ...{ server: siteAddress, serverSite: siteCode },
     ...{ ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
     ...(enrollmentAddress !== '' && { renewal: enrollmentAddress }),
   };

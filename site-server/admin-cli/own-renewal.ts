@@ -12,6 +12,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { expirySoonMs } from '../../shared/domain/known-certificate.ts';
 import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
 import { authoritiesOf, chainOf } from '../../shared/rpc/certificate-trust.ts';
+import { expectedSiteIfNamed } from '../../shared/rpc/expected-site.ts';
 import {
   type PeerCredentialFiles,
   type PeerCredentials,
@@ -77,13 +78,15 @@ async function renewed(
 ): Promise<string | undefined> {
   const { certificateFile, renewalAddress: address = '' } = files;
   const place = new IdentityPlace(dirname(certificateFile), certificateFile);
+  const { issuerSiteCode, notAfterMs, isOfRetiredRoot } = keptOf(found);
+  // No other site renews it: whoever else answers is not where he should be.
+  const { expected } = expectedSiteIfNamed(issuerSiteCode || undefined);
   const roots = () => found.ca;
-  const ask = askingWhereItIs({ address, place, roots, deadlineMs: askMsMax });
+  const ask = askingWhereItIs({ address, place, roots, expected, deadlineMs: askMsMax });
   // Nobody waits at his terminal for a certificate to begin.
   const renewal = new CertificateRenewal({ place, ask, clock }, { beginsAheadMsMax: 0 });
   const triedAtMs = (await renewal.lastTriedAtMs()) ?? (await renewedAtMs(files));
   const isFresh = triedAtMs !== undefined && Math.abs(clock.nowMs() - triedAtMs) < tryMsMin;
-  const { notAfterMs, isOfRetiredRoot } = keptOf(found);
   // One that is over lets nobody in: then it is worth a try.
   if (isFresh && notAfterMs > clock.nowMs() && !isOfRetiredRoot) return '';
   try {

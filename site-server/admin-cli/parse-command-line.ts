@@ -2,7 +2,7 @@ import yargs, { type Argv } from 'yargs';
 import type { Chosen, GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import { type CommandGroup, commandGroups, singleCommands } from './commands.ts';
-import { addressText, flag, option, someText } from './options.ts';
+import { addressText, flag, option, siteCodeText, someText } from './options.ts';
 
 /** What a command line asks for: a command, or a text such as the help. */
 export type Parsed = { readonly chosen: Chosen } | { readonly text: string };
@@ -76,13 +76,16 @@ function addGroup(
 
 function withGlobalOptions(parser: Argv): Argv<GlobalArguments> {
   const file = (name: string, describe: string) => option(name, describe, someText);
-  return parser
+  const given = parser
     .group(['json', 'help'], 'Options:')
     .option('json', flag('JSON for programs instead of text'))
     .option('server', option('server', 'host:port of the site server', addressText))
+    .option('server-site', option('server-site', 'Site that must answer there', siteCodeText))
     .option('ca', file('ca', "Certificate of the hierarchy's CA"))
     .option('cert', file('cert', "The caller's certificate"))
     .option('key', file('key', 'Private key of the certificate'))
-    .option('config', file('config', 'File with server, ca, cert and key'))
-    .group(['server', 'ca', 'cert', 'key', 'config'], 'Connection:');
+    .option('config', file('config', 'File with server, serverSite, ca, cert and key'))
+    .group(['server', 'server-site', 'ca', 'cert', 'key', 'config'], 'Connection:');
+  // The parser's types know no other spelling than the one on the command line.
+  return given as unknown as Argv<GlobalArguments>;
 }

@@ -2,7 +2,17 @@ import { nearestWord } from '../../shared/runtime/nearest-word.ts';
 import { allCommands, commandGroups, singleCommands } from './commands.ts';
 
 /** Options of every command, in the parser's names. */
-const globalOptionNames = ['json', 'server', 'ca', 'cert', 'key', 'config', 'help', 'version'];
+const globalOptionNames = [
+  'json',
+  'server',
+  'server-site',
+  'ca',
+  'cert',
+  'key',
+  'config',
+  'help',
+  'version',
+];
 
 /** What the parser says, and what we say instead. */
 const sentences: readonly (readonly [

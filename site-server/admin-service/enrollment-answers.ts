@@ -57,7 +57,8 @@ export class EnrollmentAnswers {
         const validForMs = checkedNumber('valid_for_ms', request.validForMs);
         const created = await this.#commands.create(identity, validForMs, caller.identity);
         const { text: token, row, enrollmentAddress } = created;
-        return { token, enrollment: this.#toRecord(row), enrollmentAddress };
+        const { siteCode } = this.#components.sites.own;
+        return { token, enrollment: this.#toRecord(row), enrollmentAddress, siteCode };
       },
       listEnrollments: ({ history }) => this.#list(history),
       revokeEnrollment: async ({ tokenId }) => {

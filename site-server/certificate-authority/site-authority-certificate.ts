@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { authorityTermsOf } from '../../shared/certificates/certificate-issuing.ts';
 import type { HeldTrust } from '../../shared/certificates/trust-bundle.ts';
 import { authorityNameOf, renewalAtMs } from '../../shared/domain/certificate-authority.ts';
+import type { SiteIdentity } from '../../shared/domain/site.ts';
 import { certificateBlocks, lifeOf, refusalOfTime } from '../../shared/rpc/certificate-trust.ts';
 
 /** The certificate of a site's authority, and the root that signed it. */
@@ -53,6 +54,16 @@ export function knownAuthority(
 /** The authority that travels with a site's own certificate, in a text of several certificates. */
 export function travellingAuthority(chainPem: string): string {
   return certificateBlocks(Buffer.from(chainPem, 'latin1'))[1] ?? '';
+}
+
+/** The authority that a site shows with its own certificate; undefined when no root that is trusted stands behind it. */
+export function shownAuthority(
+  identity: Pick<SiteIdentity, 'siteCode' | 'certificate'> | undefined,
+  trust: Pick<HeldTrust, 'roots'>,
+): X509Certificate | undefined {
+  if (!identity) return undefined;
+  const pem = travellingAuthority(identity.certificate);
+  return knownAuthority(pem, identity.siteCode, trust)?.certificate;
 }
 
 /**

@@ -132,9 +132,8 @@ describe('rows of "site authorities" from other sites', () => {
     await hold(own);
     await store.settled();
     const of = ({ certificate }: { certificate: string }) => new X509Certificate(certificate);
-    assert.equal(rows.isKeyOf('PS1', of(own)), true);
-    assert.equal(rows.isKeyOf('PS2', of(own)), false);
-    assert.equal(rows.isKeyOf('PS1', of(await rowOf('PS1', nowMs - dayMs))), false);
+    assert.equal(rows.authorityOf('PS1')?.fingerprint256, of(own).fingerprint256);
+    assert.equal(rows.authorityOf('PS2'), undefined);
   });
 
   it('are passed over when what is here counts and began later, also after a restart', async () => {

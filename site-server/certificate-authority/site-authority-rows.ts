@@ -8,7 +8,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
-import { isSameKey, knownAuthority, refusalOfAuthority } from './site-authority-certificate.ts';
+import { knownAuthority, refusalOfAuthority } from './site-authority-certificate.ts';
 
 const synchronisePath = '/waybill.v1.Replication/Synchronise';
 
@@ -61,10 +61,9 @@ export class SiteAuthorityRows implements Component {
     return refusalOfAuthority((row as SiteAuthorityRow).certificate, siteCode);
   }
 
-  /** Whether the row of a site, which a trusted root has signed, is for the key of this certificate. */
-  isKeyOf(siteCode: string, certificate: X509Certificate): boolean {
-    const known = this.#counting(siteCode);
-    return known !== undefined && isSameKey(known, certificate);
+  /** The authority of a site that the top has signed by itself, if a root that is trusted stands behind it. */
+  authorityOf(siteCode: string): X509Certificate | undefined {
+    return this.#counting(siteCode);
   }
 
   /**

@@ -1,20 +1,14 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { issueSiteAuthority } from '../../shared/certificates/certificate-issuing.ts';
-import {
-  certificateRequestOf,
-  newPrivateKey,
-  publicKeyInfoOf,
-} from '../../shared/certificates/certificate-requests.ts';
+import { newPrivateKey } from '../../shared/certificates/certificate-requests.ts';
 import {
   encodeEnrollmentToken,
   parseEnrollmentToken,
 } from '../../shared/domain/enrollment-token.ts';
-import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
+import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import { SeededRandom } from '../../shared/testing/seeded-random.ts';
-import { certificateIn, TestAuthority } from './testing/test-authority.ts';
+import { certificateIn } from './testing/test-authority.ts';
 import { alice, dayMs, TestEnrollment } from './testing/test-enrollment.ts';
 
 const dp1 = 'waybill://dp/PS1DP1';
@@ -27,22 +21,6 @@ function reasonOf(reason: string) {
     assert.equal(error.details?.reason, reason);
     return true;
   };
-}
-
-/** The same bytes with one changed, cut, doubled or more of them. */
-function mutated(random: SeededRandom, bytes: Buffer): Buffer {
-  const at = random.below(bytes.length + 1);
-  const [head, tail] = [bytes.subarray(0, at), bytes.subarray(at)];
-  switch (random.below(4)) {
-    case 0:
-      return Buffer.concat([head, random.bytes(1), tail.subarray(1)]);
-    case 1:
-      return Buffer.from(head);
-    case 2:
-      return Buffer.concat([head, random.bytes(random.below(40)), tail]);
-    default:
-      return Buffer.concat([head, tail.subarray(1 + random.below(40))]);
-  }
 }
 
 /** The same token with another secret. */
@@ -68,7 +46,7 @@ describe('Enrollment (SEC-2)', () => {
     const answer = await site.enroll({ token, identityUri: dp1 });
     const own = certificateIn(answer);
     const authority = new X509Certificate(answer.issuerCertificate);
-    assert.deepEqual(certifiedPeerOf(own.toLegacyObject())?.identity, {
+    assert.deepEqual(identityOfSubjectAltName(own.subjectAltName), {
       kind: 'dp',
       dpId: 'PS1DP1',
     });
@@ -299,7 +277,7 @@ describe('Enrollment (SEC-2)', () => {
     const bob = 'waybill://admin/operator/bob?site=PS1';
     const token = await site.token(bob);
     const answer = await site.enroll({ token, identityUri: 'waybill://admin/full/bob' });
-    const { identity } = certifiedPeerOf(certificateIn(answer).toLegacyObject()) ?? {};
+    const identity = identityOfSubjectAltName(certificateIn(answer).subjectAltName);
     const scope = { siteCodes: ['PS1'], groupNames: [] };
     assert.deepEqual(identity, { kind: 'admin', role: 'operator', name: 'bob', scope });
     const names: string[] = [];
@@ -486,323 +464,5 @@ describe('Enrollment of a site (SEC-2)', () => {
     await using middle = await TestEnrollment.open({ siteCode: 'PS1', isTop: false });
     middle.sites.set('PS2', { ...ps2, address: '', description: '' });
     await assert.rejects(middle.token(identityUri), { code: 'ENROLLMENT_OFF' });
-  });
-});
-
-describe('Renewal (SEC-3)', () => {
-  let site: TestEnrollment;
-
-  beforeEach(async () => {
-    site = await TestEnrollment.open();
-  });
-
-  afterEach(async () => {
-    await site[Symbol.asyncDispose]();
-  });
-
-  function refusedAs(reason: string) {
-    return (error: { code?: string; details?: { reason?: string } }) => {
-      assert.equal(error.code, 'RENEWAL_REFUSED');
-      assert.equal(error.details?.reason, reason);
-      assert.match(site.events.at(-1)?.detail ?? '', new RegExp(`${reason}$`));
-      return true;
-    };
-  }
-
-  /** A DP with its certificate, as enrollment gave it. */
-  async function enrolledDp() {
-    const key = await newPrivateKey();
-    const answer = await site.enroll({ token: await site.token(dp1), identityUri: dp1, key });
-    return { certificate: answer.certificate, issuer: answer.issuerCertificate, key };
-  }
-
-  it('gives another certificate of the same identity, valid or expired within grace (F22)', async () => {
-    const old = await enrolledDp();
-    for (const days of [60, 59]) {
-      await site.clock.advance(days * dayMs);
-      const own = certificateIn(await site.renew(old));
-      assert.deepEqual(certifiedPeerOf(own.toLegacyObject())?.identity, {
-        kind: 'dp',
-        dpId: 'PS1DP1',
-      });
-      assert.ok(Date.parse(own.validTo) > site.clock.nowMs() + 80 * dayMs);
-    }
-  });
-
-  it('gives the same key a certificate again, so that a lost answer costs nothing', async () => {
-    const old = await enrolledDp();
-    const newKey = await newPrivateKey();
-    const [first, again] = [await site.renew(old, { newKey }), await site.renew(old, { newKey })];
-    const keys = [first, again].map((one) =>
-      certificateIn(one).publicKey.export({ format: 'jwk' }),
-    );
-    assert.deepEqual(keys[0], keys[1]);
-  });
-
-  it('is given once a minute, and the audit trail is not filled with it', async () => {
-    const old = await enrolledDp();
-    const newKey = await newPrivateKey();
-    const eventCount = site.events.length;
-    const first = await site.renew(old, { newKey });
-    for (let count = 0; count < 20; count++) {
-      assert.deepEqual((await site.renew(old, { newKey })).certificate, first.certificate);
-      await assert.rejects(site.renew(old), { code: 'RENEWAL_TOO_SOON' });
-    }
-    // Enrollment and one renewal.
-    assert.equal(site.authority.issued.length, 2);
-    assert.equal(site.events.length - eventCount, 1 + 5 + 5);
-    await site.clock.advance(60_000);
-    await site.renew(old);
-  });
-
-  it('is refused after the grace period (F22)', async () => {
-    const old = await enrolledDp();
-    await site.clock.advance(121 * dayMs);
-    await assert.rejects(site.renew(old), refusedAs('too-late'));
-  });
-
-  it('is refused to who does not have the key, and slows him down, and nobody beside him', async () => {
-    const old = await enrolledDp();
-    const thief = { ...old, key: await newPrivateKey() };
-    await assert.rejects(site.renew(thief), refusedAs('wrong-key'));
-    await assert.rejects(site.renew(thief), { code: 'ENROLLMENT_TOO_SOON' });
-    await site.renew(old);
-  });
-
-  it('is refused for a request that the key has not signed', async () => {
-    const old = await enrolledDp();
-    await assert.rejects(
-      site.renew(old, { signature: Buffer.alloc(70, 1) }),
-      refusedAs('wrong-key'),
-    );
-  });
-
-  it('is refused to a certificate of another hierarchy', async () => {
-    await using foreign = await TestEnrollment.open();
-    const key = await newPrivateKey();
-    const token = await foreign.token(dp1);
-    const answer = await foreign.enroll({ token, identityUri: dp1, key });
-    const old = { certificate: answer.certificate, issuer: answer.issuerCertificate, key };
-    await assert.rejects(site.renew(old), refusedAs('foreign'));
-    // Nor does it help to bring the right authority.
-    const issuer = new X509Certificate(site.authority.authorityCertificate()).raw;
-    await assert.rejects(site.renew({ ...old, issuer }, {}, 'b'), refusedAs('foreign'));
-  });
-
-  it('is given though the root behind the certificate was retired: the authority that issued it has the same key', async () => {
-    const old = await enrolledDp();
-    await site.authority.changeRoot();
-    const answer = await site.renew(old);
-    const issuer = new X509Certificate(answer.issuerCertificate);
-    assert.ok(issuer.verify(new X509Certificate(site.authority.root.certificate).publicKey));
-    site.revokedAtMs.set('dp/PS1DP1', site.clock.nowMs());
-    await site.clock.advance(60_000);
-    await assert.rejects(site.renew(old), refusedAs('revoked'));
-  });
-
-  it('is not given for the word of a root that was retired: a thief of its key has no other', async () => {
-    const thief = await TestAuthority.create(site.clock, { of: site.authority });
-    const key = await newPrivateKey();
-    const request = await certificateRequestOf(key);
-    const leaf = await thief.issueLeaf({ kind: 'dp', dpId: 'PS1DP1' }, request);
-    const old = {
-      certificate: new X509Certificate(leaf).raw,
-      issuer: new X509Certificate(thief.authorityCertificate()).raw,
-      key,
-    };
-    await site.renew(old);
-    await site.authority.changeRoot();
-    await site.clock.advance(60_000);
-    await assert.rejects(site.renew(old), refusedAs('foreign'));
-  });
-
-  it('is refused to a certificate of another site of the hierarchy', async () => {
-    await using other = await TestEnrollment.open({ siteCode: 'PS2', of: site.authority });
-    const key = await newPrivateKey();
-    const answer = await other.enroll({ token: await other.token(dp1), identityUri: dp1, key });
-    const old = { certificate: answer.certificate, issuer: answer.issuerCertificate, key };
-    await assert.rejects(site.renew(old), refusedAs('other-site'));
-  });
-
-  it('is refused to a revoked certificate, and to a DP that is gone (F23)', async () => {
-    const old = await enrolledDp();
-    site.revokedAtMs.set('dp/PS1DP1', site.clock.nowMs());
-    await assert.rejects(site.renew(old), refusedAs('revoked'));
-    site.revokedAtMs.clear();
-    site.points.delete('PS1DP1');
-    await assert.rejects(site.renew(old), refusedAs('holder-gone'));
-  });
-
-  describe('of an administrator', () => {
-    const bob = 'waybill://admin/operator/bob';
-
-    async function enrolledBob() {
-      await site.administrators.add({ kind: 'admin', role: 'operator', name: 'bob' }, '');
-      const key = await newPrivateKey();
-      const answer = await site.enroll({ token: await site.token(bob), identityUri: bob, key });
-      return { certificate: answer.certificate, issuer: answer.issuerCertificate, key };
-    }
-
-    /** As after a state store that was lost. */
-    async function lost() {
-      const rows = site.store.records(keySpaces.administrators);
-      await site.store.write([rows.delete('bob')], { sync: true });
-    }
-
-    async function names() {
-      const found: string[] = [];
-      for await (const { identityUri } of site.administrators.list()) found.push(identityUri);
-      return found;
-    }
-
-    it('takes him back after the state store was lost', async () => {
-      const old = await enrolledBob();
-      await lost();
-      await site.renew(old);
-      assert.deepEqual(await names(), [bob]);
-      await site.clock.advance(60_000);
-      await site.renew(old);
-    });
-
-    it('does not take him back who was revoked, or whose certificate is over', async () => {
-      const old = await enrolledBob();
-      await lost();
-      site.revokedAtMs.set('admin/bob', site.clock.nowMs());
-      await assert.rejects(site.renew(old), refusedAs('revoked'));
-      site.revokedAtMs.clear();
-      await site.clock.advance(121 * dayMs);
-      await assert.rejects(site.renew(old), refusedAs('too-late'));
-      assert.deepEqual(await names(), []);
-    });
-
-    it('does not take him back who was deleted, or has another role now', async () => {
-      const old = await enrolledBob();
-      await site.administrators.delete('bob', []);
-      await assert.rejects(site.renew(old), refusedAs('holder-gone'));
-      await lost();
-      await site.administrators.add({ kind: 'admin', role: 'read-only', name: 'bob' }, '');
-      await assert.rejects(site.renew(old), refusedAs('holder-gone'));
-    });
-  });
-
-  it('is refused to who is revoked or deleted while the certificate is made', async () => {
-    const old = await enrolledDp();
-    site.authority.beforeIssuing = async () => {
-      site.revokedAtMs.set('dp/PS1DP1', site.clock.nowMs());
-    };
-    await assert.rejects(site.renew(old), refusedAs('revoked'));
-    site.revokedAtMs.clear();
-    site.authority.beforeIssuing = async () => void site.points.delete('PS1DP1');
-    await assert.rejects(site.renew(old), refusedAs('holder-gone'));
-  });
-
-  it('is refused to a leaf of a site, which makes its own, and given to its authority', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    const place = { parentSiteCode: 'CS1', address: 'ps1:8530', description: '' };
-    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
-    const child = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
-    const old = {
-      certificate: new X509Certificate(child.authorityCertificate()).raw,
-      key: child.authorityKey,
-    };
-    const answer = await top.renew(old);
-    assert.equal(certificateIn(answer).subject, 'CN=Waybill site authority PS1');
-    const key = await newPrivateKey();
-    await assert.rejects(top.renew({ ...old, key }), { code: 'RENEWAL_REFUSED' });
-  });
-
-  it('is given to the authority of a site whose root was retired, for the key that the top has signed since', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    const place = { parentSiteCode: 'CS1', address: 'ps1:8530', description: '' };
-    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
-    const child = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
-    const own = new X509Certificate(child.authorityCertificate());
-    await top.authority.changeRoot();
-    const old = { certificate: own.raw, key: child.authorityKey };
-    await assert.rejects(top.renew(old), { code: 'RENEWAL_REFUSED' });
-    top.isAuthorityOf = (siteCode, one) =>
-      siteCode === 'PS1' && one.publicKey.equals(own.publicKey);
-    const answer = certificateIn(await top.renew(old, { newKey: child.authorityKey }, 'b'));
-    assert.ok(answer.verify(new X509Certificate(top.authority.root.certificate).publicKey));
-    assert.ok(answer.publicKey.equals(own.publicKey));
-  });
-
-  it('is refused to an authority that another site has made: only the root makes them', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    const place = { parentSiteCode: 'CS1', address: '', description: '' };
-    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
-    const thief = await TestAuthority.create(top.clock, { siteCode: 'PS2', of: top.authority });
-    const key = await newPrivateKey();
-    const forged = await issueSiteAuthority(thief.signer, {
-      ...{ siteCode: 'PS1', publicKey: publicKeyInfoOf(key) },
-      ...{ notBefore: new Date(top.clock.nowMs()), notAfter: new Date(top.clock.nowMs() + dayMs) },
-    });
-    const old = {
-      certificate: new X509Certificate(forged).raw,
-      issuer: new X509Certificate(thief.authorityCertificate()).raw,
-      key,
-    };
-    await assert.rejects(top.renew(old), { code: 'RENEWAL_REFUSED' });
-    assert.deepEqual(top.authority.issued, []);
-  });
-
-  it('of the authority of a site is passed on to the parent by one that is not the top', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    const place = { parentSiteCode: 'PS1', address: 'ss1:8530', description: '' };
-    top.sites.set('SS1', { siteCode: 'SS1', kind: 'secondary', ...place });
-    await using middle = await TestEnrollment.open({
-      ...{ siteCode: 'PS1', isTop: false, of: top.authority },
-    });
-    const signal = new AbortController().signal;
-    const caller = { identity: { kind: 'site', siteCode: 'PS1' }, address: 'ps1:1' } as const;
-    middle.parent.renew = async (request) =>
-      (await top.enrollment.passedOn().passRenew(request, { caller, signal })) as never;
-    const child = await TestAuthority.create(top.clock, { siteCode: 'SS1', of: top.authority });
-    const old = {
-      certificate: new X509Certificate(child.authorityCertificate()).raw,
-      key: child.authorityKey,
-    };
-    const answer = await middle.renew(old);
-    assert.equal(certificateIn(answer).subject, 'CN=Waybill site authority SS1');
-    assert.equal(answer.enrollmentAddress, 'ps1:8532');
-    top.revokedAtMs.set('site/SS1', top.clock.nowMs());
-    await assert.rejects(middle.renew(old), { code: 'RENEWAL_REFUSED' });
-  });
-
-  it('refuses whatever is made of a good request, and never fails on it', async () => {
-    const old = await enrolledDp();
-    const newKey = await newPrivateKey();
-    const good = { ...old, authorityCertificate: old.issuer };
-    const random = new SeededRandom(11);
-    const expected = [...['MESSAGE_INVALID', 'RENEWAL_REFUSED', 'CERTIFICATE_REQUEST_INVALID']];
-    for (let count = 0; count < 150; count++) {
-      const field = random.pick(['certificate', 'authorityCertificate'] as const);
-      const bytes = mutated(random, random.pick([good[field], random.bytes(random.below(600))]));
-      if (bytes.equals(good[field])) continue;
-      const from = `10.1.${count % 250}.${count % 7}`;
-      await site.clock.advance(400_000);
-      const failure = await site.renew(old, { [field]: bytes, newKey }, from).then(
-        () => undefined,
-        (error: { code?: string }) => error.code,
-      );
-      // Its own authority the site knows without being shown it.
-      const isKnownAnyhow = field === 'authorityCertificate' && failure === undefined;
-      const isExpected = isKnownAnyhow || expected.includes(failure ?? 'no failure');
-      assert.ok(isExpected, `${field} ${bytes.toString('hex')}`);
-    }
-  });
-
-  it('checks every field before anything is parsed', async () => {
-    const old = await enrolledDp();
-    for (const changes of [
-      { certificate: Buffer.alloc(5_000) },
-      { certificate: Buffer.from('no certificate') },
-      { authorityCertificate: Buffer.alloc(5_000) },
-      { certificateRequest: Buffer.alloc(5_000) },
-      { signature: Buffer.alloc(81) },
-      { signature: Buffer.alloc(0) },
-    ]) {
-      await assert.rejects(site.renew(old, changes), { code: 'MESSAGE_INVALID' });
-    }
   });
 });

@@ -1,3 +1,4 @@
+import { expectedSite } from '../../shared/rpc/expected-site.ts';
 import type { EnrollRequest__Output } from '../../shared/rpc/generated/waybill/v1/EnrollRequest.ts';
 import type { IssuedIdentity__Output } from '../../shared/rpc/generated/waybill/v1/IssuedIdentity.ts';
 import type { RenewRequest__Output } from '../../shared/rpc/generated/waybill/v1/RenewRequest.ts';
@@ -62,8 +63,7 @@ export class ParentEnrollment {
     const channel = openChannel({
       conversation: 'SiteEnrollment',
       address,
-      expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
-      expectedText: `site ${siteCode}`,
+      ...expectedSite(siteCode),
       credentials,
       trust,
     });

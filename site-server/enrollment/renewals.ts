@@ -1,5 +1,5 @@
-import { verify, X509Certificate } from 'node:crypto';
-import { voucherOf } from '../../shared/domain/certificate-authority.ts';
+import { type KeyObject, verify, X509Certificate } from 'node:crypto';
+import type { Voucher } from '../../shared/domain/certificate-authority.ts';
 import {
   type EnrollmentAnswer,
   type RenewalRefusal,
@@ -8,7 +8,12 @@ import {
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { holderOf, type PeerIdentity, toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
-import { type CertificateChain, isIssuedBy } from '../../shared/rpc/certificate-trust.ts';
+import {
+  authoritySiteOf,
+  type CertificateChain,
+  lifeOf,
+  voucherOfChain,
+} from '../../shared/rpc/certificate-trust.ts';
 import type { RenewRequest__Output } from '../../shared/rpc/generated/waybill/v1/RenewRequest.ts';
 import { renewalProofOf } from '../../shared/rpc/renewal-proof.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -17,6 +22,7 @@ import {
   type EnrollmentAuthority,
   type EnrollmentRevocations,
   hashOfKey,
+  keyHashOf,
   toDer,
 } from './enrollment-authority.ts';
 import { checkRenew } from './enrollment-requests.ts';
@@ -27,15 +33,13 @@ export interface RenewalsComponents {
   readonly authority: EnrollmentAuthority;
   readonly holders: Pick<EnrolledHolders, 'hasStill'>;
   readonly revocations: Pick<EnrollmentRevocations, 'isRevoked'>;
+  /** The authority a site has, as far as that is known here. */
+  readonly authorityOf: (siteCode: string) => X509Certificate | undefined;
   /** The key a certificate is asked for (SPKI, DER). @throws CERTIFICATE_REQUEST_INVALID */
   readonly readKey: (request: Uint8Array) => Promise<Uint8Array>;
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
-  /**
-   * Whether a trusted root has signed the authority of that site for the very key of this certificate.
-   *
-   * @default of none
-   */
-  readonly isAuthorityOf?: (siteCode: string, certificate: X509Certificate) => boolean;
+  /** The authority of a site that the top has signed by itself; a root that is trusted stands behind it. @default of none */
+  readonly signedAuthorityOf?: (siteCode: string) => X509Certificate | undefined;
 }
 
 /** How renewing is tuned. */
@@ -68,6 +72,8 @@ export interface RenewalClaim {
   readonly request: RenewRequest__Output;
 }
 
+type Believed = Pick<RenewalClaim, 'identity' | 'issuedBy' | 'vouchedFromMs'>;
+
 /**
  * Gives a new certificate for an older one (SEC-3): it must be of this hierarchy and of this site, its key
  * must sign the request, it may have expired a while ago, and neither be revoked nor its holder gone; once in
@@ -97,42 +103,46 @@ export class Renewals {
     const issuer = above.length > 0 ? certificateOf('authority_certificate', above) : undefined;
     const believed = this.#believed(own, issuer);
     if (!believed) throw refused('somebody', 'foreign');
-    const { identity, vouchedFromMs } = believed;
     const { certificateRequest, signature } = request;
     if (!isProof(own, certificateRequest, signature))
-      throw refused(holderOf(identity), 'wrong-key');
-    const voucher = voucherOf(commonNameOf(own.toLegacyObject().issuer));
-    const issuedBy = voucher === 'root' || voucher === undefined ? undefined : voucher.siteCode;
-    return { identity, own, issuedBy, vouchedFromMs, request };
+      throw refused(holderOf(believed.identity), 'wrong-key');
+    return { ...believed, own, request };
   }
 
   /**
    * Whose it is by a root that is trusted; or, when that behind it was retired meanwhile, by the key of the very
    * authority that issued it: that is the same under the new root, and no retired root is asked for its word.
    */
-  #believed(
-    own: X509Certificate,
-    issuer: X509Certificate | undefined,
-  ): Pick<RenewalClaim, 'identity' | 'vouchedFromMs'> | undefined {
-    const { authority, isAuthorityOf } = this.#components;
+  #believed(own: X509Certificate, issuer: X509Certificate | undefined): Believed | undefined {
+    const { authority } = this.#components;
     const roots = authority.roots().map((pem) => new X509Certificate(pem));
-    const shown = believedIdentity([own, issuer], roots);
-    if (shown) return { identity: shown, vouchedFromMs: Date.parse((issuer ?? own).validFrom) };
     const ours = new X509Certificate(authority.authorityCertificate());
-    const byOurs = believedIdentity([own, ours], roots);
-    if (byOurs) return { identity: byOurs, vouchedFromMs: Date.parse(ours.validFrom) };
-    const site = authorityIdentityOf(own);
-    if (!site || !isAuthorityOf?.(site.siteCode, own)) return undefined;
-    return { identity: site, vouchedFromMs: Date.parse(own.validFrom) };
+    return (
+      believedOf([own, issuer], roots) ?? believedOf([own, ours], roots) ?? this.#believedByKey(own)
+    );
+  }
+
+  /**
+   * The authority of a site by the key that the top has signed since. Of the certificate itself nothing is believed, for
+   * nobody knows who has signed it: whether the site is revoked is judged by what the top has signed.
+   */
+  #believedByKey(own: X509Certificate): Believed | undefined {
+    const siteCode = authoritySiteOf(own);
+    const signed = siteCode && this.#components.signedAuthorityOf?.(siteCode);
+    if (!siteCode || !signed || !keyHashOf(signed).equals(keyHashOf(own))) return undefined;
+    const vouchedFromMs = Date.parse(signed.validFrom);
+    return { identity: { kind: 'site', siteCode }, issuedBy: undefined, vouchedFromMs };
   }
 
   /** @throws RENEWAL_REFUSED, RENEWAL_TOO_SOON, CERTIFICATE_REQUEST_INVALID */
   async renew(claim: RenewalClaim): Promise<GivenRenewal> {
-    const { authority } = this.#components;
+    const { authority, readKey } = this.#components;
     const { identity, request } = claim;
     await this.#requireAllowed(claim);
     const { certificateRequest } = request;
-    const asked = await this.#asked(identity, certificateRequest);
+    const keyHash = hashOfKey(await readKey(certificateRequest));
+    if (identity.kind === 'site') this.#requireItsKey(identity.siteCode, claim, keyHash);
+    const asked = this.#asked(identity, keyHash);
     return this.#pace.given(asked, async () => {
       const answer = await issuedAnswer(authority, identity, certificateRequest);
       // Who was put out meanwhile was perhaps given one that begins after that.
@@ -148,7 +158,7 @@ export class Renewals {
     if (identity.kind !== 'site' && issuedBy !== authority.siteCode) {
       throw refused(holder, 'other-site');
     }
-    const life = { notBeforeMs: Date.parse(own.validFrom), notAfterMs: Date.parse(own.validTo) };
+    const life = lifeOf(own);
     // The root signs the authority of a site at the word of the site itself.
     const voucher = { siteCode: identity.kind === 'site' ? identity.siteCode : authority.siteCode };
     const refusal =
@@ -160,12 +170,33 @@ export class Renewals {
     if (refusal) throw refused(holder, refusal);
   }
 
-  async #asked(identity: PeerIdentity, certificateRequest: Uint8Array): Promise<AskedRenewal> {
-    const { authority, readKey } = this.#components;
-    const key = hashOfKey(await readKey(certificateRequest)).toString('hex');
+  /**
+   * The authority of a site is renewed for the key it has, which the top knows from what the site says of itself: a key
+   * that the site gave up, and one that it never had, is signed for nobody.
+   *
+   * @throws RENEWAL_REFUSED
+   */
+  #requireItsKey(siteCode: string, { identity, own }: RenewalClaim, keyHash: Buffer): void {
+    const known = this.#components.authorityOf(siteCode);
+    const counting = known && !this.#isRevokedAuthority(siteCode, known) ? [own, known] : [own];
+    if (counting.every((one) => keyHashOf(one).equals(keyHash))) return;
+    throw refused(holderOf(identity), 'other-authority');
+  }
+
+  /** What a site showed before it was revoked says nothing of the authority it was given since. */
+  #isRevokedAuthority(siteCode: string, known: X509Certificate): boolean {
+    const life = lifeOf(known);
+    const identity = { kind: 'site', siteCode } as const;
+    const vouchedFromMs = life.notBeforeMs;
+    const peer = { identity, voucher: { siteCode }, ...life, vouchedFromMs };
+    return this.#components.revocations.isRevoked(peer);
+  }
+
+  #asked(identity: PeerIdentity, keyHash: Buffer): AskedRenewal {
+    const { authority } = this.#components;
     return {
       holder: holderOf(identity),
-      subject: `${toIdentityUri(identity)} ${key}`,
+      subject: `${toIdentityUri(identity)} ${keyHash.toString('hex')}`,
       issuer: `${authority.rootsGeneration} ${authority.authorityCertificate()}`,
     };
   }
@@ -196,44 +227,52 @@ export async function issuedAnswer(
   };
 }
 
-/** Undefined when no root stands behind it, or when OpenSSL cannot make sense of a stranger's certificates. */
-function believedIdentity(
+/** Whether a key is of the one kind that certificates are given for; to verify with others may cost a hundred times as much. */
+function isP256({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean {
+  return asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === 'prime256v1';
+}
+
+/** Whose it is; undefined for nobody's. */
+function believedOf(
   chain: CertificateChain,
   roots: readonly X509Certificate[],
-): PeerIdentity | undefined {
-  const [own] = chain;
-  // An authority is the root's word alone: another authority makes none, whatever it signs.
-  const vouched: CertificateChain = own.ca ? [own] : chain;
+): Believed | undefined {
+  const [own, issuer = own] = chain;
+  const voucher = believedVoucher(chain, roots);
+  const identity = voucher && identityOf(own, voucher);
+  if (!identity) return undefined;
+  if (voucher === 'root') {
+    return { identity, issuedBy: undefined, vouchedFromMs: Date.parse(own.validFrom) };
+  }
+  const vouchedFromMs = Date.parse(issuer.validFrom);
+  return { identity, issuedBy: voucher.siteCode, vouchedFromMs };
+}
+
+/** Undefined when no root stands behind it, or when OpenSSL cannot make sense of a stranger's certificates. */
+function believedVoucher(
+  chain: CertificateChain,
+  roots: readonly X509Certificate[],
+): Voucher | undefined {
   try {
-    return isIssuedBy(vouched, roots) ? identityOf(own) : undefined;
+    const isOurKind = chain.every((one) => one === undefined || isP256(one.publicKey));
+    return isOurKind ? voucherOfChain(chain, roots) : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** Of a site the certificate of its authority is followed, of everybody else his own. */
-function identityOf(own: X509Certificate): PeerIdentity | undefined {
-  const shown = own.toLegacyObject();
+/**
+ * Of a site the certificate of its authority is followed, of everybody else his own. Only the root says who is the
+ * authority of a site: whoever has the key of one makes CAs of any name.
+ */
+function identityOf(own: X509Certificate, voucher: Voucher): PeerIdentity | undefined {
   if (!own.ca) {
-    const identity = certifiedPeerOf(shown)?.identity;
+    const identity = certifiedPeerOf(own.toLegacyObject(), voucher)?.identity;
     // A site makes its leaf by itself.
     return identity?.kind === 'site' ? undefined : identity;
   }
-  return authorityIdentityOf(own);
-}
-
-/** The site whose authority a CA certificate calls itself; nothing of it is believed yet. */
-function authorityIdentityOf(
-  own: X509Certificate,
-): Extract<PeerIdentity, { kind: 'site' }> | undefined {
-  if (!own.ca) return undefined;
-  const authority = voucherOf(commonNameOf(own.toLegacyObject().subject));
-  if (authority === undefined || authority === 'root') return undefined;
-  return { kind: 'site', siteCode: authority.siteCode };
-}
-
-function commonNameOf({ CN }: { readonly CN?: string | string[] | undefined }): string {
-  return typeof CN === 'string' ? CN : '';
+  const siteCode = voucher === 'root' ? authoritySiteOf(own) : undefined;
+  return siteCode === undefined ? undefined : { kind: 'site', siteCode };
 }
 
 function isProof(own: X509Certificate, certificateRequest: Buffer, signature: Buffer): boolean {

@@ -2,7 +2,13 @@ import { join } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
-import { actAs, requireText, runEnrollment } from '../../shared/enrollment/enrollment-program.ts';
+import {
+  actAs,
+  requireServerSite,
+  requireText,
+  runEnrollment,
+  serverSiteOption,
+} from '../../shared/enrollment/enrollment-program.ts';
 import { afterEnrollment } from '../../shared/enrollment/told-enrollment.ts';
 import { enrollSite } from './enroll-site.ts';
 
@@ -13,6 +19,7 @@ const unit = 'waybill-site.service';
 interface Given {
   readonly site: string;
   readonly server: string;
+  readonly serverSite?: string | undefined;
   readonly address?: string | undefined;
   readonly listen?: string | undefined;
   readonly enrollmentListen?: string | undefined;
@@ -41,6 +48,7 @@ function options(command: Argv<object>) {
       ...{ type: 'string', demandOption: true },
       describe: 'host:port where a site of the hierarchy enrolls, as "waybill site add" printed it',
     })
+    .option('server-site', serverSiteOption)
     .option('address', {
       type: 'string',
       describe: 'host:port by which it will be reached, when the hierarchy is to know another one',
@@ -67,7 +75,7 @@ function options(command: Argv<object>) {
       describe: 'start it: as a service, else in the foreground; --no-start: do not',
     })
     .example(
-      'echo wbt1_… | sudo $0 enroll PS1 --server cs1.example.org:8532',
+      'echo wbt1_… | sudo $0 enroll PS1 --server cs1.example.org:8532 --server-site CS1',
       'with the token that "waybill site add PS1" printed',
     );
 }
@@ -76,14 +84,16 @@ async function enroll(
   given: Given,
   runSite: (flags: { readonly config: string }) => void,
 ): Promise<void> {
-  const { site, server, address = '', listen, enrollmentListen, config: configPath } = given;
+  const { site, server, serverSite, address = '', listen, enrollmentListen } = given;
+  const { config: configPath } = given;
   const program = 'waybill-site';
   requireText(program, '<site>', parseSiteCode(site), 'three of A-Z and 0-9');
   requireText(program, '--server', parseAddress(server), 'host:port');
+  requireServerSite(program, serverSite);
   requireText(program, '--address', address === '' || parseAddress(address), 'host:port');
   const ended = await runEnrollment(program, async (needs) => {
     const end = await enrollSite(needs, {
-      ...{ siteCode: site, server, address, listen, enrollmentListen, configPath },
+      ...{ siteCode: site, server, serverSite, address, listen, enrollmentListen, configPath },
       ...{ dataDirectory: given.data, isForced: given.force },
     });
     const isGoingOn = await afterEnrollment(end, {

@@ -17,6 +17,8 @@ export interface SiteEnrollment {
   readonly siteCode: string;
   /** host:port of the enrollment port of any site of the hierarchy. */
   readonly server: string;
+  /** The site that must answer there; undefined: any of the hierarchy. */
+  readonly serverSite: string | undefined;
   /** host:port by which it will be reached; empty: as the hierarchy knows it. */
   readonly address: string;
   /** host:port to listen on; undefined: everywhere, on the port of the address. */
@@ -39,7 +41,7 @@ export async function enrollSite(
   needs: AgentEnrollmentNeeds & { readonly ourUid: number | undefined },
   asked: SiteEnrollment,
 ): Promise<ProgramEnrollmentEnd> {
-  const { siteCode, server, address, isForced } = asked;
+  const { siteCode, server, serverSite, address, isForced } = asked;
   const dataDirectory = resolve(asked.dataDirectory);
   const configPath = resolve(asked.configPath);
   const directory = join(dataDirectory, 'identity');
@@ -47,7 +49,8 @@ export async function enrollSite(
   const authorityFile = join(dataDirectory, 'authority', 'authority.pem');
   const place = new IdentityPlace(directory, authorityFile, owner);
   const enrollment: AgentEnrollment = {
-    ...{ identity: { kind: 'site', siteCode }, server, address, place, configPath, isForced },
+    ...{ identity: { kind: 'site', siteCode }, server, serverSite, address },
+    ...{ place, configPath, isForced },
     checkConfig: () => requireSame(configPath, { siteCode, dataDirectory }),
     configText: (given) => configTextOf(given, { ...asked, dataDirectory }, place),
   };

@@ -268,8 +268,10 @@ export class SiteIdentityKeeper implements Component {
 
   /** @param identity one that is believed */
   #isRevoked({ certificate }: SiteIdentity): boolean {
-    const peer = peerOfChain(chainOf(Buffer.from(certificate, 'latin1')));
-    return !peer || this.#components.trust?.revocationOf(peer) !== undefined;
+    const { credentials, trust } = this.#components;
+    const chain = chainOf(Buffer.from(certificate, 'latin1'));
+    const peer = peerOfChain(chain, authoritiesOf(credentials.ca));
+    return !peer || trust?.revocationOf(peer) !== undefined;
   }
 
   #isListed({ retiredAtMs }: SigningKey, nowMs: number): boolean {

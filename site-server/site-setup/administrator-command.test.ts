@@ -49,7 +49,13 @@ describe('making an administrator when all have lost their keys', () => {
     assert.equal(await make('carol', 'operator'), file('config.yaml'));
     assert.equal(await identityUri(), 'waybill://admin/operator/carol');
     assert.deepEqual(parse(await readFile(file('config.yaml'), 'utf8')), {
-      ...{ server: 'localhost:8530', ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
+      ...{
+        server: 'localhost:8530',
+        serverSite: 'CS1',
+        ca: 'roots.crt',
+        cert: 'agent.pem',
+        key: 'agent.pem',
+      },
       renewal: 'localhost:9532',
     });
     for (const name of ['config.yaml', 'roots.crt', 'agent.pem']) {

@@ -10,7 +10,7 @@ import { makeSecretDirectory, writeSecretFile } from '../../shared/certificates/
 import { writeRootsFile } from '../../shared/certificates/trusted-roots.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
-import { certifiedPeerOf } from '../../shared/rpc/certificate-identity.ts';
+import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
 import { chainOf } from '../../shared/rpc/certificate-trust.ts';
 import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
 import { enrollmentListenDefault } from '../enrollment/enrollment-config.ts';
@@ -80,7 +80,7 @@ export async function writeAdministratorConfig(
   const held = { generation: authority.rootsGeneration, roots: authority.roots() };
   await writeRootsFile(rootsFile, held, owner);
   const config = {
-    server: localAddressOf(listen),
+    ...{ server: localAddressOf(listen), serverSite: authority.siteCode },
     ...{ ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
     renewal: localAddressOf(enrollmentListen),
   };
@@ -89,7 +89,7 @@ export async function writeAdministratorConfig(
 
 function isOf(adminName: string, { certificates }: PairFile, authority: X509Certificate): boolean {
   const [leaf] = chainOf(Buffer.from(certificates.join('\n')));
-  const identity = certifiedPeerOf(leaf.toLegacyObject())?.identity;
+  const identity = identityOfSubjectAltName(leaf.subjectAltName);
   const isHis = identity?.kind === 'admin' && identity.name === adminName;
   return isHis && leaf.verify(authority.publicKey);
 }

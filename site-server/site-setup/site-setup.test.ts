@@ -62,7 +62,13 @@ describe('setting up a site', () => {
     assert.deepEqual(site.identity, { kind: 'site', siteCode: 'CS1' });
     const own = parse(await readFile(admin('config.yaml'), 'utf8')) as Record<string, string>;
     assert.deepEqual(own, {
-      ...{ server: 'localhost:8530', ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
+      ...{
+        server: 'localhost:8530',
+        serverSite: 'CS1',
+        ca: 'roots.crt',
+        cert: 'agent.pem',
+        key: 'agent.pem',
+      },
       renewal: 'localhost:8532',
     });
     const { identity } = await readPeerCredentials({

@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import { decodeBundle } from '../../../shared/package-info/package-info-bundle.ts';
+import { expectedSiteIfNamed } from '../../../shared/rpc/expected-site.ts';
 import type { PeerCredentials } from '../../../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../../../shared/rpc/rpc-channel.ts';
 import type { Clock } from '../../../shared/runtime/clock.ts';
@@ -17,6 +18,8 @@ const locateMsMax = 30_000;
 export function openPackageAccess(needs: {
   /** host:port of the site server. */
   server: string;
+  /** Which site must answer there. @default any of the hierarchy */
+  serverSite?: string | undefined;
   credentials: PeerCredentials;
   clock: Clock;
 }): PackageAccess {
@@ -24,8 +27,7 @@ export function openPackageAccess(needs: {
   const managementPoint = new RpcChannel({
     conversation: 'ManagementPoint',
     address: needs.server,
-    expected: (peer) => peer.kind === 'site',
-    expectedText: 'a site server',
+    ...expectedSiteIfNamed(needs.serverSite),
     credentials,
   });
   const locate: PackageAccess['locate'] = async (packageId, signal) => {

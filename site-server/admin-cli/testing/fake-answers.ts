@@ -401,7 +401,12 @@ export function anEnrollment(
 /** The same, just made. */
 export function aCreatedEnrollment(identityUri: string): CreatedEnrollment__Output {
   const enrollment = anEnrollment({ identityUri });
-  return { token: 'wbt1_secret', enrollment, enrollmentAddress: 'site.example.org:8532' };
+  return {
+    token: 'wbt1_secret',
+    enrollment,
+    enrollmentAddress: 'site.example.org:8532',
+    siteCode: 'PS1',
+  };
 }
 
 /** An administrator of some DPs. */

@@ -54,10 +54,12 @@ export class TestEnrollment implements AsyncDisposable {
   readonly sites = new Map<string, SiteDefinition>();
   /** Sites next to this one. */
   readonly neighbours = new Set(['PS1']);
+  /** What sites show as their authorities. */
+  readonly shownAuthorities = new Map<string, X509Certificate>();
   /** By holder. */
   readonly revokedAtMs = new Map<string, number>();
-  /** Whether the top has signed the authority of a site for this key. */
-  isAuthorityOf: (siteCode: string, certificate: X509Certificate) => boolean = () => false;
+  /** What the top has signed for sites by itself. */
+  readonly signedAuthorities = new Map<string, X509Certificate>();
   /** What the parent answers, of a site that is not the top. */
   parent: {
     enroll?: (request: EnrollRequest__Output) => Promise<IssuedIdentity__Output>;
@@ -80,8 +82,13 @@ export class TestEnrollment implements AsyncDisposable {
     const own = { siteCode: authority.siteCode, kind: 'primary' } as const;
     const sites = { own, tree: this.#treeOf() };
     const revocations = {
-      isRevoked: ({ identity, notBeforeMs }: CertifiedPeer) =>
-        notBeforeMs <= (this.revokedAtMs.get(holderOf(identity)) ?? 0),
+      isRevoked: (peer: CertifiedPeer) => {
+        const { identity, voucher, notBeforeMs, vouchedFromMs = Number.MAX_VALUE } = peer;
+        const revokedAtMs = (holder: string) => this.revokedAtMs.get(holder) ?? 0;
+        const isItself = notBeforeMs <= revokedAtMs(holderOf(identity));
+        if (voucher === 'root') return isItself;
+        return isItself || vouchedFromMs <= revokedAtMs(`site/${voucher.siteCode}`);
+      },
       revoked: async (holder: string) => {
         this.revokedAtMs.set(holder, clock.nowMs());
         return [];
@@ -110,8 +117,8 @@ export class TestEnrollment implements AsyncDisposable {
       ...{ authority, revocations, holders, clock, sites, tokens: this.tokens },
       ...{ administrators: this.administrators, siteAddress: () => 'ps1:8530' },
       enrollmentAddress: () => 'ps1:8532',
-      isAuthorityOf: (siteCode: string, certificate: X509Certificate) =>
-        this.isAuthorityOf(siteCode, certificate),
+      authorityOf: (siteCode: string) => this.shownAuthorities.get(siteCode),
+      signedAuthorityOf: (siteCode: string) => this.signedAuthorities.get(siteCode),
       readKey: async (request: Uint8Array) => (await readCertificateRequest(request)).publicKey,
     };
     this.enrollment = new Enrollment({
