@@ -162,8 +162,12 @@ class World {
   }
 
   async #changeDp({ kind, at: index, dp: which }: DpStep): Promise<void> {
-    const commands = new DistributionPointCommands(this.hierarchy.of(codeOf(index)).site);
     const dpId = dpIds[which] ?? 'PS1DP1';
+    const asked = codeOf(index);
+    // That one is gone is said at its own site, or above it.
+    const isElsewhere = kind === 'delete-dp' && asked !== dpId.slice(0, 3);
+    const { site } = this.hierarchy.of(isElsewhere ? 'CS1' : asked);
+    const commands = new DistributionPointCommands(site);
     if (kind === 'delete-dp') {
       await commands.delete(dpId, 'waybill://admin/full/alice');
       this.#points.delete(dpId);
