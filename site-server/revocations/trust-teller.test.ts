@@ -100,7 +100,7 @@ describe('trust teller (SEC-3)', () => {
       new TrustTeller(
         {
           revocations: { list: () => list, onChanged },
-          sites: { tree },
+          sites: { tree, own: { siteCode: 'PS1', kind: 'primary' } },
           bundles: { current: () => bundle, onChanged: () => () => {} },
         },
         { store, connections: dps as never, clock, random: () => 0.5, logger },

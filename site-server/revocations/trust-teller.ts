@@ -7,9 +7,9 @@ import { hashOf } from '../../shared/content-library/content-hash.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { RevokedAt } from '../../shared/domain/revocation.ts';
 import {
+  keptRevocations,
   type ToldBundle,
   type ToldTrust,
-  toldRevocationCountMax,
 } from '../../shared/domain/told-trust.ts';
 import type { RequestOf } from '../../shared/rpc/conversation.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
@@ -35,7 +35,7 @@ export interface ToldBundles {
 /** What is told, and from where it comes. */
 export interface TrustTold {
   readonly revocations: Pick<Revocations, 'list' | 'onChanged'>;
-  readonly sites: Pick<SiteDirectory, 'tree'>;
+  readonly sites: Pick<SiteDirectory, 'own' | 'tree'>;
   /** Absent where certificates are for development. */
   readonly bundles?: ToldBundles;
 }
@@ -118,14 +118,13 @@ class TrustSubject implements ToldSubject {
 
 function trustOf({ revocations, sites, bundles }: TrustTold): ToldTrust {
   const bundle = bundles?.current();
+  const { own, tree } = sites;
+  const known = revocations
+    .list()
+    .map(({ siteCode, holder, revokedAtMs }) => ({ siteCode, holder, revokedAtMs }));
   return {
-    sites: sites.tree.list().map(({ siteCode, parentSiteCode }) => ({ siteCode, parentSiteCode })),
-    // Of too many, those that were said last.
-    revocations: revocations
-      .list()
-      .map(({ siteCode, holder, revokedAtMs }) => ({ siteCode, holder, revokedAtMs }))
-      .sort((a, b) => b.revokedAtMs - a.revokedAtMs)
-      .slice(0, toldRevocationCountMax),
+    sites: tree.list().map(({ siteCode, parentSiteCode }) => ({ siteCode, parentSiteCode })),
+    revocations: keptRevocations(known, tree.wayUp(own.siteCode)),
     ...(bundle && { bundle }),
   };
 }
