@@ -5,6 +5,7 @@ import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { Revocation as RevocationMessage } from '../../shared/rpc/generated/waybill/v1/Revocation.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { Revocations } from '../revocations/revocations.ts';
+import { requireNotAbove } from './sites-above.ts';
 
 /** What answering about revocations needs. */
 export interface RevocationAnswersComponents {
@@ -34,11 +35,14 @@ export class RevocationAnswers {
     } satisfies Partial<Conversation<'Admin'>>;
   }
 
-  /** @throws REQUEST_INVALID for no holder, and for this very site, which could tell nobody then */
+  /** @throws REQUEST_INVALID for no holder, for this very site, which could tell nobody then, and for one above it */
   #requireOther(text: string): string {
     const holder = parseHolder(text);
     const own = `site/${this.#components.sites.own.siteCode}`;
-    if (holder !== undefined && holder !== own) return holder;
+    if (holder !== undefined && holder !== own) {
+      requireNotAbove(this.#components.sites, holder);
+      return holder;
+    }
     const expected =
       holder === own
         ? 'another site than the one that is asked; ask the site above it'
