@@ -21,7 +21,9 @@ export function requireOwnerSay(
   { own, tree }: Pick<SiteDirectory, 'own' | 'tree'>,
   { field, what, name, siteCode }: OwnedThing,
 ): void {
-  if (!own.parent || tree.isUnder(siteCode, own.siteCode)) return;
+  // What is left of a site that is gone, or not heard of yet, has nobody else to ask.
+  const isKnown = tree.get(siteCode) !== undefined;
+  if (!own.parent || !isKnown || tree.isUnder(siteCode, own.siteCode)) return;
   const expected = `${what} of site ${own.siteCode} or of one below it, for this; ask site ${tree.wayUp(siteCode).join(' or ')}`;
   throw requestInvalid(field, { expected, actual: `${name} of site ${siteCode}` });
 }

@@ -118,13 +118,16 @@ export class PackageCommands {
 
   /**
    * Removes the package from all DPs, then from the site (PKG-7). Of a package that is being
-   * deleted already, asks for it again.
+   * deleted already, asks for it again. That it is to go is said at its source site, or above it.
    *
-   * @throws PACKAGE_UNKNOWN
+   * @throws PACKAGE_UNKNOWN, REQUEST_INVALID
    */
   delete(packageId: string): Promise<SitePackage> {
     if (!this.#isOwn(packageId)) {
-      return this.#ask(packageId, (asked) => ({ ...asked, isDeletion: true }));
+      return this.#ask(packageId, (asked) => {
+        this.#requireSay(packageId);
+        return { ...asked, isDeletion: true };
+      });
     }
     const { packages, store, clock } = this.#components;
     return packages.turn(packageId, async () => {

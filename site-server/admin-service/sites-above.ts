@@ -14,10 +14,7 @@ export function requireNotAbove(
 ): void {
   if (holderKindOf(holder) !== 'site') return;
   const siteCode = holder.slice('site/'.length);
-  // Its parent may not have said yet where this site stands.
-  const parent = own.parent?.siteCode ?? '';
-  const above = new Set([...tree.wayUp(own.siteCode), ...tree.wayUp(parent)]);
-  if (siteCode === own.siteCode || !above.has(siteCode)) return;
+  if (siteCode === own.siteCode || !tree.isUnder(own.siteCode, siteCode)) return;
   const whom = tree.parentOf(siteCode);
   const asked = whom ? `; ask site ${whom}` : '';
   const expected = `no site above ${own.siteCode}, which is asked and would only cut itself off${asked}, or enroll ${own.siteCode} anew`;

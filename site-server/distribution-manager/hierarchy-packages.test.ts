@@ -248,13 +248,7 @@ describe('Packages of a hierarchy', () => {
     const packageId = await createAtTop();
     await cs1.distributionCommands.distribute({ packageId, dpIds: 'all' });
     await hierarchy.rest();
-    await ps2.packageCommands.delete(packageId);
-    const conflict = { code: 'PACKAGE_STATE_CONFLICT' };
-    await assert.rejects(ps2.packageCommands.update(packageId), conflict);
-    await assert.rejects(
-      ps2.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] }),
-      conflict,
-    );
+    await cs1.packageCommands.delete(packageId);
     await hierarchy.settled();
     await hierarchy.replicateAll();
     await hierarchy.settled();
@@ -263,6 +257,43 @@ describe('Packages of a hierarchy', () => {
     assert.equal(leaving.reason, 'waits for sites PS1, PS2 to let go of it');
     await hierarchy.rest();
     await assertNothingOf(hierarchy, packageId);
+  });
+
+  it('is deleted at the word of a site above, where nothing else is asked of it since', async () => {
+    const packageId = await createAtPs1();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: 'all' });
+    await hierarchy.rest();
+    await cs1.packageCommands.delete(packageId);
+    const conflict = { code: 'PACKAGE_STATE_CONFLICT' };
+    await assert.rejects(cs1.packageCommands.update(packageId), conflict);
+    await assert.rejects(
+      cs1.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] }),
+      conflict,
+    );
+    await hierarchy.rest();
+    await assertNothingOf(hierarchy, packageId);
+  });
+
+  it('is deleted by its source site and by those above it, and by no other (SEC-1)', async () => {
+    const [atTop, atPs1] = [await createAtTop(), await createAtPs1()];
+    const refusal = { message: /site PS2 or of one below it, for this; ask site/ };
+    for (const packageId of [atTop, atPs1]) {
+      await assert.rejects(ps2.packageCommands.delete(packageId), refusal);
+      // What a site in the wrong hands says all the same.
+      const { store } = ps2.machine;
+      const asked = { packageId, siteCode: 'PS2', updateCount: 0, isDeletion: true };
+      await store.write([ps2.hierarchyPackages.putOwnRequests(asked)], { sync: false });
+    }
+    await hierarchy.rest();
+    assert.equal((await cs1.packages.require(atTop)).state, 'published');
+    assert.equal((await ps1.packages.require(atPs1)).state, 'published');
+    // It was not above it, and is now.
+    const { store } = ps1.machine;
+    const sites = store.records(keySpaces.sites);
+    const cs1Row = await sites.get('CS1');
+    assert.ok(cs1Row);
+    await store.write([sites.put('CS1', { ...cs1Row, parentSiteCode: 'PS2' })], { sync: false });
+    await ps1.until(async () => (await ps1.getPackage(atPs1))?.state !== 'published');
   });
 
   it('is deleted without a site that was taken out of the hierarchy', async () => {
