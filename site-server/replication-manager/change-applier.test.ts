@@ -256,7 +256,7 @@ describe('change applier (REP-1, SEC-1)', () => {
     await site.store.write(names.map(put), { sync: true });
     const { notifier, store } = site;
     const ownedRowProblem = ({ name, before }: OwnedRow) =>
-      name.key === 'DP1' && before?.writer === 'PS1' ? 'PS1 says so' : undefined;
+      name.key === 'DP1' && before ? 'PS1 says so' : undefined;
     const needs = { store, log, notifier, neighbour: 'SEC', isParent: false, ownedRowProblem };
     sender = { ...sender, copy: new FullCopyReceiver(needs) };
     const through = site.capture.lastSequence;

@@ -25,7 +25,7 @@ import {
 } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { FullCopyReceiver } from './full-copy-receiver.ts';
-import { isOwnedRow, type OwnedRow, type StandingRow } from './owned-row-authority.ts';
+import { isOwnedRow, type OwnedRow } from './owned-row-authority.ts';
 import { noticesOf, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
 import { originCountMax, type ReplicationConfig } from './replication-config.ts';
 import type { SiteRow } from './site-row-authority.ts';
@@ -210,7 +210,7 @@ export class ChangeApplier {
         });
         problems = new Map();
         for (const row of later) {
-          const before = standing(row, { versions, values });
+          const before = values.get(rowIdOf(row.name));
           const problem = siteProblems.get(row) ?? rule.ownedProblemOf(row, before);
           if (problem !== undefined) problems.set(row, problem);
         }
@@ -268,10 +268,8 @@ export class ChangeApplier {
       const definition = value as SiteDefinition | undefined;
       return sender.siteRowProblem({ origin, siteCode: name.key, definition, rowsBefore });
     };
-    const ownedProblemOf = (
-      { name, value, version }: CheckedRow,
-      before: StandingRow | undefined,
-    ) => sender.ownedRowProblem({ name, value, before, origin: version.changedAt.siteCode });
+    const ownedProblemOf = ({ name, value, version }: CheckedRow, before: unknown) =>
+      sender.ownedRowProblem({ name, value, before, origin: version.changedAt.siteCode });
     const onOverruled = ({ name, version }: CheckedRow, reason: string) => {
       const { siteCode } = version.changedAt;
       const facts = { siteCode, row: rowIdOf(name), reason };
@@ -329,7 +327,7 @@ interface ApplyRule {
   /** Why a row is not taken, and this site's said anew; undefined when it may be. */
   readonly problemOf: (row: CheckedRow) => string | undefined;
   /** The same, where it matters what is here. */
-  readonly ownedProblemOf: (row: CheckedRow, before: StandingRow | undefined) => string | undefined;
+  readonly ownedProblemOf: (row: CheckedRow, before: unknown) => string | undefined;
   readonly onOverruled: (row: CheckedRow, reason: string) => void;
 }
 
@@ -338,20 +336,6 @@ const plainRule: ApplyRule = {
   ...{ problemOf: () => undefined, ownedProblemOf: () => undefined, onOverruled: () => {} },
 };
 const refillRule: ApplyRule = { ...plainRule, isRefill: true };
-
-/** What is here of a row, as far as it was read. */
-function standing(
-  { name }: CheckedRow,
-  here: {
-    readonly versions: ReadonlyMap<string, RowVersion>;
-    readonly values: ReadonlyMap<string, unknown>;
-  },
-): StandingRow | undefined {
-  const rowId = rowIdOf(name);
-  const version = here.versions.get(rowId);
-  const value = here.values.get(rowId);
-  return version && value ? { value, writer: version.changedAt.siteCode } : undefined;
-}
 
 /** Whether this site's own changes are taken back from it, up to this number. */
 function isWantedOf({ refilledThrough, refillUntil }: Sender, through: number): boolean {

@@ -1,4 +1,3 @@
-import type { RowVersion } from '../../shared/domain/change-log.ts';
 import { replicatedTables } from '../../shared/domain/replicated-tables.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
@@ -106,7 +105,7 @@ export class FullCopyReceiver {
             // Nobody deletes those: their absence would make room for an old one, or a revoked one.
             if (name.table === 'site-identities' || name.table === 'revocations') return [];
             if (isTheirs) return [...this.#gone(name), ...log.deleteVersion(row, version)];
-            if (version.isDeleted || !this.#mayBeDeleted(name, version, values.get(row))) return [];
+            if (version.isDeleted || !this.#mayBeDeleted(name, values.get(row))) return [];
             const changedAt = log.capture.clock.now();
             const deleted = { changedAt, sequence: 0, isDeleted: true };
             const gone = [...this.#gone(name), log.deleteEntry(version)];
@@ -118,10 +117,9 @@ export class FullCopyReceiver {
   }
 
   /** Whether the sender may have deleted a row of this side. */
-  #mayBeDeleted(name: RowName, { changedAt }: RowVersion, here: unknown): boolean {
+  #mayBeDeleted(name: RowName, before: unknown): boolean {
     const { table } = name;
     if (table === 'sites') return this.#needs.isParent;
-    const before = here ? { value: here, writer: changedAt.siteCode } : undefined;
     const origin = this.#needs.neighbour;
     const row: OwnedRow = { name, origin, before, value: undefined };
     if (this.#needs.ownedRowProblem(row) !== undefined) return false;

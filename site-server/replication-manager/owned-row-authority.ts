@@ -8,20 +8,13 @@ import type { RowName } from './replicated-rows.ts';
 /** Tables that any site writes, of whose rows each has one site that it belongs to. */
 const ownedTables = ['hierarchy-distribution-points', 'package-definitions'] as const;
 
-/** A row of such a table as it is here. */
-export interface StandingRow {
-  readonly value: unknown;
-  /** The site that wrote it last. */
-  readonly writer: string;
-}
-
 /** A row of such a table as a site below this one has written it. */
 export interface OwnedRow {
   readonly name: RowName;
   /** Who wrote it. */
   readonly origin: string;
   /** What is here of it; undefined: nothing, or that it is deleted. */
-  readonly before: StandingRow | undefined;
+  readonly before: unknown;
   /** Undefined: deleted. */
   readonly value: unknown;
 }
@@ -40,13 +33,12 @@ export function ownedRowProblem(tree: SiteTree, row: OwnedRow): string | undefin
   const { name, origin, before, value } = row;
   if (!before || !isOwnedRow(name)) return undefined;
   const isPoint = name.table === 'hierarchy-distribution-points';
-  const said = isPoint ? (before.value as DistributionPoint).siteCode : sourceSiteOf(name.key);
-  // Of a site that is not known here, or not yet, whoever wrote last stands for it.
-  const owner = tree.get(said) ? said : before.writer;
-  const hasSay = tree.isUnder(owner, origin);
-  if (isPoint && value && isGivenAway(tree, origin, { before: before.value, value }))
+  const owner = isPoint ? (before as DistributionPoint).siteCode : sourceSiteOf(name.key);
+  // A site takes its rows along when it is taken out, and its own row may be the first to come.
+  const hasSay = tree.get(owner) === undefined || tree.isUnder(owner, origin);
+  if (isPoint && value && isGivenAway(tree, origin, { before, value }))
     return `site ${origin} may move it only below itself`;
-  const isTaken = hasSay || (value !== undefined && isSameThing(name, before.value, value));
+  const isTaken = hasSay || (value !== undefined && isSameThing(name, before, value));
   if (isTaken) return undefined;
   const what = isPoint
     ? 'delete it, or change its site or address'
