@@ -12,6 +12,8 @@ import {
   type ToldTrust,
 } from '../../shared/domain/told-trust.ts';
 import type { RequestOf } from '../../shared/rpc/conversation.ts';
+import { ignoreAbort, workIsOver } from '../../shared/runtime/abort-error.ts';
+import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
 import {
@@ -45,31 +47,49 @@ type TrustPart = RequestOf<'DistributionPoint', 'setTrust'>;
 /** Revocations in one message. */
 const partCount = 1_000;
 
+/** Shortest time between two tellings: all is told each time, and a site in the wrong hands may have news without end. */
+const newsPauseMs = 1_000;
+
 export class TrustTeller extends DistributionPointTeller {
   readonly #told: TrustTold;
   readonly #subject: TrustSubject;
+  readonly #clock: TellerNeeds['clock'];
+  readonly #stopping = new AbortController();
+  readonly #news = new WakeSignal();
   #ends: (() => void)[] = [];
+  #telling: Promise<void> | undefined;
 
   constructor(told: TrustTold, needs: TellerNeeds, config = defaultTellingConfig) {
     const subject = new TrustSubject(told);
     super(subject, needs, config);
     this.#told = told;
     this.#subject = subject;
+    this.#clock = needs.clock;
   }
 
   override async start(): Promise<void> {
     const { revocations, bundles } = this.#told;
-    const onNews = () => {
-      this.#subject.forget();
-      this.news();
-    };
+    const onNews = () => this.#news.wake();
     this.#ends = [revocations.onChanged(onNews), bundles?.onChanged(onNews) ?? (() => {})];
+    this.#telling = this.#tellNews(this.#stopping.signal).catch(ignoreAbort);
     await super.start();
   }
 
   override async stop(): Promise<void> {
     for (const end of this.#ends) end();
+    this.#stopping.abort(workIsOver);
+    await this.#telling;
     await super.stop();
+  }
+
+  /** At once, and what comes soon after it together. */
+  async #tellNews(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#news.wait(signal);
+      this.#subject.forget();
+      this.news();
+      await this.#clock.sleep(newsPauseMs, signal);
+    }
   }
 }
 
