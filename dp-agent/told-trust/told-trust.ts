@@ -98,8 +98,9 @@ export class ToldTrustKeeper implements Component {
   }
 
   async #keep(told: ToldTrust, nowMs: number): Promise<void> {
-    const { store, logger } = this.#needs;
-    const kept = withTold(this.#told, told, nowMs - this.#config.keepMs);
+    const { store, logger, siteCode } = this.#needs;
+    const forgetBeforeMs = nowMs - this.#config.keepMs;
+    const kept = withTold(this.#told, told, { siteCode, forgetBeforeMs });
     await store.write([this.#rows.put(rowKey, kept)], { sync: true });
     this.#obey(kept);
     const [siteCount, revocationCount] = [kept.sites.length, kept.revocations.length];

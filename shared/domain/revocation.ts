@@ -101,22 +101,29 @@ export function reachOfRevocation(
 /** Revocations in memory, by holder. */
 export class RevocationIndex<R extends RevokedAt> {
   readonly #byHolder = new Map<string, Map<string, R>>();
+  readonly #counts = new Map<string, number>();
 
   put(revocation: R): void {
     const { holder, siteCode } = revocation;
     const ofHolder = this.#byHolder.get(holder) ?? new Map<string, R>();
     this.#byHolder.set(holder, ofHolder);
+    if (!ofHolder.has(siteCode)) this.#counts.set(siteCode, this.countOf(siteCode) + 1);
     ofHolder.set(siteCode, revocation);
   }
 
   delete({ holder, siteCode }: Pick<RevokedAt, 'holder' | 'siteCode'>): void {
     const ofHolder = this.#byHolder.get(holder);
-    ofHolder?.delete(siteCode);
+    if (ofHolder?.delete(siteCode)) this.#counts.set(siteCode, this.countOf(siteCode) - 1);
     if (ofHolder?.size === 0) this.#byHolder.delete(holder);
   }
 
   get({ holder, siteCode }: Pick<RevokedAt, 'holder' | 'siteCode'>): R | undefined {
     return this.#byHolder.get(holder)?.get(siteCode);
+  }
+
+  /** How many holders a site has said it of. */
+  countOf(siteCode: string): number {
+    return this.#counts.get(siteCode) ?? 0;
   }
 
   /** What each site says of a holder. */

@@ -88,8 +88,12 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
   });
 
   it('says at once that a package of another site is being deleted, and when it is gone', async () => {
-    const watch = atPs1.watchPackage({ packageId }, context)[Symbol.asyncIterator]();
-    const accepted = await atPs1.deletePackage({ packageId }, context);
+    const refusal = { message: /site PS1 or of one below it, for this; ask site CS1/ };
+    await assert.rejects(async () => atPs1.deletePackage({ packageId }, context), refusal);
+    const ofPs1 = await ps1.createPackage('v1');
+    await hierarchy.rest();
+    const watch = atTop.watchPackage({ packageId: ofPs1 }, context)[Symbol.asyncIterator]();
+    const accepted = await atTop.deletePackage({ packageId: ofPs1 }, context);
     assert.equal(accepted.state, 'PACKAGE_STATE_DELETING');
     const gone = until<Package>(watch, ({ state }) => state === 'PACKAGE_STATE_DELETED');
     await hierarchy.rest();

@@ -17,6 +17,7 @@ import { linksWithout } from '../hierarchy-manager/links-without.ts';
 import { foreignSource } from '../hierarchy-manager/pull-settings.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import { deletedDpReason, revocationsOf } from '../revocations/revocation-rows.ts';
+import { requireOwnerSay } from './owner-say.ts';
 
 /** What commands about DPs need. */
 export interface DistributionPointCommandsComponents {
@@ -28,7 +29,8 @@ export interface DistributionPointCommandsComponents {
 
 /**
  * What an administrator does to DPs of whatever site (ADM-3, ROLE-4). Of this site, Hierarchy Manager
- * does it; of another, the row is written that its site acts on, checked as far as this site knows.
+ * does it; of another, the row is written that its site acts on, checked as far as this site knows. That
+ * one is gone, or has another address, is said at its own site or above it.
  */
 export class DistributionPointCommands {
   readonly #components: DistributionPointCommandsComponents;
@@ -70,7 +72,9 @@ export class DistributionPointCommands {
     if (await hierarchy.get(patch.dpId)) return hierarchy.set(patch);
     return this.#queue.run(async () => {
       const before = await hierarchy.requireAnywhere(patch.dpId);
-      return this.#put(patched(before, patch));
+      const point = patched(before, patch);
+      if (point.address !== before.address) this.#requireSay(before);
+      return this.#put(point);
     });
   }
 
@@ -78,13 +82,14 @@ export class DistributionPointCommands {
    * Takes a DP out, and makes its certificates nobody's.
    *
    * @param deletedBy the identity URI of who says so
-   * @throws DISTRIBUTION_POINT_UNKNOWN
+   * @throws DISTRIBUTION_POINT_UNKNOWN, REQUEST_INVALID
    */
   async delete(dpId: string, deletedBy: string): Promise<DistributionPoint> {
     const { hierarchy, store } = this.#components;
     if (await hierarchy.get(dpId)) return hierarchy.delete(dpId, { deletedBy });
     return this.#queue.run(async () => {
       const existing = await hierarchy.requireAnywhere(dpId);
+      this.#requireSay(existing);
       const isGoneDp = (one: string) => one === dpId;
       const changes = [
         this.#points.delete(dpId),
@@ -103,6 +108,12 @@ export class DistributionPointCommands {
       if (existing === dpId || existing.toLowerCase() !== dpId.toLowerCase()) continue;
       throw new WaybillError({ code: 'DISTRIBUTION_POINT_EXISTS', dpId: existing });
     }
+  }
+
+  #requireSay({ dpId: name, siteCode }: DistributionPoint): void {
+    const { sites } = this.#components;
+    const what = 'a distribution point';
+    requireOwnerSay(sites, { field: 'dp_id', what, name, siteCode });
   }
 
   async #revoked(dpId: string, revokedBy: string): Promise<readonly Change[]> {

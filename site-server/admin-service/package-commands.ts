@@ -1,8 +1,8 @@
 import { toContentName } from '../../shared/domain/content-location.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageRequests } from '../../shared/domain/hierarchy-package.ts';
-import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
-import type { PackageProperties } from '../../shared/domain/package.ts';
+import { isSame, toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
+import { type PackageProperties, sourceSiteOf } from '../../shared/domain/package.ts';
 import { isLeaving, withUpdateAccepted } from '../../shared/domain/package-processing.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { PackageSource, SitePackage } from '../../shared/domain/site-package.ts';
@@ -13,6 +13,8 @@ import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-pac
 import { jobNotifications, removalChanges } from '../distribution-manager/package-changes.ts';
 import type { PackageIds } from '../distribution-manager/package-ids.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { requireOwnerSay } from './owner-say.ts';
 import { requirePackageFits } from './package-size.ts';
 
 /** What commands about packages need. */
@@ -29,6 +31,7 @@ export interface PackageCommandsComponents {
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly newUuid: () => string;
   readonly siteCode: string;
+  readonly sites: Pick<SiteDirectory, 'own' | 'tree'>;
 }
 
 /**
@@ -115,13 +118,16 @@ export class PackageCommands {
 
   /**
    * Removes the package from all DPs, then from the site (PKG-7). Of a package that is being
-   * deleted already, asks for it again.
+   * deleted already, asks for it again. That it is to go is said at its source site, or above it.
    *
-   * @throws PACKAGE_UNKNOWN
+   * @throws PACKAGE_UNKNOWN, REQUEST_INVALID
    */
   delete(packageId: string): Promise<SitePackage> {
     if (!this.#isOwn(packageId)) {
-      return this.#ask(packageId, (asked) => ({ ...asked, isDeletion: true }));
+      return this.#ask(packageId, (asked) => {
+        this.#requireSay(packageId);
+        return { ...asked, isDeletion: true };
+      });
     }
     const { packages, store, clock } = this.#components;
     return packages.turn(packageId, async () => {
@@ -143,7 +149,10 @@ export class PackageCommands {
     });
   }
 
-  /** What another site's administrators are told of it, its source site included. */
+  /**
+   * What another site's administrators are told of it, its source site included. What it reads there, and
+   * what clients run of it, is said at that site or above it.
+   */
   async #setElsewhere(
     packageId: string,
     change: (properties: PackageProperties) => PackageProperties,
@@ -160,10 +169,20 @@ export class PackageCommands {
       const sources = before.directories.map((directory) => ({ directory, contentName: '' }));
       const next = withDirectories(sources, directories).map(({ directory }) => directory);
       const definition = { ...before, properties: change(before.properties), directories: next };
+      const isOther =
+        !isSame(next, before.directories) ||
+        !isSame(definition.properties.programs, before.properties.programs);
+      if (isOther) this.#requireSay(packageId);
       const written = hierarchyPackages.definitions.put(packageId, definition);
       await store.write([written], { sync: true });
       return { ...row, properties: definition.properties };
     });
+  }
+
+  #requireSay(packageId: string): void {
+    const siteCode = sourceSiteOf(packageId);
+    const thing = { field: 'package_id', what: 'a package', name: packageId, siteCode };
+    requireOwnerSay(this.#components.sites, thing);
   }
 
   /** Asks the source site for something, from here. */

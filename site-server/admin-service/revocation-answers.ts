@@ -14,6 +14,7 @@ import type { LastAdministrator } from '../enrollment/last-administrator.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { KnownHolders } from '../revocations/known-holders.ts';
 import type { Revocations } from '../revocations/revocations.ts';
+import { requireNotAbove } from './sites-above.ts';
 
 /** What answering about revocations needs. */
 export interface RevocationAnswersComponents {
@@ -55,12 +56,15 @@ export class RevocationAnswers {
     } satisfies Partial<Conversation<'Admin'>>;
   }
 
-  /** @throws REQUEST_INVALID for no holder, and for this very site, which could tell nobody then */
+  /** @throws REQUEST_INVALID for no holder, for this very site, which could tell nobody then, and for one above it */
   #requireOther(text: string): string {
     const holder = parseHolder(text);
     const { siteCode, parent } = this.#components.sites.own;
     const own = `site/${siteCode}`;
-    if (holder !== undefined && holder !== own) return holder;
+    if (holder !== undefined && holder !== own) {
+      requireNotAbove(this.#components.sites, holder);
+      return holder;
+    }
     const expected =
       holder === own
         ? `another site than ${siteCode}, which is asked; ask ${parent ? `site ${parent.siteCode}` : 'a site above it'}`

@@ -128,7 +128,7 @@ class World {
         return;
       }
       case 'delete':
-        await packageCommands.delete(packageId);
+        await this.#atOwner(one.at, packageId).packageCommands.delete(packageId);
         this.#deleted.add(packageId);
         return;
       case 'retry':
@@ -161,9 +161,17 @@ class World {
     });
   }
 
+  /** That something is gone is said at the site it is of, or above it. */
+  #atOwner(index: number, name: string) {
+    const asked = codeOf(index);
+    return this.hierarchy.of(asked === name.slice(0, 3) ? asked : 'CS1').site;
+  }
+
   async #changeDp({ kind, at: index, dp: which }: DpStep): Promise<void> {
-    const commands = new DistributionPointCommands(this.hierarchy.of(codeOf(index)).site);
     const dpId = dpIds[which] ?? 'PS1DP1';
+    const { site } = this.hierarchy.of(codeOf(index));
+    const isGone = kind === 'delete-dp';
+    const commands = new DistributionPointCommands(isGone ? this.#atOwner(index, dpId) : site);
     if (kind === 'delete-dp') {
       await commands.delete(dpId, 'waybill://admin/full/alice');
       this.#points.delete(dpId);

@@ -39,6 +39,12 @@ describe('Packages of a hierarchy', () => {
     return packageId;
   }
 
+  async function createAtPs1(): Promise<string> {
+    const packageId = await ps1.createPackage('v1');
+    await hierarchy.rest();
+    return packageId;
+  }
+
   it('says that content has not arrived, and goes on when it does (DM-3)', async () => {
     const packageId = await createAtTop();
     await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
@@ -174,26 +180,40 @@ describe('Packages of a hierarchy', () => {
     assert.equal((await cs1.packages.require(packageId)).acceptedRequestCount, 2);
   });
 
-  it('has the properties and directories that were named last, wherever', async () => {
-    const packageId = await createAtTop();
-    cs1.machine.sources.directories.set('/other', 'v2');
+  it('has the properties and directories that were named last, here or at a site above', async () => {
+    const packageId = await createAtPs1();
+    ps1.machine.sources.directories.set('/other', 'v2');
     const rename = (properties: typeof testProperties) => ({ ...properties, name: 'Renamed' });
-    await ps1.packageCommands.set(packageId, rename, ['/other']);
+    await cs1.packageCommands.set(packageId, rename, ['/other']);
     await hierarchy.rest();
     for (const site of [cs1, ps1, ps2]) {
       assert.equal((await site.packages.require(packageId)).properties.name, 'Renamed');
     }
-    assert.equal((await cs1.packages.require(packageId)).sources[0]?.directory, '/other');
+    assert.equal((await ps1.packages.require(packageId)).sources[0]?.directory, '/other');
+  });
+
+  it('reads and runs what its source site, or one above it, says, and no other (SEC-1)', async () => {
+    const packageId = await createAtTop();
+    const same = (properties: typeof testProperties) => properties;
+    const programs = [{ name: 'Install', commandLine: 'evil' }];
+    const refusal = { message: /site PS1 or of one below it, for this; ask site CS1/ };
+    await assert.rejects(ps1.packageCommands.set(packageId, same, ['/other']), refusal);
+    const running = (properties: typeof testProperties) => ({ ...properties, programs });
+    await assert.rejects(ps1.packageCommands.set(packageId, running, []), refusal);
+    const rename = (properties: typeof testProperties) => ({ ...properties, name: 'Renamed' });
+    await ps1.packageCommands.set(packageId, rename, ['/source']);
+    await hierarchy.rest();
+    assert.equal((await cs1.packages.require(packageId)).properties.name, 'Renamed');
   });
 
   it('puts a directory back that its source site cannot read, and reports it', async () => {
-    const packageId = await createAtTop();
-    await ps1.packageCommands.set(packageId, (properties) => properties, ['/nowhere']);
+    const packageId = await createAtPs1();
+    await cs1.packageCommands.set(packageId, (properties) => properties, ['/nowhere']);
     await hierarchy.rest();
-    assert.equal((await cs1.packages.require(packageId)).sources[0]?.directory, '/source');
-    const definition = await ps1.hierarchyPackages.definitions.get(packageId);
+    assert.equal((await ps1.packages.require(packageId)).sources[0]?.directory, '/source');
+    const definition = await cs1.hierarchyPackages.definitions.get(packageId);
     assert.deepEqual(definition?.directories, ['/source']);
-    assert.ok((await cs1.messageIds()).includes(2306));
+    assert.ok((await ps1.messageIds()).includes(2306));
   });
 
   it('does not hurry a snapshot that waits for room, however often its row is told of', async () => {
@@ -239,13 +259,7 @@ describe('Packages of a hierarchy', () => {
     const packageId = await createAtTop();
     await cs1.distributionCommands.distribute({ packageId, dpIds: 'all' });
     await hierarchy.rest();
-    await ps2.packageCommands.delete(packageId);
-    const conflict = { code: 'PACKAGE_STATE_CONFLICT' };
-    await assert.rejects(ps2.packageCommands.update(packageId), conflict);
-    await assert.rejects(
-      ps2.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] }),
-      conflict,
-    );
+    await cs1.packageCommands.delete(packageId);
     await hierarchy.settled();
     await hierarchy.replicateAll();
     await hierarchy.settled();
@@ -254,6 +268,43 @@ describe('Packages of a hierarchy', () => {
     assert.equal(leaving.reason, 'waits for sites PS1, PS2 to let go of it');
     await hierarchy.rest();
     await assertNothingOf(hierarchy, packageId);
+  });
+
+  it('is deleted at the word of a site above, where nothing else is asked of it since', async () => {
+    const packageId = await createAtPs1();
+    await cs1.distributionCommands.distribute({ packageId, dpIds: 'all' });
+    await hierarchy.rest();
+    await cs1.packageCommands.delete(packageId);
+    const conflict = { code: 'PACKAGE_STATE_CONFLICT' };
+    await assert.rejects(cs1.packageCommands.update(packageId), conflict);
+    await assert.rejects(
+      cs1.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] }),
+      conflict,
+    );
+    await hierarchy.rest();
+    await assertNothingOf(hierarchy, packageId);
+  });
+
+  it('is deleted by its source site and by those above it, and by no other (SEC-1)', async () => {
+    const [atTop, atPs1] = [await createAtTop(), await createAtPs1()];
+    const refusal = { message: /site PS2 or of one below it, for this; ask site/ };
+    for (const packageId of [atTop, atPs1]) {
+      await assert.rejects(ps2.packageCommands.delete(packageId), refusal);
+      // What a site in the wrong hands says all the same.
+      const { store } = ps2.machine;
+      const asked = { packageId, siteCode: 'PS2', updateCount: 0, isDeletion: true };
+      await store.write([ps2.hierarchyPackages.putOwnRequests(asked)], { sync: false });
+    }
+    await hierarchy.rest();
+    assert.equal((await cs1.packages.require(atTop)).state, 'published');
+    assert.equal((await ps1.packages.require(atPs1)).state, 'published');
+    // It was not above it, and is now.
+    const { store } = ps1.machine;
+    const sites = store.records(keySpaces.sites);
+    const cs1Row = await sites.get('CS1');
+    assert.ok(cs1Row);
+    await store.write([sites.put('CS1', { ...cs1Row, parentSiteCode: 'PS2' })], { sync: false });
+    await ps1.until(async () => (await ps1.getPackage(atPs1))?.state !== 'published');
   });
 
   it('is deleted without a site that was taken out of the hierarchy', async () => {
@@ -347,20 +398,20 @@ describe('Packages of a hierarchy', () => {
   });
 
   it('is refused a directory that does not answer, and holds up nothing (DM-1)', async () => {
-    const packageId = await createAtTop();
-    cs1.machine.sources.silent.add('/mount');
-    await ps1.packageCommands.set(packageId, (properties) => properties, ['/mount']);
-    await hierarchy.replicate('PS1', 'CS1');
-    const { clock } = cs1.machine;
-    await cs1.until(() => clock.sleeperCount > 0);
+    const packageId = await createAtPs1();
+    ps1.machine.sources.silent.add('/mount');
+    await cs1.packageCommands.set(packageId, (properties) => properties, ['/mount']);
+    await hierarchy.replicate('CS1', 'PS1');
+    const { clock } = ps1.machine;
+    await ps1.until(() => clock.sleeperCount > 0);
     await clock.advance(30_000);
     await hierarchy.rest();
-    const row = await cs1.packages.require(packageId);
+    const row = await ps1.packages.require(packageId);
     assert.deepEqual(
       row.sources.map(({ directory }) => directory),
       ['/source'],
     );
-    assert.ok((await cs1.messageIds()).includes(2306));
+    assert.ok((await ps1.messageIds()).includes(2306));
   });
 
   it('acts on a wish for a DP that becomes known after it', async () => {

@@ -16,6 +16,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import type { HierarchyPackageRows } from './hierarchy-package-rows.ts';
 import type { HierarchyWishes, ServerEffect } from './hierarchy-wishes.ts';
@@ -30,6 +31,7 @@ export interface HierarchyPackagesComponents {
   readonly packages: PackageStore;
   readonly hierarchyPackages: HierarchyPackageRows;
   readonly wishes: Pick<HierarchyWishes, 'effectsOf'>;
+  readonly sites: Pick<SiteDirectory, 'tree'>;
   /** Refuses directories from which this site takes no snapshot. @throws REQUEST_INVALID, SOURCE_… */
   readonly checkSources: (directories: readonly string[]) => Promise<unknown>;
   /** Rows of this site may be missing. */
@@ -97,7 +99,7 @@ export class HierarchyPackages {
     const changes: Change[] = [];
     for await (const [packageId, row] of packages.packages.list()) {
       if (isLeaving(row)) changes.push(this.#wake(packageId));
-      else if (await hierarchyPackages.isSourceGone(packageId))
+      else if (await this.#isAboutSites(packageId))
         changes.push(notifier.notification('hierarchy-package', packageId));
     }
     for await (const [packageId] of hierarchyPackages.published.list()) {
@@ -107,6 +109,14 @@ export class HierarchyPackages {
       changes.push(notifier.notification('hierarchy-package', packageId));
     }
     if (changes.length > 0) await store.write(changes, { sync: false });
+  }
+
+  /** Whether what becomes of a package depends on which sites there are, and where they stand. */
+  async #isAboutSites(packageId: string): Promise<boolean> {
+    const { hierarchyPackages } = this.#components;
+    if (!hierarchyPackages.isOwn(packageId)) return hierarchyPackages.isSourceGone(packageId);
+    const requests = await this.#requestsOfOthers(packageId);
+    return requests.some(({ isDeletion }) => isDeletion);
   }
 
   /**
@@ -130,11 +140,17 @@ export class HierarchyPackages {
     const wake = this.#wake(packageId);
     if (isLeaving(row)) return [...(await this.#wishChanges(row)), wake];
     const requests = await this.#requestsOfOthers(packageId);
-    if (requests.some(({ isDeletion }) => isDeletion)) return this.#deletion(row);
+    if (requests.some((one) => this.#isDeletion(one))) return this.#deletion(row);
     const changes = await this.#ownRowChanges(row, { requests, checked });
     changes.push(...(await this.#wishChanges(row)));
     // A snapshot that waits for room is tried again in its own time, not whenever its row is written.
     return changes.length > 0 || !isPostponed(row) ? [...changes, wake] : [];
+  }
+
+  /** A site that is not above this one takes away no package of it, whatever it asks. */
+  #isDeletion({ isDeletion, siteCode }: PackageRequests): boolean {
+    const { hierarchyPackages, sites } = this.#components;
+    return isDeletion && sites.tree.isUnder(hierarchyPackages.siteCode, siteCode);
   }
 
   async #requestsOfOthers(packageId: string): Promise<PackageRequests[]> {

@@ -68,6 +68,19 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     assert.deepEqual(await ps1.hierarchy.get('PS1DP1'), { ...facts, controls: { schedule } });
   });
 
+  it('are deleted, and given an address, at their own site or above it alone (SEC-1)', async () => {
+    await ps1.addDistributionPoint('PS1DP1');
+    await hierarchy.rest();
+    const ps2 = hierarchy.of('PS2').site;
+    const atPs2 = new DistributionPointCommands(ps2);
+    const refusal = { message: /site PS2 or of one below it, for this; ask site PS1 or CS1/ };
+    await assert.rejects(atPs2.delete('PS1DP1', 'waybill://admin/full/bob'), refusal);
+    await assert.rejects(atPs2.set({ dpId: 'PS1DP1', address: 'evil:1' }), refusal);
+    await atPs2.set({ dpId: 'PS1DP1', description: 'asked at PS2' });
+    await hierarchy.rest();
+    assert.equal((await ps1.hierarchy.require('PS1DP1')).description, 'asked at PS2');
+  });
+
   it('that a site adds itself are known everywhere', async () => {
     await ps1.addDistributionPoint('PS1DP1');
     await hierarchy.rest();

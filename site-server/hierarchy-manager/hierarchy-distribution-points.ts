@@ -123,7 +123,7 @@ function hasSource({ pull }: DistributionPoint, sourceIds: ReadonlySet<string>):
   return pull?.sources.some(({ dpId }) => sourceIds.has(dpId)) ?? false;
 }
 
-/** A name is given once in a hierarchy, to whoever gave it last. */
+/** A name is given once in a hierarchy, to the site of which the sites above heard first. */
 function lostTo({ siteCode }: DistributionPoint, ownCode: string): string {
   return `it is a distribution point of site ${siteCode} now, so it is none of site ${ownCode} any more. If these are two, add this one again under another name`;
 }

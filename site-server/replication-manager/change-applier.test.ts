@@ -9,6 +9,7 @@ import { ChangeApplier, type Sender } from './change-applier.ts';
 import { ChangeLog } from './change-log.ts';
 import { FullCopyReceiver } from './full-copy-receiver.ts';
 import { LogSweep } from './log-sweep.ts';
+import type { OwnedRow } from './owned-row-authority.ts';
 import { rowBytesMax } from './replication-config.ts';
 import { testPackage, testStatus } from './testing/random-edits.ts';
 import { overTheWire, TestHierarchy, type TestSite } from './testing/test-hierarchy.ts';
@@ -37,8 +38,12 @@ describe('change applier (REP-1, SEC-1)', () => {
       ...{ isBelow: true, refilledThrough: 0, refillUntil: 0 },
       mayRefill: () => true,
       siteRowProblem: () => undefined,
+      ownedRowProblem: () => undefined,
       onOverruled: ({ message }) => overruled.push(message),
-      copy: new FullCopyReceiver({ store, log, notifier, neighbour: 'SEC', isParent: false }),
+      copy: new FullCopyReceiver({
+        ...{ store, log, notifier, neighbour: 'SEC', isParent: false },
+        ownedRowProblem: () => undefined,
+      }),
     };
     overruled = [];
   });
@@ -241,6 +246,25 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.deepEqual([none.isDeleted, none.changedAt.siteCode], [true, 'PS1']);
     assert.equal(overruled.length, 2);
     assert.equal(log.originState('SEC').sequence, 2, 'it goes on');
+  });
+
+  it('keeps a row that a full copy lacks and that its sender may not delete', async () => {
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    const names = ['DP1', 'DP2'];
+    const put = (dpId: string) =>
+      points.put(dpId, { ...point(), dpId, kind: 'standard' as const, siteCode: 'PS1' });
+    await site.store.write(names.map(put), { sync: true });
+    const { notifier, store } = site;
+    const ownedRowProblem = ({ name, before }: OwnedRow) =>
+      name.key === 'DP1' && before ? 'PS1 says so' : undefined;
+    const needs = { store, log, notifier, neighbour: 'SEC', isParent: false, ownedRowProblem };
+    sender = { ...sender, copy: new FullCopyReceiver(needs) };
+    const through = site.capture.lastSequence;
+    const copy = { originSiteCode: 'PS1', fullCopy: true, rows: [] };
+    await apply({ ...copy, after: 0, through });
+    await apply({ ...copy, after: through, through, fullCopyEnds: true });
+    assert.ok(await points.get('DP1'));
+    assert.equal(await points.get('DP2'), undefined);
   });
 
   it('takes nothing of a site that is deleted, and lets its neighbour go on', async () => {

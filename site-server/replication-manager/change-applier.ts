@@ -25,6 +25,7 @@ import {
 } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { FullCopyReceiver } from './full-copy-receiver.ts';
+import { isOwnedRow, type OwnedRow } from './owned-row-authority.ts';
 import { noticesOf, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
 import { originCountMax, type ReplicationConfig } from './replication-config.ts';
 import type { SiteRow } from './site-row-authority.ts';
@@ -63,7 +64,9 @@ export interface Sender {
   readonly mayRefill: (name: RowName) => boolean;
   /** Why a row of "sites" may not be of its origin; undefined when it may. */
   readonly siteRowProblem: (row: SiteRow) => string | undefined;
-  /** A row of "sites" was not taken, and this site's was said anew. */
+  /** The same of rows that belong to a site, though any may write them. */
+  readonly ownedRowProblem: (row: OwnedRow) => string | undefined;
+  /** A row was not taken, and this site's was said anew. */
   readonly onOverruled: (error: WaybillError) => void;
   readonly copy: FullCopyReceiver;
 }
@@ -158,7 +161,8 @@ export class ChangeApplier {
     if (changes.isFullCopy) return this.#applyCopy(changes, sender);
     if (origin === log.capture.siteCode) {
       const given = rows.filter(({ name }) => sender.mayRefill(name));
-      const count = await this.#changeRows(given, [], refillRule);
+      const { ownedProblemOf } = this.#problemWith(sender);
+      const count = await this.#changeRows(given, [], { ...refillRule, ownedProblemOf });
       sender.refilledThrough = through;
       return count;
     }
@@ -190,12 +194,13 @@ export class ChangeApplier {
   ): Promise<number> {
     const { log, store, rollbacks = {} } = this.#components;
     let count = 0;
-    const problems = new Map(rows.map((row) => [row, rule.problemOf(row)]));
+    const siteProblems = new Map(rows.map((row) => [row, rule.problemOf(row)]));
+    let problems = new Map<CheckedRow, string>();
     let overruled: CheckedRow[] = [];
     const isOther = await this.#othersThan(rows);
     await log.changeRows(
       rows.map(({ name }) => rowIdOf(name)),
-      (versions) => {
+      (versions, values) => {
         const later = rows.filter((row) => {
           if (rollbacks[row.name.table]?.(row.name.key, row.value)) return false;
           const before = versions.get(rowIdOf(row.name));
@@ -203,20 +208,26 @@ export class ChangeApplier {
           const order = compareHybridTimes(row.version.changedAt, before.changedAt);
           return order > 0 || (order === 0 && isOther(row));
         });
-        const winners = later.filter((row) => problems.get(row) === undefined);
-        overruled = later.filter((row) => problems.get(row) !== undefined);
+        problems = new Map();
+        for (const row of later) {
+          const before = values.get(rowIdOf(row.name));
+          const problem = siteProblems.get(row) ?? rule.ownedProblemOf(row, before);
+          if (problem !== undefined) problems.set(row, problem);
+        }
+        const winners = later.filter((row) => !problems.has(row));
+        overruled = later.filter((row) => problems.has(row));
         count = winners.length;
         const written = later.flatMap((row) => {
           const before = versions.get(rowIdOf(row.name));
-          return problems.get(row) === undefined
-            ? this.#written(row, before, rule)
-            : this.#saidAnew(row.name, before);
+          if (!problems.has(row)) return this.#written(row, before, rule);
+          return rule.isRefill ? [] : this.#saidAnew(row.name, before);
         });
         const clock = store.records(keySpaces.hybridClock).put('clock', log.capture.clock.latest);
         const clockChanges = rows.length > 0 ? [clock] : [];
         const notices = this.#notifications(winners, rule);
         return [...written, ...notices, ...clockChanges, ...others];
       },
+      rows.map(({ name }) => name).filter(isOwnedRow),
     );
     for (const row of overruled) rule.onOverruled(row, problems.get(row) ?? '');
     return count;
@@ -247,8 +258,8 @@ export class ChangeApplier {
     return [...voided, ...log.capture.renumbered(name, version)];
   }
 
-  /** What is wrong with rows of "sites" that this sender brings. */
-  #problemWith(sender: Sender): Pick<ApplyRule, 'problemOf' | 'onOverruled'> {
+  /** What is wrong with rows that this sender brings, and that not every site may change. */
+  #problemWith(sender: Sender): Pick<ApplyRule, 'problemOf' | 'ownedProblemOf' | 'onOverruled'> {
     let rowCount = 0;
     const problemOf = ({ name, value, version }: CheckedRow) => {
       if (name.table !== 'sites') return undefined;
@@ -257,12 +268,14 @@ export class ChangeApplier {
       const definition = value as SiteDefinition | undefined;
       return sender.siteRowProblem({ origin, siteCode: name.key, definition, rowsBefore });
     };
+    const ownedProblemOf = ({ name, value, version }: CheckedRow, before: unknown) =>
+      sender.ownedRowProblem({ name, value, before, origin: version.changedAt.siteCode });
     const onOverruled = ({ name, version }: CheckedRow, reason: string) => {
       const { siteCode } = version.changedAt;
       const facts = { siteCode, row: rowIdOf(name), reason };
       sender.onOverruled(new WaybillError({ code: 'REPLICATION_ROW_REFUSED', ...facts }));
     };
-    return { problemOf, onOverruled };
+    return { problemOf, ownedProblemOf, onOverruled };
   }
 
   #written({ name, value, version }: CheckedRow, before: RowVersion | undefined, rule: ApplyRule) {
@@ -313,12 +326,14 @@ interface ApplyRule {
   readonly isRefill: boolean;
   /** Why a row is not taken, and this site's said anew; undefined when it may be. */
   readonly problemOf: (row: CheckedRow) => string | undefined;
+  /** The same, where it matters what is here. */
+  readonly ownedProblemOf: (row: CheckedRow, before: unknown) => string | undefined;
   readonly onOverruled: (row: CheckedRow, reason: string) => void;
 }
 
 const plainRule: ApplyRule = {
   ...{ isGone: () => false, isRefill: false },
-  ...{ problemOf: () => undefined, onOverruled: () => {} },
+  ...{ problemOf: () => undefined, ownedProblemOf: () => undefined, onOverruled: () => {} },
 };
 const refillRule: ApplyRule = { ...plainRule, isRefill: true };
 

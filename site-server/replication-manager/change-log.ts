@@ -208,23 +208,30 @@ export class ChangeLog {
    * Changes replicated rows by what their versions are: synced, and without being seen as changes of
    * this site. When this site writes one of the rows meanwhile, it is decided anew.
    *
-   * @param decide in the turn of the write
+   * @param decide in the turn of the write; is given the rows of `read` as they are here, by their IDs
+   * @param read those of the rows of which more matters than their version
    */
   async changeRows(
     rowIds: readonly string[],
-    decide: (versions: ReadonlyMap<string, RowVersion>) => Change[],
+    decide: (
+      versions: ReadonlyMap<string, RowVersion>,
+      values: ReadonlyMap<string, unknown>,
+    ) => Change[],
+    read: readonly RowName[] = [],
   ): Promise<void> {
     for (;;) {
       const watch = this.capture.watch();
       try {
         await this.#store.settled();
         const found = await this.versionsOf(rowIds);
+        const values = new Map<string, unknown>();
+        for (const name of read) values.set(rowIdOf(name), await this.valueOf(name));
         if (watch.saw(rowIds)) continue;
         const versions = new Map<string, RowVersion>();
         for (const [index, version] of found.entries()) {
           if (version) versions.set(rowIds[index] ?? '', version);
         }
-        const decided = decide(versions);
+        const decided = decide(versions, values);
         for (const rows of this.#watched) for (const rowId of rowIds) rows.add(rowId);
         const changes = this.capture.foreign([...decided, this.capture.keepSequence()]);
         return await this.#store.write(changes, { sync: true });

@@ -4,6 +4,7 @@ import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import { type CheckedChanges, invalid } from './change-check.ts';
 import { type ChangeLog, isEntryOf } from './change-log.ts';
+import { isOwnedRow, type OwnedRow } from './owned-row-authority.ts';
 import { fromRowId, noticesOf, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
 
 /** What receiving a full copy needs. */
@@ -15,6 +16,8 @@ export interface FullCopyReceiverNeeds {
   readonly neighbour: string;
   /** Whether it may say which sites there are, besides those below it. */
   readonly isParent: boolean;
+  /** Why a row that belongs to a site may not be deleted by this neighbour. */
+  readonly ownedRowProblem: (row: OwnedRow) => string | undefined;
 }
 
 /** Marks deleted, or rows dropped, in one batch. */
@@ -94,7 +97,7 @@ export class FullCopyReceiver {
       if (unmarked.length === 0) continue;
       await log.changeRows(
         unmarked.map(([, { row }]) => row),
-        (versions) =>
+        (versions, values) =>
           unmarked.flatMap(([sequence, { row }]) => {
             const name = fromRowId(row);
             const version = versions.get(row);
@@ -102,19 +105,24 @@ export class FullCopyReceiver {
             // Nobody deletes those: their absence would make room for an old one, or a revoked one.
             if (name.table === 'site-identities' || name.table === 'revocations') return [];
             if (isTheirs) return [...this.#gone(name), ...log.deleteVersion(row, version)];
-            if (version.isDeleted || !this.#mayBeDeleted(name)) return [];
+            if (version.isDeleted || !this.#mayBeDeleted(name, values.get(row))) return [];
             const changedAt = log.capture.clock.now();
             const deleted = { changedAt, sequence: 0, isDeleted: true };
             const gone = [...this.#gone(name), log.deleteEntry(version)];
             return [...gone, ...log.capture.renumbered(name, deleted)];
           }),
+        unmarked.flatMap(([, { row }]) => fromRowId(row) ?? []).filter(isOwnedRow),
       );
     }
   }
 
   /** Whether the sender may have deleted a row of this side. */
-  #mayBeDeleted({ table }: RowName): boolean {
+  #mayBeDeleted(name: RowName, before: unknown): boolean {
+    const { table } = name;
     if (table === 'sites') return this.#needs.isParent;
+    const origin = this.#needs.neighbour;
+    const row: OwnedRow = { name, origin, before, value: undefined };
+    if (this.#needs.ownedRowProblem(row) !== undefined) return false;
     return replicatedTables[table].writer === 'any site';
   }
 

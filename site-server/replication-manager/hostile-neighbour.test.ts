@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { SiteDefinition } from '../../shared/domain/site.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { Change } from '../../shared/state-store/state-store.ts';
 import { testPackage } from './testing/random-edits.ts';
 import { converged } from './testing/replicated-state.ts';
 import { TestHierarchy, type TestSite } from './testing/test-hierarchy.ts';
@@ -32,14 +34,26 @@ describe('a neighbour that says what is not so (SEC-1)', () => {
   }
 
   async function forge(site: TestSite, packageId: string, sequence: number): Promise<void> {
-    const origin = packageId.slice(0, 3);
-    const changedAt = { wallMs: hierarchy.clock.nowMs() + 1_000, counter: 0, siteCode: origin };
-    const row = `published-packages/${packageId}`;
+    const published = site.store.records(keySpaces.publishedPackages);
+    await forgeRow(site, packageId.slice(0, 3), sequence, {
+      row: `published-packages/${packageId}`,
+      change: published.put(packageId, testPackage(packageId, 'forged')),
+    });
+  }
+
+  async function forgeRow(
+    site: TestSite,
+    origin: string,
+    sequence: number,
+    { row, change }: { readonly row: string; readonly change: Change },
+  ): Promise<void> {
+    const wallMs = hierarchy.clock.nowMs() + site.skewMs + 1_000;
+    const changedAt = { wallMs, counter: 0, siteCode: origin };
     const { store } = site;
     const log = store.records(keySpaces.changeLog);
     const key = `${origin}/${String(sequence).padStart(16, '0')}`;
     const forged = [
-      store.records(keySpaces.publishedPackages).put(packageId, testPackage(packageId, 'forged')),
+      change,
       store.records(keySpaces.rowVersions).put(row, { changedAt, sequence, isDeleted: false }),
       log.put(key, { row, wallMs: changedAt.wallMs, counter: 0 }),
     ];
@@ -128,6 +142,79 @@ describe('a neighbour that says what is not so (SEC-1)', () => {
       refused.some((text) => text.includes('sites/PS2')),
       refused.join('\n'),
     );
+  });
+
+  /** A DP of PS2, as PS2 says it, and what PS1 and SEC may want instead. */
+  async function pointOfPs2() {
+    const ps2 = await hierarchy.add('PS2', 'primary', 'CAS');
+    const facts = { dpId: 'PS2DP1', address: 'a:1', kind: 'standard', siteCode: 'PS2' } as const;
+    const point = { ...facts, description: '' };
+    const pointsOf = (site: TestSite) => site.store.records(keySpaces.hierarchyDistributionPoints);
+    const put = (site: TestSite, changes: Partial<DistributionPoint>) =>
+      site.store.write([pointsOf(site).put('PS2DP1', { ...point, ...changes })], { sync: true });
+    const drop = (site: TestSite) =>
+      site.store.write([pointsOf(site).delete('PS2DP1')], { sync: true });
+    await put(ps2, {});
+    await converged(hierarchy);
+    const standing = async (site: TestSite) => (await pointsOf(site).get('PS2DP1')) ?? 'deleted';
+    return { point, put, drop, standing };
+  }
+
+  for (const [what, attack] of [
+    ['delete', (dp, site) => dp.drop(site)],
+    ['take over', (dp, site) => dp.put(site, { siteCode: site.code })],
+    ['point elsewhere', (dp, site) => dp.put(site, { address: 'evil:1' })],
+  ] satisfies [
+    string,
+    (dp: Awaited<ReturnType<typeof pointOfPs2>>, site: TestSite) => Promise<void>,
+  ][]) {
+    it(`does not ${what} a DP of a site that is elsewhere`, async () => {
+      const dp = await pointOfPs2();
+      await attack(dp, ps1);
+      await converged(hierarchy);
+      await attack(dp, sec);
+      await converged(hierarchy);
+      for (const site of hierarchy.sites.values()) {
+        assert.deepEqual(await dp.standing(site), dp.point, site.code);
+      }
+      const refused = cas.audit.map(({ detail }) => detail);
+      assert.ok(
+        refused.some((text) => text.includes('hierarchy-distribution-points/PS2DP1')),
+        refused.join('\n'),
+      );
+    });
+  }
+
+  it('sets a DP of a site that is elsewhere, as an administrator there may (ROLE-4)', async () => {
+    const dp = await pointOfPs2();
+    await dp.put(sec, { description: 'asked at SEC' });
+    await converged(hierarchy);
+    for (const site of hierarchy.sites.values()) {
+      const expected = { ...dp.point, description: 'asked at SEC' };
+      assert.deepEqual(await dp.standing(site), expected, site.code);
+    }
+    assert.deepEqual(cas.audit, []);
+  });
+
+  it('does not make its parent remember that a DP elsewhere is deleted, or its own', async () => {
+    const dp = await pointOfPs2();
+    for (const site of hierarchy.sites.values()) site.skewMs += 8 * dayMs;
+    await dp.put(cas, { description: 'as CAS says' });
+    await converged(hierarchy);
+    const sequence = cas.capture.lastSequence + 5;
+    const points = ps1.store.records(keySpaces.hierarchyDistributionPoints);
+    const taken = { ...dp.point, siteCode: 'PS1' };
+    await forgeRow(ps1, 'CAS', sequence, {
+      row: 'hierarchy-distribution-points/PS2DP1',
+      change: points.put('PS2DP1', taken),
+    });
+    await claim(ps1, 'CAS', sequence);
+    await hierarchy.until(async () => (await messagesOf(cas)).includes(9007), 'report');
+    await put(cas, 'CAS00002');
+    const published = ps1.store.records(keySpaces.publishedPackages);
+    await hierarchy.until(async () => (await published.get('CAS00002')) !== undefined, 'at PS1');
+    await hierarchy.clock.advance(10_000);
+    assert.equal(((await dp.standing(cas)) as DistributionPoint).siteCode, 'PS2');
   });
 
   it('is not listened to any more once it is deleted', async () => {

@@ -148,7 +148,7 @@ describe('Replication Manager (REP-1)', () => {
     const sec = await hierarchy.add('SEC', 'secondary', 'PS1');
     await put(cas, point('OFCAS'), point('KEPT'));
     await put(ps1, point('OFPS1'));
-    await put(sec, point('OFSEC'));
+    await put(sec, { ...point('OFSEC'), siteCode: 'SEC' });
     const packages = cas.store.records(keySpaces.packages);
     await cas.store.write([packages.put('CAS00001', testPackage('CAS00001', 'x'))], { sync: true });
     await converged(hierarchy);

@@ -21,6 +21,7 @@ import type { NeighbourHello } from './hello.ts';
 import type { MessageLog } from './message-log.ts';
 import type { Neighbour } from './neighbour.ts';
 import { OutgoingChanges } from './outgoing-changes.ts';
+import { type OwnedRow, ownedRowProblem } from './owned-row-authority.ts';
 import {
   claimedNumberMax,
   heldMs,
@@ -63,7 +64,7 @@ export interface SessionPeer {
   readonly onHeld: (error: WaybillError) => Promise<void>;
   /** What stands about it: why something is not taken, or nothing any more. */
   readonly onReason: (reason: string) => void;
-  /** A row of "sites" was not taken, and this site's was said anew. */
+  /** A row was not taken, and this site's was said anew. */
   readonly onOverruled: (error: WaybillError) => void;
   /**
    * It knows later changes of this site than this site. @param isTrusted all of it is taken back.
@@ -123,8 +124,13 @@ export class ReplicationSession {
         this.#isTrusted || (table !== 'sites' && replicatedTables[table].writer === 'any site'),
       siteRowProblem: (row) =>
         isParent ? undefined : siteRowProblem(components.directory.tree, row),
+      ownedRowProblem: (row) => this.#ownedRowProblem(row),
       onOverruled: peer.onOverruled,
-      copy: new FullCopyReceiver({ ...components, neighbour: siteCode, isParent }),
+      copy: new FullCopyReceiver({
+        ...components,
+        ...{ neighbour: siteCode, isParent },
+        ownedRowProblem: (row) => this.#ownedRowProblem(row),
+      }),
     };
     this.#outgoing = new OutgoingChanges({
       ...components,
@@ -194,6 +200,15 @@ export class ReplicationSession {
     const { log, directory } = this.#components;
     if (this.#peer.neighbour.isParent) return true;
     return !directory.own.parent && log.capture.wasLost(refillMs);
+  }
+
+  /** Of what it remembers of this site, a site below may only say what it could write itself. */
+  #ownedRowProblem(row: OwnedRow): string | undefined {
+    const { directory, log } = this.#components;
+    const { siteCode, isParent } = this.#peer.neighbour;
+    const isOwn = row.origin === log.capture.siteCode;
+    if (isParent || (isOwn && this.#isTrusted)) return undefined;
+    return ownedRowProblem(directory.tree, isOwn ? { ...row, origin: siteCode } : row);
   }
 
   /** What the neighbour has of this site's own changes and messages. */

@@ -191,6 +191,21 @@ describe('revocations of a site (SEC-3)', () => {
     );
   });
 
+  it('of another site are bounded in number: what it has said already it may say again', async () => {
+    await restart({ otherCountMax: 2 });
+    await replicated(row('PS2', 'client/x1'), row('PS2', 'client/x2'));
+    const refusal = (one: Revocation) =>
+      revocations.refusalOfRow(`${one.siteCode}/${one.holder}`, one);
+    assert.match(refusal(row('PS2', 'client/x3')) ?? '', /of a site 2 revocations are taken/);
+    assert.equal(refusal(row('PS2', 'client/x2')), undefined);
+    assert.equal(refusal(row('PS3', 'client/x3')), undefined);
+    await restart({ otherCountMax: 2 });
+    assert.ok(refusal(row('PS2', 'client/x3')), 'also after a restart');
+    await store.write([rows().delete('PS2/client/x1')], { sync: false });
+    await store.settled();
+    assert.equal(refusal(row('PS2', 'client/x3')), undefined);
+  });
+
   it('are bounded in number and length', async () => {
     await restart({ countMax: 1 });
     await revocations.revoke('dp/PS1DP1', by);

@@ -37,6 +37,11 @@ export interface RevocationsNeeds {
 export interface RevocationsConfig {
   /** Revocations said at this site. @default 20_000 */
   readonly countMax: number;
+  /**
+   * Revocations taken of another site, besides those of one message: what it deletes, it revokes beyond its
+   * `countMax`. @default 40_000
+   */
+  readonly otherCountMax: number;
   /** How long a revocation is kept: as long as any certificate lives, and a month. @default 3_680 days */
   readonly keepMs: number;
   /** How often those that are older are deleted. @default 1 day */
@@ -49,6 +54,7 @@ const dayMs = 86_400_000;
 
 export const defaultRevocationsConfig: RevocationsConfig = {
   countMax: 20_000,
+  otherCountMax: 40_000,
   keepMs: 3_680 * dayMs,
   sweepIntervalMs: dayMs,
   aheadMsMax: 600_000,
@@ -144,9 +150,15 @@ export class Revocations implements Component {
   refusalOfRow(key: string, row: unknown): string | undefined {
     const { siteCode, holder, revokedAtMs } = row as Revocation;
     if (`${siteCode}/${holder}` !== key) return 'it says it is another row than its key';
-    const { aheadMsMax } = this.#config;
+    const { aheadMsMax, otherCountMax } = this.#config;
     const isAhead = revokedAtMs > this.#needs.clock.nowMs() + aheadMsMax;
-    return isAhead ? `it is more than ${aheadMsMax} ms in the future` : undefined;
+    if (isAhead) return `it is more than ${aheadMsMax} ms in the future`;
+    const isTooMany = !this.#index.get({ siteCode, holder }) && !this.#hasRoomOf(siteCode);
+    return isTooMany ? `of a site ${otherCountMax} revocations are taken` : undefined;
+  }
+
+  #hasRoomOf(siteCode: string): boolean {
+    return this.#index.countOf(siteCode) < this.#config.otherCountMax;
   }
 
   /** For replication: whether a row, undefined when it is deleted, would take a revocation back. */
@@ -167,7 +179,7 @@ export class Revocations implements Component {
 
   #requireRoom(own: { readonly siteCode: string; readonly holder: string }): void {
     if (this.#index.get(own)) return;
-    const count = this.list().filter(({ siteCode }) => siteCode === own.siteCode).length;
+    const count = this.#index.countOf(own.siteCode);
     const { countMax } = this.#config;
     if (count < countMax) return;
     const expected = `at most ${countMax} revocations at a site`;

@@ -100,7 +100,7 @@ describe('trust teller (SEC-3)', () => {
       new TrustTeller(
         {
           revocations: { list: () => list, onChanged },
-          sites: { tree },
+          sites: { tree, own: { siteCode: 'PS1', kind: 'primary' } },
           bundles: { current: () => bundle, onChanged: () => () => {} },
         },
         { store, connections: dps as never, clock, random: () => 0.5, logger },
@@ -168,6 +168,18 @@ describe('trust teller (SEC-3)', () => {
     teller = newTeller();
     await teller.start();
     await toldTimes(3);
+  });
+
+  it('tells what comes in one second together, however much it is', async () => {
+    for (let count = 1; count <= 50; count++) {
+      list = Array.from({ length: count }, (_, index) => revocation(`client/x${index}`));
+      news();
+      for (let turn = 0; turn < 10; turn++) await nextTurn();
+    }
+    assert.ok(dps.told.length <= 1);
+    await clock.advance(2_000);
+    await toldTimes(2);
+    assert.equal(last()[0]?.header?.revocationCount, 50);
   });
 
   it('tells of a bundle, as it is', async () => {

@@ -7,11 +7,13 @@ import { hashOf } from '../../shared/content-library/content-hash.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { RevokedAt } from '../../shared/domain/revocation.ts';
 import {
+  keptRevocations,
   type ToldBundle,
   type ToldTrust,
-  toldRevocationCountMax,
 } from '../../shared/domain/told-trust.ts';
 import type { RequestOf } from '../../shared/rpc/conversation.ts';
+import { ignoreAbort, workIsOver } from '../../shared/runtime/abort-error.ts';
+import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { DistributionPointChannel } from '../distribution-point-connections/distribution-point-connections.ts';
 import {
@@ -35,7 +37,7 @@ export interface ToldBundles {
 /** What is told, and from where it comes. */
 export interface TrustTold {
   readonly revocations: Pick<Revocations, 'list' | 'onChanged'>;
-  readonly sites: Pick<SiteDirectory, 'tree'>;
+  readonly sites: Pick<SiteDirectory, 'own' | 'tree'>;
   /** Absent where certificates are for development. */
   readonly bundles?: ToldBundles;
 }
@@ -45,31 +47,49 @@ type TrustPart = RequestOf<'DistributionPoint', 'setTrust'>;
 /** Revocations in one message. */
 const partCount = 1_000;
 
+/** Shortest time between two tellings: all is told each time, and a site in the wrong hands may have news without end. */
+const newsPauseMs = 1_000;
+
 export class TrustTeller extends DistributionPointTeller {
   readonly #told: TrustTold;
   readonly #subject: TrustSubject;
+  readonly #clock: TellerNeeds['clock'];
+  readonly #stopping = new AbortController();
+  readonly #news = new WakeSignal();
   #ends: (() => void)[] = [];
+  #telling: Promise<void> | undefined;
 
   constructor(told: TrustTold, needs: TellerNeeds, config = defaultTellingConfig) {
     const subject = new TrustSubject(told);
     super(subject, needs, config);
     this.#told = told;
     this.#subject = subject;
+    this.#clock = needs.clock;
   }
 
   override async start(): Promise<void> {
     const { revocations, bundles } = this.#told;
-    const onNews = () => {
-      this.#subject.forget();
-      this.news();
-    };
+    const onNews = () => this.#news.wake();
     this.#ends = [revocations.onChanged(onNews), bundles?.onChanged(onNews) ?? (() => {})];
+    this.#telling = this.#tellNews(this.#stopping.signal).catch(ignoreAbort);
     await super.start();
   }
 
   override async stop(): Promise<void> {
     for (const end of this.#ends) end();
+    this.#stopping.abort(workIsOver);
+    await this.#telling;
     await super.stop();
+  }
+
+  /** At once, and what comes soon after it together. */
+  async #tellNews(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#news.wait(signal);
+      this.#subject.forget();
+      this.news();
+      await this.#clock.sleep(newsPauseMs, signal);
+    }
   }
 }
 
@@ -118,14 +138,13 @@ class TrustSubject implements ToldSubject {
 
 function trustOf({ revocations, sites, bundles }: TrustTold): ToldTrust {
   const bundle = bundles?.current();
+  const { own, tree } = sites;
+  const known = revocations
+    .list()
+    .map(({ siteCode, holder, revokedAtMs }) => ({ siteCode, holder, revokedAtMs }));
   return {
-    sites: sites.tree.list().map(({ siteCode, parentSiteCode }) => ({ siteCode, parentSiteCode })),
-    // Of too many, those that were said last.
-    revocations: revocations
-      .list()
-      .map(({ siteCode, holder, revokedAtMs }) => ({ siteCode, holder, revokedAtMs }))
-      .sort((a, b) => b.revokedAtMs - a.revokedAtMs)
-      .slice(0, toldRevocationCountMax),
+    sites: tree.list().map(({ siteCode, parentSiteCode }) => ({ siteCode, parentSiteCode })),
+    revocations: keptRevocations(known, tree.wayUp(own.siteCode)),
     ...(bundle && { bundle }),
   };
 }

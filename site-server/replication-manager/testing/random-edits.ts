@@ -33,18 +33,30 @@ export function randomEdit(
   const serial = random.below(1e9);
   const packageId = `${random.pick(codes)}0000${random.below(3)}`;
   const ownPackageId = `${code}0000${random.below(3)}`;
-  const dpId = `DP${random.below(3)}`;
+  const place = random.below(3);
+  const dpId = `DP${place}`;
+  const { own, tree } = site.directory;
+  const mayDelete = (owner: string) => !own.parent || tree.isUnder(owner, code);
   const isDeletion = random.below(4) === 0;
   const change = <V>(space: Parameters<typeof store.records<V>>[0], key: string, value: V) =>
     isDeletion ? store.records(space).delete(key) : store.records(space).put(key, value);
-  const point = { dpId, address: 'a:1', kind: 'standard', siteCode: code } as const;
+  /** Of a row that belongs to a site: others set it, and do not delete it. */
+  const changeOwned = <V>(
+    owner: string,
+    ...[space, key, value]: [Parameters<typeof store.records<V>>[0], string, V]
+  ) => (mayDelete(owner) ? change(space, key, value) : store.records(space).put(key, value));
+  const pointSite = codes[place % codes.length] ?? code;
+  const point = { dpId, address: 'a:1', kind: 'standard', siteCode: pointSite } as const;
   const description = `${serial}`;
   const { properties } = testPackage(packageId, description);
   const content = { storedHash: '', reason: '', refusedJobId: '', needsFull: false };
   const edits = [
-    () => change(keySpaces.hierarchyDistributionPoints, dpId, { ...point, description }),
     () =>
-      change(keySpaces.packageDefinitions, packageId, {
+      changeOwned(pointSite, keySpaces.hierarchyDistributionPoints, dpId, {
+        ...{ ...point, description },
+      }),
+    () =>
+      changeOwned(packageId.slice(0, 3), keySpaces.packageDefinitions, packageId, {
         ...{ packageId, sourceSiteCode: packageId.slice(0, 3), properties, directories: [] },
       }),
     () =>
@@ -102,7 +114,6 @@ export function randomEdit(
     },
   ];
   const edited = site.directory.tree.get(random.pick(codes));
-  const { own, tree } = site.directory;
   // What a site is, is said above it.
   const isAbove =
     edited && (edited.siteCode === code ? !own.parent : tree.isUnder(edited.siteCode, code));

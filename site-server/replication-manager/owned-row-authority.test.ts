@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import type { SiteDefinition, SiteKind } from '../../shared/domain/site.ts';
+import { SiteTree } from '../../shared/domain/site-tree.ts';
+import { ownedRowProblem } from './owned-row-authority.ts';
+
+function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
+  return { siteCode, kind, parentSiteCode, address: '', description: '' };
+}
+
+const tree = new SiteTree([
+  site('CAS', 'central-administration'),
+  site('PS1', 'primary', 'CAS'),
+  site('PS2', 'primary', 'CAS'),
+  site('S11', 'secondary', 'PS1'),
+]);
+
+const point = (siteCode: string, changes = {}) => ({
+  ...{ dpId: 'DP1', address: 'dp1:1', kind: 'standard', description: '', siteCode },
+  ...changes,
+});
+const properties = { name: 'Office', priority: 2, programs: [] };
+const definition = (changes = {}) => ({
+  ...{ packageId: 'PS200001', sourceSiteCode: 'PS2', properties, directories: ['/srv/office'] },
+  ...changes,
+});
+const program = { name: 'Install', commandLine: 'evil' };
+
+describe('who may change a row that belongs to a site (SEC-1)', () => {
+  for (const [what, origin, before, value, mayWrite] of [
+    ['its own DP', 'PS1', point('PS1'), undefined, true],
+    ['the address of a DP below it', 'PS1', point('S11'), point('S11', { address: 'x:1' }), true],
+    ['a DP that stands nowhere yet', 'PS1', undefined, point('PS2'), true],
+    ['what a DP elsewhere is set to', 'PS1', point('PS2'), point('PS2', { kind: 'pull' }), true],
+    ['the deletion of a DP elsewhere', 'PS1', point('PS2'), undefined, false],
+    ['a DP elsewhere as its own', 'PS1', point('PS2'), point('PS1'), false],
+    ['another address', 'PS1', point('PS2'), point('PS2', { address: 'evil:1' }), false],
+    ['the deletion of a DP above it', 'S11', point('PS1'), undefined, false],
+    ['its own DP, below itself', 'PS1', point('PS1'), point('S11'), true],
+    ['its own DP, given away', 'PS1', point('PS1'), point('PS2'), false],
+  ] as const) {
+    it(`${mayWrite ? 'takes' : 'refuses'} ${what}`, () => {
+      const name = { table: 'hierarchy-distribution-points', key: 'DP1' } as const;
+      const problem = ownedRowProblem(tree, { name, origin, before, value });
+      assert.equal(problem === undefined, mayWrite, problem);
+    });
+  }
+
+  for (const [what, origin, value, mayWrite] of [
+    ['its own package', 'PS2', definition({ directories: ['/srv/other'] }), true],
+    [
+      'the priority of a package elsewhere',
+      'PS1',
+      definition({ properties: { ...properties, priority: 1 } }),
+      true,
+    ],
+    [
+      'another directory to read there',
+      'PS1',
+      definition({ directories: ['/etc/waybill'] }),
+      false,
+    ],
+    [
+      'another program to run',
+      'PS1',
+      definition({ properties: { ...properties, programs: [program] } }),
+      false,
+    ],
+    ['its deletion', 'PS1', undefined, false],
+  ] as const) {
+    it(`${mayWrite ? 'takes' : 'refuses'} ${what}`, () => {
+      const name = { table: 'package-definitions', key: 'PS200001' } as const;
+      const row = { name, origin, before: definition(), value };
+      const problem = ownedRowProblem(tree, row);
+      assert.equal(problem === undefined, mayWrite, problem);
+    });
+  }
+
+  it('lets go what is of no site that is known: it may have been taken out just before', () => {
+    const name = { table: 'hierarchy-distribution-points', key: 'DP1' } as const;
+    const row = { name, origin: 'PS1', before: point('S12'), value: undefined };
+    assert.equal(ownedRowProblem(tree, row), undefined);
+  });
+
+  it('has no word about other tables', () => {
+    const name = { table: 'package-assignments', key: 'PS200001/DP1' } as const;
+    const before = {};
+    assert.equal(
+      ownedRowProblem(tree, { name, origin: 'PS1', before, value: undefined }),
+      undefined,
+    );
+  });
+});
