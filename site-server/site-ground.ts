@@ -40,8 +40,11 @@ export interface SiteServerNeeds {
   readonly credentials: LiveCredentials;
 }
 
-/** What the wiring adds to the configuration: where this program's logs go. */
-export type SiteSettings = SiteConfig & { readonly logDirectory: string };
+/** What the wiring adds to the configuration: where this program's logs go, and where it was read. */
+export type SiteSettings = SiteConfig & {
+  readonly logDirectory: string;
+  readonly configFile?: string;
+};
 
 /** Everything the rest is made of. */
 export interface Ground extends SiteServerNeeds {

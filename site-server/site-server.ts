@@ -64,13 +64,8 @@ import { alarmWatch } from './site-alarms.ts';
 import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
 import { siteCertificates } from './site-certificates.ts';
 import { type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
-import {
-  type Ground,
-  libraryDirectoryOf,
-  openGround,
-  type SiteServerNeeds,
-  type SiteSettings,
-} from './site-ground.ts';
+import { type Ground, openGround, type SiteServerNeeds, type SiteSettings } from './site-ground.ts';
+import { ownPlacesOf } from './site-places.ts';
 import { transferPreview } from './site-preview.ts';
 import { type SiteTransfers, siteTransfers } from './site-transfers.ts';
 import { type SiteValidations, siteValidations } from './site-validations.ts';
@@ -220,7 +215,7 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
   const { isStoreDamaged } = ground.counters;
   const wishes = new HierarchyWishes({ ...ground, isStoreDamaged });
   const checkSources = (directories: readonly string[]) =>
-    checkedSources(directories, ownDirectoriesOf(config));
+    checkedSources(directories, ownPlacesOf(config));
   const hasCaughtUp = () => replication.hasCaughtUp();
   const parts = { wishes, checkSources, isStoreDamaged, hasCaughtUp };
   const packages = new HierarchyPackages({ ...ground, ...parts, logger });
@@ -234,11 +229,6 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
     onCaughtUp: (listener) => replication.onCaughtUp(listener),
     begin: () => alignWithHierarchy(aligned),
   });
-}
-
-/** Where the site keeps its own files: no source may be there, or hold it. */
-function ownDirectoriesOf(config: SiteSettings): string[] {
-  return [config.dataDirectory, libraryDirectoryOf(config)];
 }
 
 function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
@@ -317,6 +307,7 @@ async function distributionManager(
       takeSnapshot({
         ...request,
         library,
+        ownPlaces: ownPlacesOf(config),
         onProgress: ({ fileCount, sizeBytes }) =>
           onProgress({ files: fileCount, bytes: sizeBytes }),
       }),
@@ -387,7 +378,7 @@ async function adminService(
     site: {
       agentVersion: agentVersion(),
       startedAtMs: clock.nowMs(),
-      ownDirectories: ownDirectoriesOf(config),
+      ownPlaces: ownPlacesOf(config),
     },
     packageCommands: new PackageCommands({
       ...{ ...ground, packageIds, newUuid: randomUUID, siteCode },

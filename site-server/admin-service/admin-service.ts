@@ -69,7 +69,7 @@ export interface AdminSite {
   readonly agentVersion: string;
   readonly startedAtMs: number;
   /** Where the site keeps its own files: no source may be there, or hold it. */
-  readonly ownDirectories: readonly string[];
+  readonly ownPlaces: readonly string[];
 }
 
 /** What the admin service needs. */
@@ -170,7 +170,7 @@ export class AdminService {
 
   #packageMethods() {
     const { packageCommands, packageView, site } = this.#components;
-    const own = site.ownDirectories;
+    const own = site.ownPlaces;
     return {
       createPackage: async ({ properties, sourceDirectories }, context) => {
         await this.#scopes.requireOwnSite(context);
