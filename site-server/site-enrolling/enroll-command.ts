@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
-import { actAs, requireText, runEnrollment } from '../../shared/enrollment/enrollment-program.ts';
+import { requireText, runEnrollment } from '../../shared/enrollment/enrollment-program.ts';
 import { afterEnrollment } from '../../shared/enrollment/told-enrollment.ts';
+import { actAs } from '../../shared/runtime/acting-user.ts';
 import { enrollSite } from './enroll-site.ts';
 
 const configDefault = '/etc/waybill/site.yaml';
