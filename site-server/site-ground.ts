@@ -105,7 +105,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const counters = { store, clock, siteCode, isStoreDamaged };
   const capture = await ChangeCapture.open({ ...counters, notifier });
   const status = await StatusManager.open({ store, clock, siteCode }, config);
-  const audit = await openAudit({ ...counters, clock }, config, logOf('audit-trail'));
+  const audit = await openAudit({ ...counters, clock, status }, config, logOf('audit-trail'));
   const contentMap = new ContentDpMap({ store, notifier, clock });
   const hierarchy = new HierarchyManager({
     store,
@@ -171,7 +171,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
 
 /** Who called what, and what this site and others have told of that. */
 async function openAudit(
-  needs: SiteCountersComponents & { readonly clock: Clock },
+  needs: SiteCountersComponents & { readonly clock: Clock; readonly status: StatusManager },
   config: SiteSettings,
   logger: Logger,
 ) {
