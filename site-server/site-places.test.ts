@@ -18,7 +18,8 @@ describe("a site server's own places", () => {
     assert.deepEqual(places.toSorted(), [
       ...['/etc/keys/own.key', '/etc/waybill/own.crt', '/etc/waybill/passphrase'],
       ...['/etc/waybill/roots.crt', '/etc/waybill/site.yaml', '/srv/library'],
-      ...['/var/lib/waybill-site', logDirectory],
+      ...['/var/lib/waybill-site', '/var/lib/waybill-site/authority'],
+      ...['/var/lib/waybill-site/identity', logDirectory, '/var/lib/waybill-site/signing-keys'],
     ]);
   });
 });
