@@ -256,7 +256,9 @@ describe('a site takes of one that somebody has taken over (REP-7, SEC-1, SEC-4)
     for (let count = 0; count < floodCount; count++) {
       await failureOf(sender.instruct(thief.instruction(file, { transfer: { signedAtMs: 1 } })));
     }
-    assert.equal((await audited()).length, before + floodCount);
+    // Of a longer flood in one minute it has the beginning, and the count of the others.
+    const recordedCount = (await audited()).length - before;
+    assert.ok(recordedCount >= 100 && recordedCount <= floodCount, `${recordedCount} records`);
     assert.equal((await reports()).length, reportsMax);
   });
 

@@ -177,5 +177,8 @@ async function openSite(flags: Flags): Promise<Program> {
     }),
   );
   const needs = { clock: systemClock, random: Math.random, logger: logging.logger, credentials };
-  return { component: await SiteServer.open(needs, { ...config, logDirectory }), logging };
+  return {
+    component: await SiteServer.open(needs, { ...config, logDirectory, configFile: flags.config }),
+    logging,
+  };
 }

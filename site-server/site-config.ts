@@ -389,7 +389,15 @@ const fields = z.strictObject({
     .int()
     .min(1_000)
     .default(1_000_000)
-    .describe('Audit records kept; the oldest go first.'),
+    .describe(
+      'Audit records kept; of more than that, those older than `auditKeptDays` go, the oldest first.',
+    ),
+  auditKeptDays: z
+    .number()
+    .min(1)
+    .max(3_650)
+    .default(400)
+    .describe('How long an audit record stays at least, however many there are.'),
   metrics: metricsSettings,
   logLevel: z.enum(logLevels).default('info').describe('Least urgent level that is logged.'),
 });

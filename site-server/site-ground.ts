@@ -40,8 +40,11 @@ export interface SiteServerNeeds {
   readonly credentials: LiveCredentials;
 }
 
-/** What the wiring adds to the configuration: where this program's logs go. */
-export type SiteSettings = SiteConfig & { readonly logDirectory: string };
+/** What the wiring adds to the configuration: where this program's logs go, and where it was read. */
+export type SiteSettings = SiteConfig & {
+  readonly logDirectory: string;
+  readonly configFile?: string;
+};
 
 /** Everything the rest is made of. */
 export interface Ground extends SiteServerNeeds {
@@ -102,7 +105,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
   const counters = { store, clock, siteCode, isStoreDamaged };
   const capture = await ChangeCapture.open({ ...counters, notifier });
   const status = await StatusManager.open({ store, clock, siteCode }, config);
-  const audit = await openAudit({ ...counters, clock }, config, logOf('audit-trail'));
+  const audit = await openAudit({ ...counters, clock, status }, config, logOf('audit-trail'));
   const contentMap = new ContentDpMap({ store, notifier, clock });
   const hierarchy = new HierarchyManager({
     store,
@@ -168,7 +171,7 @@ export async function openGround(needs: SiteServerNeeds, config: SiteSettings): 
 
 /** Who called what, and what this site and others have told of that. */
 async function openAudit(
-  needs: SiteCountersComponents & { readonly clock: Clock },
+  needs: SiteCountersComponents & { readonly clock: Clock; readonly status: StatusManager },
   config: SiteSettings,
   logger: Logger,
 ) {

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { VersionHistory } from '../shared/package-file/version-history.ts';
 import type { Ground } from './site-ground.ts';
+import { ownPlacesOf } from './site-places.ts';
 import {
   defaultTransferPreviewConfig,
   TransferPreview,
@@ -14,7 +15,7 @@ export function transferPreview(ground: Ground, versions: VersionHistory): Trans
   const { callDeadlineMs } = distribution;
   const live = ground.settings.live('distribution');
   return new TransferPreview(
-    { ...ground, versions, scratchDirectory },
+    { ...ground, versions, scratchDirectory, ownPlaces: ownPlacesOf(ground.config) },
     {
       ...{ ...defaultTransferPreviewConfig, callDeadlineMs },
       get distributionPointsPerPackageMax() {

@@ -65,14 +65,9 @@ import { alarmWatch } from './site-alarms.ts';
 import { type AuthorityParts, authorityParts, toldBundles } from './site-authority.ts';
 import { siteCertificates } from './site-certificates.ts';
 import { lastAdministrator, type SiteEnrollment, siteEnrollment } from './site-enrollment.ts';
-import {
-  type Ground,
-  libraryDirectoryOf,
-  openGround,
-  type SiteServerNeeds,
-  type SiteSettings,
-} from './site-ground.ts';
+import { type Ground, openGround, type SiteServerNeeds, type SiteSettings } from './site-ground.ts';
 import { siteMetrics } from './site-metrics.ts';
+import { ownPlacesOf } from './site-places.ts';
 import { transferPreview } from './site-preview.ts';
 import { siteRpcServer, siteServing } from './site-serving.ts';
 import { type SiteTransfers, siteTransfers } from './site-transfers.ts';
@@ -229,7 +224,7 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
   const { isStoreDamaged } = ground.counters;
   const wishes = new HierarchyWishes({ ...ground, isStoreDamaged });
   const checkSources = (directories: readonly string[]) =>
-    checkedSources(directories, ownDirectoriesOf(config));
+    checkedSources(directories, ownPlacesOf(config));
   const hasCaughtUp = () => replication.hasCaughtUp();
   const parts = { wishes, checkSources, isStoreDamaged, hasCaughtUp };
   const packages = new HierarchyPackages({ ...ground, ...parts, logger });
@@ -243,11 +238,6 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
     onCaughtUp: (listener) => replication.onCaughtUp(listener),
     begin: () => alignWithHierarchy(aligned),
   });
-}
-
-/** Where the site keeps its own files: no source may be there, or hold it. */
-function ownDirectoriesOf(config: SiteSettings): string[] {
-  return [config.dataDirectory, libraryDirectoryOf(config)];
 }
 
 function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
@@ -317,6 +307,7 @@ async function distributionManager(
       takeSnapshot({
         ...request,
         library,
+        ownPlaces: ownPlacesOf(config),
         onProgress: ({ fileCount, sizeBytes }) =>
           onProgress({ files: fileCount, bytes: sizeBytes }),
       }),
@@ -389,7 +380,7 @@ async function adminService(
     site: {
       agentVersion: agentVersion(),
       startedAtMs: clock.nowMs(),
-      ownDirectories: ownDirectoriesOf(config),
+      ownPlaces: ownPlacesOf(config),
     },
     packageCommands: new PackageCommands({
       ...{ ...ground, packageIds, newUuid: randomUUID, siteCode },

@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
 import { parseAddress, parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
 import {
-  actAs,
   requireServerSite,
   requireText,
   runEnrollment,
   serverSiteOption,
 } from '../../shared/enrollment/enrollment-program.ts';
 import { afterEnrollment } from '../../shared/enrollment/told-enrollment.ts';
+import { actAs } from '../../shared/runtime/acting-user.ts';
 import { enrollDistributionPoint } from './enroll-distribution-point.ts';
 
 const configDefault = '/etc/waybill/dp.yaml';

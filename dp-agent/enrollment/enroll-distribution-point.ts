@@ -10,6 +10,7 @@ import { EnrolledAnew } from '../../shared/enrollment/enrolled-anew.ts';
 import type { Enrolled } from '../../shared/enrollment/enrolling.ts';
 import type { ProgramEnrollmentEnd } from '../../shared/enrollment/enrollment-program.ts';
 import { IdentityPlace, ownerOf } from '../../shared/enrollment/identity-place.ts';
+import { whileActingAs } from '../../shared/runtime/acting-user.ts';
 import { loadConfig } from '../../shared/runtime/load-config.ts';
 import { dpConfigSchema } from '../dp-config.ts';
 
@@ -54,7 +55,7 @@ export async function enrollDistributionPoint(
     configText: (given) => configTextOf(given, { ...asked, dataDirectory }, place),
   };
   const end = await enrollAgent(needs, enrollment);
-  if (end.isNew) await new EnrolledAnew(directory).say(owner);
+  if (end.isNew) await whileActingAs(owner, () => new EnrolledAnew(directory).say(owner));
   return { ...end, owner, finish: () => place.finish() };
 }
 

@@ -237,4 +237,23 @@ describe('call policy of a running server (SEC-1)', () => {
       'waybill://admin/read-only/rita | UpdatePackage | PEER_NOT_ALLOWED | expected administrators who may do the daily work',
     ]);
   });
+
+  it('writes down so many refusals of one caller, be they of the policy or of the method (ADM-5)', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await circle.serve('Admin', {
+      updatePackage: async ({ packageId }) => {
+        throw new WaybillError({ code: 'PACKAGE_UNKNOWN', packageId });
+      },
+    });
+    const channel = await circle.channel('Admin', server.address, {
+      credentials: await circle.credentials(operator),
+    });
+    for (let batch = 0; batch < 14; batch++) {
+      const calls = Array.from({ length: 50 }, () =>
+        channel.unary('updatePackage', { packageId: 'PS1FFFFF' }, { deadlineMs }),
+      );
+      await Promise.allSettled(calls);
+    }
+    assert.equal(circle.audit.length, 600);
+  });
 });

@@ -1,5 +1,6 @@
 /** Files that are for their owner only: keys, and what stands beside them. */
-import { chown, lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncDirectories } from '../content-library/file-system-sync.ts';
 import { isSystemError } from '../content-library/library-failure.ts';
@@ -12,10 +13,12 @@ export interface FileOwner {
   readonly gid: number;
 }
 
+const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 const fileMode = 0o600;
 const directoryMode = 0o700;
 /** Keys, certificates and trust bundles are smaller by far; what is not is none of ours. */
 const secretBytesMax = 256 * 1024;
+const noPlainFile = 'it is no plain file or directory';
 
 /**
  * Writes a file that only its owner may read, whole or not at all: as a new file, synced, renamed. A
@@ -57,10 +60,16 @@ export async function makeSecretDirectory(path: string, owner?: FileOwner): Prom
   const first = await mkdir(dirname(path), { recursive: true });
   await mkdir(path, { mode: directoryMode });
   for (let made = path; ; made = dirname(made)) {
-    if (owner) await chown(made, owner.uid, owner.gid);
+    if (owner) await giveDirectory(made, owner);
     await syncDirectories(dirname(made), [dirname(made)]);
     if (first === undefined || made === first) return;
   }
+}
+
+/** By its open file: a link that has taken its place meanwhile leads to somebody else's. */
+async function giveDirectory(path: string, { uid, gid }: FileOwner): Promise<void> {
+  await using directory = await open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  await directory.chown(uid, gid);
 }
 
 /**
@@ -70,10 +79,13 @@ export async function makeSecretDirectory(path: string, owner?: FileOwner): Prom
  */
 export async function readSecretFile(path: string): Promise<string | undefined> {
   try {
-    await requireForOwnerOnly(path);
-    return await readFile(path, 'utf8');
+    // What is looked at is what is read, whatever takes its place; and no pipe makes us wait.
+    await using file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    requireSound(path, await file.stat());
+    return await file.readFile('utf8');
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return undefined;
+    if (isSystemError(error, 'ELOOP')) throw unusable(path, noPlainFile, error);
     if (error instanceof WaybillError) throw error;
     throw unusable(path, `it cannot be read: ${toSystemReason(error)}`, error);
   }
@@ -85,9 +97,13 @@ export async function readSecretFile(path: string): Promise<string | undefined> 
  * @throws CERTIFICATE_INVALID with the command that sets it right; the system's failure when it is not there
  */
 export async function requireForOwnerOnly(path: string): Promise<void> {
-  const found = await lstat(path);
+  requireSound(path, await lstat(path));
+}
+
+/** @throws CERTIFICATE_INVALID */
+function requireSound(path: string, found: Stats): void {
   const isDirectory = found.isDirectory();
-  if (!isDirectory && !found.isFile()) throw unusable(path, 'it is no plain file or directory');
+  if (!isDirectory && !found.isFile()) throw unusable(path, noPlainFile);
   if (!isDirectory && found.size > secretBytesMax) {
     throw unusable(path, `it has ${found.size} bytes, at most ${secretBytesMax} are read`);
   }

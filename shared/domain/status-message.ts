@@ -267,6 +267,16 @@ export const statusMessageKinds = {
     severity: 'information',
     text: 'The certificate of %1 was renewed.',
   },
+  9060: {
+    component: 'SMS_SITE_COMPONENT_MANAGER',
+    severity: 'warning',
+    text: 'There are more calls of %1, from %2, than the audit trail has room for: some of their kind are only counted.',
+  },
+  9061: {
+    component: 'SMS_SITE_COMPONENT_MANAGER',
+    severity: 'warning',
+    text: 'The audit trail has more than %1 records that are younger than %2 days: all of them stay, and it grows.',
+  },
   9020: {
     component: 'SMS_SCHEDULER',
     severity: 'error',

@@ -56,17 +56,6 @@ export async function runEnrollment<T>(
   }
 }
 
-/**
- * From now on the program is this user: what it makes in a service's data directory, the service must be able
- * to use. For root only; nothing when nobody is named.
- */
-export function actAs(user: FileOwner | undefined): void {
-  if (!user) return;
-  process.setgroups?.([user.gid]);
-  process.setgid?.(user.gid);
-  process.setuid?.(user.uid);
-}
-
 /** Ends the program when what was given cannot be. */
 export function requireText(
   program: string,

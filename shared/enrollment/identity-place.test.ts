@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { chown, readdir, stat } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { issueLeaf, issueRoot } from '../certificates/certificate-issuing.ts';
 import { newPrivateKey, publicKeyInfoOf } from '../certificates/certificate-requests.ts';
@@ -83,6 +83,28 @@ describe('where an identity is kept (SEC-2)', () => {
       const { uid, gid } = await stat(join(identity, name));
       assert.deepEqual({ uid, gid }, owner, name);
     }
+  });
+
+  it('is written by that user: never where a link of his leads', async function () {
+    if (process.getuid?.() !== 0) return this.skip();
+    await mkdir(directory.join('system'), { mode: 0o700 });
+    await mkdir(directory.join('data'));
+    await chown(directory.join('data'), 12_345, 12_346);
+    await chmod(directory.path, 0o755);
+    const identity = directory.join('data', 'identity');
+    await symlink(directory.join('system'), identity);
+    const owner = await ownerOf(directory.join('data'), 0);
+    const its = new IdentityPlace(identity, join(identity, 'agent.pem'), owner);
+    const key = await newPrivateKey();
+    const given = await givenFor(key);
+    const refused = { code: /^(EACCES|CERTIFICATE_INVALID)$/ };
+    await assert.rejects(
+      its.keyToAskWith(() => Promise.resolve(key)),
+      refused,
+    );
+    await assert.rejects(its.writeRoots(given), refused);
+    await assert.rejects(its.writeCredentials(given), refused);
+    assert.deepEqual(await readdir(directory.join('system')), []);
   });
 
   it('is given away by nobody but root, and to nobody when there is nothing', async () => {

@@ -14,6 +14,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { holderOf } from '../domain/peer-identity.ts';
 import { identityOfSubjectAltName } from '../rpc/certificate-identity.ts';
 import { authoritySiteOf } from '../rpc/certificate-trust.ts';
+import { whileActingAs } from '../runtime/acting-user.ts';
 import type { Enrolled } from './enrolling.ts';
 
 /** A certificate that is there already. */
@@ -26,7 +27,8 @@ export interface HeldCertificate {
 }
 
 /**
- * Where what an enrollment brings is kept (docs/trust.md, 2): each file written whole, for its owner only.
+ * Where what an enrollment brings is kept (docs/trust.md, 2): each file written whole, for its owner only, and by
+ * him: root is the owner of the directory while it works there.
  * The key that is asked with is there first and goes last, so that what a crash left goes on with it.
  */
 export class IdentityPlace {
@@ -56,9 +58,11 @@ export class IdentityPlace {
 
   /** What is there. @throws CERTIFICATE_INVALID when it cannot be read, or others can read it */
   async held(): Promise<HeldCertificate | undefined> {
-    const pair = await readPairFile(this.credentialFile);
+    const [pair, pending] = await this.#asOwner(async () => [
+      await readPairFile(this.credentialFile),
+      await readSecretFile(this.#keyFile),
+    ]);
     if (!pair) return undefined;
-    const pending = await readSecretFile(this.#keyFile);
     try {
       return heldIn(pair, pending);
     } catch (error) {
@@ -69,13 +73,15 @@ export class IdentityPlace {
   }
 
   /** The key to ask with: the one that was asked with before, else a new one, on disk. */
-  async keyToAskWith(newPrivateKey: () => Promise<string>): Promise<string> {
-    await makeSecretDirectory(this.directory, this.#owner);
-    const pending = await readSecretFile(this.#keyFile);
-    if (pending !== undefined && isKey(pending)) return pending;
-    const key = await newPrivateKey();
-    await writeSecretFile(this.#keyFile, key, this.#owner);
-    return key;
+  keyToAskWith(newPrivateKey: () => Promise<string>): Promise<string> {
+    return this.#asOwner(async () => {
+      await makeSecretDirectory(this.directory, this.#owner);
+      const pending = await readSecretFile(this.#keyFile);
+      if (pending !== undefined && isKey(pending)) return pending;
+      const key = await newPrivateKey();
+      await writeSecretFile(this.#keyFile, key, this.#owner);
+      return key;
+    });
   }
 
   /**
@@ -95,7 +101,7 @@ export class IdentityPlace {
   async writeRoots({ root }: Pick<Enrolled, 'root'>): Promise<void> {
     // Of generation 0: which there are besides, and how many there have been, is told later, signed.
     const held = { generation: 0, roots: [root.toString()] };
-    await writeRootsFile(this.rootsFile, held, this.#owner);
+    await this.#asOwner(() => writeRootsFile(this.rootsFile, held, this.#owner));
   }
 
   /** With this it is enrolled. */
@@ -103,8 +109,10 @@ export class IdentityPlace {
     key,
     certificates,
   }: Pick<Enrolled, 'key' | 'certificates'>): Promise<void> {
-    await makeSecretDirectory(dirname(this.credentialFile), this.#owner);
-    await writePairFile(this.credentialFile, { key, certificates }, this.#owner);
+    await this.#asOwner(async () => {
+      await makeSecretDirectory(dirname(this.credentialFile), this.#owner);
+      await writePairFile(this.credentialFile, { key, certificates }, this.#owner);
+    });
   }
 
   /** host:port where its site last said that it renews certificates; undefined: it has said nothing. */
@@ -121,7 +129,11 @@ export class IdentityPlace {
 
   /** It has come to its end: the next one begins with another key. */
   async finish(): Promise<void> {
-    await rm(this.#keyFile, { force: true });
+    await this.#asOwner(() => rm(this.#keyFile, { force: true }));
+  }
+
+  #asOwner<T>(work: () => Promise<T>): Promise<T> {
+    return whileActingAs(this.#owner, work);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../runtime/clock.ts';
 import type { AuditEvent } from './audit-event.ts';
+import { addressGroupOf } from './enrollment-connections.ts';
 
 /** How many refusals are written down. */
 export interface BoundedAuditConfig {
@@ -19,7 +20,7 @@ export const defaultBoundedAuditConfig: BoundedAuditConfig = {
 };
 
 /**
- * Refused calls, of callers with a certificate: each of them once, whatever somebody tries out by
+ * Refused calls, of callers with a certificate, by the policy or by their methods: each of them once, whatever somebody tries out by
  * hand; of a flood enough to see what it is.
  */
 export const refusedCallAuditConfig: BoundedAuditConfig = {
@@ -58,8 +59,8 @@ export class BoundedAudit {
     this.#config = config;
   }
 
-  /** Writes it down, or counts it. @param of whose records are counted together */
-  record(event: AuditEvent, of = event.address): void {
+  /** Writes it down, or counts it. @param of whose records are counted together; of IPv6, a /64 is one address */
+  record(event: AuditEvent, of = addressGroupOf(event.address)): void {
     this.#beginWindowIfDue();
     const ofOne = this.#recordCounts.get(of) ?? 0;
     const { recordsMax, recordsPerAddressMax } = this.#config;

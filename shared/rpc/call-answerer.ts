@@ -52,11 +52,18 @@ interface CallWork {
 export class CallAnswerer {
   readonly #logger: Logger;
   readonly #onAudit: (event: AuditEvent) => void;
+  readonly #onRefusal: (event: AuditEvent) => void;
   readonly #running = new Set<Promise<void>>();
 
-  constructor(needs: { logger: Logger; onAudit: (event: AuditEvent) => void }) {
+  /** @param needs.onRefusal told of calls that did not end well: a caller may make as many as he likes */
+  constructor(needs: {
+    logger: Logger;
+    onAudit: (event: AuditEvent) => void;
+    onRefusal: (event: AuditEvent) => void;
+  }) {
     this.#logger = needs.logger;
     this.#onAudit = needs.onAudit;
+    this.#onRefusal = needs.onRefusal;
   }
 
   /** Resolves when no function of a Conversation runs any more. */
@@ -115,7 +122,8 @@ export class CallAnswerer {
   ): void {
     const audited = callPolicy.get(method.path)?.audited ?? 'never';
     if (audited === 'never' || (audited === 'refusals' && outcome.result === 'ok')) return;
-    this.#onAudit({
+    const tell = outcome.result === 'ok' ? this.#onAudit : this.#onRefusal;
+    tell({
       caller: toIdentityUri(caller.identity),
       address: caller.address,
       method: method.path,

@@ -26,6 +26,14 @@ describe('refused handshakes in the audit trail (ADM-5)', () => {
     assert.equal(written()[2], '10.0.0.2 no TLS; 998 more were not recorded');
   });
 
+  it('are counted together for a network of IPv6: one machine has all of its addresses', () => {
+    const { audit, written } = newAudit();
+    for (let count = 0; count < 1_000; count++)
+      audit.refused(`2001:db8::${count}`, 'no certificate');
+    audit.refused('2001:db8:0:1::1', 'no TLS');
+    assert.deepEqual(written().slice(2), ['2001:db8:0:1::1 no TLS; 998 more were not recorded']);
+  });
+
   it('are left out beyond a number for all addresses, so that a flood cannot fill the disk', () => {
     const { audit, written } = newAudit();
     for (let count = 0; count < 1_000; count++) audit.refused(`10.0.0.${count}`, 'no certificate');

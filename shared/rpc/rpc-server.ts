@@ -91,9 +91,10 @@ export class RpcServer implements Component {
     // What gRPC would print to the console of this process, we throw or log ourselves.
     setLogVerbosity(logVerbosity.NONE);
     const { credentials, trust, onAudit, logger, clock = systemClock } = components;
-    this.#answerer = new CallAnswerer({ logger, onAudit });
     this.#handshakes = new HandshakeAudit({ onAudit, clock });
     const refusals = new BoundedAudit({ onAudit, clock }, refusedCallAuditConfig);
+    const onRefusal = (event: AuditEvent) => refusals.record(event, event.caller);
+    this.#answerer = new CallAnswerer({ logger, onAudit, onRefusal });
     const onCut = (cut: CutConnection) => this.#onCut(cut);
     this.#sockets = new CertifiedSockets({ credentials, trust, onCut });
     const guard = this.#newGuard(clock);
@@ -104,7 +105,6 @@ export class RpcServer implements Component {
     });
     const peerOf = (fingerprint256: string) => this.#sockets.peerOf(fingerprint256);
     const { siteCode } = this.#config;
-    const onRefusal = (event: AuditEvent) => refusals.record(event, event.caller);
     this.#server = new Server({
       'grpc.max_receive_message_length': messageBytesMax,
       'grpc.max_send_message_length': messageBytesMax,

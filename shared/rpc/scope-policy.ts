@@ -14,7 +14,7 @@ export type ScopedWork =
   | 'the DPs'
   /** Every DP that is meant, and the groups that are named. */
   | 'the DPs and groups'
-  /** The site that the DP is to be of. */
+  /** The site that the DP is, or is to be, of. */
   | "the DP's site"
   /** The source site of each package that is meant. */
   | "the package's source site"
@@ -49,6 +49,7 @@ export const scopePolicy: ReadonlyMap<string, ScopedWork> = new Map<string, Scop
   ['/waybill.v1.Admin/SetDistributionPoint', 'the DPs'],
   ['/waybill.v1.Admin/DeleteDistributionPoint', 'the DPs'],
   ['/waybill.v1.Admin/SweepDistributionPoint', 'the DPs'],
+  ['/waybill.v1.Admin/CreateEnrollment', "the DP's site"],
   ['/waybill.v1.Admin/JoinGroup', 'the DPs and groups'],
   ['/waybill.v1.Admin/LeaveGroup', 'the DPs and groups'],
   ['/waybill.v1.Admin/MoveJobs', 'the DPs'],

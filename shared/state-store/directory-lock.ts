@@ -1,8 +1,12 @@
+import { constants } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { WaybillError } from '../domain/errors.ts';
 import { diskFullError, levelErrorCode } from './level-error.ts';
+
+/** What is there is written over, and never through a link to elsewhere. */
+const pidFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW;
 
 /**
  * The right of one process to a state store: a lock of the kernel, gone with the process. It is the
@@ -31,7 +35,8 @@ export class DirectoryLock {
       const details = { code: 'DATA_DIRECTORY_IN_USE', path: storeDirectory, holder } as const;
       throw new WaybillError(details, { cause: error });
     }
-    await writeFile(join(directory, 'pid'), `${process.pid}\n`).catch(() => {
+    const holder = { flag: pidFlags };
+    await writeFile(join(directory, 'pid'), `${process.pid}\n`, holder).catch(() => {
       // Only a comfort for whoever finds the directory in use; a full disk must not stop us here.
     });
     return new DirectoryLock(level);

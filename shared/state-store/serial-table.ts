@@ -18,9 +18,13 @@ export interface SerialTableComponents<Row> {
 }
 
 /** How a serial table is tuned. */
-export interface SerialTableConfig {
+export interface SerialTableConfig<Row> {
   /** Rows kept; the oldest go first, in the background, so that there may be a few more. */
   readonly rowCountMax: number;
+  /** Rows over the limit stay while this says so of the oldest of them. @default all may go */
+  readonly mayGo?: (row: Row) => boolean;
+  /** Told when rows over the limit stay; again each time that it is looked at. */
+  readonly onKeptOver?: () => void;
   /** Serials go on above this one. @default 0 */
   readonly serialsAbove?: number;
 }
@@ -31,7 +35,7 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
   readonly #records: RecordStore<Row>;
   readonly #onCutOff: (newest: Row) => readonly Change[];
   readonly #counter: SerialCounter;
-  readonly #config: SerialTableConfig;
+  readonly #config: SerialTableConfig<Row>;
   readonly #stopping = new AbortController();
   #trimming: Promise<void> | undefined;
   #addedCount = 0;
@@ -39,7 +43,7 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
   private constructor(
     components: SerialTableComponents<Row>,
     counter: SerialCounter,
-    config: SerialTableConfig,
+    config: SerialTableConfig<Row>,
   ) {
     this.#store = components.store;
     this.#records = components.store.records(components.space);
@@ -51,7 +55,7 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
   /** Opens the table; only one object may write to it. */
   static async open<Row extends { readonly serial: number }>(
     components: SerialTableComponents<Row>,
-    config: SerialTableConfig,
+    config: SerialTableConfig<Row>,
   ): Promise<SerialTable<Row>> {
     const { store, space } = components;
     // The rows themselves are asked too: a row is never overwritten, whatever the counter says.
@@ -108,10 +112,15 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
 
   async #trim(): Promise<void> {
     const endKey = await this.#firstKeptKey();
+    const { mayGo = () => true } = this.#config;
     while (endKey !== undefined && !this.#stopping.signal.aborted) {
       const changes: Change[] = [];
       let newest: Row | undefined;
       for await (const [key, row] of this.#records.list({ lt: endKey, limit: trimBatchCount })) {
+        if (!mayGo(row)) {
+          this.#config.onKeptOver?.();
+          break;
+        }
         changes.push(this.#records.delete(key));
         newest = row;
       }

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import type { AdminScope, PeerIdentity } from '../../shared/domain/peer-identity.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import {
+  type AdminScope,
+  type PeerIdentity,
+  toIdentityUri,
+} from '../../shared/domain/peer-identity.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
 import { callPolicy } from '../../shared/rpc/call-policy.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
@@ -10,6 +15,7 @@ import { testJob } from '../../shared/testing/test-job.ts';
 import { testSendRequest } from '../../shared/testing/test-send-request.ts';
 import { TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts';
 import type { TestSite } from '../distribution-manager/testing/test-site.ts';
+import type { EnrollmentCommands } from '../enrollment/enrollment-commands.ts';
 import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { conversationOf } from './testing/admin-conversation.ts';
 import { all, noSteering } from './testing/quiet-parts.ts';
@@ -47,6 +53,8 @@ function callOf(scope: AdminScope | undefined): CallContext {
   const identity = { kind: 'admin', role: 'full', name: 'bob', ...(scope && { scope }) } as const;
   return { caller: { identity, address: '::1' }, signal: new AbortController().signal };
 }
+
+const tokenFor = (dpId: string) => ({ identityUri: `waybill://dp/${dpId}`, validForMs: '0' });
 
 /** An answer of whatever kind, to its end. */
 async function answered(answer: unknown): Promise<unknown> {
@@ -144,6 +152,8 @@ describe('Admin service and administrators with a scope (SEC-1)', () => {
         admin.addDistributionPoint({ ...dp, dpId: 'NEW', address: 'a:1', siteCode: 'PS2' }, bob),
       SetDistributionPoint: () => admin.setDistributionPoint({ ...dp, address: 'a:1' }, bob),
       DeleteDistributionPoint: () => admin.deleteDistributionPoint({ dpId: 'PS2DP1' }, bob),
+      CreateEnrollment: () => admin.createEnrollment(tokenFor('PS2DP1'), bob),
+      'CreateEnrollment in a group': () => admin.createEnrollment(tokenFor('PS2DP2'), bob),
       JoinGroup: () => admin.joinGroup({ groupName: 'Lab', dpIds }, bob),
       'JoinGroup of another group': () =>
         admin.joinGroup({ groupName: 'West', dpIds: ['PS1DP1'] }, bob),
@@ -212,6 +222,25 @@ describe('Admin service and administrators with a scope (SEC-1)', () => {
     // He has just put it out of his own hands.
     const gone = atTop.setDistributionPoint({ ...dp, dpId: 'PS2DP2' }, bob);
     await assert.rejects(gone, { code: 'SCOPE_EXCEEDED' });
+  });
+
+  it('lets him enroll the DPs that he may add, and pass the gate for it', async () => {
+    const bob = callOf({ siteCodes: ['PS1'], groupNames: ['Lab'] });
+    const created: string[] = [];
+    const enrollmentCommands = {
+      create: async (identity: PeerIdentity, _validForMs: number, by: PeerIdentity) => {
+        created.push(`${toIdentityUri(identity)} by ${toIdentityUri(by)}`);
+        throw new WaybillError({ code: 'ENROLLMENT_OFF', siteCode: 'PS1', reason: 'a test' });
+      },
+    } as unknown as EnrollmentCommands;
+    const admin = await conversationOf(hierarchy.of('PS1').site, directory, { enrollmentCommands });
+    const path = '/waybill.v1.Admin/CreateEnrollment';
+    assert.equal(scopeRefusalOf(bob.caller.identity, path), undefined);
+    const creating = admin.createEnrollment(tokenFor('PS1DP1'), bob);
+    await assert.rejects(creating, { code: 'ENROLLMENT_OFF' });
+    assert.deepEqual(created, [
+      'waybill://dp/PS1DP1 by waybill://admin/full/bob?site=PS1&group=Lab',
+    ]);
   });
 
   it('holds no DP by a group that was deleted', async () => {

@@ -439,7 +439,7 @@ async function serviceOf(
     checker: site.checker,
     connections: { forget },
     statusMessageView: new StatusMessageView(site),
-    site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },
+    site: { agentVersion: '0.1.0', startedAtMs: 0, ownPlaces: [] },
     packageView: new PackageView({ ...site, store, clock }),
     packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
     jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },

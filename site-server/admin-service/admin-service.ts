@@ -69,7 +69,7 @@ export interface AdminSite {
   readonly agentVersion: string;
   readonly startedAtMs: number;
   /** Where the site keeps its own files: no source may be there, or hold it. */
-  readonly ownDirectories: readonly string[];
+  readonly ownPlaces: readonly string[];
 }
 
 /** What the admin service needs. */
@@ -78,7 +78,7 @@ export interface AdminServiceComponents
     Omit<JobSteeringAnswersComponents, 'requireKnown' | 'scopes'>,
     Omit<SendSteeringAnswersComponents, 'scopes'>,
     Omit<GroupAnswersComponents, 'scopes'>,
-    EnrollmentAnswersComponents,
+    Omit<EnrollmentAnswersComponents, 'scopes' | 'hierarchy'>,
     LinkAnswersComponents,
     CertificateAnswersComponents,
     RevocationAnswersComponents,
@@ -145,7 +145,7 @@ export class AdminService {
       ...this.#steering.methods(),
       ...new SendSteeringAnswers(parts).methods(),
       ...new GroupAnswers(parts).methods(),
-      ...new EnrollmentAnswers(this.#components).methods(),
+      ...new EnrollmentAnswers(parts).methods(),
       ...this.#components.settingCommands.methods(),
       ...this.#prestaged.methods(),
       ...this.#links.methods(),
@@ -170,7 +170,7 @@ export class AdminService {
 
   #packageMethods() {
     const { packageCommands, packageView, site } = this.#components;
-    const own = site.ownDirectories;
+    const own = site.ownPlaces;
     return {
       createPackage: async ({ properties, sourceDirectories }, context) => {
         await this.#scopes.requireOwnSite(context);

@@ -10,11 +10,13 @@ import { isTokenId } from '../../shared/domain/enrollment-token.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { fromIdentityUri, type PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
-import type { Conversation } from '../../shared/rpc/conversation.ts';
+import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
 import type { AdministratorRecord } from '../../shared/rpc/generated/waybill/v1/AdministratorRecord.ts';
 import type { EnrollmentRecord } from '../../shared/rpc/generated/waybill/v1/EnrollmentRecord.ts';
 import type { EnrollmentCommands } from '../enrollment/enrollment-commands.ts';
+import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import type { AdminScopes } from './admin-scopes.ts';
 import { checkedNumber } from './request-text.ts';
 
 /** What answering about enrollment needs. */
@@ -22,6 +24,8 @@ export interface EnrollmentAnswersComponents {
   /** None: this site has no authority. */
   readonly enrollmentCommands?: EnrollmentCommands | undefined;
   readonly sites: Pick<SiteDirectory, 'own' | 'tree' | 'identityOf'>;
+  readonly hierarchy: Pick<HierarchyManager, 'requireAnywhere'>;
+  readonly scopes: Pick<AdminScopes, 'checkOf'>;
 }
 
 /** Longest name of an administrator that is looked for, and longest identity URI that is read. */
@@ -52,10 +56,12 @@ export class EnrollmentAnswers {
 
   methods() {
     return {
-      createEnrollment: async (request, { caller }) => {
+      createEnrollment: async (request, context) => {
         const identity = requireIdentity(request.identityUri);
         const validForMs = checkedNumber('valid_for_ms', request.validForMs);
-        const created = await this.#commands.create(identity, validForMs, caller.identity);
+        await this.#requireInScope(identity, context);
+        const { identity: by } = context.caller;
+        const created = await this.#commands.create(identity, validForMs, by);
         const { text: token, row, enrollmentAddress } = created;
         const { siteCode } = this.#components.sites.own;
         return { token, enrollment: this.#toRecord(row), enrollmentAddress, siteCode };
@@ -72,6 +78,14 @@ export class EnrollmentAnswers {
         );
       },
     } satisfies Partial<Conversation<'Admin'>>;
+  }
+
+  /** Whoever is no DP, a scope never holds: the commands refuse that. @throws SCOPE_EXCEEDED */
+  async #requireInScope(identity: PeerIdentity, context: CallContext): Promise<void> {
+    if (identity.kind !== 'dp') return;
+    const { hierarchy, scopes } = this.#components;
+    const { siteCode } = await hierarchy.requireAnywhere(identity.dpId);
+    await scopes.checkOf(context)({ siteCodes: [siteCode] });
   }
 
   async *#list(history: boolean): AsyncGenerator<EnrollmentRecord> {

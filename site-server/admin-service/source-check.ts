@@ -1,21 +1,22 @@
 import { constants } from 'node:fs';
 import { access, realpath, stat } from 'node:fs/promises';
-import { isAbsolute, relative, resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
+import { isInside, realPlaces } from '../distribution-manager/own-places.ts';
 
 /**
  * Checks the source directories of a package while the administrator waits: absolute, there,
  * readable directories; none inside another, inside the site's own files, or around them.
  *
- * @param ownDirectories where the site keeps its own files
+ * @param ownPlaces where the site keeps its own files
  * @returns the directories, without `.`, `..` and doubled slashes
  * @throws REQUEST_INVALID, SOURCE_MISSING, SOURCE_UNREADABLE
  */
 export async function checkedSources(
   directories: readonly string[],
-  ownDirectories: readonly string[],
+  ownPlaces: readonly string[],
 ): Promise<string[]> {
   const { sourceCountMax } = requestLimits;
   if (directories.length < 1 || directories.length > sourceCountMax) {
@@ -30,8 +31,7 @@ export async function checkedSources(
     places.push({ field, path: await placeOf(source) });
     sources.push(source);
   }
-  const own = await Promise.all(ownDirectories.map((path) => realpath(path).catch(() => path)));
-  refuseOverlaps(places, own);
+  refuseOverlaps(places, await realPlaces(ownPlaces));
   return sources;
 }
 
@@ -106,9 +106,4 @@ function refuseOverlaps(
 
 function overlaps(a: string, b: string): boolean {
   return isInside(a, b) || isInside(b, a);
-}
-
-function isInside(outer: string, inner: string): boolean {
-  const path = relative(outer, inner);
-  return path !== '..' && !path.startsWith('../');
 }

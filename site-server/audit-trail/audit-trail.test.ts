@@ -13,6 +13,7 @@ import { CapturedLog } from '../../shared/testing/captured-log.ts';
 import { CrashingStore } from '../../shared/testing/crashing-store.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { StatusManager } from '../status-manager/status-manager.ts';
 import { type AuditEvent, AuditTrail } from './audit-trail.ts';
 
 describe('Audit trail', () => {
@@ -37,7 +38,7 @@ describe('Audit trail', () => {
   }
 
   function open(auditRecordsWaitingMax = 100): Promise<AuditTrail> {
-    const config = { auditRecordCountMax: 1_000, auditRecordsWaitingMax };
+    const config = { auditRecordCountMax: 1_000, auditKeptDays: 0, auditRecordsWaitingMax };
     return AuditTrail.open({ store, clock, logger: log.logger }, config);
   }
 
@@ -104,12 +105,77 @@ describe('Audit trail', () => {
     assert.equal(record?.detail.length, 1_024);
   });
 
+  describe('in a flood', () => {
+    const dayMs = 24 * 3_600_000;
+    const hostile = (count: number): AuditEvent => ({
+      ...{ caller: 'waybill://dp/PS1DP1', address: '10.0.0.9', result: 'REQUEST_INVALID' },
+      ...{ method: '/waybill.v1.ManagementPoint/ReportState', detail: `job=${count}` },
+    });
+
+    async function flooded(needs: Partial<Parameters<typeof AuditTrail.open>[0]> = {}) {
+      const flooding = new FakeClock();
+      const trail = await AuditTrail.open(
+        { store, clock: flooding, logger: log.logger, ...needs },
+        { auditRecordCountMax: 500, auditKeptDays: 400, auditRecordsWaitingMax: 10_000 },
+      );
+      await trail.start();
+      trail.record({ ...event(), method: '/waybill.v1.Admin/RevokeCertificates' });
+      for (let day = 0; day < 10; day++) {
+        for (let count = 0; count < 5_000; count++) trail.record(hostile(count));
+        await trail.query({ countMax: 1 });
+        await flooding.advance(dayMs);
+      }
+      return { trail, flooding };
+    }
+
+    it('keeps what administrators did, whatever a machine is refused, and says what it left out', async () => {
+      const { trail } = await flooded();
+      await trail.stop();
+      const all = await trail.query({ countMax: 100_000 });
+      assert.equal(all[0]?.method, '/waybill.v1.Admin/RevokeCertificates');
+      assert.ok(all.length > 1_500 && all.length < 2_000, `${all.length} records`);
+      assert.ok(all.some(({ detail }) => detail.endsWith('; 4000 more were not recorded')));
+    });
+
+    it('tells an administrator, once a day, what it has no room for, and that it grows', async () => {
+      const status = await StatusManager.open({ store, clock, siteCode: 'PS1' });
+      const { trail } = await flooded({ status });
+      await trail.stop();
+      const messages = await status.query({ countMax: 100 });
+      const texts = new Set(
+        messages.map(({ messageId, insertionStrings }) =>
+          [messageId, ...insertionStrings].join(' '),
+        ),
+      );
+      assert.deepEqual([...texts].toSorted(), [
+        '9060 waybill://dp/PS1DP1 10.0.0.9',
+        '9061 500 400',
+      ]);
+      assert.equal(messages.filter(({ messageId }) => messageId === 9060).length, 10);
+    });
+
+    it('lets the oldest go when it is old enough', async () => {
+      const { trail, flooding } = await flooded();
+      await flooding.advance(400 * dayMs);
+      for (let count = 0; count < 1_000; count++) trail.record(event());
+      const oldest = async () => (await trail.query({ countMax: 100_000 }))[0]?.method;
+      while ((await oldest()) !== hostile(0).method) await nextTurn();
+      await trail.stop();
+      const check = new ChainCheck([]);
+      for await (const { anchor, record } of trail.read()) {
+        if (anchor) check.goOnFrom(anchor);
+        if (record) check.add(record);
+      }
+      assert.deepEqual(check.end().findings, []);
+    });
+  });
+
   describe('as a chain', () => {
     const rowOf = (serial: number) => joinKey(serial);
     const rows = () => store.records(keySpaces.auditRecords);
 
     async function written(count: number, auditRecordCountMax = 100_000): Promise<AuditTrail> {
-      const config = { auditRecordCountMax, auditRecordsWaitingMax: 100_000 };
+      const config = { auditRecordCountMax, auditKeptDays: 0, auditRecordsWaitingMax: 100_000 };
       const trail = await AuditTrail.open({ store, clock, logger: log.logger }, config);
       for (let one = 0; one < count; one++) trail.record(event('ok', `${one}`));
       await trail.query({ countMax: 1 });
@@ -143,7 +209,7 @@ describe('Audit trail', () => {
     });
 
     it('is whole after a crash at any of its writes, cuts among them', async () => {
-      const config = { auditRecordCountMax: 200, auditRecordsWaitingMax: 1_000 };
+      const config = { auditRecordCountMax: 200, auditKeptDays: 0, auditRecordsWaitingMax: 1_000 };
       const heads: ToldHead[] = [];
       for (let crashAt = 1; crashAt <= 12; crashAt++) {
         const life = new CrashingStore(store);
@@ -213,7 +279,7 @@ describe('Audit trail', () => {
 
     it('is read whole while its oldest records go', async () => {
       const trail = await written(3_000);
-      const config = { auditRecordCountMax: 100, auditRecordsWaitingMax: 1 };
+      const config = { auditRecordCountMax: 100, auditKeptDays: 0, auditRecordsWaitingMax: 1 };
       const cutting = await AuditTrail.open({ store, clock, logger: log.logger }, config);
       const anchors = store.records(keySpaces.auditAnchor);
       const check = new ChainCheck([]);

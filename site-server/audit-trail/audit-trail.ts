@@ -11,26 +11,33 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { SerialTable } from '../../shared/state-store/serial-table.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import type { StatusFacts, StatusReporter } from '../status-manager/status-manager.ts';
+import { AuditRoom } from './audit-room.ts';
 
 /** What the audit trail needs. */
 export interface AuditTrailComponents {
   readonly store: StateStore;
-  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
   readonly logger: Logger;
+  /** Hears what the trail cannot keep, and that it grows. */
+  readonly status?: StatusReporter;
   /** Records that were written may be gone. @default false */
   readonly isStoreDamaged?: boolean;
 }
 
 /** How the audit trail is tuned. */
 export interface AuditTrailConfig {
-  /** Records kept; the oldest go first. @default 100_000 */
+  /** Over so many, those that are older than `auditKeptDays` go, oldest first. @default 100_000 */
   readonly auditRecordCountMax: number;
+  /** No record goes before: whoever makes many does not make others go. @default 400 */
+  readonly auditKeptDays: number;
   /** Records that may wait to be written, so that a flood of refused calls costs bounded memory. */
   readonly auditRecordsWaitingMax: number;
 }
 
 export const defaultAuditTrailConfig: AuditTrailConfig = {
   auditRecordCountMax: 100_000,
+  auditKeptDays: 400,
   auditRecordsWaitingMax: 10_000,
 };
 
@@ -54,6 +61,8 @@ export type TrailPart =
 /** A record's text is kept no longer than this. */
 const detailCharsMax = 1_024;
 
+const dayMs = 24 * 3_600_000;
+
 /** After damage, serials go on so far above those that are left: others may have been told of some that are gone. */
 const serialsAfterDamage = 10_000;
 
@@ -61,7 +70,7 @@ type WaitingRecord = AuditEvent & Pick<AuditRecord, 'timeMs'>;
 
 /**
  * Keeps who called what, with which result (ADM-5). The RPC server hands it every changing call and
- * every refusal; records are written a little later, many in one synced batch, so that no call
+ * refusals, of which it has room for some (`audit-room.ts`); records are written a little later, many in one synced batch, so that no call
  * waits for its record. Each record is chained to the one before it (docs/trust.md, 8); nothing changes one.
  * Writes the tables "audit records" and "audit anchor"; a crash loses at most the records of the last
  * moment, never one that was listed, and the chain goes on from the newest that is on disk.
@@ -70,7 +79,11 @@ export class AuditTrail implements Component {
   readonly #components: AuditTrailComponents;
   readonly #config: AuditTrailConfig;
   readonly #records: SerialTable<AuditRecord>;
+  readonly #room = new AuditRoom();
   #waiting: WaitingRecord[] = [];
+  /** Status messages that go with the next records. */
+  #toTell: StatusFacts[] = [];
+  #toldOverAtMs = Number.NEGATIVE_INFINITY;
   #lostCount = 0;
   /** The newest record on disk; undefined when that has to be looked up. */
   #head: AuditPlace | undefined;
@@ -95,14 +108,16 @@ export class AuditTrail implements Component {
     const onCutOff = ({ serial, hash }: AuditRecord) => {
       return hash === undefined ? [] : [anchors.put(anchorKey, { serial, hash })];
     };
-    const records = await SerialTable.open(
+    const records: SerialTable<AuditRecord> = await SerialTable.open(
       { store, space: keySpaces.auditRecords, onCutOff },
       {
         rowCountMax: config.auditRecordCountMax,
+        mayGo: ({ timeMs }) => timeMs <= clock.nowMs() - config.auditKeptDays * dayMs,
+        onKeptOver: () => trail.#tellOver(),
         serialsAbove: isStoreDamaged ? await firstSerialAfterDamage(store, clock.nowMs()) : 0,
       },
     );
-    const trail = new AuditTrail(components, config, records);
+    const trail: AuditTrail = new AuditTrail(components, config, records);
     trail.#head = await trail.#readHead();
     if (isStoreDamaged) trail.#recordDamage();
     return trail;
@@ -123,8 +138,16 @@ export class AuditTrail implements Component {
     await this.#records.stop();
   }
 
-  /** Takes a record; it is written soon. */
+  /** Takes a record, if there is room for one of its kind; it is written soon. */
   record(event: AuditEvent): void {
+    const word = this.#room.wordOn(event, this.#components.clock.monotonicMs());
+    if (word.isTaken) this.#take(word.event);
+    else if (word.isNews) {
+      this.#tell({ messageId: 9060, insertionStrings: [event.caller, event.address] });
+    }
+  }
+
+  #take(event: AuditEvent): void {
     if (this.#waiting.length >= this.#config.auditRecordsWaitingMax) {
       this.#lostCount += 1;
       return;
@@ -196,7 +219,7 @@ export class AuditTrail implements Component {
   async #writeAll(): Promise<void> {
     // Let the calls of this moment come together in one batch.
     await Promise.resolve();
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 || this.#toTell.length > 0) {
       const batch = this.#waiting;
       this.#waiting = [];
       let head = this.#head ?? (await this.#readHead());
@@ -207,7 +230,7 @@ export class AuditTrail implements Component {
           return next;
         }),
       );
-      const isWritten = await this.#isWritten(changes);
+      const isWritten = await this.#isWritten([...changes, ...this.#told()]);
       // Of a write that failed, a crash may still bring up what was written.
       this.#head = isWritten ? head : undefined;
       if (isWritten) this.#tellLost();
@@ -226,6 +249,29 @@ export class AuditTrail implements Component {
       if (isErrorWithCode(error, 'DISK_FULL')) return false;
       throw error;
     }
+  }
+
+  /** Once a day: the trail grows for long. */
+  #tellOver(): void {
+    const { clock } = this.#components;
+    if (clock.monotonicMs() - this.#toldOverAtMs < dayMs) return;
+    this.#toldOverAtMs = clock.monotonicMs();
+    const { auditRecordCountMax, auditKeptDays } = this.#config;
+    const insertionStrings = [`${auditRecordCountMax}`, `${auditKeptDays}`];
+    this.#tell({ messageId: 9061, insertionStrings });
+  }
+
+  #tell(facts: StatusFacts): void {
+    if (!this.#components.status) return;
+    this.#toTell.push(facts);
+    this.#writing ??= this.#writeAll();
+  }
+
+  /** In the turn of their write, as serials of messages need it. */
+  #told(): Change[] {
+    const facts = this.#toTell;
+    this.#toTell = [];
+    return facts.flatMap((one) => this.#components.status?.message(one) ?? []);
   }
 
   #tellLost(): void {

@@ -17,6 +17,7 @@ import {
 } from '../../shared/certificates/secret-files.ts';
 import { syncDirectories } from '../../shared/content-library/file-system-sync.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { whileActingAs } from '../../shared/runtime/acting-user.ts';
 import { readAuthority } from './authority-files.ts';
 import { rootKeyName } from './root-keys.ts';
 
@@ -57,6 +58,8 @@ export interface BackupRequest {
   /** None: the file is plain, apart from a root key that is encrypted by itself. */
   readonly passphrase?: string | undefined;
   readonly nowMs: number;
+  /** Whose the directory is: read by him. @default whoever runs this program */
+  readonly owner?: FileOwner | undefined;
 }
 
 /**
@@ -67,13 +70,8 @@ export interface BackupRequest {
 export async function backUpAuthority(request: BackupRequest): Promise<void> {
   const { directory, path, siteCode, nowMs, passphrase } = request;
   if (await isThere(path)) throw conflict(path, 'it is there already; name another file');
-  if (!(await readAuthority(directory))?.bundle) {
-    throw conflict(
-      directory,
-      'only the top site has keys that must not be lost; another site is enrolled again instead',
-    );
-  }
-  const files = Buffer.from(JSON.stringify(await filesOf(directory)));
+  const read = await whileActingAs(request.owner, () => filesOfTop(directory));
+  const files = Buffer.from(JSON.stringify(read));
   const { content, encryption } =
     passphrase === undefined ? { content: files } : await encrypted(files, passphrase);
   const backup: Backup = {
@@ -90,6 +88,7 @@ export interface RestoreRequest {
   readonly siteCode: string;
   readonly path: string;
   readonly passphrase?: string | undefined;
+  /** Whose the data directory is: he writes there. @default whoever runs this program */
   readonly owner?: FileOwner | undefined;
 }
 
@@ -110,6 +109,14 @@ export async function restoreAuthority(request: RestoreRequest): Promise<void> {
     throw conflict(path, `it is the backup of site ${backup.siteCode}, and this is ${siteCode}`);
   }
   const files = await filesIn(backup, path, passphrase);
+  await whileActingAs(owner, () => putBack(files, directory, owner));
+}
+
+async function putBack(
+  files: Files,
+  directory: string,
+  owner: FileOwner | undefined,
+): Promise<void> {
   const unfinished = `${directory}.new`;
   await rm(unfinished, { recursive: true, force: true });
   await makeSecretDirectory(unfinished, owner);
@@ -121,7 +128,13 @@ export async function restoreAuthority(request: RestoreRequest): Promise<void> {
   await syncDirectories(dirname(directory), [dirname(directory)]);
 }
 
-async function filesOf(directory: string): Promise<Files> {
+async function filesOfTop(directory: string): Promise<Files> {
+  if (!(await readAuthority(directory))?.bundle) {
+    throw conflict(
+      directory,
+      'only the top site has keys that must not be lost; another site is enrolled again instead',
+    );
+  }
   const files: Record<string, string> = {};
   for (const name of await readdir(directory)) {
     const text = isOfBackup(name) ? await readSecretFile(join(directory, name)) : undefined;

@@ -1,6 +1,6 @@
-import { chown, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type FileOwner, readSecretFile } from '../../shared/certificates/secret-files.ts';
+import { readSecretFile } from '../../shared/certificates/secret-files.ts';
 import { signTrustBundle, type TrustBundle } from '../../shared/certificates/trust-bundle.ts';
 import { fromRootsFileText } from '../../shared/certificates/trusted-roots.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
@@ -26,8 +26,6 @@ export interface RootChange {
   readonly siteCode: string;
   readonly settings: AuthoritySettings;
   readonly nowMs: number;
-  /** Whom files are given to. @default whoever runs this program */
-  readonly owner?: FileOwner | undefined;
 }
 
 /** How long all sites have, after the overlap, to hear of it and change. */
@@ -55,7 +53,7 @@ export function rotateRoot(change: RootChange): Promise<TrustBundle> {
     const generation = before.generation + 1;
     const root = await newRoot(siteCode, generation, { nowMs, days: settings.rootDays });
     const passphrase = await passphraseAsOf(directory, oldPem, settings);
-    await writeRootKey(directory, root, { passphrase, owner: change.owner });
+    await writeRootKey(directory, root, { passphrase });
     const facts = { generation, roots: [root.certificate, oldPem], signedAtMs: nowMs };
     return write(change, signTrustBundle(facts, [old, root]));
   });
@@ -135,18 +133,11 @@ async function whileLocked<T>(
     return await work(before);
   } finally {
     await lock.release();
-    if (change.owner) await giveLockTo(`${directory}.lock`, change.owner);
   }
 }
 
-/** So that the service can change the root as well, when root did it once. */
-async function giveLockTo(path: string, { uid, gid }: FileOwner): Promise<void> {
-  const names = await readdir(path);
-  for (const one of [path, ...names.map((name) => join(path, name))]) await chown(one, uid, gid);
-}
-
-async function write({ directory, owner }: RootChange, bundle: TrustBundle): Promise<TrustBundle> {
-  await writeBundle(directory, bundle, owner);
+async function write({ directory }: RootChange, bundle: TrustBundle): Promise<TrustBundle> {
+  await writeBundle(directory, bundle);
   await removeStrayKeys(directory, bundle);
   return bundle;
 }

@@ -12,6 +12,7 @@ import { pieceBytes } from '../../shared/domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { pieceHashesOf } from '../../shared/testing/test-library.ts';
+import { OwnInodes } from './own-places.ts';
 import { SourceFileReader } from './source-snapshot-file.ts';
 import { SourceChangedError, toShownPath, toSourceFailure } from './source-snapshot-path.ts';
 import { SnapshotStaging } from './source-snapshot-staging.ts';
@@ -43,7 +44,7 @@ describe('source file reader', () => {
       return isHeld(file);
     };
     mkdirSync(directory.join('staging'), { recursive: true });
-    const reader = new SourceFileReader({ staging, onBytes: () => {} });
+    const reader = new SourceFileReader({ own: new OwnInodes([]), staging, onBytes: () => {} });
     const file = reader.read({ path, shownPath: path, previousHash: () => previousHash });
     staging.handOver();
     return { file, staged };

@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import { ContentHash, hashOf } from '../../shared/content-library/content-hash.ts';
 import { hasPieces, pieceBytes, pieceCountOf, pieceLengthOf } from '../../shared/domain/content.ts';
+import type { OwnInodes } from './own-places.ts';
 import { SourceChangedError, toSourceFailure, triesMax } from './source-snapshot-path.ts';
 import type { BegunFile, FileStaging } from './source-snapshot-staging.ts';
 
@@ -24,18 +25,21 @@ export interface SourceFile {
 /** What a reader of source files works with. */
 export interface SourceFileReaderParts {
   readonly staging: FileStaging;
+  readonly own: OwnInodes;
   readonly onBytes: (bytes: number) => void;
 }
 
 /** Reads files of the source, each once, hashes and stages them. Blocks. */
 export class SourceFileReader {
   readonly #staging: FileStaging;
+  readonly #own: OwnInodes;
   readonly #onBytes: (bytes: number) => void;
   /** One byte more than a piece: a file that grew is seen to have. */
   readonly #buffer = Buffer.allocUnsafe(pieceBytes + 1);
 
   constructor(parts: SourceFileReaderParts) {
     this.#staging = parts.staging;
+    this.#own = parts.own;
     this.#onBytes = parts.onBytes;
   }
 
@@ -43,7 +47,7 @@ export class SourceFileReader {
    * Reads a file; again when it changed meanwhile, three times in all.
    *
    * @param file.previousHash of a previous file of the same place and size: probably the same
-   * @throws SourceChangedError (final), SOURCE_UNREADABLE, DISK_FULL
+   * @throws SourceChangedError (final), SOURCE_UNREADABLE (also for one of the site's own), DISK_FULL
    */
   read(file: {
     path: string;
@@ -67,6 +71,7 @@ export class SourceFileReader {
     if (descriptor === undefined) return undefined;
     try {
       const stats = fstatSync(descriptor, { bigint: true });
+      this.#own.refuse(stats, file.shownPath);
       const sizeBytes = Number(stats.size);
       const open = { descriptor, sizeBytes, shownPath: file.shownPath };
       const hashes = hasPieces(sizeBytes)

@@ -24,6 +24,7 @@ import {
   type SymlinkEntry,
 } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import type { OwnInodes } from './own-places.ts';
 import { SourceFileReader } from './source-snapshot-file.ts';
 import { SourceChangedError, toShownPath, toSourceFailure } from './source-snapshot-path.ts';
 import type { FileStaging } from './source-snapshot-staging.ts';
@@ -35,6 +36,8 @@ export interface SourceWalkParts {
   readonly manifest: ManifestWriter;
   readonly previous: PreviousEntries;
   readonly staging: FileStaging;
+  /** What is refused wherever it turns up. */
+  readonly own: OwnInodes;
   readonly progress: TaskProgress;
   readonly throwIfAborted: () => void;
 }
@@ -60,7 +63,7 @@ export class SourceWalk implements Disposable {
   constructor(parts: SourceWalkParts) {
     this.#parts = parts;
     this.#files = new SourceFileReader({
-      staging: parts.staging,
+      ...{ staging: parts.staging, own: parts.own },
       onBytes: (bytes) => {
         parts.throwIfAborted();
         parts.progress.onBytes(bytes);
@@ -74,6 +77,7 @@ export class SourceWalk implements Disposable {
    * @throws the SOURCE_ codes, DISK_FULL, AbortError
    */
   async readAll(): Promise<void> {
+    this.#requireSamePlace();
     this.#list();
     for (let open = this.#open.at(-1); open; open = this.#open.at(-1)) {
       this.#parts.throwIfAborted();
@@ -85,6 +89,13 @@ export class SourceWalk implements Disposable {
 
   [Symbol.dispose](): void {
     this.#cursor[Symbol.dispose]();
+  }
+
+  /** Any part of the path may have become a link between the look at it and its opening. */
+  #requireSamePlace(): void {
+    const { directory } = this.#parts;
+    const opened = this.#guard('', () => realpathSync.native(this.#cursor.here));
+    if (opened !== directory) throw new SourceChangedError(directory, { isFinal: false });
   }
 
   async #read(rawName: Buffer): Promise<void> {
@@ -112,6 +123,7 @@ export class SourceWalk implements Disposable {
 
   #list(): void {
     const stats = fstatSync(this.#cursor.descriptor, { bigint: true });
+    this.#parts.own.refuse(stats, this.#shown());
     const names = this.#guard('', () => readdirSync(this.#cursor.here, { encoding: 'buffer' }));
     // The order of a manifest, turned round: the next one is the last.
     names.sort((a, b) => Buffer.compare(b, a));

@@ -7,6 +7,7 @@ import { type FileProgress, TaskProgress } from '../../shared/content-library/ta
 import { serveThreadTask, type TaskContext } from '../../shared/content-library/thread-task.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { OwnInodes } from './own-places.ts';
 import { SourceChangedError, triesMax } from './source-snapshot-path.ts';
 import { NothingStaged, SnapshotStaging } from './source-snapshot-staging.ts';
 import { SourceWalk } from './source-snapshot-walk.ts';
@@ -20,6 +21,8 @@ export interface SnapshotInput {
   /** Where files that are not held yet are put; undefined: they are only looked at. */
   readonly staging: string | undefined;
   readonly fileLibrary: string;
+  /** The site's own files and directories: none of them is read, whatever way leads there. */
+  readonly ownInodes: readonly string[];
   readonly previous:
     | { readonly manifestPath: string; readonly descriptor: ContentDescriptor }
     | undefined;
@@ -56,6 +59,7 @@ async function readOnce(
   using walk = new SourceWalk({
     directory: input.directory,
     ...{ manifest, previous, progress },
+    own: new OwnInodes(input.ownInodes),
     staging: staging ?? new NothingStaged(input.fileLibrary),
     throwIfAborted: () => context.throwIfAborted(),
   });

@@ -1,5 +1,5 @@
 import { mkdir, realpath, rm, stat } from 'node:fs/promises';
-import { isAbsolute, join, sep } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { ContentLibrary } from '../../shared/content-library/content-library.ts';
 import type { ContentReader } from '../../shared/content-library/content-reader.ts';
 import { verifySignature } from '../../shared/content-library/data-library.ts';
@@ -8,6 +8,7 @@ import { filesOf } from '../../shared/content-library/manifest-reader.ts';
 import type { FileProgress } from '../../shared/content-library/task-progress.ts';
 import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
+import { inodesAt, isInside, realPlaces, refuseOwnPlaces } from './own-places.ts';
 import type { SnapshotInput, SnapshotMessage } from './source-snapshot-worker.ts';
 
 /** A directory that becomes a content. */
@@ -35,8 +36,14 @@ export type SnapshotLibrary = Pick<
   'layout' | 'threads' | 'openContent' | 'adoptFiles' | 'areHeld' | 'stagingDirectoryOf'
 >;
 
+/** Where the site keeps its own files: nothing of them is ever read. */
+export interface SourceGuard {
+  readonly library: Pick<ContentLibrary, 'layout'>;
+  readonly ownPlaces: readonly string[];
+}
+
 /** What to take a snapshot of. */
-export interface SnapshotRequest {
+export interface SnapshotRequest extends SourceGuard {
   readonly library: SnapshotLibrary;
   readonly packageId: string;
   readonly sources: readonly SnapshotSource[];
@@ -61,7 +68,7 @@ export async function takeSnapshot(
   const { library, packageId, sources } = request;
   const staging = library.stagingDirectoryOf(packageId);
   const directories = [];
-  for (const { directory } of sources) directories.push(await checkSource(directory, library));
+  for (const { directory } of sources) directories.push(await checkSource(directory, request));
   try {
     await rm(staging, { recursive: true, force: true });
     await mkdir(join(staging, 'files'), { recursive: true });
@@ -94,6 +101,7 @@ async function readSource(
     ...{ directory, contentId, manifestPath, signaturePath },
     staging: join(staging, 'files'),
     fileLibrary: library.layout.fileLibrary,
+    ownInodes: await ownInodesOf(request),
     previous: previous && {
       manifestPath: previous.manifestPath,
       descriptor: previous.descriptor,
@@ -160,18 +168,26 @@ async function isSound(
   throw new WaybillError({ code: 'CONTENT_INCOMPLETE', packageId, missingFiles });
 }
 
-/** The real path of a source directory. @throws SOURCE_MISSING, SOURCE_UNREADABLE */
-export async function checkSource(
-  path: string,
-  library: Pick<SnapshotLibrary, 'layout'>,
-): Promise<string> {
+/** What is never read, whatever way leads there. */
+export function ownInodesOf({ library, ownPlaces }: SourceGuard): Promise<string[]> {
+  return inodesAt([...ownPlaces, library.layout.directory]);
+}
+
+/**
+ * The real path of a source directory. It was looked at when it was named as well; what it leads to may
+ * have changed since, and does not need an administrator's leave.
+ *
+ * @throws SOURCE_MISSING, SOURCE_UNREADABLE; also when it is where the site keeps its own files, or around them
+ */
+export async function checkSource(path: string, site: SourceGuard): Promise<string> {
   const missing = new WaybillError({ code: 'SOURCE_MISSING', path });
   if (!isAbsolute(path)) throw missing;
   try {
     const directory = await realpath(path);
     if (!(await stat(directory)).isDirectory()) throw missing;
-    const libraryDirectory = await realpath(library.layout.directory);
+    const libraryDirectory = await realpath(site.library.layout.directory);
     refuseLibrary(path, directory, libraryDirectory);
+    refuseOwnPlaces(path, directory, await realPlaces(site.ownPlaces));
     return directory;
   } catch (error) {
     if (error instanceof WaybillError) throw error;
@@ -182,16 +198,12 @@ export async function checkSource(
 }
 
 function refuseLibrary(path: string, directory: string, libraryDirectory: string): void {
-  const reason = isInside(directory, libraryDirectory)
+  const reason = isInside(libraryDirectory, directory)
     ? 'it is in the content library'
-    : isInside(libraryDirectory, directory)
+    : isInside(directory, libraryDirectory)
       ? 'the content library is in it'
       : undefined;
   if (reason !== undefined) throw new WaybillError({ code: 'SOURCE_UNREADABLE', path, reason });
-}
-
-function isInside(inner: string, outer: string): boolean {
-  return inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep);
 }
 
 /** Adds up the progress of one source after another. */

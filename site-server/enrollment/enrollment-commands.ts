@@ -66,7 +66,7 @@ export class EnrollmentCommands {
    * Makes a token for somebody who is part of the site, or an administrator, who thereby is.
    *
    * @param validForMs 0: as it is configured
-   * @param by who asks; who has a scope makes neither administrators nor sites
+   * @param by who asks; who has a scope makes DPs alone, of sites that the scope has: that was looked at before
    * @throws REQUEST_INVALID, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN, GROUP_UNKNOWN, ADMINISTRATOR_EXISTS,
    *   ENROLLMENT_OFF of a site's token that another site makes
    */
@@ -163,8 +163,9 @@ export class EnrollmentCommands {
 /** Nobody makes somebody who may more than he himself. @throws PEER_NOT_ALLOWED */
 function requireMayEnroll(by: PeerIdentity, identity: PeerIdentity): void {
   const isWhole = by.kind === 'admin' && by.role === 'full' && by.scope === undefined;
-  const isNarrow = identity.kind === 'dp' || identity.kind === 'client';
-  if (isWhole || (isNarrow && by.kind === 'admin' && by.role === 'full')) return;
+  // A client belongs to no site; an administrator may more than a scope holds.
+  const isOfSite = identity.kind === 'dp' && by.kind === 'admin' && by.role === 'full';
+  if (isWhole || isOfSite) return;
   throw new WaybillError({
     code: 'PEER_NOT_ALLOWED',
     caller: toIdentityUri(by),

@@ -353,6 +353,11 @@ describe('Enrollment (SEC-2)', () => {
     const names: string[] = [];
     for await (const { name } of site.commands.listAdministrators()) names.push(name);
     assert.deepEqual(names, []);
+    // Of machines, those that belong to a site.
+    const scoped = { ...bob, scope };
+    const laptop = { kind: 'client', name: 'laptop' } as const;
+    await assert.rejects(site.commands.create(laptop, 0, scoped), { code: 'PEER_NOT_ALLOWED' });
+    await site.commands.create({ kind: 'dp', dpId: 'PS1DP1' }, 0, scoped);
   });
 
   it('makes no token for less than a second, or more than 30 days', async () => {

@@ -3,13 +3,13 @@ import type { Argv, CommandModule } from 'yargs';
 import { parseAddress } from '../../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
 import {
-  actAs,
   requireServerSite,
   requireText,
   runEnrollment,
   serverSiteOption,
 } from '../../shared/enrollment/enrollment-program.ts';
 import { afterEnrollment } from '../../shared/enrollment/told-enrollment.ts';
+import { actAs } from '../../shared/runtime/acting-user.ts';
 import { enrollSite } from './enroll-site.ts';
 
 const configDefault = '/etc/waybill/site.yaml';

@@ -1,5 +1,6 @@
 import type { Argv } from 'yargs';
 import { isKeptByAgent } from '../../shared/certificates/pair-file.ts';
+import type { FileOwner } from '../../shared/certificates/secret-files.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import {
   type AdminRole,
@@ -7,6 +8,7 @@ import {
   type PeerIdentity,
 } from '../../shared/domain/peer-identity.ts';
 import { chainOf } from '../../shared/rpc/certificate-trust.ts';
+import { whileActingAs } from '../../shared/runtime/acting-user.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
@@ -17,7 +19,7 @@ import {
   writeAdministratorConfig,
   writeAdministratorKey,
 } from './administrator-files.ts';
-import { openAuthorityAtRest } from './authority-at-rest.ts';
+import { certifiedPair, openAuthorityAtRest } from './authority-at-rest.ts';
 import { authorityDirectoryOf } from './authority-commands.ts';
 import type { CallingUser } from './calling-user.ts';
 import {
@@ -73,29 +75,26 @@ export async function makeAdministrator(
   config: SiteConfig,
   { name, role }: AdministratorFlags,
 ): Promise<string> {
-  const authority = await topAuthorityOf(config, clock);
+  const owner = await ownerOf(config.dataDirectory);
+  const authority = await whileActingAs(owner, () => topAuthorityOf(config, clock, owner));
   const [certificate] = chainOf(Buffer.from(authority.authorityCertificate()));
   const places = administratorPlacesOf(user);
   await requireNoOther(places, name, certificate);
   const identity: PeerIdentity = { kind: 'admin', role, name };
-  await writeAdministratorKey(places, authority, identity, user);
+  await writeAdministratorKey(places, () => certifiedPair(authority, identity, owner));
   const { listen, enrollment } = config;
-  await writeAdministratorConfig(
-    places,
-    authority,
-    { listen, enrollmentListen: enrollment.listen },
-    user,
-  );
+  const site = { listen, enrollmentListen: enrollment.listen };
+  await writeAdministratorConfig(places, authority, site);
   return places.configFile;
 }
 
 async function topAuthorityOf(
   config: SiteConfig,
   clock: Pick<Clock, 'nowMs'>,
+  owner: FileOwner | undefined,
 ): Promise<CertificateAuthority> {
-  const { siteCode, authority: settings, certificates, dataDirectory } = config;
+  const { siteCode, authority: settings, certificates } = config;
   const path = authorityDirectoryOf(config);
-  const owner = await ownerOf(dataDirectory);
   const { caFile: rootsFile, certificateFile: agentFile } = certificates;
   const places = { siteCode, authorityDirectory: path, rootsFile, agentFile };
   const found = isKeptByAgent(certificates)

@@ -1,17 +1,17 @@
 import type { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import {
-  certificateRequestOf,
-  newPrivateKey,
-} from '../../shared/certificates/certificate-requests.ts';
 import { type PairFile, readPairFile, writePairFile } from '../../shared/certificates/pair-file.ts';
-import { makeSecretDirectory, writeSecretFile } from '../../shared/certificates/secret-files.ts';
+import {
+  type FileOwner,
+  makeSecretDirectory,
+  writeSecretFile,
+} from '../../shared/certificates/secret-files.ts';
 import { writeRootsFile } from '../../shared/certificates/trusted-roots.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
 import { chainOf } from '../../shared/rpc/certificate-trust.ts';
+import { whileActingAs } from '../../shared/runtime/acting-user.ts';
 import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
 import { enrollmentListenDefault } from '../enrollment/enrollment-config.ts';
 import { isThere } from './authority-at-rest.ts';
@@ -23,6 +23,8 @@ export interface AdministratorPlaces {
   readonly agentFile: string;
   readonly rootsFile: string;
   readonly configFile: string;
+  /** Who writes there; none: whoever runs this program. */
+  readonly owner?: FileOwner | undefined;
 }
 
 export function administratorPlacesOf(user: CallingUser): AdministratorPlaces {
@@ -32,6 +34,7 @@ export function administratorPlacesOf(user: CallingUser): AdministratorPlaces {
     agentFile: join(directory, 'agent.pem'),
     rootsFile: join(directory, 'roots.crt'),
     configFile: join(directory, 'config.yaml'),
+    owner: user.owner,
   };
 }
 
@@ -41,14 +44,14 @@ export async function requireNoOther(
   name: string,
   authority: X509Certificate,
 ): Promise<void> {
-  const pair = await readPairFile(places.agentFile);
+  const pair = await whileActingAs(places.owner, () => readPairFile(places.agentFile));
   if (!pair || !isOf(name, pair, authority)) await requireNoAdministrator(places);
 }
 
 /** @throws AUTHORITY_CONFLICT */
 export async function requireNoAdministrator(places: AdministratorPlaces): Promise<void> {
   for (const path of [places.configFile, places.agentFile]) {
-    if (!(await isThere(path))) continue;
+    if (!(await whileActingAs(places.owner, () => isThere(path)))) continue;
     const reason =
       'there is a configuration of waybill already, of another administrator or another hierarchy; move it away first, or call this as another user';
     throw new WaybillError({ code: 'AUTHORITY_CONFLICT', path, reason });
@@ -57,34 +60,31 @@ export async function requireNoAdministrator(places: AdministratorPlaces): Promi
 
 /** A new key with its certificate, in one step. */
 export async function writeAdministratorKey(
-  { directory, agentFile }: AdministratorPlaces,
-  authority: CertificateAuthority,
-  identity: PeerIdentity,
-  { owner }: CallingUser,
+  { directory, agentFile, owner }: AdministratorPlaces,
+  certify: () => Promise<PairFile>,
 ): Promise<void> {
-  await makeSecretDirectory(directory, owner);
-  const key = await newPrivateKey();
-  const leaf = await authority.issueLeaf(identity, await certificateRequestOf(key));
-  const certificates = [leaf, authority.authorityCertificate()];
-  await writePairFile(agentFile, { key, certificates }, owner);
+  await whileActingAs(owner, () => makeSecretDirectory(directory, owner));
+  const pair = await certify();
+  await whileActingAs(owner, () => writePairFile(agentFile, pair, owner));
 }
 
 /** The roots that count, then where the site on this machine is asked. */
 export async function writeAdministratorConfig(
-  { rootsFile, configFile }: AdministratorPlaces,
+  { rootsFile, configFile, owner }: AdministratorPlaces,
   authority: CertificateAuthority,
   site: { readonly listen: string; readonly enrollmentListen?: string | undefined },
-  { owner }: CallingUser,
 ): Promise<void> {
   const { listen, enrollmentListen = enrollmentListenDefault } = site;
   const held = { generation: authority.rootsGeneration, roots: authority.roots() };
-  await writeRootsFile(rootsFile, held, owner);
   const config = {
     ...{ server: localAddressOf(listen), serverSite: authority.siteCode },
     ...{ ca: 'roots.crt', cert: 'agent.pem', key: 'agent.pem' },
     renewal: localAddressOf(enrollmentListen),
   };
-  await writeSecretFile(configFile, stringify(config), owner);
+  await whileActingAs(owner, async () => {
+    await writeRootsFile(rootsFile, held, owner);
+    await writeSecretFile(configFile, stringify(config), owner);
+  });
 }
 
 function isOf(adminName: string, { certificates }: PairFile, authority: X509Certificate): boolean {

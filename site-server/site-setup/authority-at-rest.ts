@@ -1,7 +1,14 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import {
+  certificateRequestOf,
+  newPrivateKey,
+} from '../../shared/certificates/certificate-requests.ts';
+import type { PairFile } from '../../shared/certificates/pair-file.ts';
 import { type FileOwner, makeSecretDirectory } from '../../shared/certificates/secret-files.ts';
 import { TrustedRoots, writeRootsFile } from '../../shared/certificates/trusted-roots.ts';
+import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
+import { whileActingAs } from '../../shared/runtime/acting-user.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { AuthoritySettings } from '../certificate-authority/authority-config.ts';
 import { readAuthority } from '../certificate-authority/authority-files.ts';
@@ -49,6 +56,18 @@ export async function openAuthorityAtRest(
     { clock, logger, trustedRoots, issued, ...(owner && { owner }) },
     { ...settings, siteCode, directory, agentFile },
   );
+}
+
+/** A new key with its certificate; the authority writes down that it issued one, as whom its directory belongs to. */
+export async function certifiedPair(
+  authority: CertificateAuthority,
+  identity: PeerIdentity,
+  owner: FileOwner | undefined,
+): Promise<PairFile> {
+  const key = await newPrivateKey();
+  const request = await certificateRequestOf(key);
+  const leaf = await whileActingAs(owner, () => authority.issueLeaf(identity, request));
+  return { key, certificates: [leaf, authority.authorityCertificate()] };
 }
 
 export async function isThere(path: string): Promise<boolean> {

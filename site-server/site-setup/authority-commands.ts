@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { isKeptByAgent } from '../../shared/certificates/pair-file.ts';
 import type { FileOwner } from '../../shared/certificates/secret-files.ts';
+import { whileActingAs } from '../../shared/runtime/acting-user.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { backUpAuthority, restoreAuthority } from '../certificate-authority/authority-backup.ts';
 import { readPassphrase } from '../certificate-authority/root-keys.ts';
@@ -15,7 +16,7 @@ export async function rotateRootOf(
   configFile: string,
   tell: CommandSurroundings['tell'],
 ) {
-  const { generation } = await rotateRoot(await rootChangeOf(config));
+  const { generation } = await asOwnerOf(config, () => rotateRoot(rootChangeOf(config)));
   const hours = config.authority.rootOverlapHours;
   tell(`There is a new root; both count, in generation ${generation} of the roots.`);
   tell('The site server tells everybody of it by itself. A machine that is off until then needs a');
@@ -31,7 +32,9 @@ export async function retireRootOf(
   options: { readonly isForced: boolean; readonly configFile: string },
   tell: CommandSurroundings['tell'],
 ) {
-  const { bundle, standing } = await retireRoot(await rootChangeOf(config), options);
+  const { bundle, standing } = await asOwnerOf(config, () =>
+    retireRoot(rootChangeOf(config), options),
+  );
   const { generation } = bundle;
   tell(
     `Only the newest root counts, in generation ${generation} of the roots. The old key is deleted.`,
@@ -62,7 +65,9 @@ export async function backUpAuthorityOf(
   const path = resolve(flags.file);
   const passphrase = await passphraseOf(flags);
   const directory = authorityDirectoryOf(config);
-  await backUpAuthority({ directory, siteCode, path, passphrase, nowMs: systemClock.nowMs() });
+  const owner = await ownerOf(config.dataDirectory);
+  const nowMs = systemClock.nowMs();
+  await backUpAuthority({ directory, siteCode, path, passphrase, nowMs, owner });
   tell(`The keys of the hierarchy are in ${path}${passphrase === undefined ? '' : ', encrypted'}.`);
   tell('Keep it where nobody else has it: who has these keys is whoever he wants to be.');
 }
@@ -91,15 +96,14 @@ export async function restoreAuthorityOf(
 export async function alignOwnIdentity(config: SiteConfig, owner?: FileOwner): Promise<void> {
   const { siteCode, authority: settings, certificates } = config;
   if (!isKeptByAgent(certificates)) return;
-  await openAuthorityAtRest(
-    { clock: systemClock, settings, owner },
-    {
-      siteCode,
-      authorityDirectory: authorityDirectoryOf(config),
-      rootsFile: certificates.caFile,
-      agentFile: certificates.certificateFile,
-    },
-  );
+  const places = {
+    siteCode,
+    authorityDirectory: authorityDirectoryOf(config),
+    rootsFile: certificates.caFile,
+    agentFile: certificates.certificateFile,
+  };
+  const atRest = { clock: systemClock, settings, owner };
+  await whileActingAs(owner, () => openAuthorityAtRest(atRest, places));
 }
 
 /** Where a site keeps its authority. */
@@ -107,12 +111,16 @@ export function authorityDirectoryOf({ dataDirectory }: SiteConfig): string {
   return join(dataDirectory, 'authority');
 }
 
-async function rootChangeOf(config: SiteConfig): Promise<RootChange> {
+/** Root is the user of the service while it works in its directory: what lies there is his doing. */
+async function asOwnerOf<T>({ dataDirectory }: SiteConfig, work: () => Promise<T>): Promise<T> {
+  return whileActingAs(await ownerOf(dataDirectory), work);
+}
+
+function rootChangeOf(config: SiteConfig): RootChange {
   const { siteCode, authority: settings, certificates } = config;
   const directory = authorityDirectoryOf(config);
   const nowMs = systemClock.nowMs();
-  const owner = await ownerOf(config.dataDirectory);
-  return { siteCode, settings, directory, rootsFile: certificates.caFile, nowMs, owner };
+  return { siteCode, settings, directory, rootsFile: certificates.caFile, nowMs };
 }
 
 async function passphraseOf({ passphraseFile }: BackupFlags): Promise<string | undefined> {

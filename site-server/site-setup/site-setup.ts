@@ -1,12 +1,18 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
-import { makeSecretDirectory, writeWholeFile } from '../../shared/certificates/secret-files.ts';
+import {
+  type FileOwner,
+  makeSecretDirectory,
+  writeWholeFile,
+} from '../../shared/certificates/secret-files.ts';
 import { authorityNameOf } from '../../shared/domain/certificate-authority.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { chainOf } from '../../shared/rpc/certificate-trust.ts';
+import { whileActingAs } from '../../shared/runtime/acting-user.ts';
 import { readAuthority } from '../certificate-authority/authority-files.ts';
 import { makeTopAuthority } from '../certificate-authority/authority-making.ts';
+import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
 import { readPassphrase } from '../certificate-authority/root-keys.ts';
 import {
   type AdministratorPlaces,
@@ -16,7 +22,12 @@ import {
   writeAdministratorConfig,
   writeAdministratorKey,
 } from './administrator-files.ts';
-import { type AuthorityAtRest, isThere, openAuthorityAtRest } from './authority-at-rest.ts';
+import {
+  type AuthorityAtRest,
+  certifiedPair,
+  isThere,
+  openAuthorityAtRest,
+} from './authority-at-rest.ts';
 import type { CallingUser } from './calling-user.ts';
 import { readSetupMark, writeSetupMark } from './setup-mark.ts';
 
@@ -55,11 +66,31 @@ export interface SetupResult {
  */
 export async function setUpSite(needs: SetupNeeds, request: SetupRequest): Promise<SetupResult> {
   const places = placesOf(needs, request);
-  await requireNothingForeign(places, request);
-  const { owner, clock, settings } = needs;
-  const { siteCode, rootPassphraseFile, dataDirectory } = request;
+  await requireNothingForeign(places, request, needs.owner);
+  const { owner } = needs;
+  const { rootPassphraseFile } = request;
   const passphrase =
     rootPassphraseFile === undefined ? undefined : await readPassphrase(rootPassphraseFile);
+  const given = { ...request, passphrase };
+  const authority = await whileActingAs(owner, () => authorityAt(places, needs, given));
+  const { administrator } = places;
+  const identity = { kind: 'admin', role: 'full', name: request.adminName } as const;
+  if (!(await isThere(administrator.agentFile))) {
+    await writeAdministratorKey(administrator, () => certifiedPair(authority, identity, owner));
+  }
+  await writeAdministratorConfig(administrator, authority, request);
+  await writeSiteConfig(places, request);
+  return places;
+}
+
+/** The authority of the new hierarchy, and the site's own identity by it: made, unless they are there. */
+async function authorityAt(
+  places: Places,
+  needs: SetupNeeds,
+  request: SetupRequest & { readonly passphrase: string | undefined },
+): Promise<CertificateAuthority> {
+  const { owner, clock, settings } = needs;
+  const { siteCode, dataDirectory, passphrase } = request;
   await makeSecretDirectory(dataDirectory, owner);
   if (!(await isThere(places.authorityDirectory))) {
     const facts = { siteCode, nowMs: clock.nowMs(), settings, passphrase, owner };
@@ -68,14 +99,7 @@ export async function setUpSite(needs: SetupNeeds, request: SetupRequest): Promi
   await writeSetupMark(places.authorityDirectory, request.configFile, owner);
   const authority = await openAuthorityAtRest(needs, { ...places, siteCode });
   if (!authority) throw new Error(`${places.authorityDirectory} was made and is not there`);
-  const { administrator } = places;
-  const identity = { kind: 'admin', role: 'full', name: request.adminName } as const;
-  if (!(await isThere(administrator.agentFile))) {
-    await writeAdministratorKey(administrator, authority, identity, needs.user);
-  }
-  await writeAdministratorConfig(administrator, authority, request, needs.user);
-  await writeSiteConfig(places, request);
-  return places;
+  return authority;
 }
 
 interface Places extends SetupResult {
@@ -101,7 +125,11 @@ function placesOf({ user }: SetupNeeds, { dataDirectory, configFile }: SetupRequ
 }
 
 /** Everything is looked at before anything is written. */
-async function requireNothingForeign(places: Places, request: SetupRequest): Promise<void> {
+async function requireNothingForeign(
+  places: Places,
+  request: SetupRequest,
+  owner: FileOwner | undefined,
+): Promise<void> {
   const { siteCode, adminName } = request;
   if (await isThere(places.configFile)) {
     throw conflict(
@@ -109,9 +137,9 @@ async function requireNothingForeign(places: Places, request: SetupRequest): Pro
       'there is a configuration already, so this site is set up; name another file with --config to set up another one',
     );
   }
-  const content = await readAuthority(places.authorityDirectory);
+  const content = await whileActingAs(owner, () => readAuthority(places.authorityDirectory));
   if (!content) {
-    await requireNewData(places);
+    await whileActingAs(owner, () => requireNewData(places));
     return requireNoAdministrator(places.administrator);
   }
   const [authority] = chainOf(Buffer.from(content.authority.certificate));
@@ -121,7 +149,7 @@ async function requireNothingForeign(places: Places, request: SetupRequest): Pro
       `there is an authority already, ${authority.subject}; name another directory with --data`,
     );
   }
-  await requireThisSetup(places);
+  await whileActingAs(owner, () => requireThisSetup(places));
   // What a crash of this very command has left is gone on with.
   await requireNoOther(places.administrator, adminName, authority);
 }

@@ -12,7 +12,7 @@ import { contentIdOf } from '../../shared/domain/package-processing.ts';
 import type { PackageSource, SitePackage } from '../../shared/domain/site-package.ts';
 import type { EstimatedContent } from '../../shared/package-file/package-file-maker.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
-import { checkSource, openPrevious } from '../distribution-manager/source-snapshot.ts';
+import { checkSource, openPrevious, ownInodesOf } from '../distribution-manager/source-snapshot.ts';
 import type {
   SnapshotInput,
   SnapshotMessage,
@@ -25,6 +25,8 @@ export interface SourceReadingNeeds {
   readonly library: Pick<ContentLibrary, 'layout' | 'threads' | 'openContent' | 'areHeld'>;
   /** Where the manifests are meanwhile; what is there at the start is left from a crash. */
   readonly scratchDirectory: string;
+  /** Where the site keeps its own files: nothing of them is ever read. */
+  readonly ownPlaces: readonly string[];
 }
 
 /** How much is done for one preview. */
@@ -108,7 +110,8 @@ class SourceReading {
   async read(source: PackageSource, { sourceVersion }: SitePackage): Promise<void> {
     const { library } = this.#needs;
     const { scratch, kept } = this.#options;
-    const directory = await checkSource(source.directory, library);
+    const directory = await checkSource(source.directory, this.#needs);
+    const ownInodes = await ownInodesOf(this.#needs);
     const previous = await openPrevious(library, source.content);
     if (previous) kept.use(previous);
     const contentId = contentIdOf(source, sourceVersion + 1);
@@ -117,6 +120,7 @@ class SourceReading {
     const descriptor = await this.#manifestOf({
       ...{ directory, contentId, manifestPath, signaturePath, staging: undefined },
       fileLibrary: library.layout.fileLibrary,
+      ownInodes,
       previous: previous && {
         manifestPath: previous.manifestPath,
         descriptor: previous.descriptor,

@@ -41,6 +41,8 @@ export interface TransferPreviewNeeds
   readonly packages: PackageStore;
   readonly hierarchyPackages: HierarchyPackageRows;
   readonly versions: Pick<VersionHistory, 'find' | 'filesOf' | 'hasVersion'>;
+  /** Where the site keeps its own files. */
+  readonly ownPlaces: readonly string[];
 }
 
 /** How previews are tuned. */

@@ -45,7 +45,7 @@ export async function conversationOf(
     holders: { find: async () => undefined, nearest: async () => undefined },
     connections: { forget: () => {} },
     statusMessageView: new StatusMessageView(site),
-    site: { agentVersion: '0.1.0', startedAtMs: 0, ownDirectories: [] },
+    site: { agentVersion: '0.1.0', startedAtMs: 0, ownPlaces: [] },
     packageView: new PackageView({ ...site, clock }),
     packageStatusView: new PackageStatusView({
       ...site,

@@ -17,6 +17,8 @@ export class SnapshotTest implements AsyncDisposable {
   readonly library: TestLibrary['library'];
   /** The source directory. */
   source: string;
+  /** Where the site keeps its own files, besides its library. */
+  ownPlaces: string[] = [];
   readonly #test: TestLibrary;
   #count = 0;
 
@@ -38,7 +40,8 @@ export class SnapshotTest implements AsyncDisposable {
     this.#count += 1;
     const contentId = `${packageId}.${this.#count}`;
     const sources = [{ directory: this.source, contentId, ...(previous && { previous }) }];
-    const { contents } = await takeSnapshot({ library: this.library, packageId, sources });
+    const { library, ownPlaces } = this;
+    const { contents } = await takeSnapshot({ library, packageId, sources, ownPlaces });
     return contents[0]!;
   }
 

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
+import { TemporaryDirectory } from '../testing/temporary-directory.ts';
+import { whileActingAs } from './acting-user.ts';
+
+describe('acting as another user', () => {
+  const user = { uid: 12_345, gid: 12_346 };
+  const ids = () => [process.geteuid?.(), process.getegid?.(), process.getgroups?.()];
+
+  it('is for the time of the work, whether it ends well or not', async function () {
+    if (process.getuid?.() !== 0) return this.skip();
+    await using directory = await TemporaryDirectory.create();
+    await chmod(directory.path, 0o777);
+    await writeFile(directory.join('of-root'), 'secret', { mode: 0o600 });
+    const before = ids();
+    await whileActingAs(user, async () => {
+      assert.deepEqual(ids(), [user.uid, user.gid, [user.gid]]);
+      await writeFile(directory.join('his'), '');
+    });
+    const { uid, gid } = await stat(directory.join('his'));
+    assert.deepEqual({ uid, gid }, user);
+    const reading = whileActingAs(user, () => readFile(directory.join('of-root')));
+    await assert.rejects(reading, { code: 'EACCES' });
+    assert.deepEqual(ids(), before);
+  });
+
+  it('is nothing for nobody, and for who it is already', async () => {
+    const uid = process.geteuid?.() ?? 0;
+    for (const none of [undefined, { uid, gid: 12_346 }]) {
+      assert.deepEqual(await whileActingAs(none, async () => ids()), ids());
+    }
+  });
+});
