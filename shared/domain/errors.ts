@@ -29,6 +29,7 @@ export type ErrorDetails =
   | { code: 'SITE_EXISTS'; siteCode: string }
   | { code: 'SITE_IN_USE'; siteCode: string; reason: string }
   | { code: 'SITE_NOT_CAUGHT_UP'; siteCode: string; parentSiteCode: string }
+  | { code: 'SITE_HAS_NO_SAY'; name: string; siteCode: string; askedSiteCode: string }
   | { code: 'LINK_UNKNOWN'; linkName: string }
   // Enrollment
   | { code: 'TOKEN_INVALID'; reason: string }
@@ -150,6 +151,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   SITE_IN_USE: (f) => `Site ${f.siteCode} cannot be deleted: ${f.reason}`,
   SITE_NOT_CAUGHT_UP: (f) =>
     `Site ${f.siteCode} makes no package before its parent ${f.parentSiteCode} has told it which there were; "waybill site list" says how it stands with the parent`,
+  SITE_HAS_NO_SAY: (f) =>
+    `Site ${f.askedSiteCode} has no say in this: ${f.name} is of site ${f.siteCode}; ask that one, or a site above it`,
   LINK_UNKNOWN: (f) => `There is no link ${f.linkName}. "waybill link list" shows those there are`,
   TOKEN_INVALID: (f) =>
     `This is no token of Waybill: it is ${f.reason}. Copy it once more as "waybill" printed it: wbt1_ and 80 letters, digits, - and _`,

@@ -1,3 +1,5 @@
+// Node breaks this module for the whole process when a certificate is read by toLegacyObject() first.
+import 'node:tls';
 import { type CertifiedPeer, mayVouch, type Voucher } from '../domain/certificate-authority.ts';
 import { fromIdentityUri, type PeerIdentity } from '../domain/peer-identity.ts';
 

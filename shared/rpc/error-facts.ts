@@ -28,6 +28,7 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   SITE_EXISTS: { siteCode: 'text' },
   SITE_IN_USE: { siteCode: 'text', reason: 'text' },
   SITE_NOT_CAUGHT_UP: { siteCode: 'text', parentSiteCode: 'text' },
+  SITE_HAS_NO_SAY: { name: 'text', siteCode: 'text', askedSiteCode: 'text' },
   LINK_UNKNOWN: { linkName: 'text' },
   TOKEN_INVALID: { reason: 'text' },
   ENROLLMENT_REFUSED: { holder: 'text', reason: 'text' },

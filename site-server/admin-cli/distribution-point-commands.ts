@@ -30,6 +30,7 @@ import {
   siteCodeText,
   siteToAskOption,
 } from './options.ts';
+import { whereItCounts } from './owner-site.ts';
 import {
   type GivenPullSettings,
   givenPullSettings,
@@ -175,7 +176,8 @@ const setDistributionPoint = command({
       ...controls,
       ...givenValidation(args, present),
     };
-    const record = toDistributionPointRecord(await admin.ask('setDistributionPoint', settings));
+    const set = (at: Session) => at.admin.ask('setDistributionPoint', settings);
+    const record = toDistributionPointRecord(await whereItCounts(session, set));
     output.record(record);
     output.sentence(`Distribution point ${record.dpId} is changed.`);
     for (const line of toControlSentences(record, controls)) output.sentence(line);
@@ -195,7 +197,8 @@ const deleteDistributionPoint = command({
     const { admin, output } = session;
     if (!yes) await confirmDeletion(session, deletionEffect(dpId), () => deletionOf(admin, dpId));
     const before = await admin.list('listDistributionPoints', {});
-    const record = toDistributionPointRecord(await admin.ask('deleteDistributionPoint', { dpId }));
+    const ask = (at: Session) => at.admin.ask('deleteDistributionPoint', { dpId });
+    const record = toDistributionPointRecord(await whereItCounts(session, ask));
     output.record(record);
     output.sentence(
       `Distribution point ${record.dpId} is no longer part of site ${record.siteCode}.`,

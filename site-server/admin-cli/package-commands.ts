@@ -4,6 +4,7 @@ import { type Command, command } from './command.ts';
 import { CommandFailure } from './command-failure.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
 import { flag } from './options.ts';
+import { whereItCounts } from './owner-site.ts';
 import { previewUpdate } from './package-preview.ts';
 import { type PackageRecord, toPackageRecord } from './package-record.ts';
 import {
@@ -40,8 +41,11 @@ const setPackage = command({
   summary: 'Change what is written about a package; its content stays',
   example: 'waybill package set PS100001 --priority high',
   options: setOptions,
-  run: async (args, { admin, output }) => {
-    const record = toPackageRecord(await admin.ask('setPackage', await toSetRequest(args)));
+  run: async (args, session) => {
+    const { output } = session;
+    const request = await toSetRequest(args);
+    const set = ({ admin }: Session) => admin.ask('setPackage', request);
+    const record = toPackageRecord(await whereItCounts(session, set));
     output.record(record);
     output.sentence(`Package ${record.packageId} (${record.name}) is changed.`);
   },
@@ -82,7 +86,8 @@ const deletePackage = command({
       return deletionOf(packageId, places);
     };
     if (!yes) await confirmDeletion(session, effect, toDeletion);
-    const accepted = toPackageRecord(await session.admin.ask('deletePackage', { packageId }));
+    const ask = ({ admin }: Session) => admin.ask('deletePackage', { packageId });
+    const accepted = toPackageRecord(await whereItCounts(session, ask));
     places ??= await placesOf(session, packageId);
     const record = wait ? await whenDeleted(session, accepted) : accepted;
     session.output.record(record);

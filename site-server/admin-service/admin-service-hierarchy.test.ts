@@ -88,7 +88,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
   });
 
   it('says at once that a package of another site is being deleted, and when it is gone', async () => {
-    const refusal = { message: /site PS1 or of one below it, for this; ask site CS1/ };
+    const refusal = { code: 'SITE_HAS_NO_SAY', message: /is of site CS1; ask that one/ };
     await assert.rejects(async () => atPs1.deletePackage({ packageId }, context), refusal);
     const ofPs1 = await ps1.createPackage('v1');
     await hierarchy.rest();

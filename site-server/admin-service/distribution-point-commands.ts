@@ -111,9 +111,7 @@ export class DistributionPointCommands {
   }
 
   #requireSay({ dpId: name, siteCode }: DistributionPoint): void {
-    const { sites } = this.#components;
-    const what = 'a distribution point';
-    requireOwnerSay(sites, { field: 'dp_id', what, name, siteCode });
+    requireOwnerSay(this.#components.sites, { name, siteCode });
   }
 
   async #revoked(dpId: string, revokedBy: string): Promise<readonly Change[]> {

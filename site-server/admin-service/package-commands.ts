@@ -181,8 +181,7 @@ export class PackageCommands {
 
   #requireSay(packageId: string): void {
     const siteCode = sourceSiteOf(packageId);
-    const thing = { field: 'package_id', what: 'a package', name: packageId, siteCode };
-    requireOwnerSay(this.#components.sites, thing);
+    requireOwnerSay(this.#components.sites, { name: packageId, siteCode });
   }
 
   /** Asks the source site for something, from here. */

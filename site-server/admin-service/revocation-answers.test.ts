@@ -32,7 +32,8 @@ describe('what administrators say about revocations (SEC-3)', () => {
       said.push({ holder, ...why });
       return { siteCode: 'PS1', holder, revokedAtMs: 9, ...why };
     };
-    const own = { siteCode: 'PS1', kind: 'primary' } as const;
+    const parent = { siteCode: 'CS1', address: 'cs1:8530' };
+    const own = { siteCode: 'PS1', kind: 'primary', parent } as const;
     const place = { kind: 'primary', address: '', description: '' } as const;
     const tree = new SiteTree([
       { ...place, siteCode: 'CS1', parentSiteCode: '' },

@@ -159,7 +159,7 @@ describe('file transfer', () => {
     const untilMs = transfer.clock.monotonicMs() + 300_000;
     while (transfer.clock.monotonicMs() < untilMs) {
       await urgent.takePart(1, controller.signal);
-      await transfer.clock.advance(100);
+      await transfer.clock.advance(90);
     }
     assert.equal(outcome, 'running');
     assert.equal(transfer.site.openCalls, 0);
