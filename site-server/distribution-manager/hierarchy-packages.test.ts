@@ -196,7 +196,7 @@ describe('Packages of a hierarchy', () => {
     const packageId = await createAtTop();
     const same = (properties: typeof testProperties) => properties;
     const programs = [{ name: 'Install', commandLine: 'evil' }];
-    const refusal = { message: /site PS1 or of one below it, for this; ask site CS1/ };
+    const refusal = { code: 'SITE_HAS_NO_SAY', message: /CS100001 is of site CS1/ };
     await assert.rejects(ps1.packageCommands.set(packageId, same, ['/other']), refusal);
     const running = (properties: typeof testProperties) => ({ ...properties, programs });
     await assert.rejects(ps1.packageCommands.set(packageId, running, []), refusal);
@@ -287,7 +287,7 @@ describe('Packages of a hierarchy', () => {
 
   it('is deleted by its source site and by those above it, and by no other (SEC-1)', async () => {
     const [atTop, atPs1] = [await createAtTop(), await createAtPs1()];
-    const refusal = { message: /site PS2 or of one below it, for this; ask site/ };
+    const refusal = { code: 'SITE_HAS_NO_SAY', message: /CS100001 is of site CS1/ };
     for (const packageId of [atTop, atPs1]) {
       await assert.rejects(ps2.packageCommands.delete(packageId), refusal);
       // What a site in the wrong hands says all the same.

@@ -73,7 +73,7 @@ describe('Distribution points of a hierarchy (ADM-3, ROLE-4)', () => {
     await hierarchy.rest();
     const ps2 = hierarchy.of('PS2').site;
     const atPs2 = new DistributionPointCommands(ps2);
-    const refusal = { message: /site PS2 or of one below it, for this; ask site PS1 or CS1/ };
+    const refusal = { code: 'SITE_HAS_NO_SAY', message: /PS1DP1 is of site PS1/ };
     await assert.rejects(atPs2.delete('PS1DP1', 'waybill://admin/full/bob'), refusal);
     await assert.rejects(atPs2.set({ dpId: 'PS1DP1', address: 'evil:1' }), refusal);
     await atPs2.set({ dpId: 'PS1DP1', description: 'asked at PS2' });
