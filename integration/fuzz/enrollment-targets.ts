@@ -55,14 +55,13 @@ function decoded<T>(decode: () => T): T | undefined {
 
 let renewals: Renewals | undefined;
 
-/** Says whose certificate it is; believes the root in a text. */
-function renewalsOf(root: string): Renewals {
-  renewals ??= new Renewals(
-    { authority: { roots: () => [root] }, clock: new FakeClock() } as never,
-    {
-      ...{ renewalGraceMs: yearMs, skewMs: 0 },
-    },
-  );
+/** Says whose certificate it is; believes the root in a text, behind which stands the own authority. */
+function renewalsOf(text: string): Renewals {
+  const [root = '', ours = ''] = certificateBlocks(Buffer.from(text));
+  const authority = { roots: () => [root], authorityCertificate: () => ours };
+  renewals ??= new Renewals({ authority, clock: new FakeClock() } as never, {
+    ...{ renewalGraceMs: yearMs, skewMs: 0 },
+  });
   return renewals;
 }
 
@@ -98,7 +97,7 @@ export const enrollmentTargets: readonly FuzzTarget[] = [
         ...{ certificate: derOf(leaf), authorityCertificate: derOf(issuer) },
         ...{ certificateRequest: request, signature: signRenewal(key, request) },
       });
-      return [renewal, Buffer.from(root)];
+      return [renewal, Buffer.from(`${root}\n${issuer}`)];
     },
     parse: (input, seeds) => {
       const request = decoded(() => decodeRequest('Enrollment', 'renew', input));
