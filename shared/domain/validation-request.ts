@@ -1,6 +1,6 @@
 /** How a validation is to go. */
 export interface ValidationOrder {
-  /** Differs in each wish, so that the same wish can be uttered again; see `wishAfter`. */
+  /** Differs in each wish, so that the same wish can be uttered again; see `toWishId`. */
   readonly wishId: string;
   /** Whether what is damaged or missing is brought again. */
   readonly repair: boolean;
@@ -20,29 +20,36 @@ export interface ValidationRequest extends ValidationOrder {
   readonly wishedAtMs: number;
 }
 
-/** Longest name of a wish, in characters. */
-const wishIdLengthMax = 64;
+/** Digits of the time in the name of a wish: base 36, enough until the year 5188. */
+const timeDigits = 9;
 
 /**
- * The name of a wish that takes the place of one nobody has answered yet: it carries the older names, so
- * that its result answers those who wait for them, too.
+ * The name of a new wish: its time first, so that of two wishes for the same package and place it is known
+ * which took the place of which.
  *
- * @param before the name of the one that waits; undefined when none does
+ * @param before the names of wishes whose place it takes, here and there
+ * @param uuid a fresh one
  */
-export function wishAfter(before: string | undefined, wishId: string): string {
-  const names = [...(before?.split('~') ?? []), wishId];
-  while (names.length > 1 && names.join('~').length > wishIdLengthMax) names.shift();
-  return names.join('~');
+export function toWishId(
+  before: readonly (string | undefined)[],
+  { nowMs, uuid }: { readonly nowMs: number; readonly uuid: string },
+): string {
+  const timeMs = Math.max(nowMs, ...before.map((one) => (timeOf(one) ?? 0) + 1));
+  return `${timeMs.toString(36).padStart(timeDigits, '0')}.${uuid.slice(-12)}`;
 }
 
-/** Whether a result, by its wish, is the answer to this one. */
+/** Whether a result, by its wish, is the answer to this one: it is its own, or of one that took its place. */
 export function answersWish(wishIdOfResult: string | undefined, wishId: string): boolean {
-  return wishIdOfResult?.includes(wishId) ?? false;
+  if (wishIdOfResult === undefined) return false;
+  if (wishIdOfResult.startsWith(wishId)) return true;
+  const [of, wished] = [timeOf(wishIdOfResult), timeOf(wishId)];
+  return of !== undefined && wished !== undefined && of >= wished;
 }
 
-/** The name of a new wish: short enough for some to be carried along. @param uuid a fresh one */
-export function toWishId(uuid: string): string {
-  return uuid.slice(-12);
+/** Unix milliseconds; undefined for the name of what a schedule wants, or of an older program. */
+function timeOf(wishId: string | undefined): number | undefined {
+  const digits = /^([0-9a-z]{9})\./.exec(wishId ?? '')?.[1];
+  return digits === undefined ? undefined : Number.parseInt(digits, 36);
 }
 
 /** The wish that a DP's site has acted on last: the row of "validation orders". */

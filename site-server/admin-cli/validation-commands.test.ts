@@ -7,7 +7,7 @@ import { toStepText } from './validation-wait.ts';
 
 type Result = ReturnType<typeof aValidationResult>;
 
-const wishId = 'wish';
+const wishId = '0lw1abcde.first';
 const line = 'package validate PS100001 --dp PS1DP1 --wait';
 
 function adminWith(...results: Partial<Result>[]): FakeAdmin {
@@ -44,7 +44,7 @@ describe('waybill package validate --wait (PKG-8)', () => {
   });
 
   it('ends when a later wish was answered that took its place', async () => {
-    const admin = adminWith({ wishId: `${wishId}~4711`, damagedFiles: '0', missingFiles: '0' });
+    const admin = adminWith({ wishId: '0lw1abcdf.other', damagedFiles: '0', missingFiles: '0' });
     const { exitCode, stdout } = await runWaybill(line, { admin });
     assert.equal(exitCode, 0);
     assert.match(stdout, /was validated/);

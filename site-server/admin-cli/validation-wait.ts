@@ -15,7 +15,7 @@ import {
 /** What is waited for. */
 export interface AwaitedValidation {
   readonly packageId: string;
-  /** Stands in the wish of each result that answers it. */
+  /** See `answersWish`. */
   readonly wishId: string;
   /** Whether it is over only when what was damaged is whole again, or is not to be. */
   readonly repair: boolean;

@@ -421,7 +421,7 @@ async function serviceOf(
     distributionCommands: site.distributionCommands,
     validationAnswers: new ValidationAnswers({
       ...{ ...site, clock, newUuid: () => 'wish' },
-      ownValidations: { request: async () => {} },
+      ownValidations: { request: async () => 'wish' },
     }),
     distributionPointLibraries: new DistributionPointLibraries({
       ...site,

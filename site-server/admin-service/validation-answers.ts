@@ -4,7 +4,7 @@ import {
   answersWish,
   toWishId,
   type ValidationOrder,
-  wishAfter,
+  type ValidationRequest,
 } from '../../shared/domain/validation-request.ts';
 import { isUnsound, type ValidationResult } from '../../shared/domain/validation-result.ts';
 import { toUnsoundFileMessage } from '../../shared/package-info/validation-report-message.ts';
@@ -69,12 +69,11 @@ export class ValidationAnswers {
       return this.#validateOwn(request.targets.packageId, order);
     }
     const targets = toTargets(request.targets);
-    const { packages, store, newUuid } = this.#components;
+    const { packages, store } = this.#components;
     const { packageId } = targets;
     await packages.require(packageId);
     const names = await this.#targets.holders(targets);
     await this.#scopes.checkOf(context)({ dpIds: names });
-    const wishId = toWishId(newUuid());
     return packages.turn(packageId, async () => {
       const meant = await this.#targets.of(packageId, names);
       const holding = meant.filter(({ intent }) => intent === 'installed');
@@ -85,40 +84,54 @@ export class ValidationAnswers {
         const expected = `a distribution point that package ${packageId} was distributed to`;
         throw requestInvalid('dp_ids', { expected, actual: stranger.dpId });
       }
-      const changes: Change[] = [];
-      for (const target of holding) {
-        changes.push(await this.#wishOf(packageId, target, { ...order, wishId }));
-      }
+      const { changes, wishId } = await this.#wishFor(packageId, holding, order);
       if (changes.length > 0) await store.write(changes, { sync: true });
       return { dpIds: holding.map(({ dpId }) => dpId), wishId };
     });
   }
 
-  /** One that waits still is answered by the result of this one, too. */
-  async #wishOf(
+  /** What waits still is answered by the results of this wish, too, and brought again if it was to be. */
+  async #wishFor(
     packageId: string,
-    { dpId, siteCode }: Pick<Target, 'dpId' | 'siteCode'>,
-    order: ValidationOrder,
-  ): Promise<Change> {
-    const { store, clock } = this.#components;
+    targets: readonly Target[],
+    order: Omit<ValidationOrder, 'wishId'>,
+  ) {
+    const { store, clock, newUuid } = this.#components;
     const rows = store.records(keySpaces.validationRequests);
-    const before = await rows.get(joinKey(packageId, dpId));
-    const results = store.records(keySpaces.validationResults);
-    const result = await results.get(joinKey(packageId, siteCode, dpId));
-    const isOpen = before !== undefined && !answersWish(result?.wishId, before.wishId);
-    return rows.put(joinKey(packageId, dpId), {
-      ...{ packageId, dpId, wishedAtMs: clock.nowMs(), bytesPerSecond: order.bytesPerSecond },
-      wishId: wishAfter(isOpen ? before.wishId : undefined, order.wishId),
-      repair: order.repair || (isOpen && before.repair),
-    });
+    const before = new Map<string, ValidationRequest | undefined>();
+    for (const { dpId } of targets) before.set(dpId, await rows.get(joinKey(packageId, dpId)));
+    const nowMs = clock.nowMs();
+    const names = [...before.values()].map((one) => one?.wishId);
+    const wishId = toWishId(names, { nowMs, uuid: newUuid() });
+    const changes: Change[] = [];
+    for (const target of targets) {
+      const { dpId } = target;
+      const known = before.get(dpId);
+      const repair =
+        order.repair || (known?.repair === true && (await this.#isOpen(known, target)));
+      const wish = { ...order, packageId, dpId, wishId, repair, wishedAtMs: nowMs };
+      changes.push(rows.put(joinKey(packageId, dpId), wish));
+    }
+    return { changes, wishId };
+  }
+
+  /** Whether nobody has acted on a wish, as far as is known here: its site knows, others know of its result. */
+  async #isOpen({ packageId, dpId, wishId }: ValidationRequest, target: Target): Promise<boolean> {
+    const { store } = this.#components;
+    const acted = await store
+      .records(keySpaces.actedValidations)
+      .get(joinKey(packageId, dpId, 'asked'));
+    if (acted?.wishId === wishId) return false;
+    const key = joinKey(packageId, target.siteCode, dpId);
+    const result = await store.records(keySpaces.validationResults).get(key);
+    return !answersWish(result?.wishId, wishId);
   }
 
   async #validateOwn(text: string, order: Omit<ValidationOrder, 'wishId'>) {
     const { packages, ownValidations, newUuid } = this.#components;
     const packageId = requirePackageId(text);
     await packages.require(packageId);
-    const wishId = toWishId(newUuid());
-    await ownValidations.request(packageId, { ...order, wishId });
+    const wishId = await ownValidations.request(packageId, { ...order, uuid: newUuid() });
     return { dpIds: [''], wishId };
   }
 

@@ -93,7 +93,7 @@ describe('Validation of the copy of a site that does not publish the package (PK
     return (await found()) as ValidationResult;
   }
 
-  const order = { wishId: 'wish', repair: true, bytesPerSecond: 0 };
+  const order = { uuid: 'first', repair: true, bytesPerSecond: 0 };
 
   it('waits until its source site has sent it again, looks once more, and tells of both', async () => {
     reports = [unsound, sound];
@@ -117,17 +117,18 @@ describe('Validation of the copy of a site that does not publish the package (PK
       release = resolve;
     });
     reports = [unsound, unsound, sound];
-    await validations.request(packageId, order);
+    const first = await validations.request(packageId, order);
     await site.until(() => validating === 1);
-    await validations.request(packageId, { ...order, wishId: 'other', repair: false });
+    const again = { ...order, uuid: 'second', repair: false };
+    const second = await validations.request(packageId, again);
     release();
     await site.until(async () => (await open())?.round === 1);
     const row = await open();
-    assert.deepEqual([row?.wishId, row?.repair, told.length], ['wish~other', true, 2]);
+    assert.deepEqual([row?.wishId, row?.repair, told.length], [second, true, 2]);
     isToCome = false;
     await machine.clock.advance(2_000);
     const result = await resultOf(({ repairedCount }) => repairedCount > 0);
-    assert.ok(answersWish(result.wishId, 'wish') && answersWish(result.wishId, 'other'));
+    assert.ok(answersWish(result.wishId, first) && answersWish(result.wishId, second));
     assert.equal(await open(), undefined);
   });
 
@@ -157,7 +158,8 @@ describe('Validation of the copy of a site that does not publish the package (PK
     reports = [sound];
     assert.equal((await validations.mendingChanges(packageId, 'w1')).length, 1);
     const rows = machine.store.records(keySpaces.ownLibraryValidations);
-    const row = { ...order, packageId, serial: 1, afterRequestCount: 0 };
+    const wish = { wishId: 'wish', repair: true, bytesPerSecond: 0 };
+    const row = { ...wish, packageId, serial: 1, afterRequestCount: 0 };
     await machine.store.write([rows.put(packageId, row)], { sync: false });
     assert.deepEqual(await validations.mendingChanges(packageId, 'w2'), []);
     await machine.store.write([rows.put(packageId, { ...row, repair: false })], { sync: false });

@@ -11,9 +11,9 @@ import { isForeign, withUpdateAccepted } from '../../shared/domain/package-proce
 import type { SitePackage } from '../../shared/domain/site-package.ts';
 import {
   type OwnLibraryValidation,
+  toWishId,
   type ValidationOrder,
   validationRoundsMax,
-  wishAfter,
 } from '../../shared/domain/validation-request.ts';
 import {
   isUnsound,
@@ -68,18 +68,28 @@ export class OwnValidations implements Component {
     await this.#loop;
   }
 
-  /** It is on disk when this resolves. One that is still open is answered by its result, too. */
-  async request(packageId: string, order: ValidationOrder): Promise<void> {
+  /**
+   * It is on disk when this resolves. One that is still open is answered by its result, too.
+   *
+   * @param uuid a fresh one
+   * @returns the name of the wish
+   */
+  async request(
+    packageId: string,
+    { uuid, ...order }: Omit<ValidationOrder, 'wishId'> & { readonly uuid: string },
+  ): Promise<string> {
     const { clock, packages, store } = this.#needs;
-    await packages.turn(packageId, async () => {
+    const wished = await packages.turn(packageId, async () => {
       const open = await this.#rows.get(packageId);
-      const wishId = wishAfter(open?.wishId, order.wishId);
+      const wishId = toWishId([open?.wishId], { nowMs: clock.nowMs(), uuid });
       const repair = order.repair || open?.repair === true;
       const serial = Math.max(clock.nowMs(), (open?.serial ?? 0) + 1);
       const row = { ...order, wishId, repair, packageId, serial, afterRequestCount: 0 };
       await store.write([this.#rows.put(packageId, row)], { sync: true });
+      return wishId;
     });
     this.#wake.wake();
+    return wished;
   }
 
   /**
@@ -89,8 +99,10 @@ export class OwnValidations implements Component {
   async mendingChanges(packageId: string, wishId: string): Promise<Change[]> {
     const open = await this.#rows.get(packageId);
     if (open?.repair) return [];
-    const order = { wishId: wishAfter(open?.wishId, wishId), repair: true, bytesPerSecond: 0 };
-    const serial = Math.max(this.#needs.clock.nowMs(), (open?.serial ?? 0) + 1);
+    const { clock } = this.#needs;
+    const next = toWishId([open?.wishId], { nowMs: clock.nowMs(), uuid: wishId });
+    const order = { wishId: next, repair: true, bytesPerSecond: 0 };
+    const serial = Math.max(clock.nowMs(), (open?.serial ?? 0) + 1);
     return [this.#rows.put(packageId, { ...order, packageId, serial, afterRequestCount: 0 })];
   }
 

@@ -32,7 +32,7 @@ export async function conversationOf(
     settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
     validationAnswers: new ValidationAnswers({
       ...{ ...site, clock, newUuid: () => 'wish' },
-      ownValidations: { request: async () => {} },
+      ownValidations: { request: async () => 'wish' },
     }),
     distributionPointLibraries: new DistributionPointLibraries({
       ...site,
