@@ -23,7 +23,7 @@ export interface PackageRequests {
   readonly siteCode: string;
   /** Updates asked for so far; only rises. */
   readonly updateCount: number;
-  /** Once asked for, it stays so. */
+  /** Once asked for, it stays so; a site that has no say in it takes it back. */
   readonly isDeletion: boolean;
 }
 

@@ -39,6 +39,14 @@ describe('Packages of a hierarchy', () => {
     return packageId;
   }
 
+  /** What PS2 says all the same, in the wrong hands or with an older program, reaches the source site. */
+  async function askedByPs2(packageId: string): Promise<void> {
+    const asked = { packageId, siteCode: 'PS2', updateCount: 0, isDeletion: true };
+    const { apply, site } = hierarchy.of(packageId.slice(0, 3));
+    const told = site.notifier.notification('hierarchy-package', packageId);
+    await apply([ps2.hierarchyPackages.putOwnRequests(asked), told]);
+  }
+
   async function createAtPs1(): Promise<string> {
     const packageId = await ps1.createPackage('v1');
     await hierarchy.rest();
@@ -290,10 +298,7 @@ describe('Packages of a hierarchy', () => {
     const refusal = { code: 'SITE_HAS_NO_SAY', message: /is of site (CS1|PS1)/ };
     for (const packageId of [atTop, atPs1]) {
       await assert.rejects(ps2.packageCommands.delete(packageId), refusal);
-      // What a site in the wrong hands says all the same.
-      const { store } = ps2.machine;
-      const asked = { packageId, siteCode: 'PS2', updateCount: 0, isDeletion: true };
-      await store.write([ps2.hierarchyPackages.putOwnRequests(asked)], { sync: false });
+      await askedByPs2(packageId);
     }
     await hierarchy.rest();
     assert.equal((await cs1.packages.require(atTop)).state, 'published');
@@ -305,6 +310,47 @@ describe('Packages of a hierarchy', () => {
     assert.ok(cs1Row);
     await store.write([sites.put('CS1', { ...cs1Row, parentSiteCode: 'PS2' })], { sync: false });
     await ps1.until(async () => (await ps1.getPackage(atPs1))?.state !== 'published');
+  });
+
+  it('stays, and says who asked for its deletion without a say, once (SEC-1)', async () => {
+    const packageId = await createAtPs1();
+    const refusals = async () => (await ps1.messageIds()).filter((id) => id === 9005).length;
+    await askedByPs2(packageId);
+    await hierarchy.rest();
+    assert.equal(await refusals(), 1);
+    await hierarchy.tellAgain(packageId);
+    await hierarchy.rest();
+    assert.equal(await refusals(), 1);
+    assert.equal((await ps1.packages.require(packageId)).state, 'published');
+  });
+
+  it('is like any other at a site that asked for its deletion without a say (ROLE-4)', async () => {
+    const packageId = await createAtPs1();
+    const asked = { packageId, siteCode: 'PS2', updateCount: 0, isDeletion: true };
+    const row = ps2.hierarchyPackages.putOwnRequests(asked);
+    // An older program wrote it, and handled all that it told.
+    await hierarchy.restart('PS2', () => hierarchy.of('PS2').apply([row]));
+    ps2 = hierarchy.of('PS2').site;
+    const stands = async () => (await ps2.hierarchyPackages.ownRequests(packageId))?.isDeletion;
+    await ps2.until(async () => (await stands()) === false);
+    await hierarchy.rest();
+    await ps2.packageCommands.update(packageId);
+    await ps2.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] });
+    await hierarchy.rest();
+    assert.equal((await ps2.getStatus(packageId, 'PS2DP1'))?.state, 'installed');
+    assert.equal((await ps1.packages.require(packageId)).acceptedRequestCount, 2);
+  });
+
+  it('says again what it is when that went with what was refused elsewhere', async () => {
+    const packageId = await createAtPs1();
+    const { store } = cs1.machine;
+    const before = await cs1.hierarchyPackages.definitions.get(packageId);
+    assert.deepEqual(before?.directories, ['/source']);
+    await store.write([cs1.hierarchyPackages.definitions.delete(packageId)], { sync: false });
+    await hierarchy.rest();
+    for (const site of [cs1, ps1, ps2]) {
+      assert.deepEqual(await site.hierarchyPackages.definitions.get(packageId), before);
+    }
   });
 
   it('is deleted without a site that was taken out of the hierarchy', async () => {

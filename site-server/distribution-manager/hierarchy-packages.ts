@@ -66,6 +66,8 @@ interface CheckedDirectories {
 export class HierarchyPackages {
   readonly #components: HierarchyPackagesComponents;
   readonly #config: HierarchyPackagesConfig;
+  /** Sites of which an administrator was told that they have no say in a deletion. */
+  readonly #toldSites = new Set<string>();
 
   constructor(components: HierarchyPackagesComponents, config = defaultHierarchyPackagesConfig) {
     this.#components = components;
@@ -114,7 +116,10 @@ export class HierarchyPackages {
   /** Whether what becomes of a package depends on which sites there are, and where they stand. */
   async #isAboutSites(packageId: string): Promise<boolean> {
     const { hierarchyPackages } = this.#components;
-    if (!hierarchyPackages.isOwn(packageId)) return hierarchyPackages.isSourceGone(packageId);
+    if (!hierarchyPackages.isOwn(packageId)) {
+      const asked = await hierarchyPackages.ownRequests(packageId);
+      return asked?.isDeletion || (await hierarchyPackages.isSourceGone(packageId));
+    }
     const requests = await this.#requestsOfOthers(packageId);
     return requests.some(({ isDeletion }) => isDeletion);
   }
@@ -140,17 +145,31 @@ export class HierarchyPackages {
     const wake = this.#wake(packageId);
     if (isLeaving(row)) return [...(await this.#wishChanges(row)), wake];
     const requests = await this.#requestsOfOthers(packageId);
-    if (requests.some((one) => this.#isDeletion(one))) return this.#deletion(row);
+    const deletions = requests.filter(({ isDeletion }) => isDeletion);
+    if (deletions.some(({ siteCode }) => this.#hasSay(packageId, siteCode))) {
+      return this.#deletion(row);
+    }
+    const reports = deletions.flatMap((one) => this.#refusalReport(one));
     const changes = await this.#ownRowChanges(row, { requests, checked });
     changes.push(...(await this.#wishChanges(row)));
     // A snapshot that waits for room is tried again in its own time, not whenever its row is written.
-    return changes.length > 0 || !isPostponed(row) ? [...changes, wake] : [];
+    return changes.length > 0 || !isPostponed(row) ? [...changes, ...reports, wake] : reports;
   }
 
-  /** A site that is not above this one takes away no package of it, whatever it asks. */
-  #isDeletion({ isDeletion, siteCode }: PackageRequests): boolean {
-    const { hierarchyPackages, sites } = this.#components;
-    return isDeletion && sites.tree.isUnder(hierarchyPackages.siteCode, siteCode);
+  /** A site that is not above its source site takes away no package, whatever it asks. */
+  #hasSay(packageId: string, siteCode: string): boolean {
+    return this.#components.sites.tree.isUnder(sourceSiteOf(packageId), siteCode);
+  }
+
+  /** Once for each site: whoever reads it looks into what that site is about. */
+  #refusalReport({ packageId, siteCode }: PackageRequests): Change[] {
+    const { status, logger } = this.#components;
+    if (this.#toldSites.has(siteCode)) return [];
+    this.#toldSites.add(siteCode);
+    const owner = sourceSiteOf(packageId);
+    const reason = `only site ${owner} or one above it may delete package ${packageId}; ${siteCode} is none`;
+    logger.warn({ packageId, siteCode }, 'Refused deletion asked at another site');
+    return status.message({ messageId: 9005, insertionStrings: [siteCode, reason] });
   }
 
   async #requestsOfOthers(packageId: string): Promise<PackageRequests[]> {
@@ -193,9 +212,9 @@ export class HierarchyPackages {
     const { hierarchyPackages, status, logger } = this.#components;
     const { packageId } = row;
     const definition = await hierarchyPackages.definitions.get(packageId);
-    if (!definition) return { defined: row, corrections: [] };
-    const { properties } = definition;
     const own = row.sources.map(({ directory }) => directory);
+    if (!definition) return { defined: row, corrections: this.#definedAgain(row) };
+    const { properties } = definition;
     if (isSame(definition.directories, own)) {
       return { defined: withDefinition(row, definition), corrections: [] };
     }
@@ -214,6 +233,17 @@ export class HierarchyPackages {
       corrections.push(hierarchyPackages.definitions.put(packageId, toDefinition(defined)));
     }
     return { defined, corrections };
+  }
+
+  /**
+   * Somebody elsewhere was refused what he said of it, and the later refusal took the row along. One that was
+   * lost here, the neighbours may still give back.
+   */
+  #definedAgain(row: SitePackage): Change[] {
+    const { hierarchyPackages, isStoreDamaged, hasCaughtUp } = this.#components;
+    const isComplete = row.sources.every(({ directory }) => directory !== '');
+    if (isStoreDamaged || !hasCaughtUp() || !isComplete) return [];
+    return [hierarchyPackages.definitions.put(row.packageId, toDefinition(row))];
   }
 
   /** Before the turn: a disk may take its time. */
@@ -272,7 +302,8 @@ export class HierarchyPackages {
     const definition = await hierarchyPackages.definitions.get(packageId);
     const published = await hierarchyPackages.published.get(packageId);
     const requests = await hierarchyPackages.ownRequests(packageId);
-    const isDeletionAsked = requests?.isDeletion ?? false;
+    const takenBack = this.#deletionTakenBack(requests);
+    const isDeletionAsked = requests?.isDeletion === true && takenBack.length === 0;
     const isSourceGone = await hierarchyPackages.isSourceGone(packageId);
     const known = { definition, published, row, isDeletionAsked, isSourceGone };
     const fate = foreignPackageFate({ ...known, isWanted: false });
@@ -280,14 +311,14 @@ export class HierarchyPackages {
     const sourceSiteCode = sourceSiteOf(packageId);
     const facts = { packageId, sourceSiteCode, nowMs: this.#components.clock.nowMs() };
     const before = row ?? toForeignPackage({ ...known, isWanted: false }, facts);
-    if (!before) return [];
+    if (!before) return takenBack;
     const content = await hierarchyPackages.ownContent(packageId);
     const effects = await this.#components.wishes.effectsOf(before);
     const wishes = effects.flatMap(({ changes }) => changes);
     const isWanted = await this.#isWanted(packageId, effects);
     const next = toForeignPackage({ ...known, isWanted, content }, facts);
-    if (!next) return [];
-    const changes = [...wishes];
+    if (!next) return takenBack;
+    const changes = [...takenBack, ...wishes];
     if (next !== row) changes.push(...packages.put(next), ...(await this.#rankChanges(row, next)));
     if (isWanted && !content) {
       const { siteCode } = hierarchyPackages;
@@ -295,6 +326,20 @@ export class HierarchyPackages {
       changes.push(hierarchyPackages.putOwnContent(awaited));
     }
     return changes.length > 0 ? [...changes, this.#wake(packageId)] : [];
+  }
+
+  /**
+   * An older program let an administrator ask here for what no site does: the package stays, and here it is
+   * one like any other again.
+   */
+  #deletionTakenBack(requests: PackageRequests | undefined): Change[] {
+    const { hierarchyPackages, sites, logger } = this.#components;
+    if (!requests?.isDeletion) return [];
+    const { packageId } = requests;
+    const isKnown = sites.tree.get(sourceSiteOf(packageId)) !== undefined;
+    if (!isKnown || this.#hasSay(packageId, hierarchyPackages.siteCode)) return [];
+    logger.warn({ packageId }, 'Took back a deletion in which this site has no say');
+    return [hierarchyPackages.putOwnRequests({ ...requests, isDeletion: false })];
   }
 
   async #leavingChanges(

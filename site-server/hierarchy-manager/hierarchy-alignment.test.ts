@@ -118,6 +118,10 @@ describe('A site that joins the hierarchy', () => {
     await forgetReplicated(machine);
     await using site = await TestSite.start(machine, { own: below, isStoreDamaged: true });
     assert.equal(await site.hierarchyPackages.definitions.get('PS100001'), undefined);
+    const told = site.notifier.notification('hierarchy-package', 'PS100001');
+    await machine.store.write([told], { sync: false });
+    await site.until(async () => (await site.pendingCount(['hierarchy-package'])) === 0);
+    assert.equal(await site.hierarchyPackages.definitions.get('PS100001'), undefined);
   });
 });
 

@@ -25,7 +25,7 @@ import {
 } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { FullCopyReceiver } from './full-copy-receiver.ts';
-import { isOwnedRow, type OwnedRow } from './owned-row-authority.ts';
+import { type OwnedRow, publishedOf, rowsToJudge } from './owned-row-authority.ts';
 import { noticesOf, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
 import { originCountMax, type ReplicationConfig } from './replication-config.ts';
 import type { SiteRow } from './site-row-authority.ts';
@@ -210,8 +210,7 @@ export class ChangeApplier {
         });
         problems = new Map();
         for (const row of later) {
-          const before = values.get(rowIdOf(row.name));
-          const problem = siteProblems.get(row) ?? rule.ownedProblemOf(row, before);
+          const problem = siteProblems.get(row) ?? rule.ownedProblemOf(row, values);
           if (problem !== undefined) problems.set(row, problem);
         }
         const winners = later.filter((row) => !problems.has(row));
@@ -227,7 +226,7 @@ export class ChangeApplier {
         const notices = this.#notifications(winners, rule);
         return [...written, ...notices, ...clockChanges, ...others];
       },
-      rows.map(({ name }) => name).filter(isOwnedRow),
+      rows.flatMap(({ name }) => rowsToJudge(name)),
     );
     for (const row of overruled) rule.onOverruled(row, problems.get(row) ?? '');
     return count;
@@ -268,8 +267,12 @@ export class ChangeApplier {
       const definition = value as SiteDefinition | undefined;
       return sender.siteRowProblem({ origin, siteCode: name.key, definition, rowsBefore });
     };
-    const ownedProblemOf = ({ name, value, version }: CheckedRow, before: unknown) =>
-      sender.ownedRowProblem({ name, value, before, origin: version.changedAt.siteCode });
+    const ownedProblemOf = ({ name, value, version }: CheckedRow, values: RowValues) => {
+      const before = values.get(rowIdOf(name));
+      const published = values.get(rowIdOf(publishedOf(name)));
+      const { siteCode: origin } = version.changedAt;
+      return sender.ownedRowProblem({ name, value, before, published, origin });
+    };
     const onOverruled = ({ name, version }: CheckedRow, reason: string) => {
       const { siteCode } = version.changedAt;
       const facts = { siteCode, row: rowIdOf(name), reason };
@@ -318,6 +321,9 @@ export class ChangeApplier {
   }
 }
 
+/** Rows as they are here, by `rowIdOf`. */
+type RowValues = ReadonlyMap<string, unknown>;
+
 /** What becomes of a row that may be applied. */
 interface ApplyRule {
   /** Whether a row that is not here is known to have been deleted. */
@@ -326,8 +332,8 @@ interface ApplyRule {
   readonly isRefill: boolean;
   /** Why a row is not taken, and this site's said anew; undefined when it may be. */
   readonly problemOf: (row: CheckedRow) => string | undefined;
-  /** The same, where it matters what is here. */
-  readonly ownedProblemOf: (row: CheckedRow, before: unknown) => string | undefined;
+  /** The same, where it matters what is here: the rows to judge it by. */
+  readonly ownedProblemOf: (row: CheckedRow, values: RowValues) => string | undefined;
   readonly onOverruled: (row: CheckedRow, reason: string) => void;
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
 import type { SiteDefinition } from '../../shared/domain/site.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
@@ -194,6 +195,57 @@ describe('a neighbour that says what is not so (SEC-1)', () => {
       assert.deepEqual(await dp.standing(site), expected, site.code);
     }
     assert.deepEqual(cas.audit, []);
+  });
+
+  it('does not decide what a package elsewhere reads and runs by naming it first, again and again', async () => {
+    const ps2 = await hierarchy.add('PS2', 'primary', 'CAS');
+    await converged(hierarchy);
+    const packageId = 'PS100042';
+    const row = testPackage(packageId, 'true');
+    const own = toDefinition(row);
+    const programs = [{ name: 'Install', commandLine: 'evil' }];
+    let count = 0;
+    const say = (site: TestSite, value: typeof own) => {
+      const definitions = site.store.records(keySpaces.packageDefinitions);
+      return site.store.write([definitions.put(packageId, value)], { sync: true });
+    };
+    const attack = () => {
+      const properties = { ...own.properties, programs, description: `${++count}` };
+      return say(ps2, { ...own, properties, directories: ['/etc/waybill'] });
+    };
+    const standing = async () => {
+      const all = [...hierarchy.sites.values()];
+      return Promise.all(
+        all.map((site) => site.store.records(keySpaces.packageDefinitions).get(packageId)),
+      );
+    };
+    const assertHarmless = async () => {
+      for (const one of await standing()) {
+        assert.deepEqual(one?.properties.programs ?? [], []);
+        assert.deepEqual(one?.directories ?? [], []);
+      }
+    };
+    // As far ahead as is taken: whatever PS1 says at the same time is earlier.
+    ps2.skewMs += 9 * 60_000;
+    await attack();
+    await converged(hierarchy);
+    await assertHarmless();
+    hierarchy.cut('PS1', 'CAS');
+    await put(ps1, packageId);
+    await say(ps1, own);
+    const refusedBefore = cas.audit.length;
+    await attack();
+    await hierarchy.until(() => cas.audit.length > refusedBefore, 'refusal');
+    await attack();
+    hierarchy.mend('PS1', 'CAS');
+    await converged(hierarchy);
+    await assertHarmless();
+    // As its source site does when the row went with what was refused.
+    await say(ps1, own);
+    await converged(hierarchy);
+    await attack();
+    await converged(hierarchy);
+    for (const one of await standing()) assert.deepEqual(one, own);
   });
 
   it('does not make its parent remember that a DP elsewhere is deleted, or its own', async () => {

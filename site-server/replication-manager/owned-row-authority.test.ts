@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
 import type { SiteDefinition, SiteKind } from '../../shared/domain/site.ts';
 import { SiteTree } from '../../shared/domain/site-tree.ts';
 import { ownedRowProblem } from './owned-row-authority.ts';
+import { testPackage } from './testing/random-edits.ts';
 
 function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
   return { siteCode, kind, parentSiteCode, address: '', description: '' };
@@ -70,6 +72,28 @@ describe('who may change a row that belongs to a site (SEC-1)', () => {
     it(`${mayWrite ? 'takes' : 'refuses'} ${what}`, () => {
       const name = { table: 'package-definitions', key: 'PS200001' } as const;
       const row = { name, origin, before: definition(), value };
+      const problem = ownedRowProblem(tree, row);
+      assert.equal(problem === undefined, mayWrite, problem);
+    });
+  }
+
+  const published = testPackage('PS200001', 'Office');
+  const same = toDefinition(published);
+  const running = { ...same, properties: { ...same.properties, programs: [program] } };
+  for (const [what, origin, key, value, said, mayWrite] of [
+    ['its own new package', 'PS2', 'PS200001', running, undefined, true],
+    ['a package of a site below it', 'PS1', 'S1100001', running, undefined, true],
+    ['a new package of a site elsewhere', 'PS1', 'PS200001', same, undefined, false],
+    ['a new package of the site above it', 'S11', 'PS100001', same, undefined, false],
+    ['a lost row as it was published', 'PS1', 'PS200001', same, published, true],
+    ['a lost row with another program', 'PS1', 'PS200001', running, published, false],
+    ['a lost row with another directory', 'PS1', 'PS200001', definition(), published, false],
+    ['the deletion of a lost row', 'PS1', 'PS200001', undefined, published, true],
+    ['a package of a site not heard of yet', 'PS1', 'S1200001', running, undefined, true],
+  ] as const) {
+    it(`${mayWrite ? 'takes' : 'refuses'} ${what}, where none is`, () => {
+      const name = { table: 'package-definitions', key } as const;
+      const row = { name, origin, before: undefined, value, published: said };
       const problem = ownedRowProblem(tree, row);
       assert.equal(problem === undefined, mayWrite, problem);
     });

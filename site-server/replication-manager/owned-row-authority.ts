@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { PackageDefinition } from '../../shared/domain/hierarchy-package.ts';
+import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
 import { sourceSiteOf } from '../../shared/domain/package.ts';
+import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { RowName } from './replicated-rows.ts';
 
@@ -17,6 +19,8 @@ export interface OwnedRow {
   readonly before: unknown;
   /** Undefined: deleted. */
   readonly value: unknown;
+  /** Of a package: what its source site, and no other, has said of it; undefined: nothing. */
+  readonly published?: unknown;
 }
 
 /** Whether what is here of a row says who may change it. */
@@ -24,26 +28,59 @@ export function isOwnedRow({ table }: RowName): boolean {
   return ownedTables.some((one) => one === table);
 }
 
+/** The rows that are read to tell whose such a row is, itself the first; none of another table. */
+export function rowsToJudge(name: RowName): RowName[] {
+  if (!isOwnedRow(name)) return [];
+  return name.table === 'package-definitions' ? [name, publishedOf(name)] : [name];
+}
+
+/** The row in which its source site says what a package is. */
+export function publishedOf({ key }: RowName): RowName {
+  return { table: 'published-packages', key };
+}
+
 /**
  * Why a site below this one may not have written such a row. Whose it is and what it is, only the site
- * it belongs to says, or one above that; an administrator elsewhere may make one where none is, and
- * change what it is set to (ROLE-4). Undefined when the site may.
+ * it belongs to says, or one above that; an administrator elsewhere may change what it is set to, and make
+ * a DP where none is (ROLE-4). Undefined when the site may.
  */
 export function ownedRowProblem(tree: SiteTree, row: OwnedRow): string | undefined {
   const { name, origin, before, value } = row;
-  if (!before || !isOwnedRow(name)) return undefined;
+  if (!isOwnedRow(name)) return undefined;
+  if (!before) return newRowProblem(tree, row);
   const isPoint = name.table === 'hierarchy-distribution-points';
   const owner = isPoint ? (before as DistributionPoint).siteCode : sourceSiteOf(name.key);
-  // A site takes its rows along when it is taken out, and its own row may be the first to come.
-  const hasSay = tree.get(owner) === undefined || tree.isUnder(owner, origin);
   if (isPoint && value && isGivenAway(tree, origin, { before, value }))
     return `site ${origin} may move it only below itself`;
-  const isTaken = hasSay || (value !== undefined && isSameThing(name, before, value));
+  const isTaken =
+    hasSay(tree, owner, origin) || (value !== undefined && isSameThing(name, before, value));
   if (isTaken) return undefined;
   const what = isPoint
     ? 'delete it, or change its site or address'
     : 'delete it, or change what it reads and runs';
   return `only site ${owner} or one above it may ${what}; ${origin} is none`;
+}
+
+/**
+ * Of a row that is not here. A DP is nobody until its site gives it a certificate; by the row of a package its
+ * source site would read and clients run, for who makes it first could go on rewriting it.
+ */
+function newRowProblem(
+  tree: SiteTree,
+  { name, origin, value, published }: OwnedRow,
+): string | undefined {
+  if (name.table !== 'package-definitions' || value === undefined) return undefined;
+  const owner = sourceSiteOf(name.key);
+  if (hasSay(tree, owner, origin)) return undefined;
+  const known = published ? toDefinition(published as SitePackage) : undefined;
+  // Its row was lost or deleted, and somebody elsewhere sets it meanwhile.
+  if (known && isSamePackage(known, value as PackageDefinition)) return undefined;
+  return `only site ${owner} or one above it may say what it reads and runs; ${origin} is none`;
+}
+
+/** A site takes its rows along when it is taken out, and its own row may be the first to come. */
+function hasSay(tree: SiteTree, owner: string, origin: string): boolean {
+  return tree.get(owner) === undefined || tree.isUnder(owner, origin);
 }
 
 function isGivenAway(

@@ -23,12 +23,20 @@ export function testStatus(packageId: string, dpId: string, version: number): Pa
   };
 }
 
-/** What one component of a site, or an administrator there, writes; none of it the same twice. */
-export function randomEdit(
+/** What the directories and programs of a package that a site names tell of it. */
+export function sayerOf(word: string): string {
+  return word.slice(0, 3);
+}
+
+/**
+ * What one component of a site, or an administrator there, writes, and what only a site in the wrong hands
+ * does; none of it the same twice.
+ */
+export async function randomEdit(
   random: SeededRandom,
   site: TestSite,
   codes: readonly string[],
-): Change[] {
+): Promise<Change[]> {
   const { store, code } = site;
   const serial = random.below(1e9);
   const packageId = `${random.pick(codes)}0000${random.below(3)}`;
@@ -36,29 +44,46 @@ export function randomEdit(
   const place = random.below(3);
   const dpId = `DP${place}`;
   const { own, tree } = site.directory;
-  const mayDelete = (owner: string) => !own.parent || tree.isUnder(owner, code);
+  // Who has no say in what something is says it now and then all the same; else only what it is set to.
+  const hasSay = (owner: string) => !own.parent || tree.isUnder(owner, code);
+  const isSaying = (owner: string) => hasSay(owner) || random.below(4) === 0;
   const isDeletion = random.below(4) === 0;
   const change = <V>(space: Parameters<typeof store.records<V>>[0], key: string, value: V) =>
     isDeletion ? store.records(space).delete(key) : store.records(space).put(key, value);
-  /** Of a row that belongs to a site: others set it, and do not delete it. */
-  const changeOwned = <V>(
-    owner: string,
-    ...[space, key, value]: [Parameters<typeof store.records<V>>[0], string, V]
-  ) => (mayDelete(owner) ? change(space, key, value) : store.records(space).put(key, value));
   const pointSite = codes[place % codes.length] ?? code;
-  const point = { dpId, address: 'a:1', kind: 'standard', siteCode: pointSite } as const;
+  const pointRows = store.records(keySpaces.hierarchyDistributionPoints);
+  const standingPoint = await pointRows.get(dpId);
+  const definitionRows = store.records(keySpaces.packageDefinitions);
+  const standingDefinition = await definitionRows.get(packageId);
   const description = `${serial}`;
   const { properties } = testPackage(packageId, description);
   const content = { storedHash: '', reason: '', refusedJobId: '', needsFull: false };
   const edits = [
-    () =>
-      changeOwned(pointSite, keySpaces.hierarchyDistributionPoints, dpId, {
-        ...{ ...point, description },
-      }),
-    () =>
-      changeOwned(packageId.slice(0, 3), keySpaces.packageDefinitions, packageId, {
-        ...{ packageId, sourceSiteCode: packageId.slice(0, 3), properties, directories: [] },
-      }),
+    () => {
+      const facts = { dpId, kind: 'standard', description } as const;
+      const said = { address: `${code}:${1 + random.below(9)}`, siteCode: pointSite };
+      if (isSaying(standingPoint?.siteCode ?? pointSite)) {
+        const siteCode = hasSay(pointSite) ? pointSite : code;
+        return change(keySpaces.hierarchyDistributionPoints, dpId, { ...facts, ...said, siteCode });
+      }
+      const { address, siteCode } = standingPoint ?? said;
+      return pointRows.put(dpId, { ...facts, address, siteCode });
+    },
+    () => {
+      const sourceSiteCode = packageId.slice(0, 3);
+      const facts = { packageId, sourceSiteCode };
+      if (isSaying(sourceSiteCode)) {
+        const programs = [{ name: 'Install', commandLine: `${code} ${serial}` }];
+        return change(keySpaces.packageDefinitions, packageId, {
+          ...{ ...facts, properties: { ...properties, programs } },
+          directories: [`${code} ${serial}`],
+        });
+      }
+      const programs = standingDefinition?.properties.programs ?? [];
+      const directories = standingDefinition?.directories ?? [];
+      const set = { ...facts, properties: { ...properties, programs }, directories };
+      return definitionRows.put(packageId, set);
+    },
     () =>
       change(keySpaces.packageAssignments, joinKey(packageId, dpId), {
         ...{ packageId, dpId, siteCode: code, intent: 'installed', action: 'add' },
