@@ -24,7 +24,7 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
-import { RevocationRoom } from './revocation-room.ts';
+import { RevocationRoom, type RevocationRoomConfig } from './revocation-room.ts';
 import { type RevocationReason, revocationsOf } from './revocation-rows.ts';
 
 export interface RevocationsNeeds {
@@ -35,11 +35,9 @@ export interface RevocationsNeeds {
   readonly logger: Logger;
 }
 
-export interface RevocationsConfig {
+export interface RevocationsConfig extends RevocationRoomConfig {
   /** Revocations said at this site. @default 20_000 */
   readonly countMax: number;
-  /** Revocations taken of another site: what it deletes, it revokes beyond its `countMax`. @default 40_000 */
-  readonly otherCountMax: number;
   /** How long a revocation is kept: as long as any certificate lives, and a month. @default 3_680 days */
   readonly keepMs: number;
   /** How often those that are older are deleted. @default 1 day */
@@ -53,6 +51,8 @@ const dayMs = 86_400_000;
 export const defaultRevocationsConfig: RevocationsConfig = {
   countMax: 20_000,
   otherCountMax: 40_000,
+  branchCountMax: 60_000,
+  branchesCountMax: 200_000,
   keepMs: 3_680 * dayMs,
   sweepIntervalMs: dayMs,
   aheadMsMax: 600_000,
