@@ -89,10 +89,7 @@ describe('what a DP keeps of what it was told of trust', () => {
 
     it('forgets nothing that a third one said, however many sites it has made below itself', () => {
       const madeUp = Array.from({ length: 480 }, (_, index) => `X${index.toString(36)}`);
-      const grown = [
-        ...places,
-        ...madeUp.map((siteCode) => ({ siteCode, parentSiteCode: 'PS2' })),
-      ];
+      const grown = [...places, ...madeUp.map((siteCode) => ({ siteCode, parentSiteCode: 'PS2' }))];
       const before = said('PS3', 5_000, 1);
       const floods = [...madeUp, 'GON'].flatMap((siteCode) => said(siteCode, 120, 1_000));
       const first = { sites: grown, revocations: before };
