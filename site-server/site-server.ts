@@ -200,6 +200,7 @@ function replicationManager(
         'site-identities': (key, row) => ground.identity.isRollback(key, row),
         revocations: (key, row) => ground.revocations.isRollback(key, row),
       },
+      rooms: { revocations: () => ground.revocations.roomOfMessage() },
     },
     ground.config.replication,
   );

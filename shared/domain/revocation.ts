@@ -114,6 +114,7 @@ export class RevocationIndex<R extends RevokedAt> {
   delete({ holder, siteCode }: Pick<RevokedAt, 'holder' | 'siteCode'>): void {
     const ofHolder = this.#byHolder.get(holder);
     if (ofHolder?.delete(siteCode)) this.#counts.set(siteCode, this.countOf(siteCode) - 1);
+    if (this.#counts.get(siteCode) === 0) this.#counts.delete(siteCode);
     if (ofHolder?.size === 0) this.#byHolder.delete(holder);
   }
 
@@ -124,6 +125,11 @@ export class RevocationIndex<R extends RevokedAt> {
   /** How many holders a site has said it of. */
   countOf(siteCode: string): number {
     return this.#counts.get(siteCode) ?? 0;
+  }
+
+  /** The same of each site that has said it of any. */
+  get counts(): ReadonlyMap<string, number> {
+    return this.#counts;
   }
 
   /** What each site says of a holder. */

@@ -36,6 +36,22 @@ describe('site tree (ROLE-1)', () => {
     });
   }
 
+  it('knows in which branch a site stands, once it knows its whole way up', () => {
+    const orphans = [site('SS8', 'secondary', 'PS8'), site('CCC', 'primary', 'CCC')];
+    const grown = new SiteTree([...tree.list(), ...orphans]);
+    for (const [siteCode, branch] of [
+      ['CS1', 'CS1'],
+      ['PS1', 'PS1'],
+      ['SS1', 'PS1'],
+      ['PS2', 'PS2'],
+      ['XXX', undefined],
+      ['SS8', undefined],
+      ['CCC', undefined],
+    ] as const) {
+      assert.equal(grown.branchOf(siteCode), branch, siteCode);
+    }
+  });
+
   it('ends a way up that goes in a circle', () => {
     const circle = new SiteTree([site('AAA', 'primary', 'BBB'), site('BBB', 'primary', 'AAA')]);
     assert.equal(circle.wayUp('AAA').length, 3);

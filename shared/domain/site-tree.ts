@@ -59,6 +59,17 @@ export class SiteTree {
   }
 
   /**
+   * The branch of the hierarchy that a site stands in: the site below the top on its way up, or the top itself.
+   * Undefined while that is not known of it, or of a site on its way up.
+   */
+  branchOf(siteCode: string): string | undefined {
+    const way = this.wayUp(siteCode);
+    const top = this.#sites.get(way.at(-1) ?? '');
+    const isWhole = top?.parentSiteCode === '' && way.every((one) => this.#sites.has(one));
+    return isWhole ? (way.at(-2) ?? siteCode) : undefined;
+  }
+
+  /**
    * The neighbour that brings something nearer to another site: the child on whose side it is, else
    * the parent. Undefined when it is this site itself, or not in the hierarchy.
    */
@@ -86,7 +97,7 @@ export class SiteTree {
 /** A tree of which the places alone are known. */
 export function treeOfPlaces(
   places: Iterable<Pick<SiteDefinition, 'siteCode' | 'parentSiteCode'>>,
-): Pick<SiteTree, 'wayUp' | 'get'> {
+): Pick<SiteTree, 'wayUp' | 'get' | 'branchOf'> {
   const unknown = { kind: 'primary', address: '', description: '' } as const;
   return new SiteTree([...places].map((place) => ({ ...unknown, ...place })));
 }

@@ -87,6 +87,26 @@ describe('what a DP keeps of what it was told of trust', () => {
       assert.ok(before.every(({ holder }) => kept.has(holder)));
     });
 
+    it('forgets nothing that a third one said, however many sites it has made below itself', () => {
+      const madeUp = Array.from({ length: 480 }, (_, index) => `X${index.toString(36)}`);
+      const grown = [...places, ...madeUp.map((siteCode) => ({ siteCode, parentSiteCode: 'PS2' }))];
+      const before = said('PS3', 5_000, 1);
+      const floods = [...madeUp, 'GON'].flatMap((siteCode) => said(siteCode, 120, 1_000));
+      const first = { sites: grown, revocations: before };
+      const { revocations } = withTold(first, { sites: grown, revocations: floods }, since(0));
+      assert.equal(revocations.length, toldRevocationCountMax);
+      const keptOf = (of: string) => revocations.filter(({ siteCode }) => siteCode === of).length;
+      assert.equal(keptOf('PS3'), 5_000);
+      assert.equal(keptOf('GON'), 120, 'of one nobody knows, as of a branch of its own');
+    });
+
+    it('forgets nothing that one said which stands in the same branch, and says little', () => {
+      const grown = [...places, { siteCode: 'S21', parentSiteCode: 'PS2' }];
+      const first = { sites: grown, revocations: said('S21', 10, 1) };
+      const { revocations } = withTold(first, { sites: grown, revocations: flood }, since(0));
+      assert.equal(revocations.filter(({ siteCode }) => siteCode === 'S21').length, 10);
+    });
+
     it('forgets nothing that a third one said, which says little', () => {
       const before = said('PS3', 10, 1);
       const first = { sites: places, revocations: before };

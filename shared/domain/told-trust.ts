@@ -1,6 +1,6 @@
 import type { RevokedAt } from './revocation.ts';
 import type { SiteDefinition } from './site.ts';
-import { treeOfPlaces } from './site-tree.ts';
+import { type SiteTree, treeOfPlaces } from './site-tree.ts';
 
 /** What a site tells its DPs of whom to trust. */
 export interface ToldTrust {
@@ -43,49 +43,65 @@ export function withTold(
     if (!known || known.revokedAtMs < one.revokedAtMs) newest.set(key, one);
   }
   const known = [...newest.values()].filter(({ revokedAtMs }) => revokedAtMs >= own.forgetBeforeMs);
-  const sitesAbove = treeOfPlaces(told.sites).wayUp(own.siteCode);
-  const revocations = keptRevocations(known, sitesAbove);
+  const revocations = keptRevocations(known, own.siteCode, treeOfPlaces(told.sites));
   const bundle = told.bundle ?? before?.bundle;
   return { sites: told.sites, revocations, ...(bundle && { bundle }) };
 }
 
 /**
  * What is kept of revocations, those that were said last first. Of too many, those that the site itself and the
- * sites above it have said go before all others, for they count there for everybody; and among each, the site that
- * has said most loses its oldest. So no site, whatever it says, makes anybody forget what others have said.
+ * sites above it have said go before all others, for they count there for everybody. Of these, the site that has said
+ * most loses its oldest; of all others the branch that has, and in it the site: a site in the wrong hands makes as
+ * many sites below itself as it likes. So none, whatever it says, makes anybody forget what other branches have said.
  *
- * @param sitesAbove the DP's site and those above it
+ * @param siteCode the site whose DPs keep them
  */
 export function keptRevocations<R extends RevokedAt>(
   all: readonly R[],
-  sitesAbove: readonly string[],
+  siteCode: string,
+  places: Pick<SiteTree, 'wayUp' | 'branchOf'>,
 ): R[] {
   const sorted = [...all].sort((a, b) => b.revokedAtMs - a.revokedAtMs);
   if (sorted.length <= toldRevocationCountMax) return sorted;
-  const above = new Set(sitesAbove);
-  const near = fairShares(
-    sorted.filter(({ siteCode }) => above.has(siteCode)),
-    toldRevocationCountMax,
-  );
+  const above = new Set(places.wayUp(siteCode));
+  const isNear = (one: RevokedAt) => above.has(one.siteCode);
+  const ofSite = (one: RevokedAt) => one.siteCode;
+  // Sites of which nobody knows where they stand are one branch.
+  const codes = new Set(sorted.map(ofSite));
+  const branches = new Map([...codes].map((code) => [code, places.branchOf(code) ?? '']));
+  const ofBranch = (one: RevokedAt) => branches.get(one.siteCode) ?? '';
+  const near = fairShares(sorted.filter(isNear), toldRevocationCountMax, [ofSite]);
   const far = fairShares(
-    sorted.filter(({ siteCode }) => !above.has(siteCode)),
+    sorted.filter((one) => !isNear(one)),
     toldRevocationCountMax - near.length,
+    [ofBranch, ofSite],
   );
   return [...near, ...far].sort((a, b) => b.revokedAtMs - a.revokedAtMs);
 }
 
-/** The first ones of each site, as many as may be: none has more than another that lost some. */
-function fairShares<R extends RevokedAt>(sorted: readonly R[], countMax: number): R[] {
-  const bySite = new Map<string, R[]>();
+/**
+ * The first ones of each group, as many as may be: none has more than another that lost some.
+ *
+ * @param groupings by what they are grouped, and each group again
+ */
+function fairShares<R extends RevokedAt>(
+  sorted: readonly R[],
+  countMax: number,
+  groupings: readonly ((one: R) => string)[],
+): R[] {
+  const [groupOf, ...within] = groupings;
+  if (!groupOf) return sorted.slice(0, countMax);
+  const groups = new Map<string, R[]>();
   for (const one of sorted) {
-    const ofSite = bySite.get(one.siteCode) ?? [];
-    bySite.set(one.siteCode, ofSite);
-    ofSite.push(one);
+    const name = groupOf(one);
+    const group = groups.get(name) ?? [];
+    groups.set(name, group);
+    group.push(one);
   }
-  const fewestFirst = [...bySite.values()].sort((a, b) => a.length - b.length);
+  const fewestFirst = [...groups.values()].sort((a, b) => a.length - b.length);
   let room = countMax;
-  return fewestFirst.flatMap((ofSite, index) => {
-    const share = ofSite.slice(0, Math.floor(room / (fewestFirst.length - index)));
+  return fewestFirst.flatMap((group, index) => {
+    const share = fairShares(group, Math.floor(room / (fewestFirst.length - index)), within);
     room -= share.length;
     return share;
   });

@@ -10,6 +10,8 @@ export interface AuditEvent {
   readonly result: string;
   /** What was asked, or why it was refused, in words without secrets. */
   readonly detail: string;
+  /** It has used up what an administrator gave once: it always gets a record, in which this does not stand. */
+  readonly isOnce?: true;
 }
 
 /** The caller of a connection whose certificate names nobody. */

@@ -42,6 +42,15 @@ describe('room of the audit trail', () => {
     );
   });
 
+  it('is there for whoever was enrolled, however much machines do besides (SEC-2)', () => {
+    const done = (index: number) => event(dp(`D${index}`), 'ok');
+    const stranger = () => event('unauthenticated', 'ok');
+    assert.equal(taken(100, done), 10);
+    assert.equal(taken(1, stranger), 0, 'nothing is left');
+    const word = room.wordOn({ ...stranger(), isOnce: true }, 0);
+    assert.deepEqual(word, { isTaken: true, event: stranger() });
+  });
+
   it('is small for one caller, and larger for all of a kind', () => {
     for (const kind of [dp, (name: string) => `waybill://admin/operator/${name}`]) {
       assert.equal(

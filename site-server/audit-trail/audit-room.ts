@@ -15,7 +15,7 @@ export interface AuditRoomConfig {
   readonly refused: AuditShare;
   /** The same of one caller; of those without a certificate, of one address. */
   readonly refusedOfOne: AuditShare;
-  /** What machines did: enrolled, renewed, instructed. */
+  /** What machines did: renewed, instructed, enrolled again. */
   readonly done: AuditShare;
   readonly doneOfOne: AuditShare;
 }
@@ -43,7 +43,8 @@ const forgetMs = 3_600_000;
 
 /**
  * Decides which events get a record, so that nobody can fill the audit trail with what costs him nothing:
- * refused calls, handshakes that fail. What administrators did always gets one, and what the trail says itself.
+ * refused calls, handshakes that fail. What administrators did always gets one, what used up something that one of
+ * them gave, as a token, and what the trail says itself.
  * What is left out is counted, and told with the next record of its kind. In memory alone: after a start
  * everybody has rested.
  */
@@ -56,8 +57,8 @@ export class AuditRoom {
   }
 
   /** @param nowMs by a clock that is never set */
-  wordOn(event: AuditEvent, nowMs: number): AuditWord {
-    const kind = kindOf(event);
+  wordOn({ isOnce, ...event }: AuditEvent, nowMs: number): AuditWord {
+    const kind = isOnce ? undefined : kindOf(event);
     return kind ? this.#recordsOf(kind, nowMs).wordOn(event, nowMs) : { isTaken: true, event };
   }
 

@@ -230,7 +230,8 @@ export class Enrollment {
     repeatOf?: string,
   ): void {
     const event = { caller, address, method: methods[method], result: 'ok', detail };
-    if (repeatOf === undefined) this.#components.onAudit(event);
+    // A token that was used for the first time: whatever else is going on, somebody new belongs to the hierarchy.
+    if (repeatOf === undefined) this.#components.onAudit({ ...event, ...onceOf(method) });
     else this.#repeats.record(event, repeatOf);
   }
 
@@ -261,6 +262,10 @@ export class Enrollment {
     pace.failed(address);
     return guess;
   }
+}
+
+function onceOf(method: keyof typeof methods): Pick<AuditEvent, 'isOnce'> {
+  return method === 'enroll' ? { isOnce: true } : {};
 }
 
 /** A refused token, and why in truth: who does not know its secret is told less. */

@@ -39,6 +39,8 @@ export interface ChangeApplierComponents {
   readonly checks?: RowChecks;
   /** @default none */
   readonly rollbacks?: RowRollbacks;
+  /** @default there is room for all */
+  readonly rooms?: RowRooms;
 }
 
 /**
@@ -48,6 +50,15 @@ export interface ChangeApplierComponents {
 export type RowRollbacks = Partial<
   Record<ReplicatedTable, (key: string, value: unknown) => boolean>
 >;
+
+/** Asked for each row of one message that would be put, in turn: why there is no room for it; undefined, and it is counted. */
+export type RowRoom = (key: string, value: unknown) => string | undefined;
+
+/**
+ * By table: the room there is for the rows of a message. A row without is passed over and reported, and all else
+ * goes on: to refuse it would hold up all that its writer says, and end a full copy again and again.
+ */
+export type RowRooms = Partial<Record<ReplicatedTable, () => RowRoom>>;
 
 /** Who sends, as far as it matters what is taken of it. */
 export interface Sender {
@@ -66,7 +77,7 @@ export interface Sender {
   readonly siteRowProblem: (row: SiteRow) => string | undefined;
   /** The same of rows that belong to a site, though any may write them. */
   readonly ownedRowProblem: (row: OwnedRow) => string | undefined;
-  /** A row was not taken, and this site's was said anew. */
+  /** A row was not taken: this site's was said anew, or there was no room for it. */
   readonly onOverruled: (error: WaybillError) => void;
   readonly copy: FullCopyReceiver;
 }
@@ -197,6 +208,7 @@ export class ChangeApplier {
     const siteProblems = new Map(rows.map((row) => [row, rule.problemOf(row)]));
     let problems = new Map<CheckedRow, string>();
     let overruled: CheckedRow[] = [];
+    let overRoom = new Map<CheckedRow, string>();
     const isOther = await this.#othersThan(rows);
     await log.changeRows(
       rows.map(({ name }) => rowIdOf(name)),
@@ -213,10 +225,13 @@ export class ChangeApplier {
           const problem = siteProblems.get(row) ?? rule.ownedProblemOf(row, values);
           if (problem !== undefined) problems.set(row, problem);
         }
-        const winners = later.filter((row) => !problems.has(row));
+        const fit = later.filter((row) => !problems.has(row));
+        overRoom = this.#overRoom(fit);
+        const winners = fit.filter((row) => !overRoom.has(row));
         overruled = later.filter((row) => problems.has(row));
         count = winners.length;
         const written = later.flatMap((row) => {
+          if (overRoom.has(row)) return [];
           const before = versions.get(rowIdOf(row.name));
           if (!problems.has(row)) return this.#written(row, before, rule);
           return rule.isRefill ? [] : this.#saidAnew(row.name, before);
@@ -229,7 +244,25 @@ export class ChangeApplier {
       rows.flatMap(({ name }) => rowsToJudge(name)),
     );
     for (const row of overruled) rule.onOverruled(row, problems.get(row) ?? '');
+    // One stands for all: of a message they may be thousands.
+    const [first] = overRoom;
+    if (first) rule.onOverruled(first[0], `${first[1]}; ${overRoom.size} are passed over`);
     return count;
+  }
+
+  /** The rows for which there is no room, and why. Those before take some from those after them. */
+  #overRoom(rows: readonly CheckedRow[]): Map<CheckedRow, string> {
+    const { rooms = {} } = this.#components;
+    const ofTable = new Map<ReplicatedTable, RowRoom | undefined>();
+    const over = new Map<CheckedRow, string>();
+    for (const row of rows) {
+      const { table, key } = row.name;
+      if (!ofTable.has(table)) ofTable.set(table, rooms[table]?.());
+      const isPut = !row.version.isDeleted;
+      const reason = isPut ? ofTable.get(table)?.(key, row.value) : undefined;
+      if (reason !== undefined) over.set(row, reason);
+    }
+    return over;
   }
 
   /**

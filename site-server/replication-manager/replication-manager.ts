@@ -16,7 +16,7 @@ import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { AuditTrail } from '../audit-trail/audit-trail.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
-import { ChangeApplier, type RowRollbacks } from './change-applier.ts';
+import { ChangeApplier, type RowRollbacks, type RowRooms } from './change-applier.ts';
 import type { ChangeCapture } from './change-capture.ts';
 import type { RowChecks } from './change-check.ts';
 import { ChangeLog } from './change-log.ts';
@@ -60,6 +60,8 @@ export interface ReplicationManagerComponents {
   readonly checks?: RowChecks;
   /** Rows that would take something back, by table. @default none */
   readonly rollbacks?: RowRollbacks;
+  /** How much there is room for, by table. @default for all */
+  readonly rooms?: RowRooms;
   /** How a channel to the parent is made. @default over the network */
   readonly openChannel?: (options: RpcChannelOptions<'Replication'>) => ReplicationChannel;
 }

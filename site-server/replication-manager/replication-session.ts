@@ -64,7 +64,7 @@ export interface SessionPeer {
   readonly onHeld: (error: WaybillError) => Promise<void>;
   /** What stands about it: why something is not taken, or nothing any more. */
   readonly onReason: (reason: string) => void;
-  /** A row was not taken, and this site's was said anew. */
+  /** A row was not taken: this site's was said anew, or there was no room for it. */
   readonly onOverruled: (error: WaybillError) => void;
   /**
    * It knows later changes of this site than this site. @param isTrusted all of it is taken back.

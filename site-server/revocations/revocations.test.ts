@@ -195,7 +195,7 @@ describe('revocations of a site (SEC-3)', () => {
     await restart({ otherCountMax: 2 });
     await replicated(row('PS2', 'client/x1'), row('PS2', 'client/x2'));
     const refusal = (one: Revocation) =>
-      revocations.refusalOfRow(`${one.siteCode}/${one.holder}`, one);
+      revocations.roomOfMessage()(`${one.siteCode}/${one.holder}`, one);
     assert.match(refusal(row('PS2', 'client/x3')) ?? '', /of a site 2 revocations are taken/);
     assert.equal(refusal(row('PS2', 'client/x2')), undefined);
     assert.equal(refusal(row('PS3', 'client/x3')), undefined);
@@ -203,7 +203,13 @@ describe('revocations of a site (SEC-3)', () => {
     assert.ok(refusal(row('PS2', 'client/x3')), 'also after a restart');
     await store.write([rows().delete('PS2/client/x1')], { sync: false });
     await store.settled();
-    assert.equal(refusal(row('PS2', 'client/x3')), undefined);
+    const room = revocations.roomOfMessage();
+    const answers = ['x3', 'x4', 'x2'].map((name) => room('', row('PS2', `client/${name}`)));
+    assert.deepEqual(
+      answers.map((answer) => answer === undefined),
+      [true, false, true],
+      'those of one message count',
+    );
   });
 
   it('are bounded in number and length', async () => {

@@ -24,6 +24,7 @@ import type { Logger } from '../../shared/runtime/logger.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { RevocationRoom, type RevocationRoomConfig } from './revocation-room.ts';
 import { type RevocationReason, revocationsOf } from './revocation-rows.ts';
 
 export interface RevocationsNeeds {
@@ -34,14 +35,9 @@ export interface RevocationsNeeds {
   readonly logger: Logger;
 }
 
-export interface RevocationsConfig {
+export interface RevocationsConfig extends RevocationRoomConfig {
   /** Revocations said at this site. @default 20_000 */
   readonly countMax: number;
-  /**
-   * Revocations taken of another site, besides those of one message: what it deletes, it revokes beyond its
-   * `countMax`. @default 40_000
-   */
-  readonly otherCountMax: number;
   /** How long a revocation is kept: as long as any certificate lives, and a month. @default 3_680 days */
   readonly keepMs: number;
   /** How often those that are older are deleted. @default 1 day */
@@ -55,6 +51,8 @@ const dayMs = 86_400_000;
 export const defaultRevocationsConfig: RevocationsConfig = {
   countMax: 20_000,
   otherCountMax: 40_000,
+  branchCountMax: 60_000,
+  branchesCountMax: 200_000,
   keepMs: 3_680 * dayMs,
   sweepIntervalMs: dayMs,
   aheadMsMax: 600_000,
@@ -150,15 +148,15 @@ export class Revocations implements Component {
   refusalOfRow(key: string, row: unknown): string | undefined {
     const { siteCode, holder, revokedAtMs } = row as Revocation;
     if (`${siteCode}/${holder}` !== key) return 'it says it is another row than its key';
-    const { aheadMsMax, otherCountMax } = this.#config;
+    const { aheadMsMax } = this.#config;
     const isAhead = revokedAtMs > this.#needs.clock.nowMs() + aheadMsMax;
-    if (isAhead) return `it is more than ${aheadMsMax} ms in the future`;
-    const isTooMany = !this.#index.get({ siteCode, holder }) && !this.#hasRoomOf(siteCode);
-    return isTooMany ? `of a site ${otherCountMax} revocations are taken` : undefined;
+    return isAhead ? `it is more than ${aheadMsMax} ms in the future` : undefined;
   }
 
-  #hasRoomOf(siteCode: string): boolean {
-    return this.#index.countOf(siteCode) < this.#config.otherCountMax;
+  /** For replication: the room there is for rows of one message, which `refusalOfRow` has let pass. */
+  roomOfMessage(): (key: string, row: unknown) => string | undefined {
+    const room = new RevocationRoom({ ...this.#needs, index: this.#index }, this.#config);
+    return (_key, row) => room.take(row as Revocation);
   }
 
   /** For replication: whether a row, undefined when it is deleted, would take a revocation back. */

@@ -144,7 +144,7 @@ function trustOf({ revocations, sites, bundles }: TrustTold): ToldTrust {
     .map(({ siteCode, holder, revokedAtMs }) => ({ siteCode, holder, revokedAtMs }));
   return {
     sites: tree.list().map(({ siteCode, parentSiteCode }) => ({ siteCode, parentSiteCode })),
-    revocations: keptRevocations(known, tree.wayUp(own.siteCode)),
+    revocations: keptRevocations(known, own.siteCode, tree),
     ...(bundle && { bundle }),
   };
 }
