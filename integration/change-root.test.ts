@@ -33,15 +33,8 @@ describe('a root that changes under a hierarchy that runs (SEC-1, SEC-3, F21, F2
     if (!isLong) this.skip();
     net = await EnrolledHierarchy.start('CS1', 'central-administration', environment);
     adminDirectory = join((await net.person('alice')).home, '.config', 'waybill');
-    const address = `127.0.0.1:${await freePort()}`;
-    const facts = ['--kind', 'primary', '--parent', 'CS1', '--address', address];
-    const printed = await net.printed(['site', 'add', 'PS1', ...facts]);
-    const enrollment = `127.0.0.1:${await freePort()}`;
-    const more = ['--no-start', '--enrollment-listen', enrollment];
-    const end = await net.enroll(printed, 'PS1', more);
-    assert.equal(end.exitCode, 0, end.stderr);
-    await net.agent('PS1', programs.waybillSite).start();
-    await net.until('PS1 in the hierarchy', isJoined);
+    await enrolledSite('PS1');
+    await net.until('PS1 in the hierarchy', () => isJoined('PS1'));
     await net.enrolledDp('PS1DP1', ['--site', 'PS1']);
     await net.enrolledDp('PS1DP2', ['--site', 'PS1']);
     await net.until('PS1DP1', () => isReached('PS1DP1'));
@@ -52,11 +45,22 @@ describe('a root that changes under a hierarchy that runs (SEC-1, SEC-3, F21, F2
 
   const identity = (name: string) => net.at(name, 'identity');
 
-  async function isJoined(): Promise<boolean> {
+  async function enrolledSite(siteCode: string): Promise<void> {
+    const address = `127.0.0.1:${await freePort()}`;
+    const facts = ['--kind', 'primary', '--parent', 'CS1', '--address', address];
+    const printed = await net.printed(['site', 'add', siteCode, ...facts]);
+    const enrollment = `127.0.0.1:${await freePort()}`;
+    const more = ['--no-start', '--enrollment-listen', enrollment];
+    const end = await net.enroll(printed, siteCode, more);
+    assert.equal(end.exitCode, 0, end.stderr);
+    await net.agent(siteCode, programs.waybillSite).start();
+  }
+
+  async function isJoined(wanted: string): Promise<boolean> {
     const rows = await net.asked<
       { siteCode: string; replication: { connected: boolean } | null }[]
     >(['site', 'list']);
-    return rows.find(({ siteCode }) => siteCode === 'PS1')?.replication?.connected ?? false;
+    return rows.find(({ siteCode }) => siteCode === wanted)?.replication?.connected ?? false;
   }
 
   async function isReached(dpId: string): Promise<boolean> {
@@ -90,11 +94,13 @@ describe('a root that changes under a hierarchy that runs (SEC-1, SEC-3, F21, F2
         return (await generationOf(identity(name))) === 2;
       });
     }
-    // An administrator hears of it when she uses waybill.
-    await net.asked(['site', 'list']);
+    // A site may join meanwhile: the root its token names is that on which the top stands.
+    await enrolledSite('PS2');
+    // An administrator hears of it when she uses waybill, as she has just done.
     assert.equal(await generationOf(adminDirectory), 2);
     assert.equal(await isOnNewest(identity('PS1')), false, 'all hear of it first');
-    for (const name of running) {
+    assert.equal(await isOnNewest(identity('PS2')), false);
+    for (const name of [...running, 'PS2']) {
       await net.until(`${name} on the new root`, () => isOnNewest(identity(name)));
     }
     await net.until('alice on the new root', async () => {
@@ -102,12 +108,14 @@ describe('a root that changes under a hierarchy that runs (SEC-1, SEC-3, F21, F2
       return isOnNewest(adminDirectory);
     });
     await changed('retire-root', '--force');
-    for (const name of running) {
+    for (const name of [...running, 'PS2']) {
       await net.until(`${name} with one root`, async () => {
         return (await generationOf(identity(name))) === 3;
       });
     }
-    await net.until('PS1 in the hierarchy', isJoined);
+    for (const siteCode of ['PS1', 'PS2']) {
+      await net.until(`${siteCode} in the hierarchy`, () => isJoined(siteCode));
+    }
     await net.until('PS1DP1', () => isReached('PS1DP1'));
     assert.deepEqual(
       running.map((name) => net.agent(name).pid),
@@ -145,7 +153,7 @@ describe('a root that changes under a hierarchy that runs (SEC-1, SEC-3, F21, F2
       /at PS1: .*dp\/PS1DP1[\s\S]*waybill dp enroll[\s\S]*--config .*CS1\.yaml --out/,
     );
     await net.until('PS1 with one root', async () => (await generationOf(identity('PS1'))) === 5);
-    await net.until('PS1 in the hierarchy', isJoined);
+    await net.until('PS1 in the hierarchy', () => isJoined('PS1'));
     await net.agent('PS1DP1').start();
     await net.until('PS1DP1', () => isReached('PS1DP1'));
     assert.equal(await isOnNewest(identity('PS1DP1')), true);

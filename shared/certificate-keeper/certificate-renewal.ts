@@ -72,7 +72,7 @@ export class CertificateRenewal {
    *
    * @param old valid or not
    * @throws what asking throws; PEER_FAILED for an answer that is not taken; CERTIFICATE_INVALID when others
-   *   may read the files; the system's failure when they cannot be written
+   *   may read the files, or they cannot be written; DISK_FULL
    */
   async renew(old: OldCredentials, signal: AbortSignal): Promise<void> {
     const { place, ask, clock } = this.#needs;

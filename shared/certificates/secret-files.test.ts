@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import type { WaybillError } from '../domain/errors.ts';
 import { TemporaryDirectory } from '../testing/temporary-directory.ts';
 import {
   makeSecretDirectory,
@@ -7,6 +8,13 @@ import {
   requireForOwnerOnly,
   writeSecretFile,
 } from './secret-files.ts';
+
+/** A file handle, closed: all have one prototype. */
+async function openedOnce(path: string): Promise<object> {
+  const file = await open(path, 'w');
+  await file.close();
+  return file;
+}
 
 const modeOf = async (path: string) => (await stat(path)).mode & 0o777;
 
@@ -44,6 +52,37 @@ describe('secret files', () => {
     await mkdir(place.join('data'), { mode: 0o755 });
     await makeSecretDirectory(place.join('data'));
     assert.equal(await modeOf(place.join('data')), 0o755);
+  });
+
+  it('tell a full disk as what it is, and leave the file as it was', async () => {
+    const path = place.join('agent.pem');
+    await writeSecretFile(path, 'key');
+    const handles = Object.getPrototypeOf(await openedOnce(place.join('any')));
+    const { sync } = handles;
+    for (const code of ['ENOSPC', 'EDQUOT']) {
+      handles.sync = async () => {
+        throw Object.assign(new Error(code), { code, syscall: 'fsync' });
+      };
+      const asked = writeSecretFile(path, 'another key').finally(() => {
+        handles.sync = sync;
+      });
+      await assert.rejects(asked, ({ details }: WaybillError) => {
+        assert.equal(details.code === 'DISK_FULL' && details.neededBytes, 11);
+        return true;
+      });
+    }
+    assert.equal(await readSecretFile(path), 'key');
+  });
+
+  it('say why they cannot be written', async () => {
+    const failure = (reason: string) => ({
+      code: 'CERTIFICATE_INVALID',
+      message: new RegExp(`agent\\.pem cannot be used: it cannot be written: ${reason}`),
+    });
+    const gone = writeSecretFile(place.join('gone', 'agent.pem'), 'key');
+    await assert.rejects(gone, failure('its directory is not there'));
+    await mkdir(place.join('agent.pem.new'));
+    await assert.rejects(writeSecretFile(place.join('agent.pem'), 'key'), failure('.*EISDIR'));
   });
 
   it('are nothing when they are not there', async () => {

@@ -3,7 +3,7 @@ import { constants, type Stats } from 'node:fs';
 import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncDirectories } from '../content-library/file-system-sync.ts';
-import { isSystemError } from '../content-library/library-failure.ts';
+import { isSystemError, toWriteFailure } from '../content-library/library-failure.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { toSystemReason } from '../runtime/system-reason.ts';
 
@@ -24,17 +24,31 @@ const noPlainFile = 'it is no plain file or directory';
  * Writes a file that only its owner may read, whole or not at all: as a new file, synced, renamed. A
  * crash leaves the one before, and perhaps `<path>.new`, which the next writing replaces.
  *
- * @throws the failure of the system
+ * @throws DISK_FULL; CERTIFICATE_INVALID when it cannot be written for another reason of the system
  */
 export function writeSecretFile(path: string, content: string, owner?: FileOwner): Promise<void> {
   return writeWholeFile(path, content, { mode: fileMode, owner });
 }
 
 /** As `writeSecretFile`, with another mode: for what stands beside secrets and is none. */
-export async function writeWholeFile(
+export async function writeWholeFile(path: string, content: string, facts: NewFile): Promise<void> {
+  try {
+    await writeAndRename(path, content, facts);
+  } catch (error) {
+    throw toFailure(error, path, Buffer.byteLength(content));
+  }
+}
+
+/** Of a file that is written. */
+interface NewFile {
+  readonly mode: number;
+  readonly owner?: FileOwner | undefined;
+}
+
+async function writeAndRename(
   path: string,
   content: string,
-  { mode, owner }: { readonly mode: number; readonly owner?: FileOwner | undefined },
+  { mode, owner }: NewFile,
 ): Promise<void> {
   const unfinished = `${path}.new`;
   // One that was left over might be somebody else's, or a link to elsewhere.
@@ -48,6 +62,16 @@ export async function writeWholeFile(
   }
   await rename(unfinished, path);
   await syncDirectories(dirname(path), [dirname(path)]);
+}
+
+/** What the system says of a file, so that whoever writes it can go on without it. */
+function toFailure(error: unknown, path: string, neededBytes: number): unknown {
+  const failure = toWriteFailure(error, path, neededBytes);
+  const isOfSystem = failure instanceof Error && 'syscall' in failure;
+  if (!isOfSystem) return failure;
+  const isGone = isSystemError(error, 'ENOENT', 'ENOTDIR');
+  const reason = isGone ? 'its directory is not there' : toSystemReason(error);
+  return unusable(path, `it cannot be written: ${reason}`, error);
 }
 
 /** Makes a directory for its owner only, and those above it; one that is there stays as it is. */

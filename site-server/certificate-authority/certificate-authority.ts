@@ -138,7 +138,8 @@ export class CertificateAuthority {
   }
 
   /**
-   * The authority of another site, signed by the newest root. At the top only.
+   * The authority of another site, signed by the root behind this site's own: whoever asks knows that one, and perhaps
+   * no other. The newest root signs it again later, as those of all sites (`SiteAuthorities`). At the top only.
    *
    * @returns PEM
    * @throws CERTIFICATE_REQUEST_INVALID; CERTIFICATE_INVALID when the root's key cannot be read, or the root
@@ -146,12 +147,22 @@ export class CertificateAuthority {
    */
   async issueSiteAuthority(siteCode: string, request: Uint8Array): Promise<string> {
     const { publicKey } = await readCertificateRequest(request);
-    return this.certifySiteAuthority(siteCode, publicKey);
+    // Retired before this site stood on another: then nobody is to believe in it any more.
+    const root = this.#rootBehind(this.authorityCertificate()) ?? this.#newestRoot;
+    return this.#certify(siteCode, publicKey, root);
   }
 
-  /** As `issueSiteAuthority`, for a key that is known to be the site's (SPKI, DER). */
-  async certifySiteAuthority(siteCode: string, publicKey: Uint8Array): Promise<string> {
-    const root = await this.#root();
+  /** The same by the newest root, for a key that is known to be the site's (SPKI, DER). */
+  certifySiteAuthority(siteCode: string, publicKey: Uint8Array): Promise<string> {
+    return this.#certify(siteCode, publicKey, this.#newestRoot);
+  }
+
+  async #certify(
+    siteCode: string,
+    publicKey: Uint8Array,
+    rootPem: string | undefined,
+  ): Promise<string> {
+    const root = await this.#withKey(rootPem);
     const identity = { kind: 'site', siteCode } as const;
     const known = this.#knownRevocationOf(identity);
     const validity = this.#validityOf(root.certificate, known, {
@@ -171,14 +182,11 @@ export class CertificateAuthority {
   /**
    * The site's authority has another certificate from now on, for the same key: what it has issued counts as before.
    * The caller has made sure that peers know the root behind it.
+   *
+   * @throws DISK_FULL, or CERTIFICATE_INVALID when a file cannot be written: it has the one before, and is told again
    */
   async replaceCertificate(certificate: string): Promise<void> {
-    await this.#changes.run(async () => {
-      const authority = { ...this.#content.authority, certificate };
-      await writeAuthority(this.#config.directory, authority, this.#components.owner);
-      this.#content = { ...this.#content, authority };
-      await this.#alignOwnCertificate();
-    });
+    await this.#changes.run(() => this.#stand(certificate));
   }
 
   /**
@@ -187,7 +195,7 @@ export class CertificateAuthority {
    * retired before it stood on another.
    *
    * @returns whether it was to be done
-   * @throws CERTIFICATE_INVALID when the root's key cannot be read; DISK_FULL
+   * @throws CERTIFICATE_INVALID when the root's key cannot be read, or a file not written; DISK_FULL
    */
   async renewOwnAuthority(): Promise<boolean> {
     const { authority, bundle } = this.#content;
@@ -197,10 +205,7 @@ export class CertificateAuthority {
     const isSound = !this.#refusalOf(current) && this.#rootKeyIdOf(authority.certificate) !== '';
     if (isSound || this.#refusalOf(new X509Certificate(root))) return false;
     const publicKey = current.publicKey.export({ type: 'spki', format: 'der' });
-    const certificate = await this.certifySiteAuthority(this.siteCode, publicKey);
-    const renewed = { ...authority, certificate };
-    await writeAuthority(this.#config.directory, renewed, this.#components.owner);
-    this.#content = { ...this.#content, authority: renewed };
+    await this.replaceCertificate(await this.certifySiteAuthority(this.siteCode, publicKey));
     return true;
   }
 
@@ -218,9 +223,15 @@ export class CertificateAuthority {
     return this.#content.bundle;
   }
 
-  async #root(): Promise<IssuedCertificate> {
-    const [certificate] = this.#content.bundle?.roots ?? [];
-    if (certificate === undefined) throw new Error('Only the top site has the root');
+  /** PEM; undefined below the top. */
+  get #newestRoot(): string | undefined {
+    return this.#content.bundle?.roots[0];
+  }
+
+  async #withKey(certificate: string | undefined): Promise<IssuedCertificate> {
+    if (certificate === undefined || !this.isTop) {
+      throw new Error('Only the top site has the root');
+    }
     const { directory, rootPassphraseFile } = this.#config;
     return readRootKey(directory, certificate, rootPassphraseFile);
   }
@@ -296,14 +307,20 @@ export class CertificateAuthority {
     });
   }
 
-  /** The root that signed this, or that it is; empty when it is none that is known here. */
+  /** Empty when it is none that is known here. */
   #rootKeyIdOf(issuerPem: string): string {
+    const root = this.#rootBehind(issuerPem);
+    return root === undefined ? '' : rootKeyIdOf(root);
+  }
+
+  /** PEM; the root that signed this, or that it is; undefined when it is none that is known here. */
+  #rootBehind(issuerPem: string): string | undefined {
     const issuer = new X509Certificate(issuerPem);
     const roots = this.#content.bundle?.roots ?? this.roots();
-    const root = roots
-      .map((pem) => new X509Certificate(pem))
-      .find((one) => issuer.checkIssued(one) && issuer.verify(one.publicKey));
-    return root ? rootKeyIdOf(root) : '';
+    return roots.find((pem) => {
+      const root = new X509Certificate(pem);
+      return issuer.checkIssued(root) && issuer.verify(root.publicKey);
+    });
   }
 
   async #makeOwn(): Promise<void> {
@@ -317,6 +334,23 @@ export class CertificateAuthority {
     const { owner, onOwnCertificate } = this.#components;
     await writePairFile(this.#config.agentFile, { key, certificates }, owner);
     onOwnCertificate?.();
+  }
+
+  /**
+   * Both files, or, as far as this program goes by it, none: what a crash leaves in between is made good at the next
+   * opening, and what a failure leaves when this is tried again.
+   */
+  async #stand(certificate: string): Promise<void> {
+    const before = this.#content.authority;
+    const authority = { ...before, certificate };
+    await writeAuthority(this.#config.directory, authority, this.#components.owner);
+    this.#content = { ...this.#content, authority };
+    try {
+      await this.#alignOwnCertificate();
+    } catch (error) {
+      this.#content = { ...this.#content, authority: before };
+      throw error;
+    }
   }
 
   #refusalOf(certificate: X509Certificate): string | undefined {

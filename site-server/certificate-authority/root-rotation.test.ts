@@ -83,6 +83,10 @@ describe('change of the root', () => {
       assert.ok(isShort, message);
       assert.match(message, /not said who stands on it there: SS1\n/);
       assert.match(message, /takes --force:\n.*waybill dp enroll DP/);
+      assert.match(
+        message,
+        /client enroll NAME\nWho is gone for good[\s\S]*revoke client\/NAME\. Nothing/,
+      );
       return true;
     });
     const { standing } = await retireRoot(change(), { isForced: true });
@@ -107,18 +111,22 @@ describe('change of the root', () => {
     });
   }
 
-  it('is used by the authority, which signs with the newest root', async () => {
+  it('is used by the authority: the newest root signs again, the one it stands on who is enrolled', async () => {
     const authority = await files.open();
     const both = await rotateRoot(change());
     assert.equal(await authority.readRootsAgain(), true);
     assert.equal(await authority.readRootsAgain(), false);
     const roots = await TrustedRoots.open(files.rootsFile, clock);
     assert.equal((await roots.take(authority.bundle)).kind, 'newer');
-    const { request } = await askedWithNewKey();
-    await authority.issueSiteAuthority('PS1', request);
-    for await (const { kind, rootKeyId } of files.issued.list()) {
-      if (kind === 'authority') assert.equal(rootKeyId, rootKeyIdOf(both.roots[0]!));
+    const { info, request } = await askedWithNewKey();
+    await authority.certifySiteAuthority('PS1', info);
+    await authority.issueSiteAuthority('PS2', request);
+    const rootOf = new Map<string, string>();
+    for await (const { kind, holder, rootKeyId } of files.issued.list()) {
+      if (kind === 'authority') rootOf.set(holder, rootKeyId);
     }
+    const [newest = '', old = ''] = both.roots.map(rootKeyIdOf);
+    assert.deepEqual([rootOf.get('site/PS1'), rootOf.get('site/PS2')], [newest, old]);
   });
 
   it('is refused twice, and too early, unless a stolen key forces it', async () => {

@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { mkdir, rename, rm, rmdir } from 'node:fs/promises';
 import { readPairFile } from '../../shared/certificates/pair-file.ts';
 import { makeSecretDirectory } from '../../shared/certificates/secret-files.ts';
 import { TrustedRoots, writeRootsFile } from '../../shared/certificates/trusted-roots.ts';
 import type { SiteDefinition, SiteIdentity } from '../../shared/domain/site.ts';
 import { SiteTree } from '../../shared/domain/site-tree.ts';
 import { trustBundleKey } from '../../shared/domain/trust-bundle.ts';
+import { checkedGrant } from '../../shared/enrollment/granted-identity.ts';
 import { refusalOfTime } from '../../shared/rpc/certificate-trust.ts';
+import type { IssuedIdentity__Output } from '../../shared/rpc/generated/waybill/v1/IssuedIdentity.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { until } from '../despooler/testing/test-receiver.ts';
+import { rootBehind } from '../enrollment/enrollment-authority.ts';
+import { issuedAnswer } from '../enrollment/renewals.ts';
 import { readBundle, writeAuthority } from './authority-files.ts';
 import { CertificateAuthority } from './certificate-authority.ts';
 import { retireRoot, rotateRoot } from './root-rotation.ts';
@@ -159,6 +163,42 @@ describe('authorities of sites, and the root', () => {
     assert.equal(own?.certificates[1]?.trim(), below.authority.authorityCertificate().trim());
   });
 
+  /** PS1 is enrolled anew with a token that is made now: it believes the root that the token names, and no other. */
+  async function enrollBelow(): Promise<void> {
+    const pinned = rootBehind(top.authority);
+    const { key, request } = await askedWithNewKey();
+    const identity = { kind: 'site', siteCode: 'PS1' } as const;
+    const given = await issuedAnswer(top.authority, identity, request);
+    const answer: IssuedIdentity__Output = {
+      certificate: Buffer.from(given.certificate, 'base64'),
+      issuerCertificate: Buffer.from(given.issuerCertificate, 'base64'),
+      ...{ roots: [], rootsGeneration: '0', siteCode: 'PS1', siteAddress: '', address: '' },
+      ...{ enrollmentAddress: '', parentSiteCode: 'CS1', parentAddress: 'cs1:8530' },
+      siteKind: 'SITE_KIND_PRIMARY',
+    };
+    const { certificates } = checkedGrant(answer, { identity, keyPem: key, roots: [pinned] });
+    await writeAuthority(belowFiles.directory, { certificate: certificates[0] ?? '', key });
+    await writeRootsFile(belowFiles.rootsFile, { generation: 0, roots: [pinned.toString()] });
+    below = await siteOf(belowFiles, 'PS1');
+    await say();
+  }
+
+  it('of sites that are enrolled while the root changes stand on the root they know, then on the new one', async () => {
+    await rotateRoot(change());
+    await publish();
+    await enrollBelow();
+    await top.authorities.look();
+    await replicate();
+    await below.authorities.look();
+    assert.deepEqual([rootOf(top), rootOf(below)], [1, 1], 'both on the old one');
+    await clock.advance(config.rootOverlapMs);
+    await top.authorities.look();
+    await below.authorities.look();
+    assert.deepEqual([rootOf(top), rootOf(below)], [0, 0], 'both on the new one');
+    await enrollBelow();
+    assert.deepEqual([rootOf(top), rootOf(below)], [0, 0], 'who comes after that at once');
+  });
+
   it('stand on the new root at once when the old one was retired by force', async () => {
     await rotateRoot(change());
     await publish();
@@ -187,6 +227,47 @@ describe('authorities of sites, and the root', () => {
     // Nobody knows whether a thief of the old key has made others: they are enrolled again.
     const rows = topFiles.store.records(keySpaces.siteAuthorities);
     assert.equal(await rows.get('PS1'), undefined);
+  });
+
+  it('are taken later where the files of the site cannot be written now', async () => {
+    await rotateRoot(change());
+    await publish();
+    await top.authorities.look();
+    await replicate();
+    await clock.advance(config.rootOverlapMs);
+    const away = `${belowFiles.directory}.away`;
+    const inTheWay = `${belowFiles.agentFile}.new`;
+    await rename(belowFiles.directory, away);
+    await below.authorities.start();
+    await until(() => belowFiles.log.messages(40).length === 1);
+    await rename(away, belowFiles.directory);
+    await mkdir(inTheWay);
+    await clock.advance(config.lookMs);
+    await until(() => belowFiles.log.messages(40).length === 2);
+    assert.equal(rootOf(below), 1, 'not without what the site shows');
+    await rmdir(inTheWay);
+    await until(async () => {
+      await clock.advance(config.lookMs);
+      return rootOf(below) === 0;
+    });
+    await below.authorities.stop();
+    const own = await readPairFile(belowFiles.agentFile);
+    assert.equal(own?.certificates[1]?.trim(), below.authority.authorityCertificate().trim());
+  });
+
+  it('that of the top is signed again later where it cannot be written now', async () => {
+    await rotateRoot(change());
+    await retireRoot(change(), { isForced: true });
+    await publish();
+    const inTheWay = `${topFiles.agentFile}.new`;
+    await mkdir(inTheWay);
+    await assert.rejects(top.authorities.look(), { code: 'CERTIFICATE_INVALID' });
+    await rmdir(inTheWay);
+    await top.authorities.look();
+    const own = await readPairFile(topFiles.agentFile);
+    const [root = ''] = top.roots.held.roots;
+    const shown = new X509Certificate(own?.certificates[1] ?? '');
+    assert.ok(shown.verify(new X509Certificate(root).publicKey));
   });
 
   it('that of the top does so when that was while it was off', async () => {

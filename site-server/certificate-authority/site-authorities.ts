@@ -89,7 +89,7 @@ export class SiteAuthorities implements Component {
     await Promise.all(this.#running);
   }
 
-  /** Does what is due. @throws DISK_FULL; CERTIFICATE_INVALID when the root's key cannot be read */
+  /** Does what is due. @throws DISK_FULL; CERTIFICATE_INVALID when a key cannot be read, or a file not written */
   async look(): Promise<void> {
     if (this.#components.authority.isTop) {
       await this.#renewOwn();
@@ -103,7 +103,6 @@ export class SiteAuthorities implements Component {
     const { authority, trustedRoots, logger } = this.#components;
     if (authority.bundle?.generation !== trustedRoots.held.generation) return;
     if (!(await authority.renewOwnAuthority())) return;
-    await authority.replaceCertificate(authority.authorityCertificate());
     logger.info('The authority of this site has a new certificate');
   }
 

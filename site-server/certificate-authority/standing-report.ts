@@ -10,7 +10,11 @@ const fileName = 'root-standings.json';
 /** The server looks each minute: an older report is one of a server that does not run. */
 const freshMs = 10 * 60_000;
 
-/** Writes who would be cut off, beside the keys, for the command that retires a root; in one step. */
+/**
+ * Writes who would be cut off, beside the keys, for the command that retires a root; in one step.
+ *
+ * @throws DISK_FULL; CERTIFICATE_INVALID when it cannot be written for another reason of the system
+ */
 export function writeStandingReport(directory: string, report: StandingReport): Promise<void> {
   return writeSecretFile(join(directory, fileName), `${JSON.stringify(report, null, 2)}\n`);
 }
@@ -76,9 +80,11 @@ const whatBringsBack = [
   'Who trusts the new root already comes back by himself within minutes. Who was',
   'off since it was made, or has not heard of it, needs a new token, made at his',
   'site by one of these; the command that it prints takes --force:',
-  '  waybill dp enroll DP, waybill site enroll SITE, waybill admin enroll NAME',
-  'Who is gone for good is deleted:',
-  '  waybill dp delete DP, waybill site delete SITE, waybill admin delete NAME',
+  '  waybill dp enroll DP, waybill site enroll SITE, waybill admin enroll NAME,',
+  '  waybill client enroll NAME',
+  'Who is gone for good is deleted, a client revoked:',
+  '  waybill dp delete DP, waybill site delete SITE, waybill admin delete NAME,',
+  '  waybill certs revoke client/NAME',
 ];
 
 function parsed(text: string | undefined): StandingReport | undefined {

@@ -23,6 +23,8 @@ describe('who stands on an older root (SEC-1, F21)', () => {
   let held: { generation: number; roots: readonly string[] };
   let known: Known[];
   let reports: StandingReport[];
+  let log: CapturedLog;
+  let reportFailure: Error | undefined;
   let onRoots: () => void;
 
   beforeEach(async () => {
@@ -32,6 +34,8 @@ describe('who stands on an older root (SEC-1, F21)', () => {
     held = { generation: 2, roots: ['new', 'old'] };
     known = [];
     reports = [];
+    log = new CapturedLog();
+    reportFailure = undefined;
   });
   afterEach(async () => {
     await store.close();
@@ -41,7 +45,7 @@ describe('who stands on an older root (SEC-1, F21)', () => {
   const standings = (isTop: boolean) => {
     const place = { kind: 'primary', address: '', description: '' } as const;
     return new RootStandings({
-      ...{ siteCode: 'PS1', store, clock, logger: new CapturedLog().logger },
+      ...{ siteCode: 'PS1', store, clock, logger: log.logger },
       trustedRoots: {
         get held() {
           return held;
@@ -65,6 +69,7 @@ describe('who stands on an older root (SEC-1, F21)', () => {
       },
       ...(isTop && {
         writeReport: async (report: StandingReport) => {
+          if (reportFailure) throw reportFailure;
           reports.push(report);
         },
       }),
@@ -106,9 +111,43 @@ describe('who stands on an older root (SEC-1, F21)', () => {
     onRoots();
     await until(async () => (await said())?.generation === 2);
     known = [certificate('dp/A')];
-    await clock.advance(60_000);
-    await until(async () => (await said())?.behindCount === 1);
+    await until(async () => {
+      await clock.advance(60_000);
+      return (await said())?.behindCount === 1;
+    });
     await site.stop();
+  });
+
+  it('is put together a minute later where the report cannot be written now', async () => {
+    const top = standings(true);
+    for (const code of ['ENOSPC', 'ENOENT']) {
+      reportFailure = Object.assign(new Error(code), { code });
+      await top.look();
+    }
+    await top.start();
+    await until(() => log.messages(40).length > 2);
+    reportFailure = undefined;
+    await until(async () => {
+      await clock.advance(60_000);
+      return reports.length > 0;
+    });
+    await top.stop();
+  });
+
+  it('is put together once in a while, however often a site below says something', async () => {
+    const top = standings(true);
+    await top.start();
+    await until(() => reports.length === 1 && clock.sleeperCount === 1);
+    for (let behindCount = 1; behindCount <= 50; behindCount++) {
+      const row: RootStanding = { siteCode: 'SS1', generation: 2, behind: [], behindCount };
+      await store.write([rows().put('SS1', row)], { sync: false });
+      await clock.advance(0);
+    }
+    assert.equal(reports.length, 1);
+    await clock.advance(5_000);
+    await until(() => reports.length === 2 && clock.sleeperCount === 1);
+    assert.equal(reports[1]?.standings.find((one) => one.siteCode === 'SS1')?.behindCount, 50);
+    await top.stop();
   });
 
   it('is said again only when it is another', async () => {

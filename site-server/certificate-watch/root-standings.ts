@@ -36,8 +36,10 @@ export interface RootStandingsNeeds {
   readonly writeReport?: ((report: StandingReport) => Promise<void>) | undefined;
 }
 
-/** How often is looked, while there are two roots. @default 60_000 */
+/** How often is looked, while there are two roots. */
 const lookMs = 60_000;
+/** From one such look to the next: each reads all that was issued, and a site in the wrong hands may have news without end. */
+const newsPauseMs = 5_000;
 
 export class RootStandings implements Component {
   readonly #needs: RootStandingsNeeds;
@@ -77,7 +79,15 @@ export class RootStandings implements Component {
     const rows: RootStanding[] = [];
     for await (const [, row] of this.#rows.list()) rows.push(row);
     const siteCodes = [...sites.tree.list()].map(({ siteCode }) => siteCode);
-    await writeReport(toStandingReport(rows, { generation, siteCodes, seenAtMs: clock.nowMs() }));
+    await this.#write(toStandingReport(rows, { generation, siteCodes, seenAtMs: clock.nowMs() }));
+  }
+
+  /** Whatever keeps it from being written: no root is retired by an old one, and the next look writes another. */
+  async #write(report: StandingReport): Promise<void> {
+    const { writeReport, logger } = this.#needs;
+    await writeReport?.(report).catch((err: unknown) => {
+      logger.warn({ err }, 'Who stands on the old root could not be written beside the keys');
+    });
   }
 
   async #say(generation: number): Promise<void> {
@@ -106,12 +116,15 @@ export class RootStandings implements Component {
   }
 
   async #lookForEver(): Promise<void> {
-    const { clock, logger } = this.#needs;
+    const { clock, logger, trustedRoots } = this.#needs;
     for (;;) {
       await this.look().catch((err: unknown) => {
         if (!isErrorWithCode(err, 'DISK_FULL')) throw err;
         logger.warn({ err }, 'Who stands on the old root could not be written down');
       });
+      // With one root there is nothing to look at, and the next one is to be seen at once.
+      const hasLooked = trustedRoots.held.roots.length > 1;
+      if (hasLooked) await clock.sleep(newsPauseMs, this.#stopping.signal);
       await this.#pause(clock);
     }
   }
@@ -120,8 +133,8 @@ export class RootStandings implements Component {
   async #pause(clock: Pick<Clock, 'sleep'>): Promise<void> {
     const woken = new AbortController();
     const over = AbortSignal.any([this.#stopping.signal, woken.signal]);
-    await Promise.race([clock.sleep(lookMs, over), this.#woken.wait(over)]).finally(() =>
-      woken.abort(),
+    await Promise.race([clock.sleep(lookMs - newsPauseMs, over), this.#woken.wait(over)]).finally(
+      () => woken.abort(),
     );
   }
 
