@@ -94,7 +94,7 @@ describe('validation across sites (PKG-8, ADM-1)', function () {
     assert.equal(again.exitCode, 0, again.stderr);
     const { stdout } = await atTop('package', 'report', '--damaged');
     assert.match(stdout, /All that was validated is whole/);
-    assert.match((await atTop('dp', 'compare', ...dpIds)).stdout, /hold the same: 1 packages/);
+    assert.match((await atTop('dp', 'compare', ...dpIds)).stdout, /hold the same: 1 package\./);
   });
 
   describe('of the copy of a site that does not publish the package', () => {

@@ -29,7 +29,7 @@ describe('waybill dp compare (ADM-1)', () => {
       { packageId, sourceVersion: sourceVersion + 1, missingFiles: '200' },
     ]) {
       const { stdout } = await runWaybill(words, { admin: adminWith(found) });
-      assert.match(stdout, /hold the same: 1 packages/);
+      assert.match(stdout, /hold the same: 1 package\./);
     }
   });
 });

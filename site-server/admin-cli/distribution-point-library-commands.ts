@@ -35,7 +35,7 @@ const compareDistributionPoints = command({
         { title: otherDpId, text: (row) => toSideText(row.right) },
         { title: 'files', text: toFilesText },
       ],
-      `${dpId} and ${otherDpId} hold the same: ${left.packages.size} packages.`,
+      `${dpId} and ${otherDpId} hold the same: ${toCountOf(left.packages.size, 'package')}.`,
     );
   },
 });

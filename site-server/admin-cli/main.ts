@@ -2,6 +2,7 @@
 import { homedir } from 'node:os';
 import { createInterface } from 'node:readline/promises';
 import { agentVersion } from '../../shared/runtime/agent-version.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { runCommandLine } from './run-command-line.ts';
 
@@ -44,6 +45,11 @@ async function askOnTerminal(text: string): Promise<string> {
   terminal.on('SIGINT', () => interrupted.abort());
   try {
     return await terminal.question(text, { signal: interrupted.signal });
+  } catch (error) {
+    // Ctrl-D is no answer, and so a wrong one.
+    if (interrupted.signal.aborted || !isAbortError(error)) throw error;
+    process.stdout.write('\n');
+    return '';
   } finally {
     terminal.close();
   }

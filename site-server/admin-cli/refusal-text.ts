@@ -35,5 +35,13 @@ export function toRefusalText({ code, message, facts }: Refusal): string | undef
 
 function toRoleText(caller: Admin, { who, role }: { who: string; role: string }): string {
   const [theirs, name] = [caller.role, caller.name];
-  return `you are ${name}, whose role is ${theirs}; this takes ${who}. Ask one to do it, or one with full rights for that role: "waybill admin delete ${name}", then "waybill admin add ${name} --role ${role}", and enroll anew`;
+  const added = `waybill admin add ${name} --role ${role}${toScopeOptions(caller.scope)}`;
+  return `you are ${name}, whose role is ${theirs}; this takes ${who}. Ask one to do it, or one with full rights for that role: "waybill admin delete ${name}", then "${added}", and enroll anew`;
+}
+
+/** Whoever gets another role keeps his scope: more than he needs nobody is told to give him. */
+function toScopeOptions(scope: Admin['scope']): string {
+  const sites = scope?.siteCodes.map((code) => ` --scope site=${code}`) ?? [];
+  const groups = scope?.groupNames.map((name) => ` --scope group=${name}`) ?? [];
+  return [...sites, ...groups].join('');
 }

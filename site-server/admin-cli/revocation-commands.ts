@@ -3,6 +3,7 @@ import type { Revocation__Output } from '../../shared/rpc/generated/waybill/v1/R
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
+import type { Session } from './session.ts';
 import { anyText, flag, option, positional, siteToAskOption } from './options.ts';
 import type { Column } from './table.ts';
 import { toCount, toWord } from './wire-values.ts';
@@ -26,7 +27,7 @@ const revoke = command({
       .option('yes', { ...flag('Do not ask, of a site'), alias: 'y' }),
   run: async ({ holder, reason = '', site, force, yes }, connected) => {
     const session = await connected.atSite(site);
-    if (holderKindOf(holder) === 'site' && !yes) {
+    if (holderKindOf(holder) === 'site' && !yes && !(await isItself(session, holder))) {
       const effect = `it puts ${holder} out, with all whose certificates it issued`;
       await confirmDeletion(session, effect, async () => siteOutOf(holder));
     }
@@ -42,6 +43,12 @@ const revoke = command({
     if (record.reach === 'below' || record.reach === 'unknown') output.sentence(askAbove);
   },
 });
+
+/** Whether it is the site that is asked, which refuses that: nobody is asked to confirm it. */
+async function isItself({ admin }: Session, holder: string): Promise<boolean> {
+  const { siteCode } = await admin.ask('getSite', {});
+  return holder === `site/${siteCode}`;
+}
 
 /** Where it counts, as far as the site that said it knows. */
 function toReachText({ reach, siteCode }: { reach: string; siteCode: string }): string {

@@ -136,7 +136,7 @@ describe('a refusal by role or scope (SEC-1)', () => {
     [
       'waybill://admin/operator/olga?site=PS1',
       'administrators with full rights',
-      'you are olga, whose role is operator; this takes an administrator with full rights. Ask one to do it, or one with full rights for that role: "waybill admin delete olga", then "waybill admin add olga --role full", and enroll anew',
+      'you are olga, whose role is operator; this takes an administrator with full rights. Ask one to do it, or one with full rights for that role: "waybill admin delete olga", then "waybill admin add olga --role full --scope site=PS1", and enroll anew',
     ],
     [
       'waybill://dp/PS1DP1',

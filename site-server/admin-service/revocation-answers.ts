@@ -67,7 +67,7 @@ export class RevocationAnswers {
     }
     const expected =
       holder === own
-        ? `another site than ${siteCode}, which is asked; ask ${parent ? `site ${parent.siteCode}` : 'a site above it'}`
+        ? `another site than ${siteCode}, which is asked; ${parent ? `ask site ${parent.siteCode}` : 'a top site is put out by another root: waybill-site rotate-root'}`
         : 'such as dp/PS1DP1, site/PS1, admin/bob or client/pc1';
     throw requestInvalid('holder', { expected, actual: quoted(text) });
   }
