@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { homedir } from 'node:os';
 import { createInterface } from 'node:readline/promises';
-import { agentVersion } from '../../shared/runtime/agent-version.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
+import { agentVersion } from '../../shared/runtime/agent-version.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { runCommandLine } from './run-command-line.ts';
 

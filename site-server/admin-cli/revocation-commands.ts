@@ -3,8 +3,8 @@ import type { Revocation__Output } from '../../shared/rpc/generated/waybill/v1/R
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
-import type { Session } from './session.ts';
 import { anyText, flag, option, positional, siteToAskOption } from './options.ts';
+import type { Session } from './session.ts';
 import type { Column } from './table.ts';
 import { toCount, toWord } from './wire-values.ts';
 
