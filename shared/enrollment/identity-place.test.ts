@@ -70,6 +70,7 @@ describe('where an identity is kept (SEC-2)', () => {
   });
 
   it('belongs to the user of the service whose data directory it is in', async function () {
+    // Only root can be somebody else.
     if (process.getuid?.() !== 0) return this.skip();
     await chown(directory.path, 12_345, 12_346);
     const owner = await ownerOf(directory.path, 0);
@@ -86,6 +87,7 @@ describe('where an identity is kept (SEC-2)', () => {
   });
 
   it('is written by that user: never where a link of his leads', async function () {
+    // Only root can be somebody else.
     if (process.getuid?.() !== 0) return this.skip();
     await mkdir(directory.join('system'), { mode: 0o700 });
     await mkdir(directory.join('data'));

@@ -32,7 +32,7 @@ describe('docs/metrics.md', () => {
   });
 
   it('has every metric of the process, and no other', async function () {
-    // Others have fewer.
+    // prom-client has fewer of the process on other systems.
     if (process.platform !== 'linux') this.skip();
     const text = await readFile(page, 'utf8');
     const told = [...text.matchAll(/^\| `((?:process|nodejs)_\w+)` \|/gm)].map(([, name]) => name);

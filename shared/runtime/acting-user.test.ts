@@ -8,6 +8,7 @@ describe('acting as another user', () => {
   const ids = () => [process.geteuid?.(), process.getegid?.(), process.getgroups?.()];
 
   it('is for the time of the work, whether it ends well or not', async function () {
+    // Only root can be somebody else.
     if (process.getuid?.() !== 0) return this.skip();
     await using directory = await TemporaryDirectory.create();
     await chmod(directory.path, 0o777);
