@@ -30,6 +30,8 @@ function withOtherSecret(text: string): string {
   return encodeEnrollmentToken({ ...token, secret: new Uint8Array(16) });
 }
 
+const ps2 = { siteCode: 'PS2', kind: 'primary', parentSiteCode: 'CS1' } as const;
+
 describe('Enrollment (SEC-2)', () => {
   let site: TestEnrollment;
 
@@ -382,7 +384,6 @@ describe('Enrollment (SEC-2)', () => {
 });
 
 describe('Enrollment of a site (SEC-2)', () => {
-  const ps2 = { siteCode: 'PS2', kind: 'primary', parentSiteCode: 'CS1' } as const;
   const identityUri = 'waybill://site/PS2';
 
   it('gives it an authority, at the top', async () => {
@@ -416,17 +417,12 @@ describe('Enrollment of a site (SEC-2)', () => {
   });
 
   it('is passed on for who knows his token at once, also from an address where others guess', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    top.sites.set('PS2', { ...ps2, address: 'ps2:8530', description: '' });
-    await using middle = await TestEnrollment.open({
-      ...{ siteCode: 'PS1', isTop: false, of: top.authority },
-    });
-    const signal = new AbortController().signal;
-    const caller = { identity: { kind: 'site', siteCode: 'PS1' }, address: 'ps1:1' } as const;
+    await using ground = await topAndBelow();
+    const { top, middle, passed } = ground;
     let askedCount = 0;
     middle.parent.enroll = async (request) => {
       askedCount += 1;
-      return (await top.enrollment.passedOn().passEnroll(request, { caller, signal })) as never;
+      return (await top.enrollment.passedOn().passEnroll(request, passed)) as never;
     };
     const token = await top.token(identityUri);
     const known = parseEnrollmentToken(token).token!;
@@ -447,15 +443,10 @@ describe('Enrollment of a site (SEC-2)', () => {
   });
 
   it('is passed on to the parent by a site that is not the top, which keeps nothing', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    top.sites.set('PS2', { ...ps2, address: 'ps2:8530', description: '' });
-    await using middle = await TestEnrollment.open({
-      ...{ siteCode: 'PS1', isTop: false, of: top.authority },
-    });
-    const signal = new AbortController().signal;
-    const caller = { identity: { kind: 'site', siteCode: 'PS1' }, address: 'ps1:1' } as const;
+    await using ground = await topAndBelow();
+    const { top, middle, passed } = ground;
     middle.parent.enroll = async (request) =>
-      (await top.enrollment.passedOn().passEnroll(request, { caller, signal })) as never;
+      (await top.enrollment.passedOn().passEnroll(request, passed)) as never;
     const token = await top.token(identityUri);
     const answer = await middle.enroll({ token, identityUri });
     assert.equal(certificateIn(answer).subject, 'CN=Waybill site authority PS2');
@@ -472,3 +463,20 @@ describe('Enrollment of a site (SEC-2)', () => {
     await assert.rejects(middle.token(identityUri), { code: 'ENROLLMENT_OFF' });
   });
 });
+
+/** The top, PS1 below it, which passes on what it cannot answer, and PS2, which wants to join. */
+async function topAndBelow() {
+  const top = await TestEnrollment.open({ siteCode: 'CS1' });
+  top.sites.set('PS2', { ...ps2, address: 'ps2:8530', description: '' });
+  const below = { siteCode: 'PS1', isTop: false, of: top.authority };
+  const middle = await TestEnrollment.open(below);
+  const caller = { identity: { kind: 'site', siteCode: 'PS1' }, address: 'ps1:1' } as const;
+  return {
+    ...{ top, middle },
+    passed: { caller, signal: new AbortController().signal },
+    [Symbol.asyncDispose]: async () => {
+      await middle[Symbol.asyncDispose]();
+      await top[Symbol.asyncDispose]();
+    },
+  };
+}
