@@ -14,7 +14,7 @@ import {
 import type { TransferControlsPatch } from '../../shared/domain/transfer-controls-patch.ts';
 import { toTransferControlsPatchMessage } from '../../shared/transfer-arbiter/transfer-controls-message.ts';
 import type { GlobalArguments } from './command.ts';
-import { UsageError } from './command-failure.ts';
+import { refusedWord, UsageError } from './command-failure.ts';
 import { anyText, option } from './options.ts';
 import { parseBytes, parseRate, toExactBytesText, toExactRateText } from './rate-text.ts';
 import { parseWeekRules, type RuleValue } from './week-rules.ts';
@@ -106,7 +106,7 @@ function requireRate(rate: number, name: string, text: string): number {
 }
 
 function refused(name: string, expected: string, text: string): UsageError {
-  return new UsageError(`${name}: expected ${expected}; got ${JSON.stringify(text)}`);
+  return refusedWord(name, { expected, actual: JSON.stringify(text) });
 }
 
 const timeZoneText = {
