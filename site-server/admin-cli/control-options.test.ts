@@ -72,7 +72,10 @@ describe('a schedule on the command line (PTM-5, ADM-3)', () => {
     ['mon 08:30-18 closed, else open', /full hours.*got "08:30-18"/],
     ['mon 08-08 closed, else open', /full hours.*got "08-08"/],
     ['mon 24-08 closed, else open', /full hours.*got "24-08"/],
-    ['mon closed', /in the other 144 hours of the week, got "mon closed"\. Say it at the end: ", else open, medium/],
+    [
+      'mon closed',
+      /in the other 144 hours of the week, got "mon closed"\. Say it at the end: ", else open, medium/,
+    ],
     [
       'mon 08-18 closed, mon 17-20 open, else open',
       /overlap, got "mon 08-18 closed" and "mon 17-20 open" for mon 17/,
@@ -158,7 +161,8 @@ describe('a limit on the command line (PTM-6, ADM-3)', () => {
     ['-1MB/s', /a rate such as/],
     ['1000B/s', /a rate of 1 KiB\/s to 1 TB\/s, got "1000B\/s"/],
     ['2TB/s', /a rate of 1 KiB\/s to 1 TB\/s/],
-    ['0B/s', /a rate of/],
+    ['0B/s', /to 1 TB\/s, got "0B\/s"\. --schedule says when nothing is to travel/],
+    ['mon 08-18 0kB/s, else none', /a rate such as 2MB\/s, or none.*got "mon 08-18 0kB\/s"/],
     ['mon 100B/s, else none', /a rate of .*got "100 B\/s"/],
     ['mon-fri 08-18 quick, else none', /a rate such as 2MB\/s, or none.*got "mon-fri 08-18 quick"/],
     ['pulse:1MiB', /pulse:BLOCK\/PAUSE such as pulse:1MiB\/500ms/],

@@ -45,7 +45,8 @@ export const levelValue: RuleValue<WindowLevel> = {
 
 /** How a rate stands in the rules of a limit; 0 is none. */
 export const rateValue: RuleValue<number> = {
-  parse: (text) => (text.toLowerCase() === none ? 0 : parseRate(text)),
+  // No bytes at all are no limit that could be meant: a schedule closes hours.
+  parse: (text) => (text.toLowerCase() === none ? 0 : parseRate(text) || undefined),
   toText: (rate) => (rate === 0 ? none : toExactRateText(rate)),
   expected: 'a rate such as 2MB/s, or none',
   example: 'mon-fri 08-18 2MB/s',
@@ -102,7 +103,10 @@ function parseDelayMs(text: string): number | undefined {
 function requireRate(rate: number, name: string, text: string): number {
   if (rate >= bytesPerSecondMin && rate <= bytesPerSecondMax) return rate;
   const range = [bytesPerSecondMin, bytesPerSecondMax].map(toExactRateText).join(' to ');
-  throw refused(name, `a rate of ${range}`, text);
+  const expected = `a rate of ${range}`;
+  if (rate > 0) throw refused(name, expected, text);
+  const remedy = `${name.replace('limit', 'schedule')} says when nothing is to travel`;
+  throw refusedWord(name, { expected, actual: JSON.stringify(text), remedy });
 }
 
 function refused(name: string, expected: string, text: string): UsageError {
