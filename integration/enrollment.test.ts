@@ -58,6 +58,11 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
 
   it('brings content to a DP that was added and enrolled by one command each', async () => {
     await net.enrolledDp('PS1DP1');
+    // Nobody has asked for it: the site finds out by itself that it is there.
+    await net.until('PS1DP1 being known', async () => {
+      const point = await net.asked<{ reachability: string }>(['dp', 'show', 'PS1DP1']);
+      return point.reachability === 'reachable';
+    });
     const source = net.at('source');
     await writeNoise(`${source}/setup.bin`, { bytes: 3 * mib, seed: 5 });
     const alice = await Administrator.of({ admin: () => net.admin('PS1') });

@@ -37,6 +37,7 @@ import { takeSnapshot } from './distribution-manager/source-snapshot.ts';
 import { TransferResults } from './distribution-manager/transfer-results.ts';
 import { VersionDeltas } from './distribution-manager/version-deltas.ts';
 import type { LastAdministrator } from './enrollment/last-administrator.ts';
+import { ArrivalWatch } from './hierarchy-manager/arrival-watch.ts';
 import { ControlsTeller } from './hierarchy-manager/controls-teller.ts';
 import { GroupReactions } from './hierarchy-manager/group-reactions.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
@@ -138,8 +139,7 @@ export class SiteServer implements Component {
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
-      new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
-      trustTeller(ground, authority.bundles),
+      ...distributionPointCare(ground, authority.bundles),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -274,11 +274,15 @@ function packageTransferManager(ground: Ground, jobSerials: SerialCounter) {
   return { jobs, permits, pieceSource, manager, steering };
 }
 
-/** What tells DPs whom to trust. */
-function trustTeller(ground: Ground, bundles: TrustBundles | undefined): TrustTeller {
-  const logger = ground.logOf('revocations');
+/** What tells DPs their controls and whom to trust, and notices that they are there. */
+function distributionPointCare(ground: Ground, bundles: TrustBundles | undefined): Component[] {
   const told = { ...ground, ...(bundles && { bundles: toldBundles(bundles) }) };
-  return new TrustTeller(told, { ...ground, logger });
+  const needs = { ...ground, logger: ground.logOf('hierarchy-manager') };
+  return [
+    new ControlsTeller(needs),
+    new TrustTeller(told, { ...ground, logger: ground.logOf('revocations') }),
+    new ArrivalWatch(needs),
+  ];
 }
 
 /** What takes the state messages of pull DPs, and tells clients where content is. */
