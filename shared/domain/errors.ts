@@ -111,6 +111,7 @@ export type ErrorDetails =
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
   | { code: 'CERTIFICATE_REQUEST_INVALID'; reason: string }
   | { code: 'AUTHORITY_CONFLICT'; path: string; reason: string }
+  | { code: 'SETUP_UNFINISHED'; reason: string /** A command; empty: none. */; removal: string }
   | { code: 'DATA_DIRECTORY_IN_USE'; path: string; holder: string }
   | { code: 'STATE_STORE_NEWER'; path: string; layoutFound: number; layoutKnown: number }
   | { code: 'STATE_STORE_DAMAGED'; path: string; reason: string }
@@ -266,6 +267,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   CERTIFICATE_REQUEST_INVALID: (f) => `The certificate request cannot be used: ${f.reason}`,
   AUTHORITY_CONFLICT: (f) => `${f.path}: ${f.reason}. Nothing was changed`,
+  SETUP_UNFINISHED: (f) =>
+    `${f.reason}. The site is not set up yet; mend that, then call the same again, which goes on with what is there${f.removal && `. To begin anew with other options, first: ${f.removal}`}`,
   DATA_DIRECTORY_IN_USE: (f) =>
     `Data directory ${f.path} is in use by ${f.holder}; stop it, or choose another directory`,
   STATE_STORE_NEWER: (f) =>
