@@ -180,7 +180,7 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
 
   it('delete asks before, saying what goes with it', async () => {
     const questions: string[] = [];
-    const asked = (answer: string) => ({
+    const asked = (answer: string | undefined) => ({
       terminal: { columns: 80, rows: 24 },
       surroundings: {
         question: async (text: string) => {
@@ -203,6 +203,10 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
       questions[0] ?? '',
       /PS1DP1 out of site PS1, with 12 packages\? It keeps its files/,
     );
+    const left = await runWaybill('dp delete PS1DP1', asked(undefined));
+    assert.equal(left.exitCode, 2);
+    assert.match(left.stderr, /^waybill: expected an answer or --yes, and the input has ended: dp/);
+    assert.ok(!left.admin.calls.some(({ method }) => method === 'deleteDistributionPoint'));
     const meant = await runWaybill('dp delete PS1DP1', asked('PS1DP1'));
     assert.deepEqual(meant.admin.requestOf('deleteDistributionPoint'), { dpId: 'PS1DP1' });
     const unknown = await runWaybill('dp delete PS1DP9', asked('PS1DP9'));
