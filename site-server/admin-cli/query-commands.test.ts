@@ -295,7 +295,10 @@ describe('waybill messages and audit (ADM-4, ADM-5)', () => {
 
   it('audit shows who, from where, what and the result', async () => {
     const { stdout } = await runWaybill('audit');
-    assert.match(stdout, /DP PS1DP1 +192\.0\.2\.7:40112 +PEER_NOT_ALLOWED +CreatePackage$/m);
+    assert.match(
+      stdout,
+      /DP PS1DP1 +192\.0\.2\.7:40112 +refused +CreatePackage: PEER_NOT_ALLOWED$/m,
+    );
   });
 });
 
