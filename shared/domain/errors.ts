@@ -4,6 +4,7 @@ import {
   parseRenewalRefusal,
   renewalRefusalWords,
 } from './enrollment.ts';
+import { toMomentText } from './moment-text.ts';
 import { instructionRefusals, parseInstructionRefusal } from './site-instruction.ts';
 
 /** The latest time a date can have; what comes from elsewhere may say more. */
@@ -281,9 +282,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
 /** When a schedule opens; 0: never. */
 function opening(opensAtMs: number): string {
   const isTime = opensAtMs > 0 && opensAtMs <= latestDateMs;
-  return isTime
-    ? `from ${new Date(opensAtMs).toISOString()} on it does`
-    : 'the schedule says never';
+  return isTime ? `from ${toMomentText(opensAtMs)} on it does` : 'the schedule says never';
 }
 
 function refusalWords(reason: string): string {

@@ -46,8 +46,8 @@ describe('waybill dp (ADM-3)', () => {
   it('list is a table', async () => {
     const { stdout } = await runWaybill('dp list');
     assert.deepEqual(stdout.split('\n').slice(0, 2), [
-      'DP      address               kind      state      checked    packages      free       rate  agent  description',
-      'PS1DP1  dp1.example.org:8531  standard  reachable  3 min ago        12  50.0 GiB  45.2 MB/s  0.1.0  First floor',
+      'DP      address               kind      state      checked    packages    free       rate  agent  description',
+      'PS1DP1  dp1.example.org:8531  standard  reachable  3 min ago        12  50 GiB  45.2 MB/s  0.1.0  First floor',
     ]);
   });
 
@@ -322,7 +322,7 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
       'state             reachable',
       'checked           3 min ago',
       'agent             0.1.0',
-      'free              50.0 GiB',
+      'free              50 GiB',
       'rate              45.2 MB/s',
       'priority          200, tuned from its rate',
       'packages          12',
