@@ -1,9 +1,14 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import type { ProgramEnd } from './programs.ts';
 
 /** After this a program that waits for an answer is killed. */
 const runMsMax = 60_000;
+
+/** Whether this machine has the program that makes terminals. */
+export function hasTerminals(): boolean {
+  return spawnSync('script', ['--version']).status === 0;
+}
 
 /**
  * Runs a program of ours on a terminal whose input has ended before it began: `script` of util-linux, which reads
