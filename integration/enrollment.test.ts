@@ -11,6 +11,7 @@ import { EnrolledHierarchy, type PrintedCommand } from './enrolled-hierarchy.ts'
 import { freePort } from './free-port.ts';
 import { extractPackage, programs, runProgram } from './programs.ts';
 import { writeNoise } from './source-files.ts';
+import { hasTerminals, runOnEndedTerminal } from './terminal.ts';
 import { treeDifference } from './tree-difference.ts';
 
 const mib = 1024 * 1024;
@@ -58,6 +59,11 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
 
   it('brings content to a DP that was added and enrolled by one command each', async () => {
     await net.enrolledDp('PS1DP1');
+    // Nobody has asked for it: the site finds out by itself that it is there.
+    await net.until('PS1DP1 being known', async () => {
+      const point = await net.asked<{ reachability: string }>(['dp', 'show', 'PS1DP1']);
+      return point.reachability === 'reachable';
+    });
     const source = net.at('source');
     await writeNoise(`${source}/setup.bin`, { bytes: 3 * mib, seed: 5 });
     const alice = await Administrator.of({ admin: () => net.admin('PS1') });
@@ -105,6 +111,24 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
     assert.equal(await modeOf('PS1DP20', 'identity', 'agent.pem'), 0o600);
     assert.equal(await modeOf('PS1DP20.yaml'), 0o644);
     await assert.rejects(stat(net.at('PS1DP20', 'identity', 'next.key')), { code: 'ENOENT' });
+  });
+
+  it('waits for no answer on a terminal whose input has ended', async function () {
+    if (!hasTerminals()) return this.skip();
+    const { home } = await net.person('alice');
+    const deleting = await runOnEndedTerminal(programs.waybill, ['dp', 'delete', 'PS1DP1'], home);
+    assert.equal(deleting.exitCode, 2, deleting.stdout);
+    assert.match(
+      deleting.stdout,
+      /confirm: .*expected an answer or --yes, and the input has ended/s,
+    );
+    await net.asked(['dp', 'show', 'PS1DP1']);
+    const words = ['enroll', 'PS1DP90', '--server', '127.0.0.1:9'];
+    const where = ['--data', net.at('PS1DP90'), '--config', net.at('PS1DP90.yaml')];
+    const enrolling = await runOnEndedTerminal(programs.waybillDp, [...words, ...where], home);
+    assert.equal(enrolling.exitCode, 2, enrolling.stdout);
+    assert.match(enrolling.stdout, /Token: .*expected a token, and the input has ended/s);
+    await assert.rejects(stat(net.at('PS1DP90.yaml')), { code: 'ENOENT' });
   });
 
   it('a stolen token that is used twice gives nothing, and is in the audit trail (F24)', async () => {

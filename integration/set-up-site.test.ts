@@ -129,6 +129,11 @@ describe('a site that was set up by one command (SEC-1, SEC-2)', function () {
     const wrong = await waybillSite('init', '--site', 'cs', ...config());
     assert.equal(wrong.exitCode, 2);
     assert.match(wrong.stderr, /--site cs: expected three of A-Z and 0-9/);
+    assert.match(wrong.stderr, /\nUsage: waybill-site init --site CODE \[--kind KIND\] /);
+    const half = await waybillSite('init', '--site', 'CS2', '--data', at('half'));
+    assert.equal(half.exitCode, 2);
+    assert.match(half.stderr, /--data .*half: expected --config as well/);
+    await assert.rejects(readdir(at('half')), { code: 'ENOENT' });
   });
 
   it('changes the root while it runs, and works when the old one is retired', async () => {

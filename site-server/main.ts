@@ -25,7 +25,7 @@ import {
   retireRootOf,
   rotateRootOf,
 } from './site-setup/authority-commands.ts';
-import { initOptions, initSite } from './site-setup/init-command.ts';
+import { initOptions, initSite, initUsage } from './site-setup/init-command.ts';
 
 /** Flags of every command that works with a site that is set up. */
 interface Flags {
@@ -45,7 +45,11 @@ const passphraseFile = {
   describe: 'file with the passphrase of the backup, one line, for its owner only',
 } as const;
 
-await yargs(hideBin(process.argv))
+const usage = 'waybill-site init --site CODE, or waybill-site [run | enroll | …] --config FILE';
+const args = hideBin(process.argv);
+const isInit = args[0] === 'init';
+
+await yargs(args)
   .scriptName('waybill-site')
   .usage('$0 --config FILE\n\nA site server.')
   .command(
@@ -133,7 +137,7 @@ await yargs(hideBin(process.argv))
   .epilogue('Every key of the configuration: docs/configuration.md')
   .version(agentVersion())
   .strict()
-  .fail(usageFailure('waybill-site', 'waybill-site [run | init | enroll | …] --config FILE'))
+  .fail(usageFailure('waybill-site', isInit ? initUsage : usage))
   .parseAsync();
 
 function configOf(flags: Flags): Promise<SiteConfig> {

@@ -10,6 +10,7 @@ import { HierarchyPackages } from './distribution-manager/hierarchy-packages.ts'
 import { HierarchyWishes } from './distribution-manager/hierarchy-wishes.ts';
 import { recoverPackages } from './distribution-manager/package-recovery.ts';
 import { openJobSerials } from './distribution-manager/site-counters.ts';
+import { ArrivalWatch } from './hierarchy-manager/arrival-watch.ts';
 import { ControlsTeller } from './hierarchy-manager/controls-teller.ts';
 import { GroupReactions } from './hierarchy-manager/group-reactions.ts';
 import { alignWithHierarchy } from './hierarchy-manager/hierarchy-alignment.ts';
@@ -99,8 +100,7 @@ export class SiteServer implements Component {
       packageRecovery(ground),
       hierarchyReactor(ground, replication),
       connections,
-      new ControlsTeller({ ...ground, logger: ground.logOf('hierarchy-manager') }),
-      trustTeller(ground, authority.bundles),
+      ...distributionPointCare(ground, authority.bundles),
       transfers.pieceSource,
       transfers.manager,
       distribution,
@@ -202,11 +202,15 @@ function hierarchyReactor(ground: Ground, replication: ReplicationManager): Hier
   });
 }
 
-/** What tells DPs whom to trust. */
-function trustTeller(ground: Ground, bundles: TrustBundles | undefined): TrustTeller {
-  const logger = ground.logOf('revocations');
+/** What tells DPs their controls and whom to trust, and notices that they are there. */
+function distributionPointCare(ground: Ground, bundles: TrustBundles | undefined): Component[] {
   const told = { ...ground, ...(bundles && { bundles: toldBundles(bundles) }) };
-  return new TrustTeller(told, { ...ground, logger });
+  const needs = { ...ground, logger: ground.logOf('hierarchy-manager') };
+  return [
+    new ControlsTeller(needs),
+    new TrustTeller(told, { ...ground, logger: ground.logOf('revocations') }),
+    new ArrivalWatch(needs),
+  ];
 }
 
 /** What takes the state messages of pull DPs, and tells clients where content is. */

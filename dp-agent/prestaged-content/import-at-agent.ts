@@ -2,6 +2,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
+import { toDayText } from '../../shared/runtime/time-text.ts';
 
 /** How the running agent is reached, by a program on its machine. */
 interface RunningAgent {
@@ -73,7 +74,7 @@ function percentOf(progress: { readonly doneBytes: string; readonly totalBytes: 
 
 function resultText(result: { readonly alreadyServed: boolean; readonly keptUntilMs: string }) {
   if (result.alreadyServed) return 'this distribution point serves it already; nothing to do';
-  const day = new Date(Number(result.keptUntilMs)).toISOString().slice(0, 10);
+  const day = toDayText(Number(result.keptUntilMs), undefined);
   return `its files are here, verified, and stay until ${day}; distribute the package to this distribution point`;
 }
 

@@ -4,6 +4,7 @@
  * answered outlives a crash, and is obeyed while the site is away.
  */
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { toMomentText } from '../../shared/domain/moment-text.ts';
 import {
   RevocationIndex,
   type RevokedAt,
@@ -135,7 +136,7 @@ export class ToldTrustKeeper implements Component {
 }
 
 function fromTheFuture(nowMs: number): WaybillError {
-  const expected = `a time the clock here has reached: ${new Date(nowMs).toISOString()}`;
+  const expected = `a time the clock here has reached: ${toMomentText(nowMs)}`;
   return new WaybillError({
     ...{ code: 'MESSAGE_INVALID', field: 'revoked_at_ms', expected, actual: 'a later one' },
   });

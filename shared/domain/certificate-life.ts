@@ -1,3 +1,5 @@
+import { toMomentText } from './moment-text.ts';
+
 /** From when to when a certificate is valid, both included. */
 export interface CertificateLife {
   readonly notBeforeMs: number;
@@ -26,13 +28,4 @@ export function refusalOfLife(life: CertificateLife, nowMs: number): string | un
     case 'expired':
       return `it expired at ${toMomentText(life.notAfterMs)}, and ${here}`;
   }
-}
-
-/** Latest moment that a date can say. */
-const latestMs = 8.64e15;
-
-/** Such as `2026-11-26 12:30:00 UTC`: one that reads the same on every machine. */
-export function toMomentText(timeMs: number): string {
-  if (!(Math.abs(timeMs) <= latestMs)) return 'no date';
-  return `${new Date(timeMs).toISOString().replace('T', ' ').replace(/\..*$/, '')} UTC`;
 }

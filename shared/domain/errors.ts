@@ -4,6 +4,7 @@ import {
   parseRenewalRefusal,
   renewalRefusalWords,
 } from './enrollment.ts';
+import { toMomentText } from './moment-text.ts';
 import { toRefusalSentence } from './refusal-sentence.ts';
 import { instructionRefusals, parseInstructionRefusal } from './site-instruction.ts';
 
@@ -112,6 +113,7 @@ export type ErrorDetails =
   | { code: 'CERTIFICATE_INVALID'; path: string; reason: string }
   | { code: 'CERTIFICATE_REQUEST_INVALID'; reason: string }
   | { code: 'AUTHORITY_CONFLICT'; path: string; reason: string }
+  | { code: 'SETUP_UNFINISHED'; reason: string /** A command; empty: none. */; removal: string }
   | { code: 'DATA_DIRECTORY_IN_USE'; path: string; holder: string }
   | { code: 'STATE_STORE_NEWER'; path: string; layoutFound: number; layoutKnown: number }
   | { code: 'STATE_STORE_DAMAGED'; path: string; reason: string }
@@ -267,6 +269,8 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   CERTIFICATE_INVALID: (f) => `The file ${f.path} cannot be used: ${f.reason}`,
   CERTIFICATE_REQUEST_INVALID: (f) => `The certificate request cannot be used: ${f.reason}`,
   AUTHORITY_CONFLICT: (f) => `${f.path}: ${f.reason}. Nothing was changed`,
+  SETUP_UNFINISHED: (f) =>
+    `${f.reason}. The site is not set up yet; mend that, then call the same again, which goes on with what is there${f.removal && `. To begin anew with other options, first: ${f.removal}`}`,
   DATA_DIRECTORY_IN_USE: (f) =>
     `Data directory ${f.path} is in use by ${f.holder}; stop it, or choose another directory`,
   STATE_STORE_NEWER: (f) =>
@@ -279,9 +283,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
 /** When a schedule opens; 0: never. */
 function opening(opensAtMs: number): string {
   const isTime = opensAtMs > 0 && opensAtMs <= latestDateMs;
-  return isTime
-    ? `from ${new Date(opensAtMs).toISOString()} on it does`
-    : 'the schedule says never';
+  return isTime ? `from ${toMomentText(opensAtMs)} on it does` : 'the schedule says never';
 }
 
 function refusalWords(reason: string): string {

@@ -105,7 +105,7 @@ describe('the queue of send requests (REP-5)', () => {
       [...waiting.values()],
       [
         {
-          reason: 'Window closed; it opens 2026-03-29 18:00 UTC',
+          reason: 'Window closed; it opens 2026-03-29 18:00:00 UTC',
           dueAtMs: Date.UTC(2026, 2, 29, 18),
         },
         { reason: 'Window closed; its schedule never opens to this priority', dueAtMs: 0 },

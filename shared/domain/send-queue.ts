@@ -1,3 +1,4 @@
+import { toMomentText } from './moment-text.ts';
 import type { Priority } from './package.ts';
 import type { SendRequest } from './send-request.ts';
 
@@ -149,12 +150,7 @@ function whyNotDue(
     return { reason: 'Window closed; its schedule never opens to this priority', dueAtMs: 0 };
   }
   if (openingMs <= nowMs) return undefined;
-  return { reason: `Window closed; it opens ${toMinuteText(openingMs)}`, dueAtMs: openingMs };
-}
-
-/** `2026-03-29 18:00 UTC`. */
-function toMinuteText(timeMs: number): string {
-  return `${new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+  return { reason: `Window closed; it opens ${toMomentText(openingMs)}`, dueAtMs: openingMs };
 }
 
 /** The places of sends: those that are taken now, and those of them that are about to be free. */

@@ -4,7 +4,7 @@ import { parseSiteCode } from '../domain/site.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { AgentEnrollmentNeeds, EnrollmentEnd } from './agent-enrollment.ts';
-import { readToken, type TokenStream } from './token-input.ts';
+import { readToken, TokenInputEnded, type TokenStream } from './token-input.ts';
 
 /** What a program enrolls somebody with. */
 export interface ProgramNeeds extends AgentEnrollmentNeeds {
@@ -47,7 +47,7 @@ export async function runEnrollment<T>(
       tell: (line) => process.stdout.write(`${line}\n`),
     });
   } catch (error) {
-    process.exitCode = failed;
+    process.exitCode = error instanceof TokenInputEnded ? wrongUsage : failed;
     tellUser(`${program}: ${toSentence(error)}\n`);
     return undefined;
   } finally {
@@ -86,7 +86,7 @@ function tellUser(text: string): void {
 }
 
 function toSentence(error: unknown): string {
-  if (error instanceof WaybillError) return error.message;
+  if (error instanceof WaybillError || error instanceof TokenInputEnded) return error.message;
   if (isAbortError(error)) return 'interrupted; the same command goes on';
   // The system says what is wrong itself, such as a directory that may not be written.
   if (error instanceof Error && 'syscall' in error) return error.message;

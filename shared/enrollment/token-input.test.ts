@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { isAbortError } from '../runtime/abort-error.ts';
-import { readToken, type TokenStream } from './token-input.ts';
+import { readToken, TokenInputEnded, type TokenStream } from './token-input.ts';
 
 /** Standard input that gives these parts. */
 function stdinOf(
@@ -57,6 +57,18 @@ describe('where a token comes from (SEC-2)', () => {
     assert.deepEqual(rawModes, [true, false]);
     assert.equal(prompted, 'Token: \n');
     assert.ok(!prompted.includes('wbt1'));
+  });
+
+  it('is not waited for when the input of the terminal has ended, which is as it was', async () => {
+    for (const keys of [['\u0004'], ['\u0000'], [], ['a', '\u007f', '\u0004']]) {
+      const rawModes: boolean[] = [];
+      const stdin = stdinOf([...keys, ...(keys.length > 0 ? ['never read'] : [])], { rawModes });
+      await assert.rejects(readToken({ stdin, prompt: () => {} }), TokenInputEnded);
+      assert.deepEqual(rawModes, [true, false]);
+      assert.equal(stdin.readCount, keys.length);
+    }
+    assert.equal((await typed('wbt1_abc', '\u0004')).token, 'wbt1_abc');
+    assert.equal((await typed('\r')).token, '');
   });
 
   it('is given up with Ctrl-C, and the terminal is as it was', async () => {

@@ -15,21 +15,34 @@ export interface TokenInput {
   readonly prompt: (text: string) => void;
 }
 
+/** Whoever was asked for a token has given none: the input has ended. */
+export class TokenInputEnded extends Error {
+  constructor() {
+    super('expected a token, and the input has ended');
+    this.name = 'TokenInputEnded';
+  }
+}
+
+/** Ctrl-D; and what stands for one that came before the terminal was to hand over each key. */
+const endKeys = ['\u0004', '\u0000'];
 /** More than any token with what may stand around it. */
 const charsMax = 20 * enrollmentTokenChars;
 
 /**
  * The first line of standard input, or what is typed after a question, which the terminal does not show.
  *
- * @returns an empty text when nothing came
+ * @returns an empty text when nothing came, and nobody was asked
  * @throws AbortError at Ctrl-C
+ * @throws TokenInputEnded when the input of the terminal ended before anything was typed
  */
 export async function readToken({ stdin, prompt }: TokenInput): Promise<string> {
   if (stdin.isTTY !== true) return firstLine(stdin);
   prompt('Token: ');
   stdin.setRawMode?.(true);
   try {
-    return await typedLine(stdin);
+    const token = await typedLine(stdin);
+    if (token === undefined) throw new TokenInputEnded();
+    return token;
   } finally {
     stdin.setRawMode?.(false);
     prompt('\n');
@@ -46,16 +59,17 @@ async function firstLine(stdin: TokenStream): Promise<string> {
   return text.trimStart().split('\n', 1)[0]?.trim() ?? '';
 }
 
-/** A terminal in raw mode hands over each key. */
-async function typedLine(stdin: TokenStream): Promise<string> {
+/** A terminal in raw mode hands over each key. @returns undefined when it has ended, and nothing was typed */
+async function typedLine(stdin: TokenStream): Promise<string | undefined> {
   let text = '';
   for await (const part of stdin) {
     for (const key of String(part)) {
       if (key === '\u0003') throw new AbortError('Interrupted');
-      if (key === '\r' || key === '\n' || key === '\u0004') return text.trim();
+      if (key === '\r' || key === '\n') return text.trim();
+      if (endKeys.includes(key)) return text.trim() || undefined;
       if (key === '\u007f' || key === '\b') text = text.slice(0, -1);
       else if (text.length < charsMax) text += key;
     }
   }
-  return text.trim();
+  return text.trim() || undefined;
 }

@@ -108,6 +108,7 @@ export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
   CERTIFICATE_INVALID: pathAndReason,
   CERTIFICATE_REQUEST_INVALID: { reason: 'text' },
   AUTHORITY_CONFLICT: pathAndReason,
+  SETUP_UNFINISHED: { reason: 'text', removal: 'text' },
   DATA_DIRECTORY_IN_USE: { path: 'text', holder: 'text' },
   STATE_STORE_NEWER: { path: 'text', layoutFound: 'number', layoutKnown: 'number' },
   STATE_STORE_DAMAGED: pathAndReason,

@@ -4,6 +4,7 @@
  * connections are looked at again now and then, so that none outlives its certificate by much. Writes nothing.
  */
 import { type CertifiedPeer, isHeardAt, type Voucher } from '../domain/certificate-authority.ts';
+import { toMomentText } from '../domain/moment-text.ts';
 import { holderOf } from '../domain/peer-identity.ts';
 import {
   isRevocationHeard,
@@ -61,21 +62,21 @@ export class KnownTrust implements PeerTrust, Component {
     if (revoked !== undefined) return revoked;
     const { notAfterMs } = peer;
     const isOver = this.#needs.clock.nowMs() > notAfterMs;
-    return isOver ? `it expired at ${timeOf(notAfterMs)}` : undefined;
+    return isOver ? `it expired at ${toMomentText(notAfterMs)}` : undefined;
   }
 
   /** Why a certificate is nobody's, whether its time is over or not: with it nothing is renewed. */
   revocationOf(peer: CertifiedPeer): string | undefined {
     const { identity, voucher, notBeforeMs, vouchedFromMs = 0 } = peer;
     const ownAtMs = this.#revokedAtMs(holderOf(identity), voucher, notBeforeMs);
-    if (ownAtMs !== undefined) return `it was revoked at ${timeOf(ownAtMs)}`;
+    if (ownAtMs !== undefined) return `it was revoked at ${toMomentText(ownAtMs)}`;
     if (voucher === 'root') return undefined;
     // Whoever has the key of a site's authority makes certificates that begin whenever he likes.
     const { siteCode } = voucher;
     const itsAtMs = this.#revokedAtMs(`site/${siteCode}`, voucher, vouchedFromMs);
     return itsAtMs === undefined
       ? undefined
-      : `site ${siteCode}, whose authority issued it, was revoked at ${timeOf(itsAtMs)}`;
+      : `site ${siteCode}, whose authority issued it, was revoked at ${toMomentText(itsAtMs)}`;
   }
 
   isVouchedHere(peer: CertifiedPeer, group: CallerGroup): boolean {
@@ -113,8 +114,4 @@ export class KnownTrust implements PeerTrust, Component {
       this.changed();
     }
   }
-}
-
-function timeOf(ms: number): string {
-  return new Date(ms).toISOString();
 }

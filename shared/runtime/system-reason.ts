@@ -4,6 +4,7 @@ const reasons: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory',
   EACCES: 'its permissions do not allow it',
   EPERM: 'its permissions do not allow it',
+  EROFS: 'its file system is read-only',
 };
 
 /** Why a call on a file failed, in words; the system's code where we have none. */

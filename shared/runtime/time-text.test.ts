@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { toTimeText } from './time-text.ts';
+import { toDayText, toTimeText } from './time-text.ts';
 
 describe('a moment for reading', () => {
   const thenMs = Date.UTC(2026, 2, 14, 9, 26, 53);
@@ -10,5 +10,7 @@ describe('a moment for reading', () => {
   ];
   for (const [timeMs, timeZone, expected] of cases) {
     it(expected || '(empty)', () => assert.equal(toTimeText(timeMs, timeZone), expected));
+    const day = expected.slice(0, 10);
+    it(`of the day ${day || '(empty)'}`, () => assert.equal(toDayText(timeMs, timeZone), day));
   }
 });

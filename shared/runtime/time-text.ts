@@ -12,3 +12,8 @@ export function toTimeText(timeMs: number, timeZone: string | undefined): string
     ...(timeZone === undefined ? {} : { timeZone }),
   }).format(timeMs);
 }
+
+/** The day of a moment as `2026-03-14`, empty for 0. @param timeZone as of `toTimeText` */
+export function toDayText(timeMs: number, timeZone: string | undefined): string {
+  return toTimeText(timeMs, timeZone).split(' ', 1)[0] ?? '';
+}

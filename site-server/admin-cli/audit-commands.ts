@@ -79,37 +79,41 @@ function toRangeText({ recordCount, oldestSerial, newestSerial }: AuditCheckReco
   return `${toCountOf(recordCount, 'record')}, ${oldestSerial} to ${newestSerial}`;
 }
 
+/** What fits 80 columns whatever is in it: a code of a refusal is as long as the names of calls, and stands with them. */
 function auditColumns(timeZone: string | undefined): readonly Column<AuditTrailRecord>[] {
   return [
-    { title: 'time', text: (row) => toTimeText(row.timeMs, timeZone) },
-    { title: 'caller', text: toCallerText },
-    { title: 'from', text: (row) => row.address, isWhole: true, spare: 1 },
-    { title: 'result', text: (row) => row.result, tone: toneOfAudit },
-    {
-      title: 'call',
-      text: (row) => `${toMethodText(row)} ${row.detail}`.trimEnd(),
-      readableWidth: 32,
-    },
+    { title: 'time', text: (row) => toTimeText(row.timeMs, timeZone), isWhole: true },
+    { title: 'caller', text: (row) => toCallerTexts(row).name },
+    { title: 'role', text: (row) => toCallerTexts(row).role, spare: 1 },
+    { title: 'from', text: (row) => row.address, isWhole: true, spare: 2 },
+    { title: 'result', text: (row) => (isOk(row) ? row.result : 'refused'), tone: toneOfAudit },
+    { title: 'call', text: toCallText, readableWidth: 32 },
   ];
 }
 
-/** `bob (operator of site PS1, group Lab)`, `DP PS1DP1`; of whoever is none of ours what was written down. */
-function toCallerText({ caller }: AuditTrailRecord): string {
+/** `bob` and `operator of site PS1, group Lab`, `DP PS1DP1`; of whoever is none of ours what was written down. */
+function toCallerTexts({ caller }: AuditTrailRecord): { name: string; role: string } {
   const identity = fromIdentityUri(caller);
   switch (identity?.kind) {
     case 'admin': {
       const { name, role, scope } = identity;
-      return `${name} (${role}${scope ? ` of ${scopeText(scope)}` : ''})`;
+      return { name, role: `${role}${scope ? ` of ${scopeText(scope)}` : ''}` };
     }
     case 'dp':
-      return `DP ${identity.dpId}`;
+      return { name: `DP ${identity.dpId}`, role: '' };
     case 'site':
-      return `site ${identity.siteCode}`;
+      return { name: `site ${identity.siteCode}`, role: '' };
     case 'client':
-      return `client ${identity.name}`;
+      return { name: `client ${identity.name}`, role: '' };
     default:
-      return caller;
+      return { name: caller, role: '' };
   }
+}
+
+/** `RemovePackage packageId=PS100001`, `RemovePackage: SCOPE_EXCEEDED packageId=PS100001`. */
+function toCallText(row: AuditTrailRecord): string {
+  const refusal = isOk(row) ? '' : `: ${row.result}`;
+  return `${toMethodText(row)}${refusal} ${row.detail}`.trimEnd();
 }
 
 /** What administrators call is most of it: their conversation goes without saying. */
@@ -117,6 +121,10 @@ function toMethodText({ method }: AuditTrailRecord): string {
   return method.replace(/^\/waybill\.v1\.(Admin\/)?/, '');
 }
 
-function toneOfAudit({ result }: AuditTrailRecord): Tone {
-  return result === 'ok' ? 'good' : 'bad';
+function toneOfAudit(row: AuditTrailRecord): Tone {
+  return isOk(row) ? 'good' : 'bad';
+}
+
+function isOk({ result }: AuditTrailRecord): boolean {
+  return result === 'ok';
 }

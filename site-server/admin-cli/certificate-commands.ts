@@ -1,5 +1,5 @@
 import type { Tone } from '../../shared/runtime/text-style.ts';
-import { toTimeText } from '../../shared/runtime/time-text.ts';
+import { toDayText, toTimeText } from '../../shared/runtime/time-text.ts';
 import { type CertificateRecord, toCertificateRecord } from './certificate-record.ts';
 import { type Command, command } from './command.ts';
 import { flag, siteToAskOption } from './options.ts';
@@ -34,7 +34,7 @@ export const certificateCommands: readonly Command[] = [listCertificates];
 function toColumns(nowMs: number, timeZone: string | undefined): Column<CertificateRecord>[] {
   return [
     { title: 'certificate of', text: toName },
-    { title: 'ends', text: (row) => toTimeText(row.notAfterMs, timeZone).slice(0, 10) },
+    { title: 'ends', text: (row) => toDayText(row.notAfterMs, timeZone) },
     { title: '', text: (row) => toLeftText(row.notAfterMs, nowMs), align: 'right' },
     { title: 'issued by', text: toIssuerText },
     { title: 'root', text: toRootText },

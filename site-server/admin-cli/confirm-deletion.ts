@@ -16,7 +16,7 @@ export interface Deletion {
  *
  * @param effect what happens, for who must say --yes
  * @param toDeletion finds out what to ask; only when there is somebody to ask
- * @throws UsageError when there is nobody to ask
+ * @throws UsageError when there is nobody to ask, or who is asked has left
  * @throws CommandFailure NOT_CONFIRMED
  */
 export async function confirmDeletion(
@@ -27,5 +27,9 @@ export async function confirmDeletion(
   if (!session.question || session.output.json) throw new UsageError(`expected --yes: ${effect}`);
   const { name, question, refusal, facts } = await toDeletion();
   const answer = await session.question(question);
+  if (answer === undefined) {
+    session.output.line('');
+    throw new UsageError(`expected an answer or --yes, and the input has ended: ${effect}`);
+  }
   if (answer.trim() !== name) throw new CommandFailure('NOT_CONFIRMED', refusal, facts);
 }

@@ -46,8 +46,8 @@ describe('waybill dp (ADM-3)', () => {
   it('list is a table', async () => {
     const { stdout } = await runWaybill('dp list');
     assert.deepEqual(stdout.split('\n').slice(0, 2), [
-      'DP      address               kind      state      checked    packages      free       rate  agent  description',
-      'PS1DP1  dp1.example.org:8531  standard  reachable  3 min ago        12  50.0 GiB  45.2 MB/s  0.1.0  First floor',
+      'DP      address               kind      state      checked    packages    free       rate  agent  description',
+      'PS1DP1  dp1.example.org:8531  standard  reachable  3 min ago        12  50 GiB  45.2 MB/s  0.1.0  First floor',
     ]);
   });
 
@@ -180,7 +180,7 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
 
   it('delete asks before, saying what goes with it', async () => {
     const questions: string[] = [];
-    const asked = (answer: string) => ({
+    const asked = (answer: string | undefined) => ({
       terminal: { columns: 80, rows: 24 },
       surroundings: {
         question: async (text: string) => {
@@ -203,6 +203,10 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
       questions[0] ?? '',
       /PS1DP1 out of site PS1, with 12 packages\? It keeps its files/,
     );
+    const left = await runWaybill('dp delete PS1DP1', asked(undefined));
+    assert.equal(left.exitCode, 2);
+    assert.match(left.stderr, /^waybill: expected an answer or --yes, and the input has ended: dp/);
+    assert.ok(!left.admin.calls.some(({ method }) => method === 'deleteDistributionPoint'));
     const meant = await runWaybill('dp delete PS1DP1', asked('PS1DP1'));
     assert.deepEqual(meant.admin.requestOf('deleteDistributionPoint'), { dpId: 'PS1DP1' });
     const unknown = await runWaybill('dp delete PS1DP9', asked('PS1DP9'));
@@ -318,7 +322,7 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
       'state             reachable',
       'checked           3 min ago',
       'agent             0.1.0',
-      'free              50.0 GiB',
+      'free              50 GiB',
       'rate              45.2 MB/s',
       'priority          200, tuned from its rate',
       'packages          12',

@@ -1,10 +1,9 @@
 #!/usr/bin/env node
 import { homedir } from 'node:os';
-import { createInterface } from 'node:readline/promises';
-import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import { agentVersion } from '../../shared/runtime/agent-version.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { runCommandLine } from './run-command-line.ts';
+import { askOnTerminal } from './terminal-question.ts';
 
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -27,7 +26,7 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   signal: interrupted.signal,
   timeZone: undefined,
   version: agentVersion(),
-  question: process.stdin.isTTY && process.stdout.isTTY ? askOnTerminal : undefined,
+  question: process.stdin.isTTY && process.stdout.isTTY ? ask : undefined,
   // Loaded only now: help and completion need no gRPC, and come in a third of the time.
   connect: async (flags, surroundings) =>
     (await import('./connection.ts')).connect(flags, surroundings),
@@ -39,18 +38,7 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
     }),
 });
 
-async function askOnTerminal(text: string): Promise<string> {
-  const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  // The terminal hands Ctrl-C to whoever reads from it.
-  terminal.on('SIGINT', () => interrupted.abort());
-  try {
-    return await terminal.question(text, { signal: interrupted.signal });
-  } catch (error) {
-    // Ctrl-D is no answer, and so a wrong one.
-    if (interrupted.signal.aborted || !isAbortError(error)) throw error;
-    process.stdout.write('\n');
-    return '';
-  } finally {
-    terminal.close();
-  }
+function ask(text: string): Promise<string | undefined> {
+  const { stdin, stdout } = process;
+  return askOnTerminal(text, { stdin, stdout, signal: interrupted.signal });
 }

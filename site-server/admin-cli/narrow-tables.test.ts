@@ -38,10 +38,39 @@ function full(): FakeAdmin {
         ...{ ...record, serial: '10', caller: 'waybill://dp/PS1DP1', address: '192.0.2.7:40112' },
         ...{ method: '/waybill.v1.ManagementPoint/ReportStates', result: 'ok', detail: '' },
       },
+      {
+        ...{ ...record, serial: '11', caller: 'unauthenticated', address: '[2001:db8::7]:40112' },
+        ...{ method: '/waybill.v1.Enrollment/Enroll', result: 'ENROLLMENT_STATE_CONFLICT' },
+        detail:
+          'token=0123456789abcdef identity=waybill://admin/operator/bob?site=PS1&group=Lab late',
+      },
     ]);
 }
 
 describe('tables of 80 columns (ADM-6)', () => {
+  it('audit list: a call has a few lines, the first with its time, who it was and what came of it', async () => {
+    const { stdout } = await runWaybill('audit list', {
+      admin: full(),
+      terminal: { columns: 80, rows: 24 },
+    });
+    const lines = stripVTControlCharacters(stdout).trimEnd().split('\n').slice(1);
+    const firsts = lines.filter((line) => line.startsWith('2'));
+    assert.deepEqual(
+      firsts.map((line) => line.slice(21).split(/ {2,}/).slice(0, 2)),
+      [
+        ['bob', 'refused'],
+        ['DP PS1DP1', 'ok'],
+        ['unauthenticated', 'refused'],
+      ],
+    );
+    assert.ok(
+      firsts.every((line) => /^2026-03-14 \d\d:\d\d:\d\d {2}/.test(line)),
+      stdout,
+    );
+    assert.match(firsts[0] ?? '', /RedistributePackage:/);
+    assert.ok(lines.length <= 12, stdout);
+  });
+
   for (const [line, titles] of [
     ['dp list', /^DP +site +kind +state +checked +reason$/m],
     ['messages', /^time +site +severity +id +text$/m],

@@ -56,6 +56,15 @@ describe('waybill enroll, on this machine (SEC-2)', () => {
     assert.deepEqual(await readdir(directory), []);
   });
 
+  it('says so when the input of the terminal has ended', async () => {
+    for (const end of ['\u0004', '\u0000', '']) {
+      await assert.rejects(enroll(end, true), {
+        name: 'UsageError',
+        message: /the input has ended/,
+      });
+    }
+  });
+
   it('is given up with Ctrl-C while it asks', async () => {
     await assert.rejects(enroll('\u0003', true), { code: 'INTERRUPTED' });
   });

@@ -4,7 +4,11 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { type AgentEnrollment, enrollAgent } from '../../shared/enrollment/agent-enrollment.ts';
 import type { Enrolled } from '../../shared/enrollment/enrolling.ts';
 import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
-import { readToken, type TokenInput } from '../../shared/enrollment/token-input.ts';
+import {
+  readToken,
+  type TokenInput,
+  TokenInputEnded,
+} from '../../shared/enrollment/token-input.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { toSystemReason } from '../../shared/runtime/system-reason.ts';
@@ -66,6 +70,7 @@ function toFailure(error: unknown, directory: string): unknown {
   if (isAbortError(error)) {
     return new CommandFailure('INTERRUPTED', 'Interrupted. The same command goes on', {});
   }
+  if (error instanceof TokenInputEnded) return new UsageError(error.message);
   if (!(error instanceof Error) || !('syscall' in error)) return error;
   const reason = `it cannot be written: ${toSystemReason(error)}`;
   return new WaybillError(

@@ -103,7 +103,7 @@ describe('waiting for a snapshot (PKG-2, PKG-5)', () => {
     assert.deepEqual(stdout.split('\n'), [
       'Package PS100001: waiting for its turn',
       'Package PS100001: reading the source',
-      'Package PS100001 version 4 is published: 1,234 files, 2.30 GiB. It goes to 3 DPs.',
+      'Package PS100001 version 4 is published: 1,234 files, 2.3 GiB. It goes to 3 DPs.',
       '',
     ]);
   });
@@ -146,7 +146,7 @@ describe('waiting for a snapshot (PKG-2, PKG-5)', () => {
     await run.clock.advance(1_000);
     assert.match(
       run.stdout.text,
-      /reading the source.*\n.*█.*░.* about {2}49 % {2}1\.15 GiB of 2\.30 GiB/,
+      /reading the source.*\n.*█.*░.* about {2}49 % {2}1\.15 GiB of 2\.3 GiB/,
     );
     feed.push(aPackage({ ...handled, sourceVersion: 4 }));
     assert.equal(await ended, 0);
@@ -312,8 +312,8 @@ describe('waybill package list and show', () => {
   it('list is a table', async () => {
     const { stdout } = await runWaybill('package list');
     assert.deepEqual(stdout.split('\n').slice(0, 2), [
-      'package   name       version  source version  state      files      size  on DPs',
-      'PS100001  Office 16  16.0.2                3  published  1,234  2.30 GiB  2 of 3',
+      'package   name       version  source version  state      files     size  on DPs',
+      'PS100001  Office 16  16.0.2                3  published  1,234  2.3 GiB  2 of 3',
     ]);
   });
 
@@ -326,7 +326,7 @@ describe('waybill package list and show', () => {
   it('show has the facts and, below them, where it is', async () => {
     const { stdout } = await runWaybill('package show PS100001');
     assert.match(stdout, /^program {9}install=setup\.sh --quiet$/m);
-    assert.match(stdout, /^content {9}1,234 files, 2\.30 GiB$/m);
+    assert.match(stdout, /^content {9}1,234 files, 2\.3 GiB$/m);
     assert.match(stdout, /^PS1DP1 {2}installed +3 +3 min ago$/m);
   });
 });

@@ -36,7 +36,7 @@ describe('waybill package distribute --preview', () => {
     });
     assert.match(
       stdout,
-      /^Package PS100001 version 3: 1,234 files, 2\.30 GiB\.\nNothing is done\. This would travel:\n/,
+      /^Package PS100001 version 3: 1,234 files, 2\.3 GiB\.\nNothing is done\. This would travel:\n/,
     );
     assert.match(stdout, /PS1DP1 +12 +100 MiB +10 s +10\.5 MB\/s limit +asked\n/);
     assert.match(stdout, /In all 100 MiB to 1 DP; done in about 10 s\.\n$/);
@@ -145,7 +145,7 @@ describe('waybill package update --preview', () => {
       admin: withNews,
     });
     assert.ok(!admin.calls.some(({ method }) => method === 'updatePackage'));
-    assert.match(stdout, /version 4: 1,234 files, .*; 3 files, 1\.00 MiB new here\.\n/);
+    assert.match(stdout, /version 4: 1,234 files, .*; 3 files, 1 MiB new here\.\n/);
   });
 
   it('says that there would be nothing to do', async () => {

@@ -302,7 +302,7 @@ describe('waiting for distribution points', () => {
     await run.clock.advance(1_000);
     assert.match(
       run.stdout.text,
-      /PS1DP1 {2}.*█.*░.* 25 % {2}1\.00 GiB of 4\.00 GiB {2}45\.2 MB\/s {2}ETA 71 s/,
+      /PS1DP1 {2}.*█.*░.* 25 % {2}1 GiB of 4 GiB {2}45\.2 MB\/s {2}ETA 71 s/,
     );
     status.push(installedRow('PS1DP1'));
     assert.equal(await ended, 0);

@@ -15,7 +15,7 @@ describe('waybill package export (PKG-12)', () => {
       [
         'Package PS100001: packing 50 %',
         'Package PS100001: packing',
-        'Package PS100001 version 4 is in /media/o.wbp on the server of site PS1: 2.00 MiB.',
+        'Package PS100001 version 4 is in /media/o.wbp on the server of site PS1: 2 MiB.',
         'Next, where it is to be: waybill package import, or waybill-dp import',
         '',
       ].join('\n'),
@@ -43,7 +43,7 @@ describe('waybill package export (PKG-12)', () => {
     });
     const end = await runWaybill('package export PS100001 --to /media/o.wbp', { admin });
     assert.equal(end.exitCode, 1);
-    assert.match(end.stderr, /1.00 MiB free; 2.00 MiB are needed. Nothing was left there/);
+    assert.match(end.stderr, /1 MiB free; 2 MiB are needed. Nothing was left there/);
   });
 
   for (const [line, words] of [

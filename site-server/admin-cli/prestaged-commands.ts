@@ -1,4 +1,5 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { toDayText } from '../../shared/runtime/time-text.ts';
 import type { AdminAnswer } from './admin-channel.ts';
 import { type Command, command } from './command.ts';
 import { CommandFailure } from './command-failure.ts';
@@ -88,7 +89,7 @@ const stateNames: Readonly<Record<string, string>> = {
 };
 
 function tellImport(
-  { output }: Session,
+  { output, timeZone }: Session,
   { path, at }: { readonly path: string; readonly at: string },
   last: AdminAnswer<'importPackage'>,
 ): void {
@@ -98,7 +99,7 @@ function tellImport(
   const facts = { packageId, path, sourceVersion, baseVersion, siteCode, state, reason };
   output.record({ ...facts, keptUntilMs });
   const name = `Package ${packageId} version ${sourceVersion}`;
-  const day = new Date(keptUntilMs).toISOString().slice(0, 10);
+  const day = toDayText(keptUntilMs, timeZone);
   if (stage === 'IMPORT_STAGE_WAITING') {
     output.sentence(`${name} is at site ${at} and waits: ${reason}. It goes on by itself.`);
   } else {

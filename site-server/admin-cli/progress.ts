@@ -53,7 +53,7 @@ export function toBar(percent: number, options: { width: number; paint: Paint })
 }
 
 /**
- * `52 %  1.20 GiB of 2.30 GiB  45.2 MB/s  ETA 24 s`; what is not known is left out, and from the end
+ * `52 %  1.2 GiB of 2.3 GiB  45.2 MB/s  ETA 24 s`; what is not known is left out, and from the end
  * what has no room.
  */
 function toProgressText(progress: Progress, room: number): string {

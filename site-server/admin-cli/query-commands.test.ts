@@ -55,7 +55,7 @@ describe('waybill status and retry (ADM-1)', () => {
       .stream('listJobs', () => [
         aJob({
           ...{ ...waiting, dpId: 'PS1DP1', waitingReason: 'window-closed' },
-          reason: 'Its window opens at 2026-09-15 18:00 UTC',
+          reason: 'Its window opens at 2026-09-15 18:00:00 UTC',
         }),
         aJob({
           ...{ dpId: 'PS1DP2', state: 'JOB_STATE_SUSPENDED', waitingReason: 'suspended' },
@@ -65,7 +65,7 @@ describe('waybill status and retry (ADM-1)', () => {
         aJob({ ...waiting, dpId: 'PS1DP4', waitingReason: 'slot', reason: '' }),
       ]);
     const { stdout } = await runWaybill('status', { admin });
-    assert.match(stdout, /PS1DP1 .* ago +window closed: opens at 2026-09-15 18:00 UTC$/m);
+    assert.match(stdout, /PS1DP1 .* ago +window closed: opens at 2026-09-15 18:00:00 UTC$/m);
     assert.match(stdout, /PS1DP2 .* ago +suspended$/m);
     assert.match(stdout, /PS1DP3 .* ago +lost$/m);
     assert.match(stdout, /PS1DP4 .* ago$/m);
@@ -89,7 +89,7 @@ describe('waybill status and retry (ADM-1)', () => {
   });
 
   it('says why what another site waits for is not on its way (REP-4)', async () => {
-    const reason = 'Window closed; it opens 2026-03-15 00:00 UTC';
+    const reason = 'Window closed; it opens 2026-03-15 00:00:00 UTC';
     const waiting = {
       siteCode: 'PS2',
       state: 'PACKAGE_STATUS_STATE_INSTALL_PENDING',
@@ -191,7 +191,7 @@ describe('waybill jobs (ADM-2, PTM-1)', () => {
     assert.deepEqual(admin.requestOf('listJobs'), expected);
     const [heading = '', running = '', waiting = ''] = stdout.split('\n');
     assert.match(heading, /^place +job +package +version +to +action +state/);
-    assert.match(running, /in progress +normal +25 % +3\.00 GiB +45\.2 MB\/s +71 s +1$/);
+    assert.match(running, /in progress +normal +25 % +3 GiB +45\.2 MB\/s +71 s +1$/);
     assert.match(waiting, /^ +1 +18 .* within 2 min +DP unreachable: nothing listens there$/);
   });
 
@@ -227,8 +227,8 @@ describe('waybill jobs (ADM-2, PTM-1)', () => {
     ['rate', 'The limit of the link london holds it back', 'rate: limit of the link london'],
     [
       'window-closed',
-      'Its window opens at 2026-03-29 01:00 UTC',
-      'window closed: opens at 2026-03-29 01:00 UTC',
+      'Its window opens at 2026-03-29 01:00:00 UTC',
+      'window closed: opens at 2026-03-29 01:00:00 UTC',
     ],
   ] as const) {
     it(`says why a job waits: ${shown} (PTM-1, PTM-5, PTM-6, PULL-2)`, async () => {
@@ -248,7 +248,7 @@ describe('waybill jobs (ADM-2, PTM-1)', () => {
     });
     const admin = new FakeAdmin().stream('listJobs', () => [ended]);
     const { stdout } = await runWaybill('jobs list --history', { admin });
-    assert.match(stdout, /complete +2026-03-14 09:28:28 +95 s +4\.00 GiB +1\.00 GiB +1$/m);
+    assert.match(stdout, /complete +2026-03-14 09:28:28 +95 s +4 GiB +1 GiB +1$/m);
   });
 });
 
@@ -295,7 +295,10 @@ describe('waybill messages and audit (ADM-4, ADM-5)', () => {
 
   it('audit shows who, from where, what and the result', async () => {
     const { stdout } = await runWaybill('audit');
-    assert.match(stdout, /DP PS1DP1 +192\.0\.2\.7:40112 +PEER_NOT_ALLOWED +CreatePackage$/m);
+    assert.match(
+      stdout,
+      /DP PS1DP1 +192\.0\.2\.7:40112 +refused +CreatePackage: PEER_NOT_ALLOWED$/m,
+    );
   });
 });
 

@@ -35,8 +35,8 @@ export interface Surroundings extends ConnectionSurroundings {
   /** IANA name; undefined: the zone of this machine. */
   readonly timeZone: string | undefined;
   readonly version: string;
-  /** Asks the administrator; undefined when there is nobody to ask. */
-  readonly question: ((text: string) => Promise<string>) | undefined;
+  /** Asks the administrator, who gives no answer when the input has ended; undefined when there is nobody to ask. */
+  readonly question: ((text: string) => Promise<string | undefined>) | undefined;
   readonly connect: (
     flags: ConnectionFlags,
     surroundings: ConnectingSurroundings,

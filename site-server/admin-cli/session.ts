@@ -23,6 +23,6 @@ export interface Session {
    * @throws SITE_UNKNOWN, CommandFailure SITE_ADDRESS_UNKNOWN
    */
   readonly atSite: (siteCode: string | undefined) => Promise<Session>;
-  /** Asks the administrator; undefined when there is nobody to ask. */
-  readonly question: ((text: string) => Promise<string>) | undefined;
+  /** Asks the administrator, who gives no answer when the input has ended; undefined when there is nobody to ask. */
+  readonly question: ((text: string) => Promise<string | undefined>) | undefined;
 }

@@ -3,12 +3,15 @@ import { toDurationText } from '../../shared/runtime/duration-text.ts';
 const binary = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'] as const;
 const decimal = ['B/s', 'kB/s', 'MB/s', 'GB/s', 'TB/s', 'PB/s', 'EB/s'] as const;
 
-/** Bytes for reading, in powers of 1024: `0 B`, `1.50 MiB`, `27.3 GiB`. */
+/** Bytes for reading, in powers of 1024: `0 B`, `1.5 MiB`, `27.3 GiB`. */
 export function toByteText(bytes: number): string {
   return scaled(bytes, 1024, binary);
 }
 
-/** A rate for reading, in powers of 1000: `512 B/s`, `45.2 MB/s`. */
+/**
+ * A rate for reading, in powers of 1000: `512 B/s`, `5 MB/s`, `45.2 MB/s`. What an administrator has set is shown
+ * as it is to be typed (`rate-text.ts`), which is the same text where three digits say it all.
+ */
 export function toRateText(bytesPerSecond: number): string {
   return scaled(bytesPerSecond, 1000, decimal);
 }
@@ -43,5 +46,6 @@ function scaled(amount: number, step: number, units: readonly string[]): string 
     index++;
   }
   const digits = index === 0 ? 0 : value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  return `${value.toFixed(digits)} ${units[index]}`;
+  // `5` and not `5.00`: so is written what an administrator sets.
+  return `${Number(value.toFixed(digits))} ${units[index]}`;
 }

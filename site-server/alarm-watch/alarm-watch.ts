@@ -12,6 +12,7 @@ import {
 } from '../../shared/domain/distribution-job.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { KnownCertificate } from '../../shared/domain/known-certificate.ts';
+import { toMomentText } from '../../shared/domain/moment-text.ts';
 import type { Priority } from '../../shared/domain/package.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
 import type { SiteIdentity } from '../../shared/domain/site.ts';
@@ -70,9 +71,6 @@ export type AlarmKind = 'job' | 'send' | 'dp' | 'site' | 'certificate' | 'unhear
 
 /** How long nothing newly signed may come of a site, however far it is: three of its days. */
 export const unheardMsMax = 3 * 24 * 3_600_000;
-
-/** The latest time a date can have. */
-const latestDateMs = 8.64e15;
 
 /** Longest and shortest time between two looks. */
 const lookMsMax = 60_000;
@@ -229,7 +227,7 @@ export class AlarmWatch implements Component {
       patienceMs: unheardMsMax,
       toFacts: (sinceMs) => ({
         messageId: 9036,
-        insertionStrings: [siteCode, this.#textOf(sinceMs), dateText(signedAtMs)],
+        insertionStrings: [siteCode, this.#textOf(sinceMs), toMomentText(signedAtMs)],
       }),
     }));
   }
@@ -269,11 +267,6 @@ export class AlarmWatch implements Component {
   #textOf(sinceMs: number): string {
     return toDurationText(this.#needs.clock.nowMs() - sinceMs);
   }
-}
-
-/** A time that somebody else names, which may be beyond all dates. */
-function dateText(timeMs: number): string {
-  return timeMs <= latestDateMs ? new Date(timeMs).toISOString() : `${timeMs}`;
 }
 
 /** That its package file is made is progress, too. */

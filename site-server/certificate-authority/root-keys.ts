@@ -11,6 +11,7 @@ import { rootKeyIdOf } from '../../shared/certificates/trust-bundle.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 
 export const rootKeyName = /^root-[0-9a-f]{16}\.key$/;
+const encryptedKeyMark = 'BEGIN ENCRYPTED PRIVATE KEY';
 const passphraseCharsMin = 8;
 
 /** A root's key is named by the key itself, so that no file is ever taken for that of another root. */
@@ -57,6 +58,15 @@ export async function readRootKey(
   return { certificate, key };
 }
 
+/** Whether a root's key is encrypted; undefined when it is not there. @throws CERTIFICATE_INVALID */
+export async function isRootKeyEncrypted(
+  directory: string,
+  certificate: string,
+): Promise<boolean | undefined> {
+  const text = await readSecretFile(join(directory, rootKeyFileOf(certificate)));
+  return text?.includes(encryptedKeyMark);
+}
+
 /**
  * The passphrase of a file: its one line.
  *
@@ -74,7 +84,7 @@ export async function readPassphrase(path: string): Promise<string> {
 }
 
 async function decrypted(path: string, text: string, passphraseFile: string | undefined) {
-  const isEncrypted = text.includes('BEGIN ENCRYPTED PRIVATE KEY');
+  const isEncrypted = text.includes(encryptedKeyMark);
   if (isEncrypted && passphraseFile === undefined) {
     throw unusable(path, 'it is encrypted; authority.rootPassphraseFile is to name its passphrase');
   }

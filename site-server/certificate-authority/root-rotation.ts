@@ -4,6 +4,7 @@ import { readSecretFile } from '../../shared/certificates/secret-files.ts';
 import { signTrustBundle, type TrustBundle } from '../../shared/certificates/trust-bundle.ts';
 import { fromRootsFileText } from '../../shared/certificates/trusted-roots.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { toMomentText } from '../../shared/domain/moment-text.ts';
 import { DirectoryLock } from '../../shared/state-store/directory-lock.ts';
 import { type AuthoritySettings, hoursToMs } from './authority-config.ts';
 import { readBundle, writeBundle } from './authority-files.ts';
@@ -110,7 +111,7 @@ function requireNobodyCutOff(facts: {
 }): void {
   const { directory, nowMs, readyMs, standing } = facts;
   if (nowMs >= readyMs && standing.length === 0) return;
-  const when = new Date(readyMs).toISOString();
+  const when = toMomentText(readyMs);
   const why =
     nowMs < readyMs
       ? `sites stand on the old root until ${when}; wait until then`

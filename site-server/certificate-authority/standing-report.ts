@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { readSecretFile, writeSecretFile } from '../../shared/certificates/secret-files.ts';
+import { toMomentText } from '../../shared/domain/moment-text.ts';
 import {
   isNobodyBehind,
   type RootStanding,
@@ -40,7 +41,7 @@ export function toStandingLines(report: StandingReport | undefined): string[] {
   if (!report) return unknown;
   if (isNobodyBehind(report)) return [];
   const { standings, silent } = report;
-  const seen = new Date(report.seenAtMs).toISOString();
+  const seen = toMomentText(report.seenAtMs);
   return [
     ...(standings.length > 0
       ? [`Who stands on the old root still, as this site knew at ${seen}:`]

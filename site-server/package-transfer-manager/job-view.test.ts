@@ -213,7 +213,7 @@ describe('job view', () => {
       listed.map(({ waitingReason, reason }) => [waitingReason, reason]),
       [
         ['rate', 'The limit of A holds it back'],
-        ['window-closed', 'Its window opens at 2026-03-29 01:00 UTC'],
+        ['window-closed', 'Its window opens at 2026-03-29 01:00:00 UTC'],
         ['window-closed', 'Its window never opens'],
       ],
     );

@@ -5,6 +5,7 @@ import {
   type JobState,
 } from '../../shared/domain/distribution-job.ts';
 import { compareJobs, type QueuePlace } from '../../shared/domain/job-queue.ts';
+import { toMomentText } from '../../shared/domain/moment-text.ts';
 import type { RemainingTransfer } from '../../shared/domain/transfer-pace.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output as JobFilter } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
@@ -156,13 +157,8 @@ function matches(job: DistributionJob, filter: JobFilter): boolean {
 function withWindow(job: DistributionJob, place: QueuePlace | undefined): DistributionJob {
   if (place?.waitingReason !== 'window-closed') return job;
   const { opensAtMs } = place;
-  const when = opensAtMs === undefined ? 'never opens' : `opens at ${timeOf(opensAtMs)}`;
+  const when = opensAtMs === undefined ? 'never opens' : `opens at ${toMomentText(opensAtMs)}`;
   return { ...job, reason: `Its window ${when}` };
-}
-
-/** To the minute, in UTC. */
-function timeOf(atMs: number): string {
-  return `${new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 function toJobMessage(job: DistributionJob, place?: QueuePlace): Job {

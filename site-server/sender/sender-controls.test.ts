@@ -51,7 +51,7 @@ describe('Sender, under schedules, limits and priorities', () => {
     const { requestId } = await site.becomes(({ file }) => file.fileHash !== '');
     await machine.clock.advance(10 * minuteMs);
     const [row] = await listed();
-    assert.match(row?.reason ?? '', /^Window closed; it opens .* 00:00 UTC$/);
+    assert.match(row?.reason ?? '', /^Window closed; it opens .* 00:00:00 UTC$/);
     assert.equal(((row?.retryAtMs ?? 0) / hourMs) % 24, 0);
     assert.deepEqual(machine.site().asked, []);
     assert.equal(site.sender.progressOf(requestId), undefined, 'it takes no place');

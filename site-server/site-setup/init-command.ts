@@ -10,8 +10,10 @@ import { parseSiteCode } from '../../shared/domain/site.ts';
 import { startedAsService } from '../../shared/enrollment/service-start.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { authoritySettings } from '../certificate-authority/authority-config.ts';
+import { enrollmentListenDefault } from '../enrollment/enrollment-config.ts';
 import { type CallingUser, callingUserOf } from './calling-user.ts';
-import { type SetupRequest, type SetupResult, setUpSite } from './site-setup.ts';
+import type { SetupRequest, SetupResult } from './setup-places.ts';
+import { setUpSite } from './site-setup.ts';
 
 /** What a command of `waybill-site` needs of its process. */
 export interface CommandSurroundings {
@@ -27,9 +29,23 @@ const unit = 'waybill-site';
 export const adminNameText = '1 to 63 letters, digits, dots, hyphens, underscores and @';
 const kinds = ['central-administration', 'primary'] as const;
 
+/** How the command is called: what is not in brackets must be given. */
+export const initUsage =
+  'waybill-site init --site CODE [--kind KIND] [--listen HOST:PORT] [--enrollment-listen HOST:PORT] [--data DIRECTORY --config FILE] [--admin NAME] [--root-passphrase-file FILE] [--no-start]';
+
+/** Command lines that work as they stand: a service of the package, and a site of one's own to try it out. */
+export const initExamples = [
+  'sudo waybill-site init --site PS1',
+  [
+    'waybill-site init --site LAB --data /tmp/lab --config /tmp/lab.yaml \\',
+    '  --listen 127.0.0.1:8630 --enrollment-listen 127.0.0.1:8632 --no-start',
+  ].join('\n'),
+] as const;
+
 /** The options of `waybill-site init`. */
 export function initOptions<T>(command: Argv<T>) {
   return command
+    .usage(`${initUsage}\n\nSets up the first site of a new hierarchy.`)
     .option('site', {
       type: 'string',
       demandOption: true,
@@ -43,22 +59,23 @@ export function initOptions<T>(command: Argv<T>) {
     .option('listen', { type: 'string', default: '0.0.0.0:8530', describe: 'host:port' })
     .option('enrollment-listen', {
       type: 'string',
-      describe: 'host:port for machines that enroll, instead of the usual one',
+      defaultDescription: enrollmentListenDefault,
+      describe: 'host:port for machines that enroll',
     })
     .option('data', {
       type: 'string',
-      default: usualDataDirectory,
-      describe: 'data directory',
+      defaultDescription: usualDataDirectory,
+      describe: 'data directory; only together with --config',
     })
     .option('config', {
       type: 'string',
-      default: usualConfigFile,
-      describe: 'configuration file to write',
+      defaultDescription: usualConfigFile,
+      describe: 'configuration file to write; only together with --data',
     })
     .option('admin', {
       type: 'string',
-      describe:
-        'name of the first administrator, with the role full; default: the user who calls this',
+      defaultDescription: 'the user who calls this',
+      describe: 'name of the first administrator, with the role full',
     })
     .option('root-passphrase-file', {
       type: 'string',
@@ -70,7 +87,7 @@ export function initOptions<T>(command: Argv<T>) {
       describe: 'start the service, where the package is installed; --no-start leaves it',
     })
     .check(initProblems)
-    .example('$0 init --site CS1', 'the first site of a new hierarchy');
+    .epilogue(`Examples:\n${initExamples.join('\n').replace(/^/gm, '  ')}`);
 }
 
 /** The options as they were given. */
@@ -79,8 +96,8 @@ export interface InitFlags {
   readonly kind: (typeof kinds)[number];
   readonly listen: string;
   readonly enrollmentListen?: string | undefined;
-  readonly data: string;
-  readonly config: string;
+  readonly data?: string | undefined;
+  readonly config?: string | undefined;
   readonly admin?: string | undefined;
   readonly rootPassphraseFile?: string | undefined;
   readonly start: boolean;
@@ -88,7 +105,7 @@ export interface InitFlags {
 
 /** What cannot be, as texts for the parser. */
 function initProblems(flags: Readonly<Record<string, unknown>>): true | string {
-  const { site, admin } = flags;
+  const { site, admin, data, config } = flags;
   if (parseSiteCode(String(site)) === undefined) {
     return `--site ${site}: expected three of A-Z and 0-9`;
   }
@@ -98,10 +115,29 @@ function initProblems(flags: Readonly<Record<string, unknown>>): true | string {
       return `--${name} ${value}: expected host:port, an IPv6 host in brackets`;
     }
   }
+  const { listen, 'enrollment-listen': enrollmentListen = enrollmentListenDefault } = flags;
+  if (isSamePort(String(listen), String(enrollmentListen))) {
+    return `--listen ${listen}: expected another port than that of --enrollment-listen, ${enrollmentListen}`;
+  }
   if (admin !== undefined && !isAdminName(String(admin))) {
     return `--admin ${admin}: expected ${adminNameText}`;
   }
-  return true;
+  return halfOfPlaces({ data, config }) ?? true;
+}
+
+/** Whether only one of two can listen. */
+function isSamePort(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((address) => /^(.*):(\d+)$/.exec(address));
+  if (!a || !b || a[2] !== b[2]) return false;
+  return a[1] === b[1] || [a[1], b[1]].some((host) => host === '0.0.0.0' || host === '[::]');
+}
+
+/** A site of another directory would take the place of the service's, or the service's site be configured elsewhere. */
+function halfOfPlaces({ data, config }: { data: unknown; config: unknown }): string | undefined {
+  if ((data === undefined) === (config === undefined)) return undefined;
+  return data === undefined
+    ? `--config ${config}: expected --data as well, which would be ${usualDataDirectory}`
+    : `--data ${data}: expected --config as well, which would be ${usualConfigFile}`;
 }
 
 /** Sets up the first site of a hierarchy, starts its service if there is one, and tells what is next. */
@@ -128,8 +164,8 @@ function toRequest(flags: InitFlags, user: CallingUser): SetupRequest {
   }
   return {
     ...{ siteCode, kind, listen, enrollmentListen, adminName },
-    dataDirectory: resolve(flags.data),
-    configFile: resolve(flags.config),
+    dataDirectory: resolve(flags.data ?? usualDataDirectory),
+    configFile: resolve(flags.config ?? usualConfigFile),
     ...(rootPassphraseFile !== undefined && { rootPassphraseFile: resolve(rootPassphraseFile) }),
   };
 }

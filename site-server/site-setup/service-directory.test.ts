@@ -127,8 +127,21 @@ describe('commands of root in a directory of the user of the service', () => {
     }
     await rm(place.join('site.yaml'));
     await plant(system(), data('identity'));
-    await assert.rejects(setUp(), { code: /^(EACCES|CERTIFICATE_INVALID)$/ });
+    await assert.rejects(setUp(), { code: 'SETUP_UNFINISHED' });
     await requireSystemUntouched();
+  });
+
+  it('set nothing up, and write nothing, where the administrator may not write', async () => {
+    for (const path of [data('authority'), data('identity'), place.join('home', '.config')]) {
+      await rm(path, { recursive: true });
+    }
+    await rm(place.join('site.yaml'));
+    await chmod(place.join('home'), 0o500);
+    const message = /nothing can be written in .*home: its permissions do not allow it; /;
+    await assert.rejects(setUp(), { code: 'AUTHORITY_CONFLICT', message });
+    assert.deepEqual(await readdir(data()), []);
+    await chmod(place.join('home'), 0o700);
+    await setUp();
   });
 
   it('give an administrator nothing in a directory that his link leads to', async () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { readPeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
@@ -8,7 +10,8 @@ import { loadConfig } from '../../shared/runtime/load-config.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { authoritySettings } from '../certificate-authority/authority-config.ts';
 import { siteConfigSchema } from '../site-config.ts';
-import { type SetupRequest, setUpSite } from './site-setup.ts';
+import type { SetupRequest } from './setup-places.ts';
+import { setUpSite } from './site-setup.ts';
 
 describe('setting up a site', () => {
   let place: TemporaryDirectory;
@@ -179,6 +182,88 @@ describe('setting up a site', () => {
     await writeFile(join(`${authorityDirectory}.new`, 'authority.pem'), 'half');
     await setUp();
     await readPeerCredentials((await configOf(request.configFile)).certificates);
+  });
+
+  it('looks whether everything can be written before it writes anything', async () => {
+    const file = place.join('file');
+    await writeFile(file, 'a file, beneath which nothing can be made');
+    const before = await filesIn(place.path);
+    const there = conflict(/file is there and is no directory; .*Nothing was changed$/);
+    await assert.rejects(setUp({ dataDirectory: join(file, 'data') }), there);
+    await assert.rejects(setUp({ configFile: join(file, 'etc', 'site.yaml') }), there);
+    await writeFile(home(), 'no home');
+    await assert.rejects(
+      setUp(),
+      conflict(/home is there and is no directory; call this as a user/),
+    );
+    await rm(home());
+    assert.deepEqual(await filesIn(place.path), before);
+    assert.deepEqual(await readdir(place.path), ['file']);
+    await setUp();
+  });
+
+  it('reads the passphrase before it writes anything', async () => {
+    const rootPassphraseFile = place.join('passphrase');
+    await assert.rejects(setUp({ rootPassphraseFile }), { code: 'CERTIFICATE_INVALID' });
+    assert.deepEqual(await readdir(place.path), []);
+  });
+
+  /** Does what a refusal says is to be done first. */
+  async function begunAnew(error: unknown): Promise<void> {
+    const removal = /first: (rm -r .*?)(\. Nothing was changed)?$/.exec(String(error))?.[1] ?? '';
+    assert.notEqual(removal, '', String(error));
+    await promisify(execFile)('/bin/sh', ['-c', removal]);
+  }
+
+  it('says how to begin again when it fails half way', async () => {
+    await mkdir(request.dataDirectory, { mode: 0o700 });
+    const identity = join(request.dataDirectory, 'identity');
+    await writeFile(identity, 'where a directory is to be');
+    const failure = await setUp().catch((error: unknown) => error);
+    assert.match(String(failure), /identity.* cannot be .*call the same again, which goes on/);
+    assert.equal((failure as { code?: string }).code, 'SETUP_UNFINISHED');
+    // The same goes on, and another one begins anew.
+    await begunAnew(failure);
+    await setUp({ siteCode: 'PS1', kind: 'primary' });
+    assert.equal((await configOf(request.configFile)).siteCode, 'PS1');
+  });
+
+  it('says what to remove when an earlier call with other options was killed', async () => {
+    const rootPassphraseFile = place.join('passphrase');
+    await writeFile(rootPassphraseFile, 'correct horse battery staple\n', { mode: 0o600 });
+    for (const [other, words] of [
+      [{ siteCode: 'PS1' }, /there is an authority already, CN=.*CS1; it was not ended/],
+      [
+        { configFile: place.join('other.yaml') },
+        /begun with --config .*site\.yaml; it was not end/,
+      ],
+      [{ rootPassphraseFile }, /key of the root was made without --root-passphrase-file; it was/],
+    ] as const) {
+      await setUp();
+      await rm(request.configFile);
+      const before = await filesIn(place.path);
+      const refusal = await setUp(other).catch((error: unknown) => error);
+      assert.match(String(refusal), words);
+      assert.deepEqual(await filesIn(place.path), before);
+      await begunAnew(refusal);
+      await setUp(other);
+      await rm(place.join('data'), { recursive: true });
+      await rm(home(), { recursive: true });
+      await rm(other.configFile ?? request.configFile);
+    }
+  });
+
+  it('never says to remove the keys of a site that has worked', async () => {
+    await setUp();
+    await rm(request.configFile);
+    await mkdir(join(request.dataDirectory, 'state-store'));
+    const refusal = await setUp({ siteCode: 'PS1' }).catch((error: unknown) => error);
+    assert.match(String(refusal), /there is an authority already/);
+    await rm(join(request.dataDirectory, 'identity'), { recursive: true });
+    await writeFile(join(request.dataDirectory, 'identity'), 'where a directory is to be');
+    const failure = await setUp().catch((error: unknown) => error);
+    assert.match(String(failure), /not set up yet/);
+    for (const one of [refusal, failure]) assert.doesNotMatch(String(one), /rm -r/);
   });
 
   it('encrypts the key of the root when it is given a passphrase', async () => {

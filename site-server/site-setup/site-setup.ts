@@ -1,27 +1,17 @@
 import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { stringify } from 'yaml';
 import {
   type FileOwner,
   makeSecretDirectory,
   writeWholeFile,
 } from '../../shared/certificates/secret-files.ts';
-import { authorityNameOf } from '../../shared/domain/certificate-authority.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { chainOf } from '../../shared/rpc/certificate-trust.ts';
 import { whileActingAs } from '../../shared/runtime/acting-user.ts';
-import { readAuthority } from '../certificate-authority/authority-files.ts';
 import { makeTopAuthority } from '../certificate-authority/authority-making.ts';
 import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
 import { readPassphrase } from '../certificate-authority/root-keys.ts';
-import {
-  type AdministratorPlaces,
-  administratorPlacesOf,
-  requireNoAdministrator,
-  requireNoOther,
-  writeAdministratorConfig,
-  writeAdministratorKey,
-} from './administrator-files.ts';
+import { writeAdministratorConfig, writeAdministratorKey } from './administrator-files.ts';
 import {
   type AuthorityAtRest,
   certifiedPair,
@@ -29,20 +19,15 @@ import {
   openAuthorityAtRest,
 } from './authority-at-rest.ts';
 import type { CallingUser } from './calling-user.ts';
-import { readSetupMark, writeSetupMark } from './setup-mark.ts';
-
-/** What the first site of a hierarchy is to be. Paths are absolute. */
-export interface SetupRequest {
-  readonly siteCode: string;
-  readonly kind: 'central-administration' | 'primary';
-  readonly listen: string;
-  readonly enrollmentListen?: string | undefined;
-  readonly dataDirectory: string;
-  readonly configFile: string;
-  /** Name of the first administrator. */
-  readonly adminName: string;
-  readonly rootPassphraseFile?: string | undefined;
-}
+import { requireRoom } from './setup-checks.ts';
+import { writeSetupMark } from './setup-mark.ts';
+import {
+  removalOf,
+  type SetupPlaces,
+  type SetupRequest,
+  type SetupResult,
+  setupPlacesOf,
+} from './setup-places.ts';
 
 /** What setting up needs. */
 export interface SetupNeeds extends AuthorityAtRest {
@@ -50,29 +35,45 @@ export interface SetupNeeds extends AuthorityAtRest {
   readonly user: CallingUser;
 }
 
-/** Where everything is. */
-export interface SetupResult {
-  readonly authorityDirectory: string;
-  readonly adminConfigFile: string;
-}
-
 /**
  * Sets up the top site of a new hierarchy: its root and authority, its own identity, a first full administrator
- * with a configuration for `waybill`, and, last of all, the configuration of the site server. Each step
- * is whole or not done, and leaves what is there; so after a crash the same command goes on. What is
- * somebody else's is never overwritten.
+ * with a configuration for `waybill`, and, last of all, the configuration of the site server. Everything is looked
+ * at before anything is written. Each step is whole or not done, and leaves what is there; so after a crash the
+ * same command goes on. What is somebody else's is never overwritten.
  *
- * @throws AUTHORITY_CONFLICT when something is there that is not of this very setting up; CERTIFICATE_INVALID
+ * @throws AUTHORITY_CONFLICT when something is there that is not of this very setting up, or cannot be written
+ * @throws CERTIFICATE_INVALID of the passphrase, or of what is there
+ * @throws SETUP_UNFINISHED when it failed half way: it says how to begin again
  */
 export async function setUpSite(needs: SetupNeeds, request: SetupRequest): Promise<SetupResult> {
-  const places = placesOf(needs, request);
-  await requireNothingForeign(places, request, needs.owner);
+  const places = setupPlacesOf(needs.user, request);
+  const passphrase = await passphraseOf(request, needs.owner);
+  await requireRoom(places, request, needs.owner);
+  try {
+    await makeSite(needs, { ...request, passphrase }, places);
+  } catch (error) {
+    throw await toUnfinished(error, places);
+  }
+  return places;
+}
+
+/** As whoever the files are of: the site server is to read it as well. */
+async function passphraseOf(
+  { rootPassphraseFile: path }: SetupRequest,
+  owner: FileOwner | undefined,
+): Promise<string | undefined> {
+  return path === undefined ? undefined : whileActingAs(owner, () => readPassphrase(path));
+}
+
+type CheckedRequest = SetupRequest & { readonly passphrase: string | undefined };
+
+async function makeSite(
+  needs: SetupNeeds,
+  request: CheckedRequest,
+  places: SetupPlaces,
+): Promise<void> {
   const { owner } = needs;
-  const { rootPassphraseFile } = request;
-  const passphrase =
-    rootPassphraseFile === undefined ? undefined : await readPassphrase(rootPassphraseFile);
-  const given = { ...request, passphrase };
-  const authority = await whileActingAs(owner, () => authorityAt(places, needs, given));
+  const authority = await whileActingAs(owner, () => authorityAt(places, needs, request));
   const { administrator } = places;
   const identity = { kind: 'admin', role: 'full', name: request.adminName } as const;
   if (!(await isThere(administrator.agentFile))) {
@@ -80,14 +81,23 @@ export async function setUpSite(needs: SetupNeeds, request: SetupRequest): Promi
   }
   await writeAdministratorConfig(administrator, authority, request);
   await writeSiteConfig(places, request);
-  return places;
+}
+
+/** What is expected to fail, with how to begin again; of a site that has worked before nothing may be removed. */
+async function toUnfinished(error: unknown, places: SetupPlaces): Promise<unknown> {
+  const isOfSystem = error instanceof Error && 'syscall' in error;
+  if (!(error instanceof WaybillError) && !isOfSystem) return error;
+  const reason = error.message;
+  const isNew = !(await isThere(places.stateStore));
+  const removal = isNew ? await removalOf(places) : '';
+  return new WaybillError({ code: 'SETUP_UNFINISHED', reason, removal }, { cause: error });
 }
 
 /** The authority of the new hierarchy, and the site's own identity by it: made, unless they are there. */
 async function authorityAt(
-  places: Places,
+  places: SetupPlaces,
   needs: SetupNeeds,
-  request: SetupRequest & { readonly passphrase: string | undefined },
+  request: CheckedRequest,
 ): Promise<CertificateAuthority> {
   const { owner, clock, settings } = needs;
   const { siteCode, dataDirectory, passphrase } = request;
@@ -102,89 +112,7 @@ async function authorityAt(
   return authority;
 }
 
-interface Places extends SetupResult {
-  readonly configFile: string;
-  readonly stateStore: string;
-  readonly rootsFile: string;
-  readonly agentFile: string;
-  readonly administrator: AdministratorPlaces;
-}
-
-function placesOf({ user }: SetupNeeds, { dataDirectory, configFile }: SetupRequest): Places {
-  const identityDirectory = join(dataDirectory, 'identity');
-  const administrator = administratorPlacesOf(user);
-  return {
-    configFile,
-    authorityDirectory: join(dataDirectory, 'authority'),
-    stateStore: join(dataDirectory, 'state-store'),
-    rootsFile: join(identityDirectory, 'roots.crt'),
-    agentFile: join(identityDirectory, 'agent.pem'),
-    administrator,
-    adminConfigFile: administrator.configFile,
-  };
-}
-
-/** Everything is looked at before anything is written. */
-async function requireNothingForeign(
-  places: Places,
-  request: SetupRequest,
-  owner: FileOwner | undefined,
-): Promise<void> {
-  const { siteCode, adminName } = request;
-  if (await isThere(places.configFile)) {
-    throw conflict(
-      places.configFile,
-      'there is a configuration already, so this site is set up; name another file with --config to set up another one',
-    );
-  }
-  const content = await whileActingAs(owner, () => readAuthority(places.authorityDirectory));
-  if (!content) {
-    await whileActingAs(owner, () => requireNewData(places));
-    return requireNoAdministrator(places.administrator);
-  }
-  const [authority] = chainOf(Buffer.from(content.authority.certificate));
-  if (authority.subject !== `CN=${authorityNameOf(siteCode)}` || !content.bundle) {
-    throw conflict(
-      places.authorityDirectory,
-      `there is an authority already, ${authority.subject}; name another directory with --data`,
-    );
-  }
-  await whileActingAs(owner, () => requireThisSetup(places));
-  // What a crash of this very command has left is gone on with.
-  await requireNoOther(places.administrator, adminName, authority);
-}
-
-/**
- * Another configuration for the same data would make administrators beside those that the site knows of.
- *
- * @throws AUTHORITY_CONFLICT
- */
-async function requireThisSetup({ authorityDirectory, configFile, stateStore }: Places) {
-  const begunWith = await readSetupMark(authorityDirectory);
-  if (begunWith === configFile) return;
-  const whatToDo =
-    'name another directory with --data to set up another site; "waybill-site admin" makes another administrator of this one';
-  if (begunWith !== undefined) {
-    throw conflict(
-      authorityDirectory,
-      `the site in this data directory is set up with the configuration ${begunWith}; ${whatToDo}`,
-    );
-  }
-  // Set up by an older program: what has not run yet may have been cut short by a crash.
-  if (await isThere(stateStore)) {
-    throw conflict(authorityDirectory, `a site works in this data directory already; ${whatToDo}`);
-  }
-}
-
-async function requireNewData({ stateStore }: Places): Promise<void> {
-  if (!(await isThere(stateStore))) return;
-  throw conflict(
-    stateStore,
-    'a site has worked in this data directory, with certificates of another CA; name another directory with --data',
-  );
-}
-
-async function writeSiteConfig(places: Places, request: SetupRequest): Promise<void> {
+async function writeSiteConfig(places: SetupPlaces, request: SetupRequest): Promise<void> {
   const { siteCode, kind, listen, enrollmentListen, dataDirectory, rootPassphraseFile } = request;
   const config = {
     ...{ siteCode, kind, listen, dataDirectory },
@@ -200,8 +128,4 @@ async function writeSiteConfig(places: Places, request: SetupRequest): Promise<v
   const mode = 0o644;
   await mkdir(dirname(places.configFile), { recursive: true });
   await writeWholeFile(places.configFile, heading + stringify(config), { mode });
-}
-
-function conflict(path: string, reason: string): WaybillError {
-  return new WaybillError({ code: 'AUTHORITY_CONFLICT', path, reason });
 }
