@@ -1,12 +1,13 @@
 /** The wiring of a site server: the only file that sees every component. */
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { packageHashOf } from '../shared/content-library/package-record.ts';
 import { PieceSource } from '../shared/content-source/piece-source.ts';
 import type { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
 import type { SerialCounter } from '../shared/state-store/serial-counter.ts';
-import type { StateStore } from '../shared/state-store/state-store.ts';
+import { StateStore } from '../shared/state-store/state-store.ts';
 import { AdminService } from './admin-service/admin-service.ts';
 import { DistributionCommands } from './admin-service/distribution-commands.ts';
 import { DistributionPointCommands } from './admin-service/distribution-point-commands.ts';
@@ -86,7 +87,19 @@ export class SiteServer implements Component {
 
   /** @throws DATA_DIRECTORY_IN_USE when another process has the data directory */
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
-    const ground = await openGround(needs, config);
+    const directory = join(config.dataDirectory, 'state-store');
+    const logger = needs.logger.child({ component: 'state-store' });
+    const opened = await StateStore.open({ directory, logger });
+    try {
+      return await SiteServer.#of(await openGround(needs, config, opened));
+    } catch (error) {
+      // Whoever opens it again finds it free.
+      await opened.store.close();
+      throw error;
+    }
+  }
+
+  static async #of(ground: Ground): Promise<SiteServer> {
     const { library, status, auditTrail, hierarchy, connections } = ground;
     const authority = authorityParts(ground);
     const replication = await replicationManager(ground, authority);
