@@ -38,7 +38,7 @@ import {
 /** What watching needs. */
 export interface AlarmWatchNeeds extends AlarmTableNeeds {
   readonly jobs: Pick<JobTable, 'open'>;
-  readonly transfers: Pick<PackageTransferManager, 'waiting' | 'holdReason'>;
+  readonly transfers: Pick<PackageTransferManager, 'waitOf' | 'holdReason'>;
   readonly sends: Pick<SendRequestTable, 'open'>;
   /** How it stands with the neighbours; costs next to nothing. */
   readonly neighbours: () => readonly NeighbourConnection[];
@@ -155,7 +155,7 @@ export class AlarmWatch implements Component {
 
   #standstillOf(job: DistributionJob): string | undefined {
     const { transfers } = this.#needs;
-    const { waitingReason } = transfers.waiting.get(job.jobSerial) ?? job;
+    const { waitingReason } = transfers.waitOf(job.jobSerial) ?? job;
     const window = this.#windowOfJob(job);
     const { holdReason } = transfers;
     return standstillOfJob(job, { waitingReason, isRunning: isRunning(job), holdReason, window });

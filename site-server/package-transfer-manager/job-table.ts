@@ -9,6 +9,7 @@ import {
   takenBack,
   type WaitingReason,
 } from '../../shared/domain/distribution-job.ts';
+import type { JobPlace } from '../../shared/domain/job-order.ts';
 import { isValidation } from '../../shared/domain/validation-places.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { Tally } from '../../shared/runtime/tally.ts';
@@ -29,11 +30,13 @@ import {
   withProgress,
 } from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
-import { type JobListener, JobListeners } from './job-listeners.ts';
 import { beginMessages, endMessages, retryReport, waitMessages } from './job-messages.ts';
 import { rankOf, reprioritised, withRank } from './job-ranks.ts';
-import { type JobTarget, OpenJobs } from './open-jobs.ts';
+import { type JobTarget, OpenJobs, type OpenJobsFollower } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
+
+/** Hears of each change of a job. */
+type JobListener = (job: DistributionJob) => void;
 
 /** How a job ends. */
 export type EndedJobState = 'complete' | 'failed' | 'cancelled';
@@ -57,7 +60,7 @@ export class JobTable {
   /** Jobs whose end is being written: nothing else is written of them. */
   readonly #ending = new Set<number>();
   readonly #ended = new Tally<EndedJobState>();
-  readonly #listeners = new JobListeners();
+  readonly #listeners = new Set<JobListener>();
 
   constructor(needs: JobTableNeeds, config: JobHistoryConfig = { jobHistoryCountMax: 100_000 }) {
     this.#needs = needs;
@@ -85,9 +88,14 @@ export class JobTable {
     return this.#ended.of(state);
   }
 
-  /** All open jobs in the order of the queue. Changes with the next call: not to be kept. */
-  inOrder(): readonly DistributionJob[] {
-    return this.#open.inOrder();
+  /** Up to so many open jobs in the order of the queue: the first ones, or those behind a place. */
+  inOrder(countMax: number, behind?: JobPlace): DistributionJob[] {
+    return this.#open.inOrder(countMax, behind);
+  }
+
+  /** Tells the follower of all open jobs, and from now on of each change, before anybody else hears of it. */
+  followedBy(follower: OpenJobsFollower): void {
+    this.#open.followedBy(follower);
   }
 
   /** All open jobs for a DP, oldest first. */
@@ -123,16 +131,8 @@ export class JobTable {
 
   /** Calls the listener after each change of a job, its end and its progress included. */
   onChanged(listener: JobListener): () => void {
-    return this.#listeners.add(listener);
-  }
-
-  /** As `onChanged`, for who looks on: while somebody does, it is told as well why jobs wait. */
-  watch(listener: JobListener): () => void {
-    return this.#listeners.addWatching(listener);
-  }
-
-  get isWatched(): boolean {
-    return this.#listeners.areWatching;
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Wakes when jobs were made or changed by others. */
@@ -406,6 +406,6 @@ export class JobTable {
   }
 
   #tell(job: DistributionJob): void {
-    this.#listeners.tell(job);
+    for (const listener of this.#listeners) listener(job);
   }
 }

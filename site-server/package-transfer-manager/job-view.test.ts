@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { moved } from '../../shared/domain/distribution-job.ts';
 import type { QueuePlace } from '../../shared/domain/job-queue.ts';
+import { toPackageId } from '../../shared/domain/package.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { collect } from '../../shared/testing/test-library.ts';
 import { JobView } from './job-view.ts';
@@ -21,6 +23,7 @@ describe('job view', () => {
   let waiting: Map<number, QueuePlace>;
   let controller: AbortController;
   let holdReason: string;
+  let decided: () => void;
 
   beforeEach(async function () {
     this.timeout(10_000);
@@ -29,11 +32,19 @@ describe('job view', () => {
     hindranceOf = new Map();
     waiting = new Map();
     holdReason = '';
+    decided = () => {};
     controller = new AbortController();
     const transfers = {
       progressOf: (serial: number) => progressOf.get(serial),
       hindranceOf: (serial: number) => hindranceOf.get(serial),
-      waiting,
+      waitOf: (serial: number) => waiting.get(serial),
+      placeOf: (serial: number) => waiting.get(serial),
+      onDecided: (listener: () => void) => {
+        decided = listener;
+        return () => {
+          decided = () => {};
+        };
+      },
       get holdReason() {
         return holdReason;
       },
@@ -236,6 +247,46 @@ describe('job view', () => {
     assert.equal(seen[2], 'JOB_STATE_COMPLETE');
     controller.abort();
     await watching;
+  });
+
+  it('tells who looks on why jobs wait, though no row tells it (ADM-2, PTM-5)', async () => {
+    await addJobs({ dpId: 'A' }, { dpId: 'B' }, { dpId: 'C' });
+    waiting.set(1, { place: 1, waitingReason: 'slot' });
+    waiting.set(2, { place: 2, waitingReason: 'slot' });
+    const seen: string[] = [];
+    const watching = (async () => {
+      for await (const job of view.watch(all, controller.signal)) {
+        seen.push(`${job.jobSerial} ${job.waitingReason}`);
+      }
+    })();
+    await test.until(() => seen.length === 3);
+    decided();
+    await test.until(() => test.clock.sleeperCount === 1);
+    assert.equal(seen.length, 3, 'nothing is new');
+    waiting.set(2, { place: 1, waitingReason: 'window-closed', opensAtMs: 9 });
+    decided();
+    for (let round = 0; round < 4; round++) {
+      await test.clock.advance(250);
+      for (let turn = 0; turn < 9; turn++) await new Promise(setImmediate);
+    }
+    assert.deepEqual(seen.slice(3), ['2 window-closed']);
+    controller.abort();
+    await watching;
+  });
+
+  it('lists more than a page of jobs, each once, in order', async () => {
+    const jobs = Array.from({ length: 2_500 }, (_, n) =>
+      testJob({ jobSerial: n + 1, packageId: toPackageId('PS1', n), dpId: 'A' }),
+    );
+    const rows = test.store.records(keySpaces.distributionJobs);
+    const changes = jobs.map((job) => rows.put(joinKey(job.jobSerial), job));
+    await test.store.write(changes, { sync: false });
+    await test.jobs.load();
+    const listed = serials(await collect(view.list(all)));
+    assert.deepEqual(
+      listed,
+      jobs.map(({ jobSerial }) => jobSerial),
+    );
   });
 
   it('watches only what was asked for, and leaves nothing behind', async () => {

@@ -176,6 +176,12 @@ export class TestTransfers implements AsyncDisposable {
     this.steering = new JobSteering({ ...steered, cancellation });
   }
 
+  /** How many open jobs wait here. */
+  get waitingCount(): number {
+    const open = [...this.jobs.open()];
+    return open.filter(({ jobSerial }) => this.manager.waitOf(jobSerial)).length;
+  }
+
   get store(): StateStore {
     return this.#store;
   }
