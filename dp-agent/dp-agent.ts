@@ -48,12 +48,26 @@ export class DpAgent implements Component {
 
   /** @throws DATA_DIRECTORY_IN_USE when another process has the data directory */
   static async open(needs: DpAgentNeeds, config: DpConfig): Promise<DpAgent> {
+    const opened = await StateStore.open({
+      directory: join(config.dataDirectory, 'state-store'),
+      logger: needs.logger.child({ component: 'state-store' }),
+    });
+    try {
+      return await DpAgent.#of(needs, config, opened);
+    } catch (error) {
+      // Whoever opens it again finds it free.
+      await opened.store.close();
+      throw error;
+    }
+  }
+
+  static async #of(
+    needs: DpAgentNeeds,
+    config: DpConfig,
+    { store, damage }: Awaited<ReturnType<typeof StateStore.open>>,
+  ): Promise<DpAgent> {
     const { clock, logger, credentials } = needs;
     const child = (component: string) => logger.child({ component });
-    const { store, damage } = await StateStore.open({
-      directory: join(config.dataDirectory, 'state-store'),
-      logger: child('state-store'),
-    });
     if (damage) {
       child('state-store').error(
         { ...damage },

@@ -11,7 +11,7 @@ import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
 import { loadConfig } from '../shared/runtime/load-config.ts';
 import { logFormFor } from '../shared/runtime/log-text.ts';
-import { openLogging } from '../shared/runtime/logger.ts';
+import { type Logging, openLogging } from '../shared/runtime/logger.ts';
 import { type Program, runProcess } from '../shared/runtime/run-process.ts';
 import { serviceNoticesFor } from '../shared/runtime/service-notices.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
@@ -148,6 +148,15 @@ async function openAgent(flags: Flags): Promise<Program> {
   const directory = join(config.dataDirectory, 'logs');
   const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
   const logging = await openLogging({ directory, level: config.logLevel, stdout });
+  try {
+    return { component: await agentOf(config, logging), logging };
+  } catch (error) {
+    await logging.close();
+    throw error;
+  }
+}
+
+async function agentOf(config: DpConfig, { logger }: Logging): Promise<DpAgent> {
   const credentials = new LiveCredentials(
     await ownCredentialsAtStart(config.certificates, {
       identity: { kind: 'dp', dpId: config.dpId },
@@ -155,6 +164,5 @@ async function openAgent(flags: Flags): Promise<Program> {
       wayBack: `call "waybill dp enroll ${config.dpId}" at its site, and here what that prints, with --force`,
     }),
   );
-  const needs = { clock: systemClock, logger: logging.logger, credentials };
-  return { component: await DpAgent.open(needs, config), logging };
+  return DpAgent.open({ clock: systemClock, logger, credentials }, config);
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as nextLook } from 'node:timers/promises';
 import { Administrator } from './administrator.ts';
+import type { AgentProcess } from './agent-process.ts';
 import { CountingProxy } from './counting-proxy.ts';
 import { Network } from './network.ts';
 import { extractPackage, runWaybill } from './programs.ts';
@@ -132,6 +134,36 @@ describe('a full disk (PTM-1, bad input)', () => {
     await administrator.installed({ packageId, dpId });
     await isEqual(network, packageId);
   });
+
+  it('at the start of site and DP: they wait for room, say so, and go on by themselves', async function () {
+    await using siteDisk = await smallDisk(this, 'PS1');
+    await using dpDisk = await smallDisk(this, dpId);
+    await using network = await startNetwork({});
+    const agents = [network.site, network.dp(dpId)];
+    for (const agent of agents) assert.equal(await agent.stop(), 0);
+    for (const disk of [siteDisk, dpDisk]) await disk.fill();
+    const starting = agents.map((agent) => agent.start());
+    for (const agent of agents) await waitsForRoom(agent);
+    for (const disk of [siteDisk, dpDisk]) await disk.makeRoom();
+    await Promise.all(starting);
+    const administrator = await Administrator.of(network);
+    await rm(join(source, '1.bin'));
+    await rm(join(source, '2.bin'));
+    const packageId = await administrator.create(source);
+    await administrator.install(packageId, dpId);
+    await isEqual(network, packageId);
+  });
+
+  /** Resolves when an agent that starts has said that its disk is full; it has not ended. */
+  async function waitsForRoom(agent: AgentProcess): Promise<void> {
+    for (;;) {
+      const log = await readFile(agent.logPath, 'utf8');
+      if (/^The start waits for room on the disk: .*bytes free/m.test(log)) break;
+      assert.ok(agent.isRunning, log);
+      await nextLook(10);
+    }
+    assert.ok(agent.isRunning);
+  }
 
   it('at the site: the snapshot waits, says so, and is taken by itself when there is room (PKG-2)', async function () {
     await using disk = await smallDisk(this, 'library');

@@ -9,7 +9,7 @@ import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
 import { loadConfig } from '../shared/runtime/load-config.ts';
 import { logFormFor } from '../shared/runtime/log-text.ts';
-import { openLogging } from '../shared/runtime/logger.ts';
+import { type Logging, openLogging } from '../shared/runtime/logger.ts';
 import { type Program, runProcess } from '../shared/runtime/run-process.ts';
 import { serviceNoticesFor } from '../shared/runtime/service-notices.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
@@ -172,6 +172,18 @@ async function openSite(flags: Flags): Promise<Program> {
   const logDirectory = join(config.dataDirectory, 'logs');
   const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
   const logging = await openLogging({ directory: logDirectory, level: config.logLevel, stdout });
+  try {
+    return { component: await siteServerOf(config, { ...flags, logDirectory, logging }), logging };
+  } catch (error) {
+    await logging.close();
+    throw error;
+  }
+}
+
+async function siteServerOf(
+  config: SiteConfig,
+  { config: configFile, logDirectory, logging }: Flags & { logDirectory: string; logging: Logging },
+): Promise<SiteServer> {
   await alignOwnIdentity(config);
   const credentials = new LiveCredentials(
     await ownCredentialsAtStart(config.certificates, {
@@ -181,8 +193,5 @@ async function openSite(flags: Flags): Promise<Program> {
     }),
   );
   const needs = { clock: systemClock, random: Math.random, logger: logging.logger, credentials };
-  return {
-    component: await SiteServer.open(needs, { ...config, logDirectory, configFile: flags.config }),
-    logging,
-  };
+  return SiteServer.open(needs, { ...config, logDirectory, configFile });
 }

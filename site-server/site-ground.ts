@@ -8,7 +8,7 @@ import { agentVersion } from '../shared/runtime/agent-version.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
 import { ChangeNotifier } from '../shared/state-store/change-notifier.ts';
-import { StateStore, type StateStoreDamage } from '../shared/state-store/state-store.ts';
+import type { StateStore, StateStoreDamage } from '../shared/state-store/state-store.ts';
 import { TransferArbiter } from '../shared/transfer-arbiter/transfer-arbiter.ts';
 import { AuditHeads } from './audit-trail/audit-heads.ts';
 import { AuditTrail, defaultAuditTrailConfig } from './audit-trail/audit-trail.ts';
@@ -86,12 +86,14 @@ export interface Ground extends SiteServerNeeds {
   readonly logOf: (component: string) => Logger;
 }
 
-/** Opens the store, before anybody writes to it; makes what the components share. */
-export async function openGround(needs: SiteServerNeeds, config: SiteSettings): Promise<Ground> {
+/** Makes what the components share, over the store that was just opened, before anybody writes to it. */
+export async function openGround(
+  needs: SiteServerNeeds,
+  config: SiteSettings,
+  { store, damage }: Awaited<ReturnType<typeof StateStore.open>>,
+): Promise<Ground> {
   const { clock, logger } = needs;
   const logOf = (component: string) => logger.child({ component });
-  const directory = join(config.dataDirectory, 'state-store');
-  const { store, damage } = await StateStore.open({ directory, logger: logOf('state-store') });
   const notifier = new ChangeNotifier({ store });
   const { siteCode, kind, parent } = config;
   const libraryDirectory = libraryDirectoryOf(config);

@@ -1,8 +1,9 @@
 /** The wiring of a site server: the only file that sees every component. */
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import type { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
-import type { StateStore } from '../shared/state-store/state-store.ts';
+import { StateStore } from '../shared/state-store/state-store.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
 import type { TrustBundles } from './certificate-authority/trust-bundles.ts';
@@ -48,7 +49,19 @@ export class SiteServer implements Component {
 
   /** @throws DATA_DIRECTORY_IN_USE when another process has the data directory */
   static async open(needs: SiteServerNeeds, config: SiteSettings): Promise<SiteServer> {
-    const ground = await openGround(needs, config);
+    const directory = join(config.dataDirectory, 'state-store');
+    const logger = needs.logger.child({ component: 'state-store' });
+    const opened = await StateStore.open({ directory, logger });
+    try {
+      return await SiteServer.#of(await openGround(needs, config, opened));
+    } catch (error) {
+      // Whoever opens it again finds it free.
+      await opened.store.close();
+      throw error;
+    }
+  }
+
+  static async #of(ground: Ground): Promise<SiteServer> {
     const { library, status, auditTrail, hierarchy, connections } = ground;
     const authority = authorityParts(ground);
     const replication = await replicationManager(ground, authority);

@@ -18,8 +18,10 @@ import { hashOf } from '../content-library/content-hash.ts';
 import { filePathOf } from '../content-library/library-layout.ts';
 import { PieceSource } from '../content-source/piece-source.ts';
 import type { ValidationReport } from '../domain/content-validation.ts';
-import { isErrorWithCode } from '../domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { isAbortError } from '../runtime/abort-error.ts';
+import { keySpaces } from '../state-store/key-space.ts';
+import type { StateStore } from '../state-store/state-store.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { TemporaryDirectory } from '../testing/temporary-directory.ts';
 import { TestLibrary, type TestTree } from '../testing/test-library.ts';
@@ -115,8 +117,10 @@ describe('Content validation (PKG-8)', function () {
     await directory[Symbol.asyncDispose]();
   });
 
-  async function open(): Promise<ContentValidation> {
-    const { library, store } = test;
+  async function open(
+    store: Pick<StateStore, 'records' | 'write'> = test.store,
+  ): Promise<ContentValidation> {
+    const { library } = test;
     const { logger } = test.log;
     const config = { validationBytesPerSecond: 1e9 };
     const made = new ContentValidation({ library, store, clock, logger }, config);
@@ -276,6 +280,20 @@ describe('Content validation (PKG-8)', function () {
     }, isAbortError);
     await reported({ ...demand, jobSerial: 10 });
     await ended;
+  });
+
+  it('begins though what it found of a package that is gone cannot be forgotten: the disk is full', async () => {
+    const rows = test.store.records(keySpaces.contentValidations);
+    const row = {} as Parameters<typeof rows.put>[1];
+    await test.store.write([rows.put('PS1FFFFF', row)], { sync: false });
+    const full = { code: 'DISK_FULL', path: '/', freeBytes: 0, neededBytes: 1 } as const;
+    await open({
+      records: (space) => test.store.records(space),
+      write: () => Promise.reject(new WaybillError(full)),
+    });
+    assert.ok(await rows.get('PS1FFFFF'));
+    await open();
+    assert.equal(await rows.get('PS1FFFFF'), undefined);
   });
 
   it('of a package that is not here says that', async () => {

@@ -13,7 +13,7 @@ import {
   type ValidationProgress,
   type ValidationReport,
 } from '../domain/content-validation.ts';
-import { WaybillError } from '../domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../domain/errors.ts';
 import { ignoreAbort, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Component } from '../runtime/component.ts';
@@ -77,12 +77,16 @@ export class ContentValidation implements Component {
 
   /** Forgets what was found of packages that are not here any more. */
   async start(): Promise<void> {
-    const { library, store } = this.#needs;
+    const { library, store, logger } = this.#needs;
     const gone = [];
     for await (const [packageId] of this.#states.list()) {
       if (!(await library.getPackage(packageId))) gone.push(this.#states.delete(packageId));
     }
-    if (gone.length > 0) await store.write(gone, { sync: false });
+    await store.write(gone, { sync: false }).catch((err: unknown) => {
+      // They harm nobody, and the next start looks again.
+      if (!isErrorWithCode(err, 'DISK_FULL')) throw err;
+      logger.warn({ err }, 'What was found of packages that are gone could not be forgotten');
+    });
   }
 
   async stop(): Promise<void> {

@@ -8,19 +8,31 @@ import {
   isWithPullDp,
   type JobState,
 } from './distribution-job.ts';
-import { compareJobs, decideQueue as decideInOrder } from './job-queue.ts';
+import { compareJobs } from './job-order.ts';
+import { JobQueue, type QueuePlace, type QueueSurroundings } from './job-queue.ts';
 import { type Priority, toPackageId } from './package.ts';
-
-type Tail<T extends readonly unknown[]> = T extends readonly [unknown, ...infer Rest]
-  ? Rest
-  : never;
 
 const nowMs = 1_000_000;
 const limits = { packagesMax: 3, distributionPointsPerPackageMax: 5 };
-const decideQueue = (
+
+/** What is decided about these jobs, and where they stand once that is done. */
+function decideQueue(
   jobs: Iterable<DistributionJob>,
-  ...rest: Tail<Parameters<typeof decideInOrder>>
-) => decideInOrder([...jobs].sort(compareJobs), ...rest);
+  some: typeof limits,
+  atMs: number,
+  surroundings: Omit<QueueSurroundings, 'limits'> = {},
+) {
+  const queue = new JobQueue({ limits: some, ...surroundings });
+  for (const job of jobs) queue.set(job);
+  const decision = queue.decide(atMs);
+  for (const job of decision.start) queue.set({ ...job, state: 'started' });
+  const waiting = new Map<number, QueuePlace>();
+  for (const { jobSerial } of queue.waitingAfter(undefined, queue.waitingCount)) {
+    waiting.set(jobSerial, queue.placeOf(jobSerial, atMs) ?? assert.fail());
+  }
+  return { ...decision, waiting };
+}
+
 const startsOf = (jobs: DistributionJob[]) =>
   decideQueue(jobs, limits, nowMs).start.map(({ jobSerial }) => jobSerial);
 

@@ -1,18 +1,25 @@
 import { CancelPlaces, isCancel } from './cancel-places.ts';
 import type { DistributionJob, WaitingReason } from './distribution-job.ts';
 import { heedsWindow, isOpen, isRunning, isWithPullDp } from './distribution-job.ts';
+import { JobList } from './job-list.ts';
+import { compareJobs } from './job-order.ts';
 import { type JobQueueLimits, JobSlots } from './job-slots.ts';
-import type { Priority } from './package.ts';
+import { JobWays, type OpensAtMs } from './job-ways.ts';
 import { PullPlaces, type PullQueue } from './pull-places.ts';
+import { SortedList } from './sorted-list.ts';
 import { isValidation, ValidationPlaces } from './validation-places.ts';
 
-/** Why an open job does not run, and where it stands. */
-export interface QueuePlace {
-  /** From 1, over all jobs that do not run. */
-  readonly place: number;
+/** Why an open job does not run. */
+export interface QueueWait {
   readonly waitingReason: WaitingReason;
   /** Of a closed window: when it opens; absent when it never does. */
   readonly opensAtMs?: number;
+}
+
+/** Why an open job does not run, and where it stands. */
+export interface QueuePlace extends QueueWait {
+  /** From 1, over all jobs that do not run. */
+  readonly place: number;
 }
 
 export interface QueueDecision {
@@ -20,202 +27,257 @@ export interface QueueDecision {
   readonly start: readonly DistributionJob[];
   /** Running jobs to interrupt: others, of higher priority, get their places when these are free. */
   readonly giveWay: readonly DistributionJob[];
-  /** Every other job that does not run, by serial; made when it is first asked for. */
-  readonly waiting: ReadonlyMap<number, QueuePlace>;
-  /** Those of them that wait until their pull DP has room. */
+  /** Jobs that wait until their pull DP has room, and whose rows do not say so; at most `withoutRoomMax`. */
   readonly withoutRoom: readonly DistributionJob[];
-  /** When the next job becomes due, or its window opens; undefined when none will. */
+  /**
+   * When the next job becomes due, or the way of one opens that could begin; undefined when neither will.
+   */
   readonly nextDueMs: number | undefined;
 }
 
-/**
- * Order of the queue (PTM-3): package priority, DP priority, administrator's order, age.
- * @see the seeds' "Concurrent distribution settings"
- */
-export function compareJobs(a: DistributionJob, b: DistributionJob): number {
-  return (
-    a.priority - b.priority ||
-    a.dpPriority - b.dpPriority ||
-    a.order - b.order ||
-    a.jobSerial - b.jobSerial
-  );
-}
-
-/** What the queue has to know of what is around it. */
+/** What the queue has to know of what is around it; it may change at any time. */
 export interface QueueSurroundings {
+  readonly limits: JobQueueLimits;
   /** Without pull DPs when it is absent. */
   readonly pull?: PullQueue;
-  /**
-   * When the way to the job's DP is open to it (PTM-5): now or earlier, later, or, undefined, never.
-   * Always open when it is absent. The same for all jobs of a DP and a priority.
-   */
-  readonly opensAtMs?: (job: DistributionJob, nowMs: number) => number | undefined;
+  /** Always open when it is absent. */
+  readonly opensAtMs?: OpensAtMs;
 }
 
 const noPullDps: PullQueue = { isPullDp: () => false, notificationsMax: 0, jobsMax: 0 };
 
+/** What a job waits for, or takes, a place of. */
+type JobKind = 'validation' | 'cancel' | 'pull' | 'slot';
+
+/** The open jobs of a DP. */
+interface QueuedDp {
+  isPull: boolean;
+  readonly jobs: Map<number, DistributionJob>;
+}
+
 /**
- * Decides which jobs start now and why the others wait. Never starts two for one package and DP. A
- * job that a pull DP has is neither started nor does it wait here: it counts against the capacity of
- * its DP only. Goes through all jobs a few times, and asks once for each DP and priority when the way opens.
- *
- * @param queue in the order of `compareJobs`
+ * The open jobs of a site, and which of them start now. Told of each change of a job, it keeps them in
+ * lists by what they wait for; so a decision looks at those that could begin and at what runs, however
+ * many wait, and a change costs a few places in such lists. Never starts two for one package and DP. A job
+ * that a pull DP has is neither started nor does it wait here: it counts against the capacity of its DP
+ * only. Pure: knows no clock, and does nothing of what it decides. In memory only.
  */
-export function decideQueue(
-  queue: readonly DistributionJob[],
-  limits: JobQueueLimits,
-  nowMs: number,
-  { pull = noPullDps, opensAtMs = () => nowMs }: QueueSurroundings = {},
-): QueueDecision {
-  const ways = new WaysToDps(pull);
-  const look = (job: DistributionJob) => opensAtMs(job, nowMs);
-  const places = new QueuePlaces(queue, limits, pull, ways);
-  const start: DistributionJob[] = [];
-  const waiting = new WaitingJobs();
-  let nextDueMs: number | undefined;
-  for (const job of queue) {
-    if (!isOpen(job) || isRunning(job) || isWithPullDp(job)) continue;
-    const way = ways.of(job);
-    const opening = heedsWindow(job) && !way.isPull ? way.openingFor(job, look) : nowMs;
-    const reason = waitingReasonOf(job, nowMs, opening) ?? places.take(job, way);
-    if (reason === undefined) {
-      start.push(job);
-      continue;
-    }
-    const isClosed = reason === 'window-closed' && opening !== undefined;
-    waiting.add(job, reason, isClosed ? opening : undefined);
-    const dueMs = isClosed ? opening : job.restartAtMs;
-    if (reason !== 'suspended' && dueMs > nowMs) {
-      nextDueMs = Math.min(nextDueMs ?? Number.POSITIVE_INFINITY, dueMs);
-    }
-  }
-  return {
-    ...{ start, giveWay: places.givingWay, nextDueMs, withoutRoom: waiting.withoutRoom },
-    get waiting() {
-      return waiting.places;
-    },
-  };
-}
-
-/** Why the job could not start even with every slot free. */
-function waitingReasonOf(
-  job: DistributionJob,
-  nowMs: number,
-  opensAtMs: number | undefined,
-): WaitingReason | undefined {
-  if (job.state === 'suspended') return 'suspended';
-  if (job.restartAtMs > nowMs) return job.waitingReason ?? 'retry-at';
-  return opensAtMs === undefined || opensAtMs > nowMs ? 'window-closed' : undefined;
-}
-
-/** What is the same for all jobs of a DP. */
-class WayToDp {
-  readonly isPull: boolean;
-  readonly #openings = new Map<Priority, number | undefined>();
-
-  constructor(isPull: boolean) {
-    this.isPull = isPull;
-  }
-
-  /** When it opens to jobs of the priority of this one: looked up once. */
-  openingFor(
-    job: DistributionJob,
-    look: (job: DistributionJob) => number | undefined,
-  ): number | undefined {
-    const known = this.#openings.get(job.priority);
-    if (known !== undefined || this.#openings.has(job.priority)) return known;
-    const opening = look(job);
-    this.#openings.set(job.priority, opening);
-    return opening;
-  }
-}
-
-class WaysToDps {
-  readonly #isPullDp: PullQueue['isPullDp'];
-  readonly #ways = new Map<string, WayToDp>();
-
-  constructor({ isPullDp }: PullQueue) {
-    this.#isPullDp = isPullDp;
-  }
-
-  of({ dpId }: DistributionJob): WayToDp {
-    const known = this.#ways.get(dpId);
-    if (known) return known;
-    const way = new WayToDp(this.#isPullDp(dpId));
-    this.#ways.set(dpId, way);
-    return way;
-  }
-}
-
-/** The places of all kinds of jobs: each kind has its own. */
-class QueuePlaces {
-  readonly #validations: ValidationPlaces;
-  readonly #cancels: CancelPlaces;
-  readonly #pulls: PullPlaces;
+export class JobQueue {
+  readonly #pull: PullQueue;
+  readonly #ways: JobWays;
   readonly #slots: JobSlots;
+  readonly #pulls: PullPlaces;
+  readonly #cancels = new CancelPlaces();
+  readonly #validations = new ValidationPlaces();
+  readonly #dps = new Map<string, QueuedDp>();
+  readonly #jobs = new Map<number, DistributionJob>();
+  /** All that wait here. */
+  readonly #waiting = new JobList();
+  /** Those of them that wait, or have waited, for a time of their own. */
+  readonly #timed = new SortedList<DistributionJob, DueTime>(
+    (a, b) => a.restartAtMs - b.restartAtMs || a.jobSerial - b.jobSerial,
+  );
+  /** As of which jobs are due. */
+  #nowMs = 0;
 
-  constructor(
-    queue: readonly DistributionJob[],
-    limits: JobQueueLimits,
-    pull: PullQueue,
-    ways: WaysToDps,
-  ) {
-    const cancels: DistributionJob[] = [];
-    const running: DistributionJob[] = [];
+  constructor({ limits, pull = noPullDps, opensAtMs = (_, nowMs) => nowMs }: QueueSurroundings) {
+    this.#pull = pull;
+    this.#ways = new JobWays(opensAtMs);
+    this.#slots = new JobSlots(limits);
     this.#pulls = new PullPlaces(pull);
-    for (const job of queue) {
-      if (isWithPullDp(job)) this.#pulls.addWithDp(job);
-      else if (isCancel(job) && isOpen(job)) cancels.push(job);
-      else if (isRunning(job)) running.push(job);
+  }
+
+  /** How many wait here. */
+  get waitingCount(): number {
+    return this.#waiting.size;
+  }
+
+  /** The job is as it is given from now on; one that is not open is forgotten. */
+  set(job: DistributionJob): void {
+    this.delete(job.jobSerial);
+    if (!isOpen(job)) return;
+    const { dpId, jobSerial } = job;
+    this.lookAtDp(dpId);
+    const dp = this.#dps.get(dpId) ?? { isPull: this.#pull.isPullDp(dpId), jobs: new Map() };
+    this.#dps.set(dpId, dp);
+    dp.jobs.set(jobSerial, job);
+    this.#jobs.set(jobSerial, job);
+    this.#file(job, dp.isPull);
+  }
+
+  delete(jobSerial: number): void {
+    const job = this.#jobs.get(jobSerial);
+    const dp = job && this.#dps.get(job.dpId);
+    if (!job || !dp) return;
+    this.#unfile(job, dp.isPull);
+    this.#jobs.delete(jobSerial);
+    dp.jobs.delete(jobSerial);
+    if (dp.jobs.size === 0) this.#dps.delete(job.dpId);
+  }
+
+  /** The DP may be of another kind now. */
+  lookAtDp(dpId: string): void {
+    const dp = this.#dps.get(dpId);
+    const isPull = this.#pull.isPullDp(dpId);
+    if (!dp || dp.isPull === isPull) return;
+    for (const job of dp.jobs.values()) this.#unfile(job, dp.isPull);
+    dp.isPull = isPull;
+    for (const job of dp.jobs.values()) this.#file(job, isPull);
+  }
+
+  /** What is allowed on the ways to DPs may have changed. */
+  waysChanged(): void {
+    this.#ways.changed();
+  }
+
+  /** Decides which jobs start now. Changes nothing: what is done is to be told with `set`. */
+  decide(nowMs: number): QueueDecision {
+    this.#turnTo(nowMs);
+    const slots = this.#slots.changes((job) => this.#isWayOpen(job, nowMs));
+    const pulls = this.#pulls.starting();
+    const start = [
+      ...[...slots.start, ...pulls],
+      ...[...this.#cancels.starting(), ...this.#validations.starting()],
+    ].sort(compareJobs);
+    const strangers = start.filter(({ dpId }) => this.#isOtherKind(dpId));
+    for (const { dpId } of strangers) this.lookAtDp(dpId);
+    if (strangers.length > 0) return this.decide(nowMs);
+    const withoutRoom = this.#pulls.withoutRoom(pulls);
+    return { start, giveWay: slots.giveWay, withoutRoom, nextDueMs: this.#nextDueMs };
+  }
+
+  /** Why a job waits; undefined of one that does not wait here. */
+  waitOf(jobSerial: number, nowMs: number): QueueWait | undefined {
+    const job = this.#jobs.get(jobSerial);
+    if (!job || !isWaiting(job)) return undefined;
+    if (job.state === 'suspended') return { waitingReason: 'suspended' };
+    if (job.restartAtMs > nowMs) return { waitingReason: reasonUntilDue(job) };
+    const kind = kindOf(job, this.#isPull(job));
+    if (kind === 'pull') return { waitingReason: this.#hasRoom(job) ? 'slot' : 'capacity' };
+    const opensAtMs = kind === 'slot' && heedsWindow(job) ? this.#ways.openingFor(job, nowMs) : 0;
+    if (opensAtMs <= nowMs) return { waitingReason: 'slot' };
+    const isKnown = opensAtMs !== Number.POSITIVE_INFINITY;
+    return { waitingReason: 'window-closed', ...(isKnown && { opensAtMs }) };
+  }
+
+  /** Why a job waits and where it stands; undefined of one that does not wait here. */
+  placeOf(jobSerial: number, nowMs: number): QueuePlace | undefined {
+    const job = this.#jobs.get(jobSerial);
+    const wait = this.waitOf(jobSerial, nowMs);
+    return job && wait && { place: this.#waiting.countBefore(job) + 1, ...wait };
+  }
+
+  /** Up to so many that wait, in order, behind a job; the first ones without it. */
+  waitingAfter(job: DistributionJob | undefined, countMax: number): DistributionJob[] {
+    return this.#waiting.after(job, countMax);
+  }
+
+  get #nextDueMs(): number | undefined {
+    const due = this.#timed.firstAfter(lastAt(this.#nowMs))?.restartAtMs;
+    const opening = this.#ways.nextOpeningMs;
+    return due === undefined || opening === undefined ? (due ?? opening) : Math.min(due, opening);
+  }
+
+  /** Jobs become due; and are so no more when the clock was set back. */
+  #turnTo(nowMs: number): void {
+    const [fromMs, toMs] = [this.#nowMs, nowMs].sort((a, b) => a - b) as [number, number];
+    const isBack = nowMs < this.#nowMs;
+    let job = this.#timed.firstAfter(lastAt(fromMs));
+    for (; job && job.restartAtMs <= toMs; job = this.#timed.firstAfter(job)) {
+      if (isBack) this.#isReadyNoMore(job, this.#isPull(job));
+      else this.#isReady(job, this.#isPull(job));
     }
-    const moving = running.filter((job) => !isValidation(job));
-    for (const job of moving) if (ways.of(job).isPull) this.#pulls.addRunning(job);
-    this.#cancels = new CancelPlaces(cancels);
-    this.#validations = new ValidationPlaces(running.filter(isValidation));
-    this.#slots = new JobSlots(
-      moving.filter((job) => !ways.of(job).isPull),
-      limits,
-    );
+    this.#nowMs = nowMs;
+    for (const one of this.#ways.opened(nowMs, isBack)) this.#slots.addReady(one);
   }
 
-  /** Running jobs that are to be interrupted. */
-  get givingWay(): readonly DistributionJob[] {
-    return this.#slots.givingWay;
+  /** Where the job belongs, of all lists. */
+  #file(job: DistributionJob, isPull: boolean): void {
+    const kind = kindOf(job, isPull);
+    if (isWithPullDp(job) || (kind === 'pull' && isRunning(job))) this.#pulls.addTaken(job);
+    else if (kind === 'cancel') this.#cancels.addOpen(job);
+    else if (isRunning(job)) this.#runningOf(kind).addRunning(job);
+    if (!isWaiting(job)) return;
+    this.#waiting.put(job);
+    if (job.state === 'suspended') return;
+    if (job.restartAtMs > 0) this.#timed.put(job);
+    if (job.restartAtMs <= this.#nowMs) this.#isReady(job, isPull);
   }
 
-  /** To be asked in the order of the queue. @returns why the job cannot run; undefined when it has its place now */
-  take(job: DistributionJob, { isPull }: WayToDp): WaitingReason | undefined {
-    if (isValidation(job)) return this.#validations.take(job);
-    if (isCancel(job)) return this.#cancels.take(job);
-    return isPull ? this.#pulls.take(job) : this.#slots.take(job);
+  /** The counterpart of `#file`. */
+  #unfile(job: DistributionJob, isPull: boolean): void {
+    const kind = kindOf(job, isPull);
+    if (isWithPullDp(job) || (kind === 'pull' && isRunning(job))) this.#pulls.deleteTaken(job);
+    else if (kind === 'cancel') this.#cancels.deleteOpen(job);
+    else if (isRunning(job)) this.#runningOf(kind).deleteRunning(job);
+    if (!isWaiting(job)) return;
+    this.#waiting.delete(job);
+    if (job.state === 'suspended') return;
+    if (job.restartAtMs > 0) this.#timed.delete(job);
+    if (job.restartAtMs <= this.#nowMs) this.#isReadyNoMore(job, isPull);
+  }
+
+  #isReady(job: DistributionJob, isPull: boolean): void {
+    const kind = kindOf(job, isPull);
+    if (kind === 'slot' && heedsWindow(job) && this.#ways.keptBack(job)) return;
+    this.#readyOf(kind).addReady(job);
+  }
+
+  #isReadyNoMore(job: DistributionJob, isPull: boolean): void {
+    const kind = kindOf(job, isPull);
+    this.#readyOf(kind).deleteReady(job);
+    if (kind === 'slot') this.#ways.delete(job);
+  }
+
+  #isWayOpen(job: DistributionJob, nowMs: number): boolean {
+    if (!heedsWindow(job) || this.#ways.isOpen(job, nowMs)) return true;
+    this.#slots.deleteReady(job);
+    return false;
+  }
+
+  #readyOf(kind: JobKind) {
+    if (kind === 'validation') return this.#validations;
+    if (kind === 'cancel') return this.#cancels;
+    return kind === 'pull' ? this.#pulls : this.#slots;
+  }
+
+  #runningOf(kind: JobKind) {
+    return kind === 'validation' ? this.#validations : this.#slots;
+  }
+
+  #hasRoom(job: DistributionJob): boolean {
+    return job.action === 'remove' || !this.#pulls.isFull(job);
+  }
+
+  #isPull({ dpId }: DistributionJob): boolean {
+    return this.#dps.get(dpId)?.isPull ?? false;
+  }
+
+  #isOtherKind(dpId: string): boolean {
+    const dp = this.#dps.get(dpId);
+    return dp !== undefined && dp.isPull !== this.#pull.isPullDp(dpId);
   }
 }
 
-/** Jobs that wait, in the order of the queue. Their places are made when they are asked for: seldom. */
-class WaitingJobs {
-  readonly withoutRoom: DistributionJob[] = [];
-  readonly #serials: number[] = [];
-  readonly #reasons: WaitingReason[] = [];
-  /** By serial, of those whose way opens at a known time. */
-  readonly #openings = new Map<number, number>();
-  #places: Map<number, QueuePlace> | undefined;
-
-  add(job: DistributionJob, reason: WaitingReason, opensAtMs: number | undefined): void {
-    this.#serials.push(job.jobSerial);
-    this.#reasons.push(reason);
-    if (opensAtMs !== undefined) this.#openings.set(job.jobSerial, opensAtMs);
-    if (reason === 'capacity') this.withoutRoom.push(job);
-  }
-
-  get places(): ReadonlyMap<number, QueuePlace> {
-    this.#places ??= new Map(
-      this.#reasons.map((waitingReason, index) => {
-        const serial = this.#serials[index] ?? 0;
-        const opensAtMs = this.#openings.get(serial);
-        const opening = opensAtMs === undefined ? {} : { opensAtMs };
-        return [serial, { place: index + 1, waitingReason, ...opening }];
-      }),
-    );
-    return this.#places;
-  }
+function kindOf(job: DistributionJob, isPull: boolean): JobKind {
+  if (isValidation(job)) return 'validation';
+  if (isCancel(job)) return 'cancel';
+  return isPull ? 'pull' : 'slot';
 }
+
+/** What its row says it waits for until its time; an hour of its DP has no such time. */
+function reasonUntilDue({ waitingReason = 'retry-at' }: DistributionJob): WaitingReason {
+  return waitingReason === 'window-closed' ? 'retry-at' : waitingReason;
+}
+
+/** Whether it waits here: it does not run, and no pull DP has it. */
+function isWaiting(job: DistributionJob): boolean {
+  return !isRunning(job) && !isWithPullDp(job);
+}
+
+/** A place behind all jobs that are due at a time. */
+function lastAt(restartAtMs: number): DueTime {
+  return { restartAtMs, jobSerial: Number.POSITIVE_INFINITY };
+}
+
+type DueTime = Pick<DistributionJob, 'restartAtMs' | 'jobSerial'>;

@@ -3,6 +3,9 @@ import type { ContentDescriptor } from './content.ts';
 /** 1 high, 2 normal, 3 low: lower goes first. */
 export type Priority = 1 | 2 | 3;
 
+/** All priorities, the highest first. */
+export const priorities = [1, 2, 3] as const satisfies readonly Priority[];
+
 export interface Program {
   readonly name: string;
   readonly commandLine: string;

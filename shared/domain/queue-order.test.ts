@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { SeededRandom } from '../testing/seeded-random.ts';
 import { testJob } from '../testing/test-job.ts';
 import type { DistributionJob } from './distribution-job.ts';
-import { compareJobs } from './job-queue.ts';
+import { compareJobs } from './job-order.ts';
 import { movedOrders, type QueueTarget } from './queue-order.ts';
 
 const queueOf = (...orders: number[]) =>

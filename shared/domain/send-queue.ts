@@ -1,5 +1,5 @@
 import { toMomentText } from './moment-text.ts';
-import type { Priority } from './package.ts';
+import { priorities } from './package.ts';
 import type { SendRequest } from './send-request.ts';
 
 /** How many sends run at once (REP-5). */
@@ -107,8 +107,6 @@ export function filesToMake(
     return true;
   });
 }
-
-const priorities = [1, 2, 3] as const satisfies readonly Priority[];
 
 /** Counts by destination and priority. */
 function count(counts: Map<string, number>, { destinationSiteCode, priority }: SendRequest): void {

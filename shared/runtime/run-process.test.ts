@@ -5,17 +5,24 @@ import { readFile } from 'node:fs/promises';
 import { TemporaryDirectory } from '../testing/temporary-directory.ts';
 import type { ProcessConfig } from './run-process.ts';
 
+/** As it is by itself; but a start that waits for room looks again soon. */
+const defaultConfig = { stopMsMax: 5_000, roomDelayMs: 1, roomDelayMsMax: 10 };
+
 /** A program whose component does as the text says; it prints "started" and "stopped". */
 function programOf(
   component: { start?: string; stop?: string; open?: string },
-  config?: ProcessConfig,
+  changes: Partial<ProcessConfig> = {},
 ): string {
+  const config: ProcessConfig = { ...defaultConfig, ...changes };
   const url = (name: string) => JSON.stringify(new URL(name, import.meta.url));
   return `
     const { runProcess } = await import(${url('./run-process.js')});
     const { openLogging } = await import(${url('./logger.js')});
     const { WaybillError } = await import(${url('../domain/errors.js')});
     const print = (text) => process.stdout.write(text + '\\n');
+    let tryCount = 0;
+    const diskFull = () =>
+      new WaybillError({ code: 'DISK_FULL', path: '/var', freeBytes: 7, neededBytes: 9 });
     const never = () => new Promise(() => setInterval(() => {}, 1_000));
     runProcess(async () => {
       ${component.open ?? ''}
@@ -33,6 +40,7 @@ function programOf(
         starting: () => print('told: starting'),
         ready: () => print('told: ready'),
         stopping: () => print('told: stopping'),
+        waiting: (why) => print('told: ' + why),
       } : undefined,
     }, ${JSON.stringify(config)});
   `;
@@ -156,6 +164,51 @@ describe('runProcess', function () {
       );
     });
   }
+
+  describe('for a start that meets a full disk', () => {
+    const inTheWay = {
+      'as DISK_FULL': 'throw diskFull();',
+      'in the words of the system': `throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });`,
+      'as the cause of something': `throw new Error('not opened: ENOSPC', { cause: diskFull() });`,
+    };
+    for (const [name, failing] of Object.entries(inTheWay)) {
+      for (const moment of ['open', 'start'] as const) {
+        it(`waits for room, says so, and begins anew, met in ${moment} ${name}`, async () => {
+          const work = `if (++tryCount < 3) { ${failing} } setInterval(() => {}, 1_000);`;
+          const { code, stdout, stderr } = await run(
+            programOf({ [moment]: work }),
+            async (child) => {
+              await printed(child, 'told: ready');
+              child.kill('SIGTERM');
+            },
+            ['noticed'],
+          );
+          assert.equal(code, 0);
+          const lines = stderr.trim().split('\n');
+          assert.equal(lines.length, 2, stderr);
+          for (const line of lines) assert.match(line, /^The start waits for room on the disk: /);
+          assert.match(stdout, /told: The start waits for room on the disk: /);
+          // What had begun was stopped before the next start.
+          const stops = stdout.split('\n').filter((line) => line === 'stopped').length;
+          assert.equal(stops, moment === 'open' ? 1 : 3);
+        });
+      }
+    }
+
+    it('stops while it waits', async () => {
+      const waitsLong = { roomDelayMs: 3_600_000, roomDelayMsMax: 3_600_000 };
+      const { code, stdout } = await run(
+        programOf({ start: 'throw diskFull();' }, waitsLong),
+        async (child) => {
+          await printed(child, 'told: The start waits');
+          child.kill('SIGTERM');
+        },
+        ['noticed'],
+      );
+      assert.equal(code, 0);
+      assert.doesNotMatch(stdout, /told: ready/);
+    });
+  });
 
   const bugs = {
     'an exception nobody caught': `setImmediate(() => { throw new Error('a bug'); });`,

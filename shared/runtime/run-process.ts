@@ -1,7 +1,10 @@
 import { WaybillError } from '../domain/errors.ts';
+import { systemClock } from './clock.ts';
 import type { Component } from './component.ts';
+import { isDiskFull } from './disk-full.ts';
 import { collectGarbageLessOften } from './garbage-collection.ts';
 import type { Logging } from './logger.ts';
+import { retryDelayMs } from './retry-schedule.ts';
 import type { ServiceNotices } from './service-notices.ts';
 
 /** A program that is put together but not started. */
@@ -21,9 +24,17 @@ export interface ProcessNeeds {
 export interface ProcessConfig {
   /** From the signal to the end of the process, at most. @default 5_000 */
   readonly stopMsMax: number;
+  /** First wait for room before a start that met a full disk begins anew. @default 1_000 */
+  readonly roomDelayMs: number;
+  /** Longest such wait. @default 30_000 */
+  readonly roomDelayMsMax: number;
 }
 
-const defaultProcessConfig: ProcessConfig = { stopMsMax: 5_000 };
+const defaultProcessConfig: ProcessConfig = {
+  stopMsMax: 5_000,
+  roomDelayMs: 1_000,
+  roomDelayMsMax: 30_000,
+};
 
 /** How long the last lines of a log may take. */
 const closeLogsMsMax = 1_000;
@@ -33,8 +44,11 @@ const closeLogsMsMax = 1_000;
  * second signal, or 5 s gone, ends the process with 1. So does a failure: an expected one with its
  * sentence on stderr, a bug (also a rejection or exception nobody caught) with a fatal line in the
  * log. Start-up repairs what that leaves. Whoever started it as a service is told when it is ready.
+ * A start for which the disk is too full is no failure: it is told on stderr and to the service manager,
+ * what was begun is stopped, and it begins anew now and then, until there is room.
  *
- * @param open reads the configuration, opens the logs, makes the components; starts nothing
+ * @param open reads the configuration, opens the logs, makes the components; starts nothing. May be called
+ *   again after it has failed, or what it made was stopped
  */
 export function runProcess(
   open: () => Promise<Program>,
@@ -56,6 +70,7 @@ class ProcessLife {
   readonly #config: ProcessConfig;
   #program: Program | undefined;
   #starting: Promise<void> = Promise.resolve();
+  readonly #ending = new AbortController();
   #hasStarted = false;
   #isEnding = false;
   #hasFailed = false;
@@ -72,11 +87,39 @@ class ProcessLife {
 
   run(): void {
     this.#notices?.starting();
-    this.#starting = this.#start();
+    this.#starting = this.#startWithRoom();
     this.#starting.catch((error: unknown) => {
       // A start that `stop` has cut short may fail as it likes.
       if (!this.#isEnding) this.fail(error);
     });
+  }
+
+  /** Starts as often as it takes: whatever a start is in need of room for, it is as after a crash. */
+  async #startWithRoom(): Promise<void> {
+    for (let tryCount = 1; ; tryCount++) {
+      try {
+        return await this.#start();
+      } catch (error) {
+        if (this.#isEnding || !isDiskFull(error)) throw error;
+        await this.#letGo(error);
+      }
+      const { roomDelayMs: firstMs, roomDelayMsMax: capMs } = this.#config;
+      const delayMs = retryDelayMs({ tryCount, firstMs, capMs, random: Math.random });
+      await systemClock.sleep(delayMs, this.#ending.signal);
+    }
+  }
+
+  /** Says why it waits, and gives back what the start has taken: the next one takes it again. */
+  async #letGo(error: unknown): Promise<void> {
+    const text = `The start waits for room on the disk: ${toSentence(error)}`;
+    writeError(text);
+    this.#notices?.waiting(text);
+    const program = this.#program;
+    this.#program = undefined;
+    program?.logging.logger.warn({ err: error }, 'The start waits for room on the disk');
+    // What could not be stopped is a failure of the same disk.
+    await program?.component.stop().catch(() => {});
+    await program?.logging.close();
   }
 
   async #start(): Promise<void> {
@@ -92,6 +135,7 @@ class ProcessLife {
   stop(signal: NodeJS.Signals): void {
     if (this.#isEnding) process.exit(1);
     this.#isEnding = true;
+    this.#ending.abort();
     this.#notices?.stopping();
     this.#program?.logging.logger.info({ signal }, 'Process was asked to stop');
     const { stopMsMax } = this.#config;
@@ -127,6 +171,10 @@ class ProcessLife {
     const exit = () => process.exit(1);
     (this.#program?.logging.close() ?? Promise.resolve()).then(exit, exit);
   }
+}
+
+function toSentence(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function toStack(error: unknown): string {

@@ -31,6 +31,14 @@ describe('ServiceNotices', () => {
     assert.deepEqual(said.slice(1), ['READY=1', 'WATCHDOG=1', 'WATCHDOG=1', 'WATCHDOG=1']);
   });
 
+  it('shows what a start waits for until it is ready', () => {
+    const { said, notices } = made();
+    notices.starting();
+    notices.waiting('The disk is full:\nmake room');
+    notices.ready();
+    assert.deepEqual(said.slice(1), ['STATUS=The disk is full: make room', 'STATUS=', 'READY=1']);
+  });
+
   it('gives no signs of life when nobody asked for them', async () => {
     const { clock, said, notices } = made();
     notices.starting();

@@ -29,6 +29,7 @@ export class ServiceNotices {
   readonly #needs: ServiceNoticesNeeds;
   readonly #config: ServiceNoticesConfig;
   #stage = new AbortController();
+  #isWaiting = false;
 
   constructor(needs: ServiceNoticesNeeds, config: ServiceNoticesConfig) {
     this.#needs = needs;
@@ -42,9 +43,16 @@ export class ServiceNotices {
     this.#repeat(`EXTEND_TIMEOUT_USEC=${extendUs}`, startingIntervalMs);
   }
 
+  /** The start waits for something, and why: shown by the service manager until the agent is ready. */
+  waiting(why: string): void {
+    this.#isWaiting = true;
+    this.#needs.line.say(`STATUS=${why.replaceAll(/\s+/g, ' ')}`);
+  }
+
   /** The agent listens. */
   ready(): void {
     const { watchdogMs } = this.#config;
+    if (this.#isWaiting) this.#needs.line.say('STATUS=');
     this.#needs.line.say('READY=1');
     this.#stage.abort();
     if (watchdogMs !== undefined) this.#repeat('WATCHDOG=1', watchdogMs / signsPerWatchdog);

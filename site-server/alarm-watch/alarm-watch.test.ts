@@ -62,7 +62,7 @@ describe('Alarm watch', () => {
       ...{ store, status, clock, logger: new CapturedLog().logger },
       jobs: { open: () => jobs },
       sends: { open: () => sends },
-      transfers: { waiting: new Map(), holdReason: '' },
+      transfers: { waitOf: () => undefined, holdReason: '' },
       neighbours: () => neighbours,
       certificates: () => certificates,
       identities: () => identities,

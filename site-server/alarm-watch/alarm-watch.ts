@@ -39,7 +39,7 @@ import {
 /** What watching needs. */
 export interface AlarmWatchNeeds extends AlarmTableNeeds {
   readonly jobs: Pick<JobTable, 'open'>;
-  readonly transfers: Pick<PackageTransferManager, 'waiting' | 'holdReason'>;
+  readonly transfers: Pick<PackageTransferManager, 'waitOf' | 'holdReason'>;
   readonly sends: Pick<SendRequestTable, 'open'>;
   /** How it stands with the neighbours; costs next to nothing. */
   readonly neighbours: () => readonly NeighbourConnection[];
@@ -153,7 +153,7 @@ export class AlarmWatch implements Component {
 
   #standstillOf(job: DistributionJob): string | undefined {
     const { transfers } = this.#needs;
-    const { waitingReason } = transfers.waiting.get(job.jobSerial) ?? job;
+    const { waitingReason } = transfers.waitOf(job.jobSerial) ?? job;
     const window = this.#windowOfJob(job);
     const { holdReason } = transfers;
     return standstillOfJob(job, { waitingReason, isRunning: isRunning(job), holdReason, window });

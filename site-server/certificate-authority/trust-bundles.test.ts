@@ -3,8 +3,10 @@ import { readFile } from 'node:fs/promises';
 import { writeSecretFile } from '../../shared/certificates/secret-files.ts';
 import { signTrustBundle, type TrustBundle } from '../../shared/certificates/trust-bundle.ts';
 import { TrustedRoots } from '../../shared/certificates/trusted-roots.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import { trustBundleKey } from '../../shared/domain/trust-bundle.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
+import type { StateStore } from '../../shared/state-store/state-store.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { until } from '../despooler/testing/test-receiver.ts';
 import { newRoot } from './authority-making.ts';
@@ -12,6 +14,8 @@ import { readRootKey } from './root-keys.ts';
 import { retireRoot, rotateRoot } from './root-rotation.ts';
 import { inAuthority, TestAuthority } from './testing/test-authority.ts';
 import { TrustBundles } from './trust-bundles.ts';
+
+const diskFull = { code: 'DISK_FULL', path: '/', freeBytes: 0, neededBytes: 1 } as const;
 
 describe('trust bundles of a site', () => {
   let clock: FakeClock;
@@ -26,12 +30,20 @@ describe('trust bundles of a site', () => {
   const put = (row: unknown) =>
     files.store.write([rows().put(trustBundleKey, row as TrustBundle)], { sync: false });
   /** As a site that starts; without the authority, as one below the top. */
-  const start = async (options: { isTop: boolean }) => {
+  const start = async (options: { isTop: boolean; isDiskFull?: () => boolean }) => {
     roots = await TrustedRoots.open(files.rootsFile, clock);
     const authority = options.isTop ? await files.open() : undefined;
     const { store, log } = files;
+    const write: StateStore['write'] = async (changes, how) => {
+      if (options.isDiskFull?.()) throw new WaybillError(diskFull);
+      await store.write(changes, how);
+    };
     bundles = new TrustBundles({
-      store,
+      store: {
+        write,
+        records: (space) => store.records(space),
+        onWritten: (listener) => store.onWritten(listener),
+      },
       clock,
       logger: log.logger,
       trustedRoots: roots,
@@ -66,6 +78,16 @@ describe('trust bundles of a site', () => {
     await start({ isTop: true });
     assert.equal((await rows().get(trustBundleKey))?.generation, 3);
     await until(() => roots.held.generation === 3);
+  });
+
+  it('are published with a later look when the disk is full at the start', async () => {
+    let isFull = true;
+    await start({ isTop: true, isDiskFull: () => isFull });
+    assert.equal(await rows().get(trustBundleKey), undefined);
+    isFull = false;
+    await clock.advance(5_000);
+    await until(() => bundles.current()?.generation === 1);
+    assert.equal((await rows().get(trustBundleKey))?.generation, 1);
   });
 
   it('are taken as they come, and at the start', async () => {

@@ -55,7 +55,11 @@ export class TrustBundles implements Component {
     const { store } = this.#components;
     this.#unsubscribe = store.onWritten((changes) => this.#onWritten(changes));
     await this.#take(await this.#rows.get(trustBundleKey));
-    await this.#publish();
+    await this.#publish().catch((err: unknown) => {
+      // The next look publishes them.
+      if (!isErrorWithCode(err, 'DISK_FULL')) throw err;
+      this.#components.logger.warn({ err }, 'The roots could not be published');
+    });
     this.#looking = this.#lookForEver();
   }
 

@@ -69,7 +69,7 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
         [row?.state, row?.waitingReason, row?.remainingBytes, row?.bytesSent, row?.tryCount],
         ['suspended', 'suspended', 600, 600, 1],
       );
-      assert.equal(test.manager.waiting.get(1)?.waitingReason, 'suspended');
+      assert.equal(test.manager.placeOf(1)?.waitingReason, 'suspended');
       await resume({ jobSerials: [1] });
       const [again] = await test.untilRunning(1);
       again?.finish('hash');
@@ -83,15 +83,17 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
       await runningJob();
       await addJob(2, { packageId: 'PS100002', dpId: 'B' });
       await addJob(3, { packageId: 'PS100002', dpId: 'C' });
-      await test.until(() => test.manager.waiting.has(2) && test.manager.waiting.has(3));
-      const placeOf = (jobSerial: number) => test.manager.waiting.get(jobSerial)?.place ?? 0;
+      await test.until(
+        () => test.manager.placeOf(2) !== undefined && test.manager.placeOf(3) !== undefined,
+      );
+      const placeOf = (jobSerial: number) => test.manager.placeOf(jobSerial)?.place ?? 0;
       assert.ok(placeOf(2) < placeOf(3));
       await test.steering.move(await select('move', { jobSerials: [3] }), { kind: 'first' });
       assert.ok(placeOf(3) < placeOf(2));
       await suspend({ jobSerials: [2] });
-      assert.equal(test.manager.waiting.get(2)?.waitingReason, 'suspended');
+      assert.equal(test.manager.placeOf(2)?.waitingReason, 'suspended');
       await resume({ jobSerials: [2] });
-      assert.equal(test.manager.waiting.get(2)?.waitingReason, 'slot');
+      assert.equal(test.manager.placeOf(2)?.waitingReason, 'slot');
     });
 
     it('stays suspended over a restart of the site', async () => {
@@ -189,9 +191,9 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
       const run = await runningJob();
       await addJob(2, { dpId: 'B' });
       await addJob(3, { dpId: 'C' });
-      await test.until(() => test.manager.waiting.size === 2);
+      await test.until(() => test.waitingCount === 2);
       await test.steering.move(await select('move', { jobSerials: [3] }), { kind: 'first' });
-      await test.until(() => test.manager.waiting.get(3)?.place === 1);
+      await test.until(() => test.manager.placeOf(3)?.place === 1);
       run.finish('hash');
       await test.untilRunning(3);
     });
@@ -282,7 +284,7 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
         const [order] = await test.untilRunning(1_001);
         order?.fail(peerFailed());
         const waiting = await test.untilState(1_001, 'pending-restart');
-        await test.until(() => test.manager.waiting.has(1_001));
+        await test.until(() => test.manager.placeOf(1_001) !== undefined);
         await test.clock.advance(waiting.restartAtMs - test.clock.nowMs());
       }
       assert.equal((await cancelling).length, 1);

@@ -6,7 +6,7 @@
  */
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { compareJobs } from '../../shared/domain/job-queue.ts';
+import { compareJobs } from '../../shared/domain/job-order.ts';
 import {
   isSelected,
   isSteerable,

@@ -9,10 +9,10 @@ import {
   takenBack,
   type WaitingReason,
 } from '../../shared/domain/distribution-job.ts';
-import { isValidation } from '../../shared/domain/validation-places.ts';
+import type { JobPlace } from '../../shared/domain/job-order.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { Tally } from '../../shared/runtime/tally.ts';
-import type { ChangeNotifier, Notification } from '../../shared/state-store/change-notifier.ts';
+import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
@@ -29,11 +29,14 @@ import {
   withProgress,
 } from './job-changes.ts';
 import { JobHistory, type JobHistoryConfig } from './job-history.ts';
-import { type JobListener, JobListeners } from './job-listeners.ts';
+import { JobIntake } from './job-intake.ts';
 import { beginMessages, endMessages, retryReport, waitMessages } from './job-messages.ts';
-import { rankOf, reprioritised, withRank } from './job-ranks.ts';
-import { type JobTarget, OpenJobs } from './open-jobs.ts';
+import { reprioritised } from './job-ranks.ts';
+import { type JobTarget, OpenJobs, type OpenJobsFollower } from './open-jobs.ts';
 import type { TransferProgress } from './transfer-progress.ts';
+
+/** Hears of each change of a job. */
+type JobListener = (job: DistributionJob) => void;
 
 /** How a job ends. */
 export type EndedJobState = 'complete' | 'failed' | 'cancelled';
@@ -57,11 +60,15 @@ export class JobTable {
   /** Jobs whose end is being written: nothing else is written of them. */
   readonly #ending = new Set<number>();
   readonly #ended = new Tally<EndedJobState>();
-  readonly #listeners = new JobListeners();
+  readonly #listeners = new Set<JobListener>();
+  readonly #intake: JobIntake;
 
   constructor(needs: JobTableNeeds, config: JobHistoryConfig = { jobHistoryCountMax: 100_000 }) {
     this.#needs = needs;
     this.#history = new JobHistory(needs, config);
+    const put = (job: DistributionJob) => this.put(job);
+    const onJoined = (job: DistributionJob) => this.#tell(job);
+    this.#intake = new JobIntake({ ...needs, open: this.#open, put, onJoined });
   }
 
   /** Reads the open jobs; once, before anything else. */
@@ -85,9 +92,14 @@ export class JobTable {
     return this.#ended.of(state);
   }
 
-  /** All open jobs in the order of the queue. Changes with the next call: not to be kept. */
-  inOrder(): readonly DistributionJob[] {
-    return this.#open.inOrder();
+  /** Up to so many open jobs in the order of the queue: the first ones, or those behind a place. */
+  inOrder(countMax: number, behind?: JobPlace): DistributionJob[] {
+    return this.#open.inOrder(countMax, behind);
+  }
+
+  /** Tells the follower of all open jobs, and from now on of each change, before anybody else hears of it. */
+  followedBy(follower: OpenJobsFollower): void {
+    this.#open.followedBy(follower);
   }
 
   /** All open jobs for a DP, oldest first. */
@@ -114,25 +126,13 @@ export class JobTable {
 
   /** Open jobs that a newer one for the same package and DP has taken over from. */
   superseded(): DistributionJob[] {
-    return [...this.#open.values()].filter((job) => {
-      if (job.action === 'cancel') return false;
-      const newest = this.#open.sameTargetAs(job).at(-1);
-      return newest !== undefined && newest.jobSerial > job.jobSerial;
-    });
+    return this.#intake.superseded();
   }
 
   /** Calls the listener after each change of a job, its end and its progress included. */
   onChanged(listener: JobListener): () => void {
-    return this.#listeners.add(listener);
-  }
-
-  /** As `onChanged`, for who looks on: while somebody does, it is told as well why jobs wait. */
-  watch(listener: JobListener): () => void {
-    return this.#listeners.addWatching(listener);
-  }
-
-  get isWatched(): boolean {
-    return this.#listeners.areWatching;
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Wakes when jobs were made or changed by others. */
@@ -144,15 +144,8 @@ export class JobTable {
    * The jobs others have made, or of which something else was changed; each joins the open jobs. A
    * notification is handled when the next one is asked for.
    */
-  async *takeNotified(): AsyncGenerator<NotifiedJob> {
-    for await (const notification of this.#needs.notifier.pending('distribution-job')) {
-      // Memory first: the row of a job that is just ending may still be there.
-      const job =
-        this.#open.get(Number(notification.subject)) ??
-        (await this.#jobs.get(notification.subject));
-      if (job) yield await this.#ranked(this.#joined(job));
-      await this.#handled(notification);
-    }
+  takeNotified(): AsyncGenerator<NotifiedJob> {
+    return this.#intake.takeNotified();
   }
 
   /** The job runs from now on. @returns false when it must not: it has ended, is just ending, or suspended */
@@ -357,34 +350,8 @@ export class JobTable {
     return this.#needs.clock.nowMs();
   }
 
-  /** Of two jobs for one package and DP the newer one counts, whichever is heard of first. */
-  #joined(job: DistributionJob): NotifiedJob {
-    if (!this.#open.has(job.jobSerial)) {
-      this.#open.set(job);
-      this.#tell(job);
-    }
-    const older = this.#open.sameTargetAs(job).slice(0, -1);
-    // What tells a DP of a cancelled job stays beside newer ones until the DP has heard it.
-    return { job, superseded: older.filter(({ action }) => action !== 'cancel') };
-  }
-
-  /** Package and DP may have another priority since the job was made. */
-  async #ranked({ job, superseded }: NotifiedJob): Promise<NotifiedJob> {
-    const rank = await rankOf(this.#needs.store, job);
-    const current = this.#open.get(job.jobSerial) ?? job;
-    // A validation is of low priority, whatever its package is.
-    const next = withRank(current, isValidation(job) ? { dpPriority: rank.dpPriority } : rank);
-    if (next !== current) await this.put(next);
-    return { job: next, superseded };
-  }
-
   #isLive(jobSerial: number): boolean {
     return this.#open.has(jobSerial) && !this.#ending.has(jobSerial);
-  }
-
-  async #handled(notification: Notification): Promise<void> {
-    const { store, notifier } = this.#needs;
-    await store.write([notifier.handled(notification)], { sync: false });
   }
 
   /** In memory at once, so that nobody builds on the row before; back again when it fails. */
@@ -406,6 +373,6 @@ export class JobTable {
   }
 
   #tell(job: DistributionJob): void {
-    this.#listeners.tell(job);
+    for (const listener of this.#listeners) listener(job);
   }
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { moved } from '../../shared/domain/distribution-job.ts';
 import type { QueuePlace } from '../../shared/domain/job-queue.ts';
+import { toPackageId } from '../../shared/domain/package.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
+import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { collect } from '../../shared/testing/test-library.ts';
 import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
@@ -24,6 +26,7 @@ describe('job view', () => {
   let controller: AbortController;
   let holdReason: string;
   let arbiter: TransferArbiter;
+  let decided: () => void;
 
   beforeEach(async function () {
     this.timeout(10_000);
@@ -32,6 +35,7 @@ describe('job view', () => {
     hindranceOf = new Map();
     waiting = new Map();
     holdReason = '';
+    decided = () => {};
     controller = new AbortController();
     arbiter = new TransferArbiter(test.clock);
     const transferControls = {
@@ -43,7 +47,14 @@ describe('job view', () => {
       etaMs: permits.etaMs.bind(permits),
       progressOf: (serial: number) => progressOf.get(serial),
       hindranceOf: (serial: number) => hindranceOf.get(serial),
-      waiting,
+      waitOf: (serial: number) => waiting.get(serial),
+      placeOf: (serial: number) => waiting.get(serial),
+      onDecided: (listener: () => void) => {
+        decided = listener;
+        return () => {
+          decided = () => {};
+        };
+      },
       get holdReason() {
         return holdReason;
       },
@@ -280,6 +291,46 @@ describe('job view', () => {
     assert.equal(seen[2], 'JOB_STATE_COMPLETE');
     controller.abort();
     await watching;
+  });
+
+  it('tells who looks on why jobs wait, though no row tells it (ADM-2, PTM-5)', async () => {
+    await addJobs({ dpId: 'A' }, { dpId: 'B' }, { dpId: 'C' });
+    waiting.set(1, { place: 1, waitingReason: 'slot' });
+    waiting.set(2, { place: 2, waitingReason: 'slot' });
+    const seen: string[] = [];
+    const watching = (async () => {
+      for await (const job of view.watch(all, controller.signal)) {
+        seen.push(`${job.jobSerial} ${job.waitingReason}`);
+      }
+    })();
+    await test.until(() => seen.length === 3);
+    decided();
+    await test.until(() => test.clock.sleeperCount === 1);
+    assert.equal(seen.length, 3, 'nothing is new');
+    waiting.set(2, { place: 1, waitingReason: 'window-closed', opensAtMs: 9 });
+    decided();
+    for (let round = 0; round < 4; round++) {
+      await test.clock.advance(250);
+      for (let turn = 0; turn < 9; turn++) await new Promise(setImmediate);
+    }
+    assert.deepEqual(seen.slice(3), ['2 window-closed']);
+    controller.abort();
+    await watching;
+  });
+
+  it('lists more than a page of jobs, each once, in order', async () => {
+    const jobs = Array.from({ length: 2_500 }, (_, n) =>
+      testJob({ jobSerial: n + 1, packageId: toPackageId('PS1', n), dpId: 'A' }),
+    );
+    const rows = test.store.records(keySpaces.distributionJobs);
+    const changes = jobs.map((job) => rows.put(joinKey(job.jobSerial), job));
+    await test.store.write(changes, { sync: false });
+    await test.jobs.load();
+    const listed = serials(await collect(view.list(all)));
+    assert.deepEqual(
+      listed,
+      jobs.map(({ jobSerial }) => jobSerial),
+    );
   });
 
   it('watches only what was asked for, and leaves nothing behind', async () => {

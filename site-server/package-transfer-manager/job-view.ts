@@ -1,10 +1,11 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type DistributionJob,
   isWithPullDp,
   type JobAction,
   type JobState,
 } from '../../shared/domain/distribution-job.ts';
-import { compareJobs, type QueuePlace } from '../../shared/domain/job-queue.ts';
+import type { QueuePlace } from '../../shared/domain/job-queue.ts';
 import { toMomentText } from '../../shared/domain/moment-text.ts';
 import type { RemainingTransfer } from '../../shared/domain/transfer-pace.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
@@ -17,9 +18,14 @@ import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { JobTable } from './job-table.ts';
 import type { PackageTransferManager } from './package-transfer-manager.ts';
 import type { PullRates } from './pull-rates.ts';
+import { ToldWaits } from './told-waits.ts';
 
 /** Changes of one job reach a watcher at most this often. */
 const watchIntervalMs = 250;
+/** Of so many rounds of a watch one looks whether jobs wait for something else: very many take a while. */
+const roundsPerLook = 4;
+/** Open jobs gone through before others have their turn. */
+const pageCount = 1_000;
 /** Ended jobs a list gives when no limit is asked for. */
 const historyCountDefault = 1_000;
 
@@ -46,10 +52,10 @@ const stateNames = {
 const priorityNames = { 1: 'PRIORITY_HIGH', 2: 'PRIORITY_NORMAL', 3: 'PRIORITY_LOW' } as const;
 
 export interface JobViewNeeds {
-  readonly jobs: Pick<JobTable, 'open' | 'watch'>;
+  readonly jobs: Pick<JobTable, 'inOrder' | 'onChanged'>;
   readonly transfers: Pick<
     PackageTransferManager,
-    'progressOf' | 'hindranceOf' | 'etaMs' | 'waiting' | 'holdReason'
+    'progressOf' | 'hindranceOf' | 'etaMs' | 'waitOf' | 'placeOf' | 'onDecided' | 'holdReason'
   >;
   readonly rates: Pick<PullRates, 'remainingOf'>;
   readonly store: Pick<StateStore, 'records'>;
@@ -67,40 +73,68 @@ export class JobView {
   /** Open jobs in queue order; or ended ones, newest first. */
   async *list(filter: JobFilter): AsyncGenerator<Job> {
     if (filter.history) return yield* this.#history(filter);
-    const open = [...this.#needs.jobs.open()]
-      .filter((job) => matches(job, filter))
-      .sort(compareJobs);
-    for (const job of filter.limit > 0 ? open.slice(0, filter.limit) : open) yield this.#toJob(job);
+    let left = filter.limit > 0 ? filter.limit : Number.POSITIVE_INFINITY;
+    for await (const job of this.#open(filter)) {
+      yield this.#toJob(job);
+      left -= 1;
+      if (left === 0) return;
+    }
   }
 
   /** Open jobs now, then every change until the signal fires; an ended job comes once more. */
   async *watch(filter: JobFilter, signal: AbortSignal): AsyncGenerator<Job> {
     const changed = new Map<number, DistributionJob>();
+    const waits = new ToldWaits(this.#needs.transfers);
     const wake = new WakeSignal();
-    const unlisten = this.#needs.jobs.watch((job) => {
+    let mayWaitOtherwise = false;
+    const unlisten = this.#needs.jobs.onChanged((job) => {
       if (!matches(job, filter)) return;
       changed.set(job.jobSerial, job);
       wake.wake();
     });
+    const unlistenDecisions = this.#needs.transfers.onDecided(() => {
+      mayWaitOtherwise = true;
+      wake.wake();
+    });
     try {
-      yield* this.list({ ...filter, history: false, limit: 0 });
-      for (;;) {
+      for await (const job of this.#open(filter)) yield this.#toJob(waits.telling(job));
+      for (let round = 0; ; round++) {
         await wake.wait(signal);
         const batch = [...changed.values()];
         changed.clear();
-        for (const job of batch) yield this.#toJob(job);
+        for (const job of batch) yield this.#toJob(waits.telling(job));
+        if (mayWaitOtherwise && round % roundsPerLook === 0) {
+          mayWaitOtherwise = false;
+          for await (const job of this.#open(filter)) {
+            if (waits.isOther(job)) yield this.#toJob(waits.telling(job));
+          }
+        }
+        // It is looked at in a later round.
+        if (mayWaitOtherwise) wake.wake();
         await this.#needs.clock.sleep(watchIntervalMs, signal);
       }
     } catch (error) {
       if (!isAbortError(error)) throw error;
     } finally {
       unlisten();
+      unlistenDecisions();
     }
   }
 
   /** A job as it is told, whether it is open or has ended. */
   toMessage(job: DistributionJob): Job {
     return this.#toJob(job);
+  }
+
+  /** Open jobs in queue order, a page at a time: however many there are, others have their turns. */
+  async *#open(filter: JobFilter): AsyncGenerator<DistributionJob> {
+    const { jobs } = this.#needs;
+    let page = jobs.inOrder(pageCount);
+    while (page.length > 0) {
+      yield* page.filter((job) => matches(job, filter));
+      await nextTurn();
+      page = jobs.inOrder(pageCount, page.at(-1));
+    }
   }
 
   async *#history(filter: JobFilter): AsyncGenerator<Job> {
@@ -118,7 +152,7 @@ export class JobView {
     const { transfers } = this.#needs;
     const progress = transfers.progressOf(job.jobSerial);
     const isHeld = !progress && job.endedAtMs === 0 && transfers.holdReason !== '';
-    const place = job.endedAtMs === 0 ? transfers.waiting.get(job.jobSerial) : undefined;
+    const place = job.endedAtMs === 0 ? transfers.placeOf(job.jobSerial) : undefined;
     const told = isHeld ? { ...job, reason: transfers.holdReason } : withWindow(job, place);
     const message = toJobMessage(told, place);
     if (isWithPullDp(job))

@@ -22,14 +22,27 @@ describe('open jobs', () => {
   });
 
   it('are found by DP, by what they are for, and in the order of the queue (PTM-3)', () => {
-    assert.deepEqual(serials(open.inOrder()), [2, 1, 3]);
+    assert.deepEqual(serials(open.inOrder(9)), [2, 1, 3]);
     assert.deepEqual(serials(open.at('A')), [1, 3]);
     open.set({ ...jobs[0], priority: 1, state: 'started' });
-    assert.deepEqual(serials(open.inOrder()), [1, 2, 3]);
+    assert.deepEqual(serials(open.inOrder(9)), [1, 2, 3]);
     open.delete(jobs[0]);
-    assert.deepEqual(serials(open.inOrder()), [2, 3]);
+    assert.deepEqual(serials(open.inOrder(9)), [2, 3]);
     assert.deepEqual(serials(open.at('A')), [3]);
     assert.deepEqual(serials(open.sameTargetAs(jobs[0])), []);
+    assert.deepEqual(serials(open.inOrder(1, jobs[1])), [3], 'behind a place');
+  });
+
+  it('are told to who follows them: those there are, and each change', () => {
+    const told = new Map<number, DistributionJob>();
+    open.followedBy({
+      set: (job) => told.set(job.jobSerial, job),
+      delete: (jobSerial) => told.delete(jobSerial),
+    });
+    assert.deepEqual([...told.values()], jobs);
+    open.set({ ...jobs[0], priority: 1 });
+    open.delete(jobs[1]);
+    assert.deepEqual([...told.values()], [...open.values()]);
   });
 
   it('of other DPs are not looked at when one is measured', async () => {

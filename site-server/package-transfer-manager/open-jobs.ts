@@ -1,9 +1,16 @@
 import type { DistributionJob, JobState } from '../../shared/domain/distribution-job.ts';
-import { JobOrder } from '../../shared/domain/job-order.ts';
+import { JobList } from '../../shared/domain/job-list.ts';
+import type { JobPlace } from '../../shared/domain/job-order.ts';
 import { Tally } from '../../shared/runtime/tally.ts';
 
 /** What a job is for. */
 export type JobTarget = Pick<DistributionJob, 'packageId' | 'dpId'>;
+
+/** Who is told at once of each open job as it is now, and of each that is one no more. */
+export interface OpenJobsFollower {
+  set(job: DistributionJob): void;
+  delete(jobSerial: number): void;
+}
 
 /** The open jobs of the site in memory: by serial, by what they are for, by DP, and in queue order. */
 export class OpenJobs {
@@ -12,7 +19,8 @@ export class OpenJobs {
   readonly #serialsFor = new Map<string, Set<number>>();
   readonly #states = new Tally<JobState>();
   readonly #serialsAt = new Map<string, Set<number>>();
-  readonly #order = new JobOrder((jobSerial) => this.#jobs.get(jobSerial));
+  readonly #order = new JobList();
+  readonly #followers: OpenJobsFollower[] = [];
 
   get(jobSerial: number): DistributionJob | undefined {
     return this.#jobs.get(jobSerial);
@@ -31,29 +39,38 @@ export class OpenJobs {
     return this.#states.of(state);
   }
 
-  /** All in the order of the queue. Changes with the next call: not to be kept. */
-  inOrder(): readonly DistributionJob[] {
-    return this.#order.jobs;
+  /** Up to so many in the order of the queue: the first ones, or those behind a place. */
+  inOrder(countMax: number, behind?: JobPlace): DistributionJob[] {
+    return this.#order.after(behind, countMax);
+  }
+
+  /** Tells the follower of all there are, and of each change from now on. */
+  followedBy(follower: OpenJobsFollower): void {
+    this.#followers.push(follower);
+    for (const job of this.#jobs.values()) follower.set(job);
   }
 
   set(job: DistributionJob): void {
     const { jobSerial, dpId } = job;
     const before = this.#jobs.get(jobSerial);
-    this.#order.changes(jobSerial, before);
+    if (before) this.#order.delete(before);
+    this.#order.put(job);
     this.#states.move(before?.state, job.state);
     this.#jobs.set(jobSerial, job);
     add(this.#serialsFor, targetOf(job), jobSerial);
     add(this.#serialsAt, dpId, jobSerial);
+    for (const follower of this.#followers) follower.set(job);
   }
 
   delete(job: DistributionJob): void {
     const { jobSerial, dpId } = job;
     const before = this.#jobs.get(jobSerial);
-    this.#order.changes(jobSerial, before);
+    if (before) this.#order.delete(before);
     this.#states.move(before?.state, undefined);
     this.#jobs.delete(jobSerial);
     remove(this.#serialsFor, targetOf(job), jobSerial);
     remove(this.#serialsAt, dpId, jobSerial);
+    for (const follower of this.#followers) follower.delete(jobSerial);
   }
 
   /** All open jobs for the package and DP of this one, itself included when it is open, oldest first. */

@@ -70,9 +70,9 @@ describe('Package Transfer Manager', () => {
     }
     const first = [1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 15, 16, 17, 18, 19];
     await test.untilRunning(...first);
-    await test.until(() => test.manager.waiting.size === 13);
+    await test.until(() => test.waitingCount === 13);
     assert.deepEqual(running(), first);
-    assert.deepEqual(test.manager.waiting.get(6), { place: 1, waitingReason: 'slot' });
+    assert.deepEqual(test.manager.placeOf(6), { place: 1, waitingReason: 'slot' });
     test.runs.get(2)?.finish('hash');
     await test.untilRunning(6);
     assert.equal(running().length, 15);
@@ -85,14 +85,14 @@ describe('Package Transfer Manager', () => {
     await addJob(2, { dpId: 'B' });
     await addJob(3, { dpId: 'A', packageId: 'PS100002' });
     await test.untilRunning(1);
-    await test.until(() => test.manager.waiting.size === 2);
+    await test.until(() => test.waitingCount === 2);
     Object.assign(test.limits, { packagesMax: 2, distributionPointsPerPackageMax: 2 });
     test.settings.tell();
     await test.untilRunning(2, 3);
     Object.assign(test.limits, { packagesMax: 1, distributionPointsPerPackageMax: 1 });
     test.settings.tell();
     await addJob(4, { dpId: 'B', packageId: 'PS100002' });
-    await test.until(() => test.manager.waiting.size === 1);
+    await test.until(() => test.waitingCount === 1);
     assert.deepEqual(running(), [1, 2, 3]);
   });
 
@@ -136,7 +136,7 @@ describe('Package Transfer Manager', () => {
     await test.manager.start();
     await test.untilRunning(1);
     await test.setPriority('PS100003', 1, 3);
-    await test.until(() => test.manager.waiting.get(3)?.place === 1);
+    await test.until(() => test.manager.placeOf(3)?.place === 1);
     assert.equal((await test.row(3))?.priority, 1);
     test.runs.get(1)?.finish('hash');
     await test.untilRunning(3);
@@ -148,9 +148,9 @@ describe('Package Transfer Manager', () => {
     for (const [index, dpId] of ['A', 'B', 'C', 'D'].entries()) await addJob(index + 1, { dpId });
     await test.manager.start();
     await test.untilRunning(1);
-    await test.until(() => test.manager.waiting.size === 3);
+    await test.until(() => test.waitingCount === 3);
     await test.hierarchy.set({ dpId: 'D', pinnedPriority: 5 });
-    await test.until(() => test.manager.waiting.get(4)?.place === 1);
+    await test.until(() => test.manager.placeOf(4)?.place === 1);
     // What another transfer to it tells.
     await test.hierarchy.recordTransferRate('C', 100_000_000);
     await test.jobs.reprioritise(['C']);
@@ -188,7 +188,7 @@ describe('Package Transfer Manager', () => {
       await run?.onBegun();
       run?.fail(peerFailed());
       const waiting = await test.untilState(1, 'pending-restart');
-      await test.until(() => test.manager.waiting.get(1)?.waitingReason === 'retry-at');
+      await test.until(() => test.manager.placeOf(1)?.waitingReason === 'retry-at');
       assert.equal(waiting.tryCount, tryCount);
       waitsMs.push(waiting.restartAtMs - test.clock.nowMs());
       await test.clock.advance(waiting.restartAtMs - test.clock.nowMs());
@@ -213,7 +213,9 @@ describe('Package Transfer Manager', () => {
     for (const waitMs of [100, 200, 400]) {
       const [run] = await test.untilRunning(1);
       run?.fail(unreachable());
-      await test.until(() => test.manager.waiting.get(1)?.waitingReason === 'dp-unreachable');
+      await test.until(() => test.manager.placeOf(1)?.waitingReason === 'dp-unreachable');
+      // From then on its return is awaited.
+      await test.until(() => test.manager.progressOf(1) === undefined);
       await test.watched.get('A')?.();
       await test.until(
         async () => (await test.row(1))?.restartAtMs === test.clock.nowMs() + waitMs,
@@ -255,7 +257,7 @@ describe('Package Transfer Manager', () => {
       run?.fail(new WaybillError(facts));
       const waiting = await test.untilState(1, 'pending-restart');
       assert.deepEqual([waiting.waitingReason, waiting.tryCount], ['disk-full-at-dp', 0]);
-      await test.until(() => test.manager.waiting.get(1)?.waitingReason === 'disk-full-at-dp');
+      await test.until(() => test.manager.placeOf(1)?.waitingReason === 'disk-full-at-dp');
       const waitMs = waiting.restartAtMs - test.clock.nowMs();
       assert.ok(waitMs >= 1_000 && waitMs <= 30_000);
       await test.clock.advance(waitMs);
@@ -409,7 +411,7 @@ describe('Package Transfer Manager', () => {
       run?.fail(error);
       const waiting = await test.untilState(1, 'pending-restart');
       assert.equal(waiting.waitingReason, 'retry-at');
-      await test.until(() => test.manager.waiting.has(1));
+      await test.until(() => test.manager.placeOf(1) !== undefined);
       await test.clock.advance(waiting.restartAtMs - test.clock.nowMs());
       await test.untilRunning(1);
     });

@@ -5,22 +5,19 @@
  * Owns the tables "distribution jobs" and "job history". A crash leaves jobs started; at the next
  * start they run again and go on where the DP stands.
  */
-import { contentNamesOf } from '../../shared/domain/content-location.ts';
 import {
   type DistributionJob,
   isRunning,
   isStartable,
   isWithPullDp,
   moved,
-  takenBack,
-  type WaitingReason,
 } from '../../shared/domain/distribution-job.ts';
-import type { DistributionPointKind } from '../../shared/domain/distribution-point.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
-import { decideQueue, type QueueDecision } from '../../shared/domain/job-queue.ts';
+import type { QueueDecision, QueuePlace, QueueWait } from '../../shared/domain/job-queue.ts';
 import type { JobQueueLimits } from '../../shared/domain/job-slots.ts';
 import { cancelledReason } from '../../shared/domain/package-status-moves.ts';
 import type { PullWord } from '../../shared/domain/pull-effect.ts';
+import { withoutRoomMax } from '../../shared/domain/pull-places.ts';
 import type { RemainingTransfer } from '../../shared/domain/transfer-pace.ts';
 import { ignoreAbort, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -35,6 +32,7 @@ import type { ContentDpMap } from '../hierarchy-manager/content-dp-map.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { StatusReporter } from '../status-manager/status-manager.ts';
 import type { JobCancellation } from './job-cancellation.ts';
+import { JobDistributionPoints } from './job-distribution-points.ts';
 import type { JobRunner } from './job-run.ts';
 import type { JobTable } from './job-table.ts';
 import type { PullConfig } from './pull-config.ts';
@@ -50,6 +48,7 @@ import { SourceNews } from './source-news.ts';
 import { SuspendedPulls } from './suspended-pulls.ts';
 import type { TransferPermits } from './transfer-permits.ts';
 import type { TransferProgress } from './transfer-progress.ts';
+import { TransferQueue } from './transfer-queue.ts';
 
 export interface PackageTransferManagerComponents {
   readonly store: Pick<StateStore, 'write'>;
@@ -100,25 +99,31 @@ export class PackageTransferManager implements Component {
   readonly #news: SourceNews;
   readonly #suspended: SuspendedPulls;
   readonly #measure: PullMeasure;
-  /** The kind of its DP when each open job was last looked at. */
-  readonly #kindOf = new Map<number, DistributionPointKind>();
+  readonly #queue: TransferQueue;
+  readonly #points: JobDistributionPoints;
   #holdReason = '';
   #unsubscribe: () => void = () => {};
   #loop: Promise<void> = Promise.resolve();
-  #decision: QueueDecision = {
-    ...{ start: [], giveWay: [], waiting: new Map(), withoutRoom: [], nextDueMs: undefined },
-  };
+  /** When the next job is due. */
+  #nextDueMs: number | undefined;
 
   constructor(needs: PackageTransferManagerComponents, config: PackageTransferManagerConfig) {
     this.#needs = needs;
     this.#config = config;
     this.#retries = new RetryPolicy(config, needs.random);
-    const onUnreachable = (job: DistributionJob) => this.#awaitReturn(job);
+    this.#queue = new TransferQueue(needs, config);
+    const onUnreachable = (job: DistributionJob) => this.#points.awaitReturn(job);
     const onEnded = () => this.#wake.wake();
     const onNoSource = ({ packageId }: DistributionJob) => this.#news.look(packageId);
     const retries = this.#retries;
     const components = { ...needs, retries, onUnreachable, onNoSource, onEnded };
     this.#running = new RunningJobs(components, config, this.#stopped.signal);
+    const withdraw = (job: DistributionJob, reason: string) => this.#withdraw(job, reason);
+    const [queue, running] = [this.#queue, this.#running];
+    this.#points = new JobDistributionPoints(
+      { ...needs, retries, queue, running, withdraw, onDue: onEnded },
+      this.#stopped.signal,
+    );
     const kindOf = (dpId: string) => needs.hierarchy.kindOf(dpId);
     this.#suspended = new SuspendedPulls(needs, this.#stopped.signal);
     const onSuspendedHeard = (job: DistributionJob) => this.#suspended.tell(job);
@@ -137,11 +142,12 @@ export class PackageTransferManager implements Component {
     const unsubscribes = [
       this.#needs.settings?.onChanged(() => this.#wake.wake()) ?? (() => {}),
       this.#needs.jobs.onNotified(() => this.#wake.wake()),
-      this.#needs.permits.onChanged(() => this.#wake.wake()),
-      this.#needs.jobs.onChanged((job) => {
-        this.#needs.permits.heed(job);
-        if (job.endedAtMs > 0) this.#kindOf.delete(job.jobSerial);
+      this.#needs.permits.onChanged(() => {
+        this.#queue.waysChanged();
+        this.#wake.wake();
       }),
+      this.#needs.jobs.onChanged((job) => this.#needs.permits.heed(job)),
+      this.#points.follow(),
       this.#measure.follow(jobs),
     ];
     this.#unsubscribe = () => {
@@ -184,9 +190,8 @@ export class PackageTransferManager implements Component {
     if (job) this.#suspended.tell(job);
   }
 
-  /** An administrator has changed jobs: what is to run now is decided anew, and `waiting` says it at once. */
+  /** An administrator has changed jobs: what is to run now is decided anew. */
   steered(): void {
-    this.#decide(this.#queueDecision());
     this.#wake.wake();
   }
 
@@ -205,9 +210,19 @@ export class PackageTransferManager implements Component {
     return this.#needs.permits.etaMs(job, remaining);
   }
 
-  /** Why each job that does not run waits, by serial. */
-  get waiting(): QueueDecision['waiting'] {
-    return this.#decision.waiting;
+  /** Why a job waits; undefined of one that does not wait here. */
+  waitOf(jobSerial: number): QueueWait | undefined {
+    return this.#queue.waitOf(jobSerial);
+  }
+
+  /** Why a job waits, and where it stands among all that wait. */
+  placeOf(jobSerial: number): QueuePlace | undefined {
+    return this.#queue.placeOf(jobSerial);
+  }
+
+  /** Calls the listener when jobs may wait for something else than before. @returns ends it */
+  onDecided(listener: () => void): () => void {
+    return this.#queue.onDecided(listener);
   }
 
   /** Why no job is begun at all; empty when all is well. No row tells it: none can be written. */
@@ -235,7 +250,7 @@ export class PackageTransferManager implements Component {
     const { jobs } = this.#needs;
     for (const job of [...jobs.open()]) if (isRunning(job)) await this.#interrupted(job);
     for (const job of jobs.superseded()) await this.#withdraw(job, supersededReason);
-    for (const job of [...jobs.open()]) await this.#lookAtDistributionPoint(job);
+    for (const job of [...jobs.open()]) await this.#points.lookAt(job);
   }
 
   /** The run is gone, the job is due at once; that it was cut off is not the DP's failure. */
@@ -265,18 +280,13 @@ export class PackageTransferManager implements Component {
     const { jobs, logger } = this.#needs;
     try {
       await this.#takeNotifications();
-      this.#decide(this.#queueDecision());
-      for (const { jobSerial } of this.#decision.start) {
-        const job = jobs.get(jobSerial);
-        // One whose last result is just being written starts when that is done.
-        if (!job || this.#running.has(jobSerial) || this.#stopped.signal.aborted) continue;
-        // A pull DP may have said meanwhile that it has it.
-        if (isStartable(job)) await this.#running.start(job);
-      }
-      for (const { jobSerial } of this.#decision.giveWay) {
+      const decision = this.#queue.decide();
+      this.#nextDueMs = decision.nextDueMs;
+      await this.#start(decision.start);
+      for (const { jobSerial } of decision.giveWay) {
         this.#running.giveWay(jobSerial, 'slot', overtakenReason);
       }
-      await this.#tellOfCapacity();
+      await this.#tellOfCapacity(decision.withoutRoom);
       await jobs.trimHistory();
       this.#held('');
       return true;
@@ -288,38 +298,23 @@ export class PackageTransferManager implements Component {
     }
   }
 
-  #queueDecision(): QueueDecision {
-    const { jobs, clock, permits } = this.#needs;
-    return decideQueue(jobs.inOrder(), this.#config, clock.nowMs(), {
-      pull: this.#pullQueue,
-      opensAtMs: (job, nowMs) => permits.opensAtMs(job, nowMs),
-    });
-  }
-
-  /** Whoever watches jobs hears why one waits: no row tells it. */
-  #decide(decision: QueueDecision): void {
-    const before = this.#decision;
-    this.#decision = decision;
-    if (!this.#needs.jobs.isWatched) return;
-    for (const [jobSerial, { waitingReason, opensAtMs }] of decision.waiting) {
-      const was = before.waiting.get(jobSerial);
-      if (was?.waitingReason === waitingReason && was.opensAtMs === opensAtMs) continue;
-      this.#needs.jobs.touched(jobSerial);
+  async #start(starting: QueueDecision['start']): Promise<void> {
+    for (const { jobSerial } of starting) {
+      const job = this.#needs.jobs.get(jobSerial);
+      // One whose last result is just being written starts when that is done.
+      if (!job || this.#running.has(jobSerial) || this.#stopped.signal.aborted) continue;
+      // A pull DP may have said meanwhile that it has it.
+      if (isStartable(job)) await this.#running.start(job);
     }
   }
 
-  get #pullQueue() {
-    const isPullDp = (dpId: string) => this.#needs.hierarchy.kindOf(dpId) === 'pull';
-    const { notificationsMax, jobsMax } = this.#config.pull;
-    return { isPullDp, notificationsMax, jobsMax };
-  }
-
-  async #tellOfCapacity(): Promise<void> {
-    const { jobs } = this.#needs;
+  async #tellOfCapacity(withoutRoom: QueueDecision['withoutRoom']): Promise<void> {
     const { jobsMax } = this.#config.pull;
-    for (const { jobSerial, waitingReason } of this.#decision.withoutRoom) {
-      if (waitingReason !== 'capacity') await jobs.waitsForCapacity(jobSerial, jobsMax);
+    for (const { jobSerial } of withoutRoom) {
+      await this.#needs.jobs.waitsForCapacity(jobSerial, jobsMax);
     }
+    // There may be more of them.
+    if (withoutRoom.length >= withoutRoomMax) this.#wake.wake();
   }
 
   async #untilThereMayBeRoom(tryCount: number): Promise<void> {
@@ -334,7 +329,7 @@ export class PackageTransferManager implements Component {
     const over = new AbortController();
     const signal = AbortSignal.any([this.#stopped.signal, over.signal]);
     const events: Promise<void>[] = [this.#wake.wait(signal)];
-    const { nextDueMs } = this.#decision;
+    const nextDueMs = this.#nextDueMs;
     if (nextDueMs !== undefined) {
       const { clock } = this.#needs;
       // The turn itself took time: it is not waited for twice. A clock may be set meanwhile.
@@ -355,77 +350,17 @@ export class PackageTransferManager implements Component {
   async #takeNotifications(): Promise<void> {
     for await (const { job, superseded } of this.#needs.jobs.takeNotified()) {
       for (const older of superseded) await this.#withdraw(older, supersededReason);
-      await this.#lookAtDistributionPoint(job);
+      await this.#points.lookAt(job);
       // An administrator may have named other sources.
       const current = this.#needs.jobs.get(job.jobSerial);
       if (current && isWithPullDp(current)) this.#news.look(job.packageId);
     }
   }
 
-  async #lookAtDistributionPoint(job: DistributionJob): Promise<void> {
-    const { hierarchy, returns } = this.#needs;
-    const dp = await hierarchy.get(job.dpId);
-    if (!dp) {
-      returns.forget(job.dpId);
-      return this.#withdraw(job, 'The distribution point was deleted');
-    }
-    if (job.waitingReason === 'dp-unreachable') await this.#awaitReturn(job);
-    await this.#heedKind(job.jobSerial, dp.kind);
-  }
-
-  /** A job goes on in the way of its DP's kind, whichever it began in (ROLE-2). */
-  async #heedKind(jobSerial: number, kind: DistributionPointKind): Promise<void> {
-    const job = this.#needs.jobs.get(jobSerial);
-    if (!job) return;
-    const hasChanged = (this.#kindOf.get(jobSerial) ?? kind) !== kind;
-    this.#kindOf.set(jobSerial, kind);
-    if (isWithPullDp(job)) {
-      if (kind === 'standard') await this.#takeBack(job);
-    } else if (hasChanged && this.#running.has(jobSerial)) {
-      this.#running.again(jobSerial);
-    } else if (hasChanged || job.waitingReason === 'no-source') {
-      await this.#needs.jobs.put({ ...job, restartAtMs: 0 });
-    }
-  }
-
-  /** What a pull DP had taken is pushed now: due at once, and not arriving there for others. */
-  async #takeBack({ jobSerial, packageId, dpId, sourceVersion }: DistributionJob): Promise<void> {
-    const { clock, contentMap, jobs, packages } = this.#needs;
-    await packages.turn(packageId, async () => {
-      const names = contentNamesOf(await packages.packages.get(packageId), packageId);
-      const gone = await contentMap.notArriving({ dpId, sourceVersion }, names);
-      const due = { reason: '', restartAtMs: 0, updatedAtMs: clock.nowMs() };
-      const change = (job: DistributionJob) => ({
-        job: moved(takenBack(job), 'pending-restart', due),
-      });
-      await jobs.changed(jobSerial, change, gone);
-    });
-  }
-
   async #withdraw(job: DistributionJob, reason: string): Promise<void> {
     if (this.#running.withdraw(job.jobSerial, reason)) return;
     await this.#needs.jobs.end(job, 'cancelled', { reason });
     this.#retries.forget(job.jobSerial);
-  }
-
-  /** A DP that comes back is served at once, not when its retry is due. */
-  async #awaitReturn({ dpId }: DistributionJob): Promise<void> {
-    const dp = await this.#needs.hierarchy.get(dpId);
-    if (!dp) return;
-    const onReturn = () => this.#makeDue(dpId, 'dp-unreachable');
-    this.#needs.returns.watch(dp, this.#stopped.signal, onReturn);
-  }
-
-  async #makeDue(dpId: string, reason: WaitingReason): Promise<void> {
-    const { clock, jobs } = this.#needs;
-    const nowMs = clock.nowMs();
-    for (const job of jobs.at(dpId)) {
-      const current = jobs.get(job.jobSerial);
-      if (current?.waitingReason !== reason || current.restartAtMs <= nowMs) continue;
-      const dueAtMs = nowMs + this.#retries.returnDelayMs(job.jobSerial);
-      await jobs.put({ ...current, restartAtMs: Math.min(current.restartAtMs, dueAtMs) });
-    }
-    this.#wake.wake();
   }
 }
 

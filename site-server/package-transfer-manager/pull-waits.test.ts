@@ -41,7 +41,7 @@ describe('jobs of pull DPs, while they wait', () => {
       const job = await test.untilState(1, 'pending-restart');
       assert.equal(job.waitingReason, 'no-source');
       assert.equal(job.restartAtMs, test.clock.nowMs() + 20 * minuteMs);
-      await test.until(() => test.manager.waiting.get(1)?.waitingReason === 'no-source');
+      await test.until(() => test.manager.placeOf(1)?.waitingReason === 'no-source');
       await test.clock.advance(20 * minuteMs);
     }
     await test.untilState(1, 'failed');
@@ -251,7 +251,7 @@ describe('jobs of pull DPs, while they wait', () => {
       await test.until(() => test.jobs.get(jobSerial)?.sendAction !== undefined);
     }
     await test.until(() => test.jobs.get(3)?.waitingReason === 'capacity');
-    assert.equal(test.manager.waiting.get(3)?.waitingReason, 'capacity');
+    assert.equal(test.manager.placeOf(3)?.waitingReason, 'capacity');
     await test.until(async () => (await test.row(3))?.waitingReason === 'capacity');
     assert.match((await test.row(3))?.reason ?? '', /as many jobs as it takes, 2/);
     const end = word({ jobSerial: 1, state: 'success', packageHash: hash });

@@ -25,7 +25,7 @@ describe('Package Transfer Manager, where controls are set', () => {
 
   const addJob = (jobSerial: number, facts: Partial<DistributionJob> = {}) =>
     test.addJob({ jobSerial, dpId: 'A', ...facts });
-  const waitingReasonOf = (jobSerial: number) => test.manager.waiting.get(jobSerial)?.waitingReason;
+  const waitingReasonOf = (jobSerial: number) => test.manager.placeOf(jobSerial)?.waitingReason;
 
   /** A grid of one level from the present hour on, for so many hours, and open else. */
   function closedFor(hours: number, level: WindowLevel = 'closed'): TransferControls {
@@ -50,14 +50,14 @@ describe('Package Transfer Manager, where controls are set', () => {
     await test.untilRunning(2);
     await test.until(() => waitingReasonOf(1) === 'window-closed');
     const opensInMs = untilNextHourMs();
-    assert.equal(test.manager.waiting.get(1)?.opensAtMs, test.clock.nowMs() + opensInMs);
+    assert.equal(test.manager.placeOf(1)?.opensAtMs, test.clock.nowMs() + opensInMs);
     await pass(opensInMs - 1);
     assert.deepEqual(test.started, [2]);
     await test.clock.advance(1);
     await test.untilRunning(1);
   });
 
-  it('tells who looks on why jobs wait, and nobody else (ADM-2, PTM-5)', async () => {
+  it('says why jobs wait as it is now, after each decision, and writes no row for it (ADM-2, PTM-5)', async () => {
     await test.makeComponents({ packagesMax: 1, distributionPointsPerPackageMax: 1 });
     await test.manager.start();
     await addJob(1, { dpId: 'A' });
@@ -65,17 +65,14 @@ describe('Package Transfer Manager, where controls are set', () => {
     await addJob(2, { dpId: 'B' });
     await test.until(() => waitingReasonOf(2) === 'slot');
     const told: (string | undefined)[] = [];
-    const note = ({ jobSerial }: DistributionJob) => told.push(waitingReasonOf(jobSerial));
-    const unlisten = test.jobs.onChanged(note);
+    const changed: number[] = [];
+    test.manager.onDecided(() => told.push(waitingReasonOf(2)));
+    test.jobs.onChanged(({ jobSerial }) => changed.push(jobSerial));
     await test.setControls('B', closedFor(1));
-    await test.until(() => waitingReasonOf(2) === 'window-closed');
-    assert.equal(told.length, 0, 'no row says it');
-    unlisten();
-    const leave = test.jobs.watch(note);
+    await test.until(() => told.includes('window-closed'));
     await test.setControls('B', {});
-    await test.until(() => told.includes('slot'));
-    leave();
-    assert.equal(test.jobs.isWatched, false);
+    await test.until(() => told.at(-1) === 'slot');
+    assert.deepEqual(changed, []);
   });
 
   it('begins it at once when its window is opened by hand, or its priority raised (PTM-5)', async () => {
@@ -86,7 +83,7 @@ describe('Package Transfer Manager, where controls are set', () => {
     await addJob(2, { dpId: 'B', packageId: 'PS100002' });
     await test.until(() => waitingReasonOf(2) === 'window-closed');
     assert.equal(waitingReasonOf(1), 'window-closed');
-    assert.equal(test.manager.waiting.get(1)?.opensAtMs, undefined, 'never by itself');
+    assert.equal(test.manager.placeOf(1)?.opensAtMs, undefined, 'never by itself');
     await test.setControls('A', {});
     await test.untilRunning(1);
     await test.setPriority('PS100002', 1, 2);
@@ -152,7 +149,7 @@ describe('Package Transfer Manager, where controls are set', () => {
     );
     assert.match(row?.reason ?? '', /higher priority/);
     await addJob(3, { priority: 1, dpId: 'C', packageId: 'PS100003' });
-    await test.until(() => test.manager.waiting.size === 2);
+    await test.until(() => test.waitingCount === 2);
     urgent?.finish('hash');
     const [next] = await test.untilRunning(3);
     next?.finish('hash');

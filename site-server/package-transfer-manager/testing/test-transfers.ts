@@ -176,6 +176,12 @@ export class TestTransfers implements AsyncDisposable {
     this.steering = new JobSteering({ ...steered, cancellation });
   }
 
+  /** How many open jobs wait here. */
+  get waitingCount(): number {
+    const open = [...this.jobs.open()];
+    return open.filter(({ jobSerial }) => this.manager.waitOf(jobSerial)).length;
+  }
+
   get store(): StateStore {
     return this.#store;
   }
@@ -192,6 +198,8 @@ export class TestTransfers implements AsyncDisposable {
   /** Lets everybody work until the condition is true, or the test is over; time stands still. */
   async until(condition: () => boolean | Promise<boolean>): Promise<void> {
     while (!(await condition()) && !this.#isOver) await new Promise(setImmediate);
+    // What is true in memory is on its way to the rows.
+    await this.#store.settled();
   }
 
   async addDistributionPoints(...dpIds: string[]): Promise<void> {

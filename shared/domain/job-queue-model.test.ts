@@ -1,0 +1,294 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { decideSimply, type SimpleDecision } from '../testing/simple-job-queue.ts';
+import { testJob } from '../testing/test-job.ts';
+import { cancelsPerDpMax } from './cancel-places.ts';
+import { type DistributionJob, isOpen, type JobState } from './distribution-job.ts';
+import { JobQueue, type QueueDecision, type QueueSurroundings } from './job-queue.ts';
+import { type Priority, toPackageId } from './package.ts';
+
+const startMs = 1_000_000;
+const stepsMs = [0, 1, 4_000, 9_000];
+
+/** What surrounds the queue, as it is now: a test changes it. */
+class Surroundings implements QueueSurroundings {
+  limits = { packagesMax: 2, distributionPointsPerPackageMax: 2 };
+  readonly pullDpIds = new Set(['P1', 'P2', 'X']);
+  readonly opensAt = new Map<string, number | undefined>();
+  readonly pull = {
+    isPullDp: (dpId: string) => this.pullDpIds.has(dpId),
+    notificationsMax: 3,
+    jobsMax: 2,
+  };
+  readonly opensAtMs = ({ dpId, priority }: DistributionJob, nowMs: number) => {
+    const key = `${dpId}/${priority}`;
+    return this.opensAt.has(key) ? this.opensAt.get(key) : nowMs;
+  };
+}
+
+const jobFacts = fc.record({
+  packageId: fc.constantFrom('PS100001', 'PS100002', 'PS100003', 'PS100004'),
+  dpId: fc.constantFrom('A', 'B', 'C', 'P1', 'P2', 'X'),
+  action: fc.constantFrom(
+    ...(['add', 'add', 'add', 'redistribute', 'remove', 'validate', 'cancel'] as const),
+  ),
+  state: fc.constantFrom(
+    ...(['pending', 'pending', 'pending-restart', 'suspended', 'started', 'complete'] as const),
+  ),
+  priority: fc.constantFrom(1 as const, 2 as const, 3 as const),
+  dpPriority: fc.integer({ min: 1, max: 3 }),
+  order: fc.integer({ min: -1, max: 1 }),
+  restartAtMs: fc.constantFrom(0, 0, startMs, startMs + 1, startMs + 5_000),
+  tryCount: fc.integer({ min: 0, max: 4 }),
+  isWithDp: fc.constantFrom(false, false, false, true),
+  ignoresWindow: fc.constantFrom(false, false, true),
+  waitingReason: fc.constantFrom(undefined, 'capacity' as const, 'window-closed' as const),
+});
+
+const jobChange = fc.record({ jobSerial: fc.integer({ min: 1, max: 40 }), facts: jobFacts });
+
+type Facts = Parameters<Parameters<typeof jobFacts.map>[0]>[0];
+
+/** A job that a DP has is in progress; one that waits for its time does not wait for an hour besides. */
+function toJob(jobSerial: number, facts: Facts): DistributionJob {
+  const { isWithDp, ignoresWindow, waitingReason: reason, ...rest } = facts;
+  const withDp = { state: 'in-progress', sendAction: 'PullQueryResultAction' } as const;
+  const waitingReason = reason === 'window-closed' && rest.restartAtMs > 0 ? undefined : reason;
+  return testJob({
+    ...{ jobSerial, ...rest },
+    ...(waitingReason && { waitingReason }),
+    ...(isWithDp && rest.action === 'add' && withDp),
+    ...(ignoresWindow && { ignoresWindow }),
+  });
+}
+
+/** What else may happen from one decision to the next. */
+const eventArbitrary = fc.record({
+  changes: fc.array(jobChange, { maxLength: 12 }),
+  stepMs: fc.constantFrom(...stepsMs, -3_000),
+  way: fc.option(
+    fc.record({
+      key: fc.constantFrom('A/1', 'A/2', 'B/2', 'B/3', 'C/2'),
+      opensAtMs: fc.constantFrom(undefined, 0, startMs + 3_000, startMs + 8_000),
+    }),
+  ),
+  packagesMax: fc.option(fc.integer({ min: 1, max: 3 })),
+  jobsMax: fc.option(fc.integer({ min: 1, max: 3 })),
+  turnsKind: fc.boolean(),
+});
+
+const serials = (jobs: readonly DistributionJob[]) => jobs.map(({ jobSerial }) => jobSerial);
+
+describe('job queue, compared with the simplest one', () => {
+  it('decides the same after any changes, jobs, ways and limits (PTM-2, PTM-3, PTM-5, PULL-2)', () => {
+    fc.assert(
+      fc.property(fc.array(eventArbitrary, { maxLength: 12 }), (events) => {
+        const life = new QueueLife();
+        for (const event of events) life.take(event);
+      }),
+      { numRuns: 400 },
+    );
+  });
+});
+
+/** A queue that lives on, and the jobs and surroundings that are told to it. */
+class QueueLife {
+  readonly around = new Surroundings();
+  readonly jobs = new Map<number, DistributionJob>();
+  readonly queue = new JobQueue(this.around);
+  nowMs = startMs;
+
+  take(event: Parameters<Parameters<typeof eventArbitrary.map>[0]>[0]): void {
+    const { changes, stepMs, way, packagesMax, jobsMax, turnsKind } = event;
+    for (const { jobSerial, facts } of changes) this.put(toJob(jobSerial, facts));
+    this.nowMs += stepMs;
+    if (way) {
+      this.around.opensAt.set(way.key, way.opensAtMs);
+      this.queue.waysChanged();
+    }
+    if (packagesMax !== null) this.around.limits.packagesMax = packagesMax;
+    if (jobsMax !== null) this.around.pull.jobsMax = jobsMax;
+    if (turnsKind) this.turnKind();
+    this.check();
+  }
+
+  put(job: DistributionJob): void {
+    if (isOpen(job)) this.jobs.set(job.jobSerial, job);
+    else this.jobs.delete(job.jobSerial);
+    this.queue.set(job);
+  }
+
+  turnKind(): void {
+    const { pullDpIds } = this.around;
+    if (!pullDpIds.delete('X')) pullDpIds.add('X');
+    this.queue.lookAtDp('X');
+  }
+
+  simply(nowMs = this.nowMs): SimpleDecision {
+    const { limits, pull, opensAtMs } = this.around;
+    return decideSimply(this.jobs.values(), limits, nowMs, { pull, opensAtMs });
+  }
+
+  /** The same starts and gives way; once that is done, all others wait for the same, in the same order. */
+  check(): void {
+    const simple = this.simply();
+    const decision = this.queue.decide(this.nowMs);
+    assert.deepEqual(serials(decision.start), serials(simple.start));
+    assert.deepEqual(serials(decision.giveWay), serials(simple.giveWay));
+    const untold = simple.withoutRoom.filter((job) => job.waitingReason !== 'capacity');
+    assert.deepEqual(serials(decision.withoutRoom), serials(untold));
+    this.checkNextDue(decision, simple);
+    for (const job of decision.start) this.put({ ...job, state: 'started' });
+    const { waiting } = this.simply();
+    const waits = this.queue.waitingAfter(undefined, 1_000).map(({ jobSerial }) => jobSerial);
+    const starting = new Set(serials(this.simply().start));
+    assert.deepEqual(
+      waits.filter((serial) => !starting.has(serial)),
+      [...waiting.keys()],
+    );
+    if (starting.size > 0) return;
+    for (const [serial, place] of waiting) {
+      assert.deepEqual(this.queue.placeOf(serial, this.nowMs), place);
+    }
+  }
+
+  /** Up to the time it names nothing begins by itself; and it names none at which nothing is due. */
+  checkNextDue({ nextDueMs }: QueueDecision, simple: SimpleDecision): void {
+    const times = [...this.jobs.values()].map(({ restartAtMs }) => restartAtMs);
+    const openings = [...this.around.opensAt.values()].flatMap((ms) => ms ?? []);
+    const later = [...times, ...openings].filter((ms) => ms > this.nowMs);
+    if (nextDueMs !== undefined) assert.ok(later.includes(nextDueMs));
+    if (simple.start.length > 0 || simple.giveWay.length > 0) return;
+    for (const ms of later.filter((one) => one < (nextDueMs ?? Number.POSITIVE_INFINITY))) {
+      const { start, giveWay } = this.simply(ms);
+      assert.deepEqual([serials(start), serials(giveWay)], [[], []]);
+    }
+  }
+}
+
+describe('job queue, with very many jobs', () => {
+  const jobCount = 100_000;
+  /** Serials of jobs that were looked at, while that is counted. */
+  const looked = new Set<number>();
+  let isCounting = false;
+
+  /** A job that notes each look at it: whoever compares or judges jobs reads one of these two. */
+  class WatchedJob {
+    readonly #job: DistributionJob;
+
+    constructor(job: DistributionJob) {
+      const { priority: _, state: __, ...rest } = job;
+      this.#job = job;
+      Object.assign(this, rest);
+    }
+
+    get priority(): Priority {
+      if (isCounting) looked.add(this.#job.jobSerial);
+      return this.#job.priority;
+    }
+
+    get state(): JobState {
+      if (isCounting) looked.add(this.#job.jobSerial);
+      return this.#job.state;
+    }
+  }
+
+  /** How many jobs are looked at while something is done. */
+  function countLooks(work: () => void): number {
+    looked.clear();
+    isCounting = true;
+    work();
+    isCounting = false;
+    return looked.size;
+  }
+
+  function queueOf(surroundings: Partial<QueueSurroundings>, facts: (n: number) => object) {
+    const limits = { packagesMax: 3, distributionPointsPerPackageMax: 5 };
+    const queue = new JobQueue({ limits, ...surroundings });
+    const jobs = new Map<number, DistributionJob>();
+    const put = (job: DistributionJob) => {
+      jobs.set(job.jobSerial, job);
+      queue.set(new WatchedJob(job) as unknown as DistributionJob);
+    };
+    for (let n = 1; n <= jobCount; n++) put(testJob({ jobSerial: n, ...facts(n) }));
+    const start = (decision: QueueDecision) => {
+      for (const { jobSerial } of decision.start) {
+        put({ ...(jobs.get(jobSerial) ?? assert.fail()), state: 'started', tryCount: 1 });
+      }
+      return decision;
+    };
+    return { queue, put, start };
+  }
+
+  const packageOf = (n: number) => ({ packageId: toPackageId('PS1', n % 1_000) });
+  const few = 250;
+
+  it('looks at a few of them for a decision, a change and a place (PTM-2)', () => {
+    const { queue, put, start } = queueOf({}, (n) => ({
+      ...{ ...packageOf(n), dpId: `DP${n % 997}`, priority: (1 + (n % 3)) as Priority },
+    }));
+    assert.equal(start(queue.decide(startMs)).start.length, 15);
+    let lookCount = countLooks(() => {
+      assert.equal(queue.decide(startMs).start.length, 0);
+    });
+    assert.ok(lookCount < few, `${lookCount} when all places are taken`);
+    lookCount = countLooks(() => {
+      queue.delete(3);
+      assert.equal(start(queue.decide(startMs)).start.length, 1);
+    });
+    assert.ok(lookCount < few, `${lookCount} when one has ended`);
+    lookCount = countLooks(() => {
+      put(testJob({ jobSerial: jobCount + 1, packageId: 'PS1FFFFF', dpId: 'NEW', priority: 1 }));
+      queue.decide(startMs);
+    });
+    assert.ok(lookCount < few, `${lookCount} when one has come`);
+    lookCount = countLooks(() => {
+      assert.ok((queue.placeOf(77_777, startMs)?.place ?? 0) > 1_000);
+    });
+    assert.ok(lookCount < few, `${lookCount} for a place`);
+  });
+
+  it('looks at none that waits for its time, or for a way that is closed (PTM-5)', () => {
+    const dueMs = startMs + 60_000;
+    const opensAtMs = ({ dpId }: DistributionJob) => (dpId === 'OPEN' ? 0 : dueMs + 1);
+    const { queue, put } = queueOf({ opensAtMs }, (n) => ({
+      ...{ ...packageOf(n), dpId: `DP${n % 100}` },
+      ...(n % 2 === 0 && { state: 'pending-restart', restartAtMs: dueMs }),
+    }));
+    // Once each way is asked for, and what waits for it is put aside.
+    queue.decide(startMs);
+    let lookCount = countLooks(() => {
+      put(testJob({ jobSerial: jobCount + 1, dpId: 'OPEN' }));
+      assert.deepEqual(serials(queue.decide(startMs + 1).start), [jobCount + 1]);
+    });
+    assert.ok(lookCount < few, `${lookCount}`);
+    lookCount = countLooks(() => {
+      assert.equal(queue.decide(startMs + 2).nextDueMs, dueMs);
+    });
+    assert.ok(lookCount < few, `${lookCount}`);
+  });
+
+  it('looks at none of pull DPs that are full, nor at all words to DPs that are away (PULL-2, PKG-9)', () => {
+    const isPullDp = (dpId: string) => dpId.startsWith('P');
+    const pull = { isPullDp, notificationsMax: 20, jobsMax: 50 };
+    const withDp = { state: 'in-progress', sendAction: 'PullQueryResultAction' };
+    const { queue, put, start } = queueOf({ pull }, (n) => {
+      const packageId = toPackageId('PS1', n);
+      if (n % 2 === 0) return { packageId, dpId: `D${n % 999}`, action: 'cancel' };
+      // Fifty each of a thousand DPs.
+      return { packageId, dpId: `P${n % 2_000}`, ...(n <= jobCount && withDp) };
+    });
+    const { length } = start(queue.decide(startMs)).start;
+    assert.equal(length, 999 * cancelsPerDpMax);
+    for (let n = 1; n <= 2_000; n += 2) {
+      const job = { packageId: 'PS1FFFFF', dpId: `P${n}`, waitingReason: 'capacity' } as const;
+      put(testJob({ jobSerial: jobCount + n, ...job }));
+    }
+    queue.decide(startMs);
+    const lookCount = countLooks(() => {
+      queue.delete(2_001);
+      assert.deepEqual(serials(queue.decide(startMs).start), [jobCount + 1]);
+    });
+    assert.ok(lookCount < few, `${lookCount}`);
+  });
+}).timeout(30_000);
