@@ -246,7 +246,7 @@ export class ChangeApplier {
     for (const row of overruled) rule.onOverruled(row, problems.get(row) ?? '');
     // One stands for all: of a message they may be thousands.
     const [first] = overRoom;
-    if (first) rule.onOverruled(first[0], `${first[1]}; ${overRoom.size} are passed over`);
+    if (first) rule.onOverruled(first[0], `${first[1]}; ${overRoom.size} are not taken`);
     return count;
   }
 
