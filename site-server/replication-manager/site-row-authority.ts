@@ -8,9 +8,12 @@ export interface SiteRow {
   readonly siteCode: string;
   /** Undefined: deleted. */
   readonly definition: SiteDefinition | undefined;
-  /** Rows of the same message that stand before it. */
-  readonly rowsBefore: number;
+  /** The sites that rows of the same message define which stand before it. */
+  readonly siteCodesBefore: readonly string[];
 }
+
+/** Sites that one site makes known below itself: as many secondary sites as a primary site may have. */
+export const sitesBelowMax = 250;
 
 /**
  * Why a site below this one may not have written a row of "sites": it may say only of sites below
@@ -26,9 +29,16 @@ export function siteRowProblem(tree: SiteTree, row: SiteRow): string | undefined
   if (!tree.isUnder(definition.parentSiteCode, origin)) {
     return `site ${origin} may put a site only below itself`;
   }
-  // Each site keeps all of them in memory, and where it stands with each.
-  const isTooMany = !isKnown && tree.size + row.rowsBefore >= siteCountMax;
-  if (isTooMany) return `there may be ${siteCountMax} sites`;
   const expected = tree.problemOf(definition);
-  return expected && `expected ${expected}`;
+  if (expected !== undefined) return `expected ${expected}`;
+  return isKnown ? undefined : roomProblem(tree, row);
+}
+
+/** Each site keeps all of them in memory, and where it stands with each; and none may use up those of the others. */
+function roomProblem(tree: SiteTree, { origin, siteCodesBefore }: SiteRow): string | undefined {
+  const newCount = siteCodesBefore.filter((one) => tree.get(one) === undefined).length;
+  if (tree.size + newCount >= siteCountMax) return `there may be ${siteCountMax} sites`;
+  const below = tree.list().filter(({ siteCode }) => tree.isUnder(siteCode, origin));
+  const isTooMany = below.length - 1 + newCount >= sitesBelowMax;
+  return isTooMany ? `site ${origin} may have ${sitesBelowMax} sites below itself` : undefined;
 }
