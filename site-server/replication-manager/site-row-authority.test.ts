@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { SiteDefinition, SiteKind } from '../../shared/domain/site.ts';
-import { SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
-import { siteRowProblem, sitesBelowMax } from './site-row-authority.ts';
+import { SiteTree, siteCountMax, sitesBelowMax } from '../../shared/domain/site-tree.ts';
+import { siteRowProblem } from './site-row-authority.ts';
 
 function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
   return { siteCode, kind, parentSiteCode, address: '', description: '' };

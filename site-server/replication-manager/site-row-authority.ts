@@ -1,5 +1,5 @@
 import type { SiteDefinition } from '../../shared/domain/site.ts';
-import { type SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
+import { type SiteTree, siteCountMax, sitesBelowMax } from '../../shared/domain/site-tree.ts';
 
 /** A row of "sites" as a site below has written it. */
 export interface SiteRow {
@@ -11,9 +11,6 @@ export interface SiteRow {
   /** The sites that rows of the same message define which stand before it. */
   readonly siteCodesBefore: readonly string[];
 }
-
-/** Sites that one site makes known below itself: as many secondary sites as a primary site may have. */
-export const sitesBelowMax = 250;
 
 /**
  * Why a site below this one may not have written a row of "sites": it may say only of sites below
