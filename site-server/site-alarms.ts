@@ -25,6 +25,7 @@ export function alarmWatch(
     neighbours: () => replication.connections(),
     certificates: () => certificates.concerns(),
     identities: () => ground.sites.identitiesOfOthers(),
+    passedOverRevocations: () => ground.revocations.passedOverCounts(),
     settings: () => settings,
     logger: ground.logOf('alarm-watch'),
   });

@@ -55,6 +55,7 @@ const alarmWords = {
   site: 'site',
   certificate: 'certificate',
   unheard: 'silent-site',
+  'passed-over': 'revocations',
 } as const satisfies Record<AlarmKind, string>;
 
 /** Makes them where they are wanted. Start last. */

@@ -8,6 +8,8 @@ export interface RowVersion {
   readonly sequence: number;
   /** A tombstone. */
   readonly isDeleted: boolean;
+  /** A tombstone of what was not here: who has a say in the row may have made it meanwhile. Known here alone. */
+  readonly isOfNothing?: true;
 }
 
 /** A change of a replicated row: the row of table "change log". */

@@ -132,6 +132,11 @@ export class RevocationIndex<R extends RevokedAt> {
     return this.#counts;
   }
 
+  /** All that a site has said. */
+  ofSite(siteCode: string): R[] {
+    return [...this.#byHolder.values()].flatMap((ofHolder) => ofHolder.get(siteCode) ?? []);
+  }
+
   /** What each site says of a holder. */
   of(holder: string): readonly R[] {
     return [...(this.#byHolder.get(holder)?.values() ?? [])];

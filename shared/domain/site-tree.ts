@@ -13,6 +13,9 @@ const depthMax = 3;
 /** Sites of one hierarchy. */
 export const siteCountMax = 500;
 
+/** Sites that a site below the top makes known below itself: as many secondary sites as a primary site may have. */
+export const sitesBelowMax = 250;
+
 /** The hierarchy as its sites are defined: who is whose parent, and the way from one to another. */
 export class SiteTree {
   readonly #sites: ReadonlyMap<string, SiteDefinition>;

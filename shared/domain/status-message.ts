@@ -217,6 +217,16 @@ export const statusMessageKinds = {
     severity: 'warning',
     text: 'Site %1 knows later changes of site %s than that site itself: %2.',
   },
+  9008: {
+    component: 'SMS_REPLICATION_MANAGER',
+    severity: 'warning',
+    text: 'Site %1 says more revocations than there is room for: %2 of them, those that were said first, are kept and not heard.',
+  },
+  9009: {
+    component: 'SMS_REPLICATION_MANAGER',
+    severity: 'information',
+    text: 'All revocations of site %1 that are kept are heard; that was not so for %2.',
+  },
   9030: {
     ...transfer,
     severity: 'warning',

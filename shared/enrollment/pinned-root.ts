@@ -22,9 +22,12 @@ export function pinnedRoot(
 function whyNot(last: X509Certificate | undefined): string {
   if (!last) return 'it shows no certificate';
   return last.checkIssued(last)
-    ? `its root is another one, "${nameOf(last)}"`
+    ? `its root is another one, "${nameOf(last)}". ${toNewToken}`
     : 'it shows no root, as the enrollment port of a site does; the port for agents, for one, does not';
 }
+
+const toNewToken =
+  'If it is the right server, the hierarchy has changed its root since: have a new token made, this one is not used up';
 
 /** Why the certificates of a server do not count by the clock of this machine; undefined when they do. */
 export function refusalOfClock(

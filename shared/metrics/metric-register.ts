@@ -66,7 +66,7 @@ export const metricRegister = {
   waybill_alarms: {
     ...{ type: 'gauge', unit: 'alarms', labels: ['about'], agents: site },
     meaning:
-      'What administrators were told of and is not over ([controls.md](controls.md), 7): a `job` or `send` without progress, a `distribution-point` or neighbour `site` that is away, a `certificate` that ends soon, a site of which nothing newly signed comes (`silent-site`).',
+      'What administrators were told of and is not over ([controls.md](controls.md), 7): a `job` or `send` without progress, a `distribution-point` or neighbour `site` that is away, a `certificate` that ends soon, a site of which nothing newly signed comes (`silent-site`), a site of whose `revocations` not all are heard.',
   },
   waybill_distribution_point_up: {
     ...{ type: 'gauge', unit: '1 or 0', labels: ['distribution_point'], agents: site },

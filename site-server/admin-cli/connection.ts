@@ -9,8 +9,9 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import { loadConfig } from '../../shared/runtime/load-config.ts';
 import type { AdminChannel } from './admin-channel.ts';
 import { UsageError } from './command-failure.ts';
-import { ownCredentials } from './own-renewal.ts';
+import { issuerSiteOf, ownCredentials } from './own-renewal.ts';
 import type { PackageAccess } from './package-get/package-access.ts';
+import { pinnedServerSite } from './server-site-pin.ts';
 import type { TextStream } from './text-stream.ts';
 
 /** Which site server to ask, and as whom, as far as the command line says. */
@@ -104,19 +105,28 @@ export async function connect(
 ): Promise<Connection> {
   const config = await readConnectionConfig(flags, surroundings);
   const { clock, signal, stderr } = surroundings;
+  const tell = (line: string) => stderr.write(`waybill: ${line}\n`);
+  let renewedAt: string | undefined;
+  const onRenewed = (address: string) => {
+    renewedAt = address;
+  };
   const credentials = await ownCredentials(
     {
       ...{ caFile: config.ca, certificateFile: config.cert, keyFile: config.key },
       renewalAddress: config.renewal,
     },
-    { clock, signal, tell: (line) => stderr.write(`waybill: ${line}\n`) },
+    { clock, signal, tell, onRenewed },
   );
-  const server = { address: config.server, ...expectedSiteIfNamed(config.serverSite) };
+  const isOfFile = flags.server === undefined && !surroundings.environment[toVariable('server')];
+  const file = isOfFile ? configFileOf(flags, surroundings) : undefined;
+  const issuerSiteCode = issuerSiteOf(credentials);
+  const serverSite = await pinnedServerSite(config, { file, issuerSiteCode, renewedAt, tell });
+  const server = { address: config.server, ...expectedSiteIfNamed(serverSite) };
   const channel = new RpcChannel({ conversation: 'Admin', ...server, credentials });
   const openPackages = async (clock: Clock) => {
     // Loaded only now: it brings the content library with it.
     const { openPackageAccess } = await import('./package-get/open-package-access.ts');
-    const { server, serverSite } = config;
+    const { server } = config;
     return openPackageAccess({ server, serverSite, credentials, clock });
   };
   const openSite = ({ siteCode, address }: { siteCode: string; address: string }) =>

@@ -29,6 +29,8 @@ export interface OwnRenewalSurroundings {
   readonly signal: AbortSignal;
   /** Takes a line for the one who uses it. */
   readonly tell: (line: string) => void;
+  /** It was renewed just now. @param address host:port where, as far as is known */
+  readonly onRenewed?: (address: string) => void;
 }
 
 /** As the agents' keepers have it. */
@@ -62,12 +64,29 @@ export async function ownCredentials(
     return counting(files, found, { surroundings, whatToDo: toWhatToDo(canRenew, undefined) });
   }
   const failure = await renewed(files, found, surroundings);
-  if (failure === undefined) return readPeerCredentials(files, { nowMs: clock.nowMs() });
+  if (failure === undefined) {
+    surroundings.onRenewed?.(await renewedWhere(files));
+    return readPeerCredentials(files, { nowMs: clock.nowMs() });
+  }
   const leftMs = notAfterMs - clock.nowMs();
   if (leftMs >= 0 && leftMs <= expirySoonMs && failure !== '') {
     tell(`your certificate ends in ${toDurationText(leftMs)} and could not be renewed: ${failure}`);
   }
   return counting(files, found, { surroundings, whatToDo: toWhatToDo(canRenew, failure) });
+}
+
+/** Where a site said last that it renews certificates, if one did: it may be that which has. */
+async function renewedWhere({
+  certificateFile,
+  renewalAddress = '',
+}: PeerCredentialFiles & { readonly renewalAddress: string | undefined }): Promise<string> {
+  const place = new IdentityPlace(dirname(certificateFile), certificateFile);
+  return (await place.toldRenewalAddress().catch(() => undefined)) ?? renewalAddress;
+}
+
+/** The site whose authority has issued a certificate; empty: none has. */
+export function issuerSiteOf(credentials: PeerCredentials): string {
+  return keptOf(credentials).issuerSiteCode;
 }
 
 /** @returns why not, undefined when it was renewed; empty: it was tried a moment ago */

@@ -23,7 +23,7 @@ describe('Commands about sites (ADM-3)', () => {
       own: { siteCode: 'CS1', kind: 'central-administration' },
     });
     await sites.start();
-    commands = new SiteCommands({ ...machine, sites }, { siteCountMax: 4 });
+    commands = new SiteCommands({ ...machine, sites }, { siteCountMax: 4, sitesBelowMax: 2 });
     await commands.add(siteOf('PS1', 'primary', 'CS1'));
     await commands.add(siteOf('SS1', 'secondary', 'PS1'));
   });
@@ -80,6 +80,28 @@ describe('Commands about sites (ADM-3)', () => {
   it('refuses more sites than a hierarchy may have', async () => {
     await commands.add(siteOf('PS2', 'primary', 'CS1'));
     await assert.rejects(commands.add(siteOf('PS3', 'primary', 'CS1')), /at most 4 sites/);
+  });
+
+  it('refuses more sites below one than may be there, but at the top', async () => {
+    await commands.set({ siteCode: 'CS1', address: 'cs1:1' });
+    const parent = { siteCode: 'CS1', address: 'cs1:1' };
+    const below = new SiteDirectory({
+      store: machine.store,
+      own: { siteCode: 'PS1', kind: 'primary', parent },
+    });
+    await below.start();
+    const atPrimary = new SiteCommands(
+      { ...machine, sites: below },
+      { siteCountMax: 9, sitesBelowMax: 2 },
+    );
+    await atPrimary.add(siteOf('SS2', 'secondary', 'PS1'));
+    await assert.rejects(
+      atPrimary.add(siteOf('SS3', 'secondary', 'PS1')),
+      /at most 2 sites below PS1, got 3/,
+    );
+    await assert.rejects(atPrimary.add(siteOf('PS2', 'primary', 'CS1')), /ask site CS1/);
+    await commands.set({ siteCode: 'SS2', description: 'x' });
+    await below.stop();
   });
 
   it('changes what is said of a site, within what its place allows', async () => {

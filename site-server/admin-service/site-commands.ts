@@ -1,7 +1,7 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { SiteDefinition, SiteKind, SiteRoute } from '../../shared/domain/site.ts';
-import { SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
+import { SiteTree, siteCountMax, sitesBelowMax } from '../../shared/domain/site-tree.ts';
 import {
   patchedControls,
   type TransferControlsPatch,
@@ -34,9 +34,11 @@ export interface SiteDeletion {
 export interface SiteCommandsConfig {
   /** Sites of one hierarchy. @default 500 */
   readonly siteCountMax: number;
+  /** Of them below this one, unless it is the top: no more are taken elsewhere. @default 250 */
+  readonly sitesBelowMax: number;
 }
 
-export const defaultSiteCommandsConfig: SiteCommandsConfig = { siteCountMax };
+export const defaultSiteCommandsConfig: SiteCommandsConfig = { siteCountMax, sitesBelowMax };
 
 /** What an administrator changes of a site; what is absent stays. */
 export interface SitePatch {
@@ -76,17 +78,26 @@ export class SiteCommands {
     return this.#inTurn(async (tree) => {
       const { siteCode } = site;
       if (tree.get(siteCode)) throw new WaybillError({ code: 'SITE_EXISTS', siteCode });
-      const { siteCountMax } = this.#config;
-      if (tree.list().length >= siteCountMax) {
-        const expected = `at most ${siteCountMax} sites`;
-        throw requestInvalid('site_code', { expected, actual: `${siteCountMax + 1}` });
-      }
       requirePlace(tree, site);
       requireParent(site);
       this.#requireAbove(tree, site);
+      this.#requireRoom(tree);
       await this.#write([this.#sites.put(siteCode, site)]);
       return site;
     });
+  }
+
+  #requireRoom(tree: SiteTree): void {
+    const { siteCountMax, sitesBelowMax } = this.#config;
+    const { siteCode, parent } = this.#components.sites.own;
+    const below = tree.list().filter((site) => tree.isUnder(site.siteCode, siteCode));
+    const isTooMany = parent !== undefined && below.length > sitesBelowMax;
+    if (!isTooMany && tree.size < siteCountMax) return;
+    const expected = isTooMany
+      ? `at most ${sitesBelowMax} sites below ${siteCode}`
+      : `at most ${siteCountMax} sites`;
+    const count = isTooMany ? below.length : tree.size + 1;
+    throw requestInvalid('site_code', { expected, actual: `${count}` });
   }
 
   /**

@@ -35,6 +35,7 @@ describe('Alarm watch', () => {
   let certificates: KnownCertificate[];
   let identities: { siteCode: string; signedAtMs: number }[];
   let opensAtMs: (passages: readonly string[]) => number | undefined;
+  let passedOver: Map<string, number>;
   let noProgressMs: number;
 
   beforeEach(async () => {
@@ -42,6 +43,7 @@ describe('Alarm watch', () => {
     clock = new FakeClock();
     [jobs, sends, neighbours, identities, noProgressMs] = [[], [], [], [], 30 * minuteMs];
     certificates = [];
+    passedOver = new Map();
     opensAtMs = () => clock.nowMs();
     const { logger } = new CapturedLog();
     ({ store } = await StateStore.open({ directory: directory.join('db'), logger }));
@@ -66,6 +68,7 @@ describe('Alarm watch', () => {
       neighbours: () => neighbours,
       certificates: () => certificates,
       identities: () => identities,
+      passedOverRevocations: () => passedOver,
       arbiter: { opensAtMs: (passages) => opensAtMs(passages) },
       transferControls: {
         passagesToDp: (dpId) => [`dp/${dpId}`],
@@ -313,5 +316,20 @@ describe('Alarm watch', () => {
     await restart();
     await passDays(2);
     assert.equal((await told()).length, 2, 'it is heard again');
+  });
+
+  it('tells once how many revocations of a site are not heard, and when all are (SEC-3)', async () => {
+    passedOver = new Map([['PS2', 17]]);
+    await pass(2);
+    passedOver = new Map([['PS2', 12]]);
+    await pass(5);
+    await restart();
+    await pass(5);
+    assert.deepEqual(await told(), ['9008 | PS2 | 17']);
+    assert.equal(watch.standingCountOf('passed-over'), 1);
+    passedOver = new Map();
+    await pass(1);
+    assert.ok((await told()).some((line) => line.startsWith('9009 | PS2 | ')));
+    assert.equal(watch.standingCountOf('passed-over'), 0);
   });
 });

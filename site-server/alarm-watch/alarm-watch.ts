@@ -47,6 +47,8 @@ export interface AlarmWatchNeeds extends AlarmTableNeeds {
   readonly certificates: () => readonly KnownCertificate[];
   /** What the other sites of the hierarchy say of themselves; each signs anew every day. */
   readonly identities: () => readonly Pick<SiteIdentity, 'siteCode' | 'signedAtMs'>[];
+  /** Revocations that are kept and not heard for lack of room, by the site that said them. */
+  readonly passedOverRevocations: () => ReadonlyMap<string, number>;
   readonly arbiter: Pick<TransferArbiter, 'opensAtMs'>;
   readonly transferControls: Pick<TransferControlRows, 'passagesToDp' | 'passagesToSite'>;
   readonly hierarchy: Pick<HierarchyManager, 'kindOf'>;
@@ -67,7 +69,7 @@ export interface AlarmSettings {
 }
 
 /** What alarms are about; the beginning of their keys. */
-export type AlarmKind = 'job' | 'send' | 'dp' | 'site' | 'certificate' | 'unheard';
+export type AlarmKind = 'job' | 'send' | 'dp' | 'site' | 'certificate' | 'unheard' | 'passed-over';
 
 /** How long nothing newly signed may come of a site, however far it is: three of its days. */
 export const unheardMsMax = 3 * 24 * 3_600_000;
@@ -126,6 +128,7 @@ export class AlarmWatch implements Component {
       ...this.#ofNeighbours(),
       ...observationsOfCertificates(this.#needs.certificates(), clock.nowMs()),
       ...this.#ofSignedStates(),
+      ...this.#ofPassedOver(),
     ];
     try {
       await this.#table.look(observations, clock.nowMs(), (key, sinceMs) =>
@@ -232,12 +235,20 @@ export class AlarmWatch implements Component {
     }));
   }
 
+  #ofPassedOver(): Observation[] {
+    return [...this.#needs.passedOverRevocations()].map(([siteCode, count]) => ({
+      ...{ key: `passed-over/${siteCode}`, mark: 0, isExcused: false, patienceMs: 0 },
+      toFacts: () => ({ messageId: 9008, insertionStrings: [siteCode, `${count}`] }),
+    }));
+  }
+
   /** Of jobs that go on, their own messages tell. */
   #toBackFacts(key: string, sinceMs: number): StatusFacts | undefined {
     if (isCertificateKey(key)) return renewedFactsOf(key);
     const [kind, name = ''] = key.split('/');
     const insertionStrings = [name, this.#textOf(sinceMs)];
     if (kind === 'dp') return { messageId: 9032, insertionStrings, dpId: name };
+    if (kind === 'passed-over') return { messageId: 9009, insertionStrings };
     if (kind !== 'site') return undefined;
     // One that was taken out of the hierarchy is not back.
     const isBack = this.#needs.neighbours().some((one) => one.siteCode === name && one.connected);

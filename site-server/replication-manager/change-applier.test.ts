@@ -6,7 +6,8 @@ import type { ReplicatedRow } from '../../shared/rpc/generated/waybill/v1/Replic
 import type { ReplicationChanges } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { defaultRevocationsConfig, Revocations } from '../revocations/revocations.ts';
-import { ChangeApplier, type Sender } from './change-applier.ts';
+import type { Sender } from './apply-rule.ts';
+import { ChangeApplier } from './change-applier.ts';
 import { ChangeLog } from './change-log.ts';
 import { FullCopyReceiver } from './full-copy-receiver.ts';
 import { LogSweep } from './log-sweep.ts';
@@ -40,6 +41,8 @@ describe('change applier (REP-1, SEC-1)', () => {
       mayRefill: () => true,
       siteRowProblem: () => undefined,
       ownedRowProblem: () => undefined,
+      raisedRow: () => undefined,
+      isOutranked: () => false,
       onOverruled: ({ message }) => overruled.push(message),
       copy: new FullCopyReceiver({
         ...{ store, log, notifier, neighbour: 'SEC', isParent: false },
@@ -237,16 +240,39 @@ describe('change applier (REP-1, SEC-1)', () => {
       ...{ address: '', description: '' },
     });
     const moved = row({ table: 'sites', key: 'PS2', value }, 1_000);
-    const invented = row({ table: 'sites', key: 'PS8', deleted: true, value: '', sequence: 2 });
-    assert.equal(await apply({ rows: [moved, invented] }), 0);
+    // A site above them may be about to say of these what they are.
+    const gone = row({ table: 'sites', key: 'PS8', deleted: true, value: '', sequence: 2 });
+    const invented = JSON.stringify({ ...JSON.parse(value), siteCode: 'PS9' });
+    const elsewhere = row({ table: 'sites', key: 'PS9', value: invented, sequence: 3 });
+    assert.equal(await apply({ through: 3, rows: [moved, gone, elsewhere] }), 0);
     assert.equal((await sites.get('PS2'))?.parentSiteCode, '');
-    const [version, none] = await log.versionsOf(['sites/PS2', 'sites/PS8']);
-    assert.ok(version && none);
+    const [version, ...none] = await log.versionsOf(['sites/PS2', 'sites/PS8', 'sites/PS9']);
+    assert.ok(version);
+    assert.deepEqual(none, [undefined, undefined]);
     assert.equal(version.changedAt.siteCode, 'PS1');
     assert.ok(version.changedAt.wallMs > hierarchy.clock.nowMs(), 'later than what was sent');
-    assert.deepEqual([none.isDeleted, none.changedAt.siteCode], [true, 'PS1']);
     assert.equal(overruled.length, 2);
-    assert.equal(log.originState('SEC').sequence, 2, 'it goes on');
+    assert.equal(log.originState('SEC').sequence, 3, 'it goes on');
+  });
+
+  it('takes what a site with a say has made, though a made-up row was refused after it', async () => {
+    const points = site.store.records(keySpaces.hierarchyDistributionPoints);
+    sender = { ...sender, ownedRowProblem: () => 'it has no say' };
+    assert.equal(await apply({ rows: [row({}, 60_000)] }), 0);
+    const [none] = await log.versionsOf(['hierarchy-distribution-points/DP1']);
+    assert.deepEqual([none?.isDeleted, none?.isOfNothing], [true, true]);
+    sender = {
+      ...{ ...sender, ownedRowProblem: () => undefined },
+      raisedRow: ({ held, value }) => (held.isOfNothing ? { value } : undefined),
+    };
+    const earlier = row({ sequence: 3 });
+    assert.equal(await apply({ after: 2, through: 3, rows: [earlier] }), 1);
+    assert.deepEqual(await points.get('DP1'), point());
+    const [version] = await log.versionsOf(['hierarchy-distribution-points/DP1']);
+    assert.ok(none && version && compareHybridTimes(version.changedAt, none.changedAt) > 0);
+    assert.deepEqual([version.isDeleted, version.isOfNothing], [false, undefined]);
+    assert.equal(version.changedAt.siteCode, 'PS1', 'said as its own, for everybody');
+    assert.equal(await apply({ after: 3, through: 4, rows: [row({ sequence: 4 })] }), 0);
   });
 
   it('keeps a row that a full copy lacks and that its sender may not delete', async () => {
@@ -336,10 +362,7 @@ describe('change applier (REP-1, SEC-1)', () => {
       assert.deepEqual(await held(), ['SEC/client/x1', 'SEC/client/x2', 'SEC/client/x3']);
       assert.equal(log.originState('SEC').sequence, 9);
       assert.equal(overruled.length, 2, 'one report for a message');
-      assert.match(
-        overruled[0] ?? '',
-        /SEC\/client\/x4.* 3 revocations are taken; 3 are passed over/,
-      );
+      assert.match(overruled[0] ?? '', /SEC\/client\/x4.* 3 revocations are kept; 3 are not taken/);
     });
 
     it('a change leaves the others, and what else its site says goes on (SEC-3)', async () => {

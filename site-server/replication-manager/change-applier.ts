@@ -7,12 +7,21 @@ import {
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { compareHybridTimes } from '../../shared/domain/hybrid-time.ts';
 import type { ReplicatedTable } from '../../shared/domain/replicated-tables.ts';
-import type { SiteDefinition } from '../../shared/domain/site.ts';
 import type { ReplicationChanges__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
 import type { ReplicationMessages__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationMessages.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
+import {
+  type ApplyRule,
+  type Judged,
+  plainRule,
+  type RowValues,
+  refillRule,
+  ruleOf,
+  type Sender,
+  type Verdict,
+} from './apply-rule.ts';
 import {
   type CheckedChanges,
   type CheckedMessages,
@@ -24,11 +33,9 @@ import {
   requireOrigin,
 } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
-import type { FullCopyReceiver } from './full-copy-receiver.ts';
-import { type OwnedRow, publishedOf, rowsToJudge } from './owned-row-authority.ts';
+import { isRanked, rowsToJudge } from './owned-row-authority.ts';
 import { noticesOf, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
 import { originCountMax, type ReplicationConfig } from './replication-config.ts';
-import type { SiteRow } from './site-row-authority.ts';
 
 /** What applying needs. */
 export interface ChangeApplierComponents {
@@ -59,28 +66,6 @@ export type RowRoom = (key: string, value: unknown) => string | undefined;
  * goes on: to refuse it would hold up all that its writer says, and end a full copy again and again.
  */
 export type RowRooms = Partial<Record<ReplicatedTable, () => RowRoom>>;
-
-/** Who sends, as far as it matters what is taken of it. */
-export interface Sender {
-  readonly siteCode: string;
-  /** Whether an origin is on the sender's side of the hierarchy. */
-  readonly isOnItsSide: (origin: string) => boolean;
-  /** Whether it may pass on status messages. */
-  readonly isBelow: boolean;
-  /** Up to where it has given back this site's own changes, on this stream. */
-  refilledThrough: number;
-  /** Up to where it may: what it said that it knows of them. */
-  readonly refillUntil: number;
-  /** Whether a row of this site's own is taken back from it. */
-  readonly mayRefill: (name: RowName) => boolean;
-  /** Why a row of "sites" may not be of its origin; undefined when it may. */
-  readonly siteRowProblem: (row: SiteRow) => string | undefined;
-  /** The same of rows that belong to a site, though any may write them. */
-  readonly ownedRowProblem: (row: OwnedRow) => string | undefined;
-  /** A row was not taken: this site's was said anew, or there was no room for it. */
-  readonly onOverruled: (error: WaybillError) => void;
-  readonly copy: FullCopyReceiver;
-}
 
 /** Status messages over the limit that are deleted in one batch. */
 const trimBatchCount = 2_000;
@@ -172,13 +157,13 @@ export class ChangeApplier {
     if (changes.isFullCopy) return this.#applyCopy(changes, sender);
     if (origin === log.capture.siteCode) {
       const given = rows.filter(({ name }) => sender.mayRefill(name));
-      const { ownedProblemOf } = this.#problemWith(sender);
+      const { ownedProblemOf } = ruleOf(sender);
       const count = await this.#changeRows(given, [], { ...refillRule, ownedProblemOf });
       sender.refilledThrough = through;
       return count;
     }
     const state = { ...log.originState(origin), sequence: through };
-    const rule = { ...plainRule, ...this.#problemWith(sender) };
+    const rule = { ...plainRule, ...ruleOf(sender) };
     const count = await this.#changeRows(rows, [log.putOrigin(origin, state)], rule);
     log.noteOrigin(origin, state);
     return count;
@@ -192,7 +177,7 @@ export class ChangeApplier {
     const had = this.#components.log.originState(origin).sequence;
     // What was here once and is not any more was deleted since.
     const isGone = (version: RowVersion) => version.sequence <= had;
-    const rule = { ...plainRule, isGone, ...this.#problemWith(sender) };
+    const rule = { ...plainRule, isGone, ...ruleOf(sender) };
     const count = await this.#changeRows(isTaken ? rows : [], marks, rule);
     await sender.copy.took(changes, isTaken);
     return count;
@@ -203,51 +188,65 @@ export class ChangeApplier {
     others: readonly Change[],
     rule: ApplyRule,
   ): Promise<number> {
-    const { log, store, rollbacks = {} } = this.#components;
-    let count = 0;
-    const siteProblems = new Map(rows.map((row) => [row, rule.problemOf(row)]));
-    let problems = new Map<CheckedRow, string>();
-    let overruled: CheckedRow[] = [];
+    const { log, store } = this.#components;
+    let judged: Judged[] = [];
     let overRoom = new Map<CheckedRow, string>();
+    const siteProblems = new Map(rows.map((row) => [row, rule.problemOf(row)]));
     const isOther = await this.#othersThan(rows);
     await log.changeRows(
       rows.map(({ name }) => rowIdOf(name)),
       (versions, values) => {
-        const later = rows.filter((row) => {
-          if (rollbacks[row.name.table]?.(row.name.key, row.value)) return false;
+        judged = rows.map((row) => {
           const before = versions.get(rowIdOf(row.name));
-          if (!before) return !rule.isGone(row.version);
-          const order = compareHybridTimes(row.version.changedAt, before.changedAt);
-          return order > 0 || (order === 0 && isOther(row));
+          const known = { before, values, isOther, siteProblem: siteProblems.get(row) };
+          return { row, before, verdict: this.#verdictOf(row, known, rule) };
         });
-        problems = new Map();
-        for (const row of later) {
-          const problem = siteProblems.get(row) ?? rule.ownedProblemOf(row, values);
-          if (problem !== undefined) problems.set(row, problem);
-        }
-        const fit = later.filter((row) => !problems.has(row));
-        overRoom = this.#overRoom(fit);
-        const winners = fit.filter((row) => !overRoom.has(row));
-        overruled = later.filter((row) => problems.has(row));
-        count = winners.length;
-        const written = later.flatMap((row) => {
-          if (overRoom.has(row)) return [];
-          const before = versions.get(rowIdOf(row.name));
-          if (!problems.has(row)) return this.#written(row, before, rule);
-          return rule.isRefill ? [] : this.#saidAnew(row.name, before);
+        overRoom = this.#overRoom(judged.filter(({ verdict }) => verdict === 'taken').map(rowOf));
+        const written = judged.flatMap((one) => {
+          return overRoom.has(one.row) ? [] : this.#writtenBy(one, rule);
         });
         const clock = store.records(keySpaces.hybridClock).put('clock', log.capture.clock.latest);
         const clockChanges = rows.length > 0 ? [clock] : [];
-        const notices = this.#notifications(winners, rule);
+        const notices = this.#notifications(this.#changed(judged, overRoom), rule);
         return [...written, ...notices, ...clockChanges, ...others];
       },
       rows.flatMap(({ name }) => rowsToJudge(name)),
     );
-    for (const row of overruled) rule.onOverruled(row, problems.get(row) ?? '');
+    for (const { row, verdict } of judged) {
+      if (typeof verdict === 'object' && 'problem' in verdict)
+        rule.onOverruled(row, verdict.problem);
+    }
     // One stands for all: of a message they may be thousands.
     const [first] = overRoom;
-    if (first) rule.onOverruled(first[0], `${first[1]}; ${overRoom.size} are passed over`);
-    return count;
+    if (first) rule.onOverruled(first[0], `${first[1]}; ${overRoom.size} are not taken`);
+    return this.#changed(judged, overRoom).length;
+  }
+
+  #changed(judged: readonly Judged[], overRoom: ReadonlyMap<CheckedRow, string>): CheckedRow[] {
+    const isChanged = ({ row, verdict }: Judged) =>
+      (verdict === 'taken' && !overRoom.has(row)) ||
+      (typeof verdict === 'object' && 'raised' in verdict);
+    return judged.filter(isChanged).map(rowOf);
+  }
+
+  #verdictOf(row: CheckedRow, known: KnownOfRow, rule: ApplyRule): Verdict {
+    const { rollbacks = {} } = this.#components;
+    const { before, values, isOther, siteProblem } = known;
+    if (rollbacks[row.name.table]?.(row.name.key, row.value)) return 'passed-over';
+    if (!before && rule.isGone(row.version)) return 'passed-over';
+    const order = before ? compareHybridTimes(row.version.changedAt, before.changedAt) : 1;
+    if (before && order < 0) return rule.raisedOf(row, before, values) ?? 'passed-over';
+    if (order === 0 && !isOther(row)) return 'passed-over';
+    if (rule.isPassedOver(row, before, values)) return 'passed-over';
+    const problem = siteProblem ?? rule.ownedProblemOf(row, values);
+    return problem === undefined ? 'taken' : { problem };
+  }
+
+  #writtenBy({ row, before, verdict }: Judged, rule: ApplyRule): Change[] {
+    if (verdict === 'passed-over') return [];
+    if (verdict === 'taken') return this.#written(row, before, rule);
+    if ('raised' in verdict) return this.#raised(row.name, before, verdict.raised.value);
+    return rule.isRefill ? [] : this.#saidAnew(row.name, before);
   }
 
   /** The rows for which there is no room, and why. Those before take some from those after them. */
@@ -284,34 +283,27 @@ export class ChangeApplier {
   /** What is here of a row stands, later than what another site made of it; nothing is a deletion. */
   #saidAnew(name: RowName, before: RowVersion | undefined): Change[] {
     const { log } = this.#components;
+    // A site above it may just have said what it is, and nobody would say it again.
+    if (name.table === 'sites' && (before?.isDeleted ?? true)) return [];
     const changedAt = log.capture.clock.now();
-    const version = { changedAt, sequence: 0, isDeleted: before?.isDeleted ?? true };
+    const said = { changedAt, sequence: 0, isDeleted: before?.isDeleted ?? true };
+    const version = isNothing(before) ? { ...said, ...ofNothing } : said;
     const voided = before ? [log.deleteEntry(before)] : [];
     return [...voided, ...log.capture.renumbered(name, version)];
   }
 
-  /** What is wrong with rows that this sender brings, and that not every site may change. */
-  #problemWith(sender: Sender): Pick<ApplyRule, 'problemOf' | 'ownedProblemOf' | 'onOverruled'> {
-    let rowCount = 0;
-    const problemOf = ({ name, value, version }: CheckedRow) => {
-      if (name.table !== 'sites') return undefined;
-      const rowsBefore = rowCount++;
-      const { siteCode: origin } = version.changedAt;
-      const definition = value as SiteDefinition | undefined;
-      return sender.siteRowProblem({ origin, siteCode: name.key, definition, rowsBefore });
-    };
-    const ownedProblemOf = ({ name, value, version }: CheckedRow, values: RowValues) => {
-      const before = values.get(rowIdOf(name));
-      const published = values.get(rowIdOf(publishedOf(name)));
-      const { siteCode: origin } = version.changedAt;
-      return sender.ownedRowProblem({ name, value, before, published, origin });
-    };
-    const onOverruled = ({ name, version }: CheckedRow, reason: string) => {
-      const { siteCode } = version.changedAt;
-      const facts = { siteCode, row: rowIdOf(name), reason };
-      sender.onOverruled(new WaybillError({ code: 'REPLICATION_ROW_REFUSED', ...facts }));
-    };
-    return { problemOf, ownedProblemOf, onOverruled };
+  /** What a site with a say says of a row, later than what another site made of it. */
+  #raised(name: RowName, before: RowVersion | undefined, value: unknown): Change[] {
+    const { log, store } = this.#components;
+    const { space, key } = placeOf(name, log.capture.siteCode);
+    const records = store.records(space);
+    const isDeleted = value === undefined;
+    const version = { changedAt: log.capture.clock.now(), sequence: 0, isDeleted };
+    return [
+      isDeleted ? records.delete(key) : records.put(key, value),
+      ...(before ? [log.deleteEntry(before)] : []),
+      ...log.capture.renumbered(name, version),
+    ];
   }
 
   #written({ name, value, version }: CheckedRow, before: RowVersion | undefined, rule: ApplyRule) {
@@ -319,7 +311,9 @@ export class ChangeApplier {
     const { space, key } = placeOf(name, log.capture.siteCode);
     const records = store.records(space);
     const row = version.isDeleted ? records.delete(key) : records.put(key, value);
-    if (!rule.isRefill) return [row, ...log.putVersion(name, version, before)];
+    const isUnheardOf = rule.isFromBelow && version.isDeleted && isNothing(before);
+    const kept = isUnheardOf && isRanked(name) ? { ...version, ...ofNothing } : version;
+    if (!rule.isRefill) return [row, ...log.putVersion(name, kept, before)];
     // A new number: neighbours that are past the old one may not have it.
     const voided = before ? [log.deleteEntry(before)] : [];
     return [row, ...voided, ...log.capture.renumbered(name, version)];
@@ -354,28 +348,6 @@ export class ChangeApplier {
   }
 }
 
-/** Rows as they are here, by `rowIdOf`. */
-type RowValues = ReadonlyMap<string, unknown>;
-
-/** What becomes of a row that may be applied. */
-interface ApplyRule {
-  /** Whether a row that is not here is known to have been deleted. */
-  readonly isGone: (version: RowVersion) => boolean;
-  /** The row is this site's own, which lost it. */
-  readonly isRefill: boolean;
-  /** Why a row is not taken, and this site's said anew; undefined when it may be. */
-  readonly problemOf: (row: CheckedRow) => string | undefined;
-  /** The same, where it matters what is here: the rows to judge it by. */
-  readonly ownedProblemOf: (row: CheckedRow, values: RowValues) => string | undefined;
-  readonly onOverruled: (row: CheckedRow, reason: string) => void;
-}
-
-const plainRule: ApplyRule = {
-  ...{ isGone: () => false, isRefill: false },
-  ...{ problemOf: () => undefined, ownedProblemOf: () => undefined, onOverruled: () => {} },
-};
-const refillRule: ApplyRule = { ...plainRule, isRefill: true };
-
 /** Whether this site's own changes are taken back from it, up to this number. */
 function isWantedOf({ refilledThrough, refillUntil }: Sender, through: number): boolean {
   return refilledThrough < refillUntil && through <= refillUntil;
@@ -396,4 +368,24 @@ function requireNext({ origin, after }: { origin: string; after: number }, expec
 
 function originRefused(siteCode: string, { siteCode: neighbour }: Sender): WaybillError {
   return new WaybillError({ code: 'REPLICATION_ORIGIN_REFUSED', siteCode, neighbour });
+}
+
+/** What a row is judged by, besides itself and the rule. */
+interface KnownOfRow {
+  readonly before: RowVersion | undefined;
+  readonly values: RowValues;
+  /** Whether it is another one than that which is here with the same version. */
+  readonly isOther: (row: CheckedRow) => boolean;
+  readonly siteProblem: string | undefined;
+}
+
+const ofNothing = { isOfNothing: true } as const;
+
+/** Whether nothing is here of a row that anybody with a say has made. */
+function isNothing(before: RowVersion | undefined): boolean {
+  return before === undefined || before.isOfNothing === true;
+}
+
+function rowOf({ row }: Judged): CheckedRow {
+  return row;
 }

@@ -195,11 +195,12 @@ export class ChangeCapture {
     const { store } = this.#components;
     const sequence = this.#nextSequence();
     const changedAt = version?.changedAt ?? this.clock.now();
-    const isDeleted = version?.isDeleted ?? false;
+    const { isDeleted = false, isOfNothing } = version ?? {};
     const rowId = rowIdOf(name);
     const entry = { row: rowId, wallMs: changedAt.wallMs, counter: changedAt.counter };
+    const given = { changedAt, sequence, isDeleted, ...(isOfNothing && { isOfNothing }) };
     return [
-      store.records(keySpaces.rowVersions).put(rowId, { changedAt, sequence, isDeleted }),
+      store.records(keySpaces.rowVersions).put(rowId, given),
       store.records(keySpaces.changeLog).put(joinKey(this.siteCode, sequence), entry),
     ];
   }

@@ -248,6 +248,67 @@ describe('a neighbour that says what is not so (SEC-1)', () => {
     for (const one of await standing()) assert.deepEqual(one, own);
   });
 
+  it('does not hold up a new directory by writing the row of a package again and again', async () => {
+    const ps2 = await hierarchy.add('PS2', 'primary', 'CAS');
+    const definitionsOf = (site: TestSite) => site.store.records(keySpaces.packageDefinitions);
+    const own = toDefinition(testPackage('PS100042', 'true'));
+    const say = (site: TestSite, value: typeof own) =>
+      site.store.write([definitionsOf(site).put('PS100042', value)], { sync: true });
+    await say(ps1, { ...own, directories: ['/srv/old'] });
+    await converged(hierarchy);
+    // As far ahead as is taken: whatever PS1 says is earlier, however often it says it.
+    ps2.skewMs += 9 * 60_000;
+    hierarchy.cut('PS1', 'CAS');
+    await say(ps1, { ...own, directories: ['/srv/new'] });
+    const properties = { ...own.properties, priority: 3 } as const;
+    await say(ps2, { ...own, properties, directories: ['/srv/old'] });
+    const atCas = () => definitionsOf(cas).get('PS100042');
+    await hierarchy.until(async () => (await atCas())?.properties.priority === 3, 'at CAS');
+    hierarchy.mend('PS1', 'CAS');
+    await converged(hierarchy);
+    for (const site of hierarchy.sites.values()) {
+      const expected = { ...own, properties, directories: ['/srv/new'] };
+      assert.deepEqual(await definitionsOf(site).get('PS100042'), expected, site.code);
+    }
+    await say(ps2, { ...own, directories: ['/srv/old'] });
+    await converged(hierarchy);
+    for (const site of hierarchy.sites.values()) {
+      const { directories } = (await definitionsOf(site).get('PS100042')) ?? {};
+      assert.deepEqual(directories, ['/srv/new'], site.code);
+    }
+  });
+
+  for (const [what, attack] of [
+    [
+      'deleting it before',
+      async (site: TestSite) => {
+        const records = site.store.records(keySpaces.sites);
+        await site.define(siteOf('S12', site.code));
+        await site.store.write([records.delete('S12')], { sync: true });
+      },
+    ],
+    ['putting it elsewhere', (site: TestSite) => site.define(siteOf('S12', 'PS1'))],
+  ] as const) {
+    it(`does not hold up a new site of another one by ${what}`, async () => {
+      const ps2 = await hierarchy.add('PS2', 'primary', 'CAS');
+      await converged(hierarchy);
+      ps2.skewMs += 9 * 60_000;
+      hierarchy.cut('PS1', 'CAS');
+      hierarchy.cut('PS2', 'CAS');
+      await ps1.define(siteOf('S12', 'PS1'));
+      await attack(ps2);
+      hierarchy.mend('PS2', 'CAS');
+      const said = await ps2.store.records(keySpaces.rowVersions).get('sites/S12');
+      const atCas = cas.store.records(keySpaces.originStates);
+      const isRead = async () => ((await atCas.get('PS2'))?.sequence ?? 0) >= (said?.sequence ?? 1);
+      await hierarchy.until(isRead, 'what PS2 said is read');
+      hierarchy.mend('PS1', 'CAS');
+      await hierarchy.until(() => cas.directory.tree.parentOf('S12') === 'PS1', 'at CAS');
+      assert.equal(ps1.directory.tree.parentOf('S12'), 'PS1');
+      assert.equal(sec.directory.tree.parentOf('S12'), 'PS1');
+    });
+  }
+
   it('does not make its parent remember that a DP elsewhere is deleted, or its own', async () => {
     const dp = await pointOfPs2();
     for (const site of hierarchy.sites.values()) site.skewMs += 8 * dayMs;

@@ -73,6 +73,11 @@ export class OutgoingChanges {
     for (const origin of this.#needs.log.origins()) this.noteChanged(origin);
   }
 
+  /** The number up to which it has an origin's changes, by its own word. */
+  acknowledgedOf(origin: string): number {
+    return this.#position(origin).acknowledged;
+  }
+
   /** What it has of each origin, by its own word. */
   acknowledged(): Record<string, number> {
     const entries = [...this.#positions].map(([origin, { acknowledged }]) => [

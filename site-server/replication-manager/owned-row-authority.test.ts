@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
 import type { SiteDefinition, SiteKind } from '../../shared/domain/site.ts';
 import { SiteTree } from '../../shared/domain/site-tree.ts';
-import { ownedRowProblem } from './owned-row-authority.ts';
+import { isOutranked, ownedRowProblem, raisedRow } from './owned-row-authority.ts';
 import { testPackage } from './testing/random-edits.ts';
 
 function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
@@ -96,6 +96,95 @@ describe('who may change a row that belongs to a site (SEC-1)', () => {
       const row = { name, origin, before: undefined, value, published: said };
       const problem = ownedRowProblem(tree, row);
       assert.equal(problem === undefined, mayWrite, problem);
+    });
+  }
+
+  const held = (siteCode: string, more = {}) => ({
+    ...{ changedAt: { wallMs: 9, counter: 0, siteCode }, sequence: 1, isDeleted: false },
+    ...more,
+  });
+  const ofNothing = { isDeleted: true, isOfNothing: true } as const;
+  const packageName = { table: 'package-definitions', key: 'PS200001' } as const;
+  const pointName = { table: 'hierarchy-distribution-points', key: 'DP1' } as const;
+  const set = definition({ properties: { ...properties, priority: 1 } });
+  const moved = definition({ directories: ['/srv/new'] });
+
+  for (const [what, row, expected] of [
+    [
+      'a new directory of its source site, beside what was set elsewhere',
+      { name: packageName, origin: 'PS2', before: set, value: moved, held: held('PS1') },
+      { value: { ...set, directories: ['/srv/new'] } },
+    ],
+    [
+      'its deletion',
+      { name: packageName, origin: 'PS2', before: set, value: undefined, held: held('PS1') },
+      { value: undefined },
+    ],
+    [
+      'a new package, after one that was made up elsewhere',
+      {
+        ...{ name: packageName, origin: 'PS2', before: undefined, value: moved },
+        held: held('CAS', ofNothing),
+      },
+      { value: moved },
+    ],
+    [
+      'a package that a site without a say says is deleted',
+      {
+        ...{ name: packageName, origin: 'PS2', before: undefined, value: moved },
+        held: held('PS1', { isDeleted: true }),
+      },
+      { value: moved },
+    ],
+    [
+      'nothing of a DP, which may be of another site meanwhile',
+      {
+        ...{ name: pointName, origin: 'PS2', before: point('PS2', { kind: 'pull' }) },
+        ...{ value: point('PS2', { address: 'new:1' }), held: held('PS1') },
+      },
+      undefined,
+    ],
+    [
+      'no new directory that is earlier than what a site with a say has said',
+      { name: packageName, origin: 'PS2', before: set, value: moved, held: held('CAS') },
+      undefined,
+    ],
+    [
+      'nothing that is earlier and changes nothing of what it is',
+      { name: packageName, origin: 'PS2', before: set, value: definition(), held: held('PS1') },
+      undefined,
+    ],
+    [
+      'nothing of a site without a say',
+      { name: packageName, origin: 'PS1', before: set, value: moved, held: held('PS1') },
+      undefined,
+    ],
+    [
+      'nothing that was deleted by a site with a say',
+      {
+        ...{ name: packageName, origin: 'PS2', before: undefined, value: moved },
+        held: held('CAS', { isDeleted: true }),
+      },
+      undefined,
+    ],
+  ] as const) {
+    it(`raises ${what}`, () => {
+      assert.deepEqual(raisedRow(tree, row), expected);
+    });
+  }
+
+  for (const [what, row, expected] of [
+    ['another directory', { origin: 'PS1', before: moved, value: set, held: held('PS2') }, true],
+    ['a package deleted here', { before: undefined, value: set, held: held('PS2') }, true],
+    ['the same directory', { before: definition(), value: set, held: held('PS2') }, false],
+    ['a site with a say', { origin: 'CAS', before: moved, value: set, held: held('PS2') }, false],
+    ['what no site with a say said', { before: moved, value: set, held: held('PS1') }, false],
+  ] as const) {
+    it(`lets what is here stand against a later word of ${what}: ${expected}`, () => {
+      const { before, value } = row;
+      const origin = 'origin' in row ? row.origin : 'PS1';
+      const ranked = { name: packageName, origin, before, value, held: row.held };
+      assert.equal(isOutranked(tree, ranked), expected);
     });
   }
 

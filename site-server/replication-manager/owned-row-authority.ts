@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { RowVersion } from '../../shared/domain/change-log.ts';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import type { PackageDefinition } from '../../shared/domain/hierarchy-package.ts';
 import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
@@ -21,6 +22,11 @@ export interface OwnedRow {
   readonly value: unknown;
   /** Of a package: what its source site, and no other, has said of it; undefined: nothing. */
   readonly published?: unknown;
+}
+
+/** Such a row, and which change of it is here. Of DPs the later change counts: whose one is may change. */
+export interface RankedRow extends OwnedRow {
+  readonly held: RowVersion;
 }
 
 /** Whether what is here of a row says who may change it. */
@@ -62,6 +68,38 @@ export function ownedRowProblem(tree: SiteTree, row: OwnedRow): string | undefin
 }
 
 /**
+ * What the row of a package from below becomes though what is here is later: what a package is, who has a say says,
+ * whatever time a site without one writes beside its own changes. What that has set stays.
+ *
+ * @returns undefined when what is here stands; a value that is undefined: it is deleted
+ */
+export function raisedRow(tree: SiteTree, row: RankedRow): { readonly value: unknown } | undefined {
+  const { name, origin, before, value, held } = row;
+  if (!isRanked(name) || !isKnownToSay(tree, name, origin)) return undefined;
+  if (held.isOfNothing) return value ? { value } : undefined;
+  if (isKnownToSay(tree, name, held.changedAt.siteCode)) return undefined;
+  if (!before || !value) return before || value ? { value } : undefined;
+  return isSameThing(name, before, value) ? undefined : { value: withWhatItIs(before, value) };
+}
+
+/**
+ * Whether what is here of a package stands though a row from above is later: a site with a say said it, and one
+ * without a say says something else of what it is. Only while the sites above have not heard what is here: these
+ * raise it.
+ */
+export function isOutranked(tree: SiteTree, row: RankedRow): boolean {
+  const { name, origin, before, value, held } = row;
+  if (!isRanked(name) || !isKnownToSay(tree, name, held.changedAt.siteCode)) return false;
+  const isSame = before && value ? isSameThing(name, before, value) : !before && !value;
+  return !isSame && !isKnownToSay(tree, name, origin);
+}
+
+/** Whether what a row is goes before its time. */
+export function isRanked({ table }: RowName): boolean {
+  return table === 'package-definitions';
+}
+
+/**
  * Of a row that is not here. A DP is nobody until its site gives it a certificate; by the row of a package its
  * source site would read and clients run, for who makes it first could go on rewriting it.
  */
@@ -81,6 +119,20 @@ function newRowProblem(
 /** A site takes its rows along when it is taken out, and its own row may be the first to come. */
 function hasSay(tree: SiteTree, owner: string, origin: string): boolean {
   return tree.get(owner) === undefined || tree.isUnder(owner, origin);
+}
+
+/** Whether a site has a say in a package of a site that is known. */
+function isKnownToSay(tree: SiteTree, { key }: RowName, origin: string): boolean {
+  const owner = sourceSiteOf(key);
+  return tree.get(owner) !== undefined && tree.isUnder(owner, origin);
+}
+
+/** A package as it is set here, being what another row says. */
+function withWhatItIs(set: unknown, what: unknown): PackageDefinition {
+  const { directories, properties } = what as PackageDefinition;
+  const before = set as PackageDefinition;
+  const { programs } = properties;
+  return { ...before, directories, properties: { ...before.properties, programs } };
 }
 
 function isGivenAway(

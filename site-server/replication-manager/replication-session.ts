@@ -13,7 +13,8 @@ import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
-import type { ChangeApplier, Sender } from './change-applier.ts';
+import type { Sender } from './apply-rule.ts';
+import type { ChangeApplier } from './change-applier.ts';
 import { invalid } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
 import { FullCopyReceiver } from './full-copy-receiver.ts';
@@ -21,7 +22,13 @@ import type { NeighbourHello } from './hello.ts';
 import type { MessageLog } from './message-log.ts';
 import type { Neighbour } from './neighbour.ts';
 import { OutgoingChanges } from './outgoing-changes.ts';
-import { type OwnedRow, ownedRowProblem } from './owned-row-authority.ts';
+import {
+  isOutranked,
+  type OwnedRow,
+  ownedRowProblem,
+  type RankedRow,
+  raisedRow,
+} from './owned-row-authority.ts';
 import {
   claimedNumberMax,
   heldMs,
@@ -125,6 +132,8 @@ export class ReplicationSession {
       siteRowProblem: (row) =>
         isParent ? undefined : siteRowProblem(components.directory.tree, row),
       ownedRowProblem: (row) => this.#ownedRowProblem(row),
+      raisedRow: (row) => (isParent ? undefined : raisedRow(components.directory.tree, row)),
+      isOutranked: (row) => this.#isOutranked(row),
       onOverruled: peer.onOverruled,
       copy: new FullCopyReceiver({
         ...components,
@@ -209,6 +218,15 @@ export class ReplicationSession {
     const isOwn = row.origin === log.capture.siteCode;
     if (isParent || (isOwn && this.#isTrusted)) return undefined;
     return ownedRowProblem(directory.tree, isOwn ? { ...row, origin: siteCode } : row);
+  }
+
+  /** Whether a row of the parent is to wait until it has heard what a site with a say says here. */
+  #isOutranked(row: RankedRow): boolean {
+    const { neighbour } = this.#peer;
+    const { siteCode: origin } = row.held.changedAt;
+    if (!neighbour.isParent || neighbour.isOnItsSide(origin)) return false;
+    if (row.held.sequence <= this.#outgoing.acknowledgedOf(origin)) return false;
+    return isOutranked(this.#components.directory.tree, row);
   }
 
   /** What the neighbour has of this site's own changes and messages. */

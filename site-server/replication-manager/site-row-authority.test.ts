@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { SiteDefinition, SiteKind } from '../../shared/domain/site.ts';
-import { SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
+import { SiteTree, siteCountMax, sitesBelowMax } from '../../shared/domain/site-tree.ts';
 import { siteRowProblem } from './site-row-authority.ts';
 
 function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
@@ -30,22 +30,48 @@ describe('who may say what a site is (SEC-1)', () => {
   ] as const) {
     it(`${mayWrite ? 'takes' : 'refuses'} ${what}`, () => {
       const { siteCode } = definition;
-      const problem = siteRowProblem(tree, { origin, siteCode, definition, rowsBefore: 0 });
+      const problem = siteRowProblem(tree, { origin, siteCode, definition, siteCodesBefore: [] });
       assert.equal(problem === undefined, mayWrite, problem);
     });
   }
 
+  const manySites = (parent: string, count: number) =>
+    Array.from({ length: count }, (_, at) => {
+      const siteCode = `${parent[2]}${at.toString(36).padStart(2, '0')}`;
+      return site(siteCode.toUpperCase(), 'secondary', parent);
+    });
+  const ask = (all: SiteTree, before: readonly SiteDefinition[], origin = 'PS1') => {
+    const siteCode = `X${origin.slice(1)}`;
+    const definition = site(siteCode, 'secondary', origin);
+    const siteCodesBefore = before.map((one) => one.siteCode);
+    return siteRowProblem(all, { origin, siteCode, definition, siteCodesBefore });
+  };
+
   it('takes no more sites than there may be', () => {
-    const definition = site('S12', 'secondary', 'PS1');
-    const ask = (rowsBefore: number) =>
-      siteRowProblem(tree, { origin: 'PS1', siteCode: 'S12', definition, rowsBefore });
-    assert.equal(ask(siteCountMax - tree.size - 1), undefined);
-    assert.match(ask(siteCountMax - tree.size) ?? '', /may be 500 sites/);
+    const full = new SiteTree([
+      ...tree.list(),
+      ...[...manySites('PS1', 240), ...manySites('PS2', siteCountMax - tree.size - 241)],
+    ]);
+    assert.equal(ask(full, []), undefined);
+    assert.match(ask(full, [site('NEW', 'secondary', 'PS1')]) ?? '', /may be 500 sites/);
+    assert.equal(ask(full, [site('S11', 'secondary', 'PS1')]), undefined, 'one that is known');
+  });
+
+  it('takes no more of one site than one may have, so that none uses up those of others', () => {
+    const many = new SiteTree([...tree.list(), ...manySites('PS1', sitesBelowMax - 2)]);
+    assert.equal(ask(many, []), undefined);
+    assert.match(ask(many, [site('NEW', 'secondary', 'PS1')]) ?? '', /250 sites below itself/);
+    const full = new SiteTree([...tree.list(), ...manySites('PS1', sitesBelowMax)]);
+    assert.match(ask(full, []) ?? '', /250 sites below itself/);
+    assert.equal(ask(full, [], 'PS2'), undefined);
+    const known = { origin: 'PS1', siteCode: 'S11', siteCodesBefore: [] };
+    const definition = site('S11', 'secondary', 'PS1');
+    assert.equal(siteRowProblem(full, { ...known, definition }), undefined, 'one that is known');
   });
 
   it('takes the deletion of a site below the writer only', () => {
     const deletion = (origin: string, siteCode: string) =>
-      siteRowProblem(tree, { origin, siteCode, definition: undefined, rowsBefore: 0 });
+      siteRowProblem(tree, { origin, siteCode, definition: undefined, siteCodesBefore: [] });
     assert.equal(deletion('PS1', 'S11'), undefined);
     assert.ok(deletion('PS1', 'S21') && deletion('PS1', 'PS1') && deletion('S11', 'PS1'));
   });

@@ -1,5 +1,5 @@
 import type { SiteDefinition } from '../../shared/domain/site.ts';
-import { type SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
+import { type SiteTree, siteCountMax, sitesBelowMax } from '../../shared/domain/site-tree.ts';
 
 /** A row of "sites" as a site below has written it. */
 export interface SiteRow {
@@ -8,8 +8,8 @@ export interface SiteRow {
   readonly siteCode: string;
   /** Undefined: deleted. */
   readonly definition: SiteDefinition | undefined;
-  /** Rows of the same message that stand before it. */
-  readonly rowsBefore: number;
+  /** The sites that rows of the same message define which stand before it. */
+  readonly siteCodesBefore: readonly string[];
 }
 
 /**
@@ -26,9 +26,16 @@ export function siteRowProblem(tree: SiteTree, row: SiteRow): string | undefined
   if (!tree.isUnder(definition.parentSiteCode, origin)) {
     return `site ${origin} may put a site only below itself`;
   }
-  // Each site keeps all of them in memory, and where it stands with each.
-  const isTooMany = !isKnown && tree.size + row.rowsBefore >= siteCountMax;
-  if (isTooMany) return `there may be ${siteCountMax} sites`;
   const expected = tree.problemOf(definition);
-  return expected && `expected ${expected}`;
+  if (expected !== undefined) return `expected ${expected}`;
+  return isKnown ? undefined : roomProblem(tree, row);
+}
+
+/** Each site keeps all of them in memory, and where it stands with each; and none may use up those of the others. */
+function roomProblem(tree: SiteTree, { origin, siteCodesBefore }: SiteRow): string | undefined {
+  const newCount = siteCodesBefore.filter((one) => tree.get(one) === undefined).length;
+  if (tree.size + newCount >= siteCountMax) return `there may be ${siteCountMax} sites`;
+  const below = tree.list().filter(({ siteCode }) => tree.isUnder(siteCode, origin));
+  const isTooMany = below.length - 1 + newCount >= sitesBelowMax;
+  return isTooMany ? `site ${origin} may have ${sitesBelowMax} sites below itself` : undefined;
 }

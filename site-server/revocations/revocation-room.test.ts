@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type Revocation, RevocationIndex } from '../../shared/domain/revocation.ts';
-import type { SiteDefinition, SiteKind } from '../../shared/domain/site.ts';
+import type { SiteDefinition, SiteIdentity, SiteKind } from '../../shared/domain/site.ts';
 import { SiteTree } from '../../shared/domain/site-tree.ts';
-import { RevocationRoom } from './revocation-room.ts';
+import { RevocationRoom, type RevocationRoomConfig } from './revocation-room.ts';
 
 function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
   return { siteCode, kind, parentSiteCode, address: '', description: '' };
@@ -19,17 +19,29 @@ describe('room of revocations (SEC-3)', () => {
   let tree: SiteTree;
   let index: RevocationIndex<Revocation>;
   let siteCode: string;
-  /** Of all branches together beyond 1,000 each has two. */
-  const config = { otherCountMax: 40, branchCountMax: 60, branchesCountMax: 1_000 };
+  let proven: Set<string>;
+  let other: Partial<RevocationRoomConfig>;
+  const config = { otherCountMax: 40, branchKeptMax: 60, branchesKeptMax: 1_000 };
   beforeEach(() => {
     tree = new SiteTree(known);
     index = new RevocationIndex();
     siteCode = 'PS1';
+    proven = new Set();
+    other = {};
   });
 
   /** How many of these a message brings here. */
   function taken(of: string, count: number, first = 0): number {
-    const room = new RevocationRoom({ siteCode, sites: { tree }, index }, config);
+    const kept = {
+      counts: index.counts,
+      revokedAtMsOf: (one: Pick<Revocation, 'siteCode' | 'holder'>) => index.get(one)?.revokedAtMs,
+    };
+    const sites = {
+      tree,
+      identityOf: (code: string) =>
+        proven.has(code) ? ({ siteCode: code } as SiteIdentity) : undefined,
+    };
+    const room = new RevocationRoom({ siteCode, sites, kept }, { ...config, ...other });
     let takenCount = 0;
     for (let at = first; at < first + count; at++) {
       const holder = `client/x${at}`;
@@ -74,13 +86,24 @@ describe('room of revocations (SEC-3)', () => {
     assert.equal(taken('PS2', 50), 20, 'what X01 has counts for PS2 now');
   });
 
-  it('is bounded over all branches, but for a small part that nobody takes from another', () => {
+  it('is bounded over all branches, but for an equal part that nobody takes from another', () => {
     const primaries = Array.from({ length: 100 }, (_, at) => `Q${at.toString(36)}`);
     tree = new SiteTree([...known, ...primaries.map((code) => site(code, 'primary', 'CAS'))]);
     assert.equal(takenOfAll(primaries.slice(0, 25), 50), 1_000);
-    assert.equal(taken('PS3', 50), 2);
-    assert.equal(takenOfAll(primaries.slice(25), 50), 75 * 2);
+    // 103 branches, and those of which none is known.
+    assert.equal(taken('PS3', 50), 9);
+    assert.equal(takenOfAll(primaries.slice(25), 50), 75 * 9);
     assert.equal(taken('CAS', 50), 40, 'the sites above are not among them');
+  });
+
+  it('is bounded in a branch, but for an equal part that no site takes from another', () => {
+    other = { branchKeptMax: 200 };
+    const codes = madeUp('PS2', 100);
+    proven = new Set([...codes.slice(0, 18), 'PS2']);
+    assert.equal(takenOfAll(codes.slice(0, 5), 50), 200);
+    assert.equal(taken('PS2', 50), 10, '19 of them have shown a certificate; the others are one');
+    assert.equal(takenOfAll(codes.slice(5, 18), 50), 13 * 10);
+    assert.equal(takenOfAll(codes.slice(18), 50), 10);
   });
 
   it('is not asked for what is here already', () => {

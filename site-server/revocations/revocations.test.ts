@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CertifiedPeer, Voucher } from '../../shared/domain/certificate-authority.ts';
 import type { Revocation } from '../../shared/domain/revocation.ts';
+import type { SiteDefinition, SiteIdentity, SiteKind } from '../../shared/domain/site.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { StateStore } from '../../shared/state-store/state-store.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
@@ -11,6 +13,10 @@ import { EnrollmentTokens } from '../enrollment/enrollment-tokens.ts';
 import { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import { revocationsOf } from './revocation-rows.ts';
 import { defaultRevocationsConfig, Revocations } from './revocations.ts';
+
+function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
+  return { siteCode, kind, parentSiteCode, address: '', description: '' };
+}
 
 const by = { reason: 'stolen', revokedBy: 'waybill://admin/full/alice' };
 const dayMs = 86_400_000;
@@ -59,6 +65,20 @@ describe('revocations of a site (SEC-3)', () => {
       { sync: false },
     );
     await store.settled();
+  }
+  async function defined(...given: SiteDefinition[]): Promise<void> {
+    const records = store.records(keySpaces.sites);
+    await store.write(
+      given.map((one) => records.put(one.siteCode, one)),
+      { sync: false },
+    );
+  }
+  const passedOver = () => Object.fromEntries(revocations.passedOverCounts());
+  async function fitted(isSo: () => boolean): Promise<void> {
+    while (!isSo()) {
+      await clock.advance(1_000);
+      await nextTurn();
+    }
   }
   function dp(voucher: Voucher = 'root'): CertifiedPeer {
     const life = { notBeforeMs: clock.nowMs() - dayMs, notAfterMs: clock.nowMs() + 9_000 * dayMs };
@@ -196,7 +216,7 @@ describe('revocations of a site (SEC-3)', () => {
     await replicated(row('PS2', 'client/x1'), row('PS2', 'client/x2'));
     const refusal = (one: Revocation) =>
       revocations.roomOfMessage()(`${one.siteCode}/${one.holder}`, one);
-    assert.match(refusal(row('PS2', 'client/x3')) ?? '', /of a site 2 revocations are taken/);
+    assert.match(refusal(row('PS2', 'client/x3')) ?? '', /of a site 2 revocations are kept/);
     assert.equal(refusal(row('PS2', 'client/x2')), undefined);
     assert.equal(refusal(row('PS3', 'client/x3')), undefined);
     await restart({ otherCountMax: 2 });
@@ -210,6 +230,54 @@ describe('revocations of a site (SEC-3)', () => {
       [true, false, true],
       'those of one message count',
     );
+  });
+
+  it('beyond what is heard of a branch are kept, and heard as soon as there is room (SEC-3)', async () => {
+    await defined(site('CAS', 'central-administration'), site('PS2', 'primary', 'CAS'));
+    const few = { branchCountMax: 3 };
+    await restart(few);
+    const said = [1, 2, 3, 4, 5].map((at) => row('PS2', `client/x${at}`, clock.nowMs() + at));
+    await replicated(...said);
+    await fitted(() => passedOver().PS2 === 2);
+    const heard = () => revocations.list().map(({ holder }) => holder);
+    for (const _ of ['now', 'after a restart']) {
+      assert.deepEqual(heard(), ['client/x3', 'client/x4', 'client/x5'], 'the newest');
+      assert.deepEqual(passedOver(), { PS2: 2 });
+      const [oldest] = said;
+      const earlier = { ...oldest, revokedAtMs: 1 };
+      assert.equal(revocations.isRollback('PS2/client/x1', earlier), true, 'and no earlier one');
+      await restart(few);
+    }
+    await store.write([rows().delete('PS2/client/x4')], { sync: false });
+    await fitted(() => passedOver().PS2 === 1);
+    assert.deepEqual(heard(), ['client/x2', 'client/x3', 'client/x5']);
+    await store.write([rows().delete('PS2/client/x5')], { sync: false });
+    await fitted(() => passedOver().PS2 === undefined);
+    assert.deepEqual(heard(), ['client/x1', 'client/x2', 'client/x3']);
+    assert.equal(revocations.list()[0]?.reason, by.reason, 'with all of its row');
+  });
+
+  it('of a site that says few are heard, whatever others of its branch said before (SEC-3)', async () => {
+    const below = ['S21', 'S22', 'S23'].map((code) => site(code, 'secondary', 'PS2'));
+    await defined(
+      ...[site('CAS', 'central-administration'), site('PS2', 'primary', 'CAS')],
+      ...below,
+    );
+    // Of this branch only one has shown a certificate; the others may be made up.
+    await store.write(
+      [store.records(keySpaces.siteIdentities).put('S23', { siteCode: 'S23' } as SiteIdentity)],
+      { sync: false },
+    );
+    await restart({ branchCountMax: 6 });
+    const names = ['1', '2', '3', '4', '5', '6'];
+    await replicated(...names.map((name) => row('S21', `client/x${name}`)));
+    await replicated(...names.map((name) => row('S22', `client/x${name}`)));
+    await replicated(row('S23', 'client/x1'), row('S23', 'client/x2'));
+    await fitted(() => revocations.list().length === 6);
+    const count = (code: string) =>
+      revocations.list().filter(({ siteCode }) => siteCode === code).length;
+    assert.deepEqual([count('S21'), count('S22'), count('S23')], [2, 2, 2]);
+    assert.deepEqual(passedOver(), { S21: 4, S22: 4 });
   });
 
   it('are bounded in number and length', async () => {

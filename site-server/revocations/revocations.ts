@@ -13,7 +13,6 @@ import {
   isRevocationHeard,
   latest,
   type Revocation,
-  RevocationIndex,
   revocationReasonCharsMax,
 } from '../../shared/domain/revocation.ts';
 import { KnownTrust } from '../../shared/rpc/known-trust.ts';
@@ -21,21 +20,24 @@ import { ignoreAbort, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
+import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { HeardRevocations } from './heard-revocations.ts';
 import { RevocationRoom, type RevocationRoomConfig } from './revocation-room.ts';
 import { type RevocationReason, revocationsOf } from './revocation-rows.ts';
+import type { RevocationSharesConfig } from './revocation-shares.ts';
 
 export interface RevocationsNeeds {
   readonly store: Pick<StateStore, 'records' | 'write' | 'onWritten'>;
   readonly clock: Clock;
   readonly siteCode: string;
-  readonly sites: Pick<SiteDirectory, 'tree'>;
+  readonly sites: Pick<SiteDirectory, 'tree' | 'identityOf'>;
   readonly logger: Logger;
 }
 
-export interface RevocationsConfig extends RevocationRoomConfig {
+export interface RevocationsConfig extends RevocationRoomConfig, RevocationSharesConfig {
   /** Revocations said at this site. @default 20_000 */
   readonly countMax: number;
   /** How long a revocation is kept: as long as any certificate lives, and a month. @default 3_680 days */
@@ -51,6 +53,8 @@ const dayMs = 86_400_000;
 export const defaultRevocationsConfig: RevocationsConfig = {
   countMax: 20_000,
   otherCountMax: 40_000,
+  branchKeptMax: 120_000,
+  branchesKeptMax: 400_000,
   branchCountMax: 60_000,
   branchesCountMax: 200_000,
   keepMs: 3_680 * dayMs,
@@ -58,28 +62,40 @@ export const defaultRevocationsConfig: RevocationsConfig = {
   aheadMsMax: 600_000,
 };
 
+/** Shortest time between two looks at who has which share: each may sort all of a site that has too many. */
+const fitPauseMs = 1_000;
+
 export class Revocations implements Component {
   readonly trust: KnownTrust;
   readonly #needs: RevocationsNeeds;
   readonly #config: RevocationsConfig;
-  readonly #index = new RevocationIndex<Revocation>();
+  readonly #heard: HeardRevocations;
+  readonly #news = new WakeSignal();
   readonly #stopping = new AbortController();
   readonly #listeners = new Set<() => void>();
   #unsubscribe = () => {};
-  #sweeping: Promise<void> | undefined;
+  #working: readonly Promise<void>[] = [];
 
   constructor(needs: RevocationsNeeds, config = defaultRevocationsConfig) {
     this.#needs = needs;
     this.#config = config;
     const { clock, siteCode, sites } = needs;
+    this.#heard = new HeardRevocations(needs, config);
     const places = () => sites.tree;
-    this.trust = new KnownTrust({ clock, siteCode, places, revocations: this.#index });
+    this.trust = new KnownTrust({ clock, siteCode, places, revocations: this.#heard.index });
   }
 
   /** Knows from then on what stood in the table; before anybody issues certificates. */
   async load(): Promise<void> {
     const rows = this.#needs.store.records(keySpaces.revocations);
-    for await (const [, row] of rows.list()) this.#index.put(row);
+    let last: string | undefined;
+    for await (const [, row] of rows.list()) {
+      // By and by: shares only become smaller, and no more is ever in memory than they and one site have.
+      if (last !== undefined && last !== row.siteCode) await this.#heard.fit();
+      last = row.siteCode;
+      this.#heard.put(row);
+    }
+    await this.#heard.fit();
   }
 
   /** After the site directory, before anybody connects. */
@@ -88,25 +104,33 @@ export class Revocations implements Component {
     this.#unsubscribe = store.onWritten((changes) => this.#onWritten(changes));
     await this.load();
     await this.trust.start();
-    this.#sweeping = this.#sweep(this.#stopping.signal).catch(ignoreAbort);
+    const { signal } = this.#stopping;
+    this.#working = [this.#sweep(signal), this.#fitNews(signal)].map((work) =>
+      work.catch(ignoreAbort),
+    );
   }
 
   async stop(): Promise<void> {
     this.#unsubscribe();
     this.#stopping.abort(workIsOver);
     await this.trust.stop();
-    await this.#sweeping;
+    await Promise.all(this.#working);
   }
 
-  /** All that is known, by holder and site. */
+  /** All that are heard, by holder and site. */
   list(): readonly Revocation[] {
-    return this.#index.list();
+    return this.#heard.index.list();
+  }
+
+  /** How many are here and not heard for lack of room, of each site of which any are. */
+  passedOverCounts(): ReadonlyMap<string, number> {
+    return this.#heard.passedOverCounts;
   }
 
   /** The latest that a site which has its say about them here has said of a holder's certificates. */
   heardOf(holder: string, voucher: Voucher): Revocation | undefined {
     const { siteCode: at, sites } = this.#needs;
-    const all = this.#index.of(holder);
+    const all = this.#heard.index.of(holder);
     return latest(
       all.filter((one) => isRevocationHeard(one.siteCode, { voucher, at }, sites.tree)),
     );
@@ -155,18 +179,18 @@ export class Revocations implements Component {
 
   /** For replication: the room there is for rows of one message, which `refusalOfRow` has let pass. */
   roomOfMessage(): (key: string, row: unknown) => string | undefined {
-    const room = new RevocationRoom({ ...this.#needs, index: this.#index }, this.#config);
+    const room = new RevocationRoom({ ...this.#needs, kept: this.#heard }, this.#config);
     return (_key, row) => room.take(row as Revocation);
   }
 
   /** For replication: whether a row, undefined when it is deleted, would take a revocation back. */
   isRollback(key: string, row: unknown): boolean {
     const [siteCode = '', ...holder] = key.split('/');
-    const held = this.#index.get({ siteCode, holder: holder.join('/') });
-    if (!held) return false;
-    if (row !== undefined) return (row as Revocation).revokedAtMs < held.revokedAtMs;
+    const heldMs = this.#heard.revokedAtMsOf({ siteCode, holder: holder.join('/') });
+    if (heldMs === undefined) return false;
+    if (row !== undefined) return (row as Revocation).revokedAtMs < heldMs;
     // A site with a clock that is a little ahead has forgotten it earlier.
-    return held.revokedAtMs > this.#forgetBeforeMs() + this.#config.sweepIntervalMs;
+    return heldMs > this.#forgetBeforeMs() + this.#config.sweepIntervalMs;
   }
 
   #requireReason(reason: string): void {
@@ -176,8 +200,9 @@ export class Revocations implements Component {
   }
 
   #requireRoom(own: { readonly siteCode: string; readonly holder: string }): void {
-    if (this.#index.get(own)) return;
-    const count = this.#index.countOf(own.siteCode);
+    const { index } = this.#heard;
+    if (index.get(own)) return;
+    const count = index.countOf(own.siteCode);
     const { countMax } = this.#config;
     if (count < countMax) return;
     const expected = `at most ${countMax} revocations at a site`;
@@ -187,19 +212,35 @@ export class Revocations implements Component {
   #onWritten(changes: readonly Change[]): void {
     let isNews = false;
     for (const change of changes) {
-      if (change.space === keySpaces.revocations.name) this.#take(change);
-      else if (change.space !== keySpaces.sites.name) continue;
-      isNews = true;
+      const { space } = change;
+      if (space === keySpaces.revocations.name) this.#take(change);
+      // Who is proven has a share of its own.
+      if (space === keySpaces.siteIdentities.name) this.#news.wake();
+      if (space === keySpaces.revocations.name || space === keySpaces.sites.name) isNews = true;
     }
     if (!isNews) return;
+    this.#news.wake();
+    this.#tell();
+  }
+
+  #tell(): void {
     this.trust.changed();
     for (const tell of [...this.#listeners]) tell();
   }
 
+  /** What is new is heard at once; what there is no room for is passed over soon after. */
+  async #fitNews(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#news.wait(signal);
+      if (await this.#heard.fit()) this.#tell();
+      await this.#needs.clock.sleep(fitPauseMs, signal);
+    }
+  }
+
   #take(change: Change): void {
     const [siteCode = '', ...holder] = change.key.split('/');
-    if (change.type === 'put') this.#index.put(change.value as Revocation);
-    else this.#index.delete({ siteCode, holder: holder.join('/') });
+    if (change.type === 'put') this.#heard.put(change.value as Revocation);
+    else this.#heard.delete({ siteCode, holder: holder.join('/') });
   }
 
   async #sweep(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,125 @@
+import type { RowVersion } from '../../shared/domain/change-log.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
+import type { SiteDefinition } from '../../shared/domain/site.ts';
+import type { CheckedRow } from './change-check.ts';
+import type { FullCopyReceiver } from './full-copy-receiver.ts';
+import { type OwnedRow, publishedOf, type RankedRow } from './owned-row-authority.ts';
+import { type RowName, rowIdOf } from './replicated-rows.ts';
+import type { SiteRow } from './site-row-authority.ts';
+
+/** Who sends, as far as it matters what is taken of it. */
+export interface Sender {
+  readonly siteCode: string;
+  /** Whether an origin is on the sender's side of the hierarchy. */
+  readonly isOnItsSide: (origin: string) => boolean;
+  /** Whether it may pass on status messages. */
+  readonly isBelow: boolean;
+  /** Up to where it has given back this site's own changes, on this stream. */
+  refilledThrough: number;
+  /** Up to where it may: what it said that it knows of them. */
+  readonly refillUntil: number;
+  /** Whether a row of this site's own is taken back from it. */
+  readonly mayRefill: (name: RowName) => boolean;
+  /** Why a row of "sites" may not be of its origin; undefined when it may. */
+  readonly siteRowProblem: (row: SiteRow) => string | undefined;
+  /** The same of rows that belong to a site, though any may write them. */
+  readonly ownedRowProblem: (row: OwnedRow) => string | undefined;
+  /** What becomes of such a row though what is here is later; undefined: what is here stands. */
+  readonly raisedRow: (row: RankedRow) => { readonly value: unknown } | undefined;
+  /** Whether what is here of such a row stands though the row is later. */
+  readonly isOutranked: (row: RankedRow) => boolean;
+  /** A row was not taken: this site's was said anew, or there was no room for it. */
+  readonly onOverruled: (error: WaybillError) => void;
+  readonly copy: FullCopyReceiver;
+}
+
+/** Rows as they are here, by `rowIdOf`. */
+export type RowValues = ReadonlyMap<string, unknown>;
+
+/** What becomes of a row: raised, it is taken with a new time though what is here is later. */
+export type Verdict =
+  | 'taken'
+  | 'passed-over'
+  | { readonly problem: string }
+  | { readonly raised: { readonly value: unknown } };
+
+/** A row of a message, and what becomes of it. */
+export interface Judged {
+  readonly row: CheckedRow;
+  /** What is here of it. */
+  readonly before: RowVersion | undefined;
+  readonly verdict: Verdict;
+}
+
+/** What becomes of a row that may be applied. */
+export interface ApplyRule {
+  /** Whether a row that is not here is known to have been deleted. */
+  readonly isGone: (version: RowVersion) => boolean;
+  /** The row is this site's own, which lost it. */
+  readonly isRefill: boolean;
+  /** A site below brings it. */
+  readonly isFromBelow: boolean;
+  /** Why a row is not taken, and this site's said anew; undefined when it may be. */
+  readonly problemOf: (row: CheckedRow) => string | undefined;
+  /** The same, where it matters what is here: the rows to judge it by. */
+  readonly ownedProblemOf: (row: CheckedRow, values: RowValues) => string | undefined;
+  /** What becomes of a row that is earlier than what is here; undefined: nothing. */
+  readonly raisedOf: (
+    row: CheckedRow,
+    held: RowVersion,
+    values: RowValues,
+  ) => { readonly raised: { readonly value: unknown } } | undefined;
+  /** Whether a row that is later counts for nothing all the same, without a word about it. */
+  readonly isPassedOver: (
+    row: CheckedRow,
+    held: RowVersion | undefined,
+    values: RowValues,
+  ) => boolean;
+  readonly onOverruled: (row: CheckedRow, reason: string) => void;
+}
+
+export const plainRule: ApplyRule = {
+  ...{ isGone: () => false, isRefill: false, isFromBelow: false },
+  ...{ problemOf: () => undefined, ownedProblemOf: () => undefined, onOverruled: () => {} },
+  ...{ raisedOf: () => undefined, isPassedOver: () => false },
+};
+export const refillRule: ApplyRule = { ...plainRule, isRefill: true };
+
+/** What is to be heeded of rows that this sender brings in one message, and that not every site may change. */
+export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
+  const siteCodesBefore: string[] = [];
+  return {
+    isFromBelow: sender.isBelow,
+    problemOf: ({ name, value, version }) => {
+      if (name.table !== 'sites') return undefined;
+      const { siteCode: origin } = version.changedAt;
+      const definition = value as SiteDefinition | undefined;
+      const row = { origin, siteCode: name.key, definition, siteCodesBefore };
+      const problem = sender.siteRowProblem(row);
+      if (definition && problem === undefined) siteCodesBefore.push(name.key);
+      return problem;
+    },
+    ownedProblemOf: (row, values) => sender.ownedRowProblem(ownedRowOf(row, values)),
+    raisedOf: (row, held, values) => {
+      const raised = sender.raisedRow({ ...ownedRowOf(row, values), held });
+      return raised && { raised };
+    },
+    isPassedOver: (row, held, values) => {
+      const isIdle = row.version.isDeleted && (held?.isDeleted ?? true);
+      // Of a site that is not known here one without a say may have said it, against the site above it.
+      if (row.name.table === 'sites') return sender.isBelow && isIdle;
+      return held !== undefined && sender.isOutranked({ ...ownedRowOf(row, values), held });
+    },
+    onOverruled: ({ name, version }, reason) => {
+      const { siteCode } = version.changedAt;
+      const facts = { siteCode, row: rowIdOf(name), reason };
+      sender.onOverruled(new WaybillError({ code: 'REPLICATION_ROW_REFUSED', ...facts }));
+    },
+  };
+}
+
+function ownedRowOf({ name, value, version }: CheckedRow, values: RowValues): OwnedRow {
+  const before = values.get(rowIdOf(name));
+  const published = values.get(rowIdOf(publishedOf(name)));
+  return { name, value, before, published, origin: version.changedAt.siteCode };
+}
