@@ -1,3 +1,4 @@
+import { toMomentText } from '../../shared/domain/certificate-life.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { AdminAnswer } from './admin-channel.ts';
 import { type Command, command } from './command.ts';
@@ -98,7 +99,7 @@ function tellImport(
   const facts = { packageId, path, sourceVersion, baseVersion, siteCode, state, reason };
   output.record({ ...facts, keptUntilMs });
   const name = `Package ${packageId} version ${sourceVersion}`;
-  const day = new Date(keptUntilMs).toISOString().slice(0, 10);
+  const day = toMomentText(keptUntilMs).slice(0, 10);
   if (stage === 'IMPORT_STAGE_WAITING') {
     output.sentence(`${name} is at site ${at} and waits: ${reason}. It goes on by itself.`);
   } else {
