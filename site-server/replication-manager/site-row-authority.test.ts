@@ -1,32 +1,22 @@
 import assert from 'node:assert/strict';
-import type { SiteDefinition, SiteKind } from '../../shared/domain/site.ts';
-import { SiteTree, siteCountMax } from '../../shared/domain/site-tree.ts';
+import { siteCountMax } from '../../shared/domain/site-tree.ts';
 import { siteRowProblem } from './site-row-authority.ts';
+import { testSite, testTree } from './testing/test-sites.ts';
 
-function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
-  return { siteCode, kind, parentSiteCode, address: '', description: '' };
-}
-
-const tree = new SiteTree([
-  site('CAS', 'central-administration'),
-  site('PS1', 'primary', 'CAS'),
-  site('PS2', 'primary', 'CAS'),
-  site('S11', 'secondary', 'PS1'),
-  site('S21', 'secondary', 'PS2'),
-]);
+const tree = testTree();
 
 describe('who may say what a site is (SEC-1)', () => {
   for (const [what, origin, definition, mayWrite] of [
-    ['a site below the writer', 'PS1', site('S11', 'secondary', 'PS1'), true],
-    ['a new site below the writer', 'PS1', site('S12', 'secondary', 'PS1'), true],
-    ['the writer itself', 'PS1', site('PS1', 'primary', ''), false],
-    ['the site above', 'PS1', site('CAS', 'primary', ''), false],
-    ['a site beside the writer', 'PS1', site('PS2', 'primary', 'CAS'), false],
-    ['a site beside it, to take it over', 'PS1', site('S21', 'secondary', 'PS1'), false],
-    ['a site given away', 'PS1', site('S11', 'secondary', 'PS2'), false],
-    ['a new site elsewhere', 'PS1', site('S23', 'secondary', 'PS2'), false],
-    ['a new site at the top', 'PS1', site('XXX', 'primary', ''), false],
-    ['a new site of a kind that cannot be there', 'PS1', site('PS3', 'primary', 'PS1'), false],
+    ['a site below the writer', 'PS1', testSite('S11', 'secondary', 'PS1'), true],
+    ['a new site below the writer', 'PS1', testSite('S12', 'secondary', 'PS1'), true],
+    ['the writer itself', 'PS1', testSite('PS1', 'primary', ''), false],
+    ['the site above', 'PS1', testSite('CAS', 'primary', ''), false],
+    ['a site beside the writer', 'PS1', testSite('PS2', 'primary', 'CAS'), false],
+    ['a site beside it, to take it over', 'PS1', testSite('S21', 'secondary', 'PS1'), false],
+    ['a site given away', 'PS1', testSite('S11', 'secondary', 'PS2'), false],
+    ['a new site elsewhere', 'PS1', testSite('S23', 'secondary', 'PS2'), false],
+    ['a new site at the top', 'PS1', testSite('XXX', 'primary', ''), false],
+    ['a new site of a kind that cannot be there', 'PS1', testSite('PS3', 'primary', 'PS1'), false],
   ] as const) {
     it(`${mayWrite ? 'takes' : 'refuses'} ${what}`, () => {
       const { siteCode } = definition;
@@ -36,7 +26,7 @@ describe('who may say what a site is (SEC-1)', () => {
   }
 
   it('takes no more sites than there may be', () => {
-    const definition = site('S12', 'secondary', 'PS1');
+    const definition = testSite('S12', 'secondary', 'PS1');
     const ask = (rowsBefore: number) =>
       siteRowProblem(tree, { origin: 'PS1', siteCode: 'S12', definition, rowsBefore });
     assert.equal(ask(siteCountMax - tree.size - 1), undefined);
