@@ -13,8 +13,18 @@ import {
   encodeMessage,
 } from '../../shared/rpc/service-definitions.ts';
 import { toVersion } from '../../shared/testing/test-library.ts';
-import { toTransferControlsPatchMessage } from '../../shared/transfer-arbiter/transfer-controls-message.ts';
+import {
+  toTransferControlsPatch,
+  toTransferControlsPatchMessage,
+} from '../../shared/transfer-arbiter/transfer-controls-message.ts';
 import { checkPart, toFindingText, toToldHead } from '../../site-server/admin-cli/audit-check.ts';
+import { UsageError } from '../../site-server/admin-cli/command-failure.ts';
+import {
+  parseLimit,
+  parseSchedule,
+  toControlsPatch,
+} from '../../site-server/admin-cli/control-options.ts';
+import { toLimitText, toScheduleText } from '../../site-server/admin-cli/control-view.ts';
 import { toPackageLocation } from '../../site-server/admin-cli/package-get/package-location.ts';
 import {
   toDistributionPointPatch,
@@ -180,4 +190,65 @@ export const adminTargets: readonly FuzzTarget[] = [
       });
     },
   },
+  {
+    name: 'typed-controls',
+    form: 'text',
+    words: [
+      'mon-fri',
+      'sat',
+      'else',
+      'closed',
+      'high-only',
+      '08-18',
+      '22-06',
+      '2MB/s',
+      ',',
+      '80Mbit/s',
+    ],
+    seeds: () =>
+      [
+        'mon-fri 08-18 closed, sat-sun open, else high-only',
+        'mon, wed 22-06 2MB/s, sun 1.5MiB/s, else none',
+        'pulse:64KiB/100ms',
+        '12.5 Mbit/s',
+      ].map((one) => Buffer.from(one)),
+    parse: (input) => {
+      const text = input.toString('utf8');
+      const limit = typed(() => parseLimit(text, '--limit'));
+      // As it is shown, it can be typed again, and means the same.
+      if (limit && limit !== 'none') {
+        const zoned = limit.kind === 'hourly' ? { ...limit, timeZone: 'UTC' } : limit;
+        const shown = toLimitText({ schedule: null, limit: zoned });
+        assert.deepEqual(parseLimit(shown, '--limit'), limit);
+      }
+      const hours = typed(() => parseSchedule(text, '--schedule'));
+      if (hours && hours !== 'none') {
+        const shown = toScheduleText({ schedule: { timeZone: 'UTC', hours }, limit: null });
+        assert.deepEqual(parseSchedule(shown, '--schedule'), hours);
+      }
+      const patch = toControlsPatch(
+        { limit, schedule: hours },
+        { named: undefined, machine: 'Europe/Berlin' },
+        null,
+      );
+      if (patch) toTransferControlsPatch(overTheWire(patch), 'controls');
+    },
+  },
 ];
+
+/** What is typed, when it is taken. */
+function typed<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof UsageError) return undefined;
+    throw error;
+  }
+}
+
+function overTheWire(patch: ReturnType<typeof toTransferControlsPatchMessage>) {
+  const bytes = encodeMessage('Admin', 'setRoute', { controls: patch });
+  const { controls: received } = decodeRequest('Admin', 'setRoute', bytes);
+  assert.ok(received);
+  return received;
+}

@@ -10,6 +10,7 @@ export const yamlDepthMax = 100;
 /** What a text of YAML says, or all that is wrong with it. */
 export type YamlText =
   | {
+      /** Null when it says nothing. */
       readonly value: unknown;
       /** `line 3`; undefined when the text says nothing of that. */
       readonly lineOf: (path: readonly PropertyKey[]) => string | undefined;
@@ -37,7 +38,7 @@ export function readYaml(text: string): YamlText {
   }));
   problems.push(...problemsOfNodes(document, lines));
   if (problems.length > 0) return { problems: () => problems };
-  return { value: document.toJS() ?? {}, lineOf: linesOf(document, lines) };
+  return { value: document.toJS(), lineOf: linesOf(document, lines) };
 }
 
 function wholeProblemOf(text: string): string | undefined {
