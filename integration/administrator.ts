@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrorWithCode } from '../shared/domain/errors.ts';
 import type { TransferSchedule } from '../shared/domain/transfer-controls.ts';
 import type { ResponseOf } from '../shared/rpc/conversation.ts';
 import { toTransferControlsMessage } from '../shared/transfer-arbiter/transfer-controls-message.ts';
 import type { AdminChannel } from './network.ts';
-import { byScale } from './test-scale.ts';
+import { SiteWaits, type Watch } from './site-waits.ts';
 
 export type Package = ResponseOf<'Admin', 'getPackage'>;
 export type PackageStatus = ResponseOf<'Admin', 'watchPackageStatus'>;
@@ -18,14 +17,6 @@ export type GroupRecord = ResponseOf<'Admin', 'listGroups'>;
 export type AuditRecord = ResponseOf<'Admin', 'listAuditRecords'>;
 
 const deadlineMs = 20_000;
-
-/** After this a wait fails and says what it waited for: a test that hangs tells nothing. */
-const waitMsMax = byScale({ short: 60_000, long: 900_000 });
-
-/** How often what cannot be watched is looked at. */
-const lookMs = 50;
-
-type Watch<T> = (options: { signal: AbortSignal }) => AsyncIterable<T>;
 
 /** What a test says of a package it defines. */
 export interface PackageFacts {
@@ -45,9 +36,11 @@ export interface OnDistributionPoint {
  */
 export class Administrator {
   readonly #admin: AdminChannel;
+  readonly #waits: SiteWaits;
 
   private constructor(admin: AdminChannel) {
     this.#admin = admin;
+    this.#waits = new SiteWaits(admin);
   }
 
   static async of(network: { admin(): Promise<AdminChannel> }): Promise<Administrator> {
@@ -90,7 +83,7 @@ export class Administrator {
   packageIs(packageId: string, isSo: (one: Package) => boolean): Promise<Package> {
     const watch: Watch<Package> = (options) =>
       this.#admin.serverStream('watchPackage', { packageId }, options);
-    return this.#first(`package ${packageId}`, watch, isSo);
+    return this.#waits.first(`package ${packageId}`, watch, isSo);
   }
 
   /** Reads the source again. @returns the package, when that is done */
@@ -112,7 +105,7 @@ export class Administrator {
 
   /** Waits until the packages the site knows are so. */
   packagesAre(isSo: (packages: readonly Package[]) => boolean): Promise<void> {
-    return this.#lookUntil('the packages', async () => isSo(await this.packages()));
+    return this.#waits.lookUntil('the packages', async () => isSo(await this.packages()));
   }
 
   /** Waits until the site has heard of this version of a package of whatever site. */
@@ -152,7 +145,7 @@ export class Administrator {
   distributionPointsAre(
     isSo: (points: readonly DistributionPointRecord[]) => boolean,
   ): Promise<void> {
-    return this.#lookUntil('the distribution points', async () => {
+    return this.#waits.lookUntil('the distribution points', async () => {
       return isSo(
         await collect(this.#admin.serverStream('listDistributionPoints', {}, { deadlineMs })),
       );
@@ -161,7 +154,7 @@ export class Administrator {
 
   /** Waits until the groups it knows are so. */
   groupsAre(isSo: (groups: readonly GroupRecord[]) => boolean): Promise<void> {
-    return this.#lookUntil('the groups', async () => {
+    return this.#waits.lookUntil('the groups', async () => {
       return isSo(await collect(this.#admin.serverStream('listGroups', {}, { deadlineMs })));
     });
   }
@@ -227,7 +220,7 @@ export class Administrator {
 
   /** Resolves when the DP does not have the package any more. */
   removed({ packageId, dpId }: OnDistributionPoint): Promise<void> {
-    return this.#lookUntil(`the removal of ${packageId} from ${dpId}`, async () => {
+    return this.#waits.lookUntil(`the removal of ${packageId} from ${dpId}`, async () => {
       return (await this.statuses({ packageId, dpId })).length === 0;
     });
   }
@@ -240,7 +233,7 @@ export class Administrator {
     const watch: Watch<PackageStatus> = (options) =>
       this.#admin.serverStream('watchPackageStatus', { packageId, dpId }, options);
     const isWanted = (row: PackageStatus) => row.dpId === dpId && isSo(row);
-    return this.#first(`${packageId} on ${dpId}`, watch, isWanted);
+    return this.#waits.first(`${packageId} on ${dpId}`, watch, isWanted);
   }
 
   /** Waits until the package on a site itself is so. */
@@ -248,7 +241,7 @@ export class Administrator {
     { packageId, siteCode }: { readonly packageId: string; readonly siteCode: string },
     isSo: (state: string) => boolean,
   ): Promise<void> {
-    return this.#lookUntil(`${packageId} at site ${siteCode}`, async () => {
+    return this.#waits.lookUntil(`${packageId} at site ${siteCode}`, async () => {
       const rows = await collect(
         this.#admin.serverStream('listPackageStatus', { packageId }, { deadlineMs }),
       );
@@ -267,7 +260,7 @@ export class Administrator {
   /** Waits until a job looks so. */
   jobIs(filter: Partial<OnDistributionPoint>, isSo: (job: Job) => boolean): Promise<Job> {
     const watch: Watch<Job> = (options) => this.#admin.serverStream('watchJobs', filter, options);
-    return this.#first(`a job of ${filter.packageId ?? 'any package'}`, watch, isSo);
+    return this.#waits.first(`a job of ${filter.packageId ?? 'any package'}`, watch, isSo);
   }
 
   async openJobs(filter: Partial<OnDistributionPoint> = {}): Promise<Job[]> {
@@ -279,7 +272,7 @@ export class Administrator {
     filter: Partial<OnDistributionPoint>,
     isSo: (jobs: readonly Job[]) => boolean,
   ): Promise<void> {
-    return this.#lookUntil('open jobs', async () => isSo(await this.openJobs(filter)));
+    return this.#waits.lookUntil('open jobs', async () => isSo(await this.openJobs(filter)));
   }
 
   /** Jobs that ended, newest first. */
@@ -299,14 +292,14 @@ export class Administrator {
 
   /** Waits until a job that ended looks so. */
   jobEnded(filter: OnDistributionPoint, isSo: (job: Job) => boolean): Promise<void> {
-    return this.#lookUntil(`the end of a job of ${filter.packageId}`, async () =>
+    return this.#waits.lookUntil(`the end of a job of ${filter.packageId}`, async () =>
       (await this.endedJobs(filter)).some(isSo),
     );
   }
 
   /** Waits until no job is open. */
   noJobIsOpen(filter: Partial<OnDistributionPoint> = {}): Promise<void> {
-    return this.#lookUntil('the end of all jobs', async () => {
+    return this.#waits.lookUntil('the end of all jobs', async () => {
       return (await this.openJobs(filter)).length === 0;
     });
   }
@@ -334,7 +327,7 @@ export class Administrator {
   ): Promise<SendRequest> {
     const watch: Watch<SendRequest> = (options) =>
       this.#admin.serverStream('watchSendRequests', filter, options);
-    return this.#first(`a send request of ${filter.packageId}`, watch, isSo);
+    return this.#waits.first(`a send request of ${filter.packageId}`, watch, isSo);
   }
 
   /** Waits until a send request of this site has ended so. */
@@ -343,7 +336,7 @@ export class Administrator {
     isSo: (request: SendRequest) => boolean,
   ): Promise<void> {
     const filter = { packageId, history: true };
-    return this.#lookUntil(`the end of a send request of ${packageId}`, async () =>
+    return this.#waits.lookUntil(`the end of a send request of ${packageId}`, async () =>
       (await collect(this.#admin.serverStream('listSendRequests', filter, { deadlineMs }))).some(
         isSo,
       ),
@@ -356,66 +349,19 @@ export class Administrator {
 
   /** Waits until the sites it knows are so. */
   sitesAre(isSo: (sites: readonly SiteRecord[]) => boolean): Promise<void> {
-    return this.#lookUntil('the sites', async () => isSo(await this.sites()));
+    return this.#waits.lookUntil('the sites', async () => isSo(await this.sites()));
   }
 
   /** Waits until somebody did this. */
   auditIs(isSo: (record: AuditRecord) => boolean): Promise<void> {
-    return this.#lookUntil('an audit record', async () => (await this.auditRecords()).some(isSo));
+    return this.#waits.lookUntil('an audit record', async () =>
+      (await this.auditRecords()).some(isSo),
+    );
   }
 
   /** Waits until the status messages of the site are so. */
   messagesAre(isSo: (messages: readonly StatusMessage[]) => boolean): Promise<void> {
-    return this.#lookUntil('status messages', async () => isSo(await this.messages()));
-  }
-
-  /** Looks at what cannot be watched until it is so. */
-  #lookUntil(name: string, isSo: () => Promise<boolean>): Promise<void> {
-    return this.#untilTrue(name, async (signal) => {
-      for (;;) {
-        if (await isSo()) return true;
-        await sleep(lookMs, undefined, { signal });
-      }
-    });
-  }
-
-  /** The first message a watch brings that is as wanted, however often the watch breaks. */
-  async #first<T>(name: string, watch: Watch<T>, isWanted: (message: T) => boolean): Promise<T> {
-    const found: T[] = [];
-    let last: T | undefined;
-    await this.#untilTrue(
-      name,
-      async (signal) => {
-        for await (const message of watch({ signal })) {
-          last = message;
-          if (isWanted(message)) return found.push(message) > 0;
-        }
-        return false;
-      },
-      () => JSON.stringify(last),
-    );
-    const [first] = found;
-    assert.ok(first);
-    return first;
-  }
-
-  /** Again and again, connecting anew when the site was lost. */
-  async #untilTrue(
-    name: string,
-    attempt: (signal: AbortSignal) => Promise<boolean>,
-    lastSeen = () => '',
-  ): Promise<void> {
-    const signal = AbortSignal.timeout(waitMsMax);
-    for (;;) {
-      try {
-        if (await attempt(signal)) return;
-      } catch (error) {
-        if (signal.aborted) throw new Error(`Waited in vain for ${name}; last: ${lastSeen()}`);
-        if (!isErrorWithCode(error, 'PEER_UNREACHABLE', 'PEER_FAILED')) throw error;
-        // A channel that was closed is never reachable, and says so at once.
-        await this.#admin.whenReachable(signal).catch(() => sleep(lookMs));
-      }
-    }
+    return this.#waits.lookUntil('status messages', async () => isSo(await this.messages()));
   }
 }
 

@@ -1,99 +1,24 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HourOfWeek, nextQuarterMs } from '../../shared/domain/hour-of-week.ts';
-import { hoursOfWeek, type WindowLevel } from '../../shared/domain/transfer-controls.ts';
-import { Administrator } from '../administrator.ts';
-import { CountingProxy } from '../counting-proxy.ts';
-import { Network } from '../network.ts';
 import { extractPackage } from '../programs.ts';
-import { writeNoise, writeSmallFiles } from '../source-files.ts';
+import { writeSmallFiles } from '../source-files.ts';
 import { byScale, isLong, testSeed } from '../test-scale.ts';
 import { treeFingerprint } from '../tree-difference.ts';
 import { WireMeter } from '../wire-meter.ts';
-
-const mebibyte = 1024 * 1024;
-const megabyte = 1_000_000;
-const dpId = 'PS1DP1';
-
-/** What TLS, gRPC, manifests and questions add to content, at most. */
-const overheadBytes = 256 * 1024;
-/** What the site may catch up when it was held up itself. */
-const catchUpMs = 200;
-
-const { seconds, timeoutMs, windowMs } = byScale({
-  short: { seconds: 4, timeoutMs: 120_000, windowMs: 2_000 },
-  long: { seconds: 65, timeoutMs: 1_800_000, windowMs: 10_000 },
-});
-
-/** A grid that is the same at every hour. */
-const always = (level: WindowLevel) => ({
-  timeZone: 'UTC',
-  hours: Array.from({ length: hoursOfWeek }, () => level),
-});
-
-/** A site with one DP, between them a proxy that counts, and one package after another. */
-class LimitedPush implements AsyncDisposable {
-  readonly network: Network;
-  readonly administrator: Administrator;
-  readonly proxy: CountingProxy;
-  #count = 0;
-
-  private constructor(network: Network, administrator: Administrator, proxy: CountingProxy) {
-    this.network = network;
-    this.administrator = administrator;
-    this.proxy = proxy;
-  }
-
-  static async start(distribution: Record<string, unknown> = {}): Promise<LimitedPush> {
-    const network = await Network.start({ distributionPoints: [dpId], site: { distribution } });
-    const administrator = await Administrator.of(network);
-    const proxy = await CountingProxy.start(network.dp(dpId).address);
-    await administrator.setAddress(dpId, proxy.address);
-    return new LimitedPush(network, administrator, proxy);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.network.stop();
-    await this.proxy[Symbol.asyncDispose]();
-  }
-
-  /** One file of noise. @returns the package's ID */
-  async bigFile(bytes: number, priority: 'PRIORITY_HIGH' | 'PRIORITY_LOW' = 'PRIORITY_LOW') {
-    this.#count += 1;
-    const source = join(this.network.directory, `source ${this.#count}`);
-    await writeNoise(join(source, 'big.bin'), { bytes, seed: testSeed + this.#count });
-    return { source, packageId: await this.administrator.create(source, { priority }) };
-  }
-
-  /** Distributes, and resolves when it is there. @returns what went over the wire meanwhile */
-  async measured(packageId: string): Promise<{ meter: WireMeter; span: [number, number] }> {
-    this.proxy.reset();
-    await using meter = new WireMeter(() => this.proxy.forwardedBytes);
-    const startMs = meter.nowMs;
-    await this.administrator.install(packageId, dpId);
-    return { meter, span: [startMs, meter.nowMs] };
-  }
-}
-
-/**
- * Never more than the limit allows: from the beginning to any moment; on a machine that has the time, in any
- * window too, but for what this process has counted late. On a slow one what stood still goes at once.
- */
-function assertKept(
-  meter: WireMeter,
-  [fromMs, toMs]: readonly [number, number],
-  bytesPerSecond: number,
-): void {
-  const beyond = meter.beyond(bytesPerSecond, { fromMs, toMs });
-  const beyondMax = (bytesPerSecond * 2 * catchUpMs) / 1000 + overheadBytes;
-  assert.ok(beyond <= beyondMax, `${beyond} bytes beyond the limit; allowed: ${beyondMax}`);
-  if (!isLong) return;
-  const { most, mostFromMs } = meter.extremes(windowMs, { fromMs, toMs });
-  const lateMs = meter.gapMs(mostFromMs - 1_000, mostFromMs + windowMs);
-  const allowed = (bytesPerSecond * (windowMs + catchUpMs + lateMs)) / 1000 + overheadBytes;
-  assert.ok(most <= allowed, `${most} bytes in ${windowMs} ms; allowed: ${allowed}`);
-}
+import {
+  always,
+  assertKept,
+  catchUpMs,
+  dpId,
+  LimitedPush,
+  mebibyte,
+  megabyte,
+  overheadBytes,
+  seconds,
+  timeoutMs,
+  windowMs,
+} from './limited-push.ts';
 
 describe('pushes with a limit, on the wire (PTM-6)', function () {
   this.timeout(timeoutMs);
@@ -274,182 +199,4 @@ describe('a job that an administrator lets run (ADM-2)', function () {
     await administrator.redistribute(packageId, dpId);
     await administrator.jobIs(filter, (one) => one.waitingReason === 'window-closed');
   });
-});
-
-describe('pushes over a link that several DPs share (PTM-6)', function () {
-  this.timeout(timeoutMs);
-  const dpIds = ['PS1DP1', 'PS1DP2', 'PS1DP3'];
-  const bytesPerSecond = 6 * megabyte;
-
-  let network: Network;
-  let administrator: Administrator;
-  let wires: CountingProxy[];
-  before(async () => {
-    network = await Network.start({ distributionPoints: dpIds });
-    administrator = await Administrator.of(network);
-    wires = await Promise.all(
-      dpIds.map(async (id) => {
-        const proxy = await CountingProxy.start(network.dp(id).address);
-        await administrator.setAddress(id, proxy.address);
-        await administrator.setLimit(id, 20 * megabyte);
-        return proxy;
-      }),
-    );
-  });
-  after(async () => {
-    await network.stop();
-    await Promise.all(wires.map((wire) => wire[Symbol.asyncDispose]()));
-  });
-
-  it('keep its limit together, get their parts, and obey it as soon as they join it', async () => {
-    const source = join(network.directory, 'source');
-    const bytes = bytesPerSecond * seconds;
-    await writeNoise(join(source, 'big.bin'), { bytes, seed: testSeed });
-    const packageId = await administrator.create(source);
-    await administrator.setLink('london', dpIds.slice(0, 2), bytesPerSecond);
-    const goneBytes = () => wires.map(({ forwardedBytes }) => forwardedBytes);
-    await using meter = new WireMeter(() => goneBytes().reduce((sum, one) => sum + one, 0));
-    const startMs = meter.nowMs;
-    await administrator.distribute(packageId, ...dpIds.slice(0, 2));
-    // One may begin a little later than the other.
-    await Promise.all(wires.slice(0, 2).map((wire) => wire.whenForwarded(megabyte / 2)));
-    const begun = goneBytes();
-    await wires[0]?.whenForwarded((begun[0] ?? 0) + bytes / 4);
-    const [first = 0, second = 0] = goneBytes().map((gone, index) => gone - (begun[index] ?? 0));
-    assert.ok(Math.min(first, second) >= (first + second) / 3, `${first} and ${second}`);
-    assertKept(meter, [startMs, meter.nowMs], bytesPerSecond);
-    // The third takes its own way at first; then it joins, and all three share the line.
-    await administrator.distribute(packageId, ...dpIds.slice(2));
-    await wires[2]?.whenForwarded(bytes / 4);
-    await administrator.setLink('london', dpIds, bytesPerSecond);
-    const joinedMs = meter.nowMs + 1_000;
-    await Promise.all(dpIds.map((id) => administrator.installed({ packageId, dpId: id })));
-    assertKept(meter, [joinedMs, meter.nowMs], bytesPerSecond);
-  });
-});
-
-/** Zones whose hours begin at these minutes: so an edge of a schedule is never far. */
-const zoneOfMinute = new Map([
-  [0, 'UTC'],
-  [15, 'Asia/Kathmandu'],
-  [30, 'Asia/Kolkata'],
-]);
-
-/** The next time from then on at which an hour begins in one of these zones. */
-function nextEdge(fromMs: number): { readonly atMs: number; readonly timeZone: string } {
-  for (let atMs = nextQuarterMs(fromMs); ; atMs = nextQuarterMs(atMs)) {
-    const timeZone = zoneOfMinute.get(new Date(atMs).getUTCMinutes());
-    if (timeZone) return { atMs, timeZone };
-  }
-}
-
-/** A grid that is closed in one hour, the one of this time. */
-function closedAt(atMs: number, timeZone: string) {
-  const hour = new HourOfWeek(timeZone).at(atMs);
-  const { hours } = always('open');
-  return {
-    timeZone,
-    hours: hours.map((level, index) => (index === hour ? ('closed' as const) : level)),
-  };
-}
-
-/** Waits for the clock: up to an hour. */
-async function untilTime(atMs: number): Promise<void> {
-  while (Date.now() < atMs) await sleep(Math.min(1_000, atMs - Date.now()));
-}
-
-// It takes the clock an hour: once for real, besides all that a clock of a test has shown.
-if (isLong) {
-  describe('a schedule, by the clock of the machine (PTM-5)', () => {
-    it('stops a push at the edge of an hour, and lets it go on at another', async function () {
-      this.timeout(2 * 3_600_000);
-      await using ground = await LimitedPush.start();
-      const { administrator, proxy } = ground;
-      const { source, packageId } = await ground.bigFile(64 * mebibyte);
-      const filter = { packageId, dpId };
-      const closing = nextEdge(Date.now() + 20_000);
-      await administrator.setLimit(dpId, megabyte);
-      await administrator.setSchedule(dpId, closedAt(closing.atMs, closing.timeZone));
-      await untilTime(closing.atMs - 15_000);
-      await administrator.distribute(packageId, dpId);
-      await untilTime(closing.atMs - 1_000);
-      const atEdge = proxy.forwardedBytes;
-      assert.ok(atEdge > 10 * megabyte, `${atEdge} bytes`);
-      await untilTime(closing.atMs + 1_000);
-      const stopped = proxy.forwardedBytes;
-      assert.ok(stopped >= atEdge + 0.8 * megabyte, 'it went on up to the edge');
-      const opening = nextEdge(closing.atMs + 60_000);
-      await administrator.setSchedule(dpId, closedAt(opening.atMs - 1_000, opening.timeZone));
-      const job = await administrator.jobIs(filter, (one) => one.waitingReason === 'window-closed');
-      assert.ok(job.reason.includes(new Date(opening.atMs).toISOString().slice(11, 16)));
-      await untilTime(opening.atMs - 500);
-      // Signs of life, a few bytes each.
-      const idleSeconds = (opening.atMs - closing.atMs) / 1_000;
-      assert.ok(proxy.forwardedBytes - stopped < 4_096 + 100 * idleSeconds, 'nothing went');
-      await untilTime(opening.atMs + 2_500);
-      assert.ok(proxy.forwardedBytes - stopped >= megabyte, 'it goes on');
-      await administrator.setLimit(dpId, undefined);
-      await administrator.installed(filter);
-      const out = await extractPackage(ground.network, dpId, packageId);
-      assert.equal(await treeFingerprint(out), await treeFingerprint(source));
-    });
-  });
-}
-
-/** What a package has beside its content on the wire, and what a stream may send twice. */
-const againBytes = 8 * mebibyte + overheadBytes;
-
-const big = byScale({
-  short: { bytes: 256 * mebibyte, bytesPerSecond: 10 * megabyte, beginBytes: 8 * mebibyte },
-  long: { bytes: 8 * 1024 * mebibyte, bytesPerSecond: 50 * megabyte, beginBytes: 512 * mebibyte },
-});
-const urgentBytes = 10 * mebibyte;
-
-describe('an urgent package (PTM-3)', function () {
-  this.timeout(timeoutMs);
-
-  for (const { packagesMax, how } of [
-    { packagesMax: 1, how: 'takes the only place of a big one' },
-    { packagesMax: 3, how: 'takes the way of a big one' },
-  ]) {
-    it(`${how}, is there soon, and the big one goes on from where it was`, async () => {
-      await using ground = await LimitedPush.start({ packagesMax });
-      const { administrator, network, proxy } = ground;
-      const { source, packageId } = await ground.bigFile(big.bytes);
-      const urgent = await ground.bigFile(urgentBytes, 'PRIORITY_HIGH');
-      await administrator.setLimit(dpId, big.bytesPerSecond);
-      await administrator.distribute(packageId, dpId);
-      await proxy.whenForwarded(big.beginBytes);
-      const [beforeMs, beforeBytes] = [performance.now(), proxy.forwardedBytes];
-      await administrator.install(urgent.packageId, dpId);
-      const tookMs = performance.now() - beforeMs;
-      const meanwhileBytes = proxy.forwardedBytes - beforeBytes;
-      const ownMs = (1000 * urgentBytes) / big.bytesPerSecond;
-      const foreign = (meanwhileBytes - urgentBytes) / mebibyte;
-      process.stdout.write(
-        `      there after ${tookMs.toFixed(0)} ms, of which ${ownMs.toFixed(0)} are its own; ` +
-          `${foreign.toFixed(1)} MiB of other things went meanwhile\n`,
-      );
-      const [open] = await administrator.openJobs({ packageId });
-      assert.ok(open, 'the big one is not done');
-      // What the big one got meanwhile: a second to wake up, and one until it gave way.
-      if (isLong) {
-        assert.ok(meanwhileBytes <= urgentBytes + 2 * big.bytesPerSecond + overheadBytes);
-      }
-      assert.ok(tookMs <= byScale({ short: 20_000, long: 3_000 }) + ownMs, `${tookMs} ms`);
-      await administrator.setLimit(dpId, undefined);
-      await administrator.installed({ packageId, dpId });
-      const most = big.bytes + urgentBytes + againBytes + 0.01 * big.bytes;
-      assert.ok(proxy.forwardedBytes <= most, `${proxy.forwardedBytes} bytes, over ${most}`);
-      const { tryCount } = await administrator.lastJob({ packageId, dpId });
-      assert.equal(tryCount, 1);
-      const messages = await administrator.messages({ packageId, dpId });
-      assert.deepEqual(
-        messages.map(({ messageId }) => messageId).filter((id) => id === 8203),
-        [],
-      );
-      const out = await extractPackage(network, dpId, packageId);
-      assert.equal(await treeFingerprint(out), await treeFingerprint(source));
-    });
-  }
 });

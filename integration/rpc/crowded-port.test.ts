@@ -14,6 +14,7 @@ import {
   parseEnrollmentToken,
 } from '../../shared/domain/enrollment-token.ts';
 import { EnrollmentChannel } from '../../shared/rpc/enrollment-channel.ts';
+import { frame, frameTypes } from '../raw-http2.ts';
 import { dp1, EnrollmentPort } from './enrollment-port.ts';
 
 describe('the enrollment port, whoever crowds it (SEC-2)', () => {
@@ -205,5 +206,33 @@ describe('the enrollment port, whoever crowds it (SEC-2)', () => {
     const still = connectTls({ ...options, ALPNProtocols: ['h2'] });
     still.resume();
     await once(still, 'close');
+  });
+
+  it('ends a connection that brings more than requests can be, and lets its address wait', async () => {
+    const newConnections = { perSecond: 10, burst: 20 };
+    await using port = await EnrollmentPort.open({ connectionBytesMax: 50_000, newConnections });
+    await port.enroll();
+    const options = { port: port.port, host: '127.0.0.1', rejectUnauthorized: false } as const;
+    const flooding = connectTls({ ...options, ALPNProtocols: ['h2'] });
+    flooding.on('error', () => {});
+    flooding.resume();
+    await once(flooding, 'secureConnect');
+    flooding.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    const priority = frame(frameTypes.priority, 0, 3, Buffer.from([0, 0, 0, 0, 200]));
+    const many = Buffer.concat([frame(frameTypes.settings, 0, 0), ...Array(1_000).fill(priority)]);
+    while (!flooding.destroyed) {
+      flooding.write(many);
+      await sleep(5);
+    }
+    const told = port.site.events.map(({ detail }) => detail).join();
+    assert.match(told, /more than 50000 bytes on a connection/);
+    await assert.rejects(port.enroll(), { code: 'PEER_UNREACHABLE' });
+    // The same address is let in again after a while.
+    for (;;) {
+      const end = await port.enroll().catch(({ code }) => code);
+      if (typeof end !== 'string') break;
+      assert.equal(end, 'PEER_UNREACHABLE');
+      await sleep(200);
+    }
   });
 });

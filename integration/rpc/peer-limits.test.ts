@@ -4,7 +4,7 @@ import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { defaultPeerLimits, type PeerLimits } from '../../shared/rpc/peer-limits.ts';
 import type { RpcServer } from '../../shared/rpc/rpc-server.ts';
 import { gigabyteBomb } from '../hostile-peer.ts';
-import { flags, frame, framed, frameTypes, RawHttp2 } from '../raw-http2.ts';
+import { flags, frame, framed, frameTypes, RawHttp2, type Target } from '../raw-http2.ts';
 import { client, dp, fullAdmin, otherDp, promised, site, TrustCircle } from './trust-circle.ts';
 
 const deadlineMs = 20_000;
@@ -32,6 +32,17 @@ async function opponents(circle: TrustCircle, server: RpcServer, identity = site
   const channel = await circle.channel('DistributionPoint', server.address);
   const isWell = () => channel.unary('check', {}, { deadlineMs });
   return { raw: await RawHttp2.open(target), target, isWell, channel };
+}
+
+/** Whether a new connection is closed before the server says its settings. */
+async function isTurnedAway(target: Target): Promise<boolean> {
+  const raw = await RawHttp2.connect(target).catch(() => undefined);
+  if (!raw) return true;
+  const settings = new Promise<boolean>((resolve) => raw.socket.once('data', () => resolve(false)));
+  const closed = new Promise<boolean>((resolve) => raw.socket.once('close', () => resolve(true)));
+  const isOver = await Promise.race([settings, closed]);
+  raw.socket.destroy();
+  return isOver;
 }
 
 const overLimit = (circle: TrustCircle) =>
@@ -98,22 +109,96 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
     raw.socket.destroy();
   });
 
-  it('frames without end that are no messages: the connection ends, and again when it comes back at once', async () => {
+  it('frames without end that are no messages: the connection ends, and who comes back at once is turned away', async () => {
     await using circle = await TrustCircle.create();
     const overheadBytes = { perSecond: 10_000, burst: 50_000 };
     const server = await serve(circle, { overheadBytes });
     const { raw, target, isWell } = await opponents(circle, server, client);
     const priority = frame(frameTypes.priority, 0, 3, Buffer.from([0, 0, 0, 0, 200]));
     const many = Buffer.concat(Array<Buffer>(1_000).fill(priority));
-    for (const one of [raw, await RawHttp2.open(target)]) {
-      while (one.isOpen) {
-        await one.write(many);
-        await sleep(1);
-      }
+    while (raw.isOpen) {
+      await raw.write(many);
+      await sleep(1);
     }
     await told(circle, /10000 bytes a second that are no messages/);
     assert.ok(circle.audit.every(({ caller }) => caller === 'waybill://client/pc1'));
+    assert.ok(await isTurnedAway(target));
     await isWell();
+    // It is let in again when there is something left.
+    while (await isTurnedAway(target)) await sleep(50);
+  });
+
+  it('frames for a call that was ended for what it did: count as no messages, also of a site', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { messagePartsMax: 100 });
+    const { raw } = await opponents(circle, server);
+    const id = await raw.call(putManifest);
+    await raw.send(id, framed(Buffer.alloc(200), { length: 100_000 }), 1);
+    const crumb = frame(frameTypes.data, 0, id, Buffer.of(0));
+    const crumbs = Buffer.concat(Array<Buffer>(1_000).fill(crumb));
+    // Far less than what may be on its way of a call of an honest site.
+    for (let count = 0; count < 400 && raw.isOpen; count++) await raw.write(crumbs);
+    assert.ok(await raw.closed(deadlineMs), 'the connection is still open');
+    await told(circle, /bytes a second that are no messages/);
+  });
+
+  const breaches = {
+    'messages longer than can be': async (raw: RawHttp2) =>
+      raw.send(await raw.call(putManifest), framed(Buffer.alloc(10), { length: 0xffffffff })),
+    'compressed messages': async (raw: RawHttp2) =>
+      raw.send(await raw.call(putManifest), framed(Buffer.alloc(10), { flag: 1 })),
+    'calls that say they are compressed': async (raw: RawHttp2) => {
+      await raw.call(putManifest, { 'grpc-encoding': 'gzip' });
+    },
+  };
+  for (const [name, breach] of Object.entries(breaches)) {
+    it(`${name}, again and again: all connections of their sender end, and it waits`, async () => {
+      await using circle = await TrustCircle.create();
+      const server = await serve(circle, { faults: { perSecond: 2, burst: 3 } });
+      const { raw, target } = await opponents(circle, server);
+      const second = await RawHttp2.open(target);
+      for (let count = 0; count < 3; count++) await breach(raw);
+      assert.ok((await raw.closed(deadlineMs)) && (await second.closed(deadlineMs)));
+      await told(circle, /3 breaches of what is agreed/);
+      const credentials = await circle.credentials(client);
+      assert.ok(!(await isTurnedAway({ ...target, credentials })));
+      while (await isTurnedAway(target)) await sleep(50);
+    });
+  }
+
+  it('a connection that HTTP/2 itself ends, again and again: its caller waits', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, { faults: { perSecond: 0.01, burst: 3 } });
+    const { raw, target, isWell } = await opponents(circle, server, client);
+    raw.socket.destroy();
+    for (let count = 0; count < 3; count++) {
+      const one = await RawHttp2.open(target);
+      const more = frame(frameTypes.continuation, 0, 1, Buffer.alloc(10));
+      const beginning = frame(frameTypes.headers, 0, 1, Buffer.alloc(10));
+      await one.write(beginning, ...Array<Buffer>(20).fill(more));
+      assert.ok(await one.closed(deadlineMs));
+    }
+    assert.ok(await isTurnedAway(target));
+    await isWell();
+  });
+
+  it('a site that is cut off while it brings content: may come back at once', async () => {
+    await using circle = await TrustCircle.create();
+    const release = promised();
+    const server = await circle.serve(
+      'DistributionPoint',
+      { check: async () => ({}), putManifest: () => release.promise.then(() => ({})) },
+      { peerLimits: { ...defaultPeerLimits, lookMs: 20 } },
+    );
+    const { raw, target } = await opponents(circle, server);
+    const ids = await Promise.all([raw.call(putManifest), raw.call(putManifest)]);
+    for (let count = 0; count < 4; count++) {
+      for (const id of ids) await raw.send(id, framed(Buffer.alloc(1_000_000)));
+    }
+    raw.socket.destroy();
+    assert.ok(!(await isTurnedAway(target)));
+    assert.deepEqual(overLimit(circle), []);
+    release.resolve(undefined);
   });
 
   it('messages that nobody takes: all connections of their sender end', async () => {

@@ -11,21 +11,15 @@ import {
 } from './content-messages.ts';
 import type { DownloadSources } from './download-sources.ts';
 import type { DownloadWaits } from './download-waits.ts';
-import { IdleRounds } from './idle-rounds.ts';
-import { type Intake, type IntakeQuestion, Silence } from './intake.ts';
+import { FetchWatch, type FetchWatchConfig } from './fetch-watch.ts';
+import type { Intake, IntakeQuestion } from './intake.ts';
 import type { SourceConnection } from './source-connection.ts';
 import { SourceField } from './source-field.ts';
 import type { UnitRange } from './source-holdings.ts';
 import { type AgentStreams, StreamBudget } from './stream-budget.ts';
 import { wakeWithin } from './timed-wait.ts';
-import { ownUnits } from './unit-owner.ts';
-import {
-  type PlannedUnit,
-  type UnitPick,
-  UnitPlan,
-  type UnitStretch,
-  unitBytesOf,
-} from './unit-plan.ts';
+import { type PlannedUnit, type UnitStretch, unitBytesOf } from './unit-plan.ts';
+import { type PlannedPick, UnitPlans } from './unit-plans.ts';
 
 /** A unit whose bytes have come, unverified. */
 export interface BroughtUnit {
@@ -55,17 +49,11 @@ export interface UnitFetchNeeds {
   readonly onReceived: (bytes: number) => void;
 }
 
-export interface UnitFetchConfig {
+export interface UnitFetchConfig extends FetchWatchConfig {
   /** Streams of a download; a source that is of use always has one. @default 8 */
   readonly streamsMax: number;
   /** Streams of a download, however many sources it has. @default 32 */
   readonly streamsInAllMax: number;
-  /** How long nobody gives anything before that is told, and waited for. @default 2_000 */
-  readonly idleMs: number;
-  /** The same while a source gets more itself. @default 60_000 */
-  readonly idleArrivingMs: number;
-  /** The same while sources are asked and none of them answers. @default 300_000 */
-  readonly silentMs: number;
 }
 
 export const defaultUnitFetchConfig: UnitFetchConfig = {
@@ -87,11 +75,8 @@ export class FileContradiction extends Error {
   }
 }
 
-type Pick = UnitPick<SourceConnection>;
-type Plan = UnitPlan<SourceConnection>;
-
-/** Stretches that are worked on at once: the next one begins while the last of one are on their way. */
-const plansMax = 2;
+type Pick = PlannedPick['pick'];
+type Plan = PlannedPick['plan'];
 
 /**
  * Fetches units from all sources at once. What is asked of whom is the plan's to say, how long it may
@@ -99,28 +84,25 @@ const plansMax = 2;
  */
 export class UnitFetch {
   readonly #needs: UnitFetchNeeds;
-  readonly #config: UnitFetchConfig;
   readonly #wake = new WakeSignal();
   readonly #over = new AbortController();
   readonly #budget: StreamBudget;
-  readonly #idle: IdleRounds;
   readonly #field: SourceField;
-  readonly #silence: Silence;
+  readonly #watch: FetchWatch;
+  readonly #plans: UnitPlans;
   readonly #running = new Set<Promise<void>>();
-  #plans: readonly Plan[] = [];
-  #loading: Promise<void> | undefined;
-  #isFedUp = false;
   #isPaused = false;
   #failure: { readonly error: unknown } | undefined;
   #givesUp = false;
 
   constructor(needs: UnitFetchNeeds, config: UnitFetchConfig) {
     this.#needs = needs;
-    this.#config = config;
     this.#budget = new StreamBudget(config, needs.streams);
-    this.#idle = new IdleRounds(needs);
-    this.#field = new SourceField(needs.sources, needs.random);
-    this.#silence = new Silence(needs.clock, needs.intake);
+    const field = new SourceField(needs.sources, needs.random);
+    this.#field = field;
+    this.#watch = new FetchWatch({ ...needs, field }, config);
+    const onFailed = (error: unknown) => this.#fail(error);
+    this.#plans = new UnitPlans({ ...needs, field, onTaken: () => this.#wake.wake(), onFailed });
   }
 
   /**
@@ -145,44 +127,30 @@ export class UnitFetch {
       this.#over.abort(workIsOver);
       for (const connection of this.#needs.sources.connections) connection.cancelRequests();
       await Promise.all([...this.#running]);
-      await this.#loading;
+      await this.#plans.whenTaken();
       await stretches.return(undefined);
     }
   }
 
   async #loop(stretches: AsyncGenerator<UnitStretch>, signal: AbortSignal): Promise<boolean> {
-    this.#silence.end();
+    this.#watch.heard();
     for (;;) {
       throwIfAborted(signal);
-      this.#plans = this.#plans.filter((plan) => !plan.isDone);
-      if (!this.#isFedUp && this.#plans.length < plansMax) this.#loading ??= this.#load(stretches);
+      this.#plans.next(stretches);
       if (this.#failure) throw this.#failure.error;
-      if (this.#isFedUp && this.#plans.length === 0) return true;
+      if (this.#plans.areDone) return true;
       this.#dispatch();
-      const isIdle = this.#running.size === 0 && this.#plans.length > 0;
+      const { hasWork } = this.#plans;
+      const isIdle = this.#running.size === 0 && hasWork;
       if (isIdle && this.#givesUp) return false;
-      this.#idle.look(isIdle || this.#isSilent, this.#idleMs);
-      await wakeWithin(this.#wake, this.#dueInMs(), { clock: this.#needs.clock, signal });
-    }
-  }
-
-  /** Never rejects. */
-  async #load(stretches: AsyncGenerator<UnitStretch>): Promise<void> {
-    try {
-      const { done, value } = await stretches.next();
-      if (done) this.#isFedUp = true;
-      else this.#plans = [...this.#plans, new UnitPlan(value, this.#needs.random)];
-      this.#field.invalidate();
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      this.#loading = undefined;
-      this.#wake.wake();
+      this.#watch.look({ isIdle, isWanted: hasWork && !this.#isPaused });
+      const dueInMs = this.#watch.dueInMs(this.#running.size > 0);
+      await wakeWithin(this.#wake, dueInMs, { clock: this.#needs.clock, signal });
     }
   }
 
   #dispatch(): void {
-    this.#refreshField();
+    this.#plans.refreshField();
     if (this.#isPaused) return;
     const connections = this.#field.inOrder();
     for (let hasBegun = true; hasBegun; ) {
@@ -190,7 +158,7 @@ export class UnitFetch {
       for (const connection of connections) {
         if (!this.#budget.hasRoomFor(connection.state) || this.#isOneTooMany(connection)) continue;
         if (!this.#field.mayHaveMore(connection)) continue;
-        const found = this.#pickFor(connection);
+        const found = this.#plans.pickFor(connection, this.#nowMs());
         if (!found) continue;
         this.#begin(found.plan, found.pick);
         hasBegun = true;
@@ -202,21 +170,6 @@ export class UnitFetch {
   #isOneTooMany({ state }: SourceConnection): boolean {
     const isLow = this.#needs.intake.partBytes < pieceBytes;
     return isLow && state.streamCount > 0 && this.#running.size >= limitedStreamsMax;
-  }
-
-  #pickFor(source: SourceConnection): { plan: Plan; pick: Pick } | undefined {
-    const nowMs = this.#nowMs();
-    const crowd = this.#needs.self === undefined ? 0 : this.#field.crowdAt(source, nowMs);
-    for (const plan of this.#plans) {
-      const pick = plan.next(source, nowMs, crowd);
-      if (pick) return { plan, pick };
-    }
-    const isEnd = this.#plans.every(({ missingCount }) => missingCount === 0);
-    for (const plan of this.#plans) {
-      const pick = plan.overdue(source, nowMs, (other) => isEnd || !other.state.isProven);
-      if (pick) return { plan, pick };
-    }
-    return undefined;
   }
 
   #begin(plan: Plan, pick: Pick): void {
@@ -243,7 +196,7 @@ export class UnitFetch {
         answerBytesMax: answerBytesMaxOf(units),
         patienceMs: () => source.state.patienceMs(bytes, this.#othersMs(source, bytes)),
         isReplaceable: () => this.#field.hasOther(source, units),
-        onProgress: () => this.#silence.end(),
+        onProgress: () => this.#watch.heard(),
       });
       await this.#take(plan, pick, response);
     } catch (error) {
@@ -287,8 +240,7 @@ export class UnitFetch {
     const first = fresh.filter(({ place }) => !plan.isFinished(place));
     plan.finish(first.map(({ place }) => place));
     if (first.length === 0) return;
-    this.#silence.end();
-    this.#idle.progressed();
+    this.#watch.progressed();
     const arrived = first.map(({ unit }) => unit);
     this.#needs.onArrived(
       arrived,
@@ -380,53 +332,8 @@ export class UnitFetch {
   }
 
   #onGrown(connection: SourceConnection, range: UnitRange): void {
-    for (const plan of this.#plans) plan.holdingsGrew(connection, range);
+    this.#plans.holdingsGrew(connection, range);
     this.#wake.wake();
-  }
-
-  /** The plans know who may be asked. */
-  #refreshField(): void {
-    if (!this.#field.refresh()) return;
-    const { connections } = this.#field;
-    const isOwn = this.#ownership();
-    for (const plan of this.#plans) {
-      plan.setSources(connections);
-      if (isOwn) plan.share(isOwn);
-    }
-  }
-
-  /** With those that do not hold all, and fetch the same, the units are shared out. */
-  #ownership(): ((unit: number) => boolean) | undefined {
-    const { self, sources } = this.#needs;
-    if (self === undefined) return undefined;
-    const peers = sources.connections.filter(({ holdings }) => !holdings.isComplete);
-    return ownUnits(
-      self,
-      peers.map(({ name }) => name),
-    );
-  }
-
-  /** Whether sources are asked, one has patience with them, and nothing has come for long. */
-  get #isSilent(): boolean {
-    const isWanted = this.#plans.length > 0 && !this.#isPaused;
-    return isWanted && this.#silence.ms >= this.#config.silentMs;
-  }
-
-  /** Whether some of it is left to those who fetch the same. */
-  get #isShared(): boolean {
-    return this.#needs.self !== undefined && this.#field.isArriving;
-  }
-
-  get #idleMs(): number {
-    return this.#field.isArriving ? this.#config.idleArrivingMs : this.#config.idleMs;
-  }
-
-  #dueInMs(): number {
-    const nowMs = this.#nowMs();
-    const dues = [this.#needs.sources.nextUsableMs, this.#idle.dueMs(this.#idleMs)];
-    // Whether something is overdue, or left to others who do not get it, is looked at now and then.
-    if (this.#running.size > 0 || this.#isShared) dues.push(nowMs + overdueLookMs);
-    return Math.max(0, Math.min(...dues) - nowMs);
   }
 
   #nowMs(): number {
@@ -436,9 +343,6 @@ export class UnitFetch {
 
 /** Streams under a limit that cuts pieces: enough for a way of several hundred milliseconds. */
 const limitedStreamsMax = 4;
-
-/** Time between two looks for what is overdue. */
-const overdueLookMs = 250;
 
 /** Whether an answer did not fit the question, or no message at all. */
 function isMisfit(error: unknown): error is WaybillError {

@@ -14,10 +14,11 @@ import type { ContentFile } from './content-files.ts';
 import { ContentReader } from './content-reader.ts';
 import { ContentRelease } from './content-release.ts';
 import { DataLibrary } from './data-library.ts';
-import { type ExtractOptions, extractContents, makeEmptyDirectory } from './extract-package.ts';
+import type { ExtractOptions } from './extract-package.ts';
 import { FileLibrary } from './file-library.ts';
 import { FileVerification } from './file-verification.ts';
-import { addDeltaReferences, addDeltas, type DeltaStep, deltasOf } from './library-deltas.ts';
+import { addDeltas, type DeltaStep, deltasOf } from './library-deltas.ts';
+import { LibraryIndex } from './library-index.ts';
 import { type LibraryLayout, toLibraryLayout } from './library-layout.ts';
 import { LibraryReferences } from './library-references.ts';
 import type { LibraryRooms } from './library-rooms.ts';
@@ -27,12 +28,12 @@ import type { HeldFile, LibraryTasks, StagedFile } from './library-tasks.ts';
 import { LibraryUpkeep } from './library-upkeep.ts';
 import type { ManifestSource } from './manifest-source.ts';
 import {
-  addReferences,
   type CommitStep,
   commitVersion,
   type PackageCommit,
   unverifiedFiles,
 } from './package-commit.ts';
+import { PackageExtraction } from './package-extraction.ts';
 import { type LibraryPackage, PackageLibrary } from './package-library.ts';
 import { Quarantine } from './quarantine.ts';
 import { TaskThreads } from './task-threads.ts';
@@ -89,6 +90,8 @@ export class ContentLibrary implements Component {
   readonly #changes = new SerialQueue();
   readonly #verification: FileVerification;
   readonly #release: ContentRelease;
+  readonly #index: LibraryIndex;
+  readonly #extraction: PackageExtraction;
   readonly #sweep: LibrarySweep;
   readonly #stopping = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
@@ -116,7 +119,12 @@ export class ContentLibrary implements Component {
     const { fileLibrary } = layout;
     const { files } = rooms;
     this.#verification = new FileVerification({ files, fileLibrary, threads, stopping, logger });
-    const completeIndex = () => this.#completeIndex();
+    const openContent = (contentId: string) => this.#openContent(contentId);
+    const { packages } = rooms;
+    const extracted = { packages, openContent, threads, fileLibrary, stopping };
+    this.#extraction = new PackageExtraction(extracted);
+    this.#index = new LibraryIndex({ rooms, changes, logger });
+    const completeIndex = () => this.#index.complete();
     this.#sweep = new LibrarySweep(
       {
         rooms,
@@ -142,7 +150,7 @@ export class ContentLibrary implements Component {
       this.#needs.logger.error(damaged, 'Package record was damaged and set aside');
     }
     await this.#changes.run(() => this.#release.letGoOfLeftovers());
-    await this.#completeIndex();
+    await this.#index.complete();
     this.#sweeping = this.#sweep.runUntil(this.#stopping.signal);
     this.#rooms.files.syncInherited(this.#stopping.signal).catch(() => {
       // The first commit does it again, and fails if it has to.
@@ -302,27 +310,12 @@ export class ContentLibrary implements Component {
    *   library is damaged
    * @throws DISK_FULL
    */
-  async extractPackage(
+  extractPackage(
     packageId: string,
     outDirectory: string,
     options: ExtractOptions = {},
   ): Promise<void> {
-    const version = this.#rooms.packages.get(packageId);
-    if (!version) throw new WaybillError({ code: 'PACKAGE_NOT_HELD', packageId });
-    // All leases are taken before anything is waited for: the version cannot go meanwhile.
-    const readers = version.contents.map((content) => this.#openContent(content.contentId));
-    try {
-      await makeEmptyDirectory(outDirectory);
-      const contents = readers.map(({ descriptor, manifestPath }) => {
-        const name = readers.length === 1 ? '' : descriptor.contentId;
-        return { descriptor, manifestPath, directory: join(outDirectory, name) };
-      });
-      for (const { directory } of contents) await mkdir(directory, { recursive: true });
-      const { fileLibrary } = this.layout;
-      await extractContents(this.threads, { fileLibrary, contents }, this.#stoppable(options));
-    } finally {
-      for (const reader of readers) await reader[Symbol.asyncDispose]();
-    }
+    return this.#extraction.extract(packageId, outDirectory, options);
   }
 
   /**
@@ -367,42 +360,6 @@ export class ContentLibrary implements Component {
       signaturePath: data.signaturePathOf(contentId),
       endLease: this.#release.lease(contentId),
     });
-  }
-
-  #stoppable(options: ExtractOptions): ExtractOptions {
-    const signals = [this.#stopping.signal, ...(options.signal ? [options.signal] : [])];
-    return { ...options, signal: AbortSignal.any(signals) };
-  }
-
-  /** Builds the index anew from the manifests if it is not complete; false when it cannot be. */
-  #completeIndex(): Promise<boolean> {
-    return this.#changes.run(async () => {
-      if (await this.#rooms.references.isComplete()) return true;
-      await this.#rooms.references.clear();
-      const results = [];
-      for (const version of this.#rooms.packages.list()) results.push(await this.#reindex(version));
-      // What a package uses whose record is set aside is in no index that is built now.
-      const { hasSetAside } = this.#rooms.packages;
-      const isComplete = !hasSetAside && results.every((isIndexed) => isIndexed);
-      if (isComplete) await this.#rooms.references.markComplete();
-      this.#needs.logger.info({ isComplete }, 'Index of the library rebuilt');
-      return isComplete;
-    });
-  }
-
-  async #reindex({ packageId, contents }: LibraryPackage): Promise<boolean> {
-    try {
-      await addReferences(this.#rooms, contents, (content) => this.#rooms.data.readFiles(content));
-      for (const content of contents) {
-        this.#rooms.data.endWork(content);
-        await addDeltaReferences(this.#rooms, content.contentId);
-      }
-      return true;
-    } catch (err) {
-      if (!(err instanceof WaybillError)) throw err;
-      this.#needs.logger.error({ packageId, err }, 'Package is damaged; no file is deleted');
-      return false;
-    }
   }
 
   #step(step: LibraryStep): void {

@@ -63,3 +63,8 @@ export interface UnassignedNumbers {
 
 export const unknownOrigin: OriginState = { sequence: 0, messageSerial: 0, floor: 0 };
 export const unknownNeighbour: NeighbourState = { acknowledged: {}, refilledLife: 0 };
+
+/** Whether an entry of a log is the last change of its row. */
+export function isEntryOf(version: RowVersion, origin: string, sequence: number): boolean {
+  return version.changedAt.siteCode === origin && version.sequence === sequence;
+}

@@ -51,6 +51,17 @@ describe('connections by address (SEC-4)', () => {
     assert.equal(connect('y', '10.0.0.1', 1_000).refusal, undefined);
   });
 
+  it('that are refused for who they are: count as those that end unproven', () => {
+    const { gate, connect } = newGate();
+    for (let count = 0; count < 4; count++) {
+      const one = connect('x', '10.0.0.1');
+      one.prove();
+      gate.refused('10.0.0.1', 0);
+      one.leave();
+    }
+    assert.match(connect('y', '10.0.0.1').refusal ?? '', /failed connections/);
+  });
+
   it('that ended proven: count for nothing', () => {
     const { connect } = newGate();
     for (let count = 0; count < 100; count++) {

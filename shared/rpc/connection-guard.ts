@@ -38,7 +38,8 @@ interface GuardNeeds {
  * Stands between the sockets of a server and gRPC (SEC-4), and bounds what one caller may take:
  * connections, handshakes, calls, messages, memory, and whatever else costs time without being a
  * message. Who is over a limit waits where waiting helps; else a call, or all connections of that
- * peer, end. Others go on. A crash leaves nothing.
+ * peer, end, and it gets new ones when there is something left of what it has used up. Others go on. A crash
+ * leaves nothing.
  */
 export class ConnectionGuard {
   readonly #needs: GuardNeeds;
@@ -107,7 +108,9 @@ export class ConnectionGuard {
     }
     for (const [peer, bytes] of held) {
       const max = peer.identity?.kind === 'site' ? heldBytesOfSiteMax : heldBytesMax;
-      if (bytes > max) this.#cutAll(peer, `${max} bytes of messages that no method has taken`);
+      if (bytes <= max) continue;
+      peer.faults.take(1, this.#needs.clock.monotonicMs());
+      this.#cutAll(peer, `${max} bytes of messages that no method has taken`);
     }
   }
 
@@ -150,7 +153,10 @@ export class ConnectionGuard {
     this.#proofs.get(socket)?.();
     const peer = this.#peerOf(secure);
     const address = `${secure.remoteAddress}:${secure.remotePort}`;
-    const limit = this.#limitOfConnections(peer);
+    const nowMs = this.#needs.clock.monotonicMs();
+    const ownLimit = peer.overLimit(nowMs) ?? this.#ownLimitOfConnections(peer);
+    if (ownLimit !== undefined) this.#addresses.refused(secure.remoteAddress ?? '', nowMs);
+    const limit = ownLimit ?? this.#limitOfAll(peer);
     if (limit !== undefined) {
       secure.destroy();
       const caller = peer.identity ? toIdentityUri(peer.identity) : 'unauthenticated';
@@ -163,9 +169,16 @@ export class ConnectionGuard {
   }
 
   /** The limit that one more connection of a peer is over, in words. */
-  #limitOfConnections({ identity, connectionCount }: PeerRecord): string | undefined {
-    const { connectionsPerPeerMax, connectionsOfAllMax } = this.#limits;
-    if (connectionCount >= connectionsPerPeerMax) return `${connectionsPerPeerMax} connections`;
+  #ownLimitOfConnections({ connectionCount }: PeerRecord): string | undefined {
+    const { connectionsPerPeerMax } = this.#limits;
+    return connectionCount < connectionsPerPeerMax
+      ? undefined
+      : `${connectionsPerPeerMax} connections`;
+  }
+
+  /** The limit that one more connection of whomever is over, in words; nobody is to blame for it. */
+  #limitOfAll({ identity }: PeerRecord): string | undefined {
+    const { connectionsOfAllMax } = this.#limits;
     // Whoever has to see to a crowd must get in.
     const isKeptFor = identity?.kind === 'site' || identity?.kind === 'admin';
     if (isKeptFor || this.#connections.size < connectionsOfAllMax) return undefined;
@@ -184,6 +197,7 @@ export class ConnectionGuard {
       this.#connections.delete(session);
       this.#byAddress.delete(connection.address);
       connection.peer.connectionCount -= 1;
+      connection.left();
     });
   }
 
@@ -198,7 +212,9 @@ export class ConnectionGuard {
     }
     const { peer, caller, address } = connection;
     const path = String(headers[':path']);
-    const refusal = refusalOfHeaders(headers) ?? this.#refusalOfCount(peer, caller);
+    const invalid = refusalOfHeaders(headers);
+    if (invalid) connection.atFault();
+    const refusal = invalid ?? this.#refusalOfCount(peer, caller);
     if (refusal) {
       refuseCall(stream, refusal);
       this.#needs.onOverLimit({ caller, address, method: path, error: refusal });

@@ -35,6 +35,8 @@ export interface EnrollmentConnectionsConfig {
   readonly firstRequestMsMax: number;
   /** From the first byte of a connection to its end, whatever happens on it. @default 30_000 */
   readonly connectionMsMax: number;
+  /** Bytes that may come on one connection, TLS and HTTP/2 included. @default 256 KiB */
+  readonly connectionBytesMax: number;
 }
 
 /** A connection, from before TLS on. */
@@ -58,13 +60,16 @@ interface AddressRecord {
 
 /** How often addresses without a connection are looked at, whether they may be forgotten. */
 const forgetMs = 1_000;
+/** How often it is looked at how much has come. */
+const lookMs = 50;
 
 /**
  * The connections of the enrollment port, where anybody may knock: few at once, few of one address, none
  * for long. Counted from the first byte, before TLS costs anything. Who comes when all places are taken
  * gets that of one who has guessed, else that of the oldest who waits for no answer: an honest caller asks at
  * once, and one that only holds a place grows old. Calls are counted before anything of them is read: a stranger may
- * not choose how much work we do.
+ * not choose how much work we do. Whose connection brings more than requests can be loses it, and his address gets no
+ * other before what it may begin after a rest is earned again.
  */
 export class EnrollmentConnections {
   readonly #config: EnrollmentConnectionsConfig;
@@ -134,6 +139,8 @@ export class EnrollmentConnections {
 
   #attachTo(listener: Http2SecureServer): void {
     this.#listeners.add(listener);
+    const looking = setInterval(() => this.#look(), lookMs).unref();
+    listener.once('close', () => clearInterval(looking));
     // Before the listener of TLS: what is one too many costs no handshake.
     listener.prependListener('connection', (socket: Socket) => this.#take(socket));
     listener.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
@@ -246,6 +253,18 @@ export class EnrollmentConnections {
     this.#visits.set(peer, visit);
     record.count += 1;
     socket.once('close', () => this.#left(peer, visit));
+  }
+
+  /** Frames that are no requests cost time as well, and no call of ours hears of them. */
+  #look(): void {
+    const { connectionBytesMax, newConnections } = this.#config;
+    for (const [peer, visit] of this.#visits) {
+      if (visit.socket.bytesRead <= connectionBytesMax) continue;
+      this.#left(peer, visit);
+      visit.of.begun.take(newConnections.burst, this.#clock.monotonicMs());
+      this.#onRefused(visit.address, `more than ${connectionBytesMax} bytes on a connection`);
+      visit.socket.destroy();
+    }
   }
 
   #left(peer: string, visit: Visit): void {

@@ -90,6 +90,7 @@ export const defaultEnrollmentServerConfig: Omit<EnrollmentServerConfig, 'addres
   callsOfAll: { perSecond: 200, burst: 1_000 },
   firstRequestMsMax: 10_000,
   connectionMsMax: 30_000,
+  connectionBytesMax: 256 * 1_024,
   handshakeMsMax: 5_000,
   idleMsMax: 5_000,
   callMsMax: 20_000,

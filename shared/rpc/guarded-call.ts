@@ -14,6 +14,8 @@ interface CallNeeds extends CallWatchNeeds {
   readonly bringsOne: boolean;
   /** It was ended at once for the limit that is told in words. */
   readonly onRefused: (limit: string) => void;
+  /** Its caller did what no agent of ours ever does. */
+  readonly onFault: () => void;
 }
 
 /** One call of a peer, watched from below gRPC: what comes, how it is cut, and when. */
@@ -21,6 +23,8 @@ export class GuardedCall {
   readonly #stream: ServerHttp2Stream;
   readonly #needs: CallNeeds;
   readonly #watch = new MessageWatch();
+  /** Whether its caller did what no agent of ours ever does. */
+  isAtFault = false;
   #takenBytes = 0;
   #hasBegun = false;
   #lastByteMs = 0;
@@ -90,6 +94,8 @@ export class GuardedCall {
     if (this.#watch.begunBytes === 0) this.#messageBeganMs = this.#lastByteMs;
     this.#takenBytes += chunk.length;
     if (this.#watch.take(chunk) > 0) this.#messageBeganMs = this.#lastByteMs;
+    // gRPC answers it; here it counts.
+    if (this.#watch.isTooLong) this.#blame();
     // Now, before gRPC has the bytes: it would take them for what they are without compression.
     if (this.#watch.isCompressed) this.#refuse('a compressed message, which is not announced');
     const { messagePartsMax } = this.#needs.limits;
@@ -99,8 +105,14 @@ export class GuardedCall {
 
   #refuse(limit: string): void {
     if (this.#stream.closed) return;
+    this.#blame();
     this.end();
     this.#needs.onRefused(limit);
+  }
+
+  #blame(): void {
+    if (!this.isAtFault) this.#needs.onFault();
+    this.isAtFault = true;
   }
 
   /** Whether its method wants the rest of a message, or the only one, and it has not come. */

@@ -36,6 +36,9 @@ export class GuardedConnection {
     this.#session.once('remoteSettings', () => {
       this.#isGreeted = true;
     });
+    this.#session.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code?.startsWith('ERR_HTTP2')) this.atFault();
+    });
   }
 
   /** Who it is of, as the audit trail says it. */
@@ -60,14 +63,16 @@ export class GuardedConnection {
     stream: ServerHttp2Stream,
     of: { readonly bringsOne: boolean; readonly onRefused: (limit: string) => void },
   ): GuardedCall {
-    const call = new GuardedCall(stream, { ...this.#needs, ...of });
+    const onFault = () => this.atFault();
+    const call = new GuardedCall(stream, { ...this.#needs, ...of, onFault });
     this.#calls.add(call);
     this.peer.callCount += 1;
     stream.once('close', () => {
       this.#calls.delete(call);
       this.peer.callCount -= 1;
-      // What was on its way when the call ended is nobody's fault.
-      this.#pastBytes += call.messageBytes + (call.hasAll ? 0 : this.#windowBytes);
+      // What was on its way when the call ended is nobody's fault, unless the call was one.
+      const isExcused = !call.hasAll && !call.isAtFault;
+      this.#pastBytes += call.messageBytes + (isExcused ? this.#windowBytes : 0);
       this.#idleSinceMs = this.#needs.clock.monotonicMs();
       if (stream.rstCode !== constants.NGHTTP2_NO_ERROR) {
         this.peer.takenBackCalls.take(1, this.#idleSinceMs);
@@ -78,15 +83,25 @@ export class GuardedConnection {
 
   /** The limit it is over, in words, when that is a reason to close it. */
   overLimit(nowMs: number): string | undefined {
-    const { greetingMsMax, overheadBytes, takenBackCalls } = this.#needs.limits;
+    const { greetingMsMax } = this.#needs.limits;
     if (!this.#isGreeted && nowMs - this.#openedAtMs > greetingMsMax) {
       return `${greetingMsMax} ms from the handshake to the first settings`;
     }
-    if (this.peer.takenBackCalls.isUsedUp(nowMs)) {
-      return `${takenBackCalls.perSecond} calls taken back a second`;
-    }
-    if (this.peer.overheadBytes.take(this.#newOverheadBytes(), nowMs)) return undefined;
-    return `${overheadBytes.perSecond} bytes a second that are no messages`;
+    this.peer.overheadBytes.take(this.#newOverheadBytes(), nowMs);
+    return this.peer.overLimit(nowMs);
+  }
+
+  /** Its peer did what no agent of ours ever does. */
+  atFault(): void {
+    this.peer.faults.take(1, this.#needs.clock.monotonicMs());
+  }
+
+  /** It has closed: what came on it since the last look counts, too. */
+  left(): void {
+    // What a call still had to take is excused; who is gone says no more of it.
+    const excusedBytes = this.#calls.size * this.#windowBytes;
+    const bytes = Math.max(0, this.#newOverheadBytes() - excusedBytes);
+    this.peer.overheadBytes.take(bytes, this.#needs.clock.monotonicMs());
   }
 
   /** Ends the calls that are over a limit. @param onEnded gets each limit in words */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { SeededRandom } from '../testing/seeded-random.ts';
 import { MessageWatch } from './message-watch.ts';
+import { messageBytesMax } from './rpc-limits.ts';
 
 function framed(length: number, flag = 0): Buffer {
   const message = Buffer.alloc(5 + length, 0xff);
@@ -41,5 +42,16 @@ describe('messages of a call', () => {
     const watch = new MessageWatch();
     watch.take(framed(100, 1).subarray(0, 1));
     assert.ok(watch.isCompressed);
+  });
+
+  it('that say they are longer than can be are seen at their first five bytes', () => {
+    const watch = new MessageWatch();
+    watch.take(framed(messageBytesMax).subarray(0, 100));
+    assert.ok(!watch.isTooLong);
+    const other = new MessageWatch();
+    other.take(framed(messageBytesMax + 1).subarray(0, 4));
+    assert.ok(!other.isTooLong);
+    other.take(framed(messageBytesMax + 1).subarray(4, 5));
+    assert.ok(other.isTooLong);
   });
 });

@@ -1,3 +1,5 @@
+import { messageBytesMax } from './rpc-limits.ts';
+
 /** How a stream of gRPC messages stands. */
 export interface MessageProgress {
   /** Whole messages so far. */
@@ -20,11 +22,17 @@ export class MessageWatch implements MessageProgress {
   begunBytes = 0;
   partCount = 0;
   #isCompressed = false;
+  #isTooLong = false;
   #length = 0;
 
   /** Whether a message said that it is compressed. */
   get isCompressed(): boolean {
     return this.#isCompressed;
+  }
+
+  /** Whether a message said that it is longer than can be. */
+  get isTooLong(): boolean {
+    return this.#isTooLong;
   }
 
   /** Takes what has come. @returns how many messages it has completed */
@@ -48,6 +56,7 @@ export class MessageWatch implements MessageProgress {
       this.#length = known * 256 + byte;
     }
     this.begunBytes += 1;
+    if (this.begunBytes === headBytes) this.#isTooLong ||= this.#length > messageBytesMax;
     return at + 1;
   }
 

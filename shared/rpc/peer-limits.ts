@@ -19,7 +19,7 @@ export interface PeerLimits {
   readonly unprovenMax: number;
   /** Connections one address may begin, proven or not. */
   readonly connections: Flow;
-  /** Connections of one address that may end without a proof of who it is; it waits when it is over. */
+  /** Connections of one address that may end without a proof of who it is, or are refused with one; it waits when it is over. */
   readonly failedConnections: Flow;
   /** Connections of a server from which on only sites and administrators get further ones. */
   readonly connectionsOfAllMax: number;
@@ -29,6 +29,8 @@ export interface PeerLimits {
   readonly callsPerPeerMax: number;
   /** Calls a peer may begin; further ones wait for their turn. */
   readonly calls: Flow;
+  /** What no agent of ours ever does, as a message that is longer than can be. */
+  readonly faults: Flow;
   /** Calls a peer may take back before they are answered. */
   readonly takenBackCalls: Flow;
   /** Messages a peer may send in its calls; further ones wait in its flow control window. */
@@ -67,6 +69,7 @@ export const defaultPeerLimits: PeerLimits = {
   connectionsPerPeerMax: 64,
   callsPerPeerMax: 500,
   calls: { perSecond: 250, burst: 1_000 },
+  faults: { perSecond: 0.2, burst: 20 },
   takenBackCalls: { perSecond: 30, burst: 500 },
   messages: { perSecond: 5_000, burst: 10_000 },
   overheadBytes: { perSecond: 64 * kib, burst: mib },

@@ -14,23 +14,41 @@ export class PeerRecord {
   readonly messages: Allowance;
   readonly overheadBytes: Allowance;
   readonly takenBackCalls: Allowance;
+  readonly faults: Allowance;
   connectionCount = 0;
   callCount = 0;
+  readonly #limits: PeerLimits;
   readonly #calls: Allowance;
   readonly #waiting: WaitingCall[] = [];
 
   constructor(identity: PeerIdentity | undefined, limits: PeerLimits, nowMs: number) {
     this.identity = identity;
+    this.#limits = limits;
     this.#calls = new Allowance(limits.calls, nowMs);
     this.messages = new Allowance(limits.messages, nowMs);
     this.takenBackCalls = new Allowance(limits.takenBackCalls, nowMs);
     this.overheadBytes = new Allowance(limits.overheadBytes, nowMs);
+    this.faults = new Allowance(limits.faults, nowMs);
+  }
+
+  /**
+   * The limit, in words, for which its connections are closed. It gets no new ones before there is
+   * something left: who is cut off and comes back at once would cost as much as before.
+   */
+  overLimit(nowMs: number): string | undefined {
+    const { overheadBytes, takenBackCalls, faults } = this.#limits;
+    if (this.takenBackCalls.isUsedUp(nowMs)) {
+      return `${takenBackCalls.perSecond} calls taken back a second`;
+    }
+    if (this.faults.isUsedUp(nowMs)) return `${faults.burst} breaches of what is agreed`;
+    if (!this.overheadBytes.isUsedUp(nowMs)) return undefined;
+    return `${overheadBytes.perSecond} bytes a second that are no messages`;
   }
 
   /** Whether nothing of it needs to be remembered. */
   isIdle(nowMs: number): boolean {
-    const { messages, overheadBytes, takenBackCalls } = this;
-    const allowances = [this.#calls, messages, overheadBytes, takenBackCalls];
+    const { messages, overheadBytes, takenBackCalls, faults } = this;
+    const allowances = [this.#calls, messages, overheadBytes, takenBackCalls, faults];
     return this.connectionCount === 0 && allowances.every((one) => one.isFull(nowMs));
   }
 

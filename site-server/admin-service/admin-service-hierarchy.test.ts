@@ -6,56 +6,31 @@ import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts
 import type { Package } from '../../shared/rpc/generated/waybill/v1/Package.ts';
 import type { PackageStatus as PackageStatusMessage } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
-import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import { TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts';
+import type { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import type { TestHierarchy } from '../distribution-manager/testing/test-hierarchy.ts';
 import type { TestSite } from '../distribution-manager/testing/test-site.ts';
-import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
-import { GroupCommands } from './group-commands.ts';
-import { PreviewAnswers } from './preview-answers.ts';
 import { SiteCommands } from './site-commands.ts';
 import { conversationOf } from './testing/admin-conversation.ts';
-import { all, nothing, until } from './testing/quiet-parts.ts';
-
-const parent = { siteCode: 'CS1', address: 'CS1:8530' };
-const sites: readonly OwnSite[] = [
-  { siteCode: 'CS1', kind: 'central-administration' },
-  { siteCode: 'PS1', kind: 'primary', parent },
-  { siteCode: 'PS2', kind: 'primary', parent },
-];
-const everything = { packageId: '', dpId: '', failedOnly: false, siteCode: '', groupName: '' };
+import { AskedHierarchy, everything } from './testing/asked-hierarchy.ts';
+import { all, until } from './testing/quiet-parts.ts';
 
 describe('Admin service of a hierarchy (ROLE-4)', () => {
+  let asked: AskedHierarchy;
   let hierarchy: TestHierarchy;
   let directory: TemporaryDirectory;
   let cs1: TestSite;
   let ps1: TestSite;
   let atTop: Conversation<'Admin'>;
   let atPs1: Conversation<'Admin'>;
-  let controller: AbortController;
   let context: CallContext;
   let packageId: string;
 
   beforeEach(async () => {
-    hierarchy = await TestHierarchy.open(sites);
-    directory = await TemporaryDirectory.create();
-    cs1 = hierarchy.of('CS1').site;
-    ps1 = hierarchy.of('PS1').site;
-    atTop = await conversationOf(cs1, directory);
-    atPs1 = await conversationOf(ps1, directory);
-    controller = new AbortController();
-    const identity = { kind: 'admin', role: 'full', name: 'alice' } as const;
-    context = { caller: { identity, address: '::1' }, signal: controller.signal };
-    await ps1.addDistributionPoint('PS1DP1');
-    await hierarchy.of('PS2').site.addDistributionPoint('PS2DP1');
-    packageId = await cs1.createPackage('v1');
-    await hierarchy.rest();
+    asked = await AskedHierarchy.open();
+    ({ hierarchy, directory, cs1, ps1, atTop, atPs1, context, packageId } = asked);
   });
 
-  afterEach(async () => {
-    controller.abort();
-    await hierarchy[Symbol.asyncDispose]();
-    await directory[Symbol.asyncDispose]();
-  });
+  afterEach(() => asked[Symbol.asyncDispose]());
 
   it('shows a package of another site as its source site has it, and what is here', async () => {
     const seen = await atPs1.getPackage({ packageId }, context);
@@ -194,107 +169,6 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
     await until<PackageStatusMessage>(watch, ({ state }) => state === removal);
     await hierarchy.rest();
     assert.deepEqual(await shown(), []);
-  });
-
-  it('makes groups, says who is in which, and lists and watches status by group (ADM-1, ADM-3)', async () => {
-    const added = { groupName: 'Offices', description: 'North', dpIds: ['PS1DP1'] };
-    await atTop.addGroup(added, context);
-    const about = { ...everything, groupName: 'Offices' };
-    const watch = atTop.watchPackageStatus(about, context)[Symbol.asyncIterator]();
-    const pending = until<PackageStatusMessage>(watch, ({ isAwaited }) => isAwaited === true);
-    const targets = { packageId, dpIds: [], allDps: false, siteCodes: [], groupNames: ['Offices'] };
-    await atTop.distributePackage(targets, context);
-    assert.equal((await pending).dpId, 'PS1DP1', 'at once, though its site has not heard of it');
-    const isThere = ({ state }: PackageStatusMessage) => state === 'PACKAGE_STATUS_STATE_INSTALLED';
-    const installed = until<PackageStatusMessage>(watch, isThere);
-    await hierarchy.rest();
-    assert.equal((await installed).dpId, 'PS1DP1');
-    await atPs1.joinGroup({ groupName: 'Offices', dpIds: ['PS2DP1'] }, context);
-    await hierarchy.rest();
-    const rows = await all(atTop.listPackageStatus(about, context));
-    assert.deepEqual(
-      rows.map(({ dpId }) => dpId),
-      ['PS1DP1', 'PS2DP1'],
-    );
-    const [group] = await all(atPs1.listGroups({ groupName: '' }, context));
-    const dpIds = ['PS1DP1', 'PS2DP1'];
-    assert.deepEqual(group, { ...added, dpIds, packageIds: [packageId] });
-    const points = await all(atTop.listDistributionPoints({ siteCode: '' }, context));
-    assert.ok(points.every(({ groupNames }) => groupNames?.[0] === 'Offices'));
-    const seen = await atPs1.getPackage({ packageId }, context);
-    assert.deepEqual(seen.groupNames, ['Offices']);
-    const unknown = { ...everything, groupName: 'Nowhere' };
-    await assert.rejects(all(atTop.listPackageStatus(unknown, context)), { code: 'GROUP_UNKNOWN' });
-  });
-
-  for (const [what, request, refusal] of [
-    ['a name with a blank', { groupName: 'a b', dpIds: [] }, /group_name: .* letters/],
-    ['a DP twice', { groupName: 'A', dpIds: ['PS1DP1', 'PS1DP1'] }, /each of them once/],
-    ['an unknown DP', { groupName: 'A', dpIds: ['NOPE'] }, /no distribution point NOPE/],
-    [
-      'too many DPs at once',
-      { groupName: 'A', dpIds: Array.from({ length: 1_001 }, (_, index) => `DP${index}`) },
-      /at most 1000/,
-    ],
-  ] as const) {
-    it(`refuses a group with ${what}`, async () => {
-      const dpIds = [...request.dpIds];
-      await assert.rejects(async () => atTop.addGroup({ ...request, dpIds }, context), refusal);
-    });
-  }
-
-  it('previews what goes to the members of groups, each once, and refuses one that is not there', async () => {
-    const seen: string[] = [];
-    const transferPreview = {
-      async *distribution({ targets }: { readonly targets: readonly { dpId: string }[] }) {
-        seen.push(...targets.map(({ dpId }) => dpId));
-      },
-      update: nothing,
-    };
-    const previews = new PreviewAnswers({ ...cs1, transferPreview }).methods();
-    const preview = (dpIds: string[], groupName: string) =>
-      all(
-        previews.previewDistribution(
-          {
-            targets: { packageId, dpIds, allDps: false, siteCodes: [], groupNames: [groupName] },
-            sourceVersion: 0,
-            reckoned: [],
-          },
-          context,
-        ),
-      );
-    await atTop.addGroup({ groupName: 'Offices', dpIds: ['PS1DP1', 'PS2DP1'] }, context);
-    await preview(['PS1DP1'], 'Offices');
-    assert.deepEqual(seen, ['PS1DP1', 'PS2DP1']);
-    await assert.rejects(preview([], 'Nope'), { code: 'GROUP_UNKNOWN' });
-  });
-
-  it('refuses what a group cannot be told', async () => {
-    await atTop.addGroup({ groupName: 'A', dpIds: [] }, context);
-    const exists = { code: 'GROUP_EXISTS' };
-    await assert.rejects(
-      async () => atTop.addGroup({ groupName: 'A', dpIds: [] }, context),
-      exists,
-    );
-    const none = { groupName: 'A', dpIds: [], drop: false };
-    await assert.rejects(async () => atTop.joinGroup(none, context), /at least one/);
-    await assert.rejects(async () => atTop.leaveGroup(none, context), /at least one/);
-    const withDps = { groupName: 'A', dpIds: ['PS1DP1'] };
-    await assert.rejects(async () => atTop.setGroup(withDps, context), /commands of their own/);
-    const unknown = { code: 'GROUP_UNKNOWN' };
-    await assert.rejects(
-      async () => atTop.joinGroup({ ...withDps, groupName: 'B' }, context),
-      unknown,
-    );
-    await assert.rejects(async () => atTop.deleteGroup({ groupName: 'B' }, context), unknown);
-    const targets = { packageId, dpIds: [], allDps: false, siteCodes: [], groupNames: ['B'] };
-    await assert.rejects(async () => atTop.distributePackage(targets, context), unknown);
-    const small = new GroupCommands(
-      { ...cs1, nextMs: () => 1 },
-      { groupCountMax: 1, groupMemberCountMax: 1 },
-    );
-    await assert.rejects(small.add({ groupName: 'C', description: '' }, []), /at most 1 groups/);
-    await assert.rejects(small.join('A', ['PS1DP1', 'PS2DP1']), /at most 1 distribution points/);
   });
 
   it('sets and resets component settings, here and for another site (ADM-3)', async () => {

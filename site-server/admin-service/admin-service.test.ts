@@ -1,81 +1,27 @@
 import assert from 'node:assert/strict';
 import { callPolicy } from '../../shared/rpc/call-policy.ts';
 import type { CallContext, Conversation } from '../../shared/rpc/conversation.ts';
-import type { Package } from '../../shared/rpc/generated/waybill/v1/Package.ts';
-import type { PackageProperties__Output } from '../../shared/rpc/generated/waybill/v1/PackageProperties.ts';
-import type { PackageStatus } from '../../shared/rpc/generated/waybill/v1/PackageStatus.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import { AuditTrail } from '../audit-trail/audit-trail.ts';
-import {
-  openTestMachine,
-  type TestMachine,
-  TestSite,
-} from '../distribution-manager/testing/test-site.ts';
-import { TransferLinks } from '../hierarchy-manager/transfer-links.ts';
-import { AdminService } from './admin-service.ts';
-import { DistributionPointCommands } from './distribution-point-commands.ts';
-import { DistributionPointLibraries } from './distribution-point-libraries.ts';
-import { LogReader } from './log-reader.ts';
-import { PackageStatusView } from './package-status-view.ts';
-import { PackageView } from './package-view.ts';
-import { SettingCommands } from './setting-commands.ts';
-import { SiteCommands } from './site-commands.ts';
-import { StatusMessageView } from './status-message-view.ts';
-import { all, noSteering, nothing, noWork, until } from './testing/quiet-parts.ts';
-import { ValidationAnswers } from './validation-answers.ts';
-
-const properties: PackageProperties__Output = {
-  name: 'Dummy1',
-  version: '',
-  manufacturer: '',
-  language: '',
-  description: '',
-  priority: 'PRIORITY_NORMAL',
-  programs: [],
-  iconName: 'i.ico',
-  icon: Buffer.from('icon'),
-};
-
-const noControls = { controls: null, serveControls: null, validation: null };
+import type { TestMachine, TestSite } from '../distribution-manager/testing/test-site.ts';
+import { conversationOf } from './testing/admin-conversation.ts';
+import { AskedSite, noControls, testProperties } from './testing/asked-site.ts';
+import { all } from './testing/quiet-parts.ts';
 
 describe('Admin service', () => {
+  let asked: AskedSite;
   let machine: TestMachine;
   let site: TestSite;
   let source: TemporaryDirectory;
   let admin: Conversation<'Admin'>;
-  let controller: AbortController;
   let context: CallContext;
 
   beforeEach(async () => {
-    machine = await openTestMachine();
-    site = await TestSite.start(machine);
-    source = await TemporaryDirectory.create();
-    machine.sources.directories.set(source.path, 'v1');
-    admin = (await serviceOf(site, source.path)).conversation();
-    controller = new AbortController();
-    const identity = { kind: 'admin', role: 'full', name: 'alice' } as const;
-    context = { caller: { identity, address: '::1' }, signal: controller.signal };
+    asked = await AskedSite.open();
+    ({ machine, site, source, admin, context } = asked);
   });
 
-  afterEach(async () => {
-    controller.abort();
-    await site[Symbol.asyncDispose]();
-    await machine[Symbol.asyncDispose]();
-    await source[Symbol.asyncDispose]();
-  });
-
-  async function create(): Promise<string> {
-    const request = { properties, sourceDirectories: [source.path] };
-    const { packageId = '' } = await admin.createPackage(request, context);
-    return packageId;
-  }
-
-  async function addDistributionPoint(dpId: string): Promise<void> {
-    const settings = { dpId, address: `${dpId}:8531`, siteCode: '', ...noControls };
-    const kind = 'DISTRIBUTION_POINT_KIND_UNSPECIFIED';
-    await admin.addDistributionPoint({ ...settings, kind, pull: null }, context);
-  }
+  afterEach(() => asked[Symbol.asyncDispose]());
 
   it('answers every method of the proto with an own function', () => {
     for (const answer of Object.values(admin)) assert.equal(typeof answer, 'function');
@@ -90,34 +36,32 @@ describe('Admin service', () => {
       if (changes.some(({ space }) => space === 'packages')) isSynced ||= options.sync;
       await write.call(machine.store, changes, options);
     };
-    const request = { properties, sourceDirectories: [source.path] };
+    const request = { properties: testProperties, sourceDirectories: [source.path] };
     const created = await admin.createPackage(request, context);
     assert.ok(isSynced);
     assert.equal(created.packageId, 'PS100001');
     assert.equal(created.state, 'PACKAGE_STATE_PENDING');
     assert.equal(created.acceptedRequestCount, 1);
-    assert.equal(await create(), 'PS100002');
+    assert.equal(await asked.create(), 'PS100002');
   });
 
   it('never gives out a package ID again (PKG-1)', async () => {
-    const packageId = await create();
+    const packageId = await asked.create();
     await admin.deletePackage({ packageId }, context);
     await site.settled();
     await assert.rejects(admin.getPackage({ packageId }, context), { code: 'PACKAGE_UNKNOWN' });
-    await site[Symbol.asyncDispose]();
-    site = await TestSite.start(machine);
-    admin = (await serviceOf(site, source.path)).conversation();
-    assert.equal(await create(), 'PS100002');
+    await asked.restart();
+    assert.equal(await asked.create(), 'PS100002');
   });
 
   it('writes nothing of a package whose source is wrong', async () => {
-    const request = { properties, sourceDirectories: [source.join('absent')] };
+    const request = { properties: testProperties, sourceDirectories: [source.join('absent')] };
     await assert.rejects(admin.createPackage(request, context), { code: 'SOURCE_MISSING' });
     assert.deepEqual(await all(admin.listPackages({}, context)), []);
   });
 
   it('changes properties and source without a new version', async () => {
-    const packageId = await create();
+    const packageId = await asked.create();
     await site.settled();
     const patch = { priority: 'PRIORITY_HIGH', programs: null, icon: null, name: 'New' } as const;
     await using other = await TemporaryDirectory.create();
@@ -126,7 +70,7 @@ describe('Admin service', () => {
     const changed = await admin.setPackage(request, context);
     assert.equal(changed.properties?.name, 'New');
     assert.equal(changed.properties.priority, 'PRIORITY_HIGH');
-    assert.deepEqual(changed.properties.icon, properties.icon);
+    assert.deepEqual(changed.properties.icon, testProperties.icon);
     assert.deepEqual(changed.sourceDirectories, sourceDirectories);
     assert.equal(changed.sourceVersion, 1);
     const two = { ...request, properties: null, sourceDirectories: [other.path, source.path] };
@@ -136,8 +80,8 @@ describe('Admin service', () => {
   });
 
   it('tells of a new priority, and of nothing else, whoever ranks jobs and sends (PTM-3)', async () => {
-    await addDistributionPoint('DP1');
-    const packageId = await create();
+    await asked.addDistributionPoint('DP1');
+    const packageId = await asked.create();
     await admin.distributePackage(
       { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] },
       context,
@@ -174,14 +118,14 @@ describe('Admin service', () => {
       await assert.rejects(all(admin.watchJobs(asked, context)), refusal);
       assert.deepEqual(await all(admin.listJobs({ ...asked, history: true }, context)), []);
     }
-    await addDistributionPoint('DP1');
-    const known = { ...filter, dpId: 'DP1', packageId: await create() };
+    await asked.addDistributionPoint('DP1');
+    const known = { ...filter, dpId: 'DP1', packageId: await asked.create() };
     assert.deepEqual(await all(admin.watchJobs(known, context)), []);
   });
 
   it('refuses work on a package that is being deleted', async () => {
-    await addDistributionPoint('DP1');
-    const packageId = await create();
+    await asked.addDistributionPoint('DP1');
+    const packageId = await asked.create();
     const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] };
     await admin.distributePackage(targets, context);
     await site.settled();
@@ -194,8 +138,8 @@ describe('Admin service', () => {
   });
 
   it('tells for which distribution points something will happen (PKG-4, PKG-6, PKG-7)', async () => {
-    for (const dpId of ['DP1', 'DP2']) await addDistributionPoint(dpId);
-    const packageId = await create();
+    for (const dpId of ['DP1', 'DP2']) await asked.addDistributionPoint(dpId);
+    const packageId = await asked.create();
     const all = { packageId, dpIds: [], allDps: true, siteCodes: [], groupNames: [] };
     const one = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] };
     const unknown = { ...one, dpIds: ['DP1', 'DP9'] };
@@ -214,15 +158,16 @@ describe('Admin service', () => {
 
   it('closes the channel to a distribution point that is deleted', async () => {
     const forgotten: string[] = [];
-    admin = (await serviceOf(site, source.path, (dpId) => forgotten.push(dpId))).conversation();
-    for (const dpId of ['DP1', 'DP2']) await addDistributionPoint(dpId);
-    await admin.deleteDistributionPoint({ dpId: 'DP1' }, context);
+    const connections = { forget: (dpId: string) => void forgotten.push(dpId) };
+    asked.admin = await conversationOf(site, source, { connections });
+    for (const dpId of ['DP1', 'DP2']) await asked.addDistributionPoint(dpId);
+    await asked.admin.deleteDistributionPoint({ dpId: 'DP1' }, context);
     assert.deepEqual(forgotten, ['DP1']);
   });
 
   it('counts the distribution points of a package', async () => {
-    for (const dpId of ['DP1', 'DP2', 'DP3']) await addDistributionPoint(dpId);
-    const packageId = await create();
+    for (const dpId of ['DP1', 'DP2', 'DP3']) await asked.addDistributionPoint(dpId);
+    const packageId = await asked.create();
     await admin.distributePackage(
       { packageId, dpIds: [], allDps: true, siteCodes: [], groupNames: [] },
       context,
@@ -238,7 +183,7 @@ describe('Admin service', () => {
   });
 
   it('lists and watches packages without their icons', async () => {
-    const packageId = await create();
+    const packageId = await asked.create();
     await site.settled();
     const [listed] = await all(admin.listPackages({}, context));
     assert.equal(listed?.properties?.icon?.length, 0);
@@ -246,91 +191,8 @@ describe('Admin service', () => {
     assert.equal((await admin.getPackage({ packageId }, context)).properties?.icon?.length, 4);
   });
 
-  it('watches a package from its snapshot to its end', async () => {
-    const release = machine.sources.hold();
-    const packageId = await create();
-    const watch = admin.watchPackage({ packageId }, context)[Symbol.asyncIterator]();
-    const reading = await until(watch, ({ snapshotFiles }) => snapshotFiles === 1);
-    assert.equal(reading.state, 'PACKAGE_STATE_SNAPSHOT');
-    release();
-    const published = await until(watch, ({ state }) => state === 'PACKAGE_STATE_PUBLISHED');
-    assert.equal(published.handledRequestCount, 1);
-    await admin.deletePackage({ packageId }, context);
-    await until(watch, ({ state }) => state === 'PACKAGE_STATE_DELETED');
-    assert.equal((await watch.next()).done, true);
-  });
-
-  it('tells a slow watcher the newest state, not every one', async () => {
-    const packageId = await create();
-    await site.settled();
-    const watch = admin.watchPackage({ packageId }, context)[Symbol.asyncIterator]();
-    await watch.next();
-    for (let count = 0; count < 20; count++) {
-      await admin.updatePackage({ packageId }, context);
-      await site.settled();
-    }
-    const next = (await watch.next()).value as Package;
-    assert.equal(next.handledRequestCount, 21);
-  });
-
-  it('ends a watch when its caller goes', async () => {
-    const packageId = await create();
-    await site.settled();
-    const watch = admin.watchPackage({ packageId }, context)[Symbol.asyncIterator]();
-    await watch.next();
-    const ended = watch.next();
-    controller.abort();
-    assert.equal((await ended).done, true);
-    const unknown = admin.watchPackage({ packageId: 'PS1FFFFF' }, context);
-    await assert.rejects(unknown[Symbol.asyncIterator]().next(), { code: 'PACKAGE_UNKNOWN' });
-  });
-
-  it('watches package status, removal included', async () => {
-    await addDistributionPoint('DP1');
-    const packageId = await create();
-    const filter = { packageId, dpId: 'DP1', failedOnly: false, siteCode: '', groupName: '' };
-    const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
-    const targets = { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] };
-    const installing = until(watch, ({ state }) => state === 'PACKAGE_STATUS_STATE_INSTALLED');
-    await admin.distributePackage(targets, context);
-    await site.settled();
-    await site.complete(packageId, 'DP1');
-    const installed = await installing;
-    assert.equal(installed.installedVersion, 1);
-    assert.equal(installed.percent, 100);
-    await admin.removePackage(targets, context);
-    await site.settled();
-    await site.complete(packageId, 'DP1');
-    const removed = await until(watch, ({ state }) => state === 'PACKAGE_STATUS_STATE_REMOVED');
-    assert.equal(removed.dpId, 'DP1');
-  });
-
-  it('tells a watcher of failures when one is mended', async () => {
-    await addDistributionPoint('DP1');
-    const packageId = await create();
-    await admin.distributePackage(
-      { packageId, dpIds: ['DP1'], allDps: false, siteCodes: [], groupNames: [] },
-      context,
-    );
-    await site.settled();
-    await site.endJob(await site.requireJob(packageId, 'DP1'), { state: 'failed', reason: 'x' });
-    await site.settled();
-    const filter = { packageId: '', dpId: '', failedOnly: true, siteCode: '', groupName: '' };
-    const watch = admin.watchPackageStatus(filter, context)[Symbol.asyncIterator]();
-    const first = (await watch.next()).value as PackageStatus;
-    assert.equal(first.state, 'PACKAGE_STATUS_STATE_INSTALL_FAILED');
-    assert.deepEqual(await admin.retryFailed({ ...filter, failedOnly: false }, context), {
-      dpIds: ['DP1'],
-      packageIds: [],
-      siteCodes: [],
-      siteDpIds: [],
-    });
-    const second = (await watch.next()).value as PackageStatus;
-    assert.equal(second.state, 'PACKAGE_STATUS_STATE_INSTALL_PENDING');
-  });
-
   it('reads a refused source again when failures are retried (ADM-1)', async () => {
-    const packageId = await create();
+    const packageId = await asked.create();
     await site.settled();
     machine.sources.directories.delete(source.path);
     await admin.updatePackage({ packageId }, context);
@@ -348,7 +210,7 @@ describe('Admin service', () => {
   });
 
   it('answers with what a distribution point says, or that it does not', async () => {
-    await addDistributionPoint('DP1');
+    await asked.addDistributionPoint('DP1');
     const good = await admin.checkDistributionPoint({ dpId: 'DP1' }, context);
     assert.equal(good.reachability, 'DISTRIBUTION_POINT_REACHABILITY_REACHABLE');
     assert.equal(good.freeBytes, 1e9);
@@ -371,7 +233,7 @@ describe('Admin service', () => {
   });
 
   it('takes limits and schedules, and says what was expected of those that cannot be (ADM-3)', async () => {
-    await addDistributionPoint('DP1');
+    await asked.addDistributionPoint('DP1');
     const settings = {
       ...{ dpId: 'DP1', address: '', siteCode: '', pull: null, ...noControls },
       kind: 'DISTRIBUTION_POINT_KIND_UNSPECIFIED' as const,
@@ -394,7 +256,7 @@ describe('Admin service', () => {
   });
 
   it('lists status messages as sentences, and refuses a limit that is too high', async () => {
-    const packageId = await create();
+    const packageId = await asked.create();
     await site.settled();
     const filter = { packageId, dpId: '', sinceMs: '0', limit: 1, messageId: 0, siteCode: '' };
     const severity = 'SEVERITY_UNSPECIFIED';
@@ -405,50 +267,3 @@ describe('Admin service', () => {
     await assert.rejects(all(tooMany), { code: 'REQUEST_INVALID' });
   });
 });
-
-async function serviceOf(
-  site: TestSite,
-  logDirectory: string,
-  forget: (dpId: string) => void = () => {},
-): Promise<AdminService> {
-  const { machine, store } = site;
-  const { clock } = machine;
-  const { logger } = machine.log;
-  return new AdminService({
-    ...site,
-    packages: site.packages,
-    packageCommands: site.packageCommands,
-    distributionCommands: site.distributionCommands,
-    validationAnswers: new ValidationAnswers({
-      ...{ ...site, clock, newUuid: () => 'wish' },
-      ownValidations: { request: async () => 'wish' },
-    }),
-    distributionPointLibraries: new DistributionPointLibraries({
-      ...site,
-      connections: { channelTo: () => assert.fail('no DP is asked here') },
-      jobSerials: { next: () => assert.fail('no job is made here') },
-    }),
-    hierarchy: site.hierarchy,
-    distributionPointCommands: new DistributionPointCommands(site),
-    siteCommands: new SiteCommands(site),
-    settingCommands: new SettingCommands({ ...site, settings: { configuredOf: () => 3 } }),
-    links: new TransferLinks(site),
-    certificates: { known: async () => [], dueOf: () => 'nothing' },
-    lastAdministrator: { putOut: (_holder, _by, work) => work() },
-    holders: { find: async () => undefined, nearest: async () => undefined },
-    checker: site.checker,
-    connections: { forget },
-    statusMessageView: new StatusMessageView(site),
-    site: { agentVersion: '0.1.0', startedAtMs: 0, ownPlaces: [] },
-    packageView: new PackageView({ ...site, store, clock }),
-    packageStatusView: new PackageStatusView({ ...site, store, percentOf: () => undefined }),
-    jobs: { list: nothing, watch: nothing, toMessage: () => ({}) },
-    steering: noSteering,
-    previews: { methods: () => ({ previewDistribution: nothing, previewUpdate: nothing }) },
-    prestaged: { exports: { run: noWork }, imports: { run: noWork } },
-    clock,
-    auditTrail: await AuditTrail.open({ store, clock, logger }),
-    auditHeads: { told: nothing },
-    logs: new LogReader({ clock, directory: logDirectory }),
-  });
-}

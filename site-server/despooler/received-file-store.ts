@@ -3,26 +3,20 @@ import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import type { PackageFileFacts } from '../../shared/domain/send-request.ts';
 import { FreeRoom } from '../../shared/package-receiver/free-room.ts';
 import { ownMemoryOf } from '../../shared/package-receiver/message-memory.ts';
-import { isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
+import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { KeyedTurns } from '../../shared/runtime/keyed-turns.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { Arrival, type ArrivingStream, type Bringer } from './arrival.ts';
-import {
-  alreadyArriving,
-  busy,
-  invalid,
-  noRoom,
-  offsetMismatch,
-  requireSize,
-  stillHashing,
-} from './arrival-failures.ts';
+import { alreadyArriving, busy, invalid, offsetMismatch, requireSize } from './arrival-failures.ts';
+import { ArrivalRoom } from './arrival-room.ts';
 import { lengthOfPackageFile, type PackageFiles } from './despool-ports.ts';
 import { KnownParts, lookAtPart } from './known-parts.ts';
 import { fileHashOfPart, partKeyOf, partKeyOfName, partPathOf, siteOfPart } from './part-path.ts';
 import type { PartRequest, PartResult } from './part-request.ts';
 import { PartThread } from './part-thread.ts';
+import { PromptAnswers } from './prompt-answers.ts';
 import type { ReceivedFileConfig } from './received-file-config.ts';
 
 /** What the store of received files needs. */
@@ -43,23 +37,24 @@ export interface ReceivedFileComponents {
 export class ReceivedFileStore implements Component {
   readonly #components: ReceivedFileComponents;
   readonly #config: ReceivedFileConfig;
-  readonly #room: Pick<FreeRoom, 'measure' | 'require'>;
+  readonly #room: ArrivalRoom;
+  readonly #answers: PromptAnswers;
   readonly #thread: PartThread;
   readonly #turns = new KeyedTurns();
   /** The parts on disk. */
   readonly #parts = new KnownParts();
   /** Those that are open in the worker, or were until it was lost; the oldest first. */
   readonly #arrivals = new Map<string, Arrival>();
-  /** Parts whose offer was answered before it was looked at. */
-  readonly #late = new Set<string>();
   readonly #stopping = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
 
   constructor(components: ReceivedFileComponents, config: ReceivedFileConfig) {
     this.#components = components;
     this.#config = config;
-    const { directory, reserveBytes } = config;
-    this.#room = components.room ?? new FreeRoom(directory, reserveBytes);
+    const { directory, reserveBytes, answerMs } = config;
+    const room = components.room ?? new FreeRoom(directory, reserveBytes);
+    this.#room = new ArrivalRoom({ room, directory, arrivals: () => this.#arrivals.values() });
+    this.#answers = new PromptAnswers(components.clock, answerMs);
     this.#thread = new PartThread(directory, () => this.#allClosed());
   }
 
@@ -89,13 +84,14 @@ export class ReceivedFileStore implements Component {
   async offer(file: PackageFileFacts, bringer: Bringer): Promise<number> {
     requireSize(file, this.#config.fileBytesMax);
     const key = partKeyOf(bringer.siteCode, file.fileHash);
-    return this.#answerSoon(key, async () => {
+    const hold = async () => {
       if (await this.#isWhole(file)) return file.fileBytes;
       this.#takeOver(key, file, bringer);
       const heldBytes = await this.#heldBytes(key, file, bringer);
-      await this.#requireRoom(key, file.fileBytes - heldBytes);
+      await this.#room.requireFor(key, file.fileBytes - heldBytes);
       return heldBytes;
-    });
+    };
+    return this.#answers.get(key, () => this.#withRoom(key, hold));
   }
 
   /**
@@ -117,7 +113,7 @@ export class ReceivedFileStore implements Component {
       if (stream.offsetBytes !== heldBytes || heldBytes === file.fileBytes) {
         throw offsetMismatch(file, heldBytes, stream.offsetBytes);
       }
-      await this.#requireRoom(key, file.fileBytes - heldBytes);
+      await this.#room.requireFor(key, file.fileBytes - heldBytes);
       this.#requireShare(bringer.siteCode);
       const arrival = await this.#opened(key, file, bringer);
       const owner = arrival.begin(bringer);
@@ -130,27 +126,6 @@ export class ReceivedFileStore implements Component {
         [Symbol.dispose]: () => arrival.endIf(owner),
       };
     });
-  }
-
-  /**
-   * Hashing what is there may take long, and whoever waits for it holds a place: it is asked to come
-   * again (RECEIVER_BUSY), and the hashing goes on.
-   */
-  async #answerSoon(key: string, work: () => Promise<number>): Promise<number> {
-    if (this.#late.has(key)) throw stillHashing();
-    const over = new AbortController();
-    const answer = this.#withRoom(key, work);
-    const late = this.#components.clock.sleep(this.#config.answerMs, over.signal).then(() => {
-      this.#late.add(key);
-      void answer.catch(() => {}).finally(() => this.#late.delete(key));
-      throw stillHashing();
-    });
-    late.catch(() => {});
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      over.abort(workIsOver);
-    }
   }
 
   /** Runs in a turn of the part; on a full disk once more, what can go having gone. */
@@ -278,30 +253,6 @@ export class ReceivedFileStore implements Component {
 
   #isResting(key: string): boolean {
     return this.#arrivals.get(key)?.bringer === undefined;
-  }
-
-  /**
-   * What is missing of other files is promised to them. Those of other sites are promised half of the
-   * room at most: else a site that names a large file and brings little of it would hold up all others.
-   *
-   * @throws DISK_FULL when this one would eat into what is promised, or into the reserve
-   */
-  async #requireRoom(key: string, neededBytes: number): Promise<void> {
-    const roomBytes = await this.#room.measure();
-    const ownBytes = this.#promisedBytes(
-      (one) => siteOfPart(one.key) === siteOfPart(key) && one.key !== key,
-    );
-    const otherBytes = this.#promisedBytes((one) => siteOfPart(one.key) !== siteOfPart(key));
-    const promisedBytes = ownBytes + Math.min(otherBytes, Math.floor(roomBytes / 2));
-    const freeBytes = Math.max(0, roomBytes - promisedBytes);
-    if (freeBytes >= neededBytes) return;
-    throw noRoom(this.#config.directory, { freeBytes, neededBytes });
-  }
-
-  #promisedBytes(isMeant: (arrival: Arrival) => boolean): number {
-    return [...this.#arrivals.values()]
-      .filter((one) => one.bringer !== undefined && isMeant(one))
-      .reduce((sum, { missingBytes }) => sum + missingBytes, 0);
   }
 
   /** In a turn of the part. @returns bytes that are written by now */

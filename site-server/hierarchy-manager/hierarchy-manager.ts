@@ -1,4 +1,3 @@
-import { contentNamesOf } from '../../shared/domain/content-location.ts';
 import type {
   DistributionPoint,
   DistributionPointKind,
@@ -10,40 +9,31 @@ import {
   withMeasuredRate,
 } from '../../shared/domain/distribution-point-health.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
-import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { ConfiguredSource } from '../../shared/domain/pull-source.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
-import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
-import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
-import { ownValidationsGone } from '../content-validation/validations-gone.ts';
-import type { PackageStore } from '../distribution-manager/package-store.ts';
-import { deletedDpReason, revocationsOf } from '../revocations/revocation-rows.ts';
-import { assignmentsGone } from './assignments-gone.ts';
-import type { ContentDpMap } from './content-dp-map.ts';
+import type { Change } from '../../shared/state-store/state-store.ts';
+import {
+  type DeletedBy,
+  DistributionPointEnd,
+  type DistributionPointEndNeeds,
+} from './distribution-point-end.ts';
+import { lookAgainAt, openJobsOf } from './distribution-point-jobs.ts';
 import {
   checkedSettings,
   type DistributionPointPatch,
   type NewDistributionPoint,
   patched,
 } from './distribution-point-settings.ts';
-import { linksWithout } from './links-without.ts';
 import { isOwnLimit } from './own-limit.ts';
-import { foreignSource, pullMapChanges, withoutSource } from './pull-settings.ts';
+import { foreignSource, pullMapChanges } from './pull-settings.ts';
 
 /** What Hierarchy Manager needs. */
-export interface HierarchyManagerComponents {
-  readonly store: Pick<StateStore, 'records' | 'write'>;
-  readonly notifier: Pick<ChangeNotifier, 'notification'>;
-  readonly packages: Pick<PackageStore, 'packages' | 'turn' | 'deleteServer' | 'deleteStatus'>;
-  readonly contentMap: Pick<ContentDpMap, 'allGone' | 'gone'>;
-  readonly clock: Pick<Clock, 'nowMs'>;
+export interface HierarchyManagerComponents extends DistributionPointEndNeeds {
   readonly logger: Logger;
-  readonly siteCode: string;
 }
 
 /** How Hierarchy Manager is tuned. */
@@ -59,11 +49,6 @@ export const defaultHierarchyManagerConfig: HierarchyManagerConfig = {
 /** An administrator at this site, or the hierarchy: then the other sites know already. */
 type WhoSaysSo = 'administrator' | 'hierarchy';
 
-/** The administrator who deletes a DP here. */
-interface DeletedBy {
-  readonly deletedBy: string;
-}
-
 /**
  * Knows the distribution points of the site (ADM-3) and what was measured of them. Called by
  * administrators, Distribution Manager and Package Transfer Manager. Writes the tables
@@ -76,10 +61,12 @@ export class HierarchyManager implements Component {
   readonly #config: HierarchyManagerConfig;
   readonly #queue = new SerialQueue();
   readonly #kinds = new Map<string, DistributionPointKind>();
+  readonly #end: DistributionPointEnd;
 
   constructor(components: HierarchyManagerComponents, config = defaultHierarchyManagerConfig) {
     this.#components = components;
     this.#config = config;
+    this.#end = new DistributionPointEnd(components);
   }
 
   /** Learns which DPs there are: from then on `kindOf` knows. */
@@ -136,17 +123,21 @@ export class HierarchyManager implements Component {
     from: WhoSaysSo = 'administrator',
   ): Promise<DistributionPoint> {
     return this.#queue.run(async () => {
+      const { store, notifier, logger } = this.#components;
       const existing = await this.require(patch.dpId);
       const distributionPoint = patched(existing, patch);
       if (patch.pull) await this.#requireSources(distributionPoint);
-      const known = await this.#openJobs(patch.dpId);
+      const known = await openJobsOf(store, patch.dpId);
       const told = this.#told(distributionPoint, from);
-      await this.#put(existing, distributionPoint, [...told, ...this.#lookAgainAt(known)]);
+      await this.#put(existing, distributionPoint, [...told, ...lookAgainAt(notifier, known)]);
       // Those made meanwhile may have been looked at as jobs of the DP that it was.
-      const all = await this.#openJobs(patch.dpId);
-      const others = this.#lookAgainAt(all.filter((key) => !known.includes(key)));
+      const all = await openJobsOf(store, patch.dpId);
+      const others = lookAgainAt(
+        notifier,
+        all.filter((key) => !known.includes(key)),
+      );
       if (others.length > 0) await this.#write(others, { sync: false });
-      this.#components.logger.info({ dpId: patch.dpId }, 'Changed distribution point');
+      logger.info({ dpId: patch.dpId }, 'Changed distribution point');
       return distributionPoint;
     });
   }
@@ -159,24 +150,15 @@ export class HierarchyManager implements Component {
    * @throws DISTRIBUTION_POINT_UNKNOWN
    */
   async delete(dpId: string, from: 'hierarchy' | DeletedBy): Promise<DistributionPoint> {
-    const packageIds = await this.#packagesOf(dpId);
+    const packageIds = await this.#end.packagesOf(dpId);
     const existing = await this.#queue.run(async () => {
       const distributionPoint = await this.require(dpId);
-      const changes = [this.#points.delete(dpId), this.#health.delete(dpId)];
-      if (from !== 'hierarchy') changes.push(...(await this.#untold(dpId)));
-      changes.push(...(await this.#revoked(dpId, from)));
-      for (const packageId of packageIds) changes.push(...this.#wake(packageId));
-      changes.push(...pullMapChanges(this.#components.store, distributionPoint, undefined));
-      changes.push(...(await this.#withoutSource(dpId)));
-      const jobs = this.#lookAgainAt(await this.#openJobs(dpId));
-      changes.push(...(await this.#contentsOf(dpId)), ...jobs);
-      const { store, siteCode } = this.#components;
-      changes.push(...(await ownValidationsGone(store, { siteCode, dpId })));
+      const changes = await this.#end.changes(distributionPoint, from, packageIds);
       await this.#write(changes, { sync: true });
       this.#kinds.delete(dpId);
       return distributionPoint;
     });
-    await this.#unassign(dpId, packageIds);
+    await this.#end.unassign(dpId, packageIds);
     this.#components.logger.info({ dpId }, 'Deleted distribution point');
     return existing;
   }
@@ -269,17 +251,6 @@ export class HierarchyManager implements Component {
     return from === 'hierarchy' ? [notifier.notification('distribution-point-added', dpId)] : [];
   }
 
-  /** The DP goes for all sites, with what was wanted of it. */
-  async #untold(dpId: string): Promise<Change[]> {
-    const { store } = this.#components;
-    const isGoneDp = (one: string) => one === dpId;
-    const changes = await assignmentsGone(store, dpId);
-    changes.push(...(await linksWithout(store, { isGoneDp })));
-    // A row that is not there is not deleted: that would be news to every site.
-    if (await this.#replicated.get(dpId)) changes.push(this.#replicated.delete(dpId));
-    return changes;
-  }
-
   /** What the DP is from now on; its memory follows what is on disk. */
   async #put(
     before: DistributionPoint | undefined,
@@ -302,39 +273,6 @@ export class HierarchyManager implements Component {
     }
   }
 
-  /** No other DP has a DP that goes among its sources any more. */
-  async #withoutSource(dpId: string): Promise<Change[]> {
-    const { store } = this.#components;
-    const changes: Change[] = [];
-    for await (const point of this.list()) {
-      const next = withoutSource(point, dpId);
-      if (next === point || point.dpId === dpId) continue;
-      changes.push(this.#points.put(next.dpId, next), ...pullMapChanges(store, point, next));
-      changes.push(this.#replicated.put(next.dpId, next));
-    }
-    return changes;
-  }
-
-  /** Deleted at another site: certificates may have been renewed here since. One that another site has is its. */
-  async #revoked(dpId: string, from: 'hierarchy' | DeletedBy): Promise<readonly Change[]> {
-    if (from === 'hierarchy' && (await this.#replicated.get(dpId))) return [];
-    const own = toIdentityUri({ kind: 'site', siteCode: this.#components.siteCode });
-    const revokedBy = from === 'hierarchy' ? own : from.deletedBy;
-    const why = { reason: deletedDpReason, revokedBy };
-    return (await revocationsOf(this.#components, [`dp/${dpId}`], why)).changes;
-  }
-
-  /** What is known of contents at a DP that goes, and what it said of its jobs. */
-  async #contentsOf(dpId: string): Promise<Change[]> {
-    const { store, contentMap } = this.#components;
-    const changes = await contentMap.allGone({ dpId });
-    const responses = store.records(keySpaces.pullDpResponse);
-    for await (const [key] of responses.list({ prefix: `${dpId}/` })) {
-      changes.push(responses.delete(key));
-    }
-    return changes;
-  }
-
   async #requireRoom(): Promise<void> {
     let count = 0;
     for await (const _ of this.#points.list()) count++;
@@ -342,63 +280,6 @@ export class HierarchyManager implements Component {
     if (count < countMax) return;
     const expected = `at most ${countMax} distribution points at a site`;
     throw requestInvalid('dp_id', { expected, actual: `${count + 1}` });
-  }
-
-  async #packagesOf(dpId: string): Promise<string[]> {
-    const packageIds: string[] = [];
-    for await (const [, server] of this.#components.store
-      .records(keySpaces.packageServers)
-      .list()) {
-      if (server.dpId === dpId) packageIds.push(server.packageId);
-    }
-    return packageIds;
-  }
-
-  /** Distribution Manager would see to this too, after a crash; so it is done when this ends. */
-  async #unassign(dpId: string, packageIds: readonly string[]): Promise<void> {
-    const { packages } = this.#components;
-    for (const packageId of packageIds) {
-      await packages.turn(packageId, async () => {
-        const rows = [
-          packages.deleteServer(packageId, dpId),
-          packages.deleteStatus(packageId, dpId),
-          // A result may have been taken since the DP's rows went.
-          ...(await this.#locationsAt(dpId, packageId)),
-        ];
-        await this.#write([...rows, ...this.#wake(packageId)], { sync: false });
-      });
-    }
-  }
-
-  async #locationsAt(dpId: string, packageId: string): Promise<Change[]> {
-    const { packages, contentMap } = this.#components;
-    const names = contentNamesOf(await packages.packages.get(packageId), packageId);
-    return contentMap.gone(dpId, names);
-  }
-
-  /** Whoever acts on the package's DPs here, and whoever says whether one is to have it. */
-  #wake(packageId: string): Change[] {
-    const { notifier } = this.#components;
-    return [
-      notifier.notification('package', packageId),
-      notifier.notification('hierarchy-package', packageId),
-    ];
-  }
-
-  /** Keys of the open jobs of a DP. */
-  async #openJobs(dpId: string): Promise<string[]> {
-    const keys: string[] = [];
-    for await (const [key, job] of this.#components.store
-      .records(keySpaces.distributionJobs)
-      .list()) {
-      if (job.dpId === dpId) keys.push(key);
-    }
-    return keys;
-  }
-
-  #lookAgainAt(jobKeys: readonly string[]): Change[] {
-    const { notifier } = this.#components;
-    return jobKeys.map((key) => notifier.notification('distribution-job', key));
   }
 
   #write(changes: readonly Change[], options: { sync: boolean }): Promise<void> {

@@ -1,25 +1,12 @@
-import type {
-  ChangeLogEntry,
-  OwnLogState,
-  RowVersion,
-  UnassignedNumbers,
-} from '../../shared/domain/change-log.ts';
+import type { ChangeLogEntry, OwnLogState, RowVersion } from '../../shared/domain/change-log.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import { HybridClock } from './hybrid-clock.ts';
-import {
-  fromRowId,
-  noticesOf,
-  ownSpaces,
-  placeOf,
-  type RowName,
-  rowIdOf,
-  rowOfChange,
-  writerOf,
-} from './replicated-rows.ts';
-import { startGapCount, unassignedRunsMax } from './replication-config.ts';
+import { KeptRows } from './kept-rows.ts';
+import { type OwnLogStart, readOwnLog } from './own-log-start.ts';
+import { noticesOf, type RowName, rowIdOf, rowOfChange } from './replicated-rows.ts';
 
 /** What change capture needs. */
 export interface ChangeCaptureComponents {
@@ -39,9 +26,6 @@ export interface RowWatch {
 
 /** Rows whose last number is kept in memory, so that a row that changes often leaves no void entries. */
 const recentRowsMax = 10_000;
-
-/** Changes in one batch when all rows are looked through. */
-const batchChangesMax = 500;
 
 /**
  * Sees every write of the site's store, and puts into the same batch what replication must know of it:
@@ -70,8 +54,7 @@ export class ChangeCapture {
 
   private constructor(
     components: ChangeCaptureComponents,
-    state: OwnLogState,
-    { last, lastKnown, isNewLife }: { last: number; lastKnown: number; isNewLife: boolean },
+    { state, last, lastKnown, isNewLife }: Omit<OwnLogStart, 'newest'>,
   ) {
     this.#components = components;
     this.isNewLife = isNewLife;
@@ -85,28 +68,13 @@ export class ChangeCapture {
 
   /** Begins to see writes: before any component writes. One for each store. */
   static async open(components: ChangeCaptureComponents): Promise<ChangeCapture> {
-    const { store, siteCode, clock, isStoreDamaged } = components;
-    const kept = await store.records(keySpaces.ownLogState).get('own');
-    const newest = await newestEntry(store, siteCode);
-    const lastKnown = Math.max(newest?.sequence ?? 0, kept?.syncedSequence ?? 0);
-    // Numbers go on from the time of day in milliseconds: above any that a store gave out which was lost,
-    // or of which this one is an older copy; and, should the clock have gone back, a good way on.
-    const { life: begun = 0, renumberTo = 0 } = kept ?? {};
-    const lastUsed = Math.max(lastKnown, begun - 1, renumberTo);
-    const last = Math.max(clock.nowMs(), lastUsed + startGapCount);
-    const isNewLife = kept === undefined || isStoreDamaged;
-    const begin = { life: last + 1, lostAtMs: clock.nowMs() };
-    const unassigned = withRun(kept?.unassigned ?? [], { after: lastKnown, before: last });
-    const state = {
-      ...{ messageOffset: 0, renumberTo, lostAtMs: 0, life: begun, ...kept },
-      ...(isNewLife && begin),
-      ...{ syncedSequence: lastKnown, unassigned },
-    };
-    const capture = new ChangeCapture(components, state, { last, lastKnown, isNewLife });
-    await capture.#restoreClock(newest?.entry);
+    const { store } = components;
+    const { newest, ...start } = await readOwnLog(components);
+    const capture = new ChangeCapture(components, start);
+    await capture.#restoreClock(newest);
     store.deriveWith((changes) => capture.#derive(changes));
     store.onWritten((changes, { isSynced }) => capture.#onWritten(changes, isSynced));
-    if (isNewLife) await capture.#beginLife();
+    if (start.isNewLife) await capture.#beginLife();
     return capture;
   }
 
@@ -241,61 +209,14 @@ export class ChangeCapture {
     for (const time of [kept, newest]) if (time) this.clock.receive(time);
   }
 
-  /**
-   * Rows that were there before, of an older program or kept by a repair, get their first number. What
-   * others write they give again. What a repair kept may be outdated: any real change of it is later.
-   */
+  /** What was there before gets its first numbers. */
   async #beginLife(): Promise<void> {
-    const { store, siteCode, isStoreDamaged } = this.#components;
-    if (isStoreDamaged) await this.#mendVersions();
-    const earliest = { wallMs: 0, counter: 0, siteCode };
-    const kept = { changedAt: earliest, sequence: 0, isDeleted: false };
-    const versions = store.records(keySpaces.rowVersions);
-    for (const space of ownSpaces) {
-      let changes: Change[] = [];
-      for await (const [key, value] of store.records(space).list()) {
-        const name = rowOfChange({ type: 'put', space: space.name, key, value }, siteCode);
-        if (!name || (writerOf(name) ?? siteCode) !== siteCode) continue;
-        if (await versions.get(rowIdOf(name))) continue;
-        changes.push(...this.renumbered(name, isStoreDamaged ? kept : undefined));
-        if (changes.length < batchChangesMax) continue;
-        await store.write(this.foreign(changes), { sync: false });
-        changes = [];
-      }
-      await store.write(this.foreign(changes), { sync: false });
-    }
+    await new KeptRows({
+      ...this.#components,
+      foreign: (changes) => this.foreign(changes),
+      renumbered: (name, version) => this.renumbered(name, version),
+    }).beginLife();
     await this.#keep(this.#state);
-  }
-
-  /** What a repair kept of a row, its version and its entry becomes whole again, or goes. */
-  async #mendVersions(): Promise<void> {
-    const { store } = this.#components;
-    let changes: Change[] = [];
-    for await (const [rowId, version] of store.records(keySpaces.rowVersions).list()) {
-      changes.push(...(await this.#mended(rowId, version)));
-      if (changes.length < batchChangesMax) continue;
-      await store.write(this.foreign(changes), { sync: false });
-      changes = [];
-    }
-    await store.write(this.foreign(changes), { sync: false });
-  }
-
-  async #mended(rowId: string, version: RowVersion): Promise<Change[]> {
-    const { store } = this.#components;
-    const name = fromRowId(rowId);
-    if (!name) return [];
-    const { changedAt, sequence, isDeleted } = version;
-    const { space, key } = placeOf(name, this.siteCode);
-    const log = store.records(keySpaces.changeLog);
-    const logKey = joinKey(changedAt.siteCode, sequence);
-    const isThere = (await store.records(space).get(key)) !== undefined;
-    if (!isThere && !isDeleted) {
-      return [store.records(keySpaces.rowVersions).delete(rowId), log.delete(logKey)];
-    }
-    const row = isThere && isDeleted ? [store.records(space).delete(key)] : [];
-    if ((await log.get(logKey))?.row === rowId) return row;
-    const { wallMs, counter } = changedAt;
-    return [...row, log.put(logKey, { row: rowId, wallMs, counter })];
   }
 
   async #keep(state: OwnLogState): Promise<void> {
@@ -387,26 +308,4 @@ export class ChangeCapture {
     if (isSynced) this.#syncedSequence = Math.max(this.#syncedSequence, newest);
     for (const listener of this.#listeners) listener();
   }
-}
-
-/** The numbers that the start of a program leaves out, besides those of the starts before. */
-function withRun(
-  runs: readonly UnassignedNumbers[],
-  { after, before }: UnassignedNumbers,
-): UnassignedNumbers[] {
-  // A program that gave out nothing has left out the same numbers, and fewer.
-  const others = runs.filter((run) => run.after !== after);
-  const all = before > after + 1 ? [...others, { after, before }] : [...others];
-  return all.slice(-unassignedRunsMax);
-}
-
-async function newestEntry(
-  store: ChangeCaptureComponents['store'],
-  siteCode: string,
-): Promise<{ sequence: number; entry: ChangeLogEntry } | undefined> {
-  const range = { prefix: `${siteCode}/`, reverse: true, limit: 1 };
-  for await (const [key, entry] of store.records(keySpaces.changeLog).list(range)) {
-    return { sequence: Number(key.slice(siteCode.length + 1)), entry };
-  }
-  return undefined;
 }

@@ -1,5 +1,6 @@
 import {
   type ChangeLogEntry,
+  isEntryOf,
   type NeighbourState,
   type OriginState,
   type RowVersion,
@@ -11,8 +12,8 @@ import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { ChangeCapture } from './change-capture.ts';
+import { ChangeLogReader } from './change-log-reader.ts';
 import { fromRowId, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
-import { rowBytesMax } from './replication-config.ts';
 
 /** What the change log needs. */
 export interface ChangeLogComponents {
@@ -21,53 +22,17 @@ export interface ChangeLogComponents {
   readonly logger: Logger;
 }
 
-/** An entry of the log that is not void, with its row as it is now. */
-export interface LoggedRow {
-  readonly name: RowName;
-  readonly version: RowVersion;
-  /** JSON; empty when the row is deleted. */
-  readonly json: string;
-}
-
-/** Part of one origin's log. */
-export interface LogPart {
-  readonly rows: readonly LoggedRow[];
-  /** Everything up to this number was looked at. */
-  readonly through: number;
-  /** Entries that were looked at. */
-  readonly entryCount: number;
-  /** Nothing is left up to the number that was asked for. */
-  readonly isLast: boolean;
-}
-
-export interface ReadOptions {
-  readonly origin: string;
-  readonly after: number;
-  readonly until: number;
-  readonly bytesMax: number;
-  readonly isWanted: (name: RowName) => boolean;
-}
-
-/** Entries read at once: their rows may be long. */
-const groupCount = 16;
-
-/** Entries looked at in one part, so that one that is all void or unwanted comes to an end. */
-const entriesMax = 4_096;
-
 /** Rows changed in one batch when much is to be done. */
 const batchRowsMax = 500;
 
-/** What a row takes in a message besides its key and its JSON, in bytes. */
-const rowOverheadBytes = 96;
-
 /**
  * The change log of every origin, and what is known of where the origins and neighbours stand; the
- * states are kept in memory too. Reads rows through their versions: an entry whose row has a later
- * version is void and left out. Writes the tables "origin states", "neighbour states", and with
+ * states are kept in memory too. Writes the tables "origin states", "neighbour states", and with
  * `changeRows` everything of replicated rows.
  */
 export class ChangeLog {
   readonly capture: ChangeCapture;
+  readonly reader: ChangeLogReader;
   readonly #store: ChangeLogComponents['store'];
   readonly #logger: Logger;
   readonly #queue = new SerialQueue();
@@ -80,6 +45,7 @@ export class ChangeLog {
     this.#store = store;
     this.#logger = logger;
     this.capture = capture;
+    this.reader = new ChangeLogReader({ store, rows: this, logger });
   }
 
   static async open(components: ChangeLogComponents): Promise<ChangeLog> {
@@ -264,84 +230,6 @@ export class ChangeLog {
     return this.#entries.delete(joinKey(changedAt.siteCode, sequence));
   }
 
-  /** What is in the log of an origin after a number, as far as `bytesMax` allows. */
-  async read(options: ReadOptions): Promise<LogPart> {
-    const { origin, until, bytesMax, isWanted } = options;
-    const rows: LoggedRow[] = [];
-    let through = options.after;
-    let byteCount = 0;
-    let entryCount = 0;
-    for await (const group of this.groups(origin, options.after, until)) {
-      const found = await this.#rowsOf(origin, group, isWanted);
-      for (const [index, [sequence]] of group.entries()) {
-        const row = found[index];
-        const bytes = row ? bytesOf(row) : 0;
-        if (rows.length > 0 && byteCount + bytes > bytesMax) {
-          return { rows, through, entryCount, isLast: false };
-        }
-        if (row) rows.push(row);
-        byteCount += bytes;
-        through = sequence;
-        entryCount += 1;
-      }
-      if (entryCount >= entriesMax) return { rows, through, entryCount, isLast: false };
-    }
-    return { rows, through: Math.max(through, until), entryCount, isLast: true };
-  }
-
-  /** Entries of an origin's log, void ones too, by number and some at a time. */
-  async *groups(
-    origin: string,
-    after: number,
-    until: number,
-  ): AsyncIterable<[number, ChangeLogEntry][]> {
-    let group: [number, ChangeLogEntry][] = [];
-    const range = { prefix: `${origin}/`, gt: joinKey(origin, after), lte: joinKey(origin, until) };
-    for await (const [key, entry] of this.#entries.list(range)) {
-      group.push([Number(key.slice(origin.length + 1)), entry]);
-      if (group.length < groupCount) continue;
-      yield group;
-      group = [];
-    }
-    if (group.length > 0) yield group;
-  }
-
-  /** How many entries there are after a number, at most `countMax`, and the time of the first one. */
-  async countAfter(
-    origin: string,
-    after: number,
-    { countMax, isFor }: { countMax: number; isFor: (name: RowName) => boolean },
-  ): Promise<{ count: number; firstMs: number }> {
-    let count = 0;
-    let firstMs = 0;
-    const range = { prefix: `${origin}/`, gt: joinKey(origin, after), limit: countMax };
-    for await (const [, { row, wallMs }] of this.#entries.list(range)) {
-      const name = fromRowId(row);
-      if (!name || !isFor(name)) continue;
-      if (count === 0) firstMs = wallMs;
-      count += 1;
-    }
-    return { count, firstMs };
-  }
-
-  /**
-   * The time of the first entry after a number; undefined when there is none.
-   *
-   * @param isFor which rows count; entries beyond the first hundred are not looked at for one
-   */
-  async firstMsAfter(
-    origin: string,
-    after: number,
-    isFor: (name: RowName) => boolean,
-  ): Promise<number | undefined> {
-    const range = { prefix: `${origin}/`, gt: joinKey(origin, after), limit: 100 };
-    for await (const [, { row, wallMs }] of this.#entries.list(range)) {
-      const name = fromRowId(row);
-      if (name && isFor(name)) return wallMs;
-    }
-    return undefined;
-  }
-
   /** Runs `work` while nobody else who keeps to turns changes replicated rows or origin states. */
   turn<T>(work: () => Promise<T>): Promise<T> {
     return this.#queue.run(work);
@@ -364,7 +252,7 @@ export class ChangeLog {
     if (renumberTo === 0) return;
     for (;;) {
       const entries: [number, ChangeLogEntry][] = [];
-      for await (const group of this.groups(siteCode, 0, renumberTo)) {
+      for await (const group of this.reader.groups(siteCode, 0, renumberTo)) {
         entries.push(...group);
         if (entries.length >= batchRowsMax) break;
       }
@@ -382,40 +270,6 @@ export class ChangeLog {
       );
     }
     await capture.renumberingDone();
-  }
-
-  /** The rows of some entries, in their order; undefined for what is void or not wanted. */
-  async #rowsOf(
-    origin: string,
-    group: readonly [number, ChangeLogEntry][],
-    isWanted: (name: RowName) => boolean,
-  ): Promise<(LoggedRow | undefined)[]> {
-    const names = group.map(([, { row }]) => {
-      const name = fromRowId(row);
-      return name && isWanted(name) ? name : undefined;
-    });
-    if (names.every((name) => name === undefined)) return [];
-    // The rows before the versions: a row that changes in between is void then.
-    const values = await Promise.all(names.map((name) => name && this.valueOf(name)));
-    const versions = await this.versionsOf(group.map(([, { row }]) => row));
-    return group.map(([sequence], index) => {
-      const name = names[index];
-      const version = versions[index];
-      if (!name || !version || !isEntryOf(version, origin, sequence)) return undefined;
-      if (version.isDeleted) return { name, version, json: '' };
-      const json: string | undefined = JSON.stringify(values[index]);
-      return json === undefined || this.#isTooLong(name, json)
-        ? undefined
-        : { name, version, json };
-    });
-  }
-
-  /** No row that was checked when it was made is; a neighbour would refuse it for ever. */
-  #isTooLong(name: RowName, json: string): boolean {
-    const byteCount = Buffer.byteLength(json);
-    if (byteCount <= rowBytesMax) return false;
-    this.#logger.error({ row: rowIdOf(name), byteCount }, 'A row is too long to be replicated');
-    return true;
   }
 
   /** A replicated row as it is here. */
@@ -443,13 +297,4 @@ export class ChangeLog {
   get #entries() {
     return this.#store.records(keySpaces.changeLog);
   }
-}
-
-/** Whether an entry of a log is the last change of its row. */
-export function isEntryOf(version: RowVersion, origin: string, sequence: number): boolean {
-  return version.changedAt.siteCode === origin && version.sequence === sequence;
-}
-
-function bytesOf({ name, json }: LoggedRow): number {
-  return rowOverheadBytes + name.table.length + name.key.length + Buffer.byteLength(json);
 }

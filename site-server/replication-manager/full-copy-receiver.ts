@@ -1,9 +1,10 @@
+import { isEntryOf } from '../../shared/domain/change-log.ts';
 import { replicatedTables } from '../../shared/domain/replicated-tables.ts';
 import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import { type CheckedChanges, invalid } from './change-check.ts';
-import { type ChangeLog, isEntryOf } from './change-log.ts';
+import type { ChangeLog } from './change-log.ts';
 import { isOwnedRow, type OwnedRow } from './owned-row-authority.ts';
 import { fromRowId, noticesOf, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
 
@@ -90,7 +91,7 @@ export class FullCopyReceiver {
 
   async #dropUnmarked(origin: string, through: number, isTheirs: boolean): Promise<void> {
     const { log } = this.#needs;
-    for await (const group of log.groups(origin, 0, through)) {
+    for await (const group of log.reader.groups(origin, 0, through)) {
       const keys = group.map(([, { row }]) => this.#markKey(row));
       const marks = await this.#marks.getMany(keys);
       const unmarked = group.filter((_, index) => !marks[index]);

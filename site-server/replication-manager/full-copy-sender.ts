@@ -1,6 +1,7 @@
 import { replicatedTables } from '../../shared/domain/replicated-tables.ts';
 import { invalid } from './change-check.ts';
-import type { ChangeLog, LoggedRow } from './change-log.ts';
+import type { ChangeLog } from './change-log.ts';
+import type { LoggedRow } from './change-log-reader.ts';
 import type { Neighbour } from './neighbour.ts';
 import { fromRowId, type RowName } from './replicated-rows.ts';
 import { changesBytesMax } from './replication-config.ts';
@@ -105,7 +106,13 @@ export class FullCopySender {
     const until = this.#until.get(origin) ?? (await log.syncedHeadOf(origin));
     this.#until.set(origin, until);
     const isWanted = (name: RowName) => this.#isWanted(origin, name);
-    const part = await log.read({ origin, after, until, bytesMax: changesBytesMax, isWanted });
+    const part = await log.reader.read({
+      origin,
+      after,
+      until,
+      bytesMax: changesBytesMax,
+      isWanted,
+    });
     const { through, rows, isLast } = part;
     this.#isLast = isLast;
     this.#sent = { ...toCopied(origin, after), through, rows, isFullCopyEnd: false };

@@ -1,4 +1,4 @@
-import type { RowVersion } from '../../shared/domain/change-log.ts';
+import { isEntryOf, type RowVersion } from '../../shared/domain/change-log.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { HybridTime } from '../../shared/domain/hybrid-time.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -7,7 +7,7 @@ import type { ChangeNotifier } from '../../shared/state-store/change-notifier.ts
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
-import { type ChangeLog, isEntryOf } from './change-log.ts';
+import type { ChangeLog } from './change-log.ts';
 import { goneRow } from './full-copy-receiver.ts';
 import { isNeighbour } from './neighbour.ts';
 import { fromRowId, rowIdOf, writerOf } from './replicated-rows.ts';
@@ -95,7 +95,7 @@ export class GoneSites {
   /** @returns whether it is gone still */
   async #forgetAll(siteCode: string): Promise<boolean> {
     const { log } = this.#components;
-    for await (const group of log.groups(siteCode, 0, Number.MAX_SAFE_INTEGER)) {
+    for await (const group of log.reader.groups(siteCode, 0, Number.MAX_SAFE_INTEGER)) {
       const forget = () => this.#forgetRows(siteCode, group);
       if (!(await this.#whileGone(siteCode, forget))) return false;
     }

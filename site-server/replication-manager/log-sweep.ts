@@ -1,9 +1,10 @@
+import { isEntryOf } from '../../shared/domain/change-log.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
-import { type ChangeLog, isEntryOf } from './change-log.ts';
+import type { ChangeLog } from './change-log.ts';
 import type { ReplicationConfig } from './replication-config.ts';
 
 /** What the sweep needs. */
@@ -44,7 +45,7 @@ export class LogSweep {
   async sweep(signal?: AbortSignal): Promise<void> {
     const { log } = this.#components;
     for (const origin of log.origins()) {
-      for await (const group of log.groups(origin, 0, Number.MAX_SAFE_INTEGER)) {
+      for await (const group of log.reader.groups(origin, 0, Number.MAX_SAFE_INTEGER)) {
         if (signal?.aborted) return;
         await this.#sweepGroup(origin, group);
       }

@@ -3,7 +3,8 @@ import type { ReplicatedRow } from '../../shared/rpc/generated/waybill/v1/Replic
 import type { ReplicationCursor__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationCursor.ts';
 import type { ReplicationMessage } from '../../shared/rpc/generated/waybill/v1/ReplicationMessage.ts';
 import { invalid, requireCount } from './change-check.ts';
-import type { ChangeLog, LoggedRow, LogPart } from './change-log.ts';
+import type { ChangeLog } from './change-log.ts';
+import type { LoggedRow, LogPart } from './change-log-reader.ts';
 import { FullCopySender } from './full-copy-sender.ts';
 import type { MessageLog } from './message-log.ts';
 import type { Neighbour } from './neighbour.ts';
@@ -192,7 +193,7 @@ export class OutgoingChanges {
     const isRefill = origin === neighbour.siteCode;
     const until = isRefill ? this.#headOf(origin) : await log.syncedHeadOf(origin);
     const isWanted = (name: RowName) => neighbour.isFor(name, origin);
-    return log.read({ origin, after, until, bytesMax: changesBytesMax, isWanted });
+    return log.reader.read({ origin, after, until, bytesMax: changesBytesMax, isWanted });
   }
 
   async #nextMessages(origin: string): Promise<ReplicationMessage | undefined> {

@@ -27,7 +27,7 @@ export async function lagOf(
     const countMax = lagCountMax - changesBehind;
     if (countMax <= 0) break;
     const isFor = (name: RowName) => neighbour.isFor(name, origin);
-    const lag = await log.countAfter(origin, after, { countMax, isFor });
+    const lag = await log.reader.countAfter(origin, after, { countMax, isFor });
     changesBehind += lag.count;
     if (lag.count > 0) oldestMs = Math.min(oldestMs, lag.firstMs);
   }
@@ -41,7 +41,9 @@ export async function delayMsOf(log: ChangeLog, about: LagQuestion): Promise<num
   for (const origin of log.origins()) {
     const after = acknowledged[origin] ?? 0;
     if (neighbour.isOnItsSide(origin) || after >= log.headOf(origin)) continue;
-    const firstMs = await log.firstMsAfter(origin, after, (name) => neighbour.isFor(name, origin));
+    const firstMs = await log.reader.firstMsAfter(origin, after, (name) =>
+      neighbour.isFor(name, origin),
+    );
     oldestMs = Math.min(oldestMs, firstMs ?? nowMs);
   }
   return nowMs - oldestMs;

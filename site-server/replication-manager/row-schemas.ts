@@ -1,34 +1,11 @@
 import { z } from 'zod';
 import { bundleRootCountMax } from '../../shared/certificates/trust-bundle.ts';
 import type { AuditHead } from '../../shared/domain/audit-record.ts';
-import type { ComponentSetting } from '../../shared/domain/component-settings.ts';
-import type { ContentDescriptor } from '../../shared/domain/content.ts';
 import {
   type DistributionPoint,
   distributionPointPriorityMax,
   distributionPointPriorityMin,
-  parseAddress,
-  parseDistributionPointId,
 } from '../../shared/domain/distribution-point.ts';
-import type {
-  DistributionPointGroup,
-  GroupAssignment,
-  GroupMember,
-} from '../../shared/domain/distribution-point-group.ts';
-import type {
-  PackageAssignment,
-  PackageDefinition,
-  PackageRequests,
-  SiteContent,
-} from '../../shared/domain/hierarchy-package.ts';
-import { isTimeZone } from '../../shared/domain/hour-of-week.ts';
-import { parseObjectName } from '../../shared/domain/object-name.ts';
-import {
-  type PackageProperties,
-  type Program,
-  parsePackageId,
-} from '../../shared/domain/package.ts';
-import type { PackageStatus } from '../../shared/domain/package-status.ts';
 import {
   type ConfiguredSource,
   configuredSourceCountMax,
@@ -42,166 +19,42 @@ import {
   revocationReasonCharsMax,
 } from '../../shared/domain/revocation.ts';
 import { type RootStanding, standingNamesMax } from '../../shared/domain/root-standing.ts';
-import {
-  parseSiteCode,
-  type SigningKey,
-  type SiteDefinition,
-  type SiteIdentity,
-  type SiteRoute,
-} from '../../shared/domain/site.ts';
-import type { ForwardingFailure } from '../../shared/domain/site-delivery.ts';
 import type {
-  PackageSource,
-  SitePackage,
-  TakenRequests,
-} from '../../shared/domain/site-package.ts';
+  SigningKey,
+  SiteDefinition,
+  SiteIdentity,
+  SiteRoute,
+} from '../../shared/domain/site.ts';
 import type { StatusMessage } from '../../shared/domain/status-message.ts';
-import {
-  bytesPerSecondMax,
-  bytesPerSecondMin,
-  hoursOfWeek,
-  pulseBlockBytesMax,
-  pulseBlockBytesMin,
-  pulseDelayMsMax,
-  type RateLimit,
-  type TransferControls,
-  type TransferSchedule,
-  windowLevels,
-} from '../../shared/domain/transfer-controls.ts';
-import type { TransferLink } from '../../shared/domain/transfer-link.ts';
 import type {
   RootSignature,
   SiteAuthorityRow,
   TrustBundleRow,
 } from '../../shared/domain/trust-bundle.ts';
-import type { ValidationRequest } from '../../shared/domain/validation-request.ts';
+import type { ValidationSchedule } from '../../shared/domain/validation-schedule.ts';
+import { controlSchemas, noControlsOr, validationSchedule } from './control-schemas.ts';
+import { packageSchemas } from './package-schemas.ts';
 import {
-  findingDetailCharsMax,
-  namedFilesMax,
-  type UnsoundFile,
-  type ValidationResult,
-} from '../../shared/domain/validation-result.ts';
-import { everyHoursMax, type ValidationSchedule } from '../../shared/domain/validation-schedule.ts';
+  address,
+  count,
+  dpId,
+  noDpOr,
+  noSiteOr,
+  packageId,
+  parsed,
+  row,
+  sentence,
+  shortText,
+  siteCode,
+  text,
+} from './row-fields.ts';
 
-/** A sentence of this program, such as a reason. */
-const sentenceCharsMax = 16_384;
 const certificateCharsMax = 32_768;
 /** An administrator with a long scope, written out. */
 const identityUriCharsMax = 4_096;
 const signingKeyCountMax = 64;
 const addressCountMax = 32;
 const insertionStringCountMax = 9;
-/** Updates one site may ask for: those of all sites are added up, and still are a whole number. */
-const updateCountMax = 2 ** 32;
-/** Fields of a newer program in one object of a row, as JSON. */
-const unknownCharsMax = 4_096;
-
-/** Limits of requests count code points, of which one may be two units here. */
-const text = (charsMax: number) => z.string().max(2 * charsMax);
-const parsed = (parse: (text: string) => string | undefined, what: string) =>
-  z.string().refine((value) => parse(value) !== undefined, `expected ${what}`);
-const siteCode = parsed(parseSiteCode, 'a site code');
-const noSiteOr = z.union([z.literal(''), siteCode]);
-const packageId = parsed(parsePackageId, 'a package ID');
-const dpId = parsed(parseDistributionPointId, 'the name of a distribution point');
-const noDpOr = z.union([z.literal(''), dpId]);
-const address = parsed(parseAddress, 'host:port');
-const count = z.int().min(0);
-const hash = z.string().regex(/^([0-9a-f]{64})?$/);
-const sentence = text(sentenceCharsMax);
-const shortText = text(limits.shortTextCharsMax);
-
-/**
- * Every field of T, so that a new field of a row cannot be forgotten here. Others are of a newer
- * program: they are kept and passed on, as long as they are few, so that sites can be brought up to
- * date one after another.
- */
-function row<T>(shape: { readonly [K in keyof T]-?: z.ZodType<T[K]> }): z.ZodType<T> {
-  const isSmall = (value: object) => {
-    const others = Object.entries(value).filter(([field]) => !Object.hasOwn(shape, field));
-    return others.length === 0 || JSON.stringify(others).length <= unknownCharsMax;
-  };
-  const expected = `at most ${unknownCharsMax} characters in fields that are not known here`;
-  return z.looseObject(shape).refine(isSmall, expected) as unknown as z.ZodType<T>;
-}
-
-const program = row<Program>({
-  name: text(limits.programNameCharsMax),
-  commandLine: text(limits.commandLineCharsMax),
-});
-
-const properties = row<PackageProperties>({
-  name: text(limits.packageNameCharsMax),
-  version: shortText,
-  manufacturer: shortText,
-  language: shortText,
-  description: text(limits.descriptionCharsMax),
-  priority: z.literal([1, 2, 3]),
-  programs: z.array(program).max(limits.programCountMax),
-  iconName: shortText,
-  iconBase64: text(Math.ceil(limits.iconBytesMax / 3) * 4).regex(/^[A-Za-z0-9+/]*={0,2}$/),
-});
-
-const directories = z.array(text(limits.sourcePathBytesMax)).max(limits.sourceCountMax);
-
-const descriptor = row<ContentDescriptor>({
-  contentId: shortText,
-  contentHash: hash,
-  signatureHash: hash,
-  manifestBytes: count,
-  signatureBytes: count,
-  entryCount: count,
-  fileCount: count,
-  sizeBytes: count,
-});
-
-const source = row<PackageSource>({
-  directory: text(limits.sourcePathBytesMax),
-  contentName: shortText,
-  content: descriptor.optional() as z.ZodType<ContentDescriptor>,
-});
-
-const takenRequests = row<TakenRequests>({
-  takenCount: count,
-  acceptedAs: count,
-  handledBefore: count,
-});
-
-const sitePackage = row<SitePackage>({
-  packageId,
-  properties,
-  sourceSiteCode: siteCode,
-  sources: z.array(source).max(limits.sourceCountMax),
-  sourceVersion: count,
-  packageHash: hash,
-  state: z.literal(['pending', 'snapshot', 'published', 'failed', 'deleting', 'deleted']),
-  reason: sentence,
-  acceptedRequestCount: count,
-  handledRequestCount: count,
-  sourceUnchanged: z.boolean(),
-  requestsTaken: z.record(siteCode, takenRequests).optional() as z.ZodType<
-    Readonly<Record<string, TakenRequests>>
-  >,
-  awaitedVersion: count.optional() as z.ZodType<number>,
-  isUnconfirmed: z.literal(true).optional() as z.ZodType<true>,
-  createdAtMs: count,
-  updatedAtMs: count,
-});
-
-const packageStatus = row<PackageStatus>({
-  packageId,
-  dpId: noDpOr,
-  state: z.literal([
-    ...(['installed', 'install-pending', 'install-retrying', 'install-failed'] as const),
-    ...(['removal-pending', 'removal-retrying', 'removal-failed', 'content-updating'] as const),
-  ]),
-  installedVersion: count,
-  targetVersion: count,
-  reason: sentence,
-  changedAtMs: count,
-  jobSerial: count,
-  verifiedHash: hash,
-});
 
 const signingKey = row<SigningKey>({
   keyId: z.string().regex(/^[0-9a-f]{16}$/),
@@ -218,61 +71,6 @@ const pull = row<PullSettings>({
   packagesMax: z.int().min(1),
 });
 
-const unsoundFile = row<UnsoundFile>({
-  path: text(limits.sourcePathBytesMax),
-  fileHash: hash,
-  finding: z.literal(['damaged', 'missing']),
-  detail: text(findingDetailCharsMax).optional() as z.ZodType<string>,
-});
-const objectName = parsed(parseObjectName, 'a name');
-const timeZone = z.string().refine(isTimeZone, 'expected a time zone');
-const rate = z.int().min(bytesPerSecondMin).max(bytesPerSecondMax);
-
-const schedule = row<TransferSchedule>({
-  timeZone,
-  hours: z.array(z.literal(windowLevels)).length(hoursOfWeek),
-});
-
-const limit: z.ZodType<RateLimit> = z.discriminatedUnion('kind', [
-  z.looseObject({ kind: z.literal('rate'), bytesPerSecond: rate }),
-  z.looseObject({
-    kind: z.literal('pulse'),
-    blockBytes: z.int().min(pulseBlockBytesMin).max(pulseBlockBytesMax),
-    delayMs: z.int().min(1).max(pulseDelayMsMax),
-  }),
-  z.looseObject({
-    kind: z.literal('hourly'),
-    timeZone,
-    bytesPerSecond: z.array(z.union([z.literal(0), rate])).length(hoursOfWeek),
-  }),
-]);
-
-const controls = row<TransferControls>({
-  schedule: schedule.optional() as z.ZodType<TransferSchedule>,
-  limit: limit.optional() as z.ZodType<RateLimit>,
-});
-const noControlsOr = controls.optional() as z.ZodType<TransferControls>;
-
-const packageAssignment = row<PackageAssignment>({
-  packageId,
-  dpId,
-  siteCode,
-  intent: z.literal(['installed', 'removed']),
-  action: z.literal(['add', 'redistribute', 'remove']),
-  wishId: text(64),
-  wishedAtMs: count,
-});
-
-/** Its source site takes it into the row of what it publishes, which must not become too long. */
-function isOfPackageSize({ properties, directories }: PackageDefinition): boolean {
-  return Buffer.byteLength(JSON.stringify({ properties, directories })) <= limits.packageBytesMax;
-}
-
-const validationSchedule = row<ValidationSchedule>({
-  everyHours: z.int().min(1).max(everyHoursMax),
-  bytesPerSecond: z.union([z.literal(0), rate]),
-});
-
 const rootSignature = row<RootSignature>({
   rootKeyId: z.string().regex(/^[0-9a-f]{64}$/),
   signature: text(4_096),
@@ -280,6 +78,8 @@ const rootSignature = row<RootSignature>({
 
 /** What a row of each table must look like, whoever sends it; every text of it is bounded. */
 const rowSchemas = {
+  ...packageSchemas,
+  ...controlSchemas,
   sites: row<SiteDefinition>({
     siteCode,
     kind: z.literal(['central-administration', 'primary', 'secondary']),
@@ -325,92 +125,6 @@ const rowSchemas = {
       .max(distributionPointPriorityMax)
       .optional() as z.ZodType<number>,
   }),
-  'package-definitions': row<PackageDefinition>({
-    packageId,
-    sourceSiteCode: siteCode,
-    properties,
-    directories,
-  }).refine(isOfPackageSize, `expected at most ${limits.packageBytesMax} bytes`),
-  'package-requests': row<PackageRequests>({
-    packageId,
-    siteCode,
-    updateCount: count.max(updateCountMax),
-    isDeletion: z.boolean(),
-  }),
-  'package-assignments': packageAssignment,
-  'published-packages': sitePackage,
-  'site-contents': row<SiteContent>({
-    packageId,
-    siteCode,
-    state: z.literal(['none', 'arriving', 'stored', 'refused']),
-    storedVersion: count,
-    storedHash: hash,
-    reason: sentence,
-    refusedJobId: text(64),
-    needsFull: z.boolean(),
-    changedAtMs: count,
-  }),
-  'forwarding-failures': row<ForwardingFailure>({
-    packageId,
-    siteCode,
-    finalSiteCode: siteCode,
-    jobId: text(64),
-    mayRepeat: z.boolean(),
-    reason: sentence,
-    failedAtMs: count,
-  }),
-  'site-package-status': packageStatus,
-  links: row<TransferLink>({
-    linkName: objectName,
-    description: text(limits.descriptionCharsMax),
-    siteCode,
-    dpIds: z.array(dpId).max(limits.linkMemberCountMax),
-    toSiteCodes: z.array(siteCode).max(limits.linkMemberCountMax),
-    controls,
-  }),
-  'distribution-point-groups': row<DistributionPointGroup>({
-    groupName: objectName,
-    description: text(limits.descriptionCharsMax),
-  }),
-  'group-members': row<GroupMember>({
-    groupName: objectName,
-    dpId,
-    joinedAtMs: count,
-    leftAtMs: count,
-    isDropping: z.boolean(),
-  }),
-  'group-assignments': row<GroupAssignment>({
-    groupName: objectName,
-    packageId,
-    intent: z.literal(['installed', 'removed']),
-    saidAtMs: count,
-    sinceMs: count,
-  }),
-  'group-wishes': packageAssignment,
-  'validation-requests': row<ValidationRequest>({
-    packageId,
-    dpId,
-    wishId: text(64),
-    wishedAtMs: count,
-    repair: z.boolean(),
-    bytesPerSecond: z.union([z.literal(0), rate]),
-    round: count.optional() as z.ZodType<number>,
-  }),
-  'validation-results': row<ValidationResult>({
-    packageId,
-    siteCode,
-    dpId: noDpOr,
-    sourceVersion: count,
-    checkedAtMs: count,
-    fileCount: count,
-    damagedCount: count,
-    missingCount: count,
-    repairedCount: count,
-    files: z.array(unsoundFile).max(namedFilesMax),
-    wishId: text(80).optional() as z.ZodType<string>,
-    failure: sentence.optional() as z.ZodType<string>,
-    isPartial: z.literal(true).optional() as z.ZodType<true>,
-  }),
   'audit-heads': row<AuditHead>({
     siteCode,
     serial: count,
@@ -422,11 +136,6 @@ const rowSchemas = {
     generation: count,
     behind: z.array(parsed(parseHolder, 'a holder')).max(standingNamesMax),
     behindCount: count,
-  }),
-  'component-settings': row<ComponentSetting>({
-    siteCode,
-    settingName: objectName,
-    value: z.int(),
   }),
   revocations: row<Revocation>({
     siteCode,

@@ -1,4 +1,3 @@
-import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import {
   decideSends,
   type SendDecision,
@@ -6,17 +5,10 @@ import {
   type SendWaiting,
 } from '../../shared/domain/send-queue.ts';
 import type { SendRequest } from '../../shared/domain/send-request.ts';
-import {
-  waiting,
-  withoutPackageFile,
-  withoutTry,
-  withRetry,
-  withTryStarted,
-} from '../../shared/domain/send-request-moves.ts';
+import { withoutTry, withTryStarted } from '../../shared/domain/send-request-moves.ts';
 import { isAbortError, throwIfAborted } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
-import type { Logger } from '../../shared/runtime/logger.ts';
 import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import type { StateStore } from '../../shared/state-store/state-store.ts';
@@ -25,42 +17,32 @@ import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-perm
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { TransferControlRows } from '../hierarchy-manager/transfer-control-rows.ts';
 import type { PackageFileStore } from '../package-file-store/package-file-store.ts';
-import type { SendRequestEnd, SendRequestTable } from '../scheduler/send-request-table.ts';
+import type { SendRequestTable } from '../scheduler/send-request-table.ts';
+import { DestinationReturns, type DestinationReturnsNeeds } from './destination-returns.ts';
+import { FailedSends, type FailedSendsConfig, type FailedSendsNeeds } from './failed-sends.ts';
 import type { FileTransferSignals } from './file-transfer.ts';
 import { LinkAllowance } from './link-allowance.ts';
-import { type SendFailure, toSendFailure } from './send-failure.ts';
 import { SendProgress } from './send-progress.ts';
-import { SendRetries, type SendRetryConfig } from './send-retries.ts';
 import { SendTry, type SendTryConfig, type SendTryNeeds } from './send-try.ts';
 
 /** What the Sender needs. */
-export interface SenderComponents extends Omit<SendTryNeeds, 'files' | 'whenWritten'> {
+export interface SenderComponents
+  extends Omit<SendTryNeeds, 'files' | 'whenWritten'>,
+    Pick<DestinationReturnsNeeds, 'onConnected'>,
+    Pick<FailedSendsNeeds, 'doesRefusalMend' | 'random' | 'logger'> {
   readonly store: Pick<StateStore, 'records'>;
   readonly requests: SendRequestTable;
   readonly directory: Pick<SiteDirectory, 'own' | 'addressesOf'>;
   readonly files: Pick<PackageFileStore, 'pathOf' | 'isSound'>;
-  /**
-   * Calls the listener each time another site can be reached again: its replication stream is there.
-   *
-   * @returns ends it
-   */
-  readonly onConnected: (siteCode: string, listener: () => void) => () => void;
   readonly arbiter: Pick<TransferArbiter, 'open' | 'reroute' | 'opensAtMs'>;
   readonly transferControls: Pick<TransferControlRows, 'passagesToSite' | 'onChanged'>;
-  /** Whether an instruction refused for this reason may be taken a little later. */
-  readonly doesRefusalMend: (reason: string) => boolean;
   readonly clock: Clock;
   /** Told after each change of what limits it. @default never */
   readonly settings?: { onChanged(listener: () => void): () => void };
-  /** A number from 0 up to 1. */
-  readonly random: () => number;
-  readonly logger: Logger;
 }
 
 /** How the Sender is tuned. */
-export interface SenderConfig extends SendQueueLimits, SendRetryConfig, SendTryConfig {
-  /** Wait while the receiver is busy with the same file, or with as much as it takes. @default 5_000 */
-  readonly busyDelayMs: number;
+export interface SenderConfig extends SendQueueLimits, FailedSendsConfig, SendTryConfig {
   /** Bytes one send may have on its way at most. @default 16 MiB */
   readonly windowBytesMax: number;
 }
@@ -87,10 +69,14 @@ interface RunningSend {
   /** Makes it give its place back, between two parts. */
   readonly pause: AbortController;
   readonly permit: TransferPermit;
-  /** How often its destination had come back when the try began. */
-  readonly returnCount: number;
   readonly progress: SendProgress;
   readonly ended: Promise<void>;
+}
+
+/** What one try goes by. */
+interface BegunTry extends Pick<RunningSend, 'progress' | 'permit'> {
+  /** How often its destination had come back when it began. */
+  readonly returnCount: number;
 }
 
 /**
@@ -106,12 +92,10 @@ export class Sender implements Component {
   readonly #stopping = new AbortController();
   readonly #wake = new WakeSignal();
   readonly #running = new Map<string, RunningSend>();
-  readonly #retries: SendRetries;
+  readonly #returns: DestinationReturns;
+  readonly #failed: FailedSends;
   readonly #try: SendTry;
   readonly #allowances = new Map<string, LinkAllowance>();
-  readonly #unwatch = new Map<string, () => void>();
-  /** How often each destination came back since it is watched. */
-  readonly #returnCounts = new Map<string, number>();
   /** Running requests that have met a closed window. */
   readonly #closed = new Set<string>();
   #unlisten: (() => void)[] = [];
@@ -121,7 +105,8 @@ export class Sender implements Component {
   constructor(components: SenderComponents, config = defaultSenderConfig) {
     this.#components = components;
     this.#config = config;
-    this.#retries = new SendRetries(config, components.random);
+    this.#returns = new DestinationReturns(components);
+    this.#failed = new FailedSends({ ...components, returns: this.#returns }, config);
     const whenWritten = () => components.requests.whenIdle();
     this.#try = new SendTry({ ...components, whenWritten }, config);
   }
@@ -140,7 +125,7 @@ export class Sender implements Component {
   async stop(): Promise<void> {
     this.#stopping.abort();
     for (const unlisten of this.#unlisten) unlisten();
-    for (const unwatch of this.#unwatch.values()) unwatch();
+    this.#returns.stop();
     for (const { abort } of this.#running.values()) abort.abort();
     await this.#loop;
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
@@ -200,7 +185,7 @@ export class Sender implements Component {
 
   #onChanged(request: SendRequest): void {
     const { requestId, state, priority, finishedAtMs } = request;
-    if (finishedAtMs > 0) this.#retries.forget(requestId);
+    if (finishedAtMs > 0) this.#failed.forget(requestId);
     const running = this.#running.get(requestId);
     if (finishedAtMs > 0) running?.abort.abort();
     if (state === 'suspended') running?.pause.abort();
@@ -215,7 +200,7 @@ export class Sender implements Component {
     try {
       for (let nextDueMs: number | undefined; ; ) {
         await this.#wokenOrDue(nextDueMs, signal);
-        this.#watchDestinations();
+        this.#returns.watchAll();
         for (const requestId of this.#closed) this.#running.get(requestId)?.pause.abort();
         this.#closed.clear();
         const decision = this.#decide();
@@ -253,14 +238,14 @@ export class Sender implements Component {
       onChange: (changed) => requests.progressed(requestId, changed),
     });
     const signals = { signal: abort.signal, pause: pause.signal };
-    const ended = this.#send(request, { progress, permit }, signals).finally(() => {
+    const returnCount = this.#returns.countOf(request.destinationSiteCode);
+    const ended = this.#send(request, { progress, permit, returnCount }, signals).finally(() => {
       permit.close();
       this.#running.delete(requestId);
       this.#wake.wake();
       if (pause.signal.aborted) requests.tellAgain(requestId);
     });
-    const returnCount = this.#returnCountOf(request.destinationSiteCode);
-    this.#running.set(requestId, { abort, pause, permit, progress, ended, returnCount });
+    this.#running.set(requestId, { abort, pause, permit, progress, ended });
   }
 
   #permitOf(request: SendRequest): TransferPermit {
@@ -280,7 +265,7 @@ export class Sender implements Component {
 
   async #send(
     request: SendRequest,
-    { progress, permit }: Pick<RunningSend, 'progress' | 'permit'>,
+    { progress, permit, returnCount }: BegunTry,
     signals: FileTransferSignals,
   ): Promise<void> {
     const { requests, store, clock } = this.#components;
@@ -292,7 +277,7 @@ export class Sender implements Component {
       const job = await store.records(keySpaces.miniJobs).get(request.jobId);
       if (!job) {
         // The Scheduler is about to cancel the request.
-        return await this.#retryIn(requestId, this.#config.retryDelayMs, 'Its mini-job is gone');
+        return await this.#failed.retryLater(requestId, 'Its mini-job is gone');
       }
       const allowance = this.#allowanceOf(request.destinationSiteCode);
       await this.#try.run({ request, job, progress, allowance, permit }, signals);
@@ -304,110 +289,8 @@ export class Sender implements Component {
         await requests.change(requestId, withoutTry);
         return;
       }
-      await this.#afterFailure(requestId, error, progress);
+      await this.#failed.settle({ requestId, error, progress, returnCount });
     }
-  }
-
-  async #afterFailure(requestId: string, error: unknown, progress: SendProgress): Promise<void> {
-    const { doesRefusalMend, logger } = this.#components;
-    const failure = toSendFailure(error, doesRefusalMend);
-    logger.info({ requestId, err: error, kind: failure.kind }, 'A try to send failed');
-    if (failure.kind === 'refused' || failure.kind === 'stale') {
-      const { reason, kind: outcome } = failure;
-      return this.#end(requestId, { state: 'failed', reason, outcome });
-    }
-    if (failure.isRefusal) await this.#components.requests.tellRefused(requestId, failure.reason);
-    if (failure.kind === 'overtaken') {
-      const { reason } = failure;
-      return this.#end(requestId, { state: 'cancelled', reason, outcome: 'overtaken' });
-    }
-    if (failure.kind === 'busy') {
-      return this.#retryIn(requestId, this.#config.busyDelayMs, failure.reason);
-    }
-    const movedBytes = progress.gainedBytes > 0;
-    const { kind, reason } = failure;
-    if (await this.#restarted(requestId, kind, { reason, movedBytes })) return;
-    // What a receiver says that it has lost is no step ahead, however often it takes it.
-    const hasMoved = movedBytes && kind !== 'file-missing';
-    const delayMs = this.#hasReturned(requestId) ? 0 : this.#retries.delayMs(requestId, hasMoved);
-    await this.#retryIn(requestId, delayMs, failure.reason);
-  }
-
-  /** Begins anew at once, with the file made again when it is what is wrong; not for ever. */
-  async #restarted(
-    requestId: string,
-    kind: SendFailure['kind'],
-    { reason, movedBytes }: { readonly reason: string; readonly movedBytes: boolean },
-  ): Promise<boolean> {
-    const { requests, files } = this.#components;
-    const request = requests.get(requestId);
-    if (!request || kind === 'retry') return false;
-    const isOfFile = kind === 'file-missing' || kind === 'file-damaged';
-    if (isOfFile && !(await files.isSound(request.file.fileHash))) {
-      return requests.change(requestId, (one) => withoutPackageFile(one, reason));
-    }
-    // It is here, so it was the other site that said so: that is tried again like anything else.
-    if (kind === 'file-missing') return false;
-    const why = kind === 'file-damaged' ? kind : 'ask-again';
-    if (this.#retries.mayRestart(requestId, why, movedBytes)) {
-      return requests.change(requestId, (one) => ({
-        ...waiting(one),
-        reason,
-        remainingBytes: one.file.fileBytes,
-      }));
-    }
-    // Sound here, and damaged each time it gets there.
-    if (kind !== 'file-damaged') return false;
-    await this.#end(requestId, { state: 'failed', reason, outcome: 'refused' });
-    return true;
-  }
-
-  async #retryIn(requestId: string, delayMs: number, reason: string): Promise<void> {
-    const { requests, clock } = this.#components;
-    const retryAtMs = clock.nowMs() + delayMs;
-    await requests.change(requestId, (one) => withRetry(one, { reason, retryAtMs }));
-  }
-
-  async #end(requestId: string, end: SendRequestEnd): Promise<void> {
-    try {
-      await this.#components.requests.end(requestId, end);
-    } catch (error) {
-      if (!isErrorWithCode(error, 'DISK_FULL')) throw error;
-      // What has ended cannot be written down: the next try meets the same end.
-      await this.#retryIn(requestId, this.#config.retryDelayMs, error.message);
-    }
-  }
-
-  /** Everything that waits for a site is tried as soon as the site is back. */
-  #watchDestinations(): void {
-    for (const { destinationSiteCode } of this.#components.requests.open()) {
-      if (destinationSiteCode !== '') this.#watch(destinationSiteCode);
-    }
-  }
-
-  #watch(siteCode: string): void {
-    if (this.#unwatch.has(siteCode)) return;
-    const { requests, onConnected } = this.#components;
-    const unwatch = onConnected(siteCode, () => {
-      this.#returnCounts.set(siteCode, this.#returnCountOf(siteCode) + 1);
-      for (const { requestId, destinationSiteCode, state } of [...requests.open()]) {
-        if (destinationSiteCode !== siteCode || state !== 'retrying') continue;
-        void requests.change(requestId, (one) => (one.state === 'retrying' ? waiting(one) : one));
-      }
-    });
-    this.#unwatch.set(siteCode, unwatch);
-  }
-
-  /** Whether the destination came back while the try ran: what failed then is no reason to wait. */
-  #hasReturned(requestId: string): boolean {
-    const request = this.#components.requests.get(requestId);
-    const running = this.#running.get(requestId);
-    if (!request || !running) return false;
-    return this.#returnCountOf(request.destinationSiteCode) > running.returnCount;
-  }
-
-  #returnCountOf(siteCode: string): number {
-    return this.#returnCounts.get(siteCode) ?? 0;
   }
 
   #allowanceOf(siteCode: string): LinkAllowance {

@@ -243,6 +243,18 @@ export class SendingSite {
     return request;
   }
 
+  /** The request of the job that `order` makes when nothing is said of it, once it is as wished. */
+  async becomes(isSo: (request: SendRequest) => boolean, stepMs = 1): Promise<SendRequest> {
+    const { jobId } = testMiniJob();
+    let found: SendRequest | undefined;
+    await this.#machine.until(() => {
+      const request = this.requests.ofJob(jobId);
+      if (request && isSo(request)) found = request;
+      return found !== undefined;
+    }, stepMs);
+    return found as SendRequest;
+  }
+
   /** Resolves when no request is open, and every order was looked at. */
   async allEnded(stepMs = 1): Promise<void> {
     await this.#machine.until(async () => {

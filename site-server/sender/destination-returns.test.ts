@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { SendingMachine, SendingSite } from './testing/test-sending.ts';
+
+const minuteMs = 60_000;
+
+describe('DestinationReturns', () => {
+  let machine: SendingMachine;
+  let site: SendingSite;
+  beforeEach(async () => {
+    machine = await SendingMachine.open();
+    site = await SendingSite.start(machine);
+  });
+  afterEach(async () => {
+    await site.stop();
+    await machine[Symbol.asyncDispose]();
+  });
+
+  it('tries at once when the replication stream of the site comes back', async () => {
+    machine.site().isUp = false;
+    await machine.order({});
+    await site.becomes(({ state }) => state === 'retrying');
+    machine.site().isUp = true;
+    const beforeMs = machine.clock.nowMs();
+    site.connected('PS1');
+    await site.allEnded();
+    assert.ok(machine.clock.nowMs() - beforeMs < minuteMs / 2);
+  });
+
+  it('tries at once when the site came back while a try was failing', async () => {
+    const fake = machine.site();
+    fake.isUp = false;
+    fake.onUnreachable = () => {
+      fake.isUp = true;
+      site.connected('PS1');
+    };
+    const beforeMs = machine.clock.nowMs();
+    await machine.order({});
+    await site.allEnded();
+    assert.ok(machine.clock.nowMs() - beforeMs < minuteMs / 2);
+  });
+});
