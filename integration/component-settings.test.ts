@@ -66,7 +66,7 @@ describe('component settings', function () {
     assert.equal(rows.find(({ name }) => name === 'packages-at-once')?.value, '2');
     const refused = await waybill('PS1', 'settings set package-at-once=2');
     assert.equal(refused.exitCode, 1);
-    assert.match(refused.stderr, /did you mean packages-at-once\?/);
+    assert.match(refused.stderr, /Did you mean packages-at-once\?/);
     const reset = await waybill('PS1', 'settings reset --all');
     assert.match(reset.stdout, /packages-at-once is as configured there, 1\.\n/);
     assert.match(reset.stdout, /job-retry-first-delay is as configured there, 10m\.\n/);

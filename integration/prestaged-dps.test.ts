@@ -240,7 +240,7 @@ describe('prestaged content and a full disk (PKG-12)', function () {
     const path = await exportPackage(network, packageId, join(directory, 'large.wbp'));
     const end = await importAtDp(network.dp('PS1DP1'), path);
     assert.equal(end.exitCode, 1);
-    assert.match(end.stderr, /expected \d+ bytes free, got \d+ bytes; nothing was imported/);
+    assert.match(end.stderr, /expected \d+ bytes free, got \d+ bytes\. Nothing was imported/);
     assert.ok(!(await readdir(disk.directory)).some((name) => name.startsWith('full.wbp')));
     assert.deepEqual(await storedHashes(network.dataDirectoryOf('PS1DP1')).catch(() => []), []);
   });

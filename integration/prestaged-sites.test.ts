@@ -219,7 +219,7 @@ describe('prestaged content between sites (PKG-12)', function () {
     const none = await runWaybill(atCentral(), [...words, '--since', '3']);
     assert.match(none.stderr, /expected one of the versions 1, 2/);
     const there = await runWaybill(atCentral(), [...words.slice(0, -1), full]);
-    assert.match(there.stderr, /--force to replace an exported file/);
+    assert.match(there.stderr, /--force replaces an exported file/);
     assert.equal(there.exitCode, 1);
     const unknown = ['package', 'export', 'CS1000FF', '--to', pathOf('v9.wbp')];
     assert.match((await runWaybill(atCentral(), unknown)).stderr, /There is no package CS1000FF/);

@@ -57,8 +57,12 @@ export async function importAtAgent(agent: RunningAgent, path: string): Promise<
 function toRoomFailure(error: unknown): unknown {
   if (!(error instanceof WaybillError) || error.details.code !== 'DISK_FULL') return error;
   const { path, freeBytes, neededBytes } = error.details;
-  const actual = `${freeBytes} bytes; nothing was imported: make room and import again`;
-  return requestInvalid(path, { expected: `${neededBytes} bytes free`, actual });
+  const remedy = 'Nothing was imported. Make room and import again';
+  return requestInvalid(path, {
+    expected: `${neededBytes} bytes free`,
+    actual: `${freeBytes} bytes`,
+    remedy,
+  });
 }
 
 function percentOf(progress: { readonly doneBytes: string; readonly totalBytes: string }): number {

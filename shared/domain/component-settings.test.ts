@@ -71,7 +71,7 @@ describe('Component settings (ADM-3, PTM-2)', () => {
 
   it('say what they may be', () => {
     assert.equal(expectedSetting('packages-at-once'), 'a whole number from 1 to 50');
-    const time = 'how long, from 100ms to 1d, such as 30s';
+    const time = 'a time from 100ms to 1d, such as 30s';
     assert.equal(expectedSetting('job-retry-first-delay'), time);
   });
 });

@@ -157,5 +157,5 @@ export function toSettingText(name: SettingName, value: number): string {
 export function expectedSetting(name: SettingName): string {
   const { unit, min, max } = settingDefinitions[name];
   const range = `${toSettingText(name, min)} to ${toSettingText(name, max)}`;
-  return unit === 'count' ? `a whole number from ${range}` : `how long, from ${range}, such as 30s`;
+  return unit === 'count' ? `a whole number from ${range}` : `a time from ${range}, such as 30s`;
 }

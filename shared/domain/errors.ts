@@ -4,6 +4,7 @@ import {
   parseRenewalRefusal,
   renewalRefusalWords,
 } from './enrollment.ts';
+import { toRefusalSentence } from './refusal-sentence.ts';
 import { instructionRefusals, parseInstructionRefusal } from './site-instruction.ts';
 
 /** The latest time a date can have; what comes from elsewhere may say more. */
@@ -15,7 +16,7 @@ const latestDateMs = 8.64e15;
  */
 export type ErrorDetails =
   // What an administrator asked for
-  | { code: 'REQUEST_INVALID'; field: string; expected: string; actual: string }
+  | { code: 'REQUEST_INVALID'; field: string; expected: string; actual: string; remedy?: string }
   | { code: 'PACKAGE_UNKNOWN'; packageId: string }
   | { code: 'PACKAGE_STATE_CONFLICT'; packageId: string; state: string; expected: string }
   | { code: 'PACKAGE_ID_EXHAUSTED'; siteCode: string }
@@ -127,7 +128,7 @@ function filesOf(count: number): string {
 }
 
 const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string } = {
-  REQUEST_INVALID: (f) => `${f.field}: expected ${f.expected}, got ${f.actual}`,
+  REQUEST_INVALID: (f) => toRefusalSentence(f.field, f),
   PACKAGE_UNKNOWN: (f) =>
     `There is no package ${f.packageId}. "waybill package list" shows those there are`,
   PACKAGE_STATE_CONFLICT: (f) =>
@@ -209,7 +210,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   ACTION_NOT_BEGUN: (f) => `Job ${f.jobSerial} for package ${f.packageId} has not begun here`,
   VERSION_DOWNGRADE: (f) =>
     `Package ${f.packageId} version ${f.offered} was offered; version ${f.held} is served and never goes back`,
-  MESSAGE_INVALID: (f) => `${f.field}: expected ${f.expected}, got ${f.actual}`,
+  MESSAGE_INVALID: (f) => toRefusalSentence(f.field, f),
   PEER_UNREACHABLE: (f) => `${f.peer} at ${f.address} cannot be reached: ${f.reason}`,
   PEER_IDENTITY_MISMATCH: (f) =>
     `${f.address} shows the certificate of ${f.actual}; expected ${f.expected}`,

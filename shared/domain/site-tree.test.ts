@@ -62,8 +62,14 @@ describe('site tree (ROLE-1)', () => {
     [site('PS3', 'primary'), undefined],
     [site('SS3', 'secondary', 'PS2'), undefined],
     [site('SS3', 'secondary'), /a parent/],
-    [site('SS3', 'secondary', 'CS1'), /primary site; CS1 is a central-administration/],
-    [site('PS1', 'primary', 'SS1'), /central-administration site; SS1 is a secondary/],
+    [
+      site('SS3', 'secondary', 'CS1'),
+      /primary site, which CS1, a central-administration site, is not/,
+    ],
+    [
+      site('PS1', 'primary', 'SS1'),
+      /central-administration site, which SS1, a secondary site, is not/,
+    ],
     [site('CS2', 'central-administration', 'CS1'), /no parent/],
     [site('PS3', 'primary', 'CS9'), /CS9 is not/],
   ] as const) {

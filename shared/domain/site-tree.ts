@@ -84,13 +84,15 @@ export class SiteTree {
   problemOf(site: SiteDefinition): string | undefined {
     const { kind, parentSiteCode } = site;
     if (parentSiteCode === '') {
-      return kind === 'secondary' ? 'a parent: a secondary site is below a primary one' : undefined;
+      return kind === 'secondary'
+        ? 'a parent, which is a primary site for a secondary one'
+        : undefined;
     }
-    if (kind === 'central-administration') return 'no parent: this kind of site is the top';
+    if (kind === 'central-administration') return 'no parent, since this kind of site is the top';
     const parent = this.#sites.get(parentSiteCode);
-    if (!parent) return `a parent that is known; site ${parentSiteCode} is not`;
+    if (!parent) return `a parent that is known, which site ${parentSiteCode} is not`;
     if (parentKinds[kind].includes(parent.kind)) return undefined;
-    return `a parent that is a ${parentKinds[kind].join(' or ')} site; ${parentSiteCode} is a ${parent.kind} site`;
+    return `a parent that is a ${parentKinds[kind].join(' or ')} site, which ${parentSiteCode}, a ${parent.kind} site, is not`;
   }
 }
 

@@ -45,6 +45,13 @@ export const pulseBlockBytesMin = 4096;
 export const pulseBlockBytesMax = 2 ** 30;
 export const pulseDelayMsMax = 60_000;
 
+/** Priorities of packages to which a schedule opens in some hour of the week, the highest first. */
+export function prioritiesOpenTo({ hours }: Pick<TransferSchedule, 'hours'>): Priority[] {
+  const levels = [...new Set(hours)];
+  const all: readonly Priority[] = [1, 2, 3];
+  return all.filter((priority) => levels.some((level) => isLevelOpenTo(level, priority)));
+}
+
 /** Whether a package of this priority may travel in an hour of this level. */
 export function isLevelOpenTo(level: WindowLevel, priority: Priority): boolean {
   if (level === 'open') return true;

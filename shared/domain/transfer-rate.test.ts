@@ -6,14 +6,14 @@ describe('transfer rate', () => {
   it('is unknown before anything arrived', () => {
     const rate = new TransferRate(0);
     assert.equal(rate.bytesPerSecond(0), 0);
-    assert.equal(rate.etaMs(1_000, 10), 0);
+    assert.deepEqual(rate.pace(10), { bytesPerSecond: 0, trust: 0 });
   });
 
-  it('is the rate of a steady transfer, and says when it ends', () => {
+  it('is the rate of a steady transfer, trusted more from its first bytes on', () => {
     const rate = new TransferRate(0);
     for (let nowMs = 100; nowMs <= 10_000; nowMs += 100) rate.add(1_000, nowMs);
     assert.equal(rate.bytesPerSecond(10_000), 10_000);
-    assert.equal(rate.etaMs(5_000, 10_000), 500);
+    assert.deepEqual(rate.pace(10_000), { bytesPerSecond: 10_000, trust: 0.99 });
   });
 
   it('follows a change by half in two seconds', () => {
@@ -24,13 +24,21 @@ describe('transfer rate', () => {
     assert.ok(Math.abs(rate.bytesPerSecond(3_000) - halfway) < 100);
   });
 
+  it('follows slowly, and is trusted late, where it is heard of in large steps', () => {
+    const rate = new TransferRate(0, 10_000);
+    for (const atMs of [4_000, 8_000]) rate.add(4_000_000, atMs);
+    assert.deepEqual(rate.pace(8_000), { bytesPerSecond: 1_000_000, trust: 0.08 });
+    assert.ok(rate.bytesPerSecond(12_000) > 750_000, 'before the next step');
+    assert.equal(rate.pace(54_000).trust, 1);
+  });
+
   it('falls while nothing arrives', () => {
     const rate = new TransferRate(0);
     rate.add(10_000, 1_000);
     assert.equal(rate.bytesPerSecond(1_100), 10_000);
     assert.equal(rate.bytesPerSecond(3_000), 5_000);
     assert.ok(rate.bytesPerSecond(60_000) < 1);
-    assert.equal(rate.etaMs(1_000, 600_000), 0);
+    assert.equal(rate.pace(600_000).bytesPerSecond, 0);
   });
 
   it('stays between the slowest and the quickest moment', () => {

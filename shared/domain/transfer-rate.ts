@@ -1,5 +1,9 @@
+import type { MeasuredPace } from './transfer-pace.ts';
+
 /** Half-life of the smoothing, in milliseconds: old samples count half after this long. */
-const halfLifeMs = 2_000;
+const steadyHalfLifeMs = 2_000;
+/** So many half-lives a transfer is watched until its rate alone can be trusted. */
+const settledHalfLives = 5;
 /** Shortest time a sample is taken over, in milliseconds. */
 const sampleMsMin = 200;
 
@@ -8,14 +12,19 @@ export class TransferRate {
   #bytesPerSecond = 0;
   #pendingBytes = 0;
   #sinceMs: number;
+  #firstAtMs: number | undefined;
+  readonly #halfLifeMs: number;
 
-  constructor(nowMs: number) {
+  /** @param halfLifeMs longer for what is heard of in large steps */
+  constructor(nowMs: number, halfLifeMs = steadyHalfLifeMs) {
     this.#sinceMs = nowMs;
+    this.#halfLifeMs = halfLifeMs;
   }
 
   /** Counts bytes that arrived by `nowMs` (monotonic). */
   add(bytes: number, nowMs: number): void {
     this.#pendingBytes += bytes;
+    if (bytes > 0) this.#firstAtMs ??= nowMs;
     if (nowMs - this.#sinceMs < sampleMsMin) return;
     this.#bytesPerSecond = this.#smoothedAt(nowMs);
     this.#pendingBytes = 0;
@@ -27,17 +36,18 @@ export class TransferRate {
     return Math.round(this.#smoothedAt(nowMs));
   }
 
-  /** Milliseconds until `remainingBytes` have arrived; 0 when unknown. */
-  etaMs(remainingBytes: number, nowMs: number): number {
-    const bytesPerSecond = this.bytesPerSecond(nowMs);
-    return bytesPerSecond > 0 ? Math.ceil((remainingBytes * 1000) / bytesPerSecond) : 0;
+  /** The rate, and how far it can be trusted. */
+  pace(nowMs: number): MeasuredPace {
+    const watchedMs = this.#firstAtMs === undefined ? 0 : nowMs - this.#firstAtMs;
+    const trust = Math.min(1, watchedMs / (settledHalfLives * this.#halfLifeMs));
+    return { bytesPerSecond: this.bytesPerSecond(nowMs), trust };
   }
 
   #smoothedAt(nowMs: number): number {
     const elapsedMs = nowMs - this.#sinceMs;
     if (elapsedMs < sampleMsMin) return this.#bytesPerSecond;
     const sample = (this.#pendingBytes * 1000) / elapsedMs;
-    const weight = this.#bytesPerSecond === 0 ? 1 : 1 - 0.5 ** (elapsedMs / halfLifeMs);
+    const weight = this.#bytesPerSecond === 0 ? 1 : 1 - 0.5 ** (elapsedMs / this.#halfLifeMs);
     return this.#bytesPerSecond + weight * (sample - this.#bytesPerSecond);
   }
 }

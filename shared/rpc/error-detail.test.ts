@@ -3,13 +3,13 @@ import { Metadata } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { type ErrorDetails, errorCodes, WaybillError } from '../domain/errors.ts';
 import { fromErrorTrailers, toErrorTrailers } from './error-detail.ts';
-import { errorFactKinds } from './error-facts.ts';
+import { errorFactKinds, type FactKind } from './error-facts.ts';
 import { metadataBytesMax } from './rpc-limits.ts';
 import { errorDetailType } from './service-definitions.ts';
 
 /** Any error of any code; texts as people write them. */
 const anyError = fc.constantFrom(...errorCodes).chain((code) => {
-  const kinds = Object.entries<'number' | 'text'>(errorFactKinds[code]);
+  const kinds = Object.entries<FactKind>(errorFactKinds[code]);
   const facts = kinds.map(([name, kind]) => [
     name,
     kind === 'number' ? fc.nat() : fc.stringMatching(/^[\w äß😀/:.-]{0,100}$/u),
@@ -47,6 +47,12 @@ describe('errors on the wire', () => {
     const [header] = trailers.toHttp2Headers()['waybill-error-bin'] as string[];
     assert.ok(header && header.length < metadataBytesMax - 2_000, `${header?.length} bytes`);
     assert.equal(fromErrorTrailers(trailers)?.code, 'PEER_UNREACHABLE');
+  });
+
+  it('arrive from an older sender that does not know a fact that may be missing', () => {
+    const facts = { field: 'holder', expected: 'a site', actual: '"x"' };
+    const { details } = fromErrorTrailers(trailersOf({ code: 'REQUEST_INVALID', facts })) ?? {};
+    assert.deepEqual({ ...details }, { code: 'REQUEST_INVALID', ...facts });
   });
 
   const refused: readonly [string, Metadata][] = [

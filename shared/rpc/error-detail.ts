@@ -1,6 +1,6 @@
 import { Metadata } from '@grpc/grpc-js';
 import { type ErrorCode, type ErrorDetails, errorCodes, WaybillError } from '../domain/errors.ts';
-import { errorFactKinds } from './error-facts.ts';
+import { errorFactKinds, type FactKind } from './error-facts.ts';
 import type { ErrorDetail, ErrorDetail__Output } from './generated/waybill/v1/ErrorDetail.ts';
 import { errorDetailBytesMax } from './rpc-limits.ts';
 import { errorDetailType } from './service-definitions.ts';
@@ -64,8 +64,9 @@ function checkedFacts(
   received: Record<string, string>,
 ): Record<string, string | number> | undefined {
   const facts: Record<string, string | number> = {};
-  for (const [name, kind] of Object.entries<'number' | 'text'>(errorFactKinds[code])) {
+  for (const [name, kind] of Object.entries<FactKind>(errorFactKinds[code])) {
     const text = Object.hasOwn(received, name) ? received[name] : undefined;
+    if (text === undefined && kind === 'optional text') continue;
     if (text === undefined || (kind === 'number' && !isNumber(text))) return undefined;
     facts[name] = kind === 'number' ? Number(text) : cut(printable(text));
   }

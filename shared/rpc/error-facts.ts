@@ -1,7 +1,14 @@
 import type { ErrorCode, ErrorFacts } from '../domain/errors.ts';
 
+/** A text that need not be there: what sends it may be older than the fact. */
+export type FactKind = 'number' | 'text' | 'optional text';
+
 type FactKinds<C extends ErrorCode> = {
-  readonly [F in keyof ErrorFacts<C>]: ErrorFacts<C>[F] extends number ? 'number' : 'text';
+  readonly [F in keyof ErrorFacts<C>]-?: Record<never, never> extends Pick<ErrorFacts<C>, F>
+    ? 'optional text'
+    : ErrorFacts<C>[F] extends number
+      ? 'number'
+      : 'text';
 };
 
 const path = { path: 'text' } as const;
@@ -14,7 +21,7 @@ const expectation = { field: 'text', expected: 'text', actual: 'text' } as const
  * when it has every fact of its code, well formed.
  */
 export const errorFactKinds: { readonly [C in ErrorCode]: FactKinds<C> } = {
-  REQUEST_INVALID: expectation,
+  REQUEST_INVALID: { ...expectation, remedy: 'optional text' },
   PACKAGE_UNKNOWN: { packageId: 'text' },
   PACKAGE_STATE_CONFLICT: { packageId: 'text', state: 'text', expected: 'text' },
   PACKAGE_ID_EXHAUSTED: { siteCode: 'text' },

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { toRefusalSentence } from '../domain/refusal-sentence.ts';
 import { nearestWord } from './nearest-word.ts';
 
 /** One thing wrong with a configuration. */
@@ -36,7 +37,7 @@ export function toConfigProblems(
 
 /** What was expected, and what is there instead. */
 export function expectedText(expected: string, actual: unknown): string {
-  return `expected ${expected}, got ${toText(actual)}`;
+  return toRefusalSentence('', { expected, actual: toText(actual) });
 }
 
 function unknownKeyText(key: string, known: readonly string[]): string {

@@ -6,9 +6,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Priority } from '../domain/package.ts';
 import { freeControls, type TransferControls } from '../domain/transfer-controls.ts';
+import type { RemainingTransfer } from '../domain/transfer-pace.ts';
 import { ignoreAbort } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { Passage } from './passage.ts';
+import { remainingMs } from './transfer-eta.ts';
 import {
   type PermitOptions,
   type Standstill,
@@ -24,6 +26,13 @@ const lookAgainMs = 1_000;
  * part of theirs at most.
  */
 const holdMs = 100;
+
+/** A transfer that is under way, for whoever asks when it will be done. */
+export interface TransferUnderWay {
+  readonly passageNames: readonly string[];
+  readonly priority: Priority;
+  readonly ignoresSchedules: boolean;
+}
 
 /** Decides which part leaves next, over all transfers of this node. */
 export class TransferArbiter {
@@ -117,6 +126,29 @@ export class TransferArbiter {
         latest === undefined || one === undefined ? undefined : Math.max(latest, one),
       nowMs,
     );
+  }
+
+  /**
+   * Milliseconds until what remains of a transfer is through, by schedules and limits as they are set now,
+   * of which others that send at once take their share; 0 when nobody can say.
+   */
+  etaMs(transfer: TransferUnderWay, remaining: RemainingTransfer): number {
+    const { passageNames, priority, ignoresSchedules } = transfer;
+    const ways = passageNames.map((name) => {
+      const passage = this.#passage(name);
+      return { passage, sharerCount: this.#sharerCount(passage, priority) };
+    });
+    const nowMs = this.#clock.nowMs();
+    return remainingMs({ ways, priority, ignoresSchedules, ...remaining }, nowMs) ?? 0;
+  }
+
+  /** Those of lower priority leave the way to the others. */
+  #sharerCount(passage: Passage, priority: Priority): number {
+    let count = 0;
+    for (const permit of this.#permits) {
+      if (permit.priority <= priority && permit.passages.includes(passage)) count += 1;
+    }
+    return Math.max(1, count);
   }
 
   #passage(name: string): Passage {

@@ -12,7 +12,7 @@ import { parseSiteCode } from '../../shared/domain/site.ts';
 import type { AdministratorRecord__Output } from '../../shared/rpc/generated/waybill/v1/AdministratorRecord.ts';
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import { type Command, command } from './command.ts';
-import { UsageError } from './command-failure.ts';
+import { refusedWord } from './command-failure.ts';
 import { confirmDeletion } from './confirm-deletion.ts';
 import { makeToken, tellToken, validForOption } from './enrollment-view.ts';
 import {
@@ -157,7 +157,8 @@ type ScopePart = NonNullable<ReturnType<typeof scopeText.parse>>;
 /** @throws UsageError */
 function toIdentity(name: string, role: AdminRole, parts: readonly ScopePart[]): AdminIdentity {
   if (parts.length > scopePartsMax) {
-    throw new UsageError(`--scope: expected at most ${scopePartsMax} of them, got ${parts.length}`);
+    const expected = `at most ${scopePartsMax} of them`;
+    throw refusedWord('--scope', { expected, actual: `${parts.length}` });
   }
   const siteCodes = parts.flatMap((part) => ('site' in part ? [part.site] : []));
   const groupNames = parts.flatMap((part) => ('group' in part ? [part.group] : []));

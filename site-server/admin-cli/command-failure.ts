@@ -1,4 +1,5 @@
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { type RefusedValue, toRefusalSentence } from '../../shared/domain/refusal-sentence.ts';
 import { toVisibleText } from '../../shared/runtime/visible-text.ts';
 import { toRefusalText } from './refusal-text.ts';
 
@@ -13,6 +14,15 @@ export class UsageError extends Error {
     super(message);
     this.name = 'UsageError';
   }
+}
+
+/**
+ * What an option or a word was given that it cannot be.
+ *
+ * @param name as the administrator knows it: `--scope`, `<jobs>`; empty: what was said as a whole
+ */
+export function refusedWord(name: string, refused: RefusedValue): UsageError {
+  return new UsageError(toRefusalSentence(name, refused));
 }
 
 /** Codes of failures that only this program has; docs/cli.md explains each. */
@@ -113,6 +123,17 @@ const optionsOfFields: Readonly<Record<string, string>> = {
   'properties.programs': '--program',
   'pull.sources': '--source',
   source_directories: '--source',
+  holder: '<holder>',
+  reason: '--reason',
+  token_id: '<token-id>',
+  name: '<name>',
+  jobs: '<jobs>',
+  link: '--dp',
+  'properties.name': '--name',
+  'properties.version': '--version',
+  'properties.manufacturer': '--manufacturer',
+  'properties.language': '--language',
+  'properties.description': '--description',
 };
 
 /** Fields that come from an option in some commands, and from elsewhere in others. */

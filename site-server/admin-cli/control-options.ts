@@ -14,7 +14,7 @@ import {
 import type { TransferControlsPatch } from '../../shared/domain/transfer-controls-patch.ts';
 import { toTransferControlsPatchMessage } from '../../shared/transfer-arbiter/transfer-controls-message.ts';
 import type { GlobalArguments } from './command.ts';
-import { UsageError } from './command-failure.ts';
+import { refusedWord, UsageError } from './command-failure.ts';
 import { anyText, option } from './options.ts';
 import { parseBytes, parseRate, toExactBytesText, toExactRateText } from './rate-text.ts';
 import { parseWeekRules, type RuleValue } from './week-rules.ts';
@@ -45,7 +45,8 @@ export const levelValue: RuleValue<WindowLevel> = {
 
 /** How a rate stands in the rules of a limit; 0 is none. */
 export const rateValue: RuleValue<number> = {
-  parse: (text) => (text.toLowerCase() === none ? 0 : parseRate(text)),
+  // No bytes at all are no limit that could be meant: a schedule closes hours.
+  parse: (text) => (text.toLowerCase() === none ? 0 : parseRate(text) || undefined),
   toText: (rate) => (rate === 0 ? none : toExactRateText(rate)),
   expected: 'a rate such as 2MB/s, or none',
   example: 'mon-fri 08-18 2MB/s',
@@ -102,11 +103,14 @@ function parseDelayMs(text: string): number | undefined {
 function requireRate(rate: number, name: string, text: string): number {
   if (rate >= bytesPerSecondMin && rate <= bytesPerSecondMax) return rate;
   const range = [bytesPerSecondMin, bytesPerSecondMax].map(toExactRateText).join(' to ');
-  throw refused(name, `a rate of ${range}`, text);
+  const expected = `a rate of ${range}`;
+  if (rate > 0) throw refused(name, expected, text);
+  const remedy = `${name.replace('limit', 'schedule')} says when nothing is to travel`;
+  throw refusedWord(name, { expected, actual: JSON.stringify(text), remedy });
 }
 
 function refused(name: string, expected: string, text: string): UsageError {
-  return new UsageError(`${name}: expected ${expected}; got ${JSON.stringify(text)}`);
+  return refusedWord(name, { expected, actual: JSON.stringify(text) });
 }
 
 const timeZoneText = {

@@ -267,7 +267,7 @@ describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () 
     ['dp add PS1DP3 --address a:1 --kind standard --packages-max 2', '--source, --allow-fallback'],
     ['dp add PS1DP3 --address a:1 --kind push', '--kind: expected one of standard, pull'],
     ['dp set PS1DP3 --source PS1DP3', '--source: expected other distribution points, got PS1DP3'],
-    ['dp set PS1DP3 --source A --source A:2', '--source: A was given twice'],
+    ['dp set PS1DP3 --source A --source A:2', '--source: expected each source once, got A twice'],
     ['dp set PS1DP3 --source none --source A', '--source: expected "none" or sources, not both'],
     ['dp set PS1DP3 --source A:0', '--source: expected DP or DP:RANK with a rank from 1 to 1000'],
     ['dp set PS1DP3 --source A:1001', '--source: expected DP or DP:RANK'],
@@ -403,7 +403,7 @@ describe('waybill dp with limits and schedules (ADM-3, PTM-5, PTM-6)', () => {
     ],
     ['dp set PS1DP1 --limit fast', '--limit: expected a rate such as 10MB/s'],
     ['dp set PS1DP1 --serve-limit 1B/s', '--serve-limit: expected a rate of 1 KiB/s to 1 TB/s'],
-    ['dp set PS1DP1 --limit 1MB/s --limit 2MB/s', '--limit was given 2 times; expected one value'],
+    ['dp set PS1DP1 --limit 1MB/s --limit 2MB/s', '--limit: expected one value, got 2'],
   ] as const) {
     it(`refuses "${line}" before anything is sent`, async () => {
       const { admin, exitCode, stderr } = await runWaybill(line);

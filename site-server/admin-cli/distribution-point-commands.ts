@@ -1,6 +1,7 @@
 import type { Argv } from 'yargs';
 import type { PullSettings } from '../../shared/domain/pull-source.ts';
 import type { Admin } from './admin.ts';
+import { closedWayWarnings, type ScheduledWay, withWarnings } from './closed-ways.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
@@ -81,10 +82,11 @@ const addDistributionPoint = command({
     const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', all));
     const token = { at: args.site, validForMs: args.validFor };
     const made = await makeTokenIfEnrolled(session, { kind: 'dp', dpId }, token);
-    tellAdded(session, record, {
+    const warnings = await closedWayWarnings(admin, scheduledWays(record, args));
+    tellAdded(session, withWarnings(record, warnings), {
       made,
       site: args.site,
-      more: toControlSentences(record, controls),
+      more: [...toControlSentences(record, controls), ...warnings],
     });
   },
 });
@@ -178,9 +180,11 @@ const setDistributionPoint = command({
     };
     const set = (at: Session) => at.admin.ask('setDistributionPoint', settings);
     const record = toDistributionPointRecord(await whereItCounts(session, set));
-    output.record(record);
+    const warnings = await closedWayWarnings(admin, scheduledWays(record, args));
+    output.record(withWarnings(record, warnings));
     output.sentence(`Distribution point ${record.dpId} is changed.`);
-    for (const line of toControlSentences(record, controls)) output.sentence(line);
+    for (const line of [...toControlSentences(record, controls), ...warnings])
+      output.sentence(line);
     if (hasNoSource(record)) output.sentence(sourceHint(record));
     if (given && record.kind === 'standard') output.sentence(keptHint(record));
   },
@@ -270,6 +274,17 @@ function ownOf({ limit, schedule }: ControlArguments) {
 
 function serveOf({ serveLimit: limit, serveSchedule: schedule }: ControlArguments) {
   return { limit, schedule };
+}
+
+/** The ways whose schedule was given. */
+function scheduledWays(
+  { dpId, controls, serveControls }: DistributionPointRecord,
+  { schedule, serveSchedule }: ControlArguments,
+): ScheduledWay[] {
+  const own = { schedule: controls?.schedule, effect: `packages for ${dpId} will wait` };
+  const effect = `nothing will be fetched from ${dpId}`;
+  const serve = { schedule: serveControls?.schedule, effect };
+  return [...(schedule ? [own] : []), ...(serveSchedule ? [serve] : [])];
 }
 
 /** What holds from now on, of the controls that were changed. */

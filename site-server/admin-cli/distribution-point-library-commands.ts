@@ -1,7 +1,7 @@
 import type { DistributionPointPackage__Output } from '../../shared/rpc/generated/waybill/v1/DistributionPointPackage.ts';
 import type { LibrarySurvey__Output } from '../../shared/rpc/generated/waybill/v1/LibrarySurvey.ts';
 import { type Command, command } from './command.ts';
-import { UsageError } from './command-failure.ts';
+import { refusedWord } from './command-failure.ts';
 import { dpIdPositional } from './distribution-point-record.ts';
 import { distributionPointIdText, flag, positional } from './options.ts';
 import type { Session } from './session.ts';
@@ -23,7 +23,10 @@ const compareDistributionPoints = command({
         positional('other-dp-id', 'Distribution point to compare with', distributionPointIdText),
       ),
   run: async ({ dpId, otherDpId }, session) => {
-    if (dpId === otherDpId) throw new UsageError('expected two distribution points, got one twice');
+    if (dpId === otherDpId) {
+      const actual = `${dpId} twice`;
+      throw refusedWord('', { expected: 'two distribution points', actual });
+    }
     const [left, right] = [await libraryOf(session, dpId), await libraryOf(session, otherDpId)];
     const differences = differencesOf(left, right);
     const { output } = session;

@@ -3,6 +3,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { parseObjectName } from '../../shared/domain/object-name.ts';
 import type { Link__Output } from '../../shared/rpc/generated/waybill/v1/Link.ts';
 import type { Admin } from './admin.ts';
+import { closedWayWarnings, withWarnings } from './closed-ways.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import {
@@ -111,11 +112,15 @@ const setLink = command({
       ...(controls && { controls }),
     };
     const record = toLinkRecord(await admin.ask('setLink', settings));
-    output.record(record);
+    const effect = `packages over link ${linkName} will wait`;
+    const ways = args.schedule ? [{ schedule: record.controls?.schedule, effect }] : [];
+    const warnings = await closedWayWarnings(admin, ways);
+    output.record(withWarnings(record, warnings));
     const members = [...record.dpIds, ...record.toSiteCodes.map((code) => `site ${code}`)];
     output.sentence(
       `Link ${linkName} from site ${record.siteCode} to ${members.join(', ')} is set, ${toControlsSentence(record.controls)}.`,
     );
+    for (const warning of warnings) output.sentence(warning);
   },
 });
 

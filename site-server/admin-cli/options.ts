@@ -4,7 +4,7 @@ import { parsePackageId } from '../../shared/domain/package.ts';
 import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
-import { UsageError } from './command-failure.ts';
+import { refusedWord } from './command-failure.ts';
 
 /** How a text becomes a value; undefined when it cannot. */
 type Parse<T> = (text: string) => T | undefined;
@@ -85,7 +85,7 @@ export function repeatedPositional<T>(
     const values = given.map((one) => parsed(`<${name}>`, String(one), accepts));
     const twice = values.find((value, index) => values.indexOf(value) < index);
     if (twice === undefined) return values;
-    throw new UsageError(`<${name}>: expected each of them once, got ${twice} twice`);
+    throw refusedWord(`<${name}>`, { expected: 'each of them once', actual: `${twice} twice` });
   };
   return { type: 'string', array: true, describe, coerce, demandOption: true } as const;
 }
@@ -205,8 +205,8 @@ export function wholeNumberText(max: number) {
 
 function single(name: string, given: unknown): string {
   if (typeof given === 'string') return given;
-  const times = Array.isArray(given) ? `${given.length} times` : 'without one';
-  throw new UsageError(`--${name} was given ${times}; expected one value`);
+  const actual = Array.isArray(given) ? `${given.length}` : 'none';
+  throw refusedWord(`--${name}`, { expected: 'one value', actual });
 }
 
 function parsed<T>(
@@ -217,5 +217,5 @@ function parsed<T>(
   const value = parse(text);
   if (value !== undefined) return value;
   const shown = name.startsWith('<') ? name : `--${name}`;
-  throw new UsageError(`${shown}: expected ${expected}, got ${JSON.stringify(text)}`);
+  throw refusedWord(shown, { expected, actual: JSON.stringify(text) });
 }

@@ -72,7 +72,10 @@ describe('waybill package create (PKG-1, PKG-11)', () => {
       assert.deepEqual(refused.admin.calls, []);
     }
     const missing = await runWaybill(`package create --name T --source /a --icon ${icon}.png`);
-    assert.match(missing.stderr, /--icon: .* cannot be read: there is no such file;/);
+    assert.match(
+      missing.stderr,
+      /--icon: expected an image file, got .*, which cannot be read: there is no such file/,
+    );
   });
 
   it('--no-wait says that the source will be read, and asks nothing more', async () => {

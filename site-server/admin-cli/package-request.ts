@@ -6,7 +6,7 @@ import { requestLimits as limits } from '../../shared/domain/request-limits.ts';
 import { toSystemReason } from '../../shared/runtime/system-reason.ts';
 import type { AdminRequest } from './admin-channel.ts';
 import type { GlobalArguments } from './command.ts';
-import { UsageError } from './command-failure.ts';
+import { refusedWord, UsageError } from './command-failure.ts';
 import {
   anyText,
   exclusiveFlag,
@@ -149,10 +149,9 @@ async function readIcon(path: string): Promise<{ name: string; bytes: Buffer }> 
       return { name: basename(path), bytes: buffer.subarray(0, bytesRead) };
     }
   } catch (error) {
-    throw new UsageError(
-      `--icon: ${path} cannot be read: ${toSystemReason(error)}; expected an image file`,
-    );
+    const actual = `${path}, which cannot be read: ${toSystemReason(error)}`;
+    throw refusedWord('--icon', { expected: 'an image file', actual });
   }
   const expected = `1 byte to ${toByteText(limits.iconBytesMax)}`;
-  throw new UsageError(`--icon: expected a file of ${expected}, got ${path}`);
+  throw refusedWord('--icon', { expected: `a file of ${expected}`, actual: path });
 }

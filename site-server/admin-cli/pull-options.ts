@@ -8,7 +8,7 @@ import {
   sourceRankMax,
 } from '../../shared/domain/pull-source.ts';
 import type { GlobalArguments } from './command.ts';
-import { UsageError } from './command-failure.ts';
+import { refusedWord, UsageError } from './command-failure.ts';
 import { option, packagesMaxText, repeatedOption, wordOption } from './options.ts';
 
 const kinds = ['standard', 'pull'] as const;
@@ -122,7 +122,10 @@ function toSources(
   }
   if (named.length > configuredSourceCountMax) {
     const max = configuredSourceCountMax;
-    throw new UsageError(`--source: expected at most ${max} sources, got ${named.length}`);
+    throw refusedWord('--source', {
+      expected: `at most ${max} sources`,
+      actual: `${named.length}`,
+    });
   }
   requireOthers(dpId, named);
   return named.map((source, index) => ({ dpId: source.dpId, rank: source.rank ?? index + 1 }));
@@ -131,8 +134,10 @@ function toSources(
 function requireOthers(dpId: string, sources: readonly GivenSource[]): void {
   const names = sources.map((source) => source.dpId);
   if (names.includes(dpId)) {
-    throw new UsageError(`--source: expected other distribution points, got ${dpId} itself`);
+    const actual = `${dpId} itself`;
+    throw refusedWord('--source', { expected: 'other distribution points', actual });
   }
   const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined) throw new UsageError(`--source: ${twice} was given twice`);
+  if (twice === undefined) return;
+  throw refusedWord('--source', { expected: 'each source once', actual: `${twice} twice` });
 }

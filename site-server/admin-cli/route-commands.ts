@@ -1,6 +1,7 @@
 import type { Argv } from 'yargs';
 import { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { Admin } from './admin.ts';
+import { closedWayWarnings, withWarnings } from './closed-ways.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { CommandFailure, UsageError } from './command-failure.ts';
 import {
@@ -88,10 +89,14 @@ const setRoute = command({
       ...(controls && { controls }),
     };
     const record = toRouteRecord(await admin.ask('setRoute', route));
-    output.record(record);
+    const effect = `packages from ${from} to ${to} will wait`;
+    const ways = args.schedule ? [{ schedule: record.controls?.schedule, effect }] : [];
+    const warnings = await closedWayWarnings(admin, ways);
+    output.record(withWarnings(record, warnings));
     output.sentence(`Site ${from} reaches site ${to} at ${toAddressesText(record, ', then ')}.`);
     if (!controls) return;
     output.sentence(`It sends there ${toControlsSentence(record.controls)}.`);
+    for (const warning of warnings) output.sentence(warning);
     const by = record.controls && (await neighbourBetween(admin, record));
     if (by) {
       output.sentence(

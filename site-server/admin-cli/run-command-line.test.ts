@@ -15,10 +15,7 @@ describe('a command line that cannot be (ADM-6)', () => {
     ['package list PS100001', 'unexpected word "PS100001"; see "waybill package list --help"'],
     ['package create --name T', 'expected --source; see "waybill package create --help"'],
     ['package create --source /a --name', '--name: expected a value; see'],
-    [
-      'package create --source /a --name A --name B',
-      '--name was given 2 times; expected one value',
-    ],
+    ['package create --source /a --name A --name B', '--name: expected one value, got 2'],
     [
       'package create --source a/b --name T',
       '--source: expected an absolute path on the site server',

@@ -60,12 +60,13 @@ describe('waybill settings (ADM-3, ADM-6)', () => {
   }
 
   it('says what was meant when the site refuses', async () => {
-    const facts = { field: 'changes', expected: 'did you mean it?', actual: '"x"' };
+    const remedy = 'Did you mean it?';
+    const facts = { field: 'changes', expected: 'a name', actual: '"x"', remedy };
     const admin = new FakeAdmin().answer('setSettings', () => {
       throw new WaybillError({ code: 'REQUEST_INVALID', ...facts });
     });
     const { exitCode, stderr } = await runWaybill('settings set x=1', { admin });
     assert.equal(exitCode, 1);
-    assert.match(stderr, /<name=value>: expected did you mean it\?, got "x"/);
+    assert.match(stderr, /<name=value>: expected a name, got "x"\. Did you mean it\?/);
   });
 });

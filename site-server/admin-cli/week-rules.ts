@@ -1,5 +1,5 @@
 import { hoursOfWeek } from '../../shared/domain/transfer-controls.ts';
-import { UsageError } from './command-failure.ts';
+import { refusedWord, type UsageError } from './command-failure.ts';
 
 /** How a rule's value is read and written, such as a level of a schedule or a rate. */
 export interface RuleValue<V> {
@@ -46,10 +46,13 @@ export function parseWeekRules<V>(text: string, option: string, value: RuleValue
   if (secondRest) throw refused(option, 'one "else", at the end', text);
   if (rest && rules.at(-1) !== rest) throw refused(option, '"else" at the end', text);
   const open = hours.filter((rule) => rule === undefined).length;
-  if (rest && open === 0) throw refused(option, 'no "else": the rules before it say all', text);
+  if (rest && open === 0) throw refused(option, 'no "else" after rules that say all', text);
   if (!rest && open > 0) {
-    const what = `what holds in the other ${open} hours of the week: ", else ${value.expected}"`;
-    throw refused(option, what, text);
+    throw refusedWord(option, {
+      expected: `what holds in the other ${open} hours of the week`,
+      actual: JSON.stringify(text),
+      remedy: `Say it at the end: ", else ${value.expected}"`,
+    });
   }
   return hours.map((rule) => ((rule ?? rest) as Rule<V>).value);
 }
@@ -162,8 +165,10 @@ function place<V>(
   if (before) {
     const day = toDayText(Math.floor(hour / hoursOfDay));
     const from = twoDigits(hour % hoursOfDay);
-    const expected = `rules that do not overlap; ${day} ${from} is in "${before.text}"`;
-    throw refused(option, expected, rule.text);
+    throw refusedWord(option, {
+      expected: 'rules that do not overlap',
+      actual: `${JSON.stringify(before.text)} and ${JSON.stringify(rule.text)} for ${day} ${from}`,
+    });
   }
   hours[hour] = rule;
 }
@@ -227,5 +232,5 @@ function twoDigits(hour: number): string {
 }
 
 function refused(option: string, expected: string, text: string): UsageError {
-  return new UsageError(`${option}: expected ${expected}; got ${JSON.stringify(text)}`);
+  return refusedWord(option, { expected, actual: JSON.stringify(text) });
 }

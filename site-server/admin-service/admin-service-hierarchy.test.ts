@@ -202,14 +202,26 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
   });
 
   for (const [what, changes, expected] of [
-    ['a slip in a name', [['package-at-once', '5']], /did you mean packages-at-once\?/],
-    ['a name there is not', [['xyz', '5']], /the name of a setting; "waybill settings" shows/],
+    [
+      'a slip in a name',
+      [['package-at-once', '5']],
+      /name of a setting, got "package-at-once"\. Did you mean packages-at-once\?/,
+    ],
+    [
+      'a name there is not',
+      [['xyz', '5']],
+      /the name of a setting, got "xyz"\. "waybill settings" shows/,
+    ],
     [
       'a number out of range',
       [['packages-at-once', '51']],
       /a whole number from 1 to 50, got "51"/,
     ],
-    ['a time without unit', [['pull-poll-delay', '5']], /how long, from 1s to 7d, such as 30s/],
+    [
+      'a time without unit',
+      [['pull-poll-delay', '5']],
+      /pull-poll-delay to be a time from 1s to 7d, such as 30s, got "5"/,
+    ],
     ['nothing', [], /something to set/],
     [
       'a setting twice',
@@ -225,7 +237,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
         ['send-retry-first-delay', '1h'],
         ['send-retry-longest-delay', '1m'],
       ],
-      /send-retry-first-delay \(1h\) not to be above send-retry-longest-delay, got 1m/,
+      /first-delay not above send-retry-longest-delay, got send-retry-first-delay=1h and send-retry-longest-delay=1m/,
     ],
     ['too many', Array.from({ length: 100 }, () => ['sends-at-once', '1']), /at most/],
   ] as const) {
@@ -306,7 +318,7 @@ describe('Admin service of a hierarchy (ROLE-4)', () => {
       ],
     );
     assert.equal((await all(atTop.listDistributionPoints({ siteCode: 'PS2' }, context))).length, 1);
-    const refusal = /ask the other site with --site PS2/;
+    const refusal = /Ask the other site with --site PS2/;
     await assert.rejects(atPs1.checkDistributionPoint({ dpId: 'PS2DP1' }, context), refusal);
     const jobs = { packageId: '', dpId: 'PS2DP1', history: false, limit: 0 };
     await assert.rejects(all(atPs1.listJobs(jobs, context)), refusal);

@@ -168,8 +168,9 @@ export async function requireOwnPoint(
   const point = await hierarchy.requireAnywhere(dpId);
   if (await hierarchy.get(dpId)) return point;
   const { siteCode } = hierarchyPackages;
-  const expected = `a distribution point of site ${siteCode}; ask the other site with --site ${point.siteCode}`;
-  throw requestInvalid('dp_id', { expected, actual: `${dpId} of site ${point.siteCode}` });
+  const expected = `a distribution point of site ${siteCode}`;
+  const remedy = `Ask the other site with --site ${point.siteCode}`;
+  throw requestInvalid('dp_id', { expected, actual: `${dpId} of site ${point.siteCode}`, remedy });
 }
 
 /** @throws REQUEST_INVALID */

@@ -135,8 +135,9 @@ export class DistributionPointCommands {
     const links = this.#components.store.records(keySpaces.links);
     for await (const [linkName, { dpIds }] of links.list()) {
       if (!dpIds.includes(dpId)) continue;
-      const expected = `standard, as long as it is in link ${linkName}: waybill link set ${linkName} --dp`;
-      throw requestInvalid('kind', { expected, actual: 'pull' });
+      const expected = `standard, as long as it is in link ${linkName}`;
+      const remedy = `"waybill link set ${linkName} --dp" says who is in it`;
+      throw requestInvalid('kind', { expected, actual: 'pull', remedy });
     }
   }
 
@@ -147,8 +148,9 @@ export class DistributionPointCommands {
     if (site.kind !== 'central-administration') return;
     const others = tree.list().filter(({ kind }) => kind !== 'central-administration');
     const codes = others.map((other) => other.siteCode).join(', ') || 'there is none yet';
-    const expected = `a primary or secondary site (${codes}); a central administration site has no distribution points`;
-    throw requestInvalid('site_code', { expected, actual: siteCode });
+    const expected = `a primary or secondary site (${codes})`;
+    const actual = `${siteCode}, a central administration site, which has no distribution points`;
+    throw requestInvalid('site_code', { expected, actual });
   }
 
   get #points() {

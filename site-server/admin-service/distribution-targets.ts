@@ -10,6 +10,8 @@ import type { PackageStore } from '../distribution-manager/package-store.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import type { RequestedTargets } from './package-requests.ts';
 
+const toAddOne = '"waybill dp add" adds one';
+
 /** What finding targets needs. */
 export interface DistributionTargetsComponents {
   readonly packages: PackageStore;
@@ -150,8 +152,8 @@ export class DistributionTargets {
     const all: string[] = [];
     for await (const { dpId } of hierarchy.listAll()) all.push(dpId);
     if (all.length > 0) return all;
-    const expected = 'at least one distribution point; "waybill dp add" adds one';
-    throw requestInvalid('all_dps', { expected, actual: 'none' });
+    const expected = 'at least one distribution point';
+    throw requestInvalid('all_dps', { expected, actual: 'none', remedy: toAddOne });
   }
 
   async #ofSite(siteCode: string): Promise<string[]> {
@@ -161,8 +163,8 @@ export class DistributionTargets {
       if (point.siteCode === siteCode) names.push(point.dpId);
     }
     if (names.length > 0) return names;
-    const expected = 'a site with distribution points; "waybill dp add" adds one';
-    throw requestInvalid('site_codes', { expected, actual: siteCode });
+    const expected = 'a site with distribution points';
+    throw requestInvalid('site_codes', { expected, actual: siteCode, remedy: toAddOne });
   }
 
   #requireSite(siteCode: string): void {

@@ -147,6 +147,7 @@ function requireTokenId(text: string): string {
 
 function requireName(text: string): string {
   if (text.length > 0 && text.length <= nameCharsMax && !text.includes('/')) return text;
-  const expected = `1 to ${nameCharsMax} characters, as in "waybill admin list"`;
-  throw requestInvalid('name', { expected, actual: quoted(text) });
+  const expected = `a name of 1 to ${nameCharsMax} characters without a slash`;
+  const remedy = '"waybill admin list" shows those there are';
+  throw requestInvalid('name', { expected, actual: quoted(text), remedy });
 }

@@ -131,7 +131,7 @@ function wordOf<Name extends string, Word>(
   // A number no proto of ours knows comes as it is, whatever the type says.
   if (Object.hasOwn(table, name)) return table[name];
   throw requestInvalid(field, {
-    expected: Object.keys(table).slice(1).join(', '),
+    expected: `one of ${Object.keys(table).slice(1).join(', ')}`,
     actual: quoted(String(name)),
   });
 }

@@ -40,8 +40,9 @@ export class GroupAnswers {
       setGroup: async (settings) => {
         const patch = toPatch(settings);
         if (settings.dpIds.length > 0) {
-          const expected = 'none: they join, and leave, by commands of their own';
-          throw requestInvalid('dp_ids', { expected, actual: `${settings.dpIds.length}` });
+          const remedy = 'They join, and leave, by commands of their own';
+          const actual = `${settings.dpIds.length}`;
+          throw requestInvalid('dp_ids', { expected: 'none', actual, remedy });
         }
         return toRecord(await commands.set(patch));
       },

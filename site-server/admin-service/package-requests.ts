@@ -189,8 +189,8 @@ function toIcon(icon: Icon__Output): Pick<PackageProperties, 'iconName' | 'iconB
   }
   const refusal = refusalOfName(checkedText('properties.icon_name', iconName, shortText));
   if (refusal !== undefined) {
-    const expected = `a file name for the icon, but ${refusal}`;
-    throw requestInvalid('properties.icon_name', { expected, actual: quoted(iconName) });
+    const actual = `${quoted(iconName)}, but ${refusal}`;
+    throw requestInvalid('properties.icon_name', { expected: 'a file name for the icon', actual });
   }
   return { iconName, iconBase64: bytes.toString('base64') };
 }

@@ -92,10 +92,13 @@ describe('what administrators say about revocations (SEC-3)', () => {
   });
 
   for (const [holder, message] of [
-    ['PS1DP1', /holder: expected such as dp\/PS1DP1, .* got "PS1DP1"/],
-    ['admin/full/bob', /holder: expected such as/],
-    ['', /holder: expected such as/],
-    ['site/PS1', /holder: expected another site than PS1, which is asked; ask site CS1/],
+    ['PS1DP1', /holder: expected whose certificates, such as dp\/PS1DP1, .* got "PS1DP1"/],
+    ['admin/full/bob', /holder: expected whose certificates, such as/],
+    ['', /holder: expected whose certificates, such as/],
+    [
+      'site/PS1',
+      /holder: expected another site than PS1, which is asked, got "site\/PS1"\. Ask site CS1/,
+    ],
   ] as const) {
     it(`refuses "${holder}", and revokes nothing`, async () => {
       const asked = answers.revokeCertificates(

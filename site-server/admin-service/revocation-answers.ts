@@ -65,11 +65,16 @@ export class RevocationAnswers {
       requireNotAbove(this.#components.sites, holder);
       return holder;
     }
-    const expected =
-      holder === own
-        ? `another site than ${siteCode}, which is asked; ${parent ? `ask site ${parent.siteCode}` : 'a top site is put out by another root: waybill-site rotate-root'}`
-        : 'such as dp/PS1DP1, site/PS1, admin/bob or client/pc1';
-    throw requestInvalid('holder', { expected, actual: quoted(text) });
+    const actual = quoted(text);
+    if (holder === undefined) {
+      const expected = 'whose certificates, such as dp/PS1DP1, site/PS1, admin/bob or client/pc1';
+      throw requestInvalid('holder', { expected, actual });
+    }
+    const remedy = parent
+      ? `Ask site ${parent.siteCode}`
+      : 'A top site is put out by another root, with "waybill-site rotate-root"';
+    const expected = `another site than ${siteCode}, which is asked`;
+    throw requestInvalid('holder', { expected, actual, remedy });
   }
 
   /**

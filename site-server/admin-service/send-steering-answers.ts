@@ -64,7 +64,7 @@ export class SendSteeringAnswers {
 function toVerb(request: SteeringRequest): SendSteeringVerb {
   const kind = Object.hasOwn(verbs, request.steering) ? verbs[request.steering] : undefined;
   if (kind === undefined) {
-    const expected = Object.keys(verbs).slice(1).join(', ');
+    const expected = `one of ${Object.keys(verbs).slice(1).join(', ')}`;
     throw requestInvalid('steering', { expected, actual: quoted(String(request.steering)) });
   }
   return kind === 'move' ? { kind, target: toTarget(request) } : { kind };

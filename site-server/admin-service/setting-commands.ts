@@ -100,8 +100,9 @@ export class SettingCommands {
       const touched = wanted.find(({ settingName: name }) => name === least || name === most);
       const [low, high] = [holds(least), holds(most)];
       if (!touched || low === undefined || high === undefined || low <= high) continue;
-      const expected = `${least} (${toSettingText(least, low)}) not to be above ${most}`;
-      throw requestInvalid('changes', { expected, actual: toSettingText(most, high) });
+      const expected = `${least} not above ${most}`;
+      const actual = `${least}=${toSettingText(least, low)} and ${most}=${toSettingText(most, high)}`;
+      throw requestInvalid('changes', { expected, actual });
     }
   }
 
@@ -173,10 +174,9 @@ function requireName(text: string): SettingName {
   if (settingName) return settingName;
   const meant = nearestWord(text, settingNames);
   const all = '"waybill settings" shows those there are';
-  const hint = meant === undefined ? all : `did you mean ${meant}? ${all}`;
+  const remedy = meant === undefined ? all : `Did you mean ${meant}? ${all}`;
   throw requestInvalid('changes', {
-    expected: `the name of a setting; ${hint}`,
-    actual: quoted(text),
+    ...{ expected: 'the name of a setting', actual: quoted(text), remedy },
   });
 }
 

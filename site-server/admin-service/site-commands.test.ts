@@ -41,7 +41,7 @@ describe('Commands about sites (ADM-3)', () => {
     [
       'a primary without parent',
       siteOf('PS2', 'primary', ''),
-      /parent_site_code.*a parent, as --parent/,
+      /parent_site_code.*a parent, .* got none\. Name it with --parent/,
     ],
     ['a second top', siteOf('CS2', 'central-administration', ''), /kind.*has its top/],
     ['a secondary below the top', siteOf('SS2', 'secondary', 'CS1'), /a parent that is a primary/],
@@ -65,13 +65,13 @@ describe('Commands about sites (ADM-3)', () => {
     await below.start();
     const atPrimary = new SiteCommands({ ...machine, sites: below });
     await atPrimary.set({ siteCode: 'SS1', description: 'below' });
-    await assert.rejects(atPrimary.set({ siteCode: 'PS1', description: 'x' }), /ask site CS1/);
-    await assert.rejects(atPrimary.set({ siteCode: 'PS2', description: 'x' }), /ask site CS1/);
+    await assert.rejects(atPrimary.set({ siteCode: 'PS1', description: 'x' }), /Ask site CS1/);
+    await assert.rejects(atPrimary.set({ siteCode: 'PS2', description: 'x' }), /Ask site CS1/);
     const away = { siteCode: 'SS1', parentSiteCode: 'PS2' };
-    await assert.rejects(atPrimary.set(away), /ask site PS2 or CS1/);
-    await assert.rejects(atPrimary.add(siteOf('PS3', 'primary', 'CS1')), /ask site CS1/);
-    await assert.rejects(atPrimary.delete('PS2', by), /ask site CS1(?! or)/, 'each once');
-    await assert.rejects(atPrimary.delete('CS1', by), /ask site CS1(?! or)/, 'none over the top');
+    await assert.rejects(atPrimary.set(away), /Ask site PS2 or CS1/);
+    await assert.rejects(atPrimary.add(siteOf('PS3', 'primary', 'CS1')), /Ask site CS1/);
+    await assert.rejects(atPrimary.delete('PS2', by), /Ask site CS1(?! or)/, 'each once');
+    await assert.rejects(atPrimary.delete('CS1', by), /Ask site CS1(?! or)/, 'none over the top');
     await atPrimary.add(siteOf('SS2', 'secondary', 'PS1'));
     await atPrimary.delete('SS1', by);
     await below.stop();

@@ -206,8 +206,9 @@ export class SiteCommands {
     // Its parent may not have said yet where this site stands.
     const top = tree.wayUp(own.siteCode).slice(1).at(-1) ?? own.parent.siteCode;
     const whom = [...new Set([above, top].filter((code) => code !== ''))];
-    const expected = `a site below ${own.siteCode}, which is asked; ask site ${whom.join(' or ')}`;
-    throw requestInvalid('site_code', { expected, actual: siteCode });
+    const expected = `a site below ${own.siteCode}, which is asked`;
+    const remedy = `Ask site ${whom.join(' or ')}`;
+    throw requestInvalid('site_code', { expected, actual: siteCode, remedy });
   }
 
   async #requireNoPackages(siteCode: string): Promise<void> {
@@ -344,12 +345,16 @@ function requirePlace(tree: SiteTree, site: SiteDefinition): void {
 /** The top is there before any other is made known. @throws REQUEST_INVALID for a second one */
 function requireParent({ kind, parentSiteCode }: SiteDefinition): void {
   if (parentSiteCode !== '') return;
-  const expected =
-    kind === 'primary'
-      ? 'a parent, as --parent says it: a primary site stands below a central administration site'
-      : 'a primary or a secondary site, with a parent: this hierarchy has its top';
-  const field = kind === 'primary' ? 'parent_site_code' : 'kind';
-  throw requestInvalid(field, { expected, actual: kind === 'primary' ? 'none' : kind });
+  if (kind === 'primary') {
+    const expected = 'a parent, which a primary site has below a central administration site';
+    throw requestInvalid('parent_site_code', {
+      expected,
+      actual: 'none',
+      remedy: 'Name it with --parent',
+    });
+  }
+  const expected = 'a primary or a secondary site, since this hierarchy has its top';
+  throw requestInvalid('kind', { expected, actual: kind, remedy: 'Name its parent with --parent' });
 }
 
 /** @throws REQUEST_INVALID when a site below could not stay below it */

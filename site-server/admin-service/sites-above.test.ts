@@ -21,8 +21,11 @@ const own = (siteCode: string, parentSiteCode: string): OwnSite => {
 
 describe('a site that would revoke one above it (SEC-3)', () => {
   for (const [holder, message] of [
-    ['site/PS1', /no site above S11, which .* cut itself off; ask site CS1, or enroll S11 anew/],
-    ['site/CS1', /no site above S11, which .* cut itself off, or enroll S11 anew/],
+    [
+      'site/PS1',
+      /no site above S11, which .* cut itself off, got "site\/PS1"\. Ask site CS1, or enroll S11 anew/,
+    ],
+    ['site/CS1', /no site above S11, which .* cut itself off, got "site\/CS1"\. Enroll S11 anew/],
   ] as const) {
     it(`is refused ${holder}`, () => {
       const asked = { own: own('S11', 'PS1'), tree };

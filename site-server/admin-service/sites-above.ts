@@ -1,4 +1,4 @@
-import { requestInvalid } from '../../shared/domain/request-invalid.ts';
+import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { holderKindOf } from '../../shared/domain/revocation.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 
@@ -16,7 +16,8 @@ export function requireNotAbove(
   const siteCode = holder.slice('site/'.length);
   if (siteCode === own.siteCode || !tree.isUnder(own.siteCode, siteCode)) return;
   const whom = tree.parentOf(siteCode);
-  const asked = whom ? `; ask site ${whom}` : '';
-  const expected = `no site above ${own.siteCode}, which is asked and would only cut itself off${asked}, or enroll ${own.siteCode} anew`;
-  throw requestInvalid('holder', { expected, actual: holder });
+  const asked = whom ? `Ask site ${whom}, or enroll` : 'Enroll';
+  const expected = `no site above ${own.siteCode}, which is asked and would only cut itself off`;
+  const remedy = `${asked} ${own.siteCode} anew`;
+  throw requestInvalid('holder', { expected, actual: quoted(holder), remedy });
 }

@@ -53,9 +53,10 @@ export function requireWaysToContent({ sources, allowFallback }: PullSettings): 
 
 /** What is said of a source that is a DP of another site. */
 export function foreignSource(siteCode: string, source: DistributionPoint): WaybillError {
-  const expected = `distribution points of site ${siteCode}, as this one is ("waybill dp list --site ${siteCode}"), or --allow-fallback`;
+  const expected = `distribution points of site ${siteCode}, as this one is`;
   const actual = `${source.dpId} of site ${source.siteCode}`;
-  return requestInvalid('pull.sources', { expected, actual });
+  const remedy = `"waybill dp list --site ${siteCode}" lists them; --allow-fallback needs none`;
+  return requestInvalid('pull.sources', { expected, actual, remedy });
 }
 
 /** The rows of "pull DP map" of a DP: none of one that is standard, or gone. */

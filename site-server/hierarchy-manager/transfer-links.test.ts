@@ -68,7 +68,11 @@ describe('Links (PTM-6, ADM-3)', () => {
     ['nothing in it', { description: 'x' }, /at least one distribution point.*nothing in it/],
     ['a DP of another site', { dpIds: ['PS1DP1', 'PS2DP1'] }, /of site PS1.*PS2DP1 of site PS2/],
     ['a DP of another site than it is of', { siteCode: 'PS2', dpIds: ['PS1DP1'] }, /of site PS2/],
-    ['a pull DP', { dpIds: ['PS1DP3'] }, /standard distribution points; .*--limit.*PS1DP3, a pull/],
+    [
+      'a pull DP',
+      { dpIds: ['PS1DP3'] },
+      /standard distribution points, got PS1DP3, a pull .*\. .*PS1DP3 --limit"/,
+    ],
     ['an unknown DP', { dpIds: ['NOPE'] }, /There is no distribution point NOPE/],
     ['an unknown site', { toSiteCodes: ['XXX'] }, /There is no site XXX/],
     ['an unknown site to send from', { siteCode: 'XXX', toSiteCodes: ['PS2'] }, /no site XXX/],

@@ -132,8 +132,9 @@ export class TransferLinks {
         throw requestInvalid('dp_ids', { expected, actual: `${dpId} of site ${point.siteCode}` });
       }
       if (point.kind === 'standard') continue;
-      const expected = `standard distribution points; a pull one keeps its own limit: waybill dp set ${dpId} --limit`;
-      throw requestInvalid('dp_ids', { expected, actual: `${dpId}, a pull distribution point` });
+      const actual = `${dpId}, a pull distribution point`;
+      const remedy = `That one keeps its own limit: "waybill dp set ${dpId} --limit"`;
+      throw requestInvalid('dp_ids', { expected: 'standard distribution points', actual, remedy });
     }
   }
 
@@ -184,6 +185,7 @@ function requireMembers({ dpIds, toSiteCodes }: TransferLink): void {
 }
 
 function inOtherLink(field: string, what: string, { linkName }: TransferLink): WaybillError {
-  const expected = 'what is in no other link';
-  return requestInvalid(field, { expected, actual: `${what}, which is in link ${linkName}` });
+  const actual = `${what}, which is in link ${linkName}`;
+  const remedy = `"waybill link set ${linkName}" can take it out there`;
+  return requestInvalid(field, { expected: 'what is in no other link', actual, remedy });
 }

@@ -449,7 +449,11 @@ describe('steering of jobs (ADM-2, PKG-9)', () => {
         ['suspend', 1, /is cancelled/],
         ['run', 1, /waybill retry/],
         ['resume', 2, /Job 2 is pending; this needs one that is suspended/],
-        ['cancel', 77, /expected a job of site PS1; "waybill jobs --site PS1"/],
+        [
+          'cancel',
+          77,
+          /expected a job of site PS1, got 77\. "waybill jobs --site PS1" lists them$/,
+        ],
       ];
       for (const [verb, jobSerial, message] of refusals) {
         await assert.rejects(() => select(verb, { jobSerials: [jobSerial, 3] }), message);

@@ -190,8 +190,9 @@ export class JobSteering {
     const job = this.#needs.jobs.get(jobSerial) ?? (await this.#ended(jobSerial));
     if (!job) {
       const { siteCode } = this.#needs;
-      const expected = `a job of site ${siteCode}; "waybill jobs --site ${siteCode}" lists them`;
-      throw requestInvalid('job_serials', { expected, actual: `${jobSerial}` });
+      const expected = `a job of site ${siteCode}`;
+      const remedy = `"waybill jobs --site ${siteCode}" lists them`;
+      throw requestInvalid('job_serials', { expected, actual: `${jobSerial}`, remedy });
     }
     const expected = stateNeeded(verb, job);
     if (expected === undefined) return;

@@ -5,9 +5,11 @@ import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
 import { testJob } from '../../shared/testing/test-job.ts';
 import { collect } from '../../shared/testing/test-library.ts';
+import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import { JobView } from './job-view.ts';
 import { PullRates } from './pull-rates.ts';
 import { TestTransfers } from './testing/test-transfers.ts';
+import { TransferPermits } from './transfer-permits.ts';
 import { TransferProgress } from './transfer-progress.ts';
 
 const all = { packageId: '', dpId: '', history: false, limit: 0 };
@@ -21,6 +23,7 @@ describe('job view', () => {
   let waiting: Map<number, QueuePlace>;
   let controller: AbortController;
   let holdReason: string;
+  let arbiter: TransferArbiter;
 
   beforeEach(async function () {
     this.timeout(10_000);
@@ -30,7 +33,14 @@ describe('job view', () => {
     waiting = new Map();
     holdReason = '';
     controller = new AbortController();
+    arbiter = new TransferArbiter(test.clock);
+    const transferControls = {
+      passagesToDp: (dpId: string) => [`dp/${dpId}`],
+      onChanged: () => () => {},
+    };
+    const permits = new TransferPermits({ arbiter, transferControls });
     const transfers = {
+      etaMs: permits.etaMs.bind(permits),
       progressOf: (serial: number) => progressOf.get(serial),
       hindranceOf: (serial: number) => hindranceOf.get(serial),
       waiting,
@@ -153,6 +163,40 @@ describe('job view', () => {
       ],
       [800, 600, 350, 200, 3_000],
     );
+  });
+
+  it('reckons with the limit of the way before anything has left, pushed or pulled (PTM-6)', async () => {
+    await addJobs({ dpId: 'A' }, { dpId: 'B', totalBytes: 4_000, remainingBytes: 4_000 });
+    arbiter.setControls('dp/A', { limit: { kind: 'rate', bytesPerSecond: 100 } });
+    arbiter.setControls('dp/B', { limit: { kind: 'rate', bytesPerSecond: 1_000 } });
+    const job = test.jobs.get(1)!;
+    let nowMs = 0;
+    const progress = new TransferProgress({ monotonicMs: () => nowMs, onChange: () => {}, job });
+    progressOf.set(1, progress);
+    progress.expect(10_000);
+    await start(2);
+    const waits = { reason: '', restartAtMs: 7 };
+    await test.jobs.changed(2, (one) => test.jobs.withPullDp(one, waits), []);
+    const etas = async () => (await collect(view.list(all))).map(({ etaMs }) => etaMs);
+    assert.deepEqual(await etas(), [100_000, 4_000]);
+    nowMs = 200;
+    progress.acknowledged(2_000);
+    const [pushed] = await collect(view.list(all));
+    assert.deepEqual([pushed?.bytesPerSecond, pushed?.etaMs], [10_000, 80_000], 'a burst');
+  });
+
+  it('lets no limit of the way say how long a validation reads (PKG-8)', async () => {
+    await addJobs({ dpId: 'A', action: 'validate' });
+    arbiter.setControls('dp/A', { limit: { kind: 'rate', bytesPerSecond: 100 } });
+    const job = test.jobs.get(1)!;
+    let nowMs = 0;
+    const progress = new TransferProgress({ monotonicMs: () => nowMs, onChange: () => {}, job });
+    progressOf.set(1, progress);
+    progress.expect(3_000);
+    nowMs = 1_000;
+    progress.acknowledged(1_000);
+    const [reading] = await collect(view.list(all));
+    assert.deepEqual([reading?.bytesPerSecond, reading?.etaMs], [1_000, 2_000]);
   });
 
   it('says what holds a running job back, and when the window of a waiting one opens (PTM-5, PTM-6)', async () => {

@@ -5,6 +5,7 @@ import {
   type JobState,
 } from '../../shared/domain/distribution-job.ts';
 import { compareJobs, type QueuePlace } from '../../shared/domain/job-queue.ts';
+import type { RemainingTransfer } from '../../shared/domain/transfer-pace.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import type { JobFilter__Output as JobFilter } from '../../shared/rpc/generated/waybill/v1/JobFilter.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
@@ -47,9 +48,9 @@ export interface JobViewNeeds {
   readonly jobs: Pick<JobTable, 'open' | 'watch'>;
   readonly transfers: Pick<
     PackageTransferManager,
-    'progressOf' | 'hindranceOf' | 'waiting' | 'holdReason'
+    'progressOf' | 'hindranceOf' | 'etaMs' | 'waiting' | 'holdReason'
   >;
-  readonly rates: Pick<PullRates, 'rateOf'>;
+  readonly rates: Pick<PullRates, 'remainingOf'>;
   readonly store: Pick<StateStore, 'records'>;
   readonly clock: Pick<Clock, 'sleep'>;
 }
@@ -119,7 +120,8 @@ export class JobView {
     const place = job.endedAtMs === 0 ? transfers.waiting.get(job.jobSerial) : undefined;
     const told = isHeld ? { ...job, reason: transfers.holdReason } : withWindow(job, place);
     const message = toJobMessage(told, place);
-    if (isWithPullDp(job)) return { ...message, ...this.#needs.rates.rateOf(job) };
+    if (isWithPullDp(job))
+      return { ...message, ...this.#speedOf(job, this.#needs.rates.remainingOf(job)) };
     // What an administrator has just stopped may still be ending.
     if (!progress || job.endedAtMs > 0 || job.state === 'suspended') return message;
     const { totalBytes, remainingBytes } = progress;
@@ -130,9 +132,18 @@ export class JobView {
       // Before the DP was asked the row knows more.
       ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),
       bytesSent: progress.sentBytesOfAllRuns,
-      bytesPerSecond: progress.bytesPerSecond,
-      etaMs: progress.etaMs,
+      ...this.#speedOf(job, progress.remaining),
     };
+  }
+
+  /** How fast a job is, and when it will be done. */
+  #speedOf(
+    job: DistributionJob,
+    remaining: RemainingTransfer | undefined,
+  ): Pick<Job, 'bytesPerSecond' | 'etaMs'> {
+    if (!remaining) return {};
+    const { bytesPerSecond } = remaining.measured;
+    return { bytesPerSecond, etaMs: this.#needs.transfers.etaMs(job, remaining) };
   }
 }
 

@@ -21,6 +21,7 @@ import { decideQueue, type QueueDecision } from '../../shared/domain/job-queue.t
 import type { JobQueueLimits } from '../../shared/domain/job-slots.ts';
 import { cancelledReason } from '../../shared/domain/package-status-moves.ts';
 import type { PullWord } from '../../shared/domain/pull-effect.ts';
+import type { RemainingTransfer } from '../../shared/domain/transfer-pace.ts';
 import { ignoreAbort, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
@@ -67,7 +68,10 @@ export interface PackageTransferManagerComponents {
     HierarchyManager,
     'get' | 'kindOf' | 'require' | 'recordReachability' | 'recordTransferRate'
   >;
-  readonly permits: Pick<TransferPermits, 'heed' | 'hindranceOf' | 'opensAtMs' | 'onChanged'>;
+  readonly permits: Pick<
+    TransferPermits,
+    'heed' | 'hindranceOf' | 'etaMs' | 'opensAtMs' | 'onChanged'
+  >;
   readonly returns: Pick<ReturnWatch, 'watch' | 'forget'>;
   /** Told after each change of what limits it. @default never */
   readonly settings?: { onChanged(listener: () => void): () => void };
@@ -194,6 +198,11 @@ export class PackageTransferManager implements Component {
   /** What holds a running job back: a limit, or one of higher priority; undefined when nothing does. */
   hindranceOf(jobSerial: number): string | undefined {
     return this.#needs.permits.hindranceOf(jobSerial);
+  }
+
+  /** Milliseconds until a job that runs, or that a pull DP has, is done; 0 when nobody can say. */
+  etaMs(job: DistributionJob, remaining: RemainingTransfer): number {
+    return this.#needs.permits.etaMs(job, remaining);
   }
 
   /** Why each job that does not run waits, by serial. */

@@ -1,14 +1,11 @@
 import { type DistributionJob, isWithPullDp } from '../../shared/domain/distribution-job.ts';
+import type { RemainingTransfer } from '../../shared/domain/transfer-pace.ts';
 import { TransferRate } from '../../shared/domain/transfer-rate.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { JobTable } from './job-table.ts';
 
-/** How quickly a pull DP gets on with a job. */
-export interface PullRate {
-  readonly bytesPerSecond: number;
-  /** Milliseconds until all is there; 0 when unknown. */
-  readonly etaMs: number;
-}
+/** A pull DP says how far it is after so many pieces: with a low limit that is a step in several seconds. */
+const halfLifeMs = 10_000;
 
 interface Watched {
   readonly rate: TransferRate;
@@ -28,13 +25,12 @@ export class PullRates {
     needs.jobs.onChanged((job) => this.#note(job));
   }
 
-  /** Undefined for a job that no pull DP has. */
-  rateOf({ jobSerial }: DistributionJob): PullRate | undefined {
+  /** What a pull DP has still to fetch for a job, and how quickly; undefined for a job that none has. */
+  remainingOf({ jobSerial }: DistributionJob): RemainingTransfer | undefined {
     const watched = this.#watched.get(jobSerial);
     if (!watched) return undefined;
     const { rate, remainingBytes } = watched;
-    const nowMs = this.#clock.monotonicMs();
-    return { bytesPerSecond: rate.bytesPerSecond(nowMs), etaMs: rate.etaMs(remainingBytes, nowMs) };
+    return { remainingBytes, measured: rate.pace(this.#clock.monotonicMs()) };
   }
 
   #note(job: DistributionJob): void {
@@ -46,7 +42,7 @@ export class PullRates {
     const nowMs = this.#clock.monotonicMs();
     const watched = this.#watched.get(jobSerial);
     if (!watched) {
-      this.#watched.set(jobSerial, { rate: new TransferRate(nowMs), remainingBytes });
+      this.#watched.set(jobSerial, { rate: new TransferRate(nowMs, halfLifeMs), remainingBytes });
       return;
     }
     // More may turn out to be missing than was known: that is no step back.

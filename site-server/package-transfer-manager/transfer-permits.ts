@@ -1,11 +1,12 @@
-import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import { bringsContent, type DistributionJob } from '../../shared/domain/distribution-job.ts';
+import type { RemainingTransfer } from '../../shared/domain/transfer-pace.ts';
 import type { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
 import type { TransferPermit } from '../../shared/transfer-arbiter/transfer-permit.ts';
 import type { TransferControlRows } from '../hierarchy-manager/transfer-control-rows.ts';
 
 /** What transfer permits need. */
 export interface TransferPermitsNeeds {
-  readonly arbiter: Pick<TransferArbiter, 'open' | 'reroute' | 'opensAtMs'>;
+  readonly arbiter: Pick<TransferArbiter, 'open' | 'reroute' | 'opensAtMs' | 'etaMs'>;
   readonly transferControls: Pick<TransferControlRows, 'passagesToDp' | 'onChanged'>;
 }
 
@@ -73,6 +74,18 @@ export class TransferPermits {
     if (!hindrance || hindrance.reason === 'window-closed') return undefined;
     if (hindrance.reason === 'priority') return 'A package of higher priority uses the way';
     return `The limit of ${inWords(hindrance.passage?.name ?? '')} holds it back`;
+  }
+
+  /**
+   * Milliseconds until what remains of a job is at its DP, by what is set for the way and what was measured
+   * of it; 0 when nobody can say.
+   */
+  etaMs(job: DistributionJob, remaining: RemainingTransfer): number {
+    const { arbiter, transferControls } = this.#needs;
+    // What a validation reads goes no way.
+    const passageNames = bringsContent(job) ? transferControls.passagesToDp(job.dpId) : [];
+    const ignoresSchedules = job.ignoresWindow === true;
+    return arbiter.etaMs({ passageNames, priority: job.priority, ignoresSchedules }, remaining);
   }
 
   /** When the way to the job's DP is open to it: `nowMs` when it is; undefined when it never is. */

@@ -23,7 +23,10 @@ describe('transfer progress', () => {
 
   it('knows nothing before the DP was asked', () => {
     const progress = progressOf();
-    assert.deepEqual([progress.expectedBytes, progress.percent, progress.etaMs], [0, 0, 0]);
+    assert.deepEqual(
+      [progress.expectedBytes, progress.percent, progress.remaining.remainingBytes],
+      [0, 0, 0],
+    );
   });
 
   it('counts what is expected, sent and acknowledged', () => {
@@ -36,7 +39,9 @@ describe('transfer progress', () => {
     assert.equal(progress.percent, 50);
     assert.equal(progress.sentBytes, 600);
     assert.equal(progress.bytesPerSecond, 500);
-    assert.equal(progress.etaMs, 1_000);
+    assert.deepEqual(progress.remaining, {
+      ...{ remainingBytes: 500, measured: { bytesPerSecond: 500, trust: 0 } },
+    });
     assert.equal(progress.acknowledgedCount, 1);
     assert.equal(changeCount, 2);
   });
@@ -50,6 +55,7 @@ describe('transfer progress', () => {
       assert.ok(Math.abs(progress.bytesPerSecond - 100_000) < 1_000, `${progress.bytesPerSecond}`);
     }
     assert.equal(progress.remainingBytes, 4_000_000);
+    assert.equal(progress.remaining.remainingBytes, 3_000_000, 'the rest has left');
     progress.acknowledged(1_000_000);
     nowMs += 1_000;
     progress.partSent(100_000);

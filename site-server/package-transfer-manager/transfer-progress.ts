@@ -1,4 +1,5 @@
 import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
+import type { RemainingTransfer } from '../../shared/domain/transfer-pace.ts';
 import { TransferRate } from '../../shared/domain/transfer-rate.ts';
 
 export interface TransferProgressOptions {
@@ -100,8 +101,9 @@ export class TransferProgress {
     return this.#rate.bytesPerSecond(this.#options.monotonicMs());
   }
 
-  /** Milliseconds until all is acknowledged; 0 when unknown. */
-  get etaMs(): number {
-    return this.#rate.etaMs(this.remainingBytes, this.#options.monotonicMs());
+  /** What has still to leave, and how quickly it does: what says when all is there. */
+  get remaining(): RemainingTransfer {
+    const remainingBytes = Math.max(0, this.remainingBytes - this.#partBytes);
+    return { remainingBytes, measured: this.#rate.pace(this.#options.monotonicMs()) };
   }
 }

@@ -128,7 +128,7 @@ export class PackageExport {
     const expected =
       known.length > 0
         ? `one of the versions ${known.join(', ')} of package ${packageId}`
-        : `none: the site that is asked knows no version before ${version.sourceVersion} of package ${packageId}`;
+        : `none, since this site knows no version of package ${packageId} before ${version.sourceVersion}`;
     throw requestInvalid('base_version', { expected, actual: `${baseVersion}` });
   }
 
@@ -217,8 +217,9 @@ const placeCodes = [
 /** What the operating system refuses, an administrator can put right. */
 function toExportFailure(error: unknown, { path, baseVersion }: ExportRequest): unknown {
   if (isErrorWithCode(error, 'DELTA_BASE_MISSING')) {
-    const expected = 'a version that the site still knows; without one, all is exported';
-    return requestInvalid('base_version', { expected, actual: `${baseVersion}` });
+    const expected = 'a version that the site still knows';
+    const remedy = 'Without one, all is exported';
+    return requestInvalid('base_version', { expected, actual: `${baseVersion}`, remedy });
   }
   if (isSystemError(error, ...placeCodes)) {
     const expected = 'a path where the site server may write a file';

@@ -48,15 +48,15 @@ export async function requireFilePlace(
   const stats = await lstat(place).catch(unlessGone);
   if (!stats) return place;
   if (!stats.isFile()) {
-    const actual = `${quoted(path)}, which is there and is none`;
-    throw requestInvalid('path', { expected: 'a place for a file', actual });
+    const actual = `${quoted(path)}, where something else than a file is`;
+    throw requestInvalid('path', { expected: 'a path where nothing is yet', actual });
   }
   const isExported = await isPrestagedFileAt(place);
   if (options.mayReplace && isExported) return place;
-  const hint = isExported ? ', or --force to replace an exported file' : '';
-  const there = isExported ? 'an exported file is' : 'another file is, which is never replaced';
-  const expected = `a path where nothing is yet${hint}`;
-  throw requestInvalid('path', { expected, actual: `${quoted(path)}, where ${there}` });
+  const remedy = isExported ? '--force replaces an exported file' : 'It is never replaced';
+  const there = isExported ? 'an exported file is' : 'another file is';
+  const actual = `${quoted(path)}, where ${there}`;
+  throw requestInvalid('path', { expected: 'a path where nothing is yet', actual, remedy });
 }
 
 /** Nothing else is ever replaced, whoever asks for it. */

@@ -1,4 +1,5 @@
 import type { SendRequest } from '../../shared/domain/send-request.ts';
+import type { RemainingTransfer } from '../../shared/domain/transfer-pace.ts';
 import { TransferRate } from '../../shared/domain/transfer-rate.ts';
 import type { SendRequestProgress } from '../scheduler/send-request-table.ts';
 
@@ -64,9 +65,10 @@ export class SendProgress {
     return this.#rate.bytesPerSecond(this.#options.monotonicMs());
   }
 
-  /** Milliseconds until the receiver has all; 0 when unknown. */
-  get etaMs(): number {
-    return this.#rate.etaMs(this.remainingBytes, this.#options.monotonicMs());
+  /** What the receiver has not got yet, and how quickly it gets it. */
+  get remaining(): RemainingTransfer {
+    const { remainingBytes } = this;
+    return { remainingBytes, measured: this.#rate.pace(this.#options.monotonicMs()) };
   }
 
   #changed(): void {

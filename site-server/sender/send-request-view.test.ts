@@ -70,6 +70,13 @@ describe('send request view', () => {
     assert.ok((row?.etaMs ?? 0) > 0);
   });
 
+  it('says when a send will be done by the limit of its route, before anything has arrived (PTM-6)', async () => {
+    site.arbiter.setControls('route/PS1', { limit: { kind: 'rate', bytesPerSecond: mib } });
+    await orderThree();
+    const [sending] = await list();
+    assert.deepEqual([sending?.bytesPerSecond, sending?.etaMs], [0, 64_000]);
+  });
+
   it('shows every change until it is told to stop, the end included', async () => {
     const controller = new AbortController();
     const states: string[] = [];

@@ -15,7 +15,7 @@ const historyCountDefault = 1_000;
 
 export interface SendRequestViewNeeds {
   readonly requests: Pick<SendRequestTable, 'open' | 'onChanged'>;
-  readonly sender: Pick<Sender, 'progressOf' | 'waiting'>;
+  readonly sender: Pick<Sender, 'progressOf' | 'etaMs' | 'waiting'>;
   readonly store: Pick<StateStore, 'records'>;
   readonly clock: Pick<Clock, 'sleep'>;
 }
@@ -101,13 +101,12 @@ export class SendRequestView {
       request.finishedAtMs > 0 ? undefined : this.#needs.sender.progressOf(request.requestId);
     const { reason, dueAtMs } =
       (request.finishedAtMs > 0 ? undefined : waiting.get(request.requestId)) ?? asItSays(request);
-    const { bytesPerSecond = 0, etaMs = 0 } = progress ?? {};
     return {
       ...request,
       reason,
       retryAtMs: dueAtMs,
-      bytesPerSecond,
-      etaMs,
+      bytesPerSecond: progress?.bytesPerSecond ?? 0,
+      etaMs: progress ? this.#needs.sender.etaMs(request) : 0,
     };
   }
 }

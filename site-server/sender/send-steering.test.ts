@@ -158,7 +158,7 @@ describe('steering of send requests (ADM-2)', () => {
     );
     await assert.rejects(
       () => steering.select('run', { requestIds: ['000000FFCS1'] }),
-      /expected a send request of site CS1; "waybill send --site CS1"/,
+      /expected a send request of site CS1, got 000000FFCS1\. "waybill send --site CS1" lists them$/,
     );
   });
 

@@ -170,8 +170,9 @@ export class SendSteering {
     const request = requests.get(requestId) ?? (await history.get(requestId));
     if (!request) {
       const { siteCode } = this.#needs;
-      const expected = `a send request of site ${siteCode}; "waybill send --site ${siteCode}" lists them`;
-      throw requestInvalid('request_ids', { expected, actual: requestId });
+      const expected = `a send request of site ${siteCode}`;
+      const remedy = `"waybill send --site ${siteCode}" lists them`;
+      throw requestInvalid('request_ids', { expected, actual: requestId, remedy });
     }
     const { state, finishedAtMs } = request;
     const expected = finishedAtMs > 0 ? 'open' : 'suspended';

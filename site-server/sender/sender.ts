@@ -34,7 +34,7 @@ export interface SenderComponents
   readonly requests: SendRequestTable;
   readonly directory: Pick<SiteDirectory, 'own' | 'addressesOf'>;
   readonly files: Pick<PackageFileStore, 'pathOf' | 'isSound'>;
-  readonly arbiter: Pick<TransferArbiter, 'open' | 'reroute' | 'opensAtMs'>;
+  readonly arbiter: Pick<TransferArbiter, 'open' | 'reroute' | 'opensAtMs' | 'etaMs'>;
   readonly transferControls: Pick<TransferControlRows, 'passagesToSite' | 'onChanged'>;
   readonly clock: Clock;
   /** Told after each change of what limits it. @default never */
@@ -139,6 +139,16 @@ export class Sender implements Component {
   /** How far a request is that is being sent now. */
   progressOf(requestId: string): SendProgress | undefined {
     return this.#running.get(requestId)?.progress;
+  }
+
+  /** Milliseconds until the next site has all of a request that is being sent; 0 when nobody can say. */
+  etaMs({ requestId, destinationSiteCode, priority, ignoresWindow }: SendRequest): number {
+    const { arbiter, transferControls } = this.#components;
+    const progress = this.progressOf(requestId);
+    if (!progress) return 0;
+    const passageNames = transferControls.passagesToSite(destinationSiteCode);
+    const way = { passageNames, priority, ignoresSchedules: ignoresWindow === true };
+    return arbiter.etaMs(way, progress.remaining);
   }
 
   /** Why each open request that does not run waits, by request ID. */

@@ -10,9 +10,9 @@ import type { SitePackage } from '../../shared/domain/site-package.ts';
 import type { VersionHistory } from '../../shared/package-file/version-history.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
-import { forecastTransfer } from '../../shared/transfer-arbiter/transfer-forecast.ts';
 import type { HierarchyPackageRows } from '../distribution-manager/hierarchy-package-rows.ts';
 import type { PackageStore } from '../distribution-manager/package-store.ts';
+import { forecastLink } from './link-forecast.ts';
 import {
   type PreviewedPackage,
   type PreviewedTransfer,
@@ -219,11 +219,14 @@ export class TransferPreview implements Component {
         if (one.way !== 'route' || one.fromSiteCode !== siteCode) return false;
         return toSiteCodes.includes(one.toSiteCode);
       };
-      const sums = totalOf(all.filter(isOver));
+      const over = all.filter(isOver);
+      const sums = totalOf(over);
       if (sums.bytes === 0) return [];
-      const bytes = sums.bytes + sums.manifestBytes;
-      const subject = { bytes, priority, controls: [controls], measuredBytesPerSecond: 0 };
-      const forecast = forecastTransfer(subject, clock.nowMs());
+      const parts = over.map(({ bytes, manifestBytes, forecast }) => {
+        return { bytes: bytes + manifestBytes, forecast };
+      });
+      const moving = parts.filter(({ bytes }) => bytes > 0);
+      const forecast = forecastLink({ controls, priority }, moving, clock.nowMs());
       const facts = { way: 'link', linkName, siteCode, basis: 'sum', note: '' } as const;
       return [{ ...facts, ...sums, forecast }];
     });

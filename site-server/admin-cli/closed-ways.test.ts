@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import type { TransferControls } from '../../shared/rpc/generated/waybill/v1/TransferControls.ts';
+import { toTransferControlsMessage } from '../../shared/transfer-arbiter/transfer-controls-message.ts';
+import { FakeAdmin } from './testing/fake-admin.ts';
+import { aDistributionPoint, aLink, aPackage, aRoute } from './testing/fake-answers.ts';
+import { runWaybill } from './testing/run-waybill.ts';
+
+type Level = 'open' | 'medium-and-high' | 'high-only' | 'closed';
+
+/** A site where this schedule is set for whatever it is set for. */
+function siteWith(
+  hours: readonly Level[],
+  priority: 'PRIORITY_HIGH' | 'PRIORITY_NORMAL',
+): FakeAdmin {
+  const controls = toTransferControlsMessage({ schedule: { timeZone: 'UTC', hours } });
+  // As it comes over the wire.
+  const read = { limit: null, schedule: null, ...controls } as TransferControls as never;
+  const properties = { ...aPackage().properties, priority } as never;
+  return new FakeAdmin()
+    .answer('setDistributionPoint', () =>
+      aDistributionPoint({ controls: read, serveControls: read }),
+    )
+    .answer('addDistributionPoint', () => aDistributionPoint({ controls: read }))
+    .answer('setLink', () => aLink({ controls: read }))
+    .answer('setRoute', () => aRoute({ controls: read }))
+    .stream('listPackages', () => [aPackage({ properties })]);
+}
+
+const always = (level: Level) => Array.from({ length: 168 }, () => level);
+const closed = always('closed');
+
+describe('a schedule with which packages wait until it is changed (PTM-5)', () => {
+  for (const [line, waiting] of [
+    ['dp set PS1DP1 --schedule closed', 'packages for PS1DP1 will wait'],
+    ['dp add PS1DP1 --address a:1 --schedule closed', 'packages for PS1DP1 will wait'],
+    ['dp set PS1DP1 --serve-schedule closed', 'nothing will be fetched from PS1DP1'],
+    ['link set madrid-line --schedule closed', 'packages over link madrid-line will wait'],
+    ['route set PS1 PS2 --schedule closed', 'packages from PS1 to PS2 will wait'],
+  ] as const) {
+    it(`is taken by "${line}", with a warning`, async () => {
+      const warning = `The schedule never opens: ${waiting} until it is changed.`;
+      const said = await runWaybill(line, { admin: siteWith(closed, 'PRIORITY_NORMAL') });
+      assert.equal(said.exitCode, 0, said.stderr);
+      assert.ok(said.stdout.split('\n').includes(warning), said.stdout);
+      const json = await runWaybill(`${line} --json`, {
+        admin: siteWith(closed, 'PRIORITY_NORMAL'),
+      });
+      assert.deepEqual(JSON.parse(json.stdout).warnings, [warning]);
+    });
+  }
+
+  it('is one that opens only to a priority that no package has', async () => {
+    const line = 'dp set PS1DP1 --schedule "mon 08-18 high-only, else closed"';
+    const hours = closed.map((level, hour) => (hour === 8 ? 'high-only' : level));
+    const none = await runWaybill(line, { admin: siteWith(hours, 'PRIORITY_NORMAL') });
+    assert.match(
+      none.stdout,
+      /opens only to packages of high priority, and there is none: packages for PS1DP1 will wait until it is changed\.\n/,
+    );
+    const one = await runWaybill(line, { admin: siteWith(hours, 'PRIORITY_HIGH') });
+    assert.doesNotMatch(one.stdout, /wait/);
+  });
+
+  it('is not one that opens in an hour, nor one that was set before', async () => {
+    const opening = closed.map((level, hour) => (hour === 100 ? 'open' : level));
+    const line = 'dp set PS1DP1 --schedule "fri 04-05 open, else closed" --json';
+    const admin = siteWith(opening, 'PRIORITY_NORMAL');
+    const open = await runWaybill(line, { admin });
+    assert.equal(JSON.parse(open.stdout).warnings, undefined);
+    assert.ok(!admin.calls.some(({ method }) => method === 'listPackages'), 'nobody is asked');
+    const before = await runWaybill('dp set PS1DP1 --description x', {
+      admin: siteWith(closed, 'PRIORITY_NORMAL'),
+    });
+    assert.doesNotMatch(before.stdout, /never opens/);
+  });
+});

@@ -1,0 +1,52 @@
+import type { Priority } from '../../shared/domain/package.ts';
+import type { TransferControls } from '../../shared/domain/transfer-controls.ts';
+import {
+  forecastTransfer,
+  type TransferForecast,
+} from '../../shared/transfer-arbiter/transfer-forecast.ts';
+
+/** What would go over a link to one place, and when it would be there if it had the link alone. */
+export interface LinkPart {
+  readonly bytes: number;
+  readonly forecast: TransferForecast;
+}
+
+/** A link, for what goes over it. */
+export interface ForecastLink {
+  readonly controls: TransferControls;
+  readonly priority: Priority;
+}
+
+/**
+ * When what goes over a link begins and is through: it begins with the first of its parts, ends with none
+ * of them earlier, and whatever begins at some time or later goes through the link together after that.
+ *
+ * @param parts those with something to bring
+ */
+export function forecastLink(
+  { controls, priority }: ForecastLink,
+  parts: readonly LinkPart[],
+  nowMs: number,
+): TransferForecast {
+  const opening = parts.filter(({ forecast }) => forecast.unknown !== 'never-open');
+  const waits = [...new Set(opening.map(({ forecast }) => forecast.waitsMs))];
+  const waitsMs = waits.length > 0 ? Math.min(...waits) : 0;
+  const through = (afterMs: number) => {
+    const later = opening.filter(({ forecast }) => forecast.waitsMs >= afterMs);
+    const bytes = later.reduce((sum, one) => sum + one.bytes, 0);
+    const subject = { bytes, priority, controls: [controls], measuredBytesPerSecond: 0 };
+    return forecastTransfer(subject, nowMs + afterMs);
+  };
+  const { bytesPerSecond, pace } = through(waitsMs);
+  const facts = { waitsMs, bytesPerSecond, ...(pace && { pace }) };
+  const unknown = parts.find(({ forecast }) => forecast.durationMs === undefined)?.forecast.unknown;
+  if (unknown) return { ...facts, durationMs: undefined, unknown };
+  const together = waits.map((afterMs) => ({ afterMs, ...through(afterMs) }));
+  if (together.some((one) => one.unknown === 'too-long')) {
+    return { ...facts, durationMs: undefined, unknown: 'too-long' };
+  }
+  // A link without a limit holds nothing back: then its parts say all.
+  const ends = together.map(({ afterMs, durationMs = 0 }) => afterMs + durationMs);
+  const ofParts = parts.map(({ forecast }) => forecast.durationMs ?? 0);
+  return { ...facts, durationMs: Math.max(0, ...ends, ...ofParts) };
+}
