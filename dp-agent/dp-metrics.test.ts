@@ -6,7 +6,7 @@ import {
 } from '../shared/certificates/certificate-issuing.ts';
 import { newPrivateKey, publicKeyInfoOf } from '../shared/certificates/certificate-requests.ts';
 import { metricsOf } from '../shared/metrics/metric-register.ts';
-import type { Metrics } from '../shared/metrics/metrics.ts';
+import { readMetrics } from '../shared/metrics/testing/metrics-page.ts';
 import { CapturedLog } from '../shared/testing/captured-log.ts';
 import { FakeClock } from '../shared/testing/fake-clock.ts';
 import { dpMetrics } from './dp-metrics.ts';
@@ -62,13 +62,8 @@ describe('what a DP tells of itself (ADM-7)', () => {
 
   it('is every metric of a DP, each from whoever knows it', async () => {
     const [component] = await metricsOfDp('127.0.0.1:0');
-    const metrics = component as Metrics;
-    await metrics.start();
-    const page = await (await fetch(`http://${metrics.address}/metrics`)).text();
-    await metrics.stop();
-    const lines = page.split('\n').filter((line) => line.startsWith('waybill_'));
-    const names = new Set(lines.map((line) => line.replace(/[{ ].*/, '')));
-    assert.deepEqual([...names].toSorted(), metricsOf('dp').toSorted());
+    const { text, lines, names } = await readMetrics(component);
+    assert.deepEqual(names, metricsOf('dp').toSorted());
     const expiry = 'waybill_certificate_expiry_timestamp_seconds';
     for (const line of [
       'waybill_certificate_valid 0',
@@ -84,8 +79,8 @@ describe('what a DP tells of itself (ADM-7)', () => {
       assert.ok(lines.includes(line), line);
     }
     const root = new RegExp(`certificate="root",holder="[0-9a-f]{16}"} ${seconds(2034)}$`, 'm');
-    assert.match(page, root);
-    assert.match(page, /^waybill_build_info\{agent="dp\/PS1DP1",version="\d+\.\d+\.\d+"\} 1$/m);
+    assert.match(text, root);
+    assert.match(text, /^waybill_build_info\{agent="dp\/PS1DP1",version="\d+\.\d+\.\d+"\} 1$/m);
   });
 
   it('is told nobody unless it is configured where', async () => {

@@ -46,6 +46,21 @@ export class NetworkHosts implements AsyncDisposable {
     }
   }
 
+  /** Hosts for a test; where none can be made, it is left out, and the reason shown. */
+  static async forTest(test: Mocha.Context): Promise<NetworkHosts> {
+    const made = await NetworkHosts.create();
+    if (typeof made !== 'string') return made;
+    process.stdout.write(`      left out: ${made}\n`);
+    return test.skip();
+  }
+
+  /** Makes hosts of these names. @returns each by its name */
+  async addAll(names: readonly string[]): Promise<ReadonlyMap<string, NetworkHost>> {
+    const added = new Map<string, NetworkHost>();
+    for (const name of names) added.set(name, await this.add(name));
+    return added;
+  }
+
   /** Makes a host. */
   async add(name: string): Promise<NetworkHost> {
     const number = this.#hosts.size + 2;

@@ -4,7 +4,7 @@ import {
   unmeasured,
 } from '../shared/domain/distribution-point-health.ts';
 import { metricsOf } from '../shared/metrics/metric-register.ts';
-import type { Metrics } from '../shared/metrics/metrics.ts';
+import { readMetrics } from '../shared/metrics/testing/metrics-page.ts';
 import { CapturedLog } from '../shared/testing/captured-log.ts';
 import { FakeClock } from '../shared/testing/fake-clock.ts';
 import { testDistributionPoint } from '../shared/testing/test-distribution-point.ts';
@@ -65,13 +65,8 @@ describe('what a site server tells of itself (ADM-7)', () => {
 
   it('is every metric of a site, each from whoever knows it', async () => {
     const [component] = metricsOfSite('127.0.0.1:0');
-    const metrics = component as Metrics;
-    await metrics.start();
-    const page = await (await fetch(`http://${metrics.address}/metrics`)).text();
-    await metrics.stop();
-    const lines = page.split('\n').filter((line) => line.startsWith('waybill_'));
-    const names = new Set(lines.map((line) => line.replace(/[{ ].*/, '')));
-    assert.deepEqual([...names].toSorted(), metricsOf('site').toSorted());
+    const { text, lines, names } = await readMetrics(component);
+    assert.deepEqual(names, metricsOf('site').toSorted());
     for (const line of [
       'waybill_certificate_valid 1',
       'waybill_certificate_expiry_timestamp_seconds{certificate="identity",holder="dp/PS1DP1"} 86400.5',
@@ -94,7 +89,7 @@ describe('what a site server tells of itself (ADM-7)', () => {
     ]) {
       assert.ok(lines.includes(line), line);
     }
-    assert.doesNotMatch(page, /PS1DP3/);
+    assert.doesNotMatch(text, /PS1DP3/);
   });
 
   it('is told nobody unless it is configured where', () => {

@@ -7,6 +7,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Component } from '../../shared/runtime/component.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
 import { SerialQueue } from '../../shared/runtime/serial-queue.ts';
+import { type HeldImport, heldImportText, parseHeldImport } from './held-import.ts';
 
 /** What holding imported files needs. */
 export interface HeldImportsComponents {
@@ -25,13 +26,6 @@ export interface HeldImportsConfig {
   readonly keptMs: number;
   /** How often it is looked for what is over. @default 1 h */
   readonly sweepIntervalMs: number;
-}
-
-/** What stands in the directory of an import. */
-interface HeldImport {
-  readonly packageId: string;
-  readonly sourceVersion: number;
-  readonly keptUntilMs: number;
 }
 
 /** Where an import is taken apart that is not done yet. */
@@ -86,13 +80,13 @@ export class HeldImports implements Component {
     return this.#turns.run(async () => {
       const { packageId, sourceVersion } = version;
       const keptUntilMs = this.#components.clock.nowMs() + this.#config.keptMs;
-      const record: HeldImport = { packageId, sourceVersion, keptUntilMs };
       const unfinished = this.#pathOf(unfinishedName);
       // Manifests come from the site once more: only that the directory is there counts, at all times.
       for (const name of await readdir(unfinished)) {
         await rm(join(unfinished, name), { recursive: true, force: true });
       }
-      await writeFile(join(unfinished, recordName), JSON.stringify(record), { flush: true });
+      const record = heldImportText({ packageId, sourceVersion, keptUntilMs });
+      await writeFile(join(unfinished, recordName), record, { flush: true });
       const began = new Date(this.#beganAtMs);
       // What was taken in since is held, also where the file system does not know when it was made.
       await utimes(unfinished, began, began);
@@ -125,15 +119,12 @@ export class HeldImports implements Component {
     return (served?.sourceVersion ?? 0) < held.sourceVersion;
   }
 
-  /** Undefined when the disk has damaged it: what is held for ever would be worse. */
+  /** Undefined when the disk has damaged it. */
   async #read(name: string): Promise<HeldImport | undefined> {
     try {
-      const text = await readFile(join(this.#pathOf(name), recordName), 'utf8');
-      const held = JSON.parse(text) as HeldImport | null;
-      return typeof held?.packageId === 'string' ? held : undefined;
+      return parseHeldImport(await readFile(join(this.#pathOf(name), recordName), 'utf8'));
     } catch (error) {
-      const isDamaged = isSystemError(error, 'ENOENT', 'ENOTDIR', 'EISDIR', 'EIO');
-      if (error instanceof SyntaxError || isDamaged) return undefined;
+      if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EISDIR', 'EIO')) return undefined;
       throw error;
     }
   }

@@ -153,6 +153,22 @@ describe('import of a prestaged file at a distribution point (PKG-12)', () => {
     assert.deepEqual(await readdir(sites.target.library.layout.staging), []);
   });
 
+  it('holds nothing for ever whose file was damaged', async () => {
+    const { staging } = sites.target.library.layout;
+    const said = { packageId: 'CS100009', sourceVersion: 2, keptUntilMs: 8.64e15 };
+    for (const damaged of [
+      { ...said, keptUntilMs: undefined },
+      { ...said, keptUntilMs: 'never' },
+      { ...said, packageId: '../CS100009' },
+      [said],
+    ]) {
+      await mkdir(join(staging, 'CS100009.held'));
+      await writeFile(join(staging, 'CS100009.held', 'held.json'), JSON.stringify(damaged));
+      await held.sweep();
+      assert.deepEqual(await readdir(staging), [], JSON.stringify(damaged));
+    }
+  });
+
   it('removes at the start what a crash left, and nothing that is held', async () => {
     await run(await file());
     const { staging } = sites.target.library.layout;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { Administrator } from '../administrator.ts';
 import { dpIdsOf, HierarchyNetwork, type SiteOfTest } from '../hierarchy-network.ts';
-import { type NetworkHost, NetworkHosts } from '../network-hosts.ts';
+import { NetworkHosts } from '../network-hosts.ts';
 import { extractPackage } from '../programs.ts';
 import { writeNoise } from '../source-files.ts';
 import { byScale } from '../test-scale.ts';
@@ -34,17 +34,8 @@ describe('a hierarchy on many hosts', function () {
   let sourceCount = 0;
 
   before(async function () {
-    const made = await NetworkHosts.create();
-    // Hosts need root and the kernel's namespaces; without them the reason is shown.
-    if (typeof made === 'string') {
-      process.stdout.write(`      left out: ${made}\n`);
-      this.skip();
-    }
-    hosts = made;
-    const hostOf = new Map<string, NetworkHost>();
-    for (const name of [...sites.map(({ siteCode }) => siteCode), ...dpIds]) {
-      hostOf.set(name, await hosts.add(name));
-    }
+    hosts = await NetworkHosts.forTest(this);
+    const hostOf = await hosts.addAll([...sites.map(({ siteCode }) => siteCode), ...dpIds]);
     const site = { replication: { stallMs } };
     network = await HierarchyNetwork.start({ sites, hosts: hostOf, site });
     central = await network.administrator('CS1');

@@ -40,16 +40,8 @@ describe(`${pullCount} pull DPs behind thin links (PULL-11)`, function () {
   let administrator: Administrator;
 
   before(async function () {
-    const made = await NetworkHosts.create();
-    // Hosts and thin links need root and the kernel's namespaces; without them the reason is shown.
-    if (typeof made === 'string') {
-      process.stdout.write(`      left out: ${made}\n`);
-      this.skip();
-    }
-    hosts = made;
-    const names = ['PS1', first, ...pulls];
-    const hostOf = new Map();
-    for (const name of names) hostOf.set(name, await hosts.add(name));
+    hosts = await NetworkHosts.forTest(this);
+    const hostOf = await hosts.addAll(['PS1', first, ...pulls]);
     network = await Network.start({ distributionPoints: [first, ...pulls], hosts: hostOf });
     administrator = await Administrator.of(network);
   });

@@ -13,6 +13,7 @@ import {
 } from '../../shared/content-library/manifest-format.ts';
 import { ManifestReader } from '../../shared/content-library/manifest-reader.ts';
 import {
+  copyBytesMin,
   encodeHeader as encodeDeltaHeader,
   FrameBuilder,
 } from '../../shared/delta/delta-format.ts';
@@ -48,37 +49,28 @@ const mtimeNs = '1700000000123456789';
 const bytes = Buffer.from('some bytes of a file that is not long, and that is said twice');
 const hash = hashOf(bytes);
 
+/** In the order of the bytes of their names. */
 const entries: readonly ContentEntry[] = [
+  {
+    ...{ type: 'file', depth: 0, name: 'big', sizeBytes: 2 * 1024 * 1024 + 5, mode: 0o644 },
+    ...{ mtimeNs, hash },
+  },
   { type: 'directory', depth: 0, name: 'bin', mode: 0o755, mtimeNs },
   { type: 'file', depth: 1, name: 'a.exe', sizeBytes: bytes.length, mode: 0o644, mtimeNs, hash },
-  {
-    type: 'file',
-    depth: 1,
-    name: 'é"ü.txt',
-    sizeBytes: 0,
-    mode: 0o600,
-    mtimeNs,
-    hash: hashOf(Buffer.alloc(0)),
-  },
   { type: 'symlink', depth: 1, name: 'link', target: 'a.exe', mtimeNs },
   {
-    type: 'file',
-    depth: 0,
-    name: 'big',
-    sizeBytes: 2 * 1024 * 1024 + 5,
-    mode: 0o644,
-    mtimeNs,
-    hash,
+    ...{ type: 'file', depth: 1, name: 'é"ü.txt', sizeBytes: 0, mode: 0o600 },
+    ...{ mtimeNs, hash: hashOf(Buffer.alloc(0)) },
   },
 ];
-const manifest = Buffer.from(
-  `${encodeHeader({ contentId, entryCount: 5, fileCount: 3, sizeBytes: bytes.length + 2 * 1024 * 1024 + 5 })}${entries.map((entry) => `${encodeEntry(entry)}\n`).join('')}`,
-);
+const sizeBytes = bytes.length + 2 * 1024 * 1024 + 5;
+const counts = { contentId, entryCount: 5, fileCount: 3, sizeBytes };
+const lines = Buffer.from(entries.map((entry) => `${encodeEntry(entry)}\n`).join(''));
+const manifest = Buffer.concat([Buffer.from(encodeHeader(counts)), lines]);
 const signature = Buffer.concat([pieceHashesOf(Buffer.alloc(2 * 1024 * 1024 + 5))]);
 const descriptor: ContentDescriptor = {
-  ...{ contentId, contentHash: hashOf(manifest), signatureHash: hashOf(signature) },
+  ...{ ...counts, contentHash: hashOf(lines), signatureHash: hashOf(signature) },
   ...{ manifestBytes: manifest.length, signatureBytes: signature.length },
-  ...{ entryCount: 5, fileCount: 3, sizeBytes: bytes.length + 2 * 1024 * 1024 + 5 },
 };
 const version = toVersion(packageId, 2, [descriptor]);
 
@@ -92,9 +84,9 @@ const delta: Delta = {
 
 function deltaSeed(isPacked: boolean): Buffer {
   const frame = new FrameBuilder({ isPacked });
-  frame.insert(Buffer.from('0123456789'));
-  frame.copy(8, 20);
-  frame.copy(60, 10);
+  frame.insert(Buffer.from('0123'));
+  frame.copy(60, copyBytesMin);
+  frame.insert(Buffer.from('4567'));
   return Buffer.concat([encodeDeltaHeader(delta), frame.take() ?? Buffer.alloc(0)]);
 }
 

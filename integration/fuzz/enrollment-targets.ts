@@ -22,6 +22,7 @@ import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { checkedEnroll } from '../../site-server/enrollment/enrollment-requests.ts';
 import { Renewals } from '../../site-server/enrollment/renewals.ts';
 import { TestAuthority } from '../../site-server/enrollment/testing/test-authority.ts';
+import { decoded } from './decoded.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
 import { putFixed, putInput } from './input-file.ts';
 import { refusing } from './refusing.ts';
@@ -43,15 +44,6 @@ const issuedOnce = (async () => {
 const derOf = (pem: string) => new X509Certificate(pem).raw;
 /** Last of the right inputs of some: what their process has to believe, which made none of it. */
 const knownOf = (seeds: readonly Buffer[]) => seeds.at(-1)?.toString('latin1') ?? '';
-
-/** Bytes that are such a message; undefined for others, which gRPC refuses. */
-function decoded<T>(decode: () => T): T | undefined {
-  try {
-    return decode();
-  } catch {
-    return undefined;
-  }
-}
 
 let renewals: Renewals | undefined;
 

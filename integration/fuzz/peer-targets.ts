@@ -1,7 +1,7 @@
 /** Parsers of what peers, administrators and configuration files say. */
 import assert from 'node:assert/strict';
 import { Metadata } from '@grpc/grpc-js';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { dpConfigSchema } from '../../dp-agent/dp-config.ts';
 import { authorityNameOf, siteOfAuthorityName } from '../../shared/domain/certificate-authority.ts';
 import {
@@ -156,6 +156,46 @@ function configTarget(name: string, schema: z.ZodType, text: string): FuzzTarget
     },
   };
 }
+
+const settingsSchema = z.strictObject({
+  listen: z.string().default('a:1'),
+  metrics: z.strictObject({ portCount: z.int().min(1).default(1) }).prefault({}),
+  addresses: z.array(z.string()).default([]),
+});
+
+/** Environment and flags, a line each: `X_METRICS__PORT_COUNT=2`, `--metrics.portCount=2`. */
+const settingsTarget: FuzzTarget = {
+  name: 'settings',
+  form: 'text',
+  words: [
+    'X_',
+    '__',
+    'METRICS',
+    'PORT_COUNT',
+    '--metrics.',
+    '__proto__',
+    '[a, b]',
+    '{a: &a 1}',
+    '*a',
+  ],
+  seeds: () =>
+    texts('X_LISTEN=b:2\nX_METRICS__PORT_COUNT=2\nX_ADDRESSES=[a, b]\n--metrics.portCount=3'),
+  parse: async (input) => {
+    const lines = input.toString('utf8').split('\n');
+    const [flags, environment] = [true, false].map((isFlag) => {
+      const pairs = lines.filter((line) => line.startsWith('--') === isFlag);
+      return Object.fromEntries(
+        pairs.map((line) => {
+          const [name = '', ...value] = line.replace(/^--/, '').split('=');
+          return [name, value.join('=')];
+        }),
+      );
+    }) as [Record<string, string>, Record<string, string>];
+    const sources = { schema: settingsSchema, file: undefined, environmentPrefix: 'X_' };
+    await refusing(['CONFIG_INVALID'], () => loadConfig({ ...sources, flags, environment }));
+    assert.deepEqual(Object.keys(Object.prototype), []);
+  },
+};
 
 const certificates = 'certificates:\n  caFile: /a\n  certificateFile: /b\n  keyFile: /c\n';
 
@@ -327,6 +367,7 @@ export const peerTargets: readonly FuzzTarget[] = [
       assert.ok(watch.begunBytes <= input.length && watch.messageCount <= input.length);
     },
   },
+  settingsTarget,
   configTarget(
     'site-configuration',
     siteConfigSchema,

@@ -1,9 +1,12 @@
+import { adminTargets } from './admin-targets.ts';
 import { brokenTargets } from './broken-targets.ts';
 import { certificateTargets } from './certificate-targets.ts';
 import { contentTargets } from './content-targets.ts';
 import { diskTargets } from './disk-targets.ts';
+import { dpTargets } from './dp-targets.ts';
 import { enrollmentTargets } from './enrollment-targets.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
+import { ownFileTargets } from './own-file-targets.ts';
 import { peerTargets } from './peer-targets.ts';
 import { wireTargets } from './wire-targets.ts';
 
@@ -15,6 +18,9 @@ export const fuzzTargets: readonly FuzzTarget[] = [
   ...certificateTargets,
   ...enrollmentTargets,
   ...diskTargets,
+  ...ownFileTargets,
+  ...dpTargets,
+  ...adminTargets,
 ];
 
 /** One of these, or one that is broken on purpose, by its name. */

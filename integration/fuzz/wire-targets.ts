@@ -39,6 +39,7 @@ import {
   checkedChildHello,
   checkedParentHello,
 } from '../../site-server/replication-manager/hello.ts';
+import { decoded } from './decoded.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
 import { refusing } from './refusing.ts';
 
@@ -97,15 +98,6 @@ const units: readonly (readonly PlannedUnit[])[] = [
   })),
 ];
 const bytesOf = (text: string) => Buffer.from(text, 'hex');
-
-/** Bytes that are such a message; undefined for others, which gRPC refuses. */
-function decoded<T>(decode: () => T): T | undefined {
-  try {
-    return decode();
-  } catch {
-    return undefined;
-  }
-}
 
 const nameParsers = [
   ...[parseAddress, parseContentId, parseDistributionPointId, parseHash, parseHolder],

@@ -7,7 +7,8 @@ import type { LibraryPackage } from './package-library.ts';
 const count = z.number().int().nonnegative();
 const hash = z.string().refine((text) => parseHash(text) !== undefined, 'no BLAKE3-256');
 
-const contentSchema = z.strictObject({
+/** A content's descriptor as it stands in a file of ours. */
+export const contentSchema = z.strictObject({
   contentId: z.string().refine((text) => parseContentId(text) !== undefined, 'no content ID'),
   contentHash: hash,
   signatureHash: hash,

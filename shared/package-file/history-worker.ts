@@ -6,7 +6,13 @@ import { toWriteFailure } from '../content-library/library-failure.ts';
 import { openManifest } from '../content-library/manifest-reader.ts';
 import { serveThreadTask } from '../content-library/thread-task.ts';
 import { makeStepPatches } from './step-patches.ts';
-import { contentsName, hashesName, manifestName, patchesName } from './version-history-layout.ts';
+import {
+  contentsName,
+  hashesName,
+  manifestName,
+  patchesName,
+  versionContentsText,
+} from './version-history-layout.ts';
 
 /** What the thread is given. */
 export interface HistoryInput {
@@ -38,7 +44,10 @@ serveThreadTask<HistoryInput, void, never>(async (input, context) => {
     sync(patchesPath);
     // Last: where it is, all is.
     const contentsPath = join(input.directory, contentsName);
-    writeFileSync(contentsPath, JSON.stringify(input.contents.map(({ descriptor }) => descriptor)));
+    writeFileSync(
+      contentsPath,
+      versionContentsText(input.contents.map(({ descriptor }) => descriptor)),
+    );
     sync(contentsPath);
     sync(input.directory);
   } catch (error) {

@@ -42,9 +42,11 @@ export function* readPatchList(path: string): Generator<PatchWithBytes> {
   for (let at = 0; at < records.length; ) {
     const kindByte = records.readUInt8(at);
     const fieldsEnd = at + 1 + (recordFieldBytes(kindByte) ?? 0);
+    if (fieldsEnd > records.length) return;
     const record = decodeRecord(kindByte, records.subarray(at + 1, fieldsEnd));
     if (record?.kind !== 'patch') return;
     at = fieldsEnd + record.patch.patchBytes;
+    if (at > records.length) return;
     yield { ...record.patch, bytes: records.subarray(fieldsEnd, at) };
   }
 }

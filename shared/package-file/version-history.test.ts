@@ -51,6 +51,27 @@ describe('version history', () => {
     assert.equal(await sites.history.hasVersion(packageId, 1), false);
   });
 
+  it('does not know a version whose list of contents was damaged, whatever it says now', async () => {
+    await using sites = await TwoSites.open();
+    const version = await sites.publish(1, tree(1));
+    const [content] = version.contents;
+    const path = sites.directory.join('history', packageId, '1', 'contents.json');
+    for (const damaged of [
+      null,
+      {},
+      [{}],
+      [5],
+      [{ ...content, contentId: '../../../state' }],
+      [{ ...content, manifestBytes: '9' }],
+      [{ ...content, contentHash: undefined }],
+    ]) {
+      await writeFile(path, JSON.stringify(damaged));
+      assert.equal(await sites.history.hasVersion(packageId, 1), false, JSON.stringify(damaged));
+    }
+    await sites.history.record(version);
+    assert.equal(await sites.history.hasVersion(packageId, 1), true);
+  });
+
   it('leaves nothing of a version that the library has no more', async () => {
     await using sites = await TwoSites.open();
     const { contents } = await sites.publish(1, tree(1));

@@ -5,7 +5,6 @@ import type { ContentLibrary } from '../content-library/content-library.ts';
 import type { ContentReader } from '../content-library/content-reader.ts';
 import { syncDirectories } from '../content-library/file-system-sync.ts';
 import { isSystemError } from '../content-library/library-failure.ts';
-import type { ContentDescriptor } from '../domain/content.ts';
 import { type PackageVersion, parsePackageId } from '../domain/package.ts';
 import { SerialQueue } from '../runtime/serial-queue.ts';
 import type { HistoryInput } from './history-worker.ts';
@@ -14,6 +13,7 @@ import {
   contentsName,
   hashesName,
   manifestName,
+  parseVersionContents,
   patchesName,
   unfinishedSuffix,
 } from './version-history-layout.ts';
@@ -103,17 +103,16 @@ export class VersionHistory {
     const hashesPath = join(directory, hashesName);
     try {
       await access(hashesPath);
-      const descriptors: unknown = JSON.parse(
+      const descriptors = parseVersionContents(
         await readFile(join(directory, contentsName), 'utf8'),
       );
-      const contents = (descriptors as ContentDescriptor[]).map((descriptor) => {
+      const contents = descriptors?.map((descriptor) => {
         return { descriptor, manifestPath: join(directory, manifestName(descriptor.contentId)) };
       });
-      return { hashesPath, patchesPath: join(directory, patchesName), contents };
+      return contents && { hashesPath, patchesPath: join(directory, patchesName), contents };
     } catch (error) {
       // One that the disk has damaged is as good as none.
-      const isDamaged = error instanceof SyntaxError || error instanceof TypeError;
-      if (isDamaged || isSystemError(error, 'ENOENT', 'ENOTDIR', 'EIO')) return undefined;
+      if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EIO')) return undefined;
       throw error;
     }
   }

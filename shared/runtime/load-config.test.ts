@@ -42,6 +42,20 @@ describe('loadConfig', () => {
     });
   });
 
+  it('refuses a setting that is no YAML either, such as a list within itself', async () => {
+    for (const text of ['&a [*a, *a]', '[*b]', '[', '!!js x']) {
+      await assert.rejects(
+        load({
+          file: 'siteCode: AAA',
+          environment: { WAYBILL_TEST_CONTENT_LIBRARY__SOURCES: text },
+          flags: { 'contentLibrary.graceMs': text },
+        }),
+        (error) => isErrorWithCode(error, 'CONFIG_INVALID') && error.message.includes('graceMs'),
+        text,
+      );
+    }
+  });
+
   it('reads texts as what the schema wants: a text that looks like a number stays one', async () => {
     const config = await load({
       environment: {

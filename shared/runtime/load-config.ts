@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { WaybillError } from '../domain/errors.ts';
 import { type ConfigProblem, expectedText, toConfigProblems } from './config-problems.ts';
@@ -73,7 +72,9 @@ async function readTree(file: string | undefined): Promise<ConfigFile> {
   });
   const read = readYaml(text);
   if ('problems' in read) throw invalid(file, read.problems(file));
-  const { value, lineOf } = read;
+  const { lineOf } = read;
+  // An empty file says nothing.
+  const value = read.value ?? {};
   if (isTree(value)) return { tree: copyOf(value), lineOf };
   throw invalid(file, [{ path: file, text: expectedText('keys with values', value) }]);
 }
@@ -105,11 +106,9 @@ function readTextsAsYaml(
   for (const { path, value } of settings) {
     if (typeof value !== 'string' || !issues.some((issue) => startsWith(issue.path, path)))
       continue;
-    try {
-      setIn(tree, path, parseYaml(value));
-    } catch {
-      // Not YAML either: it stays a text, and is refused as one.
-    }
+    const read = readYaml(value);
+    // What is not YAML either stays a text, and is refused as one.
+    if ('value' in read) setIn(tree, path, read.value);
   }
 }
 

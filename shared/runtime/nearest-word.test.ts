@@ -24,6 +24,10 @@ describe('the word that was probably meant', () => {
     });
   }
 
+  it('is none for a text that is longer than all of them by far', () => {
+    assert.equal(nearestWord(`${known[0]}${'x'.repeat(1_000_000)}`, known), undefined);
+  });
+
   it('is the word itself when it is known, and never one without a letter in common', () => {
     for (const word of known) assert.equal(nearestWord(word, known), word);
     fc.assert(

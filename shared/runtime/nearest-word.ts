@@ -3,7 +3,11 @@ const lettersOfMistake = 3;
 
 /** The word that was probably meant; undefined when none is near. */
 export function nearestWord(given: string, known: readonly string[]): string | undefined {
-  const rated = known.map((word) => ({ word, mistakes: mistakesBetween(given, word) }));
+  // Each letter more or less is a mistake by itself: what is much longer is not looked at letter by letter.
+  const alike = known.filter(
+    (word) => Math.abs(word.length - given.length) <= mistakesMax(given, word),
+  );
+  const rated = alike.map((word) => ({ word, mistakes: mistakesBetween(given, word) }));
   const [nearest] = rated
     .filter(({ word, mistakes }) => mistakes <= mistakesMax(given, word))
     .sort((a, b) => a.mistakes - b.mistakes);

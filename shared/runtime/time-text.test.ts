@@ -7,10 +7,15 @@ describe('a moment for reading', () => {
     [0, 'UTC', ''],
     [thenMs, 'UTC', '2026-03-14 09:26:53'],
     [thenMs, 'Asia/Tokyo', '2026-03-14 18:26:53'],
+    [8.64e15 + 1, 'UTC', 'no date'],
+    [Number.MAX_SAFE_INTEGER, 'UTC', 'no date'],
+    [Number.NaN, 'UTC', 'no date'],
   ];
   for (const [timeMs, timeZone, expected] of cases) {
-    it(expected || '(empty)', () => assert.equal(toTimeText(timeMs, timeZone), expected));
-    const day = expected.slice(0, 10);
-    it(`of the day ${day || '(empty)'}`, () => assert.equal(toDayText(timeMs, timeZone), day));
+    it(`${timeMs} in ${timeZone}: ${expected || '(empty)'}`, () =>
+      assert.equal(toTimeText(timeMs, timeZone), expected));
+    const day = expected === 'no date' ? expected : expected.slice(0, 10);
+    it(`the day of ${timeMs} in ${timeZone}: ${day || '(empty)'}`, () =>
+      assert.equal(toDayText(timeMs, timeZone), day));
   }
 });

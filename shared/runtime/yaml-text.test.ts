@@ -41,6 +41,15 @@ describe('YAML that anybody may have written', () => {
     ]);
   });
 
+  it('says the line of each key, of thousands, in no time', () => {
+    const count = 20_000;
+    const read = readYaml(Array.from({ length: count }, (_, index) => `k${index}: 1`).join('\n'));
+    assert.ok('value' in read);
+    for (let index = 0; index < count; index++) {
+      assert.equal(read.lineOf([`k${index}`]), `line ${index + 1}`);
+    }
+  });
+
   it('is refused with an alias, known or not, and with a key that is no name', () => {
     assert.deepEqual(problemsOf('a: *b'), [
       'line 1: expected a value, got an alias of another one',

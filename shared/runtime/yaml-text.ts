@@ -10,6 +10,7 @@ export const yamlDepthMax = 100;
 /** What a text of YAML says, or all that is wrong with it. */
 export type YamlText =
   | {
+      /** Null when it says nothing. */
       readonly value: unknown;
       /** `line 3`; undefined when the text says nothing of that. */
       readonly lineOf: (path: readonly PropertyKey[]) => string | undefined;
@@ -37,7 +38,7 @@ export function readYaml(text: string): YamlText {
   }));
   problems.push(...problemsOfNodes(document, lines));
   if (problems.length > 0) return { problems: () => problems };
-  return { value: document.toJS() ?? {}, lineOf: (path) => lineOf(document, path, lines) };
+  return { value: document.toJS(), lineOf: linesOf(document, lines) };
 }
 
 function wholeProblemOf(text: string): string | undefined {
@@ -81,14 +82,19 @@ function problemsOfNodes(document: Document.Parsed, lines: LineCounter): ConfigP
   return problems;
 }
 
-/** The line of the key, or of the list the value is in. */
-function lineOf(
+/** Says the line of a key, or of the list a value is in. A map is gone through once, whoever asks for each of its keys. */
+function linesOf(
   document: Document.Parsed,
-  path: readonly PropertyKey[],
   lines: LineCounter,
-): string | undefined {
-  const parent = path.length > 1 ? document.getIn(path.slice(0, -1), true) : document.contents;
-  if (!isMap<{ value: unknown; range: [number, number, number] }>(parent)) return undefined;
-  const pair = parent.items.find(({ key }) => key.value === path.at(-1));
-  return pair && `line ${lines.linePos(pair.key.range[0]).line}`;
+): (path: readonly PropertyKey[]) => string | undefined {
+  const known = new Map<unknown, ReadonlyMap<unknown, number>>();
+  return (path) => {
+    const parent = path.length > 1 ? document.getIn(path.slice(0, -1), true) : document.contents;
+    if (!isMap<{ value: unknown; range: [number, number, number] }>(parent)) return undefined;
+    const places =
+      known.get(parent) ?? new Map(parent.items.map(({ key }) => [key.value, key.range[0]]));
+    known.set(parent, places);
+    const place = places.get(path.at(-1));
+    return place === undefined ? undefined : `line ${lines.linePos(place).line}`;
+  };
 }

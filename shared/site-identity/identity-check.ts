@@ -112,7 +112,8 @@ export function isSiteIdentity(row: unknown): row is SiteIdentity {
   );
 }
 
-function isSigningKey(key: unknown): key is SigningKey {
+/** Whether this has the form of a signing key; nothing of it is believed yet. */
+export function isSigningKey(key: unknown): key is SigningKey {
   if (!hasOnly(key, keyFields)) return false;
   const { keyId, publicKey, createdAtMs, retiredAtMs }: Partial<SigningKey> = key;
   return (

@@ -6,7 +6,9 @@ import {
 } from '../../shared/audit-chain/chain-check.ts';
 import type { AuditRecord } from '../../shared/domain/audit-record.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import type { AuditHead__Output } from '../../shared/rpc/generated/waybill/v1/AuditHead.ts';
 import type { AuditRecord__Output } from '../../shared/rpc/generated/waybill/v1/AuditRecord.ts';
+import type { AuditTrailPart__Output } from '../../shared/rpc/generated/waybill/v1/AuditTrailPart.ts';
 import { toTimeText } from '../../shared/runtime/time-text.ts';
 import type { Admin } from './admin.ts';
 import { CommandFailure } from './command-failure.ts';
@@ -51,14 +53,17 @@ export async function checkAuditTrail(
     comparisons.push({ toldTo, comparedCount: told.length, failure });
   }
   const check = new ChainCheck(heads);
-  for await (const { anchor, records } of admin.follow('readAuditTrail', {})) {
-    if (anchor) {
-      check.goOnFrom({ serial: toCount(anchor.serial, 'serial'), hash: toHash(anchor.hash) });
-    }
-    for (const record of records) check.add(toRecord(record));
-  }
+  for await (const part of admin.follow('readAuditTrail', {})) checkPart(check, part);
   const { comparedCount: _, ...report } = check.end();
   return { siteCode: ofSite, ...report, comparisons };
+}
+
+/** Looks through the next part of a trail as it came. @throws MESSAGE_INVALID */
+export function checkPart(check: ChainCheck, { anchor, records }: AuditTrailPart__Output): void {
+  if (anchor) {
+    check.goOnFrom({ serial: toCount(anchor.serial, 'serial'), hash: toHash(anchor.hash) });
+  }
+  for (const record of records) check.add(toRecord(record));
 }
 
 /** What was found, as a sentence. */
@@ -111,12 +116,20 @@ async function headsFrom(
   { toldTo, siteCode }: { toldTo: string; siteCode: string },
 ): Promise<ToldHead[]> {
   const heads = await admin.list('listAuditHeads', { siteCode });
-  return heads.map(({ serial, hash, toldAtMs }) => ({
+  return heads.map((head) => toToldHead(head, toldTo));
+}
+
+/** What a site was told, as it says. @throws MESSAGE_INVALID */
+export function toToldHead(
+  { serial, hash, toldAtMs }: AuditHead__Output,
+  toldTo: string,
+): ToldHead {
+  return {
     serial: toCount(serial, 'serial'),
     hash: toHash(hash),
     toldAtMs: toCount(toldAtMs, 'told_at_ms'),
     toldTo,
-  }));
+  };
 }
 
 function toRecord(wire: AuditRecord__Output): AuditRecord {

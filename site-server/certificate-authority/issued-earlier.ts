@@ -1,11 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import {
   type FileOwner,
   readSecretFile,
   writeSecretFile,
 } from '../../shared/certificates/secret-files.ts';
 import type { IssuedCertificateRecord } from '../../shared/domain/issued-certificate.ts';
+import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
+import { parseHolder } from '../../shared/domain/revocation.ts';
 import type { IssuedCertificates } from './issued-certificates.ts';
 
 const fileName = 'issued-earlier.json';
@@ -39,12 +42,35 @@ export class IssuedEarlier {
 
   async #read(): Promise<IssuedCertificateRecord[]> {
     const text = await readSecretFile(this.#path);
-    if (text === undefined) return [];
-    try {
-      return JSON.parse(text) as IssuedCertificateRecord[];
-    } catch {
-      // Somebody's editor; nothing goes by it.
-      return [];
-    }
+    return text === undefined ? [] : parseIssuedEarlier(text);
+  }
+}
+
+const count = z.int().min(0);
+const issuedSchema = z.object({
+  kind: z.literal(['leaf', 'authority']),
+  serialNumber: z.string().regex(/^[0-9a-f]{1,64}$/),
+  holder: z.string().refine((text) => parseHolder(text) !== undefined),
+  identityUri: z.string().refine((text) => fromIdentityUri(text) !== undefined),
+  issuedAtMs: count,
+  notBeforeMs: count,
+  notAfterMs: count,
+  knownRevokedAtMs: count.exactOptional(),
+  rootKeyId: z.string().regex(/^([0-9a-f]{64})?$/),
+});
+
+/** What such a file lists, but what somebody's editor has spoilt: a site server starts all the same. */
+export function parseIssuedEarlier(text: string): IssuedCertificateRecord[] {
+  return listIn(text)
+    .map((one) => issuedSchema.safeParse(one).data)
+    .filter((issued) => issued !== undefined);
+}
+
+function listIn(text: string): readonly unknown[] {
+  try {
+    const list: unknown = JSON.parse(text);
+    return Array.isArray(list) ? list : [];
+  } catch {
+    return [];
   }
 }

@@ -1,13 +1,17 @@
 import { join } from 'node:path';
 import { readSecretFile, writeSecretFile } from '../../shared/certificates/secret-files.ts';
 import { toMomentText } from '../../shared/domain/moment-text.ts';
+import { parseHolder } from '../../shared/domain/revocation.ts';
 import {
   isNobodyBehind,
   type RootStanding,
   type StandingReport,
 } from '../../shared/domain/root-standing.ts';
+import { parseSiteCode } from '../../shared/domain/site.ts';
 
 const fileName = 'root-standings.json';
+/** The latest time a date can have. */
+const latestMs = 8.64e15;
 /** The server looks each minute: an older report is one of a server that does not run. */
 const freshMs = 10 * 60_000;
 
@@ -28,7 +32,8 @@ export async function readStandingReport(
   directory: string,
   { generation, nowMs }: { readonly generation: number; readonly nowMs: number },
 ): Promise<StandingReport | undefined> {
-  const report = parsed(await readSecretFile(join(directory, fileName)));
+  const text = await readSecretFile(join(directory, fileName));
+  const report = text === undefined ? undefined : parseStandingReport(text);
   const isOfNow = report?.generation === generation && Math.abs(nowMs - report.seenAtMs) <= freshMs;
   return isOfNow ? report : undefined;
 }
@@ -88,8 +93,8 @@ const whatBringsBack = [
   '  waybill certs revoke client/NAME',
 ];
 
-function parsed(text: string | undefined): StandingReport | undefined {
-  if (text === undefined) return undefined;
+/** What the text of such a file says; undefined when it is spoilt. */
+export function parseStandingReport(text: string): StandingReport | undefined {
   try {
     const report: unknown = JSON.parse(text);
     return isStandingReport(report) ? report : undefined;
@@ -104,10 +109,10 @@ function isStandingReport(value: unknown): value is StandingReport {
   if (typeof value !== 'object' || value === null) return false;
   const { seenAtMs, generation, standings, silent }: Partial<StandingReport> = value;
   return (
-    typeof seenAtMs === 'number' &&
-    typeof generation === 'number' &&
-    Array.isArray(silent) &&
-    silent.every(isText) &&
+    isCount(seenAtMs) &&
+    seenAtMs <= latestMs &&
+    isCount(generation) &&
+    isListOf(silent, parseSiteCode) &&
     Array.isArray(standings) &&
     standings.every(isStanding)
   );
@@ -116,10 +121,16 @@ function isStandingReport(value: unknown): value is StandingReport {
 function isStanding(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   const { siteCode, behind, behindCount }: Partial<RootStanding> = value;
-  const isList = Array.isArray(behind) && behind.every(isText);
-  return isText(siteCode) && Number.isInteger(behindCount) && isList;
+  return (
+    isListOf([siteCode], parseSiteCode) && isListOf(behind, parseHolder) && isCount(behindCount)
+  );
 }
 
-function isText(value: unknown): boolean {
-  return typeof value === 'string';
+function isListOf(value: unknown, parse: (text: string) => string | undefined): boolean {
+  if (!Array.isArray(value)) return false;
+  return value.every((one) => typeof one === 'string' && parse(one) !== undefined);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

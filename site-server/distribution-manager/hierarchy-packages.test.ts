@@ -4,15 +4,8 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { SiteCommands } from '../admin-service/site-commands.ts';
 import { OwnContents } from '../hierarchy-manager/own-contents.ts';
-import type { OwnSite } from '../hierarchy-manager/site-directory.ts';
 import { assertNothingOf, TestHierarchy } from './testing/test-hierarchy.ts';
-import type { TestSite, testProperties } from './testing/test-site.ts';
-
-const sites: readonly OwnSite[] = [
-  { siteCode: 'CS1', kind: 'central-administration' },
-  { siteCode: 'PS1', kind: 'primary', parent: { siteCode: 'CS1', address: 'CS1:8530' } },
-  { siteCode: 'PS2', kind: 'primary', parent: { siteCode: 'CS1', address: 'CS1:8530' } },
-];
+import type { TestSite } from './testing/test-site.ts';
 
 const everything = { packageId: undefined, dpId: undefined, failedOnly: true };
 
@@ -23,38 +16,18 @@ describe('Packages of a hierarchy', () => {
   let ps2: TestSite;
 
   beforeEach(async () => {
-    hierarchy = await TestHierarchy.open(sites);
-    cs1 = hierarchy.of('CS1').site;
-    ps1 = hierarchy.of('PS1').site;
-    ps2 = hierarchy.of('PS2').site;
-    for (const dpId of ['PS1DP1', 'PS1DP2']) await ps1.addDistributionPoint(dpId);
-    await ps2.addDistributionPoint('PS2DP1');
+    hierarchy = await TestHierarchy.openThree();
+    [cs1, ps1, ps2] = [
+      hierarchy.of('CS1').site,
+      hierarchy.of('PS1').site,
+      hierarchy.of('PS2').site,
+    ];
   });
 
   afterEach(() => hierarchy[Symbol.asyncDispose]());
 
-  async function createAtTop(): Promise<string> {
-    const packageId = await cs1.createPackage('v1');
-    await hierarchy.rest();
-    return packageId;
-  }
-
-  /** What PS2 says all the same, in the wrong hands or with an older program, reaches the source site. */
-  async function askedByPs2(packageId: string): Promise<void> {
-    const asked = { packageId, siteCode: 'PS2', updateCount: 0, isDeletion: true };
-    const { apply, site } = hierarchy.of(packageId.slice(0, 3));
-    const told = site.notifier.notification('hierarchy-package', packageId);
-    await apply([ps2.hierarchyPackages.putOwnRequests(asked), told]);
-  }
-
-  async function createAtPs1(): Promise<string> {
-    const packageId = await ps1.createPackage('v1');
-    await hierarchy.rest();
-    return packageId;
-  }
-
   it('says that content has not arrived, and goes on when it does (DM-3)', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
     await hierarchy.settled();
     await hierarchy.replicateAll();
@@ -79,7 +52,7 @@ describe('Packages of a hierarchy', () => {
     let contents: OwnContents;
 
     beforeEach(async () => {
-      packageId = await createAtTop();
+      packageId = await hierarchy.createAt('CS1');
       await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
       await hierarchy.rest();
       const { packages, hierarchyPackages, notifier, machine } = ps1;
@@ -163,7 +136,7 @@ describe('Packages of a hierarchy', () => {
   });
 
   it('is nothing to a site that does not want it, and no status of that site (ROLE-4)', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     const row = await ps2.packages.require(packageId);
     assert.equal(row.state, 'published');
     assert.equal(row.sourceVersion, 0);
@@ -173,7 +146,7 @@ describe('Packages of a hierarchy', () => {
   });
 
   it('takes an update that another site asks for, once (PKG-5)', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
     await hierarchy.rest();
     cs1.machine.sources.directories.set('/source', 'v2');
@@ -188,44 +161,8 @@ describe('Packages of a hierarchy', () => {
     assert.equal((await cs1.packages.require(packageId)).acceptedRequestCount, 2);
   });
 
-  it('has the properties and directories that were named last, here or at a site above', async () => {
-    const packageId = await createAtPs1();
-    ps1.machine.sources.directories.set('/other', 'v2');
-    const rename = (properties: typeof testProperties) => ({ ...properties, name: 'Renamed' });
-    await cs1.packageCommands.set(packageId, rename, ['/other']);
-    await hierarchy.rest();
-    for (const site of [cs1, ps1, ps2]) {
-      assert.equal((await site.packages.require(packageId)).properties.name, 'Renamed');
-    }
-    assert.equal((await ps1.packages.require(packageId)).sources[0]?.directory, '/other');
-  });
-
-  it('reads and runs what its source site, or one above it, says, and no other (SEC-1)', async () => {
-    const packageId = await createAtTop();
-    const same = (properties: typeof testProperties) => properties;
-    const programs = [{ name: 'Install', commandLine: 'evil' }];
-    const refusal = { code: 'SITE_HAS_NO_SAY', message: /CS100001 is of site CS1/ };
-    await assert.rejects(ps1.packageCommands.set(packageId, same, ['/other']), refusal);
-    const running = (properties: typeof testProperties) => ({ ...properties, programs });
-    await assert.rejects(ps1.packageCommands.set(packageId, running, []), refusal);
-    const rename = (properties: typeof testProperties) => ({ ...properties, name: 'Renamed' });
-    await ps1.packageCommands.set(packageId, rename, ['/source']);
-    await hierarchy.rest();
-    assert.equal((await cs1.packages.require(packageId)).properties.name, 'Renamed');
-  });
-
-  it('puts a directory back that its source site cannot read, and reports it', async () => {
-    const packageId = await createAtPs1();
-    await cs1.packageCommands.set(packageId, (properties) => properties, ['/nowhere']);
-    await hierarchy.rest();
-    assert.equal((await ps1.packages.require(packageId)).sources[0]?.directory, '/source');
-    const definition = await cs1.hierarchyPackages.definitions.get(packageId);
-    assert.deepEqual(definition?.directories, ['/source']);
-    assert.ok((await ps1.messageIds()).includes(2306));
-  });
-
   it('does not hurry a snapshot that waits for room, however often its row is told of', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     const full = { path: '/', freeBytes: 0, neededBytes: 1 };
     const noRoom = new WaybillError({ code: 'DISK_FULL', ...full });
     cs1.machine.sources.directories.set('/source', noRoom);
@@ -247,7 +184,7 @@ describe('Packages of a hierarchy', () => {
   });
 
   it('leaves the library of a site whose DPs are not to have it any more (PKG-7)', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
     await hierarchy.rest();
     assert.ok(ps1.machine.sources.packages.has(packageId));
@@ -264,7 +201,7 @@ describe('Packages of a hierarchy', () => {
   });
 
   it('is deleted everywhere before its source site forgets it (PKG-7)', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     await cs1.distributionCommands.distribute({ packageId, dpIds: 'all' });
     await hierarchy.rest();
     await cs1.packageCommands.delete(packageId);
@@ -278,83 +215,8 @@ describe('Packages of a hierarchy', () => {
     await assertNothingOf(hierarchy, packageId);
   });
 
-  it('is deleted at the word of a site above, where nothing else is asked of it since', async () => {
-    const packageId = await createAtPs1();
-    await cs1.distributionCommands.distribute({ packageId, dpIds: 'all' });
-    await hierarchy.rest();
-    await cs1.packageCommands.delete(packageId);
-    const conflict = { code: 'PACKAGE_STATE_CONFLICT' };
-    await assert.rejects(cs1.packageCommands.update(packageId), conflict);
-    await assert.rejects(
-      cs1.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] }),
-      conflict,
-    );
-    await hierarchy.rest();
-    await assertNothingOf(hierarchy, packageId);
-  });
-
-  it('is deleted by its source site and by those above it, and by no other (SEC-1)', async () => {
-    const [atTop, atPs1] = [await createAtTop(), await createAtPs1()];
-    const refusal = { code: 'SITE_HAS_NO_SAY', message: /is of site (CS1|PS1)/ };
-    for (const packageId of [atTop, atPs1]) {
-      await assert.rejects(ps2.packageCommands.delete(packageId), refusal);
-      await askedByPs2(packageId);
-    }
-    await hierarchy.rest();
-    assert.equal((await cs1.packages.require(atTop)).state, 'published');
-    assert.equal((await ps1.packages.require(atPs1)).state, 'published');
-    // It was not above it, and is now.
-    const { store } = ps1.machine;
-    const sites = store.records(keySpaces.sites);
-    const cs1Row = await sites.get('CS1');
-    assert.ok(cs1Row);
-    await store.write([sites.put('CS1', { ...cs1Row, parentSiteCode: 'PS2' })], { sync: false });
-    await ps1.until(async () => (await ps1.getPackage(atPs1))?.state !== 'published');
-  });
-
-  it('stays, and says who asked for its deletion without a say, once (SEC-1)', async () => {
-    const packageId = await createAtPs1();
-    const refusals = async () => (await ps1.messageIds()).filter((id) => id === 9005).length;
-    await askedByPs2(packageId);
-    await hierarchy.rest();
-    assert.equal(await refusals(), 1);
-    await hierarchy.tellAgain(packageId);
-    await hierarchy.rest();
-    assert.equal(await refusals(), 1);
-    assert.equal((await ps1.packages.require(packageId)).state, 'published');
-  });
-
-  it('is like any other at a site that asked for its deletion without a say (ROLE-4)', async () => {
-    const packageId = await createAtPs1();
-    const asked = { packageId, siteCode: 'PS2', updateCount: 0, isDeletion: true };
-    const row = ps2.hierarchyPackages.putOwnRequests(asked);
-    // An older program wrote it, and handled all that it told.
-    await hierarchy.restart('PS2', () => hierarchy.of('PS2').apply([row]));
-    ps2 = hierarchy.of('PS2').site;
-    const stands = async () => (await ps2.hierarchyPackages.ownRequests(packageId))?.isDeletion;
-    await ps2.until(async () => (await stands()) === false);
-    await hierarchy.rest();
-    await ps2.packageCommands.update(packageId);
-    await ps2.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] });
-    await hierarchy.rest();
-    assert.equal((await ps2.getStatus(packageId, 'PS2DP1'))?.state, 'installed');
-    assert.equal((await ps1.packages.require(packageId)).acceptedRequestCount, 2);
-  });
-
-  it('says again what it is when that went with what was refused elsewhere', async () => {
-    const packageId = await createAtPs1();
-    const { store } = cs1.machine;
-    const before = await cs1.hierarchyPackages.definitions.get(packageId);
-    assert.deepEqual(before?.directories, ['/source']);
-    await store.write([cs1.hierarchyPackages.definitions.delete(packageId)], { sync: false });
-    await hierarchy.rest();
-    for (const site of [cs1, ps1, ps2]) {
-      assert.deepEqual(await site.hierarchyPackages.definitions.get(packageId), before);
-    }
-  });
-
   it('is deleted without a site that was taken out of the hierarchy', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] });
     await hierarchy.rest();
     await cs1.packageCommands.delete(packageId);
@@ -366,7 +228,7 @@ describe('Packages of a hierarchy', () => {
   });
 
   it('is wished again where it cannot be seen how it went (PKG-4, PKG-7)', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     const commands = ps2.distributionCommands;
     const dpIds = ['PS1DP1'];
     assert.deepEqual(await commands.distribute({ packageId, dpIds }), dpIds);
@@ -430,7 +292,7 @@ describe('Packages of a hierarchy', () => {
   });
 
   it('is not looked at again for each status of another site, until it leaves', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     const { store } = cs1.machine;
     const woken: string[] = [];
     const unsubscribe = store.onWritten((changes) => {
@@ -443,25 +305,8 @@ describe('Packages of a hierarchy', () => {
     assert.deepEqual(woken, []);
   });
 
-  it('is refused a directory that does not answer, and holds up nothing (DM-1)', async () => {
-    const packageId = await createAtPs1();
-    ps1.machine.sources.silent.add('/mount');
-    await cs1.packageCommands.set(packageId, (properties) => properties, ['/mount']);
-    await hierarchy.replicate('CS1', 'PS1');
-    const { clock } = ps1.machine;
-    await ps1.until(() => clock.sleeperCount > 0);
-    await clock.advance(30_000);
-    await hierarchy.rest();
-    const row = await ps1.packages.require(packageId);
-    assert.deepEqual(
-      row.sources.map(({ directory }) => directory),
-      ['/source'],
-    );
-    assert.ok((await ps1.messageIds()).includes(2306));
-  });
-
   it('acts on a wish for a DP that becomes known after it', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     const wish = { packageId, dpId: 'PS1DP9', siteCode: 'PS1' };
     const added = { intent: 'installed', action: 'add', wishId: 'w', wishedAtMs: 1 } as const;
     const { store } = cs1.machine;
@@ -479,7 +324,7 @@ describe('Packages of a hierarchy', () => {
   });
 
   it('runs what failed again when another site says so (ADM-1)', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     await cs1.distributionCommands.distribute({ packageId, dpIds: ['PS1DP1'] });
     await hierarchy.settled();
     await hierarchy.replicateAll();
@@ -501,7 +346,7 @@ describe('Packages of a hierarchy', () => {
   });
 
   it('goes to all DPs of a site, and from a site without DPs to all there are (PKG-4)', async () => {
-    const packageId = await createAtTop();
+    const packageId = await hierarchy.createAt('CS1');
     const commands = cs1.distributionCommands;
     const ofSite = { packageId, dpIds: [], siteCodes: ['PS1'] };
     assert.deepEqual(await commands.distribute(ofSite), ['PS1DP1', 'PS1DP2']);

@@ -1,23 +1,18 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import {
   chmodSync,
   closeSync,
-  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
-  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
 import {
@@ -28,7 +23,7 @@ import {
 import type { IndexedEntry } from '../../shared/content-library/manifest-reader.ts';
 import { openManifest } from '../../shared/content-library/manifest-reader.ts';
 import { type FileEntry, pieceBytes } from '../../shared/domain/content.ts';
-import { type ErrorCode, isErrorWithCode } from '../../shared/domain/errors.ts';
+import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import { pieceHashesOf, TestLibrary, toVersion } from '../../shared/testing/test-library.ts';
 import { type SnapshotContent, takeSnapshot } from './source-snapshot.ts';
@@ -48,20 +43,6 @@ describe('source snapshot', function () {
       entries.push(...batch);
     }
     return entries;
-  }
-
-  async function assertRefused(code: ErrorCode, facts: Record<string, unknown>): Promise<void> {
-    await assert.rejects(test.snapshot(), (error) => {
-      assert.ok(isErrorWithCode(error, code), String(error));
-      for (const [name, value] of Object.entries(facts)) {
-        const actual: unknown = Object.entries(error.details).find(([fact]) => fact === name)?.[1];
-        if (value instanceof RegExp) assert.match(String(actual), value);
-        else assert.equal(actual, value);
-      }
-      return true;
-    });
-    assert.deepEqual(readdirSync(test.library.layout.staging), [], 'nothing stays staged');
-    assert.equal(await test.library.getPackage(packageId), undefined);
   }
 
   it('writes down size, mode, time, hash and piece hashes of a tree (PKG-2)', async () => {
@@ -267,212 +248,6 @@ describe('source snapshot', function () {
     await test.commit(await test.snapshot());
     await using file = await test.library.openFile({ hash, sizeBytes: 4 });
     assert.equal(await file.readFile('utf8'), 'good');
-  });
-
-  describe('refuses, with the path named and nothing published (PKG-3):', () => {
-    const inner = () => join(test.source, 'in', 'thing');
-    beforeEach(() => {
-      mkdirSync(join(test.source, 'in'));
-      writeFileSync(join(test.source, 'in', 'fine'), 'fine');
-    });
-
-    it('a source that is not there, not a directory, or not absolute', async () => {
-      const root = test.source;
-      for (const path of [join(root, 'none'), join(root, 'in', 'fine'), 'relative']) {
-        test.source = path;
-        await assertRefused('SOURCE_MISSING', { path });
-      }
-    });
-
-    it('an empty source', async () => {
-      rmSync(join(test.source, 'in'), { recursive: true });
-      await assertRefused('SOURCE_EMPTY', { path: test.source });
-    });
-
-    it('a source in the content library, or around it', async () => {
-      const root = test.source;
-      for (const path of [
-        test.library.layout.fileLibrary,
-        test.library.layout.directory,
-        test.directory.path,
-      ]) {
-        test.source = path;
-        await assertRefused('SOURCE_UNREADABLE', { path, reason: /content library/ });
-      }
-      symlinkSync(test.library.layout.fileLibrary, join(root, 'link'));
-      test.source = join(root, 'link');
-      await assertRefused('SOURCE_UNREADABLE', {
-        path: test.source,
-        reason: /in the content library/,
-      });
-    });
-
-    it('a named pipe, without waiting for a writer', async () => {
-      run('mkfifo', inner());
-      await assertRefused('SOURCE_FILE_TYPE', { path: inner(), fileType: 'named pipe' });
-    });
-
-    it('a socket', async () => {
-      const server = createServer().listen(inner());
-      await once(server, 'listening');
-      await assertRefused('SOURCE_FILE_TYPE', { path: inner(), fileType: 'socket' });
-      server.close();
-    });
-
-    it('a device', async function () {
-      // Only root can make one.
-      if (process.getuid?.() !== 0) return this.skip();
-      run('mknod', inner(), 'c', '1', '3');
-      return assertRefused('SOURCE_FILE_TYPE', { path: inner(), fileType: 'character device' });
-    });
-
-    for (const target of ['/etc/passwd', '../../outside', '../../../..', '..//../x']) {
-      it(`a link to ${target}`, async () => {
-        symlinkSync(target, inner());
-        await assertRefused('SOURCE_SYMLINK_LEAVES_TREE', { path: inner(), target });
-      });
-    }
-
-    it('a link with ".." after a name, which may lead anywhere', async () => {
-      symlinkSync('fine/../../..', inner());
-      await assertRefused('SOURCE_NAME_REFUSED', { path: inner(), reason: /after a name/ });
-    });
-
-    it('a name that is not UTF-8', async () => {
-      writeFileSync(Buffer.concat([Buffer.from(`${test.source}/in/a`), Buffer.from([0xff])]), '');
-      await assertRefused('SOURCE_NAME_REFUSED', {
-        path: `${test.source}/in/a\ufffd`,
-        reason: /UTF-8/,
-      });
-    });
-
-    it('a link target that is not UTF-8', async () => {
-      symlinkSync(Buffer.from([0x61, 0xff]), inner());
-      await assertRefused('SOURCE_NAME_REFUSED', { path: inner(), reason: /UTF-8/ });
-    });
-
-    it('two names that are one after Unicode normalisation', async () => {
-      writeFileSync(join(test.source, 'in', 'e\u0301'), '');
-      writeFileSync(join(test.source, 'in', '\u00e9'), '');
-      await assertRefused('SOURCE_NAME_REFUSED', {
-        path: join(test.source, 'in', '\u00e9'),
-        reason: /normalised/,
-      });
-    });
-
-    it('what may not be read', async function () {
-      const path = join(test.source, 'in', 'fine');
-      chmodSync(path, 0);
-      // Root may read everything: there the reader runs as nobody.
-      if (process.getuid?.() === 0) return this.skip();
-      await assertRefused('SOURCE_UNREADABLE', { path, reason: 'EACCES' });
-    });
-
-    it('a file that is never what it said it was, three times', async () => {
-      // Files of the kernel say that they are empty, and are not.
-      test.source = '/proc/sys/kernel/random';
-      await assertRefused('SOURCE_CHANGED', { path: `${test.source}/boot_id`, tries: 3 });
-    });
-  });
-
-  describe("takes nothing of the site's own files, whatever leads there:", () => {
-    let own: string;
-    let key: string;
-    const assertOwn = (running: Promise<unknown>, path: string) =>
-      assert.rejects(running, (error) => {
-        assert.ok(isErrorWithCode(error, 'SOURCE_UNREADABLE'), String(error));
-        assert.equal(error.details.code === 'SOURCE_UNREADABLE' && error.details.path, path);
-        assert.match(error.message, /site server's own files/);
-        return true;
-      });
-    /** A snapshot before whose reading, and after whose look at the source, something happens. */
-    const whileChanging = (change: () => void) => {
-      const { library } = test;
-      const run: typeof library.threads.run = (...words) => {
-        change();
-        return library.threads.run(...words);
-      };
-      const changing = Object.create(library, {
-        layout: { value: library.layout },
-        threads: { value: { run } },
-        adoptFiles: { value: library.adoptFiles.bind(library) },
-        areHeld: { value: library.areHeld.bind(library) },
-        stagingDirectoryOf: { value: library.stagingDirectoryOf.bind(library) },
-      }) as typeof library;
-      const sources = [{ directory: test.source, contentId: 'c' }];
-      return takeSnapshot({ library: changing, packageId, sources, ownPlaces: test.ownPlaces });
-    };
-
-    beforeEach(() => {
-      own = test.directory.join('data');
-      key = join(own, 'authority', 'root.key');
-      mkdirSync(join(own, 'authority'), { recursive: true });
-      writeFileSync(key, 'secret');
-      writeFileSync(join(test.source, 'setup'), 'setup');
-      test.ownPlaces = [own];
-    });
-
-    it('not when the source became a link to them after it was named', async () => {
-      await test.snapshot();
-      rmSync(test.source, { recursive: true });
-      for (const target of [join(own, 'authority'), own, test.directory.path]) {
-        symlinkSync(target, test.source);
-        await assert.rejects(test.snapshot(), { code: 'SOURCE_UNREADABLE' }, target);
-        rmSync(test.source);
-      }
-    });
-
-    it('not through a link above the source', async () => {
-      mkdirSync(test.directory.join('software'));
-      test.source = test.directory.join('software', 'authority');
-      rmSync(test.directory.join('software'), { recursive: true });
-      symlinkSync(own, test.directory.join('software'));
-      await assertOwn(test.snapshot(), test.source);
-    });
-
-    it('not when they are single files, which stand in the source', async () => {
-      test.source = join(own, 'authority');
-      test.ownPlaces = [key];
-      await assertOwn(test.snapshot(), test.source);
-      symlinkSync(key, test.directory.join('to-key'));
-      test.ownPlaces = [test.directory.join('to-key')];
-      await assertOwn(test.snapshot(), test.source);
-    });
-
-    it('not when a link takes the place of the source between the look at it and the reading', async () => {
-      const moved = test.directory.join('moved');
-      const running = whileChanging(() => {
-        renameSync(test.source, moved);
-        symlinkSync(join(own, 'authority'), test.source);
-      });
-      await assert.rejects(running, { code: 'SOURCE_CHANGED' });
-    });
-
-    it('not when a directory of them comes into the source meanwhile', async () => {
-      const inner = join(test.source, 'inner');
-      await assertOwn(
-        whileChanging(() => renameSync(own, inner)),
-        inner,
-      );
-    });
-
-    it('not when a file of them stands in the source under another name', async () => {
-      test.ownPlaces = [key];
-      linkSync(key, join(test.source, 'other'));
-      await assertOwn(test.snapshot(), join(test.source, 'other'));
-    });
-
-    it('and reads links inside a source, and sources beside them, as ever', async () => {
-      test.source = join(own, '..', 'data-2');
-      mkdirSync(test.source);
-      writeFileSync(join(test.source, 'setup'), 'setup');
-      symlinkSync('setup', join(test.source, 'link'));
-      assert.equal((await test.snapshot()).descriptor.entryCount, 2);
-      const link = test.directory.join('to-source');
-      symlinkSync(test.source, link);
-      test.source = link;
-      assert.equal((await test.snapshot()).descriptor.entryCount, 2);
-    });
   });
 
   it('says that the disk of the site is full, and goes on when there is room', async function () {

@@ -2,11 +2,9 @@ import 'reflect-metadata';
 import assert from 'node:assert/strict';
 import { createPrivateKey, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import { SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509';
-import { issueRoot, issueSiteAuthority } from '../../shared/certificates/certificate-issuing.ts';
 import {
   certificateRequestOf,
   newPrivateKey,
-  publicKeyInfoOf,
 } from '../../shared/certificates/certificate-requests.ts';
 import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
@@ -283,156 +281,6 @@ describe('Renewal (SEC-3)', () => {
     site.revokedAtMs.clear();
     site.authority.beforeIssuing = async () => void site.points.delete('PS1DP1');
     await assert.rejects(site.renew(old), refusedAs('holder-gone'));
-  });
-
-  it('is refused to a leaf of a site, which makes its own, and given to its authority', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    const place = { parentSiteCode: 'CS1', address: 'ps1:8530', description: '' };
-    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
-    const child = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
-    const old = {
-      certificate: new X509Certificate(child.authorityCertificate()).raw,
-      key: child.authorityKey,
-    };
-    const answer = await top.renew(old, { newKey: old.key });
-    assert.equal(certificateIn(answer).subject, 'CN=Waybill site authority PS1');
-    const key = await newPrivateKey();
-    await assert.rejects(top.renew({ ...old, key }), { code: 'RENEWAL_REFUSED' });
-  });
-
-  it('is given to the authority of a site whose root was retired, for the key that the top has signed since', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    const place = { parentSiteCode: 'CS1', address: 'ps1:8530', description: '' };
-    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
-    const child = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
-    const own = new X509Certificate(child.authorityCertificate());
-    await top.authority.changeRoot();
-    const old = { certificate: own.raw, key: child.authorityKey };
-    await assert.rejects(top.renew(old), { code: 'RENEWAL_REFUSED' });
-    const { authority } = top;
-    const publicKey = publicKeyInfoOf(child.authorityKey);
-    const life = { notBefore: new Date(top.clock.nowMs()), notAfter: new Date(own.validTo) };
-    const again = await issueSiteAuthority(authority.root, { siteCode: 'PS1', publicKey, ...life });
-    top.signedAuthorities.set('PS1', new X509Certificate(again));
-    const answer = certificateIn(await top.renew(old, { newKey: child.authorityKey }, 'b'));
-    assert.ok(answer.verify(new X509Certificate(top.authority.root.certificate).publicKey));
-    assert.ok(answer.publicKey.equals(own.publicKey));
-  });
-
-  it('is refused to a revoked site whose thief brings a certificate that he has made himself since', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    const place = { parentSiteCode: 'CS1', address: 'ps1:8530', description: '' };
-    top.sites.set('PS1', { siteCode: 'PS1', kind: 'primary', ...place });
-    const child = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
-    top.signedAuthorities.set('PS1', new X509Certificate(child.authorityCertificate()));
-    await top.clock.advance(dayMs);
-    top.revokedAtMs.set('site/PS1', top.clock.nowMs());
-    await top.clock.advance(dayMs);
-    const life = {
-      notBefore: new Date(top.clock.nowMs()),
-      notAfter: new Date(top.clock.nowMs() + 90 * dayMs),
-    };
-    const publicKey = publicKeyInfoOf(child.authorityKey);
-    const facts = { siteCode: 'PS1', publicKey, ...life };
-    const made = await issueSiteAuthority(await issueRoot({ name: 'mine', ...life }), facts);
-    const old = { certificate: new X509Certificate(made).raw, key: child.authorityKey };
-    await assert.rejects(top.renew(old, { newKey: child.authorityKey }), {
-      details: { code: 'RENEWAL_REFUSED', holder: 'site/PS1', reason: 'revoked' },
-    });
-    assert.deepEqual(top.authority.issued, []);
-  });
-
-  it('of the authority of a site is passed on to the parent by one that is not the top', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    const place = { parentSiteCode: 'PS1', address: 'ss1:8530', description: '' };
-    top.sites.set('SS1', { siteCode: 'SS1', kind: 'secondary', ...place });
-    await using middle = await TestEnrollment.open({
-      ...{ siteCode: 'PS1', isTop: false, of: top.authority },
-    });
-    const signal = new AbortController().signal;
-    const caller = { identity: { kind: 'site', siteCode: 'PS1' }, address: 'ps1:1' } as const;
-    middle.parent.renew = async (request) =>
-      (await top.enrollment.passedOn().passRenew(request, { caller, signal })) as never;
-    const child = await TestAuthority.create(top.clock, { siteCode: 'SS1', of: top.authority });
-    const old = {
-      certificate: new X509Certificate(child.authorityCertificate()).raw,
-      key: child.authorityKey,
-    };
-    const answer = await middle.renew(old, { newKey: old.key });
-    assert.equal(certificateIn(answer).subject, 'CN=Waybill site authority SS1');
-    assert.equal(answer.enrollmentAddress, 'ps1:8532');
-    top.revokedAtMs.set('site/SS1', top.clock.nowMs());
-    await assert.rejects(middle.renew(old), { code: 'RENEWAL_REFUSED' });
-  });
-
-  describe('of the authority of a site', () => {
-    let top: TestEnrollment;
-    let ps1: TestAuthority;
-
-    beforeEach(async () => {
-      top = await TestEnrollment.open({ siteCode: 'CS1' });
-      for (const siteCode of ['CS1', 'PS1']) {
-        const place = { parentSiteCode: '', address: 'a:8530', description: '' };
-        top.sites.set(siteCode, { siteCode, kind: 'primary', ...place });
-      }
-      ps1 = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
-    });
-
-    afterEach(async () => {
-      await top[Symbol.asyncDispose]();
-    });
-
-    function refusedAs(reason: string) {
-      return (error: { code?: string; details?: { reason?: string } }) => {
-        assert.equal(error.code, 'RENEWAL_REFUSED');
-        assert.equal(error.details?.reason, reason);
-        assert.deepEqual(top.authority.issued, []);
-        return true;
-      };
-    }
-
-    const der = (pem: string) => new X509Certificate(pem).raw;
-    const renewable = (one: TestAuthority) => ({
-      ...{ certificate: der(one.authorityCertificate()), key: one.authorityKey },
-    });
-
-    it('is refused for a CA that another authority has made, whatever it is called', async () => {
-      const issuer = { certificate: ps1.authorityCertificate(), key: ps1.authorityKey };
-      for (const [index, siteCode] of ['CS1', 'PS1'].entries()) {
-        const key = await newPrivateKey();
-        const publicKey = publicKeyInfoOf(key);
-        const { validFrom, validTo } = new X509Certificate(issuer.certificate);
-        const life = { notBefore: new Date(validFrom), notAfter: new Date(validTo) };
-        const made = await issueSiteAuthority(issuer, { siteCode, publicKey, ...life });
-        const old = { certificate: der(made), issuer: der(issuer.certificate), key };
-        for (const newKey of [key, await newPrivateKey()]) {
-          await assert.rejects(top.renew(old, { newKey }, `a${index}`), refusedAs('foreign'));
-          await top.clock.advance(400_000);
-        }
-      }
-    });
-
-    it('is refused for another key than its own', async () => {
-      await assert.rejects(top.renew(renewable(ps1)), refusedAs('other-authority'));
-    });
-
-    it('is refused for the key that the site had before, unless that one is revoked', async () => {
-      const anew = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
-      const [old, now] = [ps1, anew].map(renewable);
-      assert.ok(old && now);
-      const shown = (one: TestAuthority) =>
-        top.shownAuthorities.set('PS1', new X509Certificate(one.authorityCertificate()));
-      shown(anew);
-      await assert.rejects(top.renew(old, { newKey: old.key }), refusedAs('other-authority'));
-      await top.renew(now, { newKey: now.key });
-      shown(ps1);
-      await top.clock.advance(600_000);
-      top.revokedAtMs.set('site/PS1', top.clock.nowMs());
-      await top.clock.advance(600_000);
-      const later = await TestAuthority.create(top.clock, { siteCode: 'PS1', of: top.authority });
-      const renewed = await top.renew(renewable(later), { newKey: later.authorityKey });
-      assert.equal(certificateIn(renewed).subject, 'CN=Waybill site authority PS1');
-    });
   });
 
   it('refuses whatever is made of a good request, and never fails on it', async () => {

@@ -115,6 +115,8 @@ describe('management point', () => {
       ['percent', { percent: 101 }],
       ['package_id', { packageId: 'x' }],
       ['state', { state: 'PULL_STATE_UNSPECIFIED' }],
+      // As a number comes that no proto of ours knows.
+      ['state', { state: 99 as never }],
       ['job_serial', { jobSerial: '0' }],
       ['job_serial', { jobSerial: '9007199254740993' }],
       ['serial', { serial: '18446744073709551615' }],

@@ -61,7 +61,8 @@ export function requireStateMessage(message: StateMessage__Output): StateMessage
 function requireState(name: string): PullState {
   const state = Object.hasOwn(states, name) ? states[name] : undefined;
   if (state) return state;
-  throw invalidMessage('state', Object.keys(states).join(', '), name);
+  // A number no proto of ours knows comes as it is, whatever the type says.
+  throw invalidMessage('state', Object.keys(states).join(', '), String(name));
 }
 
 function requireBytes(message: StateMessage__Output) {

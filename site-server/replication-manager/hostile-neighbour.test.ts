@@ -75,19 +75,29 @@ describe('a neighbour that says what is not so (SEC-1)', () => {
   const messagesOf = async (site: TestSite) =>
     [...(await site.rows(keySpaces.statusMessages)).values()].map(({ messageId }) => messageId);
 
+  /** Waits until a site has said that another one knows more of it than it does itself. */
+  const reported = (site: TestSite) =>
+    hierarchy.until(async () => (await messagesOf(site)).includes(9007), 'report');
+
+  /** What a site says has come to another one, and so has all that was said before. */
+  async function comesThrough(packageId: string, from: TestSite, to: TestSite) {
+    await put(from, packageId);
+    const published = to.store.records(keySpaces.publishedPackages);
+    const isThere = async () => (await published.get(packageId)) !== undefined;
+    await hierarchy.until(isThere, `at ${to.code}`);
+    await hierarchy.clock.advance(10_000);
+  }
+
   it('does not rewrite its parent, whatever it says that it remembers', async () => {
     await put(ps1, 'PS100001');
     await converged(hierarchy);
     const sequence = ps1.capture.lastSequence + 5;
     await forge(sec, 'PS100001', sequence);
     await claim(sec, 'PS1', sequence);
-    await hierarchy.until(async () => (await messagesOf(ps1)).includes(9007), 'report');
-    await put(ps1, 'PS100002');
-    const published = cas.store.records(keySpaces.publishedPackages);
-    await hierarchy.until(async () => (await published.get('PS100002')) !== undefined, 'at CAS');
-    await hierarchy.clock.advance(10_000);
+    await reported(ps1);
+    await comesThrough('PS100002', ps1, cas);
     assert.equal(await nameAt(ps1, 'PS100001'), 'true');
-    const atCas = await published.get('PS100001');
+    const atCas = await cas.store.records(keySpaces.publishedPackages).get('PS100001');
     assert.equal(atCas?.properties.name, 'true');
     assert.ok(ps1.audit.some(({ detail }) => detail.includes('older copy')));
   });
@@ -99,11 +109,8 @@ describe('a neighbour that says what is not so (SEC-1)', () => {
     const sequence = cas.capture.lastSequence + 5;
     await forge(ps1, 'CAS00001', sequence);
     await claim(ps1, 'CAS', sequence);
-    await hierarchy.until(async () => (await messagesOf(cas)).includes(9007), 'report');
-    await put(cas, 'CAS00002');
-    const published = ps1.store.records(keySpaces.publishedPackages);
-    await hierarchy.until(async () => (await published.get('CAS00002')) !== undefined, 'at PS1');
-    await hierarchy.clock.advance(10_000);
+    await reported(cas);
+    await comesThrough('CAS00002', cas, ps1);
     assert.equal(await nameAt(cas, 'CAS00001'), 'true');
   });
 
@@ -121,7 +128,7 @@ describe('a neighbour that says what is not so (SEC-1)', () => {
 
   it('does not make a site go on from its numbers again and again', async () => {
     await claim(sec, 'PS1', ps1.capture.lastSequence + 5);
-    await hierarchy.until(async () => (await messagesOf(ps1)).includes(9007), 'report');
+    await reported(ps1);
     const { life } = ps1.capture;
     await claim(sec, 'PS1', ps1.capture.lastSequence + 5);
     await hierarchy.until(async () => (await messagesOf(ps1)).includes(9005), 'refusal');
@@ -322,11 +329,8 @@ describe('a neighbour that says what is not so (SEC-1)', () => {
       change: points.put('PS2DP1', taken),
     });
     await claim(ps1, 'CAS', sequence);
-    await hierarchy.until(async () => (await messagesOf(cas)).includes(9007), 'report');
-    await put(cas, 'CAS00002');
-    const published = ps1.store.records(keySpaces.publishedPackages);
-    await hierarchy.until(async () => (await published.get('CAS00002')) !== undefined, 'at PS1');
-    await hierarchy.clock.advance(10_000);
+    await reported(cas);
+    await comesThrough('CAS00002', cas, ps1);
     assert.equal(((await dp.standing(cas)) as DistributionPoint).siteCode, 'PS2');
   });
 

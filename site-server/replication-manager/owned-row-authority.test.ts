@@ -1,20 +1,10 @@
 import assert from 'node:assert/strict';
 import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
-import type { SiteDefinition, SiteKind } from '../../shared/domain/site.ts';
-import { SiteTree } from '../../shared/domain/site-tree.ts';
 import { isOutranked, ownedRowProblem, raisedRow } from './owned-row-authority.ts';
 import { testPackage } from './testing/random-edits.ts';
+import { testTree } from './testing/test-sites.ts';
 
-function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
-  return { siteCode, kind, parentSiteCode, address: '', description: '' };
-}
-
-const tree = new SiteTree([
-  site('CAS', 'central-administration'),
-  site('PS1', 'primary', 'CAS'),
-  site('PS2', 'primary', 'CAS'),
-  site('S11', 'secondary', 'PS1'),
-]);
+const tree = testTree();
 
 const point = (siteCode: string, changes = {}) => ({
   ...{ dpId: 'DP1', address: 'dp1:1', kind: 'standard', description: '', siteCode },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { verify } from 'node:crypto';
 import { copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import type { SigningKey } from '../../shared/domain/site.ts';
 import { publicKeyOf } from '../../shared/site-identity/identity-check.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { SigningKeyFiles } from './signing-key-files.ts';
@@ -106,5 +107,51 @@ describe('Signing keys', () => {
     assert.notEqual(keys.sign(text).keyId, first);
     const listed = keys.keys.slice(1).map(({ keyId }) => keyId);
     assert.deepEqual(listed, [first, zeroth], 'what they signed can still be checked');
+  });
+
+  it('are what is sound of a list that was damaged, and the one in use stays in use', async () => {
+    const before = await open(500);
+    const zeroth = before.sign(text).keyId;
+    await before.rotate(1_000, 0);
+    const first = before.sign(text).keyId;
+    const list = place.join('signing-keys', 'public-keys.json');
+    const sound = JSON.parse(await readFile(list, 'utf8')) as SigningKey[];
+    const [current, retired] = sound as [SigningKey, SigningKey];
+    const damaged: readonly [unknown, string[]][] = [
+      [
+        [null, 5, 'key', {}, ...sound],
+        [first, zeroth],
+      ],
+      [
+        [retired, current],
+        [first, zeroth],
+      ],
+      [
+        [...sound, ...sound],
+        [first, zeroth],
+      ],
+      [[{ ...retired, retiredAtMs: 'never' }, current], [first]],
+      [[current, { ...retired, publicKey: current.publicKey }], [first]],
+      [
+        [current, { ...retired, retiredAtMs: 0 }],
+        [first, zeroth],
+      ],
+      [[current], [first]],
+      [{ 0: current }, [first]],
+    ];
+    for (const [content, expected] of damaged) {
+      await writeFile(list, JSON.stringify(content));
+      const keys = await open(2_000);
+      const { keyId, signature } = keys.sign(text);
+      assert.equal(keyId, first, JSON.stringify(content));
+      const publicKey = publicKeyOf(keys.keys[0]!);
+      assert.ok(publicKey && verify(null, text, publicKey, signature));
+      assert.deepEqual(
+        keys.keys.map((one) => one.keyId),
+        expected,
+      );
+      assert.ok(keys.keys.slice(1).every(({ retiredAtMs }) => retiredAtMs > 0));
+      assert.deepEqual(await pems(), [`${first}.pem`]);
+    }
   });
 });

@@ -12,6 +12,7 @@ import { syncDirectories } from '../../shared/content-library/file-system-sync.t
 import { isSystemError } from '../../shared/content-library/library-failure.ts';
 import type { SigningKey } from '../../shared/domain/site.ts';
 import { keyIdOf } from '../../shared/site-identity/identity-check.ts';
+import { parseSigningKeyList, signingKeyListText } from './signing-key-list.ts';
 
 const newKeyPair = promisify(generateKeyPair);
 
@@ -92,7 +93,7 @@ export class SigningKeyFiles {
         .map((one) => (one.retiredAtMs === 0 ? { ...one, retiredAtMs: nowMs } : one))
         .filter(({ retiredAtMs }) => retiredAtMs >= forgottenMs),
     ];
-    await this.#write(listName, `${JSON.stringify(keys, null, 2)}\n`);
+    await this.#write(listName, signingKeyListText(keys));
     this.#keys = keys;
     this.#private = key;
     await this.#removeOthers();
@@ -110,10 +111,9 @@ export class SigningKeyFiles {
 
   async #readList(): Promise<SigningKey[]> {
     try {
-      const keys = JSON.parse(await readFile(join(this.#directory, listName), 'utf8')) as unknown;
-      return Array.isArray(keys) ? (keys as SigningKey[]) : [];
+      return parseSigningKeyList(await readFile(join(this.#directory, listName), 'utf8'));
     } catch (error) {
-      if (isSystemError(error, 'ENOENT') || error instanceof SyntaxError) return [];
+      if (isSystemError(error, 'ENOENT')) return [];
       throw error;
     }
   }

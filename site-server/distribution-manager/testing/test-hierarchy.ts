@@ -56,6 +56,13 @@ const topics: readonly NotificationTopic[] = [
   'site-package-status',
 ];
 
+/** A top site without DPs, and two below it with some of their own. */
+const threeSites: readonly OwnSite[] = [
+  { siteCode: 'CS1', kind: 'central-administration' },
+  { siteCode: 'PS1', kind: 'primary', parent: { siteCode: 'CS1', address: 'CS1:8530' } },
+  { siteCode: 'PS2', kind: 'primary', parent: { siteCode: 'CS1', address: 'CS1:8530' } },
+];
+
 /** Sites without network: rows and content travel when a test says so. */
 export class TestHierarchy implements AsyncDisposable {
   readonly sites = new Map<string, HierarchySite>();
@@ -80,6 +87,15 @@ export class TestHierarchy implements AsyncDisposable {
     return hierarchy;
   }
 
+  /** The top site CS1, and PS1 with PS1DP1 and PS1DP2 and PS2 with PS2DP1 below it. */
+  static async openThree(): Promise<TestHierarchy> {
+    const hierarchy = await TestHierarchy.open(threeSites);
+    for (const dpId of ['PS1DP1', 'PS1DP2', 'PS2DP1']) {
+      await hierarchy.of(dpId.slice(0, 3)).site.addDistributionPoint(dpId);
+    }
+    return hierarchy;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { life, machine, site } of this.sites.values()) {
       // One that has crashed does nothing any more; one that lives must not outlive its disk.
@@ -93,6 +109,13 @@ export class TestHierarchy implements AsyncDisposable {
     const site = this.sites.get(siteCode);
     if (!site) throw new Error(`No site ${siteCode}`);
     return site;
+  }
+
+  /** A package of a site, of which all others know. @returns its ID */
+  async createAt(siteCode: string): Promise<string> {
+    const packageId = await this.of(siteCode).site.createPackage('v1');
+    await this.rest();
+    return packageId;
   }
 
   /** What one site knows goes to another. */

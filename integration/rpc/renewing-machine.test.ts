@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import {
+  askingAt,
+  askingWhereItIs,
+  CertificateRenewal,
+} from '../../shared/certificate-keeper/certificate-renewal.ts';
+import { issueRoot } from '../../shared/certificates/certificate-issuing.ts';
+import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
+import { systemClock } from '../../shared/runtime/clock.ts';
+import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
+import { EnrollmentPort } from './enrollment-port.ts';
+
+describe('a machine that renews at the enrollment port (SEC-3, F21)', () => {
+  const identity = { kind: 'dp', dpId: 'PS1DP1' } as const;
+  const never = new AbortController().signal;
+
+  /** A DP with its identity in a directory, and a port that it is told of. */
+  async function enrolledDp(port: EnrollmentPort, directory: TemporaryDirectory) {
+    const given = await port.enroll();
+    const place = new IdentityPlace(directory.path, directory.join('agent.pem'));
+    await place.writeCredentials(given);
+    const credentials = (roots: readonly string[]) => ({
+      ...{ identity, ca: Buffer.from(roots.join('\n')), key: Buffer.from(given.key) },
+      certificate: Buffer.from(given.certificates.join('\n')),
+    });
+    return { place, credentials };
+  }
+
+  it('asks no site for the newest root alone that does not stand on it itself', async () => {
+    await using directory = await TemporaryDirectory.create();
+    await using port = await EnrollmentPort.open();
+    const { place, credentials } = await enrolledDp(port, directory);
+    const [old = ''] = port.site.authority.roots();
+    const notBefore = new Date(Date.now() - 60_000);
+    const next = await issueRoot({
+      ...{ name: 'Waybill root', notBefore, notAfter: new Date(Date.now() + 86_400_000) },
+    });
+    const issuedCount = port.site.authority.issued.length;
+    const renewing = (roots: readonly string[]) => {
+      const held = credentials(roots);
+      const ask = askingAt({ address: port.address, roots: () => held.ca });
+      return new CertificateRenewal({ place, ask, clock: systemClock }).renew(held, never);
+    };
+    await assert.rejects(renewing([next.certificate, old]), {
+      code: 'PEER_FAILED',
+      message: /it still stands on the older root itself/,
+    });
+    assert.equal(port.site.authority.issued.length, issuedCount);
+    await renewing([old, next.certificate]);
+    assert.equal(port.site.authority.issued.length, issuedCount + 1);
+  });
+
+  it('keeps where its site says that it is, and asks there when nobody is where it was', async () => {
+    await using directory = await TemporaryDirectory.create();
+    await using port = await EnrollmentPort.open();
+    const { place, credentials } = await enrolledDp(port, directory);
+    const held = credentials(port.site.authority.roots());
+    const renewing = (address: string) => {
+      const ask = askingWhereItIs({ address, place, roots: () => held.ca, deadlineMs: 5_000 });
+      return new CertificateRenewal({ place, ask, clock: systemClock }).renew(held, never);
+    };
+    await renewing(port.address);
+    assert.equal(await place.toldRenewalAddress(), 'ps1:8532');
+    await place.keepRenewalAddress(port.address);
+    await port.site.clock.advance(60_000);
+    await renewing('127.0.0.1:1');
+    // What the site says now is newer than what it said then.
+    assert.equal(await place.toldRenewalAddress(), 'ps1:8532');
+    await assert.rejects(renewing('127.0.0.1:1'), /cannot be reached/);
+  });
+});
