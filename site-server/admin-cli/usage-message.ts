@@ -1,5 +1,6 @@
 import { nearestWord } from '../../shared/runtime/nearest-word.ts';
 import { allCommands, commandGroups, singleCommands } from './commands.ts';
+import { meantCommand } from './meant-command.ts';
 
 /** Options of every command, in the parser's names. */
 const globalOptionNames = [
@@ -72,7 +73,7 @@ function positionalsOf(args: readonly string[]): string {
 function toUnknownWord(word: string, args: readonly string[]): string {
   const known = commandsAt(pathOf(args));
   if (known.length === 0) return `unexpected word "${word}"`;
-  const meant = nearestWord(word, known);
+  const meant = meantCommand(word, known);
   return `"${word}" is no command${meant === undefined ? '' : `; did you mean "${meant}"?`}`;
 }
 
