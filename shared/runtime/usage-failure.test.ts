@@ -46,12 +46,22 @@ describe('a command line that cannot be', () => {
       'Not enough non-option arguments: got 0, need at least 1',
       'expected FILE after "import"',
     ],
-    ['--config dp.yaml --x', 'Unknown argument: x', 'unknown option or word: x'],
+    ['--config dp.yaml --x', 'Unknown argument: x', 'unknown option or word: --x'],
   ] as const) {
     it(`of "${args}" is told as "${sentence}"`, () => {
       const commands = { run: '', extract: 'PACKAGE', import: 'FILE' };
       assert.equal(toSentence(complaint, { args: args.split(' '), commands }), sentence);
     });
+  }
+
+  for (const [args, complaint, sentence] of [
+    ['init --no-strat', 'Unknown argument: strat', 'unknown option or word: --no-strat'],
+    ['init --dry-rnu=1', 'Unknown arguments: dry-rnu, dryRnu', 'unknown option or word: --dry-rnu'],
+    ['init --dryRnu', 'Unknown argument: dryRnu', 'unknown option or word: --dryRnu'],
+    ['init -x more', 'Unknown arguments: x, more', 'unknown option or word: -x, more'],
+  ] as const) {
+    it(`of "${args}" is told as it was typed`, () =>
+      assert.equal(toSentence(complaint, { args: args.split(' ') }), sentence));
   }
 
   for (const program of ['../../site-server/main.js', '../../dp-agent/main.js']) {

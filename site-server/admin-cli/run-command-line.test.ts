@@ -37,6 +37,8 @@ describe('a command line that cannot be (ADM-6)', () => {
     ['package distribute PS100001 --al', 'unknown option --al; did you mean --all?; see "waybill'],
     ['package update PS100001 --previw', 'unknown option --previw; did you mean --preview?; see'],
     ['status --jsn', 'unknown option --jsn; did you mean --json?; see "waybill status --help"'],
+    ['status --no-jsn', 'unknown option --no-jsn; see "waybill status --help"'],
+    ['status -x', 'unknown option -x; see "waybill status --help"'],
     ['jobs --limit 0', '--limit: expected a whole number from 1 to 10000, got "0"'],
     ['jobs wach', '"wach" is no command; did you mean "watch"?; see "waybill jobs --help"'],
     ['xyz', '"xyz" is no command; see "waybill --help"'],
