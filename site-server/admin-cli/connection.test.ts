@@ -104,7 +104,7 @@ describe('which site server to ask', () => {
     assert.match(stderr, /^waybill: Configuration .*config\.yaml is not valid:\n/);
     assert.match(
       stderr,
-      /server \(from line 1\): expected host:port of a site server, got "nowhere"/,
+      /server \(from line 1\): expected host:port of a site server, .*, got "nowhere"/,
     );
     assert.match(stderr, /sever .from line 2.: unknown key "sever", did you mean "server"/);
   });

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { addressRules, parseAddress } from '../../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
 import { expectedSite, expectedSiteIfNamed } from '../../shared/rpc/expected-site.ts';
 import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
@@ -78,7 +78,10 @@ const keys = ['server', ...fileKeys] as const;
 const schema = z.strictObject({
   server: z
     .string()
-    .refine((text) => parseAddress(text) !== undefined, 'host:port of a site server')
+    .refine(
+      (text) => parseAddress(text) !== undefined,
+      `host:port of a site server, ${addressRules}`,
+    )
     .optional(),
   serverSite: z
     .string()
@@ -89,7 +92,10 @@ const schema = z.strictObject({
   key: z.string().min(1).optional(),
   renewal: z
     .string()
-    .refine((text) => parseAddress(text) !== undefined, 'host:port of an enrollment port')
+    .refine(
+      (text) => parseAddress(text) !== undefined,
+      `host:port of an enrollment port, ${addressRules}`,
+    )
     .optional(),
 });
 

@@ -51,7 +51,7 @@ describe('a command line that cannot be (ADM-6)', () => {
     ['dp constructor', '"constructor" is no command; see "waybill dp --help"'],
     ['dp foo', '"foo" is no command; see "waybill dp --help"'],
     ['status --dp ../x', '--dp: expected a distribution point'],
-    ['site --server nowhere', '--server: expected host:port, got "nowhere"'],
+    ['site --server nowhere', '--server: expected host:port, the port from 1 to 65535'],
   ] as const) {
     it(`waybill ${line}: ${complaint}`, async () => {
       const { exitCode, stdout, stderr, admin } = await runWaybill(line);

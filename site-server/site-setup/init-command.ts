@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import type { FileOwner } from '../../shared/certificates/secret-files.ts';
-import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { addressForm, parseAddress } from '../../shared/domain/distribution-point.ts';
 import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
@@ -112,7 +112,7 @@ function initProblems(flags: Readonly<Record<string, unknown>>): true | string {
   for (const name of ['listen', 'enrollment-listen']) {
     const value = flags[name];
     if (value !== undefined && parseAddress(String(value)) === undefined) {
-      return `--${name} ${value}: expected host:port, an IPv6 host in brackets`;
+      return `--${name} ${value}: expected ${addressForm}`;
     }
   }
   const { listen, 'enrollment-listen': enrollmentListen = enrollmentListenDefault } = flags;
