@@ -10,6 +10,14 @@ describe('a command line that cannot be', () => {
     ['Missing required arguments: config, out', 'expected --config and --out'],
     ['Not enough arguments following: source', '--source: expected a value'],
     ['Not enough non-option arguments: got 0, need at least 1', 'expected a further word'],
+    [
+      'Invalid values:\n  Argument: role, Given: "boss", Choices: "full", "operator", "read-only"',
+      '--role: expected full or operator or read-only, got "boss"',
+    ],
+    [
+      'Invalid values:\n  Argument: a, Given: "x", Choices: "b"\n  Argument: c, Given: "y", Choices: "d", "e"',
+      '--a: expected b, got "x"; --c: expected d or e, got "y"',
+    ],
     ['--dps: expected 1 to 20', '--dps: expected 1 to 20'],
   ] as const) {
     it(`is told as "${sentence}"`, () => assert.equal(toSentence(complaint), sentence));

@@ -53,7 +53,18 @@ function toPlainSentence(complaint: string, typed?: TypedWords): string {
   if (missing !== undefined) return `expected ${toOptions(missing).join(' and ')}`;
   if (isTooShort) return 'expected a further word';
   const valueless = /^Not enough arguments following: (.+)$/.exec(complaint)?.[1];
-  return valueless === undefined ? complaint : `--${valueless}: expected a value`;
+  if (valueless !== undefined) return `--${valueless}: expected a value`;
+  return complaint.startsWith('Invalid values:') ? toChoices(complaint) : complaint;
+}
+
+/** The parser lists options with a value that is none of a few words, each on a line of its own. */
+function toChoices(complaint: string): string {
+  const wrong = [...complaint.matchAll(/^ *Argument: (.+?), Given: (.*), Choices: (.+)$/gm)];
+  const sentences = wrong.map(([, name, given, choices]) => {
+    const words = [...(choices ?? '').matchAll(/"([^"]*)"/g)].map(([, word]) => word);
+    return `--${name}: expected ${words.join(' or ')}, got ${given}`;
+  });
+  return sentences.join('; ');
 }
 
 /** The first word that is neither an option nor the value of one. */

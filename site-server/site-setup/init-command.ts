@@ -53,6 +53,7 @@ export function initOptions<T>(command: Argv<T>) {
     })
     .option('kind', {
       choices: kinds,
+      coerce: firstSiteKind,
       default: 'primary' as (typeof kinds)[number],
       describe: 'what the site is; a central administration site has no distribution points',
     })
@@ -88,6 +89,14 @@ export function initOptions<T>(command: Argv<T>) {
     })
     .check(initProblems)
     .epilogue(`Examples:\n${initExamples.join('\n').replace(/^/gm, '  ')}`);
+}
+
+/** Every other kind of site is a choice that the parser refuses. */
+function firstSiteKind(kind: (typeof kinds)[number]): (typeof kinds)[number] {
+  if (String(kind) !== 'secondary') return kind;
+  throw new Error(
+    `--kind: expected ${kinds.join(' or ')}, got "secondary"; sites below another are made by "waybill site add" there and "waybill-site enroll" on their machine`,
+  );
 }
 
 /** The options as they were given. */
