@@ -195,13 +195,18 @@ function configFileOf(
   return existsSync(usual) ? usual : undefined;
 }
 
+/** For whoever has nothing yet. */
+const howToBegin =
+  'To begin: "waybill-site init" sets up a first site, "waybill enroll" makes you an administrator of one that is there';
+
 function requireAll(given: z.output<typeof schema>, file: string | undefined): ConnectionConfig {
   const { server, serverSite, ca, cert, key, renewal } = given;
   if (server === undefined || ca === undefined || cert === undefined || key === undefined) {
     const missing = keys.filter((name) => given[name] === undefined);
     throw new UsageError(
       `expected ${missing.map((name) => `--${name}`).join(', ')}; or set ${missing.join(', ')} in ` +
-        `${file ?? '~/.config/waybill/config.yaml'}, or ${missing.map(toVariable).join(', ')}`,
+        `${file ?? '~/.config/waybill/config.yaml'}, or ${missing.map(toVariable).join(', ')}` +
+        (missing.length === keys.length ? `. ${howToBegin}` : ''),
     );
   }
   const directory = file === undefined ? '' : dirname(file);
