@@ -40,6 +40,7 @@ import {
   wireKinds,
 } from './pull-options.ts';
 import type { Session } from './session.ts';
+import { sharedAddressWarnings } from './shared-address.ts';
 import { toCountOf } from './units.ts';
 import { givenValidation, validationOptions } from './validation-options.ts';
 
@@ -82,7 +83,7 @@ const addDistributionPoint = command({
     const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', all));
     const token = { at: args.site, validForMs: args.validFor };
     const made = await makeTokenIfEnrolled(session, { kind: 'dp', dpId }, token);
-    const warnings = await closedWayWarnings(admin, scheduledWays(record, args));
+    const warnings = await warningsOf(admin, record, args);
     tellAdded(session, withWarnings(record, warnings), {
       made,
       site: args.site,
@@ -180,7 +181,7 @@ const setDistributionPoint = command({
     };
     const set = (at: Session) => at.admin.ask('setDistributionPoint', settings);
     const record = toDistributionPointRecord(await whereItCounts(session, set));
-    const warnings = await closedWayWarnings(admin, scheduledWays(record, args));
+    const warnings = await warningsOf(admin, record, args);
     output.record(withWarnings(record, warnings));
     output.sentence(`Distribution point ${record.dpId} is changed.`);
     for (const line of [...toControlSentences(record, controls), ...warnings])
@@ -239,6 +240,16 @@ export const distributionPointCommands: readonly Command[] = [
 
 function settingOptions<A extends GlobalArguments>(parser: Argv<A>) {
   return validationOptions(serveControlOptions(controlOptions(pullOptions(parser))));
+}
+
+/** What to know about a DP as it is now, with what was just given. */
+async function warningsOf(
+  admin: Admin,
+  record: DistributionPointRecord,
+  args: ControlArguments & { readonly address?: string | undefined },
+): Promise<string[]> {
+  const shared = args.address === undefined ? [] : await sharedAddressWarnings(admin, record);
+  return [...shared, ...(await closedWayWarnings(admin, scheduledWays(record, args)))];
 }
 
 /** What of both controls was given. */
