@@ -129,8 +129,8 @@ export class ReplicationSession {
       refillUntil: this.#ownCursorOfTheirs.sequence,
       mayRefill: ({ table }) =>
         this.#isTrusted || (table !== 'sites' && replicatedTables[table].writer === 'any site'),
-      siteRowProblem: (row) =>
-        isParent ? undefined : siteRowProblem(components.directory.tree, row),
+      tree: () => components.directory.tree,
+      siteRowProblem: (tree, row) => (isParent ? undefined : siteRowProblem(tree, row)),
       ownedRowProblem: (row) => this.#ownedRowProblem(row),
       raisedRow: (row) => (isParent ? undefined : raisedRow(components.directory.tree, row)),
       isOutranked: (row) => this.#isOutranked(row),
