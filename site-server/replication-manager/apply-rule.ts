@@ -26,11 +26,11 @@ export interface Sender {
   /** Why a row of "sites" may not be of its origin; undefined when it may. */
   readonly siteRowProblem: (tree: SiteTree, row: SiteRow) => string | undefined;
   /** The same of rows that belong to a site, though any may write them. */
-  readonly ownedRowProblem: (row: OwnedRow) => string | undefined;
+  readonly ownedRowProblem: (tree: SiteTree, row: OwnedRow) => string | undefined;
   /** What becomes of such a row though what is here is later; undefined: what is here stands. */
-  readonly raisedRow: (row: RankedRow) => { readonly value: unknown } | undefined;
-  /** Whether what is here of such a row stands though the row is later. */
-  readonly isOutranked: (row: RankedRow) => boolean;
+  readonly raisedRow: (tree: SiteTree, row: RankedRow) => { readonly value: unknown } | undefined;
+  /** What becomes of what is here of such a row though the row is later; undefined: the row is taken. */
+  readonly keptRow: (tree: SiteTree, row: RankedRow) => { readonly value: unknown } | undefined;
   /** A row was not taken: this site's was said anew, or there was no room for it. */
   readonly onOverruled: (error: WaybillError) => void;
   readonly copy: FullCopyReceiver;
@@ -39,12 +39,13 @@ export interface Sender {
 /** Rows as they are here, by `rowIdOf`. */
 export type RowValues = ReadonlyMap<string, unknown>;
 
-/** What becomes of a row: raised, it is taken with a new time though what is here is later. */
-export type Verdict =
-  | 'taken'
-  | 'passed-over'
-  | { readonly problem: string }
-  | { readonly raised: { readonly value: unknown } };
+/** What becomes of a row: raised, what the earlier one says is said with a new time, with what the later one sets. */
+export type Verdict = 'taken' | 'passed-over' | { readonly problem: string } | Raised;
+
+/** What is said anew of a row, later than all that was said; a value that is undefined: it is deleted. */
+export interface Raised {
+  readonly raised: { readonly value: unknown };
+}
 
 /** A row of a message, and what becomes of it. */
 export interface Judged {
@@ -69,17 +70,11 @@ export interface ApplyRule {
   /** The same, where it matters what is here: the rows to judge it by. */
   readonly ownedProblemOf: (row: CheckedRow, values: RowValues) => string | undefined;
   /** What becomes of a row that is earlier than what is here; undefined: nothing. */
-  readonly raisedOf: (
-    row: CheckedRow,
-    held: RowVersion,
-    values: RowValues,
-  ) => { readonly raised: { readonly value: unknown } } | undefined;
+  readonly raisedOf: (row: CheckedRow, held: RowVersion, values: RowValues) => Raised | undefined;
+  /** What becomes of what is here though a row is later; undefined: the row may be taken. */
+  readonly keptOf: (row: CheckedRow, held: RowVersion, values: RowValues) => Raised | undefined;
   /** Whether a row that is later counts for nothing all the same, without a word about it. */
-  readonly isPassedOver: (
-    row: CheckedRow,
-    held: RowVersion | undefined,
-    values: RowValues,
-  ) => boolean;
+  readonly isPassedOver: (row: CheckedRow, held: RowVersion | undefined) => boolean;
   /** A row will be as the message says. */
   readonly onTaken: (row: CheckedRow) => void;
   readonly onOverruled: (row: CheckedRow, reason: string) => void;
@@ -88,7 +83,7 @@ export interface ApplyRule {
 export const plainRule: ApplyRule = {
   ...{ isGone: () => false, isRefill: false, isFromBelow: false },
   ...{ problemOf: () => undefined, ownedProblemOf: () => undefined, onOverruled: () => {} },
-  ...{ raisedOf: () => undefined, isPassedOver: () => false },
+  ...{ raisedOf: () => undefined, keptOf: () => undefined, isPassedOver: () => false },
   ...{ isUnanswered: () => false, onTaken: () => {} },
 };
 export const refillRule: ApplyRule = { ...plainRule, isRefill: true };
@@ -108,16 +103,19 @@ export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
     onTaken: ({ name, value }) => {
       if (name.table === 'sites') tree = tree.with(name.key, value as SiteDefinition | undefined);
     },
-    ownedProblemOf: (row, values) => sender.ownedRowProblem(ownedRowOf(row, values)),
+    ownedProblemOf: (row, values) => sender.ownedRowProblem(tree, ownedRowOf(row, values)),
     raisedOf: (row, held, values) => {
-      const raised = sender.raisedRow({ ...ownedRowOf(row, values), held });
+      const raised = sender.raisedRow(tree, { ...ownedRowOf(row, values), held });
       return raised && { raised };
     },
-    isPassedOver: (row, held, values) => {
+    keptOf: (row, held, values) => {
+      const raised = sender.keptRow(tree, { ...ownedRowOf(row, values), held });
+      return raised && { raised };
+    },
+    isPassedOver: (row, held) => {
       const isIdle = row.version.isDeleted && (held?.isDeleted ?? true);
       // Of a site that is not known here one without a say may have said it, against the site above it.
-      if (row.name.table === 'sites') return sender.isBelow && isIdle;
-      return held !== undefined && sender.isOutranked({ ...ownedRowOf(row, values), held });
+      return row.name.table === 'sites' && sender.isBelow && isIdle;
     },
     onOverruled: ({ name, version }, reason) => {
       const { siteCode } = version.changedAt;

@@ -46,7 +46,7 @@ describe('change applier (REP-1, SEC-1)', () => {
       siteRowProblem: () => undefined,
       ownedRowProblem: () => undefined,
       raisedRow: () => undefined,
-      isOutranked: () => false,
+      keptRow: () => undefined,
       onOverruled: ({ message }) => overruled.push(message),
       copy: new FullCopyReceiver({
         ...{ store, log, notifier, neighbour: 'SEC', isParent: false },
@@ -317,7 +317,7 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.deepEqual([none?.isDeleted, none?.isOfNothing], [true, true]);
     sender = {
       ...{ ...sender, ownedRowProblem: () => undefined },
-      raisedRow: ({ held, value }) => (held.isOfNothing ? { value } : undefined),
+      raisedRow: (_tree, { held, value }) => (held.isOfNothing ? { value } : undefined),
     };
     const earlier = row({ sequence: 3 });
     assert.equal(await apply({ after: 2, through: 3, rows: [earlier] }), 1);

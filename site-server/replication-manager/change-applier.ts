@@ -238,7 +238,9 @@ export class ChangeApplier {
     const order = before ? compareHybridTimes(row.version.changedAt, before.changedAt) : 1;
     if (before && order < 0) return rule.raisedOf(row, before, values) ?? 'passed-over';
     if (order === 0 && !isOther(row)) return 'passed-over';
-    if (rule.isPassedOver(row, before, values)) return 'passed-over';
+    if (rule.isPassedOver(row, before)) return 'passed-over';
+    const kept = before && rule.keptOf(row, before, values);
+    if (kept) return kept;
     const problem = rule.problemOf(row) ?? rule.ownedProblemOf(row, values);
     return problem === undefined ? 'taken' : { problem };
   }

@@ -83,15 +83,18 @@ export function raisedRow(tree: SiteTree, row: RankedRow): { readonly value: unk
 }
 
 /**
- * Whether what is here of a package stands though a row from above is later: a site with a say said it, and one
- * without a say says something else of what it is. Only while the sites above have not heard what is here: these
- * raise it.
+ * What becomes of what is here of a package though a row from above is later: what a package is stands when a site with
+ * a say said it, and one without a say says something else. What that has set is taken. Only while the sites above have
+ * not heard what is here: it is said anew, since they may not know of that say when they hear it.
+ *
+ * @returns undefined when the row may be taken; a value that is undefined: it stays deleted
  */
-export function isOutranked(tree: SiteTree, row: RankedRow): boolean {
+export function keptRow(tree: SiteTree, row: RankedRow): { readonly value: unknown } | undefined {
   const { name, origin, before, value, held } = row;
-  if (!isRanked(name) || !isKnownToSay(tree, name, held.changedAt.siteCode)) return false;
-  const isSame = before && value ? isSameThing(name, before, value) : !before && !value;
-  return !isSame && !isKnownToSay(tree, name, origin);
+  if (!isRanked(name) || !isKnownToSay(tree, name, held.changedAt.siteCode)) return undefined;
+  if (isKnownToSay(tree, name, origin)) return undefined;
+  if (!before || !value) return before || value ? { value: before } : undefined;
+  return isSameThing(name, before, value) ? undefined : { value: withWhatItIs(value, before) };
 }
 
 /** Whether what a row is goes before its time. */
