@@ -105,11 +105,11 @@ export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
     },
     ownedProblemOf: (row, values) => sender.ownedRowProblem(tree, ownedRowOf(row, values)),
     raisedOf: (row, held, values) => {
-      const raised = sender.raisedRow(tree, { ...ownedRowOf(row, values), held });
+      const raised = sender.raisedRow(tree, rankedRowOf(row, held, values));
       return raised && { raised };
     },
     keptOf: (row, held, values) => {
-      const raised = sender.keptRow(tree, { ...ownedRowOf(row, values), held });
+      const raised = sender.keptRow(tree, rankedRowOf(row, held, values));
       return raised && { raised };
     },
     isPassedOver: (row, held) => {
@@ -146,4 +146,8 @@ function ownedRowOf({ name, value, version }: CheckedRow, values: RowValues): Ow
   const before = values.get(rowIdOf(name));
   const published = values.get(rowIdOf(publishedOf(name)));
   return { name, value, before, published, origin: version.changedAt.siteCode };
+}
+
+function rankedRowOf(row: CheckedRow, held: RowVersion, values: RowValues): RankedRow {
+  return { ...ownedRowOf(row, values), held, isRenumbered: row.version.isRenumbered ?? false };
 }

@@ -318,7 +318,7 @@ export class ChangeApplier {
     if (!rule.isRefill) return [row, ...log.putVersion(name, kept, before)];
     // A new number: neighbours that are past the old one may not have it.
     const voided = before ? [log.deleteEntry(before)] : [];
-    return [row, ...voided, ...log.capture.renumbered(name, version)];
+    return [row, ...voided, ...log.capture.renumbered(name, { ...version, isRenumbered: true })];
   }
 
   #notifications(rows: readonly CheckedRow[], { isRefill }: ApplyRule): Change[] {

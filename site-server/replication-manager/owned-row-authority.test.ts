@@ -150,6 +150,22 @@ describe('who may change a row that belongs to a site (SEC-1)', () => {
       undefined,
     ],
     [
+      'nothing that is renumbered, for it may be outdated',
+      {
+        ...{ name: packageName, origin: 'PS2', before: set, value: moved, held: held('PS1') },
+        isRenumbered: true,
+      },
+      undefined,
+    ],
+    [
+      'a renumbered package where nothing is',
+      {
+        ...{ name: packageName, origin: 'PS2', before: undefined, value: moved },
+        ...{ held: held('CAS', ofNothing), isRenumbered: true },
+      },
+      { value: moved },
+    ],
+    [
       'nothing that was deleted by a site with a say',
       {
         ...{ name: packageName, origin: 'PS2', before: undefined, value: moved },
@@ -179,6 +195,11 @@ describe('who may change a row that belongs to a site (SEC-1)', () => {
     [
       'a site with a say',
       { origin: 'CAS', before: moved, value: set, held: held('PS2') },
+      undefined,
+    ],
+    [
+      'another directory, when what is here is renumbered',
+      { before: moved, value: set, held: held('PS2', { isRenumbered: true }) },
       undefined,
     ],
     ['what no site with a say said', { before: moved, value: set, held: held('PS1') }, undefined],

@@ -27,6 +27,8 @@ export interface OwnedRow {
 /** Such a row, and which change of it is here. Of DPs the later change counts: whose one is may change. */
 export interface RankedRow extends OwnedRow {
   readonly held: RowVersion;
+  /** Whether it may be outdated: what was said after it may be forgotten where it comes from. @default false */
+  readonly isRenumbered?: boolean;
 }
 
 /** Whether what is here of a row says who may change it. */
@@ -77,7 +79,8 @@ export function raisedRow(tree: SiteTree, row: RankedRow): { readonly value: unk
   const { name, origin, before, value, held } = row;
   if (!isRanked(name) || !isKnownToSay(tree, name, origin)) return undefined;
   if (held.isOfNothing) return value ? { value } : undefined;
-  if (isKnownToSay(tree, name, held.changedAt.siteCode)) return undefined;
+  // What is here was set perhaps beside what that site has said since.
+  if (row.isRenumbered || isKnownToSay(tree, name, held.changedAt.siteCode)) return undefined;
   if (!before || !value) return before || value ? { value } : undefined;
   return isSameThing(name, before, value) ? undefined : { value: withWhatItIs(before, value) };
 }
@@ -92,7 +95,7 @@ export function raisedRow(tree: SiteTree, row: RankedRow): { readonly value: unk
 export function keptRow(tree: SiteTree, row: RankedRow): { readonly value: unknown } | undefined {
   const { name, origin, before, value, held } = row;
   if (!isRanked(name) || !isKnownToSay(tree, name, held.changedAt.siteCode)) return undefined;
-  if (isKnownToSay(tree, name, origin)) return undefined;
+  if (held.isRenumbered || isKnownToSay(tree, name, origin)) return undefined;
   if (!before || !value) return before || value ? { value: before } : undefined;
   return isSameThing(name, before, value) ? undefined : { value: withWhatItIs(value, before) };
 }
