@@ -1,7 +1,7 @@
 import type { Argv } from 'yargs';
 import type { PullSettings } from '../../shared/domain/pull-source.ts';
 import type { Admin } from './admin.ts';
-import { closedWayWarnings, type ScheduledWay, withWarnings } from './closed-ways.ts';
+import { type ScheduledWay, tellWarnings, withWarnings } from './closed-ways.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
@@ -80,14 +80,17 @@ const addDistributionPoint = command({
     const validation = givenValidation(args, null);
     const all = { ...settings, ...(pull && { pull }), ...controls, ...validation };
     const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', all));
+    const ways = scheduledWays(record, args);
+    const shown = await withWarnings(session, record, ways);
     const token = { at: args.site, validForMs: args.validFor };
+    // It is shown once and never again: nothing else comes between.
     const made = await makeTokenIfEnrolled(session, { kind: 'dp', dpId }, token);
-    const warnings = await closedWayWarnings(admin, scheduledWays(record, args));
-    tellAdded(session, withWarnings(record, warnings), {
+    tellAdded(session, shown, {
       made,
       site: args.site,
-      more: [...toControlSentences(record, controls), ...warnings],
+      more: toControlSentences(record, controls),
     });
+    await tellWarnings(session, ways);
   },
 });
 
@@ -180,13 +183,13 @@ const setDistributionPoint = command({
     };
     const set = (at: Session) => at.admin.ask('setDistributionPoint', settings);
     const record = toDistributionPointRecord(await whereItCounts(session, set));
-    const warnings = await closedWayWarnings(admin, scheduledWays(record, args));
-    output.record(withWarnings(record, warnings));
+    const ways = scheduledWays(record, args);
+    output.record(await withWarnings(session, record, ways));
     output.sentence(`Distribution point ${record.dpId} is changed.`);
-    for (const line of [...toControlSentences(record, controls), ...warnings])
-      output.sentence(line);
+    for (const line of toControlSentences(record, controls)) output.sentence(line);
     if (hasNoSource(record)) output.sentence(sourceHint(record));
     if (given && record.kind === 'standard') output.sentence(keptHint(record));
+    await tellWarnings(session, ways);
   },
 });
 
