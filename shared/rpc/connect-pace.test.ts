@@ -15,10 +15,10 @@ describe('how often a peer is tried that is waited for', () => {
     });
   }
 
-  it('is without a pause for three minutes, then less and less often', () => {
+  it('is without a pause for three minutes, then every few seconds: what waits is to go on when it is back', () => {
     const pauses = pausesOf(newPace(), 44);
     assert.deepEqual(new Set(pauses.slice(0, 36)), new Set([0]));
-    assert.deepEqual(pauses.slice(36), [1, 2, 4, 8, 16, 30, 30, 30]);
+    assert.deepEqual(pauses.slice(36), [1, 2, 3, 3, 3, 3, 3, 3]);
   });
 
   it('is less and less often at once for one whose certificate is refused', () => {

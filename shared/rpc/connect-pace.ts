@@ -6,14 +6,17 @@ export interface ConnectPaceConfig {
   readonly patienceMs: number;
   /** First pause after that, and after the first refusal of whose certificate it shows; doubles. @default 1_000 */
   readonly pauseMs: number;
-  /** @default 30_000 */
-  readonly pauseMsMax: number;
+  /** Longest pause of one that is away: what waits for it goes on at once when it is back. @default 3_000 */
+  readonly awayPauseMsMax: number;
+  /** Longest pause of one that is refused. @default 30_000 */
+  readonly refusedPauseMsMax: number;
 }
 
 export const defaultConnectPace: ConnectPaceConfig = {
   patienceMs: 180_000,
   pauseMs: 1_000,
-  pauseMsMax: 30_000,
+  awayPauseMsMax: 3_000,
+  refusedPauseMsMax: 30_000,
 };
 
 /**
@@ -61,7 +64,8 @@ export class ConnectPace {
   pauseMs(nowMs: number): number {
     if (nowMs < this.#pauseUntilMs) return this.#pauseUntilMs - nowMs;
     if (!this.isSlow(nowMs)) return 0;
-    const { pauseMs: firstMs, pauseMsMax: capMs } = this.#config;
+    const { pauseMs: firstMs, awayPauseMsMax, refusedPauseMsMax } = this.#config;
+    const capMs = this.#isRefused ? refusedPauseMsMax : awayPauseMsMax;
     this.#isRefused = false;
     this.#pauseCount += 1;
     const ms = retryDelayMs({ tryCount: this.#pauseCount, firstMs, capMs, random: this.#random });

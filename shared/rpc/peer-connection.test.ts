@@ -55,7 +55,7 @@ describe('a connection to a peer that is waited for', () => {
         ...{ ca: Buffer.from(root.certificate), certificate: Buffer.from(cert) },
         ...{ key: Buffer.from(key), identity: { kind: 'dp', dpId: 'PS1DP3' } },
       },
-      pace: { patienceMs, pauseMs: hourMs, pauseMsMax: hourMs },
+      pace: { patienceMs, pauseMs: hourMs, awayPauseMsMax: hourMs, refusedPauseMsMax: hourMs },
       random: () => {
         paused.wake();
         return 1;
