@@ -8,21 +8,33 @@ import { JobQueue, type QueueDecision, type QueueSurroundings } from './job-queu
 import { type Priority, toPackageId } from './package.ts';
 
 const startMs = 1_000_000;
-const stepsMs = [0, 1, 4_000, 9_000];
+const dayMs = 24 * 60 * 60_000;
+const stepsMs = [0, 0, 1, 1, 4_000, 4_000, 9_000, 9_000, dayMs, 1.6 * dayMs];
+/** Who is asked for an opening sees no further. */
+const sightMs = 1.5 * dayMs;
+
+/** When a way is open. */
+interface OpenHours {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
 
 /** What surrounds the queue, as it is now: a test changes it. */
 class Surroundings implements QueueSurroundings {
   limits = { packagesMax: 2, distributionPointsPerPackageMax: 2 };
   readonly pullDpIds = new Set(['P1', 'P2', 'X']);
-  readonly opensAt = new Map<string, number | undefined>();
+  /** In order; what is not named here is always open. */
+  readonly hoursOf = new Map<string, readonly OpenHours[]>();
   readonly pull = {
     isPullDp: (dpId: string) => this.pullDpIds.has(dpId),
     notificationsMax: 3,
     jobsMax: 2,
   };
   readonly opensAtMs = ({ dpId, priority }: DistributionJob, nowMs: number) => {
-    const key = `${dpId}/${priority}`;
-    return this.opensAt.has(key) ? this.opensAt.get(key) : nowMs;
+    const hours = this.hoursOf.get(`${dpId}/${priority}`);
+    if (!hours) return nowMs;
+    const next = hours.find(({ toMs }) => toMs > nowMs);
+    return next && next.fromMs <= nowMs + sightMs ? next.fromMs : undefined;
   };
 }
 
@@ -69,7 +81,19 @@ const eventArbitrary = fc.record({
   way: fc.option(
     fc.record({
       key: fc.constantFrom('A/1', 'A/2', 'B/2', 'B/3', 'C/2'),
-      opensAtMs: fc.constantFrom(undefined, 0, startMs + 3_000, startMs + 8_000),
+      hours: fc.constantFrom(
+        [],
+        [{ fromMs: 0, toMs: Number.POSITIVE_INFINITY }],
+        [{ fromMs: startMs + 3_000, toMs: startMs + 7_000 }],
+        [{ fromMs: startMs + 8_000, toMs: Number.POSITIVE_INFINITY }],
+        // Too far away to be seen at first.
+        [{ fromMs: startMs + 2 * dayMs, toMs: startMs + 3 * dayMs }],
+        [
+          { fromMs: 0, toMs: startMs + 4_000 },
+          { fromMs: startMs + 4 * dayMs, toMs: startMs + 4 * dayMs + 4_000 },
+          { fromMs: startMs + 5 * dayMs, toMs: Number.POSITIVE_INFINITY },
+        ],
+      ),
     }),
   ),
   packagesMax: fc.option(fc.integer({ min: 1, max: 3 })),
@@ -103,7 +127,7 @@ class QueueLife {
     for (const { jobSerial, facts } of changes) this.put(toJob(jobSerial, facts));
     this.nowMs += stepMs;
     if (way) {
-      this.around.opensAt.set(way.key, way.opensAtMs);
+      this.around.hoursOf.set(way.key, way.hours);
       this.queue.waysChanged();
     }
     if (packagesMax !== null) this.around.limits.packagesMax = packagesMax;
@@ -152,12 +176,21 @@ class QueueLife {
     }
   }
 
+  /** It looks again, within a day, at a way of which was said that it never opens. */
+  checkAskedAgain(nextDueMs: number): void {
+    assert.ok(nextDueMs > this.nowMs && nextDueMs <= this.nowMs + dayMs);
+    const closed = [...this.around.hoursOf.values()].filter(
+      (hours) => !hours.some(({ toMs, fromMs }) => toMs > this.nowMs && fromMs <= this.nowMs),
+    );
+    assert.ok(closed.length > 0);
+  }
+
   /** Up to the time it names nothing begins by itself; and it names none at which nothing is due. */
   checkNextDue({ nextDueMs }: QueueDecision, simple: SimpleDecision): void {
     const times = [...this.jobs.values()].map(({ restartAtMs }) => restartAtMs);
-    const openings = [...this.around.opensAt.values()].flatMap((ms) => ms ?? []);
+    const openings = [...this.around.hoursOf.values()].flat().map(({ fromMs }) => fromMs);
     const later = [...times, ...openings].filter((ms) => ms > this.nowMs);
-    if (nextDueMs !== undefined) assert.ok(later.includes(nextDueMs));
+    if (nextDueMs !== undefined && !later.includes(nextDueMs)) this.checkAskedAgain(nextDueMs);
     if (simple.start.length > 0 || simple.giveWay.length > 0) return;
     for (const ms of later.filter((one) => one < (nextDueMs ?? Number.POSITIVE_INFINITY))) {
       const { start, giveWay } = this.simply(ms);

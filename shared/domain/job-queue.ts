@@ -30,7 +30,8 @@ export interface QueueDecision {
   /** Jobs that wait until their pull DP has room, and whose rows do not say so; at most `withoutRoomMax`. */
   readonly withoutRoom: readonly DistributionJob[];
   /**
-   * When the next job becomes due, or the way of one opens that could begin; undefined when neither will.
+   * When the next job becomes due, or the way of one that could begin opens or is to be asked for again;
+   * undefined when neither will.
    */
   readonly nextDueMs: number | undefined;
 }
@@ -174,8 +175,8 @@ export class JobQueue {
 
   get #nextDueMs(): number | undefined {
     const due = this.#timed.firstAfter(lastAt(this.#nowMs))?.restartAtMs;
-    const opening = this.#ways.nextOpeningMs;
-    return due === undefined || opening === undefined ? (due ?? opening) : Math.min(due, opening);
+    const look = this.#ways.nextLookMs;
+    return due === undefined || look === undefined ? (due ?? look) : Math.min(due, look);
   }
 
   /** Jobs become due; and are so no more when the clock was set back. */
