@@ -22,6 +22,7 @@ interface OpenHours {
 /** What surrounds the queue, as it is now: a test changes it. */
 class Surroundings implements QueueSurroundings {
   limits = { packagesMax: 2, distributionPointsPerPackageMax: 2 };
+  readonly bounds = { validationsMax: 2, withoutRoomMax: 2 };
   readonly pullDpIds = new Set(['P1', 'P2', 'X']);
   /** In order; what is not named here is always open. */
   readonly hoursOf = new Map<string, readonly OpenHours[]>();
@@ -97,8 +98,13 @@ const eventArbitrary = fc.record({
     }),
   ),
   packagesMax: fc.option(fc.integer({ min: 1, max: 3 })),
+  distributionPointsPerPackageMax: fc.option(fc.integer({ min: 1, max: 3 })),
   jobsMax: fc.option(fc.integer({ min: 1, max: 3 })),
-  turnsKind: fc.boolean(),
+  notificationsMax: fc.option(fc.integer({ min: 1, max: 3 })),
+  /** The DP X is of the other kind from now on; the queue is told, or finds out. */
+  turnsKind: fc.constantFrom('no', 'no', 'told', 'silently'),
+  /** The rows of jobs without room say so from now on. */
+  tellsOfRoom: fc.boolean(),
 });
 
 const serials = (jobs: readonly DistributionJob[]) => jobs.map(({ jobSerial }) => jobSerial);
@@ -121,48 +127,80 @@ class QueueLife {
   readonly jobs = new Map<number, DistributionJob>();
   readonly queue = new JobQueue(this.around);
   nowMs = startMs;
+  /** What the queue takes X for. */
+  isXPull = true;
 
   take(event: Parameters<Parameters<typeof eventArbitrary.map>[0]>[0]): void {
-    const { changes, stepMs, way, packagesMax, jobsMax, turnsKind } = event;
+    const { changes, stepMs, way, turnsKind, tellsOfRoom } = event;
     for (const { jobSerial, facts } of changes) this.put(toJob(jobSerial, facts));
     this.nowMs += stepMs;
     if (way) {
       this.around.hoursOf.set(way.key, way.hours);
       this.queue.waysChanged();
     }
-    if (packagesMax !== null) this.around.limits.packagesMax = packagesMax;
-    if (jobsMax !== null) this.around.pull.jobsMax = jobsMax;
-    if (turnsKind) this.turnKind();
-    this.check();
+    this.limit(event);
+    if (turnsKind !== 'no') this.turnKind(turnsKind === 'told');
+    this.check(tellsOfRoom);
+  }
+
+  limit(event: Parameters<Parameters<typeof eventArbitrary.map>[0]>[0]): void {
+    const { limits, pull } = this.around;
+    limits.packagesMax = event.packagesMax ?? limits.packagesMax;
+    limits.distributionPointsPerPackageMax =
+      event.distributionPointsPerPackageMax ?? limits.distributionPointsPerPackageMax;
+    pull.jobsMax = event.jobsMax ?? pull.jobsMax;
+    pull.notificationsMax = event.notificationsMax ?? pull.notificationsMax;
   }
 
   put(job: DistributionJob): void {
     if (isOpen(job)) this.jobs.set(job.jobSerial, job);
     else this.jobs.delete(job.jobSerial);
     this.queue.set(job);
+    // It looks at the DP of each job that comes.
+    if (isOpen(job) && job.dpId === 'X') this.isXPull = this.around.pullDpIds.has('X');
   }
 
-  turnKind(): void {
+  turnKind(isTold: boolean): void {
     const { pullDpIds } = this.around;
     if (!pullDpIds.delete('X')) pullDpIds.add('X');
+    if (!isTold) return;
     this.queue.lookAtDp('X');
+    this.isXPull = pullDpIds.has('X');
   }
 
+  /** By what the queue takes X for, as long as nothing for X begins by that. */
   simply(nowMs = this.nowMs): SimpleDecision {
-    const { limits, pull, opensAtMs } = this.around;
-    return decideSimply(this.jobs.values(), limits, nowMs, { pull, opensAtMs });
+    const believed = this.simplyWith(this.isXPull, nowMs);
+    if (!believed.start.some(({ dpId }) => dpId === 'X')) return believed;
+    return this.simplyWith(this.around.pullDpIds.has('X'), nowMs);
+  }
+
+  simplyWith(isXPull: boolean, nowMs: number): SimpleDecision {
+    const { limits, pull, opensAtMs, bounds } = this.around;
+    const isPullDp = (dpId: string) => (dpId === 'X' ? isXPull : pull.isPullDp(dpId));
+    const pullNow = { ...pull, isPullDp };
+    return decideSimply(this.jobs.values(), limits, nowMs, { pull: pullNow, opensAtMs, bounds });
+  }
+
+  /** What begins for X by what the queue takes it for makes it look. */
+  findOutKind(): void {
+    const { start } = this.simplyWith(this.isXPull, this.nowMs);
+    if (start.some(({ dpId }) => dpId === 'X')) this.isXPull = this.around.pullDpIds.has('X');
   }
 
   /** The same starts and gives way; once that is done, all others wait for the same, in the same order. */
-  check(): void {
+  check(tellsOfRoom: boolean): void {
     const simple = this.simply();
     const decision = this.queue.decide(this.nowMs);
+    this.findOutKind();
     assert.deepEqual(serials(decision.start), serials(simple.start));
     assert.deepEqual(serials(decision.giveWay), serials(simple.giveWay));
-    const untold = simple.withoutRoom.filter((job) => job.waitingReason !== 'capacity');
-    assert.deepEqual(serials(decision.withoutRoom), serials(untold));
+    this.checkWithoutRoom(decision, simple);
     this.checkNextDue(decision, simple);
     for (const job of decision.start) this.put({ ...job, state: 'started' });
+    if (tellsOfRoom) {
+      for (const job of decision.withoutRoom) this.put({ ...job, waitingReason: 'capacity' });
+    }
     const { waiting } = this.simply();
     const waits = this.queue.waitingAfter(undefined, 1_000).map(({ jobSerial }) => jobSerial);
     const starting = new Set(serials(this.simply().start));
@@ -174,6 +212,16 @@ class QueueLife {
     for (const [serial, place] of waiting) {
       assert.deepEqual(this.queue.placeOf(serial, this.nowMs), place);
     }
+  }
+
+  /** As many as one decision may say, of those whose rows do not say it; in order. */
+  checkWithoutRoom({ withoutRoom }: QueueDecision, simple: SimpleDecision): void {
+    const untold = simple.withoutRoom.filter((job) => job.waitingReason !== 'capacity');
+    const count = Math.min(untold.length, this.around.bounds.withoutRoomMax);
+    assert.equal(withoutRoom.length, count);
+    const said = new Set(serials(withoutRoom));
+    const inOrder = untold.filter(({ jobSerial }) => said.has(jobSerial));
+    assert.deepEqual(serials(withoutRoom), serials(inOrder));
   }
 
   /** It looks again, within a day, at a way of which was said that it never opens. */
