@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { defaultPeerLimits, type PeerLimits } from '../../shared/rpc/peer-limits.ts';
+import type { PeerTrust } from '../../shared/rpc/peer-trust.ts';
 import type { RpcServer } from '../../shared/rpc/rpc-server.ts';
 import { gigabyteBomb } from '../hostile-peer.ts';
 import { flags, frame, framed, frameTypes, RawHttp2, type Target } from '../raw-http2.ts';
+import { credentialsBy, newRoot, newSiteAuthority } from './site-authorities.ts';
 import { client, dp, fullAdmin, otherDp, promised, site, TrustCircle } from './trust-circle.ts';
 
 const deadlineMs = 20_000;
@@ -12,7 +15,11 @@ const putManifest = '/waybill.v1.DistributionPoint/PutManifest';
 const check = '/waybill.v1.DistributionPoint/Check';
 
 /** A server with these limits in place of the usual ones, looked at often. */
-async function serve(circle: TrustCircle, limits: Partial<PeerLimits>): Promise<RpcServer> {
+async function serve(
+  circle: TrustCircle,
+  limits: Partial<PeerLimits>,
+  options: { credentials?: PeerCredentials; trust?: PeerTrust } = {},
+): Promise<RpcServer> {
   return circle.serve(
     'DistributionPoint',
     {
@@ -22,7 +29,7 @@ async function serve(circle: TrustCircle, limits: Partial<PeerLimits>): Promise<
         return {};
       },
     },
-    { peerLimits: { ...defaultPeerLimits, lookMs: 20, ...limits } },
+    { ...options, peerLimits: { ...defaultPeerLimits, lookMs: 20, ...limits } },
   );
 }
 
@@ -201,6 +208,61 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
     release.resolve(undefined);
   });
 
+  it('who has the same name by another authority: pays for himself alone', async () => {
+    await using circle = await TrustCircle.create();
+    const ca = await newRoot();
+    const [ps1, ps2] = [await newSiteAuthority(ca, 'PS1'), await newSiteAuthority(ca, 'PS2')];
+    const credentials = await credentialsBy(ca, ps1, { kind: 'site', siteCode: 'PS1' });
+    const faults = { perSecond: 0.01, burst: 3 };
+    const server = await serve(circle, { faults }, { credentials });
+    const identity = { kind: 'dp', dpId: 'PS1DP1' } as const;
+    const targetBy = async (authority: typeof ps1) => ({
+      address: server.address,
+      credentials: await credentialsBy(ca, authority, identity),
+    });
+    const [real, other] = [await targetBy(ps1), await targetBy(ps2)];
+    using held = await RawHttp2.open(real);
+    using raw = await RawHttp2.open(other);
+    for (let count = 0; count < 3; count++) {
+      await raw.call(putManifest, { 'grpc-encoding': 'gzip' });
+    }
+    assert.ok(await raw.closed(deadlineMs));
+    assert.ok(await isTurnedAway(other));
+    assert.ok(held.isOpen && !(await isTurnedAway(real)));
+  });
+
+  it('who shows a certificate that counts for nothing: costs its real holder nothing', async () => {
+    await using circle = await TrustCircle.create();
+    const ca = await newRoot();
+    const hourMs = 3_600_000;
+    const [revokedAtMs, longAgoMs] = [Date.now() - hourMs, Date.now() - 2 * hourMs];
+    const authority = await newSiteAuthority(ca, 'PS1', { notBeforeMs: longAgoMs });
+    const credentials = await credentialsBy(ca, authority, { kind: 'site', siteCode: 'PS1' });
+    const trust = {
+      refusalOf: ({ notBeforeMs }: { notBeforeMs: number }) =>
+        notBeforeMs < revokedAtMs ? 'it was revoked' : undefined,
+      isVouchedHere: () => true,
+      onChange: () => () => {},
+    };
+    // A single frame is too much.
+    const limits = {
+      overheadBytes: { perSecond: 1, burst: 100 },
+      faults: { perSecond: 0.01, burst: 1 },
+    };
+    const server = await serve(circle, limits, { credentials, trust });
+    const targetFrom = async (notBeforeMs: number) => ({
+      address: server.address,
+      credentials: await credentialsBy(ca, authority, client, { notBeforeMs }),
+    });
+    const [stolen, real] = [await targetFrom(longAgoMs), await targetFrom(Date.now() - 60_000)];
+    for (let count = 0; count < 5; count++) {
+      using raw = await RawHttp2.open(stolen);
+      await raw.write(frame(frameTypes.ping, 0, 0, Buffer.alloc(200)));
+      assert.ok(await raw.closed(deadlineMs));
+    }
+    assert.ok(!(await isTurnedAway(real)));
+  });
+
   it('messages that nobody takes: all connections of their sender end', async () => {
     await using circle = await TrustCircle.create();
     const release = promised();
@@ -240,6 +302,25 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
     await isWell();
     assert.ok(raw.isOpen && second.isOpen);
     for (const one of [raw, second]) one.socket.destroy();
+  });
+
+  it('connections over the number again and again: in the end their address pays', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, {
+      connectionsPerPeerMax: 1,
+      refusedConnections: { perSecond: 0.01, burst: 3 },
+      failedConnections: { perSecond: 0.01, burst: 2 },
+    });
+    const { raw, target } = await opponents(circle, server, otherDp);
+    const credentials = await circle.credentials(client);
+    for (let count = 0; count < 3; count++) {
+      assert.ok(await isTurnedAway(target));
+      assert.ok(!(await isTurnedAway({ ...target, credentials })), 'others wait already');
+    }
+    for (let count = 0; count < 2; count++) assert.ok(await isTurnedAway(target));
+    assert.ok(await isTurnedAway({ ...target, credentials }));
+    assert.ok(raw.isOpen);
+    raw.socket.destroy();
   });
 
   it('connections of a server over the number: refused but for sites and administrators', async () => {

@@ -6,8 +6,9 @@ import type {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import type { CertifiedPeer } from '../domain/certificate-authority.ts';
 import { WaybillError } from '../domain/errors.ts';
-import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
+import { toIdentityUri } from '../domain/peer-identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { AddressGate, type Evictable } from './address-gate.ts';
 import { GuardedConnection } from './guarded-connection.ts';
@@ -30,7 +31,9 @@ export interface OverLimit {
 interface GuardNeeds {
   readonly clock: Pick<Clock, 'monotonicMs'>;
   /** Who is at the other end of a socket, whose certificate TLS has verified. */
-  readonly peerOf: (socket: TLSSocket) => PeerIdentity | undefined;
+  readonly peerOf: (socket: TLSSocket) => CertifiedPeer | undefined;
+  /** Whether a certificate counts for nothing: its connection will be closed, and nothing is counted for its holder. */
+  readonly isRefused: (peer: CertifiedPeer) => boolean;
   readonly onOverLimit: (event: OverLimit) => void;
 }
 
@@ -151,13 +154,18 @@ export class ConnectionGuard {
   #proven(pass: () => void, secure: TLSSocket & { _parent?: Socket }): void {
     const socket = secure._parent ?? secure;
     this.#proofs.get(socket)?.();
-    const peer = this.#peerOf(secure);
-    const address = `${secure.remoteAddress}:${secure.remotePort}`;
+    const certified = this.#needs.peerOf(secure);
     const nowMs = this.#needs.clock.monotonicMs();
-    const ownLimit = peer.overLimit(nowMs) ?? this.#ownLimitOfConnections(peer);
-    if (ownLimit !== undefined) this.#addresses.refused(secure.remoteAddress ?? '', nowMs);
-    const limit = ownLimit ?? this.#limitOfAll(peer);
+    if (certified && this.#needs.isRefused(certified)) {
+      this.#addresses.refused(secure.remoteAddress ?? '', nowMs);
+      pass();
+      return;
+    }
+    const peer = this.#recordOf(certified, nowMs);
+    const address = `${secure.remoteAddress}:${secure.remotePort}`;
+    const limit = this.#limitOfConnections(peer, nowMs);
     if (limit !== undefined) {
+      if (peer.costsItsAddress(nowMs)) this.#addresses.refused(secure.remoteAddress ?? '', nowMs);
       secure.destroy();
       const caller = peer.identity ? toIdentityUri(peer.identity) : 'unauthenticated';
       this.#tell({ caller, address }, 'connection', limit);
@@ -169,16 +177,15 @@ export class ConnectionGuard {
   }
 
   /** The limit that one more connection of a peer is over, in words. */
-  #ownLimitOfConnections({ connectionCount }: PeerRecord): string | undefined {
-    const { connectionsPerPeerMax } = this.#limits;
-    return connectionCount < connectionsPerPeerMax
-      ? undefined
-      : `${connectionsPerPeerMax} connections`;
-  }
-
-  /** The limit that one more connection of whomever is over, in words; nobody is to blame for it. */
-  #limitOfAll({ identity }: PeerRecord): string | undefined {
-    const { connectionsOfAllMax } = this.#limits;
+  #limitOfConnections(peer: PeerRecord, nowMs: number): string | undefined {
+    const { connectionsPerPeerMax, connectionsOfAllMax } = this.#limits;
+    const { identity, connectionCount } = peer;
+    const ofWhatItDid = peer.overLimit(nowMs);
+    if (ofWhatItDid !== undefined) return ofWhatItDid;
+    if (connectionCount >= connectionsPerPeerMax) {
+      peer.refusedConnections.take(1, nowMs);
+      return `${connectionsPerPeerMax} connections`;
+    }
     // Whoever has to see to a crowd must get in.
     const isKeptFor = identity?.kind === 'site' || identity?.kind === 'admin';
     if (isKeptFor || this.#connections.size < connectionsOfAllMax) return undefined;
@@ -238,12 +245,12 @@ export class ConnectionGuard {
     return overLimitError(caller, `${callsPerPeerMax} calls at once`);
   }
 
-  #peerOf(socket: TLSSocket): PeerRecord {
-    const identity = this.#needs.peerOf(socket);
-    const name = identity ? toIdentityUri(identity) : '';
+  /** By who vouches, too: what another authority says of somebody is not his doing. */
+  #recordOf(certified: CertifiedPeer | undefined, nowMs: number): PeerRecord {
+    const name = certified ? nameOf(certified) : '';
     const known = this.#peers.get(name);
     if (known) return known;
-    const peer = new PeerRecord(identity, this.#limits, this.#needs.clock.monotonicMs());
+    const peer = new PeerRecord(certified?.identity, this.#limits, nowMs);
     this.#peers.set(name, peer);
     return peer;
   }
@@ -257,6 +264,10 @@ export class ConnectionGuard {
     const { caller, address } = who;
     this.#needs.onOverLimit({ caller, address, method, error: overLimitError(caller, limit) });
   }
+}
+
+function nameOf({ identity, voucher }: CertifiedPeer): string {
+  return `${toIdentityUri(identity)} by ${voucher === 'root' ? voucher : voucher.siteCode}`;
 }
 
 function overLimitError(caller: string, limit: string): WaybillError {

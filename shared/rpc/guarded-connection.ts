@@ -20,7 +20,7 @@ export class GuardedConnection {
   #idleSinceMs: number;
   /** Bytes of messages of calls that are over, and what may still come of them. */
   #pastBytes = 0;
-  #seen = { allBytes: 0, messageBytes: 0 };
+  #seen: { allBytes: number; messageBytes: number };
 
   constructor(
     parts: { session: ServerHttp2Session; socket: Socket; peer: PeerRecord; address: string },
@@ -33,6 +33,8 @@ export class GuardedConnection {
     this.#needs = needs;
     this.#openedAtMs = needs.clock.monotonicMs();
     this.#idleSinceMs = this.#openedAtMs;
+    // The handshake is counted by its address.
+    this.#seen = { allBytes: this.#socket.bytesRead, messageBytes: 0 };
     this.#session.once('remoteSettings', () => {
       this.#isGreeted = true;
     });

@@ -29,6 +29,8 @@ export interface PeerLimits {
   readonly callsPerPeerMax: number;
   /** Calls a peer may begin; further ones wait for their turn. */
   readonly calls: Flow;
+  /** Connections of one identity that are refused, for it has too many; then its address pays for further ones. */
+  readonly refusedConnections: Flow;
   /** What no agent of ours ever does, as a message that is longer than can be. */
   readonly faults: Flow;
   /** Calls a peer may take back before they are answered. */
@@ -69,6 +71,7 @@ export const defaultPeerLimits: PeerLimits = {
   connectionsPerPeerMax: 64,
   callsPerPeerMax: 500,
   calls: { perSecond: 250, burst: 1_000 },
+  refusedConnections: { perSecond: 10, burst: 300 },
   faults: { perSecond: 0.2, burst: 20 },
   takenBackCalls: { perSecond: 30, burst: 500 },
   messages: { perSecond: 5_000, burst: 10_000 },

@@ -15,6 +15,7 @@ export class PeerRecord {
   readonly overheadBytes: Allowance;
   readonly takenBackCalls: Allowance;
   readonly faults: Allowance;
+  readonly refusedConnections: Allowance;
   connectionCount = 0;
   callCount = 0;
   readonly #limits: PeerLimits;
@@ -29,6 +30,7 @@ export class PeerRecord {
     this.takenBackCalls = new Allowance(limits.takenBackCalls, nowMs);
     this.overheadBytes = new Allowance(limits.overheadBytes, nowMs);
     this.faults = new Allowance(limits.faults, nowMs);
+    this.refusedConnections = new Allowance(limits.refusedConnections, nowMs);
   }
 
   /**
@@ -45,10 +47,19 @@ export class PeerRecord {
     return `${overheadBytes.perSecond} bytes a second that are no messages`;
   }
 
+  /**
+   * Whether the address of a connection that is refused has to pay for it. Behind one address there may be all
+   * agents of a site: that somebody tries more connections than there may be for a moment is no reason.
+   */
+  costsItsAddress(nowMs: number): boolean {
+    return this.overLimit(nowMs) !== undefined || this.refusedConnections.isUsedUp(nowMs);
+  }
+
   /** Whether nothing of it needs to be remembered. */
   isIdle(nowMs: number): boolean {
-    const { messages, overheadBytes, takenBackCalls, faults } = this;
-    const allowances = [this.#calls, messages, overheadBytes, takenBackCalls, faults];
+    const { messages, overheadBytes, takenBackCalls, faults, refusedConnections } = this;
+    const ofConnections = [overheadBytes, takenBackCalls, faults, refusedConnections];
+    const allowances = [this.#calls, messages, ...ofConnections];
     return this.connectionCount === 0 && allowances.every((one) => one.isFull(nowMs));
   }
 

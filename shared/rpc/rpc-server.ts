@@ -6,6 +6,7 @@ import {
   setLogVerbosity,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import type { CertifiedPeer } from '../domain/certificate-authority.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
@@ -196,10 +197,11 @@ export class RpcServer implements Component {
       const event = { caller, address, method, result: error.code, detail: error.message };
       audit.record(event, caller === unauthenticated ? address : caller);
     };
-    const { credentials } = this.#components;
+    const { credentials, trust } = this.#components;
     const peerOf = (socket: TLSSocket) =>
-      shownPeerOf(socket.getPeerCertificate(true), credentials.ca)?.identity;
-    return new ConnectionGuard({ clock, peerOf, onOverLimit }, this.#config.peerLimits);
+      shownPeerOf(socket.getPeerCertificate(true), credentials.ca);
+    const isRefused = (peer: CertifiedPeer) => trust?.refusalOf(peer) !== undefined;
+    return new ConnectionGuard({ clock, peerOf, isRefused, onOverLimit }, this.#config.peerLimits);
   }
 
   /** One that comes again and again is written down as seldom as any refused handshake. */
