@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { renewalSettings } from '../shared/certificate-keeper/renewal-settings.ts';
 import {
+  addressForm,
   isListenAddress,
   parseAddress,
   parseDistributionPointId,
@@ -24,12 +25,12 @@ export const dpConfigSchema = z.strictObject({
     .describe('The site this DP belongs to; no other site may steer it.'),
   listen: z
     .string()
-    .refine(isListenAddress, 'host:port, an IPv6 host in brackets; port 0 for any')
+    .refine(isListenAddress, `${addressForm}; port 0 for any`)
     .default('0.0.0.0:8531')
     .describe('Address and port the agent listens on.'),
   managementPointAddress: z
     .string()
-    .refine((text) => parseAddress(text) !== undefined, 'host:port')
+    .refine((text) => parseAddress(text) !== undefined, addressForm)
     .optional()
     .describe("The site's management point, host:port; default: where the site says it is."),
   dataDirectory: z
@@ -47,7 +48,7 @@ export const dpConfigSchema = z.strictObject({
     keyFile: z.string().min(1).describe('Its private key, PEM; readable by this user only.'),
     renewalAddress: z
       .string()
-      .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
+      .refine((text) => parseAddress(text) !== undefined, addressForm)
       .optional()
       .describe(
         'host:port of the enrollment port of a site, where the certificate is renewed; written by `enroll`. Where nobody is there, the site is asked where it last said itself.',

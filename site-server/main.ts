@@ -137,7 +137,7 @@ await yargs(args)
   .epilogue('Every key of the configuration: docs/configuration.md')
   .version(agentVersion())
   .strict()
-  .fail(usageFailure('waybill-site', isInit ? initUsage : usage))
+  .fail(usageFailure('waybill-site', isInit ? initUsage : usage, { args }))
   .parseAsync();
 
 function configOf(flags: Flags): Promise<SiteConfig> {

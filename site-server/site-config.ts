@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { renewalSettings } from '../shared/certificate-keeper/renewal-settings.ts';
-import { parseAddress } from '../shared/domain/distribution-point.ts';
+import { addressForm, parseAddress } from '../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../shared/domain/site.ts';
 import { metricsSettings } from '../shared/metrics/metrics-settings.ts';
 import { logLevels } from '../shared/runtime/logger.ts';
@@ -40,7 +40,7 @@ const fields = z.strictObject({
         ),
       address: z
         .string()
-        .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
+        .refine((text) => parseAddress(text) !== undefined, addressForm)
         .describe('host:port of its server.'),
     })
     .optional()
@@ -48,7 +48,7 @@ const fields = z.strictObject({
   listen: z.string().default('0.0.0.0:8530').describe('Address and port the site listens on.'),
   address: z
     .string()
-    .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
+    .refine((text) => parseAddress(text) !== undefined, addressForm)
     .optional()
     .describe(
       'host:port by which others reach this site, told to pull DPs and clients; default: `listen`, with the name of this machine when that is no address of its own.',
@@ -70,7 +70,7 @@ const fields = z.strictObject({
     keyFile: z.string().min(1).describe('Its private key, PEM; readable by this user only.'),
     renewalAddress: z
       .string()
-      .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
+      .refine((text) => parseAddress(text) !== undefined, addressForm)
       .optional()
       .describe(
         'host:port of the enrollment port of a site, where the certificate is renewed; written by `enroll`. Where nobody is there, the site is asked where it last said itself.',

@@ -1,6 +1,10 @@
 import { join } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
-import { parseAddress, parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
+import {
+  addressForm,
+  parseAddress,
+  parseDistributionPointId,
+} from '../../shared/domain/distribution-point.ts';
 import {
   requireServerSite,
   requireText,
@@ -81,9 +85,9 @@ async function enroll(
   const { dp, server, serverSite, address = '', listen, config: configPath, data } = given;
   const program = 'waybill-dp';
   requireText(program, '<dp>', parseDistributionPointId(dp), 'a name such as PS1DP1');
-  requireText(program, '--server', parseAddress(server), 'host:port');
+  requireText(program, '--server', parseAddress(server), addressForm);
   requireServerSite(program, serverSite);
-  requireText(program, '--address', address === '' || parseAddress(address), 'host:port');
+  requireText(program, '--address', address === '' || parseAddress(address), addressForm);
   const ended = await runEnrollment(program, async (needs) => {
     const end = await enrollDistributionPoint(needs, {
       ...{ dpId: dp, server, serverSite, address, listen, configPath },

@@ -1,5 +1,5 @@
 import { parseContentId } from '../../shared/domain/content.ts';
-import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { addressForm, parseAddress } from '../../shared/domain/distribution-point.ts';
 import type { Priority } from '../../shared/domain/package.ts';
 import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { PullAction } from '../../shared/domain/pull-job.ts';
@@ -147,7 +147,7 @@ function requireIdentity(field: string, uri: string, self: PullDpSelf): SourceId
 
 function requireAddress(field: string, text: string): string {
   const address = parseAddress(text);
-  if (address === undefined) throw invalidMessage(field, 'host:port', text);
+  if (address === undefined) throw invalidMessage(field, addressForm, text);
   return address;
 }
 

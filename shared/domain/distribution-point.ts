@@ -36,6 +36,11 @@ export function parseDistributionPointId(text: string): string | undefined {
   return /^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$/.test(text) ? text : undefined;
 }
 
+/** What an address must be besides host:port. */
+export const addressRules = 'the port from 1 to 65535, an IPv6 host in brackets';
+/** What `parseAddress` takes, for whoever is told that his text is none. */
+export const addressForm = `host:port, ${addressRules}`;
+
 /** The text itself when it is host:port; an IPv6 host stands in brackets. */
 export function parseAddress(text: string): string | undefined {
   const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text);

@@ -35,11 +35,16 @@ describe('where a token comes from (SEC-2)', () => {
       [['wbt1_', 'abc', '\r\nmore'], 'wbt1_abc'],
       [['\n\n  wbt1_abc  \n'], 'wbt1_abc'],
       [['wbt1_abc'], 'wbt1_abc'],
-      [[], ''],
-      [['\n'], ''],
     ] as const) {
       const prompt = () => assert.fail('nobody is asked');
       assert.equal(await readToken({ stdin: stdinOf(parts), prompt }), expected);
+    }
+  });
+
+  it('is missed when the input ends before anything came, and nobody is asked', async () => {
+    for (const parts of [[], ['\n'], [' ', '\r\n']]) {
+      const prompt = () => assert.fail('nobody is asked');
+      await assert.rejects(readToken({ stdin: stdinOf(parts), prompt }), TokenInputEnded);
     }
   });
 

@@ -31,32 +31,35 @@ const charsMax = 20 * enrollmentTokenChars;
 /**
  * The first line of standard input, or what is typed after a question, which the terminal does not show.
  *
- * @returns an empty text when nothing came, and nobody was asked
  * @throws AbortError at Ctrl-C
- * @throws TokenInputEnded when the input of the terminal ended before anything was typed
+ * @throws TokenInputEnded when the input ended before anything came
  */
 export async function readToken({ stdin, prompt }: TokenInput): Promise<string> {
-  if (stdin.isTTY !== true) return firstLine(stdin);
+  const token = stdin.isTTY === true ? await askedLine({ stdin, prompt }) : await firstLine(stdin);
+  if (token === undefined) throw new TokenInputEnded();
+  return token;
+}
+
+async function askedLine({ stdin, prompt }: TokenInput): Promise<string | undefined> {
   prompt('Token: ');
   stdin.setRawMode?.(true);
   try {
-    const token = await typedLine(stdin);
-    if (token === undefined) throw new TokenInputEnded();
-    return token;
+    return await typedLine(stdin);
   } finally {
     stdin.setRawMode?.(false);
     prompt('\n');
   }
 }
 
-async function firstLine(stdin: TokenStream): Promise<string> {
+/** @returns undefined when nothing but white space came */
+async function firstLine(stdin: TokenStream): Promise<string | undefined> {
   let text = '';
   for await (const part of stdin) {
     text += String(part);
     const line = text.trimStart();
     if (line.includes('\n') || text.length > charsMax) break;
   }
-  return text.trimStart().split('\n', 1)[0]?.trim() ?? '';
+  return text.trimStart().split('\n', 1)[0]?.trim() || undefined;
 }
 
 /** A terminal in raw mode hands over each key. @returns undefined when it has ended, and nothing was typed */

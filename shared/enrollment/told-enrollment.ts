@@ -1,3 +1,4 @@
+import { toMomentText } from '../domain/moment-text.ts';
 import type { EnrollmentEnd } from './agent-enrollment.ts';
 import { startedAsService } from './service-start.ts';
 
@@ -25,7 +26,7 @@ export async function afterEnrollment(
   { isNew, notAfterMs }: EnrollmentEnd,
   { what, unit, isToStart, isOfService, tell, byHand }: AfterEnrollment,
 ): Promise<boolean> {
-  const until = new Date(notAfterMs).toUTCString();
+  const until = toMomentText(notAfterMs);
   tell(
     isNew
       ? `${what} is enrolled, until ${until}.`

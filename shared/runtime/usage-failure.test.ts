@@ -10,6 +10,14 @@ describe('a command line that cannot be', () => {
     ['Missing required arguments: config, out', 'expected --config and --out'],
     ['Not enough arguments following: source', '--source: expected a value'],
     ['Not enough non-option arguments: got 0, need at least 1', 'expected a further word'],
+    [
+      'Invalid values:\n  Argument: role, Given: "boss", Choices: "full", "operator", "read-only"',
+      '--role: expected full or operator or read-only, got "boss"',
+    ],
+    [
+      'Invalid values:\n  Argument: a, Given: "x", Choices: "b"\n  Argument: c, Given: "y", Choices: "d", "e"',
+      '--a: expected b, got "x"; --c: expected d or e, got "y"',
+    ],
     ['--dps: expected 1 to 20', '--dps: expected 1 to 20'],
   ] as const) {
     it(`is told as "${sentence}"`, () => assert.equal(toSentence(complaint), sentence));
@@ -46,12 +54,22 @@ describe('a command line that cannot be', () => {
       'Not enough non-option arguments: got 0, need at least 1',
       'expected FILE after "import"',
     ],
-    ['--config dp.yaml --x', 'Unknown argument: x', 'unknown option or word: x'],
+    ['--config dp.yaml --x', 'Unknown argument: x', 'unknown option or word: --x'],
   ] as const) {
     it(`of "${args}" is told as "${sentence}"`, () => {
       const commands = { run: '', extract: 'PACKAGE', import: 'FILE' };
       assert.equal(toSentence(complaint, { args: args.split(' '), commands }), sentence);
     });
+  }
+
+  for (const [args, complaint, sentence] of [
+    ['init --no-strat', 'Unknown argument: strat', 'unknown option or word: --no-strat'],
+    ['init --dry-rnu=1', 'Unknown arguments: dry-rnu, dryRnu', 'unknown option or word: --dry-rnu'],
+    ['init --dryRnu', 'Unknown argument: dryRnu', 'unknown option or word: --dryRnu'],
+    ['init -x more', 'Unknown arguments: x, more', 'unknown option or word: -x, more'],
+  ] as const) {
+    it(`of "${args}" is told as it was typed`, () =>
+      assert.equal(toSentence(complaint, { args: args.split(' ') }), sentence));
   }
 
   for (const program of ['../../site-server/main.js', '../../dp-agent/main.js']) {

@@ -94,6 +94,15 @@ describe('which site server to ask', () => {
     });
   });
 
+  it('where nothing is set, it is told how one begins', async () => {
+    const { exitCode, stderr } = await runWaybill('status', { surroundings: { connect } });
+    assert.equal(exitCode, 2);
+    assert.match(
+      stderr,
+      /^waybill: expected --server, .*\. To begin: "waybill-site init" sets .*, "waybill enroll" makes .*\n$/,
+    );
+  });
+
   it('a wrong file is refused as a whole, with exit code 2', async () => {
     await using home = await homeWith('server: nowhere\nsever: a:1\n');
     const config = home.join('.config', 'waybill', 'config.yaml');
@@ -104,7 +113,7 @@ describe('which site server to ask', () => {
     assert.match(stderr, /^waybill: Configuration .*config\.yaml is not valid:\n/);
     assert.match(
       stderr,
-      /server \(from line 1\): expected host:port of a site server, got "nowhere"/,
+      /server \(from line 1\): expected host:port of a site server, .*, got "nowhere"/,
     );
     assert.match(stderr, /sever .from line 2.: unknown key "sever", did you mean "server"/);
   });

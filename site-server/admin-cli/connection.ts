@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { addressRules, parseAddress } from '../../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
 import { expectedSite, expectedSiteIfNamed } from '../../shared/rpc/expected-site.ts';
 import { PeerConnection } from '../../shared/rpc/peer-connection.ts';
@@ -80,7 +80,10 @@ const keys = ['server', ...fileKeys] as const;
 const schema = z.strictObject({
   server: z
     .string()
-    .refine((text) => parseAddress(text) !== undefined, 'host:port of a site server')
+    .refine(
+      (text) => parseAddress(text) !== undefined,
+      `host:port of a site server, ${addressRules}`,
+    )
     .optional(),
   serverSite: z
     .string()
@@ -91,7 +94,10 @@ const schema = z.strictObject({
   key: z.string().min(1).optional(),
   renewal: z
     .string()
-    .refine((text) => parseAddress(text) !== undefined, 'host:port of an enrollment port')
+    .refine(
+      (text) => parseAddress(text) !== undefined,
+      `host:port of an enrollment port, ${addressRules}`,
+    )
     .optional(),
 });
 
@@ -225,13 +231,18 @@ function configFileOf(
   return existsSync(usual) ? usual : undefined;
 }
 
+/** For whoever has nothing yet. */
+const howToBegin =
+  'To begin: "waybill-site init" sets up a first site, "waybill enroll" makes you an administrator of one that is there';
+
 function requireAll(given: z.output<typeof schema>, file: string | undefined): ConnectionConfig {
   const { server, serverSite, ca, cert, key, renewal } = given;
   if (server === undefined || ca === undefined || cert === undefined || key === undefined) {
     const missing = keys.filter((name) => given[name] === undefined);
     throw new UsageError(
       `expected ${missing.map((name) => `--${name}`).join(', ')}; or set ${missing.join(', ')} in ` +
-        `${file ?? '~/.config/waybill/config.yaml'}, or ${missing.map(toVariable).join(', ')}`,
+        `${file ?? '~/.config/waybill/config.yaml'}, or ${missing.map(toVariable).join(', ')}` +
+        (missing.length === keys.length ? `. ${howToBegin}` : ''),
     );
   }
   const directory = file === undefined ? '' : dirname(file);

@@ -30,8 +30,11 @@ describe('waybill dp (ADM-3)', () => {
       'dp set PS1DP1',
       'expected something to set: --address, --description, --kind, --priority, where',
     ],
-    ['dp add PS1DP1 --address dp1', '--address: expected host:port, got "dp1"'],
-    ['dp add PS1DP1 --address dp1:70000', '--address: expected host:port, got "dp1:70000"'],
+    ['dp add PS1DP1 --address dp1', '--address: expected host:port, the port from'],
+    [
+      'dp add PS1DP1 --address dp1:70000',
+      '--address: expected host:port, the port from 1 to 65535, an IPv6 host in brackets, got "dp1:70000"',
+    ],
     ['dp add PS1DP1', 'expected --address'],
     ['dp add a/b --address dp1:1', '<dp-id>: expected a distribution point'],
   ] as const) {

@@ -1,4 +1,8 @@
-import { parseAddress, parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
+import {
+  addressForm,
+  parseAddress,
+  parseDistributionPointId,
+} from '../../shared/domain/distribution-point.ts';
 import { parseObjectName } from '../../shared/domain/object-name.ts';
 import { parsePackageId } from '../../shared/domain/package.ts';
 import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
@@ -126,7 +130,7 @@ export const sendRequestText = {
 /** A site code. */
 export const siteCodeText = { parse: parseSiteCode, expected: 'a site code such as PS1' };
 /** Where an agent listens. */
-export const addressText = { parse: parseAddress, expected: 'host:port' };
+export const addressText = { parse: parseAddress, expected: addressForm };
 /** An absolute path on the site server, which may run another system than this machine. */
 export const sitePathText = {
   parse: (text: string) => (/^(\/|[A-Za-z]:[\\/]|\\\\)/.test(text) ? text : undefined),

@@ -37,12 +37,21 @@ describe('a command line that cannot be (ADM-6)', () => {
     ['package distribute PS100001 --al', 'unknown option --al; did you mean --all?; see "waybill'],
     ['package update PS100001 --previw', 'unknown option --previw; did you mean --preview?; see'],
     ['status --jsn', 'unknown option --jsn; did you mean --json?; see "waybill status --help"'],
+    ['status --no-jsn', 'unknown option --no-jsn; see "waybill status --help"'],
+    ['status -x', 'unknown option -x; see "waybill status --help"'],
     ['jobs --limit 0', '--limit: expected a whole number from 1 to 10000, got "0"'],
     ['jobs wach', '"wach" is no command; did you mean "watch"?; see "waybill jobs --help"'],
     ['xyz', '"xyz" is no command; see "waybill --help"'],
+    ['dp remove X', '"remove" is no command; did you mean "delete"?; see "waybill dp --help"'],
+    ['dp rm X', '"rm" is no command; did you mean "delete"?; see "waybill dp --help"'],
+    ['dp create X', '"create" is no command; did you mean "add"?; see "waybill dp --help"'],
+    ['package add', '"add" is no command; did you mean "create"?; see "waybill package --help"'],
+    ['dp ls', '"ls" is no command; did you mean "list"?; see "waybill dp --help"'],
+    ['jobs rm 17', '"rm" is no command; did you mean "cancel"?; see "waybill jobs --help"'],
+    ['dp constructor', '"constructor" is no command; see "waybill dp --help"'],
     ['dp foo', '"foo" is no command; see "waybill dp --help"'],
     ['status --dp ../x', '--dp: expected a distribution point'],
-    ['site --server nowhere', '--server: expected host:port, got "nowhere"'],
+    ['site --server nowhere', '--server: expected host:port, the port from 1 to 65535'],
   ] as const) {
     it(`waybill ${line}: ${complaint}`, async () => {
       const { exitCode, stdout, stderr, admin } = await runWaybill(line);

@@ -1,5 +1,7 @@
 import { nearestWord } from '../../shared/runtime/nearest-word.ts';
+import { toTypedOption } from '../../shared/runtime/usage-failure.ts';
 import { allCommands, commandGroups, singleCommands } from './commands.ts';
+import { meantCommand } from './meant-command.ts';
 
 /** Options of every command, in the parser's names. */
 const globalOptionNames = [
@@ -52,10 +54,8 @@ function toUnknown(words: string, args: readonly string[]): string {
   const stray = strayWord(args);
   if (stray !== undefined) return toUnknownWord(stray, args);
   const unknown = words.split(', ').map((word) => {
-    const isOption = args.some(
-      (arg) => arg.replace(/^-+/, '').split('=')[0] === word && arg.startsWith('-'),
-    );
-    return isOption ? toUnknownOption(word, args) : toUnknownWord(word, args);
+    const option = toTypedOption(word, args);
+    return option === undefined ? toUnknownWord(word, args) : toUnknownOption(option, args);
   });
   // What follows a word that is no command cannot be judged.
   const isLost = commandsAt(pathOf(args)).length > 0;
@@ -72,17 +72,17 @@ function positionalsOf(args: readonly string[]): string {
 function toUnknownWord(word: string, args: readonly string[]): string {
   const known = commandsAt(pathOf(args));
   if (known.length === 0) return `unexpected word "${word}"`;
-  const meant = nearestWord(word, known);
+  const meant = meantCommand(word, known);
   return `"${word}" is no command${meant === undefined ? '' : `; did you mean "${meant}"?`}`;
 }
 
 /** An option of the same command was probably meant, or one that every command has. */
-function toUnknownOption(word: string, args: readonly string[]): string {
+function toUnknownOption(typed: string, args: readonly string[]): string {
   const path = pathOf(args);
   const own = allCommands.find((command) => command.path === path)?.optionNames() ?? [];
   const known = [...own, ...own.map((name) => `no-${name}`), ...globalOptionNames];
-  const meant = nearestWord(word, known);
-  return `unknown option --${word}${meant === undefined ? '' : `; did you mean --${meant}?`}`;
+  const meant = nearestWord(typed.replace(/^-+/, ''), known);
+  return `unknown option ${typed}${meant === undefined ? '' : `; did you mean --${meant}?`}`;
 }
 
 /** What may follow: at the beginning any command, after a group's word its commands. */

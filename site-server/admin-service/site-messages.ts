@@ -1,4 +1,4 @@
-import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { addressRules, parseAddress } from '../../shared/domain/distribution-point.ts';
 import { quoted, requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { requestLimits } from '../../shared/domain/request-limits.ts';
 import type { SiteDefinition, SiteIdentity, SiteRoute } from '../../shared/domain/site.ts';
@@ -141,6 +141,6 @@ function toLag({ siteCode: _, ...lag }: NeighbourState): NonNullable<SiteRecord[
 function requireAddress(field: string, text: string): string {
   const address = parseAddress(text);
   if (address !== undefined) return address;
-  const expected = 'host:port of a site server, an IPv6 host in brackets';
+  const expected = `host:port of a site server, ${addressRules}`;
   throw requestInvalid(field, { expected, actual: quoted(text) });
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { addressForm, parseAddress } from '../../shared/domain/distribution-point.ts';
 
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
@@ -21,7 +21,7 @@ export const enrollmentSettings = z
       ),
     address: z
       .string()
-      .refine((text) => parseAddress(text) !== undefined, 'host:port, an IPv6 host in brackets')
+      .refine((text) => parseAddress(text) !== undefined, addressForm)
       .optional()
       .describe(
         'host:port by which others reach it; default: the host of `address`, with the port of `enrollment.listen`.',

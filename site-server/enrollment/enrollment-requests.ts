@@ -1,4 +1,4 @@
-import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { addressForm, parseAddress } from '../../shared/domain/distribution-point.ts';
 import {
   type EnrollmentToken,
   parseEnrollmentToken,
@@ -37,7 +37,7 @@ export function checkedEnroll(request: EnrollRequest__Output): CheckedEnroll {
   if (!parsed.token) throw tokenInvalid(parsed.fault);
   requireBytes('certificate_request', certificateRequest, certificateBytesMax);
   if (address !== '' && (address.length > addressCharsMax || !parseAddress(address))) {
-    throw messageInvalid('address', 'host:port', quoted(address));
+    throw messageInvalid('address', addressForm, quoted(address));
   }
   const identity = requireIdentity(request.identityUri);
   return { token: parsed.token, identity, certificateRequest, address };

@@ -1,4 +1,5 @@
 import {
+  addressRules,
   type DistributionPoint,
   type DistributionPointKind,
   distributionPointPriorityMax,
@@ -70,7 +71,7 @@ export function checkedSettings(settings: NewDistributionPoint): NewDistribution
     throw requestInvalid('dp_id', { expected, actual: quoted(dpId) });
   }
   if (parseAddress(address) === undefined) {
-    const expected = 'host:port of the agent, an IPv6 host in brackets';
+    const expected = `host:port of the agent, ${addressRules}`;
     throw requestInvalid('address', { expected, actual: quoted(address) });
   }
   const charCount = Array.from(description).length;

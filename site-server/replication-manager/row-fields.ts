@@ -1,5 +1,9 @@
 import { z } from 'zod';
-import { parseAddress, parseDistributionPointId } from '../../shared/domain/distribution-point.ts';
+import {
+  addressForm,
+  parseAddress,
+  parseDistributionPointId,
+} from '../../shared/domain/distribution-point.ts';
 import { parseObjectName } from '../../shared/domain/object-name.ts';
 import { parsePackageId } from '../../shared/domain/package.ts';
 import { requestLimits as limits } from '../../shared/domain/request-limits.ts';
@@ -20,7 +24,7 @@ export const noSiteOr = z.union([z.literal(''), siteCode]);
 export const packageId = parsed(parsePackageId, 'a package ID');
 export const dpId = parsed(parseDistributionPointId, 'the name of a distribution point');
 export const noDpOr = z.union([z.literal(''), dpId]);
-export const address = parsed(parseAddress, 'host:port');
+export const address = parsed(parseAddress, addressForm);
 /** How many, a number of a row, or a time. */
 export const count = z.int().min(0);
 /** Of a file or content, in hex; '' where there is none. */

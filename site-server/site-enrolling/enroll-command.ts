@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Argv, CommandModule } from 'yargs';
-import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { addressForm, parseAddress } from '../../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
 import {
   requireServerSite,
@@ -88,9 +88,9 @@ async function enroll(
   const { config: configPath } = given;
   const program = 'waybill-site';
   requireText(program, '<site>', parseSiteCode(site), 'three of A-Z and 0-9');
-  requireText(program, '--server', parseAddress(server), 'host:port');
+  requireText(program, '--server', parseAddress(server), addressForm);
   requireServerSite(program, serverSite);
-  requireText(program, '--address', address === '' || parseAddress(address), 'host:port');
+  requireText(program, '--address', address === '' || parseAddress(address), addressForm);
   const ended = await runEnrollment(program, async (needs) => {
     const end = await enrollSite(needs, {
       ...{ siteCode: site, server, serverSite, address, listen, enrollmentListen, configPath },

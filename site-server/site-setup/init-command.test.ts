@@ -60,6 +60,12 @@ describe('the command line of waybill-site init (ADM-6)', () => {
     ['--site CS1 --listen 0.0.0.0:8532', /^--listen .*: expected another port than/],
     ['--site CS1 --listen a:1 --enrollment-listen [::]:1', /^--listen a:1: expected another port/],
     ['--site CS1 --listen 8530', /^--listen 8530: expected host:port/],
+    [
+      '--site CS1 --kind secondary',
+      /^--kind: .*"waybill site add" there and "waybill-site enroll"/,
+    ],
+    ['--site CS1 --kind other', /^Invalid values:/],
+    ['--site CS1 --listen a:863000', /^--listen a:863000: .* the port from 1 to 65535/],
     ['--site cs', /^--site cs: expected three of A-Z and 0-9/],
     ['--site CS1 --admin a/b', /^--admin a\/b: expected 1 to 63 letters/],
   ] as const) {

@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import type { FileOwner } from '../../shared/certificates/secret-files.ts';
-import { parseAddress } from '../../shared/domain/distribution-point.ts';
+import { addressForm, parseAddress } from '../../shared/domain/distribution-point.ts';
 import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
@@ -53,6 +53,7 @@ export function initOptions<T>(command: Argv<T>) {
     })
     .option('kind', {
       choices: kinds,
+      coerce: firstSiteKind,
       default: 'primary' as (typeof kinds)[number],
       describe: 'what the site is; a central administration site has no distribution points',
     })
@@ -90,6 +91,14 @@ export function initOptions<T>(command: Argv<T>) {
     .epilogue(`Examples:\n${initExamples.join('\n').replace(/^/gm, '  ')}`);
 }
 
+/** Every other kind of site is a choice that the parser refuses. */
+function firstSiteKind(kind: (typeof kinds)[number]): (typeof kinds)[number] {
+  if (String(kind) !== 'secondary') return kind;
+  throw new Error(
+    `--kind: expected ${kinds.join(' or ')}, got "secondary"; sites below another are made by "waybill site add" there and "waybill-site enroll" on their machine`,
+  );
+}
+
 /** The options as they were given. */
 export interface InitFlags {
   readonly site: string;
@@ -112,7 +121,7 @@ function initProblems(flags: Readonly<Record<string, unknown>>): true | string {
   for (const name of ['listen', 'enrollment-listen']) {
     const value = flags[name];
     if (value !== undefined && parseAddress(String(value)) === undefined) {
-      return `--${name} ${value}: expected host:port, an IPv6 host in brackets`;
+      return `--${name} ${value}: expected ${addressForm}`;
     }
   }
   const { listen, 'enrollment-listen': enrollmentListen = enrollmentListenDefault } = flags;

@@ -1,8 +1,11 @@
 /** What is looked at before anything of a site is set up, so that it is set up whole, or nothing is changed. */
+import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { parse } from 'yaml';
 import type { FileOwner } from '../../shared/certificates/secret-files.ts';
 import { authorityNameOf } from '../../shared/domain/certificate-authority.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { parseSiteCode } from '../../shared/domain/site.ts';
 import { chainOf } from '../../shared/rpc/certificate-trust.ts';
 import { whileActingAs } from '../../shared/runtime/acting-user.ts';
 import { type AuthorityContent, readAuthority } from '../certificate-authority/authority-files.ts';
@@ -50,9 +53,10 @@ async function requireNothingForeign(
 ): Promise<void> {
   const { administrator, authorityDirectory, configFile } = places;
   if (await isThere(configFile)) {
+    const siteCode = await configuredSite(configFile);
     throw conflict(
       configFile,
-      'there is a configuration already, so this site is set up; name another file with --config to set up another one',
+      `there is a configuration already, ${siteCode === undefined ? 'so this site' : `that of site ${siteCode}, so it`} is set up; name another file with --config to set up another one`,
     );
   }
   const content = await whileActingAs(owner, () => readAuthority(authorityDirectory));
@@ -64,6 +68,17 @@ async function requireNothingForeign(
   // What a crash of this very command has left is gone on with.
   const [authority] = chainOf(Buffer.from(content.authority.certificate));
   await requireNoOther(administrator, request.adminName, authority);
+}
+
+/** Whose configuration it is; undefined when it cannot be read, or does not say. */
+async function configuredSite(configFile: string): Promise<string | undefined> {
+  try {
+    const config: unknown = parse(await readFile(configFile, 'utf8'));
+    const isSaid = typeof config === 'object' && config !== null && 'siteCode' in config;
+    return isSaid ? parseSiteCode(String(config.siteCode)) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**

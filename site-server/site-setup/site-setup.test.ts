@@ -105,7 +105,16 @@ describe('setting up a site', () => {
     await setUp();
     const before = await filesIn(place.path);
     await assert.rejects(setUp(), conflict(/site\.yaml: there is a configuration already/));
+    const other = setUp({ siteCode: 'PS9' });
+    await assert.rejects(
+      other,
+      conflict(/already, that of site CS1, so it is set up; name another/),
+    );
     assert.deepEqual(await filesIn(place.path), before);
+    for (const text of ['siteCode: [', 'nothing', 'siteCode: nowhere']) {
+      await writeFile(request.configFile, text);
+      await assert.rejects(setUp(), conflict(/already, so this site is set up; name another/));
+    }
   });
 
   it('overwrites no configuration of waybill that is somebody else’s', async () => {

@@ -1,4 +1,4 @@
-import { parseAddress } from '../../../shared/domain/distribution-point.ts';
+import { addressForm, parseAddress } from '../../../shared/domain/distribution-point.ts';
 import { WaybillError } from '../../../shared/domain/errors.ts';
 import type { PackageVersion } from '../../../shared/domain/package.ts';
 import { fromIdentityUri } from '../../../shared/domain/peer-identity.ts';
@@ -50,7 +50,7 @@ function toSource({ source, nearness }: AnsweredSource, index: number): LocatedS
     throw invalid(`${field}.identity`, expected, source?.identity ?? 'nothing');
   }
   const address = parseAddress(source?.address ?? '');
-  if (address === undefined) throw invalid(`${field}.address`, 'host:port', source?.address ?? '');
+  if (address === undefined) throw invalid(`${field}.address`, addressForm, source?.address ?? '');
   if (source?.protocol !== 'SOURCE_PROTOCOL_GRPC') {
     throw invalid(`${field}.protocol`, 'SOURCE_PROTOCOL_GRPC', String(source?.protocol));
   }
