@@ -10,7 +10,7 @@ import type { LiveCredentials } from '../shared/rpc/live-credentials.ts';
 import { RpcServer } from '../shared/rpc/rpc-server.ts';
 import { agentVersion } from '../shared/runtime/agent-version.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
-import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
+import { type Component, startInOrder, stopThenClose } from '../shared/runtime/component.ts';
 import type { Logger } from '../shared/runtime/logger.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
 import { certificateKeeper } from './certificate-wiring.ts';
@@ -164,8 +164,7 @@ export class DpAgent implements Component {
   }
 
   async stop(): Promise<void> {
-    await stopInReverse(this.#components);
-    await this.#store.close();
+    await stopThenClose(this.#components, this.#store);
   }
 }
 

@@ -22,13 +22,17 @@ const growthBytesMax = 256 * mebibyte;
 /** How long what an attack has left open may take to close. */
 const quietMsMax = 30_000;
 
-/** Somebody of each kind. */
-const identities: readonly PeerIdentity[] = [
-  { kind: 'client', name: 'pc1' },
-  { kind: 'dp', dpId: 'PS1DP9' },
-  { kind: 'site', siteCode: 'PS2' },
-  { kind: 'admin', role: 'read-only', name: 'rita' },
-];
+/** Somebody of one kind after another, and never the same: nobody pays here for what another attack did. */
+function attackerAt(index: number): PeerIdentity {
+  const own = `${10 + index}`;
+  const kinds: readonly PeerIdentity[] = [
+    { kind: 'client', name: `pc${own}` },
+    { kind: 'dp', dpId: `PS1DP${own}` },
+    { kind: 'site', siteCode: `X${own}` },
+    { kind: 'admin', role: 'read-only', name: `rita${own}` },
+  ];
+  return kinds[index % kinds.length] as PeerIdentity;
+}
 
 describe('a hostile peer, and agents that go on (SEC-4, F18)', () => {
   let network: Network;
@@ -40,6 +44,7 @@ describe('a hostile peer, and agents that go on (SEC-4, F18)', () => {
     network = await Network.start({ distributionPoints: [dpId] });
     administrator = await Administrator.of(network);
     const directory = join(network.directory, 'certs');
+    const identities = attacks.map((_, index) => attackerAt(index));
     for (const files of await issueDevelopmentHierarchy({ directory, identities })) {
       credentials.push(await readPeerCredentials(files));
     }
@@ -90,7 +95,7 @@ describe('a hostile peer, and agents that go on (SEC-4, F18)', () => {
   }
 
   for (const [index, attack] of attacks.entries()) {
-    const identity = identities[index % identities.length] as PeerIdentity;
+    const identity = attackerAt(index);
     const who = attack.needsCertificate ? toIdentityUri(identity) : 'nobody';
     it(`${attack.name}, by ${who}: transfers go on, memory is bounded, nothing is left open`, async () => {
       const [running, sockets] = [pids(), pids().map(socketCountOf)];
@@ -98,7 +103,7 @@ describe('a hostile peer, and agents that go on (SEC-4, F18)', () => {
       const rssBefore = running.map(peakRssBytes);
       const over = new AbortController();
       const blowsBefore = { ...blows };
-      const attacker = credentials[index % identities.length] ?? assert.fail();
+      const attacker = credentials[index] ?? assert.fail();
       const attacking = agents().map(({ address }) =>
         attack.run({ address, credentials: attacker }, over.signal),
       );

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { RpcServer } from '../shared/rpc/rpc-server.ts';
-import { type Component, startInOrder, stopInReverse } from '../shared/runtime/component.ts';
+import { type Component, startInOrder, stopThenClose } from '../shared/runtime/component.ts';
 import { StateStore } from '../shared/state-store/state-store.ts';
 import { SiteCommands } from './admin-service/site-commands.ts';
 import { checkedSources } from './admin-service/source-check.ts';
@@ -140,8 +140,7 @@ export class SiteServer implements Component {
   }
 
   async stop(): Promise<void> {
-    await stopInReverse(this.#components);
-    await this.#store.close();
+    await stopThenClose(this.#components, this.#store);
   }
 }
 

@@ -10,6 +10,8 @@ export interface RowVersion {
   readonly isDeleted: boolean;
   /** A tombstone of what was not here: who has a say in the row may have made it meanwhile. Known here alone. */
   readonly isOfNothing?: true;
+  /** The number is younger than the change, which may be outdated: it counts by its time alone. */
+  readonly isRenumbered?: true;
 }
 
 /** A change of a replicated row: the row of table "change log". */

@@ -1,30 +1,55 @@
 const quarterMs = 15 * 60_000;
 const weekdays = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 
+/** Quarters remembered of a time zone: as many as eight weeks have, so far ahead is looked. */
+const quartersMax = 8 * 7 * 24 * 4;
+/** Time zones that are remembered. */
+const timeZonesMax = 64;
+
 /**
  * Which hour of the week it is in a time zone. All offsets in use, and all their changes, are whole
- * quarters of an hour, so what is said holds until the next full quarter.
+ * quarters of an hour, so what is said holds until the next full quarter. Whoever looks ahead asks for the
+ * same quarters again and again, and the system takes its time: what it said is remembered, by time zone.
  */
 export class HourOfWeek {
-  readonly #format: Intl.DateTimeFormat;
+  readonly #zone: HoursOfZone;
   #quarter = Number.NaN;
   #hour = 0;
 
   /** @throws RangeError when there is no such time zone */
   constructor(timeZone: string) {
-    this.#format = new Intl.DateTimeFormat('en-US', {
-      ...{ timeZone, weekday: 'short', hour: 'numeric', hourCycle: 'h23' },
-    });
+    this.#zone = hoursOfZone(timeZone);
   }
 
   /** From 0, Monday 00:00 to 01:00 of the local time, to 167. */
   at(nowMs: number): number {
     const quarter = Math.floor(nowMs / quarterMs);
     if (quarter !== this.#quarter) {
-      this.#hour = this.#hourOf(quarter * quarterMs);
+      this.#hour = this.#zone.of(quarter);
       this.#quarter = quarter;
     }
     return this.#hour;
+  }
+}
+
+/** The hours of the week of a time zone, by quarter since the epoch. */
+class HoursOfZone {
+  readonly #format: Intl.DateTimeFormat;
+  readonly #hours = new Map<number, number>();
+
+  constructor(timeZone: string) {
+    this.#format = new Intl.DateTimeFormat('en-US', {
+      ...{ timeZone, weekday: 'short', hour: 'numeric', hourCycle: 'h23' },
+    });
+  }
+
+  of(quarter: number): number {
+    const known = this.#hours.get(quarter);
+    if (known !== undefined) return known;
+    const hour = this.#hourOf(quarter * quarterMs);
+    if (this.#hours.size >= quartersMax) this.#hours.clear();
+    this.#hours.set(quarter, hour);
+    return hour;
   }
 
   #hourOf(thenMs: number): number {
@@ -32,6 +57,17 @@ export class HourOfWeek {
     const textOf = (type: string) => parts.find((part) => part.type === type)?.value ?? '';
     return weekdays.indexOf(textOf('weekday')) * 24 + Number(textOf('hour'));
   }
+}
+
+const zones = new Map<string, HoursOfZone>();
+
+function hoursOfZone(timeZone: string): HoursOfZone {
+  const known = zones.get(timeZone);
+  if (known) return known;
+  const zone = new HoursOfZone(timeZone);
+  if (zones.size >= timeZonesMax) zones.clear();
+  zones.set(timeZone, zone);
+  return zone;
 }
 
 /** The next full quarter of an hour, in milliseconds since the epoch. */

@@ -8,21 +8,34 @@ import { JobQueue, type QueueDecision, type QueueSurroundings } from './job-queu
 import { type Priority, toPackageId } from './package.ts';
 
 const startMs = 1_000_000;
-const stepsMs = [0, 1, 4_000, 9_000];
+const dayMs = 24 * 60 * 60_000;
+const stepsMs = [0, 0, 1, 1, 4_000, 4_000, 9_000, 9_000, dayMs, 1.6 * dayMs];
+/** Who is asked for an opening sees no further. */
+const sightMs = 1.5 * dayMs;
+
+/** When a way is open. */
+interface OpenHours {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
 
 /** What surrounds the queue, as it is now: a test changes it. */
 class Surroundings implements QueueSurroundings {
   limits = { packagesMax: 2, distributionPointsPerPackageMax: 2 };
+  readonly bounds = { validationsMax: 2, withoutRoomMax: 2 };
   readonly pullDpIds = new Set(['P1', 'P2', 'X']);
-  readonly opensAt = new Map<string, number | undefined>();
+  /** In order; what is not named here is always open. */
+  readonly hoursOf = new Map<string, readonly OpenHours[]>();
   readonly pull = {
     isPullDp: (dpId: string) => this.pullDpIds.has(dpId),
     notificationsMax: 3,
     jobsMax: 2,
   };
   readonly opensAtMs = ({ dpId, priority }: DistributionJob, nowMs: number) => {
-    const key = `${dpId}/${priority}`;
-    return this.opensAt.has(key) ? this.opensAt.get(key) : nowMs;
+    const hours = this.hoursOf.get(`${dpId}/${priority}`);
+    if (!hours) return nowMs;
+    const next = hours.find(({ toMs }) => toMs > nowMs);
+    return next && next.fromMs <= nowMs + sightMs ? next.fromMs : undefined;
   };
 }
 
@@ -69,12 +82,29 @@ const eventArbitrary = fc.record({
   way: fc.option(
     fc.record({
       key: fc.constantFrom('A/1', 'A/2', 'B/2', 'B/3', 'C/2'),
-      opensAtMs: fc.constantFrom(undefined, 0, startMs + 3_000, startMs + 8_000),
+      hours: fc.constantFrom(
+        [],
+        [{ fromMs: 0, toMs: Number.POSITIVE_INFINITY }],
+        [{ fromMs: startMs + 3_000, toMs: startMs + 7_000 }],
+        [{ fromMs: startMs + 8_000, toMs: Number.POSITIVE_INFINITY }],
+        // Too far away to be seen at first.
+        [{ fromMs: startMs + 2 * dayMs, toMs: startMs + 3 * dayMs }],
+        [
+          { fromMs: 0, toMs: startMs + 4_000 },
+          { fromMs: startMs + 4 * dayMs, toMs: startMs + 4 * dayMs + 4_000 },
+          { fromMs: startMs + 5 * dayMs, toMs: Number.POSITIVE_INFINITY },
+        ],
+      ),
     }),
   ),
   packagesMax: fc.option(fc.integer({ min: 1, max: 3 })),
+  distributionPointsPerPackageMax: fc.option(fc.integer({ min: 1, max: 3 })),
   jobsMax: fc.option(fc.integer({ min: 1, max: 3 })),
-  turnsKind: fc.boolean(),
+  notificationsMax: fc.option(fc.integer({ min: 1, max: 3 })),
+  /** The DP X is of the other kind from now on; the queue is told, or finds out. */
+  turnsKind: fc.constantFrom('no', 'no', 'told', 'silently'),
+  /** The rows of jobs without room say so from now on. */
+  tellsOfRoom: fc.boolean(),
 });
 
 const serials = (jobs: readonly DistributionJob[]) => jobs.map(({ jobSerial }) => jobSerial);
@@ -97,48 +127,80 @@ class QueueLife {
   readonly jobs = new Map<number, DistributionJob>();
   readonly queue = new JobQueue(this.around);
   nowMs = startMs;
+  /** What the queue takes X for. */
+  isXPull = true;
 
   take(event: Parameters<Parameters<typeof eventArbitrary.map>[0]>[0]): void {
-    const { changes, stepMs, way, packagesMax, jobsMax, turnsKind } = event;
+    const { changes, stepMs, way, turnsKind, tellsOfRoom } = event;
     for (const { jobSerial, facts } of changes) this.put(toJob(jobSerial, facts));
     this.nowMs += stepMs;
     if (way) {
-      this.around.opensAt.set(way.key, way.opensAtMs);
+      this.around.hoursOf.set(way.key, way.hours);
       this.queue.waysChanged();
     }
-    if (packagesMax !== null) this.around.limits.packagesMax = packagesMax;
-    if (jobsMax !== null) this.around.pull.jobsMax = jobsMax;
-    if (turnsKind) this.turnKind();
-    this.check();
+    this.limit(event);
+    if (turnsKind !== 'no') this.turnKind(turnsKind === 'told');
+    this.check(tellsOfRoom);
+  }
+
+  limit(event: Parameters<Parameters<typeof eventArbitrary.map>[0]>[0]): void {
+    const { limits, pull } = this.around;
+    limits.packagesMax = event.packagesMax ?? limits.packagesMax;
+    limits.distributionPointsPerPackageMax =
+      event.distributionPointsPerPackageMax ?? limits.distributionPointsPerPackageMax;
+    pull.jobsMax = event.jobsMax ?? pull.jobsMax;
+    pull.notificationsMax = event.notificationsMax ?? pull.notificationsMax;
   }
 
   put(job: DistributionJob): void {
     if (isOpen(job)) this.jobs.set(job.jobSerial, job);
     else this.jobs.delete(job.jobSerial);
     this.queue.set(job);
+    // It looks at the DP of each job that comes.
+    if (isOpen(job) && job.dpId === 'X') this.isXPull = this.around.pullDpIds.has('X');
   }
 
-  turnKind(): void {
+  turnKind(isTold: boolean): void {
     const { pullDpIds } = this.around;
     if (!pullDpIds.delete('X')) pullDpIds.add('X');
+    if (!isTold) return;
     this.queue.lookAtDp('X');
+    this.isXPull = pullDpIds.has('X');
   }
 
+  /** By what the queue takes X for, as long as nothing for X begins by that. */
   simply(nowMs = this.nowMs): SimpleDecision {
-    const { limits, pull, opensAtMs } = this.around;
-    return decideSimply(this.jobs.values(), limits, nowMs, { pull, opensAtMs });
+    const believed = this.simplyWith(this.isXPull, nowMs);
+    if (!believed.start.some(({ dpId }) => dpId === 'X')) return believed;
+    return this.simplyWith(this.around.pullDpIds.has('X'), nowMs);
+  }
+
+  simplyWith(isXPull: boolean, nowMs: number): SimpleDecision {
+    const { limits, pull, opensAtMs, bounds } = this.around;
+    const isPullDp = (dpId: string) => (dpId === 'X' ? isXPull : pull.isPullDp(dpId));
+    const pullNow = { ...pull, isPullDp };
+    return decideSimply(this.jobs.values(), limits, nowMs, { pull: pullNow, opensAtMs, bounds });
+  }
+
+  /** What begins for X by what the queue takes it for makes it look. */
+  findOutKind(): void {
+    const { start } = this.simplyWith(this.isXPull, this.nowMs);
+    if (start.some(({ dpId }) => dpId === 'X')) this.isXPull = this.around.pullDpIds.has('X');
   }
 
   /** The same starts and gives way; once that is done, all others wait for the same, in the same order. */
-  check(): void {
+  check(tellsOfRoom: boolean): void {
     const simple = this.simply();
     const decision = this.queue.decide(this.nowMs);
+    this.findOutKind();
     assert.deepEqual(serials(decision.start), serials(simple.start));
     assert.deepEqual(serials(decision.giveWay), serials(simple.giveWay));
-    const untold = simple.withoutRoom.filter((job) => job.waitingReason !== 'capacity');
-    assert.deepEqual(serials(decision.withoutRoom), serials(untold));
+    this.checkWithoutRoom(decision, simple);
     this.checkNextDue(decision, simple);
     for (const job of decision.start) this.put({ ...job, state: 'started' });
+    if (tellsOfRoom) {
+      for (const job of decision.withoutRoom) this.put({ ...job, waitingReason: 'capacity' });
+    }
     const { waiting } = this.simply();
     const waits = this.queue.waitingAfter(undefined, 1_000).map(({ jobSerial }) => jobSerial);
     const starting = new Set(serials(this.simply().start));
@@ -152,12 +214,31 @@ class QueueLife {
     }
   }
 
+  /** As many as one decision may say, of those whose rows do not say it; in order. */
+  checkWithoutRoom({ withoutRoom }: QueueDecision, simple: SimpleDecision): void {
+    const untold = simple.withoutRoom.filter((job) => job.waitingReason !== 'capacity');
+    const count = Math.min(untold.length, this.around.bounds.withoutRoomMax);
+    assert.equal(withoutRoom.length, count);
+    const said = new Set(serials(withoutRoom));
+    const inOrder = untold.filter(({ jobSerial }) => said.has(jobSerial));
+    assert.deepEqual(serials(withoutRoom), serials(inOrder));
+  }
+
+  /** It looks again, within a day, at a way of which was said that it never opens. */
+  checkAskedAgain(nextDueMs: number): void {
+    assert.ok(nextDueMs > this.nowMs && nextDueMs <= this.nowMs + dayMs);
+    const closed = [...this.around.hoursOf.values()].filter(
+      (hours) => !hours.some(({ toMs, fromMs }) => toMs > this.nowMs && fromMs <= this.nowMs),
+    );
+    assert.ok(closed.length > 0);
+  }
+
   /** Up to the time it names nothing begins by itself; and it names none at which nothing is due. */
   checkNextDue({ nextDueMs }: QueueDecision, simple: SimpleDecision): void {
     const times = [...this.jobs.values()].map(({ restartAtMs }) => restartAtMs);
-    const openings = [...this.around.opensAt.values()].flatMap((ms) => ms ?? []);
+    const openings = [...this.around.hoursOf.values()].flat().map(({ fromMs }) => fromMs);
     const later = [...times, ...openings].filter((ms) => ms > this.nowMs);
-    if (nextDueMs !== undefined) assert.ok(later.includes(nextDueMs));
+    if (nextDueMs !== undefined && !later.includes(nextDueMs)) this.checkAskedAgain(nextDueMs);
     if (simple.start.length > 0 || simple.giveWay.length > 0) return;
     for (const ms of later.filter((one) => one < (nextDueMs ?? Number.POSITIVE_INFINITY))) {
       const { start, giveWay } = this.simply(ms);

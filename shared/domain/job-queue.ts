@@ -30,7 +30,8 @@ export interface QueueDecision {
   /** Jobs that wait until their pull DP has room, and whose rows do not say so; at most `withoutRoomMax`. */
   readonly withoutRoom: readonly DistributionJob[];
   /**
-   * When the next job becomes due, or the way of one opens that could begin; undefined when neither will.
+   * When the next job becomes due, or the way of one that could begin opens or is to be asked for again;
+   * undefined when neither will.
    */
   readonly nextDueMs: number | undefined;
 }
@@ -42,6 +43,15 @@ export interface QueueSurroundings {
   readonly pull?: PullQueue;
   /** Always open when it is absent. */
   readonly opensAtMs?: OpensAtMs;
+  readonly bounds?: QueueBounds;
+}
+
+/** What no administrator changes. */
+export interface QueueBounds {
+  /** Validations that run at once. @default 20 */
+  readonly validationsMax: number;
+  /** Jobs of which one decision says that their DPs have no room. @default 256 */
+  readonly withoutRoomMax: number;
 }
 
 const noPullDps: PullQueue = { isPullDp: () => false, notificationsMax: 0, jobsMax: 0 };
@@ -68,7 +78,7 @@ export class JobQueue {
   readonly #slots: JobSlots;
   readonly #pulls: PullPlaces;
   readonly #cancels = new CancelPlaces();
-  readonly #validations = new ValidationPlaces();
+  readonly #validations: ValidationPlaces;
   readonly #dps = new Map<string, QueuedDp>();
   readonly #jobs = new Map<number, DistributionJob>();
   /** All that wait here. */
@@ -80,11 +90,13 @@ export class JobQueue {
   /** As of which jobs are due. */
   #nowMs = 0;
 
-  constructor({ limits, pull = noPullDps, opensAtMs = (_, nowMs) => nowMs }: QueueSurroundings) {
+  constructor(surroundings: QueueSurroundings) {
+    const { limits, pull = noPullDps, opensAtMs = (_, nowMs) => nowMs, bounds } = surroundings;
     this.#pull = pull;
     this.#ways = new JobWays(opensAtMs);
     this.#slots = new JobSlots(limits);
-    this.#pulls = new PullPlaces(pull);
+    this.#pulls = new PullPlaces(pull, bounds?.withoutRoomMax);
+    this.#validations = new ValidationPlaces(bounds?.validationsMax);
   }
 
   /** How many wait here. */
@@ -174,8 +186,8 @@ export class JobQueue {
 
   get #nextDueMs(): number | undefined {
     const due = this.#timed.firstAfter(lastAt(this.#nowMs))?.restartAtMs;
-    const opening = this.#ways.nextOpeningMs;
-    return due === undefined || opening === undefined ? (due ?? opening) : Math.min(due, opening);
+    const look = this.#ways.nextLookMs;
+    return due === undefined || look === undefined ? (due ?? look) : Math.min(due, look);
   }
 
   /** Jobs become due; and are so no more when the clock was set back. */

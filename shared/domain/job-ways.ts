@@ -2,16 +2,19 @@ import type { DistributionJob } from './distribution-job.ts';
 import { SortedList } from './sorted-list.ts';
 
 /**
- * When the way to the job's DP is open to it (PTM-5): now or earlier, later, or, undefined, never. The
- * same for all jobs of a DP and a priority.
+ * When the way to the job's DP is open to it (PTM-5): now or earlier, later, or, undefined, not as far as
+ * can be seen, a day at least. The same for all jobs of a DP and a priority.
  */
 export type OpensAtMs = (job: DistributionJob, nowMs: number) => number | undefined;
+
+/** After so long a way is asked for again of which it was said that it never opens. */
+const askAgainMs = 24 * 60 * 60_000;
 
 /** The way to a DP for jobs of one priority, while it is closed, and who waits for it. */
 interface ClosedWay {
   readonly key: string;
-  /** Infinity: never. */
-  opensAtMs: number;
+  /** When it opens, or is to be asked for again. */
+  lookAtMs: number;
   readonly jobs: Map<number, DistributionJob>;
 }
 
@@ -23,7 +26,7 @@ export class JobWays {
   readonly #opensAtMs: OpensAtMs;
   readonly #closed = new Map<string, ClosedWay>();
   readonly #opening = new SortedList<ClosedWay>(
-    (a, b) => a.opensAtMs - b.opensAtMs || (a.key < b.key ? -1 : Number(a.key > b.key)),
+    (a, b) => a.lookAtMs - b.lookAtMs || (a.key < b.key ? -1 : Number(a.key > b.key)),
   );
   /** What was answered for one moment: each way is asked for once. */
   readonly #answers = new Map<string, number>();
@@ -34,10 +37,9 @@ export class JobWays {
     this.#opensAtMs = opensAtMs;
   }
 
-  /** When the first of the closed ways opens; undefined when none will. */
-  get nextOpeningMs(): number | undefined {
-    const opensAtMs = this.#opening.first?.opensAtMs;
-    return opensAtMs === Number.POSITIVE_INFINITY ? undefined : opensAtMs;
+  /** When the first of the closed ways opens, or is to be asked for again; undefined when none is closed. */
+  get nextLookMs(): number | undefined {
+    return this.#opening.first?.lookAtMs;
   }
 
   /** When the way of a job opens, as of now; Infinity: never. */
@@ -56,7 +58,7 @@ export class JobWays {
   isOpen(job: DistributionJob, nowMs: number): boolean {
     const opensAtMs = this.openingFor(job, nowMs);
     if (opensAtMs <= nowMs) return true;
-    this.#keep(job, opensAtMs);
+    this.#keep(job, lookAtOf(opensAtMs, nowMs));
     return false;
   }
 
@@ -80,14 +82,14 @@ export class JobWays {
     this.#answers.clear();
   }
 
-  /** Jobs whose way has opened; they are here no more. @param isBack the clock shows an earlier time than before */
+  /** Jobs whose way has opened, or may have; they are here no more. @param isBack the clock shows an earlier time than before */
   opened(nowMs: number, isBack: boolean): DistributionJob[] {
     this.#answers.clear();
     if (isBack || this.#areOthers) this.#askAgain(nowMs);
     this.#areOthers = false;
     const jobs: DistributionJob[] = [];
     for (let way = this.#opening.first; way; way = this.#opening.first) {
-      if (way.opensAtMs > nowMs) break;
+      if (way.lookAtMs > nowMs) break;
       jobs.push(...way.jobs.values());
       this.#forget(way);
     }
@@ -99,14 +101,14 @@ export class JobWays {
       const [job] = way.jobs.values();
       if (!job) continue;
       this.#opening.delete(way);
-      way.opensAtMs = this.openingFor(job, nowMs);
+      way.lookAtMs = lookAtOf(this.openingFor(job, nowMs), nowMs);
       this.#opening.put(way);
     }
   }
 
-  #keep(job: DistributionJob, opensAtMs: number): void {
+  #keep(job: DistributionJob, lookAtMs: number): void {
     if (this.keptBack(job)) return;
-    const way = { key: keyOf(job), opensAtMs, jobs: new Map([[job.jobSerial, job]]) };
+    const way = { key: keyOf(job), lookAtMs, jobs: new Map([[job.jobSerial, job]]) };
     this.#closed.set(way.key, way);
     this.#opening.put(way);
   }
@@ -115,6 +117,11 @@ export class JobWays {
     this.#closed.delete(way.key);
     this.#opening.delete(way);
   }
+}
+
+/** A "never" is not kept for good: it is only as true as whoever said it could see. */
+function lookAtOf(opensAtMs: number, nowMs: number): number {
+  return opensAtMs === Number.POSITIVE_INFINITY ? nowMs + askAgainMs : opensAtMs;
 }
 
 function keyOf({ dpId, priority }: DistributionJob): string {

@@ -43,9 +43,12 @@ export class PullPlaces {
   #runningCount = 0;
   /** The limit by which DPs are held. */
   #jobsMax: number;
+  readonly #toldMax: number;
 
-  constructor(pull: PullQueue) {
+  /** @param toldMax of so many jobs one decision says that their DPs have no room */
+  constructor(pull: PullQueue, toldMax = withoutRoomMax) {
     this.#pull = pull;
+    this.#toldMax = toldMax;
     this.#jobsMax = pull.jobsMax;
   }
 
@@ -109,9 +112,9 @@ export class PullPlaces {
     const startOf = new Map(added.map((job) => [job.dpId, job]));
     const found: DistributionJob[] = [];
     for (const dpId of new Set([...this.#toTell, ...startOf.keys()])) {
-      const some = this.#withoutRoomAt(dpId, startOf.get(dpId), withoutRoomMax - found.length);
+      const some = this.#withoutRoomAt(dpId, startOf.get(dpId), this.#toldMax - found.length);
       found.push(...some);
-      if (found.length >= withoutRoomMax) break;
+      if (found.length >= this.#toldMax) break;
       // Until the rows say so.
       if (some.length === 0) this.#toTell.delete(dpId);
     }

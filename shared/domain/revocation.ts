@@ -98,24 +98,24 @@ export function reachOfRevocation(
   return everySite.every(isHeard) ? 'everywhere' : 'below';
 }
 
-/** Revocations in memory, by holder. */
+/** Revocations in memory, by holder and by site: of a site there may be many, and of many sites few each. */
 export class RevocationIndex<R extends RevokedAt> {
   readonly #byHolder = new Map<string, Map<string, R>>();
-  readonly #counts = new Map<string, number>();
+  readonly #bySite = new Map<string, Map<string, R>>();
 
   put(revocation: R): void {
     const { holder, siteCode } = revocation;
     const ofHolder = this.#byHolder.get(holder) ?? new Map<string, R>();
-    this.#byHolder.set(holder, ofHolder);
-    if (!ofHolder.has(siteCode)) this.#counts.set(siteCode, this.countOf(siteCode) + 1);
-    ofHolder.set(siteCode, revocation);
+    this.#byHolder.set(holder, ofHolder.set(siteCode, revocation));
+    const ofSite = this.#bySite.get(siteCode) ?? new Map<string, R>();
+    this.#bySite.set(siteCode, ofSite.set(holder, revocation));
   }
 
   delete({ holder, siteCode }: Pick<RevokedAt, 'holder' | 'siteCode'>): void {
     const ofHolder = this.#byHolder.get(holder);
-    if (ofHolder?.delete(siteCode)) this.#counts.set(siteCode, this.countOf(siteCode) - 1);
-    if (this.#counts.get(siteCode) === 0) this.#counts.delete(siteCode);
-    if (ofHolder?.size === 0) this.#byHolder.delete(holder);
+    if (ofHolder?.delete(siteCode) && ofHolder.size === 0) this.#byHolder.delete(holder);
+    const ofSite = this.#bySite.get(siteCode);
+    if (ofSite?.delete(holder) && ofSite.size === 0) this.#bySite.delete(siteCode);
   }
 
   get({ holder, siteCode }: Pick<RevokedAt, 'holder' | 'siteCode'>): R | undefined {
@@ -124,17 +124,17 @@ export class RevocationIndex<R extends RevokedAt> {
 
   /** How many holders a site has said it of. */
   countOf(siteCode: string): number {
-    return this.#counts.get(siteCode) ?? 0;
+    return this.#bySite.get(siteCode)?.size ?? 0;
   }
 
   /** The same of each site that has said it of any. */
   get counts(): ReadonlyMap<string, number> {
-    return this.#counts;
+    return new Map([...this.#bySite].map(([siteCode, ofSite]) => [siteCode, ofSite.size]));
   }
 
   /** All that a site has said. */
   ofSite(siteCode: string): R[] {
-    return [...this.#byHolder.values()].flatMap((ofHolder) => ofHolder.get(siteCode) ?? []);
+    return [...(this.#bySite.get(siteCode)?.values() ?? [])];
   }
 
   /** What each site says of a holder. */

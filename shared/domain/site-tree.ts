@@ -32,6 +32,12 @@ export class SiteTree {
     return this.#sites.size;
   }
 
+  /** The hierarchy with a site as it is said; undefined: without it. */
+  with(siteCode: string, site: SiteDefinition | undefined): SiteTree {
+    const others = [...this.#sites.values()].filter((one) => one.siteCode !== siteCode);
+    return new SiteTree(site ? [...others, site] : others);
+  }
+
   /** All sites, by code. */
   list(): SiteDefinition[] {
     return [...this.#sites.values()].sort((a, b) => (a.siteCode < b.siteCode ? -1 : 1));

@@ -10,6 +10,11 @@ export class ValidationPlaces {
   readonly #ready = new JobGroups(({ dpId }) => dpId);
   /** How many run, by DP: more than one only if a program before this one let them. */
   readonly #runningOf = new Map<string, number>();
+  readonly #countMax: number;
+
+  constructor(countMax = validationsMax) {
+    this.#countMax = countMax;
+  }
 
   addReady(job: DistributionJob): void {
     this.#ready.add(job);
@@ -36,7 +41,7 @@ export class ValidationPlaces {
   /** Those that begin now, first one first: looked at is one of each DP that gets a place. */
   starting(): DistributionJob[] {
     const start: DistributionJob[] = [];
-    let left = validationsMax - this.#runningOf.size;
+    let left = this.#countMax - this.#runningOf.size;
     let job = this.#ready.firstOfNext(undefined);
     for (; job && left > 0; left -= 1, job = this.#ready.firstOfNext(job)) start.push(job);
     return start;

@@ -43,6 +43,11 @@ export function isCutOff(details: string): boolean {
   return /^Received RST_STREAM with code|^No status information received/.test(details);
 }
 
+/** Whether a handshake failed since the connection broke, and not for what either side has shown. */
+export function isCutShort(details: string): boolean {
+  return /ECONNRESET|EPIPE|ETIMEDOUT|socket hang up|disconnected before secure/.test(details);
+}
+
 const foreignCaPattern =
   /unable to (verify the first certificate|get (local )?issuer certificate)|self[- ]signed certificate|certificate signature failure/;
 

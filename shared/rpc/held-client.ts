@@ -24,6 +24,11 @@ export class HeldClient {
     return this.#isClosed;
   }
 
+  /** Whether a call is on it, or waits for its connection. */
+  get isUsed(): boolean {
+    return this.#callCount > 0;
+  }
+
   /** Whether there is a connection now. */
   get isReady(): boolean {
     return this.state() === connectivityState.READY;

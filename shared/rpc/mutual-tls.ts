@@ -90,12 +90,12 @@ const serverOptions: SecureServerOptions = {
  * not matter, so agents may move.
  *
  * @param refuse gets undefined for a certificate without one identity; returns why not, or undefined
- * @param onConnected gets each connection whose handshake is done, and was not refused
+ * @param watch what is told of each handshake
  */
 export function toChannelCredentials(
   credentials: PeerCredentials,
   refuse: (peer: CertifiedPeer | undefined) => Error | undefined,
-  onConnected: (socket: TLSSocket) => void = () => {},
+  watch: HandshakeWatch = {},
 ): ChannelCredentials {
   const secure = ChannelCredentials.createFromSecureContext(
     createSecureContext(toContextOptions(credentials)),
@@ -105,7 +105,15 @@ export function toChannelCredentials(
         refuse(shownPeerOf(certificate as DetailedPeerCertificate, credentials.ca)),
     },
   );
-  return new WatchedChannelCredentials(secure, onConnected);
+  return new WatchedChannelCredentials(secure, watch);
+}
+
+/** Who wants to know how the handshakes of a client end. */
+export interface HandshakeWatch {
+  /** It is done, and nobody was refused. */
+  readonly onConnected?: (socket: TLSSocket) => void;
+  /** One of the two was refused, or the connection broke meanwhile. */
+  readonly onFailed?: (error: unknown) => void;
 }
 
 type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>;
@@ -113,12 +121,12 @@ type Connector = ReturnType<ChannelCredentials['_createSecureConnector']>;
 /** Shows the socket of each connection that is made. */
 class WatchedChannelCredentials extends ChannelCredentials {
   readonly #inner: ChannelCredentials;
-  readonly #onConnected: (socket: TLSSocket) => void;
+  readonly #watch: HandshakeWatch;
 
-  constructor(inner: ChannelCredentials, onConnected: (socket: TLSSocket) => void) {
+  constructor(inner: ChannelCredentials, watch: HandshakeWatch) {
     super();
     this.#inner = inner;
-    this.#onConnected = onConnected;
+    this.#watch = watch;
   }
 
   override _isSecure(): boolean {
@@ -135,8 +143,11 @@ class WatchedChannelCredentials extends ChannelCredentials {
     const connector = this.#inner._createSecureConnector(...target);
     return {
       connect: async (socket) => {
-        const result = await connector.connect(socket);
-        this.#onConnected(result.socket as TLSSocket);
+        const result = await connector.connect(socket).catch((error: unknown) => {
+          this.#watch.onFailed?.(error);
+          throw error;
+        });
+        this.#watch.onConnected?.(result.socket as TLSSocket);
         return result;
       },
       waitForReady: () => connector.waitForReady(),

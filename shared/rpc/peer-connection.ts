@@ -5,7 +5,8 @@ import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import type { CallerGroup } from './call-policy.ts';
 import { CertifiedSockets } from './certified-sockets.ts';
-import { isForeignCa } from './connection-failure.ts';
+import { ConnectPace, type ConnectPaceConfig, defaultConnectPace } from './connect-pace.ts';
+import { isCutShort, isForeignCa } from './connection-failure.ts';
 import { HeldClient } from './held-client.ts';
 import { toChannelCredentials } from './mutual-tls.ts';
 import type { PeerCredentials } from './peer-credentials.ts';
@@ -34,6 +35,19 @@ export interface PeerConnectionOptions {
   readonly connectDeadlineMs?: number;
   /** @default defaultKeepalive */
   readonly keepalive?: Keepalive;
+  /** How often it is tried while it is waited for. @default defaultConnectPace */
+  readonly pace?: ConnectPaceConfig;
+  /** A number from 0 up to 1. @default Math.random */
+  readonly random?: () => number;
+}
+
+/** A wait for a connection. */
+interface Trying {
+  readonly signal: AbortSignal | undefined;
+  /** Whose connection is meant; absent: the newest one's. */
+  readonly held?: HeldClient | undefined;
+  /** Whether it is no use to go on in this state. */
+  readonly isEnough: (state: connectivityState) => boolean;
 }
 
 /** Marks our own refusal of a server's certificate among gRPC's connection errors. */
@@ -66,6 +80,9 @@ export class PeerConnection {
   readonly connectDeadlineMs: number;
   readonly #options: PeerConnectionOptions;
   readonly #sockets: CertifiedSockets;
+  readonly #pace: ConnectPace;
+  /** How many wait for an attempt that runs. */
+  #tryingCount = 0;
   #held: HeldClient;
   #renewedAtMs = performance.now();
   #shownIdentity = '';
@@ -74,6 +91,7 @@ export class PeerConnection {
   constructor(options: PeerConnectionOptions) {
     this.#options = options;
     this.#sockets = new CertifiedSockets(options);
+    this.#pace = new ConnectPace(options.pace ?? defaultConnectPace, options.random ?? Math.random);
     this.connectDeadlineMs = options.connectDeadlineMs ?? 5_000;
     this.#held = this.#newClient();
   }
@@ -97,7 +115,36 @@ export class PeerConnection {
    *
    * @param held the client whose connection is meant; absent: the newest
    */
-  async isReadyInTime(signal?: AbortSignal, held?: HeldClient): Promise<boolean> {
+  isReadyInTime(signal?: AbortSignal, held?: HeldClient): Promise<boolean> {
+    return this.#tried({ signal, held, isEnough: () => false });
+  }
+
+  /**
+   * Connects, again and again until there is a connection: about once a second, and less often one that has been away
+   * for some minutes or is refused for its certificate.
+   *
+   * @throws AbortError
+   */
+  async whenReady(signal?: AbortSignal): Promise<void> {
+    const isEnough = (state: connectivityState) =>
+      state === connectivityState.TRANSIENT_FAILURE && this.#pace.isSlow(performance.now());
+    while (!(await this.#tried({ signal, isEnough }))) {
+      const pauseMs = this.#pace.pauseMs(performance.now());
+      if (pauseMs > 0) await this.#rested(pauseMs, signal);
+      else this.renewIfStuck();
+    }
+  }
+
+  async #tried(options: Trying): Promise<boolean> {
+    this.#tryingCount += 1;
+    try {
+      return await this.#isConnected(options);
+    } finally {
+      this.#tryingCount -= 1;
+    }
+  }
+
+  async #isConnected({ signal, held, isEnough }: Trying): Promise<boolean> {
     const deadlineMs = Date.now() + this.connectDeadlineMs;
     for (;;) {
       throwIfAborted(signal);
@@ -106,14 +153,30 @@ export class PeerConnection {
       if (one.isClosed) return false;
       const state = one.state(true);
       if (state === connectivityState.READY) return true;
-      if (Date.now() >= deadlineMs) return false;
+      if (Date.now() >= deadlineMs || isEnough(state)) return false;
       await this.#changed(one, state, deadlineMs, signal);
     }
   }
 
-  /** Connects, again and again until there is a connection. @throws AbortError */
-  async whenReady(signal?: AbortSignal): Promise<void> {
-    while (!(await this.isReadyInTime(signal))) this.renewIfStuck();
+  /** Until the time is over, or somebody else has connected. @throws AbortError */
+  async #rested(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const untilMs = performance.now() + ms;
+    this.#rest();
+    for (;;) {
+      throwIfAborted(signal);
+      this.#throwIfClosed();
+      const held = this.#newest();
+      const leftMs = untilMs - performance.now();
+      if (held.isReady || leftMs <= 0) return;
+      await this.#changed(held, held.state(), Date.now() + leftMs, signal);
+    }
+  }
+
+  /** gRPC by itself would try for ever, once somebody has wanted a connection: unless somebody still does, it ends. */
+  #rest(): void {
+    if (this.isReady || this.#tryingCount > 0 || this.#held.isUsed) return;
+    this.#held.close();
+    this.#begin();
   }
 
   /** Resolves when there is no connection any more, or never was. @throws AbortError */
@@ -194,9 +257,15 @@ export class PeerConnection {
       this.#shownIdentity = refused;
       return new Error(mismatchMark);
     };
-    const credentials = toChannelCredentials(this.#options.credentials, refuse, (socket) =>
-      this.#sockets.take(socket),
-    );
+    const credentials = toChannelCredentials(this.#options.credentials, refuse, {
+      onConnected: (socket) => {
+        this.#pace.connected();
+        this.#sockets.take(socket);
+      },
+      onFailed: (error) => {
+        if (!isCutShort(String(error))) this.#pace.refused();
+      },
+    });
     const { address, keepalive = defaultKeepalive } = this.#options;
     const client = new Client(address, credentials, {
       ...channelOptions,

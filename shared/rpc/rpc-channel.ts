@@ -96,7 +96,7 @@ export class RpcChannel<C extends ConversationName> {
     return this.#call<M>(method, options);
   }
 
-  /** Connects, trying about once a second, until there is a connection. @throws AbortError */
+  /** Connects, at the pace of `connect-pace.ts`, until there is a connection. @throws AbortError */
   whenReachable(signal?: AbortSignal): Promise<void> {
     return this.#connection.whenReady(signal);
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type Component, startInOrder, stopInReverse } from './component.ts';
+import { type Component, startInOrder, stopInReverse, stopThenClose } from './component.ts';
 
 describe('startInOrder and stopInReverse', () => {
   it('start in order and stop in reverse', async () => {
@@ -24,6 +24,18 @@ describe('startInOrder and stopInReverse', () => {
     const components = [recorded('a', events), recorded('b', events, { stop: failure })];
     await assert.rejects(stopInReverse(components), { errors: [failure] });
     assert.deepEqual(events, ['-b', '-a']);
+  });
+
+  it('close the store when all is stopped, also when one fails to stop', async () => {
+    for (const failures of [{}, { stop: new Error('no') }]) {
+      const events: string[] = [];
+      const components = [recorded('a', events), recorded('b', events, failures)];
+      const store = { close: async () => void events.push('closed') };
+      const stopping = stopThenClose(components, store);
+      if (failures.stop) await assert.rejects(stopping, { errors: [failures.stop] });
+      else await stopping;
+      assert.deepEqual(events, ['-b', '-a', 'closed']);
+    }
   });
 });
 

@@ -33,12 +33,12 @@ export function decideSimply(
   jobs: Iterable<DistributionJob>,
   limits: JobQueueLimits,
   nowMs: number,
-  { pull = noPullDps, opensAtMs = () => nowMs }: Omit<QueueSurroundings, 'limits'> = {},
+  { pull = noPullDps, opensAtMs = () => nowMs, bounds }: Omit<QueueSurroundings, 'limits'> = {},
 ): SimpleDecision {
   const queue = [...jobs].sort(compareJobs);
   const ways = new WaysToDps(pull);
   const look = (job: DistributionJob) => opensAtMs(job, nowMs);
-  const places = new QueuePlaces(queue, limits, pull, ways);
+  const places = new QueuePlaces(queue, limits, { pull, ways, bounds });
   const start: DistributionJob[] = [];
   const waiting = new WaitingJobs();
   let nextDueMs: number | undefined;
@@ -126,9 +126,13 @@ class QueuePlaces {
   constructor(
     queue: readonly DistributionJob[],
     limits: JobQueueLimits,
-    pull: PullQueue,
-    ways: WaysToDps,
+    around: {
+      readonly pull: PullQueue;
+      readonly ways: WaysToDps;
+      readonly bounds: QueueSurroundings['bounds'];
+    },
   ) {
+    const { pull, ways, bounds } = around;
     const cancels: DistributionJob[] = [];
     const running: DistributionJob[] = [];
     this.#pulls = new PullPlaces(pull);
@@ -140,7 +144,7 @@ class QueuePlaces {
     const moving = running.filter((job) => !isValidation(job));
     for (const job of moving) if (ways.of(job).isPull) this.#pulls.addRunning(job);
     this.#cancels = new CancelPlaces(cancels);
-    this.#validations = new ValidationPlaces(running.filter(isValidation));
+    this.#validations = new ValidationPlaces(running.filter(isValidation), bounds?.validationsMax);
     this.#slots = new JobSlots(
       moving.filter((job) => !ways.of(job).isPull),
       limits,
@@ -378,15 +382,17 @@ function targetOf({ packageId, dpId }: DistributionJob): string {
 /** The places of validations: one on each DP, so many on all. They take none from what brings content. */
 class ValidationPlaces {
   readonly #dpIds = new Set<string>();
+  readonly #countMax: number;
 
   /** @param running validations that run */
-  constructor(running: readonly DistributionJob[]) {
+  constructor(running: readonly DistributionJob[], countMax = validationsMax) {
+    this.#countMax = countMax;
     for (const { dpId } of running) this.#dpIds.add(dpId);
   }
 
   /** @returns why the job cannot run; undefined when it has its place now */
   take({ dpId }: DistributionJob): 'slot' | undefined {
-    if (this.#dpIds.size >= validationsMax || this.#dpIds.has(dpId)) return 'slot';
+    if (this.#dpIds.size >= this.#countMax || this.#dpIds.has(dpId)) return 'slot';
     this.#dpIds.add(dpId);
     return undefined;
   }

@@ -12,8 +12,11 @@ import {
  * busy machine; more would show as a burst.
  */
 const catchUpMs = 200;
-/** Quarters of an hour in a week and a day: a grid that never opens is not searched for longer. */
-const quartersMax = 8 * 24 * 4;
+/**
+ * Quarters of an hour in two weeks and a day. Not only one: the hour of the week in which a grid opens may be
+ * the one that the change of the clocks leaves out; the week after has it.
+ */
+const quartersMax = 15 * 24 * 4;
 
 /** A way that content takes, and what an administrator allows on it: a DP, a route, a link. */
 export class Passage {

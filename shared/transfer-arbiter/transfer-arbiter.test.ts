@@ -283,6 +283,16 @@ describe('TransferArbiter', () => {
     assert.equal(arbiter.opensAtMs(['dp/A'], 1), mondayMs);
   });
 
+  it('finds the hour of the week after, when the change of the clocks leaves out that of this one (PTM-5)', () => {
+    const hour = Date.UTC(2027, 2, 21, 2);
+    for (const askedMs of [hour, hour + 3 * 24 * hourMs, Date.UTC(2027, 2, 28, 1)]) {
+      const { arbiter } = new Ground(askedMs);
+      const timeZone = 'Europe/Berlin';
+      arbiter.setControls('dp/A', { schedule: grid('closed', { [6 * 24 + 2]: 'open' }, timeZone) });
+      assert.equal(arbiter.opensAtMs(['dp/A'], 2), Date.UTC(2027, 3, 4, 0));
+    }
+  });
+
   it('says it anew when the clock is set back, the hour comes, or the schedule changes', () => {
     let offsetMs = 0;
     const { arbiter, clock } = withParts(new Ground(), () => offsetMs);

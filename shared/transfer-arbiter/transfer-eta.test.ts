@@ -74,6 +74,31 @@ describe('time left of a running transfer (PTM-5, PTM-6)', () => {
     assert.equal(toEnd({ ways: [way(openIn((hour) => hour > 1))] }), undefined);
   });
 
+  it('asks the system once for each local hour, however many transfers there are', () => {
+    const { formatToParts } = Intl.DateTimeFormat.prototype;
+    let askedCount = 0;
+    Intl.DateTimeFormat.prototype.formatToParts = function (date) {
+      askedCount += 1;
+      return formatToParts.call(this, date);
+    };
+    try {
+      const hours = openIn((hour) => hour === 100).schedule?.hours ?? [];
+      for (let count = 0; count < 100; count++) {
+        const controls = { schedule: { timeZone: 'Asia/Kathmandu', hours }, ...rate(mb) };
+        assert.ok((toEnd({ ways: [way(controls)] }) ?? 0) > 24 * hourMs);
+      }
+      const weekCount = 7 * 24 * 4;
+      assert.ok(askedCount <= weekCount, `${askedCount} times`);
+      askedCount = 0;
+      const stuck = { bytesPerSecond: 0, trust: 1 };
+      const controls = { schedule: { timeZone: 'Asia/Yangon', hours }, ...rate(mb) };
+      assert.equal(toEnd({ ways: [way(controls)], measured: stuck }), undefined);
+      assert.equal(askedCount, 0, 'what does not get on');
+    } finally {
+      Intl.DateTimeFormat.prototype.formatToParts = formatToParts;
+    }
+  });
+
   it('is asked of the arbiter, which knows who shares the way', () => {
     const clock = new FakeClock(mondayMs);
     const arbiter = new TransferArbiter(clock);

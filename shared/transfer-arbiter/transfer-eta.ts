@@ -34,6 +34,8 @@ export function remainingMs(transfer: TransferToEnd, nowMs: number): number | un
     const pace = expectedPace(measured, { now, later: now });
     return pace > 0 ? Math.ceil((remainingBytes * 1000) / pace) : undefined;
   }
+  // What does not get on is not said to do so at another hour.
+  if (expectedPace(measured, { now, later: undefined }) <= 0) return undefined;
   let leftBytes = remainingBytes;
   let thenMs = nowMs;
   for (let quarter = 0; quarter < quartersMax; quarter++) {

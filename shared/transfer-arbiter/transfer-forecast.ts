@@ -3,14 +3,24 @@ import type { Priority } from '../domain/package.ts';
 import type { TransferControls } from '../domain/transfer-controls.ts';
 import { Passage } from './passage.ts';
 
-/** Bytes that would go a way, and what is known of it. */
-export interface ForecastSubject {
-  readonly bytes: number;
+/** A way, and what is known of it. */
+export interface ForecastWay {
   readonly priority: Priority;
   /** What is set for the passages of the way, all of which must let a byte through. */
   readonly controls: readonly TransferControls[];
   /** What was measured of the way, in bytes per second; 0: nothing was. */
   readonly measuredBytesPerSecond: number;
+}
+
+/** Bytes that would go a way. */
+export interface ForecastSubject extends ForecastWay {
+  readonly bytes: number;
+}
+
+/** Bytes that come to a way at a time of their own. */
+export interface ComingBytes {
+  readonly fromMs: number;
+  readonly bytes: number;
 }
 
 /** When bytes would be through. */
@@ -40,22 +50,37 @@ interface Pace {
  * and what was measured of it. Walks through the hours only where something is set by the hour.
  */
 export function forecastTransfer(subject: ForecastSubject, nowMs: number): TransferForecast {
-  const passages = subject.controls.map((controls, index) => {
+  return forecastComing(subject, [{ fromMs: nowMs, bytes: subject.bytes }], nowMs);
+}
+
+/**
+ * The same of bytes that share the way and come to it at different times.
+ *
+ * @param all the first ones first
+ */
+export function forecastComing(
+  way: ForecastWay,
+  all: readonly ComingBytes[],
+  nowMs: number,
+): TransferForecast {
+  const coming = all.filter(({ bytes }) => bytes > 0);
+  const [first] = coming;
+  if (!first) return { waitsMs: 0, durationMs: 0, bytesPerSecond: 0 };
+  const passages = way.controls.map((controls, index) => {
     const passage = new Passage(`${index}`);
     passage.controls = controls;
     return passage;
   });
-  const beginsAtMs = beginOf(passages, subject.priority, nowMs);
-  if (subject.bytes === 0) return { waitsMs: 0, durationMs: 0, bytesPerSecond: 0 };
+  const beginsAtMs = beginOf(passages, way.priority, first.fromMs);
   if (beginsAtMs === undefined) {
     return { waitsMs: 0, durationMs: undefined, unknown: 'never-open', bytesPerSecond: 0 };
   }
-  const first = paceAt(passages, subject, beginsAtMs);
-  const facts = { waitsMs: beginsAtMs - nowMs, ...first };
-  if (first.pace === undefined) return { ...facts, durationMs: undefined, unknown: 'no-rate' };
-  const endsAtMs = isTimeless(subject)
-    ? beginsAtMs + (subject.bytes * 1000) / first.bytesPerSecond
-    : endOf(passages, subject, beginsAtMs);
+  const pace = paceAt(passages, way, beginsAtMs);
+  const facts = { waitsMs: beginsAtMs - nowMs, ...pace };
+  if (pace.pace === undefined) return { ...facts, durationMs: undefined, unknown: 'no-rate' };
+  const endsAtMs = isTimeless(way)
+    ? steadyEndOf(coming, pace.bytesPerSecond)
+    : endOf(passages, way, { coming, beginsAtMs });
   if (endsAtMs === undefined) return { ...facts, durationMs: undefined, unknown: 'too-long' };
   return { ...facts, durationMs: Math.ceil(endsAtMs - nowMs) };
 }
@@ -77,37 +102,52 @@ function beginOf(
 }
 
 /** Whether what is so now is so at any hour. */
-function isTimeless({ controls }: ForecastSubject): boolean {
+function isTimeless({ controls }: ForecastWay): boolean {
   return controls.every(({ schedule, limit }) => !schedule && limit?.kind !== 'hourly');
 }
 
-/** Quarter by quarter; undefined when it is not through within the weeks that are looked at. */
+function steadyEndOf(coming: readonly ComingBytes[], bytesPerSecond: number): number {
+  return coming.reduce(
+    (endsAtMs, { fromMs, bytes }) => Math.max(endsAtMs, fromMs) + (bytes * 1000) / bytesPerSecond,
+    Number.NEGATIVE_INFINITY,
+  );
+}
+
+/** Quarter by quarter, in one walk; undefined when it is not through within the weeks that are looked at. */
 function endOf(
   passages: readonly Passage[],
-  subject: ForecastSubject,
-  beginsAtMs: number,
+  way: ForecastWay,
+  { coming, beginsAtMs }: { readonly coming: readonly ComingBytes[]; readonly beginsAtMs: number },
 ): number | undefined {
-  let left = subject.bytes;
+  let left = 0;
   let thenMs = beginsAtMs;
-  for (let quarter = 0; quarter < quartersMax; quarter++) {
-    const untilMs = nextQuarterMs(thenMs);
-    if (passages.every((one) => one.isOpenTo(subject.priority, thenMs))) {
-      const { bytesPerSecond, pace } = paceAt(passages, subject, thenMs);
+  let comeCount = 0;
+  for (let step = 0; step < quartersMax + coming.length; step++) {
+    for (let come = coming[comeCount]; come && come.fromMs <= thenMs; come = coming[comeCount]) {
+      left += come.bytes;
+      comeCount += 1;
+    }
+    const nextMs = coming[comeCount]?.fromMs ?? Number.POSITIVE_INFINITY;
+    const untilMs = Math.min(nextQuarterMs(thenMs), nextMs);
+    if (passages.every((one) => one.isOpenTo(way.priority, thenMs))) {
+      const { bytesPerSecond, pace } = paceAt(passages, way, thenMs);
       // An hour without a limit, and nothing measured: nobody can say how much gets through.
       if (pace === undefined) return undefined;
       const neededMs = (left * 1000) / bytesPerSecond;
-      if (thenMs + neededMs <= untilMs) return thenMs + neededMs;
-      left -= (bytesPerSecond * (untilMs - thenMs)) / 1000;
+      const isThrough = thenMs + neededMs <= untilMs;
+      if (isThrough && nextMs === Number.POSITIVE_INFINITY) return thenMs + neededMs;
+      left = isThrough ? 0 : left - (bytesPerSecond * (untilMs - thenMs)) / 1000;
     }
-    thenMs = untilMs;
+    // Nothing is on the way until the next ones come.
+    thenMs = left === 0 ? nextMs : untilMs;
   }
   return undefined;
 }
 
-function paceAt(passages: readonly Passage[], subject: ForecastSubject, thenMs: number): Pace {
+function paceAt(passages: readonly Passage[], way: ForecastWay, thenMs: number): Pace {
   const limits = passages.map((one) => one.limitAt(thenMs)).filter((one) => one !== undefined);
   const limit = Math.min(...limits);
-  const { measuredBytesPerSecond: measured } = subject;
+  const { measuredBytesPerSecond: measured } = way;
   if (measured > 0 && measured <= limit) return { bytesPerSecond: measured, pace: 'measured' };
   if (limits.length > 0) return { bytesPerSecond: limit, pace: 'limit' };
   return { bytesPerSecond: 0 };

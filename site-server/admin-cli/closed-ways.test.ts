@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import type { TransferControls } from '../../shared/rpc/generated/waybill/v1/TransferControls.ts';
+import { AbortError } from '../../shared/runtime/abort-error.ts';
 import { toTransferControlsMessage } from '../../shared/transfer-arbiter/transfer-controls-message.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aDistributionPoint, aLink, aPackage, aRoute } from './testing/fake-answers.ts';
-import { runWaybill } from './testing/run-waybill.ts';
+import {
+  aCreatedEnrollment,
+  aDistributionPoint,
+  aLink,
+  aPackage,
+  aRoute,
+} from './testing/fake-answers.ts';
+import { Run, runWaybill } from './testing/run-waybill.ts';
 
 type Level = 'open' | 'medium-and-high' | 'high-only' | 'closed';
 
@@ -59,6 +67,52 @@ describe('a schedule with which packages wait until it is changed (PTM-5)', () =
     );
     const one = await runWaybill(line, { admin: siteWith(hours, 'PRIORITY_HIGH') });
     assert.doesNotMatch(one.stdout, /wait/);
+  });
+
+  for (const line of [
+    'dp set PS1DP1 --schedule "sat-sun high-only, else closed"',
+    'dp add PS1DP1 --address a:1 --schedule "sat-sun high-only, else closed"',
+    'link set madrid-line --schedule "sat-sun high-only, else closed"',
+    'route set PS1 PS2 --schedule "sat-sun high-only, else closed"',
+  ]) {
+    it(`is set by "${line}" though the site goes before it can be looked at`, async () => {
+      const failure = new WaybillError({
+        code: 'PEER_UNREACHABLE',
+        ...{ peer: 'site PS1', address: 'a:1' },
+        reason: 'gone',
+      });
+      for (const error of [failure, new AbortError()]) {
+        const fails = () => {
+          throw error;
+        };
+        const going = () =>
+          siteWith(always('high-only'), 'PRIORITY_NORMAL')
+            .stream('listPackages', fails)
+            .stream('listSites', fails);
+        const said = await runWaybill(line, { admin: going() });
+        assert.equal(said.exitCode, 0, said.stderr);
+        assert.match(said.stdout, /is (changed|added|set)|reaches site/);
+        assert.match(said.stderr, /it is done; but it could not be looked up whether/);
+        const json = await runWaybill(`${line} --json`, { admin: going() });
+        assert.equal(json.exitCode, 0, json.stderr);
+        assert.equal(JSON.parse(json.stdout).warnings, undefined);
+      }
+    });
+  }
+
+  it('is looked at when all of what was done is told, the one-time token too', async () => {
+    const admin = siteWith(always('high-only'), 'PRIORITY_NORMAL');
+    const run = new Run({ admin });
+    let toldBefore = '';
+    admin.stream('listPackages', () => {
+      toldBefore = run.stdout.text;
+      return [];
+    });
+    await run.run('dp add PS1DP1 --address a:1 --schedule "sat-sun high-only, else closed"');
+    const { token } = aCreatedEnrollment('');
+    assert.match(toldBefore, /is added/);
+    assert.ok(toldBefore.includes(token), toldBefore);
+    assert.match(run.stdout.text.slice(toldBefore.length), /opens only to packages of high/);
   });
 
   it('is not one that opens in an hour, nor one that was set before', async () => {

@@ -1,5 +1,7 @@
 import { prioritiesOpenTo, type TransferSchedule } from '../../shared/domain/transfer-controls.ts';
 import type { Admin } from './admin.ts';
+import { lookAfterwards } from './look-afterwards.ts';
+import type { Output } from './output.ts';
 import { toPackageRecord } from './package-record.ts';
 
 /** A way whose schedule was just set. */
@@ -10,14 +12,58 @@ export interface ScheduledWay {
   readonly effect: string;
 }
 
+/** Whom to ask, and where to tell it. */
+interface Asking {
+  readonly admin: Admin;
+  readonly output: Output;
+}
+
 const priorityWords = { 1: 'high', 2: 'normal', 3: 'low' } as const;
+
+/**
+ * A record as `--json` shows it: with what is warned of, where anything is, and it could be looked up. Asks nobody without
+ * `--json`: people are told what was done first, and then by `tellWarnings`.
+ */
+export async function withWarnings<R extends object>(
+  { admin, output }: Asking,
+  record: R,
+  ways: readonly ScheduledWay[],
+  others: OtherWarnings = noOthers,
+): Promise<R & { readonly warnings?: readonly string[] }> {
+  const warnings = output.json ? await allWarnings({ admin, output }, ways, others) : [];
+  return warnings.length > 0 ? { ...record, warnings } : record;
+}
+
+/** Tells people of them, as the last of what there is to tell. */
+export async function tellWarnings(
+  { admin, output }: Asking,
+  ways: readonly ScheduledWay[],
+  others: OtherWarnings = noOthers,
+): Promise<void> {
+  if (output.json) return;
+  for (const warning of await allWarnings({ admin, output }, ways, others))
+    output.sentence(warning);
+}
+
+/** Looks for what else is to be warned of. */
+export type OtherWarnings = (asking: Asking) => Promise<string[]>;
+
+const noOthers: OtherWarnings = async () => [];
+
+async function allWarnings(
+  asking: Asking,
+  ways: readonly ScheduledWay[],
+  others: OtherWarnings,
+): Promise<string[]> {
+  return [...(await others(asking)), ...(await closedWayWarnings(asking, ways))];
+}
 
 /**
  * Sentences about schedules with which everything waits until they are changed: that open in no hour, or
  * only to packages of a priority that none has, as far as the site that is asked knows.
  */
-export async function closedWayWarnings(
-  admin: Admin,
+async function closedWayWarnings(
+  { admin, output }: Asking,
   ways: readonly ScheduledWay[],
 ): Promise<string[]> {
   const warnings: string[] = [];
@@ -27,19 +73,16 @@ export async function closedWayWarnings(
     const until = `${effect} until it is changed.`;
     if (words.length === 0) {
       warnings.push(`The schedule never opens: ${until}`);
-    } else if (words.length < 3 && !(await isAnyOf(admin, words))) {
+    } else if (words.length < 3) {
       const level = words.join(' or ');
+      const unknown = `whether there is a package of ${level} priority`;
+      if ((await lookAfterwards(output, unknown, () => isAnyOf(admin, words))) !== false) continue;
       warnings.push(
         `The schedule opens only to packages of ${level} priority, and there is none: ${until}`,
       );
     }
   }
   return warnings;
-}
-
-/** A record as `--json` shows it: with what is warned of, where anything is. */
-export function withWarnings<R extends object>(record: R, warnings: readonly string[]): R {
-  return warnings.length > 0 ? { ...record, warnings } : record;
 }
 
 async function isAnyOf(admin: Admin, words: readonly string[]): Promise<boolean> {

@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { addressRules, parseAddress } from '../../shared/domain/distribution-point.ts';
 import { parseSiteCode } from '../../shared/domain/site.ts';
 import { expectedSite, expectedSiteIfNamed } from '../../shared/rpc/expected-site.ts';
+import { PeerConnection } from '../../shared/rpc/peer-connection.ts';
+import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { RpcChannel } from '../../shared/rpc/rpc-channel.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { loadConfig } from '../../shared/runtime/load-config.ts';
@@ -126,7 +128,10 @@ export async function connect(
   const isOfFile = flags.server === undefined && !surroundings.environment[toVariable('server')];
   const file = isOfFile ? configFileOf(flags, surroundings) : undefined;
   const issuerSiteCode = issuerSiteOf(credentials);
-  const serverSite = await pinnedServerSite(config, { file, issuerSiteCode, renewedAt, tell });
+  const isShownBy = (siteCode: string) =>
+    isSiteAt({ address: config.server, siteCode }, credentials, signal);
+  const facts = { file, issuerSiteCode, renewedAt, isShownBy, tell };
+  const serverSite = await pinnedServerSite(config, facts);
   const server = { address: config.server, ...expectedSiteIfNamed(serverSite) };
   const channel = new RpcChannel({ conversation: 'Admin', ...server, credentials });
   const openPackages = async (clock: Clock) => {
@@ -138,6 +143,37 @@ export async function connect(
   const openSite = ({ siteCode, address }: { siteCode: string; address: string }) =>
     new RpcChannel({ conversation: 'Admin', address, ...expectedSite(siteCode), credentials });
   return { channel, address: config.server, rootsFile: config.ca, openPackages, openSite };
+}
+
+/** How long a command may be held up by a look at which site is there. */
+const lookMsMax = 3_000;
+
+/**
+ * Whether this very site answers there, by the certificate it shows. Asks it nothing.
+ *
+ * @param place.connectDeadlineMs how long it may take. @default 3_000
+ */
+export async function isSiteAt(
+  {
+    siteCode,
+    ...place
+  }: {
+    readonly address: string;
+    readonly siteCode: string;
+    readonly connectDeadlineMs?: number;
+  },
+  credentials: PeerCredentials,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const connection = new PeerConnection({
+    ...{ connectDeadlineMs: lookMsMax, ...place },
+    ...{ ...expectedSite(siteCode), credentials },
+  });
+  try {
+    return await connection.isReadyInTime(signal);
+  } finally {
+    connection.close();
+  }
 }
 
 /** The whole of it, from flags, environment and file, in this order. Asks no network. */

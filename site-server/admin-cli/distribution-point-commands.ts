@@ -1,7 +1,12 @@
 import type { Argv } from 'yargs';
 import type { PullSettings } from '../../shared/domain/pull-source.ts';
 import type { Admin } from './admin.ts';
-import { closedWayWarnings, type ScheduledWay, withWarnings } from './closed-ways.ts';
+import {
+  type OtherWarnings,
+  type ScheduledWay,
+  tellWarnings,
+  withWarnings,
+} from './closed-ways.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import { confirmDeletion, type Deletion } from './confirm-deletion.ts';
@@ -81,14 +86,18 @@ const addDistributionPoint = command({
     const validation = givenValidation(args, null);
     const all = { ...settings, ...(pull && { pull }), ...controls, ...validation };
     const record = toDistributionPointRecord(await admin.ask('addDistributionPoint', all));
+    const ways = scheduledWays(record, args);
+    const shared = sharedAddressOf(record, args);
+    const shown = await withWarnings(session, record, ways, shared);
     const token = { at: args.site, validForMs: args.validFor };
+    // It is shown once and never again: nothing else comes between.
     const made = await makeTokenIfEnrolled(session, { kind: 'dp', dpId }, token);
-    const warnings = await warningsOf(admin, record, args);
-    tellAdded(session, withWarnings(record, warnings), {
+    tellAdded(session, shown, {
       made,
       site: args.site,
-      more: [...toControlSentences(record, controls), ...warnings],
+      more: toControlSentences(record, controls),
     });
+    await tellWarnings(session, ways, shared);
   },
 });
 
@@ -181,13 +190,14 @@ const setDistributionPoint = command({
     };
     const set = (at: Session) => at.admin.ask('setDistributionPoint', settings);
     const record = toDistributionPointRecord(await whereItCounts(session, set));
-    const warnings = await warningsOf(admin, record, args);
-    output.record(withWarnings(record, warnings));
+    const ways = scheduledWays(record, args);
+    const shared = sharedAddressOf(record, args);
+    output.record(await withWarnings(session, record, ways, shared));
     output.sentence(`Distribution point ${record.dpId} is changed.`);
-    for (const line of [...toControlSentences(record, controls), ...warnings])
-      output.sentence(line);
+    for (const line of toControlSentences(record, controls)) output.sentence(line);
     if (hasNoSource(record)) output.sentence(sourceHint(record));
     if (given && record.kind === 'standard') output.sentence(keptHint(record));
+    await tellWarnings(session, ways, shared);
   },
 });
 
@@ -242,14 +252,12 @@ function settingOptions<A extends GlobalArguments>(parser: Argv<A>) {
   return validationOptions(serveControlOptions(controlOptions(pullOptions(parser))));
 }
 
-/** What to know about a DP as it is now, with what was just given. */
-async function warningsOf(
-  admin: Admin,
+/** What to look for when an address was given. */
+function sharedAddressOf(
   record: DistributionPointRecord,
-  args: ControlArguments & { readonly address?: string | undefined },
-): Promise<string[]> {
-  const shared = args.address === undefined ? [] : await sharedAddressWarnings(admin, record);
-  return [...shared, ...(await closedWayWarnings(admin, scheduledWays(record, args)))];
+  { address }: { readonly address?: string | undefined },
+): OtherWarnings | undefined {
+  return address === undefined ? undefined : (asking) => sharedAddressWarnings(asking, record);
 }
 
 /** What of both controls was given. */

@@ -3,7 +3,7 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { parseObjectName } from '../../shared/domain/object-name.ts';
 import type { Link__Output } from '../../shared/rpc/generated/waybill/v1/Link.ts';
 import type { Admin } from './admin.ts';
-import { closedWayWarnings, withWarnings } from './closed-ways.ts';
+import { tellWarnings, withWarnings } from './closed-ways.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import {
@@ -114,13 +114,12 @@ const setLink = command({
     const record = toLinkRecord(await admin.ask('setLink', settings));
     const effect = `packages over link ${linkName} will wait`;
     const ways = args.schedule ? [{ schedule: record.controls?.schedule, effect }] : [];
-    const warnings = await closedWayWarnings(admin, ways);
-    output.record(withWarnings(record, warnings));
+    output.record(await withWarnings({ admin, output }, record, ways));
     const members = [...record.dpIds, ...record.toSiteCodes.map((code) => `site ${code}`)];
     output.sentence(
       `Link ${linkName} from site ${record.siteCode} to ${members.join(', ')} is set, ${toControlsSentence(record.controls)}.`,
     );
-    for (const warning of warnings) output.sentence(warning);
+    await tellWarnings({ admin, output }, ways);
   },
 });
 

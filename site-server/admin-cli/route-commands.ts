@@ -1,7 +1,7 @@
 import type { Argv } from 'yargs';
 import { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { Admin } from './admin.ts';
-import { closedWayWarnings, withWarnings } from './closed-ways.ts';
+import { tellWarnings, withWarnings } from './closed-ways.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { CommandFailure, UsageError } from './command-failure.ts';
 import {
@@ -18,6 +18,7 @@ import {
   toLimitCell,
   toScheduleCell,
 } from './control-view.ts';
+import { lookAfterwards } from './look-afterwards.ts';
 import { addressText, positional, repeatedOption, siteCodeText } from './options.ts';
 import { requireSite, toRouteRecord, toSiteRecord } from './site-record.ts';
 import type { Column } from './table.ts';
@@ -91,13 +92,14 @@ const setRoute = command({
     const record = toRouteRecord(await admin.ask('setRoute', route));
     const effect = `packages from ${from} to ${to} will wait`;
     const ways = args.schedule ? [{ schedule: record.controls?.schedule, effect }] : [];
-    const warnings = await closedWayWarnings(admin, ways);
-    output.record(withWarnings(record, warnings));
+    output.record(await withWarnings({ admin, output }, record, ways));
     output.sentence(`Site ${from} reaches site ${to} at ${toAddressesText(record, ', then ')}.`);
-    if (!controls) return;
+    if (!controls || output.json) return;
     output.sentence(`It sends there ${toControlsSentence(record.controls)}.`);
-    for (const warning of warnings) output.sentence(warning);
-    const by = record.controls && (await neighbourBetween(admin, record));
+    await tellWarnings({ admin, output }, ways);
+    const way = `by which site what it sends to ${to} goes`;
+    const by =
+      record.controls && (await lookAfterwards(output, way, () => neighbourBetween(admin, record)));
     if (by) {
       output.sentence(
         `But what it sends to ${to} goes by site ${by}: limit the way from ${from} to ${by}, or name an address of ${to}.`,

@@ -22,6 +22,7 @@ describe('the site that a configuration names (SEC-2)', () => {
       { server, renewal, ...config },
       {
         ...{ file: directory.join('config.yaml'), issuerSiteCode: 'PS1', renewedAt: undefined },
+        isShownBy: async () => true,
         tell: (line) => told.push(line),
         ...facts,
       },
@@ -52,6 +53,19 @@ describe('the site that a configuration names (SEC-2)', () => {
     assert.equal(await pinned({ renewedAt: renewal }), undefined);
     assert.equal(await text(), flow);
     assert.equal(told.length, 2);
+  });
+
+  it('is not written in where another site than that which renewed it answers at that host', async () => {
+    const asked: string[] = [];
+    const isShownBy = async (siteCode: string) => {
+      asked.push(siteCode);
+      return false;
+    };
+    const facts = { renewedAt: 'ps1.example.com:8632', isShownBy };
+    assert.equal(await pinned(facts), undefined);
+    assert.equal(await text(), older);
+    assert.match(told.join(), /names no site/);
+    assert.deepEqual(asked, ['PS1']);
   });
 
   it('is as it was named, and nothing is said of what was not written by an enrollment', async () => {

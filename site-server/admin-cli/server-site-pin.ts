@@ -18,26 +18,29 @@ export interface PinFacts {
   readonly issuerSiteCode: string;
   /** Where that site, which has proven who it is, has just renewed it; undefined: it was not renewed now. */
   readonly renewedAt: string | undefined;
+  /** Whether whoever is at `server` shows now that it is this site. */
+  readonly isShownBy: (siteCode: string) => Promise<boolean>;
   /** Takes a line for the one who uses it. */
   readonly tell: (line: string) => void;
 }
 
 /**
  * The site that must answer where the configuration says. One that an older "waybill enroll" wrote names none: that is
- * told each time, and written in when the site that vouches for him has just shown, at the same host, who it is.
+ * told each time, and written in when the site that vouches for him has just renewed his certificate at the same host, and
+ * shows itself at that very address, too: a host may have several sites.
  *
  * @returns undefined: any site of the hierarchy is believed
  */
 export async function pinnedServerSite(
   config: PinnableConfig,
-  { file, issuerSiteCode, renewedAt, tell }: PinFacts,
+  { file, issuerSiteCode, renewedAt, isShownBy, tell }: PinFacts,
 ): Promise<string | undefined> {
   const { server, serverSite, renewal } = config;
   // Only an enrollment writes where it is renewed: others are whatever whoever wrote them wants.
   if (serverSite !== undefined || file === undefined || renewal === undefined) return serverSite;
   if (issuerSiteCode === '') return undefined;
-  const isProven = renewedAt !== undefined && hostOf(renewedAt) === hostOf(server);
-  if (isProven && (await hasWritten(file, issuerSiteCode))) {
+  const isNear = renewedAt !== undefined && hostOf(renewedAt) === hostOf(server);
+  if (isNear && (await isShownBy(issuerSiteCode)) && (await hasWritten(file, issuerSiteCode))) {
     tell(`${file} names site ${issuerSiteCode} from now on: no other one is believed at ${server}`);
     return issuerSiteCode;
   }

@@ -99,7 +99,7 @@ describe('Commands about sites (ADM-3)', () => {
       atPrimary.add(siteOf('SS3', 'secondary', 'PS1')),
       /at most 2 sites below PS1, got 3/,
     );
-    await assert.rejects(atPrimary.add(siteOf('PS2', 'primary', 'CS1')), /ask site CS1/);
+    await assert.rejects(atPrimary.add(siteOf('PS2', 'primary', 'CS1')), /Ask site CS1/);
     await commands.set({ siteCode: 'SS2', description: 'x' });
     await below.stop();
   });

@@ -30,6 +30,8 @@ describe('watch for distribution points that arrive', () => {
   /** Answers of DPs that have something wrong. */
   let wrong: Map<string, typeof failure | Error>;
   let checked: string[];
+  /** How often a connection was waited for. */
+  let waitCount: number;
   let changed: WakeSignal;
 
   beforeEach(async () => {
@@ -40,6 +42,7 @@ describe('watch for distribution points that arrive', () => {
     up = new Set();
     wrong = new Map();
     checked = [];
+    waitCount = 0;
     changed = new WakeSignal();
     await start();
   });
@@ -69,6 +72,7 @@ describe('watch for distribution points that arrive', () => {
       ...{ store, clock, logger, random: () => 1, hierarchy: { healthOf } },
       connections: {
         reachable: async ({ address }, signal) => {
+          waitCount += 1;
           while (!up.has(address)) await changed.wait(signal).catch(() => throwIfAborted(signal));
           return true;
         },
@@ -126,9 +130,33 @@ describe('watch for distribution points that arrive', () => {
     for (const address of [there, 'b:1', 'c:1']) up.add(address);
     await start();
     await until(() => isKnown('PS1DP1'));
+    await clock.advance(25);
     await until(() => isKnown('PS1DP3'));
     await checkedTimes(2);
     assert.deepEqual(checked.toSorted(), ['PS1DP1', 'PS1DP3']);
+  });
+
+  it('begins with one after the other at the start, however many there are', async () => {
+    await watch.stop();
+    const all = Array.from({ length: 100 }, (_, at) => testDistributionPoint(there, `DP${at}`));
+    await store.write(
+      all.map((point) => points().put(point.dpId, point)),
+      { sync: false },
+    );
+    waitCount = 0;
+    await start();
+    for (const [seconds, count] of [
+      [0, 1],
+      [1, 41],
+      [1, 81],
+      [1, 100],
+    ] as const) {
+      await clock.advance(seconds * 1_000);
+      await until(() => waitCount === count);
+    }
+    // One that is added now is begun with at once.
+    await put(testDistributionPoint(there, 'NEW1'));
+    await until(() => waitCount === 101);
   });
 
   it('notices that one is back that could not be reached', async () => {

@@ -35,11 +35,14 @@ export interface ArrivalWatchConfig {
   readonly retryDelayMs: number;
   /** @default 60_000 */
   readonly retryDelayMsMax: number;
+  /** At the start, from the begin with one DP to that with the next. @default 25 */
+  readonly startGapMs: number;
 }
 
 export const defaultArrivalWatchConfig: ArrivalWatchConfig = {
   retryDelayMs: 1_000,
   retryDelayMsMax: 60_000,
+  startGapMs: 25,
 };
 
 export class ArrivalWatch implements Component {
@@ -59,12 +62,16 @@ export class ArrivalWatch implements Component {
   async start(): Promise<void> {
     const { store, hierarchy } = this.#needs;
     this.#unsubscribe = store.onWritten((changes) => this.#onWritten(changes));
+    let begunCount = 0;
     for await (const [dpId, point] of store.records(keySpaces.distributionPoints).list()) {
       // One that was written meanwhile is known better.
       if (this.#points.has(dpId)) continue;
       this.#points.set(dpId, point);
       const { reachability } = await hierarchy.healthOf(dpId);
-      if (reachability !== 'reachable' && this.#points.get(dpId) === point) this.#begin(point);
+      if (reachability === 'reachable' || this.#points.get(dpId) !== point) continue;
+      // Two thousand are not all connected to in the moment in which a site starts.
+      this.#begin(point, begunCount * this.#config.startGapMs);
+      begunCount += 1;
     }
   }
 
@@ -108,13 +115,13 @@ export class ArrivalWatch implements Component {
   }
 
   /** Nothing when it is watched for already. */
-  #begin(point: DistributionPoint): void {
+  #begin(point: DistributionPoint, delayMs = 0): void {
     const { dpId } = point;
     if (this.#watches.has(dpId)) return;
     const over = new AbortController();
     this.#watches.set(dpId, over);
     // A bug rejects, is nobody's to handle, and ends the process.
-    const running = this.#watch(point, over.signal).finally(() => {
+    const running = this.#watch(point, delayMs, over.signal).finally(() => {
       this.#running.delete(running);
       if (this.#watches.get(dpId) === over) this.#watches.delete(dpId);
     });
@@ -126,10 +133,11 @@ export class ArrivalWatch implements Component {
     this.#watches.delete(dpId);
   }
 
-  async #watch(point: DistributionPoint, signal: AbortSignal): Promise<void> {
+  async #watch(point: DistributionPoint, delayMs: number, signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#needs;
     const { retryDelayMs: firstMs, retryDelayMsMax: capMs } = this.#config;
     try {
+      if (delayMs > 0) await clock.sleep(delayMs, signal);
       for (let tryCount = 1; !(await this.#hasArrived(point, signal)); tryCount++) {
         await clock.sleep(retryDelayMs({ tryCount, firstMs, capMs, random }), signal);
       }

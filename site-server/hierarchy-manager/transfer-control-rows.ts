@@ -22,7 +22,7 @@ export interface TransferControlRowsNeeds {
 export class TransferControlRows implements Component {
   readonly #needs: TransferControlRowsNeeds;
   readonly #links = new Map<string, TransferLink>();
-  /** By DP: the names of the links it is in; asked for each job of each queue decision. */
+  /** By DP: the names of the links it is in; asked for often, as by each look at a way. */
   readonly #linksOfDp = new Map<string, Set<string>>();
   readonly #listeners = new Set<() => void>();
   #unsubscribe = () => {};

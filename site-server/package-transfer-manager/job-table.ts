@@ -57,8 +57,8 @@ export class JobTable {
   readonly #needs: JobTableNeeds;
   readonly #history: JobHistory;
   readonly #open = new OpenJobs();
-  /** Jobs whose end is being written: nothing else is written of them. */
-  readonly #ending = new Set<number>();
+  /** Jobs whose end is being written, until it is or could not be: nothing else is written of them. */
+  readonly #ending = new Map<number, Promise<unknown>>();
   readonly #ended = new Tally<EndedJobState>();
   readonly #listeners = new Set<JobListener>();
   readonly #intake: JobIntake;
@@ -148,11 +148,18 @@ export class JobTable {
     return this.#intake.takeNotified();
   }
 
-  /** The job runs from now on. @returns false when it must not: it has ended, is just ending, or suspended */
+  /**
+   * The job runs from now on. One that is just ending is waited for: its end may fail, and then nobody else
+   * lets it run.
+   *
+   * @returns false when it must not: it has ended, was just ending before this, or is suspended
+   */
   async started(job: DistributionJob): Promise<boolean> {
-    if (!this.#isLive(job.jobSerial)) return false;
-    await this.#write(job, []);
-    return this.#isLive(job.jobSerial) && this.#open.get(job.jobSerial)?.state === 'started';
+    const { jobSerial } = job;
+    const isLive = this.#isLive(jobSerial);
+    if (isLive) await this.#write(job, []);
+    await this.#endSettled(jobSerial);
+    return isLive && this.#open.get(jobSerial)?.state === 'started';
   }
 
   /** The DP has taken the job: told once, however many runs the job takes. */
@@ -325,9 +332,10 @@ export class JobTable {
       ...endMessages(status, ended),
       ...(result.others ?? []),
     ];
-    this.#ending.add(jobSerial);
+    const writing = store.write(changes, { sync: true });
+    this.#ending.set(jobSerial, Promise.allSettled([writing]));
     try {
-      await store.write(changes, { sync: true });
+      await writing;
       this.#open.delete(current);
       this.#ended.add(state);
     } finally {
@@ -348,6 +356,11 @@ export class JobTable {
 
   get #nowMs(): number {
     return this.#needs.clock.nowMs();
+  }
+
+  /** Resolves when no end of the job is being written, whether it was or could not be. */
+  async #endSettled(jobSerial: number): Promise<void> {
+    for (let end = this.#ending.get(jobSerial); end; end = this.#ending.get(jobSerial)) await end;
   }
 
   #isLive(jobSerial: number): boolean {

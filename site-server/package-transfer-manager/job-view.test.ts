@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { moved } from '../../shared/domain/distribution-job.ts';
+import { HourOfWeek } from '../../shared/domain/hour-of-week.ts';
 import type { QueuePlace } from '../../shared/domain/job-queue.ts';
 import { toPackageId } from '../../shared/domain/package.ts';
+import { hoursOfWeek } from '../../shared/domain/transfer-controls.ts';
 import type { Job } from '../../shared/rpc/generated/waybill/v1/Job.ts';
 import { methodDefinition } from '../../shared/rpc/service-definitions.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
@@ -194,6 +196,44 @@ describe('job view', () => {
     progress.acknowledged(2_000);
     const [pushed] = await collect(view.list(all));
     assert.deepEqual([pushed?.bytesPerSecond, pushed?.etaMs], [10_000, 80_000], 'a burst');
+  });
+
+  it('goes by the rate from before while the window of a pull DP is closed (PTM-5, PULL-10)', async () => {
+    await addJobs({ dpId: 'A', totalBytes: 400_000, remainingBytes: 400_000 });
+    const nextHourMs = 3_600_000 - (test.clock.nowMs() % 3_600_000);
+    const now = new HourOfWeek('UTC').at(test.clock.nowMs());
+    const hours = Array.from({ length: hoursOfWeek }, (_, hour) =>
+      hour === now ? 'closed' : 'open',
+    );
+    const schedule = { timeZone: 'UTC', hours: hours as ('open' | 'closed')[] };
+    const limit = { kind: 'rate', bytesPerSecond: 2_000 } as const;
+    arbiter.setControls('dp/A', { schedule, limit });
+    await start(1);
+    const says = (remainingBytes: number, isClosed: boolean) => {
+      const waiting = isClosed && ({ waitingReason: 'window-closed' } as const);
+      const facts = { reason: '', restartAtMs: 7, ...waiting };
+      return test.jobs.changed(
+        1,
+        (job) => test.jobs.withPullDp({ ...job, remainingBytes }, facts),
+        [],
+      );
+    };
+    const speed = async () => {
+      const [job] = await collect(view.list(all));
+      return [job?.bytesPerSecond, job?.etaMs];
+    };
+    await says(400_000, false);
+    for (let second = 1; second <= 100; second++) {
+      await test.clock.advance(1_000);
+      await says(400_000 - second * 1_000, false);
+    }
+    await says(300_000, true);
+    assert.deepEqual(await speed(), [0, nextHourMs - 100_000 + 300_000]);
+    await test.clock.advance(600_000);
+    assert.deepEqual(await speed(), [0, nextHourMs - 700_000 + 300_000]);
+    await test.clock.advance(nextHourMs - 700_000 + 20_000);
+    await says(280_000, false);
+    assert.deepEqual(await speed(), [1_000, 280_000]);
   });
 
   it('lets no limit of the way say how long a validation reads (PKG-8)', async () => {

@@ -177,7 +177,9 @@ export class JobView {
     remaining: RemainingTransfer | undefined,
   ): Pick<Job, 'bytesPerSecond' | 'etaMs'> {
     if (!remaining) return {};
-    const { bytesPerSecond } = remaining.measured;
+    // Until its window opens it stands still, however quick it was before.
+    const isPaused = job.waitingReason === 'window-closed';
+    const bytesPerSecond = isPaused ? 0 : remaining.measured.bytesPerSecond;
     return { bytesPerSecond, etaMs: this.#needs.transfers.etaMs(job, remaining) };
   }
 }

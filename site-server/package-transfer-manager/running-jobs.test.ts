@@ -20,6 +20,7 @@ describe('running jobs', () => {
   let jobs: JobTable;
   let running: RunningJobs;
   let runCount: number;
+  let endedCount: number;
   let play: FakeRun;
   let stopped: AbortController;
 
@@ -36,7 +37,10 @@ describe('running jobs', () => {
         return play(run);
       },
     };
-    const onEnded = () => {};
+    endedCount = 0;
+    const onEnded = () => {
+      endedCount += 1;
+    };
     const awaited = { onUnreachable: async () => {}, onNoSource: () => {} };
     const components = { ...ground, jobs, runner, retries, onEnded, ...awaited };
     running = new RunningJobs(components, testJobConfig, stopped.signal);
@@ -66,6 +70,42 @@ describe('running jobs', () => {
     const job = await added();
     await Promise.all([running.start(job), jobs.end(job, 'cancelled', { reason: 'test' })]);
     assert.deepEqual([runCount, running.has(1), [...jobs.open()]], [0, false, []]);
+  });
+
+  /** From now on an end that is to be written waits until the start is, and finds a full disk: once. */
+  function failNextEnd(): void {
+    const write = ground.store.write.bind(ground.store);
+    let startWritten: Promise<void> | undefined;
+    ground.store.write = async (changes, options) => {
+      if (!options.sync) {
+        startWritten = write(changes, options);
+        return startWritten;
+      }
+      ground.store.write = write;
+      await startWritten;
+      await new Promise(setImmediate);
+      throw new WaybillError({ code: 'DISK_FULL', path: 'state', freeBytes: 0, neededBytes: 1 });
+    };
+  }
+
+  it('run a job whose end, asked for while its start was written, fails then', async () => {
+    const job = await added();
+    failNextEnd();
+    const starting = running.start(job);
+    await assert.rejects(jobs.end(job, 'cancelled', { reason: 'test' }), /full|room|free/);
+    await starting;
+    await running.whenIdle();
+    assert.deepEqual([runCount, [...jobs.open()]], [1, []]);
+  });
+
+  it('look again at a job that was just ending, when that fails', async () => {
+    const job = await added();
+    failNextEnd();
+    const ending = jobs.end(job, 'cancelled', { reason: 'test' });
+    const starting = running.start(job);
+    await assert.rejects(ending);
+    await starting;
+    assert.deepEqual([runCount, endedCount, jobs.get(1)?.state], [0, 1, 'pending']);
   });
 
   it('count a job as running until its withdrawal is written', async () => {

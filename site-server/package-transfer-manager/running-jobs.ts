@@ -20,7 +20,7 @@ export interface RunningJobsComponents extends RunRecordNeeds {
   readonly runner: Pick<JobRunner, 'run'>;
   readonly hierarchy: Pick<HierarchyManager, 'require'> & RunRecordNeeds['hierarchy'];
   readonly random: () => number;
-  /** Called when a job does not run any more. */
+  /** Called when a job does not run any more, or was not to be started. */
   readonly onEnded: () => void;
 }
 
@@ -92,7 +92,8 @@ export class RunningJobs {
       tryCount: job.tryCount + 1,
       updatedAtMs: nowMs,
     });
-    if (!(await jobs.started(started))) return;
+    // Whatever kept it from that may be over: an end that failed leaves it waiting as it was.
+    if (!(await jobs.started(started))) return this.#needs.onEnded();
     const controller = new AbortController();
     const run: RunningJob = {
       progress: new TransferProgress({

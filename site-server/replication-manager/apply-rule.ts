@@ -1,11 +1,12 @@
 import type { RowVersion } from '../../shared/domain/change-log.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { SiteDefinition } from '../../shared/domain/site.ts';
+import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { CheckedRow } from './change-check.ts';
 import type { FullCopyReceiver } from './full-copy-receiver.ts';
 import { type OwnedRow, publishedOf, type RankedRow } from './owned-row-authority.ts';
 import { type RowName, rowIdOf } from './replicated-rows.ts';
-import type { SiteRow } from './site-row-authority.ts';
+import { isToBeGone, type SiteRow } from './site-row-authority.ts';
 
 /** Who sends, as far as it matters what is taken of it. */
 export interface Sender {
@@ -20,14 +21,16 @@ export interface Sender {
   readonly refillUntil: number;
   /** Whether a row of this site's own is taken back from it. */
   readonly mayRefill: (name: RowName) => boolean;
+  /** The hierarchy as it is known here. */
+  readonly tree: () => SiteTree;
   /** Why a row of "sites" may not be of its origin; undefined when it may. */
-  readonly siteRowProblem: (row: SiteRow) => string | undefined;
+  readonly siteRowProblem: (tree: SiteTree, row: SiteRow) => string | undefined;
   /** The same of rows that belong to a site, though any may write them. */
-  readonly ownedRowProblem: (row: OwnedRow) => string | undefined;
+  readonly ownedRowProblem: (tree: SiteTree, row: OwnedRow) => string | undefined;
   /** What becomes of such a row though what is here is later; undefined: what is here stands. */
-  readonly raisedRow: (row: RankedRow) => { readonly value: unknown } | undefined;
-  /** Whether what is here of such a row stands though the row is later. */
-  readonly isOutranked: (row: RankedRow) => boolean;
+  readonly raisedRow: (tree: SiteTree, row: RankedRow) => { readonly value: unknown } | undefined;
+  /** What becomes of what is here of such a row though the row is later; undefined: the row is taken. */
+  readonly keptRow: (tree: SiteTree, row: RankedRow) => { readonly value: unknown } | undefined;
   /** A row was not taken: this site's was said anew, or there was no room for it. */
   readonly onOverruled: (error: WaybillError) => void;
   readonly copy: FullCopyReceiver;
@@ -36,12 +39,13 @@ export interface Sender {
 /** Rows as they are here, by `rowIdOf`. */
 export type RowValues = ReadonlyMap<string, unknown>;
 
-/** What becomes of a row: raised, it is taken with a new time though what is here is later. */
-export type Verdict =
-  | 'taken'
-  | 'passed-over'
-  | { readonly problem: string }
-  | { readonly raised: { readonly value: unknown } };
+/** What becomes of a row: raised, what the earlier one says is said with a new time, with what the later one sets. */
+export type Verdict = 'taken' | 'passed-over' | { readonly problem: string } | Raised;
+
+/** What is said anew of a row, later than all that was said; a value that is undefined: it is deleted. */
+export interface Raised {
+  readonly raised: { readonly value: unknown };
+}
 
 /** A row of a message, and what becomes of it. */
 export interface Judged {
@@ -61,54 +65,57 @@ export interface ApplyRule {
   readonly isFromBelow: boolean;
   /** Why a row is not taken, and this site's said anew; undefined when it may be. */
   readonly problemOf: (row: CheckedRow) => string | undefined;
+  /** Whether nothing is said about a row that is not taken. */
+  readonly isUnanswered: (row: CheckedRow, held: RowVersion | undefined) => boolean;
   /** The same, where it matters what is here: the rows to judge it by. */
   readonly ownedProblemOf: (row: CheckedRow, values: RowValues) => string | undefined;
   /** What becomes of a row that is earlier than what is here; undefined: nothing. */
-  readonly raisedOf: (
-    row: CheckedRow,
-    held: RowVersion,
-    values: RowValues,
-  ) => { readonly raised: { readonly value: unknown } } | undefined;
+  readonly raisedOf: (row: CheckedRow, held: RowVersion, values: RowValues) => Raised | undefined;
+  /** What becomes of what is here though a row is later; undefined: the row may be taken. */
+  readonly keptOf: (row: CheckedRow, held: RowVersion, values: RowValues) => Raised | undefined;
   /** Whether a row that is later counts for nothing all the same, without a word about it. */
-  readonly isPassedOver: (
-    row: CheckedRow,
-    held: RowVersion | undefined,
-    values: RowValues,
-  ) => boolean;
+  readonly isPassedOver: (row: CheckedRow, held: RowVersion | undefined) => boolean;
+  /** A row will be as the message says. */
+  readonly onTaken: (row: CheckedRow) => void;
   readonly onOverruled: (row: CheckedRow, reason: string) => void;
 }
 
 export const plainRule: ApplyRule = {
   ...{ isGone: () => false, isRefill: false, isFromBelow: false },
   ...{ problemOf: () => undefined, ownedProblemOf: () => undefined, onOverruled: () => {} },
-  ...{ raisedOf: () => undefined, isPassedOver: () => false },
+  ...{ raisedOf: () => undefined, keptOf: () => undefined, isPassedOver: () => false },
+  ...{ isUnanswered: () => false, onTaken: () => {} },
 };
 export const refillRule: ApplyRule = { ...plainRule, isRefill: true };
 
-/** What is to be heeded of rows that this sender brings in one message, and that not every site may change. */
+/**
+ * What is to be heeded of rows that this sender brings in one message, and that not every site may change. They are
+ * judged by the hierarchy as the message leaves it, as far as its rows were taken: `inTurn`.
+ */
 export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
-  const siteCodesBefore: string[] = [];
+  let tree = sender.tree();
   return {
     isFromBelow: sender.isBelow,
-    problemOf: ({ name, value, version }) => {
-      if (name.table !== 'sites') return undefined;
-      const { siteCode: origin } = version.changedAt;
-      const definition = value as SiteDefinition | undefined;
-      const row = { origin, siteCode: name.key, definition, siteCodesBefore };
-      const problem = sender.siteRowProblem(row);
-      if (definition && problem === undefined) siteCodesBefore.push(name.key);
-      return problem;
+    problemOf: (row) =>
+      row.name.table === 'sites' ? sender.siteRowProblem(tree, siteRowOf(row)) : undefined,
+    isUnanswered: (row, held) =>
+      row.name.table === 'sites' && (held?.isDeleted ?? true) && !isToBeGone(tree, siteRowOf(row)),
+    onTaken: ({ name, value }) => {
+      if (name.table === 'sites') tree = tree.with(name.key, value as SiteDefinition | undefined);
     },
-    ownedProblemOf: (row, values) => sender.ownedRowProblem(ownedRowOf(row, values)),
+    ownedProblemOf: (row, values) => sender.ownedRowProblem(tree, ownedRowOf(row, values)),
     raisedOf: (row, held, values) => {
-      const raised = sender.raisedRow({ ...ownedRowOf(row, values), held });
+      const raised = sender.raisedRow(tree, rankedRowOf(row, held, values));
       return raised && { raised };
     },
-    isPassedOver: (row, held, values) => {
+    keptOf: (row, held, values) => {
+      const raised = sender.keptRow(tree, rankedRowOf(row, held, values));
+      return raised && { raised };
+    },
+    isPassedOver: (row, held) => {
       const isIdle = row.version.isDeleted && (held?.isDeleted ?? true);
       // Of a site that is not known here one without a say may have said it, against the site above it.
-      if (row.name.table === 'sites') return sender.isBelow && isIdle;
-      return held !== undefined && sender.isOutranked({ ...ownedRowOf(row, values), held });
+      return row.name.table === 'sites' && sender.isBelow && isIdle;
     },
     onOverruled: ({ name, version }, reason) => {
       const { siteCode } = version.changedAt;
@@ -118,8 +125,29 @@ export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
   };
 }
 
+/**
+ * The rows of a message as they are judged: first which sites go, since that makes room for others, then which come,
+ * then what depends on them.
+ */
+export function inTurn(rows: readonly CheckedRow[]): CheckedRow[] {
+  const rank = ({ name, version }: CheckedRow) => {
+    if (name.table !== 'sites') return 2;
+    return version.isDeleted ? 0 : 1;
+  };
+  return [...rows].sort((a, b) => rank(a) - rank(b));
+}
+
+function siteRowOf({ name, value, version }: CheckedRow): SiteRow {
+  const definition = value as SiteDefinition | undefined;
+  return { origin: version.changedAt.siteCode, siteCode: name.key, definition };
+}
+
 function ownedRowOf({ name, value, version }: CheckedRow, values: RowValues): OwnedRow {
   const before = values.get(rowIdOf(name));
   const published = values.get(rowIdOf(publishedOf(name)));
   return { name, value, before, published, origin: version.changedAt.siteCode };
+}
+
+function rankedRowOf(row: CheckedRow, held: RowVersion, values: RowValues): RankedRow {
+  return { ...ownedRowOf(row, values), held, isRenumbered: row.version.isRenumbered ?? false };
 }

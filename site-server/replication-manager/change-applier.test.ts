@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { ErrorCode } from '../../shared/domain/errors.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { compareHybridTimes } from '../../shared/domain/hybrid-time.ts';
+import { SiteTree, sitesBelowMax } from '../../shared/domain/site-tree.ts';
 import type { ReplicatedRow } from '../../shared/rpc/generated/waybill/v1/ReplicatedRow.ts';
 import type { ReplicationChanges } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
@@ -13,8 +14,10 @@ import { FullCopyReceiver } from './full-copy-receiver.ts';
 import { LogSweep } from './log-sweep.ts';
 import type { OwnedRow } from './owned-row-authority.ts';
 import { rowBytesMax } from './replication-config.ts';
+import { siteRowProblem } from './site-row-authority.ts';
 import { testPackage, testStatus } from './testing/random-edits.ts';
 import { overTheWire, TestHierarchy, type TestSite } from './testing/test-hierarchy.ts';
+import { testSite, testTree } from './testing/test-sites.ts';
 
 const hourMs = 3_600_000;
 
@@ -39,10 +42,11 @@ describe('change applier (REP-1, SEC-1)', () => {
       isOnItsSide: (origin) => origin === 'SEC',
       ...{ isBelow: true, refilledThrough: 0, refillUntil: 0 },
       mayRefill: () => true,
+      tree: testTree,
       siteRowProblem: () => undefined,
       ownedRowProblem: () => undefined,
       raisedRow: () => undefined,
-      isOutranked: () => false,
+      keptRow: () => undefined,
       onOverruled: ({ message }) => overruled.push(message),
       copy: new FullCopyReceiver({
         ...{ store, log, notifier, neighbour: 'SEC', isParent: false },
@@ -233,7 +237,7 @@ describe('change applier (REP-1, SEC-1)', () => {
     const sites = site.store.records(keySpaces.sites);
     const ps2 = { siteCode: 'PS2', kind: 'primary', parentSiteCode: '' } as const;
     await site.define({ ...ps2, address: 'ps2:1', description: '' });
-    sender = { ...sender, siteRowProblem: ({ origin }) => `${origin} may not` };
+    sender = { ...sender, siteRowProblem: (_tree, { origin }) => `${origin} may not` };
     const value = JSON.stringify({
       ...ps2,
       parentSiteCode: 'SEC',
@@ -242,7 +246,11 @@ describe('change applier (REP-1, SEC-1)', () => {
     const moved = row({ table: 'sites', key: 'PS2', value }, 1_000);
     // A site above them may be about to say of these what they are.
     const gone = row({ table: 'sites', key: 'PS8', deleted: true, value: '', sequence: 2 });
-    const invented = JSON.stringify({ ...JSON.parse(value), siteCode: 'PS9' });
+    const invented = JSON.stringify({
+      ...JSON.parse(value),
+      siteCode: 'PS9',
+      parentSiteCode: 'PS2',
+    });
     const elsewhere = row({ table: 'sites', key: 'PS9', value: invented, sequence: 3 });
     assert.equal(await apply({ through: 3, rows: [moved, gone, elsewhere] }), 0);
     assert.equal((await sites.get('PS2'))?.parentSiteCode, '');
@@ -255,6 +263,52 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.equal(log.originState('SEC').sequence, 3, 'it goes on');
   });
 
+  const below = (siteCode: string) => testSite(siteCode, 'secondary', 'SEC');
+  const fullOfSec = () => {
+    const codes = Array.from(
+      { length: sitesBelowMax },
+      (_, at) => `X${at.toString(36).padStart(2, '0').toUpperCase()}`,
+    );
+    const places = [testSite('PS1', 'central-administration'), testSite('SEC', 'primary', 'PS1')];
+    sender = {
+      ...sender,
+      tree: () => new SiteTree([...places, ...codes.map(below)]),
+      siteRowProblem,
+    };
+    return codes;
+  };
+  const siteRow = (siteCode: string, more: Partial<ReplicatedRow>) => {
+    const value = more.deleted ? '' : JSON.stringify(below(siteCode));
+    return row({ table: 'sites', key: siteCode, value, ...more }, 1_000);
+  };
+
+  it('takes a new site in the place of one that the same message deletes', async () => {
+    const [old = ''] = fullOfSec();
+    await site.define(below(old));
+    const rows = [siteRow('S99', {}), siteRow(old, { deleted: true, sequence: 2 })];
+    assert.equal(await apply({ rows }), 2);
+    assert.deepEqual(overruled, []);
+    const sites = site.store.records(keySpaces.sites);
+    assert.deepEqual([await sites.get(old), await sites.get('S99')], [undefined, below('S99')]);
+    // What is later here stays: so there is no room.
+    const stale = siteRow(old, { deleted: true, sequence: 4 });
+    await site.store.write([sites.put(old, below(old))], { sync: true });
+    assert.equal(
+      await apply({ after: 2, through: 4, rows: [siteRow('S98', { sequence: 3 }), stale] }),
+      0,
+    );
+    assert.match(overruled.join(), /250 sites below itself/);
+  });
+
+  it('says of a new site for which there is no room that it is gone, where it was defined', async () => {
+    fullOfSec();
+    assert.equal(await apply({ rows: [siteRow('S99', {})] }), 0);
+    assert.match(overruled.join(), /250 sites below itself/);
+    const [version] = await log.versionsOf(['sites/S99']);
+    assert.ok(version?.isDeleted && version.changedAt.siteCode === 'PS1');
+    assert.ok(version.changedAt.wallMs > hierarchy.clock.nowMs(), 'later than what was sent');
+  });
+
   it('takes what a site with a say has made, though a made-up row was refused after it', async () => {
     const points = site.store.records(keySpaces.hierarchyDistributionPoints);
     sender = { ...sender, ownedRowProblem: () => 'it has no say' };
@@ -263,7 +317,7 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.deepEqual([none?.isDeleted, none?.isOfNothing], [true, true]);
     sender = {
       ...{ ...sender, ownedRowProblem: () => undefined },
-      raisedRow: ({ held, value }) => (held.isOfNothing ? { value } : undefined),
+      raisedRow: (_tree, { held, value }) => (held.isOfNothing ? { value } : undefined),
     };
     const earlier = row({ sequence: 3 });
     assert.equal(await apply({ after: 2, through: 3, rows: [earlier] }), 1);

@@ -14,6 +14,7 @@ import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import {
   type ApplyRule,
+  inTurn,
   type Judged,
   plainRule,
   type RowValues,
@@ -191,15 +192,15 @@ export class ChangeApplier {
     const { log, store } = this.#components;
     let judged: Judged[] = [];
     let overRoom = new Map<CheckedRow, string>();
-    const siteProblems = new Map(rows.map((row) => [row, rule.problemOf(row)]));
     const isOther = await this.#othersThan(rows);
     await log.changeRows(
       rows.map(({ name }) => rowIdOf(name)),
       (versions, values) => {
-        judged = rows.map((row) => {
+        judged = inTurn(rows).map((row) => {
           const before = versions.get(rowIdOf(row.name));
-          const known = { before, values, isOther, siteProblem: siteProblems.get(row) };
-          return { row, before, verdict: this.#verdictOf(row, known, rule) };
+          const verdict = this.#verdictOf(row, { before, values, isOther }, rule);
+          if (verdict === 'taken') rule.onTaken(row);
+          return { row, before, verdict };
         });
         overRoom = this.#overRoom(judged.filter(({ verdict }) => verdict === 'taken').map(rowOf));
         const written = judged.flatMap((one) => {
@@ -231,14 +232,16 @@ export class ChangeApplier {
 
   #verdictOf(row: CheckedRow, known: KnownOfRow, rule: ApplyRule): Verdict {
     const { rollbacks = {} } = this.#components;
-    const { before, values, isOther, siteProblem } = known;
+    const { before, values, isOther } = known;
     if (rollbacks[row.name.table]?.(row.name.key, row.value)) return 'passed-over';
     if (!before && rule.isGone(row.version)) return 'passed-over';
     const order = before ? compareHybridTimes(row.version.changedAt, before.changedAt) : 1;
     if (before && order < 0) return rule.raisedOf(row, before, values) ?? 'passed-over';
     if (order === 0 && !isOther(row)) return 'passed-over';
-    if (rule.isPassedOver(row, before, values)) return 'passed-over';
-    const problem = siteProblem ?? rule.ownedProblemOf(row, values);
+    if (rule.isPassedOver(row, before)) return 'passed-over';
+    const kept = before && rule.keptOf(row, before, values);
+    if (kept) return kept;
+    const problem = rule.problemOf(row) ?? rule.ownedProblemOf(row, values);
     return problem === undefined ? 'taken' : { problem };
   }
 
@@ -246,7 +249,8 @@ export class ChangeApplier {
     if (verdict === 'passed-over') return [];
     if (verdict === 'taken') return this.#written(row, before, rule);
     if ('raised' in verdict) return this.#raised(row.name, before, verdict.raised.value);
-    return rule.isRefill ? [] : this.#saidAnew(row.name, before);
+    if (rule.isRefill || rule.isUnanswered(row, before)) return [];
+    return this.#saidAnew(row.name, before);
   }
 
   /** The rows for which there is no room, and why. Those before take some from those after them. */
@@ -283,8 +287,6 @@ export class ChangeApplier {
   /** What is here of a row stands, later than what another site made of it; nothing is a deletion. */
   #saidAnew(name: RowName, before: RowVersion | undefined): Change[] {
     const { log } = this.#components;
-    // A site above it may just have said what it is, and nobody would say it again.
-    if (name.table === 'sites' && (before?.isDeleted ?? true)) return [];
     const changedAt = log.capture.clock.now();
     const said = { changedAt, sequence: 0, isDeleted: before?.isDeleted ?? true };
     const version = isNothing(before) ? { ...said, ...ofNothing } : said;
@@ -316,7 +318,7 @@ export class ChangeApplier {
     if (!rule.isRefill) return [row, ...log.putVersion(name, kept, before)];
     // A new number: neighbours that are past the old one may not have it.
     const voided = before ? [log.deleteEntry(before)] : [];
-    return [row, ...voided, ...log.capture.renumbered(name, version)];
+    return [row, ...voided, ...log.capture.renumbered(name, { ...version, isRenumbered: true })];
   }
 
   #notifications(rows: readonly CheckedRow[], { isRefill }: ApplyRule): Change[] {
@@ -376,7 +378,6 @@ interface KnownOfRow {
   readonly values: RowValues;
   /** Whether it is another one than that which is here with the same version. */
   readonly isOther: (row: CheckedRow) => boolean;
-  readonly siteProblem: string | undefined;
 }
 
 const ofNothing = { isOfNothing: true } as const;

@@ -195,10 +195,14 @@ export class ChangeCapture {
     const { store } = this.#components;
     const sequence = this.#nextSequence();
     const changedAt = version?.changedAt ?? this.clock.now();
-    const { isDeleted = false, isOfNothing } = version ?? {};
+    const { isDeleted = false, isOfNothing, isRenumbered } = version ?? {};
     const rowId = rowIdOf(name);
     const entry = { row: rowId, wallMs: changedAt.wallMs, counter: changedAt.counter };
-    const given = { changedAt, sequence, isDeleted, ...(isOfNothing && { isOfNothing }) };
+    const given = {
+      ...{ changedAt, sequence, isDeleted },
+      ...(isOfNothing && { isOfNothing }),
+      ...(isRenumbered && { isRenumbered }),
+    };
     return [
       store.records(keySpaces.rowVersions).put(rowId, given),
       store.records(keySpaces.changeLog).put(joinKey(this.siteCode, sequence), entry),

@@ -174,7 +174,8 @@ function versionOf(row: ReplicatedRow__Output, origin: string, needs: CheckNeeds
   }
   const changedAt = { wallMs, counter, siteCode: origin };
   const sequence = requireCount('sequence', row.sequence);
-  return { changedAt, sequence, isDeleted: row.deleted };
+  const { deleted: isDeleted, renumbered } = row;
+  return { changedAt, sequence, isDeleted, ...(renumbered && { isRenumbered: true }) };
 }
 
 function refused(siteCode: string, row: string, reason: string): WaybillError {

@@ -265,7 +265,8 @@ export class ChangeLog {
             const version = versions.get(row);
             const name = fromRowId(row);
             const isVoid = !version || !isEntryOf(version, siteCode, sequence);
-            return isVoid || !name ? [old] : [old, ...capture.renumbered(name, version)];
+            if (isVoid || !name) return [old];
+            return [old, ...capture.renumbered(name, { ...version, isRenumbered: true })];
           }),
       );
     }

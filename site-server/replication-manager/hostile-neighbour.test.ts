@@ -285,6 +285,44 @@ describe('a neighbour that says what is not so (SEC-1)', () => {
     }
   });
 
+  it('does not decide what a package of a site reads that is not known everywhere yet', async () => {
+    const ps2 = await hierarchy.add('PS2', 'primary', 'CAS');
+    await converged(hierarchy);
+    const definitionsOf = (site: TestSite) => site.store.records(keySpaces.packageDefinitions);
+    const own = toDefinition(testPackage('S1200001', 'true'));
+    const say = (site: TestSite, value: typeof own) =>
+      site.store.write([definitionsOf(site).put('S1200001', value)], { sync: true });
+    const assertStanding = async () => {
+      await converged(hierarchy);
+      for (const site of hierarchy.sites.values()) {
+        const { directories } = (await definitionsOf(site).get('S1200001')) ?? {};
+        assert.deepEqual(directories, ['/srv/new'], site.code);
+      }
+    };
+    ps2.skewMs += 9 * 60_000;
+    const evil = { ...own, directories: ['/etc/waybill'] };
+    for (const isKnownFirst of [true, false]) {
+      hierarchy.cut('PS1', 'CAS');
+      const before = siteOf('S12', 'PS1');
+      if (isKnownFirst) await ps1.define(before);
+      await say(ps1, { ...own, directories: ['/srv/new'] });
+      await ps1.define({ ...before, description: `said ${isKnownFirst ? 'before' : 'after'} it` });
+      await say(ps2, evil);
+      const atCas = () => definitionsOf(cas).get('S1200001');
+      await hierarchy.until(
+        async () => (await atCas())?.directories[0] === '/etc/waybill',
+        'at CAS',
+      );
+      hierarchy.mend('PS1', 'CAS');
+      await assertStanding();
+      const records = cas.store.records(keySpaces.sites);
+      await cas.store.write([records.delete('S12'), definitionsOf(cas).delete('S1200001')], {
+        sync: true,
+      });
+      await converged(hierarchy);
+    }
+  });
+
   for (const [what, attack] of [
     [
       'deleting it before',

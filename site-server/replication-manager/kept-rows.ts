@@ -42,7 +42,8 @@ export class KeptRows {
     const { store, siteCode, isStoreDamaged } = this.#needs;
     if (isStoreDamaged) await this.#mendVersions();
     const earliest = { wallMs: 0, counter: 0, siteCode };
-    const kept = { changedAt: earliest, sequence: 0, isDeleted: false };
+    const isRenumbered = true as const;
+    const kept = { changedAt: earliest, sequence: 0, isDeleted: false, isRenumbered };
     const versions = store.records(keySpaces.rowVersions);
     for (const space of ownSpaces) {
       let changes: Change[] = [];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { cp, rename, rm } from 'node:fs/promises';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
+import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import { testPackage, testStatus } from './testing/random-edits.ts';
@@ -130,6 +131,59 @@ describe('a site whose store was repaired or put back (REP-1)', () => {
     await converged(hierarchy);
     assert.equal(await descriptionAt(cas), 'second');
   });
+
+  for (const [what, putBack] of [
+    [
+      'put back as it was',
+      async () => {
+        await rm(hierarchy.directory.join('PS1'), { recursive: true });
+        await rename(hierarchy.directory.join('copy'), hierarchy.directory.join('PS1'));
+        await ps1.start();
+      },
+    ],
+    [
+      'damaged, and had the row without its version',
+      async () => {
+        await ps1.start();
+        const versions = ps1.store.records(keySpaces.rowVersions);
+        const old = toDefinition(testPackage('PS100001', '/srv/old'));
+        const definitions = ps1.store.records(keySpaces.packageDefinitions);
+        await damage(
+          definitions.put('PS100001', { ...old, directories: ['/srv/old'] }),
+          versions.delete('package-definitions/PS100001'),
+        );
+      },
+    ],
+  ] as const) {
+    it(`does not bring back an old directory of a package when its store was ${what}`, async () => {
+      const ps2 = await hierarchy.add('PS2', 'primary', 'CAS');
+      const own = toDefinition(testPackage('PS100001', 'x'));
+      const definitionsOf = ({ store }: TestSite) => store.records(keySpaces.packageDefinitions);
+      const say = async (site: TestSite, changes: Partial<typeof own>) => {
+        const row = definitionsOf(site).put('PS100001', { ...own, ...changes });
+        await site.store.write([row], { sync: true });
+        await converged(hierarchy);
+      };
+      await say(ps1, { directories: ['/srv/old'] });
+      await ps1.stop();
+      await cp(hierarchy.directory.join('PS1'), hierarchy.directory.join('copy'), {
+        recursive: true,
+      });
+      await ps1.start();
+      await say(ps1, { directories: ['/srv/new'] });
+      const set = {
+        directories: ['/srv/new'],
+        properties: { ...own.properties, priority: 3 },
+      } as const;
+      await say(ps2, { ...set, directories: [...set.directories] });
+      await ps1.stop();
+      await putBack();
+      await converged(hierarchy);
+      for (const site of hierarchy.sites.values()) {
+        assert.deepEqual(await definitionsOf(site).get('PS100001'), { ...own, ...set }, site.code);
+      }
+    });
+  }
 
   /** Puts back the store of PS1 as it was before its last change, `restarts` starts ago. */
   async function putBack(restartCount: number): Promise<void> {

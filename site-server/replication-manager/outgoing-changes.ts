@@ -322,6 +322,6 @@ function toMessage(origin: string, part: SentPart): ReplicationMessage {
 }
 
 function toRow({ name, version, json }: LoggedRow): ReplicatedRow {
-  const { changedAt, sequence, isDeleted } = version;
-  return { ...name, value: json, deleted: isDeleted, changedAt, sequence };
+  const { changedAt, sequence, isDeleted: deleted, isRenumbered: renumbered = false } = version;
+  return { ...name, value: json, deleted, changedAt, sequence, renumbered };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
-import { isOutranked, ownedRowProblem, raisedRow } from './owned-row-authority.ts';
+import { keptRow, ownedRowProblem, raisedRow } from './owned-row-authority.ts';
 import { testPackage } from './testing/random-edits.ts';
 import { testTree } from './testing/test-sites.ts';
 
@@ -150,6 +150,22 @@ describe('who may change a row that belongs to a site (SEC-1)', () => {
       undefined,
     ],
     [
+      'nothing that is renumbered, for it may be outdated',
+      {
+        ...{ name: packageName, origin: 'PS2', before: set, value: moved, held: held('PS1') },
+        isRenumbered: true,
+      },
+      undefined,
+    ],
+    [
+      'a renumbered package where nothing is',
+      {
+        ...{ name: packageName, origin: 'PS2', before: undefined, value: moved },
+        ...{ held: held('CAS', ofNothing), isRenumbered: true },
+      },
+      { value: moved },
+    ],
+    [
       'nothing that was deleted by a site with a say',
       {
         ...{ name: packageName, origin: 'PS2', before: undefined, value: moved },
@@ -164,17 +180,35 @@ describe('who may change a row that belongs to a site (SEC-1)', () => {
   }
 
   for (const [what, row, expected] of [
-    ['another directory', { origin: 'PS1', before: moved, value: set, held: held('PS2') }, true],
-    ['a package deleted here', { before: undefined, value: set, held: held('PS2') }, true],
-    ['the same directory', { before: definition(), value: set, held: held('PS2') }, false],
-    ['a site with a say', { origin: 'CAS', before: moved, value: set, held: held('PS2') }, false],
-    ['what no site with a say said', { before: moved, value: set, held: held('PS1') }, false],
+    [
+      'another directory, and takes what it sets',
+      { origin: 'PS1', before: moved, value: set, held: held('PS2') },
+      { value: { ...set, directories: ['/srv/new'] } },
+    ],
+    [
+      'a package deleted here',
+      { before: undefined, value: set, held: held('PS2', { isDeleted: true }) },
+      { value: undefined },
+    ],
+    ['its deletion', { before: moved, value: undefined, held: held('PS2') }, { value: moved }],
+    ['the same directory', { before: definition(), value: set, held: held('PS2') }, undefined],
+    [
+      'a site with a say',
+      { origin: 'CAS', before: moved, value: set, held: held('PS2') },
+      undefined,
+    ],
+    [
+      'another directory, when what is here is renumbered',
+      { before: moved, value: set, held: held('PS2', { isRenumbered: true }) },
+      undefined,
+    ],
+    ['what no site with a say said', { before: moved, value: set, held: held('PS1') }, undefined],
   ] as const) {
-    it(`lets what is here stand against a later word of ${what}: ${expected}`, () => {
+    it(`${expected ? 'keeps' : 'gives up'} what is here against a later word of ${what}`, () => {
       const { before, value } = row;
       const origin = 'origin' in row ? row.origin : 'PS1';
       const ranked = { name: packageName, origin, before, value, held: row.held };
-      assert.equal(isOutranked(tree, ranked), expected);
+      assert.deepEqual(keptRow(tree, ranked), expected);
     });
   }
 

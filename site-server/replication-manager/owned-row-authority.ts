@@ -27,6 +27,8 @@ export interface OwnedRow {
 /** Such a row, and which change of it is here. Of DPs the later change counts: whose one is may change. */
 export interface RankedRow extends OwnedRow {
   readonly held: RowVersion;
+  /** Whether it may be outdated: what was said after it may be forgotten where it comes from. @default false */
+  readonly isRenumbered?: boolean;
 }
 
 /** Whether what is here of a row says who may change it. */
@@ -77,21 +79,25 @@ export function raisedRow(tree: SiteTree, row: RankedRow): { readonly value: unk
   const { name, origin, before, value, held } = row;
   if (!isRanked(name) || !isKnownToSay(tree, name, origin)) return undefined;
   if (held.isOfNothing) return value ? { value } : undefined;
-  if (isKnownToSay(tree, name, held.changedAt.siteCode)) return undefined;
+  // What is here was set perhaps beside what that site has said since.
+  if (row.isRenumbered || isKnownToSay(tree, name, held.changedAt.siteCode)) return undefined;
   if (!before || !value) return before || value ? { value } : undefined;
   return isSameThing(name, before, value) ? undefined : { value: withWhatItIs(before, value) };
 }
 
 /**
- * Whether what is here of a package stands though a row from above is later: a site with a say said it, and one
- * without a say says something else of what it is. Only while the sites above have not heard what is here: these
- * raise it.
+ * What becomes of what is here of a package though a row from above is later: what a package is stands when a site with
+ * a say said it, and one without a say says something else. What that has set is taken. Only while the sites above have
+ * not heard what is here: it is said anew, since they may not know of that say when they hear it.
+ *
+ * @returns undefined when the row may be taken; a value that is undefined: it stays deleted
  */
-export function isOutranked(tree: SiteTree, row: RankedRow): boolean {
+export function keptRow(tree: SiteTree, row: RankedRow): { readonly value: unknown } | undefined {
   const { name, origin, before, value, held } = row;
-  if (!isRanked(name) || !isKnownToSay(tree, name, held.changedAt.siteCode)) return false;
-  const isSame = before && value ? isSameThing(name, before, value) : !before && !value;
-  return !isSame && !isKnownToSay(tree, name, origin);
+  if (!isRanked(name) || !isKnownToSay(tree, name, held.changedAt.siteCode)) return undefined;
+  if (held.isRenumbered || isKnownToSay(tree, name, origin)) return undefined;
+  if (!before || !value) return before || value ? { value: before } : undefined;
+  return isSameThing(name, before, value) ? undefined : { value: withWhatItIs(value, before) };
 }
 
 /** Whether what a row is goes before its time. */

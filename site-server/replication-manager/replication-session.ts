@@ -1,5 +1,7 @@
+import type { RowVersion } from '../../shared/domain/change-log.ts';
 import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { replicatedTables } from '../../shared/domain/replicated-tables.ts';
+import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import { fromErrorDetail, toErrorDetail } from '../../shared/rpc/error-detail.ts';
 import type { ReplicationChanges__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
 import type {
@@ -22,13 +24,7 @@ import type { NeighbourHello } from './hello.ts';
 import type { MessageLog } from './message-log.ts';
 import type { Neighbour } from './neighbour.ts';
 import { OutgoingChanges } from './outgoing-changes.ts';
-import {
-  isOutranked,
-  type OwnedRow,
-  ownedRowProblem,
-  type RankedRow,
-  raisedRow,
-} from './owned-row-authority.ts';
+import { keptRow, type OwnedRow, ownedRowProblem, raisedRow } from './owned-row-authority.ts';
 import {
   claimedNumberMax,
   heldMs,
@@ -129,16 +125,16 @@ export class ReplicationSession {
       refillUntil: this.#ownCursorOfTheirs.sequence,
       mayRefill: ({ table }) =>
         this.#isTrusted || (table !== 'sites' && replicatedTables[table].writer === 'any site'),
-      siteRowProblem: (row) =>
-        isParent ? undefined : siteRowProblem(components.directory.tree, row),
-      ownedRowProblem: (row) => this.#ownedRowProblem(row),
-      raisedRow: (row) => (isParent ? undefined : raisedRow(components.directory.tree, row)),
-      isOutranked: (row) => this.#isOutranked(row),
+      tree: () => components.directory.tree,
+      siteRowProblem: (tree, row) => (isParent ? undefined : siteRowProblem(tree, row)),
+      ownedRowProblem: (tree, row) => this.#ownedRowProblem(tree, row),
+      raisedRow: (tree, row) => (isParent ? undefined : raisedRow(tree, row)),
+      keptRow: (tree, row) => (this.#isUnheard(row.held) ? keptRow(tree, row) : undefined),
       onOverruled: peer.onOverruled,
       copy: new FullCopyReceiver({
         ...components,
         ...{ neighbour: siteCode, isParent },
-        ownedRowProblem: (row) => this.#ownedRowProblem(row),
+        ownedRowProblem: (row) => this.#ownedRowProblem(components.directory.tree, row),
       }),
     };
     this.#outgoing = new OutgoingChanges({
@@ -212,21 +208,19 @@ export class ReplicationSession {
   }
 
   /** Of what it remembers of this site, a site below may only say what it could write itself. */
-  #ownedRowProblem(row: OwnedRow): string | undefined {
-    const { directory, log } = this.#components;
+  #ownedRowProblem(tree: SiteTree, row: OwnedRow): string | undefined {
+    const { log } = this.#components;
     const { siteCode, isParent } = this.#peer.neighbour;
     const isOwn = row.origin === log.capture.siteCode;
     if (isParent || (isOwn && this.#isTrusted)) return undefined;
-    return ownedRowProblem(directory.tree, isOwn ? { ...row, origin: siteCode } : row);
+    return ownedRowProblem(tree, isOwn ? { ...row, origin: siteCode } : row);
   }
 
-  /** Whether a row of the parent is to wait until it has heard what a site with a say says here. */
-  #isOutranked(row: RankedRow): boolean {
+  /** Whether the neighbour is the parent, and has not heard of a change of this side. */
+  #isUnheard({ changedAt: { siteCode: origin }, sequence }: RowVersion): boolean {
     const { neighbour } = this.#peer;
-    const { siteCode: origin } = row.held.changedAt;
     if (!neighbour.isParent || neighbour.isOnItsSide(origin)) return false;
-    if (row.held.sequence <= this.#outgoing.acknowledgedOf(origin)) return false;
-    return isOutranked(this.#components.directory.tree, row);
+    return sequence > this.#outgoing.acknowledgedOf(origin);
   }
 
   /** What the neighbour has of this site's own changes and messages. */

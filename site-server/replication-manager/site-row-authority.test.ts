@@ -21,7 +21,7 @@ describe('who may say what a site is (SEC-1)', () => {
   ] as const) {
     it(`${mayWrite ? 'takes' : 'refuses'} ${what}`, () => {
       const { siteCode } = definition;
-      const problem = siteRowProblem(tree, { origin, siteCode, definition, siteCodesBefore: [] });
+      const problem = siteRowProblem(tree, { origin, siteCode, definition });
       assert.equal(problem === undefined, mayWrite, problem);
     });
   }
@@ -34,8 +34,8 @@ describe('who may say what a site is (SEC-1)', () => {
   const ask = (all: SiteTree, before: readonly SiteDefinition[], origin = 'PS1') => {
     const siteCode = `X${origin.slice(1)}`;
     const definition = testSite(siteCode, 'secondary', origin);
-    const siteCodesBefore = before.map((one) => one.siteCode);
-    return siteRowProblem(all, { origin, siteCode, definition, siteCodesBefore });
+    const then = before.reduce((sum, one) => sum.with(one.siteCode, one), all);
+    return siteRowProblem(then, { origin, siteCode, definition });
   };
 
   it('takes no more sites than there may be', () => {
@@ -55,14 +55,14 @@ describe('who may say what a site is (SEC-1)', () => {
     const full = new SiteTree([...tree.list(), ...manySites('PS1', sitesBelowMax)]);
     assert.match(ask(full, []) ?? '', /250 sites below itself/);
     assert.equal(ask(full, [], 'PS2'), undefined);
-    const known = { origin: 'PS1', siteCode: 'S11', siteCodesBefore: [] };
+    const known = { origin: 'PS1', siteCode: 'S11' };
     const definition = testSite('S11', 'secondary', 'PS1');
     assert.equal(siteRowProblem(full, { ...known, definition }), undefined, 'one that is known');
   });
 
   it('takes the deletion of a site below the writer only', () => {
     const deletion = (origin: string, siteCode: string) =>
-      siteRowProblem(tree, { origin, siteCode, definition: undefined, siteCodesBefore: [] });
+      siteRowProblem(tree, { origin, siteCode, definition: undefined });
     assert.equal(deletion('PS1', 'S11'), undefined);
     assert.ok(deletion('PS1', 'S21') && deletion('PS1', 'PS1') && deletion('S11', 'PS1'));
   });

@@ -8,13 +8,13 @@ export interface SiteRow {
   readonly siteCode: string;
   /** Undefined: deleted. */
   readonly definition: SiteDefinition | undefined;
-  /** The sites that rows of the same message define which stand before it. */
-  readonly siteCodesBefore: readonly string[];
 }
 
 /**
  * Why a site below this one may not have written a row of "sites": it may say only of sites below
  * itself what they are, and leaves them there. Undefined when it may.
+ *
+ * @param tree with what else the message says that was taken
  */
 export function siteRowProblem(tree: SiteTree, row: SiteRow): string | undefined {
   const { origin, siteCode, definition } = row;
@@ -32,10 +32,17 @@ export function siteRowProblem(tree: SiteTree, row: SiteRow): string | undefined
 }
 
 /** Each site keeps all of them in memory, and where it stands with each; and none may use up those of the others. */
-function roomProblem(tree: SiteTree, { origin, siteCodesBefore }: SiteRow): string | undefined {
-  const newCount = siteCodesBefore.filter((one) => tree.get(one) === undefined).length;
-  if (tree.size + newCount >= siteCountMax) return `there may be ${siteCountMax} sites`;
+function roomProblem(tree: SiteTree, { origin }: SiteRow): string | undefined {
+  if (tree.size >= siteCountMax) return `there may be ${siteCountMax} sites`;
   const below = tree.list().filter(({ siteCode }) => tree.isUnder(siteCode, origin));
-  const isTooMany = below.length - 1 + newCount >= sitesBelowMax;
+  const isTooMany = below.length - 1 >= sitesBelowMax;
   return isTooMany ? `site ${origin} may have ${sitesBelowMax} sites below itself` : undefined;
+}
+
+/**
+ * Whether a site that is not known and was refused is to be gone where it was defined, too: nobody else defines it. One
+ * that was put elsewhere may have been defined there just before, and nobody would say that again.
+ */
+export function isToBeGone(tree: SiteTree, { origin, definition }: SiteRow): boolean {
+  return definition !== undefined && tree.isUnder(definition.parentSiteCode, origin);
 }

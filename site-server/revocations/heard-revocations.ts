@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type Revocation,
   RevocationIndex,
@@ -14,6 +15,14 @@ export interface HeardRevocationsNeeds {
   /** This site. */
   readonly siteCode: string;
   readonly sites: Pick<SiteDirectory, 'tree' | 'identityOf'>;
+}
+
+/** What another `fit` changed. */
+export interface Fitted {
+  /** Whether others are heard than before. */
+  readonly isOther: boolean;
+  /** Of whom something is heard that was passed over: nobody writes that row again. */
+  readonly heardAgain: ReadonlySet<string>;
 }
 
 /** Rows that are read at once. */
@@ -33,6 +42,8 @@ export class HeardRevocations {
   readonly #passedOver = new Map<string, Map<string, number>>();
   /** Sites of which something is others since the last `fit`. */
   readonly #touched = new Set<string>();
+  /** Rows that were put since the last `fit`. */
+  #putCount = 0;
 
   constructor(needs: HeardRevocationsNeeds, config: RevocationSharesConfig) {
     this.#needs = needs;
@@ -42,6 +53,12 @@ export class HeardRevocations {
   put(row: Revocation): void {
     this.#hear(row);
     this.#touched.add(row.siteCode);
+    this.#putCount += 1;
+  }
+
+  /** Whether so many are new that another `fit` is worth its time, for the sake of memory. */
+  get isFitDue(): boolean {
+    return this.#putCount >= this.#config.branchCountMax;
   }
 
   delete(one: Pick<RevokedAt, 'siteCode' | 'holder'>): void {
@@ -70,23 +87,29 @@ export class HeardRevocations {
     return new Map([...this.#passedOver].map(([siteCode, ofSite]) => [siteCode, ofSite.size]));
   }
 
-  /** Gives each site its share. One call at a time. @returns whether others are heard than before */
-  async fit(): Promise<boolean> {
+  /** Gives each site its share; after each that gets another one, others have their turn. One call at a time. */
+  async fit(): Promise<Fitted> {
     const { siteCode: own, sites } = this.#needs;
+    this.#putCount = 0;
     const isProven = (siteCode: string) => sites.identityOf(siteCode) !== undefined;
     const places = { siteCode: own, tree: sites.tree, isProven };
+    const heardAgain = new Set<string>();
     let isOther = false;
     for (const [siteCode, share] of revocationShares(this.counts, places, this.#config)) {
       const isTouched = this.#touched.delete(siteCode);
       const heardCount = this.index.countOf(siteCode);
       const isWhole = heardCount <= share && !this.#passedOver.has(siteCode);
       if (isWhole || (heardCount === share && !isTouched)) continue;
-      if (await this.#fitSite(siteCode, share)) isOther = true;
+      if (await this.#fitSite(siteCode, { share, heardAgain })) isOther = true;
+      await nextTurn();
     }
-    return isOther;
+    return { isOther, heardAgain };
   }
 
-  async #fitSite(siteCode: string, share: number): Promise<boolean> {
+  async #fitSite(
+    siteCode: string,
+    { share, heardAgain }: { readonly share: number; readonly heardAgain: Set<string> },
+  ): Promise<boolean> {
     const passedOver = [...(this.#passedOver.get(siteCode) ?? [])].map(([holder, revokedAtMs]) => {
       return { siteCode, holder, revokedAtMs };
     });
@@ -98,6 +121,7 @@ export class HeardRevocations {
     for (let at = 0; at < missing.length; at += readCount) {
       await this.#hearAgain(missing.slice(at, at + readCount));
     }
+    for (const { holder } of missing) heardAgain.add(holder);
     return surplus.length + missing.length > 0;
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { beginningOf, type Revocation } from '../../shared/domain/revocation.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { StateStore } from '../../shared/state-store/state-store.ts';
@@ -11,7 +12,7 @@ import { until } from '../despooler/testing/test-receiver.ts';
 import { EnrollmentTokens } from '../enrollment/enrollment-tokens.ts';
 import { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import { LateRevocations } from './late-revocations.ts';
-import { Revocations } from './revocations.ts';
+import { defaultRevocationsConfig, Revocations } from './revocations.ts';
 
 const minuteMs = 60_000;
 const holder = 'dp/PS1DP1';
@@ -43,10 +44,10 @@ describe('a revocation that comes after its holder has renewed (SEC-3)', () => {
     await directory[Symbol.asyncDispose]();
   });
 
-  async function begin(): Promise<void> {
+  async function begin(config = {}): Promise<void> {
     const { logger } = new CapturedLog();
     const needs = { store, clock, siteCode: 'PS1', sites, logger };
-    revocations = new Revocations(needs);
+    revocations = new Revocations(needs, { ...defaultRevocationsConfig, ...config });
     await revocations.start();
     late = new LateRevocations({ ...needs, revocations });
     await late.start();
@@ -138,6 +139,42 @@ describe('a revocation that comes after its holder has renewed (SEC-3)', () => {
     await begin();
     const rows = store.records(keySpaces.enrollmentTokens);
     assert.equal((await rows.get(row.tokenId))?.revoked, undefined);
+  });
+
+  it('counts also when there was no room for it at first', async () => {
+    const rows = store.records(keySpaces.revocations);
+    const said = { siteCode: 'S11', reason: 'lost', revokedBy: 'x' };
+    const place = {
+      kind: 'secondary',
+      parentSiteCode: 'PS1',
+      address: '',
+      description: '',
+    } as const;
+    const issued = { issuedAtMs: clock.nowMs(), notAfterMs: clock.nowMs() + 1440 * minuteMs };
+    const { logger } = new CapturedLog();
+    await new IssuedCertificates({ store, clock, logger }).record({
+      ...{ kind: 'authority', serialNumber: '1', holder: 'site/S11', rootKeyId: '' },
+      ...{ ...issued, identityUri: 'waybill://site/S11', notBeforeMs: clock.nowMs() },
+      knownRevokedAtMs: 0,
+    });
+    await end();
+    await store.write(
+      [
+        store.records(keySpaces.sites).put('S11', { siteCode: 'S11', ...place }),
+        rows.put('S11/site/S11', { ...said, holder: 'site/S11', revokedAtMs: clock.nowMs() - 2 }),
+        rows.put('S11/client/x', { ...said, holder: 'client/x', revokedAtMs: clock.nowMs() - 1 }),
+      ],
+      { sync: false },
+    );
+    await begin({ branchCountMax: 1 });
+    assert.deepEqual(Object.fromEntries(revocations.passedOverCounts()), { S11: 1 });
+    await store.write([rows.delete('S11/client/x')], { sync: false });
+    const isSaid = async () => (await rows.get('PS1/site/S11')) !== undefined;
+    for (let turn = 0; turn < 500 && !(await isSaid()); turn++) {
+      await clock.advance(1_000);
+      await nextTurn();
+    }
+    assert.ok(await isSaid());
   });
 
   it('counts after a crash in between', async () => {

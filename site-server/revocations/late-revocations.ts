@@ -1,8 +1,8 @@
 /**
  * Sees to it that a revocation which another site said counts for what this site has issued before it heard of it:
  * such a certificate may begin after the moment that was said. Then this site says so too, from now on. Called by
- * nobody; follows the tables "revocations" and "issued certificates". Writes this site's rows of "revocations",
- * and ends unused tokens, in one batch. After a crash the start looks at all that was issued.
+ * nobody; follows the tables "revocations" and "issued certificates", and which revocations are heard again. Writes
+ * this site's rows of "revocations", and ends unused tokens, in one batch. After a crash the start looks at all that was issued.
  */
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { IssuedCertificateRecord } from '../../shared/domain/issued-certificate.ts';
@@ -24,7 +24,7 @@ export interface LateRevocationsNeeds {
   readonly store: Pick<StateStore, 'records' | 'write' | 'onWritten'>;
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
   readonly siteCode: string;
-  readonly revocations: Pick<Revocations, 'heardByIssuer'>;
+  readonly revocations: Pick<Revocations, 'heardByIssuer' | 'onHeardAgain'>;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
@@ -37,7 +37,7 @@ export class LateRevocations implements Component {
   readonly #wake = new WakeSignal();
   /** Holders to be looked at: no more than there are revocations and issued certificates. */
   readonly #news = new Set<string>();
-  #unsubscribe = () => {};
+  #ends: readonly (() => void)[] = [];
   #running: Promise<void> | undefined;
 
   constructor(needs: LateRevocationsNeeds) {
@@ -46,7 +46,12 @@ export class LateRevocations implements Component {
 
   /** After the revocations, before anybody connects. */
   async start(): Promise<void> {
-    this.#unsubscribe = this.#needs.store.onWritten((changes) => this.#onWritten(changes));
+    const { store, revocations } = this.#needs;
+    this.#ends = [
+      store.onWritten((changes) => this.#onWritten(changes)),
+      // It was passed over perhaps before anybody looked at it.
+      revocations.onHeardAgain((holders) => this.#onHeardAgain(holders)),
+    ];
     for await (const [, { holder }] of this.#issued.list()) this.#news.add(holder);
     for await (const [, row] of this.#needs.store.records(keySpaces.enrollmentTokens).list()) {
       const holder = holderOfRow(row);
@@ -58,7 +63,7 @@ export class LateRevocations implements Component {
   }
 
   async stop(): Promise<void> {
-    this.#unsubscribe();
+    for (const end of this.#ends) end();
     this.#stopping.abort(workIsOver);
     await this.#running;
   }
@@ -72,6 +77,11 @@ export class LateRevocations implements Component {
       this.#news.add(key.split('/').slice(1, 3).join('/'));
       this.#wake.wake();
     }
+  }
+
+  #onHeardAgain(holders: ReadonlySet<string>): void {
+    for (const holder of holders) this.#news.add(holder);
+    this.#wake.wake();
   }
 
   async #run(signal: AbortSignal): Promise<void> {

@@ -280,6 +280,24 @@ describe('revocations of a site (SEC-3)', () => {
     assert.deepEqual(passedOver(), { S21: 4, S22: 4 });
   });
 
+  it('of many sites are shared out now and then at the start, not after each site (SEC-3)', async () => {
+    const codes = Array.from({ length: 40 }, (_, at) => `S${at + 10}`);
+    const below = codes.map((code) => site(code, 'secondary', 'PS2'));
+    await defined(site('CAS', 'central-administration'), site('PS2', 'primary', 'CAS'), ...below);
+    const holders = ['client/x1', 'client/x2', 'client/x3'];
+    await replicated(...codes.flatMap((code) => holders.map((holder) => row(code, holder))));
+    await revocations.stop();
+    let askedCount = 0;
+    const { identityOf } = sites;
+    sites.identityOf = (siteCode) => {
+      askedCount += 1;
+      return identityOf.call(sites, siteCode);
+    };
+    await restart({ branchCountMax: 60 });
+    assert.ok(askedCount <= 3 * codes.length, `asked ${askedCount} times who has shown what`);
+    assert.equal(revocations.list().length, 60);
+  });
+
   it('are bounded in number and length', async () => {
     await restart({ countMax: 1 });
     await revocations.revoke('dp/PS1DP1', by);

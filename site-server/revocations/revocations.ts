@@ -73,6 +73,7 @@ export class Revocations implements Component {
   readonly #news = new WakeSignal();
   readonly #stopping = new AbortController();
   readonly #listeners = new Set<() => void>();
+  readonly #heardAgainListeners = new Set<(holders: ReadonlySet<string>) => void>();
   #unsubscribe = () => {};
   #working: readonly Promise<void>[] = [];
 
@@ -90,8 +91,8 @@ export class Revocations implements Component {
     const rows = this.#needs.store.records(keySpaces.revocations);
     let last: string | undefined;
     for await (const [, row] of rows.list()) {
-      // By and by: shares only become smaller, and no more is ever in memory than they and one site have.
-      if (last !== undefined && last !== row.siteCode) await this.#heard.fit();
+      // Now and then: shares only become smaller, and no more is ever in memory than they, one site and a branch have.
+      if (last !== row.siteCode && this.#heard.isFitDue) await this.#heard.fit();
       last = row.siteCode;
       this.#heard.put(row);
     }
@@ -168,6 +169,13 @@ export class Revocations implements Component {
     return () => this.#listeners.delete(entry);
   }
 
+  /** Calls the listener with whom something is heard of for which there was no room before. @returns ends it */
+  onHeardAgain(listener: (holders: ReadonlySet<string>) => void): () => void {
+    const entry: typeof listener = (holders) => listener(holders);
+    this.#heardAgainListeners.add(entry);
+    return () => this.#heardAgainListeners.delete(entry);
+  }
+
   /** For replication: why a row is not taken, as the end of a sentence; undefined when it may be. */
   refusalOfRow(key: string, row: unknown): string | undefined {
     const { siteCode, holder, revokedAtMs } = row as Revocation;
@@ -232,7 +240,9 @@ export class Revocations implements Component {
   async #fitNews(signal: AbortSignal): Promise<void> {
     for (;;) {
       await this.#news.wait(signal);
-      if (await this.#heard.fit()) this.#tell();
+      const { isOther, heardAgain } = await this.#heard.fit();
+      if (isOther) this.#tell();
+      if (heardAgain.size > 0) for (const tell of [...this.#heardAgainListeners]) tell(heardAgain);
       await this.#needs.clock.sleep(fitPauseMs, signal);
     }
   }

@@ -14,7 +14,7 @@ import { chainOf } from '../../shared/rpc/certificate-trust.ts';
 import { whileActingAs } from '../../shared/runtime/acting-user.ts';
 import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
 import { enrollmentListenDefault } from '../enrollment/enrollment-config.ts';
-import { isThere } from './authority-at-rest.ts';
+import { isThere, whichAreThere } from './authority-at-rest.ts';
 import { adminDirectoryOf, type CallingUser } from './calling-user.ts';
 
 /** Where `waybill` finds whose credentials it uses, and which site it asks. */
@@ -45,7 +45,7 @@ export async function requireNoOther(
   authority: X509Certificate,
 ): Promise<void> {
   const pair = await whileActingAs(places.owner, () => readPairFile(places.agentFile));
-  if (!pair || !isOf(name, pair, authority)) await requireNoAdministrator(places);
+  if (!pair || administratorBy(authority, pair) !== name) await requireNoAdministrator(places);
 }
 
 /** @throws AUTHORITY_CONFLICT */
@@ -56,6 +56,24 @@ export async function requireNoAdministrator(places: AdministratorPlaces): Promi
       'there is a configuration of waybill already, of another administrator or another hierarchy; move it away first, or call this as another user';
     throw new WaybillError({ code: 'AUTHORITY_CONFLICT', path, reason });
   }
+}
+
+/**
+ * What an administrator's files are, when this very authority has made him one: empty when the key there is by another
+ * one, or by nobody who can be told. Looked at as whoever may see them.
+ */
+export async function filesVouchedBy(
+  { agentFile, rootsFile, configFile, owner }: AdministratorPlaces,
+  authority: X509Certificate,
+): Promise<string[]> {
+  return whileActingAs(owner, async () => {
+    const isVouched = await readPairFile(agentFile).then(
+      (pair) => pair !== undefined && administratorBy(authority, pair) !== undefined,
+      // What cannot be read may be anybody's.
+      () => false,
+    );
+    return isVouched ? whichAreThere([agentFile, rootsFile, configFile]) : [];
+  });
 }
 
 /** A new key with its certificate, in one step. */
@@ -87,11 +105,15 @@ export async function writeAdministratorConfig(
   });
 }
 
-function isOf(adminName: string, { certificates }: PairFile, authority: X509Certificate): boolean {
+/** His name, when it is an administrator's certificate by this authority. */
+function administratorBy(
+  authority: X509Certificate,
+  { certificates }: PairFile,
+): string | undefined {
   const [leaf] = chainOf(Buffer.from(certificates.join('\n')));
   const identity = identityOfSubjectAltName(leaf.subjectAltName);
-  const isHis = identity?.kind === 'admin' && identity.name === adminName;
-  return isHis && leaf.verify(authority.publicKey);
+  if (identity?.kind !== 'admin' || !leaf.verify(authority.publicKey)) return undefined;
+  return identity.name;
 }
 
 /** Where an administrator on the same machine finds the site. */

@@ -76,3 +76,8 @@ export async function isThere(path: string): Promise<boolean> {
     () => false,
   );
 }
+
+export async function whichAreThere(paths: readonly string[]): Promise<string[]> {
+  const there = await Promise.all(paths.map(isThere));
+  return paths.filter((_, at) => there[at]);
+}

@@ -36,7 +36,7 @@ describe('commands of root in a directory of the user of the service', () => {
   /** A file of the system that only root may change, and its directory. */
   const system = (...names: string[]) => place.join('system', ...names);
   const user = () => ({ name: 'alice', homeDirectory: place.join('home'), owner: alice });
-  const setUp = () =>
+  const setUp = (other: { readonly siteCode?: string; readonly configFile?: string } = {}) =>
     setUpSite(
       {
         ...{ clock: systemClock, settings: authoritySettings.parse({}) },
@@ -45,6 +45,7 @@ describe('commands of root in a directory of the user of the service', () => {
       {
         ...{ siteCode: 'CS1', kind: 'central-administration', adminName: 'alice' },
         ...{ listen: '0.0.0.0:8530', dataDirectory: data(), configFile: place.join('site.yaml') },
+        ...other,
       },
     );
   const ownersIn = async (directory: string) => {
@@ -129,6 +130,30 @@ describe('commands of root in a directory of the user of the service', () => {
     await plant(system(), data('identity'));
     await assert.rejects(setUp(), { code: 'SETUP_UNFINISHED' });
     await requireSystemUntouched();
+  });
+
+  it('say of all that was begun that it is to be removed, the administrator’s files too', async () => {
+    await rm(place.join('site.yaml'));
+    const refusal = await setUp({ siteCode: 'PS1' }).catch((error: unknown) => error);
+    assert.match(String(refusal), /there is an authority already, .*it was not ended/);
+    for (const path of [data('authority'), data('identity')]) {
+      assert.ok(String(refusal).includes(path), path);
+    }
+    for (const name of ['agent.pem', 'roots.crt', 'config.yaml']) {
+      const path = place.join('home', '.config', 'waybill', name);
+      assert.ok(String(refusal).includes(path), path);
+    }
+  });
+
+  it('never say that a site is to be begun anew of which the service cannot see the configuration', async () => {
+    for (const path of [data('authority'), data('identity'), place.join('home', '.config')]) {
+      await rm(path, { recursive: true });
+    }
+    await rm(place.join('site.yaml'));
+    await setUp({ configFile: system('site.yaml') });
+    const refusal = await setUp({ configFile: place.join('other.yaml') }).catch(String);
+    assert.match(String(refusal), /is set up with the configuration/);
+    assert.doesNotMatch(String(refusal), /rm -r/);
   });
 
   it('set nothing up, and write nothing, where the administrator may not write', async () => {

@@ -13,7 +13,7 @@ import { isRootKeyEncrypted } from '../certificate-authority/root-keys.ts';
 import { requireNoAdministrator, requireNoOther } from './administrator-files.ts';
 import { isThere } from './authority-at-rest.ts';
 import { readSetupMark } from './setup-mark.ts';
-import { removalOf, type SetupPlaces, type SetupRequest } from './setup-places.ts';
+import { type BegunSetup, removalOf, type SetupPlaces, type SetupRequest } from './setup-places.ts';
 import { requireWritable, type WantedDirectory } from './writable-directory.ts';
 
 const elsewhere = 'name another directory with --data';
@@ -64,7 +64,7 @@ async function requireNothingForeign(
     await whileActingAs(owner, () => requireNewData(places));
     return requireNoAdministrator(administrator);
   }
-  await whileActingAs(owner, () => requireThisSetup(places, request, content));
+  await requireThisSetup(places, request, { content, owner });
   // What a crash of this very command has left is gone on with.
   const [authority] = chainOf(Buffer.from(content.authority.certificate));
   await requireNoOther(administrator, request.adminName, authority);
@@ -89,17 +89,23 @@ async function configuredSite(configFile: string): Promise<string | undefined> {
 async function requireThisSetup(
   places: SetupPlaces,
   request: SetupRequest,
-  content: AuthorityContent,
+  { content, owner }: BegunSetup & { readonly content: AuthorityContent },
 ): Promise<void> {
-  const { authorityDirectory, configFile, stateStore } = places;
-  const begunWith = await readSetupMark(authorityDirectory);
-  const hasWorked = await isThere(stateStore);
+  const { authorityDirectory, configFile } = places;
+  const { begunWith, hasWorked, difference } = await whileActingAs(owner, async () => ({
+    begunWith: await readSetupMark(authorityDirectory),
+    hasWorked: await isThere(places.stateStore),
+    difference: await differenceOf(places, request, content),
+  }));
+  // Not as the owner: it is written by whoever runs this, where he alone may look.
   const isUnended = begunWith !== undefined && !hasWorked && !(await isThere(begunWith));
-  const difference = await differenceOf(places, request, content);
   if (isUnended && (difference || begunWith !== configFile)) {
     const what = difference?.what ?? `this was begun with --config ${begunWith}`;
     const goOn = 'it was not ended: call that again to go on, or, to begin anew, first';
-    throw conflict(authorityDirectory, `${what}; ${goOn}: ${await removalOf(places)}`);
+    throw conflict(
+      authorityDirectory,
+      `${what}; ${goOn}: ${await removalOf(places, { content, owner })}`,
+    );
   }
   if (difference) throw conflict(authorityDirectory, `${difference.what}; ${difference.whatElse}`);
   if (begunWith === configFile) return;

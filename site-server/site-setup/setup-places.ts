@@ -1,6 +1,14 @@
 import { join } from 'node:path';
-import { type AdministratorPlaces, administratorPlacesOf } from './administrator-files.ts';
-import { isThere } from './authority-at-rest.ts';
+import type { FileOwner } from '../../shared/certificates/secret-files.ts';
+import { chainOf } from '../../shared/rpc/certificate-trust.ts';
+import { whileActingAs } from '../../shared/runtime/acting-user.ts';
+import type { AuthorityContent } from '../certificate-authority/authority-files.ts';
+import {
+  type AdministratorPlaces,
+  administratorPlacesOf,
+  filesVouchedBy,
+} from './administrator-files.ts';
+import { whichAreThere } from './authority-at-rest.ts';
 import type { CallingUser } from './calling-user.ts';
 
 /** What the first site of a hierarchy is to be. Paths are absolute. */
@@ -49,16 +57,30 @@ export function setupPlacesOf(
   };
 }
 
+/** What is there of a setting up that was not ended. */
+export interface BegunSetup {
+  /** Undefined when no authority has been made, or none that can be read. */
+  readonly content: AuthorityContent | undefined;
+  /** Whose the site's files are; undefined: of whoever runs this program. */
+  readonly owner: FileOwner | undefined;
+}
+
 /**
  * What a setting up that was begun and not ended has left, as the command that removes it; empty when it has left
- * nothing. For a site that has never worked only: of any other one it would be the end.
+ * nothing. For a site that has never worked only: of any other one it would be the end. An administrator's files are
+ * among it only when the authority that was begun has made him one: he may be another hierarchy's.
  */
-export async function removalOf(places: SetupPlaces): Promise<string> {
-  const { authorityDirectory, identityDirectory, administrator } = places;
-  const { agentFile, rootsFile, configFile } = administrator;
-  const made = [authorityDirectory, identityDirectory, agentFile, rootsFile, configFile];
-  const there = await Promise.all(made.map(isThere));
-  const left = made.filter((_, at) => there[at]);
+export async function removalOf(
+  { authorityDirectory, identityDirectory, administrator }: SetupPlaces,
+  { content, owner }: BegunSetup,
+): Promise<string> {
+  const ofSite = await whileActingAs(owner, () =>
+    whichAreThere([authorityDirectory, identityDirectory]),
+  );
+  const ofAdministrator = content
+    ? await filesVouchedBy(administrator, chainOf(Buffer.from(content.authority.certificate))[0])
+    : [];
+  const left = [...ofSite, ...ofAdministrator];
   return left.length === 0 ? '' : ['rm -r', ...left.map(toShellWord)].join(' ');
 }
 

@@ -262,6 +262,29 @@ describe('setting up a site', () => {
     }
   });
 
+  it('never says to remove the key of another hierarchy’s administrator', async () => {
+    await setUp();
+    const production = await filesIn(home());
+    await rm(home(), { recursive: true });
+    await rm(request.dataDirectory, { recursive: true });
+    await rm(request.configFile);
+    // Begun by alice, of whom nothing was made yet; bob, of another hierarchy, calls it with other options.
+    await setUp();
+    await rm(request.configFile);
+    for (const [path, text] of Object.entries(production)) await writeFile(path, text);
+    const refusal = await setUp({ siteCode: 'PS1' }).catch((error: unknown) => error);
+    await begunAnew(refusal);
+    assert.deepEqual(await filesIn(place.path), production);
+    // The same for what cannot be told whose it is.
+    await rm(home(), { recursive: true });
+    await setUp();
+    await rm(request.configFile);
+    await writeFile(admin('agent.pem'), 'no key');
+    const unclear = await setUp({ siteCode: 'PS1' }).catch((error: unknown) => error);
+    assert.match(String(unclear), /rm -r/);
+    assert.doesNotMatch(String(unclear), /agent\.pem/);
+  });
+
   it('never says to remove the keys of a site that has worked', async () => {
     await setUp();
     await rm(request.configFile);

@@ -8,6 +8,7 @@ import {
 } from '../../shared/certificates/secret-files.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { whileActingAs } from '../../shared/runtime/acting-user.ts';
+import { readAuthority } from '../certificate-authority/authority-files.ts';
 import { makeTopAuthority } from '../certificate-authority/authority-making.ts';
 import type { CertificateAuthority } from '../certificate-authority/certificate-authority.ts';
 import { readPassphrase } from '../certificate-authority/root-keys.ts';
@@ -52,7 +53,7 @@ export async function setUpSite(needs: SetupNeeds, request: SetupRequest): Promi
   try {
     await makeSite(needs, { ...request, passphrase }, places);
   } catch (error) {
-    throw await toUnfinished(error, places);
+    throw await toUnfinished(error, places, needs.owner);
   }
   return places;
 }
@@ -84,12 +85,19 @@ async function makeSite(
 }
 
 /** What is expected to fail, with how to begin again; of a site that has worked before nothing may be removed. */
-async function toUnfinished(error: unknown, places: SetupPlaces): Promise<unknown> {
+async function toUnfinished(
+  error: unknown,
+  places: SetupPlaces,
+  owner: FileOwner | undefined,
+): Promise<unknown> {
   const isOfSystem = error instanceof Error && 'syscall' in error;
   if (!(error instanceof WaybillError) && !isOfSystem) return error;
   const reason = error.message;
   const isNew = !(await isThere(places.stateStore));
-  const removal = isNew ? await removalOf(places) : '';
+  const content = await whileActingAs(owner, () => readAuthority(places.authorityDirectory)).catch(
+    () => undefined,
+  );
+  const removal = isNew ? await removalOf(places, { content, owner }) : '';
   return new WaybillError({ code: 'SETUP_UNFINISHED', reason, removal }, { cause: error });
 }
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import type { TransferControls } from '../../shared/domain/transfer-controls.ts';
+import { Passage } from '../../shared/transfer-arbiter/passage.ts';
 import { forecastTransfer } from '../../shared/transfer-arbiter/transfer-forecast.ts';
 import { forecastLink, type LinkPart } from './link-forecast.ts';
 
@@ -73,5 +75,65 @@ describe('forecast of a link that DPs and routes share (PTM-6)', () => {
     assert.deepEqual(over([part({ own: never })]).waitsMs, 0);
     const unmeasured = over([part({ link: {} })], {});
     assert.deepEqual([unmeasured.durationMs, unmeasured.unknown], [undefined, 'no-rate']);
+  });
+
+  /** By the hour, and closed in some: less at night. */
+  const byHour: TransferControls = {
+    ...openFrom(2),
+    limit: {
+      ...{ kind: 'hourly', timeZone: 'UTC' },
+      bytesPerSecond: Array.from({ length: 168 }, (_, hour) => (hour % 3 === 0 ? mb / 20 : mb)),
+    },
+  };
+
+  it('is through when the last that opens at some time or later is, whenever that is', () => {
+    const facts = fc.record({
+      fromHour: fc.integer({ min: 0, max: 60 }),
+      megabytes: fc.nat(4_000),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(facts, { maxLength: 6 }),
+        fc.constantFrom(limited, byHour),
+        (all, link) => {
+          const parts = all.map(({ fromHour, megabytes }) => {
+            return part({ own: openFrom(fromHour), megabytes: megabytes + 1, link });
+          });
+          const ends = parts.map(({ forecast }) => {
+            const later = parts.filter((one) => one.forecast.waitsMs >= forecast.waitsMs);
+            const bytes = later.reduce((sum, one) => sum + one.bytes, 0);
+            const subject = {
+              bytes,
+              priority: 2,
+              controls: [link],
+              measuredBytesPerSecond: 0,
+            } as const;
+            const { durationMs = 0 } = forecastTransfer(subject, nowMs + forecast.waitsMs);
+            return forecast.waitsMs + durationMs;
+          });
+          const { durationMs = 0 } = over(parts, link);
+          assert.ok(Math.abs(durationMs - Math.max(0, ...ends)) <= 2);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('walks through the hours once, however many open at different times', () => {
+    const { isOpenTo } = Passage.prototype;
+    let lookCount = 0;
+    const parts = Array.from({ length: 150 }, (_, hour) => {
+      return part({ own: openFrom(hour), megabytes: 3_000, link: byHour });
+    });
+    Passage.prototype.isOpenTo = function (priority, thenMs) {
+      lookCount += 1;
+      return isOpenTo.call(this, priority, thenMs);
+    };
+    try {
+      assert.ok((over(parts, byHour).durationMs ?? 0) > 149 * hourMs);
+    } finally {
+      Passage.prototype.isOpenTo = isOpenTo;
+    }
+    assert.ok(lookCount < 2_000, `${lookCount} looks`);
   });
 });

@@ -1,7 +1,7 @@
 import type { Priority } from '../../shared/domain/package.ts';
 import type { TransferControls } from '../../shared/domain/transfer-controls.ts';
 import {
-  forecastTransfer,
+  forecastComing,
   type TransferForecast,
 } from '../../shared/transfer-arbiter/transfer-forecast.ts';
 
@@ -28,25 +28,22 @@ export function forecastLink(
   parts: readonly LinkPart[],
   nowMs: number,
 ): TransferForecast {
-  const opening = parts.filter(({ forecast }) => forecast.unknown !== 'never-open');
-  const waits = [...new Set(opening.map(({ forecast }) => forecast.waitsMs))];
-  const waitsMs = waits.length > 0 ? Math.min(...waits) : 0;
-  const through = (afterMs: number) => {
-    const later = opening.filter(({ forecast }) => forecast.waitsMs >= afterMs);
-    const bytes = later.reduce((sum, one) => sum + one.bytes, 0);
-    const subject = { bytes, priority, controls: [controls], measuredBytesPerSecond: 0 };
-    return forecastTransfer(subject, nowMs + afterMs);
-  };
-  const { bytesPerSecond, pace } = through(waitsMs);
+  const opening = parts
+    .filter(({ forecast }) => forecast.unknown !== 'never-open')
+    .sort((a, b) => a.forecast.waitsMs - b.forecast.waitsMs);
+  const waitsMs = opening[0]?.forecast.waitsMs ?? 0;
+  const coming = opening.map(({ bytes, forecast }) => {
+    return { fromMs: nowMs + forecast.waitsMs, bytes };
+  });
+  const way = { priority, controls: [controls], measuredBytesPerSecond: 0 };
+  const together = forecastComing(way, coming, nowMs);
+  const { bytesPerSecond, pace } = together;
   const facts = { waitsMs, bytesPerSecond, ...(pace && { pace }) };
   const unknown = parts.find(({ forecast }) => forecast.durationMs === undefined)?.forecast.unknown;
   if (unknown) return { ...facts, durationMs: undefined, unknown };
-  const together = waits.map((afterMs) => ({ afterMs, ...through(afterMs) }));
-  if (together.some((one) => one.unknown === 'too-long')) {
+  if (together.unknown === 'too-long')
     return { ...facts, durationMs: undefined, unknown: 'too-long' };
-  }
   // A link without a limit holds nothing back: then its parts say all.
-  const ends = together.map(({ afterMs, durationMs = 0 }) => afterMs + durationMs);
   const ofParts = parts.map(({ forecast }) => forecast.durationMs ?? 0);
-  return { ...facts, durationMs: Math.max(0, ...ends, ...ofParts) };
+  return { ...facts, durationMs: Math.max(together.durationMs ?? 0, ...ofParts) };
 }

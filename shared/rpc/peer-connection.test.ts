@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createSecureServer, type Http2SecureServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import {
+  type IssuedCertificate,
+  issueLeafWithKey,
+  issueRoot,
+} from '../certificates/certificate-issuing.ts';
+import { isAbortError } from '../runtime/abort-error.ts';
+import { WakeSignal } from '../runtime/wake-signal.ts';
+import { defaultConnectPace } from './connect-pace.ts';
+import { PeerConnection } from './peer-connection.ts';
+
+const hourMs = 3_600_000;
+const validity = {
+  notBefore: new Date(Date.now() - hourMs),
+  notAfter: new Date(Date.now() + hourMs),
+};
+
+describe('a connection to a peer that is waited for', () => {
+  let root: IssuedCertificate;
+  let server: Http2SecureServer;
+  let connection: PeerConnection;
+  let handshakeCount: number;
+  let over: AbortController;
+  let paused: WakeSignal;
+
+  const leaf = async (dpId: string) => {
+    const uris = [`waybill://dp/${dpId}`];
+    const { certificate, key } = await issueLeafWithKey(root, {
+      ...{ commonName: dpId, uris, ...validity },
+    });
+    return { cert: certificate, key };
+  };
+
+  async function listen(dpId: string, port = 0): Promise<number> {
+    const options = { ...(await leaf(dpId)), ca: root.certificate, requestCert: true } as const;
+    server = createSecureServer({ ...options, minVersion: 'TLSv1.3' });
+    server.on('connection', () => handshakeCount++);
+    server.on('sessionError', () => {});
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  }
+
+  /** Whose pauses last an hour. */
+  async function connect(port: number, patienceMs: number): Promise<void> {
+    const { cert, key } = await leaf('PS1DP3');
+    connection = new PeerConnection({
+      address: `127.0.0.1:${port}`,
+      expected: (peer) => peer.kind === 'dp' && peer.dpId === 'PS1DP1',
+      expectedText: 'distribution point PS1DP1',
+      credentials: {
+        ...{ ca: Buffer.from(root.certificate), certificate: Buffer.from(cert) },
+        ...{ key: Buffer.from(key), identity: { kind: 'dp', dpId: 'PS1DP3' } },
+      },
+      pace: { patienceMs, pauseMs: hourMs, awayPauseMsMax: hourMs, refusedPauseMsMax: hourMs },
+      random: () => {
+        paused.wake();
+        return 1;
+      },
+    });
+  }
+
+  beforeEach(async () => {
+    root = await issueRoot({ name: 'Test CA', ...validity });
+    handshakeCount = 0;
+    over = new AbortController();
+    paused = new WakeSignal();
+  });
+  afterEach(() => {
+    over.abort();
+    connection.close();
+    server.close();
+  });
+
+  it('is not tried again and again when another certificate is shown, and is found by whoever tries', async () => {
+    const port = await listen('PS1DP2');
+    await connect(port, defaultConnectPace.patienceMs);
+    const connected = connection.whenReady(over.signal);
+    await paused.wait(over.signal);
+    assert.equal(handshakeCount, 1);
+    server.setSecureContext({ ...(await leaf('PS1DP1')), ca: root.certificate });
+    assert.equal(await connection.isReadyInTime(over.signal), true);
+    // Who would have waited for an hour has it, too.
+    await connected;
+    assert.equal(handshakeCount, 2);
+  });
+
+  it('is tried less often when nobody has been there for long', async () => {
+    const port = await listen('PS1DP1');
+    server.close();
+    await connect(port, 0);
+    const waits = [connection.whenReady(over.signal), connection.whenReady(over.signal)];
+    await paused.wait(over.signal);
+    await listen('PS1DP1', port);
+    assert.equal(await connection.isReadyInTime(over.signal), true);
+    await Promise.all(waits);
+  });
+
+  it('is waited for no more once the wait is given up, in a pause too', async () => {
+    await connect(await listen('PS1DP2'), 0);
+    const waiting = connection.whenReady(over.signal);
+    await paused.wait(over.signal);
+    over.abort();
+    await assert.rejects(waiting, isAbortError);
+    const other = connection.whenReady();
+    connection.close();
+    await assert.rejects(other, isAbortError);
+  });
+});
