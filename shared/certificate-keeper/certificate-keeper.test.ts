@@ -351,7 +351,7 @@ describe('the certificate keeper (SEC-3, F22)', () => {
       { state: test.state, tries: test.triedAtMs.length },
       { state: 'renewing', tries: 1 },
     );
-    assert.match(test.keeper.report().reason, /EROFS/);
+    assert.match(test.keeper.report().reason, /its file system is read-only/);
   });
 
   it('separate files are watched, and never renewed', async () => {
