@@ -170,11 +170,10 @@ describe('a revocation that comes after its holder has renewed (SEC-3)', () => {
     assert.deepEqual(Object.fromEntries(revocations.passedOverCounts()), { S11: 1 });
     await store.write([rows.delete('S11/client/x')], { sync: false });
     const isSaid = async () => (await rows.get('PS1/site/S11')) !== undefined;
-    for (let turn = 0; turn < 500 && !(await isSaid()); turn++) {
+    while (!(await isSaid())) {
       await clock.advance(1_000);
       await nextTurn();
     }
-    assert.ok(await isSaid());
   });
 
   it('counts after a crash in between', async () => {
