@@ -114,6 +114,7 @@ describe('a site that enrolls its machines and people (SEC-2)', function () {
   });
 
   it('waits for no answer on a terminal whose input has ended', async function () {
+    // Terminals are made by `script`, which a small machine may lack.
     if (!hasTerminals()) return this.skip();
     const { home } = await net.person('alice');
     const deleting = await runOnEndedTerminal(programs.waybill, ['dp', 'delete', 'PS1DP1'], home);

@@ -232,6 +232,7 @@ describe('the enrollment port, whoever crowds it (SEC-2)', () => {
       const end = await port.enroll().catch(({ code }) => code);
       if (typeof end !== 'string') break;
       assert.equal(end, 'PEER_UNREACHABLE');
+      // Only a pause between two tries: each would cost the address a connection.
       await sleep(200);
     }
   });
