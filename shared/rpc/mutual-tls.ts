@@ -110,9 +110,9 @@ export function toChannelCredentials(
 
 /** Who wants to know how the handshakes of a client end. */
 export interface HandshakeWatch {
-  /** It is done, and nobody was refused. */
+  /** It is done at our end, and we did not refuse the server. With TLS 1.3 the server looks at our certificate only then. */
   readonly onConnected?: (socket: TLSSocket) => void;
-  /** One of the two was refused, or the connection broke meanwhile. */
+  /** We refused the server, or the connection broke meanwhile. */
   readonly onFailed?: (error: unknown) => void;
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import {
   type IssuedCertificate,
   issueLeafWithKey,
@@ -10,7 +11,10 @@ import {
 import { isAbortError } from '../runtime/abort-error.ts';
 import { WakeSignal } from '../runtime/wake-signal.ts';
 import { defaultConnectPace } from './connect-pace.ts';
+import { gateTo } from './listener-gate.ts';
+import { LiveCredentials } from './live-credentials.ts';
 import { PeerConnection } from './peer-connection.ts';
+import type { PeerCredentials } from './peer-credentials.ts';
 
 const hourMs = 3_600_000;
 const validity = {
@@ -22,7 +26,10 @@ describe('a connection to a peer that is waited for', () => {
   let root: IssuedCertificate;
   let server: Http2SecureServer;
   let connection: PeerConnection;
+  let credentials: LiveCredentials;
   let handshakeCount: number;
+  /** When the server ends the connection of whoever has shown a certificate. */
+  let turnsAway: 'before HTTP/2' | 'after HTTP/2' | 'never';
   let over: AbortController;
   let paused: WakeSignal;
 
@@ -39,22 +46,31 @@ describe('a connection to a peer that is waited for', () => {
     server = createSecureServer({ ...options, minVersion: 'TLSv1.3' });
     server.on('connection', () => handshakeCount++);
     server.on('sessionError', () => {});
+    gateTo(server, 'secureConnection', (pass, socket: TLSSocket) => {
+      if (turnsAway !== 'before HTTP/2') pass();
+      if (turnsAway !== 'never') socket.destroy();
+    });
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
     return (server.address() as AddressInfo).port;
   }
 
+  async function newCredentials(): Promise<PeerCredentials> {
+    const { cert, key } = await leaf('PS1DP3');
+    return {
+      ...{ ca: Buffer.from(root.certificate), certificate: Buffer.from(cert) },
+      ...{ key: Buffer.from(key), identity: { kind: 'dp', dpId: 'PS1DP3' } },
+    };
+  }
+
   /** Whose pauses last an hour. */
   async function connect(port: number, patienceMs: number): Promise<void> {
-    const { cert, key } = await leaf('PS1DP3');
+    credentials = new LiveCredentials(await newCredentials());
     connection = new PeerConnection({
       address: `127.0.0.1:${port}`,
       expected: (peer) => peer.kind === 'dp' && peer.dpId === 'PS1DP1',
       expectedText: 'distribution point PS1DP1',
-      credentials: {
-        ...{ ca: Buffer.from(root.certificate), certificate: Buffer.from(cert) },
-        ...{ key: Buffer.from(key), identity: { kind: 'dp', dpId: 'PS1DP3' } },
-      },
+      credentials,
       pace: { patienceMs, pauseMs: hourMs, awayPauseMsMax: hourMs, refusedPauseMsMax: hourMs },
       random: () => {
         paused.wake();
@@ -66,6 +82,7 @@ describe('a connection to a peer that is waited for', () => {
   beforeEach(async () => {
     root = await issueRoot({ name: 'Test CA', ...validity });
     handshakeCount = 0;
+    turnsAway = 'never';
     over = new AbortController();
     paused = new WakeSignal();
   });
@@ -84,6 +101,31 @@ describe('a connection to a peer that is waited for', () => {
     server.setSecureContext({ ...(await leaf('PS1DP1')), ca: root.certificate });
     assert.equal(await connection.isReadyInTime(over.signal), true);
     // Who would have waited for an hour has it, too.
+    await connected;
+    assert.equal(handshakeCount, 2);
+  });
+
+  for (const when of ['before HTTP/2', 'after HTTP/2'] as const) {
+    it(`is not tried again and again when it turns us away ${when} has begun, and is found by whoever tries`, async () => {
+      turnsAway = when;
+      await connect(await listen('PS1DP1'), defaultConnectPace.patienceMs);
+      const connected = connection.whenReady(over.signal);
+      await paused.wait(over.signal);
+      assert.equal(handshakeCount, 1);
+      turnsAway = 'never';
+      assert.equal(await connection.isReadyInTime(over.signal), true);
+      await connected;
+      assert.equal(handshakeCount, 2);
+    });
+  }
+
+  it('is tried at once when we have another certificate than the one it has refused', async () => {
+    turnsAway = 'after HTTP/2';
+    await connect(await listen('PS1DP1'), defaultConnectPace.patienceMs);
+    const connected = connection.whenReady(over.signal);
+    await paused.wait(over.signal);
+    turnsAway = 'never';
+    credentials.replace(await newCredentials());
     await connected;
     assert.equal(handshakeCount, 2);
   });
