@@ -4,7 +4,7 @@ import { retryDelayMs } from '../runtime/retry-schedule.ts';
 export interface ConnectPaceConfig {
   /** One that is away is tried about once a second for so long. @default 180_000 */
   readonly patienceMs: number;
-  /** First pause after that, and after the first refusal; doubles. @default 1_000 */
+  /** First pause after that, and after the first refusal; doubles as long as its reason is the same. @default 1_000 */
   readonly pauseMs: number;
   /** Longest pause of one that is away: what waits for it goes on at once when it is back. @default 3_000 */
   readonly awayPauseMsMax: number;
@@ -30,6 +30,8 @@ export class ConnectPace {
   #awaySinceMs: number | undefined;
   /** Since the last pause. */
   #isRefused = false;
+  #wasPausedAsRefused = false;
+  /** For the same reason. */
   #pauseCount = 0;
   #pauseUntilMs = 0;
 
@@ -77,6 +79,8 @@ export class ConnectPace {
     if (!this.isSlow(nowMs)) return 0;
     const { pauseMs: firstMs, awayPauseMsMax, refusedPauseMsMax } = this.#config;
     const capMs = this.#isRefused ? refusedPauseMsMax : awayPauseMsMax;
+    if (this.#isRefused !== this.#wasPausedAsRefused) this.#pauseCount = 0;
+    this.#wasPausedAsRefused = this.#isRefused;
     this.#isRefused = false;
     this.#pauseCount += 1;
     const ms = retryDelayMs({ tryCount: this.#pauseCount, firstMs, capMs, random: this.#random });
