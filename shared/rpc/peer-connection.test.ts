@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createSecureServer, type Http2SecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
+import { connectivityState } from '@grpc/grpc-js';
 import {
   type IssuedCertificate,
   issueLeafWithKey,
@@ -79,6 +81,13 @@ describe('a connection to a peer that is waited for', () => {
     });
   }
 
+  /** The pause of whoever waits has begun, and nobody tries meanwhile: gRPC by itself would, for ever. */
+  async function pauseBegun(): Promise<void> {
+    await paused.wait(over.signal);
+    await setImmediate();
+    assert.equal(connection.client().state(), connectivityState.IDLE);
+  }
+
   beforeEach(async () => {
     root = await issueRoot({ name: 'Test CA', ...validity });
     handshakeCount = 0;
@@ -96,7 +105,7 @@ describe('a connection to a peer that is waited for', () => {
     const port = await listen('PS1DP2');
     await connect(port, defaultConnectPace.patienceMs);
     const connected = connection.whenReady(over.signal);
-    await paused.wait(over.signal);
+    await pauseBegun();
     assert.equal(handshakeCount, 1);
     server.setSecureContext({ ...(await leaf('PS1DP1')), ca: root.certificate });
     assert.equal(await connection.isReadyInTime(over.signal), true);
@@ -110,7 +119,7 @@ describe('a connection to a peer that is waited for', () => {
       turnsAway = when;
       await connect(await listen('PS1DP1'), defaultConnectPace.patienceMs);
       const connected = connection.whenReady(over.signal);
-      await paused.wait(over.signal);
+      await pauseBegun();
       assert.equal(handshakeCount, 1);
       turnsAway = 'never';
       assert.equal(await connection.isReadyInTime(over.signal), true);
@@ -123,7 +132,7 @@ describe('a connection to a peer that is waited for', () => {
     turnsAway = 'after HTTP/2';
     await connect(await listen('PS1DP1'), defaultConnectPace.patienceMs);
     const connected = connection.whenReady(over.signal);
-    await paused.wait(over.signal);
+    await pauseBegun();
     turnsAway = 'never';
     credentials.replace(await newCredentials());
     await connected;
@@ -135,7 +144,7 @@ describe('a connection to a peer that is waited for', () => {
     server.close();
     await connect(port, 0);
     const waits = [connection.whenReady(over.signal), connection.whenReady(over.signal)];
-    await paused.wait(over.signal);
+    await pauseBegun();
     await listen('PS1DP1', port);
     assert.equal(await connection.isReadyInTime(over.signal), true);
     await Promise.all(waits);
@@ -144,7 +153,7 @@ describe('a connection to a peer that is waited for', () => {
   it('is waited for no more once the wait is given up, in a pause too', async () => {
     await connect(await listen('PS1DP2'), 0);
     const waiting = connection.whenReady(over.signal);
-    await paused.wait(over.signal);
+    await pauseBegun();
     over.abort();
     await assert.rejects(waiting, isAbortError);
     const other = connection.whenReady();
