@@ -141,6 +141,7 @@ class WatchedChannelCredentials extends ChannelCredentials {
     ...target: Parameters<ChannelCredentials['_createSecureConnector']>
   ): Connector {
     const connector = this.#inner._createSecureConnector(...target);
+    let isWanted = true;
     return {
       connect: async (socket) => {
         const result = await connector.connect(socket).catch((error: unknown) => {
@@ -150,9 +151,16 @@ class WatchedChannelCredentials extends ChannelCredentials {
         this.#watch.onConnected?.(result.socket as TLSSocket);
         return result;
       },
-      waitForReady: () => connector.waitForReady(),
+      waitForReady: async () => {
+        // gRPC tries once more when its channel was closed between two tries.
+        if (!isWanted) throw new Error('Nobody wants the connection any more');
+        await connector.waitForReady();
+      },
       getCallCredentials: () => connector.getCallCredentials(),
-      destroy: () => connector.destroy(),
+      destroy: () => {
+        isWanted = false;
+        connector.destroy();
+      },
     };
   }
 }

@@ -35,18 +35,21 @@ describe('a connection to a peer that is waited for', () => {
   let over: AbortController;
   let paused: WakeSignal;
 
-  const leaf = async (dpId: string) => {
+  const leaf = async (dpId: string, { notAfter } = validity) => {
     const uris = [`waybill://dp/${dpId}`];
     const { certificate, key } = await issueLeafWithKey(root, {
-      ...{ commonName: dpId, uris, ...validity },
+      ...{ commonName: dpId, uris, ...validity, notAfter },
     });
     return { cert: certificate, key };
   };
 
   async function listen(dpId: string, port = 0): Promise<number> {
     const options = { ...(await leaf(dpId)), ca: root.certificate, requestCert: true } as const;
-    server = createSecureServer({ ...options, minVersion: 'TLSv1.3' });
-    server.on('connection', () => handshakeCount++);
+    const SNICallback = (_name: string, go: (error: null) => void) => {
+      handshakeCount += 1;
+      go(null);
+    };
+    server = createSecureServer({ ...options, minVersion: 'TLSv1.3', SNICallback });
     server.on('sessionError', () => {});
     gateTo(server, 'secureConnection', (pass, socket: TLSSocket) => {
       if (turnsAway !== 'before HTTP/2') pass();
@@ -57,8 +60,8 @@ describe('a connection to a peer that is waited for', () => {
     return (server.address() as AddressInfo).port;
   }
 
-  async function newCredentials(): Promise<PeerCredentials> {
-    const { cert, key } = await leaf('PS1DP3');
+  async function newCredentials(life = validity): Promise<PeerCredentials> {
+    const { cert, key } = await leaf('PS1DP3', life);
     return {
       ...{ ca: Buffer.from(root.certificate), certificate: Buffer.from(cert) },
       ...{ key: Buffer.from(key), identity: { kind: 'dp', dpId: 'PS1DP3' } },
@@ -66,8 +69,8 @@ describe('a connection to a peer that is waited for', () => {
   }
 
   /** Whose pauses last an hour. */
-  async function connect(port: number, patienceMs: number): Promise<void> {
-    credentials = new LiveCredentials(await newCredentials());
+  async function connect(port: number, patienceMs: number, life = validity): Promise<void> {
+    credentials = new LiveCredentials(await newCredentials(life));
     connection = new PeerConnection({
       address: `127.0.0.1:${port}`,
       expected: (peer) => peer.kind === 'dp' && peer.dpId === 'PS1DP1',
@@ -129,11 +132,10 @@ describe('a connection to a peer that is waited for', () => {
   }
 
   it('is tried at once when we have another certificate than the one it has refused', async () => {
-    turnsAway = 'after HTTP/2';
-    await connect(await listen('PS1DP1'), defaultConnectPace.patienceMs);
+    const expired = { ...validity, notAfter: new Date(Date.now() - 1_000) };
+    await connect(await listen('PS1DP1'), defaultConnectPace.patienceMs, expired);
     const connected = connection.whenReady(over.signal);
     await pauseBegun();
-    turnsAway = 'never';
     credentials.replace(await newCredentials());
     await connected;
     assert.equal(handshakeCount, 2);
