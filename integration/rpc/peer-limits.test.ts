@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { defaultPeerLimits, type PeerLimits } from '../../shared/rpc/peer-limits.ts';
 import type { PeerTrust } from '../../shared/rpc/peer-trust.ts';
@@ -261,6 +262,33 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
       assert.ok(await raw.closed(deadlineMs));
     }
     assert.ok(!(await isTurnedAway(real)));
+  });
+
+  it('revoked ones of the same router: each is turned away often before their address pays', async () => {
+    await using circle = await TrustCircle.create();
+    const trust = {
+      refusalOf: ({ identity }: { identity: PeerIdentity }) =>
+        identity.kind === 'dp' ? 'it was revoked' : undefined,
+      isVouchedHere: () => true,
+      onChange: () => () => {},
+    };
+    const limits = {
+      refusedConnections: { perSecond: 0.01, burst: 3 },
+      failedConnections: { perSecond: 0.01, burst: 2 },
+    };
+    const { address } = await serve(circle, limits, { trust });
+    const targetOf = async (identity: PeerIdentity) => ({
+      ...{ address, credentials: await circle.credentials(identity) },
+    });
+    const [revoked, others] = [await targetOf(dp), await targetOf(otherDp)];
+    const sound = await targetOf(client);
+    for (let count = 0; count < 3; count++) {
+      assert.ok(await isTurnedAway(revoked));
+      assert.ok(await isTurnedAway(others));
+    }
+    assert.ok(!(await isTurnedAway(sound)));
+    for (let count = 0; count < 2; count++) assert.ok(await isTurnedAway(revoked));
+    assert.ok(await isTurnedAway(sound));
   });
 
   it('messages that nobody takes: all connections of their sender end', async () => {

@@ -34,6 +34,41 @@ describe('HourOfWeek (PTM-5)', () => {
     assert.equal(nextQuarterMs(quarter - 1), quarter);
   });
 
+  describe('what it remembers', () => {
+    const { formatToParts } = Intl.DateTimeFormat.prototype;
+    let lookedUpCount = 0;
+    before(() => {
+      Intl.DateTimeFormat.prototype.formatToParts = function (...given) {
+        lookedUpCount += 1;
+        return formatToParts.apply(this, given);
+      };
+    });
+    after(() => {
+      Intl.DateTimeFormat.prototype.formatToParts = formatToParts;
+    });
+    beforeEach(() => {
+      lookedUpCount = 0;
+    });
+    const [noonMs, laterMs] = [Date.UTC(2031, 5, 1, 12), Date.UTC(2031, 5, 1, 13)];
+
+    it('is the same for all spellings of a time zone', () => {
+      for (const timeZone of ['Europe/Lisbon', 'EUROPE/LISBON', 'europe/lisbon']) {
+        assert.equal(new HourOfWeek(timeZone).at(noonMs), 6 * 24 + 13);
+      }
+      assert.equal(lookedUpCount, 1);
+    });
+
+    it('is forgotten after 64 other time zones, by those who have asked for it too', () => {
+      const hourOfWeek = new HourOfWeek('Europe/Oslo');
+      const hours = [hourOfWeek.at(noonMs), hourOfWeek.at(laterMs)];
+      const others = Intl.supportedValuesOf('timeZone').filter((name) => name !== 'Europe/Oslo');
+      for (const name of others.slice(0, 64)) new HourOfWeek(name).at(noonMs);
+      lookedUpCount = 0;
+      assert.deepEqual([hourOfWeek.at(noonMs), hourOfWeek.at(laterMs)], hours);
+      assert.equal(lookedUpCount, 2);
+    });
+  });
+
   it('knows which time zones there are', () => {
     assert.equal(isTimeZone('Europe/Madrid'), true);
     assert.equal(isTimeZone('Europe/Atlantis'), false);

@@ -5,27 +5,30 @@ const weekdays = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 const quartersMax = 8 * 7 * 24 * 4;
 /** Time zones that are remembered. */
 const timeZonesMax = 64;
+/** Spellings of names of time zones that are remembered. */
+const spellingsMax = 1_024;
 
 /**
  * Which hour of the week it is in a time zone. All offsets in use, and all their changes, are whole
  * quarters of an hour, so what is said holds until the next full quarter. Whoever looks ahead asks for the
- * same quarters again and again, and the system takes its time: what it said is remembered, by time zone.
+ * same quarters again and again, and the system takes its time: what it said is remembered, by time zone, however its
+ * name is spelled, and not by whoever has asked.
  */
 export class HourOfWeek {
-  readonly #zone: HoursOfZone;
+  readonly #timeZone: string;
   #quarter = Number.NaN;
   #hour = 0;
 
   /** @throws RangeError when there is no such time zone */
   constructor(timeZone: string) {
-    this.#zone = hoursOfZone(timeZone);
+    this.#timeZone = ownNameOf(timeZone);
   }
 
   /** From 0, Monday 00:00 to 01:00 of the local time, to 167. */
   at(nowMs: number): number {
     const quarter = Math.floor(nowMs / quarterMs);
     if (quarter !== this.#quarter) {
-      this.#hour = this.#zone.of(quarter);
+      this.#hour = hoursOfZone(this.#timeZone).of(quarter);
       this.#quarter = quarter;
     }
     return this.#hour;
@@ -61,6 +64,7 @@ class HoursOfZone {
 
 const zones = new Map<string, HoursOfZone>();
 
+/** @param timeZone its own name */
 function hoursOfZone(timeZone: string): HoursOfZone {
   const known = zones.get(timeZone);
   if (known) return known;
@@ -68,6 +72,18 @@ function hoursOfZone(timeZone: string): HoursOfZone {
   if (zones.size >= timeZonesMax) zones.clear();
   zones.set(timeZone, zone);
   return zone;
+}
+
+const ownNames = new Map<string, string>();
+
+/** The name of a time zone as the system spells it: upper and lower case mean the same. */
+function ownNameOf(spelling: string): string {
+  const known = ownNames.get(spelling);
+  if (known !== undefined) return known;
+  const { timeZone } = new Intl.DateTimeFormat('en-US', { timeZone: spelling }).resolvedOptions();
+  if (ownNames.size >= spellingsMax) ownNames.clear();
+  ownNames.set(spelling, timeZone);
+  return timeZone;
 }
 
 /** The next full quarter of an hour, in milliseconds since the epoch. */

@@ -23,8 +23,8 @@ type Limits = Pick<
 /**
  * Who may connect, before anything is known of the caller but its address. A connection is unproven
  * until its TLS handshake has shown a certificate of ours; from then on it is counted by its identity, for
- * behind one address there may be all DPs of a site. One that is refused by its identity counts as one that has
- * shown none: its handshake has cost as much. When there are too many of these, the
+ * behind one address there may be all DPs of a site. One that is refused by its identity, more often than that may
+ * be, counts as one that has shown none: its handshake has cost as much. When there are too many of these, the
  * oldest gives way: an honest handshake is over in a few round trips, one that only holds a place
  * grows old.
  */
@@ -66,7 +66,7 @@ export class AddressGate {
     this.#unproven.delete(connection);
   }
 
-  /** Who he is was shown, and he was refused for it: that costs as much as a handshake that fails. */
+  /** Who he is was shown, and he was refused for it too often: that costs as much as a handshake that fails. */
   refused(address: string, nowMs: number): void {
     this.#addresses.get(addressGroupOf(address))?.failed.take(1, nowMs);
   }

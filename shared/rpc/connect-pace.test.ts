@@ -5,8 +5,8 @@ describe('how often a peer is tried that is waited for', () => {
   const newPace = () => new ConnectPace(defaultConnectPace, () => 1);
 
   /** The pauses, in seconds, of tries of five seconds each. */
-  function pausesOf(pace: ConnectPace, count: number, before = () => {}): number[] {
-    let nowMs = 1_000;
+  function pausesOf(pace: ConnectPace, count: number, before = () => {}, fromMs = 1_000): number[] {
+    let nowMs = fromMs;
     return Array.from({ length: count }, () => {
       before();
       const ms = pace.pauseMs(nowMs);
@@ -32,6 +32,15 @@ describe('how often a peer is tried that is waited for', () => {
     pace.connected();
     pace.refused();
     assert.equal(pace.pauseMs(101_000), 1_000);
+  });
+
+  it('begins with a short pause whenever the reason is another one', () => {
+    const pace = newPace();
+    assert.deepEqual(pausesOf(pace, 41).slice(36), [1, 2, 3, 3, 3]);
+    assert.deepEqual(
+      pausesOf(pace, 3, () => pace.refused(), 1_000_000),
+      [1, 2, 4],
+    );
   });
 
   it('is the same for all who wait', () => {

@@ -16,6 +16,7 @@ import { gateTo } from './listener-gate.ts';
 import { defaultPeerLimits, type PeerLimits } from './peer-limits.ts';
 import { PeerRecord } from './peer-record.ts';
 import { refusalOfHeaders, refuseCall } from './refused-call.ts';
+import { RefusedPeers } from './refused-peers.ts';
 import { callerSendsOne } from './service-definitions.ts';
 
 /** Somebody who was over a limit: a call or connection of his is refused or cut. */
@@ -32,7 +33,7 @@ interface GuardNeeds {
   readonly clock: Pick<Clock, 'monotonicMs'>;
   /** Who is at the other end of a socket, whose certificate TLS has verified. */
   readonly peerOf: (socket: TLSSocket) => CertifiedPeer | undefined;
-  /** Whether a certificate counts for nothing: its connection will be closed, and nothing is counted for its holder. */
+  /** Whether a certificate counts for nothing: its connection will be closed, and whoever has a sound one of this name is not charged. */
   readonly isRefused: (peer: CertifiedPeer) => boolean;
   readonly onOverLimit: (event: OverLimit) => void;
 }
@@ -49,6 +50,7 @@ export class ConnectionGuard {
   readonly #limits: PeerLimits;
   readonly #addresses: AddressGate;
   readonly #peers = new Map<string, PeerRecord>();
+  readonly #refused: RefusedPeers;
   readonly #connections = new Map<ServerHttp2Session, GuardedConnection>();
   readonly #byAddress = new Map<string, GuardedConnection>();
   readonly #proofs = new WeakMap<Socket, () => void>();
@@ -60,6 +62,7 @@ export class ConnectionGuard {
     this.#needs = needs;
     this.#limits = limits;
     this.#addresses = new AddressGate(limits);
+    this.#refused = new RefusedPeers(limits.refusedConnections);
   }
 
   /** Guards a listener of gRPC from now on; before its first connection. */
@@ -93,6 +96,7 @@ export class ConnectionGuard {
       peer.beginDue(nowMs);
       if (peer.isIdle(nowMs)) this.#peers.delete(name);
     }
+    this.#refused.forget(nowMs);
     this.#addresses.forget(nowMs);
   }
 
@@ -157,7 +161,8 @@ export class ConnectionGuard {
     const certified = this.#needs.peerOf(secure);
     const nowMs = this.#needs.clock.monotonicMs();
     if (certified && this.#needs.isRefused(certified)) {
-      this.#addresses.refused(secure.remoteAddress ?? '', nowMs);
+      const isTooOften = this.#refused.refused(nameOf(certified), nowMs);
+      if (isTooOften) this.#addresses.refused(secure.remoteAddress ?? '', nowMs);
       pass();
       return;
     }

@@ -13,11 +13,15 @@ export class HeldClient {
   #isRetired = false;
   #isClosed = false;
 
-  /** @param credentials those the client was made with */
-  constructor(client: Client, { certificate, ca }: PeerCredentials) {
+  /**
+   * @param credentials those the client was made with
+   * @param onReady called each time a connection is made, before anybody who waits for it goes on
+   */
+  constructor(client: Client, { certificate, ca }: PeerCredentials, onReady: () => void) {
     this.client = client;
     this.#certificate = certificate;
     this.#ca = ca;
+    this.#watch(onReady);
   }
 
   get isClosed(): boolean {
@@ -63,6 +67,16 @@ export class HeldClient {
   close(): void {
     this.#isClosed = true;
     this.client.close();
+  }
+
+  #watch(onReady: () => void): void {
+    const changed = () => {
+      if (this.#isClosed) return;
+      if (this.isReady) onReady();
+      this.#watch(onReady);
+    };
+    const forever = Number.POSITIVE_INFINITY;
+    this.client.getChannel().watchConnectivityState(this.state(), forever, changed);
   }
 
   #closeIfUnused(): void {

@@ -110,9 +110,9 @@ export function toChannelCredentials(
 
 /** Who wants to know how the handshakes of a client end. */
 export interface HandshakeWatch {
-  /** It is done, and nobody was refused. */
+  /** It is done at our end, and we did not refuse the server. With TLS 1.3 the server looks at our certificate only then. */
   readonly onConnected?: (socket: TLSSocket) => void;
-  /** One of the two was refused, or the connection broke meanwhile. */
+  /** We refused the server, or the connection broke meanwhile. */
   readonly onFailed?: (error: unknown) => void;
 }
 
@@ -141,6 +141,7 @@ class WatchedChannelCredentials extends ChannelCredentials {
     ...target: Parameters<ChannelCredentials['_createSecureConnector']>
   ): Connector {
     const connector = this.#inner._createSecureConnector(...target);
+    let isWanted = true;
     return {
       connect: async (socket) => {
         const result = await connector.connect(socket).catch((error: unknown) => {
@@ -150,9 +151,16 @@ class WatchedChannelCredentials extends ChannelCredentials {
         this.#watch.onConnected?.(result.socket as TLSSocket);
         return result;
       },
-      waitForReady: () => connector.waitForReady(),
+      waitForReady: async () => {
+        // gRPC tries once more when its channel was closed between two tries.
+        if (!isWanted) throw new Error('Nobody wants the connection any more');
+        await connector.waitForReady();
+      },
       getCallCredentials: () => connector.getCallCredentials(),
-      destroy: () => connector.destroy(),
+      destroy: () => {
+        isWanted = false;
+        connector.destroy();
+      },
     };
   }
 }

@@ -121,7 +121,7 @@ export class PeerConnection {
 
   /**
    * Connects, again and again until there is a connection: about once a second, and less often one that has been away
-   * for some minutes or is refused for its certificate.
+   * for some minutes, is refused for its certificate, or refuses us.
    *
    * @throws AbortError
    */
@@ -129,8 +129,7 @@ export class PeerConnection {
     const isEnough = (state: connectivityState) =>
       state === connectivityState.TRANSIENT_FAILURE && this.#pace.isSlow(performance.now());
     while (!(await this.#tried({ signal, isEnough }))) {
-      const pauseMs = this.#pace.pauseMs(performance.now());
-      if (pauseMs > 0) await this.#rested(pauseMs, signal);
+      if (this.#pace.pauseMs(performance.now()) > 0) await this.#rested(signal);
       else this.renewIfStuck();
     }
   }
@@ -158,15 +157,25 @@ export class PeerConnection {
     }
   }
 
-  /** Until the time is over, or somebody else has connected. @throws AbortError */
-  async #rested(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    const untilMs = performance.now() + ms;
+  /** Until the pause is over, somebody else has connected, or there are other credentials. @throws AbortError */
+  async #rested(signal: AbortSignal | undefined): Promise<void> {
     this.#rest();
+    const unlisten = this.#options.credentials.onChange?.(() => {
+      if (!this.#isClosed) this.#newest();
+    });
+    try {
+      await this.#pauseOver(signal);
+    } finally {
+      unlisten?.();
+    }
+  }
+
+  async #pauseOver(signal: AbortSignal | undefined): Promise<void> {
     for (;;) {
       throwIfAborted(signal);
       this.#throwIfClosed();
       const held = this.#newest();
-      const leftMs = untilMs - performance.now();
+      const leftMs = this.#pace.leftMs(performance.now());
       if (held.isReady || leftMs <= 0) return;
       await this.#changed(held, held.state(), Date.now() + leftMs, signal);
     }
@@ -246,6 +255,7 @@ export class PeerConnection {
     if (!this.#held.isMadeWith(this.#options.credentials)) {
       this.#held.retire();
       this.#begin();
+      this.#pace.shownAnew();
     }
     return this.#held;
   }
@@ -257,13 +267,21 @@ export class PeerConnection {
       this.#shownIdentity = refused;
       return new Error(mismatchMark);
     };
+    let readyCount = 0;
+    const onRefused = () => {
+      if (held === this.#held) this.#pace.refused();
+    };
     const credentials = toChannelCredentials(this.#options.credentials, refuse, {
       onConnected: (socket) => {
-        this.#pace.connected();
+        const before = readyCount;
+        // Before gRPC hears of it, and tells those who wait. Whoever has let us in says so in HTTP/2.
+        socket.once('close', () => {
+          if (readyCount === before) onRefused();
+        });
         this.#sockets.take(socket);
       },
       onFailed: (error) => {
-        if (!isCutShort(String(error))) this.#pace.refused();
+        if (!isCutShort(String(error))) onRefused();
       },
     });
     const { address, keepalive = defaultKeepalive } = this.#options;
@@ -272,7 +290,11 @@ export class PeerConnection {
       'grpc.keepalive_time_ms': keepalive.timeMs,
       'grpc.keepalive_timeout_ms': keepalive.timeoutMs,
     });
-    return new HeldClient(client, this.#options.credentials);
+    const held = new HeldClient(client, this.#options.credentials, () => {
+      readyCount += 1;
+      this.#pace.connected();
+    });
+    return held;
   }
 
   /** Resolves when the client's state is another, the time is up, or the signal fires. */

@@ -19,7 +19,7 @@ export interface PeerLimits {
   readonly unprovenMax: number;
   /** Connections one address may begin, proven or not. */
   readonly connections: Flow;
-  /** Connections of one address that may end without a proof of who it is, or are refused with one; it waits when it is over. */
+  /** Connections of one address that may end without a proof of who it is, or are refused with one too often; it waits when it is over. */
   readonly failedConnections: Flow;
   /** Connections of a server from which on only sites and administrators get further ones. */
   readonly connectionsOfAllMax: number;
@@ -29,7 +29,7 @@ export interface PeerLimits {
   readonly callsPerPeerMax: number;
   /** Calls a peer may begin; further ones wait for their turn. */
   readonly calls: Flow;
-  /** Connections of one identity that are refused, for it has too many; then its address pays for further ones. */
+  /** Connections of one identity that are refused, for it has too many or its certificate does not count; then its address pays for further ones. */
   readonly refusedConnections: Flow;
   /** What no agent of ours ever does, as a message that is longer than can be. */
   readonly faults: Flow;

@@ -67,11 +67,10 @@ export async function filesVouchedBy(
   authority: X509Certificate,
 ): Promise<string[]> {
   return whileActingAs(owner, async () => {
-    const isVouched = await readPairFile(agentFile).then(
-      (pair) => pair !== undefined && administratorBy(authority, pair) !== undefined,
+    const isVouched = await readPairFile(agentFile)
+      .then((pair) => pair !== undefined && administratorBy(authority, pair) !== undefined)
       // What cannot be read may be anybody's.
-      () => false,
-    );
+      .catch(() => false);
     return isVouched ? whichAreThere([agentFile, rootsFile, configFile]) : [];
   });
 }
@@ -105,15 +104,25 @@ export async function writeAdministratorConfig(
   });
 }
 
-/** His name, when it is an administrator's certificate by this authority. */
+/** His name, when it is an administrator's certificate by this authority; undefined for what is no certificate, too. */
 function administratorBy(
   authority: X509Certificate,
   { certificates }: PairFile,
 ): string | undefined {
-  const [leaf] = chainOf(Buffer.from(certificates.join('\n')));
+  const leaf = leafOf(certificates);
+  if (!leaf) return undefined;
   const identity = identityOfSubjectAltName(leaf.subjectAltName);
   if (identity?.kind !== 'admin' || !leaf.verify(authority.publicKey)) return undefined;
   return identity.name;
+}
+
+/** Undefined when it is spoilt inside its frame. */
+function leafOf(certificates: readonly string[]): X509Certificate | undefined {
+  try {
+    return chainOf(Buffer.from(certificates.join('\n')))[0];
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where an administrator on the same machine finds the site. */

@@ -13,6 +13,11 @@ import { siteConfigSchema } from '../site-config.ts';
 import type { SetupRequest } from './setup-places.ts';
 import { setUpSite } from './site-setup.ts';
 
+/** The frames of a key and its certificate, and nothing in them. */
+const spoiltPair = ['PRIVATE KEY', 'CERTIFICATE']
+  .map((label) => `-----BEGIN ${label}-----\nAAAA\n-----END ${label}-----\n`)
+  .join('');
+
 describe('setting up a site', () => {
   let place: TemporaryDirectory;
   let request: SetupRequest;
@@ -279,10 +284,20 @@ describe('setting up a site', () => {
     await rm(home(), { recursive: true });
     await setUp();
     await rm(request.configFile);
-    await writeFile(admin('agent.pem'), 'no key');
-    const unclear = await setUp({ siteCode: 'PS1' }).catch((error: unknown) => error);
-    assert.match(String(unclear), /rm -r/);
-    assert.doesNotMatch(String(unclear), /agent\.pem/);
+    for (const text of ['no key', spoiltPair]) {
+      await writeFile(admin('agent.pem'), text);
+      const unclear = await setUp({ siteCode: 'PS1' }).catch((error: unknown) => error);
+      assert.match(String(unclear), /rm -r/);
+      assert.doesNotMatch(String(unclear), /agent\.pem/);
+    }
+  });
+
+  it('says that an administrator’s key which is spoilt is in the way', async () => {
+    await setUp();
+    await rm(request.configFile);
+    await writeFile(admin('agent.pem'), spoiltPair);
+    await assert.rejects(setUp(), conflict(/there is a configuration of waybill already/));
+    assert.equal(await readFile(admin('agent.pem'), 'utf8'), spoiltPair);
   });
 
   it('never says to remove the keys of a site that has worked', async () => {
