@@ -4,7 +4,12 @@ import type { SiteDefinition } from '../../shared/domain/site.ts';
 import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { CheckedRow } from './change-check.ts';
 import type { FullCopyReceiver } from './full-copy-receiver.ts';
-import { type OwnedRow, publishedOf, type RankedRow } from './owned-row-authority.ts';
+import {
+  type OwnedRow,
+  publishedOf,
+  type RaisedRow,
+  type RankedRow,
+} from './owned-row-authority.ts';
 import { type RowName, rowIdOf } from './replicated-rows.ts';
 import { isToBeGone, type SiteRow } from './site-row-authority.ts';
 
@@ -28,7 +33,9 @@ export interface Sender {
   /** The same of rows that belong to a site, though any may write them. */
   readonly ownedRowProblem: (tree: SiteTree, row: OwnedRow) => string | undefined;
   /** What becomes of such a row though what is here is later; undefined: what is here stands. */
-  readonly raisedRow: (tree: SiteTree, row: RankedRow) => { readonly value: unknown } | undefined;
+  readonly raisedRow: (tree: SiteTree, row: RankedRow) => RaisedRow | undefined;
+  /** Whether what is here may be outdated, and the parent has not heard it yet, which may know better. */
+  readonly isUnjudged: (held: RowVersion) => boolean;
   /** What becomes of what is here of such a row though the row is later; undefined: the row is taken. */
   readonly keptRow: (tree: SiteTree, row: RankedRow) => { readonly value: unknown } | undefined;
   /** A row was not taken: this site's was said anew, or there was no room for it. */
@@ -42,9 +49,9 @@ export type RowValues = ReadonlyMap<string, unknown>;
 /** What becomes of a row: raised, what the earlier one says is said with a new time, with what the later one sets. */
 export type Verdict = 'taken' | 'passed-over' | { readonly problem: string } | Raised;
 
-/** What is said anew of a row, later than all that was said; a value that is undefined: it is deleted. */
+/** What is said anew of a row, later than all that was said, unless it is given back. */
 export interface Raised {
-  readonly raised: { readonly value: unknown };
+  readonly raised: RaisedRow;
 }
 
 /** A row of a message, and what becomes of it. */
@@ -67,7 +74,9 @@ export interface ApplyRule {
   readonly problemOf: (row: CheckedRow) => string | undefined;
   /** Whether nothing is said about a row that is not taken. */
   readonly isUnanswered: (row: CheckedRow, held: RowVersion | undefined) => boolean;
-  /** The same, where it matters what is here: the rows to judge it by. */
+  /** Whether what is here may be outdated: it is not said anew before the parent has had its word. */
+  readonly isUnjudged: (held: RowVersion) => boolean;
+  /** The same as `problemOf`, where it matters what is here: the rows to judge it by. */
   readonly ownedProblemOf: (row: CheckedRow, values: RowValues) => string | undefined;
   /** What becomes of a row that is earlier than what is here; undefined: nothing. */
   readonly raisedOf: (row: CheckedRow, held: RowVersion, values: RowValues) => Raised | undefined;
@@ -84,7 +93,7 @@ export const plainRule: ApplyRule = {
   ...{ isGone: () => false, isRefill: false, isFromBelow: false },
   ...{ problemOf: () => undefined, ownedProblemOf: () => undefined, onOverruled: () => {} },
   ...{ raisedOf: () => undefined, keptOf: () => undefined, isPassedOver: () => false },
-  ...{ isUnanswered: () => false, onTaken: () => {} },
+  ...{ isUnanswered: () => false, isUnjudged: () => false, onTaken: () => {} },
 };
 export const refillRule: ApplyRule = { ...plainRule, isRefill: true };
 
@@ -100,6 +109,7 @@ export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
       row.name.table === 'sites' ? sender.siteRowProblem(tree, siteRowOf(row)) : undefined,
     isUnanswered: (row, held) =>
       row.name.table === 'sites' && (held?.isDeleted ?? true) && !isToBeGone(tree, siteRowOf(row)),
+    isUnjudged: (held) => sender.isUnjudged(held),
     onTaken: ({ name, value }) => {
       if (name.table === 'sites') tree = tree.with(name.key, value as SiteDefinition | undefined);
     },
@@ -117,12 +127,15 @@ export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
       // Of a site that is not known here one without a say may have said it, against the site above it.
       return row.name.table === 'sites' && sender.isBelow && isIdle;
     },
-    onOverruled: ({ name, version }, reason) => {
-      const { siteCode } = version.changedAt;
-      const facts = { siteCode, row: rowIdOf(name), reason };
-      sender.onOverruled(new WaybillError({ code: 'REPLICATION_ROW_REFUSED', ...facts }));
-    },
+    onOverruled: (row, reason) => sender.onOverruled(rowRefused(row, reason)),
   };
+}
+
+/** That a row is not taken. */
+export function rowRefused({ name, version }: CheckedRow, reason: string): WaybillError {
+  const { siteCode } = version.changedAt;
+  const facts = { siteCode, row: rowIdOf(name), reason };
+  return new WaybillError({ code: 'REPLICATION_ROW_REFUSED', ...facts });
 }
 
 /**

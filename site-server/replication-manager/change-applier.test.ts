@@ -46,6 +46,7 @@ describe('change applier (REP-1, SEC-1)', () => {
       siteRowProblem: () => undefined,
       ownedRowProblem: () => undefined,
       raisedRow: () => undefined,
+      isUnjudged: () => false,
       keptRow: () => undefined,
       onOverruled: ({ message }) => overruled.push(message),
       copy: new FullCopyReceiver({
@@ -327,6 +328,20 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.deepEqual([version.isDeleted, version.isOfNothing], [false, undefined]);
     assert.equal(version.changedAt.siteCode, 'PS1', 'said as its own, for everybody');
     assert.equal(await apply({ after: 3, through: 4, rows: [row({ sequence: 4 })] }), 0);
+  });
+
+  it('says nothing anew that may be outdated before the parent has heard it, and asks again', async () => {
+    await apply({});
+    sender = { ...sender, ownedRowProblem: () => 'it has no say', isUnjudged: () => true };
+    const before = await everything();
+    const later = { after: 2, through: 3, rows: [row({ sequence: 3 }, 60_000)] };
+    await assert.rejects(apply(later), /refused: it has no say; what is here may be outdated/);
+    const [version] = await log.versionsOf(['hierarchy-distribution-points/DP1']);
+    assert.deepEqual(await everything(), before, 'nothing of the message is taken');
+    sender = { ...sender, isUnjudged: () => false };
+    assert.equal(await apply(later), 0);
+    const [anew] = await log.versionsOf(['hierarchy-distribution-points/DP1']);
+    assert.ok(version && anew && compareHybridTimes(anew.changedAt, version.changedAt) > 0);
   });
 
   it('keeps a row that a full copy lacks and that its sender may not delete', async () => {
