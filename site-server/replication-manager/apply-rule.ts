@@ -28,6 +28,8 @@ export interface Sender {
   readonly mayRefill: (name: RowName) => boolean;
   /** The hierarchy as it is known here. */
   readonly tree: () => SiteTree;
+  /** Whether this site has lost what it knew, and hears it again from below. */
+  readonly isHeardAnew: () => boolean;
   /** Why a row of "sites" may not be of its origin; undefined when it may. */
   readonly siteRowProblem: (tree: SiteTree, row: SiteRow) => string | undefined;
   /** The same of rows that belong to a site, though any may write them. */
@@ -101,14 +103,21 @@ export const refillRule: ApplyRule = { ...plainRule, isRefill: true };
  * What is to be heeded of rows that this sender brings in one message, and that not every site may change. They are
  * judged by the hierarchy as the message leaves it, as far as its rows were taken: `inTurn`.
  */
-export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
+export function ruleOf(
+  sender: Sender,
+  { isFullCopy = false } = {},
+): Omit<ApplyRule, 'isGone' | 'isRefill'> {
   let tree = sender.tree();
+  // Sites that have been at work for long come again then, not those that were just made.
+  const isHeardAnew = isFullCopy || sender.isHeardAnew();
   return {
     isFromBelow: sender.isBelow,
     problemOf: (row) =>
       row.name.table === 'sites' ? sender.siteRowProblem(tree, siteRowOf(row)) : undefined,
-    isUnanswered: (row, held) =>
-      row.name.table === 'sites' && (held?.isDeleted ?? true) && !isToBeGone(tree, siteRowOf(row)),
+    isUnanswered: (row, held) => {
+      const isNew = row.name.table === 'sites' && (held?.isDeleted ?? true);
+      return isNew && (isHeardAnew || !isToBeGone(tree, siteRowOf(row)));
+    },
     isUnjudged: (held) => sender.isUnjudged(held),
     onTaken: ({ name, value }) => {
       if (name.table === 'sites') tree = tree.with(name.key, value as SiteDefinition | undefined);

@@ -43,7 +43,7 @@ describe('change applier (REP-1, SEC-1)', () => {
       ...{ isBelow: true, refilledThrough: 0, refillUntil: 0 },
       mayRefill: () => true,
       tree: testTree,
-      siteRowProblem: () => undefined,
+      ...{ isHeardAnew: () => false, siteRowProblem: () => undefined },
       ownedRowProblem: () => undefined,
       raisedRow: () => undefined,
       isUnjudged: () => false,
@@ -309,6 +309,19 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.ok(version?.isDeleted && version.changedAt.siteCode === 'PS1');
     assert.ok(version.changedAt.wallMs > hierarchy.clock.nowMs(), 'later than what was sent');
   });
+
+  for (const [when, isHeardAnew, fullCopy] of [
+    ['while it hears anew what it lost', true, false],
+    ['in a full copy', false, true],
+  ] as const) {
+    it(`says of no site that it is gone ${when}, for it may have been at work for long`, async () => {
+      fullOfSec();
+      sender = { ...sender, isHeardAnew: () => isHeardAnew };
+      assert.equal(await apply({ rows: [siteRow('S99', {})], fullCopy }), 0);
+      assert.match(overruled.join(), /250 sites below itself/);
+      assert.deepEqual(await log.versionsOf(['sites/S99']), [undefined]);
+    });
+  }
 
   it('takes what a site with a say has made, though a made-up row was refused after it', async () => {
     const points = site.store.records(keySpaces.hierarchyDistributionPoints);

@@ -180,7 +180,7 @@ export class ChangeApplier {
     const had = this.#components.log.originState(origin).sequence;
     // What was here once and is not any more was deleted since.
     const isGone = (version: RowVersion) => version.sequence <= had;
-    const rule = { ...plainRule, isGone, ...ruleOf(sender) };
+    const rule = { ...plainRule, isGone, ...ruleOf(sender, { isFullCopy: true }) };
     const count = await this.#changeRows(isTaken ? rows : [], marks, rule);
     await sender.copy.took(changes, isTaken);
     return count;

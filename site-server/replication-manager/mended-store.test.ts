@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { cp, rename, rm } from 'node:fs/promises';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
+import { sitesBelowMax } from '../../shared/domain/site-tree.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import { testPackage, testStatus } from './testing/random-edits.ts';
 import { converged } from './testing/replicated-state.ts';
 import { TestHierarchy, type TestSite } from './testing/test-hierarchy.ts';
+import { testSite } from './testing/test-sites.ts';
 
 const rowId = 'hierarchy-distribution-points/DP1';
 
@@ -123,6 +125,21 @@ describe('a site whose store was repaired or put back (REP-1)', () => {
     await converged(hierarchy);
     assert.equal(await descriptionAt(cas), 'first');
     assert.ok(await cas.store.records(keySpaces.packages).get('CAS00001'));
+  });
+
+  it('at the top, has no site deleted for which there is no room when it hears of it again', async () => {
+    const code = (at: number) => `X${at.toString(36).padStart(2, '0').toUpperCase()}`;
+    const sites = Array.from({ length: sitesBelowMax + 2 }, (_, at) =>
+      testSite(code(at), 'secondary', 'PS1'),
+    );
+    const rows = sites.map((site) => ps1.store.records(keySpaces.sites).put(site.siteCode, site));
+    await ps1.store.write(rows, { sync: true });
+    await hierarchy.until(() => cas.directory.tree.size === sitesBelowMax + 2, 'those with room');
+    await put(ps1, 'goes on');
+    await hierarchy.until(async () => (await descriptionAt(cas)) === 'goes on', 'what follows');
+    await hierarchy.clock.advance(10_000);
+    assert.equal(ps1.directory.tree.size, sitesBelowMax + 4);
+    assert.ok(cas.audit.some(({ detail }) => detail.includes('sites below itself')));
   });
 
   it('sends a row whose entry in its log was lost', async () => {

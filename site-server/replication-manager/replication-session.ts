@@ -127,6 +127,7 @@ export class ReplicationSession {
       mayRefill: ({ table }) =>
         this.#isTrusted || (table !== 'sites' && replicatedTables[table].writer === 'any site'),
       tree: () => components.directory.tree,
+      isHeardAnew: () => this.#isTrusted,
       siteRowProblem: (tree, row) => (isParent ? undefined : siteRowProblem(tree, row)),
       ownedRowProblem: (tree, row) => this.#ownedRowProblem(tree, row),
       raisedRow: (tree, row) => (isParent ? undefined : raisedRow(tree, row)),
