@@ -343,6 +343,18 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.equal(await apply({ after: 3, through: 4, rows: [row({ sequence: 4 })] }), 0);
   });
 
+  it('keeps that nothing was here, when it says that anew against a later row', async () => {
+    sender = { ...sender, ownedRowProblem: () => 'it has no say' };
+    assert.equal(await apply({ rows: [row({}, 60_000)] }), 0);
+    const rowId = 'hierarchy-distribution-points/DP1';
+    const [none] = await log.versionsOf([rowId]);
+    sender = { ...sender, keptRow: () => ({ value: undefined }) };
+    await apply({ after: 2, through: 3, rows: [row({ sequence: 3 }, 120_000)] });
+    const [kept] = await log.versionsOf([rowId]);
+    assert.ok(none && kept && compareHybridTimes(kept.changedAt, none.changedAt) > 0);
+    assert.deepEqual([kept.isDeleted, kept.isOfNothing], [true, true]);
+  });
+
   it('says nothing anew that may be outdated before the parent has heard it, and asks again', async () => {
     await apply({});
     sender = { ...sender, ownedRowProblem: () => 'it has no say', isUnjudged: () => true };

@@ -292,8 +292,7 @@ export class ChangeApplier {
   /** What is here of a row stands, later than what another site made of it; nothing is a deletion. */
   #saidAnew(name: RowName, before: RowVersion | undefined): Change[] {
     const changedAt = this.#components.log.capture.clock.now();
-    const said = { changedAt, isDeleted: before?.isDeleted ?? true };
-    return this.#renewed(name, before, isNothing(before) ? { ...said, ...ofNothing } : said);
+    return this.#renewed(name, before, { changedAt, isDeleted: before?.isDeleted ?? true });
   }
 
   /** What a site with a say says of a row, later than what another site made of it. */
@@ -309,11 +308,12 @@ export class ChangeApplier {
     return [row, ...this.#renewed(name, before, { changedAt, isDeleted })];
   }
 
-  /** This site's own version of a row in the place of the one that is here. */
+  /** This site's own version of a row in the place of the one that is here. That nothing was here stays known. */
   #renewed(name: RowName, before: RowVersion | undefined, said: Omit<RowVersion, 'sequence'>) {
     const { log } = this.#components;
     const voided = before ? [log.deleteEntry(before)] : [];
-    return [...voided, ...log.capture.renumbered(name, { ...said, sequence: 0 })];
+    const asBefore = said.isDeleted && isNothing(before) && ofNothing;
+    return [...voided, ...log.capture.renumbered(name, { ...said, sequence: 0, ...asBefore })];
   }
 
   #written({ name, value, version }: CheckedRow, before: RowVersion | undefined, rule: ApplyRule) {
