@@ -51,7 +51,7 @@ export interface OwnLogState {
   readonly syncedSequence: number;
   /** What is added to serials of status messages, for their numbers to be new to the parents. */
   readonly messageOffset: number;
-  /** Own changes up to this number are to get new ones, for neighbours know others by these; 0: none. */
+  /** Own changes up to this number may be outdated, or known by others to neighbours, and are to get new ones; 0: none. */
   readonly renumberTo: number;
   /** When the store was begun, or found damaged; 0: nobody knows. */
   readonly lostAtMs: number;

@@ -19,6 +19,8 @@ export const sitesBelowMax = 250;
 /** The hierarchy as its sites are defined: who is whose parent, and the way from one to another. */
 export class SiteTree {
   readonly #sites: ReadonlyMap<string, SiteDefinition>;
+  /** Counted once: a message may ask for each of its rows. */
+  readonly #belowCounts = new Map<string, number>();
 
   constructor(sites: Iterable<SiteDefinition>) {
     this.#sites = new Map([...sites].map((site) => [site.siteCode, site]));
@@ -57,6 +59,18 @@ export class SiteTree {
   /** Whether a site is `top` or somewhere below it. */
   isUnder(siteCode: string, top: string): boolean {
     return this.wayUp(siteCode).includes(top);
+  }
+
+  /** How many sites there are below one. */
+  countBelow(top: string): number {
+    const known = this.#belowCounts.get(top);
+    if (known !== undefined) return known;
+    let count = 0;
+    for (const siteCode of this.#sites.keys()) {
+      if (siteCode !== top && this.isUnder(siteCode, top)) count += 1;
+    }
+    this.#belowCounts.set(top, count);
+    return count;
   }
 
   /** The site itself, its parent, and so on to the top. */

@@ -4,7 +4,12 @@ import type { SiteDefinition } from '../../shared/domain/site.ts';
 import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import type { CheckedRow } from './change-check.ts';
 import type { FullCopyReceiver } from './full-copy-receiver.ts';
-import { type OwnedRow, publishedOf, type RankedRow } from './owned-row-authority.ts';
+import {
+  type OwnedRow,
+  publishedOf,
+  type RaisedRow,
+  type RankedRow,
+} from './owned-row-authority.ts';
 import { type RowName, rowIdOf } from './replicated-rows.ts';
 import { isToBeGone, type SiteRow } from './site-row-authority.ts';
 
@@ -23,12 +28,16 @@ export interface Sender {
   readonly mayRefill: (name: RowName) => boolean;
   /** The hierarchy as it is known here. */
   readonly tree: () => SiteTree;
+  /** Whether this site has lost what it knew, and hears it again from below. */
+  readonly isHeardAnew: () => boolean;
   /** Why a row of "sites" may not be of its origin; undefined when it may. */
   readonly siteRowProblem: (tree: SiteTree, row: SiteRow) => string | undefined;
   /** The same of rows that belong to a site, though any may write them. */
   readonly ownedRowProblem: (tree: SiteTree, row: OwnedRow) => string | undefined;
   /** What becomes of such a row though what is here is later; undefined: what is here stands. */
-  readonly raisedRow: (tree: SiteTree, row: RankedRow) => { readonly value: unknown } | undefined;
+  readonly raisedRow: (tree: SiteTree, row: RankedRow) => RaisedRow | undefined;
+  /** Whether what is here may be outdated, and the parent has not heard it yet, which may know better. */
+  readonly isUnjudged: (held: RowVersion) => boolean;
   /** What becomes of what is here of such a row though the row is later; undefined: the row is taken. */
   readonly keptRow: (tree: SiteTree, row: RankedRow) => { readonly value: unknown } | undefined;
   /** A row was not taken: this site's was said anew, or there was no room for it. */
@@ -42,9 +51,9 @@ export type RowValues = ReadonlyMap<string, unknown>;
 /** What becomes of a row: raised, what the earlier one says is said with a new time, with what the later one sets. */
 export type Verdict = 'taken' | 'passed-over' | { readonly problem: string } | Raised;
 
-/** What is said anew of a row, later than all that was said; a value that is undefined: it is deleted. */
+/** What is said anew of a row, later than all that was said, unless it is given back. */
 export interface Raised {
-  readonly raised: { readonly value: unknown };
+  readonly raised: RaisedRow;
 }
 
 /** A row of a message, and what becomes of it. */
@@ -67,7 +76,9 @@ export interface ApplyRule {
   readonly problemOf: (row: CheckedRow) => string | undefined;
   /** Whether nothing is said about a row that is not taken. */
   readonly isUnanswered: (row: CheckedRow, held: RowVersion | undefined) => boolean;
-  /** The same, where it matters what is here: the rows to judge it by. */
+  /** Whether what is here may be outdated: it is not said anew before the parent has had its word. */
+  readonly isUnjudged: (held: RowVersion) => boolean;
+  /** The same as `problemOf`, where it matters what is here: the rows to judge it by. */
   readonly ownedProblemOf: (row: CheckedRow, values: RowValues) => string | undefined;
   /** What becomes of a row that is earlier than what is here; undefined: nothing. */
   readonly raisedOf: (row: CheckedRow, held: RowVersion, values: RowValues) => Raised | undefined;
@@ -84,7 +95,7 @@ export const plainRule: ApplyRule = {
   ...{ isGone: () => false, isRefill: false, isFromBelow: false },
   ...{ problemOf: () => undefined, ownedProblemOf: () => undefined, onOverruled: () => {} },
   ...{ raisedOf: () => undefined, keptOf: () => undefined, isPassedOver: () => false },
-  ...{ isUnanswered: () => false, onTaken: () => {} },
+  ...{ isUnanswered: () => false, isUnjudged: () => false, onTaken: () => {} },
 };
 export const refillRule: ApplyRule = { ...plainRule, isRefill: true };
 
@@ -92,14 +103,22 @@ export const refillRule: ApplyRule = { ...plainRule, isRefill: true };
  * What is to be heeded of rows that this sender brings in one message, and that not every site may change. They are
  * judged by the hierarchy as the message leaves it, as far as its rows were taken: `inTurn`.
  */
-export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
+export function ruleOf(
+  sender: Sender,
+  { isFullCopy = false } = {},
+): Omit<ApplyRule, 'isGone' | 'isRefill'> {
   let tree = sender.tree();
+  // Sites that have been at work for long come again then, not those that were just made.
+  const isHeardAnew = isFullCopy || sender.isHeardAnew();
   return {
     isFromBelow: sender.isBelow,
     problemOf: (row) =>
       row.name.table === 'sites' ? sender.siteRowProblem(tree, siteRowOf(row)) : undefined,
-    isUnanswered: (row, held) =>
-      row.name.table === 'sites' && (held?.isDeleted ?? true) && !isToBeGone(tree, siteRowOf(row)),
+    isUnanswered: (row, held) => {
+      const isNew = row.name.table === 'sites' && (held?.isDeleted ?? true);
+      return isNew && (isHeardAnew || !isToBeGone(tree, siteRowOf(row)));
+    },
+    isUnjudged: (held) => sender.isUnjudged(held),
     onTaken: ({ name, value }) => {
       if (name.table === 'sites') tree = tree.with(name.key, value as SiteDefinition | undefined);
     },
@@ -117,12 +136,15 @@ export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
       // Of a site that is not known here one without a say may have said it, against the site above it.
       return row.name.table === 'sites' && sender.isBelow && isIdle;
     },
-    onOverruled: ({ name, version }, reason) => {
-      const { siteCode } = version.changedAt;
-      const facts = { siteCode, row: rowIdOf(name), reason };
-      sender.onOverruled(new WaybillError({ code: 'REPLICATION_ROW_REFUSED', ...facts }));
-    },
+    onOverruled: (row, reason) => sender.onOverruled(rowRefused(row, reason)),
   };
+}
+
+/** That a row is not taken. */
+export function rowRefused({ name, version }: CheckedRow, reason: string): WaybillError {
+  const { siteCode } = version.changedAt;
+  const facts = { siteCode, row: rowIdOf(name), reason };
+  return new WaybillError({ code: 'REPLICATION_ROW_REFUSED', ...facts });
 }
 
 /**

@@ -43,9 +43,10 @@ describe('change applier (REP-1, SEC-1)', () => {
       ...{ isBelow: true, refilledThrough: 0, refillUntil: 0 },
       mayRefill: () => true,
       tree: testTree,
-      siteRowProblem: () => undefined,
+      ...{ isHeardAnew: () => false, siteRowProblem: () => undefined },
       ownedRowProblem: () => undefined,
       raisedRow: () => undefined,
+      isUnjudged: () => false,
       keptRow: () => undefined,
       onOverruled: ({ message }) => overruled.push(message),
       copy: new FullCopyReceiver({
@@ -309,6 +310,19 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.ok(version.changedAt.wallMs > hierarchy.clock.nowMs(), 'later than what was sent');
   });
 
+  for (const [when, isHeardAnew, fullCopy] of [
+    ['while it hears anew what it lost', true, false],
+    ['in a full copy', false, true],
+  ] as const) {
+    it(`says of no site that it is gone ${when}, for it may have been at work for long`, async () => {
+      fullOfSec();
+      sender = { ...sender, isHeardAnew: () => isHeardAnew };
+      assert.equal(await apply({ rows: [siteRow('S99', {})], fullCopy }), 0);
+      assert.match(overruled.join(), /250 sites below itself/);
+      assert.deepEqual(await log.versionsOf(['sites/S99']), [undefined]);
+    });
+  }
+
   it('takes what a site with a say has made, though a made-up row was refused after it', async () => {
     const points = site.store.records(keySpaces.hierarchyDistributionPoints);
     sender = { ...sender, ownedRowProblem: () => 'it has no say' };
@@ -327,6 +341,32 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.deepEqual([version.isDeleted, version.isOfNothing], [false, undefined]);
     assert.equal(version.changedAt.siteCode, 'PS1', 'said as its own, for everybody');
     assert.equal(await apply({ after: 3, through: 4, rows: [row({ sequence: 4 })] }), 0);
+  });
+
+  it('keeps that nothing was here, when it says that anew against a later row', async () => {
+    sender = { ...sender, ownedRowProblem: () => 'it has no say' };
+    assert.equal(await apply({ rows: [row({}, 60_000)] }), 0);
+    const rowId = 'hierarchy-distribution-points/DP1';
+    const [none] = await log.versionsOf([rowId]);
+    sender = { ...sender, keptRow: () => ({ value: undefined }) };
+    await apply({ after: 2, through: 3, rows: [row({ sequence: 3 }, 120_000)] });
+    const [kept] = await log.versionsOf([rowId]);
+    assert.ok(none && kept && compareHybridTimes(kept.changedAt, none.changedAt) > 0);
+    assert.deepEqual([kept.isDeleted, kept.isOfNothing], [true, true]);
+  });
+
+  it('says nothing anew that may be outdated before the parent has heard it, and asks again', async () => {
+    await apply({});
+    sender = { ...sender, ownedRowProblem: () => 'it has no say', isUnjudged: () => true };
+    const before = await everything();
+    const later = { after: 2, through: 3, rows: [row({ sequence: 3 }, 60_000)] };
+    await assert.rejects(apply(later), /refused: it has no say; what is here may be outdated/);
+    const [version] = await log.versionsOf(['hierarchy-distribution-points/DP1']);
+    assert.deepEqual(await everything(), before, 'nothing of the message is taken');
+    sender = { ...sender, isUnjudged: () => false };
+    assert.equal(await apply(later), 0);
+    const [anew] = await log.versionsOf(['hierarchy-distribution-points/DP1']);
+    assert.ok(version && anew && compareHybridTimes(anew.changedAt, version.changedAt) > 0);
   });
 
   it('keeps a row that a full copy lacks and that its sender may not delete', async () => {

@@ -19,6 +19,7 @@ import {
   plainRule,
   type RowValues,
   refillRule,
+  rowRefused,
   ruleOf,
   type Sender,
   type Verdict,
@@ -34,7 +35,8 @@ import {
   requireOrigin,
 } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
-import { isRanked, rowsToJudge } from './owned-row-authority.ts';
+import { justAfter } from './hybrid-clock.ts';
+import { isRanked, type RaisedRow, rowsToJudge } from './owned-row-authority.ts';
 import { noticesOf, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
 import { originCountMax, type ReplicationConfig } from './replication-config.ts';
 
@@ -178,7 +180,7 @@ export class ChangeApplier {
     const had = this.#components.log.originState(origin).sequence;
     // What was here once and is not any more was deleted since.
     const isGone = (version: RowVersion) => version.sequence <= had;
-    const rule = { ...plainRule, isGone, ...ruleOf(sender) };
+    const rule = { ...plainRule, isGone, ...ruleOf(sender, { isFullCopy: true }) };
     const count = await this.#changeRows(isTaken ? rows : [], marks, rule);
     await sender.copy.took(changes, isTaken);
     return count;
@@ -248,8 +250,11 @@ export class ChangeApplier {
   #writtenBy({ row, before, verdict }: Judged, rule: ApplyRule): Change[] {
     if (verdict === 'passed-over') return [];
     if (verdict === 'taken') return this.#written(row, before, rule);
-    if ('raised' in verdict) return this.#raised(row.name, before, verdict.raised.value);
+    if ('raised' in verdict) return this.#raised(row.name, before, verdict.raised);
     if (rule.isRefill || rule.isUnanswered(row, before)) return [];
+    // What goes on now would be later than what the parent knows better.
+    if (before && rule.isUnjudged(before))
+      throw rowRefused(row, `${verdict.problem}; what is here may be outdated, and is asked above`);
     return this.#saidAnew(row.name, before);
   }
 
@@ -286,26 +291,29 @@ export class ChangeApplier {
 
   /** What is here of a row stands, later than what another site made of it; nothing is a deletion. */
   #saidAnew(name: RowName, before: RowVersion | undefined): Change[] {
-    const { log } = this.#components;
-    const changedAt = log.capture.clock.now();
-    const said = { changedAt, sequence: 0, isDeleted: before?.isDeleted ?? true };
-    const version = isNothing(before) ? { ...said, ...ofNothing } : said;
-    const voided = before ? [log.deleteEntry(before)] : [];
-    return [...voided, ...log.capture.renumbered(name, version)];
+    const changedAt = this.#components.log.capture.clock.now();
+    return this.#renewed(name, before, { changedAt, isDeleted: before?.isDeleted ?? true });
   }
 
   /** What a site with a say says of a row, later than what another site made of it. */
-  #raised(name: RowName, before: RowVersion | undefined, value: unknown): Change[] {
+  #raised(name: RowName, before: RowVersion | undefined, { value, isGivenBack }: RaisedRow) {
     const { log, store } = this.#components;
-    const { space, key } = placeOf(name, log.capture.siteCode);
+    const { siteCode, clock } = log.capture;
+    const { space, key } = placeOf(name, siteCode);
     const records = store.records(space);
     const isDeleted = value === undefined;
-    const version = { changedAt: log.capture.clock.now(), sequence: 0, isDeleted };
-    return [
-      isDeleted ? records.delete(key) : records.put(key, value),
-      ...(before ? [log.deleteEntry(before)] : []),
-      ...log.capture.renumbered(name, version),
-    ];
+    const row = isDeleted ? records.delete(key) : records.put(key, value);
+    const since = isGivenBack && before && { ...justAfter(before.changedAt), siteCode };
+    const changedAt = since ?? clock.now();
+    return [row, ...this.#renewed(name, before, { changedAt, isDeleted })];
+  }
+
+  /** This site's own version of a row in the place of the one that is here. That nothing was here stays known. */
+  #renewed(name: RowName, before: RowVersion | undefined, said: Omit<RowVersion, 'sequence'>) {
+    const { log } = this.#components;
+    const voided = before ? [log.deleteEntry(before)] : [];
+    const asBefore = said.isDeleted && isNothing(before) && ofNothing;
+    return [...voided, ...log.capture.renumbered(name, { ...said, sequence: 0, ...asBefore })];
   }
 
   #written({ name, value, version }: CheckedRow, before: RowVersion | undefined, rule: ApplyRule) {

@@ -172,17 +172,16 @@ export class ChangeCapture {
 
   /**
    * Begins a new life of the log above `sequence`, which a neighbour remembers and this site does not:
-   * its store is an older copy. What is in the log is to be `renumbered` when it is not above.
+   * its store is an older copy. What is in the log up to there is to be `renumbered`: it may be outdated, and
+   * only what is sent again the parent answers.
    */
   async beginAnew(sequence: number): Promise<void> {
-    const isAbove = sequence > this.#lastSequence;
-    const renumberTo = isAbove ? sequence : 0;
     this.#lastSequence = Math.max(this.#components.clock.nowMs(), sequence, this.#lastSequence);
     this.#recent.clear();
     // Every neighbour is asked for all it has: no number is compared any more.
     const begin = { life: this.#lastSequence + 1, unassigned: [] };
     const syncedSequence = this.#writtenSequence;
-    await this.#keep({ ...this.#state, ...begin, renumberTo, syncedSequence });
+    await this.#keep({ ...this.#state, ...begin, renumberTo: sequence, syncedSequence });
   }
 
   /** All up to `renumberTo` has new numbers. */

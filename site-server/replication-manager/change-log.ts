@@ -13,6 +13,7 @@ import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
 import type { ChangeCapture } from './change-capture.ts';
 import { ChangeLogReader } from './change-log-reader.ts';
+import { ParentWord } from './parent-word.ts';
 import { fromRowId, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
 
 /** What the change log needs. */
@@ -33,6 +34,8 @@ const batchRowsMax = 500;
 export class ChangeLog {
   readonly capture: ChangeCapture;
   readonly reader: ChangeLogReader;
+  /** What the parent has judged of this site's own changes. */
+  readonly parentWord = new ParentWord();
   readonly #store: ChangeLogComponents['store'];
   readonly #logger: Logger;
   readonly #queue = new SerialQueue();
@@ -245,7 +248,7 @@ export class ChangeLog {
     });
   }
 
-  /** Gives all own changes new numbers that a neighbour knows others by; goes on after a crash. */
+  /** Gives own changes that may be outdated, or others are known by their numbers, new ones; goes on after a crash. */
   async renumber(): Promise<void> {
     const { capture } = this;
     const { siteCode, renumberTo } = capture;

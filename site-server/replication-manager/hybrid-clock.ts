@@ -4,6 +4,16 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 /** Above it the wall time moves on instead: it travels as 32 bits. */
 const counterMax = 2 ** 31;
 
+/** The first time that is later, at whatever site. */
+export function justAfter({
+  wallMs,
+  counter,
+}: Pick<HybridTime, 'wallMs' | 'counter'>): Pick<HybridTime, 'wallMs' | 'counter'> {
+  return counter < counterMax
+    ? { wallMs, counter: counter + 1 }
+    : { wallMs: wallMs + 1, counter: 0 };
+}
+
 /**
  * The hybrid clock of a site: a wall clock that strictly rises, whatever the machine's clock does,
  * and never stands behind a time it was shown.
@@ -22,15 +32,9 @@ export class HybridClock {
   /** A time later than all before it. */
   now(): HybridTime {
     const wallMs = this.#clock.nowMs();
-    if (wallMs > this.#wallMs) {
-      this.#wallMs = wallMs;
-      this.#counter = 0;
-    } else if (this.#counter < counterMax) {
-      this.#counter += 1;
-    } else {
-      this.#wallMs += 1;
-      this.#counter = 0;
-    }
+    const next = wallMs > this.#wallMs ? { wallMs, counter: 0 } : justAfter(this.latest);
+    this.#wallMs = next.wallMs;
+    this.#counter = next.counter;
     return this.latest;
   }
 

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { cp, rename, rm } from 'node:fs/promises';
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
 import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
+import { sitesBelowMax } from '../../shared/domain/site-tree.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change } from '../../shared/state-store/state-store.ts';
 import { testPackage, testStatus } from './testing/random-edits.ts';
 import { converged } from './testing/replicated-state.ts';
 import { TestHierarchy, type TestSite } from './testing/test-hierarchy.ts';
+import { testSite } from './testing/test-sites.ts';
 
 const rowId = 'hierarchy-distribution-points/DP1';
 
@@ -40,6 +42,10 @@ describe('a site whose store was repaired or put back (REP-1)', () => {
   async function damage(...changes: Change[]): Promise<void> {
     await ps1.store.write(ps1.capture.foreign(changes), { sync: true });
     await ps1.stop();
+    await startDamaged();
+  }
+
+  async function startDamaged(): Promise<void> {
     await hierarchy.clock.advance(60_000);
     await ps1.start({ isStoreDamaged: true });
   }
@@ -121,6 +127,21 @@ describe('a site whose store was repaired or put back (REP-1)', () => {
     assert.ok(await cas.store.records(keySpaces.packages).get('CAS00001'));
   });
 
+  it('at the top, has no site deleted for which there is no room when it hears of it again', async () => {
+    const code = (at: number) => `X${at.toString(36).padStart(2, '0').toUpperCase()}`;
+    const sites = Array.from({ length: sitesBelowMax + 2 }, (_, at) =>
+      testSite(code(at), 'secondary', 'PS1'),
+    );
+    const rows = sites.map((site) => ps1.store.records(keySpaces.sites).put(site.siteCode, site));
+    await ps1.store.write(rows, { sync: true });
+    await hierarchy.until(() => cas.directory.tree.size === sitesBelowMax + 2, 'those with room');
+    await put(ps1, 'goes on');
+    await hierarchy.until(async () => (await descriptionAt(cas)) === 'goes on', 'what follows');
+    await hierarchy.clock.advance(10_000);
+    assert.equal(ps1.directory.tree.size, sitesBelowMax + 4);
+    assert.ok(cas.audit.some(({ detail }) => detail.includes('sites below itself')));
+  });
+
   it('sends a row whose entry in its log was lost', async () => {
     hierarchy.cut('PS1', 'CAS');
     await put(ps1, 'second');
@@ -132,58 +153,128 @@ describe('a site whose store was repaired or put back (REP-1)', () => {
     assert.equal(await descriptionAt(cas), 'second');
   });
 
-  for (const [what, putBack] of [
-    [
-      'put back as it was',
-      async () => {
-        await rm(hierarchy.directory.join('PS1'), { recursive: true });
-        await rename(hierarchy.directory.join('copy'), hierarchy.directory.join('PS1'));
-        await ps1.start();
-      },
-    ],
-    [
-      'damaged, and had the row without its version',
-      async () => {
-        await ps1.start();
-        const versions = ps1.store.records(keySpaces.rowVersions);
-        const old = toDefinition(testPackage('PS100001', '/srv/old'));
-        const definitions = ps1.store.records(keySpaces.packageDefinitions);
-        await damage(
-          definitions.put('PS100001', { ...old, directories: ['/srv/old'] }),
-          versions.delete('package-definitions/PS100001'),
-        );
-      },
-    ],
-  ] as const) {
-    it(`does not bring back an old directory of a package when its store was ${what}`, async () => {
-      const ps2 = await hierarchy.add('PS2', 'primary', 'CAS');
-      const own = toDefinition(testPackage('PS100001', 'x'));
-      const definitionsOf = ({ store }: TestSite) => store.records(keySpaces.packageDefinitions);
-      const say = async (site: TestSite, changes: Partial<typeof own>) => {
-        const row = definitionsOf(site).put('PS100001', { ...own, ...changes });
-        await site.store.write([row], { sync: true });
-        await converged(hierarchy);
-      };
-      await say(ps1, { directories: ['/srv/old'] });
-      await ps1.stop();
-      await cp(hierarchy.directory.join('PS1'), hierarchy.directory.join('copy'), {
-        recursive: true,
+  describe('of a package of which it has an old directory again', () => {
+    const own = toDefinition(testPackage('PS100001', 'x'));
+    const definitionsOf = ({ store }: TestSite) => store.records(keySpaces.packageDefinitions);
+    const set = {
+      ...own,
+      directories: ['/srv/new'],
+      properties: { ...own.properties, priority: 3 as const },
+    };
+    const say = async (site: TestSite, directory: string, more: Partial<typeof own> = {}) => {
+      const row = definitionsOf(site).put('PS100001', {
+        ...own,
+        ...more,
+        directories: [directory],
       });
-      await ps1.start();
-      await say(ps1, { directories: ['/srv/new'] });
-      const set = {
-        directories: ['/srv/new'],
-        properties: { ...own.properties, priority: 3 },
-      } as const;
-      await say(ps2, { ...set, directories: [...set.directories] });
+      await site.store.write([row], { sync: true });
+    };
+
+    async function copyStore(): Promise<void> {
       await ps1.stop();
-      await putBack();
+      const directory = hierarchy.directory.join('PS1');
+      await cp(directory, hierarchy.directory.join('copy'), { recursive: true });
+      await ps1.start();
+    }
+
+    async function putCopyBack(): Promise<void> {
+      await ps1.stop();
+      await rm(hierarchy.directory.join('PS1'), { recursive: true });
+      await rename(hierarchy.directory.join('copy'), hierarchy.directory.join('PS1'));
+    }
+
+    async function directoriesAre(directory: string): Promise<void> {
+      for (const site of hierarchy.sites.values()) {
+        const found = await definitionsOf(site).get('PS100001');
+        assert.deepEqual(found?.directories, [directory], site.code);
+      }
+    }
+
+    const putBackLater = async () => {
+      await putCopyBack();
+      // Its numbers go on from the time of day, above all that it has forgotten.
+      await hierarchy.clock.advance(40 * minuteMs);
+      await ps1.start();
+    };
+    const loseVersion = async () => {
+      const versions = ps1.store.records(keySpaces.rowVersions);
+      await damage(
+        definitionsOf(ps1).put('PS100001', { ...own, directories: ['/srv/old'] }),
+        versions.delete('package-definitions/PS100001'),
+      );
+    };
+    for (const [what, putBack] of [
+      ['put back as it was', () => putCopyBack().then(() => ps1.start())],
+      ['put back as it was, a while later', putBackLater],
+      ['damaged, and had it with its version', () => putCopyBack().then(startDamaged)],
+      ['damaged, and had it without its version', loseVersion],
+    ] as const) {
+      for (const [code, kind, parent] of [
+        ['PS2', 'primary', 'CAS'],
+        ['SEC', 'secondary', 'PS1'],
+      ] as const) {
+        it(`does not bring it back when its store was ${what}, and ${code} has set it since`, async () => {
+          const other = await hierarchy.add(code, kind, parent);
+          await say(ps1, '/srv/old');
+          await converged(hierarchy);
+          await copyStore();
+          await say(ps1, '/srv/new');
+          await converged(hierarchy);
+          await say(other, '/srv/new', { properties: set.properties });
+          await converged(hierarchy);
+          await putBack();
+          await converged(hierarchy);
+          for (const site of hierarchy.sites.values()) {
+            assert.deepEqual(await definitionsOf(site).get('PS100001'), set, site.code);
+          }
+        });
+      }
+    }
+
+    it('takes from a site below what that sets meanwhile, once the site above has told what it is', async () => {
+      const sec = await hierarchy.add('SEC', 'secondary', 'PS1');
+      await say(ps1, '/srv/old');
+      await converged(hierarchy);
+      await copyStore();
+      await say(ps1, '/srv/new');
+      await converged(hierarchy);
+      await say(sec, '/srv/new', { properties: { ...own.properties, priority: 2 as const } });
+      await converged(hierarchy);
+      await putCopyBack();
+      await say(sec, '/srv/new', { properties: set.properties });
+      hierarchy.cut('PS1', 'CAS');
+      await ps1.start();
+      const isHeld = async () =>
+        [...(await ps1.rows(keySpaces.statusMessages)).values()].some(
+          ({ messageId }) => messageId === 9005,
+        );
+      await hierarchy.until(isHeld, 'report');
+      assert.deepEqual((await definitionsOf(ps1).get('PS100001'))?.directories, ['/srv/old']);
+      hierarchy.mendAll();
       await converged(hierarchy);
       for (const site of hierarchy.sites.values()) {
-        assert.deepEqual(await definitionsOf(site).get('PS100001'), { ...own, ...set }, site.code);
+        assert.deepEqual(await definitionsOf(site).get('PS100001'), set, site.code);
       }
     });
-  }
+
+    it('says it anew where only a site below knows the new one, for that has no say', async () => {
+      const sec = await hierarchy.add('SEC', 'secondary', 'PS1');
+      await say(ps1, '/srv/old');
+      await converged(hierarchy);
+      await copyStore();
+      hierarchy.cut('PS1', 'CAS');
+      await say(ps1, '/srv/new');
+      const isHeard = async () =>
+        (await definitionsOf(sec).get('PS100001'))?.directories[0] === '/srv/new';
+      await hierarchy.until(isHeard, 'the new one below');
+      await say(sec, '/srv/new', { properties: set.properties });
+      await putCopyBack();
+      await ps1.start();
+      hierarchy.mendAll();
+      await converged(hierarchy);
+      await directoriesAre('/srv/old');
+    });
+  });
 
   /** Puts back the store of PS1 as it was before its last change, `restarts` starts ago. */
   async function putBack(restartCount: number): Promise<void> {

@@ -41,10 +41,12 @@ export async function readOwnLog(needs: OwnLogStartNeeds): Promise<OwnLogStart> 
   const last = Math.max(clock.nowMs(), lastUsed + startGapCount);
   const isNewLife = kept === undefined || isStoreDamaged;
   const begin = { life: last + 1, lostAtMs: clock.nowMs() };
+  // What a repair kept may be outdated, and neighbours are past its numbers: it is sent to them again.
+  const renumbered = isStoreDamaged && { renumberTo: last };
   const unassigned = withRun(kept?.unassigned ?? [], { after: lastKnown, before: last });
   const state = {
     ...{ messageOffset: 0, renumberTo, lostAtMs: 0, life: begun, ...kept },
-    ...(isNewLife && begin),
+    ...{ ...(isNewLife && begin), ...renumbered },
     ...{ syncedSequence: lastKnown, unassigned },
   };
   return { state, last, lastKnown, isNewLife, newest: newest?.entry };

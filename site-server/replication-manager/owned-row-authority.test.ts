@@ -96,6 +96,7 @@ describe('who may change a row that belongs to a site (SEC-1)', () => {
   const ofNothing = { isDeleted: true, isOfNothing: true } as const;
   const packageName = { table: 'package-definitions', key: 'PS200001' } as const;
   const pointName = { table: 'hierarchy-distribution-points', key: 'DP1' } as const;
+  const ofPs1 = { table: 'package-definitions', key: 'PS100001' } as const;
   const set = definition({ properties: { ...properties, priority: 1 } });
   const moved = definition({ directories: ['/srv/new'] });
 
@@ -150,9 +151,41 @@ describe('who may change a row that belongs to a site (SEC-1)', () => {
       undefined,
     ],
     [
-      'nothing that is renumbered, for it may be outdated',
+      'nothing that is renumbered, for it may be outdated: what is here goes back',
       {
         ...{ name: packageName, origin: 'PS2', before: set, value: moved, held: held('PS1') },
+        isRenumbered: true,
+      },
+      { value: set, isGivenBack: true },
+    ],
+    [
+      'nothing that is renumbered against what a site with a say has said, which comes by itself',
+      {
+        ...{ name: packageName, origin: 'PS2', before: set, value: moved, held: held('CAS') },
+        isRenumbered: true,
+      },
+      undefined,
+    ],
+    [
+      'what is here of a renumbered package, which was said below its writer and not taken there',
+      {
+        ...{ name: ofPs1, origin: 'PS1', before: moved, value: set, held: held('S11') },
+        isRenumbered: true,
+      },
+      { value: moved, isGivenBack: true },
+    ],
+    [
+      'the same of a DP',
+      {
+        ...{ name: pointName, origin: 'PS1', before: point('PS1', { address: 'new:1' }) },
+        ...{ value: point('PS1'), held: held('S11'), isRenumbered: true },
+      },
+      { value: point('PS1', { address: 'new:1' }), isGivenBack: true },
+    ],
+    [
+      'nothing of a renumbered package that its writer takes from the site below that set it',
+      {
+        ...{ name: ofPs1, origin: 'PS1', before: set, value: definition(), held: held('S11') },
         isRenumbered: true,
       },
       undefined,

@@ -31,6 +31,14 @@ export interface RankedRow extends OwnedRow {
   readonly isRenumbered?: boolean;
 }
 
+/** What is said anew of a row, as this site's own. */
+export interface RaisedRow {
+  /** Undefined: deleted. */
+  readonly value: unknown;
+  /** It is what is here, which its writer has lost: whatever was said after that stays the later one. @default false */
+  readonly isGivenBack?: true;
+}
+
 /** Whether what is here of a row says who may change it. */
 export function isOwnedRow({ table }: RowName): boolean {
   return ownedTables.some((one) => one === table);
@@ -71,12 +79,14 @@ export function ownedRowProblem(tree: SiteTree, row: OwnedRow): string | undefin
 
 /**
  * What the row of a package from below becomes though what is here is later: what a package is, who has a say says,
- * whatever time a site without one writes beside its own changes. What that has set stays.
+ * whatever time a site without one writes beside its own changes. What that has set stays. A row of an older or damaged
+ * store, also of a DP, is answered with what is here where that would not be taken from the site that said it.
  *
  * @returns undefined when what is here stands; a value that is undefined: it is deleted
  */
-export function raisedRow(tree: SiteTree, row: RankedRow): { readonly value: unknown } | undefined {
+export function raisedRow(tree: SiteTree, row: RankedRow): RaisedRow | undefined {
   const { name, origin, before, value, held } = row;
+  if (row.isRenumbered && isLostThere(tree, row)) return { value: before, isGivenBack: true };
   if (!isRanked(name) || !isKnownToSay(tree, name, origin)) return undefined;
   if (held.isOfNothing) return value ? { value } : undefined;
   // What is here was set perhaps beside what that site has said since.
@@ -98,6 +108,17 @@ export function keptRow(tree: SiteTree, row: RankedRow): { readonly value: unkno
   if (held.isRenumbered || isKnownToSay(tree, name, origin)) return undefined;
   if (!before || !value) return before || value ? { value: before } : undefined;
   return isSameThing(name, before, value) ? undefined : { value: withWhatItIs(value, before) };
+}
+
+/**
+ * Whether what is here of a row comes from a site of which it would not be taken where the row is as it is now. Nobody else
+ * might give it back: what comes from below its writer is not sent there.
+ */
+function isLostThere(tree: SiteTree, row: RankedRow): boolean {
+  const { origin, before, value, held } = row;
+  const by = held.changedAt.siteCode;
+  if (by === origin) return false;
+  return ownedRowProblem(tree, { ...row, origin: by, before: value, value: before }) !== undefined;
 }
 
 /** Whether what a row is goes before its time. */

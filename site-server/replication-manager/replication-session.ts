@@ -3,6 +3,7 @@ import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/doma
 import { replicatedTables } from '../../shared/domain/replicated-tables.ts';
 import type { SiteTree } from '../../shared/domain/site-tree.ts';
 import { fromErrorDetail, toErrorDetail } from '../../shared/rpc/error-detail.ts';
+import type { ReplicationApplied__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationApplied.ts';
 import type { ReplicationChanges__Output } from '../../shared/rpc/generated/waybill/v1/ReplicationChanges.ts';
 import type {
   ReplicationMessage,
@@ -17,7 +18,7 @@ import type { StateStore } from '../../shared/state-store/state-store.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { Sender } from './apply-rule.ts';
 import type { ChangeApplier } from './change-applier.ts';
-import { invalid } from './change-check.ts';
+import { invalid, requireCount } from './change-check.ts';
 import type { ChangeLog } from './change-log.ts';
 import { FullCopyReceiver } from './full-copy-receiver.ts';
 import type { NeighbourHello } from './hello.ts';
@@ -126,9 +127,11 @@ export class ReplicationSession {
       mayRefill: ({ table }) =>
         this.#isTrusted || (table !== 'sites' && replicatedTables[table].writer === 'any site'),
       tree: () => components.directory.tree,
+      isHeardAnew: () => this.#isTrusted,
       siteRowProblem: (tree, row) => (isParent ? undefined : siteRowProblem(tree, row)),
       ownedRowProblem: (tree, row) => this.#ownedRowProblem(tree, row),
       raisedRow: (tree, row) => (isParent ? undefined : raisedRow(tree, row)),
+      isUnjudged: (held) => this.#isUnjudged(held),
       keptRow: (tree, row) => (this.#isUnheard(row.held) ? keptRow(tree, row) : undefined),
       onOverruled: peer.onOverruled,
       copy: new FullCopyReceiver({
@@ -192,7 +195,9 @@ export class ReplicationSession {
       // What this site said of its own changes is not so: the next Hello asks for them.
       if (ownSequence > 0) throw new AbortError('this site has forgotten changes of its own');
     }
-    if (this.#peer.neighbour.isParent) await messages.raiseAbove(known.messageSerial);
+    const { isParent, siteCode } = this.#peer.neighbour;
+    if (isParent) await messages.raiseAbove(known.messageSerial);
+    this.#noteHeard(known.sequence, this.#peer.theirs.cursors.get(siteCode)?.sequence ?? 0);
     await this.#noteRefill();
   }
 
@@ -221,6 +226,14 @@ export class ReplicationSession {
     const { neighbour } = this.#peer;
     if (!neighbour.isParent || neighbour.isOnItsSide(origin)) return false;
     return sequence > this.#outgoing.acknowledgedOf(origin);
+  }
+
+  /** Whether what is here was said before the store was lost, and the parent has not had its word about it since. */
+  #isUnjudged({ changedAt: { siteCode: origin }, sequence, isRenumbered }: RowVersion): boolean {
+    const { log, directory } = this.#components;
+    const { parent } = directory.own;
+    if (!parent || !isRenumbered || origin !== log.capture.siteCode) return false;
+    return !log.parentWord.isOn(sequence, log.originState(parent.siteCode).sequence);
   }
 
   /** What the neighbour has of this site's own changes and messages. */
@@ -261,7 +274,8 @@ export class ReplicationSession {
       this.#peer.onHeard();
       if (!answer) continue;
       // Not sent here: two sides that both wait for their answers to be read would read nothing.
-      this.#answers.push({ applied: { cursor: answer } });
+      const { writtenSequence: ownSequence } = this.#components.log.capture;
+      this.#answers.push({ applied: { cursor: answer, ownSequence } });
       if (this.#answers.length > answersWaitingMax) throw new Refusal(tooManyUnread());
       this.#wake.wake();
     }
@@ -299,7 +313,7 @@ export class ReplicationSession {
         return { originSiteCode, sequence: 0, messageSerial: through };
       }
       case 'applied':
-        if (applied?.cursor) this.#outgoing.took(applied.cursor);
+        if (applied) this.#took(applied);
         this.#wake.wake();
         return undefined;
       case 'alive':
@@ -311,6 +325,22 @@ export class ReplicationSession {
       default:
         throw invalid('message', 'changes, messages, applied or alive', `${message}`);
     }
+  }
+
+  #took({ cursor, ownSequence }: ReplicationApplied__Output): void {
+    if (!cursor) return;
+    this.#outgoing.took(cursor);
+    if (cursor.originSiteCode !== this.#components.log.capture.siteCode) return;
+    const answeredBy = requireCount('own_sequence', ownSequence);
+    this.#noteHeard(requireCount('sequence', cursor.sequence), answeredBy);
+  }
+
+  /** What a parent has heard of this site's own changes, and by when it has answered. */
+  #noteHeard(sequence: number, answeredBy: number): void {
+    const { log } = this.#components;
+    const { siteCode, isParent } = this.#peer.neighbour;
+    if (!isParent) return;
+    log.parentWord.note({ sequence, answeredBy }, log.originState(siteCode).sequence);
   }
 
   /**

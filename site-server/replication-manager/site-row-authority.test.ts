@@ -60,6 +60,20 @@ describe('who may say what a site is (SEC-1)', () => {
     assert.equal(siteRowProblem(full, { ...known, definition }), undefined, 'one that is known');
   });
 
+  it('counts what there is once, however many new ones a message says', () => {
+    let readCount = 0;
+    const counted = (site: SiteDefinition): SiteDefinition => ({
+      ...site,
+      get parentSiteCode() {
+        readCount += 1;
+        return site.parentSiteCode;
+      },
+    });
+    const full = new SiteTree([...tree.list(), ...manySites('PS1', sitesBelowMax).map(counted)]);
+    for (let at = 0; at < 1_000; at++) assert.ok(ask(full, []));
+    assert.equal(readCount, sitesBelowMax);
+  });
+
   it('takes the deletion of a site below the writer only', () => {
     const deletion = (origin: string, siteCode: string) =>
       siteRowProblem(tree, { origin, siteCode, definition: undefined });

@@ -34,8 +34,7 @@ export function siteRowProblem(tree: SiteTree, row: SiteRow): string | undefined
 /** Each site keeps all of them in memory, and where it stands with each; and none may use up those of the others. */
 function roomProblem(tree: SiteTree, { origin }: SiteRow): string | undefined {
   if (tree.size >= siteCountMax) return `there may be ${siteCountMax} sites`;
-  const below = tree.list().filter(({ siteCode }) => tree.isUnder(siteCode, origin));
-  const isTooMany = below.length - 1 >= sitesBelowMax;
+  const isTooMany = tree.countBelow(origin) >= sitesBelowMax;
   return isTooMany ? `site ${origin} may have ${sitesBelowMax} sites below itself` : undefined;
 }
 
