@@ -105,6 +105,10 @@ export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
     },
     ownedProblemOf: (row, values) => sender.ownedRowProblem(tree, ownedRowOf(row, values)),
     raisedOf: (row, held, values) => {
+      if (row.name.table === 'sites') {
+        const isRaised = isMadeAfterAll(row, held) && !sender.siteRowProblem(tree, siteRowOf(row));
+        return isRaised ? { raised: { value: row.value } } : undefined;
+      }
       const raised = sender.raisedRow(tree, rankedRowOf(row, held, values));
       return raised && { raised };
     },
@@ -135,6 +139,14 @@ export function inTurn(rows: readonly CheckedRow[]): CheckedRow[] {
     return version.isDeleted ? 0 : 1;
   };
   return [...rows].sort((a, b) => rank(a) - rank(b));
+}
+
+/**
+ * Whether a site was made known by somebody, though another one was refused it before that was heard here. Whether he
+ * may is another question.
+ */
+function isMadeAfterAll({ value }: CheckedRow, held: RowVersion): boolean {
+  return held.isOfNothing === true && value !== undefined;
 }
 
 function siteRowOf({ name, value, version }: CheckedRow): SiteRow {

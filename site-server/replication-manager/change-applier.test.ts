@@ -309,6 +309,31 @@ describe('change applier (REP-1, SEC-1)', () => {
     assert.ok(version.changedAt.wallMs > hierarchy.clock.nowMs(), 'later than what was sent');
   });
 
+  it('takes a site that was made known with a say, though one of its code was refused after that', async () => {
+    fullOfSec();
+    assert.equal(await apply({ through: 1, rows: [siteRow('S99', {})] }), 0);
+    const sites = site.store.records(keySpaces.sites);
+    const made = (sequence: number) =>
+      row({ table: 'sites', key: 'S99', value: JSON.stringify(below('S99')), sequence });
+    assert.equal(await apply({ after: 1, rows: [made(2)] }), 0, 'of whom it was refused');
+    assert.equal(await sites.get('S99'), undefined);
+    const [none] = await log.versionsOf(['sites/S99']);
+    sender = {
+      ...{ ...sender, siteRowProblem: () => undefined },
+      ownedRowProblem: (tree) => (tree.get('S99') ? undefined : 'S99 is not known'),
+    };
+    const rows = [row({ sequence: 3 }), made(4)];
+    assert.equal(await apply({ after: 2, through: 4, rows }), 2, 'with what depends on it');
+    assert.deepEqual(await sites.get('S99'), below('S99'));
+    const [version] = await log.versionsOf(['sites/S99']);
+    assert.ok(none && version && compareHybridTimes(version.changedAt, none.changedAt) > 0);
+    assert.deepEqual([version.isDeleted, version.isOfNothing], [false, undefined]);
+    // What somebody with a say has deleted stays so.
+    await site.store.write([sites.delete('S99')], { sync: true });
+    assert.equal(await apply({ after: 4, through: 5, rows: [made(5)] }), 0);
+    assert.equal(await sites.get('S99'), undefined);
+  });
+
   it('takes what a site with a say has made, though a made-up row was refused after it', async () => {
     const points = site.store.records(keySpaces.hierarchyDistributionPoints);
     sender = { ...sender, ownedRowProblem: () => 'it has no say' };

@@ -17,6 +17,7 @@ import {
   inTurn,
   type Judged,
   plainRule,
+  type Raised,
   type RowValues,
   refillRule,
   ruleOf,
@@ -200,6 +201,7 @@ export class ChangeApplier {
           const before = versions.get(rowIdOf(row.name));
           const verdict = this.#verdictOf(row, { before, values, isOther }, rule);
           if (verdict === 'taken') rule.onTaken(row);
+          else if (isRaised(verdict)) rule.onTaken({ ...row, value: verdict.raised.value });
           return { row, before, verdict };
         });
         overRoom = this.#overRoom(judged.filter(({ verdict }) => verdict === 'taken').map(rowOf));
@@ -225,8 +227,7 @@ export class ChangeApplier {
 
   #changed(judged: readonly Judged[], overRoom: ReadonlyMap<CheckedRow, string>): CheckedRow[] {
     const isChanged = ({ row, verdict }: Judged) =>
-      (verdict === 'taken' && !overRoom.has(row)) ||
-      (typeof verdict === 'object' && 'raised' in verdict);
+      (verdict === 'taken' && !overRoom.has(row)) || isRaised(verdict);
     return judged.filter(isChanged).map(rowOf);
   }
 
@@ -248,7 +249,7 @@ export class ChangeApplier {
   #writtenBy({ row, before, verdict }: Judged, rule: ApplyRule): Change[] {
     if (verdict === 'passed-over') return [];
     if (verdict === 'taken') return this.#written(row, before, rule);
-    if ('raised' in verdict) return this.#raised(row.name, before, verdict.raised.value);
+    if (isRaised(verdict)) return this.#raised(row.name, before, verdict.raised.value);
     if (rule.isRefill || rule.isUnanswered(row, before)) return [];
     return this.#saidAnew(row.name, before);
   }
@@ -385,6 +386,10 @@ const ofNothing = { isOfNothing: true } as const;
 /** Whether nothing is here of a row that anybody with a say has made. */
 function isNothing(before: RowVersion | undefined): boolean {
   return before === undefined || before.isOfNothing === true;
+}
+
+function isRaised(verdict: Verdict): verdict is Raised {
+  return typeof verdict === 'object' && 'raised' in verdict;
 }
 
 function rowOf({ row }: Judged): CheckedRow {
