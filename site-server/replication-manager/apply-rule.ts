@@ -55,6 +55,14 @@ export interface Judged {
   readonly verdict: Verdict;
 }
 
+/** What of what is here of a row matters for who may change it. */
+export interface HeldRow {
+  /** Who has said it; undefined: nobody. */
+  readonly by: string | undefined;
+  /** The site that it belongs to was there, and was taken out. */
+  readonly isOwnerGone: boolean;
+}
+
 /** What becomes of a row that may be applied. */
 export interface ApplyRule {
   /** Whether a row that is not here is known to have been deleted. */
@@ -68,7 +76,11 @@ export interface ApplyRule {
   /** Whether nothing is said about a row that is not taken. */
   readonly isUnanswered: (row: CheckedRow, held: RowVersion | undefined) => boolean;
   /** The same, where it matters what is here: the rows to judge it by. */
-  readonly ownedProblemOf: (row: CheckedRow, values: RowValues) => string | undefined;
+  readonly ownedProblemOf: (
+    row: CheckedRow,
+    values: RowValues,
+    held: HeldRow,
+  ) => string | undefined;
   /** What becomes of a row that is earlier than what is here; undefined: nothing. */
   readonly raisedOf: (row: CheckedRow, held: RowVersion, values: RowValues) => Raised | undefined;
   /** What becomes of what is here though a row is later; undefined: the row may be taken. */
@@ -93,7 +105,9 @@ export const refillRule: ApplyRule = { ...plainRule, isRefill: true };
  * judged by the hierarchy as the message leaves it, as far as its rows were taken: `inTurn`.
  */
 export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
-  let tree = sender.tree();
+  const before = sender.tree();
+  let tree = before;
+  const isOwnerOut = ({ key }: RowName) => isTakenOut(before, tree, key.slice(0, 3));
   return {
     isFromBelow: sender.isBelow,
     problemOf: (row) =>
@@ -103,7 +117,11 @@ export function ruleOf(sender: Sender): Omit<ApplyRule, 'isGone' | 'isRefill'> {
     onTaken: ({ name, value }) => {
       if (name.table === 'sites') tree = tree.with(name.key, value as SiteDefinition | undefined);
     },
-    ownedProblemOf: (row, values) => sender.ownedRowProblem(tree, ownedRowOf(row, values)),
+    ownedProblemOf: (row, values, { by, isOwnerGone }) => {
+      const owned = { ...ownedRowOf(row, values), heldBy: by };
+      const isGone = isOwnerGone || isOwnerOut(row.name);
+      return sender.ownedRowProblem(tree, { ...owned, isOwnerGone: isGone });
+    },
     raisedOf: (row, held, values) => {
       if (row.name.table === 'sites') {
         const isRaised = isMadeAfterAll(row, held) && !sender.siteRowProblem(tree, siteRowOf(row));
@@ -147,6 +165,11 @@ export function inTurn(rows: readonly CheckedRow[]): CheckedRow[] {
  */
 function isMadeAfterAll({ value }: CheckedRow, held: RowVersion): boolean {
   return held.isOfNothing === true && value !== undefined;
+}
+
+/** Whether a message takes a site out. */
+function isTakenOut(before: SiteTree, after: SiteTree, siteCode: string): boolean {
+  return before.get(siteCode) !== undefined && after.get(siteCode) === undefined;
 }
 
 function siteRowOf({ name, value, version }: CheckedRow): SiteRow {

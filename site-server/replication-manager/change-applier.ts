@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import {
   type OriginState,
   type RowVersion,
@@ -38,6 +37,7 @@ import type { ChangeLog } from './change-log.ts';
 import { isRanked, rowsToJudge } from './owned-row-authority.ts';
 import { noticesOf, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
 import { originCountMax, type ReplicationConfig } from './replication-config.ts';
+import { RowFacts } from './row-facts.ts';
 
 /** What applying needs. */
 export interface ChangeApplierComponents {
@@ -193,13 +193,13 @@ export class ChangeApplier {
     const { log, store } = this.#components;
     let judged: Judged[] = [];
     let overRoom = new Map<CheckedRow, string>();
-    const isOther = await this.#othersThan(rows);
+    const facts = await RowFacts.read(log, rows);
     await log.changeRows(
       rows.map(({ name }) => rowIdOf(name)),
       (versions, values) => {
         judged = inTurn(rows).map((row) => {
           const before = versions.get(rowIdOf(row.name));
-          const verdict = this.#verdictOf(row, { before, values, isOther }, rule);
+          const verdict = this.#verdictOf(row, { before, values, facts }, rule);
           if (verdict === 'taken') rule.onTaken(row);
           else if (isRaised(verdict)) rule.onTaken({ ...row, value: verdict.raised.value });
           return { row, before, verdict };
@@ -233,16 +233,17 @@ export class ChangeApplier {
 
   #verdictOf(row: CheckedRow, known: KnownOfRow, rule: ApplyRule): Verdict {
     const { rollbacks = {} } = this.#components;
-    const { before, values, isOther } = known;
+    const { before, values, facts } = known;
     if (rollbacks[row.name.table]?.(row.name.key, row.value)) return 'passed-over';
     if (!before && rule.isGone(row.version)) return 'passed-over';
     const order = before ? compareHybridTimes(row.version.changedAt, before.changedAt) : 1;
     if (before && order < 0) return rule.raisedOf(row, before, values) ?? 'passed-over';
-    if (order === 0 && !isOther(row)) return 'passed-over';
+    if (order === 0 && !facts.isOther(row)) return 'passed-over';
     if (rule.isPassedOver(row, before)) return 'passed-over';
     const kept = before && rule.keptOf(row, before, values);
     if (kept) return kept;
-    const problem = rule.problemOf(row) ?? rule.ownedProblemOf(row, values);
+    const held = { by: before?.changedAt.siteCode, isOwnerGone: facts.isOwnerGone(row) };
+    const problem = rule.problemOf(row) ?? rule.ownedProblemOf(row, values, held);
     return problem === undefined ? 'taken' : { problem };
   }
 
@@ -267,22 +268,6 @@ export class ChangeApplier {
       if (reason !== undefined) over.set(row, reason);
     }
     return over;
-  }
-
-  /**
-   * Which of the rows a repair left here as they once were, though with the same version.
-   * A row this site writes meanwhile has a later one.
-   */
-  async #othersThan(rows: readonly CheckedRow[]): Promise<(row: CheckedRow) => boolean> {
-    const { log } = this.#components;
-    const versions = await log.versionsOf(rows.map(({ name }) => rowIdOf(name)));
-    const others = new Set<CheckedRow>();
-    for (const [index, row] of rows.entries()) {
-      const before = versions[index];
-      if (!before || compareHybridTimes(row.version.changedAt, before.changedAt) !== 0) continue;
-      if (!isDeepStrictEqual(await log.valueOf(row.name), row.value)) others.add(row);
-    }
-    return (row) => others.has(row);
   }
 
   /** What is here of a row stands, later than what another site made of it; nothing is a deletion. */
@@ -377,8 +362,7 @@ function originRefused(siteCode: string, { siteCode: neighbour }: Sender): Waybi
 interface KnownOfRow {
   readonly before: RowVersion | undefined;
   readonly values: RowValues;
-  /** Whether it is another one than that which is here with the same version. */
-  readonly isOther: (row: CheckedRow) => boolean;
+  readonly facts: Pick<RowFacts, 'isOther' | 'isOwnerGone'>;
 }
 
 const ofNothing = { isOfNothing: true } as const;
