@@ -1,8 +1,11 @@
 const quarterMs = 15 * 60_000;
 const weekdays = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'];
 
+/** Quarters of an hour in a week. */
+export const quartersOfWeek = 7 * 24 * 4;
+
 /** Quarters remembered of a time zone: as many as eight weeks have, so far ahead is looked. */
-const quartersMax = 8 * 7 * 24 * 4;
+const quartersMax = 8 * quartersOfWeek;
 /** Time zones that are remembered. */
 const timeZonesMax = 64;
 /** Spellings of names of time zones that are remembered. */
@@ -33,12 +36,19 @@ export class HourOfWeek {
     }
     return this.#hour;
   }
+
+  /** The same for each quarter of an hour of a week, the one of `nowMs` first. */
+  ahead(nowMs: number): Uint8Array {
+    return this.#zone.ahead(Math.floor(nowMs / quarterMs));
+  }
 }
 
 /** The hours of the week of a time zone, by quarter since the epoch. */
 class HoursOfZone {
   readonly #format: Intl.DateTimeFormat;
   readonly #hours = new Map<number, number>();
+  /** Of the week that was asked for last: of many transfers the same one. */
+  #ahead: { readonly quarter: number; readonly hours: Uint8Array } | undefined;
 
   constructor(timeZone: string) {
     this.#format = new Intl.DateTimeFormat('en-US', {
@@ -53,6 +63,14 @@ class HoursOfZone {
     if (this.#hours.size >= quartersMax) this.#hours.clear();
     this.#hours.set(quarter, hour);
     return hour;
+  }
+
+  ahead(quarter: number): Uint8Array {
+    if (this.#ahead?.quarter !== quarter) {
+      const hours = Uint8Array.from({ length: quartersOfWeek }, (_, at) => this.of(quarter + at));
+      this.#ahead = { quarter, hours };
+    }
+    return this.#ahead.hours;
   }
 
   #hourOf(thenMs: number): number {

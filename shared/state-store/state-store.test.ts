@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { Level } from 'level';
 import { isErrorWithCode } from '../domain/errors.ts';
 import { CapturedLog } from '../testing/captured-log.ts';
 import { TemporaryDirectory } from '../testing/temporary-directory.ts';
@@ -138,6 +139,23 @@ describe('StateStore', () => {
       await assert.rejects(StateStore.open({ directory: path, logger }), /in use by process/);
       await store.close();
     }
+  });
+
+  it('keeps its directory while it cannot be closed, and gives it up once it is', async () => {
+    const { store } = await StateStore.open({ directory: path, logger });
+    const level = Level.prototype as unknown as { _close(): Promise<void> };
+    const { _close } = level;
+    level._close = () => Promise.reject(new Error('it is busy'));
+    try {
+      await assert.rejects(store.close());
+    } finally {
+      level._close = _close;
+    }
+    await assert.rejects(StateStore.open({ directory: path, logger }), /in use by process/);
+    await store.close();
+    const again = await StateStore.open({ directory: path, logger });
+    assert.equal(again.damage, undefined);
+    await again.store.close();
   });
 
   it('leaves alone what it cannot open for other reasons than damage', async () => {

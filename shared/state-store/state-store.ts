@@ -137,7 +137,10 @@ export class StateStore {
     return this.records(keySpaces.storeState).delete(damageKey);
   }
 
-  /** Ends when what was to be written is written; safe to call twice. */
+  /**
+   * Ends when what was to be written is written; safe to call twice. When it fails the store is still open here, and
+   * so nobody else may have its directory: to be called again.
+   */
   async close(): Promise<void> {
     await this.#queue.whenIdle();
     await this.#database.close();

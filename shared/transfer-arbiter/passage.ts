@@ -4,6 +4,7 @@ import {
   freeControls,
   isLevelOpenTo,
   type TransferControls,
+  type TransferSchedule,
   type WindowLevel,
 } from '../domain/transfer-controls.ts';
 
@@ -18,6 +19,15 @@ const catchUpMs = 300;
  * the one that the change of the clocks leaves out; the week after has it.
  */
 const quartersMax = 15 * 24 * 4;
+
+/** What is allowed on a passage in a week, by its quarters of an hour. */
+export interface PassageAhead {
+  /** The hours of the week that it goes by: the same in two quarters, and so is what is allowed. */
+  readonly hours: readonly Uint8Array[];
+  isOpenTo(priority: Priority, quarter: number): boolean;
+  /** Bytes per second that are let through, pulses included; undefined without a limit. */
+  limitAt(quarter: number): number | undefined;
+}
 
 /** A way that content takes, and what an administrator allows on it: a DP, a route, a link. */
 export class Passage {
@@ -88,6 +98,23 @@ export class Passage {
     return limit.delayMs > 0 ? (limit.blockBytes * 1000) / limit.delayMs : undefined;
   }
 
+  /** What is allowed in a week from now on, the quarter of an hour that it is now first; for whoever looks at many. */
+  ahead(nowMs: number): PassageAhead {
+    const { schedule, limit } = this.#controls;
+    const openHours = this.#scheduleHour?.ahead(nowMs);
+    const limitHours = this.#limitHour?.ahead(nowMs);
+    const timeless = limit?.kind === 'hourly' ? undefined : this.limitAt(nowMs);
+    return {
+      hours: [openHours, limitHours].filter((hours) => hours !== undefined),
+      isOpenTo: (priority, quarter) =>
+        isLevelOpenTo(schedule ? levelIn(schedule, openHours?.[quarter]) : 'open', priority),
+      limitAt: (quarter) =>
+        limit?.kind === 'hourly'
+          ? limit.bytesPerSecond[limitHours?.[quarter] ?? 0] || undefined
+          : timeless,
+    };
+  }
+
   /** Bytes that may leave in one go: at most what is left of a block where there are pulses. */
   get blockBytesLeft(): number {
     const { limit } = this.#controls;
@@ -131,7 +158,10 @@ export class Passage {
 
   #levelAt(nowMs: number): WindowLevel {
     const { schedule } = this.#controls;
-    if (!schedule || !this.#scheduleHour) return 'open';
-    return schedule.hours[this.#scheduleHour.at(nowMs)] ?? 'closed';
+    return schedule ? levelIn(schedule, this.#scheduleHour?.at(nowMs)) : 'open';
   }
+}
+
+function levelIn({ hours }: TransferSchedule, hour = -1): WindowLevel {
+  return hours[hour] ?? 'closed';
 }

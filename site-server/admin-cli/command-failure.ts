@@ -126,6 +126,7 @@ const optionsOfFields: Readonly<Record<string, string>> = {
   holder: '<holder>',
   reason: '--reason',
   token_id: '<token-id>',
+  valid_for_ms: '--valid-for',
   name: '<name>',
   jobs: '<jobs>',
   link: '--dp',
@@ -155,14 +156,31 @@ export function toFailureText(report: FailureReport, args: readonly string[]): s
   return `waybill: ${lines.map(toVisibleText).join('\n')}`;
 }
 
+/** Whom a token is for, as the commands that make one name him. */
+const wordsOfHolders: Readonly<Record<string, string>> = {
+  admin: '<name>',
+  client: '<name>',
+  dp: '<dp-id>',
+  site: '<site-code>',
+};
+
 /** A request that is refused is told by the option it came from; `--json` names the field. */
 function inWordsOfOptions(
   { code, message, facts }: FailureReport,
   args: readonly string[],
 ): string {
   const field = code === 'REQUEST_INVALID' ? String(facts.field) : '';
-  const name = optionsOfFields[field] ?? optionIfTyped(field, args);
+  const name = wordOfField(field, args);
   return name && message.startsWith(`${field}:`) ? name + message.slice(field.length) : message;
+}
+
+/** One of several is told like all of them: which one it is, what came says. */
+function wordOfField(field: string, args: readonly string[]): string | undefined {
+  const whole = field.replace(/\[\d+\]$/, '');
+  if (whole === 'identity_uri') {
+    return wordsOfHolders[args.find((arg) => Object.hasOwn(wordsOfHolders, arg)) ?? ''];
+  }
+  return optionsOfFields[whole] ?? optionIfTyped(whole, args);
 }
 
 function optionIfTyped(field: string, args: readonly string[]): string | undefined {

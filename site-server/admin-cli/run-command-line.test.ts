@@ -249,6 +249,11 @@ describe('a failure of the site server (ADM-6)', () => {
     ['setSite', 'site set PS2 --parent=CS1', 'parent_site_code', '--parent'],
     ['addDistributionPoint', 'dp add D --address a:1 --site PS2', 'site_code', '--site'],
     ['setRoute', 'route set CS1 PS2 --address a:1', 'to_site_code', '<to>'],
+    ['distributePackage', 'package distribute PS100001 --dp A --dp B', 'dp_ids[1]', '--dp'],
+    ['createEnrollment', 'dp enroll PS1DP1 --valid-for 40d', 'valid_for_ms', '--valid-for'],
+    ['createEnrollment', 'dp enroll PS1DP1', 'identity_uri', '<dp-id>'],
+    ['createEnrollment', 'site enroll CS1', 'identity_uri', '<site-code>'],
+    ['createEnrollment', 'client enroll dp', 'identity_uri', '<name>'],
   ] as const) {
     it(`that refuses ${field} of "${line}" names ${name}`, async () => {
       const admin = new FakeAdmin().answer(method, () => {

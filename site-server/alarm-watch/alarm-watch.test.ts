@@ -124,6 +124,31 @@ describe('Alarm watch', () => {
     assert.equal((await told()).length, 2);
   });
 
+  it('lets others have their turns while it looks, however many jobs there are', async () => {
+    const many = Array.from({ length: 2_500 }, (_, at) =>
+      testJob({ ...failing, jobSerial: at + 1 }),
+    );
+    let takenCount = 0;
+    const counted = {
+      *[Symbol.iterator]() {
+        for (const job of many) {
+          takenCount += 1;
+          yield job;
+        }
+      },
+    };
+    jobs = counted as unknown as DistributionJob[];
+    const seen = new Set<number>();
+    let isOver = false;
+    const otherWork = (async () => {
+      for (; !isOver; await nextTurn()) seen.add(takenCount);
+    })();
+    await pass(1);
+    isOver = true;
+    await otherWork;
+    assert.ok(seen.has(1_000) && seen.has(2_000), [...seen].join());
+  });
+
   it('says nothing of a job that moves, however slowly', async () => {
     for (let done = 0; done < 20; done++) {
       jobs = [testJob({ state: 'in-progress', totalBytes: 100, remainingBytes: 100 - done })];

@@ -4,6 +4,7 @@
  * 7), certificates that end soon. Called by nobody; looks by itself. Writes, by its table, "alarms" and status messages. A crash costs
  * a part of the time that something has stood still.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { standstillOfJob, standstillOfSend, type WindowState } from '../../shared/domain/alarm.ts';
 import {
   type DistributionJob,
@@ -77,6 +78,8 @@ export const unheardMsMax = 3 * 24 * 3_600_000;
 /** Longest and shortest time between two looks. */
 const lookMsMax = 60_000;
 const lookMsMin = 100;
+/** Jobs looked at before others have their turn. */
+const pageCount = 1_000;
 /** A tenth of the shortest patience: so nothing is told much later than it should be. */
 const looksPerPatience = 10;
 
@@ -122,7 +125,7 @@ export class AlarmWatch implements Component {
     const { clock, logger } = this.#needs;
     this.#windows.clear();
     const observations = [
-      ...this.#ofJobs(),
+      ...(await this.#ofJobs()),
       ...this.#ofSends(),
       ...this.#ofPoints(),
       ...this.#ofNeighbours(),
@@ -140,18 +143,26 @@ export class AlarmWatch implements Component {
     }
   }
 
-  #ofJobs(): Observation[] {
-    const { noProgressMs: patienceMs } = this.#needs.settings();
-    return [...this.#needs.jobs.open()].map((job) => {
-      const why = this.#standstillOf(job);
-      return {
-        key: `job/${job.jobSerial}`,
-        mark: job.totalBytes - job.remainingBytes,
-        isExcused: why === undefined,
-        patienceMs,
-        toFacts: (sinceMs: number) => this.#toJobFacts(job, why ?? '', sinceMs),
-      };
-    });
+  /** However many there are, others have their turns: each job is taken as it is when it is looked at. */
+  async #ofJobs(): Promise<Observation[]> {
+    const { noProgressMs } = this.#needs.settings();
+    const observations: Observation[] = [];
+    for (const job of this.#needs.jobs.open()) {
+      observations.push(this.#ofJob(job, noProgressMs));
+      if (observations.length % pageCount === 0) await nextTurn();
+    }
+    return observations;
+  }
+
+  #ofJob(job: DistributionJob, patienceMs: number): Observation {
+    const why = this.#standstillOf(job);
+    return {
+      key: `job/${job.jobSerial}`,
+      mark: job.totalBytes - job.remainingBytes,
+      isExcused: why === undefined,
+      patienceMs,
+      toFacts: (sinceMs: number) => this.#toJobFacts(job, why ?? '', sinceMs),
+    };
   }
 
   #standstillOf(job: DistributionJob): string | undefined {
@@ -196,7 +207,9 @@ export class AlarmWatch implements Component {
     const waiting = new Map<string, DistributionJob[]>();
     for (const job of this.#needs.jobs.open()) {
       if (job.waitingReason !== 'dp-unreachable' || job.state === 'suspended') continue;
-      waiting.set(job.dpId, [...(waiting.get(job.dpId) ?? []), job]);
+      const ofDp = waiting.get(job.dpId) ?? [];
+      waiting.set(job.dpId, ofDp);
+      ofDp.push(job);
     }
     return [...waiting].map(([dpId, jobs]) => ({
       ...{ key: `dp/${dpId}`, mark: 0, isExcused: false, patienceMs },

@@ -9,6 +9,7 @@ import {
 } from '../../shared/domain/peer-identity.ts';
 import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import { toDurationText } from '../../shared/runtime/duration-text.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
 import type { Administrators } from './administrators.ts';
 import {
@@ -178,6 +179,6 @@ function requireMayEnroll(by: PeerIdentity, identity: PeerIdentity): void {
 function checkedValidity(validForMs: number, standardMs: number): number {
   const wantedMs = validForMs === 0 ? standardMs : validForMs;
   if (wantedMs >= validMsMin && wantedMs <= enrollmentValidMsMax) return wantedMs;
-  const expected = `${validMsMin} (a second) to ${enrollmentValidMsMax} (30 days)`;
-  throw requestInvalid('valid_for_ms', { expected, actual: `${validForMs}` });
+  const expected = `${toDurationText(validMsMin)} to ${toDurationText(enrollmentValidMsMax)}`;
+  throw requestInvalid('valid_for_ms', { expected, actual: toDurationText(validForMs) });
 }

@@ -212,7 +212,8 @@ export class EnrollmentTokens {
     await this.#write(gone.map(({ tokenId }) => this.#rows.delete(tokenId)));
     if (count - gone.length < countMax) return;
     const expected = `at most ${countMax} tokens that can still be used`;
-    throw requestInvalid('identity_uri', { expected, actual: `${count + 1}` });
+    const remedy = '"waybill enrollment revoke" ends one, "waybill enrollment list" shows them';
+    throw requestInvalid('', { expected, actual: `${count + 1}`, remedy });
   }
 
   async #write(changes: readonly Change[]): Promise<void> {

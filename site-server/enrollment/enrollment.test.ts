@@ -367,6 +367,7 @@ describe('Enrollment (SEC-2)', () => {
     for (const validForMs of [1, 999, 30 * dayMs + 1]) {
       await assert.rejects(site.token(dp1, validForMs), { code: 'REQUEST_INVALID' });
     }
+    await assert.rejects(site.token(dp1, 40 * dayMs), /expected 1 s to 30 d, got 40 d$/);
   });
 
   it('writes down few of those who guess, and all the others of whom there are few', async () => {

@@ -107,6 +107,11 @@ export class JobTable {
     return this.#open.at(dpId);
   }
 
+  /** All open jobs of a package, oldest first. */
+  ofPackage(packageId: string): DistributionJob[] {
+    return this.#open.ofPackage(packageId);
+  }
+
   /** An open job as it is now. */
   get(jobSerial: number): DistributionJob | undefined {
     return this.#open.get(jobSerial);

@@ -21,14 +21,16 @@ describe('open jobs', () => {
     for (const job of jobs) open.set(job);
   });
 
-  it('are found by DP, by what they are for, and in the order of the queue (PTM-3)', () => {
+  it('are found by DP, by package, by what they are for, and in the order of the queue (PTM-3)', () => {
     assert.deepEqual(serials(open.inOrder(9)), [2, 1, 3]);
     assert.deepEqual(serials(open.at('A')), [1, 3]);
+    assert.deepEqual(serials(open.ofPackage('PS100001')), [1, 2]);
     open.set({ ...jobs[0], priority: 1, state: 'started' });
     assert.deepEqual(serials(open.inOrder(9)), [1, 2, 3]);
     open.delete(jobs[0]);
     assert.deepEqual(serials(open.inOrder(9)), [2, 3]);
     assert.deepEqual(serials(open.at('A')), [3]);
+    assert.deepEqual(serials(open.ofPackage('PS100001')), [2]);
     assert.deepEqual(serials(open.sameTargetAs(jobs[0])), []);
     assert.deepEqual(serials(open.inOrder(1, jobs[1])), [3], 'behind a place');
   });

@@ -12,13 +12,14 @@ export interface OpenJobsFollower {
   delete(jobSerial: number): void;
 }
 
-/** The open jobs of the site in memory: by serial, by what they are for, by DP, and in queue order. */
+/** The open jobs of the site in memory: by serial, by what they are for, by package, by DP, and in queue order. */
 export class OpenJobs {
   readonly #jobs = new Map<number, DistributionJob>();
   /** Serials of all open jobs for one package and DP; seldom more than one. */
   readonly #serialsFor = new Map<string, Set<number>>();
   readonly #states = new Tally<JobState>();
   readonly #serialsAt = new Map<string, Set<number>>();
+  readonly #serialsOf = new Map<string, Set<number>>();
   readonly #order = new JobList();
   readonly #followers: OpenJobsFollower[] = [];
 
@@ -51,7 +52,7 @@ export class OpenJobs {
   }
 
   set(job: DistributionJob): void {
-    const { jobSerial, dpId } = job;
+    const { jobSerial, packageId, dpId } = job;
     const before = this.#jobs.get(jobSerial);
     if (before) this.#order.delete(before);
     this.#order.put(job);
@@ -59,17 +60,19 @@ export class OpenJobs {
     this.#jobs.set(jobSerial, job);
     add(this.#serialsFor, targetOf(job), jobSerial);
     add(this.#serialsAt, dpId, jobSerial);
+    add(this.#serialsOf, packageId, jobSerial);
     for (const follower of this.#followers) follower.set(job);
   }
 
   delete(job: DistributionJob): void {
-    const { jobSerial, dpId } = job;
+    const { jobSerial, packageId, dpId } = job;
     const before = this.#jobs.get(jobSerial);
     if (before) this.#order.delete(before);
     this.#states.move(before?.state, undefined);
     this.#jobs.delete(jobSerial);
     remove(this.#serialsFor, targetOf(job), jobSerial);
     remove(this.#serialsAt, dpId, jobSerial);
+    remove(this.#serialsOf, packageId, jobSerial);
     for (const follower of this.#followers) follower.delete(jobSerial);
   }
 
@@ -81,6 +84,11 @@ export class OpenJobs {
   /** All open jobs for a DP, oldest first. */
   at(dpId: string): DistributionJob[] {
     return this.#oldestFirst(this.#serialsAt.get(dpId));
+  }
+
+  /** All open jobs of a package, oldest first. */
+  ofPackage(packageId: string): DistributionJob[] {
+    return this.#oldestFirst(this.#serialsOf.get(packageId));
   }
 
   #oldestFirst(serials: Iterable<number> = []): DistributionJob[] {

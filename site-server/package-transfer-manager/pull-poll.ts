@@ -9,13 +9,14 @@ import { WakeSignal } from '../../shared/runtime/wake-signal.ts';
 import type { HierarchyManager } from '../hierarchy-manager/hierarchy-manager.ts';
 import { eachOf } from './each-of.ts';
 import type { JobTable } from './job-table.ts';
+import { JobsWithPullDps } from './jobs-with-pull-dps.ts';
 import type { PullConfig } from './pull-config.ts';
 import type { PullNotification } from './pull-notification.ts';
 import type { PullReports } from './pull-reports.ts';
 import { toPullWord } from './pull-word.ts';
 
 export interface PullPollNeeds {
-  readonly jobs: Pick<JobTable, 'open' | 'get' | 'changed' | 'end' | 'onChanged'>;
+  readonly jobs: Pick<JobTable, 'followedBy' | 'get' | 'changed' | 'end' | 'onChanged'>;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
   readonly notification: Pick<PullNotification, 'query'>;
   readonly reports: Pick<PullReports, 'take'>;
@@ -37,6 +38,7 @@ const pauseMsMin = 1_000;
 export class PullPoll implements Component {
   readonly #needs: PullPollNeeds;
   readonly #config: Pick<PullConfig, 'pollDelayMs' | 'pollCountMax'>;
+  readonly #withDps = new JobsWithPullDps();
   readonly #stopped = new AbortController();
   readonly #firstHandedOver = new WakeSignal();
   /** No pull DP has a job: there is nothing to wait for. */
@@ -47,6 +49,7 @@ export class PullPoll implements Component {
   constructor(needs: PullPollNeeds, config: Pick<PullConfig, 'pollDelayMs' | 'pollCountMax'>) {
     this.#needs = needs;
     this.#config = config;
+    needs.jobs.followedBy(this.#withDps);
   }
 
   async start(): Promise<void> {
@@ -67,10 +70,9 @@ export class PullPoll implements Component {
     try {
       for (;;) {
         const nowMs = this.#needs.clock.nowMs();
-        const withDps = [...this.#needs.jobs.open()].filter(isWithPullDp);
-        const due = withDps.filter(({ restartAtMs }) => restartAtMs <= nowMs);
+        const due = this.#withDps.dueAt(nowMs);
         await eachOf(byDp(due), askedMax, (jobs) => this.#askDp(jobs));
-        await this.#untilNext(withDps, nowMs);
+        await this.#untilNext(nowMs);
       }
     } catch (error) {
       if (!(isAbortError(error) && signal.aborted)) throw error;
@@ -78,13 +80,13 @@ export class PullPoll implements Component {
   }
 
   /** A job that is handed over meanwhile is due after the longest pause at the earliest. */
-  async #untilNext(withDps: readonly DistributionJob[], nowMs: number): Promise<void> {
+  async #untilNext(nowMs: number): Promise<void> {
     const { clock } = this.#needs;
     const { signal } = this.#stopped;
-    this.#isIdle = withDps.length === 0;
+    this.#isIdle = this.#withDps.size === 0;
     if (this.#isIdle) return this.#firstHandedOver.wait(signal);
-    const later = withDps.map(({ restartAtMs }) => restartAtMs).filter((ms) => ms > nowMs);
-    const nextMs = later.reduce((a, b) => Math.min(a, b), nowMs + this.#config.pollDelayMs);
+    const latestMs = nowMs + this.#config.pollDelayMs;
+    const nextMs = Math.min(this.#withDps.nextDueMs(nowMs) ?? latestMs, latestMs);
     await clock.sleep(Math.max(pauseMsMin, nextMs - clock.nowMs()), signal);
   }
 
@@ -159,6 +161,10 @@ export class PullPoll implements Component {
 
 function byDp(jobs: readonly DistributionJob[]): Iterable<DistributionJob[]> {
   const found = new Map<string, DistributionJob[]>();
-  for (const job of jobs) found.set(job.dpId, [...(found.get(job.dpId) ?? []), job]);
+  for (const job of jobs) {
+    const ofDp = found.get(job.dpId) ?? [];
+    found.set(job.dpId, ofDp);
+    ofDp.push(job);
+  }
   return found.values();
 }

@@ -16,7 +16,7 @@ import type { PullNotification } from './pull-notification.ts';
 export interface SourceNewsNeeds {
   readonly store: Pick<StateStore, 'write'>;
   readonly notifier: Pick<ChangeNotifier, 'subscribe' | 'pending' | 'handled'>;
-  readonly jobs: Pick<JobTable, 'open' | 'get' | 'put' | 'changed'>;
+  readonly jobs: Pick<JobTable, 'ofPackage' | 'get' | 'put' | 'changed'>;
   readonly hierarchy: Pick<HierarchyManager, 'get'>;
   readonly notification: Pick<PullNotification, 'look' | 'sourcesOf' | 'sourcesChanged'>;
   readonly clock: Pick<Clock, 'sleep'>;
@@ -135,7 +135,7 @@ export class SourceNews implements Component {
     ) => Promise<void>,
   ): Promise<void> {
     const { jobs, hierarchy, notification } = this.#needs;
-    const meant = [...jobs.open()].filter((job) => packageIds.has(job.packageId) && isMeant(job));
+    const meant = [...packageIds].flatMap((packageId) => jobs.ofPackage(packageId).filter(isMeant));
     const look = notification.look();
     await eachOf(meant, jobsAtOnceMax, async (job) => {
       const { jobSerial, packageId, dpId } = job;

@@ -64,6 +64,14 @@ export interface Judged {
   readonly verdict: Verdict;
 }
 
+/** What of what is here of a row matters for who may change it. */
+export interface HeldRow {
+  /** Who has said it; undefined: nobody. */
+  readonly by: string | undefined;
+  /** The site that it belongs to was there, and was taken out. */
+  readonly isOwnerGone: boolean;
+}
+
 /** What becomes of a row that may be applied. */
 export interface ApplyRule {
   /** Whether a row that is not here is known to have been deleted. */
@@ -79,7 +87,11 @@ export interface ApplyRule {
   /** Whether what is here may be outdated: it is not said anew before the parent has had its word. */
   readonly isUnjudged: (held: RowVersion) => boolean;
   /** The same as `problemOf`, where it matters what is here: the rows to judge it by. */
-  readonly ownedProblemOf: (row: CheckedRow, values: RowValues) => string | undefined;
+  readonly ownedProblemOf: (
+    row: CheckedRow,
+    values: RowValues,
+    held: HeldRow,
+  ) => string | undefined;
   /** What becomes of a row that is earlier than what is here; undefined: nothing. */
   readonly raisedOf: (row: CheckedRow, held: RowVersion, values: RowValues) => Raised | undefined;
   /** What becomes of what is here though a row is later; undefined: the row may be taken. */
@@ -107,7 +119,9 @@ export function ruleOf(
   sender: Sender,
   { isFullCopy = false } = {},
 ): Omit<ApplyRule, 'isGone' | 'isRefill'> {
-  let tree = sender.tree();
+  const before = sender.tree();
+  let tree = before;
+  const isOwnerOut = ({ key }: RowName) => isTakenOut(before, tree, key.slice(0, 3));
   // Sites that have been at work for long come again then, not those that were just made.
   const isHeardAnew = isFullCopy || sender.isHeardAnew();
   return {
@@ -122,8 +136,16 @@ export function ruleOf(
     onTaken: ({ name, value }) => {
       if (name.table === 'sites') tree = tree.with(name.key, value as SiteDefinition | undefined);
     },
-    ownedProblemOf: (row, values) => sender.ownedRowProblem(tree, ownedRowOf(row, values)),
+    ownedProblemOf: (row, values, { by, isOwnerGone }) => {
+      const owned = { ...ownedRowOf(row, values), heldBy: by };
+      const isGone = isOwnerGone || isOwnerOut(row.name);
+      return sender.ownedRowProblem(tree, { ...owned, isOwnerGone: isGone });
+    },
     raisedOf: (row, held, values) => {
+      if (row.name.table === 'sites') {
+        const isRaised = isMadeAfterAll(row, held) && !sender.siteRowProblem(tree, siteRowOf(row));
+        return isRaised ? { raised: { value: row.value } } : undefined;
+      }
       const raised = sender.raisedRow(tree, rankedRowOf(row, held, values));
       return raised && { raised };
     },
@@ -157,6 +179,19 @@ export function inTurn(rows: readonly CheckedRow[]): CheckedRow[] {
     return version.isDeleted ? 0 : 1;
   };
   return [...rows].sort((a, b) => rank(a) - rank(b));
+}
+
+/**
+ * Whether a site was made known by somebody, though another one was refused it before that was heard here. Whether he
+ * may is another question.
+ */
+function isMadeAfterAll({ value }: CheckedRow, held: RowVersion): boolean {
+  return held.isOfNothing === true && value !== undefined;
+}
+
+/** Whether a message takes a site out. */
+function isTakenOut(before: SiteTree, after: SiteTree, siteCode: string): boolean {
+  return before.get(siteCode) !== undefined && after.get(siteCode) === undefined;
 }
 
 function siteRowOf({ name, value, version }: CheckedRow): SiteRow {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ErrorCode } from '../../shared/domain/errors.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
+import { toDefinition } from '../../shared/domain/hierarchy-package-work.ts';
 import { compareHybridTimes } from '../../shared/domain/hybrid-time.ts';
 import { SiteTree, sitesBelowMax } from '../../shared/domain/site-tree.ts';
 import type { ReplicatedRow } from '../../shared/rpc/generated/waybill/v1/ReplicatedRow.ts';
@@ -12,7 +13,7 @@ import { ChangeApplier } from './change-applier.ts';
 import { ChangeLog } from './change-log.ts';
 import { FullCopyReceiver } from './full-copy-receiver.ts';
 import { LogSweep } from './log-sweep.ts';
-import type { OwnedRow } from './owned-row-authority.ts';
+import { type OwnedRow, ownedRowProblem } from './owned-row-authority.ts';
 import { rowBytesMax } from './replication-config.ts';
 import { siteRowProblem } from './site-row-authority.ts';
 import { testPackage, testStatus } from './testing/random-edits.ts';
@@ -322,6 +323,79 @@ describe('change applier (REP-1, SEC-1)', () => {
       assert.deepEqual(await log.versionsOf(['sites/S99']), [undefined]);
     });
   }
+
+  it('takes a site that was made known with a say, though one of its code was refused after that', async () => {
+    fullOfSec();
+    assert.equal(await apply({ through: 1, rows: [siteRow('S99', {})] }), 0);
+    const sites = site.store.records(keySpaces.sites);
+    const made = (sequence: number) =>
+      row({ table: 'sites', key: 'S99', value: JSON.stringify(below('S99')), sequence });
+    assert.equal(await apply({ after: 1, rows: [made(2)] }), 0, 'of whom it was refused');
+    assert.equal(await sites.get('S99'), undefined);
+    const [none] = await log.versionsOf(['sites/S99']);
+    sender = {
+      ...{ ...sender, siteRowProblem: () => undefined },
+      ownedRowProblem: (tree) => (tree.get('S99') ? undefined : 'S99 is not known'),
+    };
+    const rows = [row({ sequence: 3 }), made(4)];
+    assert.equal(await apply({ after: 2, through: 4, rows }), 2, 'with what depends on it');
+    assert.deepEqual(await sites.get('S99'), below('S99'));
+    const [version] = await log.versionsOf(['sites/S99']);
+    assert.ok(none && version && compareHybridTimes(version.changedAt, none.changedAt) > 0);
+    assert.deepEqual([version.isDeleted, version.isOfNothing], [false, undefined]);
+    // What somebody with a say has deleted stays so.
+    await site.store.write([sites.delete('S99')], { sync: true });
+    assert.equal(await apply({ after: 4, through: 5, rows: [made(5)] }), 0);
+    assert.equal(await sites.get('S99'), undefined);
+  });
+
+  describe('of a package whose source site is not known yet', () => {
+    const owned = toDefinition(testPackage('S2100001', 'Office'));
+    const other = { ...owned, directories: ['/etc/waybill'] };
+    const definition = (sequence: number, more: Partial<ReplicatedRow> = {}) => {
+      const value = more.deleted ? '' : JSON.stringify(other);
+      return row(
+        { table: 'package-definitions', key: 'S2100001', value, sequence, ...more },
+        1_000,
+      );
+    };
+    const directories = async () =>
+      (await site.store.records(keySpaces.packageDefinitions).get('S2100001'))?.directories;
+    beforeEach(async () => {
+      const tree = testTree().with('S21', undefined);
+      sender = { ...sender, tree: () => tree, ownedRowProblem };
+      const definitions = site.store.records(keySpaces.packageDefinitions);
+      await site.store.write([definitions.put('S2100001', owned)], { sync: true });
+    });
+
+    it('lets no other site change or delete what it is (SEC-1)', async () => {
+      assert.equal(await apply({ rows: [definition(1)] }), 0);
+      assert.match(overruled.join(), /S2100001.*only site S21 or one above it/);
+      assert.equal(
+        await apply({ after: 2, through: 3, rows: [definition(3, { deleted: true })] }),
+        0,
+      );
+      assert.deepEqual(await directories(), owned.directories);
+      const [version] = await log.versionsOf(['package-definitions/S2100001']);
+      assert.ok(version && version.changedAt.wallMs > hierarchy.clock.nowMs(), 'said anew');
+    });
+
+    it('deletes it once that site was taken out', async () => {
+      const sites = site.store.records(keySpaces.sites);
+      await site.define(testSite('S21', 'secondary', 'PS2'));
+      await site.store.write([sites.delete('S21')], { sync: true });
+      assert.equal(await apply({ rows: [definition(1, { deleted: true })] }), 1);
+      assert.equal(await directories(), undefined);
+    });
+
+    it('deletes it in the message that takes that site out', async () => {
+      await site.define(testSite('S21', 'secondary', 'PS2'));
+      sender = { ...sender, tree: testTree };
+      const out = row({ table: 'sites', key: 'S21', value: '', deleted: true, sequence: 1 }, 1_000);
+      assert.equal(await apply({ rows: [out, definition(2, { deleted: true })] }), 2);
+      assert.equal(await directories(), undefined);
+    });
+  });
 
   it('takes what a site with a say has made, though a made-up row was refused after it', async () => {
     const points = site.store.records(keySpaces.hierarchyDistributionPoints);

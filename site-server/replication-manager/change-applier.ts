@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import {
   type OriginState,
   type RowVersion,
@@ -17,6 +16,7 @@ import {
   inTurn,
   type Judged,
   plainRule,
+  type Raised,
   type RowValues,
   refillRule,
   rowRefused,
@@ -39,6 +39,7 @@ import { justAfter } from './hybrid-clock.ts';
 import { isRanked, type RaisedRow, rowsToJudge } from './owned-row-authority.ts';
 import { noticesOf, placeOf, type RowName, rowIdOf } from './replicated-rows.ts';
 import { originCountMax, type ReplicationConfig } from './replication-config.ts';
+import { RowFacts } from './row-facts.ts';
 
 /** What applying needs. */
 export interface ChangeApplierComponents {
@@ -194,14 +195,15 @@ export class ChangeApplier {
     const { log, store } = this.#components;
     let judged: Judged[] = [];
     let overRoom = new Map<CheckedRow, string>();
-    const isOther = await this.#othersThan(rows);
+    const facts = await RowFacts.read(log, rows);
     await log.changeRows(
       rows.map(({ name }) => rowIdOf(name)),
       (versions, values) => {
         judged = inTurn(rows).map((row) => {
           const before = versions.get(rowIdOf(row.name));
-          const verdict = this.#verdictOf(row, { before, values, isOther }, rule);
+          const verdict = this.#verdictOf(row, { before, values, facts }, rule);
           if (verdict === 'taken') rule.onTaken(row);
+          else if (isRaised(verdict)) rule.onTaken({ ...row, value: verdict.raised.value });
           return { row, before, verdict };
         });
         overRoom = this.#overRoom(judged.filter(({ verdict }) => verdict === 'taken').map(rowOf));
@@ -227,30 +229,30 @@ export class ChangeApplier {
 
   #changed(judged: readonly Judged[], overRoom: ReadonlyMap<CheckedRow, string>): CheckedRow[] {
     const isChanged = ({ row, verdict }: Judged) =>
-      (verdict === 'taken' && !overRoom.has(row)) ||
-      (typeof verdict === 'object' && 'raised' in verdict);
+      (verdict === 'taken' && !overRoom.has(row)) || isRaised(verdict);
     return judged.filter(isChanged).map(rowOf);
   }
 
   #verdictOf(row: CheckedRow, known: KnownOfRow, rule: ApplyRule): Verdict {
     const { rollbacks = {} } = this.#components;
-    const { before, values, isOther } = known;
+    const { before, values, facts } = known;
     if (rollbacks[row.name.table]?.(row.name.key, row.value)) return 'passed-over';
     if (!before && rule.isGone(row.version)) return 'passed-over';
     const order = before ? compareHybridTimes(row.version.changedAt, before.changedAt) : 1;
     if (before && order < 0) return rule.raisedOf(row, before, values) ?? 'passed-over';
-    if (order === 0 && !isOther(row)) return 'passed-over';
+    if (order === 0 && !facts.isOther(row)) return 'passed-over';
     if (rule.isPassedOver(row, before)) return 'passed-over';
     const kept = before && rule.keptOf(row, before, values);
     if (kept) return kept;
-    const problem = rule.problemOf(row) ?? rule.ownedProblemOf(row, values);
+    const held = { by: before?.changedAt.siteCode, isOwnerGone: facts.isOwnerGone(row) };
+    const problem = rule.problemOf(row) ?? rule.ownedProblemOf(row, values, held);
     return problem === undefined ? 'taken' : { problem };
   }
 
   #writtenBy({ row, before, verdict }: Judged, rule: ApplyRule): Change[] {
     if (verdict === 'passed-over') return [];
     if (verdict === 'taken') return this.#written(row, before, rule);
-    if ('raised' in verdict) return this.#raised(row.name, before, verdict.raised);
+    if (isRaised(verdict)) return this.#raised(row.name, before, verdict.raised);
     if (rule.isRefill || rule.isUnanswered(row, before)) return [];
     // What goes on now would be later than what the parent knows better.
     if (before && rule.isUnjudged(before))
@@ -271,22 +273,6 @@ export class ChangeApplier {
       if (reason !== undefined) over.set(row, reason);
     }
     return over;
-  }
-
-  /**
-   * Which of the rows a repair left here as they once were, though with the same version.
-   * A row this site writes meanwhile has a later one.
-   */
-  async #othersThan(rows: readonly CheckedRow[]): Promise<(row: CheckedRow) => boolean> {
-    const { log } = this.#components;
-    const versions = await log.versionsOf(rows.map(({ name }) => rowIdOf(name)));
-    const others = new Set<CheckedRow>();
-    for (const [index, row] of rows.entries()) {
-      const before = versions[index];
-      if (!before || compareHybridTimes(row.version.changedAt, before.changedAt) !== 0) continue;
-      if (!isDeepStrictEqual(await log.valueOf(row.name), row.value)) others.add(row);
-    }
-    return (row) => others.has(row);
   }
 
   /** What is here of a row stands, later than what another site made of it; nothing is a deletion. */
@@ -384,8 +370,7 @@ function originRefused(siteCode: string, { siteCode: neighbour }: Sender): Waybi
 interface KnownOfRow {
   readonly before: RowVersion | undefined;
   readonly values: RowValues;
-  /** Whether it is another one than that which is here with the same version. */
-  readonly isOther: (row: CheckedRow) => boolean;
+  readonly facts: Pick<RowFacts, 'isOther' | 'isOwnerGone'>;
 }
 
 const ofNothing = { isOfNothing: true } as const;
@@ -393,6 +378,10 @@ const ofNothing = { isOfNothing: true } as const;
 /** Whether nothing is here of a row that anybody with a say has made. */
 function isNothing(before: RowVersion | undefined): boolean {
   return before === undefined || before.isOfNothing === true;
+}
+
+function isRaised(verdict: Verdict): verdict is Raised {
+  return typeof verdict === 'object' && 'raised' in verdict;
 }
 
 function rowOf({ row }: Judged): CheckedRow {

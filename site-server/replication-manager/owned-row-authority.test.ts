@@ -67,6 +67,34 @@ describe('who may change a row that belongs to a site (SEC-1)', () => {
     });
   }
 
+  const early = { ...definition(), packageId: 'S1200001', sourceSiteCode: 'S12' };
+  const otherwise = { ...early, directories: ['/etc/waybill'] };
+  for (const [what, facts, mayWrite] of [
+    ['another directory, of that site', { origin: 'S12', heldBy: 'PS1' }, true],
+    ['another directory, of who has said it', { origin: 'PS1', heldBy: 'PS1' }, true],
+    ['another directory, after its own word', { origin: 'S11', heldBy: 'S12' }, false],
+    ['its deletion, after its own word', { origin: 'S11', heldBy: 'S12', value: undefined }, false],
+    [
+      'another priority',
+      {
+        ...{ origin: 'S11', heldBy: 'S12' },
+        value: { ...early, properties: { ...properties, priority: 1 } },
+      },
+      true,
+    ],
+    [
+      'its deletion, of one that was taken out',
+      { origin: 'PS1', heldBy: 'S12', isOwnerGone: true, value: undefined },
+      true,
+    ],
+  ] as const) {
+    it(`${mayWrite ? 'takes' : 'refuses'} ${what}, where its site is not known yet`, () => {
+      const name = { table: 'package-definitions', key: 'S1200001' } as const;
+      const problem = ownedRowProblem(tree, { name, before: early, value: otherwise, ...facts });
+      assert.equal(problem === undefined, mayWrite, problem);
+    });
+  }
+
   const published = testPackage('PS200001', 'Office');
   const same = toDefinition(published);
   const running = { ...same, properties: { ...same.properties, programs: [program] } };

@@ -22,6 +22,10 @@ export interface OwnedRow {
   readonly value: unknown;
   /** Of a package: what its source site, and no other, has said of it; undefined: nothing. */
   readonly published?: unknown;
+  /** Who has said what is here. @default it is not known */
+  readonly heldBy?: string | undefined;
+  /** Whether the site that it belongs to was there, and was taken out. @default false */
+  readonly isOwnerGone?: boolean;
 }
 
 /** Such a row, and which change of it is here. Of DPs the later change counts: whose one is may change. */
@@ -69,7 +73,7 @@ export function ownedRowProblem(tree: SiteTree, row: OwnedRow): string | undefin
   if (isPoint && value && isGivenAway(tree, origin, { before, value }))
     return `site ${origin} may move it only below itself`;
   const isTaken =
-    hasSay(tree, owner, origin) || (value !== undefined && isSameThing(name, before, value));
+    mayChange(tree, owner, row) || (value !== undefined && isSameThing(name, before, value));
   if (isTaken) return undefined;
   const what = isPoint
     ? 'delete it, or change its site or address'
@@ -141,6 +145,17 @@ function newRowProblem(
   // Its row was lost or deleted, and somebody elsewhere sets it meanwhile.
   if (known && isSamePackage(known, value as PackageDefinition)) return undefined;
   return `only site ${owner} or one above it may say what it reads and runs; ${origin} is none`;
+}
+
+/**
+ * What a package is that is here, and whose source site is not known yet, that site changes, or who has said it: no
+ * other one may make use of that its row comes later than its package. Of a site that was taken out nothing is kept.
+ */
+function mayChange(tree: SiteTree, owner: string, row: OwnedRow): boolean {
+  const { name, origin, heldBy, isOwnerGone } = row;
+  const isOpen = !isRanked(name) || isOwnerGone || heldBy === undefined;
+  if (isOpen || tree.get(owner) !== undefined) return hasSay(tree, owner, origin);
+  return origin === owner || origin === heldBy;
 }
 
 /** A site takes its rows along when it is taken out, and its own row may be the first to come. */
