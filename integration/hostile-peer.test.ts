@@ -8,10 +8,11 @@ import { noiseOf } from '../shared/testing/noise.ts';
 import { Administrator } from './administrator.ts';
 import { type Attack, attacks } from './hostile-peer.ts';
 import { adminIdentity, Network } from './network.ts';
-import { peakRssBytes, resetPeakRss, socketCountOf } from './process-figures.ts';
+import { peakRssBytes, resetPeakRss } from './process-figures.ts';
 import { runWaybill } from './programs.ts';
 import { blows } from './raw-http2.ts';
 import { writeFiles } from './source-files.ts';
+import { abandonedConnectionsOf } from './tcp-connections.ts';
 import { byScale } from './test-scale.ts';
 
 const dpId = 'PS1DP1';
@@ -69,13 +70,13 @@ describe('a hostile peer, and agents that go on (SEC-4, F18)', () => {
     await administrator.installed({ packageId, dpId });
   }
 
-  /** Resolves when agents have no more sockets open than before. */
-  async function closedAgain(before: readonly number[]): Promise<void> {
+  /** Resolves when agents hold no connection any more whose attacker is gone. */
+  async function closedAgain(): Promise<void> {
     const untilMs = performance.now() + quietMsMax;
     for (;;) {
-      const open = pids().map(socketCountOf);
-      if (open.every((count, index) => count <= (before[index] ?? 0))) return;
-      assert.ok(performance.now() < untilMs, `${open} sockets are open, ${before} before`);
+      const left = pids().flatMap(abandonedConnectionsOf);
+      if (left.length === 0) return;
+      assert.ok(performance.now() < untilMs, `still open: ${left.join(', ')}`);
       await sleep(50);
     }
   }
@@ -98,7 +99,7 @@ describe('a hostile peer, and agents that go on (SEC-4, F18)', () => {
     const identity = attackerAt(index);
     const who = attack.needsCertificate ? toIdentityUri(identity) : 'nobody';
     it(`${attack.name}, by ${who}: transfers go on, memory is bounded, nothing is left open`, async () => {
-      const [running, sockets] = [pids(), pids().map(socketCountOf)];
+      const running = pids();
       for (const pid of running) resetPeakRss(pid);
       const rssBefore = running.map(peakRssBytes);
       const over = new AbortController();
@@ -115,7 +116,7 @@ describe('a hostile peer, and agents that go on (SEC-4, F18)', () => {
         const growth = peakRssBytes(pid) - (rssBefore[at] ?? 0);
         assert.ok(growth < growthBytesMax, `agent ${at} grew by ${growth} bytes`);
       }
-      await closedAgain(sockets);
+      await closedAgain();
       await transfer();
     });
   }

@@ -1,9 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
-
-/** Sockets a process has open. */
-export function socketCountOf(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).filter((fd) => isSocket(pid, fd)).length;
-}
+import { readFileSync, writeFileSync } from 'node:fs';
 
 /** Forgets the peak resident set of a process, so that `peakRssBytes` counts from now. */
 export function resetPeakRss(pid: number): void {
@@ -18,12 +13,4 @@ export function resetPeakRss(pid: number): void {
 export function peakRssBytes(pid: number): number {
   const match = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(match?.[1] ?? 0) * 1024;
-}
-
-function isSocket(pid: number, fd: string): boolean {
-  try {
-    return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('socket:');
-  } catch {
-    return false;
-  }
 }

@@ -16,7 +16,7 @@ export const dpId = 'PS1DP1';
 /** What TLS, gRPC, manifests and questions add to content, at most. */
 export const overheadBytes = 256 * 1024;
 /** What the site may catch up when it was held up itself. */
-export const catchUpMs = 200;
+export const catchUpMs = 300;
 
 /** How long a push takes at its limit; how long a test may take; in which windows bytes are counted. */
 export const { seconds, timeoutMs, windowMs } = byScale({

@@ -8,10 +8,11 @@ import {
 } from '../domain/transfer-controls.ts';
 
 /**
- * What a timer that fired late may catch up: bytes of so many milliseconds. Less would lose rate on a
- * busy machine; more would show as a burst.
+ * What may be caught up after a timer that fired late, or a disk that stood still: bytes of so many
+ * milliseconds. Less would lose rate on a busy machine or a disk that is throttled (which holds up each
+ * write for 100 ms); more would show as a burst: it is 3 % of ten seconds, of the 5 that are promised.
  */
-const catchUpMs = 200;
+const catchUpMs = 300;
 /**
  * Quarters of an hour in two weeks and a day. Not only one: the hour of the week in which a grid opens may be
  * the one that the change of the clocks leaves out; the week after has it.
