@@ -11,7 +11,7 @@ import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
 import { loadConfig } from '../shared/runtime/load-config.ts';
 import { logFormFor } from '../shared/runtime/log-text.ts';
-import { type Logging, openLogging } from '../shared/runtime/logger.ts';
+import { type Logger, type Logging, openLogging } from '../shared/runtime/logger.ts';
 import { type Program, runProcess } from '../shared/runtime/run-process.ts';
 import { serviceNoticesFor } from '../shared/runtime/service-notices.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
@@ -140,14 +140,15 @@ async function telling(work: () => Promise<void>): Promise<void> {
 
 function runAgent(flags: Flags): void {
   const notices = serviceNoticesFor(process.env, { clock: systemClock, processId: process.pid });
-  runProcess(() => openAgent(flags), { notices });
+  runProcess((begun) => openAgent(flags, begun), { notices });
 }
 
-async function openAgent(flags: Flags): Promise<Program> {
+async function openAgent(flags: Flags, begun: (logger: Logger) => void): Promise<Program> {
   const config = await configOf(flags);
   const directory = join(config.dataDirectory, 'logs');
   const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
   const logging = await openLogging({ directory, level: config.logLevel, stdout });
+  begun(logging.logger);
   try {
     return { component: await agentOf(config, logging), logging };
   } catch (error) {

@@ -15,7 +15,7 @@ import { type ProgramEnd, programs, runProgram } from './programs.ts';
 const lookMs = 100;
 const waitMsMax = 60_000;
 
-/** A command that a site printed for a new machine: `echo TOKEN | PROGRAM WORDS`. */
+/** A command that a site printed for a new machine, and the token that it asks for. */
 export interface PrintedCommand {
   readonly command: string;
   readonly token: string;
@@ -107,10 +107,10 @@ export class EnrolledHierarchy implements AsyncDisposable {
   async printed(words: readonly string[], name = 'alice'): Promise<PrintedCommand> {
     const { exitCode, stdout, stderr } = await this.waybill(words, name);
     assert.equal(exitCode, 0, stderr);
-    const line = stdout.split('\n').find((one) => one.startsWith('  echo '));
-    const [, token = '', command = '', server = ''] =
-      /^ {2}echo (wbt1_\S+) \| (?:sudo )?(.* --server (\S+) --server-site \S+)$/.exec(line ?? '') ??
-      [];
+    const form = /^ {2}(?:sudo )?(waybill.* --server (\S+) --server-site \S+)$/m;
+    const [, command = '', server = ''] = form.exec(stdout) ?? [];
+    const [token = ''] = /^wbt1_\S+$/m.exec(stdout) ?? [];
+    assert.notEqual(command, '', stdout + stderr);
     assert.notEqual(token, '', stdout + stderr);
     return { command, token, server };
   }

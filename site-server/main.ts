@@ -9,7 +9,7 @@ import { agentVersion } from '../shared/runtime/agent-version.ts';
 import { systemClock } from '../shared/runtime/clock.ts';
 import { loadConfig } from '../shared/runtime/load-config.ts';
 import { logFormFor } from '../shared/runtime/log-text.ts';
-import { type Logging, openLogging } from '../shared/runtime/logger.ts';
+import { type Logger, type Logging, openLogging } from '../shared/runtime/logger.ts';
 import { type Program, runProcess } from '../shared/runtime/run-process.ts';
 import { serviceNoticesFor } from '../shared/runtime/service-notices.ts';
 import { StandardOutput } from '../shared/runtime/standard-output.ts';
@@ -164,14 +164,15 @@ async function telling(work: () => Promise<void>): Promise<void> {
 
 function runSite(flags: Flags): void {
   const notices = serviceNoticesFor(process.env, { clock: systemClock, processId: process.pid });
-  runProcess(() => openSite(flags), { notices });
+  runProcess((begun) => openSite(flags, begun), { notices });
 }
 
-async function openSite(flags: Flags): Promise<Program> {
+async function openSite(flags: Flags, begun: (logger: Logger) => void): Promise<Program> {
   const config = await configOf(flags);
   const logDirectory = join(config.dataDirectory, 'logs');
   const stdout = new StandardOutput(process.stdout, logFormFor(process.stdout, process.env));
   const logging = await openLogging({ directory: logDirectory, level: config.logLevel, stdout });
+  begun(logging.logger);
   try {
     return { component: await siteServerOf(config, { ...flags, logDirectory, logging }), logging };
   } catch (error) {

@@ -73,7 +73,7 @@ function options(command: Argv<object>) {
       describe: 'start it: as a service, else in the foreground; --no-start: do not',
     })
     .example(
-      'echo wbt1_… | sudo $0 enroll PS1DP1 --server site.example.org:8532 --server-site PS1',
+      'sudo $0 enroll PS1DP1 --server site.example.org:8532 --server-site PS1',
       'with the token that "waybill dp add PS1DP1" printed',
     );
 }

@@ -32,12 +32,18 @@ describe('pageCommands', () => {
 });
 
 describe('printedCommand', () => {
-  it('is the line with a token', () => {
-    const output = 'Added.\nOn the machine run:\n\n  echo wbt1_AbC-_9 | sudo waybill-dp enroll X\n';
-    assert.equal(printedCommand(output), 'echo wbt1_AbC-_9 | sudo waybill-dp enroll X');
+  it('is given the token that it asks for', () => {
+    const output = (...command: string[]) =>
+      ['Added. On it run:', '', ...command, '', 'It asks:', '', 'wbt1_AbC-_9', ''].join('\n');
+    const given = "sudo waybill-dp enroll X --server a:1 <<'END'\nwbt1_AbC-_9\nEND";
+    assert.equal(printedCommand(output('  sudo waybill-dp enroll X --server a:1')), given);
+    const broken = output('  sudo waybill-dp enroll X \\', '    --server a:1');
+    assert.equal(printedCommand(broken), given);
   });
 
   it('has to be there', () => {
-    assert.throws(() => printedCommand('nothing\n'), /no command was printed/);
+    for (const output of ['nothing\n', '  waybill enroll bob\n', 'wbt1_AbC-_9\n']) {
+      assert.throws(() => printedCommand(output), /no command was printed/);
+    }
   });
 });

@@ -4,7 +4,7 @@ export interface PageBlock {
   readonly machine: string;
   /** Who gives the commands there. */
   readonly user: string;
-  /** All of it, as a shell reads it; undefined: the line that the last block has printed. */
+  /** All of it, as a shell reads it; undefined: what the last block has printed to be run here. */
   readonly commands: string | undefined;
   /** Line of the page on which it begins. */
   readonly line: number;
@@ -15,7 +15,7 @@ const printed = /^<!-- the printed line, on ([a-z0-9-]+)(?:, as ([a-z]+))? -->$/
 
 /**
  * The commands of a page, in order: blocks of `sh` whose first line says where they are given, such as
- * `# on ps1, as alice`; without a user as root. A line that a command prints for somebody else to run is
+ * `# on ps1, as alice`; without a user as root. A command that is printed for somebody else to run is
  * marked by a comment of the page, `<!-- the printed line, on ps1dp1 -->`.
  */
 export function pageCommands(page: string): PageBlock[] {
@@ -41,14 +41,17 @@ function whoOf([, machine = '', user = 'root']: readonly (string | undefined)[])
 }
 
 /**
- * The line of an output that somebody is to run elsewhere: the one with a token.
+ * What an output says is to be run elsewhere, as a shell reads it that nobody sits at: the command, and the token
+ * that it asks for.
  *
  * @throws when there is none
  */
 export function printedCommand(output: string): string {
-  const line = output
-    .split('\n')
-    .find((one) => /\bwbt1_[\w-]+/.test(one) && /\benroll\b/.test(one));
-  if (line === undefined) throw new Error(`no command was printed:\n${output}`);
-  return line.trim();
+  const text = output.replaceAll(/ \\\n */g, ' ');
+  const [, command] = /^ {2}(.*\benroll .*)$/m.exec(text) ?? [];
+  const [token] = /^wbt1_[\w-]+$/m.exec(text) ?? [];
+  if (command === undefined || token === undefined) {
+    throw new Error(`no command was printed:\n${output}`);
+  }
+  return `${command} <<'END'\n${token}\nEND`;
 }

@@ -24,9 +24,11 @@ function programOf(
     const diskFull = () =>
       new WaybillError({ code: 'DISK_FULL', path: '/var', freeBytes: 7, neededBytes: 9 });
     const never = () => new Promise(() => setInterval(() => {}, 1_000));
-    runProcess(async () => {
-      ${component.open ?? ''}
+    runProcess(async (begun) => {
       const logging = await openLogging({ directory: process.argv[1], level: 'info' });
+      begun(logging.logger);
+      ${component.open ?? ''}
+      logging.logger.info('Opened');
       let cut = () => {};
       return {
         logging,
@@ -73,7 +75,10 @@ describe('runProcess', function () {
       );
       assert.deepEqual(
         log.map(({ msg }) => msg),
-        ['Process started', 'Process was asked to stop', 'Process stopped'],
+        [
+          ...['Process started', 'Opened', 'Process is ready'],
+          ...['Process was asked to stop', 'Process stopped'],
+        ],
       );
     });
   }
@@ -175,7 +180,7 @@ describe('runProcess', function () {
       for (const moment of ['open', 'start'] as const) {
         it(`waits for room, says so, and begins anew, met in ${moment} ${name}`, async () => {
           const work = `if (++tryCount < 3) { ${failing} } setInterval(() => {}, 1_000);`;
-          const { code, stdout, stderr } = await run(
+          const { code, stdout, stderr, log } = await run(
             programOf({ [moment]: work }),
             async (child) => {
               await printed(child, 'told: ready');
@@ -188,6 +193,8 @@ describe('runProcess', function () {
           assert.equal(lines.length, 2, stderr);
           for (const line of lines) assert.match(line, /^The start waits for room on the disk: /);
           assert.match(stdout, /told: The start waits for room on the disk: /);
+          const begins = log.filter(({ msg }) => msg === 'Process started');
+          assert.equal(begins.length, 1, 'the process is the same');
           // What had begun was stopped before the next start.
           const stops = stdout.split('\n').filter((line) => line === 'stopped').length;
           assert.equal(stops, moment === 'open' ? 1 : 3);

@@ -3,7 +3,7 @@ import { systemClock } from './clock.ts';
 import type { Component } from './component.ts';
 import { isDiskFull } from './disk-full.ts';
 import { collectGarbageLessOften } from './garbage-collection.ts';
-import type { Logging } from './logger.ts';
+import type { Logger, Logging } from './logger.ts';
 import { retryDelayMs } from './retry-schedule.ts';
 import type { ServiceNotices } from './service-notices.ts';
 
@@ -13,6 +13,9 @@ export interface Program {
   readonly component: Component;
   readonly logging: Logging;
 }
+
+/** Opens a program; `begun` is called as soon as there is a log, before anything is written to it. */
+type OpenProgram = (begun: (logger: Logger) => void) => Promise<Program>;
 
 /** What a process needs beside its program. */
 export interface ProcessNeeds {
@@ -51,7 +54,7 @@ const closeLogsMsMax = 1_000;
  *   again after it has failed, or what it made was stopped
  */
 export function runProcess(
-  open: () => Promise<Program>,
+  open: OpenProgram,
   needs: ProcessNeeds = {},
   config = defaultProcessConfig,
 ): void {
@@ -65,21 +68,19 @@ export function runProcess(
 }
 
 class ProcessLife {
-  readonly #open: () => Promise<Program>;
+  readonly #open: OpenProgram;
   readonly #notices: ServiceNotices | undefined;
   readonly #config: ProcessConfig;
   #program: Program | undefined;
   #starting: Promise<void> = Promise.resolve();
   readonly #ending = new AbortController();
+  /** Whether the log says that the process is there. */
+  #hasBegun = false;
   #hasStarted = false;
   #isEnding = false;
   #hasFailed = false;
 
-  constructor(
-    open: () => Promise<Program>,
-    notices: ServiceNotices | undefined,
-    config: ProcessConfig,
-  ) {
+  constructor(open: OpenProgram, notices: ServiceNotices | undefined, config: ProcessConfig) {
     this.#open = open;
     this.#notices = notices;
     this.#config = config;
@@ -123,12 +124,19 @@ class ProcessLife {
   }
 
   async #start(): Promise<void> {
-    this.#program = await this.#open();
+    this.#program = await this.#open((logger) => this.#begun(logger));
     if (this.#isEnding) return;
     await this.#program.component.start();
     this.#hasStarted = true;
-    if (!this.#isEnding) this.#notices?.ready();
-    this.#program.logging.logger.info('Process started');
+    if (this.#isEnding) return;
+    this.#notices?.ready();
+    this.#program.logging.logger.info('Process is ready');
+  }
+
+  /** A start that begins anew is one of the same process. */
+  #begun(logger: Logger): void {
+    if (!this.#hasBegun) logger.info('Process started');
+    this.#hasBegun = true;
   }
 
   /** The normal stop. */

@@ -12,8 +12,7 @@ import {
 } from './testing/fake-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
-const dpCommand =
-  'echo wbt1_secret | sudo waybill-dp enroll PS1DP1 --server site.example.org:8532 --server-site PS1';
+const dpCommand = 'sudo waybill-dp enroll PS1DP1 --server site.example.org:8532 --server-site PS1';
 
 function refusing(code: 'off' | 'unknown-dp'): () => never {
   return () => {
@@ -26,16 +25,38 @@ function refusing(code: 'off' | 'unknown-dp'): () => never {
 }
 
 describe('what prints the one command for a new machine (SEC-2)', () => {
-  it('dp add does, on a line of its own', async () => {
+  it('dp add does, and the token that it asks for, each on a line of its own', async () => {
     const { admin, stdout } = await runWaybill('dp add PS1DP1 --address dp1:8531 --valid-for 2h');
     const request = { identityUri: 'waybill://dp/PS1DP1', validForMs: 7_200_000 };
     assert.deepEqual(admin.requestOf('createEnrollment'), request);
     assert.deepEqual(stdout.split('\n').slice(1), [
-      'Run this on the new machine, once, within 1 h; keep it to yourself until then:',
+      'Run this on the new machine, once, within 1 h:',
       '',
       `  ${dpCommand}`,
       '',
+      'It asks for this token; keep it to yourself until then:',
+      '',
+      'wbt1_secret',
+      '',
     ]);
+  });
+
+  it('dp add breaks a command that is longer than a line of a terminal as a shell reads it', async () => {
+    const enrollmentAddress = 'a-long-name.site.example.org:8532';
+    const admin = new FakeAdmin().answer('createEnrollment', ({ identityUri = '' }) => ({
+      ...aCreatedEnrollment(identityUri),
+      enrollmentAddress,
+    }));
+    const { stdout } = await runWaybill('dp add PS1DP1 --address dp1:8531', { admin });
+    const [, , , command, options, after] = stdout.split('\n');
+    assert.deepEqual(
+      [command, options, after],
+      [
+        '  sudo waybill-dp enroll PS1DP1 \\',
+        `    --server ${enrollmentAddress} --server-site PS1`,
+        '',
+      ],
+    );
   });
 
   it('dp add has it in its JSON', async () => {
@@ -43,8 +64,14 @@ describe('what prints the one command for a new machine (SEC-2)', () => {
     const { dpId, enrollment } = JSON.parse(stdout);
     assert.equal(dpId, 'PS1DP1');
     assert.deepEqual(
-      { command: enrollment.command, token: enrollment.token, until: enrollment.expiresAtMs },
-      { command: dpCommand, token: 'wbt1_secret', until: thenMs + 3_780_000 },
+      {
+        ...{ command: enrollment.command, asking: enrollment.askingCommand },
+        ...{ token: enrollment.token, until: enrollment.expiresAtMs },
+      },
+      {
+        ...{ command: `echo wbt1_secret | ${dpCommand}`, asking: dpCommand },
+        ...{ token: 'wbt1_secret', until: thenMs + 3_780_000 },
+      },
     );
   });
 
@@ -113,7 +140,7 @@ describe('what prints the one command for a new machine (SEC-2)', () => {
     assert.equal(identityUri, 'waybill://site/SS1');
     assert.match(
       run.stdout.text,
-      /\| sudo waybill-site enroll SS1 --server site\.example\.org:8532/,
+      /\n {2}sudo waybill-site enroll SS1 --server site\.example\.org:8532/,
     );
   });
 
@@ -122,7 +149,8 @@ describe('what prints the one command for a new machine (SEC-2)', () => {
     const { admin, stdout } = await runWaybill(line);
     const { identityUri } = admin.requestOf('createEnrollment') as { identityUri: string };
     assert.equal(identityUri, 'waybill://admin/operator/bob?site=PS1&group=Lab');
-    assert.match(stdout, /\n {2}echo wbt1_secret \| waybill enroll bob --server site\.example/);
+    assert.match(stdout, /\n {2}waybill enroll bob --server site\.example/);
+    assert.ok(stdout.endsWith('\nwbt1_secret\n'));
   });
 
   for (const [line, complaint] of [

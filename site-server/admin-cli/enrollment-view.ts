@@ -51,7 +51,9 @@ export function toHolderText(identityUri: string): string {
 /** A token that was made, and the one command that it is used with; the only time that it is shown. */
 export interface MadeToken extends EnrollmentRecord {
   readonly token: string;
-  /** For a shell of the new machine. */
+  /** For a shell of the new machine: it asks for the token. */
+  readonly askingCommand: string;
+  /** The same for a script, which hands the token over itself. */
   readonly command: string;
   /** host:port where it enrolls. */
   readonly server: string;
@@ -81,8 +83,9 @@ function toMadeToken(identity: PeerIdentity, wire: CreatedEnrollment__Output): M
     throw new WaybillError({ code: 'PEER_FAILED', peer: 'the site server', reason });
   }
   const at = `--server ${server}${serverSite && ` --server-site ${serverSite}`}`;
-  const command = `echo ${token} | ${programOf(identity)} ${at}`;
-  return { ...toEnrollmentRecord(enrollment), token, command, server, serverSite };
+  const askingCommand = `${programOf(identity)} ${at}`;
+  const command = `echo ${token} | ${askingCommand}`;
+  return { ...toEnrollmentRecord(enrollment), token, askingCommand, command, server, serverSite };
 }
 
 function programOf(identity: PeerIdentity): string {
@@ -98,16 +101,34 @@ function programOf(identity: PeerIdentity): string {
   }
 }
 
-/** The command, so that it can be copied as a whole; whoever sees it can enroll. */
+/** What is to be copied as a whole is no longer than this, where it can be broken. */
+const lineWidthMax = 80;
+
+/**
+ * The command and the token, each so that it can be copied as a whole; whoever sees the token can enroll. The
+ * command asks for it: a shell keeps what it is given in its history, also a here-document.
+ */
 export function tellToken(
   { output, clock }: Pick<Session, 'output' | 'clock'>,
   made: MadeToken,
 ): void {
   const lasts = toDurationText(Math.max(0, made.expiresAtMs - clock.nowMs()));
   const where = made.identity.startsWith('waybill://admin/') ? 'there' : 'on the new machine';
-  output.line(`Run this ${where}, once, within ${lasts}; keep it to yourself until then:`);
+  output.line(`Run this ${where}, once, within ${lasts}:`);
   output.line('');
-  output.line(`  ${made.command}`);
+  for (const line of toShellLines(made.askingCommand)) output.line(`  ${line}`);
+  output.line('');
+  output.line('It asks for this token; keep it to yourself until then:');
+  output.line('');
+  // It is longer than a line of many terminals: there is nothing else on its own.
+  output.line(made.token);
+}
+
+/** Long host names have a line of their own. */
+function toShellLines(command: string): string[] {
+  if (command.length + 2 <= lineWidthMax) return [command];
+  const [head = '', ...options] = command.split(/ (?=--server )/);
+  return [`${head} \\`, ...options.map((option) => `  ${option}`)];
 }
 
 /** Another site may hear of what was added a moment later. */

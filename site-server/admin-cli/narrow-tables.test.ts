@@ -53,7 +53,7 @@ describe('tables of 80 columns (ADM-6)', () => {
       admin: full(),
       terminal: { columns: 80, rows: 24 },
     });
-    const lines = stripVTControlCharacters(stdout).trimEnd().split('\n').slice(1);
+    const lines = stripVTControlCharacters(stdout).trimEnd().split('\n').slice(1, -1);
     const firsts = lines.filter((line) => line.startsWith('2'));
     assert.deepEqual(
       firsts.map((line) => line.slice(21).split(/ {2,}/).slice(0, 2)),
@@ -71,23 +71,31 @@ describe('tables of 80 columns (ADM-6)', () => {
     assert.ok(lines.length <= 12, stdout);
   });
 
-  for (const [line, titles] of [
-    ['dp list', /^DP +site +kind +state +checked +reason$/m],
-    ['messages', /^time +site +severity +id +text$/m],
-    ['audit list', /^time +caller +result +call$/m],
+  for (const [line, titles, leftOut] of [
+    [
+      'dp list',
+      /^DP +site +kind +state +checked +reason$/m,
+      'address, sources, packages, limit, free, rate, agent, description',
+    ],
+    ['messages', /^time +site +severity +id +text$/m, 'component'],
+    ['audit list', /^time +caller +result +call$/m, 'role, from'],
   ] as const) {
-    it(`${line}: rows stay rows, and what is left out is in --json`, async () => {
+    it(`${line}: rows stay rows, and what is left out is named, and in --json`, async () => {
       const terminal = { columns: 80, rows: 24 };
       const { stdout } = await runWaybill(line, { admin: full(), terminal });
       const plain = stripVTControlCharacters(stdout);
       assert.match(plain, titles);
+      const words = plain.replaceAll('\n', ' ').trimEnd();
+      const told = `No room for ${leftOut}; a wider terminal or --json shows more.`;
+      assert.ok(words.endsWith(told), plain);
       const widest = Math.max(...plain.split('\n').map(widthOf));
       assert.ok(widest <= 80, plain);
       const wide = await runWaybill(line, { admin: full() });
+      assert.doesNotMatch(wide.stdout, /No room/);
       assert.ok(wide.stdout.split('\n').some((text) => widthOf(text) > 80));
       const surroundings = { environment: { COLUMNS: '80' } };
-      const told = await runWaybill(line, { admin: full(), surroundings });
-      assert.equal(told.stdout, plain, 'COLUMNS says it as well');
+      const asTold = await runWaybill(line, { admin: full(), surroundings });
+      assert.equal(asTold.stdout, plain, 'COLUMNS says it as well');
       const json = await runWaybill(`${line} --json`, { admin: full(), surroundings });
       const plainJson = await runWaybill(`${line} --json`, { admin: full() });
       assert.equal(json.stdout, plainJson.stdout);

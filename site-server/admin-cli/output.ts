@@ -2,8 +2,9 @@ import { typedTokenAdvice, withoutTokens } from '../../shared/domain/enrollment-
 import type { Paint } from '../../shared/runtime/text-style.ts';
 import { toJsonText, toVisibleText } from '../../shared/runtime/visible-text.ts';
 import { type FailureReport, toFailureText } from './command-failure.ts';
-import { type Column, toFactLines, toTableLines } from './table.ts';
+import { type Column, toFactLines, toTable } from './table.ts';
 import { sizeOf, type TextStream } from './text-stream.ts';
+import { wrapToWidth } from './text-width.ts';
 
 /** How a run of the program shows what it has to say. */
 export interface OutputOptions {
@@ -60,11 +61,22 @@ export class Output {
     if (this.json) this.stdout.write(`${json}\n`);
   }
 
-  /** One JSON array, or a table; `empty` is said when there is no row. */
+  /** One JSON array, or a table and what it has no room for; `empty` is said when there is no row. */
   list<R>(rows: readonly R[], columns: readonly Column<R>[], empty: string): void {
     this.record(rows);
-    const lines = rows.length > 0 ? toTableLines(columns, rows, this.#layout()) : [empty];
+    if (rows.length === 0) {
+      this.line(empty);
+      return;
+    }
+    const { lines, leftOut } = toTable(columns, rows, this.#layout());
     for (const line of lines) this.line(line);
+    if (leftOut.length > 0) this.#tellLeftOut(leftOut);
+  }
+
+  #tellLeftOut(titles: readonly string[]): void {
+    const { width = Infinity } = this.#layout();
+    const text = `No room for ${titles.join(', ')}; a wider terminal or --json shows more.`;
+    for (const line of wrapToWidth(text, width)) this.line(this.paint('quiet', line));
   }
 
   /** One JSON object, or its facts one below the other. */

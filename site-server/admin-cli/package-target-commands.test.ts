@@ -254,7 +254,7 @@ describe('waiting for distribution points', () => {
     const { admin, status } = adminWith(['PS1DP1'], pendingRow('PS1DP1'));
     const withDp = { sendAction: 'PullQueryResultAction' };
     admin.stream('watchJobs', async function* (_request, signal) {
-      yield aJob({ state: 'JOB_STATE_STARTED', remainingBytes: '4294967296' });
+      yield aJob({ state: 'JOB_STATE_STARTED' });
       yield aJob(withDp);
       yield aJob({ ...withDp, waitingReason: 'no-source', reason: '' });
       yield* new Feed<ReturnType<typeof aJob>>().read(signal);
@@ -266,7 +266,7 @@ describe('waiting for distribution points', () => {
     assert.equal(await ended, 0);
     assert.deepEqual(run.stdout.text.split('\n').slice(0, -2), [
       'PS100001 on PS1DP1: waiting',
-      'PS100001 on PS1DP1: starting 0 %',
+      'PS100001 on PS1DP1: starting',
       'PS100001 on PS1DP1: fetching 20 %',
       'PS100001 on PS1DP1: fetching 20 %, no source has it',
       'PS100001 on PS1DP1: installed',

@@ -44,6 +44,7 @@ describe('waybill status and retry (ADM-1)', () => {
 
   it('says why a transfer waits, in the words of "waybill jobs" (PTM-1)', async () => {
     const onItsWay = { state: 'PACKAGE_STATUS_STATE_INSTALL_RETRYING', reason: 'lost' } as const;
+    const unreachable = 'distribution point PS1DP5 at a:1 cannot be reached: nothing listens there';
     const waiting = { state: 'JOB_STATE_PENDING' } as const;
     const admin = new FakeAdmin()
       .stream('listPackageStatus', () => [
@@ -51,6 +52,7 @@ describe('waybill status and retry (ADM-1)', () => {
         aStatus({ ...onItsWay, dpId: 'PS1DP2' }),
         aStatus({ ...onItsWay, dpId: 'PS1DP3' }),
         aStatus({ dpId: 'PS1DP4' }),
+        aStatus({ ...onItsWay, dpId: 'PS1DP5', reason: unreachable }),
       ])
       .stream('listJobs', () => [
         aJob({
@@ -63,12 +65,16 @@ describe('waybill status and retry (ADM-1)', () => {
         }),
         aJob({ ...waiting, dpId: 'PS1DP3', waitingReason: 'slot', reason: '' }),
         aJob({ ...waiting, dpId: 'PS1DP4', waitingReason: 'slot', reason: '' }),
+        aJob({ ...waiting, dpId: 'PS1DP5', waitingReason: 'dp-unreachable', reason: unreachable }),
       ]);
     const { stdout } = await runWaybill('status', { admin });
     assert.match(stdout, /PS1DP1 .* ago +window closed: opens at 2026-09-15 18:00:00 UTC$/m);
     assert.match(stdout, /PS1DP2 .* ago +suspended$/m);
     assert.match(stdout, /PS1DP3 .* ago +lost$/m);
     assert.match(stdout, /PS1DP4 .* ago$/m);
+    assert.match(stdout, /PS1DP5 .* ago +DP unreachable: nothing listens there$/m);
+    const { stdout: listed } = await runWaybill('jobs', { admin });
+    assert.match(listed, /PS1DP5 .* DP unreachable: nothing listens there$/m);
     const json = JSON.parse((await runWaybill('status --json', { admin })).stdout);
     assert.equal(json[1].jobReason, 'suspended');
   });

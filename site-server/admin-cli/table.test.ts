@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type Column, toFactLines, toTableLines } from './table.ts';
+import { type Column, toFactLines, toTable, toTableLines } from './table.ts';
 import { widthOf } from './text-width.ts';
 
 interface Row {
@@ -53,6 +53,10 @@ describe('a table', () => {
     assert.deepEqual(heading(60), ['name', 'count', 'size', 'reason']);
     assert.deepEqual(heading(44), ['name', 'size', 'reason']);
     assert.deepEqual(heading(30), ['name', 'reason']);
+    const leftOut = (width: number) => toTable(some, rows, { width, paint: plain }).leftOut;
+    assert.deepEqual([60, 44, 30].map(leftOut), [[], ['count'], ['count', 'size']]);
+    const silent = [...some, { title: 'empty', text: () => '', spare: 3 }];
+    assert.deepEqual(toTable(silent, rows, { width: 44, paint: plain }).leftOut, ['count']);
     assert.equal(
       toTableLines(some, rows, { paint: plain })[0],
       'name        count  size      reason',

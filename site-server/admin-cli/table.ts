@@ -23,22 +23,49 @@ const wordWidthMax = 20;
 /** Before texts get narrower than this, columns that can be spared are left out. */
 const readableWidth = 16;
 
+/** A table, and the titles of the columns that have no room in it. */
+export interface Table {
+  readonly lines: string[];
+  readonly leftOut: readonly string[];
+}
+
+/** What is shown how. */
+interface TableOptions {
+  /** Columns of the terminal: wider texts go on in the next line; absent: no limit. */
+  readonly width?: number | undefined;
+  readonly paint: Paint;
+}
+
 /**
- * Lines of a table without borders; where it does not fit, first columns that can be spared are left out;
+ * A table without borders; where it does not fit, first columns that can be spared are left out;
  * where not even its words fit beside each other, the facts of each row stand one below the other.
- *
- * @param width columns of the terminal: wider texts go on in the next line; absent: no limit
  */
+export function toTable<R>(
+  columns: readonly Column<R>[],
+  rows: readonly R[],
+  options: TableOptions,
+): Table {
+  // A column that says nothing takes the room of those that do.
+  const telling = rows.length > 0 ? columns.filter((column) => !isEmpty(column, rows)) : columns;
+  const { shown, lines } = toFittedLines(telling, rows, options);
+  const leftOut = telling.filter((column) => !shown.includes(column));
+  return { lines, leftOut: leftOut.map(({ title }) => title) };
+}
+
+/** The lines of `toTable`, where it goes without saying what has no room. */
 export function toTableLines<R>(
   columns: readonly Column<R>[],
   rows: readonly R[],
-  options: { width?: number | undefined; paint: Paint },
+  options: TableOptions,
 ): string[] {
-  if (rows.length > 0 && columns.some((column) => isEmpty(column, rows))) {
-    // A column that says nothing takes the room of those that do.
-    const telling = columns.filter((column) => !isEmpty(column, rows));
-    return toTableLines(telling, rows, options);
-  }
+  return toTable(columns, rows, options).lines;
+}
+
+function toFittedLines<R>(
+  columns: readonly Column<R>[],
+  rows: readonly R[],
+  options: TableOptions,
+): { readonly shown: readonly Column<R>[]; readonly lines: string[] } {
   const titles = columns.map((column) => column.title);
   const texts = rows.map((row) => columns.map((column) => toVisibleText(column.text(row))));
   const natural = widestOf([titles, ...texts], widthOf);
@@ -52,8 +79,10 @@ export function toTableLines<R>(
     least: spared ? readable : words,
     room: (options.width ?? Infinity) - gap.length * (columns.length - 1),
   });
-  if (!fitted && spared && rows.length > 0) return toTableLines(spared, rows, options);
-  if (!fitted && rows.length > 0) return toRowsOfFacts(columns, rows, options);
+  if (!fitted && spared && rows.length > 0) return toFittedLines(spared, rows, options);
+  if (!fitted && rows.length > 0) {
+    return { shown: columns, lines: toRowsOfFacts(columns, rows, options) };
+  }
   const widths = fitted ?? natural;
   const heading: readonly (Tone | undefined)[] = columns.map(() => 'heading');
   const lines = toLines(columns, titles, { widths, tones: heading, paint: options.paint });
@@ -61,7 +90,7 @@ export function toTableLines<R>(
     const tones = columns.map((column) => column.tone?.(row));
     lines.push(...toLines(columns, texts[index] ?? [], { widths, tones, paint: options.paint }));
   }
-  return lines;
+  return { shown: columns, lines };
 }
 
 /** Without the columns that are spared first; undefined when all are needed. */

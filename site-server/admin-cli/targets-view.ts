@@ -201,11 +201,13 @@ export class TargetsView implements View {
     const { job } = target;
     if (!job || !isRunning(job) || target.hasEnded) return this.#stateText(target);
     const reason = isWithPullDp(job) ? toReasonText(job) : '';
-    const done = `${this.#doingText(job)} ${toTenths(toProgress(job))}`.trimEnd();
+    const doing = this.#doingText(job);
+    // What earlier tries have brought says nothing of one that is only starting.
+    const done = doing === 'starting' ? doing : `${doing} ${toTenths(toProgress(job))}`.trimEnd();
     return toVisibleText(reason === '' ? done : `${done}, ${reason}`);
   }
 
-  #doingText(job: JobRecord): string {
+  #doingText(job: JobRecord): 'removing' | 'starting' | 'fetching' | 'sending' {
     if (this.#goal === 'removed') return 'removing';
     // Of a pull DP that is only being told, nothing is sent; of others, nothing yet.
     if (job.state === 'started') return 'starting';

@@ -7,7 +7,7 @@ import type { Session } from './session.ts';
 /** So many sites are asked at most: each is a connection of its own. */
 const askedSitesMax = 5;
 
-/** What keeps a job, and says more than why it failed before. */
+/** What keeps a job, and says more than why it failed before, also without a sentence behind it. */
 const holding: ReadonlySet<string> = new Set(['window-closed', 'suspended']);
 
 /**
@@ -38,9 +38,14 @@ export async function jobReasonsOf(
     const job = isOnItsWay(row)
       ? jobs.get(`${row.siteCode} ${row.packageId} ${row.dpId}`)
       : undefined;
-    const isTold = job && !hasEnded(job) && (row.reason === '' || holding.has(job.waitingReason));
-    return isTold ? toReasonText(job) : '';
+    return job && saysMore(job, row) ? toReasonText(job) : '';
   };
+}
+
+/** Whether the job is to say why. One that only waits its turn says less than why it failed before. */
+function saysMore(job: JobRecord, row: PackageStatusRecord): boolean {
+  if (hasEnded(job)) return false;
+  return job.reason !== '' || row.reason === '' || holding.has(job.waitingReason);
 }
 
 /** A DP is to get it or to lose it, and has neither done so nor failed. */

@@ -31,6 +31,7 @@ const pulling: DistributionPoint = {
 /** The DPs of a site, as its connections see them. */
 class FakeDps {
   readonly told: { dpId: string; request: Record<string, unknown> }[] = [];
+  callCount = 0;
   isUp = true;
   failure: WaybillError | undefined;
   #changed = new WakeSignal();
@@ -48,6 +49,7 @@ class FakeDps {
     return {
       unary: async (method: string, request: Record<string, unknown>) => {
         assert.equal(method, 'setControls');
+        this.callCount += 1;
         if (this.failure) throw this.failure;
         if (!this.isUp) throw unreachable();
         this.told.push({ dpId, request });
@@ -80,6 +82,7 @@ describe('controls teller (PULL-10)', () => {
   let clock: FakeClock;
   let dps: FakeDps;
   let teller: ControlsTeller;
+  let log: CapturedLog;
 
   beforeEach(async () => {
     directory = await TemporaryDirectory.create();
@@ -96,7 +99,8 @@ describe('controls teller (PULL-10)', () => {
   });
 
   async function start(): Promise<void> {
-    const { logger } = new CapturedLog();
+    log = new CapturedLog();
+    const { logger } = log;
     const connections = dps as never;
     teller = new ControlsTeller({ store, connections, clock, random: () => 0.5, logger });
     await teller.start();
@@ -177,6 +181,38 @@ describe('controls teller (PULL-10)', () => {
     dps.failure = undefined;
     await clock.advance(60_000);
     await toldTimes(1);
+  });
+
+  it('says once why a DP could not be told, and quietly when it is only not there', async () => {
+    const failures = () =>
+      log.lines
+        .filter(({ msg }) => msg === 'Distribution point could not be told')
+        .map(({ level, err }) => [level, (err as Error).message]);
+    const triedAgain = async () => {
+      const enough = dps.callCount + 3;
+      await until(async () => {
+        await clock.advance(60_000);
+        return dps.callCount >= enough;
+      });
+    };
+    const away = [20, 'DP at a:1 cannot be reached: gone'];
+    const refusing = [30, 'DP failed: too old'];
+    dps.failure = unreachable();
+    await put(bare());
+    await triedAgain();
+    await put({ ...bare(), description: 'another one' });
+    await triedAgain();
+    assert.deepEqual(failures(), [away]);
+    dps.failure = new WaybillError({ code: 'PEER_FAILED', peer: 'DP', reason: 'too old' });
+    await triedAgain();
+    assert.deepEqual(failures(), [away, refusing]);
+    dps.failure = undefined;
+    await clock.advance(60_000);
+    await toldTimes(1);
+    dps.failure = unreachable();
+    await put(limited());
+    await until(() => failures().length > 2);
+    assert.deepEqual(failures(), [away, refusing, away]);
   });
 
   it('tells after a restart those for which something is set, and those that were not told', async () => {

@@ -1,5 +1,5 @@
 import type { DistributionPoint } from '../../shared/domain/distribution-point.ts';
-import { WaybillError } from '../../shared/domain/errors.ts';
+import { isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
 import { ignoreAbort, isAbortError, workIsOver } from '../../shared/runtime/abort-error.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import type { Logger } from '../../shared/runtime/logger.ts';
@@ -71,6 +71,8 @@ export class DistributionPointTelling {
   /** Whether it was told over the connection there is now. */
   #isSure = false;
   #failureCount = 0;
+  /** Why it could not be told, as the log has it already; empty once it was told. */
+  #failureText = '';
 
   constructor(
     subject: ToldSubject,
@@ -139,13 +141,22 @@ export class DistributionPointTelling {
       if (this.#isPressing) await connections.reachable(this.#point, signal);
       await this.#say(this.#point, signal);
       this.#failureCount = 0;
+      this.#failureText = '';
       logger.info({ dpId, subject: this.#subject.name }, 'Distribution point was told');
     } catch (err) {
       if (signal.aborted || !isExpected(err)) throw err;
-      const { name: subject } = this.#subject;
-      logger.info({ dpId, subject, err }, 'Distribution point could not be told');
+      this.#logFailure(err);
       await this.#pauseAfterFailure();
     }
+  }
+
+  /** Once for each reason: one that has not enrolled yet may be tried for days, and its health says that it is away. */
+  #logFailure(err: Error): void {
+    if (err.message === this.#failureText) return;
+    this.#failureText = err.message;
+    const facts = { dpId: this.#point.dpId, subject: this.#subject.name, err };
+    const level = isErrorWithCode(err, 'PEER_UNREACHABLE') ? 'debug' : 'info';
+    this.#needs.logger[level](facts, 'Distribution point could not be told');
   }
 
   /** From before the call until its answer nobody knows what the DP has. */
@@ -212,6 +223,6 @@ export class DistributionPointTelling {
 }
 
 /** What may fail at any time: a DP that is away, or too old to know of this; a full disk here. */
-function isExpected(error: unknown): boolean {
+function isExpected(error: unknown): error is Error {
   return error instanceof WaybillError || isAbortError(error);
 }

@@ -178,6 +178,23 @@ describe('job view', () => {
     );
   });
 
+  it('says that a job is in progress with the first bytes, before its row does', async () => {
+    const job = testJob({ totalBytes: 900, remainingBytes: 400 });
+    await addJobs({ totalBytes: 900, remainingBytes: 400 });
+    await start(1);
+    const progress = new TransferProgress({ monotonicMs: () => 0, onChange: () => {}, job });
+    progressOf.set(1, progress);
+    progress.expect(400);
+    const told = async () => {
+      const [{ state, remainingBytes } = {}] = await collect(view.list(all));
+      return [state, remainingBytes];
+    };
+    assert.deepEqual(await told(), ['JOB_STATE_STARTED', 400]);
+    progress.acknowledged(100);
+    assert.deepEqual(await told(), ['JOB_STATE_IN_PROGRESS', 300]);
+    assert.equal(test.jobs.get(1)?.state, 'started');
+  });
+
   it('reckons with the limit of the way before anything has left, pushed or pulled (PTM-6)', async () => {
     await addJobs({ dpId: 'A' }, { dpId: 'B', totalBytes: 4_000, remainingBytes: 4_000 });
     arbiter.setControls('dp/A', { limit: { kind: 'rate', bytesPerSecond: 100 } });

@@ -161,8 +161,11 @@ export class JobView {
     if (!progress || job.endedAtMs > 0 || job.state === 'suspended') return message;
     const { totalBytes, remainingBytes } = progress;
     const hindrance = transfers.hindranceOf(job.jobSerial);
+    // The row follows once a second.
+    const isUnderWay = job.state === 'started' && progress.acknowledgedBytes > 0;
     return {
       ...message,
+      ...(isUnderWay && { state: stateNames['in-progress'] }),
       ...(hindrance !== undefined && { waitingReason: 'rate', reason: hindrance }),
       // Before the DP was asked the row knows more.
       ...(progress.expectedBytes > 0 && { totalBytes, remainingBytes }),

@@ -75,7 +75,7 @@ function options(command: Argv<object>) {
       describe: 'start it: as a service, else in the foreground; --no-start: do not',
     })
     .example(
-      'echo wbt1_… | sudo $0 enroll PS1 --server cs1.example.org:8532 --server-site CS1',
+      'sudo $0 enroll PS1 --server cs1.example.org:8532 --server-site CS1',
       'with the token that "waybill site add PS1" printed',
     );
 }
