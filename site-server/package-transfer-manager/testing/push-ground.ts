@@ -13,6 +13,7 @@ import { PushTransfer, type PushTransferNeeds } from '../push-transfer.ts';
 import { TransferProgress } from '../transfer-progress.ts';
 import { FakeDistributionPoint } from './fake-distribution-point.ts';
 
+/** Two packages, and what is in them. */
 export const packageId = 'PS100001';
 export const otherId = 'PS100002';
 export const big = Buffer.alloc(3 * pieceBytes + 9, 'b');
