@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { DistributionPointSettings } from '../../shared/rpc/generated/waybill/v1/DistributionPointSettings.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aDistributionPoint } from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aDistributionPoint } from './testing/site-answers.ts';
 
 describe('waybill dp with limits and schedules (ADM-3, PTM-5, PTM-6)', () => {
   const open = Array<'WINDOW_LEVEL_OPEN'>(168).fill('WINDOW_LEVEL_OPEN');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aDistributionPoint } from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aDistributionPoint } from './testing/site-answers.ts';
 
 describe('waybill dp for pull distribution points (ADM-3, PULL-1, PULL-10)', () => {
   const aPullDp = (changes: Parameters<typeof aDistributionPoint>[0] = {}) =>
