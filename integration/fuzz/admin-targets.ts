@@ -50,6 +50,7 @@ import {
 import { decoded } from './decoded.ts';
 import type { FuzzTarget } from './fuzz-target.ts';
 import { refusing } from './refusing.ts';
+import { weekWords } from './week-words.ts';
 
 const packageId = 'PS100001';
 const hash = hashOf(Buffer.from('a'));
@@ -193,18 +194,7 @@ export const adminTargets: readonly FuzzTarget[] = [
   {
     name: 'typed-controls',
     form: 'text',
-    words: [
-      'mon-fri',
-      'sat',
-      'else',
-      'closed',
-      'high-only',
-      '08-18',
-      '22-06',
-      '2MB/s',
-      ',',
-      '80Mbit/s',
-    ],
+    words: [...weekWords, '2MB/s', ',', '80Mbit/s'],
     seeds: () =>
       [
         'mon-fri 08-18 closed, sat-sun open, else high-only',

@@ -36,6 +36,7 @@ import {
 import type { FuzzTarget } from './fuzz-target.ts';
 import { putInput } from './input-file.ts';
 import { refusing } from './refusing.ts';
+import { weekWords } from './week-words.ts';
 
 const hash = 'ab'.repeat(32);
 
@@ -306,18 +307,7 @@ export const peerTargets: readonly FuzzTarget[] = [
   {
     name: 'week-rules',
     form: 'text',
-    words: [
-      'mon-fri',
-      'sat',
-      'else',
-      'closed',
-      'high-only',
-      '08-18',
-      '22-06',
-      '2MB/s',
-      'pulse',
-      ',',
-    ],
+    words: [...weekWords, '2MB/s', 'pulse', ','],
     seeds: () =>
       texts(
         'mon-fri 08-18 closed, sat-sun open, else high-only',

@@ -3,8 +3,9 @@ import { type ChainedRecord, chained } from '../../shared/audit-chain/audit-chai
 import { noRecordHash } from '../../shared/domain/audit-record.ts';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aChildSite, aSiteRecord, thenMs } from './testing/fake-answers.ts';
+import { thenMs } from './testing/fake-moment.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aChildSite, aSiteRecord } from './testing/site-answers.ts';
 
 const bytes = (hash: string) => Buffer.from(hash, 'hex');
 

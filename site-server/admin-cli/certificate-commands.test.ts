@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aCertificate, thenMs } from './testing/fake-answers.ts';
+import { thenMs } from './testing/fake-moment.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aCertificate } from './testing/trust-answers.ts';
 
 const dayMs = 24 * 3_600_000;
 /** When the test plays. */

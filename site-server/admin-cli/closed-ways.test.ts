@@ -4,14 +4,10 @@ import type { TransferControls } from '../../shared/rpc/generated/waybill/v1/Tra
 import { AbortError } from '../../shared/runtime/abort-error.ts';
 import { toTransferControlsMessage } from '../../shared/transfer-arbiter/transfer-controls-message.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import {
-  aCreatedEnrollment,
-  aDistributionPoint,
-  aLink,
-  aPackage,
-  aRoute,
-} from './testing/fake-answers.ts';
+import { aPackage } from './testing/package-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
+import { aDistributionPoint, aLink, aRoute } from './testing/site-answers.ts';
+import { aCreatedEnrollment } from './testing/trust-answers.ts';
 
 type Level = 'open' | 'medium-and-high' | 'high-only' | 'closed';
 

@@ -3,7 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { commandFailureCodes } from './command-failure.ts';
 import { allCommands } from './commands.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
-import { aJob, aLogLine, aSendRequest, aStatus } from './testing/fake-answers.ts';
+import { aJob, aSendRequest } from './testing/job-answers.ts';
+import { aLogLine } from './testing/message-answers.ts';
+import { aStatus } from './testing/package-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
 /** Commands that go on until Ctrl-C; their examples are run with an interruption. */

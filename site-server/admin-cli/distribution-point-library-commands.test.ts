@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { anInstalledPackage, aValidationResult } from './testing/fake-answers.ts';
+import { anInstalledPackage, aValidationResult } from './testing/package-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 
 const words = 'dp compare PS1DP1 PS1DP2';

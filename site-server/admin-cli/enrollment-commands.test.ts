@@ -1,16 +1,10 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import {
-  aChildSite,
-  aCreatedEnrollment,
-  anAdministrator,
-  anEnrollment,
-  aSite,
-  aSiteRecord,
-  thenMs,
-} from './testing/fake-answers.ts';
+import { thenMs } from './testing/fake-moment.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
+import { aChildSite, aSite, aSiteRecord } from './testing/site-answers.ts';
+import { aCreatedEnrollment, anAdministrator, anEnrollment } from './testing/trust-answers.ts';
 
 const dpCommand = 'sudo waybill-dp enroll PS1DP1 --server site.example.org:8532 --server-site PS1';
 

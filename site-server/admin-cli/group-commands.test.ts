@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aDistributionPoint, aGroup, aPackage } from './testing/fake-answers.ts';
+import { aPackage } from './testing/package-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aDistributionPoint, aGroup } from './testing/site-answers.ts';
 
 describe('waybill group (ADM-3, ADM-6)', () => {
   it('lists groups, and says how to make the first', async () => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aChildSite, aJob, aSite, aSiteRecord } from './testing/fake-answers.ts';
+import { aJob } from './testing/job-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aChildSite, aSite, aSiteRecord } from './testing/site-answers.ts';
 
 /** The top, without DPs of its own, above PS2. */
 function top(): FakeAdmin {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
-import { aJob, aSiteRecord } from './testing/fake-answers.ts';
+import { aJob } from './testing/job-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
+import { aSiteRecord } from './testing/site-answers.ts';
 
 const nothing = {
   ...{ packageId: '', dpId: '', groupName: '', failedOnly: false, olderThanMs: 0, all: false },

@@ -4,7 +4,8 @@ import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { toJobRecord } from './job-record.ts';
 import { JobView } from './job-view.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
-import { aJob, aWaitingJob, thenMs } from './testing/fake-answers.ts';
+import { thenMs } from './testing/fake-moment.ts';
+import { aJob, aWaitingJob } from './testing/job-answers.ts';
 import { Run } from './testing/run-waybill.ts';
 import { TerminalScreen } from './testing/terminal-screen.ts';
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
-import { aLogLine, thenMs } from './testing/fake-answers.ts';
+import { thenMs } from './testing/fake-moment.ts';
+import { aLogLine } from './testing/message-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
 describe('waybill logs (PTM-9)', () => {

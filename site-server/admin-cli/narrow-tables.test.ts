@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { stripVTControlCharacters } from 'node:util';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aDistributionPoint, aMessage, thenMs } from './testing/fake-answers.ts';
+import { thenMs } from './testing/fake-moment.ts';
+import { aMessage } from './testing/message-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aDistributionPoint } from './testing/site-answers.ts';
 import { widthOf } from './text-width.ts';
 
 const reason =

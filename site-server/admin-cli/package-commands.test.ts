@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
-import { aChildSite, aPackage, aSiteRecord, aStatus } from './testing/fake-answers.ts';
+import { aPackage, aStatus } from './testing/package-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
+import { aChildSite, aSiteRecord } from './testing/site-answers.ts';
 
 /** Request 4 is accepted and not handled yet. */
 const pending = aPackage({

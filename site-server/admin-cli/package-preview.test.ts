@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import {
-  aDistributionPoint,
-  aPackage,
-  aPreviewedTransfer,
-  aPreviewedVersion,
-  aSite,
-} from './testing/fake-answers.ts';
+import { aPackage, aPreviewedTransfer, aPreviewedVersion } from './testing/package-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aDistributionPoint, aSite } from './testing/site-answers.ts';
 
 const elsewhere = {
   dpId: 'PS2DP1',

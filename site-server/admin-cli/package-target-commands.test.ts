@@ -1,20 +1,18 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
+import { thenMs } from './testing/fake-moment.ts';
+import { aJob, aWaitingJob } from './testing/job-answers.ts';
+import { aMessage } from './testing/message-answers.ts';
+import { aPackage, aStatus } from './testing/package-answers.ts';
+import { Run, runWaybill } from './testing/run-waybill.ts';
 import {
   aChildSite,
   aDistributionPoint,
   aGroup,
-  aJob,
-  aMessage,
-  aPackage,
   aSite,
   aSiteRecord,
-  aStatus,
-  aWaitingJob,
-  thenMs,
-} from './testing/fake-answers.ts';
-import { Run, runWaybill } from './testing/run-waybill.ts';
+} from './testing/site-answers.ts';
 
 type Status = ReturnType<typeof aStatus>;
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { anImport } from './testing/fake-answers.ts';
+import { anImport } from './testing/package-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
 describe('waybill package export (PKG-12)', () => {

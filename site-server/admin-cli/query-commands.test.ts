@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import {
-  aJob,
-  aMessage,
-  aSendRequest,
-  aStatus,
-  nothingRetried,
-  thenMs,
-} from './testing/fake-answers.ts';
+import { nothingRetried } from './testing/fake-answers.ts';
+import { thenMs } from './testing/fake-moment.ts';
+import { aJob, aSendRequest } from './testing/job-answers.ts';
+import { aMessage } from './testing/message-answers.ts';
+import { aStatus } from './testing/package-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 
 describe('waybill status and retry (ADM-1)', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aRevocation } from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aRevocation } from './testing/trust-answers.ts';
 
 const reach = 'REVOCATION_REACH_EVERYWHERE' as const;
 const revoking = (changes: Parameters<typeof aRevocation>[0] = { reach }) =>

@@ -3,7 +3,7 @@ import { writeRootsFile } from '../../shared/certificates/trusted-roots.ts';
 import { type ErrorDetails, WaybillError } from '../../shared/domain/errors.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aPackage } from './testing/fake-answers.ts';
+import { aPackage } from './testing/package-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
 
 describe('a command line that cannot be (ADM-6)', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aSendRequest } from './testing/fake-answers.ts';
+import { aSendRequest } from './testing/job-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 
 const nothing = {

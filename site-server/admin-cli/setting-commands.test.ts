@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aSetting } from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aSetting } from './testing/site-answers.ts';
 
 describe('waybill settings (ADM-3, ADM-6)', () => {
   it('shows what is set, and what is configured where something else is', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aDistributionPoint } from './testing/fake-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
+import { aDistributionPoint } from './testing/site-answers.ts';
 
 describe('two distribution points with one address (ADM-3)', () => {
   const added = aDistributionPoint({ dpId: 'PS1DP2', address: 'dp1.example.org:8531' });

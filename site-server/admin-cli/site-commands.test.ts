@@ -2,18 +2,12 @@ import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import type { RouteSettings } from '../../shared/rpc/generated/waybill/v1/RouteSettings.ts';
 import { FakeAdmin, Feed } from './testing/fake-admin.ts';
-import {
-  aChildSite,
-  aDistributionPoint,
-  aMessage,
-  aPackage,
-  aRoute,
-  aSendRequest,
-  aSiteRecord,
-  aStatus,
-  thenMs,
-} from './testing/fake-answers.ts';
+import { thenMs } from './testing/fake-moment.ts';
+import { aSendRequest } from './testing/job-answers.ts';
+import { aMessage } from './testing/message-answers.ts';
+import { aPackage, aStatus } from './testing/package-answers.ts';
 import { Run, runWaybill } from './testing/run-waybill.ts';
+import { aChildSite, aDistributionPoint, aRoute, aSiteRecord } from './testing/site-answers.ts';
 
 type Sent = ReturnType<typeof aSendRequest>;
 

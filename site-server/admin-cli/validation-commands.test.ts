@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { toJobRecord } from './job-record.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
-import { aJob, aValidationResult } from './testing/fake-answers.ts';
+import { aJob } from './testing/job-answers.ts';
+import { aValidationResult } from './testing/package-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 import { toStepText } from './validation-wait.ts';
 

@@ -1,24 +1,11 @@
 import assert from 'node:assert/strict';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import { assertNothingOf, TestHierarchy } from './testing/test-hierarchy.ts';
-import type { TestSite, testProperties } from './testing/test-site.ts';
+import { assertNothingOf } from './testing/test-hierarchy.ts';
+import type { testProperties } from './testing/test-site.ts';
+import { cs1, hierarchy, openThreeSitesBeforeEach, ps1, ps2 } from './testing/three-sites.ts';
 
 describe('who has a say about a package of a hierarchy (SEC-1)', () => {
-  let hierarchy: TestHierarchy;
-  let cs1: TestSite;
-  let ps1: TestSite;
-  let ps2: TestSite;
-
-  beforeEach(async () => {
-    hierarchy = await TestHierarchy.openThree();
-    [cs1, ps1, ps2] = [
-      hierarchy.of('CS1').site,
-      hierarchy.of('PS1').site,
-      hierarchy.of('PS2').site,
-    ];
-  });
-
-  afterEach(() => hierarchy[Symbol.asyncDispose]());
+  openThreeSitesBeforeEach();
 
   /** What PS2 says all the same, in the wrong hands or with an older program, reaches the source site. */
   async function askedByPs2(packageId: string): Promise<void> {
@@ -116,14 +103,14 @@ describe('who has a say about a package of a hierarchy (SEC-1)', () => {
     const row = ps2.hierarchyPackages.putOwnRequests(asked);
     // An older program wrote it, and handled all that it told.
     await hierarchy.restart('PS2', () => hierarchy.of('PS2').apply([row]));
-    ps2 = hierarchy.of('PS2').site;
-    const stands = async () => (await ps2.hierarchyPackages.ownRequests(packageId))?.isDeletion;
-    await ps2.until(async () => (await stands()) === false);
+    const { site } = hierarchy.of('PS2');
+    const stands = async () => (await site.hierarchyPackages.ownRequests(packageId))?.isDeletion;
+    await site.until(async () => (await stands()) === false);
     await hierarchy.rest();
-    await ps2.packageCommands.update(packageId);
-    await ps2.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] });
+    await site.packageCommands.update(packageId);
+    await site.distributionCommands.distribute({ packageId, dpIds: ['PS2DP1'] });
     await hierarchy.rest();
-    assert.equal((await ps2.getStatus(packageId, 'PS2DP1'))?.state, 'installed');
+    assert.equal((await site.getStatus(packageId, 'PS2DP1'))?.state, 'installed');
     assert.equal((await ps1.packages.require(packageId)).acceptedRequestCount, 2);
   });
 

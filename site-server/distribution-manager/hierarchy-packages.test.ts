@@ -4,27 +4,13 @@ import { WaybillError } from '../../shared/domain/errors.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { SiteCommands } from '../admin-service/site-commands.ts';
 import { OwnContents } from '../hierarchy-manager/own-contents.ts';
-import { assertNothingOf, TestHierarchy } from './testing/test-hierarchy.ts';
-import type { TestSite } from './testing/test-site.ts';
+import { assertNothingOf } from './testing/test-hierarchy.ts';
+import { cs1, hierarchy, openThreeSitesBeforeEach, ps1, ps2 } from './testing/three-sites.ts';
 
 const everything = { packageId: undefined, dpId: undefined, failedOnly: true };
 
 describe('Packages of a hierarchy', () => {
-  let hierarchy: TestHierarchy;
-  let cs1: TestSite;
-  let ps1: TestSite;
-  let ps2: TestSite;
-
-  beforeEach(async () => {
-    hierarchy = await TestHierarchy.openThree();
-    [cs1, ps1, ps2] = [
-      hierarchy.of('CS1').site,
-      hierarchy.of('PS1').site,
-      hierarchy.of('PS2').site,
-    ];
-  });
-
-  afterEach(() => hierarchy[Symbol.asyncDispose]());
+  openThreeSitesBeforeEach();
 
   it('says that content has not arrived, and goes on when it does (DM-3)', async () => {
     const packageId = await hierarchy.createAt('CS1');

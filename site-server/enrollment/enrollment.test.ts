@@ -1,47 +1,17 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { newPrivateKey } from '../../shared/certificates/certificate-requests.ts';
-import {
-  encodeEnrollmentToken,
-  parseEnrollmentToken,
-} from '../../shared/domain/enrollment-token.ts';
+import { parseEnrollmentToken } from '../../shared/domain/enrollment-token.ts';
 import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { dp1, dp2, openBeforeEach, reasonOf, site } from './testing/enrollment-ground.ts';
 import { certificateIn } from './testing/test-authority.ts';
-import { alice, dayMs, TestEnrollment } from './testing/test-enrollment.ts';
+import { dayMs } from './testing/test-enrollment.ts';
 
-const dp1 = 'waybill://dp/PS1DP1';
-const dp2 = 'waybill://dp/PS1DP2';
 const hourMs = 3_600_000;
 
-function reasonOf(reason: string) {
-  return (error: { code?: string; details?: { reason?: string } }) => {
-    assert.equal(error.code, 'ENROLLMENT_REFUSED');
-    assert.equal(error.details?.reason, reason);
-    return true;
-  };
-}
-
-/** The same token with another secret. */
-function withOtherSecret(text: string): string {
-  const { token } = parseEnrollmentToken(text);
-  assert.ok(token);
-  return encodeEnrollmentToken({ ...token, secret: new Uint8Array(16) });
-}
-
-const ps2 = { siteCode: 'PS2', kind: 'primary', parentSiteCode: 'CS1' } as const;
-
 describe('Enrollment (SEC-2)', () => {
-  let site: TestEnrollment;
-
-  beforeEach(async () => {
-    site = await TestEnrollment.open();
-  });
-
-  afterEach(async () => {
-    await site[Symbol.asyncDispose]();
-  });
+  openBeforeEach();
 
   it('gives a certificate for a token, and all that a new machine needs to know', async () => {
     const token = await site.token(dp1);
@@ -133,76 +103,6 @@ describe('Enrollment (SEC-2)', () => {
     await site.enroll({ token, identityUri: dp1 });
   });
 
-  it('who does not know the secret hears what he would hear of a token that is not there', async () => {
-    const wrong = withOtherSecret(await site.token(dp1));
-    await assert.rejects(site.enroll({ token: wrong, identityUri: dp1 }, 'a'), reasonOf('unknown'));
-    assert.match(site.events.at(-1)?.detail ?? '', / wrong-secret$/);
-    const { token } = parseEnrollmentToken(wrong);
-    const nobodys = encodeEnrollmentToken({ ...token!, tokenId: 'ffffffffffffffff' });
-    await assert.rejects(
-      site.enroll({ token: nobodys, identityUri: dp1 }, 'b'),
-      reasonOf('unknown'),
-    );
-    assert.match(site.events.at(-1)?.detail ?? '', / unknown$/);
-  });
-
-  it('ten wrong secrets revoke a token, wherever they came from', async () => {
-    const token = await site.token(dp1);
-    const wrong = withOtherSecret(token);
-    for (let count = 0; count < 10; count++) {
-      await assert.rejects(site.enroll({ token: wrong, identityUri: dp1 }, `10.0.0.${count}`));
-    }
-    await assert.rejects(site.enroll({ token, identityUri: dp1 }), reasonOf('revoked'));
-  });
-
-  it('makes an address wait longer and longer after tokens that are not known', async () => {
-    const wrong = withOtherSecret(await site.token(dp1));
-    const guess = () => site.enroll({ token: wrong, identityUri: dp1 });
-    for (const waitMs of [1_000, 2_000]) {
-      await assert.rejects(guess(), reasonOf('unknown'));
-      // Waiting costs no further wait.
-      for (let count = 0; count < 2; count++) {
-        const details = { code: 'ENROLLMENT_TOO_SOON', waitMs };
-        await assert.rejects(guess(), { code: 'ENROLLMENT_TOO_SOON', details });
-      }
-      await site.clock.advance(waitMs);
-    }
-  });
-
-  it('hears who knows his token, from an address where others guess', async () => {
-    const wrong = withOtherSecret(await site.token(dp1));
-    await assert.rejects(site.enroll({ token: wrong, identityUri: dp1 }), reasonOf('unknown'));
-    await site.enroll({ token: await site.token(dp2), identityUri: dp2 });
-  });
-
-  it('counts the guesses of one who has to wait, and reads no key for them', async () => {
-    const token = await site.token(dp1);
-    const wrong = withOtherSecret(token);
-    const certificateRequest = Buffer.from('no certificate request');
-    const guess = () => site.enroll({ token: wrong, identityUri: dp1, certificateRequest });
-    await assert.rejects(guess(), reasonOf('unknown'));
-    for (let count = 1; count < 10; count++) {
-      await assert.rejects(guess(), { code: 'ENROLLMENT_TOO_SOON' });
-    }
-    await assert.rejects(site.enroll({ token, identityUri: dp1 }), reasonOf('revoked'));
-  });
-
-  it('refuses what is no token without repeating it, and writes that down', async () => {
-    const token = await site.token(dp1);
-    const mistyped = `${token.slice(0, 20)}${token[20] === 'A' ? 'B' : 'A'}${token.slice(21)}`;
-    for (const [index, text] of ['', mistyped, 'A'.repeat(10_000)].entries()) {
-      await assert.rejects(
-        site.enroll({ token: text, identityUri: dp1 }, `10.0.0.${index}`),
-        (error) => {
-          assert.equal((error as { code: string }).code, 'TOKEN_INVALID');
-          assert.ok(!String(error).includes(token.slice(5, 30)));
-          return true;
-        },
-      );
-    }
-    assert.equal(site.events.length, 3);
-  });
-
   it('checks every field before it looks for the token', async () => {
     const token = await site.token(dp1);
     for (const changes of [
@@ -276,53 +176,6 @@ describe('Enrollment (SEC-2)', () => {
     assert.equal(site.points.get('PS1DP1')?.address, 'moved:9000');
   });
 
-  it('gives an administrator the role and scope of the token, whatever he asks for', async () => {
-    const bob = 'waybill://admin/operator/bob?site=PS1';
-    const token = await site.token(bob);
-    const answer = await site.enroll({ token, identityUri: 'waybill://admin/full/bob' });
-    const identity = identityOfSubjectAltName(certificateIn(answer).subjectAltName);
-    const scope = { siteCodes: ['PS1'], groupNames: [] };
-    assert.deepEqual(identity, { kind: 'admin', role: 'operator', name: 'bob', scope });
-    const names: string[] = [];
-    for await (const { name, enrolledAtMs } of site.commands.listAdministrators()) {
-      names.push(`${name} ${enrolledAtMs === site.clock.nowMs()}`);
-    }
-    assert.deepEqual(names, ['bob true']);
-  });
-
-  it('gives an administrator who was deleted nothing, and does not bring him back', async () => {
-    const token = await site.token('waybill://admin/full/bob');
-    await site.commands.deleteAdministrator('bob', alice);
-    const asBob = { token, identityUri: 'waybill://admin/full/bob' };
-    await assert.rejects(site.enroll(asBob), reasonOf('revoked'));
-    const bob = { kind: 'admin', role: 'full', name: 'bob' } as const;
-    await site.administrators.wasEnrolled(bob, 0);
-    assert.equal(await site.administrators.has(bob), false);
-    assert.ok(site.revokedAtMs.has('admin/bob'));
-  });
-
-  it('makes no administrator of what there is not', async () => {
-    const to = (scope: string) => site.token(`waybill://admin/operator/bob?${scope}`);
-    await assert.rejects(to('site=PS1&site=PS9'), { code: 'SITE_UNKNOWN' });
-    await assert.rejects(to('group=Lab&group=Lbb'), { code: 'GROUP_UNKNOWN' });
-    for await (const { name } of site.commands.listAdministrators()) assert.fail(name);
-    await to('site=PS1&group=Lab');
-  });
-
-  it('does not delete the last administrator at his own word, nor revoke him', async () => {
-    await site.token('waybill://admin/full/alice');
-    const deleting = site.commands.deleteAdministrator('alice', alice);
-    await assert.rejects(deleting, { code: 'ADMINISTRATOR_LAST' });
-    const still = { kind: 'admin', role: 'full', name: 'alice' } as const;
-    assert.ok(await site.administrators.has(still));
-    assert.ok(!site.revokedAtMs.has('admin/alice'));
-  });
-
-  it('makes no second administrator of the same name with another role', async () => {
-    await site.token('waybill://admin/operator/bob');
-    await assert.rejects(site.token('waybill://admin/full/bob'), { code: 'ADMINISTRATOR_EXISTS' });
-  });
-
   it('a newer token takes the place of one that was not used', async () => {
     const older = await site.token(dp1);
     const newer = await site.token(dp1);
@@ -343,141 +196,10 @@ describe('Enrollment (SEC-2)', () => {
     await assert.rejects(site.commands.revoke('ffffffffffffffff'), { code: 'ENROLLMENT_UNKNOWN' });
   });
 
-  it('lets nobody with a scope or a lower role make somebody who may more', async () => {
-    const scope = { siteCodes: ['PS1'], groupNames: [] };
-    const bob = { kind: 'admin', role: 'full', name: 'bob' } as const;
-    for (const by of [
-      { ...bob, scope },
-      { ...bob, role: 'operator' as const },
-      { ...bob, role: 'read-only' as const },
-    ]) {
-      await assert.rejects(site.commands.create(bob, 0, by), { code: 'PEER_NOT_ALLOWED' });
-    }
-    const names: string[] = [];
-    for await (const { name } of site.commands.listAdministrators()) names.push(name);
-    assert.deepEqual(names, []);
-    // Of machines, those that belong to a site.
-    const scoped = { ...bob, scope };
-    const laptop = { kind: 'client', name: 'laptop' } as const;
-    await assert.rejects(site.commands.create(laptop, 0, scoped), { code: 'PEER_NOT_ALLOWED' });
-    await site.commands.create({ kind: 'dp', dpId: 'PS1DP1' }, 0, scoped);
-  });
-
   it('makes no token for less than a second, or more than 30 days', async () => {
     for (const validForMs of [1, 999, 30 * dayMs + 1]) {
       await assert.rejects(site.token(dp1, validForMs), { code: 'REQUEST_INVALID' });
     }
     await assert.rejects(site.token(dp1, 40 * dayMs), /expected 1 s to 30 d, got 40 d$/);
   });
-
-  it('writes down few of those who guess, and all the others of whom there are few', async () => {
-    const wrong = withOtherSecret(await site.token(dp1));
-    for (let count = 0; count < 200; count++) {
-      const from = `10.0.${count}.1`;
-      await assert.rejects(site.enroll({ token: wrong, identityUri: dp1 }, from));
-    }
-    assert.equal(site.events.length, 30);
-    const late = await site.token(dp2, 60_000);
-    await site.clock.advance(59_000);
-    await assert.rejects(site.enroll({ token: late, identityUri: dp1 }), reasonOf('other-name'));
-    assert.match(site.events.at(-1)?.detail ?? '', / other-name$/);
-  });
 });
-
-describe('Enrollment of a site (SEC-2)', () => {
-  const identityUri = 'waybill://site/PS2';
-
-  it('gives it an authority, at the top', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    top.sites.set('PS2', { ...ps2, address: 'ps2:8530', description: '' });
-    const answer = await top.enroll({ token: await top.token(identityUri), identityUri });
-    const own = certificateIn(answer);
-    assert.equal(own.subject, 'CN=Waybill site authority PS2');
-    assert.ok(own.ca && own.verify(new X509Certificate(top.authority.root.certificate).publicKey));
-    const { siteCode, siteKind, parentSiteCode, parentAddress, address } = answer;
-    assert.deepEqual(
-      { siteCode, siteKind, parentSiteCode, parentAddress, address },
-      {
-        ...{ siteCode: 'PS2', siteKind: 'SITE_KIND_PRIMARY', address: 'ps2:8530' },
-        ...{ parentSiteCode: 'CS1', parentAddress: 'ps1:8530' },
-      },
-    );
-    assert.equal(answer.issuerCertificate.length, 0);
-  });
-
-  it('is passed on by neighbours only', async () => {
-    await using top = await TestEnrollment.open({ siteCode: 'CS1' });
-    const signal = new AbortController().signal;
-    for (const siteCode of ['PS3', 'CS1']) {
-      const caller = { identity: { kind: 'site', siteCode }, address: 'ps3:1' } as const;
-      const { passEnroll, passRenew } = top.enrollment.passedOn();
-      const refused = { code: 'PEER_NOT_ALLOWED' };
-      await assert.rejects(async () => passEnroll({} as never, { caller, signal }), refused);
-      await assert.rejects(async () => passRenew({} as never, { caller, signal }), refused);
-    }
-  });
-
-  it('is passed on for who knows his token at once, also from an address where others guess', async () => {
-    await using ground = await topAndBelow();
-    const { top, middle, passed } = ground;
-    let askedCount = 0;
-    middle.parent.enroll = async (request) => {
-      askedCount += 1;
-      return (await top.enrollment.passedOn().passEnroll(request, passed)) as never;
-    };
-    const token = await top.token(identityUri);
-    const known = parseEnrollmentToken(token).token!;
-    const guess = (tokenId: string) =>
-      middle.enroll({ token: encodeEnrollmentToken({ ...known, tokenId }), identityUri });
-    await assert.rejects(guess('00000000000000aa'), reasonOf('unknown'));
-    const others = [1, 2, 3].map((index) =>
-      assert.rejects(guess(`000000000000000${index}`), { code: 'ENROLLMENT_TOO_SOON' }),
-    );
-    const honest = middle.enroll({ token, identityUri });
-    // Far less than the wait of who has guessed.
-    for (let guessCount = 0; guessCount < 4; guessCount++) {
-      while (middle.clock.sleeperCount === 0) await nextTurn();
-      await middle.clock.advance(100);
-    }
-    assert.equal(askedCount, 5);
-    await Promise.all([...others, honest]);
-  });
-
-  it('is passed on to the parent by a site that is not the top, which keeps nothing', async () => {
-    await using ground = await topAndBelow();
-    const { top, middle, passed } = ground;
-    middle.parent.enroll = async (request) =>
-      (await top.enrollment.passedOn().passEnroll(request, passed)) as never;
-    const token = await top.token(identityUri);
-    const answer = await middle.enroll({ token, identityUri });
-    assert.equal(certificateIn(answer).subject, 'CN=Waybill site authority PS2');
-    assert.equal(answer.enrollmentAddress, 'ps1:8532');
-    assert.deepEqual(middle.authority.issued, []);
-    assert.match(middle.events.at(-1)?.detail ?? '', /passed on to the parent$/);
-    assert.equal(top.events.at(-1)?.caller, 'waybill://site/PS1');
-    await assert.rejects(middle.enroll({ token, identityUri }), reasonOf('used'));
-  });
-
-  it('has its token made by the top alone', async () => {
-    await using middle = await TestEnrollment.open({ siteCode: 'PS1', isTop: false });
-    middle.sites.set('PS2', { ...ps2, address: '', description: '' });
-    await assert.rejects(middle.token(identityUri), { code: 'ENROLLMENT_OFF' });
-  });
-});
-
-/** The top, PS1 below it, which passes on what it cannot answer, and PS2, which wants to join. */
-async function topAndBelow() {
-  const top = await TestEnrollment.open({ siteCode: 'CS1' });
-  top.sites.set('PS2', { ...ps2, address: 'ps2:8530', description: '' });
-  const below = { siteCode: 'PS1', isTop: false, of: top.authority };
-  const middle = await TestEnrollment.open(below);
-  const caller = { identity: { kind: 'site', siteCode: 'PS1' }, address: 'ps1:1' } as const;
-  return {
-    ...{ top, middle },
-    passed: { caller, signal: new AbortController().signal },
-    [Symbol.asyncDispose]: async () => {
-      await middle[Symbol.asyncDispose]();
-      await top[Symbol.asyncDispose]();
-    },
-  };
-}

@@ -9,10 +9,9 @@ import {
 import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { SeededRandom } from '../../shared/testing/seeded-random.ts';
+import { dp1, openBeforeEach, site } from './testing/enrollment-ground.ts';
 import { certificateIn, TestAuthority } from './testing/test-authority.ts';
 import { dayMs, TestEnrollment } from './testing/test-enrollment.ts';
-
-const dp1 = 'waybill://dp/PS1DP1';
 
 /** A certificate that an authority has made past all checks: its key is none that anybody is given one for. */
 async function rsaLeafBy(authority: TestAuthority): Promise<Buffer> {
@@ -50,15 +49,7 @@ function mutated(random: SeededRandom, bytes: Buffer): Buffer {
 }
 
 describe('Renewal (SEC-3)', () => {
-  let site: TestEnrollment;
-
-  beforeEach(async () => {
-    site = await TestEnrollment.open();
-  });
-
-  afterEach(async () => {
-    await site[Symbol.asyncDispose]();
-  });
+  openBeforeEach();
 
   function refusedAs(reason: string) {
     return (error: { code?: string; details?: { reason?: string } }) => {

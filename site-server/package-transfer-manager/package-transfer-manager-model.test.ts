@@ -10,6 +10,7 @@ import {
   TestTransfers,
   unreachable,
 } from './testing/test-transfers.ts';
+import { letters } from './testing/transfers-ground.ts';
 
 const minuteMs = 60_000;
 /** Packages of high, normal and low priority: they take each other's places. */
@@ -20,7 +21,6 @@ const packagesMax = 2;
 const closed: TransferControls = {
   schedule: { timeZone: 'UTC', hours: Array.from({ length: hoursOfWeek }, () => 'closed') },
 };
-const letters = ['A', 'B', 'C', 'D', 'E', 'F', 'G'];
 
 describe('Package Transfer Manager, whatever happens', () => {
   let test: TestTransfers;

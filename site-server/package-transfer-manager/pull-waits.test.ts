@@ -11,22 +11,13 @@ import {
   pullReport as report,
   pullWord as word,
 } from './testing/pull-words.ts';
-import { TestTransfers, unreachable } from './testing/test-transfers.ts';
+import { unreachable } from './testing/test-transfers.ts';
+import { openBeforeEach, test } from './testing/transfers-ground.ts';
 
 const minuteMs = 60_000;
 
 describe('jobs of pull DPs, while they wait', () => {
-  let test: TestTransfers;
-
-  beforeEach(async function () {
-    this.timeout(10_000);
-    test = await TestTransfers.open();
-    await test.addPullDistributionPoints('P1', 'P2');
-  });
-  afterEach(async function () {
-    this.timeout(10_000);
-    await test[Symbol.asyncDispose]();
-  });
+  openBeforeEach({ pull: ['P1', 'P2'] });
 
   const handedOver = (jobSerial?: number, locations?: () => Promise<Change[]>) =>
     handOver(test, jobSerial, locations);

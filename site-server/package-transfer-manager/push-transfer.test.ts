@@ -1,121 +1,28 @@
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { hashOf } from '../../shared/content-library/content-hash.ts';
-import { PieceSource } from '../../shared/content-source/piece-source.ts';
 import { pieceBytes } from '../../shared/domain/content.ts';
-import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
-import { type ErrorCode, isErrorWithCode, WaybillError } from '../../shared/domain/errors.ts';
-import type { PackageVersion } from '../../shared/domain/package.ts';
+import { WaybillError } from '../../shared/domain/errors.ts';
 import { PieceSet } from '../../shared/domain/piece-set.ts';
-import { FakeClock } from '../../shared/testing/fake-clock.ts';
-import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import { testJob } from '../../shared/testing/test-job.ts';
-import { TestLibrary, toVersion } from '../../shared/testing/test-library.ts';
-import { TransferArbiter } from '../../shared/transfer-arbiter/transfer-arbiter.ts';
-import { FileClaims } from './file-claims.ts';
-import { PushTransfer, type PushTransferNeeds } from './push-transfer.ts';
+import { toVersion } from '../../shared/testing/test-library.ts';
 import { FakeDistributionPoint } from './testing/fake-distribution-point.ts';
+import {
+  big,
+  code,
+  countOf,
+  dp,
+  namesSent,
+  openBeforeEach,
+  packageId,
+  shared,
+  small,
+  test,
+  transfer,
+} from './testing/push-ground.ts';
 import { unreachable } from './testing/test-transfers.ts';
-import { TransferProgress } from './transfer-progress.ts';
-
-const packageId = 'PS100001';
-const otherId = 'PS100002';
-const big = Buffer.alloc(3 * pieceBytes + 9, 'b');
-const shared = Buffer.alloc(2 * pieceBytes, 's');
-const small = Buffer.from('small');
-const code =
-  (...codes: ErrorCode[]) =>
-  (error: unknown) =>
-    isErrorWithCode(error, ...codes);
-
-/** A moment a test decides about. */
-function newGate() {
-  let resolve = () => {};
-  let reject: (error: Error) => void = () => {};
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
-}
 
 describe('push transfer', () => {
-  let directory: TemporaryDirectory;
-  let test: TestLibrary;
-  let clock: FakeClock;
-  let pieceSource: PieceSource;
-  let dp: FakeDistributionPoint;
-  let claims: FileClaims;
-  let arbiter: TransferArbiter;
-  let controller: AbortController;
-  let isOver: boolean;
-  /** What transfers have slept for: 60 s beside their streams, else for another transfer. */
-  let sleptMs: number[];
-
-  beforeEach(async function () {
-    this.timeout(10_000);
-    isOver = false;
-    sleptMs = [];
-    directory = await TemporaryDirectory.create();
-    clock = new FakeClock();
-    test = await TestLibrary.open({ directory: directory.path, clock });
-    pieceSource = new PieceSource({
-      fileLibraryDirectory: test.library.layout.fileLibrary,
-      cacheBytesMax: 0,
-      openFilesMax: 4,
-    });
-    dp = new FakeDistributionPoint(test.library);
-    claims = new FileClaims();
-    arbiter = new TransferArbiter(clock);
-    controller = new AbortController();
-  });
-  afterEach(async function () {
-    this.timeout(10_000);
-    isOver = true;
-    await pieceSource.stop();
-    await test[Symbol.asyncDispose]();
-    await directory[Symbol.asyncDispose]();
-  });
-
-  function transfer(
-    facts: Partial<DistributionJob> = {},
-    to = dp,
-    permit: PushTransferNeeds['permit'] = arbiter.open(['dp/PS1DP1'], 2),
-  ) {
-    const job = testJob({ packageId, ...facts });
-    const totals: number[] = [];
-    const progress: TransferProgress = new TransferProgress({
-      monotonicMs: () => clock.monotonicMs(),
-      onChange: () => totals.push(progress.totalBytes),
-      job,
-    });
-    /** What the DP had been asked when it was told that sending begins. */
-    const begunAfter: string[] = [];
-    const onBegun = async () => {
-      begunAfter.push(...to.calls);
-    };
-    const sleep = (ms: number, signal: AbortSignal) => {
-      sleptMs.push(ms);
-      return clock.sleep(ms, signal);
-    };
-    const { library } = test;
-    const needs = { library, pieceSource, channel: to.channel, claims, permit, sleep };
-    const config = { lanesMax: 3, callDeadlineMs: 1_000, contentDeadlineMs: 60_000 };
-    const run = () =>
-      new PushTransfer(needs, config, {
-        ...{ job, progress, signal: controller.signal, onBegun },
-      }).run();
-    return { run, progress, totals, begunAfter };
-  }
-
-  /** Lets the transfer work until the condition is true, or the test is over; time stands still. */
-  async function until(condition: () => boolean): Promise<void> {
-    while (!condition() && !isOver) await new Promise(setImmediate);
-  }
-
-  const namesSent = () => dp.sent.flatMap(({ names }) => names);
-  const countOf = (bytes: Buffer) =>
-    namesSent().filter((name) => name.startsWith(hashOf(bytes))).length;
+  openBeforeEach();
 
   it('begins, brings the manifest, asks, sends and commits (PTM-7)', async () => {
     const version = await test.commit(packageId, 1, { a: small, b: big, empty: Buffer.alloc(0) });
@@ -153,7 +60,7 @@ describe('push transfer', () => {
     const manifestBytes = Buffer.concat(parts).length;
     const { length: contentBytes } = Buffer.concat([small, big]);
     for (const takesInline of [false, true]) {
-      dp = new FakeDistributionPoint(test.library);
+      const dp = new FakeDistributionPoint(test.library);
       dp.takesInline = takesInline;
       let takenBytes = 0;
       const count = (bytes: number) => {
@@ -266,83 +173,6 @@ describe('push transfer', () => {
     assert.deepEqual([...new Set(totals)], [small.length + big.length], 'it never jumps');
   });
 
-  it('inspects again and sends what a DP has lost since it said it had it', async () => {
-    const version = await test.commit(packageId, 1, { a: small, b: big });
-    let commitCount = 0;
-    dp.onCall = (method) => {
-      if (method !== 'commit') return;
-      commitCount += 1;
-      if (commitCount <= 2) dp.files.delete(hashOf(small));
-    };
-    assert.equal(await transfer().run(), version.packageHash);
-    assert.equal(countOf(small), 3);
-    assert.equal(countOf(big), 4);
-  });
-
-  it('gives a DP up that keeps losing what it acknowledges', async () => {
-    await test.commit(packageId, 1, { a: small, b: big });
-    dp.onCall = (method) => {
-      if (method === 'commit') dp.files.clear();
-    };
-    await assert.rejects(transfer().run(), code('CONTENT_INCOMPLETE'));
-    assert.equal(dp.calls.filter((call) => call === 'commit').length, 3);
-  });
-
-  it('believes no DP that serves something else (PTM-8)', async () => {
-    await test.commit(packageId, 1, { a: small });
-    dp.claimedHash = '0'.repeat(64);
-    await assert.rejects(transfer().run(), code('CONTENT_HASH_MISMATCH'));
-  });
-
-  it('says that the site does not hold the version: none, an older or a newer one', async () => {
-    await assert.rejects(transfer().run(), code('CONTENT_NOT_HELD'));
-    await test.commit(packageId, 2, { a: small });
-    for (const sourceVersion of [1, 3]) {
-      await assert.rejects(transfer({ sourceVersion }).run(), code('CONTENT_NOT_HELD'));
-    }
-    assert.deepEqual(dp.calls, []);
-  });
-
-  it('says which file the site has lost, and frees what it had in hand', async () => {
-    await test.commit(packageId, 1, { a: small, b: big });
-    const other = new PieceSource({
-      fileLibraryDirectory: directory.join('nowhere'),
-      cacheBytesMax: 0,
-      openFilesMax: 4,
-    });
-    const real = pieceSource;
-    pieceSource = other;
-    await assert.rejects(transfer().run(), code('FILE_NOT_HELD'));
-    await other.stop();
-    pieceSource = real;
-    await transfer().run();
-  });
-
-  it('brings a DP no manifest that is not of the package, whatever it asks for', async () => {
-    await test.commit(packageId, 1, { a: small });
-    await test.commit(otherId, 1, { secret: shared });
-    dp.askedManifests = [`${otherId}.1`, '../../etc/passwd', `${packageId}.1`, `${packageId}.1`];
-    await transfer().run();
-    assert.deepEqual([...dp.manifests.keys()], [`${packageId}.1`]);
-  });
-
-  it('refuses an answer to Inspect that is not about the content', async () => {
-    await test.commit(packageId, 1, { a: small });
-    const lies: [string, (typeof dp)['tamperInspect']][] = [
-      ['entry', (part) => ({ ...part, files: [{ entryIndex: '1', piecesHeld: Buffer.alloc(0) }] })],
-      [
-        'negative',
-        (part) => ({ ...part, files: [{ entryIndex: '-1', piecesHeld: Buffer.alloc(0) }] }),
-      ],
-      ['twice', ({ files, missingBytes }) => ({ files: [...files, ...files], missingBytes })],
-      ['missing', (part) => ({ ...part, missingBytes: '18446744073709551615' })],
-    ];
-    for (const [name, lie] of lies) {
-      dp.tamperInspect = lie;
-      await assert.rejects(transfer().run(), code('MESSAGE_INVALID'), name);
-    }
-  });
-
   describe('to a DP that takes manifests inside Begin', () => {
     beforeEach(() => {
       dp.takesInline = true;
@@ -386,95 +216,6 @@ describe('push transfer', () => {
       const bytes = await readFile(content.manifestPath, 'latin1');
       await writeFile(content.manifestPath, bytes.replace('"a"', '"b"'), 'latin1');
       await assert.rejects(transfer().run(), code('CONTENT_HASH_MISMATCH', 'MANIFEST_INVALID'));
-    });
-  });
-
-  it('ends when it is aborted, whatever it does, and frees what it had in hand', async () => {
-    await test.commit(packageId, 1, { a: small, b: big });
-    const reason = new Error('withdrawn');
-    const hang = () => new Promise<void>(() => {});
-    dp.onContent = hang;
-    const running = transfer().run();
-    const ended = assert.rejects(running, reason);
-    await until(() => dp.sent.length === 3);
-    controller.abort(reason);
-    await ended;
-    assert.equal(claims.claim(hashOf(big), {}), 'mine');
-    // Only the sweep of the library sleeps, once it has come so far.
-    await until(() => clock.sleeperCount === 1);
-  });
-
-  it('gives a DP up that is connected and does nothing (PTM-2)', async () => {
-    await test.commit(packageId, 1, { b: big });
-    dp.onContent = () => new Promise<void>(() => {});
-    const ended = assert.rejects(transfer().run(), code('DEADLINE_EXCEEDED'));
-    await until(() => dp.sent.length === 3 && clock.sleeperCount > 0);
-    await clock.advance(120_000);
-    await clock.advance(120_000);
-    await ended;
-  });
-
-  describe('of a file that another transfer has in hand', () => {
-    let first: PackageVersion;
-    let second: PackageVersion;
-
-    beforeEach(async () => {
-      first = await test.commit(packageId, 1, { a: shared, b: small });
-      second = await test.commit(otherId, 1, { a: shared, c: big });
-    });
-
-    it('leaves it to the other, waits for its end, and sends the rest meanwhile', async () => {
-      const gate = newGate();
-      dp.onContent = ({ jobSerial }) => (jobSerial === 1 ? gate.promise : undefined);
-      const running = transfer({ jobSerial: 1 }).run();
-      await until(() => dp.sent.length === 3);
-      const { run, progress } = transfer({ jobSerial: 2, packageId: otherId });
-      const waiting = run();
-      await until(() => sleptMs.includes(1_000));
-      gate.resolve();
-      assert.equal(await running, first.packageHash);
-      assert.equal(await waiting, second.packageHash);
-      assert.equal(countOf(shared), 2, 'each piece was sent once');
-      assert.equal(progress.sentBytes, big.length);
-      assert.equal(progress.percent, 100);
-    });
-
-    it('sends it when the other has failed', async () => {
-      const gate = newGate();
-      dp.onContent = ({ jobSerial }) => (jobSerial === 1 ? gate.promise : undefined);
-      const failing = assert.rejects(transfer({ jobSerial: 1 }).run(), /lost/);
-      await until(() => dp.sent.length === 3);
-      const waiting = transfer({ jobSerial: 2, packageId: otherId }).run();
-      await until(() => sleptMs.includes(1_000));
-      gate.reject(new Error('lost'));
-      await failing;
-      assert.equal(await waiting, second.packageHash);
-    });
-
-    it('goes on without the end of the other, once the file is there', async () => {
-      const owner = {};
-      claims.claim(hashOf(shared), owner);
-      const waiting = transfer({ jobSerial: 2, packageId: otherId }).run();
-      await until(() => sleptMs.includes(1_000));
-      assert.ok(!dp.calls.includes('commit'));
-      dp.files.add(hashOf(shared));
-      await clock.advance(1_000);
-      assert.equal(await waiting, second.packageHash);
-    });
-
-    it('looks again less and less often while nothing changes', async () => {
-      claims.claim(hashOf(shared), {});
-      const waiting = transfer({ jobSerial: 2, packageId: otherId }).run();
-      const ended = assert.rejects(waiting);
-      const inspectCount = () => dp.calls.filter((call) => call.startsWith('inspect')).length;
-      for (const [index, seconds] of [1, 2, 4, 8, 16, 30, 30].entries()) {
-        await until(() => sleptMs.at(-1) === seconds * 1_000 && inspectCount() === index + 1);
-        await clock.advance(seconds * 1_000 - 1);
-        assert.equal(inspectCount(), index + 1);
-        await clock.advance(1);
-      }
-      controller.abort();
-      await ended;
     });
   });
 }).timeout(10_000);

@@ -1,30 +1,18 @@
 import assert from 'node:assert/strict';
-import type { DistributionJob } from '../../shared/domain/distribution-job.ts';
 import { HourOfWeek } from '../../shared/domain/hour-of-week.ts';
 import {
   hoursOfWeek,
   type TransferControls,
   type WindowLevel,
 } from '../../shared/domain/transfer-controls.ts';
-import { peerFailed, TestTransfers } from './testing/test-transfers.ts';
+import { peerFailed } from './testing/test-transfers.ts';
+import { addJob, openBeforeEach, test } from './testing/transfers-ground.ts';
 
 const hourMs = 3_600_000;
 
 describe('Package Transfer Manager, where controls are set', () => {
-  let test: TestTransfers;
+  openBeforeEach({ standard: ['A', 'B', 'C'] });
 
-  beforeEach(async function () {
-    this.timeout(10_000);
-    test = await TestTransfers.open();
-    await test.addDistributionPoints('A', 'B', 'C');
-  });
-  afterEach(async function () {
-    this.timeout(10_000);
-    await test[Symbol.asyncDispose]();
-  });
-
-  const addJob = (jobSerial: number, facts: Partial<DistributionJob> = {}) =>
-    test.addJob({ jobSerial, dpId: 'A', ...facts });
   const waitingReasonOf = (jobSerial: number) => test.manager.placeOf(jobSerial)?.waitingReason;
 
   /** A grid of one level from the present hour on, for so many hours, and open else. */

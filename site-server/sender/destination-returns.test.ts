@@ -1,19 +1,10 @@
 import assert from 'node:assert/strict';
-import { SendingMachine, SendingSite } from './testing/test-sending.ts';
+import { machine, site, startBeforeEach } from './testing/sending-ground.ts';
 
 const minuteMs = 60_000;
 
 describe('DestinationReturns', () => {
-  let machine: SendingMachine;
-  let site: SendingSite;
-  beforeEach(async () => {
-    machine = await SendingMachine.open();
-    site = await SendingSite.start(machine);
-  });
-  afterEach(async () => {
-    await site.stop();
-    await machine[Symbol.asyncDispose]();
-  });
+  startBeforeEach();
 
   it('tries at once when the replication stream of the site comes back', async () => {
     machine.site().isUp = false;

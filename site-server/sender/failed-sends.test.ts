@@ -2,22 +2,14 @@ import assert from 'node:assert/strict';
 import { rm, writeFile } from 'node:fs/promises';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
-import { refusal, SendingMachine, SendingSite } from './testing/test-sending.ts';
+import { machine, site, startBeforeEach } from './testing/sending-ground.ts';
+import { refusal } from './testing/test-sending.ts';
 
 const mib = 1024 * 1024;
 const minuteMs = 60_000;
 
 describe('FailedSends', () => {
-  let machine: SendingMachine;
-  let site: SendingSite;
-  beforeEach(async () => {
-    machine = await SendingMachine.open();
-    site = await SendingSite.start(machine);
-  });
-  afterEach(async () => {
-    await site.stop();
-    await machine[Symbol.asyncDispose]();
-  });
+  startBeforeEach();
 
   const untilRetrying = () => site.becomes(({ state }) => state === 'retrying');
 

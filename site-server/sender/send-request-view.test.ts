@@ -1,21 +1,12 @@
 import assert from 'node:assert/strict';
 import type { SendRequestRow } from './send-request-view.ts';
-import { SendingMachine, SendingSite } from './testing/test-sending.ts';
+import { machine, site, startBeforeEach } from './testing/sending-ground.ts';
 
 const all = { packageId: '', siteCode: '', history: false, limit: 0 };
 const mib = 1024 * 1024;
 
 describe('send request view', () => {
-  let machine: SendingMachine;
-  let site: SendingSite;
-  beforeEach(async () => {
-    machine = await SendingMachine.open();
-    site = await SendingSite.start(machine, { sender: { sendsMax: 1 } });
-  });
-  afterEach(async () => {
-    await site.stop();
-    await machine[Symbol.asyncDispose]();
-  });
+  startBeforeEach({ sender: { sendsMax: 1 } });
 
   async function list(filter: Partial<typeof all> = {}): Promise<SendRequestRow[]> {
     const rows: SendRequestRow[] = [];

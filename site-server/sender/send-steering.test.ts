@@ -4,35 +4,20 @@ import type { SendRequest } from '../../shared/domain/send-request.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import { StatusManager } from '../status-manager/status-manager.ts';
 import { type SendSelection, SendSteering, type SendSteeringVerb } from './send-steering.ts';
-import { SendingMachine, SendingSite } from './testing/test-sending.ts';
+import { machine, restart, site, startBeforeEach } from './testing/sending-ground.ts';
 
 const mib = 1024 * 1024;
 const minuteMs = 60_000;
 
 describe('steering of send requests (ADM-2)', () => {
-  let machine: SendingMachine;
-  let site: SendingSite;
+  startBeforeEach();
   let steering: SendSteering;
+  beforeEach(beginSteering);
 
-  beforeEach(async () => {
-    machine = await SendingMachine.open();
-    await start();
-  });
-  afterEach(async () => {
-    await site.stop();
-    await machine[Symbol.asyncDispose]();
-  });
-
-  async function start(): Promise<void> {
-    site = await SendingSite.start(machine);
+  async function beginSteering(): Promise<void> {
     const { store, clock } = machine;
     const status = await StatusManager.open({ store, clock, siteCode: 'CS1' });
     steering = new SendSteering({ siteCode: 'CS1', requests: site.requests, store, status, clock });
-  }
-
-  async function restart(): Promise<void> {
-    await site.stop();
-    await start();
   }
 
   async function steer(
@@ -54,6 +39,7 @@ describe('steering of send requests (ADM-2)', () => {
     assert.equal(suspended?.state, 'suspended');
     await until(() => machine.site().openCalls === 0);
     await restart();
+    await beginSteering();
     await until(() => only()?.state === 'suspended');
     await machine.clock.advance(60 * minuteMs);
     assert.equal(machine.site().openCalls, 0);
@@ -112,6 +98,7 @@ describe('steering of send requests (ADM-2)', () => {
     await steer({ kind: 'move', target }, { packageId: 'CS100001' });
     assert.equal(await order(), '4312');
     await restart();
+    await beginSteering();
     await until(() => [...site.requests.open()].length === 4);
     assert.equal(await order(), '4312');
     for (const packageId of ['CS100004', 'CS100001']) {

@@ -3,22 +3,13 @@ import { waiting, withRunNow, withSuspension } from '../../shared/domain/send-re
 import type { TransferControls, WindowLevel } from '../../shared/domain/transfer-controls.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { SendRequestRow } from './send-request-view.ts';
-import { SendingMachine, SendingSite } from './testing/test-sending.ts';
+import { machine, site, startBeforeEach } from './testing/sending-ground.ts';
 
 const mib = 1024 * 1024;
 const minuteMs = 60_000;
 
 describe('Sender, under schedules, limits and priorities', () => {
-  let machine: SendingMachine;
-  let site: SendingSite;
-  beforeEach(async () => {
-    machine = await SendingMachine.open();
-    site = await SendingSite.start(machine);
-  });
-  afterEach(async () => {
-    await site.stop();
-    await machine[Symbol.asyncDispose]();
-  });
+  startBeforeEach();
 
   const job = 'CS1-00000001';
   const second = { jobId: 'CS1-00000002', packageId: 'CS100002' };

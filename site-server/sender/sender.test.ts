@@ -2,22 +2,13 @@ import assert from 'node:assert/strict';
 import { keySpaces } from '../../shared/state-store/key-space.ts';
 import { TestSettings } from '../component-settings/testing/test-settings.ts';
 import { defaultSenderConfig } from './sender.ts';
-import { SendingMachine, SendingSite } from './testing/test-sending.ts';
+import { machine, restart, site, startBeforeEach } from './testing/sending-ground.ts';
 
 const mib = 1024 * 1024;
 const minuteMs = 60_000;
 
 describe('Sender', () => {
-  let machine: SendingMachine;
-  let site: SendingSite;
-  beforeEach(async () => {
-    machine = await SendingMachine.open();
-    site = await SendingSite.start(machine);
-  });
-  afterEach(async () => {
-    await site.stop();
-    await machine[Symbol.asyncDispose]();
-  });
+  startBeforeEach();
 
   const job = 'CS1-00000001';
 
@@ -82,10 +73,9 @@ describe('Sender', () => {
   });
 
   it('begins more at once as soon as its limits are raised (REP-5, ADM-3)', async () => {
-    await site.stop();
     const limits = { ...defaultSenderConfig, sendsMax: 1 };
     const settings = new TestSettings();
-    site = await SendingSite.start(machine, { limits, settings });
+    await restart({ limits, settings });
     for (const other of machine.sites.values()) other.isSilent = true;
     const to = ['PS1', 'PS2', 'PS3'];
     await machine.order(

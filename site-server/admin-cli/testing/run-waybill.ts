@@ -3,7 +3,7 @@ import type { ExitCode } from '../command-failure.ts';
 import type { OwnEnrollment } from '../enroll-commands.ts';
 import { runCommandLine, type Surroundings } from '../run-command-line.ts';
 import { FakeAdmin } from './fake-admin.ts';
-import { thenMs } from './fake-answers.ts';
+import { thenMs } from './fake-moment.ts';
 import { FakePackages } from './fake-packages.ts';
 
 /** A stream that keeps what is written to it. */

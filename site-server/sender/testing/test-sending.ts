@@ -288,7 +288,8 @@ export class SendingSite {
   }
 }
 
-interface SendingOptions {
+/** How a test wants its site. */
+export interface SendingOptions {
   readonly life?: CrashingStore;
   readonly sender?: Partial<SenderConfig>;
   /** A test changes them, and tells `settings`. @default as `sender` has them */
