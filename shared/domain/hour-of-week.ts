@@ -39,7 +39,7 @@ export class HourOfWeek {
 
   /** The same for each quarter of an hour of a week, the one of `nowMs` first. */
   ahead(nowMs: number): Uint8Array {
-    return this.#zone.ahead(Math.floor(nowMs / quarterMs));
+    return hoursOfZone(this.#timeZone).ahead(Math.floor(nowMs / quarterMs));
   }
 }
 
