@@ -82,11 +82,11 @@ const resetSettings = command({
 export const settingCommands: readonly Command[] = [showSettings, setSettings, resetSettings];
 
 const columns: readonly Column<SettingRecord>[] = [
-  { title: 'setting', text: (row) => row.name },
+  { title: 'setting', text: (row) => row.name, isWhole: true },
   { title: 'value', text: (row) => row.value, align: 'right' },
   { title: 'configured', text: toConfiguredText, align: 'right' },
-  { title: 'range', text: (row) => `${row.min} to ${row.max}`, align: 'right' },
-  { title: 'what', text: (row) => row.description },
+  { title: 'range', text: (row) => `${row.min} to ${row.max}`, align: 'right', spare: 1 },
+  { title: 'what', text: (row) => row.description, spare: 2 },
 ];
 
 function toConfiguredText({ isSet, configured }: SettingRecord): string {
