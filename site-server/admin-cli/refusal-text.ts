@@ -1,5 +1,6 @@
 import { fromIdentityUri, type PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import type { CallerGroup } from '../../shared/rpc/call-policy.ts';
+import { scopePolicy } from '../../shared/rpc/scope-policy.ts';
 
 /** The facts of a refusal, as they come from a site server. */
 interface Refusal {
@@ -30,16 +31,22 @@ export function toRefusalText({ code, message, facts }: Refusal): string | undef
     return `${message}. Leave that out, or ask an administrator who may change it`;
   }
   const need = code === 'PEER_NOT_ALLOWED' ? needs[String(facts.expected)] : undefined;
-  return need && toRoleText(caller, need);
+  return need && toRoleText(caller, { ...need, isScopeLeft: scopePolicy.has(String(facts.method)) });
 }
 
-function toRoleText(caller: Admin, { who, role }: { who: string; role: string }): string {
-  const [theirs, name] = [caller.role, caller.name];
-  const added = `waybill admin add ${name} --role ${role}${toScopeOptions(caller.scope)}`;
-  return `you are ${name}, whose role is ${theirs}; this takes ${who}. Ask one to do it, or one with full rights for that role: "waybill admin delete ${name}", then "${added}", and enroll anew`;
+function toRoleText(
+  { role: theirs, name, scope }: Admin,
+  { who, role, isScopeLeft }: { who: string; role: string; isScopeLeft: boolean },
+): string {
+  const added = `waybill admin add ${name} --role ${role}${isScopeLeft ? toScopeOptions(scope) : ''}`;
+  const andNoScope = scope && !isScopeLeft ? ' and no scope' : '';
+  return `you are ${name}, whose role is ${theirs}; this takes ${who}${andNoScope}. Ask one to do it, or one with full rights for that role: "waybill admin delete ${name}", then "${added}", and enroll anew. Where the site has no authority of its own, ask who made the certificates for another one`;
 }
 
-/** Whoever gets another role keeps his scope: more than he needs nobody is told to give him. */
+/**
+ * Whoever gets another role keeps his scope: more than he needs nobody is told to give him. What no scope
+ * allows he does without one.
+ */
 function toScopeOptions(scope: Admin['scope']): string {
   const sites = scope?.siteCodes.map((code) => ` --scope site=${code}`) ?? [];
   const groups = scope?.groupNames.map((name) => ` --scope group=${name}`) ?? [];
