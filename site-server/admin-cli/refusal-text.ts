@@ -21,17 +21,27 @@ const needs: Readonly<Record<string, { readonly who: string; readonly role: stri
 };
 
 /**
- * What an administrator is told whose role or scope does not allow what he asked for: what it takes, and
- * whom to ask. Undefined for every other failure.
+ * What an administrator is told whose certificate, role or scope does not allow what he asked for: what it
+ * takes, and whom to ask. Undefined for every other failure.
  */
 export function toRefusalText({ code, message, facts }: Refusal): string | undefined {
+  if (code === 'PEER_UNREACHABLE' && isOfOurCertificate(facts)) {
+    return `${message}. Yours may be revoked, or over: ask another administrator, whose "waybill certs" says so`;
+  }
   const caller = fromIdentityUri(String(facts.caller));
   if (caller?.kind !== 'admin') return undefined;
   if (code === 'SCOPE_EXCEEDED') {
     return `${message}. Leave that out, or ask an administrator who may change it`;
   }
   const need = code === 'PEER_NOT_ALLOWED' ? needs[String(facts.expected)] : undefined;
-  return need && toRoleText(caller, { ...need, isScopeLeft: scopePolicy.has(String(facts.method)) });
+  return (
+    need && toRoleText(caller, { ...need, isScopeLeft: scopePolicy.has(String(facts.method)) })
+  );
+}
+
+/** A site that does not take a certificate does not say why. */
+function isOfOurCertificate({ peer, reason }: Refusal['facts']): boolean {
+  return /^(a )?site /.test(String(peer)) && /refuses our certificate$/.test(String(reason));
 }
 
 function toRoleText(

@@ -167,6 +167,23 @@ describe('a refusal by role or scope (SEC-1)', () => {
     });
   }
 
+  for (const [reason, isAdvised] of [
+    ['it closed the connection, as it does when it refuses our certificate', true],
+    ['it refuses our certificate', true],
+    ['nothing listens there', false],
+  ] as const) {
+    it(`says ${isAdvised ? '' : 'nothing of revoking '}when "${reason}"`, async () => {
+      const peer = 'a site server';
+      const { stderr } = await refusedBy({
+        ...{ code: 'PEER_UNREACHABLE', peer, address: 'a:1', reason },
+      });
+      const advice =
+        'Yours may be revoked, or over: ask another administrator, whose "waybill certs" says so';
+      const told = `a site server at a:1 cannot be reached: ${reason}`;
+      assert.equal(stderr, `waybill: ${told}${isAdvised ? `. ${advice}` : ''}\n`);
+    });
+  }
+
   it('tells what lies outside the scope, and what to do about it', async () => {
     const { exitCode, stderr } = await refusedBy({
       code: 'SCOPE_EXCEEDED',
