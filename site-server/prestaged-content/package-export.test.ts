@@ -113,7 +113,8 @@ describe('export of a package (PKG-12)', () => {
       exporter(undefined, []).run(request({ baseVersion: 1 }), () => {}, unaborted),
       {
         code: 'REQUEST_INVALID',
-        message: /before 2: only its source site does, of those published while .* several sites, got 1$/,
+        message:
+          /before 2: only its source site does, of those published while .* several sites, got 1$/,
       },
     );
     assert.deepEqual(await readdir(directory), []);
