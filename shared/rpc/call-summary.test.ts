@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { callPolicy } from './call-policy.ts';
-import { summaryOf } from './call-summary.ts';
+import { isLook, summaryOf } from './call-summary.ts';
 import { methodDefinition } from './service-definitions.ts';
 import { filledRequests } from './testing/filled-requests.ts';
 
@@ -116,6 +116,21 @@ describe('summary of a request for the audit trail (ADM-5)', () => {
         assert.notEqual(summary, '', field);
         assert.doesNotMatch(summary, /UNSPECIFIED|\{\}/, field);
       }
+    });
+  }
+});
+
+describe('a look at what a request would change (ADM-5)', () => {
+  for (const [request, expected] of [
+    [{ all: true, lookOnly: true }, true],
+    [{ dpId: 'PS1DP1', dryRun: true }, true],
+    [{ jobs: { all: true, lookOnly: true } }, true],
+    [{ all: true, lookOnly: false }, false],
+    [{ jobs: null }, false],
+    [undefined, false],
+  ] as const) {
+    it(`${expected ? 'is' : 'is not'} ${JSON.stringify(request)}`, () => {
+      assert.equal(isLook(request), expected);
     });
   }
 });

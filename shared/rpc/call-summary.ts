@@ -97,6 +97,16 @@ export function summaryOf(request: unknown): string {
   return summary.length <= summaryLengthMax ? summary : `${summary.slice(0, summaryLengthMax)}…`;
 }
 
+/**
+ * Whether a request only asks what a changing method would do (`look_only`, `dry_run`): each method that has
+ * such a field heeds it.
+ */
+export function isLook(request: unknown): boolean {
+  if (typeof request !== 'object' || request === null) return false;
+  const { lookOnly, dryRun, jobs } = request as Record<string, unknown>;
+  return lookOnly === true || dryRun === true || isLook(jobs);
+}
+
 /** @param under what the fields' names begin with, such as `controls.` */
 function partsOf(message: unknown, under: string, depth: number): string[] {
   if (typeof message !== 'object' || message === null || depth > depthMax) return [];
