@@ -214,6 +214,10 @@ describe('call policy of a running server (SEC-1)', () => {
     const server = await circle.serve('Admin', {
       getPackage: async () => ({}),
       updatePackage: async () => ({}),
+      async *cancelJobs({ dpId }) {
+        if (dpId !== '') throw new WaybillError({ code: 'DISTRIBUTION_POINT_UNKNOWN', dpId });
+        yield* [];
+      },
       deletePackage: async ({ packageId }) => {
         throw new WaybillError({ code: 'PACKAGE_UNKNOWN', packageId });
       },
@@ -224,6 +228,13 @@ describe('call policy of a running server (SEC-1)', () => {
     await channel.unary('getPackage', { packageId: 'PS100001' }, { deadlineMs });
     await channel.unary('updatePackage', { packageId: 'PS100001' }, { deadlineMs });
     await assert.rejects(channel.unary('deletePackage', { packageId: 'PS1FFFFF' }, { deadlineMs }));
+    const cancel = async (dpId: string, lookOnly: boolean) => {
+      const selection = { all: true, dpId, lookOnly };
+      for await (const _ of channel.serverStream('cancelJobs', selection, { deadlineMs }));
+    };
+    await cancel('', true);
+    await cancel('', false);
+    await assert.rejects(cancel('NOPE', true));
     const readers = await circle.channel('Admin', server.address, {
       credentials: await circle.credentials(reader),
     });
@@ -234,6 +245,8 @@ describe('call policy of a running server (SEC-1)', () => {
     assert.deepEqual(written, [
       'waybill://admin/operator/olga | UpdatePackage | ok | packageId=PS100001',
       'waybill://admin/operator/olga | DeletePackage | PACKAGE_UNKNOWN | packageId=PS1FFFFF',
+      'waybill://admin/operator/olga | CancelJobs | ok | all=true',
+      'waybill://admin/operator/olga | CancelJobs | DISTRIBUTION_POINT_UNKNOWN | dpId=NOPE lookOnly=true all=true',
       'waybill://admin/read-only/rita | UpdatePackage | PEER_NOT_ALLOWED | expected administrators who may do the daily work',
     ]);
   });

@@ -15,7 +15,7 @@ import type { AuditEvent } from './audit-event.ts';
 import type { CallStatus } from './call-failure.ts';
 import { callPolicy } from './call-policy.ts';
 import { callerOf } from './call-policy-interceptor.ts';
-import { printable, summaryOf } from './call-summary.ts';
+import { isLook, printable, summaryOf } from './call-summary.ts';
 import type { CallContext } from './conversation.ts';
 import { ResponseStream } from './response-stream.ts';
 import { messageBytesMax } from './rpc-limits.ts';
@@ -47,7 +47,8 @@ interface CallWork {
 
 /**
  * Turns the functions of a Conversation into what gRPC calls: makes the context, keeps
- * back-pressure both ways, maps failures to statuses, writes changing calls to the audit trail.
+ * back-pressure both ways, maps failures to statuses, writes changing calls to the audit trail, but not
+ * those that only look what would change.
  */
 export class CallAnswerer {
   readonly #logger: Logger;
@@ -91,19 +92,21 @@ export class CallAnswerer {
 
   async #answer({ method, run, call, delivery }: CallWork, bare: CallContext): Promise<void> {
     let asked = '';
+    let isOnlyLook = false;
     const describe = (text: string) => {
       asked = printable(text);
     };
     const context = { ...bare, describe };
     const ask = (request: unknown) => {
       asked ||= summaryOf(request);
+      isOnlyLook ||= isLook(request);
       return request;
     };
     try {
       const decode = (bytes: Buffer) => ask(decoded(method, bytes));
       const request = 'request' in call ? decode(call.request) : requestsOf(call, context, decode);
       await delivery.succeed(run(request, context), context.signal);
-      this.#audit(method, context, { result: 'ok', detail: asked });
+      if (!isOnlyLook) this.#audit(method, context, { result: 'ok', detail: asked });
     } catch (error) {
       const failure = toAnsweredFailure(error, (fault) => {
         const caller = toIdentityUri(context.caller.identity);

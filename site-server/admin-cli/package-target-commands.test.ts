@@ -70,6 +70,21 @@ describe('of groups', () => {
     );
   });
 
+  it('says that a group does not have it, and not that it was taken off', async () => {
+    const admin = new FakeAdmin()
+      .answer('removePackage', nothing)
+      .stream('listGroups', () => [aGroup({ packageIds: [] })])
+      .stream('listPackageStatus', () => [aStatus({ dpId: 'PS1DP1' })]);
+    const { exitCode, stdout } = await runWaybill('package remove PS100001 --group Offices', {
+      admin,
+    });
+    assert.equal(exitCode, 0);
+    assert.equal(
+      stdout,
+      'Package PS100001: group Offices does not have it.\nPackage PS100001: nothing to do.\n',
+    );
+  });
+
   for (const [line, method, expected] of [
     ['distribute', 'distributePackage', /no distribution point is in the group yet; who joins/],
     ['redistribute', 'redistributePackage', /no distribution point is in the group yet\.\n/],

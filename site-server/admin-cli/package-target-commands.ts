@@ -155,16 +155,22 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
   const ofSites = sites.length > 0 ? { siteCodes: sites } : {};
   const ofGroups = groups.length > 0 ? { groupNames: groups } : {};
   const request = { packageId, dpIds: requested, allDps: all, ...ofSites, ...ofGroups };
+  const lacking = goal === 'removed' ? await lackingOf(session, packageId, groups) : [];
   const accepted = await session.admin.ask(action.method, request);
-  if (groups.length > 0 && action.ofGroups) {
-    const which = `${groups.length > 1 ? 'groups' : 'group'} ${groups.join(', ')}`;
-    session.output.sentence(`Package ${packageId} ${action.ofGroups} ${which}.`);
+  const told = groups.filter((group) => !lacking.includes(group));
+  if (lacking.length > 0) {
+    const verb = lacking.length > 1 ? 'do' : 'does';
+    session.output.sentence(`Package ${packageId}: ${groupsText(lacking)} ${verb} not have it.`);
+  }
+  if (told.length > 0 && action.ofGroups) {
+    session.output.sentence(`Package ${packageId} ${action.ofGroups} ${groupsText(told)}.`);
   }
   const underWay = places?.underWay(underWayTo[goal]) ?? [];
   const dpIds = [...new Set([...accepted.dpIds, ...underWay])];
   if (!places || dpIds.length === 0) {
     const isNobody = groups.length > 0 && members.size + requested.length + sites.length === 0;
-    const meant = { ...action, isMeant, isNobody, hasGroups: groups.length > 0 };
+    const hasGroups = told.length > 0;
+    const meant = { ...action, isMeant, isNobody, hasGroups, hasLacking: lacking.length > 0 };
     return await tellAccepted(session, { packageId, dpIds }, meant);
   }
   const sitesOfTargets = dpIds.map((dpId) => ({ siteCode: places.siteOf(dpId) }));
@@ -204,6 +210,24 @@ export async function membersOf(
   return members;
 }
 
+/** Of these groups those that do not have the package: what their DPs have, they have otherwise. */
+async function lackingOf(
+  { admin }: Session,
+  packageId: string,
+  groups: readonly string[],
+): Promise<string[]> {
+  const lacking: string[] = [];
+  for (const groupName of groups) {
+    const [group] = await admin.list('listGroups', { groupName });
+    if (!group?.packageIds.includes(packageId)) lacking.push(groupName);
+  }
+  return lacking;
+}
+
+function groupsText(groups: readonly string[]): string {
+  return `${groups.length > 1 ? 'groups' : 'group'} ${groups.join(', ')}`;
+}
+
 async function tellAccepted(
   session: Session,
   accepted: { packageId: string; dpIds: string[] },
@@ -222,7 +246,10 @@ async function tellAccepted(
 
 /** A command, and what it is about. */
 interface Meant extends TargetAction, Pick<TargetRequest, 'isMeant'> {
+  /** Groups were told; of a removal, those that had the package. */
   readonly hasGroups: boolean;
+  /** It was to be taken off groups that do not have it, which has been said. */
+  readonly hasLacking: boolean;
   /** Only groups are named, and nobody is in them. */
   readonly isNobody: boolean;
 }
@@ -241,6 +268,7 @@ async function toNothingText(session: Session, packageId: string, action: Meant)
   const leaving = meant.filter(isLeaving).map(({ dpId }) => dpId);
   const staying = meant.filter((row) => !isLeaving(row)).map(({ dpId }) => dpId);
   if (leaving.length > 0) return `removal is on its way from ${leaving.join(', ')}`;
+  if (action.hasLacking && !action.hasGroups) return 'nothing to do';
   if (staying.length === 0 || !action.hasGroups) return `nothing to do, ${action.nothing}`;
   return `it stays on ${staying.join(', ')}, since another of their groups has it`;
 }

@@ -97,6 +97,28 @@ describe('Admin service, on groups of distribution points (ADM-3)', () => {
     await assert.rejects(preview([], 'Nope'), { code: 'GROUP_UNKNOWN' });
   });
 
+  it('takes nothing off a group that was not given the package, and off one that was elsewhere (PKG-7)', async () => {
+    await atTop.addGroup({ groupName: 'Offices', dpIds: ['PS1DP1'] }, context);
+    const none = { packageId, dpIds: [], allDps: false, siteCodes: [], groupNames: [] };
+    await atTop.distributePackage({ ...none, dpIds: ['PS1DP1'] }, context);
+    await hierarchy.rest();
+    const toGroup = { ...none, groupNames: ['Offices'] };
+    assert.deepEqual(await atTop.removePackage(toGroup, context), { dpIds: [] });
+    await hierarchy.rest();
+    const rows = () => all(atTop.listPackageStatus({ ...everything, dpId: 'PS1DP1' }, context));
+    const [kept] = await rows();
+    assert.equal(kept?.state, 'PACKAGE_STATUS_STATE_INSTALLED');
+    await atPs1.distributePackage(toGroup, context);
+    await hierarchy.rest();
+    assert.deepEqual(await atTop.removePackage(toGroup, context), { dpIds: ['PS1DP1'] });
+    await hierarchy.rest();
+    assert.deepEqual(
+      await atTop.removePackage(toGroup, context),
+      { dpIds: [] },
+      'it has it no more',
+    );
+  });
+
   it('refuses what a group cannot be told', async () => {
     await atTop.addGroup({ groupName: 'A', dpIds: [] }, context);
     const exists = { code: 'GROUP_EXISTS' };

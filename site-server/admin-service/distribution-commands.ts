@@ -16,6 +16,8 @@ interface Chosen {
   readonly byName: readonly Target[];
   /** As far as this site knows who is in the groups. @default none */
   readonly byGroup?: readonly Target[];
+  /** The groups that are told. @default none */
+  readonly groupNames?: readonly string[];
 }
 
 /**
@@ -49,12 +51,12 @@ export class DistributionCommands {
     const names = await this.#targets.receivers(requested);
     const members = await this.#targets.membersOf(groupNames);
     await check({ dpIds: [...names, ...members], groupNames });
-    return this.#want(packageId, { action: 'add', groupNames }, async (sitePackage) => {
+    return this.#want(packageId, 'add', async (sitePackage) => {
       await this.#requireStaying(sitePackage);
       const isOpen = (target: Target) => !isOnItsWay(target);
       const byName = (await this.#targets.of(packageId, names)).filter(isOpen);
       const byGroup = (await this.#targets.of(packageId, members)).filter(isOpen);
-      return { byName, byGroup };
+      return { byName, byGroup, groupNames };
     });
   }
 
@@ -69,7 +71,7 @@ export class DistributionCommands {
     const { packageId, dpIds } = requested;
     const names = await this.#targets.holders(requested);
     await check({ dpIds: names });
-    return this.#want(packageId, { action: 'redistribute' }, async (sitePackage) => {
+    return this.#want(packageId, 'redistribute', async (sitePackage) => {
       await this.#requireStaying(sitePackage);
       const targets = await this.#targets.of(packageId, names);
       const strangers = targets.filter(({ intent }) => intent !== 'installed');
@@ -83,8 +85,9 @@ export class DistributionCommands {
   }
 
   /**
-   * Takes a package off DPs. Those that do not have it are passed over. Taken off a group, it leaves the
-   * DPs that are in it, but those that are in another group which has it.
+   * Takes a package off DPs. Those that do not have it are passed over, and so are groups that do not: what
+   * their DPs have was given to them otherwise. Taken off a group, it leaves the DPs that are in it, but
+   * those that are in another group which has it.
    *
    * @returns the DPs for which something will happen
    * @throws PACKAGE_UNKNOWN, DISTRIBUTION_POINT_UNKNOWN, SITE_UNKNOWN, GROUP_UNKNOWN, SCOPE_EXCEEDED
@@ -96,11 +99,14 @@ export class DistributionCommands {
     const names = hasNames ? await this.#targets.holders({ ...requested, groupNames: [] }) : [];
     const members = await this.#targets.membersOf(groupNames);
     await check({ dpIds: [...names, ...members], groupNames });
-    return this.#want(packageId, { action: 'remove', groupNames }, async () => {
-      const left = await this.#targets.withoutOtherGroup(packageId, members, groupNames);
+    return this.#want(packageId, 'remove', async () => {
+      const having = await this.#targets.groupsWith(packageId, groupNames);
+      const inThem = await this.#targets.membersOf(having);
+      const left = await this.#targets.withoutOtherGroup(packageId, inThem, having);
       return {
         byName: (await this.#targets.of(packageId, names)).filter(isRemovable),
         byGroup: (await this.#targets.of(packageId, left)).filter(isRemovable),
+        groupNames: having,
       };
     });
   }
@@ -121,13 +127,13 @@ export class DistributionCommands {
    */
   #want(
     packageId: string,
-    { action, groupNames = [] }: { action: WantedAction; groupNames?: readonly string[] },
+    action: WantedAction,
     choose: (sitePackage: SitePackage) => Promise<Chosen>,
   ): Promise<string[]> {
     const { packages, store, notifier, clock } = this.#components;
     return packages.turn(packageId, async () => {
       const sitePackage = await packages.require(packageId);
-      const { byName, byGroup = [] } = await choose(sitePackage);
+      const { byName, byGroup = [], groupNames = [] } = await choose(sitePackage);
       if (byName.length + groupNames.length === 0) return [];
       const times = { nowMs: clock.nowMs(), wishedAtMs: this.#components.nextMs() };
       const changes = byName.flatMap((target) =>

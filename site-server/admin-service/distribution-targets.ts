@@ -98,6 +98,16 @@ export class DistributionTargets {
     return present.sort();
   }
 
+  /** Of these groups those that have the package, at whatever site they were given it. */
+  async groupsWith(packageId: string, groupNames: readonly string[]): Promise<string[]> {
+    const { groups } = this.#components.hierarchyPackages;
+    const having = new Set<string>();
+    for (const { groupName, intent } of await groups.assignmentsOf(packageId)) {
+      if (intent === 'installed') having.add(groupName);
+    }
+    return groupNames.filter((groupName) => having.has(groupName));
+  }
+
   /** Of these DPs those that are in no group but these which has the package. */
   async withoutOtherGroup(
     packageId: string,
