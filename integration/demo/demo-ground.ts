@@ -115,6 +115,8 @@ export class DemoGround {
     this.say(`  export WAYBILL_CERT=${files.certificateFile}`);
     this.say(`  export WAYBILL_KEY=${files.keyFile}`);
     this.say(`  alias waybill='node ${programs.waybill}'`);
+    this.say(`  alias waybill-site='node ${programs.waybillSite}'`);
+    this.say(`  alias waybill-dp='node ${programs.waybillDp}'`);
     for (const words of ['status', 'jobs --history', 'messages', 'jobs watch', '--help']) {
       this.say(`  waybill ${words}`);
     }

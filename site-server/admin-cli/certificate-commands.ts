@@ -6,6 +6,8 @@ import { flag, siteToAskOption } from './options.ts';
 import type { Column } from './table.ts';
 import { toAgeText, toWaitText } from './units.ts';
 
+const dayMs = 24 * 3_600_000;
+
 const listCertificates = command({
   path: 'certs list',
   isDefault: true,
@@ -35,7 +37,7 @@ function toColumns(nowMs: number, timeZone: string | undefined): Column<Certific
   return [
     { title: 'certificate of', text: toName },
     { title: 'ends', text: (row) => toDayText(row.notAfterMs, timeZone) },
-    { title: '', text: (row) => toLeftText(row.notAfterMs, nowMs), align: 'right' },
+    { title: 'when', text: (row) => toLeftText(row.notAfterMs, nowMs), align: 'right' },
     { title: 'issued by', text: toIssuerText },
     { title: 'root', text: toRootText },
     { title: 'due', text: toDueText, tone: toneOfDue },
@@ -48,10 +50,11 @@ function toName({ kind, holder }: CertificateRecord): string {
   return kind === 'site-authority' ? holder.replace(/^site/, 'authority') : holder;
 }
 
+/** Of what is more than a week away, hours say nothing. */
 function toLeftText(notAfterMs: number, nowMs: number): string {
-  return notAfterMs >= nowMs
-    ? `in ${toWaitText(notAfterMs - nowMs)}`
-    : toAgeText(notAfterMs, nowMs);
+  const leftMs = notAfterMs - nowMs;
+  const shownMs = Math.abs(leftMs) > 7 * dayMs ? leftMs - (leftMs % dayMs) : leftMs;
+  return leftMs >= 0 ? `in ${toWaitText(shownMs)}` : toAgeText(nowMs + shownMs, nowMs);
 }
 
 function toIssuerText({ kind, issuerSiteCode }: CertificateRecord): string {

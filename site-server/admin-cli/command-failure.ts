@@ -180,7 +180,13 @@ function wordOfField(field: string, args: readonly string[]): string | undefined
   if (whole === 'identity_uri') {
     return wordsOfHolders[args.find((arg) => Object.hasOwn(wordsOfHolders, arg)) ?? ''];
   }
+  if (whole === 'dp_ids' && isOfMembers(args)) return '<dp-id>';
   return optionsOfFields[whole] ?? optionIfTyped(whole, args);
+}
+
+/** `group join` and `group leave` name distribution points without an option. */
+function isOfMembers(args: readonly string[]): boolean {
+  return args.includes('group') && (args.includes('join') || args.includes('leave'));
 }
 
 function optionIfTyped(field: string, args: readonly string[]): string | undefined {

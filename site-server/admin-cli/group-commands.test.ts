@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
+import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
 import { aPackage } from './testing/package-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
@@ -52,6 +53,23 @@ describe('waybill group (ADM-3, ADM-6)', () => {
       ...{ groupName: 'Offices', dpIds: ['PS1DP3'], drop: true },
     });
     assert.match(dropped.stdout, /the packages of the group leave/);
+  });
+
+  it('says who was in it already, and gets nothing anew', async () => {
+    const one = await runWaybill('group join Offices PS1DP1');
+    assert.equal(one.stdout, 'PS1DP1 is in group Offices already.\n');
+    const both = await runWaybill('group join Offices PS1DP1 PS1DP3');
+    const joined = 'PS1DP3 is in group Offices, and gets its 1 package.\n';
+    assert.equal(both.stdout, `PS1DP1 is in group Offices already.\n${joined}`);
+  });
+
+  it('names who is not in it by the word that was typed', async () => {
+    const expected = 'distribution points that are in group Offices';
+    const admin = new FakeAdmin().answer('leaveGroup', () => {
+      throw requestInvalid('dp_ids', { expected, actual: 'PS1DP4' });
+    });
+    const { stderr } = await runWaybill('group leave Offices PS1DP4', { admin });
+    assert.equal(stderr, `waybill: <dp-id>: expected ${expected}, got PS1DP4\n`);
   });
 
   for (const [line, refusal] of [

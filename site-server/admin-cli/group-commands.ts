@@ -106,10 +106,14 @@ const joinGroup = command({
   example: 'waybill group join Offices PS1DP3 PS2DP2',
   options: (parser) => membersOf(parser),
   run: async ({ group: groupName, dpId: dpIds }, session) => {
+    const [before] = await session.admin.list('listGroups', { groupName });
     const record = toGroupRecord(await session.admin.ask('joinGroup', { groupName, dpIds }));
     session.output.record(record);
-    const gets = record.packageIds.length > 0 ? `, and ${getsWhat(dpIds, record)}` : '';
-    session.output.sentence(`${toNames(dpIds)} in group ${groupName}${gets}.`);
+    const isInAlready = (dpId: string) => before?.dpIds.includes(dpId) === true;
+    tellJoined(session, record, {
+      already: dpIds.filter(isInAlready),
+      joined: dpIds.filter((dpId) => !isInAlready(dpId)),
+    });
   },
 });
 
@@ -157,6 +161,18 @@ function ofGroup(parser: Argv<GlobalArguments>) {
 function membersOf(parser: Argv<GlobalArguments>) {
   const dpIds = repeatedPositional('dp-id', 'Distribution points', distributionPointIdText);
   return ofGroup(parser).positional('dp-id', dpIds);
+}
+
+function tellJoined(
+  { output }: Session,
+  record: GroupRecord,
+  { already, joined }: { already: readonly string[]; joined: readonly string[] },
+): void {
+  const { groupName, packageIds } = record;
+  if (already.length > 0) output.sentence(`${toNames(already)} in group ${groupName} already.`);
+  if (joined.length === 0) return;
+  const gets = packageIds.length > 0 ? `, and ${getsWhat(joined, record)}` : '';
+  output.sentence(`${toNames(joined)} in group ${groupName}${gets}.`);
 }
 
 function tellLeft(

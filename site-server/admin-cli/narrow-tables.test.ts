@@ -4,7 +4,7 @@ import { FakeAdmin } from './testing/fake-admin.ts';
 import { thenMs } from './testing/fake-moment.ts';
 import { aMessage } from './testing/message-answers.ts';
 import { runWaybill } from './testing/run-waybill.ts';
-import { aDistributionPoint } from './testing/site-answers.ts';
+import { aDistributionPoint, aSetting } from './testing/site-answers.ts';
 import { widthOf } from './text-width.ts';
 
 const reason =
@@ -101,6 +101,27 @@ describe('tables of 80 columns (ADM-6)', () => {
       const json = await runWaybill(`${line} --json`, { admin: full(), surroundings });
       const plainJson = await runWaybill(`${line} --json`, { admin: full() });
       assert.equal(json.stdout, plainJson.stdout);
+    });
+  }
+
+  for (const [configuredValue, leftOut] of [
+    ['', undefined],
+    ['1000000000', 'what'],
+  ] as const) {
+    it(`settings: names are never broken${leftOut ? `, and ${leftOut} goes first` : ''}`, async () => {
+      const [name, longest] = ['serve-kilobytes-per-second', '1000000000'];
+      const setting = aSetting({
+        ...{ name, setValue: longest, configuredValue, minValue: '1', maxValue: longest },
+        description:
+          'How fast the site serves content to who fetches it there. The most is no limit.',
+      });
+      const admin = new FakeAdmin().stream('listSettings', () => [setting, aSetting()]);
+      const terminal = { columns: 80, rows: 24 };
+      const { stdout } = await runWaybill('settings', { admin, terminal });
+      const plain = stripVTControlCharacters(stdout);
+      assert.match(plain, /^serve-kilobytes-per-second +1000000000 .*1 to 1000000000/m);
+      assert.equal(plain.includes('No room for what;'), leftOut !== undefined, plain);
+      assert.ok(Math.max(...plain.split('\n').map(widthOf)) <= 80, plain);
     });
   }
 });

@@ -1,5 +1,6 @@
 import { fromIdentityUri, type PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import type { CallerGroup } from '../../shared/rpc/call-policy.ts';
+import { scopePolicy } from '../../shared/rpc/scope-policy.ts';
 
 /** The facts of a refusal, as they come from a site server. */
 interface Refusal {
@@ -20,26 +21,42 @@ const needs: Readonly<Record<string, { readonly who: string; readonly role: stri
 };
 
 /**
- * What an administrator is told whose role or scope does not allow what he asked for: what it takes, and
- * whom to ask. Undefined for every other failure.
+ * What an administrator is told whose certificate, role or scope does not allow what he asked for: what it
+ * takes, and whom to ask. Undefined for every other failure.
  */
 export function toRefusalText({ code, message, facts }: Refusal): string | undefined {
+  if (code === 'PEER_UNREACHABLE' && isOfOurCertificate(facts)) {
+    return `${message}. Yours may be revoked, or over: ask another administrator, whose "waybill certs" says so`;
+  }
   const caller = fromIdentityUri(String(facts.caller));
   if (caller?.kind !== 'admin') return undefined;
   if (code === 'SCOPE_EXCEEDED') {
     return `${message}. Leave that out, or ask an administrator who may change it`;
   }
   const need = code === 'PEER_NOT_ALLOWED' ? needs[String(facts.expected)] : undefined;
-  return need && toRoleText(caller, need);
+  return (
+    need && toRoleText(caller, { ...need, isScopeLeft: scopePolicy.has(String(facts.method)) })
+  );
 }
 
-function toRoleText(caller: Admin, { who, role }: { who: string; role: string }): string {
-  const [theirs, name] = [caller.role, caller.name];
-  const added = `waybill admin add ${name} --role ${role}${toScopeOptions(caller.scope)}`;
-  return `you are ${name}, whose role is ${theirs}; this takes ${who}. Ask one to do it, or one with full rights for that role: "waybill admin delete ${name}", then "${added}", and enroll anew`;
+/** A site that does not take a certificate does not say why. */
+function isOfOurCertificate({ peer, reason }: Refusal['facts']): boolean {
+  return /^(a )?site /.test(String(peer)) && /refuses our certificate$/.test(String(reason));
 }
 
-/** Whoever gets another role keeps his scope: more than he needs nobody is told to give him. */
+function toRoleText(
+  { role: theirs, name, scope }: Admin,
+  { who, role, isScopeLeft }: { who: string; role: string; isScopeLeft: boolean },
+): string {
+  const added = `waybill admin add ${name} --role ${role}${isScopeLeft ? toScopeOptions(scope) : ''}`;
+  const andNoScope = scope && !isScopeLeft ? ' and no scope' : '';
+  return `you are ${name}, whose role is ${theirs}; this takes ${who}${andNoScope}. Ask one to do it, or one with full rights for that role: "waybill admin delete ${name}", then "${added}", and enroll anew. Where the site has no authority of its own, ask who made the certificates for another one`;
+}
+
+/**
+ * Whoever gets another role keeps his scope: more than he needs nobody is told to give him. What no scope
+ * allows he does without one.
+ */
 function toScopeOptions(scope: Admin['scope']): string {
   const sites = scope?.siteCodes.map((code) => ` --scope site=${code}`) ?? [];
   const groups = scope?.groupNames.map((name) => ` --scope group=${name}`) ?? [];

@@ -133,28 +133,54 @@ describe('a refusal by role or scope (SEC-1)', () => {
     return runWaybill('package delete PS100001 --yes', { admin });
   }
 
-  for (const [caller, expected, text] of [
+  for (const [caller, method, expected, text] of [
     [
       'waybill://admin/read-only/rita',
+      '/waybill.v1.Admin/DeletePackage',
       'administrators who may do the daily work',
-      'you are rita, whose role is read-only; this takes an operator, or an administrator with full rights. Ask one to do it, or one with full rights for that role: "waybill admin delete rita", then "waybill admin add rita --role operator", and enroll anew',
+      'you are rita, whose role is read-only; this takes an operator, or an administrator with full rights. Ask one to do it, or one with full rights for that role: "waybill admin delete rita", then "waybill admin add rita --role operator", and enroll anew. Where the site has no authority of its own, ask who made the certificates for another one',
     ],
     [
       'waybill://admin/operator/olga?site=PS1',
+      '/waybill.v1.Admin/SetDistributionPoint',
       'administrators with full rights',
-      'you are olga, whose role is operator; this takes an administrator with full rights. Ask one to do it, or one with full rights for that role: "waybill admin delete olga", then "waybill admin add olga --role full --scope site=PS1", and enroll anew',
+      'you are olga, whose role is operator; this takes an administrator with full rights. Ask one to do it, or one with full rights for that role: "waybill admin delete olga", then "waybill admin add olga --role full --scope site=PS1", and enroll anew. Where the site has no authority of its own, ask who made the certificates for another one',
+    ],
+    [
+      'waybill://admin/operator/olga?site=PS1',
+      '/waybill.v1.Admin/AddGroup',
+      'administrators with full rights',
+      'you are olga, whose role is operator; this takes an administrator with full rights and no scope. Ask one to do it, or one with full rights for that role: "waybill admin delete olga", then "waybill admin add olga --role full", and enroll anew. Where the site has no authority of its own, ask who made the certificates for another one',
     ],
     [
       'waybill://dp/PS1DP1',
+      '/m',
       'administrators with full rights',
       'waybill://dp/PS1DP1 may not call /m; expected administrators with full rights',
     ],
   ] as const) {
-    it(`tells ${caller} what it takes, and whom to ask`, async () => {
+    it(`tells ${caller} what ${method} takes, and whom to ask`, async () => {
       const { exitCode, stderr } = await refusedBy({
-        ...{ code: 'PEER_NOT_ALLOWED', caller, method: '/m', expected },
+        ...{ code: 'PEER_NOT_ALLOWED', caller, method, expected },
       });
       assert.deepEqual([exitCode, stderr], [1, `waybill: ${text}\n`]);
+    });
+  }
+
+  for (const [reason, isAdvised] of [
+    ['it closed the connection, as it does when it refuses our certificate', true],
+    ['it refuses our certificate', true],
+    ['nothing listens there', false],
+  ] as const) {
+    it(`says ${isAdvised ? '' : 'nothing of revoking '}when "${reason}"`, async () => {
+      const peer = 'a site server';
+      const { stderr } = await refusedBy({
+        ...{ code: 'PEER_UNREACHABLE', peer, address: 'a:1', reason },
+      });
+      const advice =
+        'Yours may be revoked, or over: ask another administrator, whose "waybill certs" says so';
+      const told = `a site server at a:1 cannot be reached: ${reason}`;
+      assert.equal(stderr, `waybill: ${told}${isAdvised ? `. ${advice}` : ''}\n`);
     });
   }
 

@@ -44,6 +44,23 @@ describe('waybill settings (ADM-3, ADM-6)', () => {
     assert.deepEqual(all.admin.requestOf('setSettings'), { siteCode: '', changes });
   });
 
+  it('says of all that are reset only what was set before', async () => {
+    const name = 'pull-poll-delay';
+    const unset = [aSetting(), aSetting({ name })];
+    const reset = (known: readonly ReturnType<typeof aSetting>[], siteCode = 'PS1') => {
+      const admin = new FakeAdmin()
+        .stream('listSettings', () => [...known])
+        .answer('setSettings', () => ({ settings: unset.map((row) => ({ ...row, siteCode })) }));
+      return runWaybill('settings reset --all', { admin });
+    };
+    const one = await reset([aSetting(), aSetting({ name, setValue: '10m' })]);
+    assert.equal(one.stdout, 'At site PS1, pull-poll-delay is as configured there, 3.\n');
+    const none = await reset(unset);
+    assert.equal(none.stdout, 'No setting was set: all are as configured.\n');
+    const elsewhere = await reset(unset, 'PS2');
+    assert.match(elsewhere.stdout, /^At site PS2, packages.*\nAt site PS2, pull.*\n$/);
+  });
+
   for (const [line, refusal] of [
     ['settings set packages-at-once', /<assignment>: expected NAME=VALUE such as/],
     ['settings set packages-at-once=', /expected NAME=VALUE/],

@@ -74,7 +74,8 @@ const resetSettings = command({
     if (all === name.length > 0) throw new UsageError('expected names of settings, or --all');
     const known = all ? await session.admin.list('listSettings', {}) : [];
     const names = all ? known.map((row) => row.name) : name;
-    await change(session, { site, changes: names.map((one) => ({ name: one, value: '' })) });
+    const changes = names.map((one) => ({ name: one, value: '' }));
+    await change(session, { site, changes, isTold: all ? wasSet(known) : () => true });
   },
 });
 
@@ -82,11 +83,11 @@ const resetSettings = command({
 export const settingCommands: readonly Command[] = [showSettings, setSettings, resetSettings];
 
 const columns: readonly Column<SettingRecord>[] = [
-  { title: 'setting', text: (row) => row.name },
+  { title: 'setting', text: (row) => row.name, isWhole: true },
   { title: 'value', text: (row) => row.value, align: 'right' },
   { title: 'configured', text: toConfiguredText, align: 'right' },
-  { title: 'range', text: (row) => `${row.min} to ${row.max}`, align: 'right' },
-  { title: 'what', text: (row) => row.description },
+  { title: 'range', text: (row) => `${row.min} to ${row.max}`, align: 'right', spare: 1 },
+  { title: 'what', text: (row) => row.description, spare: 2 },
 ];
 
 function toConfiguredText({ isSet, configured }: SettingRecord): string {
@@ -109,18 +110,28 @@ function toSettingRecord(wire: Setting__Output) {
   };
 }
 
+/** What of another site was set nobody knows here: all of its settings may have been. */
+function wasSet(known: readonly Setting__Output[]): (record: SettingRecord) => boolean {
+  const before = new Map(known.map((row) => [`${row.siteCode} ${row.name}`, row.setValue !== '']));
+  return ({ siteCode, name }) => before.get(`${siteCode} ${name}`) ?? true;
+}
+
 async function change(
   { admin, output }: Session,
   wanted: {
     readonly site: string | undefined;
     readonly changes: readonly { readonly name: string; readonly value: string }[];
+    /** Of which settings it is said what they are now. @default all */
+    readonly isTold?: (record: SettingRecord) => boolean;
   },
 ): Promise<void> {
   const siteCode = wanted.site ?? '';
   const answer = await admin.ask('setSettings', { siteCode, changes: [...wanted.changes] });
   const records = answer.settings.map(toSettingRecord);
   output.record(records);
-  for (const record of records) output.sentence(toSentence(record));
+  const told = records.filter(wanted.isTold ?? (() => true));
+  for (const record of told) output.sentence(toSentence(record));
+  if (told.length === 0) output.sentence('No setting was set: all are as configured.');
 }
 
 function toSentence({ name, siteCode, isSet, value }: SettingRecord): string {

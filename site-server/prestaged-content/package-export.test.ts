@@ -37,8 +37,11 @@ describe('export of a package (PKG-12)', () => {
     await sites[Symbol.asyncDispose]();
   });
 
-  /** @param onMake called before a package file is made */
-  function exporter(onMake: () => Promise<void> = async () => {}): PackageExport {
+  /**
+   * @param onMake called before a package file is made
+   * @param known the versions before the newest that the site knows
+   */
+  function exporter(onMake: () => Promise<void> = async () => {}, known = [1]): PackageExport {
     const { library, clock, log } = sites.source;
     const { history } = sites;
     return new PackageExport(
@@ -48,7 +51,7 @@ describe('export of a package (PKG-12)', () => {
           await onMake();
           return makePackageFile({ library, history }, request, options);
         },
-        knownVersions: async () => [1],
+        knownVersions: async () => known,
         ownDirectories: [sites.directory.join('source')],
       },
       { exportsMax: 1, reserveBytes: 0 },
@@ -103,6 +106,18 @@ describe('export of a package (PKG-12)', () => {
     await assert.rejects(run({ path: `${directory}/y`, baseVersion: 7 }), {
       message: `base_version: expected one of the versions 1 of package ${packageId}, got 7`,
     });
+  });
+
+  it('says why it knows no version to begin from', async () => {
+    await assert.rejects(
+      exporter(undefined, []).run(request({ baseVersion: 1 }), () => {}, unaborted),
+      {
+        code: 'REQUEST_INVALID',
+        message:
+          /before 2: only its source site does, of those published while .* several sites, got 1$/,
+      },
+    );
+    assert.deepEqual(await readdir(directory), []);
   });
 
   it('writes nowhere else than it may', async () => {

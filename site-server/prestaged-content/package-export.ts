@@ -128,7 +128,7 @@ export class PackageExport {
     const expected =
       known.length > 0
         ? `one of the versions ${known.join(', ')} of package ${packageId}`
-        : `none, since this site knows no version of package ${packageId} before ${version.sourceVersion}`;
+        : `none, since this site knows no version of package ${packageId} before ${version.sourceVersion}: only its source site does, of those published while the hierarchy had several sites`;
     throw requestInvalid('base_version', { expected, actual: `${baseVersion}` });
   }
 
