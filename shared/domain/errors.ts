@@ -229,8 +229,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
     `No source gives what is missing of package ${f.packageId}: ${f.reason}. It goes on by itself when one does`,
   PULL_SOURCE_LIED: (f) =>
     `${f.source} gave wrong bytes for file ${f.fileHash}: ${f.reason}. Nothing of them was kept, and it is not asked again`,
-  CONTENT_WINDOW_CLOSED: (f) =>
-    `Content of this priority does not travel at this hour; ${opening(f.opensAtMs)}`,
+  CONTENT_WINDOW_CLOSED: (f) => `Its window ${opening(f.opensAtMs)}`,
   PULL_JOB_UNKNOWN: (f) => `There is no pull job ${f.jobSerial} for package ${f.packageId} here`,
   PULL_RESULT_MISSING: (f) => `${f.dpId} did not say how the job ended, asked ${f.polls} times`,
   PACKAGE_INFO_MISMATCH: (f) =>
@@ -283,7 +282,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
 /** When a schedule opens; 0: never. */
 function opening(opensAtMs: number): string {
   const isTime = opensAtMs > 0 && opensAtMs <= latestDateMs;
-  return isTime ? `from ${toMomentText(opensAtMs)} on it does` : 'the schedule says never';
+  return isTime ? `opens at ${toMomentText(opensAtMs)}` : 'never opens';
 }
 
 function refusalWords(reason: string): string {

@@ -16,9 +16,7 @@ function siteWith(
   hours: readonly Level[],
   priority: 'PRIORITY_HIGH' | 'PRIORITY_NORMAL',
 ): FakeAdmin {
-  const controls = toTransferControlsMessage({ schedule: { timeZone: 'UTC', hours } });
-  // As it comes over the wire.
-  const read = { limit: null, schedule: null, ...controls } as TransferControls as never;
+  const read = controlsOf(hours);
   const properties = { ...aPackage().properties, priority } as never;
   return new FakeAdmin()
     .answer('setDistributionPoint', () =>
@@ -27,7 +25,14 @@ function siteWith(
     .answer('addDistributionPoint', () => aDistributionPoint({ controls: read }))
     .answer('setLink', () => aLink({ controls: read }))
     .answer('setRoute', () => aRoute({ controls: read }))
+    .answer('getPackage', () => aPackage({ properties }))
     .stream('listPackages', () => [aPackage({ properties })]);
+}
+
+/** As they come over the wire. */
+function controlsOf(hours: readonly Level[]): never {
+  const controls = toTransferControlsMessage({ schedule: { timeZone: 'UTC', hours } });
+  return { limit: null, schedule: null, ...controls } as TransferControls as never;
 }
 
 const always = (level: Level) => Array.from({ length: 168 }, () => level);
@@ -122,5 +127,28 @@ describe('a schedule with which packages wait until it is changed (PTM-5)', () =
       admin: siteWith(closed, 'PRIORITY_NORMAL'),
     });
     assert.doesNotMatch(before.stdout, /never opens/);
+  });
+
+  it('is warned of when a package is sent to its DPs', async () => {
+    const sent = 'Package PS100001 goes to PS1DP1, PS1DP2.\n';
+    const line = 'package distribute PS100001 --dp PS1DP1 --dp PS1DP2';
+    for (const [hours, when] of [
+      [closed, 'The schedule never opens'],
+      [always('high-only'), 'The schedule never opens to packages of normal priority'],
+    ] as const) {
+      const warning = `${when}: packages for PS1DP1, PS1DP2 will wait until it is changed.`;
+      const admin = () =>
+        siteWith(hours, 'PRIORITY_NORMAL').stream('listDistributionPoints', () =>
+          ['PS1DP1', 'PS1DP2', 'PS1DP3'].map((dpId) =>
+            aDistributionPoint({ dpId, controls: controlsOf(hours) }),
+          ),
+        );
+      const { stdout, stderr } = await runWaybill(line, { admin: admin() });
+      assert.equal(stdout, `${sent}${warning}\n`, stderr);
+      const json = await runWaybill(`${line} --json`, { admin: admin() });
+      assert.deepEqual(JSON.parse(json.stdout).warnings, [warning]);
+      const removal = await runWaybill('package remove PS100001 --dp PS1DP2', { admin: admin() });
+      assert.doesNotMatch(removal.stdout, /never opens/);
+    }
   });
 });

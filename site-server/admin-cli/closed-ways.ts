@@ -1,5 +1,6 @@
 import { prioritiesOpenTo, type TransferSchedule } from '../../shared/domain/transfer-controls.ts';
 import type { Admin } from './admin.ts';
+import { toDistributionPointRecord } from './distribution-point-record.ts';
 import { lookAfterwards } from './look-afterwards.ts';
 import type { Output } from './output.ts';
 import { toPackageRecord } from './package-record.ts';
@@ -83,6 +84,40 @@ async function closedWayWarnings(
     }
   }
   return warnings;
+}
+
+/** Warns of those of some DPs whose schedule never opens to a package that was just sent to them. */
+export function closedTargetWarnings(packageId: string, dpIds: readonly string[]): OtherWarnings {
+  return async ({ admin, output }) => {
+    const look = () => closedTargets(admin, packageId, new Set(dpIds));
+    const closed = await lookAfterwards(output, 'whether the schedules ever open', look);
+    return [...(closed ?? [])].map(
+      ([when, names]) => `${when}: packages for ${names.join(', ')} will wait until it is changed.`,
+    );
+  };
+}
+
+/** The DPs, by what is to be said of their schedules. */
+async function closedTargets(
+  admin: Admin,
+  packageId: string,
+  dpIds: ReadonlySet<string>,
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const closed = new Map<string, string[]>();
+  const points = (await admin.list('listDistributionPoints', {})).filter(({ dpId, controls }) => {
+    return controls?.schedule && dpIds.has(dpId);
+  });
+  if (points.length === 0) return closed;
+  const { priority } = toPackageRecord(await admin.ask('getPackage', { packageId }));
+  for (const { dpId, controls } of points.map(toDistributionPointRecord)) {
+    if (!controls?.schedule) continue;
+    const words = prioritiesOpenTo(controls.schedule).map((one) => priorityWords[one]);
+    if (words.some((word) => word === priority)) continue;
+    const to = words.length === 0 ? '' : ` to packages of ${priority} priority`;
+    const when = `The schedule never opens${to}`;
+    closed.set(when, [...(closed.get(when) ?? []), dpId]);
+  }
+  return closed;
 }
 
 async function isAnyOf(admin: Admin, words: readonly string[]): Promise<boolean> {

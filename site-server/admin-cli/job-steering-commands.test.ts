@@ -32,7 +32,8 @@ describe('waybill jobs suspend, resume, run, move and cancel (ADM-2, PKG-9)', ()
     it(`${words} says which jobs are meant`, async () => {
       const { admin, exitCode, stderr } = await runWaybill(words, { admin: primary() });
       assert.equal(exitCode, 0, stderr);
-      assert.deepEqual(admin.requestOf(method), sent);
+      const calls = admin.calls.filter((call) => call.method === method);
+      assert.deepEqual(calls.at(-1)?.request, sent);
     });
   }
 
@@ -49,6 +50,22 @@ describe('waybill jobs suspend, resume, run, move and cancel (ADM-2, PKG-9)', ()
     const [job] = JSON.parse(json);
     assert.deepEqual([job.jobSerial, job.state, job.siteCode], [17, 'suspended', 'PS1']);
   });
+
+  for (const [placeBefore, said] of [
+    [5, '1 job moved.'],
+    [2, 'Job 17 stays at place 2: jobs are moved only among those of the same priorities.'],
+  ] as const) {
+    it(`tells of a job that was at place ${placeBefore}, and is at 2: ${said}`, async () => {
+      const at = (queuePlace: number) => [aJob({ state: 'JOB_STATE_PENDING', queuePlace })];
+      const admin = primary().stream('moveJobs', ({ jobs }) =>
+        at(jobs?.lookOnly ? placeBefore : 2),
+      );
+      const { stdout } = await runWaybill('jobs move 17 --first', { admin });
+      assert.equal(stdout.trimEnd().split('\n').at(-1), said);
+      const json = await runWaybill('jobs move 17 --first --json', { admin });
+      assert.equal(JSON.parse(json.stdout)[0].moved, placeBefore !== 2);
+    });
+  }
 
   it('tells a cancel that a DP has not confirmed from one that it has (PKG-9)', async () => {
     const reason = 'Cancelled by an administrator; PS1DP2 has not confirmed it yet';

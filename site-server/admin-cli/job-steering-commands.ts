@@ -18,9 +18,15 @@ import { toCountOf, toCountText } from './units.ts';
 
 type Selection = AdminRequest<'cancelJobs'>;
 
+/** A job as a command leaves it. */
+type SteeredJob = JobRecord & {
+  /** Of `jobs move`: whether it has another place than before. */
+  readonly moved?: boolean;
+};
+
 /** One of the five commands. */
 interface SteeringAction {
-  readonly ask: (session: Session, selection: Selection) => Promise<JobRecord[]>;
+  readonly ask: (session: Session, selection: Selection) => Promise<SteeredJob[]>;
   /** Such as "suspended". */
   readonly done: string;
   /** That no job is meant. */
@@ -81,8 +87,12 @@ const moveJobs = command({
       .option('before', jobSerialOption('before', 'Before this job')),
   run: (args, session) => {
     const place = toPlace(args);
-    const ask = async ({ admin }: Session, jobs: Selection) =>
-      (await admin.list('moveJobs', { jobs, ...place })).map(toJobRecord);
+    const ask = async ({ admin }: Session, jobs: Selection) => {
+      const list = async (selection: Selection) =>
+        (await admin.list('moveJobs', { jobs: selection, ...place })).map(toJobRecord);
+      const before = await list({ ...jobs, lookOnly: true });
+      return withMoved(before, await list(jobs));
+    };
     return steer(args, session, { ask, done: 'moved', nothing: 'No open job is meant.' });
   },
 });
@@ -137,14 +147,35 @@ function tell(
   output.list(jobs, columnsOf(jobs), action.nothing);
   if (jobs.length === 0) return;
   const unconfirmed = jobs.filter((job) => job.unconfirmed);
+  const staying = jobs.filter(({ moved }: SteeredJob) => moved === false);
+  const doneCount = jobs.length - staying.length;
   output.line('');
-  output.sentence(`${toCountOf(jobs.length, 'job')} ${action.done}.`);
+  if (doneCount > 0) output.sentence(`${toCountOf(doneCount, 'job')} ${action.done}.`);
+  if (staying.length > 0) output.sentence(toStayingText(staying));
   if (unconfirmed.length === 0) return;
   const dpIds = [...new Set(unconfirmed.map(({ dpId }) => dpId))];
   const count = toCountText(unconfirmed.length);
   output.sentence(
     `${count} of them unconfirmed: ${dpIds.join(', ')} did not answer, and is told when it does.`,
   );
+}
+
+/** Which jobs are where they were; one that does not wait has no place to tell it by. */
+function withMoved(before: readonly JobRecord[], jobs: readonly JobRecord[]): SteeredJob[] {
+  const places = new Map(before.map((job) => [job.jobSerial, job.queuePlace]));
+  return jobs.map((job) => {
+    const { jobSerial, queuePlace } = job;
+    return { ...job, moved: queuePlace === 0 || places.get(jobSerial) !== queuePlace };
+  });
+}
+
+function toStayingText(staying: readonly JobOfSite[]): string {
+  const [job] = staying;
+  const what =
+    job && staying.length === 1
+      ? `Job ${job.jobSerial} stays at place ${job.queuePlace}`
+      : `${toCountOf(staying.length, 'job')} stay where they were`;
+  return `${what}: jobs are moved only among those of the same priorities.`;
 }
 
 function columnsOf(jobs: readonly JobOfSite[]): readonly Column<JobOfSite>[] {

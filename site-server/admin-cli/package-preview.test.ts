@@ -37,6 +37,16 @@ describe('waybill package distribute --preview', () => {
     assert.match(stdout, /In all 100 MiB to 1 DP; done in about 10 s\.\n$/);
   });
 
+  it('says of what is done at once no rough time', async () => {
+    const admin = new FakeAdmin().stream('previewDistribution', () => [
+      aPreviewedVersion(),
+      aPreviewedTransfer({ durationMs: '936' }),
+    ]);
+    const line = 'package distribute PS100001 --dp PS1DP1 --preview';
+    const { stdout } = await runWaybill(line, { admin });
+    assert.match(stdout, /In all 100 MiB to 1 DP; done in under a second\.\n$/);
+  });
+
   it('has rows that add up to what is told below them, and lines of 80 columns', async () => {
     const manifest = { manifestBytes: String(50 * 2 ** 20), bytes: String(50 * 2 ** 20) };
     const admin = new FakeAdmin().stream('previewDistribution', () => [

@@ -1,4 +1,5 @@
 import type { Argv } from 'yargs';
+import { closedTargetWarnings, tellWarnings, withWarnings } from './closed-ways.ts';
 import { type Command, command, type GlobalArguments } from './command.ts';
 import { UsageError } from './command-failure.ts';
 import {
@@ -177,6 +178,8 @@ async function act(args: TargetArguments, session: Session, action: TargetAction
   for (const silence of await silencesOf(session, sitesOfTargets)) {
     session.output.note(toWaitingText(silence, session.clock.nowMs()));
   }
+  const warnings = goal === 'installed' ? closedTargetWarnings(packageId, dpIds) : undefined;
+  for (const warning of (await warnings?.(session)) ?? []) session.output.note(warning);
   const targets = (await places.of(dpIds)).map((place) => ({ packageId, goal, ...place }));
   const status = await whenOnAllTargets(targets);
   session.output.record({ packageId, dpIds, status });
@@ -235,13 +238,16 @@ async function tellAccepted(
 ): Promise<void> {
   const { output } = session;
   const { packageId, dpIds } = accepted;
-  output.record({ packageId, dpIds, status: [] });
+  const isSent = action.goal === 'installed' && dpIds.length > 0;
+  const warnings = isSent ? closedTargetWarnings(packageId, dpIds) : undefined;
+  output.record(await withWarnings(session, { packageId, dpIds, status: [] }, [], warnings));
   if (dpIds.length === 0) {
     output.sentence(`Package ${packageId}: ${await toNothingText(session, packageId, action)}.`);
     return;
   }
   output.sentence(`Package ${packageId} ${action.accepted} ${dpIds.join(', ')}.`);
   if (action.goal === 'installed') await tellUnpublished(session, packageId);
+  await tellWarnings(session, [], warnings);
 }
 
 /** A command, and what it is about. */

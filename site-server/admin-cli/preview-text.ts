@@ -121,8 +121,10 @@ function toTotalText({ transfers, total }: PreviewRecord): string {
   const between =
     total.bytesBetweenSites > 0 ? `, ${toByteText(total.bytesBetweenSites)} between sites` : '';
   const time =
-    total.durationMs === null
-      ? 'how long that takes cannot be said'
-      : `done in about ${toWaitText(total.durationMs)}`;
+    total.durationMs === null ? 'how long that takes cannot be said' : toDoneText(total.durationMs);
   return `In all ${toPoints}${between}; ${time}.`;
+}
+
+function toDoneText(durationMs: number): string {
+  return durationMs < 1000 ? 'done in under a second' : `done in about ${toWaitText(durationMs)}`;
 }

@@ -21,6 +21,14 @@ function adminWith(...results: Partial<Result>[]): FakeAdmin {
     });
 }
 
+describe('waybill package validate --rate (PKG-8)', () => {
+  it('says between which rates it may be', async () => {
+    const { exitCode, stderr } = await runWaybill('package validate PS100001 --all --rate 1KB/s');
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /--rate: expected a rate of 1 KiB\/s to 1 TB\/s, such as 500kB\/s/);
+  });
+});
+
 describe('waybill package validate --wait (PKG-8)', () => {
   it('tells how many files were repaired', async () => {
     const found = { damagedFiles: '1', missingFiles: '0', repairedFiles: '1' };

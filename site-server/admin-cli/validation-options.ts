@@ -8,13 +8,15 @@ import { parseRate, toExactRateText } from './rate-text.ts';
 
 const hourMs = 3_600_000;
 
+const rateRange = [bytesPerSecondMin, bytesPerSecondMax].map(toExactRateText).join(' to ');
+
 /** How fast a library is read. */
 export const readRateText = {
   parse: (text: string): number | undefined => {
     const rate = parseRate(text) ?? 0;
     return rate >= bytesPerSecondMin && rate <= bytesPerSecondMax ? rate : undefined;
   },
-  expected: 'how many bytes a second, such as 500kB/s or 20MB/s',
+  expected: `a rate of ${rateRange}, such as 500kB/s or 20MB/s`,
 };
 
 const none = 'none';

@@ -30,12 +30,14 @@ describe('what administrators say about jobs (ADM-2)', () => {
   let selected: { verb: SteeringVerb; selection: JobSelection } | undefined;
   let done: string[];
   let scoped: string[];
+  let told: { readonly waitingReason?: string; readonly reason?: string };
 
   beforeEach(async () => {
     machine = await openTestMachine();
     selected = undefined;
     done = [];
     scoped = [];
+    told = {};
     const change = (verb: string) => async (jobs: readonly DistributionJob[]) => {
       done.push(verb);
       return [...jobs];
@@ -56,7 +58,7 @@ describe('what administrators say about jobs (ADM-2)', () => {
           yield* await change('cancel')(jobs);
         },
       },
-      jobs: { toMessage: ({ jobSerial }) => ({ jobSerial }) },
+      jobs: { toMessage: ({ jobSerial }) => ({ jobSerial, ...told }) },
       scopes: {
         checkOf:
           () =>
@@ -103,6 +105,23 @@ describe('what administrators say about jobs (ADM-2)', () => {
     await all(move({ place: 'beforeJobSerial', beforeJobSerial: '9' }));
     const moves = ['move first', 'move last', 'move before'];
     assert.deepEqual(done, ['suspend', 'resume', 'run', 'cancel', ...moves]);
+  });
+
+  it('says that jobs are due, not that they wait for a slot: that is not decided yet', async () => {
+    const due = [{ jobSerial: 7, waitingReason: '', reason: 'due now' }];
+    const given = { ...none, all: true };
+    told = { waitingReason: 'slot', reason: testJob({}).reason };
+    assert.deepEqual(await all(answers.resumeJobs(given, context)), due);
+    assert.deepEqual(await all(answers.runJobs(given, context)), due);
+    const looked = await all(answers.runJobs({ ...given, lookOnly: true }, context));
+    assert.equal(looked[0]?.waitingReason, 'slot');
+    for (const other of [
+      { waitingReason: 'window-closed', reason: 'Its window never opens' },
+      { waitingReason: 'slot', reason: 'The disk is full' },
+    ]) {
+      told = other;
+      assert.deepEqual(await all(answers.resumeJobs(given, context)), [{ jobSerial: 7, ...other }]);
+    }
   });
 
   it('only looks when nothing else is asked for', async () => {

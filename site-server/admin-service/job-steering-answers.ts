@@ -68,7 +68,11 @@ export class JobSteeringAnswers {
   ): AsyncGenerator<Job> {
     const meant = await this.#meant(asked);
     const jobs = asked.selection?.lookOnly ? meant : await change(meant);
-    for (const job of jobs) yield this.#components.jobs.toMessage(job);
+    const isMadeDue = jobs !== meant && (asked.verb === 'resume' || asked.verb === 'run');
+    for (const job of jobs) {
+      const message = this.#components.jobs.toMessage(job);
+      yield isMadeDue ? toDue(message, job) : message;
+    }
   }
 
   async *#cancel(selection: JobSelection__Output, context: CallContext): AsyncGenerator<Job> {
@@ -121,6 +125,12 @@ export class JobSteeringAnswers {
     const members = await groups.membersOf(groupName);
     return new Set(members.filter((one) => dpId === '' || one === dpId));
   }
+}
+
+/** Whether it has to wait for a slot is decided only now: until then nobody says that it does. */
+function toDue(message: Job, { reason }: DistributionJob): Job {
+  const isUndecided = message.waitingReason === 'slot' && message.reason === reason;
+  return isUndecided ? { ...message, waitingReason: '', reason: 'due now' } : message;
 }
 
 function noSelection() {

@@ -35,7 +35,7 @@ const wayNames = {
 
 const unknownTexts = {
   'no-rate': 'no limit is set, and no rate was measured yet',
-  'never-open': 'its schedule never opens to this priority',
+  'never-open': 'the schedule never opens to this priority',
   'too-long': 'it takes more than eight weeks, or no rate is known for some of its hours',
 } as const satisfies Record<NonNullable<TransferForecast['unknown']>, string>;
 

@@ -96,6 +96,17 @@ describe('jobs of pull DPs', () => {
     assert.deepEqual([job?.waitingReason, job?.reason], [undefined, '']);
   });
 
+  it('raise no warning for a window that is closed, as an administrator wants it (ADM-4)', async () => {
+    await handedOver();
+    const opensAtMs = test.clock.nowMs() + 60_000;
+    const error = { code: 'CONTENT_WINDOW_CLOSED', opensAtMs } as const;
+    const closed = { error, source: '' };
+    await test.manager.heard(word({ state: 'warning', ...closed, warnings: [closed] }), []);
+    const waiting = await test.untilState(1, 'in-progress');
+    assert.equal(waiting.waitingReason, 'window-closed');
+    assert.deepEqual(await test.messageIds(), [8204]);
+  });
+
   it('are notified again when the DP has dropped them (PULL-9)', async () => {
     await handedOver();
     await test.manager.heard(word({ state: 'cancelled' }), []);

@@ -210,12 +210,13 @@ export class PullReports {
     return isWritten;
   }
 
-  /** 9003 once for each source that lied, 9004 once for each other kind of warning. */
+  /** 9003 once for each source that lied, 9004 once for each other kind of warning, but a closed window. */
   #warned(job: DistributionJob, { warnings }: PullWord): Required<JobChange> {
     let current = job;
     const messages: Change[] = [];
     for (const { error, source } of warnings) {
-      if (!error) continue;
+      // A closed window is as an administrator wants it: the job says so, as that of a standard DP.
+      if (!error || error.code === 'CONTENT_WINDOW_CLOSED') continue;
       const isLie = error.code === 'PULL_SOURCE_LIED';
       const report = reporting(current, isLie ? `9003 ${source}` : `9004 ${error.code}`);
       current = report.job;
