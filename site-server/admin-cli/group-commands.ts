@@ -106,7 +106,9 @@ const joinGroup = command({
   example: 'waybill group join Offices PS1DP3 PS2DP2',
   options: (parser) => membersOf(parser),
   run: async ({ group: groupName, dpId: dpIds }, session) => {
-    const [before] = await session.admin.list('listGroups', { groupName });
+    // All of them: that there is no such group is the site's to say, with whether this administrator may ask.
+    const groups = await session.admin.list('listGroups', {});
+    const before = groups.find((group) => group.groupName === groupName);
     const record = toGroupRecord(await session.admin.ask('joinGroup', { groupName, dpIds }));
     session.output.record(record);
     const isInAlready = (dpId: string) => before?.dpIds.includes(dpId) === true;
