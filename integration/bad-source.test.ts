@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { appendFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -144,20 +145,16 @@ describe('a source that no package can be made of (PKG-3)', () => {
     const source = await makeSource();
     const path = join(source, 'growing.log');
     // Long enough to read that a write falls into every try, however busy the machine is.
-    await writeNoise(path, { bytes: 64_000_000, seed: 1 });
+    await writeNoise(path, { bytes: 160_000_000, seed: 1 });
     const packageId = await administrator.create(source);
-    const writing = new AbortController();
-    const written = (async () => {
-      while (!writing.signal.aborted) await appendFile(path, 'one more line\n');
-    })();
-    const { exitCode, stderr } = await runWaybill(network, [
-      'package',
-      'update',
-      packageId,
-      '--wait',
-    ]);
-    writing.abort();
-    await written;
+    // A process of its own, which nothing else in this one holds up.
+    const writer = spawn('sh', ['-c', 'while :; do echo "one more line" >> "$0"; done', path]);
+    const written = once(writer, 'exit');
+    const update = ['package', 'update', packageId, '--wait'];
+    const { exitCode, stderr } = await runWaybill(network, update).finally(async () => {
+      writer.kill('SIGKILL');
+      await written;
+    });
     assert.equal(exitCode, 1);
     assert.match(
       stderr,
