@@ -161,7 +161,8 @@ describe('prestaged content between sites (PKG-12)', function () {
       [await withBitFlipped(path, 3), /expected a file made by "waybill package export"/],
       [await withBitFlipped(path, 40), /damaged|signature/],
       [await withBitFlipped(path, beginningBytes - 1), /its signature is not right/],
-      [await withBitFlipped(path, beginningBytes - 70), /key/],
+      // The name of its key: another one, or none at all, which depends on the digit that was hit.
+      [await withBitFlipped(path, beginningBytes - 70), /key|what it says of itself is damaged/],
       [await withBitFlipped(path, beginningBytes + 600), /altered/],
       [await withBitFlipped(path, -1_000_000), /its bytes were altered: expected hash/],
       [await cutTo(path, -1), /it is cut off: \d+ bytes, expected \d+/],
