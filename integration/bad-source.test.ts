@@ -151,10 +151,10 @@ describe('a source that no package can be made of (PKG-3)', () => {
     const writer = spawn('sh', ['-c', 'while :; do echo "one more line" >> "$0"; done', path]);
     const written = once(writer, 'exit');
     const update = ['package', 'update', packageId, '--wait'];
-    const { exitCode, stderr } = await runWaybill(network, update).finally(async () => {
+    const { exitCode, stderr } = await runWaybill(network, update).finally(() => {
       writer.kill('SIGKILL');
-      await written;
     });
+    await written;
     assert.equal(exitCode, 1);
     assert.match(
       stderr,
