@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { FakeAdmin } from './testing/fake-admin.ts';
+import { refusesBeforeSending } from './testing/refused-lines.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 import { aDistributionPoint } from './testing/site-answers.ts';
 
@@ -24,7 +25,7 @@ describe('waybill dp (ADM-3)', () => {
     assert.deepEqual(cleared.admin.requestOf('setDistributionPoint'), clearing);
   });
 
-  for (const [line, complaint] of [
+  refusesBeforeSending([
     [
       'dp set PS1DP1',
       'expected something to set: --address, --description, --kind, --priority, where',
@@ -36,14 +37,7 @@ describe('waybill dp (ADM-3)', () => {
     ],
     ['dp add PS1DP1', 'expected --address'],
     ['dp add a/b --address dp1:1', '<dp-id>: expected a distribution point'],
-  ] as const) {
-    it(`refuses "${line}" before anything is sent`, async () => {
-      const { admin, exitCode, stderr } = await runWaybill(line);
-      assert.equal(exitCode, 2);
-      assert.ok(stderr.startsWith(`waybill: ${complaint}`), stderr);
-      assert.deepEqual(admin.calls, []);
-    });
-  }
+  ]);
 
   it('list is a table', async () => {
     const { stdout } = await runWaybill('dp list');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { DistributionPointSettings } from '../../shared/rpc/generated/waybill/v1/DistributionPointSettings.ts';
 import { FakeAdmin } from './testing/fake-admin.ts';
+import { refusesBeforeSending } from './testing/refused-lines.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 import { aDistributionPoint } from './testing/site-answers.ts';
 
@@ -49,7 +50,7 @@ describe('waybill dp with limits and schedules (ADM-3, PTM-5, PTM-6)', () => {
     assert.equal(controls?.limit?.hourly?.timeZone, 'Asia/Tokyo');
   });
 
-  for (const [line, complaint] of [
+  refusesBeforeSending([
     [
       'dp set PS1DP1 --time-zone Europe/Madrid',
       '--time-zone: expected a limit or a schedule by hours',
@@ -62,14 +63,7 @@ describe('waybill dp with limits and schedules (ADM-3, PTM-5, PTM-6)', () => {
     ['dp set PS1DP1 --limit fast', '--limit: expected a rate such as 10MB/s'],
     ['dp set PS1DP1 --serve-limit 1B/s', '--serve-limit: expected a rate of 1 KiB/s to 1 TB/s'],
     ['dp set PS1DP1 --limit 1MB/s --limit 2MB/s', '--limit: expected one value, got 2'],
-  ] as const) {
-    it(`refuses "${line}" before anything is sent`, async () => {
-      const { admin, exitCode, stderr } = await runWaybill(line);
-      assert.equal(exitCode, 2);
-      assert.ok(stderr.startsWith(`waybill: ${complaint}`), stderr);
-      assert.deepEqual(admin.calls, []);
-    });
-  }
+  ]);
 
   const controlled = () =>
     aDistributionPoint({

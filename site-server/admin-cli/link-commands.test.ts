@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { FakeAdmin } from './testing/fake-admin.ts';
+import { refusesBeforeSending } from './testing/refused-lines.ts';
 import { runWaybill } from './testing/run-waybill.ts';
 
 describe('waybill link (ADM-3, PTM-6)', () => {
@@ -39,18 +40,11 @@ describe('waybill link (ADM-3, PTM-6)', () => {
     assert.equal(empty.stdout, 'There are no links. "waybill link set" makes one.\n');
   });
 
-  for (const [line, complaint] of [
+  refusesBeforeSending([
     ['link set madrid-line', 'expected something to set: --dp, --to, --limit'],
     ['link set a/b --dp PS1DP1', '<link>: expected a name'],
     ['link set line --dp none --dp PS1DP1', '--dp: expected "none" or names, not both'],
     ['link set line --to ps2', '--to: expected a site code such as PS1, or none'],
     ['link set line --dp PS1DP1 --limit 5', '--limit: expected a rate'],
-  ] as const) {
-    it(`refuses "${line}" before anything is sent`, async () => {
-      const { admin, exitCode, stderr } = await runWaybill(line);
-      assert.equal(exitCode, 2);
-      assert.ok(stderr.startsWith(`waybill: ${complaint}`), stderr);
-      assert.deepEqual(admin.calls, []);
-    });
-  }
+  ]);
 });
