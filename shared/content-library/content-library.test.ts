@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, readFile, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ErrorCode, isErrorWithCode } from '../domain/errors.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
@@ -242,8 +242,9 @@ describe('content library', function () {
     const path = filePathOf(test.library.layout.fileLibrary, file.hash);
     await assert.rejects(test.library.openFile({ ...file, sizeBytes: 4 }), code('FILE_NOT_HELD'));
     await writeFile(directory.join('elsewhere'), 'one');
-    await rm(path);
-    await symlink(directory.join('elsewhere'), path);
+    // In one step: the sweep after a start takes a folder along in which nothing is for a moment.
+    await symlink(directory.join('elsewhere'), directory.join('link'));
+    await rename(directory.join('link'), path);
     await assert.rejects(test.library.openFile(file), code('FILE_NOT_HELD'));
     assert.deepEqual(await test.library.areHeld([file]), [false]);
     await rm(path);
