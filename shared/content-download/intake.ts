@@ -124,14 +124,15 @@ export class Intake implements Disposable {
     return permit ? this.#waited(() => permit.takePart(leftBytes, signal)) : leftBytes;
   }
 
+  /** The same, but none when a limit would cut them by the time they may be asked for. */
+  async takeWhole(bytes: number, signal: AbortSignal): Promise<number> {
+    const permit = this.#permit;
+    return permit ? this.#waited(() => permit.takeWhole(bytes, signal)) : bytes;
+  }
+
   /** For the parts of one answer; to be disposed of when it has come, or comes no more. */
   question(): IntakeQuestion {
-    const { questions } = this.#needs;
-    return new IntakeQuestion(async (signal) => {
-      const isCut = this.partBytes < pieceBytes;
-      if (!questions || !isCut) return undefined;
-      return this.#waited(() => questions.take(`${this.#priority}`, signal));
-    });
+    return new IntakeQuestion(this, this.#needs.questions, (work) => this.#waited(work));
   }
 
   /** Counts bytes that came without being asked for: what is asked for next waits for them. */
@@ -164,20 +165,49 @@ export class Intake implements Disposable {
 
 /** One question to a source, from its first byte to its last. */
 export class IntakeQuestion implements Disposable {
-  readonly #take: (signal: AbortSignal) => Promise<(() => void) | undefined>;
-  #end: (() => void) | undefined;
+  readonly #intake: Intake;
+  readonly #turns: TurnsPerKey | undefined;
+  readonly #waited: <T>(work: () => Promise<T>) => Promise<T>;
+  #endTurn: (() => void) | undefined;
 
-  constructor(take: (signal: AbortSignal) => Promise<(() => void) | undefined>) {
-    this.#take = take;
+  /** @param turns of questions that a limit cuts; none where any number may be open */
+  constructor(
+    intake: Intake,
+    turns: TurnsPerKey | undefined,
+    waited: <T>(work: () => Promise<T>) => Promise<T>,
+  ) {
+    this.#intake = intake;
+    this.#turns = turns;
+    this.#waited = waited;
   }
 
-  /** Waits until the question may be open. @throws AbortError as soon as the signal fires */
-  async begin(signal: AbortSignal): Promise<void> {
-    this.#end ??= await this.#take(signal);
+  /**
+   * Resolves when some bytes of the answer may be asked for; once a limit cuts it, it is one of few that
+   * are open at once. A limit may begin to cut it while it waits for them.
+   *
+   * @param leftBytes at most a message of the wire
+   * @returns how many
+   * @throws AbortError as soon as the signal fires
+   */
+  async takePart(leftBytes: number, signal: AbortSignal): Promise<number> {
+    for (;;) {
+      if (await this.#mayBeCut(signal)) return this.#intake.takePart(leftBytes, signal);
+      const bytes = await this.#intake.takeWhole(leftBytes, signal);
+      if (bytes > 0) return bytes;
+    }
   }
 
   [Symbol.dispose](): void {
-    this.#end?.();
-    this.#end = undefined;
+    this.#endTurn?.();
+    this.#endTurn = undefined;
+  }
+
+  /** Waits for a turn where a limit is low. */
+  async #mayBeCut(signal: AbortSignal): Promise<boolean> {
+    const turns = this.#turns;
+    if (!turns || this.#endTurn) return true;
+    if (this.#intake.partBytes >= pieceBytes) return false;
+    this.#endTurn = await this.#waited(() => turns.take(`${this.#intake.priority}`, signal));
+    return true;
   }
 }

@@ -88,6 +88,18 @@ describe('limits and schedules of a download (PULL-10, PTM-5, PTM-6)', () => {
     assert.deepEqual([urgent.observer.waits, pullers[0]?.observer.waits], [[], []]);
   });
 
+  it('asks a source for no more at once than it answers once a limit becomes low', async () => {
+    ground.content = new FakeContent([20 * pieceBytes]);
+    const one = ground.peer();
+    limit(50_000_000);
+    for (let count = 0; count < 40; count++) begin();
+    await ground.until(() => sentBytes() > 20_000_000, minuteMs);
+    assert.equal(one.fragmentCount, 0);
+    limit(1_000_000);
+    await ground.until(() => one.fragmentCount > 100, minuteMs);
+    assert.ok(one.partlySentMax <= 2 * cutQuestionsMax, `${one.partlySentMax} at once`);
+  });
+
   it('asks for whole answers where there is no limit', async () => {
     const one = ground.peer();
     await ground.finish(begin());

@@ -213,8 +213,7 @@ export class UnitFetch {
     const startMs = this.#nowMs();
     pick.isHeldUp = true;
     try {
-      await question.begin(signal);
-      return await this.#needs.intake.takePart(leftBytes, signal);
+      return await question.takePart(leftBytes, signal);
     } finally {
       pick.isHeldUp = false;
       pick.startedAtMs += this.#nowMs() - startMs;

@@ -211,7 +211,7 @@ export class TransferArbiter {
   #grantNext(permit: TransferPermit): void {
     const waiter = permit.shift() as Waiter;
     const bytes = waiter.bytes();
-    this.#grant(permit, bytes);
+    if (bytes > 0) this.#grant(permit, bytes);
     waiter.resolve(bytes);
   }
 

@@ -173,6 +173,21 @@ export class TransferPermit {
     return this.#wait(() => this.#partOf(leftBytes), signal);
   }
 
+  /**
+   * Resolves when a message may leave as one, with its bytes, which count as sent from then on; with 0,
+   * and nothing counts, when it is its turn and a limit would cut it.
+   *
+   * @param bytes at most a message of the wire
+   * @throws AbortError as soon as the signal fires
+   */
+  async takeWhole(bytes: number, signal: AbortSignal): Promise<number> {
+    throwIfAborted(signal);
+    const wholeOrNone = () => (this.#partOf(bytes) < bytes ? 0 : bytes);
+    if (wholeOrNone() === 0) return 0;
+    if (this.#needs.takeAtOnce(bytes)) return bytes;
+    return this.#wait(wholeOrNone, signal);
+  }
+
   /** The first part that waits does so no more; undefined when none does. */
   shift(): Waiter | undefined {
     const [first] = this.#waiters;
