@@ -35,6 +35,11 @@ describe('a log line', () => {
       { level: 30, time: 1e99, msg: 'a\u001b[2J' },
       '1e+99  INFO   -  a\\u001b[2J',
     ],
+    [
+      'whose words are objects',
+      { level: { toString: 1 }, time: { toString: 1 }, component: [1], msg: { toString: -1 } },
+      '{"toString":1}  LOG    [1]  {"toString":-1}',
+    ],
     ['that is no JSON', 'Segmentation fault \u001b[2J', 'Segmentation fault \\u001b[2J'],
     ['that is no object', '[1]', '[1]'],
     ['that is empty', '', ''],

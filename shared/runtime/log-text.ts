@@ -29,15 +29,15 @@ export function toLogText(
   const entry = parseEntry(line);
   if (!entry) return toVisibleText(line);
   const { paint, timeZone } = options;
-  const level = levelNames[Number(entry.level)];
+  const level = typeof entry.level === 'number' ? levelNames[entry.level] : undefined;
   const shownLevel = (level ?? 'log').toUpperCase().padEnd(levelWidth);
   const tone = level && tones[level];
   const facts = Object.entries(entry).filter(([name]) => !unshown.has(name));
   const parts = [
     paint('quiet', toTimeOf(entry.time, timeZone)),
     tone ? paint(tone, shownLevel) : shownLevel,
-    toVisibleText(String(entry.component ?? '-')),
-    toVisibleText(String(entry.msg ?? '')),
+    toVisibleText(toWord(entry.component ?? '-')),
+    toVisibleText(toWord(entry.msg ?? '')),
   ];
   const factsText = facts.map(([name, value]) => toFactText(name, value)).join(' ');
   if (factsText !== '') parts.push(paint('quiet', factsText));
@@ -73,10 +73,16 @@ function parseEntry(line: string): Readonly<Record<string, unknown>> | undefined
 }
 
 function toTimeOf(time: unknown, timeZone: string | undefined): string {
-  const timeMs = typeof time === 'string' ? Date.parse(time) : Number(time);
+  const timeMs = typeof time === 'string' ? Date.parse(time) : time;
+  if (typeof timeMs !== 'number') return toVisibleText(toWord(time ?? '-'));
   return Number.isSafeInteger(Math.trunc(timeMs)) && Math.abs(timeMs) < 8.64e15
     ? `${toTimeText(timeMs, timeZone)}.${String(Math.abs(timeMs) % 1000).padStart(3, '0')}`
-    : toVisibleText(String(time ?? '-'));
+    : toVisibleText(toWord(time));
+}
+
+/** What stands in the line, which may be anything, such as an object with a `toString` of its own. */
+function toWord(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
 }
 
 /** An error is told with its message; its stack is in the file. */
