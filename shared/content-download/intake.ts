@@ -1,7 +1,6 @@
-import { pieceBytes } from '../domain/content.ts';
 import type { Priority } from '../domain/package.ts';
 import { fetchingPassage } from '../domain/transfer-passage.ts';
-import { ignoreAbort } from '../runtime/abort-error.ts';
+import { ignoreAbort, workIsOver } from '../runtime/abort-error.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { TurnsPerKey } from '../runtime/turns-per-key.ts';
 import type { TransferArbiter } from '../transfer-arbiter/transfer-arbiter.ts';
@@ -57,6 +56,8 @@ export class Silence {
 export class Intake implements Disposable {
   readonly #needs: IntakeNeeds;
   #priority: Priority;
+  /** Fires when it changes. */
+  #priorityNews = new AbortController();
   #ignoresSchedules = false;
   #permit: TransferPermit | undefined;
   #waiterCount = 0;
@@ -77,6 +78,8 @@ export class Intake implements Disposable {
     if (this.#priority === priority) return;
     this.#priority = priority;
     if (this.#permit) this.#permit.priority = priority;
+    this.#priorityNews.abort(workIsOver);
+    this.#priorityNews = new AbortController();
   }
 
   /** Whether bytes may be asked for whatever the hour is; counts from the next bytes on. */
@@ -132,7 +135,18 @@ export class Intake implements Disposable {
 
   /** For the parts of one answer; to be disposed of when it has come, or comes no more. */
   question(): IntakeQuestion {
-    return new IntakeQuestion(this, this.#needs.questions, (work) => this.#waited(work));
+    return new IntakeQuestion(this);
+  }
+
+  /**
+   * Resolves when one more question may be open that a limit cuts, with what ends it; undefined where any
+   * number may be. Its turn comes among those of its priority, also when that changes meanwhile.
+   *
+   * @throws AbortError as soon as the signal fires
+   */
+  async takeTurn(signal: AbortSignal): Promise<(() => void) | undefined> {
+    const { questions } = this.#needs;
+    return questions && this.#waited(() => this.#turnAmong(questions, signal));
   }
 
   /** Counts bytes that came without being asked for: what is asked for next waits for them. */
@@ -154,6 +168,17 @@ export class Intake implements Disposable {
     }
   }
 
+  async #turnAmong(questions: TurnsPerKey, signal: AbortSignal): Promise<() => void> {
+    for (;;) {
+      const news = this.#priorityNews.signal;
+      try {
+        return await questions.take(`${this.#priority}`, AbortSignal.any([signal, news]));
+      } catch (error) {
+        if (signal.aborted || !news.aborted) throw error;
+      }
+    }
+  }
+
   async #takeAll(bytes: number, signal: AbortSignal): Promise<void> {
     for (let left = bytes; left > 0; ) left -= await this.takePart(left, signal);
   }
@@ -163,51 +188,38 @@ export class Intake implements Disposable {
   }
 }
 
-/** One question to a source, from its first byte to its last. */
+/**
+ * One question to a source, from its first byte to its last. A limit may begin to cut it at any time, also
+ * while it waits: then, before it is cut, it is one of few that are open at once.
+ */
 export class IntakeQuestion implements Disposable {
-  readonly #intake: Intake;
-  readonly #turns: TurnsPerKey | undefined;
-  readonly #waited: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly #intake: Pick<Intake, 'takePart' | 'takeWhole' | 'takeTurn'>;
+  #hasTurn = false;
   #endTurn: (() => void) | undefined;
 
-  /** @param turns of questions that a limit cuts; none where any number may be open */
-  constructor(
-    intake: Intake,
-    turns: TurnsPerKey | undefined,
-    waited: <T>(work: () => Promise<T>) => Promise<T>,
-  ) {
+  constructor(intake: Pick<Intake, 'takePart' | 'takeWhole' | 'takeTurn'>) {
     this.#intake = intake;
-    this.#turns = turns;
-    this.#waited = waited;
   }
 
   /**
-   * Resolves when some bytes of the answer may be asked for; once a limit cuts it, it is one of few that
-   * are open at once. A limit may begin to cut it while it waits for them.
+   * Resolves when some bytes of the answer may be asked for; without a limit all of them, at once.
    *
    * @param leftBytes at most a message of the wire
    * @returns how many
    * @throws AbortError as soon as the signal fires
    */
   async takePart(leftBytes: number, signal: AbortSignal): Promise<number> {
-    for (;;) {
-      if (await this.#mayBeCut(signal)) return this.#intake.takePart(leftBytes, signal);
+    if (!this.#hasTurn) {
       const bytes = await this.#intake.takeWhole(leftBytes, signal);
       if (bytes > 0) return bytes;
+      this.#endTurn = await this.#intake.takeTurn(signal);
+      this.#hasTurn = true;
     }
+    return this.#intake.takePart(leftBytes, signal);
   }
 
   [Symbol.dispose](): void {
     this.#endTurn?.();
     this.#endTurn = undefined;
-  }
-
-  /** Waits for a turn where a limit is low. */
-  async #mayBeCut(signal: AbortSignal): Promise<boolean> {
-    const turns = this.#turns;
-    if (!turns || this.#endTurn) return true;
-    if (this.#intake.partBytes >= pieceBytes) return false;
-    this.#endTurn = await this.#waited(() => turns.take(`${this.#intake.priority}`, signal));
-    return true;
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { defaultContentServerConfig } from '../content-server/content-server.ts';
 import { pieceBytes } from '../domain/content.ts';
 import type { Priority } from '../domain/package.ts';
 import { fetchingPassage } from '../domain/transfer-passage.ts';
@@ -88,16 +89,48 @@ describe('limits and schedules of a download (PULL-10, PTM-5, PTM-6)', () => {
     assert.deepEqual([urgent.observer.waits, pullers[0]?.observer.waits], [[], []]);
   });
 
-  it('asks a source for no more at once than it answers once a limit becomes low', async () => {
+  it('keeps to a limit that falls while many questions wait, and asks few of them at once', async () => {
     ground.content = new FakeContent([20 * pieceBytes]);
     const one = ground.peer();
+    one.turns = new TurnsPerKey(defaultContentServerConfig.callerAnswersMax);
     limit(50_000_000);
-    for (let count = 0; count < 40; count++) begin();
+    for (let count = 0; count < 60; count++) begin();
     await ground.until(() => sentBytes() > 20_000_000, minuteMs);
     assert.equal(one.fragmentCount, 0);
     limit(1_000_000);
-    await ground.until(() => one.fragmentCount > 100, minuteMs);
-    assert.ok(one.partlySentMax <= 2 * cutQuestionsMax, `${one.partlySentMax} at once`);
+    await ground.clock.advance(1_000);
+    for (let second = 1; second < 8; second++) {
+      const before = sentBytes();
+      await ground.clock.advance(1_000);
+      const bytes = sentBytes() - before;
+      assert.ok(bytes > 800_000 && bytes < 1_250_000, `${bytes} bytes in second ${second}`);
+    }
+    assert.ok(one.partlySentMax <= cutQuestionsMax, `${one.partlySentMax} at once`);
+  });
+
+  it('lets a download that becomes urgent have its turn among the urgent ones', async () => {
+    ground.content = new FakeContent([2 * pieceBytes]);
+    ground.peer();
+    limit(1_000_000);
+    const pullers = Array.from({ length: 30 }, () => begin());
+    await ground.clock.advance(5_000);
+    const last = pullers.findLast(({ doneAtMs }) => doneAtMs === undefined)!;
+    const beganAtMs = ground.clock.monotonicMs();
+    last.intake!.priority = 1;
+    await ground.until(() => last.doneAtMs !== undefined, minuteMs);
+    const tookMs = last.doneAtMs! - beganAtMs;
+    assert.ok(tookMs < 4_000, `${tookMs} ms: it waits behind nobody`);
+  });
+
+  it('is not held up by pulses of many pieces, which cut none', async () => {
+    ground.content = new FakeContent([8 * pieceBytes]);
+    const one = ground.peer();
+    const [blockBytes, delayMs] = [16 * pieceBytes, 100];
+    arbiter.setControls(fetchingPassage, { limit: { kind: 'pulse', blockBytes, delayMs } });
+    const pullers = Array.from({ length: 30 }, () => begin());
+    await ground.until(() => pullers.every((puller) => puller.doneAtMs !== undefined), minuteMs);
+    assert.equal(one.fragmentCount, 0);
+    assert.equal(questions.keyCount, 0);
   });
 
   it('asks for whole answers where there is no limit', async () => {

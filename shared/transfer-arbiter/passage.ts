@@ -115,11 +115,15 @@ export class Passage {
     };
   }
 
+  /** Bytes of a block where there are pulses. */
+  get blockBytes(): number {
+    const { limit } = this.#controls;
+    return limit?.kind === 'pulse' ? limit.blockBytes : Number.POSITIVE_INFINITY;
+  }
+
   /** Bytes that may leave in one go: at most what is left of a block where there are pulses. */
   get blockBytesLeft(): number {
-    const { limit } = this.#controls;
-    if (limit?.kind !== 'pulse') return Number.POSITIVE_INFINITY;
-    return limit.blockBytes - this.#blockBytes;
+    return this.blockBytes - this.#blockBytes;
   }
 
   /** So many bytes leave now. */

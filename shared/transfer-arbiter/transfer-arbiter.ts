@@ -212,6 +212,7 @@ export class TransferArbiter {
     const waiter = permit.shift() as Waiter;
     const bytes = waiter.bytes();
     if (bytes > 0) this.#grant(permit, bytes);
+    else permit.passedOver(this.#clock.monotonicMs());
     waiter.resolve(bytes);
   }
 

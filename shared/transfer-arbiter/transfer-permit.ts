@@ -130,20 +130,14 @@ export class TransferPermit {
     return this.#grantedAtMs;
   }
 
-  /** Monotonic time of the last part that left, or, before the first one, at which it began. */
+  /** Monotonic time of its last turn, or, before the first one, at which it began. */
   get inLineSinceMs(): number {
     return this.#inLineSinceMs;
   }
 
   /** Bytes the next part may have at most, from 4 KiB to 1 MiB: less where a limit is low. */
   get partBytes(): number {
-    const nowMs = this.#needs.clock.nowMs();
-    let bytes = partBytesMax;
-    for (const passage of this.passages) {
-      const rate = passage.rateAt(nowMs) ?? Number.POSITIVE_INFINITY;
-      bytes = Math.min(bytes, passage.blockBytesLeft, (rate * partMs) / 1000);
-    }
-    return Math.max(partBytesMin, bytes - (bytes % partBytesMin));
+    return this.#partBytesIn(({ blockBytesLeft }) => blockBytesLeft);
   }
 
   /**
@@ -174,15 +168,19 @@ export class TransferPermit {
   }
 
   /**
-   * Resolves when a message may leave as one, with its bytes, which count as sent from then on; with 0,
-   * and nothing counts, when it is its turn and a limit would cut it.
+   * Resolves when a message may leave as one, with its bytes, which count as sent from then on; at once or
+   * at its turn with 0, and nothing counts, when a limit would cut it. The end of a block cuts none: what
+   * goes beyond it counts in the next one.
    *
    * @param bytes at most a message of the wire
    * @throws AbortError as soon as the signal fires
    */
   async takeWhole(bytes: number, signal: AbortSignal): Promise<number> {
     throwIfAborted(signal);
-    const wholeOrNone = () => (this.#partOf(bytes) < bytes ? 0 : bytes);
+    const wholeOrNone = () => {
+      const fittingBytes = this.#partBytesIn(({ blockBytes }) => blockBytes);
+      return fittingBytes === partBytesMax || bytes <= fittingBytes ? bytes : 0;
+    };
     if (wholeOrNone() === 0) return 0;
     if (this.#needs.takeAtOnce(bytes)) return bytes;
     return this.#wait(wholeOrNone, signal);
@@ -203,9 +201,25 @@ export class TransferPermit {
     this.#needs.onLeft?.(bytes);
   }
 
+  /** It was its turn, and nothing left: others are next. */
+  passedOver(monotonicMs: number): void {
+    this.#inLineSinceMs = monotonicMs;
+  }
+
   /** The transfer is over: it keeps nobody waiting any more. Whatever waits is to be aborted. */
   close(): void {
     this.#needs.onClosed();
+  }
+
+  /** @param blockBytes what a block lets through in one go */
+  #partBytesIn(blockBytes: (passage: Passage) => number): number {
+    const nowMs = this.#needs.clock.nowMs();
+    let bytes = partBytesMax;
+    for (const passage of this.passages) {
+      const rate = passage.rateAt(nowMs) ?? Number.POSITIVE_INFINITY;
+      bytes = Math.min(bytes, blockBytes(passage), (rate * partMs) / 1000);
+    }
+    return Math.max(partBytesMin, bytes - (bytes % partBytesMin));
   }
 
   /** A piece is sent as one message, whatever stands around it, unless a limit cuts it. */

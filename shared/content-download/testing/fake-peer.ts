@@ -4,6 +4,7 @@ import type { PullSource } from '../../domain/pull-source.ts';
 import { encodeAnswer } from '../../rpc/service-definitions.ts';
 import { AbortError, throwIfAborted } from '../../runtime/abort-error.ts';
 import type { Clock } from '../../runtime/clock.ts';
+import type { TurnsPerKey } from '../../runtime/turns-per-key.ts';
 import { WakeSignal } from '../../runtime/wake-signal.ts';
 import { contentLengthOf, type FetchRequest, type FetchResponse } from '../content-messages.ts';
 import type { ContentChannel } from '../source-connection.ts';
@@ -62,6 +63,8 @@ export class FakePeer {
   knowsFragments = true;
   /** Its own limit: bytes per second of a fragment, of each stream. Its answers come in fragments then. */
   fragmentRate: number | undefined;
+  /** Answers in fragments that it works on at once. @default any number */
+  turns: TurnsPerKey | undefined;
   /** What it sends in place of the bytes of a fragment. */
   spoilFragment = (data: Buffer): Buffer => data;
   /** Bytes of the ranges of the manifest that were asked for. */
@@ -205,6 +208,7 @@ export class FakePeer {
       const isWhole = !request.firstBytes && this.fragmentRate === undefined;
       if (isWhole || !this.knowsFragments) return this.#serve(request, way.link, way.signal);
       this.#requireReachable();
+      answers.endTurn = await this.turns?.take('', way.signal);
       const response = this.answer(this.#respond(request));
       answers.rest = encodeAnswer('Content', 'fetch', response);
       answers.allowedBytes = request.firstBytes || answers.rest.length;
@@ -225,6 +229,7 @@ export class FakePeer {
     await network.transfer(this.link, link, data.length, signal);
     if (this.isClosed) throw closed();
     const last = answers.rest.length === 0;
+    if (last) answers.endTurn?.();
     if (last) this.#partlySent.delete(answers);
     else this.#partlySent.add(answers);
     this.partlySentMax = Math.max(this.partlySentMax, this.#partlySent.size);
@@ -301,6 +306,7 @@ function closed(): WaybillError {
 class FakeFragments {
   rest: Buffer = Buffer.alloc(0);
   allowedBytes = 0;
+  endTurn: (() => void) | undefined;
 
   take(bytesMax: number): Buffer {
     const part = this.rest.subarray(0, Math.min(bytesMax, this.allowedBytes));
