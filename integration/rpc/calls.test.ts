@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { WaybillError } from '../../shared/domain/errors.ts';
 import { encodeMessage } from '../../shared/rpc/service-definitions.ts';
 import { AbortError } from '../../shared/runtime/abort-error.ts';
-import { aborted, promised, site, TrustCircle } from './trust-circle.ts';
+import { aborted, operator, promised, site, TrustCircle } from './trust-circle.ts';
 
 const deadlineMs = 5_000;
 const mib = 1024 * 1024;
@@ -301,6 +301,44 @@ describe('failures of calls', () => {
     await assert.rejects(answer, { name: 'AbortError' });
     await told.promise;
     assert.deepEqual(circle.log.messages(40), [], 'nobody is at fault');
+  });
+
+  it('of administrators always get a record when nobody knows what they have changed (ADM-5)', async () => {
+    await using circle = await TrustCircle.create();
+    const begun = promised();
+    const server = await circle.serve('Admin', {
+      deletePackage: async (_, { signal }) => {
+        begun.resolve();
+        await aborted(signal);
+        throw new AbortError();
+      },
+      getPackage: async (_, { signal }) => {
+        await aborted(signal);
+        throw new AbortError();
+      },
+      resumeJobs: async function* () {
+        yield* nothing();
+        throw new WaybillError({ code: 'PACKAGE_UNKNOWN', packageId: 'PS100001' });
+      },
+    });
+    const credentials = await circle.credentials(operator);
+    const admin = await circle.channel('Admin', server.address, { credentials });
+    await assert.rejects(admin.unary('getPackage', {}, { deadlineMs: 50 }));
+    await assert.rejects(collected(admin.serverStream('resumeJobs', {}, {})));
+    const caller = new AbortController();
+    const { signal } = caller;
+    const deleting = admin.unary('deletePackage', {}, { deadlineMs, signal });
+    await begun.promise;
+    caller.abort();
+    await assert.rejects(deleting);
+    const { result, isOnce } = await circle.audited('/waybill.v1.Admin/DeletePackage');
+    assert.deepEqual({ result, isOnce }, { result: 'CANCELLED', isOnce: true });
+    const others = circle.audit.filter(({ method }) => !method.endsWith('DeletePackage'));
+    assert.deepEqual(
+      others.map((one) => one.isOnce),
+      others.map(() => undefined),
+    );
+    assert.ok(others.some(({ method }) => method.endsWith('ResumeJobs')));
   });
 
   it('are an AbortError at once for a signal that has fired already', async () => {

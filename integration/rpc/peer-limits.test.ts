@@ -368,6 +368,36 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
     for (const one of [raw, admins]) one.socket.destroy();
   });
 
+  it('connections of a server over the number: refused for administrators of whom its site does not hear', async () => {
+    await using circle = await TrustCircle.create();
+    const trust = {
+      refusalOf: () => undefined,
+      isVouchedHere: ({ identity }: { identity: PeerIdentity }) => identity.kind !== 'admin',
+      onChange: () => () => {},
+    };
+    const server = await serve(circle, { connectionsOfAllMax: 1 }, { trust });
+    const { raw, isWell } = await opponents(circle, server, otherDp);
+    const credentials = await circle.credentials(fullAdmin);
+    assert.ok(await isTurnedAway({ address: server.address, credentials }));
+    await told(circle, /1 connections in all/);
+    await isWell();
+    raw.socket.destroy();
+  });
+
+  it('calls over the number, again and again: cost as much as others, and then the connections', async () => {
+    await using circle = await TrustCircle.create();
+    const server = await serve(circle, {
+      callsPerPeerMax: 1,
+      calls: { perSecond: 0.01, burst: 5 },
+      faults: { perSecond: 0.01, burst: 3 },
+    });
+    const { raw, isWell } = await opponents(circle, server, otherDp);
+    await raw.call(putManifest);
+    for (let count = 0; count < 12 && raw.isOpen; count++) await raw.call(putManifest);
+    assert.ok(await raw.closed(deadlineMs), 'the connection is still open');
+    await isWell();
+  });
+
   it('calls over the number of an identity: refused with PEER_OVER_LIMIT, which its agent understands', async () => {
     await using circle = await TrustCircle.create();
     const server = await serve(circle, { callsPerPeerMax: 1 });

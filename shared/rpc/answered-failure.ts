@@ -13,6 +13,21 @@ export interface AnsweredFailure {
   readonly status: Partial<CallStatus>;
 }
 
+/** Statuses of calls that were refused by what they asked for: nothing was changed. */
+const refusals: ReadonlySet<status | undefined> = new Set([
+  status.PERMISSION_DENIED,
+  status.UNAUTHENTICATED,
+  status.INVALID_ARGUMENT,
+  status.NOT_FOUND,
+  status.ALREADY_EXISTS,
+  status.FAILED_PRECONDITION,
+]);
+
+/** Whether a call that failed so may have done what it was for, or some of it: cut short, or without an answer. */
+export function mayHaveActed({ status: { code } }: AnsweredFailure): boolean {
+  return !refusals.has(code);
+}
+
 /**
  * What the caller of a failed call gets: code and facts of a failure that was expected; of a fault of
  * ours, which goes to `onFault`, nothing.

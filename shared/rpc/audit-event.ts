@@ -10,7 +10,10 @@ export interface AuditEvent {
   readonly result: string;
   /** What was asked, or why it was refused, in words without secrets. */
   readonly detail: string;
-  /** It has used up what an administrator gave once: it always gets a record, in which this does not stand. */
+  /**
+   * It always gets a record, in which this does not stand: it has used up what an administrator gave once, or
+   * failed in a way that says not what an administrator has changed by then.
+   */
   readonly isOnce?: true;
 }
 

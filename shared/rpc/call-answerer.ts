@@ -10,7 +10,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { toAnsweredFailure } from './answered-failure.ts';
+import { mayHaveActed, toAnsweredFailure } from './answered-failure.ts';
 import type { AuditEvent } from './audit-event.ts';
 import type { CallStatus } from './call-failure.ts';
 import { callPolicy } from './call-policy.ts';
@@ -106,14 +106,17 @@ export class CallAnswerer {
       const decode = (bytes: Buffer) => ask(decoded(method, bytes));
       const request = 'request' in call ? decode(call.request) : requestsOf(call, context, decode);
       await delivery.succeed(run(request, context), context.signal);
-      if (!isOnlyLook) this.#audit(method, context, { result: 'ok', detail: asked });
+      if (!isOnlyLook)
+        this.#audit(method, context, { result: 'ok', detail: asked, isUnsure: false });
     } catch (error) {
       const failure = toAnsweredFailure(error, (fault) => {
         const caller = toIdentityUri(context.caller.identity);
         const facts = { method: method.path, caller, err: fault };
         this.#logger.error(facts, 'A call failed on a fault');
       });
-      this.#audit(method, context, { result: failure.result, detail: asked });
+      const isUnsure = !isOnlyLook && mayHaveActed(failure);
+      const outcome = { result: failure.result, detail: asked, isUnsure };
+      this.#audit(method, context, outcome);
       delivery.fail(failure.status);
     }
   }
@@ -121,16 +124,19 @@ export class CallAnswerer {
   #audit(
     method: UntypedMethod,
     { caller }: CallContext,
-    outcome: { result: string; detail: string },
+    { isUnsure, ...outcome }: { result: string; detail: string; isUnsure: boolean },
   ): void {
     const audited = callPolicy.get(method.path)?.audited ?? 'never';
-    if (audited === 'never' || (audited === 'refusals' && outcome.result === 'ok')) return;
-    const tell = outcome.result === 'ok' ? this.#onAudit : this.#onRefusal;
+    const isOk = outcome.result === 'ok';
+    if (audited === 'never' || (audited === 'refusals' && isOk)) return;
+    const isOnce = isUnsure && audited === 'always' && caller.identity.kind === 'admin';
+    const tell = isOk || isOnce ? this.#onAudit : this.#onRefusal;
     tell({
       caller: toIdentityUri(caller.identity),
       address: caller.address,
       method: method.path,
       ...outcome,
+      ...(isOnce && { isOnce }),
     });
   }
 }

@@ -35,6 +35,8 @@ interface GuardNeeds {
   readonly peerOf: (socket: TLSSocket) => CertifiedPeer | undefined;
   /** Whether a certificate counts for nothing: its connection will be closed, and whoever has a sound one of this name is not charged. */
   readonly isRefused: (peer: CertifiedPeer) => boolean;
+  /** Whether it has to see to a crowd, and so must get in: a site, or an administrator who may set something here. */
+  readonly isKeptFor: (peer: CertifiedPeer) => boolean;
   readonly onOverLimit: (event: OverLimit) => void;
 }
 
@@ -168,7 +170,7 @@ export class ConnectionGuard {
     }
     const peer = this.#recordOf(certified, nowMs);
     const address = `${secure.remoteAddress}:${secure.remotePort}`;
-    const limit = this.#limitOfConnections(peer, nowMs);
+    const limit = this.#limitOfConnections(peer, nowMs, certified);
     if (limit !== undefined) {
       if (peer.costsItsAddress(nowMs)) this.#addresses.refused(secure.remoteAddress ?? '', nowMs);
       secure.destroy();
@@ -182,17 +184,20 @@ export class ConnectionGuard {
   }
 
   /** The limit that one more connection of a peer is over, in words. */
-  #limitOfConnections(peer: PeerRecord, nowMs: number): string | undefined {
+  #limitOfConnections(
+    peer: PeerRecord,
+    nowMs: number,
+    certified: CertifiedPeer | undefined,
+  ): string | undefined {
     const { connectionsPerPeerMax, connectionsOfAllMax } = this.#limits;
-    const { identity, connectionCount } = peer;
+    const { connectionCount } = peer;
     const ofWhatItDid = peer.overLimit(nowMs);
     if (ofWhatItDid !== undefined) return ofWhatItDid;
     if (connectionCount >= connectionsPerPeerMax) {
       peer.refusedConnections.take(1, nowMs);
       return `${connectionsPerPeerMax} connections`;
     }
-    // Whoever has to see to a crowd must get in.
-    const isKeptFor = identity?.kind === 'site' || identity?.kind === 'admin';
+    const isKeptFor = certified && this.#needs.isKeptFor(certified);
     if (isKeptFor || this.#connections.size < connectionsOfAllMax) return undefined;
     return `${connectionsOfAllMax} connections in all`;
   }
@@ -228,6 +233,7 @@ export class ConnectionGuard {
     if (invalid) connection.atFault();
     const refusal = invalid ?? this.#refusalOfCount(peer, caller);
     if (refusal) {
+      if (!peer.refused(this.#needs.clock.monotonicMs())) connection.atFault();
       refuseCall(stream, refusal);
       this.#needs.onOverLimit({ caller, address, method: path, error: refusal });
       return;

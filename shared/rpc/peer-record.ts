@@ -69,6 +69,11 @@ export class PeerRecord {
     this.beginDue(nowMs);
   }
 
+  /** A call was refused, which costs it as much as one that begins. @returns whether it might have begun now */
+  refused(nowMs: number): boolean {
+    return this.#calls.take(1, nowMs);
+  }
+
   /** Begins the calls whose turn it is. @returns how long the next one must wait, if one does */
   beginDue(nowMs: number): number | undefined {
     for (;;) {

@@ -201,7 +201,9 @@ export class RpcServer implements Component {
     const peerOf = (socket: TLSSocket) =>
       shownPeerOf(socket.getPeerCertificate(true), credentials.ca);
     const isRefused = (peer: CertifiedPeer) => trust?.refusalOf(peer) !== undefined;
-    return new ConnectionGuard({ clock, peerOf, isRefused, onOverLimit }, this.#config.peerLimits);
+    const isKeptFor = (peer: CertifiedPeer) => isKeptPlaceFor(peer, trust);
+    const needs = { clock, peerOf, isRefused, isKeptFor, onOverLimit };
+    return new ConnectionGuard(needs, this.#config.peerLimits);
   }
 
   /** One that comes again and again is written down as seldom as any refused handshake. */
@@ -229,4 +231,11 @@ async function isDoneWithin(ms: number, work: Promise<void>): Promise<boolean> {
     timer = setTimeout(() => resolve(false), ms);
   });
   return Promise.race([work.then(() => true), late]).finally(() => clearTimeout(timer));
+}
+
+/** Any administrator is let in to read; there may be any number whom another site vouches for. */
+function isKeptPlaceFor(peer: CertifiedPeer, trust: PeerTrust | undefined): boolean {
+  const { kind } = peer.identity;
+  if (kind !== 'admin') return kind === 'site';
+  return trust?.isVouchedHere(peer, 'administrators') ?? true;
 }

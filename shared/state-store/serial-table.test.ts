@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { AuditRecord } from '../domain/audit-record.ts';
+import { workIsOver } from '../runtime/abort-error.ts';
 import { CapturedLog } from '../testing/captured-log.ts';
 import { TemporaryDirectory } from '../testing/temporary-directory.ts';
 import { keySpaces } from './key-space.ts';
@@ -38,6 +39,24 @@ describe('Serial table', () => {
   async function serials(table: SerialTable<AuditRecord>, countMax = 10_000): Promise<number[]> {
     return (await table.newest(() => true, countMax)).map(({ serial }) => serial);
   }
+
+  it('looks no further for rows that nobody waits for any more', async () => {
+    const table = await open();
+    await append(table, 9);
+    const ending = new AbortController();
+    let lookedCount = 0;
+    const looking = table.newest(
+      () => {
+        lookedCount += 1;
+        if (lookedCount === 3) ending.abort(workIsOver);
+        return false;
+      },
+      9,
+      ending.signal,
+    );
+    await assert.rejects(looking, { name: 'AbortError' });
+    assert.equal(lookedCount, 3);
+  });
 
   it('gives the newest rows that match, oldest of them first', async () => {
     const table = await open();

@@ -1,4 +1,5 @@
 import { isErrorWithCode } from '../domain/errors.ts';
+import { throwIfAborted } from '../runtime/abort-error.ts';
 import type { Component } from '../runtime/component.ts';
 import type { KeySpace } from './key-space.ts';
 import { joinKey } from './key-space.ts';
@@ -93,10 +94,19 @@ export class SerialTable<Row extends { readonly serial: number }> implements Com
     for await (const [, row] of this.#records.list()) yield row;
   }
 
-  /** The newest rows that match, at most so many, oldest of them first. */
-  async newest(isWanted: (row: Row) => boolean, countMax: number): Promise<Row[]> {
+  /**
+   * The newest rows that match, at most so many, oldest of them first. It may look at all there are.
+   *
+   * @throws AbortError once nobody waits for them any more
+   */
+  async newest(
+    isWanted: (row: Row) => boolean,
+    countMax: number,
+    signal?: AbortSignal,
+  ): Promise<Row[]> {
     const rows: Row[] = [];
     for await (const [, row] of this.#records.list({ reverse: true })) {
+      throwIfAborted(signal);
       if (rows.length >= countMax) break;
       if (isWanted(row)) rows.push(row);
     }

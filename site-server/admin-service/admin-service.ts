@@ -245,13 +245,13 @@ export class AdminService {
     return {
       listJobs: (filter) => this.#listJobs(filter),
       watchJobs: (filter, { signal }) => this.#watchJobs(filter, signal),
-      listStatusMessages: async function* (filter) {
-        const messages = await statusMessageView.query(toStatusMessageQuery(filter));
+      listStatusMessages: async function* (filter, { signal }) {
+        const messages = await statusMessageView.query(toStatusMessageQuery(filter), signal);
         for (const message of messages) yield toStatusMessageMessage(message);
       },
       readLog: (request, { signal }) => this.#readLog(request, signal),
-      listAuditRecords: async function* (filter) {
-        const records = await auditTrail.query(toAuditQuery(filter));
+      listAuditRecords: async function* (filter, { signal }) {
+        const records = await auditTrail.query(toAuditQuery(filter), signal);
         for (const record of records) yield toAuditRecordMessage(record);
       },
       readAuditTrail: () => toTrailMessages(auditTrail.read()),

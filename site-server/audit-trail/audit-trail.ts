@@ -157,13 +157,18 @@ export class AuditTrail implements Component {
     this.#writing ??= this.#writeAll();
   }
 
-  /** The newest records that match, oldest of them first. Those that wait are written before. */
-  async query(query: AuditQuery): Promise<AuditRecord[]> {
+  /**
+   * The newest records that match, oldest of them first. Those that wait are written before.
+   *
+   * @throws AbortError once nobody waits for them any more
+   */
+  async query(query: AuditQuery, signal?: AbortSignal): Promise<AuditRecord[]> {
     await this.#writing;
     return this.#records.newest(
       (record) =>
         record.timeMs >= (query.sinceMs ?? 0) && !(query.refusedOnly && record.result === 'ok'),
       query.countMax,
+      signal,
     );
   }
 

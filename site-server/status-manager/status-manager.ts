@@ -103,9 +103,14 @@ export class StatusManager implements Component {
     }));
   }
 
-  /** The newest messages that match, oldest of them first. */
-  query(query: StatusMessageQuery): Promise<StatusMessage[]> {
-    return this.#messages.newest((message) => isWantedMessage(message, query), query.countMax);
+  /**
+   * The newest messages that match, oldest of them first.
+   *
+   * @throws AbortError once nobody waits for them any more
+   */
+  query(query: StatusMessageQuery, signal?: AbortSignal): Promise<StatusMessage[]> {
+    const isWanted = (message: StatusMessage) => isWantedMessage(message, query);
+    return this.#messages.newest(isWanted, query.countMax, signal);
   }
 }
 
