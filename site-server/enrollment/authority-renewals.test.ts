@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { issueRoot, issueSiteAuthority } from '../../shared/certificates/certificate-issuing.ts';
 import { newPrivateKey, publicKeyInfoOf } from '../../shared/certificates/certificate-requests.ts';
+import { withBrokenKey } from '../../shared/testing/broken-key.ts';
 import { certificateIn, TestAuthority } from './testing/test-authority.ts';
 import { dayMs, TestEnrollment } from './testing/test-enrollment.ts';
 
@@ -80,6 +81,16 @@ describe('Renewal of the authority of a site (SEC-3)', () => {
       details: { code: 'RENEWAL_REFUSED', holder: 'site/PS1', reason: 'revoked' },
     });
     assert.deepEqual(top.authority.issued, []);
+  });
+
+  it('is refused to a stranger who writes no key into what he has made himself, audited and slowed down as any other', async () => {
+    top.signedAuthorities.set('PS1', new X509Certificate(ps1.authorityCertificate()));
+    const key = await newPrivateKey();
+    const certificate = withBrokenKey(der(ps1.authorityCertificate()), key);
+    assert.throws(() => new X509Certificate(certificate).publicKey);
+    await assert.rejects(top.renew({ certificate, key }), refusedAs('foreign'));
+    assert.equal(top.events.at(-1)?.result, 'RENEWAL_REFUSED');
+    await assert.rejects(top.renew({ certificate, key }), { code: 'ENROLLMENT_TOO_SOON' });
   });
 
   it('is passed on to the parent by a site that is not the top', async () => {

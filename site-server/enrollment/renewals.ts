@@ -129,7 +129,8 @@ export class Renewals {
   #believedByKey(own: X509Certificate): Believed | undefined {
     const siteCode = authoritySiteOf(own);
     const signed = siteCode && this.#components.signedAuthorityOf?.(siteCode);
-    if (!siteCode || !signed || !keyHashOf(signed).equals(keyHashOf(own))) return undefined;
+    if (!siteCode || !signed || !isOfOurKind(own)) return undefined;
+    if (!keyHashOf(signed).equals(keyHashOf(own))) return undefined;
     const vouchedFromMs = Date.parse(signed.validFrom);
     return { identity: { kind: 'site', siteCode }, issuedBy: undefined, vouchedFromMs };
   }
@@ -232,6 +233,15 @@ function isP256({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): boolean
   return asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === 'prime256v1';
 }
 
+/** Whether a stranger's certificate is for such a key; not when OpenSSL cannot make sense of what it is for. */
+function isOfOurKind(certificate: X509Certificate): boolean {
+  try {
+    return isP256(certificate.publicKey);
+  } catch {
+    return false;
+  }
+}
+
 /** Whose it is; undefined for nobody's. */
 function believedOf(
   chain: CertificateChain,
@@ -254,8 +264,8 @@ function believedVoucher(
   roots: readonly X509Certificate[],
 ): Voucher | undefined {
   try {
-    const isOurKind = chain.every((one) => one === undefined || isP256(one.publicKey));
-    return isOurKind ? voucherOfChain(chain, roots) : undefined;
+    const isOurs = chain.every((one) => one === undefined || isOfOurKind(one));
+    return isOurs ? voucherOfChain(chain, roots) : undefined;
   } catch {
     return undefined;
   }
