@@ -354,6 +354,26 @@ describe('the certificate keeper (SEC-3, F22)', () => {
     assert.match(test.keeper.report().reason, /its file system is read-only/);
   });
 
+  it('a fault is a try that failed, told as one, and ends nothing', async () => {
+    await using test = new KeptTest();
+    test.failure = Object.assign(new Error('decode error'), { code: 'ERR_OSSL_EVP_DECODE_ERROR' });
+    await test.pass(70 * dayMs);
+    await test.keeper.start();
+    await test.time.advance(minuteMs);
+    assert.deepEqual(
+      { state: test.state, tries: test.triedAtMs.length },
+      { state: 'renewing', tries: 1 },
+    );
+    assert.match(test.keeper.report().reason, /failed on a fault/);
+    assert.deepEqual(test.log.messages(50), ['Renewing a certificate failed on a fault']);
+    test.failure = undefined;
+    await test.time.advance(2 * hourMs);
+    assert.deepEqual(
+      { state: test.state, tries: test.triedAtMs.length },
+      { state: 'valid', tries: 2 },
+    );
+  });
+
   it('separate files are watched, and never renewed', async () => {
     await using test = new KeptTest({ canRenew: false });
     await test.keeper.start();

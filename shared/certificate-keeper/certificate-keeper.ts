@@ -55,7 +55,7 @@ export interface KeptRenewal {
   /**
    * Puts another one where the subject looks.
    *
-   * @throws WaybillError, AbortError, failures of the system
+   * @throws WaybillError, AbortError, failures of the system; a fault is logged as one, and is a try that failed
    */
   renew(signal: AbortSignal): Promise<void>;
   /** When it was last tried, by the clock; undefined: never, or it came to an end. */
@@ -188,7 +188,9 @@ export class CertificateKeeper implements Component {
     try {
       await subject.renewal.renew(signal);
     } catch (error) {
-      this.#failed(failureOf(error), error);
+      // Stopping.
+      if (isAbortError(error)) throw error;
+      this.#failed(this.#failureOf(error), error);
       return;
     }
     this.#spread = undefined;
@@ -202,6 +204,22 @@ export class CertificateKeeper implements Component {
     const { notAfterMs } = after;
     logger.info({ certificate: subject.name, notAfterMs }, 'Renewed the certificate');
     this.#tell(after);
+  }
+
+  /** A fault of ours, too, is a try that failed: who answered it shall not end the agent, over and over. */
+  #failureOf(error: unknown): { failure: string; isRefused: boolean } {
+    if (error instanceof WaybillError) {
+      return { failure: error.message, isRefused: isRefusalOfPeer(error) };
+    }
+    if (error instanceof Error && 'syscall' in error) {
+      return { failure: toSystemReason(error), isRefused: false };
+    }
+    const { logger, subject } = this.#components;
+    logger.error(
+      { certificate: subject.name, err: error },
+      'Renewing a certificate failed on a fault',
+    );
+    return { failure: onFault, isRefused: false };
   }
 
   #failed(failed: Parameters<typeof afterFailure>[1], err?: unknown): void {
@@ -281,14 +299,7 @@ export class CertificateKeeper implements Component {
   }
 }
 
-/** A failure that was to be expected: of the site, or of the disk. Anything else is thrown on. */
-function failureOf(error: unknown): { failure: string; isRefused: boolean } {
-  if (error instanceof WaybillError) {
-    return { failure: error.message, isRefused: isRefusalOfPeer(error) };
-  }
-  if (!(error instanceof Error && 'syscall' in error)) throw error;
-  return { failure: toSystemReason(error), isRefused: false };
-}
+const onFault = 'the program failed on a fault; its log says more';
 
 const tooOld = 'the new certificate is to be followed at once';
 

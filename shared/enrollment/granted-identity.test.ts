@@ -9,6 +9,7 @@ import {
 import { newPrivateKey, publicKeyInfoOf } from '../certificates/certificate-requests.ts';
 import type { PeerIdentity } from '../domain/peer-identity.ts';
 import type { IssuedIdentity__Output } from '../rpc/generated/waybill/v1/IssuedIdentity.ts';
+import { withBrokenKey } from '../testing/broken-key.ts';
 import { checkedGrant } from './granted-identity.ts';
 
 const validity = { notBefore: new Date(0), notAfter: new Date('2100-01-01') };
@@ -86,6 +87,14 @@ describe('what a site has given a new machine (SEC-2)', () => {
       const given = await answer;
       assert.throws(() => check(given), { code: 'PEER_FAILED', message: words }, what);
     }
+  });
+
+  it('is refused when the key of its site has signed it over something that is no key', async () => {
+    const answer = await answerOf('waybill://dp/PS1DP1');
+    const certificate = withBrokenKey(answer.certificate, authority.key);
+    assert.throws(() => new X509Certificate(certificate).publicKey);
+    const given = { ...answer, certificate };
+    assert.throws(() => check(given), { code: 'PEER_FAILED', message: /not for the key/ });
   });
 
   it('of a site is its authority, and no other', async () => {
