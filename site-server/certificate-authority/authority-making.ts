@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
@@ -11,6 +12,7 @@ import { type FileOwner, makeSecretDirectory } from '../../shared/certificates/s
 import { signTrustBundle } from '../../shared/certificates/trust-bundle.ts';
 import { syncDirectories } from '../../shared/content-library/file-system-sync.ts';
 import { rootNameOf } from '../../shared/domain/certificate-authority.ts';
+import { lifeOf } from '../../shared/rpc/certificate-trust.ts';
 import { type AuthoritySettings, beginsEarlyMs, daysToMs } from './authority-config.ts';
 import { writeAuthority, writeBundle } from './authority-files.ts';
 import { writeRootKey } from './root-keys.ts';
@@ -51,13 +53,27 @@ interface Life {
   readonly days: number;
 }
 
-/** A root for the generation of trust bundles that it comes with. */
+/**
+ * A root for the generation of trust bundles that it comes with. One that follows another begins when that one
+ * began: where that counts, it does, also when it is made by a wrong clock. It may be the only one from now on.
+ *
+ * @param beforePem the root before it
+ */
 export function newRoot(
   siteCode: string,
   generation: number,
   life: Life,
+  beforePem?: string,
 ): Promise<IssuedCertificate> {
-  return issueRoot({ name: rootNameOf(siteCode, generation), ...validityOf(life) });
+  const validity = beforePem === undefined ? validityOf(life) : validityAfter(beforePem, life);
+  return issueRoot({ name: rootNameOf(siteCode, generation), ...validity });
+}
+
+function validityAfter(beforePem: string, { nowMs, days }: Life): Validity {
+  const { notBeforeMs } = lifeOf(new X509Certificate(beforePem));
+  // By a clock that is far behind it would have ended long ago.
+  const { notAfter } = validityOf({ nowMs: Math.max(nowMs, notBeforeMs), days });
+  return { notBefore: new Date(notBeforeMs), notAfter };
 }
 
 async function newAuthority(

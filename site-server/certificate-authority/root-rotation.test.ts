@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { writeSecretFile } from '../../shared/certificates/secret-files.ts';
 import {
@@ -108,6 +109,30 @@ describe('change of the root', () => {
       await assert.rejects(asked, conflict(/Nobody knows who [\s\S]*does not run. Start it/));
       const { standing } = await retireRoot(change(), { isForced: true });
       assert.match(standing.join(), /^Nobody knows/);
+    });
+  }
+
+  for (const [what, wrongMs] of [
+    ['a year ahead', 365 * 24 * hourMs],
+    ['back at 1970', -new FakeClock().nowMs()],
+  ] as const) {
+    it(`leaves a root that counts where the clock is right, though it was made while it was ${what}`, async () => {
+      const first = await bundle();
+      const wrong = { ...change(), nowMs: clock.nowMs() + wrongMs };
+      const both = await rotateRoot(wrong);
+      const { bundle: last } = await retireRoot(wrong, { isForced: true });
+      for (const held of [first, both]) {
+        assert.equal(verdictOnBundle(last, held, clock.nowMs()).kind, 'newer');
+      }
+      const roots = await TrustedRoots.open(files.rootsFile, clock);
+      await roots.take(last);
+      // The clock of the top is right again: it is itself again, signs others, and changes the root.
+      const authority = await files.open();
+      const issuer = new X509Certificate(authority.authorityCertificate());
+      assert.ok(issuer.verify(new X509Certificate(last.roots[0]!).publicKey));
+      await authority.certifySiteAuthority('PS1', (await askedWithNewKey()).info);
+      const next = await rotateRoot(change());
+      assert.equal(verdictOnBundle(next, last, clock.nowMs()).kind, 'newer');
     });
   }
 

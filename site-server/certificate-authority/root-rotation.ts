@@ -52,7 +52,7 @@ export function rotateRoot(change: RootChange): Promise<TrustBundle> {
     }
     const old = await readRootKey(directory, oldPem, settings.rootPassphraseFile);
     const generation = before.generation + 1;
-    const root = await newRoot(siteCode, generation, { nowMs, days: settings.rootDays });
+    const root = await newRoot(siteCode, generation, { nowMs, days: settings.rootDays }, oldPem);
     const passphrase = await passphraseAsOf(directory, oldPem, settings);
     await writeRootKey(directory, root, { passphrase });
     const facts = { generation, roots: [root.certificate, oldPem], signedAtMs: nowMs };
