@@ -44,6 +44,8 @@ export interface PeerLimits {
   /** Bytes of a site, and of any other peer, that no method has taken yet. */
   readonly heldBytesOfSiteMax: number;
   readonly heldBytesMax: number;
+  /** The same of all peers together: over it those who hold most lose their connections, sites last. */
+  readonly heldBytesOfAllMax: number;
   /** From the handshake to the first settings of HTTP/2. */
   readonly greetingMsMax: number;
   /** From one byte of a message to the next, and from a call to its only message. */
@@ -79,6 +81,7 @@ export const defaultPeerLimits: PeerLimits = {
   overheadShare: 0.05,
   heldBytesOfSiteMax: 32 * receiveWindowBytes,
   heldBytesMax: 64 * mib,
+  heldBytesOfAllMax: 1_024 * mib,
   greetingMsMax: 10_000,
   messageStallMsMax: 30_000,
   messageMsMax: 20 * minuteMs,
