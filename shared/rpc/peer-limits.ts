@@ -21,7 +21,7 @@ export interface PeerLimits {
   readonly connections: Flow;
   /** Connections of one address that may end without a proof of who it is, or are refused with one too often; it waits when it is over. */
   readonly failedConnections: Flow;
-  /** Connections of a server from which on only sites and administrators get further ones. */
+  /** Connections of a server from which on only sites, and administrators of whom its site hears, get further ones. */
   readonly connectionsOfAllMax: number;
   /** Connections of one certified identity. */
   readonly connectionsPerPeerMax: number;
