@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import type { PeerIdentity } from '../../shared/domain/peer-identity.ts';
+import type { Conversation } from '../../shared/rpc/conversation.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { defaultPeerLimits, type PeerLimits } from '../../shared/rpc/peer-limits.ts';
 import type { PeerTrust } from '../../shared/rpc/peer-trust.ts';
@@ -313,6 +314,41 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
     }
     assert.ok(await raw.closed(deadlineMs), 'the connection is still open');
     await told(circle, /bytes of messages that no method has taken/);
+    release.resolve();
+  });
+
+  it('messages of a crowd that nobody takes: who holds most ends, a site goes on', async () => {
+    await using circle = await TrustCircle.create();
+    const release = promised();
+    const server = await circle.newServer({
+      peerLimits: { ...defaultPeerLimits, lookMs: 20, heldBytesOfAllMax: 4_000_000 },
+    });
+    const putManifestOnce = async () => {
+      await release.promise;
+      return {};
+    };
+    const answers = { check: async () => ({}), putManifest: putManifestOnce };
+    server.serve('DistributionPoint', answers as unknown as Conversation<'DistributionPoint'>);
+    const fetch = async function* () {
+      await release.promise;
+      yield* [];
+    };
+    server.serve('Content', { fetch } as unknown as Conversation<'Content'>);
+    await server.start();
+    const { raw, isWell } = await opponents(circle, server);
+    const credentials = await circle.credentials(otherDp);
+    using other = await RawHttp2.open({ address: server.address, credentials });
+    const id = await raw.call(putManifest);
+    for (let count = 0; count < 3; count++) await raw.send(id, framed(Buffer.alloc(1_000_000)));
+    await isWell();
+    for (let count = 0; count < 40 && other.isOpen; count++) {
+      await other.send(await other.call('/waybill.v1.Content/Fetch'), framed(Buffer.alloc(60_000)));
+    }
+    assert.ok(await other.closed(deadlineMs), 'the connection is still open');
+    await told(circle, /bytes of messages of all that no method has taken/);
+    assert.ok(raw.isOpen);
+    await isWell();
+    raw.socket.destroy();
     release.resolve();
   });
 

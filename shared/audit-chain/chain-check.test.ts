@@ -23,9 +23,13 @@ function toldOf(record: ChainedRecord, toldTo = 'CS1'): ToldHead {
 
 function checked(
   records: readonly AuditRecord[],
-  { anchor, heads = [] }: { anchor?: ToldHead; heads?: readonly ToldHead[] } = {},
+  {
+    anchor,
+    heads = [],
+    mayBeGoneMs,
+  }: { anchor?: ToldHead; heads?: readonly ToldHead[]; mayBeGoneMs?: number } = {},
 ): readonly ChainFinding[] {
-  const check = new ChainCheck(heads);
+  const check = new ChainCheck(heads, mayBeGoneMs);
   if (anchor) check.goOnFrom(anchor);
   for (const record of records) check.add(record);
   return check.end().findings;
@@ -80,6 +84,16 @@ describe('audit chain (ADM-5)', () => {
     assert.deepEqual(checked(trail.slice(0, 4), { heads }), cut);
     assert.deepEqual(checked([], { heads }), [{ kind: 'removed', serial: 1, lastSerial: 6 }]);
     assert.deepEqual(checked([], { heads: [anchor], anchor }), []);
+  });
+
+  it('does not believe that records went in time that were told of lately', () => {
+    const anchor = toldOf(at(3));
+    const [old, late] = [toldOf(at(0)), { ...toldOf(at(2)), toldAtMs: 70 }];
+    const heads = [old, late, toldOf(at(4))];
+    assert.deepEqual(checked(trail.slice(4), { anchor, heads: [old], mayBeGoneMs: 50 }), []);
+    const gone = [{ kind: 'removed', serial: 1, lastSerial: 3 }];
+    assert.deepEqual(checked(trail.slice(4), { anchor, heads, mayBeGoneMs: 50 }), gone);
+    assert.deepEqual(checked([], { anchor: toldOf(at(5)), heads, mayBeGoneMs: 50 }), gone);
   });
 
   it('finds nothing in a trail of which records went while it was read', () => {

@@ -44,6 +44,7 @@ const findingsMax = 1_000;
 export class ChainCheck {
   #anchor: AuditPlace | undefined;
   readonly #heads: readonly ToldHead[];
+  readonly #mayBeGoneMs: number;
   /** Serials of the heads, from the lowest; before the index all are behind the record read last. */
   readonly #wanted: readonly number[];
   #wantedIndex = 0;
@@ -61,8 +62,13 @@ export class ChainCheck {
   #beforeLast: AuditPlace | undefined;
   #lastIsSound = true;
 
-  /** @param heads what was told, in any order */
-  constructor(heads: readonly ToldHead[]) {
+  /**
+   * @param heads what was told, in any order
+   * @param mayBeGoneMs what was told later than this cannot have gone in time, whatever the trail says of its
+   *   beginning. @default nothing is known of that
+   */
+  constructor(heads: readonly ToldHead[], mayBeGoneMs = Number.POSITIVE_INFINITY) {
+    this.#mayBeGoneMs = mayBeGoneMs;
     this.#heads = [...heads].sort((a, b) => a.serial - b.serial || a.toldAtMs - b.toldAtMs);
     this.#wanted = [...new Set(this.#heads.map(({ serial }) => serial))];
   }
@@ -134,7 +140,9 @@ export class ChainCheck {
     const newest = this.#newestSerial ?? this.#anchor?.serial ?? 0;
     const oldest = this.#anchor?.serial ?? this.#oldestSerial ?? 1;
     // What went in time cannot be compared any more.
-    const heads = this.#heads.filter(({ serial }) => !this.#anchor || serial >= oldest);
+    const heads = this.#heads.filter(
+      ({ serial, toldAtMs }) => !this.#anchor || serial >= oldest || toldAtMs > this.#mayBeGoneMs,
+    );
     this.#tellGone(
       1,
       heads.findLast(({ serial }) => serial < oldest),

@@ -110,17 +110,33 @@ export class ConnectionGuard {
   }
 
   #cutWhoHoldsTooMuch(): void {
-    const { heldBytesOfSiteMax, heldBytesMax } = this.#limits;
+    const { heldBytesOfSiteMax, heldBytesMax, heldBytesOfAllMax } = this.#limits;
+    let allBytes = 0;
+    const within: [PeerRecord, number][] = [];
+    for (const [peer, bytes] of this.#heldByPeer()) {
+      const max = isSite(peer) ? heldBytesOfSiteMax : heldBytesMax;
+      if (bytes > max) {
+        peer.faults.take(1, this.#needs.clock.monotonicMs());
+        this.#cutAll(peer, `${max} bytes of messages that no method has taken`);
+      } else {
+        allBytes += bytes;
+        within.push([peer, bytes]);
+      }
+    }
+    if (allBytes <= heldBytesOfAllMax) return;
+    for (const [peer, bytes] of within.sort(byWhatIsHeld)) {
+      this.#cutAll(peer, `${heldBytesOfAllMax} bytes of messages of all that no method has taken`);
+      allBytes -= bytes;
+      if (allBytes <= heldBytesOfAllMax) return;
+    }
+  }
+
+  #heldByPeer(): Map<PeerRecord, number> {
     const held = new Map<PeerRecord, number>();
     for (const { peer, heldBytes } of this.#connections.values()) {
       if (heldBytes > 0) held.set(peer, (held.get(peer) ?? 0) + heldBytes);
     }
-    for (const [peer, bytes] of held) {
-      const max = peer.identity?.kind === 'site' ? heldBytesOfSiteMax : heldBytesMax;
-      if (bytes <= max) continue;
-      peer.faults.take(1, this.#needs.clock.monotonicMs());
-      this.#cutAll(peer, `${max} bytes of messages that no method has taken`);
-    }
+    return held;
   }
 
   #cutAll(peer: PeerRecord, limit: string): void {
@@ -275,6 +291,18 @@ export class ConnectionGuard {
     const { caller, address } = who;
     this.#needs.onOverLimit({ caller, address, method, error: overLimitError(caller, limit) });
   }
+}
+
+function isSite({ identity }: PeerRecord): boolean {
+  return identity?.kind === 'site';
+}
+
+/** Sites last: there are few of them, and most of what is held may be theirs by right. */
+function byWhatIsHeld(
+  [a, aBytes]: [PeerRecord, number],
+  [b, bBytes]: [PeerRecord, number],
+): number {
+  return Number(isSite(a)) - Number(isSite(b)) || bBytes - aBytes;
 }
 
 function nameOf({ identity, voucher }: CertifiedPeer): string {

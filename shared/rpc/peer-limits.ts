@@ -21,7 +21,7 @@ export interface PeerLimits {
   readonly connections: Flow;
   /** Connections of one address that may end without a proof of who it is, or are refused with one too often; it waits when it is over. */
   readonly failedConnections: Flow;
-  /** Connections of a server from which on only sites and administrators get further ones. */
+  /** Connections of a server from which on only sites, and administrators of whom its site hears, get further ones. */
   readonly connectionsOfAllMax: number;
   /** Connections of one certified identity. */
   readonly connectionsPerPeerMax: number;
@@ -44,6 +44,8 @@ export interface PeerLimits {
   /** Bytes of a site, and of any other peer, that no method has taken yet. */
   readonly heldBytesOfSiteMax: number;
   readonly heldBytesMax: number;
+  /** The same of all peers together: over it those who hold most lose their connections, sites last. */
+  readonly heldBytesOfAllMax: number;
   /** From the handshake to the first settings of HTTP/2. */
   readonly greetingMsMax: number;
   /** From one byte of a message to the next, and from a call to its only message. */
@@ -79,6 +81,7 @@ export const defaultPeerLimits: PeerLimits = {
   overheadShare: 0.05,
   heldBytesOfSiteMax: 32 * receiveWindowBytes,
   heldBytesMax: 64 * mib,
+  heldBytesOfAllMax: 1_024 * mib,
   greetingMsMax: 10_000,
   messageStallMsMax: 30_000,
   messageMsMax: 20 * minuteMs,

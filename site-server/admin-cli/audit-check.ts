@@ -32,15 +32,23 @@ export type AuditCheckRecord = Omit<ChainReport, 'comparedCount'> & {
   readonly comparisons: readonly Comparison[];
 };
 
+/** Days that records stay at least, unless a site is set otherwise (`auditKeptDays`). */
+export const keptDaysDefault = 400;
+const dayMs = 24 * 3_600_000;
+/** A site that was cut off tells late of records that were old by then. */
+const toldLateShare = 0.1;
+
 /**
  * Reads the audit trail of a site, and what it and the sites above it were told of it meanwhile, and looks
  * itself whether all fits together: the site is not believed.
  *
  * @param siteCode undefined: the site that is connected
+ * @param keptDays how long records stay there at least
  */
 export async function checkAuditTrail(
   session: Session,
   siteCode: string | undefined,
+  keptDays: number,
 ): Promise<AuditCheckRecord> {
   const { admin } = await session.atSite(siteCode);
   const ofSite = siteCode ?? (await admin.ask('getSite', {})).siteCode;
@@ -52,7 +60,8 @@ export async function checkAuditTrail(
     heads.push(...told);
     comparisons.push({ toldTo, comparedCount: told.length, failure });
   }
-  const check = new ChainCheck(heads);
+  const keptMs = (1 - toldLateShare) * keptDays * dayMs;
+  const check = new ChainCheck(heads, session.clock.nowMs() - keptMs);
   for await (const part of admin.follow('readAuditTrail', {})) checkPart(check, part);
   const { comparedCount: _, ...report } = check.end();
   return { siteCode: ofSite, ...report, comparisons };

@@ -23,18 +23,25 @@ const trail = trailOf(6);
 const at = (serial: number) => trail[serial - 1] ?? assert.fail();
 
 /** A site server whose audit trail is so, and that was told these records. */
-function siteWith(records: readonly Partial<ChainedRecord>[], told: readonly ChainedRecord[] = []) {
+function siteWith(
+  records: readonly Partial<ChainedRecord>[],
+  told: readonly (ChainedRecord & { toldAtMs?: number })[] = [],
+  anchor?: ChainedRecord,
+) {
   const messages = records.map((record) => ({
     ...{ serial: '0', timeMs: '0', caller: '', address: '', method: '', result: '', detail: '' },
     ...{ ...record, serial: `${record.serial}`, timeMs: `${record.timeMs}` },
     previousHash: bytes(record.previousHash ?? ''),
     hash: bytes(record.hash ?? ''),
   }));
-  const heads = told.map(({ serial, hash }) => {
-    return { serial: `${serial}`, hash: bytes(hash), toldAtMs: `${thenMs}` };
+  const heads = told.map(({ serial, hash, toldAtMs = thenMs }) => {
+    return { serial: `${serial}`, hash: bytes(hash), toldAtMs: `${toldAtMs}` };
   });
   return new FakeAdmin()
     .stream('readAuditTrail', () => [
+      ...(anchor
+        ? [{ anchor: { serial: `${anchor.serial}`, hash: bytes(anchor.hash) }, records: [] }]
+        : []),
       { anchor: null, records: messages.slice(0, 3) },
       { anchor: null, records: messages.slice(3) },
     ])
@@ -52,6 +59,22 @@ describe('waybill audit verify (ADM-5)', () => {
     const { stdout: empty } = await runWaybill('audit verify', { admin: siteWith([]) });
     const nothing = 'The audit trail of site PS1 is empty.\nNothing was told to PS1 of it yet.\n';
     assert.equal(empty, nothing);
+  });
+
+  it('does not believe that what was told of lately went in time', async () => {
+    const admin = siteWith(trail.slice(4), [at(2), at(6)], at(4));
+    const { exitCode, stdout } = await runWaybill('audit verify', { admin });
+    assert.equal(exitCode, 1);
+    assert.match(stdout, /Records 1 to 2 were removed, as far as they were there\./);
+    const weekAgo = { ...at(2), toldAtMs: thenMs - 7 * 86_400_000 };
+    for (const [days, exitCodeWanted] of [
+      [9, 1],
+      [7, 0],
+    ]) {
+      const old = siteWith(trail.slice(4), [weekAgo, at(6)], at(4));
+      const looked = await runWaybill(`audit verify --kept-days ${days}`, { admin: old });
+      assert.equal(looked.exitCode, exitCodeWanted, looked.stdout);
+    }
   });
 
   const forged = chained({ ...at(4), caller: 'mallory' }, at(3).hash);

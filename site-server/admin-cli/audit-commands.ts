@@ -2,7 +2,12 @@ import { scopeText } from '../../shared/domain/admin-scope.ts';
 import { fromIdentityUri } from '../../shared/domain/peer-identity.ts';
 import type { Tone } from '../../shared/runtime/text-style.ts';
 import { toTimeText } from '../../shared/runtime/time-text.ts';
-import { type AuditCheckRecord, checkAuditTrail, toFindingText } from './audit-check.ts';
+import {
+  type AuditCheckRecord,
+  checkAuditTrail,
+  keptDaysDefault,
+  toFindingText,
+} from './audit-check.ts';
 import { type Command, command } from './command.ts';
 import { CommandFailure } from './command-failure.ts';
 import { type AuditTrailRecord, toAuditTrailRecord } from './message-records.ts';
@@ -38,9 +43,15 @@ const verifyAudit = command({
   path: 'audit verify',
   summary: 'Look whether the audit trail is what was written: nothing altered, removed, inserted',
   example: 'waybill audit verify --site PS1',
-  options: (parser) => parser.option('site', siteToAskOption),
-  run: async ({ site }, session) => {
-    const report = await checkAuditTrail(session, site);
+  options: (parser) =>
+    parser
+      .option('site', siteToAskOption)
+      .option(
+        'kept-days',
+        option('days', 'The auditKeptDays of that site; 400 unless told', countText),
+      ),
+  run: async ({ site, keptDays = keptDaysDefault }, session) => {
+    const report = await checkAuditTrail(session, site, keptDays);
     session.output.record(report);
     tell(session, report);
     const { siteCode, findingCount } = report;
