@@ -215,7 +215,7 @@ describe('the certificate of whoever uses waybill (SEC-3, F22)', () => {
     await using user = await UserTest.create(80);
     const keyFile = user.directory.join('admin.key');
     const text = await readFile(user.agentFile, 'utf8');
-    await writeFile(keyFile, text);
+    await writeFile(keyFile, text, { mode: 0o600 });
     const { certificate } = await user.use(keyFile);
     assert.ok(new X509Certificate(certificate).subject.includes('admin/bob'));
     assert.equal(user.connectionCount, 0);
