@@ -3,6 +3,7 @@
  * `waybill`. Writes the identity's files; a crash leaves the old certificate or the new one, whole, and a key
  * that the next try asks with again.
  */
+import { X509Certificate } from 'node:crypto';
 import { certificateRequestOf, newPrivateKey } from '../certificates/certificate-requests.ts';
 import { isRootAllThatIsWanted, refusalOfRenewed } from '../domain/certificate-keeping.ts';
 import { refusalOfLife } from '../domain/certificate-life.ts';
@@ -18,6 +19,7 @@ import type { PeerCredentials } from '../rpc/peer-credentials.ts';
 import { signRenewal } from '../rpc/renewal-proof.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { toKeptCertificate } from './kept-certificate.ts';
+import { type RevocationOf, refusalOfVoucher } from './refused-voucher.ts';
 
 /** Asks a site. @throws WaybillError, AbortError */
 export type AskForRenewal = (
@@ -32,6 +34,8 @@ export interface CertificateRenewalNeeds {
   readonly place: IdentityPlace;
   readonly ask: AskForRenewal;
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+  /** Of what is given nothing is taken that is revoked. Absent for who is told of no revocations. */
+  readonly revocationOf?: RevocationOf | undefined;
 }
 
 /** How it is tuned. */
@@ -75,7 +79,7 @@ export class CertificateRenewal {
    *   may read the files, or they cannot be written; DISK_FULL
    */
   async renew(old: OldCredentials, signal: AbortSignal): Promise<void> {
-    const { place, ask, clock } = this.#needs;
+    const { place, ask, clock, revocationOf } = this.#needs;
     // A crash may have come between the new certificate and this.
     if ((await place.held())?.isNew) await place.finish();
     const keyPem = await place.keyToAskWith(newPrivateKey);
@@ -84,7 +88,7 @@ export class CertificateRenewal {
     const kept = toKeptCertificate(chainOf(old.certificate), authoritiesOf(old.ca));
     const answer = await ask(request, signal, isRootAllThatIsWanted(kept, clock.nowMs()));
     const { beginsAheadMsMax } = this.#config;
-    const asked = { old, keyPem, nowMs: clock.nowMs(), beginsAheadMsMax };
+    const asked = { old, keyPem, nowMs: clock.nowMs(), beginsAheadMsMax, revocationOf };
     const certificates = checkedRenewal(answer, asked);
     // The one before counts for so long: a crash in between asks again, with the same key.
     await untilItBegins(certificates, { old, clock }, signal);
@@ -121,18 +125,23 @@ export function checkedRenewal(
     readonly nowMs: number;
     /** See `CertificateRenewalConfig`. */
     readonly beginsAheadMsMax?: number;
+    /** See `CertificateRenewalNeeds`. */
+    readonly revocationOf?: RevocationOf | undefined;
   },
 ): readonly string[] {
-  const { old, keyPem, nowMs } = asked;
+  const { old, keyPem, nowMs, revocationOf } = asked;
   const { beginsAheadMsMax } = { ...defaultCertificateRenewalConfig, ...asked };
   const expected: PeerIdentity = old.identity;
   const roots = authoritiesOf(old.ca);
   const { certificates, identity } = checkedGrant(answer, { identity: expected, keyPem, roots });
   const [is, shouldBe] = [toIdentityUri(identity), toIdentityUri(expected)];
   if (is !== shouldBe) throw notTaken(`it is that of ${is}; expected ${shouldBe}`);
-  const [own] = chainOf(Buffer.from(certificates.join('\n'), 'latin1'));
+  const chain = chainOf(Buffer.from(certificates.join('\n'), 'latin1'));
+  const [, heldIssuer] = chainOf(old.certificate);
   const aheadMsMax = isCounting(old, nowMs) ? beginsAheadMsMax : undefined;
-  const refusal = refusalOfRenewed(lifeOf(own), nowMs, aheadMsMax);
+  const refusal =
+    refusalOfVoucher(chain, { heldIssuer, roots, revocationOf }) ??
+    refusalOfRenewed(lifeOf(chain[0]), nowMs, aheadMsMax);
   if (refusal !== undefined) throw notTaken(refusal);
   return certificates;
 }
@@ -204,14 +213,20 @@ export function askingAt(site: {
   /** PEM, as they are now. */
   readonly roots: () => Buffer;
   readonly expected?: (peer: PeerIdentity) => boolean;
+  /** A site that shows a certificate that is revoked is asked nothing. Absent for who is told of no revocations. */
+  readonly revocationOf?: RevocationOf | undefined;
   readonly deadlineMs?: number;
 }): AskForRenewal {
-  const { address, roots, expected, deadlineMs = askMsMax } = site;
+  const { address, roots, expected, revocationOf, deadlineMs = askMsMax } = site;
   return async (request, signal, isForRootAlone = false) => {
     const trusted = roots();
     const [newest] = certificateBlocks(trusted);
+    const { authorityCertificate: issuer } = request;
+    const heldIssuer = issuer?.length ? new X509Certificate(issuer) : undefined;
+    const known = { heldIssuer, roots: authoritiesOf(trusted), revocationOf };
     const channel = new EnrollmentChannel({
       ...{ address, roots: trusted, onlyOnRoot: isForRootAlone ? newest : undefined },
+      refusalOf: (shown) => refusalOfVoucher(shown, known),
       ...(expected && { expected }),
     });
     try {

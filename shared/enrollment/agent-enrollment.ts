@@ -59,6 +59,8 @@ export async function enrollAgent(
   const asking = { clock, signal, key, certificateRequestOf };
   const given = await enrolled(asking, { ...asked, token: await readToken() });
   await place.writeRoots(given);
+  // A configuration that stays says where the site was; it may be where a thief of its keys answers.
+  await place.restartRenewingAt(hasConfig ? given.place.enrollmentAddress : '');
   if (!hasConfig) await writeConfig(configPath, asked.configText(given));
   await place.writeCredentials(given);
   return { isNew: true, notAfterMs: given.notAfterMs };

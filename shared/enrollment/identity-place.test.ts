@@ -44,6 +44,18 @@ describe('where an identity is kept (SEC-2)', () => {
     assert.notEqual(await again.keyToAskWith(newPrivateKey), key);
   });
 
+  it('forgets with an enrollment where the one before renewed, also when that cannot be read', async () => {
+    await place.keyToAskWith(newPrivateKey);
+    await place.keepRenewalAddress('old:8532');
+    await chmod(join(place.directory, 'renewal-address'), 0o644);
+    await place.restartRenewingAt('new:8532');
+    assert.equal(await place.toldRenewalAddress(), 'new:8532');
+    for (let round = 0; round < 2; round++) {
+      await place.restartRenewingAt('');
+      assert.equal(await place.toldRenewalAddress(), undefined);
+    }
+  });
+
   it('says CERTIFICATE_INVALID of a file that is spoilt, certificate or key', async () => {
     const given = await givenFor(await place.keyToAskWith(newPrivateKey));
     const block = (name: string) => `-----BEGIN ${name}-----\nanVuaw==\n-----END ${name}-----`;

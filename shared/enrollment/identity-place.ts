@@ -127,6 +127,20 @@ export class IdentityPlace {
     await writeSecretFile(this.#addressFile, `${address}\n`, this.#owner);
   }
 
+  /**
+   * Where it renews from now on, besides where its configuration says: what the identity before was told is over
+   * with it. In one step; a file there that cannot be read is replaced.
+   *
+   * @param address empty: nowhere else
+   */
+  async restartRenewingAt(address: string): Promise<void> {
+    await this.#asOwner(() =>
+      address === ''
+        ? rm(this.#addressFile, { force: true })
+        : writeSecretFile(this.#addressFile, `${address}\n`, this.#owner),
+    );
+  }
+
   /** It has come to its end: the next one begins with another key. */
   async finish(): Promise<void> {
     await this.#asOwner(() => rm(this.#keyFile, { force: true }));
