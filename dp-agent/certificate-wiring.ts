@@ -32,7 +32,7 @@ export function certificateKeeper(
   const logger = child('certificate-keeper');
   const byOldKey = renewalByOldKey(
     {
-      ...{ credentials, clock, revocationOf: (peer) => trust.revocationOf(peer) },
+      ...{ credentials, clock, logger, revocationOf: (peer) => trust.revocationOf(peer) },
       // Whoever else has the root's word does not give certificates to this DP.
       expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
     },

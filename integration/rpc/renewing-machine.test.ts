@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { chmod } from 'node:fs/promises';
 import {
   askingAt,
   askingWhereItIs,
@@ -90,5 +91,8 @@ describe('a machine that renews at the enrollment port (SEC-3, F21)', () => {
     // What the site says now is newer than what it said then.
     assert.equal(await place.toldRenewalAddress(), 'ps1:8532');
     await assert.rejects(renewing('127.0.0.1:1'), /cannot be reached/);
+    // A hint that cannot be read is none: what is told is that the site is not there.
+    await chmod(directory.join('renewal-address'), 0o644);
+    await assert.rejects(renewing('127.0.0.1:1'), { code: 'PEER_UNREACHABLE' });
   });
 });

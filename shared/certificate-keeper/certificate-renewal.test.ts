@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, verify, X509Certificate } from 'node:crypto';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import {
   type IssuedCertificate,
   issueLeaf,
@@ -76,6 +76,7 @@ class RenewalTest implements AsyncDisposable {
   readonly clock = new FakeClock(Date.UTC(2026, 0, 1));
   readonly requests: Request[] = [];
   readonly askedForRootAlone: boolean[] = [];
+  readonly hintFailures: unknown[] = [];
   readonly directory: TemporaryDirectory;
   readonly hierarchy: TestHierarchy;
   credentials!: LiveCredentials;
@@ -126,6 +127,7 @@ class RenewalTest implements AsyncDisposable {
     const place = new IdentityPlace(this.directory.path, this.agentFile);
     return new CertificateRenewal({
       ...{ place, clock: this.clock, revocationOf },
+      onHintFailure: (error) => this.hintFailures.push(error),
       ask: async (request, _signal, isForRootAlone = false) => {
         this.requests.push(request);
         this.askedForRootAlone.push(isForRootAlone);
@@ -411,6 +413,31 @@ describe('renewing by the old key (SEC-3, F22)', () => {
     await assert.rejects(test.renew(), { code: 'PEER_FAILED', message: /site PS1 was revoked/ });
     assert.deepEqual(asked, [['dp', { siteCode: 'PS1' }, test.clock.nowMs() - dayMs]]);
     assert.deepEqual(await readFile(test.agentFile), before);
+  });
+
+  it('keeps where its site is only with a certificate that it takes, and is not held up by it', async () => {
+    await using test = await RenewalTest.create();
+    const hint = test.directory.join('renewal-address');
+    const { answer } = test;
+    const refused = new X509Certificate(test.hierarchy.root.certificate).raw;
+    const enrollmentAddress = 'ps1:8532';
+    test.answer = async (request) => ({
+      ...{ ...(await answer(request)), enrollmentAddress, certificate: refused },
+    });
+    await assert.rejects(test.renew(), { code: 'PEER_FAILED' });
+    await assert.rejects(stat(hint), { code: 'ENOENT' });
+    test.answer = async (request) => ({ ...(await answer(request)), enrollmentAddress });
+    // What cannot be replaced at all.
+    await mkdir(hint);
+    await test.renew();
+    assert.equal(test.hintFailures.length, 1);
+    test.credentials.replace(await test.read());
+    await rmdir(hint);
+    // As a copy that was put back may be.
+    await writeFile(hint, 'old:8532\n', { mode: 0o644 });
+    await test.renew();
+    assert.equal(await readFile(hint, 'utf8'), 'ps1:8532\n');
+    assert.equal(test.hintFailures.length, 1);
   });
 
   it('takes no root from whoever renews: a site could bring one of its own', async () => {

@@ -18,6 +18,7 @@ import { EnrollmentChannel } from '../rpc/enrollment-channel.ts';
 import type { PeerCredentials } from '../rpc/peer-credentials.ts';
 import { signRenewal } from '../rpc/renewal-proof.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { toKeptCertificate } from './kept-certificate.ts';
 import { type RevocationOf, refusalOfVoucher } from './refused-voucher.ts';
 
@@ -29,6 +30,13 @@ export type AskForRenewal = (
   isForRootAlone?: boolean,
 ) => Promise<ResponseOf<'Enrollment', 'renew'>>;
 
+/**
+ * Told when where else to ask can be neither read nor kept: it is a hint, and holds up nothing.
+ *
+ * @default nobody is
+ */
+export type OnHintFailure = (error: unknown) => void;
+
 /** What renewing needs. */
 export interface CertificateRenewalNeeds {
   readonly place: IdentityPlace;
@@ -36,6 +44,8 @@ export interface CertificateRenewalNeeds {
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
   /** Of what is given nothing is taken that is revoked. Absent for who is told of no revocations. */
   readonly revocationOf?: RevocationOf | undefined;
+  /** See `OnHintFailure`. */
+  readonly onHintFailure?: OnHintFailure | undefined;
 }
 
 /** How it is tuned. */
@@ -79,7 +89,7 @@ export class CertificateRenewal {
    *   may read the files, or they cannot be written; DISK_FULL
    */
   async renew(old: OldCredentials, signal: AbortSignal): Promise<void> {
-    const { place, ask, clock, revocationOf } = this.#needs;
+    const { place, ask, clock, revocationOf, onHintFailure } = this.#needs;
     // A crash may have come between the new certificate and this.
     if ((await place.held())?.isNew) await place.finish();
     const keyPem = await place.keyToAskWith(newPrivateKey);
@@ -90,6 +100,7 @@ export class CertificateRenewal {
     const { beginsAheadMsMax } = this.#config;
     const asked = { old, keyPem, nowMs: clock.nowMs(), beginsAheadMsMax, revocationOf };
     const certificates = checkedRenewal(answer, asked);
+    await keepToldAddress(place, answer, onHintFailure);
     // The one before counts for so long: a crash in between asks again, with the same key.
     await untilItBegins(certificates, { old, clock }, signal);
     await place.writeCredentials({ key: keyPem, certificates });
@@ -173,27 +184,42 @@ function notTaken(why: string): WaybillError {
 
 /**
  * Asks where the configuration says, and where nobody is reached there, where the site last said itself: it may have
- * moved since. What it says with its answer is kept for that.
+ * moved since. What it says with its answer is for `keepToldAddress`, once that is believed.
  */
 export function askingWhereItIs(
   site: Parameters<typeof askingAt>[0] & {
-    readonly place: Pick<IdentityPlace, 'toldRenewalAddress' | 'keepRenewalAddress'>;
+    readonly place: Pick<IdentityPlace, 'toldRenewalAddress'>;
+    readonly onHintFailure?: OnHintFailure | undefined;
   },
 ): AskForRenewal {
-  const { address, place } = site;
+  const { address, place, onHintFailure = () => {} } = site;
   return async (request, signal, isForRootAlone) => {
     const at = (where: string) => askingAt({ ...site, address: where });
-    const answer = await at(address)(request, signal, isForRootAlone).catch(
-      async (error: unknown) => {
-        const told = await place.toldRenewalAddress();
-        if (told === undefined || told === address || !isNobodyThere(error)) throw error;
-        return at(told)(request, signal, isForRootAlone);
-      },
-    );
-    const { enrollmentAddress: told } = answer;
-    if (told !== '' && told === parseAddress(told)) await place.keepRenewalAddress(told);
-    return answer;
+    return at(address)(request, signal, isForRootAlone).catch(async (error: unknown) => {
+      if (!isNobodyThere(error)) throw error;
+      const told = await place.toldRenewalAddress().catch((unread: unknown) => {
+        onHintFailure(unread);
+        return undefined;
+      });
+      if (told === undefined || told === address) throw error;
+      return at(told)(request, signal, isForRootAlone);
+    });
   };
+}
+
+/** Keeps where the site says with an answer that it is, once what it gave is taken. */
+export async function keepToldAddress(
+  place: Pick<IdentityPlace, 'keepRenewalAddress'>,
+  { enrollmentAddress: told }: Pick<ResponseOf<'Enrollment', 'renew'>, 'enrollmentAddress'>,
+  onHintFailure: OnHintFailure = () => {},
+): Promise<void> {
+  if (told === '' || told !== parseAddress(told)) return;
+  await place.keepRenewalAddress(told).catch(onHintFailure);
+}
+
+/** Says it in the log. */
+export function hintFailureTold(logger: Pick<Logger, 'warn'>): OnHintFailure {
+  return (err) => logger.warn({ err }, 'Where else it may be renewed cannot be read or kept');
 }
 
 /** Whether it was not the site that answered. */

@@ -10,12 +10,13 @@ import {
   readPeerCredentials,
 } from '../rpc/peer-credentials.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
 import {
   defaultCertificateKeeperConfig,
   type KeptRenewal,
   type KeptSubject,
 } from './certificate-keeper.ts';
-import { askingWhereItIs, CertificateRenewal } from './certificate-renewal.ts';
+import { askingWhereItIs, CertificateRenewal, hintFailureTold } from './certificate-renewal.ts';
 import { toKeptCertificate, type VouchedCertificate, vouchersOf } from './kept-certificate.ts';
 import type { RevocationOf } from './refused-voucher.ts';
 
@@ -105,6 +106,7 @@ export function renewalByOldKey(
     readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
     readonly expected: (peer: PeerIdentity) => boolean;
     readonly revocationOf: RevocationOf;
+    readonly logger: Pick<Logger, 'warn'>;
   },
   files: RenewedFiles,
 ): KeptRenewal | undefined {
@@ -113,8 +115,9 @@ export function renewalByOldKey(
   const { credentials, clock, expected, revocationOf } = needs;
   const place = new IdentityPlace(dirname(resolve(certificateFile)), certificateFile);
   const roots = () => credentials.ca;
-  const ask = askingWhereItIs({ address, place, roots, expected, revocationOf });
-  const renewal = new CertificateRenewal({ place, ask, clock, revocationOf });
+  const onHintFailure = hintFailureTold(needs.logger);
+  const ask = askingWhereItIs({ address, place, roots, expected, revocationOf, onHintFailure });
+  const renewal = new CertificateRenewal({ place, ask, clock, revocationOf, onHintFailure });
   return {
     isOwnIssuer: false,
     renew: (signal) => renewal.renew(credentials, signal),

@@ -132,9 +132,9 @@ export class IdentityPlace {
     return text === undefined ? undefined : parseAddress(text.trim());
   }
 
-  /** Keeps that, in one step; the same again changes nothing. */
+  /** Keeps that, in one step; the same again changes nothing, and a file there that cannot be read is replaced. */
   async keepRenewalAddress(address: string): Promise<void> {
-    if ((await this.toldRenewalAddress()) === address) return;
+    if ((await this.toldRenewalAddress().catch(() => undefined)) === address) return;
     await writeSecretFile(this.#addressFile, `${address}\n`, this.#owner);
   }
 
