@@ -6,6 +6,7 @@ import {
 import { ownIdentity, renewalByOldKey } from '../shared/certificate-keeper/own-identity.ts';
 import { tellCertificateHealth } from '../shared/certificate-keeper/tell-health.ts';
 import type { TrustedRoots } from '../shared/certificates/trusted-roots.ts';
+import type { KnownTrust } from '../shared/rpc/known-trust.ts';
 import type { LiveCredentials } from '../shared/rpc/live-credentials.ts';
 import type { RpcServer } from '../shared/rpc/rpc-server.ts';
 import type { Clock } from '../shared/runtime/clock.ts';
@@ -16,6 +17,8 @@ import type { DpConfig } from './dp-config.ts';
 export function certificateKeeper(
   needs: {
     readonly credentials: LiveCredentials;
+    /** What its site has told before is known by the time the keeper starts. */
+    readonly trust: Pick<KnownTrust, 'revocationOf'>;
     readonly clock: Clock;
     /** The logger of a component. */
     readonly child: (component: string) => Logger;
@@ -25,11 +28,14 @@ export function certificateKeeper(
   },
   { certificates, renewal, siteCode }: DpConfig,
 ): CertificateKeeper {
-  const { credentials, clock, child } = needs;
+  const { credentials, trust, clock, child } = needs;
   const logger = child('certificate-keeper');
   const byOldKey = renewalByOldKey(
-    // Whoever else has the root's word does not give certificates to this DP.
-    { ...needs, expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode },
+    {
+      ...{ credentials, clock, logger, revocationOf: (peer) => trust.revocationOf(peer) },
+      // Whoever else has the root's word does not give certificates to this DP.
+      expected: (peer) => peer.kind === 'site' && peer.siteCode === siteCode,
+    },
     certificates,
   );
   const subject = ownIdentity(credentials, certificates, byOldKey);

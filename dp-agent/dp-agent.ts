@@ -98,7 +98,10 @@ export class DpAgent implements Component {
       { address: config.listen, siteCode: config.siteCode },
     );
     const { dpId, siteCode } = config;
-    const keeper = certificateKeeper({ credentials, clock, child, server, ...roots }, config);
+    const keeper = certificateKeeper(
+      { credentials, trust, clock, child, server, ...roots },
+      config,
+    );
     const said = { agentVersion: agentVersion(), certificate: () => keeper.report() };
     const self = { dpId, siteCode, ...said };
     const arriving = new ArrivingContents();
@@ -142,7 +145,8 @@ export class DpAgent implements Component {
     });
     server.serve('Content', contentServer.conversation());
     const told = [...controls.components, pull.outbox, damageAcknowledged(store)];
-    const kept = [keeper, toldTrust, library, prestaged.held, ...told];
+    // What was told before is known to whoever asks for a certificate.
+    const kept = [toldTrust, keeper, library, prestaged.held, ...told];
     const working = [provider, pieceSource, validation, ...pull.components, server];
     const metrics = dpMetrics(
       {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { chmod } from 'node:fs/promises';
 import {
   askingAt,
   askingWhereItIs,
   CertificateRenewal,
 } from '../../shared/certificate-keeper/certificate-renewal.ts';
 import { issueRoot } from '../../shared/certificates/certificate-issuing.ts';
+import type { CertifiedPeer } from '../../shared/domain/certificate-authority.ts';
 import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
@@ -50,6 +52,28 @@ describe('a machine that renews at the enrollment port (SEC-3, F21)', () => {
     assert.equal(port.site.authority.issued.length, issuedCount + 1);
   });
 
+  it('asks nothing of a site that is revoked as far as it was told, and asks where it was told', async () => {
+    await using directory = await TemporaryDirectory.create();
+    await using port = await EnrollmentPort.open();
+    const { place, credentials } = await enrolledDp(port, directory);
+    const held = credentials(port.site.authority.roots());
+    const issuedCount = port.site.authority.issued.length;
+    const revoked: string[] = [];
+    const revocationOf = ({ identity: { kind } }: CertifiedPeer) => {
+      revoked.push(kind);
+      return 'site PS1 was revoked';
+    };
+    const { address } = port;
+    const ask = askingWhereItIs({ address, place, roots: () => held.ca, revocationOf });
+    const renewal = new CertificateRenewal({ place, ask, clock: systemClock });
+    const refused = { code: 'PEER_IDENTITY_MISMATCH', message: /does not count: site PS1 was rev/ };
+    await assert.rejects(renewal.renew(held, never), refused);
+    await place.keepRenewalAddress('127.0.0.1:1');
+    await assert.rejects(renewal.renew(held, never), { code: 'PEER_UNREACHABLE' });
+    assert.deepEqual(revoked, ['site', 'site']);
+    assert.equal(port.site.authority.issued.length, issuedCount);
+  });
+
   it('keeps where its site says that it is, and asks there when nobody is where it was', async () => {
     await using directory = await TemporaryDirectory.create();
     await using port = await EnrollmentPort.open();
@@ -67,5 +91,8 @@ describe('a machine that renews at the enrollment port (SEC-3, F21)', () => {
     // What the site says now is newer than what it said then.
     assert.equal(await place.toldRenewalAddress(), 'ps1:8532');
     await assert.rejects(renewing('127.0.0.1:1'), /cannot be reached/);
+    // A hint that cannot be read is none: what is told is that the site is not there.
+    await chmod(directory.join('renewal-address'), 0o644);
+    await assert.rejects(renewing('127.0.0.1:1'), { code: 'PEER_UNREACHABLE' });
   });
 });

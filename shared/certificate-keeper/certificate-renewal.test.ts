@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, verify, X509Certificate } from 'node:crypto';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import {
   type IssuedCertificate,
   issueLeaf,
@@ -25,6 +25,7 @@ import { FakeClock } from '../testing/fake-clock.ts';
 import { TemporaryDirectory } from '../testing/temporary-directory.ts';
 import { CertificateRenewal } from './certificate-renewal.ts';
 import { ownIdentity } from './own-identity.ts';
+import type { RevocationOf } from './refused-voucher.ts';
 
 type Request = RequestOf<'Enrollment', 'renew'>;
 type Answer = ResponseOf<'Enrollment', 'renew'>;
@@ -55,10 +56,18 @@ class TestHierarchy {
     return new TestHierarchy(root, { certificate, key });
   }
 
-  leaf(publicKey: Uint8Array, beginMs: number, uri = 'waybill://dp/PS1DP1'): Promise<string> {
+  /** Another certificate of a site's authority, by this root. @param key a new one, unless it is given */
+  async signed(siteCode: string, beginMs: number, key?: string): Promise<IssuedCertificate> {
+    const own = key ?? (await newPrivateKey());
+    const [notBefore, notAfter] = [new Date(beginMs), new Date(beginMs + 700 * dayMs)];
+    const facts = { siteCode, publicKey: publicKeyInfoOf(own), notBefore, notAfter };
+    return { key: own, certificate: await issueSiteAuthority(this.root, facts) };
+  }
+
+  leaf(publicKey: Uint8Array, beginMs: number, uri = 'waybill://dp/PS1DP1', by = this.authority) {
     const [notBefore, notAfter] = [new Date(beginMs), new Date(beginMs + 90 * dayMs)];
     const names = { commonName: 'dp/PS1DP1', uris: [uri] };
-    return issueLeaf(this.authority, { ...names, publicKey, notBefore, notAfter });
+    return issueLeaf(by, { ...names, publicKey, notBefore, notAfter });
   }
 }
 
@@ -67,6 +76,7 @@ class RenewalTest implements AsyncDisposable {
   readonly clock = new FakeClock(Date.UTC(2026, 0, 1));
   readonly requests: Request[] = [];
   readonly askedForRootAlone: boolean[] = [];
+  readonly hintFailures: unknown[] = [];
   readonly directory: TemporaryDirectory;
   readonly hierarchy: TestHierarchy;
   credentials!: LiveCredentials;
@@ -113,10 +123,11 @@ class RenewalTest implements AsyncDisposable {
   }
 
   /** As after a restart: nothing is remembered but the files. */
-  newRenewal(): CertificateRenewal {
+  newRenewal(revocationOf?: RevocationOf): CertificateRenewal {
     const place = new IdentityPlace(this.directory.path, this.agentFile);
     return new CertificateRenewal({
-      ...{ place, clock: this.clock },
+      ...{ place, clock: this.clock, revocationOf },
+      onHintFailure: (error) => this.hintFailures.push(error),
       ask: async (request, _signal, isForRootAlone = false) => {
         this.requests.push(request);
         this.askedForRootAlone.push(isForRootAlone);
@@ -132,6 +143,15 @@ class RenewalTest implements AsyncDisposable {
       issuerCertificate: new X509Certificate(issuer).raw,
       ...{ siteCode: 'PS1', siteAddress: '', enrollmentAddress: '', address: '' },
       ...{ roots: [], parentSiteCode: '', parentAddress: '' },
+    };
+  }
+
+  /** From now on the site answers by this authority. */
+  issueBy(by: IssuedCertificate, siteCode = 'PS1'): void {
+    this.answer = async ({ certificateRequest }) => {
+      const { publicKey } = await readCertificateRequest(certificateRequest as Buffer);
+      const leaf = await this.hierarchy.leaf(publicKey, this.clock.nowMs(), undefined, by);
+      return { ...this.issued(leaf, by.certificate), siteCode };
     };
   }
 
@@ -337,6 +357,87 @@ describe('renewing by the old key (SEC-3, F22)', () => {
       );
       assert.deepEqual(await readFile(test.agentFile), before, what);
     }
+  });
+
+  it('takes nothing by an authority that its site had before: a thief may have its key', async () => {
+    await using test = await RenewalTest.create();
+    const { hierarchy, clock } = test;
+    test.issueBy(await hierarchy.signed('PS1', clock.nowMs() - 2 * dayMs));
+    const before = await readFile(test.agentFile);
+    await assert.rejects(test.renew(), { code: 'PEER_FAILED', message: /another authority since/ });
+    assert.deepEqual(await readFile(test.agentFile), before);
+  });
+
+  it('follows its site to every authority that it may have honestly', async () => {
+    await using test = await RenewalTest.create();
+    const { hierarchy, clock } = test;
+    const nowMs = clock.nowMs();
+    const { key } = hierarchy.authority;
+    for (const [what, by, siteCode] of [
+      ['signed again', await hierarchy.signed('PS1', nowMs, key), 'PS1'],
+      ['put back as it was', hierarchy.authority, 'PS1'],
+      ['of a site it belongs to now', await hierarchy.signed('PS2', nowMs - 9 * dayMs), 'PS2'],
+      ['of the site it came from', await hierarchy.signed('PS1', nowMs), 'PS1'],
+      ['enrolled again', await hierarchy.signed('PS1', nowMs + 1_000), 'PS1'],
+    ] as const) {
+      await clock.advance(2_000);
+      test.issueBy(by, siteCode);
+      await assert.doesNotReject(test.renew(), what);
+      test.credentials.replace(await test.read());
+    }
+  });
+
+  it('follows the key of its site to another root', async () => {
+    await using test = await RenewalTest.create();
+    const next = await TestHierarchy.create(test.clock.nowMs());
+    const nowMs = test.clock.nowMs();
+    const { key } = test.hierarchy.authority;
+    const roots = rootsFileText({ generation: 2, roots: [next.root.certificate] });
+    await writeSecretFile(test.directory.join('roots.crt'), roots);
+    const { certificate, key: ownKey } = test.credentials;
+    const ca = await readFile(test.files.caFile);
+    test.credentials.replace({ ca, certificate, key: ownKey, identity });
+    test.issueBy(await next.signed('PS1', nowMs - 5 * dayMs, key));
+    await test.renew();
+    await test.read();
+  });
+
+  it('takes nothing that is revoked as far as it was told', async () => {
+    await using test = await RenewalTest.create();
+    const asked: unknown[] = [];
+    test.renewal = test.newRenewal(({ identity: { kind }, voucher, vouchedFromMs }) => {
+      asked.push([kind, voucher, vouchedFromMs]);
+      return 'site PS1 was revoked';
+    });
+    const before = await readFile(test.agentFile);
+    await assert.rejects(test.renew(), { code: 'PEER_FAILED', message: /site PS1 was revoked/ });
+    assert.deepEqual(asked, [['dp', { siteCode: 'PS1' }, test.clock.nowMs() - dayMs]]);
+    assert.deepEqual(await readFile(test.agentFile), before);
+  });
+
+  it('keeps where its site is only with a certificate that it takes, and is not held up by it', async () => {
+    await using test = await RenewalTest.create();
+    const hint = test.directory.join('renewal-address');
+    const { answer } = test;
+    const refused = new X509Certificate(test.hierarchy.root.certificate).raw;
+    const enrollmentAddress = 'ps1:8532';
+    test.answer = async (request) => ({
+      ...{ ...(await answer(request)), enrollmentAddress, certificate: refused },
+    });
+    await assert.rejects(test.renew(), { code: 'PEER_FAILED' });
+    await assert.rejects(stat(hint), { code: 'ENOENT' });
+    test.answer = async (request) => ({ ...(await answer(request)), enrollmentAddress });
+    // What cannot be replaced at all.
+    await mkdir(hint);
+    await test.renew();
+    assert.equal(test.hintFailures.length, 1);
+    test.credentials.replace(await test.read());
+    await rmdir(hint);
+    // As a copy that was put back may be.
+    await writeFile(hint, 'old:8532\n', { mode: 0o644 });
+    await test.renew();
+    assert.equal(await readFile(hint, 'utf8'), 'ps1:8532\n');
+    assert.equal(test.hintFailures.length, 1);
   });
 
   it('takes no root from whoever renews: a site could bring one of its own', async () => {

@@ -3,6 +3,7 @@
  * `waybill`. Writes the identity's files; a crash leaves the old certificate or the new one, whole, and a key
  * that the next try asks with again.
  */
+import { X509Certificate } from 'node:crypto';
 import { certificateRequestOf, newPrivateKey } from '../certificates/certificate-requests.ts';
 import { isRootAllThatIsWanted, refusalOfRenewed } from '../domain/certificate-keeping.ts';
 import { refusalOfLife } from '../domain/certificate-life.ts';
@@ -17,7 +18,9 @@ import { EnrollmentChannel } from '../rpc/enrollment-channel.ts';
 import type { PeerCredentials } from '../rpc/peer-credentials.ts';
 import { signRenewal } from '../rpc/renewal-proof.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
 import { toKeptCertificate } from './kept-certificate.ts';
+import { type RevocationOf, refusalOfVoucher } from './refused-voucher.ts';
 
 /** Asks a site. @throws WaybillError, AbortError */
 export type AskForRenewal = (
@@ -27,11 +30,22 @@ export type AskForRenewal = (
   isForRootAlone?: boolean,
 ) => Promise<ResponseOf<'Enrollment', 'renew'>>;
 
+/**
+ * Told when where else to ask can be neither read nor kept: it is a hint, and holds up nothing.
+ *
+ * @default nobody is
+ */
+export type OnHintFailure = (error: unknown) => void;
+
 /** What renewing needs. */
 export interface CertificateRenewalNeeds {
   readonly place: IdentityPlace;
   readonly ask: AskForRenewal;
   readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+  /** Of what is given nothing is taken that is revoked. Absent for who is told of no revocations. */
+  readonly revocationOf?: RevocationOf | undefined;
+  /** See `OnHintFailure`. */
+  readonly onHintFailure?: OnHintFailure | undefined;
 }
 
 /** How it is tuned. */
@@ -75,7 +89,7 @@ export class CertificateRenewal {
    *   may read the files, or they cannot be written; DISK_FULL
    */
   async renew(old: OldCredentials, signal: AbortSignal): Promise<void> {
-    const { place, ask, clock } = this.#needs;
+    const { place, ask, clock, revocationOf, onHintFailure } = this.#needs;
     // A crash may have come between the new certificate and this.
     if ((await place.held())?.isNew) await place.finish();
     const keyPem = await place.keyToAskWith(newPrivateKey);
@@ -84,8 +98,9 @@ export class CertificateRenewal {
     const kept = toKeptCertificate(chainOf(old.certificate), authoritiesOf(old.ca));
     const answer = await ask(request, signal, isRootAllThatIsWanted(kept, clock.nowMs()));
     const { beginsAheadMsMax } = this.#config;
-    const asked = { old, keyPem, nowMs: clock.nowMs(), beginsAheadMsMax };
+    const asked = { old, keyPem, nowMs: clock.nowMs(), beginsAheadMsMax, revocationOf };
     const certificates = checkedRenewal(answer, asked);
+    await keepToldAddress(place, answer, onHintFailure);
     // The one before counts for so long: a crash in between asks again, with the same key.
     await untilItBegins(certificates, { old, clock }, signal);
     await place.writeCredentials({ key: keyPem, certificates });
@@ -121,18 +136,23 @@ export function checkedRenewal(
     readonly nowMs: number;
     /** See `CertificateRenewalConfig`. */
     readonly beginsAheadMsMax?: number;
+    /** See `CertificateRenewalNeeds`. */
+    readonly revocationOf?: RevocationOf | undefined;
   },
 ): readonly string[] {
-  const { old, keyPem, nowMs } = asked;
+  const { old, keyPem, nowMs, revocationOf } = asked;
   const { beginsAheadMsMax } = { ...defaultCertificateRenewalConfig, ...asked };
   const expected: PeerIdentity = old.identity;
   const roots = authoritiesOf(old.ca);
   const { certificates, identity } = checkedGrant(answer, { identity: expected, keyPem, roots });
   const [is, shouldBe] = [toIdentityUri(identity), toIdentityUri(expected)];
   if (is !== shouldBe) throw notTaken(`it is that of ${is}; expected ${shouldBe}`);
-  const [own] = chainOf(Buffer.from(certificates.join('\n'), 'latin1'));
+  const chain = chainOf(Buffer.from(certificates.join('\n'), 'latin1'));
+  const [, heldIssuer] = chainOf(old.certificate);
   const aheadMsMax = isCounting(old, nowMs) ? beginsAheadMsMax : undefined;
-  const refusal = refusalOfRenewed(lifeOf(own), nowMs, aheadMsMax);
+  const refusal =
+    refusalOfVoucher(chain, { heldIssuer, roots, revocationOf }) ??
+    refusalOfRenewed(lifeOf(chain[0]), nowMs, aheadMsMax);
   if (refusal !== undefined) throw notTaken(refusal);
   return certificates;
 }
@@ -164,27 +184,42 @@ function notTaken(why: string): WaybillError {
 
 /**
  * Asks where the configuration says, and where nobody is reached there, where the site last said itself: it may have
- * moved since. What it says with its answer is kept for that.
+ * moved since. What it says with its answer is for `keepToldAddress`, once that is believed.
  */
 export function askingWhereItIs(
   site: Parameters<typeof askingAt>[0] & {
-    readonly place: Pick<IdentityPlace, 'toldRenewalAddress' | 'keepRenewalAddress'>;
+    readonly place: Pick<IdentityPlace, 'toldRenewalAddress'>;
+    readonly onHintFailure?: OnHintFailure | undefined;
   },
 ): AskForRenewal {
-  const { address, place } = site;
+  const { address, place, onHintFailure = () => {} } = site;
   return async (request, signal, isForRootAlone) => {
     const at = (where: string) => askingAt({ ...site, address: where });
-    const answer = await at(address)(request, signal, isForRootAlone).catch(
-      async (error: unknown) => {
-        const told = await place.toldRenewalAddress();
-        if (told === undefined || told === address || !isNobodyThere(error)) throw error;
-        return at(told)(request, signal, isForRootAlone);
-      },
-    );
-    const { enrollmentAddress: told } = answer;
-    if (told !== '' && told === parseAddress(told)) await place.keepRenewalAddress(told);
-    return answer;
+    return at(address)(request, signal, isForRootAlone).catch(async (error: unknown) => {
+      if (!isNobodyThere(error)) throw error;
+      const told = await place.toldRenewalAddress().catch((unread: unknown) => {
+        onHintFailure(unread);
+        return undefined;
+      });
+      if (told === undefined || told === address) throw error;
+      return at(told)(request, signal, isForRootAlone);
+    });
   };
+}
+
+/** Keeps where the site says with an answer that it is, once what it gave is taken. */
+export async function keepToldAddress(
+  place: Pick<IdentityPlace, 'keepRenewalAddress'>,
+  { enrollmentAddress: told }: Pick<ResponseOf<'Enrollment', 'renew'>, 'enrollmentAddress'>,
+  onHintFailure: OnHintFailure = () => {},
+): Promise<void> {
+  if (told === '' || told !== parseAddress(told)) return;
+  await place.keepRenewalAddress(told).catch(onHintFailure);
+}
+
+/** Says it in the log. */
+export function hintFailureTold(logger: Pick<Logger, 'warn'>): OnHintFailure {
+  return (err) => logger.warn({ err }, 'Where else it may be renewed cannot be read or kept');
 }
 
 /** Whether it was not the site that answered. */
@@ -204,14 +239,20 @@ export function askingAt(site: {
   /** PEM, as they are now. */
   readonly roots: () => Buffer;
   readonly expected?: (peer: PeerIdentity) => boolean;
+  /** A site that shows a certificate that is revoked is asked nothing. Absent for who is told of no revocations. */
+  readonly revocationOf?: RevocationOf | undefined;
   readonly deadlineMs?: number;
 }): AskForRenewal {
-  const { address, roots, expected, deadlineMs = askMsMax } = site;
+  const { address, roots, expected, revocationOf, deadlineMs = askMsMax } = site;
   return async (request, signal, isForRootAlone = false) => {
     const trusted = roots();
     const [newest] = certificateBlocks(trusted);
+    const { authorityCertificate: issuer } = request;
+    const heldIssuer = issuer?.length ? new X509Certificate(issuer) : undefined;
+    const known = { heldIssuer, roots: authoritiesOf(trusted), revocationOf };
     const channel = new EnrollmentChannel({
       ...{ address, roots: trusted, onlyOnRoot: isForRootAlone ? newest : undefined },
+      refusalOf: (shown) => refusalOfVoucher(shown, known),
       ...(expected && { expected }),
     });
     try {

@@ -10,13 +10,15 @@ import {
   readPeerCredentials,
 } from '../rpc/peer-credentials.ts';
 import type { Clock } from '../runtime/clock.ts';
+import type { Logger } from '../runtime/logger.ts';
 import {
   defaultCertificateKeeperConfig,
   type KeptRenewal,
   type KeptSubject,
 } from './certificate-keeper.ts';
-import { askingWhereItIs, CertificateRenewal } from './certificate-renewal.ts';
+import { askingWhereItIs, CertificateRenewal, hintFailureTold } from './certificate-renewal.ts';
 import { toKeptCertificate, type VouchedCertificate, vouchersOf } from './kept-certificate.ts';
+import type { RevocationOf } from './refused-voucher.ts';
 
 /**
  * The agent's own certificate, for the keeper: what stands in its files, used as soon as it changes there,
@@ -96,21 +98,26 @@ export interface RenewedFiles extends PeerCredentialFiles {
  * own, or nobody has said where.
  *
  * @param needs.expected which site may answer
+ * @param needs.revocationOf neither asks nor believes one that is revoked
  */
 export function renewalByOldKey(
   needs: {
     readonly credentials: LiveCredentials;
     readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
     readonly expected: (peer: PeerIdentity) => boolean;
+    readonly revocationOf: RevocationOf;
+    readonly logger: Pick<Logger, 'warn'>;
   },
   files: RenewedFiles,
 ): KeptRenewal | undefined {
   const { renewalAddress: address, certificateFile } = files;
   if (address === undefined || !isKeptByAgent(files)) return undefined;
-  const { credentials, clock, expected } = needs;
+  const { credentials, clock, expected, revocationOf } = needs;
   const place = new IdentityPlace(dirname(resolve(certificateFile)), certificateFile);
-  const ask = askingWhereItIs({ address, place, roots: () => credentials.ca, expected });
-  const renewal = new CertificateRenewal({ place, ask, clock });
+  const roots = () => credentials.ca;
+  const onHintFailure = hintFailureTold(needs.logger);
+  const ask = askingWhereItIs({ address, place, roots, expected, revocationOf, onHintFailure });
+  const renewal = new CertificateRenewal({ place, ask, clock, revocationOf, onHintFailure });
   return {
     isOwnIssuer: false,
     renew: (signal) => renewal.renew(credentials, signal),

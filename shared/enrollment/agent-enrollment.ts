@@ -2,11 +2,12 @@ import { access, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { certificateRequestOf, newPrivateKey } from '../certificates/certificate-requests.ts';
 import { syncDirectories } from '../content-library/file-system-sync.ts';
+import { parseEnrollmentToken } from '../domain/enrollment-token.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { holderOf } from '../domain/peer-identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { type Enrolled, type Enrolling, enrolled } from './enrolling.ts';
-import type { IdentityPlace } from './identity-place.ts';
+import type { HeldCertificate, IdentityPlace } from './identity-place.ts';
 
 /** Who is to be enrolled, and what is to be there afterwards. */
 export interface AgentEnrollment extends Omit<Enrolling, 'token'> {
@@ -39,7 +40,7 @@ export interface EnrollmentEnd {
 /**
  * Enrolls an agent, or an administrator, on this machine: certificate, roots and configuration, each written
  * whole, the certificate last. Killed at any moment it leaves something with which the same command goes
- * on: the same key, the configuration it wrote, or all of it. `place.finish()` is the caller's to call, once
+ * on: the same key for the same token, the configuration it wrote, or all of it. `place.finish()` is the caller's to call, once
  * what it wanted besides is done.
  *
  * @throws ALREADY_ENROLLED for another name, or when there is something that would be written over
@@ -52,24 +53,37 @@ export async function enrollAgent(
   const { place, configPath } = asked;
   const hasConfig = await isThere(configPath);
   if (hasConfig) await asked.checkConfig();
-  const before = await enrolledBefore(asked, hasConfig);
+  const held = await place.held();
+  const before = enrolledBefore(asked, held, hasConfig);
   if (before) return before;
   const { clock, signal, readToken } = needs;
-  const key = () => place.keyToAskWith(newPrivateKey);
+  const token = await readToken();
+  // Of a text that is no token nothing more is done.
+  const { tokenId = '' } = parseEnrollmentToken(token).token ?? {};
+  // Killed when all was written: this very token was used for it.
+  if (held?.tokenId === tokenId && hasConfig) return { isNew: true, notAfterMs: held.notAfterMs };
+  const key = () => place.keyToAskWith(newPrivateKey, { tokenId, isAnew: asked.isForced });
   const asking = { clock, signal, key, certificateRequestOf };
-  const given = await enrolled(asking, { ...asked, token: await readToken() });
+  const given = await enrolled(asking, { ...asked, token });
   await place.writeRoots(given);
+  // A configuration that stays says where the site was; it may be where a thief of its keys answers.
+  await place.restartRenewingAt(hasConfig ? given.place.enrollmentAddress : '');
   if (!hasConfig) await writeConfig(configPath, asked.configText(given));
   await place.writeCredentials(given);
   return { isNew: true, notAfterMs: given.notAfterMs };
 }
 
-/** Whether there is nothing left to do. @throws ALREADY_ENROLLED when something else is there */
-async function enrolledBefore(
+/**
+ * Whether there is nothing left to do, whatever the token. Of whoever is to be enrolled anew the token says it: what
+ * came to its end without `place.finish()`, an enrollment by another one or a renewal, is not what was asked for.
+ *
+ * @throws ALREADY_ENROLLED when something else is there
+ */
+function enrolledBefore(
   { identity, place, configPath, isForced }: AgentEnrollment,
+  held: HeldCertificate | undefined,
   hasConfig: boolean,
-): Promise<EnrollmentEnd | undefined> {
-  const held = await place.held();
+): EnrollmentEnd | undefined {
   if (!held) return undefined;
   const { holder = 'somebody else', notAfterMs, isNew } = held;
   const path = place.credentialFile;
@@ -77,8 +91,7 @@ async function enrolledBefore(
     const reason = `it is the certificate of ${holder}. For ${holderOf(identity)} name another data directory`;
     throw new WaybillError({ code: 'ALREADY_ENROLLED', path, reason });
   }
-  if (isNew && hasConfig) return { isNew, notAfterMs };
-  if (isNew || isForced) return undefined;
+  if (isForced || (isNew && !hasConfig)) return undefined;
   if (hasConfig) return { isNew, notAfterMs };
   const reason = `it is the certificate of ${holder}, but its configuration ${configPath} is not there. Put that back, or have a new token made and enroll it anew with --force`;
   throw new WaybillError({ code: 'ALREADY_ENROLLED', path, reason });

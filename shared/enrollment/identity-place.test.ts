@@ -44,6 +44,38 @@ describe('where an identity is kept (SEC-2)', () => {
     assert.notEqual(await again.keyToAskWith(newPrivateKey), key);
   });
 
+  it('forgets with an enrollment where the one before renewed, also when that cannot be read', async () => {
+    await place.keyToAskWith(newPrivateKey);
+    await place.keepRenewalAddress('old:8532');
+    await chmod(join(place.directory, 'renewal-address'), 0o644);
+    await place.restartRenewingAt('new:8532');
+    assert.equal(await place.toldRenewalAddress(), 'new:8532');
+    for (let round = 0; round < 2; round++) {
+      await place.restartRenewingAt('');
+      assert.equal(await place.toldRenewalAddress(), undefined);
+    }
+  });
+
+  it('asks with a token only with a key of that token; anew with no other at all', async () => {
+    const keyFor = (tokenId: string, isAnew = false) =>
+      place.keyToAskWith(newPrivateKey, { tokenId, isAnew });
+    const [first, second] = ['0123456789abcdef', 'fedcba9876543210'];
+    const ofRenewal = await place.keyToAskWith(newPrivateKey);
+    // Of an older program, which did not say for which token it was.
+    assert.equal(await keyFor(first), ofRenewal);
+    const anew = await keyFor(first, true);
+    assert.notEqual(anew, ofRenewal);
+    assert.equal(await keyFor(first, true), anew);
+    assert.equal(await keyFor(first), anew);
+    const other = await keyFor(second);
+    assert.notEqual(other, anew);
+    assert.match(other, /^-----BEGIN PRIVATE KEY-----/);
+    await place.writeCredentials(await givenFor(other));
+    const held = await place.held();
+    assert.deepEqual([held?.isNew, held?.tokenId], [true, second]);
+    assert.equal(await place.keyToAskWith(newPrivateKey), other);
+  });
+
   it('says CERTIFICATE_INVALID of a file that is spoilt, certificate or key', async () => {
     const given = await givenFor(await place.keyToAskWith(newPrivateKey));
     const block = (name: string) => `-----BEGIN ${name}-----\nanVuaw==\n-----END ${name}-----`;

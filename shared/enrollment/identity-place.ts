@@ -24,6 +24,8 @@ export interface HeldCertificate {
   readonly notAfterMs: number;
   /** Whether its key is the one that an enrollment has begun with and not ended: it came to its end. */
   readonly isNew: boolean;
+  /** ID of the token that this key was made for; undefined: for none, or it is not new. */
+  readonly tokenId?: string;
 }
 
 /**
@@ -72,14 +74,23 @@ export class IdentityPlace {
     }
   }
 
-  /** The key to ask with: the one that was asked with before, else a new one, on disk. */
-  keyToAskWith(newPrivateKey: () => Promise<string>): Promise<string> {
+  /**
+   * The key to ask with: the one that was asked with before, else a new one, on disk.
+   *
+   * @param enrollment asks with a token: never with a key that was made for another one, and `isAnew` only with one
+   *   that was made for this one, for what else is there somebody may have copied. Absent: renews
+   */
+  keyToAskWith(
+    newPrivateKey: () => Promise<string>,
+    enrollment?: { readonly tokenId: string; readonly isAnew: boolean },
+  ): Promise<string> {
     return this.#asOwner(async () => {
       await makeSecretDirectory(this.directory, this.#owner);
       const pending = await readSecretFile(this.#keyFile);
-      if (pending !== undefined && isKey(pending)) return pending;
+      if (pending !== undefined && mayAskWith(pending, enrollment)) return keyTextOf(pending);
       const key = await newPrivateKey();
-      await writeSecretFile(this.#keyFile, key, this.#owner);
+      const mark = enrollment ? markOf(enrollment.tokenId) : '';
+      await writeSecretFile(this.#keyFile, `${mark}${key}`, this.#owner);
       return key;
     });
   }
@@ -121,10 +132,24 @@ export class IdentityPlace {
     return text === undefined ? undefined : parseAddress(text.trim());
   }
 
-  /** Keeps that, in one step; the same again changes nothing. */
+  /** Keeps that, in one step; the same again changes nothing, and a file there that cannot be read is replaced. */
   async keepRenewalAddress(address: string): Promise<void> {
-    if ((await this.toldRenewalAddress()) === address) return;
+    if ((await this.toldRenewalAddress().catch(() => undefined)) === address) return;
     await writeSecretFile(this.#addressFile, `${address}\n`, this.#owner);
+  }
+
+  /**
+   * Where it renews from now on, besides where its configuration says: what the identity before was told is over
+   * with it. In one step; a file there that cannot be read is replaced.
+   *
+   * @param address empty: nowhere else
+   */
+  async restartRenewingAt(address: string): Promise<void> {
+    await this.#asOwner(() =>
+      address === ''
+        ? rm(this.#addressFile, { force: true })
+        : writeSecretFile(this.#addressFile, `${address}\n`, this.#owner),
+    );
   }
 
   /** It has come to its end: the next one begins with another key. */
@@ -154,11 +179,37 @@ export async function ownerOf(
 function heldIn(pair: PairFile, pending: string | undefined): HeldCertificate {
   const [own = ''] = pair.certificates;
   const certificate = new X509Certificate(own);
+  const isNew = pending !== undefined && isSameKey(pending, pair);
+  const tokenId = isNew ? tokenIdOf(pending) : undefined;
   return {
     holder: holderOfCertificate(certificate),
     notAfterMs: Date.parse(certificate.validTo),
-    isNew: pending !== undefined && isSameKey(pending, pair),
+    isNew,
+    ...(tokenId !== undefined && { tokenId }),
   };
+}
+
+/** The line before a key that was made for a token; what older programs made has none. */
+function markOf(tokenId: string): string {
+  return `token ${tokenId}\n`;
+}
+
+function tokenIdOf(pending: string): string | undefined {
+  return /^token ([0-9a-f]{16})\n/.exec(pending)?.[1];
+}
+
+function keyTextOf(pending: string): string {
+  return pending.slice(Math.max(0, pending.indexOf('-----BEGIN ')));
+}
+
+function mayAskWith(
+  pending: string,
+  enrollment: { readonly tokenId: string; readonly isAnew: boolean } | undefined,
+): boolean {
+  if (!isKey(pending)) return false;
+  const madeFor = tokenIdOf(pending);
+  if (!enrollment || madeFor === enrollment.tokenId) return true;
+  return madeFor === undefined && !enrollment.isAnew;
 }
 
 function holderOfCertificate(certificate: X509Certificate): string | undefined {
@@ -171,12 +222,12 @@ function holderOfCertificate(certificate: X509Certificate): string | undefined {
 }
 
 function isSameKey(pem: string, pair: PairFile): boolean {
-  return isKey(pem) && createPublicKey(pem).equals(createPublicKey(pair.key));
+  return isKey(pem) && createPublicKey(keyTextOf(pem)).equals(createPublicKey(pair.key));
 }
 
 function isKey(pem: string): boolean {
   try {
-    createPrivateKey(pem);
+    createPrivateKey(keyTextOf(pem));
     return true;
   } catch {
     return false;

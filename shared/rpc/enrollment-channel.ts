@@ -5,7 +5,7 @@ import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError } from '../runtime/abort-error.ts';
 import { isServiceError, toCallFailure } from './call-failure.ts';
-import { isIssuedBy, shownPeerOf } from './certificate-trust.ts';
+import { type CertificateChain, isIssuedBy, shownPeerOf } from './certificate-trust.ts';
 import { isForeignCa } from './connection-failure.ts';
 import type { MethodName, RequestOf, ResponseOf } from './conversation.ts';
 import { methodDefinition } from './service-definitions.ts';
@@ -22,6 +22,8 @@ export interface EnrollmentChannelOptions {
   readonly expectedText?: string;
   /** PEM: only a site that stands on this root is asked anything. @default one on any of them */
   readonly onlyOnRoot?: string | undefined;
+  /** Why one of the expected is asked nothing all the same, as the end of a sentence. @default all are asked */
+  readonly refusalOf?: (shown: CertificateChain) => string | undefined;
 }
 
 /** Longest answer that is taken, in bytes. */
@@ -45,10 +47,15 @@ export class EnrollmentChannel {
       checkServerIdentity: (_host, certificate) => {
         // Node gives it with its issuers, whatever gRPC's types say.
         const { identity } = shownPeerOf(certificate as DetailedPeerCertificate, roots) ?? {};
-        if (!isOnRoot(certificate, options.onlyOnRoot)) return new Error(olderRootMark);
+        const chain = chainShown(certificate);
+        if (!isOnRoot(chain, options.onlyOnRoot)) return new Error(olderRootMark);
         const isExpected = identity?.kind === 'site' && (options.expected?.(identity) ?? true);
-        this.#shown = identity ? toIdentityUri(identity) : 'nobody (it has no Waybill identity)';
-        return isExpected ? undefined : new Error(mismatchMark);
+        const refusal = options.refusalOf?.(chain);
+        const why = refusal === undefined ? '' : ` (which does not count: ${refusal})`;
+        this.#shown = identity
+          ? `${toIdentityUri(identity)}${why}`
+          : 'nobody (it has no Waybill identity)';
+        return isExpected && why === '' ? undefined : new Error(mismatchMark);
       },
     });
     this.#client = new Client(options.address, credentials, {
@@ -119,11 +126,16 @@ export class EnrollmentChannel {
 }
 
 /** Whether this root stands behind what a site shows; any does when none is named. */
-function isOnRoot(shown: PeerCertificate, root: string | undefined): boolean {
-  if (root === undefined) return true;
+function isOnRoot(shown: CertificateChain, root: string | undefined): boolean {
+  return root === undefined || isIssuedBy(shown, [new X509Certificate(root)]);
+}
+
+function chainShown(shown: PeerCertificate): CertificateChain {
   const { raw, issuerCertificate } = shown as DetailedPeerCertificate;
-  const [own, issuer] = [raw, issuerCertificate?.raw ?? raw].map((der) => new X509Certificate(der));
-  return own !== undefined && isIssuedBy([own, issuer], [new X509Certificate(root)]);
+  return [
+    new X509Certificate(raw),
+    issuerCertificate && new X509Certificate(issuerCertificate.raw),
+  ];
 }
 
 /** Marks our own refusals of a server's certificate among gRPC's connection errors. */

@@ -4,6 +4,8 @@ import type { KeptSubject } from '../../shared/certificate-keeper/certificate-ke
 import {
   askingWhereItIs,
   checkedRenewal,
+  hintFailureTold,
+  keepToldAddress,
   toRenewalRequest,
   untilItBegins,
 } from '../../shared/certificate-keeper/certificate-renewal.ts';
@@ -14,6 +16,7 @@ import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
 import { authoritiesOf } from '../../shared/rpc/certificate-trust.ts';
 import type { PeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
+import type { Logger } from '../../shared/runtime/logger.ts';
 import type { SiteConfig } from '../site-config.ts';
 import { authorityDirectoryOf } from '../site-setup/authority-commands.ts';
 import { readAuthority } from './authority-files.ts';
@@ -30,6 +33,7 @@ export function keptAuthority(
     readonly authority: CertificateAuthority;
     readonly credentials: Pick<PeerCredentials, 'ca'>;
     readonly clock: Pick<Clock, 'nowMs' | 'sleep'>;
+    readonly logger: Pick<Logger, 'warn'>;
   },
   config: SiteConfig,
 ): KeptSubject {
@@ -45,7 +49,8 @@ export function keptAuthority(
   if (address === undefined || authority.isTop) return watched;
   const { certificateFile } = config.certificates;
   const place = new IdentityPlace(dirname(resolve(certificateFile)), certificateFile);
-  const ask = askingWhereItIs({ address, place, roots: () => credentials.ca });
+  const onHintFailure = hintFailureTold(needs.logger);
+  const ask = askingWhereItIs({ address, place, roots: () => credentials.ca, onHintFailure });
   const renew = async (signal: AbortSignal) => {
     const { key } = await requireAuthority(authorityDirectoryOf(config));
     const certificate = Buffer.from(authority.authorityCertificate());
@@ -54,6 +59,7 @@ export function keptAuthority(
     const answer = await ask(await toRenewalRequest(old, await certificateRequestOf(key)), signal);
     const asked = { old, keyPem: key, nowMs: clock.nowMs() };
     const certificates = checkedRenewal(answer, asked);
+    await keepToldAddress(place, answer, onHintFailure);
     await untilItBegins(certificates, { old, clock }, signal);
     const [next = ''] = certificates;
     await authority.replaceCertificate(next);
