@@ -178,7 +178,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   ADMINISTRATOR_UNKNOWN: (f) =>
     `There is no administrator ${f.name} at this site. "waybill admin list" shows those there are`,
   HOLDER_UNKNOWN: (f) =>
-    `Site ${f.siteCode} knows nobody called ${f.holder}${f.near === '' ? '' : `; did you mean ${f.near}?`} Nothing was revoked. "waybill certs" shows whom it knows; who has a certificate of another site is known there (--site), and --force revokes a name of which the record is lost`,
+    `Site ${f.siteCode} knows nobody called ${f.holder}${f.near === '' ? '.' : `; did you mean ${f.near}?`} Nothing was revoked. "waybill certs" shows whom it knows; who has a certificate of another site is known there (--site), and --force revokes a name of which the record is lost`,
   ADMINISTRATOR_EXISTS: (f) =>
     `Administrator ${f.name} exists already, as ${f.identityUri}. To give another role or scope, delete him first: "waybill admin delete ${f.name}"`,
   ADMINISTRATOR_LAST: (f) =>
