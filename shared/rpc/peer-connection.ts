@@ -238,7 +238,7 @@ export class PeerConnection {
     const reason = trust?.refusalOf(peer);
     if (reason !== undefined) return `${shown}, which does not count: ${reason}`;
     if (!trust || trust.isVouchedHere(peer, vouchedAs)) return undefined;
-    return `${shown}, issued by ${toVoucherText(peer.voucher)}, which is not heard of it here`;
+    return `${shown}, issued by ${toVoucherText(peer.voucher)}, which has no say about it here`;
   }
 
   #throwIfClosed(): void {
