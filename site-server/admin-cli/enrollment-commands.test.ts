@@ -172,12 +172,14 @@ describe('waybill admin and waybill enrollment (SEC-2)', () => {
         ...{ name: 'alice', identityUri: 'waybill://admin/full/alice' },
         enrolledAtMs: String(thenMs),
       }),
+      anAdministrator({ name: 'rita', identityUri: 'waybill://admin/read-only/rita' }),
     ]);
     const { stdout } = await runWaybill('admin list', { admin });
     assert.deepEqual(stdout.split('\n'), [
-      'administrator  role      changes              enrolled',
-      'bob            operator  site PS1, group Lab  not yet',
-      'alice          full      everything           2026-03-14 09:26:53',
+      'administrator  role       changes              enrolled',
+      'bob            operator   site PS1, group Lab  not yet',
+      'alice          full       everything           2026-03-14 09:26:53',
+      'rita           read-only  nothing              not yet',
       '',
     ]);
   });
