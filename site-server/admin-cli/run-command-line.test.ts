@@ -153,6 +153,12 @@ describe('a refusal by role or scope (SEC-1)', () => {
       'you are olga, whose role is operator; this takes an administrator with full rights and no scope. Ask one to do it, or one with full rights for that role: "waybill admin delete olga", then "waybill admin add olga --role full", and enroll anew. Where the site has no authority of its own, ask who made the certificates for another one',
     ],
     [
+      'waybill://admin/operator/carol?group=Lab',
+      '/waybill.v1.Admin/CreateEnrollment',
+      'administrators with full rights',
+      'you are carol, whose role is operator; this takes an administrator with full rights and no scope. Ask one to do it, or one with full rights for that role: "waybill admin delete carol", then "waybill admin add carol --role full", and enroll anew. Where the site has no authority of its own, ask who made the certificates for another one',
+    ],
+    [
       'waybill://dp/PS1DP1',
       '/m',
       'administrators with full rights',
