@@ -282,7 +282,7 @@ describe('a failure of the site server (ADM-6)', () => {
     ['addDistributionPoint', 'dp add D --address a:1 --site PS2', 'site_code', '--site'],
     ['setRoute', 'route set CS1 PS2 --address a:1', 'to_site_code', '<to>'],
     ['distributePackage', 'package distribute PS100001 --dp A --dp B', 'dp_ids[1]', '--dp'],
-    ['createEnrollment', 'dp enroll PS1DP1 --valid-for 40d', 'valid_for_ms', '--valid-for'],
+    ['createEnrollment', 'dp enroll PS1DP1 --valid-for 20d', 'valid_for_ms', '--valid-for'],
     ['createEnrollment', 'dp enroll PS1DP1', 'identity_uri', '<dp-id>'],
     ['createEnrollment', 'site enroll CS1', 'identity_uri', '<site-code>'],
     ['createEnrollment', 'client enroll dp', 'identity_uri', '<name>'],
