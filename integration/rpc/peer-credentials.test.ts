@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { chmod, symlink, writeFile } from 'node:fs/promises';
 import { type Flaw, issueDevelopmentHierarchy } from '../../certs/development-hierarchy.ts';
 import {
   type PeerCredentialFiles,
@@ -50,6 +50,20 @@ describe('reading our own credentials (SEC-1)', () => {
     await writeFile(caFile, Buffer.concat([ca, (await readPeerCredentials(files)).ca]));
     assert.deepEqual((await readPeerCredentials({ ...files, caFile })).identity, dp);
     assert.deepEqual((await readPeerCredentials({ ...old, caFile })).identity, dp);
+  });
+
+  it('refuses a key that others may read, whatever it is behind', async () => {
+    await using directory = await TemporaryDirectory.create();
+    const files = await issued(directory.path);
+    const link = directory.join('link.key');
+    await symlink(files.keyFile, link);
+    assert.deepEqual((await readPeerCredentials({ ...files, keyFile: link })).identity, dp);
+    await chmod(files.keyFile, 0o640);
+    const path = files.keyFile;
+    const reason = `others than its owner may read it (mode 0640); expected 0600: chmod 0600 ${path}`;
+    for (const keyFile of [link, path]) {
+      assert.deepEqual(await refusalOf({ ...files, keyFile }), { path, reason });
+    }
   });
 
   it('refuses a file that is missing', async () => {

@@ -304,6 +304,20 @@ describe('the certificate keeper (SEC-3, F22)', () => {
     assert.equal(test.countedAgain, 1);
   });
 
+  it('after its root was retired it renews within a minute, though it was to wait for the change of the root', async () => {
+    await using test = new KeptTest();
+    await test.keeper.start();
+    test.certificate = { ...test.certificate, isOnOldRoot: true, jitter: 0.9 };
+    await test.time.advance(minuteMs);
+    assert.deepEqual([test.state, test.triedAtMs.length], ['renewing', 0]);
+    test.certificate = { ...test.certificate, isOfRetiredRoot: true };
+    test.keeper.wake();
+    await test.time.advance(1);
+    assert.deepEqual([test.state, test.triedAtMs.length], ['root-retired', 0]);
+    await test.time.advance(minuteMs);
+    assert.deepEqual([test.state, test.triedAtMs.length], ['valid', 1]);
+  });
+
   it('after its root was retired, a program that is started again and again asks once a minute', async () => {
     await using test = new KeptTest();
     test.certificate = { ...test.certificate, isOnOldRoot: true, isOfRetiredRoot: true, jitter: 0 };

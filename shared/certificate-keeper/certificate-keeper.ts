@@ -98,6 +98,8 @@ export class CertificateKeeper implements Component {
   #toldFileFailure = '';
   /** For which change of the root it was spread already. */
   #spread: 'old' | 'retired' | undefined;
+  /** No try before this moment for that, monotonic. */
+  #spreadUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(components: CertificateKeeperComponents, config = defaultCertificateKeeperConfig) {
     this.#components = components;
@@ -246,11 +248,10 @@ export class CertificateKeeper implements Component {
     if (spread === undefined || this.#spread === spread || this.#spread === 'retired') return;
     this.#spread = spread;
     const spreadMs = jitter * (isOfRetiredRoot ? tryMsMin : tryMsMax);
-    const fromMs = this.#components.clock.monotonicMs() + spreadMs;
+    // In place of what was left of the hour that there was while the old root counted.
+    this.#spreadUntilMs = this.#components.clock.monotonicMs() + spreadMs;
     // What failed while there was time is tried again now.
-    const isAnew = isOfRetiredRoot && this.#tries.failedCount > 0;
-    const tries = isAnew ? noTries : this.#tries;
-    this.#tries = { ...tries, notBeforeMs: Math.max(tries.notBeforeMs, fromMs) };
+    if (isOfRetiredRoot && this.#tries.failedCount > 0) this.#tries = noTries;
   }
 
   /** A program that is started again and again must not ask as often. */
@@ -266,7 +267,8 @@ export class CertificateKeeper implements Component {
   #standing(certificate: KeptCertificate) {
     const { clock } = this.#components;
     const time = { nowMs: clock.nowMs(), monotonicMs: clock.monotonicMs() };
-    return standingOf(certificate, this.#tries, time, this.#rules());
+    const notBeforeMs = Math.max(this.#tries.notBeforeMs, this.#spreadUntilMs);
+    return standingOf(certificate, { ...this.#tries, notBeforeMs }, time, this.#rules());
   }
 
   #rules(): KeepingRules {

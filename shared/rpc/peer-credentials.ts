@@ -1,5 +1,6 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath } from 'node:fs/promises';
+import { requireForOwnerOnly } from '../certificates/secret-files.ts';
 import { mayVouch } from '../domain/certificate-authority.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
@@ -63,7 +64,8 @@ export interface CredentialsOptions {
  * told at start and not by a failed handshake.
  *
  * @throws CERTIFICATE_INVALID naming the file: cannot be read, no PEM, expired or not yet valid, not
- * signed by the CA, no identity of ours or another in it, or a key that is not the certificate's
+ * signed by the CA, no identity of ours or another in it, or a key that is not the certificate's, or that
+ * others may read
  */
 export async function readPeerCredentials(
   files: PeerCredentialFiles,
@@ -72,7 +74,7 @@ export async function readPeerCredentials(
   const [ca, certificate, key] = await Promise.all([
     readPem(files.caFile, "the CA's certificate"),
     readPem(files.certificateFile, 'a certificate'),
-    readPem(files.keyFile, 'a private key'),
+    readKey(files.keyFile),
   ]);
   const chain = parseChain(files.certificateFile, certificate);
   const [own] = chain;
@@ -122,6 +124,13 @@ function checkIdentity(path: string, actual: PeerIdentity, expected: PeerIdentit
 
 function invalid(path: string, reason: string, cause?: unknown): WaybillError {
   return new WaybillError({ code: 'CERTIFICATE_INVALID', path, reason }, { cause });
+}
+
+/** A key that others may read is nobody's proof of anything. A link to it may stand in its place. */
+async function readKey(path: string): Promise<Buffer> {
+  const key = await readPem(path, 'a private key');
+  await requireForOwnerOnly(await realpath(path));
+  return key;
 }
 
 async function readPem(path: string, expected: string): Promise<Buffer> {

@@ -11,7 +11,7 @@ import type { Clock } from '../../shared/runtime/clock.ts';
 import { loadConfig } from '../../shared/runtime/load-config.ts';
 import type { AdminChannel } from './admin-channel.ts';
 import { UsageError } from './command-failure.ts';
-import { issuerSiteOf, ownCredentials } from './own-renewal.ts';
+import { isOnOldRoot, issuerSiteOf, ownCredentials } from './own-renewal.ts';
 import type { PackageAccess } from './package-get/package-access.ts';
 import { pinnedServerSite } from './server-site-pin.ts';
 import type { TextStream } from './text-stream.ts';
@@ -52,6 +52,8 @@ export interface Connection {
   readonly address: string;
   /** PEM, absolute: the roots that are trusted. */
   readonly rootsFile?: string;
+  /** Our certificate stands on an old root still, and is renewed by itself. @default false */
+  readonly isOnOldRoot?: boolean;
   /** The way to content; nothing is sent yet. The caller closes it. */
   readonly openPackages: (clock: Clock) => Promise<PackageAccess>;
   /** A channel to another site, with the same certificate; it must be that very site. */
@@ -142,7 +144,10 @@ export async function connect(
   };
   const openSite = ({ siteCode, address }: { siteCode: string; address: string }) =>
     new RpcChannel({ conversation: 'Admin', address, ...expectedSite(siteCode), credentials });
-  return { channel, address: config.server, rootsFile: config.ca, openPackages, openSite };
+  return {
+    ...{ channel, address: config.server, rootsFile: config.ca, openPackages, openSite },
+    isOnOldRoot: config.renewal !== undefined && isOnOldRoot(credentials),
+  };
 }
 
 /** How long a command may be held up by a look at which site is there. */

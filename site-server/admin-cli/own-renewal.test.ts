@@ -15,7 +15,7 @@ import { writeRootsFile } from '../../shared/certificates/trusted-roots.ts';
 import { isErrorWithCode } from '../../shared/domain/errors.ts';
 import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
-import { ownCredentials } from './own-renewal.ts';
+import { isOnOldRoot, ownCredentials } from './own-renewal.ts';
 
 const dayMs = 24 * 3_600_000;
 const lifeDays = 90;
@@ -94,7 +94,9 @@ class UserTest implements AsyncDisposable {
 describe('the certificate of whoever uses waybill (SEC-3, F22)', () => {
   it('is not renewed while it is young', async () => {
     await using user = await UserTest.create(50);
-    const { identity } = await user.use();
+    const credentials = await user.use();
+    const { identity } = credentials;
+    assert.ok(!isOnOldRoot(credentials));
     assert.deepEqual(identity, { kind: 'admin', role: 'full', name: 'bob' });
     assert.deepEqual([user.connectionCount, user.told], [0, []]);
   });
@@ -135,6 +137,23 @@ describe('the certificate of whoever uses waybill (SEC-3, F22)', () => {
     await user.use();
     assert.equal(user.connectionCount, before);
     await user.clock.advance(11 * 60_000);
+    await user.use();
+    assert.ok(user.connectionCount > before);
+  });
+
+  it('is tried again after a minute while it stands on an old root, which may be retired unheard', async () => {
+    await using user = await UserTest.create(1);
+    const rootsFile = user.directory.join('roots.crt');
+    const validity = { notBefore: new Date(), notAfter: new Date(Date.now() + 100 * dayMs) };
+    const next = await issueRoot({ name: 'Waybill root next', ...validity });
+    const roots = [next.certificate, await readFile(rootsFile, 'latin1')];
+    await writeRootsFile(rootsFile, { generation: 2, roots });
+    assert.ok(isOnOldRoot(await user.use()));
+    const before = user.connectionCount;
+    await user.clock.advance(59_000);
+    await user.use();
+    assert.equal(user.connectionCount, before);
+    await user.clock.advance(1_000);
     await user.use();
     assert.ok(user.connectionCount > before);
   });
@@ -196,7 +215,7 @@ describe('the certificate of whoever uses waybill (SEC-3, F22)', () => {
     await using user = await UserTest.create(80);
     const keyFile = user.directory.join('admin.key');
     const text = await readFile(user.agentFile, 'utf8');
-    await writeFile(keyFile, text);
+    await writeFile(keyFile, text, { mode: 0o600 });
     const { certificate } = await user.use(keyFile);
     assert.ok(new X509Certificate(certificate).subject.includes('admin/bob'));
     assert.equal(user.connectionCount, 0);

@@ -37,6 +37,8 @@ export interface OwnRenewalSurroundings {
 const graceMs = 30 * 24 * 3_600_000;
 /** A script that calls `waybill` all the time does not ask each time. */
 const tryMsMin = 10 * 60_000;
+/** The same while his stands on an old root: that may be retired, and then no site that could say so takes it. */
+const oldRootTryMsMin = 60_000;
 /** How long a command may be held up by it. */
 const askMsMax = 5_000;
 
@@ -89,6 +91,11 @@ export function issuerSiteOf(credentials: PeerCredentials): string {
   return keptOf(credentials).issuerSiteCode;
 }
 
+/** Whether a newer root is trusted than the one behind them: sites may take them no more. */
+export function isOnOldRoot(credentials: PeerCredentials): boolean {
+  return keptOf(credentials).isOnOldRoot;
+}
+
 /** @returns why not, undefined when it was renewed; empty: it was tried a moment ago */
 async function renewed(
   files: PeerCredentialFiles & { readonly renewalAddress: string | undefined },
@@ -97,7 +104,7 @@ async function renewed(
 ): Promise<string | undefined> {
   const { certificateFile, renewalAddress: address = '' } = files;
   const place = new IdentityPlace(dirname(certificateFile), certificateFile);
-  const { issuerSiteCode, notAfterMs, isOfRetiredRoot } = keptOf(found);
+  const { issuerSiteCode, notAfterMs, isOnOldRoot, isOfRetiredRoot } = keptOf(found);
   // No other site renews it: whoever else answers is not where he should be.
   const { expected } = expectedSiteIfNamed(issuerSiteCode || undefined);
   const roots = () => found.ca;
@@ -105,7 +112,8 @@ async function renewed(
   // Nobody waits at his terminal for a certificate to begin.
   const renewal = new CertificateRenewal({ place, ask, clock }, { beginsAheadMsMax: 0 });
   const triedAtMs = (await renewal.lastTriedAtMs()) ?? (await renewedAtMs(files));
-  const isFresh = triedAtMs !== undefined && Math.abs(clock.nowMs() - triedAtMs) < tryMsMin;
+  const pauseMs = isOnOldRoot ? oldRootTryMsMin : tryMsMin;
+  const isFresh = triedAtMs !== undefined && Math.abs(clock.nowMs() - triedAtMs) < pauseMs;
   // One that is over lets nobody in: then it is worth a try.
   if (isFresh && notAfterMs > clock.nowMs() && !isOfRetiredRoot) return '';
   try {

@@ -1,3 +1,4 @@
+import { WaybillError } from '../../shared/domain/errors.ts';
 import { fromIdentityUri, type PeerIdentity } from '../../shared/domain/peer-identity.ts';
 import type { CallerGroup } from '../../shared/rpc/call-policy.ts';
 import { scopePolicy } from '../../shared/rpc/scope-policy.ts';
@@ -44,6 +45,20 @@ export function toRefusalText({ code, message, facts }: Refusal): string | undef
 function isScopeLeft(method: string): boolean {
   return scopePolicy.has(method) && method !== '/waybill.v1.Admin/CreateEnrollment';
 }
+
+/**
+ * The failure as it is told to whoever has a certificate that stands on an old root: where a site does not take it,
+ * that is why, most likely, and he needs nobody.
+ */
+export function toldOfRootChange(error: unknown): unknown {
+  if (!(error instanceof WaybillError)) return error;
+  const { details } = error;
+  if (details.code !== 'PEER_UNREACHABLE' || !isOfOurCertificate(details)) return error;
+  return new WaybillError({ ...details, reason: `${details.reason}. ${rootChanged}` });
+}
+
+const rootChanged =
+  'The root was changed, and yours stands on the old one: "waybill" renews it by itself, so try again in a minute. If that does not help for ten, have a new token made and run "waybill enroll"';
 
 /** A site that does not take a certificate does not say why. */
 function isOfOurCertificate({ peer, reason }: Refusal['facts']): boolean {

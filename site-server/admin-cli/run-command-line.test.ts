@@ -190,6 +190,24 @@ describe('a refusal by role or scope (SEC-1)', () => {
     });
   }
 
+  for (const [reason, isTold] of [
+    ['it closed the connection, as it does when it refuses our certificate', true],
+    ['nothing listens there', false],
+  ] as const) {
+    it(`says ${isTold ? 'that it comes back by itself' : 'no more'} of a certificate on an old root when "${reason}"`, async () => {
+      const admin = new FakeAdmin().answer('getPackage', () => {
+        const place = { peer: 'a site server', address: 'a:1' };
+        throw new WaybillError({ code: 'PEER_UNREACHABLE', ...place, reason });
+      });
+      const run = { admin, isOnOldRoot: true };
+      const { stderr } = await runWaybill('package show PS100001', run);
+      const advice =
+        'The root was changed, and yours stands on the old one: "waybill" renews it by itself, so try again in a minute. If that does not help for ten, have a new token made and run "waybill enroll"';
+      const told = `a site server at a:1 cannot be reached: ${reason}`;
+      assert.equal(stderr, `waybill: ${told}${isTold ? `. ${advice}` : ''}\n`);
+    });
+  }
+
   it('tells what lies outside the scope, and what to do about it', async () => {
     const { exitCode, stderr } = await refusedBy({
       code: 'SCOPE_EXCEEDED',

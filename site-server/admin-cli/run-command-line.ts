@@ -21,6 +21,7 @@ import { OtherSites } from './other-sites.ts';
 import { Output } from './output.ts';
 import { lookAfterRoots } from './own-roots.ts';
 import { parseCommandLine } from './parse-command-line.ts';
+import { toldOfRootChange } from './refusal-text.ts';
 import type { Session } from './session.ts';
 import { sizeOf, type TextStream } from './text-stream.ts';
 import { toUsageMessage } from './usage-message.ts';
@@ -89,7 +90,7 @@ async function run(chosen: Chosen, surroundings: Surroundings, output: Output): 
     await lookAfterRoots(connection, clock);
   } catch (error) {
     if (!signal.aborted && isAnswer(error)) await lookAfterRoots(connection, clock);
-    throw error;
+    throw connection.isOnOldRoot ? toldOfRootChange(error) : error;
   } finally {
     sites.close();
     channel.close();

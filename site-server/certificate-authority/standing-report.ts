@@ -83,9 +83,9 @@ const unknown = [
 ];
 
 const whatBringsBack = [
-  'Who trusts the new root already comes back by himself within minutes. Who was',
-  'off since it was made, or has not heard of it, needs a new token, made at his',
-  'site by one of these; the command that it prints takes --force:',
+  'Who trusts the new root already comes back by himself within an hour or so. Who',
+  'was off since it was made, or has not heard of it, needs a new token, made at',
+  'his site by one of these; the command that it prints takes --force:',
   '  waybill dp enroll DP, waybill site enroll SITE, waybill admin enroll NAME,',
   '  waybill client enroll NAME',
   'Who is gone for good is deleted, a client revoked:',

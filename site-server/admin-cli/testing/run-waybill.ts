@@ -41,6 +41,7 @@ export class Run {
   readonly stderr = new KeptText();
   readonly #interrupted = new AbortController();
   readonly #rootsFile: string | undefined;
+  readonly #isOnOldRoot: boolean;
   readonly #changes: Partial<Surroundings>;
 
   constructor(
@@ -50,6 +51,7 @@ export class Run {
       packages?: FakePackages;
       terminal?: { columns: number; rows: number };
       rootsFile?: string;
+      isOnOldRoot?: boolean;
       surroundings?: Partial<Surroundings>;
     } = {},
   ) {
@@ -58,6 +60,7 @@ export class Run {
     this.packages = options.packages ?? new FakePackages();
     this.stdout = new KeptText(options.terminal);
     this.#rootsFile = options.rootsFile;
+    this.#isOnOldRoot = options.isOnOldRoot ?? false;
     this.#changes = options.surroundings ?? {};
   }
 
@@ -90,6 +93,7 @@ export class Run {
         channel: this.admin,
         address: 'site.example.org:8530',
         ...(this.#rootsFile !== undefined && { rootsFile: this.#rootsFile }),
+        isOnOldRoot: this.#isOnOldRoot,
         openPackages: async () => this.packages,
         openSite: (site) => {
           this.openedSites.push(site);
