@@ -23,4 +23,15 @@ describe('Errors', () => {
     assert.equal(isErrorWithCode(new Error('PACKAGE_UNKNOWN'), 'PACKAGE_UNKNOWN'), false);
     assert.match(error.message, /PS100001/);
   });
+
+  it('of a peer of another CA say that the root may have been changed, of another peer not', () => {
+    const facts = { expected: 'DP PS1DP1', address: 'dp1:8531' };
+    const messageOf = (actual: string) =>
+      new WaybillError({ code: 'PEER_IDENTITY_MISMATCH', actual, ...facts }).message;
+    const shown = 'dp1:8531 shows the certificate of a peer of another CA; expected DP PS1DP1';
+    const advice =
+      'Where the root was changed, this passes within minutes; if it does not, enroll whoever missed the change anew, with --force';
+    assert.equal(messageOf('a peer of another CA'), `${shown}. ${advice}`);
+    assert.doesNotMatch(messageOf('waybill://dp/PS1DP2'), /root/);
+  });
 });

@@ -125,6 +125,12 @@ export type ErrorCode = ErrorDetails['code'];
 /** The facts of one code, without the code. */
 export type ErrorFacts<C extends ErrorCode> = Omit<Extract<ErrorDetails, { code: C }>, 'code'>;
 
+/** Who is shown by a certificate that no root stands behind which is trusted here. */
+export const peerOfAnotherCa = 'a peer of another CA';
+
+const rootChangeAdvice =
+  '. Where the root was changed, this passes within minutes; if it does not, enroll whoever missed the change anew, with --force';
+
 function filesOf(count: number): string {
   return count === 1 ? '1 file' : `${count} files`;
 }
@@ -178,7 +184,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   ADMINISTRATOR_UNKNOWN: (f) =>
     `There is no administrator ${f.name} at this site. "waybill admin list" shows those there are`,
   HOLDER_UNKNOWN: (f) =>
-    `Site ${f.siteCode} knows nobody called ${f.holder}${f.near === '' ? '' : `; did you mean ${f.near}?`} Nothing was revoked. "waybill certs" shows whom it knows; who has a certificate of another site is known there (--site), and --force revokes a name of which the record is lost`,
+    `Site ${f.siteCode} knows nobody called ${f.holder}${f.near === '' ? '.' : `; did you mean ${f.near}?`} Nothing was revoked. "waybill certs" shows whom it knows; who has a certificate of another site is known there (--site), and --force revokes a name of which the record is lost`,
   ADMINISTRATOR_EXISTS: (f) =>
     `Administrator ${f.name} exists already, as ${f.identityUri}. To give another role or scope, delete him first: "waybill admin delete ${f.name}"`,
   ADMINISTRATOR_LAST: (f) =>
@@ -215,7 +221,7 @@ const sentences: { readonly [C in ErrorCode]: (facts: ErrorFacts<C>) => string }
   MESSAGE_INVALID: (f) => toRefusalSentence(f.field, f),
   PEER_UNREACHABLE: (f) => `${f.peer} at ${f.address} cannot be reached: ${f.reason}`,
   PEER_IDENTITY_MISMATCH: (f) =>
-    `${f.address} shows the certificate of ${f.actual}; expected ${f.expected}`,
+    `${f.address} shows the certificate of ${f.actual}; expected ${f.expected}${f.actual === peerOfAnotherCa ? rootChangeAdvice : ''}`,
   PEER_NOT_ALLOWED: (f) => `${f.caller} may not call ${f.method}; expected ${f.expected}`,
   SCOPE_EXCEEDED: (f) =>
     `${f.caller} may change only what is in ${f.scope}; outside it: ${f.outside}. Nothing was changed`,

@@ -76,7 +76,10 @@ function refusalOf(
     return beyondScope(peer, path);
   }
   const issuer = toVoucherText(peer.voucher);
-  return notCounting(caller, `it was issued by ${issuer}, which is not heard of it at ${siteCode}`);
+  return notCounting(
+    caller,
+    `it was issued by ${issuer}, which has no say about it at ${siteCode}`,
+  );
 }
 
 function beyondScope({ identity }: CertifiedPeer, path: string): Refusal | undefined {

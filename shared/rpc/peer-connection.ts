@@ -1,6 +1,6 @@
 import { type ChannelOptions, Client, connectivityState } from '@grpc/grpc-js';
 import { type CertifiedPeer, toVoucherText } from '../domain/certificate-authority.ts';
-import { WaybillError } from '../domain/errors.ts';
+import { peerOfAnotherCa, WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError, throwIfAborted } from '../runtime/abort-error.ts';
 import type { CallerGroup } from './call-policy.ts';
@@ -226,7 +226,7 @@ export class PeerConnection {
 
   #refusedIdentity(details: string): string | undefined {
     if (details.includes(mismatchMark)) return this.#shownIdentity;
-    return isForeignCa(details) ? 'a peer of another CA' : undefined;
+    return isForeignCa(details) ? peerOfAnotherCa : undefined;
   }
 
   /** Who has answered and is not to be spoken to, in words; undefined when it is whom we want. */
@@ -238,7 +238,7 @@ export class PeerConnection {
     const reason = trust?.refusalOf(peer);
     if (reason !== undefined) return `${shown}, which does not count: ${reason}`;
     if (!trust || trust.isVouchedHere(peer, vouchedAs)) return undefined;
-    return `${shown}, issued by ${toVoucherText(peer.voucher)}, which is not heard of it here`;
+    return `${shown}, issued by ${toVoucherText(peer.voucher)}, which has no say about it here`;
   }
 
   #throwIfClosed(): void {

@@ -202,7 +202,9 @@ function toRoleCell({ identity }: AdministratorView): string {
 
 function toScopeCell({ identity }: AdministratorView): string {
   const known = fromIdentityUri(identity);
-  const scope = known?.kind === 'admin' ? known.scope : undefined;
+  if (known?.kind !== 'admin') return '';
+  const { role, scope } = known;
+  if (role === 'read-only') return 'nothing';
   if (!scope) return 'everything';
   const sites = scope.siteCodes.map((code) => `site ${code}`);
   return [...sites, ...scope.groupNames.map((name) => `group ${name}`)].join(', ');

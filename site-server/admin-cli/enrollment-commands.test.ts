@@ -154,6 +154,11 @@ describe('what prints the one command for a new machine (SEC-2)', () => {
     ['admin add bob --role full --scope PS1', '--scope: expected site=CODE or group=NAME'],
     ['enrollment revoke 12', '<token-id>: expected the ID of a token'],
     ['dp enroll PS1DP1 --valid-for long', '--valid-for: expected how long'],
+    ['dp add PS1DP3 --address dp3:8531 --valid-for 40d', 'or 2h; at most 30d, got'],
+    [
+      'site add PS2 --kind primary --address ps2:8530 --valid-for 31d',
+      '--valid-for: expected how long, such as 30s, 10m or 2h; at most 30d, got',
+    ],
   ] as const) {
     it(`refuses "${line}" before anything is sent`, async () => {
       const { admin, exitCode, stderr } = await runWaybill(line);
@@ -172,12 +177,14 @@ describe('waybill admin and waybill enrollment (SEC-2)', () => {
         ...{ name: 'alice', identityUri: 'waybill://admin/full/alice' },
         enrolledAtMs: String(thenMs),
       }),
+      anAdministrator({ name: 'rita', identityUri: 'waybill://admin/read-only/rita' }),
     ]);
     const { stdout } = await runWaybill('admin list', { admin });
     assert.deepEqual(stdout.split('\n'), [
-      'administrator  role      changes              enrolled',
-      'bob            operator  site PS1, group Lab  not yet',
-      'alice          full      everything           2026-03-14 09:26:53',
+      'administrator  role       changes              enrolled',
+      'bob            operator   site PS1, group Lab  not yet',
+      'alice          full       everything           2026-03-14 09:26:53',
+      'rita           read-only  nothing              not yet',
       '',
     ]);
   });

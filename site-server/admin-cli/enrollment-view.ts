@@ -11,16 +11,25 @@ import type { CreatedEnrollment__Output } from '../../shared/rpc/generated/waybi
 import type { EnrollmentRecord__Output } from '../../shared/rpc/generated/waybill/v1/EnrollmentRecord.ts';
 import { isAbortError } from '../../shared/runtime/abort-error.ts';
 import { toDurationText } from '../../shared/runtime/duration-text.ts';
+import { enrollmentValidMsMax } from '../enrollment/enrollment-config.ts';
 import { CommandFailure } from './command-failure.ts';
 import { durationText, option } from './options.ts';
 import type { Session } from './session.ts';
 import { toCount, toWord } from './wire-values.ts';
 
-/** For every command that makes a token. */
+const dayMs = 86_400_000;
+
+/** For every command that makes a token. What no site takes is refused before anything is added. */
 export const validForOption = option(
   'valid-for',
   'How long the token counts; an hour unless the site says otherwise',
-  durationText,
+  {
+    parse: (text: string): number | undefined => {
+      const ms = durationText.parse(text);
+      return ms !== undefined && ms <= enrollmentValidMsMax ? ms : undefined;
+    },
+    expected: `${durationText.expected}; at most ${enrollmentValidMsMax / dayMs}d`,
+  },
 );
 
 /** A token's row, as `--json` shows it. */

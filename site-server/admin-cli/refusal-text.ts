@@ -35,9 +35,15 @@ export function toRefusalText({ code, message, facts }: Refusal): string | undef
     return `${message}. Leave that out, or ask an administrator who may change it`;
   }
   const need = code === 'PEER_NOT_ALLOWED' ? needs[String(facts.expected)] : undefined;
-  return (
-    need && toRoleText(caller, { ...need, isScopeLeft: scopePolicy.has(String(facts.method)) })
-  );
+  return need && toRoleText(caller, { ...need, isScopeLeft: isScopeLeft(String(facts.method)) });
+}
+
+/**
+ * Whether he may do it with a scope. Not for a token: that may be of somebody whom no scope holds, and the refusal does
+ * not say whose it was to be.
+ */
+function isScopeLeft(method: string): boolean {
+  return scopePolicy.has(method) && method !== '/waybill.v1.Admin/CreateEnrollment';
 }
 
 /**

@@ -153,6 +153,12 @@ describe('a refusal by role or scope (SEC-1)', () => {
       'you are olga, whose role is operator; this takes an administrator with full rights and no scope. Ask one to do it, or one with full rights for that role: "waybill admin delete olga", then "waybill admin add olga --role full", and enroll anew. Where the site has no authority of its own, ask who made the certificates for another one',
     ],
     [
+      'waybill://admin/operator/carol?group=Lab',
+      '/waybill.v1.Admin/CreateEnrollment',
+      'administrators with full rights',
+      'you are carol, whose role is operator; this takes an administrator with full rights and no scope. Ask one to do it, or one with full rights for that role: "waybill admin delete carol", then "waybill admin add carol --role full", and enroll anew. Where the site has no authority of its own, ask who made the certificates for another one',
+    ],
+    [
       'waybill://dp/PS1DP1',
       '/m',
       'administrators with full rights',
@@ -294,7 +300,7 @@ describe('a failure of the site server (ADM-6)', () => {
     ['addDistributionPoint', 'dp add D --address a:1 --site PS2', 'site_code', '--site'],
     ['setRoute', 'route set CS1 PS2 --address a:1', 'to_site_code', '<to>'],
     ['distributePackage', 'package distribute PS100001 --dp A --dp B', 'dp_ids[1]', '--dp'],
-    ['createEnrollment', 'dp enroll PS1DP1 --valid-for 40d', 'valid_for_ms', '--valid-for'],
+    ['createEnrollment', 'dp enroll PS1DP1 --valid-for 20d', 'valid_for_ms', '--valid-for'],
     ['createEnrollment', 'dp enroll PS1DP1', 'identity_uri', '<dp-id>'],
     ['createEnrollment', 'site enroll CS1', 'identity_uri', '<site-code>'],
     ['createEnrollment', 'client enroll dp', 'identity_uri', '<name>'],

@@ -23,11 +23,13 @@ describe('what administrators say about revocations (SEC-3)', () => {
     revokedBy: 'waybill://admin/full/alice',
   };
   let said: object[];
+  let near: string | undefined;
   let vouchers: Map<string, Voucher | undefined>;
   let answers: ReturnType<RevocationAnswers['methods']>;
 
   beforeEach(() => {
     said = [];
+    near = 'dp/PS1DP1';
     const revoke = async (holder: string, why: { reason: string; revokedBy: string }) => {
       said.push({ holder, ...why });
       return { siteCode: 'PS1', holder, revokedAtMs: 9, ...why };
@@ -47,7 +49,7 @@ describe('what administrators say about revocations (SEC-3)', () => {
     const holders: ConstructorParameters<typeof RevocationAnswers>[0]['holders'] = {
       find: async (holder) =>
         vouchers.has(holder) ? { holder, voucher: vouchers.get(holder) } : undefined,
-      nearest: async () => 'dp/PS1DP1',
+      nearest: async () => near,
     };
     answers = new RevocationAnswers({
       revocations: { list: () => [known], revoke },
@@ -78,6 +80,10 @@ describe('what administrators say about revocations (SEC-3)', () => {
     await assert.rejects(answers.revokeCertificates(request, context), {
       code: 'HOLDER_UNKNOWN',
       message: /PS1 knows nobody called dp\/PS1DP2; did you mean dp\/PS1DP1\? Nothing was revoked/,
+    });
+    near = undefined;
+    await assert.rejects(answers.revokeCertificates(request, context), {
+      message: /PS1 knows nobody called dp\/PS1DP2\. Nothing was revoked\. /,
     });
     assert.deepEqual(said, []);
     const forced = { ...request, evenIfUnknown: true };

@@ -36,7 +36,9 @@ export async function revocationsOf(
   const rows = holders.map((holder, index) => {
     // A clock that went back takes no revocation back.
     const revokedAtMs = Math.max(clock.nowMs(), atLeastMs, before[index]?.revokedAtMs ?? 0);
-    return { siteCode, holder, revokedAtMs, reason, revokedBy };
+    // Whoever says it once more and not why does not take back why it was said.
+    const why = reason === '' ? (before[index]?.reason ?? '') : reason;
+    return { siteCode, holder, revokedAtMs, reason: why, revokedBy };
   });
   const changes = rows.map((row, index) => records.put(keys[index] ?? '', row));
   return { rows, changes: [...changes, ...(await tokensGone(store, holders, clock.nowMs()))] };

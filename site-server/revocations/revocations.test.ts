@@ -170,6 +170,14 @@ describe('revocations of a site (SEC-3)', () => {
     );
   });
 
+  it('keep their reason when they are said again without one', async () => {
+    await revocations.revoke('dp/PS1DP1', by);
+    const again = await revocations.revoke('dp/PS1DP1', { ...by, reason: '' });
+    assert.equal(again.reason, 'stolen');
+    const other = await revocations.revoke('dp/PS1DP1', { ...by, reason: 'lost' });
+    assert.equal(other.reason, 'lost');
+  });
+
   it('of a neighbour that remembers an earlier moment, or none, are passed over', async () => {
     await restart(shortLived);
     const held = row('PS2', 'dp/PS1DP1');

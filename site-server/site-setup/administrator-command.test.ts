@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import { toIdentityUri } from '../../shared/domain/peer-identity.ts';
+import { isRevoked } from '../../shared/domain/revocation.ts';
 import { readPeerCredentials } from '../../shared/rpc/peer-credentials.ts';
 import { systemClock } from '../../shared/runtime/clock.ts';
 import { loadConfig } from '../../shared/runtime/load-config.ts';
@@ -16,9 +18,11 @@ describe('making an administrator when all have lost their keys', () => {
   let place: TemporaryDirectory;
   let config: SiteConfig;
   const file = (name: string) => place.join('home', '.config', 'waybill', name);
+  // A second ago: what is made has begun.
+  const clock = { nowMs: () => systemClock.nowMs() - 1000, sleep: async () => {} };
   const user = () => ({ name: 'alice', homeDirectory: place.join('home') });
   const make = (name: string, role: 'full' | 'operator' = 'full', of = config) =>
-    makeAdministrator({ clock: systemClock, user: user() }, of, { name, role });
+    makeAdministrator({ clock, user: user() }, of, { name, role });
   const identityUri = async () => {
     const [caFile, keyFile] = [file('roots.crt'), file('agent.pem')];
     const files = { caFile, keyFile, certificateFile: keyFile };
@@ -70,6 +74,17 @@ describe('making an administrator when all have lost their keys', () => {
     assert.notEqual(await readFile(file('agent.pem'), 'latin1'), before);
     assert.equal(await identityUri(), 'waybill://admin/full/alice');
     await stat(file('config.yaml'));
+  });
+
+  it('gives a certificate that begins after a revocation of a moment ago, and waits until it begins', async () => {
+    const nowMs = Math.floor(systemClock.nowMs() / 1000) * 1000 + 700;
+    const slept: number[] = [];
+    const moment = { nowMs: () => nowMs, sleep: async (ms: number) => void slept.push(ms) };
+    const whom = { name: 'alice', role: 'full' } as const;
+    await makeAdministrator({ clock: moment, user: user() }, config, whom);
+    const { validFrom } = new X509Certificate(await readFile(file('agent.pem')));
+    assert.ok(!isRevoked(Date.parse(validFrom), { revokedAtMs: nowMs }), validFrom);
+    assert.deepEqual(slept, [300]);
   });
 
   it('overwrites nothing of another administrator or hierarchy', async () => {

@@ -7,6 +7,7 @@ import {
   adminRoles,
   type PeerIdentity,
 } from '../../shared/domain/peer-identity.ts';
+import { beginningOf } from '../../shared/domain/revocation.ts';
 import { chainOf } from '../../shared/rpc/certificate-trust.ts';
 import { whileActingAs } from '../../shared/runtime/acting-user.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
@@ -67,11 +68,14 @@ export async function makeAdministratorOf(
  * Makes the calling user an administrator by the authority of the top site, without anybody's leave: for when all
  * have lost their keys. A crash leaves what is done; the same command goes on.
  *
+ * The name may have been revoked or deleted a moment ago, and the site server, which may run, has the store that says
+ * so. So the certificate begins after now, and it counts when this resolves, within a second.
+ *
  * @returns the configuration of `waybill`
  * @throws AUTHORITY_CONFLICT when this is not the top, or the user has credentials of somebody else; CERTIFICATE_INVALID
  */
 export async function makeAdministrator(
-  { clock, user }: { readonly clock: Pick<Clock, 'nowMs'>; readonly user: CallingUser },
+  { clock, user }: { readonly clock: Pick<Clock, 'nowMs' | 'sleep'>; readonly user: CallingUser },
   config: SiteConfig,
   { name, role }: AdministratorFlags,
 ): Promise<string> {
@@ -81,10 +85,13 @@ export async function makeAdministrator(
   const places = administratorPlacesOf(user);
   await requireNoOther(places, name, certificate);
   const identity: PeerIdentity = { kind: 'admin', role, name };
-  await writeAdministratorKey(places, () => certifiedPair(authority, identity, owner));
+  const nowMs = clock.nowMs();
+  const beginMs = beginningOf(nowMs, 0, { revokedAtMs: nowMs });
+  await writeAdministratorKey(places, () => certifiedPair(authority, identity, owner, beginMs));
   const { listen, enrollment } = config;
   const site = { listen, enrollmentListen: enrollment.listen };
   await writeAdministratorConfig(places, authority, site);
+  await clock.sleep(Math.max(0, beginMs - clock.nowMs()));
   return places.configFile;
 }
 

@@ -58,15 +58,21 @@ export async function openAuthorityAtRest(
   );
 }
 
-/** A new key with its certificate; the authority writes down that it issued one, as whom its directory belongs to. */
+/**
+ * A new key with its certificate; the authority writes down that it issued one, as whom its directory belongs to.
+ *
+ * @param notBeforeMs when it begins at the earliest
+ */
 export async function certifiedPair(
   authority: CertificateAuthority,
   identity: PeerIdentity,
   owner: FileOwner | undefined,
+  notBeforeMs = 0,
 ): Promise<PairFile> {
   const key = await newPrivateKey();
   const request = await certificateRequestOf(key);
-  const leaf = await whileActingAs(owner, () => authority.issueLeaf(identity, request));
+  const options = { notBeforeMs };
+  const leaf = await whileActingAs(owner, () => authority.issueLeaf(identity, request, options));
   return { key, certificates: [leaf, authority.authorityCertificate()] };
 }
 

@@ -86,11 +86,13 @@ describe('commands of root in a directory of the user of the service', () => {
   });
   afterEach(() => place?.[Symbol.asyncDispose]());
 
+  const clock = { nowMs: () => systemClock.nowMs(), sleep: async () => {} };
+
   it('make files that belong to whoever owns the directory', async () => {
     await rotateRootOf(config, place.join('site.yaml'), tell);
     await retireRootOf(config, { isForced: true, configFile: place.join('site.yaml') }, tell);
     const owner = { name: 'alice', role: 'full' } as const;
-    await makeAdministrator({ clock: systemClock, user: user() }, config, owner);
+    await makeAdministrator({ clock, user: user() }, config, owner);
     assert.deepEqual(await ownersIn(data()), [`${service.uid}:${service.gid}`]);
     assert.deepEqual(await ownersIn(place.join('home')), [`${alice.uid}:${alice.gid}`]);
     await backUpAuthorityOf(config, { file: place.join('backup') }, tell);
@@ -173,7 +175,7 @@ describe('commands of root in a directory of the user of the service', () => {
     await rm(place.join('home', '.config'), { recursive: true });
     await plant(system(), place.join('home', '.config'), alice);
     const owner = { name: 'alice', role: 'full' } as const;
-    const making = makeAdministrator({ clock: systemClock, user: user() }, config, owner);
+    const making = makeAdministrator({ clock, user: user() }, config, owner);
     await assert.rejects(making, { code: /^(EACCES|CERTIFICATE_INVALID)$/ });
     await requireSystemUntouched();
   });
