@@ -354,10 +354,8 @@ describe('the certificate keeper (SEC-3, F22)', () => {
     assert.equal(test.triedAtMs.length, 1);
   });
 
-  it('a full or read-only disk is a try that failed', async () => {
-    await using test = new KeptTest();
-    const readOnly = Object.assign(new Error('EROFS'), { code: 'EROFS', syscall: 'open' });
-    test.failure = readOnly;
+  /** It is due, and the first try fails. */
+  async function failOnce(test: KeptTest): Promise<void> {
     await test.pass(70 * dayMs);
     await test.keeper.start();
     await test.time.advance(minuteMs);
@@ -365,19 +363,20 @@ describe('the certificate keeper (SEC-3, F22)', () => {
       { state: test.state, tries: test.triedAtMs.length },
       { state: 'renewing', tries: 1 },
     );
+  }
+
+  it('a full or read-only disk is a try that failed', async () => {
+    await using test = new KeptTest();
+    const readOnly = Object.assign(new Error('EROFS'), { code: 'EROFS', syscall: 'open' });
+    test.failure = readOnly;
+    await failOnce(test);
     assert.match(test.keeper.report().reason, /its file system is read-only/);
   });
 
   it('a fault is a try that failed, told as one, and ends nothing', async () => {
     await using test = new KeptTest();
     test.failure = Object.assign(new Error('decode error'), { code: 'ERR_OSSL_EVP_DECODE_ERROR' });
-    await test.pass(70 * dayMs);
-    await test.keeper.start();
-    await test.time.advance(minuteMs);
-    assert.deepEqual(
-      { state: test.state, tries: test.triedAtMs.length },
-      { state: 'renewing', tries: 1 },
-    );
+    await failOnce(test);
     assert.match(test.keeper.report().reason, /failed on a fault/);
     assert.deepEqual(test.log.messages(50), ['Renewing a certificate failed on a fault']);
     test.failure = undefined;

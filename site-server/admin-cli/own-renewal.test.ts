@@ -64,6 +64,17 @@ class UserTest implements AsyncDisposable {
     return this.directory.join('agent.pem');
   }
 
+  /** Another root is trusted, beside the one there was or in its place. @returns the file of the roots */
+  async trustsNextRoot({ besideOld }: { readonly besideOld: boolean }): Promise<string> {
+    const rootsFile = this.directory.join('roots.crt');
+    const validity = { notBefore: new Date(), notAfter: new Date(Date.now() + 1_000 * dayMs) };
+    const next = await issueRoot({ name: 'Waybill root next', ...validity });
+    const old = besideOld ? [await readFile(rootsFile, 'latin1')] : [];
+    const generation = besideOld ? 2 : 3;
+    await writeRootsFile(rootsFile, { generation, roots: [next.certificate, ...old] });
+    return rootsFile;
+  }
+
   /** The file was written now, by the clock. */
   touched(path: string): Promise<void> {
     const seconds = this.clock.nowMs() / 1_000;
@@ -121,12 +132,7 @@ describe('the certificate of whoever uses waybill (SEC-3, F22)', () => {
 
   it('is renewed at once when the roots change, then not each time while its site stands on the old one', async () => {
     await using user = await UserTest.create(1);
-    const rootsFile = user.directory.join('roots.crt');
-    const validity = { notBefore: new Date(), notAfter: new Date(Date.now() + 100 * dayMs) };
-    const next = await issueRoot({ name: 'Waybill root next', ...validity });
-    const roots = [next.certificate, await readFile(rootsFile, 'latin1')];
-    await writeRootsFile(rootsFile, { generation: 2, roots });
-    await user.touched(rootsFile);
+    await user.touched(await user.trustsNextRoot({ besideOld: true }));
     await user.use();
     assert.ok(user.connectionCount > 0);
     // As a site leaves it that gave a certificate.
@@ -143,11 +149,7 @@ describe('the certificate of whoever uses waybill (SEC-3, F22)', () => {
 
   it('is tried again after a minute while it stands on an old root, which may be retired unheard', async () => {
     await using user = await UserTest.create(1);
-    const rootsFile = user.directory.join('roots.crt');
-    const validity = { notBefore: new Date(), notAfter: new Date(Date.now() + 100 * dayMs) };
-    const next = await issueRoot({ name: 'Waybill root next', ...validity });
-    const roots = [next.certificate, await readFile(rootsFile, 'latin1')];
-    await writeRootsFile(rootsFile, { generation: 2, roots });
+    await user.trustsNextRoot({ besideOld: true });
     assert.ok(isOnOldRoot(await user.use()));
     const before = user.connectionCount;
     await user.clock.advance(59_000);
@@ -160,10 +162,7 @@ describe('the certificate of whoever uses waybill (SEC-3, F22)', () => {
 
   it('is renewed by its key when its root was retired; what is in the way is told', async () => {
     await using user = await UserTest.create(1);
-    const rootsFile = user.directory.join('roots.crt');
-    const validity = { notBefore: new Date(), notAfter: new Date(Date.now() + 1_000 * dayMs) };
-    const next = await issueRoot({ name: 'Waybill root next', ...validity });
-    await writeRootsFile(rootsFile, { generation: 3, roots: [next.certificate] });
+    await user.trustsNextRoot({ besideOld: false });
     for (let call = 1; call <= 2; call++) {
       const before = user.connectionCount;
       await assert.rejects(user.use(), {

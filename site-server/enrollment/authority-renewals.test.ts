@@ -83,7 +83,7 @@ describe('Renewal of the authority of a site (SEC-3)', () => {
     assert.deepEqual(top.authority.issued, []);
   });
 
-  it('is refused to a stranger who writes no key into what he has made himself, audited and slowed down as any other', async () => {
+  it('is refused to a stranger whose own authority has a key that cannot be read: audited, and slowed down as others are', async () => {
     top.signedAuthorities.set('PS1', new X509Certificate(ps1.authorityCertificate()));
     const key = await newPrivateKey();
     const certificate = withBrokenKey(der(ps1.authorityCertificate()), key);
