@@ -47,8 +47,24 @@ export class Administrator {
     return new Administrator(await network.admin());
   }
 
-  /** Defines a package. @returns its ID; its snapshot is still to come */
+  /**
+   * Defines a package, as soon as the site makes any: one that is new, or has lost something, makes none
+   * before its parent has told it which there were (PKG-1). @returns its ID; its snapshot is still to come
+   */
   async define(source: string, properties: PackageFacts = {}): Promise<string> {
+    const made: Promise<string>[] = [];
+    await this.#waits.lookUntil('the word of the parent', async () => {
+      const making = this.#define(source, properties);
+      made.push(making);
+      const isOver = (error: unknown) => !isErrorWithCode(error, 'SITE_NOT_CAUGHT_UP');
+      return making.then(() => true, isOver);
+    });
+    const last = made.at(-1);
+    assert.ok(last);
+    return last;
+  }
+
+  async #define(source: string, properties: PackageFacts): Promise<string> {
     const { packageId } = await this.#admin.unary(
       'createPackage',
       {
