@@ -5,6 +5,7 @@ import { TemporaryDirectory } from '../testing/temporary-directory.ts';
 import {
   makeSecretDirectory,
   readSecretFile,
+  remedyOf,
   requireForOwnerOnly,
   writeSecretFile,
 } from './secret-files.ts';
@@ -104,6 +105,14 @@ describe('secret files', () => {
       });
     });
   }
+
+  it('of somebody else become ours with what is told to do, for else we could not read them', () => {
+    const told = (ownerUid: number, ownUid: number) =>
+      remedyOf('/etc/agent.pem', '0600', { ownerUid, ownUid });
+    assert.equal(told(998, 998), 'chmod 0600 /etc/agent.pem');
+    assert.equal(told(998, 0), 'chmod 0600 /etc/agent.pem');
+    assert.equal(told(0, 998), 'chown 998 /etc/agent.pem && chmod 0600 /etc/agent.pem');
+  });
 
   it('are refused when they are links, or too large', async () => {
     await writeSecretFile(place.join('agent.pem'), 'key');

@@ -124,8 +124,12 @@ export async function requireForOwnerOnly(path: string): Promise<void> {
   requireSound(path, await lstat(path));
 }
 
-/** @throws CERTIFICATE_INVALID */
-function requireSound(path: string, found: Stats): void {
+/**
+ * Refuses what others than its owner may read or change, or what is no file or directory of a fitting size.
+ *
+ * @throws CERTIFICATE_INVALID with the command that sets it right
+ */
+export function requireSound(path: string, found: Stats): void {
   const isDirectory = found.isDirectory();
   if (!isDirectory && !found.isFile()) throw unusable(path, noPlainFile);
   if (!isDirectory && found.size > secretBytesMax) {
@@ -133,12 +137,26 @@ function requireSound(path: string, found: Stats): void {
   }
   const mode = found.mode & 0o777;
   if ((mode & 0o077) === 0) return;
-  const expected = isDirectory ? directoryMode : fileMode;
-  const octal = (value: number) => value.toString(8).padStart(4, '0');
+  const expected = octal(isDirectory ? directoryMode : fileMode);
+  const remedy = remedyOf(path, expected, { ownerUid: found.uid });
   throw unusable(
     path,
-    `others than its owner may read it (mode ${octal(mode)}); expected ${octal(expected)}: chmod ${octal(expected)} ${path}`,
+    `others than its owner may read it (mode ${octal(mode)}); expected ${expected}: ${remedy}`,
   );
+}
+
+/** The command after which its owner alone, who is us, may read it: a file of somebody else becomes ours. */
+export function remedyOf(
+  path: string,
+  mode: string,
+  { ownerUid, ownUid = process.geteuid?.() ?? ownerUid }: { ownerUid: number; ownUid?: number },
+): string {
+  const chmod = `chmod ${mode} ${path}`;
+  return ownUid === ownerUid || ownUid === 0 ? chmod : `chown ${ownUid} ${path} && ${chmod}`;
+}
+
+function octal(mode: number): string {
+  return mode.toString(8).padStart(4, '0');
 }
 
 function unusable(path: string, reason: string, cause?: unknown): WaybillError {

@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { readFile, realpath } from 'node:fs/promises';
-import { requireForOwnerOnly } from '../certificates/secret-files.ts';
+import { constants } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { requireSound } from '../certificates/secret-files.ts';
 import { mayVouch } from '../domain/certificate-authority.ts';
 import { WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
@@ -127,16 +128,25 @@ function invalid(path: string, reason: string, cause?: unknown): WaybillError {
 }
 
 /** A key that others may read is nobody's proof of anything. A link to it may stand in its place. */
-async function readKey(path: string): Promise<Buffer> {
-  const key = await readPem(path, 'a private key');
-  await requireForOwnerOnly(await realpath(path));
-  return key;
+function readKey(path: string): Promise<Buffer> {
+  return asPem(path, 'a private key', async () => {
+    // What is looked at is what is read, whatever takes its place; and no pipe makes us wait.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    requireSound(path, await file.stat());
+    return await file.readFile();
+  });
 }
 
-async function readPem(path: string, expected: string): Promise<Buffer> {
+function readPem(path: string, expected: string): Promise<Buffer> {
+  return asPem(path, expected, () => readFile(path));
+}
+
+/** @throws CERTIFICATE_INVALID when it cannot be read */
+async function asPem(path: string, expected: string, read: () => Promise<Buffer>): Promise<Buffer> {
   try {
-    return await readFile(path);
+    return await read();
   } catch (error) {
+    if (error instanceof WaybillError) throw error;
     const reason = toSystemReason(error);
     throw invalid(path, `it cannot be read: ${reason}; expected ${expected}, as PEM`, error);
   }
