@@ -269,6 +269,21 @@ const messages: readonly Attack[] = [
       }),
   },
   {
+    name: 'the only messages of calls that do not end',
+    does: { bytes: 1_000_000 },
+    needsCertificate: true,
+    run: (target, signal) => {
+      const one = () =>
+        withConnections(target, signal, async (raw, { single }) => {
+          for (let count = 0; count < 100 && raw.isOpen; count++) {
+            await raw.send(await raw.call(single), framed(Buffer.alloc(250_000)));
+          }
+          await raw.closed(60_000);
+        });
+      return Promise.all(Array.from({ length: 4 }, one));
+    },
+  },
+  {
     name: 'a million messages of no bytes',
     does: { bytes: 100_000 },
     needsCertificate: true,

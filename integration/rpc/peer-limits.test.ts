@@ -270,11 +270,58 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
     release.resolve();
   });
 
-  it('messages of a crowd that nobody takes: who holds most ends, a site goes on', async () => {
+  it('messages that wait behind one that was taken: they count until they are taken, too', async () => {
+    await using circle = await TrustCircle.create();
+    const release = promised();
+    let takenCount = 0;
+    const server = await circle.serve(
+      'DistributionPoint',
+      {
+        check: async () => ({}),
+        putManifest: async (requests) => {
+          for await (const _ of requests) {
+            takenCount += 1;
+            await release.promise;
+          }
+          return {};
+        },
+      },
+      { peerLimits: { ...defaultPeerLimits, lookMs: 20, heldBytesOfSiteMax: 4 * 1024 * 1024 } },
+    );
+    const { raw, isWell } = await opponents(circle, server);
+    // One that is taken, one that gRPC reads ahead: neither HTTP/2 nor the decoder has anything of these.
+    for (let count = 1; count <= 10 && raw.isOpen; count++) {
+      const id = await raw.call(putManifest);
+      for (let each = 0; each < 2; each++) await raw.send(id, framed(Buffer.alloc(500_000)));
+      if (count <= 4) await isWell();
+    }
+    assert.ok(await raw.closed(deadlineMs), 'the connection is still open');
+    await told(circle, /bytes of messages that no method has taken/);
+    assert.ok(takenCount >= 4, `${takenCount} were taken`);
+    release.resolve();
+  });
+
+  it('the only message of a call that does not end: it counts, and its call ends', async () => {
+    await using circle = await TrustCircle.create();
+    const limits = { heldBytesOfSiteMax: 4 * 1024 * 1024, messageStallMsMax: 300 };
+    const server = await serve(circle, limits);
+    const { raw, target } = await opponents(circle, server);
+    await raw.send(await raw.call(check), framed(Buffer.alloc(500_000)));
+    await told(circle, /300 ms without a byte of a message/);
+    assert.ok(raw.isOpen);
+    using crowd = await RawHttp2.open(target);
+    for (let count = 0; count < 30 && crowd.isOpen; count++) {
+      await crowd.send(await crowd.call(check), framed(Buffer.alloc(500_000)));
+    }
+    assert.ok(await crowd.closed(deadlineMs), 'the connection is still open');
+    await told(circle, /bytes of messages that no method has taken/);
+  });
+
+  it('messages of a crowd that nobody takes: who holds most ends, others and a site go on', async () => {
     await using circle = await TrustCircle.create();
     const release = promised();
     const server = await circle.newServer({
-      peerLimits: { ...defaultPeerLimits, lookMs: 20, heldBytesOfAllMax: 4_000_000 },
+      peerLimits: { ...defaultPeerLimits, lookMs: 20, heldBytesOfAllOthersMax: 1_000_000 },
     });
     const putManifestOnce = async () => {
       await release.promise;
@@ -291,6 +338,9 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
     const { raw, isWell } = await opponents(circle, server);
     const credentials = await circle.credentials(otherDp);
     using other = await RawHttp2.open({ address: server.address, credentials });
+    const ofThird = await circle.credentials(dp);
+    using third = await RawHttp2.open({ address: server.address, credentials: ofThird });
+    await third.send(await third.call('/waybill.v1.Content/Fetch'), framed(Buffer.alloc(60_000)));
     const id = await raw.call(putManifest);
     for (let count = 0; count < 3; count++) await raw.send(id, framed(Buffer.alloc(1_000_000)));
     await isWell();
@@ -298,8 +348,9 @@ describe('what one caller may take of a server (SEC-4, F18)', () => {
       await other.send(await other.call('/waybill.v1.Content/Fetch'), framed(Buffer.alloc(60_000)));
     }
     assert.ok(await other.closed(deadlineMs), 'the connection is still open');
-    await told(circle, /bytes of messages of all that no method has taken/);
+    await told(circle, /bytes of messages of all its kind that no method has taken/);
     assert.ok(raw.isOpen);
+    assert.ok(third.isOpen);
     await isWell();
     raw.socket.destroy();
     release.resolve();

@@ -17,6 +17,7 @@ import { callPolicy } from './call-policy.ts';
 import { callerOf } from './call-policy-interceptor.ts';
 import { isLook, printable, summaryOf } from './call-summary.ts';
 import type { CallContext } from './conversation.ts';
+import { takeOneByOne } from './message-pace.ts';
 import { ResponseStream } from './response-stream.ts';
 import { messageBytesMax } from './rpc-limits.ts';
 import type { UntypedMethod } from './service-definitions.ts';
@@ -148,15 +149,19 @@ function contextOf(call: AnyCall): CallContext {
   return { caller: callerOf(call.metadata), signal: abort.signal };
 }
 
-/** The caller's messages, pulled one by one; ends with AbortError when the call is cancelled. */
+/** The caller's messages, pulled one by one, so that what is not pulled waits at the caller; ends with AbortError when the call is cancelled. */
 async function* requestsOf(
   call: RequestStreamCall,
   { signal }: CallContext,
   decode: (bytes: Buffer) => unknown,
 ): AsyncGenerator<unknown> {
+  const tell = takeOneByOne(call.metadata);
   try {
     // Destroying the stream, as iteration does by default, would take the answer's way too.
-    for await (const bytes of call.iterator({ destroyOnReturn: false })) yield decode(bytes);
+    for await (const bytes of call.iterator({ destroyOnReturn: false })) {
+      tell(bytes.length);
+      yield decode(bytes);
+    }
   } catch (error) {
     throwIfAborted(signal);
     throw error;

@@ -11,8 +11,11 @@ import { WaybillError } from '../domain/errors.ts';
 import { toIdentityUri } from '../domain/peer-identity.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { AddressGate, type Evictable } from './address-gate.ts';
+import type { GuardedCall } from './guarded-call.ts';
 import { GuardedConnection } from './guarded-connection.ts';
+import { type Holding, whoHoldsTooMuch } from './held-bytes.ts';
 import { gateTo } from './listener-gate.ts';
+import type { MessageCount } from './message-pace.ts';
 import { defaultPeerLimits, type PeerLimits } from './peer-limits.ts';
 import { PeerRecord } from './peer-record.ts';
 import { refusalOfHeaders, refuseCall } from './refused-call.ts';
@@ -54,10 +57,10 @@ export class ConnectionGuard {
   readonly #peers = new Map<string, PeerRecord>();
   readonly #refused: RefusedPeers;
   readonly #connections = new Map<ServerHttp2Session, GuardedConnection>();
-  readonly #byAddress = new Map<string, GuardedConnection>();
   readonly #proofs = new WeakMap<Socket, () => void>();
   /** The connection whose session is being made. */
   #entering: { socket: Socket; peer: PeerRecord; address: string } | undefined;
+  #beginning: GuardedCall | undefined;
   #looking: NodeJS.Timeout | undefined;
 
   constructor(needs: GuardNeeds, limits: PeerLimits = defaultPeerLimits) {
@@ -79,14 +82,9 @@ export class ConnectionGuard {
     listener.once('close', () => clearInterval(this.#looking));
   }
 
-  /**
-   * How long the next message of whoever calls from an address must wait, in milliseconds; it is
-   * counted.
-   */
-  messageWaitMs(address: string): number {
-    const messages = this.#byAddress.get(address)?.peer.messages;
-    const nowMs = this.#needs.clock.monotonicMs();
-    return !messages || messages.take(1, nowMs) ? 0 : messages.waitMs(nowMs);
+  /** Counts the messages of the call that gRPC is just given. */
+  get countOfBeginning(): MessageCount | undefined {
+    return this.#beginning;
   }
 
   /** Looks at every connection; by itself every `lookMs`. */
@@ -110,33 +108,20 @@ export class ConnectionGuard {
   }
 
   #cutWhoHoldsTooMuch(): void {
-    const { heldBytesOfSiteMax, heldBytesMax, heldBytesOfAllMax } = this.#limits;
-    let allBytes = 0;
-    const within: [PeerRecord, number][] = [];
-    for (const [peer, bytes] of this.#heldByPeer()) {
-      const max = isSite(peer) ? heldBytesOfSiteMax : heldBytesMax;
-      if (bytes > max) {
-        peer.faults.take(1, this.#needs.clock.monotonicMs());
-        this.#cutAll(peer, `${max} bytes of messages that no method has taken`);
-      } else {
-        allBytes += bytes;
-        within.push([peer, bytes]);
-      }
-    }
-    if (allBytes <= heldBytesOfAllMax) return;
-    for (const [peer, bytes] of within.sort(byWhatIsHeld)) {
-      this.#cutAll(peer, `${heldBytesOfAllMax} bytes of messages of all that no method has taken`);
-      allBytes -= bytes;
-      if (allBytes <= heldBytesOfAllMax) return;
+    for (const { peer, limit, isAtFault } of whoHoldsTooMuch(this.#holdings(), this.#limits)) {
+      if (isAtFault) peer.faults.take(1, this.#needs.clock.monotonicMs());
+      this.#cutAll(peer, limit);
     }
   }
 
-  #heldByPeer(): Map<PeerRecord, number> {
+  #holdings(): Holding<PeerRecord>[] {
     const held = new Map<PeerRecord, number>();
     for (const { peer, heldBytes } of this.#connections.values()) {
       if (heldBytes > 0) held.set(peer, (held.get(peer) ?? 0) + heldBytes);
     }
-    return held;
+    return Array.from(held, ([peer, bytes]) => {
+      return { peer, isSite: peer.identity?.kind === 'site', bytes };
+    });
   }
 
   #cutAll(peer: PeerRecord, limit: string): void {
@@ -223,12 +208,10 @@ export class ConnectionGuard {
     const needs = { clock: this.#needs.clock, limits: this.#limits };
     const connection = new GuardedConnection({ ...this.#entering, session }, needs);
     this.#connections.set(session, connection);
-    this.#byAddress.set(connection.address, connection);
     connection.peer.connectionCount += 1;
     connection.openWindow();
     session.once('close', () => {
       this.#connections.delete(session);
-      this.#byAddress.delete(connection.address);
       connection.peer.connectionCount -= 1;
       connection.left();
     });
@@ -260,7 +243,9 @@ export class ConnectionGuard {
     });
     const begin = () => {
       call.begin();
+      this.#beginning = call;
       pass();
+      this.#beginning = undefined;
     };
     const isOver = () => stream.closed || stream.destroyed;
     peer.admit({ isOver, begin }, this.#needs.clock.monotonicMs());
@@ -291,18 +276,6 @@ export class ConnectionGuard {
     const { caller, address } = who;
     this.#needs.onOverLimit({ caller, address, method, error: overLimitError(caller, limit) });
   }
-}
-
-function isSite({ identity }: PeerRecord): boolean {
-  return identity?.kind === 'site';
-}
-
-/** Sites last: there are few of them, and most of what is held may be theirs by right. */
-function byWhatIsHeld(
-  [a, aBytes]: [PeerRecord, number],
-  [b, bBytes]: [PeerRecord, number],
-): number {
-  return Number(isSite(a)) - Number(isSite(b)) || bBytes - aBytes;
 }
 
 function nameOf({ identity, voucher }: CertifiedPeer): string {

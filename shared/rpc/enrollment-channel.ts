@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { createSecureContext, type DetailedPeerCertificate, type PeerCertificate } from 'node:tls';
 import { ChannelCredentials, Client, Metadata } from '@grpc/grpc-js';
-import { WaybillError } from '../domain/errors.ts';
+import { peerOfAnotherCa, WaybillError } from '../domain/errors.ts';
 import { type PeerIdentity, toIdentityUri } from '../domain/peer-identity.ts';
 import { AbortError } from '../runtime/abort-error.ts';
 import { isServiceError, toCallFailure } from './call-failure.ts';
@@ -115,7 +115,7 @@ export class EnrollmentChannel {
     }
     const isMismatch = error.details.includes(mismatchMark);
     if (!isMismatch && !isForeignCa(error.details)) return toCallFailure(error, facts);
-    const actual = isMismatch ? (this.#shown ?? 'nobody') : 'a peer of another CA';
+    const actual = isMismatch ? (this.#shown ?? 'nobody') : peerOfAnotherCa;
     return new WaybillError({
       code: 'PEER_IDENTITY_MISMATCH',
       expected,

@@ -1,6 +1,8 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Clock } from '../runtime/clock.ts';
-import { MessageWatch } from './message-watch.ts';
+import type { Allowance } from './allowance.ts';
+import type { MessageCount } from './message-pace.ts';
+import { headBytes, MessageWatch } from './message-watch.ts';
 import type { PeerLimits } from './peer-limits.ts';
 
 /** What a call is watched with. */
@@ -12,6 +14,8 @@ export interface CallWatchNeeds {
 interface CallNeeds extends CallWatchNeeds {
   /** Whether its caller sends one message, and not a stream of them. */
   readonly bringsOne: boolean;
+  /** Messages its caller may send, in all his calls. */
+  readonly messages: Allowance;
   /** It was ended at once for the limit that is told in words. */
   readonly onRefused: (limit: string) => void;
   /** Its caller did what no agent of ours ever does. */
@@ -19,12 +23,13 @@ interface CallNeeds extends CallWatchNeeds {
 }
 
 /** One call of a peer, watched from below gRPC: what comes, how it is cut, and when. */
-export class GuardedCall {
+export class GuardedCall implements MessageCount {
   readonly #stream: ServerHttp2Stream;
   readonly #needs: CallNeeds;
   readonly #watch = new MessageWatch();
   /** Whether its caller did what no agent of ours ever does. */
   isAtFault = false;
+  #readBytes = 0;
   #takenBytes = 0;
   #hasBegun = false;
   #lastByteMs = 0;
@@ -46,12 +51,27 @@ export class GuardedCall {
 
   /** Bytes of messages that have come, taken by a method or not. */
   get messageBytes(): number {
-    return this.#takenBytes + this.#stream.readableLength;
+    return this.#readBytes + this.#stream.readableLength;
   }
 
-  /** Bytes that have come and no method has taken yet. */
+  /**
+   * Bytes that have come and no method has taken yet, wherever they wait: in HTTP/2 or in gRPC. A single
+   * message is held as long as its call lasts, for gRPC keeps it; after the answer nothing is.
+   */
   get heldBytes(): number {
-    return this.#watch.begunBytes + this.#stream.readableLength;
+    if (this.#stream.closed) return 0;
+    const isAnswered = this.#answeredAtMs !== undefined;
+    return isAnswered ? this.#stream.readableLength : this.messageBytes - this.#takenBytes;
+  }
+
+  messageWaitMs(): number {
+    const nowMs = this.#needs.clock.monotonicMs();
+    const { messages } = this.#needs;
+    return messages.take(1, nowMs) ? 0 : messages.waitMs(nowMs);
+  }
+
+  messageTaken(bytes: number): void {
+    this.#takenBytes += headBytes + bytes;
   }
 
   /** Reads along from now on; gRPC is to get the stream in the same turn. */
@@ -92,7 +112,7 @@ export class GuardedCall {
   #take(chunk: Buffer): void {
     this.#lastByteMs = this.#needs.clock.monotonicMs();
     if (this.#watch.begunBytes === 0) this.#messageBeganMs = this.#lastByteMs;
-    this.#takenBytes += chunk.length;
+    this.#readBytes += chunk.length;
     if (this.#watch.take(chunk) > 0) this.#messageBeganMs = this.#lastByteMs;
     // gRPC answers it; here it counts.
     if (this.#watch.isTooLong) this.#blame();
@@ -115,10 +135,9 @@ export class GuardedCall {
     this.isAtFault = true;
   }
 
-  /** Whether its method wants the rest of a message, or the only one, and it has not come. */
+  /** Whether its method wants the rest of a message, or the only one and that it ends, and it has not come. */
   get #waitsForBytes(): boolean {
-    const { begunBytes, messageCount } = this.#watch;
-    const isBegun = begunBytes > 0 || (this.#needs.bringsOne && messageCount === 0);
+    const isBegun = this.#watch.begunBytes > 0 || this.#needs.bringsOne;
     return isBegun && this.#stream.readableLength === 0 && !this.hasAll;
   }
 }

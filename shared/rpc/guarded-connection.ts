@@ -17,6 +17,7 @@ export class GuardedConnection {
   readonly #calls = new Set<GuardedCall>();
   readonly #openedAtMs: number;
   #isGreeted = false;
+  #isCut = false;
   #idleSinceMs: number;
   /** Bytes of messages of calls that are over, and what may still come of them. */
   #pastBytes = 0;
@@ -51,7 +52,7 @@ export class GuardedConnection {
 
   /** Bytes that have come for its calls and no method has taken yet. */
   get heldBytes(): number {
-    return sumOf(this.#calls, (call) => call.heldBytes);
+    return this.#isCut ? 0 : sumOf(this.#calls, (call) => call.heldBytes);
   }
 
   /** Lets a peer that sends content put enough of it in flight. */
@@ -66,7 +67,8 @@ export class GuardedConnection {
     of: { readonly bringsOne: boolean; readonly onRefused: (limit: string) => void },
   ): GuardedCall {
     const onFault = () => this.atFault();
-    const call = new GuardedCall(stream, { ...this.#needs, ...of, onFault });
+    const { messages } = this.peer;
+    const call = new GuardedCall(stream, { ...this.#needs, ...of, messages, onFault });
     this.#calls.add(call);
     this.peer.callCount += 1;
     stream.once('close', () => {
@@ -126,6 +128,7 @@ export class GuardedConnection {
 
   /** Closes it now. */
   cut(): void {
+    this.#isCut = true;
     if (!this.#session.destroyed)
       this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     this.#socket.destroy();

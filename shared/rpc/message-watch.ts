@@ -11,7 +11,7 @@ export interface MessageProgress {
 }
 
 /** Flag and length in front of each message. */
-const headBytes = 5;
+export const headBytes = 5;
 
 /**
  * Follows the messages of one call by what is in front of each, beside gRPC's own decoder, which

@@ -44,8 +44,9 @@ export interface PeerLimits {
   /** Bytes of a site, and of any other peer, that no method has taken yet. */
   readonly heldBytesOfSiteMax: number;
   readonly heldBytesMax: number;
-  /** The same of all peers together: over it those who hold most lose their connections, sites last. */
-  readonly heldBytesOfAllMax: number;
+  /** The same of all sites together, and of all others: over it those of them who hold most lose their connections. */
+  readonly heldBytesOfAllSitesMax: number;
+  readonly heldBytesOfAllOthersMax: number;
   /** From the handshake to the first settings of HTTP/2. */
   readonly greetingMsMax: number;
   /** From one byte of a message to the next, and from a call to its only message. */
@@ -81,7 +82,8 @@ export const defaultPeerLimits: PeerLimits = {
   overheadShare: 0.05,
   heldBytesOfSiteMax: 32 * receiveWindowBytes,
   heldBytesMax: 64 * mib,
-  heldBytesOfAllMax: 1_024 * mib,
+  heldBytesOfAllSitesMax: 768 * mib,
+  heldBytesOfAllOthersMax: 256 * mib,
   greetingMsMax: 10_000,
   messageStallMsMax: 30_000,
   messageMsMax: 20 * minuteMs,

@@ -113,7 +113,7 @@ export class RpcServer implements Component {
       'grpc.keepalive_timeout_ms': this.#config.keepalive.timeoutMs,
       'grpc.enable_channelz': 0,
       interceptors: [
-        messagePaceInterceptor((address) => guard.messageWaitMs(address)),
+        messagePaceInterceptor(() => guard.countOfBeginning),
         callPolicyInterceptor({ siteCode, onAudit: onRefusal, peerOf, trust }),
       ],
     });
