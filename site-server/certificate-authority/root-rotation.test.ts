@@ -142,6 +142,20 @@ describe('change of the root', () => {
     });
   }
 
+  it('makes no root that is over where the clock is right, though roots are to live for less time now', async () => {
+    const first = await bundle();
+    await clock.advance(3 * 365 * 24 * hourMs);
+    const settings = { ...files.settings, rootDays: 365 };
+    const wrong = { ...change(), settings, nowMs: 0 };
+    await rotateRoot(wrong, { isForced: true });
+    const { bundle: last } = await retireRoot(wrong, { isForced: true });
+    assert.equal(verdictOnBundle(last, first, clock.nowMs()).kind, 'newer');
+    const [ends = 0, endedBefore] = [last, first].map(({ roots: [pem = ''] }) =>
+      Date.parse(new X509Certificate(pem).validTo),
+    );
+    assert.equal(ends, endedBefore);
+  });
+
   it('is refused by a clock that is before what was signed, unless it is forced', async () => {
     const behind = (ms: number) => rotateRoot({ ...change(), nowMs: clock.nowMs() - ms });
     await assert.rejects(
