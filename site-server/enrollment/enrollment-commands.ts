@@ -11,6 +11,7 @@ import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { toDurationText } from '../../shared/runtime/duration-text.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { deletedAdministratorReason } from '../revocations/revocation-rows.ts';
 import type { Administrators } from './administrators.ts';
 import {
   type EnrollmentAuthority,
@@ -116,7 +117,7 @@ export class EnrollmentCommands {
   deleteAdministrator(name: string, by: PeerIdentity): Promise<Administrator> {
     const { administrators, lastAdministrator, revocations, tokens } = this.#components;
     const holder = `admin/${name}`;
-    const facts = { reason: 'the administrator was deleted', revokedBy: toIdentityUri(by) };
+    const facts = { reason: deletedAdministratorReason, revokedBy: toIdentityUri(by) };
     return lastAdministrator.putOut(holder, by, async () => {
       const deleted = await administrators.delete(name, await revocations.revoked(holder, facts));
       await tokens.revokeUnusedOf(holder, 'holder-gone');
