@@ -24,8 +24,8 @@ describe('change of the root', () => {
   let clock: FakeClock;
   let files: TestAuthority;
   const change = () => {
-    const { directory, rootsFile, settings } = files;
-    return { directory, rootsFile, settings, siteCode: 'CS1', nowMs: clock.nowMs() };
+    const { directory, rootsFile, agentFile, settings } = files;
+    return { directory, rootsFile, agentFile, settings, siteCode: 'CS1', nowMs: clock.nowMs() };
   };
   const keys = async () =>
     (await readdir(files.directory)).filter((name) => name.endsWith('.key')).toSorted();
@@ -178,6 +178,18 @@ describe('change of the root', () => {
     const wrong = { ...change(), nowMs: clock.nowMs() - hourMs };
     await assert.rejects(rotateRoot(wrong), conflict(/its authority begins at .*set the clock/));
     await clock.advance(hourMs);
+    await rotateRoot(change());
+  });
+
+  it('is refused by a clock that is before the own certificate of the top, the newest it has', async () => {
+    const authority = await files.open();
+    await clock.advance(100 * hourMs);
+    await authority.renewOwnLeaf();
+    const wrong = { ...change(), nowMs: clock.nowMs() - hourMs };
+    await assert.rejects(
+      rotateRoot(wrong),
+      conflict(/its own certificate begins at .*set the clock/),
+    );
     await rotateRoot(change());
   });
 

@@ -25,6 +25,8 @@ export interface RootChange {
   readonly directory: string;
   /** Which roots that site trusts: `roots.crt`. */
   readonly rootsFile: string;
+  /** The site's own key and certificate, `agent.pem`; undefined where somebody else keeps them. */
+  readonly agentFile: string | undefined;
   readonly siteCode: string;
   readonly settings: AuthoritySettings;
   readonly nowMs: number;

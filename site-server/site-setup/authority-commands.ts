@@ -120,8 +120,9 @@ async function asOwnerOf<T>({ dataDirectory }: SiteConfig, work: () => Promise<T
 function rootChangeOf(config: SiteConfig): RootChange {
   const { siteCode, authority: settings, certificates } = config;
   const directory = authorityDirectoryOf(config);
-  const nowMs = systemClock.nowMs();
-  return { siteCode, settings, directory, rootsFile: certificates.caFile, nowMs };
+  const { caFile: rootsFile, certificateFile } = certificates;
+  const agentFile = isKeptByAgent(certificates) ? certificateFile : undefined;
+  return { siteCode, settings, directory, rootsFile, agentFile, nowMs: systemClock.nowMs() };
 }
 
 async function passphraseOf({ passphraseFile }: BackupFlags): Promise<string | undefined> {
