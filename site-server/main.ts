@@ -82,8 +82,18 @@ await yargs(args)
     (command) =>
       command
         .option('config', config)
+        .option('force', {
+          type: 'boolean',
+          default: false,
+          describe:
+            'though what was signed before is of a later time: the clock was wrong then, and is right now',
+        })
         .example('$0 rotate-root --config /etc/waybill/site.yaml', 'before the root expires'),
-    (flags) => telling(async () => rotateRootOf(await configOf(flags), flags.config, tell)),
+    (flags) =>
+      telling(async () => {
+        const { config: configFile, force: isForced } = flags;
+        await rotateRootOf(await configOf(flags), { isForced, configFile }, tell);
+      }),
   )
   .command(
     'retire-root',

@@ -91,7 +91,7 @@ describe('audit chain (ADM-5)', () => {
     const [old, late] = [toldOf(at(0)), { ...toldOf(at(2)), toldAtMs: 70 }];
     const heads = [old, late, toldOf(at(4))];
     assert.deepEqual(checked(trail.slice(4), { anchor, heads: [old], mayBeGoneMs: 50 }), []);
-    const gone = [{ kind: 'removed', serial: 1, lastSerial: 3 }];
+    const gone = [{ kind: 'removed', serial: 1, lastSerial: 3, isSaidOld: true }];
     assert.deepEqual(checked(trail.slice(4), { anchor, heads, mayBeGoneMs: 50 }), gone);
     assert.deepEqual(checked([], { anchor: toldOf(at(5)), heads, mayBeGoneMs: 50 }), gone);
   });

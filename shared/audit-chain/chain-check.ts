@@ -13,7 +13,13 @@ export type ChainFinding =
   /** The record is not what was written. */
   | { readonly kind: 'altered'; readonly serial: number }
   /** Records of which some were there are gone; from the first it may have been to the last. */
-  | { readonly kind: 'removed'; readonly serial: number; readonly lastSerial: number }
+  | {
+      readonly kind: 'removed';
+      readonly serial: number;
+      readonly lastSerial: number;
+      /** The trail says that they went in time; they were told of too lately for that. */
+      readonly isSaidOld?: true;
+    }
   /** The record was put between others later. */
   | { readonly kind: 'inserted'; readonly serial: number }
   /** What was told of the record at the time is not what it is now: it, or one before it, was written anew. */
@@ -146,6 +152,7 @@ export class ChainCheck {
     this.#tellGone(
       1,
       heads.findLast(({ serial }) => serial < oldest),
+      this.#anchor && { isSaidOld: true },
     );
     this.#compareWithin(heads.filter(({ serial }) => serial >= oldest && serial <= newest));
     this.#tellGone(
@@ -155,8 +162,12 @@ export class ChainCheck {
     return heads.length;
   }
 
-  #tellGone(serial: number, newestGone: ToldHead | undefined): void {
-    if (newestGone) this.#tell({ kind: 'removed', serial, lastSerial: newestGone.serial });
+  #tellGone(
+    serial: number,
+    newestGone: ToldHead | undefined,
+    why: { readonly isSaidOld?: true } = {},
+  ): void {
+    if (newestGone) this.#tell({ kind: 'removed', serial, lastSerial: newestGone.serial, ...why });
   }
 
   /** Of each site that was told, the first that is otherwise: what comes after it follows. */

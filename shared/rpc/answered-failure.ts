@@ -13,7 +13,7 @@ export interface AnsweredFailure {
   readonly status: Partial<CallStatus>;
 }
 
-/** Statuses of calls that were refused by what they asked for: nothing was changed. */
+/** Statuses of calls that were refused by what they asked for: nothing was changed, so no method answers so once it has. */
 const refusals: ReadonlySet<status | undefined> = new Set([
   status.PERMISSION_DENIED,
   status.UNAUTHENTICATED,

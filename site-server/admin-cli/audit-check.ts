@@ -76,17 +76,24 @@ export function checkPart(check: ChainCheck, { anchor, records }: AuditTrailPart
 }
 
 /** What was found, as a sentence. */
-export function toFindingText(finding: ChainFinding, timeZone: string | undefined): string {
+export function toFindingText(
+  finding: ChainFinding,
+  { timeZone, keptDays }: { readonly timeZone: string | undefined; readonly keptDays: number },
+): string {
   const { serial } = finding;
   switch (finding.kind) {
     case 'altered':
       return `Record ${serial} was altered.`;
     case 'inserted':
       return `Record ${serial} was inserted later.`;
-    case 'removed':
-      return finding.lastSerial === serial
-        ? `Record ${serial} was removed.`
-        : `Records ${serial} to ${finding.lastSerial} were removed, as far as they were there.`;
+    case 'removed': {
+      const what =
+        finding.lastSerial === serial
+          ? `Record ${serial} was removed`
+          : `Records ${serial} to ${finding.lastSerial} were removed, as far as they were there`;
+      const otherwise = `or that site keeps records for less than ${keptDays} days (--kept-days)`;
+      return finding.isSaidOld ? `${what}; ${otherwise}.` : `${what}.`;
+    }
     case 'rewritten': {
       const { toldTo, toldAtMs } = finding.head;
       const when = toTimeText(toldAtMs, timeZone);

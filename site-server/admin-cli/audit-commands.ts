@@ -53,7 +53,7 @@ const verifyAudit = command({
   run: async ({ site, keptDays = keptDaysDefault }, session) => {
     const report = await checkAuditTrail(session, site, keptDays);
     session.output.record(report);
-    tell(session, report);
+    tell(session, report, keptDays);
     const { siteCode, findingCount } = report;
     if (findingCount === 0) return;
     const found = toCountOf(findingCount, 'finding');
@@ -65,9 +65,9 @@ const verifyAudit = command({
 /** `waybill audit …`. */
 export const auditCommands: readonly Command[] = [listAudit, verifyAudit];
 
-function tell({ output, timeZone }: Session, report: AuditCheckRecord): void {
+function tell({ output, timeZone }: Session, report: AuditCheckRecord, keptDays: number): void {
   const { siteCode, findings, findingCount, recordCount, comparisons } = report;
-  for (const finding of findings) output.sentence(toFindingText(finding, timeZone));
+  for (const finding of findings) output.sentence(toFindingText(finding, { timeZone, keptDays }));
   const untold = findingCount - findings.length;
   if (untold > 0) output.line(`… and ${untold} more`);
   if (findingCount === 0) {

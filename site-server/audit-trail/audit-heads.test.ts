@@ -139,6 +139,22 @@ describe('Audit heads (ADM-5)', () => {
     assert.deepEqual(await toldSerials('SS1'), [5]);
   });
 
+  it('of a site that is quiet keep the time at which they were told, over every restart', async () => {
+    await heads.start();
+    const toldAtMs = clock.nowMs();
+    await hear({ serial: 5 });
+    await hear({ serial: 8 });
+    for (let restart = 0; restart < 3; restart++) {
+      await heads.stop();
+      await clock.advance(49 * hourMs);
+      heads = open();
+      await heads.start();
+      const kept = [];
+      for await (const one of heads.told('SS1')) kept.push([one.serial, one.toldAtMs]);
+      assert.deepEqual(kept, [[8, toldAtMs]]);
+    }
+  });
+
   it('become one an hour once they are not among the newest, and go in time', async () => {
     await heads.start();
     for (let serial = 1; serial <= 24; serial++) {

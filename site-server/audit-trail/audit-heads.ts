@@ -21,7 +21,7 @@ export interface AuditHeadsConfig {
   readonly tellMs: number;
   /** The newest heads of a site are all kept, so many. @default 120 */
   readonly keptCount: number;
-  /** Of those before, the first of each hour is kept for so long. @default 3_628_800_000 (42 days) */
+  /** Of those before, the first of each hour is kept for so long; only what a site said last, always. @default 3_628_800_000 (42 days) */
   readonly keptMs: number;
 }
 
@@ -59,8 +59,8 @@ export class AuditHeads implements Component {
         void this.#keepInTurn(change.value as AuditHead);
       }
     });
-    await this.#queue.run(() => this.#forgetOld());
     for await (const [, head] of this.#heads.list()) await this.#keepInTurn(head);
+    await this.#queue.run(() => this.#forgetOld());
     this.#telling = this.#tellNowAndThen();
   }
 
@@ -131,11 +131,19 @@ export class AuditHeads implements Component {
     return [];
   }
 
-  /** Of sites that say nothing any more, or are gone. */
+  /**
+   * Of sites that say nothing any more, or are gone. What each has said last stays: its row still says it, and at the
+   * next start it would be kept as if it had been told then.
+   */
   async #forgetOld(): Promise<void> {
     const changes: Change[] = [];
-    for await (const [key, head] of this.#history.list()) {
-      if (this.#isOld(head)) changes.push(this.#history.delete(key));
+    let before: [string, AuditHead] | undefined;
+    for await (const row of this.#history.list()) {
+      const [key, head] = before ?? row;
+      // Rows of a site stand together, by record: one that another of that site follows is not its newest.
+      const isFollowed = before !== undefined && head.siteCode === row[1].siteCode;
+      if (isFollowed && this.#isOld(head)) changes.push(this.#history.delete(key));
+      before = row;
     }
     await this.#write(changes);
   }

@@ -55,7 +55,8 @@ interface Life {
 
 /**
  * A root for the generation of trust bundles that it comes with. One that follows another begins when that one
- * began: where that counts, it does, also when it is made by a wrong clock. It may be the only one from now on.
+ * began, and ends no earlier: where that counts, it does, also when it is made by a wrong clock. It may be the only
+ * one from now on.
  *
  * @param beforePem the root before it
  */
@@ -70,10 +71,13 @@ export function newRoot(
 }
 
 function validityAfter(beforePem: string, { nowMs, days }: Life): Validity {
-  const { notBeforeMs } = lifeOf(new X509Certificate(beforePem));
+  const { notBeforeMs, notAfterMs } = lifeOf(new X509Certificate(beforePem));
   // By a clock that is far behind it would have ended long ago.
-  const { notAfter } = validityOf({ nowMs: Math.max(nowMs, notBeforeMs), days });
-  return { notBefore: new Date(notBeforeMs), notAfter };
+  const { notAfter } = validityOf({ nowMs, days });
+  return {
+    notBefore: new Date(notBeforeMs),
+    notAfter: new Date(Math.max(notAfter.getTime(), notAfterMs)),
+  };
 }
 
 async function newAuthority(

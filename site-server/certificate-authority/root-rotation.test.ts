@@ -13,6 +13,7 @@ import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { readBundle } from './authority-files.ts';
 import { rootKeyFileOf } from './root-keys.ts';
 import { retireRoot, rotateRoot } from './root-rotation.ts';
+import { publicKeyInfoIn } from './site-authority-certificate.ts';
 import { writeStandingReport } from './standing-report.ts';
 import { askedWithNewKey, inAuthority, TestAuthority } from './testing/test-authority.ts';
 
@@ -23,8 +24,8 @@ describe('change of the root', () => {
   let clock: FakeClock;
   let files: TestAuthority;
   const change = () => {
-    const { directory, rootsFile, settings } = files;
-    return { directory, rootsFile, settings, siteCode: 'CS1', nowMs: clock.nowMs() };
+    const { directory, rootsFile, agentFile, settings } = files;
+    return { directory, rootsFile, agentFile, settings, siteCode: 'CS1', nowMs: clock.nowMs() };
   };
   const keys = async () =>
     (await readdir(files.directory)).filter((name) => name.endsWith('.key')).toSorted();
@@ -41,6 +42,11 @@ describe('change of the root', () => {
       ...facts,
     });
   const nobodyBehind = () => report();
+  /** The root was changed, and is the only one again. */
+  const changeRoot = async () => {
+    await rotateRoot(change());
+    return retireRoot(change(), { isForced: true });
+  };
 
   beforeEach(async () => {
     clock = new FakeClock();
@@ -119,7 +125,7 @@ describe('change of the root', () => {
     it(`leaves a root that counts where the clock is right, though it was made while it was ${what}`, async () => {
       const first = await bundle();
       const wrong = { ...change(), nowMs: clock.nowMs() + wrongMs };
-      const both = await rotateRoot(wrong);
+      const both = await rotateRoot(wrong, { isForced: true });
       const { bundle: last } = await retireRoot(wrong, { isForced: true });
       for (const held of [first, both]) {
         assert.equal(verdictOnBundle(last, held, clock.nowMs()).kind, 'newer');
@@ -131,10 +137,79 @@ describe('change of the root', () => {
       const issuer = new X509Certificate(authority.authorityCertificate());
       assert.ok(issuer.verify(new X509Certificate(last.roots[0]!).publicKey));
       await authority.certifySiteAuthority('PS1', (await askedWithNewKey()).info);
-      const next = await rotateRoot(change());
+      const next = await rotateRoot(change(), { isForced: true });
       assert.equal(verdictOnBundle(next, last, clock.nowMs()).kind, 'newer');
     });
   }
+
+  it('makes no root that is over where the clock is right, though roots are to live for less time now', async () => {
+    const first = await bundle();
+    await clock.advance(3 * 365 * 24 * hourMs);
+    const settings = { ...files.settings, rootDays: 365 };
+    const wrong = { ...change(), settings, nowMs: 0 };
+    await rotateRoot(wrong, { isForced: true });
+    const { bundle: last } = await retireRoot(wrong, { isForced: true });
+    assert.equal(verdictOnBundle(last, first, clock.nowMs()).kind, 'newer');
+    const [ends = 0, endedBefore] = [last, first].map(({ roots: [pem = ''] }) =>
+      Date.parse(new X509Certificate(pem).validTo),
+    );
+    assert.equal(ends, endedBefore);
+  });
+
+  it('is refused by a clock that is before what was signed, unless it is forced', async () => {
+    const behind = (ms: number) => rotateRoot({ ...change(), nowMs: clock.nowMs() - ms });
+    await assert.rejects(
+      behind(1),
+      conflict(/its roots were signed at .* by the clock it is .*--force/),
+    );
+    await clock.advance(100 * hourMs);
+    const { bundle: once } = await changeRoot();
+    await assert.rejects(behind(hourMs), conflict(/its roots were signed at/));
+    assert.equal((await bundle()).generation, once.generation);
+    assert.equal((await rotateRoot(change())).generation, once.generation + 1);
+  });
+
+  it('is refused by a clock that is before the authority of the top', async () => {
+    const authority = await files.open();
+    await clock.advance(100 * hourMs);
+    const own = new X509Certificate(authority.authorityCertificate());
+    const later = await authority.certifySiteAuthority('CS1', publicKeyInfoIn(own));
+    await authority.replaceCertificate(later);
+    const wrong = { ...change(), nowMs: clock.nowMs() - hourMs };
+    await assert.rejects(rotateRoot(wrong), conflict(/its authority begins at .*set the clock/));
+    await clock.advance(hourMs);
+    await rotateRoot(change());
+  });
+
+  it('is refused by a clock that is before the own certificate of the top, the newest it has', async () => {
+    const authority = await files.open();
+    await clock.advance(100 * hourMs);
+    await authority.renewOwnLeaf();
+    const wrong = { ...change(), nowMs: clock.nowMs() - hourMs };
+    await assert.rejects(
+      rotateRoot(wrong),
+      conflict(/its own certificate begins at .*set the clock/),
+    );
+    await rotateRoot(change());
+  });
+
+  it('signs both roots again that were signed in the future, so that sites change in time', async () => {
+    await rotateRoot({ ...change(), nowMs: clock.nowMs() + 365 * 24 * hourMs });
+    const both = await bundle();
+    const doubted = conflict(/"waybill-site rotate-root --force" signs both roots again/);
+    await assert.rejects(rotateRoot(change()), doubted);
+    await assert.rejects(retireRoot(change(), { isForced: false }), doubted);
+    const again = await rotateRoot(change(), { isForced: true });
+    assert.deepEqual(again.roots, both.roots);
+    assert.equal(again.signedAtMs, clock.nowMs());
+    assert.equal(verdictOnBundle(again, both, clock.nowMs()).kind, 'newer');
+    assert.deepEqual(await keys(), keysOf(again));
+    const once = rotateRoot(change(), { isForced: true });
+    await assert.rejects(once, conflict(/being replaced already/));
+    await clock.advance(170 * hourMs);
+    await report({ generation: 3 });
+    await retireRoot(change(), { isForced: false });
+  });
 
   it('is used by the authority: the newest root signs again, the one it stands on who is enrolled', async () => {
     const authority = await files.open();

@@ -9,6 +9,7 @@ import { DirectoryLock } from '../../shared/state-store/directory-lock.ts';
 import { type AuthoritySettings, hoursToMs } from './authority-config.ts';
 import { readBundle, writeBundle } from './authority-files.ts';
 import { newRoot } from './authority-making.ts';
+import { clockDoubtOf } from './clock-doubt.ts';
 import {
   readPassphrase,
   readRootKey,
@@ -24,6 +25,8 @@ export interface RootChange {
   readonly directory: string;
   /** Which roots that site trusts: `roots.crt`. */
   readonly rootsFile: string;
+  /** The site's own key and certificate, `agent.pem`; undefined where somebody else keeps them. */
+  readonly agentFile: string | undefined;
   readonly siteCode: string;
   readonly settings: AuthoritySettings;
   readonly nowMs: number;
@@ -37,27 +40,38 @@ const settlingMs = 60 * 60_000;
  * sites stand on the new one after the overlap. The trust bundle is the moment of the change: a crash before
  * it leaves the old root, and perhaps a key that signed nothing, which the next change removes.
  *
- * @throws AUTHORITY_CONFLICT when this is not the top, or a root is being replaced already;
+ * @param options.isForced also by a clock that is wrong, as far as what it has signed tells; two roots that were
+ *   signed in the future by such a clock are signed again, with the time of now
+ * @throws AUTHORITY_CONFLICT when this is not the top, a root is being replaced already, or the clock may be wrong;
  *   CERTIFICATE_INVALID when the root's key cannot be read
  */
-export function rotateRoot(change: RootChange): Promise<TrustBundle> {
+export function rotateRoot(
+  change: RootChange,
+  options: { readonly isForced: boolean } = { isForced: false },
+): Promise<TrustBundle> {
   return whileLocked(change, async (before) => {
-    const { directory, siteCode, nowMs, settings } = change;
-    const [oldPem = ''] = before.roots;
-    if (before.roots.length > 1) {
+    const isReplaced = before.roots.length > 1;
+    if (isReplaced && before.signedAtMs <= change.nowMs) {
       throw conflict(
-        directory,
+        change.directory,
         'the root is being replaced already; end that first, with "waybill-site retire-root"',
       );
     }
-    const old = await readRootKey(directory, oldPem, settings.rootPassphraseFile);
-    const generation = before.generation + 1;
-    const root = await newRoot(siteCode, generation, { nowMs, days: settings.rootDays }, oldPem);
-    const passphrase = await passphraseAsOf(directory, oldPem, settings);
-    await writeRootKey(directory, root, { passphrase });
-    const facts = { generation, roots: [root.certificate, oldPem], signedAtMs: nowMs };
-    return write(change, signTrustBundle(facts, [old, root]));
+    if (!options.isForced) await requireRightClock(change, before);
+    return isReplaced ? signNext(change, before, before.roots) : addRoot(change, before);
   });
+}
+
+async function addRoot(change: RootChange, before: TrustBundle): Promise<TrustBundle> {
+  const { directory, siteCode, nowMs, settings } = change;
+  const [oldPem = ''] = before.roots;
+  const old = await readRootKey(directory, oldPem, settings.rootPassphraseFile);
+  const generation = before.generation + 1;
+  const root = await newRoot(siteCode, generation, { nowMs, days: settings.rootDays }, oldPem);
+  const passphrase = await passphraseAsOf(directory, oldPem, settings);
+  await writeRootKey(directory, root, { passphrase });
+  const facts = { generation, roots: [root.certificate, oldPem], signedAtMs: nowMs };
+  return write(change, signTrustBundle(facts, [old, root]));
 }
 
 /**
@@ -65,8 +79,8 @@ export function rotateRoot(change: RootChange): Promise<TrustBundle> {
  * the trust bundle leaves both; after it, a key that nobody trusts, which the next change removes.
  *
  * @param options.isForced also before all sites had the time to change, and though somebody still stands on it
- * @throws AUTHORITY_CONFLICT when there is only one root, it is too early, or somebody would be cut off, or nobody
- *   knows whether; CERTIFICATE_INVALID
+ * @throws AUTHORITY_CONFLICT when there is only one root, it is too early, somebody would be cut off, or nobody
+ *   knows whether, or the clock may be wrong; CERTIFICATE_INVALID
  */
 export function retireRoot(
   change: RootChange,
@@ -85,14 +99,11 @@ export function retireRoot(
       await readStandingReport(directory, { generation: before.generation, nowMs }),
     );
     const readyMs = before.signedAtMs + hoursToMs(settings.rootOverlapHours) + settlingMs;
-    if (!options.isForced) requireNobodyCutOff({ directory, nowMs, readyMs, standing });
-    // With the old root's signature too, whoever missed the bundle between takes this one all the same.
-    const signers = await Promise.all(
-      before.roots.map((pem) => readRootKey(directory, pem, settings.rootPassphraseFile)),
-    );
-    const generation = before.generation + 1;
-    const facts = { generation, roots: [newestPem], signedAtMs: nowMs };
-    return { bundle: await write(change, signTrustBundle(facts, signers)), standing };
+    if (!options.isForced) {
+      await requireRightClock(change, before);
+      requireNobodyCutOff({ directory, nowMs, readyMs, standing });
+    }
+    return { bundle: await signNext(change, before, [newestPem]), standing };
   });
 }
 
@@ -101,6 +112,25 @@ export interface RetiredRoot {
   readonly bundle: TrustBundle;
   /** Who still stood on the root that was retired, in lines for people; none: nobody. */
   readonly standing: readonly string[];
+}
+
+/** Signed by all that counted before: whoever missed the bundle between takes this one all the same. */
+async function signNext(
+  change: RootChange,
+  before: TrustBundle,
+  roots: readonly string[],
+): Promise<TrustBundle> {
+  const { directory, settings, nowMs } = change;
+  const signers = await Promise.all(
+    before.roots.map((pem) => readRootKey(directory, pem, settings.rootPassphraseFile)),
+  );
+  const facts = { generation: before.generation + 1, roots, signedAtMs: nowMs };
+  return write(change, signTrustBundle(facts, signers));
+}
+
+async function requireRightClock(change: RootChange, before: TrustBundle): Promise<void> {
+  const doubt = await clockDoubtOf(change, before);
+  if (doubt !== undefined) throw conflict(change.directory, doubt);
 }
 
 function requireNobodyCutOff(facts: {

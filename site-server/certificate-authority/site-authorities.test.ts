@@ -91,8 +91,8 @@ describe('authorities of sites, and the root', () => {
   }
 
   const change = () => {
-    const { directory, rootsFile, settings } = topFiles;
-    return { directory, rootsFile, settings, siteCode: 'CS1', nowMs: clock.nowMs() };
+    const { directory, rootsFile, agentFile, settings } = topFiles;
+    return { directory, rootsFile, agentFile, settings, siteCode: 'CS1', nowMs: clock.nowMs() };
   };
 
   /** The top hears of its new roots, and publishes them. */

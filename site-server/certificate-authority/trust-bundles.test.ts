@@ -23,8 +23,8 @@ describe('trust bundles of a site', () => {
   let roots: TrustedRoots;
   let bundles: TrustBundles;
   const change = () => {
-    const { directory, rootsFile, settings } = files;
-    return { directory, rootsFile, settings, siteCode: 'CS1', nowMs: clock.nowMs() };
+    const { directory, rootsFile, agentFile, settings } = files;
+    return { directory, rootsFile, agentFile, settings, siteCode: 'CS1', nowMs: clock.nowMs() };
   };
   const rows = () => files.store.records(keySpaces.trustBundles);
   const put = (row: unknown) =>

@@ -11,6 +11,7 @@ import { requestInvalid } from '../../shared/domain/request-invalid.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { toDurationText } from '../../shared/runtime/duration-text.ts';
 import type { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
+import { deletedAdministratorReason } from '../revocations/revocation-rows.ts';
 import type { Administrators } from './administrators.ts';
 import {
   type EnrollmentAuthority,
@@ -64,7 +65,8 @@ export class EnrollmentCommands {
   }
 
   /**
-   * Makes a token for somebody who is part of the site, or an administrator, who thereby is.
+   * Makes a token for somebody who is part of the site, or an administrator, who thereby is. What is refused has
+   * made nobody an administrator.
    *
    * @param validForMs 0: as it is configured
    * @param by who asks; who has a scope makes DPs alone, of sites that the scope has: that was looked at before
@@ -80,10 +82,11 @@ export class EnrollmentCommands {
     const checkedMs = checkedValidity(validForMs, this.#config.validForMs);
     requireMayEnroll(by, identity);
     const createdBy = toIdentityUri(by);
-    await this.#requireHolder(identity, createdBy);
+    await this.#requireHolder(identity);
     const rootKeyHash = keyHashOf(rootBehind(authority));
     const enrollment = { identity, validForMs: checkedMs, createdBy, rootKeyHash };
-    const { text, row } = await tokens.create(enrollment);
+    const addHolder = () => this.#addAdministrator(identity, createdBy);
+    const { text, row } = await tokens.create(enrollment, addHolder);
     return { text, row, enrollmentAddress: enrollmentAddress() };
   }
 
@@ -114,7 +117,7 @@ export class EnrollmentCommands {
   deleteAdministrator(name: string, by: PeerIdentity): Promise<Administrator> {
     const { administrators, lastAdministrator, revocations, tokens } = this.#components;
     const holder = `admin/${name}`;
-    const facts = { reason: 'the administrator was deleted', revokedBy: toIdentityUri(by) };
+    const facts = { reason: deletedAdministratorReason, revokedBy: toIdentityUri(by) };
     return lastAdministrator.putOut(holder, by, async () => {
       const deleted = await administrators.delete(name, await revocations.revoked(holder, facts));
       await tokens.revokeUnusedOf(holder, 'holder-gone');
@@ -122,14 +125,18 @@ export class EnrollmentCommands {
     });
   }
 
-  async #requireHolder(identity: PeerIdentity, createdBy: string): Promise<void> {
+  async #requireHolder(identity: PeerIdentity): Promise<void> {
     const { administrators, requireOwnPoint } = this.#components;
     if (identity.kind === 'dp') await requireOwnPoint(identity.dpId);
     if (identity.kind === 'site') this.#requireSite(identity.siteCode);
     if (identity.kind !== 'admin') return;
     // Who is one already keeps his scope, whatever was deleted of it since.
     if (!(await administrators.has(identity))) await this.#requireScope(identity.scope);
-    await administrators.add(identity, createdBy);
+  }
+
+  async #addAdministrator(identity: PeerIdentity, createdBy: string): Promise<void> {
+    if (identity.kind !== 'admin') return;
+    await this.#components.administrators.add(identity, createdBy);
   }
 
   async #requireScope({ siteCodes, groupNames }: AdminScope = noScope): Promise<void> {

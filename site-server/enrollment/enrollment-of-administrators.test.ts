@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { parseEnrollmentToken } from '../../shared/domain/enrollment-token.ts';
 import { identityOfSubjectAltName } from '../../shared/rpc/certificate-identity.ts';
+import { keySpaces } from '../../shared/state-store/key-space.ts';
+import { defaultEnrollmentTokensConfig } from './enrollment-tokens.ts';
 import { openBeforeEach, reasonOf, site } from './testing/enrollment-ground.ts';
 import { certificateIn } from './testing/test-authority.ts';
 import { alice } from './testing/test-enrollment.ts';
@@ -52,6 +55,32 @@ describe('Enrollment of an administrator (SEC-2)', () => {
   it('makes no second administrator of the same name with another role', async () => {
     await site.token('waybill://admin/operator/bob');
     await assert.rejects(site.token('waybill://admin/full/bob'), { code: 'ADMINISTRATOR_EXISTS' });
+  });
+
+  it('makes no administrator for whose token there is no room', async () => {
+    const rows = site.store.records(keySpaces.enrollmentTokens);
+    const token = await site.token('waybill://admin/operator/carol');
+    const row = await rows.get(parseEnrollmentToken(token).token?.tokenId ?? '');
+    assert.ok(row);
+    const many = Array.from({ length: defaultEnrollmentTokensConfig.countMax }, (_, index) => {
+      const tokenId = `${index}`.padStart(16, '0');
+      return rows.put(tokenId, { ...row, tokenId });
+    });
+    await site.store.write(many, { sync: false });
+    const bob = site.token('waybill://admin/full/bob');
+    await assert.rejects(bob, {
+      code: 'REQUEST_INVALID',
+      message: /tokens that can still be used/,
+    });
+    const names = [];
+    for await (const { name } of site.commands.listAdministrators()) names.push(name);
+    assert.deepEqual(names, ['carol']);
+  });
+
+  it('ends no token of an administrator for one who is refused', async () => {
+    const token = await site.token('waybill://admin/operator/bob');
+    await assert.rejects(site.token('waybill://admin/full/bob'), { code: 'ADMINISTRATOR_EXISTS' });
+    await site.enroll({ token, identityUri: 'waybill://admin/operator/bob' });
   });
 
   it('lets nobody with a scope or a lower role make somebody who may more', async () => {

@@ -93,12 +93,18 @@ export class EnrollmentTokens {
   /**
    * Makes a token, in the place of those that were made for the same holder and not used.
    *
+   * @param addHolder what is to be done first, once there is room for the token: what fails before it, or in it, has
+   *   made nobody and ended no token
    * @returns the text to hand over, which is not to be had again
    * @throws REQUEST_INVALID when there are too many
    */
-  create(enrollment: NewEnrollment): Promise<{ text: string; row: EnrollmentRow }> {
+  create(
+    enrollment: NewEnrollment,
+    addHolder: () => Promise<unknown> = async () => {},
+  ): Promise<{ text: string; row: EnrollmentRow }> {
     return this.#making.run(async () => {
       await this.#sweep();
+      await addHolder();
       await this.revokeUnusedOf(holderOf(enrollment.identity), 'newer-token');
       const { clock, randomBytes } = this.#components;
       const token: EnrollmentToken = {

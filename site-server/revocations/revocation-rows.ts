@@ -1,4 +1,4 @@
-import type { Revocation } from '../../shared/domain/revocation.ts';
+import { holderKindOf, isRevoked, type Revocation } from '../../shared/domain/revocation.ts';
 import type { Clock } from '../../shared/runtime/clock.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
 import type { Change, StateStore } from '../../shared/state-store/state-store.ts';
@@ -16,6 +16,15 @@ export interface RevocationRowsNeeds {
 export const deletedDpReason = 'the distribution point was deleted';
 /** Why a site that was deleted is out, with its DPs. */
 export const deletedSiteReason = 'the site was deleted';
+/** Why an administrator who was deleted is out. */
+export const deletedAdministratorReason = 'the administrator was deleted';
+
+/** What was deleted and is there again was not revoked for that. */
+const reasonsOfDeletion: ReadonlySet<string> = new Set([
+  deletedDpReason,
+  deletedSiteReason,
+  deletedAdministratorReason,
+]);
 
 /** Who says that somebody is revoked, and why. */
 export type RevocationReason = Pick<Revocation, 'reason' | 'revokedBy'>;
@@ -33,13 +42,29 @@ export async function revocationsOf(
   const records = store.records(keySpaces.revocations);
   const keys = holders.map((holder) => joinKey(siteCode, ...holder.split('/')));
   const before = await records.getMany(keys);
+  const reasons = await Promise.all(
+    before.map((row) => (reason === '' && row ? reasonKept(store, row) : reason)),
+  );
   const rows = holders.map((holder, index) => {
     // A clock that went back takes no revocation back.
     const revokedAtMs = Math.max(clock.nowMs(), atLeastMs, before[index]?.revokedAtMs ?? 0);
-    // Whoever says it once more and not why does not take back why it was said.
-    const why = reason === '' ? (before[index]?.reason ?? '') : reason;
-    return { siteCode, holder, revokedAtMs, reason: why, revokedBy };
+    return { siteCode, holder, revokedAtMs, reason: reasons[index] ?? '', revokedBy };
   });
   const changes = rows.map((row, index) => records.put(keys[index] ?? '', row));
   return { rows, changes: [...changes, ...(await tokensGone(store, holders, clock.nowMs()))] };
+}
+
+/**
+ * Whoever says it once more and not why does not take back why it was said. It is said once more as long as the holder
+ * was given nothing since: what he has had from this site after it is revoked for something else.
+ */
+async function reasonKept(store: Pick<StateStore, 'records'>, before: Revocation): Promise<string> {
+  const { holder, reason } = before;
+  if (reason === '' || reasonsOfDeletion.has(reason)) return '';
+  const kind = holderKindOf(holder) === 'site' ? 'authority' : 'leaf';
+  const prefix = `${joinKey(kind, ...holder.split('/'))}/`;
+  for await (const [, issued] of store.records(keySpaces.issuedCertificates).list({ prefix })) {
+    if (!isRevoked(issued.notBeforeMs, before)) return '';
+  }
+  return reason;
 }

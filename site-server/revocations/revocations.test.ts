@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { CertifiedPeer, Voucher } from '../../shared/domain/certificate-authority.ts';
+import type { IssuedCertificateRecord } from '../../shared/domain/issued-certificate.ts';
 import type { Revocation } from '../../shared/domain/revocation.ts';
 import type { SiteDefinition, SiteIdentity, SiteKind } from '../../shared/domain/site.ts';
 import { joinKey, keySpaces } from '../../shared/state-store/key-space.ts';
@@ -11,7 +12,12 @@ import { FakeClock } from '../../shared/testing/fake-clock.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { EnrollmentTokens } from '../enrollment/enrollment-tokens.ts';
 import { SiteDirectory } from '../hierarchy-manager/site-directory.ts';
-import { revocationsOf } from './revocation-rows.ts';
+import {
+  deletedAdministratorReason,
+  deletedDpReason,
+  deletedSiteReason,
+  revocationsOf,
+} from './revocation-rows.ts';
 import { defaultRevocationsConfig, Revocations } from './revocations.ts';
 
 function site(siteCode: string, kind: SiteKind, parentSiteCode = ''): SiteDefinition {
@@ -177,6 +183,27 @@ describe('revocations of a site (SEC-3)', () => {
     const other = await revocations.revoke('dp/PS1DP1', { ...by, reason: 'lost' });
     assert.equal(other.reason, 'lost');
   });
+
+  it('keep no reason of what was said before their holder was enrolled anew', async () => {
+    const issued = store.records(keySpaces.issuedCertificates);
+    const issue = async (notBeforeMs: number) => {
+      const row = { kind: 'leaf', holder: 'dp/PS1DP1', notBeforeMs } as IssuedCertificateRecord;
+      await store.write([issued.put(`leaf/dp/PS1DP1/${notBeforeMs}/1`, row)], { sync: false });
+    };
+    await issue(clock.nowMs() - dayMs);
+    const { revokedAtMs } = await revocations.revoke('dp/PS1DP1', by);
+    const sayAgain = () => revocations.revoke('dp/PS1DP1', { ...by, reason: '' });
+    assert.equal((await sayAgain()).reason, 'stolen');
+    await issue(revokedAtMs + 1_000);
+    assert.equal((await sayAgain()).reason, '');
+  });
+
+  for (const reason of [deletedDpReason, deletedSiteReason, deletedAdministratorReason]) {
+    it(`keep no reason of a deletion, "${reason}", for what is there again`, async () => {
+      await revocations.revoke('dp/PS1DP1', { ...by, reason });
+      assert.equal((await revocations.revoke('dp/PS1DP1', { ...by, reason: '' })).reason, '');
+    });
+  }
 
   it('of a neighbour that remembers an earlier moment, or none, are passed over', async () => {
     await restart(shortLived);

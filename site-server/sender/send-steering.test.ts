@@ -110,6 +110,23 @@ describe('steering of send requests (ADM-2)', () => {
     }
   });
 
+  it('moves none of two priorities before one that is of the first of them', async () => {
+    machine.site().isUp = false;
+    const jobs = ([1, 1, 2] as const).map((priority, index) => ({
+      ...{ jobId: `CS1-0000000${index}`, packageId: `CS10000${index}`, priority },
+    }));
+    await machine.order(...jobs);
+    await until(() => [...site.requests.open()].length === 3);
+    const ids = async () => (await steering.select('move', {})).map(({ requestId }) => requestId);
+    const before = await ids();
+    const [requestId = '', ...requestIds] = before;
+    await assert.rejects(
+      () => steer({ kind: 'move', target: { kind: 'before', requestId } }, { requestIds }),
+      (error) => isErrorWithCode(error, 'REQUEST_INVALID'),
+    );
+    assert.deepEqual(await ids(), before);
+  });
+
   it('cancels: it is not sent again, and the site above hears that it has failed', async () => {
     machine.site().isSilent = true;
     await machine.order({});

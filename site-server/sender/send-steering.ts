@@ -79,7 +79,10 @@ export class SendSteering {
       .sort(compareSendRequests);
   }
 
-  /** @returns the requests as they are then; those that ended meanwhile are left out */
+  /**
+   * @returns the requests as they are then; those that ended meanwhile are left out
+   * @throws REQUEST_INVALID when they cannot go before the one that is named: nothing has moved
+   */
   async steer(verb: SendSteeringVerb, selected: readonly SendRequest[]): Promise<SendRequest[]> {
     if (verb.kind === 'move') return this.#move(selected, verb.target);
     if (verb.kind === 'cancel') return this.#cancel(selected);
@@ -99,13 +102,14 @@ export class SendSteering {
       const expected = 'another send request than those that are moved';
       throw requestInvalid('before_request_id', { expected, actual: target.requestId });
     }
-    for (const priority of new Set(selected.map((request) => request.priority))) {
+    // All of them before the first is written: what is refused has moved nothing.
+    const orders = [...new Set(selected.map(({ priority }) => priority))].flatMap((priority) => {
       const queue = [...requests.open()].filter((request) => request.priority === priority);
-      for (const [requestId, order] of this.#orders(queue, moved, target)) {
-        const report = (one: SendRequest) =>
-          moved.has(requestId) ? this.#report(one, 'move') : [];
-        await requests.steer(requestId, (one) => ({ ...one, order }), report);
-      }
+      return this.#orders(queue, moved, target);
+    });
+    for (const [requestId, order] of orders) {
+      const report = (one: SendRequest) => (moved.has(requestId) ? this.#report(one, 'move') : []);
+      await requests.steer(requestId, (one) => ({ ...one, order }), report);
     }
     return selected.flatMap(({ requestId }) => requests.get(requestId) ?? []);
   }

@@ -34,7 +34,7 @@ describe('commands that change the root', () => {
   afterEach(() => place[Symbol.asyncDispose]());
 
   it('say what is next, with the configuration they were given', async () => {
-    await rotateRootOf(config, configFile(), tell);
+    await rotateRootOf(config, { isForced: false, configFile: configFile() }, tell);
     const backup = `  waybill-site backup-authority --config ${configFile()} --out FILE`;
     assert.ok(
       told.includes(`  waybill-site retire-root --config ${configFile()}`),

@@ -13,12 +13,13 @@ import { type CommandSurroundings, ownerOf } from './init-command.ts';
 /** `waybill-site rotate-root`. The site server may run. */
 export async function rotateRootOf(
   config: SiteConfig,
-  configFile: string,
+  options: { readonly isForced: boolean; readonly configFile: string },
   tell: CommandSurroundings['tell'],
 ) {
-  const { generation } = await asOwnerOf(config, () => rotateRoot(rootChangeOf(config)));
+  const { configFile } = options;
+  const { generation } = await asOwnerOf(config, () => rotateRoot(rootChangeOf(config), options));
   const hours = config.authority.rootOverlapHours;
-  tell(`There is a new root; both count, in generation ${generation} of the roots.`);
+  tell(`The new root and the one before it both count, in generation ${generation} of the roots.`);
   tell('The site server tells everybody of it by itself. A machine that is off until then needs a');
   tell(`new token: ${hours} hours from now all sites stand on the new root.`);
   tell('See "waybill certs" until nobody stands on the old one, then:');
@@ -119,8 +120,9 @@ async function asOwnerOf<T>({ dataDirectory }: SiteConfig, work: () => Promise<T
 function rootChangeOf(config: SiteConfig): RootChange {
   const { siteCode, authority: settings, certificates } = config;
   const directory = authorityDirectoryOf(config);
-  const nowMs = systemClock.nowMs();
-  return { siteCode, settings, directory, rootsFile: certificates.caFile, nowMs };
+  const { caFile: rootsFile, certificateFile } = certificates;
+  const agentFile = isKeptByAgent(certificates) ? certificateFile : undefined;
+  return { siteCode, settings, directory, rootsFile, agentFile, nowMs: systemClock.nowMs() };
 }
 
 async function passphraseOf({ passphraseFile }: BackupFlags): Promise<string | undefined> {

@@ -89,7 +89,7 @@ describe('commands of root in a directory of the user of the service', () => {
   const clock = { nowMs: () => systemClock.nowMs(), sleep: async () => {} };
 
   it('make files that belong to whoever owns the directory', async () => {
-    await rotateRootOf(config, place.join('site.yaml'), tell);
+    await rotateRootOf(config, { isForced: false, configFile: place.join('site.yaml') }, tell);
     await retireRootOf(config, { isForced: true, configFile: place.join('site.yaml') }, tell);
     const owner = { name: 'alice', role: 'full' } as const;
     await makeAdministrator({ clock, user: user() }, config, owner);
@@ -109,7 +109,7 @@ describe('commands of root in a directory of the user of the service', () => {
     await lchown(data('authority.lock'), service.uid, service.gid);
     await plant(system('passwd'), data('authority.lock', 'x'));
     await plant(system('passwd'), data('authority.lock', 'pid'));
-    await rotateRootOf(config, place.join('site.yaml'), tell);
+    await rotateRootOf(config, { isForced: false, configFile: place.join('site.yaml') }, tell);
     await retireRootOf(config, { isForced: true, configFile: place.join('site.yaml') }, tell);
     await requireSystemUntouched();
   });
