@@ -206,7 +206,8 @@ function isCounting({ certificate, ca }: OldCredentials, nowMs: number): boolean
   return !kept.isOfRetiredRoot && refusalOfLife(kept, nowMs) === undefined;
 }
 
-function notTaken(why: string): WaybillError {
+/** That what was given is not taken. @param why the end of a sentence */
+export function notTaken(why: string): WaybillError {
   const reason = `the new certificate was not taken: ${why}`;
   return new WaybillError({ code: 'PEER_FAILED', peer: 'the site', reason });
 }
