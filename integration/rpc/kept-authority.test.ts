@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import type { RevocationOf } from '../../shared/certificate-keeper/refused-voucher.ts';
 import { makeSecretDirectory } from '../../shared/certificates/secret-files.ts';
 import { IdentityPlace } from '../../shared/enrollment/identity-place.ts';
-import { systemClock } from '../../shared/runtime/clock.ts';
+import { type Clock, systemClock } from '../../shared/runtime/clock.ts';
 import { CapturedLog } from '../../shared/testing/captured-log.ts';
 import { TemporaryDirectory } from '../../shared/testing/temporary-directory.ts';
 import { writeAuthority } from '../../site-server/certificate-authority/authority-files.ts';
@@ -19,13 +19,15 @@ class SiteBelow implements AsyncDisposable {
   readonly port: EnrollmentPort;
   readonly place: IdentityPlace;
   readonly replacements: string[] = [];
-  #held: TestCa;
+  clock: Pick<Clock, 'nowMs' | 'sleep'> = systemClock;
+  /** What it shows. */
+  held: TestCa;
 
   private constructor(directory: TemporaryDirectory, port: EnrollmentPort, held: TestCa) {
     this.directory = directory;
     this.port = port;
     this.place = new IdentityPlace(directory.path, directory.join('agent.pem'));
-    this.#held = held;
+    this.held = held;
   }
 
   /** @param notBeforeMs of its authority, which counts for a day from then on */
@@ -42,7 +44,7 @@ class SiteBelow implements AsyncDisposable {
 
   /** What the site above had signed for the same key at some time. */
   earlier(notBeforeMs: number): Promise<TestCa> {
-    const { key } = this.#held;
+    const { key } = this.held;
     return newSiteAuthority(this.port.site.authority.root, 'SS1', { notBeforeMs, key });
   }
 
@@ -56,7 +58,7 @@ class SiteBelow implements AsyncDisposable {
     const roots = this.port.site.authority.roots();
     const authority = {
       ...{ isTop: false, siteCode: 'SS1', roots: () => roots },
-      authorityCertificate: () => this.#held.certificate,
+      authorityCertificate: () => this.held.certificate,
       replaceCertificate: async (certificate: string) => {
         this.replacements.push(certificate);
       },
@@ -64,7 +66,7 @@ class SiteBelow implements AsyncDisposable {
     const credentials = { ca: Buffer.from(roots.join('\n')) };
     const { logger } = new CapturedLog();
     const { renewal } = keptAuthority(
-      { authority, credentials, clock: systemClock, revocationOf, logger },
+      { authority, credentials, clock: this.clock, revocationOf, logger },
       {
         dataDirectory: this.directory.path,
         certificates: {
@@ -117,6 +119,21 @@ describe('the authority of a site that the rows have not reached (SEC-3)', () =>
     await below.port.site.clock.advance(60_000);
     await below.renew();
     assert.equal(below.replacements.join().trim(), later.certificate.trim());
+  });
+
+  it('is not replaced by one that waited for its beginning, when a row brought a later one meanwhile', async () => {
+    await using below = await SiteBelow.create();
+    below.give(await below.earlier(Date.now() + 60_000));
+    const byRow = await below.earlier(Date.now() + 120_000);
+    let passedMs = 0;
+    const sleep = async () => {
+      // Both count by then.
+      passedMs = 180_000;
+      below.held = byRow;
+    };
+    below.clock = { nowMs: () => Date.now() + passedMs, sleep };
+    await assert.rejects(below.renew(), { code: 'PEER_FAILED', message: /it ends no later/ });
+    assert.deepEqual(below.replacements, []);
   });
 
   it('is replaced by whichever counts when it counts no more itself', async () => {

@@ -262,6 +262,22 @@ describe('renewing by the old key (SEC-3, F22)', () => {
     assert.notDeepEqual(publicKey, old);
   });
 
+  it('asks with no key of an enrollment; one that an older program left of a renewal it removes', async () => {
+    await using test = await RenewalTest.create();
+    const file = test.directory.join('next.key');
+    const key = await newPrivateKey();
+    await writeSecretFile(file, `token 0123456789abcdef\n${key}`);
+    await test.renew();
+    const [request] = test.requests;
+    const { publicKey } = await readCertificateRequest(request?.certificateRequest as Buffer);
+    assert.notDeepEqual(publicKey, publicKeyInfoOf(key));
+    assert.ok((await readFile(file, 'utf8')).endsWith(key));
+    await writeSecretFile(file, key);
+    test.credentials.replace(await test.read());
+    await test.renew();
+    await assert.rejects(stat(file), { code: 'ENOENT' });
+  });
+
   it('begins with another key when the pending one is damaged', async () => {
     await using test = await RenewalTest.create();
     await writeSecretFile(test.directory.join('renewal.key'), '-----BEGIN PRIVATE KEY-----\nMIG');
